@@ -7,7 +7,7 @@ DEEPEST_ANSWER = 64
 """Levels of an answer. A Kubernetes object has 20 at most, and reading a result back recurses once more a level."""
 
 _SMALL = 16 * 1024
-"""Bytes up to which counting the opening brackets is cheaper than looking where they stand."""
+"""Bytes up to which counting the opening brackets is cheaper than finding their places."""
 
 _BRACES = bytes.maketrans(b"[]", b"{}")
 _OTHERS = bytes(set(range(256)) - set(b'{}[]"'))

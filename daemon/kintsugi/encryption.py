@@ -1,8 +1,8 @@
 """
-The only speaker of cryptography: keys as a file holds them, texts that the ledger keeps encrypted, and fingerprints of texts.
+The only module with cryptography: keys from a file, encryption of the ledger's texts, and fingerprints of texts.
 
-AES-256-GCM. What a text is bound to (its run, step and object) is authenticated with it: moved to another place, or
-altered, it cannot be decrypted. A text begins with the id of its key, so that it can be said which one is missing.
+AES-256-GCM. The place of a text (its run, step and object) is authenticated with it: a text that was moved or altered
+cannot be decrypted. A text begins with the id of its key, so that a missing key can be named.
 """
 
 import base64
@@ -100,7 +100,9 @@ def key_of(encrypted: str) -> str:
 
 
 def fingerprint(text: str) -> str:
-    """Return what a text is known again by, and which tells nothing of it: scrypt, as RFC 7914 has it, with a salt of its own."""
+    """
+    Return a digest that recognises a text and discloses nothing of it: scrypt, as in RFC 7914, with a salt of its own.
+    """
     salt = os.urandom(_SALT)
     return (
         f"{_SCRYPT}:{base64.b64encode(salt).decode()}:{base64.b64encode(_scrypt(salt).derive(text.encode())).decode()}"

@@ -24,7 +24,9 @@ _MARKS = b",[{"
 
 
 def at_most(text: bytes) -> int:
-    """Return how many entries JSON can have, in a pass at the speed of C: each but the first stands behind a mark."""
+    """
+    Return the most entries that a JSON text can have, in a pass at the speed of C: each but the first follows a mark.
+    """
     return 1 + len(text) - len(text.translate(None, _MARKS))
 
 

@@ -161,7 +161,7 @@ class ProbeFailed(KintsugiError):
 
 
 class ResolverFailed(ProbeFailed):
-    """A name was not resolved, and neither are the cluster's own where the daemon runs: nobody was asked."""
+    """A name was not resolved, and neither are the cluster's own where the daemon runs: no server was asked."""
 
 
 class DecryptionFailed(KintsugiError):

@@ -45,7 +45,7 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 PROBES = 2
-"""How often one effect is tried again when a probe says that it has not happened: preconditions make that harmless."""
+"""The most retries of one effect whose probe says that it has not happened: preconditions make them harmless."""
 
 LATER = (NotYet, TooManyRequests, ServerUnavailable)
 """Answers after which nothing was changed, and a later attempt may succeed."""
@@ -193,15 +193,15 @@ class Executor:
             return
         execution.probes += 1
         try:
-            happened = await self._patiently(lambda: self._actor.probe(plan), execution)
+            effect_status = await self._with_retries(lambda: self._actor.probe(plan), execution)
         except KubeError as error:
             if not execution.effect.stopping.is_set():
                 await self._ask(execution, f"the outcome could not be determined: {error}")
             return
-        log.info("unknown outcome probed", step=execution.record.path, happened=happened)
-        match happened:
+        log.info("unknown outcome probed", step=execution.record.path, effect_status=effect_status)
+        match effect_status:
             case EffectStatus.DONE:
-                await self._done(execution, await self._afresh(execution, plan))
+                await self._done(execution, await self._reread(execution, plan))
             case EffectStatus.NOT_DONE if self._clock() < execution.give_up:
                 await self._save(execution, StepState.PLANNED, error="not made: a probe found no trace of it")
             case EffectStatus.NOT_DONE:
@@ -209,9 +209,9 @@ class Executor:
             case EffectStatus.UNKNOWN:
                 await self._ask(execution, "it is unknown whether it has happened")
 
-    async def _afresh(self, execution: "EffectExecution", plan: EffectPlan) -> Result:
+    async def _reread(self, execution: "EffectExecution", plan: EffectPlan) -> Result:
         try:
-            return await self._patiently(lambda: self._actor.reread(plan), execution)
+            return await self._with_retries(lambda: self._actor.reread(plan), execution)
         except KubeError as error:
             # The change is known to be made, even if its object cannot be read again.
             return Result(names={}, summary=str(error))
@@ -234,7 +234,7 @@ class Executor:
         execution.record, execution.written = record, state
         return record
 
-    async def _patiently(self, read: Callable[[], Awaitable[T]], execution: "EffectExecution") -> T:
+    async def _with_retries(self, read: Callable[[], Awaitable[T]], execution: "EffectExecution") -> T:
         """Retry until the server answers, the effect's time is over, or the daemon stops."""
 
         def again(error: Exception) -> bool | timedelta:
@@ -250,8 +250,8 @@ def is_over(record: StepRecord, plan: EffectPlan, overtaken: Conflict | NotFound
     """
     Return whether a change is overtaken for good: its object is gone, or the name belongs to another object now.
 
-    What is patched and has changed is judged anew. What an undo deletes and somebody else has deleted is as it should be,
-    which its probe will tell.
+    A patched object that has changed is judged again. An object that an undo deletes and that is already deleted is as
+    it should be; its probe confirms that.
     """
     verb = definition_of(plan.command)
     if isinstance(overtaken, Conflict):

@@ -1,3 +1,3 @@
-"""What stands in the place of a secret, so that whoever meets it there knows that the value is not known."""
+"""The mask that replaces a secret; its reader knows that the value is not known."""
 
 MASK = "[redacted]"

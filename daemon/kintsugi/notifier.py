@@ -1,8 +1,8 @@
 """
-The outbox's worker: notices that are due go to a webhook, again and again until they arrive.
+The outbox's worker: sends due notices to a webhook, and retries until they are delivered.
 
-It reads what the ledger wrote together with the change that it tells of, so that no notice is lost and no run ever waits
-for one (E24). A receiver may get a notice twice; its id tells so.
+The ledger writes a notice together with the change that it reports, so that no notice is lost and no run ever waits for
+one (E24). A receiver may get a notice twice, with the same id.
 """
 
 import asyncio
@@ -107,7 +107,10 @@ class Notifier:
             raise ProbeFailed(f"the receiver of notices cannot be reached: {error or type(error).__name__}") from error
 
     def _headers(self) -> dict[str, str]:
-        """Return the headers, with the token as the file holds it now. Raises ProbeFailed where that is none."""
+        """
+        Return the headers, with the token as the file holds it now. Raises ProbeFailed where the file has no valid
+        token.
+        """
         headers = {"Content-Type": "application/json"}
         if self._settings.token_file is not None:
             token = read_bearer(self._settings.token_file)

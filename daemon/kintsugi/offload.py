@@ -1,7 +1,8 @@
 """
-Where what strangers have written is worked on: the event loop takes what is small, a thread the rest.
+Offloads work on foreign data: small data are processed on the event loop, the rest in a thread.
 
-While the loop computes nobody is answered and no watchdog looks. A thread shares the processor with it, and RE2 gives it up.
+While the loop computes, no request is answered and no watchdog runs. A thread shares the processor with it, and RE2
+gives it up.
 """
 
 import asyncio

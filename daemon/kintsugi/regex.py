@@ -29,7 +29,7 @@ _NOT_THERE = {
     "invalid escape sequence: \\Z": r"the end of the text is \z",
     **dict.fromkeys(_BACKREFERENCES, "RE2 refers back to no group"),
 }
-"""What RE2 says of what other dialects have, by how it begins, and why."""
+"""RE2's messages about features of other dialects, by their beginnings, each with our explanation."""
 
 
 class Regex:
@@ -87,8 +87,8 @@ class Substitutions:
     """
     Replaces what expressions match, one expression after the other.
 
-    Each is a pair of expression and replacement, in which `\\1` to `\\9` stand for groups. The expressions are ours: how
-    long and how large they are is not looked at. Raises ValueError when RE2 cannot take one.
+    Each is a pair of expression and replacement, in which `\\1` to `\\9` are groups. The expressions are ours: their
+    length and size are not limited. Raises ValueError when RE2 cannot take one.
     """
 
     __slots__ = ("_any", "_each")
@@ -119,7 +119,7 @@ def _parts(replacement: str) -> tuple[bytes | int, ...]:
 
 
 def _replaced(compiled: Any, parts: Iterable[bytes | int], text: bytes) -> bytes:
-    """Replace every match; where there is none, return the very same bytes."""
+    """Replace every match; without one, return the same bytes."""
     kept: list[bytes] = []
     end = 0
     for match in compiled.finditer(text):

@@ -1,8 +1,8 @@
 """
-Try again what has failed: the one loop for it, with the waits of stamina.
+The one loop that retries failed calls, with the waits of stamina.
 
-Whoever has something tried again says which failures may pass, and logs them in its own words; stamina's, which would be
-printed by a command line that has set up no log, are left out.
+The caller names the failures that are retried, and logs them itself; stamina's own logs, which a command line without a
+log would print, are left out.
 """
 
 from collections.abc import Awaitable, Callable

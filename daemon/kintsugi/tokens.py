@@ -13,7 +13,7 @@ from pathlib import Path
 from kintsugi.errors import ProbeFailed
 
 SHORTEST = 16
-"""Characters below which a token can be guessed, or is none but a forgotten value."""
+"""The shortest token in characters: a shorter one can be guessed, or is a forgotten placeholder."""
 
 _NAME = re.compile(r"[a-z0-9._-]{1,100}")
 _TOKEN = re.compile(rb"[!-~]+")
@@ -23,7 +23,7 @@ _MADE = f"at least {SHORTEST} characters, as `openssl rand -hex 32` makes them"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenLine:
-    """One token and the name of who holds it, "" where that is nobody in particular."""
+    """One token and the name of its holder, "" where it has no particular one."""
 
     token: bytes
     name: str = ""

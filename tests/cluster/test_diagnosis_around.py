@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kintsugi.decisions.diagnosis.surroundings import CheckFacts, DeclaredFacts
+from kintsugi.decisions.diagnosis.related_objects import CheckFacts, DeclaredFacts
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis
 from kintsugi.model.records import Target

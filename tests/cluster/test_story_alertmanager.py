@@ -74,7 +74,7 @@ def test_an_alert_that_goes_on_although_all_looks_well_calls_a_person_and_nothin
     story.within(60).ready(5)
 
     incident = story.within(60).ends("ineffective")
-    assert "the trigger persists: a person is needed" in incident["reason"]
+    assert "the trigger persists; a person is needed" in incident["reason"]
     assert "kubectl scale" in incident["reason"]
     (signal,) = story.signals(incident, "alertmanager")
     assert not signal["ended"]

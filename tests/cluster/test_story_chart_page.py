@@ -83,7 +83,7 @@ def test_the_page_leads_to_a_first_verdict_and_then_to_a_ledger_on_postgresql_be
     own_cluster: RealCluster, production: str, page: InstallPage, alertmanager: Program
 ) -> None:
     """P9: an alert that a real Alertmanager has brought, by the page's own file."""
-    surroundings(own_cluster, production, page.folder)
+    related_objects(own_cluster, production, page.folder)
     page.follow("helm install")
     built = (page.folder / "docker.log").read_text()
     assert re.findall(r"--tag (\S+) \.$|^push (\S+)$", built, re.MULTILINE) == [
@@ -130,7 +130,7 @@ def test_the_page_leads_to_a_first_verdict_and_then_to_a_ledger_on_postgresql_be
     wait_for(lambda: not own_cluster.list("pod", NAME), within=60, describe=lambda: own_cluster.list("pod", NAME))
 
 
-def surroundings(cluster: RealCluster, production: str, folder: Path) -> None:
+def related_objects(cluster: RealCluster, production: str, folder: Path) -> None:
     """Begin what the page finds there: a database, an ingress controller, a certificate. They come up meanwhile."""
     cluster.load_images(POSTGRES, SKIPPER)
     cluster.apply(*manifests.postgres(production, password=PASSWORD))

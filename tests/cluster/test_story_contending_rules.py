@@ -66,7 +66,7 @@ def test_rules_that_want_one_deployment_go_one_by_one_and_two_that_undo_each_oth
     story.at("it is too busy", lambda: fire(story, BUSY)).within(30).reaches("running")
     story.at("it is idle, says another rule", lambda: fire(story, IDLE))
     joined = story.within(30).verdict("attached", "active-run", rule="web-idle")
-    assert "web is being recovered already" in joined["text"]
+    assert "web is already being recovered" in joined["text"]
     story.at("another service wants the same Deployment", lambda: fire(story, CANARY))
     refused = story.within(30).verdict("refused", "locked", rule="canary-busy")
     assert "is held by run" in refused["text"]
@@ -78,7 +78,7 @@ def test_rules_that_want_one_deployment_go_one_by_one_and_two_that_undo_each_oth
     story.within(60).sees("another incident", lambda: len(story.daemon.incidents()) == 2)
     conflict = story.within(60).ends("needs-operator", service="web")
     assert conflict["id"] != first["id"]
-    assert "rules web-busy and web-idle pull in opposite directions" in conflict["reason"]
+    assert "rules web-busy and web-idle contradict each other" in conflict["reason"]
     assert story.daemon.told_of(conflict["id"]) == [conflict["reason"]]
     story.at("and too busy again", lambda: fire(story, BUSY, "again"))
     story.within(30).verdict("refused", "human-hands", rule="web-busy")

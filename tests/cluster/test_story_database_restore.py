@@ -258,8 +258,8 @@ def test_with_no_backup_that_is_good_the_restore_stops_and_nothing_live_is_touch
     )
     newest = next(step for step in story.steps(incident) if step["path"] == "restore/newest")
     for name, reason in (
-        ("app-3.dump", "it is of database postgres, not of app"),
-        ("app-2.dump", "it is not what was written: its sha256 is "),
+        ("app-3.dump", "the backup is of database postgres, not of app"),
+        ("app-2.dump", "the file has changed: its sha256 is "),
         ("app-1.dump", "it cannot be read to its end: "),
     ):
         assert f"{name}: {reason}" in newest["error"], newest

@@ -108,7 +108,7 @@ def test_pods_that_serve_stay_others_go_at_once_and_a_higher_priority_has_the_sl
 
     story.at("the store stops to answer", lambda: faults.make_unready(victim))
     refused = story.within(60).verdict("refused", "budget", rule="store-pods-unhealthy")
-    assert "1 at once is the limit" in refused["text"]
+    assert "the limit is 1" in refused["text"]
     assert deleted(story) == uids(sick), "the step under way goes on"
     story.at("the web's step may end", lambda: agree(story))
     story.within(60).sees("the web has given its slot away", lambda: has_given(of(story, WEB)))

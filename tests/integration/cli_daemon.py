@@ -198,7 +198,7 @@ SIGNALS = (
             received=at(61),
         ),
         verdict=Verdict(
-            kind=VerdictKind.ATTACHED, reason=Reason.ACTIVE_RUN, text="web-service is being recovered already"
+            kind=VerdictKind.ATTACHED, reason=Reason.ACTIVE_RUN, text="web-service is already being recovered"
         ),
     ),
 )
@@ -425,7 +425,7 @@ class Night:
             raise LedgerUnavailable("the ledger cannot be reached")
         self.asked.append(("drill", service, who))
         if service != "database":
-            raise WrongState(f"no drill is started: {service} is not healthy: a drill would only add load")
+            raise WrongState(f"no drill is started: {service} is not healthy; a drill would add load")
         return replace(MENDED, id="inc-3", service=service, runbook="database-drill", kind=RunKind.DRILL)
 
     async def recover(self, wish: RecoverRequest, *, who: str) -> RecoverPreview:

@@ -37,7 +37,7 @@ from tests.integration.database_stage import (
     Json,
     catalog,
     is_ready,
-    surroundings,
+    related_objects,
 )
 
 MARK = "kintsugi.dev/incident"
@@ -77,7 +77,7 @@ class RestoreScene:
         birth.folder.mkdir(parents=True)
         birth.operators.write_text(f"ada:{secrets.token_hex(32)}\n")
         async with EmbeddedCluster.start(speed=SPEED, images=images(birth.folder)) as cluster:
-            for manifest in (*surroundings(), *database()):
+            for manifest in (*related_objects(), *database()):
                 cluster.apply(manifest)
             cluster.kubeconfig(birth.kubeconfig, USER)
             stage = CrashStage(cluster=cluster, birth=birth)

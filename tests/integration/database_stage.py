@@ -95,7 +95,7 @@ class DatabaseStage:
         s3.empty()
         found = {POSTGRES: postgres_image(), WORKER: worker_image(), **(images or {})}
         async with EmbeddedCluster.start(speed=SPEED, images=found) as cluster:
-            for manifest in (*surroundings(), *database):
+            for manifest in (*related_objects(), *database):
                 cluster.apply(manifest)
             life = Lifecycle(shutdown=timedelta(seconds=20))
             try:
@@ -328,7 +328,7 @@ def change(folder: Path, changes: Sequence[Change]) -> None:
         (folder / name).write_text(text.replace(before, after))
 
 
-def surroundings() -> Sequence[Json]:
+def related_objects() -> Sequence[Json]:
     """Return what is around the database: its Secrets and Service, who writes to it, and who scales them."""
     return (
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},

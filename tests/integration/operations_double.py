@@ -162,7 +162,7 @@ class RememberingOperations:
     async def drill(self, service: str, *, who: str) -> Incident:
         self.asked.append(("drill", service, who))
         if service != INCIDENT.service:
-            raise WrongState(f"no drill is started: {service} is not healthy: a drill would only add load")
+            raise WrongState(f"no drill is started: {service} is not healthy; a drill would add load")
         return INCIDENT
 
     async def recover(self, wish: RecoverRequest, *, who: str) -> RecoverPreview:

@@ -103,10 +103,10 @@ def test_an_empty_folder_is_said(stage: BackupStage) -> None:
     """Nothing was ever written there, or it is another folder."""
     failed = stage.failed(stage.fetch_here(url="s3://backup-bucket/none"))
     assert failed.kind is WorkFailure.NO_GOOD_BACKUP
-    assert failed.reason == "there is no backup in s3://backup-bucket/none/: it is empty"
+    assert failed.reason == "there is no backup in s3://backup-bucket/none/: the file is empty"
 
 
-@pytest.mark.parametrize(("recorded", "reason"), [(True, "it is not what was written"), (False, "end of file")])
+@pytest.mark.parametrize(("recorded", "reason"), [(True, "the file has changed"), (False, "end of file")])
 def test_a_truncated_backup_is_passed_over(stage: BackupStage, backups: Backups, recorded: bool, reason: str) -> None:
     """With its checksum recorded it is known by that, without by being read to its end."""
     whole = backups.good.read_bytes()
@@ -121,7 +121,7 @@ def test_a_flipped_bit_is_told_by_the_recorded_checksum(stage: BackupStage, back
     """In a dump that is not compressed nothing else tells it."""
     stage.put("2.dump", backups.stored)
     stage.s3.put("database/2.dump", flipped(backups.stored))
-    passed_over(stage, "2.dump", "it is not what was written: its sha256 is ")
+    passed_over(stage, "2.dump", "the file has changed: its sha256 is ")
 
 
 def test_a_flipped_bit_that_nothing_can_tell_leaves_a_backup_unproven(stage: BackupStage, backups: Backups) -> None:
@@ -151,19 +151,19 @@ def test_a_record_that_is_no_checksum_proves_nothing(stage: BackupStage, backups
 def test_a_backup_of_another_database_is_passed_over(stage: BackupStage, backups: Backups) -> None:
     """It costs a look at its first bytes, not a download."""
     stage.put("2.dump", backups.other)
-    passed_over(stage, "2.dump", "it is of database crm, not of shop")
+    passed_over(stage, "2.dump", "the backup is of database crm, not of shop")
 
 
 def test_a_backup_of_a_newer_server_is_passed_over(stage: BackupStage, backups: Backups) -> None:
     """PostgreSQL restores forwards only."""
     stage.put("2.dump", backups.newer)
-    passed_over(stage, "2.dump", "it was taken from PostgreSQL 18, newer than the target's 16")
+    passed_over(stage, "2.dump", "the backup was taken from PostgreSQL 18, newer than the target's 16")
 
 
 def test_an_empty_backup_is_passed_over(stage: BackupStage) -> None:
     """A pipe whose first half died uploads nothing, and succeeds."""
     stage.put("2.dump", b"")
-    passed_over(stage, "2.dump", "it is empty")
+    passed_over(stage, "2.dump", "the file is empty")
 
 
 def test_a_backup_of_less_than_half_of_the_one_before_is_passed_over(stage: BackupStage, backups: Backups) -> None:
@@ -214,7 +214,7 @@ def test_a_key_that_leads_out_of_its_folder_is_passed_over(stage: BackupStage, b
     """E7: S3 lists what somebody wrote; no name of a file is made from a key."""
     stage.s3.put("database/xx/2.dump", backups.good)
     stage.s3.wire.swap(b"database/xx/2.dump", b"database/../2.dump")
-    passed_over(stage, "../2.dump", "its key is not a backup's: it points outside its folder")
+    passed_over(stage, "../2.dump", "its key is not the key of a backup: the key points outside its folder")
     assert sorted(each.name for each in stage.folder.iterdir() if "dump" in each.name) == []
 
 
@@ -223,7 +223,7 @@ def test_an_extension_that_the_server_does_not_have_is_told_before_anything_is_t
 ) -> None:
     """`pg_restore` would tell it in the middle of the night, into an empty volume."""
     stage.put("2.dump", backups.extension)
-    passed_over(stage, "2.dump", "the server lacks what it needs: extension vector")
+    passed_over(stage, "2.dump", "the server lacks a required object: extension vector")
 
 
 def test_an_extension_is_said_where_no_server_can_be_asked(stage: BackupStage, backups: Backups) -> None:
@@ -245,7 +245,7 @@ def test_a_server_that_does_not_answer_is_said_and_assumed(stage: BackupStage, b
 def test_a_role_that_nobody_declares_is_told_before_anything_is_touched(stage: BackupStage, backups: Backups) -> None:
     """Into an empty cluster it would fail at the first GRANT."""
     stage.put("2.dump", backups.role)
-    passed_over(stage, "2.dump", "neither the server nor a declaration has what it needs: role auditor")
+    passed_over(stage, "2.dump", "the server and the declarations lack a required object: role auditor")
 
 
 def test_a_role_that_only_the_live_server_has_is_said(stage: BackupStage, backups: Backups) -> None:
@@ -276,8 +276,8 @@ def test_every_backup_that_is_no_good_is_named(stage: BackupStage, backups: Back
     failed = stage.failed(stage.fetch_here())
     assert failed.kind is WorkFailure.NO_GOOD_BACKUP
     assert failed.reason == (
-        f"no backup of shop in {URL} is good: 3.dump: it is of database crm, not of shop; 2.dump: it is empty;"
-        " 1.dump: it is 48h old, older than 26h; and 1 more"
+        f"no backup of shop in {URL} is good: 3.dump: the backup is of database crm, not of shop; 2.dump: the file is empty;"
+        " 1.dump: the backup is 48h old, older than 26h; and 1 more"
     )
 
 

@@ -171,7 +171,7 @@ async def test_a_database_that_is_down_is_mended_first_and_its_dependents_are_he
         await stage.until(lambda: stage.are(IncidentState.RECOVERED, *SERVICES))
         web = await stage.incident("web")
         assert web is not None
-        assert web.reason.startswith("upstream: it recovered while it was held (held, cause first: ")
+        assert web.reason.startswith("upstream: the service recovered while it was held (held, cause first: ")
         assert await stage.core.ledger.runs.of_incident(web.id) == ()
         assert stage.deleted() == ["database", "mail", "api"]
         begun: list[datetime] = [(await stage.run(each)).started for each in ("database", "mail", "api")]

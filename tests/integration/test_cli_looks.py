@@ -103,7 +103,7 @@ def test_the_story_tells_what_fired_what_was_done_and_the_way_back(kintsugi: Com
           02:56:00  pod production/web-1: web-pods-unhealthy (watch)
                     started by web-pods-unhealthy (matched): rule web-pods-unhealthy starts web-service-recovery
           02:59:00  alert KubePodCrashLooping namespace=production pod=web-1\\x1b[2J (alertmanager)
-                    attached (active-run): web-service is being recovered already
+                    attached (active-run): web-service is already being recovered
 
         Steps (run run-1)
           02:58:01  done  Check service health, not met 0.2s
@@ -150,7 +150,7 @@ def test_signals_come_with_what_became_of_each(kintsugi: CommandLine) -> None:
     lines = ended.out.splitlines()
     assert lines[0].split()[:6] == ["ID", "RECEIVED", "(UTC)", "SIGNAL", "FIRES", "VERDICT"]
     assert lines[1].startswith("sig-1  2026-11-24 02:58:00  pod production/web-1: web-pods-unhealthy")
-    assert " yes    attached  active-run  web-service is being recovered already" in lines[2]
+    assert " yes    attached  active-run  web-service is already being recovered" in lines[2]
     assert "\x1b" not in ended.out
 
 
@@ -196,7 +196,7 @@ def test_services_come_in_the_daemons_order_each_under_what_it_depends_on(kintsu
 
 def test_pauses_say_what_they_hold_back_and_why(kintsugi: CommandLine) -> None:
     assert kintsugi("pauses").out.splitlines()[1] == (
-        "pau-1  namespace production  ana  release 4.2  2026-11-24 02:58:10  it is resumed"
+        "pau-1  namespace production  ana  release 4.2  2026-11-24 02:58:10  resumed"
     )
 
 
@@ -259,7 +259,7 @@ def test_every_alert_of_a_webhooks_body_is_explained(kintsugi: CommandLine, tmp_
     ("content", "says"),
     [
         ("just words", "is not an alert"),
-        ("alerts: []", "holds 0 alerts"),
+        ("alerts: []", "contains 0 alerts"),
         ("alerts: [{labels: {alertname: A}}, 7]", "alert 2 is not an alert"),
         ("{", "neither YAML nor JSON"),
     ],

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kintsugi.decisions.diagnosis.surroundings import DeclaredFacts
+from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts
 from kintsugi.errors import NotRecorded
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis, RegistryAnswer
@@ -92,7 +92,7 @@ async def test_a_workload_that_is_well_has_no_cause(stage: ProcessStage) -> None
     await stage.until(lambda: ready(stage) == 2)
     found = await diagnosed(stage.kube)
     assert (found.causes, found.unknown) == ((), ())
-    assert found.summary == "deployment/front: nothing was found wrong: 2 of 2 pods are ready"
+    assert found.summary == "deployment/front: no problem was found: 2 of 2 pods are ready"
 
 
 async def test_an_image_that_does_not_exist_is_the_template_s_beside_pods_that_serve(stage: ProcessStage) -> None:

@@ -138,7 +138,7 @@ async def test_a_template_whose_values_are_others_by_now_is_only_told(tmp_path: 
             notices = await ledger.outbox.due_notices(datetime.now(UTC), limit=50)
     assert incident.state is IncidentState.NEEDS_OPERATOR, incident
     assert asked == []
-    said = "of the last good template the values of containers[web].env[API_TOKEN] are not kept"
+    said = "the last good template lacks the values of containers[web].env[API_TOKEN]"
     handed = [each.text for each in notices if each.incident and each.kind is IncidentState.NEEDS_OPERATOR]
     assert [said in text for text in handed] == [True], notices
     assert "its last good template: not kept are the values of containers[web].env[API_TOKEN]" in found.unknown

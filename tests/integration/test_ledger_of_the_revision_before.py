@@ -160,7 +160,7 @@ def test_a_run_that_stopped_with_nothing_to_go_back_to_is_handed_over(old: Taken
     carry(old, "stopped", bench, since=3)
     assert bench.effects == []
     assert bench.ledger.record.state is IncidentState.NEEDS_OPERATOR
-    assert "there is nothing left to try; stopped at look" in bench.ledger.record.reason
+    assert "no further action is available; stopped at look" in bench.ledger.record.reason
 
 
 def test_a_rollback_that_a_person_wants_goes_on_and_takes_nothing_back_twice(old: TakenUp) -> None:

@@ -326,9 +326,9 @@ async def test_the_age_grows_while_the_server_is_not_heard(api: ScriptedApi, tmp
     async with watching(api, tmp_path) as watched:
         await watched.reflector.wait_synced(timedelta(seconds=5))
         await watched.until(lambda: watched.reflector.problem != "")
-        heard = watched.reflector.last_heard
+        heard = watched.reflector.last_activity
         await watched.until(lambda: watched.reflector.watches >= 5)
-        assert watched.reflector.last_heard == heard
+        assert watched.reflector.last_activity == heard
         assert watched.reflector.synced
 
 

@@ -85,7 +85,7 @@ async def test_a_good_backup_passes_and_nothing_live_is_touched(stage: DatabaseS
     assert [(each.name, each.rows) for each in told.restored.tables] == [("public.orders", 1000)]
     assert [(check.name, check.met) for check in told.checks if not check.met] == []
     assert len(told.checks) == 5
-    assert "public.orders 1000 rows restored; 5 checks held" in ended.reason
+    assert "public.orders 1000 rows restored; 5 checks passed" in ended.reason
     assert (stage.volume(), stage.replicas()) == (volume, 2)
     await nothing_is_left(stage, live)
     touched = [each for each in await stage.changes() if "jobs" not in each and "persistentvolumeclaims" not in each]

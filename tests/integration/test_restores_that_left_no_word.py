@@ -27,7 +27,7 @@ from tests.integration.database_stage import (
     POSTGRES,
     is_ready,
     postgres,
-    surroundings,
+    related_objects,
 )
 from tests.unit.factories import NOW
 
@@ -51,7 +51,7 @@ Psql = Callable[..., Coroutine[None, None, str]]
 async def cluster() -> AsyncIterator[EmbeddedCluster]:
     """A cluster with a real database in it, ready."""
     async with EmbeddedCluster.start(speed=10, images={POSTGRES: postgres_image()}) as embedded:
-        for manifest in (*surroundings(), postgres()):
+        for manifest in (*related_objects(), postgres()):
             embedded.apply(manifest)
         await eventually(lambda: is_ready(embedded), within=PATIENCE)
         yield embedded

@@ -105,7 +105,7 @@ async def test_the_generic_runbook_asks_with_the_cause_and_scales_it_back(tmp_pa
         await scale(stage, 0)
         incident = await asked(stage)
         (question,) = stage.daemon.incident(incident["id"])["approvals"]
-        said = f"Scale {WEB} back to {had} replicas? it is scaled to 0 replicas"
+        said = f"Scale {WEB} back to {had} replicas? the workload is scaled to 0 replicas"
         assert question["question"].startswith(said), question
         assert replicas(stage) == 0
         agreed = await stage.kintsugi("approve", incident["id"], "--yes")

@@ -19,14 +19,13 @@ class ChangeContext:
     The run that a change belongs to. `namespace` and `selector` are the service's: they define which pods are its own.
 
     `good` are the pod templates (pod-template-hash, or the name of a ControllerRevision) of the workload that were seen
-    healthy. `startup` is what a pod may take to become ready. `protected` namespaces are never changed, and nothing of a
-    service that is `off_limits`: that says why; nor anything that is one of `essentials`.
-    `allow_managed`: change also what an autoscaler, GitOps or an operator writes. `may_stop` names (TYPE/NAME) what is
-    stopped for a restore: its replicas may be lowered in the forward phase, too, and other managers are ignored, except an
-    operator of the workload itself.
-    `env` are the service's Secrets. `ledger_host` is where our own ledger's database is, "" where that is a file.
-    `max_allowed` is how far the service lets its limits and claims be raised. `denied_addresses` are those of what is never
-    changed, each with why: no request that changes something is sent there.
+    healthy. `startup` is the time that a pod may take to become ready. Never changed are `protected` namespaces, a
+    service that is `off_limits` (the value is the reason), and the `essentials`. `allow_managed`: change also fields
+    that an autoscaler, GitOps or an operator writes. `may_stop` names (TYPE/NAME) the workloads that are stopped for a
+    restore: their replicas may be lowered in the forward phase, too, and other managers are ignored, except an operator
+    of the workload itself. `env` are the service's Secrets. `ledger_host` is the host of our own ledger's database, ""
+    where that is a file. `max_allowed` is the ceiling of the service's limits and claims. `denied_addresses` are those
+    of objects that are never changed, each with the reason: no request that changes something is sent there.
     """
 
     phase: Phase = Phase.FORWARD
@@ -57,8 +56,8 @@ class ChangeContext:
     @property
     def mark(self) -> str:
         """
-        Name this very change; it is written onto the object together with it, so that a probe can tell.
+        Return the mark of this change; it is written onto the object with the change, so that a probe recognises it.
 
-        The moment is part of it: a step that is tried again does not take its first attempt for its second.
+        The time is part of it: a step that is retried does not take its first attempt for its second.
         """
         return f"{self.run}/{self.phase}/{self.path}@{self.now.isoformat()}"

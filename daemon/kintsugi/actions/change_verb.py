@@ -86,7 +86,7 @@ class ObjectVerb(ChangeVerb[C]):
             return None
         return unstructured.without_managed_fields(obj) if unstructured.uid(obj) == plan.intent.uid else None
 
-    async def happened(self, kube: KubeClient, plan: EffectPlan) -> EffectStatus:
+    async def effect_status(self, kube: KubeClient, plan: EffectPlan) -> EffectStatus:
         """
         Return whether a change was made: by the mark that is written together with it.
 
@@ -108,8 +108,8 @@ class ObjectVerb(ChangeVerb[C]):
         return self._result(plan, await self.find(clients.kube, plan))
 
     async def probe(self, clients: VerbClients, plan: EffectPlan) -> EffectStatus:
-        """Return what `happened`; raises KubeError when the cluster cannot be asked."""
-        return EffectStatus.DONE if plan.already else await self.happened(clients.kube, plan)
+        """Return what `effect_status`; raises KubeError when the cluster cannot be asked."""
+        return EffectStatus.DONE if plan.already else await self.effect_status(clients.kube, plan)
 
     def object_of(self, plan: EffectPlan) -> ObjectName:
         """Return the object of a change."""

@@ -1,4 +1,4 @@
-"""A claim that grows by a change of its request: how far it may, and that it cannot be taken back."""
+"""The check of a claim's growth by a change of its request: it stays within the ceiling, and cannot be undone."""
 
 from kintsugi.actions import preconditions, unstructured
 from kintsugi.actions.effect_plan import not_undone

@@ -209,7 +209,7 @@ def _managed(obj: Unstructured) -> Iterator[tuple[Unstructured, datetime | None]
 
 
 def moment(text: str) -> datetime | None:
-    """Parse a time; None where there is none, or it is invalid."""
+    """Parse a time; None where it is empty or invalid."""
     try:
         return datetime.fromisoformat(text) if text else None
     except ValueError:

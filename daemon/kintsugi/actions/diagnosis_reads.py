@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 
-from kintsugi.actions import diagnosis_facts, surroundings_facts, unstructured
+from kintsugi.actions import diagnosis_facts, related_facts, unstructured
 from kintsugi.actions.good_templates import FoundTemplate, GoodTemplates
+from kintsugi.actions.related_reads import RelatedReader
 from kintsugi.actions.revisions import Revision, find_revisions
-from kintsugi.actions.surroundings_reads import SurroundingsReader
 from kintsugi.actions.tolerant_reads import TolerantReads
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.decisions.diagnosis import words
@@ -30,8 +30,8 @@ from kintsugi.decisions.diagnosis.facts import (
     WorkloadFacts,
 )
 from kintsugi.decisions.diagnosis.references import references
+from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts
 from kintsugi.decisions.diagnosis.scheduling import NODE_UNDER_WAY
-from kintsugi.decisions.diagnosis.surroundings import DeclaredFacts
 from kintsugi.errors import Forbidden, KubeError, LedgerUnavailable, NotFound
 from kintsugi.model.command import ObjectName
 from kintsugi.objects import predicates
@@ -121,7 +121,7 @@ class WorkloadReader(TolerantReads):
             scaled=diagnosis_facts.scaled_by(workload),
             deleted=deleted,
             finalizers=finalizers,
-            hosts=tuple(surroundings_facts.hosts_of(workload)),
+            hosts=tuple(related_facts.hosts_of(workload)),
             service=self.declared.service,
             checks=self.declared.checks,
             serving=self.declared.serving,
@@ -129,21 +129,21 @@ class WorkloadReader(TolerantReads):
             templated=diagnosis_facts.templated_by(workload),
         )
         completed = await self._completed(known, frozenset(_set(each) for each in sets))
-        around = SurroundingsReader(kube=self.kube, namespace=self.namespace, unknown=self.unknown, owners=owners)
+        around = RelatedReader(kube=self.kube, namespace=self.namespace, unknown=self.unknown, owners=owners)
         found = await around.complete(completed)
         return replace(found, unknown=tuple(self.unknown))
 
     async def _completed(self, known: WorkloadFacts, sets: frozenset[str]) -> WorkloadFacts:
         """Add the objects that those read first refer to."""
         about = sets | {known.reference, *(pod.reference for pod in known.pods)}
-        said, configurations, logs, selected, nodes = await asyncio.gather(
+        event_lists, configurations, logs, selected, nodes = await asyncio.gather(
             asyncio.gather(*(self._list("Events", EVENTS, fields=each) for each in EVENT_SELECTORS)),
             self._configurations([known.template, *(pod.spec for pod in known.pods)]),
             self._logs(known.pods),
             self._selected(known),
             self._nodes(known.pods),
         )
-        events = self._newest(diagnosis_facts.events_of_facts(chain(*said), about))
+        events = self._newest(diagnosis_facts.events_of_facts(chain(*event_lists), about))
         texts = (*(each.message for each in events), *(each.message for _, each in known.conditions))
         webhooks = await self._webhooks(texts)
         return replace(

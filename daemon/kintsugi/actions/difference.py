@@ -1,9 +1,9 @@
 """
 The difference of two states of an object, as a JSON patch that tests what it replaces.
 
-Each field is tested to be as it was judged before it is written: a change that somebody else made in between fails the whole
-patch (409), and changes of other fields do not matter. Swapping the two states gives the undo, which for the same reason never
-reverts a later change of a person.
+Each field is tested to be as it was judged before it is written: a change that was made in between fails the whole
+patch (409), and changes of other fields do not matter. Swapping the two states gives the undo, which for the same
+reason never reverts a later change of a person.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ _BOOK_KEEPING = (
 
 def difference(before: Unstructured, after: Unstructured) -> tuple[Operation, ...]:
     """
-    Return the operations that lead from one state to the other: all tests first.
+    Return the operations that turn one state into the other: all tests first.
 
     Lists are replaced whole, except those whose items have the same names as before: of these only the differing fields of an
     item are replaced, and its name is tested, too. So the other fields, secrets among them, are neither written nor kept.

@@ -63,7 +63,7 @@ class CreateWrite:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobWrite:
     """
-    A worker's Job, and the claim of its room where that is made with it; None for an object that exists already.
+    A worker's Job, and the claim of its staging volume where that is made with it; None for an object that exists already.
 
     The claim belongs to the Job and comes second: until it is there the Job's pod only waits.
     """
@@ -134,7 +134,7 @@ class EffectPlan:
 
 
 class EffectStatus(StrEnum):
-    """Whether a change whose answer was lost has been made."""
+    """The outcome of a change whose answer was lost."""
 
     DONE = "done"
     NOT_DONE = "not-done"

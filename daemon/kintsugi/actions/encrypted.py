@@ -124,7 +124,7 @@ def as_kept(plan: EffectPlan, asked: Command) -> EffectPlan:
 
 
 def _encrypted(command: Command, key: EncryptionKey, context: ChangeContext) -> Command:
-    """Encrypt what a command would write; one that is none of an object's content stays, and is refused."""
+    """Encrypt the content that a command would write; a command without content is unchanged, and is refused later."""
     verb = definition_of(command)
     content = verb.content(command)
     if content is None:

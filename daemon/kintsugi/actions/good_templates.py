@@ -1,8 +1,9 @@
 """
 The last good template of a workload as the ledger keeps it: made when a revision became good, and put together again.
 
-What may be a secret in it is kept encrypted where there is a key, and left out otherwise. What is left out is taken from the
-template in force, and the whole is known to be the good one by its fingerprint: else it is said what is missing.
+Values that may be secrets are kept encrypted where there is a key, and left out otherwise. Left-out values are taken
+from the template in force, and the fingerprint shows whether the whole is the good one: if not, the missing fields are
+reported.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ class FoundTemplate:
     """
     A good template, with the values of now where its own are not kept.
 
-    `missing` are the fields of which nobody knows what stood there; none: it is the very template that was good.
+    `missing` are the fields whose former values are not known; empty: it is exactly the template that was good.
     """
 
     kept: GoodTemplate
@@ -38,7 +39,7 @@ class FoundTemplate:
 
 
 class GoodTemplates:
-    """Keeps templates and finds them again; without a repository there are none."""
+    """Keeps templates and finds them again; without a repository it has none."""
 
     def __init__(self, repository: TemplateRepository | None = None, encryption: Encryption | None = None) -> None:
         self._repository = repository

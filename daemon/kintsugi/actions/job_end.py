@@ -1,5 +1,5 @@
 """
-The end of a worker before its time: its Job is deleted, and with it its pod and the claim that was made for it.
+Ends a worker before its time: its Job is deleted, and with it its pod and the claim that was made for it.
 
 The worker is asked to stop and cleans up: a restore is one transaction, of which nothing is left then.
 """

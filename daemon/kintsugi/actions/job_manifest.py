@@ -1,5 +1,5 @@
 """
-The Job of a worker and the claim of its room, as manifests: what the cluster is asked to make, and nothing else.
+The manifests of a worker's Job and of the claim of its staging volume; nothing else is created for a worker.
 
 The worker gets no right in the cluster and no more than it needs: passwords only by the names of Secrets, a root file
 system that it cannot write, no capability.
@@ -25,7 +25,7 @@ DIGEST = "kintsugi.dev/spec"
 USER = 65532
 """The user and the group of the image."""
 
-_TMP = "/tmp"  # noqa: S108  the container's own, empty, and all that it can write to besides the room
+_TMP = "/tmp"  # noqa: S108  the container's own, empty, and all that it can write to besides the staging volume
 _LEAST_DISK, _MOST_DISK = "64Mi", "256Mi"
 """Of the node's disk, for /tmp and the log: a line a second for twelve hours is less than the 50 MiB that a kubelet keeps."""
 

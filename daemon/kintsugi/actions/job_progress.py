@@ -1,9 +1,9 @@
 """
 Reads the progress of a worker from its Job's status and the lines of its pod's log.
 
-The worker's own last line decides. Where there is none, the state in the cluster is used: a pod that does not start is waited
-for, with its reason; for a pod that ended without a last line the progress is unknown. A log may quote megabytes of foreign text:
-a large one is read in a thread.
+The worker's own last line decides. Without one, the state in the cluster is used: a pod that does not start is waited
+for, with its reason; for a pod that ended without a last line the progress is unknown. A log may quote megabytes of
+foreign text: a large one is read in a thread.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -71,9 +71,9 @@ async def read(kube: KubeClient, name: str, namespace: str) -> WorkerStatus:
         return WorkerStatus(stage=WorkerStage.LOST, why=f"job/{name} is gone: it was deleted")
     pods = await pods_of(kube, job)
     pod = pods[-1] if pods else None
-    said = await _said(kube, pod, whole=has_ended(job, pod)) if pod is not None else b""
+    output = await _output(kube, pod, whole=has_ended(job, pod)) if pod is not None else b""
     since = datetime.fromisoformat(unstructured.nested_string(job, "metadata", "creationTimestamp"))
-    status = replace(await decoded(_weight(said), lambda: status_of(job, pod, lines_of(said))), since=since)
+    status = replace(await decoded(_weight(output), lambda: status_of(job, pod, lines_of(output))), since=since)
     if status.stage is not WorkerStage.STARTING:
         return status
     warning = await _warning(kube, job, pod)
@@ -147,13 +147,13 @@ def _without_a_word(
     job: Unstructured, pod: Unstructured | None, ended: Unstructured, names: Mapping[str, object]
 ) -> WorkerStatus:
     """Judge a Job that has ended without the worker's last line: surely nothing was done where it never ran."""
-    said = unstructured.nested_string(ended, "message") or unstructured.nested_string(ended, "reason")
+    output = unstructured.nested_string(ended, "message") or unstructured.nested_string(ended, "reason")
     status = status_of_container(pod, CONTAINER) if pod is not None else {}
     terminated = unstructured.nested_map(status, "state", "terminated")
     reason = unstructured.nested_string(pod, "status", "reason") or unstructured.nested_string(terminated, "reason")
     code = unstructured.nested_field(terminated, "exitCode")
     parts = [
-        said,
+        output,
         reason,
         unstructured.nested_string(pod, "status", "message"),
         f"exit code {code}" if code is not None else "",
@@ -165,7 +165,7 @@ def _without_a_word(
 
 
 def _waits_for(pod: Unstructured | None) -> str:
-    """Return what keeps a pod from running, as far as its status tells."""
+    """Return the reason for which a pod does not run, as far as its status shows it."""
     if pod is None:
         return "it has no pod"
     waiting = unstructured.nested_map(status_of_container(pod, CONTAINER), "state", "waiting")
@@ -202,8 +202,8 @@ def _before_it(pod: Unstructured) -> Iterator[str]:
             )
         code = unstructured.nested_field(ended, "exitCode")
         if code:
-            said = unstructured.nested_string(ended, "message").strip() or unstructured.nested_string(ended, "reason")
-            yield f"{unstructured.nested_string(status, 'name')} exited {code}: {said}"
+            output = unstructured.nested_string(ended, "message").strip() or unstructured.nested_string(ended, "reason")
+            yield f"{unstructured.nested_string(status, 'name')} exited {code}: {output}"
 
 
 async def _warning(kube: KubeClient, job: Unstructured, pod: Unstructured | None) -> str:
@@ -221,30 +221,30 @@ async def _warning(kube: KubeClient, job: Unstructured, pod: Unstructured | None
     )
 
 
-def lines_of(said: bytes) -> list[WorkLine]:
+def lines_of(output: bytes) -> list[WorkLine]:
     """Return the lines of a log that are a worker's; JSON may hold what else Python takes for the end of a line."""
-    return [line for each in said.decode(errors="replace").split("\n") if each and (line := decode(each)) is not None]
+    return [line for each in output.decode(errors="replace").split("\n") if each and (line := decode(each)) is not None]
 
 
-def _weight(said: bytes) -> int:
+def _weight(output: bytes) -> int:
     """Return how many bytes of text a log costs: an empty line costs what a short one does."""
-    return max(len(said), LEAST_LINE * said.count(b"\n"))
+    return max(len(output), LEAST_LINE * output.count(b"\n"))
 
 
-async def _said(kube: KubeClient, pod: Unstructured, *, whole: bool) -> bytes:
+async def _output(kube: KubeClient, pod: Unstructured, *, whole: bool) -> bytes:
     """Read what a worker has said; where its log is gone, what the kubelet kept of its end."""
     status = status_of_container(pod, CONTAINER)
     if not unstructured.nested_string(status, "containerID"):
         return b""
     try:
-        said = await _log(kube, pod, whole=whole)
+        output = await _log(kube, pod, whole=whole)
     except (NotFound, Invalid):
-        said = b""
-    said = said or unstructured.nested_string(status, "state", "terminated", "message").encode(errors="replace")
+        output = b""
+    output = output or unstructured.nested_string(status, "state", "terminated", "message").encode(errors="replace")
     # It has ended since the pod was read: what it said at first is to be told, too.
-    if not whole and await decoded(_weight(said), lambda: any(is_last(line) for line in lines_of(said))):
-        return await _said(kube, pod, whole=True)
-    return said
+    if not whole and await decoded(_weight(output), lambda: any(is_last(line) for line in lines_of(output))):
+        return await _output(kube, pod, whole=True)
+    return output
 
 
 async def _log(kube: KubeClient, pod: Unstructured, *, whole: bool) -> bytes:
@@ -259,9 +259,9 @@ async def _log(kube: KubeClient, pod: Unstructured, *, whole: bool) -> bytes:
     return b"".join([chunk async for chunk in chunks])
 
 
-def _shown(said: WorkProgress | Backup | Restored | Dropped) -> Mapping[str, object]:
+def _shown(output: WorkProgress | Backup | Restored | Dropped) -> Mapping[str, object]:
     """Return what was said as an expression sees it; what is not known is absent."""
-    fields = msgspec.to_builtins(said, builtin_types=(datetime,))
+    fields = msgspec.to_builtins(output, builtin_types=(datetime,))
     assert isinstance(fields, dict), fields
     return {
         name: list(value) if isinstance(value, tuple) else value for name, value in fields.items() if value is not None

@@ -1,9 +1,9 @@
 """
 The PostgreSQL server that a drill restores into: part of the drill's own Job, made empty, and gone with it.
 
-A backup is a program that strangers may have written. Here it has neither the live server's disk nor its processor, and
-nothing to connect to: the server listens on a socket of its pod only, and knows no password. It is started by its own two
-programs, not by the entry point of its image, which may want to be root or run scripts of its own.
+A backup is untrusted code. Here it has neither the live server's disk nor its processor, and nothing to connect to: the
+server listens on a socket of its pod only, and knows no password. It is started by its own two programs, not by the
+entry point of its image, which may want to be root or run scripts of its own.
 """
 
 from collections.abc import Sequence
@@ -46,20 +46,20 @@ async def with_server(kube: KubeClient, job_spec: WorkerJobSpec) -> WorkerJobSpe
     if job_spec.settings.drill_image is not None:
         return replace(job_spec, server=ServerImage(name=job_spec.settings.drill_image))
     around = job_spec.context
-    said = "set restore.drillImage to the image of a PostgreSQL server"
+    remedy = "set restore.drillImage to the image of a PostgreSQL server"
     if around.workload is None:
-        raise Refused(f"{around.service} has no workload whose image a drill's server could have: {said}")
+        raise Refused(f"{around.service} has no workload whose image a drill's server could have: {remedy}")
     asked = ObjectName(resource=around.workload.resource, name=around.workload.name)
     try:
         pods = await pods_of(kube, asked, job_spec.namespace)
     except NotFound as error:
-        raise Refused(f"{asked} is not there, so that its image is not known: {said}") from error
+        raise Refused(f"{asked} is not there, so that its image is not known: {remedy}") from error
     pod = next(
         (each for each in sorted(pods, key=unstructured.name) if predicates.ready(unstructured.convert(each, Pod))),
         None,
     )
     if pod is None:
-        raise Refused(f"{asked} has no pod that is ready, so that its image is not known: {said}")
+        raise Refused(f"{asked} has no pod that is ready, so that its image is not known: {remedy}")
     return replace(job_spec, server=_image_of(pod))
 
 
@@ -78,7 +78,7 @@ def containers(job_spec: WorkerJobSpec) -> Sequence[Unstructured]:
 
 
 def volumes(job_spec: WorkerJobSpec) -> Sequence[Unstructured]:
-    """Write where the server has its data and its socket, and who it is told to be."""
+    """Return the volumes of the server: its data, its socket, and the account that it runs as."""
     account = {"path": "passwd", "fieldRef": {"fieldPath": f"metadata.annotations['{ACCOUNT}']"}}
     return (
         {"name": _DATA, "emptyDir": {"sizeLimit": job_spec.settings.drill_ephemeral_storage}},

@@ -1,10 +1,10 @@
 """
-What became of a restore whose worker ended without a word: the target itself is asked.
+Determines the outcome of a restore whose worker ended without a last line: the target database is asked.
 
 A restore is one transaction under a hidden name, and its last act gives the database its own: a database of the wanted
 name with tables in it is whole. While a worker is at work it holds an advisory lock on the server, wherever it runs.
 
-Only PostgreSQL's own catalogue is asked, by names that are looked up nowhere else: nothing that was restored is called.
+Only PostgreSQL's own catalogue is queried, by names with their schema: nothing that was restored is called.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,9 @@ ESTIMATED = "the worker's last line was not seen; the database is whole, and its
 async def settle(
     kube: KubeClient, containers: ContainerExec, restore: PgRestore, lost: WorkerStatus, context: ChangeContext
 ) -> WorkerStatus:
-    """Find out whether the restore has happened, is at work still, or has not; LOST when nobody can tell."""
+    """
+    Return whether the restore has happened, is still running, or has not happened; LOST when that cannot be found out.
+    """
     try:
         return await _asked(kube, containers, restore, lost, context)
     except (KubeError, ProbeFailed, Refused) as error:

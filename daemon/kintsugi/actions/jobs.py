@@ -187,9 +187,10 @@ async def _check_host(kube: KubeClient, restore: PgRestore | Dropdb, job_spec: W
 
 async def _check_secrets(kube: KubeClient, job_spec: WorkerJobSpec) -> None:
     """
-    Refuse when a Secret or its key is not there.
+    Raise Refused when a Secret or its key is missing.
 
-    Where we may not read Secrets (the least rights do not say so) it is not known beforehand: the pod's own events tell.
+    Where we may not read Secrets (the least rights do not include that), this is not known beforehand: the pod's Events
+    show it.
     """
     for name, reference in job_spec.secrets.items():
         try:
@@ -266,7 +267,10 @@ async def _check_claim(kube: KubeClient, plan: EffectPlan) -> None:
 
 
 async def _take_away(kube: KubeClient, made: Unstructured, namespace: str, why: KubeError) -> None:
-    """Take a Job away that cannot start, also while the API server is busy; when that fails, too, both reasons are told."""
+    """
+    Delete a Job that cannot start, also while the API server is busy; when that fails, too, raise KubeError with both
+    reasons.
+    """
 
     async def delete() -> None:
         await kube.delete(JOBS, unstructured.name(made), namespace, uid=unstructured.uid(made))

@@ -1,4 +1,4 @@
-"""Where a pod is asked by itself: its own address, and which of its ports its Services lead to."""
+"""The address of a single pod for its service's checks: its IP, and the ports that its Services lead to."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from kubeobjects.resources import PODS, SERVICES
 
 
 async def address_of(kube: KubeClient, asked: ObjectName, namespace: str) -> PodAddress:
-    """Read where a pod is asked. Raises KubeError: NotFound where it is gone, also where another one has its name."""
+    """Read the address of a pod. Raises KubeError: NotFound where it is gone, also where another one has its name."""
     pod = await kube.get(PODS, asked.name, namespace)
     if asked.uid and unstructured.uid(pod) != asked.uid:
         raise NotFound(f"{asked} is gone: another pod has its name")

@@ -1,7 +1,7 @@
 """
-What a change of a pod's resources in place, by its `resize` subresource, may be; and whether it has been made.
+The checks of an in-place change of a pod's resources, by its `resize` subresource, before it is made and after.
 
-The API server keeps nothing else of such a patch, our mark neither: that it was made is told by the amounts alone.
+The API server keeps only the amounts of such a patch, not our mark: only the amounts show that it was made.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -99,7 +99,7 @@ def _ready(pod: Unstructured) -> frozenset[str]:
 
 
 def _at(obj: object, path: str) -> object:
-    """Return what stands at a JSON Pointer; something that equals nothing where nothing does."""
+    """Return the value at a JSON Pointer; an object that equals no other where the path is absent."""
     for part in path.split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
         if isinstance(obj, Mapping):

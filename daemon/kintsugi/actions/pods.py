@@ -1,4 +1,4 @@
-"""Which pods and containers a command means: a pod by name, a workload's, or those that a selector chooses."""
+"""Finds the pods and containers that a command means: a pod by name, a workload's, or those that a selector chooses."""
 
 from collections.abc import Sequence
 
@@ -41,7 +41,9 @@ def _is_made_by(pod: Pod, asked: ObjectName, uid: str) -> bool:
 
 
 def default_container(pod: Unstructured) -> str:
-    """Name the container that kubectl takes without -c: the annotated one, else the first; "" when there is none."""
+    """
+    Return the name of the container that kubectl takes without -c: the annotated one, else the first; "" for none.
+    """
     names = [unstructured.nested_string(each, "name") for each in unstructured.nested_maps(pod, "spec", "containers")]
     marked = unstructured.nested_string(pod, "metadata", "annotations", _DEFAULT_CONTAINER)
     return marked if marked in names else next(iter(names), "")

@@ -1,8 +1,8 @@
 """
 Objections to changes: pure functions of live objects, each returning a sentence, or "" for no objection.
 
-Objects that nobody would recreate are not deleted, changes that would not help are not tried, and objects that somebody else
-manages are left to them.
+Objects that no controller would recreate are not deleted, changes that would not help are not tried, and objects that
+another manager owns are left to it.
 """
 
 from collections.abc import Sequence

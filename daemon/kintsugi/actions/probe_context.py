@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from kintsugi.decisions.diagnosis.surroundings import DeclaredFacts
+from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts
 from kintsugi.model.max_allowed import NOTHING_ALLOWED, MaxAllowed
 from kintsugi.model.patterns import Pattern
 from kintsugi.model.pod_address import PodAddress
@@ -15,7 +15,10 @@ from kintsugi.model.services import SecretRef
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PodAnswer:
-    """Whether a pod meets the checks of its service, None where no check asks it by itself; `text` is what it answered, or why not."""
+    """
+    The answer of one pod to its service's checks. `met` is None where no check asks a single pod; `text` is the answer,
+    or the reason for none.
+    """
 
     met: bool | None
     text: str = ""
@@ -25,14 +28,14 @@ class PodChecks(Protocol):
     """The port that runs the checks of a service on one of its pods; `sources.Checks` implements it."""
 
     async def ask_pod(self, service: str, pod: PodAddress) -> PodAnswer:
-        """Return what one pod answers. Raises ResolverFailed where nobody could be asked."""
+        """Return what one pod answers. Raises ResolverFailed where the cluster's names do not resolve here."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OwnWorkload:
     """
-    What the daemon knows of the service's own workload, `reference` (TYPE/NAME, "" for none).
+    The daemon's facts about the service's own workload, `reference` (TYPE/NAME, "" for none).
 
     `replicas` and `rests` are as in a view; `max_allowed` is the service's; `tried` are remedies that did not help against this trouble before.
     """
@@ -51,9 +54,9 @@ class ProbeContext:
     The step and the `service` behind a probe.
 
     `env` are the service's Secrets, in its `namespace`. `good` are the pod templates known to be good. `patterns` are
-    what the lines of a log are scanned for; none: they are not scanned. `upstream` names what the service depends on and is not
-    well, "" for none. `now` is the time by the daemon's own clock, None where there is none. `seen` are the daemon's facts about the
-    service's own workload; `checks` asks a single pod, None where that is not possible.
+    those for which the lines of a log are scanned; empty: they are not scanned. `upstream` names an upstream that is
+    not well, "" for none. `now` is the time by the daemon's own clock, None without one. `seen` are the daemon's facts
+    about the service's own workload; `checks` asks a single pod, None where that is not possible.
     """
 
     namespace: str = ""

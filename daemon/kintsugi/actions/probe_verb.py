@@ -1,4 +1,4 @@
-"""The base of verbs that only look."""
+"""The base of verbs that only read."""
 
 from abc import abstractmethod
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The port for commands that only look: of checks on an interval, of runs, and of the estimate of a data loss."""
+"""The port for probes: of checks on an interval, of runs, and of the estimate of a data loss."""
 
 from datetime import timedelta
 from typing import Protocol

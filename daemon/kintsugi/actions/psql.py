@@ -1,8 +1,9 @@
 """
 `psql -c`: one question to a database, in a container or directly, with the same answer either way.
 
-The server itself makes JSON of the rows (`row_to_json`), so that a value has one type whichever way it came. Each name of ours
-has its schema: whoever owns the database could make a function or an operator that fits better than the server's own.
+The server itself makes JSON of the rows (`row_to_json`), so that a value has one type on either way. Each name in our
+queries has its schema: the database's owner could define a function or an operator that fits better than the server's
+own.
 """
 
 import asyncio
@@ -72,8 +73,8 @@ async def inside(containers: ContainerExec, container: ContainerRef, command: Ps
     """Ask through the `psql` in a container. Raises ProbeFailed with its own words when it fails."""
     executed = await containers.run(container, words(command, within), within=within)
     if executed.exit_code != 0:
-        said = executed.stderr.decode(errors="replace").strip() or f"psql exited {executed.exit_code}"
-        raise ProbeFailed(f"{container}: {said}{error_hint(said, command.search_path)}")
+        reason = executed.stderr.decode(errors="replace").strip() or f"psql exited {executed.exit_code}"
+        raise ProbeFailed(f"{container}: {reason}{error_hint(reason, command.search_path)}")
     if executed.truncated:
         raise ProbeFailed(f"{container}: the answer is longer than 1 MiB: ask for less")
     printed = executed.stdout
@@ -163,7 +164,7 @@ def answer(text: str, where: str) -> Result:
 
 
 def _wrong(rows: object, text: str) -> str:
-    """Return why an answer is none, "" when it is one."""
+    """Return the reason for which an answer is invalid, "" for a valid one."""
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         return f"is no list of rows: {text[:200]!r}"
     if len(rows) > MOST_ROWS:
@@ -174,7 +175,7 @@ def _wrong(rows: object, text: str) -> str:
 
 
 def _first_wins(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Make a row; of two columns of one name the first stands, as it does for `value`."""
+    """Make a row; of two columns of one name the first is used, as for `value`."""
     row: dict[str, object] = {}
     for name, value in pairs:
         row.setdefault(name, value)

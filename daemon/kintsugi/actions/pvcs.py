@@ -1,8 +1,8 @@
 """
 Claims and their volumes: a claim is deleted only when its volume is kept, comes back empty, and is bound again in an undo.
 
-A claim that a StatefulSet makes for its pods comes back with the next pod. One of people's own is nobody's to make: it is
-made anew as it was, but for the volume that it had.
+A claim that a StatefulSet makes for its pods comes back with the next pod. No controller recreates another claim: it is
+recreated as it was, without its former volume.
 """
 
 from collections.abc import Mapping, Sequence
@@ -92,9 +92,10 @@ async def plan_delete(kube: KubeClient, command: Delete, loaded: LoadedTarget) -
 
 async def plan_create(kube: KubeClient, command: Create, context: ChangeContext) -> EffectPlan:
     """
-    Judge the making of a claim. Raises Refused when another one has the name, NotYet while the one before it is going.
+    Plan the creation of a claim. Raises Refused when another one has the name, NotYet while the former one is being
+    deleted.
 
-    A claim of that name which nobody is deleting will do, where no certain volume is asked for.
+    An existing claim of that name that is not being deleted suffices where no particular volume is wanted.
     """
     asked, manifest = command.object, _manifest_of(command)
     preconditions.check(preconditions.protected(command.namespace, context))
@@ -178,9 +179,9 @@ def _create(claim: Unstructured, namespace: str, volume: str = "") -> Create:
 
 def _anew(claim: Unstructured, volume: str) -> Unstructured:
     """
-    Write down a claim without what the cluster has made of it, nor a source to fill its volume from.
+    Return the manifest of a claim without the cluster's additions, and without a source to fill its volume from.
 
-    What `kubectl apply` has left on it is a secret's place, and goes: the next `apply` writes it anew.
+    The annotation of `kubectl apply` may hold a secret, and is removed: the next `apply` writes it again.
     """
     annotations = {
         key: value

@@ -1,4 +1,4 @@
-"""Runs commands that only look by their verbs, within a time limit."""
+"""Runs probes by their verbs, within a time limit."""
 
 import asyncio
 from datetime import timedelta
@@ -14,7 +14,7 @@ from kintsugi.model.command import Command
 from kintsugi.telemetry import in_words
 
 _LAST_PROBE = 5.0
-"""Seconds that a look may take which was begun before the deadline."""
+"""The time limit in seconds of a probe that began before the deadline."""
 
 
 async def run(clients: VerbClients, command: Command, *, deadline: timedelta, probe_context: ProbeContext) -> Result:

@@ -1,5 +1,5 @@
 """
-The revisions of a workload, as `kubectl rollout history` finds them, and which of them to go back to.
+The revisions of a workload, as `kubectl rollout history` finds them, and the choice of the one for a rollback.
 
 A Deployment's revisions are its ReplicaSets, those of a StatefulSet or DaemonSet its ControllerRevisions.
 """
@@ -170,10 +170,10 @@ def alike(revisions: Sequence[Revision]) -> tuple[Revision, ...]:
 
 def target_of(asked: ObjectName, revisions: Sequence[Revision], number: int, phase: Phase) -> Revision:
     """
-    Choose the revision to go back to: the one that is named, else the last one that was seen good (E13).
+    Return the revision for a rollback: the named one, else the last one that was seen good (E13).
 
-    Raises Refused when there is none, when it is the current one, or when it was never seen good. An undo may also go
-    back over a mere restart, whose two revisions differ in nothing else.
+    Raises Refused when it does not exist, is the current one, or was never seen good. An undo may also go back over a
+    mere restart, whose two revisions differ in nothing else.
     """
     current = current_of(revisions)
     if number == 0:

@@ -1,7 +1,8 @@
 """
-How many good pods of a workload are left if the first new ones of a rollout never become ready.
+The number of good pods that a workload keeps if the first new pods of a rollout never become ready.
 
-Pure. The rules are those of the controllers: Recreate ends all at once, a rolling update as many as may be unavailable.
+Pure. The rules are those of the controllers: Recreate ends all pods at once, a rolling update as many as may be
+unavailable.
 """
 
 import re
@@ -17,7 +18,7 @@ _NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 def good_pods(pods: Sequence[Pod]) -> list[Pod]:
-    """Return the pods that are ready and are not on their way out."""
+    """Return the pods that are ready and not terminating."""
     return [pod for pod in pods if predicates.ready(pod) and not predicates.terminating(pod)]
 
 

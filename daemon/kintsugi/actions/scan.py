@@ -1,7 +1,7 @@
 """
-What the lines of a log mean, by a Patterns document: the first pattern that fits a line counts.
+Finds the meanings of log lines by a Patterns document: the first pattern that matches a line counts.
 
-Pure. A line fits by its words, or by the SQLSTATE that it carries; a number of another kind is not taken for one.
+Pure. A line matches by its text, or by its SQLSTATE; a number of another kind is not taken for one.
 """
 
 import re
@@ -12,7 +12,7 @@ from kintsugi.regex import AnyOf, compiled, literally
 from kintsugi.telemetry import SECRETS
 
 MOST_FINDINGS = 1000
-"""The newest are kept: what is wrong now stands at the end."""
+"""The most findings; the newest are kept, since they show the current problem."""
 
 LONGEST_LINE = 4096
 
@@ -29,7 +29,7 @@ def find(
     lines: Sequence[str], pods: Sequence[str], patterns: Iterable[Pattern], starts: Sequence[str] = ()
 ) -> list[dict[str, object]]:
     """
-    Return what stands in the lines, in their order; `pods` names the pod of each line.
+    Return the findings in the lines, in their order; `pods` names the pod of each line.
 
     `starts` names the start of a container that each line is of, "" where that is not known.
     """

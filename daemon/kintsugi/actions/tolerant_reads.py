@@ -1,4 +1,6 @@
-"""Reads of which each may be refused or fail: what is not read is named, and what was asked for goes on without it."""
+"""
+Reads that may each be refused or fail: a failed read is recorded as unknown, and the diagnosis continues without it.
+"""
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +27,10 @@ class TolerantReads:
     unknown: dict[str, None] = field(default_factory=dict)
 
     async def known(self, what: str, read: Awaitable[Read], instead: Read) -> Read:
-        """Return what is read, or what stands for it where it cannot be read: that is said, and is no error."""
+        """
+        Return the read value, or `instead` where it cannot be read: the failure is recorded in `unknown` and raises
+        nothing.
+        """
         try:
             return await read
         except KubeError as error:
@@ -61,7 +66,7 @@ class TolerantReads:
         return LogFacts(pod=pod.metadata.name, container=container, line=SECRETS.text(line)) if line else None
 
     async def got(self, what: str, resource: Resource, name: str) -> tuple[Unstructured | None, bool]:
-        """Return one object, None where there is none; and whether that is known."""
+        """Return one object, None where it does not exist; and whether that is known."""
         try:
             return await self.kube.get(resource, name, self.namespace), True
         except NotFound:

@@ -1,8 +1,8 @@
 """
 Reads and writes fields of unstructured objects.
 
-Whole objects stay JSON here, because what is written back must not lose a field that Kintsugi does not know; where
-kept fields suffice, `convert` gives the struct.
+Whole objects stay JSON here, because an object that is written back must not lose a field that Kintsugi does not know;
+where kept fields suffice, `convert` returns the struct.
 """
 
 from collections.abc import Mapping
@@ -19,32 +19,32 @@ Kept = TypeVar("Kept", bound=msgspec.Struct)
 
 
 def nested_field(obj: object, *path: str) -> object:
-    """Return the value at a path of keys, None when there is none."""
+    """Return the value at a path of keys, None when it is absent."""
     for key in path:
         obj = obj.get(key) if isinstance(obj, Mapping) else None
     return obj
 
 
 def nested_string(obj: object, *path: str) -> str:
-    """Return a text, "" when there is none."""
+    """Return a text, "" when it is absent."""
     value = nested_field(obj, *path)
     return value if isinstance(value, str) else ""
 
 
 def nested_int(obj: object, *path: str, default: int = 0) -> int:
-    """Return a whole number; the default (Kubernetes leaves zeros out) when there is none."""
+    """Return a whole number; the default (Kubernetes leaves zeros out) when it is absent."""
     value = nested_field(obj, *path)
     return value if isinstance(value, int) and not isinstance(value, bool) else default
 
 
 def nested_map(obj: object, *path: str) -> Unstructured:
-    """Return an object, empty when there is none."""
+    """Return an object, empty when it is absent."""
     value = nested_field(obj, *path)
     return value if isinstance(value, Mapping) else {}
 
 
 def nested_maps(obj: object, *path: str) -> tuple[Unstructured, ...]:
-    """Return a list of objects, empty when there is none."""
+    """Return a list of objects, empty when it is absent."""
     value = nested_field(obj, *path)
     return tuple(each for each in value if isinstance(each, Mapping)) if isinstance(value, list | tuple) else ()
 

@@ -1,8 +1,9 @@
 """
 A pod template without the values that may be secrets, and with them again.
 
-Withheld are the literal values of variables, whatever may hold a command or a header (`command`, `args`, `lifecycle`, what probes run or
-send), and all that looks like a credential elsewhere. Null stands in their places; nothing else of a template is null.
+Withheld are the literal values of variables, the fields that may hold a command or a header (`command`, `args`,
+`lifecycle`, the handlers of probes), and values elsewhere that look like a credential. Null replaces them; nothing else
+of a template is null.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -73,7 +74,7 @@ def _value(holder: Unstructured, key: str, field: str, rewrite: _Rewrite, *, of_
 
 
 def _below(field: str, key: str, *, of_variable: bool) -> str:
-    """Return the path of a member; `spec` and `metadata` are not told, nor is `value` of a variable."""
+    """Return the path of a member; `spec` and `metadata` are left out, as is `value` of a variable."""
     if not field and key in ("spec", "metadata"):
         return ""
     if of_variable and key == "value":
@@ -89,7 +90,7 @@ def _names(items: list[object]) -> Iterator[str]:
 
 
 def _may_be_secret(holder: Unstructured, key: str) -> bool:
-    """Return whether a text, or a list of texts, would be masked where it stands."""
+    """Return whether a text, or a list of texts, would be masked at its place."""
     value = holder[key]
     if isinstance(value, Mapping) or (isinstance(value, list) and any(isinstance(each, Mapping) for each in value)):
         return False

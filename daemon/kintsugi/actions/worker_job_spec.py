@@ -1,6 +1,4 @@
-"""
-One piece of a worker's work, before anything of it is made: how its Job is called, whose it is, what it is told.
-"""
+"""The specification of a worker's Job before it is made: its name, its labels, its arguments."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -34,7 +32,7 @@ _SHORT = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerImage:
-    """Where the server of a drill comes from: its image, when a node pulls it, and with which Secrets."""
+    """The image of a drill's server: its name, pull policy and pull Secrets."""
 
     name: str
     pull_policy: str = "IfNotPresent"
@@ -74,12 +72,12 @@ class WorkerJobSpec:
 
     @property
     def pvc_name(self) -> str:
-        """Name the claim of the room: one for all steps of a run."""
+        """Name the claim of the staging volume: one for all steps of a run."""
         return self.settings.existing_claim or f"kintsugi-{self.context.run[-_SHORT:]}-backups"
 
     @property
     def makes_pvc(self) -> bool:
-        """Return whether the claim is made together with the Job: by the step that fills the room."""
+        """Return whether the claim is made together with the Job: by the step that fills the staging volume."""
         return self.settings.existing_claim is None and isinstance(self.command, BackupFetch)
 
     @property

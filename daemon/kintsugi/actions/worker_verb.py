@@ -1,4 +1,4 @@
-"""A verb that a worker does, in a Job of its own; the effect is the Job, what comes of it is watched."""
+"""A verb that a worker executes, in a Job of its own; the effect is the Job, whose outcome is watched."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -19,19 +19,21 @@ from kintsugi.model.command import WorkerCommand
 
 
 class WorkerVerb(ChangeVerb[C]):
-    """What is judged and made is the same of every worker: `actions.jobs`."""
+    """
+    The base of the verbs that a worker executes; planning and applying are the same for all of them: `actions.jobs`.
+    """
 
     intent = jobs.WorkerIntent
     makes_job = True
 
     @abstractmethod
     def touches(self, command: C) -> str:
-        """Return what a worker that was lost may have touched."""
+        """Return the object that a lost worker may have touched."""
 
     async def settle(
         self, clients: VerbClients, command: C, lost: WorkerStatus, context: ChangeContext
     ) -> WorkerStatus:
-        """Return what became of the work of a worker that ended without a word: it has failed, unless a verb asks further."""
+        """Return the outcome of a worker that ended without a last line: it has failed, unless a verb asks further."""
         why = f"{lost.why}; nothing but {self.touches(command)} was touched"
         return replace(lost, stage=WorkerStage.FAILED, why=why)
 

@@ -11,7 +11,7 @@ from kintsugi.objects import predicates
 
 
 def state_of(facts: WorkloadFacts, seen: OwnWorkload) -> WorkloadState:
-    """Return how a workload stands whose diagnosis was made of `facts`."""
+    """Return the state of a workload whose diagnosis was made from `facts`."""
     serving = sorted((each for each in facts.pods if predicates.serves(each)), key=_order)
     return WorkloadState(
         serving=tuple(each.metadata.name for each in serving),

@@ -1,10 +1,10 @@
 """
 The clock: it runs periodic jobs. The deadlines themselves are rows of the ledger.
 
-One job never overlaps itself, and a missed tick is made up by the next: nothing here is a one-shot. An error that nobody
-expected would come again at each tick, with half of the daemon at work: it ends the daemon. The scheduler goes by the wall
-clock: set forward, that must not be made up for interval by interval, and set back, the scheduler is silent until
-`begin_anew`.
+One job never overlaps itself, and a missed tick is made up by the next: nothing here is a one-shot. An unexpected error
+would recur at each tick, with half of the daemon running: it ends the daemon. The scheduler uses the wall clock: a
+clock that is set forward must not be made up for interval by interval, and after one is set back, the scheduler is
+silent until `restart_ticks`.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class _Every(BaseTrigger):  # type: ignore[misc]  # the scheduler has no types
 
 
 class Clock:
-    """Named, repeating looks. `failed` hears the name of a look that went wrong unexpectedly, and of what."""
+    """Runs named, periodic jobs. `failed` is called with the name of a job that failed unexpectedly, and the error."""
 
     def __init__(self, failed: Failed) -> None:
         self._failed = failed
@@ -74,7 +74,7 @@ class Clock:
         """Begin to tick."""
         self._scheduler.start()
 
-    def begin_anew(self) -> None:
+    def restart_ticks(self) -> None:
         """Look at everything now, and count the intervals from here: the wall clock was set."""
         for job in self._scheduler.get_jobs():
             job.modify(next_run_time=datetime.now(UTC))

@@ -1,10 +1,10 @@
 """
-Python's garbage collector, kept from stopping the event loop for what never goes.
+Configures Python's garbage collector, so that it does not stop the event loop for long-lived objects.
 
-Modules, catalog and caches are some 200,000 objects that live as long as the daemon. A full collection looks at each of
-them: 125 ms on a quiet core, 340 ms on a busy one, on the loop, whenever enough has been made since. Frozen, they are
-looked at no more: a full collection takes less than a millisecond for each ten thousand objects that came after. What was
-frozen and has gone since is found by the one full collection an hour that looks at everything.
+Modules, catalog and caches are some 200,000 objects that live as long as the daemon. A full collection visits each of
+them: 125 ms on a quiet core, 340 ms on a busy one, on the loop, whenever enough objects were made since. Frozen, they
+are visited no more: a full collection takes less than a millisecond for each ten thousand objects that came after.
+Frozen objects that are garbage since are found by the one full collection an hour that visits everything.
 """
 
 import asyncio

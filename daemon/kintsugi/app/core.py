@@ -142,7 +142,7 @@ async def connect(settings: Settings, life: Lifecycle, failpoints: Failpoints) -
     epoch = await ledger.lead(clock.now())
     await ledger.signals.set_unreadable_aside(clock.now())
     await ledger.repair.repair_rows(clock.now())
-    kube = await life.enter("kubernetes", KubeClient.connect(settings.kube, clock.heard))
+    kube = await life.enter("kubernetes", KubeClient.connect(settings.kube, clock.observe))
     life.spawn("steady clock", clock.run())
     session = await life.enter("http client", aiohttp.ClientSession(trust_env=False))
     alertmanager = AlertmanagerApi(settings.alertmanager, session) if settings.alertmanager.url is not None else None
@@ -153,7 +153,7 @@ def actions_on(
     outside: Connections, settings: Settings, names: ResolverNotice, *, lookup: Lookup, loopback: bool
 ) -> Actions:
     """Return the actions; `names` notifies a person when the cluster's names do not resolve."""
-    resolver = Resolver(lookup, say=names.hear)
+    resolver = Resolver(lookup, report=names.hear)
     names.ask(resolver)
     addresses = AddressRule(allow_loopback=loopback, resolver=resolver)
     encryption = Encryption(settings.ledger.encryption_key_file)
@@ -266,7 +266,7 @@ def runner_deps(
         diagnoses=finders.diagnoses,
         declared=finders.declared,
         checks=finders.checks,
-        tried=lambda service: remedies.tried_in_vain(service, clock() - TRIED_LATELY),
+        tried=lambda service: remedies.failed_remedies(service, clock() - TRIED_LATELY),
     )
 
 

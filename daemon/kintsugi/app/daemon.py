@@ -1,6 +1,4 @@
-"""
-The daemon from start to stop: the order in which its parts are started, and what each of them waits for.
-"""
+"""Runs the daemon from start to stop: starts its parts in order, each after the parts that it waits for."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -41,7 +39,7 @@ Ready = Callable[[ListenAddresses], None]
 
 
 def no_op(_: ListenAddresses) -> None:
-    """Send nothing: nobody waits for readiness."""
+    """Do nothing: the default where no caller waits for readiness."""
 
 
 async def run(
@@ -145,16 +143,16 @@ async def lead(core: Core) -> None:
     log.info("caches synced", pods=len(core.caches.pods.store))
     core.services.refresh(everything=True)
     collector.collect_and_freeze()
-    await patiently(core.good_revisions.step, "good revisions")
-    await patiently(core.pipeline.recall, "signals that wait")
-    await patiently(core.supervisor.resume, "open runs")
+    await with_retries(core.good_revisions.step, "good revisions")
+    await with_retries(core.pipeline.recall, "signals that wait")
+    await with_retries(core.supervisor.resume, "open runs")
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(core.watch.run(REFRESH), name="conditions")
         tasks.create_task(core.checks.run(5 * REFRESH), name="checks")
         tasks.create_task(core.pipeline.run(2 * REFRESH), name="pipeline")
 
 
-async def patiently(step: Callable[[], Awaitable[None]], what: str) -> None:
+async def with_retries(step: Callable[[], Awaitable[None]], what: str) -> None:
     """Run a step that needs the ledger; wait while the ledger is unavailable."""
 
     def again(error: Exception) -> bool:
@@ -181,7 +179,7 @@ def follow_files(
     async def take() -> None:
         while True:
             catalog = await loaded.get()
-            await patiently(partial(core.active_catalog.activate, catalog), "the new catalog")
+            await with_retries(partial(core.active_catalog.activate, catalog), "the new catalog")
             metrics.catalog_loads.labels("taken").inc()
 
     life.spawn("catalog files", files.run())
@@ -216,7 +214,7 @@ def start_clock(settings: Settings, core: Core, recorder: MetricsRecorder, life:
     forgetting = RetentionTask(settings=settings, ledger=core.ledger, workloads=core.good_revisions.there, clock=now)
     clock.every(EVERY, "retention", trusting(forgetting.step))
     clock.every(collector.EVERY, "garbage", collector.step)
-    core.clock.on_trusted(lambda _: clock.begin_anew())
+    core.clock.on_trusted(lambda _: clock.restart_ticks())
     clock.start()
     life.on_stop("clock", clock.stop)
 

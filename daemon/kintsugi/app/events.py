@@ -1,7 +1,7 @@
 """
-Kubernetes Events on the workloads concerned: what we did is seen by `kubectl describe` too.
+Writes Kubernetes Events on the workloads concerned, so that `kubectl describe` shows our changes, too.
 
-They are a courtesy: one that cannot be written is logged and forgotten, the ledger has everything.
+They are optional: one that cannot be written is logged and dropped, since the ledger has everything.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ LONGEST = 1000
 
 WAITS = Waits(first=timedelta(seconds=1), longest=timedelta(seconds=10))
 ATTEMPTS = 5
-"""How often an Event is sent while the API server is busy."""
+"""The number of attempts to send an Event while the API server is busy."""
 
 
 class ObjectEvents:

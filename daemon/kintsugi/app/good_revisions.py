@@ -1,10 +1,10 @@
 """
-Remembers which revisions of a workload were good: seen healthy for long enough, with every pod of theirs, while each check
-of the service was met and no signal about it held. One that fails by itself soon after is forgotten again. It also remembers
-how many replicas a workload had when it last had any, and what checks have counted while their service was well.
+Remembers the good revisions of a workload: seen healthy for long enough, with every pod of theirs, while each check of
+the service was met and no signal about it held. One that fails by itself soon after is forgotten again. It also
+remembers the number of replicas that a workload last had, and the counts of checks while their service was well.
 
-A rollback goes to such a revision or nowhere. What was remembered before a restart is read back. In memory are
-the workloads that are in the cluster, and the last revisions of each.
+A rollback goes to such a revision or nowhere. After a restart the memory is read from the ledger. In memory are the
+workloads that are in the cluster, and the last revisions of each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from kintsugi.app.template_keeper import GoodTemplateKeeper
-from kintsugi.decisions.diagnosis.surroundings import CheckFacts
-from kintsugi.decisions.priorities import ailing_upstream
+from kintsugi.decisions.diagnosis.related_objects import CheckFacts
+from kintsugi.decisions.priorities import unhealthy_upstream
 from kintsugi.decisions.revision_checks import ON_TRIAL, CheckedRevision, fails_by_itself, not_good
 from kintsugi.ledger import Ledger
 from kintsugi.model.known import GoodRevision
@@ -41,7 +41,10 @@ class ServiceChecks(Protocol):
 
 
 class GoodRevisionTracker:
-    """`lasting` is how long health must have lasted to make a revision good; `templates` keeps their templates, None for nobody."""
+    """
+    Tracks good revisions. `lasting` is the time of health that makes a revision good; `templates` keeps their
+    templates, None for no keeper.
+    """
 
     def __init__(
         self,
@@ -103,13 +106,13 @@ class GoodRevisionTracker:
             first, now = self._first_good.get(key), self._services.now()
             if first is None or not view.is_current or now - first > ON_TRIAL * self._lasting:
                 continue
-            upstream = ailing_upstream(view.name, views)
+            upstream = unhealthy_upstream(view.name, views)
             if why := fails_by_itself(view, since=first, upstream=upstream, now=now):
                 await self._store.revisions.forget_good(*key)
                 self._observed.forget_good(*key)
                 if self._templates is not None:
                     self._templates.forget(key[0])
-                self._services.begin_anew(view.name)
+                self._services.restart_health(view.name)
                 del self._first_good[key]
                 log.warning("good revision forgotten", workload=key[0], template=key[1], why=why)
 

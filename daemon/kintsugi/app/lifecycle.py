@@ -29,8 +29,8 @@ class Lifecycle:
     """
     The resources and tasks of one daemon.
 
-    `failed` is done when a task that should live for ever has ended, or a look of the clock has gone wrong; its exception
-    is the reason to stop.
+    `failed` is done when a task that should run for ever has ended, or a job of the clock has failed; its exception is
+    the reason to stop.
     """
 
     def __init__(self, *, shutdown: timedelta) -> None:

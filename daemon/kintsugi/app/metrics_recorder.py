@@ -1,6 +1,4 @@
-"""
-Puts what happens into the metrics: verdicts, runs, steps as they end; gauges when they are looked at.
-"""
+"""Records the metrics: verdicts, runs and steps as they end; gauges when they are scraped."""
 
 import math
 from collections.abc import Iterable

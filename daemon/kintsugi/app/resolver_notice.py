@@ -38,17 +38,22 @@ class ResolverNotice:
         return self._problem if self._resolved else ""
 
     def ask(self, names: NameResolver) -> None:
-        """Ask these whether they resolve: once at first, and while names that did do not, or nobody might notice their return."""
+        """
+        Set the names to check: once at first, and while names that did resolve do not, so that their return is noticed.
+        """
         self._names = names
 
     def hear(self, problem: str) -> None:
-        """Take why the cluster's names do not resolve, or "" that they do again."""
+        """Take the reason for which the cluster's names do not resolve, or "" when they resolve again."""
         log_problem(problem)
         self._untold = self._problem = problem
         self._resolved = self._resolved or not problem
 
     async def step(self) -> None:
-        """Ask again where that is due, and leave the notice. Raises StaleEpoch, LedgerUnavailable; the next look tries again."""
+        """
+        Ask again where that is due, and leave the notice. Raises StaleEpoch, LedgerUnavailable; the next step tries
+        again.
+        """
         if self._names is not None and self._resolved is None:
             self._resolved = await self._names.resolves()
         elif self._names is not None and self.sign:

@@ -1,7 +1,7 @@
 """
-Keeps the ledger small: every minute some batches of what is old go, so that a storm is forgotten as fast as it came.
+Deletes old rows of the ledger: some batches every minute, so that a storm of signals is deleted as fast as it came.
 
-Ten thousand rows a minute are more than fourteen million a day; a tick that finds nothing asks a few indexes.
+Ten thousand rows a minute are more than fourteen million a day; a tick that finds nothing reads a few indexes.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class RetentionTask:
     clock: Callable[[], datetime]
 
     async def step(self) -> None:
-        """Forget some batches, and end alerts that nobody repeats where nobody asks Alertmanager either."""
+        """Delete some batches, and end alerts that are not repeated where Alertmanager is not polled either."""
         now, loop = self.clock(), asyncio.get_running_loop()
         # where nobody is notified, people read notices with the incidents: unsent ones keep nothing
         kept = RetentionTerms(notices=self.settings.notifications.url is not None, workloads=self.workloads())

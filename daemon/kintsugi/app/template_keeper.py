@@ -19,7 +19,7 @@ MOST_AT_ONCE = 20
 """Templates that are read in one step: a daemon that starts on a large cluster asks for no more at a time."""
 
 AGAIN_AFTER = timedelta(minutes=10)
-"""When a template that could not be read, or not be kept, is tried again."""
+"""The time after which a template that could not be read or kept is tried again."""
 
 
 class GoodTemplateKeeper:

@@ -1,4 +1,6 @@
-"""What is never masked although a secret may have the same value: names of the catalog, and labels that rules judge by."""
+"""
+The values that are never masked although a secret may equal them: names of the catalog, and labels that rules match.
+"""
 
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.rules import RuleSource
@@ -12,7 +14,7 @@ def spare_names(catalog: Catalog) -> None:
     """
     Mask no name of the catalog and no label that its rules judge by, and warn where a secret has such a name's value.
 
-    Which one it is nobody is told.
+    The warning does not name it.
     """
     services = catalog.services.values()
     places = [

@@ -97,7 +97,7 @@ def build_service(draft: DocumentBuilder[ServiceShape], priorities: dict[str, in
         expendable=spec.expendable,
         max_allowed=MaxAllowed(memory=spec.max_allowed.memory, storage=spec.max_allowed.storage),
         place=draft.place(("metadata", "name")),
-        said={to_camel(key): draft.place(("spec", to_camel(key))) for key in spec.model_fields_set},
+        positions={to_camel(key): draft.place(("spec", to_camel(key))) for key in spec.model_fields_set},
     )
 
 

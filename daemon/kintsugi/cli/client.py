@@ -74,8 +74,8 @@ class DaemonClient:
 
     async def signals(self, *, verdict: str, reason: str, before: str, limit: int) -> Sequence[EvaluatedSignal]:
         """List signals with their verdicts, newest first; what is empty is no filter."""
-        said = {"verdict": verdict, "reason": reason, "before": before, "limit": str(limit)}
-        query = {name: value for name, value in said.items() if value}
+        filters = {"verdict": verdict, "reason": reason, "before": before, "limit": str(limit)}
+        query = {name: value for name, value in filters.items() if value}
         return (await self._ask("GET", "signals", SignalList, query=query)).signals
 
     async def dead_letters(self, *, before: str, limit: int) -> Sequence[DeadLetterSummary]:

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from kintsugi.cli.output import moment, plain, say
+from kintsugi.cli.output import moment, plain, print_lines
 from kintsugi.decisions.diagnosis.headline import change_text
 from kintsugi.model.causes import Cause, Diagnosis, EvidenceItem
 
 
 def show_diagnosis(found: Diagnosis) -> None:
     """Write it."""
-    say(diagnosis_lines(found))
+    print_lines(diagnosis_lines(found))
 
 
 def diagnosis_lines(found: Diagnosis) -> Iterator[Text]:

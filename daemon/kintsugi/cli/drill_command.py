@@ -10,7 +10,7 @@ from kintsugi.cli.client import dial
 from kintsugi.cli.exit_codes import ExitCode
 from kintsugi.cli.incident_follower import IncidentFollower
 from kintsugi.cli.options import Connection, OutputFormat
-from kintsugi.cli.output import emit, moment, plain, say, state, took
+from kintsugi.cli.output import emit, moment, plain, print_lines, state, took
 from kintsugi.cli.story import section
 from kintsugi.decisions.drills import report_of
 from kintsugi.model.drills import DrillCheck, DrillReport
@@ -33,7 +33,7 @@ async def drill(connection: Connection, service: str, *, every: timedelta | None
     if connection.output is OutputFormat.JSON:
         emit(report)
     else:
-        say([Text(), Text("Report", style="bold"), *report_lines(report)])
+        print_lines([Text(), Text("Report", style="bold"), *report_lines(report)])
     return ExitCode.DONE if report.state is IncidentState.PASSED else ExitCode.FINDINGS
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from kintsugi.cli.diagnosis_report import diagnosis_lines
-from kintsugi.cli.output import emit, plain, say, table
+from kintsugi.cli.output import emit, plain, print_lines, table
 from kintsugi.server.operations import Explanation, ServiceExplanation
 
 Explained = Sequence[tuple[str, Explanation]]
@@ -26,7 +26,7 @@ def emit_explained(explained: Explained) -> None:
 
 def show_explained(explained: Explained) -> None:
     """Write the answers for a person."""
-    say(line for about, each in explained for line in _lines(about, each))
+    print_lines(line for about, each in explained for line in _lines(about, each))
 
 
 def _lines(about: str, explanation: Explanation) -> Iterator[Text]:

@@ -29,7 +29,7 @@ def fmt(paths: Sequence[Path], output: OutputFormat, *, check: bool, upgrade: bo
         emit({"changed": [{"file": each.file, "respelled": each.respelled} for each in changed]})
     else:
         for each in changed:
-            typer.echo(printable(f"{each.file}: {_said(each, check=check)}"))
+            typer.echo(printable(f"{each.file}: {_result_text(each, check=check)}"))
     return ExitCode.FINDINGS if check and changed else ExitCode.DONE
 
 
@@ -47,7 +47,7 @@ def _changed(files: Sequence[Path], *, upgrade: bool) -> list[Rewritten]:
     return [new for source, new in zip(sources, rewritten, strict=True) if new.text.encode() != source.content]
 
 
-def _said(new: Rewritten, *, check: bool) -> str:
+def _result_text(new: Rewritten, *, check: bool) -> str:
     words = f", {new.respelled} words respelled" if new.respelled else ""
     return f"{'would be rewritten' if check else 'rewritten'}{words}"
 

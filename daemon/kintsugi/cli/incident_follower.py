@@ -9,7 +9,7 @@ from rich.text import Text
 from kintsugi.cli.client import DaemonClient
 from kintsugi.cli.exit_codes import ExitCode, Unreachable
 from kintsugi.cli.options import OutputFormat
-from kintsugi.cli.output import emit, plain, say, state
+from kintsugi.cli.output import emit, plain, print_lines, state
 from kintsugi.cli.stderr import print_note
 from kintsugi.cli.story import evidence_texts, parents_of, section, shown, step_lines, story, undo_commands
 from kintsugi.cli.summary_tables import first_line
@@ -50,24 +50,24 @@ class IncidentFollower:
         """Look at the incident and tell its story."""
         self._detail = await self._daemon.incident(self._incident)
         if self._form is OutputFormat.TEXT:
-            say(story(self.detail, now=datetime.now(UTC)))
+            print_lines(story(self.detail, now=datetime.now(UTC)))
 
     async def follow(self, every: timedelta) -> None:
         """Look that often and tell what is new until it is closed. Raises Unreachable when the daemon stays away."""
         if self._form is OutputFormat.TEXT and not self.detail.incident.state.is_final:
-            say([Text(), Text("Updates", style="bold")])
+            print_lines([Text(), Text("Updates", style="bold")])
         while not self.detail.incident.state.is_final:
             await asyncio.sleep(every.total_seconds())
             before, self._detail = self.detail, await self._fetch(every)
             if self._form is OutputFormat.TEXT:
-                say(news(before, self.detail))
+                print_lines(news(before, self.detail))
 
     def finish(self, *, evidence: bool) -> None:
         """Write what belongs at the end: the evidence if wanted, or everything as JSON."""
         if self._form is OutputFormat.JSON:
             emit(self.detail)
         elif evidence:
-            say(evidence_texts(self.detail))
+            print_lines(evidence_texts(self.detail))
 
     async def _fetch(self, every: timedelta) -> IncidentDetail:
         """Look once more, patiently."""

@@ -8,7 +8,7 @@ from kintsugi.cli.client import dial
 from kintsugi.cli.exit_codes import ExitCode
 from kintsugi.cli.options import Connection, Only, OutputFormat
 from kintsugi.cli.output import emit, moment
-from kintsugi.cli.prompts import agreed, show_question, show_rollback, show_trouble, waiting
+from kintsugi.cli.prompts import agreed, show_problem, show_question, show_rollback, waiting
 from kintsugi.cli.summary_tables import held_back
 from kintsugi.durations import parse_duration
 from kintsugi.errors import Refused, UsageError
@@ -21,8 +21,8 @@ async def pause(connection: Connection, request: PauseRequest) -> ExitCode:
     async with dial(connection) as daemon:
         begun = await daemon.pause(request)
     until = f" until {moment(begun.until)} UTC" if begun.until else ""
-    said = f"Paused: {held_back(begun)}{until}. To end it: kintsugi resume {begun.id} --why TEXT"
-    return _done(connection, begun, said)
+    text = f"Paused: {held_back(begun)}{until}. To end it: kintsugi resume {begun.id} --why TEXT"
+    return _done(connection, begun, text)
 
 
 async def resume(connection: Connection, pause: str, *, why: str) -> ExitCode:
@@ -37,7 +37,7 @@ async def approve(connection: Connection, incident: str, *, path: str | None, ye
     async with dial(connection) as daemon:
         detail = await daemon.incident(incident)
         question = waiting(detail, path)
-        show_trouble(detail)
+        show_problem(detail)
         show_question(question)
         if not agreed("Approve this plan?", yes=yes):
             raise Refused(f"nothing was approved: the approval stays open until {question.expires:%H:%M:%S} UTC")
@@ -94,12 +94,12 @@ def _duration(text: str) -> timedelta | None:
     return lasts
 
 
-def _done(connection: Connection, value: object, said: str) -> ExitCode:
+def _done(connection: Connection, value: object, text: str) -> ExitCode:
     """Write what came of a deed."""
     if connection.output is OutputFormat.JSON:
         emit(value)
     else:
-        typer.echo(said)
+        typer.echo(text)
     return ExitCode.DONE
 
 

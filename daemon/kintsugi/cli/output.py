@@ -41,7 +41,7 @@ def emit(value: object) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
 
 
-def say(lines: Iterable[Text]) -> None:
+def print_lines(lines: Iterable[Text]) -> None:
     """Write lines for a person; a terminal wraps them, nothing else does."""
     console = _console()
     for line in lines:

@@ -50,8 +50,10 @@ def service_rows(tree: ServiceTree, *, now: datetime | None) -> Iterator[Sequenc
     What is open about all of them together comes first.
     """
     if tree.stack is not None:
-        doing = Text.assemble(*(_of_run(tree.stack.run) if tree.stack.run is not None else [state(tree.stack.state)]))
-        yield (*map(plain, ("-", STACK, *"------", tree.stack.incident)), doing)
+        activity = Text.assemble(
+            *(_of_run(tree.stack.run) if tree.stack.run is not None else [state(tree.stack.state)])
+        )
+        yield (*map(plain, ("-", STACK, *"------", tree.stack.incident)), activity)
     levels = _levels(tree.services)
     for each in tree.services:
         since = "-" if each.since is None else took(now - each.since) if now is not None else f"{each.since:%H:%M:%S}"

@@ -1,1 +1,1 @@
-"""The only speakers of what is not the Kubernetes API: HTTP, DNS, TCP, PostgreSQL, S3. They look and never change anything."""
+"""The clients of all other protocols than the Kubernetes API: HTTP, DNS, TCP, PostgreSQL, S3."""

@@ -85,7 +85,7 @@ class AddressRule:
 
 
 def _carried(address: Address) -> tuple[IPv4Address, ...]:
-    """Return the IPv4 addresses that an IPv6 address may stand for, by the notations and tunnels that carry one."""
+    """Return the IPv4 addresses that an IPv6 address may contain, by the notations and tunnels that carry one."""
     if isinstance(address, IPv4Address):
         return ()
     number = int(address)

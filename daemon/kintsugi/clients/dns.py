@@ -1,9 +1,10 @@
 """
-Resolve a name, as `nslookup` does: through the machine's resolver, or by asking one server.
+Resolves a name, as `nslookup` does: through the machine's resolver, or by asking one server.
 
-A given server is asked for the name as it is written: it must be whole (`web.production.svc.cluster.local`), because search
-domains are the machine's own affair. It is asked over UDP, and over TCP when the answer does not fit into one datagram. A
-datagram that does not answer the query's number is passed over: whoever does not see the query cannot end the look-up.
+A given server is asked for the name as it is written: it must be whole (`web.production.svc.cluster.local`), because
+search domains belong to the machine's resolver. It is asked over UDP, and over TCP when the answer does not fit into
+one datagram. A datagram without the query's number is ignored: a sender that does not see the query cannot end the
+look-up.
 """
 
 import asyncio

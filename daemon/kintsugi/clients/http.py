@@ -64,7 +64,10 @@ class _Passage:
     reached: bool = False
 
     def tracing(self) -> aiohttp.TraceConfig:
-        """Return what notes that a connection stands, TLS included: what fails before it was never sent."""
+        """
+        Return a trace that notes an established connection, TLS included: a request that fails before it was never
+        sent.
+        """
         config = aiohttp.TraceConfig()
         config.on_connection_create_end.append(self._note)
         return config
@@ -228,7 +231,7 @@ def _bounded(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 async def _capped(content: aiohttp.StreamReader) -> bytes:
-    """Read up to a byte more than is kept, which tells that there was more."""
+    """Read up to a byte more than is kept; that byte shows that the body is longer."""
     body = bytearray()
     async for chunk in content.iter_chunked(64 * 1024):
         body += chunk

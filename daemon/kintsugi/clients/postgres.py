@@ -26,8 +26,8 @@ READ_ONLY = "BEGIN TRANSACTION READ ONLY"
 
 SEARCH_PATH = "pg_catalog,pg_temp"
 """
-Where names without a schema are looked up. What the database or the user says would let whoever owns the database lay functions
-for ours, which run with our rights. `pg_temp` would come first if it were not named.
+The schemas for names without one. A path of the database or the user would let the database's owner replace functions
+of ours, which run with our rights. `pg_temp` would come first if it were not named.
 """
 
 _MISSING_ROLE = re.compile(r'(FATAL|InvalidAuthorizationSpecificationError): +role ".*" does not exist')
@@ -73,8 +73,8 @@ class PostgresClient:
             if isinstance(error, TimeoutError):
                 return ProbeFailed(f"{where}: no answer within {within.total_seconds():g} s")
             why = connecting.refused if connecting is not None else ""
-            said = why or in_words(error)
-            return ProbeFailed(f"{where}: {said}{error_hint(said, server.search_path)}")
+            reason = why or in_words(error)
+            return ProbeFailed(f"{where}: {reason}{error_hint(reason, server.search_path)}")
 
         try:
             # What listens there may be no PostgreSQL. Beside its own errors asyncpg raises InternalClientError, and
@@ -138,7 +138,7 @@ def error_hint(error: str, search_path: str) -> str:
 
 
 def _password(server: PostgresServer) -> str:
-    """Return the password; an empty one where there is none, so that none is looked for elsewhere."""
+    """Return the password; an empty one where none is given, so that none is searched elsewhere."""
     if not server.passfile:
         return server.password
     for line in Path(server.passfile).read_text().splitlines():

@@ -1,7 +1,7 @@
 """
-Ask a Prometheus what an expression gives now, by its HTTP API.
+Evaluates an expression in a Prometheus now, by its HTTP API.
 
-What it answers is a stranger's word: it is read by its types, and what is not as the API describes it is refused here.
+The answer is untrusted: it is read by its types, and an answer that is not as the API describes it is refused here.
 """
 
 import math
@@ -20,7 +20,7 @@ from kintsugi.offload import computed
 from kintsugi.telemetry import in_words, refused_as
 
 MOST_SAMPLES = 1000
-"""A longer answer is none: whoever reads every sample of it would miss some."""
+"""The most samples of an answer; a longer one is refused, since a reader would miss some."""
 
 MOST_WARNINGS = 10
 _LONGEST = 500

@@ -1,8 +1,9 @@
 """
-Names into addresses, as the machine resolves them (hosts file, search domains), and whose fault it is when that fails.
+Resolves names into addresses, as the machine does (hosts file, search domains), and determines whose fault a failure
+is.
 
-Where the cluster's own names do not resolve (the daemon runs outside of it, or its DNS is away), nothing follows about a
-service whose name does not: it was not asked.
+Where the cluster's own names do not resolve (the daemon runs outside of it, or its DNS is down), nothing follows about
+a service whose name does not: it was not asked.
 """
 
 import asyncio
@@ -23,10 +24,10 @@ CLUSTER_NAME = "kubernetes.default.svc"
 """The API server's name: every cluster has it, and it resolves wherever names of Services do."""
 
 KNOWN_FOR = timedelta(seconds=10)
-"""How long it is taken to go on that the cluster's names do not resolve: many checks fail for it at once."""
+"""The time for which a failure of the cluster's names is assumed to last: many checks fail for it at once."""
 
 OWN_TIMEOUT = timedelta(seconds=3)
-"""How long the cluster's own name may take; within a cluster it takes milliseconds."""
+"""The time limit for resolving the cluster's own name; within a cluster it takes milliseconds."""
 
 Address = IPv4Address | IPv6Address
 
@@ -62,7 +63,10 @@ def log_problem(problem: str) -> None:
 
 
 def nameservers(file: Path = Path("/etc/resolv.conf")) -> frozenset[str]:
-    """Return the addresses that this machine asks for names: in a pod, that of the cluster's DNS. None where nobody says."""
+    """
+    Return the addresses of this machine's name servers: in a pod, that of the cluster's DNS. Empty where the file has
+    none.
+    """
     try:
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -75,12 +79,12 @@ class Resolver:
     """
     Resolves names; one that fails is that name's fault only while the cluster's own name resolves.
 
-    `say` hears once why that does not, and once, with "", that it does again.
+    `report` hears once why that does not, and once, with "", that it does again.
     """
 
-    def __init__(self, lookup: Lookup = resolve, say: Callable[[str], None] = log_problem) -> None:
+    def __init__(self, lookup: Lookup = resolve, report: Callable[[str], None] = log_problem) -> None:
         self._lookup = lookup
-        self._say = say
+        self._report = report
         self._asking: asyncio.Task[str] | None = None
         self._problem = ""
         self._known_until = 0.0
@@ -89,11 +93,11 @@ class Resolver:
         """
         Return the addresses of a host, at least one, in the resolver's order.
 
-        Raises ProbeFailed when it has none, ResolverFailed when nobody's name would resolve here. That is told in three
-        quarters of the time, so that whoever waits for the answer does not take it for a silent service.
+        Raises ProbeFailed when it has none, ResolverFailed when no name of the cluster would resolve here. The latter
+        is raised within three quarters of the time, so that the caller does not take it for a silent service.
         """
         pending = asyncio.ensure_future(self._lookup(host, port, within=within))
-        pending.add_done_callback(_heard_out)
+        pending.add_done_callback(_retrieve_error)
         try:
             await asyncio.wait([pending], timeout=within.total_seconds() / 2)
             if not pending.done():
@@ -145,11 +149,11 @@ class Resolver:
             self._problem = str(error)
         self._known_until = asyncio.get_running_loop().time() + KNOWN_FOR.total_seconds()
         if bool(self._problem) is not bool(before):
-            self._say(self._problem)
+            self._report(self._problem)
         return self._problem
 
 
-def _heard_out(pending: asyncio.Future[tuple[Address, ...]]) -> None:
-    """Take a look-up's error as heard, also where nobody waits for it any more."""
+def _retrieve_error(pending: asyncio.Future[tuple[Address, ...]]) -> None:
+    """Retrieve a look-up's error, also where no task waits for it any more."""
     if not pending.cancelled():
         pending.exception()

@@ -1,9 +1,10 @@
 """
-The only speaker of S3: list a folder, look at an object, read it from any byte on. It looks and never changes anything.
+The only client of S3: lists a folder, reads an object's first bytes, or all of it from any byte on. It never changes
+anything.
 
-boto3 blocks, so each call runs in a thread. Endpoint, region and credentials come by its usual chain (environment, files,
-the identity of the pod). Every call ends: connecting, each wait for bytes and the repeats of a request are bounded; whoever
-reads on after a break says how often (`kintsugi.worker.fetch_download`). Bodies are streamed.
+boto3 blocks, so each call runs in a thread. Endpoint, region and credentials come by its usual chain (environment,
+files, the identity of the pod). Every call ends: connecting, each wait for bytes and the repeats of a request are
+bounded; a caller that continues after a break limits how often (`kintsugi.worker.fetch_download`). Bodies are streamed.
 """
 
 import asyncio
@@ -62,13 +63,13 @@ class S3Client:
         return await asyncio.to_thread(self._list, folder)
 
     async def uploads(self, folder: S3Folder) -> tuple[Upload, ...]:
-        """Return the uploads that are not complete; none where the server does not tell, or not us."""
+        """Return the incomplete uploads; empty where the server does not list them, or refuses us."""
         with suppress(StoreRefused, StoreChanged):
             return await asyncio.to_thread(self._uploads, folder)
         return ()
 
     async def head(self, folder: S3Folder, stored: StoredObject, *, first: int) -> ObjectHead:
-        """Look at the first bytes of an object. Raises StoreChanged when it is gone, and as `list`."""
+        """Read the first bytes of an object. Raises StoreChanged when it is gone, and as `list`."""
         return await asyncio.to_thread(self._head, folder, stored, first)
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Knock at a TCP port, as `nc -z` does: connect, say nothing, hang up."""
+"""Probes a TCP port, as `nc -z` does: connects, sends nothing, disconnects."""
 
 import asyncio
 from datetime import timedelta

@@ -2,7 +2,7 @@
 The types of a command's arguments: names, numbers, durations, URLs.
 
 A `ArgType` says how text becomes a value, and how a value from a `${…}` hole becomes text: always as data, never as
-syntax. What a value may not be in its place is refused, at load where its type is wrong, else when it is put in.
+syntax. A value that is not allowed at its place is refused: at load where its type is wrong, else when it is filled in.
 """
 
 import json
@@ -21,7 +21,7 @@ from kintsugi.model.worker_results import BACKUPS
 from kintsugi.objects.selectors import field_selector, label_selector
 
 Shape = Literal["name", "integer", "duration", "seconds", "url", "text"]
-"""What an expression must give to stand alone in a place; `name` takes objects too."""
+"""The type of result that an expression needs to fill a place alone; `name` takes objects too."""
 
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
 _TYPED = re.compile(r"[a-z][a-z0-9.]{0,100}/[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
@@ -263,7 +263,10 @@ def _put_sql(before: str, value: object) -> str:
 
 
 def _put_word(before: str, value: object) -> str:
-    """A value in a program's words is a name, never a flag, and never stands inside a statement."""
+    """
+    Return a value for a program's words: a name, never a flag; inside a statement it is checked as SQL. Raises
+    ValueError.
+    """
     text = text_of(value)
     if any(character.isspace() for character in before):
         return _put_sql(before, value)

@@ -1,5 +1,5 @@
 """
-`kintsugi backup fetch`, `pg_restore` and `dropdb`: the commands that a worker does, in a Job of its own.
+`kintsugi backup fetch`, `pg_restore` and `dropdb`: the commands that a worker executes, in a Job of its own.
 
 Their rows and builders, and the names that an expression sees afterwards.
 """
@@ -47,13 +47,13 @@ RESTORED = Struct(
         "taken": TIMESTAMP,
     },
 )
-"""What was restored; `taken` is absent where the dump does not say it."""
+"""The restored database; `taken` is absent where the dump does not record it."""
 
 WORK: Mapping[str, Type] = {
     "done": Struct("Work", {"phase": STRING, "bytes": INT, "of": INT, "what": STRING}),
     "notes": ListOf(STRING),
 }
-"""How far a worker is, and what it has to say to people."""
+"""The progress of a worker, and its messages for people."""
 
 FETCH: Mapping[str, Type] = {"backup": BACKUP, **WORK}
 RESTORE: Mapping[str, Type] = {"restored": RESTORED, **WORK}

@@ -1,4 +1,4 @@
-"""The shape of the grammar's table: a row with its flags, and what a row's builder is given."""
+"""The shape of the grammar's table: a row with its flags, and the parsed command that a row's builder gets."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -75,7 +75,7 @@ class ParsedCommand:
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """Return all texts of a flag that may stand several times."""
+        """Return all texts of a flag that may be given several times."""
         values = self.flags.get(key, ())
         assert isinstance(values, tuple), f"{key} stands once"
         return values
@@ -108,10 +108,11 @@ class CommandSpec:
     """
     One command of the grammar.
 
-    `usage` and `example` are for people. `arguments` are the kinds of its places in turn, the last one for all that follow; `marks` lets KEY=VALUE (`mark`: of which kind) stand
-    among them; `passes` says that after `--` its words are another program's. `resources` are the kinds of objects it takes, and `only` says why no others. `bare` is the kind that a
-    name without a type means. `result` are the names that an expression sees afterwards; what depends on the objects
-    asked for is added by `results.columns`.
+    `usage` and `example` are for people. `arguments` are the kinds of its places in turn, the last one for all that
+    follow; `marks` allows KEY=VALUE (`mark`: of which kind) among them; `passes` says that after `--` its words are
+    another program's. `resources` are the kinds of objects it takes, and `only` says why no others. `bare` is the kind
+    that a name without a type means. `result` are the names that an expression sees afterwards; what depends on the
+    objects asked for is added by `results.columns`.
     """
 
     verb: str

@@ -29,7 +29,7 @@ CHANGES = (
     Flag(names=("--dry-run",), kind=arg_types.TEXT, refused=_MODE),
     OUTPUT,
 )
-"""What every changing command says no to, and why."""
+"""The flags that every changing command refuses, each with its reason."""
 
 KILLS = (
     Flag(

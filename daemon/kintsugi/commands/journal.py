@@ -1,5 +1,5 @@
 """
-Bound commands as JSON, for the ledger: nothing is lost, uids included, and a person can read it.
+Encodes bound commands as JSON, for the ledger: without loss, uids included, and readable for a person.
 
 A step's intent keeps the command in this form, and a restarted daemon goes on with exactly that command.
 """
@@ -18,7 +18,7 @@ from kubeobjects.resources import Resource, find
 Json = dict[str, object]
 
 _EARLIER: Mapping[str, type[Command]] = {"Mark": SetMetadata}
-"""What an earlier revision wrote under another name."""
+"""The types of commands by the names that earlier versions wrote."""
 
 
 def encode(command: Command) -> Json:
@@ -27,7 +27,7 @@ def encode(command: Command) -> Json:
 
 
 def decode(document: Mapping[str, object]) -> Command:
-    """Return the command that `encode` wrote. Raises CommandError when it is none."""
+    """Return the command that `encode` wrote. Raises CommandError for any other document."""
     word = document.get("command")
     kinds = command_types()
     if not isinstance(word, str) or (kind := kinds.get(word) or _EARLIER.get(word)) is None:
@@ -61,7 +61,7 @@ def _plain(value: object) -> object:
 
 
 def _resources_in(key: str, value: object) -> object:
-    """Turn the words for kinds of objects, wherever they stand, into what `Resource` is read from."""
+    """Replace the words for kinds of objects, at any place, by the values that `Resource` is read from."""
     if key == "resource" and isinstance(value, str):
         return _resource(value)
     if key == "resources" and isinstance(value, list):

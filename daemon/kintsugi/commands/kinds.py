@@ -13,4 +13,4 @@ MARKABLE = (
 PATCHABLE = MARKABLE[:-2]
 
 SECRETS_STAY = "a Secret's content must not reach the ledger"
-"""Why Secrets are not among what is readable."""
+"""The reason for which Secrets are not readable."""

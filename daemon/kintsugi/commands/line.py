@@ -1,8 +1,8 @@
 """
-From words to a row of the grammar with its flags and arguments, by click's parser.
+Parses the words of a line into a row of the grammar with its flags and arguments, by click's parser.
 
-What is a flag and what an argument is settled here, while holes are still holes: a value that is put in later can
-never become either.
+Flags and arguments are distinguished here, while holes are still empty: a value that is filled in later can never
+become either.
 """
 
 import re
@@ -33,7 +33,7 @@ class GivenFlag:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ParsedLine:
-    """A line with its parts told apart; texts still have their holes' markers."""
+    """A line split into its parts; texts still have their holes' markers."""
 
     spec: CommandSpec
     flags: tuple[GivenFlag, ...]
@@ -91,7 +91,10 @@ def _row(texts: list[str]) -> tuple[CommandSpec, list[str]]:
 
 
 def _phrase_row(tool: str, texts: list[str]) -> tuple[CommandSpec, list[str]]:
-    """Find the row of a tool of which subcommands are known: their words stand before anything else."""
+    """
+    Return the row of a tool with known subcommands, whose words come first, and the remaining words. Raises
+    CommandProblem.
+    """
     tools = list(dict.fromkeys([*_TOOLS, *(verb.split()[0] for verb in by_verb())]))
     if tool not in tools:
         raise CommandProblem(

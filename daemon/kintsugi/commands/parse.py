@@ -1,4 +1,4 @@
-"""The way into the grammar: a line of text becomes a command, or a template of one."""
+"""Parses a line of text into a command, or into a template of one."""
 
 from collections.abc import Sequence
 

@@ -1,8 +1,8 @@
 """
-`psql`, as far as it looks: read from a line of its own, or from the words behind `kubectl exec … --`.
+Builds `psql` queries that only read: from a line of their own, or from the words after `kubectl exec … --`.
 
-`-d` takes a database, or libpq's connection string with how the connection is made: `-d "dbname=app sslmode=require"`. Of
-what `options` may say in it only the search path is understood: `options=-csearch_path=pg_catalog,public`.
+`-d` takes a database, or libpq's connection string with how the connection is made: `-d "dbname=app sslmode=require"`.
+Of `options` in it only the search path is supported: `options=-csearch_path=pg_catalog,public`.
 """
 
 import re
@@ -24,7 +24,7 @@ HARMLESS = (
     ("-q", "--quiet"),
     ("-w", "--no-password"),
 )
-"""How psql prints, and that it does not prompt: no matter here."""
+"""Flags of psql's output and prompt, which are accepted and ignored."""
 NO_PROMPT = "it cannot be typed in: the service's `env` names the Secret (PGPASSWORD), or the connection a passfile"
 REFUSED = (
     (("-f", "--file"), "no files are read: write the statement with -c"),
@@ -107,7 +107,7 @@ def _psql(given: Mapping[str, str]) -> Psql:
 
 
 def _connection(text: str) -> dict[str, str]:
-    """Read what `-d` says: a database, or `key=value` pairs. A URL is refused, because credentials stand in those."""
+    """Parse the value of `-d`: a database, or `key=value` pairs. A URL is refused, because URLs contain credentials."""
     if "=" not in text:
         return {"database": text} if text else {}
     found = _PAIR.findall(text)

@@ -1,4 +1,4 @@
-"""The grammar as a table for people: how each command is written, and what an expression sees afterwards."""
+"""The grammar as a table for people: the usage of each command, and its result names."""
 
 from kintsugi.commands.parse import parse_template
 from kintsugi.commands.registry import definitions_by_verb

@@ -1,4 +1,4 @@
-"""How objects are named on a command line: `TYPE NAME…`, `TYPE/NAME…`, `TYPE,TYPE`; and in which namespace."""
+"""References to objects on a command line: `TYPE NAME…`, `TYPE/NAME…`, `TYPE,TYPE`, and their namespace."""
 
 from dataclasses import dataclass
 

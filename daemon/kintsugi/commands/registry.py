@@ -1,7 +1,8 @@
 """
-The table of verbs: each is defined by one module, which is found by its name as a third party's is by its entry point.
+The table of verbs: each is defined by one module, which is found by its name; a third party's is found by its entry
+point.
 
-The modules stand above the grammar, since they also say how a change is made; the grammar knows them as `VerbDefinition`.
+The modules are above the grammar, since they also make the changes; the grammar knows them as `VerbDefinition`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +21,7 @@ BUILT_IN = (
     *("patch", "set_image", "set_env", "set_resources", "set_metadata", "create"),
     *("curl", "nslookup", "nc", "psql", "instant_query", "backup_fetch", "pg_restore", "dropdb"),
 )
-"""The modules of `kintsugi.verbs`, each with its `VERBS`; their rows stand in this order."""
+"""The modules of `kintsugi.verbs`, each with its `VERBS`; their rows are in this order."""
 
 
 _added: list[VerbDefinition[Command]] = []

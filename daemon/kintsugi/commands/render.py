@@ -1,4 +1,4 @@
-"""The way back: a command as the words and the text that a person can paste into a terminal."""
+"""Renders a command back into words, and into text that a person can paste into a terminal."""
 
 from kintsugi.commands.registry import definition_of
 from kintsugi.model.command import Command

@@ -1,9 +1,9 @@
 """
 The names that an expression sees after a command: its result's columns, with their types.
 
-`actions` fill them with exactly these names. Columns that hold objects depend on what was asked for, so a verb's `columns`
-is asked with the command. One kind is `items`, and `item` when one object was named; several kinds stand under the words that they
-were asked with (`kubectl get pv,pvc`: pv and pvc).
+`actions` fill them with exactly these names. Columns that hold objects depend on the command, so a verb's `columns` is
+called with it. One kind is `items`, and `item` when one object was named; several kinds are named by the words of the
+command (`kubectl get pv,pvc`: pv and pvc).
 """
 
 from collections.abc import Callable, Mapping
@@ -50,7 +50,9 @@ USE = Struct(
         "memoryPercent": INT,
     },
 )
-"""What one pod or node uses; per cent of what a node can give, of what a pod may take (0 where it has no limit)."""
+"""
+The usage of one pod or node; in per cent of a node's allocatable resources, or of a pod's limit (0 without a limit).
+"""
 
 FINDING = Struct(
     "Finding",
@@ -59,14 +61,14 @@ FINDING = Struct(
 """
 A line that a `scan` recognised; `sqlstate` is "" where the line carries none.
 
-`start` tells the starts of a container apart: the container's id, "" where it is not sure which start the line is of.
+`start` distinguishes the starts of a container: the container's id, "" where the start of the line is not certain.
 """
 
 START = Struct("Start", {"pod": STRING, "start": STRING, "means": ListOf(STRING)})
 """One start of a container, by its id, and what the lines of its log mean."""
 
 PART = "kept"
-"""What is left of a result of which a step keeps a part."""
+"""The name of the kept part of a step's result."""
 
 LINES: Mapping[str, Type] = {"lines": ListOf(STRING), "sources": ListOf(STRING)}
 SCANNED: Mapping[str, Type] = {"findings": ListOf(FINDING), "starts": ListOf(START)}
@@ -84,17 +86,18 @@ DIAGNOSIS: Mapping[str, Type] = {
     "good": INT,
 }
 """
-The likeliest cause, all "" where there is none, and what helps: a word of `model.remedies.RemedyKind` with its reason.
+The likeliest cause, all "" without one, and the remedy: a word of `model.remedies.RemedyKind` with its reason.
 
-`name` is the pod that is restarted first, the node that is left, the container whose memory limit is raised to `amount`, in `pods`
-(names), with `request` as its request, or the claim that grows to `amount`; "" and none for all else. `revision` is the number of the one in force, 0 where its
-controller has not made it, `template` its name (of a Deployment the pod-template-hash, else the ControllerRevision's), and
-`good` the number of the last good one besides it, 0 where Kubernetes has none. `kept` says what the last good template that the
-ledger has would change, where Kubernetes has none; "" where the ledger has not all of one.
+`name` is the pod that is restarted first, the node that is left, the container whose memory limit is raised to
+`amount`, in `pods` (names), with `request` as its request, or the claim that grows to `amount`; "" and empty for all
+other remedies. `revision` is the number of the one in force, 0 where its controller has not made it, `template` its
+name (of a Deployment the pod-template-hash, else the ControllerRevision's), and `good` the number of the last good one
+besides it, 0 where Kubernetes has none. `kept` is the change that the ledger's last good template would make, where
+Kubernetes has none; "" where the ledger has no complete one.
 """
 
 ANSWER: Mapping[str, Type] = {"met": BOOL, "answer": STRING}
-"""Whether a pod meets the checks of its service when it is asked by itself, and what it has answered."""
+"""The result of `kintsugi check`: whether a single pod meets the checks of its service, and its answer."""
 
 DECISION: Mapping[str, Type] = {"allowed": BOOL, "reason": STRING}
 RESPONSE: Mapping[str, Type] = {"status": INT, "body": STRING, "headers": MapOf(STRING), "json": ANY}
@@ -105,13 +108,13 @@ DISK: Mapping[str, Type] = {"disk": Struct("Disk", {"size": INT, "used": INT, "f
 """The file system that a path is on, in bytes; `free` is what may still be written."""
 
 TABLE: Mapping[str, Type] = {"rows": ListOf(MapOf(ANY)), "value": ANY}
-"""What a query gives: its rows by column, and the first column of the first row; no `value` where there is no row."""
+"""The result of a query: its rows by column, and the first column of the first row; no `value` without a row."""
 
 SAMPLE = Struct("Sample", {"labels": MapOf(STRING), "value": DOUBLE, "text": STRING})
-"""One sample, with its number as Prometheus writes it; no `value` where that is none that can be compared: NaN, an infinity."""
+"""One sample, with its number as Prometheus writes it; no `value` where that cannot be compared: NaN, an infinity."""
 
 SAMPLES: Mapping[str, Type] = {"samples": ListOf(SAMPLE), "value": DOUBLE, "warnings": ListOf(STRING)}
-"""What an instant query gives; `value` is the number of its one sample, absent where there is none, or more than one."""
+"""The result of an instant query; `value` is the number of its one sample, absent for no sample or several."""
 
 PROGRAMS: Mapping[str, Mapping[str, Type]] = {"psql": TABLE, "df": {**OUTPUT, **DISK}}
 
@@ -132,5 +135,5 @@ def items(named: tuple[ObjectName, ...], kinds: tuple[Resource, ...], type_of: O
 
 
 def column_name(word: str) -> str:
-    """Return the name under which a kind stands that was asked for among others: `deployments.apps` is `deployments`."""
+    """Return the result name of a kind that was asked for among others: `deployments.apps` is `deployments`."""
     return word.lower().partition(".")[0]

@@ -1,9 +1,9 @@
 """
 The statements that a database may be asked: one that only reads, and calls only functions that are known to read.
 
-Judged by lists of what is allowed, twice: which functions are called, on PostgreSQL's own tokens (`sql_tokens`); what the
-statement is made of, on a syntax tree (`sql_tree`). What is judged is what is sent. The server holds it to a read-only
-transaction besides, which alone would not keep it from ending sessions, reading files or promoting a standby.
+Judged by lists of what is allowed, twice: which functions are called, on PostgreSQL's own tokens (`sql_tokens`); the
+parts of the statement, on a syntax tree (`sql_tree`). The checked text is the text that is sent. The server also runs
+it in a read-only transaction, which alone would not keep it from ending sessions, reading files or promoting a standby.
 """
 
 import re
@@ -27,10 +27,10 @@ _GRAMMAR = """
 _BEFORE_BRACKETS = frozenset(_GRAMMAR.split())
 """Words of the grammar that brackets follow without a call; trim, cast and their like are grammar, and no functions."""
 _NAMING = frozenset({"as", "with", "recursive"})
-"""What follows these and has brackets is a name with its columns, or a type: `AS t (a, b)`, `AS numeric(10, 2)`."""
+"""Words before a name with its columns, or a type, in brackets: `AS t (a, b)`, `AS numeric(10, 2)`."""
 _OWN_SCHEMA = "pg_catalog"
 _SERVER_SCHEMAS = frozenset({_OWN_SCHEMA, "information_schema"})
-"""Nobody but a superuser changes what is in them."""
+"""Schemas whose contents only a superuser can change."""
 
 Name = tuple[str, ...]
 """A function's name with its schema, if that is written: a dot inside of quotes parts nothing."""
@@ -59,7 +59,10 @@ def checked_statement(text: str, vouched: frozenset[str] = frozenset()) -> str:
 
 
 def names_of_owners(statement: str) -> tuple[str, ...]:
-    """Return what a statement names, with its schema, that is not the server's: whoever owns it says what it runs."""
+    """
+    Return the names in a statement, with their schemas, that are not the server's own: their owners define what they
+    run.
+    """
     return () if shown_setting(statement) else names_elsewhere(statement, _SERVER_SCHEMAS)
 
 

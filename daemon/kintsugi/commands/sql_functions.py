@@ -1,8 +1,8 @@
 """
-The functions of PostgreSQL that only look, by name: those of `pg_catalog` that compute, and that tell of the server.
+The functions of PostgreSQL that only read, by name: those of `pg_catalog` that compute, or that describe the server.
 
-Each of them exists, may be called by everybody, and is not volatile but where `VOLATILE` names it; a test asks a real server.
-Left out is what acts, waits, locks, reads files, sends, or runs text as SQL (`query_to_xml`).
+Each of them exists, may be called by every role, and is not volatile unless `VOLATILE` names it; a test asks a real
+server. Left out are functions that act, wait, lock, read files, send, or run text as SQL (`query_to_xml`).
 """
 
 _STATE = """
@@ -13,7 +13,7 @@ _STATE = """
     pg_sequence_last_value
 """
 VOLATILE = frozenset(_STATE.split())
-"""What is volatile because the server's state is: it is read, and nothing else."""
+"""Functions that are volatile only because they read the server's state."""
 
 _AGGREGATES = """
     array_agg avg bit_and bit_or bool_and bool_or corr count covar_pop covar_samp cume_dist dense_rank every first_value

@@ -1,15 +1,15 @@
 """
-A statement of SQL in PostgreSQL's own tokens, for what `sql` judges.
+Splits a statement of SQL into PostgreSQL's own tokens, for the checks of `sql`.
 
-Whatever could be read in two ways is refused, so that what is judged and what the server reads are the same: a backslash,
-a `$`, a prefix of a quotation mark (`E'…'`, `U&"…"`), a character outside of ASCII that is not quoted.
+A text that could be read in two ways is refused, so that the checks and the server read the same: a backslash, a `$`, a
+prefix of a quotation mark (`E'…'`, `U&"…"`), a character outside of ASCII that is not quoted.
 """
 
 import re
 from dataclasses import dataclass
 
 DEEPEST = 32
-"""So many brackets may stand in one another: no question needs more, and a parser calls itself for each."""
+"""The deepest nesting of brackets: no query needs more, and a parser recurses for each."""
 DEEPEST_LISTS = 6
 """So many of them may be square: sqlglot needs three times as long for each more of these (0.3 s at 12)."""
 
@@ -99,7 +99,7 @@ def _check_beside(found: list[Token]) -> None:
 
 
 def _is_unicode(found: list[Token]) -> bool:
-    """Return whether a quotation mark stands behind `U&`, in which every character can be written in another way."""
+    """Return whether a quotation mark follows `U&`, after which every character can be written in another way."""
     return len(found) > 2 and found[-2].is_mark("&") and found[-3].is_word("u")
 
 
@@ -113,7 +113,7 @@ def _check_depth(found: list[Token]) -> None:
 
 
 def _end_of_block(statement: str, start: int) -> int:
-    """Find the end of a comment; in PostgreSQL comments stand in one another."""
+    """Find the end of a comment; in PostgreSQL comments are nested."""
     depth = 0
     for found in _BLOCK.finditer(statement, start):
         depth += 1 if found.group() == "/*" else -1

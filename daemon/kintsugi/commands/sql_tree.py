@@ -1,8 +1,9 @@
 """
-The shape of a statement, on sqlglot's syntax tree of PostgreSQL: a question, and nothing in it but what a question is made of.
+Checks the shape of a statement, on sqlglot's syntax tree of PostgreSQL: a query that has only the allowed parts of a
+query.
 
-What is not on the list is refused, and so is what sqlglot does not understand or takes as a bare command. Which functions
-may be called is judged on the tokens (`sql`); where the tree knows a call by its name, it is asked once more.
+All other parts are refused, and so is a statement that sqlglot does not understand or takes as a bare command. The
+called functions are checked on the tokens (`sql`); where the tree names a call, it is checked again.
 """
 
 from collections.abc import Collection

@@ -1,7 +1,7 @@
 """
-The arguments of `kubectl set`: which containers of a pod template, and what is set in them.
+The arguments of `kubectl set`: the containers of a pod template, and the values that are set in them.
 
-A workload and `KEY=VALUE`s stand side by side, as kubectl has it: `deployment/web web=nginx:1.27`.
+A workload is followed by `KEY=VALUE`s, as in kubectl: `deployment/web web=nginx:1.27`.
 """
 
 import re
@@ -101,7 +101,7 @@ def target(parsed: ParsedCommand) -> ObjectName:
 
 
 def pairs(parsed: ParsedCommand) -> Mapping[str, object]:
-    """Return what is set by its key. Raises CommandProblem where nothing is, or a key stands twice."""
+    """Return the values to set, by key. Raises CommandProblem where none is given, or a key is given twice."""
     given = [each.value for each in parsed.arguments if isinstance(each.value, tuple)]
     if not given:
         raise parsed.misused("it sets nothing")

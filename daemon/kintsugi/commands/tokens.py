@@ -1,8 +1,8 @@
 """
-From a line of text to its words: the first thing that happens to a command, before any value is known.
+Splits a line of text into words: the first step of parsing a command, before any value is known.
 
-A line is split as a POSIX shell would split it, but whatever a shell would *do* (pipes, substitution, globs) is refused
-with what to write instead. `${…}` holes are cut out first, so that a value can never become a further word or a flag.
+A line is split as a POSIX shell would split it, but all that a shell would *do* (pipes, substitution, globs) is refused
+with a suggestion. `${…}` holes are cut out first, so that a value can never become a further word or a flag.
 """
 
 import re
@@ -13,7 +13,7 @@ from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.expressions import ExpressionProblem, placeholders_in
 
 _FIRST = 0xE000
-"""A hole stands in the text as one character of Unicode's private use area, numbered from here."""
+"""The marker of the first hole: each hole is one character of Unicode's private use area, numbered from here."""
 _MOST_HOLES = 64
 _MARKER = re.compile("[\ue000-\ue0ff]")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ue000-\uf8ff]")
@@ -99,7 +99,7 @@ def has_placeholder(text: str) -> bool:
 
 
 def _cut_holes(line: str) -> tuple[str, tuple[Placeholder, ...]]:
-    """Put a marker where each hole stands; `$${` becomes a plain `${`."""
+    """Replace each hole by a marker; `$${` becomes a plain `${`."""
     try:
         found = placeholders_in(line)
     except ExpressionProblem as problem:

@@ -2,7 +2,7 @@
 The definition of a verb that needs no cluster: its grammar, and the objects of its commands.
 
 A module of `kintsugi.verbs` defines one verb, or a few that are one thing in several directions (`cordon`, `uncordon`).
-What it does is added by `actions.change_verb`.
+`actions.change_verb` adds its execution.
 """
 
 import shlex
@@ -49,19 +49,19 @@ class VerbDefinition(ABC, Generic[C]):
     """
     One verb of the grammar.
 
-    `spec` is its row, None where no line of a runbook means it: it follows from another verb, or is an undo. `command` is the
-    type of its commands, `rules` are what it needs in the cluster besides what everything is watched with.
-    `removes`: its object is meant to go; `gone_is_done`: whoever it was that removed it, it is as it was meant to be.
-    `rolls_out`: it is about the rollout of a workload; `writes_template`: it sets its pod template, and `restarts`: to what it
-    was, with a stamp. `changes_replicas`: it says how many pods there are. `makes_job`: a worker in a Job does it.
-    `completes_restore`: it changes what was there before, so that a restore which has made one is seen through to its end.
-    `knows_tried`: what it answers depends on the remedies that earlier runs have tried in vain.
-    `concerns_any_service`: the pods that it ends may be another service's than the run's, whose locks the run then takes.
-    `rolls_back`: it takes a workload back to another revision, and its intent says from which (`revision`) to which (`to`).
-    `outlasts_run`: what it has changed stays so after a run that has helped, for a person to take back.
+    `spec` is its row, None where no line of a runbook means it: it follows from another verb, or is an undo. `command`
+    is the type of its commands, `rules` are what it needs in the cluster besides what everything is watched with.
+    `removes`: its object is meant to go; `gone_is_done`: an object that anyone has removed is as it was meant to be.
+    `rolls_out`: it is about the rollout of a workload; `writes_template`: it sets its pod template, and `restarts`: to
+    what it was, with a stamp. `changes_replicas`: it says how many pods there are. `makes_job`: a worker in a Job does
+    it. `completes_restore`: it changes what was there before, so that a restore which has made one is seen through to
+    its end. `knows_tried`: what it answers depends on the remedies that earlier runs have tried in vain.
+    `concerns_any_service`: the pods that it ends may be another service's than the run's, whose locks the run then
+    takes. `rolls_back`: it takes a workload back to another revision, and its intent says from which (`revision`) to
+    which (`to`). `outlasts_run`: what it has changed stays so after a run that has helped, for a person to take back.
     `allowed_in_drill`: a drill may change something by it. `sometimes_sends`: its row only looks, but for what `sends`.
-    Of what only looks: `diagnoses`: the `text` of its result says what is wrong; `asks_prometheus`: a Prometheus answers it;
-    `reads_logs`: its result are lines of logs, which a step may `scan`.
+    Of what only looks: `diagnoses`: the `text` of its result says what is wrong; `asks_prometheus`: a Prometheus
+    answers it; `reads_logs`: its result are lines of logs, which a step may `scan`.
     """
 
     command: type[C]
@@ -120,14 +120,14 @@ class VerbDefinition(ABC, Generic[C]):
 
     def payload(self, command: C) -> object:
         """
-        Return what of a command may hold secrets, as nested as it stands in the object that it is about.
+        Return the parts of a command that may hold secrets, nested as in the object.
 
-        Nothing, unless a verb says more: names of objects, numbers, and where a Secret is are none.
+        Empty unless a verb overrides it: names of objects, numbers, and the place of a Secret are not secret.
         """
         return []
 
     def content(self, command: C) -> Content | None:
-        """Return what a command writes of its object as one text, None where that is no text of its own."""
+        """Return the content that a command writes to its object as one text, None where it writes none."""
         return None
 
     def with_content(self, command: C, content: Content) -> Command:
@@ -171,11 +171,11 @@ class VerbDefinition(ABC, Generic[C]):
         return None
 
     def restore(self, command: C) -> PgRestore | None:
-        """Return the restore of a database that a command is, None when it is none."""
+        """Return the restore of a database that a command is, None for any other command."""
         return None
 
     def question(self, command: C) -> Psql | None:
-        """Return the question that a command puts to a database, None when it puts none."""
+        """Return the question that a command puts to a database, None for any other command."""
         return None
 
     def asking(self, command: C, question: Psql) -> Command:

@@ -118,9 +118,7 @@ def frozen(attempt: Attempt, inputs: AdmissionInput, _limits: Limits) -> Admissi
 def unapproved(_attempt: Attempt, inputs: AdmissionInput, _limits: Limits) -> AdmissionResult | None:
     """Ask a person where the mode is now approve and no one has approved this run."""
     if inputs.mode is Mode.APPROVE and not inputs.approved:
-        return AdmissionResult(
-            decision=AdmissionDecision.ASK, reason="mode is approve, and nobody has approved this run"
-        )
+        return AdmissionResult(decision=AdmissionDecision.ASK, reason="mode is approve, and this run has no approval")
     return None
 
 
@@ -172,7 +170,7 @@ def overspent(attempt: Attempt, inputs: AdmissionInput, limits: Limits) -> Admis
     if not goes_forward(attempt) or spent < limits.budget:
         return None
     return wait(
-        f"{spent} changes in {', '.join(sorted(attempt.namespaces))} within the budget window, the budget is {limits.budget}"
+        f"{spent} changes in {', '.join(sorted(attempt.namespaces))} within the budget window; the budget is {limits.budget}"
     )
 
 

@@ -148,10 +148,11 @@ def check_key(stored: StoredObject, folder: S3Folder) -> UnfitBackup | None:
     rest = stored.key.removeprefix(folder.prefix)
     if not stored.key.startswith(folder.prefix) or {"", ".", ".."} & set(rest.split("/")) or not rest.isprintable():
         return UnfitBackup(
-            flaw=BackupFlaw.KEY, reason="its key is not a backup's: it points outside its folder, or cannot be read"
+            flaw=BackupFlaw.KEY,
+            reason="its key is not the key of a backup: the key points outside its folder or cannot be read",
         )
     if stored.size == 0:
-        return UnfitBackup(flaw=BackupFlaw.EMPTY, reason="it is empty")
+        return UnfitBackup(flaw=BackupFlaw.EMPTY, reason="the file is empty")
     return None
 
 
@@ -161,7 +162,7 @@ def check_size(stored: StoredObject, before: StoredObject | None, wanted: Backup
         return None
     return UnfitBackup(
         flaw=BackupFlaw.SHRUNK,
-        reason=f"it has {size(stored.size)}, less than {wanted.half:.0%} of the {size(before.size)} of the one before",
+        reason=f"the file has {size(stored.size)}, less than {wanted.half:.0%} of the {size(before.size)} of the previous backup",
     )
 
 
@@ -169,17 +170,17 @@ def check_header(header: ArchiveHeader, stored: StoredObject, wanted: BackupRequ
     """Judge what its first bytes say: of which database, from which server, by which pg_dump, when."""
     if header.database != wanted.database:
         return UnfitBackup(
-            flaw=BackupFlaw.DATABASE, reason=f"it is of database {header.database}, not of {wanted.database}"
+            flaw=BackupFlaw.DATABASE, reason=f"the backup is of database {header.database}, not of {wanted.database}"
         )
     if header.server > wanted.server:
         return UnfitBackup(
             flaw=BackupFlaw.SERVER,
-            reason=f"it was taken from PostgreSQL {header.server}, newer than the target's {wanted.server}",
+            reason=f"the backup was taken from PostgreSQL {header.server}, newer than the target's {wanted.server}",
         )
     if header.tools > wanted.tools:
         return UnfitBackup(
             flaw=BackupFlaw.TOOLS,
-            reason=f"it was written by pg_dump {header.tools}: pg_restore {wanted.tools} cannot read it",
+            reason=f"pg_dump {header.tools} wrote the backup, which pg_restore {wanted.tools} cannot read",
         )
     return _check_age(taken(header, stored), wanted)
 
@@ -190,17 +191,19 @@ def check_checksum(recorded: str | None, found: str) -> UnfitBackup | None:
         return None
     return UnfitBackup(
         flaw=BackupFlaw.CHECKSUM,
-        reason=f"it is not what was written: its sha256 is {found}, and {recorded} was recorded",
+        reason=f"the file has changed: its sha256 is {found}, but {recorded} was recorded",
     )
 
 
 def check_contents(contents: ArchiveContents, wanted: BackupRequirements) -> UnfitBackup | None:
     """Judge what it needs of the server."""
     if wanted.extensions is not None and (extensions := _missing(contents.extensions, wanted.extensions)):
-        return UnfitBackup(flaw=BackupFlaw.EXTENSIONS, reason=f"the server lacks what it needs: extension {extensions}")
+        return UnfitBackup(
+            flaw=BackupFlaw.EXTENSIONS, reason=f"the server lacks a required object: extension {extensions}"
+        )
     if roles := _missing(contents.roles, wanted.roles):
         return UnfitBackup(
-            flaw=BackupFlaw.ROLES, reason=f"neither the server nor a declaration has what it needs: role {roles}"
+            flaw=BackupFlaw.ROLES, reason=f"the server and the declarations lack a required object: role {roles}"
         )
     return _check_rows(contents)
 
@@ -214,8 +217,8 @@ def _check_rows(contents: ArchiveContents) -> UnfitBackup | None:
     flags = " ".join(f"--exclude-table-data={name}" for name in foreign)
     return UnfitBackup(
         flaw=BackupFlaw.ROWS,
-        reason=f"it has rows of what it does not make, as an extension's own tables are, and only a superuser could insert them: "
-        f"{', '.join(foreign)}; dump it without them (pg_dump {flags}), and keep them elsewhere",
+        reason=f"the backup has rows of tables that it does not create (an extension's tables, for example). Only a superuser could insert them: "
+        f"{', '.join(foreign)}; dump the database without these rows (pg_dump {flags}), and keep the rows elsewhere",
     )
 
 
@@ -236,7 +239,9 @@ def _check_age(moment: datetime, wanted: BackupRequirements) -> UnfitBackup | No
     if wanted.max_age is None or age <= wanted.max_age:
         return None
     whole = format_duration(timedelta(minutes=age // timedelta(minutes=1)))
-    return UnfitBackup(flaw=BackupFlaw.OLD, reason=f"it is {whole} old, older than {format_duration(wanted.max_age)}")
+    return UnfitBackup(
+        flaw=BackupFlaw.OLD, reason=f"the backup is {whole} old, older than {format_duration(wanted.max_age)}"
+    )
 
 
 def _missing(needed: Iterable[str], there: frozenset[str]) -> str:

@@ -38,14 +38,16 @@ def signs(observer: ObserverHealth, share: float) -> tuple[str, ...]:
     """Return the signs that the observer is at fault; a failing `share` of the nodes or services is one."""
     found = []
     if observer.nodes_stale + observer.nodes_back > observer.nodes * share:
-        counts = {"do not report": observer.nodes_stale, "have only just begun to report again": observer.nodes_back}
+        counts = {"do not report": observer.nodes_stale, "have just started to report again": observer.nodes_back}
         found += [f"{count} of {observer.nodes} nodes {what}" for what, count in counts.items() if count]
     if observer.names:
-        found.append(f"our own name server does not answer ({observer.names})")
+        found.append(f"Kintsugi's own name server does not answer ({observer.names})")
     if observer.checks:
         found.append(observer.checks)
     if observer.seen > MANY and observer.mute > observer.seen * share:
-        found.append(f"{observer.mute} of {observer.seen} unrelated services are unhealthy, and no container says why")
+        found.append(
+            f"{observer.mute} of {observer.seen} unrelated services are unhealthy, and no container reports a reason"
+        )
     return tuple(found)
 
 

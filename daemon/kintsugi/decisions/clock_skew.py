@@ -88,7 +88,7 @@ def next_state(state: ClockState, now: ClockReading, answers: Sequence[ServerDat
     agreed = timedelta(seconds=now.steady - since.steady)
     if agreed >= AGREE_FOR:
         return ClockState(anchor=now if _jumped(now, state.anchor) else state.anchor)
-    problem = f"the clocks agree again, but not yet for {format_duration(AGREE_FOR)}"
+    problem = f"the clocks agree again, but for less than {format_duration(AGREE_FOR)}"
     return replace(state, problem=problem, agreeing=since)
 
 

@@ -164,14 +164,14 @@ def holds_ledger(service: Service | AllServices, addresses: frozenset[str], limi
     labels = host.split(".")
     names = {host, ".".join(labels[:2]), ".".join(labels[1:3])}  # NAME.NAMESPACE.svc… or POD.NAME.NAMESPACE.svc…
     if host and names & addresses:
-        return f"{service.name} is where our own ledger is ({host}): nothing is ever changed there"
+        return f"{service.name} contains Kintsugi's own ledger ({host}): nothing is ever changed there"
     return ""
 
 
 def active(inputs: GuardInput) -> Verdict | None:
     """Allow one run a service at a time: the signal joins it (P2)."""
     if any(run.service == inputs.context.service.name for run in inputs.history.active):
-        text = f"{inputs.context.service.name} is being recovered already"
+        text = f"{inputs.context.service.name} is already being recovered"
         return inputs.answer(VerdictKind.ATTACHED, Reason.ACTIVE_RUN, text)
     return None
 
@@ -267,9 +267,7 @@ def handed_over(inputs: GuardInput) -> Verdict | None:
     if inputs.now >= until:
         return None
     service = inputs.context.service.name
-    text = (
-        f"{service} was handed over to a person at {past[0].finished:%H:%M:%S}: it is left alone until {until:%H:%M:%S}"
-    )
+    text = f"{service} was handed over to a person at {past[0].finished:%H:%M:%S}; Kintsugi starts no run before {until:%H:%M:%S}"
     return inputs.refuse(Reason.HUMAN, text, until)
 
 
@@ -282,7 +280,7 @@ def failures(inputs: GuardInput) -> Verdict | None:
     if inputs.now >= until:
         return None
     return inputs.refuse(
-        Reason.FAILURES, f"{len(streak)} consecutive runs did not help; none before {until:%H:%M:%S}", until
+        Reason.FAILURES, f"{len(streak)} consecutive runs did not help; no run starts before {until:%H:%M:%S}", until
     )
 
 
@@ -303,8 +301,8 @@ def ineffective(inputs: GuardInput) -> Verdict | None:
         return None
     runbook = context.rule.runbook or context.service.runbook
     text = (
-        f"{context.service.name} has got well {found.times} times in runs of {runbook} since"
-        f" {found.since:%Y-%m-%d %H:%M:%S}, and the trouble has returned each time: the runbook is not started"
+        f"{context.service.name} has recovered {found.times} times in runs of {runbook} since"
+        f" {found.since:%Y-%m-%d %H:%M:%S}, but the problem has returned each time. The runbook does not start"
         f" before {found.until:%Y-%m-%d %H:%M:%S}"
     )
     return inputs.refuse(Reason.INEFFECTIVE, text, found.until)
@@ -320,7 +318,7 @@ def budget(inputs: GuardInput) -> Verdict | None:
     spent = sorted(moment for moment in inputs.history.disruptions if moment > now - limits.budget_window)
     if len(spent) >= limits.budget:
         until = spent[-limits.budget] + limits.budget_window
-        text = f"{len(spent)} changes in {inputs.context.service.namespace} within the window, the budget is {limits.budget}"
+        text = f"{len(spent)} changes in {inputs.context.service.namespace} within the budget window; the budget is {limits.budget}"
         return inputs.refuse(Reason.BUDGET, text, until)
     return None
 

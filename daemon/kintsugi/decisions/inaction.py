@@ -18,12 +18,12 @@ def inaction_reason(rules: Collection[Rule], holding: Mapping[str, datetime], fi
     which a signal holds.
     """
     if not rules:
-        return "nothing watches this: no rule is about it"
+        return "no rule watches this service"
     if rules_firing := sorted(rule.name for rule in rules if rule.name in firing):
-        return f"seen by {', '.join(rules_firing)}: what became of it is in `kintsugi signals`"
+        return f"seen by {', '.join(rules_firing)}: the outcome is in `kintsugi signals`"
     waiting = [(holding[rule.name] + rule.for_duration, rule) for rule in rules if rule.name in holding]
     if waiting:
         due, rule = min(waiting, key=lambda each: (each[0], each[1].name))
-        return f"rule {rule.name} acts at {due:%H:%M:%S} if it is so until then"
+        return f"rule {rule.name} acts at {due:%H:%M:%S} if the condition lasts until then"
     names = sorted(rule.name for rule in rules)
-    return f"nothing watches this: none of its rules holds ({', '.join(names)})"
+    return f"no rule of this service matches now ({', '.join(names)})"

@@ -71,5 +71,5 @@ def _occupied(inputs: GuardInput) -> Verdict | None:
     incident, service = inputs.history.incident, inputs.context.service.name
     if not incident:
         return active(inputs)
-    text = f"{service} has incident {incident} open: kintsugi incident {incident} shows it"
+    text = f"{service} has the open incident {incident}: kintsugi incident {incident} shows it"
     return inputs.answer(VerdictKind.ATTACHED, Reason.ACTIVE_RUN, text)

@@ -41,9 +41,9 @@ def opposition(command: Command | None, changes: Iterable[MadeChange], *, rule: 
     ):
         return ""
     return (
-        f"rules {change.rule} and {rule} pull in opposite directions: run {change.run} did `{change.text}` at"
-        f" {_clock(change.finished)}, and this would undo it. Neither continues: remove one of the two, or state in their"
-        " conditions when which of them is right"
+        f"rules {change.rule} and {rule} contradict each other: run {change.run} did `{change.text}` at"
+        f" {_clock(change.finished)}, and the new change would undo that change. Neither continues: remove one of the two, or limit their"
+        " conditions so that only one of them applies"
     )
 
 

@@ -24,26 +24,29 @@ def restart_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state:
     repair damage by a change of a ConfigMap or Secret.
     """
     if cause.object not in (diagnosis.object, "") and not _began_before(cause):
-        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"no restart helps, it is the configuration: {cause.text}")
+        return Remedy(
+            kind=RemedyKind.HAND_OVER,
+            reason=f"a restart does not help, because the configuration is wrong: {cause.text}",
+        )
     if facts.upstream:
-        why = f"nothing is restarted while {facts.upstream}, on which it depends, is not well: {cause.text}"
+        why = f"no pod is restarted while its upstream {facts.upstream} is not healthy: {cause.text}"
         return Remedy(kind=RemedyKind.WAIT, reason=why)
     if not state.serving:
         return Remedy(kind=RemedyKind.RESTART, reason=f"a restart may help: {cause.text}")
     by_hand = f"kubectl rollout restart {diagnosis.object} -n {diagnosis.namespace}"
     if tried := state.tried & {RemedyKind.RESTART_CANARY, RemedyKind.ROLLOUT_RESTART}:
-        why = f"{_listed(tried)} was tried for this before, and did not help: {cause.text}"
+        why = f"{_listed(tried)} was tried before for this cause and did not help: {cause.text}"
         return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
     if not diagnosis.object.startswith((_DEPLOYMENT, _STATEFUL_SET)):
-        why = f"a pod of a DaemonSet that is ready is not ended here; {by_hand} would restart them all: {cause.text}"
+        why = f"Kintsugi does not restart ready pods of a DaemonSet; {by_hand} would restart all of them: {cause.text}"
         return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
     if len(state.serving) >= ENOUGH_FOR_A_CANARY:
-        why = f"one pod is restarted, and the others only if that one answers: {cause.text}"
+        why = f"one pod is restarted first; the others follow only if that pod answers: {cause.text}"
         return Remedy(kind=RemedyKind.RESTART_CANARY, reason=why, name=_first(cause, state))
     if diagnosis.object.startswith(_DEPLOYMENT) and not facts.managers:
-        why = f"its only pod is replaced by one that is ready before it goes: {cause.text}"
+        why = f"a new pod becomes ready before the only pod is deleted: {cause.text}"
         return Remedy(kind=RemedyKind.ROLLOUT_RESTART, reason=why, name=state.serving[0])
-    why = f"the only pod that is ready is never ended; {by_hand} would restart it: {cause.text}"
+    why = f"Kintsugi never deletes the only ready pod; {by_hand} would restart the pod: {cause.text}"
     return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
 
 
@@ -51,13 +54,13 @@ def scale_back(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: 
     """Return what helps a workload that somebody has scaled to none: its former replicas, if a person agrees."""
     why = ""
     if state.rests:
-        why = f"it is left at 0: {state.rests}"
+        why = f"the workload stays at 0: {state.rests}"
     elif facts.managers:
-        why = f"it belongs to {', '.join(facts.managers)}, which would take a scale back"
+        why = f"{', '.join(facts.managers)} manages the workload and would undo a scale"
     elif state.replicas is None:
-        why = "nobody knows how many replicas it had"
+        why = "the earlier number of replicas is unknown"
     elif RemedyKind.SCALE_BACK_ASKED in state.tried:
-        why = "it was scaled back for this before, and that did not help"
+        why = "an earlier scale for this cause did not help"
     if why:
         return Remedy(kind=RemedyKind.HAND_OVER, reason=f"not scaled back, {why}: {cause.text}")
     return Remedy(kind=RemedyKind.SCALE_BACK_ASKED, reason=cause.text)
@@ -76,11 +79,11 @@ def move_pods(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: W
     )
     is_unwell = not cause.field or cause.field.startswith(_CONDITIONS)
     if not moves or not is_unwell or not cause.object.startswith(_NODE):
-        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"no restart helps: {cause.text}")
+        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"a restart does not help: {cause.text}")
     if RemedyKind.MOVE_PODS in state.tried:
-        why = f"its pods were moved for this before, and that did not help ({by_hand}): {cause.text}"
+        why = f"an earlier move of its pods for this cause did not help ({by_hand}): {cause.text}"
         return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
-    why = f"its pods there are moved; kubectl uncordon {node} once that is well: {cause.text}"
+    why = f"its pods on the node are moved; run kubectl uncordon {node} once the node is healthy: {cause.text}"
     return Remedy(kind=RemedyKind.MOVE_PODS, reason=why, name=node)
 
 

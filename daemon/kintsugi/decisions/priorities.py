@@ -82,7 +82,7 @@ class Upstream:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trouble:
+class UnhealthyService:
     """A service's trouble: since when, and what its own pods say for themselves ("": nothing)."""
 
     service: Service
@@ -138,7 +138,7 @@ def own_reason(view: ServiceView, good: Collection[str]) -> str:
     """
     said = next((f"{pod.metadata.name}: {why}" for pod in view.pods if (why := reasons.own(pod))), "")
     changed = bool(good) and bool(view.template) and view.template not in good
-    return said or ("its template has changed since it was good" if changed else "")
+    return said or ("its template has changed since the last good one" if changed else "")
 
 
 def rank(service: Service | None) -> tuple[int, str]:
@@ -159,13 +159,13 @@ def upstreams_of(name: str, services: Mapping[str, Service]) -> tuple[str, ...]:
     return tuple(each for each in order if each != name)
 
 
-def affected(name: str, ill: Collection[str], services: Mapping[str, Service]) -> tuple[str, ...]:
+def affected(name: str, unhealthy: Collection[str], services: Mapping[str, Service]) -> tuple[str, ...]:
     """Return the ill services that depend on a service, directly or not, by priority."""
-    found = [services[each] for each in ill if each in services and name in upstreams_of(each, services)]
+    found = [services[each] for each in unhealthy if each in services and name in upstreams_of(each, services)]
     return tuple(each.name for each in sorted(found, key=rank))
 
 
-def holds(trouble: Trouble, services: Mapping[str, Service], upstream: Upstream, *, now: datetime) -> tuple[Hold, ...]:
+def holds(unhealthy: UnhealthyService, services: Mapping[str, Service], upstream: Upstream, *, now: datetime) -> tuple[Hold, ...]:
     """
     Return the holds of a service in trouble by the current views, the deepest cause first.
 
@@ -174,9 +174,9 @@ def holds(trouble: Trouble, services: Mapping[str, Service], upstream: Upstream,
     throughout blocks no dependent, except just after a person was called for it. A run that recovers all services comes
     before every upstream.
     """
-    known = upstreams_of(trouble.service.name, services)
-    found = tuple(hold for each in known if (hold := _hold(trouble, each, upstream, now)) is not None)
-    return (*_stack(trouble.service.name, upstream), *found, *_well(trouble, known, upstream))
+    known = upstreams_of(unhealthy.service.name, services)
+    found = tuple(hold for each in known if (hold := _hold(unhealthy, each, upstream, now)) is not None)
+    return (*_stack(unhealthy.service.name, upstream), *found, *_healthy_upstreams(unhealthy, known, upstream))
 
 
 def waits(held_by: Iterable[Hold], held: Held, terms: HoldTerms, *, now: datetime) -> OngoingHold | None:
@@ -193,11 +193,11 @@ def _wait(hold: Hold, held: Held, terms: HoldTerms, now: datetime) -> OngoingHol
         return _wait_for_alerts(hold, held, terms, now)
     if hold.cause is HoldCause.AILING:
         return _wait_for_person(hold, held, terms, now)
-    failed = None if hold.recovering else _in_vain(hold, held.ended.get(hold.upstream))
+    failed = None if hold.recovering else _failed_run(hold, held.ended.get(hold.upstream))
     if failed is not None and hold.tries:
         return None
     if failed is not None:
-        why = f"{hold.why}, and its recovery has ended {failed.state}: by onUpstreamFailure it is waited for"
+        why = f"{hold.why}, and its recovery ended {failed.state}; the service waits because of onUpstreamFailure"
         return OngoingHold(upstream=hold.upstream, why=why)
     if now >= limit and not (hold.explained and (hold.recovering or _stays_away(hold))):
         return None
@@ -230,11 +230,11 @@ def _wait_for_person(hold: Hold, held: Held, terms: HoldTerms, now: datetime) ->
     if last is None or last.finished is None or last.state not in UNRESOLVED_OUTCOMES:
         return None
     until = last.finished + terms.limit
-    why = f"{hold.why}, and its recovery has ended {last.state}: a person has it"
+    why = f"{hold.why}, and its recovery ended {last.state}; a person was notified"
     return OngoingHold(upstream=hold.upstream, why=why, until=until) if now < until else None
 
 
-def _in_vain(hold: Hold, last: PastRun | None) -> PastRun | None:
+def _failed_run(hold: Hold, last: PastRun | None) -> PastRun | None:
     """Return the upstream's last run if it did not help and the upstream was not seen to serve since."""
     if last is None or last.finished is None or last.state not in UNHELPFUL_OUTCOMES:
         return None
@@ -255,7 +255,7 @@ def _stack(name: str, upstream: Upstream) -> tuple[Hold, ...]:
     return (Hold(upstream=run, why=why, cause=HoldCause.STACK, explained=True, recovering=True),)
 
 
-def _hold(trouble: Trouble, name: str, upstream: Upstream, now: datetime) -> Hold | None:
+def _hold(unhealthy: UnhealthyService, name: str, upstream: Upstream, now: datetime) -> Hold | None:
     view, run = upstream.views.get(name), upstream.under_way.runs.get(name)
     if view is None or not view.is_current:
         return None  # what cannot be seen explains nothing: the guard against staleness speaks for itself
@@ -268,26 +268,26 @@ def _hold(trouble: Trouble, name: str, upstream: Upstream, now: datetime) -> Hol
     elif view.desired > 0 and not view.serving:
         cause, why = HoldCause.DOWN, f"{name} is not serving ({_readiness(view)})"
     elif _is_away(view):
-        cause, why = HoldCause.AT_ZERO, f"{name} is scaled to none (it had {view.replicas})"
+        cause, why = HoldCause.AT_ZERO, f"{name} is scaled to 0 (replicas before: {view.replicas})"
     elif view.serving and not settled:
         until = view.serving_since + upstream.terms.steady if view.serving_since is not None else None
-        cause, why = HoldCause.SETTLING, f"{name} serves again, but not yet for {upstream.terms.steady}"
+        cause, why = HoldCause.SETTLING, f"{name} serves again, but for less than {upstream.terms.steady}"
     elif name in upstream.unmet and run is None:
-        cause, why = HoldCause.AILING, f"{name} does not answer as its checks expect"
+        cause, why = HoldCause.AILING, f"{name} does not pass its checks"
     elif view.healthy is False and run is None:
-        cause, why = HoldCause.AILING, f"{name} is not well ({view.ready} of {view.desired} ready)"
+        cause, why = HoldCause.AILING, f"{name} is not healthy ({view.ready} of {view.desired} ready)"
     else:
         return None
-    after = began is None or trouble.began >= began - upstream.terms.head_start
-    explained = after and not trouble.own
-    apart = "" if explained else f" (of its own: {trouble.own or 'it was in trouble before'})"
+    after = began is None or unhealthy.began >= began - upstream.terms.head_start
+    explained = after and not unhealthy.own
+    apart = "" if explained else f" (independent: {unhealthy.own or 'the problem began earlier'})"
     return Hold(
         upstream=name,
         why=f"{why}{apart}",
         cause=cause,
         explained=explained,
         recovering=run is not None,
-        tries=trouble.service.on_upstream_failure is OnUpstreamFailure.PROCEED,
+        tries=unhealthy.service.on_upstream_failure is OnUpstreamFailure.PROCEED,
         lapsed=view.lapsed_since,
         until=until,
     )
@@ -296,7 +296,7 @@ def _hold(trouble: Trouble, name: str, upstream: Upstream, now: datetime) -> Hol
 def _readiness(view: ServiceView) -> str:
     """Return how many pods of a service that does not serve are ready, and whether its Service leads to none of them."""
     ready = f"{view.ready} of {view.desired} ready"
-    return f"{ready}, and its Service leads to none of them" if view.ready else ready
+    return f"{ready}, and its Service routes to none of them" if view.ready else ready
 
 
 def fails_dependents(view: ServiceView) -> bool:
@@ -304,7 +304,7 @@ def fails_dependents(view: ServiceView) -> bool:
     return _is_away(view) or (view.desired > 0 and not view.serving)
 
 
-def ailing_upstream(name: str, views: Mapping[str, ServiceView]) -> str:
+def unhealthy_upstream(name: str, views: Mapping[str, ServiceView]) -> str:
     """
     Return the deepest upstream of a service, direct or not, that cannot answer or is not known to be healthy.
 
@@ -329,16 +329,16 @@ def _holds_up(run: RunRecord, view: ServiceView) -> bool:
     return run.state is not IncidentState.VERIFYING and not served
 
 
-def _well(trouble: Trouble, known: Iterable[str], upstream: Upstream) -> tuple[Hold, ...]:
+def _healthy_upstreams(unhealthy: UnhealthyService, known: Iterable[str], upstream: Upstream) -> tuple[Hold, ...]:
     """Return the holds of a service that got healthy with its upstreams, until its alerts clear; the newest first."""
-    view = upstream.views.get(trouble.service.name)
+    view = upstream.views.get(unhealthy.service.name)
     if view is None or not view.is_current or not view.healthy or view.healthy_since is None:
         return ()
     back = [(seen.serving_since, each) for each in known if (seen := upstream.views.get(each)) and seen.serving_since]
     return tuple(
         Hold(
             upstream=each,
-            why=f"{each} serves again, and {view.name} is well since {view.healthy_since:%H:%M:%S}",
+            why=f"{each} serves again, and {view.name} is healthy since {view.healthy_since:%H:%M:%S}",
             cause=HoldCause.WELL,
             explained=True,
             recovering=each in upstream.under_way.runs,

@@ -66,18 +66,18 @@ def need_of(incident_state: OpenIncident, *, now: datetime) -> IncidentNeed:
     """Decide which action an open incident without a run needs."""
     incident = incident_state.incident
     if incident.state not in _WAITING or incident_state.had_run:
-        text = f"it was {incident.state} without a run: check whether {incident.service} is healthy"
+        text = f"the incident was {incident.state} without a run; check whether {incident.service} is healthy"
         return IncidentNeed(action=IncidentAction.END, reason=text, notify=True)
     if not incident_state.signals:
-        text = f"it was {incident.state} without a signal that could be judged again: check whether {incident.service} is healthy"
+        text = f"the incident was {incident.state} without a signal to re-evaluate; check whether {incident.service} is healthy"
         return IncidentNeed(action=IncidentAction.END, reason=text, notify=True)
     held = incident.state is IncidentState.HELD
     if incident_state.clear and held:
-        text = f"upstream: it recovered while it was held ({incident.reason})"
+        text = f"upstream: the service recovered while it was held ({incident.reason})"
         return IncidentNeed(action=IncidentAction.END, state=IncidentState.RECOVERED, reason=text)
     if incident_state.clear:
         return IncidentNeed(
-            action=IncidentAction.END, state=IncidentState.NO_ACTION, reason="it cleared before anyone answered"
+            action=IncidentAction.END, state=IncidentState.NO_ACTION, reason="the trigger cleared before an approval"
         )
     if held:
         return IncidentNeed(
@@ -99,7 +99,7 @@ def _answered(approvals: Sequence[Approval], now: datetime) -> IncidentNeed:
         )
     if newest.answered is not None:
         return IncidentNeed(action=IncidentAction.ASK)
-    text = f"nobody approved by {newest.expires:%H:%M:%S}"
+    text = f"no approval by {newest.expires:%H:%M:%S}"
     return IncidentNeed(action=IncidentAction.END, state=IncidentState.CANCELLED, reason=text, notify=True)
 
 
@@ -114,7 +114,7 @@ def is_still_asked(approvals: Sequence[Approval], plan: str, *, now: datetime) -
     return bool(approvals) and approvals[-1].plan == plan and now < approvals[-1].expires
 
 
-def asked_anew(approvals: Sequence[Approval], *, now: datetime) -> str:
+def repeated_question(approvals: Sequence[Approval], *, now: datetime) -> str:
     """Return the notice of a question that follows others, "" for the first."""
     if not approvals:
         return ""
@@ -123,10 +123,10 @@ def asked_anew(approvals: Sequence[Approval], *, now: datetime) -> str:
     if now < newest.expires:
         why = f"the plan has changed since {f'{newest.who} approved it' if answered else 'it was shown'}"
     elif answered:
-        why = f"the approval of {newest.who} expired at {until} before anything could start"
+        why = f"the approval of {newest.who} expired at {until} before the run could start"
     else:
-        why = f"nobody approved by {until}"
-    return f"{why}: approval is requested again"
+        why = f"no approval by {until}"
+    return f"{why}; approval is requested again"
 
 
 def hold_over(incident: Incident, limit: timedelta, *, now: datetime) -> str:
@@ -138,8 +138,8 @@ def hold_over(incident: Incident, limit: timedelta, *, now: datetime) -> str:
 def hold_notice(opened: datetime, limit: timedelta) -> str:
     """Return the notice that a hold is over: always the same text for one incident, so that it is sent once."""
     return (
-        f"It was held since {opened:%H:%M:%S} for what it depends on. After {limit} it is judged on its own, unless that explains"
-        " it and is being recovered still, or could not be and the service waits for it (onUpstreamFailure: wait)."
+        f"The service is held since {opened:%H:%M:%S} because of an upstream. After {limit}, Kintsugi evaluates the service on its own. The hold lasts"
+        " longer if the upstream explains the problem and is still being recovered, or if its recovery failed and onUpstreamFailure is wait."
     )
 
 

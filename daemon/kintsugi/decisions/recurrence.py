@@ -95,7 +95,7 @@ def conclusive_runs(past: list[PastRun]) -> list[PastRun]:
     return [run for run in past if run.state not in INCONCLUSIVE_OUTCOMES]
 
 
-def tried_in_vain(runs: Iterable[TriedRemedy]) -> frozenset[RemedyKind]:
+def failed_remedies(runs: Iterable[TriedRemedy]) -> frozenset[RemedyKind]:
     """Return the remedies of the newest runs (newest first) up to the first run that helped."""
     conclusive = (run for run in runs if run.state not in INCONCLUSIVE_OUTCOMES)
     streak = takewhile(lambda run: run.state in UNHELPFUL_OUTCOMES, conclusive)

@@ -66,20 +66,20 @@ def remedy(diagnosis: Diagnosis, facts: RevisionFacts, state: WorkloadState = _N
     """Return what helps against the likeliest cause."""
     cause = next(iter(diagnosis.causes), None)
     if cause is None and is_new(facts):
-        why = f"no cause is known yet; revision {facts.revision} was never seen good, and is taken back at the deadline"
+        why = f"no cause is known yet; revision {facts.revision} was never seen good and is rolled back at the deadline"
         return Remedy(kind=RemedyKind.WAIT, reason=why)
     if cause is None:
-        return Remedy(kind=RemedyKind.RESTART, reason="no cause is known: what is unhealthy may be restarted")
+        return Remedy(kind=RemedyKind.RESTART, reason="no cause is known; unhealthy pods may be restarted")
     if cause.registry is not None and cause.registry not in REFUSING:
-        return Remedy(kind=RemedyKind.WAIT, reason=f"the registry may come back: {cause.text}")
+        return Remedy(kind=RemedyKind.WAIT, reason=f"the registry may recover: {cause.text}")
     if lies_in_change(diagnosis, cause, facts):
         return _of_template(diagnosis, cause, facts)
     if cause.kind in ELSEWHERE:
-        return Remedy(kind=RemedyKind.WAIT, reason=f"nothing here helps: {cause.text}")
+        return Remedy(kind=RemedyKind.WAIT, reason=f"no action on this workload helps: {cause.text}")
     if rung := RUNGS.get(cause.kind):
         return rung(diagnosis, cause, facts, state)
     if cause.kind in BEYOND_A_RESTART:
-        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"no restart helps: {cause.text}")
+        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"a restart does not help: {cause.text}")
     return Remedy(kind=RemedyKind.RESTART, reason=f"a restart may help: {cause.text}")
 
 
@@ -104,16 +104,17 @@ def _of_template(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts) -> Re
     if why := _against(facts):
         return Remedy(kind=RemedyKind.HAND_OVER, reason=f"not rolled back, {why}: {cause.text}")
     if facts.upstream:
-        why = f"not rolled back while {facts.upstream}, on which it depends, is not well: {cause.text}"
+        why = f"not rolled back while its upstream {facts.upstream} is not healthy: {cause.text}"
         return Remedy(kind=RemedyKind.WAIT, reason=why)
     if facts.kept is not None:
         return _of_kept(diagnosis, cause, facts, facts.kept)
     if cause.kind in NOT_AT_ONCE or _hangs(cause):
         return Remedy(
-            kind=RemedyKind.WAIT, reason=f"rolled back at the deadline, if it is not well by then: {cause.text}"
+            kind=RemedyKind.WAIT,
+            reason=f"rolled back at the deadline if the service is not healthy by then: {cause.text}",
         )
     if facts.release:
-        why = f"helm rollback {facts.release} -n {diagnosis.namespace} is the owner's way back: {cause.text}"
+        why = f"helm rollback {facts.release} -n {diagnosis.namespace} is the owner's way to roll back: {cause.text}"
         return Remedy(kind=RemedyKind.ROLL_BACK_ASKED, reason=why)
     return Remedy(kind=RemedyKind.ROLL_BACK, reason=cause.text)
 
@@ -121,13 +122,17 @@ def _of_template(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts) -> Re
 def _of_kept(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, kept: KeptTemplateFacts) -> Remedy:
     """Return what becomes of a template where only the ledger has the good one: it is gone back to when a person agrees."""
     if kept.missing:
-        why = f"not rolled back, since of the last good template the values of {', '.join(kept.missing)} are not kept"
+        why = f"not rolled back, since the last good template lacks the values of {', '.join(kept.missing)}"
         return Remedy(kind=RemedyKind.HAND_OVER, reason=f"{why}: {cause.text}")
     if cause.kind in NOT_AT_ONCE or _hangs(cause):
-        return Remedy(kind=RemedyKind.WAIT, reason=f"it may become well without a change: {cause.text}")
+        return Remedy(kind=RemedyKind.WAIT, reason=f"the service may recover without a change: {cause.text}")
     instead = f" ({kept.difference})" if kept.difference else ""
-    helm = f"helm rollback {facts.release} -n {diagnosis.namespace} is the owner's way back; " if facts.release else ""
-    why = f"{helm}Kubernetes has no good revision any more, the ledger has the last good template{instead}"
+    helm = (
+        f"helm rollback {facts.release} -n {diagnosis.namespace} is the owner's way to roll back; "
+        if facts.release
+        else ""
+    )
+    why = f"{helm}Kubernetes no longer has a good revision, but the ledger has the last good template{instead}"
     return Remedy(kind=RemedyKind.ROLL_BACK_ASKED, reason=f"{why}: {cause.text}")
 
 
@@ -138,7 +143,7 @@ def _against(facts: RevisionFacts) -> str:
     if not facts.good and facts.kept is None:
         return "since no earlier revision was seen good"
     if facts.managers:
-        return f"since it belongs to {', '.join(facts.managers)}, which would take that back"
+        return f"since {', '.join(facts.managers)} manages the workload and would undo the rollback"
     return ""
 
 

@@ -54,13 +54,13 @@ def raise_memory(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state
     wanted = _bumped_up(quantity(present.limit))
     if why := _against(having, quantity(present.limit), ceiling, state):
         by_hand = _by_hand(diagnosis, container, _text(wanted), present)
-        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"{why}; {by_hand} would raise it: {cause.text}")
+        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"{why}; {by_hand} would raise the limit: {cause.text}")
     amount = state.max_allowed.memory if wanted >= ceiling else _text(wanted)
     request = _request(present, amount)
-    where = f"in the template {cause.field} is as it was: {_by_hand(diagnosis, container, amount, present)}"
+    where = f"{cause.field} in the template is unchanged; raise it there with {_by_hand(diagnosis, container, amount, present)}"
     return Remedy(
         kind=RemedyKind.RAISE_MEMORY,
-        reason=f"its limit of {present.limit} is raised to {amount} until its pods are made anew; {where}: {cause.text}",
+        reason=f"its limit of {present.limit} is raised to {amount} until its pods are replaced; {where}: {cause.text}",
         name=container,
         amount=amount,
         request=request,
@@ -73,13 +73,13 @@ def grow_claim(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: 
     name = cause.object.removeprefix(_CLAIM)
     found = next((each for each in state.claims if each.name == name and each.capacity), None)
     if cause.field != _FULL or found is None:
-        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"no restart helps: {cause.text}")
+        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"a restart does not help: {cause.text}")
     present, ceiling = quantity(found.capacity), quantity(state.max_allowed.storage or None)
     wanted = present * GROWTH_RATIO
     amount = state.max_allowed.storage if 0 < ceiling <= wanted else _text(wanted)
     if why := _against_growth(found, present, ceiling, state):
         by_hand = _growing(diagnosis, name, _text(wanted))
-        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"{why}; {by_hand} would let it grow: {cause.text}")
+        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"{why}; {by_hand} would enlarge the claim: {cause.text}")
     why = f"from {found.capacity} to {amount}; a claim cannot be made smaller again"
     return Remedy(kind=RemedyKind.GROW_CLAIM_ASKED, reason=f"{why}: {cause.text}", name=name, amount=amount)
 
@@ -87,16 +87,16 @@ def grow_claim(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: 
 def _against_growth(found: ClaimSize, present: Decimal, ceiling: Decimal, state: WorkloadState) -> str:
     """Return why a claim does not grow, "" where it may."""
     if not ceiling:
-        return "no claim grows, since its service declares no maxAllowed.storage"
+        return "the claim does not grow, since its service declares no maxAllowed.storage"
     if found.grows is not True:
-        said = "does not allow" if found.grows is False else "is not known to allow"
+        said = "does not allow" if found.grows is False else "may not allow"
         return f"the claim does not grow, since its StorageClass {said} expansion"
     if present >= ceiling:
         return f"the claim does not grow above its service's maxAllowed.storage of {state.max_allowed.storage}"
     if quantity(found.requested or None) > present:
-        return f"the claim asks for {found.requested} already, and has not got it"
+        return f"the claim already requests {found.requested}, but does not have this size"
     if RemedyKind.GROW_CLAIM_ASKED in state.tried:
-        return "the claim has grown for this before, and that did not help"
+        return "the claim was already enlarged for this cause, which did not help"
     return ""
 
 
@@ -115,13 +115,13 @@ def _killed(cause: Cause, having: Sequence[ContainerMemory]) -> list[ContainerMe
 def _against(having: Sequence[ContainerMemory], present: Decimal, ceiling: Decimal, state: WorkloadState) -> str:
     """Return why no limit is raised, "" where it may be."""
     if not ceiling:
-        return "no limit is raised, since its service declares no maxAllowed.memory"
+        return "the limit is not raised, since its service declares no maxAllowed.memory"
     if pending := next((each.pending for each in having if each.pending), ""):
-        return f"no limit is raised, since the kubelet has not taken an earlier change ({pending})"
+        return f"the limit is not raised, since the kubelet has not applied an earlier change ({pending})"
     if present >= ceiling:
-        return f"no limit is raised above its service's maxAllowed.memory of {state.max_allowed.memory}"
+        return f"the limit is not raised above its service's maxAllowed.memory of {state.max_allowed.memory}"
     if RemedyKind.RAISE_MEMORY in state.tried:
-        return "its limit was raised for this before, and that did not help"
+        return "the limit was already raised for this cause, which did not help"
     return ""
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kintsugi.decisions.diagnosis.surroundings import CheckFacts
+from kintsugi.decisions.diagnosis.related_objects import CheckFacts
 from kintsugi.model.views import ServiceView
 from kintsugi.objects import predicates
 from kintsugi.objects.pods import Pod
@@ -39,13 +39,13 @@ class CheckedRevision:
 def not_good(revision: CheckedRevision, *, lasting: timedelta, now: datetime) -> str:
     """Return why a revision is not good, or not yet, "" when it is: well for `lasting`, each check met, no signal that holds."""
     if now - revision.since < lasting:
-        return f"it has not been well for {lasting} yet"
+        return f"the service has been healthy for less than {lasting}"
     if unmet := next((check for check in revision.checks if not check.met), None):
-        return f"the check {unmet.name} is not met: {unmet.answer}"
+        return f"the check {unmet.name} fails: {unmet.answer}"
     if revision.unasked:
         return f"{', '.join(sorted(revision.unasked))} has not been checked yet"
     if revision.signals:
-        return f"signals about the service hold: {', '.join(sorted(revision.signals))}"
+        return f"signals about the service fire: {', '.join(sorted(revision.signals))}"
     return ""
 
 
@@ -69,5 +69,5 @@ def _end(pod: Pod, since: datetime, now: datetime) -> str:
     for status in pod.status.container_statuses:
         ended = status.state.terminated or status.last_state.terminated
         if ended is not None and ended.reason == _OUT_OF_MEMORY and (ended.finished_at or since) > since:
-            return f"{pod.metadata.name} was ended for want of memory"
+            return f"{pod.metadata.name} was killed for lack of memory"
     return ""

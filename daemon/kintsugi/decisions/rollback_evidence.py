@@ -36,11 +36,11 @@ def rollback_command(view: ServiceView, evidence: RollbackEvidence, *, last_good
         return ""
     namespace = view.service.namespace
     if evidence.release:
-        return f"helm rollback {evidence.release} -n {namespace}  # to the release before"
+        return f"helm rollback {evidence.release} -n {namespace}  # to the previous release"
     if not last_good:
         return ""
     undo = f"kubectl rollout undo {view.service.workload} --to-revision={last_good} -n {namespace}"
-    return f"{undo}  # it was seen healthy"
+    return f"{undo}  # a revision that was seen healthy"
 
 
 def objection_to_rollback(view: ServiceView, evidence: RollbackEvidence) -> str:
@@ -50,11 +50,11 @@ def objection_to_rollback(view: ServiceView, evidence: RollbackEvidence) -> str:
     if evidence.managers:
         return f"{view.service.workload} is managed by {', '.join(map(str, evidence.managers))}"
     if evidence.release:
-        return f"{view.service.workload} is of the Helm release {evidence.release}, whose owner rolls it back"
+        return f"{view.service.workload} belongs to the Helm release {evidence.release}, whose owner rolls the release back"
     if not evidence.noted:
-        return f"which template {view.service.workload} had when the run began could not be seen"
+        return f"the template of {view.service.workload} at the start of the run is unknown"
     if not evidence.last_written_by_us:
         return f"someone has changed {view.service.workload} since the run began"
     if evidence.known_good:
-        return "the revision that fails now was seen good before, so a rollback would not help"
+        return "the failing revision was seen good before, so a rollback would not help"
     return ""

@@ -37,10 +37,10 @@ class Slots:
     def refusal(self, namespace: str, ahead: Iterable[Service] = ()) -> str:
         """Return why a service of a namespace gets no slot while those that come before it wait, too; nothing where it does."""
         if not self.left:
-            return f"{len(self.taken)} services are being recovered, {self.most} at once is the limit"
+            return f"{len(self.taken)} services are being recovered; the limit is {self.most}"
         if not self.left_in(namespace):
             there = self.taken.count(namespace)
-            return f"{there} services of {namespace} are being recovered, {self.most_in_namespace} at once is the limit there"
+            return f"{there} services of {namespace} are being recovered; the limit there is {self.most_in_namespace}"
         slots, before = self, list[str]()
         for each in ahead:
             if slots.left_in(each.namespace):
@@ -51,7 +51,7 @@ class Slots:
         most = f"{self.most} services at once is the limit"
         if slots.left:
             most = f"{self.most_in_namespace} services of {namespace} at once is the limit"
-        return f"{most}, and before this one comes {', '.join(before)}"
+        return f"{most}, and a higher priority have {', '.join(before)}"
 
 
 def admitted(waiting: Iterable[Service], slots: Slots) -> tuple[Service, ...]:

@@ -85,7 +85,7 @@ class Progress:
 
 def progresses(view: ServiceView, *, start_up: timedelta, now: datetime) -> bool:
     """
-    Return whether a rollout gets on beside pods that serve: no pod is unhealthy by what its probes allow, and none has failed to start.
+    Return whether a rollout progresses beside serving pods: no pod is unhealthy by what its probes allow, and none has failed to start.
 
     Kubernetes says of a Deployment when it does not any more (`progressDeadlineSeconds`). `start_up` is what a pod may take at least.
     """
@@ -126,10 +126,10 @@ def watch(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, no
     if (
         progress.stuck
         and not is_unseen(view)
-        and (trouble := trouble_since_the_steps(view, progress, timings, now=now))
+        and (problem := problem_since_the_steps(view, progress, timings, now=now))
     ):
-        why = f": {progress.untried}" if progress.untried else ", and there is nothing left to try"
-        return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=f"{trouble}{why}")
+        why = f": {progress.untried}" if progress.untried else ", and no further action is available"
+        return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=f"{problem}{why}")
     if waits := settling(view, progress, timings, now=now):
         return WatchdogResult(decision=WatchdogDecision.WAIT, reason=waits)
     lasting = now - (steady_since(view, progress) or now)
@@ -138,34 +138,34 @@ def watch(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, no
         return (
             WatchdogResult(decision=WatchdogDecision.WAIT, reason=f"{view.name} is healthy, but {doubt}")
             if doubt
-            else well(view, progress)
+            else success(view, progress)
         )
     if lasting < settle_time(view, timings) + timings.alert_lag:
         return WatchdogResult(
             decision=WatchdogDecision.WAIT, reason="everything is healthy; the trigger has not cleared yet"
         )
     goes_on = "; ".join(["the trigger persists", *([doubt] if doubt else [])])
-    return in_vain(f"{view.name} is healthy, but {goes_on}", progress)
+    return without_success(f"{view.name} is healthy, but {goes_on}", progress)
 
 
-def in_vain(trouble: str, progress: Progress) -> WatchdogResult:
+def without_success(problem: str, progress: Progress) -> WatchdogResult:
     """Close a run whose trigger persists: ineffective, or handed over with its cause where nothing was tried against that."""
     if progress.untried:
-        why = f"{trouble}, and nothing was changed: {progress.untried}"
+        why = f"{problem}, and nothing was changed: {progress.untried}"
         return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=why)
-    return WatchdogResult(decision=WatchdogDecision.INEFFECTIVE, reason=f"{trouble}: a person is needed")
+    return WatchdogResult(decision=WatchdogDecision.INEFFECTIVE, reason=f"{problem}; a person is needed")
 
 
 def settling(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, now: datetime) -> str:
     """Return why a run must wait even if its trigger has ended: its service is not healthy, or not for long enough."""
     if is_unseen(view):
-        return f"{view.name} cannot be observed well enough to judge"
+        return f"{view.name} cannot be observed reliably"
     since = steady_since(view, progress)
     if since is None:
         return f"{view.name} is not healthy: {view.ready} of {view.desired} ready"
     settle = settle_time(view, timings)
     if now - since < settle:
-        return f"{view.name} has been well since {since:%H:%M:%S}; {whole(settle)} are asked for"
+        return f"{view.name} has been healthy since {since:%H:%M:%S}; {whole(settle)} are required"
     return ""
 
 
@@ -183,7 +183,7 @@ def unfinished(view: ServiceView, began: datetime) -> str:
         return ""
     named = ", ".join(unready[:MOST_PODS])
     more = f" and {len(unready) - MOST_PODS} more" if len(unready) > MOST_PODS else ""
-    return f"made since the run began and not ready: {named}{more}"
+    return f"pods created since the run began are not ready: {named}{more}"
 
 
 def made_since(view: ServiceView, began: datetime) -> Iterator[Pod]:
@@ -199,7 +199,7 @@ def made_since(view: ServiceView, began: datetime) -> Iterator[Pod]:
             yield pod
 
 
-def trouble_since_the_steps(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, now: datetime) -> str:
+def problem_since_the_steps(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, now: datetime) -> str:
     """Return the problem that has lasted long enough since the last step: the service's failure, or the trigger; "" for none."""
     if progress.steps_finished_at is None or now - progress.steps_finished_at < timings.failing_for:
         return ""
@@ -208,15 +208,13 @@ def trouble_since_the_steps(view: ServiceView, progress: Progress, timings: Watc
     return f"the trigger on {view.name} persists" if progress.clear_since is None else ""
 
 
-def well(view: ServiceView, progress: Progress) -> WatchdogResult:
+def success(view: ServiceView, progress: Progress) -> WatchdogResult:
     """Close a run on a healthy service: recovered when the run changed something, else no action."""
     if progress.changed:
         return WatchdogResult(
             decision=WatchdogDecision.RECOVERED, reason=f"{view.name} is healthy and the trigger has cleared"
         )
-    return WatchdogResult(
-        decision=WatchdogDecision.NO_ACTION, reason=f"{view.name} is healthy; nothing had to be changed"
-    )
+    return WatchdogResult(decision=WatchdogDecision.NO_ACTION, reason=f"{view.name} is healthy; no change was needed")
 
 
 def steady_since(view: ServiceView, progress: Progress) -> datetime | None:
@@ -244,25 +242,27 @@ def in_the_end(view: ServiceView, progress: Progress, timings: WatchdogTimings, 
     Nothing is rolled back: a failure that has lasted long enough was acted upon at the deadline.
     """
     if is_unseen(view):
-        why = f"{view.name} could not be observed well enough to judge before its time was over: its health is unknown"
+        why = f"{view.name} could not be observed reliably before its time was over; its health is unknown"
         return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=why)
     since = steady_since(view, progress)
     if since is None:
         rollout = unsettled(view.workload) if view.workload is not None else ""
-        flapping = f"{view.name} is flapping: it neither stays healthy nor fails for long"
-        slow = f"the rollout of {view.service.workload} has not come to its end in time: {rollout}"
+        flapping = f"{view.name} is flapping: its health changes too often for a decision"
+        slow = f"the rollout of {view.service.workload} did not complete in time: {rollout}"
         return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=slow if rollout else flapping)
     doubts = ["the trigger persists"] if progress.clear_since is None else []
     settle = settle_time(view, timings)
     if now - since < settle:
-        cause = "a container restarted last at" if since == view.last_restart else "all of this has held only since"
-        doubts.append(f"it has not been well for {whole(settle)} on end: {cause} {since:%H:%M:%S}")
+        cause = (
+            "the last container restart was at" if since == view.last_restart else "all conditions are met only since"
+        )
+        doubts.append(f"the service was not healthy for {whole(settle)} without interruption: {cause} {since:%H:%M:%S}")
     if doubt := unfinished(view, progress.began):
         doubts.append(doubt)
-    trouble = f"{view.name} is healthy, but {'; '.join(doubts)}"
+    problem = f"{view.name} is healthy, but {'; '.join(doubts)}"
     if progress.clear_since is None:
-        return in_vain(trouble, progress)
-    return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=f"{trouble}: a person is needed")
+        return without_success(problem, progress)
+    return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=f"{problem}; a person is needed")
 
 
 def after_rollback(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, now: datetime) -> WatchdogResult:
@@ -274,7 +274,7 @@ def after_rollback(view: ServiceView, progress: Progress, timings: WatchdogTimin
     """
     since, doubt = steady_since(view, progress), unfinished(view, progress.began)
     if is_unseen(view):
-        patient, why = ROLLOUT * timings.verify, f"{view.name} cannot be observed well enough to judge"
+        patient, why = ROLLOUT * timings.verify, f"{view.name} cannot be observed reliably"
     elif since is None:
         patient = (ROLLOUT if doubt else 1) * timings.verify
         why = f"{view.name} is not healthy: {view.ready} of {view.desired} ready"
@@ -312,17 +312,17 @@ def at_deadline(
     if not view.is_current or view.healthy is None:
         return WatchdogResult(
             decision=WatchdogDecision.WAIT,
-            reason=f"the deadline was reached, but {view.name} cannot be observed well enough to judge",
+            reason=f"the deadline was reached, but {view.name} cannot be observed reliably",
         )
     if view.healthy:
         return WatchdogResult(
             decision=WatchdogDecision.WAIT,
-            reason=f"the deadline was reached, but {view.name} is healthy: it is verified",
+            reason=f"the deadline was reached, but {view.name} is healthy and is being verified",
         )
     if terms.then is RollbackThen.LEAVE:
         return WatchdogResult(
             decision=WatchdogDecision.HAND_OVER,
-            reason="the deadline was reached: everything is left as it is for a person",
+            reason="the deadline was reached; all changes are left in place for a person",
         )
     if terms.policy is RollbackPolicy.ALWAYS:
         return WatchdogResult(
@@ -334,7 +334,7 @@ def at_deadline(
     if evidence.progresses:
         return WatchdogResult(
             decision=WatchdogDecision.WAIT,
-            reason=f"the deadline was reached, but the rollout of {view.service.workload} gets on beside pods that serve",
+            reason=f"the deadline was reached, but the rollout of {view.service.workload} progresses beside serving pods",
         )
     if view.failing_since is not None and now - view.failing_since >= timings.failing_for:
         return WatchdogResult(
@@ -343,7 +343,7 @@ def at_deadline(
     if now - terms.observed_since > FLAPPING * timings.failing_for:
         return WatchdogResult(
             decision=WatchdogDecision.HAND_OVER,
-            reason=f"{view.name} is flapping: it neither stays healthy nor fails for long",
+            reason=f"{view.name} is flapping: its health changes too often for a decision",
         )
     return WatchdogResult(
         decision=WatchdogDecision.WAIT,

@@ -55,12 +55,12 @@ def objection(candidate: AtZero, stop: ScaledToZero | None) -> str:
     """
     name = candidate.workload
     if stop is not None and (candidate.running_since is None or candidate.running_since <= stop.moment):
-        return f"{name} is held at 0 by a restore: run {stop.run} has stopped it, and it has not been started since"
+        return f"{name} is held at 0 by a restore: run {stop.run} stopped the workload, which has not started since"
     if candidate.rests:
-        return f"{name} is left at 0: {candidate.rests}"
+        return f"{name} stays at 0: {candidate.rests}"
     if candidate.replicas is None:
         return (
-            f"the number of replicas of {name} is unknown: it was never seen with any, and its Service document "
+            f"the number of replicas of {name} is unknown: the workload was never seen with replicas, and its Service document "
             "has no `replicas`"
         )
     return ""

@@ -65,7 +65,7 @@ class DeadlineClock:
     after: timedelta
     marked: list[Span] = field(default_factory=list)
     others: Callable[[], Awaitable[Sequence[RunRecord]]] = no_runs
-    _said: str = ""
+    _logged: str = ""
 
     async def check(self) -> str:
         """
@@ -82,9 +82,9 @@ class DeadlineClock:
         pauses = await self.pauses(now, others)
         paused = next((f"paused by {each.who}: {each.why}" for each in pauses if is_in_force(each, now)), "")
         reason = mark or paused or asking(others)
-        if reason and reason != self._said:
+        if reason and reason != self._logged:
             log.info("deadline postponed", run=run.id, why=reason)
-        self._said = reason
+        self._logged = reason
         await self._move(now, pauses, others, least=STEPS * self.deps.poll_interval if reason else timedelta())
         return reason
 

@@ -17,7 +17,7 @@ import structlog
 from kintsugi.decisions.admission import AdmissionDecision, AdmissionInput, AdmissionResult, Attempt, admit
 from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.decisions.drills import DATABASE, INTEGRITY, report_of, summary_of, turned
-from kintsugi.decisions.drills.decision import RULE, trouble
+from kintsugi.decisions.drills.decision import RULE, objection
 from kintsugi.decisions.drills.report import LEFT_OUT, OUTCOME
 from kintsugi.decisions.guards import Limits, covers
 from kintsugi.drivers.driver import Ends, until_stopped
@@ -77,7 +77,7 @@ class DrillGate:
         for pause in history.pauses:
             if covers(pause, namespace=run.namespace, rule=RULE, service=run.service):
                 return f"paused by {pause.who}: {pause.why}"
-        found = trouble(run.service, observed.views.get(run.service), history.incident)
+        found = objection(run.service, observed.views.get(run.service), history.incident)
         return f"the drill is ended: {found[1]}" if found is not None and found[0] is not Reason.STALE else ""
 
     async def decide(self, phase: Phase) -> AdmissionResult:
@@ -271,6 +271,6 @@ def raise_resolved_first(ends: Ends) -> None:
 async def _tried(part: Callable[[], Awaitable[object]]) -> str:
     try:
         await part()
-    except ExecutionAborted as trouble:
-        return str(trouble)
+    except ExecutionAborted as error:
+        return str(error)
     return ""

@@ -14,7 +14,7 @@ from kintsugi.actions.change_verb import namespace_of, object_of
 from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.verb_definition import VerbDefinition
-from kintsugi.decisions.priorities import ailing_upstream
+from kintsugi.decisions.priorities import unhealthy_upstream
 from kintsugi.decisions.rollback_evidence import RollbackEvidence, rollback_command
 from kintsugi.decisions.watchdog import (
     DeadlinePolicy,
@@ -221,7 +221,7 @@ class RunWatchdog:
             known_good=bool(({view.template, failing} - {""}) & self.deps.observed.good(view.name)),
             last_written_by_us=last_written_by_us,
             noted=bool(noted),
-            upstream=ailing_upstream(view.name, self.deps.observed.views),
+            upstream=unhealthy_upstream(view.name, self.deps.observed.views),
             managers=tuple(each for each in view.managers if each.kind is not ManagerKind.AUTOSCALER),
             progresses=progresses(view, start_up=self.deps.observed.start_up, now=now),
         )

@@ -160,9 +160,9 @@ class StackDriver:
 
     async def _evaluate(self) -> tuple[IncidentState, str]:
         """Evaluate a finished execution: it has recovered if the services are healthy now, whatever its steps expected."""
-        ill = self._ill()
-        if ill:
-            return IncidentState.NEEDS_OPERATOR, f"every step was done, and not healthy: {', '.join(ill)}"
+        unhealthy = self._unhealthy()
+        if unhealthy:
+            return IncidentState.NEEDS_OPERATOR, f"every step was done, and not healthy: {', '.join(unhealthy)}"
         children = await self.waits.all()
         what = [child_summary(each) for each in children] or ["nothing had to be started"]
         text = "; ".join(["every service is healthy", *what])
@@ -205,15 +205,15 @@ class StackDriver:
         """Return the message for a person: the started runs with their outcomes, and the services that are (not) healthy."""
         children = await self.waits.all()
         open_runs = [f"kintsugi incident {each.incident}" for each in children if each.finished is None]
-        ill = self._ill()
+        unhealthy = self._unhealthy()
         parts = [
             reason,
             section("Started", [child_summary(each) for each in children]),
             section("Still running, each with its own watchdog", open_runs),
-            section("Not healthy", ill),
-            section("Healthy", [name for name in self.deps.observed.views if name not in ill]),
+            section("Not healthy", unhealthy),
+            section("Healthy", [name for name in self.deps.observed.views if name not in unhealthy]),
             *[await self._left_by(each) for each in children if each.finished is not None and each.state not in HELPED],
-            section("To continue, once that is fixed", self._commands(ill)),
+            section("To continue, once that is fixed", self._commands(unhealthy)),
             "What has recovered is left as it is: nothing of it is undone.",
         ]
         return "\n".join(part for part in parts if part)
@@ -224,19 +224,19 @@ class StackDriver:
         title = f"Undo commands of {child.runbook} on {child.service}, newest first"
         return section(title, undo_texts(made))
 
-    def _commands(self, ill: list[str]) -> list[str]:
+    def _commands(self, unhealthy: list[str]) -> list[str]:
         """
         Return the commands that start the remaining recoveries: service by service, or all of them again.
 
         They overrule both guards that follow a run that did not help: a person who has repaired something wants to go on now.
         """
         views = self.deps.observed.views
-        own = [f"kintsugi recover {views[name].service.runbook} --service {name}" for name in ill]
+        own = [f"kintsugi recover {views[name].service.runbook} --service {name}" for name in unhealthy]
         everything = f"kintsugi recover {self.runbook.name} --service {self.run.service}"
         how = f"--override {Override.HANDED_OVER} --override {Override.COOLDOWN} --why ..."
-        return [f"{command} {how}" for command in (*own, everything)] if ill else []
+        return [f"{command} {how}" for command in (*own, everything)] if unhealthy else []
 
-    def _ill(self) -> list[str]:
+    def _unhealthy(self) -> list[str]:
         """Return the services that are not known to be healthy, by priority."""
         views = sorted(self.deps.observed.views.values(), key=lambda view: (view.service.priority, view.name))
         return [view.name for view in views if view.healthy is not True]

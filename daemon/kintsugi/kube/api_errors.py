@@ -21,7 +21,7 @@ from kintsugi.errors import (
 )
 
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
-"""How JSON is refused that cannot be read: nesting beyond any real object, and wrong UTF-8, have errors of their own."""
+"""The errors of unreadable JSON: nesting beyond any real object, and wrong UTF-8, have errors of their own."""
 
 LONGEST_RETRY_AFTER = timedelta(days=1)
 """The longest wait that a server's word is taken for: a longer one means nothing, and may not fit into a duration."""

@@ -27,7 +27,7 @@ from kintsugi.kube.object_cache import T
 from kintsugi.kube.pages import ListMetadata, Page, Reader, list_metadata, pages
 from kintsugi.kube.pod_logs import LogOptions, log_request, read_log
 from kintsugi.kube.repeats import persist
-from kintsugi.kube.transport import Heard, Transport, ignore_answer
+from kintsugi.kube.transport import AnswerListener, Transport, ignore_answer
 from kintsugi.offload import decoded
 from kintsugi.settings import KubeSettings
 from kubeobjects.resources import PODS, Resource
@@ -90,13 +90,14 @@ class KubeClient:
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, settings: KubeSettings, heard: Heard = ignore_answer) -> AsyncIterator[Self]:
+    async def connect(cls, settings: KubeSettings, on_answer: AnswerListener = ignore_answer) -> AsyncIterator[Self]:
         """
-        Read the credentials and hold connections open; `heard` is told when each answer was written.
+        Read the credentials and hold connections open; `on_answer` is called with the time at which each answer was
+        written.
 
         Raises KubeError when credentials cannot be read.
         """
-        async with Transport.connect(settings, heard) as transport:
+        async with Transport.connect(settings, on_answer) as transport:
             yield cls(transport, settings)
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Json:
@@ -109,8 +110,9 @@ class KubeClient:
         """
         Read all objects of a kind, page by page, as they were at one moment; no namespace means all of them.
 
-        Items carry `apiVersion` and `kind`, which the server leaves out of lists, and no `managedFields`, which nobody reads.
-        Raises KubeError where they are more than `MOST_OBJECTS`, or have more than `MOST_IN_ANSWER` entries together.
+        Items carry `apiVersion` and `kind`, which the server leaves out of lists, and no `managedFields`, which no
+        caller reads. Raises KubeError where they are more than `MOST_OBJECTS`, or have more than `MOST_IN_ANSWER`
+        entries together.
         """
         items: list[Json] = []
         entries, version = 0, ""
@@ -191,9 +193,9 @@ class KubeClient:
         **options: Unpack[WriteOptions],
     ) -> Json:
         """
-        Change parts of one object and return it as it is then.
+        Change parts of one object and return the result.
 
-        Raises Conflict when a `test` of a JSON patch fails, or a resourceVersion in a merge patch no longer stands.
+        Raises Conflict when a `test` of a JSON patch fails, or a resourceVersion in a merge patch is no longer current.
         """
         tests = not isinstance(patch, Mapping) and any(operation.get("op") == "test" for operation in patch)
         path = resource.path(namespace, name, options.get("subresource"))
@@ -224,7 +226,7 @@ class KubeClient:
         body: Mapping[str, object],
         **options: Unpack[WriteOptions],
     ) -> Json:
-        """Replace an object. Raises Conflict when `metadata.resourceVersion` in the body no longer stands."""
+        """Replace an object. Raises Conflict when `metadata.resourceVersion` in the body is no longer current."""
         path = resource.path(namespace, name, options.get("subresource"))
         return await self._write("PUT", path, body, options)
 
@@ -354,7 +356,7 @@ def _named_object(request: Request, body: bytes) -> Json:
 
 
 def _object(request: Request, body: bytes) -> Json:
-    """Read one object. Raises ServerUnavailable, or OutcomeUnknown of a change, when the answer is none."""
+    """Read one object. Raises ServerUnavailable, or OutcomeUnknown for a change, when the answer is not an object."""
     if is_too_deep(body, DEEPEST_ANSWER):
         raise unanswered(request, f"the answer is nested deeper than {DEEPEST_ANSWER} levels")
     try:

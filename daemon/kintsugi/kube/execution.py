@@ -2,7 +2,7 @@
 A command executed in a container, over the API server's WebSocket: `kubectl exec` without a terminal.
 
 Output and error output stay apart, bytes stay bytes, and the exit code is the command's own. Kubernetes has no uid
-precondition for exec: who executes checks the pod before and after.
+precondition for exec: the caller checks the pod before and after.
 """
 
 import re

@@ -31,7 +31,7 @@ class ChangeKind(StrEnum):
 
 
 class Change(msgspec.Struct, Generic[T], frozen=True, gc=False):
-    """One change. `old` is None for ADDED, `new` is None for DELETED, where `old` is the last state that was heard."""
+    """One change. `old` is None for ADDED, `new` is None for DELETED, where `old` is the last known state."""
 
     kind: ChangeKind
     old: T | None
@@ -88,7 +88,7 @@ class ObjectCache(Generic[T]):
             self._notify(Change(ChangeKind.ADDED, None, new))
 
     def remove(self, key: Key, last: T | None = None) -> None:
-        """Take an object out; `last` is its final state where the server told it."""
+        """Remove an object; `last` is its final state where the server sent it."""
         self._undecodable_objects.pop(key, None)
         old = self._objects.pop(key, None)
         if old is not None:
@@ -98,7 +98,7 @@ class ObjectCache(Generic[T]):
         """
         Set an object aside that could not be read.
 
-        It leaves the mirror, as deleted: what was known of it is no longer true, and nothing is done on old news.
+        It leaves the cache, as deleted: its last known state is no longer true, and nothing is decided on it.
         """
         self.undecodable_count += 1
         if self._undecodable_objects.get(key) != reason:
@@ -107,7 +107,7 @@ class ObjectCache(Generic[T]):
         self._undecodable_objects[key] = reason
 
     def forget_undecodable(self) -> None:
-        """Forget what was set aside, before a new list tells what still must be."""
+        """Forget the objects that were set aside, before a new list marks those that are still undecodable."""
         self._undecodable_objects.clear()
 
     def _notify(self, change: Change[T]) -> None:

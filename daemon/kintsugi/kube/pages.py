@@ -1,8 +1,8 @@
 """
 Lists read page by page, with expired page tokens (410) survived.
 
-What a page's items are made into is its reader's: JSON for the client, kept structs for a reflector. A page has as many bytes
-as the server likes; a large one is read in a thread.
+The reader converts a page's items: the client to JSON, a reflector to kept structs. A page has as many bytes as the
+server likes; a large one is read in a thread.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -57,7 +57,7 @@ _HEADS, _RAW_PAGES = msgspec.json.Decoder(_Head), msgspec.json.Decoder(_RawPage)
 
 
 def list_metadata(request: Request, body: bytes) -> ListMetadata:
-    """Return where a page stands. Raises ServerUnavailable when it does not say so as the API does."""
+    """Return the list metadata of a page. Raises ServerUnavailable when it has none as in the API."""
     try:
         return _HEADS.decode(body).metadata
     except UNREADABLE as error:

@@ -1,11 +1,11 @@
 """
 A live copy of all objects of one kind, kept by listing once and watching ever after.
 
-It replaces the client library's watch, which fails under the faults that clusters have. Whatever the server does
-(410, silence, resets, garbage, overload), the reflector comes back by itself, asks no more often than it should, and
-says how old its news is: `age`. Deciding on old news is the reader's mistake to avoid.
+It replaces the client library's watch, which fails under the faults that clusters have. After any fault of the server
+(410, silence, resets, garbage, overload), the reflector recovers by itself, limits its requests, and reports the age of
+its objects: `age`. Readers must not decide on stale objects.
 
-What is large is decoded in a thread, one after the other: nothing overtakes, and what comes meanwhile waits in the connection.
+Large answers are decoded in a thread, one after the other: the order is kept, and later data wait in the connection.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ class Reflector(Generic[T]):
         self.resource = resource
         self.store: Mapping[Key, T] = self._cache.objects
         self.undecodable_objects: Mapping[Key, str] = self._cache.undecodable_objects
-        self.last_heard = float("-inf")
+        self.last_activity = float("-inf")
         self.problem = "not asked yet"
         self.lists = 0
         self.watches = 0
@@ -105,7 +105,7 @@ class Reflector(Generic[T]):
 
     def age(self, now_monotonic: float) -> float:
         """Return the seconds since the server was last heard, by the event loop's clock; infinite when it never was."""
-        return now_monotonic - self.last_heard
+        return now_monotonic - self.last_activity
 
     def contain(self, containment: Containment) -> None:
         """Let what subscribers raise be contained with what is contained elsewhere."""
@@ -189,9 +189,9 @@ class Reflector(Generic[T]):
                 elif self._is_wanted(read):
                     found[read.metadata.namespace, read.metadata.name] = read
             version = page.metadata.resource_version
-            self.last_heard = asyncio.get_running_loop().time()
+            self.last_activity = asyncio.get_running_loop().time()
         await self._take_in(found, undecodable_count)
-        self._heard()
+        self._mark_alive()
         self._advance(version)
         self._synced.set()
 
@@ -209,19 +209,19 @@ class Reflector(Generic[T]):
     async def _watch(self) -> None:
         self.watches += 1
         request = self._watch_request()
-        lines, gone_through = LineSplitter(), 0
+        lines, bytes_decoded = LineSplitter(), 0
         try:
             async with self._kube.stream(request, silence=self._timing.silence) as chunks:
-                self._heard()
+                self._mark_alive()
                 async for chunk in chunks:
-                    self.last_heard = asyncio.get_running_loop().time()
+                    self.last_activity = asyncio.get_running_loop().time()
                     completed = lines.feed(chunk)
-                    gone_through = await self._take_lines(request, completed, gone_through)
-                    if not completed and gone_through + len(chunk) >= MOST_DECODED_ON_LOOP:
+                    bytes_decoded = await self._take_lines(request, completed, bytes_decoded)
+                    if not completed and bytes_decoded + len(chunk) >= MOST_DECODED_ON_LOOP:
                         await asyncio.sleep(0)
-                        gone_through = 0
+                        bytes_decoded = 0
                     elif not completed:
-                        gone_through += len(chunk)
+                        bytes_decoded += len(chunk)
         except GarbledLineError as error:
             raise _ResyncRequired(f"{request}: {error}") from error
         except ServerUnavailable as error:
@@ -231,8 +231,8 @@ class Reflector(Generic[T]):
         if lines.torn:
             raise ServerUnavailable(f"{request}: the watch ended in the middle of a line")
 
-    async def _take_lines(self, request: Request, lines: Sequence[bytes | bytearray], gone_through: int) -> int:
-        """Take lines in; `gone_through` are the bytes since the loop had its turn, and so is what is returned."""
+    async def _take_lines(self, request: Request, lines: Sequence[bytes | bytearray], bytes_decoded: int) -> int:
+        """Take lines in; `bytes_decoded` are the bytes since the loop had its turn, and so is what is returned."""
         for line in lines:  # forty thousand a second come this way: a call more is a twentieth of what one costs
             size = len(line)
             if size > MOST_DECODED_ON_LOOP:
@@ -240,11 +240,11 @@ class Reflector(Generic[T]):
             else:
                 logged = size > 0 and self._take(request, self._reader.read(bytes(line)))
             # what is logged takes longer than all else that fits into a turn
-            gone_through += MOST_DECODED_ON_LOOP if logged else size or LEAST_LINE
-            if gone_through >= MOST_DECODED_ON_LOOP:
-                gone_through = 0
+            bytes_decoded += MOST_DECODED_ON_LOOP if logged else size or LEAST_LINE
+            if bytes_decoded >= MOST_DECODED_ON_LOOP:
+                bytes_decoded = 0
                 await asyncio.sleep(0)
-        return gone_through
+        return bytes_decoded
 
     def _watch_request(self) -> Request:
         shortest, longest = self._timing.shortest_watch, self._timing.longest_watch
@@ -324,8 +324,8 @@ class Reflector(Generic[T]):
             self._version = version
             self._stumbles = 0
 
-    def _heard(self) -> None:
-        self.last_heard = asyncio.get_running_loop().time()
+    def _mark_alive(self) -> None:
+        self.last_activity = asyncio.get_running_loop().time()
         self.problem = ""
 
 

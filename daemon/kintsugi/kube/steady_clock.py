@@ -64,7 +64,7 @@ class SteadyClock:
         """Call `listener` each time when time is trusted again: by how much it was set."""
         self._listeners.append(listener)
 
-    def heard(self, date: str, sent: float, received: float) -> None:
+    def observe(self, date: str, sent: float, received: float) -> None:
         """
         Take in the `Date` of an answer, and the moments of the steady clock when it was asked for and began to come.
 
@@ -106,7 +106,7 @@ class SteadyClock:
 
 
 def moment_of(date: str) -> datetime | None:
-    """Read an HTTP date; None when it is none, or one that no clock shows."""
+    """Read an HTTP date; None for another text, or for an impossible time."""
     try:
         moment = parsedate_to_datetime(date)
         return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC) if moment.year < _NO_CLOCK else None

@@ -15,11 +15,11 @@ from kintsugi.kube.api_errors import Request
 log = structlog.get_logger(__name__)
 
 LOGGED_FROM = 1.0
-"""Seconds of waiting of which the log tells."""
+"""The seconds of waiting from which a wait is logged."""
 
 
 class Throttle:
-    """The bucket of one API client. Whoever waits is served in the order of coming."""
+    """The bucket of one API client. Waiting requests are served in their order."""
 
     def __init__(self, *, qps: float, burst: int) -> None:
         self._qps = qps

@@ -29,8 +29,10 @@ READ_BUFFER_BYTES = 2 * 1024 * 1024
 # A page of a list has some hundred objects; an aggregated API may send anything.
 LONGEST_ANSWER = 64 * 1024 * 1024
 _LIMIT_OF_ERROR_BODY = 64 * 1024
-Heard = Callable[[str, float, float], None]
-"""Told of each answer: its `Date` ("" when it says nothing of now), and the steady moments when it was asked for and came."""
+AnswerListener = Callable[[str, float, float], None]
+"""
+Called with each answer: its `Date` ("" when that is not the present time), and the steady times of request and answer.
+"""
 
 # How long a WebSocket waits for the other side to close, too, in seconds.
 _FAREWELL = aiohttp.ClientWSTimeout(ws_close=1.0)
@@ -51,7 +53,7 @@ class Transport:
     The connections to one API server.
 
     Changes go over connections of their own that are never used twice: on a kept connection that turns out to be dead
-    nobody could say whether a change was seen. Nor does aiohttp repeat them by itself, see `_once`.
+    it would not be known whether a change was received. Nor does aiohttp repeat them by itself, see `_once`.
     """
 
     def __init__(
@@ -60,19 +62,22 @@ class Transport:
         settings: KubeSettings,
         reads: aiohttp.ClientSession,
         changes: aiohttp.ClientSession,
-        heard: Heard,
+        on_answer: AnswerListener,
     ) -> None:
         self._authentication = authentication
         self._settings = settings
         self._reads = reads
         self._changes = changes
-        self._heard = heard
+        self._on_answer = on_answer
         self._throttle = Throttle(qps=settings.qps, burst=settings.burst)
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, settings: KubeSettings, heard: Heard = ignore_answer) -> AsyncIterator[Self]:
-        """Read the credentials and hold the connections open for as long as the context lasts; `heard` is told of answers."""
+    async def connect(cls, settings: KubeSettings, on_answer: AnswerListener = ignore_answer) -> AsyncIterator[Self]:
+        """
+        Read the credentials and hold the connections open for as long as the context lasts; `on_answer` is called with
+        each answer.
+        """
         authentication = await Credentials.load(settings)
         async with AsyncExitStack() as stack:
             limits = aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_timeout.total_seconds())
@@ -80,7 +85,7 @@ class Transport:
             changes = _session(aiohttp.TCPConnector(limit=50, force_close=True), limits, _once)
             await stack.enter_async_context(reads)
             await stack.enter_async_context(changes)
-            yield cls(authentication, settings, reads, changes, heard)
+            yield cls(authentication, settings, reads, changes, on_answer)
 
     async def send(self, request: Request, *, total: timedelta | None = None) -> bytes:
         """
@@ -184,7 +189,7 @@ class Transport:
             timeout=limits,
         )
         if request.path.startswith(_OWN_PATHS):
-            self._heard(_date_of(response), sent, time.monotonic())
+            self._on_answer(_date_of(response), sent, time.monotonic())
         return response
 
     def _limits(self, *, total: timedelta | None, silence: timedelta | None) -> aiohttp.ClientTimeout:
@@ -244,7 +249,9 @@ async def _chunks(request: Request, response: aiohttp.ClientResponse) -> AsyncIt
 
 
 async def _whole(request: Request, response: aiohttp.ClientResponse) -> bytes:
-    """Read an answer. Raises KubeError, or OutcomeUnknown for a change, when it is too long: nobody asks again."""
+    """
+    Read an answer. Raises KubeError, or OutcomeUnknown for a change, when it is too long: the request is not repeated.
+    """
     parts, size = list[bytes](), 0
     async for part in response.content.iter_any():
         size += len(part)

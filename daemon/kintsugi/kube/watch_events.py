@@ -1,4 +1,4 @@
-"""Lines of a watch, read: a change of an object, a bookmark, an error, a poisoned object, or garbage."""
+"""Reads the lines of a watch: a change of an object, a bookmark, an error, an undecodable object, or garbage."""
 
 from dataclasses import dataclass
 from enum import StrEnum

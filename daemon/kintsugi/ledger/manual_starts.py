@@ -32,7 +32,7 @@ async def keep_start(connection: AsyncConnection, run: RunRecord, start: ManualS
         who=start.who,
         answered=run.started,
     )
-    said = {"who": start.who, "why": start.why, "overrides": list(start.overrides), "plan": start.plan}
+    result = {"who": start.who, "why": start.why, "overrides": list(start.overrides), "plan": start.plan}
     note = StepRecord(
         run=run.id,
         path=STARTED,
@@ -41,7 +41,7 @@ async def keep_start(connection: AsyncConnection, run: RunRecord, start: ManualS
         facts={"mark": start.key},
         started=run.started,
         finished=run.started,
-        result=said,
+        result=result,
         met=True,
     )
     await connection.execute(insert(approvals).values(values(approval)))

@@ -47,10 +47,10 @@ async def put_notice_once(
     connection: AsyncConnection, incident: str, kind: IncidentState, text: str, now: datetime
 ) -> None:
     """Put a notice into the outbox, in the caller's transaction, unless the incident had one with the same text before."""
-    said = select(notices.c.id).where(
+    query = select(notices.c.id).where(
         notices.c.incident == incident, notices.c.kind == kind, notices.c.text == clean(text)
     )
-    if (await connection.execute(said.limit(1))).first() is None:
+    if (await connection.execute(query.limit(1))).first() is None:
         await _put(connection, incident, kind, text, now)
 
 
@@ -93,12 +93,12 @@ class OutboxRepository(Repository):
         await self._put_without_incident(IncidentState.OPEN, text, now)
 
     async def _put_without_incident(self, kind: IncidentState, text: str, now: datetime) -> None:
-        said = select(notices.c.id).where(
+        query = select(notices.c.id).where(
             notices.c.incident.is_(None), notices.c.created > now - AGAIN_AFTER, notices.c.text == clean(text)
         )
 
         async def work(connection: AsyncConnection) -> None:
-            if (await connection.execute(said.limit(1))).first() is None:
+            if (await connection.execute(query.limit(1))).first() is None:
                 await _put(connection, None, kind, text, now)
 
         await self._store.write("tell-of-no-incident", work, fenced=True)

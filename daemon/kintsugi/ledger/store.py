@@ -61,7 +61,7 @@ class Store:
         cancelled is so once the transaction has ended.
         """
         # A transaction that is cut in the middle keeps SQLite's lock until its connection is collected as garbage.
-        return await _patiently(lambda: to_its_end(self._once(name, work, fenced=fenced)), f"write ({name})")
+        return await _with_retries(lambda: to_its_end(self._once(name, work, fenced=fenced)), f"write ({name})")
 
     async def read(self, work: Work[T]) -> T:
         """
@@ -74,7 +74,7 @@ class Store:
             async with self.engines.reader.connect() as connection:
                 return await work(connection)
 
-        return await _patiently(lambda: to_its_end(once()), "read")
+        return await _with_retries(lambda: to_its_end(once()), "read")
 
     async def commit(self, connection: AsyncConnection, name: str) -> None:
         """Commit: the only place where anything becomes durable, and where failpoints are hit."""
@@ -121,7 +121,7 @@ class Store:
             raise StaleEpoch(f"the ledger is led under epoch {epoch}, this process holds {self.epoch}: it must stop")
 
 
-async def _patiently(once: Callable[[], Awaitable[T]], what: str) -> T:
+async def _with_retries(once: Callable[[], Awaitable[T]], what: str) -> T:
     try:
         return await retry(once, _may_run_again, _WAITS, attempts=_ATTEMPTS)
     except FOREIGN as error:

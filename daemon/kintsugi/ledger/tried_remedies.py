@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.commands.registry import definitions_by_verb
-from kintsugi.decisions.recurrence import TriedRemedy, tried_in_vain
+from kintsugi.decisions.recurrence import TriedRemedy, failed_remedies
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.tables import runs, steps
 from kintsugi.model.records import Phase, RunKind, StepState
@@ -19,9 +19,9 @@ MOST = 8
 class RemedyRepository(Repository):
     """The tried remedies of services."""
 
-    async def tried_in_vain(self, service: str, since: datetime) -> frozenset[RemedyKind]:
+    async def failed_remedies(self, service: str, since: datetime) -> frozenset[RemedyKind]:
         """Return the remedies of runs that have ended since then without having helped, none of those before one that did."""
-        return tried_in_vain(await self._store.read(lambda connection: _read(connection, service, since)))
+        return failed_remedies(await self._store.read(lambda connection: _read(connection, service, since)))
 
 
 async def _read(connection: AsyncConnection, service: str, since: datetime) -> tuple[TriedRemedy, ...]:

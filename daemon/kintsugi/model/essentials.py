@@ -114,11 +114,11 @@ def denied_addresses(
 
     found: dict[str, str] = {}
     for service in services:
-        if said := why(service.metadata.namespace, service.metadata.name):
-            found |= dict.fromkeys(_addresses(service) - {"", "None"}, said)
+        if reason := why(service.metadata.namespace, service.metadata.name):
+            found |= dict.fromkeys(_addresses(service) - {"", "None"}, reason)
     for each in slices:
-        if said := why(each.metadata.namespace, each.metadata.labels.get(SERVICE_NAME, "")):
-            found |= {address: said for endpoint in each.endpoints or () for address in endpoint.addresses}
+        if reason := why(each.metadata.namespace, each.metadata.labels.get(SERVICE_NAME, "")):
+            found |= {address: reason for endpoint in each.endpoints or () for address in endpoint.addresses}
     return found
 
 

@@ -55,7 +55,7 @@ class Service:
     `expendable`: its data can be made again, so that a person may be asked whether it may start on an empty volume.
     `replicas` is the number it is started with where it was scaled to 0; None: the number that it was last seen with.
     `selector` is NOTHING where the document has none: it is the workload's own, which is known once that was seen (`views`).
-    `said` tells where the document says what it says, by the key; what is not there is derived.
+    `positions` tells where the document says what it says, by the key; what is not there is derived.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Service:
     expendable: bool = False
     max_allowed: MaxAllowed = NOTHING_ALLOWED
     place: SourcePosition
-    said: Mapping[str, SourcePosition] = field(default_factory=dict, compare=False)
+    positions: Mapping[str, SourcePosition] = field(default_factory=dict, compare=False)
 
 
 STACK = "stack"

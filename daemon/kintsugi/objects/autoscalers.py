@@ -1,4 +1,4 @@
-"""The autoscalers of a workload, and whether one may let it rest at 0 replicas: then nobody else starts it."""
+"""The autoscalers of a workload, and whether one may let it rest at 0 replicas: then only that one starts it."""
 
 from collections.abc import Iterable, Sequence
 

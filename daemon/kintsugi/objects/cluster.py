@@ -1,4 +1,4 @@
-"""The kept fields of the cluster's own objects: nodes, namespaces, events, leases, and what nodes use."""
+"""The kept fields of the cluster's own objects: nodes, namespaces, events, leases, and the usage of nodes."""
 
 import msgspec
 

@@ -1,5 +1,5 @@
 """
-One copy of what many objects have in common, so that a cached pod stays under 4 KiB.
+Interns equal parts of cached objects, so that a cached pod stays under 4 KiB.
 
 The pods of one controller differ in little: their containers, labels and owners are equal, and the texts of their
 conditions are the same in the whole cluster. A freshly decoded object is made to share these before anyone sees it;

@@ -1,5 +1,5 @@
 """
-All kept kinds in one place: which struct a resource is decoded into.
+The table of all kept kinds: the struct that a resource is decoded into.
 
 These are exactly the fields that expressions may read: the CEL types are generated from `KEPT`. A field that is not
 here is not known to Kintsugi; to keep one more, add it to its struct.

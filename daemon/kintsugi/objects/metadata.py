@@ -2,8 +2,9 @@
 The base struct of kept objects, and their metadata.
 
 Kept structs are decoded straight from the API server's bytes (msgspec), live in the reflectors' stores, and are the
-fields that expressions may read (by their JSON names). Absent numbers, strings and lists read as 0, "" and empty, as
-in the Go types; what may be truly absent is None. They hold no cycles, so the garbage collector need not track them.
+fields that expressions may read (by their JSON names). Absent numbers, strings and lists read as 0, "" and empty, as in
+the Go types; a value that may be truly absent is None. They hold no cycles, so the garbage collector need not track
+them.
 """
 
 from datetime import datetime
@@ -34,7 +35,7 @@ class OwnerReference(Kept, frozen=True):
 
 
 class Metadata(Kept, frozen=True):
-    """An object's identity and marks. `uid` tells an object from another of the same name."""
+    """An object's identity and marks. `uid` distinguishes an object from another of the same name."""
 
     name: str = ""
     namespace: str = ""

@@ -1,4 +1,4 @@
-"""The kept fields of what carries traffic to pods: services, endpoint slices and ingresses."""
+"""The kept fields of the objects that route traffic to pods: Services, EndpointSlices and Ingresses."""
 
 from typing import ClassVar
 
@@ -59,7 +59,7 @@ SERVICE_NAME = "kubernetes.io/service-name"
 
 
 class EndpointConditions(Kept, frozen=True):
-    """Whether an endpoint takes traffic. An absent `ready` means ready: so the API says."""
+    """The conditions of an endpoint. An absent `ready` means ready, as in the API."""
 
     ready: bool = True
     serving: bool = True

@@ -26,7 +26,10 @@ OPERATORS = {
 """Labels that PostgreSQL's operators put on what they run; not all of them own it by reference."""
 
 _SPILO = ("application", "spilo", "cluster-name")
-"""How Zalando's operator labels its own: https://postgres-operator.readthedocs.io/en/latest/reference/operator_parameters/."""
+"""
+The labels that Zalando's operator sets:
+https://postgres-operator.readthedocs.io/en/latest/reference/operator_parameters/.
+"""
 
 
 _HELM = ("app.kubernetes.io/managed-by", "Helm", "meta.helm.sh/release-name")

@@ -1,8 +1,8 @@
 """
 Counts the parts of an object that an expression would read.
 
-An expression that reads an object has all of it made ready, on the event loop: for each part up to 10 µs, whatever its size.
-So an object is not kept that has far more of them than any has in earnest.
+An expression that reads an object converts all of it, on the event loop: up to 10 µs a part, whatever its size. So an
+object with far more parts than real ones have is not kept.
 """
 
 from datetime import datetime

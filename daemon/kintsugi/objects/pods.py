@@ -1,5 +1,5 @@
 """
-The kept fields of Pods: what kubectl's STATUS column, readiness and start-up are judged by.
+The kept fields of Pods: those that decide kubectl's STATUS column, readiness and start-up.
 
 A pod of two containers takes under 4 KiB in a reflector's store (tests/unit/objects holds it to that).
 """
@@ -86,7 +86,7 @@ class PodSpec(Kept, frozen=True):
 
 
 class ContainerStateWaiting(Kept, frozen=True):
-    """Why a container does not run yet (ContainerCreating, CrashLoopBackOff, ImagePullBackOff, …)."""
+    """The reason for which a container does not run yet (ContainerCreating, CrashLoopBackOff, ImagePullBackOff, …)."""
 
     reason: str = ""
     message: str = ""

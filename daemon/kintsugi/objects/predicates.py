@@ -1,8 +1,8 @@
 """
 Facts about kept objects: an object in, a value out; no clock, no I/O.
 
-They replace predicates that lie. `phase == "Running"` is true of a crash loop: `status_of` says what kubectl's STATUS
-column says. `!ready(pod)` is true of a pod of which nothing is known: `unhealthy` needs positive evidence.
+They replace misleading comparisons. `phase == "Running"` is true of a crash loop: `status_of` returns kubectl's STATUS
+column. `!ready(pod)` is true of a pod of which nothing is known: `unhealthy` needs positive evidence.
 """
 
 from collections.abc import Iterator, Sequence
@@ -50,13 +50,13 @@ def serves(pod: Pod) -> bool:
     return ready(pod) and pod.metadata.deletion_timestamp is None
 
 
-def unheard(node: Node) -> bool:
-    """Return whether nobody hears of a node: its lease has run out (Unknown), or its kubelet has never reported."""
+def stopped_reporting(node: Node) -> bool:
+    """Return whether a node does not report: its lease has run out (Unknown), or its kubelet has never reported."""
     condition = condition_of(node.status.conditions, "Ready")
     return condition is None or condition.status not in ("True", "False")
 
 
-def heard_again(node: Node, now: datetime, within: timedelta) -> bool:
+def has_recovered(node: Node, now: datetime, within: timedelta) -> bool:
     """
     Return whether a node became ready less than `within` ago, and not for the first time since it is there.
 
@@ -152,7 +152,7 @@ def status_of(pod: Pod) -> str:
 
 
 def address(service: KubeService) -> str:
-    """Return the first address or host name at which a load balancer takes traffic in, or "" when there is none."""
+    """Return the first address or host name at which a load balancer takes traffic in, or "" without one."""
     for point in service.status.load_balancer.ingress:
         if point.ip or point.hostname:
             return point.ip or point.hostname
@@ -160,7 +160,9 @@ def address(service: KubeService) -> str:
 
 
 def controller_of(target: Object) -> OwnerReference | None:
-    """Find the owner that makes and remakes the object, or None of an object that nobody would recreate."""
+    """
+    Return the controller that creates and recreates the object, None for an object that no controller would recreate.
+    """
     return next((owner for owner in target.metadata.owner_references if owner.controller), None)
 
 

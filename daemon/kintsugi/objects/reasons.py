@@ -1,5 +1,6 @@
 """
-Why a pod is not ready, in the words of the kubelet and the scheduler: a pod in, a reason out; no clock, no I/O.
+The reasons for which a pod is not ready, in the words of kubelet and scheduler: a pod in, a reason out; no clock, no
+I/O.
 """
 
 from collections.abc import Collection, Container, Iterator
@@ -31,9 +32,9 @@ def own(pod: Pod) -> str:
 
 def any_reason(pods: Collection[Pod], silent: Container[str]) -> bool:
     """
-    Return whether it is told why these pods are not ready, or that there are none.
+    Return whether a reason is known for which these pods are not ready, or there are no pods.
 
-    What is said of a pod on one of the `silent` nodes is old news.
+    Reasons of a pod on one of the `silent` nodes are outdated and do not count.
     """
     return not pods or any(has_reason(pod) for pod in pods if pod.spec.node_name not in silent)
 

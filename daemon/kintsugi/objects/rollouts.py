@@ -1,8 +1,8 @@
 """
-Whether a workload's rollout is complete: a kept object in, a sentence out; no clock, no I/O.
+Decides whether a workload's rollout is complete: a kept object in, a sentence out; no clock, no I/O.
 
 The rules are those of `kubectl rollout status` (k8s.io/kubectl, rollout_status.go), but for pods that fail after their
-rollout has come to its end: they are the health's business, not the rollout's.
+rollout has come to its end: they belong to health, not to the rollout.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ _STUCK = {"Progressing": ("False", TIMED_OUT), "ReplicaFailure": ("True", "Faile
 """Conditions of a Deployment whose rollout does not get on."""
 
 ON_DELETE = "OnDelete"
-"""Strategy by which nobody but a person replaces pods: there is no rollout that could be incomplete."""
+"""Strategy by which only a person replaces pods: there is no rollout that could be incomplete."""
 
 
 def unsettled(workload: Deployment | StatefulSet | DaemonSet) -> str:

@@ -1,7 +1,7 @@
 """
 Selectors as the commands, the documents and the kept objects have them; `kubeobjects.selectors` reads and matches them.
 
-What is wrong with one is wrong with what a person wrote: a SelectorError becomes a UsageError here.
+An invalid selector is a mistake in a person's text: a SelectorError becomes a UsageError here.
 """
 
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
 """
-Why a pod fails to be started: what the scheduler and the kubelet say of it, in their own words.
+The reason for which a pod fails to start, in the words of the scheduler and the kubelet.
 
 Pure, as `predicates` is. A pod that merely takes its time, or runs and is not ready, does not fail to start.
 """
@@ -26,10 +26,10 @@ _NOT_CREATED = frozenset(
         "PreStartHookError",
     }
 )
-"""What the kubelet waits with when a container cannot be made of its specification (kuberuntime's errors)."""
+"""The kubelet's waiting reasons for a container that cannot be made from its specification (kuberuntime's errors)."""
 
 _NOT_RUN = frozenset({"StartError", "ContainerCannotRun"})
-"""How a container runtime says that a container's program could not be started at all."""
+"""The reasons of a container runtime for a program that could not be started at all."""
 
 _MOST = 300
 
@@ -45,12 +45,12 @@ def start_failure(pod: Pod, now: datetime, start_up: timedelta) -> str:
 
 
 def known_failure(pod: Pod) -> str:
-    """Return why the pod fails to be started, "" when nobody has said that it does: whatever time it is."""
+    """Return the known reason for which the pod fails to start, "" for none; independent of the time."""
     if _is_over(pod):
         return ""
     if predicates.unschedulable(pod):
         condition = predicates.condition_of(pod.status.conditions, "PodScheduled")
-        return _said("no node for it", condition.message if condition is not None else "")
+        return _with_message("no node for it", condition.message if condition is not None else "")
     endless = pod.spec.restart_policy == "Always"
     failures = [
         *(_failure(status, endless=False) for status in pod.status.init_container_statuses),
@@ -67,12 +67,12 @@ def _is_over(pod: Pod) -> bool:
 def _failure(status: ContainerStatus, *, endless: bool) -> str:
     waiting = status.state.waiting
     if waiting is not None and (waiting.reason in _NOT_CREATED or waiting.reason in predicates.IMAGE_REASONS):
-        return _said(f"container {status.name}: {waiting.reason}", waiting.message)
+        return _with_message(f"container {status.name}: {waiting.reason}", waiting.message)
     ended = status.state.terminated or status.last_state.terminated
     if ended is None or status.ready or not (endless or ended.exit_code != 0):
         return ""
     if ended.reason in _NOT_RUN:
-        return _said(f"container {status.name}: {ended.reason}", ended.message)
+        return _with_message(f"container {status.name}: {ended.reason}", ended.message)
     return _crash_at_once(status, ended)
 
 
@@ -100,6 +100,6 @@ def _never_begun(pod: Pod, now: datetime, start_up: timedelta) -> str:
     return f"no container of it has started on {pod.spec.node_name} for {waited.total_seconds():.0f} s"
 
 
-def _said(what: str, message: str) -> str:
+def _with_message(what: str, message: str) -> str:
     """Join what is wrong with the cluster's own words for it, in one line of bounded length."""
     return f"{what}: {' '.join(message.split())}"[:_MOST] if message else what

@@ -1,4 +1,6 @@
-"""The kept fields of what makes pods and what limits them: Deployments, StatefulSets, Jobs, autoscalers, budgets."""
+"""
+The kept fields of the objects that create pods and limit them: Deployments, StatefulSets, Jobs, autoscalers, budgets.
+"""
 
 import msgspec
 

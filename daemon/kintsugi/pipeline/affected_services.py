@@ -32,7 +32,7 @@ class AffectedServices:
 
     async def now(self, about: Incident) -> tuple[str, ...]:
         """Name what suffers now: nothing once an incident has ended well, or is closed and its service is well. Raises LedgerUnavailable."""
-        is_over = about.state in ENDED_WELL or (about.closed is not None and about.service not in self._ill())
+        is_over = about.state in ENDED_WELL or (about.closed is not None and about.service not in self._unhealthy())
         return () if is_over else await self._by(about)
 
     async def _by(self, about: Incident) -> tuple[str, ...]:
@@ -40,9 +40,9 @@ class AffectedServices:
             return ()
         opened = await self.incidents.newest(limit=MOST_INCIDENTS, open_only=True)
         held = {each.service for each in opened if each.state is IncidentState.HELD}
-        return affected(about.service, held | self._ill(), self.active_catalog.catalog.services)
+        return affected(about.service, held | self._unhealthy(), self.active_catalog.catalog.services)
 
-    def _ill(self) -> frozenset[str]:
+    def _unhealthy(self) -> frozenset[str]:
         """Return the services that are not well, or do not answer as their checks expect."""
         ill = {name for name, view in self.observed.views.items() if view.is_current and view.healthy is False}
         return self.observed.unmet() | ill

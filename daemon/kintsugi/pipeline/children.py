@@ -66,7 +66,7 @@ class ChildRuns:
 
         It is requested until there is one, in the order of the services' priorities. Raises ExecutionStopped.
         """
-        catalog, said = await self._active_catalog.by_digest(call.run.catalog), ""
+        catalog, logged = await self._active_catalog.by_digest(call.run.catalog), ""
         service = _service(catalog.services, call)
         while True:
             joins = self._supervisor.run_of(service.name) is not None
@@ -85,9 +85,9 @@ class ChildRuns:
                 raise ExecutionStopped(
                     StepPath.parse(call.step), f"{call.runbook.name} on {call.service} may not start: {verdict.text}"
                 )
-            if verdict.text != said:
+            if verdict.text != logged:
                 log.info("child run waiting", run=call.run.id, step=call.step, why=verdict.text)
-                said = verdict.text
+                logged = verdict.text
             await asyncio.sleep(self._rest(verdict).total_seconds())
 
     def _rest(self, verdict: Verdict) -> timedelta:

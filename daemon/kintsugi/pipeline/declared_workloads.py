@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from kintsugi.decisions.breaker import ObserverHealth, breaker_reason
-from kintsugi.decisions.diagnosis.surroundings import CheckFacts, DeclaredFacts, ObserverFacts
+from kintsugi.decisions.diagnosis.related_objects import CheckFacts, DeclaredFacts, ObserverFacts
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import Target
 from kintsugi.model.services import Service

@@ -7,7 +7,7 @@ from datetime import datetime
 from kintsugi.actions.diagnosis_reads import WorkloadReader
 from kintsugi.actions.good_templates import GoodTemplates
 from kintsugi.decisions.diagnosis import WorkloadFacts, answering, diagnose
-from kintsugi.decisions.diagnosis.surroundings import DeclaredFacts
+from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts
 from kintsugi.errors import KubeError, LedgerUnavailable, NotFound, NotRecorded
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.causes import Diagnosis, ObjectChange
@@ -83,7 +83,7 @@ class Diagnoser:
             kube=self.kube, asked=asked, namespace=target.namespace, declared=declared, templates=self.templates
         )
         facts = await reader.read(self.clock())
-        if not answering.is_troubled(facts):
+        if not answering.has_problem(facts):
             return facts
         upstreams, unknown = [], list(facts.unknown)
         for each in declared.upstreams:

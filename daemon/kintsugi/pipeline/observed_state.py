@@ -12,7 +12,7 @@ from kintsugi.decisions.drills import DrillGuardInput
 from kintsugi.decisions.guards import GuardContext, Limits, holds_ledger
 from kintsugi.decisions.modes import mode_for
 from kintsugi.decisions.planner import Plan
-from kintsugi.decisions.priorities import Hold, HoldCause, Trouble, UnderWay, Upstream, holds, own_reason, rank
+from kintsugi.decisions.priorities import Hold, HoldCause, UnhealthyService, UnderWay, Upstream, holds, own_reason, rank
 from kintsugi.decisions.slots import overtaker
 from kintsugi.decisions.zero_replicas import at_zero
 from kintsugi.errors import ProbeFailed
@@ -265,9 +265,9 @@ class ObservedState:
         view, now = self.views.get(service.name), self.clock()
         own = own_reason(view, self.good(service.name)) if view is not None else ""
         failing = view.failing_since if view is not None else None
-        trouble = Trouble(service=service, began=min(began, failing or began), own=own)
+        unhealthy = UnhealthyService(service=service, began=min(began, failing or began), own=own)
         upstream = Upstream(views=self.views, unmet=self.unmet(), under_way=self.under_way(), terms=self.limits.holds)
-        return holds(trouble, catalog.services, upstream, now=now)
+        return holds(unhealthy, catalog.services, upstream, now=now)
 
     @property
     def covered(self) -> bool:
@@ -358,8 +358,8 @@ class ObservedState:
         ill = {name for name, view in views.items() if view.healthy is False}
         roots = causes(ill, {name: view.service for name, view in views.items()})
         nodes, now = self.caches.nodes.store, self.clock()
-        silent = {name for (_, name), node in nodes.items() if predicates.unheard(node)}
-        back = {name for (_, name), node in nodes.items() if predicates.heard_again(node, now, self.start_up)}
+        silent = {name for (_, name), node in nodes.items() if predicates.stopped_reporting(node)}
+        back = {name for (_, name), node in nodes.items() if predicates.has_recovered(node, now, self.start_up)}
         return ObserverHealth(
             stale_reason=self.stale_reason,
             mute=sum(not reasons.any_reason(views[name].pods, silent | back) for name in roots),

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from kintsugi.decisions.guards import check
 from kintsugi.decisions.planner import Plan, plan
 from kintsugi.decisions.priorities import Hold
-from kintsugi.decisions.reconciliation import asked_anew, is_still_asked
+from kintsugi.decisions.reconciliation import is_still_asked, repeated_question
 from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
 from kintsugi.model.history import History
 from kintsugi.model.records import Approval, Signal, Verdict, VerdictKind
@@ -108,7 +108,7 @@ class RunRequester:
             approval = Approval(
                 incident=incident, path="", question=question, plan=bound.digest, asked=now, expires=expires
             )
-            await self._ledger.approvals.ask(approval, notice=asked_anew(known, now=now))
+            await self._ledger.approvals.ask(approval, notice=repeated_question(known, now=now))
 
     def _holds(self, signal: Signal, bound: Plan) -> tuple[Hold, ...]:
         if isinstance(bound.service, AllServices):

@@ -20,7 +20,7 @@ def service_explanation(service: Service, rules: Iterable[Rule]) -> ServiceExpla
     return ServiceExplanation(
         service=service.name,
         values=tuple(
-            ServiceValue(key=key, value=value, place=str(service.said[key]) if key in service.said else "")
+            ServiceValue(key=key, value=value, place=str(service.positions[key]) if key in service.positions else "")
             for key, value in _values(service)
         ),
         rules=tuple(ServiceValue(key=rule.name, value=_terms(rule), place=str(rule.place)) for rule in own),

@@ -1,7 +1,7 @@
 """
 The queue of child runs that wait to start while the number of services under recovery is limited.
 
-Only the first asks, and only while there is room: hundreds of requests a second would cost more than the recovery, and a run
+Only the first asks, and only while a slot is free: hundreds of requests a second would cost more than the recovery, and a run
 that happens to ask at the right moment would start before more important ones.
 """
 
@@ -19,7 +19,7 @@ class SlotQueue:
     """
     Lets one run after another ask, the lowest rank first. `has_free_slot` says whether a namespace seems to have a free slot.
 
-    Those of a namespace without room are passed over: they keep no slot from the others.
+    Those of a namespace without a free slot are passed over: they keep no slot from the others.
     """
 
     def __init__(self, has_free_slot: Callable[[str], bool]) -> None:
@@ -44,7 +44,7 @@ class SlotQueue:
             self.move_on()
 
     def move_on(self) -> None:
-        """Let the first one ask, if there is room now and no other is asking."""
+        """Let the first one ask, if a slot is free now and no other is asking."""
         self._waiting = [each for each in self._waiting if not each[-1].done()]
         if self._is_asking:
             return

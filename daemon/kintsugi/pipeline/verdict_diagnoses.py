@@ -97,9 +97,9 @@ class VerdictDiagnoses:
 
     async def _diagnose(self, asked: _Asked) -> None:
         name = asked.service.name
-        first, said = self._found.get(name, ("", ""))
+        first, text = self._found.get(name, ("", ""))
         if first == asked.signal:
-            await self._ledger.signals.add_to_verdict(asked.signal, said)
+            await self._ledger.signals.add_to_verdict(asked.signal, text)
             return
         firing = set(await self._ledger.signals.firing_among(self._seen[name]))
         others = firing - {asked.signal}

@@ -168,11 +168,11 @@ class RunAdmission:
         Return why the change is no longer needed, "" when it is. Raises TriggerResolved, WritesForbidden, ConflictingChange,
         ApprovalExpired, ExecutionStopped.
         """
-        said = ""
+        logged = ""
         while blocked_by := await self._blocked_by():
-            if blocked_by != said:
+            if blocked_by != logged:
                 log.info("change waiting", run=self.gate.journal.run.id, why=blocked_by)
-                said = blocked_by
+                logged = blocked_by
             await asyncio.sleep(self.gate.deps.poll_interval.total_seconds())
         return "" if self.scope.completing else await self.gate.needless(self._attempt())
 

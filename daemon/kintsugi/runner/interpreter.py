@@ -13,7 +13,7 @@ from functools import partial
 
 import structlog
 
-from kintsugi.actions.evaluation import gone_through
+from kintsugi.actions.evaluation import computed_on_values
 from kintsugi.decisions.planner import parameters_for
 from kintsugi.errors import EvaluationError
 from kintsugi.expressions import TextTemplate
@@ -152,7 +152,7 @@ class Interpreter:
         over = replace(
             record,
             state=ended.state,
-            result=await gone_through((ended.result,), partial(storable, ended.result)),
+            result=await computed_on_values((ended.result,), partial(storable, ended.result)),
             met=ended.met,
             error=ended.error,
             text=ended.text or record.text,

@@ -77,7 +77,7 @@ def _diagnoses(step: StepRecord) -> bool:
     return verb is not None and verb.diagnoses
 
 
-def gone_back(steps: Iterable[StepRecord]) -> str:
+def rollback_summary(steps: Iterable[StepRecord]) -> str:
     """
     Return which workloads a run's own steps have taken back, from what to what and why; "" for none.
 

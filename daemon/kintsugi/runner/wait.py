@@ -14,7 +14,7 @@ from kintsugi.actions.probe_context import OwnWorkload, ProbeContext
 from kintsugi.commands import render
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.results import PART
-from kintsugi.decisions.priorities import ailing_upstream
+from kintsugi.decisions.priorities import unhealthy_upstream
 from kintsugi.errors import CommandError, EvaluationError, KubeError, ProbeFailed, Refused, ResolverFailed
 from kintsugi.expressions import Expression
 from kintsugi.model.records import Phase, StepState, Target
@@ -148,7 +148,7 @@ def probe_context(context: RunContext, step: Step, scope: StepScope) -> ProbeCon
         env=view.service.env if view is not None else {},
         good=observed.good(scope.service),
         patterns=step.scan.patterns if step.scan is not None else (),
-        upstream=ailing_upstream(scope.service, observed.views),
+        upstream=unhealthy_upstream(scope.service, observed.views),
         now=context.deps.clock(),
         service=scope.service,
         seen=seen_workload(context.deps, view) if view is not None else OwnWorkload(),

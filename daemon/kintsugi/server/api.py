@@ -285,7 +285,7 @@ class Api:
                 raise UsageError(f"the body is not what this route takes: {error}") from error
 
 
-def _who(request: web.Request, said: str) -> str:
+def _who(request: web.Request, claimed: str) -> str:
     """
     Name the person behind a deed: the token's holder, or with a bare token whoever they say they are.
 
@@ -293,17 +293,19 @@ def _who(request: web.Request, said: str) -> str:
     UsageError when nobody, or somebody else, is named.
     """
     identity = request[IDENTITY]
-    if identity.name and said not in {"", identity.name}:
-        raise UsageError(f"who: the token belongs to {identity.name}, it cannot act for {said[:100]}")
+    if identity.name and claimed not in {"", identity.name}:
+        raise UsageError(f"who: the token belongs to {identity.name}, it cannot act for {claimed[:100]}")
     if identity.name:
         return identity.name
-    if not said:
+    if not claimed:
         raise UsageError('who: empty; this token is not a named one, give your name: {"who": "ana"}')
-    if not is_name(said):
-        raise UsageError(f"who: {said[:100]!r} is no name: write it of lower-case letters, digits and ._-, as in ana")
-    if said in identity.taken:
-        raise UsageError(f"who: {said} has a token with that name, this one cannot act for {said}")
-    return said
+    if not is_name(claimed):
+        raise UsageError(
+            f"who: {claimed[:100]!r} is no name: write it of lower-case letters, digits and ._-, as in ana"
+        )
+    if claimed in identity.taken:
+        raise UsageError(f"who: {claimed} has a token with that name, this one cannot act for {claimed}")
+    return claimed
 
 
 def _number(request: web.Request, name: str, default: int, *, least: int = 1, most: int = MOST) -> int:

@@ -49,8 +49,8 @@ def document(server: Sequence[Route], health: Sequence[Route]) -> Json:
         "components": {
             "schemas": schemas.components,
             "responses": {
-                str(status): {"description": says, "content": {JSON: {"schema": schemas.ref(ErrorResponse)}}}
-                for status, says in _ERRORS.items()
+                str(status): {"description": description, "content": {JSON: {"schema": schemas.ref(ErrorResponse)}}}
+                for status, description in _ERRORS.items()
             },
             "securitySchemes": _SECURITY,
         },

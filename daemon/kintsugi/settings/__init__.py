@@ -1,4 +1,4 @@
-"""How the daemon was told to behave: `load` reads flags, environment and file into one frozen `Settings`."""
+"""The settings of the daemon: `load` reads flags, environment and file into one frozen `Settings`."""
 
 from kintsugi.settings.health import HealthSettings
 from kintsugi.settings.load import DEFAULT_FILE, SettingsError, known_settings, load

@@ -1,4 +1,4 @@
-"""What a setting may be: durations, names, quantities and addresses, each refused with what would be right."""
+"""The types of settings: durations, names, quantities and addresses, each with its check and a suggestion."""
 
 import re
 from datetime import timedelta
@@ -17,7 +17,10 @@ STRICT = ConfigDict(
     alias_generator=camel,
     populate_by_name=True,
 )
-"""How each class of settings is made: no unknown field, texts kept as documentation, no value in an error, camelCase outside."""
+"""
+The configuration of every settings class: no unknown field, texts kept as documentation, no value in an error,
+camelCase outside.
+"""
 
 
 def _as_list(value: object) -> object:

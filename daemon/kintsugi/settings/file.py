@@ -1,4 +1,4 @@
-"""The settings file: YAML whose every value knows its place, so that an error can point at it."""
+"""The settings file: YAML in which every value has its place, so that an error can name it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,9 @@ Dotted = tuple[str, ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SettingsFile:
-    """What a file says: nested texts, the place of each, and what could not be read at all (place to complaint)."""
+    """
+    The contents of a settings file: nested texts, the place of each, and the unreadable parts (place and message).
+    """
 
     values: Mapping[str, object] = field(default_factory=dict)
     places: Mapping[Dotted, str] = field(default_factory=dict)

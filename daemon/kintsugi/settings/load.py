@@ -1,7 +1,8 @@
 """
-Settings from flags, environment and file: the first that speaks is heard, and every mistake is told at once.
+Loads settings from flags, environment and file: the first that has a value is used, and all mistakes are reported
+together.
 
-`load` is called once by the command line; what it gives is handed down by arguments.
+`load` is called once by the command line; its result is passed on by arguments.
 """
 
 import difflib
@@ -35,7 +36,7 @@ SHORT: Mapping[str, Dotted] = {"KINTSUGI_IMAGE": ("restore", "image")}
 """Variables that the daemon's own manifest sets, by what they say; the whole name of the setting counts more."""
 
 _SERVICE_LINK = re.compile(r"KINTSUGI_((?!.*__).*_)?(SERVICE_(HOST|PORT\w*)|PORT(_\d+_(TCP|UDP|SCTP)\w*)?)")
-"""What Kubernetes puts into a pod's environment for every Service whose name begins with `kintsugi`."""
+"""The variables that Kubernetes puts into a pod's environment for every Service whose name begins with `kintsugi`."""
 
 _ADAPTER: TypeAdapter[Settings] = TypeAdapter(Settings)
 
@@ -92,7 +93,7 @@ class _Gathered:
         for length in range(len(path), 0, -1):
             if path[:length] in self.places:
                 return self.places[path[:length]]
-        below = (place for said, place in self.places.items() if said[: len(path)] == path)
+        below = (place for given, place in self.places.items() if given[: len(path)] == path)
         return next(below, "settings")
 
 
@@ -125,7 +126,7 @@ def load(
     except ValidationError as error:
         problems.extend(_lines(error, gathered))
         raise SettingsError(tuple(problems)) from error
-    namespace, contradiction = own_namespace(settings, said=("namespace",) in gathered.places)
+    namespace, contradiction = own_namespace(settings, given=("namespace",) in gathered.places)
     settings = replace(settings, namespace=namespace)
     wrong = [("namespace", contradiction)] if contradiction else []
     wrong += [
@@ -166,10 +167,10 @@ def _lines(error: ValidationError, gathered: _Gathered) -> Iterator[str]:
     """Turn pydantic's findings into lines with place and suggestion."""
     for finding in error.errors(include_url=False):
         path = tuple(str(part) for part in finding["loc"])
-        yield f"{gathered.place(path)}: {'.'.join(path)}: {_complaint(finding, path)}"
+        yield f"{gathered.place(path)}: {'.'.join(path)}: {_message(finding, path)}"
 
 
-def _complaint(finding: ErrorDetails, path: Dotted) -> str:
+def _message(finding: ErrorDetails, path: Dotted) -> str:
     """Return what is wrong with one value, in words of a person."""
     if finding["type"] == "unexpected_keyword_argument":
         return f"there is no such setting{_suggestion(path)}"

@@ -1,5 +1,5 @@
 """
-Every setting: one frozen class per concern, and under each field what it is, its unit, its default and why.
+Every setting: one frozen class per concern; the text under each field has its meaning, unit, default and reason.
 
 The texts under the fields are the documentation: `pydantic` keeps them, and the reference page is made from them.
 """
@@ -90,7 +90,7 @@ class ServerSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class AlertmanagerSettings:
-    """Who sends the webhooks, and where to ask for what they did not bring."""
+    """The tokens of Alertmanager's webhooks, and the API that is polled for alerts that they did not deliver."""
 
     token_files: Paths = ()
     """Files with the bearer tokens of the webhook, one a line; all of them are valid, so that a token can be rotated
@@ -126,7 +126,7 @@ class AlertmanagerSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class PrometheusSettings:
-    """Whom runbooks ask for metrics."""
+    """The Prometheus that runbooks ask for metrics."""
 
     url: HttpUrl | None = None
     """Address of Prometheus, as in http://prometheus.monitoring:9090; runbooks read it as `prometheus.url`. None: it is ""
@@ -135,7 +135,7 @@ class PrometheusSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class KubeSettings:
-    """How to reach the Kubernetes API, and how long to wait for it."""
+    """The access to the Kubernetes API, and its time limits."""
 
     kubeconfig: Path | None = None
     """A kubeconfig file. None: the pod's own service account."""
@@ -172,7 +172,7 @@ class KubeSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class LedgerSettings:
-    """Where everything is written before it is done."""
+    """The ledger, in which every change is written before it is made."""
 
     url: str = "sqlite:////var/lib/kintsugi/ledger.db"
     """Database: `sqlite:///PATH` (one replica) or `postgresql://USER@HOST/NAME`."""
@@ -248,7 +248,7 @@ class GuardSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class WatchdogSettings:
-    """When a run has helped, and when it has not; durations are scaled by `durations`."""
+    """The terms by which a run counts as helpful or not; durations are scaled by `durations`."""
 
     verify: Wait = timedelta(minutes=2)
     """The least time that a service must stay healthy to count as recovered."""
@@ -266,7 +266,10 @@ class WatchdogSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class S3Settings:
-    """Where backups lie; what is not said here is found by the usual chain of AWS (a role of the service account)."""
+    """
+    The place of backups; values that are not set here are found by the usual chain of AWS (a role of the service
+    account).
+    """
 
     endpoint: HttpUrl | None = None
     """Address of an S3 server that is not AWS's own, as in https://s3.example.com:9000."""
@@ -337,7 +340,7 @@ class RestoreSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class NotificationSettings:
-    """Where people hear of what needs them."""
+    """The notification of people."""
 
     url: HttpUrl | None = None
     """Address that each notice is posted to as JSON. None: notices wait in the ledger and are read there."""
@@ -361,7 +364,7 @@ class NotificationSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class TelemetrySettings:
-    """What the daemon says about itself."""
+    """The logs and metrics of the daemon."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe lines that are written."""
@@ -372,7 +375,7 @@ class TelemetrySettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class CatalogSettings:
-    """Where rules, services and runbooks come from."""
+    """The sources of rules, services and runbooks."""
 
     directory: Path | None = None
     """Directory that replaces the shipped rules and runbooks. None: those."""

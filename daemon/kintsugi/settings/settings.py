@@ -43,7 +43,7 @@ _Section = TypeVar("_Section", GuardSettings, WatchdogSettings)
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class Settings:
-    """How this daemon was told to behave; made by `load` and never changed afterwards."""
+    """The settings of this daemon; made by `load` and never changed afterwards."""
 
     mode: ModeWord = "observe"
     """How far any rule may go: `observe` only says, `approve` asks first, `auto` acts. The lower of this and the rule's
@@ -137,16 +137,16 @@ def check_slots(settings: Settings) -> dict[str, str]:
     return {"guards.maxConcurrentServicesPerNamespace": wrong}
 
 
-def own_namespace(settings: Settings, *, said: bool) -> tuple[str, str]:
+def own_namespace(settings: Settings, *, given: bool) -> tuple[str, str]:
     """
     Return the namespace that the daemon runs in, and what is wrong with the one that the settings name, or "".
 
     The service account's file is what the cluster itself wrote. With a kubeconfig another cluster may be meant: there the
-    settings count, where one was `said` there.
+    settings count, where one was `given` there.
     """
     file = settings.kube.service_account_dir / "namespace"
     elsewhere = settings.kube.kubeconfig is not None
-    if not file.is_file() or (elsewhere and said):
+    if not file.is_file() or (elsewhere and given):
         return settings.namespace, ""
     try:
         found = file.read_text(encoding="utf-8").strip()
@@ -154,7 +154,7 @@ def own_namespace(settings: Settings, *, said: bool) -> tuple[str, str]:
         return settings.namespace, f"{file} cannot be read: {error}; it is the only source of our own namespace"
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", found):
         return settings.namespace, f"{file} names no namespace: mount the service account as Kubernetes does"
-    if said and found != settings.namespace:
+    if given and found != settings.namespace:
         wrong = f"{settings.namespace}, but this pod runs in {found} ({file})"
         return found, f"{wrong}: leave it out, and protect more with guards.protectedNamespaces"
     return found, ""
@@ -211,11 +211,11 @@ def check_files(settings: Settings, exists: Callable[[Path], bool] = Path.is_fil
 
 def check_tokens(settings: Settings) -> Iterator[tuple[str, str]]:
     """
-    Find everything that is wrong in the files of tokens that are there: the setting's dotted name, and what it is.
+    Yield the problems of the existing token files: the setting's dotted name, and the problem.
 
-    A token that stands in two files says nothing else in both: one that may deliver alerts is no operator's.
+    A token may be in two files only with the same meaning: a token for delivering alerts cannot be an operator's.
     """
-    said: dict[bytes, tuple[str, str]] = {}
+    given: dict[bytes, tuple[str, str]] = {}
     for key, paths in _token_files(settings).items():
         for path in filter(Path.is_file, paths):
             try:
@@ -226,7 +226,7 @@ def check_tokens(settings: Settings) -> Iterator[tuple[str, str]]:
             yield from ((key, f"{path}: {problem}") for problem in read.problems)
             for line in read.lines:
                 what = (key, line.name)
-                if said.setdefault(line.token, what) != what:
+                if given.setdefault(line.token, what) != what:
                     whose = f"the token of {line.name}" if line.name else "a token of it"
                     yield key, f"{path}: {whose} stands in another file for somebody else: give each their own"
 

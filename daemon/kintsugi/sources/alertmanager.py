@@ -1,9 +1,9 @@
 """
 Alertmanager's webhook, version 4: bytes in, signals out.
 
-`server` calls `decode` with a body whose sender is known; what comes out is committed before the answer. One bad alert
-costs its group nothing (A12), a body that is no webhook at all is named as such (A11), and neither is an exception: the
-answer is a value.
+`server` calls `decode` with a body whose sender is known; the result is committed before the answer. One bad alert does
+not affect its group (A12), a body that is no webhook is reported as such (A11), and neither is an exception: the result
+is a value.
 """
 
 import hashlib
@@ -40,10 +40,10 @@ class Delivery:
     """
     The content of one body.
 
-    `truncated` counts alerts that the sender left out (A7); `left_out` is a dead letter that says so, for where nobody can
-    be asked for them. `unreadable` says why the body as a whole could not be read; then there are no signals, and one
-    dead letter. `postponed`: something could not be read, and what was not looked at. `stale` counts alerts of a dead letter
-    that were left out, because they fired when it came in.
+    `truncated` counts alerts that the sender left out (A7); `left_out` is a dead letter that says so, for where no poll
+    fetches them. `unreadable` says why the body as a whole could not be read; then there are no signals, and one dead
+    letter. `postponed`: a part could not be read, or was not read yet. `stale` counts alerts of a dead letter that were
+    left out, because they fired when it came in.
     """
 
     signals: tuple[Signal, ...] = ()
@@ -58,7 +58,7 @@ class Delivery:
 _POSTPONED = Delivery(postponed=True)
 
 _MOST_LEFT_OUT = 1_000_000_000
-"""What a count of alerts that were left out is taken for at most: JSON knows numbers that no metric can hold."""
+"""The largest count of left-out alerts that is used: JSON allows numbers that no metric can hold."""
 
 
 class _Webhook(msgspec.Struct, frozen=True, rename="camel"):
@@ -138,7 +138,7 @@ def dead_letter(
 
 
 def _may_be_kept(payload: bytes) -> bool:
-    """Return whether a payload is small enough, and no secret of ours or of anybody's stands in it."""
+    """Return whether a payload is small enough to be kept, and has no secret in it."""
     if len(payload) > LARGEST_PAYLOAD:
         return False
     text = payload.decode("utf-8", "replace")
@@ -146,7 +146,10 @@ def _may_be_kept(payload: bytes) -> bool:
 
 
 def _left_out(alerts: int, group: bytes, now: datetime) -> DeadLetter:
-    """Make the letter of alerts that a group was cut short by: one a group, the newest, for it is told on and on."""
+    """
+    Make the dead letter of the alerts that were left out of a group: one a group, the newest, since it is sent again
+    and again.
+    """
     reason = (
         f"Alertmanager left {alerts} alerts out of this group, and nothing polls it, so they are not known here: "
         "take `max_alerts` out of its webhook_config, or set alertmanager.url"
@@ -155,7 +158,7 @@ def _left_out(alerts: int, group: bytes, now: datetime) -> DeadLetter:
 
 
 def only_newest(letter: DeadLetter, about: bytes) -> DeadLetter:
-    """Return the letter under an id that is the same for whatever is told `about` the same: the newest replaces the rest."""
+    """Return the letter under an id derived from `about`: the newest letter with one `about` replaces the others."""
     return replace(letter, id=f"dead-{hashlib.sha256(about).hexdigest()[:19]}")
 
 

@@ -1,7 +1,7 @@
 """
-Alertmanager's API as we ask it: what fires for us, what is silenced, since when it has been running.
+The client of Alertmanager's API: the alerts that fire, those that are silenced, and the time of its start.
 
-A question that gets no answer raises ProbeFailed; nothing is ever concluded from silence (P6).
+A request without an answer raises ProbeFailed; nothing is ever concluded from a missing answer (P6).
 """
 
 import re
@@ -74,7 +74,7 @@ def decode_alerts(body: bytes, now: datetime) -> tuple[list[PolledAlert], list[D
 
 
 def _is_suppressed(status: _Status) -> bool:
-    """Return whether nobody is notified of an alert at present."""
+    """Return whether Alertmanager suppresses the notifications of an alert at present."""
     return status.state == "suppressed" or bool(status.silenced_by or status.inhibited_by or status.muted_by)
 
 
@@ -114,8 +114,8 @@ class AlertmanagerApi:
             ) as answer:
                 body = await _whole(answer)
                 if answer.status != 200:
-                    said = SECRETS.text(body[:200].decode("utf-8", "replace"))
-                    raise ProbeFailed(f"Alertmanager answered {answer.status} to {path}: {said}")
+                    answer_text = SECRETS.text(body[:200].decode("utf-8", "replace"))
+                    raise ProbeFailed(f"Alertmanager answered {answer.status} to {path}: {answer_text}")
                 return body
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ProbeFailed(

@@ -1,8 +1,8 @@
 """
 One alert as Alertmanager writes it, turned into a signal.
 
-The webhook and the API write alerts alike; both come through here, so that the same alert is the same signal whoever
-brought it. Everything in an alert is a stranger's word: it says where to look, never what to do (A20).
+The webhook and the API write alerts alike; both use this module, so that the same alert is the same signal from either.
+An alert is untrusted input: it is a hint at an object, never an instruction (A20).
 """
 
 import re
@@ -16,7 +16,7 @@ from kintsugi.model.records import Signal, SignalSource, SignalStatus, Target
 from kintsugi.model.rules import RuleSource
 
 _NO_END = "0001-01-01T"
-"""How Alertmanager begins an end that is not yet known."""
+"""The prefix of an end that Alertmanager does not know yet."""
 
 _LONGEST = 64 * 1024
 """Bytes of one alert; of a longer one the annotations are cut, for they only explain."""
@@ -113,9 +113,9 @@ def fingerprint(labels: Mapping[str, str]) -> str:
 
 def _key(alert: AlertFields) -> str:
     """
-    Return the alert's fingerprint; what is none is computed from the labels instead.
+    Return the alert's fingerprint; an invalid one is replaced by one computed from the labels.
 
-    A key of the watch is RULE/UID: whoever writes alerts can name no such, and neither end nor hide what the watch sees.
+    A key of the watch is RULE/UID: an alert cannot have such a key, and neither ends nor hides a signal of the watch.
     """
     return alert.fingerprint if _FINGERPRINT.fullmatch(alert.fingerprint) else fingerprint(alert.labels)
 

@@ -15,11 +15,11 @@ from math import inf
 
 import structlog
 
-from kintsugi.actions.evaluation import evaluated, gone_through, read_of
+from kintsugi.actions.evaluation import computed_on_values, evaluated, read_of
 from kintsugi.actions.probe_context import PodAnswer, ProbeContext
 from kintsugi.actions.prober import Prober
 from kintsugi.commands.registry import definition_of
-from kintsugi.decisions.diagnosis.surroundings import CheckFacts
+from kintsugi.decisions.diagnosis.related_objects import CheckFacts
 from kintsugi.decisions.matcher import Matcher, condition_holds
 from kintsugi.decisions.priorities import upstreams_of
 from kintsugi.errors import CommandError, EvaluationError, KubeError, ProbeFailed, Refused, ResolverFailed
@@ -43,7 +43,7 @@ AT_ONCE = 8
 """Checks that are asked at the same time; the others wait their turn."""
 
 MOST_OF_BODY = 200
-"""Characters of a body that are told as why a check is not met."""
+"""The most characters of a body in the reason for which a check is not met."""
 
 LONGEST_ANSWER = 600
 """Characters of why a check is not met that are kept for a diagnosis."""
@@ -80,8 +80,8 @@ class CheckContext:
         )
         return step_names(around, earlier=self.earlier, own=own, each=self.each)
 
-    async def says(self, expression: Expression | None, *, usual: bool) -> bool:
-        """Evaluate a condition; `usual` where there is none."""
+    async def holds(self, expression: Expression | None, *, usual: bool) -> bool:
+        """Evaluate a condition; `usual` without one."""
         return usual if expression is None else await evaluated(expression, self.names()) is True
 
 
@@ -125,7 +125,7 @@ class Checks:
         self._rules: tuple[Rule, ...] = ()
         self._rules_of: Mapping[str, Sequence[Rule]] = {}
         self._next: dict[str, float] = {}
-        self._said: dict[str, bool | None] = {}
+        self._results: dict[str, bool | None] = {}
         self._answers: dict[str, CheckFacts] = {}
         self._asked: dict[str, datetime] = {}
         self._gate = asyncio.Semaphore(AT_ONCE)
@@ -144,8 +144,10 @@ class Checks:
         pods. A kubelet that finds them ready beside us is believed; "" where anything is met, or one service explains it.
         """
         views = self._services.views
-        answers = [(rule.service, said) for rule in self._rules if (said := self._said.get(rule.name)) is not None]
-        met = {name for name, said in answers if said}
+        answers = [
+            (rule.service, result) for rule in self._rules if (result := self._results.get(rule.name)) is not None
+        ]
+        met = {name for name, result in answers if result}
         failing = {name for name, _ in answers if name not in met and name in views and views[name].serving}
         services = self._services.catalog.services
         roots = [
@@ -166,7 +168,7 @@ class Checks:
 
     def unmet(self) -> frozenset[str]:
         """Return the services of which a check was not met when it was last run."""
-        return frozenset(rule.service for rule in self._rules if self._said.get(rule.name) is False)
+        return frozenset(rule.service for rule in self._rules if self._results.get(rule.name) is False)
 
     def unasked(self, service: str, since: datetime) -> tuple[str, ...]:
         """Name the checks of a service that were not asked since a moment; one that then had no answer was asked."""
@@ -195,7 +197,7 @@ class Checks:
             self._next[rule.name] = asyncio.get_running_loop().time() + rule.every.total_seconds()
 
     async def ask(self, rule: Rule) -> bool | None:
-        """Run a rule's check once, report the answer and return it; None when there is none."""
+        """Run a rule's check once, report the answer and return it; None without an answer."""
         view = self._services.views.get(rule.service)
         if view is None or not view.is_current or self._services.stale_reason:
             return None
@@ -209,21 +211,21 @@ class Checks:
         except ResolverFailed:
             # it is the same for every check by a name, and the resolver has logged it once
             self._asked[rule.name] = context.now
-            self._said[rule.name] = None
+            self._results[rule.name] = None
             self._answers.pop(rule.name, None)
             self._report(rule, None, view)
             return None
         self._asked[rule.name] = context.now
-        self._say(rule, met, context.why)
+        self._log_change(rule, met, context.why)
         self._keep(rule, met, context)
         self._report(rule, met, view)
         return met
 
     async def ask_pod(self, service: str, pod: PodAddress) -> PodAnswer:
         """
-        Ask one pod of a service by itself what its checks ask: those that are not met now, else all that rules ask.
+        Run the checks of a service on one of its pods alone: those that are not met now, else all that rules ask.
 
-        Nothing is told of that, and nothing kept. Raises ResolverFailed where the cluster's names do not resolve here.
+        The answer is neither reported nor kept. Raises ResolverFailed where the cluster's names do not resolve here.
         """
         view = self._services.views.get(service)
         names = dict.fromkeys(rule.check for rule in self._rules_of.get(service, ()))
@@ -252,11 +254,11 @@ class Checks:
         if holds is not None:
             self._record(rule, service_target(view), holds)
 
-    def _say(self, rule: Rule, met: bool | None, why: str) -> None:
+    def _log_change(self, rule: Rule, met: bool | None, why: str) -> None:
         """Log an answer that differs from the one before."""
-        if self._said.get(rule.name, True) is not met:
+        if self._results.get(rule.name, True) is not met:
             log.info("check result changed", rule=rule.name, check=rule.check, met=met, why=why)
-        self._said[rule.name] = met
+        self._results[rule.name] = met
         if met is not None:
             self._services.note_check(rule.service, rule.check, met=met)
 
@@ -284,7 +286,7 @@ class Checks:
             items = [None] if step.for_each is None else await evaluated(step.for_each, context.names())
             for item in items if isinstance(items, list) else [items]:
                 context.each = item
-                if not await context.says(step.when, usual=True) or await context.says(step.unless, usual=False):
+                if not await context.holds(step.when, usual=True) or await context.holds(step.unless, usual=False):
                     continue
                 answer = await self._once(step, context)
                 if answer is not True:
@@ -341,7 +343,7 @@ class Checks:
         )
         names = context.names()
         bind = partial(run.command.bind, names, namespace=service.namespace)
-        command = await gone_through(read_of(names, run.command.variables), bind)
+        command = await computed_on_values(read_of(names, run.command.variables), bind)
         if context.pod is not None and (directed := definition_of(command).at_pod(command, context.pod)) is not None:
             command, context.of_pod = directed, True
         result = await self._prober.read(

@@ -39,9 +39,9 @@ class ClusterWatch:
     """
     Follows the conditions of all rules but those on alerts.
 
-    A condition is one rule on one object (by uid). It ends when it is answered with no, or its object goes; an
-    unanswerable one neither begins nor ends (P6). `for:` counts from its first yes, across restarts; but what an earlier
-    process noticed is told only once this one has seen it, too.
+    A condition is one rule on one object (by uid). It ends when it no longer holds, or its object is gone; an
+    unanswerable one neither begins nor ends (P6). `for` counts from the first match, across restarts; but a match of an
+    earlier process becomes a signal only once this process has seen it, too.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class ClusterWatch:
             self._check_view(view)
 
     def reevaluate_all(self, _set_by: timedelta) -> None:
-        """Count what holds and was not told yet from now on, once it is seen again: the clock was in doubt."""
+        """Count conditions that hold without a signal from now on, once they are seen again: the clock was in doubt."""
         now = self._clock()
         for key, condition in self._known.items():
             if not condition.signalled:
@@ -134,7 +134,9 @@ class ClusterWatch:
             self._note(pod)
 
     async def step(self) -> None:
-        """Evaluate the changed objects and those that time may have changed, keep the difference, send due signals."""
+        """
+        Evaluate the changed objects and those whose condition depends on time, keep the difference, send due signals.
+        """
         if self._services.stale_reason:
             return
         await self._check_pods()
@@ -223,7 +225,10 @@ class ClusterWatch:
         self.record(rule, target, condition_holds(rule, names))
 
     def record(self, rule: Rule, target: Target, holds: bool | None) -> None:
-        """Hear whether a rule's condition holds of an object; None is no answer. Others than the watch may tell, too."""
+        """
+        Record whether a rule's condition holds of an object; None is no answer. Other sources than the watch call it,
+        too.
+        """
         key = (rule.name, target.uid)
         if holds is not None:
             self._unseen.discard(key)

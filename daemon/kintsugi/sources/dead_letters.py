@@ -1,5 +1,5 @@
 """
-A dead letter that is sent in again: its payload is read by what is known now, and what it says is as old as the letter.
+Reads a resent dead letter again: its payload is decoded by today's rules, and its content is as old as the letter.
 """
 
 from dataclasses import replace
@@ -11,8 +11,9 @@ from kintsugi.sources.alertmanager import Delivery, decode
 from kintsugi.sources.alertmanager_api import decode_alerts
 
 CURRENT_FOR = timedelta(minutes=5)
-"""How long "it fires" is the newest word about an alert: Alertmanager tells of a group's changes every `group_interval`, which is
-5 minutes by default (https://prometheus.io/docs/alerting/latest/configuration)."""
+"""The time for which "it fires" is current: Alertmanager sends a group's changes every `group_interval`, by default 5
+minutes (https://prometheus.io/docs/alerting/latest/configuration).
+"""
 
 
 def reread(letter: DeadLetter, now: datetime, *, timed: bool) -> Delivery:

@@ -28,7 +28,7 @@ MISSES = 2
 """Polls on end that an alert must be missing from before it counts as over."""
 
 _KNOWS_AFTER = timedelta(minutes=5)
-"""How long after its start Alertmanager may not yet have heard again of everything that fires (its resolve_timeout)."""
+"""The time after its start in which Alertmanager may not yet know all that fires (its resolve_timeout)."""
 
 
 class AlertmanagerClient(Protocol):
@@ -65,7 +65,7 @@ class Polled:
 
 class Poller:
     """
-    Asks on time, or sooner when woken, and tells the inbox the difference.
+    Polls at its interval, or sooner when woken, and writes the difference to the inbox.
 
     It does not poll while `stale_reason` says that the clock cannot be trusted: Alertmanager's uptime would be unknown.
     """
@@ -130,10 +130,10 @@ class Poller:
 
     async def _over(self, believed: dict[str, Signal], there: set[str], now: datetime) -> list[Signal]:
         """
-        Find alerts of ours that are gone there, and tell them as resolved after `MISSES` polls on end.
+        Return our alerts that are missing there in `MISSES` polls in a row, as resolved.
 
-        Missing from the list is not the same as over: a silenced alert is missing too, and an Alertmanager that has just
-        started has not heard of everything yet. So both are asked for before anything counts as missed.
+        A missing alert is not always over: a silenced alert is missing too, and an Alertmanager that has just started
+        does not know all alerts yet. So both are queried before an alert counts as missed.
         """
         missing = believed.keys() - there
         if missing:
@@ -148,7 +148,7 @@ class Poller:
 async def _listed(
     api: AlertmanagerClient, now: datetime, *, suppressed: bool
 ) -> tuple[list[PolledAlert], list[DeadLetter]]:
-    """Ask for the list and read it: a long one beside the event loop, or all else would stand still meanwhile."""
+    """Ask for the list and read it: a long one in a thread, so that the event loop is not blocked."""
     body = await api.alerts(suppressed=suppressed)
     return await computed(len(body), partial(decode_alerts, body, now))
 

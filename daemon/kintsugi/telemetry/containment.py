@@ -1,9 +1,9 @@
 """
-Keeps the failure of one from becoming the failure of all: per rule, per service, per object, per incident.
+Contains the failure of one rule, service, object or incident, so that it does not affect the others.
 
-Whatever answers or is answered for may be broken or hostile. Where many are gone through one by one, the turn of each
-stands inside `Containment.around`: what it raises is logged with its name and counted, and the next has its turn. What
-does not stand inside one, or passes it, ends its task and with it the daemon, loudly.
+Every input may be broken or hostile. Where many items are processed one by one, each is processed inside
+`Containment.around`: an error is logged with the item's name and counted, and the next item follows. An error outside
+of it, or one that passes it, ends its task and with it the daemon.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ _PASSED_ON = (LedgerUnavailable, StaleEpoch)
 
 
 class FailureScope(StrEnum):
-    """What is gone through one by one."""
+    """The kind of an item whose failure is contained."""
 
     RULE = "rule"
     SERVICE = "service"
@@ -56,7 +56,7 @@ class Containment:
         """
         Contain what the body of a `with` raises about the rule, service, object or incident `name`.
 
-        The body may await. Whoever must do something else after a failure asks the Turn.
+        The body may await. A caller that must act after a failure asks the returned ContainedCall.
         """
         return ContainedCall(self, scope, name)
 
@@ -64,8 +64,8 @@ class Containment:
         """
         Log and count an error that was caught; raise it again when it does not belong to this one item.
 
-        For what runs so often that `around` would be felt. The 1st, 2nd, 4th, 8th … failure of a name is logged: no
-        flood of traces.
+        For code that runs so often that the cost of `around` matters. The 1st, 2nd, 4th, 8th … failure of a name is
+        logged: no flood of traces.
         """
         if _passes(error):
             raise error

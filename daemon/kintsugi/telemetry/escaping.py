@@ -1,4 +1,4 @@
-"""Text from strangers made harmless for a line of a log: no new lines, no control of the reader's terminal."""
+"""Escapes foreign text for a line of a log: no new lines, no control of the reader's terminal."""
 
 import re
 

@@ -16,8 +16,8 @@ class LoopHeartbeat:
     """
     The pulse of one event loop.
 
-    `observe` is called with the seconds by which each beat was late. `steady` is the clock, in seconds, that the moments
-    given to `beat` and `stood_still_for` are read from. What has not beaten yet stands still since it was made.
+    `observe` is called with the seconds by which each beat was late. `steady` is the clock, in seconds, of the moments
+    given to `beat` and `stood_still_for`. Before the first beat the loop counts as blocked since the object was made.
     """
 
     def __init__(self, observe: Callable[[float], object], *, steady: Callable[[], float] = time.monotonic) -> None:

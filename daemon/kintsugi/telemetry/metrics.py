@@ -1,8 +1,8 @@
 """
 The daemon's metrics for Prometheus.
 
-Names are stable, since people alert on them. No label has text from an alert or an object, so that nobody else can create
-series. Counters with known labels start at zero: there is no rate over a series that was absent.
+Names are stable, since people alert on them. No label has text from an alert or an object, so that no one else can
+create series. Counters with known labels start at zero: there is no rate over a series that was absent.
 """
 
 from collections.abc import Iterable

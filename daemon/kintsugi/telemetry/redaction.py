@@ -1,8 +1,8 @@
 """
-Secrets kept out of everything that is written: logs, dead letters, evidence, notices.
+Redacts secrets from all texts that are written: logs, dead letters, evidence, notices.
 
-By the name of a key, by the shape of a text, and by value: whoever reads a secret registers it with `SECRETS`, and from
-then on it is masked wherever it turns up, also in base64 and in a URL.
+Secrets are recognised by the name of a key, by the shape of a text, and by value: the reader of a secret registers it
+with `SECRETS`, and from then on it is masked everywhere, also in base64 and in a URL.
 """
 
 import base64
@@ -43,7 +43,9 @@ _SURE_WORDS = (
 _SECRET_KEY = AnyOf([rf"(?i){_KEY_WORDS}|(?:^|[_.-])pass(?:$|[_.-])"])
 
 _SUFFIX = r"(?:s|hash|value|data|string|text|key|id|[0-9]{1,4}|[-_.][\w.-]{0,40})?"
-"""What may follow such a word in a name that holds a secret; `secretName` and `secretKeyRef` only say where one is."""
+"""
+The suffixes that such a word may have in the name of a secret; `secretName` and `secretKeyRef` are only references.
+"""
 
 _VALUE = r"""(?:"(?:\\.|[^"\\])*"?|'[^'\n]*'?|[^\s,;&"'}]+)"""
 _FLAGS = (
@@ -55,7 +57,7 @@ _ISSUED = (
     r"|sk-(?:proj-|ant-)?[A-Za-z0-9_]{20,}|xox[abeoprs]-[\w-]{8,}|xapp-[\w-]{8,}|AIza[\w-]{30,}|npm_[A-Za-z0-9]{30,}"
     r"|hf_[A-Za-z]{30,}|SG\.[\w-]{16,}\.[\w-]{16,}|dop_v1_[a-f0-9]{32,}|hv[sbr]\.[\w-]{20,}|ya29\.[\w-]{20,}"
 )
-"""How the tokens begin that GitHub, GitLab, Stripe, Slack, Google, npm, SendGrid, DigitalOcean, Vault and others issue."""
+"""The prefixes of tokens of GitHub, GitLab, Stripe, Slack, Google, npm, SendGrid, DigitalOcean, Vault and others."""
 
 _NAMED = rf"(?:{_KEY_WORDS}){_SUFFIX}"
 _SURELY_NAMED = rf"(?:{_SURE_WORDS}){_SUFFIX}"
@@ -100,7 +102,7 @@ _SHAPES = Substitutions(_TEXTS.items())
 
 
 def is_secret_key(key: str) -> bool:
-    """Return whether what stands under this name is to be masked whatever it is."""
+    """Return whether any value under this name is masked."""
     return _SECRET_KEY.may_search(key)
 
 
@@ -204,10 +206,10 @@ class Redactor:
 
     def value(self, value: object) -> object:
         """
-        Mask inside mappings, lists and texts; under a secret's name, and in a secret's place, whatever stands there.
+        Mask inside mappings, lists and texts; under a secret's name, and in a secret's place, mask any value.
 
-        Places are the data of Secrets, the values of a container's environment, what `kubectl apply` has left, and what
-        stands beside a header's or variable's name or after a flag that tells it.
+        Places are the data of Secrets, the values of a container's environment, the annotation of `kubectl apply`, and
+        the value beside the name of a secret header or variable, or after a flag for one.
         """
         if isinstance(value, str):
             return self.text(value)
@@ -229,7 +231,7 @@ class Redactor:
         return self.value(item)
 
     def _items(self, items: list[object]) -> list[object]:
-        """Mask what follows a flag that tells it, and every line of a private key that was split into lines."""
+        """Mask the item after a flag for a secret, and every line of a private key that was split into lines."""
         masked: list[object] = []
         in_key = after_flag = False
         for item in items:

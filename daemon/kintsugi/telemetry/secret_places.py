@@ -39,7 +39,7 @@ def is_reference(key: str, item: object) -> bool:
 
 
 def is_label_of_name(name: str) -> bool:
-    """Return whether a label tells of which Secret something is said: `secret`, `secret_name`, `secret_namespace`."""
+    """Return whether a label names a Secret: `secret`, `secret_name`, `secret_namespace`."""
     return name.lower().endswith(("secret", "name", "namespace")) and "secret" in name.lower()
 
 

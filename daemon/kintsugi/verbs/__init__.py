@@ -1,5 +1,6 @@
 """
-One module a verb: its row of the grammar, its command, how it is judged, made, looked for, undone and told.
+The verbs, one module each: the row of the grammar, the command, and how it is planned, applied, probed, undone and
+summarised.
 
-`commands.registry` names them; docs/adding-a-verb.md says how one is written.
+`commands.registry` names them; docs/adding-a-verb.md shows how one is written.
 """

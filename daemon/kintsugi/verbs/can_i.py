@@ -1,4 +1,4 @@
-"""`kubectl auth can-i`: what our own identity may do."""
+"""`kubectl auth can-i`: ask whether our own identity has a right."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

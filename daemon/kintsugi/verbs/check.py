@@ -1,4 +1,4 @@
-"""`kintsugi check`: whether one pod answers the checks of its service when it is asked by itself."""
+"""`kintsugi check`: run the checks of a service on one pod alone."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

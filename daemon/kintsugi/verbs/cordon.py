@@ -27,7 +27,7 @@ class Cordon(Command):
 
 
 class CordonIntent(Intent, frozen=True, kw_only=True):
-    """Whether the node was cordoned before."""
+    """The intent of a cordon; `unschedulable` is whether the node was cordoned before."""
 
     unschedulable: bool = False
 

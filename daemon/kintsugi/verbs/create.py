@@ -1,4 +1,4 @@
-"""`kubectl create` of a claim: how one that was deleted comes back. No line of a runbook means it."""
+"""`kubectl create` of a claim: the undo of its deletion. No line of a runbook means it."""
 
 import shlex
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ class CreateVerb(SingleObjectVerb[Create]):
             return None
         return unstructured.without_managed_fields(obj) if is_marked(obj, plan) else None
 
-    async def happened(self, kube: KubeClient, plan: EffectPlan) -> EffectStatus:
+    async def effect_status(self, kube: KubeClient, plan: EffectPlan) -> EffectStatus:
         """Return whether it is there."""
         return EffectStatus.NOT_DONE if await self.find(kube, plan) is None else EffectStatus.DONE
 

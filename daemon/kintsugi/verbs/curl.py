@@ -39,10 +39,10 @@ from kintsugi.offload import computed
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 USUAL = timedelta(seconds=30)
-"""How long the answer to a change is waited for."""
+"""The default time limit of the answer to a change."""
 
 LONGEST = timedelta(minutes=1)
-"""How long it is waited for at most: the daemon's own stop waits for it, too."""
+"""The largest time limit of that answer: the daemon's own stop waits for it, too."""
 
 LARGEST_BODY = 64 * 1024
 """Characters of an answer to a change that are kept with its effect."""

@@ -1,10 +1,10 @@
 """
-`kubectl delete`: of a pod that its controller makes anew, or of a claim whose volume is kept.
+`kubectl delete`: delete a pod that its controller recreates, or a claim whose volume is kept.
 
-A pod is deleted only when that can help; its description and logs are kept first, and it needs no undo, since its controller
-makes a successor. A pod that a StatefulSet would end anyway may be deleted, too: in order, one that is scaled to 0 ends no pod
-before those ahead of it are ready, nor one of an earlier template (kubernetes.io, StatefulSets, "Forced rollback"). `pvcs` judges
-claims.
+A pod is deleted only when that can help; its description and logs are kept first, and it needs no undo, since its
+controller makes a successor. A pod that a StatefulSet would end anyway may be deleted, too: one that is scaled to 0 in
+order ends no pod before its predecessors are ready, nor one of an earlier template (kubernetes.io, StatefulSets,
+"Forced rollback"). `pvcs` judges claims.
 """
 
 from collections.abc import Iterator
@@ -127,7 +127,7 @@ class DeleteVerb(ObjectVerb[Delete]):
             return await job_end.plan_effect(clients.kube, bound, loaded)
         return await pvcs.plan_delete(clients.kube, bound, loaded)
 
-    async def happened(self, kube: KubeClient, plan: EffectPlan) -> EffectStatus:
+    async def effect_status(self, kube: KubeClient, plan: EffectPlan) -> EffectStatus:
         """Return whether the object is gone or terminating."""
         return was_removed(await self.find(kube, plan))
 

@@ -1,4 +1,4 @@
-"""`kintsugi diagnose`: what is wrong with a workload, and what helps against it."""
+"""`kintsugi diagnose`: find the causes of a workload's problem, and the remedy."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

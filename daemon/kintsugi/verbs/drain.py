@@ -1,10 +1,10 @@
 """
 `kubectl drain`: cordon a node, then evict its pods one by one, as their PodDisruptionBudgets allow.
 
-All is judged before anything is changed, as kubectl judges it: pods of DaemonSets, pods with an `emptyDir` and pods that no
-controller would make anew hold it up. The cordon is the first effect; an eviction of each pod follows, and at last the look
-that all of them are gone, each of them an effect of its own with the gate before it. An eviction that a budget forbids is
-asked for again until the step's time is over. Its undo is `kubectl uncordon`.
+All is judged before anything is changed, as kubectl judges it: pods of DaemonSets, pods with an `emptyDir` and pods
+that no controller would recreate prevent it. The cordon is the first effect; an eviction of each pod follows, and at
+last the probe that all of them are gone, each of them an effect of its own with the gate before it. An eviction that a
+budget forbids is asked for again until the step's time is over. Its undo is `kubectl uncordon`.
 """
 
 from collections.abc import Iterator, Sequence

@@ -71,7 +71,7 @@ class EvictVerb(SingleObjectVerb[Evict]):
         await send(clients.kube, plan, self.object_of(plan), self.namespace_of(plan))
         return None
 
-    async def happened(self, kube: KubeClient, plan: EffectPlan) -> EffectStatus:
+    async def effect_status(self, kube: KubeClient, plan: EffectPlan) -> EffectStatus:
         """Return whether the pod is gone, or going."""
         return was_removed(await self.find(kube, plan))
 

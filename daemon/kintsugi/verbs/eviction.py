@@ -44,10 +44,10 @@ class EvictIntent(Intent, frozen=True, kw_only=True):
 
 async def plan_eviction(kube: KubeClient, command: Evict, context: ChangeContext) -> EffectPlan:
     """
-    Judge an eviction: nothing is left to do where the pod that was meant is gone, or going.
+    Plan an eviction; nothing is written where the pod is gone, or terminating.
 
-    Raises Refused for a pod that nobody would make anew, or only where it is, and for one that is never touched; NotFound for
-    a name that nobody has and that was not meant by its uid.
+    Raises Refused for a pod that no controller would recreate, or only on the same node, and for one that is never
+    touched; NotFound for an unknown name without a uid.
     """
     asked = command.object
     intent = EvictIntent(uid=asked.uid)

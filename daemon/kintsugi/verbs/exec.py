@@ -1,5 +1,5 @@
 """
-`kubectl exec`: runs a program that only looks, in a container.
+`kubectl exec`: run a program that only reads, in a container.
 
 Each program checks its own words; unknown ones are refused when the document is loaded.
 """
@@ -202,11 +202,11 @@ def _output(container: ContainerRef, program: str, executed: Executed) -> Result
     """Return the output of a program, also of one that failed."""
     text = SECRETS.text(executed.stdout.decode(errors="replace"))
     lines = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n", MOST_LINES)[:MOST_LINES]] if text else []
-    said = SECRETS.text(executed.stderr.decode(errors="replace").strip())
+    error_text = SECRETS.text(executed.stderr.decode(errors="replace").strip())
     names: dict[str, object] = {"lines": lines, "text": text, "exit_code": executed.exit_code}
     if program == "df" and executed.exit_code == 0:
         names["disk"] = disk_of(lines)
-    failed = f"{container}: {program} exited {executed.exit_code}{f': {said}' if said else ''}"
+    failed = f"{container}: {program} exited {executed.exit_code}{f': {error_text}' if error_text else ''}"
     cut = ", cut at 1 MiB" if executed.truncated else ", cut there" if len(lines) == MOST_LINES else ""
     return Result(
         names=names,

@@ -104,10 +104,11 @@ VERBS = (InstantQueryVerb(),)
 
 async def read(client: PrometheusClient, command: InstantQuery, within: timedelta) -> Result:
     """
-    Ask, and name the samples. Raises ProbeFailed without an answer, Refused for an address that may not be asked.
+    Send the query and return its samples. Raises ProbeFailed without an answer, Refused for an address that may not be
+    asked.
 
-    No sample is an answer, and says that nobody has measured: there is no `value` then, so that nothing holds of it. It is
-    the same with NaN, which is no more than 0 and no less, and with several samples, of which none is *the* number.
+    An answer without samples is valid and means that nothing was measured: it has no `value`, so that no comparison
+    with it holds. `value` is also absent for NaN, which is neither more nor less than 0, and for several samples.
     """
     answer = await client.instant(command.server, command.query, within=within)
     names: dict[str, object] = {
@@ -127,8 +128,8 @@ def _columns(sample: Sample) -> dict[str, object]:
 def _summary(command: InstantQuery, answer: Answer) -> str:
     match answer.samples:
         case (Sample(text=text),):
-            said = text
+            result_text = text
         case samples:
-            said = f"{len(samples) or 'no'} samples"
+            result_text = f"{len(samples) or 'no'} samples"
     warned = f" ({'; '.join(answer.warnings)})" if answer.warnings else ""
-    return f"{command.server}: {said}{warned}"
+    return f"{command.server}: {result_text}{warned}"

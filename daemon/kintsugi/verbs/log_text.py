@@ -29,7 +29,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class JoinedLogs:
     """
     The lines of several logs, one after the other, each with the place of its stream among them.
 
@@ -42,7 +42,7 @@ class Said:
     summary: str
 
 
-def joined(texts: Sequence[Text], streams: Sequence[Stream], most: int, *, prefixed: bool) -> Said:
+def joined(texts: Sequence[Text], streams: Sequence[Stream], most: int, *, prefixed: bool) -> JoinedLogs:
     """Put the lines of several logs one after the other, of each its newest `most`."""
     lines: list[str] = []
     origins: list[int] = []
@@ -56,4 +56,4 @@ def joined(texts: Sequence[Text], streams: Sequence[Stream], most: int, *, prefi
         origins += [origin] * len(found)
     left_out = ", the oldest left out" if cut else ""
     size = sum(max(LEAST_LINE, len(line)) for line in lines)
-    return Said(lines, origins, size, f"{len(lines)} lines from {len(streams)} containers{left_out}")
+    return JoinedLogs(lines, origins, size, f"{len(lines)} lines from {len(streams)} containers{left_out}")

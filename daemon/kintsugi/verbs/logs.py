@@ -30,7 +30,7 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName, Verb
 from kintsugi.model.patterns import Pattern, Severity
 from kintsugi.offload import LEAST_LINE, computed
-from kintsugi.verbs.log_text import Said, Stream, Text, joined
+from kintsugi.verbs.log_text import JoinedLogs, Stream, Text, joined
 from kubeobjects import resources as of
 from kubeobjects.resources import PODS
 
@@ -191,14 +191,14 @@ async def scan(kube: KubeClient, command: Logs, patterns: Iterable[Pattern], *, 
     log yet. A line has the `start` of its container only where that was the same before and after the read.
     """
     streams = [stream for pod in await _pods(kube, command) for stream in _with_previous(pod, command)]
-    said = await _read(kube, command, streams, within, lenient=True)
+    joined_logs = await _read(kube, command, streams, within, lenient=True)
     after = {stream for pod in await _pods(kube, command) for stream in _with_previous(pod, command)}
     starts = [stream.start if stream in after else "" for stream in streams]
-    result = _result(said, streams)
-    pods = [streams[origin].pod for origin in said.origins]
-    of = [starts[origin] for origin in said.origins]
+    result = _result(joined_logs, streams)
+    pods = [streams[origin].pod for origin in joined_logs.origins]
+    of = [starts[origin] for origin in joined_logs.origins]
     known = tuple(patterns)
-    found = await computed(said.size, lambda: find(said.lines, pods, known, of))
+    found = await computed(joined_logs.size, lambda: find(joined_logs.lines, pods, known, of))
     critical = sum(each["severity"] == Severity.CRITICAL for each in found)
     summary = f"{result.summary}; {len(found)} findings, {critical} of them critical"
     return Result(names={**result.names, "findings": found, "starts": by_start(found)}, summary=summary)
@@ -217,14 +217,14 @@ def _with_previous(pod: Unstructured, command: Logs) -> Iterator[Stream]:
         )
 
 
-def _result(said: Said, streams: Sequence[Stream]) -> Result:
-    sources = [streams[origin].pod for origin in said.origins]
-    return Result(names={"lines": said.lines, "sources": sources}, summary=said.summary)
+def _result(joined_logs: JoinedLogs, streams: Sequence[Stream]) -> Result:
+    sources = [streams[origin].pod for origin in joined_logs.origins]
+    return Result(names={"lines": joined_logs.lines, "sources": sources}, summary=joined_logs.summary)
 
 
 async def _read(
     kube: KubeClient, command: Logs, streams: Sequence[Stream], within: timedelta, *, lenient: bool = False
-) -> Said:
+) -> JoinedLogs:
     if not streams:
         raise ProbeFailed(f"no pods to read the logs of ({command.object or command.labels} in {command.namespace})")
     if len(streams) > _MOST_STREAMS:
@@ -232,7 +232,7 @@ async def _read(
             f"{len(streams)} logs are too many to read at once: at most {_MOST_STREAMS}, narrow it with -l or -c"
         )
     share = _MOST_KEPT // len(streams)
-    read_one = _said if lenient else _text
+    read_one = _lenient_text if lenient else _text
     texts = await asyncio.gather(*(read_one(kube, command, stream, share, within) for stream in streams))
     size = sum(len(text.lines) for text in texts)
     return await computed(size, lambda: joined(texts, streams, share // LEAST_LINE, prefixed=command.prefix))
@@ -257,7 +257,7 @@ def _containers(pod: Unstructured, command: Logs) -> list[str]:
     return [name] if (name := default_container(pod)) else []
 
 
-async def _said(kube: KubeClient, command: Logs, stream: Stream, share: int, within: timedelta) -> Text:
+async def _lenient_text(kube: KubeClient, command: Logs, stream: Stream, share: int, within: timedelta) -> Text:
     """Read a log that may not exist yet, or no longer."""
     try:
         return await _text(kube, command, stream, share, within)

@@ -1,4 +1,4 @@
-"""`nc -z`: see whether a TCP port accepts a connection."""
+"""`nc -z`: check whether a TCP port accepts a connection."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace

@@ -65,14 +65,17 @@ def build(parsed: ParsedCommand) -> Patch:
 
 
 class PatchIntent(Intent, frozen=True, kw_only=True):
-    """The fields that are written, as JSON Pointers; of a subresource with their values, which alone tell that it was made."""
+    """
+    The fields that are written, as JSON Pointers; of a subresource with their values, which alone show that it was
+    made.
+    """
 
     fields: tuple[str, ...] = ()
     written: Mapping[str, object] = msgspec.field(default_factory=dict)
 
 
 class PatchVerb(SingleObjectVerb[Patch]):
-    """Its undo puts the former values back where ours still stand."""
+    """Changes fields of an object; its undo restores the former values where ours are unchanged."""
 
     command = Patch
     completes_restore = True
@@ -148,11 +151,13 @@ class PatchVerb(SingleObjectVerb[Patch]):
             undo = undone_by(whole)
         return loaded.patch(bound, after, intent, undo)
 
-    async def happened(self, kube: KubeClient, plan: EffectPlan) -> EffectStatus:
-        """Return whether a patch was made: of a subresource by what stands there, since no mark of ours is kept with it."""
+    async def effect_status(self, kube: KubeClient, plan: EffectPlan) -> EffectStatus:
+        """
+        Return whether a patch was made: of a subresource by its present values, since no mark of ours is kept with it.
+        """
         wanted = plan.remembered(PatchIntent).written
         if not wanted:
-            return await super().happened(kube, plan)
+            return await super().effect_status(kube, plan)
         obj = await self.find(kube, plan)
         if obj is None:
             return EffectStatus.UNKNOWN

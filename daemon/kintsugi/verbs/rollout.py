@@ -47,7 +47,7 @@ class Rollout(ObjectCommand):
 
 
 def build_rollout(verb: Verb) -> Callable[[ParsedCommand], Rollout]:
-    """Make the builder of one `kubectl rollout` command; the history of a whole type is a look, too."""
+    """Make the builder of one `kubectl rollout` command; the history of a whole type is a probe, too."""
 
     def build(parsed: ParsedCommand) -> Rollout:
         whole = _whole_type(parsed) if verb is Verb.ROLLOUT_HISTORY else None
@@ -99,10 +99,10 @@ class RolloutIntent(Intent, frozen=True, kw_only=True):
 
 class RolloutVerb(SingleObjectVerb[Rollout]):
     """
-    One of the four that change the workload.
+    The base of the four commands that change the workload.
 
-    Every change of a workload leaves a digest of its pod template on it, so that a later undo or rollback can tell whether
-    somebody has changed the template since, and then leaves it alone (E17).
+    Every change of a workload leaves a digest of its pod template on it, so that a later undo or rollback recognises a
+    template that was changed since, and leaves it unchanged (E17).
     """
 
     command = Rollout

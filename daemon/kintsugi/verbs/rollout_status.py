@@ -1,4 +1,6 @@
-"""`kubectl rollout status`: how far a rollout is, in kubectl's words (polymorphichelpers/rollout_status.go)."""
+"""
+`kubectl rollout status`: read the progress of a rollout, in kubectl's words (polymorphichelpers/rollout_status.go).
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta

@@ -1,8 +1,8 @@
 """
 `kubectl set env`: set and remove variables of a workload's containers.
 
-What a variable holds may be a secret: its value stands in no text, and its former one in no undo. That names the revision
-which has it, or is encrypted.
+A variable's value may be a secret: it is in no text, and the former value in no undo. The undo names the revision that
+has the value, or is encrypted.
 """
 
 import shlex

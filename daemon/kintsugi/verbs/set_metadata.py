@@ -30,7 +30,7 @@ class SetMetadataIntent(Intent, frozen=True, kw_only=True):
 
 
 class SetMetadataVerb(ObjectVerb[SetMetadata]):
-    """Labels or annotations; their undo puts the former values back where ours still stand."""
+    """Labels or annotations; their undo restores the former values where ours are unchanged."""
 
     command = SetMetadata
     completes_restore = True

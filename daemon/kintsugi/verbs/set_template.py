@@ -1,8 +1,8 @@
 """
 The common parts of the commands of `kubectl set` that change the containers of a pod template; each has a module of its own.
 
-A template that somebody else manages is not changed. A dry run shows the server's result first, so that this is judged, written
-and undone, and a change that the server would refuse is refused before anything is committed.
+A template that another manager owns is not changed. A dry run shows the server's result first, so that this is judged,
+written and undone, and a change that the server would refuse is refused before anything is committed.
 """
 
 import re
@@ -91,7 +91,7 @@ def with_containers(obj: Unstructured, change: Callable[[Unstructured], Unstruct
 
 
 def chosen(pattern: str, name: str) -> bool:
-    """Return whether `-c` means a container: `*` stands for any letters."""
+    """Return whether `-c` means a container: `*` matches any letters."""
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name) is not None
 
 

@@ -1,4 +1,4 @@
-"""`kubectl top`: what pods or nodes use."""
+"""`kubectl top`: read the usage of pods or nodes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Usage(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Top(Command):
-    """Read what pods or nodes use, from the metrics API; by name, unless `sort_by` says otherwise."""
+    """Read the usage of pods or nodes from the metrics API; by name, unless `sort_by` says otherwise."""
 
     resource: Resource
     name: str = ""
@@ -48,7 +48,7 @@ class Top(Command):
 
 
 def build(parsed: ParsedCommand) -> Top:
-    """Build `kubectl top`: what pods or nodes use."""
+    """Build the command that reads the usage of pods or nodes."""
     found = named(parsed)
     if len(found.objects) > 1 or len(found.resources) > 1:
         raise parsed.misused("it takes pods or nodes, and at most one name")

@@ -1,4 +1,4 @@
-"""A way back that names the revision which holds the former pod template: what is secret in it stays there."""
+"""An undo that names the revision with the former pod template, so that its secrets stay in that revision."""
 
 from kintsugi.actions import unstructured
 from kintsugi.actions.difference import restoring_patch

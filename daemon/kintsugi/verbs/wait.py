@@ -1,4 +1,4 @@
-"""`kubectl wait`: until a condition holds for every object named."""
+"""`kubectl wait`: wait until a condition holds for every named object."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -135,7 +135,7 @@ class ServiceViews:
         """Return why the clock cannot be trusted now; "" when it can."""
         return self._clock_problem()
 
-    def begin_anew(self, service: str) -> None:
+    def restart_health(self, service: str) -> None:
         """Count from the next look on how long a service has been well with its template."""
         self._shown.pop(service, None)
 

@@ -16,7 +16,7 @@ from kintsugi.errors import KintsugiError
 from kintsugi.model.worker_results import Failed, LastLine, Restored, WorkFailure
 from kintsugi.worker.drop import drop
 from kintsugi.worker.fetch import fetch
-from kintsugi.worker.log_writer import LogWriter, Say, WorkFailed
+from kintsugi.worker.log_writer import LogWriter, Reporter, WorkFailed
 from kintsugi.worker.options import FetchOptions, Options, RestoreOptions, read
 from kintsugi.worker.restore import restore
 
@@ -27,19 +27,19 @@ def main(arguments: Sequence[str]) -> int:
     """Do what the command line says; give the exit code."""
     options = read(arguments, os.environ)
     lines = LogWriter()
-    last = asyncio.run(_answered(options, lines.say))
+    last = asyncio.run(_answered(options, lines.report))
     holds = isinstance(options, RestoreOptions) and options.hold and isinstance(last, Restored)
     if holds:
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
-    lines.say(last)
+    lines.report(last)
     if holds:
         signal.sigwait(_STOPPING)
     return 1 if isinstance(last, Failed) else 0
 
 
-async def _answered(options: Options, say: Say) -> LastLine:
+async def _answered(options: Options, report: Reporter) -> LastLine:
     """Work until it is done, fails, or is asked to stop; whatever happens has a last line."""
-    work = asyncio.create_task(_work(options, say))
+    work = asyncio.create_task(_work(options, report))
     for number in _STOPPING:
         asyncio.get_running_loop().add_signal_handler(number, _stop, work)
     try:
@@ -61,12 +61,12 @@ def _stop(work: asyncio.Task[LastLine]) -> None:
         work.cancel()
 
 
-async def _work(options: Options, say: Say) -> LastLine:
+async def _work(options: Options, report: Reporter) -> LastLine:
     if isinstance(options, FetchOptions):
-        return await fetch(options, say)
+        return await fetch(options, report)
     if isinstance(options, RestoreOptions):
-        return await restore(options, say)
-    return await drop(options, say)
+        return await restore(options, report)
+    return await drop(options, report)
 
 
 if __name__ == "__main__":

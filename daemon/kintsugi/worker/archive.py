@@ -1,5 +1,5 @@
 """
-What a dump is, from its first bytes: of which database, from which server, when. No program is needed for it.
+Reads a dump's header from its first bytes: database, server version, time. No program is needed for it.
 
 The layout is that of `ReadHead` in PostgreSQL's `src/bin/pg_dump/pg_backup_archiver.c`: a magic word, the format's version,
 the sizes of numbers, then the compression, the time of the dump and three texts. A tar archive begins with its `toc.dat`,
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from kintsugi.decisions.backups import ArchiveHeader, BackupFlaw, UnfitBackup
 
 HEAD = 4096
-"""How many of a dump's first bytes are enough."""
+"""The number of a dump's first bytes that are enough."""
 
 _MAGIC = b"PGDMP"
 _TAR_BLOCK = 512
@@ -86,7 +86,7 @@ def _instead(head: bytes) -> str:
 
 
 class _Numbers:
-    """Reads a header's fields one after the other. Raises ValueError where there are none or they cannot be."""
+    """Reads a header's fields one after the other. Raises ValueError where they are missing or invalid."""
 
     def __init__(self, head: bytes) -> None:
         self._left = memoryview(head)

@@ -1,8 +1,8 @@
 """
-What a dump holds and needs, from the script that `pg_restore --schema-only` writes of it, read line by line.
+The contents and needs of a dump, from the script that `pg_restore --schema-only` writes of it, read line by line.
 
-Each entry of the script begins with a comment that says its name, kind and owner. What only its statements say, the
-roles that rights are given to, is read within entries about rights alone: the body of a function may hold anything.
+Each entry of the script begins with a comment that says its name, kind and owner. Only the statements name the roles
+that rights are granted to; these are read within entries about rights alone: the body of a function may hold anything.
 """
 
 import re
@@ -18,7 +18,7 @@ _SPEAKS_OF_ROLES = ("ACL", "DEFAULT ACL", "POLICY")
 _TABLES = ("TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW")
 _LISTED = re.compile(r"\d+; \d+ \d+ (?P<what>.*)")
 _TABLE_OF_ROWS = {"TABLE DATA ": "TABLE ", "SEQUENCE SET ": "SEQUENCE "}
-"""How the entries of rows and values begin in a list, and those of what has them."""
+"""The prefixes of the entries of rows and values in a list, and those of the tables and sequences that have them."""
 
 _MAKES_TABLE = ("TABLE ", "SEQUENCE ", "FOREIGN TABLE ")
 _WORD = re.compile(r"\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'|[^\W\d][\w$]*|[,;(]")

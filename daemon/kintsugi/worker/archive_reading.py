@@ -77,14 +77,14 @@ async def _reading(arguments: Sequence[str], *, out: int) -> AsyncIterator[async
 async def _ended(process: asyncio.subprocess.Process) -> UnfitBackup | None:
     """Take in what it complains about until it ends, and judge by its exit."""
     assert process.stderr is not None
-    complaints = ErrorOutput()
+    output = ErrorOutput()
     while piece := await process.stderr.read(_PIECE):
-        complaints.take(piece)
+        output.take(piece)
     code = await process.wait()
     if code == 0:
         return None
-    said = complaints.error or (f"pg_restore was killed by signal {-code}" if code < 0 else f"pg_restore exited {code}")
-    return UnfitBackup(flaw=BackupFlaw.DAMAGED, reason=f"it cannot be read to its end: {said}")
+    error = output.error or (f"pg_restore was killed by signal {-code}" if code < 0 else f"pg_restore exited {code}")
+    return UnfitBackup(flaw=BackupFlaw.DAMAGED, reason=f"it cannot be read to its end: {error}")
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:

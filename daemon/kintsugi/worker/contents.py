@@ -1,4 +1,4 @@
-"""What is in a database: whether it is empty, and how many rows its tables have."""
+"""The contents of a database: whether it is empty, and the number of rows of its tables."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import asyncpg
 
 from kintsugi.model.worker_log import Note
 from kintsugi.model.worker_results import Table, WorkPhase, WorkProgress
-from kintsugi.worker.log_writer import Say
+from kintsugi.worker.log_writer import Reporter
 
 # How long counting may take in all, seconds: on a busy disk some 100 MB/s are read, so 30 GB are counted exactly.
 COUNTING = 300.0
@@ -48,7 +48,7 @@ async def made_by_people(session: asyncpg.Connection) -> tuple[str, ...]:
     return tuple(row["name"] for row in await session.fetch(_MADE))
 
 
-async def count(session: asyncpg.Connection, say: Say, *, within: float = COUNTING) -> tuple[Table, ...]:
+async def count(session: asyncpg.Connection, report: Reporter, *, within: float = COUNTING) -> tuple[Table, ...]:
     """
     Count the rows of every table, a partitioned one with its parts; sorted by name.
 
@@ -60,24 +60,24 @@ async def count(session: asyncpg.Connection, say: Say, *, within: float = COUNTI
     believed: list[str] = []
     for row in await session.fetch(_TABLES):
         name, left = row["name"], deadline - asyncio.get_running_loop().time()
-        say(WorkProgress(phase=WorkPhase.COUNTING, what=name))
+        report(WorkProgress(phase=WorkPhase.COUNTING, what=name))
         rows = await _counted(session, name, left)
         if rows is None:
             believed.append(name)
         counted.append(Table(name=name, rows=row["inserted"] if rows is None else rows))
     if believed:
-        say(Note(text=_not_counted(believed, within)))
+        report(Note(text=_not_counted(believed, within)))
     return tuple(sorted(counted, key=lambda table: table.name))
 
 
-async def analyse(session: asyncpg.Connection, say: Say, *, within: float = COUNTING) -> None:
+async def analyse(session: asyncpg.Connection, report: Reporter, *, within: float = COUNTING) -> None:
     """Collect the planner's statistics: a database without them answers, but slowly, just when traffic comes back."""
-    say(WorkProgress(phase=WorkPhase.COUNTING, what="statistics for the planner"))
+    report(WorkProgress(phase=WorkPhase.COUNTING, what="statistics for the planner"))
     try:
         await session.execute(f"SET statement_timeout = {int(within * 1000)}")
         await session.execute("ANALYZE", timeout=within + _ANSWER)
     except asyncpg.QueryCanceledError:
-        say(Note(text=f"ANALYZE was stopped after {within:g} s: queries may be slow until autovacuum has done it"))
+        report(Note(text=f"ANALYZE was stopped after {within:g} s: queries may be slow until autovacuum has done it"))
 
 
 async def _counted(session: asyncpg.Connection, name: str, left: float) -> int | None:

@@ -1,9 +1,10 @@
 """
-What a dump says of the database that it was taken from: its encoding and locale, its settings, owner, rights and comment.
+The properties of a dumped database, read from the dump: encoding, locale, settings, owner, rights and comment.
 
-`pg_restore` uses them only with `--create`, into a database of the dumped name; ours has another name until it is whole.
-So they are read from the dump's table of contents into values, and statements are written anew from those: a line of a
-dump is never run by the session that makes and renames databases. What is not understood is left out and counted.
+`pg_restore` uses them only with `--create`, into a database of the dumped name; ours has another name until it is
+whole. So they are read from the dump's table of contents into values, and statements are written anew from those: a
+line of a dump is never run by the session that makes and renames databases. Lines that are not understood are left out
+and counted.
 """
 
 import asyncio
@@ -76,11 +77,11 @@ class Database:
 
 async def database_of(dump: Dump) -> Database:
     """Read what the dump says. Raises WorkFailed when it is no archive of pg_dump."""
-    contents = await said("--list", "--create", dump=dump)
+    contents = await pg_restore_output("--list", "--create", dump=dump)
     entries = "\n".join(_ENTRY.findall(contents))
     if not entries:
         return Database()
-    return read(await said("--create", "--use-list=/dev/stdin", "--file=-", dump=dump, given=entries))
+    return read(await pg_restore_output("--create", "--use-list=/dev/stdin", "--file=-", dump=dump, given=entries))
 
 
 def read(script: str) -> Database:
@@ -133,11 +134,11 @@ def right_statement(database: str, right: Grant) -> str:
 
 
 def unquoted(name: str) -> str:
-    """Return the name that an identifier of a script stands for."""
+    """Return the name that an identifier of a script quotes."""
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
-async def said(*arguments: str, dump: Dump, given: str = "") -> str:
+async def pg_restore_output(*arguments: str, dump: Dump, given: str = "") -> str:
     """Return what `pg_restore` writes of the dump; it speaks to no server. Raises WorkFailed when it cannot read it."""
     process = await asyncio.create_subprocess_exec(
         program("pg_restore"),
@@ -149,8 +150,8 @@ async def said(*arguments: str, dump: Dump, given: str = "") -> str:
     )
     out, err = await process.communicate(given.encode())
     if process.returncode != 0:
-        complaints = err.decode(errors="replace").strip().splitlines()
-        reason = complaints[-1] if complaints else f"pg_restore ended with code {process.returncode}"
+        errors = err.decode(errors="replace").strip().splitlines()
+        reason = errors[-1] if errors else f"pg_restore ended with code {process.returncode}"
         raise WorkFailed(WorkFailure.FAILED, f"{dump.path} is no dump that can be restored: {reason}")
     return out.decode(errors="replace")
 

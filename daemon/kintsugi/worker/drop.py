@@ -6,25 +6,25 @@ from kintsugi.model.worker_log import Note
 from kintsugi.model.worker_results import DRILL, Dropped, WorkFailure, owner_of
 from kintsugi.worker import roles
 from kintsugi.worker.lock import lock, maintenance
-from kintsugi.worker.log_writer import Say, WorkFailed
+from kintsugi.worker.log_writer import Reporter, WorkFailed
 from kintsugi.worker.options import DropOptions
 from kintsugi.worker.server import DatabaseServer, emptied, identifier
 from kintsugi.worker.target import OwnershipComment, hidden
 
 
-async def drop(options: DropOptions, say: Say) -> Dropped:
+async def drop(options: DropOptions, report: Reporter) -> Dropped:
     """Drop the database and the roles that were made for it. One that is gone already is as good."""
     if not options.database.startswith(DRILL):
         raise _no_scratch(options.database, f"its name would begin with {DRILL}")
     server = DatabaseServer(options.server)
     async with server.session(maintenance(options.database)) as session:
-        await lock(session, options.database, say)
+        await lock(session, options.database, report)
         for name in (options.database, hidden(options.database)):
-            await _drop(session, options.database, name, say)
+            await _drop(session, options.database, name, report)
     return Dropped(database=options.database)
 
 
-async def _drop(session: asyncpg.Connection, database: str, name: str, say: Say) -> None:
+async def _drop(session: asyncpg.Connection, database: str, name: str, report: Reporter) -> None:
     row = await session.fetchrow(
         "SELECT shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = $1", name
     )
@@ -36,7 +36,7 @@ async def _drop(session: asyncpg.Connection, database: str, name: str, say: Say)
     await emptied(session, name)
     await session.execute(f"DROP DATABASE {identifier(name)}")
     if kept := await roles.drop(session, tuple(dict.fromkeys((*mark.roles, owner_of(database)))), database):
-        say(Note(text=f"roles that were made for the drill are used elsewhere by now and stay: {', '.join(kept)}"))
+        report(Note(text=f"roles that were made for the drill are used elsewhere by now and stay: {', '.join(kept)}"))
 
 
 def _no_scratch(name: str, why: str) -> WorkFailed:

@@ -1,9 +1,10 @@
 """
 The file that is restored: one open file, verified, then fed to `pg_restore` through a pipe.
 
-What is verified must be what is used. The file is opened once, read through for its checksum, and summed up a second
-time while it is fed; its last piece is held back until that sum is right too, so that a file which changes under the
-restore never comes to its end. A pipe has a second virtue: when the worker is killed it ends, and `pg_restore` with it.
+The verified bytes must be the used bytes. The file is opened once, read through for its checksum, and summed up a
+second time while it is fed; its last piece is held back until that sum is right too, so that a file which changes under
+the restore never comes to its end. A pipe has a second virtue: when the worker is killed it ends, and `pg_restore` with
+it.
 """
 
 import fcntl
@@ -23,7 +24,7 @@ _PIECE = 1 << 20
 _PIPE = 1 << 20
 
 Done = Callable[[int], None]
-"""Told how many bytes are done, from a thread."""
+"""Called with the number of bytes that are done, from a thread."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +38,7 @@ class Dump:
     @classmethod
     @contextmanager
     def opened(cls, path: Path) -> Iterator["Dump"]:
-        """Open a file for as long as the block lasts. Raises WorkFailed when it is none."""
+        """Open a file for as long as the block lasts. Raises WorkFailed when it is not a file."""
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -61,7 +62,7 @@ class Dump:
         """
         Write the file into a pipe, in a thread, and close the pipe: its last piece only when the sum was right again.
 
-        A reader that has gone has a reason of its own, which is not ours to tell. Raises WorkFailed for another sum.
+        A reader that has gone reports its own reason. Raises WorkFailed for another sum.
         """
         with suppress(BrokenPipeError), os.fdopen(pipe, "wb", buffering=0) as out:
             with suppress(OSError):

@@ -1,5 +1,6 @@
 """
-What in a dump belongs to whom, and what of it only a superuser can make: from its list, and its script without rows.
+The owners of a dump's objects, and the objects that only a superuser can make: from its list, and its script without
+rows.
 
 `pg_restore` runs without a superuser's rights and makes everything as one owner (`--no-owner`). So extensions are made
 before it, owners and default rights are given after it, and triggers on events, publications and subscriptions are left
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kintsugi.worker.archive_contents import ENTRY, TABLESPACE
-from kintsugi.worker.database import said, unquoted
+from kintsugi.worker.database import pg_restore_output, unquoted
 from kintsugi.worker.dump import Dump
 
 _NAME = r"(?:\"(?:[^\"]|\"\")+\"|[A-Za-z_][\w$]*)"
@@ -55,7 +56,8 @@ class DefaultRight:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DumpOwnership:
     """
-    What a dump says of owners: `owners` by kind and name as `key` writes them; and what is not for `pg_restore` to make.
+    The ownership in a dump: `owners` by kind and name as `key` writes them; and the objects that `pg_restore` does not
+    make.
 
     `listed` is the list for its `--use-list`; `left_out` names what is not restored.
     """
@@ -69,7 +71,9 @@ class DumpOwnership:
 
 async def dump_ownership_of(dump: Dump) -> DumpOwnership:
     """Read what the dump says. Raises WorkFailed when it is no archive of pg_dump."""
-    return read(await said("--list", dump=dump), await said("--schema-only", "--file=-", dump=dump))
+    return read(
+        await pg_restore_output("--list", dump=dump), await pg_restore_output("--schema-only", "--file=-", dump=dump)
+    )
 
 
 def read(listed: str, script: str) -> DumpOwnership:
@@ -113,7 +117,10 @@ def _bare(name: str) -> str:
 
 
 def _sorted_out(lines: Iterable[str], schemas: set[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Separate the lines that `pg_restore` is to do from those that it cannot do, and name what nobody does."""
+    """
+    Separate the lines for `pg_restore` from those that it cannot execute; return also the names of objects that are not
+    restored.
+    """
     kept: list[str] = []
     left_out: list[str] = []
     for line in lines:

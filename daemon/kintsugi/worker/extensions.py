@@ -1,9 +1,9 @@
 """
 The extensions that a dump needs: made before anything of the dump is there, because most need a superuser.
 
-Only what is installed on the server can be made, and its scripts are the server's own. They run in a database that holds
-nothing of a stranger's yet, so nothing of his can stand where they look: where names are looked up is the server's word, which
-some scripts add to (`topology.AddToSearchPath` of PostGIS).
+Only extensions that are installed on the server can be made, and their scripts are the server's own. They run in a
+database that has no foreign objects yet, so that none can be found by them: the search path is the server's, which some
+scripts add to (`topology.AddToSearchPath` of PostGIS).
 """
 
 from collections.abc import Sequence

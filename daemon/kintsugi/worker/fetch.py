@@ -1,8 +1,8 @@
 """
-Fetch the newest backup that passes every check, before anything is touched.
+Fetches the newest backup that passes every check, before anything is touched.
 
-What is wrong with a backup (`kintsugi.decisions.backups`) is said, and the next older one is looked at. What is wrong with S3, the
-credentials, the room or the time is no reason for an older backup: it ends the work, and is said as it is.
+A flaw of a backup (`kintsugi.decisions.backups`) is reported, and the next older one is checked. A failure of S3, the
+credentials, the staging volume or the time limit is no reason for an older backup: it ends the work, and is reported.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from kintsugi.model.worker_results import Backup, Skipped, WorkFailure, WorkPhas
 from kintsugi.worker import PG_MAJOR
 from kintsugi.worker.fetch_download import RetryBudget
 from kintsugi.worker.fetch_examination import Examination, ExaminationContext
-from kintsugi.worker.log_writer import Say, WorkFailed
+from kintsugi.worker.log_writer import Reporter, WorkFailed
 from kintsugi.worker.options import FetchOptions
 from kintsugi.worker.server_info import ServerInfo, inspect_server
 from kintsugi.worker.staging_dir import StagingDir
@@ -30,13 +30,13 @@ ENDPOINT = "KINTSUGI_S3_ENDPOINT"
 REGION = "AWS_REGION"
 
 _MOST = 20
-"""How many are read at most: when so many are no good, what is wrong is not the backups."""
+"""The most backups that are read: when this many are bad, the fault is not in the backups."""
 
 _MOST_LISTED = 500
-"""How many are looked at at most; a folder may hold those of many databases."""
+"""The most backups that are checked; a folder may hold those of many databases."""
 
 _NAMED = 5
-"""How many the last sentence names, and how many of other databases are named at all."""
+"""The most backups that the last sentence names, and the most of other databases that are named."""
 
 _CHEAP = frozenset(
     {
@@ -49,17 +49,17 @@ _CHEAP = frozenset(
         BackupFlaw.SHRUNK,
     }
 )
-"""What is known without a download."""
+"""The flaws that are found without a download."""
 
 
-async def fetch(options: FetchOptions, say: Say) -> Backup:
-    """Fetch into the room. Raises WorkFailed with the reason; nothing of ours is left in the room then."""
-    doing = _LastProgress(say)
+async def fetch(options: FetchOptions, report: Reporter) -> Backup:
+    """Fetch into the staging volume. Raises WorkFailed with the reason; nothing of ours is left there then."""
+    doing = _LastProgress(report)
     try:
         folder = S3Folder.parse(options.url)
         with StagingDir.taken(options.into, options.volume_bytes) as staging:
             async with asyncio.timeout(options.within.total_seconds()) as deadline:
-                return await _searched(folder, staging, options, doing.say)
+                return await _searched(folder, staging, options, doing.report)
     except UsageError as error:
         raise WorkFailed(WorkFailure.REFUSED, str(error)) from error
     except StoreUnreachable as error:
@@ -73,54 +73,54 @@ async def fetch(options: FetchOptions, say: Say) -> Backup:
         raise WorkFailed(WorkFailure.UNREACHABLE, f"{options.url} was not fetched within {within}: {doing}") from error
 
 
-async def _searched(folder: S3Folder, staging: StagingDir, options: FetchOptions, say: Say) -> Backup:
+async def _searched(folder: S3Folder, staging: StagingDir, options: FetchOptions, report: Reporter) -> Backup:
     """Examine the backups from the newest on until one passes."""
     client = S3Client(S3Service(endpoint=os.environ.get(ENDPOINT, ""), region=os.environ.get(REGION, "")))
-    say(WorkProgress(phase=WorkPhase.LISTING, what=folder.url))
+    report(WorkProgress(phase=WorkPhase.LISTING, what=folder.url))
     found = newest_first(await client.list(folder))
     if not found:
         raise WorkFailed(WorkFailure.NO_GOOD_BACKUP, f"there is no backup in {folder.url}: it is empty")
     for upload in await client.uploads(folder):
         if upload.begun > found[0].modified:
-            say(Note(text=f"{folder.of(upload.key)} is still being uploaded: it is skipped"))
-    has = await inspect_server(options, say)
+            report(Note(text=f"{folder.of(upload.key)} is still being uploaded: it is skipped"))
+    has = await inspect_server(options, report)
     context = ExaminationContext(
         client=client,
         folder=folder,
         staging=staging,
         wanted=_wanted(options, has),
         server_info=has,
-        say=say,
+        report=report,
         retries=RetryBudget(),
     )
-    return await _newest_good(Examination(context), found, folder, options.database, say)
+    return await _newest_good(Examination(context), found, folder, options.database, report)
 
 
 async def _newest_good(
-    examination: Examination, found: Sequence[StoredObject], folder: S3Folder, database: str, say: Say
+    examination: Examination, found: Sequence[StoredObject], folder: S3Folder, database: str, report: Reporter
 ) -> Backup:
     skipped: list[Skipped] = []
     others = read = 0
     for at, stored in enumerate(found[:_MOST_LISTED]):
         examined = await examination.of(stored, found[at + 1 :])
         if isinstance(examined, Backup):
-            _report_others(others, say)
+            _report_others(others, report)
             return replace(examined, skipped=tuple(skipped))
         others += examined.flaw is BackupFlaw.DATABASE
         read += examined.flaw not in _CHEAP
         if examined.flaw is not BackupFlaw.DATABASE or others <= _NAMED:
             skipped.append(Skipped(url=folder.of(stored.key), reason=examined.reason))
-            say(Note(text=f"{skipped[-1].url} is not taken: {examined.reason}"))
+            report(Note(text=f"{skipped[-1].url} is not taken: {examined.reason}"))
         if examined.flaw is BackupFlaw.OLD or read == _MOST:
             break
-    _report_others(others, say)
+    _report_others(others, report)
     raise WorkFailed(WorkFailure.NO_GOOD_BACKUP, _none_is_good(skipped, len(found), folder, database))
 
 
-def _report_others(count: int, say: Say) -> None:
+def _report_others(count: int, report: Reporter) -> None:
     """Report that a folder holds many backups of other databases, which are not all named."""
     if count > _NAMED:
-        say(Note(text=f"{count - _NAMED} more that were examined are of other databases"))
+        report(Note(text=f"{count - _NAMED} more that were examined are of other databases"))
 
 
 def _none_is_good(skipped: Sequence[Skipped], count: int, folder: S3Folder, database: str) -> str:
@@ -146,14 +146,14 @@ def _wanted(options: FetchOptions, has: ServerInfo) -> BackupRequirements:
 class _LastProgress:
     """Passes on what is said, and keeps what is being done for when the time is over."""
 
-    def __init__(self, say: Say) -> None:
-        self._say = say
+    def __init__(self, report: Reporter) -> None:
+        self._report = report
         self._last: WorkProgress | None = None
 
-    def say(self, line: WorkLine) -> None:
+    def report(self, line: WorkLine) -> None:
         if isinstance(line, WorkProgress):
             self._last = line
-        self._say(line)
+        self._report(line)
 
     def __str__(self) -> str:
         if self._last is None:

@@ -1,4 +1,4 @@
-"""Bring one object into the room: as a stream, summed up as it comes, and taken up where it broke off."""
+"""Bring one object into the staging volume: as a stream, summed up as it comes, and taken up where it broke off."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from kintsugi.errors import StoreUnreachable
 from kintsugi.model.s3_objects import S3Folder, StoredObject
 from kintsugi.model.worker_log import Note
 from kintsugi.model.worker_results import WorkPhase, WorkProgress
-from kintsugi.worker.log_writer import Say
+from kintsugi.worker.log_writer import Reporter
 from kintsugi.worker.staging_dir import PartialFile
 
 _EVERY = 1.0
@@ -20,7 +20,7 @@ _LONGEST_PAUSE = 60.0
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryBudget:
     """
-    How often a download that broke off is taken up again: two minutes of nothing but breaks are outlasted.
+    The budget of retries of a broken download: it lasts for two minutes of breaks alone.
 
     `breaks` are counted from the last one after which at least `worth` bytes came; the pause before the next grows from
     `pause` seconds to a minute.
@@ -34,8 +34,8 @@ class RetryBudget:
 class DownloadProgress:
     """Reports how far something is, at most once a second, and at its end."""
 
-    def __init__(self, phase: WorkPhase, stored: StoredObject, say: Say) -> None:
-        self._phase, self._stored, self._say = phase, stored, say
+    def __init__(self, phase: WorkPhase, stored: StoredObject, report: Reporter) -> None:
+        self._phase, self._stored, self._report = phase, stored, report
         self._next = 0.0
 
     def at(self, count: int) -> None:
@@ -43,18 +43,18 @@ class DownloadProgress:
         now = time.monotonic()
         if now >= self._next or count == self._stored.size:
             self._next = now + _EVERY
-            self._say(WorkProgress(phase=self._phase, bytes=count, of=self._stored.size, what=self._stored.key))
+            self._report(WorkProgress(phase=self._phase, bytes=count, of=self._stored.size, what=self._stored.key))
 
 
 async def download(
-    client: S3Client, folder: S3Folder, stored: StoredObject, part: PartialFile, say: Say, retries: RetryBudget
+    client: S3Client, folder: S3Folder, stored: StoredObject, part: PartialFile, report: Reporter, retries: RetryBudget
 ) -> None:
     """
     Fill the part with the object.
 
     Raises StoreUnreachable when it broke off too often, StoreRefused and StoreChanged as the client does.
     """
-    progress = DownloadProgress(WorkPhase.DOWNLOADING, stored, say)
+    progress = DownloadProgress(WorkPhase.DOWNLOADING, stored, report)
     breaks = 0
     while True:
         begun = part.size
@@ -66,7 +66,7 @@ async def download(
         far = f"{size(part.size)} of {size(stored.size)}"
         if breaks > retries.breaks:
             raise StoreUnreachable(f"{why}: it broke off {breaks} times in a row, at {far}")
-        say(Note(text=f"{why}: it is resumed at {far}"))
+        report(Note(text=f"{why}: it is resumed at {far}"))
         await asyncio.sleep(min(retries.pause * 2 ** (breaks - 1), _LONGEST_PAUSE))
 
 

@@ -1,7 +1,7 @@
 """
 Examine one backup: its first bytes, the size of the one before, its checksum while it comes, then all of it.
 
-What costs least is asked first, so that a backup of another database costs a few bytes and not its whole download.
+The cheapest check comes first, so that a backup of another database costs a few bytes and not its whole download.
 """
 
 import asyncio
@@ -20,27 +20,27 @@ from kintsugi.model.worker_results import Backup, WorkPhase, WorkProgress
 from kintsugi.worker.archive import HEAD, read_header
 from kintsugi.worker.archive_reading import read_contents, read_through
 from kintsugi.worker.fetch_download import DownloadProgress, RetryBudget, download
-from kintsugi.worker.log_writer import Say
+from kintsugi.worker.log_writer import Reporter
 from kintsugi.worker.server_info import CONTRIB, ServerInfo
 from kintsugi.worker.staging_dir import PartialFile, StagingDir
 
 _BEFORE = 100
-"""How many older backups are looked at, at most, for the one before of the same database."""
+"""The most older backups that are searched for the previous one of the same database."""
 
 _TRIES = 2
-"""How often a backup is begun that is written over meanwhile: once it may have been replaced by a whole one."""
+"""The number of attempts at a backup that is overwritten meanwhile: once, it may have been replaced by a whole one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExaminationContext:
-    """What an examination works with and goes by."""
+    """The context of an examination: its clients, requirements and limits."""
 
     client: S3Client
     folder: S3Folder
     staging: StagingDir
     wanted: BackupRequirements
     server_info: ServerInfo
-    say: Say
+    report: Reporter
     retries: RetryBudget
 
 
@@ -83,20 +83,22 @@ class Examination:
         context, stored = self._context, head.stored
         url = context.folder.of(stored.key)
         with context.staging.part(url, stored.size) as part:
-            await download(context.client, context.folder, stored, part, context.say, context.retries)
+            await download(context.client, context.folder, stored, part, context.report, context.retries)
             recorded = await self._recorded(head)
             contents = backups.check_checksum(recorded, part.sha256) or await self._read(stored, part)
             if isinstance(contents, UnfitBackup):
                 return contents
             file = await asyncio.to_thread(part.keep)
         if recorded is None:
-            context.say(Note(text=f"no sha256 of {url} was recorded: it reads through to its end, but is not verified"))
+            context.report(
+                Note(text=f"no sha256 of {url} was recorded: it reads through to its end, but is not verified")
+            )
         self._report_needs(url, contents)
         return self._backup(stored, header, contents, file=file, sha256=part.sha256, proven=recorded is not None)
 
     async def _read(self, stored: StoredObject, part: PartialFile) -> ArchiveContents | UnfitBackup:
         """Read the part through, then what it holds and needs."""
-        unfit = await read_through(part.path, DownloadProgress(WorkPhase.READING, stored, self._context.say).at)
+        unfit = await read_through(part.path, DownloadProgress(WorkPhase.READING, stored, self._context.report).at)
         if unfit is not None:
             return unfit
         contents = await read_contents(part.path)
@@ -108,18 +110,18 @@ class Examination:
     async def _recorded(self, head: ObjectHead) -> str | None:
         """Find the checksum that was recorded, beside the object or with it."""
         context, key = self._context, head.stored.key + backups.SIDECAR
-        context.say(WorkProgress(phase=WorkPhase.VERIFYING, of=head.stored.size, what=head.stored.key))
+        context.report(WorkProgress(phase=WorkPhase.VERIFYING, of=head.stored.size, what=head.stored.key))
         text = head.metadata.get(backups.METADATA, "")
         with suppress(StoreChanged):
             sidecar = StoredObject(key=key, size=0, modified=head.stored.modified)
             text = (await context.client.head(context.folder, sidecar, first=1024)).head.decode(errors="replace")
         recorded = backups.recorded_sha256(text)
         if text and recorded is None:
-            context.say(Note(text=f"what was recorded of {context.folder.of(head.stored.key)} is no sha256"))
+            context.report(Note(text=f"what was recorded of {context.folder.of(head.stored.key)} is no sha256"))
         return recorded
 
     async def _before(self, older: Sequence[StoredObject]) -> StoredObject | None:
-        """Find the next older backup of the same database; what cannot be read is none."""
+        """Return the next older backup of the same database; unreadable ones are skipped."""
         for each in older[:_BEFORE]:
             if backups.check_key(each, self._context.folder) is not None:
                 continue
@@ -136,16 +138,19 @@ class Examination:
         return self._heads[stored.key]
 
     def _report_needs(self, url: str, contents: ArchiveContents) -> None:
-        """Report what a new, empty server might not have: roles that nobody declares, extensions that are not PostgreSQL's."""
+        """
+        Report the needs that a new, empty server might not meet: undeclared roles, extensions that are not
+        PostgreSQL's.
+        """
         has = self._context.server_info
         undeclared = ", ".join(role for role in contents.roles if role in has.others)
         if undeclared:
-            self._context.say(
+            self._context.report(
                 Note(text=f"{url} needs roles that are not declared and that only this server has: {undeclared}")
             )
         foreign = ", ".join(name for name in contents.extensions if name not in CONTRIB)
         if foreign and has.extensions is None:
-            self._context.say(Note(text=f"{url} needs extensions that no server could be asked for: {foreign}"))
+            self._context.report(Note(text=f"{url} needs extensions that no server could be asked for: {foreign}"))
 
     def _backup(
         self,

@@ -1,9 +1,10 @@
 """
-One restore into a database at a time, whoever started the workers: an advisory lock on the server itself.
+The lock of a restore: an advisory lock on the server itself, so that one worker of any origin restores a database at a
+time.
 
 The lock belongs to a session in the maintenance database and ends with it, so that a worker that was killed leaves none
-behind. Whoever wants to know whether a restore is at work looks for it: `SELECT pid FROM pg_locks WHERE locktype =
-'advisory' AND classid = 1263095380`.
+behind. A query shows whether a restore is running: `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid =
+1263095380`.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import asyncpg
 
 from kintsugi.model.worker_results import LOCK_CLASS as CLASS
 from kintsugi.model.worker_results import WorkFailure, WorkPhase, WorkProgress
-from kintsugi.worker.log_writer import Say, WorkFailed
+from kintsugi.worker.log_writer import Reporter, WorkFailed
 
 TIMEOUT = 10.0
 
@@ -22,13 +23,13 @@ def maintenance(database: str) -> str:
     return "template1" if database == "postgres" else "postgres"
 
 
-async def lock(session: asyncpg.Connection, database: str, say: Say) -> None:
+async def lock(session: asyncpg.Connection, database: str, report: Reporter) -> None:
     """Take the lock of a database for as long as the session lives. Raises WorkFailed when another worker keeps it."""
     deadline = asyncio.get_running_loop().time() + TIMEOUT
     while not await session.fetchval("SELECT pg_try_advisory_lock($1, hashtext($2))", CLASS, database):
         if asyncio.get_running_loop().time() > deadline:
             raise WorkFailed(WorkFailure.REFUSED, f"another restore into {database} is running{await _who(session)}")
-        say(WorkProgress(phase=WorkPhase.WAITING, what=f"another restore into {database}"))
+        report(WorkProgress(phase=WorkPhase.WAITING, what=f"another restore into {database}"))
         await asyncio.sleep(0.5)
 
 

@@ -1,4 +1,6 @@
-"""Write on standard output what the worker does: the JSON lines of `kintsugi.model.worker_log`, each flushed at once."""
+"""
+Writes the worker's progress to standard output: the JSON lines of `kintsugi.model.worker_log`, each flushed at once.
+"""
 
 import sys
 from collections.abc import Callable
@@ -8,7 +10,7 @@ from kintsugi.errors import KintsugiError
 from kintsugi.model.worker_log import WorkLine, encode
 from kintsugi.model.worker_results import WorkFailure
 
-Say = Callable[[WorkLine], None]
+Reporter = Callable[[WorkLine], None]
 """Say one line."""
 
 
@@ -21,13 +23,13 @@ class WorkFailed(KintsugiError):
 
 
 class LogWriter:
-    """Write lines to a stream. When nobody reads it any more, the work goes on in silence: it is worth its end."""
+    """Writes lines to a stream. When the stream has no reader any more, the work continues without output."""
 
     def __init__(self, stream: TextIO = sys.stdout) -> None:
         self._stream = stream
         self._heard = True
 
-    def say(self, line: WorkLine) -> None:
+    def report(self, line: WorkLine) -> None:
         """Write one line and flush it."""
         if not self._heard:
             return

@@ -1,7 +1,7 @@
 """
 The worker's command line, read into values.
 
-Passwords are in the environment only (a command line is seen by everybody on the machine): `PGPASSWORD` is the user's,
+Passwords are in the environment only (every process on the machine can see a command line): `PGPASSWORD` is the user's,
 `PGPASSWORD_<ROLE>` that of a declared role, in capitals and with `_` for what a variable's name cannot hold.
 """
 
@@ -26,7 +26,7 @@ class DatabaseRole:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerOptions:
-    """Where the PostgreSQL server is and as whom it is asked."""
+    """The address of the PostgreSQL server, and the user's credentials."""
 
     host: str
     port: int
@@ -37,7 +37,7 @@ class ServerOptions:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FetchOptions:
     """
-    What to fetch. `volume_bytes` is in bytes; `half` is the least share of the size of the backup before.
+    The options of a fetch. `volume_bytes` is in bytes; `half` is the least share of the size of the backup before.
 
     All of it ends `within` that time.
     """
@@ -56,7 +56,7 @@ class FetchOptions:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RestoreOptions:
     """
-    What to restore where. `scratch` marks the database as a drill's, `name` is the run's id.
+    The options of a restore. `scratch` marks the database as a drill's, `name` is the run's id.
 
     With `hold` the worker stays when it is done, until it is asked to stop: the server ends with it.
     """
@@ -73,7 +73,7 @@ class RestoreOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DropOptions:
-    """Which scratch database to drop."""
+    """The options of dropping a scratch database."""
 
     server: ServerOptions
     database: str

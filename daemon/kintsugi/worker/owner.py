@@ -1,11 +1,11 @@
 """
 The owner: a role without a superuser's rights, as which a dump is restored and restored data are read.
 
-A dump is a program. As a superuser it could run commands on the server's machine, change any role and read any database;
-and `SET ROLE` is no wall, because the dump can take it back. So the owner logs in: nothing in its session has more rights
-than it. It is a member of no role while the dump runs. It has the password of whoever restores, so that who may restore
-may also look; the dump learns it nowhere. Of the roles that own things afterwards it inherits the rights and can become
-none (`SET FALSE`): to read all, and to change the role of nobody.
+A dump is a program. As a superuser it could run commands on the server's machine, change any role and read any
+database; `SET ROLE` does not protect, because the dump can reset it. So the owner logs in: nothing in its session has
+more rights than it. It is a member of no role while the dump runs. It has the password of the restoring user, so that
+this user may also read; the dump cannot learn it. It inherits the rights of the roles that own objects afterwards and
+cannot become any of them (`SET FALSE`): it reads all, and changes no role.
 """
 
 import os

@@ -1,9 +1,9 @@
 """
-Who owns what was restored: given by catalogue and name after `pg_restore`, which makes all of it as one owner.
+Sets the owners of restored objects: by catalogue and name after `pg_restore`, which makes all of them as one owner.
 
-What the dump gives to a role becomes that role's where the role has no more rights than an application needs. What
-belonged to a superuser, or to a role of such rights, stays with the owner of the restore: a function, a view or an index of
-a superuser's runs as one when somebody uses it. No statement here calls anything that was restored.
+An object becomes the role's that the dump names where that role has no more rights than an application needs. Objects
+of a superuser, or of a role with such rights, stay with the owner of the restore: a superuser's function, view or index
+runs with a superuser's rights when it is used. No statement here calls anything that was restored.
 """
 
 from collections.abc import Collection, Iterator
@@ -13,7 +13,7 @@ import asyncpg
 from kintsugi.model.worker_log import Note
 from kintsugi.model.worker_results import WorkFailure, owner_of
 from kintsugi.worker.dump_ownership import DefaultRight, DumpOwnership, key
-from kintsugi.worker.log_writer import Say, WorkFailed
+from kintsugi.worker.log_writer import Reporter, WorkFailed
 from kintsugi.worker.server import DatabaseServer, identifier
 
 _HARMLESS = """
@@ -54,7 +54,7 @@ async def harmless(session: asyncpg.Connection, names: Collection[str]) -> froze
 async def refuse_missing(
     session: asyncpg.Connection, dump_ownership: DumpOwnership, declared: Collection[str], where: str
 ) -> None:
-    """Refuse a dump whose owners the server does not have and nobody declares. Raises WorkFailed with the first."""
+    """Refuse a dump with an owner that is neither on the server nor declared. Raises WorkFailed with the first."""
     needed = set(dump_ownership.owners.values()) - set(declared)
     rows = await session.fetch("SELECT rolname FROM pg_roles WHERE rolname = ANY($1)", list(needed))
     if missing := sorted(needed - {row["rolname"] for row in rows}):
@@ -64,7 +64,9 @@ async def refuse_missing(
         )
 
 
-async def settle(server: DatabaseServer, hidden: str, database: str, dump_ownership: DumpOwnership, say: Say) -> None:
+async def settle(
+    server: DatabaseServer, hidden: str, database: str, dump_ownership: DumpOwnership, report: Reporter
+) -> None:
     """Assign everything in the hidden database to whom the dump gives it, all or nothing; done again it changes nothing."""
     us = owner_of(database)
     async with server.session(hidden) as session, session.transaction():
@@ -74,7 +76,7 @@ async def settle(server: DatabaseServer, hidden: str, database: str, dump_owners
         for role in sorted(owners):
             await session.execute(f"GRANT {identifier(role)} TO {identifier(us)} WITH INHERIT TRUE, SET FALSE")
     if stays := sorted(each for each in set(dump_ownership.owners.values()) - owners if not each.startswith("pg_")):
-        say(Note(text=f"what belonged to {', '.join(stays)} belongs to {us}: restored data are no superuser's"))
+        report(Note(text=f"what belonged to {', '.join(stays)} belongs to {us}: restored data are no superuser's"))
 
 
 async def _gifts(

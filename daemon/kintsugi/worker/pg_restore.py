@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from kintsugi.model.worker_results import WorkPhase, WorkProgress
 from kintsugi.worker.dump import Dump
-from kintsugi.worker.log_writer import Say, WorkFailed
+from kintsugi.worker.log_writer import Reporter, WorkFailed
 from kintsugi.worker.options import PASSWORD
 from kintsugi.worker.programs import program
 from kintsugi.worker.restore_errors import ErrorOutput, classify
@@ -40,8 +40,8 @@ class DumpSource:
 class RestoreProgress:
     """Report how far a file is, at most once a second and only when something has changed."""
 
-    def __init__(self, phase: WorkPhase, dump: Dump, say: Say) -> None:
-        self._phase, self._dump, self._say = phase, dump, say
+    def __init__(self, phase: WorkPhase, dump: Dump, report: Reporter) -> None:
+        self._phase, self._dump, self._report = phase, dump, report
         self._bytes = 0
         self._last: WorkProgress | None = None
         self.what = dump.path.name
@@ -60,11 +60,11 @@ class RestoreProgress:
         """Report now."""
         now = WorkProgress(phase=self._phase, bytes=self._bytes, of=self._dump.size, what=self.what)
         if now != self._last:
-            self._say(now)
+            self._report(now)
             self._last = now
 
 
-async def pg_restore(source: DumpSource, server: DatabaseServer, database: str, say: Say) -> None:
+async def pg_restore(source: DumpSource, server: DatabaseServer, database: str, report: Reporter) -> None:
     """
     Restore the dump whole into an empty database, or not at all; everything in it becomes the user's (`--no-owner`).
 
@@ -73,10 +73,10 @@ async def pg_restore(source: DumpSource, server: DatabaseServer, database: str, 
     """
     dump = source.dump
     process, write_end = await _started(source, server, database)
-    complaints, progress, stop = ErrorOutput(), RestoreProgress(WorkPhase.RESTORING, dump, say), threading.Event()
+    output, progress, stop = ErrorOutput(), RestoreProgress(WorkPhase.RESTORING, dump, report), threading.Event()
     feeding = asyncio.ensure_future(asyncio.to_thread(dump.feed, write_end, source.sha256, progress.done, stop))
     reporting = asyncio.ensure_future(progress.until_cancelled())
-    hearing = asyncio.ensure_future(_heard(process, complaints, progress))
+    hearing = asyncio.ensure_future(_read_output(process, output, progress))
     try:
         # A file that turns out to be another one ends it at once; else both end when pg_restore does.
         await asyncio.wait({feeding, hearing}, return_when=asyncio.FIRST_EXCEPTION)
@@ -90,7 +90,7 @@ async def pg_restore(source: DumpSource, server: DatabaseServer, database: str, 
         await asyncio.wait({feeding, hearing})
     progress.report()
     if process.returncode != 0:
-        failure = classify(complaints, server.where, process.returncode or 0)
+        failure = classify(output, server.where, process.returncode or 0)
         raise WorkFailed(failure.kind, failure.reason)
 
 
@@ -136,12 +136,12 @@ def _in_memory(text: str) -> int:
     return descriptor
 
 
-async def _heard(process: asyncio.subprocess.Process, complaints: ErrorOutput, progress: RestoreProgress) -> None:
+async def _read_output(process: asyncio.subprocess.Process, output: ErrorOutput, progress: RestoreProgress) -> None:
     """Take in what it says, until it ends."""
     assert process.stderr is not None
     while piece := await process.stderr.read(_READ):
-        complaints.take(piece)
-        progress.what = complaints.doing or progress.what
+        output.take(piece)
+        progress.what = output.activity or progress.what
     await process.wait()
 
 

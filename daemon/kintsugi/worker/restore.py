@@ -1,5 +1,5 @@
 """
-Restore a dump into a fresh database: whole, verified, and only then under its name.
+Restores a dump into a fresh database: whole, verified, and only then under its name.
 
 In order: the server is judged, the lock taken, a target that is not empty refused, the file verified, the database
 taken and hidden, missing roles created; then `pg_restore` in one transaction, as an owner without further rights, what
@@ -24,7 +24,7 @@ from kintsugi.worker.database import database_of
 from kintsugi.worker.dump import Dump, changed
 from kintsugi.worker.dump_ownership import DumpOwnership, dump_ownership_of
 from kintsugi.worker.lock import lock, maintenance
-from kintsugi.worker.log_writer import Say, WorkFailed
+from kintsugi.worker.log_writer import Reporter, WorkFailed
 from kintsugi.worker.options import DatabaseRole, RestoreOptions
 from kintsugi.worker.pg_restore import DumpSource, RestoreProgress, pg_restore
 from kintsugi.worker.server import DatabaseServer
@@ -35,7 +35,7 @@ _CLEAR_WITHIN = 20.0
 _NEVER = ("template0", "template1")
 
 
-async def restore(options: RestoreOptions, say: Say) -> Restored:
+async def restore(options: RestoreOptions, report: Reporter) -> Restored:
     """Restore the file. Raises WorkFailed with the reason; nothing else on the server was touched then."""
     begun = time.monotonic()
     _refuse_names(options)
@@ -43,21 +43,21 @@ async def restore(options: RestoreOptions, say: Say) -> Restored:
     with Dump.opened(options.file) as dump:
         async with server.session(maintenance(options.database)) as session:
             await server.check(session)
-            await lock(session, options.database, say)
+            await lock(session, options.database, report)
             target = TargetDatabase(server, session, options.database)
             await target.refuse_full()
-            sha256 = await _verified(dump, options.sha256, say)
+            sha256 = await _verified(dump, options.sha256, report)
             like, dump_ownership = await database_of(dump), await dump_ownership_of(dump)
             await ownership.refuse_missing(session, dump_ownership, [role.name for role in options.roles], server.where)
             new = await roles.missing(session, (*options.roles, DatabaseRole(name=owner_of(options.database))))
             taken = await target.take(_mark(options, sha256, [role.name for role in new]), like)
             declared = [role for role in new if role in options.roles]
             filling = _RestoreContext(
-                server=server, session=session, taken=taken, dump_ownership=dump_ownership, new=declared, say=say
+                server=server, session=session, taken=taken, dump_ownership=dump_ownership, new=declared, report=report
             )
             await _fill(filling, dump, options)
-            tables = await _examined(server, taken, say)
-            await target.hand_over(taken, like, say)
+            tables = await _examined(server, taken, report)
+            await target.hand_over(taken, like, report)
         return Restored(
             database=options.database, bytes=dump.size, seconds=round(time.monotonic() - begun, 3), tables=tables
         )
@@ -65,32 +65,32 @@ async def restore(options: RestoreOptions, say: Say) -> Restored:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _RestoreContext:
-    """What is at hand to fill a database that was taken; `new` are the declared roles that are missing."""
+    """The context of filling a taken database; `new` are the declared roles that are missing."""
 
     server: DatabaseServer
     session: asyncpg.Connection
     taken: RestoreTarget
     dump_ownership: DumpOwnership
     new: Sequence[DatabaseRole]
-    say: Say
+    report: Reporter
 
 
 async def _fill(filling: _RestoreContext, dump: Dump, options: RestoreOptions) -> None:
     """Restore the dump as the owner, and give what was restored to whom it belongs; what was restored before stays."""
     server, session, taken = filling.server, filling.session, filling.taken
     if taken.whole:
-        filling.say(Note(text="an earlier worker had restored this very file: only its last step was missing"))
+        filling.report(Note(text="an earlier worker had restored this very file: only its last step was missing"))
         await owner.make(session, server, taken.database)
     else:
-        async with _given_back_on_failure(server, session, taken, filling.say):
+        async with _given_back_on_failure(server, session, taken, filling.report):
             await owner.make(session, server, taken.database)
             await roles.create(session, filling.new, taken.database, login=not options.scratch)
             await _restored(filling, dump)
     if not options.scratch:
-        await ownership.settle(server, taken.hidden, taken.database, filling.dump_ownership, filling.say)
+        await ownership.settle(server, taken.hidden, taken.database, filling.dump_ownership, filling.report)
     if filling.dump_ownership.left_out:
         left_out = ", ".join(filling.dump_ownership.left_out)
-        filling.say(Note(text=f"left out, because only a superuser may make it: {left_out}"))
+        filling.report(Note(text=f"left out, because only a superuser may make it: {left_out}"))
 
 
 async def _restored(filling: _RestoreContext, dump: Dump) -> None:
@@ -101,7 +101,7 @@ async def _restored(filling: _RestoreContext, dump: Dump) -> None:
     await TargetDatabase(server, filling.session, taken.database).give_to_owner(taken)
     await owner.check(server, taken.database, taken.hidden)
     source = DumpSource(dump=dump, sha256=taken.mark.sha256, listed=dump_ownership.listed)
-    await pg_restore(source, owner.as_owner(server, taken.database), taken.hidden, filling.say)
+    await pg_restore(source, owner.as_owner(server, taken.database), taken.hidden, filling.report)
 
 
 def _refuse_names(options: RestoreOptions) -> None:
@@ -116,9 +116,9 @@ def _mark(options: RestoreOptions, sha256: str, new: list[str]) -> OwnershipComm
     return OwnershipComment(sha256=sha256, roles=tuple(new), drill=options.name if options.scratch else None)
 
 
-async def _verified(dump: Dump, wanted: str | None, say: Say) -> str:
+async def _verified(dump: Dump, wanted: str | None, report: Reporter) -> str:
     """Sum the file up and compare; give its sum."""
-    progress, stop = RestoreProgress(WorkPhase.VERIFYING, dump, say), threading.Event()
+    progress, stop = RestoreProgress(WorkPhase.VERIFYING, dump, report), threading.Event()
     reporting = asyncio.ensure_future(progress.until_cancelled())
     try:
         found = await asyncio.to_thread(dump.sha256, progress.done, stop)
@@ -133,7 +133,7 @@ async def _verified(dump: Dump, wanted: str | None, say: Say) -> str:
 
 @asynccontextmanager
 async def _given_back_on_failure(
-    server: DatabaseServer, session: asyncpg.Connection, taken: RestoreTarget, say: Say
+    server: DatabaseServer, session: asyncpg.Connection, taken: RestoreTarget, report: Reporter
 ) -> AsyncIterator[None]:
     """
     Leave the server as it was when the block fails or is cancelled; the reason stays the block's own.
@@ -150,7 +150,7 @@ async def _given_back_on_failure(
         # What fails here is contained: the block's own reason is what people need, and the next worker clears up.
         except Exception as error:  # noqa: BLE001
             why = str(error) or f"no answer within {_CLEAR_WITHIN:g} s"
-            say(Note(text=f"{taken.hidden} was left on {server.where}, and the next restore takes it up: {why}"))
+            report(Note(text=f"{taken.hidden} was left on {server.where}, and the next restore takes it up: {why}"))
         raise
 
 
@@ -166,8 +166,8 @@ async def _give_back(server: DatabaseServer, session: asyncpg.Connection, taken:
         await roles.drop(again, taken.mark.roles, taken.database)
 
 
-async def _examined(server: DatabaseServer, taken: RestoreTarget, say: Say) -> tuple[Table, ...]:
+async def _examined(server: DatabaseServer, taken: RestoreTarget, report: Reporter) -> tuple[Table, ...]:
     async with owner.as_owner(server, taken.database).session(taken.hidden) as session:
-        tables = await count(session, say)
-        await analyse(session, say)
+        tables = await count(session, report)
+        await analyse(session, report)
     return tables

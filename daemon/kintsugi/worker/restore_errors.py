@@ -1,7 +1,7 @@
 """
-What `pg_restore --verbose` says on its standard error: what it is at, and the first thing that went wrong.
+Reads the standard error of `pg_restore --verbose`: the current progress, and the first failure.
 
-A dump's own text (commands, rows) stands in what it complains about, so nothing of this is ever passed on as a line.
+Its messages contain text of the dump (commands, rows), so none of them is passed on as a line.
 """
 
 import re
@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from kintsugi.model.worker_results import WorkFailure
 
-_SAYS = "pg_restore: "
+_PREFIX = "pg_restore: "
 _ERROR = re.compile(r"pg_restore: (?:\[[^]]*\] )?(?:error|fatal): (.*)")
 _ENTRY = re.compile(r"pg_restore: from TOC entry \d+; \d+ \d+ (.*)")
-_DOING = re.compile(r"pg_restore: ((?:creating|processing|executing|connecting|finished|launching) .*)")
+_ACTIVITY = re.compile(r"pg_restore: ((?:creating|processing|executing|connecting|finished|launching) .*)")
 # Of a reason this much is kept: enough for the server's sentence with its detail.
 _LONGEST = 2000
 _MORE = ("DETAIL:", "HINT:", "CONTEXT:")
@@ -31,7 +31,7 @@ _AWAY = re.compile(
 class ErrorOutput:
     """The standard error of one `pg_restore`, taken in piece by piece in bounded memory."""
 
-    doing: str = ""
+    activity: str = ""
     entry: str = ""
     error: str = ""
     _rest: bytes = field(default=b"", repr=False)
@@ -51,46 +51,46 @@ class ErrorOutput:
             self.error = found[1][:_LONGEST]
         elif found := _ENTRY.match(line):
             self.entry = found[1]
-        elif found := _DOING.match(line):
-            self.doing = found[1]
+        elif found := _ACTIVITY.match(line):
+            self.activity = found[1]
 
     def _more(self, line: str) -> None:
         """Add the server's detail to its sentence; from the command on it is the dump's own text."""
-        self._over = self._over or line.startswith((_SAYS, "Command was:"))
+        self._over = self._over or line.startswith((_PREFIX, "Command was:"))
         if not self._over and line.startswith(_MORE) and len(self.error) < _LONGEST:
             self.error = f"{self.error}; {line[:_LONGEST]}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RestoreFailure:
-    """What kind of failure it was, and the sentence for people."""
+    """The failure of a restore: its kind, and the sentence for people."""
 
     kind: WorkFailure
     reason: str
 
 
-def classify(complaints: ErrorOutput, where: str, ended: int) -> RestoreFailure:
+def classify(output: ErrorOutput, where: str, ended: int) -> RestoreFailure:
     """Return why `pg_restore` ended with a code other than 0 (negative: by a signal) on the server `where`."""
-    said = complaints.error
-    if not said:
+    error = output.error
+    if not error:
         how = f"was ended by signal {-ended}" if ended < 0 else f"ended with code {ended}"
         return RestoreFailure(kind=WorkFailure.FAILED, reason=f"pg_restore {how} and gave no reason")
-    at = f" (at {complaints.entry})" if complaints.entry else ""
-    if "No space left on device" in said:
-        return RestoreFailure(kind=WorkFailure.DISK_FULL, reason=f"the disk of {where} is full: {said}{at}")
-    if found := _EXTENSION.search(said):
+    at = f" (at {output.entry})" if output.entry else ""
+    if "No space left on device" in error:
+        return RestoreFailure(kind=WorkFailure.DISK_FULL, reason=f"the disk of {where} is full: {error}{at}")
+    if found := _EXTENSION.search(error):
         name = found[1] or found[2]
         return RestoreFailure(
             kind=WorkFailure.MISMATCH,
             reason=f"the dump needs the extension {name}, which is not installed on {where}: install it there",
         )
-    if found := _ROLE.search(said):
+    if found := _ROLE.search(error):
         return RestoreFailure(
             kind=WorkFailure.MISMATCH,
             reason=f"the dump needs the role {found[1]}, which {where} does not have and which is not declared{at}",
         )
-    if _AWAY.search(said):
-        return RestoreFailure(kind=WorkFailure.UNREACHABLE, reason=f"{where} went away during the restore: {said}{at}")
-    if "permission denied" in said or "must be owner" in said:
-        return RestoreFailure(kind=WorkFailure.REFUSED, reason=f"{where} does not allow it: {said}{at}")
-    return RestoreFailure(kind=WorkFailure.FAILED, reason=f"pg_restore: {said}{at}")
+    if _AWAY.search(error):
+        return RestoreFailure(kind=WorkFailure.UNREACHABLE, reason=f"{where} went away during the restore: {error}{at}")
+    if "permission denied" in error or "must be owner" in error:
+        return RestoreFailure(kind=WorkFailure.REFUSED, reason=f"{where} does not allow it: {error}{at}")
+    return RestoreFailure(kind=WorkFailure.FAILED, reason=f"pg_restore: {error}{at}")

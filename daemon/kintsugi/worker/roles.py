@@ -1,9 +1,9 @@
 """
 The roles that a database needs: created where they are missing, left exactly as they are where they exist.
 
-Roles belong to the whole server, so a restore changes none that somebody else made. The comment on a role says for which
-database it was made, where no dump can write: only such a role is dropped again. A password goes to the server as
-what it keeps of it (RFC 5803), so that it stands in no log and no statistics.
+Roles belong to the whole server, so a restore changes none of another origin. The comment on a role, which no dump can
+write, names the database that it was made for: only such a role is dropped again. A password is sent to the server as
+its verifier (RFC 5803), so that it is in no log and no statistics.
 """
 
 import base64

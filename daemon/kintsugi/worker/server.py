@@ -1,5 +1,5 @@
 """
-The PostgreSQL server that is restored into: sessions on it, what is wrong with it, who else works there.
+The PostgreSQL server of a restore: its sessions, its checks, and the other clients on it.
 
 Sessions of ours carry a name in `pg_stat_activity`, are given up by the server when the worker's machine is gone, and
 run each statement alone; TLS is libpq's, from its own variables (`PGSSLMODE`, `PGSSLROOTCERT`).
@@ -61,7 +61,7 @@ class DatabaseServer:
 
     @property
     def where(self) -> str:
-        """Return `HOST:PORT`, as people are told; a server that is reached by a socket is the one beside the worker."""
+        """Return `HOST:PORT`, as text for people; a server that is reached by a socket is the one beside the worker."""
         return "the server beside the worker" if self.beside else f"{self.options.host}:{self.options.port}"
 
     @property
@@ -95,8 +95,10 @@ class DatabaseServer:
                 WorkFailure.REFUSED, f"{self.where} does not let {self.options.user} do this: {error}"
             ) from error
         except _AWAY as error:
-            said = str(error) or type(error).__name__
-            raise WorkFailed(WorkFailure.UNREACHABLE, f"{self.where} cannot be reached or went away: {said}") from error
+            reason = str(error) or type(error).__name__
+            raise WorkFailed(
+                WorkFailure.UNREACHABLE, f"{self.where} cannot be reached or went away: {reason}"
+            ) from error
         except asyncpg.PostgresError as error:
             raise WorkFailed(WorkFailure.FAILED, f"{self.where} says: {error}") from error
 

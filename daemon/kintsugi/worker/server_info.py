@@ -1,4 +1,6 @@
-"""What the server has that a backup may need: its version, roles and extensions, asked or assumed. Nothing is changed."""
+"""
+The facts about a server that a backup may need: version, roles and extensions, asked or assumed. Nothing is changed.
+"""
 
 from dataclasses import dataclass
 
@@ -6,7 +8,7 @@ import asyncpg
 
 from kintsugi.model.worker_log import Note
 from kintsugi.worker import PG_MAJOR
-from kintsugi.worker.log_writer import Say, WorkFailed
+from kintsugi.worker.log_writer import Reporter, WorkFailed
 from kintsugi.worker.options import FetchOptions, ServerOptions
 from kintsugi.worker.server import DatabaseServer
 
@@ -21,13 +23,13 @@ _CONTRIB = """
     xml2
 """
 CONTRIB = frozenset(_CONTRIB.split())
-"""What `CREATE EXTENSION` finds in a PostgreSQL 16 with contrib, as packages and official images bring it."""
+"""The extensions of a PostgreSQL 16 with contrib, as packages and official images have it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerInfo:
     """
-    What a server has. `declared` are the roles that a restore makes; the others are there only on this server.
+    The facts about a server. `declared` are the roles that a restore makes; `others` are only on this server.
 
     `extensions` is None where no server could be asked.
     """
@@ -38,7 +40,7 @@ class ServerInfo:
     others: frozenset[str] = frozenset()
 
 
-async def inspect_server(options: FetchOptions, say: Say) -> ServerInfo:
+async def inspect_server(options: FetchOptions, report: Reporter) -> ServerInfo:
     """Ask the server where there is one and it answers; else assume one of our version, and say so."""
     user = options.server.user if options.server else USUAL_USER
     declared = frozenset({user, *(role.name for role in options.roles)})
@@ -48,7 +50,7 @@ async def inspect_server(options: FetchOptions, say: Say) -> ServerInfo:
     try:
         return await _asked(options.server, declared)
     except WorkFailed as error:
-        say(Note(text=f"the server could not be asked what it has, PostgreSQL {PG_MAJOR} is assumed: {error}"))
+        report(Note(text=f"the server could not be asked what it has, PostgreSQL {PG_MAJOR} is assumed: {error}"))
         return assumed
 
 

@@ -1,8 +1,8 @@
 """
-The room that a backup is fetched into: a folder of bounded size that one worker fills at a time.
+The staging volume that a backup is fetched into: a folder of bounded size that one worker fills at a time.
 
 A file in it gets its name, which is that of its content, when it is whole and on the disk; until then it is a part, and
-what a worker left behind that was killed goes when the next one begins.
+the parts of a killed worker are deleted when the next one begins.
 """
 
 import errno

@@ -2,13 +2,14 @@
 The database that is restored into: hidden under another name until it is whole.
 
 A client must never use a database that is half restored, and no right or limit keeps out all of them (an application
-may log in as the superuser). So the work goes on under a name that nobody knows, `kintsugi_restoring_NAME`; the last
-act of a restore gives the database its own name. An existing empty database is renamed for that time and keeps
-its owner (where that is no superuser), rights and settings. That a database of the wanted name exists and has tables means that it is whole.
+may log in as the superuser). So the work is done under a name that no client uses, `kintsugi_restoring_NAME`; the last
+act of a restore gives the database its own name. An existing empty database is renamed for that time and keeps its
+owner (where that is no superuser), rights and settings. That a database of the wanted name exists and has tables means
+that it is whole.
 
-A comment on the hidden database says whose it is and what is being done, so that after any kind of end the next worker
-takes it up: empty, it is taken again; full, the restore of the same file had come to its end, and only the last act is
-missing (the restore is one transaction: there is nothing between).
+A comment on the hidden database names its owner and its state, so that after any kind of end the next worker continues
+it: empty, it is taken again; full, the restore of the same file had come to its end, and only the last act is missing
+(the restore is one transaction: there is nothing between).
 """
 
 import hashlib
@@ -21,7 +22,7 @@ from kintsugi.model.worker_log import Note
 from kintsugi.model.worker_results import WorkFailure, owner_of
 from kintsugi.worker.contents import made_by_people
 from kintsugi.worker.database import Database, right_statement, setting_statement
-from kintsugi.worker.log_writer import Say, WorkFailed
+from kintsugi.worker.log_writer import Reporter, WorkFailed
 from kintsugi.worker.owner import as_owner
 from kintsugi.worker.ownership import harmless
 from kintsugi.worker.server import DatabaseServer, clients, emptied, identifier, literal
@@ -41,10 +42,10 @@ _LONGEST = 63
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OwnershipComment:
     """
-    What the comment on a database of ours says.
+    The contents of the comment on a database of ours.
 
-    `created`: the database is ours and may be dropped; else `comment`, `owner` and `extensions` are what it had. `roles`
-    were made for it. `drill`: the run whose scratch database it is.
+    `created`: the database is ours and may be dropped; else `comment`, `owner` and `extensions` are its former ones.
+    `roles` were made for it. `drill`: the run whose scratch database it is.
     """
 
     sha256: str = ""
@@ -132,21 +133,21 @@ class TargetDatabase:
         """Make the hidden database the owner's, for as long as the restore lasts."""
         await self._session.execute(f"ALTER DATABASE {identifier(taken.hidden)} OWNER TO {self._owner}")
 
-    async def hand_over(self, taken: RestoreTarget, like: Database, say: Say) -> None:
+    async def hand_over(self, taken: RestoreTarget, like: Database, report: Reporter) -> None:
         """Rename a whole database. Raises WorkFailed, and keeps all, when there is another of that name by now."""
         described = taken.mark.created and like.name == self._database
         if described:
-            await self._set_as_it_was(taken, like, say)
+            await self._set_as_it_was(taken, like, report)
         strangers = await emptied(self._session, taken.hidden)
         if strangers:
-            say(
+            report(
                 Note(
                     text=f"disconnected from {taken.hidden} before it was handed over: {', '.join(map(str, strangers))}"
                 )
             )
         try:
             owner = await self._owned_by(taken, like)
-            await self._show(taken, _said_of(taken, like, described=described), owner)
+            await self._show(taken, _comment_of(taken, like, described=described), owner)
         except asyncpg.DuplicateDatabaseError as error:
             raise WorkFailed(
                 WorkFailure.REFUSED,
@@ -156,9 +157,9 @@ class TargetDatabase:
         if owner != owner_of(self._database):
             await self._session.execute(f"GRANT {identifier(owner)} TO {self._owner} WITH INHERIT TRUE, SET FALSE")
         if described:
-            await self._allow_as_it_was(like, say)
+            await self._allow_as_it_was(like, report)
 
-    async def _set_as_it_was(self, taken: RestoreTarget, like: Database, say: Say) -> None:
+    async def _set_as_it_was(self, taken: RestoreTarget, like: Database, report: Reporter) -> None:
         """Apply to a new database the settings of the dumped one, as far as its owner may set them."""
         refused: list[str] = []
         async with as_owner(self._server, self._database).session(taken.hidden) as session:
@@ -168,15 +169,15 @@ class TargetDatabase:
                 except asyncpg.PostgresError as error:
                     refused.append(f"{setting.name} ({error})")
         if refused:
-            say(Note(text=f"settings of {self._database} itself that were not restored: {', '.join(refused)}"))
+            report(Note(text=f"settings of {self._database} itself that were not restored: {', '.join(refused)}"))
         if like.not_understood:
-            say(
+            report(
                 Note(
                     text=f"{like.not_understood} statements about {self._database} itself were not understood: left out"
                 )
             )
 
-    async def _allow_as_it_was(self, like: Database, say: Say) -> None:
+    async def _allow_as_it_was(self, like: Database, report: Reporter) -> None:
         """Apply to a new database the rights and the limit of the dumped one."""
         statements = [right_statement(self._database, right) for right in like.rights]
         if like.limit is not None:
@@ -186,7 +187,7 @@ class TargetDatabase:
                 for statement in statements:
                     await self._session.execute(statement)
         except asyncpg.PostgresError as error:
-            say(Note(text=f"the rights of {self._database} itself were not restored: {error}"))
+            report(Note(text=f"the rights of {self._database} itself were not restored: {error}"))
 
     async def _owned_by(self, taken: RestoreTarget, like: Database) -> str:
         """Return who is to own the database: who did, unless that is a superuser or comes near to one."""
@@ -275,8 +276,8 @@ class TargetDatabase:
                 await self._session.execute(f"ALTER DATABASE {identifier(taken.database)} OWNER TO {identifier(owner)}")
 
     async def _rename(self, old: str, new: str, comment: str | None) -> None:
-        said = "NULL" if comment is None else literal(comment)
-        await self._session.execute(f"COMMENT ON DATABASE {identifier(old)} IS {said}")
+        text = "NULL" if comment is None else literal(comment)
+        await self._session.execute(f"COMMENT ON DATABASE {identifier(old)} IS {text}")
         await self._session.execute(f"ALTER DATABASE {identifier(old)} RENAME TO {identifier(new)}")
 
     async def _refuse_full(self, name: str, called: str) -> None:
@@ -323,7 +324,7 @@ def _again(wanted: OwnershipComment, found: OwnershipComment) -> OwnershipCommen
     )
 
 
-def _said_of(taken: RestoreTarget, like: Database, *, described: bool) -> str | None:
+def _comment_of(taken: RestoreTarget, like: Database, *, described: bool) -> str | None:
     """Return what the comment on a database is in the end: a drill's mark, what the dump says of it, or what it was."""
     if taken.mark.drill is not None:
         return taken.mark.text

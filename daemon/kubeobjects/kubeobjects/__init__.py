@@ -1,3 +1,4 @@
 """
-What any client or server of the Kubernetes API must agree upon: the kinds of objects with their places, selectors, and quantities.
+The common parts of clients and servers of the Kubernetes API: the kinds of objects with their paths, selectors, and
+quantities.
 """

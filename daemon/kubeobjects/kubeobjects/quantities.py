@@ -9,7 +9,7 @@ _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 
 
 def parse_quantity(text: str) -> Decimal | None:
-    """Read a quantity; None for what is none."""
+    """Read a quantity; None for any other text."""
     found = _QUANTITY.fullmatch(text)
     if found is None:
         return None
@@ -20,7 +20,9 @@ def parse_quantity(text: str) -> Decimal | None:
 
 
 def quantity(value: str | int | None) -> Decimal:
-    """Return a quantity of a manifest in its base unit (cores, bytes); nothing is zero. Raises ValueError for what is none."""
+    """
+    Return a quantity of a manifest in its base unit (cores, bytes); None is zero. Raises ValueError for any other text.
+    """
     if value is None:
         return Decimal(0)
     amount = parse_quantity(str(value))

@@ -1,7 +1,7 @@
 """
 The kinds of Kubernetes objects, with their places in the REST API.
 
-One table serves clients (request paths), servers (which path is what) and grammars (`kubectl get WORD`). Words are
+One table serves clients (request paths), servers (the resource of a path) and grammars (`kubectl get WORD`). Words are
 those of kubectl: plural, singular, short name, kind, and the forms `deployments.apps` and `deployments.v1.apps`.
 """
 
@@ -25,7 +25,7 @@ class Resource:
 
     @property
     def api_version(self) -> str:
-        """Return what stands under `apiVersion` in a manifest: "v1", "apps/v1"."""
+        """Return the `apiVersion` of a manifest: "v1", "apps/v1"."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property

@@ -1,7 +1,7 @@
 """
 Selectors in kubectl's words: `-l` (labels) and `--field-selector` (fields), parsed once and matched in memory.
 
-An empty selector selects everything, which nobody ever means on purpose where things are changed: it is refused.
+An empty selector selects everything, which is never intended for a change: it is refused.
 """
 
 import re
@@ -16,7 +16,7 @@ class SelectorError(ValueError):
 
 
 class Operator(StrEnum):
-    """How a requirement compares."""
+    """The operator of a requirement."""
 
     IN = "in"
     NOT_IN = "notin"
@@ -98,7 +98,7 @@ class Selector:
 
     @classmethod
     def of(cls, requirements: Iterable[Requirement]) -> Self:
-        """Select what meets all of them. Raises SelectorError when there are none."""
+        """Return the selector of objects that meet all requirements. Raises SelectorError without a requirement."""
         kept = tuple(requirements)
         if not kept:
             raise SelectorError("an empty label selector would select everything")

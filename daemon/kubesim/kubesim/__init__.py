@@ -5,7 +5,8 @@ The embedded cluster: a small Kubernetes in this process, for demonstrations and
         cluster.apply(manifest)
         cluster.kubeconfig(path)
 
-`in_background` runs one for a caller without an event loop. `cluster.faults` break pods and templates, `cluster.api_faults` the API; `cluster.requests` is the witness.
+`in_background` runs one for a caller without an event loop. `cluster.faults` break pods and templates,
+`cluster.api_faults` the API; `cluster.requests` is the audit log.
 """
 
 from kubesim.apiserver.api_faults import Fault, FaultKind

@@ -1,7 +1,7 @@
 """
 The embedded cluster: store, API server, controllers and kubelet in one process, over loopback HTTP.
 
-It is kept honest by a contract suite that also runs against a real kube-apiserver.
+Its contract suite also runs against a real kube-apiserver.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ ADMIN: Final = "kubernetes-admin"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClusterConfig:
-    """What a cluster starts with."""
+    """The configuration with which a cluster starts."""
 
     speed: float = 1.0
     port: int = 0

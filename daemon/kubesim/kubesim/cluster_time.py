@@ -1,6 +1,4 @@
-"""
-How fast the embedded cluster lives: every delay that Kubernetes has, divided by one speed.
-"""
+"""The time of the embedded cluster: every delay of Kubernetes, divided by one speed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,6 +1,4 @@
-"""
-The `kubesim` command: a cluster that lives until it is told to stop, for kubectl or any other client.
-"""
+"""The `kubesim` command: a cluster that runs until it is stopped, for kubectl or any other client."""
 
 import argparse
 import asyncio

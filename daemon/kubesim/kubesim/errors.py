@@ -1,6 +1,4 @@
-"""
-The root of what kubesim raises: catch it to catch all of it.
-"""
+"""The base of kubesim's exceptions."""
 
 
 class KubesimError(Exception):

@@ -1,8 +1,8 @@
 """
-What is wrong with workloads: faults that stick to a pod's uid or to a template, and are never lifted by time.
+Faults of workloads: each is bound to a pod's uid or to a template, and time does not end it.
 
-A pod that is made anew has another uid, a rollback another template: that, and nothing else, cures them.
-The scheduler and the kubelet ask; a fault wakes them through `on_change`.
+Only a recreated pod, which has another uid, or a rollback to another template ends them. The scheduler and the kubelet
+ask; a fault wakes them through `on_change`.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from kubesim.manifest import Json, labels_of, uid_of
 
 
 class PodFault(StrEnum):
-    """What a pod, or every pod of a template, suffers from."""
+    """A fault of a pod, or of every pod of a template."""
 
     CRASH_LOOP = "crash-loop"
     UNREADY = "unready"
@@ -54,7 +54,7 @@ class Faults:
         self.on_change(pod_uid)
 
     def memory_needed(self, pod_uid: str) -> Decimal:
-        """Return how much memory a pod's containers need; nothing where nobody has said."""
+        """Return the memory that a pod's containers need; 0 where none was set."""
         return self._memory.get(pod_uid, Decimal(0))
 
     def break_pod(self, pod_uid: str, fault: PodFault) -> None:

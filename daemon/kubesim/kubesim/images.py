@@ -1,6 +1,4 @@
-"""
-The image table: how a container behaves, by the name of its image. What is not in it cannot be pulled.
-"""
+"""The image table: the behaviour of a container, by the name of its image. Other images cannot be pulled."""
 
 import signal
 from collections.abc import Mapping
@@ -12,7 +10,7 @@ from typing import Final
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExecReply:
-    """What a command says and how it ends; with `needs_ready` it fails while its pod is not ready."""
+    """The output and exit code of a command; with `needs_ready` it fails while its pod is not ready."""
 
     stdout: str = ""
     stderr: str = ""
@@ -26,7 +24,7 @@ COMMANDS: Final[Mapping[str, ExecReply]] = {"true": ExecReply(), "false": ExecRe
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Program:
     """
-    What makes a container a real process of this machine.
+    The program that a container runs as a real process of this machine.
 
     `programs` is all that can be run in it: a name and the words that start it here, without a shell; nothing else of
     the machine can be reached by name. `entrypoint` is run when the container has no `command`, in the image's own words.

@@ -1,8 +1,8 @@
 """
-How the embedded cluster reads and writes Kubernetes objects as plain JSON.
+Reads and writes Kubernetes objects as plain JSON, for the embedded cluster.
 
-This is the border where objects are still JSON: the cluster stores what it is sent, whole, as the real
-server does. Stored objects are never changed in place; `copy` first.
+This is the border where objects are still JSON: the cluster stores received objects whole, as the real server does.
+Stored objects are never changed in place; `copy` first.
 """
 
 from collections.abc import Iterable, Sequence
@@ -49,13 +49,13 @@ def uid_of(obj: Json) -> str:
 
 
 def labels_of(obj: Json) -> dict[str, str]:
-    """Read `metadata.labels`; empty when there are none."""
+    """Read `metadata.labels`; empty when they are absent."""
     labels: dict[str, str] = obj["metadata"].get("labels") or {}
     return labels
 
 
 def annotations_of(obj: Json) -> dict[str, str]:
-    """Read `metadata.annotations`; empty when there are none."""
+    """Read `metadata.annotations`; empty when they are absent."""
     annotations: dict[str, str] = obj["metadata"].get("annotations") or {}
     return annotations
 
@@ -76,7 +76,7 @@ def micro_timestamp(moment: datetime) -> str:
 
 
 def controller_uid(obj: Json) -> str:
-    """Read the uid of the controlling owner; empty when there is none."""
+    """Read the uid of the controlling owner; empty without one."""
     for owner in obj["metadata"].get("ownerReferences") or ():
         if owner.get("controller"):
             return str(owner["uid"])

@@ -1,6 +1,4 @@
-"""
-What the DNS of the embedded cluster answers: the addresses of its Services by their names, of its API server by the API's.
-"""
+"""The DNS of the embedded cluster: the addresses of its Services, and of its API server, by their names."""
 
 from typing import Final
 

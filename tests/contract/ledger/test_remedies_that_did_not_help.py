@@ -36,7 +36,7 @@ async def run(
 
 async def tried(ledger: Ledger, since: datetime = NOW - 24 * HOUR) -> frozenset[RemedyKind]:
     """Return what did not help the web service."""
-    return await ledger.remedies.tried_in_vain("web", since)
+    return await ledger.remedies.failed_remedies("web", since)
 
 
 async def test_the_remedies_of_runs_that_did_not_help_are_known(ledger: Ledger) -> None:

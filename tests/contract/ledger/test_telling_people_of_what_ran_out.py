@@ -41,8 +41,8 @@ async def test_the_same_words_are_said_once_of_an_incident(ledger: Ledger) -> No
 
 async def test_a_person_is_told_of_an_end_that_nobody_hears_of_as_a_rule(ledger: Ledger) -> None:
     incident = await opened(ledger)
-    await ledger.incidents.move_incident(incident.id, IncidentState.CANCELLED, "nobody approved", NOW, notify=True)
-    assert await said(ledger) == [(IncidentState.CANCELLED, "nobody approved")]
+    await ledger.incidents.move_incident(incident.id, IncidentState.CANCELLED, "no approval", NOW, notify=True)
+    assert await said(ledger) == [(IncidentState.CANCELLED, "no approval")]
 
 
 async def test_a_cancelled_incident_is_told_to_nobody_as_a_rule(ledger: Ledger) -> None:
@@ -72,7 +72,9 @@ async def test_a_claim_that_goes_on_past_a_holds_limit_tells_a_person(ledger: Le
     assert requested.incident.id == incident.id
     ((kind, text),) = await said(ledger)
     assert kind is IncidentState.HELD
-    assert text.startswith("It was held since 12:00:00 for what it depends on. After 0:15:00 it is judged on its own")
+    assert text.startswith(
+        "The service is held since 12:00:00 because of an upstream. After 0:15:00, Kintsugi evaluates the service on its own"
+    )
     await ledger.outbox.put_notice_once(incident.id, IncidentState.HELD, text, LATER)
     assert len(await said(ledger)) == 1, "the tick may have been first, or second"
 
@@ -88,7 +90,7 @@ async def test_a_signal_that_goes_on_after_an_approval_ran_out_is_due_again(ledg
     """P9: a verdict that belongs to an incident holds no longer than that."""
     incident = await opened(ledger, ask_first)
     assert await ledger.signals.rearm(NOW) == 0
-    await ledger.incidents.move_incident(incident.id, IncidentState.CANCELLED, "nobody approved", NOW)
+    await ledger.incidents.move_incident(incident.id, IncidentState.CANCELLED, "no approval", NOW)
     assert await ledger.signals.rearm(LATER) == 1
     (due,) = await ledger.signals.due(LATER)
     again = await ledger.run_requests.request_run(run_request(due), ask_first, LATER)

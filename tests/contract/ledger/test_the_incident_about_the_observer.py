@@ -5,7 +5,7 @@ from kintsugi.model.records import Incident, IncidentState, RunKind, VerdictKind
 from kintsugi.model.rules import Mode
 from tests.contract.ledger.build import HOUR, NOW, run_request, signal, start
 
-WHY = "nothing is changed while what is seen is in doubt: 1 of 1 nodes do not report"
+WHY = "nothing is changed while the observed state is in doubt: 1 of 1 nodes do not report"
 
 
 async def opened(ledger: Ledger, why: str = WHY) -> Incident:

@@ -155,7 +155,7 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="decisions/diagnosis/services.py",
-                old="    if not numbers or not _serves(facts) or not answering.is_troubled(facts):\n",
+                old="    if not numbers or not _serves(facts) or not answering.has_problem(facts):\n",
                 new="    if not numbers or not _serves(facts):\n",
             ),
         ),

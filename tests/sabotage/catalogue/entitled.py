@@ -264,8 +264,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="settings/settings.py",
-                old="    if not file.is_file() or (elsewhere and said):\n",
-                new="    if not file.is_file() or elsewhere or not said:\n",
+                old="    if not file.is_file() or (elsewhere and given):\n",
+                new="    if not file.is_file() or elsewhere or not given:\n",
             ),
         ),
         tests="unit/settings/test_what_is_always_protected.py",

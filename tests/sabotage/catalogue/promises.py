@@ -41,7 +41,7 @@ SABOTAGES: Sequence[Sabotage] = (
                 file="decisions/guards.py",
                 old=(
                     "    if any(run.service == inputs.context.service.name for run in inputs.history.active):\n"
-                    '        text = f"{inputs.context.service.name} is being recovered already"\n'
+                    '        text = f"{inputs.context.service.name} is already being recovered"\n'
                     "        return inputs.answer(VerdictKind.ATTACHED, Reason.ACTIVE_RUN, text)\n"
                     "    return None\n"
                     "\n"
@@ -268,7 +268,7 @@ SABOTAGES: Sequence[Sabotage] = (
                     "    if not view.is_current or view.healthy is None:\n"
                     "        return WatchdogResult(\n"
                     "            decision=WatchdogDecision.WAIT,\n"
-                    '            reason=f"the deadline was reached, but {view.name} cannot be observed well enough to judge",\n'
+                    '            reason=f"the deadline was reached, but {view.name} cannot be observed reliably",\n'
                     "        )\n"
                 ),
                 new="",

@@ -35,7 +35,7 @@ HINDRANCES = {
     "retired": replace(CLEAR, retired="rule web-pods is no longer in the catalog"),
     "breaker": replace(CLEAR, observer=ObserverHealth(nodes=1, nodes_stale=1)),
     "upstream": replace(CLEAR, upstream="database is being recovered by run run-2"),
-    "opposed": replace(CLEAR, opposed="rules a and b pull in opposite directions"),
+    "opposed": replace(CLEAR, opposed="rules a and b contradict each other"),
     "budget": replace(CLEAR, disruptions=Disruptions(moments=(moment(), moment()))),
     "pods": replace(CLEAR, pods=(PodBudget(service="web", expected=1, desired_healthy=1, ready=frozenset({"uid-1"})),)),
 }

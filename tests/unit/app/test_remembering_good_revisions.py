@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from kintsugi.app.good_revisions import NOTED_EVERY, GoodRevisionTracker
-from kintsugi.decisions.diagnosis.surroundings import CheckFacts
+from kintsugi.decisions.diagnosis.related_objects import CheckFacts
 from kintsugi.ledger import Ledger
 from kintsugi.model.known import GoodCount, GoodRevision
 from kintsugi.model.records import Reason, Verdict, VerdictKind
@@ -124,7 +124,7 @@ async def test_a_revision_is_not_good_while_a_check_of_its_service_is_not_met(le
         assert await noted(part, ledger) == []
         assert await noted(part, ledger) == []
     said = [each["why"] for each in logs if each["event"] == "revision is not good"]
-    assert said == ["the check smoke is not met: health: not met (HTTP 502)"]
+    assert said == ["the check smoke fails: health: not met (HTTP 502)"]
     checks.known = (CheckFacts(name="smoke", met=True),)
     assert await noted(part, ledger) == ["hash-1"]
 

@@ -100,7 +100,7 @@ def test_each_fact_of_the_header_is_judged_with_its_reason() -> None:
     assert flaw(check_header(replace(HEADER, server=17, tools=17), STORED, WANTED)) is BackupFlaw.SERVER
     unfit = check_header(replace(HEADER, tools=17), STORED, WANTED)
     assert unfit == UnfitBackup(
-        flaw=BackupFlaw.TOOLS, reason="it was written by pg_dump 17: pg_restore 16 cannot read it"
+        flaw=BackupFlaw.TOOLS, reason="pg_dump 17 wrote the backup, which pg_restore 16 cannot read"
     )
 
 
@@ -137,7 +137,7 @@ def test_an_extension_that_a_backup_needs_must_be_there_or_not_be_known() -> Non
     assert flaw(check_contents(contents, replace(has, extensions=frozenset()))) is BackupFlaw.EXTENSIONS
     unfit = check_contents(contents, replace(has, roles=frozenset({"postgres"})))
     assert unfit == UnfitBackup(
-        flaw=BackupFlaw.ROLES, reason="neither the server nor a declaration has what it needs: role app"
+        flaw=BackupFlaw.ROLES, reason="the server and the declarations lack a required object: role app"
     )
 
 

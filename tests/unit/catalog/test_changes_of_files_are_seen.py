@@ -16,14 +16,14 @@ from tests.unit.catalog.documents import RULE, RUNBOOK, SERVICE
 
 
 @dataclass
-class Heard:
+class AnswerListener:
     """What the hooks were told."""
 
     loaded: list[Catalog] = field(default_factory=list)
     refused: list[CatalogErrors] = field(default_factory=list)
 
 
-def watch(folder: Path, heard: Heard) -> CatalogFiles:
+def watch(folder: Path, heard: AnswerListener) -> CatalogFiles:
     return CatalogFiles(
         paths=CatalogPaths(own=[folder]),
         every=timedelta(milliseconds=10),
@@ -44,11 +44,11 @@ def empty(folder: Path) -> None:
 
 
 @pytest.fixture
-def heard() -> Heard:
-    return Heard()
+def heard() -> AnswerListener:
+    return AnswerListener()
 
 
-async def test_a_new_version_is_taken(tmp_path: Path, heard: Heard) -> None:
+async def test_a_new_version_is_taken(tmp_path: Path, heard: AnswerListener) -> None:
     write(tmp_path)
     files = watch(tmp_path, heard)
     first = files.start()
@@ -59,7 +59,7 @@ async def test_a_new_version_is_taken(tmp_path: Path, heard: Heard) -> None:
     assert files.catalog.rules["pods"].for_duration == timedelta(minutes=5)
 
 
-async def test_a_bad_version_is_refused_whole_and_said_once(tmp_path: Path, heard: Heard) -> None:
+async def test_a_bad_version_is_refused_whole_and_said_once(tmp_path: Path, heard: AnswerListener) -> None:
     write(tmp_path)
     files = watch(tmp_path, heard)
     first = files.start()
@@ -75,7 +75,7 @@ async def test_a_bad_version_is_refused_whole_and_said_once(tmp_path: Path, hear
     assert set(files.catalog.runbooks) == {"mend", "more"}
 
 
-async def test_a_comment_is_no_new_version(tmp_path: Path, heard: Heard) -> None:
+async def test_a_comment_is_no_new_version(tmp_path: Path, heard: AnswerListener) -> None:
     write(tmp_path)
     files = watch(tmp_path, heard)
     files.start()
@@ -84,7 +84,7 @@ async def test_a_comment_is_no_new_version(tmp_path: Path, heard: Heard) -> None
     assert len(heard.loaded) == 1
 
 
-async def test_the_link_swap_of_a_configmap_is_seen(tmp_path: Path, heard: Heard) -> None:
+async def test_the_link_swap_of_a_configmap_is_seen(tmp_path: Path, heard: AnswerListener) -> None:
     """The kubelet writes a new folder and turns the link `..data` to it; the files' own links never change."""
     write(tmp_path / "..2024_01")
     write(tmp_path / "..2024_02", RULE.replace("2m", "7m"))
@@ -99,7 +99,7 @@ async def test_the_link_swap_of_a_configmap_is_seen(tmp_path: Path, heard: Heard
     assert files.catalog.rules["pods"].for_duration == timedelta(minutes=7)
 
 
-async def test_an_emptied_folder_is_refused(tmp_path: Path, heard: Heard) -> None:
+async def test_an_emptied_folder_is_refused(tmp_path: Path, heard: AnswerListener) -> None:
     write(tmp_path)
     files = watch(tmp_path, heard)
     first = files.start()
@@ -109,7 +109,7 @@ async def test_an_emptied_folder_is_refused(tmp_path: Path, heard: Heard) -> Non
     assert len(heard.refused) == 1
 
 
-async def test_a_file_of_the_same_size_and_time_is_seen_by_its_inode(tmp_path: Path, heard: Heard) -> None:
+async def test_a_file_of_the_same_size_and_time_is_seen_by_its_inode(tmp_path: Path, heard: AnswerListener) -> None:
     write(tmp_path)
     files = watch(tmp_path, heard)
     files.start()
@@ -121,7 +121,7 @@ async def test_a_file_of_the_same_size_and_time_is_seen_by_its_inode(tmp_path: P
     assert await files.check()
 
 
-async def test_looking_goes_on_in_the_background(tmp_path: Path, heard: Heard) -> None:
+async def test_looking_goes_on_in_the_background(tmp_path: Path, heard: AnswerListener) -> None:
     write(tmp_path)
     files = watch(tmp_path, heard)
     files.start()
@@ -138,7 +138,7 @@ async def test_looking_goes_on_in_the_background(tmp_path: Path, heard: Heard) -
     assert files.catalog.rules["pods"].for_duration == timedelta(minutes=9)
 
 
-def test_a_start_on_mistakes_is_refused(tmp_path: Path, heard: Heard) -> None:
+def test_a_start_on_mistakes_is_refused(tmp_path: Path, heard: AnswerListener) -> None:
     write(tmp_path, RULE.replace("unhealthy", "unhealty"))
     with pytest.raises(CatalogErrors, match="unhealty"):
         watch(tmp_path, heard).start()

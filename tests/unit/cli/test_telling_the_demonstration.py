@@ -112,7 +112,7 @@ def test_on_a_terminal_lines_come_above_the_tree_which_is_written_over(monkeypat
     with Screen() as screen:
         teller = LiveTeller(screen)
         teller.show(ServiceTree(services=(DATABASE, API)), waits="waits for the database", since=SINCE)
-        teller.say("  a line that is too long for it " + "and goes on " * 20)
+        teller.write("  a line that is too long for it " + "and goes on " * 20)
         teller.show(
             ServiceTree(services=(replace(DATABASE, serving=True), API)), waits="waits for the api", since=SINCE
         )

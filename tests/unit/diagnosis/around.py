@@ -14,7 +14,7 @@ from kintsugi.decisions.diagnosis.facts import (
     WorkloadFacts,
 )
 from kintsugi.decisions.diagnosis.network_policies import PolicyFacts
-from kintsugi.decisions.diagnosis.surroundings import AutoscalerFacts, BudgetFacts, CheckFacts, ClaimFacts
+from kintsugi.decisions.diagnosis.related_objects import AutoscalerFacts, BudgetFacts, CheckFacts, ClaimFacts
 from kintsugi.objects.metadata import Condition, Metadata
 from tests.unit.diagnosis.workload import Workload, ago, iso
 

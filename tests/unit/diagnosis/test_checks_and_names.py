@@ -3,7 +3,7 @@
 import pytest
 
 from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, ConfigurationType, LogFacts
-from kintsugi.decisions.diagnosis.surroundings import HostReference, NameServerFacts, ObserverFacts
+from kintsugi.decisions.diagnosis.related_objects import HostReference, NameServerFacts, ObserverFacts
 from kintsugi.decisions.diagnosis.words import resolver_silent, unresolved
 from kintsugi.model.causes import CauseKind, Confidence
 from tests.unit.diagnosis.around import check, service, written
@@ -35,7 +35,7 @@ def rolled_out(seconds: float = 300) -> Workload:
 def test_a_check_that_is_not_met_without_any_change_is_the_workload_s_with_what_was_answered() -> None:
     (cause,) = unmet("no answer within 2s").causes()
     assert row(cause) == (NOT_ANSWERING, "deployment/web", "", LIKELY)
-    assert cause.text.endswith("the check answers is not met: no answer within 2s")
+    assert cause.text.endswith("the check answers fails: no answer within 2s")
 
 
 def test_checks_that_are_met_are_no_cause() -> None:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from kintsugi.actions import diagnosis_facts, surroundings_facts
+from kintsugi.actions import diagnosis_facts, related_facts
 from kintsugi.decisions.diagnosis.references import references
-from kintsugi.decisions.diagnosis.surroundings import HostReference, UsageFacts
+from kintsugi.decisions.diagnosis.related_objects import HostReference, UsageFacts
 from tests.unit.diagnosis.around import node, service
 from tests.unit.diagnosis.workload import ago, iso
 
@@ -28,7 +28,7 @@ def workload(value: str) -> dict[str, Any]:
     ],
 )
 def test_the_value_of_a_variable_is_kept_as_host_and_port_alone(value: str, host: str, port: int) -> None:
-    found = list(surroundings_facts.hosts_of(workload(value)))
+    found = list(related_facts.hosts_of(workload(value)))
     assert found == [HostReference(field="containers[app].env[URL]", host=host, port=port)]
     assert "hunter2secret" not in repr(found)
 
@@ -41,7 +41,7 @@ def test_the_value_of_a_variable_is_kept_as_host_and_port_alone(value: str, host
     ],
 )
 def test_a_value_that_names_no_host_is_not_kept(value: str) -> None:
-    assert list(surroundings_facts.hosts_of(workload(value))) == []
+    assert list(related_facts.hosts_of(workload(value))) == []
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_claim_knows_the_source_of_its_volume(source: dict[str, Any], field: s
         "spec": {"volumeName": "pv-1", "storageClassName": "slow"},
         "status": {"phase": "Bound", "capacity": {"storage": "1Gi"}},
     }
-    found = surroundings_facts.claim_of(claim, {"spec": source}, class_exists=None)
+    found = related_facts.claim_of(claim, {"spec": source}, class_exists=None)
     assert (found.volume, found.volume_field, found.phase, found.capacity) == ("pv-1", field, "Bound", "1Gi")
 
 
@@ -80,7 +80,7 @@ def test_pods_of_others_on_a_node_are_counted_without_those_on_its_own_network()
         pod("c", "db"),
         pod("d", "proxy", hostNetwork=True),
     ]
-    found = surroundings_facts.with_others(node(), items, frozenset({"web"}))
+    found = related_facts.with_others(node(), items, frozenset({"web"}))
     assert (found.others, found.others_ready) == (2, 1)
     assert found.conditions == node().conditions
 
@@ -92,7 +92,7 @@ def test_a_node_is_read_with_what_its_kubelet_reports() -> None:
 
 def test_the_usage_of_containers_is_read_by_pod_and_container() -> None:
     item = {"metadata": {"name": "web-1"}, "containers": [{"name": "app", "usage": {"memory": "63Mi", "cpu": "1m"}}]}
-    assert list(surroundings_facts.usage_of([item])) == [UsageFacts(pod="web-1", container="app", memory="63Mi")]
+    assert list(related_facts.usage_of([item])) == [UsageFacts(pod="web-1", container="app", memory="63Mi")]
 
 
 @pytest.mark.parametrize(
@@ -105,17 +105,17 @@ def test_the_usage_of_containers_is_read_by_pod_and_container() -> None:
     ],
 )
 def test_the_cluster_s_dns_is_away_where_no_endpoint_is_ready(slices: list[dict[str, Any]], ready: int | None) -> None:
-    assert surroundings_facts.name_server_of("kube-dns", slices).ready == ready
+    assert related_facts.name_server_of("kube-dns", slices).ready == ready
 
 
 def test_a_service_is_shared_with_pods_of_others_and_with_the_services_that_lead_to_those() -> None:
     items = [pod("web-1", "web"), pod("depot-0", "depot")]
-    found = surroundings_facts.shared_of(
+    found = related_facts.shared_of(
         service("web"), items, frozenset({"web"}), (service("depot"), service("x", app="x"))
     )
     assert found is not None
     assert (found.pods, found.own) == (("depot-0",), ("depot",))
-    assert surroundings_facts.shared_of(service("web"), items[:1], frozenset({"web"}), ()) is None
+    assert related_facts.shared_of(service("web"), items[:1], frozenset({"web"}), ()) is None
 
 
 def test_a_workload_that_is_to_be_gone_is_read_with_what_holds_it() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from kintsugi.decisions.diagnosis.network_policies import Peer, denying
-from kintsugi.decisions.diagnosis.surroundings import HostReference
+from kintsugi.decisions.diagnosis.related_objects import HostReference
 from kintsugi.model.causes import CauseKind, Confidence
 from tests.unit.diagnosis.around import POD_LABELS, check, depot, policy, service
 from tests.unit.diagnosis.workload import Workload, row

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from kintsugi.decisions.diagnosis.facts import LogFacts, NodeFacts
-from kintsugi.decisions.diagnosis.surroundings import UsageFacts
+from kintsugi.decisions.diagnosis.related_objects import UsageFacts
 from kintsugi.model.causes import CauseKind, Confidence
 from tests.unit.diagnosis.around import claim, mounting_claim, node
 from tests.unit.diagnosis.test_containers_and_probes import OOM, killed

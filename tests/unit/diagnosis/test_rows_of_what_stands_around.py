@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kintsugi.decisions.diagnosis.facts import ConfigurationType, FieldChange, LogFacts
-from kintsugi.decisions.diagnosis.surroundings import HostReference, NameServerFacts, ObserverFacts, SharedService
+from kintsugi.decisions.diagnosis.related_objects import HostReference, NameServerFacts, ObserverFacts, SharedService
 from tests.unit.diagnosis.around import (
     POD_LABELS,
     autoscaler,

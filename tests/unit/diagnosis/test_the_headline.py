@@ -107,12 +107,12 @@ def test_the_headline_of_a_trouble_that_is_over_says_was_wrong() -> None:
 @pytest.mark.parametrize(
     ("broken", "named"),
     [
-        (BROKEN["configmap-deleted"], "ConfigMap settings, which the pods need, is not there"),
-        (BROKEN["secret-deleted"], "Secret token, which the pods need, is not there"),
+        (BROKEN["configmap-deleted"], "the pods need ConfigMap settings, which does not exist"),
+        (BROKEN["secret-deleted"], "the pods need Secret token, which does not exist"),
         (BROKEN["bad-version"], "container app"),
         (BROKEN["readiness-wrong-path"], "HTTP probe failed with statuscode: 503"),
-        (BROKEN["readiness-gate-unset"], "the condition shop.test/checked, which the pod waits for, was never set"),
-        (BROKEN["memory-need-grew"], "ended at its memory limit of 64Mi (OOMKilled"),
+        (BROKEN["readiness-gate-unset"], "the condition shop.test/checked, which the pod waits for, is not set"),
+        (BROKEN["memory-need-grew"], "killed at its memory limit of 64Mi (OOMKilled"),
     ],
     ids=["ConfigMap", "Secret", "crash", "probe", "readiness gate", "memory"],
 )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kintsugi.decisions.diagnosis.facts import FieldChange
-from kintsugi.decisions.diagnosis.surroundings import SharedService
+from kintsugi.decisions.diagnosis.related_objects import SharedService
 from kintsugi.model.causes import CauseKind, Confidence
 from tests.unit.diagnosis.around import autoscaler, budget, check, depot, node, service
 from tests.unit.diagnosis.test_containers_and_probes import UNREADY
@@ -66,7 +66,7 @@ def test_an_upstream_to_whose_ready_pods_its_service_does_not_lead_is_a_cause() 
     web.more["upstreams"] = (replace(stuck.facts(), serving=False),)
     causes = web.causes()
     assert row(causes[0]) == (UPSTREAM, "statefulset/depot", "", LIKELY)
-    assert causes[0].text.endswith("whose Service leads to none of its ready pods")
+    assert causes[0].text.endswith("whose Service routes to no ready pod")
 
 
 def test_an_upstream_that_is_well_is_no_cause() -> None:
@@ -210,7 +210,7 @@ def test_an_autoscaler_at_its_maximum_says_so() -> None:
         autoscaler("ScalingActive", "True", "ValidMetricFound"),
         autoscaler("ScalingLimited", "True", "TooManyReplicas", target="other"),
     ],
-    ids=["just begun", "scaled to none", "at its minimum", "it acts", "another's"],
+    ids=["just started", "scaled to 0", "at its minimum", "it acts", "another's"],
 )
 def test_an_autoscaler_that_acts_or_has_just_begun_is_no_cause(scaler: Any) -> None:
     web = Workload()

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from kintsugi.actions.diagnosis_facts import node_of
-from kintsugi.actions.surroundings_facts import changes_of_autoscalers
+from kintsugi.actions.related_facts import changes_of_autoscalers
 from kintsugi.decisions.diagnosis.facts import FieldChange, NodeFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.headline import change_text
 from kintsugi.decisions.diagnosis.node_changes import MOST

@@ -111,7 +111,7 @@ def test_the_likeliest_cause_is_the_first_and_the_summary() -> None:
 @pytest.mark.parametrize(
     ("container", "told"),
     [
-        (runs(), "nothing was found wrong: 2 of 2 pods are ready"),
+        (runs(), "no problem was found: 2 of 2 pods are ready"),
         (waits("ContainerCreating"), "no cause is known: 1 of 2 pods are ready"),
     ],
 )

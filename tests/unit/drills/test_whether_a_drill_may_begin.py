@@ -8,7 +8,7 @@ import pytest
 from kintsugi.catalog.load import load
 from kintsugi.catalog.shipped import catalog_paths
 from kintsugi.decisions.drills import DrillGuardInput, may_drill
-from kintsugi.decisions.drills.decision import trouble
+from kintsugi.decisions.drills.decision import objection
 from kintsugi.decisions.guards import Limits
 from kintsugi.model.history import History
 from kintsugi.model.records import PauseScope, Reason, VerdictKind
@@ -76,5 +76,5 @@ def test_a_refusal_is_looked_at_again_as_any_other() -> None:
 
 def test_the_reasons_that_end_a_drill_keep_it_from_beginning() -> None:
     """The same words for both."""
-    assert trouble("database", WELL, "") is None
-    assert trouble("database", replace(WELL, healthy=False), "") is not None
+    assert objection("database", WELL, "") is None
+    assert objection("database", replace(WELL, healthy=False), "") is not None

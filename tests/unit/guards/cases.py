@@ -30,7 +30,7 @@ CASES: dict[str, tuple[GuardContext, History, Answer]] = {
     "own_ledger": (
         replace(circumstances(), addresses=frozenset({"postgres.kintsugi", "10.0.0.9"})),
         History(),
-        (VerdictKind.REFUSED, Reason.PROTECTED, None, "web is where our own ledger is"),
+        (VerdictKind.REFUSED, Reason.PROTECTED, None, "web contains Kintsugi's own ledger"),
     ),
     "essential": (
         replace(circumstances(), essential="the cluster's DNS"),
@@ -40,7 +40,7 @@ CASES: dict[str, tuple[GuardContext, History, Answer]] = {
     "active": (
         circumstances(),
         History(active=(past(IncidentState.RUNNING, finished=None),)),
-        (VerdictKind.ATTACHED, Reason.ACTIVE_RUN, None, "web is being recovered already"),
+        (VerdictKind.ATTACHED, Reason.ACTIVE_RUN, None, "web is already being recovered"),
     ),
     "observing": (
         circumstances(mode=Mode.OBSERVE),
@@ -98,7 +98,7 @@ CASES: dict[str, tuple[GuardContext, History, Answer]] = {
             VerdictKind.REFUSED,
             Reason.FAILURES,
             moment(minutes=50),
-            "3 consecutive runs did not help; none before 12:50:00",
+            "3 consecutive runs did not help; no run starts before 12:50:00",
         ),
     ),
     "ineffective": (
@@ -108,7 +108,7 @@ CASES: dict[str, tuple[GuardContext, History, Answer]] = {
             VerdictKind.REFUSED,
             Reason.INEFFECTIVE,
             moment(hours=3),
-            "web has got well 3 times in runs of mend since 2026-.*, and the trouble has returned each time",
+            "web has recovered 3 times in runs of mend since 2026-.*, but the problem has returned each time",
         ),
     ),
     "cooldown": (
@@ -124,7 +124,7 @@ CASES: dict[str, tuple[GuardContext, History, Answer]] = {
     "budget": (
         circumstances(),
         History(disruptions=tuple(moment(minutes=-n) for n in range(1, 21))),
-        (VerdictKind.REFUSED, Reason.BUDGET, moment(minutes=40), "20 changes in production .*, the budget is 20"),
+        (VerdictKind.REFUSED, Reason.BUDGET, moment(minutes=40), "20 changes in production .*; the budget is 20"),
     ),
     "approving": (
         circumstances(mode=Mode.APPROVE),

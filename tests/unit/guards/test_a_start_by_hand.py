@@ -75,7 +75,7 @@ def test_an_open_incident_is_named_also_one_without_a_run() -> None:
     """P2: held, or waiting for a person."""
     verdict = started(by_hand(circumstances()), History(incident="inc-7"), *EVERYTHING)
     assert (verdict.kind, verdict.reason) == (VerdictKind.ATTACHED, Reason.ACTIVE_RUN)
-    assert "web has incident inc-7 open" in verdict.text
+    assert "web has the open incident inc-7" in verdict.text
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from kintsugi.decisions.recurrence import (
     MOST_SHOWN,
     PastRecovery,
     TriedRemedy,
+    failed_remedies,
     recurrence_summary,
     recurring,
-    tried_in_vain,
 )
 from kintsugi.model.history import History
 from kintsugi.model.records import IncidentState, Reason, VerdictKind
@@ -140,4 +140,4 @@ def test_remedies_count_back_to_the_first_run_that_helped(states: tuple[str, ...
         TriedRemedy(state=IncidentState(state), remedies=frozenset({word}))
         for state, word in zip(states, words, strict=False)
     ]
-    assert len(tried_in_vain(runs)) == tried
+    assert len(failed_remedies(runs)) == tried

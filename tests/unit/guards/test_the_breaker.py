@@ -36,10 +36,10 @@ def test_more_than_half_of_the_nodes_without_a_word_opens_the_breaker(observer: 
     [
         (
             ObserverHealth(seen=1, names="10.96.0.10 does not answer"),
-            "our own name server does not answer (10.96.0.10 does",
+            "Kintsugi's own name server does not answer (10.96.0.10 does",
         ),
         (ObserverHealth(seen=2, checks="2 of 2 services fail our checks"), "2 of 2 services fail our checks"),
-        (ObserverHealth(seen=4, mute=3), "3 of 4 unrelated services are unhealthy, and no container says why"),
+        (ObserverHealth(seen=4, mute=3), "3 of 4 unrelated services are unhealthy, and no container reports a reason"),
     ],
 )
 def test_each_sign_opens_the_breaker_and_is_named(observer: ObserverHealth, sign: str) -> None:
@@ -66,8 +66,8 @@ def test_all_signs_are_told_the_nodes_first() -> None:
         circumstances(observer=ObserverHealth(mute=10, seen=10, nodes=4, nodes_stale=3, names="it is away"))
     )
     assert verdict.text == (
-        "the observer is suspected first: 3 of 4 nodes do not report; our own name server does not answer (it is away); "
-        "10 of 10 unrelated services are unhealthy, and no container says why"
+        "the observer is suspected first: 3 of 4 nodes do not report; Kintsugi's own name server does not answer (it is away); "
+        "10 of 10 unrelated services are unhealthy, and no container reports a reason"
     )
 
 
@@ -84,7 +84,7 @@ def test_to_be_blind_is_a_doubt_as_any_sign_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("problem", "seconds", "told", "owed"),
+    ("problem", "seconds", "notified", "owed"),
     [
         ("it is away", 59, False, ObserverNotice.NONE),
         ("it is away", 60, False, ObserverNotice.OPEN),

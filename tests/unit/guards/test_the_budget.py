@@ -31,16 +31,16 @@ def test_only_so_many_services_are_recovered_at_once(running: int, starts: bool)
     assert verdict.kind is (VerdictKind.STARTED if starts else VerdictKind.REFUSED)
     if not starts:
         assert (verdict.reason, verdict.until) == (Reason.BUDGET, moment(seconds=30))
-        assert verdict.text == f"{running} services are being recovered, 3 at once is the limit"
+        assert verdict.text == f"{running} services are being recovered; the limit is 3"
 
 
 @pytest.mark.parametrize(
     ("places", "refused"),
     [
         ((), ""),
-        (("production",), "1 services of production are being recovered, 1 at once is the limit there"),
+        (("production",), "1 services of production are being recovered; the limit there is 1"),
         (("staging",), ""),
-        (("staging", "bank", "shop"), "3 services are being recovered, 3 at once is the limit"),
+        (("staging", "bank", "shop"), "3 services are being recovered; the limit is 3"),
     ],
     ids=["nowhere", "here", "elsewhere", "everywhere"],
 )
@@ -54,11 +54,11 @@ def test_only_so_many_services_of_one_namespace_are_recovered_at_once(places: tu
 @pytest.mark.parametrize(
     ("taken", "ahead", "refused"),
     [
-        ((), ("a/one",), "1 services of a at once is the limit, and before this one comes one"),
+        ((), ("a/one",), "1 services of a at once is the limit, and a higher priority have one"),
         ((), ("b/one",), ""),
         (("b",), ("b/one", "b/two"), ""),
-        ((), ("b/one", "c/two"), "2 services at once is the limit, and before this one comes one, two"),
-        (("b",), ("b/one", "c/two"), "2 services at once is the limit, and before this one comes two"),
+        ((), ("b/one", "c/two"), "2 services at once is the limit, and a higher priority have one, two"),
+        (("b",), ("b/one", "c/two"), "2 services at once is the limit, and a higher priority have two"),
     ],
     ids=str,
 )

@@ -37,7 +37,7 @@ class Clocks:
         sent = self.passed
         self.passed += after
         shown = self._shown(self.server - stale).replace(microsecond=0)
-        self.life.heard(format_datetime(shown, usegmt=True), sent, self.passed)
+        self.life.observe(format_datetime(shown, usegmt=True), sent, self.passed)
 
     def wait(self, seconds: float, *, answers: bool = True) -> None:
         """Let time pass; the daemon looks each second, and the API server answers now and then."""
@@ -85,7 +85,7 @@ def test_before_the_first_answer_nothing_is_known_against_the_clock_and_nothing_
 @pytest.mark.parametrize("date", ["", "yesterday", "Mon, 99 Nov 2026 03:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"])
 def test_an_answer_without_a_date_that_can_be_read_is_an_answer_all_the_same(date: str) -> None:
     clocks = Clocks()
-    clocks.life.heard(date, clocks.passed, clocks.passed)
+    clocks.life.observe(date, clocks.passed, clocks.passed)
     assert clocks.life.trusted
 
 

@@ -46,9 +46,9 @@ def test_a_rule_that_raises_after_another_has_lowered_opposes_it_too() -> None:
 
 def test_the_refusal_says_which_rules_what_was_done_when_and_what_to_do() -> None:
     assert asked("kubectl scale deployment/web --replicas=2 -n shop", made()) == (
-        "rules busy and idle pull in opposite directions: run run-1 did `kubectl scale deployment/web --replicas=5 -n shop` at"
-        f" {moment():%H:%M:%S}, and this would undo it. Neither continues: remove one of the two, or state in their conditions"
-        " when which of them is right"
+        "rules busy and idle contradict each other: run run-1 did `kubectl scale deployment/web --replicas=5 -n shop` at"
+        f" {moment():%H:%M:%S}, and the new change would undo that change. Neither continues: remove one of the two, or limit their"
+        " conditions so that only one of them applies"
     )
 
 

@@ -90,14 +90,14 @@ def test_a_run_about_all_services_covers_each_with_what_it_has_started_for_it() 
 
 
 def test_a_service_that_is_not_well_and_has_no_incident_says_why_nothing_is_done() -> None:
-    why = {"web": "nothing watches this: no rule is about it", "api": "nothing watches this: no rule is about it"}
+    why = {"web": "no rule watches this service", "api": "no rule watches this service"}
     api, web = summaries(VIEWS, OpenRecords(incidents=[incident()], inaction=why))
-    assert (api.inaction, web.inaction) == ("nothing watches this: no rule is about it", "")
+    assert (api.inaction, web.inaction) == ("no rule watches this service", "")
 
 
 def test_the_inaction_is_explained_by_what_the_rules_see() -> None:
     few, pods = replace(rule(name="few"), for_duration=timedelta(minutes=5)), rule(name="pods")
-    assert inaction_reason([], {}, ()) == "nothing watches this: no rule is about it"
-    assert inaction_reason([pods, few], {}, ()) == "nothing watches this: none of its rules holds (few, pods)"
-    assert inaction_reason([few], {"few": NOW}, ()) == "rule few acts at 12:05:00 if it is so until then"
+    assert inaction_reason([], {}, ()) == "no rule watches this service"
+    assert inaction_reason([pods, few], {}, ()) == "no rule of this service matches now (few, pods)"
+    assert inaction_reason([few], {"few": NOW}, ()) == "rule few acts at 12:05:00 if the condition lasts until then"
     assert inaction_reason([pods, few], {"few": NOW}, ["pods"]).startswith("seen by pods: ")

@@ -90,7 +90,7 @@ async def test_an_incident_that_cleared_while_it_was_held_has_recovered_with_its
     await scene.clear()
     await scene.tend()
     assert await scene.closed() == [
-        (IncidentState.RECOVERED, "upstream: it recovered while it was held (pod web-1 is unhealthy)")
+        (IncidentState.RECOVERED, "upstream: the service recovered while it was held (pod web-1 is unhealthy)")
     ]
 
 
@@ -98,7 +98,7 @@ async def test_an_incident_that_cleared_before_a_person_answered_needed_no_actio
     scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
     await scene.clear()
     await scene.tend()
-    assert await scene.closed() == [(IncidentState.NO_ACTION, "it cleared before anyone answered")]
+    assert await scene.closed() == [(IncidentState.NO_ACTION, "the trigger cleared before an approval")]
 
 
 @pytest.mark.parametrize("state", [IncidentState.HELD, IncidentState.AWAITING_APPROVAL])
@@ -143,8 +143,8 @@ async def test_an_approval_that_expired_cancels_and_a_person_is_told(ledger: Led
     scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
     await scene.answer(expires=NOW)
     await scene.tend()
-    assert await scene.closed() == [(IncidentState.CANCELLED, "nobody approved by 12:00:00")]
-    assert await scene.told(IncidentState.CANCELLED) == ["nobody approved by 12:00:00"]
+    assert await scene.closed() == [(IncidentState.CANCELLED, "no approval by 12:00:00")]
+    assert await scene.told(IncidentState.CANCELLED) == ["no approval by 12:00:00"]
 
 
 async def test_an_answer_that_has_expired_starts_nothing_and_is_asked_anew(ledger: Ledger) -> None:
@@ -156,7 +156,7 @@ async def test_an_answer_that_has_expired_starts_nothing_and_is_asked_anew(ledge
     assert not scene.requests.asked
     assert not await scene.closed()
     assert [(each.answered, each.expires) for each in (await scene.asked())[1:]] == [(None, moment(minutes=30))]
-    text = "the approval of ada expired at 11:50:00 before anything could start: approval is requested again"
+    text = "the approval of ada expired at 11:50:00 before the run could start; approval is requested again"
     assert text in await scene.told(IncidentState.AWAITING_APPROVAL)
     await scene.tend()
     assert len(await scene.asked()) == 2, "the new question is open"
@@ -216,7 +216,7 @@ async def test_a_hold_that_is_over_is_told_once(ledger: Ledger) -> None:
     told = await scene.told(IncidentState.HELD)
     assert len(told) == 1
     assert told[0].startswith(
-        "It was held since 11:45:00 for what it depends on. After 0:15:00 it is judged on its own"
+        "The service is held since 11:45:00 because of an upstream. After 0:15:00, Kintsugi evaluates the service on its own"
     )
 
 
@@ -244,7 +244,7 @@ async def test_an_incident_that_no_run_carries_is_handed_over(state: IncidentSta
     await scene.tend()
     ((ended, reason),) = await scene.closed()
     assert ended is IncidentState.NEEDS_OPERATOR
-    assert reason == f"it was {state} without a run: check whether web is healthy"
+    assert reason == f"the incident was {state} without a run; check whether web is healthy"
 
 
 class UnreadableSignals(SignalRepository):
@@ -271,7 +271,7 @@ async def test_an_incident_that_cannot_be_tended_keeps_no_other_from_it(ledger: 
     scene.business.supervisor.containment.on_contained(counted.append)
     raised = await asyncio.gather(scene.tend(), return_exceptions=True)
     assert list(raised) == [None]
-    assert await scene.closed() == [(IncidentState.NO_ACTION, "it cleared before anyone answered")]
+    assert await scene.closed() == [(IncidentState.NO_ACTION, "the trigger cleared before an approval")]
     assert counted == [FailureScope.INCIDENT, FailureScope.INCIDENT]
 
 

@@ -57,8 +57,8 @@ class ObserverChecks:
 OPENED = (
     IncidentState.OPEN,
     (
-        "nothing is changed while what is seen is in doubt: the observer is suspected first: "
-        "our own name server does not answer (it is away)"
+        "nothing is changed while the observed state is in doubt: the observer is suspected first: "
+        "Kintsugi's own name server does not answer (it is away)"
     ),
 )
 

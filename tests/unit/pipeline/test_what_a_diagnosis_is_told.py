@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.decisions.breaker import ObserverHealth
-from kintsugi.decisions.diagnosis.surroundings import CheckFacts, DeclaredFacts, ObserverFacts
+from kintsugi.decisions.diagnosis.related_objects import CheckFacts, DeclaredFacts, ObserverFacts
 from kintsugi.model.records import Target
 from kintsugi.pipeline.declared_workloads import DeclaredWorkloads
 from tests.unit import factories
@@ -56,7 +56,7 @@ def test_a_workload_that_no_service_has_is_not_declared(namespace: str, kind: st
         (
             ObserverHealth(names="no answer"),
             ObserverFacts(
-                doubt="the observer is suspected first: our own name server does not answer (no answer)",
+                doubt="the observer is suspected first: Kintsugi's own name server does not answer (no answer)",
             ),
         ),
     ],

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from hypothesis import strategies as st
 
-from kintsugi.decisions.priorities import Held, HoldTerms, Trouble, UnderWay, Upstream, holds, rank, upstreams_of, waits
+from kintsugi.decisions.priorities import Held, HoldTerms, UnhealthyService, UnderWay, Upstream, holds, rank, upstreams_of, waits
 from kintsugi.decisions.reconciliation import hold_over
 from kintsugi.model.history import PastRun
 from kintsugi.model.records import IncidentState, RunRecord
@@ -152,7 +152,7 @@ class StackViews:
 
     def _judge_one(self, name: str) -> None:
         service, own = self.services[name], self.scripts[name].own
-        trouble = Trouble(service=service, began=self.began[name], own=own)
+        trouble = UnhealthyService(service=service, began=self.began[name], own=own)
         upstream = Upstream(views=self.views, under_way=UnderWay(runs=self.runs), terms=TERMS)
         found = holds(trouble, self.services, upstream, now=self.now)
         known = Held(since=self.held.get(name), ended=self.ended)

@@ -12,7 +12,7 @@ from kintsugi.decisions.priorities import (
     HoldCause,
     HoldTerms,
     OngoingHold,
-    Trouble,
+    UnhealthyService,
     UnderWay,
     Upstream,
     affected,
@@ -58,7 +58,7 @@ def held(
 ) -> tuple[Hold, ...]:
     """Ask for a service whose trouble began now."""
     service = replace(SERVICES[name], on_upstream_failure=choice)
-    trouble = Trouble(service=service, began=began or moment(), own=own)
+    trouble = UnhealthyService(service=service, began=began or moment(), own=own)
     return holds(trouble, SERVICES, upstream(seen, under_way), now=now or moment())
 
 
@@ -95,7 +95,7 @@ def test_a_dependent_waits_for_an_upstream_whose_service_leads_to_none_of_its_re
     seen["database"] = replace(seen["database"], ready_endpoints=0, lapsed_since=moment())
     (found,) = held("api", seen=seen)
     assert (found.upstream, found.cause, found.explained) == ("database", HoldCause.DOWN, True)
-    assert found.why == "database is not serving (3 of 3 ready, and its Service leads to none of them)"
+    assert found.why == "database is not serving (3 of 3 ready, and its Service routes to none of them)"
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,9 @@ def at_zero(**changes: object) -> dict[str, ServiceView]:
 
 def test_an_upstream_that_was_scaled_to_none_is_named_and_waited_for_until_it_has_replicas_again() -> None:
     found = held("api", seen=at_zero())
-    assert [(each.cause, each.why) for each in found] == [(HoldCause.AT_ZERO, "database is scaled to none (it had 2)")]
+    assert [(each.cause, each.why) for each in found] == [
+        (HoldCause.AT_ZERO, "database is scaled to 0 (replicas before: 2)")
+    ]
     assert waiting(found, after=timedelta(hours=5)) is not None
 
 
@@ -201,7 +203,8 @@ def test_a_dependent_waits_for_an_upstream_that_serves_badly_just_after_a_person
     still = waiting(found, after=timedelta(minutes=19), ended=ended)
     assert still is not None
     assert (
-        still.why == "database is not well (2 of 3 ready), and its recovery has ended needs-operator: a person has it"
+        still.why
+        == "database is not healthy (2 of 3 ready), and its recovery ended needs-operator; a person was notified"
     )
     assert waiting(found, after=timedelta(minutes=20), ended=ended) is None
     assert waiting(held("api", seen=seen, own="api-1: ErrImagePull"), ended=ended) is None
@@ -210,13 +213,13 @@ def test_a_dependent_waits_for_an_upstream_that_serves_badly_just_after_a_person
 
 
 def test_an_upstream_whose_check_is_not_met_counts_as_one_that_serves_badly() -> None:
-    trouble = Trouble(service=SERVICES["api"], began=moment())
+    trouble = UnhealthyService(service=SERVICES["api"], began=moment())
     seen = Upstream(views=views(), unmet={"database"}, terms=TERMS)
     (found,) = holds(trouble, SERVICES, seen, now=moment())
     ended = past(IncidentState.INEFFECTIVE, service="database", finished=moment())
     still = waiting((found,), ended=ended)
     assert still is not None
-    assert still.why.startswith("database does not answer as its checks expect, and")
+    assert still.why.startswith("database does not pass its checks, and")
 
 
 def test_a_dependent_suffers_from_its_upstream_the_first_by_priority() -> None:
@@ -288,7 +291,7 @@ def test_after_the_upstreams_run_has_ended_in_vain_all_go_by_the_authors_choice(
     for after in (timedelta(minutes=5), timedelta(hours=5)):
         still = waiting(waits_on, after=after, ended=ended)
         assert still is not None
-        assert f"its recovery has ended {state}" in still.why
+        assert f"its recovery ended {state}" in still.why
         assert (
             waiting(held("api", seen=seen, own=own, choice=OnUpstreamFailure.PROCEED), after=after, ended=ended) is None
         )
@@ -349,7 +352,7 @@ def test_a_service_that_got_well_with_its_upstream_waits_for_its_alerts_to_clear
     found = held("api", seen=seen, now=moment(minutes=3))
     still = waiting(found, after=timedelta(minutes=3))
     assert still is not None
-    assert still.why == "database serves again, and api is well since 12:02:00"
+    assert still.why == "database serves again, and api is healthy since 12:02:00"
     assert waiting(found, after=timedelta(minutes=3), since=None) is None
     assert waiting(found, after=timedelta(minutes=17)) is None, "an alert that lags any longer is judged"
 
@@ -363,7 +366,7 @@ def test_a_service_that_is_well_when_its_hold_is_over_is_not_judged_by_itself_th
     seen["database"] = replace(seen["database"], serving_since=now, lapsed_since=moment())
     still = waiting(held("api", seen=seen, now=now), after=timedelta(minutes=20))
     assert still is not None
-    assert still.why == "database serves again, and api is well since 12:20:00"
+    assert still.why == "database serves again, and api is healthy since 12:20:00"
 
 
 def test_a_service_that_got_well_waits_while_its_upstreams_run_goes_on_and_for_the_lag_of_alerts_after_it() -> None:

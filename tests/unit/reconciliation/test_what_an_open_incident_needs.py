@@ -8,10 +8,10 @@ import pytest
 from kintsugi.decisions.reconciliation import (
     IncidentAction,
     OpenIncident,
-    asked_anew,
     hold_over,
     is_still_asked,
     need_of,
+    repeated_question,
 )
 from kintsugi.model.records import Approval, IncidentState, Reason, Signal, Verdict, VerdictKind
 from tests.unit.factories import NOW, incident, moment, signal
@@ -58,7 +58,7 @@ def standing(
 def test_an_incident_that_should_have_a_run_and_has_none_is_handed_over(state: IncidentState) -> None:
     need = need_of(standing(state), now=NOW)
     assert (need.action, need.state, need.notify) == (IncidentAction.END, IncidentState.NEEDS_OPERATOR, True)
-    assert need.reason == f"it was {state} without a run: check whether web is healthy"
+    assert need.reason == f"the incident was {state} without a run; check whether web is healthy"
 
 
 @pytest.mark.parametrize("state", [IncidentState.HELD, IncidentState.AWAITING_APPROVAL])
@@ -105,7 +105,7 @@ def test_an_open_question_waits_until_it_expires() -> None:
     assert need_of(waiting, now=moment(minutes=29)).action is IncidentAction.WAIT
     need = need_of(waiting, now=moment(minutes=30))
     assert (need.action, need.state, need.notify) == (IncidentAction.END, IncidentState.CANCELLED, True)
-    assert need.reason == "nobody approved by 12:30:00"
+    assert need.reason == "no approval by 12:30:00"
 
 
 def test_an_answer_is_good_until_the_question_expires_and_asked_anew_then() -> None:
@@ -119,24 +119,24 @@ def test_an_answer_is_good_until_the_question_expires_and_asked_anew_then() -> N
 
 
 @pytest.mark.parametrize(
-    ("known", "minutes", "told"),
+    ("known", "minutes", "notify"),
     [
         (
             question(answered=moment(minutes=5)),
             30,
-            "the approval of ana expired at 12:30:00 before anything could start",
+            "the approval of ana expired at 12:30:00 before the run could start",
         ),
         (question(answered=moment(minutes=5)), 10, "the plan has changed since ana approved it"),
-        (question(), 30, "nobody approved by 12:30:00"),
+        (question(), 30, "no approval by 12:30:00"),
         (question(), 10, "the plan has changed since it was shown"),
     ],
 )
 def test_a_person_hears_why_a_question_is_asked_anew(known: Approval, minutes: float, notify: str) -> None:
     assert (
-        asked_anew([question(plan="older"), known], now=moment(minutes=minutes))
-        == f"{notify}: approval is requested again"
+        repeated_question([question(plan="older"), known], now=moment(minutes=minutes))
+        == f"{notify}; approval is requested again"
     )
-    assert asked_anew([], now=moment(minutes=minutes)) == ""
+    assert repeated_question([], now=moment(minutes=minutes)) == ""
 
 
 def test_only_the_newest_question_counts() -> None:
@@ -159,7 +159,9 @@ def test_a_question_is_not_asked_again_while_it_or_its_answer_is_good() -> None:
 def test_a_hold_is_over_at_its_limit_and_always_told_in_the_same_words() -> None:
     held = incident(state=IncidentState.HELD)
     assert hold_over(held, LIMIT, now=moment(minutes=14)) == ""
-    notify = hold_over(held, LIMIT, now=moment(minutes=15))
-    assert notify.startswith("It was held since 12:00:00 for what it depends on. After 0:15:00 it is judged on its own")
-    assert hold_over(replace(held, reason="another"), LIMIT, now=moment(hours=2)) == notify
+    text = hold_over(held, LIMIT, now=moment(minutes=15))
+    assert text.startswith(
+        "The service is held since 12:00:00 because of an upstream. After 0:15:00, Kintsugi evaluates the service on its own"
+    )
+    assert hold_over(replace(held, reason="another"), LIMIT, now=moment(hours=2)) == text
     assert hold_over(replace(held, state=IncidentState.RUNNING), LIMIT, now=moment(hours=2)) == ""

@@ -58,7 +58,7 @@ def test_a_limit_is_raised_in_all_pods_that_have_the_same() -> None:
 
 
 def test_a_raised_limit_is_told_to_be_temporary_with_the_command_that_makes_it_last() -> None:
-    assert "until its pods are made anew" in helps().reason
+    assert "until its pods are replaced" in helps().reason
     assert FIELD in helps().reason
     assert "kubectl set resources deployment/web -c app --limits=memory=164Mi -n production" in helps().reason
 
@@ -92,7 +92,7 @@ def test_a_pod_whose_limit_was_raised_already_is_left_as_it_is() -> None:
         (replace(TWO, max_allowed=NOTHING_ALLOWED), "declares no maxAllowed.memory"),
         (replace(TWO, max_allowed=MaxAllowed(storage="1Gi")), "declares no maxAllowed.memory"),
         (replace(TWO, max_allowed=MaxAllowed(memory="64Mi")), "maxAllowed.memory of 64Mi"),
-        (replace(TWO, tried=frozenset({RemedyKind.RAISE_MEMORY})), "was raised for this before"),
+        (replace(TWO, tried=frozenset({RemedyKind.RAISE_MEMORY})), "was already raised for this cause"),
         (replace(TWO, memory=(has("web-1", pending="Deferred: no room"),)), "(Deferred: no room)"),
     ],
 )

@@ -51,9 +51,9 @@ def test_a_claim_grows_to_the_ceiling_at_most() -> None:
         (replace(STATE, max_allowed=MaxAllowed(memory="4Gi")), "declares no maxAllowed.storage"),
         (sized("4Gi"), "above its service's maxAllowed.storage of 4Gi"),
         (replace(STATE, claims=(replace(DATA, grows=False),)), "does not allow expansion"),
-        (replace(STATE, claims=(replace(DATA, grows=None),)), "is not known to allow expansion"),
-        (replace(STATE, claims=(replace(DATA, requested="2Gi"),)), "asks for 2Gi already"),
-        (replace(STATE, tried=frozenset({RemedyKind.GROW_CLAIM_ASKED})), "has grown for this before"),
+        (replace(STATE, claims=(replace(DATA, grows=None),)), "may not allow expansion"),
+        (replace(STATE, claims=(replace(DATA, requested="2Gi"),)), "already requests 2Gi"),
+        (replace(STATE, tried=frozenset({RemedyKind.GROW_CLAIM_ASKED})), "was already enlarged for this cause"),
     ],
 )
 def test_a_claim_that_does_not_grow_is_handed_over_with_the_command(state: WorkloadState, why: str) -> None:

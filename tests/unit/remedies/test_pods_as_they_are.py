@@ -54,7 +54,7 @@ def test_the_pod_that_is_restarted_first_is_one_that_began_before_the_configurat
 def test_a_configuration_that_broke_what_reads_it_is_mended_by_no_restart() -> None:
     found = helps(cause(CauseKind.NOT_ANSWERING, "configmap/settings", "data[url]"))
     assert found.kind is RemedyKind.HAND_OVER
-    assert "it is the configuration" in found.reason
+    assert "the configuration is wrong" in found.reason
 
 
 def test_the_only_pod_that_is_ready_is_not_ended_before_its_successor_is() -> None:
@@ -82,7 +82,7 @@ def test_a_restart_that_did_not_help_is_not_tried_twice(tried: RemedyKind) -> No
     for state in (THREE, ONE):
         found = helps(SILENT, replace(state, tried=frozenset({tried})))
         assert found.kind is RemedyKind.HAND_OVER
-        assert f"{tried} was tried for this before" in found.reason
+        assert f"{tried} was tried before for this cause" in found.reason
 
 
 def test_a_workload_that_was_scaled_to_none_is_scaled_back_once_a_person_agrees() -> None:
@@ -92,10 +92,10 @@ def test_a_workload_that_was_scaled_to_none_is_scaled_back_once_a_person_agrees(
 @pytest.mark.parametrize(
     ("state", "facts", "why"),
     [
-        (replace(THREE, replicas=None), GOOD, "nobody knows how many replicas it had"),
+        (replace(THREE, replicas=None), GOOD, "the earlier number of replicas is unknown"),
         (replace(THREE, rests="ScaledObject web may let it rest"), GOOD, "ScaledObject web may let it rest"),
-        (THREE, replace(GOOD, managers=("Flux shop",)), "Flux shop, which would take a scale back"),
-        (replace(THREE, tried=frozenset({RemedyKind.SCALE_BACK_ASKED})), GOOD, "that did not help"),
+        (THREE, replace(GOOD, managers=("Flux shop",)), "Flux shop manages the workload and would undo a scale"),
+        (replace(THREE, tried=frozenset({RemedyKind.SCALE_BACK_ASKED})), GOOD, "did not help"),
     ],
 )
 def test_a_workload_that_another_keeps_at_none_or_whose_number_is_unknown_is_not_scaled_back(

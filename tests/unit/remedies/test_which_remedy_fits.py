@@ -103,7 +103,7 @@ def test_a_template_of_which_values_are_not_kept_is_a_person_s_and_they_are_name
     kept = KeptTemplateFacts(difference="", missing=("containers[web].env[TOKEN]", "containers[web].args"))
     found = remedy(diagnosis(image()), replace(KEPT, kept=kept))
     assert found.kind is RemedyKind.HAND_OVER
-    assert "the values of containers[web].env[TOKEN], containers[web].args are not kept" in found.reason
+    assert "lacks the values of containers[web].env[TOKEN], containers[web].args" in found.reason
 
 
 def test_a_template_that_only_the_ledger_has_is_not_gone_back_to_for_what_may_pass() -> None:

@@ -127,10 +127,10 @@ class RunBench:
             command_timeout=timedelta(seconds=30),
             prometheus=self.prometheus,
             diagnoses=self.diagnoses,
-            tried=self.tried_in_vain,
+            tried=self.failed_remedies,
         )
 
-    async def tried_in_vain(self, service: str) -> frozenset[RemedyKind]:
+    async def failed_remedies(self, service: str) -> frozenset[RemedyKind]:
         """Return what did not help the service before."""
         return self.tried if service == "web" else frozenset()
 

@@ -167,7 +167,7 @@ def test_a_drill_passes_and_leaves_nothing() -> None:
     assert (ended.state, drill.states) == (IncidentState.PASSED, [IncidentState.PASSED]), ended.reason
     assert drill.effects == [FETCH, RESTORE, ENDS["restore"], ENDS["fetch"]]
     assert "taken 2026-05-04 07:00:00 UTC (5h before the drill)" in ended.reason
-    assert "public.orders 1000 rows restored; 5 checks held" in ended.reason
+    assert "public.orders 1000 rows restored; 5 checks passed" in ended.reason
     assert "1 newer backup unusable" in ended.reason
 
 
@@ -241,7 +241,9 @@ def test_a_recovery_that_begins_ends_the_drill_at_once() -> None:
 
     ended = play(story())
     assert ended.state is IncidentState.CANCELLED
-    assert ended.reason == "the drill is ended: database has incident inc-7 open: a recovery comes first"
+    assert (
+        ended.reason == "the drill is ended: database has the open incident inc-7; a recovery has priority over a drill"
+    )
     assert drill.effects == [FETCH, RESTORE, ENDS["restore"], ENDS["fetch"]]
     assert ended.finished is not None
     assert (ended.finished - ended.started).total_seconds() < 70

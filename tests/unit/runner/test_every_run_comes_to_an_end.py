@@ -164,7 +164,9 @@ def test_a_pod_that_crashes_beside_old_ones_that_serve_is_not_verified_for_ever(
         sorted([*STUCK, *CRASHES], key=lambda each: each[0]), steps=STEPS["a change"], rollback=ROLLBACKS[0]
     )
     assert ended.state is IncidentState.INEFFECTIVE
-    assert ended.reason.startswith("web is healthy, but the trigger persists; it has not been well for 0:02:20 on end")
+    assert ended.reason.startswith(
+        "web is healthy, but the trigger persists; the service was not healthy for 0:02:20 without interruption"
+    )
     assert "the rollout of deployment/web is not complete: 1 of 3 pods are of the new template" in ended.reason
     assert course.bench.effects == ["kubectl cordon one"]
 
@@ -175,7 +177,7 @@ def test_a_trigger_that_ends_with_its_pod_is_no_recovery_while_the_rollout_is_st
     _, ended = judged(plan, steps=STEPS["a change"], rollback=ROLLBACKS[0])
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert ended.reason.startswith(
-        "web is healthy, but the rollout of deployment/web is not complete: 1 of 3 pods are of the new template: a person"
+        "web is healthy, but the rollout of deployment/web is not complete: 1 of 3 pods are of the new template; a person"
     )
 
 
@@ -196,7 +198,7 @@ def test_a_service_that_cannot_be_seen_for_ever_is_handed_over_without_a_change(
     """P6: a person is called; that is no action."""
     course, ended = judged([(9.0, Sight(sees=False))], steps=STEPS["a change"], rollback=ROLLBACKS[2])
     assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert ended.reason.startswith("web could not be observed well enough to judge before its time was over")
+    assert ended.reason.startswith("web could not be observed reliably before its time was over")
     assert course.bench.effects == ["kubectl cordon one"]
 
 

@@ -53,7 +53,7 @@ async def test_a_hand_over_says_where_the_steps_stopped() -> None:
     ended = await bench.drive()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert (
-        "web is not healthy, and there is nothing left to try; stopped at sound: not met: service.ready > 99"
+        "web is not healthy, and no further action is available; stopped at sound: not met: service.ready > 99"
         in ended.reason
     )
     assert clock() == pytest.approx(3 * 60, abs=2)

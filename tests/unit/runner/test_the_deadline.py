@@ -79,9 +79,9 @@ async def test_a_service_that_was_hidden_must_fail_for_a_while_after_it_is_seen_
 @pytest.mark.parametrize(
     ("objection", "reason"),
     [
-        ("known good", "the revision that fails now was seen good before"),
+        ("known good", "the failing revision was seen good before"),
         ("changed by someone", "someone has changed deployment/web since the run began"),
-        ("unknown", "which template deployment/web had when the run began could not be seen"),
+        ("unknown", "the template of deployment/web at the start of the run is unknown"),
     ],
 )
 async def test_a_reason_against_a_rollback_calls_a_person_with_the_commands(objection: str, reason: str) -> None:
@@ -129,7 +129,7 @@ async def test_a_watch_that_does_not_catch_up_holds_no_run_and_nothing_is_taken_
     bench = RunBench("- {id: cordon, run: kubectl cordon one}", rollback="after: 10m")
     bench.prober.ahead = ahead
     ended = await bench.drive()
-    assert "which template deployment/web had when the run began could not be seen" in ended.reason
+    assert "the template of deployment/web at the start of the run is unknown" in ended.reason
     assert bench.effects == ["kubectl cordon one"]
 
 
@@ -170,7 +170,7 @@ async def test_health_without_an_end_of_the_trigger_is_ineffective() -> None:
     assert clock() == pytest.approx(30 + 120 + 900, abs=2)
 
 
-LEFT = "no restart helps, it is the configuration: check / is not met: HTTP 503"
+LEFT = "a restart does not help, because the configuration is wrong: check / is not met: HTTP 503"
 DIAGNOSED = dict.fromkeys(("cause", "object", "field", "confidence", "text", "name", "template", "kept"), "")
 
 

@@ -90,7 +90,7 @@ async def test_a_change_that_another_rule_has_just_made_the_other_way_is_not_tak
     ended = await bench.drive()
     assert (ended.state, bench.effects) == (IncidentState.NEEDS_OPERATOR, [])
     assert ended.reason.startswith(
-        "rules node-sick and web-pods pull in opposite directions: run run-7 did `kubectl cordon one`"
+        "rules node-sick and web-pods contradict each other: run run-7 did `kubectl cordon one`"
     )
 
     bench = RunBench("- {id: open, run: kubectl uncordon one}", heals="kubectl uncordon one")
@@ -511,4 +511,4 @@ async def test_a_workload_that_a_restore_holds_at_zero_is_started_by_no_step() -
     await bench.drive()
     assert not bench.effects
     _, why = bench.ledger.moves[0]
-    assert "deployment/web is held at 0 by a restore: run run-of-the-restore has stopped it" in why
+    assert "deployment/web is held at 0 by a restore: run run-of-the-restore stopped the workload" in why

@@ -79,7 +79,7 @@ async def test_a_good_revision_that_was_restarted_and_fails_is_not_to_blame() ->
     assert bench.effects == [RESTARTED]
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert ended.reason.startswith(
-        "not rolled back: the revision that fails now was seen good before, so a rollback would not help"
+        "not rolled back: the failing revision was seen good before, so a rollback would not help"
     )
     assert "To roll the workload back" not in ended.reason, "the notice recommends what it has just refused"
 

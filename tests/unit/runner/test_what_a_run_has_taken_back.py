@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
-from kintsugi.runner.report import gone_back, left_changed, raised
+from kintsugi.runner.report import left_changed, raised, rollback_summary
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 CAUSE = "container web cannot pull image web:2"
@@ -36,17 +36,17 @@ WENT_BACK = step("back~0", "kubectl rollout undo", revision=2, to=1, had="image 
 
 def test_a_rollback_by_a_step_is_told_with_the_cause_found_before_it() -> None:
     told = "rolled back from revision 2 (image web:2) to 1 (image web:1): container web cannot pull image web:2"
-    assert gone_back([DIAGNOSED, WENT_BACK]) == told
+    assert rollback_summary([DIAGNOSED, WENT_BACK]) == told
 
 
 def test_the_undo_of_a_change_is_no_rollback_by_a_step() -> None:
     undo = step("restart~0", "kubectl rollout undo", phase=Phase.UNDO, revision=2, to=1)
-    assert gone_back([DIAGNOSED, undo]) == ""
+    assert rollback_summary([DIAGNOSED, undo]) == ""
 
 
 def test_the_verb_of_a_step_is_asked_and_not_its_text() -> None:
     other = step("back~0", "kubectl rollout pause", revision=2, to=1)
-    assert gone_back([other]) == ""
+    assert rollback_summary([other]) == ""
 
 
 CORDONED = replace(

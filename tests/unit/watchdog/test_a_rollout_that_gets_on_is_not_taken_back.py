@@ -1,4 +1,4 @@
-"""A rollout that gets on beside pods that serve is waited for at the deadline; one that does not is taken back."""
+"""A rollout that progresses beside serving pods is waited for at the deadline; one that does not is taken back."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -58,7 +58,7 @@ def test_a_rollout_that_gets_on_is_waited_for_at_the_deadline_and_one_that_does_
     waits = judged_late(seen, now=LATE, evidence=replace(INNOCENT, progresses=True))
     assert (waits.decision, waits.reason) == (
         WatchdogDecision.WAIT,
-        "the deadline was reached, but the rollout of deployment/web gets on beside pods that serve",
+        "the deadline was reached, but the rollout of deployment/web progresses beside serving pods",
     )
     assert judged_late(seen, now=LATE).decision is WatchdogDecision.ROLL_BACK
 

@@ -34,7 +34,7 @@ OBJECTIONS = {
     ),
     "release": (
         replace(INNOCENT, release="shop"),
-        "not rolled back: deployment/web is of the Helm release shop, whose owner rolls it back",
+        "not rolled back: deployment/web belongs to the Helm release shop, whose owner rolls the release back",
     ),
     "not ours": (
         replace(INNOCENT, last_written_by_us=False),
@@ -42,11 +42,11 @@ OBJECTIONS = {
     ),
     "not noted": (
         replace(INNOCENT, last_written_by_us=False, noted=False),
-        "not rolled back: which template deployment/web had when the run began could not be seen",
+        "not rolled back: the template of deployment/web at the start of the run is unknown",
     ),
     "known good": (
         replace(INNOCENT, known_good=True),
-        "not rolled back: the revision that fails now was seen good before, so a rollback would not help",
+        "not rolled back: the failing revision was seen good before, so a rollback would not help",
     ),
 }
 
@@ -66,7 +66,7 @@ def test_a_blind_watchdog_waits_even_when_it_is_overdue(
     result = judged_late(seen, now=moment(hours=9), when=when, then=then)
     assert (result.decision, result.reason) == (
         WatchdogDecision.WAIT,
-        "the deadline was reached, but web cannot be observed well enough to judge",
+        "the deadline was reached, but web cannot be observed reliably",
     )
 
 
@@ -79,7 +79,7 @@ def test_a_run_whose_service_has_become_well_meanwhile_is_not_taken_back(
     result = judged_late(view(), now=LATE, when=when, then=then)
     assert (result.decision, result.reason) == (
         WatchdogDecision.WAIT,
-        "the deadline was reached, but web is healthy: it is verified",
+        "the deadline was reached, but web is healthy and is being verified",
     )
 
 
@@ -105,7 +105,7 @@ def test_always_is_the_authors_choice_whatever_speaks_against(evidence: Rollback
 def test_park_leaves_everything_for_a_person(when: RollbackPolicy) -> None:
     result = judged_late(FAILING, now=LATE, when=when, then=RollbackThen.LEAVE)
     assert result.decision is WatchdogDecision.HAND_OVER
-    assert result.reason == "the deadline was reached: everything is left as it is for a person"
+    assert result.reason == "the deadline was reached; all changes are left in place for a person"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_service_that_neither_stays_well_nor_fails_for_long_goes_to_a_person()
         now = LATE + late
         result = judged_late(view(healthy=False, since=now), now=now, observed_since=LATE)
         assert result.decision is decision
-    assert result.reason == "web is flapping: it neither stays healthy nor fails for long"
+    assert result.reason == "web is flapping: its health changes too often for a decision"
 
 
 suspicions = st.builds(

@@ -46,27 +46,27 @@ ENDS = {
         view(is_current=False, healthy=None),
         CLEAR,
         WatchdogDecision.HAND_OVER,
-        "web could not be observed well enough to judge before its time was over: its health is unknown",
+        "web could not be observed reliably before its time was over; its health is unknown",
     ),
     "without an answer": (
         view(healthy=None),
         None,
         WatchdogDecision.HAND_OVER,
-        "web could not be observed well enough to judge before its time was over: its health is unknown",
+        "web could not be observed reliably before its time was over; its health is unknown",
     ),
     "failing since a moment": (
         view(healthy=False, since=moment(minutes=46)),
         CLEAR,
         WatchdogDecision.HAND_OVER,
-        "web is flapping: it neither stays healthy nor fails for long",
+        "web is flapping: its health changes too often for a decision",
     ),
     "well since a moment": (
         view(since=moment(minutes=46)),
         CLEAR,
         WatchdogDecision.HAND_OVER,
         (
-            "web is healthy, but it has not been well for 0:02:00 on end:"
-            " all of this has held only since 12:46:00: a person is needed"
+            "web is healthy, but the service was not healthy for 0:02:00 without interruption:"
+            " all conditions are met only since 12:46:00; a person is needed"
         ),
     ),
     "restarting": (
@@ -74,8 +74,8 @@ ENDS = {
         CLEAR,
         WatchdogDecision.HAND_OVER,
         (
-            "web is healthy, but it has not been well for 0:10:00 on end:"
-            " a container restarted last at 12:46:30: a person is needed"
+            "web is healthy, but the service was not healthy for 0:10:00 without interruption:"
+            " the last container restart was at 12:46:30; a person is needed"
         ),
     ),
     "restarting, and it goes on": (
@@ -83,8 +83,8 @@ ENDS = {
         None,
         WatchdogDecision.INEFFECTIVE,
         (
-            "web is healthy, but the trigger persists; it has not been well for 0:10:00 on end:"
-            " a container restarted last at 12:46:30: a person is needed"
+            "web is healthy, but the trigger persists; the service was not healthy for 0:10:00 without interruption:"
+            " the last container restart was at 12:46:30; a person is needed"
         ),
     ),
     "stuck": (
@@ -93,7 +93,7 @@ ENDS = {
         WatchdogDecision.HAND_OVER,
         (
             "web is healthy, but the rollout of deployment/web is not complete:"
-            " 1 of 3 pods are of the new template: a person is needed"
+            " 1 of 3 pods are of the new template; a person is needed"
         ),
     ),
 }
@@ -118,7 +118,7 @@ def test_the_watchdog_says_what_it_has_waited_for(
             "the rollout of deployment/web is not complete: 1 of 3 pods are of the new template",
         ),
         (view(since=moment(minutes=21)), 22, "web has been healthy only since 12:21:00"),
-        (view(is_current=False), 20, "web cannot be observed well enough to judge"),
+        (view(is_current=False), 20, "web cannot be observed reliably"),
     ],
 )
 def test_a_rollback_is_waited_for_as_long_as_what_it_waits_for_may_take(

@@ -48,7 +48,7 @@ def test_a_pod_made_since_that_is_not_ready() -> None:
     result = watched(seen(pod("web-4", ready=False, made=moment(seconds=2))), now=LATE, clear_since=CLEAR)
     assert (result.decision, result.reason) == (
         WatchdogDecision.WAIT,
-        "web is healthy, but made since the run began and not ready: web-4",
+        "web is healthy, but pods created since the run began are not ready: web-4",
     )
 
 
@@ -96,6 +96,6 @@ def test_the_trouble_that_goes_on_is_said_with_the_rollout() -> None:
         WatchdogDecision.INEFFECTIVE,
         (
             "web is healthy, but the trigger persists; the rollout of deployment/web is not complete:"
-            " 1 of 3 pods are of the new template: a person is needed"
+            " 1 of 3 pods are of the new template; a person is needed"
         ),
     )

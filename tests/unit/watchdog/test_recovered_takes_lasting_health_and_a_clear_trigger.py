@@ -40,7 +40,7 @@ def test_a_clear_trigger_alone_waits_for_health() -> None:
 def test_a_blind_watchdog_waits(seen: ServiceView, clear: datetime | None) -> None:
     """P6, E31: resolved through missing data is not health; nor is it a failure."""
     result = watched(seen, now=moment(hours=5), clear_since=clear)
-    assert (result.decision, result.reason) == (WatchdogDecision.WAIT, "web cannot be observed well enough to judge")
+    assert (result.decision, result.reason) == (WatchdogDecision.WAIT, "web cannot be observed reliably")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_health_must_last(seconds: float, decision: WatchdogDecision) -> None:
     result = watched(view(), now=moment(seconds=seconds), clear_since=CLEAR)
     assert result.decision is decision
     if decision is WatchdogDecision.WAIT:
-        assert result.reason == "web has been well since 12:00:00; 0:02:00 are asked for"
+        assert result.reason == "web has been healthy since 12:00:00; 0:02:00 are required"
 
 
 def test_health_counts_from_the_last_step() -> None:
@@ -108,12 +108,12 @@ def test_an_alert_may_lag_but_not_for_ever(minutes: float, decision: WatchdogDec
     result = watched(view(), now=moment(minutes=minutes))
     assert result.decision is decision
     if decision is WatchdogDecision.INEFFECTIVE:
-        assert result.reason == "web is healthy, but the trigger persists: a person is needed"
+        assert result.reason == "web is healthy, but the trigger persists; a person is needed"
 
 
 def test_when_nothing_was_changed_it_is_no_recovery() -> None:
     result = watched(view(), now=LATE, changed=False, clear_since=CLEAR)
-    assert (result.decision, result.reason) == (WatchdogDecision.NO_ACTION, "web is healthy; nothing had to be changed")
+    assert (result.decision, result.reason) == (WatchdogDecision.NO_ACTION, "web is healthy; no change was needed")
 
 
 seconds = st.integers(min_value=0, max_value=7200)
@@ -145,9 +145,9 @@ def test_recovered_is_never_called_without_all_that_it_takes(
 @pytest.mark.parametrize(
     ("ready", "clear", "minutes", "reason"),
     [
-        (1, None, 3, "web is not healthy, and there is nothing left to try"),
-        (1, CLEAR, 3, "web is not healthy, and there is nothing left to try"),
-        (3, None, 3, "the trigger on web persists, and there is nothing left to try"),
+        (1, None, 3, "web is not healthy, and no further action is available"),
+        (1, CLEAR, 3, "web is not healthy, and no further action is available"),
+        (3, None, 3, "the trigger on web persists, and no further action is available"),
         (1, None, 2, ""),
         (3, CLEAR, 3, ""),
     ],

@@ -10,8 +10,8 @@ from tests.unit.factories import moment, view
 from tests.unit.watchdog.judging import INNOCENT
 
 FAILING = view(healthy=False, ready=0, since=moment(minutes=20))
-HELM = "helm rollback shop -n production  # to the release before"
-UNDO = "kubectl rollout undo deployment/web --to-revision=4 -n production  # it was seen healthy"
+HELM = "helm rollback shop -n production  # to the previous release"
+UNDO = "kubectl rollout undo deployment/web --to-revision=4 -n production  # a revision that was seen healthy"
 
 
 def test_a_workload_of_nobody_goes_back_to_the_revision_that_was_seen_good() -> None:

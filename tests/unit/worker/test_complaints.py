@@ -28,7 +28,7 @@ def heard(text: bytes, *, piece: int = 1 << 16) -> ErrorOutput:
 def test_the_first_error_counts_in_whatever_pieces_it_comes(piece: int) -> None:
     """What follows it is its consequence."""
     complaints = heard(MISSING_ROLE, piece=piece)
-    assert complaints.doing == 'creating TABLE "public.orders"'
+    assert complaints.activity == 'creating TABLE "public.orders"'
     judged = classify(complaints, WHERE, 1)
     assert judged.kind is WorkFailure.MISMATCH
     assert judged.reason == (

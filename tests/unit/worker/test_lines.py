@@ -96,6 +96,6 @@ def test_a_reader_that_has_gone_does_not_end_the_work() -> None:
 
     stream = Broken()
     lines = LogWriter(stream)
-    lines.say(Note(text="one"))
-    lines.say(Note(text="two"))
+    lines.report(Note(text="one"))
+    lines.report(Note(text="two"))
     assert stream.tries == 1

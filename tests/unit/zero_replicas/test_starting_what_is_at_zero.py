@@ -31,7 +31,7 @@ def test_a_restore_holds_what_it_has_stopped_until_somebody_has_started_it(since
     """Also when nobody knows since when it ran (P6)."""
     held = objection(replace(STANDING, running_since=since), stopped(moment(hours=-1)))
     assert held == (
-        "deployment/web is held at 0 by a restore: run run-7 has stopped it, and it has not been started since"
+        "deployment/web is held at 0 by a restore: run run-7 stopped the workload, which has not started since"
     )
 
 
@@ -41,7 +41,7 @@ def test_a_workload_that_ran_again_after_the_restore_is_not_held_by_it() -> None
 
 def test_an_autoscaler_that_may_rest_at_zero_is_left_in_peace() -> None:
     resting = replace(STANDING, rests="the HorizontalPodAutoscaler web may let it rest at 0 (minReplicas: 0)")
-    assert objection(resting, None) == f"deployment/web is left at 0: {resting.rests}"
+    assert objection(resting, None) == f"deployment/web stays at 0: {resting.rests}"
 
 
 def test_no_workload_is_started_with_an_unknown_number() -> None:

@@ -29,7 +29,7 @@ from kintsugi.cli.demo.shop import (
     back_office,
     played_cache,
 )
-from kintsugi.cli.demo.stage import WHO, DemoStage, come
+from kintsugi.cli.demo.stage import WHO, DemoStage, wait_until
 from kintsugi.cli.demo.worker_image import worker_image
 from kintsugi.cli.exit_codes import Unreachable
 from kintsugi.errors import KintsugiError
@@ -61,7 +61,9 @@ async def furnish(cluster: EmbeddedCluster, folder: Path) -> None:
     """Put the database up, take orders, make a backup of them as people do, and take some more orders."""
     for manifest in back_office():
         cluster.apply(manifest)
-    await come(lambda: all(_is_ready(cluster, name) for name in (DATABASE_POD, "backups-0", "cache-0")), "its programs")
+    await wait_until(
+        lambda: all(_is_ready(cluster, name) for name in (DATABASE_POD, "backups-0", "cache-0")), "its programs"
+    )
     async with administrator(cluster, folder) as kube:
         await take_orders(kube)
         dumped = await kube.execute(
@@ -98,7 +100,7 @@ async def damage(stage: DemoStage) -> None:
     segments = sorted((data / "pg_wal").glob("0*"))
     for each in segments:
         each.write_bytes(b"\0" * each.stat().st_size)
-    stage.teller.say(f"       $ dd if=/dev/zero of=pg_wal/{segments[-1].name}; kill -9 postgres")
+    stage.teller.write(f"       $ dd if=/dev/zero of=pg_wal/{segments[-1].name}; kill -9 postgres")
     os.kill(int((data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
 
 
@@ -110,21 +112,21 @@ async def answer(stage: DemoStage) -> None:
         with suppress(Unreachable):  # a daemon that is too busy is asked again
             for incident in await client.incidents(service=SERVICE, open_only=True, limit=1):
                 if incident.state is IncidentState.AWAITING_APPROVAL:
-                    await say_yes(stage, incident.id)
+                    await approve(stage, incident.id)
 
 
-async def say_yes(stage: DemoStage, incident: str) -> None:
+async def approve(stage: DemoStage, incident: str) -> None:
     """Approve what an incident asks a person."""
     for asked in (await stage.client.incident(incident)).approvals:
         if asked.answered is None:
             await stage.client.approve(incident, path=asked.path, plan=asked.plan)
-            stage.teller.say(f"       {WHO} reads the question and approves the plan: $ kintsugi approve {incident}")
+            stage.teller.write(f"       {WHO} reads the question and approves the plan: $ kintsugi approve {incident}")
 
 
 async def rows_are_back(stage: DemoStage) -> str:
     """Return what is wrong when the database does not hold what was in its backup, or the loss was not told."""
     found = await _psql(stage.core.kube, _COUNT)
-    stage.teller.say(f"       $ psql -d app -c '{_COUNT}': {found} (before the damage: {BACKED_UP + LATER})")
+    stage.teller.write(f"       $ psql -d app -c '{_COUNT}': {found} (before the damage: {BACKED_UP + LATER})")
     [incident] = await stage.core.ledger.incidents.newest(limit=1, service=SERVICE)
     if found != str(BACKED_UP):
         return f"{found} orders instead of the {BACKED_UP} of the backup"

@@ -54,7 +54,7 @@ async def play(
         open_clusters.push_async_callback(cancelled, tuple(tasks.values()))
         for part in parts:
             if not tasks[part.place].done():
-                teller.say(f"\nWaiting for {part.about} to start.")
+                teller.write(f"\nWaiting for {part.about} to start.")
             await tasks[part.place]
             outcomes += await play_part(part, clusters[part.place], folder / part.name, catalog, teller, within)
             if not outcomes[-1].as_wanted:
@@ -95,11 +95,11 @@ async def play_part(
     """Let a daemon of its own watch the cluster, and play the scenes of a part up to the first that does not end as expected."""
     outcomes: list[SceneOutcome] = []
     async with part.watch(cluster, folder, catalog, teller) as stage:
-        teller.say(f"\nKintsugi watches {part.about}. Every duration is multiplied by {part.factor:g}.")
-        teller.say(f"  Kintsugi waits for a good revision of each of {', '.join(stage.services)}.")
+        teller.write(f"\nKintsugi watches {part.about}. Every duration is multiplied by {part.factor:g}.")
+        teller.write(f"  Kintsugi waits for a good revision of each of {', '.join(stage.services)}.")
         await stage.known_good()
         narrator = Narrator(
-            ledger=stage.core.ledger, say=teller.say, began=wall_clock(), names_services=part.names_services
+            ledger=stage.core.ledger, write=teller.write, began=wall_clock(), names_services=part.names_services
         )
         for scene in part.scenes:
             outcomes.append(await perform(scene, stage, narrator, within))

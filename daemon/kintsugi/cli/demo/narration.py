@@ -12,7 +12,7 @@ from kintsugi.kube.steady_clock import wall_clock
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord, StepRecord, StepState
 
-Say = Callable[[str], None]
+Writer = Callable[[str], None]
 
 MARKS = {
     StepState.INTENT: "…",
@@ -29,7 +29,7 @@ class Narrator:
     """Prints each thing once. `began` is the zero of the times that are shown; several services are named in each line."""
 
     ledger: Ledger
-    say: Say
+    write: Writer
     began: datetime
     names_services: bool = False
     _shown: set[str] = field(default_factory=set)
@@ -89,4 +89,4 @@ class Narrator:
         if key not in self._shown:
             self._shown.add(key)
             seconds = (moment - self.began).total_seconds() if moment is not None else 0
-            self.say(f"{max(seconds, 0):5.1f}s  {text}")
+            self.write(f"{max(seconds, 0):5.1f}s  {text}")

@@ -79,10 +79,10 @@ class SceneOutcome:
 async def perform(scene: DemoScene, stage: DemoStage, narrator: Narrator, within: timedelta) -> SceneOutcome:
     """Break something and tell what happens until all is over, or it takes too long."""
     began = narrator.began = wall_clock()
-    say = stage.teller.say
-    say(f"\n{scene.name}: {scene.title}.")
+    write = stage.teller.write
+    write(f"\n{scene.name}: {scene.title}.")
     first = f"until {seen_by(scene, stage)}, then for " if scene.rule else "for "
-    say(f"  The scene waits {first}{scene.waits}; {took(within)} at most.")
+    write(f"  The scene waits {first}{scene.waits}; {took(within)} at most.")
     await scene.break_it(stage)
     while wall_clock() - began < within:
         await asyncio.sleep(_POLL_SECONDS)
@@ -94,7 +94,7 @@ async def perform(scene: DemoScene, stage: DemoStage, narrator: Narrator, within
     await narrator.poll()
     outcome = await outcome_of(scene, stage, began)
     for line in summary(outcome):
-        say(line)
+        write(line)
     return outcome
 
 

@@ -16,7 +16,7 @@ from kintsugi.cli.demo.scene import DemoScene
 from kintsugi.cli.demo.scenes import SceneName
 from kintsugi.cli.demo.shop import NAMESPACE, WEB
 from kintsugi.cli.demo.stack import INGRESS, INGRESS_SERVICE, foundations, stack_images, workloads
-from kintsugi.cli.demo.stage import TIMEOUT, WHO, DemoStage, come, patiently
+from kintsugi.cli.demo.stage import TIMEOUT, WHO, DemoStage, wait_until, with_retries
 from kintsugi.cli.options import Manually
 from kintsugi.cli.recover_command import request_of
 from kintsugi.errors import Refused
@@ -70,7 +70,7 @@ async def furnish(cluster: EmbeddedCluster, folder: Path) -> None:
         found = cluster.find(resources.PODS)
         return len(found) == PODS and all(is_true(pod, "Ready") for pod in found)
 
-    await come(are_ready, "the pods of the five services")
+    await wait_until(are_ready, "the pods of the five services")
     async with administrator(cluster, folder) as kube:
         await take_orders(kube)
 
@@ -85,12 +85,14 @@ async def lose_the_database(stage: DemoStage) -> None:
     """Let the database crash again and again, and the API hang for good; tell of it in the worst order."""
     crash(stage, DATABASE)
     hang(stage, API)
-    await come(lambda: stage.ready(INGRESS_NAME) == 0, "the ingress to be unready after the database")
+    await wait_until(lambda: stage.ready(INGRESS_NAME) == 0, "the ingress to be unready after the database")
     for service, labels in ALERTS:
         kind = "StatefulSetReplicasMismatch" if "statefulset" in labels else "DeploymentReplicasMismatch"
         named = {"alertname": f"Kube{kind}", **labels, "severity": "warning"}
         pager = DemoAlertmanager(stage.url, named, lambda service=service: not stage.is_healthy(service))  # type: ignore[misc]
-        stage.teller.say(f"       alert: {named['alertname']} {labels.get('deployment') or labels.get('statefulset')}")
+        stage.teller.write(
+            f"       alert: {named['alertname']} {labels.get('deployment') or labels.get('statefulset')}"
+        )
         stage.life.spawn_once(f"pager {service}", pager.resolve(await pager.fire()))
 
 
@@ -100,7 +102,7 @@ async def break_everything(stage: DemoStage) -> None:
         crash(stage, service)
     for service in (API, WEB_NAME, INGRESS_NAME):
         hang(stage, service)
-    await come(lambda: not any(map(stage.ready, stage.services)), "all five to be unready")
+    await wait_until(lambda: not any(map(stage.ready, stage.services)), "all five to be unready")
     await start_by_hand(stage)
 
 
@@ -108,12 +110,12 @@ async def start_by_hand(stage: DemoStage) -> None:
     """Start the recovery of all services, as `kintsugi recover` does, as soon as nothing stands against it."""
     request = request_of(RUNBOOK, Manually(), why=WHY)
     deadline = wall_clock() + TIMEOUT
-    while not (shown := await patiently(lambda: stage.client.recover(request))).allowed:
+    while not (shown := await with_retries(lambda: stage.client.recover(request))).allowed:
         if wall_clock() > deadline:
             raise Refused(shown.text)
         await asyncio.sleep(0.3)
-    stage.teller.say(f"       {WHO} starts the run by hand: $ kintsugi recover {RUNBOOK} --why {WHY!r}")
-    await patiently(lambda: stage.client.recover(request, digest=shown.digest))
+    stage.teller.write(f"       {WHO} starts the run by hand: $ kintsugi recover {RUNBOOK} --why {WHY!r}")
+    await with_retries(lambda: stage.client.recover(request, digest=shown.digest))
 
 
 async def cause_came_first(stage: DemoStage) -> str:

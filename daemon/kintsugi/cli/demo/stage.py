@@ -66,14 +66,14 @@ class DemoStage:
     async def known_good(self) -> None:
         """Wait until every service is healthy and its revision is known to be good. Raises KintsugiError when it is not."""
         observed = self.core.observed
-        await come(
+        await wait_until(
             lambda: all(self.is_healthy(each) and observed.good(each) for each in self.services),
             f"a good revision of each of {', '.join(self.services)}",
         )
 
     async def tree(self) -> ServiceTree:
         """Ask the daemon how its services are."""
-        found = await patiently(self.client.services)
+        found = await with_retries(self.client.services)
         shown = tuple(each for each in found.services if each.name in self.services)
         for each in shown:
             if each.hold is not None:
@@ -81,7 +81,7 @@ class DemoStage:
         return replace(found, services=shown)
 
 
-async def come(condition: Callable[[], bool], what: str) -> None:
+async def wait_until(condition: Callable[[], bool], what: str) -> None:
     """Wait until something is so. Raises KintsugiError when it never is."""
     deadline = wall_clock() + TIMEOUT
     while not condition():
@@ -92,7 +92,7 @@ async def come(condition: Callable[[], bool], what: str) -> None:
         await asyncio.sleep(0.05)
 
 
-async def patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+async def with_retries(ask: Callable[[], Awaitable[Answer]]) -> Answer:
     """Ask the daemon's API, and again while it is too busy to answer. Raises Unreachable when it stays so."""
     deadline = wall_clock() + TIMEOUT
     while True:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from rich.text import Text
 
-from kintsugi.cli.demo.narration import Say
+from kintsugi.cli.demo.narration import Writer
 from kintsugi.cli.output import Screen, plain, took
 from kintsugi.cli.summary_tables import SERVICES, service_rows
 from kintsugi.model.api_types import RunSummary, ServiceSummary, ServiceTree
@@ -19,7 +19,7 @@ _SHOWN = tuple(SERVICES.index(name) for name in COLUMNS)
 class Teller(Protocol):
     """Prints for a person what happens."""
 
-    def say(self, line: str) -> None:
+    def write(self, line: str) -> None:
         """Print a line."""
 
     def show(self, tree: ServiceTree, *, waits: str, since: datetime) -> None:
@@ -32,7 +32,7 @@ class LiveTeller:
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
 
-    def say(self, line: str) -> None:
+    def write(self, line: str) -> None:
         """Print a line above the tree."""
         self._screen.above(line)
 
@@ -45,11 +45,11 @@ class LiveTeller:
 class PlainTeller:
     """Elsewhere: a line for each service when something about it has changed; its step is told by the story."""
 
-    def __init__(self, write: Say) -> None:
+    def __init__(self, write: Writer) -> None:
         self._write = write
         self._last: dict[str, tuple[object, ...]] = {}
 
-    def say(self, line: str) -> None:
+    def write(self, line: str) -> None:
         """Print a line."""
         self._write(line)
 

@@ -9,7 +9,7 @@ from kintsugi.cli.demo.part import DemoPart
 from kintsugi.cli.demo.scene import DemoScene
 from kintsugi.cli.demo.scenes import SceneName
 from kintsugi.cli.demo.shop import API, CRASHING, MISSING, NAMESPACE, WEB, WEB_LABELS, shop
-from kintsugi.cli.demo.stage import DemoStage, come
+from kintsugi.cli.demo.stage import DemoStage, wait_until
 from kintsugi.model.causes import CauseKind
 from kintsugi.model.records import IncidentState
 from kubeobjects import resources
@@ -34,9 +34,9 @@ async def crash_one(stage: DemoStage) -> None:
 async def shrink_and_hang(stage: DemoStage) -> None:
     """Leave two copies, as a person might at night, and let one of them hang; Alertmanager wants three."""
     change(stage.cluster, {"replicas": 2})
-    await come(lambda: len(pods(stage.cluster)) == 2 and stage.ready(SERVICE) == 2, "two pods to be left")
+    await wait_until(lambda: len(pods(stage.cluster)) == 2 and stage.ready(SERVICE) == 2, "two pods to be left")
     stage.cluster.faults.make_unready(pods(stage.cluster)[0])
-    await come(lambda: stage.ready(SERVICE) == 1, "the pod that hangs to be unready")
+    await wait_until(lambda: stage.ready(SERVICE) == 1, "the pod that hangs to be unready")
     labels = {"alertname": "KubeDeploymentReplicasMismatch", "namespace": NAMESPACE, "deployment": WEB}
     pager = DemoAlertmanager(stage.url, {**labels, "severity": "warning"}, lambda: stage.ready(SERVICE) < WANTED)
     stage.life.spawn_once("pager", pager.run())

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from kintsugi.decisions.diagnosis import evidence_items, last_change
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
-from kintsugi.decisions.diagnosis.surroundings import CheckFacts
+from kintsugi.decisions.diagnosis.related_objects import CheckFacts
 from kintsugi.model.causes import EvidenceItem
 from kintsugi.objects import predicates
 
@@ -23,7 +23,7 @@ def lacks_pods(facts: WorkloadFacts) -> bool:
     return serving < facts.desired or any(not predicates.ready(pod) for pod in last_change.living(facts))
 
 
-def is_troubled(facts: WorkloadFacts) -> bool:
+def has_problem(facts: WorkloadFacts) -> bool:
     """Return whether something is wrong, or may be, because no check of the service is asked."""
     return bool(unmet(facts)) or lacks_pods(facts) or not facts.checks
 
@@ -38,7 +38,7 @@ def since(facts: WorkloadFacts) -> datetime | None:
     return min((each.since for each in unmet(facts) if each.since is not None), default=None)
 
 
-def said(facts: WorkloadFacts) -> Iterator[tuple[str, EvidenceItem]]:
+def unmet_checks(facts: WorkloadFacts) -> Iterator[tuple[str, EvidenceItem]]:
     """Yield what the service itself says of its trouble: answers to checks that are not met, and the telling lines of logs."""
     for check in unmet(facts):
         if check.answer:

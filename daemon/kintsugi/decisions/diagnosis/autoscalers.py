@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from kintsugi.decisions.diagnosis import evidence_items
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
-from kintsugi.decisions.diagnosis.surroundings import AutoscalerFacts
+from kintsugi.decisions.diagnosis.related_objects import AutoscalerFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
 from kintsugi.objects.metadata import Condition
 from kubeobjects.resources import find
@@ -45,7 +45,10 @@ def _stopped(facts: WorkloadFacts, each: AutoscalerFacts, condition: Condition) 
             lacking = _without_request(facts, each)
             if lacking:
                 yield _cause(
-                    facts.reference, lacking, f"autoscaler {name} cannot act: no request to measure by: {said}", seen
+                    facts.reference,
+                    lacking,
+                    f"autoscaler {name} cannot act, because a container has no request: {said}",
+                    seen,
                 )
             else:
                 yield _cause(holder, "status.conditions[ScalingActive]", f"autoscaler {name} cannot act: {said}", seen)

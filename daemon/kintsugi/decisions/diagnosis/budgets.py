@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from kintsugi.decisions.diagnosis import evidence_items, last_change
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.decisions.diagnosis.network_policies import selects
-from kintsugi.decisions.diagnosis.surroundings import BudgetFacts
+from kintsugi.decisions.diagnosis.related_objects import BudgetFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence
 
 
@@ -44,8 +44,8 @@ def _cause(budget: BudgetFacts, node: str) -> Cause:
         field=field,
         confidence=Confidence.CERTAIN,
         text=(
-            f"budget {name} forbids each eviction ({field.removeprefix('spec.')} {terms}, {status.expected_pods} pods): "
-            f"node {node} cannot be emptied"
+            f"budget {name} forbids every eviction ({field.removeprefix('spec.')} {terms}, {status.expected_pods} pods): "
+            f"node {node} cannot be drained"
         ),
         evidence=(
             evidence_items.field(holder, field, str(terms)),

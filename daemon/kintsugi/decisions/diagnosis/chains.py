@@ -40,7 +40,7 @@ _OF_ANSWERS = frozenset(
 
 def upstream(facts: WorkloadFacts, found: Found) -> Iterator[Cause]:
     """Find upstreams that do not serve, each with where its own chain ends: `found` are the causes of one, the likeliest first."""
-    if not answering.is_troubled(facts):
+    if not answering.has_problem(facts):
         return
     for each in facts.upstreams:
         causes = [
@@ -70,7 +70,7 @@ def observer(facts: WorkloadFacts) -> Iterator[Cause]:
             kind=CauseKind.OBSERVER,
             object="",
             confidence=Confidence.CERTAIN if facts.observer.stale else Confidence.LIKELY,
-            text=f"what is seen is in doubt: {evidence_items.short(why, 300)}",
+            text=f"the observed state is in doubt: {evidence_items.short(why, 300)}",
             evidence=(evidence_items.field("", "observer", why),),
         )
 
@@ -103,9 +103,9 @@ def _unexplained(upstream: WorkloadFacts) -> Cause:
     reason.
     """
     if ready := sum(predicates.serves(pod) for pod in upstream.pods):
-        what, seen = "whose Service leads to none of its ready pods", f"{ready}, and no ready endpoint"
+        what, seen = "whose Service routes to no ready pod", f"{ready}, and no ready endpoint"
     else:
-        what, seen = "of which no pod serves", f"0 of {upstream.desired}"
+        what, seen = "which has no serving pod", f"0 of {upstream.desired}"
     return Cause(
         kind=CauseKind.UPSTREAM,
         object=upstream.reference,

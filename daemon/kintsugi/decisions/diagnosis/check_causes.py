@@ -51,14 +51,14 @@ def not_answering(facts: WorkloadFacts) -> Iterator[Cause]:
         object=holder,
         field=field,
         confidence=Confidence.LIKELY,
-        text=f"pods are ready, and the check {first.name} is not met{answer}",
+        text=f"pods are ready, but the check {first.name} fails{answer}",
         evidence=tuple(answering.seen(each, facts) for each in unmet),
     )
 
 
 def certificate(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find a certificate that a check says has expired: the one that the pods show, where they have one alone."""
-    for text, seen in answering.said(facts):
+    for text, seen in answering.unmet_checks(facts):
         if not words.CERTIFICATE_EXPIRED.search(text) or not answering.unmet(facts):
             continue
         named = {each.reference for each in facts.configurations if _TLS_KEY in each.keys}
@@ -68,7 +68,7 @@ def certificate(facts: WorkloadFacts) -> Iterator[Cause]:
             object=holder,
             field=f"data[{_TLS_KEY}]" if holder != facts.reference else "",
             confidence=Confidence.LIKELY,
-            text=f"the certificate that is shown has expired: {evidence_items.short(text, 200)}",
+            text=f"the presented certificate has expired: {evidence_items.short(text, 200)}",
             evidence=(seen,),
         )
 
@@ -114,7 +114,7 @@ def _stale(
         object=configuration.reference,
         field=f"data[{key}]" if key else "",
         confidence=Confidence.CERTAIN if sure else Confidence.LIKELY,
-        text=f"pods began before {what} in their environment changed, and do not know that ({changed:%H:%M:%S})",
+        text=f"pods started before {what} in their environment changed, and still use the old values ({changed:%H:%M:%S})",
         evidence=(
             evidence_items.field(
                 configuration.reference, "metadata.managedFields", f"written: {key or 'data'}", changed

@@ -42,7 +42,7 @@ def _messages(facts: WorkloadFacts, pod: PodFacts) -> Iterator[tuple[str, Eviden
             each for each in evidence_items.events_of(facts, pod) if each.reason == _NOT_MOUNTED
         )
         if event is not None:
-            yield event.message, evidence_items.said(event)
+            yield event.message, evidence_items.event_item(event)
 
 
 def _named(spec: SpecifiedPod, what: words.Missing, said: Mapping[str, str]) -> tuple[str, str, str]:
@@ -106,7 +106,7 @@ def _cause(facts: WorkloadFacts, pod: PodFacts, what: tuple[str, str, str], seen
             object=facts.reference,
             field=new,
             confidence=Confidence.CERTAIN,
-            text=f"the new pod template names {missing}, which is not there",
+            text=f"the new pod template names {missing}, which does not exist",
             evidence=tuple(proof),
         )
     known = len(facts.revisions) > 1 or last_change.ran_before(facts, pod)
@@ -115,6 +115,6 @@ def _cause(facts: WorkloadFacts, pod: PodFacts, what: tuple[str, str, str], seen
         object=f"{kind}/{name}",
         field=f"data[{key}]" if key else "",
         confidence=Confidence.CERTAIN if known else Confidence.LIKELY,
-        text=f"{missing}, which the pods need, is not there",
+        text=f"the pods need {missing}, which does not exist",
         evidence=tuple(proof),
     )

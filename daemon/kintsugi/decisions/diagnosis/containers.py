@@ -61,14 +61,14 @@ def out_of_memory(facts: WorkloadFacts) -> Iterator[Cause]:
             container = pod.container(status.name)
             limit = container.resources.limits.get("memory", "") if container is not None else ""
             member = pod.field_of(status.name)
-            at_limit = f"at its memory limit of {limit}" if limit else "for want of memory, without a limit of its own"
+            at_limit = f"at its memory limit of {limit}" if limit else "for lack of memory, without a limit of its own"
             yield Cause(
                 kind=CauseKind.OUT_OF_MEMORY,
                 object=facts.reference,
                 field=f"{member}.resources.limits.memory" if limit else member,
                 confidence=Confidence.CERTAIN if limit else Confidence.LIKELY,
                 text=_with_pending(
-                    pod, f"container {status.name} is ended {at_limit} (OOMKilled, {status.restart_count} restarts)"
+                    pod, f"container {status.name} is killed {at_limit} (OOMKilled, {status.restart_count} restarts)"
                 ),
                 evidence=(evidence_items.ended(pod, status, end), *_use(facts, pod, status.name), *_resize(pod)),
             )
@@ -93,7 +93,7 @@ def _resize(pod: PodFacts) -> Iterator[EvidenceItem]:
 
 def _with_pending(pod: PodFacts, text: str) -> str:
     why = pending_resize(pod)
-    return f"{text}; its changed resources are not taken, {why}" if why else text
+    return f"{text}; its changed resources are not applied, {why}" if why else text
 
 
 def _use(facts: WorkloadFacts, pod: PodFacts, container: str) -> Iterator[EvidenceItem]:

@@ -39,7 +39,7 @@ def _messages(facts: WorkloadFacts) -> Iterator[tuple[str, EvidenceItem]]:
         if each.reason == _REASON and each.at is not None and facts.now - each.at <= LATELY
     )
     if event is not None:
-        yield event.message, evidence_items.said(event)
+        yield event.message, evidence_items.event_item(event)
 
 
 def _cause(
@@ -52,7 +52,7 @@ def _cause(
         object=holder,
         field=field,
         confidence=confidence,
-        text=f"a pod is asked for and cannot be made: {evidence_items.short(said, 300)}",
+        text=f"a required pod cannot be created: {evidence_items.short(said, 300)}",
         evidence=(seen,),
     )
 

@@ -14,7 +14,7 @@ def network_policy(facts: WorkloadFacts) -> Iterator[Cause]:
 
     The cause is only likely: no field says whether the network enforces policies.
     """
-    if not answering.is_troubled(facts):
+    if not answering.has_problem(facts):
         return
     source = peer(facts)
     for upstream in facts.upstreams:
@@ -81,7 +81,9 @@ def _cause(facts: WorkloadFacts, policy: PolicyFacts, direction: str, text: str)
     name, field = policy.metadata.name, "spec.egress" if direction == EGRESS else "spec.ingress"
     holder = f"networkpolicy/{name}"
     rules = policy.spec.egress if direction == EGRESS else policy.spec.ingress
-    said = f"{len(rules)} rules, of which none lets it through" if rules else "no rule: nothing is let through"
+    said = (
+        f"{len(rules)} rules, and no rule allows the connection" if rules else "no rule, so every connection is denied"
+    )
     return Cause(
         kind=CauseKind.NETWORK_POLICY,
         object=holder,

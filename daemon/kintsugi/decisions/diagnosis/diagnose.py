@@ -117,5 +117,5 @@ def _summary(facts: WorkloadFacts, causes: Sequence[Cause]) -> str:
     ready = sum(predicates.ready(pod) for pod in pods)
     state = f"{ready} of {facts.desired} pods are ready"
     if ready >= facts.desired and ready == len(pods):
-        return f"{facts.reference}: nothing was found wrong: {state}"
+        return f"{facts.reference}: no problem was found: {state}"
     return f"{facts.reference}: no cause is known: {state}"

@@ -32,12 +32,12 @@ def waiting(pod: PodFacts, status: ContainerStatus) -> EvidenceItem:
 def ended(pod: PodFacts, status: ContainerStatus, end: ContainerStateTerminated) -> EvidenceItem:
     """Return how a container ended."""
     which = "state" if status.state.terminated is end else "lastState"
-    said = f": {end.message}" if end.message else ""
-    text = f"{end.reason or 'Error'}, exit code {end.exit_code}, {status.restart_count} restarts{said}"
+    event_item = f": {end.message}" if end.message else ""
+    text = f"{end.reason or 'Error'}, exit code {end.exit_code}, {status.restart_count} restarts{event_item}"
     return field(pod.reference, f"{_part(pod, status)}.{which}.terminated", text, end.finished_at)
 
 
-def said(event: EventFacts) -> EvidenceItem:
+def event_item(event: EventFacts) -> EvidenceItem:
     """Return what an Event says, and how often."""
     times = f" (×{event.count})" if event.count > 1 else ""
     text = f"{short(event.message, LONGEST - len(times))}{times}"

@@ -13,7 +13,7 @@ from enum import StrEnum
 import msgspec
 
 from kintsugi.decisions.diagnosis.network_policies import PolicyFacts
-from kintsugi.decisions.diagnosis.surroundings import (
+from kintsugi.decisions.diagnosis.related_objects import (
     AutoscalerFacts,
     BudgetFacts,
     CheckFacts,

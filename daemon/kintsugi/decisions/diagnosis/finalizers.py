@@ -38,7 +38,7 @@ def _held(
                 object=holder,
                 field=f"metadata.finalizers[{each}]",
                 confidence=confidence,
-                text=f"{holder} is to be gone since {deleted:%H:%M:%S}, and the finalizer {each} holds it",
+                text=f"{holder} is being deleted since {deleted:%H:%M:%S}, but the finalizer {each} blocks the deletion",
                 evidence=(
                     evidence_items.field(
                         holder, "metadata.deletionTimestamp", f"{deleted:%Y-%m-%dT%H:%M:%SZ}", deleted

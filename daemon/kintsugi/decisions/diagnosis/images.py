@@ -11,11 +11,11 @@ from kintsugi.objects.pods import ContainerStatus
 _MEANS = {
     RegistryAnswer.NOT_FOUND: "the registry does not have it",
     RegistryAnswer.DENIED: "the registry denies it",
-    RegistryAnswer.UNAUTHORIZED: "the registry wants other credentials",
+    RegistryAnswer.UNAUTHORIZED: "the registry requires other credentials",
     RegistryAnswer.BUSY: "the registry is busy",
     RegistryAnswer.UNREACHABLE: "the registry does not answer",
-    RegistryAnswer.INVALID_NAME: "it is no name of an image",
-    RegistryAnswer.OTHER: "it cannot be had",
+    RegistryAnswer.INVALID_NAME: "the image name is invalid",
+    RegistryAnswer.OTHER: "the pull fails",
 }
 _NOT_RETRIEVED = "FailedToRetrieveImagePullSecret"
 _INVALID_NAME = "InvalidImageName"
@@ -30,7 +30,7 @@ def image_pull(facts: WorkloadFacts) -> Iterator[Cause]:
         if answer in _REFUSED and lost_pull_secrets(facts, pod):
             continue
         words_of_it = f": {evidence_items.short(said, 300)}" if said else ""
-        seen = [evidence_items.waiting(pod, status), *([evidence_items.said(event)] if event is not None else [])]
+        seen = [evidence_items.waiting(pod, status), *([evidence_items.event_item(event)] if event is not None else [])]
         yield Cause(
             kind=CauseKind.IMAGE_PULL,
             object=facts.reference,
@@ -49,15 +49,15 @@ def pull_secret(facts: WorkloadFacts) -> Iterator[Cause]:
         lost = lost_pull_secrets(facts, pod)
         if words.registry_answer(said) not in _REFUSED or not lost:
             continue
-        seen = [evidence_items.waiting(pod, status), *([evidence_items.said(event)] if event is not None else [])]
-        seen += [evidence_items.said(each) for each in _not_retrieved(facts, pod)]
+        seen = [evidence_items.waiting(pod, status), *([evidence_items.event_item(event)] if event is not None else [])]
+        seen += [evidence_items.event_item(each) for each in _not_retrieved(facts, pod)]
         named = last_change.within(last_change.suspected(facts, pod), f"imagePullSecrets[{lost[0]}]")
         yield Cause(
             kind=CauseKind.MISSING_CONFIGURATION,
             object=facts.reference if named else f"secret/{lost[0]}",
             field=named[0] if named else "",
             confidence=Confidence.LIKELY,
-            text=f"Secret {lost[0]}, with which image {image} is pulled, is not there, and the registry refuses: {evidence_items.short(said, 300)}",
+            text=f"Secret {lost[0]}, the pull secret of image {image}, does not exist, and the registry refuses: {evidence_items.short(said, 300)}",
             evidence=tuple(seen),
         )
 

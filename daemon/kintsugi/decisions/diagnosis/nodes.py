@@ -21,7 +21,7 @@ def unreported(facts: WorkloadFacts) -> Iterator[Cause]:
         affected = [pod for pod in pods if not predicates.ready(pod) or predicates.terminating(pod)]
         if condition is None or condition.status == "True" or not affected:
             continue
-        does = "is not heard of" if condition.status == "Unknown" else "is not ready"
+        does = "does not report" if condition.status == "Unknown" else "is not ready"
         said = f": {evidence_items.short(condition.message, 200)}" if condition.message else ""
         text = f"node {node.name} {does}{said}"
         proof = (_seen(node, condition), *map(_unready, affected[:1]))
@@ -53,7 +53,7 @@ def under_pressure(facts: WorkloadFacts) -> Iterator[Cause]:
 def failing_alone(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find a node that is ready, whose pods all are not, of whichever workload, while those elsewhere are."""
     for node, condition, running in _failing_alone(facts):
-        text = f"no pod on node {node.name} is ready, of any workload, and those on other nodes are"
+        text = f"no pod on node {node.name} is ready, but pods on other nodes are"
         proof = (_seen(node, condition), *map(_unready, running[:_SEVERAL]))
         yield _cause(node, "", Confidence.LIKELY, text, proof)
 

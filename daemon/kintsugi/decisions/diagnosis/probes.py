@@ -72,7 +72,7 @@ def readiness_gate(facts: WorkloadFacts) -> Iterator[Cause]:
             met = predicates.condition_of(pod.status.conditions, gate.condition_type)
             if met is not None and met.status == "True":
                 continue
-            condition = f"is {met.status}" if met is not None else "was never set"
+            condition = f"is {met.status}" if met is not None else "is not set"
             said = (
                 f" ({met.reason}: {evidence_items.short(met.message, 200)})" if met is not None and met.reason else ""
             )
@@ -132,9 +132,9 @@ def _cause(
     answers = _answers(facts, pod, status, probe)
     last = evidence_items.newest(event for event, _ in answers)
     answer = next((text for event, text in answers if event is last), "")
-    seen = [evidence_items.said(each) for each in (last, evidence_items.newest(kills)) if each is not None]
+    seen = [evidence_items.event_item(each) for each in (last, evidence_items.newest(kills)) if each is not None]
     output = f": {evidence_items.short(answer, 200)}" if answer else ""
-    does = "is ended because it fails" if kills else "fails"
+    does = "is restarted because it fails" if kills else "fails"
     return Cause(
         kind=kind,
         object=pod.reference if last_change.is_alone(facts, pod) and not kills else facts.reference,

@@ -26,7 +26,7 @@ def scaled_to_zero(facts: WorkloadFacts) -> Iterator[Cause]:
         object=facts.reference,
         field="spec.replicas",
         confidence=Confidence.CERTAIN if at is not None else Confidence.LIKELY,
-        text=f"it is scaled to 0 replicas{who}{when}",
+        text=f"the workload is scaled to 0 replicas{who}{when}",
         evidence=(evidence_items.field(facts.reference, "spec.replicas", f"0{who and f', written{who}'}", at),),
     )
 
@@ -58,7 +58,7 @@ def _ports(facts: WorkloadFacts, service: ServiceFacts) -> Iterator[Cause]:
                 ),
                 evidence_items.field(facts.reference, "containers[*].ports[*].name", has),
             )
-            text = f"Service {service.metadata.name} leads to the port {port.target_port}, and no container has one of that name ({has})"
+            text = f"Service {service.metadata.name} routes to the port {port.target_port}, but no container has a port with this name ({has})"
             yield Cause(
                 kind=CauseKind.SERVICE_ROUTING,
                 object=holder,
@@ -105,10 +105,12 @@ def _selector(facts: WorkloadFacts, service: ServiceFacts) -> Cause:
     proof = (
         evidence_items.field(_reference(service), f"spec.selector[{key}]", wanted),
         evidence_items.field(
-            facts.reference, f"spec.template.metadata.labels[{key}]", has if has is not None else "not there"
+            facts.reference, f"spec.template.metadata.labels[{key}]", has if has is not None else "missing"
         ),
     )
-    text = f"Service {service.metadata.name} selects {key}={wanted}, which no pod has; the pods have {key}={has}"
+    text = (
+        f"Service {service.metadata.name} selects {key}={wanted}, but no pod has this label; the pods have {key}={has}"
+    )
     return Cause(
         kind=CauseKind.SERVICE_ROUTING,
         object=_reference(service),

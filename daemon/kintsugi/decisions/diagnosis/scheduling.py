@@ -78,7 +78,7 @@ def _of_template(
                 object=facts.reference,
                 field=field,
                 confidence=Confidence.LIKELY if rest else Confidence.CERTAIN,
-                text=f"no node takes a pod of the new template: {evidence_items.short(seen.text, 300)}",
+                text=f"no node accepts a pod of the new template: {evidence_items.short(seen.text, 300)}",
                 evidence=(seen,),
             )
 
@@ -120,7 +120,7 @@ def _of_claims(
         )
         if name and not claim:
             yield _volume(
-                f"persistentvolumeclaim/{name}", "", f"claim {name}, which the pod mounts, is not there", seen
+                f"persistentvolumeclaim/{name}", "", f"claim {name}, which the pod mounts, does not exist", seen
             )
     elif SchedulerReason.CLAIM_UNBOUND in found:
         names = predicates.claim_names(pod)
@@ -172,7 +172,7 @@ def _of_nodes(
     full = next((each for each in (*_RESOURCES, SchedulerReason.PODS) if each in found), None)
     if full is not None and len(facts.nodes) == 1:
         name = facts.nodes[0].name
-        yield _node(name, f"status.allocatable[{full}]", f"node {name} has no {full} left", Confidence.LIKELY, (seen,))
+        yield _node(name, f"status.allocatable[{full}]", f"node {name} has no free {full}", Confidence.LIKELY, (seen,))
 
 
 def _untolerated(facts: WorkloadFacts, pod: PodFacts, said: str) -> set[str]:
@@ -203,6 +203,6 @@ def _unexplained(facts: WorkloadFacts, pod: PodFacts, found: frozenset[Scheduler
         object=facts.reference,
         field=asked,
         confidence=Confidence.LIKELY,
-        text=f"no node takes {pod.reference}: {evidence_items.short(seen.text, 300)}",
+        text=f"no node accepts {pod.reference}: {evidence_items.short(seen.text, 300)}",
         evidence=(seen,),
     )

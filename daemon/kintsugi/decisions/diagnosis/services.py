@@ -18,7 +18,7 @@ def target_number(facts: WorkloadFacts) -> Iterator[Cause]:
     Containers may listen on more than they say: that makes it likely only, and nothing is said of containers that say nothing.
     """
     numbers = service_ports.numbers(facts.template)
-    if not numbers or not _serves(facts) or not answering.is_troubled(facts):
+    if not numbers or not _serves(facts) or not answering.has_problem(facts):
         return
     for service in service_ports.leading(facts):
         for port in service.spec.ports:
@@ -26,7 +26,7 @@ def target_number(facts: WorkloadFacts) -> Iterator[Cause]:
                 continue
             name, number = service.metadata.name, service_ports.number_of(port, facts.template)
             field, listens = f"spec.ports[{port.name or port.port}].targetPort", ", ".join(map(str, sorted(numbers)))
-            text = f"Service {name} leads to port {number}, and the containers say that they listen on {listens}"
+            text = f"Service {name} routes to port {number}, but the containers listen on {listens}"
             proof = (
                 evidence_items.field(_reference(service), field, str(number)),
                 evidence_items.field(facts.reference, "containers[*].ports[*].containerPort", listens),
@@ -39,9 +39,9 @@ def gone(facts: WorkloadFacts) -> Iterator[Cause]:
     there = {each.metadata.name for each in facts.services}
     if not facts.services_known or not facts.governing or facts.governing in there:
         return
-    if not _serves(facts) or not answering.is_troubled(facts) or any(True for _ in service_ports.leading(facts)):
+    if not _serves(facts) or not answering.has_problem(facts) or any(True for _ in service_ports.leading(facts)):
         return
-    text = f"Service {facts.governing}, which leads to the pods by its name, is not there"
+    text = f"Service {facts.governing}, which governs the names of the pods, does not exist"
     proof = (
         evidence_items.field(facts.reference, "spec.serviceName", facts.governing),
         evidence_items.field(f"service/{facts.governing}", "", "not found"),
@@ -64,10 +64,12 @@ def too_wide(facts: WorkloadFacts) -> Iterator[Cause]:
             continue
         selector = ",".join(f"{key}={value}" for key, value in service.spec.selector.items())
         others = ", ".join(shared.pods)
-        text = f"Service {shared.name} selects {selector}, and so leads to pods of other Services, too: {others}"
+        text = (
+            f"Service {shared.name} selects {selector}, and therefore also routes to pods of other Services: {others}"
+        )
         proof = (
             evidence_items.field(_reference(service), "spec.selector", selector),
-            *(evidence_items.field(f"service/{each}", "spec.selector", f"leads to {others}") for each in shared.own),
+            *(evidence_items.field(f"service/{each}", "spec.selector", f"routes to {others}") for each in shared.own),
         )
         yield _cause(_reference(service), "spec.selector", text, proof)
 
@@ -76,7 +78,7 @@ def missing_host(facts: WorkloadFacts, host: str, field: str) -> Cause | None:
     """Return the Service that a variable has long named, and that is not there; None where a new template came to name it."""
     if last_change.covering(last_change.changes(facts), field):
         return None
-    text = f"Service {host}, which {field} names, is not there"
+    text = f"Service {host}, which {field} names, does not exist"
     proof = (
         evidence_items.field(facts.reference, field, f"names {host}"),
         evidence_items.field(f"service/{host}", "", "not found"),

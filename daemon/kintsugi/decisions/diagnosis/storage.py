@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from kintsugi.decisions.diagnosis import evidence_items, last_change, words
 from kintsugi.decisions.diagnosis.facts import EventFacts, PodFacts, WorkloadFacts
-from kintsugi.decisions.diagnosis.surroundings import ClaimFacts
+from kintsugi.decisions.diagnosis.related_objects import ClaimFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
 from kintsugi.objects import predicates
 
@@ -27,9 +27,7 @@ def claims(facts: WorkloadFacts) -> Iterator[Cause]:
         if claim.name not in named or not claim.exists:
             continue
         if claim.phase == _LOST:
-            yield _of_claim(
-                claim, "status.phase", f"claim {claim.name} is Lost: its volume is not there any more", _LOST
-            )
+            yield _of_claim(claim, "status.phase", f"claim {claim.name} is Lost: its volume no longer exists", _LOST)
         elif lacks_class(claim):
             yield without_class(claim)
 
@@ -80,7 +78,7 @@ def lacks_class(claim: ClaimFacts) -> bool:
 
 def without_class(claim: ClaimFacts) -> Cause:
     """Return the cause of a claim whose class is not there."""
-    text = f"claim {claim.name} has no volume: the StorageClass {claim.storage_class} is not there"
+    text = f"claim {claim.name} has no volume: the StorageClass {claim.storage_class} does not exist"
     return _of_claim(claim, "spec.storageClassName", text, claim.storage_class)
 
 
@@ -106,7 +104,7 @@ def _failed(facts: WorkloadFacts, pod: PodFacts, event: EventFacts) -> Cause | N
     """Return whose volume it is: a claim's (attaching), its PersistentVolume's (mounting), or one that the template has itself."""
     name = words.failed_volume(event.message)
     claim = next((each for each in facts.claims if each.volume == name), None)
-    seen = evidence_items.said(event)
+    seen = evidence_items.event_item(event)
     said = evidence_items.short(event.message, 300)
     sure = Confidence.CERTAIN if event.count >= _TWICE else Confidence.LIKELY
     if claim is not None:

@@ -1,8 +1,7 @@
 """
-The changes before a diagnosis: the last rollout by field, the number of replicas, mounted configuration, and the
-surroundings.
+The changes before a diagnosis: the last rollout by field, the replicas, mounted configuration, and related objects.
 
-The surroundings are nodes, autoscalers, and incidents of upstreams. The latest change is last.
+The related objects are nodes, autoscalers, and incidents of upstreams. The latest change is last.
 """
 
 import re

@@ -83,7 +83,7 @@ class RetargetedCommand:
     def _about_scratch(self, command: Command) -> Command:
         asked = question_of(command)
         if asked is None or asked.database != self.database:
-            raise CommandError(f"{self.source!r} does not ask {self.database} any more")
+            raise CommandError(f"{self.source!r} no longer asks {self.database}")
         about = replace(asked, database=self.scratch)
         return definition_of(command).asking(command, about)
 

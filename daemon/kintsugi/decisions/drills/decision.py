@@ -38,9 +38,11 @@ def may_drill(inputs: DrillGuardInput, history: History, limits: Limits, *, now:
     """Answer with STARTED, or REFUSED with the reason; a refusal that will end has the moment of the next look."""
     service = inputs.service
     if service.drill is None:
-        return _refused(Reason.NO_TARGET, f"{service.name} has no `drill` in its document: name its runbook there")
+        return _refused(Reason.NO_TARGET, f"{service.name} has no `drill` in its document: name a runbook there")
     if service.namespace in limits.protected:
-        return _refused(Reason.PROTECTED, f"namespace {service.namespace} is protected: no database is created there")
+        return _refused(
+            Reason.PROTECTED, f"namespace {service.namespace} is protected; Kintsugi creates no database there"
+        )
     if inputs.holds_ledger:
         return _refused(Reason.PROTECTED, inputs.holds_ledger)
     passing = _for_now(inputs, history)
@@ -62,17 +64,17 @@ def _for_now(inputs: DrillGuardInput, history: History) -> tuple[Reason, str] | 
             return Reason.PAUSED, f"paused by {pause.who}: {pause.why}"
     if inputs.stale_reason:
         return Reason.STALE, inputs.stale_reason
-    return trouble(service.name, view, history.incident)
+    return objection(service.name, view, history.incident)
 
 
-def trouble(service: str, view: ServiceView | None, incident: str) -> tuple[Reason, str] | None:
+def objection(service: str, view: ServiceView | None, incident: str) -> tuple[Reason, str] | None:
     """Return why no drill may burden a service now, also one that has begun; None when it is well."""
     if incident:
-        return Reason.ACTIVE_RUN, f"{service} has incident {incident} open: a recovery comes first"
+        return Reason.ACTIVE_RUN, f"{service} has the open incident {incident}; a recovery has priority over a drill"
     if view is None or view.healthy is None:
-        return Reason.STALE, f"it is not known how {service} is"
+        return Reason.STALE, f"the health of {service} is unknown"
     if not view.healthy:
-        return Reason.LOCKED, f"{service} is not healthy: a drill would only add load"
+        return Reason.LOCKED, f"{service} is not healthy; a drill would add load"
     return None
 
 

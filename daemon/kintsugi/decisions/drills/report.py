@@ -62,12 +62,12 @@ def summary_of(report: DrillReport) -> str:
     parts = [
         f"{backup.url}, taken {backup.taken.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC ({age} before the drill)",
         f"{_tables(restored.tables)} restored",
-        f"{_many(len(report.checks), 'check')} held",
+        f"{_many(len(report.checks), 'check')} passed",
         f"in {format_seconds(timedelta(seconds=report.seconds))}",
     ]
     parts += [f"{_many(len(backup.skipped), 'newer backup')} unusable"] if backup.skipped else []
     parts += [] if backup.proven else ["its checksum was not recorded"]
-    parts += [f"not asked: {', '.join(report.left_out)}"] if report.left_out else []
+    parts += [f"not run: {', '.join(report.left_out)}"] if report.left_out else []
     return "; ".join(parts)
 
 

@@ -19,7 +19,7 @@ def objections(runbook: Runbook) -> Iterator[tuple[Step, str]]:
         if isinstance(step.do, RunRunbook):
             yield step, "a drill runs no other runbook: write its steps out"
         if step.approve is not None:
-            yield step, "a drill never asks for approval: let its report say it"
+            yield step, "a drill never asks for approval: report the finding instead"
         if isinstance(step.do, Run) and step.do.command.changes:
             yield from ((step, what) for what in _about(step.do))
 
@@ -27,7 +27,7 @@ def objections(runbook: Runbook) -> Iterator[tuple[Step, str]]:
 def _about(do: Run) -> Iterator[str]:
     allowed = {verb for verb, definition in definitions_by_verb().items() if definition.allowed_in_drill}
     if do.command.verb not in allowed:
-        yield f"a drill changes nothing live: only {', '.join(sorted(allowed))} may stand here"
+        yield f"a drill changes nothing live: only {', '.join(sorted(allowed))} may be used here"
     elif do.command.replaces_data:
         restored = _restored(do)
         if restored is None or SCRATCH not in do.command.source or not restored.database.startswith(DRILL):

@@ -26,7 +26,7 @@ def read_schedule(text: str) -> str:
     except CronSimError as error:
         raise ValueError(f"{text!r} is not a schedule: {str(error).lower()} (as in 0 4 * * 0)") from error
     except StopIteration as error:
-        raise ValueError(f"{text!r} is a schedule that never comes: there is no such day") from error
+        raise ValueError(f"{text!r} is a schedule without an occurrence: this day does not exist") from error
     return " ".join(words)
 
 

@@ -1,1 +1,1 @@
-"""The API server: how requests are read and answered, and who may ask for what."""
+"""The API server: requests, answers, and the rights of callers."""

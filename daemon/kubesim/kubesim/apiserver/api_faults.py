@@ -1,5 +1,5 @@
 """
-Faults of the API itself, ordered by verb, path and count: what a client must live through.
+Faults of the API itself, selected by verb, path and count, for tests of clients.
 
 The server asks `take` for each request; open watches are struck with `strike`.
 """
@@ -16,7 +16,7 @@ from kubesim.storage.status import ApiRefusal, expired, too_many_requests, unaut
 
 
 class FaultKind(StrEnum):
-    """What goes wrong."""
+    """The kind of a fault."""
 
     TOO_MANY = "too-many"
     ERROR = "error"

@@ -1,6 +1,4 @@
-"""
-The witness: every request that reached the embedded API server, what it was answered, and whether it took effect.
-"""
+"""The audit log: every request to the embedded API server, its answer, and whether it took effect."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +12,8 @@ class Request:
     """
     One request as the server saw it.
 
-    `status` is what the client was answered, 0 while (or when) it was answered nothing; `applied` tells whether
-    an object changed, whatever the client was told; `clock` is the event loop's, in seconds.
+    `status` is that of the answer, 0 while (or when) there is none; `applied` is whether an object changed, whatever
+    the answer was; `clock` is the event loop's, in seconds.
     """
 
     time: datetime

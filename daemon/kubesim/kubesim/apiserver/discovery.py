@@ -1,6 +1,4 @@
-"""
-What the API server says about itself: versions, groups and resources, as far as kubectl asks.
-"""
+"""The discovery documents of the API server: versions, groups and resources, as far as kubectl asks for them."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -26,7 +24,7 @@ REVIEWS: Final = ("authorization.k8s.io/v1", "authentication.k8s.io/v1")
 
 
 def document(path: str) -> Json | None:
-    """Find the discovery document at a path; None when there is none."""
+    """Return the discovery document at a path; None for any other path."""
     path = path.rstrip("/")
     if path == "/version":
         return VERSION

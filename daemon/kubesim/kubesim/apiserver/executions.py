@@ -50,9 +50,11 @@ class Executions:
         await socket.prepare(http)
         wants_input = http.query.get("stdin") == "true"
         if running is None:
-            ending = await self._say(socket, self._answer(pod, container, command), command, hears=wants_input)
+            ending = await self._send_reply(
+                socket, self._answer(pod, container, command), command, reads_input=wants_input
+            )
         else:
-            ending = await self._run(socket, running, command, hears=wants_input)
+            ending = await self._run(socket, running, command, reads_input=wants_input)
         await socket.send_bytes(STATUS + orjson.dumps(ending))
         await socket.close()
         return socket
@@ -64,10 +66,10 @@ class Executions:
             message = f'unable to upgrade connection: container not found ("{container}")'
             raise ApiRefusal(500, "InternalError", message, {})
 
-    async def _say(
-        self, socket: web.WebSocketResponse, reply: ExecReply | None, command: Sequence[str], *, hears: bool
+    async def _send_reply(
+        self, socket: web.WebSocketResponse, reply: ExecReply | None, command: Sequence[str], *, reads_input: bool
     ) -> Json:
-        if hears:
+        if reads_input:
             await _hear(socket, None)
         for channel, text in ((STDOUT, reply.stdout), (STDERR, reply.stderr)) if reply else ():
             if text:
@@ -83,14 +85,14 @@ class Executions:
         return NOT_READY if reply is not None and reply.needs_ready and not is_true(pod, "Ready") else reply
 
     async def _run(
-        self, socket: web.WebSocketResponse, running: Running, command: Sequence[str], *, hears: bool
+        self, socket: web.WebSocketResponse, running: Running, command: Sequence[str], *, reads_input: bool
     ) -> Json:
         """Run a command to its end. It ends, too, when its container does, or the client goes away."""
         try:
             process = await self._runtime.execute(running, command)
         except (LookupError, OSError) as problem:
             return _not_started(str(problem))
-        hearing = asyncio.create_task(_hear(socket, process)) if hears else None
+        hearing = asyncio.create_task(_hear(socket, process)) if reads_input else None
         if hearing is None:
             process.input.close()
         try:

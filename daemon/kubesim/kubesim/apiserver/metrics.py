@@ -1,5 +1,5 @@
 """
-`metrics.k8s.io`: what running pods and their nodes use, made from requests when they are asked for.
+`metrics.k8s.io`: the usage of running pods and their nodes, derived from their resource requests when it is asked for.
 """
 
 from decimal import Decimal

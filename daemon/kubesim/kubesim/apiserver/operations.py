@@ -108,7 +108,7 @@ class Operations:
         return perform(call)
 
     def follow(self, call: Call) -> AsyncIterator[str]:
-        """Yield a pod's log as it is written; raise ApiRefusal when there is none."""
+        """Yield a pod's log as it is written; raise ApiRefusal when it has none."""
         target = call.target
         return self._logs.follow(self._registry.get(target.resource, target.namespace, target.name), call.query)
 

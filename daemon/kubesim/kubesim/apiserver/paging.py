@@ -29,7 +29,9 @@ TOO_OLD: Final = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rest:
-    """What is left of a list, and the version of its moment. `counted` when clients may be told how much is left."""
+    """
+    The rest of a list, and the version of its moment. `counted` when clients may see the number of remaining items.
+    """
 
     items: tuple[Json, ...]
     version: str
@@ -53,7 +55,7 @@ class Pages:
         return listing(resource, rest.items[:limit], metadata)
 
     def next(self, resource: Resource, token: str, limit: int) -> Json:
-        """Write the next page; raise ApiRefusal 410 when its moment is gone, 400 when the token is none."""
+        """Write the next page; raise ApiRefusal 410 when its moment is gone, 400 for an invalid token."""
         rest = self._rests.pop(_key_of(token), None)
         if rest is None:
             raise self.too_old()
@@ -78,7 +80,7 @@ class Pages:
 
 
 def listing(resource: Resource, items: tuple[Json, ...] | list[Json], metadata: Json) -> Json:
-    """Write a list; its items say neither kind nor version, as from the real server."""
+    """Return a list; its items have neither kind nor version, as from the real server."""
     bare = [{key: value for key, value in item.items() if key not in ("kind", "apiVersion")} for item in items]
     kind = f"{resource.kind}List" if not resource.kind.endswith("List") else resource.kind
     return {"kind": kind, "apiVersion": resource.api_version, "metadata": metadata, "items": bare}

@@ -30,7 +30,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 _HTML: Final = re.compile("[&<>\u2028\u2029]")
-"""What Go's encoding/json escapes besides what JSON itself asks for."""
+"""The characters that Go's encoding/json escapes besides those of JSON itself."""
 
 
 def read_operations(body: bytes) -> Any:

@@ -1,6 +1,4 @@
-"""
-Which resource a request path speaks of, and which verb of the API its method is.
-"""
+"""Parses request paths: the resource of a path, and the API verb of its method."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +14,7 @@ _VERBS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """What a path names: a collection, an object, or a part of an object."""
+    """The target of a path: a collection, an object, or a subresource of an object."""
 
     resource: Resource
     namespace: str | None = None

@@ -1,6 +1,4 @@
-"""
-Access reviews: what a caller may do, asked before it is done.
-"""
+"""Access reviews: a caller asks for its rights before it acts."""
 
 from typing import Final
 

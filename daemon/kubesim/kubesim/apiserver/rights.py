@@ -1,5 +1,5 @@
 """
-Who calls the embedded API and what they may do: bearer tokens and rules like those of RBAC.
+The users of the embedded API and their rights: bearer tokens and rules like those of RBAC.
 
 Asked by the server before every request, and by the access reviews. Rights can be taken away while
 the cluster runs.
@@ -38,7 +38,7 @@ ALL = Rule(verbs=("*",), resources=("*",))
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Access:
-    """What somebody wants to do."""
+    """The access that a user asks for."""
 
     verb: str
     resource: str
@@ -93,7 +93,7 @@ class Users:
         return user
 
     def find(self, token: str) -> User | None:
-        """Find who holds a token; None when nobody does, or when it has expired."""
+        """Return the holder of a token; None when it is unknown or expired."""
         user = self._by_token.get(token)
         return None if user is None or user.expired else user
 

@@ -43,7 +43,7 @@ CHANGING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
-    """What the server answers from."""
+    """The parts that the server answers from."""
 
     store: Store
     operations: Operations

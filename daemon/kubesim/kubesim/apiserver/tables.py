@@ -15,7 +15,7 @@ from kubesim.manifest import Json, dig, is_true, name_of
 
 TABLE: Final = "as=Table"
 UNITS: Final = ((2 * 86400, 86400, "d"), (3 * 3600, 3600, "h"), (120, 60, "m"), (0, 1, "s"))
-"""From so many seconds on, an age is told in this unit."""
+"""The units of an age: the seconds from which a unit is used, its length, its letter."""
 
 NONE: Final = "<none>"
 Cells = Callable[[Json], list[object]]

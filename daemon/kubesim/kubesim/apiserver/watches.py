@@ -1,8 +1,8 @@
 """
 Watches: the changes after a version, as lines of JSON, until the client or the timeout ends them.
 
-An object that leaves the selection is told as DELETED, one that enters it as ADDED. Faults reach open
-streams through `Stream`.
+An object that leaves the selection is sent as DELETED, one that enters it as ADDED. Faults reach open streams through
+`Stream`.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ def as_it_is(obj: Json) -> Json:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Watch:
-    """What a client wants to be told, and in which form. `version` 0 starts with what is there now."""
+    """The watch that a client asks for: its selection and its form. `version` 0 starts with the present objects."""
 
     resource: Resource
     namespace: str | None
@@ -112,9 +112,9 @@ class Stream:
 
 def begin(store: Store, watch: Watch, stream: Stream) -> Callable[[], None]:
     """
-    Send what a watch starts with and everything after it; the answer ends it.
+    Send the first events of a watch and all that follow; calling the result ends it.
 
-    A version that the history does not reach is told in the stream, as the real server's watch cache does.
+    A version that the history does not reach is reported in the stream, as the real server's watch cache does.
     """
     stream.check_doom()
     try:

@@ -1,1 +1,1 @@
-"""The controllers: each brings the objects of one kind nearer to what they ask for."""
+"""The controllers: each reconciles the objects of one kind with their specification."""

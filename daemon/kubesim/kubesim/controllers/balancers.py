@@ -69,7 +69,7 @@ class Balancers:
         self._write_address(service, address)
 
     def _bind(self, ports: list[int]) -> tuple[str, list[socket.socket]]:
-        """Find an address on which every port is free; raise OSError when there is none."""
+        """Find an address on which every port is free; raise OSError when no address is free."""
         problem = OSError("no address tried")
         for _ in range(ATTEMPTS):
             address, bound = self._addresses.loopback(), list[socket.socket]()

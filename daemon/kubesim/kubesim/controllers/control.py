@@ -1,7 +1,7 @@
 """
-The control loop: changes of the store become keys, each controller looks at its keys one by one.
+The control loop: changes of the store become keys, and each controller reconciles its keys one by one.
 
-Controllers are level-driven and synchronous: what they read and write is one moment of the store.
+Controllers are level-driven and synchronous: they read and write one moment of the store.
 """
 
 import asyncio

@@ -190,7 +190,7 @@ class Deployments:
 
 
 def revision_of(replicaset: Json) -> int:
-    """Read the revision that a ReplicaSet stands for; one that is no number counts for none, as in Kubernetes."""
+    """Read the revision of a ReplicaSet; 0 for a text that is not a number, as in Kubernetes."""
     written = str(annotations_of(replicaset).get(REVISION, 0))
     return int(written) if written.isdecimal() else 0
 

@@ -1,6 +1,4 @@
-"""
-Disruption budgets: how many pods may go, and evictions that ask first.
-"""
+"""Disruption budgets: the number of pods that may be disrupted, and evictions that respect it."""
 
 from collections.abc import Iterable
 from typing import Final

@@ -1,6 +1,4 @@
-"""
-Namespaces: each gets its default service account, and takes its content along when it goes.
-"""
+"""The namespace controller: each namespace gets its default service account; its content is deleted with it."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -44,7 +42,7 @@ class Namespaces:
         return None
 
     def _clear(self, namespace: str) -> bool:
-        """Delete everything in a namespace; tell whether nothing is left."""
+        """Delete everything in a namespace; return whether nothing is left."""
         left = [
             (resource, obj)
             for resource in self._store.resources()

@@ -1,6 +1,4 @@
-"""
-Nodes: they are there, they renew their leases, and they are found missing when they stop.
-"""
+"""The node controller: creates nodes, renews their leases, and marks those that stop."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -38,7 +36,7 @@ HEALTHY: Final = {
 
 
 class Nodes:
-    """Renew the leases of living nodes, and tell when one has gone silent."""
+    """Renews the leases of living nodes, and marks a silent one."""
 
     def __init__(self, registry: Registry, time: ClusterTime, faults: Faults) -> None:
         self._registry = registry

@@ -1,6 +1,4 @@
-"""
-Events: what controllers and kubelets say about objects; a repeated one is counted.
-"""
+"""Records the Events of controllers and kubelets about objects; a repeated one is counted."""
 
 import secrets
 from typing import Final

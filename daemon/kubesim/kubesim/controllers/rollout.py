@@ -1,5 +1,5 @@
 """
-The arithmetic of a rolling update: how far the new ReplicaSet may grow and the old ones must shrink.
+The arithmetic of a rolling update: the growth of the new ReplicaSet and the shrinking of the old ones.
 
 Pure: sizes in, sizes out. The rules are those of the Deployment controller.
 """
@@ -22,7 +22,7 @@ class Size:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bounds:
-    """How many pods there may be, and how many must be available."""
+    """The bounds of a rolling update: the most pods, and the least available ones."""
 
     replicas: int
     surge: int

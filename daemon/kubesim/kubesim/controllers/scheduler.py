@@ -1,6 +1,4 @@
-"""
-The scheduler: a node for each pod, or the reason why there is none.
-"""
+"""The scheduler: finds a node for each pod, or writes the reason for none."""
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -48,7 +46,7 @@ class Scheduler:
             yield (namespace_of(change.object), name_of(change.object))
 
     def reconcile(self, key: Key) -> float | None:
-        """Find a node for a pod, or write down why there is none and try again later."""
+        """Find a node for a pod, or write the reason for none and retry later."""
         pod = self._store.get(resources.PODS, *key)
         if pod is None or deleting(pod) or dig(pod, "spec", "nodeName"):
             return None

@@ -1,6 +1,4 @@
-"""
-The endpoints of Services: which pods stand behind each, and which of them are ready.
-"""
+"""The endpoints controller: the pods behind each Service, and those of them that are ready."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -90,7 +88,7 @@ class Endpoints:
 
 
 def selects(service: Json, pod: Json) -> bool:
-    """Return whether a pod stands behind a Service."""
+    """Return whether a Service selects a pod."""
     selector = service["spec"].get("selector") or {}
     labels = labels_of(pod)
     return bool(selector) and all(labels.get(key) == value for key, value in selector.items())

@@ -1,6 +1,4 @@
-"""
-The volume controller: claims find volumes, keep them, lose them, and let go of them.
-"""
+"""The volume controller: binds claims to volumes, marks lost claims, and releases volumes."""
 
 from collections.abc import Iterable
 

@@ -1,6 +1,4 @@
-"""
-The pods of a workload: finding them, making one from the template, telling which to remove first.
-"""
+"""The pods of a workload: finds them, makes one from the template, and ranks them for removal."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta

@@ -1,1 +1,1 @@
-"""The kubelet: containers and their states, logs, and what a pod says of itself."""
+"""The kubelet: containers and their states, logs, and the status of pods."""

@@ -1,5 +1,5 @@
 """
-What a kubelet has allocated to the containers of a pod, and whether it takes a change of that (pkg/kubelet/allocation).
+The resources that a kubelet has allocated to a pod's containers, and its decision on a change (pkg/kubelet/allocation).
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,9 @@ PENDING: Final = "PodResizePending"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PendingResize:
-    """Why changed resources of a pod are not taken: never (`Infeasible`), or not now (`Deferred`)."""
+    """
+    The reason for which changed resources of a pod are not applied: never (`Infeasible`), or not now (`Deferred`).
+    """
 
     reason: str
     message: str

@@ -24,7 +24,7 @@ KILLED: Final = 137
 
 
 class Phase(StrEnum):
-    """Where a container is; waiting phases carry the reason that Kubernetes shows."""
+    """The phase of a container; waiting phases have Kubernetes' reason as their value."""
 
     CREATING = "ContainerCreating"
     INITIALISING = "PodInitializing"
@@ -38,7 +38,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exit:
-    """How a container ended; `message` is what its pod's status says of it. `killed`: by the kernel, for its memory."""
+    """The end of a container; `message` is that of its pod's status. `killed`: by the kernel, for its memory."""
 
     code: int
     started: datetime
@@ -54,7 +54,10 @@ class Exit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WaitingState:
-    """Why a container cannot be started now: `phase` is where it waits; without a message it is only not its turn."""
+    """
+    The reason for which a container cannot start now: `phase` is its waiting phase; without a message it waits for its
+    turn.
+    """
 
     phase: Phase
     message: str = ""
@@ -63,9 +66,9 @@ class WaitingState:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ContainerContext:
     """
-    What bears on a container from the outside; `image` is what a start would find.
+    The external conditions of a container; `image` is the image that a start would use.
 
-    `run` is of containers whose image has a program. `starved`: it needs more memory than its limit lets it have.
+    `run` is set for containers whose image has a program. `starved`: it needs more memory than its limit lets it have.
     """
 
     image: Image | None

@@ -1,6 +1,4 @@
-"""
-The kubelets of all nodes: they start what is scheduled, watch over it, and stop what is deleted.
-"""
+"""The kubelets of all nodes: they start scheduled pods, monitor them, and stop deleted ones."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -26,7 +24,7 @@ from kubesim.storage.registry import STATUS, Registry
 from kubesim.storage.store import Change, ChangeType
 
 RESIZE_RETRY: Final = timedelta(seconds=3)
-"""How soon changed resources are tried again that the node did not have."""
+"""The delay before a retry of changed resources that the node did not have."""
 
 ENDED: Final = ("Succeeded", "Failed")
 
@@ -37,9 +35,10 @@ OUTLIVED: Final = 0.02
 @dataclass(kw_only=True, slots=True)
 class Sandbox:
     """
-    What a kubelet knows of one pod; `stops_at` is set once it has been told to stop.
+    The kubelet's state of one pod; `stops_at` is set once it is being stopped.
 
-    `allocated` are the resources that its containers have, `pending` is why it does not take what is asked for instead.
+    `allocated` are the resources that its containers have, `pending` is the reason for which a change of them is not
+    applied.
     """
 
     uid: str
@@ -51,7 +50,7 @@ class Sandbox:
 
     @property
     def is_over(self) -> bool:
-        """Return whether the pod's own containers have all ended for good; what else runs is to end then."""
+        """Return whether the pod's own containers have all ended for good; its sidecars are stopped then."""
         return all(each.phase is Phase.EXITED for each in self.containers if not each.initialises)
 
     def may_start(self, container: Container) -> bool:

@@ -1,7 +1,7 @@
 """
-Containers that are real processes: what a container runtime does, without its namespaces.
+Containers that are real processes: a container runtime without namespaces.
 
 A program of an image runs on this machine, below a process that ends all that it started (`init`). Its files are
-folders (`folders`, `mounts`), its address is one of loopback, and what a namespace would show it under a name of its own
-is translated in its words (`translation`).
+folders (`folders`, `mounts`), its address is one of loopback, and names that a namespace would provide are translated
+in its words (`translation`).
 """

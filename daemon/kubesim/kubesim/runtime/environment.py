@@ -1,6 +1,4 @@
-"""
-The environment of a container: values, and what Secrets, ConfigMaps and the pod itself say.
-"""
+"""The environment of a container: values, and those from Secrets, ConfigMaps and the pod itself."""
 
 import re
 from collections.abc import Mapping

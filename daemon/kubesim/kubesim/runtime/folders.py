@@ -1,7 +1,7 @@
 """
 The disk of the embedded cluster: a folder of this machine for each volume and for each pod.
 
-Whatever path a manifest names, nothing outside the cluster's own folder is ever touched.
+No path in a manifest leads out of the cluster's own folder.
 """
 
 import shutil
@@ -23,7 +23,7 @@ class Folders:
         return self.host(str(dig(volume, "spec", "hostPath", "path", default=f"/{name_of(volume)}")))
 
     def host(self, path: str) -> Path:
-        """Return the folder that stands for a path of the node."""
+        """Return the folder that replaces a path of the node."""
         return _made(self.root / "volumes" / quote(path.strip("/") or "root", safe=""))
 
     def pod(self, uid: str) -> Path:

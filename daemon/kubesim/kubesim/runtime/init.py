@@ -3,9 +3,10 @@ The first process of a container: when it ends, all that was started below it ha
 
     python -I -S init.py LIFELINE PROGRAM [ARGUMENT]...
 
-It stands in for a PID namespace. Signals are passed on to the program; whatever the program leaves behind is killed, and
-so is everything when the other end of LIFELINE, a pipe, is closed: the cluster has stopped, or was itself killed. It ends
-with the program's exit code, 128 and the signal's number when a signal has ended it. Run by itself, hence alone.
+It replaces a PID namespace. Signals are passed on to the program; processes that the program leaves behind are killed,
+and so are all processes when the other end of LIFELINE, a pipe, is closed: the cluster has stopped, or was itself
+killed. It ends with the program's exit code, 128 and the signal's number when a signal has ended it. Run by itself,
+hence alone.
 """
 
 import ctypes

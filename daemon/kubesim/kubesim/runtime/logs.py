@@ -1,6 +1,4 @@
-"""
-What containers have written: kept by pod, container and start, read and followed as `pods/log` does.
-"""
+"""The logs of containers: kept by pod, container and start, read and followed as by `pods/log`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -17,7 +15,7 @@ MOST_LINES: Final = 20_000
 
 LAST_LINES: Final = 80
 LAST_BYTES: Final = 2048
-"""How much of a log the kubelet takes over into the status of a pod (`FallbackToLogsOnError`)."""
+"""The most bytes of a log that the kubelet copies into the status of a pod (`FallbackToLogsOnError`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +28,7 @@ class Line:
 
 @dataclass(kw_only=True, slots=True)
 class Log:
-    """What one start of a container has written; `dropped` counts the lines that are kept no longer."""
+    """The log of one start of a container; `dropped` counts the lines that are kept no longer."""
 
     lines: list[Line] = field(default_factory=list)
     dropped: int = 0
@@ -38,7 +36,7 @@ class Log:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def extend(self, lines: Iterable[Line]) -> None:
-        """Append lines, and tell those who follow."""
+        """Append lines, and notify the followers."""
         self.lines.extend(lines)
         excess = max(0, len(self.lines) - MOST_LINES)
         del self.lines[:excess]
@@ -46,12 +44,12 @@ class Log:
         self.notify()
 
     def end(self) -> None:
-        """Let nobody wait for more."""
+        """Mark the end of the log, and notify the followers."""
         self.ended = True
         self.notify()
 
     def notify(self) -> None:
-        """Wake those who follow."""
+        """Wake the followers."""
         self.changed.set()
         self.changed = asyncio.Event()
 
@@ -69,7 +67,7 @@ class PodLogs:
         log.extend(Line(time=self._time.now(), text=text) for text in texts)
 
     def last_words(self, pod: Json, container: str, instance: int) -> str:
-        """Return the end of what one start has written, as it stands in the status of a pod that asks for it."""
+        """Return the end of the log of one start, as it is copied into the status of a pod that asks for it."""
         log = self._logs.get((uid_of(pod), container, instance)) or Log()
         text = "".join(f"{line.text}\n" for line in log.lines[-LAST_LINES:])
         return text.encode()[-LAST_BYTES:].decode(errors="ignore")
@@ -86,7 +84,7 @@ class PodLogs:
             self._logs.pop(key).end()
 
     def read(self, pod: Json, query: Mapping[str, str]) -> str:
-        """Return the log that a `pods/log` request asks for; raise ApiRefusal 400 when there is none."""
+        """Return the log that a `pods/log` request asks for; raise ApiRefusal 400 when it has none."""
         log = self._find(pod, query)
         return _bounded(_written(self._chosen(log.lines, query), query), query)
 
@@ -139,7 +137,7 @@ class PodLogs:
 
 
 def container_of(pod: Json, wanted: str) -> str:
-    """Choose the container that a request means; raise ApiRefusal 400 when that cannot be told."""
+    """Choose the container that a request means; raise ApiRefusal 400 when that is not clear."""
     names: list[str] = [each["name"] for each in pod["spec"]["containers"]]
     if wanted and wanted not in [each["name"] for each in containers_of(pod)]:
         raise bad_request(f"container {wanted} is not valid for pod {name_of(pod)}")

@@ -1,6 +1,4 @@
-"""
-What a container finds at its mount paths: a folder of this machine for each.
-"""
+"""The mounts of a container: a folder of this machine for each mount path."""
 
 import base64
 import shutil

@@ -1,12 +1,12 @@
 """
-What a container of the PostgreSQL image runs first: makes the data folder a database when it is empty, and becomes the server.
+The entry point of the PostgreSQL image: initialises an empty data folder as a database, and becomes the server.
 
     python -I postgres_entry.py PROGRAMS [OPTION OF postgres]...
     python -I postgres_entry.py PROGRAMS alone initdb|postgres [OPTION]...
 
-The environment says where: PGDATA, PGHOST (the folder of the socket), POD_ADDRESS (what it listens on), POSTGRES_PASSWORD.
-As root it takes another user on first, as the server demands; `alone` does nothing else before it becomes the program. Run by
-itself, hence alone.
+The environment configures it: PGDATA, PGHOST (the folder of the socket), POD_ADDRESS (the address to listen on),
+POSTGRES_PASSWORD. As root it takes another user on first, as the server demands; `alone` does nothing else before it
+becomes the program. Run by itself, hence alone.
 """
 
 import os

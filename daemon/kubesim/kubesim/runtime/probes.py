@@ -1,6 +1,4 @@
-"""
-Readiness of a real program: its probe is really asked, by command, TCP or HTTP.
-"""
+"""The readiness of a real program: its probe is executed, by command, TCP or HTTP."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,7 +26,9 @@ class Probe:
         self._execute = execute
 
     async def watch(self, time: ClusterTime, report: Callable[[bool], None]) -> None:
-        """Ask for ever, and tell when the answer changes: after so many successes or failures on end."""
+        """
+        Run the probe until cancelled, and report a change: after the threshold of consecutive successes or failures.
+        """
         ready, streak = not self._probe, 0
         if ready:
             report(ready)

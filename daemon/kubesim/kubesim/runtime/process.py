@@ -1,6 +1,4 @@
-"""
-One process in a container, below an `init` of its own: started, told signals, ended for sure.
-"""
+"""One process in a container, below an `init` of its own: started, sent signals, and reliably ended."""
 
 import asyncio
 import os
@@ -22,7 +20,7 @@ CHUNK: Final = 64 * 1024
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
-    """What is run: words as the machine reads them, the whole environment, and the folder it begins in."""
+    """The command of a process: its words as the machine reads them, the whole environment, and the working folder."""
 
     words: tuple[str, ...]
     environment: Mapping[str, str]

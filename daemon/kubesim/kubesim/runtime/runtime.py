@@ -1,7 +1,7 @@
 """
-The container runtime: starts the programs of containers, executes commands in them, and sees them to their end.
+The container runtime: starts the programs of containers, executes commands in them, and waits for their ends.
 
-The kubelet says what should run and is woken when something has changed; it never waits here.
+The kubelet sets the programs to run and is woken by changes; it never waits here.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class Start:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ContainerRun:
-    """What has become of the program of one start of a container; `exit_code` once it has ended."""
+    """The state of the program of one start of a container, for the kubelet; `exit_code` once it has ended."""
 
     instance: int
     ready: bool
@@ -60,7 +60,7 @@ class ContainerRun:
 
 @dataclass(kw_only=True, slots=True)
 class Running:
-    """What is known of one start; `exit_code` once it has ended."""
+    """The runtime's own state of one start; `exit_code` once it has ended."""
 
     start: Start
     ready: bool = False
@@ -74,7 +74,7 @@ class Running:
 
     @property
     def run(self) -> ContainerRun:
-        """Return what the kubelet judges by."""
+        """Return the state for the kubelet."""
         return ContainerRun(instance=self.start.instance, ready=self.ready, exit_code=self.exit_code)
 
     def end(self) -> None:

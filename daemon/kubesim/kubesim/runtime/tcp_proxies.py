@@ -1,8 +1,8 @@
 """
-The way to real programs: behind the address of a Service whose pods are processes, connections are passed on to them.
+TCP proxies: connections to the address of a Service whose pods are processes are passed on to them.
 
-What kube-proxy does: a port is open while a pod behind it is ready, and refuses otherwise. Where no pod is a process, a port
-with `appProtocol: http` is answered by 200 to whatever is asked; other ports refuse.
+As with kube-proxy, a port is open while a pod behind it is ready, and refuses otherwise. Where no pod is a process, a
+port with `appProtocol: http` answers every request with 200; other ports refuse.
 """
 
 import asyncio

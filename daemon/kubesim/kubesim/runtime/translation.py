@@ -1,9 +1,9 @@
 """
-What a container would see under names of its own, in words that mean the same on this machine.
+Translates a container's own names into names of this machine.
 
-There are no mount namespaces and no cluster DNS here. A path at or below a mount path becomes the path in its folder, and
-the name of a Service or of a pod behind one becomes an address, wherever a whole word of a command, or a value of its
-environment, is one. A name that nobody bears stays as it is, and fails where it is used.
+There are no mount namespaces and no cluster DNS here. A path at or below a mount path becomes the path in its folder,
+and the name of a Service or of a pod behind one becomes an address, wherever a whole word of a command, or a value of
+its environment, is one. An unknown name is unchanged, and fails where it is used.
 """
 
 import re
@@ -28,7 +28,7 @@ _INSTALLED: Final = (sys.prefix, str(Path(__file__).parents[3]))
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Translation:
-    """How words of one container are read; `loopback` is what it calls 127.0.0.1, "" for the machine's own."""
+    """The translation for one container; `loopback` is the address for its 127.0.0.1, "" for the machine's own."""
 
     store: Store
     mounts: Mapping[str, Path]
@@ -66,7 +66,10 @@ class Translation:
 
 
 def address_of(store: Store, name: str) -> str:
-    """Resolve `SERVICE.NAMESPACE` or `POD.SERVICE.NAMESPACE`, with or without `.svc.cluster.local`; "" for nobody."""
+    """
+    Resolve `SERVICE.NAMESPACE` or `POD.SERVICE.NAMESPACE`, with or without `.svc.cluster.local`; "" for an unknown
+    name.
+    """
     parts = _DOMAIN.sub("", name).split(".")
     if len(parts) == 3:
         return _pod(store, *parts)

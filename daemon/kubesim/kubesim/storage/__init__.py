@@ -1,1 +1,1 @@
-"""The objects of the API: how they are made whole, validated, kept and told of."""
+"""The objects of the API: defaulting, validation, storage, and change notification."""

@@ -1,8 +1,8 @@
 """
 The addresses that the embedded cluster hands out: pods, Services, load balancers, node ports.
 
-What can be connected to gets loopback addresses of this process's own choice, so that several clusters on one
-machine do not meet. Pods that are no processes have addresses in name only.
+Addresses that accept connections are loopback addresses of this process's choice, so that several clusters on one
+machine do not collide. Pods that are no processes have addresses without a listener.
 """
 
 import itertools

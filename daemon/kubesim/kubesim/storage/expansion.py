@@ -1,6 +1,6 @@
 """
-What a claim's specification may change to: a larger request, where its class allows that (ValidatePersistentVolumeClaimUpdate, and the
-admission PersistentVolumeClaimResize).
+The allowed change of a claim's specification: a larger request, where its class allows that
+(ValidatePersistentVolumeClaimUpdate, and the admission PersistentVolumeClaimResize).
 """
 
 from kubeobjects import resources

@@ -1,6 +1,4 @@
-"""
-What distinguishes one kind of object from another in the API: its subresources, and what its deletion answers.
-"""
+"""The differences of kinds in the API: their subresources, and the answers to their deletion."""
 
 from collections.abc import Mapping
 from typing import Final

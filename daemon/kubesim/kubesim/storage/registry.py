@@ -1,5 +1,5 @@
 """
-What the API server does to objects: create, change, delete, with its preconditions and generated fields.
+The registry of the API server: creates, changes and deletes objects, with preconditions and generated fields.
 
 The server calls it for clients, the controllers and the kubelet call it for themselves. Everything is
 synchronous, so that each call is one transaction.
@@ -29,7 +29,7 @@ NAME_LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 
 class Propagation(StrEnum):
-    """What happens to the dependents of a deleted object; the words of `propagationPolicy`."""
+    """The policy for the dependents of a deleted object; the words of `propagationPolicy`."""
 
     BACKGROUND = "Background"
     FOREGROUND = "Foreground"
@@ -41,7 +41,7 @@ FINALIZERS: Final = {Propagation.FOREGROUND: "foregroundDeletion", Propagation.O
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeleteOptions:
-    """What a deletion asks for; `grace` in seconds, None for the object's own."""
+    """The options of a deletion; `grace` in seconds, None for the object's own."""
 
     grace: int | None = None
     uid: str = ""
@@ -52,7 +52,7 @@ class DeleteOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deletion:
-    """What a deletion came to: `gone` when the object has left the store."""
+    """The result of a deletion: `gone` when the object has left the store."""
 
     object: Json
     gone: bool
@@ -60,7 +60,7 @@ class Deletion:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Write:
-    """How a change is made: on which subresource, by whom, and whether it is only tried."""
+    """The options of a change: its subresource, its manager, and whether it is a dry run."""
 
     subresource: str = ""
     manager: str = "kubesim"

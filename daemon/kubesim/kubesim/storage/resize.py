@@ -1,5 +1,6 @@
 """
-The `resize` subresource of pods: what it takes over of a request, and what it refuses (pkg/apis/core/validation, ValidatePodResize).
+The `resize` subresource of pods: the fields of a request that it applies, and its refusals (pkg/apis/core/validation,
+ValidatePodResize).
 """
 
 from collections.abc import Iterator

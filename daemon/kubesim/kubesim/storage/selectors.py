@@ -1,5 +1,5 @@
 """
-Which objects a request or a controller speaks about: label selectors, field selectors, `matchLabels`.
+The selection of objects by a request or a controller: label selectors, field selectors, `matchLabels`.
 
 The text language of `labelSelector` is that of `kubeobjects.selectors`.
 """

@@ -17,7 +17,7 @@ HISTORY = 50_000
 
 
 class ChangeType(StrEnum):
-    """What happened to an object, in the words of a watch."""
+    """The type of an object's change, in the words of a watch."""
 
     ADDED = "ADDED"
     MODIFIED = "MODIFIED"
@@ -67,7 +67,7 @@ class Store:
         return tuple(resource for resource, kept in self._objects.items() if kept)
 
     def put(self, resource: Resource, obj: Json) -> Json:
-        """Write an object under a new version and tell the subscribers."""
+        """Write an object under a new version and notify the subscribers."""
         key = (namespace_of(obj) or "", name_of(obj))
         kept = self._objects.setdefault(resource, {})
         previous = kept.get(key)

@@ -1,7 +1,7 @@
 """
-What the API server refuses to store: the few rules that callers meet in practice.
+The validation of the API server: the few rules that callers meet in practice.
 
-Each rule answers with the causes that a real server names; the registry refuses with all of them.
+Each rule returns the causes that a real server names; the registry refuses with all of them.
 """
 
 import re

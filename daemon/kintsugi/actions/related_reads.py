@@ -1,19 +1,20 @@
 """
-What stands around a workload, read once for a diagnosis, bounded: nodes of its pods, claims, policies, budgets, autoscalers.
+Reads the related objects of a workload, once for a diagnosis and bounded: nodes of its pods, claims, policies, budgets,
+autoscalers.
 
-What only an ailing workload gives reason to read is read of that alone.
+Some reads are made only for a workload that is not well.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from kintsugi.actions import diagnosis_facts, surroundings_facts, unstructured
+from kintsugi.actions import diagnosis_facts, related_facts, unstructured
 from kintsugi.actions.tolerant_reads import TolerantReads
 from kintsugi.decisions.diagnosis import answering, last_change, service_ports
 from kintsugi.decisions.diagnosis.facts import LogFacts, NodeFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.network_policies import PolicyFacts
-from kintsugi.decisions.diagnosis.surroundings import (
+from kintsugi.decisions.diagnosis.related_objects import (
     AutoscalerFacts,
     BudgetFacts,
     ClaimFacts,
@@ -44,19 +45,19 @@ MOST_RUNNING_LOGS = 2
 MOST_SUSPECTED_NODES = 2
 
 DNS_NAMESPACE, DNS_SERVICE = "kube-system", "kube-dns"
-"""Where the cluster's DNS has its Service, whatever program it is (github.com/kubernetes/dns, specification)."""
+"""The Service of the cluster's DNS, for every DNS program (github.com/kubernetes/dns, specification)."""
 
 _OOM = "OOMKilled"
 
 
 @dataclass(kw_only=True, slots=True)
-class SurroundingsReader(TolerantReads):
-    """Reads what stands around one workload; `owners` are the uids of the workload and of its ReplicaSets."""
+class RelatedReader(TolerantReads):
+    """Reads the related objects of one workload; `owners` are the uids of the workload and of its ReplicaSets."""
 
     owners: frozenset[str]
 
     async def complete(self, known: WorkloadFacts) -> WorkloadFacts:
-        """Add what stands around to what was read of the workload itself."""
+        """Add the related objects to the facts that were read of the workload itself."""
         nodes, claims, autoscalers, policies, labels, shared = await asyncio.gather(
             self._nodes(known),
             self._claims(known),
@@ -81,7 +82,7 @@ class SurroundingsReader(TolerantReads):
             usage=usage,
             running_logs=running,
             name_server=name_server,
-            changed_around=tuple(surroundings_facts.changes_of_autoscalers(autoscalers or (), known.reference)),
+            changed_around=tuple(related_facts.changes_of_autoscalers(autoscalers or (), known.reference)),
         )
 
     async def _nodes(self, known: WorkloadFacts) -> tuple[NodeFacts, ...]:
@@ -101,7 +102,7 @@ class SurroundingsReader(TolerantReads):
         async def items() -> Sequence[unstructured.Unstructured]:
             return (await self.kube.list(PODS, None, fields=f"spec.nodeName={node.name}")).items
 
-        return surroundings_facts.with_others(node, await self.known("pods of a node", items(), ()), self.owners)
+        return related_facts.with_others(node, await self.known("pods of a node", items(), ()), self.owners)
 
     async def _claims(self, known: WorkloadFacts) -> tuple[ClaimFacts, ...]:
         """Read the claims of pods that are not ready, with their volumes and classes."""
@@ -123,7 +124,7 @@ class SurroundingsReader(TolerantReads):
         if class_name:
             found, is_known = await self.got("storageclasses", STORAGECLASSES, class_name)
             class_exists = found is not None if is_known else None
-        return surroundings_facts.claim_of(obj, volume, found, class_exists=class_exists)
+        return related_facts.claim_of(obj, volume, found, class_exists=class_exists)
 
     async def _namespace_labels(self) -> dict[str, str] | None:
         obj, _ = await self.got("namespaces", NAMESPACES, self.namespace)
@@ -143,7 +144,7 @@ class SurroundingsReader(TolerantReads):
             *(self.listed("pods of Services", PODS, labels=_as_labels(each.spec.selector)) for each in wide)
         )
         found = (
-            surroundings_facts.shared_of(each, items or (), self.owners, others)
+            related_facts.shared_of(each, items or (), self.owners, others)
             for each, items in zip(wide, read, strict=True)
         )
         return tuple(each for each in found if each is not None)
@@ -165,7 +166,7 @@ class SurroundingsReader(TolerantReads):
         except KubeError as error:
             self.unknown[f"metrics of its pods: {error}"] = None
             return ()
-        return tuple(surroundings_facts.usage_of(items))
+        return tuple(related_facts.usage_of(items))
 
     async def _running_logs(self, known: WorkloadFacts) -> tuple[LogFacts, ...]:
         """Read the last lines of containers that run, of pods that are not ready, or of any while a check is not met."""
@@ -192,7 +193,7 @@ class SurroundingsReader(TolerantReads):
             return (await self.kube.list(ENDPOINTSLICES, DNS_NAMESPACE, labels=labels)).items
 
         found = await self.known("endpoints of the cluster's DNS", items(), ())
-        return surroundings_facts.name_server_of(DNS_SERVICE, found)
+        return related_facts.name_server_of(DNS_SERVICE, found)
 
 
 def _fails_alone(known: WorkloadFacts, node: NodeFacts) -> bool:

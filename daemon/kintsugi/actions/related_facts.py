@@ -9,7 +9,7 @@ import msgspec
 from kintsugi.actions import diagnosis_facts, unstructured
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.decisions.diagnosis.facts import FieldChange, NodeFacts, ServiceFacts
-from kintsugi.decisions.diagnosis.surroundings import (
+from kintsugi.decisions.diagnosis.related_objects import (
     ClaimFacts,
     HostReference,
     NameServerFacts,
@@ -47,14 +47,14 @@ MOST_NAMED = 5
 
 
 class _Usage(Kept, frozen=True):
-    """What one container used."""
+    """The usage of one container."""
 
     name: str = ""
     usage: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class _PodMetrics(Kept, frozen=True):
-    """What the containers of a pod used (metrics.k8s.io)."""
+    """The usage of a pod's containers (metrics.k8s.io)."""
 
     metadata: Metadata = Metadata()
     containers: tuple[_Usage, ...] = ()
@@ -110,7 +110,7 @@ def usage_of(items: Iterable[Unstructured]) -> Iterator[UsageFacts]:
 
 
 def name_server_of(service: str, items: Sequence[Unstructured]) -> NameServerFacts:
-    """Return how many endpoints of the cluster's DNS are ready; None where nobody keeps any."""
+    """Return the number of ready endpoints of the cluster's DNS; None where it has no EndpointSlice."""
     slices = [unstructured.convert(item, EndpointSlice) for item in items]
     ready = sum(each.conditions.ready for one in slices for each in one.endpoints or ())
     return NameServerFacts(service=service, ready=ready if slices else None)
@@ -150,7 +150,7 @@ def _host(value: str) -> tuple[str, int]:
     """
     Return host and port of a URL, or of `host:port`; ("", 0) for any other value.
 
-    An address is no name, nor is what Kubernetes or the program fills in itself, as `$(DATABASE_SERVICE_HOST)`.
+    An address is no name, nor is a placeholder that Kubernetes or the program fills in, as `$(DATABASE_SERVICE_HOST)`.
     """
     if "://" in value:
         try:

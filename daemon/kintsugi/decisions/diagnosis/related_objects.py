@@ -1,6 +1,5 @@
 """
-The surroundings of a workload, as they were read: claims, budgets, autoscalers, checks, the pods' usage, the name
-servers.
+The objects related to a workload, as they were read: claims, budgets, autoscalers, checks, usage, name servers.
 
 Frozen values like those of `facts`; NetworkPolicies have a module of their own.
 """
