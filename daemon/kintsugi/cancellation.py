@@ -1,4 +1,4 @@
-"""Work that a cancellation of its caller must not cut in two."""
+"""Runs work to its end although its caller is cancelled."""
 
 import asyncio
 from collections.abc import Coroutine

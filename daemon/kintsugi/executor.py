@@ -144,7 +144,7 @@ class Executor:
         committed = loop.time()
         objection = await execution.effect.admission.objection()
         if not objection and loop.time() - committed > INTENT_AGE.total_seconds():
-            objection = f"its intent is older than {INTENT_AGE.total_seconds():g}s"
+            objection = f"the intent is older than {INTENT_AGE.total_seconds():g}s"
         if objection:
             log.info("effect not made", step=planned.path, why=objection)
             await self._save(execution, StepState.PLANNED, error=f"not made: {objection}")
@@ -189,7 +189,7 @@ class Executor:
         """Probe an unknown outcome: done, or not made and to be judged anew, or a person is asked."""
         plan = effect_plan_of(execution.record)
         if execution.probes == PROBES:
-            await self._ask(execution, f"it could not be settled: {execution.record.error}")
+            await self._ask(execution, f"the outcome stayed unknown: {execution.record.error}")
             return
         execution.probes += 1
         try:
@@ -205,9 +205,9 @@ class Executor:
             case EffectStatus.NOT_DONE if self._clock() < execution.give_up:
                 await self._save(execution, StepState.PLANNED, error="not made: a probe found no trace of it")
             case EffectStatus.NOT_DONE:
-                await self._save(execution, StepState.FAILED, error="it has not happened, and its time has run out")
+                await self._save(execution, StepState.FAILED, error="not applied, and the time for retries is over")
             case EffectStatus.UNKNOWN:
-                await self._ask(execution, "it is unknown whether it has happened")
+                await self._ask(execution, "it is unknown whether the change was applied")
 
     async def _reread(self, execution: "EffectExecution", plan: EffectPlan) -> Result:
         try:

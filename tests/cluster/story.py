@@ -176,7 +176,7 @@ class ClusterStory:
 
     def verdicts(self) -> list[Json]:
         """Return the verdicts that the daemon has logged."""
-        return [each for each in log_lines(self.daemon) if each.get("event") == "signal judged"]
+        return [each for each in log_lines(self.daemon) if each.get("event") == "signal evaluated"]
 
     def stays(self, condition: Callable[[], bool], seconds: float, describe: Callable[[], object] | str = "") -> None:
         """Expect something to stay true for so long."""

@@ -52,7 +52,7 @@ def test_an_alert_that_many_alertmanagers_send_many_times_starts_one_run(
     assert [each["id"] for each in story.daemon.incidents()] == [incident["id"]]
     assert len(story.daemon.incident(incident["id"])["runs"]) == 1
     assert story.deleted_by_daemon() == [victim["metadata"]["uid"]]
-    assert story.counted("kintsugi_signals_unjudged") == 0
+    assert story.counted("kintsugi_signals_pending") == 0
     assert story.answers(web) == 200
 
 

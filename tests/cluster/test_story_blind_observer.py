@@ -19,7 +19,7 @@ from tests.harness.wire import Wire
 
 TOLD_SOON = {"KINTSUGI_KUBE__NOTIFY_AFTER": "2s"}
 API_PORT = 6443
-OF_NAMES = "names of the cluster do not resolve"
+OF_NAMES = "cannot resolve the cluster's names"
 """How the notice begins that the daemon is beside the cluster, where no name of it resolves."""
 
 

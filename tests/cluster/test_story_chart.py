@@ -265,14 +265,14 @@ def dry_run(cluster: RealCluster, file: Path) -> str:
 
 ALERTS: Mapping[str, Mapping[str, str]] = {
     "KintsugiDown": {"up{SERIES}": "0x60"},
-    "KintsugiBlind": {"kintsugi_blind{SERIES}": "1x60"},
+    "KintsugiInDoubt": {"kintsugi_in_doubt{SERIES}": "1x60"},
     "KintsugiWatchdogOverdue": {'kintsugi_watchdogs{state="overdue", SERIES}': "1x60"},
     "KintsugiDeadLetters": {"kintsugi_dead_letters_total{SERIES}": "0x50 1x10"},
     "KintsugiCatalogRefused": {'kintsugi_catalog_loads_total{outcome="refused", SERIES}': "0x50 1x10"},
 }
 WELL = {
     "up{SERIES}": "1x60",
-    "kintsugi_blind{SERIES}": "0x60",
+    "kintsugi_in_doubt{SERIES}": "0x60",
     'kintsugi_watchdogs{state="overdue", SERIES}': "0x60",
     "kintsugi_dead_letters_total{SERIES}": "3x60",
     'kintsugi_catalog_loads_total{outcome="refused", SERIES}': "1x60",

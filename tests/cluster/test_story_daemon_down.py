@@ -144,7 +144,7 @@ def is_complete(story: ClusterStory) -> None:
     assert [(each.verb, each.name) for each in story.written_by_daemon("deployments")] == [
         ("patch", "web-app-deployment")
     ]
-    assert story.counted("kintsugi_signals_unjudged") == 0
+    assert story.counted("kintsugi_signals_pending") == 0
 
 
 def says(story: ClusterStory, event: str) -> bool:

@@ -135,7 +135,7 @@ def agree(story: ClusterStory) -> None:
 
 def has_given(incident: Json) -> bool:
     """Return whether an incident's run has given its slot to the store."""
-    return incident["state"] == "held" and str(incident["reason"]).startswith(f"it has yielded its slot to {STORE}")
+    return incident["state"] == "held" and str(incident["reason"]).startswith(f"the run yielded its slot to {STORE}")
 
 
 def allowed(story: ClusterStory) -> float:

@@ -87,7 +87,7 @@ def test_a_cause_is_told_in_one_notice_and_so_is_what_is_only_observed(
     handed_over = story.within(180).ends("needs-operator", service=API)
     story.within(60).sees("a person is called", lambda: bool(notices.about(handed_over["id"])))
     (told,) = notices.about(handed_over["id"])
-    assert "is wrong: ServiceRouting (likely): service/api-service spec.selector[app]: " in told.splitlines()[0]
+    assert "problem: ServiceRouting (likely): service/api-service spec.selector[app]: " in told.splitlines()[0]
     assert told.splitlines()[-1] == f"also affected: {WEB}"
     assert story.daemon.incident(handed_over["id"])["affected"] == [WEB]
     (waiting,) = [each for each in story.daemon.incidents() if each["service"] == WEB]
@@ -95,7 +95,7 @@ def test_a_cause_is_told_in_one_notice_and_so_is_what_is_only_observed(
 
     story.within(120).sees("a person hears of mail", lambda: bool(notices.about(None)))
     (observed,) = notices.about(None)
-    assert observed.splitlines()[0].startswith("is wrong: NotAnswering")
+    assert observed.splitlines()[0].startswith("problem: NotAnswering")
     assert observed.splitlines()[1].startswith(f"observed: {MAIL}: rule {MAIL}-answers: ")
     story.stays(lambda: good_revisions(story, MAIL) == {1}, 10, story.state)
     assert story.service(MAIL)["healthy"] is True

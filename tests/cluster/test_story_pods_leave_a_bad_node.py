@@ -56,7 +56,7 @@ def test_pods_are_moved_from_a_node_that_is_lost(
     incident = story.within(240).ends("recovered", service=WEB)
     steps = {each["path"]: each for each in story.steps(incident)}
     assert steps["diagnosis"]["result"]["remedy"] == "move-pods", steps["diagnosis"]
-    assert f"stays in force until somebody runs kubectl uncordon {second.name}" in incident["reason"], incident
+    assert f"stays in force until a person runs kubectl uncordon {second.name}" in incident["reason"], incident
     assert own_cluster.get("node", second.name)["spec"].get("unschedulable") is True
     (cordon,) = story.written_by_daemon("nodes")
     assert (cordon.verb, cordon.name) == ("patch", second.name)

@@ -325,11 +325,11 @@ class Night:
     async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackPreview:
         self.asked.append(("roll_back", incident, who, confirmed))
         if incident == "inc-2":
-            raise WrongState("incident inc-2 never had a run: there is nothing to undo")
+            raise WrongState("incident inc-2 never had a run, so there is nothing to undo")
         digest = f"shown-{sum(deed[0] == 'roll_back' for deed in self.asked)}" if self.changing else "shown"
         if confirmed and confirmed != digest:
             raise WrongState(
-                "incident inc-1: nothing is started: it has changed since it was shown. Now …: lost: 3 days of orders"
+                "incident inc-1: nothing is started: the rollback has changed since it was shown. Now …: lost: 3 days of orders"
             )
         return RollbackPreview(
             begun=bool(confirmed),
@@ -434,7 +434,7 @@ class Night:
             self.lost -= 1
             raise LedgerUnavailable("the ledger cannot be reached")
         if wish.digest not in ("", "shown"):
-            raise WrongState("nothing is started: the plan has changed since it was shown, review it again")
+            raise WrongState("nothing is started: the plan has changed since it was shown; review the plan again")
         return replace(PLAN, begun=bool(wish.digest), incident="inc-4" if wish.digest else "", answers=self.against)
 
     async def diagnose(self, target: Target) -> Diagnosis:

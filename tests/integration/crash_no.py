@@ -149,7 +149,7 @@ class Refusals:
             nonlocal calm
             said = self._lines(stage)[lines:]
             known = await ledger.signals.newest(limit=1)
-            seen = any(SEEN in line for line in said) and bool(known) and not await ledger.signals.unjudged()
+            seen = any(SEEN in line for line in said) and bool(known) and not await ledger.signals.pending()
             waits = any(each in line for line in said for each in WAITS)
             runs = await ledger.runs.open_runs()
             still = all(run.state is IncidentState.AWAITING_APPROVAL or waits for run in runs)

@@ -193,7 +193,7 @@ async def quiet(stage: CrashStage, ledger: Ledger) -> None:
     async def is_quiet() -> bool:
         incidents = await ledger.incidents.newest(limit=10)
         over = bool(incidents) and all(each.closed for each in incidents)
-        return over and not await ledger.signals.firing() and not await ledger.signals.unjudged() and stage.is_well()
+        return over and not await ledger.signals.firing() and not await ledger.signals.pending() and stage.is_well()
 
     await stage.until(is_quiet, every=SELDOM)
 

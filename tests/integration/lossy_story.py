@@ -288,14 +288,14 @@ class LossyStory:
         closed = [each for each in await self.ledger.incidents.newest() if each.closed is not None]
         self._seen = [(each.service, each.state) for each in await self.ledger.incidents.newest()]
         over = len(closed) >= len(self.catalog.services) and not await self.ledger.incidents.newest(open_only=True)
-        return over and not await self.ledger.signals.unjudged() and not self.supervisor.recovering
+        return over and not await self.ledger.signals.pending() and not self.supervisor.recovering
 
     async def _end(self) -> LossyStoryEnd:
         incidents = await self.ledger.incidents.newest()
         runs = {each.service: len(await self.ledger.runs.of_incident(each.id)) for each in incidents}
         said = [(each.incident, each.kind, each.text) for each in self.notices.values()]
         return LossyStoryEnd(
-            unjudged=await self.ledger.signals.unjudged(),
+            unjudged=await self.ledger.signals.pending(),
             open_runs=await self.ledger.runs.open_runs(),
             open_incidents=await self.ledger.incidents.newest(open_only=True),
             incidents=sorted((each.service, each.state) for each in incidents),

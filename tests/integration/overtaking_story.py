@@ -136,7 +136,7 @@ class OvertakingScene:
             incidents = await ledger.incidents.newest(limit=10)
             over = len(incidents) == len(WORKLOADS) and all(each.closed for each in incidents)
             well = all(stage.is_well(each) for each in WORKLOADS.values())
-            return over and well and not await ledger.signals.firing() and not await ledger.signals.unjudged()
+            return over and well and not await ledger.signals.firing() and not await ledger.signals.pending()
 
         await stage.until(is_quiet, every=SELDOM)
         return await end_of_services(stage, ledger, before, WORKLOADS.values())

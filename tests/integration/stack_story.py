@@ -139,7 +139,7 @@ class StackScene:
         async def is_quiet() -> bool:
             incidents = await ledger.incidents.newest(limit=50)
             over = bool(incidents) and all(each.closed for each in incidents)
-            return over and not await ledger.signals.firing() and not await ledger.signals.unjudged()
+            return over and not await ledger.signals.firing() and not await ledger.signals.pending()
 
         await stage.until(is_quiet, every=SELDOM)
         await well(stage)

@@ -209,7 +209,7 @@ async def test_a_daemon_that_starts_with_a_wrong_clock_takes_up_nothing_until_it
             await stage.stays_quiet(direction(shift))
         pause = {"scope": "global", "why": "a release", "minutes": 60}
         status, answer = await asyncio.to_thread(stage.daemon.post, "/api/v1/pauses", pause)
-        assert (status, "unknown when the pause would end" in str(answer)) == (409, True), answer
+        assert (status, "the end of the pause is unknown" in str(answer)) == (409, True), answer
         stage.clock.set(timedelta(0))
         await stage.acts_again()
         assert (await eventually(stage.fired, within=PATIENCE))[1][-1] == "verifying", stage.daemon.tail()

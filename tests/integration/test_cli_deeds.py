@@ -146,14 +146,14 @@ def test_a_rollback_that_has_become_another_since_it_was_shown_is_not_begun(
     night.changing = True
     ended = kintsugi("rollback", "inc-1", "--yes")
     assert ended.code == 4
-    assert "it has changed since it was shown" in ended.err
+    assert "the rollback has changed since it was shown" in ended.err
     assert "lost: 3 days of orders" in ended.err
 
 
 def test_a_rollback_of_an_incident_without_a_run_is_refused(kintsugi: CommandLine) -> None:
     ended = kintsugi("rollback", "inc-2", "--yes")
     assert ended.code == 4
-    assert "error: incident inc-2 never had a run: there is nothing to undo" in ended.err
+    assert "error: incident inc-2 never had a run, so there is nothing to undo" in ended.err
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ async def test_a_workload_that_is_made_anew_with_a_missing_image_is_taken_back_b
     assert incident.service == "api-service"
     told = f"the ledger has the last good template (image {GOOD} instead of image {GONE})"
     assert [told in each for each in asked] == [True], asked
-    said = f"rolled back from revision 1 (image {GONE}) to its last good template (image {GOOD}) as the ledger kept it"
+    said = f"rolled back from revision 1 (image {GONE}) to its last good template (image {GOOD}) from the ledger"
     assert incident.reason.startswith(said), incident.reason
     (change,) = [each for each in found.changes if each.field == "containers[web].image"]
     assert (change.before, change.after) == (GOOD, GONE)

@@ -43,7 +43,7 @@ async def test_a_webhook_that_was_answered_200_is_in_the_ledger(daemon: WebhookD
     assert await daemon.port.post(captured(name)) == 200
 
     assert len(await daemon.kept()) == alerts
-    assert await daemon.ledger.signals.unjudged() == alerts
+    assert await daemon.ledger.signals.pending() == alerts
     assert daemon.port.count("kintsugi_signals_received_total", source="alertmanager") == alerts
 
 
@@ -76,7 +76,7 @@ async def test_an_end_before_its_beginning_is_recorded_and_starts_nothing(daemon
     assert signal.ended is not None
     assert verdict is not None
     assert verdict.reason is Reason.RESOLVED
-    assert await daemon.ledger.signals.unjudged() == 0
+    assert await daemon.ledger.signals.pending() == 0
 
 
 async def test_a_body_replayed_after_its_end_starts_nothing(daemon: WebhookDaemon) -> None:
@@ -84,7 +84,7 @@ async def test_a_body_replayed_after_its_end_starts_nothing(daemon: WebhookDaemo
     await daemon.port.post(webhook(alert(startsAt=BEGAN, endsAt=ENDED)))
 
     assert await daemon.ledger.signals.firing() == ()
-    assert await daemon.ledger.signals.unjudged() == 0
+    assert await daemon.ledger.signals.pending() == 0
 
 
 async def test_an_alert_only_hints_at_an_object_and_names_no_runbook(daemon: WebhookDaemon) -> None:
@@ -120,7 +120,7 @@ async def test_a_storm_of_ten_thousand_alerts_is_taken(daemon: WebhookDaemon) ->
     statuses = await asyncio.gather(deliver(webhook(*alerts[:5000])), *map(one, alerts[5000:]))
 
     assert set(statuses) == {200}
-    assert await daemon.ledger.signals.unjudged() == 10_000
+    assert await daemon.ledger.signals.pending() == 10_000
 
 
 async def test_a_bad_alert_costs_its_group_nothing(daemon: WebhookDaemon) -> None:

@@ -72,11 +72,11 @@ async def test_a_ledger_that_is_away_is_answered_503_and_nothing_is_lost(
 ) -> None:
     inbox.error = error
     assert await port.post(webhook(alert())) == 503
-    assert await inbox.ledger.signals.unjudged() == 0
+    assert await inbox.ledger.signals.pending() == 0
 
     inbox.error = None
     assert await port.post(webhook(alert())) == 200
-    assert await inbox.ledger.signals.unjudged() == 1
+    assert await inbox.ledger.signals.pending() == 1
 
 
 async def test_all_webhooks_that_wait_for_a_hanging_ledger_are_answered_503_with_the_first(
@@ -113,10 +113,10 @@ async def test_while_no_connection_is_free_the_sender_is_told_to_come_again(
         for _ in range(engine.pool.size()):  # type: ignore[attr-defined]  # the pool that `engines` makes has a size
             await stack.enter_async_context(engine.connect())
         assert await hurried.post(webhook(alert())) == 503
-        assert await inbox.ledger.signals.unjudged() == 0
+        assert await inbox.ledger.signals.pending() == 0
 
     await eventually(lambda: _says(hurried.post(webhook(alert())), 200), within=60)
-    assert await inbox.ledger.signals.unjudged() == 1
+    assert await inbox.ledger.signals.pending() == 1
 
 
 async def test_a_body_that_cannot_be_read_is_refused_for_good_even_then(port: Served, inbox: FaultyInbox) -> None:

@@ -116,7 +116,7 @@ async def test_rows_that_cannot_be_read_are_put_aside_handed_over_and_closed_at_
         async with started(daemon), Ledger.read(url) as ledger:
 
             async def is_mended() -> bool:
-                return not await ledger.incidents.newest(open_only=True) and not await ledger.signals.unjudged()
+                return not await ledger.incidents.newest(open_only=True) and not await ledger.signals.pending()
 
             await eventually(is_mended, within=PATIENCE, describe=daemon.tail)
             await eventually(lambda: counted(daemon) == "1.0", within=PATIENCE, describe=daemon.tail)

@@ -34,7 +34,7 @@ WELL = LossyStoryEnd(
     ],
     doubled=[],
 )
-"""How the story ends, whatever was lost: each signal judged, each run over, each change made once, nothing said twice."""
+"""How the story ends, whatever was lost: each signal evaluated, each run over, each change made once, nothing said twice."""
 
 MUST_BE_MADE = (
     "accept", "request-run api started", "request-run web held", "request-run web awaiting-approval", "ask ", "approve ", "start-held web",

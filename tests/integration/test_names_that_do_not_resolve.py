@@ -64,7 +64,7 @@ async def test_checks_by_name_are_unknown_and_all_else_goes_on(tmp_path: Path) -
             ((kind, told),) = await asyncio.to_thread(daemon.notices)
             assert (kind, told.split(":")[0]) == (
                 "needs-operator",
-                "names of the cluster do not resolve where Kintsugi runs",
+                "Kintsugi cannot resolve the cluster's names",
             )
 
             found = cluster.find(resources.PODS, NAMESPACE, {"app": "web"})

@@ -42,7 +42,7 @@ async def test_pods_are_moved_from_a_node_that_is_not_heard_of(tmp_path: Path) -
             incident = await stage.closed(ledger)
     assert incident.state is IncidentState.RECOVERED, incident
     assert is_cordoned(stage, "node-1")
-    assert "kubectl cordon node-1 stays in force until somebody runs kubectl uncordon node-1" in incident.reason
+    assert "kubectl cordon node-1 stays in force until a person runs kubectl uncordon node-1" in incident.reason
     changes = [(each.method, each.path) for each in made(stage)]
     assert changes[0] == ("PATCH", "/api/v1/nodes/node-1"), changes
     assert {path for _, path in changes[1:]} == {

@@ -188,7 +188,7 @@ def children(stage: ManualStage) -> list[Json]:
 WRONG = (
     (("renov",), 1, "there is no runbook renov: did you mean 'renew'?"),
     (("renew", "--service", "wep"), 1, "there is no service wep: did you mean 'web'?"),
-    (("look",), 2, "service: name the service that look is to be started on, for none has it: api, web"),
+    (("look",), 2, "service: name the service for look, because no service has this runbook: api, web"),
     (("renew", "--set", "replicas=many"), 2, "parameters: replicas: 'many' is not a whole number"),
     (("renew", "--set", "size=3"), 2, "parameters: renew has no parameter 'size': it takes patience, replicas"),
     (("renew", "--set", "replicas"), 2, "--set: 'replicas': write NAME=VALUE"),

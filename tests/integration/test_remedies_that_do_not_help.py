@@ -45,7 +45,7 @@ async def break_and_recover(stage: CrashStage, ledger: Ledger, count: int) -> No
     assert incident.state is IncidentState.RECOVERED, incident
 
     async def is_quiet() -> bool:
-        return not await ledger.signals.firing() and not await ledger.signals.unjudged() and stage.is_well()
+        return not await ledger.signals.firing() and not await ledger.signals.pending() and stage.is_well()
 
     await stage.until(is_quiet, every=SELDOM)
 

@@ -56,7 +56,7 @@ spec:
       onFailure: escalate
   rollback: {{after: 2h}}
 """
-FIRST = "is wrong: ImagePull (certain): deployment/front containers[web].image: deployment/front: container web cannot pull image web:gone"
+FIRST = "problem: ImagePull (certain): deployment/front containers[web].image: deployment/front: container web cannot pull image web:gone"
 
 
 def named(name: str, image: str) -> dict[str, Any]:
@@ -190,7 +190,7 @@ async def test_a_question_says_first_what_is_wrong_and_explain_says_it_without_a
         await story.break_and_alert("back")
         notice = await story.notice("awaiting-approval")
         first = notice["text"].splitlines()[0]
-        assert first.startswith("is wrong: ImagePull (certain): deployment/back containers[web].image"), notice
+        assert first.startswith("problem: ImagePull (certain): deployment/back containers[web].image"), notice
         _, out = await story.asked("incident", notice["incident"], "-o", "json")
         detail = json.loads(out)
         assert [each["occasion"] for each in detail["diagnoses"]] == ["opened"]

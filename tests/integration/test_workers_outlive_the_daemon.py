@@ -83,7 +83,7 @@ async def test_an_image_that_cannot_be_pulled_is_told_with_its_event_and_the_job
         incident, _ = await story.ended()
         left = story.jobs()
     assert incident.state is IncidentState.FAILED, incident.reason
-    assert "it has not started within 5s: " in incident.reason
+    assert "the worker has not started within 5s: " in incident.reason
     assert "Failed to pull image" in incident.reason
     assert "its Job was ended" in incident.reason
     assert left == []

@@ -72,7 +72,7 @@ class Actions:
         return await reads.run(self._clients, command, deadline=deadline, probe_context=probe_context)
 
     async def metadata(self, workload: WorkloadRef, namespace: str) -> Metadata | None:
-        """Return a workload's metadata from the API server, None where there is none. Raises KubeError."""
+        """Return a workload's metadata from the API server, None where it does not exist. Raises KubeError."""
         try:
             found = await self._kube.get(workload.resource, workload.name, namespace)
         except NotFound:

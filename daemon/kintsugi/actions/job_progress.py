@@ -81,10 +81,10 @@ async def read(kube: KubeClient, name: str, namespace: str) -> WorkerStatus:
 
 
 def held_to(status: WorkerStatus, limit: timedelta, now: datetime) -> WorkerStatus:
-    """Return a worker's state, STUCK with the reason when it has not started in time."""
+    """Return a worker's state, STUCK with the reason when the worker has not started in time."""
     if status.since is None or now - status.since < limit:
         return status
-    why = f"it has not started within {format_duration(limit)}: {status.why or 'for no stated reason'}"
+    why = f"the worker has not started within {format_duration(limit)}: {status.why or 'for no stated reason'}"
     return replace(status, stage=WorkerStage.STUCK, why=why)
 
 

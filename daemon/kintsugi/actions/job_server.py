@@ -1,5 +1,5 @@
 """
-The PostgreSQL server that a drill restores into: part of the drill's own Job, made empty, and gone with it.
+The PostgreSQL server that a drill restores into: part of the drill's own Job, empty at its start, and deleted with it.
 
 A backup is untrusted code. Here it has neither the live server's disk nor its processor, and nothing to connect to: the
 server listens on a socket of its pod only, and knows no password. It is started by its own two programs, not by the

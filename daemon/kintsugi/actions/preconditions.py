@@ -135,16 +135,14 @@ def another_s_workload(asked: ObjectName, context: ChangeContext, namespace: str
 def at_rest(asked: ObjectName, scalers: Sequence[HorizontalPodAutoscaler], scaled: Sequence[Unstructured]) -> str:
     """Refuse to start a workload that may rest at 0; `scaled` are the namespace's ScaledObjects (a paused one has no autoscaler)."""
     if why := rests(scalers):
-        return f"{asked} is left at 0: {why}"
+        return f"{asked} stays at 0: {why}"
     for each in scaled:
         target = unstructured.nested_map(each, "spec", "scaleTargetRef")
         if (unstructured.nested_string(target, "kind") or "Deployment", unstructured.nested_string(target, "name")) == (
             asked.resource.kind,
             asked.name,
         ):
-            return (
-                f"{asked} is left at 0: the ScaledObject {unstructured.name(each)} scales it, and may let it rest at 0"
-            )
+            return f"{asked} stays at 0: the ScaledObject {unstructured.name(each)} scales it and may let it rest at 0"
     return ""
 
 

@@ -1,5 +1,5 @@
 """
-Reads the related objects of a workload, once for a diagnosis and bounded: nodes of its pods, claims, policies, budgets,
+Reads the related objects of a workload, once for a diagnosis and bounded: nodes, claims, policies, budgets,
 autoscalers.
 
 Some reads are made only for a workload that is not well.

@@ -1,4 +1,4 @@
-"""The facts for a remedy besides the cause: the workload's revisions, and who else manages it, read from the API."""
+"""The facts for a remedy besides the cause: the workload's revisions and its other managers, read from the API."""
 
 from kintsugi.actions import unstructured
 from kintsugi.actions.good_templates import FoundTemplate

@@ -1,6 +1,4 @@
-"""
-The figures that parts derive from the settings: of guards, runs and windows; and how a catalog is read.
-"""
+"""The figures that parts derive from the settings: of guards, runs and windows; and the terms of reading a catalog."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -54,8 +54,8 @@ class MetricsRecorder:
         core.pipeline.on_verdict(self._verdict)
         core.supervisor.on_end(self._run)
         for action in (ReconcileAction.TAKE_UP, ReconcileAction.RESTART, ReconcileAction.HAND_OVER):
-            metrics.runs_cared_for.labels(action.value)
-        core.supervisor.on_reconciled(lambda action: metrics.runs_cared_for.labels(action.value).inc())
+            metrics.runs_reconciled.labels(action.value)
+        core.supervisor.on_reconciled(lambda action: metrics.runs_reconciled.labels(action.value).inc())
         core.containment.on_contained(lambda scope: metrics.contained.labels(scope).inc())
         core.drill_scheduler.on_refused(lambda service: metrics.drills.labels(service, REFUSED).inc())
 
@@ -63,8 +63,8 @@ class MetricsRecorder:
         """Set the gauges to what is so now."""
         core, metrics, now = self._core, self._metrics, self._core.observed.clock()
         # First: without the ledger the other gauges stay as they were.
-        metrics.blind.set(bool(doubt(core.observed.observer(), core.observed.limits.breaker_share)))
-        metrics.signals_unjudged.set(await core.ledger.signals.unjudged())
+        metrics.in_doubt.set(bool(doubt(core.observed.observer(), core.observed.limits.breaker_share)))
+        metrics.signals_pending.set(await core.ledger.signals.pending())
         metrics.dead_letters.inc(core.ledger.signals.unreadable_rows - self._unreadable_rows)
         self._unreadable_rows = core.ledger.signals.unreadable_rows
         runs = [run for run in await core.ledger.runs.open_runs() if run.kind is RunKind.RECOVERY]

@@ -52,6 +52,6 @@ class NoticeHeadlines:
 
 def with_headline(state: IncidentState, found: Diagnosis, text: str) -> str:
     """Return a text about an incident in this state: first what is wrong, or was, then what changed before, if anything did."""
-    wrong = f"{'was' if state in ENDED_WELL else 'is'} wrong: {headline(found)}"
+    wrong = f"{'past problem' if state in ENDED_WELL else 'problem'}: {headline(found)}"
     changed = what_changed(found)
-    return "\n".join([wrong, *([f"changed before: {changed}"] if changed else []), text])
+    return "\n".join([wrong, *([f"earlier change: {changed}"] if changed else []), text])

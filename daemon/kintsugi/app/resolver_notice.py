@@ -66,6 +66,6 @@ class ResolverNotice:
 def notice_of(problem: str) -> str:
     """Return the notice: what a person must repair, and what the daemon does until then."""
     return (
-        "names of the cluster do not resolve where Kintsugi runs: checks that go by them are unknown, and where they did resolve "
-        f"before nothing is changed until they do again. Look at the DNS of Kintsugi's own pod or machine: {problem}"
+        "Kintsugi cannot resolve the cluster's names. Checks that use these names are unknown. Where the names resolved before, "
+        f"nothing is changed until they resolve again. Check the DNS of Kintsugi's own pod or machine: {problem}"
     )

@@ -138,8 +138,8 @@ def health_of(settings: Settings, readiness: Readiness, metrics: Metrics, heartb
 
 
 NOT_UNDERSTOOD = (
-    "Alertmanager has delivered what was not understood, or has left alerts out of a group, and nothing polls it: nobody here knows "
-    "these alerts. `kintsugi dead-letters` shows what it was, and why"
+    "Alertmanager sent alerts that Kintsugi did not understand, or left alerts out of a group. Alertmanager is not polled, so Kintsugi does not know "
+    "these alerts. `kintsugi dead-letters` shows the input and the reason"
 )
 
 

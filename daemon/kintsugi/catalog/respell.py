@@ -1,7 +1,4 @@
-"""
-Documents in the earlier spelling: finds the words that are written differently now, and returns the document in today's
-spelling.
-"""
+"""Documents in the earlier spelling: finds the earlier words, and returns the document in today's spelling."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace

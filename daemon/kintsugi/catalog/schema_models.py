@@ -97,7 +97,7 @@ Undo = Annotated[
 
 
 class Shape(BaseModel):
-    """What all shapes have in common: unknown keys are mistakes, and `5` is not the text "5"."""
+    """The base of all shapes: unknown keys are mistakes, and `5` is not the text "5"."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -330,7 +330,7 @@ class PatternShape(Shape):
 
 
 class DocumentShape(Shape):
-    """What every document begins with."""
+    """The base of all documents: their first keys."""
 
     api_version: Literal["kintsugi.dev/v1alpha1"]
     metadata: MetadataShape

@@ -14,7 +14,7 @@ _MOST = 100
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AlertInput:
-    """What `explain` needs of an alert."""
+    """The parts of an alert that `explain` needs."""
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str] = field(default_factory=dict)

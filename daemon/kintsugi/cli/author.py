@@ -1,4 +1,4 @@
-"""What an author of rules and runbooks needs: the commands as they are typed. Their work is in `validation` and `formatting`."""
+"""The commands for authors of rules and runbooks, as they are typed. Their work is in `validation` and `formatting`."""
 
 from pathlib import Path
 from typing import Annotated

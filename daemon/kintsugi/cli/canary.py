@@ -38,7 +38,7 @@ class Canary:
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def webhook(self, status: SignalStatus) -> Mapping[str, object]:
-        """Return the body with which Alertmanager would tell of it."""
+        """Return the webhook body that Alertmanager would send for it."""
         alert: dict[str, object] = {
             "status": status,
             "labels": {"alertname": CANARY, "canary": self.key},
@@ -52,13 +52,13 @@ class Canary:
 
 
 class SignalLister(Protocol):
-    """Whoever lists signals, the newest first."""
+    """The port that lists signals, the newest first."""
 
     async def signals(self, *, verdict: str, reason: str, before: str, limit: int) -> Sequence[EvaluatedSignal]: ...
 
 
 class TimeLimit:
-    """What is left of the time in which a verdict must have come."""
+    """The time limit of a verdict, measured from its creation."""
 
     def __init__(self, within: timedelta) -> None:
         self._within, self._began = within, time.monotonic()

@@ -225,7 +225,7 @@ class DaemonClient:
 async def connect(
     server: str, *, token: str, who: str = "", ca_file: Path | None = None
 ) -> AsyncIterator[DaemonClient]:
-    """Make a client of a daemon's API; nothing is sent yet. Raises UsageError for an address or a file that is none."""
+    """Make a client of a daemon's API; nothing is sent yet. Raises UsageError for an invalid address or file."""
     if not server.startswith(("http://", "https://")):
         raise UsageError(f"--server: {server!r} is not an address over HTTP: write http://HOST:PORT or https://HOST")
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}

@@ -1,4 +1,4 @@
-"""`kintsugi run` and `kintsugi demo`: the daemon itself, in this process, until it is told to stop."""
+"""`kintsugi run` and `kintsugi demo`: the daemon itself, in this process, until it is stopped."""
 
 import os
 from collections.abc import Mapping
@@ -212,7 +212,7 @@ async def demo(
 
 
 def _has_kubesim() -> bool:
-    """Return whether the embedded cluster is installed; a folder of that name is none."""
+    """Return whether the embedded cluster is installed; a folder of that name does not count."""
     found = find_spec("kubesim")
     return found is not None and found.origin is not None
 

@@ -24,7 +24,7 @@ def diagnosis_lines(found: Diagnosis) -> Iterator[Text]:
         for each in cause.evidence:
             yield plain(f"    {_seen(each)}")
     for change in reversed(found.changes):
-        yield plain(f"changed before: {change_text(change)}")
+        yield plain(f"earlier change: {change_text(change)}")
     for what in found.unknown:
         yield plain(f"not known: {what}")
 

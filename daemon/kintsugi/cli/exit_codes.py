@@ -1,4 +1,4 @@
-"""How the command ends: its exit codes, and which error means which."""
+"""The exit codes of the command, and the error of each."""
 
 from enum import IntEnum
 
@@ -15,7 +15,7 @@ from kintsugi.errors import (
 
 
 class ExitCode(IntEnum):
-    """What a script may build on."""
+    """The exit codes, which are stable for scripts."""
 
     DONE = 0
     FINDINGS = 1

@@ -1,4 +1,4 @@
-"""What would become of alerts and pods, rule by rule, as people and programs read it."""
+"""Prints the explanation of alerts and pods, rule by rule, for people and programs."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,7 +9,7 @@ from kintsugi.cli.output import emit, plain, print_lines, table
 from kintsugi.server.operations import Explanation, ServiceExplanation
 
 Explained = Sequence[tuple[str, Explanation]]
-"""What was asked about, and the answer."""
+"""The subjects of explanations, each with its explanation."""
 
 
 def emit_explained(explained: Explained) -> None:

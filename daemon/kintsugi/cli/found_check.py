@@ -1,4 +1,4 @@
-"""What a workload's own readiness probe asks, as it is asked through a Service that leads to it: a first check."""
+"""A first check of a workload: the request of its own readiness probe, sent through a Service that leads to it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One incident told to a person: the story once, and with `follow` whatever is new until it is closed."""
+"""Prints one incident for a person: the story once, and with `follow` all news until it is closed."""
 
 import asyncio
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ from kintsugi.retries import Waits, retry
 from kintsugi.server.operations import IncidentDetail
 
 GOOD = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION, IncidentState.PASSED})
-"""Ends after which nobody needs to look; a cancelled incident is one, too, if nothing fires any more."""
+"""Ends that need no attention; a cancelled incident is one, too, if nothing fires any more."""
 
 _RETRY_FOR = timedelta(minutes=1)
-"""How long the daemon may be away (it may be restarting) while it is followed."""
+"""The time for which the daemon may be unreachable (it may be restarting) while an incident is followed."""
 
 
 class IncidentFollower:
@@ -47,13 +47,15 @@ class IncidentFollower:
         return ExitCode.DONE if state in GOOD or cleared else ExitCode.FINDINGS
 
     async def show(self) -> None:
-        """Look at the incident and tell its story."""
+        """Fetch the incident and print its story."""
         self._detail = await self._daemon.incident(self._incident)
         if self._form is OutputFormat.TEXT:
             print_lines(story(self.detail, now=datetime.now(UTC)))
 
     async def follow(self, every: timedelta) -> None:
-        """Look that often and tell what is new until it is closed. Raises Unreachable when the daemon stays away."""
+        """
+        Fetch it at this interval and print the news until it is closed. Raises Unreachable when the daemon stays away.
+        """
         if self._form is OutputFormat.TEXT and not self.detail.incident.state.is_final:
             print_lines([Text(), Text("Updates", style="bold")])
         while not self.detail.incident.state.is_final:
@@ -88,7 +90,7 @@ class IncidentFollower:
 
 
 def news(before: IncidentDetail, after: IncidentDetail) -> Iterator[Text]:
-    """Yield a line for what has changed between two looks: steps first, then where the incident stands."""
+    """Yield a line for each change between two fetches: steps first, then the state of the incident."""
     known = {
         step for run in before.runs for step in ((each.run, each.phase, each.path, each.state) for each in run.steps)
     }

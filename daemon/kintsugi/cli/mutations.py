@@ -1,4 +1,4 @@
-"""Commands that do something: what will be done is shown first, and a person is asked."""
+"""Commands that change something: they show the change first, and ask the person."""
 
 from datetime import timedelta
 

@@ -1,5 +1,5 @@
 """
-What a person on call asks the daemon and tells it: the commands as they are typed.
+The commands for a person on call, as they are typed.
 
 Their work is in `queries` and `mutations`, which are imported when a command is run.
 """

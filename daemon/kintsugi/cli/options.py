@@ -1,7 +1,7 @@
 """
 Options that several commands share, and the decorator that spreads them into a command's signature.
 
-A parameter whose type is a dataclass stands for its fields: each becomes an option of the command.
+A parameter whose type is a dataclass is replaced by its fields: each becomes an option of the command.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ Work = Callable[..., ExitCode | Coroutine[Any, Any, ExitCode]]
 
 
 class OutputFormat(StrEnum):
-    """How results are written."""
+    """The format of results."""
 
     TEXT = "text"
     JSON = "json"
@@ -37,7 +37,7 @@ Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason; it 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Connection:
-    """Which daemon is asked, by whom, and how its answer is written."""
+    """The connection to a daemon, the person's name, and the format of answers."""
 
     server: Annotated[
         str, typer.Option("--server", envvar="KINTSUGI_SERVER", metavar="URL", help="The address of the daemon's API.")
@@ -66,7 +66,7 @@ class Connection:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClusterAccess:
-    """How a command that needs no daemon reaches the cluster itself."""
+    """The access to the cluster for a command that needs no daemon."""
 
     kubeconfig: Annotated[
         Path | None,
@@ -87,7 +87,7 @@ class ClusterAccess:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Only:
-    """What a pause is about; everything when nothing is named."""
+    """The scope of a pause; everything when nothing is named."""
 
     namespace: Annotated[str, typer.Option(metavar="NS", help="Pause only changes in this namespace.")] = ""
     service: Annotated[str, typer.Option(metavar="NAME", help="Pause only changes of this service.")] = ""
@@ -96,7 +96,7 @@ class Only:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manually:
-    """How a runbook is started by hand: on what, with which values, and what is overruled for it."""
+    """The options of a manual start: the service, the parameters' values, and the overridden guards."""
 
     service: Annotated[str, typer.Option(metavar="NAME", help="The service, if the runbook does not name one.")] = ""
     values: Annotated[

@@ -1,4 +1,4 @@
-"""Results as people and as programs read them: tables, texts, JSON. The only speaker of rich."""
+"""Prints results for people and for programs: tables, texts, JSON. The only module that uses rich."""
 
 import sys
 import textwrap
@@ -72,7 +72,7 @@ class Screen:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the last one where it stands."""
+        """Stop the live display; its last state remains."""
         if self._live is not None:
             self._live.stop()
 

@@ -1,4 +1,4 @@
-"""What is shown to a person before a deed, and the question whether to do it. All of it goes to stderr."""
+"""The text and the question for a person before a change. All of it goes to stderr."""
 
 import sys
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from kintsugi.server.operations import IncidentDetail, RollbackPreview
 
 
 def agreed(question: str, *, yes: bool) -> bool:
-    """Ask, unless `yes` was said beforehand. Raises UsageError where nobody can answer."""
+    """Ask, unless `yes` is set. Raises UsageError where no one can answer."""
     if yes:
         return True
     if not sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""Commands that only look: each asks the API once and shows what it answers, for people or for programs."""
+"""Commands that only read: each asks the API once and prints the answer, for people or for programs."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta

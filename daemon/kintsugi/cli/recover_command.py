@@ -1,4 +1,4 @@
-"""A start by hand as a person sees it: the plan and what stands against it, the question, and the start of exactly that."""
+"""A manual start: the plan and its objections, the question, and the start of exactly that plan."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from kintsugi.retries import Waits, retry
 from kintsugi.server.operations import GuardResult, Override, RecoverPreview, RecoverRequest
 
 TIMEOUT = timedelta(minutes=1)
-"""How long a start whose answer was lost is asked for again: a daemon that was killed is back by then."""
+"""The time for which a start whose answer was lost is retried: a daemon that was killed is back by then."""
 
 AGAIN = timedelta(seconds=1)
 
@@ -80,7 +80,7 @@ def show_plan(shown: RecoverPreview) -> None:
 
 
 def _override_hint(answers: Sequence[GuardResult]) -> str:
-    """Return how it could be started nevertheless, where nothing else stands against it."""
+    """Return the options that override all objections; "" where one of them cannot be overridden."""
     refusals = [each for each in answers if not each.overruled]
     if not refusals or not all(each.override for each in refusals):
         return ""

@@ -1,4 +1,4 @@
-"""`kintsugi restore …`: what a person does about backups before they are needed."""
+"""`kintsugi restore …`: the commands for backups before they are needed."""
 
 from datetime import timedelta
 from typing import Annotated

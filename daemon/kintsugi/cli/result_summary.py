@@ -1,11 +1,11 @@
-"""What a step found, in a line: its result names with short values; long ones are counted."""
+"""The result of a step in a line: its result names with short values; long ones are counted."""
 
 from collections.abc import Mapping, Sequence
 
 _MOST = 5
 _LONGEST = 80
 _TAGS = ("@time", "@seconds")
-"""How times and durations stand in a kept result."""
+"""The keys of times and durations in a kept result."""
 
 
 def found(result: Mapping[str, object], *, empty: bool) -> str:

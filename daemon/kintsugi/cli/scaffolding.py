@@ -33,7 +33,10 @@ _HOOK = "helm.sh/hook"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """What the catalog is written for: workloads that are named, else all of a namespace (None: of all) that a selector takes in."""
+    """
+    The workloads to write the catalog for: the named ones, else all of a namespace (None: of all) that a selector
+    matches.
+    """
 
     workloads: Sequence[str] = ()
     namespace: str | None = None
@@ -106,7 +109,9 @@ async def _named(kube: KubeClient, wanted: Wanted, folder: Path) -> list[FoundWo
 
 
 async def _all(kube: KubeClient, wanted: Wanted) -> tuple[list[FoundWorkload], list[LeftOut]]:
-    """Read all workloads that there are, and say of which nothing is written. Raises InitErrors where there are none."""
+    """
+    Read all workloads, and return those that are left out separately. Raises InitErrors where there is no workload.
+    """
     services = await _services(kube, wanted.namespace)
     found: list[FoundWorkload] = []
     left_out: list[LeftOut] = []
@@ -128,7 +133,7 @@ async def _all(kube: KubeClient, wanted: Wanted) -> tuple[list[FoundWorkload], l
 
 
 def _not_ours(obj: Unstructured) -> str:
-    """Return why nothing is written for a workload that nobody named, "" where something is."""
+    """Return the reason for which an unnamed workload is left out, "" for none."""
     metadata = unstructured.convert(obj, Object).metadata
     if metadata.namespace in CLUSTER_NAMESPACES:
         return f"{metadata.namespace} is a namespace of the cluster itself; Kintsugi changes nothing there"
@@ -139,7 +144,7 @@ def _not_ours(obj: Unstructured) -> str:
 
 
 def _workload(text: str) -> WorkloadRef | None:
-    """Read TYPE/NAME; None for what is none."""
+    """Read TYPE/NAME; None for any other text."""
     word, _, name = text.partition("/")
     resource = find(word)
     if resource not in WORKLOADS or not _NAME.fullmatch(name):

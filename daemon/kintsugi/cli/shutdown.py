@@ -1,7 +1,7 @@
 """
-Work that goes on until a signal: the first one asks it to stop in order, the second one to leave off stopping.
+Runs work until a signal: the first one stops it in order, the second one aborts that stop.
 
-Whatever hangs then, the process ends by itself, and says on standard error where each thread was.
+If the stop hangs, the process ends by itself, and writes the stack of each thread to standard error.
 """
 
 import asyncio
@@ -16,7 +16,10 @@ from kintsugi.cli.exit_codes import ExitCode
 from kintsugi.cli.stderr import print_note
 
 GRACE = timedelta(seconds=28)
-"""How long after a first signal the process ends at the latest: Kubernetes kills a pod after 30 s, and nobody learns what hung."""
+"""
+The longest time from the first signal to the end of the process: Kubernetes kills a pod after 30 s without any trace of
+the cause.
+"""
 
 GRACE_AT_ONCE = timedelta(seconds=5)
 """The same after a second signal."""

@@ -1,4 +1,4 @@
-"""What came in, as people see it: signals with their verdicts, and dead letters."""
+"""The tables of signals with their verdicts, and of dead letters, for people."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""How an error is told: on stderr, so that what a program reads from stdout is only ever the result."""
+"""Prints errors on stderr, so that stdout has only the result."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from kintsugi.errors import KintsugiError
 
 
 def print_error(error: KintsugiError) -> None:
-    """Print an error in a line; several problems a line each, as they stand, and then how many they are."""
+    """Print an error in a line; several problems a line each, and then their number."""
     # By name: the modules of the two errors that carry problems are too heavy to import before they are needed.
     problems: Sequence[object] = getattr(error, "problems", ())
     for problem in problems:

@@ -1,5 +1,5 @@
 """
-An incident as a person reads it at 3 am: what fired, what was decided, what was done and found, and the way back.
+The story of an incident for a person: its signals, decisions, steps and results, and the undo commands.
 
 Built from the daemon's records alone, as lines; `output` writes them.
 """
@@ -42,7 +42,7 @@ _SHOWN_LABELS = ("alertname", "namespace", "pod", "deployment", "statefulset", "
 
 
 def story(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
-    """Yield the lines of an incident from its first signal to where it stands."""
+    """Yield the lines of an incident from its first signal to its present state."""
     yield from _head(detail, now)
     yield from section("Signals", [*(line for each in detail.signals for line in _signal(each)), *_more(detail)])
     yield from section("Diagnosis", [line for each in detail.diagnoses for line in _diagnosed(each)])
@@ -150,7 +150,7 @@ def shown(steps: Sequence[StepRecord], phase: Phase) -> list[StepRecord]:
 
 
 def parents_of(steps: Sequence[StepRecord]) -> frozenset[StepPath]:
-    """Name the steps whose commands are told with their effects, where their values are filled in."""
+    """Return the steps whose commands are shown with their effects, where their values are filled in."""
     return frozenset(step.step_path.owner for step in steps) - {RUN}
 
 

@@ -72,7 +72,7 @@ def service_rows(tree: ServiceTree, *, now: datetime | None) -> Iterator[Sequenc
 
 
 def _levels(services: Iterable[ServiceSummary]) -> dict[str, int]:
-    """Return how many services stand one below the other under each: what depends on nothing is at the left."""
+    """Return the depth of each service in the tree of dependencies: 0 for a service without dependencies."""
     needs = {each.name: each.depends_on for each in services}
     levels: dict[str, int] = {}
 

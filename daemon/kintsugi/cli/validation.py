@@ -1,4 +1,4 @@
-"""Checks a catalog and tells every mistake; writes the schemas of its documents."""
+"""Checks a catalog and prints every mistake; writes the schemas of its documents."""
 
 import json
 from collections.abc import Sequence

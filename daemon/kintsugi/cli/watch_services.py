@@ -1,4 +1,4 @@
-"""Services as they change: shown anew in their place on a terminal, elsewhere under one another when something has changed."""
+"""Prints services as they change: redrawn in place on a terminal, elsewhere printed again after each change."""
 
 import asyncio
 from contextlib import suppress

@@ -1,6 +1,5 @@
 """
-Resolves names into addresses, as the machine does (hosts file, search domains), and determines whose fault a failure
-is.
+Resolves names into addresses, as the machine does (hosts file, search domains), and finds the cause of a failure.
 
 Where the cluster's own names do not resolve (the daemon runs outside of it, or its DNS is down), nothing follows about
 a service whose name does not: it was not asked.

@@ -1,6 +1,5 @@
 """
-The only client of S3: lists a folder, reads an object's first bytes, or all of it from any byte on. It never changes
-anything.
+The only client of S3: lists a folder, reads an object's first bytes, or all of it from any byte on. It only reads.
 
 boto3 blocks, so each call runs in a thread. Endpoint, region and credentials come by its usual chain (environment,
 files, the identity of the pod). Every call ends: connecting, each wait for bytes and the repeats of a request are

@@ -1,6 +1,5 @@
 """
-Checks the shape of a statement, on sqlglot's syntax tree of PostgreSQL: a query that has only the allowed parts of a
-query.
+Checks the shape of a statement, on sqlglot's syntax tree of PostgreSQL: a query with allowed parts only.
 
 All other parts are refused, and so is a statement that sqlglot does not understand or takes as a bare command. The
 called functions are checked on the tokens (`sql`); where the tree names a call, it is checked again.

@@ -117,7 +117,7 @@ def newest_first(objects: Iterable[StoredObject]) -> tuple[StoredObject, ...]:
 
 
 def recorded_sha256(text: str) -> str | None:
-    """Read a checksum as it was recorded, alone or before the name of its file; None where there is none."""
+    """Read a checksum as it was recorded, alone or before the name of its file; None for any other text."""
     found = _SHA256.match(text)
     return found.group(1).lower() if found else None
 

@@ -165,7 +165,9 @@ def affected(name: str, unhealthy: Collection[str], services: Mapping[str, Servi
     return tuple(each.name for each in sorted(found, key=rank))
 
 
-def holds(unhealthy: UnhealthyService, services: Mapping[str, Service], upstream: Upstream, *, now: datetime) -> tuple[Hold, ...]:
+def holds(
+    unhealthy: UnhealthyService, services: Mapping[str, Service], upstream: Upstream, *, now: datetime
+) -> tuple[Hold, ...]:
     """
     Return the holds of a service in trouble by the current views, the deepest cause first.
 

@@ -66,7 +66,7 @@ class DrillGate:
 
     async def ask(self, scope: StepScope, path: StepPath, question: str) -> None:
         """Raise ExecutionStopped: a drill's runbook may not ask a person."""
-        raise ExecutionStopped(path, f"a drill never asks for approval: {question}")
+        raise ExecutionStopped(path, f"a drill cannot ask for approval: {question}")
 
     async def blocked_by(self) -> str:
         """Return why the drill must end now, "" when it may go on. An unknown state is no reason to end it."""
@@ -248,7 +248,7 @@ class DrillDriver:
         state, reason = outcome.state, outcome.reason
         if left:
             state = IncidentState.FAILED if state is IncidentState.PASSED else state
-            reason = f"{reason}; not everything could be undone: {left}"
+            reason = f"{reason}; these changes could not be undone: {left}"
         self.journal.run = await self.ledger.runs.move_run(self.run.id, state, reason, self.deps.clock())
         log.info("drill finished", run=self.run.id, incident=self.incident.id, state=state, reason=reason)
 

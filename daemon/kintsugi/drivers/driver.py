@@ -224,11 +224,11 @@ class RunDriver:
         early = not upstream and self.watchdog.waits_anyway(self.incident)
         trigger = Trigger() if early else await self.ledger.triggers.of_incident(self.incident.id)
         if upstream and trigger.firing:
-            reason = f"upstream: {upstream}; nothing was changed, and what started the run waits for it"
+            reason = f"upstream: {upstream}; nothing was changed, and the trigger waits for the upstream"
             return WatchdogResult(decision=WatchdogDecision.CANCEL, reason=reason)
         result = self.watchdog.evaluate(self.incident, trigger)
         if stands and result.decision is WatchdogDecision.ROLL_BACK:
-            return WatchdogResult(decision=WatchdogDecision.WAIT, reason=f"{stands}: nothing is rolled back meanwhile")
+            return WatchdogResult(decision=WatchdogDecision.WAIT, reason=f"{stands}; no rollback starts meanwhile")
         if result.decision is WatchdogDecision.WAIT and not self.watchdog.is_well:
             return await self._unless_forbidden(result)
         return result

@@ -175,7 +175,7 @@ def undone_changes(journal: Journal) -> list[StepRecord]:
 def no_undo_text(journal: Journal) -> str:
     """Return a sentence that nothing was undone, with the refusals, if any."""
     refused = [each.error for each in journal.all() if each.phase is not Phase.FORWARD and each.text and each.error]
-    return ": ".join(["the run has changed nothing that could be undone", *refused[:1]])
+    return ": ".join(["the run has no change to undo", *refused[:1]])
 
 
 def recovered_children(steps: Sequence[Step], journal: Journal, above: StepPath = RUN) -> Iterator[StepPath]:

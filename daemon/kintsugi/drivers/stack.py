@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 WAITS_FOR = "child"
 """The note, for each step, of the run that it waits for, which others may have started."""
 
-GOES_ON = "a person has answered, and it continues"
+GOES_ON = "a person has answered, and the run continues"
 
 
 @dataclass(kw_only=True)
@@ -162,18 +162,19 @@ class StackDriver:
         """Evaluate a finished execution: it has recovered if the services are healthy now, whatever its steps expected."""
         unhealthy = self._unhealthy()
         if unhealthy:
-            return IncidentState.NEEDS_OPERATOR, f"every step was done, and not healthy: {', '.join(unhealthy)}"
+            return (
+                IncidentState.NEEDS_OPERATOR,
+                f"every step was done, but these services are not healthy: {', '.join(unhealthy)}",
+            )
         children = await self.waits.all()
-        what = [child_summary(each) for each in children] or ["nothing had to be started"]
+        what = [child_summary(each) for each in children] or ["no run was needed"]
         text = "; ".join(["every service is healthy", *what])
         return IncidentState.RECOVERED if children else IncidentState.NO_ACTION, text
 
     async def _reasons_to_stop(self) -> Ends:
         """Return why the execution must end now: a person's request, or the deadline."""
         if self._ended_by:
-            return [
-                TriggerResolved(RUN, f"ended by {self._ended_by}; the runs that it has started continue on their own")
-            ]
+            return [TriggerResolved(RUN, f"ended by {self._ended_by}; its child runs continue on their own")]
         await self._notify_waiting()
         waits = self.run.state is IncidentState.AWAITING_APPROVAL or await self.clock.check()
         over = self.run.deadline <= self.deps.clock()
@@ -213,8 +214,8 @@ class StackDriver:
             section("Not healthy", unhealthy),
             section("Healthy", [name for name in self.deps.observed.views if name not in unhealthy]),
             *[await self._left_by(each) for each in children if each.finished is not None and each.state not in HELPED],
-            section("To continue, once that is fixed", self._commands(unhealthy)),
-            "What has recovered is left as it is: nothing of it is undone.",
+            section("To continue after the repair", self._commands(unhealthy)),
+            "Recovered services keep their changes; nothing is undone there.",
         ]
         return "\n".join(part for part in parts if part)
 

@@ -1,5 +1,5 @@
 """
-Write deliveries of signals, many in one transaction and with few statements.
+Writes deliveries of signals, many in one transaction and with few statements.
 
 One SELECT finds the episodes of all keys, then at most one UPDATE for repeats, one for changed episodes, one that
 settles what ended unjudged, and one INSERT of many rows. That is what makes 20,000 alerts a second durable.

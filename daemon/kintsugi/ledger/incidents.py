@@ -75,7 +75,7 @@ class IncidentRepository(Repository):
         return await self._store.write("move-incident", work, fenced=True)
 
     async def observer_incident(self) -> Incident | None:
-        """Return the open incident about the observer itself, None while there is none."""
+        """Return the open incident about the observer itself, None when it has none."""
         found = await self._shown(Incident, select(*_INCIDENT).where(*_OF_OBSERVER))
         return next(iter(found), None)
 

@@ -137,7 +137,7 @@ class RunRepository(Repository):
             if before.finished is None:
                 return before
             if before.kind is RunKind.DRILL:
-                raise WrongState(f"run {run} was a drill: it has undone all that it made, and changed nothing else")
+                raise WrongState(f"run {run} was a drill, which has undone all its changes")
             if before.service == STACK:
                 raise WrongState(f"run {run} has changed nothing itself: roll back the runs that it started")
             await _refuse_if_taken(connection, before)

@@ -188,7 +188,7 @@ class SignalRepository(Repository):
 
         return await self._store.write("make-due", work, fenced=True) if await self._store.read(read) else 0
 
-    async def unjudged(self) -> int:
+    async def pending(self) -> int:
         """Count the signals without a verdict: received minus verdicts, zero when all is well (P9)."""
         query = select(func.count()).select_from(inbox).where(inbox.c.verdict.is_(None))
 

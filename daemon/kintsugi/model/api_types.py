@@ -1,6 +1,4 @@
-"""
-What people are told when they ask, and what they may wish for: the shapes of the API and of the command line.
-"""
+"""The types of the API and of the command line: the answers for people, and their requests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,16 +21,16 @@ from kintsugi.model.records import (
 )
 
 SIGNALS = 100
-"""Signals of an incident that are told at a time where nobody asks for another number."""
+"""The default number of an incident's signals in one answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluatedSignal:
     """
-    A signal with what became of it.
+    A signal with its verdict.
 
-    `refired` is when a delivery said that it fires although it has ended, while that is provisional; `continues` the id of
-    the signal that did so, where this one was opened for it.
+    `refired` is the time of a delivery that reports the ended signal as firing again, while this is provisional.
+    `continues` is the id of the ended signal if this signal was opened because it fired again.
     """
 
     signal: Signal
@@ -43,7 +41,7 @@ class EvaluatedSignal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SignalQuery:
-    """Which signals a person wants to see, newest first: at most `limit`, of those before the one with the id `before`."""
+    """A query of signals, newest first: at most `limit`, of those before the one with the id `before`."""
 
     verdict: VerdictKind | None = None
     reason: Reason | None = None
@@ -53,7 +51,7 @@ class SignalQuery:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeadLetterSummary:
-    """A dead letter as people see it; `resendable` says whether it was kept whole and can be sent in again."""
+    """A dead letter for people; `resendable` is true if the letter was kept whole and can be sent in again."""
 
     id: str
     source: SignalSource
@@ -66,9 +64,9 @@ class DeadLetterSummary:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResendResult:
     """
-    What came of a dead letter that was sent in again: signals that were taken, and letters that it left in its place.
+    The outcome of a dead letter that was sent in again: accepted signals, and dead letters that replace it.
 
-    `stale` counts the alerts that were left out, because the letter is too old to say whether they still fire.
+    `stale` counts the alerts that were left out, because the letter is too old to show whether they still fire.
     """
 
     id: str
@@ -79,7 +77,7 @@ class ResendResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeptText:
-    """Evidence kept before something was changed: `kind` says what (describe, events, logs, …)."""
+    """Evidence from before a change; `kind` is its kind (describe, events, logs, …)."""
 
     path: str
     kind: str
@@ -88,7 +86,7 @@ class KeptText:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunDetail:
-    """A run with its steps, each with its undo's texts, and what was kept."""
+    """A run with its steps, the texts of their undo, and the kept evidence."""
 
     run: RunRecord
     steps: tuple[StepRecord, ...] = ()
@@ -97,7 +95,7 @@ class RunDetail:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChildSummary:
-    """A run of a service that a step of a run about all services has started: it has an incident of its own."""
+    """A child run that a step of a run about all services started; it has its own incident."""
 
     incident: str
     runbook: str
@@ -109,7 +107,7 @@ class ChildSummary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CoveredService:
-    """A service that a run about all services covers: how it is now (None: not known), and what was started for it."""
+    """A service that a run about all services covers: its current health (None if unknown) and its child runs."""
 
     name: str
     serving: bool | None
@@ -122,9 +120,9 @@ class IncidentDetail:
     """
     All about one incident.
 
-    `signals` are a page of them, oldest first, of `signals_total`; `firing` says whether any of them all still holds.
-    `diagnoses` say what was found wrong, oldest first. `covers` are the services of an incident about all of them, the highest
-    priority first; none for any other. `affected` are the services that suffer now from what it is about, by priority.
+    `signals` is one page of the `signals_total` signals, oldest first; `firing` is true if any of all the signals still fires.
+    `diagnoses` are the diagnoses, oldest first. `covers` are the services of an incident about all services, the highest
+    priority first; empty for any other incident. `affected` are the services that the problem affects now, by priority.
     """
 
     incident: Incident
@@ -141,11 +139,11 @@ class IncidentDetail:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RollbackPreview:
     """
-    What a rollback does or would do: the commands as a person would type them, and what would be lost. `wrong` is what is wrong
-    with the service, as it was found last, `changes` what a pod template would have instead of what; "" where that is not known.
+    The preview or the start of a rollback: the commands as a person would type them, and the data loss. `wrong` is the problem
+    of the service by its last diagnosis. `changes` is the difference between the pod templates. Both are "" if unknown.
 
-    `digest` names all of that: who confirms it sends it back, and nothing else is begun. Of numbers in `losses` it holds the
-    power of ten, so that it stays the same while a database goes on being written to.
+    `digest` identifies this preview. A confirmation sends the digest back, and only this preview is started. Numbers in
+    `losses` enter the digest by their power of ten, so that writes to a live database do not change it.
     """
 
     begun: bool
@@ -160,9 +158,10 @@ class RollbackPreview:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GuardResult:
     """
-    What one guard says against a start by hand now, until when at the latest where that is known.
+    The refusal of a start by hand by one guard, and its latest end, if that is known.
 
-    `override` is the name by which a person may overrule it, "" where nobody may; `overruled` whether that is so.
+    `override` is the name with which a person may overrule the refusal, "" if the refusal cannot be overruled. `overruled` is
+    true if it was overruled.
     """
 
     reason: Reason
@@ -175,10 +174,10 @@ class GuardResult:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecoverPreview:
     """
-    The plan of a start by hand, and what the guards say of it; `begun` when it was started, as `incident`.
+    The plan of a start by hand, and the results of the guards. If the run was started, `begun` is true and `incident` is its id.
 
-    `steps` are the runbook's as a person reads them. `digest` names the plan: who confirms it sends it back, and no other is
-    begun. `allowed` says whether it would start now.
+    `steps` are the runbook's steps as a person reads them. `digest` identifies the plan. A confirmation sends the digest back,
+    and only this plan is started. `allowed` is true if the run would start now.
     """
 
     begun: bool
@@ -197,7 +196,7 @@ class RecoverPreview:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PauseRequest:
-    """A pause as a person asks for it; without `lasts` it stays until it is lifted."""
+    """A pause as a person requests it; without `lasts`, the pause stays until it is lifted."""
 
     scope: PauseScope
     name: str = ""
@@ -208,7 +207,7 @@ class PauseRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HoldSummary:
-    """For which upstream a service's run waits, and until when at most; `upstream` "" and no end: it is looked at again now."""
+    """The upstream that a service waits for, and the latest end; with `upstream` "" and no end, the service is re-evaluated now."""
 
     upstream: str
     why: str
@@ -218,7 +217,7 @@ class HoldSummary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CurrentStep:
-    """The step of a run that was begun last."""
+    """The step of a run that started last."""
 
     path: str
     name: str
@@ -227,7 +226,7 @@ class CurrentStep:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunSummary:
-    """A run under way: at which step it is, and when its watchdog looks."""
+    """A run under way: its current step, and the time of its watchdog's check."""
 
     id: str
     runbook: str
@@ -241,10 +240,10 @@ class RunSummary:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceSummary:
     """
-    How a service is now; `healthy` or `serving` None is not known.
+    The current state of a service; `healthy` or `serving` is None if unknown.
 
-    It serves while it answers, perhaps not with every replica: enough for what depends on it. `since` is when `healthy`
-    became what it is. `inaction` is why nothing is done for one that is not healthy and has no incident, "" for all others.
+    A service serves while it answers, even with fewer replicas: this is enough for its dependents. `since` is when `healthy`
+    got its current value. `inaction` is the reason why no action is taken for an unhealthy service without an incident, else "".
     """
 
     name: str
@@ -264,7 +263,7 @@ class ServiceSummary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StackSummary:
-    """What is open about all services together: its incident, and the run that is under way."""
+    """The open incident about all services together, and the run that is under way."""
 
     incident: str
     state: IncidentState
@@ -273,7 +272,7 @@ class StackSummary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceTree:
-    """How each service is, the highest priority first; `stack` is what is open about all of them together."""
+    """All services, the highest priority first; `stack` is the open incident about all of them together."""
 
     services: tuple[ServiceSummary, ...]
     stack: StackSummary | None = None
@@ -281,7 +280,7 @@ class ServiceTree:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceValue:
-    """A value of a service by its key; `place` is the file, line and column that say it, "" where it is derived."""
+    """A value of a service by its key; `place` is the file, line and column of its source, "" for a derived value."""
 
     key: str
     value: str
@@ -290,7 +289,7 @@ class ServiceValue:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceExplanation:
-    """What a service is, value by value, and the rules that it has, by their names: what is said, and what is derived."""
+    """The values and the rules of a service, stated and derived."""
 
     service: str
     values: tuple[ServiceValue, ...]
@@ -300,9 +299,9 @@ class ServiceExplanation:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Explanation:
     """
-    What would become of a signal now, and why: the rules that were looked at in `lines`, in order.
+    The verdict that a signal would get now, with the result of each rule in `lines`, in order.
 
-    `diagnosis` is of the service that the verdict is about; None where it is about none.
+    `diagnosis` is the diagnosis of the verdict's service, None if the verdict is about no service.
     """
 
     verdict: Verdict

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class CauseKind(StrEnum):
-    """The kinds of causes of docs/faults.md that are looked for."""
+    """The kinds of causes that Kintsugi searches for (docs/faults.md)."""
 
     IMAGE_PULL = "ImagePull"
     MISSING_CONFIGURATION = "MissingConfiguration"
@@ -45,7 +45,7 @@ class Confidence(StrEnum):
     """
     The confidence in a cause.
 
-    Certain: Kubernetes itself has said what is wrong, or a value and its opposite were both read. All else is likely.
+    Certain: Kubernetes itself reports the cause, or a value and its opposite were both read. All other causes are likely.
     """
 
     CERTAIN = "certain"
@@ -114,8 +114,8 @@ class ObjectChange:
     """
     A change before the problem: a field of an object, as in a Cause, with its time and manager by the managed fields.
 
-    `before` and `after` are "" where the field was not there, or its values are not told (`shown` False): those of an
-    environment, of a command, and whatever stands in a Secret or ConfigMap.
+    `before` and `after` are "" if the field did not exist or its values are not shown (`shown` False): values of an
+    environment or a command, and the contents of a Secret or ConfigMap.
     """
 
     object: str
@@ -130,10 +130,10 @@ class ObjectChange:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Diagnosis:
     """
-    What is wrong with a workload as it was read at `at`: causes, the likeliest first; none where nothing explains it.
+    The problem of a workload as it was read at `at`: causes, the likeliest first; empty if no cause is known.
 
-    `summary` is one sentence for a person, `unknown` what could not be read and why, `changes` what changed before, the
-    latest last.
+    `summary` is one sentence for a person. `unknown` lists the facts that could not be read, with reasons. `changes` lists
+    the changes before the problem, the latest last.
     """
 
     object: str
@@ -151,7 +151,7 @@ class Occasion(StrEnum):
     OPENED = "opened"
     """Before anything was changed for it: its run begins, or it is held or asked about."""
     ROLLBACK = "rollback"
-    """When it was decided to roll back."""
+    """A rollback was decided."""
     HAND_OVER = "hand-over"
 
 

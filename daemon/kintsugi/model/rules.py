@@ -1,4 +1,4 @@
-"""Rules, as people write them in `rules/`: on which observation which runbook is started, and how far it may go."""
+"""Rules, as people write them in `rules/`: an observation, the runbook that it starts, and the mode."""
 
 from dataclasses import dataclass
 from datetime import timedelta

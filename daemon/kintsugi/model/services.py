@@ -54,8 +54,8 @@ class Service:
 
     `expendable`: its data can be made again, so that a person may be asked whether it may start on an empty volume.
     `replicas` is the number it is started with where it was scaled to 0; None: the number that it was last seen with.
-    `selector` is NOTHING where the document has none: it is the workload's own, which is known once that was seen (`views`).
-    `positions` tells where the document says what it says, by the key; what is not there is derived.
+    `selector` is NOTHING where the document has none: it is the workload's own, which is known once that was seen
+    (`views`). `positions` has the place of each key in the document; a value without one is derived.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""The Kubernetes objects that Kintsugi knows: which of their fields are kept, and pure facts on them."""
+"""The Kubernetes objects that Kintsugi knows: their kept fields, and pure facts about them."""

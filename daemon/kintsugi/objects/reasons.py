@@ -1,7 +1,4 @@
-"""
-The reasons for which a pod is not ready, in the words of kubelet and scheduler: a pod in, a reason out; no clock, no
-I/O.
-"""
+"""The reasons for which a pod is not ready, in the words of kubelet and scheduler. Pure, and without a clock."""
 
 from collections.abc import Collection, Container, Iterator
 

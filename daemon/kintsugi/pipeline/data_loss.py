@@ -22,7 +22,7 @@ from kintsugi.runner.restoring import restore_of, restores_below
 
 COUNTED = ("inserted", "updated", "deleted")
 COUNT_TIMEOUT = timedelta(seconds=20)
-KEPT = "both volumes are kept: the data removed now stay on the new one"
+KEPT = "both volumes are kept; the removed data stay on the new volume"
 
 Counts = Mapping[str, tuple[int, ...]]
 
@@ -59,7 +59,7 @@ class DataLossEstimator:
         self, path: StepPath, runbook: Runbook, steps: Sequence[StepRecord], restored: datetime
     ) -> DataLoss:
         """Return the writes since a step counted them, or why they cannot be known."""
-        everything = f"whatever was written since the restore at {_clock(restored)}"
+        everything = f"all writes since the restore at {_clock(restored)}"
         counted = next((each for each in steps if each.step_path == path.down(runbook.rollback.data_loss_check)), None)
         if (
             not runbook.rollback.data_loss_check
@@ -67,7 +67,7 @@ class DataLossEstimator:
             or counted.met is not True
             or counted.finished is None
         ):
-            why = "the amount is unknown, because nothing was counted before traffic was resumed"
+            why = "the amount is unknown, because no step counted the rows before traffic resumed"
             return _unknown(str(path), f"{everything}; {why}")
         try:
             answer = await self.prober.read(parse(counted.text), deadline=COUNT_TIMEOUT, probe_context=ANONYMOUS_PROBE)
@@ -118,14 +118,14 @@ def written_since(before: Counts, now: Counts, moment: datetime) -> DataLoss:
         for table, seen in now.items()
     }
     if not now or before.keys() - now.keys() or any(min(each) < 0 for each in differences.values()):
-        why = "the amount is unknown: the counters were reset"
-        return _unknown(_clock(moment), f"whatever was written since {_clock(moment)}; {why}")
+        why = "the amount is unknown, because the counters were reset"
+        return _unknown(_clock(moment), f"all writes since {_clock(moment)}; {why}")
     lines = [
         f"{table}: " + ", ".join(f"{number} rows {name}" for number, name in zip(each, COUNTED, strict=True) if number)
         for table, each in differences.items()
         if any(each)
     ]
-    text = f"written since {_clock(moment)}: " + ("; ".join(lines) or "nothing that the database has counted")
+    text = f"written since {_clock(moment)}: " + ("; ".join(lines) or "no counted writes")
     scale = sorted(
         f"{table}: {[len(str(number)) if number else 0 for number in each]}" for table, each in differences.items()
     )

@@ -62,7 +62,7 @@ class Diagnoser:
         resource = find(target.kind)
         if resource is None or resource not in WORKLOADS:
             known = ", ".join(each.singular for each in WORKLOADS)
-            raise NotRecorded(f"there is no workload of the type {target.kind}: diagnosed are {known}")
+            raise NotRecorded(f"the type {target.kind} cannot be diagnosed; supported types: {known}")
         asked = _key(resource, target)
         try:
             return await self._with_upstreams(resource, target, {asked})
@@ -91,7 +91,9 @@ class Diagnoser:
             if found is None or found not in WORKLOADS or _key(found, each) in seen:
                 continue
             if len(seen) > MOST_UPSTREAMS:
-                unknown.append(f"{found.singular}/{each.name}: {MOST_UPSTREAMS} upstreams were looked at, and no more")
+                unknown.append(
+                    f"{found.singular}/{each.name}: not read, because {MOST_UPSTREAMS} upstreams is the limit"
+                )
                 continue
             seen.add(_key(found, each))
             try:

@@ -54,7 +54,7 @@ class DrillScheduler:
         service = self._active_catalog.catalog.services.get(name)
         if service is None:
             raise NotRecorded(f"there is no service {name}")
-        result = await self._request_run(service, f"asked for by {who}")
+        result = await self._request_run(service, f"requested by {who}")
         if result.verdict.kind is VerdictKind.STARTED and result.incident is not None:
             return result.incident
         self._refused(name)

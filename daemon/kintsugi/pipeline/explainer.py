@@ -72,7 +72,7 @@ class Explainer:
         differs = difference(rule.matchers, signal.labels)
         if differs is not None:
             return RuleExplanation(
-                line=f"{rule.name}: no: {differs.condition} wanted {differs.wanted}, had {differs.had}"
+                line=f"{rule.name}: no: {differs.condition} expected {differs.wanted}, found {differs.had}"
             )
         answer = answer_of(rule, rule_names(RuleSource.ALERT, alert=signal, now=self._observed.clock()))
         if answer:
@@ -92,7 +92,7 @@ class Explainer:
     async def _on_object(self, target: Target) -> list[RuleExplanation]:
         source, found = self._find(target)
         if found is None:
-            return [RuleExplanation(line=f"{target} does not exist, as far as the cache knows")]
+            return [RuleExplanation(line=f"{target} does not exist in the cache")]
         findings = []
         for rule in self._active_catalog.matcher.rules(source):
             service = self._active_catalog.catalog.services.get(rule.service)

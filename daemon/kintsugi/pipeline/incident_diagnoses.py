@@ -111,7 +111,7 @@ class IncidentDiagnoses:
                 async with asyncio.timeout(within.total_seconds()), self._places:
                     return await self._diagnoser.diagnose(target)
             except TimeoutError:
-                why = f"it was not read within {within.total_seconds():g}s"
+                why = f"the workload was not read within {within.total_seconds():g}s"
             except (KubeError, NotRecorded) as error:
                 why = str(error)
         if call.error is not None:

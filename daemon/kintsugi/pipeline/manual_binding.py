@@ -75,10 +75,10 @@ def _only_one(runbook: Runbook, catalog: Catalog) -> str:
     naming |= {each.service or STACK for each in catalog.rules.values() if each.runbook == runbook.name}
     if len(naming) == 1:
         return naming.pop()
-    why = "several have it" if naming else "none has it"
+    why = "several services have this runbook" if naming else "no service has this runbook"
     fit = [STACK] if unfit_for_all(runbook, catalog.runbooks) is None else []
     candidates = ", ".join(sorted(naming) or [*sorted(catalog.services), *fit])
-    raise UnfitRequest(f"service: name the service that {runbook.name} is to be started on, for {why}: {candidates}")
+    raise UnfitRequest(f"service: name the service for {runbook.name}, because {why}: {candidates}")
 
 
 def manual_rule(runbook: Runbook, target: Service | AllServices, *, cooldown: timedelta) -> Rule:
@@ -108,7 +108,7 @@ def _given(texts: Mapping[str, str], runbook: Runbook, durations: float) -> Mapp
     values: dict[str, Value] = {}
     for name, text in texts.items():
         if name not in takes:
-            what = f"it takes {', '.join(takes)}" if takes else "it takes none"
+            what = f"its parameters are {', '.join(takes)}" if takes else "the runbook has no parameters"
             raise UnfitRequest(f"parameters: {runbook.name} has no parameter {name!r}: {what}")
         try:
             values[name] = read_text(takes[name].type, text, durations)
@@ -128,7 +128,7 @@ def _lacking(rule: Rule, bound: Plan, catalog: Catalog) -> Iterator[str]:
         has = subject.parameters if subject is not None else {}
         names = [each.name for each in child.parameters if each.default is None and each.name not in has]
         if names and child is not bound.runbook:
-            yield f"{name}, which it runs, needs {', '.join(names)}: give {service} a value for it under `parameters`"
+            yield f"the child runbook {name} needs {', '.join(names)}: give {service} a value for it under `parameters`"
 
 
 def _unknown(kind: str, name: str, known: Mapping[str, object]) -> str:

@@ -61,7 +61,7 @@ class ManualStarts:
             return await self._shown(bound, start_request)
         known = await self._ledger.run_requests.manual_start(bound.plan.service.name, start_request.key)
         if known is None and start_request.digest != bound.digest:
-            raise WrongState("nothing is started: the plan has changed since it was shown, review it again")
+            raise WrongState("nothing is started: the plan has changed since it was shown; review the plan again")
         result = known or await self._request_run(bound, start_request, who)
         verdict, run = result.verdict, result.run
         if verdict.kind is not VerdictKind.STARTED or run is None:

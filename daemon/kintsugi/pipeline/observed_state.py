@@ -12,7 +12,7 @@ from kintsugi.decisions.drills import DrillGuardInput
 from kintsugi.decisions.guards import GuardContext, Limits, holds_ledger
 from kintsugi.decisions.modes import mode_for
 from kintsugi.decisions.planner import Plan
-from kintsugi.decisions.priorities import Hold, HoldCause, UnhealthyService, UnderWay, Upstream, holds, own_reason, rank
+from kintsugi.decisions.priorities import Hold, HoldCause, UnderWay, UnhealthyService, Upstream, holds, own_reason, rank
 from kintsugi.decisions.slots import overtaker
 from kintsugi.decisions.zero_replicas import at_zero
 from kintsugi.errors import ProbeFailed

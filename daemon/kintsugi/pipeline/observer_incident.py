@@ -46,14 +46,16 @@ class ObserverIncident:
                 pass
 
     async def _open(self, problem: str) -> None:
-        reason = f"nothing is changed while what is seen is in doubt: {problem}"
+        reason = f"nothing is changed while the observed state is in doubt: {problem}"
         opened = await self._ledger.incidents.open_observer_incident(
             reason, self._observed.mode, self._observed.clock()
         )
         log.warning("observer in doubt", incident=opened.id, why=problem)
 
     async def _close(self, known: Incident) -> None:
-        reason = f"what is seen can be trusted again; it could not be since {known.opened:%H:%M:%S}: {known.reason}"
+        reason = (
+            f"the observed state can be trusted again; it was in doubt since {known.opened:%H:%M:%S}: {known.reason}"
+        )
         try:
             await self._ledger.incidents.move_incident(
                 known.id, IncidentState.NO_ACTION, reason, self._observed.clock(), notify=True

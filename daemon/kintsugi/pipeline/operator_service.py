@@ -138,7 +138,7 @@ class OperatorService:
         now = self.observed.clock()
         read = self.reread(kept, now)
         if not read.signals:
-            why = read.unreadable or next((each.reason for each in read.dead_letters), "it holds no alert")
+            why = read.unreadable or next((each.reason for each in read.dead_letters), "the letter contains no alert")
             if read.stale:
                 why = (
                     f"it is of {kept.received:%Y-%m-%d %H:%M:%S}, and whether its alerts still fire is not known:"
@@ -166,17 +166,17 @@ class OperatorService:
         """
         runs = await self.ledger.runs.of_incident(incident)
         if not runs:
-            raise WrongState(f"incident {incident} never had a run: there is nothing to undo")
+            raise WrongState(f"incident {incident} never had a run, so there is nothing to undo")
         run = runs[-1]
         if run.kind is RunKind.DRILL and run.finished is not None:
-            raise WrongState(f"run {run.id} was a drill: it has undone all that it made, and changed nothing else")
+            raise WrongState(f"run {run.id} was a drill, which has undone all its changes")
         shown = await self._shown(run)
         if not confirmed:
             return shown
         if confirmed != shown.digest:
             what = "; ".join([*shown.commands, *(f"lost: {loss}" for loss in shown.losses)])
             raise WrongState(
-                f"incident {incident}: nothing is started: it has changed since it was shown. Now {shown.text}: {what}"
+                f"incident {incident}: nothing is started: the rollback has changed since it was shown. Now {shown.text}: {what}"
             )
         if not self.supervisor.roll_back(incident, who):
             now = self.observed.clock()
@@ -201,7 +201,7 @@ class OperatorService:
         if request.scope is PauseScope.SERVICE and request.name not in self.active_catalog.catalog.services:
             raise NotRecorded(f"there is no service {request.name}")
         if request.lasts is not None and self.observed.clock_problem:
-            why = f"it is unknown when the pause would end: {self.observed.clock_problem}"
+            why = f"the end of the pause is unknown: {self.observed.clock_problem}"
             raise WrongState(f"{why}. Pause without an end, and resume later")
         now = self.observed.clock()
         pause = Pause(

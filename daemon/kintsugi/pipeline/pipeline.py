@@ -202,7 +202,7 @@ class Pipeline:
         """Evaluate one signal; a failure does not affect the others, and the signal is evaluated again later."""
         with self._containment.around(FailureScope.SIGNAL, signal.id) as call:
             return await self._evaluator.evaluate(signal)
-        text = f"it could not be judged: {type(call.error).__name__}: {call.error}"
+        text = f"the signal could not be evaluated: {type(call.error).__name__}: {call.error}"
         return Disposition(verdict=self._evaluator.later(signal.rule, Reason.UNANSWERABLE, text))
 
     def _without_slot(self) -> list[Service]:
@@ -215,8 +215,8 @@ class Pipeline:
 
     def _notify(self, signal: Signal, verdict: Verdict) -> None:
         if verdict.kind is not VerdictKind.NO_RULE:  # a line each would be most of what a storm of foreign alerts costs
-            ruling = {"verdict": verdict.kind, "reason": verdict.reason, "rule": verdict.rule, "text": verdict.text}
-            log.info("signal judged", signal=signal.id, **ruling)
+            fields = {"verdict": verdict.kind, "reason": verdict.reason, "rule": verdict.rule, "text": verdict.text}
+            log.info("signal evaluated", signal=signal.id, **fields)
         for listener in self._listeners:
             with self._containment.around(FailureScope.LISTENER, signal.id):
                 listener(signal, verdict)

@@ -96,7 +96,7 @@ class RunRequester:
         """
         Ask a person about a plan, unless the last question, or its answer, is still valid.
 
-        A person is told of a question that is asked anew. Raises LedgerUnavailable.
+        A person is notified of a question that is asked again. Raises LedgerUnavailable.
         """
         async with self._asking:  # the tick asks, too, where a question's commit was lost
             now = self._observed.clock()

@@ -203,9 +203,7 @@ class RunSupervisor:
             case ReconcileAction.HAND_OVER:
                 log.error("run handed over after repeated crashes", service=run.service, state=run.state)
                 failure, now = self._liveness.failure(run.id), self._deps.clock()
-                reason = (
-                    f"the run cannot continue: its task has died {failure.times} times, the last time of {failure.of}"
-                )
+                reason = f"the run cannot continue: its task crashed {failure.times} times, last with {failure.of}"
                 ended = await self._ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, reason, now)
                 self._notify_ended(ended, ())
             case ReconcileAction.LEAVE:
@@ -304,4 +302,4 @@ class RunSupervisor:
         except Exception as error:
             # The run's own steps may be what cannot be read: it is closed without them, or its service would stay locked.
             log.exception("run report failed")
-            return f"{reason}\nWhat it did is unknown ({type(error).__name__}: {error}): check its objects."
+            return f"{reason}\nThe changes of the run are unknown ({type(error).__name__}: {error}). Check its objects."

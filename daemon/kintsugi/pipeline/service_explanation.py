@@ -11,7 +11,7 @@ from kintsugi.model.api_types import ServiceExplanation, ServiceValue
 from kintsugi.model.rules import Rule
 from kintsugi.model.services import Service
 
-UNSEEN = "not known yet: the workload was not seen"
+UNSEEN = "unknown, because the workload was not seen yet"
 
 
 def service_explanation(service: Service, rules: Iterable[Rule]) -> ServiceExplanation:

@@ -118,7 +118,7 @@ class SignalEvaluator:
         run = self._supervisor.run_of(matched.service.name)
         if run is None:
             return None
-        text = f"{matched.service.name} is being recovered already"
+        text = f"{matched.service.name} is already being recovered"
         kind, reason = VerdictKind.ATTACHED, Reason.ACTIVE_RUN
         return Verdict(kind=kind, reason=reason, text=text, rule=matched.rule.name, incident=run.incident)
 

@@ -45,7 +45,7 @@ class Objection:
 
 _NO_NAMESPACE = Objection(
     reason=Reason.NO_NAMESPACE,
-    text="the alert has no label `namespace`, so that its owner is unknown: give it one, or say `namespace: any` in the rule",
+    text="the alert has no label `namespace`, so its owner is unknown: add the label, or write `namespace: any` in the rule",
 )
 
 
@@ -96,10 +96,10 @@ class Targets:
         what = f"{word} {namespace}/{labels[word]}" if word else f"namespace {namespace}"
         if namespace in self._protected:
             return Objection(
-                reason=Reason.PROTECTED, text=f"{what} is in a protected namespace: nothing is changed there"
+                reason=Reason.PROTECTED, text=f"{what} is in a protected namespace; Kintsugi changes nothing there"
             )
         if not _LABEL.fullmatch(namespace) or (word and not _NAME.fullmatch(labels[word])):
-            return Objection(reason=Reason.NO_TARGET, text=f"{what[:200]!r} is not a name that an object can have")
+            return Objection(reason=Reason.NO_TARGET, text=f"{what[:200]!r} is not a valid object name")
         if word and not await self._exists(KINDS[word], namespace, labels[word]):
             return Objection(reason=Reason.NO_TARGET, text=f"{what} does not exist (any more)")
         if word == "pod" and self._is_bare(namespace, labels[word]):

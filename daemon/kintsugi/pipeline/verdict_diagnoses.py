@@ -108,10 +108,10 @@ class VerdictDiagnoses:
             return  # the episode has its diagnosis
         found = headline(await self._diagnoses.diagnose(asked.service))
         log.info("verdict diagnosed", signal=asked.signal, service=name, text=found)
-        self._found[name] = (asked.signal, f"; is wrong: {found}")
+        self._found[name] = (asked.signal, f"; problem: {found}")
         await self._ledger.signals.add_to_verdict(*self._found[name])
         if self._notifies and asked.verdict.kind is VerdictKind.OBSERVED:
-            text = f"is wrong: {found}\nobserved: {name}: rule {asked.verdict.rule}: {asked.verdict.text}"
+            text = f"problem: {found}\nobserved: {name}: rule {asked.verdict.rule}: {asked.verdict.text}"
             await self._ledger.outbox.put_observed_notice(text, self._clock())
 
 

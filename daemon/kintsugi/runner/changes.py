@@ -35,8 +35,8 @@ LEFT_OUT: Mapping[str, object] = {"left_out": True}
 """Noted of a change that the gate found to be no longer needed."""
 
 UNDO_WORDS = {
-    UndoPolicy.KEEP: UndoRecord(note="it is kept: the runbook says so"),
-    UndoPolicy.NONE: UndoRecord(note="it needs no undo: the runbook says so"),
+    UndoPolicy.KEEP: UndoRecord(note="the runbook keeps this change"),
+    UndoPolicy.NONE: UndoRecord(note="the runbook declares that no undo is needed"),
 }
 
 
@@ -198,7 +198,7 @@ class Changes:
                 record = await deps.executor.execute(effect)
             except DecryptionFailed as error:
                 raise ExecutionStopped(
-                    blank.step_path, f"{error}; put the key back, and ask for the rollback again"
+                    blank.step_path, f"{error}; restore the key, and request the rollback again"
                 ) from error
         if record.state is StepState.FAILED:
             raise EffectFailed(record.step_path, record.error)
@@ -240,7 +240,7 @@ class Changes:
         if holds_secret(command, written=step.do.command.source):
             raise ExecutionStopped(
                 scope.path(step.id),
-                "its command holds a secret, which would stand in the ledger: name the Secret instead",
+                "its command contains a secret, which the ledger would store: name the Secret instead",
             )
         commands = self._context.deps.prober.split(command)
         if len(commands) > 1:
@@ -266,4 +266,4 @@ def undo_word(step: Step) -> UndoRecord | None:
     """Return the undo that the runbook declares for a step; None for the action's own inverse."""
     if isinstance(step.undo, UndoPolicy):
         return UNDO_WORDS.get(step.undo)
-    return UndoRecord(note="it is undone by its own undo steps")
+    return UndoRecord(note="the undo steps of this step undo the change")

@@ -44,10 +44,10 @@ class StepScope:
     """
     The scope of a step: the interpreter's stack frame.
 
-    `outcomes` maps step ids to outcomes, and is shared by all steps of one runbook (a child has its own). `prefix` is the
-    path above, `service` the current service. `restoring` is None except in a runbook that restores. `child` is the path of
-    the innermost step that runs another runbook, RUN outside of any. `completing`: the changes here complete one that was
-    made, and are needed as long as that one stands.
+    `outcomes` maps step ids to outcomes, and is shared by all steps of one runbook (a child has its own). `prefix` is
+    the path above, `service` the current service. `restoring` is None except in a runbook that restores. `child` is the
+    path of the innermost step that runs another runbook, RUN outside of any. `completing`: the changes here complete
+    one that was made, and are needed until that one is undone.
     """
 
     phase: Phase
@@ -84,7 +84,7 @@ class RunProber(Prober, Protocol):
     def split(self, command: Command) -> tuple[Command, ...]: ...
 
     async def metadata(self, workload: WorkloadRef, namespace: str) -> Metadata | None:
-        """Return a workload's metadata from the API server, None where there is none. Raises KubeError."""
+        """Return a workload's metadata from the API server, None where it does not exist. Raises KubeError."""
         ...
 
     async def watch(self, plan: EffectPlan, context: ChangeContext) -> WorkerStatus:

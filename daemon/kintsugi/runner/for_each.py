@@ -108,7 +108,7 @@ async def items_of(context: RunContext, step: Step, scope: StepScope) -> Sequenc
         items = restored(known.facts)
         if context.journal.is_from_ledger(scope.phase, path) and any(MASK in item.key for item in items):
             raise ExecutionStopped(
-                scope.path(step.id), f"an item of its list {WHY_LOST}: it is unknown which items were done"
+                scope.path(step.id), f"an item of its list {WHY_LOST}; the completed items are unknown"
             )
         return items
     items = [identity(item) for item in await listed(context, step, scope)]

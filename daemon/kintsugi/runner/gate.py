@@ -253,7 +253,7 @@ class RunAdmission:
             return ""
         why = f"{foreign.name} is held by run {foreign.run}"
         if not self.affected.may_wait_for(foreign.name, held):
-            raise ExecutionStopped(RUN, f"{why}, which may wait for this one")
+            raise ExecutionStopped(RUN, f"{why}, which may wait for this run")
         return why
 
     def _pods(self) -> tuple[PodBudget, ...]:

@@ -1,5 +1,5 @@
 """
-Holds of a run, during which the clock of its deadline stands still: a question to a person, and a slot given away.
+Holds of a run, during which the clock of its deadline is stopped: a question to a person, and a slot given away.
 
 A run that asks is AWAITING_APPROVAL. One that has given its slot to a service of higher priority is HELD: it takes none
 of the limits' slots and keeps its locks. It continues by itself once there is a slot for which no earlier service
@@ -24,7 +24,7 @@ from kintsugi.telemetry import get_logger
 log = get_logger(__name__)
 
 CLOCK_STOPPED = frozenset({IncidentState.AWAITING_APPROVAL, IncidentState.HELD})
-"""States during which the clock of a run's deadline stands still."""
+"""States during which the clock of a run's deadline is stopped."""
 
 GAVE, TOOK = "slot-given", "slot-taken"
 """The notes of when a run gave its slot away and had one again, each with a number."""
@@ -66,7 +66,7 @@ class Approvals:
                 await self._move(IncidentState.AWAITING_APPROVAL, question)
             if self.deps.clock() >= approval.expires:
                 await self._notify_expired(approval)
-                raise ApprovalExpired(path, f"nobody approved within {self.expiry}: {question}")
+                raise ApprovalExpired(path, f"no approval within {self.expiry}: {question}")
             await asyncio.sleep(self.deps.poll_interval.total_seconds())
             await raise_if_forbidden()
             approval = await self._newest(path) or approval
@@ -98,7 +98,7 @@ class Approvals:
 
     async def _notify_expired(self, approval: Approval) -> None:
         """Notify a person that a question has expired: not every end of a run mentions it."""
-        text = f"Nobody approved by {approval.expires:%H:%M:%S}, so it is not done: {approval.question}"
+        text = f"No approval by {approval.expires:%H:%M:%S}, so this is not done: {approval.question}"
         await self.ledger.outbox.put_notice_once(
             self.incident.id, IncidentState.AWAITING_APPROVAL, text, self.deps.clock()
         )
@@ -156,7 +156,7 @@ class SlotYielder:
             other = self.deps.observed.overtaker(run.service)
             if not other:
                 return False
-            why = f"it has yielded its slot to {other}, whose priority is higher, and continues when a slot is free"
+            why = f"the run yielded its slot to {other}, which has a higher priority, and continues when a slot is free"
             number = len(slotless(self.journal)) + 1
             await self.journal.note(StepPath.noted(GAVE, str(number)), why, {"at": now}, now=now)
             self.journal.run = await self.ledger.runs.move_run(run.id, IncidentState.HELD, why, now)
@@ -171,12 +171,12 @@ class SlotYielder:
             await asyncio.sleep(self.deps.poll_interval.total_seconds())
             run, observed, now = self.journal.run, self.deps.observed, self.deps.clock()
             if now - since >= self.notify_after:
-                text = f"It has waited for a slot since {since:%H:%M:%S}: {run.reason}."
+                text = f"The run has waited for a slot since {since:%H:%M:%S}: {run.reason}."
                 await self.ledger.outbox.put_notice_once(run.incident, IncidentState.HELD, text, now)
             refusal = observed.slot_refusal(run.service)
             if refusal(observed.places()):
                 continue
-            deadline, reason = run.deadline + (now - since), "it has a slot again and continues"
+            deadline, reason = run.deadline + (now - since), "the run has a slot again and continues"
             moved = await self.ledger.admissions.take_slot(run.id, refusal, reason, now, deadline=deadline)
             if moved is not None:
                 self.journal.run = moved

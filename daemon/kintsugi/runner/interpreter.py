@@ -136,7 +136,9 @@ class Interpreter:
         try:
             text = await self.context.text(question, scope)
         except EvaluationError as error:
-            raise ExecutionStopped(scope.path(step.id), f"its question cannot be resolved: {error}") from error
+            raise ExecutionStopped(
+                scope.path(step.id), f"its `approve` question cannot be resolved: {error}"
+            ) from error
         await self.context.gate.ask(scope, scope.path(step.id), text)
 
     async def _begin(self, step: Step, scope: StepScope) -> None:

@@ -1,8 +1,8 @@
 """
-The report of a run for people: its changes, the steps not made, and the commands that undo it; restored and lost data;
-services that were not watched; the outcomes of its child runs.
+The report of a run for people: changes, unmade steps, undo commands, data loss, child runs.
 
-Pure: it is made from the steps' records in the journal.
+It also names restored data, their possible loss, and conditions that were not watched. Pure: it is made from the steps'
+records in the journal.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ def hand_over(reason: str, steps: Iterable[StepRecord], rollback_command: str = 
     why = not_tried(ordered)
     parts = [
         reason,
-        section("Nothing is changed for it", [why] if why else []),
+        section("Not repaired", [why] if why else []),
         section("Done", [f"{step.text}" for step in changes if step.state is StepState.DONE and not has_failed(step)]),
         section("Still running", [f"{step.text} (its Job)" for step in changes if _works_on(step, known)]),
         section("Uncertain", [f"{step.text} ({step.error})" for step in changes if is_uncertain(step)]),
@@ -105,7 +105,7 @@ def left_changed(steps: Iterable[StepRecord]) -> str:
         if verb is None or not verb.outlasts_run or step.undo is None or not step.undo.texts:
             continue
         if left := [text for text in undo_texts([step, *undone]) if text not in done]:
-            parts.append(f"{step.text} stays in force until somebody runs {'; '.join(left)}")
+            parts.append(f"{step.text} stays in force until a person runs {'; '.join(left)}")
     return "; ".join(parts)
 
 
@@ -127,7 +127,7 @@ def between(step: StepRecord) -> str:
     """Return from which revision to which a workload was taken back, and what their templates differ in."""
     had, gets = (f" ({words})" if (words := step.facts.get(name)) else "" for name in ("had", "gets"))
     kept = step.facts.get("kept") is True
-    to = f"its last good template{gets} as the ledger kept it" if kept else f"{step.facts.get('to')}{gets}"
+    to = f"its last good template{gets} from the ledger" if kept else f"{step.facts.get('to')}{gets}"
     return f"from revision {step.facts.get('revision')}{had} to {to}"
 
 

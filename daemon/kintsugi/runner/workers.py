@@ -115,5 +115,5 @@ class Workers:
 
 
 def _stuck(timeout: timedelta, status: WorkerStatus) -> str:
-    how = "it has not started" if status.stage is WorkerStage.STARTING else "no progress"
+    how = "the worker has not started" if status.stage is WorkerStage.STARTING else "no progress"
     return f"{how} within {format_duration(timeout)}{f': {status.why}' if status.why else ''}"

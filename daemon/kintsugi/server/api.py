@@ -1,7 +1,7 @@
 """
 The JSON API under `/api/v1`, for people and the command line.
 
-Handlers only translate: a request into a call of `Operations`, its value into JSON. Who may call them is decided before.
+Handlers only translate: a request into a call of `Operations`, its value into JSON. Rights are checked before.
 """
 
 import re
@@ -30,7 +30,7 @@ LONGEST_PAUSE = 366 * 24 * 60
 """Minutes."""
 
 NAMESPACED = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
-"""How an object is named in a query: NAMESPACE/NAME, both as Kubernetes has names."""
+"""The pattern of an object in a query: NAMESPACE/NAME, both as Kubernetes has names."""
 
 LONGEST_KEY = 100
 _LONGEST = 500
@@ -41,7 +41,7 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 class ApproveBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A yes to the plan with this digest; `path` is the step that asked, empty for the run."""
+    """An approval of the plan with this digest; `path` is the step that asks, empty for the run."""
 
     plan: str
     path: str = ""
@@ -49,7 +49,7 @@ class ApproveBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class RollBackBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A request to undo a run; without `confirm` it is only said what that would do."""
+    """A request to undo a run; without `confirm`, only the preview is returned."""
 
     confirm: bool = False
     digest: str = ""
@@ -82,10 +82,10 @@ class DrillBody(msgspec.Struct, forbid_unknown_fields=True):
 
 class RecoverBody(msgspec.Struct, forbid_unknown_fields=True):
     """
-    A request to start a runbook by hand; without `confirm` it is only said what that would do.
+    A request to start a runbook by hand; without `confirm`, only the preview is returned.
 
-    `service` is left out where the runbook says by itself which that is. `key` is any text that belongs to this request
-    alone: sent twice with the same one, it is started once.
+    `service` may be left out if the runbook names its service. `key` is any text that belongs to this request
+    alone. Two requests with the same key start one run.
     """
 
     why: str
@@ -105,7 +105,7 @@ class ResendBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class AlertBody(msgspec.Struct):
-    """An alert; whatever else Alertmanager or Prometheus say of it is passed over."""
+    """An alert; further fields of Alertmanager or Prometheus are ignored."""
 
     labels: dict[str, str]
     annotations: dict[str, str] = {}
@@ -211,7 +211,9 @@ class Api:
         return await answer(await self._operations.services())
 
     async def readiness(self, _request: web.Request) -> web.Response:
-        """Return what is waited for, and why: `/readyz` tells strangers only which part."""
+        """
+        Return the parts that are waited for, with the reasons: `/readyz` shows callers without a token only the parts.
+        """
         waiting_for = await self._ready.check()
         return await answer(responses.ReadinessDetail(ready=not waiting_for, waiting_for=waiting_for))
 
@@ -287,10 +289,10 @@ class Api:
 
 def _who(request: web.Request, claimed: str) -> str:
     """
-    Name the person behind a deed: the token's holder, or with a bare token whoever they say they are.
+    Return the person behind a change: the token's holder, or with a bare token the claimed name.
 
-    Nobody speaks for another: a named token has its own name only, a bare one none that has a token of its own. Raises
-    UsageError when nobody, or somebody else, is named.
+    No one acts for another: a named token has its own name only, a bare one no name that has a token of its own. Raises
+    UsageError when no name, or another one, is claimed.
     """
     identity = request[IDENTITY]
     if identity.name and claimed not in {"", identity.name}:

@@ -1,5 +1,5 @@
 """
-Who is asking, and whether they may: one table of rights, one function that reads it.
+Authentication and authorisation of requests: one table of rights, one function that reads it.
 
 Tokens come from files that are read anew when they change. Nothing here reads a request's body.
 """
@@ -21,7 +21,7 @@ log = get_logger(__name__)
 
 
 class ApiRole(StrEnum):
-    """What a request is, by the token it carries."""
+    """The role of a request, by its token."""
 
     NOBODY = "nobody"
     WEBHOOK = "webhook"
@@ -29,7 +29,7 @@ class ApiRole(StrEnum):
 
 
 class Action(StrEnum):
-    """What a route does."""
+    """The action of a route, for which a role needs the right."""
 
     DESCRIBE = "describe"
     DELIVER = "deliver"
@@ -69,9 +69,9 @@ def may(role: ApiRole, action: Action) -> bool:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Principal:
     """
-    Who a request comes from: `name` is empty where the token belongs to no particular person.
+    The sender of a request: `name` is empty where the token belongs to no particular person.
 
-    `taken` are the names that have a token of their own, where this one has none: it cannot call itself by them.
+    `taken` are the names that have a token of their own, where this one has no name: it cannot claim them.
     """
 
     role: ApiRole
@@ -82,7 +82,7 @@ class Principal:
 ANONYMOUS = Principal(role=ApiRole.NOBODY)
 
 IDENTITY = web.RequestKey("identity", Principal)
-"""Where a request keeps who it comes from."""
+"""The key under which a request keeps its principal."""
 
 
 @dataclass(frozen=True, slots=True)

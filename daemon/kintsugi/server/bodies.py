@@ -1,7 +1,7 @@
 """
-Bodies read with a bound on each and on all together, enforced while they arrive.
+Reads bodies with a bound on each and on all together, enforced while they arrive.
 
-Whoever is let in may still send without end, slowly, or from a thousand connections at once.
+Also an authorised sender may send without end, slowly, or from a thousand connections at once.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
 """
-Who may hold a connection: so many in all, and no address more than half of them.
+Limits the connections of a port: a number in all, and no address more than half of them.
 
-A request under way keeps its connection; an idle one goes when another needs its place. So whoever opens connections without end
-takes none from others. A connection is admitted as soon as it is made, before its handshake where there is TLS, and counts until
-it is closed.
+A request under way keeps its connection; an idle one goes when another needs its place. So a client that opens
+connections without end takes none from others. A connection is admitted as soon as it is made, before its handshake
+where there is TLS, and counts until it is closed.
 """
 
 import asyncio
@@ -25,10 +25,11 @@ _MOST_KNOWN = 1000
 
 class ConnectionSlots:
     """
-    The places of one port, by who holds them.
+    The places of one port, by their holders.
 
-    Where there is none for a newcomer, the connection that has been idle longest gives up its own: of the newcomer's address, if
-    that has its half; else first one of an address that has never shown a token. One that is being written to comes last.
+    Where no place is free for a new connection, the connection that has been idle longest gives up its own: of the same
+    address, if that has its half; else first one of an address that has never shown a token. One that is being written
+    to comes last.
     """
 
     def __init__(self, most: int) -> None:
@@ -127,7 +128,7 @@ class AdmittedConnection(asyncio.Protocol):
         return self._transport is not None and self._transport.get_write_buffer_size() > 0
 
     def admit(self, transport: asyncio.BaseTransport) -> bool:
-        """Take a place for the peer of a connection; close it and return False when there is none."""
+        """Take a place for the peer of a connection; close it and return False when no place is free."""
         assert isinstance(transport, asyncio.Transport)
         address = transport.get_extra_info("peername")
         if not self._slots.take(self, str(address[0]) if address else ""):

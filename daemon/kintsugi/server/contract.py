@@ -1,6 +1,4 @@
-"""
-A route, and what it takes and answers as the document of the API tells it: parameters, body, a type for each status.
-"""
+"""The contract of a route, as in the document of the API: parameters, body, a type for each status."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,9 +29,9 @@ class QueryParameter:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestBody:
     """
-    A body in JSON, read into `kind`; `rules` is a JSON Schema of what is refused beyond that.
+    A body in JSON, read into `kind`; `rules` is a JSON Schema with further constraints.
 
-    Without a `kind` the rules are all that is told: who reads such a body is not of this layer.
+    Without a `kind` the rules are the whole contract: another layer reads such a body.
     """
 
     kind: type | None = None
@@ -66,7 +64,7 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A method and path, the right it needs, who handles it, and what is told of it."""
+    """A method and path, its right, its handler, and its contract."""
 
     method: str
     path: str

@@ -1,7 +1,7 @@
 """
-What each route takes and answers.
+The contract of each route: its request and its answers.
 
-The limits are those of the handlers, and a test sends what is just within and just beyond them.
+The limits are those of the handlers, and a test sends values just within and just beyond them.
 """
 
 from kintsugi.model.api_types import (
@@ -20,14 +20,14 @@ from kintsugi.server import api, responses
 from kintsugi.server.contract import JSON, Contract, PlainText, RequestBody, flag, number, text, word
 from kintsugi.server.health import Alive, Ready
 
-_LIMIT = number("limit", "How many at most.", least=1, most=api.MOST, default=api.PAGE)
-_BEFORE = text("before", "The id of the last one of a page, for the next page.")
-_SKIP = number("skip", "How many signals to skip.", least=0, most=api.MOST_SKIPPED, default=0)
-_SIGNALS = number("signals", "How many signals to show.", least=1, most=api.MOST, default=SIGNALS)
+_LIMIT = number("limit", "Maximum number of results.", least=1, most=api.MOST, default=api.PAGE)
+_BEFORE = text("before", "The id of the last result of a page; returns the next page.")
+_SKIP = number("skip", "Number of signals to skip.", least=0, most=api.MOST_SKIPPED, default=0)
+_SIGNALS = number("signals", "Number of signals to show.", least=1, most=api.MOST, default=SIGNALS)
 _POD = text("pod", "The pod, as NAMESPACE/NAME.", pattern=f"^{api.NAMESPACED}$", required=True)
 
 _VISIBLE = r"[^\s\x1c-\x1f]"
-"""What a reason must hold at least one of: a character that is no blank, by the rules of Python."""
+"""The pattern of a character that every reason must have: one that is no blank, by the rules of Python."""
 
 _ONE_THING = {
     "anyOf": [
@@ -52,7 +52,9 @@ _AS_SHOWN = {
 """A rollback, or a start by hand, is confirmed by the digest of what was shown."""
 
 _CHANGES = (400, 404, 409, 413, 502, 503)
-"""How a deed may be refused: not understood, not there, something stands against it, too large, cluster or ledger away."""
+"""
+The statuses of a refused change: not understood, not found, an objection, too large, cluster or ledger unavailable.
+"""
 
 DELIVER = Contract(
     summary="Take a delivery of Alertmanager (webhook, version 4)",
@@ -66,7 +68,7 @@ DELIVER = Contract(
                 "version": {"const": "4"},
                 "alerts": {
                     "type": "array",
-                    "description": "Each is read for itself; one that makes no sense is kept as a dead letter.",
+                    "description": "Each alert is read independently; an alert that cannot be understood is kept as a dead letter.",
                 },
                 "truncatedAlerts": {"type": "integer"},
             },
@@ -77,7 +79,11 @@ INCIDENTS = Contract(
     summary="List incidents, the newest first",
     answers={200: responses.IncidentList},
     errors=(400, 503),
-    query=(_LIMIT, text("service", "Of this service only."), flag("open", "Only those that are not closed.")),
+    query=(
+        _LIMIT,
+        text("service", "Only incidents of this service."),
+        flag("open", "Only incidents that are not closed."),
+    ),
 )
 INCIDENT = Contract(
     summary="Show one incident with runs, steps, undo texts, evidence, questions, and a page of its signals",
@@ -90,14 +96,14 @@ SIGNALS_LIST = Contract(
     answers={200: responses.SignalList},
     errors=(400, 404, 503),
     query=(
-        word("verdict", "With this verdict only.", VerdictKind),
-        word("reason", "With this reason only.", Reason),
+        word("verdict", "Only signals with this verdict.", VerdictKind),
+        word("reason", "Only signals with this reason.", Reason),
         _LIMIT,
         _BEFORE,
     ),
 )
 DEAD_LETTERS = Contract(
-    summary="List what could not be understood, the newest first",
+    summary="List dead letters (input that could not be understood), the newest first",
     answers={200: responses.DeadLetterList},
     errors=(400, 404, 503),
     query=(_LIMIT, _BEFORE),
@@ -115,12 +121,12 @@ APPROVE = Contract(
     body=RequestBody(kind=api.ApproveBody, rules={"properties": {"plan": {"minLength": 1}}}),
 )
 ROLL_BACK = Contract(
-    summary="Undo a run, or without `confirm` preview it",
+    summary="Undo a run; without `confirm`, preview the rollback",
     answers={200: RollbackPreview, 202: RollbackPreview},
     errors=_CHANGES,
     body=RequestBody(kind=api.RollBackBody, rules=_AS_SHOWN, required=False),
 )
-PAUSES = Contract(summary="List the pauses that hold", answers={200: responses.PauseList}, errors=(503,))
+PAUSES = Contract(summary="List the active pauses", answers={200: responses.PauseList}, errors=(503,))
 PAUSE = Contract(
     summary="Create a pause",
     answers={201: Pause},
@@ -143,11 +149,13 @@ RESUME = Contract(
     body=RequestBody(kind=api.ResumeBody, required=False),
 )
 READINESS = Contract(
-    summary="List what is waited for, and why", answers={200: responses.ReadinessDetail}, errors=(503,)
+    summary="List the parts that the daemon waits for, with reasons",
+    answers={200: responses.ReadinessDetail},
+    errors=(503,),
 )
 SERVICES = Contract(summary="List the services and their health", answers={200: ServiceTree}, errors=(503,))
 EXPLAIN_SERVICE = Contract(
-    summary="Explain a service: its values and rules, and where each was written",
+    summary="Explain a service: its values and rules, and the source of each",
     answers={200: ServiceExplanation},
     errors=(404, 503),
 )
@@ -158,7 +166,7 @@ DRILL = Contract(
     body=RequestBody(kind=api.DrillBody, required=False),
 )
 RECOVER = Contract(
-    summary="Start a runbook by hand, or without `confirm` show its plan and what the guards say",
+    summary="Start a runbook by hand; without `confirm`, show its plan and the results of the guards",
     answers={200: RecoverPreview, 202: RecoverPreview},
     errors=(*_CHANGES, 422),
     body=RequestBody(
@@ -167,18 +175,18 @@ RECOVER = Contract(
     ),
 )
 DIAGNOSIS = Contract(
-    summary="Diagnose a workload: what is wrong with it now, with the evidence, the likeliest cause first",
+    summary="Diagnose a workload now: causes with evidence, the likeliest first",
     answers={200: Diagnosis},
     errors=(404, 502),
 )
 EXPLAIN_OBJECT = Contract(
-    summary="Explain what would be done about a pod now, and why",
+    summary="Explain the verdict that a pod would get now",
     answers={200: Explanation},
     errors=(400, 502, 503),
     query=(_POD,),
 )
 EXPLAIN_ALERT = Contract(
-    summary="Explain what would be done about an alert now, and why; it is read as the webhook would read it",
+    summary="Explain the verdict that an alert would get now, read as the webhook would read the alert",
     answers={200: Explanation},
     errors=(400, 413, 502, 503),
     body=RequestBody(kind=api.AlertBody, rules={"properties": {"labels": {"minProperties": 1}}}),
@@ -187,7 +195,7 @@ DOCUMENT = Contract(summary="Show this document", answers={200: PlainText(conten
 
 ALIVE = Contract(summary="Report whether the event loop is running", answers={200: Alive, 503: Alive})
 READY = Contract(
-    summary="Report whether the daemon is ready, and which part is waited for", answers={200: Ready, 503: Ready}
+    summary="Report whether the daemon is ready, and the part that it waits for", answers={200: Ready, 503: Ready}
 )
 METRICS = Contract(
     summary="Write the metrics in Prometheus' text format", answers={200: PlainText(content_type="text/plain")}

@@ -1,8 +1,8 @@
 """
-Is it alive, is it ready, what does it count: for the kubelet and for Prometheus, without a token.
+Serves liveness, readiness and metrics, for the kubelet and for Prometheus, without a token.
 
-Served from a thread with an event loop of its own, so that what stands on the daemon's own loop is seen. Nothing that is
-answered here names a host, a user or an object.
+Served from a thread with an event loop of its own, so that a blocked loop of the daemon is noticed. No answer here
+names a host, a user or an object.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class Heartbeat(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alive:
-    """Whether the event loop goes on."""
+    """Whether the event loop is running."""
 
     alive: bool
     stood_still_seconds: float
@@ -48,7 +48,7 @@ class Alive:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ready:
-    """Whether the daemon is ready, and which parts of it are waited for."""
+    """Whether the daemon is ready, and the parts that it waits for."""
 
     ready: bool
     waiting_for: tuple[Component, ...]

@@ -1,7 +1,7 @@
 """
 The port for the kubelet and Prometheus, on a thread and an event loop of its own.
 
-It shares nothing with the other port: neither its connections, nor the loop that a mistake may stop.
+It shares nothing with the other port: neither its connections nor the loop that a mistake may block.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from kintsugi.settings import HealthSettings
 _HEADER_TIMEOUT = 10.0
 _IDLE_TIMEOUT = 75.0
 _SHUTDOWN_TIMEOUT = 1.0
-"""Seconds; a probe is answered at once, and nobody waits for one that comes while the daemon ends."""
+"""Seconds; a probe is answered at once, and the end of the daemon waits for no probe."""
 
 _JOIN_TIMEOUT = 5.0
 """Seconds for the thread to end; it does not keep the process."""
@@ -30,7 +30,7 @@ _JOIN_TIMEOUT = 5.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Opened:
-    """A port that is open, and how its thread is told to close it."""
+    """A port that is open, with the loop and the event by which its thread is made to close it."""
 
     listening: Listening
     loop: asyncio.AbstractEventLoop
@@ -68,7 +68,7 @@ def _live(settings: HealthSettings, health: Health, opened: "Future[_Opened]") -
 
 
 async def _serve(settings: HealthSettings, health: Health, opened: "Future[_Opened]") -> None:
-    """Open the port, say so, and serve until told to stop."""
+    """Open the port, report that, and serve until `stop` is set."""
     options = ListenOptions(
         setting="health.port",
         host=settings.host,

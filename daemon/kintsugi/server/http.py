@@ -1,7 +1,7 @@
 """
 The HTTP port for webhooks and the API.
 
-Built by the composition root as a context; `url` tells where it listens.
+Built by the composition root as a context; `url` is its address.
 """
 
 from collections.abc import AsyncIterator, Sequence

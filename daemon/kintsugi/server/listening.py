@@ -1,7 +1,7 @@
 """
-A port that is listened on: a bounded number of connections, none of them kept waiting for ever.
+Opens a port with a bounded number of connections, of which none waits for ever.
 
-Both ports of the daemon are opened here; what is served on them is an application that they bring.
+Both ports of the daemon are opened here; the caller passes the application that is served.
 """
 
 import asyncio
@@ -55,7 +55,10 @@ class Listening:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListenOptions:
-    """Where a port is, and how much it bears; times in seconds. `setting` is what is told when it cannot be had."""
+    """
+    The address and limits of a port; times in seconds. `setting` is the setting that an error names when the port
+    cannot be opened.
+    """
 
     setting: str
     host: str

@@ -1,8 +1,8 @@
 """
-The document of the HTTP API (OpenAPI 3.1), made from the table of routes and the types of what they take and answer.
+The document of the HTTP API (OpenAPI 3.1), made from the table of routes and the types of their requests and answers.
 
-It is served at `/openapi.json` and kept in docs/openapi.json; tests compare both, and every answer of a running daemon, with
-what is said here. Answers are closed: a field that stands in no type is told nowhere.
+It is served at `/openapi.json` and kept in docs/openapi.json; tests compare both, and every answer of a running daemon,
+with this document. Answers are closed: a field that is in no type is never sent.
 """
 
 import re
@@ -20,11 +20,11 @@ Json = dict[str, Any]
 _VERSION = "1"
 _REFS = "#/components/schemas/{name}"
 _PARAMETER = re.compile(r"\{(\w+)\}")
-_ANY = {"description": "Any JSON: the output of a program, a service or an object of the cluster."}
+_ANY = {"description": "Any JSON value, such as the output of a program or an object of the cluster."}
 _ABOUT = """\
-Alertmanager delivers to `/alertmanager` with the webhook's token; people have tokens of their own for everything under
-`/api/v1`. Health and metrics are on another port, without a token. The API follows the daemon's version: fields may be
-added, and clients should pass over those that they do not know."""
+Alertmanager delivers to `/alertmanager` with the webhook's token. People use their own tokens for everything under
+`/api/v1`. Health and metrics are on another port, without a token. The API follows the daemon's version. New fields may be
+added, and clients should ignore fields that they do not know."""
 
 
 def document(server: Sequence[Route], health: Sequence[Route]) -> Json:
@@ -58,22 +58,22 @@ def document(server: Sequence[Route], health: Sequence[Route]) -> Json:
 
 
 _DONE = {
-    200: "Done, or already so.",
+    200: "OK.",
     201: "Created.",
     202: "Started; its incident shows the progress.",
     503: "Unhealthy.",
 }
 _ERRORS = {
-    400: "Not valid; the error says what would be.",
-    401: "No token, or one that is not known.",
+    400: "Invalid request; the error names the valid form.",
+    401: "The token is missing or unknown.",
     403: "The token does not allow this.",
     404: "Not found.",
-    409: "It conflicts with the current state.",
+    409: "The request conflicts with the current state.",
     413: "The body is too large.",
     415: "The content type is not JSON.",
-    422: "It does not fit the documents that are in force; the error says what would.",
-    502: "The cluster, or what is asked in it, does not answer.",
-    503: "The ledger is unavailable, or too much is in progress: retry later.",
+    422: "The request does not fit the current catalog; the error names valid values.",
+    502: "The cluster, or the program in the cluster, does not answer.",
+    503: "The ledger is unavailable, or too many requests are in progress; retry later.",
 }
 
 _HEALTH = {"url": "http://{host}:8081", "variables": {"host": {"default": "kintsugi.kintsugi.svc"}}}
@@ -82,7 +82,7 @@ _SECURITY = {
     str(role): {"type": "http", "scheme": "bearer", "description": about}
     for role, about in {
         ApiRole.WEBHOOK: "A token of `alertmanager.tokenFiles`.",
-        ApiRole.OPERATOR: "A token of `server.operatorTokenFiles`: a person's.",
+        ApiRole.OPERATOR: "A person's token of `server.operatorTokenFiles`.",
     }.items()
 }
 
@@ -142,7 +142,7 @@ def _operation(route: Route, schemas: _Schemas) -> Json:
 
 
 def _roles(action: Action) -> list[ApiRole]:
-    """List who has to show a token for an action; nobody where everybody may."""
+    """Return the roles that need a token for an action; empty where no token is needed."""
     return [] if action in RIGHTS[ApiRole.NOBODY] else [role for role, rights in RIGHTS.items() if action in rights]
 
 

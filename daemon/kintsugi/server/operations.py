@@ -1,5 +1,5 @@
 """
-What the API asks of the rest of the daemon. It is implemented beside the pipeline; here only its surface is known.
+The port from the API to the rest of the daemon. It is implemented beside the pipeline; here is only its interface.
 """
 
 from collections.abc import Sequence
@@ -59,8 +59,8 @@ class Operations(Protocol):
     """
     The operations behind the API.
 
-    They raise NotRecorded for what is not there, WrongState or Refused where something stands against it, UsageError
-    for what makes no sense, and LedgerUnavailable.
+    They raise NotRecorded for an unknown record, WrongState or Refused for an objection, UsageError for an invalid
+    request, and LedgerUnavailable.
     """
 
     async def incidents(self, *, limit: int, service: str, open_only: bool) -> Sequence[Incident]:
@@ -112,7 +112,7 @@ class Operations(Protocol):
         ...
 
     async def drill(self, service: str, *, who: str) -> Incident:
-        """Begin a drill of a service's backups; what becomes of it is the incident's to tell."""
+        """Begin a drill of a service's backups; its outcome is in the incident."""
         ...
 
     async def recover(self, request: RecoverRequest, *, who: str) -> RecoverPreview:

@@ -1,7 +1,7 @@
 """
-Is the daemon ready, and if not, which part of it is waited for: asked on the event loop that the parts live on.
+The readiness of the daemon, and the parts that are waited for: checked on the event loop of the parts.
 
-Which part is everybody's to know. Why says where the database is and who asks it, and is for people with a token.
+Every caller may see the parts. The reasons name the database's host and user, and are for people with a token.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _TIMEOUT = 1.0
 
 
 class Component(StrEnum):
-    """What must be well before the daemon is ready."""
+    """A part that must work before the daemon is ready."""
 
     LEDGER = "ledger"
     CLOCK = "clock"

@@ -1,5 +1,5 @@
 """
-What the API answers where it is not a record itself: lists by name, counts, errors.
+The answers of the API that are not records: lists by name, counts, errors.
 
 Every answer has a type here, in `kintsugi.model.api_types` or in `kintsugi.model.records`: the document of the API is made from them.
 """
@@ -14,14 +14,14 @@ from kintsugi.server.readiness import Component
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ErrorResponse:
-    """Why something was not done, in a sentence for a person."""
+    """The reason of a refusal or failure, in a sentence for a person."""
 
     error: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryResponse:
-    """What became of a delivery: alerts that are committed, and those that could not be understood and are kept."""
+    """The outcome of a delivery: the numbers of committed alerts and of dead letters."""
 
     accepted: int
     dead_letters: int
@@ -43,21 +43,21 @@ class SignalList:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeadLetterList:
-    """What could not be understood, the newest first."""
+    """Dead letters, the newest first."""
 
     dead_letters: tuple[DeadLetterSummary, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PauseList:
-    """The pauses that hold."""
+    """The active pauses."""
 
     pauses: tuple[Pause, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadinessDetail:
-    """Whether the daemon is ready, and of each part that is waited for, why."""
+    """Whether the daemon is ready, and each part that it waits for, with the reason."""
 
     ready: bool
     waiting_for: Mapping[Component, str]

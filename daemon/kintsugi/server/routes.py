@@ -50,7 +50,7 @@ def all_routes(webhook: WebhookHandler, api: Api) -> tuple[Route, ...]:
 
 
 def health_routes(health: Health) -> tuple[Route, ...]:
-    """List every route of the port for the kubelet and Prometheus; no gate stands before them."""
+    """List every route of the port for the kubelet and Prometheus; no right is checked before them."""
     return (
         Route("GET", "/healthz", Action.DESCRIBE, health.alive, contracts.ALIVE),
         Route("GET", "/readyz", Action.DESCRIBE, health.ready, contracts.READY),
@@ -71,7 +71,7 @@ def documented(server: Sequence[Route], health: Sequence[Route]) -> tuple[Route,
 
 
 class AuthMiddleware:
-    """Stands before every handler."""
+    """Checks the right before every handler."""
 
     def __init__(self, authentication: Authenticator, metrics: Metrics) -> None:
         self._authentication, self._metrics = authentication, metrics

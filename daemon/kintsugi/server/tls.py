@@ -43,7 +43,7 @@ class Certificate:
         return self._context
 
     def _stat(self) -> Stamp:
-        """Return what tells this version of the files from another. Raises OSError."""
+        """Return the stamp by which a new version of the files is noticed. Raises OSError."""
         found = (path.stat() for path in (self._certificate, self._key))
         return tuple((each.st_mtime_ns, each.st_ino, each.st_size) for each in found)
 
@@ -55,7 +55,7 @@ class Certificate:
 
 
 def _no_passphrase() -> str:
-    """Keep OpenSSL from asking on a terminal for a passphrase: there is none to be had."""
+    """Return no passphrase, so that OpenSSL does not ask for one on a terminal."""
     return ""
 
 

@@ -27,7 +27,7 @@ log = get_logger(__name__)
 
 
 class DecodedBody(Decoded, Protocol):
-    """What a body held; made by `sources`."""
+    """The decoded content of a body; made by `sources`."""
 
     @property
     def truncated(self) -> int: ...
@@ -101,9 +101,9 @@ async def _accept(inbox: DeliveryInbox, signals: Sequence[Signal], now: datetime
 
 
 def _forget(commit: "asyncio.Task[None]") -> None:
-    """Take note of the outcome of a commit that nobody waits for: its alerts come again either way."""
+    """Log the failure of a commit that no request waits for: its alerts are sent again either way."""
     if not commit.cancelled() and commit.exception() is not None:
-        log.warning("commit failed after its sender was told to retry", error=str(commit.exception()))
+        log.warning("commit failed after its delivery was refused", error=str(commit.exception()))
 
 
 class WebhookHandler:
@@ -189,7 +189,10 @@ class WebhookHandler:
             self._on_incomplete()
 
     async def _miss(self, delivery: DecodedBody) -> None:
-        """Count and tell the alerts that the sender left out; where nothing can ask for them a person must know (A7)."""
+        """
+        Count and log the alerts that the sender left out; without a poll they are kept as a dead letter for a person
+        (A7).
+        """
         if not delivery.truncated:
             return
         polled = self._on_incomplete is not None

@@ -1,6 +1,5 @@
 """
-Loads settings from flags, environment and file: the first that has a value is used, and all mistakes are reported
-together.
+Loads settings from flags, environment and file: the first value is used, and all mistakes are reported together.
 
 `load` is called once by the command line; its result is passed on by arguments.
 """

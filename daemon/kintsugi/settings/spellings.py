@@ -1,6 +1,5 @@
 """
-The spellings of settings: camelCase in the file, as in Kubernetes, and SNAKE_CASE in variables. Earlier names are
-refused.
+The spellings of settings: camelCase in the file, as in Kubernetes, SNAKE_CASE in variables. Earlier names are refused.
 
 Each earlier name gets one error that names today's; docs/decisions/0032-settings-follow-kubernetes.md has the table.
 """

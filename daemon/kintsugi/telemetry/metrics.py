@@ -44,70 +44,70 @@ class Metrics:
             "kintsugi_signals_received_total", "Signals committed to the ledger.", ["source"]
         )
         self.verdicts = counter("kintsugi_verdicts_total", "Verdicts given to signals.", ["verdict", "reason"])
-        self.signals_unjudged = gauge("kintsugi_signals_unjudged", "Signals received that have no verdict yet.")
-        self.dead_letters = counter("kintsugi_dead_letters_total", "Alerts and bodies that could not be understood.")
+        self.signals_pending = gauge("kintsugi_signals_pending", "Signals without a verdict.")
+        self.dead_letters = counter("kintsugi_dead_letters_total", "Dead letters: alerts, request bodies and stored signals that could not be read.")
         self.alerts_left_out = counter(
             "kintsugi_alerts_left_out_total",
-            "Alerts that Alertmanager left out of a group: polled for, or unknown where nothing polls.",
+            "Alerts that Alertmanager left out of a group. polled: Kintsugi polls Alertmanager. unknown: it does not.",
             ["outcome"],
         )
         self.webhook_answers = counter(
-            "kintsugi_webhook_answers_total", "Answers to webhooks; any 4xx loses alerts.", ["status"]
+            "kintsugi_webhook_answers_total", "Answers to webhook requests by HTTP status. A 4xx loses alerts.", ["status"]
         )
-        self.webhook_waiting = gauge("kintsugi_webhook_waiting_alerts", "Alerts waiting for their commit.")
-        self.polls = counter("kintsugi_alertmanager_polls_total", "Polls of Alertmanager.", ["outcome"])
-        self.runs = counter("kintsugi_runs_total", "Runs that ended.", ["runbook", "outcome"])
-        self.steps = counter("kintsugi_steps_total", "Steps that ended.", ["action", "outcome"])
-        self.run_seconds = histogram("kintsugi_run_seconds", "From a run's start to its end.", buckets=_RUN_BUCKETS)
-        self.watchdogs = gauge("kintsugi_watchdogs", "Watchdogs by state.", ["state"])
-        self.runs_cared_for = counter(
-            "kintsugi_runs_cared_for_total",
-            "Open runs found without a task, or overdue and silent: taken up, restarted, or handed to a person.",
-            ["care"],
+        self.webhook_waiting = gauge("kintsugi_webhook_waiting_alerts", "Alerts that wait to be committed to the ledger.")
+        self.polls = counter("kintsugi_alertmanager_polls_total", "Polls of Alertmanager by outcome.", ["outcome"])
+        self.runs = counter("kintsugi_runs_total", "Ended runs by runbook and outcome.", ["runbook", "outcome"])
+        self.steps = counter("kintsugi_steps_total", "Steps of ended runs by action and outcome.", ["action", "outcome"])
+        self.run_seconds = histogram("kintsugi_run_seconds", "Seconds from the start to the end of a run.", buckets=_RUN_BUCKETS)
+        self.watchdogs = gauge("kintsugi_watchdogs", "Watchdogs of open recovery runs by state. overdue: the run is past its deadline.", ["state"])
+        self.runs_reconciled = counter(
+            "kintsugi_runs_reconciled_total",
+            "Open runs without a task, or silent past their deadline, that were resumed, restarted or handed over.",
+            ["action"],
         )
-        self.blind = gauge("kintsugi_blind", "1 while what is seen is in doubt, and nothing is changed.")
-        self.watch_lag = gauge("kintsugi_watch_lag_seconds", "Since a watch was last heard of.", ["resource"])
+        self.in_doubt = gauge("kintsugi_in_doubt", "1 while Kintsugi does not trust the observed state and starts no run.")
+        self.watch_lag = gauge("kintsugi_watch_lag_seconds", "Seconds since the last message of a watch. +Inf: no message so far.", ["resource"])
         self.ledger_commit_seconds = histogram(
-            "kintsugi_ledger_commit_seconds", "One commit of signals.", buckets=_COMMIT_BUCKETS
+            "kintsugi_ledger_commit_seconds", "Seconds of one commit of signals to the ledger.", buckets=_COMMIT_BUCKETS
         )
         self.event_loop_lag = histogram(
-            "kintsugi_event_loop_lag_seconds", "How late the event loop was, four times a second.", buckets=_LAG_BUCKETS
+            "kintsugi_event_loop_lag_seconds", "Delay of the event loop in seconds, measured four times a second.", buckets=_LAG_BUCKETS
         )
         self.service_healthy = gauge(
-            "kintsugi_service_healthy", "1 while a service is healthy, 0 while it is not.", ["service"]
+            "kintsugi_service_healthy", "1 while the service is healthy, otherwise 0.", ["service"]
         )
         self.service_serving = gauge(
-            "kintsugi_service_serving", "1 while a service is known to serve, 0 while it is not.", ["service"]
+            "kintsugi_service_serving", "1 while the service is known to serve, otherwise 0.", ["service"]
         )
         self.service_held = gauge(
-            "kintsugi_service_held", "1 while a service's run is held for what it depends on.", ["service"]
+            "kintsugi_service_held", "1 while an incident of the service is held, otherwise 0.", ["service"]
         )
         self.changes_left = gauge(
             "kintsugi_namespace_changes_left",
-            "Changes that a namespace may still see within the window.",
+            "Changes left in the namespace's budget (guards.budget) within guards.budgetWindow.",
             ["namespace"],
         )
         self.disruptions_allowed = gauge(
-            "kintsugi_service_disruptions_allowed", "Pods that serve and may be deleted now.", ["service"]
+            "kintsugi_service_disruptions_allowed", "Serving pods of the service that may be deleted now.", ["service"]
         )
-        self.slots_left = gauge("kintsugi_slots_left", "Services that may still be recovered at the same time.")
-        self.namespace_slots_left = gauge("kintsugi_namespace_slots_left", "The same of one namespace.", ["namespace"])
-        self.drills = counter("kintsugi_drills_total", "Drills that ended, or did not start.", ["service", "outcome"])
+        self.slots_left = gauge("kintsugi_slots_left", "Free slots: further services that may be under recovery now.")
+        self.namespace_slots_left = gauge("kintsugi_namespace_slots_left", "Free slots of the namespace.", ["namespace"])
+        self.drills = counter("kintsugi_drills_total", "Drills that ended or were refused, by service and outcome.", ["service", "outcome"])
         self.drill_passed = gauge(
-            "kintsugi_drill_last_success_timestamp_seconds", "When the last good drill ended; 0 for never.", ["service"]
+            "kintsugi_drill_last_success_timestamp_seconds", "Unix time of the end of the last passed drill. 0: no drill has passed.", ["service"]
         )
         self.drill_age = gauge(
-            "kintsugi_drill_age_seconds", "Since the last good drill ended; +Inf for never.", ["service"]
+            "kintsugi_drill_age_seconds", "Seconds since the end of the last passed drill. +Inf: no drill has passed.", ["service"]
         )
         self.catalog_loads = counter(
             "kintsugi_catalog_loads_total",
-            "New versions of the rules and runbooks: taken into force, or refused for their mistakes.",
+            "New versions of the catalog. taken: now in force. refused: it contains mistakes.",
             ["outcome"],
         )
         self.contained = counter(
-            "kintsugi_contained_total", "Failures of one item that were kept from the others.", ["scope"]
+            "kintsugi_contained_total", "Errors in Kintsugi, each contained to one item, by the kind of the item.", ["scope"]
         )
-        self.notices = counter("kintsugi_notices_total", "Notices by outcome.", ["outcome"])
+        self.notices = counter("kintsugi_notices_total", "Attempts to send a notice by outcome.", ["outcome"])
         _preset_own_labels(self)
 
     def preset(self, known: KnownLabels) -> None:

@@ -83,7 +83,7 @@ class RolloutUndoVerb(RolloutVerb):
         """Return the revisions before and after."""
         intent = plan.remembered(RolloutIntent)
         had, gets = (f" ({words})" if words else "" for words in (intent.had, intent.gets))
-        to = f"its last good template{gets} as the ledger kept it" if intent.kept is True else f"{intent.to}{gets}"
+        to = f"its last good template{gets} from the ledger" if intent.kept is True else f"{intent.to}{gets}"
         return f"{self.object_of(plan)} rolled back from revision {intent.revision}{had} to {to}"
 
 

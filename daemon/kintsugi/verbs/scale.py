@@ -41,7 +41,7 @@ def build(parsed: ParsedCommand) -> Scale:
 
 
 class ScaleIntent(Intent, frozen=True, kw_only=True):
-    """The replicas before and after, and the autoscalers that sleep while there are none."""
+    """The replicas before and after, and the autoscalers that are inactive at 0 replicas."""
 
     replicas: int = 0
     wanted: int = 0

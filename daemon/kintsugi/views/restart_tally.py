@@ -1,4 +1,4 @@
-"""The restarts of a service's containers that were seen, and how far apart they are."""
+"""The restarts of a service's containers that were seen, and the time between them."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta

@@ -1,9 +1,10 @@
 """
-`python -m kintsugi.worker`: do one piece of work and say how it ended.
+`python -m kintsugi.worker`: executes one task and reports its end.
 
-Exit code 0 when it is done, 1 when it is not and the last line says why, 2 when the command line is wrong. On SIGTERM and
-SIGINT the work stops, cleans up and says that it was interrupted; a worker that is killed says nothing. A drill's worker has
-said its last line and stays (`--hold`): what it restored is asked about, on a server that ends with it.
+Exit code 0 when it is done, 1 when it is not and the last line says why, 2 when the command line is wrong. On SIGTERM
+and SIGINT the work stops, cleans up and reports that it was interrupted; a worker that is killed reports nothing. A
+drill's worker writes its last line and stays (`--hold`): the checks ask the restored database, on a server that ends
+with the worker.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
 """
-Read a dump with `pg_restore`, which writes a script and speaks to no server: all of it, and what it holds.
+Reads a dump, and its contents, with `pg_restore`, which writes a script and connects to no server.
 
 It gets an environment of its own, without any password or key, and is gone when the reading ends, however it ends.
 """

@@ -1,4 +1,4 @@
-"""Drop the scratch database of a drill, and no other: its name and the comment on it must both say that it is one."""
+"""Drops the scratch database of a drill, and no other: both its name and its comment must mark it as one."""
 
 import asyncpg
 

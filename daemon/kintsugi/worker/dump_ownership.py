@@ -1,6 +1,5 @@
 """
-The owners of a dump's objects, and the objects that only a superuser can make: from its list, and its script without
-rows.
+The owners of a dump's objects, and the objects that only a superuser can make: from its list and schema script.
 
 `pg_restore` runs without a superuser's rights and makes everything as one owner (`--no-owner`). So extensions are made
 before it, owners and default rights are given after it, and triggers on events, publications and subscriptions are left

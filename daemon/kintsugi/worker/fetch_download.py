@@ -1,4 +1,4 @@
-"""Bring one object into the staging volume: as a stream, summed up as it comes, and taken up where it broke off."""
+"""Downloads one object into the staging volume: as a stream, with its checksum, and resumed where it broke off."""
 
 import asyncio
 import time

@@ -1,5 +1,5 @@
 """
-Examine one backup: its first bytes, the size of the one before, its checksum while it comes, then all of it.
+Examines one backup: its first bytes, the size of the one before, its checksum during the download, then all of it.
 
 The cheapest check comes first, so that a backup of another database costs a few bytes and not its whole download.
 """

@@ -1,6 +1,5 @@
 """
-The lock of a restore: an advisory lock on the server itself, so that one worker of any origin restores a database at a
-time.
+The lock of a restore: an advisory lock on the server itself, so that one worker at a time restores a database.
 
 The lock belongs to a session in the maintenance database and ends with it, so that a worker that was killed leaves none
 behind. A query shows whether a restore is running: `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid =

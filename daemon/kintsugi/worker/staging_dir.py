@@ -33,7 +33,9 @@ class StagingDir:
     @classmethod
     @contextmanager
     def taken(cls, folder: Path, limit: int | None) -> Iterator["StagingDir"]:
-        """Take a room for as long as the block lasts. Raises WorkFailed when another worker has it or it is none."""
+        """
+        Take a room for as long as the block lasts. Raises WorkFailed when another worker has it, or it is not a folder.
+        """
         try:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:

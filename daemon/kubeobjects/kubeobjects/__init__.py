@@ -1,4 +1,3 @@
 """
-The common parts of clients and servers of the Kubernetes API: the kinds of objects with their paths, selectors, and
-quantities.
+The common parts of clients and servers of the Kubernetes API: kinds of objects with their paths, selectors, quantities.
 """

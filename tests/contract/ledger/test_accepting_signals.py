@@ -63,7 +63,7 @@ async def test_a_resolved_alert_that_never_fired_is_recorded_and_starts_nothing(
     """A16, P9: it has its verdict at once."""
     accepted = await ledger.signals.accept([signal("a", ended=NOW + MINUTE)], NOW)
     assert accepted.resolved == 1
-    assert await ledger.signals.unjudged() == 0
+    assert await ledger.signals.pending() == 0
     ((_, judged),) = await ledger.signals.newest()
     assert judged is not None
     assert (judged.kind, judged.reason) == (VerdictKind.OBSERVED, Reason.RESOLVED)
@@ -72,10 +72,10 @@ async def test_a_resolved_alert_that_never_fired_is_recorded_and_starts_nothing(
 async def test_a_signal_that_ends_before_it_was_judged_is_settled(ledger: Ledger) -> None:
     """P9: nothing stays unjudged for ever."""
     await ledger.signals.accept([signal("a")], NOW)
-    assert await ledger.signals.unjudged() == 1
+    assert await ledger.signals.pending() == 1
     ended = await ledger.signals.accept([signal("a", ended=NOW + MINUTE)], NOW)
     assert ended.resolved == 1
-    assert await ledger.signals.unjudged() == 0
+    assert await ledger.signals.pending() == 0
 
 
 async def test_an_end_keeps_the_verdict_that_was_given(ledger: Ledger) -> None:
@@ -122,7 +122,7 @@ async def test_ten_thousand_alerts_in_one_group_are_kept(ledger: Ledger) -> None
     accepted = await ledger.signals.accept(storm, NOW)
     assert accepted.new == 10_000
     assert len(set(accepted.ids)) == 10_000
-    assert await ledger.signals.unjudged() == 10_000
+    assert await ledger.signals.pending() == 10_000
     assert (await ledger.signals.accept(storm, NOW)).repeated == 10_000
 
 
@@ -144,7 +144,7 @@ async def test_a_caller_that_goes_away_does_not_disturb_the_others(ledger: Ledge
     calls[7].cancel()
     done = await asyncio.gather(*calls, return_exceptions=True)
     assert sum(not isinstance(answer, BaseException) for answer in done) == 19
-    assert await ledger.signals.unjudged() in (19, 20)
+    assert await ledger.signals.pending() in (19, 20)
 
 
 async def test_two_replicas_never_open_the_same_episode_twice(postgres: str) -> None:

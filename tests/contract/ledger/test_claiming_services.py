@@ -41,7 +41,7 @@ async def test_a_claim_that_starts_writes_incident_run_locks_and_verdict_togethe
     assert run.parameters == {"replicas": 3}
     ((_, judged),) = await ledger.signals.of_incident(run.incident)
     assert judged == requested.verdict
-    assert await ledger.signals.unjudged() == 0
+    assert await ledger.signals.pending() == 0
 
 
 async def test_two_claims_of_one_service_at_once_start_one_run(ledger: Ledger) -> None:
@@ -81,7 +81,7 @@ async def test_a_limit_counted_inside_the_claim_holds_for_a_hundred_claims_at_on
     claims = await asyncio.gather(*(patiently(ledger, each, at_most_three) for each in wanted))
     assert sum(each.verdict.kind is VerdictKind.STARTED for each in claims) == 3
     assert len(await ledger.runs.open_runs()) == 3
-    assert await ledger.signals.unjudged() == 0
+    assert await ledger.signals.pending() == 0
 
 
 async def test_the_slots_of_each_namespace_and_of_the_cluster_hold_for_many_claims_at_once(ledger: Ledger) -> None:
@@ -275,7 +275,7 @@ async def test_a_decision_that_raises_keeps_nothing(ledger: Ledger) -> None:
 
     with pytest.raises(LedgerError, match="could not answer"):
         await ledger.run_requests.request_run(run_request(told), broken, NOW)
-    assert await ledger.signals.unjudged() == 1
+    assert await ledger.signals.pending() == 1
     assert await ledger.incidents.newest() == ()
 
 

@@ -116,7 +116,7 @@ async def test_a_crash_before_the_commit_leaves_nothing_half_done(url: str) -> N
     async with Ledger.open(url, holder="kintsugi-0") as ledger:
         await ledger.lead(NOW)
         assert await ledger.incidents.newest() == ()
-        assert await ledger.signals.unjudged() == 1
+        assert await ledger.signals.pending() == 1
         started(await ledger.run_requests.request_run(run_request(told), start, NOW))
 
 
@@ -142,7 +142,7 @@ async def test_a_crash_of_the_intake_answers_everybody_who_waited(url: str) -> N
         await ledger.lead(NOW)
         with pytest.raises(Crash):
             await ledger.signals.accept([signal()], NOW)
-        assert await ledger.signals.unjudged() == 0
+        assert await ledger.signals.pending() == 0
 
 
 async def test_holding_opens_its_incident_in_one_transaction(url: str) -> None:

@@ -60,7 +60,7 @@ async def test_another_resolved_delivery_clears_it(ledger: Ledger) -> None:
     await fire_again(ledger)
     await ledger.signals.accept([resolved(AGAIN + MINUTE)], AGAIN + MINUTE)
     assert await ledger.episodes.reopen(AGAIN + 10 * WAIT, WAIT) == 0
-    assert await ledger.signals.unjudged() == 0
+    assert await ledger.signals.pending() == 0
 
 
 async def test_a_poll_that_finds_it_firing_opens_it_and_nothing_opens_it_twice(ledger: Ledger) -> None:
@@ -91,7 +91,7 @@ async def test_a_signal_that_is_open_again_is_repeated_and_resolved_like_any_oth
     ended = late + 2 * MINUTE
     assert (await ledger.signals.accept([resolved(ended, ended=ended)], ended)).resolved == 1
     assert await ledger.signals.firing() == ()
-    assert await ledger.signals.unjudged() == 0
+    assert await ledger.signals.pending() == 0
 
 
 async def test_a_signal_that_fires_again_ends_by_its_old_end_told_once_more(ledger: Ledger) -> None:

@@ -89,7 +89,7 @@ async def test_signals_without_an_incident_go_when_they_are_over(ledger: Ledger)
     assert await ledger.retention.prune(NOW - 7 * DAY, NOW, limit=10) == 10
     assert await ledger.retention.prune(NOW - 7 * DAY, NOW, limit=10) == 5
     assert await ledger.retention.prune(NOW - 7 * DAY, NOW, limit=10) == 0
-    assert await ledger.signals.unjudged() == 5
+    assert await ledger.signals.pending() == 5
 
 
 async def test_documents_of_runs_and_the_newest_ones_stay(ledger: Ledger) -> None:

@@ -213,4 +213,4 @@ async def test_a_reader_reads_beside_the_daemon_and_writes_nothing(ledger: Ledge
         with pytest.raises(LedgerError):
             await reader.lead(NOW)
     assert ledger.epoch == 1
-    assert await ledger.signals.unjudged() == 0
+    assert await ledger.signals.pending() == 0

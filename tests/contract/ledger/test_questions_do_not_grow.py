@@ -70,7 +70,7 @@ QUESTIONS: Mapping[str, Question] = {
     "request_run": _hold,
     "rearm": lambda ledger, _: ledger.signals.rearm(NOW),
     "make_due": lambda ledger, _: ledger.signals.make_due(["rule"], Reason.BUDGET, NOW, until=NOW),
-    "unjudged": lambda ledger, _: ledger.signals.unjudged(),
+    "unjudged": lambda ledger, _: ledger.signals.pending(),
     "firing": lambda ledger, _: ledger.signals.firing(SignalSource.ALERTMANAGER, SignalSource.POLL),
     "firing_rules": lambda ledger, _: ledger.signals.firing_rules(["rule"]),
     "firing_among": lambda ledger, _: ledger.signals.firing_among(["one", "two"]),

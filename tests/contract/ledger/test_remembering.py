@@ -91,7 +91,7 @@ async def test_a_provisional_verdict_is_due_when_it_ends_and_a_final_one_never(l
     again = verdict(VerdictKind.REFUSED, Reason.COOLDOWN, NOW + MINUTE)
     await ledger.signals.settle({held.id: again, gone.id: again, final.id: verdict(VerdictKind.NO_RULE)}, NOW)
     await ledger.signals.accept([signal("g", ended=NOW + MINUTE)], NOW)
-    assert await ledger.signals.unjudged() == 1
+    assert await ledger.signals.pending() == 1
     assert [each.id for each in await ledger.signals.due(NOW)] == [fresh.id]
     assert [each.id for each in await ledger.signals.due(NOW + MINUTE)] == [held.id, fresh.id]
     assert [each.id for each in await ledger.signals.due(NOW + MINUTE, limit=1)] == [held.id]

@@ -96,7 +96,7 @@ def queries(run: RunRecord) -> Mapping[str, Query]:
         "firing": lambda ledger: ledger.signals.firing(),
         "judged_signals": lambda ledger: ledger.signals.newest(),
         "signals_of": lambda ledger: ledger.signals.of_incident(run.incident),
-        "unjudged": lambda ledger: ledger.signals.unjudged(),
+        "unjudged": lambda ledger: ledger.signals.pending(),
         "dead_letters": lambda ledger: ledger.dead_letters.newest(),
         "incidents": lambda ledger: ledger.incidents.newest(),
         "open_runs": lambda ledger: ledger.runs.open_runs(),
@@ -208,7 +208,7 @@ async def test_a_signal_that_cannot_be_read_becomes_a_dead_letter_and_the_others
     )
     assert '"annotations":"oops"' in letter.excerpt
     assert "hunter22" not in letter.excerpt
-    assert (ledger.signals.unreadable_rows, await ledger.signals.unjudged()) == (1, 1)
+    assert (ledger.signals.unreadable_rows, await ledger.signals.pending()) == (1, 1)
     assert [each.key for each in await ledger.signals.due(NOW)] == ["good"]
     assert ledger.signals.unreadable_rows == 1
 

@@ -64,15 +64,15 @@ async def test_a_full_disk_refuses_and_leaves_nothing_half_done(tmp_path: Path) 
         await _limit_pages(ledger, 1)  # no more than it has already
         with pytest.raises(LedgerUnavailable, match="full"):
             await _accept_much(ledger)
-        accepted = await ledger.signals.unjudged()
+        accepted = await ledger.signals.pending()
         with pytest.raises(LedgerUnavailable):
             await _accept_much(ledger, batches=1)
-        assert await ledger.signals.unjudged() == accepted
+        assert await ledger.signals.pending() == accepted
         assert accepted % 20 == 0
         await _limit_pages(ledger, 1_000_000)
         await ledger.signals.accept([signal()], NOW)
         await ledger.runs.save_step(step(run), expect=None, now=NOW)
-        assert await ledger.signals.unjudged() == accepted + 1
+        assert await ledger.signals.pending() == accepted + 1
 
 
 async def _accept_much(ledger: Ledger, *, batches: int = 1000) -> None:
@@ -97,11 +97,11 @@ async def test_a_full_file_system_refuses_and_recovers(small_disk: Path) -> None
     async with Ledger.open(f"sqlite:///{small_disk}/ledger.db", holder="kintsugi-0") as ledger:
         with pytest.raises(LedgerUnavailable):
             await _accept_much(ledger)
-        accepted = await ledger.signals.unjudged()
+        accepted = await ledger.signals.pending()
         assert accepted % 20 == 0
         disks.resize(small_disk, "16m")
         await ledger.signals.accept([signal()], NOW)
-        assert await ledger.signals.unjudged() == accepted + 1
+        assert await ledger.signals.pending() == accepted + 1
 
 
 async def test_a_damaged_file_is_refused_with_an_instruction_and_kept(tmp_path: Path) -> None:
@@ -143,10 +143,10 @@ async def test_a_file_locked_by_another_program_is_unavailable_and_then_availabl
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(LedgerUnavailable, match="locked"):
                 await ledger.signals.accept([signal()], NOW)
-            assert await ledger.signals.unjudged() == 0
+            assert await ledger.signals.pending() == 0
             other.execute("ROLLBACK")
         await ledger.signals.accept([signal()], NOW)
-        assert await ledger.signals.unjudged() == 1
+        assert await ledger.signals.pending() == 1
 
 
 @pytest.fixture

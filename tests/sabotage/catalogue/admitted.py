@@ -119,7 +119,7 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="executor.py",
-                old='            objection = f"its intent is older than {INTENT_AGE.total_seconds():g}s"\n',
+                old='            objection = f"the intent is older than {INTENT_AGE.total_seconds():g}s"\n',
                 new='            log.info("an intent is old", step=planned.path)\n',
             ),
         ),

@@ -80,7 +80,11 @@ SABOTAGES: Sequence[Sabotage] = (
         takes_out="a run about all services is not recovered while one of them is ill",
         red_at="c04aa7b9a7",
         edits=(
-            Edit(file="drivers/stack.py", old="        if unhealthy:\n", new="        if unhealthy and not self.run.service:\n"),
+            Edit(
+                file="drivers/stack.py",
+                old="        if unhealthy:\n",
+                new="        if unhealthy and not self.run.service:\n",
+            ),
         ),
         tests="unit/runner/test_runs_about_all_services.py",
         red=("test_a_run_whose_steps_are_done_is_not_recovered_while_a_service_is_ill",),

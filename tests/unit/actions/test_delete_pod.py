@@ -254,7 +254,7 @@ async def test_no_pod_is_deleted_in_a_protected_namespace() -> None:
 
 async def test_no_pod_is_deleted_of_a_service_that_is_off_limits() -> None:
     """P8: the database of our own ledger, whichever runbook has come to it."""
-    assert "our own ledger" in await reason(pod(), off_limits="web-service contains Kintsugi's own ledger")
+    assert "Kintsugi's own ledger" in await reason(pod(), off_limits="web-service contains Kintsugi's own ledger")
 
 
 async def test_a_pod_that_has_taken_the_name_of_another_is_refused() -> None:

@@ -170,7 +170,7 @@ async def test_a_workload_goes_back_to_its_kept_template_and_forth_again(ledger:
     assert pods_of(kube)["spec"] == template("web:1")["spec"]
     assert result.summary == (
         "deployment/web rolled back from revision 1 (image web:2) to its last good template (image web:1)"
-        " as the ledger kept it"
+        " from the ledger"
     )
     assert SECRET not in f"{prepared.facts} {prepared.undo}"
     undo = decode(prepared.undo.commands[0])

@@ -180,7 +180,7 @@ async def test_a_pod_that_does_not_start_says_why_with_its_event(status: dict[st
     assert why in standing.why
     late = await watched(kube, prepared, now=NOW + timedelta(minutes=9))
     assert late.stage is WorkerStage.STUCK
-    assert late.why.startswith("it has not started within 10m: ")
+    assert late.why.startswith("the worker has not started within 10m: ")
     assert why in late.why
 
 

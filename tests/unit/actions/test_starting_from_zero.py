@@ -81,7 +81,7 @@ async def test_a_workload_that_an_autoscaler_may_let_rest_at_zero_is_left_there(
     }
     for kube, why in (
         (at_zero((HPAS, resting)), "the HorizontalPodAutoscaler web-hpa may let it rest at 0"),
-        (at_zero((SCALED_OBJECTS, scaled)), "the ScaledObject shop scales it, and may let it rest at 0"),
+        (at_zero((SCALED_OBJECTS, scaled)), "the ScaledObject shop scales it and may let it rest at 0"),
     ):
         with pytest.raises(Refused, match=f"deployment/web stays at 0: {why}"):
             await actions(kube).plan_effect(START, change_context(**OWN))

@@ -33,7 +33,7 @@ async def test_a_notice_begins_with_the_diagnosis_of_its_own_incident(ledger: Le
     found = await headlines(ledger).complete([notice(web.incident), notice(api.incident), notice(None)])
     assert [each.text.splitlines() for each in found] == [
         [
-            "is wrong: ImagePull (certain): deployment/web containers[web].image: web: it cannot start",
+            "problem: ImagePull (certain): deployment/web containers[web].image: web: it cannot start",
             "it is so",
         ],
         ["it is so"],
@@ -48,7 +48,7 @@ async def test_a_notice_says_in_its_second_line_what_changed_before(ledger: Ledg
     await ledger.diagnoses.keep(replace(found, diagnosis=replace(found.diagnosis, changes=(change,))))
     (told,) = await headlines(ledger).complete([notice(run.incident)])
     assert told.text.splitlines()[1:] == [
-        "changed before: 2026-03-01 12:00:00 deployment/web spec.replicas - -> 2 (by kubectl)",
+        "earlier change: 2026-03-01 12:00:00 deployment/web spec.replicas - -> 2 (by kubectl)",
         "it is so",
     ]
 
@@ -60,7 +60,7 @@ async def test_a_question_waits_for_its_diagnosis_and_not_for_ever(ledger: Ledge
     assert await headlines(ledger, after=PATIENCE).complete([asked]) == [asked]
     await ledger.diagnoses.keep(kept(run, at=NOW + MINUTE))
     (told,) = await headlines(ledger).complete([asked])
-    assert told.text.startswith("is wrong: ImagePull (certain)")
+    assert told.text.startswith("problem: ImagePull (certain)")
 
 
 async def test_a_notice_names_the_services_that_suffer_too_unless_it_is_over(ledger: Ledger) -> None:

@@ -92,4 +92,4 @@ async def test_an_overspent_limit_has_none_left(ledger: Ledger) -> None:
 async def test_a_metric_tells_whether_what_is_seen_is_in_doubt(ledger: Ledger, stale: str) -> None:
     metrics = Metrics()
     await MetricsRecorder(core_of(ledger, Limits(), stale=stale), metrics).collect()
-    assert metrics.registry.get_sample_value("kintsugi_blind") == bool(stale)
+    assert metrics.registry.get_sample_value("kintsugi_in_doubt") == bool(stale)

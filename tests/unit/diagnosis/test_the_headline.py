@@ -97,9 +97,9 @@ def test_an_earlier_diagnosis_is_not_told_where_the_last_one_has_a_cause() -> No
 
 
 def test_the_headline_of_a_trouble_that_is_over_says_was_wrong() -> None:
-    for state, word in ((IncidentState.NEEDS_OPERATOR, "is"), (IncidentState.RECOVERED, "was")):
+    for state, word in ((IncidentState.NEEDS_OPERATOR, "problem"), (IncidentState.RECOVERED, "past problem")):
         assert with_headline(state, without_cause(), "the rest").splitlines() == [
-            f"{word} wrong: deployment/web: no cause is known: 0 of 2 pods are ready",
+            f"{word}: deployment/web: no cause is known: 0 of 2 pods are ready",
             "the rest",
         ]
 

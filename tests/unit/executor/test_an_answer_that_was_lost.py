@@ -48,7 +48,7 @@ async def test_an_effect_whose_outcome_is_unknown_goes_to_a_person() -> None:
     bench.actor.will("perform", Lost(applied=True))
     bench.actor.will("probe", EffectStatus.UNKNOWN)
     record = await bench.execute()
-    assert (record.state, record.error) == (StepState.NEEDS_OPERATOR, "it is unknown whether it has happened")
+    assert (record.state, record.error) == (StepState.NEEDS_OPERATOR, "it is unknown whether the change was applied")
     assert bench.states == [INTENT, UNKNOWN, StepState.NEEDS_OPERATOR]
     assert bench.actor.texts == [TEXT]
 
@@ -83,7 +83,7 @@ async def test_an_effect_that_was_not_made_in_time_is_not_begun_again() -> None:
     bench = ExecutorBench()
     bench.actor.will("perform", Lost(applied=False))
     record = await bench.execute(give_up=moment())
-    assert (record.state, record.error) == (StepState.FAILED, "it has not happened, and its time has run out")
+    assert (record.state, record.error) == (StepState.FAILED, "not applied, and the time for retries is over")
     assert not bench.actor.texts
 
 

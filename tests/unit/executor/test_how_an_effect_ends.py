@@ -61,8 +61,8 @@ async def test_the_intent_says_what_on_what_until_when_and_how_to_take_it_back()
 
 
 async def test_the_runbooks_word_on_undo_counts_before_the_actions() -> None:
-    record = await ExecutorBench().execute(undo=UndoRecord(note="it is kept: the runbook says so"))
-    assert record.undo == UndoRecord(note="it is kept: the runbook says so")
+    record = await ExecutorBench().execute(undo=UndoRecord(note="the runbook keeps this change"))
+    assert record.undo == UndoRecord(note="the runbook keeps this change")
 
 
 async def test_evidence_is_kept_before_the_intent() -> None:

@@ -100,7 +100,7 @@ async def test_more_that_would_be_lost_is_shown_first(
 ) -> None:
     shown = await scene.shown()
     scene.rows = rows
-    with pytest.raises(WrongState, match="it has changed since it was shown") as caught:
+    with pytest.raises(WrongState, match="the rollback has changed since it was shown") as caught:
         await scene.confirm(shown)
     assert told in str(caught.value)
     assert scene.supervisor.begun == []

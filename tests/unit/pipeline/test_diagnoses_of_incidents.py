@@ -97,7 +97,7 @@ async def test_the_first_diagnosis_of_an_incident_is_made_once_and_a_hand_over_s
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (never, "it was not read within 5s"),
+        (never, "the workload was not read within 5s"),
         (refused, "deployments is forbidden"),
         (broken, "ValueError: no such field"),
     ],

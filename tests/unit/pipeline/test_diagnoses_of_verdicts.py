@@ -17,7 +17,7 @@ from tests.unit.pipeline.test_diagnoses_of_incidents import CountingDiagnoser
 
 pytestmark = pytest.mark.looptime
 
-WRONG = "; is wrong: deployment/web: fine"
+WRONG = "; problem: deployment/web: fine"
 
 
 class ObservingBench:
@@ -64,7 +64,7 @@ async def test_a_verdict_of_mode_observe_says_what_is_wrong_and_is_told_once_an_
     await bench.judge(second)
     observed = "mode is observe: mend would have been started"
     assert await bench.texts() == [observed + WRONG, observed]
-    assert await bench.told() == [f"is wrong: deployment/web: fine\nobserved: web: rule web-pods: {observed}"]
+    assert await bench.told() == [f"problem: deployment/web: fine\nobserved: web: rule web-pods: {observed}"]
     assert len(bench.diagnoser.asked) == 1
 
 

@@ -125,7 +125,7 @@ async def test_an_alert_about_the_service_starts_its_runbook(labels: dict[str, s
         (
             {"namespace": "kube-system", "pod": "coredns"},
             Reason.PROTECTED,
-            "pod kube-system/coredns is in a protected namespace: nothing is changed there",
+            "pod kube-system/coredns is in a protected namespace; Kintsugi changes nothing there",
         ),
     ],
 )

@@ -220,7 +220,10 @@ async def test_a_run_of_whose_steps_nothing_can_be_told_is_closed_all_the_same()
     await supervisor.resume()
     await over(supervisor)
     assert bench.ledger.record.state is IncidentState.NEEDS_OPERATOR
-    assert "ValueError: strict=True\nWhat it did is unknown (ValueError: strict=False)" in bench.ledger.record.reason
+    assert (
+        "ValueError: strict=True\nThe changes of the run are unknown (ValueError: strict=False)"
+        in bench.ledger.record.reason
+    )
     assert not bench.effects
 
 
@@ -341,7 +344,7 @@ async def test_a_run_whose_task_dies_again_and_again_is_handed_over() -> None:
     assert counted == [FailureScope.RUN] * 4
     assert ends == [IncidentState.NEEDS_OPERATOR]
     assert bench.ledger.record.reason == (
-        "the run cannot continue: its task has died 4 times, the last time of ValueError: the steps cannot be read"
+        "the run cannot continue: its task crashed 4 times, last with ValueError: the steps cannot be read"
     )
     assert not bench.effects
 

@@ -73,7 +73,7 @@ async def test_a_doubt_that_lasts_is_one_incident_which_ends_with_it(ledger: Led
     await looks.look_for(PATIENCE * 2, "")
     ((state, reason),) = await looks.told()
     assert state is IncidentState.NO_ACTION
-    assert reason.startswith("what is seen can be trusted again; it could not be since ")
+    assert reason.startswith("the observed state can be trusted again; it was in doubt since ")
     notices = [notice.kind for notice in await ledger.outbox.due_notices(moment(hours=1))]
     assert notices == [IncidentState.OPEN, IncidentState.NO_ACTION], "a person hears of both"
 

@@ -68,28 +68,28 @@ def test_a_duration_is_scaled_like_those_of_the_documents() -> None:
     [
         (replace(WISH, runbook="mind"), NotRecorded, "there is no runbook mind: did you mean 'mend'?"),
         (replace(WISH, service="wep"), NotRecorded, "there is no service wep: did you mean 'web'?"),
-        (WISH, UsageError, "service: name the service that mend is to be started on, for several have it: api, web"),
+        (WISH, UsageError, "service: name the service for mend, because several services have this runbook: api, web"),
         (
             replace(WISH, runbook="look"),
             UsageError,
-            "service: name the service that look is to be started on, for none has it: api, web",
+            "service: name the service for look, because no service has this runbook: api, web",
         ),
         (replace(WISH, runbook="own", service="api"), UsageError, "own is about web, not about api"),
         (
             replace(WISH, service="web", parameters={"many": "3"}),
             UsageError,
-            "parameters: mend has no parameter 'many': it takes count, share, force, wait, names, writers, title",
+            "parameters: mend has no parameter 'many': its parameters are count, share, force, wait, names, writers, title",
         ),
         (
             replace(WISH, runbook="own", parameters={"many": "3"}),
             UsageError,
-            "parameters: own has no parameter 'many': it takes none",
+            "parameters: own has no parameter 'many': the runbook has no parameters",
         ),
         (replace(WISH, runbook="needs", service="web"), UsageError, "parameters: needs needs a value for url, size"),
         (
             replace(WISH, runbook="calls", service="web"),
             UsageError,
-            "needs, which it runs, needs url, size: give web a value for it under `parameters`",
+            "the child runbook needs needs url, size: give web a value for it under `parameters`",
         ),
     ],
 )
@@ -163,7 +163,7 @@ def test_a_runbook_of_a_rule_about_all_services_is_about_all_of_them(named: str)
 
 def test_all_services_are_offered_where_the_runbook_can_be_about_them_and_only_there() -> None:
     documents = (runbook_text(name="look"), runbook_text(STACKED, name="everything"))
-    with pytest.raises(UsageError, match="for none has it: api, web, stack"):
+    with pytest.raises(UsageError, match="because no service has this runbook: api, web, stack"):
         bound(replace(WISH, runbook="everything"), *documents)
     with pytest.raises(UsageError, match="look cannot be about all services: step 'look' needs one"):
         bound(replace(WISH, runbook="look", service=STACK), *documents)

@@ -11,7 +11,17 @@ from datetime import datetime, timedelta
 
 from hypothesis import strategies as st
 
-from kintsugi.decisions.priorities import Held, HoldTerms, UnhealthyService, UnderWay, Upstream, holds, rank, upstreams_of, waits
+from kintsugi.decisions.priorities import (
+    Held,
+    HoldTerms,
+    UnderWay,
+    UnhealthyService,
+    Upstream,
+    holds,
+    rank,
+    upstreams_of,
+    waits,
+)
 from kintsugi.decisions.reconciliation import hold_over
 from kintsugi.model.history import PastRun
 from kintsugi.model.records import IncidentState, RunRecord

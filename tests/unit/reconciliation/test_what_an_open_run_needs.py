@@ -17,7 +17,7 @@ PAUSE = timedelta(seconds=5)
 NEVER_DIED = timedelta(0)
 
 
-def care(
+def action_for(
     *, silent_for: timedelta | None = None, failures: int = 0, failed_for: timedelta = NEVER_DIED, minutes: float = 0
 ) -> ReconcileAction:
     """Decide on a run whose deadline is half an hour after its start."""
@@ -27,27 +27,27 @@ def care(
 
 @pytest.mark.parametrize("minutes", [0, 29, 31, 600])
 def test_a_run_without_a_task_is_taken_up_whether_or_not_it_is_overdue(minutes: float) -> None:
-    assert care(minutes=minutes) is ReconcileAction.TAKE_UP
+    assert action_for(minutes=minutes) is ReconcileAction.TAKE_UP
 
 
 def test_a_run_that_looks_is_left_alone_even_past_its_deadline() -> None:
     """A rollback, too, takes place after the deadline."""
-    assert care(silent_for=timedelta(seconds=1), minutes=45) is ReconcileAction.LEAVE
+    assert action_for(silent_for=timedelta(seconds=1), minutes=45) is ReconcileAction.LEAVE
 
 
 def test_a_run_that_looks_at_nothing_is_restarted_once_it_is_past_its_deadline() -> None:
     silent = MOST_SILENCE + timedelta(seconds=1)
-    assert care(silent_for=silent, minutes=29) is ReconcileAction.LEAVE
-    assert care(silent_for=silent, minutes=31) is ReconcileAction.RESTART
-    assert care(silent_for=MOST_SILENCE, minutes=31) is ReconcileAction.LEAVE
+    assert action_for(silent_for=silent, minutes=29) is ReconcileAction.LEAVE
+    assert action_for(silent_for=silent, minutes=31) is ReconcileAction.RESTART
+    assert action_for(silent_for=MOST_SILENCE, minutes=31) is ReconcileAction.LEAVE
 
 
 @pytest.mark.parametrize("failures", range(1, MOST_TASK_FAILURES + 1))
 def test_a_run_whose_task_died_is_taken_up_again_after_a_pause_that_doubles(failures: int) -> None:
     pause = PAUSE * 2**failures
-    assert care(failures=failures, failed_for=pause - timedelta(seconds=1)) is ReconcileAction.LEAVE
-    assert care(failures=failures, failed_for=pause) is ReconcileAction.TAKE_UP
+    assert action_for(failures=failures, failed_for=pause - timedelta(seconds=1)) is ReconcileAction.LEAVE
+    assert action_for(failures=failures, failed_for=pause) is ReconcileAction.TAKE_UP
 
 
 def test_a_run_that_dies_again_and_again_is_handed_over() -> None:
-    assert care(failures=MOST_TASK_FAILURES + 1, failed_for=timedelta(hours=1)) is ReconcileAction.HAND_OVER
+    assert action_for(failures=MOST_TASK_FAILURES + 1, failed_for=timedelta(hours=1)) is ReconcileAction.HAND_OVER

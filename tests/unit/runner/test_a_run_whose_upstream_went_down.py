@@ -18,7 +18,7 @@ async def test_a_run_that_has_changed_nothing_is_cancelled_while_its_upstream_is
     ended = await bench.drive()
     assert (ended.state, ended.reason) == (
         IncidentState.CANCELLED,
-        f"upstream: {DOWN}; nothing was changed, and what started the run waits for it",
+        f"upstream: {DOWN}; nothing was changed, and the trigger waits for the upstream",
     )
     assert bench.actor.calls == []
 

@@ -210,7 +210,7 @@ def test_a_check_that_is_not_met_fails_the_drill_and_its_server_goes() -> None:
 def test_without_room_for_its_server_the_drill_fails_and_says_so() -> None:
     """P6: what the cluster says of a pod that cannot be placed is the reason."""
     drill = Drill()
-    why = "it has not started within 10m: Unschedulable: 0/3 nodes are available: 3 Insufficient ephemeral-storage"
+    why = "the worker has not started within 10m: Unschedulable: 0/3 nodes are available: 3 Insufficient ephemeral-storage"
     drill.prober.workers["pg_restore"] = lambda: WorkerStatus(stage=WorkerStage.STUCK, why=why)
     ended = play(drill.drive())
     assert ended.state is IncidentState.FAILED
@@ -323,7 +323,7 @@ def test_a_step_that_drops_what_an_earlier_version_left_is_still_done() -> None:
     ended = play(drill.drive())
     assert drop in drill.effects
     assert ended.state is IncidentState.FAILED
-    assert "not everything could be undone: drop: unreachable: the server is away" in ended.reason
+    assert "these changes could not be undone: drop: unreachable: the server is away" in ended.reason
 
 
 def test_a_drill_ends_the_same_wherever_the_process_ends() -> None:

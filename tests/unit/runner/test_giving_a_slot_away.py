@@ -47,7 +47,7 @@ async def test_the_step_under_way_is_ended_whole_and_the_next_waits_until_there_
     assert times["kubectl cordon two"] == pytest.approx(80, abs=2)
     assert times["kubectl cordon three"] == pytest.approx(310, abs=2)
     assert bench.states[:2] == [IncidentState.HELD, IncidentState.RUNNING]
-    why = "it has yielded its slot to database, whose priority is higher, and continues when a slot is free"
+    why = "the run yielded its slot to database, which has a higher priority, and continues when a slot is free"
     assert bench.ledger.moves[0][1] == why
     assert ended.state is IncidentState.RECOVERED
 
@@ -90,7 +90,7 @@ async def test_a_person_is_told_once_of_a_run_that_waits_for_long() -> None:
     await bench.drive()
     (told,) = bench.ledger.told
     assert told[0] is IncidentState.HELD
-    assert "It has waited for a slot since 12:01:" in told[1]
+    assert "The run has waited for a slot since 12:01:" in told[1]
 
 
 async def test_a_rollback_that_a_person_wants_does_not_wait_for_a_slot() -> None:

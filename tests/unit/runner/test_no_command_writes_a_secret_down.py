@@ -17,7 +17,7 @@ async def test_a_command_with_a_secret_or_with_what_was_masked_stops_the_run_bef
     ended = await bench.drive()
     assert bench.effects == []
     assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert any("its command holds a secret" in reason for _, reason in bench.ledger.moves)
+    assert any("its command contains a secret" in reason for _, reason in bench.ledger.moves)
     assert all(step.command is None for step in bench.ledger.kept.values())
 
 

@@ -231,7 +231,7 @@ async def test_a_child_that_does_not_help_ends_the_run_and_what_recovered_stays(
     assert "Not healthy:\n  api" in text
     assert "Healthy:\n  database\n  web" in text
     assert "mend on web: recovered (incident inc-web)" in text
-    assert lines[-1] == "What has recovered is left as it is: nothing of it is undone."
+    assert lines[-1] == "Recovered services keep their changes; nothing is undone there."
     assert bench.effects == []
 
 
@@ -249,7 +249,7 @@ async def test_a_run_whose_steps_are_done_is_not_recovered_while_a_service_is_il
     bench = StackBench("- {id: database, service: database, runbook: mend}\n")
     ended = await bench.carry_all()
     assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert ended.reason.startswith("every step was done, and not healthy: api, web")
+    assert ended.reason.startswith("every step was done, but these services are not healthy: api, web")
 
 
 @pytest.mark.parametrize("joined", [False, True], ids=["its own", "one that others have begun"])
@@ -286,7 +286,7 @@ async def test_a_run_says_for_which_child_a_person_is_waited_and_how_it_is_answe
     said = [reason for state, reason in bench.ledger.moves if state is IncidentState.RUNNING]
     assert list(dict.fromkeys(said)) == [
         "waits for a person: mend on database: awaiting-approval (incident inc-database), kintsugi approve inc-database",
-        "a person has answered, and it continues",
+        "a person has answered, and the run continues",
     ]
 
 
@@ -312,7 +312,7 @@ async def test_the_changes_of_a_child_that_did_not_help_are_handed_over_with_the
     assert (
         "Undo commands of mend on database, newest first:\n"
         "  kubectl scale deployment/api --replicas=2 --current-replicas=0\n"
-        "To continue, once that is fixed:\n"
+        "To continue after the repair:\n"
     ) in ended.reason
     overruling = "--override handed-over --override cooldown --why ..."
     assert f"  kintsugi recover mend --service database {overruling}\n" in ended.reason
@@ -329,7 +329,7 @@ async def test_a_person_may_end_a_run_and_its_children_go_on() -> None:
     bench.at(90, end)
     ended = await bench.carry_all()
     assert ended.state is IncidentState.CANCELLED
-    assert ended.reason == "ended by ann; the runs that it has started continue on their own"
+    assert ended.reason == "ended by ann; its child runs continue on their own"
 
 
 async def test_a_child_that_may_not_start_stops_the_run() -> None:

@@ -224,7 +224,7 @@ async def test_the_way_back_is_written_down_before_the_change() -> None:
 
 @pytest.mark.parametrize(
     ("undo", "note"),
-    [("keep", "it is kept: the runbook says so"), ("none", "it needs no undo: the runbook says so")],
+    [("keep", "the runbook keeps this change"), ("none", "the runbook declares that no undo is needed")],
 )
 async def test_a_runbooks_own_word_on_undo_is_kept_with_the_change(undo: str, note: str) -> None:
     bench = RunBench(

@@ -278,7 +278,7 @@ async def test_a_run_that_changed_nothing_has_nothing_to_be_taken_back() -> None
     bench = RunBench("- {id: look, run: kubectl get pods}", rollback="after: 10m\npolicy: always")
     ended = await bench.drive()
     assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert "the run has changed nothing that could be undone" in ended.reason
+    assert "the run has no change to undo" in ended.reason
 
 
 async def test_a_rollback_that_is_under_way_goes_on_through_a_pause() -> None:

@@ -71,11 +71,11 @@ async def test_a_template_that_only_the_ledger_has_is_not_gone_back_to_while_nob
     bench = failing(good=False, kept=KEPT, heals=TO_KEPT)
     run = await ended(bench)
     assert (run.state, bench.effects) == (IncidentState.NEEDS_OPERATOR, [])
-    assert "nobody approved within" in run.reason
+    assert "no approval within" in run.reason
 
 
 async def test_a_template_that_is_not_kept_is_not_asked_about() -> None:
     bench = failing(good=False)
     run = await ended(bench)
     assert (run.state, bench.effects, bench.ledger.questions) == (IncidentState.NEEDS_OPERATOR, [], [])
-    assert "the run has changed nothing that could be undone" in run.reason
+    assert "the run has no change to undo" in run.reason

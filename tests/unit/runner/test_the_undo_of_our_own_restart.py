@@ -99,7 +99,7 @@ async def test_without_a_good_revision_nothing_is_taken_back_and_a_person_hears_
     ended = await bench.drive()
     assert bench.effects == [RESTARTED]
     assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert ended.reason.startswith("the rollback failed: the run has changed nothing that could be undone: " + refusal)
+    assert ended.reason.startswith("the rollback failed: the run has no change to undo: " + refusal)
     assert "To roll the workload back:\n  kubectl rollout undo deployment/web --to-revision=1" in ended.reason
 
 
@@ -139,7 +139,7 @@ async def test_a_change_that_the_walk_itself_has_reverted_is_no_rollback() -> No
     ended = await bench.drive()
     assert bench.effects == ["kubectl cordon one", "kubectl uncordon one"]
     assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert "the run has changed nothing that could be undone" in ended.reason
+    assert "the run has no change to undo" in ended.reason
 
 
 async def test_a_restart_that_a_rollback_step_has_dealt_with_is_not_taken_back() -> None:

@@ -62,7 +62,7 @@ EVICTED = replace(step("moved/evict~0", "kubectl evict-pod", uid="u1"), undo=Und
 @pytest.mark.parametrize(
     ("steps", "told"),
     [
-        ([CORDONED, EVICTED], "kubectl cordon node-2 stays in force until somebody runs kubectl uncordon node-2"),
+        ([CORDONED, EVICTED], "kubectl cordon node-2 stays in force until a person runs kubectl uncordon node-2"),
         ([replace(CORDONED, undo=UndoRecord(note="nothing was changed"))], ""),
         ([CORDONED, UNCORDONED], ""),
         ([CORDONED, UNDONE], ""),

@@ -132,7 +132,7 @@ async def test_a_worker_without_progress_is_ended_and_the_run_fails_with_the_rea
 async def test_a_worker_that_never_started_says_why() -> None:
     """A node without room, an image that cannot be pulled, a Secret that is missing."""
     story = bench(heals=None)
-    why = "it has not started within 10m: ImagePullBackOff: no such image"
+    why = "the worker has not started within 10m: ImagePullBackOff: no such image"
     story.prober.workers["kintsugi"] = lambda: WorkerStatus(
         stage=WorkerStage.FAILED if END_FETCH in story.effects else WorkerStage.STUCK, why=why
     )

@@ -124,7 +124,10 @@ async def approve(stage: DemoStage, incident: str) -> None:
 
 
 async def rows_are_back(stage: DemoStage) -> str:
-    """Return what is wrong when the database does not hold what was in its backup, or the loss was not told."""
+    """
+    Return the problem when the database does not have the rows of its backup, or the loss was not reported; "" for
+    none.
+    """
     found = await _psql(stage.core.kube, _COUNT)
     stage.teller.write(f"       $ psql -d app -c '{_COUNT}': {found} (before the damage: {BACKED_UP + LATER})")
     [incident] = await stage.core.ledger.incidents.newest(limit=1, service=SERVICE)

@@ -1,8 +1,8 @@
 """
 The demonstration: a web service with three faults and its API with one, a database that is restored, and a stack of five services.
 
-Each cluster is embedded, the daemon on it is as it runs in production. What is real on a cluster takes its time to start: it
-does so while earlier parts are played.
+Each cluster is embedded, the daemon on it is as it runs in production. Real programs on a cluster need time to start:
+they start while earlier parts are played.
 """
 
 import asyncio
@@ -36,9 +36,9 @@ async def play(
     within: timedelta = TIMEOUT,
 ) -> list[SceneOutcome]:
     """
-    Play scenes in their order, each told as it happens, up to the first that does not end as expected; return their outcomes.
+    Play scenes in order, each narrated as it happens, up to the first unexpected end; return their outcomes.
 
-    `folder` keeps the ledgers; `within` is how long one scene may take. Raises KintsugiError when the stage cannot be
+    `folder` keeps the ledgers; `within` is the time limit of one scene. Raises KintsugiError when the stage cannot be
     set: a catalog with mistakes, a service that never becomes healthy, a program that is not installed.
     """
     parts = [each for each in (part.only(wanted) for part in PARTS) if each.scenes]

@@ -1,4 +1,4 @@
-"""How long several recoveries took together, and what one after another would have cost."""
+"""The makespan of several recoveries: their time together, and the time of one after another."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -52,8 +52,8 @@ def _covered(spans: Collection[RunSpan]) -> float:
 
 def _longest(spans: Collection[RunSpan], needs: Mapping[str, Collection[str]]) -> float:
     """
-    Return the longest chain, of each run what comes after the end of the one before: a dependent may start once its upstream
-    serves, while that is still being verified. A service without a run passes on what stands before it.
+    Return the longest chain, of each run what comes after the end of the one before: a dependent may start once its
+    upstream serves, while that is still being verified. A service without a run passes on the chain before it.
     """
     own = {each.service: each for each in spans}
     known: dict[str, float] = {}

@@ -1,6 +1,4 @@
-"""
-Print a run as it happens, from the ledger alone: what is shown is what was committed.
-"""
+"""Prints a run as it happens, from the committed rows of the ledger alone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

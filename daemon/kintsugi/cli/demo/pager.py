@@ -13,10 +13,10 @@ from kintsugi.errors import KintsugiError
 from kintsugi.kube.steady_clock import wall_clock
 
 TIMEOUT = timedelta(minutes=1)
-"""How long an alert is told again to a daemon that does not take it."""
+"""The time for which an alert is sent again to a daemon that does not accept it."""
 
 NEVER = "0001-01-01T00:00:00Z"
-"""How Alertmanager writes the end of an alert that still fires."""
+"""Alertmanager's text for the end of an alert that still fires."""
 
 
 class DemoAlertmanager:

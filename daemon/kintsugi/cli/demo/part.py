@@ -22,8 +22,8 @@ def as_they_are(settings: Settings) -> Settings:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DemoPart:
     """
-    What is played where: parts with one `place` share its cluster. `speed` is how much faster than Kubernetes that lives,
-    `factor` what every duration of the shipped files is multiplied by.
+    A part of the demonstration: parts with one `place` share its cluster. `speed` is the cluster's speed relative to
+    Kubernetes, `factor` the factor on every duration of the shipped files.
     """
 
     name: str
@@ -39,7 +39,7 @@ class DemoPart:
 
     @property
     def names_services(self) -> bool:
-        """Return whether several runs may be told at once, so that each line says whose it is."""
+        """Return whether several runs may be shown at once, so that each line names its service."""
         return len(self.services) > 3
 
     def only(self, wanted: Collection[SceneName]) -> "DemoPart":

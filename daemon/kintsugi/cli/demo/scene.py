@@ -1,5 +1,5 @@
 """
-One scene of the demonstration: only what breaks is ordered; what becomes of it is read from the ledger and the daemon's API.
+One scene of the demonstration: it only breaks something; the outcome is read from the ledger and the daemon's API.
 """
 
 import asyncio
@@ -29,9 +29,10 @@ async def no_check(_: DemoStage) -> str:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DemoScene:
     """
-    One fault: how it is told and made, and how the incident of `service` should end.
+    One fault: its title, its cause, and the expected end of the incident of `service`.
 
-    `rule` is what sees it first, "" where a person does, `waits` what comes then; `check` says what is wrong all the same, or "".
+    `rule` is the rule that notices it first, "" where a person does, `waits` the text for the following wait; `check`
+    returns a problem that the end does not show, or "".
     """
 
     name: SceneName
@@ -46,7 +47,7 @@ class DemoScene:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recovery:
-    """What became of one service: the incident's end, and the seconds of its run; no runbook where none was needed."""
+    """The recovery of one service: the incident's end, and the seconds of its run; no runbook where none was needed."""
 
     service: str
     state: IncidentState
@@ -58,7 +59,7 @@ class Recovery:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SceneOutcome:
-    """How a scene should have ended and how it did; no `state` when no incident ended in time."""
+    """The expected and the actual end of a scene; no `state` when no incident ended in time."""
 
     name: SceneName
     title: str
@@ -77,7 +78,7 @@ class SceneOutcome:
 
 
 async def perform(scene: DemoScene, stage: DemoStage, narrator: Narrator, within: timedelta) -> SceneOutcome:
-    """Break something and tell what happens until all is over, or it takes too long."""
+    """Break something and narrate the events until all incidents are closed, or the time is over."""
     began = narrator.began = wall_clock()
     write = stage.teller.write
     write(f"\n{scene.name}: {scene.title}.")

@@ -6,7 +6,7 @@ from typing import Final
 
 
 class SceneName(StrEnum):
-    """What `kintsugi demo --scene` takes."""
+    """The values of `kintsugi demo --scene`."""
 
     CRASH_LOOP = "crash-loop"
     TOO_FEW_READY = "too-few-ready"

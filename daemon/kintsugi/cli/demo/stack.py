@@ -1,5 +1,5 @@
 """
-The five services of the shipped rules, each well while what it depends on is: all of it real programs but the cache.
+The five services of the shipped rules, each well while its upstreams are: real programs, except the cache.
 
     images = stack_images()
     for manifest in foundations(): cluster.apply(manifest)

@@ -82,7 +82,7 @@ def adapt(settings: Settings) -> Settings:
 
 
 async def lose_the_database(stage: DemoStage) -> None:
-    """Let the database crash again and again, and the API hang for good; tell of it in the worst order."""
+    """Make the database crash again and again, and the API hang for good; send the alerts in the worst order."""
     crash(stage, DATABASE)
     hang(stage, API)
     await wait_until(lambda: stage.ready(INGRESS_NAME) == 0, "the ingress to be unready after the database")
@@ -107,7 +107,7 @@ async def break_everything(stage: DemoStage) -> None:
 
 
 async def start_by_hand(stage: DemoStage) -> None:
-    """Start the recovery of all services, as `kintsugi recover` does, as soon as nothing stands against it."""
+    """Start the recovery of all services, as `kintsugi recover` does, as soon as there is no objection."""
     request = request_of(RUNBOOK, Manually(), why=WHY)
     deadline = wall_clock() + TIMEOUT
     while not (shown := await with_retries(lambda: stage.client.recover(request))).allowed:
@@ -119,7 +119,10 @@ async def start_by_hand(stage: DemoStage) -> None:
 
 
 async def cause_came_first(stage: DemoStage) -> str:
-    """Return what is wrong unless the database was mended first, the held knew why, and who got well had no run."""
+    """
+    Return the problem unless the database was repaired first, held services had a reason, and those that recovered by
+    themselves had no run.
+    """
     incidents = await newest(stage)
     runs = {name: await runs_of(stage, each) for name, each in incidents.items()}
     if set(incidents) != {DATABASE, API, WEB_NAME, INGRESS_NAME}:

@@ -27,7 +27,7 @@ from kintsugi.settings import HealthSettings, KubeSettings, LedgerSettings, Serv
 from kubesim import EmbeddedCluster
 
 TIMEOUT = timedelta(minutes=4)
-"""How long one scene may take before it counts as gone wrong; on a machine that does nothing else each takes a sixth of it at most."""
+"""The time limit of one scene; on an idle machine each takes a sixth of it at most."""
 
 Answer = TypeVar("Answer")
 
@@ -47,7 +47,7 @@ class DemoStage:
     services: Sequence[str]
     teller: Teller
     held: dict[str, set[str]] = field(default_factory=dict)
-    """Which services were seen held, and by which upstreams."""
+    """The services that were seen held, each with its upstreams."""
 
     def is_healthy(self, service: str) -> bool:
         """Return whether a service is known to be healthy."""

@@ -1,4 +1,4 @@
-"""How the demonstration is told: lines, and the tree of services as it changes, live under them where a terminal is."""
+"""The output of the demonstration: lines, and on a terminal a live tree of services below them."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -43,7 +43,10 @@ class LiveTeller:
 
 
 class PlainTeller:
-    """Elsewhere: a line for each service when something about it has changed; its step is told by the story."""
+    """
+    The output without a terminal: a line for each service when something about it has changed; its step is in the
+    story.
+    """
 
     def __init__(self, write: Writer) -> None:
         self._write = write
@@ -75,7 +78,7 @@ def chosen(tree: ServiceTree, now: datetime) -> Iterator[Sequence[Text]]:
 
 
 def essence(service: ServiceSummary) -> tuple[object, ...]:
-    """Return what makes a line of its own: not the step of a run, nor how long all is so."""
+    """Return the values whose change makes a new line: without the step of a run, and without durations."""
     hold = service.hold
     held = (hold.upstream, hold.why) if hold is not None else None
     return (service.serving, service.healthy, service.ready, run_essence(service.run), held)

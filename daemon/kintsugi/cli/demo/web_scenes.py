@@ -53,7 +53,7 @@ async def roll_out_missing_image(stage: DemoStage) -> None:
 
 
 async def cause_is_known(stage: DemoStage) -> str:
-    """Ask that the cause of what was taken back is told with the incident's end."""
+    """Return the problem when the cause of the undone change was not found; "" for none."""
     incidents = await stage.core.ledger.incidents.newest(service=API_SERVICE, limit=1)
     kept = await stage.core.ledger.diagnoses.of_incident(incidents[0].id) if incidents else ()
     found = {cause.kind for each in kept for cause in each.diagnosis.causes}

@@ -1,5 +1,5 @@
 """
-A web server that is well while what it depends on is: the embedded cluster runs it, with the standard library alone.
+A web server that is well while its upstream is: the embedded cluster runs it, with the standard library alone.
 
     web_server.py ADDRESS PORT UPSTREAM [TLS_PORT CERTIFICATE KEY]
 

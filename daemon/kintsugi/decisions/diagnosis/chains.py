@@ -1,4 +1,4 @@
-"""Upstream and Observer: the service itself is well, and what it depends on is not, or our own sight is not."""
+"""Upstream and Observer: the service itself is well, but an upstream is not, or the observer is in doubt."""
 
 from collections.abc import Callable, Iterator, Sequence
 

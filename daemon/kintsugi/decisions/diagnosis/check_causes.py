@@ -94,7 +94,9 @@ def _is_known_and_harms(facts: WorkloadFacts, changed: datetime) -> bool:
 
 
 def _key(pod: PodFacts, configuration: ConfigurationFacts) -> str | None:
-    """Return the key that was written and is used, "" where nobody says which was written, None where it is another one."""
+    """
+    Return the written key that is used, "" where the written key is not known, None where another key was written.
+    """
     used = {each.key for each in references.in_environment(pod.spec, configuration)}
     if not configuration.changed_keys:
         return ""

@@ -1,4 +1,4 @@
-"""MissingConfiguration: a ConfigMap, a Secret or a key that a pod names is not there, and whose change made it so."""
+"""MissingConfiguration: a ConfigMap, a Secret or a key that a pod names is missing, and the change that made it so."""
 
 from collections.abc import Iterator, Mapping
 
@@ -81,7 +81,7 @@ def _cause(facts: WorkloadFacts, pod: PodFacts, what: tuple[str, str, str], seen
     """
     Return the cause: the template's where it came to name this only now, else the ConfigMap's or Secret's.
 
-    Of a first template nobody knows whether what it names was ever there: that is likely only.
+    Of a first template it is not known whether the named object ever existed: the cause is only likely.
     """
     kind, name, key = what
     missing = f"key {key} of {_KINDS[kind]} {name}" if key else f"{_KINDS[kind]} {name}"

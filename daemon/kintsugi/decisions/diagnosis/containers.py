@@ -1,4 +1,4 @@
-"""ContainerStart, ContainerExit, OutOfMemory and InitContainer: how containers fail to start, and how they end."""
+"""ContainerStart, ContainerExit, OutOfMemory and InitContainer: containers that fail to start, and their ends."""
 
 from collections.abc import Iterator
 from datetime import timedelta

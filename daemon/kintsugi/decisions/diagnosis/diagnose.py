@@ -1,4 +1,4 @@
-"""The table of the finders of causes, and the diagnosis that is made from their results."""
+"""The table of finders of causes, and the diagnosis that is made from their results."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -110,7 +110,7 @@ def _merged(causes: Iterator[Cause]) -> list[Cause]:
 
 
 def _summary(facts: WorkloadFacts, causes: Sequence[Cause]) -> str:
-    """Return the likeliest cause in one sentence, or how the pods are where there is none."""
+    """Return the likeliest cause in one sentence, or the state of the pods without a cause."""
     if causes:
         return f"{facts.reference}: {causes[0].text}"
     pods = last_change.living(facts)

@@ -191,7 +191,7 @@ class PodFacts(Pod, frozen=True):
         return f"{'initContainers' if self.is_init(name) else 'containers'}[{name}]"
 
     def statuses(self) -> Iterator[tuple[ContainerStatus, bool]]:
-        """Yield each container's status, and whether it is an init container that has to end; a sidecar is none."""
+        """Yield each container's status, and whether it is an init container that has to end; a sidecar is not one."""
         for status in self.status.init_container_statuses:
             container = self.container(status.name)
             yield status, container is None or container.restart_policy != "Always"

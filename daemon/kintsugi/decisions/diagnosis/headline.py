@@ -56,7 +56,7 @@ def diagnosis_at(diagnoses: Sequence[KeptDiagnosis], then: datetime) -> Diagnosi
 
 def latest(diagnoses: Sequence[KeptDiagnosis]) -> Diagnosis | None:
     """
-    Return, of an incident's diagnoses, oldest first, the one that describes its trouble; None where there is none.
+    Return, of an incident's diagnoses, oldest first, the one that describes its trouble; None without a diagnosis.
 
     Where the last one has found no cause, or could not be made in time, it is the last that has found one; its summary says
     when that was, and what the last one says.

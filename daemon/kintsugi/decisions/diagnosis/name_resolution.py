@@ -1,4 +1,4 @@
-"""NameResolution: a name does not resolve, this pod's resolver is wrong, or the cluster's DNS is away."""
+"""NameResolution: a name does not resolve, this pod's resolver is wrong, or the cluster's DNS is down."""
 
 from collections.abc import Iterator
 

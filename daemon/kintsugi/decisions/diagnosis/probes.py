@@ -1,7 +1,7 @@
 """
-LivenessProbe, ReadinessProbe and StartupProbe: which probe of a container fails, and what was answered to it.
+LivenessProbe, ReadinessProbe and StartupProbe: a probe of a container fails, with its answer.
 
-ReadinessGate: which condition a pod waits for although its containers are ready.
+ReadinessGate: a pod waits for a condition although its containers are ready.
 """
 
 from collections.abc import Iterator

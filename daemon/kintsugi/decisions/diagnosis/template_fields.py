@@ -1,5 +1,5 @@
 """
-A pod template as paths and values: what differs between two revisions, field by field.
+A pod template as paths and values, and the difference of two revisions, field by field.
 
 A field is written as in docs/faults.md: `containers[app].env[TOKEN]`, `nodeSelector[disk]`. A variable's value is a digest:
 it can be compared and is never shown.

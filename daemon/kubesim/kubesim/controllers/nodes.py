@@ -1,4 +1,4 @@
-"""The node controller: creates nodes, renews their leases, and marks those that stop."""
+"""The node controller: renews the leases of nodes, and marks those that stop."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
