@@ -5,14 +5,16 @@ B13, E1, E3, E4.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from typing import Unpack
 
 import pytest
 
 from kintsugi.actions.container_exec import ContainerExec, ContainerRef, running
 from kintsugi.errors import OutcomeUnknown, Refused
 from kintsugi.kube.client import KubeClient
+from kintsugi.kube.execution import ExecOptions, Executed
 from kintsugi.settings import KubeSettings
 from kubeobjects.resources import PODS
 from tests.harness.cluster import RealCluster
@@ -73,12 +75,22 @@ async def test_an_endless_output_is_cut_and_the_program_ends_with_its_deadline(
 
 
 async def test_a_program_that_is_not_there_is_told_and_the_container_is_not_asked_for_timeout_again(
-    kube: KubeClient, container: ContainerRef
+    kube: KubeClient, container: ContainerRef, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """E1: without `timeout` in the image the program is run plainly; that it is missing, too, is another thing."""
+    programs: list[str] = []
+    execute = kube.execute
+
+    async def recorded(name: str, namespace: str, command: Sequence[str], **options: Unpack[ExecOptions]) -> Executed:
+        programs.append(command[0])
+        return await execute(name, namespace, command, **options)
+
+    monkeypatch.setattr(kube, "execute", recorded)
     containers = ContainerExec(kube)
     assert (await containers.run(container, ["sh", "-c", "true"], within=SOON)).exit_code == 0
-    assert containers.known_without_timeout == {container.image}
+    assert programs == ["timeout", "sh"]
+    assert (await containers.run(container, ["sh", "-c", "true"], within=SOON)).exit_code == 0
+    assert programs == ["timeout", "sh", "sh"]
     with pytest.raises(Refused, match="there is no redis-cli in this container"):
         await containers.run(container, ["redis-cli", "PING"], within=SOON)
 

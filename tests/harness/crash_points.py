@@ -5,6 +5,7 @@ A daemon of the tests that is started by its command line learns from its enviro
 """
 
 import os
+import re
 import signal
 from collections import Counter
 from collections.abc import Collection
@@ -12,10 +13,11 @@ from functools import partial
 from pathlib import Path
 
 from kintsugi import app
-from kintsugi.model.step_path import without_items
 
 KILL_AT = "KINTSUGI_TEST_KILL_AT"
 """The crash points at which the process kills itself, at whichever comes first: numbers or names, with commas between them."""
+
+_ITEM = re.compile(r"\[\d+\]")
 
 TRACE = "KINTSUGI_TEST_TRACE"
 """File to which crash points are written as they are passed, a line each: number, name."""
@@ -50,7 +52,7 @@ class CrashPoints:
         if not self._kill_at and self._trace is None:
             return
         # which item of a list it is about hangs on names that Kubernetes makes up
-        what = f"{'before' if before else 'after'} {kind} {without_items(name)}"
+        what = f"{'before' if before else 'after'} {kind} {_ITEM.sub('[]', name)}"
         self._passed[what] += 1
         number, point = str(self._passed.total()), f"{what} {self._passed[what]}"
         if self._trace is not None:

@@ -51,11 +51,6 @@ class ContainerExec:
         self._kube = kube
         self._without_timeout: set[str] = set()
 
-    @property
-    def known_without_timeout(self) -> frozenset[str]:
-        """Return the images in which programs are run without `timeout`."""
-        return frozenset(self._without_timeout)
-
     async def run(self, container: ContainerRef, argv: Sequence[str], *, within: timedelta) -> Executed:
         """
         Run a program to its end.

@@ -17,10 +17,6 @@ class Scope:
     functions: tuple[Function, ...] = ()
     container: str = ""
 
-    def seeing(self, names: Mapping[str, Type]) -> "Scope":
-        """Return a scope that sees these names, too."""
-        return Scope(names={**self.names, **names}, functions=self.functions, container=self.container)
-
     def expression(self, source: str, *, result: Type = BOOL) -> Expression:
         """Compile an expression of this place; raises ExpressionProblem."""
         return compile_expression(

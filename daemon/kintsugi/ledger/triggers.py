@@ -7,10 +7,8 @@ from sqlalchemy import ColumnElement, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.repository import Repository
-from kintsugi.ledger.rows import signal, signal_columns
 from kintsugi.ledger.tables import incidents
 from kintsugi.ledger.tables import signals as inbox
-from kintsugi.model.records import Signal
 from kintsugi.model.rules import RuleSource
 from kintsugi.model.trigger import Trigger
 
@@ -63,17 +61,6 @@ class TriggerRepository(Repository):
             if len(rows) < size:
                 return
             after, size = rows[-1][0], min(size * 8, _PAGE)
-
-    async def newest_signal(self, incident: str) -> Signal | None:
-        """Return the incident's newest signal, None when it has none."""
-        query = select(*signal_columns(inbox)).where(inbox.c.incident == incident)
-        query = query.order_by(inbox.c.received.desc(), inbox.c.id.desc()).limit(1)
-
-        async def work(connection: AsyncConnection) -> Signal | None:
-            row = (await connection.execute(query)).one_or_none()
-            return None if row is None else signal(row)
-
-        return await self._store.read(work)
 
     async def end_stale(self, before: datetime, now: datetime, limit: int = 1000) -> int:
         """

@@ -32,7 +32,6 @@ _PATH = re.compile(
     re.ASCII,
 )
 _NOTE = re.compile(r"@([^/]+)(?:/(.+))?", re.DOTALL)
-_ITEM = re.compile(r"\[\d+\]")
 _MOST_KEPT = 8192
 """Texts whose paths are remembered: a run has hundreds of steps, and each is asked about again and again."""
 
@@ -210,11 +209,6 @@ class StepPath:
 
 RUN = StepPath()
 """The path of the run itself, and of a question about the whole of it: its text is empty."""
-
-
-def without_items(text: str) -> str:
-    """Return a text without the numbers of the items that paths in it are about."""
-    return _ITEM.sub("[]", text)
 
 
 @lru_cache(maxsize=_MOST_KEPT)

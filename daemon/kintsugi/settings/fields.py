@@ -50,7 +50,7 @@ def _positive(value: timedelta) -> timedelta:
 def _quantity(value: str) -> str:
     """Accept a quantity of Kubernetes that is above nothing."""
     if not _QUANTITY.fullmatch(value):
-        raise ValueError(f"{value!r} is not a quantity of Kubernetes: write it as in 20Gi, 512Mi or 250m")
+        raise ValueError(f"{value!r} is not a Kubernetes quantity: write a value such as 20Gi, 512Mi or 250m")
     return value
 
 
@@ -69,14 +69,14 @@ def _object_names(values: frozenset[str]) -> frozenset[str]:
 def _image(value: str) -> str:
     """Accept the name of an image, with a tag or a digest."""
     if not _IMAGE.fullmatch(value):
-        raise ValueError(f"{value!r} is not an image: write it as in registry.example.com/kintsugi:1.0")
+        raise ValueError(f"{value!r} is not an image: write a name such as registry.example.com/kintsugi:1.0")
     return value
 
 
 def _percentage(value: str) -> str:
     """Accept a percentage above nothing."""
     if not _PERCENTAGE.fullmatch(value):
-        raise ValueError(f"{value!r} is not a percentage from 1% to 100%: write it as in 50%")
+        raise ValueError(f"{value!r} is not a percentage from 1% to 100%: write a value such as 50%")
     return value
 
 

@@ -85,7 +85,7 @@ class _Gathered:
                 continue
             place = self.place(path)
             self.put(tuple(now.split(".")), self.take(path), place)
-            yield f"{place}: {name}: it is written {variable(now) if place.startswith('environment') else now} now"
+            yield f"{place}: {name}: the current spelling is {variable(now) if place.startswith('environment') else now}"
 
     def place(self, path: Dotted) -> str:
         """Return who said the value at a path, or the nearest thing above it, or else below it."""

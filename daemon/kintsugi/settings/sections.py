@@ -33,46 +33,46 @@ class ServerSettings:
     """The HTTP port for webhooks and the API; health and metrics have one of their own."""
 
     host: str = "0.0.0.0"  # noqa: S104  a pod is reached from other pods
-    """Address to listen on. All of them by default; docs/network-policy.yaml says who may come."""
+    """Address to listen on. Default: all addresses; docs/network-policy.yaml restricts the clients."""
 
     port: Port = 8080
-    """TCP port; 0 takes any free one."""
+    """TCP port; 0 selects any free port."""
 
     operator_token_files: Paths = ()
-    """Files with the tokens of people, a line each: `NAME:TOKEN`, or a bare token whose holder says who they are.
-    Read anew when they change. None by default: then nobody can approve, pause or read incidents over HTTP."""
+    """Files with the tokens of people, one per line: `NAME:TOKEN`, or a bare token whose holder names themselves.
+    Read again when they change. Default: no file; then approvals, pauses and incidents are unavailable over HTTP."""
 
     insecure_no_token: bool = False
-    """Accept webhooks from anyone when no token file is given. Off by default: whoever may post may start runbooks."""
+    """Accept webhooks without a token if no token file is given. Default: off, because any client could start runbooks."""
 
     max_body: Count = 32 * 1024 * 1024
-    """Largest body of a webhook, in bytes. 32 MiB holds about 35,000 alerts; Alertmanager never gives up on a larger
-    group and never makes it smaller, so a lower limit loses whole groups."""
+    """Largest body of a webhook, in bytes. 32 MiB is about 35,000 alerts. Alertmanager retries a larger group forever
+    and never splits the group, so a lower limit loses whole groups."""
 
     max_body_memory: Count = 128 * 1024 * 1024
-    """Bytes of all bodies being read or decoded at one time; above it webhooks are answered 503 and come again."""
+    """Bytes of all bodies that are read or decoded at one time. Above this limit, webhooks get 503 and are sent again."""
 
     max_waiting: Count = 20_000
-    """Alerts that may wait for their commit; above it webhooks are answered 503. About a second of work."""
+    """Alerts that may wait for their commit: about a second of work. Above this limit, webhooks get 503."""
 
     commit_wait: Wait = timedelta(seconds=5)
-    """How long one commit may take before its webhooks are answered 503. More than a busy disk takes: a 503 makes more
-    work than it saves. Half of the ten seconds that Alertmanager gives a notification at least (its `MinTimeout`), so that
-    it hears the answer. A commit that finishes later is harmless, its alerts come again as repeats."""
+    """How long one commit may take before its webhooks get 503. The limit is longer than a busy disk needs, because a 503
+    causes more work than it saves. The limit is half of Alertmanager's minimum of ten seconds (`MinTimeout`), so that
+    Alertmanager receives the answer. A later end of the commit is harmless: its alerts come again as repeats."""
 
     max_connections: Count = 4096
-    """Open connections, half of them for one address at most. For one more the one that has been idle longest is closed, first
-    of addresses that have never shown a token; while a request is under way on each, the new one is. An Alertmanager opened 970
-    at once for 1,000 groups (measured)."""
+    """Open connections; one address may use at most half of them. For one more, the connection with the longest idle time is
+    closed, first of addresses that never showed a token. If all connections have a request under way, the new connection is
+    closed. An Alertmanager opened 970 at once for 1,000 groups (measured)."""
 
     backlog: Count = 4096
     """Connections that the kernel keeps until they are accepted; 128 overflowed with 3,000 groups (measured)."""
 
     header_timeout: Wait = timedelta(seconds=10)
-    """How long a new connection may take to say what it wants."""
+    """How long a new connection may take to send the head of its request."""
 
     body_timeout: Wait = timedelta(seconds=30)
-    """How long a body may take to arrive whole."""
+    """How long a complete body may take to arrive."""
 
     idle_timeout: Wait = timedelta(seconds=75)
     """How long a connection is kept open between two requests."""
@@ -81,8 +81,8 @@ class ServerSettings:
     """How long requests under way may take to finish when the daemon stops."""
 
     tls_certificate_file: Path | None = None
-    """PEM file with the certificate of this port and those that lead to its authority. Read anew when it changes; one that
-    cannot be used keeps the last. None: tokens and answers go in the clear, as inside a cluster behind a NetworkPolicy."""
+    """PEM file with the certificate of this port and its chain. Read again when it changes; if the new file cannot be used, the
+    last certificate stays. None: tokens and answers are not encrypted, as inside a cluster behind a NetworkPolicy."""
 
     tls_key_file: Path | None = None
     """PEM file with the private key of that certificate, without a passphrase."""
@@ -93,35 +93,35 @@ class AlertmanagerSettings:
     """The tokens of Alertmanager's webhooks, and the API that is polled for alerts that they did not deliver."""
 
     token_files: Paths = ()
-    """Files with the bearer tokens of the webhook, one a line; all of them are valid, so that a token can be rotated
-    without a refused (and therefore lost) delivery. Read anew when they change."""
+    """Files with the bearer tokens of the webhook, one per line. All of them are valid, so that a token can be rotated
+    without a refused (and therefore lost) delivery. Read again when they change."""
 
     url: HttpUrl | None = None
-    """Address of Alertmanager's API, as in http://alertmanager.monitoring:9093. None: it is not polled, and a delivery
-    that never came stays unknown."""
+    """Address of Alertmanager's API, as in http://alertmanager.monitoring:9093. None: Alertmanager is not polled, and a lost
+    delivery stays unknown."""
 
     url_token_file: Path | None = None
-    """File with the bearer token for that address, when it wants one."""
+    """File with the bearer token for that address, if one is required."""
 
     poll_interval: Wait = timedelta(seconds=30)
-    """How often the firing alerts are asked for. A lost delivery is found within this time."""
+    """How often the firing alerts are polled. A lost delivery is found within this time."""
 
     poll_timeout: Wait = timedelta(seconds=10)
     """How long one such request may take."""
 
     reopen_after: Wait = timedelta(minutes=10)
-    """How long a firing delivery that came in after the alert's end, with the beginning that it had, is provisional: when
-    no other resolved one has come by then, the alert fires again and is judged. Alertmanager tries one delivery for as
-    long as its `group_interval` (5m by default) and tells an end within another: set it above twice that. Not scaled by
-    `durations`: it is Alertmanager's clock."""
+    """How long a firing delivery with the old start time is provisional if it arrives after the alert's end. If no further
+    resolved delivery arrives by then, the alert fires again and is evaluated. Alertmanager retries one delivery for its
+    `group_interval` (Default: 5m) and reports an end within another: set this above twice that value. Not scaled by
+    `durations`, because it follows Alertmanager's clock."""
 
     stale_after: Wait = timedelta(hours=13)
-    """When an alert that fires counts as over because nobody has repeated it, where no `url` is given to ask; it is told
-    as stale, not as resolved. Three times Alertmanager's default repeat_interval of 4 h and an hour; give more than three
-    times your longest one. An alert of an open incident never ends so."""
+    """When a firing alert counts as over because it was not repeated, if no `url` is set. The alert is reported as stale, not
+    as resolved. The default is three times Alertmanager's default repeat_interval of 4 h, plus an hour; set more than three
+    times your longest one. An alert of an open incident never ends this way."""
 
     receiver: str = "kintsugi"
-    """Name of our receiver in Alertmanager's configuration: only what is routed to us is polled."""
+    """Name of Kintsugi's receiver in Alertmanager's configuration; only alerts of this receiver are polled."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
@@ -129,8 +129,8 @@ class PrometheusSettings:
     """The Prometheus that runbooks ask for metrics."""
 
     url: HttpUrl | None = None
-    """Address of Prometheus, as in http://prometheus.monitoring:9090; runbooks read it as `prometheus.url`. None: it is ""
-    there, steps that watch metrics are left out, and the end of a run says that nothing was watched."""
+    """Address of Prometheus, as in http://prometheus.monitoring:9090; runbooks read it as `prometheus.url`. None: the value is ""
+    there, steps that watch metrics are left out, and the end of a run names the unwatched metrics."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
@@ -156,18 +156,18 @@ class KubeSettings:
     """How long an open connection may stay silent in one attempt."""
 
     qps: Annotated[float, Field(gt=0, le=10_000)] = 50
-    """Requests a second to the API server, over time. Reads wait for it; changes count and do not wait, watches are exempt."""
+    """Requests per second to the API server, over time. Reads wait for this limit; changes count but do not wait; watches are exempt."""
 
     burst: Count = 100
-    """Requests that may go at once, when there were fewer before."""
+    """Requests that may be sent at once after a quiet time."""
 
     stale_after: Wait = timedelta(seconds=90)
-    """When a watch that has heard nothing is too old to act upon."""
+    """When a silent watch is too old for decisions."""
 
     notify_after: Wait = timedelta(minutes=2)
-    """How long what is seen may be in doubt (a watch that is too old, an API that does not answer, nodes that do not report)
-    before a person is told by an incident of its own, and how long it must be trusted again until that is closed. Nothing is
-    changed from the first moment on; most doubts are over within this time."""
+    """How long the observed state may be in doubt before an incident of its own notifies a person: a watch that is too old, an
+    API that does not answer, nodes that do not report. The incident closes after the same time without doubt. Nothing is
+    changed from the first moment of doubt on; most doubts are over within this time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
@@ -178,13 +178,13 @@ class LedgerSettings:
     """Database: `sqlite:///PATH` (one replica) or `postgresql://USER@HOST/NAME`."""
 
     retention: Wait = timedelta(days=90)
-    """How long closed incidents are kept. Open ones, and what a guard still counts, stay longer."""
+    """How long closed incidents are kept. Open incidents, and records that a guard still counts, stay longer."""
 
     encryption_key_file: Path | None = None
-    """File with keys, a line each: 32 bytes in base64. With the first the ledger keeps encrypted what a change must write
-    back, is a secret, and stands in no revision, and what may be one in each workload's last good template; with all of
-    them it is decrypted. Read each time, so that keys are rotated without a restart: put a new one above the old. None:
-    such a change is refused, and of such a template that much is left out."""
+    """File with keys, one per line: 32 bytes in base64. The first key encrypts secrets that an undo must write back and that no
+    revision contains, and possible secrets in each workload's last good template. All keys decrypt. The file is read each
+    time, so that keys are rotated without a restart: put the new key above the old one. None: such a change is refused, and
+    the possible secrets of such a template are left out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
@@ -193,27 +193,27 @@ class GuardSettings:
 
     protected_namespaces: Namespaces = frozenset()
     """Further namespaces in which nothing is ever changed, besides kube-system, kube-public, kube-node-lease and the
-    daemon's own, which no setting takes out. Comma-separated in a variable."""
+    daemon's own, which always stay protected. Comma-separated in a variable."""
 
     cooldown_max: Wait = timedelta(hours=2)
-    """The longest cooldown: a rule's own doubles after each run that did not help, up to this."""
+    """The longest cooldown. A rule's own cooldown doubles after each run that did not help, up to this limit."""
 
     failures: Count = 3
-    """Runs on end that did not help, after which a service is left alone for `failuresPause`."""
+    """Consecutive runs that did not help, after which no run starts for a service during `failuresPause`."""
 
     failures_pause: Wait = timedelta(hours=1)
-    """How long it is left alone."""
+    """How long no run starts for such a service."""
 
     recoveries: Annotated[int, Field(ge=2, le=20)] = 3
-    """Recoveries of one service by one runbook within `recoveriesWindow`, after which the trouble counts as one that returns:
-    a person is told instead, once, and the runbook is not started for as long as that window. Two may be chance."""
+    """Recoveries of one service by one runbook within `recoveriesWindow`, after which the problem counts as recurring: a
+    person is notified once instead, and the runbook is not started for as long as that window. Two may be chance."""
 
     recoveries_window: Wait = timedelta(hours=4)
-    """The time over which they are counted. Half a shift: who is told still knows what was changed before the first one."""
+    """The time over which recoveries are counted: half a shift, so that the notified person still knows the earlier changes."""
 
     recoveries_pause_max: Wait = timedelta(hours=24)
-    """The longest such rest: it doubles when the trouble returns once more within the window after it. Once a day a remedy
-    may still be tried."""
+    """The longest such rest. The rest doubles if the problem returns within the window after the rest. A remedy may still
+    be tried once a day."""
 
     budget: Count = 20
     """Changes that may be made in one namespace within `budgetWindow`, by all rules together."""
@@ -223,24 +223,24 @@ class GuardSettings:
 
     max_unavailable: Percentage = "50%"
     """Share of a service's pods, rounded up, that may be unavailable when a pod that serves is deleted: the `maxUnavailable` of a
-    PodDisruptionBudget. The next one waits until others are ready again. A pod that does not serve is never held by it."""
+    PodDisruptionBudget. The next deletion waits until other pods are ready again. A pod that does not serve is exempt."""
 
     max_concurrent_services: Count = 3
     """Services that may be under recovery at one time."""
 
     max_concurrent_services_per_namespace: Count | None = None
-    """Services of one namespace that may be under recovery at one time. None: as many as in the cluster."""
+    """Services of one namespace that may be under recovery at one time. Default: as many as in the cluster."""
 
     breaker_share: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Share of nodes that do not report, or of unrelated services of which nobody says why they are unhealthy, above which the
-    observer is suspected, not they."""
+    """Share of nodes that do not report, or of unrelated services that are unhealthy without a reported reason. Above this
+    share, the observer is suspected, and not the nodes or services."""
 
     hold_limit: Wait = timedelta(minutes=15)
-    """How long a run waits for the recovery of what its service depends on before a person is told."""
+    """How long a run waits for the recovery of its service's upstreams before a person is notified."""
 
     serving_for: Wait = timedelta(seconds=30)
-    """How long what a service depends on must have served again, unbroken, before that service is waited for no longer: as long
-    as it takes until what waits is judged again. One that flaps lets nobody go."""
+    """How long an upstream must serve again without interruption before its dependents stop waiting: as long as the time until
+    a waiting signal is re-evaluated. A flapping upstream releases no dependent."""
 
     approval_expiry: Wait = timedelta(minutes=30)
     """How long a question to a person stays open."""
@@ -255,13 +255,13 @@ class WatchdogSettings:
 
     good_after: Wait = timedelta(minutes=10)
     """How long a service must have been well with a new revision, its checks met and its endpoints ready without a break, before
-    that revision is one to go back to. One that fails by itself within six times as long is none any more."""
+    that revision counts as good for a rollback. A revision that fails by itself within six times as long is no longer good."""
 
     alert_lag: Wait = timedelta(minutes=15)
-    """How long an alert may go on firing after its service is healthy."""
+    """How long an alert may continue to fire after its service is healthy."""
 
     failing_for: Wait = timedelta(minutes=3)
-    """How long on end a service must have failed before its rollback starts by itself."""
+    """How long a service must have failed without interruption before its rollback starts by itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
@@ -275,11 +275,11 @@ class S3Settings:
     """Address of an S3 server that is not AWS's own, as in https://s3.example.com:9000."""
 
     region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None = None
-    """Region of the bucket, where the server asks for one."""
+    """Region of the bucket, if the server requires one."""
 
     credentials: ObjectName | None = None
-    """Secret in the service's namespace with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and perhaps
-    AWS_SESSION_TOKEN. The daemon names it to the worker and never reads it."""
+    """Secret in the service's namespace with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and optionally
+    AWS_SESSION_TOKEN. The daemon passes the Secret's name to the worker and never reads the Secret."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
@@ -287,55 +287,55 @@ class RestoreSettings:
     """The Jobs that fetch backups and restore them. They run in the namespace of the service that is restored."""
 
     image: ImageName | None = None
-    """Image of the workers: the daemon's own. KINTSUGI_IMAGE says it too, where the manifest of the daemon sets that.
-    None: backups are neither fetched nor restored, and a step that should says so."""
+    """Image of the workers: the daemon's own. The variable KINTSUGI_IMAGE in the daemon's manifest sets it, too.
+    None: backups cannot be fetched or restored, and a step that needs a worker fails with that reason."""
 
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """When a node pulls that image."""
 
     existing_claim: ObjectName | None = None
-    """PersistentVolumeClaim in the service's namespace that backups are fetched into. None: one is made for each run,
-    and goes with its Job."""
+    """PersistentVolumeClaim in the service's namespace that backups are fetched into. None: Kintsugi creates one
+    for each run and deletes it with the Job."""
 
     volume_size: Quantity = "20Gi"
-    """Size of the claim that is made: the largest backup and a tenth must fit. A backup that does not fit is passed over,
-    and that is said."""
+    """Size of the created claim: the largest backup and a tenth must fit. A backup that does not fit is skipped, and the
+    report names it."""
 
     storage_class_name: ObjectName | None = None
-    """Storage class of the claim that is made. None: the cluster's default one."""
+    """Storage class of the created claim. None: the cluster's default storage class."""
 
     service_account_name: ObjectName | None = None
-    """Service account of the workers, for a cloud's credentials. None: they get no token at all. It needs no right in the
-    cluster and should have none."""
+    """Service account of the workers, for a cloud's credentials. None: workers get no token. The
+    account needs no right in the cluster and should have none."""
 
     s3: S3Settings = field(default_factory=S3Settings)
 
     cpu: Quantity = "250m"
-    """Processor time that a worker asks for. It has no limit: a restore is short of everything else."""
+    """CPU that a worker requests. There is no CPU limit, because a restore is limited by other resources."""
 
     memory: Quantity = "512Mi"
-    """Memory that a worker asks for, and may use at most. It streams: a larger backup takes no more."""
+    """Memory request and limit of a worker. A worker streams, so a larger backup needs no more memory."""
 
     drill_image: ImageName | None = None
-    """Image of the PostgreSQL server that a drill restores into. None: that of the service's own database, as its pod has it."""
+    """Image of the PostgreSQL server that a drill restores into. None: the image of the service's own database pod."""
 
     drill_ephemeral_storage: Quantity = "20Gi"
-    """Room on its node's disk for a drill's database: asked for, and the most that it may take. About twice the live one."""
+    """Request and limit of the node's disk for a drill's database: about twice the size of the live database."""
 
     drill_memory: Quantity = "1Gi"
-    """Memory that a drill's server asks for, and may use at most."""
+    """Memory request and limit of a drill's server."""
 
     start_timeout: Wait = timedelta(minutes=10)
     """How long a worker may take until it runs: to be scheduled, to have its volume and its image. After that its Job is
-    ended, and the reason is what the cluster's Events say."""
+    ended, with the reason from the cluster's Events."""
 
     active_deadline: Wait = timedelta(hours=12)
-    """How long a worker may run in all; Kubernetes ends it then, even without a daemon. A step's own `timeout` is about
-    one that makes no progress."""
+    """How long a worker may run in total; then Kubernetes ends the worker, even without a daemon. A step's own `timeout`
+    ends a worker without progress."""
 
     ttl_after_finished: Wait = timedelta(days=7)
-    """How long a Job that has ended, its log and the claim that was made for it are kept. A fetched backup must still be
-    there when somebody approves its restore."""
+    """How long an ended Job, its log and its created claim are kept. A fetched backup must still exist when a person
+    approves its restore."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
@@ -343,23 +343,23 @@ class NotificationSettings:
     """The notification of people."""
 
     url: HttpUrl | None = None
-    """Address that each notice is posted to as JSON. None: notices wait in the ledger and are read there."""
+    """Address that each notice is posted to as JSON. None: notices wait in the ledger, where people can read them."""
 
     token_file: Path | None = None
     """File with the bearer token for that address; read for each notice."""
 
     observed: bool = True
-    """Whether a person is told, once an episode of a service, of what only rules in mode `observe` see, or what the daemon's own
-    mode keeps from being mended. On: otherwise it would reach nobody."""
+    """Whether a person is notified, once per episode of a service, of problems that only rules in mode `observe` see, or that
+    the daemon's own mode leaves unrepaired. Default: on, because no other notice reports these problems."""
 
     timeout: Wait = timedelta(seconds=10)
     """How long one delivery may take."""
 
     interval: Wait = timedelta(seconds=5)
-    """How often the outbox is looked at."""
+    """How often the outbox is checked."""
 
     backoff_max: Wait = timedelta(minutes=15)
-    """The longest pause between two attempts of one notice; they start at 5 s and double."""
+    """The longest pause between two attempts of one notice; pauses start at 5 s and double."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
@@ -378,17 +378,17 @@ class CatalogSettings:
     """The sources of rules, services and runbooks."""
 
     directory: Path | None = None
-    """Directory that replaces the shipped rules and runbooks. None: those."""
+    """Directory that replaces the shipped rules and runbooks. None: the shipped ones."""
 
     additions: Paths = ()
-    """Files and folders with documents of your own, added to what is shipped, or to `directory`. Of two documents of one kind
-    no two may have the same name."""
+    """Files and folders with documents of your own, added to the shipped ones, or to `directory`. Documents of one kind must
+    have different names."""
 
     example: bool = True
-    """Whether the five services of the shipped example and their rules are there. Without them the rules that every service gets
-    stay, and the shipped runbooks are a library: those that name a service or a check that is not there are left out, unless a
-    document of yours names them."""
+    """Whether the five services of the shipped example and their rules are loaded. Without them, the rules that every service
+    gets stay, and the shipped runbooks are a library: runbooks that name a missing service or check are left out, unless one
+    of your documents names them."""
 
     verbs: Names = frozenset()
-    """Verbs of other distributions, by the names of their entry points in the group `kintsugi.verbs`; what is installed and not
-    named here is not loaded. What they do is done with the daemon's rights (docs/adding-a-verb.md)."""
+    """Verbs of other distributions, by the names of their entry points in the group `kintsugi.verbs`; an installed verb that is
+    not named here is not loaded. These verbs run with the daemon's rights (docs/adding-a-verb.md)."""

@@ -46,17 +46,17 @@ class Settings:
     """The settings of this daemon; made by `load` and never changed afterwards."""
 
     mode: ModeWord = "observe"
-    """How far any rule may go: `observe` only says, `approve` asks first, `auto` acts. The lower of this and the rule's
-    own counts. `observe` by default: a new installation changes nothing until somebody says so."""
+    """How far any rule may go: `observe` only reports, `approve` asks first, `auto` acts. The lower of this and the
+    rule's own mode counts. Default: `observe`; a new installation changes nothing until a person sets another mode."""
 
     durations: Annotated[float, Field(gt=0, le=100)] = 1.0
     """Factor on every duration of all rules and runbooks, of what counts as healthy (the 2m that a pod may take to become
-    ready), and of `guards` and `watchdog`; never on clocks, leases and requests. For demonstrations and tests; any other value
-    than 1 is warned of at start."""
+    ready), and of `guards` and `watchdog`; never on clocks, leases and requests. For demonstrations and tests; a value
+    other than 1 causes a warning at start."""
 
     deadlines: Annotated[float, Field(gt=0, le=100)] = 1.0
     """Factor, besides `durations`, on what ends a wait for the cluster: a step's `within` and `timeout`, a command's
-    `--timeout`, `rollback.after`, and a run's wait for its diagnosis. More than 1 suits a cluster that is slower than a runbook's author thought."""
+    `--timeout`, `rollback.after`, and a run's wait for its diagnosis. A value above 1 suits a cluster that is slower than expected by a runbook's author."""
 
     namespace: ObjectName = "kintsugi"
     """The namespace that the daemon itself runs in; protected like those of the cluster. In a pod it is read from the file
@@ -133,7 +133,7 @@ def check_slots(settings: Settings) -> dict[str, str]:
     there, most = settings.guards.max_concurrent_services_per_namespace, settings.guards.max_concurrent_services
     if there is None or there <= most:
         return {}
-    wrong = f"{there} is above guards.maxConcurrentServices ({most}): in the whole cluster there are never so many"
+    wrong = f"{there} is above guards.maxConcurrentServices ({most}): the limit of a namespace must not exceed the limit of the cluster"
     return {"guards.maxConcurrentServicesPerNamespace": wrong}
 
 
@@ -153,10 +153,13 @@ def own_namespace(settings: Settings, *, given: bool) -> tuple[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         return settings.namespace, f"{file} cannot be read: {error}; it is the only source of our own namespace"
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", found):
-        return settings.namespace, f"{file} names no namespace: mount the service account as Kubernetes does"
+        return (
+            settings.namespace,
+            f"{file} names no namespace: mount the service account with Kubernetes' default layout",
+        )
     if given and found != settings.namespace:
         wrong = f"{settings.namespace}, but this pod runs in {found} ({file})"
-        return found, f"{wrong}: leave it out, and protect more with guards.protectedNamespaces"
+        return found, f"{wrong}: remove the setting, and protect further namespaces with guards.protectedNamespaces"
     return found, ""
 
 
@@ -164,7 +167,7 @@ def check_watchdogs(settings: Settings, watchdogs: Mapping[str, timedelta]) -> d
     """Find runbooks (name to deadline) whose watchdog would act before a recovery could even be seen."""
     verify = settings.watchdog.verify
     return {
-        name: f"its rollback comes after {format_duration(after)}, but to see a recovery takes watchdog.verify ({format_duration(verify)})"
+        name: f"its rollback starts after {format_duration(after)}, but a recovery is verified for watchdog.verify ({format_duration(verify)})"
         for name, after in watchdogs.items()
         if after <= verify
     }
@@ -176,21 +179,21 @@ def check_ports(settings: Settings) -> dict[str, str]:
     wrong = {}
     if server.port and server.port == health.port:
         wrong["health.port"] = (
-            f"{health.port} is server.port, too: health and metrics need a port of their own, as 8081, so that they are "
-            "answered when the other one is full"
+            f"{health.port} is also server.port: health and metrics need their own port, such as 8081, so that they are "
+            "answered when the other port is full"
         )
     if (server.tls_certificate_file is None) != (server.tls_key_file is None):
         missing, given = "tlsKeyFile", "tlsCertificateFile"
         if server.tls_certificate_file is None:
             missing, given = given, missing
-        wrong[f"server.{missing}"] = f"not set, but server.{given} is: TLS needs both, or neither"
+        wrong[f"server.{missing}"] = f"not set, but server.{given} is: TLS needs both settings"
     return wrong
 
 
 def check_files(settings: Settings, exists: Callable[[Path], bool] = Path.is_file) -> dict[str, str]:
     """Find files that are named but not there, and a webhook that would be open to anyone unasked."""
     wrong = {
-        key: f"{path} is not a file: it must hold a token"
+        key: f"{path} is not a file: the file must contain a token"
         for key, paths in _token_files(settings).items()
         for path in paths
         if not exists(path)
@@ -200,11 +203,11 @@ def check_files(settings: Settings, exists: Callable[[Path], bool] = Path.is_fil
         ("tlsKeyFile", settings.server.tls_key_file),
     ):
         if path is not None and not exists(path):
-            wrong[f"server.{name}"] = f"{path} is not a file: it must be in PEM"
+            wrong[f"server.{name}"] = f"{path} is not a file: the file must be in PEM format"
     if not settings.alertmanager.token_files and not settings.server.insecure_no_token:
         wrong[WEBHOOK] = (
             "no token: anyone who reaches the port could start runbooks. Name a file with a token, "
-            "or say --insecure-no-token"
+            "or set --insecure-no-token"
         )
     return {**check_ports(settings), **wrong}
 
@@ -228,7 +231,10 @@ def check_tokens(settings: Settings) -> Iterator[tuple[str, str]]:
                 what = (key, line.name)
                 if given.setdefault(line.token, what) != what:
                     whose = f"the token of {line.name}" if line.name else "a token of it"
-                    yield key, f"{path}: {whose} stands in another file for somebody else: give each their own"
+                    yield (
+                        key,
+                        f"{path}: {whose} is also in another file for another client: give each client its own token",
+                    )
 
 
 def check_keys(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -240,7 +246,7 @@ def check_keys(settings: Settings) -> Iterator[tuple[str, str]]:
         problems = read_keys(file.read_bytes()).problems
     except OSError as error:
         problems = (
-            f"it cannot be read: {error.strerror or error}; it must hold keys, as `openssl rand -base64 32` makes them",
+            f"it cannot be read: {error.strerror or error}; the file must contain keys, as `openssl rand -base64 32` creates them",
         )
     yield from ((name, f"{file}: {problem}") for problem in problems)
 

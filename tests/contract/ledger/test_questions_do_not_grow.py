@@ -78,7 +78,6 @@ QUESTIONS: Mapping[str, Question] = {
     "judged_signals": lambda ledger, _: ledger.signals.newest(),
     "signals_of": lambda ledger, run: ledger.signals.of_incident(run.incident),
     "count_signals": lambda ledger, run: ledger.signals.count_of(run.incident),
-    "newest_signal": lambda ledger, run: ledger.triggers.newest_signal(run.incident),
     "trigger_of": lambda ledger, run: ledger.triggers.of_incident(run.incident),
     "firing_keys": lambda ledger, run: _all(ledger.triggers.firing_keys(run.incident)),
     "end_stale": lambda ledger, _: ledger.triggers.end_stale(NOW - HOUR, NOW),
@@ -117,7 +116,6 @@ QUESTIONS: Mapping[str, Question] = {
 OF_A_CHANGE: Mapping[str, Question] = {
     "trigger": lambda ledger, run: ledger.triggers.of_incident(run.incident),
     "what is not silenced": lambda ledger, run: _first(ledger.triggers.firing_keys(run.incident)),
-    "newest": lambda ledger, run: ledger.triggers.newest_signal(run.incident),
     "pauses": lambda ledger, _: ledger.pauses.in_force(NOW),
     "history": lambda ledger, _: ledger.run_requests.history("web", "shop", NOW),
     "a page for people": lambda ledger, run: ledger.signals.of_incident(run.incident, limit=10),

@@ -67,15 +67,6 @@ async def test_the_alerts_that_fire_are_told_page_by_page(ledger: Ledger) -> Non
     assert sorted(keys) == sorted(each.key for each in told)
 
 
-async def test_the_newest_signal_of_an_incident_is_told(ledger: Ledger) -> None:
-    late = signal("late", began=NOW + MINUTE)
-    incident = await joined(ledger, [late])
-    newest = await ledger.triggers.newest_signal(incident)
-    assert newest is not None
-    assert newest.key == "late"
-    assert await ledger.triggers.newest_signal("inc-unknown") is None
-
-
 async def test_an_alert_that_nobody_repeats_ends_as_stale_and_says_why(ledger: Ledger) -> None:
     """A17, P1: without a poller nothing else would ever end it; it is not told as resolved."""
     silent, heard = signal("silent"), signal("heard")

@@ -1,5 +1,7 @@
 """An expression after a command sees its result's names, and no others."""
 
+from dataclasses import replace
+
 import pytest
 
 from kintsugi.commands import parse_template
@@ -10,7 +12,7 @@ SCOPE = Scope(names={"x": ANY})
 
 def after(line: str, source: str) -> Expression:
     template = parse_template(line, SCOPE)
-    return SCOPE.seeing(template.columns()).expression(source, result=ANY)
+    return replace(SCOPE, names={**SCOPE.names, **template.columns()}).expression(source, result=ANY)
 
 
 RIGHT = [

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.model.step_path import RUN, Numbered, PathStep, StepPath, without_items
+from kintsugi.model.step_path import RUN, Numbered, PathStep, StepPath
 
 ids = st.from_regex(r"[a-z][a-z0-9_.-]{0,8}", fullmatch=True)
 numbers = st.integers(min_value=0, max_value=3000)
@@ -110,7 +110,3 @@ def test_an_undo_names_what_it_takes_back_whichever_try_it_is() -> None:
 )
 def test_a_change_or_an_item_is_shown_below_its_step(text: str, owner: str) -> None:
     assert str(StepPath.parse(text).owner) == owner
-
-
-def test_items_lose_their_numbers_wherever_they_stand() -> None:
-    assert without_items("save-step a[12]/b[0]#0 intent") == "save-step a[]/b[]#0 intent"

@@ -95,7 +95,7 @@ def test_a_token_is_not_the_webhooks_and_an_operators(tmp_path: Path) -> None:
         "KINTSUGI_SERVER__OPERATOR_TOKEN_FILES": str(people),
         "KINTSUGI_ALERTMANAGER__TOKEN_FILES": str(webhook),
     }
-    with pytest.raises(SettingsError, match="the token of ana stands in another file for somebody else"):
+    with pytest.raises(SettingsError, match="the token of ana is also in another file for another client"):
         load(environ=environ)
 
 

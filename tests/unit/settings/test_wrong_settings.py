@@ -50,8 +50,8 @@ def test_an_unknown_variable_is_refused_too(tmp_path: Path) -> None:
         ("watchdog: {verify: 9000h}", "'9000h' is longer than a year"),
         ("watchdog: {verify: 0}", "k.yaml:1:12: watchdog.verify: must be longer than 0s"),
         ("notifications: {url: 'ftp://x'}", "not an address over HTTP"),
-        ("restore: {volumeSize: 20GB}", "k.yaml:1:11: restore.volumeSize: '20GB' is not a quantity of Kubernetes"),
-        ("restore: {volumeSize: '0'}", "'0' is not a quantity of Kubernetes"),
+        ("restore: {volumeSize: 20GB}", "k.yaml:1:11: restore.volumeSize: '20GB' is not a Kubernetes quantity"),
+        ("restore: {volumeSize: '0'}", "'0' is not a Kubernetes quantity"),
         ("restore: {existingClaim: Backups}", "'Backups' is not the name of an object"),
         ("restore: {image: 'a image'}", "'a image' is not an image"),
         ("restore: {s3: {endpoint: 'minio:9000'}}", "restore.s3.endpoint: not an address over HTTP"),
@@ -80,18 +80,18 @@ def test_each_mistake_says_where_and_what_would_be_right(tmp_path: Path, text: s
     [
         (
             "guards: {max_unavailable: 40%}",
-            "k.yaml:1:10: guards.max_unavailable: it is written guards.maxUnavailable now",
+            "k.yaml:1:10: guards.max_unavailable: the current spelling is guards.maxUnavailable",
         ),
-        ("restore: {room: 30Gi}", "k.yaml:1:11: restore.room: it is written restore.volumeSize now"),
+        ("restore: {room: 30Gi}", "k.yaml:1:11: restore.room: the current spelling is restore.volumeSize"),
         (
             "restore: {drill_room: 3Gi}",
-            "k.yaml:1:11: restore.drill_room: it is written restore.drillEphemeralStorage now",
+            "k.yaml:1:11: restore.drill_room: the current spelling is restore.drillEphemeralStorage",
         ),
         (
             "restore: {drillRoom: 3Gi}",
-            "k.yaml:1:11: restore.drillRoom: it is written restore.drillEphemeralStorage now",
+            "k.yaml:1:11: restore.drillRoom: the current spelling is restore.drillEphemeralStorage",
         ),
-        ("ledger: {keep: 2160h}", "k.yaml:1:10: ledger.keep: it is written ledger.retention now"),
+        ("ledger: {keep: 2160h}", "k.yaml:1:10: ledger.keep: the current spelling is ledger.retention"),
     ],
 )
 def test_an_earlier_name_gets_one_error_that_says_the_new_one(tmp_path: Path, text: str, line: str) -> None:
@@ -100,9 +100,9 @@ def test_an_earlier_name_gets_one_error_that_says_the_new_one(tmp_path: Path, te
 
 def test_the_value_under_an_earlier_name_is_checked_with_all_the_others(tmp_path: Path) -> None:
     assert problems(tmp_path, "restore:\n  room: much\n  cpu: 250q\n") == [
-        "k.yaml:2:3: restore.room: it is written restore.volumeSize now",
-        "k.yaml:2:3: restore.volumeSize: 'much' is not a quantity of Kubernetes: write it as in 20Gi, 512Mi or 250m",
-        "k.yaml:3:3: restore.cpu: '250q' is not a quantity of Kubernetes: write it as in 20Gi, 512Mi or 250m",
+        "k.yaml:2:3: restore.room: the current spelling is restore.volumeSize",
+        "k.yaml:2:3: restore.volumeSize: 'much' is not a Kubernetes quantity: write a value such as 20Gi, 512Mi or 250m",
+        "k.yaml:3:3: restore.cpu: '250q' is not a Kubernetes quantity: write a value such as 20Gi, 512Mi or 250m",
     ]
 
 
@@ -110,7 +110,9 @@ def test_an_earlier_name_of_a_variable_gets_one_error_that_says_the_new_one(tmp_
     (line,) = problems(tmp_path, KINTSUGI_GUARDS__SERVICES_AT_ONCE="2")
 
     now = "KINTSUGI_GUARDS__MAX_CONCURRENT_SERVICES"
-    assert line == f"environment: KINTSUGI_GUARDS__SERVICES_AT_ONCE: guards.servicesAtOnce: it is written {now} now"
+    assert (
+        line == f"environment: KINTSUGI_GUARDS__SERVICES_AT_ONCE: guards.servicesAtOnce: the current spelling is {now}"
+    )
 
 
 def test_each_earlier_name_leads_to_a_setting_and_is_none() -> None:
@@ -130,7 +132,7 @@ def test_names_are_camel_case_in_the_file_and_nowhere_else() -> None:
     [
         (
             None,
-            "it cannot be read: No such file or directory; it must hold keys, as `openssl rand -base64 32` makes them",
+            "it cannot be read: No such file or directory; the file must contain keys, as `openssl rand -base64 32` creates them",
         ),
         ("", "there is no key in it: write one a line, 32 bytes in base64, as `openssl rand -base64 32` makes them"),
         ("# one\nc2hvcnQ=\n", "line 2: the key has 5 bytes: write 32 bytes in base64"),
@@ -181,7 +183,7 @@ def test_a_webhook_without_a_token_needs_the_explicit_flag() -> None:
 
 
 def test_a_token_file_that_is_not_there_is_found_at_start(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="gone is not a file: it must hold a token"):
+    with pytest.raises(SettingsError, match="gone is not a file: the file must contain a token"):
         load(environ={"KINTSUGI_ALERTMANAGER__TOKEN_FILES": f"{tmp_path}/gone"})
 
 

@@ -72,10 +72,6 @@ class User:
         """Take a right away from now on."""
         self.taken.append(rule)
 
-    def give(self, rule: Rule) -> None:
-        """Grant a right that was taken back."""
-        self.taken.remove(rule)
-
 
 ANONYMOUS = User(name="system:anonymous")
 
