@@ -44,10 +44,10 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
-PROBES = 2
+MOST_PROBES = 2
 """The most retries of one effect whose probe says that it has not happened: preconditions make them harmless."""
 
-LATER = (NotYet, TooManyRequests, ServerUnavailable)
+RETRYABLE_ERRORS = (NotYet, TooManyRequests, ServerUnavailable)
 """Answers after which nothing was changed, and a later attempt may succeed."""
 
 
@@ -72,9 +72,9 @@ class Executor:
         admitted = effect.record.state is StepState.PLANNED
         await self._settle(execution)
         while execution.record.state is StepState.PLANNED:
-            needless = "" if admitted else await self._admitted(execution)
-            if needless:
-                return await self._save(execution, StepState.SKIPPED, error=needless)
+            skip_reason = "" if admitted else await self._admitted(execution)
+            if skip_reason:
+                return await self._save(execution, StepState.SKIPPED, error=skip_reason)
             admitted, execution.rest = False, timedelta(0)
             await self._attempt(execution)
             if execution.record.state is StepState.PLANNED:
@@ -102,12 +102,12 @@ class Executor:
         """Ask the gate before a further attempt. Waiting there does not count against the effect's time."""
         began = self._clock()
         try:
-            needless = await execution.effect.admission.admit()
+            skip_reason = await execution.effect.admission.admit()
         except NotAdmitted as refusal:
             await self._save(execution, StepState.SKIPPED, error=str(refusal))
             raise
         execution.give_up += self._clock() - began
-        return needless
+        return skip_reason
 
     async def _attempt(self, execution: "EffectExecution") -> None:
         """Judge the live object; then make one write and settle its outcome."""
@@ -118,7 +118,7 @@ class Executor:
         try:
             plan = await self._actor.plan_effect(command, effect.change_context())
             check_undo(plan)
-        except LATER as later:
+        except RETRYABLE_ERRORS as later:
             await self._put_off(execution, later, over=StepState.SKIPPED)
         except (Refused, NotFound) as refusal:
             await self._save(execution, StepState.SKIPPED, error=str(refusal))
@@ -159,14 +159,14 @@ class Executor:
         self._failpoints.hit("effect", path, before=True)
         try:
             result = await self._actor.apply(plan)
-        except LATER as later:
+        except RETRYABLE_ERRORS as later:
             await self._put_off(execution, later, over=StepState.FAILED)
         except OutcomeUnknown as error:
             await self._save(execution, StepState.UNKNOWN, error=str(error))
         except (Conflict, NotFound) as overtaken:
-            if is_over(execution.record, plan, overtaken):
+            if is_obsolete(execution.record, plan, overtaken):
                 await self._save(execution, StepState.SKIPPED, error=str(overtaken))
-            elif execution.probes == PROBES:
+            elif execution.probes == MOST_PROBES:
                 # refused for sure, and each earlier attempt was probed: nothing of it is in doubt
                 await self._save(execution, StepState.FAILED, error=f"not made: {overtaken}")
             else:
@@ -188,15 +188,15 @@ class Executor:
     async def _find_out(self, execution: "EffectExecution") -> None:
         """Probe an unknown outcome: done, or not made and to be judged anew, or a person is asked."""
         plan = effect_plan_of(execution.record)
-        if execution.probes == PROBES:
-            await self._ask(execution, f"the outcome stayed unknown: {execution.record.error}")
+        if execution.probes == MOST_PROBES:
+            await self._escalate(execution, f"the outcome stayed unknown: {execution.record.error}")
             return
         execution.probes += 1
         try:
             effect_status = await self._with_retries(lambda: self._actor.probe(plan), execution)
         except KubeError as error:
             if not execution.effect.stopping.is_set():
-                await self._ask(execution, f"the outcome could not be determined: {error}")
+                await self._escalate(execution, f"the outcome could not be determined: {error}")
             return
         log.info("unknown outcome probed", step=execution.record.path, effect_status=effect_status)
         match effect_status:
@@ -207,7 +207,7 @@ class Executor:
             case EffectStatus.NOT_DONE:
                 await self._save(execution, StepState.FAILED, error="not applied, and the time for retries is over")
             case EffectStatus.UNKNOWN:
-                await self._ask(execution, "it is unknown whether the change was applied")
+                await self._escalate(execution, "it is unknown whether the change was applied")
 
     async def _reread(self, execution: "EffectExecution", plan: EffectPlan) -> Result:
         try:
@@ -216,7 +216,7 @@ class Executor:
             # The change is known to be made, even if its object cannot be read again.
             return Result(names={}, summary=str(error))
 
-    async def _ask(self, execution: "EffectExecution", why: str) -> None:
+    async def _escalate(self, execution: "EffectExecution", why: str) -> None:
         await self._save(execution, StepState.NEEDS_OPERATOR, error=why)
 
     async def _done(self, execution: "EffectExecution", result: Result) -> None:
@@ -238,7 +238,7 @@ class Executor:
         """Retry until the server answers, the effect's time is over, or the daemon stops."""
 
         def again(error: Exception) -> bool | timedelta:
-            if not isinstance(error, LATER):
+            if not isinstance(error, RETRYABLE_ERRORS):
                 return False
             pause = execution.pause_after(error)
             return pause if execution.has_time_for(error) and not execution.effect.stopping.is_set() else False
@@ -246,7 +246,7 @@ class Executor:
         return await retry(read, again, WAITS)
 
 
-def is_over(record: StepRecord, plan: EffectPlan, overtaken: Conflict | NotFound) -> bool:
+def is_obsolete(record: StepRecord, plan: EffectPlan, overtaken: Conflict | NotFound) -> bool:
     """
     Return whether a change is overtaken for good: its object is gone, or the name belongs to another object now.
 

@@ -30,7 +30,7 @@ Completion = Callable[[Sequence[Notice]], Awaitable[Sequence[Notice]]]
 """Returns notices as they are to be sent; those that it leaves out are asked for again."""
 
 
-async def as_they_are(notices: Sequence[Notice]) -> Sequence[Notice]:
+async def unchanged_settings(notices: Sequence[Notice]) -> Sequence[Notice]:
     """Add nothing to notices."""
     return notices
 
@@ -50,7 +50,7 @@ class Notifier:
         *,
         metrics: Metrics,
         clock: Callable[[], datetime],
-        complete: Completion = as_they_are,
+        complete: Completion = unchanged_settings,
     ) -> None:
         if settings.url is None:
             raise ProbeFailed("notifications.url is not set: notices are sent to nobody")

@@ -132,7 +132,7 @@ ACCEPTED: Mapping[str, Mapping[str, Any]] = {
 }
 
 REFUSED: Mapping[str, tuple[Mapping[str, Any], str]] = {
-    "no image": ({"image": {"repository": ""}}, "image.repository: say where the image of Kintsugi was pushed"),
+    "no image": ({"image": {"repository": ""}}, "image.repository: set the repository of the Kintsugi image"),
     "no such mode": ({"mode": "on"}, "mode"),
     "a key that is none": ({"namespace": "production"}, "namespace"),
     "a namespace that is none": ({"namespaces": ["Production"]}, "namespaces"),
@@ -143,22 +143,22 @@ REFUSED: Mapping[str, tuple[Mapping[str, Any], str]] = {
         "services/0/workload",
     ),
     "documents that are none": ({"catalog": {"documents": {"shop": SHOP}}}, "catalog/documents"),
-    "an ingress to nowhere": ({"ingress": {"enabled": True}}, "ingress.hosts: name the host"),
-    "one port for both": ({"service": {"port": 8080, "healthPort": 8080}}, "service.healthPort: it is service.port"),
+    "an ingress to nowhere": ({"ingress": {"enabled": True}}, "ingress.hosts: set the host"),
+    "one port for both": ({"service": {"port": 8080, "healthPort": 8080}}, "service.healthPort: set a port"),
     "two ledgers": (
         {"ledger": {"postgresql": {"existingSecret": "url"}, "sqlite": {"existingClaim": "old"}}},
-        "ledger: there is one",
+        "ledger: set either",
     ),
     "a size that is none": ({"ledger": {"sqlite": {"size": "1.2.3Gi"}}}, "ledger/sqlite/size"),
     "a namespace of the cluster itself": (
         {"namespaces": ["kube-system"]},
-        "namespaces: kube-system is the cluster's own",
+        "namespaces: remove kube-system",
     ),
-    "the mode among the settings": ({"settings": {"mode": "auto"}}, "settings.mode: say it as mode"),
-    "a port among the settings": ({"settings": {"server": {"port": 80}}}, "settings.server.port: in the pod"),
+    "the mode among the settings": ({"settings": {"mode": "auto"}}, "settings.mode: set the value mode"),
+    "a port among the settings": ({"settings": {"server": {"port": 80}}}, "settings.server.port: the chart sets"),
     "a setting that is none": ({"settings": {"guards": {"cooldwn": "5m"}}}, "settings/guards"),
     "a variable without a name": ({"env": [{"nam": "A"}]}, "env"),
-    "no account": ({"serviceAccount": {"create": False}}, "serviceAccount.name: name the account that is there"),
+    "no account": ({"serviceAccount": {"create": False}}, "serviceAccount.name: set the name of the existing account"),
 }
 
 

@@ -137,6 +137,6 @@ async def test_the_kept_fields_of_each_object_come_in_the_order_of_a_list(kube: 
     for name, app in (("two", "web"), ("one", "web"), ("three", "api")):
         metadata = {"name": name, "namespace": HERE, "labels": {"app": app}}
         await kube.create(PODS, HERE, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-    kept = [each async for each in kube.each(PODS, Pod, HERE, labels="app=web")]
+    kept = [each async for each in kube.iter_objects(PODS, Pod, HERE, labels="app=web")]
     assert [each.metadata.name for each in kept] == ["one", "two"]
     assert [each.spec.containers[0].image for each in kept] == ["web:good"] * 2

@@ -1,4 +1,4 @@
-"""How the rows ended whose ends were looked at: kept beside the virtual environment, for the last section of docs/faults.md."""
+"""How the rows ended whose ends were checked: kept beside the virtual environment, for the last section of docs/faults.md."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ def table(results: Mapping[str, EndResult]) -> str:
     expected |= {id_: "; ".join(expected[each] for each in ids) for id_, ids in page.several().items()}
     found = [results[each] for each in expected if each in results]
     right = sum(not each.problems for each in found)
-    head = f"Of {len(found)} rows whose end was looked at it is right in {right}.\n\n| id | expected | ended | wrote | right |\n|---|---|---|---|---|\n"
+    head = f"The end was checked for {len(found)} rows, and is right for {right}.\n\n| id | expected | ended | wrote | right |\n|---|---|---|---|---|\n"
     lines = (
         f"| {each.id} | {expected[each.id]} | {each.ended} | {each.wrote} | {'; '.join(each.problems) or 'yes'} |\n"
         for each in found

@@ -15,9 +15,9 @@ NOT_RUN: Mapping[str, str] = _together(
     _all("volume-attached-elsewhere volume-full-can-grow", "it is shown on the embedded cluster"),
     _all("move-forbidden-by-budget", "its command beside the rows has not been tried"),
     _all("api-server-away alert-alone", "it is seen by a daemon alone"),
-    _all("nothing", "it has no cause, and its end has not been looked at yet"),
+    _all("nothing", "the row has no cause, and its end has not been checked so far"),
     _all(
         "observe",
-        "each row is run beside a daemon that observes, and it writes nothing; that nothing is called recovered is not looked at",
+        "each row is run beside a daemon that observes and writes nothing; the absence of a recovery is not checked",
     ),
 )

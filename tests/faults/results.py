@@ -139,8 +139,8 @@ def main() -> int:
         return 1
     kept = {id_: each for id_, each in Results.kept().items() if id_ not in NOT_RUN}
     judged = (
-        "Judged are cause and confidence (1 and 2 of *How a row is judged*), by `diagnose` on the spot. End, writes and what is called"
-        "\nrecovered (3, 4 and 6) are judged beside a daemon that may act, of the rows of the second table alone."
+        "`diagnose` on the spot shows the cause and the confidence (1 and 2 of *How a row is judged*). A daemon that may act shows the"
+        "\nend, the writes and the recovery (3, 4 and 6). Only the rows of the second table have these results."
     )
     ends = end_results.table(end_results.kept())
     page.FILE.write_text(f"{before}{_HEADING}\n{judged}\n\n{table(kept)}\n{ends}\n{not_run()}")

@@ -26,13 +26,15 @@ _LOADED: dict[tuple[float, float, bool, tuple[bytes, ...]], Catalog] = {}
 
 
 def load_or_remember(
-    sources: Iterable[Source], *, durations: float = 1.0, deadlines: float = 1.0, any_spelling: bool = False
+    sources: Iterable[Source], *, durations: float = 1.0, deadlines: float = 1.0, allow_old_spelling: bool = False
 ) -> Catalog:
     """Do what `load_sources` does; whatever the files are called, the same content is loaded once."""
     read = list(sources)
-    content = durations, deadlines, any_spelling, tuple(source.content for source in read)
+    content = durations, deadlines, allow_old_spelling, tuple(source.content for source in read)
     if content not in _LOADED:
-        _LOADED[content] = load_sources(read, durations=durations, deadlines=deadlines, any_spelling=any_spelling)
+        _LOADED[content] = load_sources(
+            read, durations=durations, deadlines=deadlines, allow_old_spelling=allow_old_spelling
+        )
     return replace(_LOADED[content], texts={source.name: source.content.decode() for source in read})
 
 

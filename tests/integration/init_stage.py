@@ -9,7 +9,7 @@ from typing import Any
 
 from kintsugi.cli.exit_codes import ExitCode
 from kintsugi.cli.options import OutputFormat
-from kintsugi.cli.scaffolding import Wanted, init
+from kintsugi.cli.scaffolding import WorkloadSelection, init
 from kintsugi.settings import KubeSettings
 from kubeobjects.resources import DEPLOYMENTS, PODS
 from kubesim import EmbeddedCluster
@@ -155,7 +155,7 @@ async def init_stage(
         for name in (FRONT, BACK, STORE):
             cluster.apply(leads_to(name))
         kubeconfig, catalog = cluster.kubeconfig(folder / "kubeconfig"), folder / "catalog"
-        wanted = Wanted(namespace=NAMESPACE)
+        wanted = WorkloadSelection(namespace=NAMESPACE)
         assert await init(catalog, wanted, KubeSettings(kubeconfig=kubeconfig), OutputFormat.TEXT) is ExitCode.DONE
         daemon = DaemonProcess(kubeconfig=kubeconfig, folder=folder / "daemon", mode=mode, durations=DURATIONS)
         own = {"KINTSUGI_CATALOG__EXAMPLE": "false", "KINTSUGI_CATALOG__ADDITIONS": str(catalog)}

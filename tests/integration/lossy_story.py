@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from kintsugi.app.clock import Clock
 from kintsugi.decisions.guards import Limits
-from kintsugi.decisions.priorities import HoldTerms
+from kintsugi.decisions.priorities import HoldTimings
 from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.executor import Executor
@@ -115,7 +115,7 @@ class LossyStory:
             Limits(),
             recheck_after=OFTEN,
             cooldown_max=timedelta(0),
-            holds=HoldTerms(limit=timedelta(hours=1), steady=OFTEN),
+            holds=HoldTimings(limit=timedelta(hours=1), steady=OFTEN),
         )
         self.observed = ObservedState(
             services=self.services,

@@ -175,7 +175,7 @@ def test_a_backup_of_less_than_half_of_the_one_before_is_passed_over(stage: Back
 def test_how_much_less_is_suspicious_can_be_said(stage: BackupStage, backups: Backups) -> None:
     """A shop that clears up its orders every night says so."""
     stage.put("2.dump", backups.shrunk)
-    assert stage.taken(stage.fetch_here("--half", "0.1")).url == f"{URL}2.dump"
+    assert stage.taken(stage.fetch_here("--min-size-ratio", "0.1")).url == f"{URL}2.dump"
 
 
 def test_the_size_is_compared_with_the_backup_before_of_the_same_database(stage: BackupStage, backups: Backups) -> None:

@@ -95,7 +95,7 @@ async def test_a_trouble_that_returns_after_each_recovery_is_told_once_and_left_
             ]
         assert (len(made(stage)), set(ill) - set(stage.pods())) == (writes, set())
     head, _, *lines = notice.text.splitlines()
-    assert "has got well 3 times in runs of web-service-recovery since" in head
+    assert "has recovered 3 times in runs of web-service-recovery since" in head
     assert [line.split()[2].rstrip(":") for line in lines] == [
         run.id for run in sorted(earlier, key=lambda run: run.id)
     ]

@@ -140,7 +140,7 @@ class Actions:
         intent = plan.remembered(WorkerIntent)
         status = await job_progress.read(self._kube, intent.job, intent.namespace)
         if status.stage is WorkerStage.STARTING:
-            return job_progress.held_to(status, self._restore.start_timeout, context.now)
+            return job_progress.stuck_if_not_started(status, self._restore.start_timeout, context.now)
         if status.stage is not WorkerStage.LOST:
             return status
         return await verb.settle(self._clients, plan.command, status, context)

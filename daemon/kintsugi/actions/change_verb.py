@@ -159,7 +159,7 @@ def is_marked(obj: Unstructured, plan: EffectPlan) -> bool:
     return unstructured.nested_string(obj, "metadata", "annotations", RUN_ANNOTATION) == plan.intent.mark
 
 
-def was_removed(obj: Unstructured | None) -> EffectStatus:
+def removal_status(obj: Unstructured | None) -> EffectStatus:
     """Return whether an object was removed: its uid is gone, or terminating."""
     going = obj is None or bool(unstructured.nested_string(obj, "metadata", "deletionTimestamp"))
     return EffectStatus.DONE if going else EffectStatus.NOT_DONE

@@ -134,7 +134,7 @@ def conditions_of(reference: str, obj: Unstructured) -> Iterator[tuple[str, Cond
         yield reference, unstructured.convert(each, Condition)
 
 
-def configuration_of(type_: ConfigurationType, name: str, obj: Unstructured) -> ConfigurationFacts:
+def configuration_facts(type_: ConfigurationType, name: str, obj: Unstructured) -> ConfigurationFacts:
     """Return the facts of an existing ConfigMap or Secret, without its values."""
     keys = {key for part in ("data", "binaryData") for key in unstructured.nested_map(obj, part)}
     changed: datetime | None = None
@@ -156,7 +156,7 @@ def configuration_of(type_: ConfigurationType, name: str, obj: Unstructured) -> 
     )
 
 
-def scaled_by(workload: Unstructured) -> FieldChange | None:
+def replicas_writer(workload: Unstructured) -> FieldChange | None:
     """Return who wrote the number of replicas last, by the managed fields."""
     return written_by(workload, "f:replicas")
 

@@ -118,7 +118,7 @@ class WorkloadReader(TolerantReads):
             services=tuple(diagnosis_facts.service_of(each) for each in services or ()),
             services_known=services is not None,
             governing=unstructured.nested_string(workload, "spec", "serviceName"),
-            scaled=diagnosis_facts.scaled_by(workload),
+            scaled=diagnosis_facts.replicas_writer(workload),
             deleted=deleted,
             finalizers=finalizers,
             hosts=tuple(related_facts.hosts_of(workload)),
@@ -215,7 +215,7 @@ class WorkloadReader(TolerantReads):
         except KubeError as error:
             self.unknown[f"{kind}/{name}: {error}"] = None
         else:
-            return diagnosis_facts.configuration_of(kind, name, obj)
+            return diagnosis_facts.configuration_facts(kind, name, obj)
         return ConfigurationFacts(type=kind, name=name, exists=None)
 
     async def _logs(self, pods: Sequence[PodFacts]) -> tuple[LogFacts, ...]:

@@ -80,7 +80,7 @@ async def read(kube: KubeClient, name: str, namespace: str) -> WorkerStatus:
     return replace(status, why="; ".join(dict.fromkeys(part for part in (status.why, warning) if part)))
 
 
-def held_to(status: WorkerStatus, limit: timedelta, now: datetime) -> WorkerStatus:
+def stuck_if_not_started(status: WorkerStatus, limit: timedelta, now: datetime) -> WorkerStatus:
     """Return a worker's state, STUCK with the reason when the worker has not started in time."""
     if status.since is None or now - status.since < limit:
         return status
@@ -97,7 +97,7 @@ def status_of(job: Unstructured, pod: Unstructured | None, lines: Sequence[WorkL
     if last is not None:
         return WorkerStatus(stage=WorkerStage.DONE, names=names)
     if (ended := end_of(job)) is not None:
-        return _without_a_word(job, pod, ended, names)
+        return _ended_without_result(job, pod, ended, names)
     state = unstructured.nested_map(status_of_container(pod, CONTAINER), "state") if pod is not None else {}
     if "running" in state or "terminated" in state:
         return WorkerStatus(stage=WorkerStage.RUNNING, names=names)
@@ -143,7 +143,7 @@ def end_of(job: Unstructured) -> Unstructured | None:
     )
 
 
-def _without_a_word(
+def _ended_without_result(
     job: Unstructured, pod: Unstructured | None, ended: Unstructured, names: Mapping[str, object]
 ) -> WorkerStatus:
     """Judge a Job that has ended without the worker's last line: surely nothing was done where it never ran."""
@@ -158,7 +158,7 @@ def _without_a_word(
         unstructured.nested_string(pod, "status", "message"),
         f"exit code {code}" if code is not None else "",
     ]
-    parts += list(_before_it(pod)) if pod is not None else []
+    parts += list(_init_container_errors(pod)) if pod is not None else []
     why = f"job/{unstructured.name(job)} has ended without the worker's last word ({'; '.join(filter(None, parts))})"
     never_ran = pod is not None and not terminated and not unstructured.nested_string(status, "containerID")
     return WorkerStatus(stage=WorkerStage.FAILED if never_ran else WorkerStage.LOST, names=names, why=why)
@@ -171,8 +171,8 @@ def _waits_for(pod: Unstructured | None) -> str:
     waiting = unstructured.nested_map(status_of_container(pod, CONTAINER), "state", "waiting")
     if (reason := unstructured.nested_string(waiting, "reason")) and reason not in _STARTING:
         return ": ".join(filter(None, (reason, unstructured.nested_string(waiting, "message"))))
-    if hindrances := list(_before_it(pod)):
-        return "; ".join(hindrances)
+    if start_problems := list(_init_container_errors(pod)):
+        return "; ".join(start_problems)
     for each in unstructured.nested_maps(pod, "status", "conditions"):
         if (
             unstructured.nested_string(each, "type") == "PodScheduled"
@@ -184,7 +184,7 @@ def _waits_for(pod: Unstructured | None) -> str:
     return ""
 
 
-def _before_it(pod: Unstructured) -> Iterator[str]:
+def _init_container_errors(pod: Unstructured) -> Iterator[str]:
     """Yield what is wrong with the containers that must run before the worker: a drill's server."""
     for status in unstructured.nested_maps(pod, "status", "initContainerStatuses"):
         waiting, ended = (unstructured.nested_map(status, "state", state) for state in ("waiting", "terminated"))

@@ -29,7 +29,9 @@ async def pods_of(kube: KubeClient, asked: ObjectName, namespace: str) -> Sequen
 async def made_by(kube: KubeClient, asked: ObjectName, workload: Unstructured) -> list[Pod]:
     """Read the pods that a workload has made, of whichever template; a Deployment's are made by its ReplicaSets."""
     selector = selector_of(unstructured.convert(unstructured.nested_map(workload, "spec", "selector"), LabelSelector))
-    found = kube.each(PODS, Pod, unstructured.nested_string(workload, "metadata", "namespace"), labels=str(selector))
+    found = kube.iter_objects(
+        PODS, Pod, unstructured.nested_string(workload, "metadata", "namespace"), labels=str(selector)
+    )
     return [pod async for pod in found if _is_made_by(pod, asked, unstructured.uid(workload))]
 
 

@@ -192,7 +192,7 @@ def takes_pods(node: Node) -> bool:
     return predicates.ready(node) and not node.spec.unschedulable
 
 
-def shared_claim(asked: ObjectName, users: Sequence[Pod]) -> str:
+def claim_in_use(asked: ObjectName, users: Sequence[Pod]) -> str:
     """Refuse a claim that pods use: it would stay Terminating until they are gone."""
     names = [pod.metadata.name for pod in users if not predicates.finished(pod)]
     if names:

@@ -23,7 +23,7 @@ from kintsugi.clients.postgres import (
     PostgresClient,
     PostgresServer,
     error_hint,
-    settings,
+    session_settings,
 )
 from kintsugi.commands.sql import shown_setting
 from kintsugi.depth import DEEPEST_ANSWER, is_too_deep
@@ -123,7 +123,7 @@ def question(statement: str) -> str:
 
 def words(command: Psql, within: timedelta) -> tuple[str, ...]:
     """Write the `psql` that is run in a container: silent, read-only, and over in time."""
-    held = settings(within * 0.8, command.search_path)
+    held = session_settings(within * 0.8, command.search_path)
     options = " ".join(f"-c {key}={value}" for key, value in held.items())
     connection = {
         "host": command.host,

@@ -73,7 +73,7 @@ async def plan_delete(kube: KubeClient, command: Delete, loaded: LoadedTarget) -
     asked = loaded.asked
     volume = await _volume(kube, unstructured.nested_string(loaded.obj, "spec", "volumeName"))
     preconditions.check(preconditions.unretained(asked, volume))
-    _check_users(asked, [each async for each in kube.each(PODS, Pod, loaded.namespace) if _uses(each, asked)])
+    _check_users(asked, [each async for each in kube.iter_objects(PODS, Pod, loaded.namespace) if _uses(each, asked)])
     anew = () if await _has_maker(kube, loaded) else (_create(loaded.obj, command.namespace),)
     return EffectPlan(
         command=command,
@@ -143,7 +143,7 @@ def _uses(pod: Pod, asked: ObjectName) -> bool:
 
 def _check_users(asked: ObjectName, users: Sequence[Pod]) -> None:
     """Raise Refused while pods use a claim, NotYet while the last of them are ending."""
-    preconditions.check(preconditions.shared_claim(asked, [pod for pod in users if not predicates.terminating(pod)]))
+    preconditions.check(preconditions.claim_in_use(asked, [pod for pod in users if not predicates.terminating(pod)]))
     if users:
         raise NotYet(f"{asked} is in use by {users[0].metadata.name}, which is ending")
 
@@ -161,7 +161,7 @@ async def _has_maker(kube: KubeClient, loaded: LoadedTarget) -> bool:
     """Return whether a StatefulSet makes this claim, when it makes the pod that uses it."""
     starts = [
         f"{template.metadata.name}-{each.metadata.name}-"
-        async for each in kube.each(STATEFULSETS, StatefulSet, loaded.namespace)
+        async for each in kube.iter_objects(STATEFULSETS, StatefulSet, loaded.namespace)
         for template in each.spec.volume_claim_templates
     ]
     return any(loaded.asked.name.removeprefix(start).isdecimal() for start in starts)

@@ -12,9 +12,9 @@ from kintsugi.decisions.diagnosis.facts import FieldChange, NodeFacts, ServiceFa
 from kintsugi.decisions.diagnosis.related_objects import (
     ClaimFacts,
     HostReference,
+    MemoryUsage,
     NameServerFacts,
     SharedService,
-    UsageFacts,
 )
 from kintsugi.model.causes import ObjectChange
 from kintsugi.objects import predicates
@@ -100,13 +100,13 @@ def with_others(node: NodeFacts, items: Iterable[Unstructured], own: frozenset[s
     )
 
 
-def usage_of(items: Iterable[Unstructured]) -> Iterator[UsageFacts]:
+def usage_of(items: Iterable[Unstructured]) -> Iterator[MemoryUsage]:
     """Yield what containers used last."""
     for item in items:
         pod = unstructured.convert(item, _PodMetrics)
         for each in pod.containers:
             if memory := each.usage.get("memory", ""):
-                yield UsageFacts(pod=pod.metadata.name, container=each.name, memory=memory)
+                yield MemoryUsage(pod=pod.metadata.name, container=each.name, memory=memory)
 
 
 def name_server_of(service: str, items: Sequence[Unstructured]) -> NameServerFacts:

@@ -18,9 +18,9 @@ from kintsugi.decisions.diagnosis.related_objects import (
     AutoscalerFacts,
     BudgetFacts,
     ClaimFacts,
+    MemoryUsage,
     NameServerFacts,
     SharedService,
-    UsageFacts,
 )
 from kintsugi.errors import KubeError, NotFound
 from kintsugi.objects import predicates
@@ -149,7 +149,7 @@ class RelatedReader(TolerantReads):
         )
         return tuple(each for each in found if each is not None)
 
-    async def _usage(self, known: WorkloadFacts) -> tuple[UsageFacts, ...]:
+    async def _usage(self, known: WorkloadFacts) -> tuple[MemoryUsage, ...]:
         """Read what containers used last, where one was ended for its memory and there are metrics."""
         ends = (
             end

@@ -25,7 +25,7 @@ async def check_replicas(
     """
     asked, context = loaded.asked, loaded.context
     preconditions.check(preconditions.lowered(asked, present, wanted, context, loaded.namespace))
-    found = [each async for each in kube.each(HPAS, HorizontalPodAutoscaler, loaded.namespace)]
+    found = [each async for each in kube.iter_objects(HPAS, HorizontalPodAutoscaler, loaded.namespace)]
     scalers = scalers_of(asked.resource, asked.name, found)
     may_rest = context.stops(asked, loaded.namespace) or context.phase is not Phase.FORWARD
     starts = present == 0 and not may_rest
@@ -55,5 +55,5 @@ async def _scaled_objects(kube: KubeClient, namespace: str) -> Sequence[Unstruct
 async def _pods(kube: KubeClient, loaded: LoadedTarget) -> list[Pod]:
     """Read the pods of the workload that find no node."""
     selector = selector_of(unstructured.convert(unstructured.nested_map(loaded.obj, "spec", "selector"), LabelSelector))
-    every = kube.each(PODS, Pod, loaded.namespace, labels=str(selector))
+    every = kube.iter_objects(PODS, Pod, loaded.namespace, labels=str(selector))
     return [each async for each in every if unschedulable(each)]

@@ -195,12 +195,12 @@ def find_with(
     actions: Actions,
     active_catalog: ActiveCatalog,
     settings: Settings,
-    is_open: Callable[[str], bool],
+    has_open_run: Callable[[str], bool],
 ) -> Finders:
-    """Return the parts that detect problems and diagnose them; `is_open` says whether a service has an open run."""
+    """Return the parts that detect problems and diagnose them; `has_open_run` says whether a service has an open run."""
     clock, observed = outside.clock.now, state.observed
     watch = ClusterWatch(state.caches, state.services, outside.ledger, clock=clock, containment=state.containment)
-    terms = check_terms(settings, is_open)
+    terms = check_terms(settings, has_open_run)
     checks = Checks(state.services, actions, watch.record, clock=clock, terms=terms, containment=state.containment)
     observed.checks, observed.unmet = checks.doubt, checks.unmet
     declared = DeclaredWorkloads(
@@ -235,13 +235,13 @@ def find_with(
     )
 
 
-def check_terms(settings: Settings, is_open: Callable[[str], bool]) -> CheckTerms:
+def check_terms(settings: Settings, has_open_run: Callable[[str], bool]) -> CheckTerms:
     """Return the terms on which the checks of services are run."""
     return CheckTerms(
         within=settings.kube.request_timeout,
         prometheus=str(settings.prometheus.url or ""),
         lasting=settings.watchdog.verify,
-        is_open=is_open,
+        has_open_run=has_open_run,
     )
 
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 from kintsugi.catalog import Source, load_sources
 from kintsugi.clients.resolver import nameservers
 from kintsugi.decisions.guards import Limits
-from kintsugi.decisions.priorities import HoldTerms
+from kintsugi.decisions.priorities import HoldTimings
 from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.ledger import Windows
 from kintsugi.model.catalog import Catalog
@@ -49,7 +49,7 @@ def windows_of(settings: Settings) -> Windows:
 def parse(texts: Mapping[str, str], settings: Settings) -> Catalog:
     """Read a catalog from the texts that the ledger kept, in whichever spelling they were written."""
     sources = [Source(name=name, content=text.encode()) for name, text in texts.items()]
-    return load_sources(sources, durations=settings.durations, deadlines=settings.deadlines, any_spelling=True)
+    return load_sources(sources, durations=settings.durations, deadlines=settings.deadlines, allow_old_spelling=True)
 
 
 def ledger_host_of(settings: Settings) -> str:
@@ -79,10 +79,10 @@ def limits_of(settings: Settings) -> Limits:
         max_concurrent_services=guards.max_concurrent_services,
         max_concurrent_services_per_namespace=guards.max_concurrent_services_per_namespace,
         breaker_share=guards.breaker_share,
-        holds=HoldTerms(
+        holds=HoldTimings(
             limit=guards.hold_limit,
             steady=guards.serving_for,
-            head_start=HoldTerms().head_start * settings.durations,
+            head_start=HoldTimings().head_start * settings.durations,
             alert_lag=settings.watchdog.alert_lag,
         ),
     )

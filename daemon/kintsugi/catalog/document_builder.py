@@ -30,7 +30,7 @@ class NameIndex:
     """
     The index of the other documents: their names, and the needed parts of them; None for a document with mistakes.
 
-    `vouched` are the functions that each service's SQL may call besides those that all may. `any_spelling`: expressions in the
+    `allowed_functions` are the functions that each service's SQL may call besides those that all may. `allow_old_spelling`: expressions in the
     earlier spelling are no mistakes.
     """
 
@@ -38,10 +38,10 @@ class NameIndex:
     runbooks: tuple[str, ...]
     patterns: Mapping[str, Patterns | None]
     checks: dict[str, tuple[str, ...]]
-    vouched: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    allowed_functions: Mapping[str, frozenset[str]] = field(default_factory=dict)
     durations: float = 1.0
     deadlines: float = 1.0
-    any_spelling: bool = False
+    allow_old_spelling: bool = False
 
     @property
     def start_up(self) -> timedelta:
@@ -119,12 +119,12 @@ class DocumentBuilder(Generic[ShapeT_co]):
     def command(self, path: Path, source: str, scope: Scope, *, service: str = "") -> CommandTemplate | None:
         """Parse a command of a step that is about a service; None when it is wrong, which is noted."""
         try:
-            vouched = self.known.vouched.get(service, frozenset())
+            allowed_functions = self.known.allowed_functions.get(service, frozenset())
             return self._compiled(
                 path,
                 source,
                 lambda text: parse_template(
-                    text, scope, waits=self.known.durations * self.known.deadlines, vouched=vouched
+                    text, scope, waits=self.known.durations * self.known.deadlines, allowed_functions=allowed_functions
                 ),
             )
         except (CommandProblem, ExpressionProblem) as problem:
@@ -139,7 +139,7 @@ class DocumentBuilder(Generic[ShapeT_co]):
         finally:
             if text.edits:
                 self.respelled[path] = text
-            for edit in text.edits if not self.known.any_spelling else ():
+            for edit in text.edits if not self.known.allow_old_spelling else ():
                 message = f"`{edit.old}` is written `{edit.new}` now"
                 self.note(path, message, suggestion=HOW, offset=edit.offset)
 

@@ -83,17 +83,19 @@ def files_in(path: File) -> list[File]:
 
 
 def load_sources(
-    sources: Iterable[Source], *, durations: float = 1.0, deadlines: float = 1.0, any_spelling: bool = False
+    sources: Iterable[Source], *, durations: float = 1.0, deadlines: float = 1.0, allow_old_spelling: bool = False
 ) -> Catalog:
     """
     Make a catalog of files that were read, without what of a library does not fit. Raises CatalogErrors.
 
-    `any_spelling` also takes the earlier spelling, as a ledger may have kept it; the digests are those that it had then.
+    `allow_old_spelling` also takes the earlier spelling, as a ledger may have kept it; the digests are those that it had then.
     """
     sources = list(sources)
     while True:
         try:
-            return _load_all(sources, _Loading(durations=durations, deadlines=deadlines, any_spelling=any_spelling))
+            return _load_all(
+                sources, _Loading(durations=durations, deadlines=deadlines, allow_old_spelling=allow_old_spelling)
+            )
         except CatalogErrors as errors:
             wrong = {each.file for each in errors.problems}
             unfit = {each.name for each in sources if each.library and each.name in wrong} - files_named(sources)
@@ -117,7 +119,7 @@ def _load_all(sources: Sequence[Source], loading: "_Loading") -> Catalog:
 def respelled_texts(documents: Iterable[Document]) -> list[Mapping[Path, RespelledText]]:
     """Return for each document of a catalog, whatever else is wrong with it, its expressions that had the earlier spelling."""
     documents = list(documents)
-    loading = _Loading(any_spelling=True)
+    loading = _Loading(allow_old_spelling=True)
     for document in documents:
         loading.take(document)
     with suppress(CatalogErrors):
@@ -132,7 +134,7 @@ class _Loading:
 
     durations: float = 1.0
     deadlines: float = 1.0
-    any_spelling: bool = False
+    allow_old_spelling: bool = False
     problems: list[Problem] = field(default_factory=list)
     shapes: list[tuple[Document, AnyShape]] = field(default_factory=list)
     drafts: list[DocumentBuilder[Any]] = field(default_factory=list)
@@ -141,7 +143,7 @@ class _Loading:
     def take(self, document: Document) -> None:
         """Check a document's spelling and shape, and that its name is its own."""
         earlier = respellings(document)
-        if not self.any_spelling:
+        if not self.allow_old_spelling:
             self.problems += problems_of_spelling(document, earlier)
         document = respelled(document, earlier)
         value = document.value
@@ -234,14 +236,14 @@ class _Loading:
                 for _, shape in self.shapes
                 if isinstance(shape, ServiceShape)
             },
-            vouched={
+            allowed_functions={
                 shape.metadata.name: frozenset(shape.spec.sql_functions)
                 for _, shape in self.shapes
                 if isinstance(shape, ServiceShape)
             },
             durations=self.durations,
             deadlines=self.deadlines,
-            any_spelling=self.any_spelling,
+            allow_old_spelling=self.allow_old_spelling,
         )
 
     def _drafts(self, kind: type[ShapeT], known: NameIndex) -> dict[str, DocumentBuilder[ShapeT]]:

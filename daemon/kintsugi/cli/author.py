@@ -79,7 +79,7 @@ async def init(
     if workloads and selector:
         raise UsageError("--selector selects among all workloads: give either --selector or names of workloads")
     settings = KubeSettings(kubeconfig=cluster.kubeconfig, context=cluster.context)
-    wanted = scaffolding.Wanted(workloads=workloads or (), namespace=namespace, selector=selector)
+    wanted = scaffolding.WorkloadSelection(workloads=workloads or (), namespace=namespace, selector=selector)
     return await scaffolding.init(folder, wanted, settings, output)
 
 

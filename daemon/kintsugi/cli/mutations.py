@@ -8,7 +8,7 @@ from kintsugi.cli.client import dial
 from kintsugi.cli.exit_codes import ExitCode
 from kintsugi.cli.options import Connection, Only, OutputFormat
 from kintsugi.cli.output import emit, moment
-from kintsugi.cli.prompts import agreed, show_problem, show_question, show_rollback, waiting
+from kintsugi.cli.prompts import agreed, show_latest_diagnosis, show_question, show_rollback, waiting
 from kintsugi.cli.summary_tables import held_back
 from kintsugi.durations import parse_duration
 from kintsugi.errors import Refused, UsageError
@@ -37,7 +37,7 @@ async def approve(connection: Connection, incident: str, *, path: str | None, ye
     async with dial(connection) as daemon:
         detail = await daemon.incident(incident)
         question = waiting(detail, path)
-        show_problem(detail)
+        show_latest_diagnosis(detail)
         show_question(question)
         if not agreed("Approve this plan?", yes=yes):
             raise Refused(f"nothing was approved: the approval stays open until {question.expires:%H:%M:%S} UTC")

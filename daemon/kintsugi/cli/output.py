@@ -57,7 +57,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Text]]) -> None:
         sys.stdout.write(_lines(drawn))
 
 
-class Screen:
+class LiveTable:
     """A table that is shown anew: in its place on a terminal; elsewhere under the one before, and only when it has changed."""
 
     def __init__(self) -> None:

@@ -32,7 +32,7 @@ _HOOK = "helm.sh/hook"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class WorkloadSelection:
     """
     The workloads to write the catalog for: the named ones, else all of a namespace (None: of all) that a selector
     matches.
@@ -60,7 +60,7 @@ class InitErrors(UsageError):
         self.problems = tuple(problems)
 
 
-async def init(folder: Path, wanted: Wanted, settings: KubeSettings, output: OutputFormat) -> ExitCode:
+async def init(folder: Path, wanted: WorkloadSelection, settings: KubeSettings, output: OutputFormat) -> ExitCode:
     """
     Write one file a workload, and check the folder as the daemon would.
 
@@ -84,7 +84,7 @@ async def init(folder: Path, wanted: Wanted, settings: KubeSettings, output: Out
     return _report(folder, files, left_out, output)
 
 
-async def _named(kube: KubeClient, wanted: Wanted, folder: Path) -> list[FoundWorkload]:
+async def _named(kube: KubeClient, wanted: WorkloadSelection, folder: Path) -> list[FoundWorkload]:
     """Read the workloads that are named. Raises InitErrors with all that is in the way of a file for each."""
     namespace = wanted.namespace or "default"
     asked = {text: _workload(text) for text in wanted.workloads}
@@ -108,7 +108,7 @@ async def _named(kube: KubeClient, wanted: Wanted, folder: Path) -> list[FoundWo
     return found
 
 
-async def _all(kube: KubeClient, wanted: Wanted) -> tuple[list[FoundWorkload], list[LeftOut]]:
+async def _all(kube: KubeClient, wanted: WorkloadSelection) -> tuple[list[FoundWorkload], list[LeftOut]]:
     """
     Read all workloads, and return those that are left out separately. Raises InitErrors where there is no workload.
     """

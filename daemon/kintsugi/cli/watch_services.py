@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from kintsugi.cli.client import DaemonClient, dial
 from kintsugi.cli.exit_codes import ExitCode, Unreachable
 from kintsugi.cli.options import Connection, OutputFormat
-from kintsugi.cli.output import Screen, moment
+from kintsugi.cli.output import LiveTable, moment
 from kintsugi.cli.stderr import print_note
 from kintsugi.cli.summary_tables import SERVICES, service_rows
 from kintsugi.errors import UsageError
@@ -20,12 +20,15 @@ async def services(connection: Connection, every: timedelta) -> ExitCode:
     if connection.output is OutputFormat.JSON:
         raise UsageError("--watch shows a table for people; in a program, poll kintsugi services -o json")
     async with dial(connection) as daemon:
-        with Screen() as screen, suppress(asyncio.CancelledError):  # Ctrl-C is how it ends: asyncio.run cancels us then
+        with (
+            LiveTable() as screen,
+            suppress(asyncio.CancelledError),
+        ):  # Ctrl-C is how it ends: asyncio.run cancels us then
             await _watch(daemon, screen, every)
     return ExitCode.DONE
 
 
-async def _watch(daemon: DaemonClient, screen: Screen, every: timedelta) -> None:
+async def _watch(daemon: DaemonClient, screen: LiveTable, every: timedelta) -> None:
     is_away, has_shown = False, False
     while True:
         try:

@@ -108,7 +108,7 @@ class PostgresClient:
             loop=connecting,
             timeout=within.total_seconds(),
             statement_cache_size=0,
-            server_settings=settings(within, server.search_path),
+            server_settings=session_settings(within, server.search_path),
         )
         try:
             await connection.execute(READ_ONLY)
@@ -117,7 +117,7 @@ class PostgresClient:
             connection.terminate()
 
 
-def settings(within: timedelta, search_path: str = "") -> dict[str, str]:
+def session_settings(within: timedelta, search_path: str = "") -> dict[str, str]:
     """Return what a session is held to: it reads, it ends in time, its times are in UTC, and where it looks up names."""
     return {
         "search_path": search_path or SEARCH_PATH,

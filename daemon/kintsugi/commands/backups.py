@@ -115,7 +115,7 @@ def build_restore(parsed: ParsedCommand) -> PgRestore:
     )
 
 
-def build_drop(parsed: ParsedCommand) -> Dropdb:
+def build_dropdb(parsed: ParsedCommand) -> Dropdb:
     """Build `dropdb` of a drill's scratch database; no other is ever dropped."""
     (database,) = parsed.exactly(1)
     return Dropdb(

@@ -55,14 +55,14 @@ class ParsedCommand:
     """
     A line with all its values: what a builder makes a command of.
 
-    `namespace` is where it runs without -n; `vouched` are functions that its SQL may call besides those that all may.
+    `namespace` is where it runs without -n; `allowed_functions` are functions that its SQL may call besides those that all may.
     """
 
     spec: "CommandSpec"
     flags: Mapping[str, object]
     arguments: tuple[Argument, ...]
     namespace: str
-    vouched: frozenset[str] = frozenset()
+    allowed_functions: frozenset[str] = frozenset()
 
     def on(self, key: str) -> bool:
         """Return whether a switch was given."""

@@ -23,16 +23,16 @@ def parse_argv(argv: Sequence[str], *, namespace: str = "") -> Command:
 
 
 def parse_template(
-    line: str, scope: Scope, *, waits: float = 1.0, vouched: frozenset[str] = frozenset()
+    line: str, scope: Scope, *, waits: float = 1.0, allowed_functions: frozenset[str] = frozenset()
 ) -> ParsedTemplate:
     """
     Parse a command with `${…}` holes, as a runbook has it, in the scope of its step.
 
-    `waits` scales how long it waits (`--timeout`); `vouched` are functions that its SQL may call besides those that all
+    `waits` scales how long it waits (`--timeout`); `allowed_functions` are functions that its SQL may call besides those that all
     may. Raises CommandProblem or ExpressionProblem; their offsets count from the start of the line.
     """
     tokens = split(line)
-    return template(tokens, read(tokens), scope, source=line, waits=waits, vouched=vouched)
+    return template(tokens, read(tokens), scope, source=line, waits=waits, allowed_functions=allowed_functions)
 
 
 def _without_values(line: str, tokens: Tokens, namespace: str) -> Command:

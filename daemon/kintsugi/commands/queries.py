@@ -57,18 +57,18 @@ def build_psql(parsed: ParsedCommand) -> Psql:
     port = parsed.number("port")
     texts = {key: parsed.text(key) for key in ("host", "user", "database", "statement")}
     command = _psql({**texts, "port": str(port) if port else ""})
-    _check_reads_only(command, parsed.vouched)
+    _check_reads_only(command, parsed.allowed_functions)
     return command
 
 
-def check_psql(argv: Sequence[str], vouched: frozenset[str]) -> None:
-    """Refuse a `psql` that might do more than look: raises CommandProblem. `vouched` are further functions it may call."""
-    _check_reads_only(psql_of(argv), vouched)
+def check_psql(argv: Sequence[str], allowed_functions: frozenset[str]) -> None:
+    """Refuse a `psql` that might do more than look: raises CommandProblem. `allowed_functions` are further functions it may call."""
+    _check_reads_only(psql_of(argv), allowed_functions)
 
 
-def _check_reads_only(command: Psql, vouched: frozenset[str]) -> None:
+def _check_reads_only(command: Psql, allowed_functions: frozenset[str]) -> None:
     try:
-        checked_statement(command.statement, vouched)
+        checked_statement(command.statement, allowed_functions)
     except ValueError as error:
         raise CommandProblem(f"psql: {error}") from error
 

@@ -47,14 +47,14 @@ def plain_statement(text: str) -> str:
     return "".join(token.text for token in _tokens(text)).strip()
 
 
-def checked_statement(text: str, vouched: frozenset[str] = frozenset()) -> str:
+def checked_statement(text: str, allowed_functions: frozenset[str] = frozenset()) -> str:
     """
     Return a statement as `plain_statement` does, if it only looks.
 
-    `vouched` are further functions that may be called, as the service's document names them. Raises ValueError.
+    `allowed_functions` are further functions that may be called, as the service's document names them. Raises ValueError.
     """
     statement = plain_statement(text)
-    _check_statement(statement, vouched)
+    _check_statement(statement, allowed_functions)
     return statement
 
 
@@ -89,13 +89,13 @@ def _tokens(text: str) -> tuple[Token, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _check_statement(statement: str, vouched: frozenset[str]) -> None:
+def _check_statement(statement: str, allowed_functions: frozenset[str]) -> None:
     tokens = [token for token in tokens_of(statement) if token.kind != "blank"]
     if tokens[0].is_word("show"):
         if not _SHOW.fullmatch(statement):
             raise ValueError(f"{statement[:40]!r} is not understood: SHOW takes the name of one setting")
         return
-    functions = _LISTED | {tuple(name.split(".")) for name in vouched}
+    functions = _LISTED | {tuple(name.split(".")) for name in allowed_functions}
     for position, token in enumerate(tokens):
         if token.is_mark("(") and (called := _called(tokens[:position])) and called not in functions:
             raise ValueError(

@@ -85,7 +85,7 @@ class ParsedTemplate:
     """
     A command with holes; satisfies `model.runbooks.CommandTemplate`.
 
-    `waits` scales how long it waits, `vouched` are functions that its SQL may call besides those that all may.
+    `waits` scales how long it waits, `allowed_functions` are functions that its SQL may call besides those that all may.
     `sends`: it is a request that changes something, though others of its row only ask. `removes`, `starts`, `replaces_data`: it makes
     objects go, starts what is scaled to 0, puts other data in the place of a service's.
     """
@@ -95,7 +95,7 @@ class ParsedTemplate:
     flags: tuple[tuple[Flag, tuple[ArgTemplate, ...]], ...]
     arguments: tuple[ArgTemplate, ...]
     waits: float = 1.0
-    vouched: frozenset[str] = frozenset()
+    allowed_functions: frozenset[str] = frozenset()
     sends: bool = False
     removes: bool = False
     starts: bool = False
@@ -152,7 +152,11 @@ class ParsedTemplate:
         }
         arguments = tuple(fill(place) for place in self.arguments)
         parsed = ParsedCommand(
-            spec=self.spec, flags=flags, arguments=arguments, namespace=namespace, vouched=self.vouched
+            spec=self.spec,
+            flags=flags,
+            arguments=arguments,
+            namespace=namespace,
+            allowed_functions=self.allowed_functions,
         )
         return self.spec.build(parsed)
 
@@ -173,7 +177,7 @@ def template(
     *,
     source: str,
     waits: float = 1.0,
-    vouched: frozenset[str] = frozenset(),
+    allowed_functions: frozenset[str] = frozenset(),
 ) -> ParsedTemplate:
     """Make a template of a line that was read. Raises CommandProblem or ExpressionProblem, with offsets in the line."""
 
@@ -191,7 +195,7 @@ def template(
             place(line.spec.kind_at(position, tokens.open(text)), text) for position, text in enumerate(line.arguments)
         ),
         waits=waits,
-        vouched=vouched,
+        allowed_functions=allowed_functions,
     )
     sample = made.sample()
     verb = definition_of(sample)

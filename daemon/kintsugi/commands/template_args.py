@@ -11,7 +11,7 @@ from dataclasses import replace
 from kintsugi.commands.arg_types import TEXT, ArgType, matching
 from kintsugi.commands.command_spec import ParsedCommand
 from kintsugi.commands.references import objects
-from kintsugi.expressions import text_of
+from kintsugi.expressions import render_value
 from kintsugi.model.command import ObjectName
 from kubeobjects.quantities import parse_quantity
 
@@ -69,7 +69,7 @@ def _amount(text: str) -> tuple[str, str]:
 
 def _put_piece(before: str, value: object) -> str:
     """A value is a piece of an image or an amount; never a `,` or `=` that would begin another one."""
-    if not _PIECE.fullmatch(text := text_of(value)):
+    if not _PIECE.fullmatch(text := render_value(value)):
         raise ValueError(
             f"{text!r} is not a piece of an image or an amount (letters, digits, and ._:/@+- between them)"
         )

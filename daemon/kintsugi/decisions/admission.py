@@ -146,7 +146,7 @@ def retired(attempt: Attempt, inputs: AdmissionInput, _limits: Limits) -> Admiss
     return wait(inputs.retired) if inputs.retired and goes_forward(attempt) else None
 
 
-def broken(attempt: Attempt, inputs: AdmissionInput, limits: Limits) -> AdmissionResult | None:
+def breaker_open(attempt: Attempt, inputs: AdmissionInput, limits: Limits) -> AdmissionResult | None:
     """Hold forward changes while there are signs that the observer is at fault."""
     reason = breaker_reason(inputs.observer, limits.breaker_share) if goes_forward(attempt) else ""
     return wait(reason) if reason else None
@@ -213,7 +213,7 @@ CHECKS: tuple[Check, ...] = (
     paused,
     stale,
     retired,
-    broken,
+    breaker_open,
     upstream,
     opposing,
     overspent,

@@ -66,7 +66,7 @@ class BackupRequirements:
     """
     The requirements of a backup: its database, the server's version, its age, and its size relative to the one before.
 
-    `server` and `tools` are major versions: of the server that takes it, and of the programs that read it. `half` is
+    `server` and `tools` are major versions: of the server that takes it, and of the programs that read it. `min_size_ratio` is
     the least share of the size before. `roles` and `extensions` are those that the server has or will be given; None
     where the server could not be asked for its extensions.
     """
@@ -76,7 +76,7 @@ class BackupRequirements:
     tools: int
     now: datetime
     max_age: timedelta | None = None
-    half: float = 0.5
+    min_size_ratio: float = 0.5
     roles: frozenset[str] = frozenset()
     extensions: frozenset[str] | None = None
 
@@ -158,11 +158,11 @@ def check_key(stored: StoredObject, folder: S3Folder) -> UnfitBackup | None:
 
 def check_size(stored: StoredObject, before: StoredObject | None, wanted: BackupRequirements) -> UnfitBackup | None:
     """Judge its size against that of the backup before, which is of the same database."""
-    if before is None or stored.size >= wanted.half * before.size:
+    if before is None or stored.size >= wanted.min_size_ratio * before.size:
         return None
     return UnfitBackup(
         flaw=BackupFlaw.SHRUNK,
-        reason=f"the file has {size(stored.size)}, less than {wanted.half:.0%} of the {size(before.size)} of the previous backup",
+        reason=f"the file has {size(stored.size)}, less than {wanted.min_size_ratio:.0%} of the {size(before.size)} of the previous backup",
     )
 
 

@@ -32,14 +32,14 @@ def deleted_uid(command: Command, views: Mapping[str, ServiceView]) -> str:
     return uid_of(verb.removed_pod(command), verb.namespace(command), views)
 
 
-def may_be_of_any(command: Command | None) -> bool:
+def may_remove_any_pod(command: Command | None) -> bool:
     """Return whether the pod that a change removes may belong to any service, as in an eviction from a node."""
     return command is not None and definition_of(command).concerns_any_service
 
 
 def services_of_removed(command: Command | None, views: Mapping[str, ServiceView]) -> frozenset[str]:
     """Return the services that such a pod belongs to."""
-    if command is None or not may_be_of_any(command):
+    if command is None or not may_remove_any_pod(command):
         return frozenset()
     verb = definition_of(command)
     name, seen = verb.removed_pod(command), _there(verb.namespace(command), views)

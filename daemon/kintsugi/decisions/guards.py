@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from kintsugi.decisions.breaker import ObserverHealth, breaker_reason
-from kintsugi.decisions.priorities import Held, Hold, HoldTerms, waits
+from kintsugi.decisions.priorities import Hold, HoldRecord, HoldTimings, ongoing_hold
 from kintsugi.decisions.recurrence import conclusive_runs, recurring, unhelpful_streak
 from kintsugi.decisions.slots import Slots
 from kintsugi.decisions.zero_replicas import AtZero, objection
@@ -51,7 +51,7 @@ class Limits:
     max_concurrent_services_per_namespace: int | None = None
     breaker_share: float = 0.5
     recheck_after: timedelta = timedelta(seconds=30)
-    holds: HoldTerms = field(default_factory=HoldTerms)
+    holds: HoldTimings = field(default_factory=HoldTimings)
 
     def slots(self, taken: tuple[str, ...]) -> Slots:
         """Return the slots while services of these namespaces, one each, are under recovery."""
@@ -239,7 +239,7 @@ def cooldown(inputs: GuardInput) -> Verdict | None:
     every rule that starts the runbook, and their runs count for a manual start.
     """
     rule = inputs.context.rule
-    past = [run for run in runs_of(inputs) if rests_after(run, inputs.context)]
+    past = [run for run in runs_of(inputs) if counts_for_cooldown(run, inputs.context)]
     if not past or past[0].finished is None:
         return None
     until, last = past[0].finished + rule.cooldown, past[0]
@@ -340,8 +340,8 @@ def held_at_zero(inputs: GuardInput) -> Verdict | None:
 
 def upstream(inputs: GuardInput) -> Verdict | None:
     """Wait for the service's upstreams, as long as `priorities` says: the cause comes first."""
-    known = Held(since=inputs.history.held_since, ended=inputs.history.upstreams)
-    wait = waits(inputs.context.holds, known, inputs.limits.holds, now=inputs.now)
+    known = HoldRecord(since=inputs.history.held_since, ended=inputs.history.upstreams)
+    wait = ongoing_hold(inputs.context.holds, known, inputs.limits.holds, now=inputs.now)
     if wait is None:
         return None
     until = min(wait.until or inputs.again, inputs.again)
@@ -356,7 +356,7 @@ def approving(inputs: GuardInput) -> Verdict | None:
     return None
 
 
-def rests_after(run: PastRun, context: GuardContext) -> bool:
+def counts_for_cooldown(run: PastRun, context: GuardContext) -> bool:
     """Return whether a run counts for a rule's cooldown: its own, or one of its runbook where either was started by hand."""
     runbook = context.rule.runbook or context.service.runbook
     if MANUAL in (run.rule, context.rule.name):

@@ -74,7 +74,7 @@ def parameters_for(runbook: Runbook, service: Service | AllServices) -> Mapping[
     return {name: value for name, value in given.items() if value is not None}
 
 
-def may_stop(runbook: Runbook, service: Service, parameters: Mapping[str, object]) -> frozenset[str]:
+def stoppable_workloads(runbook: Runbook, service: Service, parameters: Mapping[str, object]) -> frozenset[str]:
     """
     Name (TYPE/NAME) what a runbook may stop: nothing, unless it restores a database or empties a volume.
 

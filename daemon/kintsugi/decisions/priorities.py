@@ -22,9 +22,9 @@ NOWHERE = (10**6, "")
 
 class HoldCause(Enum):
     """
-    The reason why a service waits. A `WELL` one waits for its own trigger to clear, only if it was held before.
+    The reason why a service waits. A `ALERTS_CLEARING` one waits for its own trigger to clear, only if it was held before.
 
-    An upstream `AT_ZERO` was scaled to 0 from more replicas. One that is `AILING` serves but is unhealthy: dependents wait for
+    An upstream `AT_ZERO` was scaled to 0 from more replicas. One that is `UNHEALTHY` serves but is unhealthy: dependents wait for
     it only just after a person was called for it.
     """
 
@@ -32,13 +32,13 @@ class HoldCause(Enum):
     RECOVERING = "recovering"
     DOWN = "down"
     AT_ZERO = "at-zero"
-    AILING = "ailing"
+    UNHEALTHY = "unhealthy"
     SETTLING = "settling"
-    WELL = "well"
+    ALERTS_CLEARING = "alerts-clearing"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HoldTerms:
+class HoldTimings:
     """
     The figures of holds. After `limit` a person is notified, and trouble that the upstream does not explain is judged
     by itself.
@@ -68,7 +68,7 @@ class UnderWay:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Upstream:
+class HoldInput:
     """
     The facts that decide holds: the views of all services, the recoveries under way, and the time limits.
 
@@ -78,7 +78,7 @@ class Upstream:
     views: Mapping[str, ServiceView]
     unmet: Collection[str] = frozenset()
     under_way: UnderWay = UnderWay()
-    terms: HoldTerms = HoldTerms()
+    terms: HoldTimings = HoldTimings()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,10 +93,10 @@ class UnhealthyService:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hold:
     """
-    A dependent waits for `upstream`, as far as is seen; `ends` says whether it still does by what the ledger knows.
+    A dependent waits for `upstream`, as far as is seen; `ongoing_hold` decides whether it still does, with what the ledger knows.
 
     `explained`: the upstream's trouble accounts for this one. `recovering`: a run of the upstream is under way.
-    `lapsed` is when the upstream stopped serving, None where that was not seen. After `until` the cause is over by
+    `stopped_serving_at` is when the upstream stopped serving, None where that was not seen. After `until` the cause is over by
     itself.
     """
 
@@ -105,13 +105,13 @@ class Hold:
     cause: HoldCause
     explained: bool = False
     recovering: bool = False
-    tries: bool = False
-    lapsed: datetime | None = None
+    proceeds: bool = False
+    stopped_serving_at: datetime | None = None
     until: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
+class HoldRecord:
     """
     The ledger's record of a hold: the time since which the service is held (None: not yet), and the last run of each
     upstream.
@@ -159,14 +159,14 @@ def upstreams_of(name: str, services: Mapping[str, Service]) -> tuple[str, ...]:
     return tuple(each for each in order if each != name)
 
 
-def affected(name: str, unhealthy: Collection[str], services: Mapping[str, Service]) -> tuple[str, ...]:
+def unhealthy_dependents(name: str, unhealthy: Collection[str], services: Mapping[str, Service]) -> tuple[str, ...]:
     """Return the ill services that depend on a service, directly or not, by priority."""
     found = [services[each] for each in unhealthy if each in services and name in upstreams_of(each, services)]
     return tuple(each.name for each in sorted(found, key=rank))
 
 
 def holds(
-    unhealthy: UnhealthyService, services: Mapping[str, Service], upstream: Upstream, *, now: datetime
+    unhealthy: UnhealthyService, services: Mapping[str, Service], inputs: HoldInput, *, now: datetime
 ) -> tuple[Hold, ...]:
     """
     Return the holds of a service in trouble by the current views, the deepest cause first.
@@ -177,26 +177,26 @@ def holds(
     before every upstream.
     """
     known = upstreams_of(unhealthy.service.name, services)
-    found = tuple(hold for each in known if (hold := _hold(unhealthy, each, upstream, now)) is not None)
-    return (*_stack(unhealthy.service.name, upstream), *found, *_healthy_upstreams(unhealthy, known, upstream))
+    found = tuple(hold for each in known if (hold := _hold(unhealthy, each, inputs, now)) is not None)
+    return (*_stack(unhealthy.service.name, inputs), *found, *_healthy_upstreams(unhealthy, known, inputs))
 
 
-def waits(held_by: Iterable[Hold], held: Held, terms: HoldTerms, *, now: datetime) -> OngoingHold | None:
+def ongoing_hold(held_by: Iterable[Hold], held: HoldRecord, terms: HoldTimings, *, now: datetime) -> OngoingHold | None:
     """Return the first hold that goes on, the deepest cause first; None when the service may be judged by itself."""
     return next((wait for each in held_by if (wait := _wait(each, held, terms, now)) is not None), None)
 
 
-def _wait(hold: Hold, held: Held, terms: HoldTerms, now: datetime) -> OngoingHold | None:
+def _wait(hold: Hold, held: HoldRecord, terms: HoldTimings, now: datetime) -> OngoingHold | None:
     """Decide one hold: by its limit, by the upstream's run, and after a failed run by the author's choice."""
     limit = (held.since or now) + terms.limit
     if hold.cause is HoldCause.STACK:
         return OngoingHold(upstream=hold.upstream, why=hold.why)
-    if hold.cause is HoldCause.WELL:
+    if hold.cause is HoldCause.ALERTS_CLEARING:
         return _wait_for_alerts(hold, held, terms, now)
-    if hold.cause is HoldCause.AILING:
+    if hold.cause is HoldCause.UNHEALTHY:
         return _wait_for_person(hold, held, terms, now)
     failed = None if hold.recovering else _failed_run(hold, held.ended.get(hold.upstream))
-    if failed is not None and hold.tries:
+    if failed is not None and hold.proceeds:
         return None
     if failed is not None:
         why = f"{hold.why}, and its recovery ended {failed.state}; the service waits because of onUpstreamFailure"
@@ -207,7 +207,7 @@ def _wait(hold: Hold, held: Held, terms: HoldTerms, now: datetime) -> OngoingHol
     return OngoingHold(upstream=hold.upstream, why=hold.why, until=min(ends, default=None))
 
 
-def _wait_for_alerts(hold: Hold, held: Held, terms: HoldTerms, now: datetime) -> OngoingHold | None:
+def _wait_for_alerts(hold: Hold, held: HoldRecord, terms: HoldTimings, now: datetime) -> OngoingHold | None:
     """Let a service that got healthy wait for its alerts to clear: during an upstream's run, and then for the alert lag."""
     if held.since is None:
         return None
@@ -221,12 +221,12 @@ def _wait_for_alerts(hold: Hold, held: Held, terms: HoldTerms, now: datetime) ->
 
 def _stays_away(hold: Hold) -> bool:
     """Return whether only a person can bring the upstream back, so that no run of a dependent would help."""
-    return hold.cause is HoldCause.AT_ZERO and not hold.tries
+    return hold.cause is HoldCause.AT_ZERO and not hold.proceeds
 
 
-def _wait_for_person(hold: Hold, held: Held, terms: HoldTerms, now: datetime) -> OngoingHold | None:
+def _wait_for_person(hold: Hold, held: HoldRecord, terms: HoldTimings, now: datetime) -> OngoingHold | None:
     """Let an explained problem wait just after a person was called for the upstream: both have one cause."""
-    if hold.tries or not hold.explained:
+    if hold.proceeds or not hold.explained:
         return None
     last = held.ended.get(hold.upstream)
     if last is None or last.finished is None or last.state not in UNRESOLVED_OUTCOMES:
@@ -240,15 +240,15 @@ def _failed_run(hold: Hold, last: PastRun | None) -> PastRun | None:
     """Return the upstream's last run if it did not help and the upstream was not seen to serve since."""
     if last is None or last.finished is None or last.state not in UNHELPFUL_OUTCOMES:
         return None
-    return last if hold.lapsed is None or hold.lapsed <= last.finished else None
+    return last if hold.stopped_serving_at is None or hold.stopped_serving_at <= last.finished else None
 
 
-def _stack(name: str, upstream: Upstream) -> tuple[Hold, ...]:
+def _stack(name: str, inputs: HoldInput) -> tuple[Hold, ...]:
     """Return the hold by the run that recovers all services, unless its run for this one is over and it has failed again since."""
     run, until, view = (
-        upstream.under_way.covered_by,
-        upstream.under_way.covered_until.get(name),
-        upstream.views.get(name),
+        inputs.under_way.covered_by,
+        inputs.under_way.covered_until.get(name),
+        inputs.views.get(name),
     )
     failing = view.failing_since if view is not None else None
     if not run or (until is not None and failing is not None and failing > until):
@@ -257,11 +257,11 @@ def _stack(name: str, upstream: Upstream) -> tuple[Hold, ...]:
     return (Hold(upstream=run, why=why, cause=HoldCause.STACK, explained=True, recovering=True),)
 
 
-def _hold(unhealthy: UnhealthyService, name: str, upstream: Upstream, now: datetime) -> Hold | None:
-    view, run = upstream.views.get(name), upstream.under_way.runs.get(name)
+def _hold(unhealthy: UnhealthyService, name: str, inputs: HoldInput, now: datetime) -> Hold | None:
+    view, run = inputs.views.get(name), inputs.under_way.runs.get(name)
     if view is None or not view.is_current:
         return None  # what cannot be seen explains nothing: the guard against staleness speaks for itself
-    settled = view.serving_since is None or now - view.serving_since >= upstream.terms.steady
+    settled = view.serving_since is None or now - view.serving_since >= inputs.terms.steady
     failing = view.failing_since if view.serving else None
     began = min((each for each in (view.lapsed_since, failing, run.started if run else None) if each), default=None)
     until: datetime | None = None
@@ -272,15 +272,15 @@ def _hold(unhealthy: UnhealthyService, name: str, upstream: Upstream, now: datet
     elif _is_away(view):
         cause, why = HoldCause.AT_ZERO, f"{name} is scaled to 0 (replicas before: {view.replicas})"
     elif view.serving and not settled:
-        until = view.serving_since + upstream.terms.steady if view.serving_since is not None else None
-        cause, why = HoldCause.SETTLING, f"{name} serves again, but for less than {upstream.terms.steady}"
-    elif name in upstream.unmet and run is None:
-        cause, why = HoldCause.AILING, f"{name} does not pass its checks"
+        until = view.serving_since + inputs.terms.steady if view.serving_since is not None else None
+        cause, why = HoldCause.SETTLING, f"{name} serves again, but for less than {inputs.terms.steady}"
+    elif name in inputs.unmet and run is None:
+        cause, why = HoldCause.UNHEALTHY, f"{name} does not pass its checks"
     elif view.healthy is False and run is None:
-        cause, why = HoldCause.AILING, f"{name} is not healthy ({view.ready} of {view.desired} ready)"
+        cause, why = HoldCause.UNHEALTHY, f"{name} is not healthy ({view.ready} of {view.desired} ready)"
     else:
         return None
-    after = began is None or unhealthy.began >= began - upstream.terms.head_start
+    after = began is None or unhealthy.began >= began - inputs.terms.head_start
     explained = after and not unhealthy.own
     apart = "" if explained else f" (independent: {unhealthy.own or 'the problem began earlier'})"
     return Hold(
@@ -289,8 +289,8 @@ def _hold(unhealthy: UnhealthyService, name: str, upstream: Upstream, now: datet
         cause=cause,
         explained=explained,
         recovering=run is not None,
-        tries=unhealthy.service.on_upstream_failure is OnUpstreamFailure.PROCEED,
-        lapsed=view.lapsed_since,
+        proceeds=unhealthy.service.on_upstream_failure is OnUpstreamFailure.PROCEED,
+        stopped_serving_at=view.lapsed_since,
         until=until,
     )
 
@@ -331,20 +331,20 @@ def _holds_up(run: RunRecord, view: ServiceView) -> bool:
     return run.state is not IncidentState.VERIFYING and not served
 
 
-def _healthy_upstreams(unhealthy: UnhealthyService, known: Iterable[str], upstream: Upstream) -> tuple[Hold, ...]:
+def _healthy_upstreams(unhealthy: UnhealthyService, known: Iterable[str], inputs: HoldInput) -> tuple[Hold, ...]:
     """Return the holds of a service that got healthy with its upstreams, until its alerts clear; the newest first."""
-    view = upstream.views.get(unhealthy.service.name)
+    view = inputs.views.get(unhealthy.service.name)
     if view is None or not view.is_current or not view.healthy or view.healthy_since is None:
         return ()
-    back = [(seen.serving_since, each) for each in known if (seen := upstream.views.get(each)) and seen.serving_since]
+    back = [(seen.serving_since, each) for each in known if (seen := inputs.views.get(each)) and seen.serving_since]
     return tuple(
         Hold(
             upstream=each,
             why=f"{each} serves again, and {view.name} is healthy since {view.healthy_since:%H:%M:%S}",
-            cause=HoldCause.WELL,
+            cause=HoldCause.ALERTS_CLEARING,
             explained=True,
-            recovering=each in upstream.under_way.runs,
-            until=view.healthy_since + upstream.terms.alert_lag,
+            recovering=each in inputs.under_way.runs,
+            until=view.healthy_since + inputs.terms.alert_lag,
         )
         for _, each in sorted(back, reverse=True)
     )

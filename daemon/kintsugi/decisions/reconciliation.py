@@ -15,7 +15,7 @@ from kintsugi.model.records import Approval, Incident, IncidentState, RunRecord,
 MOST_TASK_FAILURES = 3
 """The number of times a run whose task has died is resumed before it is handed over: a defect would only repeat."""
 
-MOST_SILENCE = timedelta(minutes=10)
+HEARTBEAT_TIMEOUT = timedelta(minutes=10)
 """The time that a run past its deadline may be silent: far longer than any single request takes."""
 
 _WAITING = frozenset({IncidentState.HELD, IncidentState.AWAITING_APPROVAL})
@@ -27,7 +27,7 @@ class IncidentAction(Enum):
     WAIT = "wait"
     ASK = "ask"
     START = "start"
-    EVALUATE = "judge"
+    EVALUATE = "evaluate"
     END = "end"
 
 
@@ -157,11 +157,11 @@ class RunLiveness:
     """
     The liveness of an open run in this process.
 
-    `silent_for` is since when its task has looked at nothing, None where it has no task. Its task has died `failures` times,
+    `since_heartbeat` is since when its task has looked at nothing, None where it has no task. Its task has died `failures` times,
     the last time `failed_for` ago.
     """
 
-    silent_for: timedelta | None = None
+    since_heartbeat: timedelta | None = None
     failures: int = 0
     failed_for: timedelta = timedelta(0)
 
@@ -171,10 +171,10 @@ def reconcile_action(run: RunRecord, liveness: RunLiveness, *, pause: timedelta,
     Decide what an open run needs: a task, a new task, or a person.
 
     A run whose task died is taken up again after `pause`, doubled each time; after `MOST_TASK_FAILURES` it is handed over. One
-    that is past its deadline and has looked at nothing for `MOST_SILENCE` gets a new task (P5).
+    that is past its deadline and has looked at nothing for `HEARTBEAT_TIMEOUT` gets a new task (P5).
     """
-    if liveness.silent_for is not None:
-        overdue = now > run.deadline and liveness.silent_for > MOST_SILENCE
+    if liveness.since_heartbeat is not None:
+        overdue = now > run.deadline and liveness.since_heartbeat > HEARTBEAT_TIMEOUT
         return ReconcileAction.RESTART if overdue else ReconcileAction.LEAVE
     if liveness.failures and liveness.failed_for < pause * 2**liveness.failures:
         return ReconcileAction.LEAVE

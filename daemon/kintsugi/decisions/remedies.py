@@ -65,7 +65,7 @@ NOT_AT_ONCE = frozenset({CauseKind.SERVICE_ROUTING})
 def remedy(diagnosis: Diagnosis, facts: RevisionFacts, state: WorkloadState = _NO_STATE) -> Remedy:
     """Return what helps against the likeliest cause."""
     cause = next(iter(diagnosis.causes), None)
-    if cause is None and is_new(facts):
+    if cause is None and is_unproven(facts):
         why = f"no cause is known yet; revision {facts.revision} was never seen good and is rolled back at the deadline"
         return Remedy(kind=RemedyKind.WAIT, reason=why)
     if cause is None:
@@ -83,7 +83,7 @@ def remedy(diagnosis: Diagnosis, facts: RevisionFacts, state: WorkloadState = _N
     return Remedy(kind=RemedyKind.RESTART, reason=f"a restart may help: {cause.text}")
 
 
-def is_new(facts: RevisionFacts) -> bool:
+def is_unproven(facts: RevisionFacts) -> bool:
     """Return whether the template in force is another one than the last good one, and was never good itself."""
     return bool(facts.good and facts.changed) and not facts.known_good
 

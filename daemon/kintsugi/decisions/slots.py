@@ -48,10 +48,10 @@ class Slots:
                 before.append(each.name)
         if slots.left_in(namespace):
             return ""
-        most = f"{self.most} services at once is the limit"
+        most = f"the limit is {self.most} services at once"
         if slots.left:
-            most = f"{self.most_in_namespace} services of {namespace} at once is the limit"
-        return f"{most}, and a higher priority have {', '.join(before)}"
+            most = f"the limit is {self.most_in_namespace} services of {namespace} at once"
+        return f"{most}; services with a higher priority come first: {', '.join(before)}"
 
 
 def admitted(waiting: Iterable[Service], slots: Slots) -> tuple[Service, ...]:

@@ -125,7 +125,7 @@ def watch(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, no
     """
     if (
         progress.stuck
-        and not is_unseen(view)
+        and not has_unknown_state(view)
         and (problem := problem_since_the_steps(view, progress, timings, now=now))
     ):
         why = f": {progress.untried}" if progress.untried else ", and no further action is available"
@@ -158,7 +158,7 @@ def without_success(problem: str, progress: Progress) -> WatchdogResult:
 
 def settling(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, now: datetime) -> str:
     """Return why a run must wait even if its trigger has ended: its service is not healthy, or not for long enough."""
-    if is_unseen(view):
+    if has_unknown_state(view):
         return f"{view.name} cannot be observed reliably"
     since = steady_since(view, progress)
     if since is None:
@@ -169,7 +169,7 @@ def settling(view: ServiceView, progress: Progress, timings: WatchdogTimings, *,
     return ""
 
 
-def is_unseen(view: ServiceView) -> bool:
+def has_unknown_state(view: ServiceView) -> bool:
     """Return whether the service's current state is unknown (P6)."""
     return not view.is_current or view.healthy is None
 
@@ -241,7 +241,7 @@ def in_the_end(view: ServiceView, progress: Progress, timings: WatchdogTimings, 
 
     Nothing is rolled back: a failure that has lasted long enough was acted upon at the deadline.
     """
-    if is_unseen(view):
+    if has_unknown_state(view):
         why = f"{view.name} could not be observed reliably before its time was over; its health is unknown"
         return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=why)
     since = steady_since(view, progress)
@@ -273,7 +273,7 @@ def after_rollback(view: ServiceView, progress: Progress, timings: WatchdogTimin
     time, and while its pods are being replaced the time of a rollout.
     """
     since, doubt = steady_since(view, progress), unfinished(view, progress.began)
-    if is_unseen(view):
+    if has_unknown_state(view):
         patient, why = ROLLOUT * timings.verify, f"{view.name} cannot be observed reliably"
     elif since is None:
         patient = (ROLLOUT if doubt else 1) * timings.verify

@@ -31,7 +31,7 @@ log = get_logger(__name__)
 T = TypeVar("T")
 Span = tuple[datetime, datetime]
 
-STEPS = 60
+POLLS_PER_DEADLINE_MOVE = 60
 """The number of looks after which the deadline of a paused run is moved in the ledger: about a minute."""
 
 OVER = "over"
@@ -40,7 +40,7 @@ OVER = "over"
 LATE = "late"
 """Noted when a process first resumes a rollback whose time is over."""
 
-LIMIT = 30
+ROLLBACK_VERIFY_FACTOR = 30
 """The limit of a rollback in verification times, besides the timeouts of its steps: an hour by default."""
 
 
@@ -85,7 +85,9 @@ class DeadlineClock:
         if reason and reason != self._logged:
             log.info("deadline postponed", run=run.id, why=reason)
         self._logged = reason
-        await self._move(now, pauses, others, least=STEPS * self.deps.poll_interval if reason else timedelta())
+        await self._move(
+            now, pauses, others, least=POLLS_PER_DEADLINE_MOVE * self.deps.poll_interval if reason else timedelta()
+        )
         return reason
 
     async def catch_up(self) -> None:
@@ -125,7 +127,7 @@ class DeadlineClock:
         mark = self.deps.observed.annotation_pause(self.journal.run.namespace)
         if mark:
             began, ended = self.marked.pop() if self.marked else (now, now)
-            known = now - ended <= STEPS * self.deps.poll_interval
+            known = now - ended <= POLLS_PER_DEADLINE_MOVE * self.deps.poll_interval
             self.marked += [(began, now)] if known else [(began, ended), (now, now)]
         return mark
 
@@ -190,7 +192,7 @@ class RollbackTimeout:
         await journal.note(path, "Why it was rolled back", {"why": journal.run.reason, "when": now}, now=now)
         began = journal.fact(path, "when")
         assert isinstance(began, datetime), began
-        limit, grace = max(rollback.after, LIMIT * verify) + longest(rollback.steps), timedelta()
+        limit, grace = max(rollback.after, ROLLBACK_VERIFY_FACTOR * verify) + total_timeout(rollback.steps), timedelta()
         if now >= began + limit:
             await journal.note(noted_of(number, LATE), "Continued after its time limit", {"when": now}, now=now)
             late = journal.fact(noted_of(number, LATE), "when")
@@ -237,8 +239,8 @@ def noted_of(number: int, about: str = "") -> StepPath:
     return StepPath.noted(f"rollback{number}", about)
 
 
-def longest(steps: Sequence[Step]) -> timedelta:
+def total_timeout(steps: Sequence[Step]) -> timedelta:
     """Return the sum of the steps' own time limits."""
     own = [step.within + step.for_duration + (step.timeout or timedelta()) for step in steps]
-    inner = [longest(step.do.steps) for step in steps if isinstance(step.do, InOrder | Parallel)]
+    inner = [total_timeout(step.do.steps) for step in steps if isinstance(step.do, InOrder | Parallel)]
     return sum([*own, *inner], timedelta())

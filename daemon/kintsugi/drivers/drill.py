@@ -143,7 +143,7 @@ class DrillOutcome:
 
 @dataclass(kw_only=True)
 class DrillDriver:
-    """One drill under way. A person may end it (`ask_rollback`)."""
+    """One drill under way. A person may end it (`request_rollback`)."""
 
     deps: RunnerDeps
     ledger: Ledger
@@ -159,7 +159,7 @@ class DrillDriver:
         """Return the run as it was last committed."""
         return self.journal.run
 
-    def ask_rollback(self, who: str) -> None:
+    def request_rollback(self, who: str) -> None:
         """End the drill now and undo its changes."""
         self._ended_by = who
 

@@ -50,7 +50,7 @@ log = structlog.get_logger(__name__)
 
 Ends = Sequence[BaseException | None]
 
-ENDS = {
+STATE_BY_DECISION = {
     WatchdogDecision.RECOVERED: IncidentState.RECOVERED,
     WatchdogDecision.NO_ACTION: IncidentState.NO_ACTION,
     WatchdogDecision.INEFFECTIVE: IncidentState.INEFFECTIVE,
@@ -58,7 +58,7 @@ ENDS = {
     WatchdogDecision.HAND_OVER: IncidentState.NEEDS_OPERATOR,
     WatchdogDecision.CANCEL: IncidentState.CANCELLED,
 }
-FORBIDDEN_EVERY = timedelta(seconds=5)
+WRITE_CHECK_INTERVAL = timedelta(seconds=5)
 """The interval of the check whether a run may still write: a run may write nothing for hours."""
 
 FOR_A_PERSON = frozenset({IncidentState.NEEDS_OPERATOR, IncidentState.FAILED, IncidentState.INEFFECTIVE})
@@ -70,7 +70,7 @@ class RunDriver:
     """
     One run under way.
 
-    `rollback_asked` is set when a person wants it rolled back now; it takes effect at the next step boundary.
+    `rollback_requested` is set when a person wants it rolled back now; it takes effect at the next step boundary.
     """
 
     deps: RunnerDeps
@@ -81,14 +81,14 @@ class RunDriver:
     journal: Journal
     watchdog: RunWatchdog
     gate: RunGate
-    rollback_asked: asyncio.Event = field(default_factory=asyncio.Event)
+    rollback_requested: asyncio.Event = field(default_factory=asyncio.Event)
     rollback_by: str = ""
     clock: DeadlineClock = field(init=False)
-    _asked_at: datetime = field(init=False)
+    _write_checked_at: datetime = field(init=False)
 
     def __post_init__(self) -> None:
         # A run that is resumed settles first what was in doubt when the process ended: looking is not writing.
-        self._asked_at = self.deps.clock()
+        self._write_checked_at = self.deps.clock()
         after = self.runbook.rollback.after
         self.clock = DeadlineClock(deps=self.deps, ledger=self.ledger, journal=self.journal, after=after)
 
@@ -113,10 +113,10 @@ class RunDriver:
                     await self._execute_steps()
         return self.run
 
-    def ask_rollback(self, who: str) -> None:
+    def request_rollback(self, who: str) -> None:
         """Begin a rollback for a person."""
         self.rollback_by = who
-        self.rollback_asked.set()
+        self.rollback_requested.set()
 
     async def _execute_steps(self) -> None:
         context, scope = self._context(self.run.deadline), self._scope()
@@ -143,7 +143,7 @@ class RunDriver:
             state, reason = self._end_without_writing(), stop.why
         except TriggerResolved as cleared:
             state, reason = IncidentState.CANCELLED, cleared.why
-        if not self.rollback_asked.is_set() and unfinished(self.runbook, self.catalog, self.journal):
+        if not self.rollback_requested.is_set() and unfinished(self.runbook, self.catalog, self.journal):
             state, reason = self._left_to_a_person(state), f"the restore is left as it is for a person: {reason}"
         await self.watchdog.note_left()
         await self._move(state, reason, replace(updates, steps_finished_at=self.deps.clock()))
@@ -172,7 +172,7 @@ class RunDriver:
 
     async def _reasons_to_stop(self) -> list[BaseException | None]:
         """Return why the execution must end now: a person's request, mode observe or a freeze, or the deadline."""
-        if self.rollback_asked.is_set():
+        if self.rollback_requested.is_set():
             return [RollbackRequested(RUN, requested(self.rollback_by), who=self.rollback_by)]
         if (forbidden := await self._forbidden()) is not None:
             return [forbidden]
@@ -183,9 +183,9 @@ class RunDriver:
     async def _forbidden(self) -> WritesForbidden | None:
         """Return why nothing more may be written, None while something may, or it was asked for just now."""
         now = self.deps.clock()
-        if now - self._asked_at < FORBIDDEN_EVERY:
+        if now - self._write_checked_at < WRITE_CHECK_INTERVAL:
             return None
-        self._asked_at = now
+        self._write_checked_at = now
         try:
             await self.gate.admission(self._scope()).raise_if_forbidden()
         except WritesForbidden as forbidden:
@@ -208,12 +208,12 @@ class RunDriver:
         result = await self._watchdog_result()
         while result.decision is WatchdogDecision.WAIT:
             await asyncio.sleep(self.deps.poll_interval.total_seconds())
-            if self.rollback_asked.is_set():
+            if self.rollback_requested.is_set():
                 result = WatchdogResult(decision=WatchdogDecision.ROLL_BACK, reason=requested(self.rollback_by))
                 updates = RunUpdate(rollback_requested_by=self.rollback_by)
                 break
             result = await self._watchdog_result()
-        state = ENDS[result.decision]
+        state = STATE_BY_DECISION[result.decision]
         text = f"{result.reason}; {before}" if state is IncidentState.NEEDS_OPERATOR else result.reason
         await self._move(state, text, updates)
 

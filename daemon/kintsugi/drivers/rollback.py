@@ -95,7 +95,7 @@ class RollbackRunner:
         changed = [step.step_path for step in journal.changes(Phase.FORWARD)]
         undo_scope = replace(scope, phase=Phase.FORWARD, outcomes={})
         self._interpreter.recall(self._runbook.steps, undo_scope)
-        for written in own_undo_steps(self._runbook.steps, changed):
+        for written in authored_undo_steps(self._runbook.steps, changed):
             await self._interpreter.execute_steps(written, replace(undo_scope, phase=Phase.UNDO))
 
     def _undo_of(self, step: StepRecord, undo: UndoRecord, scope: StepScope) -> tuple[UndoRecord, StepScope]:
@@ -189,13 +189,15 @@ def recovered_children(steps: Sequence[Step], journal: Journal, above: StepPath 
             yield path
 
 
-def own_undo_steps(steps: Sequence[Step], changed: Sequence[StepPath], above: StepPath = RUN) -> list[tuple[Step, ...]]:
+def authored_undo_steps(
+    steps: Sequence[Step], changed: Sequence[StepPath], above: StepPath = RUN
+) -> list[tuple[Step, ...]]:
     """Return the authors' undo steps of steps that changed something, the last step's first."""
     found: list[tuple[Step, ...]] = []
     for step in reversed(steps):
         path = above.down(step.id)
         if isinstance(step.do, InOrder | Parallel):
-            found.extend(own_undo_steps(step.do.steps, changed, path))
+            found.extend(authored_undo_steps(step.do.steps, changed, path))
         if not isinstance(step.undo, UndoPolicy) and any(each.is_below(path) for each in changed):
             found.append(step.undo)
     return found

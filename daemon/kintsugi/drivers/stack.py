@@ -96,7 +96,7 @@ class ChildWaits:
 
 @dataclass(kw_only=True)
 class StackDriver:
-    """One run about all services. A person may end it (`ask_rollback`): the runs that it has started go on by themselves."""
+    """One run about all services. A person may end it (`request_rollback`): the runs that it has started go on by themselves."""
 
     deps: RunnerDeps
     ledger: Ledger
@@ -127,7 +127,7 @@ class StackDriver:
         """Return the run as it was last committed."""
         return self.journal.run
 
-    def ask_rollback(self, who: str) -> None:
+    def request_rollback(self, who: str) -> None:
         """End the run now: it has changed nothing itself."""
         self._ended_by = who
 

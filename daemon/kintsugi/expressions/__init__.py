@@ -14,7 +14,7 @@ from kintsugi.expressions.json_values import from_json, to_json
 from kintsugi.expressions.lost import NOTHING_LOST, Lost
 from kintsugi.expressions.scope import Scope
 from kintsugi.expressions.structs import struct_type
-from kintsugi.expressions.template import TextTemplate, compile_template, placeholders_in, text_of
+from kintsugi.expressions.template import TextTemplate, compile_template, placeholders_in, render_value
 from kintsugi.expressions.types import (
     ANY,
     BOOL,
@@ -58,7 +58,7 @@ __all__ = [
     "from_json",
     "placeholders_in",
     "plain",
+    "render_value",
     "struct_type",
-    "text_of",
     "to_json",
 ]

@@ -21,8 +21,8 @@ from kintsugi.entries import MOST_IN_ANSWER, MOST_IN_OBJECT, MOST_OBJECTS, at_mo
 from kintsugi.errors import KubeError
 from kintsugi.kube.api_errors import Request, unanswered
 from kintsugi.kube.bodies import encode
-from kintsugi.kube.each import each
 from kintsugi.kube.execution import ExecOptions, Executed, exec_request, execute
+from kintsugi.kube.iteration import iter_objects
 from kintsugi.kube.object_cache import T
 from kintsugi.kube.pages import ListMetadata, Page, Reader, list_metadata, pages
 from kintsugi.kube.pod_logs import LogOptions, log_request, read_log
@@ -129,7 +129,7 @@ class KubeClient:
             version = part.metadata.resource_version
         return Listing(items=items, resource_version=version)
 
-    def each(
+    def iter_objects(
         self, resource: Resource, kept: type[T], namespace: str | None = None, *, labels: str = ""
     ) -> AsyncIterator[T]:
         """
@@ -137,7 +137,7 @@ class KubeClient:
 
         Raises KubeError also for an object that cannot be read: what is decided about all of them needs all of them.
         """
-        return each(partial(self.pages, resource, namespace=namespace, labels=labels), kept, resource)
+        return iter_objects(partial(self.pages, resource, namespace=namespace, labels=labels), kept, resource)
 
     def pages(
         self,

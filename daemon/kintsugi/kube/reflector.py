@@ -33,7 +33,7 @@ from kintsugi.telemetry import Containment
 from kubeobjects.resources import Resource
 
 # Rounds that may end at the same version by what the server sent there, before the list is read anew.
-_STUMBLES_BEFORE_LIST = 3
+_RESUMES_BEFORE_LIST = 3
 # Changes told in one go after a list: of usual objects 64 KiB. The event loop breathes in between.
 _BATCH = 16
 # Items of a page that are looked through in one go.
@@ -72,13 +72,13 @@ class Reflector(Generic[T]):
         self._timing = timing
         self._reader: EventReader[T] = EventReader(kept)
         self._cache: ObjectCache[T] = ObjectCache(resource.singular)
-        self._sharing = Interner()
+        self._interner = Interner()
         self._random = SystemRandom()
         self._backoff = Backoff(timing, self._random)
         self._version = ""
-        self._stumbles = 0
+        self._failed_resumes = 0
         self._wanted: Callable[[T], bool] | None = None
-        self._list_again = False
+        self._relist = False
         self._synced = asyncio.Event()
         self.resource = resource
         self.store: Mapping[Key, T] = self._cache.objects
@@ -121,7 +121,7 @@ class Reflector(Generic[T]):
 
         What is wanted now and was not before is found by the next list, when the watch ends by itself.
         """
-        self._wanted, self._list_again = wanted, self.lists > 0
+        self._wanted, self._relist = wanted, self.lists > 0
         for key in [key for key, item in self.store.items() if not wanted(item)]:
             self._cache.remove(key)
 
@@ -149,7 +149,7 @@ class Reflector(Generic[T]):
     async def _round(self) -> KubeError | None:
         """List if need be, then watch until the watch ends; None when it ended as watches do."""
         try:
-            if not self._version or self._list_again:
+            if not self._version or self._relist:
                 await self._list()
             await self._watch()
         except Gone as error:
@@ -157,8 +157,8 @@ class Reflector(Generic[T]):
             self._version, self.problem = "", str(error)
             return None
         except _ResyncRequired as error:
-            self._stumbles += 1
-            if self._stumbles >= _STUMBLES_BEFORE_LIST:
+            self._failed_resumes += 1
+            if self._failed_resumes >= _RESUMES_BEFORE_LIST:
                 self._version = ""
             return self._failed(error)
         except KubeError as error:
@@ -173,33 +173,33 @@ class Reflector(Generic[T]):
 
     async def _list(self) -> None:
         self.lists += 1
-        self._list_again = False
+        self._relist = False
         found: dict[Key, T] = {}
-        undecodable_count: dict[Key, str] = {}
+        undecodable: dict[Key, str] = {}
         version = ""
         async for page in self._kube.pages(self.resource, self._read_page, self._namespace, labels=self._labels):
             if page.first:
-                found, undecodable_count = {}, {}
+                found, undecodable = {}, {}
             while page.items:  # taken apart, so that what is not kept is let go of one by one
                 if len(page.items) % _AT_ONCE == 0:
                     await asyncio.sleep(0)
                 read = page.items.pop()
                 if isinstance(read, Undecodable):
-                    undecodable_count[read.identity.namespace, read.identity.name] = read.reason
+                    undecodable[read.identity.namespace, read.identity.name] = read.reason
                 elif self._is_wanted(read):
                     found[read.metadata.namespace, read.metadata.name] = read
             version = page.metadata.resource_version
             self.last_activity = asyncio.get_running_loop().time()
-        await self._take_in(found, undecodable_count)
+        await self._replace_all(found, undecodable)
         self._mark_alive()
         self._advance(version)
         self._synced.set()
 
-    async def _take_in(self, found: Mapping[Key, T], undecodable_count: Mapping[Key, str]) -> None:
+    async def _replace_all(self, found: Mapping[Key, T], undecodable: Mapping[Key, str]) -> None:
         """Make the mirror what the list says; what the list does not know was deleted in the gap."""
         self._cache.forget_undecodable()
-        gone = (partial(self._cache.remove, key) for key in self.store.keys() - found.keys() - undecodable_count.keys())
-        set_aside = (partial(self._cache.mark_undecodable, key, reason) for key, reason in undecodable_count.items())
+        gone = (partial(self._cache.remove, key) for key in self.store.keys() - found.keys() - undecodable.keys())
+        set_aside = (partial(self._cache.mark_undecodable, key, reason) for key, reason in undecodable.items())
         there = (partial(self._cache.put, key, new) for key, new in found.items())
         for count, take_in in enumerate(chain(gone, set_aside, there)):
             take_in()
@@ -287,7 +287,7 @@ class Reflector(Generic[T]):
             self._cache.remove(key)
         else:
             if not shared:
-                self._sharing.share(event.object)
+                self._interner.share(event.object)
             self._cache.put(key, event.object)
         self._advance(metadata.resource_version)
 
@@ -297,7 +297,7 @@ class Reflector(Generic[T]):
         items = [self._reader.read_object(item) for item in raw]
         for item in items:
             if not isinstance(item, Undecodable) and self._is_wanted(item):
-                self._sharing.share(item)
+                self._interner.share(item)
         items.reverse()
         return metadata, items
 
@@ -305,7 +305,7 @@ class Reflector(Generic[T]):
         """Read a line of the watch in a thread, as `_read_page` reads an item. Raises GarbledLineError."""
         event = self._reader.read(line)
         if isinstance(event, WatchEvent) and event.type is not WatchEventType.DELETED and self._is_wanted(event.object):
-            self._sharing.share(event.object)
+            self._interner.share(event.object)
         return event
 
     def _is_wanted(self, item: T) -> bool:
@@ -322,7 +322,7 @@ class Reflector(Generic[T]):
     def _advance(self, version: str) -> None:
         if version:
             self._version = version
-            self._stumbles = 0
+            self._failed_resumes = 0
 
     def _mark_alive(self) -> None:
         self.last_activity = asyncio.get_running_loop().time()

@@ -17,7 +17,7 @@ from kintsugi.ledger.epoch_fence import check_epoch
 from kintsugi.ledger.history import pauses_at, places, read_changed, read_changes
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, record, shown, values
-from kintsugi.ledger.run_requests import LOCK_ID
+from kintsugi.ledger.run_requests import DECISION_LOCK_ID
 from kintsugi.ledger.runs import find_run, move_incident
 from kintsugi.ledger.tables import locks, runs
 from kintsugi.ledger.texts import clean
@@ -79,7 +79,7 @@ class AdmissionRepository(Repository):
         """
 
         async def work(connection: AsyncConnection) -> RunRecord | None:
-            await self._store.take_advisory_lock(connection, LOCK_ID)
+            await self._store.take_advisory_lock(connection, DECISION_LOCK_ID)
             before = await find_run(connection, run, lock=True)
             if before.state is not IncidentState.HELD:
                 return before
@@ -109,7 +109,7 @@ class AdmissionRepository(Repository):
         """
 
         async def work(connection: AsyncConnection) -> Lock | None:
-            await self._store.take_advisory_lock(connection, LOCK_ID)
+            await self._store.take_advisory_lock(connection, DECISION_LOCK_ID)
             row = (await connection.execute(select(runs.c.finished).where(runs.c.id == run))).one_or_none()
             if row is None:
                 raise NotRecorded(f"there is no run {run}")

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger import episodes
 from kintsugi.ledger.episodes import Episode
-from kintsugi.ledger.inbox import LOCK_ID, known_episodes
+from kintsugi.ledger.inbox import DELIVERY_LOCK_ID, known_episodes
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.tables import signals
 from kintsugi.model.identity import new_id
@@ -44,7 +44,7 @@ class EpisodeReopener(Repository):
             return (await connection.execute(due)).first() is not None
 
         async def work(connection: AsyncConnection) -> int:
-            await self._store.take_advisory_lock(connection, LOCK_ID)
+            await self._store.take_advisory_lock(connection, DELIVERY_LOCK_ID)
             waited = {row.key: row.refired for row in reversed((await connection.execute(due)).all())}
             if not waited:
                 return 0

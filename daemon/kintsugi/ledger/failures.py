@@ -13,7 +13,14 @@ from sqlalchemy import exc
 
 from kintsugi.errors import LedgerError, LedgerUnavailable
 
-FOREIGN = (exc.SQLAlchemyError, sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+DRIVER_ERRORS = (
+    exc.SQLAlchemyError,
+    sqlite3.Error,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+)
 """Everything that a statement, a commit or a connect can raise; asyncpg's connect errors arrive unwrapped."""
 
 
@@ -63,7 +70,7 @@ def classify(error: BaseException) -> DatabaseFailure:
     return _classify_cause(error)
 
 
-def wrapped(error: BaseException, what: str) -> LedgerError:
+def ledger_error(error: BaseException, what: str) -> LedgerError:
     """Build our error for another one; `what` says which transaction it ended."""
     text = _first_line(error)
     if isinstance(error, exc.TimeoutError):
@@ -85,7 +92,7 @@ def _classify_state(state: str) -> DatabaseFailure:
 
 def _classify_cause(error: BaseException) -> DatabaseFailure:
     cause = error.__cause__
-    if cause is not None and cause is not error and isinstance(cause, FOREIGN):
+    if cause is not None and cause is not error and isinstance(cause, DRIVER_ERRORS):
         return classify(cause)
     return DatabaseFailure.REFUSED
 

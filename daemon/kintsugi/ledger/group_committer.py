@@ -13,7 +13,7 @@ from datetime import datetime
 
 from kintsugi.errors import LedgerError, LedgerUnavailable
 from kintsugi.ledger.inbox import DeliveryResult
-from kintsugi.ledger.pieces import text_of
+from kintsugi.ledger.pieces import text_length
 from kintsugi.model.records import Signal
 
 MOST_WAITING = 50_000
@@ -49,7 +49,7 @@ class GroupCommitter:
         """Wait until these signals are durable. A caller that is cancelled does not take its signals back."""
         if self._waiting and self._waiting + len(signals) > MOST_WAITING:
             raise LedgerUnavailable(f"the intake is full: {self._waiting} signals wait for their commit")
-        caller = _Caller(signals, sum(map(text_of, signals)), now, asyncio.get_running_loop().create_future())
+        caller = _Caller(signals, sum(map(text_length, signals)), now, asyncio.get_running_loop().create_future())
         self._callers.append(caller)
         self._waiting += len(signals)
         if self._committing is None:

@@ -19,14 +19,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.ledger import episodes
 from kintsugi.ledger.bulk import Bulk, moments
 from kintsugi.ledger.episodes import Episode, Seen
-from kintsugi.ledger.pieces import text_of
+from kintsugi.ledger.pieces import text_length
 from kintsugi.ledger.rows import UNKNOWN_TIME, moment
 from kintsugi.ledger.tables import signals
 from kintsugi.ledger.texts import clean, clean_key, dump, dump_label_pair
 from kintsugi.model.records import Reason, Signal, SignalSource, SignalStatus, Verdict, VerdictKind
 from kintsugi.offload import MOST_ON_LOOP, computed
 
-LOCK_ID = 0x6B696E01
+DELIVERY_LOCK_ID = 0x6B696E01
 """Writing deliveries takes turns across replicas, so that two of them never open the same episode twice."""
 
 _CHUNK = 1000
@@ -110,10 +110,10 @@ LabelTexts = Mapping[str, tuple[str, str]]
 
 async def large_texts(deliveries: Sequence[Signal]) -> LabelTexts:
     """Mask and write out the labels and annotations of the signals that have long ones."""
-    large = [each for each in deliveries if text_of(each) > MOST_ON_LOOP]
+    large = [each for each in deliveries if text_length(each) > MOST_ON_LOOP]
     if not large:
         return {}
-    return await computed(sum(map(text_of, large)), lambda: {each.id: _texts(each) for each in large})
+    return await computed(sum(map(text_length, large)), lambda: {each.id: _texts(each) for each in large})
 
 
 def _texts(signal: Signal) -> tuple[str, str]:
@@ -139,7 +139,7 @@ class _EpisodeBatch:
         self.before = {episode.id: episode for timeline in known.values() for episode in timeline}
         self.timelines = dict(known)
         self.delivered: set[str] = set()
-        self.makers: dict[str, Signal] = {}
+        self.opened_by: dict[str, Signal] = {}
 
     def add(self, delivery: Signal) -> DeliveryResult:
         """Add one delivery."""
@@ -148,7 +148,7 @@ class _EpisodeBatch:
             after = episodes.with_delivery(before, delivery.began, delivery.ended or delivery.received, delivery.id)
             after = episodes.over(after, delivery.received)
         else:
-            after = _fires(episodes.with_delivery(before, delivery.began, None, delivery.id), delivery)
+            after = _with_firing(episodes.with_delivery(before, delivery.began, None, delivery.id), delivery)
         episode = episodes.holding(after, delivery.began)
         if delivery.status is SignalStatus.FIRING and episode.ended is not None and _goes_on(after, delivery):
             episode = after[-1]
@@ -160,14 +160,14 @@ class _EpisodeBatch:
         self.timelines[delivery.key] = after
         for episode in after:
             if episode.id not in self.before:
-                self.makers.setdefault(episode.id, delivery)
+                self.opened_by.setdefault(episode.id, delivery)
 
     @property
     def after(self) -> Iterable[Episode]:
         return (episode for timeline in self.timelines.values() for episode in timeline)
 
 
-def _fires(known: Sequence[Episode], delivery: Signal) -> Sequence[Episode]:
+def _with_firing(known: Sequence[Episode], delivery: Signal) -> Sequence[Episode]:
     """Return the episodes after a firing delivery, which may say that an ended one goes on."""
     if delivery.source is SignalSource.POLL and episodes.holding(known, delivery.began).ended is not None:
         known = episodes.reopened(known, delivery.received, delivery.id)
@@ -217,11 +217,12 @@ async def _write(connection: AsyncConnection, batch: _EpisodeBatch, now: datetim
         await connection.execute(_REPEAT, {"ids": chunk, "now": now})
     verdict = (_ENDED.kind.value, _ENDED.reason.value, _ENDED.text, moment(now))
     updates = [(episode.ended, (*_state(episode, moment), moment(now), episode.id)) for episode in changed]
-    made = [(episode, batch.makers[episode.id]) for episode in created]
-    sizes = accumulate(text_of(maker) for _, maker in made if maker.id not in written)
-    foreign = next((size for size in sizes if size > MOST_ON_LOOP), 0)
+    made = [(episode, batch.opened_by[episode.id]) for episode in created]
+    sizes = accumulate(text_length(maker) for _, maker in made if maker.id not in written)
+    unmasked_size = next((size for size in sizes if size > MOST_ON_LOOP), 0)
     inserts = await computed(
-        foreign, lambda: [(episode.ended, _row(episode, maker, written, now, moment)) for episode, maker in made]
+        unmasked_size,
+        lambda: [(episode.ended, _row(episode, maker, written, now, moment)) for episode, maker in made],
     )
     for statement, rows in (  # updates first: a key has one open episode at most
         (_UPDATE_ENDED, [(*row, *verdict) for ended, row in updates if ended]),

@@ -24,7 +24,7 @@ from kintsugi.ledger.episode_reopener import EpisodeReopener
 from kintsugi.ledger.epoch_fence import EpochFence, check_epoch
 from kintsugi.ledger.evidence import EvidenceRepository
 from kintsugi.ledger.failpoints import NO_FAILPOINTS, Failpoints
-from kintsugi.ledger.failures import DAMAGED, FOREIGN, wrapped
+from kintsugi.ledger.failures import DAMAGED, DRIVER_ERRORS, ledger_error
 from kintsugi.ledger.good_revisions import RevisionRepository
 from kintsugi.ledger.good_templates import TemplateRepository
 from kintsugi.ledger.incidents import IncidentRepository
@@ -171,8 +171,8 @@ async def _prepare(engines: Engines) -> None:
                 await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '60s'"))
                 await connection.execute(select(func.pg_advisory_xact_lock(_LOCK_ID)))
             await connection.run_sync(schema.migrate)
-    except FOREIGN as error:
-        raise wrapped(error, "open") from error
+    except DRIVER_ERRORS as error:
+        raise ledger_error(error, "open") from error
 
 
 async def _quick_check(engines: Engines) -> None:
@@ -186,5 +186,5 @@ async def _check(engines: Engines) -> None:
     try:
         async with engines.reader.connect() as connection:
             await connection.run_sync(schema.check)
-    except FOREIGN as error:
-        raise wrapped(error, "read") from error
+    except DRIVER_ERRORS as error:
+        raise ledger_error(error, "read") from error

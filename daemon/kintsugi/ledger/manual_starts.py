@@ -48,7 +48,7 @@ async def keep_start(connection: AsyncConnection, run: RunRecord, start: ManualS
     await connection.execute(insert(steps).values(values(await without_secrets(note))))
 
 
-async def find_start(connection: AsyncConnection, service: str, key: str) -> RunRecord | None:
+async def find_started_run(connection: AsyncConnection, service: str, key: str) -> RunRecord | None:
     """Return the run that a start request has started already, however it ended; a request without a key is a new one."""
     if not key:
         return None

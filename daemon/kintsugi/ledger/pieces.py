@@ -19,7 +19,7 @@ def in_pieces(signals: Sequence[Signal]) -> Iterator[Sequence[Signal]]:
     piece: list[Signal] = []
     text = 0
     for signal in signals:
-        size = text_of(signal)
+        size = text_length(signal)
         if piece and (len(piece) >= MOST_TOGETHER or text + size > MOST_TEXT):
             yield piece
             piece, text = [], 0
@@ -29,6 +29,6 @@ def in_pieces(signals: Sequence[Signal]) -> Iterator[Sequence[Signal]]:
         yield piece
 
 
-def text_of(signal: Signal) -> int:
+def text_length(signal: Signal) -> int:
     """Return how many characters the labels and annotations of a signal have."""
     return size_of_labels(signal.labels) + size_of_labels(signal.annotations)

@@ -18,7 +18,7 @@ from kintsugi.errors import NotRecorded
 from kintsugi.ledger.drills import note_slot
 from kintsugi.ledger.history import read_history, read_upstreams
 from kintsugi.ledger.incidents import find_child, find_incident, last_run
-from kintsugi.ledger.manual_starts import find_start, keep_start, read_overrides
+from kintsugi.ledger.manual_starts import find_started_run, keep_start, read_overrides
 from kintsugi.ledger.outbox import put_notice, put_notice_once
 from kintsugi.ledger.recurrences import notified_since, read_attempts, read_recoveries
 from kintsugi.ledger.replicas import read_scaled_to_zero
@@ -37,7 +37,7 @@ Decide = Callable[[History], Verdict]
 RETRY_AFTER = timedelta(seconds=30)
 """The time after which a request whose lock is held is judged again."""
 
-LOCK_ID = 0x6B696E02
+DECISION_LOCK_ID = 0x6B696E02
 """The lock of the turn: a transaction that decides by locks, budgets or history and writes the result holds it."""
 
 _OPENS = {
@@ -110,7 +110,7 @@ class RunRequestRepository(Repository):
         """
 
         async def work(connection: AsyncConnection) -> RunRequestResult:
-            await self._store.take_advisory_lock(connection, LOCK_ID)
+            await self._store.take_advisory_lock(connection, DECISION_LOCK_ID)
             decision = _Decision(connection, request, now, self._store)
             if request.parent:
                 return await decision.of_child(decide)
@@ -161,7 +161,7 @@ class RunRequestRepository(Repository):
         """
 
         async def work(connection: AsyncConnection) -> RunRequestResult:
-            await self._store.take_advisory_lock(connection, LOCK_ID)
+            await self._store.take_advisory_lock(connection, DECISION_LOCK_ID)
             found = await find_incident(connection, incident)
             if found.state not in _WAITING:
                 text = f"incident {incident} is {found.state} already"
@@ -365,7 +365,7 @@ class _Decision:
 
 
 async def _known_start(connection: AsyncConnection, service: str, key: str) -> RunRequestResult | None:
-    run = await find_start(connection, service, key)
+    run = await find_started_run(connection, service, key)
     if run is None:
         return None
     incident = await find_incident(connection, run.incident)

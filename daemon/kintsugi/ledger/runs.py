@@ -18,7 +18,7 @@ from kintsugi.ledger.outbox import put_notice
 from kintsugi.ledger.replicas import note_scale
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, record, shown, values
-from kintsugi.ledger.run_requests import LOCK_ID
+from kintsugi.ledger.run_requests import DECISION_LOCK_ID
 from kintsugi.ledger.tables import incidents, locks, runs, steps
 from kintsugi.ledger.texts import clean, dump
 from kintsugi.model.api_types import CurrentStep
@@ -101,7 +101,7 @@ class RunRepository(Repository):
 
         async def work(connection: AsyncConnection) -> None:
             if budget is not None:
-                await self._store.take_advisory_lock(connection, LOCK_ID)
+                await self._store.take_advisory_lock(connection, DECISION_LOCK_ID)
             run = await find_run(connection, step.run, lock=True)
             written = await _find_step(connection, step)
             if written is not None and _same(written, step):

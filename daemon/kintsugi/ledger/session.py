@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import LedgerHeld, StaleEpoch
 from kintsugi.ledger.engines import Engines
-from kintsugi.ledger.failures import FOREIGN, wrapped
+from kintsugi.ledger.failures import DRIVER_ERRORS, ledger_error
 
 log = structlog.get_logger(__name__)
 
@@ -52,8 +52,8 @@ class LockSession:
             await self._connection.execution_options(isolation_level="AUTOCOMMIT")
             self._birth = await self._connection.scalar(_BIRTH)
             taken = await self._connection.scalar(select(func.pg_try_advisory_lock(self._kind, self._name)))
-        except FOREIGN as error:
-            raise wrapped(error, "open") from error
+        except DRIVER_ERRORS as error:
+            raise ledger_error(error, "open") from error
         if not taken:
             raise LedgerHeld(self._refusal)
 
@@ -85,8 +85,8 @@ class LockSession:
             return not await connection.scalar(_MINE, {"kind": self._kind, "name": self._name % 2**32})
         except TimeoutError:
             return False
-        except FOREIGN as error:
-            log.warning("ledger lock session lost", error=str(wrapped(error, "ask")))
+        except DRIVER_ERRORS as error:
+            log.warning("ledger lock session lost", error=str(ledger_error(error, "ask")))
             return True
 
     async def _again(self, ours: Callable[[AsyncConnection], Awaitable[None]]) -> None:
@@ -102,9 +102,9 @@ class LockSession:
             )
             if mine:
                 await ours(connection)
-        except FOREIGN as error:
+        except DRIVER_ERRORS as error:
             self._birth = birth
-            log.warning("ledger lock not taken again yet", error=str(wrapped(error, "open")))
+            log.warning("ledger lock not taken again yet", error=str(ledger_error(error, "open")))
             await self.close()
             return
         if not mine:

@@ -8,7 +8,7 @@ from sqlalchemy import Row, bindparam, exists, func, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.group_committer import GroupCommitter
-from kintsugi.ledger.inbox import LOCK_ID, Accepted, DeliveryResult, large_texts, summed, write_deliveries
+from kintsugi.ledger.inbox import DELIVERY_LOCK_ID, Accepted, DeliveryResult, large_texts, summed, write_deliveries
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import signal, signal_columns, unreadable, verdict, verdict_values
 from kintsugi.ledger.store import Store
@@ -68,7 +68,7 @@ class SignalRepository(Repository):
         written = await large_texts(delivered)  # before the transaction, which others wait for
 
         async def work(connection: AsyncConnection) -> list[DeliveryResult]:
-            await self._store.take_advisory_lock(connection, LOCK_ID)
+            await self._store.take_advisory_lock(connection, DELIVERY_LOCK_ID)
             return await write_deliveries(connection, delivered, now, written)
 
         return await self._store.write("accept", work)

@@ -18,7 +18,7 @@ from kintsugi.cancellation import to_its_end
 from kintsugi.errors import LedgerError, StaleEpoch, UnreadableRow
 from kintsugi.ledger.engines import Engines
 from kintsugi.ledger.failpoints import Failpoints
-from kintsugi.ledger.failures import FOREIGN, DatabaseFailure, classify, is_read_only, wrapped
+from kintsugi.ledger.failures import DRIVER_ERRORS, DatabaseFailure, classify, is_read_only, ledger_error
 from kintsugi.ledger.tables import leadership
 from kintsugi.ledger.windows import Windows
 from kintsugi.retries import Waits, retry
@@ -106,7 +106,7 @@ class Store:
                     await self._fence(connection)
                 value = await work(connection)
                 await self.commit(connection, name)
-            except FOREIGN as error:
+            except DRIVER_ERRORS as error:
                 if is_read_only(error):  # a demoted primary: the next connection may reach the new one
                     await connection.invalidate()
                 raise
@@ -124,9 +124,9 @@ class Store:
 async def _with_retries(once: Callable[[], Awaitable[T]], what: str) -> T:
     try:
         return await retry(once, _may_run_again, _WAITS, attempts=_ATTEMPTS)
-    except FOREIGN as error:
-        raise wrapped(error, what) from error
+    except DRIVER_ERRORS as error:
+        raise ledger_error(error, what) from error
 
 
 def _may_run_again(error: Exception) -> bool:
-    return isinstance(error, FOREIGN) and classify(error) in (DatabaseFailure.AGAIN, DatabaseFailure.LOST)
+    return isinstance(error, DRIVER_ERRORS) and classify(error) in (DatabaseFailure.AGAIN, DatabaseFailure.LOST)

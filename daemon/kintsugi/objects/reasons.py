@@ -33,10 +33,10 @@ def any_reason(pods: Collection[Pod], silent: Container[str]) -> bool:
 
     Reasons of a pod on one of the `silent` nodes are outdated and do not count.
     """
-    return not pods or any(has_reason(pod) for pod in pods if pod.spec.node_name not in silent)
+    return not pods or any(explains_not_ready(pod) for pod in pods if pod.spec.node_name not in silent)
 
 
-def has_reason(pod: Pod) -> bool:
+def explains_not_ready(pod: Pod) -> bool:
     """Return whether somebody says why a pod is not ready: a container has ended, or waits for a reason, or there is no node."""
     statuses = list(_statuses(pod))
     ended = any(each.state.terminated or each.last_state.terminated for each in statuses)

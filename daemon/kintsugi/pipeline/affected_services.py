@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kintsugi.decisions.diagnosis.headline import ENDED_WELL
-from kintsugi.decisions.priorities import affected
+from kintsugi.decisions.priorities import unhealthy_dependents
 from kintsugi.ledger import IncidentRepository
 from kintsugi.model.history import UNRESOLVED_OUTCOMES
 from kintsugi.model.records import Incident, IncidentState, RunKind
@@ -40,7 +40,7 @@ class AffectedServices:
             return ()
         opened = await self.incidents.newest(limit=MOST_INCIDENTS, open_only=True)
         held = {each.service for each in opened if each.state is IncidentState.HELD}
-        return affected(about.service, held | self._unhealthy(), self.active_catalog.catalog.services)
+        return unhealthy_dependents(about.service, held | self._unhealthy(), self.active_catalog.catalog.services)
 
     def _unhealthy(self) -> frozenset[str]:
         """Return the services that are not well, or do not answer as their checks expect."""

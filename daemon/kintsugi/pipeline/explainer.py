@@ -74,7 +74,7 @@ class Explainer:
             return RuleExplanation(
                 line=f"{rule.name}: no: {differs.condition} expected {differs.wanted}, found {differs.had}"
             )
-        answer = answer_of(rule, rule_names(RuleSource.ALERT, alert=signal, now=self._observed.clock()))
+        answer = unmet_condition(rule, rule_names(RuleSource.ALERT, alert=signal, now=self._observed.clock()))
         if answer:
             return RuleExplanation(line=f"{rule.name}: no: {answer}")
         service = self._active_catalog.catalog.subject_of(rule)
@@ -99,7 +99,7 @@ class Explainer:
             if service is None or not self._belongs(found, service):
                 findings.append(RuleExplanation(line=f"{rule.name}: no: {target} does not belong to {rule.service}"))
                 continue
-            answer = answer_of(rule, rule_names(source, object=found, now=self._observed.clock()))
+            answer = unmet_condition(rule, rule_names(source, object=found, now=self._observed.clock()))
             signal = self._as_signal(rule, target)
             findings.append(
                 RuleExplanation(line=f"{rule.name}: no: {answer}")
@@ -152,7 +152,7 @@ class Explainer:
         )
 
 
-def answer_of(rule: Rule, names: Bindings) -> str:
+def unmet_condition(rule: Rule, names: Bindings) -> str:
     """Return why a rule's `when` does not hold, "" when it does."""
     if rule.when is None:
         return ""

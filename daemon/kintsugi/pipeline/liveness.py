@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from kintsugi.decisions.reconciliation import RunLiveness
 
 
-class RunHeartbeat:
+class HeartbeatClock:
     """The clock that a run reads at every look, so that a run that no longer looks is noticed."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
@@ -25,7 +25,7 @@ class RunHeartbeat:
         return self._clock()
 
     @property
-    def silent_for(self) -> timedelta:
+    def since_heartbeat(self) -> timedelta:
         """Return the time since the run's last look."""
         return timedelta(seconds=_steady() - self._asked)
 
@@ -44,18 +44,18 @@ class LivenessTracker:
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
-        self._heartbeats: dict[str, RunHeartbeat] = {}
+        self._heartbeats: dict[str, HeartbeatClock] = {}
         self._failures: dict[str, TaskFailure] = {}
 
     def begins(self, run: str) -> None:
         """Note that a run has a task now."""
-        self._heartbeats[run] = RunHeartbeat(self._clock)
+        self._heartbeats[run] = HeartbeatClock(self._clock)
 
-    def heartbeat(self, run: str) -> RunHeartbeat:
+    def heartbeat(self, run: str) -> HeartbeatClock:
         """Return the clock of a run that has a task."""
         return self._heartbeats[run]
 
-    def has_failed(self, run: str, error: Exception) -> None:
+    def record_failure(self, run: str, error: Exception) -> None:
         """Note that a run's task has died, with the error."""
         known = self._failures.get(run)
         of = f"{type(error).__name__}: {error}"
@@ -77,7 +77,7 @@ class LivenessTracker:
         """Return the liveness of a run."""
         heartbeat, failure = self._heartbeats.get(run), self._failures.get(run)
         return RunLiveness(
-            silent_for=heartbeat.silent_for if heartbeat is not None else None,
+            since_heartbeat=heartbeat.since_heartbeat if heartbeat is not None else None,
             failures=failure.times if failure is not None else 0,
             failed_for=timedelta(seconds=_steady() - failure.at) if failure is not None else timedelta(0),
         )

@@ -69,7 +69,7 @@ class ManualStarts:
         if run.finished is None:
             self._supervisor.start(run)  # once: also one whose request's answer was lost
         text = f"{run.runbook} on {run.service}"
-        shown = answer_of(bound, (), start_request, allowed=True, text=text)
+        shown = unmet_condition(bound, (), start_request, allowed=True, text=text)
         return replace(shown, begun=True, deadline=run.deadline, incident=run.incident)
 
     async def _shown(self, bound: BoundStart, start_request: RecoverRequest) -> RecoverPreview:
@@ -85,7 +85,9 @@ class ManualStarts:
         verdict = may_start(context, history, self._observed.limits, start_request.overrides, now=now)
         allowed = verdict.kind is VerdictKind.STARTED
         would = "would be started" if allowed else f"may not be started now: {verdict.text}"
-        return answer_of(bound, found, start_request, allowed=allowed, text=f"{runbook.name} on {service.name} {would}")
+        return unmet_condition(
+            bound, found, start_request, allowed=allowed, text=f"{runbook.name} on {service.name} {would}"
+        )
 
     async def _request_run(self, bound: BoundStart, start_request: RecoverRequest, who: str) -> RunRequestResult:
         now, planned, context = self._observed.clock(), bound.plan, self._context(bound)
@@ -128,7 +130,7 @@ def start_of(bound: BoundStart, start_request: RecoverRequest, who: str, *, expi
     planned, overrides = bound.plan, tuple(sorted(start_request.overrides))
     head = f"{planned.runbook.title} on {planned.service.name}, started by hand: {start_request.why}"
     overruled = [f"Overruled: {', '.join(overrides)}"] if overrides else []
-    values = [f"{name} = {text_of(value)}" for name, value in planned.parameters.items()]
+    values = [f"{name} = {parameter_text(value)}" for name, value in planned.parameters.items()]
     return ManualStart(
         who=who,
         why=start_request.why,
@@ -140,7 +142,7 @@ def start_of(bound: BoundStart, start_request: RecoverRequest, who: str, *, expi
     )
 
 
-def answer_of(
+def unmet_condition(
     bound: BoundStart, found: Sequence[StartObjection], start_request: RecoverRequest, *, allowed: bool, text: str
 ) -> RecoverPreview:
     """Return the answer that shows a plan with the objections to it."""
@@ -152,7 +154,7 @@ def answer_of(
         runbook=planned.runbook.name,
         service=planned.service.name,
         namespace=planned.service.namespace,
-        parameters={name: text_of(value) for name, value in planned.parameters.items()},
+        parameters={name: parameter_text(value) for name, value in planned.parameters.items()},
         steps=planned.lines,
         answers=tuple(
             GuardResult(
@@ -169,7 +171,7 @@ def answer_of(
     )
 
 
-def text_of(value: Value) -> str:
+def parameter_text(value: Value) -> str:
     """Write a value as a person would type it."""
     if isinstance(value, timedelta):
         return format_duration(value)

@@ -12,7 +12,16 @@ from kintsugi.decisions.drills import DrillGuardInput
 from kintsugi.decisions.guards import GuardContext, Limits, holds_ledger
 from kintsugi.decisions.modes import mode_for
 from kintsugi.decisions.planner import Plan
-from kintsugi.decisions.priorities import Hold, HoldCause, UnderWay, UnhealthyService, Upstream, holds, own_reason, rank
+from kintsugi.decisions.priorities import (
+    Hold,
+    HoldCause,
+    HoldInput,
+    UnderWay,
+    UnhealthyService,
+    holds,
+    own_reason,
+    rank,
+)
 from kintsugi.decisions.slots import overtaker
 from kintsugi.decisions.zero_replicas import at_zero
 from kintsugi.errors import ProbeFailed
@@ -54,7 +63,7 @@ class Silences(Protocol):
 _DOWN = frozenset({HoldCause.DOWN, HoldCause.AT_ZERO, HoldCause.RECOVERING})
 """The causes of a hold by which an upstream explains the problem of its dependents."""
 
-_AILING = _DOWN | {HoldCause.AILING}
+_UNHEALTHY = _DOWN | {HoldCause.UNHEALTHY}
 
 
 @dataclass(kw_only=True)
@@ -174,7 +183,7 @@ class ObservedState:
             essentials=known,
             denied_addresses=denied_addresses(services, slices, known=known, protected=self.limits.protected),
             off_limits=self._off_limits(view),
-            may_stop=scope.restoring.may_stop if scope.restoring is not None else frozenset(),
+            stoppable_workloads=scope.restoring.stoppable_workloads if scope.restoring is not None else frozenset(),
             max_allowed=view.service.max_allowed if view is not None else NOTHING_ALLOWED,
         )
 
@@ -266,8 +275,8 @@ class ObservedState:
         own = own_reason(view, self.good(service.name)) if view is not None else ""
         failing = view.failing_since if view is not None else None
         unhealthy = UnhealthyService(service=service, began=min(began, failing or began), own=own)
-        upstream = Upstream(views=self.views, unmet=self.unmet(), under_way=self.under_way(), terms=self.limits.holds)
-        return holds(unhealthy, catalog.services, upstream, now=now)
+        inputs = HoldInput(views=self.views, unmet=self.unmet(), under_way=self.under_way(), terms=self.limits.holds)
+        return holds(unhealthy, catalog.services, inputs, now=now)
 
     @property
     def covered(self) -> bool:
@@ -283,7 +292,7 @@ class ObservedState:
         declared, runs, now = self.services.catalog.services.get(service), self.under_way().runs, self.clock()
         for each in self.holds(declared, self.services.catalog, now) if declared is not None else ():
             if each.cause is HoldCause.RECOVERING:
-                since = each.lapsed or runs[each.upstream].started
+                since = each.stopped_serving_at or runs[each.upstream].started
                 return each.why if now < since + self.limits.holds.limit else ""
         return ""
 
@@ -293,7 +302,7 @@ class ObservedState:
 
     def explaining(self, service: str, began: datetime) -> str:
         """Name what a service depends on that is not well, and explains a trouble that began then; "" for nothing."""
-        return next((each.upstream for each in self._explained(service, began) if each.cause in _AILING), "")
+        return next((each.upstream for each in self._explained(service, began) if each.cause in _UNHEALTHY), "")
 
     def _explained(self, service: str, began: datetime) -> Iterable[Hold]:
         declared = self.services.catalog.services.get(service)

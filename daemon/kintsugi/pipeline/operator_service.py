@@ -13,7 +13,7 @@ from kintsugi.decisions.diagnosis.headline import headline, latest
 from kintsugi.decisions.drills.decision import RULE
 from kintsugi.decisions.inaction import inaction_reason
 from kintsugi.decisions.planner import digest_of
-from kintsugi.decisions.priorities import Held, OngoingHold, waits
+from kintsugi.decisions.priorities import HoldRecord, OngoingHold, ongoing_hold
 from kintsugi.errors import NotRecorded, UsageError, WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.api_types import (
@@ -285,8 +285,8 @@ class OperatorService:
         found = self.observed.holds(service, catalog, incident.opened)
         upstreams = [each.upstream for each in found]
         history = await self.ledger.run_requests.history(service.name, service.namespace, now, upstreams=upstreams)
-        held = Held(since=incident.opened, ended=history.upstreams)
-        return waits(found, held, self.observed.limits.holds, now=now)
+        held = HoldRecord(since=incident.opened, ended=history.upstreams)
+        return ongoing_hold(found, held, self.observed.limits.holds, now=now)
 
     async def _detail(self, run: RunRecord) -> RunDetail:
         kept = await self.ledger.evidence.of_run(run.id)

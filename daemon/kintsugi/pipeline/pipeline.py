@@ -211,7 +211,7 @@ class Pipeline:
 
     def _is_held(self, service: Service) -> bool:
         found = self._observed.holds(service, self._active_catalog.catalog, self._observed.clock())
-        return any(each.cause is not HoldCause.AILING for each in found)
+        return any(each.cause is not HoldCause.UNHEALTHY for each in found)
 
     def _notify(self, signal: Signal, verdict: Verdict) -> None:
         if verdict.kind is not VerdictKind.NO_RULE:  # a line each would be most of what a storm of foreign alerts costs

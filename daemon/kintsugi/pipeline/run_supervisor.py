@@ -173,7 +173,7 @@ class RunSupervisor:
             return False
         self._rollback_requests[found] = who
         if found in self._drivers:
-            self._drivers[found].ask_rollback(who)
+            self._drivers[found].request_rollback(who)
         return True
 
     async def stop(self) -> None:
@@ -220,7 +220,7 @@ class RunSupervisor:
                 if (
                     call.error is not None
                 ):  # nothing of a run may die unheard: `reconcile` takes it up, or hands it over
-                    self._liveness.has_failed(run.id, call.error)
+                    self._liveness.record_failure(run.id, call.error)
             except StaleEpoch:
                 self.leadership_lost.set()
             finally:
@@ -249,7 +249,7 @@ class RunSupervisor:
             is_known = True
             self._drivers[run.id] = driver = await self.driver_factory.of(found, heartbeat)
             if run.id in self._rollback_requests:  # said before it was driven, or before the ledger was away
-                driver.ask_rollback(self._rollback_requests[run.id])
+                driver.request_rollback(self._rollback_requests[run.id])
             return await driver.drive()
 
         def again(error: Exception) -> bool:

@@ -79,8 +79,8 @@ class VerdictDiagnoses:
         if service is None or signal.status is not SignalStatus.FIRING or not _has_no_incident(verdict):
             return
         found, _ = self._found.get(service.name, ("", ""))
-        is_new = signal.id not in self._seen[service.name] or signal.id == found
-        if is_new and not self._waiting.full():
+        is_unproven = signal.id not in self._seen[service.name] or signal.id == found
+        if is_unproven and not self._waiting.full():
             self._seen[service.name].add(signal.id)
             self._waiting.put_nowait(_Asked(signal=signal.id, verdict=verdict, service=service))
 

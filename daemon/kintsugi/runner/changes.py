@@ -58,22 +58,22 @@ class Changes:
         The gate is asked before the command is bound, and before every attempt on every object.
         """
         scope = replace(scope, completing=scope.completing or step.even_if_resolved)
-        needless = ""
+        skip_reason = ""
         if not self._context.journal.has_begun(scope.phase, scope.path(step.id).changing(0)):
-            needless = await self._context.gate.admission(scope).admit()
+            skip_reason = await self._context.gate.admission(scope).admit()
         ends: list[StepRecord] = []
-        waiting = list(enumerate([] if needless else await self._commands(step, scope)))
+        waiting = list(enumerate([] if skip_reason else await self._commands(step, scope)))
         while waiting:
             index, command = self._taken(waiting)
             blank = self._effect(step, scope, index)
             end = await self._again_and_again(blank, command, scope, step)
             if is_left_out(end):
-                needless = end.error
+                skip_reason = end.error
                 break
             ends.append(end)
             ends += await self._complete(end, blank, scope, step)
-        if needless and not ends:
-            return StepEnd(ran=False, met=True, state=StepState.SKIPPED, error=needless, left_out=True)
+        if skip_reason and not ends:
+            return StepEnd(ran=False, met=True, state=StepState.SKIPPED, error=skip_reason, left_out=True)
         done = [end for end in ends if end.state is StepState.DONE]
         if done and makes_worker(done[0]):
             return await Workers(self._context, self.end_worker).see_through(step, scope, done[0])
@@ -180,9 +180,9 @@ class Changes:
             begun = journal.known(blank.phase, blank.step_path) or blank
             admission = self._context.gate.admission(scope, command, phase=blank.phase)
             # one that has an intent is probed first; what comes of that, the executor asks the gate about
-            needless = await admission.admit() if begun.state is StepState.PLANNED else ""
-            if needless:
-                return replace(blank, state=StepState.SKIPPED, error=needless, facts=LEFT_OUT)
+            skip_reason = await admission.admit() if begun.state is StepState.PLANNED else ""
+            if skip_reason:
+                return replace(blank, state=StepState.SKIPPED, error=skip_reason, facts=LEFT_OUT)
             effect = Effect(
                 record=begun,
                 journal=journal,

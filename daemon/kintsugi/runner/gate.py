@@ -16,7 +16,7 @@ from kintsugi.decisions.admission import (
     admit,
     goes_forward,
 )
-from kintsugi.decisions.disruptions import budgets_of, may_be_of_any, services_of_removed, uid_of
+from kintsugi.decisions.disruptions import budgets_of, may_remove_any_pod, services_of_removed, uid_of
 from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.opposition import can_oppose, opposition
 from kintsugi.decisions.zero_replicas import AtZero, objection
@@ -44,7 +44,7 @@ SILENCE_AGE = timedelta(seconds=30)
 
 @dataclass(kw_only=True)
 class RunGate:
-    """The gate of one run. `run` moves on when an approval has moved the deadline. `parent` is the incident of a child's parent."""
+    """The gate of one run. `journal.run` is replaced when an approval has moved the deadline. `parent` is the incident of a child's parent."""
 
     deps: RunnerDeps
     ledger: Ledger
@@ -113,7 +113,7 @@ class RunGate:
         question = f"{why}: may {run.runbook} on {run.service} continue?"
         await self.approvals.ask(RUN, question, admission.phase, admission.raise_if_forbidden)
 
-    async def needless(self, attempt: Attempt) -> str:
+    async def skip_reason(self, attempt: Attempt) -> str:
         """
         Return why a change forward is no longer needed, "" when it is.
 
@@ -174,7 +174,7 @@ class RunAdmission:
                 log.info("change waiting", run=self.gate.journal.run.id, why=blocked_by)
                 logged = blocked_by
             await asyncio.sleep(self.gate.deps.poll_interval.total_seconds())
-        return "" if self.scope.completing else await self.gate.needless(self._attempt())
+        return "" if self.scope.completing else await self.gate.skip_reason(self._attempt())
 
     async def objection(self) -> str:
         """
@@ -210,7 +210,7 @@ class RunAdmission:
             case AdmissionDecision.WAIT:
                 return result.reason
             case AdmissionDecision.ADMIT:
-                return await self._locked() or await self._blocked_at_zero()
+                return await self._blocked_by_lock() or await self._blocked_at_zero()
 
     async def _decide(self, *, silence: bool = False, counted: bool = False) -> AdmissionResult:
         gate, observed, attempt = self.gate, self.gate.deps.observed, self._attempt()
@@ -236,7 +236,7 @@ class RunAdmission:
             return admit(attempt, replace(inputs, silence=await gate.silence()), gate.limits)
         return result
 
-    async def _locked(self) -> str:
+    async def _blocked_by_lock(self) -> str:
         """
         Take the locks of the services that are changed; return which other run holds one of them, "" for none.
 
@@ -259,7 +259,7 @@ class RunAdmission:
     def _pods(self) -> tuple[PodBudget, ...]:
         views, limits = self.gate.deps.observed.views, self.gate.limits
         pod, namespace = self.affected.pod, self.affected.namespace
-        service = "" if may_be_of_any(self.command) else self.scope.service
+        service = "" if may_remove_any_pod(self.command) else self.scope.service
         return budgets_of(pod, namespace, views, limits.max_unavailable, service=service)
 
     async def _blocked_at_zero(self) -> str:

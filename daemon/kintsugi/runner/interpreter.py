@@ -94,7 +94,7 @@ class Interpreter:
         self._remember(step, scope, ended)
         if known is not None and isinstance(step.do, InOrder | Parallel):
             self.recall(step.do.steps, scope.below(step.id))
-        self._conclude(step, scope, ended)
+        self._apply_on_failure(step, scope, ended)
 
     def recall(self, steps: Sequence[Step], scope: StepScope) -> None:
         """Restore the outcomes of ended steps, and of the steps inside them, for the expressions of later steps."""
@@ -283,7 +283,7 @@ class Interpreter:
 
         raise_most_severe(await asyncio.gather(*(one(step) for step in steps), return_exceptions=True))
 
-    def _conclude(self, step: Step, scope: StepScope, ended: StepEnd) -> None:
+    def _apply_on_failure(self, step: Step, scope: StepScope, ended: StepEnd) -> None:
         if ended.met or ended.left_out:
             return
         path, why = scope.path(step.id), ended.error or "its expectation was not met"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from kintsugi.commands import argv, decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.drills.checks import question_of
-from kintsugi.decisions.planner import may_stop
+from kintsugi.decisions.planner import stoppable_workloads
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.command import Command, Exec, ObjectName, PgRestore, Psql
 from kintsugi.model.records import Phase, StepRecord
@@ -31,7 +31,7 @@ class RestoreScope:
     """A runbook that restores a database: its path in the run (the run itself for the run's own), and what it may stop."""
 
     path: StepPath
-    may_stop: frozenset[str]
+    stoppable_workloads: frozenset[str]
 
     @classmethod
     def of(
@@ -40,7 +40,7 @@ class RestoreScope:
         """Return the scope of a runbook that begins at a path, None where it restores nothing."""
         if service is None or not runbook.restores:
             return None
-        return cls(path=path, may_stop=may_stop(runbook, service, parameters))
+        return cls(path=path, stoppable_workloads=stoppable_workloads(runbook, service, parameters))
 
 
 def has_touched(journal: Journal, path: StepPath) -> bool:

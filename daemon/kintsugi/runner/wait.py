@@ -151,12 +151,12 @@ def probe_context(context: RunContext, step: Step, scope: StepScope) -> ProbeCon
         upstream=unhealthy_upstream(scope.service, observed.views),
         now=context.deps.clock(),
         service=scope.service,
-        seen=seen_workload(context.deps, view) if view is not None else OwnWorkload(),
+        seen=own_workload_of(context.deps, view) if view is not None else OwnWorkload(),
         checks=context.deps.checks,
     )
 
 
-def seen_workload(deps: RunnerDeps, view: ServiceView) -> OwnWorkload:
+def own_workload_of(deps: RunnerDeps, view: ServiceView) -> OwnWorkload:
     """Return the known facts about a service's workload that its objects do not show."""
     workload, namespace = view.service.workload, view.service.namespace
     target = Target(kind=workload.resource.singular, namespace=namespace, name=workload.name)

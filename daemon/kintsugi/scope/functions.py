@@ -63,7 +63,7 @@ _OTHERS: tuple[Function, ...] = (
         (KubeService,),
         STRING,
         predicates.address,
-        'where a load balancer takes traffic in for a Service: address or host name, "" while there is none',
+        'where a load balancer takes traffic in for a Service: address or host name, "" without one',
     ),
     Function(
         name="belongs",
@@ -87,7 +87,7 @@ _OTHERS: tuple[Function, ...] = (
         result=REVISION,
         runs="cel.bind(good, {0}.filter(r, r.good && !r.current),"
         " good.filter(r, r.number == math.greatest(good.map(g, g.number)))[0])",
-        meaning="the newest revision that was good and is not the current one; no answer when there is none",
+        meaning="the newest revision that was good and is not the current one; no answer without one",
     ),
     Function(
         name="overThreeStarts",
@@ -96,7 +96,7 @@ _OTHERS: tuple[Function, ...] = (
         runs="cel.bind(told, {0}.filter(s, s.means.exists(m, m in {1})),"
         " told.exists(a, told.exists(b, b.pod == a.pod && b.start != a.start &&"
         " told.exists(c, c.pod == a.pod && c.start != a.start && c.start != b.start))))",
-        meaning="whether at least three starts of one pod's containers told of one of these meanings; a start that is"
+        meaning="whether at least three starts of one pod's containers logged one of these meanings; a start that is"
         " listed twice counts once",
     ),
 )

@@ -52,12 +52,12 @@ class CommitQueue:
     """
     Hands signals to the inbox and waits, but not for ever.
 
-    The wait ends when *no* commit has ended for `patience`: a queue that moves is waited for, an inbox that hangs is not.
+    The wait ends when *no* commit has ended for `commit_wait`: a queue that moves is waited for, an inbox that hangs is not.
     """
 
-    def __init__(self, inbox: DeliveryInbox, metrics: Metrics, *, most_waiting: int, patience: timedelta) -> None:
+    def __init__(self, inbox: DeliveryInbox, metrics: Metrics, *, most_waiting: int, commit_wait: timedelta) -> None:
         self._inbox, self._metrics = inbox, metrics
-        self._most, self._commit_wait = most_waiting, patience.total_seconds()
+        self._most, self._commit_wait = most_waiting, commit_wait.total_seconds()
         self._waiting = 0
         self._last = float("-inf")
 
@@ -81,11 +81,11 @@ class CommitQueue:
         began = loop.time()
         commit = loop.create_task(_accept(self._inbox, signals, now))
         while not commit.done():
-            patience = max(began, self._last) + self._commit_wait - loop.time()
-            if patience <= 0:
-                commit.add_done_callback(_forget)
+            commit_wait = max(began, self._last) + self._commit_wait - loop.time()
+            if commit_wait <= 0:
+                commit.add_done_callback(_log_late_failure)
                 raise LedgerUnavailable(f"the ledger has committed nothing for {self._commit_wait:g}s")
-            await asyncio.wait({commit}, timeout=patience)
+            await asyncio.wait({commit}, timeout=commit_wait)
         commit.result()
         self._last = loop.time()
         self._metrics.ledger_commit_seconds.observe(self._last - began)
@@ -100,7 +100,7 @@ async def _accept(inbox: DeliveryInbox, signals: Sequence[Signal], now: datetime
     await inbox.accept(signals, now)
 
 
-def _forget(commit: "asyncio.Task[None]") -> None:
+def _log_late_failure(commit: "asyncio.Task[None]") -> None:
     """Log the failure of a commit that no request waits for: its alerts are sent again either way."""
     if not commit.cancelled() and commit.exception() is not None:
         log.warning("commit failed after its delivery was refused", error=str(commit.exception()))
@@ -130,7 +130,7 @@ class WebhookHandler:
             timeout=settings.body_timeout.total_seconds(),
         )
         self._commit_queue = CommitQueue(
-            inbox, metrics, most_waiting=settings.max_waiting, patience=settings.commit_wait
+            inbox, metrics, most_waiting=settings.max_waiting, commit_wait=settings.commit_wait
         )
         self._commit_wait = settings.commit_wait
         self._large = asyncio.Lock()
@@ -154,12 +154,12 @@ class WebhookHandler:
         except BodyError as error:
             return self._incomplete(413, str(error)) if error.status == 413 else refusal(error.status, str(error))
         if delivery.unreadable:
-            await self._bury(delivery.dead_letters)
+            await self._try_keep(delivery.dead_letters)
             return self._incomplete(400, delivery.unreadable)
         try:
             await self._commit_queue.commit(delivery.signals, self._clock())
-            await self._keep(delivery.dead_letters)
-            await self._miss(delivery)
+            await self._keep_dead_letters(delivery.dead_letters)
+            await self._record_truncation(delivery)
         except LedgerError as error:
             log.warning("delivery not taken, it is retried", alerts=len(delivery.signals), error=str(error))
             return refusal(503, str(error))
@@ -188,7 +188,7 @@ class WebhookHandler:
         if self._on_incomplete is not None:
             self._on_incomplete()
 
-    async def _miss(self, delivery: DecodedBody) -> None:
+    async def _record_truncation(self, delivery: DecodedBody) -> None:
         """
         Count and log the alerts that the sender left out; without a poll they are kept as a dead letter for a person
         (A7).
@@ -201,16 +201,16 @@ class WebhookHandler:
         self._metrics.alerts_left_out.labels("polled" if polled else "unknown").inc(delivery.truncated)
         log.warning("Alertmanager left alerts out of a group", alerts=delivery.truncated, polled=polled)
 
-    async def _keep(self, letters: Sequence[DeadLetter]) -> None:
+    async def _keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters."""
         if letters:
             await self._inbox.keep_dead_letters(letters)
             self._metrics.dead_letters.inc(len(letters))
 
-    async def _bury(self, letters: Sequence[DeadLetter]) -> None:
+    async def _try_keep(self, letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters where that changes nothing about the answer; it waits no longer for them than for alerts."""
         try:
             async with asyncio.timeout(self._commit_wait.total_seconds()):
-                await self._keep(letters)
+                await self._keep_dead_letters(letters)
         except (KintsugiError, TimeoutError) as error:
             log.warning("dead letter could not be kept", error=str(error))

@@ -57,7 +57,7 @@ _NO_ANSWER = (KubeError, Refused, CommandError, EvaluationError)
 
 @dataclass(kw_only=True)
 class CheckContext:
-    """One asking of one list of checks: what its steps have seen so far. `pod`: it is about that one alone, and `of_pod` asked it."""
+    """One asking of one list of checks: what its steps have seen so far. `pod`: it is about that one alone, and `reached_pod` asked it."""
 
     view: ServiceView
     views: Mapping[str, ServiceView]
@@ -67,7 +67,7 @@ class CheckContext:
     each: object = None
     why: str = ""
     pod: PodAddress | None = None
-    of_pod: bool = False
+    reached_pod: bool = False
 
     def names(self, own: Mapping[str, object] | None = None) -> Bindings:
         """Return what an expression sees here."""
@@ -90,13 +90,13 @@ class CheckTerms:
     """
     The terms of checks: `within` is the limit of one command, `prometheus` the URL of a Prometheus ("" for none).
 
-    A step's count is kept where its service has been healthy for `lasting`, and `is_open` says that it has no open run.
+    A step's count is kept where its service has been healthy for `lasting`, and `has_open_run` says that it has no open run.
     """
 
     within: timedelta
     prometheus: str = ""
     lasting: timedelta = timedelta(0)
-    is_open: Callable[[str], bool] = lambda _: False
+    has_open_run: Callable[[str], bool] = lambda _: False
 
 
 class Checks:
@@ -177,7 +177,7 @@ class Checks:
         return tuple(sorted({rule.check for rule in own} - asked))
 
     async def run(self, pause: timedelta) -> None:
-        """Run the checks until cancelled; `pause` is the time between looks for due ones, `timeout` the limit of a command."""
+        """Run the checks until cancelled; `pause` is the time between two searches for due checks."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 now = asyncio.get_running_loop().time()
@@ -237,7 +237,7 @@ class Checks:
             views, prometheus = self._services.views, self._terms.prometheus
             context = CheckContext(view=view, views=views, now=self._clock(), prometheus=prometheus, pod=pod)
             met = await self._all(view.service.checks.get(name, ()), context)
-            directed = directed or context.of_pod
+            directed = directed or context.reached_pod
             if met is not True:
                 return PodAnswer(met=met, text=context.why)
         if not directed:
@@ -327,7 +327,7 @@ class Checks:
     def _remember(self, name: str, counted: object, context: CheckContext) -> None:
         """Keep the count, if the service is healthy now and was before the check."""
         view, now = self._services.views.get(context.view.name, context.view), self._clock()
-        under_recovery = self._terms.is_open(view.name)
+        under_recovery = self._terms.has_open_run(view.name)
         if isinstance(counted, int) and is_good(
             view, lasting=self._terms.lasting, under_recovery=under_recovery, now=now
         ):
@@ -345,7 +345,7 @@ class Checks:
         bind = partial(run.command.bind, names, namespace=service.namespace)
         command = await computed_on_values(read_of(names, run.command.variables), bind)
         if context.pod is not None and (directed := definition_of(command).at_pod(command, context.pod)) is not None:
-            command, context.of_pod = directed, True
+            command, context.reached_pod = directed, True
         result = await self._prober.read(
             command, deadline=step.timeout or self._terms.within, probe_context=probe_context
         )

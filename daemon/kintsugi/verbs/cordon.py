@@ -94,7 +94,7 @@ class CordonVerb(ObjectVerb[Cordon]):
         if present is command.on:
             return loaded.already(bound, intent)
         if command.on:
-            nodes = clients.kube.each(NODES, Node)
+            nodes = clients.kube.iter_objects(NODES, Node)
             take = [preconditions.takes_pods(node) async for node in nodes if node.metadata.name != loaded.asked.name]
             preconditions.check(preconditions.last_node(loaded.asked, any(take)))
             after = unstructured.with_field(loaded.obj, "spec", "unschedulable", value=True)

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from kintsugi.actions import job_end, preconditions, pvcs, unstructured
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import ObjectVerb, was_removed
+from kintsugi.actions.change_verb import ObjectVerb, removal_status
 from kintsugi.actions.delete_intent import DeleteIntent
 from kintsugi.actions.effect_plan import DeleteWrite, EffectPlan, EffectStatus, Evidence, not_undone
 from kintsugi.actions.evidence import of_pod
@@ -129,7 +129,7 @@ class DeleteVerb(ObjectVerb[Delete]):
 
     async def effect_status(self, kube: KubeClient, plan: EffectPlan) -> EffectStatus:
         """Return whether the object is gone or terminating."""
-        return was_removed(await self.find(kube, plan))
+        return removal_status(await self.find(kube, plan))
 
     def summary(self, plan: EffectPlan) -> str:
         """Return the deleted object, with its status before."""
@@ -211,7 +211,7 @@ async def _budgets(kube: KubeClient, loaded: LoadedTarget) -> tuple[Evidence, ..
     notes = [
         f"PodDisruptionBudget {each.metadata.name} allows {each.status.disruptions_allowed} disruptions; "
         "the pod is not ready, so that deleting it costs no availability"
-        async for each in kube.each(PDBS, PodDisruptionBudget, loaded.namespace)
+        async for each in kube.iter_objects(PDBS, PodDisruptionBudget, loaded.namespace)
         if _counts(each, loaded.obj)
     ]
     return (Evidence(kind="disruption budget", text="\n".join(notes)),) if notes else ()

@@ -30,7 +30,7 @@ from kintsugi.model.command import Command, ObjectName
 from kintsugi.objects import predicates
 from kintsugi.objects.kept import Node, Pod
 from kintsugi.verbs.cordon import Cordon
-from kintsugi.verbs.eviction import Evict, check_ours_to_evict, is_going, is_over
+from kintsugi.verbs.eviction import Evict, check_ours_to_evict, is_going, is_past
 from kubeobjects.resources import DAEMONSETS, NODES, PODS
 
 _NOT_FORCED = "a pod that no controller would make anew is gone for good: move it by hand"
@@ -159,7 +159,7 @@ class DrainVerb(ObjectVerb[Drain]):
         )
         if cordoned:
             return loaded.already(bound, intent)
-        nodes = clients.kube.each(NODES, Node)
+        nodes = clients.kube.iter_objects(NODES, Node)
         take = [preconditions.takes_pods(node) async for node in nodes if node.metadata.name != command.object.name]
         preconditions.check(preconditions.last_node(loaded.asked, any(take)))
         after = unstructured.with_field(loaded.obj, "spec", "unschedulable", value=True)
@@ -199,7 +199,7 @@ class AwaitDrainedVerb(ObjectVerb[AwaitDrained]):
         ]
         if staying := [each for each in left if not is_going(each)]:
             raise Refused(f"{_named(staying)} came onto {command.object} before it was cordoned: drain it once more")
-        if left and is_over(command.until, context.now):
+        if left and is_past(command.until, context.now):
             raise Refused(f"{_named(left)} did not stop within the drain's --timeout")
         if left:
             raise NotYet(f"{_named(left)} of {command.object} are still stopping")

@@ -31,7 +31,7 @@ class DropdbVerb(WorkerVerb[Dropdb]):
             Flag(names=("-f", "--force"), refused="a scratch database has no clients but our own"),
         ),
         arguments=(backups.SCRATCH,),
-        build=backups.build_drop,
+        build=backups.build_dropdb,
         result=backups.DROP,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import orjson
 
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import SingleObjectVerb, send, was_removed
+from kintsugi.actions.change_verb import SingleObjectVerb, removal_status, send
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
@@ -73,7 +73,7 @@ class EvictVerb(SingleObjectVerb[Evict]):
 
     async def effect_status(self, kube: KubeClient, plan: EffectPlan) -> EffectStatus:
         """Return whether the pod is gone, or going."""
-        return was_removed(await self.find(kube, plan))
+        return removal_status(await self.find(kube, plan))
 
     def summary(self, plan: EffectPlan) -> str:
         """Return which pod was evicted."""

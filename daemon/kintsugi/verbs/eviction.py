@@ -64,7 +64,7 @@ async def plan_eviction(kube: KubeClient, command: Evict, context: ChangeContext
     pod = unstructured.convert(obj, Pod)
     if not predicates.finished(pod):
         preconditions.check(without_successor(asked, pod), _stays(asked, pod))
-    if is_over(command.until, context.now):
+    if is_past(command.until, context.now):
         raise Refused(f"{asked} was not evicted within the drain's --timeout")
     bound = replace(command, object=unstructured.named(PODS, obj))
     intent = EvictIntent(
@@ -88,7 +88,7 @@ def is_going(pod: Unstructured) -> bool:
     return bool(unstructured.nested_string(pod, "metadata", "deletionTimestamp"))
 
 
-def is_over(until: str, now: datetime) -> bool:
+def is_past(until: str, now: datetime) -> bool:
     """Return whether a moment that was set has come."""
     return bool(until) and now >= datetime.fromisoformat(until)
 

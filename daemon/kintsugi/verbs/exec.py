@@ -111,7 +111,7 @@ def build(parsed: ParsedCommand) -> Exec:
             f"known are {', '.join(PROGRAMS)}",
             meant=nearest(called[0], list(PROGRAMS)),
         )
-    PROGRAMS[called[0]].check(called, parsed.vouched)
+    PROGRAMS[called[0]].check(called, parsed.allowed_functions)
     return Exec(object=found, namespace=place_of(parsed), container=parsed.text("container"), argv=called)
 
 

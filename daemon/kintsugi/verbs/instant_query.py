@@ -21,7 +21,7 @@ from kintsugi.commands.arg_types import ArgType, matching
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, ParsedCommand
 from kintsugi.commands.results import ObjectType
-from kintsugi.expressions import Type, text_of
+from kintsugi.expressions import Type, render_value
 from kintsugi.model.command import Command, Verb
 
 MOST = 8 * 1024
@@ -45,7 +45,7 @@ def _put(before: str, value: object) -> str:
     rest = _STRING.sub("", before)
     if not any(quote in rest for quote in "\"'`"):
         raise ValueError('a value stands inside the quotes of a label value, as in {namespace="${service.namespace}"}')
-    if not _VALUE.fullmatch(text := text_of(value)):
+    if not _VALUE.fullmatch(text := render_value(value)):
         raise ValueError(f"{text!r} is not a name (letters, digits, and _.- between them)")
     return text
 

@@ -26,7 +26,7 @@ from kintsugi.commands.words import namespace_option, option
 from kintsugi.errors import Refused
 from kintsugi.mask import MASK
 from kintsugi.model.records import UndoRecord
-from kintsugi.verbs.set_template import SetCommand, SetVerb, chosen, containers_of, name_of, unmatched
+from kintsugi.verbs.set_template import SetCommand, SetVerb, chosen, containers_of, name_of, no_matching_container
 from kintsugi.verbs.undo_by_revision import undo_by_revision
 
 _FROM = "write the reference into the workload's own file: its keys would have to be read from the Secret"
@@ -100,7 +100,7 @@ class SetEnvVerb(SetVerb[SetEnv]):
 
     def objection(self, command: SetEnv, loaded: LoadedTarget) -> str:
         """Refuse what would change no container."""
-        return unmatched(loaded, command.containers)
+        return no_matching_container(loaded, command.containers)
 
     def changed(self, command: SetEnv, container: Unstructured) -> Unstructured:
         """Return a container with the variables as kubectl orders them: in their places, new ones last."""

@@ -19,7 +19,7 @@ from kintsugi.commands.references import place_of, single
 from kintsugi.commands.template_args import AMOUNTS, CONTAINERS, amounts_of
 from kintsugi.commands.words import namespace_option, option
 from kintsugi.model.records import UndoRecord
-from kintsugi.verbs.set_template import SetCommand, SetVerb, chosen, containers_of, name_of, unmatched
+from kintsugi.verbs.set_template import SetCommand, SetVerb, chosen, containers_of, name_of, no_matching_container
 from kubeobjects.quantities import quantity
 
 _KINDS = ("limits", "requests")
@@ -96,7 +96,7 @@ class SetResourcesVerb(SetVerb[SetResources]):
 
     def objection(self, command: SetResources, loaded: LoadedTarget) -> str:
         """Refuse what would change no container."""
-        return unmatched(loaded, command.containers)
+        return no_matching_container(loaded, command.containers)
 
     def changed(self, command: SetResources, container: Unstructured) -> Unstructured:
         """Return a container with the amounts beside those that it has of other resources."""

@@ -95,7 +95,7 @@ def chosen(pattern: str, name: str) -> bool:
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name) is not None
 
 
-def unmatched(loaded: LoadedTarget, pattern: str) -> str:
+def no_matching_container(loaded: LoadedTarget, pattern: str) -> str:
     """Refuse what would change no container, in kubectl's words."""
     names = [name_of(each) for each in containers_of(loaded.obj)]
     if any(chosen(pattern, name) for name in names):

@@ -47,7 +47,7 @@ from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, Resourc
 log = get_logger(__name__)
 
 
-REST = 9
+PAUSE_FACTOR = 9
 """The pause after a refresh, in multiples of its duration: during a flood of changes, following them comes first."""
 
 Listener = Callable[[ServiceView], None]
@@ -79,12 +79,12 @@ class ServiceViews:
         self._selectors = ServiceSelectors((), self._workload)
         self._pods: dict[str, dict[str, Pod]] = defaultdict(dict)
         self._tallies: dict[str, RestartTally] = defaultdict(RestartTally)
-        self._shown: dict[str, tuple[str, datetime]] = {}
+        self._template_good_since: dict[str, tuple[str, datetime]] = {}
         self.replicas, self.counts = ReplicaMemory(), CountMemory()
         self._unmet: set[tuple[str, str]] = set()
-        self._led: dict[str, str] = {}
+        self._last_hosts: dict[str, str] = {}
         self._dirty: set[str] = set()
-        self._lost: set[tuple[str, str, str]] = set()
+        self._unapplied: set[tuple[str, str, str]] = set()
         self._odd_revisions: dict[str, str] = {}
         self._is_current = False
         self._listeners: list[Listener] = []
@@ -102,7 +102,7 @@ class ServiceViews:
         self._autoscalers = ByNamespace(caches.autoscalers)
         for name, reflector in caches:
             if name not in {"events", "nodes", "namespaces"}:
-                reflector.subscribe(self._note)
+                reflector.subscribe(self._on_change)
         self.reload(catalog)
 
     def reload(self, catalog: Catalog) -> None:
@@ -137,7 +137,7 @@ class ServiceViews:
 
     def restart_health(self, service: str) -> None:
         """Count from the next look on how long a service has been well with its template."""
-        self._shown.pop(service, None)
+        self._template_good_since.pop(service, None)
 
     def now(self) -> datetime:
         """Return the time by which the views are made."""
@@ -183,7 +183,7 @@ class ServiceViews:
         """Build one view; where that fails, one without any facts, which is never current."""
         with self._containment.around(FailureScope.SERVICE, service.name):
             return self._make(service, is_current=is_current)
-        self._shown.pop(service.name, None)
+        self._template_good_since.pop(service.name, None)
         return unreadable(service)
 
     def _notify(self, view: ServiceView) -> None:
@@ -195,7 +195,7 @@ class ServiceViews:
         """Refresh what is marked, `every` so often, but not most of the time, until cancelled."""
         clock, took = asyncio.get_running_loop(), 0.0
         while True:
-            await asyncio.sleep(max(every.total_seconds(), REST * took))
+            await asyncio.sleep(max(every.total_seconds(), PAUSE_FACTOR * took))
             began = clock.time()
             self.refresh()
             took = clock.time() - began
@@ -203,7 +203,7 @@ class ServiceViews:
     def good_revisions(self, lasting: timedelta) -> tuple[GoodRevision, ...]:
         """Return the revisions that have been healthy for `lasting` with all of their pods."""
         now = self._clock()
-        since = {name: moment for name, (_, moment) in self._shown.items()}
+        since = {name: moment for name, (_, moment) in self._template_good_since.items()}
         return tuple(
             GoodRevision(
                 workload=view.workload.metadata.uid,
@@ -216,17 +216,17 @@ class ServiceViews:
             if view.workload and view.name in since and now - since[view.name] >= lasting
         )
 
-    def _note(self, change: Change[Object]) -> None:
+    def _on_change(self, change: Change[Object]) -> None:
         """Apply a change. One that fails leaves views unreadable until the next change of the same object is applied."""
         subject = change.subject
         key = (type(subject).__name__, subject.metadata.namespace, subject.metadata.name)
         try:
             self._mark(change)
-            if self._lost:
-                self._lost.discard(key)
+            if self._unapplied:
+                self._unapplied.discard(key)
         # Contained: one unreadable object must not keep the services from seeing all others.
         except Exception as error:  # noqa: BLE001
-            self._lost.add(key)
+            self._unapplied.add(key)
             self._dirty |= self._selectors.names_in(subject.metadata.namespace)
             self._containment.contain(FailureScope.OBJECT, " ".join(key), error)
 
@@ -290,7 +290,7 @@ class ServiceViews:
 
     def _check_readable(self, service: Service) -> None:
         """Raise KubeError when an object of the service could not be read or applied: the view would be wrong without it."""
-        for kind, namespace, name in self._lost:
+        for kind, namespace, name in self._unapplied:
             if namespace == service.namespace:
                 raise KubeError(f"{kind} {name} in {namespace} could not be taken in")
         reflector = self._workloads.get(service.workload.resource)
@@ -313,16 +313,16 @@ class ServiceViews:
         Whatever its author calls healthy: what does not serve, or does not answer its checks, shows no template to be good.
         """
         is_well = view.healthy and view.serving and not view.unmet
-        if not is_well or not view.template or not settled(view):
-            self._shown.pop(view.name, None)
-        elif self._shown.get(view.name, ("",))[0] != view.template:
-            self._shown[view.name] = (view.template, self._clock())
+        if not is_well or not view.template or not is_rollout_complete(view):
+            self._template_good_since.pop(view.name, None)
+        elif self._template_good_since.get(view.name, ("",))[0] != view.template:
+            self._template_good_since[view.name] = (view.template, self._clock())
 
     def _objects(self, service: Service) -> ServiceObjects:
         namespace = service.namespace
         pods = tuple(sorted(self._pods[service.name].values(), key=lambda pod: pod.metadata.name))
         workload = self._workload(service)
-        kube_service, is_led_to = self._kube_service(service, workload)
+        kube_service, selects_its_pods = self._kube_service(service, workload)
         claims = PvcNames.of(pods, workload)
         return ServiceObjects(
             pods=pods,
@@ -333,7 +333,7 @@ class ServiceViews:
             ),
             endpoints=self._endpoints_of(kube_service),
             kube_service=kube_service,
-            is_led_to=is_led_to,
+            selects_its_pods=selects_its_pods,
             workload=workload,
             replica_sets=tuple(
                 each
@@ -351,9 +351,9 @@ class ServiceViews:
         """
         there = self._kube_services.within(service.namespace)
         if (leading := kube_service_of(workload, there)) is not None:
-            self._led[service.name] = host_of(leading)
+            self._last_hosts[service.name] = host_of(leading)
             return leading, True
-        meant = meant_for(workload, there, self._led.get(service.name, ""))
+        meant = meant_for(workload, there, self._last_hosts.get(service.name, ""))
         if meant is None or ready_endpoints(self._endpoints_of(meant)):
             return None, True
         return meant, False
@@ -375,7 +375,7 @@ def _moves(old: Pod, new: Object | None) -> bool:
     return new is None or new.metadata.labels != old.metadata.labels
 
 
-def settled(view: ServiceView) -> bool:
+def is_rollout_complete(view: ServiceView) -> bool:
     """Return whether the workload's rollout is complete, so that health speaks of its current template."""
     match view.workload:
         case Deployment() | StatefulSet():

@@ -35,7 +35,7 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceObjects:
-    """The cached objects of one service. `is_led_to`: its Kubernetes Service selects its pods, or there is none."""
+    """The cached objects of one service. `selects_its_pods`: its Kubernetes Service selects its pods, or there is none."""
 
     pods: tuple[Pod, ...]
     pvcs: tuple[PersistentVolumeClaim, ...]
@@ -44,7 +44,7 @@ class ServiceObjects:
     workload: Workload | None
     replica_sets: tuple[ReplicaSet, ...]
     autoscalers: tuple[HorizontalPodAutoscaler, ...]
-    is_led_to: bool = True
+    selects_its_pods: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +61,9 @@ def view_of(service: Service, objects: ServiceObjects, restarts: Restarts, *, is
     revision, template = current_revision(objects.workload, objects.replica_sets, objects.pods)
     kube_service = objects.kube_service
     port = kube_service.spec.ports[0].port if kube_service and kube_service.spec.ports else 0
-    counts = kube_service is not None and not (objects.is_led_to and kube_service.spec.publish_not_ready_addresses)
+    counts = kube_service is not None and not (
+        objects.selects_its_pods and kube_service.spec.publish_not_ready_addresses
+    )
     scalers = scalers_of(service.workload.resource, service.workload.name, objects.autoscalers)
     return ServiceView(
         service=service,

@@ -29,16 +29,16 @@ from kintsugi.worker.staging_dir import StagingDir
 ENDPOINT = "KINTSUGI_S3_ENDPOINT"
 REGION = "AWS_REGION"
 
-_MOST = 20
+_MAX_DOWNLOADS = 20
 """The most backups that are read: when this many are bad, the fault is not in the backups."""
 
-_MOST_LISTED = 500
+_MAX_EXAMINED = 500
 """The most backups that are checked; a folder may hold those of many databases."""
 
-_NAMED = 5
+_MAX_NAMED = 5
 """The most backups that the last sentence names, and the most of other databases that are named."""
 
-_CHEAP = frozenset(
+_METADATA_FLAWS = frozenset(
     {
         BackupFlaw.KEY,
         BackupFlaw.EMPTY,
@@ -59,7 +59,7 @@ async def fetch(options: FetchOptions, report: Reporter) -> Backup:
         folder = S3Folder.parse(options.url)
         with StagingDir.taken(options.into, options.volume_bytes) as staging:
             async with asyncio.timeout(options.within.total_seconds()) as deadline:
-                return await _searched(folder, staging, options, doing.report)
+                return await _find_newest_good(folder, staging, options, doing.report)
     except UsageError as error:
         raise WorkFailed(WorkFailure.REFUSED, str(error)) from error
     except StoreUnreachable as error:
@@ -73,7 +73,7 @@ async def fetch(options: FetchOptions, report: Reporter) -> Backup:
         raise WorkFailed(WorkFailure.UNREACHABLE, f"{options.url} was not fetched within {within}: {doing}") from error
 
 
-async def _searched(folder: S3Folder, staging: StagingDir, options: FetchOptions, report: Reporter) -> Backup:
+async def _find_newest_good(folder: S3Folder, staging: StagingDir, options: FetchOptions, report: Reporter) -> Backup:
     """Examine the backups from the newest on until one passes."""
     client = S3Client(S3Service(endpoint=os.environ.get(ENDPOINT, ""), region=os.environ.get(REGION, "")))
     report(WorkProgress(phase=WorkPhase.LISTING, what=folder.url))
@@ -100,18 +100,18 @@ async def _newest_good(
     examination: Examination, found: Sequence[StoredObject], folder: S3Folder, database: str, report: Reporter
 ) -> Backup:
     skipped: list[Skipped] = []
-    others = read = 0
-    for at, stored in enumerate(found[:_MOST_LISTED]):
+    others = downloads = 0
+    for at, stored in enumerate(found[:_MAX_EXAMINED]):
         examined = await examination.of(stored, found[at + 1 :])
         if isinstance(examined, Backup):
             _report_others(others, report)
             return replace(examined, skipped=tuple(skipped))
         others += examined.flaw is BackupFlaw.DATABASE
-        read += examined.flaw not in _CHEAP
-        if examined.flaw is not BackupFlaw.DATABASE or others <= _NAMED:
+        downloads += examined.flaw not in _METADATA_FLAWS
+        if examined.flaw is not BackupFlaw.DATABASE or others <= _MAX_NAMED:
             skipped.append(Skipped(url=folder.of(stored.key), reason=examined.reason))
             report(Note(text=f"{skipped[-1].url} is not taken: {examined.reason}"))
-        if examined.flaw is BackupFlaw.OLD or read == _MOST:
+        if examined.flaw is BackupFlaw.OLD or downloads == _MAX_DOWNLOADS:
             break
     _report_others(others, report)
     raise WorkFailed(WorkFailure.NO_GOOD_BACKUP, _none_is_good(skipped, len(found), folder, database))
@@ -119,13 +119,13 @@ async def _newest_good(
 
 def _report_others(count: int, report: Reporter) -> None:
     """Report that a folder holds many backups of other databases, which are not all named."""
-    if count > _NAMED:
-        report(Note(text=f"{count - _NAMED} more that were examined are of other databases"))
+    if count > _MAX_NAMED:
+        report(Note(text=f"{count - _MAX_NAMED} more that were examined are of other databases"))
 
 
 def _none_is_good(skipped: Sequence[Skipped], count: int, folder: S3Folder, database: str) -> str:
-    named = "; ".join(f"{each.url.removeprefix(folder.url)}: {each.reason}" for each in skipped[:_NAMED])
-    others = count - min(len(skipped), _NAMED)
+    named = "; ".join(f"{each.url.removeprefix(folder.url)}: {each.reason}" for each in skipped[:_MAX_NAMED])
+    others = count - min(len(skipped), _MAX_NAMED)
     more = f"; and {others} more" if others else ""
     return f"no backup of {database} in {folder.url} is good: {named}{more}"
 
@@ -137,7 +137,7 @@ def _wanted(options: FetchOptions, has: ServerInfo) -> BackupRequirements:
         tools=PG_MAJOR,
         now=datetime.now(UTC),
         max_age=options.max_age,
-        half=options.half,
+        min_size_ratio=options.min_size_ratio,
         roles=has.declared | has.others,
         extensions=has.extensions,
     )

@@ -37,7 +37,7 @@ class ServerOptions:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FetchOptions:
     """
-    The options of a fetch. `volume_bytes` is in bytes; `half` is the least share of the size of the backup before.
+    The options of a fetch. `volume_bytes` is in bytes; `min_size_ratio` is the least share of the size of the backup before.
 
     All of it ends `within` that time.
     """
@@ -48,7 +48,7 @@ class FetchOptions:
     server: ServerOptions | None = None
     max_age: timedelta | None = None
     volume_bytes: int | None = None
-    half: float = 0.5
+    min_size_ratio: float = 0.5
     roles: tuple[DatabaseRole, ...] = ()
     within: timedelta = timedelta(hours=4)
 
@@ -121,7 +121,7 @@ def _fetch(found: argparse.Namespace, roles: tuple[DatabaseRole, ...], environme
         server=server,
         max_age=None if found.max_age is None else timedelta(seconds=found.max_age),
         volume_bytes=found.volume_bytes,
-        half=found.half,
+        min_size_ratio=found.min_size_ratio,
         roles=roles,
         within=timedelta(seconds=found.within),
     )
@@ -154,7 +154,7 @@ def _add_fetch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--user", default="postgres")
     parser.add_argument("--max-age", type=float, metavar="SECONDS")
     parser.add_argument("--volume-bytes", type=int, metavar="BYTES")
-    parser.add_argument("--half", type=float, metavar="FRACTION", default=0.5)
+    parser.add_argument("--min-size-ratio", type=float, metavar="FRACTION", default=0.5)
     parser.add_argument("--within", type=float, metavar="SECONDS", default=4 * 3600)
     parser.add_argument("--role", action="append", default=[])
 

@@ -46,18 +46,18 @@ async def restore(options: RestoreOptions, report: Reporter) -> Restored:
             await lock(session, options.database, report)
             target = TargetDatabase(server, session, options.database)
             await target.refuse_full()
-            sha256 = await _verified(dump, options.sha256, report)
-            like, dump_ownership = await database_of(dump), await dump_ownership_of(dump)
+            sha256 = await _verify(dump, options.sha256, report)
+            source_database, dump_ownership = await database_of(dump), await dump_ownership_of(dump)
             await ownership.refuse_missing(session, dump_ownership, [role.name for role in options.roles], server.where)
             new = await roles.missing(session, (*options.roles, DatabaseRole(name=owner_of(options.database))))
-            taken = await target.take(_mark(options, sha256, [role.name for role in new]), like)
+            taken = await target.take(_mark(options, sha256, [role.name for role in new]), source_database)
             declared = [role for role in new if role in options.roles]
-            filling = _RestoreContext(
+            context = _RestoreContext(
                 server=server, session=session, taken=taken, dump_ownership=dump_ownership, new=declared, report=report
             )
-            await _fill(filling, dump, options)
-            tables = await _examined(server, taken, report)
-            await target.hand_over(taken, like, report)
+            await _fill(context, dump, options)
+            tables = await _count_and_analyse(server, taken, report)
+            await target.hand_over(taken, source_database, report)
         return Restored(
             database=options.database, bytes=dump.size, seconds=round(time.monotonic() - begun, 3), tables=tables
         )
@@ -75,33 +75,33 @@ class _RestoreContext:
     report: Reporter
 
 
-async def _fill(filling: _RestoreContext, dump: Dump, options: RestoreOptions) -> None:
+async def _fill(context: _RestoreContext, dump: Dump, options: RestoreOptions) -> None:
     """Restore the dump as the owner, and give what was restored to whom it belongs; what was restored before stays."""
-    server, session, taken = filling.server, filling.session, filling.taken
+    server, session, taken = context.server, context.session, context.taken
     if taken.whole:
-        filling.report(Note(text="an earlier worker had restored this very file: only its last step was missing"))
+        context.report(Note(text="an earlier worker had restored this very file: only its last step was missing"))
         await owner.make(session, server, taken.database)
     else:
-        async with _given_back_on_failure(server, session, taken, filling.report):
+        async with _rollback_on_failure(server, session, taken, context.report):
             await owner.make(session, server, taken.database)
-            await roles.create(session, filling.new, taken.database, login=not options.scratch)
-            await _restored(filling, dump)
+            await roles.create(session, context.new, taken.database, login=not options.scratch)
+            await _load_dump(context, dump)
     if not options.scratch:
-        await ownership.settle(server, taken.hidden, taken.database, filling.dump_ownership, filling.report)
-    if filling.dump_ownership.left_out:
-        left_out = ", ".join(filling.dump_ownership.left_out)
-        filling.report(Note(text=f"left out, because only a superuser may make it: {left_out}"))
+        await ownership.settle(server, taken.hidden, taken.database, context.dump_ownership, context.report)
+    if context.dump_ownership.left_out:
+        left_out = ", ".join(context.dump_ownership.left_out)
+        context.report(Note(text=f"left out, because only a superuser may make it: {left_out}"))
 
 
-async def _restored(filling: _RestoreContext, dump: Dump) -> None:
+async def _load_dump(context: _RestoreContext, dump: Dump) -> None:
     """Make what only a superuser can make in the empty database, then run the dump as its owner."""
-    server, taken, dump_ownership = filling.server, filling.taken, filling.dump_ownership
+    server, taken, dump_ownership = context.server, context.taken, context.dump_ownership
     us = owner_of(taken.database)
     await extensions.make(server, taken.hidden, us, dump_ownership.extensions)
-    await TargetDatabase(server, filling.session, taken.database).give_to_owner(taken)
+    await TargetDatabase(server, context.session, taken.database).give_to_owner(taken)
     await owner.check(server, taken.database, taken.hidden)
     source = DumpSource(dump=dump, sha256=taken.mark.sha256, listed=dump_ownership.listed)
-    await pg_restore(source, owner.as_owner(server, taken.database), taken.hidden, filling.report)
+    await pg_restore(source, owner.as_owner(server, taken.database), taken.hidden, context.report)
 
 
 def _refuse_names(options: RestoreOptions) -> None:
@@ -116,7 +116,7 @@ def _mark(options: RestoreOptions, sha256: str, new: list[str]) -> OwnershipComm
     return OwnershipComment(sha256=sha256, roles=tuple(new), drill=options.name if options.scratch else None)
 
 
-async def _verified(dump: Dump, wanted: str | None, report: Reporter) -> str:
+async def _verify(dump: Dump, wanted: str | None, report: Reporter) -> str:
     """Sum the file up and compare; give its sum."""
     progress, stop = RestoreProgress(WorkPhase.VERIFYING, dump, report), threading.Event()
     reporting = asyncio.ensure_future(progress.until_cancelled())
@@ -132,7 +132,7 @@ async def _verified(dump: Dump, wanted: str | None, report: Reporter) -> str:
 
 
 @asynccontextmanager
-async def _given_back_on_failure(
+async def _rollback_on_failure(
     server: DatabaseServer, session: asyncpg.Connection, taken: RestoreTarget, report: Reporter
 ) -> AsyncIterator[None]:
     """
@@ -166,7 +166,7 @@ async def _give_back(server: DatabaseServer, session: asyncpg.Connection, taken:
         await roles.drop(again, taken.mark.roles, taken.database)
 
 
-async def _examined(server: DatabaseServer, taken: RestoreTarget, report: Reporter) -> tuple[Table, ...]:
+async def _count_and_analyse(server: DatabaseServer, taken: RestoreTarget, report: Reporter) -> tuple[Table, ...]:
     async with owner.as_owner(server, taken.database).session(taken.hidden) as session:
         tables = await count(session, report)
         await analyse(session, report)

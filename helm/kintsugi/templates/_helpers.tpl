@@ -6,28 +6,28 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What no schema can say of several values together: nothing where they fit, else one error that names them. */}}
+{{/* Checks of several values together, which a schema cannot express: empty if they fit, otherwise one error that names them. */}}
 {{- define "kintsugi.refuse" -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
-{{- fail "ingress.hosts: name the host that leads to the API, or leave ingress.enabled off" -}}
+{{- fail "ingress.hosts: set the host of the API, or set ingress.enabled to false" -}}
 {{- end -}}
 {{- if eq (int .Values.service.port) (int .Values.service.healthPort) -}}
-{{- fail "service.healthPort: it is service.port already; give them two ports" -}}
+{{- fail "service.healthPort: set a port that differs from service.port" -}}
 {{- end -}}
 {{- if and .Values.ledger.postgresql.existingSecret .Values.ledger.sqlite.existingClaim -}}
-{{- fail "ledger: there is one; name ledger.postgresql.existingSecret or ledger.sqlite.existingClaim" -}}
+{{- fail "ledger: set either ledger.postgresql.existingSecret or ledger.sqlite.existingClaim, not both" -}}
 {{- end -}}
 {{- range .Values.namespaces -}}
 {{- if has . (list "kube-system" "kube-public" "kube-node-lease") -}}
-{{- fail (printf "namespaces: %s is the cluster's own, and nothing is changed there" .) -}}
+{{- fail (printf "namespaces: remove %s; Kintsugi changes nothing in the namespaces of the cluster itself" .) -}}
 {{- end -}}
 {{- end -}}
 {{- if hasKey .Values.settings "mode" -}}
-{{- fail "settings.mode: say it as mode" -}}
+{{- fail "settings.mode: set the value mode instead" -}}
 {{- end -}}
 {{- range list "server" "health" -}}
 {{- if hasKey (get $.Values.settings . | default dict) "port" -}}
-{{- fail (printf "settings.%s.port: in the pod it is the chart's; service.port and service.healthPort are where it is reached" .) -}}
+{{- fail (printf "settings.%s.port: the chart sets the ports in the pod; set service.port or service.healthPort for the ports of the Service" .) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -46,12 +46,12 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- if .Values.serviceAccount.create -}}
 {{- .Values.serviceAccount.name | default (include "kintsugi.name" .) -}}
 {{- else -}}
-{{- required "serviceAccount.name: name the account that is there, or set serviceAccount.create" .Values.serviceAccount.name -}}
+{{- required "serviceAccount.name: set the name of the existing account, or set serviceAccount.create to true" .Values.serviceAccount.name -}}
 {{- end -}}
 {{- end -}}
 
 {{- define "kintsugi.image" -}}
-{{- $repository := required "image.repository: say where the image of Kintsugi was pushed, as registry.example.com/kintsugi" .Values.image.repository -}}
+{{- $repository := required "image.repository: set the repository of the Kintsugi image, as registry.example.com/kintsugi" .Values.image.repository -}}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" $repository .Values.image.digest -}}
 {{- else -}}
@@ -66,7 +66,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end -}}
 {{- end -}}
 
-{{/* The volume of a ConfigMap of documents: no name of a volume has a dot. */}}
+{{/* The volume of a ConfigMap of documents. The name of a volume cannot contain a dot. */}}
 {{- define "kintsugi.documents" -}}
 {{- printf "documents-%s" . | replace "." "-" | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
@@ -78,7 +78,7 @@ subjects:
     namespace: {{ .Release.Namespace }}
 {{- end -}}
 
-{{/* The settings' file: what the chart mounts, and the values' own settings over it. */}}
+{{/* The settings file: the paths that the chart mounts, overridden by the value `settings`. */}}
 {{- define "kintsugi.settings" -}}
 {{- $base := dict
     "mode" .Values.mode
@@ -99,7 +99,7 @@ subjects:
 {{- toYaml (mergeOverwrite $base (deepCopy .Values.settings)) -}}
 {{- end -}}
 
-{{/* Where the API and the webhook are in the cluster. */}}
+{{/* The address of the API and the webhook in the cluster. */}}
 {{- define "kintsugi.url" -}}
 {{- $scheme := ternary "https" "http" (not (empty .Values.tls.existingSecret)) -}}
 {{- printf "%s://%s.%s.svc:%v" $scheme (include "kintsugi.name" .) .Release.Namespace .Values.service.port -}}

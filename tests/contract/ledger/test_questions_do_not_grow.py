@@ -74,7 +74,7 @@ QUESTIONS: Mapping[str, Question] = {
     "firing": lambda ledger, _: ledger.signals.firing(SignalSource.ALERTMANAGER, SignalSource.POLL),
     "firing_rules": lambda ledger, _: ledger.signals.firing_rules(["rule"]),
     "firing_among": lambda ledger, _: ledger.signals.firing_among(["one", "two"]),
-    "add_to_verdict": lambda ledger, _: ledger.signals.add_to_verdict("one", "; is wrong: it"),
+    "add_to_verdict": lambda ledger, _: ledger.signals.add_to_verdict("one", "; problem: it"),
     "judged_signals": lambda ledger, _: ledger.signals.newest(),
     "signals_of": lambda ledger, run: ledger.signals.of_incident(run.incident),
     "count_signals": lambda ledger, run: ledger.signals.count_of(run.incident),

@@ -44,11 +44,15 @@ class QueryRoute:
         container = LocalContainer(server.programs.bin)
         self._actions = Actions(container, Clients.restricted_to(AddressRule(allow_loopback=True)))
 
-    async def ask(self, statement: str, *, way: str = "directly", vouched: frozenset[str] = frozenset()) -> object:
+    async def ask(
+        self, statement: str, *, way: str = "directly", allowed_functions: frozenset[str] = frozenset()
+    ) -> object:
         """Ask, and return the first column of the first row."""
         words = f"psql -h 127.0.0.1 -p {self._server.port} -U postgres -c {quoted(statement)}"
         line = words if way == "directly" else f"kubectl exec database-0 -- {words}"
-        command = parse_template(line, Scope(names={}), vouched=vouched).bind({}, namespace="production")
+        command = parse_template(line, Scope(names={}), allowed_functions=allowed_functions).bind(
+            {}, namespace="production"
+        )
         return (await self._actions.read(command, deadline=SOON, probe_context=ProbeContext())).names.get("value")
 
 
@@ -103,7 +107,7 @@ async def test_a_function_that_a_service_vouches_for_is_held_to_a_read_only_tran
         with pytest.raises(CommandProblem, match=r"judged\.told_of is not known to be read-only"):
             await asked.ask("SELECT judged.told_of('x')", way=way)
         with pytest.raises(ProbeFailed, match="read-only transaction"):
-            await asked.ask("SELECT judged.told_of('x')", way=way, vouched=frozenset({"judged.told_of"}))
+            await asked.ask("SELECT judged.told_of('x')", way=way, allowed_functions=frozenset({"judged.told_of"}))
         assert postgres_server.psql("SELECT count(*) FROM judged.told") == "0"
     finally:
         postgres_server.psql("DROP SCHEMA judged CASCADE")

@@ -168,7 +168,7 @@ SABOTAGES: Sequence[Sabotage] = (
         red_at="c04aa7b9a7",
         shows=("E32",),
         against=(Weakness.CHANGE_ELSEWHERE,),
-        edits=(Edit(file="decisions/admission.py", old=("    broken,\n    upstream,\n"), new="    upstream,\n"),),
+        edits=(Edit(file="decisions/admission.py", old=("    breaker_open,\n    upstream,\n"), new="    upstream,\n"),),
         tests="unit/admission/test_what_is_asked_before_every_attempt.py",
         red=("test_each_hindrance_holds_what_it_should_and_says_why",),
     ),

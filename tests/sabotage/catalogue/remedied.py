@@ -170,8 +170,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="sources/checks.py",
-                old="            command, context.of_pod = directed, True\n",
-                new="            context.of_pod = True\n",
+                old="            command, context.reached_pod = directed, True\n",
+                new="            context.reached_pod = True\n",
             ),
         ),
         tests="unit/sources/test_checks_on_an_interval.py",

@@ -56,8 +56,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="worker/restore.py",
-                old="    await pg_restore(source, owner.as_owner(server, taken.database), taken.hidden, filling.report)\n",
-                new="    await pg_restore(source, server, taken.hidden, filling.report)\n",
+                old="    await pg_restore(source, owner.as_owner(server, taken.database), taken.hidden, context.report)\n",
+                new="    await pg_restore(source, server, taken.hidden, context.report)\n",
             ),
         ),
         tests="integration/test_restore_of_hostile_dumps.py",

@@ -126,8 +126,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="runner/gate.py",
-                old="await self._locked() or await self._blocked_at_zero()",
-                new="await self._locked()",
+                old="await self._blocked_by_lock() or await self._blocked_at_zero()",
+                new="await self._blocked_by_lock()",
             ),
         ),
         tests="unit/runner/test_the_gate_before_every_change.py",

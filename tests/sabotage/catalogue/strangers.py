@@ -98,8 +98,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="ledger/inbox.py",
-                old="        foreign, lambda: [(episode.ended, _row(",
-                new="        min(foreign, 0), lambda: [(episode.ended, _row(",
+                old="        unmasked_size,\n        lambda: [(episode.ended, _row(",
+                new="        min(unmasked_size, 0),\n        lambda: [(episode.ended, _row(",
             ),
         ),
         tests="unit/answers/test_what_is_read_costs_the_loop.py",

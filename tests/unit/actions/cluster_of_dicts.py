@@ -74,7 +74,7 @@ class ClusterOfDicts(KubeClient):
         ]
         return Listing(items=items, resource_version="1")
 
-    async def each(
+    async def iter_objects(
         self, resource: Resource, kept: type[Kept], namespace: str | None = None, *, labels: str = ""
     ) -> AsyncIterator[Kept]:
         """Yield the kept fields of what `list` shows."""

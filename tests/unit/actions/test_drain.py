@@ -10,7 +10,7 @@ from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode, parse, render
 from kintsugi.errors import CommandError, Conflict, NotFound, NotYet, OutcomeUnknown, Refused, TooManyRequests
-from kintsugi.executor import is_over
+from kintsugi.executor import is_obsolete
 from kintsugi.model.command import Command
 from kintsugi.model.records import Phase, StepRecord, StepState
 from kubeobjects.resources import NODES, PODS
@@ -211,4 +211,4 @@ async def test_a_pod_that_somebody_else_has_removed_is_as_it_was_meant_to_be(ove
     evict = follow(await planned(kube))[0]
     plan = await actions(kube).plan_effect(evict, change_context())
     record = StepRecord(run="r-1", phase=Phase.FORWARD, path="drain#0+0", name="Drain it", state=StepState.INTENT)
-    assert not is_over(record, plan, overtaken)
+    assert not is_obsolete(record, plan, overtaken)

@@ -57,7 +57,7 @@ async def test_a_step_that_only_wants_more_replicas_does_not_start_what_is_at_ze
         with pytest.raises(Refused, match="deployment/web is scaled to 0: it is started only by a step that says so"):
             await actions(at_zero()).plan_effect(command, change_context(**OWN))
     assert (await actions(at_zero()).plan_effect(more, change_context(phase=Phase.UNDO, **OWN))).write is not None
-    restored = change_context(**OWN, may_stop=frozenset({"deployment/web"}))
+    restored = change_context(**OWN, stoppable_workloads=frozenset({"deployment/web"}))
     assert (await actions(at_zero()).plan_effect(more, restored)).write is not None
 
 

@@ -227,7 +227,7 @@ async def every_one(_folder: Path) -> AsyncIterator[Read]:
 
     async def read(text: bytes) -> object:
         transport.body = text
-        return [pod.metadata.name async for pod in kube.each(PODS, Pod, NAMESPACE)]
+        return [pod.metadata.name async for pod in kube.iter_objects(PODS, Pod, NAMESPACE)]
 
     yield read
 

@@ -15,7 +15,7 @@ from kintsugi.cli.demo.makespan import Makespan
 from kintsugi.cli.demo.scene import Recovery, SceneOutcome, summary
 from kintsugi.cli.demo.scenes import SHOWS, SceneName, listed
 from kintsugi.cli.demo.teller import LiveTeller, PlainTeller
-from kintsugi.cli.output import Screen
+from kintsugi.cli.output import LiveTable
 from kintsugi.model.api_types import CurrentStep, HoldSummary, RunSummary, ServiceSummary, ServiceTree, StackSummary
 from kintsugi.model.records import IncidentState, StepState
 
@@ -109,7 +109,7 @@ def test_on_a_terminal_lines_come_above_the_tree_which_is_written_over(monkeypat
     monkeypatch.setattr(sys, "stdout", terminal)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    with Screen() as screen:
+    with LiveTable() as screen:
         teller = LiveTeller(screen)
         teller.show(ServiceTree(services=(DATABASE, API)), waits="waits for the database", since=SINCE)
         teller.write("  a line that is too long for it " + "and goes on " * 20)

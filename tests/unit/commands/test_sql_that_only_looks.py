@@ -173,11 +173,11 @@ def test_any_text_is_judged_and_a_call_of_what_sleeps_is_never_taken(text: str) 
 
 
 def test_a_function_that_a_service_vouches_for_may_be_called_by_its_exact_name() -> None:
-    vouched = frozenset({"shop.orders_are_whole", "bt_index_check"})
-    checked_statement("SELECT shop.orders_are_whole(), bt_index_check('orders_pkey')", vouched)
+    allowed_functions = frozenset({"shop.orders_are_whole", "bt_index_check"})
+    checked_statement("SELECT shop.orders_are_whole(), bt_index_check('orders_pkey')", allowed_functions)
     for other in ("orders_are_whole()", "public.bt_index_check('x')", 'shop."Orders_are_whole"()', "pg_sleep(1)"):
         with pytest.raises(ValueError, match="is not known to be read-only"):
-            checked_statement(f"SELECT {other}", vouched)
+            checked_statement(f"SELECT {other}", allowed_functions)
 
 
 def test_no_function_that_acts_is_listed() -> None:

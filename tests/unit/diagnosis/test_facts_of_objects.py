@@ -21,7 +21,7 @@ def keys(*names: str) -> dict[str, Any]:
 
 def test_a_secret_passes_with_the_names_of_its_keys_alone() -> None:
     secret = {"kind": "Secret", "metadata": {"name": "token"}, "data": {"token": "aHVudGVyMg=="}}
-    found = diagnosis_facts.configuration_of(ConfigurationType.SECRET, "token", secret)
+    found = diagnosis_facts.configuration_facts(ConfigurationType.SECRET, "token", secret)
     assert (found.reference, found.exists, found.keys) == ("secret/token", True, frozenset({"token"}))
     assert "aHVudGVyMg" not in repr(found)
 
@@ -40,7 +40,7 @@ def test_the_key_that_was_written_last_is_known_where_its_writer_wrote_no_other(
         managed("labeller", 5, {"f:metadata": {"f:labels": {}}}),
     ]
     obj = {"metadata": {"name": "settings", "managedFields": entries}, "data": {"currency": "EUR", "locale": "de"}}
-    found = diagnosis_facts.configuration_of(ConfigurationType.CONFIG_MAP, "settings", obj)
+    found = diagnosis_facts.configuration_facts(ConfigurationType.CONFIG_MAP, "settings", obj)
     assert (found.changed, found.changed_keys) == (ago(60), changed)
 
 
@@ -50,10 +50,10 @@ def test_the_one_who_wrote_the_replicas_last_is_who_scaled() -> None:
         managed("kubectl", 60, {"f:spec": {"f:replicas": {}}}),
         managed("controller", 5, {"f:status": {}}),
     ]
-    assert diagnosis_facts.scaled_by({"metadata": {"managedFields": entries}}) == FieldChange(
+    assert diagnosis_facts.replicas_writer({"metadata": {"managedFields": entries}}) == FieldChange(
         manager="kubectl", at=ago(60)
     )
-    assert diagnosis_facts.scaled_by({"metadata": {}}) is None
+    assert diagnosis_facts.replicas_writer({"metadata": {}}) is None
 
 
 def test_events_are_those_of_the_objects_that_were_asked_about() -> None:

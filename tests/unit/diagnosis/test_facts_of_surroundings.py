@@ -6,7 +6,7 @@ import pytest
 
 from kintsugi.actions import diagnosis_facts, related_facts
 from kintsugi.decisions.diagnosis.references import references
-from kintsugi.decisions.diagnosis.related_objects import HostReference, UsageFacts
+from kintsugi.decisions.diagnosis.related_objects import HostReference, MemoryUsage
 from tests.unit.diagnosis.around import node, service
 from tests.unit.diagnosis.workload import ago, iso
 
@@ -92,7 +92,7 @@ def test_a_node_is_read_with_what_its_kubelet_reports() -> None:
 
 def test_the_usage_of_containers_is_read_by_pod_and_container() -> None:
     item = {"metadata": {"name": "web-1"}, "containers": [{"name": "app", "usage": {"memory": "63Mi", "cpu": "1m"}}]}
-    assert list(related_facts.usage_of([item])) == [UsageFacts(pod="web-1", container="app", memory="63Mi")]
+    assert list(related_facts.usage_of([item])) == [MemoryUsage(pod="web-1", container="app", memory="63Mi")]
 
 
 @pytest.mark.parametrize(

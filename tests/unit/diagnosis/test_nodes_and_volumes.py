@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from kintsugi.decisions.diagnosis.facts import LogFacts, NodeFacts
-from kintsugi.decisions.diagnosis.related_objects import UsageFacts
+from kintsugi.decisions.diagnosis.related_objects import MemoryUsage
 from kintsugi.model.causes import CauseKind, Confidence
 from tests.unit.diagnosis.around import claim, mounting_claim, node
 from tests.unit.diagnosis.test_containers_and_probes import OOM, killed
@@ -296,7 +296,7 @@ def test_memory_that_was_used_last_is_evidence_of_a_container_that_was_ended_for
 ) -> None:
     web = Workload()
     web.replace_pod(waits("CrashLoopBackOff", restarts=3, ended=OOM))
-    web.more["usage"] = (UsageFacts(pod=pod, container=container, memory="63Mi"),)
+    web.more["usage"] = (MemoryUsage(pod=pod, container=container, memory="63Mi"),)
     (cause,) = web.causes()
     assert any(each.text == "memory 63Mi" and each.object == f"pod/{pod}" for each in cause.evidence) is told
 

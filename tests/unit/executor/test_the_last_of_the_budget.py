@@ -24,7 +24,7 @@ RUNBOOK = runbook_text("- {id: scale, run: kubectl scale deployment web --replic
 class NeededGate(RunGate):
     """The gate of a run whose trigger goes on and is not silenced."""
 
-    async def needless(self, _attempt: object) -> str:
+    async def skip_reason(self, _attempt: object) -> str:
         """Return that the change is needed."""
         return ""
 

@@ -54,11 +54,19 @@ def test_only_so_many_services_of_one_namespace_are_recovered_at_once(places: tu
 @pytest.mark.parametrize(
     ("taken", "ahead", "refused"),
     [
-        ((), ("a/one",), "1 services of a at once is the limit, and a higher priority have one"),
+        ((), ("a/one",), "the limit is 1 services of a at once; services with a higher priority come first: one"),
         ((), ("b/one",), ""),
         (("b",), ("b/one", "b/two"), ""),
-        ((), ("b/one", "c/two"), "2 services at once is the limit, and a higher priority have one, two"),
-        (("b",), ("b/one", "c/two"), "2 services at once is the limit, and a higher priority have two"),
+        (
+            (),
+            ("b/one", "c/two"),
+            "the limit is 2 services at once; services with a higher priority come first: one, two",
+        ),
+        (
+            ("b",),
+            ("b/one", "c/two"),
+            "the limit is 2 services at once; services with a higher priority come first: two",
+        ),
     ],
     ids=str,
 )

@@ -113,11 +113,11 @@ async def test_managed_fields_are_no_part_of_a_list() -> None:
 
 async def test_a_decision_is_about_all_objects_however_many_there_are() -> None:
     pages = [[pod(f"p{page}-{number}", phase="Running") for number in range(500)] for page in range(20)]
-    found = [each.metadata.name async for each in kube(*pages).each(PODS, Pod)]
+    found = [each.metadata.name async for each in kube(*pages).iter_objects(PODS, Pod)]
     assert found == [f"p{page}-{number}" for page in range(20) for number in range(500)]
 
 
 async def test_an_object_that_cannot_be_read_leaves_a_decision_about_all_without_an_answer() -> None:
     client = kube([pod("a"), pod("b", containerStatuses=7), pod("c")])
     with pytest.raises(KubeError, match=r"pod shop/b cannot be read: Expected"):
-        [each async for each in client.each(PODS, Pod)]
+        [each async for each in client.iter_objects(PODS, Pod)]

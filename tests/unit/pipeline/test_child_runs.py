@@ -89,7 +89,7 @@ async def scene(
             await ledger.runs.move_run(run, IncidentState.RECOVERED, "all is well", virtual_clock())
 
     supervisor = SimpleNamespace(
-        pace=timedelta(seconds=1),
+        poll_interval=timedelta(seconds=1),
         start=started.append,
         until_over=until_over,
         places=(),

@@ -266,7 +266,7 @@ async def test_a_slot_goes_to_the_highest_priority_that_waits_for_one() -> None:
     waits = await business.judged(signal(id="sig-mail", rule="mail-pods", key="mail"))
     assert (waits.reason, waits.text) == (
         Reason.BUDGET,
-        "3 services at once is the limit, and a higher priority have database",
+        "the limit is 3 services at once; services with a higher priority come first: database",
     )
     await business.deliver(replace(database, status=SignalStatus.RESOLVED, ended=moment(seconds=1)))
     await asyncio.sleep(61)
@@ -297,7 +297,10 @@ async def test_the_highest_priority_among_services_released_together_has_the_slo
     await asyncio.sleep(21)
     await business.pipeline.step()
     waits = (await business.verdicts())["sig-api"]
-    assert (waits.reason, waits.text.endswith("a higher priority have mail")) == (Reason.BUDGET, True)
+    assert (waits.reason, waits.text.endswith("services with a higher priority come first: mail")) == (
+        Reason.BUDGET,
+        True,
+    )
     await asyncio.sleep(5)
     await business.pipeline.step()
     assert (await business.verdicts())["sig-mail"].kind is VerdictKind.STARTED

@@ -11,7 +11,7 @@ from kintsugi.model.manual import MANUAL, Override, RecoverRequest
 from kintsugi.model.rules import Mode
 from kintsugi.model.services import STACK, AllServices, DrillTerms
 from kintsugi.pipeline.manual_binding import BoundStart, bind
-from kintsugi.pipeline.manual_starts import text_of
+from kintsugi.pipeline.manual_starts import parameter_text
 from tests.unit.factories import NOW, catalog, rule_text, runbook_text, service_text
 
 WISH = RecoverRequest(runbook="mend", why="the pods are old")
@@ -210,4 +210,4 @@ def test_the_digest_names_the_runbook_the_service_the_values_and_the_overrides()
     [(3, "3"), (True, "true"), (timedelta(seconds=90), "1m30s"), (("a", "b"), "a,b"), ("a b", "a b")],
 )
 def test_values_are_shown_as_they_are_typed(value: int | str | timedelta | tuple[object, ...], text: str) -> None:
-    assert text_of(value) == text
+    assert parameter_text(value) == text

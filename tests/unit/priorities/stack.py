@@ -12,15 +12,15 @@ from datetime import datetime, timedelta
 from hypothesis import strategies as st
 
 from kintsugi.decisions.priorities import (
-    Held,
-    HoldTerms,
+    HoldInput,
+    HoldRecord,
+    HoldTimings,
     UnderWay,
     UnhealthyService,
-    Upstream,
     holds,
+    ongoing_hold,
     rank,
     upstreams_of,
-    waits,
 )
 from kintsugi.decisions.reconciliation import hold_over
 from kintsugi.model.history import PastRun
@@ -31,7 +31,7 @@ from kintsugi.views.view_builder import with_serving
 from tests.unit.factories import incident, moment, past, run, view, web
 
 TICK = timedelta(seconds=15)
-TERMS = HoldTerms()
+TERMS = HoldTimings()
 LAG = timedelta(minutes=5)
 """How long a signal goes on after its service is well."""
 
@@ -163,10 +163,10 @@ class StackViews:
     def _judge_one(self, name: str) -> None:
         service, own = self.services[name], self.scripts[name].own
         trouble = UnhealthyService(service=service, began=self.began[name], own=own)
-        upstream = Upstream(views=self.views, under_way=UnderWay(runs=self.runs), terms=TERMS)
+        upstream = HoldInput(views=self.views, under_way=UnderWay(runs=self.runs), terms=TERMS)
         found = holds(trouble, self.services, upstream, now=self.now)
-        known = Held(since=self.held.get(name), ended=self.ended)
-        if waits(found, known, TERMS, now=self.now) is not None:
+        known = HoldRecord(since=self.held.get(name), ended=self.ended)
+        if ongoing_hold(found, known, TERMS, now=self.now) is not None:
             since = self.held.setdefault(name, self.now)
             opened = replace(incident(state=IncidentState.HELD, service=name), opened=since)
             self.told[name] = self.told.get(name, 0) + bool(hold_over(opened, TERMS.limit, now=self.now))

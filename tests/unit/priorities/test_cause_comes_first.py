@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 
 from kintsugi.decisions.priorities import (
-    Held,
     Hold,
     HoldCause,
-    HoldTerms,
+    HoldInput,
+    HoldRecord,
+    HoldTimings,
     OngoingHold,
     UnderWay,
     UnhealthyService,
-    Upstream,
-    affected,
     fails_dependents,
     holds,
-    waits,
+    ongoing_hold,
+    unhealthy_dependents,
 )
 from kintsugi.model.history import PastRun
 from kintsugi.model.records import IncidentState
@@ -28,7 +28,7 @@ from tests.unit.factories import NOW, moment, past, run, services, view
 
 EDGES = (("web", ("api", "cache")), ("api", ("database",)), ("cache", ("database",)), ("database", ()))
 SERVICES = services(*EDGES)
-TERMS = HoldTerms()
+TERMS = HoldTimings()
 MENDED = UnderWay(runs={"database": run(service="database")})
 
 
@@ -41,9 +41,9 @@ def views(**ready: int) -> dict[str, ServiceView]:
     }
 
 
-def upstream(seen: dict[str, ServiceView], under_way: UnderWay | None = None) -> Upstream:
+def upstream(seen: dict[str, ServiceView], under_way: UnderWay | None = None) -> HoldInput:
     """Put together what decides."""
-    return Upstream(views=seen, under_way=under_way or UnderWay(), terms=TERMS)
+    return HoldInput(views=seen, under_way=under_way or UnderWay(), terms=TERMS)
 
 
 def held(
@@ -71,7 +71,7 @@ def waiting(
 ) -> OngoingHold | None:
     """Ask whether a service that is held since now waits still, so long after."""
     known = {"database": ended} if ended is not None else {}
-    return waits(found, Held(since=since, ended=known), TERMS, now=moment() + after)
+    return ongoing_hold(found, HoldRecord(since=since, ended=known), TERMS, now=moment() + after)
 
 
 def test_no_service_is_held_while_all_upstreams_serve() -> None:
@@ -214,7 +214,7 @@ def test_a_dependent_waits_for_an_upstream_that_serves_badly_just_after_a_person
 
 def test_an_upstream_whose_check_is_not_met_counts_as_one_that_serves_badly() -> None:
     trouble = UnhealthyService(service=SERVICES["api"], began=moment())
-    seen = Upstream(views=views(), unmet={"database"}, terms=TERMS)
+    seen = HoldInput(views=views(), unmet={"database"}, terms=TERMS)
     (found,) = holds(trouble, SERVICES, seen, now=moment())
     ended = past(IncidentState.INEFFECTIVE, service="database", finished=moment())
     still = waiting((found,), ended=ended)
@@ -223,8 +223,8 @@ def test_an_upstream_whose_check_is_not_met_counts_as_one_that_serves_badly() ->
 
 
 def test_a_dependent_suffers_from_its_upstream_the_first_by_priority() -> None:
-    assert affected("database", {"web", "cache", "database", "gone"}, SERVICES) == ("cache", "web")
-    assert affected("cache", {"api", "web"}, SERVICES) == ("web",)
+    assert unhealthy_dependents("database", {"web", "cache", "database", "gone"}, SERVICES) == ("cache", "web")
+    assert unhealthy_dependents("cache", {"api", "web"}, SERVICES) == ("web",)
 
 
 def test_old_news_of_an_upstream_holds_nobody() -> None:

@@ -1,14 +1,19 @@
-"""Phrases that were rewritten by the rules of CONTRIBUTING.md stand in no text for users any more."""
+"""The rules that CONTRIBUTING.md has for words that users read: pages, help, and the descriptions of the API."""
 
+import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from kintsugi.cli import app
+from tests.unit.project.prose import sentences, words
 from tests.unit.project.tree import ROOT
 
+LONGEST = 25
 PHRASES = (
     "ended as told",
     "a service that does not answer is the answer",
@@ -24,12 +29,17 @@ PHRASES = (
     "what a person has said",
     "whole story",
 )
-PAGES = [
-    ROOT / "README.md",
-    ROOT / "CHANGELOG.md",
-    *sorted((ROOT / "docs").glob("*.md")),
-    ROOT / "docs" / "openapi.json",
-]
+LOOSE = re.compile(
+    r"\b(nobody|whoever|whatever|(?:is|are) none|nor|mend(?:s|ed|ing)?|(?:says?|said) nothing|told|tells?|a look|looks? at|looked at|goes by)\b",
+    re.IGNORECASE,
+)
+"""Words for which the second and the third rule have a standard verb or an outcome."""
+NO_SUBJECT = re.compile(r"^(What|Who|Whoever|Whatever|Which|Whose)\b[^?]*\.$")
+"""A sentence, not a heading and not a question, whose subject is a clause."""
+
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+QUOTES_THEM = ("CONTRIBUTING.md", "glossary.md")
+"""The pages that name the words which the others have not."""
 
 
 def helps() -> Iterator[str]:
@@ -38,18 +48,63 @@ def helps() -> Iterator[str]:
         yield CliRunner().invoke(app, [*([command] if command else []), "--help"]).output
 
 
-def found_in(text: str) -> list[str]:
-    """Return the phrases that stand in a text, however its lines are broken."""
+def descriptions() -> Iterator[str]:
+    """Yield each description and summary in the document of the API."""
+
+    def of(value: object) -> Iterator[str]:
+        if isinstance(value, dict):
+            yield from (value[key] for key in ("description", "summary") if isinstance(value.get(key), str))
+            value = list(value.values())
+        if isinstance(value, list):
+            for each in value:
+                yield from of(each)
+
+    yield from of(json.loads((ROOT / "docs" / "openapi.json").read_text()))
+
+
+def wrong_in(text: str) -> list[str]:
+    """Return the sentences of a text that are too long, have a loose word, or a clause for their subject."""
+    found = [each for each in sentences(text) if words(each) > LONGEST or LOOSE.search(each) or NO_SUBJECT.search(each)]
     plain = " ".join(text.lower().split())
-    return [each for each in PHRASES if each in plain]
+    return [*found, *(each for each in PHRASES if each in plain)]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_pages_have_no_phrase_that_was_rewritten(page: object) -> None:
-    assert found_in(page.read_text()) == []  # type: ignore[attr-defined]
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Kintsugi checks the pod. " + "one " * 26 + "end.",
+        "Then a person is told.",
+        "Nobody answers.",
+        "What is held is evaluated later.",
+        "It is hung up\non.",
+    ],
+)
+def test_a_sentence_that_breaks_a_rule_is_found(text: str) -> None:
+    assert len(wrong_in(text)) == 1
 
 
-def test_the_help_of_commands_has_no_phrase_that_was_rewritten() -> None:
-    shown = list(helps())
+def test_a_sentence_that_keeps_the_rules_is_not_found() -> None:
+    kept = "# What it does\n\nKintsugi checks `the tells of nobody`. Who decides?\n\n```\nnobody\n```\n- The run ends.\n"
+    assert wrong_in(kept) == []
+
+
+@pytest.mark.parametrize("page", [each for each in PAGES if each.name not in QUOTES_THEM], ids=lambda page: page.name)
+def test_pages_keep_the_rules(page: Path) -> None:
+    assert wrong_in(page.read_text()) == []
+
+
+@pytest.mark.parametrize("page", [each for each in PAGES if each.name in QUOTES_THEM], ids=lambda page: page.name)
+def test_pages_that_quote_loose_words_have_short_sentences(page: Path) -> None:
+    assert [each for each in sentences(page.read_text()) if words(each) > LONGEST] == []
+
+
+def test_the_help_of_commands_has_no_loose_word() -> None:
+    shown = [" ".join(text.split()) for text in helps()]
     assert len(shown) > 15
-    assert [found for text in shown if (found := found_in(text))] == []
+    assert [found[0] for text in shown if (found := LOOSE.search(text))] == []
+
+
+def test_the_descriptions_of_the_api_keep_the_rules() -> None:
+    shown = list(descriptions())
+    assert len(shown) > 100
+    assert [each for each in shown if wrong_in(each)] == []

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.decisions.reconciliation import (
-    MOST_SILENCE,
+    HEARTBEAT_TIMEOUT,
     MOST_TASK_FAILURES,
     ReconcileAction,
     RunLiveness,
@@ -18,10 +18,14 @@ NEVER_DIED = timedelta(0)
 
 
 def action_for(
-    *, silent_for: timedelta | None = None, failures: int = 0, failed_for: timedelta = NEVER_DIED, minutes: float = 0
+    *,
+    since_heartbeat: timedelta | None = None,
+    failures: int = 0,
+    failed_for: timedelta = NEVER_DIED,
+    minutes: float = 0,
 ) -> ReconcileAction:
     """Decide on a run whose deadline is half an hour after its start."""
-    liveness = RunLiveness(silent_for=silent_for, failures=failures, failed_for=failed_for)
+    liveness = RunLiveness(since_heartbeat=since_heartbeat, failures=failures, failed_for=failed_for)
     return reconcile_action(run(), liveness, pause=PAUSE, now=moment(minutes=minutes))
 
 
@@ -32,14 +36,14 @@ def test_a_run_without_a_task_is_taken_up_whether_or_not_it_is_overdue(minutes: 
 
 def test_a_run_that_looks_is_left_alone_even_past_its_deadline() -> None:
     """A rollback, too, takes place after the deadline."""
-    assert action_for(silent_for=timedelta(seconds=1), minutes=45) is ReconcileAction.LEAVE
+    assert action_for(since_heartbeat=timedelta(seconds=1), minutes=45) is ReconcileAction.LEAVE
 
 
 def test_a_run_that_looks_at_nothing_is_restarted_once_it_is_past_its_deadline() -> None:
-    silent = MOST_SILENCE + timedelta(seconds=1)
-    assert action_for(silent_for=silent, minutes=29) is ReconcileAction.LEAVE
-    assert action_for(silent_for=silent, minutes=31) is ReconcileAction.RESTART
-    assert action_for(silent_for=MOST_SILENCE, minutes=31) is ReconcileAction.LEAVE
+    silent = HEARTBEAT_TIMEOUT + timedelta(seconds=1)
+    assert action_for(since_heartbeat=silent, minutes=29) is ReconcileAction.LEAVE
+    assert action_for(since_heartbeat=silent, minutes=31) is ReconcileAction.RESTART
+    assert action_for(since_heartbeat=HEARTBEAT_TIMEOUT, minutes=31) is ReconcileAction.LEAVE
 
 
 @pytest.mark.parametrize("failures", range(1, MOST_TASK_FAILURES + 1))

@@ -115,7 +115,7 @@ async def test_a_pause_of_something_else_stops_no_clock(other: Callable[[RunBenc
 async def test_a_person_may_ask_for_the_rollback_during_a_pause() -> None:
     bench = failing()
     paused(bench, 60)
-    bench.at(100, lambda: bench.driver.ask_rollback("bob") if bench.driver else None)
+    bench.at(100, lambda: bench.driver.request_rollback("bob") if bench.driver else None)
     times = bench.note_times()
     await bench.drive()
     assert times["kubectl uncordon one"] == pytest.approx(100, abs=3)

@@ -293,7 +293,7 @@ def test_a_person_may_end_it() -> None:
     drill.at_work("pg_restore")
 
     async def story() -> RunRecord:
-        drill.at(30, lambda: drill.drill.ask_rollback("ada") if drill.drill else None)
+        drill.at(30, lambda: drill.drill.request_rollback("ada") if drill.drill else None)
         return await drill.drive()
 
     ended = play(story())

@@ -98,7 +98,7 @@ async def test_a_rollback_that_a_person_wants_does_not_wait_for_a_slot() -> None
 
     def ask() -> None:
         assert bench.driver is not None
-        bench.driver.ask_rollback("ada")
+        bench.driver.request_rollback("ada")
 
     bench.at(200, ask)
     bench.heals = "kubectl uncordon one"

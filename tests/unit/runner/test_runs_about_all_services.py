@@ -324,7 +324,7 @@ async def test_a_person_may_end_a_run_and_its_children_go_on() -> None:
 
     def end() -> None:
         assert bench.stack is not None
-        bench.stack.ask_rollback("ann")
+        bench.stack.request_rollback("ann")
 
     bench.at(90, end)
     ended = await bench.carry_all()

@@ -89,7 +89,7 @@ async def test_a_change_that_was_surely_not_made_in_time_is_not_taken_back() -> 
     """A write that the server refused changed nothing: to undo it would change something."""
     bench = failing(TWO + "- {id: late, run: kubectl cordon late}", rollback="after: 1m")
     bench.actor.will("perform kubectl cordon late", *[TooManyRequests("busy")] * 1000)
-    bench.at(30, lambda: bench.driver.ask_rollback("ada") if bench.driver else None)
+    bench.at(30, lambda: bench.driver.request_rollback("ada") if bench.driver else None)
     ended = await bench.drive()
     assert (bench.step("late#0").state, bench.step("late#0").error) == (StepState.PLANNED, "not made: busy")
     assert bench.effects[2:] == ["kubectl uncordon two", "kubectl uncordon one"]

@@ -208,7 +208,7 @@ async def test_a_person_may_ask_for_the_rollback_at_any_time(when: float) -> Non
 
     def ask() -> None:
         assert bench.driver is not None
-        bench.driver.ask_rollback("ada")
+        bench.driver.request_rollback("ada")
 
     bench.at(when, ask)
     await bench.drive()

@@ -86,7 +86,7 @@ async def test_a_good_revision_that_was_restarted_and_fails_is_not_to_blame() ->
 
 async def test_a_person_s_word_takes_the_restart_of_a_good_revision_back() -> None:
     bench = failing(before="good", heals=TO_THE_ONE_BEFORE)
-    bench.at(30, lambda: bench.driver.ask_rollback("ada") if bench.driver else None)
+    bench.at(30, lambda: bench.driver.request_rollback("ada") if bench.driver else None)
     ended = await bench.drive()
     assert bench.effects == [RESTARTED, TO_THE_ONE_BEFORE]
     assert ended.state is IncidentState.ROLLED_BACK

@@ -224,7 +224,7 @@ async def test_a_person_s_rollback_ends_the_worker_first_whatever_the_runbook_sa
 
     def ask() -> None:
         assert story.driver is not None
-        story.driver.ask_rollback("ada")
+        story.driver.request_rollback("ada")
 
     story.at(450, ask)
     ended = await story.drive()

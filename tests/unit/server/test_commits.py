@@ -43,7 +43,7 @@ def signals(count: int) -> list[Signal]:
 
 
 def commits(inbox: SlowInbox, *, most_waiting: int = 10_000) -> CommitQueue:
-    return CommitQueue(inbox, Metrics(), most_waiting=most_waiting, patience=timedelta(milliseconds=800))
+    return CommitQueue(inbox, Metrics(), most_waiting=most_waiting, commit_wait=timedelta(milliseconds=800))
 
 
 async def test_a_ledger_that_hangs_is_given_up_within_a_second() -> None:

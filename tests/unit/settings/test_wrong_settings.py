@@ -202,8 +202,8 @@ def test_every_setting_is_documented() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("server: {port: 9000}\nhealth: {port: 9000}", "k.yaml:2:10: health.port: 9000 is server.port, too"),
-        ("server: {port: 8081}", "health.port: 8081 is server.port, too"),
+        ("server: {port: 9000}\nhealth: {port: 9000}", "k.yaml:2:10: health.port: 9000 is also server.port"),
+        ("server: {port: 8081}", "health.port: 8081 is also server.port"),
         ("server: {tlsCertificateFile: k.yaml}", "server.tlsKeyFile: not set, but server.tlsCertificateFile is"),
         ("server: {tlsKeyFile: k.yaml}", "server.tlsCertificateFile: not set, but server.tlsKeyFile is"),
         ("server: {tlsKeyFile: x, tlsCertificateFile: y}", "server.tlsKeyFile: x is not a file"),

@@ -318,7 +318,7 @@ async def test_a_count_of_a_check_is_remembered_while_its_service_is_well_and_no
     since = None if well_for is None else factories.virtual_clock() - timedelta(seconds=well_for)
     view = replace(factories.view(COUNTING.services["web"]), healthy_since=since)
     services = SimpleNamespace(views={"web": view}, stale_reason="", counts=CountMemory(), note_check=nothing_noted)
-    terms = CheckTerms(within=SOON, lasting=timedelta(minutes=2), is_open=lambda _: is_open)
+    terms = CheckTerms(within=SOON, lasting=timedelta(minutes=2), has_open_run=lambda _: is_open)
     looks = ScriptedProber({"kubectl get pods": {"items": items}})
     made = Checks(services, looks, RecordedAnswers(), clock=factories.virtual_clock, terms=terms)  # type: ignore[arg-type]
     made.reload(COUNTING, Matcher(COUNTING))

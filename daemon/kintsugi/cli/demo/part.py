@@ -14,7 +14,7 @@ from kintsugi.settings import CatalogSettings, Settings
 from kubesim import EmbeddedCluster, Image
 
 
-def as_they_are(settings: Settings) -> Settings:
+def unchanged_settings(settings: Settings) -> Settings:
     """Change no setting."""
     return settings
 
@@ -35,7 +35,7 @@ class DemoPart:
     factor: float
     furnish: Callable[[EmbeddedCluster, Path], Coroutine[Any, Any, None]]
     images: Callable[[], Mapping[str, Image]] = dict
-    adapt: Callable[[Settings], Settings] = as_they_are
+    adapt: Callable[[Settings], Settings] = unchanged_settings
 
     @property
     def names_services(self) -> bool:

@@ -15,7 +15,7 @@ from kintsugi.cli.demo.scenes import SceneName
 from kintsugi.cli.demo.teller import LiveTeller, PlainTeller, Teller
 from kintsugi.cli.exit_codes import ExitCode
 from kintsugi.cli.options import OutputFormat
-from kintsugi.cli.output import Screen, emit, plain, state, table, took
+from kintsugi.cli.output import LiveTable, emit, plain, state, table, took
 from kintsugi.cli.shutdown import run_until_signal
 from kintsugi.cli.stderr import print_note
 from kintsugi.telemetry import configure_logging
@@ -47,7 +47,7 @@ async def demo(*, scenes: Sequence[SceneName], keep: bool, catalog: Path | None,
 @contextmanager
 def open_teller(output: OutputFormat) -> Iterator[Teller]:
     """Print it on the terminal there is, else in lines; beside the result where that is JSON."""
-    with Screen() as screen:
+    with LiveTable() as screen:
         if output is OutputFormat.JSON:
             yield PlainTeller(beside)
         else:

@@ -7,7 +7,7 @@ from typing import Protocol
 from rich.text import Text
 
 from kintsugi.cli.demo.narration import Writer
-from kintsugi.cli.output import Screen, plain, took
+from kintsugi.cli.output import LiveTable, plain, took
 from kintsugi.cli.summary_tables import SERVICES, service_rows
 from kintsugi.model.api_types import RunSummary, ServiceSummary, ServiceTree
 from kintsugi.model.services import STACK
@@ -29,7 +29,7 @@ class Teller(Protocol):
 class LiveTeller:
     """On a terminal: the tree stays under the lines, and is written anew in its place."""
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: LiveTable) -> None:
         self._screen = screen
 
     def write(self, line: str) -> None:

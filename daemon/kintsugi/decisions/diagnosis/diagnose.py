@@ -55,7 +55,7 @@ FINDERS: Sequence[Finder] = (
     probes.readiness_gate,
     routing.service_routing,
     services.gone,
-    services.target_number,
+    services.unlisted_target_port,
     services.too_wide,
     check_causes.certificate,
     check_causes.stale_configuration,

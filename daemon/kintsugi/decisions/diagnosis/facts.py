@@ -19,10 +19,10 @@ from kintsugi.decisions.diagnosis.related_objects import (
     CheckFacts,
     ClaimFacts,
     HostReference,
+    MemoryUsage,
     NameServerFacts,
     ObserverFacts,
     SharedService,
-    UsageFacts,
 )
 from kintsugi.model.causes import ObjectChange
 from kintsugi.objects.metadata import Condition, Kept, Object
@@ -370,7 +370,7 @@ class WorkloadFacts:
     policies: tuple[PolicyFacts, ...] = ()
     """Those of its namespace and of its upstreams' namespaces."""
     namespace_labels: Mapping[str, str] | None = None
-    usage: tuple[UsageFacts, ...] = ()
+    usage: tuple[MemoryUsage, ...] = ()
     hosts: tuple[HostReference, ...] = ()
     shared: tuple[SharedService, ...] = ()
     name_server: NameServerFacts | None = None

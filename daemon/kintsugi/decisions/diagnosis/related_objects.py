@@ -113,7 +113,7 @@ class ClaimFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class UsageFacts:
+class MemoryUsage:
     """The last usage of a container, by the metrics API: `memory` is a quantity in text."""
 
     pod: str

@@ -11,7 +11,7 @@ from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
 from kintsugi.objects import predicates
 
 
-def target_number(facts: WorkloadFacts) -> Iterator[Cause]:
+def unlisted_target_port(facts: WorkloadFacts) -> Iterator[Cause]:
     """
     Find ports of Services that lead to a number that no container says it listens on, while something is wrong.
 

@@ -20,7 +20,7 @@ AT_ONCE = 16
 """Objects between two turns of the loop: of usual ones 64 KiB."""
 
 
-async def each(
+async def iter_objects(
     pages: Callable[[Reader[list[T | Undecodable]]], AsyncIterator[Page[list[T | Undecodable]]]],
     kept: type[T],
     resource: Resource,
