@@ -117,9 +117,9 @@ class EffectExecution:
         self._refused = FIRST_WAIT
         self.kept: set[Evidence] = set()
 
-    def pause_after(self, trouble: KubeError | NotYet) -> timedelta:
+    def pause_after(self, problem: KubeError | NotYet) -> timedelta:
         """Return the pause after a failed attempt: the server's Retry-After, else longer each time."""
-        asked = trouble.retry_after if isinstance(trouble, TooManyRequests) else None
+        asked = problem.retry_after if isinstance(problem, TooManyRequests) else None
         self._pause = asked or self._next
         self._next = min(self._next * 2, LONGEST_WAIT)
         return self._pause
@@ -129,9 +129,9 @@ class EffectExecution:
         pause, self._refused = self._refused, min(self._refused * 2, LONGEST_WAIT_REFUSED)
         return pause
 
-    def has_time_for(self, trouble: KubeError | NotYet) -> bool:
+    def has_time_for(self, problem: KubeError | NotYet) -> bool:
         """Return whether the pause ends before the effect's time is over."""
-        latest = min(self.give_up, self._patient) if isinstance(trouble, NotYet) else self.give_up
+        latest = min(self.give_up, self._patient) if isinstance(problem, NotYet) else self.give_up
         return self._clock() + self._pause < latest
 
 

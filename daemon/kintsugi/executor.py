@@ -177,13 +177,13 @@ class Executor:
             self._failpoints.hit("effect", path, before=False)
             await self._done(execution, result)
 
-    async def _put_off(self, execution: "EffectExecution", trouble: KubeError | NotYet, *, over: StepState) -> None:
+    async def _put_off(self, execution: "EffectExecution", problem: KubeError | NotYet, *, over: StepState) -> None:
         """Settle an attempt that changed nothing: it is tried again after a pause, or ends as `over` when its time is up."""
-        execution.rest = execution.pause_after(trouble)
-        if not execution.has_time_for(trouble):
-            await self._save(execution, over, error=str(trouble))
+        execution.rest = execution.pause_after(problem)
+        if not execution.has_time_for(problem):
+            await self._save(execution, over, error=str(problem))
         elif execution.written is StepState.INTENT:
-            await self._save(execution, StepState.PLANNED, error=f"not made: {trouble}")
+            await self._save(execution, StepState.PLANNED, error=f"not made: {problem}")
 
     async def _find_out(self, execution: "EffectExecution") -> None:
         """Probe an unknown outcome: done, or not made and to be judged anew, or a person is asked."""

@@ -26,7 +26,7 @@ from tests.bench.watching import Size, take
 SERVICES = 10
 _RULES_EACH = 10
 _POSTS, _ALERTS = 40, 100
-_PATIENCE = 120.0
+_TIMEOUT = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ def _cost_of_an_alert(process: ListeningProcess, ledger: Path) -> float:
     """Send alerts that no rule is about, and wait until each has its verdict."""
     before = processor_seconds(process.pid)
     answered = asyncio.run(send(process.port, alerts=_ALERTS, posts=_POSTS, connections=4))
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _TIMEOUT
     while _unjudged(ledger):
         if time.monotonic() > until:
             raise AssertionError(f"{_unjudged(ledger)} of {answered.alerts} alerts have no verdict yet")

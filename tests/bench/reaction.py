@@ -25,7 +25,7 @@ from tests.bench.figures import Figure, Round
 from tests.bench.intake_process import intake_process
 from tests.bench.plan import LOAD, MEASURED, Plan
 
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 _LOOK_EVERY = 0.002
 _RUNBOOKS = {"": catalogs.PLAIN, " of a run that diagnoses first": catalogs.SHIPPED}
 _SHARES = (("p50", 0.5), ("p99", 0.99))
@@ -82,7 +82,7 @@ def _wait(url: str, service: Written, deletions: Path, daemon: BenchDaemon) -> f
     """Send an alert and wait for the first change in its service; give the milliseconds in between."""
     posted = time.time()
     _answered(url, service)
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _TIMEOUT
     while time.monotonic() < until:
         for line in deletions.read_text(encoding="utf-8").splitlines():
             moment, path = line.split()
@@ -91,7 +91,7 @@ def _wait(url: str, service: Written, deletions: Path, daemon: BenchDaemon) -> f
                 return (float(moment) - posted) * 1000
         time.sleep(_LOOK_EVERY)
     log = (daemon.folder / "daemon.log").read_text(encoding="utf-8")
-    raise AssertionError(f"nothing was done for {service.name} within {_PATIENCE:g} s:\n{log[-3000:]}")
+    raise AssertionError(f"nothing was done for {service.name} within {_TIMEOUT:g} s:\n{log[-3000:]}")
 
 
 def _check_intent(ledger: Path, pod: str) -> None:
@@ -110,7 +110,7 @@ def _answered(url: str, service: Written) -> float:
     body = json.dumps({"version": "4", "status": "firing", "alerts": [alert]}).encode()
     request = Request(url, data=body, headers={"Content-Type": "application/json"})
     sent = time.perf_counter()
-    with _direct.open(request, timeout=_PATIENCE) as answer:
+    with _direct.open(request, timeout=_TIMEOUT) as answer:
         answer.read()
     return (time.perf_counter() - sent) * 1000
 

@@ -48,8 +48,8 @@ from tests.unit.factories import (
     service_text,
     virtual_clock,
 )
-from tests.unit.runner.fakes import ScriptedLooker
-from tests.unit.views.caches import told_caches
+from tests.unit.runner.fakes import ScriptedProber
+from tests.unit.views.caches import scripted_caches
 
 VERIFY = timedelta(seconds=30)
 """How long a service must stay well: part of what each recovery takes, whoever does it."""
@@ -128,7 +128,7 @@ class RecoveryBench:
     def __init__(self, known: Catalog, limits: Limits, ledger: Ledger, graph: Graph | None = None) -> None:
         self.graph, self.ledger = graph, ledger
         self.catalog = known
-        self.caches = told_caches()
+        self.caches = scripted_caches()
         for name in known.services:
             self.show(name, ready=graph is None)
         self.services = ServiceViews(self.caches, self.catalog, clock=virtual_clock, stale_after=timedelta(days=1))
@@ -139,7 +139,7 @@ class RecoveryBench:
             mode=Mode.AUTO,
             clock=virtual_clock,
         )
-        self.actor, prober = ScriptedActor(), ScriptedLooker(lambda: self.services.views)
+        self.actor, prober = ScriptedActor(), ScriptedProber(lambda: self.services.views)
         self.actor.on_change = self._restarted
         deps = RunnerDeps(
             executor=Executor(self.actor, Boundary(power=Power()), clock=virtual_clock),

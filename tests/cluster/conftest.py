@@ -14,7 +14,7 @@ from tests.harness.cluster import RealCluster
 from tests.harness.coredns import CoreDns
 from tests.harness.daemon import DaemonProcess, kubeconfig
 from tests.harness.metrics_server import MetricsServer
-from tests.harness.parts import obstacle as parts_obstacle
+from tests.harness.parts import obstacle as missing_parts
 from tests.harness.second_node import SecondNode
 from tests.harness.stack import ServiceStack
 from tests.harness.stack_manifests import INGRESS
@@ -54,7 +54,7 @@ StartDaemon = Callable[..., DaemonProcess]
 def measured(request: pytest.FixtureRequest) -> Iterator[MeasuredNamespace | None]:
     """Begin to measure before the first test of this folder where one of them wants figures: they take half a minute."""
     wanted = any("usage" in getattr(each, "fixturenames", ()) for each in request.session.items)
-    if not wanted or clusters.obstacle() or clusters.is_lent() or parts_obstacle("metrics-server"):
+    if not wanted or clusters.obstacle() or clusters.is_lent() or missing_parts("metrics-server"):
         yield None
         return
     cluster: RealCluster = request.getfixturevalue("cluster")

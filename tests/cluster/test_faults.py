@@ -20,7 +20,7 @@ from tests.faults.stage import Stage, stage
 from tests.harness import cluster as clusters
 from tests.harness import tiers
 from tests.harness.cluster import RealCluster
-from tests.harness.parts import obstacle as parts_obstacle
+from tests.harness.parts import obstacle as missing_parts
 
 pytestmark = pytest.mark.cluster
 
@@ -43,7 +43,7 @@ def stage_of_faults(cluster: RealCluster) -> Iterator[Stage]:
     """Yield where faults are made."""
     if not cluster.ours:
         pytest.skip(f"{clusters.KUBECONFIG} names a lent cluster, whose node and names are left alone")
-    reason = tiers.obstacle() or parts_obstacle("parcel") or parts_obstacle("coredns")
+    reason = tiers.obstacle() or missing_parts("parcel") or missing_parts("coredns")
     if reason:
         pytest.skip(reason)
     with stage(cluster) as made:

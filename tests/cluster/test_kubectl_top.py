@@ -15,7 +15,7 @@ from kintsugi.settings import KubeSettings
 from tests.cluster.kubectl import attempt, kubectl
 from tests.cluster.usage import PODS, MeasuredNamespace, Row, of_one_measurement, row
 from tests.harness.cluster import KUBECONFIG, RealCluster
-from tests.harness.parts import obstacle as parts_obstacle
+from tests.harness.parts import obstacle as missing_parts
 from tests.harness.results import named
 
 SOON = timedelta(seconds=20)
@@ -35,7 +35,7 @@ def usage(measured: MeasuredNamespace | None, cluster: RealCluster) -> Iterator[
     """Yield the namespace that is measured; the cluster has a metrics API meanwhile."""
     if measured is None:
         lent = f"{KUBECONFIG} names a lent cluster: its metrics API, if it has one, knows nothing of our pods yet"
-        pytest.skip(parts_obstacle("metrics-server") or lent)
+        pytest.skip(missing_parts("metrics-server") or lent)
     measured.server.offer(namespace=measured.namespace, pods=PODS)
     yield measured.namespace
     measured.server.withdraw()

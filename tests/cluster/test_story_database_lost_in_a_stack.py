@@ -99,7 +99,7 @@ def test_a_stack_whose_data_are_lost_is_left_to_a_person_by_a_no_and_restored_an
     story.at("a person agrees", lambda: story.approve(about))
 
     story.within(90).sees("nobody writes", lambda: shop.replicas() == 0)
-    shown, answer = wish_for(story, "workload-recovery", service=Tier.API)
+    shown, answer = request_for(story, "workload-recovery", service=Tier.API)
     assert [each["text"] for each in shown["answers"] if "is held by run" in each["text"]], shown
     assert "nothing is started" in answer["error"], answer
     assert not {Tier.API, Tier.WEB} & set(runs_of(story)), story.state()
@@ -160,11 +160,11 @@ def lose_everything(stack: ServiceStack) -> None:
 
 def recover(story: ClusterStory, runbook: str, *, overrides: Sequence[str] = ()) -> None:
     """Start a runbook by hand."""
-    shown, begun = wish_for(story, runbook, overrides=overrides)
+    shown, begun = request_for(story, runbook, overrides=overrides)
     assert begun.get("begun"), (shown["answers"], begun)
 
 
-def wish_for(
+def request_for(
     story: ClusterStory, runbook: str, *, service: str = "", overrides: Sequence[str] = ()
 ) -> tuple[Json, Json]:
     """Ask for a runbook by hand, and return its plan, and what came of it."""

@@ -14,7 +14,7 @@ from tests.harness.api import Object
 from tests.harness.cluster import KubectlError
 from tests.harness.waiting import wait_for
 
-_PATIENCE = 300.0
+_TIMEOUT = 300.0
 _ALL = ("all", "both")
 _IN_FRONT: Mapping[str, str] = {"parcels": "reception", "shop": "ingress-controller"}
 _SETTLED = timedelta(seconds=70)
@@ -74,7 +74,7 @@ class Performance:
             return
         at = [_placed(word, self._files) for word in words[1:]]
         with suppress(*_MAY_FAIL.get(words[1], ())):
-            self.stage.cluster.kubectl("-n", self.namespace, *at, limit=_PATIENCE)
+            self.stage.cluster.kubectl("-n", self.namespace, *at, limit=_TIMEOUT)
 
     def _has_settled(self) -> bool:
         kind, _, name = self.workload.partition("/")

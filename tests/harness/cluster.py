@@ -20,7 +20,7 @@ from tests.harness.audit import AuditFile, AuditLog
 from tests.harness.load_balancer import LoadBalancers, address_of, is_routed
 from tests.harness.machine import API_SERVER, KUBELET, Machine
 from tests.harness.parts import Parts, parts
-from tests.harness.parts import obstacle as parts_obstacle
+from tests.harness.parts import obstacle as missing_parts
 from tests.harness.second_node import SecondNode
 from tests.harness.waiting import wait_for
 
@@ -48,7 +48,7 @@ def obstacle() -> str | None:
     if is_lent():
         return None if shutil.which("kubectl") else f"{KUBECONFIG} is set, but there is no kubectl on PATH"
     missing = [tool for tool in ("containerd", "runc", "ctr", "openssl", "busybox") if shutil.which(tool) is None]
-    reason = parts_obstacle("kubernetes") or network.obstacle()
+    reason = missing_parts("kubernetes") or network.obstacle()
     if reason is None and missing:
         return f"not installed: {', '.join(missing)} (tests/harness/setup installs them)"
     if reason is None and network.run_folder() is None:

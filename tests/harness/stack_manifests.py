@@ -26,7 +26,7 @@ INGRESS = "ingress"
 _CONTROLLER = {"app.kubernetes.io/name": "ingress-controller"}
 _UID = {"name": "POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}
 _READ = ["get", "list"]
-_PATIENCE = {"api": 4, "web": 6}
+_TIMEOUT = {"api": 4, "web": 6}
 """How many seconds an upstream may take to answer: three times this is more than it takes to be seen not ready."""
 
 
@@ -113,10 +113,10 @@ def _shop(
     health = {"path": "/health", "port": 8080}
     container |= {
         "args": [role],
-        "readinessProbe": {"httpGet": health, **_asked(within=_PATIENCE[role] + 1)},
+        "readinessProbe": {"httpGet": health, **_asked(within=_TIMEOUT[role] + 1)},
     }
     container["env"] += [
-        {"name": name, "value": value} for name, value in {**environment, "PATIENCE": f"{_PATIENCE[role]}s"}.items()
+        {"name": name, "value": value} for name, value in {**environment, "PATIENCE": f"{_TIMEOUT[role]}s"}.items()
     ]
     return _breakable(_workload(namespace, f"{labels['app']}-deployment", labels, container, replicas=replicas))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 from tests.harness.images import POSTGRES, REDIS, SHOP_GOOD, SKIPPER
-from tests.harness.parts import obstacle as parts_obstacle
+from tests.harness.parts import obstacle as missing_parts
 
 
 class Tier(StrEnum):
@@ -97,5 +97,5 @@ def obstacle(tiers: Sequence[Tier] = tuple(Tier)) -> str | None:
     if Tier.CACHE in tiers and shutil.which("redis-server") is None:
         return "not installed: redis-server (tests/harness/setup installs it)"
     modules = {"shop": {Tier.API, Tier.WEB}, "skipper": {Tier.INGRESS}}
-    found = (parts_obstacle(module) for module, wanted in modules.items() if wanted & set(tiers))
+    found = (missing_parts(module) for module, wanted in modules.items() if wanted & set(tiers))
     return next((each for each in found if each), None)

@@ -31,7 +31,7 @@ from tests.harness.waiting import eventually
 
 IMAGE = "kintsugi:stand-in"
 SETTINGS = RestoreSettings(image=IMAGE, volume_size="1Gi", cpu="10m", memory="32Mi", start_timeout=timedelta(minutes=5))
-PATIENCE = 120.0
+TIMEOUT = 120.0
 """Seconds that a worker of a few lines may take on a busy machine."""
 
 NO_GOOD = "no backup below s3://backup-bucket/failing/ is good"
@@ -134,7 +134,7 @@ class StoryNamespace:
             seen[:] = [await self.actions().watch(prepared, self.around(run, "newest"))]
             return seen[0] if holds(seen[0]) else None
 
-        return await eventually(look, within=PATIENCE, describe=lambda: seen)
+        return await eventually(look, within=TIMEOUT, describe=lambda: seen)
 
     async def ended(self, prepared: EffectPlan, run: str) -> WorkerStatus:
         """Watch a worker to its end."""
@@ -190,7 +190,7 @@ async def a_backup_is_fetched_and_restored(place: StoryNamespace) -> None:
         pods = (await place.kube.list(PODS, place.namespace, labels=f"kintsugi.dev/run={run}")).items
         return all(jobs) and not pods and await place.is_gone(PVCS, claim)
 
-    await eventually(nothing_is_left, within=PATIENCE)
+    await eventually(nothing_is_left, within=TIMEOUT)
 
 
 async def a_failure_is_told_in_the_worker_s_words(place: StoryNamespace) -> None:

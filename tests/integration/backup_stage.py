@@ -20,7 +20,7 @@ from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
 from tests.harness.s3 import S3Server
 from tests.harness.waiting import HopelessError, wait_for
-from tests.integration.restore_stage import PATIENCE, Worker, with_programs
+from tests.integration.restore_stage import TIMEOUT, Worker, with_programs
 
 URL = "s3://backup-bucket/database/"
 HOUR = 3600
@@ -254,7 +254,7 @@ class BackupStage:
 
 def comes_to(worker: Worker, phase: WorkPhase, *, least: int = 0) -> None:
     """Wait until a worker is in a phase and has done so many bytes of it."""
-    wait_for(lambda: _is_at(worker, phase, least), within=PATIENCE, describe=lambda: worker.lines)
+    wait_for(lambda: _is_at(worker, phase, least), within=TIMEOUT, describe=lambda: worker.lines)
 
 
 def _is_at(worker: Worker, phase: WorkPhase, least: int) -> bool:

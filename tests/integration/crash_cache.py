@@ -35,7 +35,7 @@ BROKEN = (
     "--- RDB ERROR DETECTED ---",
 )
 TAKEN_BACK = (IncidentState.ROLLED_BACK, IncidentState.NEEDS_OPERATOR)
-PATIENCE = 240.0
+TIMEOUT = 240.0
 """Seconds that one story may take, in which the daemon is started a dozen times."""
 
 _HASTE = re.compile(r"(within|after): (?!1m\b)(\d+[smh])\b")
@@ -91,7 +91,7 @@ class CacheScene:
             incidents = await ledger.incidents.newest(limit=10)
             return [each.state in TAKEN_BACK for each in incidents] == [True]
 
-        await stage.until(is_taken_back, within=PATIENCE, every=SELDOM)
+        await stage.until(is_taken_back, within=TIMEOUT, every=SELDOM)
         return await ended(ledger, effects(made(stage), old), left(stage, old))
 
 

@@ -45,7 +45,7 @@ NO_DATA = 'FATAL:  "/var/lib/postgresql/data" is not a valid data directory'
 TAKEN_BEFORE = timedelta(hours=1)
 """Longer ago than may be lost, with every duration scaled: a person is asked both times."""
 
-PATIENCE = 480.0
+TIMEOUT = 480.0
 """Seconds that one story may take, in which the daemon is started dozens of times."""
 
 _HASTE = re.compile(r"(within|after): (\d+[mh])\b")
@@ -102,7 +102,7 @@ class RestoreScene:
             incidents = await ledger.incidents.newest(limit=10)
             return bool(incidents) and all(each.closed for each in incidents) and not await ledger.signals.firing()
 
-        await stage.until(is_over, within=PATIENCE, every=SELDOM)
+        await stage.until(is_over, within=TIMEOUT, every=SELDOM)
         return await ended(ledger, effects(made(stage), old), left(stage, old))
 
 

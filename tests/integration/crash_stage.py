@@ -21,7 +21,7 @@ API = "api-deployment"
 SPEED = 100.0
 """How much faster than Kubernetes the embedded cluster lives: a crash loop is one beyond doubt before any rule's time is over."""
 
-PATIENCE = 300.0
+TIMEOUT = 300.0
 """Seconds that anything here may take on a machine that plays many stories at once: half a dozen starts, most of all."""
 
 SELDOM = 0.5
@@ -111,7 +111,7 @@ class CrashStage:
             yield ledger
 
     async def until(
-        self, condition: Callable[[], Awaitable[bool]], *, within: float = PATIENCE, every: float = 0.1
+        self, condition: Callable[[], Awaitable[bool]], *, within: float = TIMEOUT, every: float = 0.1
     ) -> None:
         """Wait for something, and show how things stand when it does not come."""
         await eventually(condition, within=within, every=every, describe=self.state)

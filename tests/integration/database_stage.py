@@ -48,7 +48,7 @@ POD, CLAIM = "database-0", "data-database-0"
 SPEED, FACTOR = 10.0, 0.1
 """How much faster than Kubernetes the cluster lives, and what every duration of the shipped files is multiplied by."""
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 """Seconds that anything here may take on a machine that does much else."""
 
 WORKER, POSTGRES = "kintsugi:test", "postgres:16"
@@ -99,7 +99,7 @@ class DatabaseStage:
                 cluster.apply(manifest)
             life = Lifecycle(shutdown=timedelta(seconds=20))
             try:
-                await eventually(lambda: is_ready(cluster), within=PATIENCE, every=0.1)
+                await eventually(lambda: is_ready(cluster), within=TIMEOUT, every=0.1)
                 told = settings(folder, cluster, s3, drill_image=drill_image)
                 change(folder / "catalog", changed)
                 if rules:
@@ -248,7 +248,7 @@ class DatabaseStage:
 
     async def _come(self, condition: Callable[[], Awaitable[Seen | None]]) -> Seen:
         try:
-            return await eventually(condition, within=PATIENCE, every=0.1)
+            return await eventually(condition, within=TIMEOUT, every=0.1)
         except WaitedTooLongError as error:
             raise WaitedTooLongError(f"{error}\n{await self.story()}") from error
 

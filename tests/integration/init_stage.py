@@ -22,7 +22,7 @@ NAMESPACE = "market"
 FRONT, BACK, STORE = "front", "back", "store"
 GOOD, GONE, CRASHING = "market:1", "market:gone", "market:crash"
 SPEED, DURATIONS = 20.0, 0.03
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 Json = dict[str, Any]
 
@@ -109,7 +109,7 @@ class InitStage:
         async def asked() -> Any:
             return await asyncio.to_thread(condition)
 
-        return await eventually(asked, within=PATIENCE, describe=lambda: f"{what}:\n{self.state()}", every=0.1)
+        return await eventually(asked, within=TIMEOUT, describe=lambda: f"{what}:\n{self.state()}", every=0.1)
 
     async def incident(self, *states: str, service: str = FRONT) -> Json:
         """Wait until the one incident of a service is in one of these states, and return it."""

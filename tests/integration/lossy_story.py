@@ -52,12 +52,12 @@ from tests.harness.waiting import eventually
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.executor.scripted_actor import ScriptedActor
 from tests.unit.factories import catalog, pod, rule_text, runbook_text, service_text, virtual_clock
-from tests.unit.runner.fakes import ScriptedLooker
-from tests.unit.views.caches import told_caches
+from tests.unit.runner.fakes import ScriptedProber
+from tests.unit.views.caches import scripted_caches
 
 Answer = TypeVar("Answer")
 
-PATIENCE = 300.0
+TIMEOUT = 300.0
 """Seconds that a story may take on a machine that tells many at once: it takes about five."""
 
 OFTEN = timedelta(milliseconds=300)
@@ -104,7 +104,7 @@ class LossyStory:
     signals: dict[str, Signal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.caches, self.catalog, self._version = told_caches(), shop(), 0
+        self.caches, self.catalog, self._version = scripted_caches(), shop(), 0
         self._seen: list[tuple[str, IncidentState]] = []
         for name in self.catalog.services:
             self._deploy(name)
@@ -126,7 +126,7 @@ class LossyStory:
         )
         deps = RunnerDeps(
             executor=Executor(self.actor, NO_FAILPOINTS, clock=virtual_clock),
-            prober=ScriptedLooker(lambda: self.services.views),
+            prober=ScriptedProber(lambda: self.services.views),
             observed=self.observed,
             clock=virtual_clock,
             poll_interval=timedelta(milliseconds=100),
@@ -168,7 +168,7 @@ class LossyStory:
                 for work in (self.pipeline.run(OFTEN), self._see(), self._page(), self._approve(), _heard(failed))
             ]
             await self._play()
-            await eventually(self._is_over, within=PATIENCE, every=0.05, describe=self._state)
+            await eventually(self._is_over, within=TIMEOUT, every=0.05, describe=self._state)
             await clock.stop()
             for task in forever:
                 task.cancel()
@@ -186,16 +186,16 @@ class LossyStory:
         pause = Pause(id="pau-1", scope=PauseScope.GLOBAL, who="bob", why="a release", since=virtual_clock())
         await patiently(lambda: self.ledger.pauses.pause(pause))
         await self._fires("api")
-        await eventually(lambda: self._is_judged("api", VerdictKind.REFUSED), within=PATIENCE, every=0.05)
+        await eventually(lambda: self._is_judged("api", VerdictKind.REFUSED), within=TIMEOUT, every=0.05)
         await patiently(lambda: self.ledger.pauses.resume("pau-1", "bob", "released", virtual_clock()))
-        await eventually(self._is_growing, within=PATIENCE, every=0.02, describe=self._state)
+        await eventually(self._is_growing, within=TIMEOUT, every=0.02, describe=self._state)
         await self._fires("web")
         await self._fires("jobs")
         await self._foreign()
         for service in ("web", "jobs"):
-            await eventually(partial(self._is_held, service), within=PATIENCE, every=0.05, describe=self._state)
+            await eventually(partial(self._is_held, service), within=TIMEOUT, every=0.05, describe=self._state)
         # An intent whose commit was lost is made only when the run is taken up again: it must not come too late to be needed.
-        await eventually(self._has_grown, within=PATIENCE, every=0.02, describe=self._state)
+        await eventually(self._has_grown, within=TIMEOUT, every=0.02, describe=self._state)
         self.show("api", ready=True)
         self.show("jobs", ready=True)
         await self._resolves("jobs")

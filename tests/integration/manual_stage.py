@@ -18,7 +18,7 @@ from tests.harness.daemon import ROOT, DaemonProcess
 from tests.harness.waiting import eventually
 from tests.integration.cli_daemon import Ended
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 
 SERVICE = """
 apiVersion: kintsugi.dev/v1alpha1
@@ -103,13 +103,13 @@ class ManualStage:
             found = self.daemon.incident(incident)
             return found if found["incident"]["closed"] else None
 
-        return await eventually(closed, within=PATIENCE, describe=self.daemon.tail)
+        return await eventually(closed, within=TIMEOUT, describe=self.daemon.tail)
 
     async def restart(self) -> None:
         """Start the daemon, and wait until it sees the services."""
         await asyncio.to_thread(self.daemon.start)
         await asyncio.to_thread(self.daemon.wait_ready)
-        await eventually(self.is_well, within=PATIENCE, describe=self.daemon.tail)
+        await eventually(self.is_well, within=TIMEOUT, describe=self.daemon.tail)
 
     def is_well(self) -> bool:
         """Return whether both services are known to be well."""
@@ -120,13 +120,13 @@ class ManualStage:
         """Let no pod of the API be ready any more, and wait until the daemon knows."""
         for pod in self.cluster.find(resources.PODS, NAMESPACE, {"app": "api"}):
             self.cluster.faults.make_unready(pod["metadata"]["uid"])
-        await eventually(lambda: not self._api()["serving"], within=PATIENCE, describe=self.daemon.tail)
+        await eventually(lambda: not self._api()["serving"], within=TIMEOUT, describe=self.daemon.tail)
 
     async def renew_api(self) -> None:
         """Delete the API's pods, as somebody else would, and wait until the daemon knows that the new ones are well."""
         for pod in self.cluster.find(resources.PODS, NAMESPACE, {"app": "api"}):
             self.cluster.delete(resources.PODS, pod["metadata"]["name"], NAMESPACE)
-        await eventually(lambda: self._api()["healthy"], within=PATIENCE, describe=self.daemon.tail)
+        await eventually(lambda: self._api()["healthy"], within=TIMEOUT, describe=self.daemon.tail)
 
     def _api(self) -> Json:
         _, told = self.daemon.get("/api/v1/services")
@@ -146,7 +146,7 @@ class ManualStage:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             check=False,
             env={
                 **kept,

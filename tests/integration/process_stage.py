@@ -17,7 +17,7 @@ from kubesim.images import Program
 from tests.harness.waiting import eventually
 
 NAMESPACE = "production"
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds that a real program may take on a busy machine."""
 
 PYTHON = Image(program=Program(entrypoint=("python",), programs={"python": (sys.executable, "-I", "-S", "-u")}))
@@ -68,7 +68,7 @@ class ProcessStage:
         async def holds() -> bool:
             return bool(condition())
 
-        await eventually(holds, within=PATIENCE, describe=self._state, every=0.05)
+        await eventually(holds, within=TIMEOUT, describe=self._state, every=0.05)
 
     async def until_ready(self, pod: str) -> None:
         """Wait until a pod is ready."""

@@ -23,7 +23,7 @@ from tests.harness.waiting import HopelessError, wait_for
 
 OPERATOR = "operator"
 PASSWORD = "an operator's: 'quoted' \\ and \"more\""
-PATIENCE = 180.0
+TIMEOUT = 180.0
 """Seconds that one restore of a small dump may take on a busy machine."""
 
 NO_EXTENSIONS: Mapping[str, str] = {}
@@ -183,7 +183,7 @@ class Worker:
 
     def comes_to(self, what: str) -> None:
         """Wait until `pg_restore` is at something."""
-        wait_for(lambda: self._is_at(what), within=PATIENCE, describe=self._log.read_text)
+        wait_for(lambda: self._is_at(what), within=TIMEOUT, describe=self._log.read_text)
 
     def memory(self) -> int:
         """Return the most memory that it has had so far, in KiB; 0 when it is gone."""
@@ -199,7 +199,7 @@ class Worker:
 
     def ends(self) -> WorkLine | None:
         """Wait for its end; give its last line, None where it has none. Code and line must agree."""
-        code = self._process.wait(PATIENCE)
+        code = self._process.wait(TIMEOUT)
         errors = self._errors.read_text()
         assert "Traceback" not in errors, errors
         lines = self.lines

@@ -10,7 +10,7 @@ from kubesim import EmbeddedCluster
 from tests.harness.daemon import TOKEN, DaemonProcess
 from tests.harness.waiting import eventually
 
-PATIENCE = 60
+TIMEOUT = 60
 CATALOG = f"""
 apiVersion: kintsugi.dev/v1alpha1
 kind: Service
@@ -73,8 +73,8 @@ async def test_a_label_on_which_an_expression_could_go_back_for_ever_is_judged(t
                 def are_judged(life: int = life) -> bool:
                     return verdicts(daemon.folder / "ledger.db") == ["no-rule"] * life
 
-                await eventually(are_judged, within=PATIENCE, describe=daemon.tail)
-                await eventually(lambda: lags(daemon) > 0, within=PATIENCE, describe=daemon.tail)
+                await eventually(are_judged, within=TIMEOUT, describe=daemon.tail)
+                await eventually(lambda: lags(daemon) > 0, within=TIMEOUT, describe=daemon.tail)
                 assert await asyncio.to_thread(daemon.stop) == 0, daemon.tail()
         finally:
             await asyncio.to_thread(daemon.kill)

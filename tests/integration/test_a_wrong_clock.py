@@ -28,7 +28,7 @@ from tests.unit.factories import rule_text, runbook_text, service_text
 pytestmark = pytest.mark.long
 
 USER = "kintsugi"
-PATIENCE = 120.0
+TIMEOUT = 120.0
 A_MINUTE = 60.0
 """Seconds that the clocks must agree."""
 
@@ -163,18 +163,18 @@ class ClockStage:
     async def stays_quiet(self, words: str) -> None:
         """Expect the daemon to say what is wrong, and for a while to fire nothing."""
         await self.until(lambda: self.says(words))
-        before = await eventually(self.fired, within=PATIENCE)
+        before = await eventually(self.fired, within=TIMEOUT)
         await asyncio.sleep(A_WHILE)
-        assert await eventually(self.fired, within=PATIENCE) == before, self.daemon.tail()
+        assert await eventually(self.fired, within=TIMEOUT) == before, self.daemon.tail()
 
     async def acts_again(self) -> None:
         """Expect the daemon to be ready once the clocks have agreed for long enough, and then to mend what breaks."""
-        await self.until(lambda: self.daemon.get("/readyz")[0] == 200, within=A_MINUTE + PATIENCE)
+        await self.until(lambda: self.daemon.get("/readyz")[0] == 200, within=A_MINUTE + TIMEOUT)
         bad = self.pods("cache")[0]
         self.cluster.faults.make_unready(bad)
         await self.until(lambda: bad not in self.pods("cache") and self.ready("cache") == 2)
 
-    async def until(self, condition: Callable[[], Any], *, within: float = PATIENCE) -> None:
+    async def until(self, condition: Callable[[], Any], *, within: float = TIMEOUT) -> None:
         """Wait for something, and show what the daemon said when it does not come."""
         await eventually(
             lambda: bool(condition()), within=within, describe=lambda: f"{self.fired()}\n{self.daemon.tail()}"
@@ -196,7 +196,7 @@ async def test_a_clock_that_jumps_in_mid_run_fires_nothing_and_is_trusted_again_
             await stage.stays_quiet(direction(shift))
         stage.clock.set(timedelta(0))
         await stage.acts_again()
-        assert (await eventually(stage.fired, within=PATIENCE))[1][-1] == "verifying", stage.daemon.tail()
+        assert (await eventually(stage.fired, within=TIMEOUT))[1][-1] == "verifying", stage.daemon.tail()
 
 
 async def test_a_daemon_that_starts_with_a_wrong_clock_takes_up_nothing_until_it_is_right(tmp_path: Path) -> None:
@@ -212,4 +212,4 @@ async def test_a_daemon_that_starts_with_a_wrong_clock_takes_up_nothing_until_it
         assert (status, "the end of the pause is unknown" in str(answer)) == (409, True), answer
         stage.clock.set(timedelta(0))
         await stage.acts_again()
-        assert (await eventually(stage.fired, within=PATIENCE))[1][-1] == "verifying", stage.daemon.tail()
+        assert (await eventually(stage.fired, within=TIMEOUT))[1][-1] == "verifying", stage.daemon.tail()

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.long
 DURATIONS = 0.01
 """Half an hour, for which an answer is good, is 18 seconds; the rule's two minutes are 1.2."""
 
-PATIENCE = 180.0
+TIMEOUT = 180.0
 TOKEN = "the-token-of-ana"
 
 Json = dict[str, Any]
@@ -84,7 +84,7 @@ async def embedded() -> AsyncIterator[EmbeddedCluster]:
             wanted = found.get("spec", {}).get("replicas")
             return wanted is not None and found.get("status", {}).get("readyReplicas") == wanted
 
-        await eventually(is_well, within=PATIENCE)
+        await eventually(is_well, within=TIMEOUT)
         cluster.faults.crash_loop(pods(cluster)[0])
         yield cluster
 
@@ -120,7 +120,7 @@ async def test_a_yes_that_a_pause_outlasted_starts_nothing_and_is_asked_anew(
     async with aiohttp.ClientSession() as session:
         ana = Person(session)
         async with daemon(flags, ana):
-            (asked,) = await eventually(ana.questions, within=PATIENCE)
+            (asked,) = await eventually(ana.questions, within=TIMEOUT)
             pause = await ana.ask("POST", "/pauses", {"scope": "global", "why": "a release", "who": "ana"})
             await ana.approve(asked)
         async with daemon(flags, ana):
@@ -133,9 +133,9 @@ async def test_a_yes_that_a_pause_outlasted_starts_nothing_and_is_asked_anew(
                 newest: Json = found["approvals"][-1]
                 return newest if newest["answered"] is None else None
 
-            await eventually(lambda: has_run_out(asked), within=PATIENCE)
+            await eventually(lambda: has_run_out(asked), within=TIMEOUT)
             await ana.ask("DELETE", f"/pauses/{pause['id']}", {"why": "released"})
-            again = await eventually(is_asked_anew, within=PATIENCE)
+            again = await eventually(is_asked_anew, within=TIMEOUT)
             found = await ana.incident()
             assert found is not None
             assert found["runs"] == []
@@ -147,7 +147,7 @@ async def test_a_yes_that_a_pause_outlasted_starts_nothing_and_is_asked_anew(
                 return found is not None and bool(found["runs"])
 
             await ana.approve(again)
-            await eventually(has_a_run, within=PATIENCE, describe=lambda: again)
+            await eventually(has_a_run, within=TIMEOUT, describe=lambda: again)
 
 
 def has_run_out(question: Json) -> bool:

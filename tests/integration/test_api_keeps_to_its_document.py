@@ -22,7 +22,7 @@ from tests.unit.sources.webhooks import alert, webhook
 
 pytestmark = pytest.mark.long
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 EXAMPLES = os.environ.get("KINTSUGI_EXAMPLES", "20")
 HEALTH = "^/(healthz|readyz|metrics)$"
 CONFIGURATION = """
@@ -93,11 +93,11 @@ async def lived(tmp_path: Path) -> AsyncIterator[Lived]:
         await asyncio.to_thread(daemon.start)
         try:
             await asyncio.to_thread(daemon.wait_ready)
-            await eventually(lambda: is_healthy(daemon), within=PATIENCE, describe=daemon.tail)
+            await eventually(lambda: is_healthy(daemon), within=TIMEOUT, describe=daemon.tail)
             cluster.faults.crash_loop(web_pod(cluster))
             for delivery in (webhook(alert()), webhook({"status": "firing"}), webhook({"labels": {"a": "b"}})):
                 await asyncio.to_thread(daemon.post, "/alertmanager", json.loads(delivery), token=TOKEN)
-            incident = await eventually(lambda: mended(daemon), within=PATIENCE, describe=daemon.tail)
+            incident = await eventually(lambda: mended(daemon), within=TIMEOUT, describe=daemon.tail)
             letters = daemon.get("/api/v1/dead-letters")[1]["dead_letters"]
             configuration = tmp_path / "schemathesis.toml"
             values = {"webhook": TOKEN, "operator": OPERATOR, "incidents": json.dumps([incident])}

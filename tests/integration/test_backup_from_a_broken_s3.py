@@ -36,7 +36,7 @@ from tests.integration.backup_stage import (
     progress,
     served,
 )
-from tests.integration.restore_stage import PATIENCE
+from tests.integration.restore_stage import TIMEOUT
 
 pytestmark = pytest.mark.long
 
@@ -185,7 +185,7 @@ async def test_a_stream_in_which_nothing_comes_is_taken_up_on_another_connection
     """A peer that vanished without a word never says that it is gone."""
     stage.s3.wire.after(500_000, stage.s3.wire.stall)
     work = asyncio.ensure_future(downloaded(stage, backups.stored, RetryBudget(pause=0.01), silence=1))
-    await eventually(lambda: stage.s3.wire.stalled > 1, within=PATIENCE, describe="a second connection that waits")
+    await eventually(lambda: stage.s3.wire.stalled > 1, within=TIMEOUT, describe="a second connection that waits")
     stage.s3.wire.heal()
     [first, *_] = await work
     assert "timed out" in first

@@ -103,7 +103,7 @@ def test_an_empty_folder_is_said(stage: BackupStage) -> None:
     """Nothing was ever written there, or it is another folder."""
     failed = stage.failed(stage.fetch_here(url="s3://backup-bucket/none"))
     assert failed.kind is WorkFailure.NO_GOOD_BACKUP
-    assert failed.reason == "there is no backup in s3://backup-bucket/none/: the file is empty"
+    assert failed.reason == "there is no backup in s3://backup-bucket/none/: it is empty"
 
 
 @pytest.mark.parametrize(("recorded", "reason"), [(True, "the file has changed"), (False, "end of file")])
@@ -264,7 +264,7 @@ def test_a_backup_that_is_too_old_is_told_with_its_age(stage: BackupStage) -> No
     """The backups stopped and nobody saw it: that is for a person."""
     failed = stage.failed(stage.fetch_here("--max-age", str(20 * HOUR)))
     assert failed.kind is WorkFailure.NO_GOOD_BACKUP
-    assert failed.reason == f"no backup of shop in {URL} is good: 1.dump: it is 24h old, older than 20h"
+    assert failed.reason == f"no backup of shop in {URL} is good: 1.dump: the backup is 24h old, older than 20h"
 
 
 def test_every_backup_that_is_no_good_is_named(stage: BackupStage, backups: Backups) -> None:

@@ -31,7 +31,7 @@ from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.long
 
-SPEED, FACTOR, PATIENCE = 20.0, 0.05, 300.0
+SPEED, FACTOR, TIMEOUT = 20.0, 0.05, 300.0
 SERVICES: Mapping[str, tuple[int, str, str]] = {
     "database": (1, "[]", "15m"),
     "mail": (2, "[database]", "1m"),
@@ -75,7 +75,7 @@ class UpstreamStage:
 
     async def until(self, condition: Callable[[], Awaitable[bool] | bool]) -> None:
         """Wait for something, and show how things stand when it does not come."""
-        await eventually(condition, within=PATIENCE, every=0.2, describe=self.state)
+        await eventually(condition, within=TIMEOUT, every=0.2, describe=self.state)
 
     async def incident(self, service: str) -> Incident | None:
         """Return the newest incident of a service."""

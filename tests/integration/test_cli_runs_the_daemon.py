@@ -14,10 +14,10 @@ import pytest
 
 from kubesim import EmbeddedCluster
 
-PATIENCE = 240
+TIMEOUT = 240
 """Seconds that a process may take to say what it is waited for: ten times what a start takes on a busy machine."""
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(4 * PATIENCE)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(4 * TIMEOUT)]
 
 
 @dataclass
@@ -31,7 +31,7 @@ class CliProcess:
         """Wait for a line that contains some words. Fails with everything that was said instead."""
         assert self.process.stderr is not None
         with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 while line := (await self.process.stderr.readline()).decode():
                     self.told.append(line)
                     if what in line:
@@ -41,10 +41,10 @@ class CliProcess:
     async def ends(self) -> tuple[int, str]:
         """Wait for its end; give its code and stdout. Fails with everything that was said before."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 out, err = await self.process.communicate()
         except TimeoutError as error:
-            raise AssertionError(f"it has not ended within {PATIENCE} s:\n{''.join(self.told)}") from error
+            raise AssertionError(f"it has not ended within {TIMEOUT} s:\n{''.join(self.told)}") from error
         self.told.append(err.decode())
         assert self.process.returncode is not None
         return self.process.returncode, out.decode()

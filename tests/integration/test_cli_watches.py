@@ -14,7 +14,7 @@ from kintsugi.server.operations import ServiceSummary
 from tests.harness.waiting import wait_for
 from tests.integration.cli_daemon import Night, at, daemon
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 HEAD = "PRIORITY  SERVICE  NAMESPACE  SERVING  HEALTHY  READY  SINCE     DEPENDS ON  INCIDENT  NOW"
 
 
@@ -73,9 +73,9 @@ def test_without_a_terminal_each_change_is_written_once(
 ) -> None:
     """A daemon that is away meanwhile is said once, and waited for; Ctrl-C is a good end."""
     out, err = told
-    wait_for(lambda: "1/3" in out.read_text(), within=PATIENCE, describe=lambda: (out.read_text(), err.read_text()))
+    wait_for(lambda: "1/3" in out.read_text(), within=TIMEOUT, describe=lambda: (out.read_text(), err.read_text()))
     watching.send_signal(signal.SIGINT)
-    assert watching.wait(PATIENCE) == 0, err.read_text()
+    assert watching.wait(TIMEOUT) == 0, err.read_text()
     lines = out.read_text().splitlines()
     assert [line for line in lines if not line.endswith(" UTC")] == [
         HEAD,
@@ -101,7 +101,7 @@ def test_on_a_terminal_it_is_shown_in_its_place(tmp_path: Path, night: Night) ->
             while b"1/3" not in seen:
                 seen += os.read(ours, 4096)  # ends by an error when the command does
             process.send_signal(signal.SIGINT)
-            assert process.wait(PATIENCE) == 0
+            assert process.wait(TIMEOUT) == 0
         finally:
             process.kill()
             process.wait()
@@ -115,8 +115,8 @@ def test_a_program_is_told_to_ask_again_and_a_daemon_that_is_not_there_is_an_err
     night.watched = [None]
     with daemon(tmp_path, night) as served:
         asked = command(served.url, served.token)
-        away = subprocess.run(asked, capture_output=True, text=True, timeout=PATIENCE, check=False, env=environment())
+        away = subprocess.run(asked, capture_output=True, text=True, timeout=TIMEOUT, check=False, env=environment())
         json = [*asked, "-o", "json"]
-        program = subprocess.run(json, capture_output=True, text=True, timeout=PATIENCE, check=False, env=environment())
+        program = subprocess.run(json, capture_output=True, text=True, timeout=TIMEOUT, check=False, env=environment())
     assert away.returncode == 3, away.stderr
     assert (program.returncode, "--watch shows a table for people" in program.stderr) == (2, True)

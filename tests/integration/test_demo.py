@@ -29,7 +29,7 @@ from kubesim import postgres
 from tests.harness.waiting import wait_for
 from tests.integration.process_stage import alive
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 LONGEST = 840.0
 """Seconds that all scenes may take on a busy machine: seven times what they take."""
 
@@ -164,7 +164,7 @@ def playing(*options: str, stdout: int, folder: Path) -> Iterator["subprocess.Po
         process.wait()
 
 
-@pytest.mark.timeout(4 * PATIENCE)
+@pytest.mark.timeout(4 * TIMEOUT)
 @pytest.mark.long
 def test_on_a_terminal_the_tree_is_shown_in_its_place_under_the_lines(short: Path) -> None:
     ours, theirs = pty.openpty()
@@ -175,7 +175,7 @@ def test_on_a_terminal_the_tree_is_shown_in_its_place_under_the_lines(short: Pat
             while more := os.read(ours, 4096):
                 seen += more
         os.close(ours)
-        assert process.wait(PATIENCE) == ExitCode.DONE, seen
+        assert process.wait(TIMEOUT) == ExitCode.DONE, seen
     assert b"\x1b[1A" in seen, seen
     for words in (
         b"crash-loop: One pod crash-loops.",
@@ -188,7 +188,7 @@ def test_on_a_terminal_the_tree_is_shown_in_its_place_under_the_lines(short: Pat
     assert list(short.iterdir()) == []
 
 
-@pytest.mark.timeout(4 * PATIENCE)
+@pytest.mark.timeout(4 * TIMEOUT)
 @pytest.mark.long
 def test_ctrl_c_ends_it_badly_and_leaves_nothing_behind(short: Path, tmp_path: Path) -> None:
     """While real programs run: neither they nor their folders are left, and plain lines hold no escape codes."""
@@ -197,12 +197,12 @@ def test_ctrl_c_ends_it_badly_and_leaves_nothing_behind(short: Path, tmp_path: P
         out.open("wb") as written,
         playing("--scene", "full-stack", stdout=written.fileno(), folder=short) as process,
     ):
-        wait_for(lambda: "It waits for the run " in out.read_text(), within=PATIENCE, describe=out.read_text)
+        wait_for(lambda: "It waits for the run " in out.read_text(), within=TIMEOUT, describe=out.read_text)
         programs = below(process.pid)
         assert programs, "no real program runs"
         process.send_signal(signal.SIGINT)
-        assert process.wait(PATIENCE) == ExitCode.FINDINGS, out.read_text()
-        wait_for(lambda: not any(map(alive, programs)), within=PATIENCE, describe=lambda: str(programs))
+        assert process.wait(TIMEOUT) == ExitCode.FINDINGS, out.read_text()
+        wait_for(lambda: not any(map(alive, programs)), within=TIMEOUT, describe=lambda: str(programs))
     assert list(short.iterdir()) == []
     assert "\x1b" not in out.read_text()
 

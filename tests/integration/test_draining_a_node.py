@@ -8,7 +8,7 @@ import pytest
 from kintsugi.cli.demo.shop import NAMESPACE, WEB_LABELS
 from kubeobjects import resources
 from tests.harness.waiting import eventually
-from tests.integration.manual_stage import PATIENCE, Json, ManualStage, staged
+from tests.integration.manual_stage import TIMEOUT, Json, ManualStage, staged
 
 pytestmark = pytest.mark.long
 
@@ -76,7 +76,7 @@ async def test_a_budget_that_allows_nothing_is_waited_for_also_by_the_next_life(
         def is_blocked() -> bool:
             return any("disruption budget" in each.get("error", "") for each in steps(stage, incident).values())
 
-        await eventually(is_blocked, within=PATIENCE, describe=lambda: steps(stage, incident))
+        await eventually(is_blocked, within=TIMEOUT, describe=lambda: steps(stage, incident))
         await asyncio.to_thread(stage.daemon.kill)
         stage.cluster.apply(budget(2))
         await stage.restart()

@@ -16,7 +16,7 @@ from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.long
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 DEPENDENTS = ("api-service", "web-service", "ingress-controller")
 
 
@@ -58,17 +58,17 @@ async def test_a_database_that_crash_loops_takes_its_dependents_with_it_until_it
     def is_down() -> bool:
         return not any(ready(cluster)[name] for name in ("database", *DEPENDENTS))
 
-    await eventually(is_down, within=PATIENCE, describe=lambda: ready(cluster))
+    await eventually(is_down, within=TIMEOUT, describe=lambda: ready(cluster))
     assert ready(cluster)["cache-service"] == 1
 
     def restarts() -> bool:
         [pod] = cluster.find(PODS, None, LABELS["database"])
         return bool(pod["status"]["containerStatuses"][0]["restartCount"] > 1)
 
-    await eventually(restarts, within=PATIENCE, describe=lambda: ready(cluster))
+    await eventually(restarts, within=TIMEOUT, describe=lambda: ready(cluster))
     cluster.delete(PODS, "database-0", "production")
     wanted = {"database": 1, "cache-service": 1, "api-service": 2, "web-service": 3, "ingress-controller": 1}
-    await eventually(lambda: ready(cluster) == wanted, within=PATIENCE, describe=lambda: ready(cluster))
+    await eventually(lambda: ready(cluster) == wanted, within=TIMEOUT, describe=lambda: ready(cluster))
     assert others == {
         str(pod["metadata"]["uid"]) for name in DEPENDENTS for pod in cluster.find(PODS, None, LABELS[name])
     }

@@ -20,7 +20,7 @@ from tests.integration.intake_server import ANA, PATIENT, Served, ledger_in, ser
 from tests.integration.operations_double import RememberingOperations
 from tests.unit.sources.webhooks import alert, webhook
 
-PATIENCE = timedelta(seconds=1)
+TIMEOUT = timedelta(seconds=1)
 
 
 class FaultyInbox:
@@ -61,7 +61,7 @@ async def port(tmp_path: Path, inbox: FaultyInbox) -> AsyncIterator[Served]:
 @pytest.fixture
 async def hurried(tmp_path: Path, inbox: FaultyInbox) -> AsyncIterator[Served]:
     """Serve with little patience for a ledger that hangs."""
-    settings = replace(PATIENT, commit_wait=PATIENCE, max_waiting=50)
+    settings = replace(PATIENT, commit_wait=TIMEOUT, max_waiting=50)
     async with served(tmp_path, inbox, RememberingOperations(), settings=settings) as port:
         yield port
 
@@ -91,7 +91,7 @@ async def test_all_webhooks_that_wait_for_a_hanging_ledger_are_answered_503_with
     )
 
     assert set(statuses) == {503}
-    assert timedelta(seconds=time.monotonic() - began) < 20 * PATIENCE
+    assert timedelta(seconds=time.monotonic() - began) < 20 * TIMEOUT
 
 
 async def test_above_the_mark_the_rest_is_answered_503_and_never_429(hurried: Served, inbox: FaultyInbox) -> None:

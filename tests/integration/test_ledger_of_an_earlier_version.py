@@ -21,7 +21,7 @@ from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.long
 
-PATIENCE = 60
+TIMEOUT = 60
 AT = "'2026-03-01T12:00:00.000000+00:00'"
 END = datetime(2100, 1, 1, tzinfo=UTC)
 LATER = "'2026-03-01T12:30:00.000000+00:00'"
@@ -118,8 +118,8 @@ async def test_rows_that_cannot_be_read_are_put_aside_handed_over_and_closed_at_
             async def is_mended() -> bool:
                 return not await ledger.incidents.newest(open_only=True) and not await ledger.signals.pending()
 
-            await eventually(is_mended, within=PATIENCE, describe=daemon.tail)
-            await eventually(lambda: counted(daemon) == "1.0", within=PATIENCE, describe=daemon.tail)
+            await eventually(is_mended, within=TIMEOUT, describe=daemon.tail)
+            await eventually(lambda: counted(daemon) == "1.0", within=TIMEOUT, describe=daemon.tail)
             await check(ledger)
             shown = [await asyncio.to_thread(daemon.incident, each.id) for each in await ledger.incidents.newest()]
             assert {each["incident"]["id"] for each in shown} == {"inc-steps", "inc-run", "inc-held", "inc-over"}

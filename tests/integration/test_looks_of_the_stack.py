@@ -37,7 +37,7 @@ from tests.integration.process_stage import NAMESPACE, PYTHON
 
 CATALOG = load(shipped_paths())
 STEPS: Mapping[str, Step] = {step.id: step for step, _ in steps_of(CATALOG.runbooks["full-stack-recovery"])}
-PATIENCE = 60.0
+TIMEOUT = 60.0
 SOON = timedelta(seconds=20)
 LISTEN = "import os, socket, time; s = socket.create_server((os.environ['POD_ADDRESS'], 5432)); time.sleep(3600)"
 
@@ -80,7 +80,7 @@ class ViewsStage:
             seen = await self.look(step)
             return seen if seen.met is met else None
 
-        return await eventually(so, within=PATIENCE, describe=self.state)
+        return await eventually(so, within=TIMEOUT, describe=self.state)
 
     async def knocks(self, service: str) -> Mapping[str, bool]:
         """Knock at each address of a service, as the runbook does; say which of them are open."""
@@ -116,7 +116,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[ViewsStage]:
                 await caches.synced()
                 actions = Actions(kube, Clients.restricted_to(AddressRule(allow_loopback=True)))
                 made = ViewsStage(cluster=cluster, actions=actions, services=services)
-                await eventually(lambda: is_ready(made), within=PATIENCE, describe=made.state)
+                await eventually(lambda: is_ready(made), within=TIMEOUT, describe=made.state)
                 yield made
             finally:
                 watching.cancel()
@@ -240,7 +240,7 @@ async def test_a_cluster_ip_takes_connections_while_a_pod_is_ready(stage: ViewsS
     async def refused() -> bool:
         return list((await stage.knocks("api-service")).values()) == [False]
 
-    await eventually(refused, within=PATIENCE, describe=stage.state)
+    await eventually(refused, within=TIMEOUT, describe=stage.state)
 
 
 async def test_without_a_cluster_ip_the_ready_endpoints_are_knocked_at(stage: ViewsStage) -> None:
@@ -252,7 +252,7 @@ async def test_without_a_cluster_ip_the_ready_endpoints_are_knocked_at(stage: Vi
     async def none_left() -> bool:
         return await stage.knocks("database") == {}
 
-    await eventually(none_left, within=PATIENCE, describe=stage.state)
+    await eventually(none_left, within=TIMEOUT, describe=stage.state)
 
 
 async def test_claims_are_bound_and_those_that_are_not_are_kept(stage: ViewsStage) -> None:

@@ -15,7 +15,7 @@ from tests.unit.factories import rule_text, runbook_text, service_text
 
 pytestmark = pytest.mark.long
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 A_WHILE = 12.0
 """Seconds in which each check is asked twice more, and a condition that had begun would have held for long enough."""
 
@@ -57,7 +57,7 @@ async def test_checks_by_name_are_unknown_and_all_else_goes_on(tmp_path: Path) -
         try:
             await asyncio.to_thread(lambda: daemon.start().wait_ready())
             said = "cluster names do not resolve"
-            await eventually(lambda: said in daemon.log.read_text(), within=PATIENCE, describe=daemon.tail)
+            await eventually(lambda: said in daemon.log.read_text(), within=TIMEOUT, describe=daemon.tail)
             await asyncio.sleep(A_WHILE)
             assert await asyncio.to_thread(daemon.incidents) == [], daemon.tail()
             assert daemon.log.read_text().count(said) == 1, daemon.tail()
@@ -71,7 +71,7 @@ async def test_checks_by_name_are_unknown_and_all_else_goes_on(tmp_path: Path) -
             bad = str(found[0]["metadata"]["name"])
             cluster.faults.make_unready(found[0]["metadata"]["uid"])
             await eventually(
-                lambda: cluster.get(resources.PODS, bad, NAMESPACE) is None, within=PATIENCE, describe=daemon.tail
+                lambda: cluster.get(resources.PODS, bad, NAMESPACE) is None, within=TIMEOUT, describe=daemon.tail
             )
             assert [each["rule"] for each in await asyncio.to_thread(daemon.incidents)] == ["web-pods"]
         finally:

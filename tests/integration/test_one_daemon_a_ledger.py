@@ -11,11 +11,11 @@ import pytest
 
 from kubesim import EmbeddedCluster
 from tests.harness.postgres import Postgres
-from tests.integration.test_cli_runs_the_daemon import PATIENCE, kintsugi
+from tests.integration.test_cli_runs_the_daemon import TIMEOUT, kintsugi
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.timeout(4 * PATIENCE),
+    pytest.mark.timeout(4 * TIMEOUT),
 ]  # three waits for a process, and what they begin with
 
 

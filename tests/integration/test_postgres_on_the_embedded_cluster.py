@@ -24,7 +24,7 @@ from kubesim import postgres
 from kubesim.postgres import PostgresMissing, postgres_image, programs_folder
 from tests.harness import manifests
 from tests.harness.waiting import eventually
-from tests.integration.process_stage import NAMESPACE, PATIENCE, Json, ProcessStage, alive
+from tests.integration.process_stage import NAMESPACE, TIMEOUT, Json, ProcessStage, alive
 
 POD, CLAIM = "database-0", "database-pvc"
 PASSWORD = "of the secret"
@@ -94,7 +94,7 @@ async def test_postgresql_is_reached_by_its_service_with_the_password_of_the_sec
         _, said = await ask(PASSWORD)
         return "Connection refused" not in said
 
-    await eventually(is_led_there, within=PATIENCE)  # a Service learns a moment later that its pod is ready
+    await eventually(is_led_there, within=TIMEOUT)  # a Service learns a moment later that its pod is ready
     code, said = await ask(PASSWORD)
     assert (code, said.partition(".")[0]) == (0, str(PG_MAJOR))
     code, said = await ask("another")

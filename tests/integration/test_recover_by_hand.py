@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness.crash_points import KILL_AT
 from tests.harness.waiting import eventually
-from tests.integration.manual_stage import PATIENCE, Json, ManualStage, staged, told
+from tests.integration.manual_stage import TIMEOUT, Json, ManualStage, staged, told
 
 pytestmark = pytest.mark.long
 
@@ -125,7 +125,7 @@ async def test_a_start_by_hand_that_is_not_allowed_is_refused_and_says_why(tmp_p
         held = await stage.kintsugi("recover", "renew", "--why", "old", "--yes")
         assert (held.code, "cause first: api is not serving" in held.err) == (4, True), held
         second = await stage.kintsugi("recover", "look", "--service", "api", "--why", "old", "--yes")
-        assert (second.code, f"api has incident {begun['incident']} open" in second.err) == (4, True), second
+        assert (second.code, f"api has the open incident {begun['incident']}" in second.err) == (4, True), second
         await stage.renew_api()
         await stage.ended(begun["incident"])
         assert (len(stage.daemon.incidents()), stage.restarts()) == (1, 0)
@@ -159,7 +159,7 @@ async def test_a_runbook_about_all_services_is_started_by_hand_and_its_children_
             "  The web service: runbook renew",
         ]
         begun = told(ended)
-        await eventually(lambda: children(stage), within=PATIENCE, describe=stage.daemon.tail)
+        await eventually(lambda: children(stage), within=TIMEOUT, describe=stage.daemon.tail)
         _, tree = stage.daemon.get("/api/v1/services")
         assert (tree["stack"]["incident"], tree["stack"]["run"]["runbook"]) == (begun["incident"], "everything"), tree
         shown = (await stage.kintsugi("services")).out.splitlines()[1]
@@ -190,7 +190,7 @@ WRONG = (
     (("renew", "--service", "wep"), 1, "there is no service wep: did you mean 'web'?"),
     (("look",), 2, "service: name the service for look, because no service has this runbook: api, web"),
     (("renew", "--set", "replicas=many"), 2, "parameters: replicas: 'many' is not a whole number"),
-    (("renew", "--set", "size=3"), 2, "parameters: renew has no parameter 'size': it takes patience, replicas"),
+    (("renew", "--set", "size=3"), 2, "parameters: renew has no parameter 'size': its parameters are patience, replicas"),
     (("renew", "--set", "replicas"), 2, "--set: 'replicas': write NAME=VALUE"),
 )
 

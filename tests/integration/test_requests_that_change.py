@@ -27,7 +27,7 @@ from tests.integration.crash_stage import CrashStage
 
 pytestmark = pytest.mark.long
 
-PATIENCE = 90
+TIMEOUT = 90
 DIRECT = build_opener(ProxyHandler({}))
 TOKEN = "the-token-of-ana"
 
@@ -111,7 +111,7 @@ class OrderStory:
 
     async def until(self, condition: Any) -> None:
         """Wait for something."""
-        await eventually(condition, within=PATIENCE, describe=lambda: f"{self.shop.sent}\n{self.stage.state()}")
+        await eventually(condition, within=TIMEOUT, describe=lambda: f"{self.shop.sent}\n{self.stage.state()}")
 
     def incident(self) -> Json:
         """Return all about the one incident, {} while there is none."""

@@ -204,7 +204,7 @@ async def test_a_drill_is_refused_while_the_service_is_not_well_and_while_one_is
     assert ended.state is IncidentState.PASSED, await stage.story()
     stage.corrupt()
     await stage.until(lambda: stage.core.services.views[DATABASE].healthy is False)
-    with pytest.raises(WrongState, match=r"is not healthy|has incident"):
+    with pytest.raises(WrongState, match=r"is not healthy|has the open incident"):
         await operator_service(stage.core).drill(DATABASE, who="ada")
 
 

@@ -10,7 +10,7 @@ from kintsugi.model.worker_results import Dropped, Failed, Restored
 from kintsugi.worker.target import OwnershipComment, hidden
 from tests.harness.waiting import wait_for
 from tests.integration.hostile_dump import ORDERS, hostile, running
-from tests.integration.restore_stage import PATIENCE, Dumps, RestoreStage, dumps
+from tests.integration.restore_stage import TIMEOUT, Dumps, RestoreStage, dumps
 
 pytestmark = pytest.mark.long
 
@@ -138,7 +138,7 @@ def test_a_dump_that_forges_what_a_worker_wrote_down_has_nobody_else_s_role_drop
     said = (
         f"SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '{hidden('kintsugi_drill_x')}'"
     )
-    wait_for(lambda: stage.server.psql(said) == forged, within=PATIENCE, describe=lambda: stage.server.psql(said))
+    wait_for(lambda: stage.server.psql(said) == forged, within=TIMEOUT, describe=lambda: stage.server.psql(said))
     worker.send(signal.SIGKILL)
     worker.ends()
     assert stage.worker("drop", "--database", "kintsugi_drill_x").ends() == Dropped(database="kintsugi_drill_x")

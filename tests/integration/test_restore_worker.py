@@ -13,8 +13,8 @@ from tests.harness.postgres import Postgres
 from tests.harness.waiting import wait_for
 from tests.integration.hostile_dump import ORDERS, hostile
 from tests.integration.restore_stage import (
-    PATIENCE,
     SHOP_ROWS,
+    TIMEOUT,
     Dumps,
     RestoreStage,
     dumps,
@@ -255,7 +255,7 @@ def test_a_drill_s_worker_stays_when_it_is_done_and_ends_well_when_it_is_told_to
     worker = stage.restore("shop", "--scratch", "--name", "r1", "--hold", into="kintsugi_drill_r1", roles=ROLES)
     wait_for(
         lambda: any(isinstance(line, Restored | Failed) for line in worker.lines),
-        within=PATIENCE,
+        within=TIMEOUT,
         describe=lambda: str(worker.lines),
     )
     assert stage.server.psql("SELECT count(*) FROM public.orders", dsn=stage.server.dsn("kintsugi_drill_r1")) == "2000"

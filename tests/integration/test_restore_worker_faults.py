@@ -15,7 +15,7 @@ from kintsugi.worker.target import OwnershipComment, hidden
 from tests.harness import disks
 from tests.harness.fixtures import scratch
 from tests.harness.waiting import eventually, wait_for
-from tests.integration.restore_stage import PATIENCE, Dumps, RestoreStage, dumps, restored_sql, sql_of
+from tests.integration.restore_stage import TIMEOUT, Dumps, RestoreStage, dumps, restored_sql, sql_of
 
 pytestmark = pytest.mark.long
 
@@ -151,7 +151,7 @@ async def test_the_database_cannot_be_used_before_it_is_whole(stage: RestoreStag
         finally:
             await session.close()
 
-    assert await eventually(found, within=PATIENCE, every=0.02) == [1]
+    assert await eventually(found, within=TIMEOUT, every=0.02) == [1]
     assert tried > 3
     await asyncio.to_thread(stage.restored, worker)
 
@@ -269,7 +269,7 @@ def test_a_worker_whose_server_hangs_ends_when_it_is_asked_to(stage: RestoreStag
     assert failed.kind is WorkFailure.INTERRUPTED
     assert f"{hidden('slow')} was left on 127.0.0.1" in worker.notes
     stage.pace()
-    wait_for(lambda: stage.at_work() == 0, within=PATIENCE, describe=stage.at_work)
+    wait_for(lambda: stage.at_work() == 0, within=TIMEOUT, describe=stage.at_work)
     assert without_leftovers(stage) == before
     stage.restored(stage.restore("slow"))
 

@@ -22,9 +22,9 @@ from tests.harness.waiting import eventually
 from tests.integration.database_stage import (
     DATABASE,
     NAMESPACE,
-    PATIENCE,
     POD,
     POSTGRES,
+    TIMEOUT,
     is_ready,
     postgres,
     related_objects,
@@ -53,7 +53,7 @@ async def cluster() -> AsyncIterator[EmbeddedCluster]:
     async with EmbeddedCluster.start(speed=10, images={POSTGRES: postgres_image()}) as embedded:
         for manifest in (*related_objects(), postgres()):
             embedded.apply(manifest)
-        await eventually(lambda: is_ready(embedded), within=PATIENCE)
+        await eventually(lambda: is_ready(embedded), within=TIMEOUT)
         yield embedded
 
 
@@ -110,7 +110,7 @@ async def test_while_the_lock_of_a_worker_is_held_it_is_at_work(kube: KubeClient
     async def is_at_work() -> bool:
         return (await settled(kube)).stage is WorkerStage.RUNNING
 
-    await eventually(is_at_work, within=PATIENCE)
+    await eventually(is_at_work, within=TIMEOUT)
     await psql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
     assert (await settled(kube)).stage is WorkerStage.FAILED
     await asyncio.gather(holding, return_exceptions=True)
@@ -121,7 +121,7 @@ async def test_the_outcome_is_unknown_where_the_database_does_not_answer(
 ) -> None:
     """P3: a person is asked."""
     cluster.apply({**postgres(), "spec": {**postgres()["spec"], "replicas": 0}})
-    await eventually(lambda: cluster.get(PODS, POD, NAMESPACE) is None, within=PATIENCE)
+    await eventually(lambda: cluster.get(PODS, POD, NAMESPACE) is None, within=TIMEOUT)
     standing = await settled(kube)
     assert standing.stage is WorkerStage.LOST
     assert "the database cannot be asked: statefulset/database has no primary that answers" in standing.why

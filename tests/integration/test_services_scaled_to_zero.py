@@ -9,7 +9,7 @@ from kintsugi.cli.demo.shop import NAMESPACE, WEB
 from kubeobjects import resources
 from tests.harness.daemon import ROOT
 from tests.harness.waiting import eventually
-from tests.integration.manual_stage import PATIENCE, Json, ManualStage, staged
+from tests.integration.manual_stage import TIMEOUT, Json, ManualStage, staged
 
 pytestmark = pytest.mark.long
 
@@ -56,7 +56,7 @@ async def scale(stage: ManualStage, count: int) -> None:
     found = stage.cluster.get(resources.DEPLOYMENTS, WEB, NAMESPACE)
     assert found is not None
     stage.cluster.apply({**found, "spec": {**found["spec"], "replicas": count}})
-    await eventually(lambda: web(stage)["desired"] == count, within=PATIENCE, describe=stage.daemon.tail)
+    await eventually(lambda: web(stage)["desired"] == count, within=TIMEOUT, describe=stage.daemon.tail)
 
 
 def web(stage: ManualStage) -> Json:
@@ -74,7 +74,7 @@ async def asked(stage: ManualStage) -> Json:
         asking = [each for each in waiting if stage.daemon.incident(each["id"])["approvals"]]
         return asking[0] if asking else None
 
-    return await eventually(asks, within=PATIENCE, describe=stage.daemon.tail)
+    return await eventually(asks, within=TIMEOUT, describe=stage.daemon.tail)
 
 
 async def test_a_person_is_asked_and_it_is_started_with_what_the_ledger_saw_last(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ async def test_a_person_is_asked_and_it_is_started_with_what_the_ledger_saw_last
     documents = "---".join([START, RULE.format(mode="approve")])
     async with staged(tmp_path, documents=documents, KINTSUGI_GUARDS__APPROVAL_EXPIRY="20h") as stage:
         await scale(stage, 4)
-        await eventually(lambda: web(stage)["healthy"], within=PATIENCE, describe=stage.daemon.tail)
+        await eventually(lambda: web(stage)["healthy"], within=TIMEOUT, describe=stage.daemon.tail)
         await scale(stage, 0)
         incident = (await asked(stage))["id"]
         await asyncio.to_thread(stage.daemon.kill)
@@ -95,7 +95,7 @@ async def test_a_person_is_asked_and_it_is_started_with_what_the_ledger_saw_last
         assert (found["incident"]["state"], replicas(stage)) == ("recovered", 4), found
         back = await stage.kintsugi("rollback", incident, "--yes")
         assert back.code == 0, back
-        await eventually(lambda: replicas(stage) == 0, within=PATIENCE, describe=stage.daemon.tail)
+        await eventually(lambda: replicas(stage) == 0, within=TIMEOUT, describe=stage.daemon.tail)
 
 
 async def test_the_generic_runbook_asks_with_the_cause_and_scales_it_back(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ async def test_no_person_is_asked_where_the_rule_says_auto(tmp_path: Path) -> No
     async with staged(tmp_path, documents=documents) as stage:
         had = replicas(stage)
         await scale(stage, 0)
-        await eventually(lambda: replicas(stage) == had, within=PATIENCE, describe=stage.daemon.tail)
+        await eventually(lambda: replicas(stage) == had, within=TIMEOUT, describe=stage.daemon.tail)
         (incident,) = stage.daemon.incidents()
         ended = await stage.ended(incident["id"])
         assert (ended["incident"]["state"], ended["approvals"]) == ("recovered", []), ended
@@ -141,10 +141,10 @@ async def test_a_workload_that_a_restore_has_stopped_is_started_by_no_rule_and_b
             _, told = stage.daemon.get("/api/v1/signals?reason=at-zero")
             return any("held at 0 by a restore: run" in each["verdict"]["text"] for each in told["signals"])
 
-        await eventually(refused, within=PATIENCE, describe=stage.daemon.tail)
+        await eventually(refused, within=TIMEOUT, describe=stage.daemon.tail)
         plan = await stage.shown("start-service", service="web", overrides=["handed-over", "cooldown"])
         assert "at-zero" in [each["reason"] for each in plan["answers"]], plan
         assert (plan["allowed"], replicas(stage)) == (False, 0)
         await scale(stage, 2)
         await scale(stage, 0)
-        await eventually(lambda: replicas(stage) == 2, within=PATIENCE, describe=stage.daemon.tail)
+        await eventually(lambda: replicas(stage) == 2, within=TIMEOUT, describe=stage.daemon.tail)

@@ -8,7 +8,7 @@ import pytest
 from kintsugi.cli.demo.shop import NAMESPACE, WEB_LABELS
 from kubeobjects import resources
 from tests.harness.waiting import eventually
-from tests.integration.manual_stage import PATIENCE, Json, ManualStage, staged
+from tests.integration.manual_stage import TIMEOUT, Json, ManualStage, staged
 
 pytestmark = pytest.mark.long
 
@@ -35,7 +35,7 @@ async def test_a_held_service_names_its_upstream_and_that_one_its_step_and_its_w
         await stage.lose_api()
         for pod in stage.cluster.find(resources.PODS, NAMESPACE, WEB_LABELS):
             stage.cluster.faults.crash_loop(pod["metadata"]["uid"])
-        web = await eventually(lambda: held(stage), within=PATIENCE, describe=stage.daemon.tail)
+        web = await eventually(lambda: held(stage), within=TIMEOUT, describe=stage.daemon.tail)
         api = service(stage, "api")
         assert (api["serving"], api["healthy"], api["incident"]) == (False, False, begun["incident"])
         assert (api["run"]["runbook"], api["run"]["rule"], api["run"]["step"]["name"]) == (
@@ -62,7 +62,7 @@ async def test_a_held_service_names_its_upstream_and_that_one_its_step_and_its_w
             f'kintsugi_namespace_changes_left{{namespace="{NAMESPACE}"}} 20.0',
             'kintsugi_service_disruptions_allowed{service="api"} 0.0',
         ):
-            await eventually(partial(is_told, stage, series), within=PATIENCE, describe=series)
+            await eventually(partial(is_told, stage, series), within=TIMEOUT, describe=series)
 
 
 def is_told(stage: ManualStage, series: str) -> bool:

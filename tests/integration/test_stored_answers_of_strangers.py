@@ -24,7 +24,7 @@ from tests.integration.crash_stage import CrashStage
 
 pytestmark = pytest.mark.long
 
-PATIENCE = 60
+TIMEOUT = 60
 LOOKS_LIKE_OURS = {"$kintsugi.integer": "x"}
 DIRECT = build_opener(ProxyHandler({}))
 
@@ -61,7 +61,7 @@ async def test_an_annotation_named_like_a_mark_of_the_ledger_is_judged_and_the_d
                 def are_judged(life: int = life) -> bool:
                     return rows(ledger, "SELECT verdict FROM signals") == [("no-rule",)] * life
 
-                await eventually(are_judged, within=PATIENCE, describe=daemon.tail)
+                await eventually(are_judged, within=TIMEOUT, describe=daemon.tail)
                 assert await asyncio.to_thread(daemon.stop) == 0, daemon.tail()
         finally:
             await asyncio.to_thread(daemon.kill)
@@ -129,9 +129,9 @@ async def test_an_answer_like_a_mark_of_the_ledger_is_shown_and_the_run_goes_on_
         stage.start()
         async with stage.ledger():
             labels = {"alertname": "Asked", "namespace": NAMESPACE, "deployment": WEB}
-            await eventually(stage.is_ready, within=PATIENCE, describe=stage.state)
+            await eventually(stage.is_ready, within=TIMEOUT, describe=stage.state)
             await asyncio.to_thread(ask, stage, "/alertmanager", delivery(labels=labels, fingerprint="a" * 16))
-            await eventually(lambda: "/gate" in probed.asked, within=PATIENCE, describe=stage.state)
+            await eventually(lambda: "/gate" in probed.asked, within=TIMEOUT, describe=stage.state)
             incident = ask_for_the_incident(stage)
             assert result_of(incident, "ask")["json"] == LOOKS_LIKE_OURS
 
@@ -139,7 +139,7 @@ async def test_an_answer_like_a_mark_of_the_ledger_is_shown_and_the_run_goes_on_
             probed.asked.clear()
             probed.is_open = True
             stage.start()
-            await eventually(lambda: is_closed(stage), within=PATIENCE, describe=stage.state)
+            await eventually(lambda: is_closed(stage), within=TIMEOUT, describe=stage.state)
             incident = ask_for_the_incident(stage)
     assert probed.asked.count("/answer") == 1, "the step that had ended was done again"
     assert result_of(incident, "ask")["json"] == result_of(incident, "again")["json"] == LOOKS_LIKE_OURS

@@ -18,7 +18,7 @@ from kubesim import EmbeddedCluster
 from kubesim.images import GOOD
 from tests.harness.waiting import eventually
 from tests.integration.answering_service import serving
-from tests.integration.process_stage import NAMESPACE, PATIENCE
+from tests.integration.process_stage import NAMESPACE, TIMEOUT
 from tests.integration.test_cli_runs_the_daemon import CliProcess, kintsugi
 from tests.integration.test_diagnosis import deployment
 from tests.integration.test_notifier import NoticeReceiver
@@ -65,7 +65,7 @@ def named(name: str, image: str) -> dict[str, Any]:
 
 
 @dataclass
-class ToldStory:
+class RecordedStory:
     """A daemon that looks after two Deployments, and whoever is sent its notices."""
 
     cluster: EmbeddedCluster
@@ -75,7 +75,7 @@ class ToldStory:
 
     @classmethod
     @asynccontextmanager
-    async def set(cls, folder: Path) -> AsyncIterator["ToldStory"]:
+    async def set(cls, folder: Path) -> AsyncIterator["RecordedStory"]:
         """Start them; `front` may be recovered by the daemon, `back` when a person agrees."""
         tokens, catalog = folder / "people", folder / "catalog"
         tokens.write_text("ana:the-token-of-ana\n", encoding="utf-8")
@@ -119,7 +119,7 @@ class ToldStory:
 
     async def until(self, condition: Any) -> None:
         """Wait for something, and show what was told when it does not come."""
-        await eventually(condition, within=4 * PATIENCE, describe=lambda: f"{self.receiver.got}", every=0.1)
+        await eventually(condition, within=4 * TIMEOUT, describe=lambda: f"{self.receiver.got}", every=0.1)
 
     async def break_and_alert(self, name: str) -> None:
         """Roll out an image that does not exist, and send the alert once that is seen."""
@@ -163,7 +163,7 @@ async def read_on(daemon: CliProcess) -> None:
 
 
 async def test_a_hand_over_says_first_what_is_wrong(tmp_path: Path) -> None:
-    async with ToldStory.set(tmp_path) as story:
+    async with RecordedStory.set(tmp_path) as story:
         await story.break_and_alert("front")
         notice = await story.notice("needs-operator")
         assert notice["text"].splitlines()[0].startswith(FIRST), notice["text"]
@@ -186,7 +186,7 @@ async def test_a_hand_over_says_first_what_is_wrong(tmp_path: Path) -> None:
 
 
 async def test_a_question_says_first_what_is_wrong_and_explain_says_it_without_an_incident(tmp_path: Path) -> None:
-    async with ToldStory.set(tmp_path) as story:
+    async with RecordedStory.set(tmp_path) as story:
         await story.break_and_alert("back")
         notice = await story.notice("awaiting-approval")
         first = notice["text"].splitlines()[0]

@@ -24,7 +24,7 @@ from kubesim import EmbeddedCluster
 from tests.harness.waiting import eventually
 from tests.structure.visits import visits
 
-PATIENCE = 300.0
+TIMEOUT = 300.0
 TOKEN = "the-token-of-ana"
 DELETE = "verbs/delete.py"
 
@@ -36,7 +36,7 @@ async def main() -> None:
         async with EmbeddedCluster.start(speed=100) as cluster:
             for manifest in shop():
                 cluster.apply(manifest)
-            await eventually(lambda: ready(cluster), within=PATIENCE)
+            await eventually(lambda: ready(cluster), within=TIMEOUT)
             cluster.faults.crash_loop(cluster.find(resources.PODS, NAMESPACE, WEB_LABELS)[0]["metadata"]["uid"])
             await mended(cluster, folder)
         told = json.loads((folder / "calls").read_text())
@@ -85,8 +85,8 @@ async def mended(cluster: EmbeddedCluster, folder: Path) -> None:
             url = line.split()[-1] if "Kintsugi takes webhooks on" in line else ""
         reading = asyncio.create_task(lines.read())  # a pipe that is full would hold the daemon up
         async with aiohttp.ClientSession() as session:
-            await eventually(lambda: sent(session, url), within=PATIENCE)
-            await eventually(lambda: closed(session, url), within=PATIENCE)
+            await eventually(lambda: sent(session, url), within=TIMEOUT)
+            await eventually(lambda: closed(session, url), within=TIMEOUT)
         process.terminate()
         await reading
     finally:

@@ -106,8 +106,8 @@ class RelatedReader(TolerantReads):
 
     async def _claims(self, known: WorkloadFacts) -> tuple[ClaimFacts, ...]:
         """Read the claims of pods that are not ready, with their volumes and classes."""
-        ailing = [pod for pod in last_change.living(known) if not predicates.ready(pod)]
-        names = list(dict.fromkeys(name for pod in ailing for name in predicates.claim_names(pod)))
+        unready = [pod for pod in last_change.living(known) if not predicates.ready(pod)]
+        names = list(dict.fromkeys(name for pod in unready for name in predicates.claim_names(pod)))
         if len(names) > MOST_CLAIMS:
             self.unknown[f"claims: {len(names)} are named, and {MOST_CLAIMS} were read"] = None
         return tuple(await asyncio.gather(*(self._claim(name) for name in names[:MOST_CLAIMS])))

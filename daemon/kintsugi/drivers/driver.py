@@ -251,8 +251,8 @@ class RunDriver:
             state = IncidentState.ROLLED_BACK if done.helped else IncidentState.NEEDS_OPERATOR
             ending = done.reason if done.helped else f"but {done.reason}"
             reason = f"rolled back ({term.why}): {done.what}; {ending}"
-        except ExecutionAborted as trouble:
-            state, reason = IncidentState.NEEDS_OPERATOR, f"the rollback failed: {trouble}"
+        except ExecutionAborted as error:
+            state, reason = IncidentState.NEEDS_OPERATOR, f"the rollback failed: {error}"
         await term.end()
         await self._move(state, reason)
 

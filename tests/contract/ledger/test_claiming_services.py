@@ -106,7 +106,7 @@ async def test_the_slots_of_each_namespace_and_of_the_cluster_hold_for_many_clai
 
     limit = "the limit there is 2"
     assert await refused("shop", "bank") == {
-        f"2 services of {each} are being recovered, {limit}" for each in ("shop", "bank")
+        f"2 services of {each} are being recovered; {limit}" for each in ("shop", "bank")
     }
     assert await refused("post") == {"5 services are being recovered; the limit is 5"}
     assert sorted(run.namespace for run in await ledger.runs.open_runs()) == ["bank", "bank", "post", "shop", "shop"]

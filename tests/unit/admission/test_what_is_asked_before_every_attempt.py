@@ -23,7 +23,7 @@ FORWARD = Attempt(
     pod="uid-1",
 )
 CLEAR = AdmissionInput(mode=Mode.AUTO, observer=ObserverHealth())
-HINDRANCES = {
+REFUSALS = {
     "stopping": replace(CLEAR, stopping=True),
     "observe": replace(CLEAR, mode=Mode.OBSERVE),
     "freeze": replace(CLEAR, pauses=(pause(freeze=True),)),
@@ -58,10 +58,10 @@ RULINGS = {
 """What follows for a change forward, and for one that takes back."""
 
 
-@pytest.mark.parametrize("hindrance", HINDRANCES)
+@pytest.mark.parametrize("hindrance", REFUSALS)
 def test_each_hindrance_holds_what_it_should_and_says_why(hindrance: str) -> None:
     forward, back = RULINGS[hindrance]
-    standing = HINDRANCES[hindrance]
+    standing = REFUSALS[hindrance]
     for attempt, decision in (
         (FORWARD, forward),
         (replace(FORWARD, phase=Phase.ROLLBACK), back),
@@ -72,9 +72,9 @@ def test_each_hindrance_holds_what_it_should_and_says_why(hindrance: str) -> Non
         assert bool(result.reason) is (decision is not AdmissionDecision.ADMIT)
 
 
-@pytest.mark.parametrize("hindrance", HINDRANCES)
+@pytest.mark.parametrize("hindrance", REFUSALS)
 def test_a_restore_under_way_is_held_by_people_and_by_blindness_only(hindrance: str) -> None:
-    decision = admit(replace(FORWARD, restoring=True), HINDRANCES[hindrance], LIMITS).decision
+    decision = admit(replace(FORWARD, restoring=True), REFUSALS[hindrance], LIMITS).decision
     free = hindrance in {"silence", "retired", "breaker", "upstream", "opposed", "budget", "pods"}
     assert decision is (AdmissionDecision.ADMIT if free else RULINGS[hindrance][0])
 

@@ -52,7 +52,7 @@ WATCHED = (
     resources.HPAS,
     resources.NAMESPACES,
 )
-PATIENCE = 60
+TIMEOUT = 60
 """Seconds after which a story that does not come to its end is taken for a hang."""
 
 VERBS = ("ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR", "EATEN")
@@ -152,7 +152,7 @@ async def follow(resource: Resource, story: tuple[bytes, Sequence[bytes]]) -> Se
     running = asyncio.create_task(caches.run())
     said = asyncio.create_task(server.said.wait())
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await asyncio.wait({running, said}, return_when=asyncio.FIRST_COMPLETED)
         for _ in range(10):
             await asyncio.sleep(0)

@@ -8,7 +8,7 @@ from typing import cast
 
 from kintsugi.errors import KubeError, ProbeFailed, Refused
 
-PATIENCE = 60
+TIMEOUT = 60
 """Seconds after which a connection that does not end is taken for one that nobody closes."""
 
 
@@ -46,7 +46,7 @@ class Answering:
     async def silent(self) -> None:
         """Wait until nobody is talked to: the other side has hung up, too."""
         if self.talks:
-            _, going_on = await asyncio.wait(set(self.talks), timeout=PATIENCE)
+            _, going_on = await asyncio.wait(set(self.talks), timeout=TIMEOUT)
             assert not going_on, f"{len(going_on)} connections are kept open by whoever made them"
 
 

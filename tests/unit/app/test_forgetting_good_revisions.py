@@ -11,7 +11,7 @@ from kintsugi.app.good_revisions import GoodRevisionTracker
 from kintsugi.ledger import Ledger
 from kintsugi.objects.kept import Pod
 from kintsugi.objects.pods import ContainerState, ContainerStateTerminated, ContainerStateWaiting
-from tests.unit.app.test_remembering_good_revisions import ToldChecks, noted
+from tests.unit.app.test_remembering_good_revisions import ScriptedChecks, noted
 from tests.unit.factories import pod, virtual_clock
 from tests.unit.pipeline.business import PipelineBench
 
@@ -36,7 +36,7 @@ class Trial:
         """Return the part as a process has it that has just started."""
         services, observed = self.cluster.services, self.business.observed
         services.refresh()
-        return GoodRevisionTracker(services, observed, self.ledger, ToldChecks(), lasting=LASTING)
+        return GoodRevisionTracker(services, observed, self.ledger, ScriptedChecks(), lasting=LASTING)
 
     def be(self, name: str, *, waiting: str = "", ended: str = "", at: datetime | None = None) -> None:
         """Let a pod wait for a reason, or be ready after its container has ended for one."""

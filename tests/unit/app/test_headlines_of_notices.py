@@ -10,7 +10,7 @@ from kintsugi.model.causes import ObjectChange
 from kintsugi.model.records import IncidentState, Notice
 from tests.contract.ledger.build import MINUTE, NOW, begin, kept
 
-PATIENCE = timedelta(seconds=10)
+TIMEOUT = timedelta(seconds=10)
 
 
 def notice(incident: str | None, kind: IncidentState = IncidentState.NEEDS_OPERATOR) -> Notice:
@@ -24,7 +24,7 @@ def headlines(ledger: Ledger, *, after: timedelta = timedelta(0), affected: Sequ
     async def of_incident(incident: str) -> Sequence[str]:
         return affected
 
-    return NoticeHeadlines(diagnoses=ledger.diagnoses, clock=lambda: NOW + after, delay=PATIENCE, affected=of_incident)
+    return NoticeHeadlines(diagnoses=ledger.diagnoses, clock=lambda: NOW + after, delay=TIMEOUT, affected=of_incident)
 
 
 async def test_a_notice_begins_with_the_diagnosis_of_its_own_incident(ledger: Ledger) -> None:
@@ -57,7 +57,7 @@ async def test_a_question_waits_for_its_diagnosis_and_not_for_ever(ledger: Ledge
     run = await begin(ledger)
     asked = notice(run.incident, IncidentState.AWAITING_APPROVAL)
     assert await headlines(ledger).complete([asked]) == []
-    assert await headlines(ledger, after=PATIENCE).complete([asked]) == [asked]
+    assert await headlines(ledger, after=TIMEOUT).complete([asked]) == [asked]
     await ledger.diagnoses.keep(kept(run, at=NOW + MINUTE))
     (told,) = await headlines(ledger).complete([asked])
     assert told.text.startswith("problem: ImagePull (certain)")

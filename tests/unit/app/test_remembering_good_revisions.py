@@ -20,7 +20,7 @@ pytestmark = pytest.mark.looptime
 
 
 @dataclass(kw_only=True)
-class ToldChecks:
+class ScriptedChecks:
     """The checks of web, as a test says that they were answered."""
 
     known: tuple[CheckFacts, ...] = ()
@@ -35,12 +35,12 @@ class ToldChecks:
         return self.left
 
 
-def remembering(business: PipelineBench, ledger: Ledger, checks: ToldChecks | None = None) -> GoodRevisionTracker:
+def remembering(business: PipelineBench, ledger: Ledger, checks: ScriptedChecks | None = None) -> GoodRevisionTracker:
     """Return the part that remembers, over a cluster in which web is well."""
     business.cluster.run("web-3", ready=True)
     business.cluster.services.refresh()
     return GoodRevisionTracker(
-        business.cluster.services, business.observed, ledger, checks or ToldChecks(), lasting=timedelta(minutes=2)
+        business.cluster.services, business.observed, ledger, checks or ScriptedChecks(), lasting=timedelta(minutes=2)
     )
 
 
@@ -104,7 +104,7 @@ def remembering_only(business: PipelineBench, ledger: Ledger) -> GoodRevisionTra
     """Return the part that remembers, over a cluster as it is."""
     business.cluster.services.refresh()
     return GoodRevisionTracker(
-        business.cluster.services, business.observed, ledger, ToldChecks(), lasting=timedelta(minutes=2)
+        business.cluster.services, business.observed, ledger, ScriptedChecks(), lasting=timedelta(minutes=2)
     )
 
 
@@ -117,7 +117,7 @@ async def noted(part: GoodRevisionTracker, ledger: Ledger) -> list[str]:
 async def test_a_revision_is_not_good_while_a_check_of_its_service_is_not_met(ledger: Ledger) -> None:
     """Pods that are ready and answer every request with an error are nothing to go back to."""
     business = PipelineBench()
-    checks = ToldChecks(known=(CheckFacts(name="smoke", met=False, answer="health: not met (HTTP 502)"),))
+    checks = ScriptedChecks(known=(CheckFacts(name="smoke", met=False, answer="health: not met (HTTP 502)"),))
     part = remembering(business, ledger, checks)
     await asyncio.sleep(600)
     with capture_logs() as logs:
@@ -130,7 +130,7 @@ async def test_a_revision_is_not_good_while_a_check_of_its_service_is_not_met(le
 
 
 async def test_a_revision_is_not_good_before_each_check_was_asked_since_it_is_well(ledger: Ledger) -> None:
-    business, checks = PipelineBench(), ToldChecks(left=("smoke",))
+    business, checks = PipelineBench(), ScriptedChecks(left=("smoke",))
     part = remembering(business, ledger, checks)
     await asyncio.sleep(600)
     assert await noted(part, ledger) == []

@@ -35,7 +35,7 @@ SCENARIOS: dict[str, list[ContainedCall]] = {
 }
 
 
-def prepared_bench(turns: list[ContainedCall]) -> ExecutorBench:
+def planned_bench(turns: list[ContainedCall]) -> ExecutorBench:
     bench = ExecutorBench()
     bench.actor.evidence = (Evidence(kind="describe", text="d"),)
     bench.actor.will("perform", *turns)
@@ -45,7 +45,7 @@ def prepared_bench(turns: list[ContainedCall]) -> ExecutorBench:
 @pytest.mark.parametrize("turns", SCENARIOS.values(), ids=SCENARIOS)
 def test_the_effect_is_made_at_most_once_wherever_the_process_ends(turns: list[ContainedCall]) -> None:
     for cut in count(1):
-        bench = prepared_bench(turns)
+        bench = planned_bench(turns)
         ended = start(bench, cut)
         if ended is not None:
             assert cut > 4, "there must be moments to be cut at"
@@ -61,10 +61,10 @@ def test_the_effect_is_made_at_most_once_wherever_the_process_ends(turns: list[C
 
 
 def test_without_other_trouble_it_is_made_exactly_once_wherever_the_process_ends() -> None:
-    whole = prepared_bench([])
+    whole = planned_bench([])
     start(whole, None)
     for cut in range(1, whole.power.passed + 1):
-        bench = prepared_bench([])
+        bench = planned_bench([])
         start(bench, cut)
         record = start(bench, None)
         assert record is not None
@@ -73,11 +73,11 @@ def test_without_other_trouble_it_is_made_exactly_once_wherever_the_process_ends
 
 
 def test_an_intent_that_a_dead_process_left_is_probed_before_anything_is_done() -> None:
-    whole = prepared_bench([])
+    whole = planned_bench([])
     start(whole, None)
     left = 0
     for cut in range(1, whole.power.passed + 1):
-        bench = prepared_bench([])
+        bench = planned_bench([])
         start(bench, cut)
         if bench.states[-1:] != [StepState.INTENT]:
             continue

@@ -15,7 +15,7 @@ from kintsugi.runner.gate import RunAdmission, RunGate
 from tests.unit.executor.effects import SCALE, ExecutorBench
 from tests.unit.factories import catalog, incident, moment, rule_text, runbook_text, service_text, step, virtual_clock
 from tests.unit.run_rows import OTHER, change_of
-from tests.unit.runner.fakes import ScriptedLooker, ShownWorld
+from tests.unit.runner.fakes import ScriptedProber, ShownState
 from tests.unit.virtual import play
 
 RUNBOOK = runbook_text("- {id: scale, run: kubectl scale deployment web --replicas=5 -n production}")
@@ -38,10 +38,10 @@ class BudgetBench(ExecutorBench):
 
     def __init__(self, budget: int, *, spent: int = 0) -> None:
         super().__init__()
-        observed = ShownWorld(catalog(service_text(), rule_text(), RUNBOOK))
+        observed = ShownState(catalog(service_text(), rule_text(), RUNBOOK))
         deps = RunnerDeps(
             executor=self.executor,
-            prober=ScriptedLooker(lambda: observed.views),
+            prober=ScriptedProber(lambda: observed.views),
             observed=observed,
             clock=virtual_clock,
             poll_interval=timedelta(seconds=1),

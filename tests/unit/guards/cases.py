@@ -14,7 +14,7 @@ from kintsugi.model.services import WorkloadRef
 from kintsugi.objects.owners import Manager, ManagerKind
 from kubeobjects.resources import DEPLOYMENTS
 from tests.unit.factories import moment, past, pause
-from tests.unit.guards.questions import circumstances
+from tests.unit.guards.questions import guard_context
 
 AGAIN = moment(seconds=30)
 """When a refusal without an end of its own is judged again."""
@@ -23,47 +23,47 @@ Answer = tuple[VerdictKind, Reason, datetime | None, str]
 
 CASES: dict[str, tuple[GuardContext, History, Answer]] = {
     "protected": (
-        circumstances(namespace="kube-system"),
+        guard_context(namespace="kube-system"),
         History(),
         (VerdictKind.REFUSED, Reason.PROTECTED, None, "namespace kube-system is protected"),
     ),
     "own_ledger": (
-        replace(circumstances(), addresses=frozenset({"postgres.kintsugi", "10.0.0.9"})),
+        replace(guard_context(), addresses=frozenset({"postgres.kintsugi", "10.0.0.9"})),
         History(),
         (VerdictKind.REFUSED, Reason.PROTECTED, None, "web contains Kintsugi's own ledger"),
     ),
     "essential": (
-        replace(circumstances(), essential="the cluster's DNS"),
+        replace(guard_context(), essential="the cluster's DNS"),
         History(),
         (VerdictKind.REFUSED, Reason.PROTECTED, None, "web is the cluster's DNS: nothing is ever changed there"),
     ),
     "active": (
-        circumstances(),
+        guard_context(),
         History(active=(past(IncidentState.RUNNING, finished=None),)),
         (VerdictKind.ATTACHED, Reason.ACTIVE_RUN, None, "web is already being recovered"),
     ),
     "observing": (
-        circumstances(mode=Mode.OBSERVE),
+        guard_context(mode=Mode.OBSERVE),
         History(),
         (VerdictKind.OBSERVED, Reason.MODE, None, "mode is observe: mend would have been started"),
     ),
     "paused": (
-        circumstances(),
+        guard_context(),
         History(pauses=(pause(),)),
         (VerdictKind.REFUSED, Reason.PAUSED, AGAIN, r"paused \(global\) by ada: a release"),
     ),
     "stale": (
-        circumstances(observer=ObserverHealth(stale_reason="the watch of pods has been silent for 40 s")),
+        guard_context(observer=ObserverHealth(stale_reason="the watch of pods has been silent for 40 s")),
         History(),
         (VerdictKind.REFUSED, Reason.STALE, AGAIN, "the watch of pods has been silent"),
     ),
     "locked": (
-        circumstances(),
+        guard_context(),
         History(locks={"production/deployment/web": "run-7"}),
         (VerdictKind.REFUSED, Reason.LOCKED, AGAIN, "production/deployment/web is held by run run-7"),
     ),
     "owned": (
-        circumstances(
+        guard_context(
             managers=(
                 Manager(kind=ManagerKind.GITOPS, name="Argo CD shop"),
                 Manager(kind=ManagerKind.OPERATOR, name="Postgresql/main"),
@@ -73,22 +73,22 @@ CASES: dict[str, tuple[GuardContext, History, Answer]] = {
         (VerdictKind.REFUSED, Reason.OWNED, None, "deployment/web is managed by operator Postgresql/main"),
     ),
     "held_at_zero": (
-        replace(circumstances(), starts=AtZero(workload=WorkloadRef(resource=DEPLOYMENTS, name="web"), uid="uid-web")),
+        replace(guard_context(), starts=AtZero(workload=WorkloadRef(resource=DEPLOYMENTS, name="web"), uid="uid-web")),
         History(),
         (VerdictKind.REFUSED, Reason.AT_ZERO, AGAIN, "the number of replicas of deployment/web is unknown"),
     ),
     "breaker": (
-        circumstances(observer=ObserverHealth(nodes=2, nodes_stale=2)),
+        guard_context(observer=ObserverHealth(nodes=2, nodes_stale=2)),
         History(),
         (VerdictKind.REFUSED, Reason.BREAKER, AGAIN, "the observer is suspected first: 2 of 2 nodes do not report"),
     ),
     "handed_over": (
-        circumstances(),
+        guard_context(),
         History(recent=(past(IncidentState.NEEDS_OPERATOR, rule="another", finished=moment(seconds=-10)),)),
         (VerdictKind.REFUSED, Reason.HUMAN, moment(seconds=3590), "web was handed over to a person at"),
     ),
     "failures": (
-        circumstances(),
+        guard_context(),
         History(
             recent=tuple(
                 past(IncidentState.FAILED, finished=moment(minutes=-n), rule="web-alerts") for n in (10, 20, 30)
@@ -102,7 +102,7 @@ CASES: dict[str, tuple[GuardContext, History, Answer]] = {
         ),
     ),
     "ineffective": (
-        circumstances(),
+        guard_context(),
         History(recoveries=(moment(hours=-3), moment(hours=-2), moment(hours=-1))),
         (
             VerdictKind.REFUSED,
@@ -112,22 +112,22 @@ CASES: dict[str, tuple[GuardContext, History, Answer]] = {
         ),
     ),
     "cooldown": (
-        circumstances(),
+        guard_context(),
         History(recent=(past(IncidentState.FAILED, finished=moment(minutes=-4)),)),
         (VerdictKind.REFUSED, Reason.COOLDOWN, moment(minutes=16), "cooling down until 12:16:00 .* ended failed"),
     ),
     "upstream": (
-        circumstances(holds=(Hold(upstream="database", why="database is not serving", cause=HoldCause.DOWN),)),
+        guard_context(holds=(Hold(upstream="database", why="database is not serving", cause=HoldCause.DOWN),)),
         History(),
         (VerdictKind.HELD, Reason.UPSTREAM, AGAIN, "held, cause first: database is not serving"),
     ),
     "budget": (
-        circumstances(),
+        guard_context(),
         History(disruptions=tuple(moment(minutes=-n) for n in range(1, 21))),
         (VerdictKind.REFUSED, Reason.BUDGET, moment(minutes=40), "20 changes in production .*; the budget is 20"),
     ),
     "approving": (
-        circumstances(mode=Mode.APPROVE),
+        guard_context(mode=Mode.APPROVE),
         History(),
         (VerdictKind.AWAITING_APPROVAL, Reason.APPROVAL, None, "mend waits for a person's approval"),
     ),

@@ -14,7 +14,7 @@ from tests.unit import factories
 LIMITS = Limits(ledger_host="postgres.kintsugi.svc.cluster.local")
 
 
-def circumstances(
+def guard_context(
     *,
     rule: Rule | None = None,
     mode: Mode = Mode.AUTO,
@@ -51,4 +51,4 @@ def judged(
     now: datetime = factories.NOW,
 ) -> Verdict:
     """Ask all guards."""
-    return check(context or circumstances(), history or History(), limits, now=now)
+    return check(context or guard_context(), history or History(), limits, now=now)

@@ -13,7 +13,7 @@ from kintsugi.model.records import IncidentState, Reason, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
 from tests.unit.factories import NOW, moment, past, rule
 from tests.unit.guards.cases import CASES
-from tests.unit.guards.questions import LIMITS, circumstances, judged
+from tests.unit.guards.questions import LIMITS, guard_context, judged
 
 EVERYTHING = frozenset(Override)
 OWN = {"cooldown": Override.COOLDOWN, "failures": Override.FAILURES, "handed_over": Override.HANDED_OVER}
@@ -62,7 +62,7 @@ def test_all_reasons_against_a_start_by_hand_are_told_at_once() -> None:
         recent=told(History(recent=(past(IncidentState.NEEDS_OPERATOR, finished=moment(minutes=-1)),))).recent,
         locks={"service web": "run-7"},
     )
-    found = objections(by_hand(circumstances(mode=Mode.OBSERVE)), history, LIMITS, now=NOW)
+    found = objections(by_hand(guard_context(mode=Mode.OBSERVE)), history, LIMITS, now=NOW)
     assert [(each.verdict.reason, each.override) for each in found] == [
         (Reason.MODE, None),
         (Reason.LOCKED, None),
@@ -73,7 +73,7 @@ def test_all_reasons_against_a_start_by_hand_are_told_at_once() -> None:
 
 def test_an_open_incident_is_named_also_one_without_a_run() -> None:
     """P2: held, or waiting for a person."""
-    verdict = started(by_hand(circumstances()), History(incident="inc-7"), *EVERYTHING)
+    verdict = started(by_hand(guard_context()), History(incident="inc-7"), *EVERYTHING)
     assert (verdict.kind, verdict.reason) == (VerdictKind.ATTACHED, Reason.ACTIVE_RUN)
     assert "web has the open incident inc-7" in verdict.text
 
@@ -95,5 +95,5 @@ def test_a_run_by_hand_and_the_rules_of_its_runbook_rest_after_each_other(
 ) -> None:
     """E19: neither does at once what the other has just done."""
     run = replace(past(finished=moment(minutes=-1)), rule=run_rule, runbook=run_runbook)
-    context = circumstances(rule=replace(rule(), name=asking, runbook="mend", cooldown=timedelta(minutes=10)))
+    context = guard_context(rule=replace(rule(), name=asking, runbook="mend", cooldown=timedelta(minutes=10)))
     assert (judged(context, History(recent=(run,))).reason is Reason.COOLDOWN) is rests

@@ -20,7 +20,7 @@ from kintsugi.model.records import IncidentState, Reason, VerdictKind
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.rules import Mode
 from tests.unit.factories import NOW, moment
-from tests.unit.guards.questions import circumstances, judged
+from tests.unit.guards.questions import guard_context, judged
 
 WINDOW = timedelta(hours=4)
 LONGEST = timedelta(hours=24)
@@ -89,9 +89,9 @@ def test_no_run_is_started_until_the_rest_is_over() -> None:
 
 
 def test_a_run_that_a_person_has_approved_for_all_that_is_started() -> None:
-    asked = judged(circumstances(mode=Mode.APPROVE), RETURNED)
+    asked = judged(guard_context(mode=Mode.APPROVE), RETURNED)
     assert asked.reason is Reason.INEFFECTIVE
-    assert judged(circumstances(mode=Mode.APPROVE, approved=True), RETURNED).kind is VerdictKind.STARTED
+    assert judged(guard_context(mode=Mode.APPROVE, approved=True), RETURNED).kind is VerdictKind.STARTED
 
 
 def test_the_figures_are_those_of_the_limits() -> None:

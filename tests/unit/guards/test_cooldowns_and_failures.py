@@ -11,7 +11,7 @@ from kintsugi.decisions.recurrence import unhelpful_streak
 from kintsugi.model.history import History, PastRun
 from kintsugi.model.records import FINAL_STATES, IncidentState, Reason, VerdictKind
 from tests.unit.factories import NOW, moment, past, rule
-from tests.unit.guards.questions import circumstances, judged
+from tests.unit.guards.questions import guard_context, judged
 
 MANY = Limits(failures=1000)
 """Limits under which only the cooldown speaks."""
@@ -43,13 +43,13 @@ def test_the_cooldown_doubles_and_is_capped(streak: int, minutes: int) -> None:
 
 
 def test_a_rule_that_asks_for_more_than_the_cap_has_it() -> None:
-    context = circumstances(rule=rule(cooldown=timedelta(hours=6)))
+    context = guard_context(rule=rule(cooldown=timedelta(hours=6)))
     verdict = judged(context, History(recent=ended([IncidentState.FAILED])), limits=MANY)
     assert verdict.until == moment(hours=6)
 
 
 def test_a_rule_without_a_cooldown_has_none_however_often_it_was_useless() -> None:
-    context = circumstances(rule=rule(cooldown=timedelta(0)))
+    context = guard_context(rule=rule(cooldown=timedelta(0)))
     assert judged(context, History(recent=ended([IncidentState.FAILED] * 90)), limits=MANY).kind is VerdictKind.STARTED
 
 
@@ -84,7 +84,7 @@ def test_failures_of_all_rules_of_a_service_count_together() -> None:
             past(IncidentState.INEFFECTIVE, finished=moment(minutes=-3), rule="web-claims"),
         )
     )
-    verdict = judged(circumstances(rule=rule(name="web-too-few")), history)
+    verdict = judged(guard_context(rule=rule(name="web-too-few")), history)
     assert (verdict.reason, verdict.until) == (Reason.FAILURES, moment(minutes=59))
 
 
@@ -97,7 +97,7 @@ def test_the_order_in_which_history_lists_runs_does_not_matter() -> None:
 def test_the_cooldown_is_never_below_the_rules_nor_above_the_cap(
     states: list[IncidentState], cooldown: timedelta
 ) -> None:
-    verdict = judged(circumstances(rule=rule(cooldown=cooldown)), History(recent=ended(states)), limits=MANY)
+    verdict = judged(guard_context(rule=rule(cooldown=cooldown)), History(recent=ended(states)), limits=MANY)
     if verdict.kind is VerdictKind.STARTED:
         assert not states or not cooldown
         return

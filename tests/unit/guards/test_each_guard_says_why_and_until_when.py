@@ -12,7 +12,7 @@ from kintsugi.model.rules import Mode
 from kintsugi.objects.owners import Manager, ManagerKind
 from tests.unit.factories import NOW, moment, past
 from tests.unit.guards.cases import CASES, Answer
-from tests.unit.guards.questions import circumstances, judged
+from tests.unit.guards.questions import guard_context, judged
 
 
 def test_a_run_with_nothing_in_the_way_starts() -> None:
@@ -54,14 +54,14 @@ def test_a_refusal_is_over_at_the_moment_that_it_named(name: str) -> None:
 
 
 def test_a_hold_is_over_at_its_end() -> None:
-    context = circumstances(holds=(Hold(upstream="database", why="it is not serving", cause=HoldCause.DOWN),))
+    context = guard_context(holds=(Hold(upstream="database", why="it is not serving", cause=HoldCause.DOWN),))
     held = History(held_since=NOW)
     assert judged(context, held, now=moment(minutes=14, seconds=59)).until == moment(minutes=15)
     assert judged(context, held, now=moment(minutes=15)).kind is VerdictKind.STARTED
 
 
 def test_an_approved_run_starts() -> None:
-    assert judged(circumstances(mode=Mode.APPROVE, approved=True)).kind is VerdictKind.STARTED
+    assert judged(guard_context(mode=Mode.APPROVE, approved=True)).kind is VerdictKind.STARTED
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_an_approved_run_starts() -> None:
 )
 def test_a_manager_of_the_template_or_the_replicas_does_not_keep_a_run_from_starting(manager: Manager) -> None:
     """Their changes are refused one by one where they would fight; deleting a pod fights nobody (B21)."""
-    assert judged(circumstances(managers=(manager,))).kind is VerdictKind.STARTED
+    assert judged(guard_context(managers=(manager,))).kind is VerdictKind.STARTED
 
 
 def test_a_run_of_another_service_is_not_this_ones() -> None:

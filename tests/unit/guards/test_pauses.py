@@ -7,7 +7,7 @@ import pytest
 from kintsugi.model.history import History
 from kintsugi.model.records import Pause, PauseScope, Reason, VerdictKind
 from tests.unit.factories import moment, pause
-from tests.unit.guards.questions import circumstances, judged
+from tests.unit.guards.questions import guard_context, judged
 
 AGAIN = moment(seconds=30)
 
@@ -59,6 +59,6 @@ def test_the_first_pause_that_covers_speaks() -> None:
 
 def test_an_annotation_on_the_namespace_pauses_without_us() -> None:
     """S10: a person can reach it with kubectl while the daemon is down."""
-    verdict = judged(circumstances(annotation="paused by annotation kintsugi.dev/paused"))
+    verdict = judged(guard_context(annotation="paused by annotation kintsugi.dev/paused"))
     assert (verdict.kind, verdict.reason, verdict.until) == (VerdictKind.REFUSED, Reason.PAUSED, AGAIN)
     assert verdict.text == "paused by annotation kintsugi.dev/paused"

@@ -12,12 +12,12 @@ from kintsugi.model.rules import Mode
 from kintsugi.model.services import STACK
 from kintsugi.objects.owners import Manager, ManagerKind
 from tests.unit import factories
-from tests.unit.guards.questions import LIMITS, circumstances, judged
+from tests.unit.guards.questions import LIMITS, guard_context, judged
 
 
 def of_child(context: GuardContext | None = None, history: History | None = None) -> Verdict:
     """Ask the guards of a child."""
-    return check_child(context or circumstances(), history or History(), LIMITS, now=factories.NOW)
+    return check_child(context or guard_context(), history or History(), LIMITS, now=factories.NOW)
 
 
 def ended(state: IncidentState, *, service: str = "web") -> PastRun:
@@ -54,7 +54,7 @@ def test_a_child_does_not_wait_for_its_rule_to_cool_down() -> None:
 
 
 def test_a_child_needs_no_approval_of_its_own() -> None:
-    context = circumstances(mode=Mode.APPROVE)
+    context = guard_context(mode=Mode.APPROVE)
     assert judged(context).kind is VerdictKind.AWAITING_APPROVAL
     assert of_child(context).kind is VerdictKind.STARTED
 
@@ -62,15 +62,15 @@ def test_a_child_needs_no_approval_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("context", "history", "reason"),
     [
-        (circumstances(namespace="kube-system"), History(), Reason.PROTECTED),
-        (circumstances(mode=Mode.OBSERVE), History(), Reason.MODE),
-        (circumstances(annotation="paused by ann"), History(), Reason.PAUSED),
-        (circumstances(observer=ObserverHealth(stale_reason="the watch is stale", seen=10)), History(), Reason.STALE),
-        (circumstances(), History(locks={"service web": "run-9"}), Reason.LOCKED),
-        (circumstances(), History(active=(going("web"),)), Reason.ACTIVE_RUN),
-        (circumstances(), History(active=tuple(going(name) for name in "abc")), Reason.BUDGET),
-        (circumstances(), History(recent=(ended(IncidentState.NEEDS_OPERATOR),)), Reason.HUMAN),
-        (circumstances(managers=(Manager(kind=ManagerKind.OPERATOR, name="postgres"),)), History(), Reason.OWNED),
+        (guard_context(namespace="kube-system"), History(), Reason.PROTECTED),
+        (guard_context(mode=Mode.OBSERVE), History(), Reason.MODE),
+        (guard_context(annotation="paused by ann"), History(), Reason.PAUSED),
+        (guard_context(observer=ObserverHealth(stale_reason="the watch is stale", seen=10)), History(), Reason.STALE),
+        (guard_context(), History(locks={"service web": "run-9"}), Reason.LOCKED),
+        (guard_context(), History(active=(going("web"),)), Reason.ACTIVE_RUN),
+        (guard_context(), History(active=tuple(going(name) for name in "abc")), Reason.BUDGET),
+        (guard_context(), History(recent=(ended(IncidentState.NEEDS_OPERATOR),)), Reason.HUMAN),
+        (guard_context(managers=(Manager(kind=ManagerKind.OPERATOR, name="postgres"),)), History(), Reason.OWNED),
     ],
 )
 def test_a_child_is_held_to_what_keeps_others_safe(context: GuardContext, history: History, reason: Reason) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from kintsugi.decisions.breaker import ObserverHealth, ObserverNotice, doubt, observer_notice
 from kintsugi.model.records import Reason, VerdictKind
-from tests.unit.guards.questions import circumstances, judged
+from tests.unit.guards.questions import guard_context, judged
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from tests.unit.guards.questions import circumstances, judged
 )
 def test_more_than_half_of_the_nodes_without_a_word_opens_the_breaker(observer: ObserverHealth, opens: bool) -> None:
     """E32: with one service or with ten; a single node that is silent beside others is that node's affair."""
-    verdict = judged(circumstances(observer=observer))
+    verdict = judged(guard_context(observer=observer))
     assert verdict.kind is (VerdictKind.REFUSED if opens else VerdictKind.STARTED)
     assert verdict.reason is (Reason.BREAKER if opens else Reason.MATCHED)
 
@@ -44,7 +44,7 @@ def test_more_than_half_of_the_nodes_without_a_word_opens_the_breaker(observer: 
 )
 def test_each_sign_opens_the_breaker_and_is_named(observer: ObserverHealth, sign: str) -> None:
     """E31, E32."""
-    verdict = judged(circumstances(observer=observer))
+    verdict = judged(guard_context(observer=observer))
     assert (verdict.kind, verdict.reason) == (VerdictKind.REFUSED, Reason.BREAKER)
     assert verdict.text.startswith("the observer is suspected first: ")
     assert sign in verdict.text
@@ -58,12 +58,12 @@ def test_each_sign_opens_the_breaker_and_is_named(observer: ObserverHealth, sign
 )
 def test_a_share_of_few_services_is_no_sign(observer: ObserverHealth) -> None:
     """E32: of three services one may well be the cause of the other two; what says why is not counted at all."""
-    assert judged(circumstances(observer=observer)).kind is VerdictKind.STARTED
+    assert judged(guard_context(observer=observer)).kind is VerdictKind.STARTED
 
 
 def test_all_signs_are_told_the_nodes_first() -> None:
     verdict = judged(
-        circumstances(observer=ObserverHealth(mute=10, seen=10, nodes=4, nodes_stale=3, names="it is away"))
+        guard_context(observer=ObserverHealth(mute=10, seen=10, nodes=4, nodes_stale=3, names="it is away"))
     )
     assert verdict.text == (
         "the observer is suspected first: 3 of 4 nodes do not report; Kintsugi's own name server does not answer (it is away); "

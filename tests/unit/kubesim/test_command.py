@@ -12,7 +12,7 @@ from kubeobjects import resources
 from kubesim import command
 from kubesim.cluster import ClusterConfig, EmbeddedCluster
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 CONFIG = "{apiVersion: v1, kind: ConfigMap, metadata: {name: %s}}\n"
 
 
@@ -31,7 +31,7 @@ async def test_the_command_applies_its_manifests_and_leaves_the_kubeconfig_where
     wanted = tmp_path / "kubeconfig"
     given = command.parser().parse_args(["--kubeconfig", str(wanted), "--speed", "5", "--node", "a", "--node", "b"])
     serving = asyncio.create_task(command.serve(given, command.manifests_of(tmp_path / "all.yaml")))
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while "export" not in (said := capsys.readouterr().out):
             await asyncio.sleep(0.01)
     [cluster] = kept
@@ -41,7 +41,7 @@ async def test_the_command_applies_its_manifests_and_leaves_the_kubeconfig_where
     assert [each["metadata"]["name"] for each in cluster.find(resources.NODES)] == ["a", "b"]
     assert cluster.time.speed == 5
     os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.wait_for(serving, PATIENCE)
+    await asyncio.wait_for(serving, TIMEOUT)
     assert wanted.exists()
 
 

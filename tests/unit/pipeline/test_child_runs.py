@@ -32,7 +32,7 @@ from kintsugi.runner.context import ChildCall
 from kintsugi.runner.ends import ExecutionStopped
 from tests.harness.ledger_rows import keep
 from tests.unit.factories import catalog, incident, moment, rule_text, run, runbook_text, service_text, virtual_clock
-from tests.unit.guards.questions import LIMITS, circumstances
+from tests.unit.guards.questions import LIMITS, guard_context
 
 pytestmark = pytest.mark.looptime
 
@@ -106,7 +106,7 @@ async def scene(
         mode_of=lambda *_: own,
         starts=lambda _: "",
         guard_context=lambda rule, _plan, _hold, *, approved: replace(
-            circumstances(), rule=rule, mode=rule.mode, approved=approved
+            guard_context(), rule=rule, mode=rule.mode, approved=approved
         ),
     )
     made: Any = ChildRuns(ledger, SimpleNamespace(by_digest=by_digest), observed, supervisor)  # type: ignore[arg-type]

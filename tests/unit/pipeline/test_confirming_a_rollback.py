@@ -14,17 +14,17 @@ from tests.contract.ledger.build import kept
 from tests.harness.ledger_rows import keep
 from tests.unit.factories import NOW, incident, moment, virtual_clock
 from tests.unit.pipeline.test_what_a_rollback_would_lose import CATALOG, COUNTED, RESTORED, RUN, done, row
-from tests.unit.runner.fakes import ScriptedLooker, ShownWorld
+from tests.unit.runner.fakes import ScriptedProber, ShownState
 
 PAST = replace(RUN, catalog=CATALOG.digest, state=IncidentState.RECOVERED, finished=NOW)
 CHANGED = done("data/scale#0", changes=True, undo=UndoRecord(texts=("kubectl scale deployment web --replicas=2",)))
 
 
 @dataclass
-class Carriers:
+class Drivers:
     """A supervisor that carries the run; `begun` tells who asked for it to be taken back."""
 
-    prober: ScriptedLooker
+    prober: ScriptedProber
     begun: list[str] = field(default_factory=list)
 
     def roll_back(self, _: str, who: str) -> bool:
@@ -37,10 +37,10 @@ class RollbackScene:
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
-        self.supervisor = Carriers(ScriptedLooker())
+        self.supervisor = Drivers(ScriptedProber())
         self.rows = [row("orders", 1012), row("items", 7)]
         self.supervisor.prober.will("kubectl exec", lambda: {"rows": self.rows})
-        observed = ShownWorld(CATALOG)
+        observed = ShownState(CATALOG)
         observed.clock = virtual_clock  # type: ignore[attr-defined]
         active_catalog = ActiveCatalog(CATALOG, ledger.catalogs, lambda _: CATALOG)
         parts: dict[str, Any] = {

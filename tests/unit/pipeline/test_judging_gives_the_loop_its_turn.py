@@ -14,7 +14,7 @@ from tests.unit.pipeline.handed_signals import HandedSignals
 pytestmark = pytest.mark.looptime
 
 
-class CountedTurns:
+class CountedCalls:
     """Counts the turns that another task has, and by them what was judged together."""
 
     def __init__(self, business: PipelineBench) -> None:
@@ -31,12 +31,12 @@ class CountedTurns:
             await asyncio.sleep(0)
 
 
-async def judged_together(texts: list[str]) -> list[list[str]]:
+async def evaluated_together(texts: list[str]) -> list[list[str]]:
     """Judge an alert with each of the texts among its labels, and return what was judged in one turn, turn by turn."""
     business = PipelineBench()
     given = [replace(alert(alertname="Other", note=text), id=f"s{number}") for number, text in enumerate(texts)]
     business.ledger.signals = handed = HandedSignals(business.ledger._store, given)
-    turns = CountedTurns(business)
+    turns = CountedCalls(business)
     counting = asyncio.create_task(turns.count())
     await business.pipeline.step()
     counting.cancel()
@@ -47,11 +47,11 @@ async def judged_together(texts: list[str]) -> list[list[str]]:
 @pytest.mark.parametrize("size", [1_000, 20_000, 60_000, 1_000_000])
 async def test_signals_are_judged_64_kib_of_text_at_a_time(size: int) -> None:
     """B16: what a turn begins with, and less than that after it."""
-    together = await judged_together(["x" * size] * 400)
+    together = await evaluated_together(["x" * size] * 400)
     after_the_first = max(map(len, together)) - 1
     assert after_the_first * size < MOST_DECODED_ON_LOOP, together
 
 
 async def test_a_few_usual_signals_are_judged_at_once() -> None:
-    (together,) = await judged_together(["a pod is down"] * 100)
+    (together,) = await evaluated_together(["a pod is down"] * 100)
     assert len(together) == 100

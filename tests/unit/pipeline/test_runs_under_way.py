@@ -22,7 +22,7 @@ from kintsugi.telemetry import FailureScope
 from tests.harness import ledgers
 from tests.unit.as_ledger import as_ledger
 from tests.unit.factories import pod
-from tests.unit.runner.bench import PATIENCE, SCALE, RunBench, clock
+from tests.unit.runner.bench import SCALE, TIMEOUT, RunBench, clock
 from tests.unit.runner.fakes import RunLedger
 
 pytestmark = pytest.mark.looptime
@@ -39,7 +39,7 @@ CATALOGS = ledgers.LedgerAtOnce()
 STEPS = "- {id: scale, run: kubectl scale deployment/web --replicas=5}"
 
 
-def roster_of(bench: RunBench, ledger: "SupervisedLedger | None" = None) -> RunSupervisor:
+def supervisor_of(bench: RunBench, ledger: "SupervisedLedger | None" = None) -> RunSupervisor:
     """Make a supervisor over the bench's ledger; web is ill."""
     bench.observed.show(ready=1, pods=(pod("web-1"), pod("web-2", ready=False)))
     bench.ledger.record = replace(bench.ledger.record, catalog=bench.catalog.digest)
@@ -47,7 +47,7 @@ def roster_of(bench: RunBench, ledger: "SupervisedLedger | None" = None) -> RunS
     ledgers.work_at_once()
     keeper = ActiveCatalog(bench.catalog, CATALOGS.ledger.catalogs, lambda _: bench.catalog)
     policy = RunPolicy(
-        timings=PATIENCE, limits=Limits(), approval_expiry=timedelta(minutes=30), retry_after=timedelta(seconds=5)
+        timings=TIMEOUT, limits=Limits(), approval_expiry=timedelta(minutes=30), retry_after=timedelta(seconds=5)
     )
     return RunSupervisor(bench.deps(), as_ledger(ledger), keeper, policy)
 
@@ -94,7 +94,7 @@ async def over(supervisor: RunSupervisor) -> None:
 
 async def test_a_run_is_carried_to_its_end_and_told() -> None:
     bench = RunBench(STEPS, heals="kubectl scale")
-    supervisor = roster_of(bench)
+    supervisor = supervisor_of(bench)
     ends: list[IncidentState] = []
     begins: list[str] = []
     supervisor.on_start(lambda run: begins.append(run.id))
@@ -111,7 +111,7 @@ async def test_a_run_is_carried_to_its_end_and_told() -> None:
 async def test_runs_under_way_are_told_as_they_stand() -> None:
     """Dependents are let go while the run of their upstream verifies."""
     bench = RunBench(STEPS, heals="kubectl scale")
-    supervisor = roster_of(bench)
+    supervisor = supervisor_of(bench)
     supervisor.start(bench.ledger.record)
     states: set[IncidentState] = set()
     while supervisor.recovering:
@@ -124,7 +124,7 @@ async def test_runs_under_way_are_told_as_they_stand() -> None:
 
 async def test_a_run_of_the_stack_covers_all_services_while_it_is_under_way() -> None:
     bench = RunBench(STEPS, heals="kubectl scale")
-    supervisor = roster_of(bench)
+    supervisor = supervisor_of(bench)
     supervisor.start(replace(bench.ledger.record, id="run-9", service=STACK))
     assert supervisor.under_way.covered_by == "run-9"
     await supervisor.stop()
@@ -133,7 +133,7 @@ async def test_a_run_of_the_stack_covers_all_services_while_it_is_under_way() ->
 async def test_a_run_is_begun_only_once() -> None:
     """P2."""
     bench = RunBench(STEPS, heals="kubectl scale")
-    supervisor = roster_of(bench)
+    supervisor = supervisor_of(bench)
     for _ in range(3):
         supervisor.start(bench.ledger.record)
     await supervisor.resume()
@@ -143,7 +143,7 @@ async def test_a_run_is_begun_only_once() -> None:
 
 async def test_open_runs_are_taken_up_again() -> None:
     bench = RunBench(STEPS, heals="kubectl scale")
-    supervisor = roster_of(bench)
+    supervisor = supervisor_of(bench)
     await supervisor.resume()
     await over(supervisor)
     assert bench.ledger.record.state is IncidentState.RECOVERED
@@ -152,7 +152,7 @@ async def test_open_runs_are_taken_up_again() -> None:
 async def test_a_ledger_that_is_away_holds_the_run_up_and_changes_nothing() -> None:
     """P8, E30: no intent, no effect; when it is back the run goes on from what it says."""
     bench = RunBench(STEPS, heals="kubectl scale")
-    supervisor = roster_of(bench)
+    supervisor = supervisor_of(bench)
     bench.ledger.trouble = LedgerUnavailable("the database is away")
     bench.at(60, lambda: setattr(bench.ledger, "trouble", None))
     times = bench.note_times()
@@ -165,7 +165,7 @@ async def test_a_ledger_that_is_away_holds_the_run_up_and_changes_nothing() -> N
 async def test_another_leader_ends_everything_at_once() -> None:
     """P4, C4: nothing more may be done by this one."""
     bench = RunBench(STEPS)
-    supervisor = roster_of(bench)
+    supervisor = supervisor_of(bench)
     bench.ledger.trouble = StaleEpoch("another daemon leads")
     supervisor.start(bench.ledger.record)
     await over(supervisor)
@@ -176,7 +176,7 @@ async def test_another_leader_ends_everything_at_once() -> None:
 
 async def test_a_mistake_in_one_run_calls_a_person_and_is_not_acted_through() -> None:
     bench = RunBench(STEPS)
-    supervisor = roster_of(bench)
+    supervisor = supervisor_of(bench)
     bench.actor.will("prepare", ZeroDivisionError("a bug"))
     supervisor.start(bench.ledger.record)
     await over(supervisor)
@@ -188,7 +188,7 @@ async def test_a_mistake_in_one_run_calls_a_person_and_is_not_acted_through() ->
 async def test_a_run_whose_steps_cannot_be_read_is_closed_with_what_can_be() -> None:
     """P9: what cannot be read is what made it be given up, and is not needed to give it up."""
     bench = RunBench(STEPS)
-    supervisor = roster_of(bench)
+    supervisor = supervisor_of(bench)
     done = StepRecord(run="run-1", path="scale#0", state=StepState.DONE, changes=True, text=SCALE)
 
     async def steps(run: str, *, strict: bool = True) -> tuple[StepRecord, ...]:
@@ -211,7 +211,7 @@ async def test_a_run_whose_steps_cannot_be_read_is_closed_with_what_can_be() -> 
 async def test_a_run_of_whose_steps_nothing_can_be_told_is_closed_all_the_same() -> None:
     """P9: its service must not stay locked for ever."""
     bench = RunBench(STEPS)
-    supervisor = roster_of(bench)
+    supervisor = supervisor_of(bench)
 
     async def steps(run: str, *, strict: bool = True) -> tuple[StepRecord, ...]:
         raise ValueError(f"strict={strict}")
@@ -231,7 +231,7 @@ async def test_stopping_waits_for_effects_that_were_begun() -> None:
     """C3: no effect is left in the middle."""
     bench = RunBench(STEPS)
     bench.actor.takes = timedelta(seconds=20)
-    supervisor = roster_of(bench)
+    supervisor = supervisor_of(bench)
     supervisor.start(bench.ledger.record)
     await asyncio.sleep(5)
     await supervisor.stop()
@@ -242,7 +242,7 @@ async def test_stopping_waits_for_effects_that_were_begun() -> None:
 
 async def test_a_persons_rollback_reaches_the_run_of_its_incident() -> None:
     bench = RunBench("- {id: one, run: kubectl cordon one}", heals="kubectl uncordon", heals_after=timedelta(0))
-    supervisor = roster_of(bench)
+    supervisor = supervisor_of(bench)
     assert supervisor.roll_back("inc-1", "ada") is False
     supervisor.start(bench.ledger.record)
     await asyncio.sleep(10)
@@ -255,7 +255,7 @@ async def test_a_persons_rollback_reaches_the_run_of_its_incident() -> None:
 async def test_a_persons_rollback_is_not_forgotten_before_the_run_is_carried_or_while_the_ledger_is_away() -> None:
     """What a person has said holds through an outage; the run is begun and its first look is yet to come."""
     bench = RunBench("- {id: one, run: kubectl cordon one}", heals="kubectl uncordon", heals_after=timedelta(0))
-    supervisor = roster_of(bench)
+    supervisor = supervisor_of(bench)
     bench.ledger.trouble = LedgerUnavailable("the database is away")
     supervisor.start(bench.ledger.record)
     assert supervisor.roll_back("inc-1", "ada") is True
@@ -268,7 +268,7 @@ async def test_a_persons_rollback_is_not_forgotten_before_the_run_is_carried_or_
 async def test_an_open_run_without_a_task_is_taken_up_by_the_tick() -> None:
     """D2, P5: a request whose answer was lost leaves no run that nobody carries."""
     bench = RunBench(STEPS, heals="kubectl scale")
-    supervisor = roster_of(bench)
+    supervisor = supervisor_of(bench)
     finished, bench.ledger.record = (
         bench.ledger.record,
         replace(bench.ledger.record, finished=bench.ledger.record.started),
@@ -286,7 +286,7 @@ async def test_an_open_run_without_a_task_is_taken_up_by_the_tick() -> None:
 async def test_no_run_is_taken_up_before_the_start_or_after_the_stop() -> None:
     """P6: a start waits until its caches are synced; C3: a stop begins nothing."""
     bench = RunBench(STEPS)
-    supervisor = roster_of(bench)
+    supervisor = supervisor_of(bench)
     await supervisor.reconcile()
     assert not supervisor.recovering
     await supervisor.resume()
@@ -300,7 +300,7 @@ async def test_no_run_is_taken_up_before_the_start_or_after_the_stop() -> None:
 async def test_a_run_that_is_over_when_it_is_begun_is_told_to_nobody() -> None:
     """The answer of its claim came late; it was taken up meanwhile."""
     bench = RunBench(STEPS)
-    supervisor = roster_of(bench)
+    supervisor = supervisor_of(bench)
     heard: list[str] = []
     supervisor.on_start(lambda run: heard.append(f"start {run.id}"))
     supervisor.on_end(lambda run, _: heard.append(f"end {run.id}"))
@@ -315,7 +315,7 @@ async def test_a_run_whose_task_dies_is_counted_and_taken_up_again() -> None:
     """C8: what nobody expected is heard."""
     bench = RunBench(STEPS, heals="kubectl scale")
     ledger = SupervisedLedger(bench.ledger)
-    supervisor = roster_of(bench, ledger)
+    supervisor = supervisor_of(bench, ledger)
     counted: list[FailureScope] = []
     supervisor.containment.on_contained(counted.append)
     bench.actor.will("prepare", ZeroDivisionError("a bug"))
@@ -332,7 +332,7 @@ async def test_a_run_whose_task_dies_again_and_again_is_handed_over() -> None:
     """C8: a mistake in one run is not repeated for ever, and not left to nobody."""
     bench = RunBench(STEPS)
     ledger = SupervisedLedger(bench.ledger)
-    supervisor = roster_of(bench, ledger)
+    supervisor = supervisor_of(bench, ledger)
     counted: list[FailureScope] = []
     supervisor.containment.on_contained(counted.append)
     ends: list[IncidentState] = []
@@ -352,7 +352,7 @@ async def test_a_run_whose_task_dies_again_and_again_is_handed_over() -> None:
 async def test_a_listener_that_fails_keeps_no_run_from_its_task_and_no_other_from_hearing() -> None:
     """C8."""
     bench = RunBench(STEPS, heals="kubectl scale")
-    supervisor = roster_of(bench)
+    supervisor = supervisor_of(bench)
     counted: list[FailureScope] = []
     heard: list[IncidentState] = []
 
@@ -375,7 +375,7 @@ async def test_a_run_past_its_deadline_that_looks_at_nothing_is_seen_and_gets_a_
     """P5: an effect that hangs for two hours; the deadline came after half an hour."""
     bench = RunBench(STEPS, heals="kubectl scale")
     bench.actor.takes = timedelta(hours=2)
-    supervisor = roster_of(bench)
+    supervisor = supervisor_of(bench)
     begins: list[float] = []
     cares: list[ReconcileAction] = []
     supervisor.on_start(lambda _: begins.append(clock()))

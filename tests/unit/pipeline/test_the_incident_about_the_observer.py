@@ -16,7 +16,7 @@ from tests.unit.pipeline.business import PipelineBench
 
 pytestmark = pytest.mark.looptime
 
-PATIENCE = timedelta(minutes=2)
+TIMEOUT = timedelta(minutes=2)
 
 
 class ClosedByOther(IncidentRepository):
@@ -40,7 +40,7 @@ class ObserverChecks:
 
     def __post_init__(self) -> None:
         self.business.observed.names = lambda: self.why
-        self.observer = ObserverIncident(self.ledger, self.business.observed, notify_after=PATIENCE)
+        self.observer = ObserverIncident(self.ledger, self.business.observed, notify_after=TIMEOUT)
 
     async def told(self) -> tuple[tuple[IncidentState, str], ...]:
         """List the incidents about the observer: how each stands, and why."""
@@ -65,12 +65,12 @@ OPENED = (
 
 async def test_a_doubt_that_lasts_is_one_incident_which_ends_with_it(ledger: Ledger) -> None:
     looks = ObserverChecks(ledger=ledger)
-    await looks.look_for(PATIENCE * 2, "")
-    await looks.look_for(PATIENCE, "it is away")
+    await looks.look_for(TIMEOUT * 2, "")
+    await looks.look_for(TIMEOUT, "it is away")
     assert await looks.told() == (), "not yet"
-    await looks.look_for(PATIENCE, "it is away")
+    await looks.look_for(TIMEOUT, "it is away")
     assert await looks.told() == (OPENED,)
-    await looks.look_for(PATIENCE * 2, "")
+    await looks.look_for(TIMEOUT * 2, "")
     ((state, reason),) = await looks.told()
     assert state is IncidentState.NO_ACTION
     assert reason.startswith("the observed state can be trusted again; it was in doubt since ")
@@ -80,17 +80,17 @@ async def test_a_doubt_that_lasts_is_one_incident_which_ends_with_it(ledger: Led
 
 async def test_an_observer_that_comes_and_goes_is_one_incident(ledger: Ledger) -> None:
     looks = ObserverChecks(ledger=ledger)
-    await looks.look_for(PATIENCE * 2, "it is away")
+    await looks.look_for(TIMEOUT * 2, "it is away")
     for _ in range(5):
-        await looks.look_for(PATIENCE / 2, "")
-        await looks.look_for(PATIENCE / 2, "it is away")
+        await looks.look_for(TIMEOUT / 2, "")
+        await looks.look_for(TIMEOUT / 2, "it is away")
     assert await looks.told() == (OPENED,)
 
 
 async def test_an_incident_that_an_earlier_life_has_opened_is_closed_once_all_is_well(ledger: Ledger) -> None:
     await ledger.incidents.open_observer_incident("it was away", Mode.AUTO, NOW)
     looks = ObserverChecks(ledger=ledger)
-    await looks.look_for(PATIENCE * 2, "")
+    await looks.look_for(TIMEOUT * 2, "")
     assert [state for state, _ in await looks.told()] == [IncidentState.NO_ACTION]
 
 
@@ -98,7 +98,7 @@ async def test_an_incident_that_somebody_else_has_closed_is_closed(ledger: Ledge
     await ledger.incidents.open_observer_incident("it was away", Mode.AUTO, NOW)
     ledger.incidents = ClosedByOther(ledger._store)
     looks = ObserverChecks(ledger=ledger)
-    await looks.look_for(PATIENCE * 2, "")
+    await looks.look_for(TIMEOUT * 2, "")
     assert await looks.told() == ((IncidentState.CANCELLED, "by hand"),)
 
 

@@ -12,7 +12,7 @@ from kintsugi.errors import ProbeFailed
 from kintsugi.model.records import StepRecord, StepState
 from kintsugi.pipeline.data_loss import KEPT, DataLossEstimator
 from tests.unit.factories import NOW, catalog, rule_text, run, runbook_text, service_text
-from tests.unit.runner.fakes import ScriptedLooker
+from tests.unit.runner.fakes import ScriptedProber
 
 QUESTION = "kubectl exec statefulset/database -n production -- psql -U postgres -d app -c 'TABLE pg_stat_user_tables'"
 RESTORE = "pg_restore --exit-on-error --single-transaction -h database.production -U postgres -d app /backups/app.dump"
@@ -45,7 +45,7 @@ COUNTED = done(
 
 async def told(steps: tuple[StepRecord, ...], answer: Mapping[str, object] | Exception) -> tuple[str, ...]:
     """Ask what would be lost."""
-    prober = ScriptedLooker()
+    prober = ScriptedProber()
     prober.will("kubectl exec", lambda: answer)
     return tuple(loss.text for loss in await DataLossEstimator(prober=prober).of(RUN, CATALOG, steps))
 

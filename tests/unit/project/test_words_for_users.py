@@ -84,7 +84,9 @@ def test_a_sentence_that_breaks_a_rule_is_found(text: str) -> None:
 
 
 def test_a_sentence_that_keeps_the_rules_is_not_found() -> None:
-    kept = "# What it does\n\nKintsugi checks `the tells of nobody`. Who decides?\n\n```\nnobody\n```\n- The run ends.\n"
+    kept = (
+        "# What it does\n\nKintsugi checks `the tells of nobody`. Who decides?\n\n```\nnobody\n```\n- The run ends.\n"
+    )
     assert wrong_in(kept) == []
 
 

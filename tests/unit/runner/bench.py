@@ -34,10 +34,10 @@ from tests.unit.factories import (
     signal,
     virtual_clock,
 )
-from tests.unit.runner.fakes import RunLedger, ScriptedLooker, ShownWorld
+from tests.unit.runner.fakes import RunLedger, ScriptedProber, ShownState
 from tests.unit.virtual import play
 
-PATIENCE = WatchdogTimings(
+TIMEOUT = WatchdogTimings(
     verify=timedelta(minutes=2), alert_lag=timedelta(minutes=15), failing_for=timedelta(minutes=3)
 )
 SCALE = "kubectl scale deployment web --replicas=5 -n production"
@@ -71,8 +71,8 @@ class RunBench:
         started = run()
         self.ledger = RunLedger(replace(started, deadline=started.started + self.runbook.rollback.after), incident())
         self.ledger.signals = [signal()]
-        self.observed = ShownWorld(self.catalog)
-        self.prober = ScriptedLooker(lambda: self.observed.views)
+        self.observed = ShownState(self.catalog)
+        self.prober = ScriptedProber(lambda: self.observed.views)
         self.actor = ScriptedActor()
         self.actor.on_change = self._changed
         self.heals, self.heals_after = heals, heals_after
@@ -93,7 +93,7 @@ class RunBench:
         self.power = self.actor.power = self.ledger.power = power or Power()
         journal = await Journal.read(self.ledger.record, as_ledger(self.ledger))
         deps = self.deps()
-        watchdog = RunWatchdog(deps=deps, journal=journal, runbook=self.runbook, timings=PATIENCE)
+        watchdog = RunWatchdog(deps=deps, journal=journal, runbook=self.runbook, timings=TIMEOUT)
         gate = RunGate(
             deps=deps,
             ledger=as_ledger(self.ledger),
@@ -134,7 +134,7 @@ class RunBench:
         """Return what did not help the service before."""
         return self.tried if service == "web" else frozenset()
 
-    async def carry_until_cut(self, cut: int) -> bool:
+    async def drive_until_cut(self, cut: int) -> bool:
         """Start a process and end it at a moment; False when the run was over before."""
         try:
             await self.drive(Power(cut))
@@ -142,7 +142,7 @@ class RunBench:
             return True
         return False
 
-    async def carry_until_killed(self, seconds: float) -> bool:
+    async def drive_until_killed(self, seconds: float) -> bool:
         """Start a process and end it at a moment, without a word; False when the run was over before."""
         process = asyncio.create_task(self.drive())
         await asyncio.wait([process], timeout=max(seconds - clock(), 0))
@@ -239,7 +239,7 @@ def cut_everywhere(
 
 async def through(bench: RunBench, cut: int, down: float) -> RunRecord:
     """Carry a run with one interruption."""
-    bench.was_cut = await bench.carry_until_cut(cut)
+    bench.was_cut = await bench.drive_until_cut(cut)
     if bench.was_cut:
         await asyncio.sleep(down)
         if not bench.ledger.record.state.is_final:

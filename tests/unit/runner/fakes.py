@@ -237,7 +237,7 @@ class RunLedger(CasJournal):
         ]
 
 
-class ShownWorld:
+class ShownState:
     """The services as they are shown; since when they are well or failing is kept."""
 
     def __init__(self, catalog: Catalog) -> None:
@@ -373,7 +373,7 @@ class ShownWorld:
 Answer = Callable[[], Mapping[str, object] | Result | Exception]
 
 
-class ScriptedLooker:
+class ScriptedProber:
     """
     Answers looks by the beginning of their text; `looked` tells when each was asked.
 
@@ -417,7 +417,7 @@ class ScriptedLooker:
             (each.metadata for each in seen if each and each.metadata.name == workload.name), None
         )
 
-    async def watch(self, prepared: EffectPlan, circumstances: ChangeContext) -> WorkerStatus:
+    async def watch(self, prepared: EffectPlan, guard_context: ChangeContext) -> WorkerStatus:
         """Return how a worker stands."""
         text = render(prepared.command)
         given = next((stands() for beginning, stands in self.workers.items() if text.startswith(beginning)), None)

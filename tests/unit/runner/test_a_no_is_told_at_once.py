@@ -80,7 +80,7 @@ async def test_an_effect_in_doubt_when_the_process_ended_is_settled_before_the_n
     for moments in range(1, 100):
         bench = RunBench(f"{ONE}\n{LOOK}")
         bench.ledger.commit_takes = timedelta(seconds=0.1)
-        if not await bench.carry_until_cut(moments):
+        if not await bench.drive_until_cut(moments):
             break
         if no == "freeze":
             bench.ledger.pauses.append(pause(since=moment(seconds=clock()), freeze=True))

@@ -127,7 +127,7 @@ async def test_no_restart_loses_or_doubles_the_time(died: float, back: float) ->
     bench = failing()
     bench.ledger.pauses = [pause(since=moment(seconds=60), until=moment(seconds=5060))]
     times = bench.note_times()
-    await bench.carry_until_killed(died)
+    await bench.drive_until_killed(died)
     await bench.sleep_until(back)
     await bench.drive()
     due = 600 + 5000

@@ -97,7 +97,7 @@ def test_answers_that_are_lost_besides_make_no_second_effect() -> None:
 def test_a_process_that_ends_again_and_again_comes_to_the_end() -> None:
     async def story() -> tuple[RunBench, int]:
         bench, lives = everything(), 0
-        while await bench.carry_until_cut(14):
+        while await bench.drive_until_cut(14):
             lives += 1
             assert lives < 200, bench.power.story
         return bench, lives

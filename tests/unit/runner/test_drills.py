@@ -27,7 +27,7 @@ from tests.unit.as_ledger import as_ledger
 from tests.unit.executor.power import Power
 from tests.unit.factories import catalog, incident, pause, run, runbook_text, service_text
 from tests.unit.runner.bench import RunBench, cut_everywhere
-from tests.unit.runner.fakes import RunLedger, ScriptedLooker, ShownWorld
+from tests.unit.runner.fakes import RunLedger, ScriptedProber, ShownState
 from tests.unit.virtual import play
 
 pytestmark = pytest.mark.looptime
@@ -90,8 +90,8 @@ class Drill(RunBench):
         )
         record = replace(record, deadline=record.started + self.runbook.rollback.after)
         self.ledger: DrillLedger = DrillLedger(record, replace(incident(service="database"), kind=RunKind.DRILL))
-        self.observed = ShownWorld(self.catalog)
-        self.prober = ScriptedLooker()
+        self.observed = ShownState(self.catalog)
+        self.prober = ScriptedProber()
         self.actor.facts_of, self.actor.undo_of, self.actor.on_change = facts_of, undo_of, lambda _: None
         self.prober.workers = {
             "kintsugi": lambda: WorkerStatus(stage=WorkerStage.DONE, names={"backup": BACKUP, "notes": []}),

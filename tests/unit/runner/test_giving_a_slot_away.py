@@ -128,7 +128,7 @@ async def test_some_runs_keep_their_slot(change: Callable[[RunRecord], RunRecord
 def test_every_change_is_made_once_and_the_run_goes_on_by_itself_wherever_the_process_ends() -> None:
     async def story(cut: int) -> tuple[bool, RunBench, RunRecord]:
         bench = overtaken(since=5, until=300)
-        was_cut = await bench.carry_until_cut(cut)
+        was_cut = await bench.drive_until_cut(cut)
         return was_cut, bench, await bench.drive() if was_cut else bench.ledger.record
 
     cut, held = 0, 0

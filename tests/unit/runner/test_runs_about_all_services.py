@@ -19,7 +19,7 @@ from tests.unit.as_ledger import as_ledger
 from tests.unit.factories import NOW, catalog, incident, rule_text, run, runbook_text, service_text, virtual_clock
 from tests.unit.runner.bench import LIMITS
 from tests.unit.runner.bench import RunBench as ServiceBench
-from tests.unit.runner.fakes import RunLedger, ShownWorld
+from tests.unit.runner.fakes import RunLedger, ShownState
 
 pytestmark = pytest.mark.looptime
 
@@ -95,7 +95,7 @@ class StackBench(ServiceBench):
         record = replace(run(service=STACK), runbook="everything")
         record = replace(record, deadline=record.started + self.runbook.rollback.after)
         self.ledger: StackLedger = StackLedger(record, incident(service=STACK))
-        self.observed = ShownWorld(self.catalog)
+        self.observed = ShownState(self.catalog)
         self.ends = dict.fromkeys(NAMES, IncidentState.RECOVERED)
         self.takes = timedelta(minutes=1)
         self.well: set[str] = set()
@@ -147,7 +147,7 @@ class StackBench(ServiceBench):
         self.ledger.started = tuple(child if each.id == child.id else each for each in self.ledger.started)
         return child
 
-    async def carry_all(self) -> RunRecord:
+    async def drive_all(self) -> RunRecord:
         """Start a process and let it drive the run to its end."""
         if self.stack is None:
             for name in set(NAMES) - self.well:
@@ -177,7 +177,7 @@ class StackBench(ServiceBench):
 
 async def test_a_run_heals_level_by_level_and_what_may_go_together_at_once() -> None:
     bench = StackBench()
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert ended.state is IncidentState.RECOVERED, ended.reason
     assert bench.calls["api"][0] >= bench.calls["database"][1]
     assert bench.calls["web"][0] < bench.calls["api"][1]
@@ -187,7 +187,7 @@ async def test_a_run_heals_level_by_level_and_what_may_go_together_at_once() -> 
 
 async def test_the_runs_that_a_run_has_started_are_all_listed_once_and_afterwards_those_that_are_open() -> None:
     bench = StackBench()
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert all(f"mend on {name}: recovered" in ended.reason for name in NAMES), ended.reason
     assert bench.ledger.listed == 1
 
@@ -195,12 +195,12 @@ async def test_the_runs_that_a_run_has_started_are_all_listed_once_and_afterward
 async def test_a_run_knows_when_it_has_seen_to_a_service_also_after_a_restart() -> None:
     """A service that fails again after that is no longer covered by it."""
     bench = StackBench()
-    driving = asyncio.create_task(bench.carry_all())
+    driving = asyncio.create_task(bench.drive_all())
     await asyncio.sleep(90)
     assert bench.stack is not None
     assert bench.stack.waits.ended == {"database": NOW + timedelta(minutes=1)}
     driving.cancel()
-    again = asyncio.create_task(bench.carry_all())
+    again = asyncio.create_task(bench.drive_all())
     await asyncio.sleep(5)
     assert bench.stack.waits.ended == {"database": NOW + timedelta(minutes=1)}
     again.cancel()
@@ -209,21 +209,21 @@ async def test_a_run_knows_when_it_has_seen_to_a_service_also_after_a_restart() 
 async def test_a_service_that_is_well_has_no_run_started() -> None:
     bench = StackBench()
     bench.well |= {"database", "api"}
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert (ended.state, list(bench.calls)) == (IncidentState.RECOVERED, ["web"])
 
 
 async def test_a_run_that_finds_every_service_well_has_nothing_to_do() -> None:
     bench = StackBench()
     bench.well |= set(NAMES)
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert (ended.state, bench.calls) == (IncidentState.NO_ACTION, {})
 
 
 async def test_a_child_that_does_not_help_ends_the_run_and_what_recovered_stays() -> None:
     bench = StackBench()
     bench.ends["api"] = IncidentState.NEEDS_OPERATOR
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     head, *lines = ended.reason.splitlines()
     assert head.startswith("stopped at front/api: mend on api: needs-operator (incident inc-api)"), head
@@ -238,7 +238,7 @@ async def test_a_child_that_does_not_help_ends_the_run_and_what_recovered_stays(
 async def test_a_run_at_its_deadline_leaves_its_children_at_work_and_takes_nothing_back() -> None:
     bench = StackBench(rollback="after: 30m")
     bench.takes = timedelta(minutes=20)
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert ended.reason.startswith("stopped: the deadline was reached before all steps had finished")
     assert "Still running, each with its own watchdog:\n  kintsugi incident inc-api" in ended.reason
@@ -247,7 +247,7 @@ async def test_a_run_at_its_deadline_leaves_its_children_at_work_and_takes_nothi
 
 async def test_a_run_whose_steps_are_done_is_not_recovered_while_a_service_is_ill() -> None:
     bench = StackBench("- {id: database, service: database, runbook: mend}\n")
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert ended.reason.startswith("every step was done, but these services are not healthy: api, web")
 
@@ -260,7 +260,7 @@ async def test_while_a_child_waits_for_a_person_the_deadline_waits_too_and_the_n
     bench.asks_for["database"] = timedelta(hours=2)
     bench.joined |= {"database"} if joined else set()
     began = bench.ledger.record.started
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert ended.state is IncidentState.RECOVERED, ended.reason
     assert "mend on database: recovered (incident inc-database)" in ended.reason
     [api] = [each for each in bench.ledger.started if each.service == "api"]
@@ -273,7 +273,7 @@ async def test_time_for_which_a_person_was_waited_for_is_not_lost_to_the_next_ch
     bench = StackBench(rollback="after: 30m")
     bench.asks_for["database"] = timedelta(minutes=25)
     bench.takes = timedelta(minutes=4)
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert ended.state is IncidentState.RECOVERED, ended.reason
     [api] = [each for each in bench.ledger.started if each.service == "api"]
     assert abs(api.deadline - (bench.ledger.record.started + timedelta(minutes=55))) < timedelta(seconds=5)
@@ -282,7 +282,7 @@ async def test_time_for_which_a_person_was_waited_for_is_not_lost_to_the_next_ch
 async def test_a_run_says_for_which_child_a_person_is_waited_and_how_it_is_answered_and_then_that_it_goes_on() -> None:
     bench = StackBench()
     bench.asks_for["database"] = timedelta(minutes=5)
-    await bench.carry_all()
+    await bench.drive_all()
     said = [reason for state, reason in bench.ledger.moves if state is IncidentState.RUNNING]
     assert list(dict.fromkeys(said)) == [
         "waits for a person: mend on database: awaiting-approval (incident inc-database), kintsugi approve inc-database",
@@ -294,12 +294,12 @@ async def test_a_person_who_is_waited_for_when_a_run_is_taken_up_again_is_no_rea
     bench = StackBench(rollback="after: 30m")
     bench.asks_for["database"] = timedelta(hours=2)
     bench.joined |= {"database"}
-    process = asyncio.create_task(bench.carry_all())
+    process = asyncio.create_task(bench.drive_all())
     await bench.sleep_until(3600)
     process.cancel()
     await asyncio.wait([process])
     bench.asks_for.clear()
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert ended.state is IncidentState.RECOVERED, ended.reason
 
 
@@ -307,7 +307,7 @@ async def test_the_changes_of_a_child_that_did_not_help_are_handed_over_with_the
     bench = StackBench()
     bench.ends["database"] = IncidentState.NEEDS_OPERATOR
     bench.ledger.done_by["run-database"] = (SCALED,)
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert (
         "Undo commands of mend on database, newest first:\n"
@@ -327,7 +327,7 @@ async def test_a_person_may_end_a_run_and_its_children_go_on() -> None:
         bench.stack.request_rollback("ann")
 
     bench.at(90, end)
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert ended.state is IncidentState.CANCELLED
     assert ended.reason == "ended by ann; its child runs continue on their own"
 
@@ -339,18 +339,18 @@ async def test_a_child_that_may_not_start_stops_the_run() -> None:
         raise ExecutionStopped(StepPath.parse(call.step), "mend on database may not start: a person has it")
 
     bench.before_child = refuse
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert "a person has it" in ended.reason
 
 
 async def test_a_step_that_has_ended_is_not_called_for_again_after_a_restart() -> None:
     bench = StackBench()
-    process = asyncio.create_task(bench.carry_all())
+    process = asyncio.create_task(bench.drive_all())
     await bench.sleep_until(90)
     process.cancel()
     await asyncio.wait([process])
     called: list[str] = []
     bench.before_child = lambda call: called.append(call.service)
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert (ended.state, sorted(called)) == (IncidentState.RECOVERED, ["api", "web"])

@@ -98,14 +98,14 @@ async def test_a_change_that_another_rule_has_just_made_the_other_way_is_not_tak
     assert (await bench.drive()).state is IncidentState.RECOVERED
 
 
-HINDRANCES: dict[str, Callable[[RunBench, str], None]] = {
+REFUSALS: dict[str, Callable[[RunBench, str], None]] = {
     "an annotation": lambda bench, why: bench.observed.annotated.update(production=why),
     "blindness": lambda bench, why: setattr(bench.observed, "stale_reason", why),
     "a rule that was taken out": lambda bench, why: setattr(bench.observed, "taken_out", why),
 }
 
 
-@pytest.mark.parametrize("hinder", HINDRANCES.values(), ids=HINDRANCES)
+@pytest.mark.parametrize("hinder", REFUSALS.values(), ids=REFUSALS)
 async def test_an_obstacle_before_a_change_is_waited_out(hinder: Callable[[RunBench, str], None]) -> None:
     """P6: nothing is changed on old news; S10: nor while a namespace is marked as paused."""
     bench = RunBench(TWO, heals="kubectl cordon two")

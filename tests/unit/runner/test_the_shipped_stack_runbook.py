@@ -17,7 +17,7 @@ from kintsugi.objects.storage import ClaimStatus
 from kintsugi.runner.context import ChildCall
 from kintsugi.runner.journal import recalled
 from tests.unit.factories import NOW, deployment, run
-from tests.unit.runner.fakes import ShownWorld
+from tests.unit.runner.fakes import ShownState
 from tests.unit.runner.test_runs_about_all_services import NAMES, StackBench, StackLedger
 
 pytestmark = pytest.mark.looptime
@@ -83,7 +83,7 @@ class Shipped(StackBench):
         record = replace(run(service=STACK), runbook=self.runbook.name)
         record = replace(record, deadline=record.started + self.runbook.rollback.after)
         self.ledger = StackLedger(record, replace(self.ledger.incident, runbook=self.runbook.name))
-        self.observed = ShownWorld(CATALOG)
+        self.observed = ShownState(CATALOG)
         self.ends = dict.fromkeys(IN_ORDER, IncidentState.RECOVERED)
         self.well |= set(NAMES)  # whose states this bench shows itself
         for number, name in enumerate(IN_ORDER, 1):
@@ -133,7 +133,7 @@ def warning(about: str) -> Mapping[str, Any]:
 
 async def test_all_five_are_recovered_in_the_order_of_the_page_and_what_nobody_watched_is_said() -> None:
     bench = Shipped()
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert ended.state is IncidentState.RECOVERED, ended.reason
     assert sorted(bench.calls, key=lambda name: bench.calls[name][1]) == IN_ORDER
     assert bench.calls["cache-service"][0] < bench.calls["database"][1], "these two go at once"
@@ -157,7 +157,7 @@ async def test_data_that_somebody_has_scaled_to_0_are_started_once_a_person_agre
     bench.ledger.answers_after = timedelta(minutes=3)
     calls: list[ChildCall] = []
     bench.before_child = calls.append
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert ended.state is IncidentState.RECOVERED, ended.reason
     assert [each.path for each in bench.ledger.questions] == [step]
     assert [each.runbook.name for each in calls if each.service == name] == ["start-service"]
@@ -167,13 +167,13 @@ async def test_data_that_somebody_has_scaled_to_0_are_started_once_a_person_agre
 async def test_a_service_that_is_well_again_because_its_upstream_is_needs_no_run() -> None:
     bench = Shipped()
 
-    def mend_dependents(call: ChildCall) -> None:
+    def repair_dependents(call: ChildCall) -> None:
         if call.service == "database":
             for name in ("api-service", "web-service", "ingress-controller"):
                 bench.observed.show(name, ready=3)
 
-    bench.before_child = mend_dependents
-    ended = await bench.carry_all()
+    bench.before_child = repair_dependents
+    ended = await bench.drive_all()
     assert ended.state is IncidentState.RECOVERED, ended.reason
     assert set(bench.calls) == {"database", "cache-service"}
 
@@ -182,7 +182,7 @@ async def test_without_the_cluster_s_dns_nothing_is_started() -> None:
     """P6."""
     bench = Shipped()
     bench.prober.will("nslookup kubernetes.default.svc", lambda: ProbeFailed("kubernetes.default.svc has no address"))
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert ended.reason.startswith("stopped at infrastructure/network/dns")
     assert bench.calls == {}
@@ -192,7 +192,7 @@ async def test_without_a_node_that_takes_pods_nothing_is_started() -> None:
     """P6."""
     bench = Shipped()
     bench.prober.will("kubectl get nodes", lambda: {"items": [{**NODE, "spec": {"unschedulable": True}}]})
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert ended.reason.startswith("stopped at infrastructure/node_health")
     assert bench.calls == {}
 
@@ -203,7 +203,7 @@ async def test_front_ends_wait_until_what_they_need_is_discovered() -> None:
     bench.prober.answers = dict(
         sorted(bench.prober.answers.items(), key=lambda item: item[0] != "nslookup api-service")
     )
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert ended.reason.startswith("stopped at applications/discovery/answers")
     assert set(bench.calls) == {"database", "cache-service", "api-service"}
@@ -212,7 +212,7 @@ async def test_front_ends_wait_until_what_they_need_is_discovered() -> None:
 async def test_data_that_are_not_whole_keep_the_applications_down() -> None:
     bench = Shipped()
     bench.prober.will(f"{PSQL} app -d app -c 'SELECT count", lambda: {"rows": [{"count": 0}], "value": 0})
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert ended.reason.startswith("stopped at data/integrity/orders")
     assert set(bench.calls) == {"database", "cache-service"}
 
@@ -223,7 +223,7 @@ async def test_with_a_prometheus_no_sample_is_not_success(answer: Mapping[str, o
     bench = Shipped()
     bench.prometheus = PROMETHEUS
     bench.prober.will("promtool query instant", lambda: {"samples": [], "warnings": [], **answer})
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert ended.reason.startswith("stopped at verification/metrics: Watch the metrics: ")
     assert "not watched" not in ended.reason
@@ -233,6 +233,6 @@ async def test_with_a_prometheus_that_counts_few_errors_it_ends_well() -> None:
     bench = Shipped()
     bench.prometheus = PROMETHEUS
     bench.prober.will("promtool query instant", lambda: {"samples": [], "warnings": [], "value": 0.001})
-    ended = await bench.carry_all()
+    ended = await bench.drive_all()
     assert ended.state is IncidentState.RECOVERED, ended.reason
     assert "not watched" not in ended.reason

@@ -191,7 +191,7 @@ async def test_a_rollback_is_over_when_its_rollout_is_complete_and_all_has_laste
 async def test_a_process_that_was_away_after_the_last_change_looks_again(down: float) -> None:
     """P5: what it sees first is no more than a moment old, and says nothing yet."""
     bench = failing()
-    await bench.carry_until_killed(610)
+    await bench.drive_until_killed(610)
     assert bench.effects == [RESTARTED, TO_LAST_GOOD]
     await bench.sleep_until(610 + down)
     view = bench.observed.views["web"]

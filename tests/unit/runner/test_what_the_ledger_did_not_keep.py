@@ -25,7 +25,7 @@ def bench(steps: str) -> RunBench:
 
 async def restarted(made: RunBench) -> RunRecord:
     """Kill the process while it waits, keep what the ledger keeps, and let another one go on."""
-    assert await made.carry_until_killed(30)
+    assert await made.drive_until_killed(30)
     made.ledger.kept = {key: await without_secrets(step) for key, step in made.ledger.kept.items()}
     made.prober.will("kubectl get nodes", lambda: {"items": [{}] * 6})
     return await made.drive()

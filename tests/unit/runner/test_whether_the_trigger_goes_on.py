@@ -7,7 +7,7 @@ import pytest
 from kintsugi.model.records import IncidentState
 from kintsugi.model.trigger import Trigger, clear_since
 from tests.unit.factories import NOW, incident, moment
-from tests.unit.runner.bench import PATIENCE, SCALE, RunBench, clock
+from tests.unit.runner.bench import SCALE, TIMEOUT, RunBench, clock
 
 
 @pytest.mark.parametrize(
@@ -43,5 +43,5 @@ async def test_the_ledger_is_not_asked_about_the_trigger_before_the_service_has_
     ended = await bench.drive()
     assert ended.state is IncidentState.RECOVERED, ended.reason
     healed = bench.heals_after.total_seconds()
-    early = [moment for moment in asked if healed < moment < healed + PATIENCE.verify.total_seconds()]
+    early = [moment for moment in asked if healed < moment < healed + TIMEOUT.verify.total_seconds()]
     assert early == []

@@ -8,7 +8,7 @@ from kintsugi.sources.cluster import ClusterWatch, service_target
 from kintsugi.views import ServiceViews
 from tests.unit import factories
 from tests.unit.sources.watched_ledger import WatchedLedger
-from tests.unit.views.caches import told_caches
+from tests.unit.views.caches import scripted_caches
 
 DOUBT = "this machine's clock is 1h ahead of the API server's"
 TOO_FEW = factories.rule_text("web-too-few", on="services", more="when: service.ready < 3\nfor: 2m\n")
@@ -21,7 +21,7 @@ class ClockScene:
 
     def __init__(self, ledger: WatchedLedger) -> None:
         self.now, self.problem = factories.NOW, ""
-        self.caches, self.ledger = told_caches(), ledger
+        self.caches, self.ledger = scripted_caches(), ledger
         self.services = ServiceViews(
             self.caches,
             CATALOG,

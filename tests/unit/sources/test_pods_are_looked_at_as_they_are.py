@@ -11,7 +11,7 @@ from kintsugi.sources.cluster import ClusterWatch
 from kintsugi.views import ServiceViews
 from tests.unit import factories
 from tests.unit.sources.watched_ledger import WatchedLedger
-from tests.unit.views.caches import told_caches
+from tests.unit.views.caches import scripted_caches
 
 CATALOG = factories.catalog(factories.service_text(), factories.rule_text(more="for: 0s\n"), factories.runbook_text())
 
@@ -20,7 +20,7 @@ class PodScene:
     """A watch of the pods of one service, over caches that are told."""
 
     def __init__(self, ledger: WatchedLedger) -> None:
-        self.caches = told_caches()
+        self.caches = scripted_caches()
         self.ledger = ledger
         self.now = factories.NOW
         self.services = ServiceViews(self.caches, CATALOG, clock=self.clock, stale_after=timedelta(seconds=30))

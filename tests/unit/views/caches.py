@@ -10,7 +10,7 @@ from kintsugi.objects.kept import Object
 from kintsugi.views import Caches
 
 
-class ToldReflector:
+class ScriptedReflector:
     """A reflector whose objects are put in by the test."""
 
     def __init__(self, _kube: object, _resource: object, _kept: object) -> None:
@@ -47,6 +47,6 @@ class ToldReflector:
         self.mirror.remove((item.metadata.namespace, item.metadata.name))
 
 
-def told_caches() -> Any:
+def scripted_caches() -> Any:
     """Make caches of nothing."""
-    return Caches.of(None, ToldReflector)  # type: ignore[arg-type]
+    return Caches.of(None, ScriptedReflector)  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ from kintsugi.objects.network import (
 from kintsugi.objects.workloads import DeploymentSpec, DeploymentStatus
 from kintsugi.views import ServiceViews
 from tests.unit.factories import pod, shop, virtual_clock
-from tests.unit.views.caches import told_caches
+from tests.unit.views.caches import scripted_caches
 
 REVISION = "deployment.kubernetes.io/revision"
 SELECTED = {"app": "web"}
@@ -35,7 +35,7 @@ class FakeCaches:
     """What the daemon sees; `services` are its views of it."""
 
     def __init__(self, catalog: Catalog | None = None) -> None:
-        self.caches = told_caches()
+        self.caches = scripted_caches()
         self.versions = 0
         self.clock_problem = ""
         self.services = ServiceViews(

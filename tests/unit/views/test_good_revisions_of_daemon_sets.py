@@ -11,7 +11,7 @@ from kintsugi.objects.kept import DaemonSet, Metadata, OwnerReference, PodTempla
 from kintsugi.objects.workloads import DaemonSetSpec, DaemonSetStatus
 from kintsugi.views import ServiceViews
 from tests.unit.factories import catalog, pod, rule_text, runbook_text, service_text, virtual_clock
-from tests.unit.views.caches import told_caches
+from tests.unit.views.caches import scripted_caches
 
 pytestmark = pytest.mark.looptime
 
@@ -22,7 +22,7 @@ class Agents:
     """A DaemonSet of two pods, as the caches show it."""
 
     def __init__(self) -> None:
-        self.caches = told_caches()
+        self.caches = scripted_caches()
         self.versions = 0
         self.views = ServiceViews(self.caches, agents(), clock=virtual_clock, stale_after=timedelta(seconds=30))
 

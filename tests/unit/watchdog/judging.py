@@ -8,7 +8,7 @@ from kintsugi.model.runbooks import RollbackPolicy, RollbackThen
 from kintsugi.model.views import ServiceView
 from tests.unit.factories import NOW, moment
 
-PATIENCE = WatchdogTimings(
+TIMEOUT = WatchdogTimings(
     verify=timedelta(minutes=2), alert_lag=timedelta(minutes=15), failing_for=timedelta(minutes=3)
 )
 INNOCENT = RollbackEvidence(known_good=False, last_written_by_us=True)
@@ -33,10 +33,10 @@ def watched(
         clear_since=clear_since,
         stuck=stuck,
     )
-    return watch(seen, progress, PATIENCE, now=now)
+    return watch(seen, progress, TIMEOUT, now=now)
 
 
-def judged_late(
+def decided_late(
     seen: ServiceView,
     *,
     now: datetime,
@@ -47,4 +47,4 @@ def judged_late(
 ) -> WatchdogResult:
     """Judge at or after the deadline."""
     terms = DeadlinePolicy(policy=when, then=then, observed_since=observed_since or now)
-    return at_deadline(seen, evidence, terms, PATIENCE, now=now)
+    return at_deadline(seen, evidence, terms, TIMEOUT, now=now)

@@ -11,7 +11,7 @@ from kintsugi.model.views import ServiceView
 from kintsugi.objects.kept import Pod
 from kintsugi.objects.pods import ContainerState, ContainerStateRunning
 from tests.unit.factories import deployment, moment, pod, view, web
-from tests.unit.watchdog.judging import INNOCENT, judged_late
+from tests.unit.watchdog.judging import INNOCENT, decided_late
 
 LATE = moment(minutes=30)
 START_UP = timedelta(minutes=2)
@@ -55,14 +55,14 @@ def test_a_rollout_gets_on_while_its_pods_are_within_what_their_probes_allow(
 
 def test_a_rollout_that_gets_on_is_waited_for_at_the_deadline_and_one_that_does_not_is_taken_back() -> None:
     seen = rolling(*OLD, NEW)
-    waits = judged_late(seen, now=LATE, evidence=replace(INNOCENT, progresses=True))
+    waits = decided_late(seen, now=LATE, evidence=replace(INNOCENT, progresses=True))
     assert (waits.decision, waits.reason) == (
         WatchdogDecision.WAIT,
         "the deadline was reached, but the rollout of deployment/web progresses beside serving pods",
     )
-    assert judged_late(seen, now=LATE).decision is WatchdogDecision.ROLL_BACK
+    assert decided_late(seen, now=LATE).decision is WatchdogDecision.ROLL_BACK
 
 
 def test_an_objection_to_a_rollback_is_told_before_the_rollout_is_waited_for() -> None:
     evidence = replace(INNOCENT, progresses=True, upstream="database")
-    assert judged_late(rolling(*OLD, NEW), now=LATE, evidence=evidence).decision is WatchdogDecision.HAND_OVER
+    assert decided_late(rolling(*OLD, NEW), now=LATE, evidence=evidence).decision is WatchdogDecision.HAND_OVER

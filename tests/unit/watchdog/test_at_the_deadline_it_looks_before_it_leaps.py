@@ -13,7 +13,7 @@ from kintsugi.model.runbooks import RollbackPolicy, RollbackThen
 from kintsugi.model.views import ServiceView
 from kintsugi.objects.owners import Manager, ManagerKind
 from tests.unit.factories import moment, view
-from tests.unit.watchdog.judging import INNOCENT, PATIENCE, judged_late
+from tests.unit.watchdog.judging import INNOCENT, TIMEOUT, decided_late
 
 FAILING = view(healthy=False, ready=0, since=moment(minutes=20))
 """It has failed since ten minutes before the deadline at 30."""
@@ -52,7 +52,7 @@ OBJECTIONS = {
 
 
 def test_a_run_whose_service_still_fails_is_rolled_back_where_nothing_speaks_against() -> None:
-    result = judged_late(FAILING, now=LATE)
+    result = decided_late(FAILING, now=LATE)
     assert (result.decision, result.reason) == (WatchdogDecision.ROLL_BACK, "web is still failing at the deadline")
 
 
@@ -63,7 +63,7 @@ def test_a_blind_watchdog_waits_even_when_it_is_overdue(
     seen: ServiceView, when: RollbackPolicy, then: RollbackThen
 ) -> None:
     """P5, P6, E16: after a restart past the deadline nothing happens until the caches are synced."""
-    result = judged_late(seen, now=moment(hours=9), when=when, then=then)
+    result = decided_late(seen, now=moment(hours=9), when=when, then=then)
     assert (result.decision, result.reason) == (
         WatchdogDecision.WAIT,
         "the deadline was reached, but web cannot be observed reliably",
@@ -76,7 +76,7 @@ def test_a_run_whose_service_has_become_well_meanwhile_is_not_taken_back(
     when: RollbackPolicy, then: RollbackThen
 ) -> None:
     """P5: an overdue watchdog looks again first."""
-    result = judged_late(view(), now=LATE, when=when, then=then)
+    result = decided_late(view(), now=LATE, when=when, then=then)
     assert (result.decision, result.reason) == (
         WatchdogDecision.WAIT,
         "the deadline was reached, but web is healthy and is being verified",
@@ -85,25 +85,25 @@ def test_a_run_whose_service_has_become_well_meanwhile_is_not_taken_back(
 
 @pytest.mark.parametrize(("evidence", "reason"), OBJECTIONS.values(), ids=OBJECTIONS)
 def test_each_objection_calls_a_person_instead(evidence: RollbackEvidence, reason: str) -> None:
-    result = judged_late(FAILING, now=LATE, evidence=evidence)
+    result = decided_late(FAILING, now=LATE, evidence=evidence)
     assert (result.decision, result.reason) == (WatchdogDecision.HAND_OVER, reason)
 
 
 def test_the_likeliest_cause_is_named_first() -> None:
     everything = RollbackEvidence(known_good=True, last_written_by_us=False, upstream="database", managers=(FLUX,))
-    assert "its upstream database" in judged_late(FAILING, now=LATE, evidence=everything).reason
+    assert "its upstream database" in decided_late(FAILING, now=LATE, evidence=everything).reason
 
 
 @pytest.mark.parametrize(("evidence", "_"), OBJECTIONS.values(), ids=OBJECTIONS)
 def test_always_is_the_authors_choice_whatever_speaks_against(evidence: RollbackEvidence, _: str) -> None:
-    result = judged_late(FAILING, now=LATE, evidence=evidence, when=RollbackPolicy.ALWAYS)
+    result = decided_late(FAILING, now=LATE, evidence=evidence, when=RollbackPolicy.ALWAYS)
     assert result.decision is WatchdogDecision.ROLL_BACK
     assert result.reason == "the deadline was reached and the runbook always rolls back"
 
 
 @pytest.mark.parametrize("when", RollbackPolicy)
 def test_park_leaves_everything_for_a_person(when: RollbackPolicy) -> None:
-    result = judged_late(FAILING, now=LATE, when=when, then=RollbackThen.LEAVE)
+    result = decided_late(FAILING, now=LATE, when=when, then=RollbackThen.LEAVE)
     assert result.decision is WatchdogDecision.HAND_OVER
     assert result.reason == "the deadline was reached; all changes are left in place for a person"
 
@@ -113,17 +113,17 @@ def test_park_leaves_everything_for_a_person(when: RollbackPolicy) -> None:
 )
 def test_the_failure_must_have_lasted(minutes: float, decision: WatchdogDecision) -> None:
     failing = view(healthy=False, since=LATE)
-    result = judged_late(failing, now=LATE + timedelta(minutes=minutes), observed_since=LATE)
+    result = decided_late(failing, now=LATE + timedelta(minutes=minutes), observed_since=LATE)
     assert result.decision is decision
     if decision is WatchdogDecision.WAIT:
         assert result.reason == "the deadline was reached; web has not failed for 0:03:00 without interruption"
 
 
 def test_a_service_that_neither_stays_well_nor_fails_for_long_goes_to_a_person() -> None:
-    limit = FLAPPING * PATIENCE.failing_for
+    limit = FLAPPING * TIMEOUT.failing_for
     for late, decision in ((limit, WatchdogDecision.WAIT), (limit + timedelta(seconds=1), WatchdogDecision.HAND_OVER)):
         now = LATE + late
-        result = judged_late(view(healthy=False, since=now), now=now, observed_since=LATE)
+        result = decided_late(view(healthy=False, since=now), now=now, observed_since=LATE)
         assert result.decision is decision
     assert result.reason == "web is flapping: its health changes too often for a decision"
 
@@ -148,7 +148,7 @@ def test_a_run_is_never_rolled_back_by_itself_unless_everything_speaks_for_it(
     evidence: RollbackEvidence, healthy: bool | None, is_current: bool, lasting: int, then: RollbackThen
 ) -> None:
     seen = view(healthy=healthy, is_current=is_current, since=LATE - timedelta(seconds=lasting))
-    result = judged_late(seen, now=LATE, evidence=evidence, then=then)
+    result = decided_late(seen, now=LATE, evidence=evidence, then=then)
     speaks_for_it = (
         is_current and healthy is False and evidence == INNOCENT and lasting >= 180 and then is RollbackThen.UNDO
     )

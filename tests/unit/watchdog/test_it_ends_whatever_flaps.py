@@ -8,7 +8,7 @@ import pytest
 from kintsugi.decisions.watchdog import Progress, WatchdogDecision, after_rollback, end_of, in_the_end
 from kintsugi.model.views import ServiceView
 from tests.unit.factories import NOW, deployment, moment, view, web
-from tests.unit.watchdog.judging import PATIENCE
+from tests.unit.watchdog.judging import TIMEOUT
 
 DEADLINE = moment(minutes=30)
 LATE = moment(minutes=47)
@@ -36,7 +36,7 @@ def progress(*, clear: datetime | None = CLEAR, taken_up: datetime | None = None
 )
 def test_a_run_is_over_after_its_deadline_the_lag_and_a_verification(taken_up: datetime | None, end: datetime) -> None:
     """A watchdog that was not there in time has one look more."""
-    assert end_of(progress(taken_up=taken_up), PATIENCE) == end
+    assert end_of(progress(taken_up=taken_up), TIMEOUT) == end
 
 
 RESTARTING = replace(view(), last_restart=moment(minutes=46, seconds=30), crash_interval=timedelta(minutes=5))
@@ -103,7 +103,7 @@ ENDS = {
 def test_the_watchdog_says_what_it_has_waited_for(
     seen: ServiceView, clear: datetime | None, decision: WatchdogDecision, reason: str
 ) -> None:
-    result = in_the_end(seen, progress(clear=clear), PATIENCE, now=LATE)
+    result = in_the_end(seen, progress(clear=clear), TIMEOUT, now=LATE)
     assert (result.decision, result.reason) == (decision, reason)
 
 
@@ -127,12 +127,12 @@ def test_a_rollback_is_waited_for_as_long_as_what_it_waits_for_may_take(
     """Its last change was made after ten minutes."""
     for late, decision in ((timedelta(seconds=-1), WatchdogDecision.WAIT), (timedelta(0), WatchdogDecision.HAND_OVER)):
         now = moment(minutes=minutes) + late
-        result = after_rollback(seen, progress(), PATIENCE, now=now)
+        result = after_rollback(seen, progress(), TIMEOUT, now=now)
         assert (result.decision, result.reason) == (decision, reason)
 
 
 def test_a_rollback_has_helped_when_the_service_has_been_well_by_it_for_long_enough() -> None:
     for minutes, decision in ((11.9, WatchdogDecision.WAIT), (12, WatchdogDecision.RECOVERED)):
-        result = after_rollback(view(), progress(), PATIENCE, now=moment(minutes=minutes))
+        result = after_rollback(view(), progress(), TIMEOUT, now=moment(minutes=minutes))
         assert result.decision is decision
     assert result.reason == "web is healthy"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kintsugi.decisions.watchdog import WatchdogDecision, settle_time
 from kintsugi.model.views import ServiceView
 from tests.unit.factories import NOW, moment, view
-from tests.unit.watchdog.judging import PATIENCE, watched
+from tests.unit.watchdog.judging import TIMEOUT, watched
 
 CLEAR = moment(minutes=1)
 LATE = moment(minutes=5)
@@ -88,7 +88,7 @@ def test_a_restart_of_a_container_starts_the_time_anew() -> None:
 )
 def test_a_crash_loop_must_be_outlasted_twice(interval: timedelta, asked: timedelta) -> None:
     seen = replace(view(), crash_interval=interval)
-    assert settle_time(seen, PATIENCE) == asked
+    assert settle_time(seen, TIMEOUT) == asked
     just_before = NOW + asked - timedelta(seconds=1)
     assert watched(seen, now=just_before, clear_since=CLEAR).decision is WatchdogDecision.WAIT
     assert watched(seen, now=NOW + asked, clear_since=CLEAR).decision is WatchdogDecision.RECOVERED

@@ -29,7 +29,7 @@ class Balancers:
         self._addresses = addresses
         self._events = Recorder(registry, "service-controller")
         self._changes: asyncio.Queue[Change] = asyncio.Queue()
-        self._fronts: dict[str, web.AppRunner] = {}
+        self._services: dict[str, web.AppRunner] = {}
         registry.store.subscribe(self._on_change)
 
     async def run(self) -> None:
@@ -38,16 +38,16 @@ class Balancers:
             change = await self._changes.get()
             service, uid = change.object, uid_of(change.object)
             wanted = change.type is not ChangeType.DELETED and service["spec"].get("type") == "LoadBalancer"
-            if wanted and uid not in self._fronts:
+            if wanted and uid not in self._services:
                 await self._open(service)
-            elif not wanted and uid in self._fronts:
-                await self._fronts.pop(uid).cleanup()
+            elif not wanted and uid in self._services:
+                await self._services.pop(uid).cleanup()
 
     async def close(self) -> None:
         """Close every front."""
-        for runner in self._fronts.values():
+        for runner in self._services.values():
             await runner.cleanup()
-        self._fronts.clear()
+        self._services.clear()
 
     def _on_change(self, change: Change) -> None:
         if change.resource == resources.SERVICES:
@@ -65,7 +65,7 @@ class Balancers:
         await runner.setup()
         for each in sockets:
             await web.SockSite(runner, each).start()
-        self._fronts[uid_of(service)] = runner
+        self._services[uid_of(service)] = runner
         self._write_address(service, address)
 
     def _bind(self, ports: list[int]) -> tuple[str, list[socket.socket]]:

@@ -199,8 +199,8 @@ def _owned_by(obj: Json, owner: Json) -> Json:
 
 def _waits(found: Json, pods: dict[str, Json], excess: list[str]) -> bool:
     """Return whether the last pod may not go yet: in order, only the first of those that are not ready may."""
-    ailing = [name for name in excess if not _is_ready(pods[name])]
-    return found["spec"]["podManagementPolicy"] != "Parallel" and excess[0] in ailing[:-1]
+    unready = [name for name in excess if not _is_ready(pods[name])]
+    return found["spec"]["podManagementPolicy"] != "Parallel" and excess[0] in unready[:-1]
 
 
 def _is_ready(pod: Json | None) -> bool:
