@@ -79,7 +79,7 @@ class Effect:
     One change to be made. `record` is its planned record (state PLANNED), or the one that the journal has already.
 
     The gate has admitted the first attempt of a planned effect. `change_context` returns the current context for each
-    attempt. After `give_up` no new attempt is made; `undo` is the runbook's own word on the undo. `namespace` is the run's:
+    attempt. After `retry_until` no new attempt is made; `undo` is the runbook's own word on the undo. `namespace` is the run's:
     a change of a cluster-scoped object is counted against its budget. `stopping` is set when the daemon stops.
     """
 
@@ -88,7 +88,7 @@ class Effect:
     command: Command
     admission: Admission
     change_context: Callable[[], ChangeContext]
-    give_up: datetime
+    retry_until: datetime
     namespace: str
     stopping: asyncio.Event
     undo: UndoRecord | None = None
@@ -96,9 +96,9 @@ class Effect:
 
 class EffectExecution:
     """
-    One effect under way. `record` is its current record, `written` the state in the ledger (None: none yet).
+    One effect under way. `record` is its current record, `committed_state` the state in the ledger (None: none yet).
 
-    `rest` is the pause before the next attempt, `probes` the number of probes so far.
+    `retry_delay` is the pause before the next attempt, `probes` the number of probes so far.
     """
 
     def __init__(self, effect: Effect, clock: Callable[[], datetime]) -> None:
@@ -106,9 +106,9 @@ class EffectExecution:
         self.record = effect.record
         # a planned effect is in the ledger only when an attempt of it was settled as not made
         known = effect.record.state is not StepState.PLANNED or effect.record.command is not None
-        self.written = effect.record.state if known else None
-        self.give_up = effect.give_up
-        self.rest = timedelta(0)
+        self.committed_state = effect.record.state if known else None
+        self.retry_until = effect.retry_until
+        self.retry_delay = timedelta(0)
         self.probes = 0
         self._clock = clock
         self._patient = clock() + NOT_YET_LIMIT
@@ -131,7 +131,7 @@ class EffectExecution:
 
     def has_time_for(self, problem: KubeError | NotYet) -> bool:
         """Return whether the pause ends before the effect's time is over."""
-        latest = min(self.give_up, self._patient) if isinstance(problem, NotYet) else self.give_up
+        latest = min(self.retry_until, self._patient) if isinstance(problem, NotYet) else self.retry_until
         return self._clock() + self._pause < latest
 
 
@@ -146,7 +146,7 @@ def intent_of(record: StepRecord, plan: EffectPlan, execution: EffectExecution) 
         namespace=namespace_of(plan.command) or execution.effect.namespace,
         facts=plan.facts,
         undo=execution.effect.undo or plan.undo,
-        deadline=execution.give_up,
+        deadline=execution.retry_until,
         error="",
     )
 

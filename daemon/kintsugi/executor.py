@@ -75,15 +75,15 @@ class Executor:
             skip_reason = "" if admitted else await self._admitted(execution)
             if skip_reason:
                 return await self._save(execution, StepState.SKIPPED, error=skip_reason)
-            admitted, execution.rest = False, timedelta(0)
+            admitted, execution.retry_delay = False, timedelta(0)
             await self._attempt(execution)
             if execution.record.state is StepState.PLANNED:
-                await asyncio.sleep(execution.rest.total_seconds())
+                await asyncio.sleep(execution.retry_delay.total_seconds())
         return execution.record
 
     async def settle(self, effect: Effect) -> StepRecord:
         """Find out what became of an effect that has an intent, and make no further attempt: its time is over."""
-        execution = EffectExecution(replace(effect, give_up=self._clock()), self._clock)
+        execution = EffectExecution(replace(effect, retry_until=self._clock()), self._clock)
         await self._settle(execution)
         return execution.record
 
@@ -106,7 +106,7 @@ class Executor:
         except NotAdmitted as refusal:
             await self._save(execution, StepState.SKIPPED, error=str(refusal))
             raise
-        execution.give_up += self._clock() - began
+        execution.retry_until += self._clock() - began
         return skip_reason
 
     async def _attempt(self, execution: "EffectExecution") -> None:
@@ -139,7 +139,7 @@ class Executor:
             await self._save(execution, StepState.INTENT, budget=execution.effect.admission.budget(self._clock()))
         except BudgetSpent as spent:
             execution.record = replace(planned, error=f"not made: {spent}")
-            execution.rest = execution.pause_refused()
+            execution.retry_delay = execution.pause_refused()
             return
         committed = loop.time()
         objection = await execution.effect.admission.objection()
@@ -148,7 +148,7 @@ class Executor:
         if objection:
             log.info("effect not made", step=planned.path, why=objection)
             await self._save(execution, StepState.PLANNED, error=f"not made: {objection}")
-            execution.rest = execution.pause_refused()
+            execution.retry_delay = execution.pause_refused()
             return
         await self._perform(execution, plan)
         if execution.record.state is StepState.UNKNOWN:
@@ -179,10 +179,10 @@ class Executor:
 
     async def _put_off(self, execution: "EffectExecution", problem: KubeError | NotYet, *, over: StepState) -> None:
         """Settle an attempt that changed nothing: it is tried again after a pause, or ends as `over` when its time is up."""
-        execution.rest = execution.pause_after(problem)
+        execution.retry_delay = execution.pause_after(problem)
         if not execution.has_time_for(problem):
             await self._save(execution, over, error=str(problem))
-        elif execution.written is StepState.INTENT:
+        elif execution.committed_state is StepState.INTENT:
             await self._save(execution, StepState.PLANNED, error=f"not made: {problem}")
 
     async def _find_out(self, execution: "EffectExecution") -> None:
@@ -202,7 +202,7 @@ class Executor:
         match effect_status:
             case EffectStatus.DONE:
                 await self._done(execution, await self._reread(execution, plan))
-            case EffectStatus.NOT_DONE if self._clock() < execution.give_up:
+            case EffectStatus.NOT_DONE if self._clock() < execution.retry_until:
                 await self._save(execution, StepState.PLANNED, error="not made: a probe found no trace of it")
             case EffectStatus.NOT_DONE:
                 await self._save(execution, StepState.FAILED, error="not applied, and the time for retries is over")
@@ -230,8 +230,8 @@ class Executor:
         now = self._clock()
         open_still = state in (StepState.PLANNED, StepState.INTENT, StepState.UNKNOWN)
         record = replace(execution.record, state=state, error=error, finished=None if open_still else now)
-        await execution.effect.journal.save_step(record, expect=execution.written, now=now, budget=budget)
-        execution.record, execution.written = record, state
+        await execution.effect.journal.save_step(record, expect=execution.committed_state, now=now, budget=budget)
+        execution.record, execution.committed_state = record, state
         return record
 
     async def _with_retries(self, read: Callable[[], Awaitable[T]], execution: "EffectExecution") -> T:

@@ -46,7 +46,7 @@ class EffectFirst(Executor):
     ) -> StepRecord:
         if state is StepState.INTENT:
             return course.record
-        if state is StepState.DONE and course.record.state is StepState.INTENT is not course.written:
+        if state is StepState.DONE and course.record.state is StepState.INTENT is not course.committed_state:
             await super()._save(course, StepState.INTENT)
         return await super()._save(course, state, error=error, budget=budget)
 

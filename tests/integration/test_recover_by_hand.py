@@ -190,7 +190,11 @@ WRONG = (
     (("renew", "--service", "wep"), 1, "there is no service wep: did you mean 'web'?"),
     (("look",), 2, "service: name the service for look, because no service has this runbook: api, web"),
     (("renew", "--set", "replicas=many"), 2, "parameters: replicas: 'many' is not a whole number"),
-    (("renew", "--set", "size=3"), 2, "parameters: renew has no parameter 'size': its parameters are patience, replicas"),
+    (
+        ("renew", "--set", "size=3"),
+        2,
+        "parameters: renew has no parameter 'size': its parameters are patience, replicas",
+    ),
     (("renew", "--set", "replicas"), 2, "--set: 'replicas': write NAME=VALUE"),
 )
 

@@ -62,28 +62,28 @@ class OpenIncident:
     approvals: Sequence[Approval] = ()
 
 
-def need_of(incident_state: OpenIncident, *, now: datetime) -> IncidentNeed:
+def need_of(open_incident: OpenIncident, *, now: datetime) -> IncidentNeed:
     """Decide which action an open incident without a run needs."""
-    incident = incident_state.incident
-    if incident.state not in _WAITING or incident_state.had_run:
+    incident = open_incident.incident
+    if incident.state not in _WAITING or open_incident.had_run:
         text = f"the incident was {incident.state} without a run; check whether {incident.service} is healthy"
         return IncidentNeed(action=IncidentAction.END, reason=text, notify=True)
-    if not incident_state.signals:
+    if not open_incident.signals:
         text = f"the incident was {incident.state} without a signal to re-evaluate; check whether {incident.service} is healthy"
         return IncidentNeed(action=IncidentAction.END, reason=text, notify=True)
     held = incident.state is IncidentState.HELD
-    if incident_state.clear and held:
+    if open_incident.clear and held:
         text = f"upstream: the service recovered while it was held ({incident.reason})"
         return IncidentNeed(action=IncidentAction.END, state=IncidentState.RECOVERED, reason=text)
-    if incident_state.clear:
+    if open_incident.clear:
         return IncidentNeed(
             action=IncidentAction.END, state=IncidentState.NO_ACTION, reason="the trigger cleared before an approval"
         )
     if held:
         return IncidentNeed(
-            action=IncidentAction.WAIT if is_reevaluated(incident_state.signals) else IncidentAction.EVALUATE
+            action=IncidentAction.WAIT if is_reevaluated(open_incident.signals) else IncidentAction.EVALUATE
         )
-    return _answered(incident_state.approvals, now)
+    return _answered(open_incident.approvals, now)
 
 
 def _answered(approvals: Sequence[Approval], now: datetime) -> IncidentNeed:

@@ -257,8 +257,10 @@ class DrillDriver:
         return StepScope(phase=phase, service=self.run.service, runbook=self.runbook.name, parameters=parameters)
 
     def _context(self, within: timedelta) -> RunContext:
-        give_up = self.deps.clock() + within
-        return RunContext(deps=self.deps, gate=self.gate, journal=self.journal, incident=self.incident, give_up=give_up)
+        retry_until = self.deps.clock() + within
+        return RunContext(
+            deps=self.deps, gate=self.gate, journal=self.journal, incident=self.incident, retry_until=retry_until
+        )
 
 
 def raise_resolved_first(ends: Ends) -> None:

@@ -281,8 +281,10 @@ class RunDriver:
         self.journal.run = await self.ledger.runs.move_run(self.run.id, state, text, now, updates=updates)
         log.info("run state changed", run=self.run.id, incident=self.incident.id, state=state, reason=reason)
 
-    def _context(self, give_up: datetime) -> RunContext:
-        return RunContext(deps=self.deps, gate=self.gate, journal=self.journal, incident=self.incident, give_up=give_up)
+    def _context(self, retry_until: datetime) -> RunContext:
+        return RunContext(
+            deps=self.deps, gate=self.gate, journal=self.journal, incident=self.incident, retry_until=retry_until
+        )
 
 
 async def until_stopped(

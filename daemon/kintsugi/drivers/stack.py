@@ -248,5 +248,5 @@ class StackDriver:
             gate=self.gate,
             journal=self.journal,
             incident=self.incident,
-            give_up=self.run.deadline,
+            retry_until=self.run.deadline,
         )

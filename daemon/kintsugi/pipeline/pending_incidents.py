@@ -70,17 +70,17 @@ class PendingIncidents:
                     await self._tend(incident.id)
 
     async def _tend(self, known_as: str) -> None:
-        incident_state = await self._incident_state(known_as)
-        if incident_state is None:
+        open_incident = await self._incident_state(known_as)
+        if open_incident is None:
             return
-        now, incident = self._observed.clock(), incident_state.incident
+        now, incident = self._observed.clock(), open_incident.incident
         self._pipeline.waiting.note(incident)
         over = hold_over(incident, self._observed.limits.holds.limit, now=now)
-        if over and not incident_state.clear and not await self._affected.is_notified_elsewhere(incident):
+        if over and not open_incident.clear and not await self._affected.is_notified_elsewhere(incident):
             await self._ledger.outbox.put_notice_once(incident.id, IncidentState.HELD, over, now)
-        need = need_of(incident_state, now=now)
+        need = need_of(open_incident, now=now)
         try:
-            await self._do(need, incident, [signal for signal, _ in incident_state.signals])
+            await self._do(need, incident, [signal for signal, _ in open_incident.signals])
         except WrongState as moved:
             log.info("incident moved meanwhile", incident=incident.id, error=str(moved))
 

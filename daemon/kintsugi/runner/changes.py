@@ -97,7 +97,7 @@ class Changes:
                 command=command,
                 admission=self._context.gate.admission(scope, command, phase=known.phase),
                 change_context=partial(deps.observed.change_context, journal.run, scope, known),
-                give_up=deps.clock(),
+                retry_until=deps.clock(),
                 namespace=journal.run.namespace,
                 stopping=deps.stopping,
             )
@@ -189,7 +189,7 @@ class Changes:
                 command=command,
                 admission=admission,
                 change_context=partial(deps.observed.change_context, journal.run, scope, blank),
-                give_up=self._give_up(step),
+                retry_until=self._retry_until(step),
                 namespace=journal.run.namespace,
                 stopping=deps.stopping,
                 undo=undo_word(step) if step is not None else None,
@@ -206,9 +206,9 @@ class Changes:
             raise OutcomeAmbiguous(record.step_path, record.error)
         return record
 
-    def _give_up(self, step: Step | None) -> datetime:
+    def _retry_until(self, step: Step | None) -> datetime:
         """Return when attempts end: at the run's deadline, or at the end of the step's `timeout`."""
-        latest = max(self._context.give_up, self._context.journal.run.deadline)
+        latest = max(self._context.retry_until, self._context.journal.run.deadline)
         if step is None or step.timeout is None:
             return latest
         return min(latest, self._context.deps.clock() + step.timeout)

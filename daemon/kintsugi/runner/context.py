@@ -263,13 +263,13 @@ class ChildWaiter(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
-    """The context of one run. After `give_up`, or a later deadline of the run, no change is tried again."""
+    """The context of one run. After `retry_until`, or a later deadline of the run, no change is tried again."""
 
     deps: RunnerDeps
     gate: ChangeGate
     journal: Journal
     incident: Incident
-    give_up: datetime
+    retry_until: datetime
 
     def names(
         self, scope: StepScope, result: Mapping[str, object] | None = None, lost: frozenset[str] = frozenset()

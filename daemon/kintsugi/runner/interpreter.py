@@ -196,16 +196,16 @@ class Interpreter:
             case _ if step.for_each is not None:
 
                 async def each_at_its_service(one: Step, here: StepScope) -> StepEnd:
-                    return await self._once(one, await self._at_service(one, here))
+                    return await self._execute_composite(one, await self._at_service(one, here))
 
                 return await run_for_each(self.context, step, scope, each_at_its_service)
             case _:
-                return await self._once(step, scope)
+                return await self._execute_composite(step, scope)
 
-    async def _once(self, step: Step, scope: StepScope) -> StepEnd:
+    async def _execute_composite(self, step: Step, scope: StepScope) -> StepEnd:
         """Execute the steps inside a step, then check its own expectation; an execution that stopped counts as not met."""
         try:
-            text = await self._inside(step, scope)
+            text = await self._execute_substeps(step, scope)
         except ExecutionStopped as stop:
             if step.on_failure is OnFailure.STOP or (
                 isinstance(stop, ExpectationUndecided) and step.on_failure is OnFailure.ROLLBACK
@@ -214,7 +214,7 @@ class Interpreter:
             return StepEnd(ran=True, met=False, error=str(stop))
         return replace(await wait(self.context, step, scope), text=text)
 
-    async def _inside(self, step: Step, scope: StepScope) -> str:
+    async def _execute_substeps(self, step: Step, scope: StepScope) -> str:
         """Execute the steps inside a step, and return its text for people, "" for none."""
         match step.do:
             case InOrder(steps=steps):

@@ -48,7 +48,7 @@ class Workers:
         status = await self._watched(step, scope, record)
         if status.stage is WorkerStage.STUCK:
             status = await self._given_up(status, scope, record)
-        log.info("worker ended", step=record.path, stage=status.stage, why=status.why)
+        log.info("backup job ended", step=record.path, stage=status.stage, why=status.why)
         if status.stage is WorkerStage.LOST:
             raise OutcomeAmbiguous(scope.path(step.id), status.why)
         done = status.stage is WorkerStage.DONE
@@ -81,7 +81,7 @@ class Workers:
                     return replace(status, stage=WorkerStage.STUCK, why=_stuck(step.timeout, status))
                 if status.stage is not logged:
                     logged = status.stage
-                    log.info("worker stage changed", step=record.path, stage=logged, why=status.why)
+                    log.info("backup job stage changed", step=record.path, stage=logged, why=status.why)
             await asyncio.sleep(self._context.deps.poll_interval.total_seconds())
 
     async def _status(self, scope: StepScope, record: StepRecord) -> WorkerStatus | None:
@@ -93,7 +93,7 @@ class Workers:
         except Forbidden as error:
             return WorkerStatus(stage=WorkerStage.LOST, why=f"its worker cannot be watched: {error}")
         except KubeError as error:
-            log.info("worker not visible", step=record.path, why=str(error))
+            log.info("backup job not visible", step=record.path, why=str(error))
             return None
 
     async def _given_up(self, stuck: WorkerStatus, scope: StepScope, record: StepRecord) -> WorkerStatus:

@@ -67,8 +67,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="executor.py",
-                old="            admitted, execution.rest = False, timedelta(0)\n",
-                new="            execution.rest = timedelta(0)\n",
+                old="            admitted, execution.retry_delay = False, timedelta(0)\n",
+                new="            execution.retry_delay = timedelta(0)\n",
             ),
         ),
         tests="unit/executor/test_the_gate_before_every_attempt.py",

@@ -11,7 +11,7 @@ from kintsugi.app.figures import parse
 from kintsugi.catalog import Source, load_sources, read_sources, shipped_paths
 from kintsugi.catalog.rewrite import Rewritten, rewrite
 from kintsugi.catalog.source import Document, documents
-from kintsugi.catalog.spellings import KEYS, VALUES
+from kintsugi.catalog.spellings import FIELDS, FUNCTIONS, KEYS, VALUES
 from kintsugi.decisions.planner import plan
 from kintsugi.ledger import Ledger
 from kintsugi.model.runbooks import OnFailure, Parallel, RollbackPolicy, RollbackThen, UndoStep
@@ -195,6 +195,13 @@ def test_each_key_and_each_word_of_the_earlier_spelling_is_one_error_that_names_
     each_once = sum(map(len, KEYS.values())) + sum(map(len, VALUES.values()))
     in_expressions = ("status_of", "met", "depends_on", "met", "crash_looping")  # two of one place are one
     assert len(found) == each_once + 2 + len(in_expressions), "`unmet` stands three times"
+
+
+@pytest.mark.parametrize(("old", "new"), [*FUNCTIONS.items(), *FIELDS.items()])
+def test_each_function_and_field_of_the_earlier_spelling_is_an_error_that_names_the_new_one(old: str, new: str) -> None:
+    used = f"{old}(p)" if old in FUNCTIONS else f"p.{old}"
+    found = said(SERVICE.replace("desired > 0", f"pods.exists(p, {used} == p.x)"))
+    assert [each for each in found if f"`{old}` is written `{new}` now" in each], found
 
 
 def test_other_mistakes_of_a_document_are_told_at_the_same_time() -> None:

@@ -97,7 +97,7 @@ class ExecutorBench:
         self,
         *,
         command: Command = SCALE,
-        give_up: datetime = DEADLINE,
+        retry_until: datetime = DEADLINE,
         undo: UndoRecord | None = None,
         known: StepRecord | None = None,
     ) -> StepRecord:
@@ -112,7 +112,7 @@ class ExecutorBench:
             change_context=lambda: ChangeContext(
                 incident="inc-1", run=record.run, path=record.path, now=virtual_clock()
             ),
-            give_up=give_up,
+            retry_until=retry_until,
             namespace="production",
             stopping=asyncio.Event(),
             undo=undo,

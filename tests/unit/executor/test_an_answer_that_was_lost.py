@@ -74,7 +74,7 @@ async def test_a_server_that_stays_away_until_time_is_over_leaves_it_to_a_person
     bench = ExecutorBench()
     bench.actor.will("perform", Lost(applied=True))
     bench.actor.will("probe", *[ServerUnavailable("no connection")] * 1000)
-    record = await bench.execute(give_up=moment(minutes=1))
+    record = await bench.execute(retry_until=moment(minutes=1))
     assert record.state is StepState.NEEDS_OPERATOR
     assert bench.actor.texts == [TEXT]
 
@@ -82,7 +82,7 @@ async def test_a_server_that_stays_away_until_time_is_over_leaves_it_to_a_person
 async def test_an_effect_that_was_not_made_in_time_is_not_begun_again() -> None:
     bench = ExecutorBench()
     bench.actor.will("perform", Lost(applied=False))
-    record = await bench.execute(give_up=moment())
+    record = await bench.execute(retry_until=moment())
     assert (record.state, record.error) == (StepState.FAILED, "not applied, and the time for retries is over")
     assert not bench.actor.texts
 

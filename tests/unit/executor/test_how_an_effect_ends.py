@@ -193,7 +193,7 @@ async def test_when_its_time_is_over_nothing_more_is_tried(stage: str, state: St
     """What could not even be judged was not made: the run goes on to be watched and, if need be, taken back."""
     bench = ExecutorBench()
     bench.actor.will(stage, *[trouble] * 1000)
-    record = await bench.execute(give_up=moment(minutes=2))
+    record = await bench.execute(retry_until=moment(minutes=2))
     assert (record.state, record.error) == (state, str(trouble))
     assert record.finished is not None
     assert record.finished < moment(minutes=2)

@@ -117,7 +117,7 @@ async def test_waiting_at_the_gate_does_not_use_up_the_effect_s_time() -> None:
     bench.gate.objections.append("paused")
     bench.gate.waits = timedelta(minutes=20)
     bench.actor.will("prepare", None, ServerUnavailable("away"))
-    record = await bench.execute(give_up=moment(minutes=2))
+    record = await bench.execute(retry_until=moment(minutes=2))
     assert record.state is StepState.DONE
 
 

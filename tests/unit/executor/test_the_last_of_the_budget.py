@@ -99,7 +99,7 @@ def test_a_change_that_is_refused_at_its_intent_again_and_again_is_planned_less_
     bench.gate.objections.extend(["paused by ada: just now"] * 30)
 
     async def ten_minutes() -> int:
-        made = asyncio.create_task(bench.execute(give_up=moment(hours=5)))
+        made = asyncio.create_task(bench.execute(retry_until=moment(hours=5)))
         await asyncio.sleep(600)
         rounds = bench.gate.asked.count("objection")
         await made

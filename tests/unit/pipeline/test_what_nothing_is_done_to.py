@@ -66,8 +66,8 @@ def around(*fronts: KubeService | EndpointSlice, ledger: str = "", asks: frozens
     return business.observed.change_context(run(), AT, STEP)
 
 
-def refused(resource: Resource, name: str, obj: Mapping[str, object], guard_context: ChangeContext) -> str:
-    return essential_part(ObjectName(resource=resource, name=name), obj, "production", guard_context)
+def refused(resource: Resource, name: str, obj: Mapping[str, object], change_context: ChangeContext) -> str:
+    return essential_part(ObjectName(resource=resource, name=name), obj, "production", change_context)
 
 
 POD: Mapping[str, object] = {"metadata": {"labels": {"app": "pg", "team": "data"}}}
@@ -76,7 +76,7 @@ VOLUME: Mapping[str, object] = {"spec": {"claimRef": {"namespace": "production",
 OTHER: Mapping[str, object] = {"metadata": {"labels": {"app": "api"}}}
 
 
-def assert_off_limits(database: Mapping[str, object], guard_context: ChangeContext) -> None:
+def assert_off_limits(database: Mapping[str, object], change_context: ChangeContext) -> None:
     """Hold that nothing of the ledger may be changed, its pod looking like `database`."""
     for resource, name, obj in (
         (PODS, "pg-0", database),
@@ -84,7 +84,7 @@ def assert_off_limits(database: Mapping[str, object], guard_context: ChangeConte
         (PVCS, "data-pg-0", OTHER),
         (PVS, "pv-1", VOLUME),
     ):
-        said = refused(resource, name, obj, guard_context)
+        said = refused(resource, name, obj, change_context)
         assert said == f"{resource.singular}/{name} belongs to {LEDGER}: nothing is ever changed there"
 
 
@@ -104,10 +104,10 @@ async def test_the_ledger_s_pods_workload_claims_and_volumes_are_off_limits_to_e
     host: str, fronts: tuple[KubeService, ...]
 ) -> None:
     """P8: also to the runbook of another service that names them, and where no service of the catalog is about them."""
-    guard_context = around(*fronts, ledger=host)
-    assert_off_limits(POD, guard_context)
-    assert refused(PODS, "api-1", OTHER, guard_context) == ""
-    assert refused(PVCS, "data-api-0", OTHER, guard_context) == ""
+    change_context = around(*fronts, ledger=host)
+    assert_off_limits(POD, change_context)
+    assert refused(PODS, "api-1", OTHER, change_context) == ""
+    assert refused(PVCS, "data-api-0", OTHER, change_context) == ""
 
 
 @pytest.mark.parametrize(
@@ -122,11 +122,11 @@ async def test_a_ledger_that_an_operator_leads_to_by_role_protects_its_stateful_
     fronts: tuple[KubeService | EndpointSlice, ...],
 ) -> None:
     """P8: Patroni marks the primary's pod; the template of its StatefulSet has no such label."""
-    guard_context = around(*fronts, ledger="ledger.production")
+    change_context = around(*fronts, ledger="ledger.production")
     replica: Mapping[str, object] = {"metadata": {"labels": {"app": "pg", "role": "replica"}}}
-    assert_off_limits({"metadata": {"labels": {}}}, guard_context)
-    assert refused(PODS, "pg-1", replica, guard_context) == ""
-    assert refused(STATEFULSETS, "api", {"spec": {"template": OTHER}}, guard_context) == ""
+    assert_off_limits({"metadata": {"labels": {}}}, change_context)
+    assert refused(PODS, "pg-1", replica, change_context) == ""
+    assert refused(STATEFULSETS, "api", {"spec": {"template": OTHER}}, change_context) == ""
 
 
 async def test_no_request_that_changes_goes_to_the_addresses_of_what_is_never_changed() -> None:
@@ -149,9 +149,9 @@ async def test_no_request_that_changes_goes_to_the_addresses_of_what_is_never_ch
 
 async def test_a_ledger_that_is_a_file_or_elsewhere_protects_no_object() -> None:
     for host in ("", "db.example.com", "ledger.staging", "10.0.0.8"):
-        guard_context = around(front("ledger", {"app": "pg"}, ip="10.0.0.9"), ledger=host)
-        assert refused(PODS, "pg-0", POD, guard_context) == ""
-        assert refused(PVCS, "data-pg-0", OTHER, guard_context) == ""
+        change_context = around(front("ledger", {"app": "pg"}, ip="10.0.0.9"), ledger=host)
+        assert refused(PODS, "pg-0", POD, change_context) == ""
+        assert refused(PVCS, "data-pg-0", OTHER, change_context) == ""
 
 
 @pytest.mark.parametrize(
@@ -165,12 +165,12 @@ async def test_a_ledger_that_is_a_file_or_elsewhere_protects_no_object() -> None
 )
 async def test_the_dns_is_off_limits_in_whatever_namespace_it_runs(service: KubeService) -> None:
     """E23: a mistake there is seen as everybody's."""
-    guard_context = around(service, asks=frozenset({"10.43.0.10"}))
+    change_context = around(service, asks=frozenset({"10.43.0.10"}))
     for resource, obj in ((PODS, POD), (DEPLOYMENTS, WORKLOAD)):
-        assert refused(resource, "x", obj, guard_context) == (
+        assert refused(resource, "x", obj, change_context) == (
             f"{resource.singular}/x belongs to {DNS}: nothing is ever changed there"
         )
-    assert refused(PODS, "api-1", OTHER, guard_context) == ""
+    assert refused(PODS, "api-1", OTHER, change_context) == ""
 
 
 @pytest.mark.parametrize(

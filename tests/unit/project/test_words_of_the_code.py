@@ -49,6 +49,67 @@ NO_SUBJECTS = {
 """Words that stand where a test's name could say what of the system it is about."""
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 LONGEST_EVENT = 100
+THINGS = {
+    *(
+        "alert",
+        "alertmanager",
+        "approval",
+        "cache",
+        "catalog",
+        "certificate",
+        "change",
+        "check",
+        "clock",
+        "commit",
+        "component",
+    ),
+    *(
+        "condition",
+        "controller",
+        "deadline",
+        "delivery",
+        "diagnosis",
+        "drill",
+        "effect",
+        "event",
+        "expectation",
+        "failure",
+        "garbage",
+    ),
+    *(
+        "incident",
+        "job",
+        "leadership",
+        "ledger",
+        "letter",
+        "lock",
+        "name",
+        "notice",
+        "object",
+        "observer",
+        "outbox",
+        "outcome",
+        "poll",
+    ),
+    *(
+        "readiness",
+        "request",
+        "result",
+        "revision",
+        "row",
+        "rule",
+        "run",
+        "secret",
+        "signal",
+        "slot",
+        "task",
+        "template",
+        "tick",
+        "token",
+    ),
+    *("verdict", "watch", "durations"),
+}
+"""What an event of the log is about."""
 NO_MODULES = (".com", ".db", ".svc", ".yaml")
 """How hosts and files end, whose names begin like a module's."""
 
@@ -73,7 +134,7 @@ def events(module: Module) -> Iterator[tuple[int, ast.expr | None]]:
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LEVELS:
             logger = node.func.value
-            if isinstance(logger, ast.Name) and logger.id in ("log", "_log"):
+            if isinstance(logger, ast.Name) and logger.id in ("log", "_log", "LOG"):
                 yield node.lineno, node.args[0] if node.args else None
 
 
@@ -90,6 +151,12 @@ def test_a_log_event_is_a_constant_phrase_that_can_be_searched_for(package: tupl
     assert len(found) > 50
     wrong = [where for where, event in found if not isinstance(event, ast.Constant) or not is_phrase(event.value)]
     assert wrong == []
+
+
+def test_a_log_event_names_the_thing_that_it_is_about(package: tuple[Module, ...]) -> None:
+    """`ended` alone could be a run, a worker or the daemon."""
+    found = [str(event.value) for each in package for _, event in events(each) if isinstance(event, ast.Constant)]
+    assert [event for event in found if not split(event) & THINGS or len(event.split()) < 2] == []
 
 
 def is_phrase(event: object) -> bool:

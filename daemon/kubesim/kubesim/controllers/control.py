@@ -76,7 +76,8 @@ class ControlLoop:
         try:
             again = self._controllers[place].reconcile(key)
         except Exception as failure:  # contained: one broken object must not stop the cluster; shown at its end
-            LOG.exception("controller %s failed on %s", type(self._controllers[place]).__name__, key)
+            controller = type(self._controllers[place]).__name__
+            LOG.exception("controller failed to reconcile", extra={"controller": controller, "key": key})
             self.failures.append(failure)
             again = RETRY_AFTER
         timer = self._timers.pop((place, key), None)
