@@ -261,7 +261,7 @@ def test_every_alert_of_a_webhooks_body_is_explained(kintsugi: CommandLine, tmp_
         ("just words", "is not an alert"),
         ("alerts: []", "contains 0 alerts"),
         ("alerts: [{labels: {alertname: A}}, 7]", "alert 2 is not an alert"),
-        ("{", "neither YAML nor JSON"),
+        ("{", "not valid YAML or JSON"),
     ],
 )
 def test_a_file_without_alerts_is_a_mistake_of_usage(

@@ -62,7 +62,7 @@ async def test_checks_by_name_are_unknown_and_all_else_goes_on(tmp_path: Path) -
             assert await asyncio.to_thread(daemon.incidents) == [], daemon.tail()
             assert daemon.log.read_text().count(said) == 1, daemon.tail()
             ((kind, told),) = await asyncio.to_thread(daemon.notices)
-            assert (kind, told.split(":")[0]) == (
+            assert (kind, told.split(".")[0]) == (
                 "needs-operator",
                 "Kintsugi cannot resolve the cluster's names",
             )

@@ -32,7 +32,7 @@ def read_alerts(file: Path) -> tuple[AlertInput, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--alert: {file} cannot be read: {error}") from error
     except yaml.YAMLError as error:
-        raise UsageError(f"--alert: {file} is neither YAML nor JSON: {' '.join(str(error).split())}") from error
+        raise UsageError(f"--alert: {file} is not valid YAML or JSON: {' '.join(str(error).split())}") from error
     alerts = tuple(_alerts(content, str(file)))
     if not 0 < len(alerts) <= _MOST:
         raise UsageError(f"--alert: {file} contains {len(alerts)} alerts; the file must contain 1 to {_MOST}")

@@ -211,7 +211,7 @@ class DrillDriver:
         checks, left_out = turned(service.checks.get(INTEGRITY, ()), database, scratch)
         if left_out:
             facts = {"checks": list(left_out)}
-            await self.journal.note(LEFT_OUT, "Checks that say nothing about a backup", facts, now=self.deps.clock())
+            await self.journal.note(LEFT_OUT, "Checks that do not test the backup", facts, now=self.deps.clock())
         about = replace(service, checks={**service.checks, INTEGRITY: checks})
         return replace(self.catalog, services={**self.catalog.services, service.name: about})
 

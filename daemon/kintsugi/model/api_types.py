@@ -240,7 +240,7 @@ class RunSummary:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceSummary:
     """
-    The current state of a service; `healthy` or `serving` is None if unknown.
+    The current state of a service; an unknown `healthy` or `serving` has the value None.
 
     A service serves while it answers, even with fewer replicas: this is enough for its dependents. `since` is when `healthy`
     got its current value. `inaction` is the reason why no action is taken for an unhealthy service without an incident, else "".

@@ -114,8 +114,8 @@ class ObjectChange:
     """
     A change before the problem: a field of an object, as in a Cause, with its time and manager by the managed fields.
 
-    `before` and `after` are "" if the field did not exist or its values are not shown (`shown` False): values of an
-    environment or a command, and the contents of a Secret or ConfigMap.
+    `before` and `after` are "" if the field did not exist or its values are not shown. `shown` is False for values of an
+    environment or a command, and for the contents of a Secret or ConfigMap.
     """
 
     object: str

@@ -208,9 +208,9 @@ class RunRecord:
     `parent` and `parent_step` name the run, and the path of its step, that started a child run.
 
     `stopped_at` is the path of the step at which the execution was aborted, "" for the run itself; None while it was not.
-    `rollback_requested_by` names the person who requested a rollback, "" for nobody. `awaits_person`: a child run waits for a
-    person's answer. `taken_up` is when a process first resumed the run after its deadline; `workload_found` and
-    `workload_left` are the workload as the run found it, and as its last change of the template left it.
+    `rollback_requested_by` names the person who requested a rollback, "" without such a request. `awaits_person`: a child
+    run waits for a person's answer. `taken_up` is when a process first resumed the run after its deadline. `workload_found`
+    is the workload at the start of the run, `workload_left` the workload after the run's last change of the template.
     """
 
     id: str

@@ -332,5 +332,5 @@ def _flag(request: web.Request, name: str) -> bool:
     """Read a yes or no of the query. Raises UsageError."""
     text = request.query.get(name, "false")
     if text not in {"true", "false"}:
-        raise UsageError(f"{name}: {text[:20]!r} is neither true nor false")
+        raise UsageError(f"{name}: {text[:20]!r} must be true or false")
     return text == "true"
