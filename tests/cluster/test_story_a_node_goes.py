@@ -42,7 +42,7 @@ def test_no_pod_of_a_lost_node_is_deleted_by_the_daemon_which_says_that_the_node
     story.at("the second node loses its power", second.lose)
     story.within(90).sees("it is NotReady", lambda: story.ready_of_node(second.name) == "Unknown")
     story.within(60).verdict("started", rule="web-service-pods-unhealthy")
-    step = story.within(60).refuses("the node needs mending")
+    step = story.within(60).refuses("the node needs repair")
     assert f"the node {second.name} of pod/web-app-deployment" in step["error"]
     story.within(120).sees("Kubernetes has evicted its pods", lambda: all(on_first(each) for each in story.pods()))
     story.within(120).ready(PODS)

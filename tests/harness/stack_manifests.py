@@ -175,7 +175,7 @@ def _mended_there() -> Object:
     [binding] = [
         each
         for each in yaml.safe_load_all(RIGHTS.read_text())
-        if each["kind"] == "RoleBinding" and each["metadata"]["name"] == "kintsugi-mend"
+        if each["kind"] == "RoleBinding" and each["metadata"]["name"] == "kintsugi-changes"
     ]
     return {**binding, "metadata": {**binding["metadata"], "namespace": INGRESS}}
 

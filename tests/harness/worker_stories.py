@@ -207,7 +207,7 @@ async def of_a_restore_that_ended_in_silence_nobody_knows(place: StoryNamespace)
     standing = await place.ended(await place.made(place.restore("silent"), place.around(run, "restore")), run)
     assert standing.stage is WorkerStage.LOST
     told = (
-        r"has ended without the worker's last word \(Job has reached the specified backoff limit; Error; exit code 1\)"
+        r"has ended without the worker's last line \(Job has reached the specified backoff limit; Error; exit code 1\)"
     )
     assert re.search(told, standing.why), standing.why
     assert "the database cannot be asked" in standing.why

@@ -81,7 +81,7 @@ async def test_a_secret_that_no_revision_holds_comes_back_byte_for_byte(tmp_path
             await started(stage)
             if lost:
                 incident = await closed(stage, "needs-operator")
-                assert "would have back is kept encrypted" in incident["reason"]
+                assert "is kept encrypted" in incident["reason"]
                 assert "restore the key, and request the rollback again" in incident["reason"]
                 assert template(stage) == left, "something was written without the key"
                 keys.write_text(other + own)

@@ -130,7 +130,7 @@ def test_a_flipped_bit_that_nothing_can_tell_leaves_a_backup_unproven(stage: Bac
     worker = stage.fetch_here()
     backup = stage.taken(worker)
     assert (backup.url, backup.proven) == (f"{URL}2.dump", False)
-    assert f"no sha256 of {URL}2.dump was recorded: it reads through to its end, but is not verified" in worker.notes
+    assert f"no sha256 of {URL}2.dump was recorded: the backup is readable to its end, but not verified" in worker.notes
 
 
 def test_a_flipped_bit_in_what_is_compressed_is_told_by_reading_it(stage: BackupStage, backups: Backups) -> None:
@@ -145,7 +145,7 @@ def test_a_record_that_is_no_checksum_proves_nothing(stage: BackupStage, backups
     stage.s3.put("database/2.dump.sha256", b"<html>403</html>")
     worker = stage.fetch_here()
     assert not stage.taken(worker).proven
-    assert f"what was recorded of {URL}2.dump is no sha256" in worker.notes
+    assert f"the checksum recorded for {URL}2.dump is not a sha256" in worker.notes
 
 
 def test_a_backup_of_another_database_is_passed_over(stage: BackupStage, backups: Backups) -> None:

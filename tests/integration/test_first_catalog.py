@@ -83,7 +83,7 @@ async def test_a_first_catalog_is_written_for_the_workloads_that_are_named(kubec
     assert sorted(each.name for each in folder.iterdir()) == ["cart.yaml", "ledger.yaml", "shipper.yaml"]
     text = (folder / "cart.yaml").read_text()
     assert "# selector: app.kubernetes.io/name=cart,tier=back\n" in text
-    assert "# Argo CD market would take changes of its template back" in text
+    assert "# Argo CD market would revert changes of its template" in text
     async with kintsugi("validate", "-o", "json", folder) as process:
         code, out = await process.ends()
     assert (code, json.loads(out)["ok"]) == (0, True)

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.long
 
 
 RESTORE = PgRestore(file="/backups/app.dump", host="database.production", user="postgres", database="app")
-LOST = WorkerStatus(stage=WorkerStage.LOST, why="job/kintsugi-x has ended without the worker's last word")
+LOST = WorkerStatus(stage=WorkerStage.LOST, why="job/kintsugi-x has ended without the worker's last line")
 AROUND = ChangeContext(
     incident="inc-1",
     run="run-1",

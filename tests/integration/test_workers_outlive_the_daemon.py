@@ -72,7 +72,7 @@ async def test_a_restore_that_ends_in_silence_is_a_person_s(tmp_path: Path) -> N
         story.may_end("restore", "in silence")
         incident, _ = await story.ended()
     assert incident.state is IncidentState.NEEDS_OPERATOR
-    assert "has ended without the worker's last word" in incident.reason
+    assert "has ended without the worker's last line" in incident.reason
     assert "the database cannot be asked" in incident.reason
 
 

@@ -180,7 +180,7 @@ async def send(kube: KubeClient, plan: EffectPlan, asked: ObjectName, namespace:
         case CreateWrite(manifest=manifest, subresource=subresource):
             return await kube.create(asked.resource, namespace, manifest, name=asked.name, subresource=subresource)
         case JobWrite() | RequestWrite() | None:
-            raise Refused(f"{asked}: what was prepared before a restart is not performed: prepare it again")
+            raise Refused(f"{asked}: a change prepared before a restart is not applied: prepare it again")
 
 
 def is_change(command: Command | None) -> bool:

@@ -99,12 +99,12 @@ class ContainerExec:
         try:
             pod = await self._kube.get(PODS, container.pod, container.namespace)
         except NotFound as error:
-            raise OutcomeUnknown(f"{container} was deleted while the program ran: its answer does not count") from error
+            raise OutcomeUnknown(f"{container} was deleted while the program ran: its answer is ignored") from error
         status = status_of_container(pod, container.name)
         if unstructured.nested_string(pod, "metadata", "deletionTimestamp"):
-            raise OutcomeUnknown(f"{container} is being deleted: its answer does not count")
+            raise OutcomeUnknown(f"{container} is being deleted: its answer is ignored")
         if unstructured.uid(pod) != container.uid or unstructured.nested_string(status, "containerID") != container.id:
-            raise OutcomeUnknown(f"{container} was replaced while the program ran: its answer does not count")
+            raise OutcomeUnknown(f"{container} was replaced while the program ran: its answer is ignored")
 
 
 def running(pod: Unstructured, name: str = "") -> ContainerRef:

@@ -195,7 +195,7 @@ class WorkloadReader(TolerantReads):
         """Return the newest `MOST_EVENTS` Events."""
         found = sorted(events, key=lambda each: each.at.timestamp() if each.at is not None else 0.0)
         if len(found) > MOST_EVENTS:
-            self.unknown[f"Events: {len(found)} are there, and the newest {MOST_EVENTS} were looked at"] = None
+            self.unknown[f"Events: {len(found)} exist, and the newest {MOST_EVENTS} were read"] = None
         return tuple(found[-MOST_EVENTS:])
 
     async def _configurations(self, specs: Iterable[SpecifiedPod]) -> tuple[ConfigurationFacts, ...]:

@@ -26,7 +26,7 @@ RUN_ANNOTATION = "kintsugi.dev/run"
 TEMPLATE_ANNOTATION = "kintsugi.dev/template"
 """The annotation with the digest of the pod template as our last change of the workload left it."""
 
-NOTHING_CHANGED = UndoRecord(note="nothing was changed: it was so already")
+NOTHING_CHANGED = UndoRecord(note="nothing was changed: the object already had this state")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -55,7 +55,7 @@ class Encryption:
         try:
             key = (await self._keys(self._file))[0]
         except DecryptionFailed as error:
-            raise Refused(f"what would be written back is a secret, and {error}: it is not changed") from error
+            raise Refused(f"the undo would write back a secret, and {error}: the object is not changed") from error
 
         def kept(encoded: Sequence[object]) -> list[Command]:
             commands = [decode(each) for each in encoded if isinstance(each, dict)]
@@ -77,7 +77,7 @@ class Encryption:
         content = verb.content(command)
         if content is None or not content.encrypted:
             return command
-        why = f"what {_LAST_PART.sub('', context.path)} would have back is kept encrypted"
+        why = f"the undo of {_LAST_PART.sub('', context.path)} is kept encrypted"
         if self._file is None:
             raise DecryptionFailed(f"{why}, and there is no key: set ledger.encryptionKeyFile to the file that has it")
         origin = replace(context, path=_LAST_PART.sub("", context.path))

@@ -159,7 +159,7 @@ def _ended_without_result(
         f"exit code {code}" if code is not None else "",
     ]
     parts += list(_init_container_errors(pod)) if pod is not None else []
-    why = f"job/{unstructured.name(job)} has ended without the worker's last word ({'; '.join(filter(None, parts))})"
+    why = f"job/{unstructured.name(job)} has ended without the worker's last line ({'; '.join(filter(None, parts))})"
     never_ran = pod is not None and not terminated and not unstructured.nested_string(status, "containerID")
     return WorkerStatus(stage=WorkerStage.FAILED if never_ran else WorkerStage.LOST, names=names, why=why)
 

@@ -64,13 +64,11 @@ async def _asked(
         return (await psql.inside(containers, container, question, _TIMEOUT)).names
 
     if (await ask(first.statement)).get("value") != 0:
-        return WorkerStatus(
-            stage=WorkerStage.RUNNING, why=f"{lost.why}; a worker is at work in {restore.database} still"
-        )
+        return WorkerStatus(stage=WorkerStage.RUNNING, why=f"{lost.why}; a worker still works in {restore.database}")
     there = (await ask(_THERE.format(database=restore.database))).get("value") != 0
     tables = (await ask(_TABLES, restore.database)).get("rows") if there else []
     if not isinstance(tables, list) or not tables:
-        why = f"{lost.why}; nothing was restored into {restore.database}: the next restore takes up what may be left"
+        why = f"{lost.why}; nothing was restored into {restore.database}: the next restore takes over any leftover database"
         return WorkerStatus(stage=WorkerStage.FAILED, why=why)
     found = {"database": restore.database, "bytes": 0, "seconds": 0.0, "tables": tables}
     return WorkerStatus(stage=WorkerStage.DONE, names={**lost.names, "restored": found, "notes": [ESTIMATED]})

@@ -26,9 +26,9 @@ from kintsugi.retries import Waits, retry
 from kubeobjects.resources import JOBS, PODS, PVCS, SECRETS, SERVICES
 
 _NO_IMAGE = "restore.image is not set: name the image of the workers, which is the daemon's own"
-_FETCH_UNDONE = "what was fetched goes with the Job; it can be fetched again"
-_RESTORE_UNDONE = "its worker is ended; what it restored stays in the database"
-_SERVER_GOES = "its worker is ended, and the server that it restored into goes with it"
+_FETCH_UNDONE = "the fetched backup is deleted with the Job; it can be fetched again"
+_RESTORE_UNDONE = "its worker is ended; the restored data stay in the database"
+_SERVER_GOES = "its worker is ended, and the server of the restore is deleted with it"
 _TAKE_AWAY = Waits(first=timedelta(seconds=0.5), longest=timedelta(seconds=10))
 _TRIES = 8
 _UNDONE: Mapping[type[WorkerCommand], str] = {
@@ -96,7 +96,7 @@ async def apply(kube: KubeClient, plan: EffectPlan) -> Result:
         return found(plan)
     write, namespace = plan.write, plan.remembered(WorkerIntent).namespace
     if not isinstance(write, JobWrite):
-        raise Refused(f"job/{plan.remembered(WorkerIntent).job}: what was prepared before a restart is not performed")
+        raise Refused(f"job/{plan.remembered(WorkerIntent).job}: a change prepared before a restart is not applied")
     made = await _create(kube, plan, write.job) if write.job is not None else await _ours(kube, plan)
     if write.staging_pvc is not None:
         try:
@@ -174,7 +174,7 @@ async def _check_host(kube: KubeClient, restore: PgRestore | Dropdb, job_spec: W
     )
     chosen = {key: str(value) for key, value in unstructured.nested_map(found, "spec", "selector").items()}
     if not chosen:
-        raise Refused(f"service/{host.service} has no selector: where -h {restore.host} leads cannot be judged")
+        raise Refused(f"service/{host.service} has no selector: the pods behind -h {restore.host} are unknown")
     labels = ",".join(f"{key}={value}" for key, value in sorted(chosen.items()))
     pods = (await kube.list(PODS, host.namespace, labels=labels)).items
     strangers = [
@@ -230,7 +230,7 @@ async def _claim(kube: KubeClient, job_spec: WorkerJobSpec) -> bool:
         why = (
             "restore.existingClaim names it"
             if job_spec.settings.existing_claim
-            else "what was fetched into it is gone with it"
+            else "the backup that was fetched into it is lost"
         )
         raise Refused(
             f"persistentvolumeclaim/{job_spec.pvc_name} is not there in {job_spec.namespace}: {why}"
@@ -280,4 +280,4 @@ async def _take_away(kube: KubeClient, made: Unstructured, namespace: str, why: 
     except NotFound:
         return
     except KubeError as error:
-        raise KubeError(f"{why}; job/{unstructured.name(made)} was made and cannot be taken away: {error}") from error
+        raise KubeError(f"{why}; job/{unstructured.name(made)} was created and cannot be deleted: {error}") from error

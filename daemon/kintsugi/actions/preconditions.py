@@ -32,7 +32,7 @@ def check(*reasons: str) -> None:
 def another(asked: ObjectName, obj: Unstructured) -> str:
     """Refuse an object that has taken the name of the intended one (B13)."""
     if asked.uid and asked.uid != unstructured.uid(obj):
-        return f"{asked} is another one now (uid {unstructured.uid(obj)}): the one that was judged (uid {asked.uid}) is gone"
+        return f"{asked} is another object now (uid {unstructured.uid(obj)}): the one that was judged (uid {asked.uid}) is gone"
     return ""
 
 
@@ -63,7 +63,7 @@ def own_ledger(host: str, address: str, context: ChangeContext) -> str:
     asked, place = service_of(host), service_of(ledger)
     same = place is not None and place == asked
     if ledger and (same or ledger in {host, address}):
-        return f"{host} is where our own ledger is: nothing is ever restored there"
+        return f"{host} is the host of Kintsugi's own ledger: nothing is ever restored there"
     return ""
 
 
@@ -114,7 +114,7 @@ def autoscaled(
     if context.allow_managed or asleep:
         return ""
     for scaler in scalers:
-        return f"{asked} is scaled by the HorizontalPodAutoscaler {scaler.metadata.name}: it would scale it back"
+        return f"{asked} is scaled by the HorizontalPodAutoscaler {scaler.metadata.name}, which would scale it back"
     return ""
 
 
@@ -122,7 +122,7 @@ def left_at_zero(asked: ObjectName, expected: int | None) -> str:
     """Refuse to start a workload that somebody has scaled to 0, unless the command expects 0 replicas."""
     if expected == 0:
         return ""
-    return f"{asked} is scaled to 0: it is started only by a step that says so (kubectl scale {asked} --current-replicas=0 …)"
+    return f"{asked} is scaled to 0: only a step with --current-replicas=0 starts it (kubectl scale {asked} --current-replicas=0 …)"
 
 
 def another_s_workload(asked: ObjectName, context: ChangeContext, namespace: str) -> str:
@@ -183,7 +183,7 @@ def paused(asked: ObjectName, obj: Unstructured, what: str) -> str:
 def last_node(asked: ObjectName, others_take_pods: bool) -> str:
     """Refuse to cordon the only node that new pods could go to."""
     if not others_take_pods:
-        return f"{asked} is the last node that takes new pods: cordoned, nothing could start anywhere"
+        return f"{asked} is the last node that takes new pods: after the cordon no pod could start"
     return ""
 
 
@@ -206,5 +206,5 @@ def unretained(asked: ObjectName, volume: Unstructured | None) -> str:
         return ""
     policy = unstructured.nested_string(volume, "spec", "persistentVolumeReclaimPolicy")
     if policy != "Retain":
-        return f"the volume {unstructured.name(volume)} of {asked} would go with it ({policy}): set it to Retain first"
+        return f"the volume {unstructured.name(volume)} of {asked} would be deleted with it ({policy}): set it to Retain first"
     return ""

@@ -115,7 +115,7 @@ async def plan_create(kube: KubeClient, command: Create, context: ChangeContext)
     return EffectPlan(
         command=command,
         intent=Intent(uid="", mark=mark),
-        undo=not_undone("it goes, and the one before it comes back, when the deletion before it is undone"),
+        undo=not_undone("the undo of the preceding deletion removes this claim and restores the former claim"),
         write=CreateWrite(manifest=marked),
     )
 

@@ -92,7 +92,7 @@ class RelatedReader(TolerantReads):
             name for name in dict.fromkeys(pod.spec.node_name for pod in known.pods) if name and name not in there
         ]
         if len(wanted) > MOST_NODES:
-            self.unknown[f"nodes: {len(wanted)} have pods of it, and {MOST_NODES} were looked at"] = None
+            self.unknown[f"nodes: {len(wanted)} have pods of it, and {MOST_NODES} were read"] = None
         found = await asyncio.gather(*(self.got("nodes", NODES, name) for name in wanted[:MOST_NODES]))
         nodes = [*known.nodes, *(diagnosis_facts.node_of(obj) for obj, _ in found if obj is not None)]
         suspected = [each.name for each in nodes if _fails_alone(known, each)][:MOST_SUSPECTED_NODES]

@@ -186,7 +186,7 @@ def target_of(asked: ObjectName, revisions: Sequence[Revision], number: int, pha
         raise Refused(f"{asked} is at revision {number} already: going back to it would change nothing")
     over_restart = phase is Phase.UNDO and current is not None and differ_in_stamp_only(current.pods, target.pods)
     if not target.good and not over_restart:
-        raise Refused(f"revision {number} of {asked} was never seen good: it is not gone back to")
+        raise Refused(f"revision {number} of {asked} was never seen good: there is no rollback to it")
     return target
 
 

@@ -157,7 +157,7 @@ def build_rule(draft: DocumentBuilder[RuleShape], runbooks_of: dict[str, str]) -
     names = rule_names(spec.on, services=draft.known.services, service=spec.service is not None)
     if draft.name == MANUAL:
         draft.note(
-            ("metadata", "name"), f"{MANUAL!r} is reserved for what a person starts by hand: give the rule another name"
+            ("metadata", "name"), f"{MANUAL!r} is reserved for runs that a person starts: give the rule another name"
         )
     if spec.service is not None:
         draft.one_of((*path, "service"), spec.service, draft.known.services, "service")

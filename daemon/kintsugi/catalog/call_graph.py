@@ -71,9 +71,12 @@ def unfit_for_all(runbook: Runbook, runbooks: Mapping[str, Runbook]) -> tuple[St
     """Find the first step that a run about all services cannot do, and why; None when the runbook can be about all."""
     for step, given in steps_of(runbook):
         if _changes(step):
-            return step, "changes something: what is about all services only probes, and runs runbooks on its services"
+            return (
+                step,
+                "changes something: a runbook about all services only probes, and runs runbooks on its services",
+            )
         if given == "" and _runs_on_nothing(step, runbooks):
-            return step, "does not say on which service it runs its runbook: give it `service`"
+            return step, "does not name the service of its runbook: give it `service`"
         if given == "" and _needs_service(step):
             return step, "needs one: give the rule a `service`, or that step"
     return None

@@ -125,12 +125,14 @@ class CrossChecks:
             draft.note(path, f"{runbook.name} is about {runbook.service}, not about {service.name}", key=True)
         if DATABASE not in {each.name for each in runbook.parameters}:
             draft.note(
-                path, f"{runbook.name} has no parameter {DATABASE}: a drill must know what is restored", key=True
+                path,
+                f"{runbook.name} has no parameter {DATABASE}: a drill needs the name of the restored database",
+                key=True,
             )
         elif not turned(checks, str(database), DRILL)[0]:
             draft.note(
                 path,
-                f"a drill asks the service's checks {INTEGRITY!r} of what it restored: write one that asks {database}, "
+                f"a drill runs the service's checks {INTEGRITY!r} on the restored database: write one that asks {database}, "
                 f"as in kubectl exec -it {service.workload} -- psql -U ROLE -d {database} -c 'SELECT …'",
                 key=True,
             )

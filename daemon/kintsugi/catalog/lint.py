@@ -50,7 +50,7 @@ def _about_everything(catalog: Catalog) -> list[str]:
 def _out_of_reach(catalog: Catalog) -> list[str]:
     """Name the services in which nothing is ever changed, because the cluster lives on their namespace."""
     return [
-        f"service {each.name} is in {each.namespace}, a namespace that the cluster lives on: nothing is ever changed there"
+        f"service {each.name} is in {each.namespace}, a namespace of the cluster itself: nothing is ever changed there"
         for each in catalog.services.values()
         if each.namespace in CLUSTER_NAMESPACES
     ]
@@ -68,8 +68,8 @@ def _as_a_superuser(catalog: Catalog) -> Iterator[str]:
         owned = ", ".join(names_of_owners(asked.statement)) or (asked.search_path and f"names in {asked.search_path}")
         if owned:
             yield (
-                f"{step.place}: {step.id} asks {owned} as {SUPERUSER}: whoever owns that can have a view or a function "
-                f"there that runs as a superuser; ask as a role that is none (psql -U ROLE)"
+                f"{step.place}: {step.id} asks {owned} as {SUPERUSER}: its owner can create a view or a function "
+                f"there that runs as a superuser; use a role that is not a superuser (psql -U ROLE)"
             )
 
 

@@ -95,7 +95,7 @@ def _rewritten(source: Source, upgrades: Sequence[_Upgrade]) -> Rewritten:
     written = stream.getvalue()
     read, problems = documents(written.encode(), source.name)
     if problems or [each.value for each in read] != [each.wanted() for each in upgrades]:
-        raise CatalogErrors([_refused(source.name, "rewritten it would mean something else: rewrite it by hand")])
+        raise CatalogErrors([_refused(source.name, "rewriting would change its meaning: rewrite it by hand")])
     return Rewritten(file=source.name, text=written, respelled=sum(each.count for each in upgrades))
 
 

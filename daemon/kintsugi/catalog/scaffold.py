@@ -21,7 +21,7 @@ _PLAIN = re.compile(r"[a-z][-a-z0-9./=,_A-Z]*[a-z0-9A-Z]")
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
 
 _SERVICE = """\
-# {workload} in {namespace}, as `kintsugi init` found it. What stands in comments is derived; say otherwise what should be otherwise
+# {workload} in {namespace}, as `kintsugi init` found it. Comments show derived values; set a key to change its value
 # (docs/rules.md). Check it with `kintsugi validate {folder}`.{managed}
 apiVersion: kintsugi.dev/v1alpha1
 kind: Service
@@ -31,14 +31,14 @@ spec:
   workload: {reference}
   # selector: {selector}
   # healthy: {healthy}
-  # runbook: workload-recovery              # takes a bad rollout back, restarts what a restart may help, else calls a person
-  # priority: 1000                          # 1 is mended first: a lower number for what others need
+  # runbook: workload-recovery              # undoes a bad rollout, restarts pods if that may help, else notifies a person
+  # priority: 1000                          # 1 is repaired first: a lower number for services that others need
   # dependsOn: []                           # the services that this one needs; it waits while one of them does not serve
   # rules: {{}}                               # those that every service gets (kintsugi explain {service}), as in {{alerts: {{enabled: false}}}}
 """
 
 _NO_CHECK = """\
-  # Being ready is not yet answering: a check asks the service itself, and a rule goes by the list `smoke`.
+  # A ready pod may not answer yet: a check asks the service itself, and a rule uses the list `smoke`.
   # checks:
   #   smoke:
   #     - id: health
@@ -47,7 +47,7 @@ _NO_CHECK = """\
 """
 
 _CHECK = """\
-  checks:                                   # being ready is not yet answering: a check asks the service itself
+  checks:                                   # a ready pod may not answer yet: a check asks the service itself
     smoke:
       - id: health
         run: {command}
@@ -92,7 +92,7 @@ def file_names(workloads: Sequence[tuple[str, WorkloadRef]]) -> tuple[str, ...]:
 def document(found: FoundWorkload, service: str, folder: str) -> str:
     """Write the document of a workload under the name of its service, for a folder."""
     managed = (
-        f"\n# {' and '.join(found.managers)} would take changes of its template back: those are refused."
+        f"\n# {' and '.join(found.managers)} would revert changes of its template: Kintsugi refuses those."
         if found.managers
         else ""
     )

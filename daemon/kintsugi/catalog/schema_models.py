@@ -68,7 +68,7 @@ Duration = Annotated[
 
 def _interval(value: timedelta) -> timedelta:
     if not timedelta(seconds=5) <= value <= timedelta(hours=1):
-        raise ValueError("`every` is between 5s and 1h: a check that asks more often is a load of its own")
+        raise ValueError("`every` is between 5s and 1h: a more frequent check would load its service")
     return value
 
 
@@ -190,7 +190,7 @@ class DrillShape(Shape):
 
 def _amount(value: str) -> str:
     if quantity(value) <= 0:
-        raise ValueError(f"{value!r} is not more than nothing")
+        raise ValueError(f"{value!r} is not more than 0")
     return value
 
 

@@ -81,7 +81,7 @@ class Steps:
                 name: kind for need in self._all_needs(shape, shapes) for name, kind in left_by.get(need, {}).items()
             }
             if shape.undo_step is not None:
-                self.draft.note((*inner, "undoStep"), "a step is undone by a later step, not by one beside it")
+                self.draft.note((*inner, "undoStep"), "a step is undone by a later step, not by a parallel one")
             steps[index], left = self._step(shape, inner, type_scope.after(visible), level)
             left_by[shape.id] = left
             results |= left
@@ -211,7 +211,7 @@ class Steps:
             )
         if shape.retries:
             self.draft.note(
-                (*path, "retries"), "a request is sent once: what a failed one has done is unknown", key=True
+                (*path, "retries"), "a request is sent once: the effect of a failed request is unknown", key=True
             )
 
     def _scanned(self, scan: str, path: Path, verb: str) -> Names:
@@ -249,7 +249,7 @@ class Steps:
 
     def _claim_id(self, shape: StepShape, path: Path) -> None:
         if shape.id in self.ids:
-            self.draft.note((*path, "id"), f"the id {shape.id!r} stands twice in this list of steps")
+            self.draft.note((*path, "id"), f"the id {shape.id!r} is used twice in this list of steps")
         self.ids.add(shape.id)
         if len(self.ids) == MOST_STEPS + 1:
             self.draft.note(path, f"these are more than {MOST_STEPS} steps: make runbooks of parts of them")
@@ -287,14 +287,14 @@ class Steps:
                 "maxParallel",
                 shape.max_parallel > 1,
                 shape.for_each is not None,
-                "it says how many items of `forEach` run at once",
+                "it sets how many items of `forEach` run at once",
             ),
             ("scan", shape.scan is not None, shape.run is not None, "it reads the lines of a command"),
             (
                 "keep",
                 shape.keep is not None,
                 not changes and not self.probes_only,
-                "it says what of a probe's result goes into the incident",
+                "it selects the part of a probe's result that goes into the incident",
             ),
             (
                 "count",
@@ -302,7 +302,7 @@ class Steps:
                 self.probes_only and shape.for_each is None,
                 "it is the whole number that a service's check has counted, once",
             ),
-            ("timeout", shape.timeout is not None, shape.run is not None, "it is how long a command may take"),
+            ("timeout", shape.timeout is not None, shape.run is not None, "it limits the time of a command"),
             (
                 "retries",
                 shape.retries > 0,
@@ -313,7 +313,7 @@ class Steps:
                 "evenIfResolved",
                 shape.even_if_resolved,
                 shape.run is not None and changes,
-                "only a change is left out when what started the run has ended",
+                "only a change is skipped when the trigger of the run has ended",
             ),
             ("undo", shape.undo is not None, changes, "only changes are undone, and this command is a probe"),
             (

@@ -48,7 +48,7 @@ class DnsClient:
             raise ProbeFailed(f"{name}: {server} cannot be asked: {error}") from error
         found = tuple(str(each) for answer in answers for each in answer)
         if not found:
-            raise ProbeFailed(f"{name}: {server} knows no address of it")
+            raise ProbeFailed(f"{name}: {server} has no address for it")
         return found
 
     async def _ask(self, server: str, name: str, kind: RdataType) -> tuple[Address, ...]:

@@ -102,7 +102,7 @@ class HttpClient:
         except (ProbeFailed, Refused) as error:
             if not passage.reached:
                 raise
-            raise OutcomeUnknown(f"{error}: what became of the request is not known") from error
+            raise OutcomeUnknown(f"{error}: the outcome of the request is unknown") from error
 
     async def _ask(self, request: HttpRequest, within: timedelta, passage: _Passage) -> HttpResponse:
         # A ClientError, OSError or ValueError of aiohttp and yarl, and whatever else their parsers raise on bytes that are

@@ -131,7 +131,7 @@ def session_settings(within: timedelta, search_path: str = "") -> dict[str, str]
 def error_hint(error: str, search_path: str) -> str:
     """Return what a server's error asks of the author, with a semicolon before it: a schema, or a role; "" where nothing is known."""
     if _MISSING_ROLE.search(error):
-        return "; it is asked as this role, which should be no superuser: make it there, or name another (psql -U ROLE)"
+        return "; the statement runs as this role, which should not be a superuser: create it there, or name another (psql -U ROLE)"
     if not search_path and _MISSING_NAME.search(error):
         return "; names without a schema are looked up in pg_catalog alone: write SCHEMA.NAME"
     return ""

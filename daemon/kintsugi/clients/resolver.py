@@ -130,7 +130,7 @@ class Resolver:
         except TimeoutError:
             problem = f"{CLUSTER_NAME} was not resolved within {within.total_seconds():g} s"
         if problem:
-            raise ResolverFailed(f"{why}; nor do the cluster's names resolve where the daemon runs: {problem}")
+            raise ResolverFailed(f"{why}; the cluster's names do not resolve where the daemon runs either: {problem}")
 
     async def _own(self) -> str:
         """Return why the cluster's own name does not resolve, "" when it does; all who want to know ask once."""

@@ -121,7 +121,7 @@ class S3Client:
         # A server may pass over If-Match: what it sends says itself what it is.
         if (size, _plain(answer.get("ETag"))) != (stored.size, stored.etag):
             answer["Body"].close()
-            raise StoreChanged(f"{where}: it was written over since it was listed")
+            raise StoreChanged(f"{where}: it was overwritten after it was listed")
         return Body(where, answer["Body"])
 
     def _boto(self) -> Any:

@@ -92,7 +92,7 @@ def _answered(where: str, error: exceptions.ClientError) -> StoreError:
     if code in _GONE:
         return StoreChanged(f"{where}: it does not exist any more")
     if code in _CHANGED:
-        return StoreChanged(f"{where}: it was written over since it was listed")
+        return StoreChanged(f"{where}: it was overwritten after it was listed")
     if code in _BUSY or status == 429 or status >= 500:
         return StoreUnreachable(f"{where}: S3 cannot answer now: {code or status} {message}".rstrip())
     if status in (401, 403):

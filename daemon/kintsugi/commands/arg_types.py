@@ -134,7 +134,7 @@ def _url(text: str) -> str:
     if not parts.hostname or not _HOST.fullmatch(parts.hostname):
         raise ValueError(f"{text!r} names no host")
     if parts.username is not None:
-        raise ValueError(f"{text!r} carries a user name: credentials do not stand on a command line")
+        raise ValueError(f"{text!r} carries a user name: a command line must not contain credentials")
     parts.port  # noqa: B018  raises ValueError when it is not a port
     if any(character.isspace() for character in text):
         raise ValueError(f"{text!r} contains a blank: write %20")
@@ -282,7 +282,7 @@ def _put_program_word(before: str, value: object) -> str:
 
 
 def _put_method(before: str, value: object) -> str:
-    raise ValueError("the method is written out: it decides whether the request changes something")
+    raise ValueError("write the method out: it decides whether the request changes something")
 
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9_][-A-Za-z0-9_.%+=:@,]{0,100}){1,20}")

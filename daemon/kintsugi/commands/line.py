@@ -142,7 +142,7 @@ def _next_word(before: str, texts: list[str]) -> tuple[list[str], str, list[str]
     if not rest:
         raise CommandProblem(f"{before!r} is not complete: a verb follows, as in kubectl get pods")
     if rest[0].startswith("-"):
-        raise CommandProblem(f"{before}: the flag {rest[0]} stands after the verb")
+        raise CommandProblem(f"{before}: the flag {rest[0]} belongs after the verb")
     if has_placeholder(rest[0]):
         raise CommandProblem(f"{before}: the verb cannot come from a value: write it out")
     return [_equals(text) for text in texts[: len(texts) - len(rest)]], rest[0], rest[1:]
@@ -199,7 +199,7 @@ def _given(spec: CommandSpec, flag: Flag, value: object) -> GivenFlag | None:
         raise CommandProblem(f"{spec.verb}: {flag.names[-1]} is refused: {flag.refused}")
     texts = value if isinstance(value, tuple) else ()
     if len(texts) > 1 and not flag.many:
-        raise CommandProblem(f"{spec.verb}: {flag.names[-1]} stands {len(texts)} times")
+        raise CommandProblem(f"{spec.verb}: {flag.names[-1]} is given {len(texts)} times")
     return GivenFlag(flag=flag, texts=texts)
 
 

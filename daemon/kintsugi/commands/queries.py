@@ -53,7 +53,9 @@ _LONG = {"--host": "-h", "--port": "-p", "--username": "-U", "--dbname": "-d", "
 def build_psql(parsed: ParsedCommand) -> Psql:
     """Build a `psql` that asks a server directly."""
     if parsed.arguments:
-        raise parsed.misused(f"{parsed.arguments[0].text!r} stands alone: name the database with -d, the user with -U")
+        raise parsed.misused(
+            f"{parsed.arguments[0].text!r} is not expected here: name the database with -d, the user with -U"
+        )
     port = parsed.number("port")
     texts = {key: parsed.text(key) for key in ("host", "user", "database", "statement")}
     command = _psql({**texts, "port": str(port) if port else ""})
@@ -86,10 +88,10 @@ def psql_of(argv: Sequence[str]) -> Psql:
     except GetoptError as error:
         raise CommandProblem(f"psql: {error.msg}; it is written: {USAGE}") from error
     if rest:
-        raise CommandProblem(f"psql: {rest[0]!r} stands alone: name the database with -d, the user with -U")
+        raise CommandProblem(f"psql: {rest[0]!r} is not expected here: name the database with -d, the user with -U")
     given = [(_FLAGS[flag], text) for name, text in options if (flag := _LONG.get(name, name)) in _FLAGS]
     if len(dict(given)) != len(given):
-        raise CommandProblem("psql: a flag stands twice: a step asks one question of one server")
+        raise CommandProblem("psql: a flag is given twice: a step sends one query to one server")
     return _psql(dict(given))
 
 
@@ -97,7 +99,7 @@ def _psql(given: Mapping[str, str]) -> Psql:
     texts = {key: text for key, text in given.items() if text}
     connection = _connection(texts.pop("database", ""))
     if twice := sorted(texts.keys() & connection.keys()):
-        raise CommandProblem(f"psql: the {twice[0]} stands twice, as a flag and in the connection string")
+        raise CommandProblem(f"psql: the {twice[0]} is given twice, as a flag and in the connection string")
     texts |= connection
     try:
         _check(texts)
@@ -116,7 +118,7 @@ def _connection(text: str) -> dict[str, str]:
     unknown = [key for key, _ in found if key not in _KEYS]
     if unknown:
         known = ", ".join(_KEYS)
-        raise CommandProblem(f"psql: a connection string says {known} here, not {unknown[0]}; {NO_PROMPT}")
+        raise CommandProblem(f"psql: a connection string takes {known} here, not {unknown[0]}; {NO_PROMPT}")
     return {_KEYS[key]: _search_path(value) if key == "options" else value for key, value in found}
 
 

@@ -82,7 +82,7 @@ def _tokens(text: str) -> tuple[Token, ...]:
         last = rest.pop()
         found = tuple(token for token in found if token is not last)
     if any(token.is_mark(";") for token in rest):
-        raise ValueError("a semicolon (;) is understood at the end of SQL only: a step asks exactly one question")
+        raise ValueError("a semicolon (;) is understood at the end of SQL only: a step sends exactly one query")
     if not rest or not any(rest[0].is_word(word) for word in _BEGINNINGS):
         raise ValueError(f"{statement[:40]!r} is not a query: write SELECT, SHOW, WITH, TABLE or VALUES")
     return found
@@ -99,8 +99,8 @@ def _check_statement(statement: str, allowed_functions: frozenset[str]) -> None:
     for position, token in enumerate(tokens):
         if token.is_mark("(") and (called := _called(tokens[:position])) and called not in functions:
             raise ValueError(
-                f"{'.'.join(called)} is not known to be read-only, so it is not called: a service's `sqlFunctions` names "
-                f"what it vouches for; an alias with columns is written AS {called[-1]} (a, b)"
+                f"{'.'.join(called)} is not known to be read-only, so it is not called: a service's `sqlFunctions` lists "
+                f"the functions that it vouches for; an alias with columns is written AS {called[-1]} (a, b)"
             )
     check_tree(statement, {name[-1] for name in functions})
 

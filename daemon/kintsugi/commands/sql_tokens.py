@@ -109,7 +109,7 @@ def _check_depth(found: list[Token]) -> None:
         for token in found:
             depth += token.is_mark(opening) - token.is_mark(closing)
             if depth > most:
-                raise ValueError(f"more than {most} brackets {opening}{closing} stand in one another")
+                raise ValueError(f"more than {most} brackets {opening}{closing} are nested")
 
 
 def _end_of_block(statement: str, start: int) -> int:
@@ -127,7 +127,7 @@ def _advice(character: str) -> str:
         case "\\":
             return ": a backslash (psql's own commands, and escapes) is not executed"
         case "$":
-            return ": a dollar sign stands only in single quotes"
+            return ": a dollar sign is allowed only in single quotes"
         case "'" | '"':
             return ": a quotation mark is not closed, or names nothing"
         case _:

@@ -33,7 +33,7 @@ def check_tree(statement: str, functions: Collection[str]) -> None:
     except (SqlglotError, RecursionError) as error:
         raise ValueError(f"{statement[:60]!r} is not understood: {_first_line(error)}") from error
     if len(trees) != 1 or not isinstance(tree := trees[0], _QUESTIONS):
-        raise ValueError(f"{statement[:60]!r} is not one question")
+        raise ValueError(f"{statement[:60]!r} is not exactly one query")
     for node in tree.walk():
         if strange := _strange(node, functions):
             raise ValueError(strange)
@@ -67,7 +67,7 @@ def _qualified(node: exp.Expr) -> tuple[str, str] | None:
 def _strange(node: exp.Expr, functions: Collection[str]) -> str:
     """Return what is wrong with one part of a statement, "" when nothing is."""
     if not isinstance(node, _PARTS) or isinstance(node, _NEVER):
-        return f"{_in_words(node)} is no part of a question"
+        return f"{_in_words(node)} is not allowed in a query"
     if isinstance(node, exp.Anonymous) and node.name.lower() not in _CONSTRUCTORS.union(functions):
         return f"{node.name} is not on the list of read-only functions"
     return ""

@@ -221,7 +221,9 @@ def _compiled(part: str | Placeholder, kind: ArgType, word: Word, scope: Scope) 
     if given in takes or given == ANY or (objects_too and isinstance(given, Struct | MapOf)):
         return expression
     hint = ": use forEach to do the step for each item" if isinstance(given, ListOf) else ""
-    raise CommandProblem(f"${{{part.source}}} gives a {given}, but {kind.word} stands here{hint}", offset=part.offset)
+    raise CommandProblem(
+        f"${{{part.source}}} gives a {given}, but {kind.word} is required here{hint}", offset=part.offset
+    )
 
 
 def _converted(kind: ArgType, text: str) -> object:

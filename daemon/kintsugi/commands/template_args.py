@@ -107,5 +107,5 @@ def pairs(parsed: ParsedCommand) -> Mapping[str, object]:
         raise parsed.misused("it sets nothing")
     values: dict[str, object] = dict(given)
     if len(values) != len(given):
-        raise parsed.misused("a key stands twice")
+        raise parsed.misused("a key is given twice")
     return values

@@ -27,7 +27,7 @@ def enable(names: Iterable[str]) -> None:
         if name not in found:
             near = nearest(name, list(found))
             hint = f"; did you mean {near}?" if near else ""
-            raise UsageError(f"catalog.verbs: nothing that is installed has the entry point {name!r} in {GROUP}{hint}")
+            raise UsageError(f"catalog.verbs: no installed package has the entry point {name!r} in {GROUP}{hint}")
         verbs += _loaded(found[name], (*registry.built_in(), *verbs))
     registry.add(verbs)
     forget()

@@ -202,5 +202,5 @@ def _reason(error: object) -> str:
     text = rest if colon and code.isupper() and " " not in code else text
     absent = text.removeprefix("Key not found in map : ").strip('"')
     if absent.startswith(COMPUTED_PREFIX):
-        return f"{absent.removeprefix(COMPUTED_PREFIX)} is asked of something that is no known object"
+        return f"{absent.removeprefix(COMPUTED_PREFIX)} is called on a value that is not a known object"
     return text if absent == text else f"the field `{absent}` is absent"

@@ -51,7 +51,7 @@ def _refuse_test(test: Select, environment: Environment) -> None:
     name = _dotted(test)
     if name in environment.names:
         raise ExpressionProblem(
-            f"has({name}) does not ask whether {name} is there: it is a name, and always is",
+            f"has({name}) does not check whether {name} exists: a name always exists",
             offset=test.offset,
             suggestion=f"ask for a field of it, as in has({name}.x)",
         )

@@ -119,7 +119,7 @@ def refusal(request: Request, http_status: int, body: bytes, retry_after: str | 
     if http_status == 429:
         return TooManyRequests(message, retry_after=_retry_after(status, retry_after), reason=_why_too_many(status))
     if http_status == 422 and request.tests and not status.causes:
-        why = "a field is not as it was judged, or a path leads nowhere"
+        why = "a field is not as it was judged, or a path does not exist"
         return Conflict(f"{request}: refused: {why} ({message})", status=422, reason=status.reason)
     if status.reason in _GONE:
         return Gone(message, status=http_status, reason=status.reason)

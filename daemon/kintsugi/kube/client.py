@@ -351,7 +351,7 @@ def _named_object(request: Request, body: bytes) -> Json:
     if not has_more(body, answer, MOST_IN_OBJECT):
         return answer
     del answer  # here, in a thread: the error holds the frame, and is dropped on the loop
-    why = f"the object has more than {MOST_IN_OBJECT:,} entries: so large a one is not read, take out of it what is not needed"
+    why = f"the object has more than {MOST_IN_OBJECT:,} entries: an object of this size is not read, remove unneeded entries"
     raise unanswered(request, why) if request.changes else KubeError(f"{request}: {why}")
 
 

@@ -67,7 +67,7 @@ async def read_log(
                 left -= len(chunk)
         except TimeoutError as error:
             if not follow:
-                raise unanswered(request, "the log did not come whole before its deadline") from error
+                raise unanswered(request, "the log was not complete before its deadline") from error
 
 
 def _flags(options: LogOptions) -> dict[str, bool]:

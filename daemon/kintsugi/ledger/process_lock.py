@@ -86,7 +86,7 @@ def _lock_file(path: Path, holder: str) -> int:
     except OSError as error:
         raise LedgerUnavailable(
             f"the ledger's lock {path} cannot be opened: {error.strerror}; "
-            "say with --ledger sqlite:///PATH (ledger.url) where the ledger is to be, in a directory that is there"
+            "set --ledger sqlite:///PATH (ledger.url) to a file in an existing directory"
         ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

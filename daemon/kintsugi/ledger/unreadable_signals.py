@@ -98,7 +98,9 @@ async def put_aside(connection: AsyncConnection, unreadable: Sequence[Unreadable
         )
         row = update(signals).where(signals.c.id == each.letter.id)
         await connection.execute(row.values(verdict_values(settled, now)))
-        await close_without_run(connection, each.incident, f"what it waits for was lost: {each.letter.reason}", now)
+        await close_without_run(
+            connection, each.incident, f"the signal that it waits for was lost: {each.letter.reason}", now
+        )
 
 
 async def _forget(connection: AsyncConnection, one: UnreadableSignal) -> None:

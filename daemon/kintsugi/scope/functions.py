@@ -56,14 +56,14 @@ _OTHERS: tuple[Function, ...] = (
         uses=("now",),
     ),
     _computed("unschedulable", (Pod,), BOOL, predicates.unschedulable, "whether the scheduler finds no node for a pod"),
-    _computed("imageFailing", (Pod,), BOOL, predicates.image_failing, "whether an image of a pod cannot be had"),
+    _computed("imageFailing", (Pod,), BOOL, predicates.image_failing, "whether an image of a pod cannot be pulled"),
     _computed("restarts", (Pod,), INT, predicates.restarts, "kubectl's RESTARTS column of a pod"),
     _computed(
         "address",
         (KubeService,),
         STRING,
         predicates.address,
-        'where a load balancer takes traffic in for a Service: address or host name, "" without one',
+        'address or host name of the load balancer of a Service, "" without one',
     ),
     Function(
         name="belongs",

@@ -155,7 +155,7 @@ class Checks:
         ]
         if met or len(roots) < SEVERAL:
             return ""
-        return f"our own checks of {', '.join(roots)} all fail, and their kubelets find them ready"
+        return f"our own checks of {', '.join(roots)} all fail, although their kubelets find them ready"
 
     def answers(self, service: str) -> tuple[CheckFacts, ...]:
         """Return the last answers of a service's checks, without those that have no answer now."""

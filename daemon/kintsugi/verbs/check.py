@@ -67,12 +67,12 @@ class CheckVerb(ProbeVerb[CheckPod]):
     ) -> Result:
         """Find where the pod is asked, and ask. Raises ProbeFailed where no check asks it by itself."""
         pod = await address_of(clients.kube, command.object, command.namespace)
-        answer = PodAnswer(met=None, text="nobody knows its checks here")
+        answer = PodAnswer(met=None, text="its checks are not available here")
         if probe_context.checks is not None:
             answer = await probe_context.checks.ask_pod(probe_context.service, pod)
         if answer.met is None:
             raise ProbeFailed(f"{command.object}: {answer.text}")
-        text = f"{command.object}: {answer.text or 'it answers'}"
+        text = f"{command.object}: {answer.text or 'the pod answers'}"
         failed = "" if answer.met else text
         return Result(names={"met": answer.met, "answer": answer.text}, summary=text, failed=failed)
 

@@ -102,7 +102,7 @@ def _headers(parsed: ParsedCommand) -> tuple[tuple[str, str], ...]:
     assert isinstance(headers, tuple), "-H may stand several times"
     for name, _ in headers:
         if name.lower() in {"authorization", "cookie", "proxy-authorization"}:
-            raise CommandProblem(f"curl: the header {name} carries credentials: they do not stand in a runbook")
+            raise CommandProblem(f"curl: the header {name} carries credentials: a runbook must not contain them")
     return headers
 
 
@@ -139,9 +139,9 @@ class CurlVerb(ProbeVerb[Curl], ChangeVerb[Curl]):
             Flag(
                 names=("--retry",),
                 kind=arg_types.NATURAL,
-                refused="a step asks again by itself until `within` has passed",
+                refused="a step repeats its request until `within` has passed",
             ),
-            Flag(names=("-u", "--user"), kind=arg_types.TEXT, refused="credentials do not stand in a runbook"),
+            Flag(names=("-u", "--user"), kind=arg_types.TEXT, refused="a runbook must not contain credentials"),
         ),
         arguments=(arg_types.URL,),
         build=build,
@@ -190,7 +190,7 @@ class CurlVerb(ProbeVerb[Curl], ChangeVerb[Curl]):
 
     async def reread(self, clients: VerbClients, plan: EffectPlan) -> Result:
         """Return an empty result: the effect of a request cannot be read."""
-        return Result(names={}, summary="what was sent is not looked up again")
+        return Result(names={}, summary="the effect of a request cannot be read")
 
     async def probe(self, clients: VerbClients, plan: EffectPlan) -> EffectStatus:
         """Return UNKNOWN: the outcome cannot be determined."""
@@ -235,7 +235,7 @@ def planned(command: Curl, context: ChangeContext) -> EffectPlan:
         preconditions.protected(place.namespace if place is not None else "", context),
         preconditions.own_ledger(host, host, context),
     )
-    undo = not_undone("what was sent can be undone by its receiver alone")
+    undo = not_undone("only the receiver of the request can undo it")
     intent = RequestIntent(uid=context.mark, host=host)
     return EffectPlan(
         command=command, intent=intent, undo=undo, write=RequestWrite(denied_addresses=context.denied_addresses)

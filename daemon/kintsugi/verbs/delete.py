@@ -41,8 +41,8 @@ _REVISION = "controller-revision-hash"
 _SUCCESSOR = "nothing to undo: its controller makes a successor, and the successor counts"
 _NO_SUCCESSOR = "nothing to undo: its StatefulSet is scaled to 0, and recreates it when it is scaled up"
 _ONLY_PODS = (
-    "only pods are deleted, because their controllers make new ones, and claims whose volume is kept: nothing else comes "
-    "back"
+    "only pods are deleted, because their controllers make new ones, and claims whose volume is kept: other objects are "
+    "not recreated"
 )
 
 
@@ -275,7 +275,7 @@ def on_dead_node(asked: ObjectName, node: Node | None, node_name: str) -> str:
         return f"the node {node_name} of {asked} is gone: the cluster itself removes its pods"
     if not predicates.ready(node):
         return (
-            f"the node {node_name} of {asked} is not ready: the pod would only stay Terminating, the node needs mending"
+            f"the node {node_name} of {asked} is not ready: the pod would only stay Terminating, the node needs repair"
         )
     return ""
 
@@ -286,5 +286,7 @@ def healthy(asked: ObjectName, pod: Pod, context: ChangeContext) -> str:
         return ""
     condition = predicates.condition_of(pod.status.conditions, "Ready")
     if condition is not None and condition.status == "False":
-        return f"{asked} is not ready yet, but still within its start-up: it is given its time"
+        return (
+            f"{asked} is not ready yet, but still within its start-up: it is not deleted before the start-up has ended"
+        )
     return f"{asked} is not known to be unhealthy now ({predicates.status_of(pod)}): there is nothing to restart"

@@ -33,7 +33,7 @@ from kintsugi.verbs.cordon import Cordon
 from kintsugi.verbs.eviction import Evict, check_ours_to_evict, is_going, is_past
 from kubeobjects.resources import DAEMONSETS, NODES, PODS
 
-_NOT_FORCED = "a pod that no controller would make anew is gone for good: move it by hand"
+_NOT_FORCED = "a pod without a controller is not recreated: move it by hand"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,7 +198,7 @@ class AwaitDrainedVerb(ObjectVerb[AwaitDrained]):
             if _is_evicted(each)
         ]
         if staying := [each for each in left if not is_going(each)]:
-            raise Refused(f"{_named(staying)} came onto {command.object} before it was cordoned: drain it once more")
+            raise Refused(f"{_named(staying)} came onto {command.object} before it was cordoned: drain the node again")
         if left and is_past(command.until, context.now):
             raise Refused(f"{_named(left)} did not stop within the drain's --timeout")
         if left:
@@ -225,9 +225,12 @@ def _objections(pods: Sequence[Unstructured], command: Drain) -> Iterator[str]:
     local = [each for each in unfinished if not _is_of_daemonset(each) and _has_emptydir(each)]
     bare = [each for each in unfinished if predicates.controller_of(unstructured.convert(each, Pod)) is None]
     for found, what in (
-        (daemons, "belongs to a DaemonSet, which would make it anew there: --ignore-daemonsets leaves it"),
+        (daemons, "belongs to a DaemonSet, which would recreate it there: --ignore-daemonsets leaves it"),
         (bare, f"has no controller: {_NOT_FORCED}"),
-        ([] if command.delete_emptydir_data else local, "has an emptyDir, which goes with it: --delete-emptydir-data"),
+        (
+            [] if command.delete_emptydir_data else local,
+            "has an emptyDir, which is deleted with it: --delete-emptydir-data",
+        ),
     ):
         if found:
             yield f"{command.object} is not drained: {_named(found)} {what}"

@@ -111,4 +111,4 @@ def _stays(asked: ObjectName, pod: Pod) -> str:
     owner = predicates.controller_of(pod)
     if owner is None or owner.kind != DAEMONSETS.kind:
         return ""
-    return f"{asked} belongs to the DaemonSet {owner.name}, which would make it anew on the same node"
+    return f"{asked} belongs to the DaemonSet {owner.name}, which would recreate it on the same node"

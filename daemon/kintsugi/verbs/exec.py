@@ -221,5 +221,5 @@ def disk_of(lines: Sequence[str]) -> Mapping[str, int]:
     try:
         size, used, free = (int(word) * 1024 for word in words[1:4])
     except ValueError as error:
-        raise ProbeFailed(f"df said what is not understood: {' '.join(lines)[:200]!r}") from error
+        raise ProbeFailed(f"the output of df is not understood: {' '.join(lines)[:200]!r}") from error
     return {"size": size, "used": used, "free": free}

@@ -44,7 +44,9 @@ def _put(before: str, value: object) -> str:
     """Take a name inside quotes, and nothing else."""
     rest = _STRING.sub("", before)
     if not any(quote in rest for quote in "\"'`"):
-        raise ValueError('a value stands inside the quotes of a label value, as in {namespace="${service.namespace}"}')
+        raise ValueError(
+            'a value is allowed only inside the quotes of a label value, as in {namespace="${service.namespace}"}'
+        )
     if not _VALUE.fullmatch(text := render_value(value)):
         raise ValueError(f"{text!r} is not a name (letters, digits, and _.- between them)")
     return text

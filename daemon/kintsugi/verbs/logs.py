@@ -92,7 +92,7 @@ def _logged(parsed: ParsedCommand) -> tuple[tuple[Argument, ...], str]:
     if len(words) != 2 or words[1].object is not None or "/" in words[1].text or parsed.text("labels"):
         return parsed.arguments, flag
     if flag:
-        raise parsed.misused("the container stands twice: behind the pod, and with -c")
+        raise parsed.misused("the container is given twice: after the pod, and with -c")
     return (words[0],), words[1].text
 
 

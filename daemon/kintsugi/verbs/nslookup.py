@@ -26,7 +26,7 @@ class Nslookup(Command):
 def build(parsed: ParsedCommand) -> Nslookup:
     """Build `nslookup NAME [SERVER]`."""
     if not 1 <= len(parsed.arguments) <= 2:
-        raise parsed.misused(f"it takes a name and perhaps a server, not {len(parsed.arguments)} arguments")
+        raise parsed.misused(f"it takes a name and optionally a server, not {len(parsed.arguments)} arguments")
     name, *server = (argument.text for argument in parsed.arguments)
     return Nslookup(name=name, server=server[0] if server else "")
 

@@ -33,7 +33,7 @@ class PgRestoreVerb(WorkerVerb[PgRestore]):
             Flag(names=("-d", "--dbname"), key="database", kind=arg_types.IDENTIFIER, required=True),
             *(Flag(names=names) for names in (("-v", "--verbose"), ("-w", "--no-password"))),
             backups.PROMPT,
-            Flag(names=("-c", "--clean"), refused=f"it drops what is there: {backups.INTO_NEW_DATABASE}"),
+            Flag(names=("-c", "--clean"), refused=f"it drops existing objects: {backups.INTO_NEW_DATABASE}"),
             Flag(names=("-C", "--create"), refused="the database is made by the worker: name it with -d"),
             Flag(
                 names=("-j", "--jobs"),

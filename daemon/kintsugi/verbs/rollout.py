@@ -180,7 +180,7 @@ def intent_of(loaded: LoadedTarget, revisions: tuple[Revision, ...]) -> RolloutI
 def back_to(command: Rollout, former: Revision | None) -> UndoRecord:
     """Return the way back to the revision that was there."""
     if former is None:
-        return not_undone("the revision before this change has no name yet: it cannot be gone back to")
+        return not_undone("the revision before this change has no number yet: a rollback to it is not possible")
     return undone_by(replace(command, verb=Verb.ROLLOUT_UNDO, revision=former.number, timeout=None, current=0))
 
 

@@ -169,7 +169,7 @@ def _overtaken(command: Rollout, revisions: tuple[Revision, ...]) -> str:
 def _kept_is_unreachable(loaded: LoadedTarget, revisions: tuple[Revision, ...], found: FoundTemplate | None) -> str:
     asked = loaded.asked
     if good := [each.number for each in revisions if each.good and not each.current]:
-        return f"revision {good[-1]} of {asked} was seen good: go back to that"
+        return f"revision {good[-1]} of {asked} was seen good: roll back to that revision"
     if found is None:
         return f"no good template of {asked} is kept: a person has to apply one"
     if found.missing:
@@ -222,7 +222,7 @@ def _edited(loaded: LoadedTarget) -> str:
 
 def _never_back(former: Revision | None) -> UndoRecord:
     which = f"revision {former.number}" if former else "the revision before"
-    return not_undone(f"{which} was never seen good: it is not gone back to")
+    return not_undone(f"{which} was never seen good: there is no rollback to it")
 
 
 def _annotated(command: Rollout, obj: Unstructured, target: Revision) -> Unstructured:

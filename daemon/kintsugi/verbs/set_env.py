@@ -30,7 +30,7 @@ from kintsugi.verbs.set_template import SetCommand, SetVerb, chosen, containers_
 from kintsugi.verbs.undo_by_revision import undo_by_revision
 
 _FROM = "write the reference into the workload's own file: its keys would have to be read from the Secret"
-_LISTS = "it only looks: `kubectl get` has the workload, with its variables masked"
+_LISTS = "it only reads: `kubectl get` has the workload, with its variables masked"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

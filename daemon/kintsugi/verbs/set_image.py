@@ -39,7 +39,7 @@ def build(parsed: ParsedCommand) -> SetImage:
     """Build `kubectl set image` of one workload."""
     images = {name: str(image) for name, image in pairs(parsed).items()}
     if _ALL in images and len(images) > 1:
-        raise parsed.misused("* means all containers: no other is named beside it")
+        raise parsed.misused("* means all containers: name no other container beside it")
     return SetImage(object=target(parsed), namespace=place_of(parsed), images=images)
 
 

@@ -60,7 +60,7 @@ class SetMetadataVerb(ObjectVerb[SetMetadata]):
             raise parsed.misused("it sets nothing")
         values: dict[str, str | None] = dict(marks)
         if len(values) != len(marks):
-            raise parsed.misused("a key stands twice")
+            raise parsed.misused("a key is given twice")
         if self._verb is Verb.LABEL:
             _check_labels(values)
         return SetMetadata(
@@ -140,7 +140,7 @@ def _marked(command: SetMetadata, present: Unstructured) -> dict[str, object]:
 
 def _reserved(command: SetMetadata) -> str:
     ours = sorted({RUN_ANNOTATION, TEMPLATE_ANNOTATION} & set(command.values))
-    return f"{ours[0]} is Kintsugi's own: it says which run changed an object last" if ours else ""
+    return f"{ours[0]} is Kintsugi's own key: it names the run that changed an object last" if ours else ""
 
 
 def _taken(command: SetMetadata, present: Unstructured) -> str:

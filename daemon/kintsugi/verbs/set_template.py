@@ -126,7 +126,7 @@ async def validated(kube: KubeClient, loaded: LoadedTarget, wanted: Unstructured
     except Conflict as error:
         raise NotYet(f"{asked} was changed while it was judged: {error}") from error
     except Invalid as error:
-        raise Refused(f"{asked} cannot be changed so: {error}") from error
+        raise Refused(f"{asked} cannot be changed this way: {error}") from error
 
 
 def _edited(loaded: LoadedTarget) -> str:

@@ -73,7 +73,7 @@ class WaitVerb(ProbeVerb[Wait]):
             *flags.KUBECTL,
             *(flags.LABELS, flags.TIMEOUT, flags.OUTPUT),
             Flag(names=("--for",), key="condition", kind=arg_types.CONDITION, required=True),
-            Flag(names=("--all",), refused="all of a kind may be none: name the objects, or choose them with -l"),
+            Flag(names=("--all",), refused="--all may match no object: name the objects, or choose them with -l"),
         ),
         arguments=(REFERENCE, NAME),
         build=build,

@@ -15,7 +15,7 @@ from kintsugi.worker.target import OwnershipComment, hidden
 async def drop(options: DropOptions, report: Reporter) -> Dropped:
     """Drop the database and the roles that were made for it. One that is gone already is as good."""
     if not options.database.startswith(DRILL):
-        raise _no_scratch(options.database, f"its name would begin with {DRILL}")
+        raise _no_scratch(options.database, f"its name does not begin with {DRILL}")
     server = DatabaseServer(options.server)
     async with server.session(maintenance(options.database)) as session:
         await lock(session, options.database, report)
@@ -32,7 +32,7 @@ async def _drop(session: asyncpg.Connection, database: str, name: str, report: R
         return
     mark = OwnershipComment.read(row["comment"])
     if mark is None or mark.drill is None:
-        raise _no_scratch(name, "the comment on it would say of which drill it is")
+        raise _no_scratch(name, "its comment does not name a drill")
     await emptied(session, name)
     await session.execute(f"DROP DATABASE {identifier(name)}")
     if kept := await roles.drop(session, tuple(dict.fromkeys((*mark.roles, owner_of(database)))), database):

@@ -63,7 +63,7 @@ class Examination:
             self._heads.pop(stored.key, None)
         return UnfitBackup(
             flaw=BackupFlaw.CHANGED,
-            reason="it was written over or taken away while it was read: its upload is not complete",
+            reason="it was overwritten or deleted while it was read: its upload is not complete",
         )
 
     async def _examined(self, stored: StoredObject, older: Sequence[StoredObject]) -> Backup | UnfitBackup:
@@ -91,7 +91,7 @@ class Examination:
             file = await asyncio.to_thread(part.keep)
         if recorded is None:
             context.report(
-                Note(text=f"no sha256 of {url} was recorded: it reads through to its end, but is not verified")
+                Note(text=f"no sha256 of {url} was recorded: the backup is readable to its end, but not verified")
             )
         self._report_needs(url, contents)
         return self._backup(stored, header, contents, file=file, sha256=part.sha256, proven=recorded is not None)
@@ -117,7 +117,7 @@ class Examination:
             text = (await context.client.head(context.folder, sidecar, first=1024)).head.decode(errors="replace")
         recorded = backups.recorded_sha256(text)
         if text and recorded is None:
-            context.report(Note(text=f"what was recorded of {context.folder.of(head.stored.key)} is no sha256"))
+            context.report(Note(text=f"the checksum recorded for {context.folder.of(head.stored.key)} is not a sha256"))
         return recorded
 
     async def _before(self, older: Sequence[StoredObject]) -> StoredObject | None:

@@ -76,7 +76,7 @@ async def settle(
         for role in sorted(owners):
             await session.execute(f"GRANT {identifier(role)} TO {identifier(us)} WITH INHERIT TRUE, SET FALSE")
     if stays := sorted(each for each in set(dump_ownership.owners.values()) - owners if not each.startswith("pg_")):
-        report(Note(text=f"what belonged to {', '.join(stays)} belongs to {us}: restored data are no superuser's"))
+        report(Note(text=f"objects of {', '.join(stays)} belong to {us}: a superuser must not own restored data"))
 
 
 async def _gifts(

@@ -131,7 +131,7 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 async def test_a_ledger_in_a_folder_that_does_not_exist_is_unavailable(tmp_path: Path) -> None:
     """The volume is not mounted."""
-    with pytest.raises(LedgerUnavailable, match=r"cannot be opened: .*say with --ledger sqlite:///PATH"):
+    with pytest.raises(LedgerUnavailable, match=r"cannot be opened: .*set --ledger sqlite:///PATH"):
         async with Ledger.open(f"sqlite:///{tmp_path}/nowhere/ledger.db", holder="kintsugi-0"):
             raise AssertionError("opened in a folder that does not exist")
 

@@ -39,7 +39,7 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="ledger/process_lock.py",
-                old='            "say with --ledger sqlite:///PATH (ledger.url) where the ledger is to be, in a directory that is there"\n',
+                old='            "set --ledger sqlite:///PATH (ledger.url) to a file in an existing directory"\n',
                 new='            "it is not there"\n',
             ),
         ),

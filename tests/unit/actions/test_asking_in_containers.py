@@ -161,7 +161,7 @@ async def test_an_answer_of_what_was_replaced_meanwhile_is_none(successor: dict[
             cluster.put(PODS, successor)
 
     cluster.meanwhile = replace
-    with pytest.raises(OutcomeUnknown, match="does not count"):
+    with pytest.raises(OutcomeUnknown, match="its answer is ignored"):
         await cluster.read("kubectl exec db-0 -- psql -c 'SELECT 1'")
 
 

@@ -260,7 +260,7 @@ async def test_no_pod_is_deleted_of_a_service_that_is_off_limits() -> None:
 async def test_a_pod_that_has_taken_the_name_of_another_is_refused() -> None:
     """B13: StatefulSets use names again."""
     kube = ClusterOfDicts((PODS, pod()), (NODES, node()))
-    with pytest.raises(Refused, match="is another one now"):
+    with pytest.raises(Refused, match="is another object now"):
         await actions(kube).plan_effect(delete(uid="uid-before"), change_context())
 
 

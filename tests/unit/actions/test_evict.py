@@ -95,7 +95,7 @@ async def test_an_eviction_whose_answer_is_lost_is_found() -> None:
 @pytest.mark.parametrize(
     ("maker", "why"),
     [
-        (owner("DaemonSet", "agent"), "would make it anew on the same node"),
+        (owner("DaemonSet", "agent"), "would recreate it on the same node"),
         (owner("Node", "node-1"), "static pod"),
         ({**owner("ReplicaSet", "web"), "controller": False}, "bare pod"),
     ],

@@ -200,5 +200,5 @@ async def test_a_good_revision_of_kubernetes_goes_before_a_kept_template(ledger:
         (DEPLOYMENTS, deployment()), (REPLICASETS, replica_set(1, "web:1")), (REPLICASETS, replica_set(2, "web:2"))
     )
     does = actions(kube, await kept_good(ledger))
-    with pytest.raises(Refused, match="revision 1 of deployment/web was seen good: go back to that"):
+    with pytest.raises(Refused, match="revision 1 of deployment/web was seen good: roll back to that revision"):
         await does.plan_effect(back(), change_context(good=frozenset({"hash-1"})))

@@ -289,7 +289,7 @@ MISSING = [
         FETCH,
         "persistentvolumeclaim/backups is not there in production: restore.existingClaim",
     ),
-    (SETTINGS, RESTORE, "what was fetched into it is gone with it"),
+    (SETTINGS, RESTORE, "the backup that was fetched into it is lost"),
     (SETTINGS, replace(FETCH, namespace="other"), "other is not the namespace of database"),
     (SETTINGS, replace(RESTORE, host="database.other"), "other is not the namespace of database"),
     (SETTINGS, replace(RESTORE, host="databse.production"), "there is no service/databse in production"),

@@ -27,7 +27,7 @@ from tests.unit.actions.samples import (
 )
 
 WEB = ObjectName(resource=DEPLOYMENTS, name="web")
-STOPPED = {"namespace": NAMESPACE, "may_stop": frozenset({"deployment/web"})}
+STOPPED = {"namespace": NAMESPACE, "stoppable_workloads": frozenset({"deployment/web"})}
 """Circumstances of a restore that stops the Deployment."""
 
 
@@ -131,7 +131,7 @@ async def test_the_autoscaler_of_a_writer_that_is_stopped_is_remembered() -> Non
 async def test_only_what_is_named_is_stopped_and_only_in_its_own_namespace() -> None:
     """Whatever else a restoring runbook says."""
     kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
-    for other in ({"may_stop": frozenset({"deployment/api"})}, {"namespace": "elsewhere"}):
+    for other in ({"stoppable_workloads": frozenset({"deployment/api"})}, {"namespace": "elsewhere"}):
         with pytest.raises(Refused, match="never lowers"):
             await actions(kube).plan_effect(scale(0), change_context(**{**STOPPED, **other}))
 

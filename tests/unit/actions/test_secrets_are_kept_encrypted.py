@@ -145,7 +145,7 @@ async def test_without_a_key_the_change_is_refused_and_says_how_to_set_one() -> 
 async def test_a_file_of_keys_that_is_gone_when_the_change_is_made_refuses_it(key_file: Path) -> None:
     write(key_file, None)
     with pytest.raises(
-        Refused, match=r"the key file .*/keys cannot be read: No such file or directory: it is not changed"
+        Refused, match=r"the key file .*/keys cannot be read: No such file or directory: the object is not changed"
     ):
         await actions(forgetful(), key_file).plan_effect(patch(), now())
 
@@ -163,7 +163,10 @@ async def test_a_key_is_rotated_by_a_line_above_it_while_the_daemon_runs(key_fil
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (line(3), r"change#0 would have back .* with the key [0-9a-f]{16}, and the file has [0-9a-f]{16} \(.*/keys\)"),
+        (
+            line(3),
+            r"change#0 is kept encrypted, .* with the key [0-9a-f]{16}, and the file has [0-9a-f]{16} \(.*/keys\)",
+        ),
         ("nothing\n", "cannot be used: line 1"),
         (None, "cannot be read: No such file"),
     ],

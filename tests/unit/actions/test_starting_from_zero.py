@@ -54,7 +54,9 @@ async def test_a_step_that_only_wants_more_replicas_does_not_start_what_is_at_ze
     more = Scale(objects=(WEB,), namespace=NAMESPACE, replicas=5)
     patch = Patch(object=WEB, namespace=NAMESPACE, patch='{"spec":{"replicas":5}}')
     for command in (more, patch):
-        with pytest.raises(Refused, match="deployment/web is scaled to 0: it is started only by a step that says so"):
+        with pytest.raises(
+            Refused, match="deployment/web is scaled to 0: only a step with --current-replicas=0 starts it"
+        ):
             await actions(at_zero()).plan_effect(command, change_context(**OWN))
     assert (await actions(at_zero()).plan_effect(more, change_context(phase=Phase.UNDO, **OWN))).write is not None
     restored = change_context(**OWN, stoppable_workloads=frozenset({"deployment/web"}))

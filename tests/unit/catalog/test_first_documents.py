@@ -80,7 +80,7 @@ def test_workloads_of_one_name_are_told_apart_by_their_types_and_else_by_their_n
 
 def test_the_manager_of_a_workload_is_said_beside_it() -> None:
     text = document(found(DEPLOYMENTS, "web", "app=web", "Argo CD shop"), "web", "catalog")
-    assert "# Argo CD shop would take changes of its template back: those are refused." in text
+    assert "# Argo CD shop would revert changes of its template: Kintsugi refuses those." in text
 
 
 def test_a_check_is_written_for_the_rule_that_asks_it(tmp_path: Path) -> None:

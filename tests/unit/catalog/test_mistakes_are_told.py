@@ -33,7 +33,7 @@ SHAPES = [
         RULE,
         "name: pods",
         "name: manual",
-        "b.yaml:3:18: metadata.name: 'manual' is reserved for what a person starts by hand",
+        "b.yaml:3:18: metadata.name: 'manual' is reserved for runs that a person starts",
     ),
     (SERVICE, "name: web", "name: Web", "a.yaml:3:18: metadata.name: 'Web' is not a name"),
     (SERVICE, "dependsOn: []", "dependsOn: cache", "spec.dependsOn: 'cache' is not a list"),

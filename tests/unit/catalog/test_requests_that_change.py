@@ -57,4 +57,4 @@ def test_a_request_is_sent_once() -> None:
 def test_no_value_decides_whether_a_request_changes_something() -> None:
     step = "- {id: a, run: 'curl -X ${params.how} http://web.production/orders', expect: status == 200}"
     (problem,) = said(SERVICE, runbook(step, more="parameters: {how: {type: string, default: GET}}"))
-    assert "the method is written out" in problem
+    assert "write the method out" in problem

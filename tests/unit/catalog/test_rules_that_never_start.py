@@ -88,4 +88,4 @@ def test_a_service_where_nothing_is_ever_changed_is_warned_of(
 ) -> None:
     dns = SERVICE.replace("name: web", "name: dns").replace("namespace: production", "namespace: kube-system")
     (warning,) = warnings(tmp_path, f"{rule('alertname=Down')}---\n{dns}", capsys)
-    assert warning.startswith("service dns is in kube-system, a namespace that the cluster lives on")
+    assert warning.startswith("service dns is in kube-system, a namespace of the cluster itself")

@@ -99,7 +99,7 @@ WRONG = {
     "no action and nothing to wait for": ("- {id: a, within: 5m}", "it needs `expect` or `approve`"),
     "an id twice": (
         "- {id: a, run: kubectl get pods}\n- id: g\n  steps:\n    - {id: a, run: kubectl get pods}",
-        "the id 'a' stands twice",
+        "the id 'a' is used twice",
     ),
     "an unknown need": (
         "- id: g\n  parallel:\n    - {id: a, needs: [x], run: kubectl get pods}",
@@ -116,7 +116,7 @@ WRONG = {
     ),
     "a look that is needed in any case": (
         "- {id: a, run: kubectl get pods, evenIfResolved: true}",
-        "only a change is left out",
+        "only a change is skipped",
     ),
     "retries of what only looks": ("- {id: a, run: kubectl get pods, retries: 3}", "a probe has `within`"),
     "undo of what only looks": ("- {id: a, run: kubectl get pods, undo: keep}", "only changes are undone"),

@@ -70,7 +70,9 @@ async def test_the_name_server_is_not_asked_where_the_clusters_own_name_does_not
     """Outside of a cluster, or while its DNS is away."""
     why = await failure(Dns({}))
     assert isinstance(why, ResolverFailed)
-    assert str(why).startswith(f"{HOST} cannot be resolved; nor do the cluster's names resolve where the daemon runs")
+    assert str(why).startswith(
+        f"{HOST} cannot be resolved; the cluster's names do not resolve where the daemon runs either"
+    )
 
 
 @pytest.mark.parametrize("within", [1, 2, 5, 30])

@@ -29,8 +29,8 @@ NOT_IN_A_CONTAINER = [
     ("kubectl exec cache-0 -- redis-cli -a secret PING", "option -a not recognized"),
     ("kubectl exec db-0 -- pg_isready now", "'now' is not understood"),
     ("kubectl exec db-0 -- psql -f dump.sql", "option -f not recognized"),
-    ("kubectl exec db-0 -- psql app -c 'SELECT 1'", "'app' stands alone"),
-    ("kubectl exec db-0 -- psql -c 'SELECT 1' -c 'SELECT 2'", "a flag stands twice"),
+    ("kubectl exec db-0 -- psql app -c 'SELECT 1'", "'app' is not expected here"),
+    ("kubectl exec db-0 -- psql -c 'SELECT 1' -c 'SELECT 2'", "a flag is given twice"),
     ("kubectl exec db-0 -- psql", "a statement has 1 to 8000 characters"),
 ]
 NO_QUESTION = [
@@ -52,7 +52,7 @@ NO_CONNECTION = [
     ("-d 'dbname=app password=secret'", "not password"),
     ("-d postgresql://ada:secret@db/app", "is not the name of a database"),
     ("-d 'dbname=app sslmode=verify-ca'", "it is one of disable, prefer, require, verify-full"),
-    ("-d 'dbname=app host=other'", "the host stands twice"),
+    ("-d 'dbname=app host=other'", "the host is given twice"),
     ("-d 'dbname=app passfile=passwords'", "by its whole path"),
     ("-W", "it cannot be typed in"),
     ("-f dump.sql", "no files are read"),

@@ -89,7 +89,7 @@ def test_a_verb_that_is_named_is_parsed_rendered_kept_and_in_the_table() -> None
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("pin", "nothing that is installed has the entry point 'pin' in kintsugi.verbs; did you mean ping?"),
+        ("pin", "no installed package has the entry point 'pin' in kintsugi.verbs; did you mean ping?"),
         ("broken", "cannot be loaded: RuntimeError"),
         ("copy", "there is a kubectl drain already"),
     ],

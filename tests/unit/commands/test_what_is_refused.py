@@ -115,7 +115,7 @@ DANGEROUS = [
     ("promtool query instant 'http://a?x=1' up", "not the URL of a Prometheus"),
     ("promtool query instant http://a up --http.config.file=/x", "not known"),
     ("pg_restore -h d.p -U u -d d /backups/x", "all of it or nothing"),
-    ("pg_restore -e -1 --clean -h d.p -U u -d d /backups/x", "drops what is there"),
+    ("pg_restore -e -1 --clean -h d.p -U u -d d /backups/x", "drops existing objects"),
     ("pg_restore -e -1 -j 4 -h d.p -U u -d d /backups/x", "several transactions"),
     ("pg_restore -e -1 -W -h d.p -U u -d d /backups/x", "PGPASSWORD"),
     ("pg_restore -e -1 -U u -d d /backups/x", "--host=HOST is missing"),

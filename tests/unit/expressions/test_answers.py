@@ -200,7 +200,7 @@ def test_facts_are_told_of_an_object_that_an_earlier_answer_gave() -> None:
 
 def test_a_function_asked_of_something_unknown_has_no_answer() -> None:
     assert no_answer("phase_of(pod)", {"pod": {"status": {}}}) == (
-        "phase_of(pod): phase is asked of something that is no known object"
+        "phase_of(pod): phase is called on a value that is not a known object"
     )
     malformed = {"apiVersion": "v1", "kind": "Pod", "status": {"containerStatuses": "none"}}
     assert "not a Pod" in no_answer("phase_of(pod)", {"pod": malformed})

@@ -62,6 +62,23 @@ VIOLATIONS = (
 )
 
 
+def listed(heading: str) -> list[set[str]]:
+    """Return the modules that each line of a block of docs/architecture.md names in its first column."""
+    block = (ROOT / "docs" / "architecture.md").read_text().partition(heading)[2].split("```")[1]
+    lines = [re.split(r"\s{2,}", line)[0] for line in block.strip().splitlines()]
+    return [set(line.split(" | ")) for line in lines]
+
+
+def layers(contract: str) -> list[set[str]]:
+    """Return the layers of a contract, from the highest to the lowest."""
+    return [set(each.split(" | ")) for found in CONTRACTS if found["id"] == contract for each in found["layers"]]
+
+
+def test_the_table_of_layers_in_the_architecture_is_the_contract() -> None:
+    assert listed("## Import rules") == layers("layers")
+    assert set().union(*listed("Within `decisions`")) == set().union(*layers("decisions"))
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy of what the contracts are about."""

@@ -28,7 +28,7 @@ def test_all_that_is_watched_may_be_read_and_no_more() -> None:
 def test_changes_are_deleting_evicting_and_resizing_pods_and_patching_workloads() -> None:
     """The rights to change are bound in namespaces; what is granted everywhere only reads."""
     changing = {"create", "delete", "deletecollection", "patch", "update"}
-    assert {right for right in rights("kintsugi-mend") if right[2] in changing} == {
+    assert {right for right in rights("kintsugi-changes") if right[2] in changing} == {
         ("", "events", "create"),
         ("", "pods/exec", "create"),
         ("", "pods", "delete"),
@@ -42,7 +42,7 @@ def test_changes_are_deleting_evicting_and_resizing_pods_and_patching_workloads(
         ("ClusterRoleBinding", "kintsugi-volumes"),
         ("ClusterRoleBinding", "kintsugi-diagnose"),
         ("ClusterRoleBinding", "kintsugi-keep-volumes"),
-        ("RoleBinding", "kintsugi-mend"),
+        ("RoleBinding", "kintsugi-changes"),
         ("RoleBinding", "kintsugi-restore"),
     }
 

@@ -186,7 +186,7 @@ async def test_time_in_which_nothing_can_be_trusted_does_not_count() -> None:
 @pytest.mark.parametrize("unmet", ["stop", "rollback"])
 async def test_a_look_that_fails_through_a_fault_of_our_own_takes_no_change_back(unmet: str) -> None:
     """E35: also of a step that is made of such steps. What follows is for the watchdog to say, by the service's health."""
-    trouble = ResolverFailed("web.production cannot be resolved; nor do the cluster's names")
+    trouble = ResolverFailed("web.production cannot be resolved; the cluster's names do not resolve")
     look = f"{{id: ask, run: curl http://web.production/, expect: status == 200, within: 4s, onFailure: {unmet}}}"
     for steps in (f"- {look}", f"- {{id: both, onFailure: rollback, steps: [{look}]}}"):
         bench = RunBench(f"- {{id: one, run: kubectl cordon one}}\n{steps}\n- {{id: after, run: kubectl cordon two}}")

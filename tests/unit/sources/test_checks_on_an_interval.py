@@ -287,7 +287,7 @@ async def test_a_path_on_which_every_check_fails_is_doubted_before_the_services(
     for name in names:
         looks.wrong = {"curl": {"status": 500 if name in failing else 200}}
         await checks.ask(catalog.rules[f"{name}-answers"])
-    said = "our own checks of mail, web all fail, and their kubelets find them ready"
+    said = "our own checks of mail, web all fail, although their kubelets find them ready"
     assert checks.doubt() == (said if doubted else "")
 
 
