@@ -375,7 +375,7 @@ def test_installed_by_helm_with_a_service_of_three_lines_it_heals_a_pod_that_cra
         cluster=cluster, image=product_image, kubeconfig=cluster.kubeconfig, folder=helm.folder
     ).find()
     assert "shop-front" in cluster.kubectl(*asked_in(notes, "kintsugi services"))
-    assert "canary was accepted and judged no-rule" in helm.test()
+    assert "canary was accepted with the verdict no-rule" in helm.test()
     story = ClusterStory(cluster, "production", daemon, user=deployed_daemon.USER).begin(good="shop-front")
     victim = story.pods()[0]
     story.at("a pod crash-loops", lambda: faults.crash_loop(victim))
@@ -407,7 +407,7 @@ def test_a_release_of_the_chart_heals_and_an_open_run_outlives_an_upgrade_a_roll
     ).find()
     assert "shop-front" in cluster.kubectl(*asked_in(notes, "kintsugi services"))
     assert [each["name"] for each in daemon.get("/api/v1/services")[1]["services"]] == ["shop-front"]
-    assert "canary was accepted and judged no-rule" in helm.test()
+    assert "canary was accepted with the verdict no-rule" in helm.test()
     story = ClusterStory(cluster, "production", daemon, user=deployed_daemon.USER).begin(good="shop-front")
     victim = story.pods()[0]
     story.at("a pod crash-loops", lambda: faults.crash_loop(victim))

@@ -90,7 +90,7 @@ def test_the_page_leads_to_a_first_verdict_and_then_to_a_ledger_on_postgresql_be
         ("registry.example.com/kintsugi:0.1.0", ""),
         ("", "registry.example.com/kintsugi:0.1.0"),
     ]
-    assert "canary was accepted and judged no-rule" in page.follow("helm test")
+    assert "canary was accepted with the verdict no-rule" in page.follow("helm test")
     said = page.follow("kintsugi services")
     assert "shop-front" in said
     assert "derived" in said, "what the service is made of is not shown"
@@ -108,7 +108,7 @@ def test_the_page_leads_to_a_first_verdict_and_then_to_a_ledger_on_postgresql_be
     assert people.read_text().count(NGINX) == 1
     people.write_text(people.read_text().replace(NGINX, OURS))
     own_cluster.kubectl("rollout", "status", "statefulset/database", "-n", production, "--timeout=120s")
-    assert "canary was accepted and judged no-rule" in page.follow("--values people.yaml")
+    assert "canary was accepted with the verdict no-rule" in page.follow("--values people.yaml")
     assert "KintsugiCanary" in asked_of(own_cluster, production, "SELECT labels FROM signals")
     notes = page.again("helm get notes kintsugi --namespace kintsugi")
     assert "shop-front" in own_cluster.kubectl(*asked_in(notes, "kintsugi services"))

@@ -260,7 +260,7 @@ def test_with_no_backup_that_is_good_the_restore_stops_and_nothing_live_is_touch
     for name, reason in (
         ("app-3.dump", "the backup is of database postgres, not of app"),
         ("app-2.dump", "the file has changed: its sha256 is "),
-        ("app-1.dump", "it cannot be read to its end: "),
+        ("app-1.dump", "the file cannot be read to its end: "),
     ):
         assert f"{name}: {reason}" in newest["error"], newest
     assert shop.live() == before

@@ -136,7 +136,7 @@ def test_a_flipped_bit_that_nothing_can_tell_leaves_a_backup_unproven(stage: Bac
 def test_a_flipped_bit_in_what_is_compressed_is_told_by_reading_it(stage: BackupStage, backups: Backups) -> None:
     """zlib carries a checksum of its own."""
     stage.put("2.dump", flipped(backups.good), sidecar=False)
-    passed_over(stage, "2.dump", "it cannot be read to its end: could not uncompress data: ")
+    passed_over(stage, "2.dump", "the file cannot be read to its end: could not uncompress data: ")
 
 
 def test_a_record_that_is_no_checksum_proves_nothing(stage: BackupStage, backups: Backups) -> None:
@@ -201,13 +201,13 @@ def test_among_many_backups_of_other_databases_ours_is_found_and_compared(stage:
 def test_plain_sql_is_passed_over(stage: BackupStage, backups: Backups) -> None:
     """psql goes on after errors, and a truncated script is a script."""
     stage.put("2.sql", backups.plain)
-    passed_over(stage, "2.sql", "it is plain SQL, which cannot be read through")
+    passed_over(stage, "2.sql", "the file is plain SQL, which cannot be read through")
 
 
 def test_a_file_that_is_no_dump_is_passed_over(stage: BackupStage, backups: Backups) -> None:
     """A dump that was compressed once more cannot be read as it is."""
     stage.put("2.dump.gz", gzip.compress(backups.good.read_bytes()[:5000]))
-    passed_over(stage, "2.dump.gz", "it is wrapped in gzip")
+    passed_over(stage, "2.dump.gz", "the file is wrapped in gzip")
 
 
 def test_a_key_that_leads_out_of_its_folder_is_passed_over(stage: BackupStage, backups: Backups) -> None:

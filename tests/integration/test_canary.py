@@ -85,7 +85,7 @@ async def test_a_canary_is_taken_and_judged_and_starts_nothing_whatever_the_rule
     """P9: it is the very alert that was sent, and it is over when that is said."""
     code, said = await sender.canary()
     assert code == 0, said
-    assert said[0].startswith("The canary was accepted and judged no-rule after "), said
+    assert said[0].startswith("The canary was accepted with the verdict no-rule after "), said
     assert said[0].endswith(": no rule matches."), said
     known = await sender.signals()
     assert known.count("KintsugiCanary") == 1

@@ -37,7 +37,7 @@ class OwnWorkload:
     """
     The daemon's facts about the service's own workload, `reference` (TYPE/NAME, "" for none).
 
-    `replicas` and `rests` are as in a view; `max_allowed` is the service's; `tried` are remedies that did not help against this trouble before.
+    `replicas` and `rests` are as in a view; `max_allowed` is the service's; `tried` are remedies that did not help against this problem before.
     """
 
     reference: str = ""

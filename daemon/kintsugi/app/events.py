@@ -52,7 +52,7 @@ class ObjectEvents:
         self._note(run.service, reason, f"{run.runbook} ({run.incident}): {run.reason}", well=run.state in WELL)
 
     def diagnosed(self, service: Service, found: KeptDiagnosis) -> None:
-        """Emit an Event of what was found wrong. Its type is Normal: it is about trouble that others have warned of."""
+        """Emit an Event of what was found wrong. Its type is Normal: it is about a problem that others have warned of."""
         self._note(service.name, "KintsugiDiagnosed", f"({found.incident}) {headline(found.diagnosis)}", well=True)
 
     async def run(self) -> None:

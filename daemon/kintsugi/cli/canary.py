@@ -42,7 +42,7 @@ class Canary:
         alert: dict[str, object] = {
             "status": status,
             "labels": {"alertname": CANARY, "canary": self.key},
-            "annotations": {"summary": "Sent to see that alerts are judged; no rule is asked about it."},
+            "annotations": {"summary": "Sent to test that alerts are evaluated; no rule is evaluated for it."},
             "startsAt": self.began.isoformat(),
             "fingerprint": self.key,
         }
@@ -144,16 +144,16 @@ async def find(people: SignalLister, sent: Canary, before: str) -> EvaluatedSign
 def report(evaluated: EvaluatedSignal | None, spent: timedelta, *, form: OutputFormat) -> ExitCode:
     """Write the verdict, and return whether it is the one that a canary must get."""
     if evaluated is None or evaluated.verdict is None:
-        print_note(f"error: the canary was accepted but not judged within {took(spent)}; see the daemon's log")
+        print_note(f"error: the canary was accepted but got no verdict within {took(spent)}; see the daemon's log")
         return ExitCode.FINDINGS
     verdict = evaluated.verdict
     if form is OutputFormat.JSON:
         emit(evaluated)
     if verdict.kind is not VerdictKind.NO_RULE:
         print_note(
-            f"error: the canary was judged {verdict.kind} ({verdict.text}), but the expected verdict is {VerdictKind.NO_RULE}"
+            f"error: the canary got the verdict {verdict.kind} ({verdict.text}), but the expected verdict is {VerdictKind.NO_RULE}"
         )
         return ExitCode.FINDINGS
     if form is OutputFormat.TEXT:
-        typer.echo(f"The canary was accepted and judged {verdict.kind} after {took(spent)}: {verdict.text}.")
+        typer.echo(f"The canary was accepted with the verdict {verdict.kind} after {took(spent)}: {verdict.text}.")
     return ExitCode.DONE

@@ -23,7 +23,7 @@ def show_signals(signals: Iterable[EvaluatedSignal]) -> None:
                 plain(_fires(each)),
                 plain(each.verdict.kind if each.verdict else "-"),
                 plain(each.verdict.reason if each.verdict else "-"),
-                plain(first_line(each.verdict.text) if each.verdict else "not judged yet"),
+                plain(first_line(each.verdict.text) if each.verdict else "no verdict yet"),
             )
             for each in signals
         ),

@@ -87,7 +87,7 @@ def _signal(evaluated: EvaluatedSignal) -> Iterator[Text]:
     ended = f", {how} {signal.ended:%H:%M:%S}" if signal.status is not SignalStatus.FIRING and signal.ended else ""
     yield plain(f"{signal.began:%H:%M:%S}  {what(signal)} ({signal.source}{ended})")
     if verdict is None:
-        yield plain("          not judged yet", "yellow")
+        yield plain("          no verdict yet", "yellow")
         return
     until = f" until {verdict.until:%H:%M:%S}" if verdict.until else ""
     rule = f" by {verdict.rule}" if verdict.rule else ""

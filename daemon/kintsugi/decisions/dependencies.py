@@ -1,5 +1,5 @@
 """
-Finds the causes among several services in trouble: those that depend on no other of them, directly or not.
+Finds the causes among several unhealthy services: those that depend on no other of them, directly or not.
 
 Pure, and linear in the services and their dependencies: it is asked before every change.
 """

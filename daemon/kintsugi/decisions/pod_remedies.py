@@ -2,7 +2,7 @@
 The remedies for pods independent of their template: a canary restart, other nodes, the earlier number of replicas.
 
 Pure, and asked by `remedies`. Each has a guard (the facts that must be known, the owner of the workload), a step of its
-own in the runbook, and an end: a remedy that did not help against this trouble is not tried again.
+own in the runbook, and an end: a remedy that did not help against this problem is not tried again.
 """
 
 from kintsugi.model.causes import Cause, Diagnosis

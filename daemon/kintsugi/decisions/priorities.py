@@ -40,10 +40,10 @@ class HoldCause(Enum):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HoldTimings:
     """
-    The figures of holds. After `limit` a person is notified, and trouble that the upstream does not explain is judged
+    The figures of holds. After `limit` a person is notified, and a problem that the upstream does not explain is evaluated
     by itself.
 
-    An upstream must have served unbroken for `steady` before it holds no dependent. A dependent's trouble may show up
+    An upstream must have served unbroken for `steady` before it holds no dependent. A dependent's problem may show up
     to `head_start` before its upstream's, whose probes are slower. An alert may fire for `alert_lag` after its service
     is well and what its upstream had to be done is done.
     """
@@ -78,12 +78,12 @@ class HoldInput:
     views: Mapping[str, ServiceView]
     unmet: Collection[str] = frozenset()
     under_way: UnderWay = UnderWay()
-    terms: HoldTimings = HoldTimings()
+    timings: HoldTimings = HoldTimings()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnhealthyService:
-    """A service's trouble: since when, and what its own pods say for themselves ("": nothing)."""
+    """A service's problem: since when, and what its own pods say for themselves ("": nothing)."""
 
     service: Service
     began: datetime
@@ -95,7 +95,7 @@ class Hold:
     """
     A dependent waits for `upstream`, as far as is seen; `ongoing_hold` decides whether it still does, with what the ledger knows.
 
-    `explained`: the upstream's trouble accounts for this one. `recovering`: a run of the upstream is under way.
+    `explained`: the upstream's problem accounts for this one. `recovering`: a run of the upstream is under way.
     `stopped_serving_at` is when the upstream stopped serving, None where that was not seen. After `until` the cause is over by
     itself.
     """
@@ -169,7 +169,7 @@ def holds(
     unhealthy: UnhealthyService, services: Mapping[str, Service], inputs: HoldInput, *, now: datetime
 ) -> tuple[Hold, ...]:
     """
-    Return the holds of a service in trouble by the current views, the deepest cause first.
+    Return the holds of an unhealthy service by the current views, the deepest cause first.
 
     An upstream counts while it is not *serving*, also where it was scaled to none, has not served unbroken for long
     enough, or has a run under way that began when it did not serve, up to that run's verification. One that serves
@@ -181,20 +181,22 @@ def holds(
     return (*_stack(unhealthy.service.name, inputs), *found, *_healthy_upstreams(unhealthy, known, inputs))
 
 
-def ongoing_hold(held_by: Iterable[Hold], held: HoldRecord, terms: HoldTimings, *, now: datetime) -> OngoingHold | None:
+def ongoing_hold(
+    held_by: Iterable[Hold], held: HoldRecord, timings: HoldTimings, *, now: datetime
+) -> OngoingHold | None:
     """Return the first hold that goes on, the deepest cause first; None when the service may be judged by itself."""
-    return next((wait for each in held_by if (wait := _wait(each, held, terms, now)) is not None), None)
+    return next((wait for each in held_by if (wait := _wait(each, held, timings, now)) is not None), None)
 
 
-def _wait(hold: Hold, held: HoldRecord, terms: HoldTimings, now: datetime) -> OngoingHold | None:
+def _wait(hold: Hold, held: HoldRecord, timings: HoldTimings, now: datetime) -> OngoingHold | None:
     """Decide one hold: by its limit, by the upstream's run, and after a failed run by the author's choice."""
-    limit = (held.since or now) + terms.limit
+    limit = (held.since or now) + timings.limit
     if hold.cause is HoldCause.STACK:
         return OngoingHold(upstream=hold.upstream, why=hold.why)
     if hold.cause is HoldCause.ALERTS_CLEARING:
-        return _wait_for_alerts(hold, held, terms, now)
+        return _wait_for_alerts(hold, held, timings, now)
     if hold.cause is HoldCause.UNHEALTHY:
-        return _wait_for_person(hold, held, terms, now)
+        return _wait_for_person(hold, held, timings, now)
     failed = None if hold.recovering else _failed_run(hold, held.ended.get(hold.upstream))
     if failed is not None and hold.proceeds:
         return None
@@ -207,14 +209,14 @@ def _wait(hold: Hold, held: HoldRecord, terms: HoldTimings, now: datetime) -> On
     return OngoingHold(upstream=hold.upstream, why=hold.why, until=min(ends, default=None))
 
 
-def _wait_for_alerts(hold: Hold, held: HoldRecord, terms: HoldTimings, now: datetime) -> OngoingHold | None:
+def _wait_for_alerts(hold: Hold, held: HoldRecord, timings: HoldTimings, now: datetime) -> OngoingHold | None:
     """Let a service that got healthy wait for its alerts to clear: during an upstream's run, and then for the alert lag."""
     if held.since is None:
         return None
     if hold.recovering:
         return OngoingHold(upstream=hold.upstream, why=hold.why)
     ended = held.ended.get(hold.upstream)
-    lag = ended.finished + terms.alert_lag if ended is not None and ended.finished is not None else None
+    lag = ended.finished + timings.alert_lag if ended is not None and ended.finished is not None else None
     until = max((each for each in (hold.until, lag) if each is not None), default=now)
     return OngoingHold(upstream=hold.upstream, why=hold.why, until=until) if now < until else None
 
@@ -224,14 +226,14 @@ def _stays_away(hold: Hold) -> bool:
     return hold.cause is HoldCause.AT_ZERO and not hold.proceeds
 
 
-def _wait_for_person(hold: Hold, held: HoldRecord, terms: HoldTimings, now: datetime) -> OngoingHold | None:
+def _wait_for_person(hold: Hold, held: HoldRecord, timings: HoldTimings, now: datetime) -> OngoingHold | None:
     """Let an explained problem wait just after a person was called for the upstream: both have one cause."""
     if hold.proceeds or not hold.explained:
         return None
     last = held.ended.get(hold.upstream)
     if last is None or last.finished is None or last.state not in UNRESOLVED_OUTCOMES:
         return None
-    until = last.finished + terms.limit
+    until = last.finished + timings.limit
     why = f"{hold.why}, and its recovery ended {last.state}; a person was notified"
     return OngoingHold(upstream=hold.upstream, why=why, until=until) if now < until else None
 
@@ -261,7 +263,7 @@ def _hold(unhealthy: UnhealthyService, name: str, inputs: HoldInput, now: dateti
     view, run = inputs.views.get(name), inputs.under_way.runs.get(name)
     if view is None or not view.is_current:
         return None  # what cannot be seen explains nothing: the guard against staleness speaks for itself
-    settled = view.serving_since is None or now - view.serving_since >= inputs.terms.steady
+    settled = view.serving_since is None or now - view.serving_since >= inputs.timings.steady
     failing = view.failing_since if view.serving else None
     began = min((each for each in (view.lapsed_since, failing, run.started if run else None) if each), default=None)
     until: datetime | None = None
@@ -272,15 +274,15 @@ def _hold(unhealthy: UnhealthyService, name: str, inputs: HoldInput, now: dateti
     elif _is_away(view):
         cause, why = HoldCause.AT_ZERO, f"{name} is scaled to 0 (replicas before: {view.replicas})"
     elif view.serving and not settled:
-        until = view.serving_since + inputs.terms.steady if view.serving_since is not None else None
-        cause, why = HoldCause.SETTLING, f"{name} serves again, but for less than {inputs.terms.steady}"
+        until = view.serving_since + inputs.timings.steady if view.serving_since is not None else None
+        cause, why = HoldCause.SETTLING, f"{name} serves again, but for less than {inputs.timings.steady}"
     elif name in inputs.unmet and run is None:
         cause, why = HoldCause.UNHEALTHY, f"{name} does not pass its checks"
     elif view.healthy is False and run is None:
         cause, why = HoldCause.UNHEALTHY, f"{name} is not healthy ({view.ready} of {view.desired} ready)"
     else:
         return None
-    after = began is None or unhealthy.began >= began - inputs.terms.head_start
+    after = began is None or unhealthy.began >= began - inputs.timings.head_start
     explained = after and not unhealthy.own
     apart = "" if explained else f" (independent: {unhealthy.own or 'the problem began earlier'})"
     return Hold(
@@ -344,7 +346,7 @@ def _healthy_upstreams(unhealthy: UnhealthyService, known: Iterable[str], inputs
             cause=HoldCause.ALERTS_CLEARING,
             explained=True,
             recovering=each in inputs.under_way.runs,
-            until=view.healthy_since + inputs.terms.alert_lag,
+            until=view.healthy_since + inputs.timings.alert_lag,
         )
         for _, each in sorted(back, reverse=True)
     )

@@ -20,7 +20,7 @@ MOST_SHOWN = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recurrence:
-    """A trouble that has returned: `times` recoveries since `since`. Its remedy is not tried again before `until`."""
+    """A problem that has returned: `times` recoveries since `since`. Its remedy is not tried again before `until`."""
 
     since: datetime
     times: int
@@ -52,7 +52,7 @@ def recurring(recoveries: Sequence[datetime], *, most: int, window: timedelta, l
 
     `recoveries` are the moments at which the runs ended, the oldest first. `most` of them within `window` are a
     recurrence, which rests for `window` after the last one. A recovery that comes after the rest but within another
-    `window` proves that the trouble is still the same: the rest doubles, up to `longest`.
+    `window` proves that the problem is still the same: the rest doubles, up to `longest`.
     """
     found: Recurrence | None = None
     rest = window

@@ -86,7 +86,7 @@ class RunWatchdog:
     @property
     def upstream_cause(self) -> str:
         """
-        Return the upstream that is down and explains the service's trouble; "" for none.
+        Return the upstream that is down and explains the service's problem; "" for none.
 
         "" also where the run has changed anything, since it must finish then, and where a person or another run started
         it.

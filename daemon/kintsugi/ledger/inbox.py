@@ -33,7 +33,7 @@ _CHUNK = 1000
 _PADDED = (1, 8, 32, 100, 300, _CHUNK)
 """Sizes that lists of parameters are padded to, so that the database prepares a handful of statements, not hundreds."""
 
-_ENDED = Verdict(kind=VerdictKind.OBSERVED, reason=Reason.RESOLVED, text="It ended before it was judged.")
+_ENDED = Verdict(kind=VerdictKind.OBSERVED, reason=Reason.RESOLVED, text="The signal ended before its evaluation.")
 
 
 def _given(name: str) -> BindParameter[object]:

@@ -31,7 +31,7 @@ NOTIFIED_STATES = frozenset(
 
 AGAIN_AFTER = timedelta(hours=1)
 """
-The time for which a notice of the daemon itself is not repeated: it may restart, or its trouble return, every minute.
+The time for which a notice of the daemon itself is not repeated: it may restart, or its problem return, every minute.
 """
 
 

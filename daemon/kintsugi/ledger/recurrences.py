@@ -23,7 +23,7 @@ and than the doublings of the cooldown.
 
 
 WELL_AGAIN = (IncidentState.RECOVERED, IncidentState.NO_ACTION)
-"""The ends of runs whose service is well: a trouble that comes and goes by itself also counts as recurring."""
+"""The ends of runs whose service is well: a problem that comes and goes by itself also counts as recurring."""
 
 
 async def read_recoveries(connection: AsyncConnection, service: str, runbook: str) -> tuple[datetime, ...]:

@@ -257,7 +257,7 @@ class _Decision:
     async def _report_ineffective(
         self, opened: Incident | None, verdict: Verdict, recoveries: tuple[datetime, ...]
     ) -> RunRequestResult:
-        """Close an incident of a trouble that returns, with all that was done; once, not for each of its signals."""
+        """Close an incident of a problem that returns, with all that was done; once, not for each of its signals."""
         connection, request = self._connection, self._request
         incident = (
             await notified_since(connection, request.service, request.runbook, recoveries[-1])

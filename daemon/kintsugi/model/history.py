@@ -13,7 +13,7 @@ UNHELPFUL_OUTCOMES = frozenset(
 """Ends after which doing the same again at once is unlikely to help: they double the cooldown and count as failures."""
 
 UNRESOLVED_OUTCOMES = UNHELPFUL_OUTCOMES - {IncidentState.ROLLED_BACK}
-"""Ends that leave the service in trouble, for a person: a run ends rolled back only where the rollback helped."""
+"""Ends that leave the service with a problem, for a person: a run ends rolled back only where the rollback helped."""
 
 INCONCLUSIVE_OUTCOMES = frozenset({IncidentState.CANCELLED, IncidentState.NO_ACTION})
 """Ends that say nothing about the remedy, since the run changed nothing: they do not affect a streak."""

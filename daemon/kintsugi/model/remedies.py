@@ -84,7 +84,7 @@ class WorkloadState:
 
     `serving` are the names of the pods that are ready, in the order in which they are restarted. `replicas` is the
     number that it is started with from 0, None where that is not known; `rests` is the autoscaler that may let it rest
-    there, "" for none. `tried` are the remedies that were tried for this trouble before, and did not help. `memory` is
+    there, "" for none. `tried` are the remedies that were tried for this problem before, and did not help. `memory` is
     the memory of its pods' containers, `claims` those of pods that are not ready, `max_allowed` how far either may be
     raised.
     """

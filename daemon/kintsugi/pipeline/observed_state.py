@@ -270,12 +270,12 @@ class ObservedState:
         return frozenset(found - {"", "None"})
 
     def holds(self, service: Service, catalog: Catalog, began: datetime) -> tuple[Hold, ...]:
-        """List what a service whose trouble began then must wait for, as far as it is seen."""
+        """List what a service whose problem began then must wait for, as far as it is seen."""
         view, now = self.views.get(service.name), self.clock()
         own = own_reason(view, self.good(service.name)) if view is not None else ""
         failing = view.failing_since if view is not None else None
         unhealthy = UnhealthyService(service=service, began=min(began, failing or began), own=own)
-        inputs = HoldInput(views=self.views, unmet=self.unmet(), under_way=self.under_way(), terms=self.limits.holds)
+        inputs = HoldInput(views=self.views, unmet=self.unmet(), under_way=self.under_way(), timings=self.limits.holds)
         return holds(unhealthy, catalog.services, inputs, now=now)
 
     @property
@@ -297,11 +297,11 @@ class ObservedState:
         return ""
 
     def explained_by(self, service: str, began: datetime) -> str:
-        """Return what a service depends on that is down, and explains a trouble that began then; "" for nothing."""
+        """Return what a service depends on that is down, and explains a problem that began then; "" for nothing."""
         return next((each.why for each in self._explained(service, began) if each.cause in _DOWN), "")
 
     def explaining(self, service: str, began: datetime) -> str:
-        """Name what a service depends on that is not well, and explains a trouble that began then; "" for nothing."""
+        """Name what a service depends on that is not well, and explains a problem that began then; "" for nothing."""
         return next((each.upstream for each in self._explained(service, began) if each.cause in _UNHEALTHY), "")
 
     def _explained(self, service: str, began: datetime) -> Iterable[Hold]:

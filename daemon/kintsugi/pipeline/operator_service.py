@@ -92,7 +92,7 @@ class OperatorService:
 
     @property
     def _affected(self) -> AffectedServices:
-        """Return who names the services that suffer from another one's trouble."""
+        """Return who names the services that suffer from another one's problem."""
         return AffectedServices(
             incidents=self.ledger.incidents, active_catalog=self.active_catalog, observed=self.observed
         )

@@ -168,7 +168,7 @@ MOST_TABLES = 20
 
 
 def restore_summary(steps: Iterable[StepRecord], failed: datetime) -> str:
-    """Return what a run has restored, "" when it has not; `failed` is when the trouble began."""
+    """Return what a run has restored, "" when it has not; `failed` is when the problem began."""
     backup: Mapping[str, object] = {}
     restored: Mapping[str, object] = {}
     for step in steps:

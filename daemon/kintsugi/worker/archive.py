@@ -78,11 +78,11 @@ def _major(version: str) -> int:
 
 def _instead(head: bytes) -> str:
     if _PLAIN.match(head):
-        return "it is plain SQL, which cannot be read through or restored as one: make dumps with pg_dump -Fc"
+        return "the file is plain SQL, which cannot be read through or restored as a dump: make dumps with pg_dump -Fc"
     for magic, name in _WRAPPED.items():
         if head.startswith(magic):
-            return f"it is wrapped in {name}: make dumps with pg_dump -Fc, which compresses on its own"
-    return "it is no dump of pg_dump (custom or tar format)"
+            return f"the file is wrapped in {name}: make dumps with pg_dump -Fc, which compresses on its own"
+    return "the file is not a dump of pg_dump (custom or tar format)"
 
 
 class _Numbers:

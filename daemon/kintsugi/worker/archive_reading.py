@@ -84,7 +84,7 @@ async def _ended(process: asyncio.subprocess.Process) -> UnfitBackup | None:
     if code == 0:
         return None
     error = output.error or (f"pg_restore was killed by signal {-code}" if code < 0 else f"pg_restore exited {code}")
-    return UnfitBackup(flaw=BackupFlaw.DAMAGED, reason=f"it cannot be read to its end: {error}")
+    return UnfitBackup(flaw=BackupFlaw.DAMAGED, reason=f"the file cannot be read to its end: {error}")
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:

@@ -63,7 +63,7 @@ class Examination:
             self._heads.pop(stored.key, None)
         return UnfitBackup(
             flaw=BackupFlaw.CHANGED,
-            reason="it was overwritten or deleted while it was read: its upload is not complete",
+            reason="the file was overwritten or deleted while the worker read it: its upload is not complete",
         )
 
     async def _examined(self, stored: StoredObject, older: Sequence[StoredObject]) -> Backup | UnfitBackup:

@@ -129,7 +129,7 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file=CAUSES,
-                old="    until = last.finished + terms.limit\n",
+                old="    until = last.finished + timings.limit\n",
                 new="    until = last.finished\n",
             ),
         ),

@@ -198,7 +198,7 @@ async def test_the_new_volume_is_kept_too_when_the_old_one_is_bound_again() -> N
     later = volume("Delete")
     later["metadata"] = {"name": "pv-2", "uid": "uid-pv-2"}
     kube = ClusterOfDicts((PVCS, claim(volumeName="pv-2")), (PVS, volume()), (PVS, later))
-    with pytest.raises(Refused, match=r"the volume pv-2 .* would go with it"):
+    with pytest.raises(Refused, match=r"the volume pv-2 .* would be deleted with it"):
         await actions(kube).plan_effect(DELETE, UNDO)
 
 

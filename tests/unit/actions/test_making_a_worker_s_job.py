@@ -322,7 +322,7 @@ async def test_our_own_ledger_s_database_is_never_a_target() -> None:
     kube = cluster()
     await fetched(kube)
     for host in ("database.production.svc.cluster.local", "database.production", "10.0.0.7"):
-        with pytest.raises(Refused, match="our own ledger"):
+        with pytest.raises(Refused, match="Kintsugi's own ledger"):
             await doing(kube).plan_effect(RESTORE, around("restore", ledger_host=host))
     await doing(kube).plan_effect(RESTORE, around("restore", ledger_host="ledger.kintsugi"))
 

@@ -43,7 +43,7 @@ def test_the_document_of_a_workload_is_a_service_that_derives_the_rest(tmp_path:
 def test_each_derived_value_stands_in_a_comment_and_means_what_is_derived(tmp_path: Path) -> None:
     each = found(DEPLOYMENTS, "web")
     (derived,) = loaded(tmp_path, each).services.values()
-    text = document(each, "web", "catalog").partition("  # Being ready")[0]
+    text = document(each, "web", "catalog").partition("  # A ready pod")[0]
     (tmp_path / "web.yaml").write_text(re.sub(r"^  # (\w+:)", r"  \1", text, flags=re.MULTILINE))
     (said,) = load(catalog_paths(None, [tmp_path], example=False)).services.values()
     assert str(said.selector) == "app=web"

@@ -123,7 +123,7 @@ WRONG = {
     "an unknown undo": ("- {id: a, run: kubectl cordon n, undo: kep}", "did you mean 'keep'?"),
     "maxParallel without forEach": ("- {id: a, run: kubectl get pods, maxParallel: 3}", "how many items of `forEach`"),
     "scan of what is no log": ("- {id: a, run: kubectl get pods, scan: log}", "only lines of logs are scanned"),
-    "keeping what changes": ("- {id: a, run: kubectl cordon n, keep: items}", "result goes into the incident"),
+    "keeping what changes": ("- {id: a, run: kubectl cordon n, keep: items}", "result that goes into the incident"),
     "keeping what is no list": ("- {id: a, run: nc -z a 80, keep: open}", "the answer is a bool, not a list"),
     "a name that was not kept": (
         "- {id: a, run: kubectl get pods, keep: items}\n- {id: b, expect: size(steps.a.items) > 0}",

@@ -52,7 +52,7 @@ async def test_a_canary_without_a_verdict_in_time_is_said_to_be_one_in_one_line(
     assert judged is None
     assert report(judged, timedelta(seconds=61), form=OutputFormat.TEXT) is ExitCode.FINDINGS
     said = capsys.readouterr().err.splitlines()
-    assert said == ["error: the canary was accepted but not judged within 1m01s; see the daemon's log"]
+    assert said == ["error: the canary was accepted but got no verdict within 1m01s; see the daemon's log"]
 
 
 def test_any_verdict_but_that_no_rule_matches_is_a_finding(capsys: pytest.CaptureFixture[str]) -> None:

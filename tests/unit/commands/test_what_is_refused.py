@@ -74,7 +74,7 @@ DANGEROUS = [
     ("kubectl get pods -w", "within"),
     ("kubectl get pods -l ''", "empty"),
     ("kubectl get pods -o jsonpath='{.x}'", "item.status.phase"),
-    ("kubectl wait pods --all --for=condition=Ready", "may be none"),
+    ("kubectl wait pods --all --for=condition=Ready", "may match no object"),
     ("kubectl label pods -l app=web a=b", "forEach"),
     ("kubectl patch deployment web -p 'x'", "not JSON"),
     ("kubectl patch deployment web -p '{}'", "not empty"),

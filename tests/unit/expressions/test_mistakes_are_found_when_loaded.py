@@ -133,7 +133,7 @@ def test_the_reserved_word_namespace_is_explained() -> None:
 
 def test_has_of_a_whole_name_is_refused_because_it_would_give_the_value() -> None:
     problem = problem_of("has(steps.find.vase)", result=ANY)
-    assert "has(steps.find.vase) does not ask" in problem.message
+    assert "has(steps.find.vase) does not check" in problem.message
     assert SCOPE.expression("has(steps.find.vase.lid)").result == BOOL
 
 

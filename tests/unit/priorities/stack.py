@@ -163,7 +163,7 @@ class StackViews:
     def _judge_one(self, name: str) -> None:
         service, own = self.services[name], self.scripts[name].own
         trouble = UnhealthyService(service=service, began=self.began[name], own=own)
-        upstream = HoldInput(views=self.views, under_way=UnderWay(runs=self.runs), terms=TERMS)
+        upstream = HoldInput(views=self.views, under_way=UnderWay(runs=self.runs), timings=TERMS)
         found = holds(trouble, self.services, upstream, now=self.now)
         known = HoldRecord(since=self.held.get(name), ended=self.ended)
         if ongoing_hold(found, known, TERMS, now=self.now) is not None:

@@ -43,7 +43,7 @@ def views(**ready: int) -> dict[str, ServiceView]:
 
 def upstream(seen: dict[str, ServiceView], under_way: UnderWay | None = None) -> HoldInput:
     """Put together what decides."""
-    return HoldInput(views=seen, under_way=under_way or UnderWay(), terms=TERMS)
+    return HoldInput(views=seen, under_way=under_way or UnderWay(), timings=TERMS)
 
 
 def held(
@@ -214,7 +214,7 @@ def test_a_dependent_waits_for_an_upstream_that_serves_badly_just_after_a_person
 
 def test_an_upstream_whose_check_is_not_met_counts_as_one_that_serves_badly() -> None:
     trouble = UnhealthyService(service=SERVICES["api"], began=moment())
-    seen = HoldInput(views=views(), unmet={"database"}, terms=TERMS)
+    seen = HoldInput(views=views(), unmet={"database"}, timings=TERMS)
     (found,) = holds(trouble, SERVICES, seen, now=moment())
     ended = past(IncidentState.INEFFECTIVE, service="database", finished=moment())
     still = waiting((found,), ended=ended)

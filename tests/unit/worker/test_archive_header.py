@@ -50,13 +50,13 @@ def test_old_versions_have_their_first_number() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"--\n-- PostgreSQL database dump\n--\n", "it is plain SQL"),
-        (b"\xef\xbb\xbf\n  SET statement_timeout = 0;", "it is plain SQL"),
-        (b"\x1f\x8b\x08\x00", "it is wrapped in gzip"),
-        (b"\x28\xb5\x2f\xfd", "it is wrapped in zstd"),
-        (b"age-encryption.org/v1\n", "it is wrapped in age"),
-        (b"", "it is no dump of pg_dump"),
-        (b"<?xml version", "it is no dump of pg_dump"),
+        (b"--\n-- PostgreSQL database dump\n--\n", "the file is plain SQL"),
+        (b"\xef\xbb\xbf\n  SET statement_timeout = 0;", "the file is plain SQL"),
+        (b"\x1f\x8b\x08\x00", "the file is wrapped in gzip"),
+        (b"\x28\xb5\x2f\xfd", "the file is wrapped in zstd"),
+        (b"age-encryption.org/v1\n", "the file is wrapped in age"),
+        (b"", "the file is not a dump of pg_dump"),
+        (b"<?xml version", "the file is not a dump of pg_dump"),
     ],
 )
 def test_a_file_that_is_no_dump_is_called_what_it_is(content: bytes, said: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunSpan:
-    """The run of a service, in seconds since the trouble began."""
+    """The run of a service, in seconds since the problem began."""
 
     service: str
     began: float
@@ -21,7 +21,7 @@ class RunSpan:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Makespan:
     """
-    Seconds: from the trouble to the last end; the longest chain of runs that wait for each other; and what the whole would
+    Seconds: from the problem to the last end; the longest chain of runs that wait for each other; and what the whole would
     have been with one run after another.
     """
 

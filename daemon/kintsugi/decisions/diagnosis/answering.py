@@ -39,7 +39,7 @@ def since(facts: WorkloadFacts) -> datetime | None:
 
 
 def unmet_checks(facts: WorkloadFacts) -> Iterator[tuple[str, EvidenceItem]]:
-    """Yield what the service itself says of its trouble: answers to checks that are not met, and the telling lines of logs."""
+    """Yield what the service itself says of its problem: answers to checks that are not met, and the telling lines of logs."""
     for check in unmet(facts):
         if check.answer:
             yield check.answer, seen(check, facts)

@@ -10,7 +10,7 @@ from kintsugi.objects import predicates
 Found = Callable[[WorkloadFacts], Sequence[Cause]]
 
 PERMANENT = frozenset({CauseKind.AUTOSCALER, CauseKind.DISRUPTION_BUDGET})
-"""Causes that hold while a service is well: they explain no trouble of a dependent."""
+"""Causes that hold while a service is well: they explain no problem of a dependent."""
 
 SYMPTOMS = frozenset(
     {

@@ -18,7 +18,7 @@ MOST_UNKNOWN = 3
 
 
 ENDED_WELL = frozenset({IncidentState.RECOVERED, IncidentState.ROLLED_BACK, IncidentState.NO_ACTION})
-"""Ends of an incident after which its trouble is past."""
+"""Ends of an incident after which its problem is past."""
 
 
 def headline(found: Diagnosis) -> str:
@@ -56,7 +56,7 @@ def diagnosis_at(diagnoses: Sequence[KeptDiagnosis], then: datetime) -> Diagnosi
 
 def latest(diagnoses: Sequence[KeptDiagnosis]) -> Diagnosis | None:
     """
-    Return, of an incident's diagnoses, oldest first, the one that describes its trouble; None without a diagnosis.
+    Return, of an incident's diagnoses, oldest first, the one that describes its problem; None without a diagnosis.
 
     Where the last one has found no cause, or could not be made in time, it is the last that has found one; its summary says
     when that was, and what the last one says.
