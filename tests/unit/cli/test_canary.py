@@ -58,5 +58,5 @@ async def test_a_canary_without_a_verdict_in_time_is_said_to_be_one_in_one_line(
 def test_any_verdict_but_that_no_rule_matches_is_a_finding(capsys: pytest.CaptureFixture[str]) -> None:
     started = Verdict(kind=VerdictKind.STARTED, reason=Reason.MATCHED, text="rule any starts mend")
     assert report(of(1, verdict=started), timedelta(0), form=OutputFormat.TEXT) is ExitCode.FINDINGS
-    assert "judged started (rule any starts mend)" in capsys.readouterr().err
+    assert "got the verdict started (rule any starts mend)" in capsys.readouterr().err
     assert report(of(1, verdict=NONE), timedelta(0), form=OutputFormat.JSON) is ExitCode.DONE
