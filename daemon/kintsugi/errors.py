@@ -47,7 +47,7 @@ class UsageError(KintsugiError):
     """A request cannot be understood; the text says what would be right."""
 
 
-class UnfitRequest(UsageError):
+class CatalogMismatch(UsageError):
     """A request is understood, and does not fit the documents that are in force."""
 
 

@@ -39,7 +39,7 @@ async def decoded(size: int, work: Callable[[], T]) -> T:
     return await asyncio.to_thread(work)
 
 
-class TextQuota:
+class EventLoopBudget:
     """The quota of foreign text that a task may process in one turn of the event loop."""
 
     def __init__(self) -> None:

@@ -36,6 +36,7 @@ from kintsugi.model.records import (
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.server.operations import (
     CurrentStep,
+    DeadLetterResendResult,
     DeadLetterSummary,
     EvaluatedSignal,
     Explanation,
@@ -46,7 +47,6 @@ from kintsugi.server.operations import (
     PauseRequest,
     RecoverPreview,
     RecoverRequest,
-    ResendResult,
     RollbackPreview,
     RunDetail,
     RunSummary,
@@ -308,13 +308,13 @@ class Night:
         self.asked.append(("dead_letters", limit, before))
         return [] if self.empty else LETTERS
 
-    async def resend(self, letter: str, *, who: str) -> ResendResult:
+    async def resend(self, letter: str, *, who: str) -> DeadLetterResendResult:
         self.asked.append(("resend", letter, who))
         if letter not in {each.id for each in LETTERS}:
             raise NotRecorded(f"there is no dead letter {letter}")
         if letter == "dead-2":
             raise WrongState("dead letter dead-2 cannot be resent: it was not stored whole")
-        return ResendResult(id=letter, accepted=1, dead_letters=0)
+        return DeadLetterResendResult(id=letter, accepted=1, dead_letters=0)
 
     async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
         self.asked.append(("approve", incident, path, plan, who))

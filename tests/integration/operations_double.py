@@ -24,6 +24,7 @@ from kintsugi.model.records import (
 )
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.server.operations import (
+    DeadLetterResendResult,
     DeadLetterSummary,
     EvaluatedSignal,
     Explanation,
@@ -32,7 +33,6 @@ from kintsugi.server.operations import (
     PauseRequest,
     RecoverPreview,
     RecoverRequest,
-    ResendResult,
     RollbackPreview,
     RunDetail,
     ServiceSummary,
@@ -117,11 +117,11 @@ class RememberingOperations:
         self.asked.append(("dead_letters", limit, before))
         return [LETTER]
 
-    async def resend(self, letter: str, *, who: str) -> ResendResult:
+    async def resend(self, letter: str, *, who: str) -> DeadLetterResendResult:
         self.asked.append(("resend", letter, who))
         if letter != LETTER.id:
             raise NotRecorded(f"there is no dead letter {letter}")
-        return ResendResult(id=letter, accepted=1, dead_letters=0)
+        return DeadLetterResendResult(id=letter, accepted=1, dead_letters=0)
 
     async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
         self._known(incident)

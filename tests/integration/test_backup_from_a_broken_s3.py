@@ -240,7 +240,9 @@ def test_a_backup_that_is_still_being_written_is_passed_over(stage: BackupStage,
     backup = stage.taken(worker)
     assert backup.url == f"{URL}1.dump"
     [skipped] = backup.skipped
-    assert skipped.reason == ("the file was overwritten or deleted while the worker read it: its upload is not complete")
+    assert skipped.reason == (
+        "the file was overwritten or deleted while the worker read it: its upload is not complete"
+    )
 
 
 def test_an_upload_in_parts_that_is_not_complete_is_said_and_not_looked_at(

@@ -239,7 +239,7 @@ def test_a_server_that_does_not_answer_is_said_and_assumed(stage: BackupStage, b
     stage.put("2.dump", backups.good)
     worker = stage.fetch_here("--server", f"127.0.0.1:{stage.s3.wire.port}", server=False)
     stage.taken(worker)
-    assert "the server could not be asked what it has, PostgreSQL 16 is assumed: " in worker.notes
+    assert "roles and extensions of the server could not be read, PostgreSQL 16 is assumed: " in worker.notes
 
 
 def test_a_role_that_nobody_declares_is_told_before_anything_is_touched(stage: BackupStage, backups: Backups) -> None:

@@ -102,4 +102,4 @@ async def test_a_certificate_that_is_refused_for_its_dates_points_to_the_clock(
             with pytest.raises(ServerUnavailable, match="nothing was sent") as refused:
                 await transport.send(Request(method="GET", path=POD))
     assert said in str(refused.value)
-    assert re.search(r"it says \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", str(refused.value))
+    assert re.search(r"it shows \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", str(refused.value))

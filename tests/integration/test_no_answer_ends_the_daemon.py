@@ -147,7 +147,7 @@ async def test_objects_and_answers_without_sense_end_no_daemon(tmp_path: Path) -
 
                 async def says_it() -> bool:
                     log = (birth.folder / "daemon.log").read_text(errors="replace")
-                    return "the answer is no list of rows" in log and "v7" in log
+                    return "the answer is not a list of rows" in log and "v7" in log
 
                 await stage.until(says_it)
             await stage.kill()

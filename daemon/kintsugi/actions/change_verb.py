@@ -18,10 +18,10 @@ from kintsugi.actions.effect_plan import (
     DeleteWrite,
     EffectPlan,
     EffectStatus,
+    HttpWrite,
     Intent,
     JobWrite,
     PatchWrite,
-    RequestWrite,
 )
 from kintsugi.actions.result import Result, of_objects
 from kintsugi.actions.unstructured import Unstructured
@@ -179,7 +179,7 @@ async def send(kube: KubeClient, plan: EffectPlan, asked: ObjectName, namespace:
             return await kube.create(asked.resource, namespace, manifest)
         case CreateWrite(manifest=manifest, subresource=subresource):
             return await kube.create(asked.resource, namespace, manifest, name=asked.name, subresource=subresource)
-        case JobWrite() | RequestWrite() | None:
+        case JobWrite() | HttpWrite() | None:
             raise Refused(f"{asked}: a change prepared before a restart is not applied: prepare it again")
 
 

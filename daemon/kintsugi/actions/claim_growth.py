@@ -1,7 +1,7 @@
 """The check of a claim's growth by a change of its request: it stays within the ceiling, and cannot be undone."""
 
 from kintsugi.actions import preconditions, unstructured
-from kintsugi.actions.effect_plan import not_undone
+from kintsugi.actions.effect_plan import record_without_undo
 from kintsugi.actions.loaded_target import LoadedTarget
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.model.records import UndoRecord
@@ -26,7 +26,7 @@ def check_growth(loaded: LoadedTarget, after: Unstructured) -> UndoRecord | None
         if ceiling and _less(ceiling, gets)
         else "",
     )
-    return not_undone(f"a claim cannot be made smaller: it asked for {had} before")
+    return record_without_undo(f"a claim cannot be made smaller: it asked for {had} before")
 
 
 def _request(claim: Unstructured) -> str:

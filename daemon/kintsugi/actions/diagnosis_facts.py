@@ -78,7 +78,7 @@ def match_labels(workload: Unstructured) -> dict[str, str]:
     return dict(unstructured.convert(selector, LabelSelector).match_labels)
 
 
-def revisions_of(
+def compared_revisions(
     found: Sequence[Revision], pods: Sequence[PodFacts], kept: FoundTemplate | None = None
 ) -> tuple[TemplateRevision, ...]:
     """
@@ -183,7 +183,7 @@ def service_of(obj: Unstructured) -> ServiceFacts:
     return unstructured.convert(obj, ServiceFacts)
 
 
-def node_of(obj: Unstructured) -> NodeFacts:
+def node_facts(obj: Unstructured) -> NodeFacts:
     """Return the facts of a node that keep pods away."""
     node = unstructured.convert(obj, Node)
     taints = tuple(taint.key for taint in node.spec.taints if taint.effect in _REPELS)

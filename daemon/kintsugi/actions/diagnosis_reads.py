@@ -109,7 +109,7 @@ class WorkloadReader(TolerantReads):
             labels=diagnosis_facts.template_labels(workload),
             selector=diagnosis_facts.match_labels(workload),
             template=diagnosis_facts.template_of(workload),
-            revisions=diagnosis_facts.revisions_of(revisions, pods, before),
+            revisions=diagnosis_facts.compared_revisions(revisions, pods, before),
             pods=pods,
             conditions=(
                 *diagnosis_facts.conditions_of(str(self.asked), workload),
@@ -188,7 +188,7 @@ class WorkloadReader(TolerantReads):
     def _most(self, pods: Sequence[PodFacts]) -> tuple[PodFacts, ...]:
         """Return the first `MOST_PODS` pods, those that are not ready first."""
         if len(pods) > MOST_PODS:
-            self.unknown[f"its pods: {len(pods)} are there, and {MOST_PODS} were looked at"] = None
+            self.unknown[f"its pods: {len(pods)} exist, and {MOST_PODS} were read"] = None
         return tuple(sorted(pods, key=predicates.ready)[:MOST_PODS])
 
     def _newest(self, events: Iterable[EventFacts]) -> tuple[EventFacts, ...]:
@@ -253,7 +253,7 @@ class WorkloadReader(TolerantReads):
         """Read nodes where a pod finds none."""
         if not any(predicates.unschedulable(pod) for pod in pods):
             return ()
-        return tuple(diagnosis_facts.node_of(each) for each in await self._list("nodes", NODES))
+        return tuple(diagnosis_facts.node_facts(each) for each in await self._list("nodes", NODES))
 
     async def _webhooks(self, texts: Iterable[str]) -> tuple[WebhookFacts, ...]:
         """Read who has which webhook, where one refuses pods or fails."""

@@ -73,13 +73,13 @@ class JobWrite:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RequestWrite:
+class HttpWrite:
     """A request over HTTP, and the addresses that it is not sent to, each with why."""
 
     denied_addresses: Mapping[str, str]
 
 
-Write = PatchWrite | DeleteWrite | CreateWrite | JobWrite | RequestWrite | None
+Write = PatchWrite | DeleteWrite | CreateWrite | JobWrite | HttpWrite | None
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +150,6 @@ def undone_by(*commands: Command, note: str = "") -> UndoRecord:
     )
 
 
-def not_undone(why: str) -> UndoRecord:
+def record_without_undo(why: str) -> UndoRecord:
     """Return the undo record of a change that needs no undo, or cannot have one, with the reason."""
     return UndoRecord(note=why)

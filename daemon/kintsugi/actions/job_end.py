@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from kintsugi.actions import preconditions, unstructured
 from kintsugi.actions.delete_intent import DeleteIntent
-from kintsugi.actions.effect_plan import DeleteWrite, EffectPlan, Evidence, not_undone
+from kintsugi.actions.effect_plan import DeleteWrite, EffectPlan, Evidence, record_without_undo
 from kintsugi.actions.evidence import of_pod
 from kintsugi.actions.loaded_target import LoadedTarget
 from kintsugi.actions.unstructured import Unstructured
@@ -34,7 +34,7 @@ async def plan_effect(kube: KubeClient, command: Delete, loaded: LoadedTarget) -
     return EffectPlan(
         command=replace(command, objects=(loaded.asked,)),
         intent=loaded.identified(DeleteIntent(uid=loaded.uid)),
-        undo=not_undone(_NOT_UNDONE),
+        undo=record_without_undo(_NOT_UNDONE),
         evidence=tuple(kept),
         write=DeleteWrite(grace=command.grace),
     )

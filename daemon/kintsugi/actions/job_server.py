@@ -53,13 +53,13 @@ async def with_server(kube: KubeClient, job_spec: WorkerJobSpec) -> WorkerJobSpe
     try:
         pods = await pods_of(kube, asked, job_spec.namespace)
     except NotFound as error:
-        raise Refused(f"{asked} is not there, so that its image is not known: {remedy}") from error
+        raise Refused(f"{asked} does not exist, so its image is unknown: {remedy}") from error
     pod = next(
         (each for each in sorted(pods, key=unstructured.name) if predicates.ready(unstructured.convert(each, Pod))),
         None,
     )
     if pod is None:
-        raise Refused(f"{asked} has no pod that is ready, so that its image is not known: {remedy}")
+        raise Refused(f"{asked} has no ready pod, so its image is unknown: {remedy}")
     return replace(job_spec, server=_image_of(pod))
 
 

@@ -115,7 +115,7 @@ def found(plan: EffectPlan) -> Result:
     """Return the result that a Job exists; its progress is read by `job_progress`."""
     return Result(
         names={},
-        summary=f"job/{plan.remembered(WorkerIntent).job} is there in {plan.remembered(WorkerIntent).namespace}",
+        summary=f"job/{plan.remembered(WorkerIntent).job} exists in {plan.remembered(WorkerIntent).namespace}",
     )
 
 
@@ -167,7 +167,7 @@ async def _check_host(kube: KubeClient, restore: PgRestore | Dropdb, job_spec: W
         found = await kube.get(SERVICES, host.service, host.namespace)
     except NotFound as error:
         raise Refused(
-            f"-h {restore.host} leads nowhere: there is no service/{host.service} in {host.namespace}"
+            f"-h {restore.host} has no target: there is no service/{host.service} in {host.namespace}"
         ) from error
     preconditions.check(
         preconditions.own_ledger(restore.host, unstructured.nested_string(found, "spec", "clusterIP"), job_spec.context)
@@ -182,7 +182,9 @@ async def _check_host(kube: KubeClient, restore: PgRestore | Dropdb, job_spec: W
         for pod in pods
         if (reason := preconditions.foreign_pod(unstructured.named(PODS, pod), pod, job_spec.context))
     ]
-    preconditions.check(*(f"-h {restore.host} leads elsewhere: {reason}" for reason in strangers[:1]))
+    preconditions.check(
+        *(f"-h {restore.host} does not lead to the service's own pods: {reason}" for reason in strangers[:1])
+    )
 
 
 async def _check_secrets(kube: KubeClient, job_spec: WorkerJobSpec) -> None:
@@ -199,7 +201,7 @@ async def _check_secrets(kube: KubeClient, job_spec: WorkerJobSpec) -> None:
             return
         except NotFound as error:
             raise Refused(
-                f"{name} comes from secret/{reference.secret}, which is not there in {job_spec.namespace}"
+                f"{name} comes from secret/{reference.secret}, which does not exist in {job_spec.namespace}"
             ) from error
         if reference.key not in unstructured.nested_map(found, "data"):
             raise Refused(f"{name} comes from secret/{reference.secret}, which has no key {reference.key!r}")
@@ -233,7 +235,7 @@ async def _claim(kube: KubeClient, job_spec: WorkerJobSpec) -> bool:
             else "the backup that was fetched into it is lost"
         )
         raise Refused(
-            f"persistentvolumeclaim/{job_spec.pvc_name} is not there in {job_spec.namespace}: {why}"
+            f"persistentvolumeclaim/{job_spec.pvc_name} does not exist in {job_spec.namespace}: {why}"
         ) from error
     asked = unstructured.named(PVCS, found)
     foreign = job_spec.settings.existing_claim is None and unstructured.labels(found).get(RUN) != job_spec.labels[RUN]

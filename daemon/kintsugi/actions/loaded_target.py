@@ -97,6 +97,6 @@ def check_loaded(asked: ObjectName, obj: Unstructured, namespace: str, context: 
     preconditions.check(
         preconditions.another(asked, obj),
         preconditions.terminating(asked, obj),
-        preconditions.essential_part(asked, obj, namespace, context),
+        preconditions.refuse_essential(asked, obj, namespace, context),
     )
     return LoadedTarget(asked=unstructured.named(asked.resource, obj), namespace=namespace, obj=obj, context=context)

@@ -43,7 +43,7 @@ def protected(namespace: str, context: ChangeContext) -> str:
     return ""
 
 
-def essential_part(asked: ObjectName, obj: Unstructured, namespace: str, context: ChangeContext) -> str:
+def refuse_essential(asked: ObjectName, obj: Unstructured, namespace: str, context: ChangeContext) -> str:
     """Refuse a pod, a workload, a claim or a volume of an essential (E23, P8)."""
     known = context.essentials
     if asked.resource == PVS:

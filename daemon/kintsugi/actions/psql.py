@@ -166,7 +166,7 @@ def answer(text: str, where: str) -> Result:
 def _wrong(rows: object, text: str) -> str:
     """Return the reason for which an answer is invalid, "" for a valid one."""
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        return f"is no list of rows: {text[:200]!r}"
+        return f"is not a list of rows: {text[:200]!r}"
     if len(rows) > MOST_ROWS:
         return f"has more than {MOST_ROWS} rows: let the database count"
     if has_more(text.encode(errors="replace"), rows, MOST_IN_ANSWER):

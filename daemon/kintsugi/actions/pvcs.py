@@ -20,7 +20,7 @@ from kintsugi.actions.effect_plan import (
     DeleteWrite,
     EffectPlan,
     Intent,
-    not_undone,
+    record_without_undo,
     undone_by,
 )
 from kintsugi.actions.evidence import of_claim
@@ -115,7 +115,7 @@ async def plan_create(kube: KubeClient, command: Create, context: ChangeContext)
     return EffectPlan(
         command=command,
         intent=Intent(uid="", mark=mark),
-        undo=not_undone("the undo of the preceding deletion removes this claim and restores the former claim"),
+        undo=record_without_undo("the undo of the preceding deletion removes this claim and restores the former claim"),
         write=CreateWrite(manifest=marked),
     )
 
@@ -123,7 +123,7 @@ async def plan_create(kube: KubeClient, command: Create, context: ChangeContext)
 def _manifest_of(command: Create) -> Unstructured:
     content = orjson.loads(command.manifest)
     if not isinstance(content, Mapping) or command.object.resource != PVCS:
-        raise Refused(f"{command.object} is not made: only claims are")
+        raise Refused(f"{command.object} is not created: only claims are created")
     return content
 
 
@@ -215,7 +215,7 @@ def _bind_again(command: Delete, claim: Unstructured, volume: Unstructured | Non
     is no more, and a claim that asks for this very volume is made.
     """
     if volume is None:
-        return not_undone("the claim had no volume: there is nothing to bind again")
+        return record_without_undo("the claim had no volume: there is nothing to bind again")
     asked = replace(command.objects[0], uid="")
     name = unstructured.name(volume)
     return undone_by(

@@ -94,7 +94,7 @@ class RelatedReader(TolerantReads):
         if len(wanted) > MOST_NODES:
             self.unknown[f"nodes: {len(wanted)} have pods of it, and {MOST_NODES} were read"] = None
         found = await asyncio.gather(*(self.got("nodes", NODES, name) for name in wanted[:MOST_NODES]))
-        nodes = [*known.nodes, *(diagnosis_facts.node_of(obj) for obj, _ in found if obj is not None)]
+        nodes = [*known.nodes, *(diagnosis_facts.node_facts(obj) for obj, _ in found if obj is not None)]
         suspected = [each.name for each in nodes if _fails_alone(known, each)][:MOST_SUSPECTED_NODES]
         return tuple([await self._with_others(each) if each.name in suspected else each for each in nodes])
 

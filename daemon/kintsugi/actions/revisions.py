@@ -128,7 +128,7 @@ def _failure(replica_set: Unstructured) -> str:
     condition = condition_of(conditions, "ReplicaFailure")
     if condition is None or condition.status != "True" or condition.reason != "FailedCreate":
         return ""
-    return f"no pod of it can be made: {' '.join(condition.message.split())[:300]}"
+    return f"its pods cannot be created: {' '.join(condition.message.split())[:300]}"
 
 
 def _of_controller_revisions(
@@ -183,7 +183,7 @@ def target_of(asked: ObjectName, revisions: Sequence[Revision], number: int, pha
     if target is None:
         raise Refused(f"unable to find specified revision {number} in history: {asked} has {known}")
     if target.current:
-        raise Refused(f"{asked} is at revision {number} already: going back to it would change nothing")
+        raise Refused(f"{asked} is at revision {number} already: a rollback to it would change nothing")
     over_restart = phase is Phase.UNDO and current is not None and differ_in_stamp_only(current.pods, target.pods)
     if not target.good and not over_restart:
         raise Refused(f"revision {number} of {asked} was never seen good: there is no rollback to it")

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.model.command import BackupFetch, Dropdb, PgRestore, WorkerCommand
-from kintsugi.model.hosts import is_own_server, service_of
+from kintsugi.model.hosts import is_drill_server, service_of
 from kintsugi.model.records import Phase
 from kintsugi.model.services import SecretRef
 from kintsugi.model.step_path import StepPath
@@ -140,7 +140,7 @@ def _restoring(restore: PgRestore) -> list[str]:
 
 def _on_server(command: PgRestore | Dropdb) -> list[str]:
     port = ["--port", str(command.port)] if command.port else []
-    host = SERVER_SOCKET if is_own_server(command.host) else command.host
+    host = SERVER_SOCKET if is_drill_server(command.host) else command.host
     return ["--host", host, *port, "--user", command.user, "--database", command.database]
 
 

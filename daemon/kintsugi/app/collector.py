@@ -26,14 +26,14 @@ Objects more than before a young collection, young ones before a middle one, mid
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GcResult:
+class GcFreezeResult:
     """The result of a full collection: objects frozen, and how long the event loop was blocked."""
 
     frozen: int
     seconds: float
 
 
-def collect_and_freeze() -> GcResult:
+def collect_and_freeze() -> GcFreezeResult:
     """Collect everything once, and let the collector look at none of what is left again until the next call."""
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -41,7 +41,7 @@ def collect_and_freeze() -> GcResult:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
-    collected = GcResult(frozen=gc.get_freeze_count(), seconds=loop.time() - began)
+    collected = GcFreezeResult(frozen=gc.get_freeze_count(), seconds=loop.time() - began)
     log.info("garbage collected", frozen=collected.frozen, milliseconds=round(collected.seconds * 1000))
     return collected
 

@@ -123,7 +123,7 @@ async def build(
         lambda service: business.supervisor.run_of(service) is not None,
     )
     deps = runner_deps(outside, state, actions, finders, settings, failpoints)
-    business = business_of(deps, outside, state, active_catalog, settings)
+    business = build_remediation(deps, outside, state, active_catalog, settings)
     state.observed.names = lambda: names.sign
     subscribe(outside.clock, state, finders, business)
     log.info("leadership acquired", epoch=outside.epoch, catalog=catalog.digest, mode=settings.mode)
@@ -270,7 +270,7 @@ def runner_deps(
     )
 
 
-def business_of(
+def build_remediation(
     deps: RunnerDeps, outside: Connections, state: ClusterState, active_catalog: ActiveCatalog, settings: Settings
 ) -> Business:
     """Return the parts that evaluate signals and drive runs, and connect the observed state to them."""

@@ -16,7 +16,7 @@ def never_starts(rule: Rule, service: Service) -> str:
     namespace = wanted.get("namespace")
     if namespace and namespace != service.namespace:
         return (
-            f"it asks for alerts of the namespace {namespace}, and {service.name} lives in {service.namespace}: "
+            f"it asks for alerts of the namespace {namespace}, and {service.name} is in {service.namespace}: "
             "alerts of another namespace start nothing"
         )
     if namespace == "" and not rule.any_namespace:

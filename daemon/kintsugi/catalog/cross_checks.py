@@ -102,7 +102,7 @@ class CrossChecks:
                 step, why = found
                 self.rule_drafts[rule.name].note(
                     ("spec", "runbook"),
-                    f"a rule about all services gives its runbook none, but step {step.id!r} of {runbook.name} {why} "
+                    f"a rule about all services gives its runbook no service, but step {step.id!r} of {runbook.name} {why} "
                     f"(in {step.place})",
                 )
 

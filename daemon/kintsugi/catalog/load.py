@@ -116,7 +116,7 @@ def _load_all(sources: Sequence[Source], loading: "_Loading") -> Catalog:
     return replace(catalog, texts={source.name: source.content.decode() for source in sources})
 
 
-def respelled_texts(documents: Iterable[Document]) -> list[Mapping[Path, RespelledText]]:
+def deprecated_spellings(documents: Iterable[Document]) -> list[Mapping[Path, RespelledText]]:
     """Return for each document of a catalog, whatever else is wrong with it, its expressions that had the earlier spelling."""
     documents = list(documents)
     loading = _Loading(allow_old_spelling=True)

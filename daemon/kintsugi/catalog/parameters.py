@@ -74,7 +74,7 @@ def _number(value: object) -> Value:
 def _boolean(value: object) -> Value:
     if isinstance(value, bool):
         return value
-    raise ValueError(f"{value!r} is neither true nor false")
+    raise ValueError(f"{value!r} is not true or false")
 
 
 def _string(value: object) -> str:

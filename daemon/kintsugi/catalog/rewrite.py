@@ -15,7 +15,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import ScalarString
 
 from kintsugi.catalog.library import Source
-from kintsugi.catalog.load import respelled_texts
+from kintsugi.catalog.load import deprecated_spellings
 from kintsugi.catalog.problems import CatalogErrors, Problem
 from kintsugi.catalog.respell import Respelling, respelled, respellings
 from kintsugi.catalog.respell_text import Edit, RespelledText
@@ -68,7 +68,7 @@ def rewrite(sources: Sequence[Source], *, upgrade: bool) -> list[Rewritten]:
         raise CatalogErrors(problems)
     if upgrade:
         everything = [each for file in found for each in file]
-        for each, texts in zip(everything, respelled_texts(each.document for each in everything), strict=True):
+        for each, texts in zip(everything, deprecated_spellings(each.document for each in everything), strict=True):
             each.texts = texts
     return [_rewritten(source, upgrades) for source, upgrades in zip(sources, found, strict=True)]
 

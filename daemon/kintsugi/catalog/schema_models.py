@@ -268,7 +268,7 @@ class RuleTemplateSpecShape(Shape):
     def _asks_a_check(self) -> None:
         if self.on is not RuleSource.CHECK:
             if self.check is not None or self.every is not None:
-                raise ValueError(f"`check` and `every` are for rules on a check: a rule on {self.on} has none")
+                raise ValueError(f"`check` and `every` are for rules on a check: remove them from a rule on {self.on}")
         elif self.check is None:
             raise ValueError("a rule on a check needs `check`, the name of one of its service's lists of checks")
 

@@ -216,7 +216,7 @@ class Steps:
 
     def _scanned(self, scan: str, path: Path, verb: str) -> Names:
         if not definitions_by_verb()[verb].reads_logs:
-            self.draft.note((*path, "scan"), f"only lines of logs are scanned, and {verb} gives none", key=True)
+            self.draft.note((*path, "scan"), f"only lines of logs are scanned, and {verb} returns no lines", key=True)
         self.draft.one_of((*path, "scan"), scan, tuple(self.draft.known.patterns), "Patterns document")
         return SCANNED
 

@@ -22,6 +22,7 @@ from kintsugi.errors import KintsugiError, NotRecorded, Refused, UsageError, Wro
 from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import Approval, Incident, Pause
 from kintsugi.server.operations import (
+    DeadLetterResendResult,
     DeadLetterSummary,
     EvaluatedSignal,
     Explanation,
@@ -29,7 +30,6 @@ from kintsugi.server.operations import (
     PauseRequest,
     RecoverPreview,
     RecoverRequest,
-    ResendResult,
     RollbackPreview,
     ServiceExplanation,
     ServiceTree,
@@ -83,9 +83,11 @@ class DaemonClient:
         query = {"limit": str(limit)} | ({"before": before} if before else {})
         return (await self._ask("GET", "dead-letters", DeadLetterList, query=query)).dead_letters
 
-    async def resend(self, letter: str) -> ResendResult:
+    async def resend(self, letter: str) -> DeadLetterResendResult:
         """Send a dead letter in again."""
-        return await self._ask("POST", f"dead-letters/{_part(letter)}/resend", ResendResult, body={"who": self._who})
+        return await self._ask(
+            "POST", f"dead-letters/{_part(letter)}/resend", DeadLetterResendResult, body={"who": self._who}
+        )
 
     async def approve(self, incident: str, *, path: str, plan: str) -> Approval:
         """Approve the plan with this digest."""

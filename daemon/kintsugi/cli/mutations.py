@@ -9,7 +9,7 @@ from kintsugi.cli.exit_codes import ExitCode
 from kintsugi.cli.options import Connection, Only, OutputFormat
 from kintsugi.cli.output import emit, moment
 from kintsugi.cli.prompts import agreed, show_latest_diagnosis, show_question, show_rollback, waiting
-from kintsugi.cli.summary_tables import held_back
+from kintsugi.cli.summary_tables import pause_scope_text
 from kintsugi.durations import parse_duration
 from kintsugi.errors import Refused, UsageError
 from kintsugi.model.records import PauseScope
@@ -21,7 +21,7 @@ async def pause(connection: Connection, request: PauseRequest) -> ExitCode:
     async with dial(connection) as daemon:
         begun = await daemon.pause(request)
     until = f" until {moment(begun.until)} UTC" if begun.until else ""
-    text = f"Paused: {held_back(begun)}{until}. To end it: kintsugi resume {begun.id} --why TEXT"
+    text = f"Paused: {pause_scope_text(begun)}{until}. To end it: kintsugi resume {begun.id} --why TEXT"
     return _done(connection, begun, text)
 
 
@@ -29,7 +29,7 @@ async def resume(connection: Connection, pause: str, *, why: str) -> ExitCode:
     """Lift a pause."""
     async with dial(connection) as daemon:
         lifted = await daemon.resume(pause, why=why)
-    return _done(connection, lifted, f"Resumed: {held_back(lifted)}. Kintsugi re-evaluates the blocked signals.")
+    return _done(connection, lifted, f"Resumed: {pause_scope_text(lifted)}. Kintsugi re-evaluates the blocked signals.")
 
 
 async def approve(connection: Connection, incident: str, *, path: str | None, yes: bool) -> ExitCode:

@@ -114,7 +114,7 @@ def show_pauses(pauses: Iterable[Pause]) -> None:
         (
             (
                 plain(each.id),
-                plain(held_back(each)),
+                plain(pause_scope_text(each)),
                 plain(each.who),
                 plain(each.why),
                 plain(moment(each.since)),
@@ -125,7 +125,7 @@ def show_pauses(pauses: Iterable[Pause]) -> None:
     )
 
 
-def held_back(pause: Pause) -> str:
+def pause_scope_text(pause: Pause) -> str:
     """Return what a pause holds back."""
     what = f"{pause.scope} {pause.name}" if pause.name else "everything"
     return f"{what}, including rollbacks" if pause.freeze else what

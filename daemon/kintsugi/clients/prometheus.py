@@ -129,7 +129,7 @@ def _of_series(server: str, series: _Series) -> Sample:
 
 def _sample(server: str, text: str, labels: dict[str, str]) -> Sample:
     if len(text) > _LONGEST or not _NUMBER.fullmatch(text):
-        raise ProbeFailed(f"{server}: {_short(text)!r} is no number")
+        raise ProbeFailed(f"{server}: {_short(text)!r} is not a number")
     number = float(text)
     return Sample(labels=labels, text=text, value=number if math.isfinite(number) else None)
 

@@ -11,7 +11,7 @@ from kintsugi.telemetry import in_words, refused_as
 
 _REFUSALS = {
     "NoSuchBucket": "there is no such bucket",
-    "InvalidBucketName": "that is no valid name of a bucket",
+    "InvalidBucketName": "the name of the bucket is not valid",
     "InvalidAccessKeyId": "the credentials are wrong: S3 does not know this access key",
     "SignatureDoesNotMatch": "the credentials are wrong: the secret does not belong to this access key",
     "ExpiredToken": "the credentials have expired",

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from kintsugi.commands.sql import plain_statement
 from kintsugi.durations import parse_duration
-from kintsugi.expressions import render_value
+from kintsugi.expressions import format_value
 from kintsugi.model.worker_results import BACKUPS
 from kintsugi.objects.selectors import field_selector, label_selector
 
@@ -65,7 +65,7 @@ def _plain(pattern: re.Pattern[str], hint: str) -> Callable[[str, object], str]:
     """Make a `put` that only takes text of one pattern."""
 
     def put(before: str, value: object) -> str:
-        text = render_value(value)
+        text = format_value(value)
         if not text or not pattern.fullmatch(text):
             raise ValueError(f"{text!r} is not {hint}")
         return text
@@ -109,7 +109,7 @@ def _seconds(text: str) -> timedelta:
 
 
 def _put_seconds(before: str, value: object) -> str:
-    return render_value(value.total_seconds() if isinstance(value, timedelta) else value)
+    return format_value(value.total_seconds() if isinstance(value, timedelta) else value)
 
 
 def _selector(text: str) -> str:
@@ -124,7 +124,7 @@ def _field_selector(text: str) -> str:
 
 def _put_selector(before: str, value: object) -> str:
     """Inside a selector a value is a label's value and no more; alone it may be a whole selector, which is parsed."""
-    return _put_label_value(before, value) if before else render_value(value)
+    return _put_label_value(before, value) if before else format_value(value)
 
 
 def _url(text: str) -> str:
@@ -143,7 +143,7 @@ def _url(text: str) -> str:
 
 def _put_url(before: str, value: object) -> str:
     """A value alone is a URL; before the path it is a host or a port; in the path and after it is percent-encoded."""
-    text = render_value(value)
+    text = format_value(value)
     if not before:
         return text
     rest = before.partition("://")[2] if "://" in before else before
@@ -172,7 +172,7 @@ def _s3(text: str) -> str:
 
 def _put_s3(before: str, value: object) -> str:
     """A value alone is a whole URL; inside one it is a piece of the key."""
-    text = render_value(value)
+    text = format_value(value)
     if before and not _S3_PIECE.fullmatch(text):
         raise ValueError(f"{text!r} is not a piece of a key (letters, digits, and -_./ between them)")
     return text
@@ -187,7 +187,7 @@ def _backup_file(text: str) -> str:
 
 def _check_segments(text: str, path: str) -> None:
     if any(segment in {".", ".."} for segment in path.split("/")):
-        raise ValueError(f"{text!r} leads somewhere else: leave out . and ..")
+        raise ValueError(f"{text!r} points outside its folder: leave out . and ..")
 
 
 def _json(text: str) -> str:
@@ -204,10 +204,10 @@ def _put_json(before: str, value: object) -> str:
     """Inside a JSON string a value is that string's text, elsewhere a JSON value."""
     inside = '"' in _JSON_STRING.sub("", before)
     if inside:
-        return json.dumps(render_value(value), ensure_ascii=False)[1:-1]
+        return json.dumps(format_value(value), ensure_ascii=False)[1:-1]
     if value is None or isinstance(value, bool | int | float | str | Mapping | list | tuple):
         return json.dumps(value, ensure_ascii=False)
-    return json.dumps(render_value(value))
+    return json.dumps(format_value(value))
 
 
 def _mark(text: str) -> tuple[str, str | None]:
@@ -216,14 +216,14 @@ def _mark(text: str) -> tuple[str, str | None]:
     if not equals and text.endswith("-"):
         key = text[:-1]
     elif not equals:
-        raise ValueError(f"{text!r} is neither KEY=VALUE nor KEY-")
+        raise ValueError(f"{text!r} is not KEY=VALUE or KEY-")
     if not _LABEL_KEY.fullmatch(key):
         raise ValueError(f"{key!r} is not the key of a label or an annotation")
     return key, value if equals else None
 
 
 def _put_mark(before: str, value: object) -> str:
-    return render_value(value) if "=" in before else _put_label_value(before, value)
+    return format_value(value) if "=" in before else _put_label_value(before, value)
 
 
 def _header(text: str) -> tuple[str, str]:
@@ -233,7 +233,7 @@ def _header(text: str) -> tuple[str, str]:
 
 
 def _put_text(before: str, value: object) -> str:
-    text = render_value(value)
+    text = format_value(value)
     if not _PRINTABLE.fullmatch(text):
         raise ValueError(f"{text!r} contains a line break or another control character")
     return text
@@ -247,7 +247,7 @@ def _body(text: str) -> str:
 
 def _put_body(before: str, value: object) -> str:
     """In a body that is JSON a value is put in as JSON, else as its text."""
-    return _put_json(before, value) if before.lstrip()[:1] in {"{", "["} else render_value(value)
+    return _put_json(before, value) if before.lstrip()[:1] in {"{", "["} else format_value(value)
 
 
 def _output(text: str) -> str:
@@ -267,7 +267,7 @@ def _put_word(before: str, value: object) -> str:
     Return a value for a program's words: a name, never a flag; inside a statement it is checked as SQL. Raises
     ValueError.
     """
-    text = render_value(value)
+    text = format_value(value)
     if any(character.isspace() for character in before):
         return _put_sql(before, value)
     if not _WORD.fullmatch(text):
@@ -277,7 +277,7 @@ def _put_word(before: str, value: object) -> str:
 
 def _put_program_word(before: str, value: object) -> str:
     """In a container a value may be a path, too: the server's own word for where its data is."""
-    text = render_value(value)
+    text = format_value(value)
     return text if not before and _PATH.fullmatch(text) else _put_word(before, value)
 
 

@@ -14,7 +14,7 @@ from kintsugi.commands.command_spec import Flag, ParsedCommand
 from kintsugi.commands.references import place_of
 from kintsugi.expressions import BOOL, DOUBLE, INT, STRING, TIMESTAMP, ListOf, Struct, Type
 from kintsugi.model.command import BackupFetch, Dropdb, PgRestore
-from kintsugi.model.hosts import OWN_SERVER, is_own_server, service_of
+from kintsugi.model.hosts import OWN_SERVER, is_drill_server, service_of
 from kintsugi.model.worker_results import DRILL
 
 BACKUP = Struct(
@@ -102,7 +102,7 @@ def build_restore(parsed: ParsedCommand) -> PgRestore:
         raise parsed.misused(f"it needs --exit-on-error and --single-transaction: {INTO_NEW_DATABASE}")
     (file,) = parsed.exactly(1)
     host = _host(parsed)
-    if is_own_server(host) and (parsed.number("port") or not parsed.text("database").startswith(DRILL)):
+    if is_drill_server(host) and (parsed.number("port") or not parsed.text("database").startswith(DRILL)):
         raise parsed.misused(
             f"-h {OWN_SERVER} is the server of a drill's own Job: without -p, and with -d {DRILL}NAME; write -h SERVICE.NAMESPACE for another"
         )
@@ -137,6 +137,6 @@ def _host(parsed: ParsedCommand) -> str:
 def _service(parsed: ParsedCommand) -> str:
     """Return the host of a server that outlives the command."""
     host = _host(parsed)
-    if is_own_server(host):
+    if is_drill_server(host):
         raise parsed.misused(f"{host} is the server of a drill's own Job, which nothing but its restore can reach")
     return host

@@ -16,7 +16,7 @@ SHOW_LABELS = Flag(names=("--show-labels",))
 WAITS = Flag(names=("--wait",))
 
 WATCH = Flag(names=("-w", "--watch"), refused="a step polls on its own: give it `within` (until it holds) or `for`")
-_ONE_BY_ONE = "what changes is named object by object: use forEach, with ${each} as the name"
+_ONE_BY_ONE = "changed objects are named one by one: use forEach, with ${each} as the name"
 _MODE = "whether anything is changed is decided by the rule's `mode`"
 _OWN_CLUSTER = "the daemon acts on its own cluster, as itself"
 

@@ -131,4 +131,4 @@ def _advice(character: str) -> str:
         case "'" | '"':
             return ": a quotation mark is not closed, or names nothing"
         case _:
-            return ": it stands only in quotes"
+            return ": it is allowed only in quotes"

@@ -11,7 +11,7 @@ from dataclasses import replace
 from kintsugi.commands.arg_types import TEXT, ArgType, matching
 from kintsugi.commands.command_spec import ParsedCommand
 from kintsugi.commands.references import objects
-from kintsugi.expressions import render_value
+from kintsugi.expressions import format_value
 from kintsugi.model.command import ObjectName
 from kubeobjects.quantities import parse_quantity
 
@@ -33,7 +33,7 @@ def _pair(text: str) -> tuple[str, str]:
 def _image(text: str) -> tuple[str, str]:
     container, image = _pair(text)
     if not _CONTAINER.fullmatch(container):
-        raise ValueError(f"{container!r} is not the name of a container, nor * for all of them")
+        raise ValueError(f"{container!r} is not the name of a container, or * for all of them")
     if not _IMAGE.fullmatch(image):
         raise ValueError(f"{image!r} is not an image")
     return container, image
@@ -45,7 +45,7 @@ def _variable(text: str) -> tuple[str, str | None]:
     if not equals and text.endswith("-"):
         key = text[:-1]
     elif not equals:
-        raise ValueError(f"{text!r} is neither KEY=VALUE nor KEY-")
+        raise ValueError(f"{text!r} is not KEY=VALUE or KEY-")
     if not _VARIABLE.fullmatch(key):
         raise ValueError(f"{key!r} is not the name of a variable (letters, digits, and -_. after the first)")
     return key, value if equals else None
@@ -69,7 +69,7 @@ def _amount(text: str) -> tuple[str, str]:
 
 def _put_piece(before: str, value: object) -> str:
     """A value is a piece of an image or an amount; never a `,` or `=` that would begin another one."""
-    if not _PIECE.fullmatch(text := render_value(value)):
+    if not _PIECE.fullmatch(text := format_value(value)):
         raise ValueError(
             f"{text!r} is not a piece of an image or an amount (letters, digits, and ._:/@+- between them)"
         )

@@ -31,7 +31,7 @@ _SHELL = {
     "(": "a bracket outside quotes is not understood: quote a set selector, as in -l 'app in (web, api)'",
     ")": "a bracket outside quotes is not understood: quote a set selector, as in -l 'app in (web, api)'",
     "*": "a glob (*) is not understood: name the objects, or choose them with -l or with forEach",
-    "\n": f"a line break is not understood: {_ONE_COMMAND}; a long command goes on in the next line after a backslash",
+    "\n": f"a line break is not understood: {_ONE_COMMAND}; a long command continues on the next line after a backslash",
 }
 _VARIABLE = (
     "a shell variable ($) is not put in, no shell runs here: write a value as ${params.NAME} or ${steps.ID.NAME}"

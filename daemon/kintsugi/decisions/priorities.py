@@ -55,7 +55,7 @@ class HoldTimings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class UnderWay:
+class OpenRuns:
     """
     The runs under way, by service. `covered_by` is the run that recovers all services, "" for none.
 
@@ -77,7 +77,7 @@ class HoldInput:
 
     views: Mapping[str, ServiceView]
     unmet: Collection[str] = frozenset()
-    under_way: UnderWay = UnderWay()
+    under_way: OpenRuns = OpenRuns()
     timings: HoldTimings = HoldTimings()
 
 

@@ -129,7 +129,7 @@ def repeated_question(approvals: Sequence[Approval], *, now: datetime) -> str:
     return f"{why}; approval is requested again"
 
 
-def hold_over(incident: Incident, limit: timedelta, *, now: datetime) -> str:
+def overdue_hold_notice(incident: Incident, limit: timedelta, *, now: datetime) -> str:
     """Return the notice of a hold that has reached its limit, "" before that, or when there is no hold."""
     over = incident.state is IncidentState.HELD and now >= incident.opened + limit
     return hold_notice(incident.opened, limit) if over else ""

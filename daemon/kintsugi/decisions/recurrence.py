@@ -39,7 +39,7 @@ class PastRecovery:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TriedRemedy:
+class RunRemedies:
     """The outcome of a finished run, and the remedies that it has tried: none where it has changed nothing."""
 
     state: IncidentState
@@ -95,7 +95,7 @@ def conclusive_runs(past: list[PastRun]) -> list[PastRun]:
     return [run for run in past if run.state not in INCONCLUSIVE_OUTCOMES]
 
 
-def failed_remedies(runs: Iterable[TriedRemedy]) -> frozenset[RemedyKind]:
+def failed_remedies(runs: Iterable[RunRemedies]) -> frozenset[RemedyKind]:
     """Return the remedies of the newest runs (newest first) up to the first run that helped."""
     conclusive = (run for run in runs if run.state not in INCONCLUSIVE_OUTCOMES)
     streak = takewhile(lambda run: run.state in UNHELPFUL_OUTCOMES, conclusive)

@@ -126,7 +126,7 @@ def watch(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, no
     if (
         progress.stuck
         and not has_unknown_state(view)
-        and (problem := problem_since_the_steps(view, progress, timings, now=now))
+        and (problem := persisting_problem(view, progress, timings, now=now))
     ):
         why = f": {progress.untried}" if progress.untried else ", and no further action is available"
         return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=f"{problem}{why}")
@@ -199,7 +199,7 @@ def made_since(view: ServiceView, began: datetime) -> Iterator[Pod]:
             yield pod
 
 
-def problem_since_the_steps(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, now: datetime) -> str:
+def persisting_problem(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, now: datetime) -> str:
     """Return the problem that has lasted long enough since the last step: the service's failure, or the trigger; "" for none."""
     if progress.steps_finished_at is None or now - progress.steps_finished_at < timings.failing_for:
         return ""

@@ -21,7 +21,7 @@ from kintsugi.model.runbooks import InOrder, Parallel, Rollback, Step
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.runner.context import RunnerDeps
 from kintsugi.runner.ends import ExecutionStopped
-from kintsugi.runner.holds import CLOCK_STOPPED, slotless
+from kintsugi.runner.holds import CLOCK_STOPPED, slotless_spans
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.report import asking
 from kintsugi.telemetry import get_logger
@@ -135,7 +135,7 @@ class DeadlineClock:
         """List when a person was waited for to answer a question of this run, and when it had no slot."""
         asked = await self.ledger.approvals.of_incident(self.journal.run.incident)
         answered = [(each.asked, each.answered) for each in asked if each.answered is not None]
-        return [*answered, *((given, taken) for given, taken in slotless(self.journal) if taken is not None)]
+        return [*answered, *((given, taken) for given, taken in slotless_spans(self.journal) if taken is not None)]
 
     async def _asked_by(self, others: Sequence[RunRecord], now: datetime) -> list[Span]:
         """List when a person was waited for to answer a question of other runs, or is now."""

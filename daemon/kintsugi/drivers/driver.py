@@ -27,11 +27,11 @@ from kintsugi.model.trigger import Trigger
 from kintsugi.runner.context import RunContext, RunnerDeps, StepScope
 from kintsugi.runner.ends import (
     TOO_LATE,
-    ConflictingChange,
     EffectFailed,
     ExecutionAborted,
     ExecutionStopped,
     HandoverRequested,
+    OpposingChange,
     OutcomeAmbiguous,
     RollbackRequested,
     TriggerResolved,
@@ -137,7 +137,7 @@ class RunDriver:
             state, reason = IncidentState.FAILED, str(failure)
         except (OutcomeAmbiguous, HandoverRequested) as end:
             state, reason = IncidentState.NEEDS_OPERATOR, str(end)
-        except ConflictingChange as conflict:
+        except OpposingChange as conflict:
             state, reason = IncidentState.NEEDS_OPERATOR, conflict.why
         except WritesForbidden as stop:
             state, reason = self._end_without_writing(), stop.why

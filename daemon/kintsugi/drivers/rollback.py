@@ -125,7 +125,7 @@ class RollbackRunner:
             return False
         later = list(journal.changes(Phase.ROLLBACK))
         if definition_of(command).restarts:
-            later += [each for each in journal.changes(Phase.UNDO) if is_after(each, step)]
+            later += [each for each in journal.changes(Phase.UNDO) if started_after(each, step)]
         others = [decode(each.command) for each in later if each.state is StepState.DONE and each.command is not None]
         return any(definition_of(other).rolls_out and is_same_object(command, other) for other in others)
 
@@ -156,7 +156,7 @@ def command_of(step: StepRecord) -> Command | None:
     return decode(step.command) if step.command is not None else None
 
 
-def is_after(one: StepRecord, other: StepRecord) -> bool:
+def started_after(one: StepRecord, other: StepRecord) -> bool:
     """Return whether a change was begun after another."""
     return one.started is not None and other.started is not None and one.started > other.started
 

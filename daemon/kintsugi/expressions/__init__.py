@@ -14,7 +14,7 @@ from kintsugi.expressions.json_values import from_json, to_json
 from kintsugi.expressions.lost import NOTHING_LOST, Lost
 from kintsugi.expressions.scope import Scope
 from kintsugi.expressions.structs import struct_type
-from kintsugi.expressions.template import TextTemplate, compile_template, placeholders_in, render_value
+from kintsugi.expressions.template import TextTemplate, compile_template, format_value, placeholders_in
 from kintsugi.expressions.types import (
     ANY,
     BOOL,
@@ -55,10 +55,10 @@ __all__ = [
     "Type",
     "compile_expression",
     "compile_template",
+    "format_value",
     "from_json",
     "placeholders_in",
     "plain",
-    "render_value",
     "struct_type",
     "to_json",
 ]

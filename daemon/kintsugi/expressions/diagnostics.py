@@ -41,7 +41,7 @@ def explain(error: str, source: str, environment: Environment) -> ExpressionProb
     if wrong := _NO_FIELDS.search(text):
         return _no_fields(_clean(wrong[1]), source, offset)
     if wrong := _RESERVED.search(text):
-        hint = f"write it after what it belongs to, as in service.{wrong[1]}"
+        hint = f"write it after its object, as in service.{wrong[1]}"
         return ExpressionProblem(f"`{wrong[1]}` is a reserved word of expressions", offset=offset, suggestion=hint)
     return ExpressionProblem(_clean(text.partition(" expecting {")[0]), offset=offset)
 

@@ -61,7 +61,7 @@ class TextTemplate:
         if isinstance(value, timedelta) and abs(value) >= timedelta(minutes=1):
             value = timedelta(seconds=round(value.total_seconds()))  # nobody reads the fractions of it
         try:
-            return render_value(value)
+            return format_value(value)
         except ValueError as error:
             raise EvaluationError(f"{part.source}: {error}") from error
 
@@ -105,7 +105,7 @@ def placeholders_in(source: str) -> list[tuple[int, int]]:
     return found
 
 
-def render_value(value: object) -> str:
+def format_value(value: object) -> str:
     """
     Return a value in a text: durations as 1h30m, times in RFC 3339, an object by its name.
 

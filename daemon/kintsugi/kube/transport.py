@@ -288,7 +288,7 @@ def _by_the_clock(error: aiohttp.ClientError) -> str:
     code = refused.verify_code if isinstance(refused, ssl.SSLCertVerificationError) else 0
     shown = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
     if code == _NOT_YET_VALID:
-        return f"the server's certificate is not yet valid: likely this machine's clock is wrong, it says {shown}"
+        return f"the server's certificate is not yet valid: this machine's clock is probably wrong, it shows {shown}"
     if code == _EXPIRED:
-        return f"the server's certificate has expired, or this machine's clock is wrong: it says {shown}"
+        return f"the server's certificate has expired, or this machine's clock is wrong: it shows {shown}"
     return ""

@@ -29,7 +29,7 @@ _LOCK = columns(Lock, locks)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ChangeConstraints:
+class RecentChanges:
     """
     The pauses in force, and the changes in one namespace since a moment: all of them, and the forward ones one by one
     (`changes`).
@@ -45,18 +45,18 @@ class AdmissionRepository(Repository):
 
     async def constraints(
         self, namespace: str, since: datetime, now: datetime, *, changes: bool = False
-    ) -> ChangeConstraints:
+    ) -> RecentChanges:
         """
         Return what may block a change in a namespace now; with `changes` also the forward changes there.
 
         Raises `StaleEpoch` when another daemon leads.
         """
 
-        async def work(connection: AsyncConnection) -> ChangeConstraints:
+        async def work(connection: AsyncConnection) -> RecentChanges:
             await check_epoch(connection, self._store.epoch)
             pauses = [shown(Pause, row) for row in await connection.execute(pauses_at(now))]
             changed = await read_changed(connection, (namespace,), since)
-            return ChangeConstraints(
+            return RecentChanges(
                 pauses=tuple(pauses),
                 disruptions=changed[namespace],
                 changes=await read_changes(connection, namespace, since) if changes else (),

@@ -22,7 +22,7 @@ from kintsugi.ledger.episodes import Episode, Seen
 from kintsugi.ledger.pieces import text_length
 from kintsugi.ledger.rows import UNKNOWN_TIME, moment
 from kintsugi.ledger.tables import signals
-from kintsugi.ledger.texts import clean, clean_key, dump, dump_label_pair
+from kintsugi.ledger.texts import clean, clean_key, dump, dump_labels_and_annotations
 from kintsugi.model.records import Reason, Signal, SignalSource, SignalStatus, Verdict, VerdictKind
 from kintsugi.offload import MOST_ON_LOOP, computed
 
@@ -117,7 +117,7 @@ async def large_texts(deliveries: Sequence[Signal]) -> LabelTexts:
 
 
 def _texts(signal: Signal) -> tuple[str, str]:
-    return dump_label_pair(signal.labels, signal.annotations)
+    return dump_labels_and_annotations(signal.labels, signal.annotations)
 
 
 async def write_deliveries(

@@ -69,12 +69,12 @@ def _real(file: Path) -> Path:
         raise LedgerUnavailable(
             f"the ledger {real} has a second name (a hard link), and with it a second lock: {right}"
         )
-    if is_mounted_alone(real, _MOUNTS.read_text() if _MOUNTS.exists() else ""):
+    if is_mount_point(real, _MOUNTS.read_text() if _MOUNTS.exists() else ""):
         raise LedgerUnavailable(f"the ledger {real} is mounted as a single file, with a lock of its own: {right}")
     return real
 
 
-def is_mounted_alone(file: Path, mounts: str) -> bool:
+def is_mount_point(file: Path, mounts: str) -> bool:
     """Return whether a file is a mount of its own by the lines of `/proc/self/mountinfo`, whose fifth word is where."""
     places = (line.split()[4] for line in mounts.splitlines() if len(line.split()) > 4)
     return str(file) in {place.encode().decode("unicode_escape", "replace") for place in places}

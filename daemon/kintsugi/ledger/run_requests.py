@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.decisions.reconciliation import hold_over
+from kintsugi.decisions.reconciliation import overdue_hold_notice
 from kintsugi.decisions.recurrence import recurrence_summary
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger.drills import note_slot
@@ -325,7 +325,11 @@ class _Decision:
             )
         if opened is None or opened.state is not state:
             await put_notice(self._connection, incident.id, state, reason, self._now)
-        over = hold_over(opened, request.hold_limit, now=self._now) if opened and request.hold_limit is not None else ""
+        over = (
+            overdue_hold_notice(opened, request.hold_limit, now=self._now)
+            if opened and request.hold_limit is not None
+            else ""
+        )
         if over:
             await put_notice_once(self._connection, incident.id, IncidentState.HELD, over, self._now)
         return incident

@@ -28,7 +28,7 @@ class SignalPageRepository(Repository):
         """
 
         async def work(connection: AsyncConnection) -> Sequence[EvaluatedSignal]:
-            query = page_of(request)
+            query = first_page_query(request)
             if request.before:
                 place = (await connection.execute(select(*_ORDER).where(signals.c.id == request.before))).one_or_none()
                 if place is None:
@@ -44,7 +44,7 @@ def _evaluated(row: Row[Any]) -> EvaluatedSignal:
     return EvaluatedSignal(signal=signal(row), verdict=verdict(row), refired=row.refired, continues=row.continues or "")
 
 
-def page_of(request: SignalQuery) -> Select[tuple[object, ...]]:
+def first_page_query(request: SignalQuery) -> Select[tuple[object, ...]]:
     """Make the question for the first page of a wish."""
     query = select(signals).order_by(*(column.desc() for column in _ORDER)).limit(request.limit)
     if request.verdict is not None:

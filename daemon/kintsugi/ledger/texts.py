@@ -84,7 +84,7 @@ def dump_labels(labels: Mapping[str, str]) -> str:
     return _written(SECRETS.labels(labels))
 
 
-def dump_label_pair(labels: Mapping[str, str], annotations: Mapping[str, str]) -> tuple[str, str]:
+def dump_labels_and_annotations(labels: Mapping[str, str], annotations: Mapping[str, str]) -> tuple[str, str]:
     """Write both as `dump_labels` does; where nothing in either is secret both are gone through at once."""
     if SECRETS.may_hold_secret(labels, annotations):
         return dump_labels(labels), dump_labels(annotations)

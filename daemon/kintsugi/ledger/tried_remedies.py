@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.commands.registry import definitions_by_verb
-from kintsugi.decisions.recurrence import TriedRemedy, failed_remedies
+from kintsugi.decisions.recurrence import RunRemedies, failed_remedies
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.tables import runs, steps
 from kintsugi.model.records import Phase, RunKind, StepState
@@ -24,7 +24,7 @@ class RemedyRepository(Repository):
         return failed_remedies(await self._store.read(lambda connection: _read(connection, service, since)))
 
 
-async def _read(connection: AsyncConnection, service: str, since: datetime) -> tuple[TriedRemedy, ...]:
+async def _read(connection: AsyncConnection, service: str, since: datetime) -> tuple[RunRemedies, ...]:
     """Read what each diagnosis of the newest runs has named; the newest run first. A word of a later version is passed over."""
     newest = (
         select(runs.c.id, runs.c.state)
@@ -40,7 +40,7 @@ async def _read(connection: AsyncConnection, service: str, since: datetime) -> t
     diagnoses = select(steps.c.run, steps.c.result).where(*forward, steps.c.verb.in_(diagnosing))
     named = [(row.run, (row.result or {}).get("remedy")) for row in await connection.execute(diagnoses)]
     return tuple(
-        TriedRemedy(
+        RunRemedies(
             state=row.state,
             remedies=frozenset(
                 RemedyKind(word) for run, word in named if run == row.id and run in changed and word in set(RemedyKind)

@@ -62,7 +62,7 @@ class DeadLetterSummary:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ResendResult:
+class DeadLetterResendResult:
     """
     The outcome of a dead letter that was sent in again: accepted signals, and dead letters that replace it.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from kintsugi.model.hosts import is_own_server
+from kintsugi.model.hosts import is_drill_server
 from kubeobjects.resources import Resource
 
 
@@ -209,7 +209,7 @@ class PgRestore(Command):
     @property
     def on_own_server(self) -> bool:
         """Return whether the server lives and ends with the Job of this restore."""
-        return is_own_server(self.host)
+        return is_drill_server(self.host)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -35,7 +35,7 @@ def service_of(host: str) -> ServiceHost | None:
     return ServiceHost(service=own[-2], namespace=own[-1])
 
 
-def is_own_server(host: str) -> bool:
+def is_drill_server(host: str) -> bool:
     """Return whether a host means the server of a drill's own Job (`localhost.NAMESPACE`)."""
     found = service_of(host)
     return found is not None and found.service == OWN_SERVER

@@ -12,7 +12,7 @@ from kintsugi.catalog.call_graph import reachable, unfit_for_all
 from kintsugi.catalog.parameters import read_text
 from kintsugi.catalog.problems import did_you_mean
 from kintsugi.decisions.planner import Plan, digest_of, plan
-from kintsugi.errors import NotRecorded, UnfitRequest
+from kintsugi.errors import CatalogMismatch, NotRecorded
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.manual import MANUAL, RecoverRequest
 from kintsugi.model.rules import Mode, Rule, RuleSource
@@ -40,7 +40,7 @@ def bind(request: RecoverRequest, catalog: Catalog, *, durations: float, now: da
     given = _given(request.parameters, runbook, durations)
     bound = plan(rule, target, catalog, now=now, given=given)
     if lacking := list(_lacking(rule, bound, catalog)):
-        raise UnfitRequest("; ".join(lacking))
+        raise CatalogMismatch("; ".join(lacking))
     return BoundStart(rule=rule, plan=bound, digest=digest_of(bound.digest, *sorted(request.overrides)))
 
 
@@ -50,7 +50,7 @@ def _runbook(name: str, catalog: Catalog) -> Runbook:
         raise NotRecorded(_unknown("runbook", name, catalog.runbooks))
     drilled = [each.name for each in catalog.services.values() if each.drill is not None and each.drill.runbook == name]
     if drilled:
-        raise UnfitRequest(f"{name} is a drill: kintsugi restore drill {drilled[0]} starts it")
+        raise CatalogMismatch(f"{name} is a drill: kintsugi restore drill {drilled[0]} starts it")
     return runbook
 
 
@@ -59,11 +59,11 @@ def _target(request: RecoverRequest, runbook: Runbook, catalog: Catalog) -> Serv
     if request.service and catalog.subject(request.service) is None:
         raise NotRecorded(_unknown("service", request.service, catalog.services))
     if runbook.service and request.service not in ("", runbook.service):
-        raise UnfitRequest(f"{runbook.name} is about {runbook.service}, not about {request.service}")
+        raise CatalogMismatch(f"{runbook.name} is about {runbook.service}, not about {request.service}")
     name = runbook.service or request.service or _only_one(runbook, catalog)
     unfit = unfit_for_all(runbook, catalog.runbooks) if name == STACK else None
     if unfit is not None:
-        raise UnfitRequest(f"{runbook.name} cannot be about all services: step {unfit[0].id!r} {unfit[1]}")
+        raise CatalogMismatch(f"{runbook.name} cannot be about all services: step {unfit[0].id!r} {unfit[1]}")
     target = catalog.subject(name)
     assert target is not None, "it is there, or the documents would have been refused"
     return target
@@ -78,7 +78,7 @@ def _only_one(runbook: Runbook, catalog: Catalog) -> str:
     why = "several services have this runbook" if naming else "no service has this runbook"
     fit = [STACK] if unfit_for_all(runbook, catalog.runbooks) is None else []
     candidates = ", ".join(sorted(naming) or [*sorted(catalog.services), *fit])
-    raise UnfitRequest(f"service: name the service for {runbook.name}, because {why}: {candidates}")
+    raise CatalogMismatch(f"service: name the service for {runbook.name}, because {why}: {candidates}")
 
 
 def manual_rule(runbook: Runbook, target: Service | AllServices, *, cooldown: timedelta) -> Rule:
@@ -109,11 +109,11 @@ def _given(texts: Mapping[str, str], runbook: Runbook, durations: float) -> Mapp
     for name, text in texts.items():
         if name not in takes:
             what = f"its parameters are {', '.join(takes)}" if takes else "the runbook has no parameters"
-            raise UnfitRequest(f"parameters: {runbook.name} has no parameter {name!r}: {what}")
+            raise CatalogMismatch(f"parameters: {runbook.name} has no parameter {name!r}: {what}")
         try:
             values[name] = read_text(takes[name].type, text, durations)
         except ValueError as error:
-            raise UnfitRequest(f"parameters: {name}: {error} ({name} is of type {takes[name].type})") from error
+            raise CatalogMismatch(f"parameters: {name}: {error} ({name} is of type {takes[name].type})") from error
     return values
 
 

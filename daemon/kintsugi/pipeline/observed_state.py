@@ -16,7 +16,7 @@ from kintsugi.decisions.priorities import (
     Hold,
     HoldCause,
     HoldInput,
-    UnderWay,
+    OpenRuns,
     UnhealthyService,
     holds,
     own_reason,
@@ -82,7 +82,7 @@ class ObservedState:
     limits: Limits
     mode: Mode
     clock: Callable[[], datetime]
-    under_way: Callable[[], UnderWay] = UnderWay
+    under_way: Callable[[], OpenRuns] = OpenRuns
     waiting: Callable[[], tuple[Service, ...]] = tuple
     taken: Callable[[], tuple[str, ...]] = tuple
     on_slot_given: Callable[[], None] = lambda: None

@@ -18,6 +18,7 @@ from kintsugi.errors import NotRecorded, UsageError, WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.api_types import (
     SIGNALS,
+    DeadLetterResendResult,
     DeadLetterSummary,
     EvaluatedSignal,
     Explanation,
@@ -25,7 +26,6 @@ from kintsugi.model.api_types import (
     KeptText,
     PauseRequest,
     RecoverPreview,
-    ResendResult,
     RollbackPreview,
     RunDetail,
     ServiceExplanation,
@@ -127,7 +127,7 @@ class OperatorService:
         """Return the dead letters, newest first."""
         return await self.ledger.dead_letters.summaries(limit=limit, before=before)
 
-    async def resend(self, letter: str, *, who: str) -> ResendResult:
+    async def resend(self, letter: str, *, who: str) -> DeadLetterResendResult:
         """
         Accept what a dead letter says that still counts: alerts that had ended, and, where it is new, those that fire.
 
@@ -151,7 +151,7 @@ class OperatorService:
         log.info("dead letter resent", letter=letter, who=who, signals=len(read.signals), stale=read.stale)
         self.pipeline.wake()
         left = len(read.dead_letters)
-        return ResendResult(id=letter, accepted=len(read.signals), dead_letters=left, stale=read.stale)
+        return DeadLetterResendResult(id=letter, accepted=len(read.signals), dead_letters=left, stale=read.stale)
 
     async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
         """Approve the plan that was shown; the waiting run or incident continues within moments."""

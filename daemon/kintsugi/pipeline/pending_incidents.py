@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import structlog
 
 from kintsugi.decisions.planner import Plan, plan
-from kintsugi.decisions.reconciliation import IncidentAction, IncidentNeed, OpenIncident, hold_over, need_of
+from kintsugi.decisions.reconciliation import IncidentAction, IncidentNeed, OpenIncident, need_of, overdue_hold_notice
 from kintsugi.errors import WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import (
@@ -75,7 +75,7 @@ class PendingIncidents:
             return
         now, incident = self._observed.clock(), open_incident.incident
         self._pipeline.waiting.note(incident)
-        over = hold_over(incident, self._observed.limits.holds.limit, now=now)
+        over = overdue_hold_notice(incident, self._observed.limits.holds.limit, now=now)
         if over and not open_incident.clear and not await self._affected.is_notified_elsewhere(incident):
             await self._ledger.outbox.put_notice_once(incident.id, IncidentState.HELD, over, now)
         need = need_of(open_incident, now=now)

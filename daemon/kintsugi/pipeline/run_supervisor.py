@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import structlog
 
-from kintsugi.decisions.priorities import UnderWay
+from kintsugi.decisions.priorities import OpenRuns
 from kintsugi.decisions.reconciliation import ReconcileAction, reconcile_action
 from kintsugi.drivers.stack import StackDriver
 from kintsugi.errors import LedgerUnavailable, StaleEpoch
@@ -93,16 +93,16 @@ class RunSupervisor:
         return frozenset(name for name, run in self.under_way.runs.items() if run.state is IncidentState.HELD)
 
     @property
-    def under_way(self) -> UnderWay:
+    def under_way(self) -> OpenRuns:
         """Return the recoveries under way, by service."""
         going = (self._current(run) for run in self._runs.values() if run.kind is RunKind.RECOVERY)
         runs = {run.service: run for run in going}
         stack = runs.get(STACK)
         if stack is None:
-            return UnderWay(runs=runs)
+            return OpenRuns(runs=runs)
         driver = self._drivers.get(stack.id)
         ended = driver.waits.ended if isinstance(driver, StackDriver) else {}
-        return UnderWay(runs=runs, covered_by=stack.id, covered_until=ended)
+        return OpenRuns(runs=runs, covered_by=stack.id, covered_until=ended)
 
     def run_of(self, service: str) -> RunRecord | None:
         """Return the run that is under way for a service."""

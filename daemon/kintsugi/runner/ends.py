@@ -92,7 +92,7 @@ class WritesForbidden(ExecutionAborted, NotAdmitted):
     """Nothing more may be written for this run: its changes stay as they are, for a person."""
 
 
-class ConflictingChange(ExecutionAborted, NotAdmitted):
+class OpposingChange(ExecutionAborted, NotAdmitted):
     """Another rule has just made the opposite change: a person must decide between the two."""
 
 
@@ -104,7 +104,7 @@ BY_SEVERITY = (
     WritesForbidden,
     OutcomeAmbiguous,
     HandoverRequested,
-    ConflictingChange,
+    OpposingChange,
     EffectFailed,
     RollbackRequested,
     ExecutionStopped,

@@ -29,7 +29,7 @@ from kintsugi.model.rules import Mode
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.model.trigger import clear_since
 from kintsugi.runner.context import RunnerDeps, StepScope
-from kintsugi.runner.ends import ConflictingChange, ExecutionStopped, TriggerResolved, WritesForbidden
+from kintsugi.runner.ends import ExecutionStopped, OpposingChange, TriggerResolved, WritesForbidden
 from kintsugi.runner.holds import Approvals
 from kintsugi.runner.impact import ImpactScope, affected_by, started_by
 from kintsugi.runner.journal import Journal
@@ -203,7 +203,7 @@ class RunAdmission:
             case AdmissionDecision.DENY:
                 raise WritesForbidden(RUN, result.reason)
             case AdmissionDecision.HAND_OVER:
-                raise ConflictingChange(RUN, result.reason)
+                raise OpposingChange(RUN, result.reason)
             case AdmissionDecision.ASK:
                 await self.gate.ask_about_run(self, result.reason)
                 return result.reason

@@ -157,7 +157,7 @@ class SlotYielder:
             if not other:
                 return False
             why = f"the run yielded its slot to {other}, which has a higher priority, and continues when a slot is free"
-            number = len(slotless(self.journal)) + 1
+            number = len(slotless_spans(self.journal)) + 1
             await self.journal.note(StepPath.noted(GAVE, str(number)), why, {"at": now}, now=now)
             self.journal.run = await self.ledger.runs.move_run(run.id, IncidentState.HELD, why, now)
             self.deps.observed.slot_given()
@@ -165,7 +165,7 @@ class SlotYielder:
             return True
 
     async def _taken_back(self) -> None:
-        spans = slotless(self.journal)
+        spans = slotless_spans(self.journal)
         since = spans[-1][0]
         while True:
             await asyncio.sleep(self.deps.poll_interval.total_seconds())
@@ -185,7 +185,7 @@ class SlotYielder:
                 return
 
 
-def slotless(journal: Journal) -> list[tuple[datetime, datetime | None]]:
+def slotless_spans(journal: Journal) -> list[tuple[datetime, datetime | None]]:
     """List the spans in which a run had no slot; one without an end goes on, or its end was not kept."""
     spans: list[tuple[datetime, datetime | None]] = []
     for number in count(1):

@@ -4,13 +4,13 @@ import msgspec
 from aiohttp import web
 
 from kintsugi.errors import (
+    CatalogMismatch,
     KintsugiError,
     KubeError,
     LedgerUnavailable,
     NotRecorded,
     ProbeFailed,
     Refused,
-    UnfitRequest,
     UsageError,
     WrongState,
 )
@@ -22,7 +22,7 @@ from kintsugi.telemetry import SECRETS
 _ENCODER = msgspec.json.Encoder()
 
 _STATUSES: tuple[tuple[type[KintsugiError], int], ...] = (
-    (UnfitRequest, 422),
+    (CatalogMismatch, 422),
     (UsageError, 400),
     (NotRecorded, 404),
     (WrongState, 409),

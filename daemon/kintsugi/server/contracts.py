@@ -6,10 +6,10 @@ The limits are those of the handlers, and a test sends values just within and ju
 
 from kintsugi.model.api_types import (
     SIGNALS,
+    DeadLetterResendResult,
     Explanation,
     IncidentDetail,
     RecoverPreview,
-    ResendResult,
     RollbackPreview,
     ServiceExplanation,
     ServiceTree,
@@ -110,7 +110,7 @@ DEAD_LETTERS = Contract(
 )
 RESEND = Contract(
     summary="Resend a dead letter",
-    answers={200: ResendResult},
+    answers={200: DeadLetterResendResult},
     errors=_CHANGES,
     body=RequestBody(kind=api.ResendBody, required=False),
 )

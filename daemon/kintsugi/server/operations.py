@@ -8,6 +8,7 @@ from typing import Protocol
 from kintsugi.model.api_types import (
     SIGNALS,
     CurrentStep,
+    DeadLetterResendResult,
     DeadLetterSummary,
     EvaluatedSignal,
     Explanation,
@@ -17,7 +18,6 @@ from kintsugi.model.api_types import (
     KeptText,
     PauseRequest,
     RecoverPreview,
-    ResendResult,
     RollbackPreview,
     RunDetail,
     RunSummary,
@@ -32,6 +32,7 @@ from kintsugi.model.records import Approval, Incident, Pause, Signal, Target
 
 __all__ = [
     "CurrentStep",
+    "DeadLetterResendResult",
     "DeadLetterSummary",
     "EvaluatedSignal",
     "Explanation",
@@ -44,7 +45,6 @@ __all__ = [
     "PauseRequest",
     "RecoverPreview",
     "RecoverRequest",
-    "ResendResult",
     "RollbackPreview",
     "RunDetail",
     "RunSummary",
@@ -79,7 +79,7 @@ class Operations(Protocol):
         """List what could not be understood, newest first; from `before` on, where that is an id."""
         ...
 
-    async def resend(self, letter: str, *, who: str) -> ResendResult:
+    async def resend(self, letter: str, *, who: str) -> DeadLetterResendResult:
         """Take a dead letter in as if it came now; once it is understood it is a dead letter no more."""
         ...
 

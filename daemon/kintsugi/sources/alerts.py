@@ -65,7 +65,7 @@ def to_signal(alert: AlertFields, *, firing: bool, size: int, origin: AlertOrigi
     milliseconds, the API's precision: the same episode must not get two beginnings.
     """
     if not alert.labels:
-        raise ValueError("labels: empty, so this alert cannot be told from others")
+        raise ValueError("labels: empty, so this alert cannot be distinguished from others")
     began = _moment(alert.starts_at, "startsAt")
     has_end = alert.ends_at and not alert.ends_at.startswith(_NO_END)
     end = _moment(alert.ends_at, "endsAt") if has_end else None

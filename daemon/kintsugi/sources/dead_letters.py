@@ -24,7 +24,7 @@ def reread(letter: DeadLetter, now: datetime, *, timed: bool) -> Delivery:
     ended has ended. `timed`: whether our clock may be compared with the times in it.
     """
     if letter.payload is None:
-        return Delivery(unreadable="it was not stored whole: it is too large, or contains what looks like a secret")
+        return Delivery(unreadable="it was not stored whole: it is too large, or probably contains a secret")
     try:
         found = _read(letter, letter.payload, now, timed=timed)
     except ProbeFailed as error:

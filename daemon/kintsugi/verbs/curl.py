@@ -15,7 +15,7 @@ from yarl import URL
 from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ChangeVerb
-from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, Intent, RequestWrite, not_undone
+from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, HttpWrite, Intent, record_without_undo
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
 from kintsugi.actions.result import Result
@@ -185,7 +185,7 @@ class CurlVerb(ProbeVerb[Curl], ChangeVerb[Curl]):
     async def apply(self, clients: VerbClients, plan: EffectPlan) -> Result:
         """Send it once."""
         assert isinstance(plan.command, Curl), plan.command
-        assert isinstance(plan.write, RequestWrite), plan.write
+        assert isinstance(plan.write, HttpWrite), plan.write
         return await send(clients.clients, plan.command, plan.write.denied_addresses)
 
     async def reread(self, clients: VerbClients, plan: EffectPlan) -> Result:
@@ -235,10 +235,10 @@ def planned(command: Curl, context: ChangeContext) -> EffectPlan:
         preconditions.protected(place.namespace if place is not None else "", context),
         preconditions.own_ledger(host, host, context),
     )
-    undo = not_undone("only the receiver of the request can undo it")
+    undo = record_without_undo("only the receiver of the request can undo it")
     intent = RequestIntent(uid=context.mark, host=host)
     return EffectPlan(
-        command=command, intent=intent, undo=undo, write=RequestWrite(denied_addresses=context.denied_addresses)
+        command=command, intent=intent, undo=undo, write=HttpWrite(denied_addresses=context.denied_addresses)
     )
 
 

@@ -16,7 +16,7 @@ from kintsugi.actions import job_end, preconditions, pvcs, unstructured
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ObjectVerb, removal_status
 from kintsugi.actions.delete_intent import DeleteIntent
-from kintsugi.actions.effect_plan import DeleteWrite, EffectPlan, EffectStatus, Evidence, not_undone
+from kintsugi.actions.effect_plan import DeleteWrite, EffectPlan, EffectStatus, Evidence, record_without_undo
 from kintsugi.actions.evidence import of_pod
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
 from kintsugi.actions.unstructured import Unstructured
@@ -172,7 +172,7 @@ async def _pod(kube: KubeClient, command: Delete, loaded: LoadedTarget) -> Effec
                 controller=f"{owner.kind}/{owner.name}" if owner else "",
             )
         ),
-        undo=not_undone(_NO_SUCCESSOR if to_go else _SUCCESSOR),
+        undo=record_without_undo(_NO_SUCCESSOR if to_go else _SUCCESSOR),
         evidence=(*await of_pod(kube, loaded.obj), *await _budgets(kube, loaded)),
         write=DeleteWrite(grace=command.grace),
     )

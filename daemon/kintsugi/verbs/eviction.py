@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType, structs
 
 from kintsugi.actions import preconditions, unstructured
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.effect_plan import NOTHING_CHANGED, CreateWrite, EffectPlan, Intent, not_undone
+from kintsugi.actions.effect_plan import NOTHING_CHANGED, CreateWrite, EffectPlan, Intent, record_without_undo
 from kintsugi.actions.loaded_target import check_loaded
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import NotFound, Refused
@@ -73,7 +73,7 @@ async def plan_eviction(kube: KubeClient, command: Evict, context: ChangeContext
         node=unstructured.nested_string(obj, "spec", "nodeName"),
     )
     write = CreateWrite(manifest=manifest_of(bound), subresource="eviction")
-    return EffectPlan(command=bound, intent=intent, undo=not_undone(_SUCCESSOR), write=write)
+    return EffectPlan(command=bound, intent=intent, undo=record_without_undo(_SUCCESSOR), write=write)
 
 
 def check_ours_to_evict(pod: Unstructured, context: ChangeContext) -> None:

@@ -46,7 +46,7 @@ def build(parsed: ParsedCommand) -> Get:
     if found.objects and (labels or fields):
         raise parsed.misused("names and a selector exclude each other")
     if found.objects and everywhere:
-        raise parsed.misused("an object is not looked for by name in all namespaces: write -n NAMESPACE")
+        raise parsed.misused("-A does not take the name of an object: write -n NAMESPACE")
     return Get(
         resources=found.resources,
         words=found.words,

@@ -21,7 +21,7 @@ from kintsugi.commands.arg_types import ArgType, matching
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, ParsedCommand
 from kintsugi.commands.results import ObjectType
-from kintsugi.expressions import Type, render_value
+from kintsugi.expressions import Type, format_value
 from kintsugi.model.command import Command, Verb
 
 MOST = 8 * 1024
@@ -47,7 +47,7 @@ def _put(before: str, value: object) -> str:
         raise ValueError(
             'a value is allowed only inside the quotes of a label value, as in {namespace="${service.namespace}"}'
         )
-    if not _VALUE.fullmatch(text := render_value(value)):
+    if not _VALUE.fullmatch(text := format_value(value)):
         raise ValueError(f"{text!r} is not a name (letters, digits, and _.- between them)")
     return text
 

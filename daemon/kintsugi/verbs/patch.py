@@ -37,7 +37,7 @@ from kintsugi.model.records import Phase
 from kintsugi.verbs.undo_by_revision import undo_by_revision
 from kubeobjects.resources import DEPLOYMENTS, PODS, REPLICASETS, STATEFULSETS
 
-_NO_PATCH = "of other kinds a wrong field cannot be undone safely"
+_NO_PATCH = "a wrong field of other kinds cannot be undone safely"
 _KINDS = {"strategic": PatchKind.STRATEGIC, "merge": PatchKind.MERGE, "json": PatchKind.JSON}
 
 

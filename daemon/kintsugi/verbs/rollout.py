@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from kintsugi.actions import unstructured
 from kintsugi.actions.change_verb import SingleObjectVerb
-from kintsugi.actions.effect_plan import Intent, not_undone, undone_by
+from kintsugi.actions.effect_plan import Intent, record_without_undo, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget
 from kintsugi.actions.probe_verb import ProbeVerb
 from kintsugi.actions.revisions import Revision, current_of
@@ -52,7 +52,7 @@ def build_rollout(verb: Verb) -> Callable[[ParsedCommand], Rollout]:
     def build(parsed: ParsedCommand) -> Rollout:
         whole = _whole_type(parsed) if verb is Verb.ROLLOUT_HISTORY else None
         if parsed.on("to_kept") and parsed.number("revision"):
-            raise parsed.misused("--to-revision and --to-good-template are two ways back: give one of them")
+            raise parsed.misused("--to-revision and --to-good-template exclude each other: give one of them")
         return Rollout(
             verb=verb,
             object=whole or single(parsed),
@@ -72,7 +72,7 @@ def _whole_type(parsed: ParsedCommand) -> ObjectName | None:
     if len(found.resources) != 1:
         return None
     if parsed.number("revision"):
-        raise parsed.misused("--revision is one workload's: name it")
+        raise parsed.misused("--revision belongs to one workload: name it")
     return ObjectName(resource=found.resources[0], name="")
 
 
@@ -143,7 +143,7 @@ def changing(
     )
 
 
-class RolloutProbe(ProbeVerb[Rollout]):
+class ReadOnlyRolloutVerb(ProbeVerb[Rollout]):
     """The base of the two rollout commands that only look."""
 
     command = Rollout
@@ -180,7 +180,9 @@ def intent_of(loaded: LoadedTarget, revisions: tuple[Revision, ...]) -> RolloutI
 def back_to(command: Rollout, former: Revision | None) -> UndoRecord:
     """Return the way back to the revision that was there."""
     if former is None:
-        return not_undone("the revision before this change has no number yet: a rollback to it is not possible")
+        return record_without_undo(
+            "the revision before this change has no number yet: a rollback to it is not possible"
+        )
     return undone_by(replace(command, verb=Verb.ROLLOUT_UNDO, revision=former.number, timeout=None, current=0))
 
 

@@ -15,10 +15,10 @@ from kintsugi.commands.command_spec import CommandSpec
 from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Verb
-from kintsugi.verbs.rollout import REVISION, Rollout, RolloutProbe, build_rollout
+from kintsugi.verbs.rollout import REVISION, ReadOnlyRolloutVerb, Rollout, build_rollout
 
 
-class RolloutHistoryVerb(RolloutProbe):
+class RolloutHistoryVerb(ReadOnlyRolloutVerb):
     """The revisions of one workload; without a name those of all of a type."""
 
     verb = Verb.ROLLOUT_HISTORY

@@ -52,7 +52,7 @@ class RolloutRestartVerb(RolloutVerb):
         pods = await made_by(clients.kube, loaded.asked, loaded.obj)
         resource = loaded.asked.resource
         preconditions.check(
-            cannot_start(loaded.asked, failures_of(loaded, revisions, pods), "restart it"),
+            refuse_failing_template(loaded.asked, failures_of(loaded, revisions, pods), "restart it"),
             last_good_pod(
                 loaded.asked,
                 len(good_pods(pods)),
@@ -127,7 +127,7 @@ def operated(asked: ObjectName, obj: Unstructured, context: ChangeContext) -> st
     return ""
 
 
-def cannot_start(asked: ObjectName, failures: Sequence[str], what: str) -> str:
+def refuse_failing_template(asked: ObjectName, failures: Sequence[str], what: str) -> str:
     """Refuse to make all pods anew while one of the very template fails to be made or started: they would fail alike."""
     if failures:
         more = f" (and {len(failures) - 1} more like it)" if len(failures) > 1 else ""

@@ -20,7 +20,7 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Verb
 from kintsugi.objects.kept import DaemonSet, Deployment, StatefulSet
 from kintsugi.objects.predicates import condition_of
-from kintsugi.verbs.rollout import REVISION, Rollout, RolloutProbe, build_rollout
+from kintsugi.verbs.rollout import REVISION, ReadOnlyRolloutVerb, Rollout, build_rollout
 
 _ROLLING = "RollingUpdate"
 
@@ -34,7 +34,7 @@ class RolloutStatus:
     error: bool = False
 
 
-class RolloutStatusVerb(RolloutProbe):
+class RolloutStatusVerb(ReadOnlyRolloutVerb):
     """It lasts until the rollout has ended, or cannot end."""
 
     verb = Verb.ROLLOUT_STATUS

@@ -8,7 +8,13 @@ from kintsugi.actions import preconditions, unstructured
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.difference import Operation, pointer, test
 from kintsugi.actions.difference import difference as difference_of
-from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION, EffectPlan, PatchWrite, not_undone
+from kintsugi.actions.effect_plan import (
+    RUN_ANNOTATION,
+    TEMPLATE_ANNOTATION,
+    EffectPlan,
+    PatchWrite,
+    record_without_undo,
+)
 from kintsugi.actions.good_templates import FoundTemplate
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
 from kintsugi.actions.revisions import NUMBER, Revision, current_of, find_revisions, referred, target_of
@@ -92,7 +98,7 @@ VERBS = (RolloutUndoVerb(),)
 
 async def _plan_undo(kube: KubeClient, command: Rollout, loaded: LoadedTarget) -> EffectPlan:
     preconditions.check(
-        preconditions.paused(loaded.asked, loaded.obj, "go back"),
+        preconditions.paused(loaded.asked, loaded.obj, "roll back"),
         preconditions.managed(loaded.asked, loaded.obj, loaded.context),
         edited_since(loaded),
     )
@@ -116,7 +122,7 @@ async def _plan_to_kept(clients: VerbClients, command: Rollout, loaded: LoadedTa
     """Put the last good template back as the ledger keeps it, where Kubernetes has no good revision; all of it or nothing."""
     asked = loaded.asked
     preconditions.check(
-        preconditions.paused(asked, loaded.obj, "go back"),
+        preconditions.paused(asked, loaded.obj, "roll back"),
         preconditions.managed(asked, loaded.obj, loaded.context),
         edited_since(loaded),
     )
@@ -173,9 +179,9 @@ def _kept_is_unreachable(loaded: LoadedTarget, revisions: tuple[Revision, ...], 
     if found is None:
         return f"no good template of {asked} is kept: a person has to apply one"
     if found.missing:
-        return f"of the last good template of {asked} the values of {', '.join(found.missing)} are not kept"
+        return f"the last good template of {asked} is incomplete: the values of {', '.join(found.missing)} are not kept"
     if differ_in_stamp_only(found.pods, template_of(loaded.obj)):
-        return f"{asked} has its last good template already: going back to it would change nothing"
+        return f"{asked} has its last good template already: a rollback to it would change nothing"
     return ""
 
 
@@ -184,7 +190,7 @@ async def _restore_template(
 ) -> EffectPlan:
     """Restore a former template from its revision, unless somebody has changed the current one (E17)."""
     preconditions.check(
-        preconditions.paused(loaded.asked, loaded.obj, "go back"),
+        preconditions.paused(loaded.asked, loaded.obj, "roll back"),
         preconditions.managed(loaded.asked, loaded.obj, loaded.context),
         "" if unstamped_digest(template_of(loaded.obj)) == reference.over else _edited(loaded),
     )
@@ -194,7 +200,7 @@ async def _restore_template(
         replace(command, revision=target.number),
         unstructured.with_field(loaded.obj, "spec", "template", value=target.pods),
         _going_to(loaded, revisions, target),
-        not_undone("it is itself the undo of a change"),
+        record_without_undo("it is itself the undo of a change"),
         test(pointer("spec", "template"), template_of(loaded.obj)),
     )
 
@@ -222,7 +228,7 @@ def _edited(loaded: LoadedTarget) -> str:
 
 def _never_back(former: Revision | None) -> UndoRecord:
     which = f"revision {former.number}" if former else "the revision before"
-    return not_undone(f"{which} was never seen good: there is no rollback to it")
+    return record_without_undo(f"{which} was never seen good: there is no rollback to it")
 
 
 def _annotated(command: Rollout, obj: Unstructured, target: Revision) -> Unstructured:

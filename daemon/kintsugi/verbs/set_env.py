@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from kintsugi.actions import unstructured
 from kintsugi.actions.difference import restoring_patch
-from kintsugi.actions.effect_plan import EffectPlan, Intent, not_undone, undone_by
+from kintsugi.actions.effect_plan import EffectPlan, Intent, record_without_undo, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget
 from kintsugi.actions.secret_checks import holds_secret
 from kintsugi.actions.templates import template_of, unstamped_digest
@@ -166,7 +166,7 @@ async def _back(
     Raises Refused where a former value would be lost: no revision has it, and there is no key to encrypt it with.
     """
     if command.over:
-        return not_undone("it is itself the undo of a change")
+        return record_without_undo("it is itself the undo of a change")
     if not former & set(command.env) and None not in command.env.values():
         over = unstamped_digest(template_of(after))
         return undone_by(replace(command, env=dict.fromkeys(command.env), over=over))

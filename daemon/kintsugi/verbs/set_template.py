@@ -124,7 +124,7 @@ async def validated(kube: KubeClient, loaded: LoadedTarget, wanted: Unstructured
             asked.resource, asked.name, loaded.namespace, operations, kind=PatchKind.JSON, dry_run=True
         )
     except Conflict as error:
-        raise NotYet(f"{asked} was changed while it was judged: {error}") from error
+        raise NotYet(f"{asked} was changed while it was checked: {error}") from error
     except Invalid as error:
         raise Refused(f"{asked} cannot be changed this way: {error}") from error
 

@@ -203,7 +203,7 @@ def _value_at(path: JsonPath, wanted: str | None) -> Callable[[Unstructured | No
         if not found:
             return False
         if isinstance(found[0], dict | list):
-            raise CommandError(f"the path {path.text} leads to an object or a list, not to a value")
+            raise CommandError(f"the path {path.text} matches an object or a list, not a value")
         return wanted is None or as_text(found[0]).strip() == wanted.strip()
 
     return holds

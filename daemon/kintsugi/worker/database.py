@@ -152,7 +152,7 @@ async def pg_restore_output(*arguments: str, dump: Dump, given: str = "") -> str
     if process.returncode != 0:
         errors = err.decode(errors="replace").strip().splitlines()
         reason = errors[-1] if errors else f"pg_restore ended with code {process.returncode}"
-        raise WorkFailed(WorkFailure.FAILED, f"{dump.path} is no dump that can be restored: {reason}")
+        raise WorkFailed(WorkFailure.FAILED, f"{dump.path} is not a dump that can be restored: {reason}")
     return out.decode(errors="replace")
 
 

@@ -112,7 +112,7 @@ class DatabaseServer:
                 " both must be of one major version",
             )
         if await session.fetchval("SELECT pg_is_in_recovery()"):
-            raise WorkFailed(WorkFailure.REFUSED, f"{self.where} is a standby: a restore goes into a primary")
+            raise WorkFailed(WorkFailure.REFUSED, f"{self.where} is a standby: a restore needs a primary")
 
     async def _connected(self, database: str, search_path: str) -> asyncpg.Connection:
         """Connect; a server that starts up or an address that is not routed yet gets its time."""

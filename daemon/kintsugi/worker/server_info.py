@@ -50,7 +50,11 @@ async def inspect_server(options: FetchOptions, report: Reporter) -> ServerInfo:
     try:
         return await _asked(options.server, declared)
     except WorkFailed as error:
-        report(Note(text=f"the server could not be asked what it has, PostgreSQL {PG_MAJOR} is assumed: {error}"))
+        report(
+            Note(
+                text=f"roles and extensions of the server could not be read, PostgreSQL {PG_MAJOR} is assumed: {error}"
+            )
+        )
         return assumed
 
 

@@ -39,7 +39,7 @@ class StagingDir:
         try:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            raise WorkFailed(WorkFailure.REFUSED, f"{folder} is no folder for backups: {error.strerror}") from error
+            raise WorkFailed(WorkFailure.REFUSED, f"{folder} is not a folder for backups: {error.strerror}") from error
         try:
             _lock(descriptor, folder)
             for left in folder.glob(f"*{_PART}"):

@@ -227,7 +227,7 @@ class TargetDatabase:
         if found is None or not found.created:
             raise WorkFailed(
                 WorkFailure.REFUSED,
-                f"{self._hidden} holds what an earlier restore of another file left ({', '.join(made)}):"
+                f"{self._hidden} contains objects of an earlier restore of another file ({', '.join(made)}):"
                 f" rename it to {self._database} to keep it, or drop it, and restore again",
             )
         await self._session.execute(f"DROP DATABASE {identifier(self._hidden)}")

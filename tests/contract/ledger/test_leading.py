@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from kintsugi.errors import LedgerError, LedgerHeld, LedgerUnavailable, StaleEpoch
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.process_lock import is_mounted_alone
+from kintsugi.ledger.process_lock import is_mount_point
 from kintsugi.ledger.tables import leadership
 from kintsugi.model.records import IncidentState, RunRecord, VerdictKind
 from tests.contract.ledger.build import NOW, begin, kept, run_request, signal, start, step, verdict
@@ -134,9 +134,9 @@ async def test_a_file_with_a_hard_link_is_no_ledger(tmp_path: Path) -> None:
 def test_a_file_that_is_mounted_alone_is_no_ledger() -> None:
     """C13: as with `subPath` in a pod; the directory of another mount has the same lock file in it."""
     line = "801 779 0:52 /data/ledger.db {} rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
-    assert is_mounted_alone(Path("/srv/ledger.db"), line.format("/srv/ledger.db"))
-    assert is_mounted_alone(Path("/s v/ledger.db"), line.format("/s\\040v/ledger.db"))
-    assert not is_mounted_alone(Path("/srv/ledger.db"), line.format("/srv"))
+    assert is_mount_point(Path("/srv/ledger.db"), line.format("/srv/ledger.db"))
+    assert is_mount_point(Path("/s v/ledger.db"), line.format("/s\\040v/ledger.db"))
+    assert not is_mount_point(Path("/srv/ledger.db"), line.format("/srv"))
 
 
 async def test_a_daemon_that_is_to_be_alone_lets_no_other_in(postgres: str) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import Select, insert, text
 
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.signal_pages import page_of
+from kintsugi.ledger.signal_pages import first_page_query
 from kintsugi.ledger.tables import signals
 from kintsugi.model.api_types import EvaluatedSignal, SignalQuery
 from kintsugi.model.records import DeadLetter, Reason, SignalSource, VerdictKind
@@ -101,7 +101,7 @@ async def test_each_filter_reads_an_index_and_sorts_nothing(ledger: Ledger, wish
     async with ledger._store.engines.writer.connect() as connection:
         await connection.execute(text("ANALYZE"))
         await connection.commit()
-    plan = await _plan(ledger, page_of(wish))
+    plan = await _plan(ledger, first_page_query(wish))
     assert index in plan, plan
     assert "sort" not in plan.lower(), plan
     assert "temp b-tree" not in plan.lower(), plan

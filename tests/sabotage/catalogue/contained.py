@@ -34,7 +34,7 @@ SABOTAGES: Sequence[Sabotage] = (
                 file="actions/psql.py",
                 old=(
                     "    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):\n"
-                    '        return f"is no list of rows: {text[:200]!r}"\n'
+                    '        return f"is not a list of rows: {text[:200]!r}"\n'
                     "    if len(rows) > MOST_ROWS:\n"
                 ),
                 new="    if isinstance(rows, list) and len(rows) > MOST_ROWS:\n",

@@ -196,7 +196,7 @@ async def test_a_container_that_is_not_there_is_refused_with_those_that_are(line
         ("kubectl set image deployment/web '*=a:1' web=b:1", "all containers"),
         ("kubectl set image deployment/web web=a:1 web=b:1", "a key is given twice"),
         ("kubectl set image pod/web web=a:1", "does not take pod"),
-        ("kubectl set image deployment/web web=a:1 --all", "named object by object"),
+        ("kubectl set image deployment/web web=a:1 --all", "named one by one"),
         ("kubectl set env deployment/web", "it sets nothing"),
         ("kubectl set env deployment/web 1A=x", "not the name of a variable"),
         ("kubectl set env deployment/web --from=secret/db", "--from is refused"),

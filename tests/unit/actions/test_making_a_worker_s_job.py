@@ -207,7 +207,7 @@ async def test_without_a_pod_whose_image_is_known_no_drill_is_begun(ready: str |
     kube = cluster()
     for found in database_pods(ready=ready) if ready else ():
         kube.put(*found)
-    with pytest.raises(Refused, match=r"its image is not known: set restore\.drillImage"):
+    with pytest.raises(Refused, match=r"its image is unknown: set restore\.drillImage"):
         await drilled(kube)
 
 
@@ -287,7 +287,7 @@ MISSING = [
     (
         replace(SETTINGS, existing_claim="backups"),
         FETCH,
-        "persistentvolumeclaim/backups is not there in production: restore.existingClaim",
+        "persistentvolumeclaim/backups does not exist in production: restore.existingClaim",
     ),
     (SETTINGS, RESTORE, "the backup that was fetched into it is lost"),
     (SETTINGS, replace(FETCH, namespace="other"), "other is not the namespace of database"),
@@ -310,7 +310,7 @@ async def test_a_secret_that_is_missing_is_said_where_secrets_may_be_read() -> N
     kube = cluster()
     del kube.objects[SECRETS, NAMESPACE, "app-credentials"]
     await fetched(kube)
-    with pytest.raises(Refused, match="PGPASSWORD_APP_RW comes from secret/app-credentials, which is not there"):
+    with pytest.raises(Refused, match="PGPASSWORD_APP_RW comes from secret/app-credentials, which does not exist"):
         await doing(kube).plan_effect(RESTORE, around("restore"))
     kube.put(SECRETS, secret("app-credentials", "user"))
     with pytest.raises(Refused, match="which has no key 'password'"):
@@ -332,7 +332,9 @@ async def test_a_host_that_leads_to_another_service_s_pods_is_refused() -> None:
     await fetched(kube)
     kube.put(SERVICES, service(app="web"))
     kube.put(PODS, web_pod())
-    with pytest.raises(Refused, match="leads elsewhere: pod/web-1 is not one of the pods of database"):
+    with pytest.raises(
+        Refused, match="does not lead to the service's own pods: pod/web-1 is not one of the pods of database"
+    ):
         await doing(kube).plan_effect(RESTORE, around("restore"))
 
 

@@ -181,7 +181,7 @@ async def test_a_replica_set_that_cannot_make_its_pods_keeps_a_restart_from_bein
     kube.at(REPLICASETS, "web-1")["status"] = {"conditions": [failure]}
     assert await restart(kube) == ""
     kube.at(REPLICASETS, "web-2")["status"] = {"conditions": [failure]}
-    assert "no pod of it can be made: exceeded quota: small" in await restart(kube)
+    assert "its pods cannot be created: exceeded quota: small" in await restart(kube)
 
 
 ONE_DOWN = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}

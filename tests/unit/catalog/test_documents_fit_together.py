@@ -165,7 +165,7 @@ def test_a_rule_about_all_services_starts_no_runbook_that_lacks_one(step: str) -
     messages = said(checked, RULE, mend, MANY, runbook(f"- {step}", name="all"))
     assert len(messages) == 1, messages
     assert messages[0].startswith(
-        "d.yaml:9:12: spec.runbook: a rule about all services gives its runbook none, but step "
+        "d.yaml:9:12: spec.runbook: a rule about all services gives its runbook no service, but step "
     )
 
 

@@ -87,7 +87,9 @@ def test_pods_of_others_on_a_node_are_counted_without_those_on_its_own_network()
 
 def test_a_node_is_read_with_what_its_kubelet_reports() -> None:
     obj = {"metadata": {"name": "n"}, "status": {"conditions": [{"type": "DiskPressure", "status": "True"}]}}
-    assert [(each.type, each.status) for each in diagnosis_facts.node_of(obj).conditions] == [("DiskPressure", "True")]
+    assert [(each.type, each.status) for each in diagnosis_facts.node_facts(obj).conditions] == [
+        ("DiskPressure", "True")
+    ]
 
 
 def test_the_usage_of_containers_is_read_by_pod_and_container() -> None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from kintsugi.actions.diagnosis_facts import node_of
+from kintsugi.actions.diagnosis_facts import node_facts
 from kintsugi.actions.related_facts import changes_of_autoscalers
 from kintsugi.decisions.diagnosis.facts import FieldChange, NodeFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.headline import change_text
@@ -57,7 +57,7 @@ def test_the_writer_of_a_cordon_is_read_of_the_managed_fields() -> None:
         "time": iso(ago(60)),
         "fieldsV1": {"f:spec": {"f:unschedulable": {}}},
     }
-    found = node_of({"metadata": {"name": "a", "managedFields": [entry]}, "spec": {"unschedulable": True}})
+    found = node_facts({"metadata": {"name": "a", "managedFields": [entry]}, "spec": {"unschedulable": True}})
     assert (found.cordoned, found.marked) == (True, FieldChange(manager="kubectl-cordon", at=ago(60)))
 
 

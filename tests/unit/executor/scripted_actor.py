@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import read_intent
-from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, Evidence, PatchWrite, not_undone, undone_by
+from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, Evidence, PatchWrite, record_without_undo, undone_by
 from kintsugi.actions.result import Result
 from kintsugi.commands import render
 from kintsugi.errors import OutcomeUnknown
@@ -122,4 +122,4 @@ def undo_of(command: Command) -> UndoRecord:
         case Cordon():
             return undone_by(replace(command, on=not command.on))
         case _:
-            return not_undone("its controller makes another")
+            return record_without_undo("its controller makes another")

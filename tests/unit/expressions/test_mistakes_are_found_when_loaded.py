@@ -128,7 +128,7 @@ def test_a_dash_in_a_name_is_explained(source: str) -> None:
 def test_the_reserved_word_namespace_is_explained() -> None:
     problem = problem_of("namespace == 'x'")
     assert problem.message == "`namespace` is a reserved word of expressions"
-    assert problem.suggestion == "write it after what it belongs to, as in service.namespace"
+    assert problem.suggestion == "write it after its object, as in service.namespace"
 
 
 def test_has_of_a_whole_name_is_refused_because_it_would_give_the_value() -> None:

@@ -10,7 +10,7 @@ from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.recurrence import (
     MOST_SHOWN,
     PastRecovery,
-    TriedRemedy,
+    RunRemedies,
     failed_remedies,
     recurrence_summary,
     recurring,
@@ -137,7 +137,7 @@ def test_the_account_says_when_each_run_was_what_it_did_and_how_it_ended() -> No
 def test_remedies_count_back_to_the_first_run_that_helped(states: tuple[str, ...], tried: int) -> None:
     words = tuple(RemedyKind)
     runs = [
-        TriedRemedy(state=IncidentState(state), remedies=frozenset({word}))
+        RunRemedies(state=IncidentState(state), remedies=frozenset({word}))
         for state, word in zip(states, words, strict=False)
     ]
     assert len(failed_remedies(runs)) == tried

@@ -13,7 +13,7 @@ from kintsugi.ledger import in_pieces, inbox
 from kintsugi.ledger import signals as ledger_signals
 from kintsugi.ledger.group_committer import MOST_TEXT, MOST_TOGETHER, MOST_WAITING, GroupCommitter
 from kintsugi.ledger.inbox import DeliveryOutcome, DeliveryResult, write_deliveries
-from kintsugi.ledger.texts import dump_label_pair
+from kintsugi.ledger.texts import dump_labels_and_annotations
 from kintsugi.model.records import Signal, SignalSource
 from kintsugi.model.rules import RuleSource
 from tests.harness import ledgers
@@ -139,7 +139,7 @@ async def test_long_labels_are_masked_before_the_transaction_begins(monkeypatch:
 
     def dump(labels: Mapping[str, str], annotations: Mapping[str, str]) -> tuple[str, str]:
         order.append(f"masks {sum(map(len, annotations.values()))}")
-        return dump_label_pair(labels, annotations)
+        return dump_labels_and_annotations(labels, annotations)
 
     async def write(*arguments: Any) -> list[DeliveryResult]:
         order.append("begins")

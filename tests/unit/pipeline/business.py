@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from kintsugi.decisions.guards import Limits
-from kintsugi.decisions.priorities import UnderWay
+from kintsugi.decisions.priorities import OpenRuns
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import IncidentState, RunRecord, Signal, Verdict
@@ -56,10 +56,10 @@ class ListedRuns:
         return frozenset(each.service for each in self.under_way if each.state is IncidentState.HELD)
 
     @property
-    def going(self) -> UnderWay:
+    def going(self) -> OpenRuns:
         """Return the recoveries under way."""
         runs = {each.service: each for each in self.under_way}
-        return UnderWay(runs=runs, covered_by=runs[STACK].id if STACK in runs else "")
+        return OpenRuns(runs=runs, covered_by=runs[STACK].id if STACK in runs else "")
 
     def on_free(self, listener: Callable[[], None]) -> None:
         """Hear of no end: no run of these ends."""

@@ -32,7 +32,7 @@ from tests.unit.factories import (
 )
 from tests.unit.pipeline.business import PipelineBench, alert
 from tests.unit.pipeline.test_starting_by_hand import recovered
-from tests.unit.pipeline.test_the_observed_state import node as node_of
+from tests.unit.pipeline.test_the_observed_state import node as node_facts
 
 pytestmark = pytest.mark.looptime
 
@@ -421,7 +421,7 @@ async def test_an_alert_about_a_node_concerns_the_services_that_have_pods_there(
     rule = rule_text("node-down", service="web", on="alert", more=f"{more}matchers: [alertname=NodeDown]")
     business = PipelineBench(documents=(rule,))
     for name in ("node-1", "node-2"):
-        business.cluster.caches.nodes.put(node_of(name, "True"))
+        business.cluster.caches.nodes.put(node_facts(name, "True"))
     there = pod("web-1", version=business.cluster.version())
     business.cluster.caches.pods.put(structs.replace(there, spec=structs.replace(there.spec, node_name="node-1")))
     business.cluster.services.refresh()

@@ -114,7 +114,7 @@ def test_a_start_by_hand_that_makes_no_sense_is_refused_in_one_sentence(
         ("count", "many", "count: 'many' is not a whole number (count is of type integer)"),
         ("count", "3.5", "'3.5' is not a whole number"),
         ("share", "half", "'half' is not a number"),
-        ("force", "yes", "'yes' is neither true nor false"),
+        ("force", "yes", "'yes' is not true or false"),
         ("wait", "soon", "soon"),
         ("names", "a,B", "'B' is not a name"),
         ("writers", "api", "'api' is not TYPE/NAME"),

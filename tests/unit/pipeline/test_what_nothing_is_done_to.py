@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.preconditions import essential_part
+from kintsugi.actions.preconditions import refuse_essential
 from kintsugi.clients.resolver import nameservers
 from kintsugi.decisions.guards import Limits, check
 from kintsugi.decisions.planner import plan
@@ -67,7 +67,7 @@ def around(*fronts: KubeService | EndpointSlice, ledger: str = "", asks: frozens
 
 
 def refused(resource: Resource, name: str, obj: Mapping[str, object], change_context: ChangeContext) -> str:
-    return essential_part(ObjectName(resource=resource, name=name), obj, "production", change_context)
+    return refuse_essential(ObjectName(resource=resource, name=name), obj, "production", change_context)
 
 
 POD: Mapping[str, object] = {"metadata": {"labels": {"app": "pg", "team": "data"}}}

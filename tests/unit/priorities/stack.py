@@ -15,14 +15,14 @@ from kintsugi.decisions.priorities import (
     HoldInput,
     HoldRecord,
     HoldTimings,
-    UnderWay,
+    OpenRuns,
     UnhealthyService,
     holds,
     ongoing_hold,
     rank,
     upstreams_of,
 )
-from kintsugi.decisions.reconciliation import hold_over
+from kintsugi.decisions.reconciliation import overdue_hold_notice
 from kintsugi.model.history import PastRun
 from kintsugi.model.records import IncidentState, RunRecord
 from kintsugi.model.services import OnUpstreamFailure, Service
@@ -163,13 +163,13 @@ class StackViews:
     def _judge_one(self, name: str) -> None:
         service, own = self.services[name], self.scripts[name].own
         trouble = UnhealthyService(service=service, began=self.began[name], own=own)
-        upstream = HoldInput(views=self.views, under_way=UnderWay(runs=self.runs), timings=TERMS)
+        upstream = HoldInput(views=self.views, under_way=OpenRuns(runs=self.runs), timings=TERMS)
         found = holds(trouble, self.services, upstream, now=self.now)
         known = HoldRecord(since=self.held.get(name), ended=self.ended)
         if ongoing_hold(found, known, TERMS, now=self.now) is not None:
             since = self.held.setdefault(name, self.now)
             opened = replace(incident(state=IncidentState.HELD, service=name), opened=since)
-            self.told[name] = self.told.get(name, 0) + bool(hold_over(opened, TERMS.limit, now=self.now))
+            self.told[name] = self.told.get(name, 0) + bool(overdue_hold_notice(opened, TERMS.limit, now=self.now))
         elif len(self.runs) < self.slots and self.scripts[name].ruled and self._rested(name):
             self._start(name)
 

@@ -13,7 +13,7 @@ from kintsugi.decisions.priorities import (
     HoldRecord,
     HoldTimings,
     OngoingHold,
-    UnderWay,
+    OpenRuns,
     UnhealthyService,
     fails_dependents,
     holds,
@@ -29,7 +29,7 @@ from tests.unit.factories import NOW, moment, past, run, services, view
 EDGES = (("web", ("api", "cache")), ("api", ("database",)), ("cache", ("database",)), ("database", ()))
 SERVICES = services(*EDGES)
 TERMS = HoldTimings()
-MENDED = UnderWay(runs={"database": run(service="database")})
+MENDED = OpenRuns(runs={"database": run(service="database")})
 
 
 def views(**ready: int) -> dict[str, ServiceView]:
@@ -41,16 +41,16 @@ def views(**ready: int) -> dict[str, ServiceView]:
     }
 
 
-def upstream(seen: dict[str, ServiceView], under_way: UnderWay | None = None) -> HoldInput:
+def upstream(seen: dict[str, ServiceView], under_way: OpenRuns | None = None) -> HoldInput:
     """Put together what decides."""
-    return HoldInput(views=seen, under_way=under_way or UnderWay(), timings=TERMS)
+    return HoldInput(views=seen, under_way=under_way or OpenRuns(), timings=TERMS)
 
 
 def held(
     name: str,
     *,
     seen: dict[str, ServiceView],
-    under_way: UnderWay | None = None,
+    under_way: OpenRuns | None = None,
     now: datetime | None = None,
     own: str = "",
     began: datetime | None = None,
@@ -149,12 +149,12 @@ def test_an_upstream_that_went_down_is_waited_for_until_its_run_verifies_though_
     seen["database"] = replace(seen["database"], serving_since=moment(minutes=5), lapsed_since=moment())
     (found,) = held("api", seen=seen, under_way=MENDED, now=moment(minutes=20))
     assert found.why == "database is being recovered by run run-1"
-    verifying = UnderWay(runs={"database": run(service="database", state=IncidentState.VERIFYING)})
+    verifying = OpenRuns(runs={"database": run(service="database", state=IncidentState.VERIFYING)})
     assert held("api", seen=seen, under_way=verifying, now=moment(minutes=20)) == ()
 
 
 def test_siblings_and_dependents_that_are_being_recovered_are_not_waited_for() -> None:
-    going = UnderWay(runs={name: run(service=name) for name in ("web", "cache")})
+    going = OpenRuns(runs={name: run(service=name) for name in ("web", "cache")})
     assert held("api", seen=views(web=0, cache=0, api=0), under_way=going) == ()
 
 
@@ -311,7 +311,7 @@ def test_a_new_run_of_an_upstream_counts_more_than_one_that_ended_in_vain() -> N
 
 def test_an_upstream_that_is_given_up_lets_no_service_past_another_that_is_being_recovered() -> None:
     ended = past(IncidentState.FAILED, service="database", finished=moment(minutes=5))
-    going = UnderWay(runs={"cache": run(service="cache")})
+    going = OpenRuns(runs={"cache": run(service="cache")})
     found = held("web", seen=views(web=0, cache=0, database=0), under_way=going, choice=OnUpstreamFailure.PROCEED)
     still = waiting(found, after=timedelta(minutes=30), ended=ended)
     assert still is not None
@@ -320,7 +320,7 @@ def test_an_upstream_that_is_given_up_lets_no_service_past_another_that_is_being
 
 def test_while_the_stack_is_being_recovered_every_claim_is_held_whatever_the_limit() -> None:
     for name in SERVICES:
-        found = held(name, seen=views(**{name: 0}), under_way=UnderWay(covered_by="run-7"))
+        found = held(name, seen=views(**{name: 0}), under_way=OpenRuns(covered_by="run-7"))
         still = waiting(found, after=timedelta(days=1))
         assert still is not None
         assert still.why == "the stack is being recovered by run run-7"
@@ -328,7 +328,7 @@ def test_while_the_stack_is_being_recovered_every_claim_is_held_whatever_the_lim
 
 def test_a_service_that_fails_again_after_its_run_of_the_stack_is_judged_by_itself_cause_first() -> None:
     """Else nobody would heal it before the stack's end, which waits for it."""
-    covered = UnderWay(covered_by="run-7", covered_until={"database": moment(minutes=5), "api": moment(minutes=6)})
+    covered = OpenRuns(covered_by="run-7", covered_until={"database": moment(minutes=5), "api": moment(minutes=6)})
     for failing, cause in ((moment(minutes=4), HoldCause.STACK), (moment(minutes=7), HoldCause.DOWN)):
         seen = views(web=0, api=0, database=0)
         seen = {name: replace(each, failing_since=failing) for name, each in seen.items()}
@@ -341,7 +341,7 @@ def test_a_service_that_fails_again_after_its_run_of_the_stack_is_judged_by_itse
 
 
 def test_a_service_that_is_well_after_its_run_of_the_stack_stays_covered_while_its_alert_lags() -> None:
-    covered = UnderWay(covered_by="run-7", covered_until={"database": moment(minutes=5)})
+    covered = OpenRuns(covered_by="run-7", covered_until={"database": moment(minutes=5)})
     assert [each.cause for each in held("database", seen=views(), under_way=covered)] == [HoldCause.STACK]
 
 
@@ -374,7 +374,7 @@ def test_a_service_that_got_well_waits_while_its_upstreams_run_goes_on_and_for_t
     seen = views()
     seen["api"] = replace(seen["api"], healthy_since=moment(minutes=2))
     seen["database"] = replace(seen["database"], serving_since=moment(minutes=1), lapsed_since=moment())
-    verifying = UnderWay(runs={"database": run(service="database", state=IncidentState.VERIFYING)})
+    verifying = OpenRuns(runs={"database": run(service="database", state=IncidentState.VERIFYING)})
     for name in ("api", "web"):
         seen[name] = replace(seen[name], healthy_since=moment(minutes=2), serving_since=moment(minutes=2))
         found = held(name, seen=seen, under_way=verifying, now=moment(minutes=30))

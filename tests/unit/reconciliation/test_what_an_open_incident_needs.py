@@ -8,9 +8,9 @@ import pytest
 from kintsugi.decisions.reconciliation import (
     IncidentAction,
     OpenIncident,
-    hold_over,
     is_still_asked,
     need_of,
+    overdue_hold_notice,
     repeated_question,
 )
 from kintsugi.model.records import Approval, IncidentState, Reason, Signal, Verdict, VerdictKind
@@ -158,10 +158,10 @@ def test_a_question_is_not_asked_again_while_it_or_its_answer_is_good() -> None:
 
 def test_a_hold_is_over_at_its_limit_and_always_told_in_the_same_words() -> None:
     held = incident(state=IncidentState.HELD)
-    assert hold_over(held, LIMIT, now=moment(minutes=14)) == ""
-    text = hold_over(held, LIMIT, now=moment(minutes=15))
+    assert overdue_hold_notice(held, LIMIT, now=moment(minutes=14)) == ""
+    text = overdue_hold_notice(held, LIMIT, now=moment(minutes=15))
     assert text.startswith(
         "The service is held since 12:00:00 because of an upstream. After 0:15:00, Kintsugi evaluates the service on its own"
     )
-    assert hold_over(replace(held, reason="another"), LIMIT, now=moment(hours=2)) == text
-    assert hold_over(replace(held, state=IncidentState.RUNNING), LIMIT, now=moment(hours=2)) == ""
+    assert overdue_hold_notice(replace(held, reason="another"), LIMIT, now=moment(hours=2)) == text
+    assert overdue_hold_notice(replace(held, state=IncidentState.RUNNING), LIMIT, now=moment(hours=2)) == ""

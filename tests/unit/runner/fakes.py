@@ -14,7 +14,7 @@ from kintsugi.commands import render
 from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.drivers.deadlines import is_in_force
 from kintsugi.errors import BudgetSpent, KintsugiError, WrongState
-from kintsugi.ledger.admissions import ChangeConstraints
+from kintsugi.ledger.admissions import RecentChanges
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.change_limits import Budget, Disruptions, Lock
 from kintsugi.model.command import Command, Delete, SetMetadata
@@ -155,12 +155,12 @@ class RunLedger(CasJournal):
 
     async def constraints(
         self, namespace: str, since: datetime, now: datetime, *, changes: bool = False
-    ) -> ChangeConstraints:
+    ) -> RecentChanges:
         """Return the pauses that hold, and the changes in the namespace of late."""
         self.asked_about.append(namespace)
         if self.trouble is not None:
             raise self.trouble
-        return ChangeConstraints(
+        return RecentChanges(
             pauses=tuple(each for each in self.pauses if each.until is None or each.until > now),
             disruptions=Disruptions(
                 moments=tuple(moment for moment in self.disruptions if moment > since), objects=self._changed()

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.actions.effect_plan import not_undone, undone_by
+from kintsugi.actions.effect_plan import record_without_undo, undone_by
 from kintsugi.commands import encode
 from kintsugi.decisions.guards import Limits
 from kintsugi.errors import Refused
@@ -48,7 +48,7 @@ def undo_of(command: Command) -> UndoRecord:
             volume = ObjectName(resource=PVS, name="pv-1")
             return undone_by(command, Patch(object=volume, namespace="", patch="{}", kind="merge"), AGAIN)
         case _:
-            return not_undone("nothing")
+            return record_without_undo("nothing")
 
 
 def facts_of(command: Command) -> Mapping[str, object]:

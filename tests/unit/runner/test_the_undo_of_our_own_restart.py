@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.actions.effect_plan import not_undone, undone_by
+from kintsugi.actions.effect_plan import record_without_undo, undone_by
 from kintsugi.errors import Refused
 from kintsugi.model.command import Command, Verb
 from kintsugi.model.records import IncidentState, Phase, RunRecord, StepState, UndoRecord
@@ -56,7 +56,7 @@ def way_back(command: Command) -> UndoRecord:
     """Return the way back that the action writes down: to the revision before."""
     if isinstance(command, Rollout) and command.verb is Verb.ROLLOUT_RESTART:
         return undone_by(replace(command, verb=Verb.ROLLOUT_UNDO, revision=2))
-    return not_undone("revision 3 was never seen good: there is no rollback to it")
+    return record_without_undo("revision 3 was never seen good: there is no rollback to it")
 
 
 async def test_a_bad_revision_that_was_restarted_is_left_for_the_last_good_one() -> None:

@@ -138,7 +138,7 @@ def test_a_text_that_looks_like_a_credential_is_masked_unregistered(text: str, h
         "no token: anyone could start runbooks",
         "pod team-0/web-7d4b9c6f5-00000",
         "http://prometheus:9090/graph?x=1",
-        "PGPASSWORD comes from secret/db, which is not there in production",
+        "PGPASSWORD comes from secret/db, which does not exist in production",
         "secret/db in production has no key 'password'",
         'FATAL:  password authentication failed for user "web"',
         "    secretName: web-tls",

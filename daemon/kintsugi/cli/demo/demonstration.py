@@ -44,7 +44,7 @@ async def play(
     parts = [each for each in (part.only(wanted) for part in PARTS) if each.scenes]
     outcomes: list[SceneOutcome] = []
     async with AsyncExitStack() as open_clusters:
-        open_clusters.enter_context(translated())
+        open_clusters.enter_context(translated_errors())
         places = {part.place: part for part in reversed(parts)}
         clusters = await started(places, open_clusters)
         tasks = {
@@ -63,7 +63,7 @@ async def play(
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated_errors() -> Iterator[None]:
     """Raise KintsugiError for what the embedded cluster complains of."""
     try:
         yield

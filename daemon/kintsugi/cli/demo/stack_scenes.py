@@ -118,7 +118,7 @@ async def start_by_hand(stage: DemoStage) -> None:
     await with_retries(lambda: stage.client.recover(request, digest=shown.digest))
 
 
-async def cause_came_first(stage: DemoStage) -> str:
+async def check_cause_first(stage: DemoStage) -> str:
     """
     Return the problem unless the database was repaired first, held services had a reason, and those that recovered by
     themselves had no run.
@@ -191,7 +191,7 @@ CAUSE_FIRST = DemoScene(
     break_it=lose_the_database,
     service=DATABASE,
     end=IncidentState.RECOVERED,
-    check=cause_came_first,
+    check=check_cause_first,
 )
 FULL_STACK = DemoScene(
     name=SceneName.FULL_STACK,

@@ -52,7 +52,7 @@ async def roll_out_missing_image(stage: DemoStage) -> None:
     roll_out(stage.cluster, API, MISSING)
 
 
-async def cause_is_known(stage: DemoStage) -> str:
+async def check_cause_found(stage: DemoStage) -> str:
     """Return the problem when the cause of the undone change was not found; "" for none."""
     incidents = await stage.core.ledger.incidents.newest(service=API_SERVICE, limit=1)
     kept = await stage.core.ledger.diagnoses.of_incident(incidents[0].id) if incidents else ()
@@ -95,7 +95,7 @@ PART = DemoPart(
             break_it=roll_out_missing_image,
             service=API_SERVICE,
             end=IncidentState.RECOVERED,
-            check=cause_is_known,
+            check=check_cause_found,
         ),
         DemoScene(
             name=SceneName.BAD_ROLLOUT,

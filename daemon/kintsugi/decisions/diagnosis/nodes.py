@@ -34,7 +34,7 @@ def under_pressure(facts: WorkloadFacts) -> Iterator[Cause]:
         return
     known = {node.name: node for node in facts.nodes}
     for pod in facts.pods:
-        if pod.status.reason != _EVICTED or not (pressure := words.pressure_of(pod.status.message)):
+        if pod.status.reason != _EVICTED or not (pressure := words.eviction_pressure(pod.status.message)):
             continue
         node = known.get(pod.spec.node_name)
         condition = predicates.condition_of(node.conditions, pressure) if node is not None else None

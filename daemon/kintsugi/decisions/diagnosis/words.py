@@ -263,7 +263,7 @@ _PRESSURE_OF = {
 }
 
 
-def pressure_of(text: str) -> str:
+def eviction_pressure(text: str) -> str:
     """Return the condition of a node for which a pod was evicted, "" for any other text."""
     found = _LOW_ON.search(text)
     if found is None:
