@@ -79,7 +79,7 @@ async def test_an_aggregated_api_tells_nothing_of_the_api_servers_clock(api: Scr
 @pytest.mark.parametrize(
     ("valid_for", "said"),
     [
-        (timedelta(days=1), "is not yet valid: likely this machine's clock is wrong"),
+        (timedelta(days=1), "is not yet valid: this machine's clock is probably wrong"),
         (timedelta(days=-9), "has expired"),
     ],
     ids=["not yet", "no longer"],
