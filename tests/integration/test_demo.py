@@ -197,7 +197,7 @@ def test_ctrl_c_ends_it_badly_and_leaves_nothing_behind(short: Path, tmp_path: P
         out.open("wb") as written,
         playing("--scene", "full-stack", stdout=written.fileno(), folder=short) as process,
     ):
-        wait_for(lambda: "It waits for the run " in out.read_text(), within=TIMEOUT, describe=out.read_text)
+        wait_for(lambda: "The scene waits for the run " in out.read_text(), within=TIMEOUT, describe=out.read_text)
         programs = below(process.pid)
         assert programs, "no real program runs"
         process.send_signal(signal.SIGINT)
