@@ -149,7 +149,7 @@ async def test_a_request_that_changes_is_sent_once_and_its_answer_is_seen_by_lat
         made = story.step("order#0")
     assert story.shop.changes == ["POST /orders what=tea"]
     assert (made["state"], made["changes"]) == ("done", True)
-    assert "its own undo steps" in json.dumps(made)
+    assert "the undo steps of this step undo the change" in json.dumps(made)
     (trace,) = story.stage.passed()
     sent = trace.index("before effect order#0 1")
     assert any("save-step order#0 intent" in each for each in trace[:sent])
