@@ -119,7 +119,9 @@ def test_the_full_story_shows_the_cause_the_held_and_what_became_of_each(
         "web-service": "",
         "ingress-controller": "",
     }
-    assert any("web-service" in line and "recovered  no run: upstream: the service recovered" in line for line in lines), lines
+    assert any(
+        "web-service" in line and "recovered  no run: upstream: the service recovered" in line for line in lines
+    ), lines
 
     lines = told(played, SceneName.FULL_STACK)
     assert any("ada starts the run by hand: $ kintsugi recover full-stack-recovery" in line for line in lines), lines

@@ -123,5 +123,7 @@ async def test_a_name_outside_of_pg_catalog_needs_its_schema_and_the_error_says_
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_role_that_is_not_there_is_named_with_what_it_is_for(server: Postgres, way: str) -> None:
-    with pytest.raises(ProbeFailed, match=r'(?s)role "laying_nobody" does not exist.*should not be a superuser.*-U ROLE'):
+    with pytest.raises(
+        ProbeFailed, match=r'(?s)role "laying_nobody" does not exist.*should not be a superuser.*-U ROLE'
+    ):
         await ask(server, way, "SELECT 1", user="laying_nobody")

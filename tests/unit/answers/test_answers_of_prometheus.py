@@ -83,7 +83,7 @@ async def test_any_answer_as_prometheus_is_read_or_refused_by_name(server: Answe
         (ANSWERS[4], "histogram_quantile"),
         (ANSWERS[5], "bad_data: parse error"),
         ({**ANSWERS[0], "data": {"resultType": "vector", "result": [SERIES] * (MOST_SAMPLES + 1)}}, "1001 samples"),
-        ({"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, "1_0"]}]}}, "no number"),
+        ({"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, "1_0"]}]}}, "is not a number"),
         ({"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, 7]}]}}, "no answer of"),
         ({"status": "success"}, "gives no number"),
         ({"found": 3}, "no answer of Prometheus"),

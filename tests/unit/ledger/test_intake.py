@@ -145,7 +145,7 @@ async def test_long_labels_are_masked_before_the_transaction_begins(monkeypatch:
         order.append("begins")
         return await write_deliveries(*arguments)
 
-    monkeypatch.setattr(inbox, "dump_label_pair", dump)
+    monkeypatch.setattr(inbox, "dump_labels_and_annotations", dump)
     monkeypatch.setattr(ledger_signals, "write_deliveries", write)
     async with ledgers.in_memory(NOW) as ledger:
         await ledger.signals.accept([*signals("long", 1, 50_000), *signals("short", 1, 10)], NOW)

@@ -37,7 +37,11 @@ LOOSE = re.compile(
 NO_SUBJECT = re.compile(r"^(What|Who|Whoever|Whatever|Which|Whose)\b[^?]*\.$")
 """A sentence, not a heading and not a question, whose subject is a clause."""
 
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / each for each in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "daemon").glob("*/README.md")),
+]
 QUOTES_THEM = ("CONTRIBUTING.md", "glossary.md")
 """The pages that name the words which the others have not."""
 
