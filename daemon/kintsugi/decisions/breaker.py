@@ -65,7 +65,7 @@ def doubt(observer: ObserverHealth, share: float) -> str:
 class ObserverNotice(Enum):
     """The action that is due for the incident of the observer."""
 
-    NONE = "nothing"
+    NONE = "none"
     OPEN = "open"
     CLOSE = "close"
 
