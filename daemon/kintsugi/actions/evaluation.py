@@ -16,10 +16,10 @@ T = TypeVar("T")
 
 async def evaluated(expression: Expression, names: Mapping[str, object]) -> object:
     """Evaluate as `Expression.evaluate`, and raise as it does."""
-    return await computed_on_values(read_of(names, expression.variables), partial(expression.evaluate, names))
+    return await computed_over(read_of(names, expression.variables), partial(expression.evaluate, names))
 
 
-async def computed_on_values(values: Iterable[object], work: Callable[[], T]) -> T:
+async def computed_over(values: Iterable[object], work: Callable[[], T]) -> T:
     """Return the result of `work`, which reads these values, and raise as it does; the values must not change meanwhile."""
     if all(entries_of(value, MUCH) <= MUCH for value in values):
         return work()

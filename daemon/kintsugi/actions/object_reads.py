@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from kintsugi.actions import unstructured
-from kintsugi.actions.evaluation import computed_on_values
+from kintsugi.actions.evaluation import computed_over
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.entries import MOST_IN_ANSWER, entries_of
 from kintsugi.errors import KubeError, NotFound
@@ -35,7 +35,7 @@ async def by_name(
 
 async def check_entries(found: Sequence[object]) -> None:
     """Raise KubeError where objects that were read one after another have too many entries together."""
-    entries = await computed_on_values(found, partial(entries_of, found, MOST_IN_ANSWER)) if len(found) > 1 else 0
+    entries = await computed_over(found, partial(entries_of, found, MOST_IN_ANSWER)) if len(found) > 1 else 0
     if entries > MOST_IN_ANSWER:
         raise KubeError(f"the objects have more than {MOST_IN_ANSWER:,} entries together: ask for fewer at once")
 

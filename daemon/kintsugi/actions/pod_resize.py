@@ -38,7 +38,7 @@ def written(operations: Sequence[Operation]) -> Mapping[str, object]:
     return {str(each["path"]): each["value"] for each in operations if each["op"] in ("add", "replace")}
 
 
-def has_all(obj: Unstructured, wanted: Mapping[str, object]) -> bool:
+def has_values(obj: Unstructured, wanted: Mapping[str, object]) -> bool:
     """Return whether an object has all that was to be written."""
     return all(_at(obj, path) == value for path, value in wanted.items())
 

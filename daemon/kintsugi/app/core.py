@@ -140,7 +140,7 @@ async def connect(settings: Settings, life: Lifecycle, failpoints: Failpoints) -
     ledger = await life.enter("ledger", opened)
     life.spawn_once("the ledger's lock", ledger.keep_held())
     epoch = await ledger.lead(clock.now())
-    await ledger.signals.set_unreadable_aside(clock.now())
+    await ledger.signals.set_aside_unreadable(clock.now())
     await ledger.repair.repair_rows(clock.now())
     kube = await life.enter("kubernetes", KubeClient.connect(settings.kube, clock.observe))
     life.spawn("steady clock", clock.run())

@@ -43,7 +43,14 @@ from kintsugi.runner.gate import RunGate
 from kintsugi.runner.holds import CLOCK_STOPPED, SlotYielder
 from kintsugi.runner.interpreter import Interpreter
 from kintsugi.runner.journal import Journal
-from kintsugi.runner.report import hand_over, left_changed, not_watched, raised, restore_summary, rollback_summary
+from kintsugi.runner.report import (
+    hand_over,
+    left_changed,
+    memory_raise_summary,
+    not_watched,
+    restore_summary,
+    rollback_summary,
+)
 from kintsugi.runner.restoring import RestoreScope, unfinished
 
 log = structlog.get_logger(__name__)
@@ -272,7 +279,7 @@ class RunDriver:
             unwatched = not_watched(steps, self.deps.prometheus)
             left = left_changed(steps) if state not in FOR_A_PERSON else ""
             restored = restore_summary(steps, self.incident.opened)
-            parts = (rollback_summary(steps), raised(steps), reason, restored, unwatched, left)
+            parts = (rollback_summary(steps), memory_raise_summary(steps), reason, restored, unwatched, left)
             reason = "; ".join(part for part in parts if part)
         now = self.deps.clock()
         text = reason

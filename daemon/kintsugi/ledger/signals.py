@@ -92,7 +92,7 @@ class SignalRepository(Repository):
             await self._put_aside([row for row in rows if unreadable(Signal, row) is not None], now)
         return tuple(map(signal, due))
 
-    async def set_unreadable_aside(self, now: datetime) -> None:
+    async def set_aside_unreadable(self, now: datetime) -> None:
         """
         Put every signal without a verdict aside that cannot be read: at the start, before conditions are recalled.
 

@@ -27,7 +27,7 @@ def own(pod: Pod) -> str:
     return "Unschedulable" if unschedulable(pod) else ""
 
 
-def any_reason(pods: Collection[Pod], silent: Container[str]) -> bool:
+def reason_known(pods: Collection[Pod], silent: Container[str]) -> bool:
     """
     Return whether a reason is known for which these pods are not ready, or there are no pods.
 

@@ -371,7 +371,7 @@ class ObservedState:
         back = {name for (_, name), node in nodes.items() if predicates.has_recovered(node, now, self.start_up)}
         return ObserverHealth(
             stale_reason=self.stale_reason,
-            mute=sum(not reasons.any_reason(views[name].pods, silent | back) for name in roots),
+            mute=sum(not reasons.reason_known(views[name].pods, silent | back) for name in roots),
             seen=len(views),
             nodes_stale=len(silent),
             nodes_back=len(back),

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import EffectPlan
-from kintsugi.actions.evaluation import computed_on_values, read_of
+from kintsugi.actions.evaluation import computed_over, read_of
 from kintsugi.actions.job_progress import WorkerStatus
 from kintsugi.actions.probe_context import PodChecks
 from kintsugi.actions.prober import Prober
@@ -291,12 +291,12 @@ class RunContext:
         """Bind a command in this scope. Raises CommandError or EvaluationError."""
         names = self.names(scope)
         bind = partial(template.bind, names, namespace=self.namespace(scope))
-        return await computed_on_values(read_of(names, template.variables), bind)
+        return await computed_over(read_of(names, template.variables), bind)
 
     async def text(self, template: TextTemplate, scope: StepScope) -> str:
         """Evaluate a text in this scope. Raises EvaluationError."""
         names = self.names(scope)
-        return str(await computed_on_values(read_of(names, template.variables), partial(template.evaluate, names)))
+        return str(await computed_over(read_of(names, template.variables), partial(template.evaluate, names)))
 
     async def wait_until_current(self, scope: StepScope) -> None:
         """Wait until the service's view is current: a stale view is no reason to act (P6)."""

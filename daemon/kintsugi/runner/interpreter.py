@@ -13,7 +13,7 @@ from functools import partial
 
 import structlog
 
-from kintsugi.actions.evaluation import computed_on_values
+from kintsugi.actions.evaluation import computed_over
 from kintsugi.decisions.planner import parameters_for
 from kintsugi.errors import EvaluationError
 from kintsugi.expressions import TextTemplate
@@ -154,7 +154,7 @@ class Interpreter:
         over = replace(
             record,
             state=ended.state,
-            result=await computed_on_values((ended.result,), partial(storable, ended.result)),
+            result=await computed_over((ended.result,), partial(storable, ended.result)),
             met=ended.met,
             error=ended.error,
             text=ended.text or record.text,

@@ -109,7 +109,7 @@ def left_changed(steps: Iterable[StepRecord]) -> str:
     return "; ".join(parts)
 
 
-def raised(steps: Iterable[StepRecord]) -> str:
+def memory_raise_summary(steps: Iterable[StepRecord]) -> str:
     """Return what a run's own steps have raised in place, in how many pods, and what makes it last; "" for nothing."""
     why, counts = "", dict[str, int]()
     for step in steps:

@@ -81,11 +81,11 @@ class CommitQueue:
         began = loop.time()
         commit = loop.create_task(_accept(self._inbox, signals, now))
         while not commit.done():
-            commit_wait = max(began, self._last) + self._commit_wait - loop.time()
-            if commit_wait <= 0:
+            time_left = max(began, self._last) + self._commit_wait - loop.time()
+            if time_left <= 0:
                 commit.add_done_callback(_log_late_failure)
                 raise LedgerUnavailable(f"the ledger has committed nothing for {self._commit_wait:g}s")
-            await asyncio.wait({commit}, timeout=commit_wait)
+            await asyncio.wait({commit}, timeout=time_left)
         commit.result()
         self._last = loop.time()
         self._metrics.ledger_commit_seconds.observe(self._last - began)

@@ -15,7 +15,7 @@ from math import inf
 
 import structlog
 
-from kintsugi.actions.evaluation import computed_on_values, evaluated, read_of
+from kintsugi.actions.evaluation import computed_over, evaluated, read_of
 from kintsugi.actions.probe_context import PodAnswer, ProbeContext
 from kintsugi.actions.prober import Prober
 from kintsugi.commands.registry import definition_of
@@ -90,7 +90,7 @@ class CheckTerms:
     """
     The terms of checks: `within` is the limit of one command, `prometheus` the URL of a Prometheus ("" for none).
 
-    A step's count is kept where its service has been healthy for `lasting`, and `has_open_run` says that it has no open run.
+    A step's count is kept where its service has been healthy for `lasting`, while `has_open_run` is false for that service.
     """
 
     within: timedelta
@@ -343,7 +343,7 @@ class Checks:
         )
         names = context.names()
         bind = partial(run.command.bind, names, namespace=service.namespace)
-        command = await computed_on_values(read_of(names, run.command.variables), bind)
+        command = await computed_over(read_of(names, run.command.variables), bind)
         if context.pod is not None and (directed := definition_of(command).at_pod(command, context.pod)) is not None:
             command, context.reached_pod = directed, True
         result = await self._prober.read(

@@ -19,7 +19,7 @@ from kintsugi.actions.claim_growth import check_growth
 from kintsugi.actions.difference import difference, pointer, restoring_patch, test
 from kintsugi.actions.effect_plan import NOTHING_CHANGED, EffectPlan, EffectStatus, Intent, PatchWrite, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
-from kintsugi.actions.pod_resize import RESIZE, check_resize, has_all, written
+from kintsugi.actions.pod_resize import RESIZE, check_resize, has_values, written
 from kintsugi.actions.replica_changes import check_replicas
 from kintsugi.actions.secret_checks import holds_secret, json_content, placed
 from kintsugi.actions.unstructured import Unstructured
@@ -161,7 +161,7 @@ class PatchVerb(SingleObjectVerb[Patch]):
         obj = await self.find(kube, plan)
         if obj is None:
             return EffectStatus.UNKNOWN
-        return EffectStatus.DONE if has_all(obj, wanted) else EffectStatus.NOT_DONE
+        return EffectStatus.DONE if has_values(obj, wanted) else EffectStatus.NOT_DONE
 
     def summary(self, plan: EffectPlan) -> str:
         """Return the patched object and fields."""

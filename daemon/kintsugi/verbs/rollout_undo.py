@@ -128,7 +128,7 @@ async def _plan_to_kept(clients: VerbClients, command: Rollout, loaded: LoadedTa
     )
     revisions = await find_revisions(clients.kube, asked, loaded.obj, loaded.context.good)
     found = await clients.templates.find(asked, loaded.namespace, loaded.obj)
-    preconditions.check(_overtaken(command, revisions), _kept_is_unreachable(loaded, revisions, found))
+    preconditions.check(_overtaken(command, revisions), _refuse_kept_template(loaded, revisions, found))
     assert found is not None, asked
     wanted = unstructured.with_field(loaded.obj, "spec", "template", value=found.pods)
     try:
@@ -172,7 +172,7 @@ def _overtaken(command: Rollout, revisions: tuple[Revision, ...]) -> str:
     return f"{command.object} is not at revision {command.current} any more, but at {found}: it is left as it is"
 
 
-def _kept_is_unreachable(loaded: LoadedTarget, revisions: tuple[Revision, ...], found: FoundTemplate | None) -> str:
+def _refuse_kept_template(loaded: LoadedTarget, revisions: tuple[Revision, ...], found: FoundTemplate | None) -> str:
     asked = loaded.asked
     if good := [each.number for each in revisions if each.good and not each.current]:
         return f"revision {good[-1]} of {asked} was seen good: roll back to that revision"

@@ -225,7 +225,7 @@ async def test_a_condition_whose_signal_cannot_be_read_is_told_anew_after_a_star
     told = [replace(signal(f"{rule}/u1", source=SignalSource.WATCH), rule=rule, target=POD) for rule in "ab"]
     await ledger.signals.accept(told, NOW)
     await change(ledger, "UPDATE signals SET labels = 'oops' WHERE rule = 'a'")
-    await ledger.signals.set_unreadable_aside(NOW)
+    await ledger.signals.set_aside_unreadable(NOW)
     assert [(each.rule, each.signalled) for each in await ledger.pending_matches.conditions()] == [
         ("a", False),
         ("b", True),

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text as statement
 
 from kintsugi.actions import job_progress
-from kintsugi.actions.evaluation import computed_on_values
+from kintsugi.actions.evaluation import computed_over
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.reads import run
 from kintsugi.actions.verb_clients import VerbClients
@@ -256,7 +256,7 @@ async def looked_and_asked(_folder: Path) -> AsyncIterator[Read]:
             return (await run(means, GET_PODS, deadline=timedelta(minutes=1), probe_context=probe_context)).names
 
         seen = await poll_until(once, ask, Bindings, lambda: NOW)
-        return seen, await computed_on_values((seen.result,), partial(storable, seen.result))
+        return seen, await computed_over((seen.result,), partial(storable, seen.result))
 
     yield read
 
@@ -351,7 +351,7 @@ async def stray(folder: Path) -> AsyncIterator[Read]:
             async with ledger._store.engines.writer.begin() as connection:
                 change = statement("UPDATE signals SET annotations = :text WHERE id = :id")
                 await connection.execute(change, {"text": "x" + text.decode(errors="replace"), "id": accepted})
-            await ledger.signals.set_unreadable_aside(NOW)
+            await ledger.signals.set_aside_unreadable(NOW)
 
         yield read
 

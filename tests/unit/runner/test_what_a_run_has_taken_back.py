@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
-from kintsugi.runner.report import left_changed, raised, rollback_summary
+from kintsugi.runner.report import left_changed, memory_raise_summary, rollback_summary
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 CAUSE = "container web cannot pull image web:2"
@@ -81,12 +81,12 @@ RESIZED = step("raised/resize[1]", "kubectl patch", written={"/spec/containers/0
 
 
 def test_a_limit_that_was_raised_in_place_is_told_to_be_temporary() -> None:
-    assert raised([RAISED, RESIZED, RESIZED]) == "temporary, in 2 pods: its limit is raised"
-    assert raised([RAISED, RESIZED]) == "temporary, in 1 pod: its limit is raised"
+    assert memory_raise_summary([RAISED, RESIZED, RESIZED]) == "temporary, in 2 pods: its limit is raised"
+    assert memory_raise_summary([RAISED, RESIZED]) == "temporary, in 1 pod: its limit is raised"
 
 
 def test_a_limit_that_was_not_raised_for_the_cause_or_was_lowered_again_is_not_told() -> None:
-    assert raised([RAISED]) == ""
-    assert raised([DIAGNOSED, RESIZED]) == ""
-    assert raised([RAISED, replace(RESIZED, phase=Phase.UNDO)]) == ""
-    assert raised([RAISED, step("mark~0", "kubectl patch", fields=["/metadata/labels/a"])]) == ""
+    assert memory_raise_summary([RAISED]) == ""
+    assert memory_raise_summary([DIAGNOSED, RESIZED]) == ""
+    assert memory_raise_summary([RAISED, replace(RESIZED, phase=Phase.UNDO)]) == ""
+    assert memory_raise_summary([RAISED, step("mark~0", "kubectl patch", fields=["/metadata/labels/a"])]) == ""
