@@ -185,7 +185,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="how a workload was found is noted once the watch has caught up with it",
-        red_at="c04aa7b9a7",
+        red_at="8c596c3831",
         shows=("P5",),
         edits=(Edit(file="runner/seen_workload.py", old="if shows(view, live):", new="if live or not live:"),),
         tests="unit/runner/test_the_deadline.py",

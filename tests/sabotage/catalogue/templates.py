@@ -68,7 +68,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a rollback compares the live workload with the one at its decision before its first write",
-        red_at="",
+        red_at="8c596c3831",
         shows=("E17",),
         against=(Weakness.REPAIR_UNDONE,),
         edits=(
@@ -88,7 +88,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a change whose mark is gone is not undone",
-        red_at="",
+        red_at="8c596c3831",
         shows=("E17",),
         against=(Weakness.REPAIR_UNDONE,),
         edits=(
