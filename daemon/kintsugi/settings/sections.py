@@ -162,7 +162,7 @@ class KubeSettings:
     """Requests that may be sent at once after a quiet time."""
 
     stale_after: Wait = timedelta(seconds=90)
-    """When a silent watch is too old for decisions."""
+    """When a watch whose bookmarks stay away is too old for decisions. A watch that sends none is opened again after 150 s."""
 
     notify_after: Wait = timedelta(minutes=2)
     """How long the observed state may be in doubt before an incident of its own notifies a person: a watch that is too old, an

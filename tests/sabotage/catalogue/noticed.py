@@ -45,7 +45,7 @@ SABOTAGES: Sequence[Sabotage] = (
         red_at="c04aa7b9a7",
         edits=(
             Edit(
-                file="views/service_views.py",
+                file="views/template_health.py",
                 old="        is_well = view.healthy and view.serving and not view.unmet\n",
                 new="        is_well = view.healthy\n",
             ),
