@@ -84,7 +84,7 @@ class ServiceViews:
         self._selectors = ServiceSelectors((), self._workload)
         self._pods: dict[str, dict[str, Pod]] = defaultdict(dict)
         self._tallies: dict[str, RestartTally] = defaultdict(RestartTally)
-        self._templates = TemplateHealth()
+        self.templates = TemplateHealth()
         self.replicas, self.counts = ReplicaMemory(), CountMemory()
         self._unmet: set[tuple[str, str]] = set()
         self._last_hosts: dict[str, str] = {}
@@ -144,7 +144,7 @@ class ServiceViews:
 
     def restart_health(self, service: str) -> None:
         """Count from the next look on how long a service has been well with its template."""
-        self._templates.forget(service)
+        self.templates.forget(service)
 
     def now(self) -> datetime:
         """Return the time by which the views are made."""
@@ -192,7 +192,7 @@ class ServiceViews:
         """Return how well services are seen, by the kind of their workload; a clock in doubt ends what was counted by it."""
         monotonic, problem = asyncio.get_running_loop().time(), self.clock_problem
         if problem:
-            self._templates.forget_all()
+            self.templates.forget_all()
             self._last_current = {name: without_times(view) for name, view in self._last_current.items()}
         kinds = {each.workload.resource for each in self.catalog.services.values()}
         found = {each: self._caches.sight(each, monotonic, self._stale_after) for each in kinds}
@@ -202,7 +202,7 @@ class ServiceViews:
         """Build one view; where that fails, one without any facts, which is never current."""
         with self._containment.around(FailureScope.SERVICE, service.name):
             return self._make(service, sight_before.get(service.workload.resource))
-        self._templates.forget(service.name)
+        self.templates.forget(service.name)
         self._last_current.pop(service.name, None)
         return unreadable(service)
 
@@ -222,7 +222,7 @@ class ServiceViews:
 
     def good_revisions(self, lasting: timedelta) -> tuple[GoodRevision, ...]:
         """Return the revisions that have been healthy for `lasting` with all of their pods."""
-        return self._templates.good(self.views.values(), lasting, self._clock())
+        return self.templates.good(self.views.values(), lasting, self._clock())
 
     def _on_change(self, change: Change[Object]) -> None:
         """Apply a change. One that fails leaves views unreadable until the next change of the same object is applied."""
@@ -291,12 +291,12 @@ class ServiceViews:
         if before is not None and sight.is_current and sight != sight_before:
             before = after_gap(view, before)
             if before.healthy is None:
-                self._templates.forget(service.name)
+                self.templates.forget(service.name)
         view = with_replicas(view, self.replicas.note(view.workload, now) if sight.is_current else None)
         unmet = frozenset(check for name, check in self._unmet if name == service.name)
         view = replace(view, counts=self.counts.of(service.name), unmet=unmet)
         view = with_health(with_serving(view, before, now=now), before, health_names(view), now=now)
-        self._templates.note(view, now)
+        self.templates.note(view, now)
         self._note_revision(view)
         return view
 
