@@ -15,6 +15,7 @@ Every exception of the package, in one tree.
     │   ├── Unauthorized
     │   ├── TooManyRequests
     │   ├── ServerUnavailable   a read that stayed unanswered
+    │   │   └── StreamSilent    an open answer that sends nothing more: it may be sound, or its connection dead
     │   └── OutcomeUnknown      a change whose answer was lost: it may have happened
     ├── LedgerError
     │   ├── LedgerUnavailable   nothing could be read or written: accept nothing, do nothing
@@ -102,6 +103,10 @@ class TooManyRequests(KubeError):
 
 class ServerUnavailable(KubeError):
     """A read stayed unanswered until its deadline."""
+
+
+class StreamSilent(ServerUnavailable):
+    """An open answer has sent nothing for as long as it may."""
 
 
 class OutcomeUnknown(KubeError):

@@ -185,10 +185,22 @@ def test_services_come_in_the_daemons_order_each_under_what_it_depends_on(kintsu
     run = "running database-recovery: Check the database pod (planned); watchdog 03:28:00"
     held = "held by database until 03:13:10: database is being recovered"
     assert lines == [
-        ["PRIORITY", "SERVICE", "NAMESPACE", "SERVING", "HEALTHY", "READY", "FOR", "DEPENDS ON", "INCIDENT", "NOW"],
-        ["1", "database", "data", "yes", "no", "1/2", "-", "-", "inc-5", run],
-        ["3", "api-service", "production", "no", "no", "0/2", "-", "database", "inc-6", held],
-        ["5", "web-service", "production", "unknown", "unknown", "0/3", "-", "api-service, cache", "inc-1", "-"],
+        [
+            "PRIORITY",
+            "SERVICE",
+            "NAMESPACE",
+            "SERVING",
+            "HEALTHY",
+            "READY",
+            "FOR",
+            "DEPENDS ON",
+            "REVISION",
+            "INCIDENT",
+            "NOW",
+        ],
+        ["1", "database", "data", "yes", "no", "1/2", "-", "-", "-", "inc-5", run],
+        ["3", "api-service", "production", "no", "no", "0/2", "-", "database", "-", "inc-6", held],
+        ["5", "web-service", "production", "unknown", "unknown", "0/3", "-", "api-service, cache", "-", "inc-1", "-"],
     ]
     indents = [line.index(line.split()[1]) for line in kintsugi("services").out.splitlines()[1:]]
     assert [indent - indents[0] for indent in indents] == [0, 2, 4]

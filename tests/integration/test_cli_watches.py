@@ -15,7 +15,7 @@ from tests.harness.waiting import wait_for
 from tests.integration.cli_daemon import Night, at, daemon
 
 TIMEOUT = 60.0
-HEAD = "PRIORITY  SERVICE  NAMESPACE  SERVING  HEALTHY  READY  SINCE     DEPENDS ON  INCIDENT  NOW"
+HEAD = "PRIORITY  SERVICE  NAMESPACE  SERVING  HEALTHY  READY  SINCE     DEPENDS ON  REVISION  INCIDENT  NOW"
 
 
 def web(ready: int) -> list[ServiceSummary]:
@@ -79,11 +79,11 @@ def test_without_a_terminal_each_change_is_written_once(
     lines = out.read_text().splitlines()
     assert [line for line in lines if not line.endswith(" UTC")] == [
         HEAD,
-        "1         web      shop       yes      yes      3/3    02:58:03  -           -         -",
+        "1         web      shop       yes      yes      3/3    02:58:03  -           -         -         -",
         HEAD,
-        "1         web      shop       no       no       0/3    02:58:00  -           -         -",
+        "1         web      shop       no       no       0/3    02:58:00  -           -         -         -",
         HEAD,
-        "1         web      shop       yes      no       1/3    02:58:01  -           -         -",
+        "1         web      shop       yes      no       1/3    02:58:01  -           -         -         -",
     ]
     assert err.read_text().count("trying again") == 1
 

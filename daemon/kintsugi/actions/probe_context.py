@@ -53,7 +53,8 @@ class ProbeContext:
     """
     The step and the `service` behind a probe.
 
-    `env` are the service's Secrets, in its `namespace`. `good` are the pod templates known to be good. `patterns` are
+    `env` are the service's Secrets, in its `namespace`. `good` are the pod templates known to be good, `adopted`
+    those of them that were adopted; `none_good` says why there are none, "" where there are or that is not known. `patterns` are
     those for which the lines of a log are scanned; empty: they are not scanned. `upstream` names an upstream that is
     not well, "" for none. `now` is the time by the daemon's own clock, None without one. `seen` are the daemon's facts
     about the service's own workload; `checks` asks a single pod, None where that is not possible.
@@ -62,6 +63,8 @@ class ProbeContext:
     namespace: str = ""
     env: Mapping[str, SecretRef] = field(default_factory=dict)
     good: frozenset[str] = frozenset()
+    adopted: frozenset[str] = frozenset()
+    none_good: str = ""
     patterns: tuple[Pattern, ...] = ()
     upstream: str = ""
     now: datetime | None = None

@@ -32,6 +32,8 @@ async def read_revisions(
         template=current.template if current is not None else "",
         known_good=any(each.good for each in same),
         good=good[-1].number if good else 0,
+        adopted=bool(good) and good[-1].template in probe_context.adopted,
+        none_good=probe_context.none_good,
         kept=_of_kept(workload, kept) if kept is not None else None,
         changed=_changed(workload, good[-1].pods if good else kept.pods if kept is not None else None),
         pods=frozenset(each.reference for each in facts.pods if current is not None and current.makes(each)),

@@ -1,7 +1,7 @@
 """
 Remembers the good revisions of a workload: seen healthy for long enough, with every pod of theirs, while each check of
-the service was met and no signal about it held. One that fails by itself soon after is forgotten again. It also
-remembers the number of replicas that a workload last had, and the counts of checks while their service was well.
+the service was met and no signal about it held. One whose pods had been ready for as long when the daemon saw them first
+is adopted. One that fails by itself soon after is forgotten again. It also remembers the number of replicas that a workload last had, and the counts of checks while their service was well.
 
 A rollback goes to such a revision or nowhere. After a restart the memory is read from the ledger. In memory are the
 workloads that are in the cluster, and the last revisions of each.
@@ -14,9 +14,9 @@ from typing import Protocol
 from kintsugi.app.template_keeper import GoodTemplateKeeper
 from kintsugi.decisions.diagnosis.related_objects import CheckFacts
 from kintsugi.decisions.priorities import unhealthy_upstream
-from kintsugi.decisions.revision_checks import ON_TRIAL, CheckedRevision, fails_by_itself, not_good
+from kintsugi.decisions.revision_checks import ON_TRIAL, CheckedRevision, fails_by_itself, none_good, not_good
 from kintsugi.ledger import Ledger
-from kintsugi.model.known import GoodRevision
+from kintsugi.model.known import GoodRevision, RevisionStanding
 from kintsugi.model.views import ServiceView
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.telemetry import get_logger
@@ -37,6 +37,10 @@ class ServiceChecks(Protocol):
 
     def unasked(self, service: str, since: datetime) -> tuple[str, ...]:
         """Name the checks of a service that were not asked since a moment."""
+        ...
+
+    def unanswered(self, service: str) -> tuple[str, ...]:
+        """Name the checks of a service that have no answer now."""
         ...
 
 
@@ -90,8 +94,31 @@ class GoodRevisionTracker:
             for each in due:
                 self._noted[each.workload, each.template] = each.last_good
                 if self._is_new(each):
-                    log.info("good revision noted", workload=each.workload, template=each.template, number=each.number)
+                    log.info(
+                        "good revision noted",
+                        workload=each.workload,
+                        template=each.template,
+                        number=each.number,
+                        adopted=each.adopted,
+                    )
             self._remember(due)
+        self._observed.standings = {view.name: self._standing(view) for view in self._services.views.values()}
+
+    def _standing(self, view: ServiceView) -> RevisionStanding:
+        """Return whether the revision that a service has now is good, or when it will be."""
+        uid = view.workload.metadata.uid if view.workload is not None else ""
+        known, time = self._observed.remembered.get(uid, {}), self._services.templates.times.get(view.name)
+        since, until, why_not = time.since if time else None, time.until if time else None, self._why_not.get(uid, "")
+        is_good = view.template in known
+        is_well = view.is_current and since is not None and until is None
+        return RevisionStanding(
+            number=view.revision,
+            good_since=self._first_good.get((uid, view.template)) if is_good else None,
+            good_at=since + self._lasting if since is not None and is_well and not is_good else None,
+            adopted=view.template in self._observed.adopted(view.name),
+            why_not="" if is_good else why_not,
+            none_good="" if known else none_good(why_not, since, until, lasting=self._lasting),
+        )
 
     def _remember(self, revisions: tuple[GoodRevision, ...]) -> None:
         self._observed.remember(revisions)
@@ -139,6 +166,8 @@ class GoodRevisionTracker:
         for view in views:
             checked = CheckedRevision(
                 since=revision.first_good,
+                adopted=revision.adopted,
+                unanswered=self._checks.unanswered(view.name),
                 unasked=self._checks.unasked(view.name, revision.first_good),
                 checks=self._checks.answers(view.name),
                 signals=holding.get(view.name, ()),
@@ -200,6 +229,12 @@ class GoodRevisionTracker:
         return known.get(revision.template) != revision.number
 
     def _is_due(self, revision: GoodRevision) -> bool:
-        """Return whether it is time to write down again that it is good still: what was not good for long is forgotten."""
+        """
+        Return whether it is time to write down again that it is good still: what was not good for long is forgotten.
+
+        So it is when an adopted one was watched for long enough.
+        """
+        if not revision.adopted and (revision.workload, revision.template) in self._observed.adopted_templates:
+            return True
         noted = self._noted.get((revision.workload, revision.template))
         return noted is None or revision.last_good - noted >= NOTED_EVERY

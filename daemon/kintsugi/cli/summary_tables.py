@@ -6,6 +6,7 @@ from datetime import datetime
 from rich.text import Text
 
 from kintsugi.cli.output import moment, plain, state, table, took
+from kintsugi.decisions.revision_checks import standing_text
 from kintsugi.model.api_types import RunSummary, ServiceSummary, ServiceTree
 from kintsugi.model.records import Incident, IncidentState, Pause
 from kintsugi.model.services import STACK
@@ -31,7 +32,19 @@ def show_incidents(incidents: Iterable[Incident], *, now: datetime) -> None:
     )
 
 
-SERVICES = ("PRIORITY", "SERVICE", "NAMESPACE", "SERVING", "HEALTHY", "READY", "FOR", "DEPENDS ON", "INCIDENT", "NOW")
+SERVICES = (
+    "PRIORITY",
+    "SERVICE",
+    "NAMESPACE",
+    "SERVING",
+    "HEALTHY",
+    "READY",
+    "FOR",
+    "DEPENDS ON",
+    "REVISION",
+    "INCIDENT",
+    "NOW",
+)
 
 
 def show_services(services: ServiceTree, *, now: datetime) -> None:
@@ -53,7 +66,7 @@ def service_rows(tree: ServiceTree, *, now: datetime | None) -> Iterator[Sequenc
         activity = Text.assemble(
             *(_of_run(tree.stack.run) if tree.stack.run is not None else [state(tree.stack.state)])
         )
-        yield (*map(plain, ("-", STACK, *"------", tree.stack.incident)), activity)
+        yield (*map(plain, ("-", STACK, *"-------", tree.stack.incident)), activity)
     levels = _levels(tree.services)
     for each in tree.services:
         since = "-" if each.since is None else took(now - each.since) if now is not None else f"{each.since:%H:%M:%S}"
@@ -66,6 +79,7 @@ def service_rows(tree: ServiceTree, *, now: datetime | None) -> Iterator[Sequenc
             plain(f"{each.ready}/{each.desired}"),
             plain(since),
             plain(", ".join(each.depends_on) or "-"),
+            plain(standing_text(each.revision, now) if each.revision is not None else "-"),
             plain(each.incident or "-"),
             Text.assemble(*_now(each)),
         )

@@ -114,9 +114,13 @@ def _of_template(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts) -> Re
             reason=f"rolled back at the deadline if the service is not healthy by then: {cause.text}",
         )
     if facts.release:
-        why = f"helm rollback {facts.release} -n {diagnosis.namespace} is the owner's way to roll back: {cause.text}"
-        return Remedy(kind=RemedyKind.ROLL_BACK_ASKED, reason=why)
-    return Remedy(kind=RemedyKind.ROLL_BACK, reason=cause.text)
+        why = f"helm rollback {facts.release} -n {diagnosis.namespace} is the owner's way to roll back"
+        return Remedy(kind=RemedyKind.ROLL_BACK_ASKED, reason=f"{why}{_adopted(facts)}: {cause.text}")
+    return Remedy(kind=RemedyKind.ROLL_BACK, reason=f"{cause.text}{_adopted(facts)}")
+
+
+def _adopted(facts: RevisionFacts) -> str:
+    return f"; revision {facts.good} was adopted as good" if facts.adopted else ""
 
 
 def _of_kept(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, kept: KeptTemplateFacts) -> Remedy:
@@ -141,7 +145,7 @@ def _against(facts: RevisionFacts) -> str:
     if facts.known_good:
         return f"since revision {facts.revision} was seen good before"
     if not facts.good and facts.kept is None:
-        return "since no earlier revision was seen good"
+        return f"since {facts.none_good or 'no earlier revision was seen good'}"
     if facts.managers:
         return f"since {', '.join(facts.managers)} manages the workload and would undo the rollback"
     return ""

@@ -27,12 +27,14 @@ class RollbackEvidence:
     progresses: bool = False
 
 
-def rollback_command(view: ServiceView, evidence: RollbackEvidence, *, last_good: int) -> str:
+def rollback_command(
+    view: ServiceView, evidence: RollbackEvidence, *, last_good: int, adopted: bool = False, none_good: str = ""
+) -> str:
     """
     Return the command with which a person rolls the workload back, "" for none; a shell takes it as it is.
 
-    `last_good` is the number of the last revision that was seen good, 0 where none is known. There is no command where the
-    failing template was seen good, or where GitOps or an operator would revert it. What Helm owns goes back by Helm alone.
+    `last_good` is the number of the last revision that was seen good, 0 where none is known, `adopted` whether it was
+    adopted; `none_good` is why there is none, "" where that is not known. There is no command where the failing template was seen good, or where GitOps or an operator would revert it. What Helm owns goes back by Helm alone.
     """
     if evidence.known_good or evidence.managers:
         return ""
@@ -40,9 +42,9 @@ def rollback_command(view: ServiceView, evidence: RollbackEvidence, *, last_good
     if evidence.release:
         return f"helm rollback {evidence.release} -n {namespace}  # to the previous release"
     if not last_good:
-        return ""
+        return f"# {none_good}" if none_good else ""
     undo = f"kubectl rollout undo {view.service.workload} --to-revision={last_good} -n {namespace}"
-    return f"{undo}  # a revision that was seen healthy"
+    return f"{undo}  # {'an adopted revision: its pods were ready already when Kintsugi started' if adopted else 'a revision that was seen healthy'}"
 
 
 def superseded(decided: SeenWorkload | None, found: SeenWorkload, service: Service) -> str:

@@ -67,8 +67,15 @@ class RunWatchdog:
         view = self.view
         if view is None or self.is_well:
             return ""
-        last_good = self.deps.observed.last_good(view.name)
-        return rollback_command(view, self._rollback_evidence(view, now), last_good=last_good)
+        observed = self.deps.observed
+        last_good = observed.last_good(view.name)
+        return rollback_command(
+            view,
+            self._rollback_evidence(view, now),
+            last_good=last_good,
+            adopted=last_good in observed.adopted(view.name).values(),
+            none_good=observed.none_good(view.name),
+        )
 
     @property
     def upstream_cause(self) -> str:

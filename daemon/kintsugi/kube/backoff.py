@@ -10,12 +10,16 @@ class WatchTiming:
     """
     The clock of a reflector. The figures are client-go's, where it has them.
 
-    `silence`: longest wait for a byte (bookmarks come each minute). `shortest_watch`, `longest_watch`: a watch ends
-    by itself at a random moment between them. `first_wait` doubles up to `longest_wait`, and starts over after a
-    watch that lived for `healthy_after`.
+    `opening`: longest wait for the begin of an answer. `silence`: longest wait for a byte; a watch that is silent for
+    as long is opened anew. It is no failure: bookmarks come each minute, but none of a kind without a change since the
+    API server started, and none of Events. `catch_up`: how long the changes of a gap may come after the watch is open
+    again. `shortest_watch`, `longest_watch`: a watch ends by itself at a random moment between them. `first_wait`
+    doubles up to `longest_wait`, and starts over after a watch that lived for `healthy_after`.
     """
 
-    silence: timedelta = timedelta(seconds=70)
+    opening: timedelta = timedelta(seconds=30)
+    silence: timedelta = timedelta(seconds=150)
+    catch_up: timedelta = timedelta(seconds=2)
     shortest_watch: timedelta = timedelta(minutes=5)
     longest_watch: timedelta = timedelta(minutes=10)
     first_wait: timedelta = timedelta(seconds=0.8)

@@ -5,12 +5,15 @@ It replaces the client library's watch, which fails under the faults that cluste
 (410, silence, resets, garbage, overload), the reflector recovers by itself, limits its requests, and reports the age of
 its objects: `age`. Readers must not decide on stale objects.
 
+A watch that is silent is opened anew, from the same version, and nothing is amiss unless changes come at once then: the
+old connection should have brought them. After an interruption, the watch is trusted once it has caught up.
+
 Large answers are decoded in a thread, one after the other: the order is kept, and later data wait in the connection.
 """
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import chain
@@ -19,7 +22,7 @@ from typing import Generic
 
 import structlog
 
-from kintsugi.errors import Gone, KubeError, ServerUnavailable, TooManyRequests
+from kintsugi.errors import Gone, KubeError, ServerUnavailable, StreamSilent, TooManyRequests
 from kintsugi.kube.api_errors import TOO_LARGE_RESOURCE_VERSION, Request, read_status, refusal
 from kintsugi.kube.backoff import USUAL, Backoff, WatchTiming
 from kintsugi.kube.client import KubeClient
@@ -53,7 +56,9 @@ class Reflector(Generic[T]):
     """
     The objects of one kind, in one namespace or all, narrowed by labels ("" takes all).
 
-    `store` is the live view by (namespace, name); `problem` says why the server is not heard now, "" when it is.
+    `store` is the live view by (namespace, name); `problem` says why the server is not heard now, "" when it is. `gaps`
+    counts the times after which changes came together that may have happened one after the other. `sends_bookmarks`:
+    the watch that is open has sent one, so that more are due, one a minute. `silence` is WatchTiming's.
     """
 
     def __init__(
@@ -77,6 +82,10 @@ class Reflector(Generic[T]):
         self._backoff = Backoff(timing, self._random)
         self._version = ""
         self._failed_resumes = 0
+        self._failures = 0
+        self._warned = ""
+        self._was_silent = False
+        self._catching_up: asyncio.TimerHandle | None = None
         self._wanted: Callable[[T], bool] | None = None
         self._relist = False
         self._synced = asyncio.Event()
@@ -87,6 +96,9 @@ class Reflector(Generic[T]):
         self.problem = "not asked yet"
         self.lists = 0
         self.watches = 0
+        self.gaps = 0
+        self.sends_bookmarks = False
+        self.silence = timing.silence
 
     @property
     def synced(self) -> bool:
@@ -141,7 +153,9 @@ class Reflector(Generic[T]):
         while True:
             began = clock.time()
             failure = await self._round()
-            wait = self._backoff.after(timedelta(seconds=clock.time() - began), expected=failure is None)
+            lived = timedelta(seconds=clock.time() - began)
+            self._log_end(failure, lived)
+            wait = self._backoff.after(lived, expected=failure is None)
             if isinstance(failure, TooManyRequests) and failure.retry_after:
                 wait = max(wait, min(failure.retry_after, _LONGEST_PAUSE))
             await asyncio.sleep(wait.total_seconds())
@@ -166,10 +180,22 @@ class Reflector(Generic[T]):
         return None
 
     def _failed(self, error: KubeError) -> KubeError:
-        if self.problem != str(error):
-            _log.warning("watch interrupted", resource=self.resource.qualified, reason=str(error))
         self.problem = str(error)
         return error
+
+    def _log_end(self, failure: KubeError | None, lived: timedelta) -> None:
+        """Log an interruption: a warning from the second in a row on, one for each reason."""
+        if lived >= self._timing.healthy_after:
+            self._failures, self._warned = 0, ""
+        if failure is None:
+            return
+        self._failures += 1
+        reason, resource = str(failure), self.resource.qualified
+        if self._failures == 1:
+            _log.info("watch interrupted", resource=resource, reason=reason)
+        elif self._warned != reason:
+            self._warned = reason
+            _log.warning("watch interrupted", resource=resource, reason=reason, times=self._failures)
 
     async def _list(self) -> None:
         self.lists += 1
@@ -191,7 +217,7 @@ class Reflector(Generic[T]):
             version = page.metadata.resource_version
             self.last_activity = asyncio.get_running_loop().time()
         await self._replace_all(found, undecodable)
-        self._mark_alive()
+        self._trust()
         self._advance(version)
         self._synced.set()
 
@@ -208,26 +234,41 @@ class Reflector(Generic[T]):
 
     async def _watch(self) -> None:
         self.watches += 1
-        request = self._watch_request()
-        lines, bytes_decoded = LineSplitter(), 0
+        request, opening = self._watch_request(), self._timing.opening.total_seconds()
+        limit = asyncio.timeout(opening)
         try:
-            async with self._kube.stream(request, silence=self._timing.silence) as chunks:
-                self._mark_alive()
-                async for chunk in chunks:
-                    self.last_activity = asyncio.get_running_loop().time()
-                    completed = lines.feed(chunk)
-                    bytes_decoded = await self._take_lines(request, completed, bytes_decoded)
-                    if not completed and bytes_decoded + len(chunk) >= MOST_DECODED_ON_LOOP:
-                        await asyncio.sleep(0)
-                        bytes_decoded = 0
-                    elif not completed:
-                        bytes_decoded += len(chunk)
+            async with limit, self._kube.stream(request, silence=self.silence) as chunks:
+                limit.reschedule(None)
+                self._opened()
+                await self._follow(request, chunks)
+        except StreamSilent:
+            self._was_silent = True
+            _log.debug("silent watch opened anew", resource=self.resource.qualified)
+        except TimeoutError as error:
+            raise ServerUnavailable(f"{request}: no answer within {opening:g} s") from error
         except GarbledLineError as error:
             raise _ResyncRequired(f"{request}: {error}") from error
         except ServerUnavailable as error:
             if error.reason == TOO_LARGE_RESOURCE_VERSION:
                 raise _ResyncRequired(str(error), status=error.status, reason=error.reason) from error
             raise
+        finally:
+            if self._catching_up is not None:
+                self._catching_up.cancel()
+                self._catching_up = None
+
+    async def _follow(self, request: Request, chunks: AsyncIterator[bytes]) -> None:
+        """Take in a watch until it ends."""
+        lines, bytes_decoded = LineSplitter(), 0
+        async for chunk in chunks:
+            self.last_activity = asyncio.get_running_loop().time()
+            completed = lines.feed(chunk)
+            bytes_decoded = await self._take_lines(request, completed, bytes_decoded)
+            if not completed and bytes_decoded + len(chunk) >= MOST_DECODED_ON_LOOP:
+                await asyncio.sleep(0)
+                bytes_decoded = 0
+            elif not completed:
+                bytes_decoded += len(chunk)
         if lines.torn:
             raise ServerUnavailable(f"{request}: the watch ended in the middle of a line")
 
@@ -265,13 +306,18 @@ class Reflector(Generic[T]):
         """Take an event in, and return whether that was logged; `shared`: its object shares what it has in common with others."""
         match event:
             case WatchEvent():  # nearly all are
+                if self._catching_up is not None:
+                    self._note_late_change()
                 self._change(event, shared=shared)
             case WatchError():
                 raise refusal(request, read_status(event.status).code, event.status)
             case Undecodable():
+                if self._catching_up is not None:
+                    self._note_late_change()
                 self._set_aside(event)
                 return True
             case Bookmark(version=version):
+                self.sends_bookmarks = True
                 if _older(version, self._version):
                     went_back = f"the server's history was reset, from {self._version}"
                     raise Gone(f"{request}: {went_back}: restored from a backup?")
@@ -324,9 +370,26 @@ class Reflector(Generic[T]):
             self._version = version
             self._failed_resumes = 0
 
-    def _mark_alive(self) -> None:
-        self.last_activity = asyncio.get_running_loop().time()
-        self.problem = ""
+    def _opened(self) -> None:
+        """Take in that a watch is open: after a gap, it is trusted when it had the time to catch up."""
+        clock = asyncio.get_running_loop()
+        self.last_activity, self.sends_bookmarks = clock.time(), False
+        if self.problem or self._was_silent:
+            self._catching_up = clock.call_later(self._timing.catch_up.total_seconds(), self._caught_up)
+
+    def _note_late_change(self) -> None:
+        """Take in a change that has come at once after a silence: the watch before was dead, and not quiet."""
+        self.problem = self.problem or "the watch before it was dead: its changes come late"
+
+    def _caught_up(self) -> None:
+        self._catching_up = None
+        self._trust()
+
+    def _trust(self) -> None:
+        self._was_silent = False
+        if self.problem:
+            self.problem = ""
+            self.gaps += 1
 
 
 def _older(version: str, than: str) -> bool:

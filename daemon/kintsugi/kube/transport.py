@@ -5,6 +5,7 @@ The client and the reflectors speak through this; nothing here is ever repeated,
 401, once, with credentials read anew.
 """
 
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
-from kintsugi.errors import KubeError, OutcomeUnknown, ServerUnavailable
+from kintsugi.errors import KubeError, OutcomeUnknown, ServerUnavailable, StreamSilent
 from kintsugi.kube.api_errors import Request, refusal, unanswered
 from kintsugi.kube.credentials import Access, Credentials
 from kintsugi.kube.throttle import Throttle
@@ -34,6 +35,9 @@ AnswerListener = Callable[[str, float, float], None]
 Called with each answer: its `Date` ("" when that is not the present time), and the steady times of request and answer.
 """
 
+# A dead connection under a quiet watch is noticed within a minute, as HTTP/2 pings show it to client-go: seconds without
+# a byte before the first probe, seconds between two, and how many stay unanswered.
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 # How long a WebSocket waits for the other side to close, too, in seconds.
 _FAREWELL = aiohttp.ClientWSTimeout(ws_close=1.0)
 # Why OpenSSL refuses a certificate (X509_V_ERR_…), where that may be the fault of a clock.
@@ -81,7 +85,7 @@ class Transport:
         authentication = await Credentials.load(settings)
         async with AsyncExitStack() as stack:
             limits = aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_timeout.total_seconds())
-            reads = _session(aiohttp.TCPConnector(limit=200), limits)
+            reads = _session(aiohttp.TCPConnector(limit=200, socket_factory=_kept_alive), limits)
             changes = _session(aiohttp.TCPConnector(limit=50, force_close=True), limits, _once)
             await stack.enter_async_context(reads)
             await stack.enter_async_context(changes)
@@ -106,8 +110,8 @@ class Transport:
         """
         Open a long answer and give its chunks as they come; `silence` is the longest wait for a byte, None for ever.
 
-        The chunks end when the server ends the answer; they raise ServerUnavailable when the connection breaks or
-        falls silent.
+        The chunks end when the server ends the answer; they raise ServerUnavailable when the connection breaks, and
+        StreamSilent when nothing comes.
         """
         if "watch" not in request.params:
             await self._throttle.pass_through(request, within=self._settings.request_timeout.total_seconds())
@@ -229,6 +233,17 @@ def _url(access: Access, request: Request) -> URL:
     return URL(f"{access.host}{request.path}{query}", encoded=True)
 
 
+def _kept_alive(address: aiohttp.AddrInfoType) -> socket.socket:
+    """Make a socket whose peer the kernel probes while nothing comes."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        if (option := getattr(socket, name, None)) is not None:
+            made.setsockopt(socket.IPPROTO_TCP, option, value)
+    return made
+
+
 def _session(
     connector: aiohttp.TCPConnector, limits: aiohttp.ClientTimeout, *middlewares: aiohttp.ClientMiddlewareType
 ) -> aiohttp.ClientSession:
@@ -244,8 +259,11 @@ def _session(
 
 async def _chunks(request: Request, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     with _in_our_words(request):
-        async for chunk in response.content.iter_chunked(MOST_DECODED_ON_LOOP):
-            yield chunk
+        try:
+            async for chunk in response.content.iter_chunked(MOST_DECODED_ON_LOOP):
+                yield chunk
+        except aiohttp.SocketTimeoutError as error:
+            raise StreamSilent(f"{request}: the answer was lost: {error}") from error
 
 
 async def _whole(request: Request, response: aiohttp.ClientResponse) -> bytes:

@@ -15,7 +15,7 @@ class RevisionRepository(Repository):
     """Good revisions and good counts."""
 
     async def note_good(self, revisions: Sequence[GoodRevision]) -> None:
-        """Note revisions seen healthy: `first_good` stays as first noted, `last_good` only moves on."""
+        """Note revisions seen healthy: `first_good` stays as first noted, `last_good` only moves on; seen good outweighs adopted."""
 
         async def work(connection: AsyncConnection) -> None:
             for revision in revisions:
@@ -64,5 +64,5 @@ async def _note(connection: AsyncConnection, revision: GoodRevision) -> None:
     if last_good is None:
         await connection.execute(insert(good_revisions).values(values(revision)))
     elif last_good < revision.last_good:
-        moved = update(good_revisions).where(*same)
-        await connection.execute(moved.values(last_good=revision.last_good, number=revision.number))
+        moved = update(good_revisions).where(*same).values(last_good=revision.last_good, number=revision.number)
+        await connection.execute(moved if revision.adopted else moved.values(adopted=False))

@@ -1,6 +1,6 @@
 """The tables of facts that are kept longer than incidents: a row a workload, a revision, or a count."""
 
-from sqlalchemy import BigInteger, Column, Index, Table
+from sqlalchemy import BigInteger, Boolean, Column, Index, Table, false
 
 from kintsugi.ledger.columns import Moment, TextColumn
 from kintsugi.ledger.tables import metadata
@@ -13,6 +13,7 @@ good_revisions = Table(
     Column("number", BigInteger, nullable=False),
     Column("first_good", Moment, nullable=False),
     Column("last_good", Moment, nullable=False),
+    Column("adopted", Boolean, nullable=False, server_default=false()),
     Index("ix_good_revisions_last_good", "last_good"),
 )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kintsugi.model.causes import Diagnosis, KeptDiagnosis
+from kintsugi.model.known import RevisionStanding
 from kintsugi.model.records import (
     Approval,
     Incident,
@@ -244,6 +245,7 @@ class ServiceSummary:
 
     A service serves while it answers, even with fewer replicas: this is enough for its dependents. `since` is when `healthy`
     got its current value. `inaction` is the reason why no action is taken for an unhealthy service without an incident, else "".
+    `revision` has the value None until Kintsugi has first evaluated the revision.
     """
 
     name: str
@@ -259,6 +261,7 @@ class ServiceSummary:
     inaction: str = ""
     hold: HoldSummary | None = None
     run: RunSummary | None = None
+    revision: RevisionStanding | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

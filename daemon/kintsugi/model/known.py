@@ -6,13 +6,36 @@ from datetime import datetime
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GoodRevision:
-    """A revision of a workload that was seen healthy: `template` is the pod-template-hash (or controller revision)."""
+    """
+    A revision of a workload that was seen healthy: `template` is the pod-template-hash (or controller revision).
+
+    `adopted`: it was not watched for long enough; its pods had been ready for as long when the daemon saw them first.
+    """
 
     workload: str
     template: str
     number: int
     first_good: datetime
     last_good: datetime
+    adopted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RevisionStanding:
+    """
+    The current revision of a service: a rollback may lead to it once the revision is good.
+
+    `number` is 0 if the controller has none. `good_since` has the value None while the revision is not good. Then `good_at`
+    is the expected time, None while the service is not well, and `why_not` is another reason, "" without one. `none_good` is
+    the reason why no revision of the workload is good yet, "" if one is good.
+    """
+
+    number: int = 0
+    good_since: datetime | None = None
+    good_at: datetime | None = None
+    adopted: bool = False
+    why_not: str = ""
+    none_good: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -118,6 +118,7 @@ class RevisionFacts:
 
     `revision` is the number of the one in force, 0 where its controller has not made it, and `template` its name; `known_good`
     whether it, or one that makes the same pods, was seen good. `good` is the number of the last good one besides it, 0 for none,
+    `adopted` whether that one was adopted, `none_good` why no revision is good, "" where one is or that is not known,
     and `kept` the template of the ledger where there is none; `changed` are the fields of the template in force that differ from
     the good one; `pods` (pod/NAME) are made of the template in force. `upstream` is an unhealthy upstream, "" for none; `managers`
     would revert a change; `release` is the Helm release of the workload, "" for none.
@@ -127,6 +128,8 @@ class RevisionFacts:
     template: str = ""
     known_good: bool = False
     good: int = 0
+    adopted: bool = False
+    none_good: str = ""
     kept: KeptTemplateFacts | None = None
     changed: tuple[str, ...] = ()
     pods: frozenset[str] = frozenset()

@@ -35,7 +35,7 @@ from kintsugi.model.essentials import (
     ledger_hosts,
     with_objects,
 )
-from kintsugi.model.known import GoodRevision
+from kintsugi.model.known import GoodRevision, RevisionStanding
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.max_allowed import NOTHING_ALLOWED
 from kintsugi.model.records import RunRecord, StepRecord
@@ -74,7 +74,8 @@ class ObservedState:
     `waiting` are the services that wait for a slot, the first of them first, and `taken` the namespaces of those that have one;
     `on_slot_given` is called when a run under way has given one away.
     `under_way` are the runs that are being driven; `names` and `checks` say why our own name server, or the path of our own
-    checks, is in doubt. `remembered` are the good revisions by workload uid, template and number, as the ledger knows them.
+    checks, is in doubt. `remembered` are the good revisions by workload uid, template and number, as the ledger knows them;
+    `adopted_templates` (uid, template) were adopted. `standings` say of each service whether its revision is good.
     """
 
     services: ServiceViews
@@ -92,6 +93,8 @@ class ObservedState:
     checks: Callable[[], str] = str
     unmet: Callable[[], frozenset[str]] = frozenset
     remembered: dict[str, dict[str, int]] = field(default_factory=dict)
+    adopted_templates: set[tuple[str, str]] = field(default_factory=set)
+    standings: Mapping[str, RevisionStanding] = field(default_factory=dict)
 
     @property
     def views(self) -> Mapping[str, ServiceView]:
@@ -126,22 +129,38 @@ class ObservedState:
 
     def good(self, service: str) -> frozenset[str]:
         """Name the pod templates of a service's workload that were seen good."""
+        return frozenset(self._remembered(service))
+
+    def adopted(self, service: str) -> Mapping[str, int]:
+        """Return the good templates of a service's workload that were adopted, and the numbers of their revisions."""
+        uid, known = self._uid(service), self._remembered(service)
+        return {each: number for each, number in known.items() if (uid, each) in self.adopted_templates}
+
+    def none_good(self, service: str) -> str:
+        """Return why no revision of a service's workload is good yet, "" where one is or that is not known."""
+        standing = self.standings.get(service)
+        return standing.none_good if standing is not None else ""
+
+    def _uid(self, service: str) -> str:
         view = self.views.get(service)
-        workload = view.workload if view is not None else None
-        return frozenset(self.remembered.get(workload.metadata.uid, ())) if workload is not None else frozenset()
+        return view.workload.metadata.uid if view is not None and view.workload is not None else ""
+
+    def _remembered(self, service: str) -> Mapping[str, int]:
+        return self.remembered.get(self._uid(service), {})
 
     def last_good(self, service: str) -> int:
         """Return the number of the newest good revision that is not the current one; 0 when none is known."""
-        view = self.views.get(service)
-        if view is None or view.workload is None:
-            return 0
-        known = self.remembered.get(view.workload.metadata.uid, {})
-        return max((number for template, number in known.items() if template != view.template), default=0)
+        current = view.template if (view := self.views.get(service)) is not None else ""
+        return max((each for template, each in self._remembered(service).items() if template != current), default=0)
 
     def remember(self, revisions: tuple[GoodRevision, ...]) -> None:
         """Know these revisions to be good; of each workload the last `MOST_GOOD` by number."""
         for each in revisions:
             known = self.remembered.setdefault(each.workload, {})
+            if not each.adopted:
+                self.adopted_templates.discard((each.workload, each.template))
+            elif each.template not in known:
+                self.adopted_templates.add((each.workload, each.template))
             known[each.template] = each.number
             if len(known) > MOST_GOOD:
                 del known[min(known, key=known.__getitem__)]
@@ -152,8 +171,8 @@ class ObservedState:
 
     def forget_all_but(self, workloads: Collection[str]) -> None:
         """Forget the revisions of workloads that are not there any more."""
-        for gone in self.remembered.keys() - set(workloads):
-            del self.remembered[gone]
+        self.remembered = {uid: known for uid, known in self.remembered.items() if uid in workloads}
+        self.adopted_templates = {each for each in self.adopted_templates if each[0] in workloads}
 
     def serving(self, service: str) -> bool | None:
         """Return whether anything of a service can answer, None where that cannot be seen now."""

@@ -238,6 +238,7 @@ class OperatorService:
             steps=await self.ledger.runs.current_steps([each.id for each in runs]),
             holds={each.service: hold for each in held if (hold := await self._hold(each)) is not None},
             inaction=await self._inaction(),
+            standings=self.observed.standings,
         )
         return tree(self.observed.views.values(), opened)
 
@@ -262,7 +263,8 @@ class OperatorService:
         view = self.observed.views.get(service)
         if view is None:
             raise NotRecorded(f"the rules in force declare no service {service}")
-        return service_explanation(view.service, self.active_catalog.catalog.rules.values())
+        standing, rules = self.observed.standings.get(service), self.active_catalog.catalog.rules.values()
+        return service_explanation(view.service, rules, standing, now=self.observed.clock())
 
     async def diagnose(self, target: Target) -> Diagnosis:
         """Return a diagnosis of a workload by its current state. Raises NotRecorded, KubeError."""

@@ -5,23 +5,33 @@ Pure: the answer of `kintsugi explain SERVICE`.
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from kintsugi.commands import format_duration
+from kintsugi.decisions.revision_checks import standing_text
 from kintsugi.model.api_types import ServiceExplanation, ServiceValue
+from kintsugi.model.known import RevisionStanding
 from kintsugi.model.rules import Rule
 from kintsugi.model.services import Service
 
 UNSEEN = "unknown, because the workload was not seen yet"
 
 
-def service_explanation(service: Service, rules: Iterable[Rule]) -> ServiceExplanation:
-    """Explain a service as the views have it, with the selector of its workload; of `rules` those about it are taken."""
+def service_explanation(
+    service: Service, rules: Iterable[Rule], standing: RevisionStanding | None, *, now: datetime
+) -> ServiceExplanation:
+    """
+    Explain a service as the views have it, with the selector of its workload; of `rules` those about it are taken.
+
+    `standing` says whether its revision is good, None until it was first looked at.
+    """
+    seen = standing_text(standing, now) if standing is not None else UNSEEN
     own = sorted((rule for rule in rules if rule.service == service.name), key=lambda rule: rule.name)
     return ServiceExplanation(
         service=service.name,
         values=tuple(
             ServiceValue(key=key, value=value, place=str(service.positions[key]) if key in service.positions else "")
-            for key, value in _values(service)
+            for key, value in (*_values(service), ("revision", seen))
         ),
         rules=tuple(ServiceValue(key=rule.name, value=_terms(rule), place=str(rule.place)) for rule in own),
     )

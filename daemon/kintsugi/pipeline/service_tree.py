@@ -15,6 +15,7 @@ from kintsugi.model.api_types import (
     ServiceTree,
     StackSummary,
 )
+from kintsugi.model.known import RevisionStanding
 from kintsugi.model.records import Incident, IncidentState, RunKind, RunRecord
 from kintsugi.model.services import STACK
 from kintsugi.model.views import ServiceView
@@ -25,7 +26,8 @@ class OpenRecords:
     """
     The open rows of the ledger: incidents and runs, and by run its current step. `holds` are those that count now.
 
-    `inaction` has, of services that are not well, the reason for which nothing is done for them.
+    `inaction` has, of services that are not well, the reason for which nothing is done for them. `standings` say whether
+    the revisions of services are good.
     """
 
     incidents: Iterable[Incident] = ()
@@ -33,6 +35,7 @@ class OpenRecords:
     steps: Mapping[str, CurrentStep] = field(default_factory=dict)
     holds: Mapping[str, OngoingHold] = field(default_factory=dict)
     inaction: Mapping[str, str] = field(default_factory=dict)
+    standings: Mapping[str, RevisionStanding] = field(default_factory=dict)
 
 
 def summaries(views: Iterable[ServiceView], opened: OpenRecords) -> list[ServiceSummary]:
@@ -41,13 +44,7 @@ def summaries(views: Iterable[ServiceView], opened: OpenRecords) -> list[Service
     runs = {each.service: each for each in opened.runs if each.kind is not RunKind.DRILL}
     ordered = sorted(views, key=lambda view: (view.service.priority, view.name))
     return [
-        _summary(
-            view,
-            incidents.get(view.name),
-            run_summary(runs.get(view.name), opened.steps),
-            opened.holds.get(view.name),
-            opened.inaction.get(view.name, ""),
-        )
+        _summary(view, incidents.get(view.name), run_summary(runs.get(view.name), opened.steps), opened)
         for view in ordered
     ]
 
@@ -88,8 +85,9 @@ def covered(views: Iterable[ServiceView], children: Iterable[RunRecord]) -> tupl
 
 
 def _summary(
-    view: ServiceView, incident: Incident | None, run: RunSummary | None, hold: OngoingHold | None, inaction: str
+    view: ServiceView, incident: Incident | None, run: RunSummary | None, opened: OpenRecords
 ) -> ServiceSummary:
+    is_idle = incident is None and run is None and view.healthy is False
     return ServiceSummary(
         name=view.name,
         namespace=view.service.namespace,
@@ -101,9 +99,10 @@ def _summary(
         since=view.healthy_since or view.failing_since,
         incident=incident.id if incident is not None else "",
         depends_on=view.service.depends_on,
-        inaction=inaction if incident is None and run is None and view.healthy is False else "",
-        hold=_hold(incident, hold),
+        inaction=opened.inaction.get(view.name, "") if is_idle else "",
+        hold=_hold(incident, opened.holds.get(view.name)),
         run=run,
+        revision=opened.standings.get(view.name),
     )
 
 

@@ -195,6 +195,14 @@ class ClusterView(Protocol):
 
     def good(self, service: str) -> frozenset[str]: ...
 
+    def adopted(self, service: str) -> Mapping[str, int]:
+        """Return the good templates that were adopted, and the numbers of their revisions."""
+        ...
+
+    def none_good(self, service: str) -> str:
+        """Return why no revision is good yet, "" where one is or that is not known."""
+        ...
+
     def last_good(self, service: str) -> int:
         """Return the number of the newest good revision that is not the current one; 0 when none is known."""
         ...

@@ -147,6 +147,8 @@ def probe_context(context: RunContext, step: Step, scope: StepScope) -> ProbeCon
         namespace=context.namespace(scope),
         env=view.service.env if view is not None else {},
         good=observed.good(scope.service),
+        adopted=frozenset(observed.adopted(scope.service)),
+        none_good=observed.none_good(scope.service),
         patterns=step.scan.patterns if step.scan is not None else (),
         upstream=unhealthy_upstream(scope.service, observed.views),
         now=context.deps.clock(),

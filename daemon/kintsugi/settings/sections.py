@@ -162,7 +162,7 @@ class KubeSettings:
     """Requests that may be sent at once after a quiet time."""
 
     stale_after: Wait = timedelta(seconds=90)
-    """When a silent watch is too old for decisions."""
+    """When a watch whose bookmarks stay away is too old for decisions. A watch that sends none is opened again after 150 s."""
 
     notify_after: Wait = timedelta(minutes=2)
     """How long the observed state may be in doubt before an incident of its own notifies a person: a watch that is too old, an
@@ -255,7 +255,7 @@ class WatchdogSettings:
 
     good_after: Wait = timedelta(minutes=10)
     """How long a service must have been well with a new revision, its checks met and its endpoints ready without a break, before
-    that revision counts as good for a rollback. A revision that fails by itself within six times as long is no longer good."""
+    that revision counts as good for a rollback. A revision whose pods were ready for as long before the start is adopted. A revision that fails by itself within six times as long is no longer good."""
 
     alert_lag: Wait = timedelta(minutes=15)
     """How long an alert may continue to fire after its service is healthy."""

@@ -166,6 +166,11 @@ class Checks:
         }
         return tuple(found.values())
 
+    def unanswered(self, service: str) -> tuple[str, ...]:
+        """Name the checks of a service that have no answer now."""
+        own = self._rules_of.get(service, ())
+        return tuple(sorted({rule.check for rule in own} - {each.name for each in self.answers(service)}))
+
     def unmet(self) -> frozenset[str]:
         """Return the services of which a check was not met when it was last run."""
         return frozenset(rule.service for rule in self._rules if self._results.get(rule.name) is False)

@@ -3,10 +3,10 @@ The daemon's reflectors: one a kind, started together, with one answer to whethe
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.object_cache import Change
@@ -27,11 +27,27 @@ from kintsugi.objects.kept import (
     StatefulSet,
 )
 from kubeobjects import resources
+from kubeobjects.resources import Resource
 
 T = TypeVar("T", bound=Object)
 
 _EVENT_KINDS = frozenset({"Pod", "PersistentVolumeClaim"})
 """The kinds of objects whose Events a rule may be about."""
+
+_OF_HEALTH = frozenset({"pods", "pvcs", "services", "endpoints"})
+_OF_WORKLOAD: Mapping[Resource, frozenset[str]] = {
+    resources.DEPLOYMENTS: _OF_HEALTH | {"deployments", "replica_sets"},
+    resources.STATEFULSETS: _OF_HEALTH | {"stateful_sets"},
+    resources.DAEMONSETS: _OF_HEALTH | {"daemon_sets"},
+}
+"""The kinds by which the health of a service is judged, by the kind of its workload."""
+
+
+class Sight(NamedTuple):
+    """How well the kinds are seen by which a service's health is judged; `gaps` grows with each gap that is over."""
+
+    is_current: bool
+    gaps: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,15 +114,28 @@ class Caches:
         now = asyncio.get_running_loop().time()
         return ((name, reflector.age(now)) for name, reflector in self)
 
-    def stale_reason(self, monotonic: float, stale_after: timedelta) -> str:
-        """Return which kind cannot be trusted now and why; empty when all can."""
+    def sight(self, workload: Resource, monotonic: float, stale_after: timedelta) -> Sight:
+        """Return how well the health of services with such a workload is seen."""
+        kinds = _OF_WORKLOAD.get(workload, _OF_HEALTH)
+        stale = self.stale_reason(monotonic, stale_after, kinds)
+        return Sight(not stale, sum(reflector.gaps for name, reflector in self if name in kinds))
+
+    def stale_reason(self, monotonic: float, stale_after: timedelta, kinds: Collection[str] | None = None) -> str:
+        """
+        Return which kind cannot be trusted now and why; empty when all can, or all of `kinds`.
+
+        A watch that sends bookmarks is stale when none comes; another one is heard when it is opened anew.
+        """
         for name, reflector in self._decisive():
+            if kinds is not None and name not in kinds:
+                continue
             if not reflector.synced:
                 return f"the cache of {name.replace('_', ' ')} is not synced yet"
             if reflector.problem:
                 return f"the watch of {name.replace('_', ' ')} is interrupted: {reflector.problem}"
             age = reflector.age(monotonic)
-            if age > stale_after.total_seconds():
+            longest = stale_after if reflector.sends_bookmarks else stale_after + reflector.silence
+            if age > longest.total_seconds():
                 return f"the watch of {name.replace('_', ' ')} has been silent for {age:.0f} s"
         return ""
 

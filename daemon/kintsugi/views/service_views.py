@@ -2,6 +2,9 @@
 Keeps the view of every service up to date from the watch, and calls listeners.
 
 A change of an object marks its services; the views of marked services are rebuilt once, however many changes came.
+
+While a kind cannot be trusted by which a service's health is judged, its view is not current. Its times go on afterwards
+where nothing of it has changed meanwhile.
 """
 
 import asyncio
@@ -18,21 +21,22 @@ from kintsugi.model.catalog import Catalog
 from kintsugi.model.known import GoodRevision
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView, Workload
-from kintsugi.objects.kept import DaemonSet, Deployment, EndpointSlice, KubeService, Object, Pod, StatefulSet
+from kintsugi.objects.kept import Deployment, EndpointSlice, KubeService, Object, Pod
 from kintsugi.objects.network import SERVICE_NAME
-from kintsugi.objects.rollouts import unsettled
 from kintsugi.scope.values import health_names
 from kintsugi.telemetry import Containment, FailureScope, get_logger
-from kintsugi.views.caches import ByNamespace, Caches
+from kintsugi.views.caches import ByNamespace, Caches, Sight
 from kintsugi.views.counts import CountMemory
 from kintsugi.views.kube_services import host_of, kube_service_of, meant_for
 from kintsugi.views.pvcs import PvcNames
 from kintsugi.views.replicas import ReplicaMemory
 from kintsugi.views.restart_tally import RestartTally
 from kintsugi.views.service_selectors import ServiceSelectors
+from kintsugi.views.template_health import TemplateHealth
 from kintsugi.views.view_builder import (
     REVISION,
     ServiceObjects,
+    after_gap,
     is_owned_by,
     ready_endpoints,
     revision_number,
@@ -41,6 +45,7 @@ from kintsugi.views.view_builder import (
     with_health,
     with_replicas,
     with_serving,
+    without_times,
 )
 from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, Resource
 
@@ -79,14 +84,15 @@ class ServiceViews:
         self._selectors = ServiceSelectors((), self._workload)
         self._pods: dict[str, dict[str, Pod]] = defaultdict(dict)
         self._tallies: dict[str, RestartTally] = defaultdict(RestartTally)
-        self._template_good_since: dict[str, tuple[str, datetime]] = {}
+        self.templates = TemplateHealth()
         self.replicas, self.counts = ReplicaMemory(), CountMemory()
         self._unmet: set[tuple[str, str]] = set()
         self._last_hosts: dict[str, str] = {}
         self._dirty: set[str] = set()
         self._unapplied: set[tuple[str, str, str]] = set()
         self._odd_revisions: dict[str, str] = {}
-        self._is_current = False
+        self._sight: dict[Resource, Sight] = {}
+        self._last_current: dict[str, ServiceView] = {}
         self._listeners: list[Listener] = []
         self._on_new_selector: list[Callable[[], None]] = []
         self.views: dict[str, ServiceView] = {}
@@ -115,6 +121,7 @@ class ServiceViews:
         self._place_all()
         self._dirty = set(catalog.services)
         self.views = {name: view for name, view in self.views.items() if name in catalog.services}
+        self._last_current = {name: self._last_current[name] for name in self._last_current.keys() & self.views}
         self.refresh()
 
     def listen(self, listener: Listener) -> None:
@@ -137,7 +144,7 @@ class ServiceViews:
 
     def restart_health(self, service: str) -> None:
         """Count from the next look on how long a service has been well with its template."""
-        self._template_good_since.pop(service, None)
+        self.templates.forget(service)
 
     def now(self) -> datetime:
         """Return the time by which the views are made."""
@@ -167,23 +174,36 @@ class ServiceViews:
         Rebuild the marked views and call the listeners.
 
         All views are rebuilt with `everything`, since time alone may have changed them, and when the caches become stale or
-        current again. A service with unreadable objects gets a view that is not current; the others are not affected.
+        current again, or a gap is over. A service with unreadable objects gets a view that is not current; the others are
+        not affected.
         """
-        is_current = not self.stale_reason
-        everything = everything or is_current is not self._is_current
+        sight = self._sights()
+        everything = everything or sight != self._sight
         names = set(self.catalog.services) if everything else self._dirty & set(self.catalog.services)
-        self._dirty, self._is_current = set(), is_current
-        made = tuple(self._view(self._selectors.services[name], is_current=is_current) for name in sorted(names))
+        before, self._sight, self._dirty = self._sight, sight, set()
+        made = tuple(self._view(self._selectors.services[name], before) for name in sorted(names))
         self.views.update({view.name: view for view in made})
+        self._last_current.update({view.name: view for view in made if view.is_current})
         for view in made:
             self._notify(view)
         return made
 
-    def _view(self, service: Service, *, is_current: bool) -> ServiceView:
+    def _sights(self) -> dict[Resource, Sight]:
+        """Return how well services are seen, by the kind of their workload; a clock in doubt ends what was counted by it."""
+        monotonic, problem = asyncio.get_running_loop().time(), self.clock_problem
+        if problem:
+            self.templates.forget_all()
+            self._last_current = {name: without_times(view) for name, view in self._last_current.items()}
+        kinds = {each.workload.resource for each in self.catalog.services.values()}
+        found = {each: self._caches.sight(each, monotonic, self._stale_after) for each in kinds}
+        return {each: sight._replace(is_current=sight.is_current and not problem) for each, sight in found.items()}
+
+    def _view(self, service: Service, sight_before: Mapping[Resource, Sight]) -> ServiceView:
         """Build one view; where that fails, one without any facts, which is never current."""
         with self._containment.around(FailureScope.SERVICE, service.name):
-            return self._make(service, is_current=is_current)
-        self._template_good_since.pop(service.name, None)
+            return self._make(service, sight_before.get(service.workload.resource))
+        self.templates.forget(service.name)
+        self._last_current.pop(service.name, None)
         return unreadable(service)
 
     def _notify(self, view: ServiceView) -> None:
@@ -202,19 +222,7 @@ class ServiceViews:
 
     def good_revisions(self, lasting: timedelta) -> tuple[GoodRevision, ...]:
         """Return the revisions that have been healthy for `lasting` with all of their pods."""
-        now = self._clock()
-        since = {name: moment for name, (_, moment) in self._template_good_since.items()}
-        return tuple(
-            GoodRevision(
-                workload=view.workload.metadata.uid,
-                template=view.template,
-                number=view.revision,
-                first_good=since[view.name],
-                last_good=now,
-            )
-            for view in self.views.values()
-            if view.workload and view.name in since and now - since[view.name] >= lasting
-        )
+        return self.templates.good(self.views.values(), lasting, self._clock())
 
     def _on_change(self, change: Change[Object]) -> None:
         """Apply a change. One that fails leaves views unreadable until the next change of the same object is applied."""
@@ -275,16 +283,20 @@ class ServiceViews:
                 continue
             tally.restarted(pod.metadata.uid, status.restart_count - before, self._clock())
 
-    def _make(self, service: Service, *, is_current: bool) -> ServiceView:
+    def _make(self, service: Service, sight_before: Sight | None) -> ServiceView:
         self._check_readable(service)
-        objects = self._objects(service)
-        view = view_of(service, objects, self._tallies[service.name].restarts, is_current=is_current)
-        before, now = self.views.get(service.name), self._clock()
-        view = with_replicas(view, self.replicas.note(view.workload, now) if is_current else None)
+        objects, sight = self._objects(service), self._sight[service.workload.resource]
+        view = view_of(service, objects, self._tallies[service.name].restarts, is_current=sight.is_current)
+        before, now = self._last_current.get(service.name), self._clock()
+        if before is not None and sight.is_current and sight != sight_before:
+            before = after_gap(view, before)
+            if before.healthy is None:
+                self.templates.forget(service.name)
+        view = with_replicas(view, self.replicas.note(view.workload, now) if sight.is_current else None)
         unmet = frozenset(check for name, check in self._unmet if name == service.name)
         view = replace(view, counts=self.counts.of(service.name), unmet=unmet)
         view = with_health(with_serving(view, before, now=now), before, health_names(view), now=now)
-        self._note_template(view)
+        self.templates.note(view, now)
         self._note_revision(view)
         return view
 
@@ -305,18 +317,6 @@ class ServiceViews:
         if odd and self._odd_revisions.get(view.name) != odd:
             log.warning("deployment revision is not a number", service=view.name, revision=odd[:80])
         self._odd_revisions[view.name] = odd
-
-    def _note_template(self, view: ServiceView) -> None:
-        """
-        Keep since when the service has been well with this very template: a rolling update breaks no health.
-
-        Whatever its author calls healthy: what does not serve, or does not answer its checks, shows no template to be good.
-        """
-        is_well = view.healthy and view.serving and not view.unmet
-        if not is_well or not view.template or not is_rollout_complete(view):
-            self._template_good_since.pop(view.name, None)
-        elif self._template_good_since.get(view.name, ("",))[0] != view.template:
-            self._template_good_since[view.name] = (view.template, self._clock())
 
     def _objects(self, service: Service) -> ServiceObjects:
         namespace = service.namespace
@@ -373,15 +373,3 @@ class ServiceViews:
 def _moves(old: Pod, new: Object | None) -> bool:
     """Return whether a pod may leave services: those of one that keeps its labels stay the same."""
     return new is None or new.metadata.labels != old.metadata.labels
-
-
-def is_rollout_complete(view: ServiceView) -> bool:
-    """Return whether the workload's rollout is complete, so that health speaks of its current template."""
-    match view.workload:
-        case Deployment() | StatefulSet():
-            status = view.workload.status
-            return not unsettled(view.workload) and status.replicas == status.updated_replicas
-        case DaemonSet():
-            return not unsettled(view.workload)
-        case _:
-            return False

@@ -13,6 +13,7 @@ from kintsugi.objects import predicates
 from kintsugi.objects.autoscalers import rests, scalers_of
 from kintsugi.objects.kept import (
     DaemonSet,
+    Deployment,
     EndpointSlice,
     HorizontalPodAutoscaler,
     KubeService,
@@ -31,6 +32,8 @@ REVISION = "deployment.kubernetes.io/revision"
 TEMPLATE_HASH = "pod-template-hash"
 REVISION_HASH = "controller-revision-hash"
 _NUMBER = re.compile(r"[0-9]{1,18}")
+_SEEN = ("pods", "pvcs", "endpoints", "workload", "template", "host", "port", "addresses", "ready_endpoints")
+"""The fields of a view by which health is judged. They show the objects, each with its resourceVersion."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +124,23 @@ def with_replicas(view: ServiceView, seen: SeenReplicas | None) -> ServiceView:
     """Return how many replicas a service is started with: its document's number, else the one that it was last seen with."""
     last = seen.replicas if seen is not None else None
     return replace(view, replicas=view.service.replicas or last, running_since=seen.since if seen is not None else None)
+
+
+def after_gap(view: ServiceView, before: ServiceView) -> ServiceView:
+    """
+    Return the view before a gap in which changes may have been missed, or have come together.
+
+    Its times go on where none of the service's objects has changed. Else it is not known what was so in between, and
+    they end.
+    """
+    if all(getattr(view, name) == getattr(before, name) for name in _SEEN):
+        return before
+    return without_times(before)
+
+
+def without_times(view: ServiceView) -> ServiceView:
+    """Return a view of which it is not known any more since when it has been so."""
+    return replace(view, healthy=None, healthy_since=None, failing_since=None, serving_since=None)
 
 
 def with_serving(view: ServiceView, before: ServiceView | None, *, now: datetime) -> ServiceView:
@@ -232,3 +252,15 @@ def answer(service: Service, names: Mapping[str, object]) -> bool | None:
         return service.healthy.evaluate(names) is True
     except EvaluationError:
         return None
+
+
+def is_rollout_complete(view: ServiceView) -> bool:
+    """Return whether the workload's rollout is complete, so that health speaks of its current template."""
+    match view.workload:
+        case Deployment() | StatefulSet():
+            status = view.workload.status
+            return not unsettled(view.workload) and status.replicas == status.updated_replicas
+        case DaemonSet():
+            return not unsettled(view.workload)
+        case _:
+            return False

@@ -45,6 +45,21 @@ async def test_a_good_revision_keeps_its_first_and_moves_its_last_time(ledger: L
     assert await ledger.revisions.good_revisions("uid-2") == ()
 
 
+async def test_an_adopted_revision_stays_adopted_until_it_is_seen_good_itself_and_is_never_adopted_then(
+    ledger: Ledger,
+) -> None:
+    adopted = GoodRevision(workload="u", template="abc", number=3, first_good=NOW, last_good=NOW, adopted=True)
+    later = replace(adopted, last_good=NOW + HOUR)
+    await ledger.revisions.note_good([adopted])
+    await ledger.revisions.note_good([later])
+    assert await ledger.revisions.good_revisions("u") == (later,)
+    seen = replace(later, last_good=NOW + 2 * HOUR, adopted=False)
+    await ledger.revisions.note_good([seen])
+    last = NOW + 3 * HOUR
+    await ledger.revisions.note_good([replace(later, last_good=last)])
+    assert await ledger.revisions.good_revisions("u") == (replace(seen, last_good=last),)
+
+
 async def test_the_last_value_of_each_count_is_known(ledger: Ledger) -> None:
     """What a recovery is measured by, also by another life than the one that counted."""
     keys = GoodCount(service="cache", name="keys", value=1000, moment=NOW)

@@ -45,7 +45,7 @@ SABOTAGES: Sequence[Sabotage] = (
         red_at="c04aa7b9a7",
         edits=(
             Edit(
-                file="views/service_views.py",
+                file="views/template_health.py",
                 old="        is_well = view.healthy and view.serving and not view.unmet\n",
                 new="        is_well = view.healthy\n",
             ),
@@ -73,6 +73,77 @@ SABOTAGES: Sequence[Sabotage] = (
             "test_a_revision_stays_on_trial_across_a_restart_of_the_daemon",
             "test_a_revision_that_is_well_again_without_a_break_is_good_again",
         ),
+    ),
+    Sabotage(
+        takes_out="the times of a service end where its objects have changed in a gap of the watch",
+        red_at="7102f23",
+        shows=("P6",),
+        edits=(
+            Edit(
+                file="views/service_views.py",
+                old="            before = after_gap(view, before)\n",
+                new="            before = after_gap(before, before)\n",
+            ),
+        ),
+        tests="unit/views/test_the_view_of_a_service.py",
+        red=("test_a_service_whose_objects_have_changed_in_a_gap_starts_its_times_anew",),
+    ),
+    Sabotage(
+        takes_out="a kind by which health is not judged takes no time of health",
+        red_at="7102f23",
+        shows=("P6",),
+        edits=(
+            Edit(
+                file="views/caches.py",
+                old="        kinds = _OF_WORKLOAD.get(workload, _OF_HEALTH)\n",
+                new="        kinds = frozenset(name for name, _ in self)\n",
+            ),
+        ),
+        tests="unit/views/test_the_view_of_a_service.py",
+        red=("test_a_kind_by_which_its_health_is_not_judged_takes_nothing_from_a_service",),
+    ),
+    Sabotage(
+        takes_out="a watch that has nothing to say is no problem",
+        red_at="7102f23",
+        shows=("B3",),
+        edits=(
+            Edit(
+                file="kube/reflector.py",
+                old="            self._was_silent = True\n",
+                new='            self.problem = "nothing came"\n',
+            ),
+        ),
+        tests="unit/kube/test_a_quiet_watch.py",
+        red=(
+            "test_a_watch_without_a_word_is_opened_anew_and_is_no_problem",
+            "test_changes_at_once_after_a_silence_show_that_the_watch_before_was_dead",
+        ),
+    ),
+    Sabotage(
+        takes_out="a revision is good only where one check of its service was answered",
+        red_at="7102f23",
+        edits=(
+            Edit(
+                file=GOOD,
+                old="    if revision.unanswered and not revision.checks:\n",
+                new="    if revision.unanswered and revision.signals:\n",
+            ),
+        ),
+        tests="unit/app/test_remembering_good_revisions.py",
+        red=("test_a_revision_of_a_service_that_has_answered_none_of_its_checks_is_not_good",),
+    ),
+    Sabotage(
+        takes_out="a revision is adopted only at the first sight of its service",
+        red_at="7102f23",
+        edits=(
+            Edit(
+                file="views/template_health.py",
+                old="            ready = ready_since(view) if is_first else None\n",
+                new="            ready = ready_since(view)\n",
+            ),
+        ),
+        tests="unit/app/test_remembering_good_revisions.py",
+        red=("test_a_revision_that_has_broken_since_it_was_seen_first_is_not_adopted",),
     ),
     Sabotage(
         takes_out="one pod that fails says nothing against its revision",

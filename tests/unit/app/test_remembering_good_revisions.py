@@ -1,6 +1,7 @@
 """Good revisions are noted once and again each day, and what is gone is not kept in memory."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,10 +10,12 @@ from structlog.testing import capture_logs
 
 from kintsugi.app.good_revisions import NOTED_EVERY, GoodRevisionTracker
 from kintsugi.decisions.diagnosis.related_objects import CheckFacts
+from kintsugi.decisions.revision_checks import standing_text
 from kintsugi.ledger import Ledger
 from kintsugi.model.known import GoodCount, GoodRevision
 from kintsugi.model.records import Reason, Verdict, VerdictKind
 from kintsugi.pipeline.observed_state import MOST_GOOD
+from kintsugi.views.template_health import TemplateHealth
 from tests.unit.factories import moment, signal
 from tests.unit.pipeline.business import PipelineBench
 
@@ -25,6 +28,7 @@ class ScriptedChecks:
 
     known: tuple[CheckFacts, ...] = ()
     left: tuple[str, ...] = ()
+    mute: tuple[str, ...] = ()
 
     def answers(self, service: str) -> tuple[CheckFacts, ...]:
         """Return the answers."""
@@ -34,10 +38,21 @@ class ScriptedChecks:
         """Name what was not asked."""
         return self.left
 
+    def unanswered(self, service: str) -> tuple[str, ...]:
+        """Name what has no answer."""
+        return self.mute
 
-def remembering(business: PipelineBench, ledger: Ledger, checks: ScriptedChecks | None = None) -> GoodRevisionTracker:
-    """Return the part that remembers, over a cluster in which web is well."""
-    business.cluster.run("web-3", ready=True)
+
+def remembering(
+    business: PipelineBench,
+    ledger: Ledger,
+    checks: ScriptedChecks | None = None,
+    *,
+    ready: Sequence[str] = ("web-3",),
+) -> GoodRevisionTracker:
+    """Return the part that remembers, over a cluster in which web is well once these pods are ready."""
+    for name in ready:
+        business.cluster.run(name, ready=True)
     business.cluster.services.refresh()
     return GoodRevisionTracker(
         business.cluster.services, business.observed, ledger, checks or ScriptedChecks(), lasting=timedelta(minutes=2)
@@ -153,3 +168,89 @@ async def test_a_revision_is_not_good_while_a_signal_about_its_service_holds(led
     assert await noted(part, ledger) == []
     await ledger.signals.accept([signal(id="end", key="own", ended=moment(minutes=5))], moment(minutes=5))
     assert await noted(part, ledger) == ["hash-1"]
+
+
+async def test_a_revision_of_a_service_that_has_answered_none_of_its_checks_is_not_good(ledger: Ledger) -> None:
+    """Ten minutes in which pods were ready show nothing where something could answer."""
+    business, checks = PipelineBench(), ScriptedChecks(mute=("smoke",))
+    part = remembering(business, ledger, checks)
+    await asyncio.sleep(600)
+    assert await noted(part, ledger) == []
+    standing = business.observed.standings["web"]
+    assert (standing.why_not, standing.none_good) == (
+        "smoke had no answer yet",
+        "no revision was seen good yet: smoke had no answer yet",
+    )
+    checks.known = (CheckFacts(name="smoke", met=True),)
+    assert await noted(part, ledger) == ["hash-1"]
+
+
+async def test_a_service_says_when_its_revision_will_be_good_and_since_when_it_is(ledger: Ledger) -> None:
+    business = PipelineBench()
+    part = remembering(business, ledger)
+    await asyncio.sleep(60)
+    await part.step()
+    standing, now = business.observed.standings["web"], moment(seconds=60)
+    assert standing_text(standing, now) == "revision 1: good in 1m"
+    assert business.observed.none_good("web") == (
+        "no revision was seen good yet: healthy since 12:00:00, 2m are required"
+    )
+    business.cluster.run("web-1", ready=False)
+    business.cluster.services.refresh()
+    await part.step()
+    assert standing_text(business.observed.standings["web"], now) == "revision 1: not good yet, the service is not well"
+    assert business.observed.none_good("web") == (
+        "no revision was seen good yet: healthy from 12:00:00 to 12:01:00, 2m are required"
+    )
+    business.cluster.run("web-1")
+    business.cluster.services.refresh()
+    await asyncio.sleep(120)
+    await part.step()
+    standing = business.observed.standings["web"]
+    assert (standing_text(standing, now), standing.none_good) == ("revision 1: good since 2026-05-04 12:01", "")
+
+
+def long_ready(
+    ledger: Ledger, checks: ScriptedChecks | None = None, *, restarted: bool = False
+) -> tuple[PipelineBench, GoodRevisionTracker]:
+    """Return a daemon that starts now beside pods of revision 1 that are ready for an hour."""
+    business = PipelineBench()
+    for name in ("web-1", "web-2", "web-3"):
+        business.cluster.run(name, template="hash-1", made=moment(minutes=-61) if restarted else None)
+    business.cluster.services.templates = TemplateHealth()
+    return business, remembering(business, ledger, checks, ready=())
+
+
+async def test_a_revision_whose_pods_were_ready_long_before_is_adopted_and_later_seen_good(ledger: Ledger) -> None:
+    business, part = long_ready(ledger)
+    assert await noted(part, ledger) == ["hash-1"]
+    assert business.observed.adopted("web") == {"hash-1": 1}
+    text = standing_text(business.observed.standings["web"], moment())
+    assert text == "revision 1: adopted as good at 2026-05-04 12:00"
+    await asyncio.sleep(121)
+    await part.step()
+    assert business.observed.adopted("web") == {}
+    (known,) = await ledger.revisions.good_revisions("uid-web")
+    assert (known.adopted, known.first_good) == (False, moment())
+
+
+async def test_a_revision_is_not_adopted_before_the_checks_of_its_service_are_answered(ledger: Ledger) -> None:
+    checks = ScriptedChecks(left=("smoke",))
+    _, part = long_ready(ledger, checks)
+    assert await noted(part, ledger) == []
+    checks.left = ()
+    assert await noted(part, ledger) == ["hash-1"]
+
+
+async def test_a_revision_that_has_broken_since_it_was_seen_first_is_not_adopted(ledger: Ledger) -> None:
+    business, part = long_ready(ledger)
+    business.cluster.services.note_check("web", "smoke", met=False)
+    business.cluster.services.refresh()
+    business.cluster.services.note_check("web", "smoke", met=True)
+    business.cluster.services.refresh()
+    assert await noted(part, ledger) == []
+
+
+async def test_a_revision_whose_containers_have_restarted_since_they_were_ready_is_not_adopted(ledger: Ledger) -> None:
+    _, part = long_ready(ledger, restarted=True)
+    assert await noted(part, ledger) == []

@@ -71,7 +71,16 @@ def test_a_template_that_was_good_before_is_not_taken_back() -> None:
 
 
 def test_a_template_is_not_taken_back_to_nothing() -> None:
-    assert kind(image(), facts=replace(REVISIONS, good=0)) is RemedyKind.HAND_OVER
+    why = "no revision was seen good yet: healthy since 01:43:00, 10m are required"
+    found = remedy(diagnosis(image()), replace(REVISIONS, good=0, none_good=why))
+    assert found.kind is RemedyKind.HAND_OVER
+    assert f"since {why}" in found.reason
+
+
+@pytest.mark.parametrize("release", ["", "shop"])
+def test_a_revision_that_was_adopted_is_named_so_where_it_is_gone_back_to(release: str) -> None:
+    found = remedy(diagnosis(image()), replace(REVISIONS, adopted=True, release=release))
+    assert "revision 3 was adopted as good" in found.reason
 
 
 def test_a_workload_that_somebody_else_keeps_as_it_is_is_a_person_s() -> None:

@@ -253,6 +253,7 @@ class ShownState:
         self.taken_out = ""
         self.asked_for_silences = 0
         self.silenced: set[str] = set()
+        self.why_none_good = ""
         self.known_good: frozenset[str] = frozenset()
         self.last_good_number = 0
         self.waits_for = ""
@@ -353,6 +354,14 @@ class ShownState:
     def last_good(self, service: str) -> int:
         """Return the number of the last good revision."""
         return self.last_good_number
+
+    def adopted(self, service: str) -> Mapping[str, int]:
+        """Return the adopted templates."""
+        return {}
+
+    def none_good(self, service: str) -> str:
+        """Return why no revision is good."""
+        return self.why_none_good
 
     def good(self, service: str) -> frozenset[str]:
         """Name the templates that were seen good."""

@@ -20,6 +20,9 @@ class ScriptedReflector:
         self.synced = True
         self.problem = ""
         self.silent_for = 0.0
+        self.silence = timedelta(seconds=60)
+        self.sends_bookmarks = True
+        self.gaps = 0
 
     def age(self, _now: float) -> float:
         """Return the seconds since the server was last heard."""

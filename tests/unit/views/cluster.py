@@ -124,10 +124,11 @@ class FakeCaches:
         restarts: int = 0,
         uid: str = "",
         app: str = "web",
+        template: str = "",
         made: datetime | None = None,
     ) -> None:
         """Let a pod be so."""
-        labels = {"app": app}
+        labels = {"app": app} | ({"pod-template-hash": template} if template else {})
         found = pod(name, ready=ready, restarts=restarts, uid=uid, labels=labels, version=self.version(), made=made)
         self.caches.pods.put(found)
 

@@ -213,9 +213,9 @@ async def test_health_and_failure_last_unbroken() -> None:
 
 @pytest.mark.parametrize("blindness", ["silent", "unsynced", "interrupted"])
 async def test_a_view_that_cannot_be_trusted_is_neither_well_nor_failing(blindness: str) -> None:
-    """P6: and when it is seen again, its time starts anew."""
+    """P6: and when it is seen again and nothing of it has changed, its time goes on."""
     cluster = await whole()
-    seen(cluster)
+    before = seen(cluster)
     await asyncio.sleep(600)
     match blindness:
         case "silent":
@@ -228,8 +228,70 @@ async def test_a_view_that_cannot_be_trusted_is_neither_well_nor_failing(blindne
     view = cluster.services.views["web"]
     assert (view.is_current, view.healthy, view.healthy_since, view.failing_since) == (False, None, None, None)
     cluster.caches.pods.silent_for, cluster.caches.pods.synced, cluster.caches.pods.problem = 0.0, True, ""
-    cluster.services.refresh(everything=True)
-    assert cluster.services.views["web"].healthy_since == moment(seconds=600)
+    view = seen(cluster)
+    assert (view.healthy_since, view.serving_since) == (moment(), before.serving_since)
+
+
+@pytest.mark.parametrize("sampled", [True, False], ids=["the gap was noticed", "the gap was over before a look"])
+async def test_a_service_whose_objects_have_changed_in_a_gap_starts_its_times_anew(sampled: bool) -> None:
+    """P6: a pod that broke and was well again; a change of another service's is none."""
+    cluster = await whole()
+    cluster.run("api-1", app="api")
+    seen(cluster)
+    await asyncio.sleep(600)
+    cluster.caches.pods.problem = "the connection was reset"
+    if sampled:
+        seen(cluster)
+    cluster.run("api-1", app="api", ready=False)
+    cluster.caches.pods.problem, cluster.caches.pods.gaps = "", 1
+    assert seen(cluster).healthy_since == moment()
+    await asyncio.sleep(60)
+    cluster.caches.pods.problem = "the connection was reset"
+    if sampled:
+        seen(cluster)
+    cluster.run("web-1", ready=False)
+    cluster.run("web-1")
+    cluster.caches.pods.problem, cluster.caches.pods.gaps = "", 2
+    assert seen(cluster).healthy_since == moment(seconds=660)
+
+
+async def test_a_failure_that_a_gap_ends_with_begins_then_and_one_that_goes_on_goes_on() -> None:
+    cluster = await whole()
+    seen(cluster)
+    await asyncio.sleep(60)
+    cluster.caches.endpoints.problem = "the connection was reset"
+    cluster.run("web-1", ready=False)
+    assert seen(cluster).healthy is None
+    await asyncio.sleep(60)
+    cluster.caches.endpoints.problem = ""
+    assert seen(cluster).failing_since == moment(seconds=120)
+    cluster.caches.endpoints.problem = "the connection was reset"
+    assert seen(cluster).failing_since is None
+    await asyncio.sleep(60)
+    cluster.caches.endpoints.problem = ""
+    assert seen(cluster).failing_since == moment(seconds=120)
+
+
+@pytest.mark.parametrize("kind", ["autoscalers", "namespaces", "nodes", "stateful_sets", "daemon_sets"])
+async def test_a_kind_by_which_its_health_is_not_judged_takes_nothing_from_a_service(kind: str) -> None:
+    """P6: it still keeps changes from being made."""
+    cluster = await whole()
+    seen(cluster)
+    await asyncio.sleep(600)
+    getattr(cluster.caches, kind).problem = "the connection was reset"
+    view = seen(cluster)
+    assert (view.is_current, view.healthy, view.healthy_since) == (True, True, moment())
+    assert "is interrupted" in cluster.services.stale_reason
+
+
+async def test_a_watch_that_sends_no_bookmarks_may_be_silent_until_it_is_opened_anew() -> None:
+    """P6, B3."""
+    cluster = await whole()
+    cluster.caches.pods.sends_bookmarks = False
+    cluster.caches.pods.silent_for = 89.0
+    assert seen(cluster).is_current
+    cluster.caches.pods.silent_for = 91.0
+    assert not seen(cluster).is_current
 
 
 async def test_a_health_that_cannot_be_answered_is_unknown() -> None:

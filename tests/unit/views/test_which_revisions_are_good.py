@@ -71,6 +71,23 @@ async def test_a_failure_starts_the_time_anew() -> None:
     assert good(cluster) == [1]
 
 
+@pytest.mark.parametrize("changed", [False, True])
+async def test_a_gap_starts_the_time_anew_only_where_something_has_changed_in_it(changed: bool) -> None:
+    """P6: while a watch is interrupted, no revision is good."""
+    cluster = await well()
+    await asyncio.sleep(119)
+    cluster.caches.pods.problem = "reset"
+    assert good(cluster) == []
+    if changed:
+        cluster.run("web-1")
+    await asyncio.sleep(1)
+    assert good(cluster) == []
+    cluster.caches.pods.problem = ""
+    assert good(cluster) == ([] if changed else [1])
+    await asyncio.sleep(120)
+    assert good(cluster) == [1]
+
+
 async def test_a_check_that_was_not_met_starts_the_time_anew_whatever_its_author_calls_healthy() -> None:
     cluster = await well()
     await asyncio.sleep(600)

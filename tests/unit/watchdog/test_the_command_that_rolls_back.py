@@ -20,6 +20,12 @@ def test_a_workload_of_nobody_goes_back_to_the_revision_that_was_seen_good() -> 
 
 def test_a_workload_without_a_good_revision_has_no_command() -> None:
     assert rollback_command(FAILING, INNOCENT, last_good=0) == ""
+    why = "no revision was seen good yet: healthy since 01:43:00, 10m are required"
+    assert rollback_command(FAILING, INNOCENT, last_good=0, none_good=why) == f"# {why}"
+
+
+def test_a_revision_that_was_adopted_is_named_so() -> None:
+    assert "# an adopted revision" in rollback_command(FAILING, INNOCENT, last_good=4, adopted=True)
 
 
 @pytest.mark.parametrize("last_good", [0, 4])
