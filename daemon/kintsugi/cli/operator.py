@@ -152,7 +152,11 @@ async def services(
     every: Annotated[float, typer.Option(min=0.05, metavar="SECONDS", help="How often --watch refreshes.")] = 2.0,
     connection: Connection,
 ) -> ExitCode:
-    """Show the state of each service by priority, what it waits for, and the current step of its run."""
+    """
+    Show the daemon in one line, then each service by priority with its state and its current activity.
+
+    While the daemon does not see the cluster, the exit code is 3.
+    """
     from kintsugi.cli import queries, watch_services
 
     if watch:

@@ -98,6 +98,11 @@ class Caches:
         now = asyncio.get_running_loop().time()
         return ((name, reflector.age(now)) for name, reflector in self)
 
+    def silent_for(self) -> float:
+        """Return for how many seconds a kind that decisions rest on is not heard, of several the longest; infinite when it never was."""
+        now, decisive = asyncio.get_running_loop().time(), [reflector for _, reflector in self._decisive()]
+        return max(each.age(now) for each in [each for each in decisive if each.problem] or decisive)
+
     def stale_reason(self, monotonic: float, stale_after: timedelta) -> str:
         """Return which kind cannot be trusted now and why; empty when all can."""
         for name, reflector in self._decisive():
