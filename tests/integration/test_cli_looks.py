@@ -91,7 +91,7 @@ def test_an_empty_list_is_said_beside_the_result(kintsugi: CommandLine, night: N
 
 
 def test_the_story_tells_what_fired_what_was_done_and_the_way_back(kintsugi: CommandLine) -> None:
-    ended = kintsugi("incident", "inc-1")
+    ended = kintsugi("incident", "inc-1", "--all")
     assert ended.code == 0
     assert ended.out == dedent(
         """\
@@ -133,6 +133,30 @@ def test_the_story_tells_what_fired_what_was_done_and_the_way_back(kintsugi: Com
     )
 
 
+def test_an_incident_is_summarised_in_few_lines_with_the_next_command(kintsugi: CommandLine) -> None:
+    assert kintsugi("incident", "inc-1").out == dedent(
+        """\
+        inc-1  web-service  opened 2026-11-24 02:58:00 UTC, took 4m12s
+        Changes:
+          $ kubectl delete pod web-1 -n production
+          $ kubectl scale deployment/web --replicas=5 -n production
+        Outcome: recovered: web-service is healthy and the trigger has cleared
+        Next: kintsugi incident inc-1 --all
+        """
+    )
+
+
+def test_an_incident_that_asks_shows_the_question_and_how_to_answer_it(kintsugi: CommandLine) -> None:
+    lines = kintsugi("incident", "inc-2").out.splitlines()
+    assert lines[1:] == [
+        "Changes: none",
+        "Outcome: awaiting-approval: workload-recovery waits for a person's approval",
+        "Question: Run Workload recovery on api-service? (until 03:33:01)",
+        "  Restart: kubectl rollout restart deployment/api",
+        "Next: kintsugi approve inc-2",
+    ]
+
+
 def test_evidence_is_printed_on_demand_and_cannot_steer_the_terminal(kintsugi: CommandLine) -> None:
     ended = kintsugi("incident", "inc-1", "--evidence")
     assert "\n--- restart[0]#0: describe\nName: web-1\nStatus: CrashLoopBackOff\n" in ended.out
@@ -141,7 +165,7 @@ def test_evidence_is_printed_on_demand_and_cannot_steer_the_terminal(kintsugi: C
 
 
 def test_an_open_question_is_part_of_the_story(kintsugi: CommandLine) -> None:
-    told = kintsugi("incident", "inc-2").out
+    told = kintsugi("incident", "inc-2", "--all").out
     assert "plan 9f31c0ffee: no answer, open until 03:33:01" in told
     assert "Restart: kubectl rollout restart deployment/api" in told
 

@@ -172,7 +172,7 @@ async def test_a_runbook_about_all_services_is_started_by_hand_and_its_children_
             "api": ["no-action"],
             "web": ["recovered"],
         }
-        story = (await stage.kintsugi("incident", begun["incident"])).out
+        story = (await stage.kintsugi("incident", begun["incident"], "--all")).out
         assert re.search(r"Covered services\n +api: healthy, serving\n +no-action look \(kintsugi incident inc-", story)
         runs = [stage.daemon.incident(each["id"]) for each in stage.daemon.incidents()]
         asked = {each["incident"]["service"]: len(each["approvals"]) for each in runs}

@@ -58,10 +58,12 @@ async def dead_letters(connection: Connection, *, before: str, limit: int) -> Ex
     return ExitCode.DONE
 
 
-async def incident(connection: Connection, incident: str, *, evidence: bool, follow: timedelta | None) -> ExitCode:
-    """Return an incident's story, and with `follow` go on looking that often until it is closed."""
+async def incident(
+    connection: Connection, incident: str, *, whole: bool, evidence: bool, follow: timedelta | None
+) -> ExitCode:
+    """Print an incident's summary, or its `whole` story, and with `follow` go on looking that often until it is closed."""
     async with dial(connection) as daemon:
-        follower = IncidentFollower(daemon, incident, form=connection.output)
+        follower = IncidentFollower(daemon, incident, form=connection.output, whole=whole)
         await follower.show()
         if follow is not None:
             await follower.follow(follow)
