@@ -481,7 +481,9 @@ class Night:
             until=at(720),
             rule="web-pods-unhealthy",
         )
-        return Explanation(verdict=verdict, lines=("web-alerts: no: label severity wanted ='critical', had 'info'",))
+        return Explanation(
+            verdict=verdict, lines=('web-alerts: no: label severity expected ="critical", found "info"',)
+        )
 
 
 class UnusedInbox:

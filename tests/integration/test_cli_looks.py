@@ -275,7 +275,7 @@ def test_a_pod_is_explained_rule_by_rule(kintsugi: CommandLine, night: Night) ->
         """\
         pod production/web-1
           verdict now: refused by rule web-pods-unhealthy (cooldown, until 03:10:00 UTC): cooling down until 03:10:00 after a run that ended recovered
-          - web-alerts: no: label severity wanted ='critical', had 'info'
+          - web-alerts: no: label severity expected ="critical", found "info"
         """
     )
 
