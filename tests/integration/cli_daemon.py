@@ -12,7 +12,7 @@ import pytest
 
 from kintsugi.cli import main
 from kintsugi.errors import LedgerUnavailable, NotRecorded, WrongState
-from kintsugi.model.api_types import ServiceExplanation, ServiceValue
+from kintsugi.model.api_types import ActivityKind, DaemonStatus, ServiceActivity, ServiceExplanation, ServiceValue
 from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import (
     Approval,
@@ -64,6 +64,8 @@ def at(seconds: float) -> datetime:
     """Return a moment of the night."""
     return NOW + timedelta(seconds=seconds)
 
+
+STATUS = DaemonStatus(mode=Mode.AUTO, since=NOW, cluster="https://10.0.0.1")
 
 MENDED = Incident(
     id="inc-1",
@@ -282,6 +284,7 @@ class Night:
     lost: int = 0
     against: tuple[GuardResult, ...] = ()
     watched: list[Sequence[ServiceSummary] | None] = field(default_factory=list)
+    status: DaemonStatus = STATUS
 
     async def incidents(self, *, limit: int, service: str, open_only: bool) -> Sequence[Incident]:
         if self.away:
@@ -365,7 +368,7 @@ class Night:
         return PAUSE
 
     async def services(self) -> ServiceTree:
-        return ServiceTree(services=tuple(self._services()))
+        return ServiceTree(services=tuple(self._services()), daemon=self.status)
 
     def _services(self) -> Sequence[ServiceSummary]:
         if self.empty:
@@ -394,6 +397,10 @@ class Night:
                     watchdog=at(1800),
                     step=CurrentStep(path="check", name="Check the database pod", state=StepState.PLANNED),
                 ),
+                activity=ServiceActivity(
+                    kind=ActivityKind.RUN,
+                    text="running database-recovery: Check the database pod (planned); deadline 03:28:00",
+                ),
             ),
             ServiceSummary(
                 name="api-service",
@@ -406,6 +413,9 @@ class Night:
                 incident="inc-6",
                 depends_on=("database",),
                 hold=HoldSummary(upstream="database", why="database is being recovered", since=at(10), until=at(910)),
+                activity=ServiceActivity(
+                    kind=ActivityKind.HELD, text="held by database until 03:13:10: database is being recovered"
+                ),
             ),
             ServiceSummary(
                 name="web-service",
@@ -471,7 +481,9 @@ class Night:
             until=at(720),
             rule="web-pods-unhealthy",
         )
-        return Explanation(verdict=verdict, lines=("web-alerts: no: label severity wanted ='critical', had 'info'",))
+        return Explanation(
+            verdict=verdict, lines=('web-alerts: no: label severity expected ="critical", found "info"',)
+        )
 
 
 class UnusedInbox:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from kintsugi.errors import NotRecorded, Refused, WrongState
-from kintsugi.model.api_types import ServiceExplanation, ServiceValue
+from kintsugi.model.api_types import DaemonStatus, ServiceExplanation, ServiceValue
 from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import (
     Approval,
@@ -157,7 +157,8 @@ class RememberingOperations:
         unknown = ServiceSummary(
             name="shop", namespace="shop", priority=1, serving=None, healthy=None, ready=0, desired=3
         )
-        return ServiceTree(services=(unknown,))
+        daemon = DaemonStatus(mode=Mode.AUTO, since=NOW, cluster="https://10.0.0.1")
+        return ServiceTree(services=(unknown,), daemon=daemon)
 
     async def drill(self, service: str, *, who: str) -> Incident:
         self.asked.append(("drill", service, who))

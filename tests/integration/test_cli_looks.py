@@ -3,14 +3,15 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
-from kintsugi.model.records import Reason, Signal, Target, VerdictKind
+from kintsugi.model.records import Pause, PauseScope, Reason, Signal, Target, VerdictKind
 from kintsugi.server.operations import SignalQuery
-from tests.integration.cli_daemon import CommandLine, Night, daemon
+from tests.integration.cli_daemon import STATUS, CommandLine, Night, at, daemon
 
 
 @pytest.fixture
@@ -83,13 +84,14 @@ def test_an_empty_list_is_said_beside_the_result(kintsugi: CommandLine, night: N
     night.empty = True
     for command in ("incidents", "services", "pauses", "signals", "dead-letters"):
         ended = kintsugi(command)
-        assert (ended.code, ended.out) == (0, "")
+        assert ended.code == 0
+        assert len(ended.out.splitlines()) == (1 if command == "services" else 0)
         assert ended.err.strip()
         assert next(iter(json.loads(kintsugi(command, "-o", "json").out).values())) == []
 
 
 def test_the_story_tells_what_fired_what_was_done_and_the_way_back(kintsugi: CommandLine) -> None:
-    ended = kintsugi("incident", "inc-1")
+    ended = kintsugi("incident", "inc-1", "--all")
     assert ended.code == 0
     assert ended.out == dedent(
         """\
@@ -131,6 +133,30 @@ def test_the_story_tells_what_fired_what_was_done_and_the_way_back(kintsugi: Com
     )
 
 
+def test_an_incident_is_summarised_in_few_lines_with_the_next_command(kintsugi: CommandLine) -> None:
+    assert kintsugi("incident", "inc-1").out == dedent(
+        """\
+        inc-1  web-service  opened 2026-11-24 02:58:00 UTC, took 4m12s
+        Changes:
+          $ kubectl delete pod web-1 -n production
+          $ kubectl scale deployment/web --replicas=5 -n production
+        Outcome: recovered: web-service is healthy and the trigger has cleared
+        Next: kintsugi incident inc-1 --all
+        """
+    )
+
+
+def test_an_incident_that_asks_shows_the_question_and_how_to_answer_it(kintsugi: CommandLine) -> None:
+    lines = kintsugi("incident", "inc-2").out.splitlines()
+    assert lines[1:] == [
+        "Changes: none",
+        "Outcome: awaiting-approval: workload-recovery waits for a person's approval",
+        "Question: Run Workload recovery on api-service? (until 03:33:01)",
+        "  Restart: kubectl rollout restart deployment/api",
+        "Next: kintsugi approve inc-2",
+    ]
+
+
 def test_evidence_is_printed_on_demand_and_cannot_steer_the_terminal(kintsugi: CommandLine) -> None:
     ended = kintsugi("incident", "inc-1", "--evidence")
     assert "\n--- restart[0]#0: describe\nName: web-1\nStatus: CrashLoopBackOff\n" in ended.out
@@ -139,7 +165,7 @@ def test_evidence_is_printed_on_demand_and_cannot_steer_the_terminal(kintsugi: C
 
 
 def test_an_open_question_is_part_of_the_story(kintsugi: CommandLine) -> None:
-    told = kintsugi("incident", "inc-2").out
+    told = kintsugi("incident", "inc-2", "--all").out
     assert "plan 9f31c0ffee: no answer, open until 03:33:01" in told
     assert "Restart: kubectl rollout restart deployment/api" in told
 
@@ -181,8 +207,8 @@ def test_dead_letters_say_why_and_whether_they_can_be_sent_in_again(kintsugi: Co
 
 def test_services_come_in_the_daemons_order_each_under_what_it_depends_on(kintsugi: CommandLine) -> None:
     """Serving and healthy are two things; what is held says by whom and until when, what is mended where it is."""
-    lines = [re.split(r"  +", line) for line in kintsugi("services").out.splitlines()]
-    run = "running database-recovery: Check the database pod (planned); watchdog 03:28:00"
+    lines = [re.split(r"  +", line) for line in kintsugi("services").out.splitlines()[1:]]
+    run = "running database-recovery: Check the database pod (planned); deadline 03:28:00"
     held = "held by database until 03:13:10: database is being recovered"
     assert lines == [
         [
@@ -202,8 +228,27 @@ def test_services_come_in_the_daemons_order_each_under_what_it_depends_on(kintsu
         ["3", "api-service", "production", "no", "no", "0/2", "-", "database", "-", "inc-6", held],
         ["5", "web-service", "production", "unknown", "unknown", "0/3", "-", "api-service, cache", "-", "inc-1", "-"],
     ]
-    indents = [line.index(line.split()[1]) for line in kintsugi("services").out.splitlines()[1:]]
+    indents = [line.index(line.split()[1]) for line in kintsugi("services").out.splitlines()[2:]]
     assert [indent - indents[0] for indent in indents] == [0, 2, 4]
+
+
+def test_the_services_begin_with_the_state_of_the_daemon(kintsugi: CommandLine, night: Night) -> None:
+    """A daemon that does not see the cluster is no good answer: a script learns it by the exit code."""
+    night.status = replace(STATUS, pauses=(Pause(id="p", scope=PauseScope.GLOBAL, who="ana", why="4.2", since=at(0)),))
+    ended = kintsugi("services")
+    assert ended.code == 0
+    assert ended.out.splitlines()[0] == (
+        "mode auto; paused: everything by ana until resumed (4.2); running since 2026-11-24 02:58:00 UTC; "
+        "the cluster at https://10.0.0.1 is seen; the ledger answers"
+    )
+    night.status = replace(STATUS, stale=True, seen=at(60), doubt="the watch of pods is interrupted")
+    ended = kintsugi("services")
+    assert ended.code == 3
+    assert ended.out.splitlines()[0] == (
+        "mode auto; no pauses; running since 2026-11-24 02:58:00 UTC; the cluster at https://10.0.0.1 is not seen "
+        "since 2026-11-24 02:59:00 UTC: the watch of pods is interrupted; the ledger answers"
+    )
+    assert kintsugi("services", "-o", "json").code == 3
 
 
 def test_pauses_say_what_they_hold_back_and_why(kintsugi: CommandLine) -> None:
@@ -242,7 +287,7 @@ def test_a_pod_is_explained_rule_by_rule(kintsugi: CommandLine, night: Night) ->
         """\
         pod production/web-1
           verdict now: refused by rule web-pods-unhealthy (cooldown, until 03:10:00 UTC): cooling down until 03:10:00 after a run that ended recovered
-          - web-alerts: no: label severity wanted ='critical', had 'info'
+          - web-alerts: no: label severity expected ="critical", found "info"
         """
     )
 

@@ -162,8 +162,8 @@ async def test_a_runbook_about_all_services_is_started_by_hand_and_its_children_
         await eventually(lambda: children(stage), within=TIMEOUT, describe=stage.daemon.tail)
         _, tree = stage.daemon.get("/api/v1/services")
         assert (tree["stack"]["incident"], tree["stack"]["run"]["runbook"]) == (begun["incident"], "everything"), tree
-        shown = (await stage.kintsugi("services")).out.splitlines()[1]
-        assert re.match(r"- +stack .*running everything: .*; watchdog", shown), shown
+        shown = (await stage.kintsugi("services")).out.splitlines()[2]
+        assert re.match(r"- +stack .*running everything: .*; deadline", shown), shown
         await asyncio.to_thread(stage.daemon.kill)
         await stage.restart()
         found = await stage.ended(begun["incident"])
@@ -172,7 +172,7 @@ async def test_a_runbook_about_all_services_is_started_by_hand_and_its_children_
             "api": ["no-action"],
             "web": ["recovered"],
         }
-        story = (await stage.kintsugi("incident", begun["incident"])).out
+        story = (await stage.kintsugi("incident", begun["incident"], "--all")).out
         assert re.search(r"Covered services\n +api: healthy, serving\n +no-action look \(kintsugi incident inc-", story)
         runs = [stage.daemon.incident(each["id"]) for each in stage.daemon.incidents()]
         asked = {each["incident"]["service"]: len(each["approvals"]) for each in runs}

@@ -167,6 +167,8 @@ def operator_service(core: Core) -> OperatorService:
     """Return the operations of people, bound to the daemon's parts."""
     explainer = Explainer(core.ledger, core.active_catalog, core.observed, core.targets, core.services, core.supervisor)
     return OperatorService(
+        cluster=core.kube.server,
+        since=core.clock.now(),
         ledger=core.ledger,
         active_catalog=core.active_catalog,
         observed=core.observed,

@@ -1,4 +1,4 @@
-"""Prints one incident for a person: the story once, and with `follow` all news until it is closed."""
+"""Prints one incident for a person: its summary or story once, and with `follow` all news until it is closed."""
 
 import asyncio
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from kintsugi.cli.exit_codes import ExitCode, Unreachable
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit, plain, print_lines, state
 from kintsugi.cli.stderr import print_note
-from kintsugi.cli.story import evidence_texts, parents_of, section, shown, step_lines, story, undo_commands
+from kintsugi.cli.story import evidence_texts, parents_of, section, shown, step_lines, story, summary, undo_commands
 from kintsugi.cli.summary_tables import first_line
-from kintsugi.model.records import IncidentState, Phase, SignalStatus
+from kintsugi.model.records import IncidentState, Phase, SignalStatus, StepState
 from kintsugi.retries import Waits, retry
 from kintsugi.server.operations import IncidentDetail
 
@@ -27,8 +27,10 @@ _RETRY_FOR = timedelta(minutes=1)
 class IncidentFollower:
     """Prints one incident; JSON is written once, at the end."""
 
-    def __init__(self, daemon: DaemonClient, incident: str, *, form: OutputFormat) -> None:
+    def __init__(self, daemon: DaemonClient, incident: str, *, form: OutputFormat, whole: bool = False) -> None:
+        """Print the summary of the incident, or with `whole` its story."""
         self._daemon, self._incident, self._form = daemon, incident, form
+        self._page = story if whole else summary
         self._detail: IncidentDetail | None = None
 
     @property
@@ -47,10 +49,10 @@ class IncidentFollower:
         return ExitCode.DONE if state in GOOD or cleared else ExitCode.FINDINGS
 
     async def show(self) -> None:
-        """Fetch the incident and print its story."""
+        """Fetch the incident and print it."""
         self._detail = await self._daemon.incident(self._incident)
         if self._form is OutputFormat.TEXT:
-            print_lines(story(self.detail, now=datetime.now(UTC)))
+            print_lines(self._page(self.detail, now=datetime.now(UTC)))
 
     async def follow(self, every: timedelta) -> None:
         """
@@ -99,6 +101,8 @@ def news(before: IncidentDetail, after: IncidentDetail) -> Iterator[Text]:
             steps = shown(run.steps, phase)
             parents = parents_of(steps)
             for step in steps:
+                if step.state is StepState.SKIPPED:
+                    continue
                 if (step.run, step.phase, step.path, step.state) not in known:
                     yield from (Text.assemble("  ", line) for line in step_lines(step, parents))
     if (before.incident.state, before.incident.reason) != (after.incident.state, after.incident.reason):

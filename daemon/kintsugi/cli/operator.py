@@ -32,20 +32,23 @@ async def incidents(
 async def incident(
     incident: IncidentId,
     *,
+    whole: Annotated[
+        bool, typer.Option("--all", help="Print every signal, diagnosis and step, and undo commands.")
+    ] = False,
     evidence: Annotated[bool, typer.Option("--evidence", help="Print the recorded evidence, too.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the incident until it is closed.")] = False,
     every: Annotated[float, typer.Option(min=0.05, metavar="SECONDS", help="How often --follow refreshes.")] = 2.0,
     connection: Connection,
 ) -> ExitCode:
     """
-    Show an incident: its signals, its steps, and the commands that undo its changes.
+    Show an incident in about ten lines: its cause, its changes, its outcome, and the next command.
 
     With --follow, the exit code is 1 if the incident ends badly.
     """
     from kintsugi.cli import queries
 
     interval = timedelta(seconds=every) if follow else None
-    return await queries.incident(connection, incident, evidence=evidence, follow=interval)
+    return await queries.incident(connection, incident, whole=whole, evidence=evidence, follow=interval)
 
 
 async def signals(
@@ -152,7 +155,11 @@ async def services(
     every: Annotated[float, typer.Option(min=0.05, metavar="SECONDS", help="How often --watch refreshes.")] = 2.0,
     connection: Connection,
 ) -> ExitCode:
-    """Show the state of each service by priority, what it waits for, and the current step of its run."""
+    """
+    Show the daemon in one line, then each service by priority with its state and its current activity.
+
+    While the daemon does not see the cluster, the exit code is 3.
+    """
     from kintsugi.cli import queries, watch_services
 
     if watch:

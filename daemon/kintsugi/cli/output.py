@@ -18,6 +18,12 @@ from kintsugi.model.records import IncidentState, StepState
 _ENDLESS = 100_000
 """Columns where no terminal is: a program that reads a table wants each row on its own line."""
 
+WIDEST = 200
+"""Columns of a row where no terminal is, and of a free text in a summary: JSON has all of it."""
+
+_NARROWEST = 20
+"""Columns that the widest column of a table keeps."""
+
 _STYLES = {
     IncidentState.RECOVERED: "green",
     IncidentState.PASSED: "green",
@@ -50,7 +56,8 @@ def print_lines(lines: Iterable[Text]) -> None:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Text]]) -> None:
     """Write a table, as wide as the terminal at most."""
-    drawn, console = _drawn(columns, rows), _console()
+    console = _console()
+    drawn = _drawn(columns, rows, console)
     if console.is_terminal:
         console.print(drawn)
     else:
@@ -89,7 +96,7 @@ class LiveTable:
 
     def show(self, columns: Sequence[str], rows: Iterable[Sequence[Text]], *, head: str) -> None:
         """Show a table under a line; that line alone is no change."""
-        drawn = _drawn(columns, rows)
+        drawn = _drawn(columns, rows, self._live.console if self._live is not None else _console())
         if self._live is not None:
             self._live.update(Group(Text(head, style="dim"), drawn), refresh=True)
             return
@@ -107,9 +114,20 @@ def _wrapped(line: str, width: int) -> Sequence[str]:
     ]
 
 
-def _drawn(columns: Sequence[str], rows: Iterable[Sequence[Text]]) -> Table:
-    drawn = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for row in rows:
+def _drawn(columns: Sequence[str], rows: Iterable[Sequence[Text]], console: Console) -> Table:
+    """Draw a table whose widest column gives way: it is wrapped on a terminal, elsewhere cut."""
+    cells = [list(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    widest = widths.index(max(widths))
+    others = sum(widths) - widths[widest] + 2 * (len(widths) - 1)
+    left = max((console.width if console.is_terminal else WIDEST) - others, _NARROWEST)
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for index, name in enumerate(columns):
+        fits = others + _NARROWEST <= console.width
+        drawn.add_column(name, no_wrap=index != widest and fits)
+    for row in cells:
+        if not console.is_terminal:
+            row[widest].truncate(left, overflow="ellipsis")
         drawn.add_row(*row)
     return drawn
 
@@ -120,6 +138,12 @@ def _lines(drawn: Table) -> str:
     with console.capture() as written:
         console.print(drawn)
     return "".join(f"{line.rstrip()}\n" for line in written.get().splitlines())
+
+
+def cut(text: str) -> str:
+    """Return the first line of a free text, of at most `WIDEST` characters."""
+    line = text.partition("\n")[0]
+    return line if len(line) <= WIDEST else f"{line[: WIDEST - 1]}…"
 
 
 def plain(value: object, style: str = "") -> Text:

@@ -11,10 +11,10 @@ from kintsugi.cli.exit_codes import ExitCode
 from kintsugi.cli.explain_report import emit_explained, show_explained, show_service_explanation
 from kintsugi.cli.incident_follower import IncidentFollower
 from kintsugi.cli.options import Connection, OutputFormat
-from kintsugi.cli.output import emit
+from kintsugi.cli.output import emit, plain, print_lines
 from kintsugi.cli.signal_tables import show_dead_letters, show_signals
 from kintsugi.cli.stderr import print_note
-from kintsugi.cli.summary_tables import show_incidents, show_pauses, show_services
+from kintsugi.cli.summary_tables import daemon_line, show_incidents, show_pauses, show_services
 from kintsugi.errors import UsageError
 from kintsugi.server.operations import Explanation
 from kubeobjects.resources import WORKLOADS, find
@@ -58,10 +58,12 @@ async def dead_letters(connection: Connection, *, before: str, limit: int) -> Ex
     return ExitCode.DONE
 
 
-async def incident(connection: Connection, incident: str, *, evidence: bool, follow: timedelta | None) -> ExitCode:
-    """Return an incident's story, and with `follow` go on looking that often until it is closed."""
+async def incident(
+    connection: Connection, incident: str, *, whole: bool, evidence: bool, follow: timedelta | None
+) -> ExitCode:
+    """Print an incident's summary, or its `whole` story, and with `follow` go on looking that often until it is closed."""
     async with dial(connection) as daemon:
-        follower = IncidentFollower(daemon, incident, form=connection.output)
+        follower = IncidentFollower(daemon, incident, form=connection.output, whole=whole)
         await follower.show()
         if follow is not None:
             await follower.follow(follow)
@@ -70,15 +72,16 @@ async def incident(connection: Connection, incident: str, *, evidence: bool, fol
 
 
 async def services(connection: Connection) -> ExitCode:
-    """Show how services are."""
+    """Show the daemon and how services are; while the daemon does not see the cluster, the exit code is UNREACHABLE."""
     async with dial(connection) as daemon:
         found = await daemon.services()
     now = datetime.now(UTC)
     if connection.output is OutputFormat.JSON:
-        emit({"services": found.services, "stack": found.stack})
+        emit({"services": found.services, "stack": found.stack, "daemon": found.daemon})
     else:
+        print_lines([plain(daemon_line(found.daemon))])
         _show(found.services, lambda: show_services(found, now=now), empty="The rules in force declare no services.")
-    return ExitCode.DONE
+    return ExitCode.UNREACHABLE if found.daemon.stale else ExitCode.DONE
 
 
 async def pauses(connection: Connection) -> ExitCode:

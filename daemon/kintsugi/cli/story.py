@@ -1,5 +1,5 @@
 """
-The story of an incident for a person: its signals, decisions, steps and results, and the undo commands.
+An incident for a person: a summary of about ten lines, and its whole story with each signal, step and undo command.
 
 Built from the daemon's records alone, as lines; `output` writes them.
 """
@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from rich.text import Text
 
 from kintsugi.cli.diagnosis_report import diagnosis_lines
-from kintsugi.cli.output import moment, plain, state, took
+from kintsugi.cli.output import cut, moment, plain, state, took
 from kintsugi.cli.result_summary import found
 from kintsugi.cli.summary_tables import first_line, lasted
-from kintsugi.decisions.diagnosis.headline import ENDED_WELL, headline, latest, what_changed
+from kintsugi.decisions.diagnosis.headline import ENDED_WELL, change_text, headline, latest, what_changed
+from kintsugi.decisions.next_command import next_command
 from kintsugi.model.api_types import CoveredService
 from kintsugi.model.causes import KeptDiagnosis, Occasion
 from kintsugi.model.records import (
@@ -21,6 +22,7 @@ from kintsugi.model.records import (
     IncidentState,
     Phase,
     RunKind,
+    RunRecord,
     Signal,
     SignalStatus,
     StepRecord,
@@ -37,8 +39,66 @@ OCCASIONS = {
     Occasion.HAND_OVER: "at the hand-over",
 }
 _LATE = datetime.max.replace(tzinfo=UTC)
+NOT_MADE = frozenset({StepState.PLANNED, StepState.FAILED, StepState.SKIPPED})
+"""States of a change that was surely not made."""
+
 _SHOWN_LABELS = ("alertname", "namespace", "pod", "deployment", "statefulset", "persistentvolumeclaim", "severity")
 """Labels by which an alert is known; the others would only fill the line."""
+
+
+MOST_CHANGES = 4
+"""Changes, child runs or lines of a question that a summary shows."""
+
+
+def summary(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
+    """Yield an incident in about ten lines: its cause, what was changed, the outcome, and the next command."""
+    incident = detail.incident
+    took_text = f"opened {moment(incident.opened)} UTC, took {lasted(incident.opened, incident.closed, now)}"
+    known = latest(detail.diagnoses)
+    yield Text.assemble(*(plain(f"{each}  ", "bold") for each in (incident.id, incident.service)), plain(took_text))
+    if known is not None:
+        yield _labelled("Past cause" if incident.state in ENDED_WELL else "Cause", cut(headline(known)))
+        if known.changes:
+            yield _labelled("Changed before", cut("; ".join(change_text(each) for each in known.changes[:-3:-1])))
+    if detail.affected:
+        yield _labelled("Also affected", cut(", ".join(detail.affected)))
+    yield from _made(detail)
+    yield Text.assemble(plain("Outcome: ", "bold"), state(incident.state), plain(f": {cut(incident.reason)}"))
+    for run in detail.runs:
+        yield from _deadline(run.run, now)
+    if incident.state is IncidentState.AWAITING_APPROVAL:
+        yield from _question(detail.approvals)
+    changed = any(line.plain.startswith("$ ") for line in undo_commands(detail))
+    yield _labelled("Next", next_command(incident.state, incident.id, incident.service, changed=changed))
+
+
+def _labelled(label: str, text: str) -> Text:
+    return Text.assemble(plain(f"{label}: ", "bold"), plain(text))
+
+
+def _made(detail: IncidentDetail) -> Iterator[Text]:
+    """Yield the commands of the changes that were made or may have been, in order, and the child runs."""
+    steps = (step for run in detail.runs for phase in Phase for step in shown(run.steps, phase))
+    made = [step for step in steps if step.changes and step.state not in NOT_MADE]
+    lines = [f"$ {step.text}{'' if step.state is StepState.DONE else f' ({step.state})'}" for step in made]
+    lines += [
+        f"{child.state} {child.runbook} on {service.name} (kintsugi incident {child.incident})"
+        for service in detail.covers
+        for child in service.children
+    ]
+    yield Text.assemble(plain("Changes:", "bold"), plain("" if lines else " none"))
+    yield from (plain(f"  {line}") for line in lines[:MOST_CHANGES])
+    if len(lines) > MOST_CHANGES:
+        yield plain(f"  … and {len(lines) - MOST_CHANGES} more", "dim")
+
+
+def _question(approvals: Sequence[Approval]) -> Iterator[Text]:
+    """Yield the newest question that has no answer."""
+    asked = next((each for each in reversed(approvals) if each.answered is None), None)
+    if asked is not None:
+        first, *rest = asked.question.splitlines() or [""]
+        yield _labelled("Question", f"{cut(first)} (until {asked.expires:%H:%M:%S})")
+        yield from (plain(f"  {line}") for line in rest[:MOST_CHANGES])
 
 
 def story(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
@@ -131,14 +191,17 @@ def _run(detail: RunDetail, now: datetime) -> Iterator[Text]:
             parents = parents_of(steps)
             title = f"{_PHASES[phase]} (run {run.id})"
             yield from section(title, [line for step in steps for line in step_lines(step, parents)])
+    yield from section("Deadline", [*_deadline(run, now)])
+
+
+def _deadline(run: RunRecord, now: datetime) -> Iterator[Text]:
+    """Yield when a run under way is judged, and what follows."""
     if run.finished is None and run.kind is RunKind.DRILL:
-        yield Text()
         yield plain(
             f"The drill ends by {run.deadline:%H:%M:%S} at the latest. Then Kintsugi deletes everything that the drill created."
         )
     elif run.finished is None:
         left = f"The watchdog checks at {run.deadline:%H:%M:%S}" if run.deadline > now else "The watchdog is due"
-        yield Text()
         yield plain(f"{left}: if {run.service} is not healthy then, the change is rolled back or a person is notified.")
 
 

@@ -7,11 +7,22 @@ from rich.text import Text
 
 from kintsugi.cli.output import moment, plain, state, table, took
 from kintsugi.decisions.revision_checks import standing_text
-from kintsugi.model.api_types import RunSummary, ServiceSummary, ServiceTree
-from kintsugi.model.records import Incident, IncidentState, Pause
+from kintsugi.model.api_types import ActivityKind, DaemonStatus, ServiceActivity, ServiceSummary, ServiceTree
+from kintsugi.model.records import Incident, Pause
 from kintsugi.model.services import STACK
 
 _HEALTH = {True: Text("yes", style="green"), False: Text("no", style="bold red"), None: Text("unknown", style="yellow")}
+
+
+_ACTIVITIES = {
+    ActivityKind.STALE: "bold yellow",
+    ActivityKind.FROZEN: "yellow",
+    ActivityKind.PAUSED: "yellow",
+    ActivityKind.HANDED_OVER: "bold red",
+    ActivityKind.AWAITING_APPROVAL: "bold yellow",
+    ActivityKind.HELD: "yellow",
+    ActivityKind.RUN: "cyan",
+}
 
 
 def show_incidents(incidents: Iterable[Incident], *, now: datetime) -> None:
@@ -56,6 +67,26 @@ def show_services(services: ServiceTree, *, now: datetime) -> None:
     table(SERVICES, service_rows(services, now=now))
 
 
+def daemon_line(daemon: DaemonStatus) -> str:
+    """Return the state of the daemon in one line: mode, pauses, since when it runs, and whether it sees cluster and ledger."""
+    pauses = [*(_pause_text(each) for each in daemon.pauses), *daemon.annotations]
+    parts = [f"mode {daemon.mode}", "; ".join(pauses) or "no pauses", f"running since {moment(daemon.since)} UTC"]
+    cluster = f"the cluster at {daemon.cluster}"
+    if daemon.stale:
+        since = f"since {moment(daemon.seen)} UTC" if daemon.seen is not None else "since the start"
+        parts.append(f"{cluster} is not seen {since}: {daemon.doubt}")
+    else:
+        parts.append(f"{cluster} is seen")
+        parts += [f"nothing is changed: {daemon.doubt}"] if daemon.doubt else []
+    return "; ".join([*parts, "the ledger answers"])
+
+
+def _pause_text(pause: Pause) -> str:
+    until = f"until {moment(pause.until)} UTC" if pause.until is not None else "until resumed"
+    what = f"{pause.scope} {pause.name}" if pause.name else "everything"
+    return f"{'frozen' if pause.freeze else 'paused'}: {what} by {pause.who} {until} ({pause.why})"
+
+
 def service_rows(tree: ServiceTree, *, now: datetime | None) -> Iterator[Sequence[Text]]:
     """
     Make a row of each service; without `now` it says since when it has been so, which stays the same while it is.
@@ -63,9 +94,7 @@ def service_rows(tree: ServiceTree, *, now: datetime | None) -> Iterator[Sequenc
     What is open about all of them together comes first.
     """
     if tree.stack is not None:
-        activity = Text.assemble(
-            *(_of_run(tree.stack.run) if tree.stack.run is not None else [state(tree.stack.state)])
-        )
+        activity = _activity(tree.stack.activity) if tree.stack.activity.text else state(tree.stack.state)
         yield (*map(plain, ("-", STACK, *"-------", tree.stack.incident)), activity)
     levels = _levels(tree.services)
     for each in tree.services:
@@ -81,7 +110,7 @@ def service_rows(tree: ServiceTree, *, now: datetime | None) -> Iterator[Sequenc
             plain(", ".join(each.depends_on) or "-"),
             plain(standing_text(each.revision, now) if each.revision is not None else "-"),
             plain(each.incident or "-"),
-            Text.assemble(*_now(each)),
+            _activity(each.activity),
         )
 
 
@@ -101,24 +130,8 @@ def _levels(services: Iterable[ServiceSummary]) -> dict[str, int]:
     return levels
 
 
-def _now(service: ServiceSummary) -> Iterator[Text]:
-    """Return what is being done for a service, or waited for, or why nothing is where it is not well."""
-    run, hold = service.run, service.hold
-    if run is not None:
-        yield from _of_run(run)
-    elif hold is not None:
-        until = f" until {hold.until:%H:%M:%S}" if hold.until is not None else ""
-        yield state(IncidentState.HELD)
-        yield plain(f"{f' by {hold.upstream}' if hold.upstream else ''}{until}: {first_line(hold.why)}")
-    else:
-        yield plain(service.inaction or "-")
-
-
-def _of_run(run: RunSummary) -> Iterator[Text]:
-    """Return at which step a run is, and when its watchdog looks."""
-    at = f" {run.step.name or run.step.path} ({run.step.state})" if run.step is not None else ""
-    yield state(run.state)
-    yield plain(f" {run.runbook}{':' if at else ''}{at}; watchdog {run.watchdog:%H:%M:%S}")
+def _activity(activity: ServiceActivity) -> Text:
+    return plain(activity.text or "-", _ACTIVITIES.get(activity.kind, ""))
 
 
 def show_pauses(pauses: Iterable[Pause]) -> None:

@@ -9,7 +9,7 @@ from kintsugi.cli.exit_codes import ExitCode, Unreachable
 from kintsugi.cli.options import Connection, OutputFormat
 from kintsugi.cli.output import LiveTable, moment
 from kintsugi.cli.stderr import print_note
-from kintsugi.cli.summary_tables import SERVICES, service_rows
+from kintsugi.cli.summary_tables import SERVICES, daemon_line, service_rows
 from kintsugi.errors import UsageError
 
 COLUMNS = tuple("SINCE" if name == "FOR" else name for name in SERVICES)
@@ -41,5 +41,6 @@ async def _watch(daemon: DaemonClient, screen: LiveTable, every: timedelta) -> N
             is_away = True
         else:
             is_away, has_shown = False, True
-            screen.show(COLUMNS, service_rows(found, now=None), head=f"{moment(datetime.now(UTC))} UTC")
+            head = f"{moment(datetime.now(UTC))} UTC: {daemon_line(found.daemon)}"
+            screen.show(COLUMNS, service_rows(found, now=None), head=head)
         await asyncio.sleep(every.total_seconds())

@@ -15,7 +15,7 @@ from kintsugi.errors import EvaluationError
 from kintsugi.mask import MASK
 from kintsugi.model.canary import is_canary
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.label_matchers import LabelMatcher, MatchOperator
+from kintsugi.model.label_matchers import LabelMatcher, MatchOperator, quoted
 from kintsugi.model.rules import Rule, RuleSource
 from kintsugi.model.services import Service
 from kintsugi.regex import compiled
@@ -167,8 +167,8 @@ def difference(matchers: Iterable[LabelMatcher], labels: Mapping[str, str]) -> D
     for matcher in matchers:
         had = labels.get(matcher.label, "")
         if MASK in had or not holds(matcher, had):
-            wanted = f"{matcher.operator}{matcher.value!r}"
-            return Difference(condition=f"label {matcher.label}", wanted=wanted, had=repr(had))
+            wanted = f"{matcher.operator}{quoted(matcher.value)}"
+            return Difference(condition=f"label {matcher.label}", wanted=wanted, had=quoted(had))
     return None
 
 

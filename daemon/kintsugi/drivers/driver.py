@@ -130,7 +130,7 @@ class RunDriver:
 
     async def _execute_steps(self) -> None:
         context, scope = self._context(self.run.deadline), self._scope()
-        state, reason = IncidentState.VERIFYING, "every step was done"
+        state, reason = IncidentState.VERIFYING, "all steps have ended"
         updates = NO_UPDATE
         try:
             notify_after = self.gate.limits.holds.limit

@@ -100,6 +100,11 @@ class KubeClient:
         async with Transport.connect(settings, on_answer) as transport:
             yield cls(transport, settings)
 
+    @property
+    def server(self) -> str:
+        """Return the URL of the API server."""
+        return self._transport.server
+
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Json:
         """Read one object, as it is now."""
         return await self._json(Request(method="GET", path=resource.path(namespace, name)))

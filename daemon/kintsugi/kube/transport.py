@@ -91,6 +91,11 @@ class Transport:
             await stack.enter_async_context(changes)
             yield cls(authentication, settings, reads, changes, on_answer)
 
+    @property
+    def server(self) -> str:
+        """Return the URL of the API server."""
+        return self._authentication.access.host
+
     async def send(self, request: Request, *, total: timedelta | None = None) -> bytes:
         """
         Send a request and return the body of a successful answer.

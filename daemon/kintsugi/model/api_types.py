@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from kintsugi.model.causes import Diagnosis, KeptDiagnosis
 from kintsugi.model.known import RevisionStanding
@@ -10,6 +11,7 @@ from kintsugi.model.records import (
     Approval,
     Incident,
     IncidentState,
+    Pause,
     PauseScope,
     Reason,
     RunRecord,
@@ -20,6 +22,7 @@ from kintsugi.model.records import (
     Verdict,
     VerdictKind,
 )
+from kintsugi.model.rules import Mode
 
 SIGNALS = 100
 """The default number of an incident's signals in one answer."""
@@ -238,6 +241,32 @@ class RunSummary:
     step: CurrentStep | None = None
 
 
+class ActivityKind(StrEnum):
+    """The kind of a service's current activity; of several the first counts."""
+
+    STALE = "stale"
+    FROZEN = "frozen"
+    PAUSED = "paused"
+    HANDED_OVER = "handed-over"
+    AWAITING_APPROVAL = "awaiting-approval"
+    HELD = "held"
+    RUN = "run"
+    INACTION = "inaction"
+    NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceActivity:
+    """The current activity of a service in a sentence, and its latest end, if that is known."""
+
+    kind: ActivityKind
+    text: str
+    until: datetime | None = None
+
+
+NO_ACTIVITY = ServiceActivity(kind=ActivityKind.NONE, text="")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceSummary:
     """
@@ -262,6 +291,7 @@ class ServiceSummary:
     hold: HoldSummary | None = None
     run: RunSummary | None = None
     revision: RevisionStanding | None = None
+    activity: ServiceActivity = NO_ACTIVITY
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -271,6 +301,26 @@ class StackSummary:
     incident: str
     state: IncidentState
     run: RunSummary | None = None
+    activity: ServiceActivity = NO_ACTIVITY
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DaemonStatus:
+    """
+    The daemon: its mode, since when it runs, the pauses in force, and whether it sees the cluster at the URL `cluster`.
+
+    `stale` is true while the state of the cluster cannot be trusted; `seen` is when it was last seen, None for never.
+    `doubt` is why nothing is changed, "" without a doubt. `annotations` are the pauses in annotations of namespaces.
+    """
+
+    mode: Mode
+    since: datetime
+    cluster: str
+    stale: bool = False
+    seen: datetime | None = None
+    doubt: str = ""
+    pauses: tuple[Pause, ...] = ()
+    annotations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -278,6 +328,7 @@ class ServiceTree:
     """All services, the highest priority first; `stack` is the open incident about all of them together."""
 
     services: tuple[ServiceSummary, ...]
+    daemon: DaemonStatus
     stack: StackSummary | None = None
 
 

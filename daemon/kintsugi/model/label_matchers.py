@@ -20,3 +20,12 @@ class LabelMatcher:
     label: str
     operator: MatchOperator
     value: str
+
+    def __str__(self) -> str:
+        return f"{self.label}{self.operator}{quoted(self.value)}"
+
+
+def quoted(value: str) -> str:
+    """Write a label's value as in Alertmanager's matcher language."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

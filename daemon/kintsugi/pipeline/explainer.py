@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from kintsugi.decisions.guards import check
 from kintsugi.decisions.matcher import difference
 from kintsugi.decisions.planner import plan
+from kintsugi.durations import format_duration
 from kintsugi.errors import EvaluationError, KubeError
 from kintsugi.expressions import Bindings
 from kintsugi.ledger import Ledger
@@ -121,7 +122,11 @@ class Explainer:
         )
         verdict = check(context, history, self._observed.limits, now=now)
         until = f" until {verdict.until:%H:%M:%S}" if verdict.until is not None else ""
-        after = f" after {rule.for_duration}" if rule.for_duration and signal.source is SignalSource.WATCH else ""
+        after = (
+            f" after {format_duration(rule.for_duration)}"
+            if rule.for_duration and signal.source is SignalSource.WATCH
+            else ""
+        )
         return RuleExplanation(
             line=f"{rule.name}: matches{after}: {verdict.kind} ({verdict.reason}){until}: {verdict.text}",
             verdict=replace(verdict, rule=rule.name),

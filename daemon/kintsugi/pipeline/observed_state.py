@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import isfinite
 from typing import Protocol
 
 from kintsugi.actions.change_context import ChangeContext
@@ -105,6 +106,12 @@ class ObservedState:
     def stale_reason(self) -> str:
         """Return why what is seen cannot be trusted now; "" when it can."""
         return self.services.stale_reason
+
+    @property
+    def seen(self) -> datetime | None:
+        """Return when the cluster was last seen whole, None for never."""
+        age = self.caches.silent_for()
+        return self.clock() - timedelta(seconds=age) if isfinite(age) else None
 
     @property
     def clock_problem(self) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 import structlog
 
 from kintsugi.commands.registry import definitions_by_verb
+from kintsugi.decisions.breaker import doubt
 from kintsugi.decisions.diagnosis.headline import headline, latest
 from kintsugi.decisions.drills.decision import RULE
 from kintsugi.decisions.inaction import inaction_reason
@@ -18,6 +19,7 @@ from kintsugi.errors import NotRecorded, UsageError, WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.api_types import (
     SIGNALS,
+    DaemonStatus,
     DeadLetterResendResult,
     DeadLetterSummary,
     EvaluatedSignal,
@@ -53,6 +55,7 @@ from kintsugi.model.rules import Rule
 from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.runbooks import CommandTemplate, Run
 from kintsugi.model.services import STACK
+from kintsugi.model.views import ServiceView
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.affected_services import AffectedServices
 from kintsugi.pipeline.data_loss import DataLossEstimator
@@ -67,7 +70,7 @@ from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.rollback_difference import RollbackDifference
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.service_explanation import service_explanation
-from kintsugi.pipeline.service_tree import OpenRecords, covered, tree
+from kintsugi.pipeline.service_tree import OpenRecords, Terms, covered, tree
 from kintsugi.runner.ends import requested
 from kintsugi.runner.report import undo_texts
 from kintsugi.runner.seen_workload import seen_of
@@ -77,8 +80,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class OperatorService:
-    """Implements `server.Operations` on the ledger and the live daemon."""
+    """Implements `server.Operations` on the ledger and the live daemon, which runs `since` a time on a `cluster` (its URL)."""
 
+    cluster: str
+    since: datetime
     ledger: Ledger
     active_catalog: ActiveCatalog
     observed: ObservedState
@@ -230,17 +235,47 @@ class OperatorService:
     async def services(self) -> ServiceTree:
         """Return how each service is, what holds it and which run is under way, and the run about all of them."""
         found = await self.ledger.incidents.newest(limit=MOST_INCIDENTS, open_only=True)
-        runs = await self.ledger.runs.open_runs()
+        runs, now = await self.ledger.runs.open_runs(), self.observed.clock()
         held = [each for each in found if each.state is IncidentState.HELD]
+        asking = [each.id for each in found if each.state is IncidentState.AWAITING_APPROVAL]
+        limits, views = self.observed.limits, self.observed.views.values()
+        status = self._status(await self.ledger.pauses.in_force(now))
         opened = OpenRecords(
             incidents=found,
             runs=runs,
             steps=await self.ledger.runs.current_steps([each.id for each in runs]),
             holds={each.service: hold for each in held if (hold := await self._hold(each)) is not None},
-            inaction=await self._inaction(),
+            inaction=await self._inaction(status),
             standings=self.observed.standings,
+            handed_over=await self.ledger.runs.handed_over(now - limits.failures_pause),
+            questions=await self.ledger.approvals.of_incidents(asking),
+            pauses=status.pauses,
         )
-        return tree(self.observed.views.values(), opened)
+        terms = Terms(
+            now=now,
+            stale=self.observed.stale_reason,
+            annotations={each.service.namespace: self._annotation(each) for each in views},
+            timings=self.supervisor.timings,
+            left_for=limits.failures_pause,
+        )
+        return tree(views, opened, terms, status)
+
+    def _status(self, pauses: tuple[Pause, ...]) -> DaemonStatus:
+        observed = self.observed
+        annotations = sorted({self._annotation(each) for each in observed.views.values()} - {""})
+        return DaemonStatus(
+            mode=observed.mode,
+            since=self.since,
+            cluster=self.cluster,
+            stale=observed.stale_reason != "",
+            seen=observed.seen,
+            doubt=doubt(observed.observer(), observed.limits.breaker_share),
+            pauses=pauses,
+            annotations=tuple(annotations),
+        )
+
+    def _annotation(self, view: ServiceView) -> str:
+        return self.observed.annotation_pause(view.service.namespace)
 
     async def drill(self, service: str, *, who: str) -> Incident:
         """Begin a drill. Raises NotRecorded for no such service, WrongState with the reason when it may not be now."""
@@ -270,9 +305,11 @@ class OperatorService:
         """Return a diagnosis of a workload by its current state. Raises NotRecorded, KubeError."""
         return await self.diagnoser.diagnose(target)
 
-    async def _inaction(self) -> Mapping[str, str]:
+    async def _inaction(self, status: DaemonStatus) -> Mapping[str, str]:
         """Return why nothing is done for unhealthy services, with or without an incident."""
         rules = {name: list[Rule]() for name, view in self.observed.views.items() if view.healthy is False}
+        if status.doubt:
+            return dict.fromkeys(rules, f"nothing is started: {status.doubt}")
         if not rules:
             return {}
         for rule in self.active_catalog.catalog.rules.values():
@@ -280,7 +317,8 @@ class OperatorService:
                 rules[rule.service].append(rule)
         holding = {each.rule: each.since for each in await self.ledger.pending_matches.conditions()}
         firing = await self.ledger.signals.firing_rules([rule.name for own in rules.values() for rule in own])
-        return {name: inaction_reason(own, holding, firing) for name, own in rules.items()}
+        paused = [each.name for each in status.pauses if each.scope is PauseScope.RULE]
+        return {name: inaction_reason(own, holding, firing, paused, mode=status.mode) for name, own in rules.items()}
 
     async def _hold(self, incident: Incident) -> OngoingHold | None:
         """Return the upstream for which a held incident waits now."""

@@ -10,6 +10,7 @@ import structlog
 
 from kintsugi.decisions.priorities import OpenRuns
 from kintsugi.decisions.reconciliation import ReconcileAction, reconcile_action
+from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.drivers.stack import StackDriver
 from kintsugi.errors import LedgerUnavailable, StaleEpoch
 from kintsugi.ledger import Ledger
@@ -69,6 +70,11 @@ class RunSupervisor:
     def prober(self) -> RunProber:
         """Return the prober of runs."""
         return self._deps.prober
+
+    @property
+    def timings(self) -> WatchdogTimings:
+        """Return the durations of the watchdogs."""
+        return self._policy.timings
 
     @property
     def poll_interval(self) -> timedelta:

@@ -3,12 +3,17 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
+from kintsugi.decisions.activity import ActivityInput, HandOver, activity
 from kintsugi.decisions.priorities import OngoingHold
+from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.model.api_types import (
+    ActivityKind,
     ChildSummary,
     CoveredService,
     CurrentStep,
+    DaemonStatus,
     HoldSummary,
     RunSummary,
     ServiceSummary,
@@ -16,7 +21,7 @@ from kintsugi.model.api_types import (
     StackSummary,
 )
 from kintsugi.model.known import RevisionStanding
-from kintsugi.model.records import Incident, IncidentState, RunKind, RunRecord
+from kintsugi.model.records import Approval, Incident, IncidentState, Pause, RunKind, RunRecord
 from kintsugi.model.services import STACK
 from kintsugi.model.views import ServiceView
 
@@ -26,8 +31,9 @@ class OpenRecords:
     """
     The open rows of the ledger: incidents and runs, and by run its current step. `holds` are those that count now.
 
-    `inaction` has, of services that are not well, the reason for which nothing is done for them. `standings` say whether
-    the revisions of services are good.
+    `inaction` has, of services that are not well, the reason for which nothing is done for them. `handed_over` has by
+    service its last run, where it was handed over to a person; `questions` are those to people about open incidents.
+    `standings` say whether the revisions of services are good.
     """
 
     incidents: Iterable[Incident] = ()
@@ -36,27 +42,53 @@ class OpenRecords:
     holds: Mapping[str, OngoingHold] = field(default_factory=dict)
     inaction: Mapping[str, str] = field(default_factory=dict)
     standings: Mapping[str, RevisionStanding] = field(default_factory=dict)
+    handed_over: Mapping[str, RunRecord] = field(default_factory=dict)
+    questions: Iterable[Approval] = ()
+    pauses: tuple[Pause, ...] = ()
 
 
-def summaries(views: Iterable[ServiceView], opened: OpenRecords) -> list[ServiceSummary]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """
+    What the activity of services is judged by. `stale` is why the state of the cluster cannot be trusted.
+
+    `annotations` are the pauses in annotations by namespace; `left_for` is how long a service is left to a person.
+    """
+
+    now: datetime
+    stale: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    timings: WatchdogTimings = field(default_factory=WatchdogTimings)
+    left_for: timedelta = timedelta(hours=1)
+
+
+def summaries(views: Iterable[ServiceView], opened: OpenRecords, terms: Terms) -> list[ServiceSummary]:
     """Summarise each service with its open incident and run; drills do not count."""
     incidents = {each.service: each for each in opened.incidents if each.kind is RunKind.RECOVERY}
     runs = {each.service: each for each in opened.runs if each.kind is not RunKind.DRILL}
     ordered = sorted(views, key=lambda view: (view.service.priority, view.name))
     return [
-        _summary(view, incidents.get(view.name), run_summary(runs.get(view.name), opened.steps), opened)
+        _summary(
+            view, _facts(view.name, view, (incidents.get(view.name), runs.get(view.name)), opened, terms), terms, opened
+        )
         for view in ordered
     ]
 
 
-def tree(views: Iterable[ServiceView], opened: OpenRecords) -> ServiceTree:
+def tree(views: Iterable[ServiceView], opened: OpenRecords, terms: Terms, daemon: DaemonStatus) -> ServiceTree:
     """Summarise all services, and the open incident about all of them together."""
     incident = next((each for each in opened.incidents if each.service == STACK), None)
     run = next((each for each in opened.runs if each.service == STACK), None)
     stack = None
     if incident is not None:
-        stack = StackSummary(incident=incident.id, state=incident.state, run=run_summary(run, opened.steps))
-    return ServiceTree(services=tuple(summaries(views, opened)), stack=stack)
+        facts = _facts(STACK, None, (incident, run), opened, terms)
+        stack = StackSummary(
+            incident=incident.id,
+            state=incident.state,
+            run=run_summary(run, facts.step),
+            activity=activity(facts, now=terms.now),
+        )
+    return ServiceTree(services=tuple(summaries(views, opened, terms)), daemon=daemon, stack=stack)
 
 
 def covered(views: Iterable[ServiceView], children: Iterable[RunRecord]) -> tuple[CoveredService, ...]:
@@ -84,10 +116,38 @@ def covered(views: Iterable[ServiceView], children: Iterable[RunRecord]) -> tupl
     )
 
 
-def _summary(
-    view: ServiceView, incident: Incident | None, run: RunSummary | None, opened: OpenRecords
-) -> ServiceSummary:
-    is_idle = incident is None and run is None and view.healthy is False
+def _facts(
+    name: str,
+    view: ServiceView | None,
+    found: tuple[Incident | None, RunRecord | None],
+    opened: OpenRecords,
+    terms: Terms,
+) -> ActivityInput:
+    """Return what is known of a service, or of all of them together, whose incident and run were `found`."""
+    incident, run = found
+    asked = [each for each in opened.questions if incident is not None and each.incident == incident.id]
+    left = opened.handed_over.get(name)
+    return ActivityInput(
+        name=name,
+        view=view,
+        stale=terms.stale,
+        pauses=opened.pauses,
+        annotation=terms.annotations.get(view.service.namespace, "") if view is not None else "",
+        handed_over=HandOver(incident=left.incident, until=left.finished + terms.left_for)
+        if left is not None and left.finished is not None
+        else None,
+        incident=incident,
+        question=next((each for each in reversed(asked) if each.answered is None), None),
+        hold=_hold(incident, opened.holds.get(name)),
+        run=run,
+        step=opened.steps.get(run.id) if run is not None else None,
+        timings=terms.timings,
+        inaction=opened.inaction.get(name, ""),
+    )
+
+
+def _summary(view: ServiceView, facts: ActivityInput, terms: Terms, opened: OpenRecords) -> ServiceSummary:
+    current = activity(facts, now=terms.now)
     return ServiceSummary(
         name=view.name,
         namespace=view.service.namespace,
@@ -97,11 +157,12 @@ def _summary(
         ready=view.ready,
         desired=view.desired,
         since=view.healthy_since or view.failing_since,
-        incident=incident.id if incident is not None else "",
+        incident=facts.incident.id if facts.incident is not None else "",
         depends_on=view.service.depends_on,
-        inaction=opened.inaction.get(view.name, "") if is_idle else "",
-        hold=_hold(incident, opened.holds.get(view.name)),
-        run=run,
+        inaction=current.text if current.kind is ActivityKind.INACTION else "",
+        hold=facts.hold,
+        run=run_summary(facts.run, facts.step),
+        activity=current,
         revision=opened.standings.get(view.name),
     )
 
@@ -115,7 +176,7 @@ def _hold(incident: Incident | None, hold: OngoingHold | None) -> HoldSummary | 
     return HoldSummary(upstream=hold.upstream, why=hold.why, since=incident.opened, until=hold.until)
 
 
-def run_summary(run: RunRecord | None, steps: Mapping[str, CurrentStep]) -> RunSummary | None:
+def run_summary(run: RunRecord | None, step: CurrentStep | None) -> RunSummary | None:
     """Return a run with the step that it is at."""
     if run is None:
         return None
@@ -126,5 +187,5 @@ def run_summary(run: RunRecord | None, steps: Mapping[str, CurrentStep]) -> RunS
         state=run.state,
         started=run.started,
         watchdog=run.deadline,
-        step=steps.get(run.id),
+        step=step,
     )

@@ -48,7 +48,7 @@ from kintsugi.runner.holds import SlotYielder
 from kintsugi.runner.journal import storable
 from kintsugi.runner.report import child_summary
 from kintsugi.runner.restoring import RestoreScope, has_touched
-from kintsugi.runner.wait import probe, settled, wait
+from kintsugi.runner.wait import NOT_MET, probe, settled, wait
 from kintsugi.scope.values import StepOutcome
 
 LEFT_OUT = StepEnd(ran=False, met=False, state=StepState.SKIPPED, error="not needed", left_out=True)
@@ -286,16 +286,22 @@ class Interpreter:
     def _apply_on_failure(self, step: Step, scope: StepScope, ended: StepEnd) -> None:
         if ended.met or ended.left_out:
             return
-        path, why = scope.path(step.id), ended.error or "its expectation was not met"
+        path, why = scope.path(step.id), _for_people(step, ended.error) or "its expectation was not met"
         if ended.state is StepState.FAILED and step.on_failure is OnFailure.STOP:
             raise EffectFailed(path, why)
+        named = why if step.name in ("", step.id) else f"{step.name}: {why}"
         log.info("expectation not met", step=str(path), why=why, on_failure=step.on_failure)
         match step.on_failure:
             case OnFailure.CONTINUE:
                 return
             case OnFailure.STOP:
-                raise ExecutionStopped(path, why if step.name in ("", step.id) else f"{step.name}: {why}")
+                raise ExecutionStopped(path, named)
             case OnFailure.ROLLBACK:
-                raise RollbackRequested(path, why)
+                raise RollbackRequested(path, named)
             case OnFailure.ESCALATE:
-                raise HandoverRequested(path, why if step.name in ("", step.id) else f"{step.name}: {why}")
+                raise HandoverRequested(path, named)
+
+
+def _for_people(step: Step, error: str) -> str:
+    """Return why a step's expectation was not met without the source of the expression, which is kept with the step."""
+    return error if step.expect is None else error.replace(f"{NOT_MET}: {step.expect.source}", NOT_MET)

@@ -31,6 +31,8 @@ OBJECTS = frozenset({"items", "item"})
 MOST_KEPT = 100
 """The most items of a result that `keep` keeps."""
 
+NOT_MET = "not met"
+
 ResultNames = Mapping[str, object]
 
 log = get_logger(__name__)
@@ -255,7 +257,7 @@ async def poll_once(
         met = await evaluated(expectation.expect, names(result)) is True
     except EvaluationError as error:
         return Observation(result=result, met=False, error=f"no answer: {error}")
-    return Observation(result=result, met=met, error="" if met else f"not met: {expectation.expect.source}")
+    return Observation(result=result, met=met, error="" if met else f"{NOT_MET}: {expectation.expect.source}")
 
 
 async def measure(progress: Expression | None, names: Mapping[str, object]) -> object:

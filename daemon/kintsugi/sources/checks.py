@@ -326,7 +326,7 @@ class Checks:
         if met and step.count is not None and context.pod is None:
             self._remember(step.id, step.count.evaluate(context.names(own)), context)
         if not met and step.expect is not None:
-            context.why = f"{step.name}: not met: {step.expect.source}{_answered(own)}"
+            context.why = f"{step.name}: not met{_answered(own)}"
         return met
 
     def _remember(self, name: str, counted: object, context: CheckContext) -> None:

@@ -114,6 +114,11 @@ class Caches:
         now = asyncio.get_running_loop().time()
         return ((name, reflector.age(now)) for name, reflector in self)
 
+    def silent_for(self) -> float:
+        """Return for how many seconds a kind that decisions rest on is not heard, of several the longest; infinite when it never was."""
+        now, decisive = asyncio.get_running_loop().time(), [reflector for _, reflector in self._decisive()]
+        return max(each.age(now) for each in [each for each in decisive if each.problem] or decisive)
+
     def sight(self, workload: Resource, monotonic: float, stale_after: timedelta) -> Sight:
         """Return how well the health of services with such a workload is seen."""
         kinds = _OF_WORKLOAD.get(workload, _OF_HEALTH)

@@ -168,8 +168,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="runner/interpreter.py",
-                old="raise HandoverRequested(path, why if",
-                new="raise ExecutionStopped(path, why if",
+                old="raise HandoverRequested(path, named",
+                new="raise ExecutionStopped(path, named",
             ),
         ),
         tests="unit/runner/test_steps_go_in_order.py",

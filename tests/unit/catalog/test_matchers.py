@@ -25,6 +25,11 @@ def test_a_matcher_is_read(text: str, label: str, operator: str, value: str) -> 
     assert parse_matcher(text) == LabelMatcher(label=label, operator=MatchOperator(operator), value=value)
 
 
+@pytest.mark.parametrize("text", ['severity=~"warning|critical"', 'team!="x"', r'a="say \"hi\"\n\\"'])
+def test_a_matcher_is_written_as_it_is_read(text: str) -> None:
+    assert str(parse_matcher(text)) == text
+
+
 @pytest.mark.parametrize(
     "text", ["", "alertname", "=x", "a==x", 'a="x', "a=x,b=y", "1a=x", "a=~(", "a=~(?!x)y", "a=~" + "x" * 2000]
 )

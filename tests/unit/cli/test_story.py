@@ -4,9 +4,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kintsugi.cli.story import parents_of, shown, step_lines, story, undo_commands
+import pytest
+
+from kintsugi.cli.story import parents_of, shown, step_lines, story, summary, undo_commands
+from kintsugi.decisions.next_command import next_command
 from kintsugi.model.causes import KeptDiagnosis, ObjectChange, Occasion
 from kintsugi.model.records import IncidentState, Phase, RunKind, StepRecord, StepState, UndoRecord
+from kintsugi.model.services import STACK
 from kintsugi.server.operations import IncidentDetail, RunDetail
 from tests.integration.cli_daemon import DETAIL, RUN, STEPS, at
 from tests.integration.told_diagnosis import DIAGNOSIS
@@ -87,6 +91,53 @@ def test_an_open_run_says_when_the_watchdog_looks() -> None:
     late = "\n".join(line.plain for line in story(detail, now=datetime.max.replace(tzinfo=UTC)))
     assert "The watchdog checks at 03:28:00: if web-service is not healthy then, the change is rolled back" in early
     assert "The watchdog is due" in late
+
+
+def test_a_summary_of_a_failed_run_has_ten_lines_and_ends_with_the_way_back() -> None:
+    """The cause comes once; of the changes before and of those that were made, the newest and the first are shown."""
+    changes = [
+        ObjectChange(object="deployment/web", field=field, before="1", after="2", shown=True)
+        for field in ("replicas", "env[A]", "env[B]")
+    ]
+    kept = KeptDiagnosis(
+        incident="inc-1", occasion=Occasion.HAND_OVER, diagnosis=replace(DIAGNOSIS, changes=tuple(changes))
+    )
+    steps = [changed(f"kubectl change {number}", f"undo {number}", seconds=number) for number in range(6)]
+    skipped = replace(step("look"), state=StepState.SKIPPED, error="not needed")
+    handed_over = replace(DETAIL.incident, state=IncidentState.NEEDS_OPERATOR, reason="it is not healthy\nDone:\n  x")
+    found = replace(
+        of(*steps, skipped, state=IncidentState.NEEDS_OPERATOR), incident=handed_over, diagnoses=(kept, kept)
+    )
+    lines = [line.plain for line in summary(found, now=at(60))]
+    assert lines[1].startswith("Cause: ImagePull (certain): ")
+    assert lines[2:] == [
+        "Changed before: deployment/web env[B] 1 -> 2; deployment/web env[A] 1 -> 2",
+        "Changes:",
+        *(f"  $ kubectl change {number}" for number in range(4)),
+        "  … and 2 more",
+        "Outcome: needs-operator: it is not healthy",
+        "Next: kintsugi rollback inc-1 (shows the undo commands, asks, and runs them)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "changed_it", "command"),
+    [
+        (IncidentState.AWAITING_APPROVAL, False, "kintsugi approve inc-1"),
+        (IncidentState.RUNNING, True, "kintsugi pause --freeze --service web --why TEXT (stops the run)"),
+        (IncidentState.VERIFYING, True, "kintsugi incident inc-1 --follow"),
+        (IncidentState.NEEDS_OPERATOR, False, "kintsugi incident inc-1 --all"),
+        (IncidentState.RECOVERED, True, "kintsugi incident inc-1 --all"),
+    ],
+)
+def test_the_next_command_follows_from_the_state(state: IncidentState, changed_it: bool, command: str) -> None:
+    assert next_command(state, "inc-1", "web", changed=changed_it) == command
+
+
+def test_a_run_about_all_services_is_stopped_by_a_freeze_of_everything() -> None:
+    assert next_command(IncidentState.RUNNING, "inc-1", STACK, changed=False).startswith(
+        "kintsugi pause --freeze --why"
+    )
 
 
 def test_an_incident_about_the_observer_names_no_rule() -> None:

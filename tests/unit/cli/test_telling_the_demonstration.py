@@ -16,10 +16,23 @@ from kintsugi.cli.demo.scene import Recovery, SceneOutcome, summary
 from kintsugi.cli.demo.scenes import SHOWS, SceneName, listed
 from kintsugi.cli.demo.teller import LiveTeller, PlainTeller
 from kintsugi.cli.output import LiveTable
-from kintsugi.model.api_types import CurrentStep, HoldSummary, RunSummary, ServiceSummary, ServiceTree, StackSummary
+from kintsugi.model.api_types import (
+    NO_ACTIVITY,
+    ActivityKind,
+    CurrentStep,
+    DaemonStatus,
+    HoldSummary,
+    RunSummary,
+    ServiceActivity,
+    ServiceSummary,
+    ServiceTree,
+    StackSummary,
+)
 from kintsugi.model.records import IncidentState, StepState
+from kintsugi.model.rules import Mode
 
 SINCE = datetime(2026, 11, 26, 2, 58, tzinfo=UTC)
+DAEMON = DaemonStatus(mode=Mode.AUTO, since=SINCE, cluster="https://10.0.0.1")
 RUN = RunSummary(
     id="run-1",
     runbook="database-recovery",
@@ -39,6 +52,9 @@ DATABASE = ServiceSummary(
     desired=1,
     since=SINCE,
     run=RUN,
+    activity=ServiceActivity(
+        kind=ActivityKind.RUN, text="running database-recovery: Check the logs; deadline 08:58:00"
+    ),
 )
 API = ServiceSummary(
     name="api",
@@ -53,6 +69,7 @@ API = ServiceSummary(
     hold=HoldSummary(
         upstream="database", why="it is being recovered", since=SINCE, until=SINCE + timedelta(minutes=15)
     ),
+    activity=ServiceActivity(kind=ActivityKind.HELD, text="held by database until 03:13:00: it is being recovered"),
 )
 
 
@@ -61,14 +78,14 @@ def plainly(*looks: Sequence[ServiceSummary]) -> list[str]:
     lines: list[str] = []
     teller = PlainTeller(lines.append)
     for services in looks:
-        teller.show(ServiceTree(services=tuple(services)), waits="waits for the database", since=SINCE)
+        teller.show(ServiceTree(daemon=DAEMON, services=tuple(services)), waits="waits for the database", since=SINCE)
     return lines
 
 
 def test_without_a_terminal_a_service_has_a_line_with_its_state_its_hold_and_its_watchdog() -> None:
     database, api = plainly([DATABASE, API])
     assert "database: 0/1 ready, serving no, healthy no; running database-recovery: Check" in database
-    assert database.endswith("watchdog 08:58:00")
+    assert database.endswith("deadline 08:58:00")
     assert api.endswith(
         "  api: 0/2 ready, serving no, healthy no; held by database until 03:13:00: it is being recovered"
     )
@@ -76,8 +93,9 @@ def test_without_a_terminal_a_service_has_a_line_with_its_state_its_hold_and_its
 
 def test_a_service_is_told_again_when_it_has_changed_and_not_for_each_step_of_its_run() -> None:
     step = replace(DATABASE, run=replace(RUN, step=CurrentStep(path="x", name="Restart", state=StepState.INTENT)))
-    verifying = replace(DATABASE, run=replace(RUN, state=IncidentState.VERIFYING))
-    serving = replace(API, serving=True, ready=1, hold=None)
+    verifies = ServiceActivity(kind=ActivityKind.RUN, text="verifying: 2m of health are required")
+    verifying = replace(DATABASE, run=replace(RUN, state=IncidentState.VERIFYING), activity=verifies)
+    serving = replace(API, serving=True, ready=1, hold=None, activity=NO_ACTIVITY)
     assert len(plainly([DATABASE, API], [step, API])) == 2
     assert "verifying" in plainly([DATABASE, API], [verifying, API])[2]
     assert plainly([DATABASE, API], [DATABASE, serving])[2].endswith("api: 1/2 ready, serving yes, healthy no")
@@ -85,10 +103,15 @@ def test_a_service_is_told_again_when_it_has_changed_and_not_for_each_step_of_it
 
 def test_an_incident_about_all_services_has_a_line_of_its_own_before_theirs() -> None:
     lines: list[str] = []
-    stack = StackSummary(incident="inc-1", state=IncidentState.RUNNING, run=replace(RUN, runbook="full-stack-recovery"))
+    stack = StackSummary(
+        incident="inc-1",
+        state=IncidentState.RUNNING,
+        run=replace(RUN, runbook="full-stack-recovery"),
+        activity=ServiceActivity(kind=ActivityKind.RUN, text="running full-stack-recovery: Check the logs"),
+    )
     teller = PlainTeller(lines.append)
     for _ in range(2):
-        teller.show(ServiceTree(services=(DATABASE,), stack=stack), waits="waits for all", since=SINCE)
+        teller.show(ServiceTree(daemon=DAEMON, services=(DATABASE,), stack=stack), waits="waits for all", since=SINCE)
     first, _ = lines
     assert "stack: running full-stack-recovery: Check" in first
 
@@ -111,10 +134,12 @@ def test_on_a_terminal_lines_come_above_the_tree_which_is_written_over(monkeypat
     monkeypatch.setenv("COLUMNS", "120")
     with LiveTable() as screen:
         teller = LiveTeller(screen)
-        teller.show(ServiceTree(services=(DATABASE, API)), waits="waits for the database", since=SINCE)
+        teller.show(ServiceTree(daemon=DAEMON, services=(DATABASE, API)), waits="waits for the database", since=SINCE)
         teller.write("  a line that is too long for it " + "and goes on " * 20)
         teller.show(
-            ServiceTree(services=(replace(DATABASE, serving=True), API)), waits="waits for the api", since=SINCE
+            ServiceTree(daemon=DAEMON, services=(replace(DATABASE, serving=True), API)),
+            waits="waits for the api",
+            since=SINCE,
         )
     written = terminal.getvalue()
     plain = ESCAPES.sub("", written)

@@ -73,7 +73,7 @@ def test_all_matchers_must_hold_and_the_first_that_does_not_is_told() -> None:
     ]
     assert difference(matchers, {"alertname": "Down", "severity": "critical"}) is None
     assert difference(matchers, {"alertname": "Down", "severity": "info", "team": "shop"}) == Difference(
-        condition="label severity", wanted="=~'warning|critical'", had="'info'"
+        condition="label severity", wanted='=~"warning|critical"', had='"info"'
     )
 
 

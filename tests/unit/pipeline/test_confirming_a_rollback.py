@@ -46,6 +46,8 @@ class RollbackScene:
         observed.clock = virtual_clock  # type: ignore[attr-defined]
         active_catalog = ActiveCatalog(CATALOG, ledger.catalogs, lambda _: CATALOG)
         parts: dict[str, Any] = {
+            "cluster": "",
+            "since": None,
             "ledger": ledger,
             "observed": observed,
             "supervisor": self.supervisor,

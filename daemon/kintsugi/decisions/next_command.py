@@ -1,0 +1,26 @@
+"""
+Decides which command a person runs next about an incident: the page of the incident and its notices end with it.
+
+Pure: the state of the incident and whether it has changes that can be undone are arguments.
+"""
+
+from kintsugi.model.records import IncidentState
+from kintsugi.model.services import STACK
+
+_FOR_A_PERSON = frozenset({IncidentState.NEEDS_OPERATOR, IncidentState.FAILED, IncidentState.INEFFECTIVE})
+
+
+def next_command(state: IncidentState, incident: str, service: str, *, changed: bool) -> str:
+    """Return the command that a person in this state needs first: the answer, the undo, the stop, or the whole page."""
+    only = "" if service == STACK else f" --service {service}"
+    match state:
+        case IncidentState.AWAITING_APPROVAL:
+            return f"kintsugi approve {incident}"
+        case IncidentState.RUNNING | IncidentState.ROLLING_BACK:
+            return f"kintsugi pause --freeze{only} --why TEXT (stops the run)"
+        case _ if changed and state in _FOR_A_PERSON:
+            return f"kintsugi rollback {incident} (shows the undo commands, asks, and runs them)"
+        case IncidentState.VERIFYING:
+            return f"kintsugi incident {incident} --follow"
+        case _:
+            return f"kintsugi incident {incident} --all"

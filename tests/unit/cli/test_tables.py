@@ -1,0 +1,39 @@
+"""Tables fit: elsewhere than on a terminal a long free text is cut, on a terminal it is wrapped in its own column."""
+
+import io
+import sys
+
+import pytest
+
+from kintsugi.cli.output import WIDEST, plain, table
+
+LONG = "the watch is interrupted " * 40
+ROW = ("inc-1kqsdr2g0a3hv5mzdtp", LONG, "2026-11-24 02:58:00")
+
+
+def test_a_row_is_one_line_of_bounded_width_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:
+    table(("ID", "REASON", "OPENED"), [[plain(each) for each in ROW]])
+    head, row = capsys.readouterr().out.splitlines()
+    assert len(row) <= WIDEST
+    assert (row.startswith(ROW[0]), "…  2026-11-24 02:58:00" in row) == (True, True)
+    assert head.split() == ["ID", "REASON", "OPENED"]
+
+
+class Terminal(io.StringIO):
+    """A terminal of 80 columns."""
+
+    def isatty(self) -> bool:
+        """Return that it is one."""
+        return True
+
+
+def test_a_terminal_wraps_the_longest_text_and_breaks_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+    table(("ID", "REASON", "OPENED"), [[plain(each) for each in ROW]])
+    lines = terminal.getvalue().splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 80
+    assert ROW[0] in lines[1]
+    assert terminal.getvalue().count("interrupted") == 40
