@@ -21,7 +21,7 @@ HARMED = Path(tempfile.gettempdir()) / f"harmed-{token_hex(8)}"
 """What a program of the backup's would write, on whichever server: all of them are processes of this machine."""
 
 ENDED = (IncidentState.PASSED, IncidentState.FAILED, IncidentState.CANCELLED, IncidentState.NEEDS_OPERATOR)
-TRIED = f"EXECUTE 'COPY (SELECT 1) TO PROGRAM ''touch {HARMED}'''; "
+TRIED = f"EXECUTE 'COPY (SELECT 1) TO PROGRAM ''cat >/dev/null; touch {HARMED}'''; "
 HOSTILE = (
     (
         "CREATE FUNCTION public.harm() RETURNS bigint LANGUAGE plpgsql AS $harm$ BEGIN"

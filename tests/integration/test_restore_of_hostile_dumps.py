@@ -51,7 +51,7 @@ def harm(stage: RestoreStage) -> Path:
 
 def program(stage: RestoreStage) -> str:
     """Write the statement that runs a program on the server."""
-    return f"COPY (SELECT 1) TO PROGRAM 'touch {harm(stage)}'"
+    return f"COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; touch {harm(stage)}'"
 
 
 def restored(stage: RestoreStage, file: Path, *more: str, into: str = "app") -> Restored | Failed:

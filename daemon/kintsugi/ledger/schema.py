@@ -5,6 +5,7 @@ Migrations only ever add (expand, then contract a release later), so that two ve
 ledger during a rollout; a schema of an unknown, hence newer, version is refused (C16).
 """
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -20,28 +21,34 @@ _MIGRATIONS = Path(__file__).with_name("migrations")
 
 def migrate(connection: Connection) -> None:
     """Bring the schema to this version, in the caller's transaction. Raises `LedgerError` for a newer one."""
+    if _version(connection) == _scripts().get_current_head():
+        return
     config = _config()
-    _version(connection, config)
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
 def check(connection: Connection) -> None:
     """Raise `LedgerError` unless the schema is exactly this version's, for those who only read."""
-    config = _config()
-    version = _version(connection, config)
+    version = _version(connection)
     if version is None:
         raise LedgerError("there is no ledger yet: the daemon makes it when it starts")
-    if version != ScriptDirectory.from_config(config).get_current_head():
+    if version != _scripts().get_current_head():
         raise LedgerError("the ledger is of an earlier version: start the daemon once, it brings the ledger up to date")
 
 
-def _version(connection: Connection, config: Config) -> str | None:
+def _version(connection: Connection) -> str | None:
     version = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    known = {script.revision for script in _scripts().walk_revisions()}
     if version is not None and version not in known:
         raise LedgerError(f"the ledger was written by a newer Kintsugi (schema {version}): upgrade this one")
     return version
+
+
+@cache
+def _scripts() -> ScriptDirectory:
+    """Return the migrations, which are read once: reading them takes longer than a ledger that is up to date does."""
+    return ScriptDirectory.from_config(_config())
 
 
 def _config() -> Config:

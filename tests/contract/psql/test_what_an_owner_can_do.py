@@ -21,7 +21,9 @@ from tests.harness.postgres import Postgres
 
 SOON = timedelta(seconds=20)
 OWNER, READER, DATABASE = "laying_owner", "laying_reader", "laying"
-RUNS = "LANGUAGE plpgsql AS $$BEGIN COPY (SELECT 1) TO PROGRAM 'touch a-program-ran'; RETURN NULL; END$$"
+RUNS = (
+    "LANGUAGE plpgsql AS $$BEGIN COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; touch a-program-ran'; RETURN NULL; END$$"
+)
 
 SEARCH_PATH = (
     "CREATE SCHEMA evil",
@@ -50,7 +52,7 @@ def server(postgres_server: Postgres) -> Iterator[Postgres]:
     """The run's own server, with a database that its owner may change as they like."""
 
     def clear() -> None:
-        postgres_server.psql("COPY (SELECT 1) TO PROGRAM 'rm -f a-program-ran'")
+        postgres_server.psql("COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; rm -f a-program-ran'")
         postgres_server.psql(f"DROP DATABASE IF EXISTS {DATABASE}")
         for role in (OWNER, READER):
             postgres_server.psql(f"DROP ROLE IF EXISTS {role}")

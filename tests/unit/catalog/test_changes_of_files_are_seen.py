@@ -33,9 +33,11 @@ def watch(folder: Path, heard: AnswerListener) -> CatalogFiles:
 
 
 def write(folder: Path, rule: str = RULE) -> None:
+    """Write each file at once: a look that falls between its emptying and its writing would take in half of it."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "web.yaml").write_text(f"{SERVICE}---\n{rule}")
-    (folder / "mend.yml").write_text(RUNBOOK)
+    for name, text in {"web.yaml": f"{SERVICE}---\n{rule}", "mend.yml": RUNBOOK}.items():
+        (folder / f".{name}").write_text(text)
+        (folder / f".{name}").replace(folder / name)
 
 
 def empty(folder: Path) -> None:

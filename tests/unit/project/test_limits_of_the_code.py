@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.project.tree import PACKAGES, ROOT, Function, Module, modules
 
-LONGEST_MODULE = 400
+LONGEST_MODULE = 600
 LONGEST_FUNCTION = 50
 LONG_FUNCTION = 35
 MOST_ARE_SHORTER = 0.9
@@ -26,7 +26,7 @@ def package() -> tuple[Module, ...]:
     return tuple(chain.from_iterable(found))
 
 
-def test_no_module_is_longer_than_400_lines(package: tuple[Module, ...]) -> None:
+def test_no_module_is_longer_than_600_lines(package: tuple[Module, ...]) -> None:
     """The harness keeps to it too."""
     both = (*package, *modules(ROOT / "tests" / "harness"))
     assert [f"{each.name}: {len(each.lines)}" for each in both if len(each.lines) > LONGEST_MODULE] == []
