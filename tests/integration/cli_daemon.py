@@ -47,6 +47,7 @@ from kintsugi.server.operations import (
     PauseRequest,
     RecoverPreview,
     RecoverRequest,
+    RejectRequest,
     RollbackPreview,
     RunDetail,
     RunSummary,
@@ -321,6 +322,10 @@ class Night:
         if plan != QUESTION.plan:
             raise WrongState(f"incident {incident}: the plan has changed since it was shown: review it again")
         return replace(QUESTION, path=path, who=who, answered=at(400))
+
+    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Approval:
+        self.asked.append(("reject", incident, request, who))
+        return replace(QUESTION, path=request.path, who=who, rejected=at(400), why=request.why)
 
     async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackPreview:
         self.asked.append(("roll_back", incident, who, confirmed))

@@ -33,6 +33,7 @@ from kintsugi.server.operations import (
     PauseRequest,
     RecoverPreview,
     RecoverRequest,
+    RejectRequest,
     RollbackPreview,
     RunDetail,
     ServiceSummary,
@@ -128,6 +129,21 @@ class RememberingOperations:
         self.asked.append(("approve", incident, path, plan, who))
         return Approval(
             incident=incident, path=path, question="?", plan=plan, asked=NOW, expires=NOW, who=who, answered=NOW
+        )
+
+    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Approval:
+        self._known(incident)
+        self.asked.append(("reject", incident, request, who))
+        return Approval(
+            incident=incident,
+            path=request.path,
+            question="?",
+            plan=request.plan,
+            asked=NOW,
+            expires=NOW,
+            who=who,
+            rejected=NOW,
+            why=request.why,
         )
 
     async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackPreview:

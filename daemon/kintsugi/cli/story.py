@@ -189,9 +189,12 @@ def _mark(step: StepRecord) -> str:
 
 def _approval(approval: Approval) -> Iterator[Text]:
     about = f" about {approval.path}" if approval.path else ""
-    answer = f"yes, by {approval.who} at {approval.answered:%H:%M:%S}" if approval.answered else "no answer"
-    until = "" if approval.answered else f", open until {approval.expires:%H:%M:%S}"
-    yield plain(f"{approval.asked:%H:%M:%S}  plan {approval.plan}{about}: {answer}{until}")
+    answer = f"no answer, open until {approval.expires:%H:%M:%S}"
+    if approval.rejected is not None:
+        answer = f"no, by {approval.who} at {approval.rejected:%H:%M:%S}: {approval.why}"
+    elif approval.answered is not None:
+        answer = f"yes, by {approval.who} at {approval.answered:%H:%M:%S}"
+    yield plain(f"{approval.asked:%H:%M:%S}  plan {approval.plan}{about}: {answer}")
     yield from (plain(f"          {line}", "dim") for line in approval.question.splitlines())
 
 

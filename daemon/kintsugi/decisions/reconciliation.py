@@ -71,6 +71,10 @@ def need_of(open_incident: OpenIncident, *, now: datetime) -> IncidentNeed:
     if not open_incident.signals:
         text = f"the incident was {incident.state} without a signal to re-evaluate; check whether {incident.service} is healthy"
         return IncidentNeed(action=IncidentAction.END, reason=text, notify=True)
+    rejected = [each for each in open_incident.approvals[-1:] if each.rejected is not None]
+    if rejected:
+        text = rejection(rejected[0])
+        return IncidentNeed(action=IncidentAction.END, state=IncidentState.CANCELLED, reason=text)
     held = incident.state is IncidentState.HELD
     if open_incident.clear and held:
         text = f"upstream: the service recovered while it was held ({incident.reason})"
@@ -107,6 +111,11 @@ def is_reevaluated(signals: Sequence[tuple[Signal, Verdict | None]]) -> bool:
     """Return whether a firing signal has no verdict yet, or a provisional one: the pipeline evaluates it again."""
     going_on = [verdict for signal, verdict in signals if signal.status is SignalStatus.FIRING]
     return any(verdict is None or verdict.until is not None for verdict in going_on)
+
+
+def rejection(approval: Approval) -> str:
+    """Return a clause that says who rejected a plan, and why."""
+    return f"rejected by {approval.who}: {approval.why}"
 
 
 def is_still_asked(approvals: Sequence[Approval], plan: str, *, now: datetime) -> bool:

@@ -8,13 +8,13 @@ from sqlalchemy import ColumnElement, CompoundSelect, Select, exists, func, sele
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.rows import columns, readable, shown
-from kintsugi.ledger.tables import incidents, locks, pauses, runs, steps
+from kintsugi.ledger.tables import approvals, incidents, locks, pauses, runs, steps
 from kintsugi.ledger.windows import Windows
 from kintsugi.model.change_limits import Disruptions
-from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, History, MadeChange, PastRun
+from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, History, MadeChange, PastRun, Rejection
 from kintsugi.model.records import IncidentState, Pause, Phase, RunKind, StepState
 from kintsugi.model.services import STACK
-from kintsugi.model.step_path import UNDOS_LIKE
+from kintsugi.model.step_path import RUN, UNDOS_LIKE
 
 LAST_RUNS = 10
 """The number of finished runs read of the service itself, and of those that say something of the remedy, of any age:
@@ -56,6 +56,7 @@ async def read_history(
         pauses=tuple(shown(Pause, row) for row in await connection.execute(pauses_at(now))),
         incident=opened.id if opened is not None else "",
         held_since=opened.opened if opened is not None and opened.state is IncidentState.HELD else None,
+        rejections=await _read_rejections(connection, service, now - windows.runs),
     )
 
 
@@ -87,6 +88,18 @@ def _incident_of(service: str) -> Select[tuple[str, IncidentState, datetime]]:
     open_here = (incidents.c.service == service, incidents.c.closed.is_(None))
     query = select(incidents.c.id, incidents.c.state, incidents.c.opened)
     return query.where(*open_here, incidents.c.kind == RunKind.RECOVERY)
+
+
+async def _read_rejections(connection: AsyncConnection, service: str, since: datetime) -> tuple[Rejection, ...]:
+    """Read the plans for a service that were rejected since a moment, newest first."""
+    of_late = select(approvals.c.number).where(approvals.c.rejected.is_not(None), approvals.c.rejected > since)
+    # asked for by themselves: joined with them, SQLite reads all incidents of the service
+    found = list(await connection.scalars(of_late.where(approvals.c.path == str(RUN))))
+    facts = (incidents.c.rule, approvals.c.plan, approvals.c.who, approvals.c.why, approvals.c.rejected)
+    query = select(*facts).join(incidents, incidents.c.id == approvals.c.incident)
+    query = query.where(approvals.c.number.in_(found), incidents.c.service == service)
+    rows = await connection.execute(query.order_by(approvals.c.rejected.desc())) if found else ()
+    return readable(Rejection, list(rows))
 
 
 def pauses_at(now: datetime) -> Select[tuple[object, ...]]:

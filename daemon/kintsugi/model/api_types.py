@@ -195,6 +195,15 @@ class RecoverPreview:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RejectRequest:
+    """A rejection as a person requests it: of the plan with this digest; `path` is the step that asks, "" for the run."""
+
+    path: str = ""
+    plan: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PauseRequest:
     """A pause as a person requests it; without `lasts`, the pause stays until it is lifted."""
 

@@ -50,6 +50,26 @@ class MadeChange:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Rejection:
+    """A plan that a person has rejected before its run, `rejected` is when."""
+
+    rule: str
+    plan: str
+    who: str
+    why: str
+    rejected: datetime
+
+    @property
+    def text(self) -> str:
+        """Return a sentence that says who rejected the plan, and why."""
+        return f"the plan was rejected by {self.who}: {self.why}"
+
+    def is_of(self, rule: str, plan: str) -> bool:
+        """Return whether it is about this plan of a rule."""
+        return (self.rule, self.plan) == (rule, plan)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class History:
     """
     The history by which one request is decided, read in the request's own transaction (P7).
@@ -59,7 +79,8 @@ class History:
     `incident` is the one that the service has open, "" for none. `recoveries` are the moments at which the request's runbook
     recovered the service, whichever rule had started it, the oldest first. `held_since` is when that incident was opened, if
     it is held; `upstreams` are the last telling runs of what the request is held for, by service. Drills are in none of them.
-    `scaled_to_zero` says which run has last scaled to 0 what the request would start.
+    `scaled_to_zero` says which run has last scaled to 0 what the request would start. `rejections` are the plans for this service
+    that people have rejected of late, the newest first.
     """
 
     active: tuple[PastRun, ...] = ()
@@ -72,3 +93,4 @@ class History:
     held_since: datetime | None = None
     upstreams: Mapping[str, PastRun] = field(default_factory=dict)
     scaled_to_zero: ScaledToZero | None = None
+    rejections: tuple[Rejection, ...] = ()

@@ -26,6 +26,7 @@ from kintsugi.model.api_types import (
     KeptText,
     PauseRequest,
     RecoverPreview,
+    RejectRequest,
     RollbackPreview,
     RunDetail,
     ServiceExplanation,
@@ -155,7 +156,15 @@ class OperatorService:
 
     async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
         """Approve the plan that was shown; the waiting run or incident continues within moments."""
-        return await self.ledger.approvals.approve(incident, path, plan, who, self.observed.clock())
+        given = await self.ledger.approvals.approve(incident, path, plan, who, self.observed.clock())
+        log.info("approval given", incident=incident, path=path, who=given.who)
+        return given
+
+    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Approval:
+        """Reject the plan that was shown; the waiting incident is closed within moments, a run takes no step that asked."""
+        given = await self.ledger.approvals.reject(incident, request, who, self.observed.clock())
+        log.info("approval refused", incident=incident, path=request.path, who=given.who, why=given.why)
+        return given
 
     async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackPreview:
         """

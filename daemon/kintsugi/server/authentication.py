@@ -35,6 +35,7 @@ class Action(StrEnum):
     DELIVER = "deliver"
     READ = "read"
     APPROVE = "approve"
+    REJECT = "reject"
     ROLL_BACK = "roll-back"
     PAUSE = "pause"
     DRILL = "drill"
@@ -50,6 +51,7 @@ RIGHTS: Mapping[ApiRole, frozenset[Action]] = {
             Action.DESCRIBE,
             Action.READ,
             Action.APPROVE,
+            Action.REJECT,
             Action.ROLL_BACK,
             Action.PAUSE,
             Action.DRILL,

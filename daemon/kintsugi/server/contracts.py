@@ -120,6 +120,14 @@ APPROVE = Contract(
     errors=_CHANGES,
     body=RequestBody(kind=api.ApproveBody, rules={"properties": {"plan": {"minLength": 1}}}),
 )
+REJECT = Contract(
+    summary="Reject the plan that was shown",
+    answers={200: Approval},
+    errors=_CHANGES,
+    body=RequestBody(
+        kind=api.RejectBody, rules={"properties": {"plan": {"minLength": 1}, "why": {"pattern": _VISIBLE}}}
+    ),
+)
 ROLL_BACK = Contract(
     summary="Undo a run; without `confirm`, preview the rollback",
     answers={200: RollbackPreview, 202: RollbackPreview},

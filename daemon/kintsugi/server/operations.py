@@ -18,6 +18,7 @@ from kintsugi.model.api_types import (
     KeptText,
     PauseRequest,
     RecoverPreview,
+    RejectRequest,
     RollbackPreview,
     RunDetail,
     RunSummary,
@@ -45,6 +46,7 @@ __all__ = [
     "PauseRequest",
     "RecoverPreview",
     "RecoverRequest",
+    "RejectRequest",
     "RollbackPreview",
     "RunDetail",
     "RunSummary",
@@ -85,6 +87,14 @@ class Operations(Protocol):
 
     async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
         """Approve the plan that was shown (`plan` is its digest); `path` is the step that asked, empty for the run."""
+        ...
+
+    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Approval:
+        """
+        Reject the plan that was shown, before its run or at a step of it.
+
+        Raises WrongState, with the incident's state, where nothing is asked.
+        """
         ...
 
     async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackPreview:

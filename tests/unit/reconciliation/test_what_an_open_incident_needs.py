@@ -139,6 +139,15 @@ def test_a_person_hears_why_a_question_is_asked_anew(known: Approval, minutes: f
     assert repeated_question([], now=moment(minutes=minutes)) == ""
 
 
+@pytest.mark.parametrize("minutes", [2, 45])
+def test_an_incident_whose_plan_was_rejected_is_cancelled_and_no_person_is_notified(minutes: float) -> None:
+    """Whoever has answered knows, also where the trigger ends or the question expires before the daemon sees it."""
+    no = replace(question(), who="ana", rejected=moment(minutes=1), why="a deploy")
+    need = need_of(standing(IncidentState.AWAITING_APPROVAL, no, clear=True), now=moment(minutes=minutes))
+    assert (need.action, need.state, need.notify) == (IncidentAction.END, IncidentState.CANCELLED, False)
+    assert need.reason == "rejected by ana: a deploy"
+
+
 def test_only_the_newest_question_counts() -> None:
     older = question(answered=moment(minutes=5))
     newer = question(expires=moment(minutes=60))

@@ -230,6 +230,13 @@ class RunLedger(CasJournal):
         if (kind, text) not in self.told:
             self.told.append((kind, text))
 
+    def reject(self, path: str) -> None:
+        """Let Ada say no to the question at a step."""
+        self.questions = [
+            replace(each, who="ada", rejected=virtual_clock(), why="not tonight") if each.path == path else each
+            for each in self.questions
+        ]
+
     def approve(self, path: str) -> None:
         """Let Ada say yes to the question at a step."""
         self.questions = [
