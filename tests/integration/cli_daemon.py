@@ -35,6 +35,7 @@ from kintsugi.model.records import (
 )
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.server.operations import (
+    AbortResult,
     CurrentStep,
     DeadLetterResendResult,
     DeadLetterSummary,
@@ -326,6 +327,11 @@ class Night:
     async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Approval:
         self.asked.append(("reject", incident, request, who))
         return replace(QUESTION, path=request.path, who=who, rejected=at(400), why=request.why)
+
+    async def abort(self, incident: str, *, who: str, why: str) -> AbortResult:
+        self.asked.append(("abort", incident, who, why))
+        text = "web-service-recovery on web-service takes no further step"
+        return AbortResult(incident=incident, reason=f"aborted by {who}: {why}", text=text, changed=incident == "inc-1")
 
     async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackPreview:
         self.asked.append(("roll_back", incident, who, confirmed))

@@ -24,6 +24,7 @@ from kintsugi.model.records import (
 )
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.server.operations import (
+    AbortResult,
     DeadLetterResendResult,
     DeadLetterSummary,
     EvaluatedSignal,
@@ -144,6 +145,13 @@ class RememberingOperations:
             who=who,
             rejected=NOW,
             why=request.why,
+        )
+
+    async def abort(self, incident: str, *, who: str, why: str) -> AbortResult:
+        self._known(incident)
+        self.asked.append(("abort", incident, who, why))
+        return AbortResult(
+            incident=incident, reason=f"aborted by {who}: {why}", text="it takes no further step", changed=True
         )
 
     async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackPreview:

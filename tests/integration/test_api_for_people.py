@@ -20,6 +20,7 @@ PEOPLE = [
     ("GET", "/api/v1/incidents/inc-1"),
     ("POST", "/api/v1/incidents/inc-1/approve"),
     ("POST", "/api/v1/incidents/inc-1/reject"),
+    ("POST", "/api/v1/incidents/inc-1/abort"),
     ("POST", "/api/v1/incidents/inc-1/rollback"),
     ("GET", "/api/v1/signals"),
     ("GET", "/api/v1/dead-letters"),
@@ -148,6 +149,15 @@ async def test_a_rejection_says_who_why_and_of_which_plan(api: OperatorApiPort) 
     assert api.operations.asked == [("reject", "inc-1", RejectRequest(plan="digest-1", why="a deploy"), "ana")]
     for wrong in ({"plan": ""}, {"why": " "}):
         assert (await api.ask("POST", path, ANA, no | wrong))[0] == 400
+
+
+async def test_an_abort_says_who_and_why(api: OperatorApiPort) -> None:
+    path = "/api/v1/incidents/inc-1/abort"
+    status, done = await api.ask("POST", path, ANA, {"why": "a deploy"})
+
+    assert (status, done["reason"], done["changed"]) == (202, "aborted by ana: a deploy", True)
+    assert api.operations.asked == [("abort", "inc-1", "ana", "a deploy")]
+    assert (await api.ask("POST", path, ANA, {"why": " "}))[0] == 400
 
 
 async def test_a_token_of_nobody_in_particular_must_say_who(api: OperatorApiPort) -> None:

@@ -137,6 +137,18 @@ def test_a_question_that_was_rejected_has_its_answer(kintsugi: CommandLine, nigh
     assert "no, by ben at 03:03:10: a deploy" in kintsugi("incident", "inc-2").out
 
 
+def test_abort_offers_the_rollback_of_what_was_changed(kintsugi: CommandLine, night: Night) -> None:
+    ended = kintsugi("abort", "inc-1", "--why", "a deploy")
+    assert ended.code == 0
+    assert ended.out == (
+        "Incident inc-1 is aborted by ana: a deploy: web-service-recovery on web-service takes no further step."
+        " To undo its changes: kintsugi rollback inc-1. To follow it: kintsugi incident inc-1 --follow\n"
+    )
+    assert night.asked == [("abort", "inc-1", "ana", "a deploy")]
+    assert "kintsugi rollback" not in kintsugi("abort", "inc-2", "--why", "a deploy").out
+    assert kintsugi("abort", "inc-1").code == 2, "without a reason"
+
+
 def test_rollback_shows_commands_and_losses_before_it_begins(kintsugi: CommandLine, night: Night) -> None:
     ended = kintsugi("rollback", "inc-1", "--yes")
     assert ended.code == 0

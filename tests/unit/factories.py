@@ -365,4 +365,4 @@ def approval(path: str = "", *, answered: datetime | None = None, expires: datet
 
 def rejection(*, rule: str = "web-pods", plan: str = "p-1", rejected: datetime = NOW) -> Rejection:
     """Return a plan that Ada has rejected."""
-    return Rejection(rule=rule, plan=plan, who="ada", why="a deploy", rejected=rejected)
+    return Rejection(rule=rule, plan=plan, text="the plan was rejected by ada: a deploy", rejected=rejected)

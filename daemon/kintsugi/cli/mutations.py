@@ -54,6 +54,14 @@ async def reject(connection: Connection, incident: str, *, path: str | None, why
     return _done(connection, given, f"Rejected by {given.who}. {_see(incident)}")
 
 
+async def abort(connection: Connection, incident: str, *, why: str) -> ExitCode:
+    """End an incident without a further step, and offer the rollback of what was changed."""
+    async with dial(connection) as daemon:
+        done = await daemon.abort(incident, why=why)
+    undo = f" To undo its changes: kintsugi rollback {incident}." if done.changed else ""
+    return _done(connection, done, f"Incident {incident} is {done.reason}: {done.text}.{undo} {_see(incident)}")
+
+
 async def roll_back(connection: Connection, incident: str, *, yes: bool) -> ExitCode:
     """Show what would be done and lost, ask, and begin exactly that."""
     async with dial(connection) as daemon:

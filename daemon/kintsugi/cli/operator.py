@@ -239,6 +239,17 @@ async def reject(
     return await mutations.reject(connection, incident, path=path, why=why)
 
 
+async def abort(incident: IncidentId, *, why: Why, connection: Connection) -> ExitCode:
+    """
+    End an incident: its run takes no further step, and nothing is undone.
+
+    The incident ends as needs-operator if the run has changed anything, else as cancelled. A rollback is not aborted.
+    """
+    from kintsugi.cli import mutations
+
+    return await mutations.abort(connection, incident, why=why)
+
+
 async def recover(
     runbook: Annotated[str, typer.Argument(metavar="RUNBOOK", help="The runbook to start, by its name.")],
     *,
@@ -268,5 +279,5 @@ async def rollback(incident: IncidentId, *, yes: Yes = False, connection: Connec
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     interval = (incidents, incident, signals, dead_letters, explain, diagnose, canary, services, pauses)
-    for command in (*interval, pause, resume, approve, reject, recover, rollback, resend):
+    for command in (*interval, pause, resume, approve, reject, abort, recover, rollback, resend):
         app.command(command.__name__.replace("_", "-"))(spread(command))

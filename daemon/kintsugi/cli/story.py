@@ -50,6 +50,9 @@ def story(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
         yield from _run(run, now)
     yield from section("Covered services", [line for each in detail.covers for line in _covered(each)])
     yield from section("Approvals", [line for each in detail.approvals for line in _approval(each)])
+    yield from section(
+        "Abort", [plain(f"{detail.abort.requested:%H:%M:%S}  {detail.abort.reason}")] if detail.abort else []
+    )
     yield from section("Evidence", [line for run in detail.runs for line in _evidence(run.evidence)])
     yield from section("Undo commands, newest first", undo_commands(detail))
 

@@ -274,12 +274,12 @@ def failures(inputs: GuardInput) -> Verdict | None:
 
 
 def rejected(inputs: GuardInput) -> Verdict | None:
-    """Ask no person again about a plan that one has rejected, within the rule's cooldown; another plan is another question."""
+    """Rest for the rule's cooldown after a person's no: to this very plan, or to an incident of the service."""
     context = inputs.context
     for each in inputs.history.rejections:
         until = each.rejected + context.rule.cooldown
-        if each.is_of(context.rule.name, context.plan) and inputs.now < until and not context.approved:
-            text = f"{each.text}; no person is asked again before {until:%H:%M:%S}"
+        if each.covers(context.rule.name, context.plan) and inputs.now < until and not context.approved:
+            text = f"{each.text}; the rule rests until {until:%H:%M:%S}"
             return inputs.refuse(Reason.REJECTED, text, min(until, inputs.again))
     return None
 

@@ -144,7 +144,7 @@ class DrillOutcome:
 
 @dataclass(kw_only=True)
 class DrillDriver:
-    """One drill under way. A person may end it (`request_rollback`)."""
+    """One drill under way. A person may end it: its changes are undone."""
 
     deps: RunnerDeps
     ledger: Ledger
@@ -153,7 +153,7 @@ class DrillDriver:
     incident: Incident
     journal: Journal
     gate: DrillGate
-    _ended_by: str = field(default="", init=False)
+    _ended: str = field(default="", init=False)
 
     @property
     def run(self) -> RunRecord:
@@ -162,7 +162,11 @@ class DrillDriver:
 
     def request_rollback(self, who: str) -> None:
         """End the drill now and undo its changes."""
-        self._ended_by = who
+        self._ended = f"ended by {who}"
+
+    def request_abort(self, reason: str) -> None:
+        """End the drill now and undo its changes."""
+        self._ended = reason
 
     async def drive(self) -> RunRecord:
         """Continue from the drill's state until it is over and all of its changes are undone."""
@@ -218,8 +222,8 @@ class DrillDriver:
 
     async def _reasons_to_stop(self) -> list[BaseException | None]:
         """Return why the drill must end now: a person's request, the deadline, or the gate's reason."""
-        if self._ended_by:
-            return [TriggerResolved(RUN, f"ended by {self._ended_by}")]
+        if self._ended:
+            return [TriggerResolved(RUN, self._ended)]
         if self.deps.clock() >= self.run.deadline:
             longest = format_duration(self.run.deadline - self.run.started)
             return [ExecutionStopped(RUN, f"it did not finish within {longest}")]

@@ -77,15 +77,14 @@ class ApprovalRepository(Repository):
 
         async def work(connection: AsyncConnection) -> Approval:
             found, asked = await find_incident(connection, incident), await _newest(connection, incident, path)
-            nothing = f"it is {found.state} and asks for no approval{f' of {path}' if path else ''}"
             if asked is None:
-                raise WrongState(f"incident {incident}: {nothing}")
+                about = f" of {path}" if path else ""
+                raise WrongState(f"incident {incident} is {found.state} and asks for no approval{about}")
             _check(asked.plan == request.plan, incident, _CHANGED)
             if asked.rejected is not None:
                 return asked
             if asked.answered is not None:
                 raise WrongState(f"incident {incident}: {asked.who} approved the plan at {asked.answered:%H:%M:%S}")
-            _check(found.closed is None, incident, nothing)
             return await _answer(connection, asked, now, who=who, rejected=now, why=request.why)
 
         return await self._store.write(f"reject {path or 'plan'}", work)
@@ -109,7 +108,10 @@ async def _newest(connection: AsyncConnection, incident: str, path: str) -> Appr
 
 
 async def _answer(connection: AsyncConnection, asked: Approval, now: datetime, **answer: object) -> Approval:
-    """Write the answer to a question that has not expired, and return the question with it."""
+    """Write the answer to a question that has not expired, of an incident that is open; return the question with it."""
+    found = await find_incident(connection, asked.incident)
+    if found.closed is not None:
+        raise WrongState(f"incident {asked.incident} is {found.state} and asks for no approval")
     expired = f"the question expired at {asked.expires:%H:%M:%S}: it will be asked again"
     _check(now < asked.expires, asked.incident, expired)
     same = (getattr(approvals.c, name) == getattr(asked, name) for name in ("incident", "path", "plan", "asked"))

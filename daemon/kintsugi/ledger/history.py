@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, CompoundSelect, Select, exists, func, select, union, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.ledger.rows import columns, readable, shown
-from kintsugi.ledger.tables import approvals, incidents, locks, pauses, runs, steps
+from kintsugi.ledger.rows import columns, readable, shown, unreadable
+from kintsugi.ledger.tables import aborts, approvals, incidents, locks, pauses, runs, steps
 from kintsugi.ledger.windows import Windows
 from kintsugi.model.change_limits import Disruptions
-from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, History, MadeChange, PastRun, Rejection
-from kintsugi.model.records import IncidentState, Pause, Phase, RunKind, StepState
+from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, Abort, History, MadeChange, PastRun, Rejection
+from kintsugi.model.records import Approval, IncidentState, Pause, Phase, RunKind, StepState
 from kintsugi.model.services import STACK
 from kintsugi.model.step_path import RUN, UNDOS_LIKE
 
@@ -91,15 +91,25 @@ def _incident_of(service: str) -> Select[tuple[str, IncidentState, datetime]]:
 
 
 async def _read_rejections(connection: AsyncConnection, service: str, since: datetime) -> tuple[Rejection, ...]:
-    """Read the plans for a service that were rejected since a moment, newest first."""
-    of_late = select(approvals.c.number).where(approvals.c.rejected.is_not(None), approvals.c.rejected > since)
+    """Read the plans for a service that were rejected since a moment, and its incidents that were aborted."""
     # asked for by themselves: joined with them, SQLite reads all incidents of the service
-    found = list(await connection.scalars(of_late.where(approvals.c.path == str(RUN))))
-    facts = (incidents.c.rule, approvals.c.plan, approvals.c.who, approvals.c.why, approvals.c.rejected)
-    query = select(*facts).join(incidents, incidents.c.id == approvals.c.incident)
-    query = query.where(approvals.c.number.in_(found), incidents.c.service == service)
-    rows = await connection.execute(query.order_by(approvals.c.rejected.desc())) if found else ()
-    return readable(Rejection, list(rows))
+    of_late = select(approvals.c.number).where(approvals.c.rejected.is_not(None), approvals.c.rejected > since)
+    noes = list(await connection.scalars(of_late.where(approvals.c.path == str(RUN))))
+    ended = list(await connection.scalars(select(aborts.c.incident).where(aborts.c.requested > since)))
+    here = (incidents.c.service == service, incidents.c.kind == RunKind.RECOVERY)
+    found = list[Rejection]()
+    if noes:
+        plans = select(*columns(Approval, approvals), incidents.c.rule).join(incidents)
+        rows = (await connection.execute(plans.where(approvals.c.number.in_(noes), *here))).all()
+        for row in [each for each in rows if unreadable(Approval, each) is None]:
+            text = f"the plan was rejected by {row.who}: {row.why}"
+            found.append(Rejection(rule=row.rule, plan=row.plan, text=text, rejected=row.rejected))
+    if ended:
+        aborted = select(*columns(Abort, aborts)).join(incidents).where(aborts.c.incident.in_(ended), *here)
+        for each in readable(Abort, (await connection.execute(aborted)).all()):
+            text = f"incident {each.incident} was {each.reason}"
+            found.append(Rejection(text=text, rejected=each.requested))
+    return tuple(found)
 
 
 def pauses_at(now: datetime) -> Select[tuple[object, ...]]:

@@ -310,6 +310,16 @@ approvals = Table(
     _partial("ix_approvals_rejected", "rejected", where="rejected IS NOT NULL"),
 )
 
+aborts = Table(
+    "aborts",
+    metadata,
+    Column("incident", TextColumn, ForeignKey("incidents.id"), primary_key=True),
+    Column("who", TextColumn, nullable=False),
+    Column("why", RedactedText, nullable=False),
+    Column("requested", Moment, nullable=False),
+    Index("ix_aborts_requested", "requested"),
+)
+
 catalogs = Table(
     "catalogs",
     metadata,

@@ -18,6 +18,7 @@ from kintsugi.errors import NotRecorded, UsageError, WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.api_types import (
     SIGNALS,
+    AbortResult,
     DeadLetterResendResult,
     DeadLetterSummary,
     EvaluatedSignal,
@@ -35,6 +36,7 @@ from kintsugi.model.api_types import (
 )
 from kintsugi.model.causes import Diagnosis
 from kintsugi.model.decoded import DecodedAgain
+from kintsugi.model.history import Abort
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import MANUAL, RecoverRequest
 from kintsugi.model.records import (
@@ -118,6 +120,7 @@ class OperatorService:
             diagnoses=await self.ledger.diagnoses.of_incident(incident),
             covers=covered(self.observed.views.values(), children) if found.service == STACK else (),
             affected=await self._affected.now(found),
+            abort=await self.ledger.aborts.of_incident(incident),
         )
 
     async def signals(self, request: SignalQuery) -> Sequence[EvaluatedSignal]:
@@ -165,6 +168,24 @@ class OperatorService:
         given = await self.ledger.approvals.reject(incident, request, who, self.observed.clock())
         log.info("approval refused", incident=incident, path=request.path, who=given.who, why=given.why)
         return given
+
+    async def abort(self, incident: str, *, who: str, why: str) -> AbortResult:
+        """
+        End an incident without a further step: its run at the next step boundary, one without a run within moments.
+
+        What was changed stays, for a person. Raises WrongState while a rollback is under way, or when nothing is.
+        """
+        asked = Abort(incident=incident, who=who, why=why, requested=self.observed.clock())
+        kept = await self.ledger.aborts.abort(asked)
+        log.info("incident abort requested", incident=incident, who=kept.who, why=kept.why)
+        self.supervisor.abort(incident, kept.reason)
+        runs = await self.ledger.runs.of_incident(incident)
+        open_runs = [run for run in runs if run.finished is None]
+        text = (
+            f"{open_runs[0].runbook} on {open_runs[0].service} takes no further step" if open_runs else "it is closed"
+        )
+        changed = any(run.changed and run.kind is RunKind.RECOVERY for run in runs)
+        return AbortResult(incident=incident, reason=kept.reason, text=text, changed=changed)
 
     async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackPreview:
         """

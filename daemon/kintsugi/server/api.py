@@ -57,6 +57,13 @@ class RejectBody(msgspec.Struct, forbid_unknown_fields=True):
     who: str = ""
 
 
+class AbortBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A request to end an incident without a further step."""
+
+    why: str
+    who: str = ""
+
+
 class RollBackBody(msgspec.Struct, forbid_unknown_fields=True):
     """A request to undo a run; without `confirm`, only the preview is returned."""
 
@@ -189,6 +196,14 @@ class Api:
         asked = RejectRequest(path=body.path, plan=body.plan, why=body.why[:_LONGEST])
         who = _who(request, body.who)
         return await answer(await self._operations.reject(request.match_info["id"], asked, who=who))
+
+    async def abort(self, request: web.Request) -> web.Response:
+        """Abort an incident."""
+        body = await self._body(request, AbortBody)
+        if not body.why.strip():
+            raise UsageError("why: empty; give the reason for the abort")
+        incident, who = request.match_info["id"], _who(request, body.who)
+        return await answer(await self._operations.abort(incident, who=who, why=body.why[:_LONGEST]), 202)
 
     async def roll_back(self, request: web.Request) -> web.Response:
         """Undo a run as it was shown, or without `confirm` preview it."""

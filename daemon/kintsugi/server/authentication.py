@@ -36,6 +36,7 @@ class Action(StrEnum):
     READ = "read"
     APPROVE = "approve"
     REJECT = "reject"
+    ABORT = "abort"
     ROLL_BACK = "roll-back"
     PAUSE = "pause"
     DRILL = "drill"
@@ -52,6 +53,7 @@ RIGHTS: Mapping[ApiRole, frozenset[Action]] = {
             Action.READ,
             Action.APPROVE,
             Action.REJECT,
+            Action.ABORT,
             Action.ROLL_BACK,
             Action.PAUSE,
             Action.DRILL,

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from kintsugi.model.api_types import (
     SIGNALS,
+    AbortResult,
     CurrentStep,
     DeadLetterResendResult,
     DeadLetterSummary,
@@ -32,6 +33,7 @@ from kintsugi.model.manual import Override, RecoverRequest
 from kintsugi.model.records import Approval, Incident, Pause, Signal, Target
 
 __all__ = [
+    "AbortResult",
     "CurrentStep",
     "DeadLetterResendResult",
     "DeadLetterSummary",
@@ -94,6 +96,14 @@ class Operations(Protocol):
         Reject the plan that was shown, before its run or at a step of it.
 
         Raises WrongState, with the incident's state, where nothing is asked.
+        """
+        ...
+
+    async def abort(self, incident: str, *, who: str, why: str) -> AbortResult:
+        """
+        End an incident without a further step; nothing is undone.
+
+        Raises WrongState, with the reason, where nothing is under way or a rollback is.
         """
         ...
 

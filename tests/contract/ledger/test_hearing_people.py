@@ -174,7 +174,7 @@ async def test_a_question_has_one_answer(ledger: Ledger) -> None:
 
 async def test_a_rejection_without_an_open_question_is_refused_with_the_state(ledger: Ledger) -> None:
     run = await begin(ledger)
-    with pytest.raises(WrongState, match="it is running and asks for no approval of restore"):
+    with pytest.raises(WrongState, match="is running and asks for no approval of restore"):
         await ledger.approvals.reject(run.incident, NO, "ann", NOW)
     await ledger.approvals.ask(question(run.incident))
     with pytest.raises(WrongState, match="the plan has changed"):
@@ -182,8 +182,10 @@ async def test_a_rejection_without_an_open_question_is_refused_with_the_state(le
     with pytest.raises(WrongState, match="expired"):
         await ledger.approvals.reject(run.incident, NO, "ann", NOW + 30 * MINUTE)
     await ledger.runs.move_run(run.id, IncidentState.RECOVERED, "it is well", NOW)
-    with pytest.raises(WrongState, match="it is recovered and asks for no approval"):
+    with pytest.raises(WrongState, match="is recovered and asks for no approval"):
         await ledger.approvals.reject(run.incident, NO, "ann", NOW)
+    with pytest.raises(WrongState, match="is recovered and asks for no approval"):
+        await ledger.approvals.approve(run.incident, "restore", "plan-1", "ann", NOW)
     with pytest.raises(NotRecorded, match="no incident inc-9"):
         await ledger.approvals.reject("inc-9", NO, "ann", NOW)
 
@@ -198,8 +200,8 @@ async def test_the_plans_that_people_have_rejected_are_in_the_history_of_their_s
         whole = RejectRequest(plan=f"plan of {service}", why="not now")
         await ledger.approvals.reject(run.incident, whole, "ann", NOW + MINUTE)
     history = await ledger.run_requests.history("web", "shop", NOW + HOUR)
-    no = Rejection(rule="web-down", plan="plan of web", who="ann", why="not now", rejected=NOW + MINUTE)
-    assert history.rejections == (no,)
+    text = "the plan was rejected by ann: not now"
+    assert history.rejections == (Rejection(rule="web-down", plan="plan of web", text=text, rejected=NOW + MINUTE),)
     assert (await ledger.run_requests.history("web", "shop", NOW + 4 * HOUR)).rejections == ()
 
 

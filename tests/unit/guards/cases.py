@@ -108,7 +108,7 @@ CASES: dict[str, tuple[GuardContext, History, Answer]] = {
             VerdictKind.REFUSED,
             Reason.REJECTED,
             AGAIN,
-            "the plan was rejected by ada: a deploy; no person is asked again before 12:06:00",
+            "the plan was rejected by ada: a deploy; the rule rests until 12:06:00",
         ),
     ),
     "ineffective": (

@@ -19,9 +19,11 @@ ASKS = replace(guard_context(mode=Mode.APPROVE), plan="p-1")
         (rejection(), VerdictKind.REFUSED),
         (rejection(plan="p-2"), VerdictKind.AWAITING_APPROVAL),
         (rejection(rule="web-alerts"), VerdictKind.AWAITING_APPROVAL),
+        (rejection(rule="", plan=""), VerdictKind.REFUSED),
     ],
+    ids=["this plan", "another plan", "another rule", "an incident of the service"],
 )
-def test_only_the_plan_that_was_rejected_is_not_asked_about_again(known: Rejection, kind: VerdictKind) -> None:
+def test_a_no_is_about_one_plan_or_about_the_whole_service(known: Rejection, kind: VerdictKind) -> None:
     assert judged(ASKS, History(rejections=(known,))).kind is kind
 
 
