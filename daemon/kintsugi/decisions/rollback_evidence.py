@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from kintsugi.model.run_update import SeenWorkload
+from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
 from kintsugi.objects.owners import Manager
 
@@ -41,6 +43,24 @@ def rollback_command(view: ServiceView, evidence: RollbackEvidence, *, last_good
         return ""
     undo = f"kubectl rollout undo {view.service.workload} --to-revision={last_good} -n {namespace}"
     return f"{undo}  # a revision that was seen healthy"
+
+
+def superseded(decided: SeenWorkload | None, found: SeenWorkload, service: Service) -> str:
+    """
+    Return why a rollback that was decided may not begin any more: its workload is another one, or has another template (E17).
+
+    Where a template is unknown, the generation counts: a DaemonSet names its template only once all of its pods are of it.
+    """
+    workload = service.workload
+    if decided is None or (found.uid == "" and decided.uid != ""):
+        return f"the state of {workload} when the rollback was decided cannot be compared with its state now"
+    if found.uid != decided.uid:
+        return f"{workload} was created anew since the rollback was decided"
+    known = found.template != "" and decided.template != ""
+    if (found.template != decided.template) if known else (found.generation != decided.generation):
+        then, now = (f" (revision {each.revision})" if each.revision else "" for each in (decided, found))
+        return f"{workload} was changed{now} since the rollback was decided{then}"
+    return ""
 
 
 def objection_to_rollback(view: ServiceView, evidence: RollbackEvidence) -> str:

@@ -29,6 +29,7 @@ from kintsugi.model.change_limits import Budget
 from kintsugi.model.command import Command
 from kintsugi.model.records import Incident, IncidentState, Phase, Reason, RunRecord
 from kintsugi.model.rules import Mode
+from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.runbooks import Runbook
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.model.worker_results import scratch_of
@@ -160,7 +161,7 @@ class DrillDriver:
         """Return the run as it was last committed."""
         return self.journal.run
 
-    def request_rollback(self, who: str) -> None:
+    def request_rollback(self, who: str, _shown: SeenWorkload | None = None) -> None:
         """End the drill now and undo its changes."""
         self._ended = f"ended by {who}"
 

@@ -21,7 +21,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.causes import Occasion
 from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord
-from kintsugi.model.run_update import NO_UPDATE, RunUpdate
+from kintsugi.model.run_update import NO_UPDATE, RunUpdate, SeenWorkload
 from kintsugi.model.runbooks import Runbook
 from kintsugi.model.step_path import RUN
 from kintsugi.model.trigger import Trigger
@@ -35,6 +35,7 @@ from kintsugi.runner.ends import (
     OpposingChange,
     OutcomeAmbiguous,
     RollbackRequested,
+    RollbackSuperseded,
     TriggerResolved,
     WritesForbidden,
     raise_most_severe,
@@ -79,6 +80,7 @@ class RunDriver:
     One run under way.
 
     `rollback_requested` is set when a person wants it rolled back now; it takes effect at the next step boundary.
+    `rollback_shown` is the workload that this person was shown.
     """
 
     deps: RunnerDeps
@@ -91,6 +93,7 @@ class RunDriver:
     gate: RunGate
     rollback_requested: asyncio.Event = field(default_factory=asyncio.Event)
     rollback_by: str = ""
+    rollback_shown: SeenWorkload | None = None
     clock: DeadlineClock = field(init=False)
     _write_checked_at: datetime = field(init=False)
 
@@ -121,9 +124,9 @@ class RunDriver:
                     await self._execute_steps()
         return self.run
 
-    def request_rollback(self, who: str) -> None:
-        """Begin a rollback for a person."""
-        self.rollback_by, self.gate.abort_reason = who, ""
+    def request_rollback(self, who: str, shown: SeenWorkload | None = None) -> None:
+        """Begin a rollback for a person, of the workload that was shown."""
+        self.rollback_by, self.rollback_shown, self.gate.abort_reason = who, shown, ""
         self.rollback_requested.set()
 
     def request_abort(self, reason: str) -> None:
@@ -280,10 +283,12 @@ class RunDriver:
         context = self._context(self.deps.clock() + rollback.after)
         going = RollbackRunner(context, self.catalog, self.runbook, self.watchdog)
         try:
-            done = await term.in_time(going.do(asked=self.run.rollback_requested_by != ""))
+            done = await term.in_time(going.do(since=term.began, asked=self.run.rollback_requested_by != ""))
             state = IncidentState.ROLLED_BACK if done.helped else IncidentState.NEEDS_OPERATOR
             ending = done.reason if done.helped else f"but {done.reason}"
             reason = f"rolled back ({term.why}): {done.what}; {ending}"
+        except RollbackSuperseded as superseded:
+            state, reason = IncidentState.NEEDS_OPERATOR, f"not rolled back: {superseded.why}"
         except ExecutionAborted as error:
             state, reason = IncidentState.NEEDS_OPERATOR, f"the rollback failed: {error}"
         await term.end()
@@ -296,6 +301,8 @@ class RunDriver:
             await self.deps.diagnoses.make(self.incident.id, service, occasion)
 
     async def _move(self, state: IncidentState, reason: str, updates: RunUpdate = NO_UPDATE) -> None:
+        if state is IncidentState.ROLLING_BACK:
+            updates = replace(updates, workload_decided=self.rollback_shown or self.watchdog.seen_by_view)
         if state in FOR_A_PERSON:
             await self._diagnose(Occasion.HAND_OVER)
         elif state is IncidentState.ROLLING_BACK:

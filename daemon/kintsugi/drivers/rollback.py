@@ -13,18 +13,19 @@ from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.watchdog import WatchdogDecision
 from kintsugi.drivers.deadlines import noted_of
-from kintsugi.drivers.run_watchdog import RunWatchdog, is_workload_of
+from kintsugi.drivers.run_watchdog import RunWatchdog
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.command import Command
 from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
 from kintsugi.model.runbooks import InOrder, Parallel, Runbook, RunRunbook, Step, UndoPolicy
 from kintsugi.model.step_path import RUN, StepPath
-from kintsugi.runner.context import RunContext, StepScope
+from kintsugi.runner.context import RollbackDecision, RunContext, StepScope
 from kintsugi.runner.ends import ExecutionStopped
 from kintsugi.runner.interpreter import Interpreter
 from kintsugi.runner.journal import Journal, left_to_undo
 from kintsugi.runner.report import between
 from kintsugi.runner.restoring import restores_below
+from kintsugi.runner.seen_workload import is_workload_of
 
 MOST_CHANGES = 5
 """The number of changes that the sentence about a rollback lists; the record has them all."""
@@ -50,18 +51,20 @@ class RollbackRunner:
         self._runbook = runbook
         self._watchdog = watchdog
 
-    async def do(self, *, asked: bool) -> RollbackResult:
+    async def do(self, *, since: datetime, asked: bool) -> RollbackResult:
         """
-        Roll back and return the result; a restore only when a person `asked`.
+        Roll back and return the result; a restore only when a person `asked`. `since` is when this rollback began.
 
-        Raises ExecutionAborted when it fails, or when there was nothing to undo.
+        Raises RollbackSuperseded where somebody has changed or repaired the service since the decision, ExecutionAborted when it
+        fails, or when there was nothing to undo.
         """
         run = self._context.journal.run
         scope = StepScope(
             phase=Phase.ROLLBACK, service=run.service, runbook=self._runbook.name, parameters=run.parameters
         )
         await self._changes.settle(scope)
-        await self._changes.end_workers(scope)
+        await self._changes.end_workers(scope)  # a worker of ours ends whatever somebody has repaired meanwhile
+        scope = replace(scope, rollback=RollbackDecision(workload=run.workload_decided, since=since, requested=asked))
         await self._interpreter.execute_steps(self._runbook.rollback.steps, scope)
         await self._undo_the_rest(scope, asked=asked)
         made = undone_changes(self._context.journal)
@@ -164,12 +167,7 @@ def started_after(one: StepRecord, other: StepRecord) -> bool:
 def undone_changes(journal: Journal) -> list[StepRecord]:
     """Return the changes that rollbacks of the run have made, in order; undo steps of its execution are not among them."""
     began = journal.fact(noted_of(0), "when")
-    made = [*journal.changes(Phase.ROLLBACK), *journal.changes(Phase.UNDO)]
-    return [
-        each
-        for each in made
-        if each.state is StepState.DONE and isinstance(began, datetime) and each.started and each.started >= began
-    ]
+    return journal.made_in_rollback(began) if isinstance(began, datetime) else []
 
 
 def no_undo_text(journal: Journal) -> str:

@@ -2,15 +2,10 @@
 Gathers the watchdog's facts for one run: how the workload was found and left, and the service's current state.
 """
 
-import asyncio
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 
-import structlog
-
-from kintsugi.actions.change_verb import namespace_of, object_of
 from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.verb_definition import VerbDefinition
@@ -31,26 +26,18 @@ from kintsugi.decisions.watchdog import (
     unfinished,
     watch,
 )
-from kintsugi.errors import KubeError
 from kintsugi.model.command import Command
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.records import Incident, Phase, StepRecord, StepState
 from kintsugi.model.run_update import RunUpdate, SeenWorkload
 from kintsugi.model.runbooks import RollbackThen, Runbook
-from kintsugi.model.services import Service
 from kintsugi.model.trigger import Trigger, clear_since
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.metadata import Metadata
 from kintsugi.objects.owners import ManagerKind, helm_release
-from kintsugi.objects.workloads import Deployment
 from kintsugi.runner.context import RunnerDeps
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.report import not_tried, waited_for
-
-log = structlog.get_logger(__name__)
-
-CATCH_UP = timedelta(seconds=30)
-"""The time that the watch may lag behind the API server for a workload; it takes milliseconds on a healthy cluster."""
+from kintsugi.runner.seen_workload import is_workload_of, seen_of, seen_workload
 
 
 @dataclass(kw_only=True)
@@ -99,19 +86,24 @@ class RunWatchdog:
     async def note_found(self) -> None:
         """Note once how the workload was found, and whether no process ran at the deadline."""
         now = self.deps.clock()
-        if self.journal.run.workload_found is None and (seen := await self._seen()) is not None:
+        if self.journal.run.workload_found is None and (seen := await self.seen()) is not None:
             await self.journal.update(RunUpdate(workload_found=seen))
         if now >= self.journal.run.deadline and self.journal.run.taken_up is None:
             await self.journal.update(RunUpdate(taken_up=now))
 
     async def note_left(self) -> None:
         """Note once how the workload was left, if our own steps changed its template."""
-        if (
-            any(self._rollouts())
-            and self.journal.run.workload_left is None
-            and (seen := await self._seen()) is not None
-        ):
+        if any(self._rollouts()) and self.journal.run.workload_left is None and (seen := await self.seen()) is not None:
             await self.journal.update(RunUpdate(workload_left=seen))
+
+    @property
+    def seen_by_view(self) -> SeenWorkload | None:
+        """Return the workload by which the watchdog judges, None where the service is no longer in the catalog."""
+        return seen_of(self.view) if self.view is not None else None
+
+    async def seen(self) -> SeenWorkload | None:
+        """Return the workload of the service as it is now, None where the service is no longer in the catalog."""
+        return await seen_workload(self.deps, self.journal.run.service)
 
     def waits_anyway(self, incident: Incident) -> bool:
         """Return whether it is too early to judge, whether or not the trigger has ended."""
@@ -182,33 +174,6 @@ class RunWatchdog:
         )
         return at_deadline(view, self._rollback_evidence(view, now), terms, self.timings, now=now)
 
-    async def _seen(self) -> SeenWorkload | None:
-        """Return how the workload is; without its template where the watch does not catch up with it in time."""
-        view = self.view
-        if view is None:
-            return None
-        try:
-            async with asyncio.timeout(CATCH_UP.total_seconds()):
-                return seen_of(await self._caught_up(view))
-        except TimeoutError:
-            log.warning("watch lags behind the API server", workload=str(view.service.workload))
-            return replace(seen_of(view), template="")
-
-    async def _caught_up(self, view: ServiceView) -> ServiceView:
-        """
-        Return the service once its view shows the workload as the API server has it.
-
-        An alert may be here sooner than the watch: what was rolled out before it would pass for somebody's change since.
-        """
-        while True:
-            # Nothing is known while the API server does not answer: it is asked again.
-            with suppress(KubeError):
-                live = await self.deps.prober.metadata(view.service.workload, view.service.namespace)
-                view = self.view or view
-                if shows(view, live):
-                    return view
-            await asyncio.sleep(self.deps.poll_interval.total_seconds())
-
     def _rollback_evidence(self, view: ServiceView, now: datetime) -> RollbackEvidence:
         run = self.journal.run
         seen = run.workload_left or run.workload_found
@@ -243,25 +208,3 @@ class RunWatchdog:
             verb = definition_of(command)
             if verb.rolls_out and is_workload_of(command, view.service):
                 yield step, verb
-
-
-def is_workload_of(command: Command, service: Service) -> bool:
-    """Return whether a change is about a service's workload."""
-    asked, own = object_of(command), service.workload
-    return (asked.resource, asked.name, namespace_of(command)) == (own.resource, own.name, service.namespace)
-
-
-def shows(view: ServiceView, live: Metadata | None) -> bool:
-    """Return whether a view shows the template that a workload asks for, as the API server has it."""
-    workload = view.workload
-    if workload is None or live is None:
-        return workload is None and live is None
-    kept = workload.metadata
-    seen = kept.uid == live.uid and kept.generation >= live.generation
-    settled = workload.status.observed_generation >= kept.generation
-    return seen and settled and (view.template != "" or not isinstance(workload, Deployment))
-
-
-def seen_of(view: ServiceView) -> SeenWorkload:
-    """Return the facts of a workload that are noted."""
-    return SeenWorkload(template=view.template, revision=view.revision, desired=view.desired, ready=view.ready)

@@ -18,7 +18,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.manual import Override
 from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord
-from kintsugi.model.run_update import RunUpdate
+from kintsugi.model.run_update import RunUpdate, SeenWorkload
 from kintsugi.model.runbooks import Runbook
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.runner.context import HELPED, ChildCall, Children, RunContext, RunnerDeps, StepScope
@@ -127,7 +127,7 @@ class StackDriver:
         """Return the run as it was last committed."""
         return self.journal.run
 
-    def request_rollback(self, who: str) -> None:
+    def request_rollback(self, who: str, _shown: SeenWorkload | None = None) -> None:
         """End the run now: it has changed nothing itself."""
         self._ended = f"ended by {who}"
 

@@ -24,7 +24,7 @@ from kintsugi.ledger.texts import clean, dump
 from kintsugi.model.api_types import CurrentStep
 from kintsugi.model.change_limits import Budget
 from kintsugi.model.records import IncidentState, RunKind, RunRecord, StepRecord, StepState
-from kintsugi.model.run_update import NO_UPDATE, RunUpdate
+from kintsugi.model.run_update import NO_UPDATE, RunUpdate, SeenWorkload
 from kintsugi.model.services import STACK
 from kintsugi.model.step_path import NOTES_LIKE
 
@@ -124,9 +124,11 @@ class RunRepository(Repository):
 
         await self._store.write(f"save-step {step.path} {step.state}", work, fenced=True)
 
-    async def reopen_run(self, run: str, reason: str, now: datetime, *, who: str) -> RunRecord:
+    async def reopen_run(
+        self, run: str, reason: str, now: datetime, *, who: str, shown: SeenWorkload | None = None
+    ) -> RunRecord:
         """
-        Reopen a run that is over to roll it back, as `who` requests.
+        Reopen a run that is over to roll it back, as `who` requests, who was shown the workload.
 
         Its incident is open again and its service locked. Raises `WrongState` while the service has another incident open or
         its lock is held; a run that is not over is returned as it is.
@@ -147,6 +149,7 @@ class RunRepository(Repository):
                 reason=clean(reason),
                 finished=None,
                 rollback_requested_by=clean(who),
+                workload_decided=shown,
             )
             await connection.execute(update(runs).where(runs.c.id == run).values(values(after)))
             lock = {"name": f"service {before.service}", "run": run, "since": now}

@@ -183,6 +183,7 @@ runs = Table(
     Column("taken_up", Moment),
     Column("workload_found", Packed(SeenWorkload)),
     Column("workload_left", Packed(SeenWorkload)),
+    Column("workload_decided", Packed(SeenWorkload)),
     Index("ix_runs_incident", "incident"),
     Index(
         "uq_runs_parent_step",

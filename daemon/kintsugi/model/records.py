@@ -212,6 +212,7 @@ class RunRecord:
     `rollback_requested_by` names the person who requested a rollback, "" without such a request. `awaits_person`: a child
     run waits for a person's answer. `taken_up` is when a process first resumed the run after its deadline. `workload_found`
     is the workload at the start of the run, `workload_left` the workload after the run's last change of the template.
+    `workload_decided` is the workload when the run's rollback was decided.
     """
 
     id: str
@@ -239,6 +240,7 @@ class RunRecord:
     taken_up: datetime | None = None
     workload_found: SeenWorkload | None = None
     workload_left: SeenWorkload | None = None
+    workload_decided: SeenWorkload | None = None
 
 
 class Phase(StrEnum):

@@ -10,12 +10,20 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeenWorkload:
-    """A workload as a run has seen it. `template` is "" where the watch did not catch up with the API server in time."""
+    """
+    A workload as a run has seen it. `template` is "" where the watch did not catch up with the API server in time.
+
+    `uid` is "" for a workload that does not exist. `generation` counts the changes of its spec. `healthy` is the service's health,
+    None where it is unknown.
+    """
 
     template: str
     revision: int
     desired: int
     ready: int
+    uid: str = ""
+    generation: int = 0
+    healthy: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +37,7 @@ class RunUpdate:
     taken_up: datetime | None = None
     workload_found: SeenWorkload | None = None
     workload_left: SeenWorkload | None = None
+    workload_decided: SeenWorkload | None = None
 
     @property
     def given(self) -> dict[str, Any]:

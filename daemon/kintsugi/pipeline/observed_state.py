@@ -183,6 +183,7 @@ class ObservedState:
             essentials=known,
             denied_addresses=denied_addresses(services, slices, known=known, protected=self.limits.protected),
             off_limits=self._off_limits(view),
+            undoes=scope.undoes,
             stoppable_workloads=scope.restoring.stoppable_workloads if scope.restoring is not None else frozenset(),
             max_allowed=view.service.max_allowed if view is not None else NOTHING_ALLOWED,
         )

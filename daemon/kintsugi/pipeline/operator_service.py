@@ -53,6 +53,7 @@ from kintsugi.model.records import (
     Target,
 )
 from kintsugi.model.rules import Rule
+from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.runbooks import CommandTemplate, Run
 from kintsugi.model.services import STACK
 from kintsugi.pipeline.active_catalog import ActiveCatalog
@@ -72,6 +73,7 @@ from kintsugi.pipeline.service_explanation import service_explanation
 from kintsugi.pipeline.service_tree import OpenRecords, covered, tree
 from kintsugi.runner.ends import requested
 from kintsugi.runner.report import undo_texts
+from kintsugi.runner.seen_workload import seen_of
 
 log = structlog.get_logger(__name__)
 
@@ -208,9 +210,11 @@ class OperatorService:
             raise WrongState(
                 f"incident {incident}: nothing is started: the rollback has changed since it was shown. Now {shown.text}: {what}"
             )
-        if not self.supervisor.roll_back(incident, who):
+        workload = self._workload(run)
+        if not self.supervisor.roll_back(incident, who, workload):
             now = self.observed.clock()
-            self.supervisor.start(await self.ledger.runs.reopen_run(run.id, requested(who), now, who=who))
+            reopened = await self.ledger.runs.reopen_run(run.id, requested(who), now, who=who, shown=workload)
+            self.supervisor.start(reopened)
         return replace(shown, begun=True, text=f"{run.runbook} on {run.service} is being rolled back")
 
     async def pauses(self) -> Sequence[Pause]:
@@ -332,15 +336,22 @@ class OperatorService:
         losses = await DataLossEstimator(prober=self.supervisor.prober).of(
             run, await self.active_catalog.by_digest(run.catalog), await self.ledger.runs.steps(run.id, strict=False)
         )
+        changes, workload = await self._changes(run, commands), self._workload(run)
+        identity = (workload.uid, workload.template, workload.revision) if workload is not None else ()
         return RollbackPreview(
             begun=False,
             text=f"{run.runbook} on {run.service} would be rolled back",
             commands=commands,
             losses=tuple(loss.text for loss in losses),
             wrong=await self._wrong(run),
-            changes=await self._changes(run, commands),
-            digest=digest_of(run.id, *commands, *(repr(loss.scale) for loss in losses)),
+            changes=changes,
+            digest=digest_of(run.id, *commands, *(repr(loss.scale) for loss in losses), changes, repr(identity)),
         )
+
+    def _workload(self, run: RunRecord) -> SeenWorkload | None:
+        """Return the workload of a run's service as it is shown now, None where the service is no longer in the catalog."""
+        view = self.observed.views.get(run.service)
+        return seen_of(view) if view is not None else None
 
     async def _wrong(self, run: RunRecord) -> str:
         found = latest(await self.ledger.diagnoses.of_incident(run.incident))

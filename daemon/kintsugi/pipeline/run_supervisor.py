@@ -14,6 +14,7 @@ from kintsugi.drivers.stack import StackDriver
 from kintsugi.errors import LedgerUnavailable, StaleEpoch
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import IncidentState, RunKind, RunRecord, StepRecord
+from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.services import STACK
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.drivers import AnyDriver, DriverFactory, RunPolicy
@@ -55,7 +56,7 @@ class RunSupervisor:
         self._runs: dict[str, RunRecord] = {}
         self._drivers: dict[str, AnyDriver] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._rollback_requests: dict[str, str] = {}
+        self._rollback_requests: dict[str, tuple[str, SeenWorkload | None]] = {}
         self._liveness = LivenessTracker(deps.clock)
         self._has_resumed = False
         self._starts: list[Callable[[RunRecord], None]] = []
@@ -166,14 +167,14 @@ class RunSupervisor:
         else:
             await asyncio.wait([task], timeout=(POLLS_BEFORE_ASKING * self.poll_interval).total_seconds())
 
-    def roll_back(self, incident: str, who: str) -> bool:
-        """Ask an incident's run to roll back now; False when none is under way."""
+    def roll_back(self, incident: str, who: str, shown: SeenWorkload | None = None) -> bool:
+        """Ask an incident's run to roll back now, as `who` was shown the workload; False when none is under way."""
         found = next((run.id for run in self._runs.values() if run.incident == incident), None)
         if found is None:
             return False
-        self._rollback_requests[found] = who
+        self._rollback_requests[found] = (who, shown)
         if found in self._drivers:
-            self._drivers[found].request_rollback(who)
+            self._drivers[found].request_rollback(who, shown)
         return True
 
     def abort(self, incident: str, reason: str) -> None:
@@ -255,7 +256,7 @@ class RunSupervisor:
             is_known = True
             self._drivers[run.id] = driver = await self.driver_factory.of(found, heartbeat)
             if run.id in self._rollback_requests:  # said before it was driven, or before the ledger was away
-                driver.request_rollback(self._rollback_requests[run.id])
+                driver.request_rollback(*self._rollback_requests[run.id])
             elif (abort := await self._ledger.aborts.of_incident(run.incident)) and not found.rollback_requested_by:
                 driver.request_abort(abort.reason)
             return await driver.drive()

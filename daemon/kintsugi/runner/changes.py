@@ -136,7 +136,7 @@ class Changes:
             if len(undo.commands) > 1:
                 path = last_try(self._context.journal, path)
             blank = self._context.journal.blank(path, name=f"Undo: {step.name}", phase=Phase.UNDO)
-            ends.append(await self._execute(blank, decode(command), scope))
+            ends.append(await self._execute(blank, decode(command), replace(scope, undoes=True)))
             if len(undo.commands) > 1 and ends[-1].state is not StepState.DONE:
                 raise ExecutionStopped(path, ends[-1].error)
         return ends

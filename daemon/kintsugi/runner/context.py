@@ -26,6 +26,7 @@ from kintsugi.model.command import Command
 from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord, StepRecord, Target
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.rules import Mode
+from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.runbooks import CommandTemplate, Runbook
 from kintsugi.model.services import Service, WorkloadRef
 from kintsugi.model.step_path import RUN, StepPath
@@ -40,6 +41,15 @@ HELPED = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RollbackDecision:
+    """The workload when a run's rollback was decided, since when it goes on, and whether a person has requested it."""
+
+    workload: SeenWorkload | None
+    since: datetime
+    requested: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StepScope:
     """
     The scope of a step: the interpreter's stack frame.
@@ -47,7 +57,8 @@ class StepScope:
     `outcomes` maps step ids to outcomes, and is shared by all steps of one runbook (a child has its own). `prefix` is
     the path above, `service` the current service. `restoring` is None except in a runbook that restores. `child` is the
     path of the innermost step that runs another runbook, RUN outside of any. `completing`: the changes here complete
-    one that was made, and are needed until that one is undone.
+    one that was made, and are needed until that one is undone. `rollback` is the decision that the changes here follow, None outside
+    of a rollback; `undoes`: they are recorded undos of the run's own changes.
     """
 
     phase: Phase
@@ -60,6 +71,8 @@ class StepScope:
     restoring: RestoreScope | None = None
     child: StepPath = RUN
     completing: bool = False
+    rollback: RollbackDecision | None = None
+    undoes: bool = False
 
     def path(self, step: str) -> StepPath:
         """Return the path of a step here."""

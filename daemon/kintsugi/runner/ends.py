@@ -96,6 +96,10 @@ class OpposingChange(ExecutionAborted, NotAdmitted):
     """Another rule has just made the opposite change: a person must decide between the two."""
 
 
+class RollbackSuperseded(ExecutionAborted, NotAdmitted):
+    """Somebody has changed or repaired the service since the rollback was decided: it is left as it is, for a person."""
+
+
 class ApprovalExpired(ExecutionStopped, NotAdmitted):
     """A change that a person had to approve was rejected, or not approved in time."""
 

@@ -19,6 +19,7 @@ from kintsugi.decisions.admission import (
 from kintsugi.decisions.disruptions import budgets_of, may_remove_any_pod, services_of_removed, uid_of
 from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.opposition import can_oppose, opposition
+from kintsugi.decisions.rollback_evidence import superseded
 from kintsugi.decisions.zero_replicas import AtZero, objection
 from kintsugi.ledger import Ledger
 from kintsugi.model.change_limits import Budget, Disruptions, PodBudget
@@ -29,11 +30,12 @@ from kintsugi.model.rules import Mode
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.model.trigger import clear_since
 from kintsugi.runner.context import RunnerDeps, StepScope
-from kintsugi.runner.ends import ExecutionStopped, OpposingChange, TriggerResolved, WritesForbidden
+from kintsugi.runner.ends import ExecutionStopped, OpposingChange, RollbackSuperseded, TriggerResolved, WritesForbidden
 from kintsugi.runner.holds import Approvals
 from kintsugi.runner.impact import ImpactScope, affected_by, started_by
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.restoring import has_touched
+from kintsugi.runner.seen_workload import is_rollout_of, seen_workload
 from kintsugi.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -170,7 +172,7 @@ class RunAdmission:
         Wait until an attempt may be made, and hold the locks of what it changes.
 
         Return why the change is no longer needed, "" when it is. Raises TriggerResolved, WritesForbidden, ConflictingChange,
-        ApprovalExpired, ExecutionStopped.
+        ApprovalExpired, RollbackSuperseded, ExecutionStopped.
         """
         logged = ""
         while blocked_by := await self._blocked_by():
@@ -178,6 +180,8 @@ class RunAdmission:
                 log.info("change waiting", run=self.gate.journal.run.id, why=blocked_by)
                 logged = blocked_by
             await asyncio.sleep(self.gate.deps.poll_interval.total_seconds())
+        if why := await self._superseded():
+            raise RollbackSuperseded(RUN, why)
         return "" if self.scope.completing else await self.gate.skip_reason(self._attempt())
 
     async def objection(self) -> str:
@@ -186,12 +190,38 @@ class RunAdmission:
 
         The intent's own transaction has asked the budgets: now they hold that very intent.
         """
-        return self._aborted or (await self._decide(counted=True)).reason
+        return self._aborted or (await self._decide(counted=True)).reason or await self._superseded()
 
     @property
     def _aborted(self) -> str:
         """Return which person wants no further step forward, and why; "" for no one."""
         return self.gate.abort_reason if self.phase is Phase.FORWARD else ""
+
+    async def _superseded(self) -> str:
+        """
+        Return why the rollback that this change belongs to may not go on, "" where it may: it compares the live workload.
+
+        Health counts until the rollback has made a change, and the template until it has changed that: what follows is by it.
+        """
+        decision, run, views = self.scope.rollback, self.gate.journal.run, self.gate.deps.observed.views
+        if decision is None or run.service not in views:
+            return ""
+        made = self.gate.journal.made_in_rollback(decision.since)
+        service = views[run.service].service
+        if any(is_rollout_of(each, service) for each in made):
+            return ""
+        found = await seen_workload(self.gate.deps, run.service)
+        assert found is not None, run.service
+        if why := superseded(decision.workload, found, service):
+            return f"{why}, and is left as it is"
+        if (
+            found.healthy
+            and not made
+            and not decision.requested
+            and not (decision.workload and decision.workload.healthy)
+        ):
+            return f"{run.service} has become healthy since the rollback was decided"
+        return ""
 
     async def raise_if_forbidden(self) -> None:
         """Raise WritesForbidden where nothing more may be written: then no person is asked, and no answer is waited for."""

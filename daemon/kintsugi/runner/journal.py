@@ -91,6 +91,11 @@ class Journal:
         ]
         return sorted(made, key=lambda step: step.started or self.run.started)
 
+    def made_in_rollback(self, since: datetime) -> list[StepRecord]:
+        """Return the changes of rollback steps and undos that were begun since a moment and are done."""
+        made = (*self.changes(Phase.ROLLBACK), *self.changes(Phase.UNDO))
+        return [each for each in made if each.state is StepState.DONE and each.started and each.started >= since]
+
     def has_begun(self, phase: Phase, path: StepPath) -> bool:
         """Return whether anything was recorded at or below a path."""
         if self.known(phase, path) is not None:

@@ -217,6 +217,8 @@ def edited_since(loaded: LoadedTarget) -> str:
     annotations = annotations_of(loaded.obj)
     ours = str(annotations.get(RUN_ANNOTATION, "")).startswith(f"{loaded.context.run}/")
     left = annotations.get(TEMPLATE_ANNOTATION)
+    if not ours and loaded.context.undoes:
+        return _edited(loaded)  # `kubectl replace`, or another run's change, has taken the mark of the change away
     if loaded.context.phase is Phase.FORWARD or not ours or left is None:
         return ""
     return _edited(loaded) if left != template_digest(template_of(loaded.obj)) else ""

@@ -185,9 +185,9 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="how a workload was found is noted once the watch has caught up with it",
-        red_at="c04aa7b9a7",
+        red_at="8c596c3831",
         shows=("P5",),
-        edits=(Edit(file="drivers/run_watchdog.py", old="if shows(view, live):", new="if live or not live:"),),
+        edits=(Edit(file="runner/seen_workload.py", old="if shows(view, live):", new="if live or not live:"),),
         tests="unit/runner/test_the_deadline.py",
         red=(
             "test_an_alert_that_is_here_sooner_than_the_watch_makes_nobodys_change",

@@ -66,4 +66,39 @@ SABOTAGES: Sequence[Sabotage] = (
         tests=_TESTS,
         red=("test_the_value_of_a_variable_stands_in_no_text",),
     ),
+    Sabotage(
+        takes_out="a rollback compares the live workload with the one at its decision before its first write",
+        red_at="8c596c3831",
+        shows=("E17",),
+        against=(Weakness.REPAIR_UNDONE,),
+        edits=(
+            Edit(
+                file="runner/gate.py",
+                old="        if decision is None or run.service not in views:\n",
+                new="        if decision is None or run.service in views:\n",
+            ),
+        ),
+        tests="unit/runner/test_a_repair_between_the_decision_and_the_rollback.py",
+        red=(
+            "test_no_changing_verb_writes_over_a_repair",
+            "test_a_repair_while_the_process_is_away_stays",
+            "test_a_fix_that_is_rolled_out_between_two_steps_of_a_rollback_stays",
+            "test_a_person_gets_the_rollback_of_the_workload_that_they_were_shown",
+        ),
+    ),
+    Sabotage(
+        takes_out="a change whose mark is gone is not undone",
+        red_at="8c596c3831",
+        shows=("E17",),
+        against=(Weakness.REPAIR_UNDONE,),
+        edits=(
+            Edit(
+                file="verbs/rollout_undo.py",
+                old="    if not ours and loaded.context.undoes:\n",
+                new="    if not ours and not loaded.context:\n",
+            ),
+        ),
+        tests="unit/actions/test_rollout.py",
+        red=("test_an_undo_leaves_a_workload_alone_that_has_lost_the_mark_of_the_change",),
+    ),
 )

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.effect_plan import TEMPLATE_ANNOTATION, EffectStatus, PatchWrite
+from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION, EffectStatus, PatchWrite
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.templates import RESTARTED
 from kintsugi.clients.addresses import AddressRule
@@ -183,6 +183,21 @@ async def test_an_undo_leaves_a_template_alone_that_a_person_has_changed_since()
     roll(kube, 3)
     with pytest.raises(Refused, match="changed by another client"):
         await does.plan_effect(decode(prepared.undo.commands[0]), change_context(phase=Phase.UNDO))
+
+
+async def test_an_undo_leaves_a_workload_alone_that_has_lost_the_mark_of_the_change() -> None:
+    """E17: `kubectl replace` with a manifest of its own takes every annotation away."""
+    kube = cluster()
+    does = actions(kube)
+    prepared = await does.plan_effect(rollout(Verb.ROLLOUT_RESTART), change_context())
+    await does.apply(prepared)
+    roll(kube, 3)
+    undo = decode(prepared.undo.commands[0])
+    undoing = change_context(phase=Phase.UNDO, undoes=True)
+    assert (await does.plan_effect(undo, undoing)).write is not None
+    del kube.at(DEPLOYMENTS, "web")["metadata"]["annotations"][RUN_ANNOTATION]
+    with pytest.raises(Refused, match="changed by another client"):
+        await does.plan_effect(undo, undoing)
 
 
 async def test_a_rollback_goes_back_over_templates_that_this_run_itself_left() -> None:

@@ -8,6 +8,7 @@ import pytest
 from kintsugi.errors import WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import IncidentState, UndoRecord
+from kintsugi.model.run_update import SeenWorkload
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.operator_service import OperatorService
 from tests.contract.ledger.build import kept
@@ -27,7 +28,8 @@ class Drivers:
     prober: ScriptedProber
     begun: list[str] = field(default_factory=list)
 
-    def roll_back(self, _: str, who: str) -> bool:
+    def roll_back(self, _: str, who: str, shown: SeenWorkload | None) -> bool:
+        assert shown is not None
         self.begun.append(who)
         return True
 
@@ -40,7 +42,7 @@ class RollbackScene:
         self.supervisor = Drivers(ScriptedProber())
         self.rows = [row("orders", 1012), row("items", 7)]
         self.supervisor.prober.will("kubectl exec", lambda: {"rows": self.rows})
-        observed = ShownState(CATALOG)
+        self.observed = observed = ShownState(CATALOG)
         observed.clock = virtual_clock  # type: ignore[attr-defined]
         active_catalog = ActiveCatalog(CATALOG, ledger.catalogs, lambda _: CATALOG)
         parts: dict[str, Any] = {
@@ -111,6 +113,15 @@ async def test_another_change_that_would_be_taken_back_is_shown_first(scene: Rol
     more = UndoRecord(texts=("kubectl uncordon node-1",))
     await keep(scene.ledger, done("data/cordon#0", changes=True, undo=more))
     with pytest.raises(WrongState, match="kubectl uncordon node-1"):
+        await scene.confirm(shown)
+    assert scene.supervisor.begun == []
+
+
+async def test_another_template_of_the_workload_is_shown_first(scene: RollbackScene) -> None:
+    """The one that was shown is the one that is begun, though the commands are the same."""
+    shown = await scene.shown()
+    scene.observed.show(template="newer")
+    with pytest.raises(WrongState, match="the rollback has changed since it was shown"):
         await scene.confirm(shown)
     assert scene.supervisor.begun == []
 

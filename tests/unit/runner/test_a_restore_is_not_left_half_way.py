@@ -12,6 +12,7 @@ from kintsugi.decisions.guards import Limits
 from kintsugi.errors import Refused
 from kintsugi.model.command import Command, Create, Delete, ObjectName, Patch
 from kintsugi.model.records import IncidentState, Pause, PauseScope, Phase, RunRecord, StepState, UndoRecord
+from kintsugi.runner.seen_workload import seen_of
 from kintsugi.verbs.cordon import Cordon
 from kintsugi.verbs.scale import Scale
 from kubeobjects.resources import PVCS, PVS
@@ -235,6 +236,7 @@ def reopen(story: RunBench) -> None:
         reason="rollback asked for by ada",
         rollback_requested_by="ada",
         finished=None,
+        workload_decided=seen_of(story.observed.views["web"]),
     )
 
 
