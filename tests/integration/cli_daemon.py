@@ -35,6 +35,7 @@ from kintsugi.model.records import (
 )
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.server.operations import (
+    AbortResult,
     CurrentStep,
     DeadLetterResendResult,
     DeadLetterSummary,
@@ -47,6 +48,7 @@ from kintsugi.server.operations import (
     PauseRequest,
     RecoverPreview,
     RecoverRequest,
+    RejectRequest,
     RollbackPreview,
     RunDetail,
     RunSummary,
@@ -324,6 +326,15 @@ class Night:
         if plan != QUESTION.plan:
             raise WrongState(f"incident {incident}: the plan has changed since it was shown: review it again")
         return replace(QUESTION, path=path, who=who, answered=at(400))
+
+    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Approval:
+        self.asked.append(("reject", incident, request, who))
+        return replace(QUESTION, path=request.path, who=who, rejected=at(400), why=request.why)
+
+    async def abort(self, incident: str, *, who: str, why: str) -> AbortResult:
+        self.asked.append(("abort", incident, who, why))
+        text = "web-service-recovery on web-service takes no further step"
+        return AbortResult(incident=incident, reason=f"aborted by {who}: {why}", text=text, changed=incident == "inc-1")
 
     async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackPreview:
         self.asked.append(("roll_back", incident, who, confirmed))

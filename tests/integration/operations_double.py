@@ -24,6 +24,7 @@ from kintsugi.model.records import (
 )
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.server.operations import (
+    AbortResult,
     DeadLetterResendResult,
     DeadLetterSummary,
     EvaluatedSignal,
@@ -33,6 +34,7 @@ from kintsugi.server.operations import (
     PauseRequest,
     RecoverPreview,
     RecoverRequest,
+    RejectRequest,
     RollbackPreview,
     RunDetail,
     ServiceSummary,
@@ -128,6 +130,28 @@ class RememberingOperations:
         self.asked.append(("approve", incident, path, plan, who))
         return Approval(
             incident=incident, path=path, question="?", plan=plan, asked=NOW, expires=NOW, who=who, answered=NOW
+        )
+
+    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Approval:
+        self._known(incident)
+        self.asked.append(("reject", incident, request, who))
+        return Approval(
+            incident=incident,
+            path=request.path,
+            question="?",
+            plan=request.plan,
+            asked=NOW,
+            expires=NOW,
+            who=who,
+            rejected=NOW,
+            why=request.why,
+        )
+
+    async def abort(self, incident: str, *, who: str, why: str) -> AbortResult:
+        self._known(incident)
+        self.asked.append(("abort", incident, who, why))
+        return AbortResult(
+            incident=incident, reason=f"aborted by {who}: {why}", text="it takes no further step", changed=True
         )
 
     async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackPreview:

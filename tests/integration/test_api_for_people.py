@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kintsugi.model.records import PauseScope, Reason, Signal, Target, VerdictKind
-from kintsugi.server.operations import Override, PauseRequest, RecoverRequest, SignalQuery
+from kintsugi.server.operations import Override, PauseRequest, RecoverRequest, RejectRequest, SignalQuery
 from tests.integration.intake_server import ANA, OPERATOR, WEBHOOK, Served, ledger_in, served
 from tests.integration.operations_double import RememberingOperations
 
@@ -19,6 +19,8 @@ PEOPLE = [
     ("GET", "/api/v1/incidents"),
     ("GET", "/api/v1/incidents/inc-1"),
     ("POST", "/api/v1/incidents/inc-1/approve"),
+    ("POST", "/api/v1/incidents/inc-1/reject"),
+    ("POST", "/api/v1/incidents/inc-1/abort"),
     ("POST", "/api/v1/incidents/inc-1/rollback"),
     ("GET", "/api/v1/signals"),
     ("GET", "/api/v1/dead-letters"),
@@ -137,6 +139,25 @@ async def test_no_approval_without_the_plan_that_was_shown(api: OperatorApiPort)
     assert (await api.ask("POST", "/api/v1/incidents/inc-1/approve", ANA, {}))[0] == 400
     assert (await api.ask("POST", "/api/v1/incidents/inc-1/approve", ANA, {"plan": ""}))[0] == 400
     assert api.operations.asked == []
+
+
+async def test_a_rejection_says_who_why_and_of_which_plan(api: OperatorApiPort) -> None:
+    path, no = "/api/v1/incidents/inc-1/reject", {"plan": "digest-1", "why": "a deploy"}
+    status, given = await api.ask("POST", path, ANA, no)
+
+    assert (status, given["who"], given["why"], given["answered"]) == (200, "ana", "a deploy", None)
+    assert api.operations.asked == [("reject", "inc-1", RejectRequest(plan="digest-1", why="a deploy"), "ana")]
+    for wrong in ({"plan": ""}, {"why": " "}):
+        assert (await api.ask("POST", path, ANA, no | wrong))[0] == 400
+
+
+async def test_an_abort_says_who_and_why(api: OperatorApiPort) -> None:
+    path = "/api/v1/incidents/inc-1/abort"
+    status, done = await api.ask("POST", path, ANA, {"why": "a deploy"})
+
+    assert (status, done["reason"], done["changed"]) == (202, "aborted by ana: a deploy", True)
+    assert api.operations.asked == [("abort", "inc-1", "ana", "a deploy")]
+    assert (await api.ask("POST", path, ANA, {"why": " "}))[0] == 400
 
 
 async def test_a_token_of_nobody_in_particular_must_say_who(api: OperatorApiPort) -> None:

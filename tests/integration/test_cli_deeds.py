@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kintsugi.model.records import PauseScope
-from kintsugi.server.operations import PauseRequest
+from kintsugi.server.operations import PauseRequest, RejectRequest
 from tests.integration.cli_daemon import QUESTION, CommandLine, Ended, Night, at, daemon
 
 
@@ -99,7 +99,7 @@ def test_an_incident_that_asks_nothing_cannot_be_approved(kintsugi: CommandLine,
     night.questions = (replace(QUESTION, who="ben", answered=at(310)),)
     ended = kintsugi("approve", "inc-2", "--yes")
     assert ended.code == 4
-    assert "asks for no approval: ben approved the plan" in ended.err
+    assert "asks for no approval: ben approved the plan at 03:03:10" in ended.err
     assert kintsugi("approve", "inc-1", "--yes").code == 4
 
 
@@ -117,6 +117,36 @@ def test_an_approval_names_one_of_several_steps_that_ask(kintsugi: CommandLine, 
     assert kintsugi("approve", "inc-2", "--yes", "--path", "no-such").code == 2
     assert kintsugi("approve", "inc-2", "--yes", "--path", "drop").code == 0
     assert night.asked == [("approve", "inc-2", "drop", "9f31c0ffee", "ana")]
+
+
+def test_reject_shows_the_plan_and_sends_the_digest_that_was_shown(kintsugi: CommandLine, night: Night) -> None:
+    ended = kintsugi("reject", "inc-2", "--why", "a deploy")
+    assert ended.code == 0
+    assert ended.err.splitlines()[0] == "  Run Workload recovery on api-service?"
+    assert ended.out.startswith("Rejected by ana. ")
+    assert night.asked == [("reject", "inc-2", RejectRequest(plan="9f31c0ffee", why="a deploy"), "ana")]
+    assert kintsugi("reject", "inc-2").code == 2, "without a reason"
+
+
+def test_a_question_that_was_rejected_has_its_answer(kintsugi: CommandLine, night: Night) -> None:
+    night.questions = (replace(QUESTION, who="ben", rejected=at(310), why="a deploy"),)
+    for command in (("approve", "inc-2", "--yes"), ("reject", "inc-2", "--why", "so do I")):
+        ended = kintsugi(*command)
+        assert ended.code == 4
+        assert "asks for no approval: ben rejected the plan at 03:03:10" in ended.err
+    assert "no, by ben at 03:03:10: a deploy" in kintsugi("incident", "inc-2").out
+
+
+def test_abort_offers_the_rollback_of_what_was_changed(kintsugi: CommandLine, night: Night) -> None:
+    ended = kintsugi("abort", "inc-1", "--why", "a deploy")
+    assert ended.code == 0
+    assert ended.out == (
+        "Incident inc-1 is aborted by ana: a deploy: web-service-recovery on web-service takes no further step."
+        " To undo its changes: kintsugi rollback inc-1. To follow it: kintsugi incident inc-1 --follow\n"
+    )
+    assert night.asked == [("abort", "inc-1", "ana", "a deploy")]
+    assert "kintsugi rollback" not in kintsugi("abort", "inc-2", "--why", "a deploy").out
+    assert kintsugi("abort", "inc-1").code == 2, "without a reason"
 
 
 def test_rollback_shows_commands_and_losses_before_it_begins(kintsugi: CommandLine, night: Night) -> None:

@@ -13,7 +13,7 @@ from textwrap import dedent, indent
 
 from kintsugi.catalog import Source, load_sources
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.history import PastRun
+from kintsugi.model.history import PastRun, Rejection
 from kintsugi.model.records import (
     Approval,
     Incident,
@@ -361,3 +361,8 @@ def approval(path: str = "", *, answered: datetime | None = None, expires: datet
         who="ada" if answered else "",
         answered=answered,
     )
+
+
+def rejection(*, rule: str = "web-pods", plan: str = "p-1", rejected: datetime = NOW) -> Rejection:
+    """Return a plan that Ada has rejected."""
+    return Rejection(rule=rule, plan=plan, text="the plan was rejected by ada: a deploy", rejected=rejected)

@@ -22,6 +22,7 @@ from kintsugi.errors import KintsugiError, NotRecorded, Refused, UsageError, Wro
 from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import Approval, Incident, Pause
 from kintsugi.server.operations import (
+    AbortResult,
     DeadLetterResendResult,
     DeadLetterSummary,
     EvaluatedSignal,
@@ -30,6 +31,7 @@ from kintsugi.server.operations import (
     PauseRequest,
     RecoverPreview,
     RecoverRequest,
+    RejectRequest,
     RollbackPreview,
     ServiceExplanation,
     ServiceTree,
@@ -93,6 +95,16 @@ class DaemonClient:
         """Approve the plan with this digest."""
         body = {"path": path, "plan": plan, "who": self._who}
         return await self._ask("POST", f"incidents/{_part(incident)}/approve", Approval, body=body)
+
+    async def reject(self, incident: str, request: RejectRequest) -> Approval:
+        """Reject the plan with this digest."""
+        body = {"path": request.path, "plan": request.plan, "why": request.why, "who": self._who}
+        return await self._ask("POST", f"incidents/{_part(incident)}/reject", Approval, body=body)
+
+    async def abort(self, incident: str, *, why: str) -> AbortResult:
+        """End an incident without a further step."""
+        body = {"why": why, "who": self._who}
+        return await self._ask("POST", f"incidents/{_part(incident)}/abort", AbortResult, body=body)
 
     async def roll_back(self, incident: str, *, confirmed: str = "") -> RollbackPreview:
         """Undo a run as it was shown with this digest, or without one learn what that would do."""

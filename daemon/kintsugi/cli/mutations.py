@@ -13,7 +13,7 @@ from kintsugi.cli.summary_tables import pause_scope_text
 from kintsugi.durations import parse_duration
 from kintsugi.errors import Refused, UsageError
 from kintsugi.model.records import PauseScope
-from kintsugi.server.operations import PauseRequest
+from kintsugi.server.operations import PauseRequest, RejectRequest
 
 
 async def pause(connection: Connection, request: PauseRequest) -> ExitCode:
@@ -43,6 +43,23 @@ async def approve(connection: Connection, incident: str, *, path: str | None, ye
             raise Refused(f"nothing was approved: the approval stays open until {question.expires:%H:%M:%S} UTC")
         given = await daemon.approve(incident, path=question.path, plan=question.plan)
     return _done(connection, given, f"Approved by {given.who}. {_see(incident)}")
+
+
+async def reject(connection: Connection, incident: str, *, path: str | None, why: str) -> ExitCode:
+    """Show the question, and say no to the very plan that was shown."""
+    async with dial(connection) as daemon:
+        question = waiting(await daemon.incident(incident), path)
+        show_question(question)
+        given = await daemon.reject(incident, RejectRequest(path=question.path, plan=question.plan, why=why))
+    return _done(connection, given, f"Rejected by {given.who}. {_see(incident)}")
+
+
+async def abort(connection: Connection, incident: str, *, why: str) -> ExitCode:
+    """End an incident without a further step, and offer the rollback of what was changed."""
+    async with dial(connection) as daemon:
+        done = await daemon.abort(incident, why=why)
+    undo = f" To undo its changes: kintsugi rollback {incident}." if done.changed else ""
+    return _done(connection, done, f"Incident {incident} is {done.reason}: {done.text}.{undo} {_see(incident)}")
 
 
 async def roll_back(connection: Connection, incident: str, *, yes: bool) -> ExitCode:

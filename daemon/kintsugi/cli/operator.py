@@ -227,6 +227,36 @@ async def approve(
     return await mutations.approve(connection, incident, path=path, yes=yes)
 
 
+async def reject(
+    incident: IncidentId,
+    *,
+    why: Why,
+    path: Annotated[
+        str | None, typer.Option(metavar="PATH", help="The step to reject, if several steps ask for approval.")
+    ] = None,
+    connection: Connection,
+) -> ExitCode:
+    """
+    Reject the plan that waits for approval.
+
+    An incident without a run is cancelled. A run executes no further step, and ends as if the approval had expired.
+    """
+    from kintsugi.cli import mutations
+
+    return await mutations.reject(connection, incident, path=path, why=why)
+
+
+async def abort(incident: IncidentId, *, why: Why, connection: Connection) -> ExitCode:
+    """
+    End an incident: its run takes no further step, and nothing is undone.
+
+    The incident ends as needs-operator if the run has changed anything, else as cancelled. A rollback is not aborted.
+    """
+    from kintsugi.cli import mutations
+
+    return await mutations.abort(connection, incident, why=why)
+
+
 async def recover(
     runbook: Annotated[str, typer.Argument(metavar="RUNBOOK", help="The runbook to start, by its name.")],
     *,
@@ -256,5 +286,5 @@ async def rollback(incident: IncidentId, *, yes: Yes = False, connection: Connec
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     interval = (incidents, incident, signals, dead_letters, explain, diagnose, canary, services, pauses)
-    for command in (*interval, pause, resume, approve, recover, rollback, resend):
+    for command in (*interval, pause, resume, approve, reject, abort, recover, rollback, resend):
         app.command(command.__name__.replace("_", "-"))(spread(command))

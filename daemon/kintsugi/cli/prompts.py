@@ -29,7 +29,7 @@ def waiting(detail: IncidentDetail, path: str | None) -> Approval:
     Raises Refused when nothing is asked, UsageError when several steps ask and `path` names none of them.
     """
     newest = {each.path: each for each in detail.approvals}
-    unanswered = {each.path: each for each in newest.values() if each.answered is None}
+    unanswered = {each.path: each for each in newest.values() if (each.answered or each.rejected) is None}
     incident = detail.incident
     if incident.state.is_final or not unanswered:
         raise Refused(f"incident {incident.id} is {incident.state} and asks for no approval{_answers(newest.values())}")
@@ -43,7 +43,11 @@ def waiting(detail: IncidentDetail, path: str | None) -> Approval:
 
 def _answers(approvals: Iterable[Approval]) -> str:
     """Return who has answered before."""
-    said = [f"{each.who} approved {each.path or 'the plan'}" for each in approvals if each.answered is not None]
+    said = [
+        f"{each.who} {'approved' if when is each.answered else 'rejected'} {each.path or 'the plan'} at {when:%H:%M:%S}"
+        for each in approvals
+        if (when := each.rejected or each.answered) is not None
+    ]
     return f": {', '.join(said)}" if said else ""
 
 

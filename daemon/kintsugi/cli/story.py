@@ -110,6 +110,9 @@ def story(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
         yield from _run(run, now)
     yield from section("Covered services", [line for each in detail.covers for line in _covered(each)])
     yield from section("Approvals", [line for each in detail.approvals for line in _approval(each)])
+    yield from section(
+        "Abort", [plain(f"{detail.abort.requested:%H:%M:%S}  {detail.abort.reason}")] if detail.abort else []
+    )
     yield from section("Evidence", [line for run in detail.runs for line in _evidence(run.evidence)])
     yield from section("Undo commands, newest first", undo_commands(detail))
 
@@ -252,9 +255,12 @@ def _mark(step: StepRecord) -> str:
 
 def _approval(approval: Approval) -> Iterator[Text]:
     about = f" about {approval.path}" if approval.path else ""
-    answer = f"yes, by {approval.who} at {approval.answered:%H:%M:%S}" if approval.answered else "no answer"
-    until = "" if approval.answered else f", open until {approval.expires:%H:%M:%S}"
-    yield plain(f"{approval.asked:%H:%M:%S}  plan {approval.plan}{about}: {answer}{until}")
+    answer = f"no answer, open until {approval.expires:%H:%M:%S}"
+    if approval.rejected is not None:
+        answer = f"no, by {approval.who} at {approval.rejected:%H:%M:%S}: {approval.why}"
+    elif approval.answered is not None:
+        answer = f"yes, by {approval.who} at {approval.answered:%H:%M:%S}"
+    yield plain(f"{approval.asked:%H:%M:%S}  plan {approval.plan}{about}: {answer}")
     yield from (plain(f"          {line}", "dim") for line in approval.question.splitlines())
 
 

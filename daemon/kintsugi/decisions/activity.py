@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from kintsugi.decisions.guards import covers
+from kintsugi.decisions.pauses import covers
 from kintsugi.decisions.watchdog import Progress, WatchdogTimings, settle_time, steady_since, unfinished
 from kintsugi.durations import format_seconds
 from kintsugi.model.api_types import NO_ACTIVITY, ActivityKind, CurrentStep, HoldSummary, ServiceActivity

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from kintsugi.decisions.breaker import ObserverHealth, breaker_reason
+from kintsugi.decisions.pauses import covers
 from kintsugi.decisions.priorities import Hold, HoldRecord, HoldTimings, ongoing_hold
 from kintsugi.decisions.recurrence import conclusive_runs, recurring, unhelpful_streak
 from kintsugi.decisions.slots import Slots
 from kintsugi.decisions.zero_replicas import AtZero, objection
 from kintsugi.model.history import History, PastRun
 from kintsugi.model.manual import MANUAL
-from kintsugi.model.records import IncidentState, Pause, PauseScope, Reason, Verdict, VerdictKind
+from kintsugi.model.records import IncidentState, Reason, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, Rule
 from kintsugi.model.services import STACK, AllServices, Service
 from kintsugi.objects.owners import Manager, ManagerKind
@@ -65,7 +66,7 @@ class GuardContext:
     The facts about one request, except its history.
 
     `addresses` are the service's own: IPs, and names as NAME.NAMESPACE. `essential` names the essential that the service is, ""
-    for none. `ahead` are services of a higher priority that wait for a slot. `starts` is the workload at 0 replicas that would be
+    for none. `ahead` are services of a higher priority that wait for a slot. `plan` is the digest of the plan. `starts` is the workload at 0 replicas that would be
     started, None for none.
     """
 
@@ -82,6 +83,7 @@ class GuardContext:
     essential: str = ""
     ahead: tuple[Service, ...] = ()
     starts: AtZero | None = None
+    plan: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,19 +205,6 @@ def paused(inputs: GuardInput) -> Verdict | None:
     return None
 
 
-def covers(pause: Pause, *, namespace: str, rule: str, service: str) -> bool:
-    """Return whether a pause concerns this namespace, rule or service."""
-    match pause.scope:
-        case PauseScope.GLOBAL:
-            return True
-        case PauseScope.NAMESPACE:
-            return pause.name == namespace
-        case PauseScope.RULE:
-            return pause.name == rule
-        case PauseScope.SERVICE:
-            return pause.name == service
-
-
 def locked(inputs: GuardInput) -> Verdict | None:
     """Wait while another run has locked the service or an owner of its objects."""
     for lock in inputs.context.locks:
@@ -282,6 +271,17 @@ def failures(inputs: GuardInput) -> Verdict | None:
     return inputs.refuse(
         Reason.FAILURES, f"{len(streak)} consecutive runs did not help; no run starts before {until:%H:%M:%S}", until
     )
+
+
+def rejected(inputs: GuardInput) -> Verdict | None:
+    """Rest for the rule's cooldown after a person's no: to this very plan, or to an incident of the service."""
+    context = inputs.context
+    for each in inputs.history.rejections:
+        until = each.rejected + context.rule.cooldown
+        if each.covers(context.rule.name, context.plan) and inputs.now < until and not context.approved:
+            text = f"{each.text}; the rule rests until {until:%H:%M:%S}"
+            return inputs.refuse(Reason.REJECTED, text, min(until, inputs.again))
+    return None
 
 
 def ineffective(inputs: GuardInput) -> Verdict | None:
@@ -384,6 +384,7 @@ GUARDS: tuple[Guard, ...] = (
     breaker,
     handed_over,
     failures,
+    rejected,
     ineffective,
     cooldown,
     upstream,
@@ -392,5 +393,5 @@ GUARDS: tuple[Guard, ...] = (
 )
 """The order of the guards: what is never allowed, what is under way, decisions of people, doubts, then the limits."""
 
-CHILD_GUARDS = tuple(each for each in GUARDS if each not in (cooldown, ineffective, upstream, approving))
+CHILD_GUARDS = tuple(each for each in GUARDS if each not in (rejected, cooldown, ineffective, upstream, approving))
 """The guards that are not asked about a child: they were asked about its parent, which also decides the order."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from kintsugi.model.history import Abort
 from kintsugi.model.records import Approval, Incident, IncidentState, RunRecord, Signal, SignalStatus, Verdict
 
 MOST_TASK_FAILURES = 3
@@ -52,7 +53,7 @@ class OpenIncident:
     An open incident without a run, as the ledger has it.
 
     `had_run` when it had one that is over. `clear` when what it was opened for has ended. `approvals` are the questions
-    about the whole plan, oldest first.
+    about the whole plan, oldest first. `abort` is a person's request to end it.
     """
 
     incident: Incident
@@ -60,6 +61,7 @@ class OpenIncident:
     clear: bool
     signals: Sequence[tuple[Signal, Verdict | None]]
     approvals: Sequence[Approval] = ()
+    abort: Abort | None = None
 
 
 def need_of(open_incident: OpenIncident, *, now: datetime) -> IncidentNeed:
@@ -71,6 +73,8 @@ def need_of(open_incident: OpenIncident, *, now: datetime) -> IncidentNeed:
     if not open_incident.signals:
         text = f"the incident was {incident.state} without a signal to re-evaluate; check whether {incident.service} is healthy"
         return IncidentNeed(action=IncidentAction.END, reason=text, notify=True)
+    if no := _no(open_incident):
+        return IncidentNeed(action=IncidentAction.END, state=IncidentState.CANCELLED, reason=no)
     held = incident.state is IncidentState.HELD
     if open_incident.clear and held:
         text = f"upstream: the service recovered while it was held ({incident.reason})"
@@ -84,6 +88,14 @@ def need_of(open_incident: OpenIncident, *, now: datetime) -> IncidentNeed:
             action=IncidentAction.WAIT if is_reevaluated(open_incident.signals) else IncidentAction.EVALUATE
         )
     return _answered(open_incident.approvals, now)
+
+
+def _no(open_incident: OpenIncident) -> str:
+    """Return who has aborted the incident or rejected its plan, and why; "" for no one."""
+    if open_incident.abort is not None:
+        return open_incident.abort.reason
+    newest = open_incident.approvals[-1] if open_incident.approvals else None
+    return rejection(newest) if newest is not None and newest.rejected is not None else ""
 
 
 def _answered(approvals: Sequence[Approval], now: datetime) -> IncidentNeed:
@@ -107,6 +119,11 @@ def is_reevaluated(signals: Sequence[tuple[Signal, Verdict | None]]) -> bool:
     """Return whether a firing signal has no verdict yet, or a provisional one: the pipeline evaluates it again."""
     going_on = [verdict for signal, verdict in signals if signal.status is SignalStatus.FIRING]
     return any(verdict is None or verdict.until is not None for verdict in going_on)
+
+
+def rejection(approval: Approval) -> str:
+    """Return a clause that says who rejected a plan, and why."""
+    return f"rejected by {approval.who}: {approval.why}"
 
 
 def is_still_asked(approvals: Sequence[Approval], plan: str, *, now: datetime) -> bool:

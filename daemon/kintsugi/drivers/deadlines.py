@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, TypeVar
 
-from kintsugi.decisions.guards import covers
+from kintsugi.decisions.pauses import covers
 from kintsugi.decisions.watchdog import ROLLOUT
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import IncidentState, Pause, Phase, RunRecord
@@ -143,7 +143,7 @@ class DeadlineClock:
         for each in others:
             over[each.incident] = max(each.finished or now, over.get(each.incident, each.started))
         asked = await self.ledger.approvals.of_incidents(over)
-        return [(one.asked, one.answered or min(one.expires, over[one.incident])) for one in asked]
+        return [(one.asked, one.answered or one.rejected or min(one.expires, over[one.incident])) for one in asked]
 
 
 def _covers(pause: Pause, run: RunRecord) -> bool:

@@ -19,7 +19,8 @@ from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.decisions.drills import DATABASE, INTEGRITY, report_of, summary_of, turned
 from kintsugi.decisions.drills.decision import RULE, objection
 from kintsugi.decisions.drills.report import LEFT_OUT, OUTCOME
-from kintsugi.decisions.guards import Limits, covers
+from kintsugi.decisions.guards import Limits
+from kintsugi.decisions.pauses import covers
 from kintsugi.drivers.driver import Ends, until_stopped
 from kintsugi.durations import format_duration
 from kintsugi.ledger import Ledger
@@ -144,7 +145,7 @@ class DrillOutcome:
 
 @dataclass(kw_only=True)
 class DrillDriver:
-    """One drill under way. A person may end it (`request_rollback`)."""
+    """One drill under way. A person may end it: its changes are undone."""
 
     deps: RunnerDeps
     ledger: Ledger
@@ -153,7 +154,7 @@ class DrillDriver:
     incident: Incident
     journal: Journal
     gate: DrillGate
-    _ended_by: str = field(default="", init=False)
+    _ended: str = field(default="", init=False)
 
     @property
     def run(self) -> RunRecord:
@@ -162,7 +163,11 @@ class DrillDriver:
 
     def request_rollback(self, who: str, _shown: SeenWorkload | None = None) -> None:
         """End the drill now and undo its changes."""
-        self._ended_by = who
+        self._ended = f"ended by {who}"
+
+    def request_abort(self, reason: str) -> None:
+        """End the drill now and undo its changes."""
+        self._ended = reason
 
     async def drive(self) -> RunRecord:
         """Continue from the drill's state until it is over and all of its changes are undone."""
@@ -218,8 +223,8 @@ class DrillDriver:
 
     async def _reasons_to_stop(self) -> list[BaseException | None]:
         """Return why the drill must end now: a person's request, the deadline, or the gate's reason."""
-        if self._ended_by:
-            return [TriggerResolved(RUN, f"ended by {self._ended_by}")]
+        if self._ended:
+            return [TriggerResolved(RUN, self._ended)]
         if self.deps.clock() >= self.run.deadline:
             longest = format_duration(self.run.deadline - self.run.started)
             return [ExecutionStopped(RUN, f"it did not finish within {longest}")]

@@ -6,6 +6,7 @@ The ledger says how far the run is, however the process ended; the next process 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -125,8 +126,12 @@ class RunDriver:
 
     def request_rollback(self, who: str, shown: SeenWorkload | None = None) -> None:
         """Begin a rollback for a person, of the workload that was shown."""
-        self.rollback_by, self.rollback_shown = who, shown
+        self.rollback_by, self.rollback_shown, self.gate.abort_reason = who, shown, ""
         self.rollback_requested.set()
+
+    def request_abort(self, reason: str) -> None:
+        """Take no further step, and leave the changes as they are, for a person."""
+        self.gate.abort_reason = reason
 
     async def _execute_steps(self) -> None:
         context, scope = self._context(self.run.deadline), self._scope()
@@ -150,6 +155,8 @@ class RunDriver:
         except OpposingChange as conflict:
             state, reason = IncidentState.NEEDS_OPERATOR, conflict.why
         except WritesForbidden as stop:
+            if self.gate.abort_reason:
+                await self._settle(context, scope)
             state, reason = self._end_without_writing(), stop.why
         except TriggerResolved as cleared:
             state, reason = IncidentState.CANCELLED, cleared.why
@@ -168,6 +175,11 @@ class RunDriver:
             restoring=RestoreScope.of(self.runbook, service, parameters, RUN),
         )
 
+    async def _settle(self, context: RunContext, scope: StepScope) -> None:
+        """Find out what became of a change that a restart has left open; the report names one that stays in doubt."""
+        with suppress(OutcomeAmbiguous):
+            await Interpreter(context, self.catalog).changes.settle(scope)
+
     def _end_without_writing(self) -> IncidentState:
         """End a run for which nothing more may be written: it is handed to a person if it has changed anything."""
         return IncidentState.NEEDS_OPERATOR if self.journal.changed else IncidentState.CANCELLED
@@ -181,7 +193,9 @@ class RunDriver:
         return IncidentState.NEEDS_OPERATOR if state in ours else state
 
     async def _reasons_to_stop(self) -> list[BaseException | None]:
-        """Return why the execution must end now: a person's request, mode observe or a freeze, or the deadline."""
+        """Return why the execution must end now: a person's abort or request, mode observe or a freeze, or the deadline."""
+        if self.gate.abort_reason:
+            return [WritesForbidden(RUN, self.gate.abort_reason)]
         if self.rollback_requested.is_set():
             return [RollbackRequested(RUN, requested(self.rollback_by), who=self.rollback_by)]
         if (forbidden := await self._forbidden()) is not None:
@@ -228,7 +242,12 @@ class RunDriver:
         await self._move(state, text, updates)
 
     async def _watchdog_result(self) -> WatchdogResult:
-        """Ask the watchdog now. While a pause holds no rollback begins by itself: the deadline's clock is stopped."""
+        """
+        Ask the watchdog now, unless a person has aborted the run. While a pause holds no rollback begins by itself: the deadline's
+        clock is stopped.
+        """
+        if self.gate.abort_reason:
+            return self._left_as_it_is(self.gate.abort_reason)
         stands = await self.clock.check()
         upstream = self.watchdog.upstream_cause
         early = not upstream and self.watchdog.waits_anyway(self.incident)
@@ -248,10 +267,17 @@ class RunDriver:
         forbidden = await self._forbidden()
         if forbidden is None:
             return waits
+        return self._left_as_it_is(forbidden.why)
+
+    def _left_as_it_is(self, why: str) -> WatchdogResult:
+        """Hand a run over if it has changed anything, else cancel it."""
         decision = WatchdogDecision.HAND_OVER if self.journal.changed else WatchdogDecision.CANCEL
-        return WatchdogResult(decision=decision, reason=forbidden.why)
+        return WatchdogResult(decision=decision, reason=why)
 
     async def _roll_back(self) -> None:
+        if self.gate.abort_reason and not self.run.rollback_requested_by:  # aborted as the rollback was decided
+            await self._move(self._end_without_writing(), self.gate.abort_reason)
+            return
         rollback, verify = self.runbook.rollback, self.watchdog.timings.verify
         term = await RollbackTimeout.begin(self.deps, self.journal, self.clock, rollback, verify)
         context = self._context(self.deps.clock() + rollback.after)

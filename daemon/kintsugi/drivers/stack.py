@@ -96,7 +96,7 @@ class ChildWaits:
 
 @dataclass(kw_only=True)
 class StackDriver:
-    """One run about all services. A person may end it (`request_rollback`): the runs that it has started go on by themselves."""
+    """One run about all services. A person may end it: the runs that it has started go on by themselves."""
 
     deps: RunnerDeps
     ledger: Ledger
@@ -108,7 +108,7 @@ class StackDriver:
     children: Children
     clock: DeadlineClock = field(init=False)
     waits: ChildWaits = field(init=False)
-    _ended_by: str = field(default="", init=False)
+    _ended: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         after = self.runbook.rollback.after
@@ -129,7 +129,11 @@ class StackDriver:
 
     def request_rollback(self, who: str, _shown: SeenWorkload | None = None) -> None:
         """End the run now: it has changed nothing itself."""
-        self._ended_by = who
+        self._ended = f"ended by {who}"
+
+    def request_abort(self, reason: str) -> None:
+        """End the run now."""
+        self._ended = reason
 
     async def drive(self) -> RunRecord:
         """Continue from the run's state to its end."""
@@ -173,8 +177,8 @@ class StackDriver:
 
     async def _reasons_to_stop(self) -> Ends:
         """Return why the execution must end now: a person's request, or the deadline."""
-        if self._ended_by:
-            return [TriggerResolved(RUN, f"ended by {self._ended_by}; its child runs continue on their own")]
+        if self._ended:
+            return [TriggerResolved(RUN, f"{self._ended}; its child runs continue on their own")]
         await self._notify_waiting()
         waits = self.run.state is IncidentState.AWAITING_APPROVAL or await self.clock.check()
         over = self.run.deadline <= self.deps.clock()

@@ -6,14 +6,18 @@ from datetime import datetime
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from kintsugi.decisions.reconciliation import rejection
 from kintsugi.errors import NotRecorded, WrongState
+from kintsugi.ledger.incidents import find_incident
 from kintsugi.ledger.outbox import put_notice_once
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, record, values
 from kintsugi.ledger.tables import approvals
+from kintsugi.model.api_types import RejectRequest
 from kintsugi.model.records import Approval, IncidentState
 
 _APPROVAL = columns(Approval, approvals)
+_CHANGED = "the plan has changed since it was shown: review it again"
 
 
 class ApprovalRepository(Repository):
@@ -46,30 +50,44 @@ class ApprovalRepository(Repository):
         Approve the newest question of a step, for the plan that was shown.
 
         Of two approvals of one plan the first stays. Raises `NotRecorded` when the step has no question, `WrongState` when the
-        plan has changed since it was shown or the question has expired.
+        plan has changed since it was shown, the question has expired, or another person has rejected the plan.
         """
 
         async def work(connection: AsyncConnection) -> Approval:
-            newest = select(*_APPROVAL, approvals.c.number).where(
-                approvals.c.incident == incident, approvals.c.path == path
-            )
-            newest = newest.order_by(approvals.c.number.desc()).limit(1).with_for_update()
-            row = (await connection.execute(newest)).one_or_none()
-            if row is None:
+            asked = await _newest(connection, incident, path)
+            if asked is None:
                 raise NotRecorded(f"no approval was requested for {path or 'the plan'} of incident {incident}")
-            _check(row.plan == plan, incident, "the plan has changed since it was shown: review it again")
-            if row.answered is None:
-                _check(
-                    now < row.expires,
-                    incident,
-                    f"the question expired at {row.expires:%H:%M:%S}: it will be asked again",
-                )
-                answer = update(approvals).where(approvals.c.number == row.number)
-                await connection.execute(answer.values(who=who, answered=now))
-            read = select(*_APPROVAL).where(approvals.c.number == row.number)
-            return record(Approval, (await connection.execute(read)).one())
+            _check(asked.plan == plan, incident, _CHANGED)
+            if asked.rejected is not None:
+                raise WrongState(f"incident {incident}: at {asked.rejected:%H:%M:%S}, the plan was {rejection(asked)}")
+            if asked.answered is not None:
+                return asked
+            return await _answer(connection, asked, now, who=who, answered=now)
 
         return await self._store.write(f"approve {path}", work)
+
+    async def reject(self, incident: str, request: RejectRequest, who: str, now: datetime) -> Approval:
+        """
+        Reject the plan that was shown, as the answer to the newest question of a step.
+
+        Of two rejections of one plan the first stays. Raises `NotRecorded` for no such incident, `WrongState` when the step has
+        no open question, with the incident's state, or the plan has changed since it was shown.
+        """
+        path = request.path
+
+        async def work(connection: AsyncConnection) -> Approval:
+            found, asked = await find_incident(connection, incident), await _newest(connection, incident, path)
+            if asked is None:
+                about = f" of {path}" if path else ""
+                raise WrongState(f"incident {incident} is {found.state} and asks for no approval{about}")
+            _check(asked.plan == request.plan, incident, _CHANGED)
+            if asked.rejected is not None:
+                return asked
+            if asked.answered is not None:
+                raise WrongState(f"incident {incident}: {asked.who} approved the plan at {asked.answered:%H:%M:%S}")
+            return await _answer(connection, asked, now, who=who, rejected=now, why=request.why)
+
+        return await self._store.write(f"reject {path or 'plan'}", work)
 
     async def of_incident(self, incident: str) -> tuple[Approval, ...]:
         """Return an incident's questions with their answers, oldest first."""
@@ -79,6 +97,28 @@ class ApprovalRepository(Repository):
         """Return the questions of several incidents with their answers, oldest first."""
         query = select(*_APPROVAL).where(approvals.c.incident.in_(of)).order_by(approvals.c.number)
         return await self._whole(Approval, query) if of else ()
+
+
+async def _newest(connection: AsyncConnection, incident: str, path: str) -> Approval | None:
+    """Read the newest question of a step, and lock its row."""
+    query = select(*_APPROVAL).where(approvals.c.incident == incident, approvals.c.path == path)
+    newest = query.order_by(approvals.c.number.desc()).limit(1).with_for_update()
+    row = (await connection.execute(newest)).one_or_none()
+    return None if row is None else record(Approval, row)
+
+
+async def _answer(connection: AsyncConnection, asked: Approval, now: datetime, **answer: object) -> Approval:
+    """Write the answer to a question that has not expired, of an incident that is open; return the question with it."""
+    found = await find_incident(connection, asked.incident)
+    if found.closed is not None:
+        raise WrongState(f"incident {asked.incident} is {found.state} and asks for no approval")
+    expired = f"the question expired at {asked.expires:%H:%M:%S}: it will be asked again"
+    _check(now < asked.expires, asked.incident, expired)
+    same = (getattr(approvals.c, name) == getattr(asked, name) for name in ("incident", "path", "plan", "asked"))
+    await connection.execute(update(approvals).where(*same).values(answer))
+    kept = await _newest(connection, asked.incident, asked.path)
+    assert kept is not None
+    return kept
 
 
 def _check(holds: bool, incident: str, what: str) -> None:

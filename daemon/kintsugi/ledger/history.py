@@ -7,14 +7,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, CompoundSelect, Select, exists, func, select, union, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.ledger.rows import columns, readable, shown
-from kintsugi.ledger.tables import incidents, locks, pauses, runs, steps
+from kintsugi.ledger.rows import columns, readable, shown, unreadable
+from kintsugi.ledger.tables import aborts, approvals, incidents, locks, pauses, runs, steps
 from kintsugi.ledger.windows import Windows
 from kintsugi.model.change_limits import Disruptions
-from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, History, MadeChange, PastRun
-from kintsugi.model.records import IncidentState, Pause, Phase, RunKind, StepState
+from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, Abort, History, MadeChange, PastRun, Rejection
+from kintsugi.model.records import Approval, IncidentState, Pause, Phase, RunKind, StepState
 from kintsugi.model.services import STACK
-from kintsugi.model.step_path import UNDOS_LIKE
+from kintsugi.model.step_path import RUN, UNDOS_LIKE
 
 LAST_RUNS = 10
 """The number of finished runs read of the service itself, and of those that say something of the remedy, of any age:
@@ -56,6 +56,7 @@ async def read_history(
         pauses=tuple(shown(Pause, row) for row in await connection.execute(pauses_at(now))),
         incident=opened.id if opened is not None else "",
         held_since=opened.opened if opened is not None and opened.state is IncidentState.HELD else None,
+        rejections=await _read_rejections(connection, service, now - windows.runs),
     )
 
 
@@ -87,6 +88,28 @@ def _incident_of(service: str) -> Select[tuple[str, IncidentState, datetime]]:
     open_here = (incidents.c.service == service, incidents.c.closed.is_(None))
     query = select(incidents.c.id, incidents.c.state, incidents.c.opened)
     return query.where(*open_here, incidents.c.kind == RunKind.RECOVERY)
+
+
+async def _read_rejections(connection: AsyncConnection, service: str, since: datetime) -> tuple[Rejection, ...]:
+    """Read the plans for a service that were rejected since a moment, and its incidents that were aborted."""
+    # asked for by themselves: joined with them, SQLite reads all incidents of the service
+    of_late = select(approvals.c.number).where(approvals.c.rejected.is_not(None), approvals.c.rejected > since)
+    noes = list(await connection.scalars(of_late.where(approvals.c.path == str(RUN))))
+    ended = list(await connection.scalars(select(aborts.c.incident).where(aborts.c.requested > since)))
+    here = (incidents.c.service == service, incidents.c.kind == RunKind.RECOVERY)
+    found = list[Rejection]()
+    if noes:
+        plans = select(*columns(Approval, approvals), incidents.c.rule).join(incidents)
+        rows = (await connection.execute(plans.where(approvals.c.number.in_(noes), *here))).all()
+        for row in [each for each in rows if unreadable(Approval, each) is None]:
+            text = f"the plan was rejected by {row.who}: {row.why}"
+            found.append(Rejection(rule=row.rule, plan=row.plan, text=text, rejected=row.rejected))
+    if ended:
+        aborted = select(*columns(Abort, aborts)).join(incidents).where(aborts.c.incident.in_(ended), *here)
+        for each in readable(Abort, (await connection.execute(aborted)).all()):
+            text = f"incident {each.incident} was {each.reason}"
+            found.append(Rejection(text=text, rejected=each.requested))
+    return tuple(found)
 
 
 def pauses_at(now: datetime) -> Select[tuple[object, ...]]:

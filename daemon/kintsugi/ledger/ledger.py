@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import schema
+from kintsugi.ledger.aborts import AbortRepository
 from kintsugi.ledger.admissions import AdmissionRepository
 from kintsugi.ledger.approvals import ApprovalRepository
 from kintsugi.ledger.catalogs import CatalogRepository
@@ -77,6 +78,7 @@ class Ledger:
         self.evidence = EvidenceRepository(store)
         self.diagnoses = DiagnosisRepository(store)
         self.approvals = ApprovalRepository(store)
+        self.aborts = AbortRepository(store)
         self.pauses = PauseRepository(store)
         self.revisions = RevisionRepository(store)
         self.templates = TemplateRepository(store)

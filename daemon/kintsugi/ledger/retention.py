@@ -16,6 +16,7 @@ from kintsugi.ledger.history import LAST_RUNS
 from kintsugi.ledger.known_tables import good_revisions, good_templates, scaled_to_zero, seen_replicas
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.tables import (
+    aborts,
     approvals,
     catalogs,
     dead_letters,
@@ -98,7 +99,13 @@ class _Batch:
         await self._delete(
             runs.c.id.in_(theirs) & _bare(runs.c.id, steps.c.run, evidence.c.run, locks.c.run), runs.c.id
         )
-        references = (approvals.c.incident, diagnoses.c.incident, notices.c.incident, signals.c.incident)
+        references = (
+            aborts.c.incident,
+            approvals.c.incident,
+            diagnoses.c.incident,
+            notices.c.incident,
+            signals.c.incident,
+        )
         for reference in references:
             await self._delete(reference.in_(chosen), reference)
         empty = _bare(incidents.c.id, runs.c.incident, *references)

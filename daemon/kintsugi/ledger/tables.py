@@ -52,6 +52,12 @@ metadata = MetaData(
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 """A row's number in order of arrival; SQLite numbers only a plain INTEGER PRIMARY KEY."""
 
+
+def _partial(name: str, *columns: str, where: str) -> Index:
+    """Return the index of the rows for which a condition holds, the same on both databases."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
 leadership = Table(
     "leadership",
     metadata,
@@ -127,55 +133,16 @@ signals = Table(
         sqlite_where=text("ended IS NULL"),
         postgresql_where=text("ended IS NULL"),
     ),
-    Index(
-        "ix_signals_unjudged",
-        "received",
-        "id",
-        sqlite_where=text("verdict IS NULL"),
-        postgresql_where=text("verdict IS NULL"),
-    ),
-    Index("ix_signals_provisional", "until", sqlite_where=text(_PROVISIONAL), postgresql_where=text(_PROVISIONAL)),
-    Index(
-        "ix_signals_firing",
-        "incident",
-        "kind",
-        "id",
-        sqlite_where=text(_FIRING),
-        postgresql_where=text(_FIRING),
-    ),
-    Index("ix_signals_lasting", "incident", "ended", sqlite_where=text(_LASTED), postgresql_where=text(_LASTED)),
-    Index(
-        "ix_signals_incident",
-        "incident",
-        "received",
-        "id",
-        sqlite_where=text("incident IS NOT NULL"),
-        postgresql_where=text("incident IS NOT NULL"),
-    ),
-    Index("ix_signals_stray", "ended", sqlite_where=text(_WITHOUT_INCIDENT), postgresql_where=text(_WITHOUT_INCIDENT)),
-    Index(
-        "ix_signals_refired",
-        "refired",
-        sqlite_where=text("refired IS NOT NULL"),
-        postgresql_where=text("refired IS NOT NULL"),
-    ),
+    _partial("ix_signals_unjudged", "received", "id", where="verdict IS NULL"),
+    _partial("ix_signals_provisional", "until", where=_PROVISIONAL),
+    _partial("ix_signals_firing", "incident", "kind", "id", where=_FIRING),
+    _partial("ix_signals_lasting", "incident", "ended", where=_LASTED),
+    _partial("ix_signals_incident", "incident", "received", "id", where="incident IS NOT NULL"),
+    _partial("ix_signals_stray", "ended", where=_WITHOUT_INCIDENT),
+    _partial("ix_signals_refired", "refired", where="refired IS NOT NULL"),
     Index("ix_signals_received", "received", "id"),
-    Index(
-        "ix_signals_verdict_received",
-        "verdict",
-        "received",
-        "id",
-        sqlite_where=text("verdict IS NOT NULL"),
-        postgresql_where=text("verdict IS NOT NULL"),
-    ),
-    Index(
-        "ix_signals_reason_received",
-        "reason",
-        "received",
-        "id",
-        sqlite_where=text("reason IS NOT NULL"),
-        postgresql_where=text("reason IS NOT NULL"),
-    ),
+    _partial("ix_signals_verdict_received", "verdict", "received", "id", where="verdict IS NOT NULL"),
+    _partial("ix_signals_reason_received", "reason", "received", "id", where="reason IS NOT NULL"),
 )
 
 conditions = Table(
@@ -322,13 +289,8 @@ pauses = Table(
     Column("lifted", Moment),
     Column("lifted_by", TextColumn),
     Column("lifted_why", RedactedText),
-    Index(
-        "ix_pauses_lifted",
-        "lifted",
-        sqlite_where=text("lifted IS NOT NULL"),
-        postgresql_where=text("lifted IS NOT NULL"),
-    ),
-    Index("ix_pauses_holding", "until", sqlite_where=text("lifted IS NULL"), postgresql_where=text("lifted IS NULL")),
+    _partial("ix_pauses_lifted", "lifted", where="lifted IS NOT NULL"),
+    _partial("ix_pauses_holding", "until", where="lifted IS NULL"),
 )
 
 approvals = Table(
@@ -343,7 +305,20 @@ approvals = Table(
     Column("expires", Moment, nullable=False),
     Column("who", TextColumn, nullable=False),
     Column("answered", Moment),
+    Column("rejected", Moment),
+    Column("why", RedactedText, nullable=False, server_default=""),
     UniqueConstraint("incident", "path", "plan", "asked"),
+    _partial("ix_approvals_rejected", "rejected", where="rejected IS NOT NULL"),
+)
+
+aborts = Table(
+    "aborts",
+    metadata,
+    Column("incident", TextColumn, ForeignKey("incidents.id"), primary_key=True),
+    Column("who", TextColumn, nullable=False),
+    Column("why", RedactedText, nullable=False),
+    Column("requested", Moment, nullable=False),
+    Index("ix_aborts_requested", "requested"),
 )
 
 catalogs = Table(
@@ -368,12 +343,7 @@ notices = Table(
     Column("due", Moment, nullable=False),
     Column("sent", Boolean, nullable=False),
     Index("ix_notices_incident", "incident"),
-    Index(
-        "ix_notices_created",
-        "created",
-        sqlite_where=text("incident IS NULL"),
-        postgresql_where=text("incident IS NULL"),
-    ),
+    _partial("ix_notices_created", "created", where="incident IS NULL"),
     Index("ix_notices_due", "due", "id", sqlite_where=text("sent = 0"), postgresql_where=text("NOT sent")),
 )
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from kintsugi.model.causes import Diagnosis, KeptDiagnosis
+from kintsugi.model.history import Abort
 from kintsugi.model.known import RevisionStanding
 from kintsugi.model.records import (
     Approval,
@@ -127,6 +128,7 @@ class IncidentDetail:
     `signals` is one page of the `signals_total` signals, oldest first; `firing` is true if any of all the signals still fires.
     `diagnoses` are the diagnoses, oldest first. `covers` are the services of an incident about all services, the highest
     priority first; empty for any other incident. `affected` are the services that the problem affects now, by priority.
+    `abort` is a person's request to end the incident.
     """
 
     incident: Incident
@@ -138,6 +140,21 @@ class IncidentDetail:
     diagnoses: tuple[KeptDiagnosis, ...] = ()
     covers: tuple[CoveredService, ...] = ()
     affected: tuple[str, ...] = ()
+    abort: Abort | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AbortResult:
+    """
+    The effect of an abort, as a sentence, with the person and the reason; the incident is closed within moments.
+
+    `changed` is true if a run has changed anything that a rollback of the incident can undo.
+    """
+
+    incident: str
+    reason: str
+    text: str
+    changed: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,6 +213,15 @@ class RecoverPreview:
     deadline: datetime
     digest: str
     incident: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RejectRequest:
+    """A rejection as a person requests it: of the plan with this digest; `path` is the step that asks, "" for the run."""
+
+    path: str = ""
+    plan: str
+    why: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -50,6 +50,39 @@ class MadeChange:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Abort:
+    """A person's request that an incident ends without a further step; `requested` is when."""
+
+    incident: str
+    who: str
+    why: str
+    requested: datetime
+
+    @property
+    def reason(self) -> str:
+        """Return a clause that says who aborted, and why."""
+        return f"aborted by {self.who}: {self.why}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rejection:
+    """
+    A person's no of late, `rejected` is when: to the plan of a rule, or to all rules of a service.
+
+    `text` says who, and why. `rule` and `plan` are "" where an incident was aborted.
+    """
+
+    rule: str = ""
+    plan: str = ""
+    text: str
+    rejected: datetime
+
+    def covers(self, rule: str, plan: str) -> bool:
+        """Return whether it is about this plan of a rule."""
+        return not self.plan or (self.rule, self.plan) == (rule, plan)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class History:
     """
     The history by which one request is decided, read in the request's own transaction (P7).
@@ -59,7 +92,8 @@ class History:
     `incident` is the one that the service has open, "" for none. `recoveries` are the moments at which the request's runbook
     recovered the service, whichever rule had started it, the oldest first. `held_since` is when that incident was opened, if
     it is held; `upstreams` are the last telling runs of what the request is held for, by service. Drills are in none of them.
-    `scaled_to_zero` says which run has last scaled to 0 what the request would start.
+    `scaled_to_zero` says which run has last scaled to 0 what the request would start. `rejections` are the noes of people to
+    this service's plans and incidents of late.
     """
 
     active: tuple[PastRun, ...] = ()
@@ -72,3 +106,4 @@ class History:
     held_since: datetime | None = None
     upstreams: Mapping[str, PastRun] = field(default_factory=dict)
     scaled_to_zero: ScaledToZero | None = None
+    rejections: tuple[Rejection, ...] = ()

@@ -109,6 +109,7 @@ class Reason(StrEnum):
     UNANSWERABLE = "unanswerable"
     MALFORMED = "malformed"
     HUMAN = "human-hands"
+    REJECTED = "rejected"
     INEFFECTIVE = "ineffective"
     AT_ZERO = "at-zero"
 
@@ -337,7 +338,11 @@ class Pause:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Approval:
-    """A question to a person, valid for the plan shown (`plan` is its digest) until `expires`."""
+    """
+    A question to a person, valid for the plan shown (`plan` is its digest) until `expires`.
+
+    `answered` is when `who` approved the plan, `rejected` when `who` rejected it instead, for the reason `why`.
+    """
 
     incident: str
     path: str
@@ -347,6 +352,8 @@ class Approval:
     expires: datetime
     who: str = ""
     answered: datetime | None = None
+    rejected: datetime | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -230,6 +230,7 @@ class ObservedState:
             addresses=self._addresses(view) if view is not None else frozenset(),
             essential=self._essential(view),
             starts=at_zero(view) if plan.runbook.starts else None,
+            plan=plan.digest,
         )
 
     def starts(self, plan: Plan) -> str:

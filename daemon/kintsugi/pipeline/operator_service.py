@@ -19,6 +19,7 @@ from kintsugi.errors import NotRecorded, UsageError, WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.api_types import (
     SIGNALS,
+    AbortResult,
     DaemonStatus,
     DeadLetterResendResult,
     DeadLetterSummary,
@@ -28,6 +29,7 @@ from kintsugi.model.api_types import (
     KeptText,
     PauseRequest,
     RecoverPreview,
+    RejectRequest,
     RollbackPreview,
     RunDetail,
     ServiceExplanation,
@@ -36,6 +38,7 @@ from kintsugi.model.api_types import (
 )
 from kintsugi.model.causes import Diagnosis
 from kintsugi.model.decoded import DecodedAgain
+from kintsugi.model.history import Abort
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import MANUAL, RecoverRequest
 from kintsugi.model.records import (
@@ -124,6 +127,7 @@ class OperatorService:
             diagnoses=await self.ledger.diagnoses.of_incident(incident),
             covers=covered(self.observed.views.values(), children) if found.service == STACK else (),
             affected=await self._affected.now(found),
+            abort=await self.ledger.aborts.of_incident(incident),
         )
 
     async def signals(self, request: SignalQuery) -> Sequence[EvaluatedSignal]:
@@ -162,7 +166,33 @@ class OperatorService:
 
     async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
         """Approve the plan that was shown; the waiting run or incident continues within moments."""
-        return await self.ledger.approvals.approve(incident, path, plan, who, self.observed.clock())
+        given = await self.ledger.approvals.approve(incident, path, plan, who, self.observed.clock())
+        log.info("approval given", incident=incident, path=path, who=given.who)
+        return given
+
+    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Approval:
+        """Reject the plan that was shown; the waiting incident is closed within moments, a run takes no step that asked."""
+        given = await self.ledger.approvals.reject(incident, request, who, self.observed.clock())
+        log.info("approval refused", incident=incident, path=request.path, who=given.who, why=given.why)
+        return given
+
+    async def abort(self, incident: str, *, who: str, why: str) -> AbortResult:
+        """
+        End an incident without a further step: its run at the next step boundary, one without a run within moments.
+
+        What was changed stays, for a person. Raises WrongState while a rollback is under way, or when nothing is.
+        """
+        asked = Abort(incident=incident, who=who, why=why, requested=self.observed.clock())
+        kept = await self.ledger.aborts.abort(asked)
+        log.info("incident abort requested", incident=incident, who=kept.who, why=kept.why)
+        self.supervisor.abort(incident, kept.reason)
+        runs = await self.ledger.runs.of_incident(incident)
+        open_runs = [run for run in runs if run.finished is None]
+        text = (
+            f"{open_runs[0].runbook} on {open_runs[0].service} takes no further step" if open_runs else "it is closed"
+        )
+        changed = any(run.changed and run.kind is RunKind.RECOVERY for run in runs)
+        return AbortResult(incident=incident, reason=kept.reason, text=text, changed=changed)
 
     async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackPreview:
         """

@@ -183,6 +183,12 @@ class RunSupervisor:
             self._drivers[found].request_rollback(who, shown)
         return True
 
+    def abort(self, incident: str, reason: str) -> None:
+        """End an incident's run for a person; one whose driver is not made yet reads the abort from the ledger."""
+        for driver in self._drivers.values():
+            if driver.run.incident == incident:
+                driver.request_abort(reason)
+
     async def stop(self) -> None:
         """Cancel all tasks and wait until the effects under way have ended; no run is resumed any more."""
         self._has_resumed = False
@@ -257,6 +263,8 @@ class RunSupervisor:
             self._drivers[run.id] = driver = await self.driver_factory.of(found, heartbeat)
             if run.id in self._rollback_requests:  # said before it was driven, or before the ledger was away
                 driver.request_rollback(*self._rollback_requests[run.id])
+            elif (abort := await self._ledger.aborts.of_incident(run.incident)) and not found.rollback_requested_by:
+                driver.request_abort(abort.reason)
             return await driver.drive()
 
         def again(error: Exception) -> bool:

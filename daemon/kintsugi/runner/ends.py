@@ -101,7 +101,7 @@ class RollbackSuperseded(ExecutionAborted, NotAdmitted):
 
 
 class ApprovalExpired(ExecutionStopped, NotAdmitted):
-    """A change that a person had to approve was not approved in time."""
+    """A change that a person had to approve was rejected, or not approved in time."""
 
 
 BY_SEVERITY = (

@@ -46,7 +46,10 @@ SILENCE_AGE = timedelta(seconds=30)
 
 @dataclass(kw_only=True)
 class RunGate:
-    """The gate of one run. `journal.run` is replaced when an approval has moved the deadline. `parent` is the incident of a child's parent."""
+    """
+    The gate of one run. `journal.run` is replaced when an approval has moved the deadline. `parent` is the incident of a
+    child's parent. `abort_reason` says which person wants no further step, and why; "" for no one.
+    """
 
     deps: RunnerDeps
     ledger: Ledger
@@ -56,6 +59,7 @@ class RunGate:
     plan: str
     expiry: timedelta
     parent: str = ""
+    abort_reason: str = ""
     approvals: Approvals = field(init=False)
     _silence: str = field(init=False, default="")
     _silent_until: datetime = field(init=False, default=datetime.min.replace(tzinfo=UTC))
@@ -186,7 +190,12 @@ class RunAdmission:
 
         The intent's own transaction has asked the budgets: now they hold that very intent.
         """
-        return (await self._decide(counted=True)).reason or await self._superseded()
+        return self._aborted or (await self._decide(counted=True)).reason or await self._superseded()
+
+    @property
+    def _aborted(self) -> str:
+        """Return which person wants no further step forward, and why; "" for no one."""
+        return self.gate.abort_reason if self.phase is Phase.FORWARD else ""
 
     async def _superseded(self) -> str:
         """
@@ -228,6 +237,8 @@ class RunAdmission:
         return Budget(most=limits.budget, since=now - limits.budget_window, pods=self._pods())
 
     async def _blocked_by(self) -> str:
+        if self._aborted:
+            raise WritesForbidden(RUN, self._aborted)
         result = await self._decide(silence=goes_forward(self._attempt()))
         match result.decision:
             case AdmissionDecision.DENY:

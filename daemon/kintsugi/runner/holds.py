@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
 
+from kintsugi.decisions.reconciliation import rejection
 from kintsugi.ledger import Ledger
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.records import Approval, Incident, IncidentState, Phase
@@ -57,11 +58,14 @@ class Approvals:
         """
         Ask, and wait. The time of waiting does not count towards the deadline.
 
-        Raises ApprovalExpired on expiry, and what `raise_if_forbidden` raises as soon as a yes could not be acted on.
+        Raises ApprovalExpired on expiry and at a no, and what `raise_if_forbidden` raises as soon as a yes could not be acted
+        on.
         """
         await raise_if_forbidden()
-        approval = await self._valid(path) or await self._put(path, question)
+        approval = await self._valid(path, phase) or await self._put(path, question)
         while approval.answered is None:
+            if approval.rejected is not None:
+                raise ApprovalExpired(path, f"{rejection(approval)}: {question}")
             if self.journal.run.state is not IncidentState.AWAITING_APPROVAL:
                 await self._move(IncidentState.AWAITING_APPROVAL, question)
             if self.deps.clock() >= approval.expires:
@@ -107,10 +111,16 @@ class Approvals:
         now, run = self.deps.clock(), self.journal.run.id
         self.journal.run = await self.ledger.runs.move_run(run, state, reason, now, deadline=deadline)
 
-    async def _valid(self, path: StepPath) -> Approval | None:
-        """Return the newest question of a path while it, or its answer, is good; one that was waited for may run out."""
+    async def _valid(self, path: StepPath, phase: Phase) -> Approval | None:
+        """
+        Return the newest question of a path while it, or its answer, is good; one that was waited for may run out.
+
+        A no is good for the whole execution. A rollback may be requested again, and then asks again.
+        """
         newest = await self._newest(path)
         waited_for = self.journal.run.state is IncidentState.AWAITING_APPROVAL
+        if newest is not None and newest.rejected is not None:
+            return newest if waited_for or phase is Phase.FORWARD else None
         expired = newest is not None and newest.expires <= self.deps.clock()
         return None if expired and not (waited_for and newest is not None and newest.answered is None) else newest
 

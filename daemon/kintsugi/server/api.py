@@ -19,7 +19,7 @@ from kintsugi.server import readiness, responses
 from kintsugi.server.answers import answer
 from kintsugi.server.authentication import IDENTITY
 from kintsugi.server.bodies import BodyReader
-from kintsugi.server.operations import Operations, Override, PauseRequest, RecoverRequest, SignalQuery
+from kintsugi.server.operations import Operations, Override, PauseRequest, RecoverRequest, RejectRequest, SignalQuery
 from kintsugi.server.webhook import Decode
 from kintsugi.tokens import is_name
 
@@ -45,6 +45,22 @@ class ApproveBody(msgspec.Struct, forbid_unknown_fields=True):
 
     plan: str
     path: str = ""
+    who: str = ""
+
+
+class RejectBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A rejection of the plan with this digest; `path` is the step that asks, empty for the run."""
+
+    plan: str
+    why: str
+    path: str = ""
+    who: str = ""
+
+
+class AbortBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A request to end an incident without a further step."""
+
+    why: str
     who: str = ""
 
 
@@ -169,6 +185,25 @@ class Api:
                 request.match_info["id"], path=body.path, plan=body.plan, who=_who(request, body.who)
             )
         )
+
+    async def reject(self, request: web.Request) -> web.Response:
+        """Reject the plan that was shown."""
+        body = await self._body(request, RejectBody)
+        if not body.plan:
+            raise UsageError("plan: empty; send the digest of the plan that was shown, so that no other is rejected")
+        if not body.why.strip():
+            raise UsageError("why: empty; give the reason for the rejection")
+        asked = RejectRequest(path=body.path, plan=body.plan, why=body.why[:_LONGEST])
+        who = _who(request, body.who)
+        return await answer(await self._operations.reject(request.match_info["id"], asked, who=who))
+
+    async def abort(self, request: web.Request) -> web.Response:
+        """Abort an incident."""
+        body = await self._body(request, AbortBody)
+        if not body.why.strip():
+            raise UsageError("why: empty; give the reason for the abort")
+        incident, who = request.match_info["id"], _who(request, body.who)
+        return await answer(await self._operations.abort(incident, who=who, why=body.why[:_LONGEST]), 202)
 
     async def roll_back(self, request: web.Request) -> web.Response:
         """Undo a run as it was shown, or without `confirm` preview it."""

@@ -35,6 +35,8 @@ class Action(StrEnum):
     DELIVER = "deliver"
     READ = "read"
     APPROVE = "approve"
+    REJECT = "reject"
+    ABORT = "abort"
     ROLL_BACK = "roll-back"
     PAUSE = "pause"
     DRILL = "drill"
@@ -50,6 +52,8 @@ RIGHTS: Mapping[ApiRole, frozenset[Action]] = {
             Action.DESCRIBE,
             Action.READ,
             Action.APPROVE,
+            Action.REJECT,
+            Action.ABORT,
             Action.ROLL_BACK,
             Action.PAUSE,
             Action.DRILL,

@@ -6,6 +6,7 @@ The limits are those of the handlers, and a test sends values just within and ju
 
 from kintsugi.model.api_types import (
     SIGNALS,
+    AbortResult,
     DeadLetterResendResult,
     Explanation,
     IncidentDetail,
@@ -119,6 +120,20 @@ APPROVE = Contract(
     answers={200: Approval},
     errors=_CHANGES,
     body=RequestBody(kind=api.ApproveBody, rules={"properties": {"plan": {"minLength": 1}}}),
+)
+REJECT = Contract(
+    summary="Reject the plan that was shown",
+    answers={200: Approval},
+    errors=_CHANGES,
+    body=RequestBody(
+        kind=api.RejectBody, rules={"properties": {"plan": {"minLength": 1}, "why": {"pattern": _VISIBLE}}}
+    ),
+)
+ABORT = Contract(
+    summary="Abort an incident: no further step is taken, and nothing is undone",
+    answers={202: AbortResult},
+    errors=_CHANGES,
+    body=RequestBody(kind=api.AbortBody, rules={"properties": {"why": {"pattern": _VISIBLE}}}),
 )
 ROLL_BACK = Contract(
     summary="Undo a run; without `confirm`, preview the rollback",

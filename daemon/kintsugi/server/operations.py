@@ -7,6 +7,7 @@ from typing import Protocol
 
 from kintsugi.model.api_types import (
     SIGNALS,
+    AbortResult,
     CurrentStep,
     DeadLetterResendResult,
     DeadLetterSummary,
@@ -18,6 +19,7 @@ from kintsugi.model.api_types import (
     KeptText,
     PauseRequest,
     RecoverPreview,
+    RejectRequest,
     RollbackPreview,
     RunDetail,
     RunSummary,
@@ -31,6 +33,7 @@ from kintsugi.model.manual import Override, RecoverRequest
 from kintsugi.model.records import Approval, Incident, Pause, Signal, Target
 
 __all__ = [
+    "AbortResult",
     "CurrentStep",
     "DeadLetterResendResult",
     "DeadLetterSummary",
@@ -45,6 +48,7 @@ __all__ = [
     "PauseRequest",
     "RecoverPreview",
     "RecoverRequest",
+    "RejectRequest",
     "RollbackPreview",
     "RunDetail",
     "RunSummary",
@@ -85,6 +89,22 @@ class Operations(Protocol):
 
     async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
         """Approve the plan that was shown (`plan` is its digest); `path` is the step that asked, empty for the run."""
+        ...
+
+    async def reject(self, incident: str, request: RejectRequest, *, who: str) -> Approval:
+        """
+        Reject the plan that was shown, before its run or at a step of it.
+
+        Raises WrongState, with the incident's state, where nothing is asked.
+        """
+        ...
+
+    async def abort(self, incident: str, *, who: str, why: str) -> AbortResult:
+        """
+        End an incident without a further step; nothing is undone.
+
+        Raises WrongState, with the reason, where nothing is under way or a rollback is.
+        """
         ...
 
     async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackPreview:

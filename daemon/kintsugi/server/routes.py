@@ -34,6 +34,8 @@ def all_routes(webhook: WebhookHandler, api: Api) -> tuple[Route, ...]:
         Route("GET", "/api/v1/dead-letters", Action.READ, api.dead_letters, contracts.DEAD_LETTERS),
         Route("POST", "/api/v1/dead-letters/{id}/resend", Action.RESEND, api.resend, contracts.RESEND),
         Route("POST", "/api/v1/incidents/{id}/approve", Action.APPROVE, api.approve, contracts.APPROVE),
+        Route("POST", "/api/v1/incidents/{id}/reject", Action.REJECT, api.reject, contracts.REJECT),
+        Route("POST", "/api/v1/incidents/{id}/abort", Action.ABORT, api.abort, contracts.ABORT),
         Route("POST", "/api/v1/incidents/{id}/rollback", Action.ROLL_BACK, api.roll_back, contracts.ROLL_BACK),
         Route("GET", "/api/v1/pauses", Action.READ, api.pauses, contracts.PAUSES),
         Route("POST", "/api/v1/pauses", Action.PAUSE, api.pause, contracts.PAUSE),

@@ -115,8 +115,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="ledger/approvals.py",
-                old="            _check(row.plan == plan, incident,",
-                new="            _check(row.answered is not None or row.plan == plan, incident,",
+                old="            _check(asked.plan == plan, incident,",
+                new="            _check(asked.answered is not None or asked.plan == plan, incident,",
             ),
         ),
         tests="contract/ledger/test_hearing_people.py",

@@ -69,7 +69,7 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="decisions/guards.py",
-                old="each not in (cooldown, ineffective, upstream, approving))",
+                old="each not in (rejected, cooldown, ineffective, upstream, approving))",
                 new="each in (observing, active))",
             ),
         ),

@@ -13,7 +13,7 @@ from kintsugi.model.rules import Mode
 from kintsugi.model.services import WorkloadRef
 from kintsugi.objects.owners import Manager, ManagerKind
 from kubeobjects.resources import DEPLOYMENTS
-from tests.unit.factories import moment, past, pause
+from tests.unit.factories import moment, past, pause, rejection
 from tests.unit.guards.questions import guard_context
 
 AGAIN = moment(seconds=30)
@@ -99,6 +99,16 @@ CASES: dict[str, tuple[GuardContext, History, Answer]] = {
             Reason.FAILURES,
             moment(minutes=50),
             "3 consecutive runs did not help; no run starts before 12:50:00",
+        ),
+    ),
+    "rejected": (
+        replace(guard_context(), plan="p-1"),
+        History(rejections=(rejection(rejected=moment(minutes=-4)),)),
+        (
+            VerdictKind.REFUSED,
+            Reason.REJECTED,
+            AGAIN,
+            "the plan was rejected by ada: a deploy; the rule rests until 12:06:00",
         ),
     ),
     "ineffective": (

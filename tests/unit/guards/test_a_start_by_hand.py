@@ -19,7 +19,7 @@ EVERYTHING = frozenset(Override)
 OWN = {"cooldown": Override.COOLDOWN, "failures": Override.FAILURES, "handed_over": Override.HANDED_OVER}
 """The guards that may be overruled, by the name in the cases."""
 
-GRANTED = {"approving", "ineffective"}
+GRANTED = {"approving", "ineffective", "rejected"}
 """What a person's yes to the plan grants by itself."""
 
 

@@ -31,6 +31,7 @@ def test_the_order_is_this_one() -> None:
         "breaker",
         "handed_over",
         "failures",
+        "rejected",
         "ineffective",
         "cooldown",
         "upstream",
@@ -57,6 +58,7 @@ def both(first: str, second: str) -> tuple[GuardContext, History]:
         addresses=one.addresses | other.addresses,
         essential=one.essential or other.essential,
         starts=one.starts or other.starts,
+        plan=one.plan or other.plan,
     )
     history = History(
         active=past_one.active or past_other.active,
@@ -65,6 +67,7 @@ def both(first: str, second: str) -> tuple[GuardContext, History]:
         locks={**past_one.locks, **past_other.locks},
         pauses=past_one.pauses + past_other.pauses,
         recoveries=past_one.recoveries + past_other.recoveries,
+        rejections=past_one.rejections + past_other.rejections,
     )
     return context, history
 

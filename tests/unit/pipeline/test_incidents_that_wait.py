@@ -139,6 +139,29 @@ async def test_an_approval_does_not_hold_for_another_plan(ledger: Ledger) -> Non
     assert not scene.business.supervisor.started
 
 
+async def test_a_plan_that_was_rejected_is_asked_about_again_after_the_cooldown_or_when_it_is_another(
+    ledger: Ledger,
+) -> None:
+    scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
+    await scene.answer(who="ada", rejected=NOW, why="a deploy")
+    await scene.tend()
+    assert await scene.closed() == [(IncidentState.CANCELLED, "rejected by ada: a deploy")]
+    assert await scene.told(IncidentState.CANCELLED) == []
+    await ledger.signals.rearm(NOW)
+    await scene.business.pipeline.step()
+    verdict = (await scene.business.verdicts())["sig-1"]
+    assert (verdict.kind, verdict.reason) == (VerdictKind.REFUSED, Reason.REJECTED)
+
+    other = runbook_text("- {id: scale, run: kubectl scale deployment/web --replicas=0}")
+    await scene.business.active_catalog.activate(catalog(service_text(), rule_text(), ALERT_RULE, other))
+    await asyncio.sleep(31)
+    await scene.business.pipeline.step()
+    assert [each.state for each in await ledger.incidents.newest()] == [
+        IncidentState.AWAITING_APPROVAL,
+        IncidentState.CANCELLED,
+    ]
+
+
 async def test_an_approval_that_expired_cancels_and_a_person_is_told(ledger: Ledger) -> None:
     scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
     await scene.answer(expires=NOW)

@@ -13,6 +13,7 @@ from structlog.typing import EventDict
 from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.reconciliation import ReconcileAction
 from kintsugi.errors import LedgerUnavailable, StaleEpoch, UnreadableRow
+from kintsugi.model.history import Abort
 from kintsugi.model.records import Incident, IncidentState, RunRecord, StepRecord, StepState
 from kintsugi.model.services import STACK
 from kintsugi.pipeline.active_catalog import ActiveCatalog
@@ -21,7 +22,7 @@ from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.telemetry import FailureScope
 from tests.harness import ledgers
 from tests.unit.as_ledger import as_ledger
-from tests.unit.factories import pod
+from tests.unit.factories import moment, pod
 from tests.unit.runner.bench import SCALE, TIMEOUT, RunBench, clock
 from tests.unit.runner.fakes import RunLedger
 
@@ -388,3 +389,19 @@ async def test_a_run_past_its_deadline_that_looks_at_nothing_is_seen_and_gets_a_
     assert cares == [ReconcileAction.RESTART, ReconcileAction.TAKE_UP]
     assert begins == [0, pytest.approx(40 * 60, abs=20)]
     assert bench.ledger.record.state.is_final
+
+
+async def test_a_run_that_is_aborted_ends_also_where_another_process_was_told() -> None:
+    """C1: the abort is in the ledger before it takes effect."""
+    for told in (True, False):
+        bench = RunBench("- {id: wait, expect: 1 == 2, within: 1h}")
+        supervisor = supervisor_of(bench)
+        abort = Abort(incident="inc-1", who="ada", why="a deploy", requested=moment())
+        bench.ledger.aborted = None if told else abort
+        supervisor.start(bench.ledger.record)
+        await asyncio.sleep(60)
+        if told:
+            supervisor.abort("inc-2", "aborted by bob: another one")
+            supervisor.abort("inc-1", abort.reason)
+        await over(supervisor)
+        assert bench.ledger.moves == [(IncidentState.CANCELLED, "aborted by ada: a deploy")]

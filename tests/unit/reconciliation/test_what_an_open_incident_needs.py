@@ -13,6 +13,7 @@ from kintsugi.decisions.reconciliation import (
     overdue_hold_notice,
     repeated_question,
 )
+from kintsugi.model.history import Abort
 from kintsugi.model.records import Approval, IncidentState, Reason, Signal, Verdict, VerdictKind
 from tests.unit.factories import NOW, incident, moment, signal
 
@@ -137,6 +138,23 @@ def test_a_person_hears_why_a_question_is_asked_anew(known: Approval, minutes: f
         == f"{notify}; approval is requested again"
     )
     assert repeated_question([], now=moment(minutes=minutes)) == ""
+
+
+@pytest.mark.parametrize("minutes", [2, 45])
+def test_an_incident_whose_plan_was_rejected_is_cancelled_and_no_person_is_notified(minutes: float) -> None:
+    """Whoever has answered knows, also where the trigger ends or the question expires before the daemon sees it."""
+    no = replace(question(), who="ana", rejected=moment(minutes=1), why="a deploy")
+    need = need_of(standing(IncidentState.AWAITING_APPROVAL, no, clear=True), now=moment(minutes=minutes))
+    assert (need.action, need.state, need.notify) == (IncidentAction.END, IncidentState.CANCELLED, False)
+    assert need.reason == "rejected by ana: a deploy"
+
+
+@pytest.mark.parametrize("state", [IncidentState.HELD, IncidentState.AWAITING_APPROVAL])
+def test_an_incident_that_was_aborted_is_cancelled(state: IncidentState) -> None:
+    abort = Abort(incident="inc-1", who="ana", why="a deploy", requested=NOW)
+    need = need_of(replace(standing(state, question(answered=NOW), clear=True), abort=abort), now=moment(minutes=1))
+    assert (need.action, need.state, need.notify) == (IncidentAction.END, IncidentState.CANCELLED, False)
+    assert need.reason == "aborted by ana: a deploy"
 
 
 def test_only_the_newest_question_counts() -> None:

@@ -80,6 +80,7 @@ class RunBench:
         self.power = Power()
         self.was_cut = False
         self.parent = ""
+        self.abort_reason = ""
         self.pace = timedelta(seconds=1)
         self.prometheus = ""
         self.diagnoses: Diagnoses | None = None
@@ -103,6 +104,7 @@ class RunBench:
             plan=self.runbook.digest,
             expiry=timedelta(minutes=30),
             parent=self.parent,
+            abort_reason=self.abort_reason,
         )
         self.driver = RunDriver(
             deps=deps,
@@ -115,6 +117,12 @@ class RunBench:
             gate=gate,
         )
         return await self.driver.drive()
+
+    def abort(self) -> None:
+        """Let Ada abort the run; a process that resumes the run reads it from the ledger."""
+        self.abort_reason = "aborted by ada: a deploy"
+        if self.driver is not None:
+            self.driver.request_abort(self.abort_reason)
 
     def deps(self) -> RunnerDeps:
         """Return what runs work with."""

@@ -18,7 +18,7 @@ from kintsugi.ledger.admissions import RecentChanges
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.change_limits import Budget, Disruptions, Lock
 from kintsugi.model.command import Command, Delete, SetMetadata
-from kintsugi.model.history import History, MadeChange
+from kintsugi.model.history import Abort, History, MadeChange
 from kintsugi.model.known import ScaledToZero
 from kintsugi.model.records import (
     Approval,
@@ -65,6 +65,7 @@ class RunLedger(CasJournal):
         self.disruptions: tuple[datetime, ...] = ()
         self.changes_of_late: tuple[MadeChange, ...] = ()
         self.questions: list[Approval] = []
+        self.aborted: Abort | None = None
         self.moves: list[tuple[IncidentState, str]] = []
         self.trouble: KintsugiError | None = None
         self.answers_after: timedelta | None = None
@@ -217,6 +218,10 @@ class RunLedger(CasJournal):
             asyncio.get_running_loop().call_later(delay, self.approve, approval.path)
         self.power.hit("after the commit of a question")
 
+    async def abort_of(self, incident: str) -> Abort | None:
+        """Return the abort of the incident."""
+        return self.aborted
+
     async def approvals(self, incident: str) -> tuple[Approval, ...]:
         """List the questions of an incident."""
         return tuple(each for each in self.questions if each.incident == incident)
@@ -229,6 +234,13 @@ class RunLedger(CasJournal):
         """Notify a person, once for the same words."""
         if (kind, text) not in self.told:
             self.told.append((kind, text))
+
+    def reject(self, path: str) -> None:
+        """Let Ada say no to the question at a step."""
+        self.questions = [
+            replace(each, who="ada", rejected=virtual_clock(), why="not tonight") if each.path == path else each
+            for each in self.questions
+        ]
 
     def approve(self, path: str) -> None:
         """Let Ada say yes to the question at a step."""

@@ -87,6 +87,34 @@ async def test_a_question_that_nobody_answers_expires_and_nothing_is_done() -> N
     assert ended.state is IncidentState.NO_ACTION
 
 
+async def test_a_question_that_is_rejected_ends_the_execution_at_once_and_nothing_is_done() -> None:
+    bench = RunBench(ASKS, rollback="after: 2h")
+    bench.at(60, lambda: bench.ledger.reject("scale"))
+    bench.at(2000, bench.heal)
+    ended = await bench.drive()
+    assert not bench.effects
+    assert bench.ledger.moves[1] == (
+        IncidentState.VERIFYING,
+        "stopped at scale: rejected by ada: not tonight: Scale web to five?",
+    )
+    assert bench.ledger.told == [], "whoever has answered knows"
+    assert ended.steps_finished_at is not None
+    assert timedelta(minutes=1) <= ended.steps_finished_at - moment() <= timedelta(seconds=63)
+    assert ended.state is IncidentState.NO_ACTION
+
+
+async def test_a_no_that_was_given_before_a_restart_holds_after_it() -> None:
+    """Also where its question has expired meanwhile: a forward step is asked about once."""
+    bench = RunBench(ASKS, rollback="after: 2h")
+    bench.ledger.questions = [approval("scale")]
+    bench.ledger.reject("scale")
+    await asyncio.sleep(timedelta(minutes=40).total_seconds())
+    bench.at(60, bench.heal)
+    await bench.drive()
+    assert not bench.effects
+    assert len(bench.ledger.questions) == 1
+
+
 async def test_a_step_that_is_not_wanted_asks_nobody() -> None:
     bench = RunBench(ASKS.replace("approve:", "when: service.ready > 5, approve:"))
     bench.at(60, bench.heal)
@@ -149,9 +177,12 @@ async def test_an_answer_that_is_good_still_is_not_asked_for_again() -> None:
 BACK = 'after: 10m\npolicy: always\nsteps:\n  - {id: back, approve: "Go back?", run: kubectl cordon three}'
 
 
-async def test_a_rollback_that_is_asked_for_again_asks_its_own_question() -> None:
-    """What nobody answered the first time neither ends the second rollback at once nor answers for it."""
+@pytest.mark.parametrize("rejected", [False, True])
+async def test_a_rollback_that_is_asked_for_again_asks_its_own_question(rejected: bool) -> None:
+    """What was rejected or left unanswered the first time neither ends the second rollback at once nor answers for it."""
     bench = RunBench("- {id: one, run: kubectl cordon one}", rollback=BACK, heals="kubectl cordon three")
+    if rejected:
+        bench.at(900, lambda: bench.ledger.reject("rollback/back"))
     first = await bench.drive()
     assert first.state is IncidentState.NEEDS_OPERATOR
     assert "kubectl cordon three" not in bench.effects

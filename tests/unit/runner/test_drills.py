@@ -287,17 +287,26 @@ def test_a_pause_ends_it() -> None:
     assert ENDS["restore"] in drill.effects
 
 
-def test_a_person_may_end_it() -> None:
-    """kintsugi rollback."""
+@pytest.mark.parametrize("aborted", [False, True])
+def test_a_person_may_end_it(aborted: bool) -> None:
+    """kintsugi rollback, or abort."""
     drill = Drill()
     drill.at_work("pg_restore")
 
     async def story() -> RunRecord:
-        drill.at(30, lambda: drill.drill.request_rollback("ada") if drill.drill else None)
+        drill.at(30, end)
         return await drill.drive()
 
+    def end() -> None:
+        assert drill.drill is not None
+        if aborted:
+            drill.drill.request_abort("aborted by ada: a deploy")
+        else:
+            drill.drill.request_rollback("ada")
+
     ended = play(story())
-    assert (ended.state, ended.reason) == (IncidentState.CANCELLED, "ended by ada")
+    why = "aborted by ada: a deploy" if aborted else "ended by ada"
+    assert (ended.state, ended.reason) == (IncidentState.CANCELLED, why)
 
 
 def test_at_its_deadline_it_has_failed() -> None:

@@ -319,17 +319,22 @@ async def test_the_changes_of_a_child_that_did_not_help_are_handed_over_with_the
     assert f"  kintsugi recover everything --service stack {overruling}\n" in ended.reason
 
 
-async def test_a_person_may_end_a_run_and_its_children_go_on() -> None:
+@pytest.mark.parametrize("aborted", [False, True])
+async def test_a_person_may_end_a_run_and_its_children_go_on(aborted: bool) -> None:
     bench = StackBench()
 
     def end() -> None:
         assert bench.stack is not None
-        bench.stack.request_rollback("ann")
+        if aborted:
+            bench.stack.request_abort("aborted by ann: a deploy")
+        else:
+            bench.stack.request_rollback("ann")
 
     bench.at(90, end)
     ended = await bench.drive_all()
     assert ended.state is IncidentState.CANCELLED
-    assert ended.reason == "ended by ann; its child runs continue on their own"
+    why = "aborted by ann: a deploy" if aborted else "ended by ann"
+    assert ended.reason == f"{why}; its child runs continue on their own"
 
 
 async def test_a_child_that_may_not_start_stops_the_run() -> None:

@@ -118,7 +118,7 @@ async def answer(stage: DemoStage) -> None:
 async def approve(stage: DemoStage, incident: str) -> None:
     """Approve what an incident asks a person."""
     for asked in (await stage.client.incident(incident)).approvals:
-        if asked.answered is None:
+        if (asked.answered or asked.rejected) is None:
             await stage.client.approve(incident, path=asked.path, plan=asked.plan)
             stage.teller.write(f"       {WHO} reads the question and approves the plan: $ kintsugi approve {incident}")
 

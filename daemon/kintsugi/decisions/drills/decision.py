@@ -7,7 +7,8 @@ The ledger asks inside the request's transaction, as it asks the guards of recov
 from dataclasses import dataclass
 from datetime import datetime
 
-from kintsugi.decisions.guards import Limits, covers
+from kintsugi.decisions.guards import Limits
+from kintsugi.decisions.pauses import covers
 from kintsugi.model.history import History
 from kintsugi.model.records import Reason, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
