@@ -87,8 +87,8 @@ def test_a_cause_is_told_in_one_notice_and_so_is_what_is_only_observed(
     handed_over = story.within(180).ends("needs-operator", service=API)
     story.within(60).sees("a person is called", lambda: bool(notices.about(handed_over["id"])))
     (told,) = notices.about(handed_over["id"])
-    assert "problem: ServiceRouting (likely): service/api-service spec.selector[app]: " in told.splitlines()[0]
-    assert told.splitlines()[-1] == f"also affected: {WEB}"
+    assert "problem: ServiceRouting (likely): service/api-service spec.selector[app]: " in told.splitlines()[1]
+    assert told.splitlines()[-2] == f"also affected: {WEB}"
     assert story.daemon.incident(handed_over["id"])["affected"] == [WEB]
     (waiting,) = [each for each in story.daemon.incidents() if each["service"] == WEB]
     assert (waiting["state"], notices.about(waiting["id"])) == ("held", [])

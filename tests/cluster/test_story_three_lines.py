@@ -120,6 +120,6 @@ def test_a_quota_that_is_used_up_is_handed_over_by_its_name(
     incident = story.within(240).closes(service=SERVICE)
     assert incident["state"] in ("needs-operator", "ineffective"), story.state()
     story.within(60).sees("a person is called", lambda: bool(notices.about(incident["id"])))
-    first = str(notices.about(incident["id"])[-1]).splitlines()[0]
+    first = str(notices.about(incident["id"])[-1]).splitlines()[1]
     assert "resourcequota/small" in first, first
     assert story.writes() == []

@@ -166,7 +166,7 @@ async def test_a_hand_over_says_first_what_is_wrong(tmp_path: Path) -> None:
     async with RecordedStory.set(tmp_path) as story:
         await story.break_and_alert("front")
         notice = await story.notice("needs-operator")
-        assert notice["text"].splitlines()[0].startswith(FIRST), notice["text"]
+        assert notice["text"].splitlines()[1].startswith(FIRST), notice["text"]
         code, out = await story.asked("incident", notice["incident"], "-o", "json")
         assert code == 0
         detail = json.loads(out)
@@ -180,7 +180,7 @@ async def test_a_hand_over_says_first_what_is_wrong(tmp_path: Path) -> None:
                 "containers[web].image",
             )
         _, out = await story.asked("incident", notice["incident"])
-        assert out.splitlines()[1].startswith("Problem: ImagePull (certain): deployment/front"), out
+        assert out.splitlines()[1].startswith("Cause: ImagePull (certain): deployment/front"), out
         await story.until(lambda: len(story.events("front")) == 2)
         assert all("ImagePull (certain)" in each for each in story.events("front"))
 
@@ -189,7 +189,7 @@ async def test_a_question_says_first_what_is_wrong_and_explain_says_it_without_a
     async with RecordedStory.set(tmp_path) as story:
         await story.break_and_alert("back")
         notice = await story.notice("awaiting-approval")
-        first = notice["text"].splitlines()[0]
+        first = notice["text"].splitlines()[1]
         assert first.startswith("problem: ImagePull (certain): deployment/back containers[web].image"), notice
         _, out = await story.asked("incident", notice["incident"], "-o", "json")
         detail = json.loads(out)

@@ -1,25 +1,34 @@
-"""Notices as they are sent: the diagnosis of their incident comes first, and a question waits a moment for its own."""
+"""
+Notices as they are sent: service, incident, diagnosis, the notice's own text, and the next command, in few lines.
+
+A question waits a moment for its diagnosis.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from kintsugi.decisions.diagnosis.headline import ENDED_WELL, diagnosis_at, headline, what_changed
-from kintsugi.ledger import DiagnosisRepository
+from kintsugi.decisions.next_command import next_command
+from kintsugi.errors import NotRecorded
+from kintsugi.ledger import Ledger
 from kintsugi.model.causes import Diagnosis, KeptDiagnosis
-from kintsugi.model.records import IncidentState, Notice
+from kintsugi.model.records import Incident, IncidentState, Notice
+
+MOST_LINES = 10
+"""Lines of a notice."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoticeHeadlines:
     """
-    Puts the headline of the diagnosis before each notice.
+    Puts the incident and the headline of its diagnosis before each notice, and the next command after it.
 
     `delay` is how long a question whose incident has no diagnosis yet is left for the next look at the outbox. `affected`
     names the services that suffer from what an incident is about.
     """
 
-    diagnoses: DiagnosisRepository
+    ledger: Ledger
     clock: Callable[[], datetime]
     delay: timedelta
     affected: Callable[[str], Awaitable[Sequence[str]]]
@@ -27,16 +36,43 @@ class NoticeHeadlines:
     async def complete(self, notices: Sequence[Notice]) -> Sequence[Notice]:
         """Return notices as they are to be sent now. Raises LedgerUnavailable."""
         incidents = sorted({each.incident for each in notices if each.incident is not None})
-        kept = await self.diagnoses.of_incidents(incidents)
+        kept = await self.ledger.diagnoses.of_incidents(incidents)
         completed = []
         for notice in notices:
             of_it: list[KeptDiagnosis] = [each for each in kept if each.incident == notice.incident]
             found = diagnosis_at(of_it, notice.created)
             if found is None and self._may_wait(notice):
                 continue
-            text = notice.text if found is None else with_headline(notice.kind, found, notice.text)
-            completed.append(replace(notice, text="\n".join([text, *await self._suffering(notice)])))
+            completed.append(replace(notice, text="\n".join(await self._lines(notice, found))))
         return completed
+
+    async def _lines(self, notice: Notice, found: Diagnosis | None) -> Sequence[str]:
+        """Return the lines of a notice; one whose incident is not in the ledger any more has its own alone."""
+        text = notice.text.splitlines()
+        incident = await self._incident(notice)
+        if incident is None:
+            return text
+        runs = await self.ledger.runs.of_incident(incident.id)
+        changed = any(run.changed for run in runs)
+        command = next_command(incident.state, incident.id, incident.service, changed=changed)
+        head = [
+            f"{incident.service} {incident.id}: {notice.kind}",
+            *(headline_lines(notice.kind, found) if found else ()),
+        ]
+        foot = [*await self._suffering(notice), f"next: {command}"]
+        room = MOST_LINES - len(head) - len(foot)
+        if len(text) > room:
+            more = f"… and {len(text) - room + 1} more lines: kintsugi incident {incident.id} --all"
+            text = [*text[: room - 1], more]
+        return [*head, *text, *foot]
+
+    async def _incident(self, notice: Notice) -> Incident | None:
+        if notice.incident is None:
+            return None
+        try:
+            return await self.ledger.incidents.get(notice.incident, strict=False)
+        except NotRecorded:
+            return None
 
     async def _suffering(self, notice: Notice) -> Sequence[str]:
         """Return the line about the services that suffer, too; none of what is over, or of no incident."""
@@ -50,8 +86,8 @@ class NoticeHeadlines:
         return notice.kind is IncidentState.AWAITING_APPROVAL and self.clock() < notice.created + self.delay
 
 
-def with_headline(state: IncidentState, found: Diagnosis, text: str) -> str:
-    """Return a text about an incident in this state: first what is wrong, or was, then what changed before, if anything did."""
+def headline_lines(state: IncidentState, found: Diagnosis) -> Sequence[str]:
+    """Return what is wrong, or was, with an incident in this state, and what changed before, if anything did."""
     wrong = f"{'past problem' if state in ENDED_WELL else 'problem'}: {headline(found)}"
     changed = what_changed(found)
-    return "\n".join([wrong, *([f"earlier change: {changed}"] if changed else []), text])
+    return [wrong, *([f"earlier change: {changed}"] if changed else [])]

@@ -100,7 +100,7 @@ def headlines_of(core: Core) -> NoticeHeadlines:
         incidents=core.ledger.incidents, active_catalog=core.active_catalog, observed=core.observed
     )
     return NoticeHeadlines(
-        diagnoses=core.ledger.diagnoses,
+        ledger=core.ledger,
         clock=core.clock.now,
         delay=2 * core.diagnoses.within,
         affected=affected.of_incident,

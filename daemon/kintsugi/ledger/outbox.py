@@ -15,7 +15,7 @@ from kintsugi.ledger.rows import columns, values
 from kintsugi.ledger.tables import notices
 from kintsugi.ledger.texts import clean
 from kintsugi.model.identity import new_id
-from kintsugi.model.records import IncidentState, Notice
+from kintsugi.model.records import IncidentState, Notice, RunRecord, StepRecord
 
 NOTIFIED_STATES = frozenset(
     {
@@ -52,6 +52,18 @@ async def put_notice_once(
     )
     if (await connection.execute(query.limit(1))).first() is None:
         await _put(connection, incident, kind, text, now)
+
+
+async def put_first_change(connection: AsyncConnection, run: RunRecord, step: StepRecord, now: datetime) -> None:
+    """Put the notice of a run's first change into the outbox, in the caller's transaction; one for each run."""
+    query = select(notices.c.id).where(
+        notices.c.incident == run.incident,
+        notices.c.kind == IncidentState.RUNNING,
+        notices.c.created >= run.started,
+    )
+    if (await connection.execute(query.limit(1))).first() is None:
+        why = f"\nbecause {step.why}" if step.why else ""
+        await _put(connection, run.incident, IncidentState.RUNNING, f"begins: {step.text}{why}", now)
 
 
 async def _put(

@@ -10,11 +10,13 @@ from typing import Any
 from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.errors import BudgetSpent, NotRecorded, WrongState
+from kintsugi.commands import decode
+from kintsugi.commands.registry import definition_of
+from kintsugi.errors import BudgetSpent, CommandError, NotRecorded, WrongState
 from kintsugi.ledger.drills import note_passed
 from kintsugi.ledger.history import read_changed
 from kintsugi.ledger.masking import without_secrets
-from kintsugi.ledger.outbox import put_notice
+from kintsugi.ledger.outbox import put_first_change, put_notice
 from kintsugi.ledger.replicas import note_scale
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, record, shown, values
@@ -28,6 +30,7 @@ from kintsugi.model.records import IncidentState, RunKind, RunRecord, StepRecord
 from kintsugi.model.run_update import NO_UPDATE, RunUpdate, SeenWorkload
 from kintsugi.model.services import STACK
 from kintsugi.model.step_path import NOTES_LIKE
+from kubeobjects.resources import PODS, WORKLOADS
 
 _STEP = columns(StepRecord, steps)
 _RUN = columns(RunRecord, runs)
@@ -101,10 +104,12 @@ class RunRepository(Repository):
         Write a step if it still is in state `expect` (None: not written yet).
 
         A changing step that goes to INTENT marks its run as changed until it turns out not to have been made, and is counted
-        against the `budget` of its namespace and of the pods that must stay, in the same transaction (P7). Raises
+        against the `budget` of its namespace and of the pods that must stay, in the same transaction (P7). The first intent of
+        a run to change a workload or its pods puts a notice into the outbox. Raises
         `BudgetSpent`; `WrongState` when the step is in another state, or for a new intent of a run that is over;
         `StaleEpoch`, `LedgerUnavailable`. Secrets are masked.
         """
+        announced = step.state is StepState.INTENT and changes_workload(step)
         step = await without_secrets(step)
 
         async def work(connection: AsyncConnection) -> None:
@@ -124,6 +129,8 @@ class RunRepository(Repository):
             if budget is not None:
                 await _spend(connection, step, budget)
             await _put_step(connection, step, known=written is not None)
+            if announced and run.kind is RunKind.RECOVERY:
+                await put_first_change(connection, run, step, now)
             if step.changes:
                 await note_scale(connection, step, now)
                 changed = step.state not in _NOT_MADE or await _has_changed(connection, run.id)
@@ -225,6 +232,17 @@ class RunRepository(Repository):
             return replace(before, **columns)
 
         return await self._store.write(f"update-run {' '.join(columns)}", work, fenced=True)
+
+
+def changes_workload(step: StepRecord) -> bool:
+    """Return whether a step changes a workload or a pod; not of a command that cannot be read, since no notice may stop a run."""
+    if not step.changes or step.command is None:
+        return False
+    try:
+        command = decode(step.command)
+    except CommandError:
+        return False
+    return any(each.resource in (*WORKLOADS, PODS) for each in definition_of(command).objects(command))
 
 
 async def find_run(connection: AsyncConnection, run: str, *, lock: bool = False, strict: bool = True) -> RunRecord:

@@ -34,12 +34,12 @@ def hand_over(reason: str, steps: Iterable[StepRecord], rollback_command: str = 
     parts = [
         reason,
         section("Not repaired", [why] if why else []),
+        section("To roll the workload back", [rollback_command] if rollback_command else []),
         section("Done", [f"{step.text}" for step in changes if step.state is StepState.DONE and not has_failed(step)]),
         section("Still running", [f"{step.text} (its Job)" for step in changes if _works_on(step, known)]),
         section("Uncertain", [f"{step.text} ({step.error})" for step in changes if is_uncertain(step)]),
         section("Not done", [f"{step.text} ({step.error})" for step in ordered if was_not_applied(step)]),
         section("Undo commands, newest first", undo_texts(changes)),
-        section("To roll the workload back", [rollback_command] if rollback_command else []),
     ]
     return "\n".join(part for part in parts if part)
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from kintsugi.commands import encode, parse
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import IncidentState, StepState, UndoRecord
+from kintsugi.model.records import IncidentState, StepRecord, StepState, UndoRecord
 from kintsugi.model.run_update import RunUpdate
 from tests.contract.ledger.build import MINUTE, NOW, begin, hold, run_request, signal, step
 
@@ -82,6 +83,25 @@ async def test_a_run_has_changed_something_from_its_first_intent_to_change(ledge
     assert not (await ledger.runs.get(run.id)).changed
     await ledger.runs.save_step(step(run, "plan"), expect=StepState.PLANNED, now=NOW)
     assert (await ledger.runs.get(run.id)).changed
+
+
+async def test_the_first_change_of_a_workload_or_its_pods_leaves_one_notice_of_the_run(ledger: Ledger) -> None:
+    """It is committed with the intent; a change of anything else, and what follows, leaves none."""
+    run = await begin(ledger)
+
+    def intent(path: str, command: str) -> StepRecord:
+        bound = parse(command)
+        return step(run, path, command=encode(bound), text=command, why="web-1 was unhealthy")
+
+    for path, command in (
+        ("a#0", "kubectl cordon node-1"),
+        ("b#0", "kubectl rollout restart deployment/web -n shop"),
+        ("c#0", "kubectl delete pod web-1 -n shop"),
+    ):
+        await ledger.runs.save_step(intent(path, command), expect=None, now=NOW)
+    (notice,) = await ledger.outbox.due_notices(NOW)
+    assert (notice.incident, notice.kind) == (run.incident, IncidentState.RUNNING)
+    assert notice.text == ("begins: kubectl rollout restart deployment/web -n shop\nbecause web-1 was unhealthy")
 
 
 async def test_a_run_that_is_over_takes_results_but_no_new_intents(ledger: Ledger) -> None:

@@ -1,4 +1,4 @@
-"""A notice begins with what was found wrong; a question whose diagnosis is under way waits for it, for a moment."""
+"""A notice begins with its incident and what was found wrong, and ends with the next command; a question whose diagnosis is under way waits for it, for a moment."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ from kintsugi.app.notice_headlines import NoticeHeadlines
 from kintsugi.ledger import Ledger
 from kintsugi.model.causes import ObjectChange
 from kintsugi.model.records import IncidentState, Notice
-from tests.contract.ledger.build import MINUTE, NOW, begin, kept
+from tests.contract.ledger.build import MINUTE, NOW, begin, kept, step
 
 TIMEOUT = timedelta(seconds=10)
 
@@ -24,30 +24,49 @@ def headlines(ledger: Ledger, *, after: timedelta = timedelta(0), affected: Sequ
     async def of_incident(incident: str) -> Sequence[str]:
         return affected
 
-    return NoticeHeadlines(diagnoses=ledger.diagnoses, clock=lambda: NOW + after, delay=TIMEOUT, affected=of_incident)
+    return NoticeHeadlines(ledger=ledger, clock=lambda: NOW + after, delay=TIMEOUT, affected=of_incident)
 
 
 async def test_a_notice_begins_with_the_diagnosis_of_its_own_incident(ledger: Ledger) -> None:
     web, api = await begin(ledger, "web"), await begin(ledger, "api")
     await ledger.diagnoses.keep(kept(web))
+    await ledger.runs.save_step(step(web), expect=None, now=NOW)
+    for run in (web, api):
+        await ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, "it is so", NOW)
     found = await headlines(ledger).complete([notice(web.incident), notice(api.incident), notice(None)])
     assert [each.text.splitlines() for each in found] == [
         [
+            f"web {web.incident}: needs-operator",
             "problem: ImagePull (certain): deployment/web containers[web].image: web: it cannot start",
             "it is so",
+            f"next: kintsugi rollback {web.incident} (shows the undo commands, asks, and runs them)",
         ],
-        ["it is so"],
+        [f"api {api.incident}: needs-operator", "it is so", f"next: kintsugi incident {api.incident} --all"],
         ["it is so"],
     ]
 
 
-async def test_a_notice_says_in_its_second_line_what_changed_before(ledger: Ledger) -> None:
+async def test_a_notice_has_ten_lines_and_says_where_the_others_are(ledger: Ledger) -> None:
+    run = await begin(ledger)
+    long = replace(notice(run.incident), text="\n".join(map(str, range(20))))
+    (told,) = await headlines(ledger, affected=("frontend",)).complete([long])
+    lines = told.text.splitlines()
+    assert len(lines) == 10
+    assert lines[6:] == [
+        "5",
+        f"… and 14 more lines: kintsugi incident {run.incident} --all",
+        "also affected: frontend",
+        "next: kintsugi pause --freeze --service web --why TEXT (stops the run)",
+    ]
+
+
+async def test_a_notice_says_after_the_problem_what_changed_before(ledger: Ledger) -> None:
     run = await begin(ledger)
     change = ObjectChange(object="deployment/web", field="spec.replicas", at=NOW, by="kubectl", after="2", shown=True)
     found = kept(run)
     await ledger.diagnoses.keep(replace(found, diagnosis=replace(found.diagnosis, changes=(change,))))
     (told,) = await headlines(ledger).complete([notice(run.incident)])
-    assert told.text.splitlines()[1:] == [
+    assert told.text.splitlines()[2:-1] == [
         "earlier change: 2026-03-01 12:00:00 deployment/web spec.replicas - -> 2 (by kubectl)",
         "it is so",
     ]
@@ -57,10 +76,11 @@ async def test_a_question_waits_for_its_diagnosis_and_not_for_ever(ledger: Ledge
     run = await begin(ledger)
     asked = notice(run.incident, IncidentState.AWAITING_APPROVAL)
     assert await headlines(ledger).complete([asked]) == []
-    assert await headlines(ledger, after=TIMEOUT).complete([asked]) == [asked]
+    (late,) = await headlines(ledger, after=TIMEOUT).complete([asked])
+    assert "it is so" in late.text
     await ledger.diagnoses.keep(kept(run, at=NOW + MINUTE))
     (told,) = await headlines(ledger).complete([asked])
-    assert told.text.startswith("problem: ImagePull (certain)")
+    assert told.text.splitlines()[1].startswith("problem: ImagePull (certain)")
 
 
 async def test_a_notice_names_the_services_that_suffer_too_unless_it_is_over(ledger: Ledger) -> None:
@@ -68,4 +88,5 @@ async def test_a_notice_names_the_services_that_suffer_too_unless_it_is_over(led
     going, over = notice(run.incident), notice(run.incident, IncidentState.RECOVERED)
     daemon_s = notice(None)
     told = await headlines(ledger, affected=("frontend", "web")).complete([going, over, daemon_s])
-    assert [each.text for each in told] == ["it is so\nalso affected: frontend, web", "it is so", "it is so"]
+    shown = [[line for line in each.text.splitlines() if line.startswith("also")] for each in told]
+    assert shown == [["also affected: frontend, web"], [], []]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kintsugi.app.notice_headlines import with_headline
+from kintsugi.app.notice_headlines import headline_lines
 from kintsugi.decisions.diagnosis import diagnose
 from kintsugi.decisions.diagnosis.headline import LONGEST, diagnosis_at, headline, latest, what_changed
 from kintsugi.model.causes import Diagnosis, KeptDiagnosis, Occasion
@@ -98,9 +98,8 @@ def test_an_earlier_diagnosis_is_not_told_where_the_last_one_has_a_cause() -> No
 
 def test_the_headline_of_a_trouble_that_is_over_says_was_wrong() -> None:
     for state, word in ((IncidentState.NEEDS_OPERATOR, "problem"), (IncidentState.RECOVERED, "past problem")):
-        assert with_headline(state, without_cause(), "the rest").splitlines() == [
-            f"{word}: deployment/web: no cause is known: 0 of 2 pods are ready",
-            "the rest",
+        assert headline_lines(state, without_cause()) == [
+            f"{word}: deployment/web: no cause is known: 0 of 2 pods are ready"
         ]
 
 
@@ -118,5 +117,5 @@ def test_the_headline_of_a_trouble_that_is_over_says_was_wrong() -> None:
 )
 def test_the_first_line_of_a_notice_names_what_the_evidence_names(broken: Callable[[], Workload], named: str) -> None:
     found = diagnose(broken().facts())
-    first = with_headline(IncidentState.NEEDS_OPERATOR, found, "it is so").splitlines()[0]
+    first = headline_lines(IncidentState.NEEDS_OPERATOR, found)[0]
     assert named in first
