@@ -16,6 +16,7 @@ class Weakness(StrEnum):
     CHANGES_AFTER_A_NO = "neither mode observe nor a freeze stops what is open already"
     NOTHING_ASKED_AGAIN = "nothing is asked between intent and effect, however long that takes"
     REPAIR_UNDONE = "a rollback that was decided undoes what a person has repaired meanwhile"
+    SILENT_OUTAGE = "a service is down, nothing repairs it, and nobody is notified"
     UNCARRIED_RUN = "a run whose claim is answered late is carried by nobody"
 
     EVERLASTING_ANSWER = "an approval that was given is good for ever"

@@ -31,6 +31,7 @@ from kintsugi.app.unmasked import spare_names
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.clients.resolver import Lookup, Resolver, resolve
+from kintsugi.decisions.outages import OutageTimings
 from kintsugi.executor import Executor
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.steady_clock import SteadyClock
@@ -47,6 +48,7 @@ from kintsugi.pipeline.incident_diagnoses import IncidentDiagnoses
 from kintsugi.pipeline.manual_starts import ManualStarts
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.observer_incident import ObserverIncident
+from kintsugi.pipeline.outage_watch import OutageWatch
 from kintsugi.pipeline.pending_incidents import PendingIncidents
 from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.run_supervisor import RunSupervisor
@@ -89,6 +91,7 @@ class Core:
     good_revisions: GoodRevisionTracker
     names: ResolverNotice
     observer: ObserverIncident
+    outages: OutageWatch
     containment: Containment
 
 
@@ -342,6 +345,14 @@ def core_of(
         good_revisions=good_revisions_of(settings, outside, state, finders),
         names=names,
         observer=ObserverIncident(ledger, observed, notify_after=settings.kube.notify_after),
+        outages=OutageWatch(
+            ledger=ledger,
+            observed=observed,
+            diagnoses=finders.diagnoses,
+            containment=state.containment,
+            timings=OutageTimings().scaled(settings.durations),
+            notifies=settings.notifications.url is not None,
+        ),
         containment=state.containment,
     )
 

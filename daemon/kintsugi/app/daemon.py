@@ -119,6 +119,7 @@ def write_events(core: Core, life: Lifecycle) -> None:
     core.supervisor.on_start(events.began)
     core.supervisor.on_end(events.ended)
     core.diagnoses.on_kept(events.diagnosed)
+    core.outages.on_notice(events.down)
     life.spawn("events", events.run())
 
 
@@ -130,7 +131,9 @@ def diagnose_verdicts(settings: Settings, core: Core, life: Lifecycle) -> None:
         core.active_catalog,
         clock=core.clock.now,
         containment=core.containment,
-        notifies=settings.notifications.observed and settings.notifications.url is not None,
+        on_notice=core.outages.note_notified
+        if settings.notifications.observed and settings.notifications.url is not None
+        else None,
     )
     core.pipeline.on_verdict(verdicts.note)
     life.spawn("diagnoses of verdicts", verdicts.run())
@@ -205,6 +208,7 @@ def start_clock(settings: Settings, core: Core, recorder: MetricsRecorder, life:
     clock.every(often, "drills", lambda: drill(core))
     clock.every(often, "names of the cluster", trusting(core.names.step))
     clock.every(often, "the observer", trusting(core.observer.step))
+    clock.every(often, "outages", trusting(core.outages.step))
     clock.every(often, "good revisions", core.good_revisions.step)
     clock.every(often, "firing signals", trusting(lambda: rearm(core)))
     clock.every(often, "alerts that fire again", trusting(lambda: reopen(core, settings)))

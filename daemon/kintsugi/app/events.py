@@ -34,7 +34,7 @@ ATTEMPTS = 5
 
 
 class ObjectEvents:
-    """Writes one Event when a run begins, one when it ends, and one for each diagnosis."""
+    """Writes one Event when a run begins, one when it ends, one for each diagnosis, and one for an outage that nobody repairs."""
 
     def __init__(self, kube: KubeClient, services: ServiceViews, *, clock: Callable[[], datetime]) -> None:
         self._kube = kube
@@ -54,6 +54,10 @@ class ObjectEvents:
     def diagnosed(self, service: Service, found: KeptDiagnosis) -> None:
         """Emit an Event of what was found wrong. Its type is Normal: it is about a problem that others have warned of."""
         self._note(service.name, "KintsugiDiagnosed", f"({found.incident}) {headline(found.diagnosis)}", well=True)
+
+    def down(self, service: str, text: str) -> None:
+        """Emit an Event that a service is down and not repaired."""
+        self._note(service, "KintsugiServiceDown", " ".join(text.splitlines()), well=False)
 
     async def run(self) -> None:
         """Write what waits, for ever."""

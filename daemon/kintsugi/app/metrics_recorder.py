@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from kintsugi.app.core import Core
 from kintsugi.commands import by_verb
@@ -77,6 +77,7 @@ class MetricsRecorder:
             metrics.service_healthy.labels(name).set(view.healthy is True)
             metrics.service_serving.labels(name).set(view.is_current and view.serving)
             metrics.service_held.labels(name).set(name in held)
+            metrics.unnotified.labels(name).set(core.outages.unnotified.get(name, timedelta()).total_seconds())
         await self._collect_limits(now)
         known = await core.ledger.drills.memories()
         for name in (each.name for each in core.active_catalog.catalog.services.values() if each.drill is not None):

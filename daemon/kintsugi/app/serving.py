@@ -69,7 +69,9 @@ async def serve_on(
         on_incomplete=poller.wake if poller is not None else None,
     )
     notify(settings, core, metrics, life)
-    routes = documented(all_routes(webhook, Api(operator_service(core), decode, readiness)), health_routes(health))
+    operations = operator_service(core)
+    core.outages.activities = operations.activities
+    routes = documented(all_routes(webhook, Api(operations, decode, readiness)), health_routes(health))
     authentication = Authenticator(
         TokenFiles(settings.alertmanager.token_files),
         TokenFiles(settings.server.operator_token_files, named=True),
@@ -82,6 +84,10 @@ async def serve_on(
 def notify(settings: Settings, core: Core, metrics: Metrics, life: Lifecycle) -> None:
     """Send notices, where an address is given."""
     if settings.notifications.url is None:
+        log.warning(
+            "no notices are sent: only Events and `kintsugi services` tell of a service that is down",
+            set="notifications.url",
+        )
         return
     notifier = Notifier(
         settings.notifications,

@@ -2,8 +2,9 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Table, false
 
-from kintsugi.ledger.columns import Moment, TextColumn
+from kintsugi.ledger.columns import Moment, Packed, TextColumn
 from kintsugi.ledger.tables import metadata
+from kintsugi.model.outages import Outage
 
 good_revisions = Table(
     "good_revisions",
@@ -59,4 +60,11 @@ scaled_to_zero = Table(
     Column("run", TextColumn, nullable=False),
     Column("moment", Moment, nullable=False),
     Index("ix_scaled_to_zero_moment", "moment"),
+)
+
+outages = Table(
+    "outages",
+    metadata,
+    Column("service", TextColumn, primary_key=True),
+    Column("outage", Packed(Outage), nullable=False),
 )

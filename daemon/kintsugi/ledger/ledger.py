@@ -29,6 +29,7 @@ from kintsugi.ledger.failures import DAMAGED, DRIVER_ERRORS, ledger_error
 from kintsugi.ledger.good_revisions import RevisionRepository
 from kintsugi.ledger.good_templates import TemplateRepository
 from kintsugi.ledger.incidents import IncidentRepository
+from kintsugi.ledger.outages import OutageRepository
 from kintsugi.ledger.outbox import OutboxRepository
 from kintsugi.ledger.pauses import PauseRepository
 from kintsugi.ledger.pending_matches import PendingMatchRepository
@@ -86,6 +87,7 @@ class Ledger:
         self.replicas = ReplicaRepository(store)
         self.remedies = RemedyRepository(store)
         self.outbox = OutboxRepository(store)
+        self.outages = OutageRepository(store)
         self.retention = RetentionRepository(store)
 
     @property

@@ -66,11 +66,15 @@ async def put_first_change(connection: AsyncConnection, run: RunRecord, step: St
         await _put(connection, run.incident, IncidentState.RUNNING, f"begins: {step.text}{why}", now)
 
 
-async def _put(
-    connection: AsyncConnection, incident: str | None, kind: IncidentState, text: str, now: datetime
-) -> None:
+async def put_outage_notice(connection: AsyncConnection, text: str, now: datetime) -> str:
+    """Put a notice of a service that is down into the outbox, in the caller's transaction, and return its id."""
+    return await _put(connection, None, IncidentState.OPEN, text, now)
+
+
+async def _put(connection: AsyncConnection, incident: str | None, kind: IncidentState, text: str, now: datetime) -> str:
     notice = Notice(id=new_id("ntc", now), incident=incident, kind=kind, text=text, created=now, due=now)
     await connection.execute(insert(notices).values(values(notice) | {"sent": False}))
+    return notice.id
 
 
 class OutboxRepository(Repository):

@@ -290,6 +290,10 @@ class OperatorService:
         )
         return tree(views, opened, terms, status)
 
+    async def activities(self) -> Mapping[str, str]:
+        """Return what happens with each service now."""
+        return {each.name: each.activity.text for each in (await self.services()).services}
+
     def _status(self, pauses: tuple[Pause, ...]) -> DaemonStatus:
         observed = self.observed
         annotations = sorted({self._annotation(each) for each in observed.views.values()} - {""})

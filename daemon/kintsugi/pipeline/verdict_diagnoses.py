@@ -45,7 +45,7 @@ class VerdictDiagnoses:
     """
     Adds the diagnosis of their service to verdicts without an incident; `run` does so in the background.
 
-    With `notifies` a person is notified of observed ones.
+    With `on_notice`, which is called with the service then, a person is notified of observed ones.
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class VerdictDiagnoses:
         *,
         clock: Callable[[], datetime],
         containment: Containment,
-        notifies: bool,
+        on_notice: Callable[[str], None] | None,
     ) -> None:
         self._diagnoses = diagnoses
         self._ledger = ledger
         self._active_catalog = active_catalog
         self._clock = clock
         self._containment = containment
-        self._notifies = notifies
+        self._on_notice = on_notice
         self._waiting: asyncio.Queue[_Asked] = asyncio.Queue(maxsize=MOST_WAITING)
         self._seen: dict[str, set[str]] = defaultdict(set)
         self._found: dict[str, tuple[str, str]] = {}
@@ -110,9 +110,10 @@ class VerdictDiagnoses:
         log.info("verdict diagnosed", signal=asked.signal, service=name, text=found)
         self._found[name] = (asked.signal, f"; problem: {found}")
         await self._ledger.signals.add_to_verdict(*self._found[name])
-        if self._notifies and asked.verdict.kind is VerdictKind.OBSERVED:
+        if self._on_notice is not None and asked.verdict.kind is VerdictKind.OBSERVED:
             text = f"problem: {found}\nobserved: {name}: rule {asked.verdict.rule}: {asked.verdict.text}"
             await self._ledger.outbox.put_observed_notice(text, self._clock())
+            self._on_notice(name)
 
 
 def _has_no_incident(verdict: Verdict) -> bool:

@@ -105,6 +105,11 @@ class Metrics:
         self.service_held = gauge(
             "kintsugi_service_held", "1 while an incident of the service is held, otherwise 0.", ["service"]
         )
+        self.unnotified = gauge(
+            "kintsugi_untold_seconds",
+            "Seconds for which the service has been down without a repair and without a notice to a person, otherwise 0.",
+            ["service"],
+        )
         self.changes_left = gauge(
             "kintsugi_namespace_changes_left",
             "Changes left in the namespace's budget (guards.budget) within guards.budgetWindow.",
@@ -165,6 +170,7 @@ class Metrics:
             self.service_healthy.labels(service)
             self.service_serving.labels(service)
             self.service_held.labels(service)
+            self.unnotified.labels(service)
             self.disruptions_allowed.labels(service)
 
     def exposition(self) -> bytes:

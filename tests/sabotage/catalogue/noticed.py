@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tests.sabotage.sabotage import Edit, Sabotage
+from tests.sabotage.weaknesses import Weakness
 
 GOOD = "decisions/revision_checks.py"
 
@@ -261,5 +262,32 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
         tests="unit/pipeline/test_services_that_suffer_too.py",
         red=("test_a_hold_is_told_by_itself_only_where_nobody_is_told_of_its_upstream",),
+    ),
+    Sabotage(
+        takes_out="a person is notified of an outage that nothing repairs",
+        red_at="",
+        shows=("P11",),
+        against=(Weakness.SILENT_OUTAGE,),
+        edits=(
+            Edit(
+                file="decisions/outages.py",
+                old="    return now >= due\n",
+                new="    return now < due < now\n",
+            ),
+        ),
+        tests="unit/pipeline/test_no_outage_is_silent.py",
+        red=(
+            "test_an_outage_that_nothing_repairs_is_told_with_its_cause_and_the_next_command",
+            "test_each_fault_of_an_outage_is_told_once",
+            "test_another_template_is_another_fault_of_the_same_cause",
+            "test_the_next_outage_is_told_anew",
+            "test_a_cause_that_is_found_late_is_told_although_the_outage_was",
+            "test_an_outage_goes_on_over_a_restart_and_is_told_in_time",
+            "test_without_a_way_of_notice_the_outage_is_told_once_to_listeners",
+            "test_a_notice_that_is_not_delivered_is_no_notice_for_the_metric",
+            "test_a_run_counts_as_a_repair_while_it_waits_for_its_own_change",
+            "test_a_run_that_has_changed_nothing_is_no_repair",
+            "test_the_notice_about_an_upstream_tells_of_its_dependents",
+        ),
     ),
 )

@@ -27,6 +27,7 @@ class ObservingBench:
         self.ledger = ledger
         self.business = PipelineBench(mode=Mode.OBSERVE, ledger=ledger)
         self.diagnoser = CountingDiagnoser()
+        self.notified: list[str] = []
         containment = Containment()
         within = timedelta(seconds=5)
         diagnoses = IncidentDiagnoses(
@@ -34,7 +35,12 @@ class ObservingBench:
         )
         active = self.business.active_catalog
         self.verdicts = VerdictDiagnoses(
-            diagnoses, ledger, active, clock=virtual_clock, containment=containment, notifies=notifies
+            diagnoses,
+            ledger,
+            active,
+            clock=virtual_clock,
+            containment=containment,
+            on_notice=self.notified.append if notifies else None,
         )
         self.business.pipeline.on_verdict(self.verdicts.note)
 
@@ -65,7 +71,7 @@ async def test_a_verdict_of_mode_observe_says_what_is_wrong_and_is_told_once_an_
     observed = "mode is observe: mend would have been started"
     assert await bench.texts() == [observed + WRONG, observed]
     assert await bench.told() == [f"problem: deployment/web: fine\nobserved: web: rule web-pods: {observed}"]
-    assert len(bench.diagnoser.asked) == 1
+    assert (len(bench.diagnoser.asked), bench.notified) == (1, ["web"])
 
 
 async def test_the_next_episode_is_diagnosed_anew(ledger: Ledger) -> None:

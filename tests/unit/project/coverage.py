@@ -16,7 +16,7 @@ from tests.unit.project.tree import ROOT, Function, Module, modules
 
 PAGE = ROOT / "docs" / "reliability.md"
 SHOWN_BY = ROOT / "build" / "shown-by.md"
-NUMBER = re.compile(r"\b(?:P(?:10|[1-9])|[A-E][1-9]\d?)\b")
+NUMBER = re.compile(r"\b(?:P(?:1[01]|[1-9])|[A-E][1-9]\d?)\b")
 _ROW = re.compile(r"^\| (?P<number>[A-EP]\d+) \|")
 _SAYING = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 

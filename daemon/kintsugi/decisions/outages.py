@@ -1,0 +1,138 @@
+"""
+Decides when a person must be notified that a service is down: no outage is silent (P11).
+
+Pure: views, diagnoses, the facts of the ledger and `now` are arguments. `pipeline.outage_watch` asks every few seconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from kintsugi.decisions.watchdog import progresses
+from kintsugi.model.causes import Diagnosis
+from kintsugi.model.outages import Fault, NoticeState, Outage
+from kintsugi.model.records import IncidentState, RunRecord
+from kintsugi.model.views import ServiceView
+
+SAME_TIME = timedelta(minutes=1)
+"""An upstream that fails this much after its dependent may still be the dependent's cause: the two are noticed one by one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutageTimings:
+    """
+    The durations of P11, scaled by `durations`.
+
+    `notify_after`: a person is notified this long after a fault began, at the latest. P11 says seven minutes; the rest is for the
+    last diagnosis and the delivery. The longest `for` of a shipped rule is five minutes. `repair`: a run counts as a repair this
+    long after its last change. `diagnose_every`: the interval of diagnoses of a service that is down; the first comes after
+    `diagnose_first`, when Kubernetes has reported the problem.
+    """
+
+    notify_after: timedelta = timedelta(minutes=6)
+    repair: timedelta = timedelta(minutes=10)
+    diagnose_first: timedelta = timedelta(seconds=20)
+    diagnose_every: timedelta = timedelta(minutes=1)
+
+    def scaled(self, durations: float) -> "OutageTimings":
+        """Return them multiplied by a factor."""
+        return OutageTimings(
+            notify_after=self.notify_after * durations,
+            repair=self.repair * durations,
+            diagnose_first=self.diagnose_first * durations,
+            diagnose_every=self.diagnose_every * durations,
+        )
+
+
+def is_down(view: ServiceView, *, start_up: timedelta, now: datetime) -> bool:
+    """
+    Return whether a service is down: its current view says that it is not healthy.
+
+    A rollout that progresses beside serving pods is Kubernetes' own work, and a service that an autoscaler lets rest at 0 rests.
+    """
+    if not view.is_current or view.healthy is not False:
+        return False
+    return not (view.desired == 0 and view.rests) and not progresses(view, start_up=start_up, now=now)
+
+
+def observed(known: Outage | None, view: ServiceView, *, now: datetime) -> Outage:
+    """Return the outage of a service that is down; another template is another fault."""
+    since = min(view.failing_since or now, now)
+    if known is None:
+        return Outage(service=view.name, since=since, fault=Fault(template=view.template), fault_since=since)
+    if view.template in ("", known.fault.template):
+        return known
+    if not known.fault.template:
+        return replace(known, fault=replace(known.fault, template=view.template))
+    return replace(known, fault=Fault(template=view.template), fault_since=now, diagnosed=None, notice="")
+
+
+def fault_of(found: Diagnosis, template: str) -> Fault:
+    """Return the fault that a diagnosis shows: its first cause."""
+    if not found.causes:
+        return Fault(template=template)
+    first = found.causes[0]
+    kind, _, name = first.object.partition("/")
+    return Fault(
+        template=template,
+        kind=first.kind,
+        object=kind if kind == "pod" or not name else first.object,
+        field=first.field,
+    )
+
+
+def diagnosed(outage: Outage, found: Diagnosis, *, now: datetime) -> Outage:
+    """Return the outage after a diagnosis: the first cause that is found belongs to its begin, another one began later."""
+    fault, before = fault_of(found, outage.fault.template), outage.fault
+    if fault.kind is None or fault == before:
+        return replace(outage, diagnosed=now)
+    if before.kind is None:
+        return replace(outage, fault=fault, diagnosed=now, notice="")
+    return replace(outage, fault=fault, fault_since=outage.diagnosed or now, diagnosed=now, notice="")
+
+
+def is_diagnosis_due(outage: Outage, timings: OutageTimings, *, now: datetime) -> bool:
+    """Return whether an outage is to be diagnosed again."""
+    if outage.diagnosed is None:
+        return now - outage.fault_since >= timings.diagnose_first
+    return now - outage.diagnosed >= timings.diagnose_every
+
+
+def repair_at(run: RunRecord | None, last_change: datetime | None, *, paused: bool, now: datetime) -> datetime | None:
+    """
+    Return when a run last made a change, or waited for one of its own; None for no such run.
+
+    A run that carries out steps after its first change waits for it, unless a pause keeps it from the next one.
+    """
+    if run is None or last_change is None:
+        return None
+    if run.state in (IncidentState.RUNNING, IncidentState.ROLLING_BACK) and not paused:
+        return now
+    return max(last_change, run.steps_finished_at or last_change)
+
+
+def covering_upstream(outage: Outage, outages: Mapping[str, Outage], upstream: str) -> str:
+    """Return the upstream whose own outage explains this one, so that its notice is about both; "" for none."""
+    found = outages.get(upstream)
+    return upstream if found is not None and found.since <= outage.since + SAME_TIME else ""
+
+
+def unnotified_for(
+    outage: Outage, notice: NoticeState, repair: datetime | None, timings: OutageTimings, *, now: datetime
+) -> timedelta:
+    """Return for how long nobody has repaired a fault or known of it; zero while a repair goes on or a person was notified."""
+    if notice is NoticeState.SENT or (repair is not None and now - repair < timings.repair):
+        return timedelta(0)
+    return now - max(outage.fault_since, repair or outage.fault_since)
+
+
+def is_notice_due(
+    outage: Outage, notice: NoticeState, repair: datetime | None, timings: OutageTimings, *, now: datetime
+) -> bool:
+    """Return whether a person must be notified now: the fault has lasted, nobody knows of it, and no repair goes on."""
+    if notice is not NoticeState.NONE:
+        return False
+    due = outage.fault_since + timings.notify_after
+    if repair is not None:
+        due = max(due, repair + timings.repair)
+    return now >= due

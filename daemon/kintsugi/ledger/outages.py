@@ -1,0 +1,88 @@
+"""Outages, kept across restarts, and whether a person was notified of them (P11)."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from sqlalchemy import and_, delete, func, insert, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kintsugi.ledger.known_tables import outages
+from kintsugi.ledger.outbox import put_outage_notice
+from kintsugi.ledger.repository import Repository
+from kintsugi.ledger.tables import incidents, notices, steps
+from kintsugi.model.outages import NoticeState, Outage
+from kintsugi.model.records import IncidentState, StepState
+
+_TELLING = (
+    IncidentState.AWAITING_APPROVAL,
+    IncidentState.NEEDS_OPERATOR,
+    IncidentState.INEFFECTIVE,
+    IncidentState.FAILED,
+    IncidentState.HELD,
+)
+"""The notices of an incident that tell a person of a problem and of what is needed."""
+
+_NOT_MADE = (StepState.PLANNED, StepState.SKIPPED, StepState.FAILED)
+
+
+class OutageRepository(Repository):
+    """One row a service that is down."""
+
+    async def all(self) -> tuple[Outage, ...]:
+        """Return the outages that were not over when they were last written."""
+
+        async def work(connection: AsyncConnection) -> tuple[Outage, ...]:
+            rows = await connection.execute(select(outages.c.outage))
+            return tuple(row.outage for row in rows if isinstance(row.outage, Outage))
+
+        return await self._store.read(work)
+
+    async def save(self, changed: Sequence[Outage], ended: Collection[str]) -> None:
+        """Write outages in place of earlier ones, and forget those of services that are not down. Raises StaleEpoch."""
+        names = {*ended, *(each.service for each in changed)}
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(delete(outages).where(outages.c.service.in_(names)))
+            if changed:
+                rows = [{"service": each.service, "outage": each} for each in changed]
+                await connection.execute(insert(outages), rows)
+
+        if names:
+            await self._store.write("save-outages", work, fenced=True)
+
+    async def notice_state(self, outage: Outage) -> NoticeState:
+        """Return whether a person was notified since the fault began: by the outage's own notice, or by an incident's."""
+        open_since = (incidents.c.service == outage.service) & (
+            incidents.c.closed.is_(None) | (incidents.c.closed >= outage.fault_since)
+        )
+        of_incident = and_(
+            notices.c.incident.in_(select(incidents.c.id).where(open_since)),
+            notices.c.created >= outage.fault_since,
+            notices.c.kind.in_(_TELLING),
+        )
+        query = select(notices.c.sent).where(or_(notices.c.id == outage.notice, of_incident))
+
+        async def work(connection: AsyncConnection) -> NoticeState:
+            sent = list(await connection.scalars(query))
+            return NoticeState.NONE if not sent else NoticeState.SENT if any(sent) else NoticeState.WAITING
+
+        return await self._store.read(work)
+
+    async def last_change(self, run: str) -> datetime | None:
+        """Return when a run last made a change, or may have made one; None for no change."""
+        made = (steps.c.run == run, steps.c.changes, steps.c.state.not_in(_NOT_MADE))
+        query = select(func.coalesce(steps.c.finished, steps.c.started, type_=steps.c.started.type)).where(*made)
+
+        async def work(connection: AsyncConnection) -> datetime | None:
+            found = [each for each in await connection.scalars(query) if isinstance(each, datetime)]
+            return max(found, default=None)
+
+        return await self._store.read(work)
+
+    async def put_notice(self, text: str, now: datetime) -> str:
+        """Leave a notice about an outage in the outbox, and return its id. Raises StaleEpoch, LedgerUnavailable."""
+
+        async def work(connection: AsyncConnection) -> str:
+            return await put_outage_notice(connection, text, now)
+
+        return await self._store.write("outage-notice", work, fenced=True)

@@ -1,0 +1,188 @@
+"""
+Watches the services that are down: diagnoses them again and again, and notifies a person before an outage is silent (P11).
+
+The guards and runs ask it for the current fault of a service, since another fault is not held back by what was about the one before.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from kintsugi.decisions import outages
+from kintsugi.decisions.diagnosis.headline import headline
+from kintsugi.decisions.outages import OutageTimings
+from kintsugi.decisions.pauses import covers
+from kintsugi.decisions.priorities import unhealthy_dependents, unhealthy_upstream
+from kintsugi.ledger import Ledger
+from kintsugi.model.causes import Diagnosis
+from kintsugi.model.outages import NoticeState, Outage
+from kintsugi.model.records import RunRecord
+from kintsugi.model.services import Service
+from kintsugi.model.views import ServiceView
+from kintsugi.pipeline.observed_state import ObservedState
+from kintsugi.telemetry import Containment, FailureScope
+
+log = structlog.get_logger(__name__)
+
+MOST_AT_ONCE = 4
+"""Diagnoses of one look: each reads the API a dozen times, and the changes of runs come first."""
+
+
+class ServiceDiagnoser(Protocol):
+    """The port that diagnoses a service in bounded time; `IncidentDiagnoses` implements it."""
+
+    async def diagnose(self, service: Service) -> Diagnosis:
+        """Return the diagnosis; it names what could not be read."""
+        ...
+
+
+Activities = Callable[[], Awaitable[Mapping[str, str]]]
+"""Returns what happens with each service now, as `kintsugi services` shows it."""
+
+
+async def no_activities() -> Mapping[str, str]:
+    """Return no texts: the default where nothing knows them."""
+    return {}
+
+
+@dataclass(kw_only=True)
+class OutageWatch:
+    """
+    The outages of services. `notifies` is False where no way of notice is configured: then an Event tells, by `on_notice`.
+
+    `unnotified` has by service for how long nobody repairs its fault or knows of it.
+    """
+
+    ledger: Ledger
+    observed: ObservedState
+    diagnoses: ServiceDiagnoser
+    containment: Containment
+    timings: OutageTimings
+    notifies: bool
+    activities: Activities = no_activities
+    outages: dict[str, Outage] = field(default_factory=dict)
+    unnotified: dict[str, timedelta] = field(default_factory=dict)
+    _found: dict[str, Diagnosis] = field(default_factory=dict)
+    _listeners: list[Callable[[str, str], None]] = field(default_factory=list)
+    _saved: dict[str, Outage] | None = None
+
+    def on_notice(self, listener: Callable[[str, str], None]) -> None:
+        """Call `listener` with each service of which a person is notified, and the text."""
+        self._listeners.append(listener)
+
+    def note_notified(self, service: str) -> None:
+        """Note that a person was notified of a service's fault in another way."""
+        known = self.outages.get(service)
+        if known is not None:
+            self.outages[service] = replace(known, notified=(*known.notified, known.fault))
+
+    async def step(self) -> None:
+        """Look at each service; nothing is concluded while the cluster is not seen. Raises LedgerUnavailable, StaleEpoch."""
+        if self.observed.stale_reason:
+            return
+        await self._recall()
+        now, views = self.observed.clock(), self.observed.views
+        down = [view for view in views.values() if self._is_down(view, now)]
+        for view in down:
+            self.outages[view.name] = outages.observed(self.outages.get(view.name), view, now=now)
+        for name in self.outages.keys() - {view.name for view in down}:
+            if name not in views or views[name].healthy is not None:
+                self._forget(name)
+        await self._diagnose(down)
+        for view in down:
+            with self.containment.around(FailureScope.SERVICE, view.name):
+                await self._notify(view)
+        await self._save()
+
+    async def _recall(self) -> None:
+        """Recall the outages that an earlier process saw."""
+        if self._saved is None:
+            self._saved = {each.service: each for each in await self.ledger.outages.all()}
+            self.outages.update(self._saved)
+
+    async def _save(self) -> None:
+        saved, current = self._saved or {}, dict(self.outages)
+        changed = [each for name, each in current.items() if saved.get(name) != each]
+        await self.ledger.outages.save(changed, saved.keys() - current.keys())
+        self._saved = current
+
+    def _is_down(self, view: ServiceView, now: datetime) -> bool:
+        return outages.is_down(view, start_up=self.observed.start_up, now=now)
+
+    def _forget(self, name: str) -> None:
+        for known in (self.outages, self.unnotified, self._found):
+            known.pop(name, None)
+
+    async def _diagnose(self, down: Sequence[ServiceView]) -> None:
+        """Diagnose the services whose turn it is, those that wait longest first."""
+        now = self.observed.clock()
+        due = [view for view in down if outages.is_diagnosis_due(self.outages[view.name], self.timings, now=now)]
+        due.sort(key=lambda view: self.outages[view.name].diagnosed or self.outages[view.name].fault_since)
+        await asyncio.gather(*(self._diagnose_one(view.service) for view in due[:MOST_AT_ONCE]))
+
+    async def _diagnose_one(self, service: Service) -> None:
+        found = await self.diagnoses.diagnose(service)
+        known = self.outages.get(service.name)
+        if known is not None:
+            self.outages[service.name] = outages.diagnosed(known, found, now=self.observed.clock())
+            if found.causes or service.name not in self._found:
+                self._found[service.name] = found
+
+    async def _notify(self, view: ServiceView) -> None:
+        """Notify a person of an outage where that is due."""
+        outage, now = self.outages[view.name], self.observed.clock()
+        upstream = unhealthy_upstream(view.name, self.observed.views)
+        if outages.covering_upstream(outage, self.outages, upstream):
+            self.unnotified.pop(view.name, None)
+            return
+        repair, state = await self._repair_at(view, now), await self._notice_state(outage)
+        if outages.is_notice_due(outage, state, repair, self.timings, now=now):
+            text = await self._text(view, outage)
+            notice = await self.ledger.outages.put_notice(text, now) if self.notifies else ""
+            state = NoticeState.WAITING if self.notifies else NoticeState.SENT
+            self.outages[view.name] = outage = replace(outage, notice=notice, notified=(*outage.notified, outage.fault))
+            log.warning("service down and not repaired", service=view.name, since=str(outage.since), text=text)
+            for listener in self._listeners:
+                with self.containment.around(FailureScope.LISTENER, view.name):
+                    listener(view.name, text)
+        self.unnotified[view.name] = outages.unnotified_for(outage, state, repair, self.timings, now=now)
+
+    async def _notice_state(self, outage: Outage) -> NoticeState:
+        known = await self.ledger.outages.notice_state(outage)
+        if known is NoticeState.NONE and outage.fault in outage.notified:
+            return NoticeState.SENT
+        return NoticeState.SENT if known is NoticeState.WAITING and not self.notifies else known
+
+    async def _repair_at(self, view: ServiceView, now: datetime) -> datetime | None:
+        run = self.observed.under_way().runs.get(view.name)
+        if run is None:
+            return None
+        return outages.repair_at(
+            run, await self.ledger.outages.last_change(run.id), paused=await self._is_paused(run, now), now=now
+        )
+
+    async def _is_paused(self, run: RunRecord, now: datetime) -> bool:
+        pauses = await self.ledger.pauses.in_force(now)
+        covered = any(covers(each, namespace=run.namespace, rule=run.rule, service=run.service) for each in pauses)
+        return covered or self.observed.annotation_pause(run.namespace) != ""
+
+    async def _text(self, view: ServiceView, outage: Outage) -> str:
+        """Return the notice: what is down since when, the cause, why nothing is repaired, who suffers, the next command."""
+        happens = (await self.activities()).get(view.name) or "Kintsugi makes no change"
+        found = self._found.get(view.name)
+        names = frozenset(self.outages)
+        suffering = unhealthy_dependents(view.name, names, self.observed.services.catalog.services)
+        place, workload = view.service.namespace, view.service.workload
+        return "\n".join(
+            [
+                f"{view.name}: down since {outage.since:%H:%M:%S}, {view.ready} of {view.desired} pods ready",
+                f"problem: {headline(found) if found is not None else 'the cause is not known yet'}",
+                f"now: {happens}",
+                *([f"also affected: {', '.join(suffering)}"] if suffering else []),
+                f"next: kintsugi diagnose {workload} -n {place}",
+            ]
+        )
