@@ -19,7 +19,7 @@ from kintsugi.model.command import Command
 from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
 from kintsugi.model.runbooks import InOrder, Parallel, Runbook, RunRunbook, Step, UndoPolicy
 from kintsugi.model.step_path import RUN, StepPath
-from kintsugi.runner.context import RollbackDecision, RunContext, StepScope
+from kintsugi.runner.context import ClusterView, RollbackDecision, RunContext, StepScope
 from kintsugi.runner.ends import ExecutionStopped
 from kintsugi.runner.interpreter import Interpreter
 from kintsugi.runner.journal import Journal, left_to_undo
@@ -102,24 +102,9 @@ class RollbackRunner:
             await self._interpreter.execute_steps(written, replace(undo_scope, phase=Phase.UNDO))
 
     def _undo_of(self, step: StepRecord, undo: UndoRecord, scope: StepScope) -> tuple[UndoRecord, StepScope]:
-        """
-        Return the undo of a change, and its service. The undo of our own restart leads only to a template that was seen good.
-
-        The restart did not help the template before it. Where that was never seen good, the undo leads to the last good
-        revision; the action refuses when there is none.
-        """
-        command = command_of(step)
-        back = definition_of(command).to_good_revision(command) if command is not None else None
-        if command is None or back is None or not undo.commands:
-            return undo, scope
-        observed = self._context.deps.observed
-        service = next(
-            (name for name, view in observed.views.items() if is_workload_of(command, view.service)), scope.service
-        )
-        undo_scope = replace(scope, service=service)
-        if step.facts.get("revision_template") in observed.good(service):
-            return undo, undo_scope
-        return undone_by(back), undo_scope
+        """Return the undo of a change, in the scope of its service."""
+        found, service = undo_of(step, undo, self._context.deps.observed, scope.service)
+        return found, replace(scope, service=service)
 
     def _is_dealt_with(self, step: StepRecord) -> bool:
         """Return whether a rollback step, or after a restart an undo, has set the same workload's template already."""
@@ -152,6 +137,23 @@ class RollbackRunner:
         observed = self._context.deps.observed
         good = any(step.facts.get("to_template") in observed.good(name) for name in observed.views)
         return f"{object_of(command)} {between(step)}{', which was seen good' if good else ''}"
+
+
+def undo_of(step: StepRecord, undo: UndoRecord, observed: ClusterView, service: str) -> tuple[UndoRecord, str]:
+    """
+    Return the undo of a change, and its service. The undo of our own restart leads only to a template that was seen good.
+
+    The restart did not help the template before it. Where that was never seen good, the undo leads to the last good
+    revision; the action refuses when there is none.
+    """
+    command = command_of(step)
+    back = definition_of(command).to_good_revision(command) if command is not None else None
+    if command is None or back is None or not undo.commands:
+        return undo, service
+    owner = next((name for name, view in observed.views.items() if is_workload_of(command, view.service)), service)
+    if step.facts.get("revision_template") in observed.good(owner):
+        return undo, owner
+    return undone_by(back), owner
 
 
 def command_of(step: StepRecord) -> Command | None:

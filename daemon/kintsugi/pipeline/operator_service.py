@@ -71,11 +71,11 @@ from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.pending_incidents import MOST_INCIDENTS
 from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.rollback_difference import RollbackDifference
+from kintsugi.pipeline.rollback_planner import RollbackPlanner
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.service_explanation import service_explanation
 from kintsugi.pipeline.service_tree import OpenRecords, Terms, covered, tree
 from kintsugi.runner.ends import requested
-from kintsugi.runner.report import undo_texts
 from kintsugi.runner.seen_workload import seen_of
 
 log = structlog.get_logger(__name__)
@@ -207,6 +207,8 @@ class OperatorService:
         run = runs[-1]
         if run.kind is RunKind.DRILL and run.finished is not None:
             raise WrongState(f"run {run.id} was a drill, which has undone all its changes")
+        if run.kind is RunKind.RECOVERY and run.service != STACK and not run.changed:
+            raise WrongState(f"incident {incident}: nothing to undo: the run changed nothing")
         shown = await self._shown(run)
         if not confirmed:
             return shown
@@ -421,5 +423,7 @@ class OperatorService:
         steps = catalog.runbooks[run.runbook].rollback.steps
         known = await self.ledger.runs.steps(run.id, strict=False)
         made = [step for step in known if step.changes and step.state is StepState.DONE]
-        written = [self._written(step.do.command, run) for step in steps if isinstance(step.do, Run)]
-        return (*written, *undo_texts(made))
+        planner = RollbackPlanner(prober=self.supervisor.prober, observed=self.observed, run=run)
+        own = [self._written(step.do.command, run) for step in steps if isinstance(step.do, Run)]
+        written = [await planner.step(command) for command in own]
+        return (*written, *await planner.undos(made))

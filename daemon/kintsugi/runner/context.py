@@ -92,9 +92,13 @@ class StepScope:
 
 
 class RunProber(Prober, Protocol):
-    """A prober that also splits commands, and reads workloads and the state of workers."""
+    """A prober that also splits commands, plans changes, and reads workloads and the state of workers."""
 
     def split(self, command: Command) -> tuple[Command, ...]: ...
+
+    async def plan_effect(self, command: Command, context: ChangeContext) -> EffectPlan:
+        """Judge a change by a live read; nothing is changed. Raises Refused with the reason, KubeError, CommandError."""
+        ...
 
     async def metadata(self, workload: WorkloadRef, namespace: str) -> Metadata | None:
         """Return a workload's metadata from the API server, None where it does not exist. Raises KubeError."""

@@ -7,17 +7,17 @@ import pytest
 
 from kintsugi.errors import WrongState
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import IncidentState, UndoRecord
+from kintsugi.model.records import IncidentState, RunRecord, UndoRecord
 from kintsugi.model.run_update import SeenWorkload
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.operator_service import OperatorService
 from tests.contract.ledger.build import kept
-from tests.harness.ledger_rows import keep
+from tests.harness.ledger_rows import change, keep
 from tests.unit.factories import NOW, incident, moment, virtual_clock
 from tests.unit.pipeline.test_what_a_rollback_would_lose import CATALOG, COUNTED, RESTORED, RUN, done, row
 from tests.unit.runner.fakes import ScriptedProber, ShownState
 
-PAST = replace(RUN, catalog=CATALOG.digest, state=IncidentState.RECOVERED, finished=NOW)
+PAST = replace(RUN, catalog=CATALOG.digest, state=IncidentState.RECOVERED, finished=NOW, changed=True)
 CHANGED = done("data/scale#0", changes=True, undo=UndoRecord(texts=("kubectl scale deployment web --replicas=2",)))
 
 
@@ -133,6 +133,14 @@ async def test_another_run_of_the_incident_is_shown_first(scene: RollbackScene) 
     await keep(scene.ledger, replace(PAST, id="run-2", started=moment(minutes=1)))
     with pytest.raises(WrongState):
         await scene.confirm(shown)
+    assert scene.supervisor.begun == []
+
+
+@pytest.mark.parametrize("digest", ["", "any"])
+async def test_a_run_that_changed_nothing_has_nothing_to_undo(scene: RollbackScene, digest: str) -> None:
+    await change(scene.ledger, RunRecord, changed=False)
+    with pytest.raises(WrongState, match="nothing to undo: the run changed nothing"):
+        await scene.deeds.roll_back("inc-1", who="ana", confirmed=digest)
     assert scene.supervisor.begun == []
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.effect_plan import EffectPlan
+from kintsugi.actions.effect_plan import EffectPlan, Intent
 from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
 from kintsugi.actions.probe_context import ANONYMOUS_PROBE, ProbeContext
 from kintsugi.actions.result import Result
@@ -25,11 +25,13 @@ from kintsugi.model.records import (
     Incident,
     IncidentState,
     Pause,
+    Phase,
     RunRecord,
     Signal,
     SignalStatus,
     StepRecord,
     StepState,
+    UndoRecord,
 )
 from kintsugi.model.rules import Mode
 from kintsugi.model.run_update import NO_UPDATE, RunUpdate
@@ -410,6 +412,8 @@ class ScriptedProber:
         self.looked: list[tuple[float, str]] = []
         self.deadlines: list[timedelta] = []
         self.askers: list[ProbeContext] = []
+        self.planned: list[tuple[Phase, str]] = []
+        self.refusal: KintsugiError | None = None
 
     def will(self, beginning: str, answer: Answer) -> None:
         """Answer commands that begin so."""
@@ -437,6 +441,13 @@ class ScriptedProber:
         return self.ahead or next(
             (each.metadata for each in seen if each and each.metadata.name == workload.name), None
         )
+
+    async def plan_effect(self, command: Command, context: ChangeContext) -> EffectPlan:
+        """Refuse a change, or judge none."""
+        self.planned.append((context.phase, render(command)))
+        if self.refusal is not None:
+            raise self.refusal
+        return EffectPlan(command=command, intent=Intent(uid=""), undo=UndoRecord())
 
     async def watch(self, prepared: EffectPlan, guard_context: ChangeContext) -> WorkerStatus:
         """Return how a worker stands."""

@@ -7,7 +7,17 @@ import pytest
 from kintsugi.server.authentication import Action, ApiRole, Authenticator, Principal, TokenFiles, may
 
 DELIVER, DESCRIBE = {Action.DELIVER}, {Action.DESCRIBE}
-PEOPLE = {Action.READ, Action.APPROVE, Action.ROLL_BACK, Action.PAUSE, Action.DRILL, Action.RECOVER, Action.RESEND}
+PEOPLE = {
+    Action.READ,
+    Action.APPROVE,
+    Action.REJECT,
+    Action.ABORT,
+    Action.ROLL_BACK,
+    Action.PAUSE,
+    Action.DRILL,
+    Action.RECOVER,
+    Action.RESEND,
+}
 
 
 @pytest.mark.parametrize("action", list(Action))
