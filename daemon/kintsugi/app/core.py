@@ -31,7 +31,7 @@ from kintsugi.app.unmasked import spare_names
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.clients.resolver import Lookup, Resolver, resolve
-from kintsugi.decisions.outages import OutageTimings
+from kintsugi.decisions.outage_notices import OutageTimings
 from kintsugi.executor import Executor
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.steady_clock import SteadyClock
@@ -345,15 +345,20 @@ def core_of(
         good_revisions=good_revisions_of(settings, outside, state, finders),
         names=names,
         observer=ObserverIncident(ledger, observed, notify_after=settings.kube.notify_after),
-        outages=OutageWatch(
-            ledger=ledger,
-            observed=observed,
-            diagnoses=finders.diagnoses,
-            containment=state.containment,
-            timings=OutageTimings().scaled(settings.durations),
-            notifies=settings.notifications.url is not None,
-        ),
+        outages=outages_of(settings, outside, state, finders),
         containment=state.containment,
+    )
+
+
+def outages_of(settings: Settings, outside: Connections, state: ClusterState, finders: Finders) -> OutageWatch:
+    """Return the part that notifies a person of services that are down and not repaired."""
+    return OutageWatch(
+        ledger=outside.ledger,
+        observed=state.observed,
+        diagnoses=finders.diagnoses,
+        containment=state.containment,
+        timings=OutageTimings().scaled(settings.durations),
+        notifies=settings.notifications.url is not None,
     )
 
 

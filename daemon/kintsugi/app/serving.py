@@ -69,9 +69,9 @@ async def serve_on(
         on_incomplete=poller.wake if poller is not None else None,
     )
     notify(settings, core, metrics, life)
-    operations = operator_service(core)
-    core.outages.activities = operations.activities
-    routes = documented(all_routes(webhook, Api(operations, decode, readiness)), health_routes(health))
+    service = operator_service(core)
+    core.outages.activities = service.activities
+    routes = documented(all_routes(webhook, Api(service, decode, readiness)), health_routes(health))
     authentication = Authenticator(
         TokenFiles(settings.alertmanager.token_files),
         TokenFiles(settings.server.operator_token_files, named=True),
@@ -85,7 +85,7 @@ def notify(settings: Settings, core: Core, metrics: Metrics, life: Lifecycle) ->
     """Send notices, where an address is given."""
     if settings.notifications.url is None:
         log.warning(
-            "no notices are sent: only Events and `kintsugi services` tell of a service that is down",
+            "notices not sent: outages are only shown by Events and by kintsugi services",
             set="notifications.url",
         )
         return

@@ -12,9 +12,9 @@ from typing import Protocol
 
 import structlog
 
-from kintsugi.decisions import outages
+from kintsugi.decisions import outage_notices
 from kintsugi.decisions.diagnosis.headline import headline
-from kintsugi.decisions.outages import OutageTimings
+from kintsugi.decisions.outage_notices import OutageTimings
 from kintsugi.decisions.pauses import covers
 from kintsugi.decisions.priorities import unhealthy_dependents, unhealthy_upstream
 from kintsugi.ledger import Ledger
@@ -88,7 +88,7 @@ class OutageWatch:
         now, views = self.observed.clock(), self.observed.views
         down = [view for view in views.values() if self._is_down(view, now)]
         for view in down:
-            self.outages[view.name] = outages.observed(self.outages.get(view.name), view, now=now)
+            self.outages[view.name] = outage_notices.observed(self.outages.get(view.name), view, now=now)
         for name in self.outages.keys() - {view.name for view in down}:
             if name not in views or views[name].healthy is not None:
                 self._forget(name)
@@ -111,7 +111,7 @@ class OutageWatch:
         self._saved = current
 
     def _is_down(self, view: ServiceView, now: datetime) -> bool:
-        return outages.is_down(view, start_up=self.observed.start_up, now=now)
+        return outage_notices.is_down(view, start_up=self.observed.start_up, now=now)
 
     def _forget(self, name: str) -> None:
         for known in (self.outages, self.unnotified, self._found):
@@ -120,7 +120,7 @@ class OutageWatch:
     async def _diagnose(self, down: Sequence[ServiceView]) -> None:
         """Diagnose the services whose turn it is, those that wait longest first."""
         now = self.observed.clock()
-        due = [view for view in down if outages.is_diagnosis_due(self.outages[view.name], self.timings, now=now)]
+        due = [view for view in down if outage_notices.is_diagnosis_due(self.outages[view.name], self.timings, now=now)]
         due.sort(key=lambda view: self.outages[view.name].diagnosed or self.outages[view.name].fault_since)
         await asyncio.gather(*(self._diagnose_one(view.service) for view in due[:MOST_AT_ONCE]))
 
@@ -128,7 +128,7 @@ class OutageWatch:
         found = await self.diagnoses.diagnose(service)
         known = self.outages.get(service.name)
         if known is not None:
-            self.outages[service.name] = outages.diagnosed(known, found, now=self.observed.clock())
+            self.outages[service.name] = outage_notices.diagnosed(known, found, now=self.observed.clock())
             if found.causes or service.name not in self._found:
                 self._found[service.name] = found
 
@@ -136,20 +136,20 @@ class OutageWatch:
         """Notify a person of an outage where that is due."""
         outage, now = self.outages[view.name], self.observed.clock()
         upstream = unhealthy_upstream(view.name, self.observed.views)
-        if outages.covering_upstream(outage, self.outages, upstream):
+        if outage_notices.covering_upstream(outage, self.outages, upstream):
             self.unnotified.pop(view.name, None)
             return
         repair, state = await self._repair_at(view, now), await self._notice_state(outage)
-        if outages.is_notice_due(outage, state, repair, self.timings, now=now):
+        if outage_notices.is_notice_due(outage, state, repair, self.timings, now=now):
             text = await self._text(view, outage)
             notice = await self.ledger.outages.put_notice(text, now) if self.notifies else ""
             state = NoticeState.WAITING if self.notifies else NoticeState.SENT
             self.outages[view.name] = outage = replace(outage, notice=notice, notified=(*outage.notified, outage.fault))
-            log.warning("service down and not repaired", service=view.name, since=str(outage.since), text=text)
+            log.warning("outage notice written", service=view.name, since=str(outage.since), text=text)
             for listener in self._listeners:
                 with self.containment.around(FailureScope.LISTENER, view.name):
                     listener(view.name, text)
-        self.unnotified[view.name] = outages.unnotified_for(outage, state, repair, self.timings, now=now)
+        self.unnotified[view.name] = outage_notices.unnotified_for(outage, state, repair, self.timings, now=now)
 
     async def _notice_state(self, outage: Outage) -> NoticeState:
         known = await self.ledger.outages.notice_state(outage)
@@ -161,7 +161,7 @@ class OutageWatch:
         run = self.observed.under_way().runs.get(view.name)
         if run is None:
             return None
-        return outages.repair_at(
+        return outage_notices.repair_at(
             run, await self.ledger.outages.last_change(run.id), paused=await self._is_paused(run, now), now=now
         )
 

@@ -243,8 +243,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="pipeline/verdict_diagnoses.py",
-                old="        if self._notifies and asked.verdict.kind is VerdictKind.OBSERVED:\n",
-                new="        if self._notifies and asked.verdict.kind is VerdictKind.STARTED:\n",
+                old="        if self._on_notice is not None and asked.verdict.kind is VerdictKind.OBSERVED:\n",
+                new="        if self._on_notice is not None and asked.verdict.kind is VerdictKind.STARTED:\n",
             ),
         ),
         tests="unit/pipeline/test_diagnoses_of_verdicts.py",
@@ -270,7 +270,7 @@ SABOTAGES: Sequence[Sabotage] = (
         against=(Weakness.SILENT_OUTAGE,),
         edits=(
             Edit(
-                file="decisions/outages.py",
+                file="decisions/outage_notices.py",
                 old="    return now >= due\n",
                 new="    return now < due < now\n",
             ),

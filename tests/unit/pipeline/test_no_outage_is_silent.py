@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.decisions.outages import OutageTimings
+from kintsugi.decisions.outage_notices import OutageTimings
 from kintsugi.ledger import Ledger
 from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis
 from kintsugi.model.records import Incident, IncidentState, Notice, StepState
@@ -55,7 +55,7 @@ class OutageBench:
     async def diagnose(self, service: Service) -> Diagnosis:
         """Find the cause."""
         self.diagnosed += 1
-        causes = ()
+        causes: tuple[Cause, ...] = ()
         if self.cause is not None:
             text = f"{self.cause} of {service.name}"
             causes = (Cause(kind=self.cause, object="pod/web-3", confidence=Confidence.LIKELY, text=text),)
