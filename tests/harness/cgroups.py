@@ -69,7 +69,7 @@ def remove(name: str, *, within: float = 5) -> None:
 def _hierarchies() -> Iterator[Path]:
     if (_TOP / "cgroup.controllers").exists():
         yield _TOP
-    else:
+    elif _TOP.is_dir():
         yield from (path for path in _TOP.iterdir() if path.is_dir() and not path.is_symlink())
 
 

@@ -5,7 +5,8 @@ finds loopback up and a bridge with the node's address; no packet of it can leav
 routed is gone when it ends, because the namespaces are gone; its cgroups and its scratch folder are removed after it.
 
 A machine has one real cluster at a time: a second run waits before its command starts, where no test's time limit counts. With
-`--without-cluster` it does not: that command starts none.
+`--without-cluster` it does not: that command starts none. With `--files-only` a command, of whichever user, has no machine of
+its own, only a scratch folder for its temporary files, in memory where there is some.
 """
 
 import ctypes
@@ -31,6 +32,7 @@ UNAVAILABLE = 69
 # Names the scratch folder of this run to everything inside; its last element is also the name of the run's cgroup.
 RUN = "KINTSUGI_TEST_RUN"
 WITHOUT_CLUSTER = "--without-cluster"
+FILES_ONLY = "--files-only"
 
 _PREFIX = "kintsugi-run-"
 _CLONE_NEWNS, _CLONE_NEWPID, _CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
@@ -42,6 +44,8 @@ NODE_FOLDER = "/var/tmp/kintsugi"
 # cost was a disk that makes data safe.
 _HARD_CODED = ("/run/containerd", "/run/netns", "/var/lib/cni", "/var/lib/kubelet", "/var/log/containers", NODE_FOLDER)
 _ENOUGH_MEMORY = 16 << 30
+# Where every user may keep files in memory, and how much of it the tests that need no cluster want: ten times what they use.
+_SHARED_MEMORY, _ENOUGH_SHARED = Path("/dev/shm"), 4 << 30
 _SETTINGS = {"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "1"}
 _LINKS = (
     "ip link set lo up",
@@ -82,6 +86,18 @@ def run(command: Sequence[str]) -> int:
             child.wait()
 
 
+def run_here(command: Sequence[str]) -> int:
+    """Run a command on this machine as it is, but for where its temporary files are, and return its exit code."""
+    with _scratch(_SHARED_MEMORY if has_shared_memory() else None) as scratch:
+        child = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(scratch)})
+        try:
+            _pass_signals_to(child)
+            return _exit_code(child.wait())
+        finally:
+            child.kill()
+            child.wait()
+
+
 @contextmanager
 def turn() -> Iterator[None]:
     """Have the machine's only real cluster, once all other runs that may have one are over; a run inside of a run has its turn."""
@@ -98,9 +114,9 @@ def turn() -> Iterator[None]:
 
 
 @contextmanager
-def _scratch() -> Iterator[Path]:
+def _scratch(parent: Path | None = None) -> Iterator[Path]:
     """Have a folder and a name for this run; its files and cgroups go with it, and those of runs that were killed."""
-    scratch = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    scratch = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
     scratch.chmod(0o755)
     lock = _locked(scratch)
     for other in scratch.parent.glob(f"{_PREFIX}*"):
@@ -201,6 +217,14 @@ def _has_memory() -> bool:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >= _ENOUGH_MEMORY
 
 
+def has_shared_memory() -> bool:
+    """Return whether files may be kept there, programs that are run among them."""
+    if not _SHARED_MEMORY.is_dir():
+        return False
+    found = os.statvfs(_SHARED_MEMORY)
+    return found.f_bavail * found.f_frsize >= _ENOUGH_SHARED and not found.f_flag & os.ST_NOEXEC
+
+
 def _configure(settings: Mapping[str, str]) -> None:
     for link in _LINKS:
         subprocess.run(link.split(), check=True)
@@ -219,19 +243,22 @@ def _libc(function: str, *arguments: int) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run `[--without-cluster] -- COMMAND…` inside; exit with its code, or with 69 when no namespace can be had."""
+    """Run `[--without-cluster | --files-only] -- COMMAND…`; exit with its code, or with 69 when no namespace can be had."""
     if arguments[:1] == ["--inside"]:
         return _inside(arguments[1:])
-    may_have_cluster = arguments[:1] != [WITHOUT_CLUSTER]
-    arguments = arguments if may_have_cluster else arguments[1:]
+    option = next((each for each in arguments[:1] if each in (WITHOUT_CLUSTER, FILES_ONLY)), None)
+    arguments = arguments[1:] if option else arguments
     if arguments[:1] != ["--"] or len(arguments) < 2:
-        print("usage: python -m tests.harness.network [--without-cluster] -- COMMAND [ARGUMENT…]", file=sys.stderr)
+        usage = f"python -m tests.harness.network [{WITHOUT_CLUSTER} | {FILES_ONLY}] -- COMMAND [ARGUMENT…]"
+        print(f"usage: {usage}", file=sys.stderr)
         return 2
+    if option == FILES_ONLY:
+        return run_here(arguments[1:])
     reason = obstacle()
     if reason:
         print(f"network: {reason}; nothing was run", file=sys.stderr)
         return UNAVAILABLE
-    with turn() if may_have_cluster else nullcontext():
+    with nullcontext() if option else turn():
         return run(arguments[1:])
 
 

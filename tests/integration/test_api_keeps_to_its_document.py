@@ -23,7 +23,7 @@ from tests.unit.sources.webhooks import alert, webhook
 pytestmark = pytest.mark.long
 
 TIMEOUT = 120.0
-EXAMPLES = os.environ.get("KINTSUGI_EXAMPLES", "20")
+EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "20")
 HEALTH = "^/(healthz|readyz|metrics)$"
 CONFIGURATION = """
 hooks = "tests.integration.schemathesis_hooks"

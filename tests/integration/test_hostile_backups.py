@@ -58,6 +58,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[DatabaseStage]:
         yield stage
 
 
+@pytest.mark.long
 async def test_a_hostile_backup_that_is_restored_runs_nothing_as_a_superuser(stage: DatabaseStage) -> None:
     """E9: its checks are met, with names looked up where they should be; what they call has no right."""
     roles = await stage.psql(ROLES)

@@ -1,7 +1,8 @@
 """
 What the fuzzers share: how many examples they try, and how real answers are made wrong.
 
-`KINTSUGI_EXAMPLES` says how many each of them tries; `make chaos` tries ten thousand, with a seed that it prints.
+`FUZZ_EXAMPLES` says how many each of them tries, the same in every run: `make test` tries fifty, `make test-all` 200. `make chaos`
+tries ten thousand others, with a seed that it prints.
 """
 
 import json
@@ -13,7 +14,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-EXAMPLES = int(os.environ.get("KINTSUGI_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "200"))
 FUZZ = settings(
     max_examples=EXAMPLES,
     deadline=None,

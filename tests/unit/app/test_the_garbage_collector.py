@@ -20,10 +20,14 @@ class Node:
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
     """Leave the collector of this process as it was."""
-    before = gc.get_threshold()
+    before, were_frozen = gc.get_threshold(), gc.get_freeze_count() > 0
+    gc.unfreeze()
+    gc.set_threshold(700, 10, 10)
     yield
     gc.unfreeze()
     gc.set_threshold(*before)
+    if were_frozen:
+        gc.freeze()
 
 
 async def test_present_objects_are_frozen_and_collections_are_rare() -> None:
