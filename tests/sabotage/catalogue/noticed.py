@@ -239,7 +239,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what is only observed is told",
-        red_at="c04aa7b9a7",
+        red_at="9f7e9f4140",
         edits=(
             Edit(
                 file="pipeline/verdict_diagnoses.py",
@@ -265,7 +265,6 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a person is notified of an outage that nothing repairs",
-        red_at="",
         shows=("P11",),
         against=(Weakness.SILENT_OUTAGE,),
         edits=(
