@@ -239,7 +239,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what is only observed is told",
-        red_at="9f7e9f4140",
+        red_at="1adfc2cd5c",
         edits=(
             Edit(
                 file="pipeline/verdict_diagnoses.py",
@@ -265,6 +265,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a person is notified of an outage that nothing repairs",
+        red_at="1adfc2cd5c",
         shows=("P11",),
         against=(Weakness.SILENT_OUTAGE,),
         edits=(
