@@ -134,7 +134,7 @@ def test_a_question_that_was_rejected_has_its_answer(kintsugi: CommandLine, nigh
         ended = kintsugi(*command)
         assert ended.code == 4
         assert "asks for no approval: ben rejected the plan at 03:03:10" in ended.err
-    assert "no, by ben at 03:03:10: a deploy" in kintsugi("incident", "inc-2").out
+    assert "no, by ben at 03:03:10: a deploy" in kintsugi("incident", "inc-2", "--all").out
 
 
 def test_abort_offers_the_rollback_of_what_was_changed(kintsugi: CommandLine, night: Night) -> None:

@@ -153,7 +153,7 @@ def test_an_incident_that_asks_shows_the_question_and_how_to_answer_it(kintsugi:
         "Outcome: awaiting-approval: workload-recovery waits for a person's approval",
         "Question: Run Workload recovery on api-service? (until 03:33:01)",
         "  Restart: kubectl rollout restart deployment/api",
-        "Next: kintsugi approve inc-2",
+        "Next: kintsugi approve inc-2 (or: kintsugi reject inc-2 --why TEXT)",
     ]
 
 

@@ -127,7 +127,7 @@ async def build(
     )
     deps = runner_deps(outside, state, actions, finders, settings, failpoints)
     business = build_remediation(deps, outside, state, active_catalog, settings)
-    state.observed.names = lambda: names.sign
+    state.observed.names, state.observed.unresolved = lambda: names.sign, lambda: names.problem
     subscribe(outside.clock, state, finders, business)
     log.info("leadership acquired", epoch=outside.epoch, catalog=catalog.digest, mode=settings.mode)
     return core_of(settings, outside, state, finders, business, names)

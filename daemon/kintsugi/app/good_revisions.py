@@ -162,12 +162,17 @@ class GoodRevisionTracker:
     def _objection(
         self, revision: GoodRevision, views: Sequence[ServiceView], holding: Mapping[str, Sequence[str]]
     ) -> str:
-        """Return why the services of a revision's workload do not show that it is good, "" when they do."""
+        """
+        Return why the services of a revision's workload do not show that it is good, "" when they do.
+
+        While the cluster's names do not resolve here, a check without an answer says nothing about the service.
+        """
+        names_resolve = self._observed.unresolved() == ""
         for view in views:
             checked = CheckedRevision(
                 since=revision.first_good,
                 adopted=revision.adopted,
-                unanswered=self._checks.unanswered(view.name),
+                unanswered=self._checks.unanswered(view.name) if names_resolve else (),
                 unasked=self._checks.unasked(view.name, revision.first_good),
                 checks=self._checks.answers(view.name),
                 signals=holding.get(view.name, ()),

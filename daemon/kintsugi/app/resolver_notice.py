@@ -22,20 +22,20 @@ class ResolverNotice:
     """
     Logs at once that names do not resolve, and leaves a notice at the next look if they still do not.
 
-    The breaker asks for the `sign`: where the daemon runs outside of the cluster none of its names ever resolves.
+    `problem` is why they do not resolve now, "" where they do. The breaker asks for the `sign`: where the daemon runs outside of the cluster none of its names ever resolves.
     """
 
     def __init__(self, outbox: OutboxRepository, *, clock: Callable[[], datetime]) -> None:
         self._outbox = outbox
         self._clock = clock
         self._names: NameResolver | None = None
-        self._untold = self._problem = ""
+        self._untold = self.problem = ""
         self._resolved: bool | None = None
 
     @property
     def sign(self) -> str:
         """Return why names that did resolve do so no longer, "" where they do, or never did: there nothing has changed."""
-        return self._problem if self._resolved else ""
+        return self.problem if self._resolved else ""
 
     def ask(self, names: NameResolver) -> None:
         """
@@ -46,7 +46,7 @@ class ResolverNotice:
     def hear(self, problem: str) -> None:
         """Take the reason for which the cluster's names do not resolve, or "" when they resolve again."""
         log_problem(problem)
-        self._untold = self._problem = problem
+        self._untold = self.problem = problem
         self._resolved = self._resolved or not problem
 
     async def step(self) -> None:

@@ -15,7 +15,9 @@ def next_command(state: IncidentState, incident: str, service: str, *, changed: 
     only = "" if service == STACK else f" --service {service}"
     match state:
         case IncidentState.AWAITING_APPROVAL:
-            return f"kintsugi approve {incident}"
+            return f"kintsugi approve {incident} (or: kintsugi reject {incident} --why TEXT)"
+        case IncidentState.RUNNING if service != STACK:  # the runs that one about all services has started would go on
+            return f"kintsugi abort {incident} --why TEXT (ends the run)"
         case IncidentState.RUNNING | IncidentState.ROLLING_BACK:
             return f"kintsugi pause --freeze{only} --why TEXT (stops the run)"
         case _ if changed and state in _FOR_A_PERSON:

@@ -56,7 +56,7 @@ async def test_a_notice_has_ten_lines_and_says_where_the_others_are(ledger: Ledg
         "5",
         f"… and 14 more lines: kintsugi incident {run.incident} --all",
         "also affected: frontend",
-        "next: kintsugi pause --freeze --service web --why TEXT (stops the run)",
+        f"next: kintsugi abort {run.incident} --why TEXT (ends the run)",
     ]
 
 

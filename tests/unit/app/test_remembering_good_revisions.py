@@ -185,6 +185,17 @@ async def test_a_revision_of_a_service_that_has_answered_none_of_its_checks_is_n
     assert await noted(part, ledger) == ["hash-1"]
 
 
+async def test_a_check_without_an_answer_is_no_objection_where_the_cluster_s_names_do_not_resolve(
+    ledger: Ledger,
+) -> None:
+    """E35: all other work continues."""
+    business = PipelineBench()
+    business.observed.unresolved = lambda: "kubernetes.default.svc cannot be resolved"
+    part = remembering(business, ledger, ScriptedChecks(mute=("smoke",)))
+    await asyncio.sleep(600)
+    assert await noted(part, ledger) == ["hash-1"]
+
+
 async def test_a_service_says_when_its_revision_will_be_good_and_since_when_it_is(ledger: Ledger) -> None:
     business = PipelineBench()
     part = remembering(business, ledger)

@@ -123,8 +123,8 @@ def test_a_summary_of_a_failed_run_has_ten_lines_and_ends_with_the_way_back() ->
 @pytest.mark.parametrize(
     ("state", "changed_it", "command"),
     [
-        (IncidentState.AWAITING_APPROVAL, False, "kintsugi approve inc-1"),
-        (IncidentState.RUNNING, True, "kintsugi pause --freeze --service web --why TEXT (stops the run)"),
+        (IncidentState.AWAITING_APPROVAL, False, "kintsugi approve inc-1 (or: kintsugi reject inc-1 --why TEXT)"),
+        (IncidentState.RUNNING, True, "kintsugi abort inc-1 --why TEXT (ends the run)"),
         (IncidentState.VERIFYING, True, "kintsugi incident inc-1 --follow"),
         (IncidentState.NEEDS_OPERATOR, False, "kintsugi incident inc-1 --all"),
         (IncidentState.RECOVERED, True, "kintsugi incident inc-1 --all"),

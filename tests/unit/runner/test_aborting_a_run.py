@@ -51,7 +51,7 @@ async def test_a_run_that_is_aborted_while_it_verifies_is_not_rolled_back_at_its
     ended = await bench.drive()
     assert bench.effects == [ONE, TWO]
     assert bench.states == [IncidentState.VERIFYING, IncidentState.NEEDS_OPERATOR]
-    assert ended.reason.startswith("aborted by ada: a deploy; every step was done\nDone:\n")
+    assert ended.reason.startswith("aborted by ada: a deploy; all steps have ended\nDone:\n")
 
 
 async def test_a_rollback_that_is_requested_after_an_abort_is_made() -> None:
