@@ -7,6 +7,7 @@ NAMES = {
     ("approvals", "of_incident"): "approvals",
     ("approvals", "of_incidents"): "approvals_of",
     ("dead_letters", "keep"): "keep_dead_letters",
+    ("diagnoses", "of_incident"): "diagnoses_of",
     ("drills", "memories"): "drills",
     ("evidence", "keep"): "keep_evidence",
     ("evidence", "of_run"): "evidence",

@@ -345,21 +345,26 @@ def core_of(
         good_revisions=good_revisions_of(settings, outside, state, finders),
         names=names,
         observer=ObserverIncident(ledger, observed, notify_after=settings.kube.notify_after),
-        outages=outages_of(settings, outside, state, finders),
+        outages=outages_of(settings, outside, state, finders, business.pipeline),
         containment=state.containment,
     )
 
 
-def outages_of(settings: Settings, outside: Connections, state: ClusterState, finders: Finders) -> OutageWatch:
+def outages_of(
+    settings: Settings, outside: Connections, state: ClusterState, finders: Finders, pipeline: Pipeline
+) -> OutageWatch:
     """Return the part that notifies a person of services that are down and not repaired."""
-    return OutageWatch(
+    watch = OutageWatch(
         ledger=outside.ledger,
         observed=state.observed,
         diagnoses=finders.diagnoses,
         containment=state.containment,
         timings=OutageTimings().scaled(settings.durations),
         notifies=settings.notifications.url is not None,
+        on_fault=pipeline.evaluate_refused,
     )
+    state.observed.outages = watch.of
+    return watch
 
 
 def good_revisions_of(

@@ -148,6 +148,7 @@ async def lead(core: Core) -> None:
     collector.collect_and_freeze()
     await with_retries(core.good_revisions.step, "good revisions")
     await with_retries(core.pipeline.recall, "signals that wait")
+    await with_retries(core.pipeline.evaluate_observed, "observed signals")
     await with_retries(core.supervisor.resume, "open runs")
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(core.watch.run(REFRESH), name="conditions")
@@ -183,6 +184,7 @@ def follow_files(
         while True:
             catalog = await loaded.get()
             await with_retries(partial(core.active_catalog.activate, catalog), "the new catalog")
+            await with_retries(core.pipeline.evaluate_observed, "observed signals")
             metrics.catalog_loads.labels("taken").inc()
 
     life.spawn("catalog files", files.run())

@@ -79,6 +79,7 @@ def limits_of(settings: Settings) -> Limits:
         max_concurrent_services=guards.max_concurrent_services,
         max_concurrent_services_per_namespace=guards.max_concurrent_services_per_namespace,
         breaker_share=guards.breaker_share,
+        good_after=settings.watchdog.good_after,
         holds=HoldTimings(
             limit=guards.hold_limit,
             steady=guards.serving_for,
@@ -93,7 +94,12 @@ def run_policy_of(settings: Settings, limits: Limits) -> RunPolicy:
     """Return the figures of runs."""
     watchdog = settings.watchdog
     return RunPolicy(
-        timings=WatchdogTimings(verify=watchdog.verify, alert_lag=watchdog.alert_lag, failing_for=watchdog.failing_for),
+        timings=WatchdogTimings(
+            verify=watchdog.verify,
+            alert_lag=watchdog.alert_lag,
+            failing_for=watchdog.failing_for,
+            relapse=WatchdogTimings().relapse * settings.durations,
+        ),
         limits=limits,
         approval_expiry=settings.guards.approval_expiry,
         retry_after=poll_interval_of(settings),

@@ -12,15 +12,19 @@ from datetime import datetime, timedelta
 from kintsugi.decisions.breaker import ObserverHealth, breaker_reason
 from kintsugi.decisions.pauses import covers
 from kintsugi.decisions.priorities import Hold, HoldRecord, HoldTimings, ongoing_hold
-from kintsugi.decisions.recurrence import conclusive_runs, recurring, unhelpful_streak
+from kintsugi.decisions.recurrence import conclusive_runs, recurring, superseded_in_a_row, unhelpful_streak
 from kintsugi.decisions.slots import Slots
 from kintsugi.decisions.zero_replicas import AtZero, objection
 from kintsugi.model.history import History, PastRun
 from kintsugi.model.manual import MANUAL
+from kintsugi.model.outages import Fault
 from kintsugi.model.records import IncidentState, Reason, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, Rule
 from kintsugi.model.services import STACK, AllServices, Service
 from kintsugi.objects.owners import Manager, ManagerKind
+
+MOST_SUPERSEDED = 2
+"""Runs in a row that another problem has ended while they verified: after these a person is needed."""
 
 MOST_DOUBLINGS = 16
 """More never matter below the cap, and a timedelta overflows at fifty of them."""
@@ -33,7 +37,8 @@ class Limits:
 
     `ledger_host` is the host of our own ledger's database, "" where it is a file. `nameservers` are the addresses of our name
     servers. `max_concurrent_services_per_namespace` is None where a namespace may have as many as the cluster. `recheck_after`
-    is the time until a refusal without an end of its own (a lock, a stale cache) is evaluated again.
+    is the time until a refusal without an end of its own (a lock, a stale cache) is evaluated again. `good_after` is how long a
+    service must have been well for a hand-over to be over.
     """
 
     protected: frozenset[str] = frozenset({"kube-system", "kube-public", "kube-node-lease"})
@@ -52,6 +57,7 @@ class Limits:
     max_concurrent_services_per_namespace: int | None = None
     breaker_share: float = 0.5
     recheck_after: timedelta = timedelta(seconds=30)
+    good_after: timedelta = timedelta(minutes=10)
     holds: HoldTimings = field(default_factory=HoldTimings)
 
     def slots(self, taken: tuple[str, ...]) -> Slots:
@@ -66,8 +72,9 @@ class GuardContext:
     The facts about one request, except its history.
 
     `addresses` are the service's own: IPs, and names as NAME.NAMESPACE. `essential` names the essential that the service is, ""
-    for none. `ahead` are services of a higher priority that wait for a slot. `plan` is the digest of the plan. `starts` is the workload at 0 replicas that would be
-    started, None for none.
+    for none. `ahead` are services of a higher priority that wait for a slot. `plan` is the digest of the plan. `starts` is the
+    workload at 0 replicas that would be started, None for none. `fault` is the service's current fault, None where it is not down;
+    `well` is from when to when it was last well.
     """
 
     rule: Rule
@@ -84,6 +91,8 @@ class GuardContext:
     ahead: tuple[Service, ...] = ()
     starts: AtZero | None = None
     plan: str = ""
+    fault: Fault | None = None
+    well: tuple[datetime, datetime] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -224,11 +233,14 @@ def cooldown(inputs: GuardInput) -> Verdict | None:
     """
     Start nothing within the rule's cooldown, which doubles for each unhelpful run before, up to the limit.
 
+    A cooldown is about one problem. It holds back no other fault, and a run that another problem has ended has none.
     An inconclusive run has the plain cooldown; the doubled one counts from the unhelpful runs before it. A manual run counts for
     every rule that starts the runbook, and their runs count for a manual start.
     """
     rule = inputs.context.rule
-    past = [run for run in runs_of(inputs) if counts_for_cooldown(run, inputs.context)]
+    if is_other_fault(inputs):
+        return None
+    past = [run for run in runs_of(inputs) if counts_for_cooldown(run, inputs.context) and run.superseded is None]
     if not past or past[0].finished is None:
         return None
     until, last = past[0].finished + rule.cooldown, past[0]
@@ -248,12 +260,20 @@ def cooldown(inputs: GuardInput) -> Verdict | None:
 
 
 def handed_over(inputs: GuardInput) -> Verdict | None:
-    """Leave a service to the person who was asked to take it over, for as long as after several failures."""
-    past = conclusive_runs(runs_of(inputs))
+    """
+    Leave a service to the person who was asked to take it over, for as long as after several failures.
+
+    That is over once the service has been well for `goodAfter` since, and it says nothing about another fault.
+    """
+    past, context = conclusive_runs(runs_of(inputs)), inputs.context
     if not past or past[0].state is not IncidentState.NEEDS_OPERATOR or past[0].finished is None:
         return None
     until = past[0].finished + inputs.limits.failures_pause
-    if inputs.now >= until:
+    well = (
+        context.well is not None
+        and context.well[1] - max(context.well[0], past[0].finished) >= inputs.limits.good_after
+    )
+    if inputs.now >= until or well or is_other_fault(inputs):
         return None
     service = inputs.context.service.name
     text = f"{service} was handed over to a person at {past[0].finished:%H:%M:%S}; Kintsugi starts no run before {until:%H:%M:%S}"
@@ -262,7 +282,13 @@ def handed_over(inputs: GuardInput) -> Verdict | None:
 
 def failures(inputs: GuardInput) -> Verdict | None:
     """Start nothing for a while after several consecutive runs that did not help."""
-    streak = unhelpful_streak(runs_of(inputs))
+    past = runs_of(inputs)
+    if (ended := superseded_in_a_row(past)) and len(ended) >= MOST_SUPERSEDED and ended[0].finished is not None:
+        until = ended[0].finished + inputs.limits.failures_pause
+        if inputs.now < until:
+            text = f"{len(ended)} runs in a row were ended by another problem while they verified; no run starts before {until:%H:%M:%S}"
+            return inputs.refuse(Reason.FAILURES, text, until)
+    streak = unhelpful_streak(past)
     if len(streak) < inputs.limits.failures or streak[0].finished is None:
         return None
     until = streak[0].finished + inputs.limits.failures_pause
@@ -354,6 +380,12 @@ def approving(inputs: GuardInput) -> Verdict | None:
         text = f"{inputs.context.rule.runbook} waits for a person's approval"
         return inputs.answer(VerdictKind.AWAITING_APPROVAL, Reason.APPROVAL, text)
     return None
+
+
+def is_other_fault(inputs: GuardInput) -> bool:
+    """Return whether the service has another fault than the one that its last conclusive run was about."""
+    fault = inputs.context.fault
+    return fault is not None and not inputs.history.last_faults.has(fault)
 
 
 def counts_for_cooldown(run: PastRun, context: GuardContext) -> bool:

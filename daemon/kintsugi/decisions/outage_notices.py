@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from kintsugi.decisions.watchdog import progresses
 from kintsugi.model.causes import Diagnosis
-from kintsugi.model.outages import Fault, NoticeState, Outage
+from kintsugi.model.outages import Fault, KnownFaults, NoticeState, Outage, Superseded
 from kintsugi.model.records import IncidentState, RunRecord
 from kintsugi.model.views import ServiceView
 
@@ -46,20 +46,21 @@ class OutageTimings:
 
 def is_down(view: ServiceView, *, start_up: timedelta, now: datetime) -> bool:
     """
-    Return whether a service is down: its current view says that it is not healthy.
+    Return whether a service is down: its current view says that it is not healthy, or its rollout is stuck.
 
     A rollout that progresses beside serving pods is Kubernetes' own work, and a service that an autoscaler lets rest at 0 rests.
     """
-    if not view.is_current or view.healthy is not False:
+    if not view.is_current or not (view.healthy is False or (view.healthy is True and view.rollout_stuck)):
         return False
     return not (view.desired == 0 and view.rests) and not progresses(view, start_up=start_up, now=now)
 
 
-def observed(known: Outage | None, view: ServiceView, *, now: datetime) -> Outage:
-    """Return the outage of a service that is down; another template is another fault."""
+def observed(known: Outage | None, view: ServiceView, well_since: datetime | None, *, now: datetime) -> Outage:
+    """Return the outage of a service that is down, and was well since a moment before; another template is another fault."""
     since = min(view.failing_since or now, now)
     if known is None:
-        return Outage(service=view.name, since=since, fault=Fault(template=view.template), fault_since=since)
+        fault = Fault(template=view.template)
+        return Outage(service=view.name, since=since, fault=fault, fault_since=since, well_since=well_since)
     if view.template in ("", known.fault.template):
         return known
     if not known.fault.template:
@@ -71,14 +72,7 @@ def fault_of(found: Diagnosis, template: str) -> Fault:
     """Return the fault that a diagnosis shows: its first cause."""
     if not found.causes:
         return Fault(template=template)
-    first = found.causes[0]
-    kind, _, name = first.object.partition("/")
-    return Fault(
-        template=template,
-        kind=first.kind,
-        object=kind if kind == "pod" or not name else first.object,
-        field=first.field,
-    )
+    return Fault.of(found.causes[0], template)
 
 
 def diagnosed(outage: Outage, found: Diagnosis, *, now: datetime) -> Outage:
@@ -89,6 +83,42 @@ def diagnosed(outage: Outage, found: Diagnosis, *, now: datetime) -> Outage:
     if before.kind is None:
         return replace(outage, fault=fault, diagnosed=now, notice="")
     return replace(outage, fault=fault, fault_since=outage.diagnosed or now, diagnosed=now, notice="")
+
+
+def well_before(outage: Outage | None, view: ServiceView | None, *, now: datetime) -> tuple[datetime, datetime] | None:
+    """Return from when to when a service was last well without interruption; None where that was not seen."""
+    if outage is not None:
+        return (outage.well_since, outage.since) if outage.well_since is not None else None
+    return (view.healthy_since, now) if view is not None and view.healthy_since is not None else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NextFault:
+    """Another problem of a service whose run verifies: why that run ends, and whether its steps had made the service well."""
+
+    superseded: Superseded
+    was_well: bool
+    text: str
+
+
+def next_fault(
+    outage: Outage | None, known: KnownFaults, steps_finished_at: datetime | None, *, lasting: timedelta, now: datetime
+) -> NextFault | None:
+    """
+    Return the problem that ends a run's verification, None for none: another fault, or the same one after the service was well.
+
+    It must have lasted a while and been diagnosed: a service that flaps is verified on.
+    """
+    if outage is None or outage.diagnosed is None or now - outage.fault_since < lasting:
+        return None
+    was_well = steps_finished_at is not None and outage.since > steps_finished_at
+    other = not known.has(outage.fault)
+    if not other and not was_well:
+        return None
+    until = f"was well until {outage.since:%H:%M:%S}, then" if was_well else "did not become well, and since then"
+    what = "another problem began" if other else "its problem returned"
+    reason = Superseded.OTHER_FAULT if other else Superseded.SAME_FAULT
+    return NextFault(superseded=reason, was_well=was_well, text=f"{outage.service} {until} {what}: {outage.fault}")
 
 
 def is_diagnosis_due(outage: Outage, timings: OutageTimings, *, now: datetime) -> bool:

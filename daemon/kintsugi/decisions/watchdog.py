@@ -55,11 +55,12 @@ class WatchdogResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WatchdogTimings:
-    """The watchdog's durations, scaled by `durations`."""
+    """The watchdog's durations, scaled by `durations`. `relapse` is how long another problem must last to end a verification."""
 
     verify: timedelta = timedelta(minutes=2)
     alert_lag: timedelta = timedelta(minutes=15)
     failing_for: timedelta = timedelta(minutes=3)
+    relapse: timedelta = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

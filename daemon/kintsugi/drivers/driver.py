@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from kintsugi.decisions.outage_notices import NextFault, next_fault
 from kintsugi.decisions.watchdog import WatchdogDecision, WatchdogResult
 from kintsugi.drivers.deadlines import DeadlineClock, RollbackTimeout
 from kintsugi.drivers.rollback import RollbackRunner
@@ -20,6 +21,7 @@ from kintsugi.drivers.run_watchdog import RunWatchdog
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.causes import Occasion
+from kintsugi.model.outages import KnownFaults
 from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord
 from kintsugi.model.run_update import NO_UPDATE, RunUpdate, SeenWorkload
 from kintsugi.model.runbooks import Runbook
@@ -231,6 +233,12 @@ class RunDriver:
         before, updates = self.run.reason, NO_UPDATE
         result = await self._watchdog_result()
         while result.decision is WatchdogDecision.WAIT:
+            if (found := await self._next_fault()) is not None:
+                result, updates = (
+                    superseded(found, changed=self.journal.changed),
+                    RunUpdate(superseded=found.superseded),
+                )
+                break
             await asyncio.sleep(self.deps.poll_interval.total_seconds())
             if self.rollback_requested.is_set():
                 result = WatchdogResult(decision=WatchdogDecision.ROLL_BACK, reason=requested(self.rollback_by))
@@ -240,6 +248,16 @@ class RunDriver:
         state = STATE_BY_DECISION[result.decision]
         text = f"{result.reason}; {before}" if state is IncidentState.NEEDS_OPERATOR else result.reason
         await self._move(state, text, updates)
+
+    async def _next_fault(self) -> NextFault | None:
+        """Return another problem of the service that ends the verification: it must not wait for the deadline of this one."""
+        outage = self.deps.observed.outage(self.run.service)
+        if outage is None:
+            return None
+        kept = await self.ledger.diagnoses.of_incident(self.incident.id)
+        known = KnownFaults.of(self.watchdog.templates, (each.diagnosis for each in kept))
+        lasting = self.watchdog.timings.relapse
+        return next_fault(outage, known, self.run.steps_finished_at, lasting=lasting, now=self.deps.clock())
 
     async def _watchdog_result(self) -> WatchdogResult:
         """
@@ -325,6 +343,15 @@ class RunDriver:
         return RunContext(
             deps=self.deps, gate=self.gate, journal=self.journal, incident=self.incident, retry_until=retry_until
         )
+
+
+def superseded(found: NextFault, *, changed: bool) -> WatchdogResult:
+    """Return the outcome that a run had reached when another problem began."""
+    if found.was_well:
+        decision = WatchdogDecision.RECOVERED if changed else WatchdogDecision.NO_ACTION
+    else:
+        decision = WatchdogDecision.INEFFECTIVE if changed else WatchdogDecision.CANCEL
+    return WatchdogResult(decision=decision, reason=found.text)
 
 
 async def until_stopped(

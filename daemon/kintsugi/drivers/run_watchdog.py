@@ -104,6 +104,14 @@ class RunWatchdog:
             await self.journal.update(RunUpdate(workload_left=seen))
 
     @property
+    def templates(self) -> Iterator[str]:
+        """Yield the pod templates of the workload that the run has found, made or left."""
+        run = self.journal.run
+        yield from (each.template for each in (run.workload_found, run.workload_left) if each is not None)
+        for step, _ in self._rollouts():
+            yield from (str(step.facts.get(name, "")) for name in ("revision_template", "to_template"))
+
+    @property
     def seen_by_view(self) -> SeenWorkload | None:
         """Return the workload by which the watchdog judges, None where the service is no longer in the catalog."""
         return seen_of(self.view) if self.view is not None else None

@@ -8,11 +8,14 @@ from sqlalchemy import ColumnElement, CompoundSelect, Select, exists, func, sele
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.rows import columns, readable, shown, unreadable
-from kintsugi.ledger.tables import aborts, approvals, incidents, locks, pauses, runs, steps
+from kintsugi.ledger.tables import aborts, approvals, diagnoses, incidents, locks, pauses, runs, steps
 from kintsugi.ledger.windows import Windows
+from kintsugi.model.causes import Diagnosis
 from kintsugi.model.change_limits import Disruptions
 from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, Abort, History, MadeChange, PastRun, Rejection
+from kintsugi.model.outages import NO_FAULTS, KnownFaults
 from kintsugi.model.records import Approval, IncidentState, Pause, Phase, RunKind, StepState
+from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.services import STACK
 from kintsugi.model.step_path import RUN, UNDOS_LIKE
 
@@ -34,7 +37,8 @@ _RECOVERY = runs.c.kind == RunKind.RECOVERY
 """Drills disrupt nothing, and say nothing about whether a recovery helps: no guard counts them."""
 
 _PAST = (
-    runs.c.service, runs.c.namespace, runs.c.rule, runs.c.runbook, runs.c.state, runs.c.started, runs.c.finished, _CHANGES,
+    runs.c.service, runs.c.namespace, runs.c.rule, runs.c.runbook, runs.c.state, runs.c.started, runs.c.finished, runs.c.superseded,
+    _CHANGES,
 )  # fmt: skip
 
 
@@ -55,6 +59,7 @@ async def read_history(
         locks={row.name: row.run for row in await connection.execute(select(locks.c.name, locks.c.run))},
         pauses=tuple(shown(Pause, row) for row in await connection.execute(pauses_at(now))),
         incident=opened.id if opened is not None else "",
+        last_faults=await _last_faults(connection, service),
         held_since=opened.opened if opened is not None and opened.state is IncidentState.HELD else None,
         rejections=await _read_rejections(connection, service, now - windows.runs),
     )
@@ -68,6 +73,22 @@ async def read_upstreams(connection: AsyncConnection, services: Sequence[str]) -
         rows = await connection.execute(select(*_PAST).where(runs.c.id.in_(select(last.c.id))))
         found += readable(PastRun, rows.all())
     return {run.service: run for run in found}
+
+
+async def _last_faults(connection: AsyncConnection, service: str) -> KnownFaults:
+    """Read the faults that the service's last conclusive run was about."""
+    columns = (runs.c.incident, runs.c.workload_found, runs.c.workload_left, runs.c.workload_decided)
+    last = select(*columns).where(runs.c.service == service, runs.c.finished.is_not(None), _RECOVERY)
+    last = last.where(runs.c.state.not_in(INCONCLUSIVE_OUTCOMES)).order_by(runs.c.started.desc(), runs.c.id.desc())
+    row = (await connection.execute(last.limit(1))).one_or_none()
+    if row is None:
+        return NO_FAULTS
+    seen = (row.workload_found, row.workload_left, row.workload_decided)
+    found = await connection.scalars(select(diagnoses.c.diagnosis).where(diagnoses.c.incident == row.incident))
+    return KnownFaults.of(
+        (each.template for each in seen if isinstance(each, SeenWorkload)),
+        (each for each in found if isinstance(each, Diagnosis)),
+    )
 
 
 def _counted(service: str, since: datetime) -> CompoundSelect[tuple[str]]:

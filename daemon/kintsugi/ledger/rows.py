@@ -57,7 +57,9 @@ class _Instead:
     error_field: str = ""
 
 
-_NOT_KNOWN = dict.fromkeys(("steps_finished_at", "taken_up", "workload_found", "workload_left", "workload_decided"))
+_NOT_KNOWN = dict.fromkeys(
+    ("steps_finished_at", "taken_up", "workload_found", "workload_left", "workload_decided", "superseded")
+)
 
 _INSTEAD: Mapping[type[object], _Instead] = {
     Incident: _Instead(

@@ -164,6 +164,16 @@ class SignalRepository(Repository):
 
         return await self._store.write("rearm", work, fenced=True) if await self._store.read(read) else 0
 
+    async def evaluate_observed(self, now: datetime) -> int:
+        """Make signals due again that still fire and were only observed: the mode may be another one now; says how many."""
+        which = (inbox.c.ended.is_(None), inbox.c.verdict == VerdictKind.OBSERVED, inbox.c.reason == Reason.MODE)
+
+        async def work(connection: AsyncConnection) -> int:
+            again = update(inbox).where(*which, inbox.c.until.is_(None)).values(until=now)
+            return int((await connection.execute(again)).rowcount)
+
+        return await self._store.write("evaluate-observed", work, fenced=True)
+
     async def refusals(self, reason: Reason) -> tuple[tuple[str, datetime], ...]:
         """Return the rules whose signals were refused for a reason and are evaluated again, with the time of that."""
         which = select(inbox.c.judged_rule, func.max(inbox.c.until)).where(*_PROVISIONAL, inbox.c.reason == reason)

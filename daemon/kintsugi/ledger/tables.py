@@ -25,6 +25,7 @@ from sqlalchemy import (
 
 from kintsugi.ledger.columns import Choice, Json, Labels, Moment, Packed, RedactedText, TextColumn
 from kintsugi.model.causes import Diagnosis, Occasion
+from kintsugi.model.outages import Superseded
 from kintsugi.model.records import (
     IncidentState,
     PauseScope,
@@ -184,6 +185,7 @@ runs = Table(
     Column("workload_found", Packed(SeenWorkload)),
     Column("workload_left", Packed(SeenWorkload)),
     Column("workload_decided", Packed(SeenWorkload)),
+    Column("superseded", Choice(Superseded)),
     Index("ix_runs_incident", "incident"),
     Index(
         "uq_runs_parent_step",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from kintsugi.model.known import ScaledToZero
+from kintsugi.model.outages import NO_FAULTS, KnownFaults, Superseded
 from kintsugi.model.records import IncidentState, Pause, UndoRecord
 
 UNHELPFUL_OUTCOMES = frozenset(
@@ -31,6 +32,7 @@ class PastRun:
     started: datetime
     finished: datetime | None
     changes: int
+    superseded: Superseded | None = None
 
     @property
     def has_slot(self) -> bool:
@@ -93,7 +95,7 @@ class History:
     recovered the service, whichever rule had started it, the oldest first. `held_since` is when that incident was opened, if
     it is held; `upstreams` are the last telling runs of what the request is held for, by service. Drills are in none of them.
     `scaled_to_zero` says which run has last scaled to 0 what the request would start. `rejections` are the noes of people to
-    this service's plans and incidents of late.
+    this service's plans and incidents of late. `last_faults` are the faults that its last conclusive run was about.
     """
 
     active: tuple[PastRun, ...] = ()
@@ -106,4 +108,5 @@ class History:
     held_since: datetime | None = None
     upstreams: Mapping[str, PastRun] = field(default_factory=dict)
     scaled_to_zero: ScaledToZero | None = None
+    last_faults: KnownFaults = NO_FAULTS
     rejections: tuple[Rejection, ...] = ()

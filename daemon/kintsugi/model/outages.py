@@ -1,10 +1,11 @@
 """Outages: how long a service has been down, with which fault, and whether a person has been notified of it (P11)."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import Enum
+from enum import Enum, StrEnum
 
-from kintsugi.model.causes import CauseKind
+from kintsugi.model.causes import Cause, CauseKind, Diagnosis
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +21,48 @@ class Fault:
     object: str = ""
     field: str = ""
 
+    @classmethod
+    def of(cls, cause: Cause, template: str = "") -> "Fault":
+        """Return the fault of a cause under a template."""
+        kind, _, name = cause.object.partition("/")
+        what = kind if kind == "pod" or not name else cause.object
+        return cls(template=template, kind=cause.kind, object=what, field=cause.field)
+
+    def __str__(self) -> str:
+        if self.kind is None:
+            return "a problem without a known cause"
+        return " ".join(part for part in (self.kind.value, self.object, self.field) if part)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownFaults:
+    """The faults that a run or a hand-over was about: the pod templates at that time, and each diagnosed cause."""
+
+    templates: frozenset[str] = frozenset()
+    causes: frozenset[Fault] = frozenset()
+
+    @classmethod
+    def of(cls, templates: Iterable[str], diagnoses: Iterable[Diagnosis]) -> "KnownFaults":
+        """Return the faults of templates, "" for unknown ones, and diagnoses."""
+        causes = frozenset(Fault.of(cause) for each in diagnoses for cause in each.causes)
+        return cls(templates=frozenset(templates) - {""}, causes=causes)
+
+    def has(self, fault: Fault) -> bool:
+        """Return whether a fault is among them, or may be: where a template or a cause is unknown, nothing tells them apart."""
+        if fault.template and self.templates and fault.template not in self.templates:
+            return False
+        return fault.kind is None or not self.causes or replace(fault, template="") in self.causes
+
+
+NO_FAULTS = KnownFaults()
+
+
+class Superseded(StrEnum):
+    """The reason for which a run ended while it verified: its problem returned, or another fault began."""
+
+    SAME_FAULT = "same-fault"
+    OTHER_FAULT = "other-fault"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outage:
@@ -27,7 +70,7 @@ class Outage:
     The time since which a service has been down without interruption, and its current fault.
 
     `fault_since` is the earliest moment at which the fault can have begun: the outage's begin, or the last diagnosis without it.
-    `diagnosed` is the last diagnosis. `notified` are the faults of this outage that a person was notified of; `notice` is the id of
+    `well_since` is since when the service was well before, None where that was not seen. `diagnosed` is the last diagnosis. `notified` are the faults of this outage that a person was notified of; `notice` is the id of
     the last notice about it, "" for none.
     """
 
@@ -35,6 +78,7 @@ class Outage:
     since: datetime
     fault: Fault
     fault_since: datetime
+    well_since: datetime | None = None
     diagnosed: datetime | None = None
     notified: tuple[Fault, ...] = ()
     notice: str = ""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from kintsugi.model.outages import Superseded
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.step_path import StepPath
@@ -212,7 +213,8 @@ class RunRecord:
     `rollback_requested_by` names the person who requested a rollback, "" without such a request. `awaits_person`: a child
     run waits for a person's answer. `taken_up` is when a process first resumed the run after its deadline. `workload_found`
     is the workload at the start of the run, `workload_left` the workload after the run's last change of the template.
-    `workload_decided` is the workload when the run's rollback was decided.
+    `workload_decided` is the workload when the run's rollback was decided. `superseded` is why another problem ended the
+    run's verification, None where none did.
     """
 
     id: str
@@ -241,6 +243,7 @@ class RunRecord:
     workload_found: SeenWorkload | None = None
     workload_left: SeenWorkload | None = None
     workload_decided: SeenWorkload | None = None
+    superseded: Superseded | None = None
 
 
 class Phase(StrEnum):

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
+from kintsugi.model.outages import Superseded
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeenWorkload:
@@ -38,6 +40,7 @@ class RunUpdate:
     workload_found: SeenWorkload | None = None
     workload_left: SeenWorkload | None = None
     workload_decided: SeenWorkload | None = None
+    superseded: Superseded | None = None
 
     @property
     def given(self) -> dict[str, Any]:

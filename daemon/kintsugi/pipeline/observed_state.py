@@ -12,6 +12,7 @@ from kintsugi.decisions.dependencies import causes
 from kintsugi.decisions.drills import DrillGuardInput
 from kintsugi.decisions.guards import GuardContext, Limits, holds_ledger
 from kintsugi.decisions.modes import mode_for
+from kintsugi.decisions.outage_notices import well_before
 from kintsugi.decisions.planner import Plan
 from kintsugi.decisions.priorities import (
     Hold,
@@ -39,6 +40,7 @@ from kintsugi.model.essentials import (
 from kintsugi.model.known import GoodRevision, RevisionStanding
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.max_allowed import NOTHING_ALLOWED
+from kintsugi.model.outages import Outage
 from kintsugi.model.records import RunRecord, StepRecord
 from kintsugi.model.rules import Mode, Rule
 from kintsugi.model.services import Service
@@ -92,6 +94,7 @@ class ObservedState:
     silences: Silences | None = None
     names: Callable[[], str] = str
     unresolved: Callable[[], str] = str
+    outages: Callable[[str], Outage | None] = lambda _: None
     checks: Callable[[], str] = str
     unmet: Callable[[], frozenset[str]] = frozenset
     remembered: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -232,7 +235,13 @@ class ObservedState:
             essential=self._essential(view),
             starts=at_zero(view) if plan.runbook.starts else None,
             plan=plan.digest,
+            fault=outage.fault if (outage := self.outage(plan.service.name)) is not None else None,
+            well=well_before(outage, view, now=self.clock()),
         )
+
+    def outage(self, service: str) -> Outage | None:
+        """Return the outage of a service, None where it is not down."""
+        return self.outages(service)
 
     def starts(self, plan: Plan) -> str:
         """Return the workload (its uid) that a plan would start from 0, "" for none."""

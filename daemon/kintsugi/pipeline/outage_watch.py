@@ -49,12 +49,20 @@ async def no_activities() -> Mapping[str, str]:
     return {}
 
 
+OnFault = Callable[[str], Awaitable[object]]
+"""Is called with each service whose fault became known, or is another one now."""
+
+
+async def ignore(_: str) -> None:
+    """Do nothing: the default where nobody listens."""
+
+
 @dataclass(kw_only=True)
 class OutageWatch:
     """
     The outages of services. `notifies` is False where no way of notice is configured: then an Event tells, by `on_notice`.
 
-    `unnotified` has by service for how long nobody repairs its fault or knows of it.
+    `on_fault` has signals evaluated again that were refused because of another fault. `unnotified` has by service for how long nobody repairs its fault or knows of it.
     """
 
     ledger: Ledger
@@ -66,9 +74,15 @@ class OutageWatch:
     activities: Activities = no_activities
     outages: dict[str, Outage] = field(default_factory=dict)
     unnotified: dict[str, timedelta] = field(default_factory=dict)
+    on_fault: OnFault = ignore
+    _well_since: dict[str, datetime] = field(default_factory=dict)
     _found: dict[str, Diagnosis] = field(default_factory=dict)
     _listeners: list[Callable[[str, str], None]] = field(default_factory=list)
     _saved: dict[str, Outage] | None = None
+
+    def of(self, service: str) -> Outage | None:
+        """Return the outage of a service, None where it is not down."""
+        return self.outages.get(service)
 
     def on_notice(self, listener: Callable[[str, str], None]) -> None:
         """Call `listener` with each service of which a person is notified, and the text."""
@@ -88,7 +102,11 @@ class OutageWatch:
         now, views = self.observed.clock(), self.observed.views
         down = [view for view in views.values() if self._is_down(view, now)]
         for view in down:
-            self.outages[view.name] = outage_notices.observed(self.outages.get(view.name), view, now=now)
+            known, well_since = self.outages.get(view.name), self._well_since.pop(view.name, None)
+            self.outages[view.name] = outage_notices.observed(known, view, well_since, now=now)
+        for view in views.values():
+            if view.name not in self.outages and view.healthy_since is not None:
+                self._well_since[view.name] = view.healthy_since
         for name in self.outages.keys() - {view.name for view in down}:
             if name not in views or views[name].healthy is not None:
                 self._forget(name)
@@ -128,7 +146,9 @@ class OutageWatch:
         found = await self.diagnoses.diagnose(service)
         known = self.outages.get(service.name)
         if known is not None:
-            self.outages[service.name] = outage_notices.diagnosed(known, found, now=self.observed.clock())
+            self.outages[service.name] = current = outage_notices.diagnosed(known, found, now=self.observed.clock())
+            if current.fault != known.fault or known.diagnosed is None:
+                await self.on_fault(service.name)
             if found.causes or service.name not in self._found:
                 self._found[service.name] = found
 
@@ -174,12 +194,13 @@ class OutageWatch:
         """Return the notice: what is down since when, the cause, why nothing is repaired, who suffers, the next command."""
         happens = (await self.activities()).get(view.name) or "Kintsugi makes no change"
         found = self._found.get(view.name)
+        problem = "its rollout is stuck" if view.healthy else "down"
         names = frozenset(self.outages)
         suffering = unhealthy_dependents(view.name, names, self.observed.services.catalog.services)
         place, workload = view.service.namespace, view.service.workload
         return "\n".join(
             [
-                f"{view.name}: down since {outage.since:%H:%M:%S}, {view.ready} of {view.desired} pods ready",
+                f"{view.name}: {problem} since {outage.since:%H:%M:%S}, {view.ready} of {view.desired} pods ready",
                 f"problem: {headline(found) if found is not None else 'the cause is not known yet'}",
                 f"now: {happens}",
                 *([f"also affected: {', '.join(suffering)}"] if suffering else []),

@@ -7,7 +7,7 @@ The pipeline of signals: those that are due in the inbox are evaluated in batche
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -81,6 +81,19 @@ class Pipeline:
     def wake(self) -> None:
         """Read the inbox now."""
         self._news.set()
+
+    async def evaluate_refused(self, service: str) -> None:
+        """Evaluate again what was refused for a service because of a problem before: it has another fault now."""
+        rules = [rule.name for rule in self._active_catalog.catalog.rules.values() if rule.service == service]
+        now = self._observed.clock()
+        for reason in (Reason.HUMAN, Reason.COOLDOWN):
+            if await self._ledger.signals.make_due(rules, reason, now, until=datetime.max.replace(tzinfo=UTC)):
+                self.wake()
+
+    async def evaluate_observed(self) -> None:
+        """Evaluate again what was only observed and is still broken: the mode may have changed. Raises LedgerUnavailable."""
+        if await self._ledger.signals.evaluate_observed(self._observed.clock()):
+            self.wake()
 
     async def recall(self) -> None:
         """Restore which services waited for a slot before a restart; call it before runs resume. Raises LedgerUnavailable."""

@@ -23,6 +23,7 @@ from kintsugi.expressions import NOTHING_LOST, Bindings, Lost, TextTemplate
 from kintsugi.mask import MASK
 from kintsugi.model.causes import Occasion
 from kintsugi.model.command import Command
+from kintsugi.model.outages import Outage
 from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord, StepRecord, Target
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.rules import Mode
@@ -147,6 +148,10 @@ class ClusterView(Protocol):
 
     def annotation_pause(self, namespace: str) -> str:
         """Return the pause that a person has set by an annotation on the namespace, "" for none."""
+        ...
+
+    def outage(self, service: str) -> Outage | None:
+        """Return the outage of a service, None where it is not down."""
         ...
 
     async def silence(self, alerts: AsyncIterable[str]) -> str:

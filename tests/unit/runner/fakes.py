@@ -16,10 +16,12 @@ from kintsugi.drivers.deadlines import is_in_force
 from kintsugi.errors import BudgetSpent, KintsugiError, WrongState
 from kintsugi.ledger.admissions import RecentChanges
 from kintsugi.model.catalog import Catalog
+from kintsugi.model.causes import KeptDiagnosis
 from kintsugi.model.change_limits import Budget, Disruptions, Lock
 from kintsugi.model.command import Command, Delete, SetMetadata
 from kintsugi.model.history import Abort, History, MadeChange
 from kintsugi.model.known import ScaledToZero
+from kintsugi.model.outages import Outage
 from kintsugi.model.records import (
     Approval,
     Incident,
@@ -73,6 +75,7 @@ class RunLedger(CasJournal):
         self.answers_after: timedelta | None = None
         self.told: list[tuple[IncidentState, str]] = []
         self.taken = False
+        self.diagnosed: list[KeptDiagnosis] = []
         self.commit_takes = timedelta(0)
         self.zero: dict[str, ScaledToZero] = {}
 
@@ -224,6 +227,10 @@ class RunLedger(CasJournal):
         """Return the abort of the incident."""
         return self.aborted
 
+    async def diagnoses_of(self, incident: str) -> tuple[KeptDiagnosis, ...]:
+        """Return the diagnoses of the incident."""
+        return tuple(self.diagnosed)
+
     async def approvals(self, incident: str) -> tuple[Approval, ...]:
         """List the questions of an incident."""
         return tuple(each for each in self.questions if each.incident == incident)
@@ -277,6 +284,7 @@ class ShownState:
         self.covered = False
         self.higher = ""
         self.full = ""
+        self.outages: dict[str, Outage] = {}
 
     def overtaker(self, service: str) -> str:
         """Return who waits for the slot of every service."""
@@ -296,6 +304,10 @@ class ShownState:
     def explained_by(self, service: str, began: datetime) -> str:
         """Return what the test says is down."""
         return self.down
+
+    def outage(self, service: str) -> Outage | None:
+        """Return the outage that the test shows."""
+        return self.outages.get(service)
 
     def upstream(self, service: str) -> str:
         """Return what every service depends on that is being recovered just now."""
