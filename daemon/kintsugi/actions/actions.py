@@ -11,7 +11,7 @@ from kintsugi.actions import job_progress, preconditions, reads, unstructured
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ChangeVerb, ObjectVerb, object_of
 from kintsugi.actions.container_exec import ContainerExec
-from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
+from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION, EffectPlan, EffectStatus
 from kintsugi.actions.encrypted import Encryption, as_kept
 from kintsugi.actions.good_templates import GoodTemplates
 from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
@@ -19,6 +19,7 @@ from kintsugi.actions.jobs import WorkerIntent
 from kintsugi.actions.probe_context import ANONYMOUS_PROBE, ProbeContext
 from kintsugi.actions.result import Result
 from kintsugi.actions.secret_checks import hide
+from kintsugi.actions.templates import template_digest, template_of
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.actions.worker_verb import WorkerVerb
 from kintsugi.clients.clients import Clients
@@ -78,6 +79,13 @@ class Actions:
         except NotFound:
             return None
         return unstructured.convert(found, Object).metadata
+
+    async def is_as_left(self, workload: WorkloadRef, namespace: str, run: str) -> bool:
+        """Return whether a workload has the template that a run has left: by the run's mark, and the digest beside it. Raises KubeError."""
+        found = await self._kube.get(workload.resource, workload.name, namespace)
+        annotations = unstructured.nested_map(found, "metadata", "annotations")
+        ours = str(annotations.get(RUN_ANNOTATION, "")).startswith(f"{run}/")
+        return ours and annotations.get(TEMPLATE_ANNOTATION) == template_digest(template_of(found))
 
     def split(self, command: Command) -> tuple[Command, ...]:
         """Split a change of several objects into changes of one object each, in order."""

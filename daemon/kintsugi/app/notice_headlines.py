@@ -15,6 +15,9 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.causes import Diagnosis, KeptDiagnosis
 from kintsugi.model.records import Incident, IncidentState, Notice
 
+_WITHOUT_RUN = frozenset({IncidentState.AWAITING_APPROVAL, IncidentState.INEFFECTIVE})
+"""The states of incidents whose notice is written before their diagnosis is made."""
+
 MOST_LINES = 10
 """Lines of a notice."""
 
@@ -82,8 +85,8 @@ class NoticeHeadlines:
         return (f"also affected: {', '.join(names)}",) if names else ()
 
     def _may_wait(self, notice: Notice) -> bool:
-        """Return whether a question has been put so shortly before that its diagnosis may be under way."""
-        return notice.kind is IncidentState.AWAITING_APPROVAL and self.clock() < notice.created + self.delay
+        """Return whether an incident without a run was opened so shortly before that its diagnosis may be under way."""
+        return notice.kind in _WITHOUT_RUN and self.clock() < notice.created + self.delay
 
 
 def headline_lines(state: IncidentState, found: Diagnosis) -> Sequence[str]:

@@ -4,13 +4,14 @@ Decides when a person must be notified that a service is down: no outage is sile
 Pure: views, diagnoses, the facts of the ledger and `now` are arguments. `pipeline.outage_watch` asks every few seconds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from kintsugi.decisions.diagnosis.headline import diagnosis_at
 from kintsugi.decisions.watchdog import progresses
-from kintsugi.model.causes import Diagnosis
-from kintsugi.model.outages import Fault, KnownFaults, NoticeState, Outage, Superseded
+from kintsugi.model.causes import Diagnosis, KeptDiagnosis
+from kintsugi.model.outages import Fault, KnownFaults, NoticeOfProblem, NoticeState, Outage, Superseded
 from kintsugi.model.records import IncidentState, RunRecord
 from kintsugi.model.views import ServiceView
 
@@ -145,6 +146,26 @@ def covering_upstream(outage: Outage, outages: Mapping[str, Outage], upstream: s
     """Return the upstream whose own outage explains this one, so that its notice is about both; "" for none."""
     found = outages.get(upstream)
     return upstream if found is not None and found.since <= outage.since + SAME_TIME else ""
+
+
+def notice_state(outage: Outage, notices: Iterable[NoticeOfProblem], diagnoses: Sequence[KeptDiagnosis]) -> NoticeState:
+    """
+    Return whether a person was notified of an outage's fault: the notice of an incident counts if it has this cause.
+
+    `diagnoses` are those of the incidents, oldest first.
+    """
+    sent = [each.sent for each in notices if each.incident is None or _names(each, outage, diagnoses)]
+    if not sent:
+        return NoticeState.SENT if outage.fault in outage.notified else NoticeState.NONE
+    return NoticeState.SENT if any(sent) else NoticeState.WAITING
+
+
+def _names(notice: NoticeOfProblem, outage: Outage, diagnoses: Sequence[KeptDiagnosis]) -> bool:
+    """Return whether the notice of an incident has the cause of the fault, as diagnosed since: it has the last diagnosis before it."""
+    found = diagnosis_at([each for each in diagnoses if each.incident == notice.incident], notice.created)
+    if found is None or found.at < outage.fault_since:
+        return False
+    return outage.fault.kind is None or fault_of(found, outage.fault.template) == outage.fault
 
 
 def unnotified_for(

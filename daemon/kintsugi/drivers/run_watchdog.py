@@ -3,6 +3,7 @@ Gathers the watchdog's facts for one run: how the workload was found and left, a
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,6 +27,7 @@ from kintsugi.decisions.watchdog import (
     unfinished,
     watch,
 )
+from kintsugi.errors import KubeError
 from kintsugi.model.command import Command
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.records import Incident, Phase, StepRecord, StepState
@@ -99,9 +101,24 @@ class RunWatchdog:
             await self.journal.update(RunUpdate(taken_up=now))
 
     async def note_left(self) -> None:
-        """Note once how the workload was left, if our own steps changed its template."""
-        if any(self._rollouts()) and self.journal.run.workload_left is None and (seen := await self.seen()) is not None:
-            await self.journal.update(RunUpdate(workload_left=seen))
+        """
+        Note once how the workload was left, if our own steps changed its template.
+
+        A template that somebody else has rolled out meanwhile is theirs: it is not noted, and no rollback takes it back (E17).
+        """
+        if any(self._rollouts()) and self.journal.run.workload_left is None:
+            seen = await self.seen()
+            if seen is not None and await self._is_as_left():
+                await self.journal.update(RunUpdate(workload_left=seen))
+
+    async def _is_as_left(self) -> bool:
+        """Return whether the workload is as this run has left it; what cannot be read is not known to be."""
+        view = self.view
+        with suppress(KubeError):
+            return view is not None and await self.deps.prober.is_as_left(
+                view.service.workload, view.service.namespace, self.journal.run.id
+            )
+        return False
 
     @property
     def templates(self) -> Iterator[str]:

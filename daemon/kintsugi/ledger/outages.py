@@ -10,7 +10,7 @@ from kintsugi.ledger.known_tables import outages
 from kintsugi.ledger.outbox import put_outage_notice
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.tables import incidents, notices, steps
-from kintsugi.model.outages import NoticeState, Outage
+from kintsugi.model.outages import NoticeOfProblem, Outage
 from kintsugi.model.records import IncidentState, StepState
 
 _TELLING = (
@@ -50,8 +50,8 @@ class OutageRepository(Repository):
         if names:
             await self._store.write("save-outages", work, fenced=True)
 
-    async def notice_state(self, outage: Outage) -> NoticeState:
-        """Return whether a person was notified since the fault began: by the outage's own notice, or by an incident's."""
+    async def notices(self, outage: Outage) -> tuple[NoticeOfProblem, ...]:
+        """Return the outage's own notice, and those of the service's incidents since the fault began."""
         open_since = (incidents.c.service == outage.service) & (
             incidents.c.closed.is_(None) | (incidents.c.closed >= outage.fault_since)
         )
@@ -60,11 +60,12 @@ class OutageRepository(Repository):
             notices.c.created >= outage.fault_since,
             notices.c.kind.in_(_TELLING),
         )
-        query = select(notices.c.sent).where(or_(notices.c.id == outage.notice, of_incident))
+        query = select(notices.c.incident, notices.c.created, notices.c.sent)
+        query = query.where(or_(notices.c.id == outage.notice, of_incident)).order_by(notices.c.created)
 
-        async def work(connection: AsyncConnection) -> NoticeState:
-            sent = list(await connection.scalars(query))
-            return NoticeState.NONE if not sent else NoticeState.SENT if any(sent) else NoticeState.WAITING
+        async def work(connection: AsyncConnection) -> tuple[NoticeOfProblem, ...]:
+            rows = await connection.execute(query)
+            return tuple(NoticeOfProblem(incident=row.incident, created=row.created, sent=row.sent) for row in rows)
 
         return await self._store.read(work)
 

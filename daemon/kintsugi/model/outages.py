@@ -84,6 +84,15 @@ class Outage:
     notice: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoticeOfProblem:
+    """A notice that tells a person of a problem; `incident` is None for that of an outage itself."""
+
+    incident: str | None
+    created: datetime
+    sent: bool
+
+
 class NoticeState(Enum):
     """Whether a person has been notified of a fault: the notice may still wait for its delivery."""
 

@@ -161,6 +161,9 @@ class OutageWatch:
             return
         repair, state = await self._repair_at(view, now), await self._notice_state(outage)
         if outage_notices.is_notice_due(outage, state, repair, self.timings, now=now):
+            if view.name not in self._found:  # an earlier process has diagnosed it
+                await self._diagnose_one(view.service)
+                outage = self.outages[view.name]
             text = await self._text(view, outage)
             notice = await self.ledger.outages.put_notice(text, now) if self.notifies else ""
             state = NoticeState.WAITING if self.notifies else NoticeState.SENT
@@ -172,9 +175,10 @@ class OutageWatch:
         self.unnotified[view.name] = outage_notices.unnotified_for(outage, state, repair, self.timings, now=now)
 
     async def _notice_state(self, outage: Outage) -> NoticeState:
-        known = await self.ledger.outages.notice_state(outage)
-        if known is NoticeState.NONE and outage.fault in outage.notified:
-            return NoticeState.SENT
+        notices = await self.ledger.outages.notices(outage)
+        incidents = {each.incident for each in notices if each.incident is not None}
+        diagnoses = await self.ledger.diagnoses.of_incidents(sorted(incidents))
+        known = outage_notices.notice_state(outage, notices, diagnoses)
         return NoticeState.SENT if known is NoticeState.WAITING and not self.notifies else known
 
     async def _repair_at(self, view: ServiceView, now: datetime) -> datetime | None:

@@ -7,8 +7,8 @@ from kintsugi.model.services import Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.telemetry import Containment, FailureScope
 
-WAITING = frozenset({IncidentState.HELD, IncidentState.AWAITING_APPROVAL})
-"""States in which an incident waits without a run: for an upstream, or for a person."""
+WAITING = frozenset({IncidentState.HELD, IncidentState.AWAITING_APPROVAL, IncidentState.INEFFECTIVE})
+"""States in which an incident waits without a run: for an upstream, or for a person; one that returns too often is closed at once."""
 
 
 class WaitingIncidents:
@@ -24,7 +24,7 @@ class WaitingIncidents:
         self._listeners.append(listener)
 
     def note(self, incident: Incident | None) -> None:
-        """Pass an incident on, if it waits and is about a service of the catalog."""
+        """Pass an incident on, if it waits for somebody and is about a service of the catalog."""
         if incident is None or incident.state not in WAITING:
             return
         service = self._active_catalog.catalog.services.get(incident.service)

@@ -105,6 +105,10 @@ class RunProber(Prober, Protocol):
         """Return a workload's metadata from the API server, None where it does not exist. Raises KubeError."""
         ...
 
+    async def is_as_left(self, workload: WorkloadRef, namespace: str, run: str) -> bool:
+        """Return whether a workload has the template that a run has left. Raises KubeError."""
+        ...
+
     async def watch(self, plan: EffectPlan, context: ChangeContext) -> WorkerStatus:
         """Return the state of the worker whose Job was made. Raises KubeError."""
         ...

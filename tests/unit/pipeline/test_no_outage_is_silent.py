@@ -9,7 +9,7 @@ import pytest
 
 from kintsugi.decisions.outage_notices import OutageTimings
 from kintsugi.ledger import Ledger
-from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis
+from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis, KeptDiagnosis, Occasion
 from kintsugi.model.records import Incident, IncidentState, Notice, StepState
 from kintsugi.model.services import Service
 from kintsugi.pipeline.outage_watch import OutageWatch
@@ -176,13 +176,24 @@ def opened(state: IncidentState, *, at: float = 0) -> Incident:
     return replace(incident(), state=state, opened=moment(minutes=at), closed=None)
 
 
-async def test_a_question_about_the_fault_is_a_notice_of_it(bench: OutageBench) -> None:
+@pytest.mark.parametrize(
+    ("cause", "at", "told"),
+    [(CauseKind.VOLUME, 3, 1), (CauseKind.IMAGE_PULL, 3, 2), (CauseKind.VOLUME, -5, 2)],
+    ids=["of this cause", "of another cause", "of a problem before"],
+)
+async def test_a_question_is_a_notice_of_the_fault_where_it_has_its_cause(
+    bench: OutageBench, cause: CauseKind, at: float, told: int
+) -> None:
     await keep(bench.ledger, opened(IncidentState.AWAITING_APPROVAL))
+    bench.cause = cause
+    diagnosis = replace(await bench.diagnose(bench.business.catalog.services["web"]), at=moment(minutes=at))
+    await bench.ledger.diagnoses.keep(KeptDiagnosis(incident="inc-1", occasion=Occasion.OPENED, diagnosis=diagnosis))
+    bench.cause = CauseKind.VOLUME
     await bench.ledger.outbox.put_notice_once(
         "inc-1", IncidentState.AWAITING_APPROVAL, "may it run?", moment(minutes=3)
     )
     await bench.look(timedelta(minutes=20))
-    assert [each.text for each in await bench.notices()] == ["may it run?"]
+    assert len(await bench.notices()) == told
 
 
 async def test_a_notice_that_is_not_delivered_is_no_notice_for_the_metric(bench: OutageBench) -> None:

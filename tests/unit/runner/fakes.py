@@ -426,6 +426,7 @@ class ScriptedProber:
         self.askers: list[ProbeContext] = []
         self.planned: list[tuple[Phase, str]] = []
         self.refusal: KintsugiError | None = None
+        self.as_left: Callable[[], bool] = lambda: True
 
     def will(self, beginning: str, answer: Answer) -> None:
         """Answer commands that begin so."""
@@ -453,6 +454,10 @@ class ScriptedProber:
         return self.ahead or next(
             (each.metadata for each in seen if each and each.metadata.name == workload.name), None
         )
+
+    async def is_as_left(self, workload: WorkloadRef, namespace: str, run: str) -> bool:
+        """Return whether a workload is as the run has left it."""
+        return self.as_left()
 
     async def plan_effect(self, command: Command, context: ChangeContext) -> EffectPlan:
         """Refuse a change, or judge none."""

@@ -1,0 +1,384 @@
+"""
+Histories of one service: faults that begin, end and follow each other, people who act, and a daemon that restarts.
+
+A history keeps its own account of what is so. By it, a test judges whether an outage was silent (P11). The daemon's heart is the
+product's own, over scripted caches and the in-memory ledger, in virtual time.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+from random import Random
+
+from kintsugi.app.notice_headlines import NoticeHeadlines
+from kintsugi.decisions.guards import Limits
+from kintsugi.decisions.matcher import Matcher
+from kintsugi.decisions.outage_notices import OutageTimings
+from kintsugi.decisions.watchdog import WatchdogTimings
+from kintsugi.executor import Executor
+from kintsugi.ledger import Ledger
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis
+from kintsugi.model.records import IncidentState, Notice, Pause, PauseScope, Target
+from kintsugi.model.rules import Mode
+from kintsugi.pipeline.active_catalog import ActiveCatalog
+from kintsugi.pipeline.drivers import RunPolicy
+from kintsugi.pipeline.incident_diagnoses import IncidentDiagnoses
+from kintsugi.pipeline.observed_state import ObservedState
+from kintsugi.pipeline.outage_watch import OutageWatch
+from kintsugi.pipeline.pending_incidents import PendingIncidents
+from kintsugi.pipeline.pipeline import Pipeline
+from kintsugi.pipeline.run_supervisor import RunSupervisor
+from kintsugi.pipeline.targets import Targets
+from kintsugi.runner import RunnerDeps
+from kintsugi.sources.cluster import ClusterWatch
+from kintsugi.telemetry import Containment
+from tests.harness.daemon import ROOT
+from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
+from tests.unit.executor.effects import Boundary
+from tests.unit.executor.power import Power
+from tests.unit.executor.scripted_actor import ScriptedActor
+from tests.unit.factories import catalog, moment, service_text, virtual_clock
+from tests.unit.runner.fakes import ScriptedProber
+from tests.unit.views.cluster import FakeCaches
+
+STEP = timedelta(seconds=30)
+"""The time between two looks of the daemon, and of the test."""
+
+PROMISED = timedelta(minutes=7) + STEP
+REPAIR = timedelta(minutes=10) + STEP
+
+KINDS = (CauseKind.VOLUME, CauseKind.IMAGE_PULL, CauseKind.CONTAINER_EXIT, CauseKind.MISSING_CONFIGURATION)
+REMEDIES = ("roll-back", "restart", "hand-over")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebFault:
+    """A fault of the service web: its cause, what the runbook tries against it, and whether that helps."""
+
+    kind: CauseKind
+    remedy: str
+    is_cured: bool
+    began: datetime
+    template: int
+
+    @property
+    def text(self) -> str:
+        """Return the sentence by which a person knows it."""
+        return f"{self.kind} of template {self.template}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Happening:
+    """Something that happens so long after the begin, as a person would tell it."""
+
+    after: timedelta
+    what: str
+    happens: Callable[["World"], Awaitable[None]]
+
+
+@dataclass
+class World:
+    """What is so: the pods of web, its fault, and the changes that were made."""
+
+    ledger: Ledger
+    fault: WebFault | None = None
+    template: int = 1
+    pod: int = 3
+    changed: datetime | None = None
+    mode: Mode = Mode.AUTO
+    is_as_left: bool = True
+    story: list[str] = field(default_factory=list)
+
+    def begin(self, random: Random, *, with_template: bool) -> None:
+        """Let another fault begin, with another template or not."""
+        self.template += with_template
+        self.is_as_left = self.is_as_left and not with_template
+        kind = random.choice([each for each in KINDS if self.fault is None or each is not self.fault.kind])
+        remedy = random.choice(REMEDIES)
+        cured = remedy != "hand-over" and random.random() < 0.6
+        self.fault = WebFault(kind=kind, remedy=remedy, is_cured=cured, began=virtual_clock(), template=self.template)
+        self.story.append(f"{self.now()} begins: {self.fault.text}, {remedy}, cured {cured}")
+
+    def end(self, why: str) -> None:
+        """Let the service be well."""
+        self.fault = None
+        self.story.append(f"{self.now()} well: {why}")
+
+    def now(self) -> str:
+        """Return the minutes and seconds since the begin."""
+        seconds = int((virtual_clock() - moment()).total_seconds())
+        return f"{seconds // 60:3}:{seconds % 60:02}"
+
+    def on_change(self, text: str) -> None:
+        """Let a change of the daemon have its effect: a new pod, a new template, and the end of what it cures."""
+        self.changed = virtual_clock()
+        self.story.append(f"{self.now()} change: {text}")
+        if "rollout" in text:
+            self.template += 1
+            self.is_as_left = True
+        self.pod += 1
+        if self.fault is not None and self.fault.is_cured:
+            asyncio.get_running_loop().call_later(15, self.end, "by the daemon")
+
+    def show(self, cluster: FakeCaches) -> None:
+        """Put what is so into caches."""
+        cluster.deploy(self.template, rolled_out=self.fault is None)
+        kept = {f"web-{number}" for number in (1, 2, self.pod)}
+        for name in [each.metadata.name for each in cluster.caches.pods.store.values()]:
+            if name not in kept:
+                cluster.gone(name)
+        for name in sorted(kept):
+            ready = self.fault is None or not name.endswith(f"-{self.pod}")
+            cluster.run(name, ready=ready, uid=f"uid-{name}", template=f"hash-{self.template}")
+
+    async def diagnose(self, _: Target) -> Diagnosis:
+        """Find the cause of the fault."""
+        causes: tuple[Cause, ...] = ()
+        if self.fault is not None:
+            kind, text = self.fault.kind, self.fault.text
+            causes = (Cause(kind=kind, object="deployment/web", confidence=Confidence.LIKELY, text=text),)
+        summary = causes[0].text if causes else "no problem was found"
+        return Diagnosis(
+            object="deployment/web", namespace="production", at=virtual_clock(), summary=summary, causes=causes
+        )
+
+    def remedy(self) -> dict[str, object]:
+        """Return what a step `kintsugi diagnose` finds."""
+        fault = self.fault
+        names = dict.fromkeys(("cause", "object", "field", "confidence", "text", "reason", "name", "kept"), "")
+        remedy = fault.remedy if fault is not None else "restart"
+        return {**names, "remedy": remedy, "template": f"hash-{self.template}", "revision": self.template, "good": 1}
+
+
+@cache
+def shop() -> Catalog:
+    """Load the service web with the rules and the runbook that every service gets."""
+    texts = [(ROOT / "rules" / "any-service.yaml").read_text()]
+    texts += [(ROOT / "runbooks" / f"{name}.yaml").read_text() for name in ("workload-recovery", "start-service")]
+    return catalog(service_text(runbook="workload-recovery"), *texts)
+
+
+class Daemon:
+    """One process: everything that it knows but the ledger is new."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.ledger = world, world.ledger
+        self.cluster = FakeCaches(shop())
+        world.show(self.cluster)
+        self.observed = observed = ObservedState(
+            services=self.cluster.services,
+            caches=self.cluster.caches,
+            limits=Limits(),
+            mode=world.mode,
+            clock=virtual_clock,
+        )
+        self.active = ActiveCatalog(shop(), self.ledger.catalogs, lambda _: shop())
+        containment = Containment()
+        self.diagnoses = diagnoses = IncidentDiagnoses(
+            world,
+            self.ledger.diagnoses,
+            clock=virtual_clock,
+            within=timedelta(seconds=5),
+            containment=containment,
+        )
+        actor, prober = ScriptedActor(), ScriptedProber(lambda: self.cluster.services.views)
+        actor.on_change = world.on_change
+        prober.will("kintsugi diagnose", world.remedy)
+        prober.will("kubectl rollout status", lambda: {"complete": world.fault is None, "message": ""})
+        prober.as_left = lambda: world.is_as_left
+        prober.will("kubectl rollout history", lambda: {"revisions": []})
+        deps = RunnerDeps(
+            executor=Executor(actor, Boundary(power=Power()), clock=virtual_clock),
+            prober=prober,
+            observed=observed,
+            clock=virtual_clock,
+            poll_interval=STEP,
+            command_timeout=timedelta(seconds=30),
+            diagnoses=diagnoses,
+        )
+        policy = RunPolicy(
+            timings=WatchdogTimings(),
+            limits=observed.limits,
+            approval_expiry=timedelta(minutes=30),
+            retry_after=STEP,
+        )
+        self.supervisor = RunSupervisor(deps, self.ledger, self.active, policy)
+        observed.under_way = lambda: self.supervisor.under_way
+        observed.taken = lambda: self.supervisor.places
+        targets = Targets(ClusterOfDicts(), self.cluster.caches, self.cluster.services, frozenset())
+        self.pipeline = Pipeline(
+            self.ledger, self.active, observed, targets, self.supervisor, approval_expiry=timedelta(minutes=30)
+        )
+        self.pipeline.waiting.on_each(diagnoses.ask)
+        self.pending = PendingIncidents(self.ledger, self.pipeline, self.active, observed, self.supervisor)
+        self.watch = ClusterWatch(self.cluster.caches, self.cluster.services, self.ledger, clock=virtual_clock)
+        self.outages = OutageWatch(
+            ledger=self.ledger,
+            observed=observed,
+            diagnoses=diagnoses,
+            containment=containment,
+            timings=OutageTimings(),
+            notifies=True,
+            on_fault=self.pipeline.evaluate_refused,
+        )
+        observed.outages = self.outages.of
+        self.headlines = NoticeHeadlines(
+            ledger=self.ledger, clock=virtual_clock, delay=timedelta(0), affected=no_affected
+        )
+
+    async def start(self) -> None:
+        """Take up what an earlier process has left."""
+        await self.active.activate(shop())
+        self.watch.reload(shop(), Matcher(shop()))
+        self.cluster.services.refresh(everything=True)
+        await self.watch.recall()
+        await self.pipeline.evaluate_observed()
+        await self.supervisor.resume()
+        self.diagnosing = asyncio.create_task(self.diagnoses.run())
+
+    async def stop(self) -> None:
+        """End, as a process does that is asked to."""
+        await self.supervisor.stop()
+        self.diagnosing.cancel()
+        await asyncio.gather(self.diagnosing, return_exceptions=True)
+
+    async def look(self) -> None:
+        """Do once what the daemon does every few seconds."""
+        self.world.show(self.cluster)
+        self.cluster.services.refresh(everything=True)
+        await self.watch.step()
+        await self.ledger.signals.rearm(virtual_clock())
+        await self.pipeline.step()
+        await self.supervisor.reconcile()
+        await self.pending.tend()
+        await self.outages.step()
+
+
+async def no_affected(_: str) -> Sequence[str]:
+    """Return no service: there is only one."""
+    return ()
+
+
+class History:
+    """One history, played to its end. `silent` says what P11 was broken by, "" for nothing."""
+
+    def __init__(self, ledger: Ledger, seed: int) -> None:
+        self.random = Random(seed)
+        self.world = World(ledger)
+        self.ledger = ledger
+        self.daemon = Daemon(self.world)
+        self.notices: dict[str, Notice] = {}
+        self.down_since: datetime | None = None
+        self.silent = ""
+
+    async def play(self) -> None:
+        """Let everything happen as drawn, and check at each look."""
+        plan = sorted(self.drawn(), key=lambda each: each.after)
+        end = plan[-1].after + timedelta(minutes=15)
+        await self.daemon.start()
+        while not self.silent and virtual_clock() - moment() < end:
+            while plan and moment() + plan[0].after <= virtual_clock():
+                happening = plan.pop(0)
+                self.world.story.append(f"{self.world.now()} {happening.what}")
+                await happening.happens(self.world)
+            await self.daemon.look()
+            await self.check()
+            await asyncio.sleep((await self.pause(plan)).total_seconds())
+        await self.daemon.stop()
+
+    async def pause(self, plan: Sequence[Happening]) -> timedelta:
+        """Return the time until the next look: while nothing is open and nobody must be notified, the next happening."""
+        fault = self.world.fault
+        if await self.ledger.incidents.newest(limit=1, open_only=True):
+            return STEP
+        if fault is not None and not await self.is_notified(fault):
+            return STEP
+        following = moment() + plan[0].after - virtual_clock() if plan else timedelta(hours=3)
+        return max(STEP, following if fault is None else min(following, 4 * STEP))
+
+    def drawn(self) -> list[Happening]:
+        """Draw two to five faults, and what happens around them."""
+        random, at = self.random, timedelta(minutes=random_minutes(self.random, 0.5, 12))
+        plan: list[Happening] = []
+        for _ in range(random.randint(2, 5)):
+            plan.append(Happening(after=at, what="a fault", happens=self.begins))
+            for what, happens, chance in (
+                ("a person mends it", self.ends, 0.4),
+                ("it mends itself", self.ends, 0.15),
+                ("a pause", self.pauses, 0.15),
+                ("a restart", self.restarts, 0.25),
+                ("another mode", self.changes_mode, 0.15),
+            ):
+                if random.random() < chance:
+                    after = at + timedelta(minutes=random_minutes(random, 0.5, 14))
+                    plan.append(Happening(after=after, what=what, happens=happens))
+            at += timedelta(minutes=random_minutes(random, 0.5, 14))
+        return plan
+
+    async def begins(self, world: World) -> None:
+        """Let another fault begin."""
+        world.begin(self.random, with_template=self.random.random() < 0.5)
+
+    async def ends(self, world: World) -> None:
+        """Let the fault end."""
+        world.end("by somebody else")
+
+    async def pauses(self, world: World) -> None:
+        """Pause everything for a while."""
+        now, lasts = virtual_clock(), timedelta(minutes=random_minutes(self.random, 2, 15))
+        freeze = self.random.random() < 0.5
+        pause = Pause(
+            id=f"pau-{world.now().strip()}",
+            scope=PauseScope.GLOBAL,
+            who="ada",
+            why="a look",
+            freeze=freeze,
+            since=now,
+            until=now + lasts,
+        )
+        await world.ledger.pauses.pause(pause)
+
+    async def restarts(self, world: World) -> None:
+        """Let the process end and another one begin."""
+        await self.daemon.stop()
+        self.daemon = Daemon(world)
+        await self.daemon.start()
+
+    async def changes_mode(self, world: World) -> None:
+        """Restart with another mode."""
+        world.mode = self.random.choice([each for each in Mode if each is not world.mode])
+        await self.restarts(world)
+
+    async def check(self) -> None:
+        """Say what is silent: down, not repaired, and nobody was notified of this fault in time."""
+        world, now = self.world, virtual_clock()
+        view = self.daemon.observed.views["web"]
+        if not view.is_current or view.healthy is not False or world.fault is None:
+            return
+        if now - world.fault.began <= PROMISED or await self.is_notified(world.fault) or await self.is_repaired(now):
+            return
+        self.silent = f"{world.now()} silent since {world.fault.began:%H:%M:%S}: {world.fault.text}"
+
+    async def is_notified(self, fault: WebFault) -> bool:
+        """Return whether a notice since the fault began names its cause."""
+        for each in await self.ledger.outbox.due_notices(moment(hours=99), 1000):
+            if each.id not in self.notices:
+                (completed,) = await self.daemon.headlines.complete([each])
+                self.notices[each.id] = completed
+                self.world.story.append(f"{self.world.now()} notice: {' / '.join(completed.text.splitlines()[:3])}")
+        return any(each.created >= fault.began and fault.text in each.text for each in self.notices.values())
+
+    async def is_repaired(self, now: datetime) -> bool:
+        """Return whether a run has made a change, or has waited for its own, within ten minutes."""
+        if self.world.changed is not None and now - self.world.changed <= REPAIR:
+            return True
+        going = (IncidentState.RUNNING, IncidentState.ROLLING_BACK)
+        return any(run.changed and run.state in going for run in await self.ledger.runs.open_runs())
+
+
+def random_minutes(random: Random, least: float, most: float) -> float:
+    """Return a number of minutes, short ones as often as long ones."""
+    return float(least * (most / least) ** random.random())
