@@ -353,7 +353,7 @@ class History:
         await self.restarts(world)
 
     async def check(self) -> None:
-        """Say what is silent: down, not repaired, and nobody was notified of this fault in time."""
+        """Note what is silent: down, not repaired, and nobody was notified of this fault in time."""
         world, now = self.world, virtual_clock()
         view = self.daemon.observed.views["web"]
         if not view.is_current or view.healthy is not False or world.fault is None:

@@ -1,4 +1,4 @@
-"""A run that verifies, or waits for its alert, does not swallow the next problem of its service (P11)."""
+"""A run that verifies, or waits for its alert, does not swallow the next problem of its service (P11, E36)."""
 
 from dataclasses import replace
 

@@ -215,3 +215,14 @@ async def test_a_person_may_ask_for_the_rollback_at_any_time(when: float) -> Non
     assert bench.effects == ["kubectl cordon one", "kubectl uncordon one"]
     assert any(state is IncidentState.ROLLING_BACK and "asked for by ada" in why for state, why in bench.ledger.moves)
     assert clock() < when + 300
+
+
+async def test_a_template_that_somebody_has_rolled_out_during_the_last_steps_is_not_ours() -> None:
+    """E37: it stands there when the steps end, and has neither the run's mark nor its digest."""
+    bench = RunBench("- {id: again, run: kubectl rollout restart deployment/web}", rollback="after: 10m")
+    bench.prober.as_left = lambda: False
+    bench.actor.on_change = lambda _: bench.observed.show(template="theirs")
+    ended = await bench.drive()
+    assert bench.ledger.record.workload_left is None
+    assert (ended.state, len(bench.effects)) == (IncidentState.NEEDS_OPERATOR, 1)
+    assert "someone has changed deployment/web since the run began" in ended.reason
