@@ -192,4 +192,55 @@ SABOTAGES: Sequence[Sabotage] = (
         tests="unit/pipeline/test_the_observed_state.py",
         red=("test_a_node_that_reports_again_counts_as_silent_until_its_pods_have_had_the_time_of_a_start",),
     ),
+    Sabotage(
+        takes_out="another problem ends the verification of a run",
+        red_at="",
+        shows=("P11", "E36"),
+        against=(Weakness.SILENT_OUTAGE,),
+        edits=(
+            Edit(
+                file="drivers/driver.py",
+                old="        if outage is None:\n            return None\n",
+                new="        if outage is not None:\n            return None\n",
+            ),
+        ),
+        tests="unit/runner/test_another_problem_while_a_run_verifies.py",
+        red=(
+            "test_a_service_that_breaks_again_ends_the_verification_with_what_the_run_had_reached",
+            "test_another_fault_of_a_service_that_was_not_well_yet_ends_the_run_too",
+        ),
+    ),
+    Sabotage(
+        takes_out="a hand-over and a cooldown hold back no other fault",
+        red_at="",
+        shows=("P11",),
+        against=(Weakness.SILENT_OUTAGE,),
+        edits=(
+            Edit(
+                file="decisions/guards.py",
+                old="    return fault is not None and not inputs.history.last_faults.has(fault)\n",
+                new="    return fault is not None and not inputs.history.last_faults.has(Fault(template=fault.template[:0]))\n",
+            ),
+        ),
+        tests="unit/guards/test_another_fault_of_a_service.py",
+        red=(
+            "test_another_fault_than_the_one_that_was_handed_over_is_kintsugi_s",
+            "test_a_cooldown_holds_back_no_other_fault",
+        ),
+    ),
+    Sabotage(
+        takes_out="a template that somebody rolled out during the last steps is not the run's",
+        red_at="",
+        shows=("E37",),
+        against=(Weakness.REPAIR_UNDONE,),
+        edits=(
+            Edit(
+                file="drivers/run_watchdog.py",
+                old="            if seen is not None and await self._is_as_left():\n",
+                new="            if seen is not None or await self._is_as_left():\n",
+            ),
+        ),
+        tests="unit/runner/test_the_deadline.py",
+        red=("test_a_template_that_somebody_has_rolled_out_during_the_last_steps_is_not_ours",),
+    ),
 )
