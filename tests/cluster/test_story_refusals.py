@@ -71,7 +71,7 @@ def test_alerts_about_what_is_not_the_services_own_are_refused_each_for_its_reas
     assert story.daemon.incidents() == []
     assert story.written_by_daemon("pods") == story.written_by_daemon("deployments") == []
     assert story.why({**LOOPS, "pod": own, "severity": "info"})["web-service-alerts"] == (
-        "no: label severity expected =~'warning|critical', found 'info'"
+        'no: label severity expected =~"warning|critical", found "info"'
     )
     assert "bare pod" in story.why({**LOOPS, "pod": "by-hand"})["web-service-alerts"]
     assert story.why({**LOOPS, "pod": own})["web-service-alerts"].startswith("matches: started (matched)")
