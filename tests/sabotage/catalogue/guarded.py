@@ -194,7 +194,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="another problem ends the verification of a run",
-        red_at="",
+        red_at="01658afe31",
         shows=("P11", "E36"),
         against=(Weakness.SILENT_OUTAGE,),
         edits=(
@@ -212,7 +212,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a hand-over and a cooldown hold back no other fault",
-        red_at="",
+        red_at="01658afe31",
         shows=("P11",),
         against=(Weakness.SILENT_OUTAGE,),
         edits=(
@@ -230,7 +230,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a template that somebody rolled out during the last steps is not the run's",
-        red_at="",
+        red_at="01658afe31",
         shows=("E37",),
         against=(Weakness.REPAIR_UNDONE,),
         edits=(
