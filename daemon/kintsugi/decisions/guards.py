@@ -263,7 +263,8 @@ def handed_over(inputs: GuardInput) -> Verdict | None:
     """
     Leave a service to the person who was asked to take it over, for as long as after several failures.
 
-    That is over once the service has been well for `goodAfter` since, and it says nothing about another fault.
+    That is over once the service has been well for `goodAfter` since, and it says nothing about another cause. Another template may
+    be that person's own repair.
     """
     past, context = conclusive_runs(runs_of(inputs)), inputs.context
     if not past or past[0].state is not IncidentState.NEEDS_OPERATOR or past[0].finished is None:
@@ -273,7 +274,8 @@ def handed_over(inputs: GuardInput) -> Verdict | None:
         context.well is not None
         and context.well[1] - max(context.well[0], past[0].finished) >= inputs.limits.good_after
     )
-    if inputs.now >= until or well or is_other_fault(inputs):
+    other = context.fault is not None and not inputs.history.last_faults.has_cause(context.fault)
+    if inputs.now >= until or well or other:
         return None
     service = inputs.context.service.name
     text = f"{service} was handed over to a person at {past[0].finished:%H:%M:%S}; Kintsugi starts no run before {until:%H:%M:%S}"
@@ -384,8 +386,8 @@ def approving(inputs: GuardInput) -> Verdict | None:
 
 def is_other_fault(inputs: GuardInput) -> bool:
     """Return whether the service has another fault than the one that its last conclusive run was about."""
-    fault = inputs.context.fault
-    return fault is not None and not inputs.history.last_faults.has(fault)
+    fault, last = inputs.context.fault, inputs.history.last_faults
+    return fault is not None and not (last.has_template(fault) and last.has_cause(fault))
 
 
 def counts_for_cooldown(run: PastRun, context: GuardContext) -> bool:

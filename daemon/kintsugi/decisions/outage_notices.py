@@ -94,6 +94,20 @@ def well_before(outage: Outage | None, view: ServiceView | None, *, now: datetim
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Verification:
+    """
+    A run that verifies: when its steps ended, and whether it has changed anything.
+
+    `well_for` is the health after which a run has reached what it could. `lasting` is how long another problem must last.
+    """
+
+    steps_finished_at: datetime | None
+    changed: bool
+    well_for: timedelta
+    lasting: timedelta
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NextFault:
     """Another problem of a service whose run verifies: why that run ends, and whether its steps had made the service well."""
 
@@ -102,20 +116,21 @@ class NextFault:
     text: str
 
 
-def next_fault(
-    outage: Outage | None, known: KnownFaults, steps_finished_at: datetime | None, *, lasting: timedelta, now: datetime
-) -> NextFault | None:
+def next_fault(outage: Outage | None, known: KnownFaults, run: Verification, *, now: datetime) -> NextFault | None:
     """
-    Return the problem that ends a run's verification, None for none: another fault, or the same one after the service was well.
+    Return the problem that ends a run's verification, None for none.
 
-    It must have lasted a while and been diagnosed: a service that flaps is verified on.
+    Another template always does. The same template does once the service was well for long enough, or was well at all and the run
+    has changed nothing. Otherwise the problem may be the run's own, and its deadline decides. It must have been diagnosed.
     """
-    if outage is None or outage.diagnosed is None or now - outage.fault_since < lasting:
+    if outage is None or outage.diagnosed is None or now - outage.fault_since < run.lasting:
         return None
-    was_well = steps_finished_at is not None and outage.since > steps_finished_at
-    other = not known.has(outage.fault)
-    if not other and not was_well:
+    well = outage.since - (run.steps_finished_at or outage.since)
+    was_well = well > timedelta(0)
+    rolled_out = not known.has_template(outage.fault)
+    if not rolled_out and not (well >= run.well_for or (was_well and not run.changed)):
         return None
+    other = rolled_out or not known.has_cause(outage.fault)
     until = f"was well until {outage.since:%H:%M:%S}, then" if was_well else "did not become well, and since then"
     what = "another problem began" if other else "its problem returned"
     reason = Superseded.OTHER_FAULT if other else Superseded.SAME_FAULT

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from kintsugi.decisions.outage_notices import NextFault, next_fault
+from kintsugi.decisions.outage_notices import NextFault, Verification, next_fault
 from kintsugi.decisions.watchdog import WatchdogDecision, WatchdogResult
 from kintsugi.drivers.deadlines import DeadlineClock, RollbackTimeout
 from kintsugi.drivers.rollback import RollbackRunner
@@ -256,8 +256,14 @@ class RunDriver:
             return None
         kept = await self.ledger.diagnoses.of_incident(self.incident.id)
         known = KnownFaults.of(self.watchdog.templates, (each.diagnosis for each in kept))
-        lasting = self.watchdog.timings.relapse
-        return next_fault(outage, known, self.run.steps_finished_at, lasting=lasting, now=self.deps.clock())
+        timings = self.watchdog.timings
+        verification = Verification(
+            steps_finished_at=self.run.steps_finished_at,
+            changed=self.journal.changed,
+            well_for=timings.verify,
+            lasting=timings.relapse,
+        )
+        return next_fault(outage, known, verification, now=self.deps.clock())
 
     async def _watchdog_result(self) -> WatchdogResult:
         """

@@ -47,10 +47,12 @@ class KnownFaults:
         causes = frozenset(Fault.of(cause) for each in diagnoses for cause in each.causes)
         return cls(templates=frozenset(templates) - {""}, causes=causes)
 
-    def has(self, fault: Fault) -> bool:
-        """Return whether a fault is among them, or may be: where a template or a cause is unknown, nothing tells them apart."""
-        if fault.template and self.templates and fault.template not in self.templates:
-            return False
+    def has_template(self, fault: Fault) -> bool:
+        """Return whether a fault has one of their templates, or may have: an unknown one is any."""
+        return not fault.template or not self.templates or fault.template in self.templates
+
+    def has_cause(self, fault: Fault) -> bool:
+        """Return whether a fault has one of their causes, or may have: an unknown one is any."""
         return fault.kind is None or not self.causes or replace(fault, template="") in self.causes
 
 

@@ -207,26 +207,23 @@ SABOTAGES: Sequence[Sabotage] = (
         tests="unit/runner/test_another_problem_while_a_run_verifies.py",
         red=(
             "test_a_service_that_breaks_again_ends_the_verification_with_what_the_run_had_reached",
-            "test_another_fault_of_a_service_that_was_not_well_yet_ends_the_run_too",
+            "test_another_template_under_a_service_that_was_not_well_yet_ends_the_run_too",
         ),
     ),
     Sabotage(
-        takes_out="a hand-over and a cooldown hold back no other fault",
+        takes_out="a cooldown holds back no other fault",
         red_at="01658afe31",
         shows=("P11",),
         against=(Weakness.SILENT_OUTAGE,),
         edits=(
             Edit(
                 file="decisions/guards.py",
-                old="    return fault is not None and not inputs.history.last_faults.has(fault)\n",
-                new="    return fault is not None and not inputs.history.last_faults.has(Fault(template=fault.template[:0]))\n",
+                old="    return fault is not None and not (last.has_template(fault) and last.has_cause(fault))\n",
+                new="    return fault is not None and not (last.has_template(fault) or last.has_cause(fault))\n",
             ),
         ),
         tests="unit/guards/test_another_fault_of_a_service.py",
-        red=(
-            "test_another_fault_than_the_one_that_was_handed_over_is_kintsugi_s",
-            "test_a_cooldown_holds_back_no_other_fault",
-        ),
+        red=("test_a_cooldown_holds_back_no_other_fault",),
     ),
     Sabotage(
         takes_out="a template that somebody rolled out during the last steps is not the run's",

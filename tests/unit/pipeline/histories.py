@@ -355,6 +355,9 @@ class History:
     async def check(self) -> None:
         """Note what is silent: down, not repaired, and nobody was notified of this fault in time."""
         world, now = self.world, virtual_clock()
+        going = (IncidentState.RUNNING, IncidentState.ROLLING_BACK)
+        if any(run.changed and run.state in going for run in await self.ledger.runs.open_runs()):
+            world.changed = now  # it waits for its own change
         view = self.daemon.observed.views["web"]
         if not view.is_current or view.healthy is not False or world.fault is None:
             return
@@ -373,10 +376,7 @@ class History:
 
     async def is_repaired(self, now: datetime) -> bool:
         """Return whether a run has made a change, or has waited for its own, within ten minutes."""
-        if self.world.changed is not None and now - self.world.changed <= REPAIR:
-            return True
-        going = (IncidentState.RUNNING, IncidentState.ROLLING_BACK)
-        return any(run.changed and run.state in going for run in await self.ledger.runs.open_runs())
+        return self.world.changed is not None and now - self.world.changed <= REPAIR
 
 
 def random_minutes(random: Random, least: float, most: float) -> float:

@@ -45,37 +45,61 @@ def breaks(
     bench.at(at + diagnosed_after, lambda: show(replace(outage, diagnosed=moment(seconds=at + diagnosed_after))))
 
 
+NEW = Fault(template="new", kind=CauseKind.CONTAINER_EXIT, object="pod")
+OTHER, SAME = Superseded.OTHER_FAULT, Superseded.SAME_FAULT
+ANOTHER, RETURNED = "then another problem began: ", "then its problem returned: "
+
+
 @pytest.mark.parametrize(
-    ("fault", "by", "text"),
+    ("steps", "fault", "at", "by", "text"),
     [
-        (IMAGE, Superseded.OTHER_FAULT, "then another problem began: ImagePull deployment/web containers[web].image"),
-        (CRASH, Superseded.SAME_FAULT, "then its problem returned: ContainerExit pod"),
-        (Fault(template="new"), Superseded.OTHER_FAULT, "then another problem began: a problem without a known cause"),
+        (CHANGES, NEW, 60, OTHER, ANOTHER + "ContainerExit pod"),
+        (CHANGES, IMAGE, 180, OTHER, ANOTHER + "ImagePull deployment/web containers[web].image"),
+        (CHANGES, CRASH, 180, SAME, RETURNED + "ContainerExit pod"),
+        (LOOKS, IMAGE, 60, OTHER, ANOTHER + "ImagePull deployment/web containers[web].image"),
+        (LOOKS, CRASH, 60, SAME, RETURNED + "ContainerExit pod"),
     ],
-    ids=["another cause", "the same cause", "another template"],
+    ids=[
+        "another template",
+        "another cause after lasting health",
+        "the same cause after lasting health",
+        "another cause where nothing was changed",
+        "the same cause where nothing was changed",
+    ],
 )
-@pytest.mark.parametrize(("steps", "ends"), [(CHANGES, IncidentState.RECOVERED), (LOOKS, IncidentState.NO_ACTION)])
 async def test_a_service_that_breaks_again_ends_the_verification_with_what_the_run_had_reached(
-    steps: str, ends: IncidentState, fault: Fault, by: Superseded, text: str
+    steps: str, fault: Fault, at: float, by: Superseded, text: str
 ) -> None:
-    """Also that of a run that changed nothing and waits for the alert that has started it."""
     bench = verifying(steps)
-    breaks(bench, fault, at=60)
+    breaks(bench, fault, at=at)
     ended = await bench.drive()
-    assert (ended.state, ended.superseded) == (ends, by)
+    reached = IncidentState.RECOVERED if steps == CHANGES else IncidentState.NO_ACTION
+    assert (ended.state, ended.superseded) == (reached, by)
     assert text in ended.reason
     assert ended.finished is not None
-    assert (ended.finished - NOW).total_seconds() <= 95
+    assert (ended.finished - NOW).total_seconds() <= at + 35
 
 
 @pytest.mark.parametrize(("steps", "ends"), [(CHANGES, IncidentState.INEFFECTIVE), (LOOKS, IncidentState.CANCELLED)])
-async def test_another_fault_of_a_service_that_was_not_well_yet_ends_the_run_too(
+async def test_another_template_under_a_service_that_was_not_well_yet_ends_the_run_too(
     steps: str, ends: IncidentState
 ) -> None:
     bench = verifying(steps, well=False)
-    breaks(bench, IMAGE, at=60, down_since=0)
+    breaks(bench, NEW, at=60, down_since=0)
     ended = await bench.drive()
-    assert (ended.state, ended.superseded) == (ends, Superseded.OTHER_FAULT)
+    assert (ended.state, ended.superseded) == (ends, OTHER)
+
+
+@pytest.mark.parametrize(("at", "down_since"), [(60, None), (60, 0)], ids=["well for a moment", "not well yet"])
+async def test_a_problem_soon_after_the_steps_may_be_the_run_s_own_and_its_deadline_decides(
+    at: float, down_since: float | None
+) -> None:
+    """A pod that starts slowly, or crashes again, has another cause at each look."""
+    bench = verifying()
+    breaks(bench, IMAGE, at=at, down_since=down_since)
+    ended = await bench.drive()
+    assert ended.superseded is None
+    assert IncidentState.ROLLING_BACK in bench.states
 
 
 async def test_the_fault_that_the_run_is_about_is_waited_for_until_the_deadline() -> None:
