@@ -81,7 +81,11 @@ class Actions:
         return unstructured.convert(found, Object).metadata
 
     async def is_as_left(self, workload: WorkloadRef, namespace: str, run: str) -> bool:
-        """Return whether a workload has the template that a run has left: by the run's mark, and the digest beside it. Raises KubeError."""
+        """
+        Return whether a workload has the template that a run has left: by the run's mark, and the digest beside it.
+
+        Raises KubeError.
+        """
         found = await self._kube.get(workload.resource, workload.name, namespace)
         annotations = unstructured.nested_map(found, "metadata", "annotations")
         ours = str(annotations.get(RUN_ANNOTATION, "")).startswith(f"{run}/")

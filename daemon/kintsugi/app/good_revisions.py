@@ -1,7 +1,8 @@
 """
 Remembers the good revisions of a workload: seen healthy for long enough, with every pod of theirs, while each check of
 the service was met and no signal about it held. One whose pods had been ready for as long when the daemon saw them first
-is adopted. One that fails by itself soon after is forgotten again. It also remembers the number of replicas that a workload last had, and the counts of checks while their service was well.
+is adopted. One that fails by itself soon after is forgotten again. It also remembers the number of replicas that a
+workload last had, and the counts of checks while their service was well.
 
 A rollback goes to such a revision or nowhere. After a restart the memory is read from the ledger. In memory are the
 workloads that are in the cluster, and the last revisions of each.

@@ -22,7 +22,8 @@ class ResolverNotice:
     """
     Logs at once that names do not resolve, and leaves a notice at the next look if they still do not.
 
-    `problem` is why they do not resolve now, "" where they do. The breaker asks for the `sign`: where the daemon runs outside of the cluster none of its names ever resolves.
+    `problem` is why they do not resolve now, "" where they do. The breaker asks for the `sign`: where the daemon runs
+    outside of the cluster none of its names ever resolves.
     """
 
     def __init__(self, outbox: OutboxRepository, *, clock: Callable[[], datetime]) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from kintsugi.cli.stderr import print_note
 from kintsugi.decisions.diagnosis.headline import headline, latest
+from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.errors import Refused, UsageError
 from kintsugi.model.records import Approval
 from kintsugi.server.operations import IncidentDetail, RollbackPreview
@@ -28,11 +29,12 @@ def waiting(detail: IncidentDetail, path: str | None) -> Approval:
 
     Raises Refused when nothing is asked, UsageError when several steps ask and `path` names none of them.
     """
-    newest = {each.path: each for each in detail.approvals}
-    unanswered = {each.path: each for each in newest.values() if (each.answered or each.rejected) is None}
+    unanswered = {each.path: each for each in open_questions(detail.approvals)}
     incident = detail.incident
     if incident.state.is_final or not unanswered:
-        raise Refused(f"incident {incident.id} is {incident.state} and asks for no approval{_answers(newest.values())}")
+        raise Refused(
+            f"incident {incident.id} is {incident.state} and asks for no approval{_answers(detail.approvals)}"
+        )
     names = ", ".join(repr(each) for each in unanswered)
     if path is not None and path not in unanswered:
         raise UsageError(f"--path: {path!r} does not ask for approval; these steps do: {names}")
@@ -42,10 +44,11 @@ def waiting(detail: IncidentDetail, path: str | None) -> Approval:
 
 
 def _answers(approvals: Iterable[Approval]) -> str:
-    """Return who has answered before."""
+    """Return who has answered the newest question of each step."""
+    newest = {each.path: each for each in approvals}
     said = [
         f"{each.who} {'approved' if when is each.answered else 'rejected'} {each.path or 'the plan'} at {when:%H:%M:%S}"
-        for each in approvals
+        for each in newest.values()
         if (when := each.rejected or each.answered) is not None
     ]
     return f": {', '.join(said)}" if said else ""

@@ -15,9 +15,11 @@ from kintsugi.cli.result_summary import found
 from kintsugi.cli.summary_tables import first_line, lasted
 from kintsugi.decisions.diagnosis.headline import ENDED_WELL, change_text, headline, latest, what_changed
 from kintsugi.decisions.next_command import next_command
+from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.model.api_types import CoveredService
 from kintsugi.model.causes import KeptDiagnosis, Occasion
 from kintsugi.model.records import (
+    NOT_MADE,
     Approval,
     IncidentState,
     Phase,
@@ -39,9 +41,6 @@ OCCASIONS = {
     Occasion.HAND_OVER: "at the hand-over",
 }
 _LATE = datetime.max.replace(tzinfo=UTC)
-NOT_MADE = frozenset({StepState.PLANNED, StepState.FAILED, StepState.SKIPPED})
-"""States of a change that was surely not made."""
-
 _SHOWN_LABELS = ("alertname", "namespace", "pod", "deployment", "statefulset", "persistentvolumeclaim", "severity")
 """Labels by which an alert is known; the others would only fill the line."""
 
@@ -93,8 +92,8 @@ def _made(detail: IncidentDetail) -> Iterator[Text]:
 
 
 def _question(approvals: Sequence[Approval]) -> Iterator[Text]:
-    """Yield the newest question that has no answer."""
-    asked = next((each for each in reversed(approvals) if each.answered is None), None)
+    """Yield the open question that was asked last."""
+    asked = next(reversed(open_questions(approvals)), None)
     if asked is not None:
         first, *rest = asked.question.splitlines() or [""]
         yield _labelled("Question", f"{cut(first)} (until {asked.expires:%H:%M:%S})")

@@ -20,7 +20,7 @@ _NO_END = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HandOver:
-    """A service that was handed over to a person: no run is started on it before `until`."""
+    """A service that was handed over to a person: no run is started on it for the same fault before `until`."""
 
     incident: str
     until: datetime
@@ -83,7 +83,7 @@ def _handed_over(inputs: ActivityInput, now: datetime) -> ServiceActivity | None
     found = inputs.handed_over
     if found is None or inputs.incident is not None or found.until <= now:
         return None
-    text = f"handed over to a person {_until(found.until, now)}: kintsugi incident {found.incident}"
+    text = f"handed over to a person {_until(found.until, now)} at the latest: kintsugi incident {found.incident}"
     return ServiceActivity(kind=ActivityKind.HANDED_OVER, text=text, until=found.until)
 
 

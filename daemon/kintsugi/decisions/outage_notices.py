@@ -4,7 +4,7 @@ Decides when a person must be notified that a service is down: no outage is sile
 Pure: views, diagnoses, the facts of the ledger and `now` are arguments. `pipeline.outage_watch` asks every few seconds.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -157,10 +157,9 @@ def repair_at(run: RunRecord | None, last_change: datetime | None, *, paused: bo
     return max(last_change, run.steps_finished_at or last_change)
 
 
-def covering_upstream(outage: Outage, outages: Mapping[str, Outage], upstream: str) -> str:
-    """Return the upstream whose own outage explains this one, so that its notice is about both; "" for none."""
-    found = outages.get(upstream)
-    return upstream if found is not None and found.since <= outage.since + SAME_TIME else ""
+def is_explained(outage: Outage, upstream: Outage | None) -> bool:
+    """Return whether the outage of an upstream explains this one, so that its notice is about both."""
+    return upstream is not None and upstream.since <= outage.since + SAME_TIME
 
 
 def notice_state(outage: Outage, notices: Iterable[NoticeOfProblem], diagnoses: Sequence[KeptDiagnosis]) -> NoticeState:
@@ -176,7 +175,7 @@ def notice_state(outage: Outage, notices: Iterable[NoticeOfProblem], diagnoses: 
 
 
 def _names(notice: NoticeOfProblem, outage: Outage, diagnoses: Sequence[KeptDiagnosis]) -> bool:
-    """Return whether the notice of an incident has the cause of the fault, as diagnosed since: it has the last diagnosis before it."""
+    """Return whether an incident's notice, which has the last diagnosis before it, names the fault, as diagnosed since."""
     found = diagnosis_at([each for each in diagnoses if each.incident == notice.incident], notice.created)
     if found is None or found.at < outage.fault_since:
         return False

@@ -121,6 +121,12 @@ def is_reevaluated(signals: Sequence[tuple[Signal, Verdict | None]]) -> bool:
     return any(verdict is None or verdict.until is not None for verdict in going_on)
 
 
+def open_questions(approvals: Sequence[Approval]) -> tuple[Approval, ...]:
+    """Return of each step of an incident its newest question, if nobody has answered it; both are oldest first."""
+    newest = {each.path: each for each in approvals}
+    return tuple(each for each in approvals if newest[each.path] is each and (each.answered or each.rejected) is None)
+
+
 def rejection(approval: Approval) -> str:
     """Return a clause that says who rejected a plan, and why."""
     return f"rejected by {approval.who}: {approval.why}"

@@ -32,8 +32,7 @@ class CheckedRevision:
 
     `since` is the time at which it became well with it. `adopted`: its pods were ready for long enough before.
     `unasked` are the service's checks that were not asked since, `checks` the last answers of the others, `unanswered`
-    those that have none. `signals` are the rules whose
-    signals about the service hold.
+    those that have none. `signals` are the rules whose signals about the service hold.
     """
 
     since: datetime

@@ -34,7 +34,8 @@ def rollback_command(
     Return the command with which a person rolls the workload back, "" for none; a shell takes it as it is.
 
     `last_good` is the number of the last revision that was seen good, 0 where none is known, `adopted` whether it was
-    adopted; `none_good` is why there is none, "" where that is not known. There is no command where the failing template was seen good, or where GitOps or an operator would revert it. What Helm owns goes back by Helm alone.
+    adopted; `none_good` is why there is none, "" where that is not known. There is no command where the failing template
+    was seen good, or where GitOps or an operator would revert it. What Helm owns goes back by Helm alone.
     """
     if evidence.known_good or evidence.managers:
         return ""
@@ -44,7 +45,8 @@ def rollback_command(
     if not last_good:
         return f"# {none_good}" if none_good else ""
     undo = f"kubectl rollout undo {view.service.workload} --to-revision={last_good} -n {namespace}"
-    return f"{undo}  # {'an adopted revision: its pods were ready already when Kintsugi started' if adopted else 'a revision that was seen healthy'}"
+    seen = "an adopted revision: its pods were ready already when Kintsugi started"
+    return f"{undo}  # {seen if adopted else 'a revision that was seen healthy'}"
 
 
 def superseded(decided: SeenWorkload | None, found: SeenWorkload, service: Service) -> str:

@@ -104,7 +104,7 @@ class RunWatchdog:
         """
         Note once how the workload was left, if our own steps changed its template.
 
-        A template that somebody else has rolled out meanwhile is theirs: it is not noted, and no rollback takes it back (E17).
+        A template that somebody else has rolled out meanwhile is theirs: it is not noted, and no rollback takes it back (E37).
         """
         if any(self._rollouts()) and self.journal.run.workload_left is None:
             seen = await self.seen()

@@ -15,7 +15,11 @@ class RevisionRepository(Repository):
     """Good revisions and good counts."""
 
     async def note_good(self, revisions: Sequence[GoodRevision]) -> None:
-        """Note revisions seen healthy: `first_good` stays as first noted, `last_good` only moves on; seen good outweighs adopted."""
+        """
+        Note revisions seen healthy, or adopted. `first_good` stays as first noted, `last_good` only moves on.
+
+        One that was seen good is no longer adopted.
+        """
 
         async def work(connection: AsyncConnection) -> None:
             for revision in revisions:

@@ -11,7 +11,7 @@ from kintsugi.ledger.outbox import put_outage_notice
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.tables import incidents, notices, steps
 from kintsugi.model.outages import NoticeOfProblem, Outage
-from kintsugi.model.records import IncidentState, StepState
+from kintsugi.model.records import NOT_MADE, IncidentState
 
 _TELLING = (
     IncidentState.AWAITING_APPROVAL,
@@ -21,8 +21,6 @@ _TELLING = (
     IncidentState.HELD,
 )
 """The notices of an incident that tell a person of a problem and of what is needed."""
-
-_NOT_MADE = (StepState.PLANNED, StepState.SKIPPED, StepState.FAILED)
 
 
 class OutageRepository(Repository):
@@ -71,7 +69,7 @@ class OutageRepository(Repository):
 
     async def last_change(self, run: str) -> datetime | None:
         """Return when a run last made a change, or may have made one; None for no change."""
-        made = (steps.c.run == run, steps.c.changes, steps.c.state.not_in(_NOT_MADE))
+        made = (steps.c.run == run, steps.c.changes, steps.c.state.not_in(NOT_MADE))
         query = select(func.coalesce(steps.c.finished, steps.c.started, type_=steps.c.started.type)).where(*made)
 
         async def work(connection: AsyncConnection) -> datetime | None:

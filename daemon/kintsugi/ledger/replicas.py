@@ -13,9 +13,7 @@ from kintsugi.ledger.known_tables import scaled_to_zero, seen_replicas
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, record, values
 from kintsugi.model.known import ScaledToZero, SeenReplicas
-from kintsugi.model.records import Phase, StepRecord, StepState
-
-_NOT_MADE = (StepState.PLANNED, StepState.SKIPPED, StepState.FAILED)
+from kintsugi.model.records import NOT_MADE, Phase, StepRecord, StepState
 
 
 class ReplicaRepository(Repository):
@@ -59,7 +57,7 @@ async def note_scale(connection: AsyncConnection, step: StepRecord, now: datetim
     if not isinstance(workload, str) or not _stops(step):
         return
     same = scaled_to_zero.c.workload == workload
-    if step.state in _NOT_MADE:
+    if step.state in NOT_MADE:
         await connection.execute(delete(scaled_to_zero).where(same, scaled_to_zero.c.run == step.run))
     elif step.state is StepState.INTENT:
         await connection.execute(delete(scaled_to_zero).where(same))

@@ -26,7 +26,7 @@ from kintsugi.ledger.texts import clean, dump
 from kintsugi.model.api_types import CurrentStep
 from kintsugi.model.change_limits import Budget
 from kintsugi.model.history import INCONCLUSIVE_OUTCOMES
-from kintsugi.model.records import IncidentState, RunKind, RunRecord, StepRecord, StepState
+from kintsugi.model.records import NOT_MADE, IncidentState, RunKind, RunRecord, StepRecord, StepState
 from kintsugi.model.run_update import NO_UPDATE, RunUpdate, SeenWorkload
 from kintsugi.model.services import STACK
 from kintsugi.model.step_path import NOTES_LIKE
@@ -34,7 +34,6 @@ from kubeobjects.resources import PODS, WORKLOADS
 
 _STEP = columns(StepRecord, steps)
 _RUN = columns(RunRecord, runs)
-_NOT_MADE = (StepState.PLANNED, StepState.SKIPPED, StepState.FAILED)
 """States of a change that surely was not made."""
 
 
@@ -133,7 +132,7 @@ class RunRepository(Repository):
                 await put_first_change(connection, run, step, now)
             if step.changes:
                 await note_scale(connection, step, now)
-                changed = step.state not in _NOT_MADE or await _has_changed(connection, run.id)
+                changed = step.state not in NOT_MADE or await _has_changed(connection, run.id)
                 if changed is not run.changed:
                     await connection.execute(update(runs).where(runs.c.id == run.id).values(changed=changed))
 
@@ -275,7 +274,7 @@ async def _refuse_if_taken(connection: AsyncConnection, run: RunRecord) -> None:
 
 
 async def _has_changed(connection: AsyncConnection, run: str) -> bool:
-    made = select(steps.c.number).where(steps.c.run == run, steps.c.changes, steps.c.state.not_in(_NOT_MADE))
+    made = select(steps.c.number).where(steps.c.run == run, steps.c.changes, steps.c.state.not_in(NOT_MADE))
     return await connection.scalar(made.limit(1)) is not None
 
 

@@ -72,8 +72,9 @@ class Outage:
     The time since which a service has been down without interruption, and its current fault.
 
     `fault_since` is the earliest moment at which the fault can have begun: the outage's begin, or the last diagnosis without it.
-    `well_since` is since when the service was well before, None where that was not seen. `diagnosed` is the last diagnosis. `notified` are the faults of this outage that a person was notified of; `notice` is the id of
-    the last notice about it, "" for none.
+    `well_since` is since when the service was well before, None where that was not seen. `diagnosed` is the last
+    diagnosis. `notified` are the faults of this outage that a person was notified of; `notice` is the id of the last
+    notice about it, "" for none.
     """
 
     service: str

@@ -266,6 +266,10 @@ class StepState(StrEnum):
     NEEDS_OPERATOR = "needs-operator"
 
 
+NOT_MADE = frozenset({StepState.PLANNED, StepState.SKIPPED, StepState.FAILED})
+"""States of a change that surely was not made: one whose outcome is not known never becomes failed."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UndoRecord:
     """

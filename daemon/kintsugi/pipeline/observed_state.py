@@ -77,8 +77,10 @@ class ObservedState:
     `waiting` are the services that wait for a slot, the first of them first, and `taken` the namespaces of those that have one;
     `on_slot_given` is called when a run under way has given one away.
     `under_way` are the runs that are being driven; `names` and `checks` say why our own name server, or the path of our own
-    checks, is in doubt; `unresolved` why the cluster's names do not resolve, also where they never did. `remembered` are the good revisions by workload uid, template and number, as the ledger knows them;
-    `adopted_templates` (uid, template) were adopted. `standings` say of each service whether its revision is good.
+    checks, is in doubt; `unresolved` why the cluster's names do not resolve, also where they never did. `outages` returns
+    the outage of a service, None where it is not down. `remembered` are the good revisions by workload uid, template and
+    number, as the ledger knows them; `adopted_templates` (uid, template) were adopted. `standings` say of each service
+    whether its revision is good.
     """
 
     services: ServiceViews

@@ -1,7 +1,8 @@
 """
 Watches the services that are down: diagnoses them again and again, and notifies a person before an outage is silent (P11).
 
-The guards and runs ask it for the current fault of a service, since another fault is not held back by what was about the one before.
+The guards and runs ask it for the current fault of a service, since another fault is not held back by what was about
+the one before.
 """
 
 import asyncio
@@ -62,7 +63,8 @@ class OutageWatch:
     """
     The outages of services. `notifies` is False where no way of notice is configured: then an Event tells, by `on_notice`.
 
-    `on_fault` has signals evaluated again that were refused because of another fault. `unnotified` has by service for how long nobody repairs its fault or knows of it.
+    `on_fault` has signals evaluated again that were refused because of another fault. `unnotified` has by service for how
+    long nobody repairs its fault or knows of it.
     """
 
     ledger: Ledger
@@ -156,7 +158,7 @@ class OutageWatch:
         """Notify a person of an outage where that is due."""
         outage, now = self.outages[view.name], self.observed.clock()
         upstream = unhealthy_upstream(view.name, self.observed.views)
-        if outage_notices.covering_upstream(outage, self.outages, upstream):
+        if outage_notices.is_explained(outage, self.outages.get(upstream)):
             self.unnotified.pop(view.name, None)
             return
         repair, state = await self._repair_at(view, now), await self._notice_state(outage)

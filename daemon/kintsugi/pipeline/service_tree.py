@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from kintsugi.decisions.activity import ActivityInput, HandOver, activity
 from kintsugi.decisions.priorities import OngoingHold
+from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.model.api_types import (
     ActivityKind,
@@ -137,7 +138,7 @@ def _facts(
         if left is not None and left.finished is not None
         else None,
         incident=incident,
-        question=next((each for each in reversed(asked) if each.answered is None), None),
+        question=next(reversed(open_questions(asked)), None),
         hold=_hold(incident, opened.holds.get(name)),
         run=run,
         step=opened.steps.get(run.id) if run is not None else None,

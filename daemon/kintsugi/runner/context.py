@@ -58,8 +58,8 @@ class StepScope:
     `outcomes` maps step ids to outcomes, and is shared by all steps of one runbook (a child has its own). `prefix` is
     the path above, `service` the current service. `restoring` is None except in a runbook that restores. `child` is the
     path of the innermost step that runs another runbook, RUN outside of any. `completing`: the changes here complete
-    one that was made, and are needed until that one is undone. `rollback` is the decision that the changes here follow, None outside
-    of a rollback; `undoes`: they are recorded undos of the run's own changes.
+    one that was made, and are needed until that one is undone. `rollback` is the decision that the changes here follow,
+    None outside of a rollback; `undoes`: they are recorded undos of the run's own changes.
     """
 
     phase: Phase

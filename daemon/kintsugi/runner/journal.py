@@ -15,13 +15,11 @@ from kintsugi.ledger import Ledger
 from kintsugi.ledger.texts import dump
 from kintsugi.mask import MASK
 from kintsugi.model.change_limits import Budget
-from kintsugi.model.records import Phase, RunRecord, StepRecord, StepState, UndoRecord
+from kintsugi.model.records import NOT_MADE, Phase, RunRecord, StepRecord, StepState, UndoRecord
 from kintsugi.model.run_update import RunUpdate
 from kintsugi.model.step_path import StepPath
 
 ENDED = frozenset({StepState.DONE, StepState.FAILED, StepState.SKIPPED, StepState.NEEDS_OPERATOR})
-NOT_MADE = frozenset({StepState.PLANNED, StepState.SKIPPED, StepState.FAILED})
-"""States of a change that surely was not made: one whose outcome is not known never becomes failed."""
 
 LARGEST = 512 * 1024
 """The largest result kept for later steps, in bytes of JSON; of a larger one only `ran` and `met` are known."""

@@ -255,7 +255,8 @@ class WatchdogSettings:
 
     good_after: Wait = timedelta(minutes=10)
     """How long a service must have been well with a new revision, its checks met and its endpoints ready without a break, before
-    that revision counts as good for a rollback. A revision whose pods were ready for as long before the start is adopted. A revision that fails by itself within six times as long is no longer good."""
+    that revision counts as good for a rollback. A revision whose pods were ready for as long before the start is adopted.
+    A revision that fails by itself within six times as long is no longer good."""
 
     alert_lag: Wait = timedelta(minutes=15)
     """How long an alert may continue to fire after its service is healthy."""

@@ -115,7 +115,7 @@ class Caches:
         return ((name, reflector.age(now)) for name, reflector in self)
 
     def silent_for(self) -> float:
-        """Return for how many seconds a kind that decisions rest on is not heard, of several the longest; infinite when it never was."""
+        """Return for how many seconds a kind that decisions rest on is not heard: of several the longest, infinite for never."""
         now, decisive = asyncio.get_running_loop().time(), [reflector for _, reflector in self._decisive()]
         return max(each.age(now) for each in [each for each in decisive if each.problem] or decisive)
 

@@ -12,7 +12,7 @@ from kintsugi.model.causes import KeptDiagnosis, ObjectChange, Occasion
 from kintsugi.model.records import IncidentState, Phase, RunKind, StepRecord, StepState, UndoRecord
 from kintsugi.model.services import STACK
 from kintsugi.server.operations import IncidentDetail, RunDetail
-from tests.integration.cli_daemon import DETAIL, RUN, STEPS, at
+from tests.integration.cli_daemon import DETAIL, QUESTION, RUN, STEPS, at
 from tests.integration.told_diagnosis import DIAGNOSIS
 
 
@@ -118,6 +118,18 @@ def test_a_summary_of_a_failed_run_has_ten_lines_and_ends_with_the_way_back() ->
         "Outcome: needs-operator: it is not healthy",
         "Next: kintsugi rollback inc-1 (shows the undo commands, asks, and runs them)",
     ]
+
+
+def test_a_summary_shows_the_question_that_waits_and_none_that_was_asked_again_or_rejected() -> None:
+    waits = replace(QUESTION, path="drain", question="Drain it?", asked=at(303))
+    again = replace(QUESTION, path="drain", question="Drain it at once?", asked=at(302))
+    rejected = replace(QUESTION, path="restart", question="Restart it?", asked=at(304), rejected=at(305), who="ana")
+    awaiting = replace(DETAIL.incident, state=IncidentState.AWAITING_APPROVAL)
+    for approvals, shown_question in (((again, waits, rejected), ["Drain it?"]), ((rejected,), [])):
+        lines = [line.plain for line in summary(replace(DETAIL, incident=awaiting, approvals=approvals), now=at(310))]
+        assert [
+            line.split(": ")[1].partition(" (")[0] for line in lines if line.startswith("Question")
+        ] == shown_question
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from kintsugi.cli.demo.shop import (
 from kintsugi.cli.demo.stage import WHO, DemoStage, wait_until
 from kintsugi.cli.demo.worker_image import worker_image
 from kintsugi.cli.exit_codes import Unreachable
+from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.errors import KintsugiError
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.records import IncidentState
@@ -117,10 +118,9 @@ async def answer(stage: DemoStage) -> None:
 
 async def approve(stage: DemoStage, incident: str) -> None:
     """Approve what an incident asks a person."""
-    for asked in (await stage.client.incident(incident)).approvals:
-        if (asked.answered or asked.rejected) is None:
-            await stage.client.approve(incident, path=asked.path, plan=asked.plan)
-            stage.teller.write(f"       {WHO} reads the question and approves the plan: $ kintsugi approve {incident}")
+    for asked in open_questions((await stage.client.incident(incident)).approvals):
+        await stage.client.approve(incident, path=asked.path, plan=asked.plan)
+        stage.teller.write(f"       {WHO} reads the question and approves the plan: $ kintsugi approve {incident}")
 
 
 async def rows_are_back(stage: DemoStage) -> str:
