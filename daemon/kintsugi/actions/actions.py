@@ -7,7 +7,7 @@ Only the executor calls it for changes: `plan_effect` judges, the executor commi
 
 from datetime import timedelta
 
-from kintsugi.actions import job_progress, preconditions, reads, unstructured
+from kintsugi.actions import job_progress, preconditions, pvcs, reads, unstructured
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ChangeVerb, ObjectVerb, object_of
 from kintsugi.actions.container_exec import ContainerExec
@@ -118,7 +118,10 @@ class Actions:
             object_of(command)
         if not isinstance(verb, ChangeVerb):
             raise Refused(f"{type(command).__name__} is a probe: there is nothing to prepare")
-        return await verb.plan_effect(self._clients, command, context)
+        plan = await verb.plan_effect(self._clients, command, context)
+        if isinstance(verb, ObjectVerb) and plan.write is not None:
+            await pvcs.check_claims_stay(self._kube, plan, verb.object_of(plan), verb.namespace_of(plan) or "")
+        return plan
 
     async def apply(self, plan: EffectPlan) -> Result:
         """

@@ -1,5 +1,6 @@
 """
 Claims and their volumes: a claim is deleted only when its volume is kept, comes back empty, and is bound again in an undo.
+No pod is ended whose claim is being deleted.
 
 A claim that a StatefulSet makes for its pods comes back with the next pod. No controller recreates another claim: it is
 recreated as it was, without its former volume.
@@ -20,13 +21,16 @@ from kintsugi.actions.effect_plan import (
     DeleteWrite,
     EffectPlan,
     Intent,
+    PatchWrite,
     record_without_undo,
     undone_by,
 )
 from kintsugi.actions.evidence import of_claim
 from kintsugi.actions.loaded_target import LoadedTarget, check_loaded
+from kintsugi.actions.pods import made_by
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.commands import encode
+from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.errors import NotFound, NotYet, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Create, Delete, ObjectName, Patch
@@ -118,6 +122,51 @@ async def plan_create(kube: KubeClient, command: Create, context: ChangeContext)
         undo=record_without_undo("the undo of the preceding deletion removes this claim and restores the former claim"),
         write=CreateWrite(manifest=marked),
     )
+
+
+async def check_claims_stay(kube: KubeClient, plan: EffectPlan, asked: ObjectName, namespace: str) -> None:
+    """
+    Judge whether a planned change of `asked` ends a pod whose claim is being deleted. Raises Refused for one that does; KubeError.
+
+    Such a claim stays only as long as a pod uses it, and its volume may go with it (kubernetes.io, Persistent Volumes, "Storage
+    Object in Use Protection").
+    """
+    read: dict[str, Unstructured | None] = {}
+    for pod in await _ended_by(kube, plan, asked, namespace):
+        for name in predicates.claim_names(pod):
+            if name not in read:
+                read[name] = await _claim(kube, name, namespace)
+            since = unstructured.nested_string(read[name], "metadata", "deletionTimestamp")
+            if since and not predicates.finished(pod):
+                raise Refused(
+                    f"persistentvolumeclaim/{name} is being deleted (since {since}) and would be gone once"
+                    f" pod/{pod.metadata.name} ends, perhaps with its volume: keep the data first"
+                )
+
+
+async def _ended_by(kube: KubeClient, plan: EffectPlan, asked: ObjectName, namespace: str) -> Sequence[Pod]:
+    """Read the pods that a planned write ends: the one that it deletes or evicts, or those of the workload that it changes."""
+    if asked.resource == PODS and (
+        isinstance(plan.write, DeleteWrite)
+        or (isinstance(plan.write, CreateWrite) and plan.write.subresource == "eviction")
+    ):
+        return [unstructured.convert(await kube.get(PODS, asked.name, namespace), Pod)]
+    if not isinstance(plan.write, PatchWrite) or asked.resource not in ROLLED_OUT:
+        return ()
+    paths = {str(each["path"]): each.get("value") for each in plan.write.operations if each["op"] != "test"}
+    template, replicas = any(path.startswith("/spec/template") for path in paths), paths.get("/spec/replicas")
+    if not template and not isinstance(replicas, int):
+        return ()
+    workload = await kube.get(asked.resource, asked.name, namespace)
+    ends = template or (isinstance(replicas, int) and replicas < unstructured.replicas(workload))
+    return await made_by(kube, asked, workload) if ends else ()
+
+
+async def _claim(kube: KubeClient, name: str, namespace: str) -> Unstructured | None:
+    try:
+        return await kube.get(PVCS, name, namespace)
+    except NotFound:
+        return None
 
 
 def _manifest_of(command: Create) -> Unstructured:

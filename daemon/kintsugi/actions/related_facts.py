@@ -76,6 +76,7 @@ def claim_of(
         requested=claim.spec.resources.requests.get("storage", ""),
         capacity=claim.status.capacity.get("storage", ""),
         grows=unstructured.nested_field(class_, "allowVolumeExpansion") is True if class_ is not None else None,
+        deleted=claim.metadata.deletion_timestamp,
     )
 
 

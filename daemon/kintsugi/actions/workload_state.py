@@ -13,8 +13,11 @@ from kintsugi.objects import predicates
 def state_of(facts: WorkloadFacts, seen: OwnWorkload) -> WorkloadState:
     """Return the state of a workload whose diagnosis was made from `facts`."""
     serving = sorted((each for each in facts.pods if predicates.serves(each)), key=_order)
+    # an ordered StatefulSet recreates no pod before those of a lower ordinal are ready
+    failing = sorted((each for each in last_change.living(facts) if not predicates.ready(each)), key=_order)
     return WorkloadState(
         serving=tuple(each.metadata.name for each in serving),
+        failing=tuple(each.metadata.name for each in reversed(failing)),
         replicas=seen.replicas,
         rests=seen.rests,
         tried=seen.tried,

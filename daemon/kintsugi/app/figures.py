@@ -20,10 +20,8 @@ POLL_INTERVAL = timedelta(seconds=1)
 
 SHORTEST_POLL_INTERVAL = timedelta(milliseconds=100)
 
-DIAGNOSED_WITHIN = timedelta(seconds=5)
-"""The limit of a run's wait for its diagnosis; scaled by `durations` down to `DIAGNOSED_LEAST`, and by `deadlines`, not below."""
-
-DIAGNOSED_LEAST = timedelta(seconds=2)
+DIAGNOSED_WITHIN = timedelta(seconds=10)
+"""The limit of a run's wait for its diagnosis; a busy API server needs it whatever `durations` is, and `deadlines` only raises it."""
 
 TRIED_LATELY = timedelta(hours=24)
 """Remedies that were tried longer ago were tried for another problem."""
@@ -36,8 +34,7 @@ def poll_interval_of(settings: Settings) -> timedelta:
 
 def diagnosed_within(settings: Settings) -> timedelta:
     """Return how long a run waits for its diagnosis at most."""
-    usual = max(DIAGNOSED_WITHIN * settings.durations, DIAGNOSED_LEAST)
-    return max(usual * settings.deadlines, DIAGNOSED_LEAST)
+    return max(DIAGNOSED_WITHIN * settings.deadlines, DIAGNOSED_WITHIN)
 
 
 def windows_of(settings: Settings) -> Windows:

@@ -15,10 +15,10 @@ from kintsugi.decisions.priorities import Hold, HoldRecord, HoldTimings, ongoing
 from kintsugi.decisions.recurrence import conclusive_runs, recurring, superseded_in_a_row, unhelpful_streak
 from kintsugi.decisions.slots import Slots
 from kintsugi.decisions.zero_replicas import AtZero, objection
-from kintsugi.model.history import History, PastRun
+from kintsugi.model.history import HANDED_OVER_OUTCOMES, History, PastRun
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.outages import Fault
-from kintsugi.model.records import IncidentState, Reason, Verdict, VerdictKind
+from kintsugi.model.records import Reason, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, Rule
 from kintsugi.model.services import STACK, AllServices, Service
 from kintsugi.objects.owners import Manager, ManagerKind
@@ -261,13 +261,14 @@ def cooldown(inputs: GuardInput) -> Verdict | None:
 
 def handed_over(inputs: GuardInput) -> Verdict | None:
     """
-    Leave a service to the person who was asked to take it over, for as long as after several failures.
+    Leave a service to the person who was asked to take it over, for as long as after several failures; so, too, where a change was
+    refused for good (a right, an admission policy): another rule's change would be.
 
     That is over once the service has been well for `goodAfter` since, and it says nothing about another cause. Another template may
     be that person's own repair.
     """
     past, context = conclusive_runs(runs_of(inputs)), inputs.context
-    if not past or past[0].state is not IncidentState.NEEDS_OPERATOR or past[0].finished is None:
+    if not past or past[0].state not in HANDED_OVER_OUTCOMES or past[0].finished is None:
         return None
     until = past[0].finished + inputs.limits.failures_pause
     well = (

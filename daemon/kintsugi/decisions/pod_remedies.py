@@ -5,7 +5,7 @@ Pure, and asked by `remedies`. Each has a guard (the facts that must be known, t
 own in the runbook, and an end: a remedy that did not help against this problem is not tried again.
 """
 
-from kintsugi.model.causes import Cause, Diagnosis
+from kintsugi.model.causes import Cause, Confidence, Diagnosis
 from kintsugi.model.remedies import Remedy, RemedyKind, RevisionFacts, WorkloadState
 
 _DEPLOYMENT, _STATEFUL_SET = "deployment/", "statefulset/"
@@ -47,6 +47,32 @@ def restart_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state:
         why = f"a new pod becomes ready before the only pod is deleted: {cause.text}"
         return Remedy(kind=RemedyKind.ROLLOUT_RESTART, reason=why, name=state.serving[0])
     why = f"Kintsugi never deletes the only ready pod; {by_hand} would restart the pod: {cause.text}"
+    return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
+
+
+def recreate_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
+    """
+    Return the remedy for pods that fail their readiness or startup probe.
+
+    Pods of a template that was good fail alike for a reason that new pods would meet, too: one of them shows whether new pods help.
+    """
+    if not facts.known_good or not state.failing:
+        return Remedy(kind=RemedyKind.RESTART, reason=f"a restart may help: {cause.text}")
+    if facts.upstream:
+        why = f"no pod is restarted while its upstream {facts.upstream} is not healthy: {cause.text}"
+        return Remedy(kind=RemedyKind.WAIT, reason=why)
+    if RemedyKind.RESTART_ONE in state.tried:
+        why = f"another pod of this template was made before for this cause and did not get ready: {cause.text}"
+        return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
+    why = f"one pod is recreated first; the others follow only if its successor gets ready: {cause.text}"
+    return Remedy(kind=RemedyKind.RESTART_ONE, reason=why, name=state.failing[0])
+
+
+def leave_to_kubelet(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
+    """Return the remedy for containers that fail their liveness probe: of a template that was good, the kubelet restarts them already."""
+    if not facts.known_good or cause.confidence is not Confidence.CERTAIN:
+        return Remedy(kind=RemedyKind.RESTART, reason=f"a restart may help: {cause.text}")
+    why = f"a restart does not help, the kubelet restarts it again and again: {cause.text}"
     return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
 
 

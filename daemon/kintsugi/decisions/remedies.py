@@ -8,7 +8,7 @@ that it changed, the revision before was seen good, upstreams are well, and no o
 from collections.abc import Callable, Mapping
 
 from kintsugi.decisions.diagnosis.last_change import covering
-from kintsugi.decisions.pod_remedies import move_pods, restart_one, scale_back
+from kintsugi.decisions.pod_remedies import leave_to_kubelet, move_pods, recreate_one, restart_one, scale_back
 from kintsugi.decisions.resource_remedies import grow_claim, raise_memory
 from kintsugi.model.causes import Cause, CauseKind, Diagnosis, RegistryAnswer
 from kintsugi.model.remedies import KeptTemplateFacts, Remedy, RemedyKind, RevisionFacts, WorkloadState
@@ -48,6 +48,9 @@ ELSEWHERE = frozenset({CauseKind.UPSTREAM, CauseKind.OBSERVER})
 RUNGS: Mapping[CauseKind, Callable[[Diagnosis, Cause, RevisionFacts, WorkloadState], Remedy]] = {
     CauseKind.NOT_ANSWERING: restart_one,
     CauseKind.STALE_CONFIGURATION: restart_one,
+    CauseKind.READINESS_PROBE: recreate_one,
+    CauseKind.STARTUP_PROBE: recreate_one,
+    CauseKind.LIVENESS_PROBE: leave_to_kubelet,
     CauseKind.SCALED_TO_ZERO: scale_back,
     CauseKind.NODE: move_pods,
     CauseKind.OUT_OF_MEMORY: raise_memory,

@@ -25,7 +25,7 @@ from kintsugi.ledger.tables import incidents, locks, runs, steps
 from kintsugi.ledger.texts import clean, dump
 from kintsugi.model.api_types import CurrentStep
 from kintsugi.model.change_limits import Budget
-from kintsugi.model.history import INCONCLUSIVE_OUTCOMES
+from kintsugi.model.history import HANDED_OVER_OUTCOMES, INCONCLUSIVE_OUTCOMES
 from kintsugi.model.records import NOT_MADE, IncidentState, RunKind, RunRecord, StepRecord, StepState
 from kintsugi.model.run_update import NO_UPDATE, RunUpdate, SeenWorkload
 from kintsugi.model.services import STACK
@@ -66,7 +66,7 @@ class RunRepository(Repository):
         conclusive = (runs.c.kind == RunKind.RECOVERY, runs.c.state.not_in(INCONCLUSIVE_OUTCOMES))
         query = select(*_RUN).where(runs.c.finished > since, *conclusive).order_by(runs.c.finished, runs.c.id)
         last = {each.service: each for each in await self._shown(RunRecord, query)}
-        return {name: each for name, each in last.items() if each.state is IncidentState.NEEDS_OPERATOR}
+        return {name: each for name, each in last.items() if each.state in HANDED_OVER_OUTCOMES}
 
     async def get(self, run: str) -> RunRecord:
         """Return one run; raises `NotRecorded`, and `UnreadableRow` where any of it cannot be read."""

@@ -16,6 +16,9 @@ UNHELPFUL_OUTCOMES = frozenset(
 UNRESOLVED_OUTCOMES = UNHELPFUL_OUTCOMES - {IncidentState.ROLLED_BACK}
 """Ends that leave the service with a problem, for a person: a run ends rolled back only where the rollback helped."""
 
+HANDED_OVER_OUTCOMES = frozenset({IncidentState.NEEDS_OPERATOR, IncidentState.FAILED})
+"""Ends that leave the service to a person for a while: a run that was handed over, and one whose change was refused for good."""
+
 INCONCLUSIVE_OUTCOMES = frozenset({IncidentState.CANCELLED, IncidentState.NO_ACTION})
 """Ends that say nothing about the remedy, since the run changed nothing: they do not affect a streak."""
 

@@ -1,5 +1,6 @@
 """Node, Volume and Finalizer: what stands under a pod, and what does not let go of one, each with what looks like it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -209,6 +210,15 @@ def test_a_claim_that_is_lost_is_the_cause_of_a_pod_that_does_not_start() -> Non
     web.replace_pod(waits(""), scheduling=said)
     web.more["claims"] = (claim("Lost"),)
     assert row(web.causes()[0]) == (VOLUME, "persistentvolumeclaim/data", "status.phase", CERTAIN)
+
+
+def test_a_claim_that_is_being_deleted_is_the_cause_of_a_pod_that_does_not_start() -> None:
+    web = mounting_claim(Workload())
+    web.replace_pod(waits("ContainerCreating"))
+    web.more["claims"] = (replace(claim("Bound"), deleted=ago(60)),)
+    cause = web.causes()[0]
+    assert row(cause) == (VOLUME, "persistentvolumeclaim/data", "metadata.deletionTimestamp", CERTAIN)
+    assert "is being deleted since" in cause.text
 
 
 UNBOUND = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."

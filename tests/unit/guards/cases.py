@@ -91,7 +91,7 @@ CASES: dict[str, tuple[GuardContext, History, Answer]] = {
         guard_context(),
         History(
             recent=tuple(
-                past(IncidentState.FAILED, finished=moment(minutes=-n), rule="web-alerts") for n in (10, 20, 30)
+                past(IncidentState.INEFFECTIVE, finished=moment(minutes=-n), rule="web-alerts") for n in (10, 20, 30)
             )
         ),
         (
@@ -123,8 +123,8 @@ CASES: dict[str, tuple[GuardContext, History, Answer]] = {
     ),
     "cooldown": (
         guard_context(),
-        History(recent=(past(IncidentState.FAILED, finished=moment(minutes=-4)),)),
-        (VerdictKind.REFUSED, Reason.COOLDOWN, moment(minutes=16), "cooling down until 12:16:00 .* ended failed"),
+        History(recent=(past(IncidentState.INEFFECTIVE, finished=moment(minutes=-4)),)),
+        (VerdictKind.REFUSED, Reason.COOLDOWN, moment(minutes=16), "cooling down until 12:16:00 .* ended ineffective"),
     ),
     "upstream": (
         guard_context(holds=(Hold(upstream="database", why="database is not serving", cause=HoldCause.DOWN),)),

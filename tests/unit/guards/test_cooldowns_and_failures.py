@@ -21,7 +21,8 @@ USELESS = frozenset(
     {IncidentState.INEFFECTIVE, IncidentState.FAILED, IncidentState.ROLLED_BACK, IncidentState.NEEDS_OPERATOR}
 )
 SAYS_NOTHING = frozenset({IncidentState.CANCELLED, IncidentState.NO_ACTION})
-OURS = sorted(USELESS - {IncidentState.NEEDS_OPERATOR})
+HANDED_OVER = (IncidentState.FAILED, IncidentState.NEEDS_OPERATOR)
+OURS = sorted(USELESS.difference(HANDED_OVER))
 """Useless ends after which we may try again by ourselves: what was handed over to a person is left to them first."""
 
 useless = st.sampled_from(OURS)
@@ -44,13 +45,16 @@ def test_the_cooldown_doubles_and_is_capped(streak: int, minutes: int) -> None:
 
 def test_a_rule_that_asks_for_more_than_the_cap_has_it() -> None:
     context = guard_context(rule=rule(cooldown=timedelta(hours=6)))
-    verdict = judged(context, History(recent=ended([IncidentState.FAILED])), limits=MANY)
+    verdict = judged(context, History(recent=ended([IncidentState.INEFFECTIVE])), limits=MANY)
     assert verdict.until == moment(hours=6)
 
 
 def test_a_rule_without_a_cooldown_has_none_however_often_it_was_useless() -> None:
     context = guard_context(rule=rule(cooldown=timedelta(0)))
-    assert judged(context, History(recent=ended([IncidentState.FAILED] * 90)), limits=MANY).kind is VerdictKind.STARTED
+    assert (
+        judged(context, History(recent=ended([IncidentState.INEFFECTIVE] * 90)), limits=MANY).kind
+        is VerdictKind.STARTED
+    )
 
 
 def test_the_cooldown_of_another_rule_is_not_this_ones() -> None:
@@ -71,7 +75,7 @@ def test_a_useless_end_doubles_the_cooldown_and_counts_as_a_failure(state: Incid
 
 @pytest.mark.parametrize("state", [IncidentState.RECOVERED, IncidentState.PASSED])
 def test_only_a_run_that_helped_ends_the_streaks(state: IncidentState) -> None:
-    states = [state] + [IncidentState.FAILED] * 5
+    states = [state] + [IncidentState.INEFFECTIVE] * 5
     verdict = judged(history=History(recent=ended(states)))
     assert (verdict.reason, verdict.until) == (Reason.COOLDOWN, moment(minutes=10))
 
@@ -79,7 +83,7 @@ def test_only_a_run_that_helped_ends_the_streaks(state: IncidentState) -> None:
 def test_failures_of_all_rules_of_a_service_count_together() -> None:
     history = History(
         recent=(
-            past(IncidentState.FAILED, finished=moment(minutes=-1), rule="web-pods"),
+            past(IncidentState.INEFFECTIVE, finished=moment(minutes=-1), rule="web-pods"),
             past(IncidentState.ROLLED_BACK, finished=moment(minutes=-2), rule="web-alerts"),
             past(IncidentState.INEFFECTIVE, finished=moment(minutes=-3), rule="web-claims"),
         )
@@ -89,7 +93,9 @@ def test_failures_of_all_rules_of_a_service_count_together() -> None:
 
 
 def test_the_order_in_which_history_lists_runs_does_not_matter() -> None:
-    runs = ended([IncidentState.RECOVERED, IncidentState.FAILED, IncidentState.FAILED, IncidentState.FAILED])
+    runs = ended(
+        [IncidentState.RECOVERED, IncidentState.INEFFECTIVE, IncidentState.INEFFECTIVE, IncidentState.INEFFECTIVE]
+    )
     assert judged(history=History(recent=tuple(reversed(runs)))).reason is Reason.COOLDOWN
 
 
@@ -117,7 +123,7 @@ def test_another_useless_run_never_shortens_the_cooldown(states: list[IncidentSt
 @pytest.mark.parametrize("state", sorted(SAYS_NOTHING))
 def test_a_run_that_changed_nothing_neither_lengthens_a_streak_nor_ends_it(state: IncidentState) -> None:
     """Alerts that flap, or are fired and resolved at once, must not keep a useless remedy going."""
-    failed = [IncidentState.FAILED, IncidentState.INEFFECTIVE, IncidentState.ROLLED_BACK]
+    failed = [IncidentState.INEFFECTIVE, IncidentState.INEFFECTIVE, IncidentState.ROLLED_BACK]
     between = [each for end in failed for each in (state, state, end)]
     quick = tuple(past(each, finished=moment(minutes=-n)) for n, each in enumerate(between, 11))
     assert judged(history=History(recent=quick)).reason is Reason.FAILURES
@@ -134,11 +140,11 @@ def test_a_streak_is_the_same_with_and_without_the_runs_that_changed_nothing(sta
 @pytest.mark.parametrize("state", sorted(SAYS_NOTHING))
 def test_a_run_that_changed_nothing_rests_as_long_as_the_rule_says_and_no_longer(state: IncidentState) -> None:
     """The doubled time is counted from the run that did not help."""
-    nothing, failed = past(state, finished=moment()), past(IncidentState.FAILED, finished=moment(minutes=-5))
+    nothing, failed = past(state, finished=moment()), past(IncidentState.INEFFECTIVE, finished=moment(minutes=-5))
     verdict = judged(history=History(recent=(nothing, failed)))
     assert (verdict.reason, verdict.until) == (Reason.COOLDOWN, moment(minutes=15))
-    assert "after a run that ended failed" in verdict.text
-    failed = past(IncidentState.FAILED, finished=moment(minutes=-15))
+    assert "after a run that ended ineffective" in verdict.text
+    failed = past(IncidentState.INEFFECTIVE, finished=moment(minutes=-15))
     verdict = judged(history=History(recent=(nothing, failed)))
     assert verdict.until == moment(minutes=10)
     assert f"after a run that ended {state}" in verdict.text
@@ -163,10 +169,11 @@ def test_only_the_useless_runs_since_the_last_helpful_one_count(
     assert whole == judged(history=History(recent=ended([*streak, turn])))
 
 
-def test_a_service_that_was_handed_over_is_left_to_the_person_whatever_the_rule() -> None:
-    """E15, E17: a run of another rule would undo under their hands what they do; after an hour it is ours again."""
-    handed = past(IncidentState.NEEDS_OPERATOR, rule="web-alerts")
+@pytest.mark.parametrize("state", HANDED_OVER)
+def test_a_service_that_was_handed_over_is_left_to_the_person_whatever_the_rule(state: IncidentState) -> None:
+    """E15, E17: a run of another rule would undo under their hands what they do, and be refused as the last one; an hour later it is ours again."""
+    handed = past(state, rule="web-alerts")
     verdict = judged(history=History(recent=(handed,)))
     assert (verdict.reason, verdict.until) == (Reason.HUMAN, moment(hours=1))
-    later = past(IncidentState.NEEDS_OPERATOR, rule="web-alerts", finished=moment(hours=-1))
+    later = past(state, rule="web-alerts", finished=moment(hours=-1))
     assert judged(history=History(recent=(later,))).kind is VerdictKind.STARTED

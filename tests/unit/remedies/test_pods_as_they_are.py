@@ -57,6 +57,40 @@ def test_a_configuration_that_broke_what_reads_it_is_mended_by_no_restart() -> N
     assert "the configuration is wrong" in found.reason
 
 
+NONE = WorkloadState(failing=("web-1", "web-2", "web-3"), replicas=3)
+PROBES = [CauseKind.READINESS_PROBE, CauseKind.STARTUP_PROBE]
+
+
+@pytest.mark.parametrize("kind", PROBES)
+def test_of_pods_of_a_good_template_that_fail_a_probe_one_is_recreated_first(kind: CauseKind) -> None:
+    found = helps(cause(kind, field="containers[web].readinessProbe"), NONE)
+    assert (found.kind, found.name) == (RemedyKind.RESTART_ONE, "web-1")
+
+
+def test_a_person_is_told_where_a_pod_that_was_recreated_failed_its_probe_as_well() -> None:
+    found = helps(cause(PROBES[0]), replace(NONE, tried=frozenset({RemedyKind.RESTART_ONE})))
+    assert found.kind is RemedyKind.HAND_OVER, found
+
+
+def test_no_pod_that_fails_a_probe_is_recreated_while_an_upstream_is_not_healthy() -> None:
+    assert helps(cause(PROBES[0]), NONE, replace(GOOD, upstream="db")).kind is RemedyKind.WAIT
+
+
+@pytest.mark.parametrize(
+    ("confidence", "good", "kind"),
+    [
+        (Confidence.CERTAIN, True, RemedyKind.HAND_OVER),
+        (Confidence.LIKELY, True, RemedyKind.RESTART),
+        (Confidence.CERTAIN, False, RemedyKind.RESTART),
+    ],
+)
+def test_a_liveness_probe_that_keeps_ending_the_containers_of_a_good_template_is_a_person_s(
+    confidence: Confidence, good: bool, kind: RemedyKind
+) -> None:
+    fails = replace(cause(CauseKind.LIVENESS_PROBE, shown_by=["pod/web-1"]), confidence=confidence)
+    assert helps(fails, NONE, replace(GOOD, known_good=good)).kind is kind
+
+
 def test_the_only_pod_that_is_ready_is_not_ended_before_its_successor_is() -> None:
     assert helps(SILENT, ONE).kind is RemedyKind.ROLLOUT_RESTART
     held = helps(SILENT, ONE, of="statefulset/web")

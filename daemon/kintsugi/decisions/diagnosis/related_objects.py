@@ -92,7 +92,7 @@ class ClaimFacts:
     `class_exists` is about the StorageClass that it names, None where it names none or it could not be read.
     `volume_field` is the path of the volume's source in the PersistentVolume (`spec.hostPath.path`), "" where it is not
     known. `requested` is the size that it asks for, `capacity` the one that it has; `grows` is whether its class allows
-    expansion, None where it could not be read.
+    expansion, None where it could not be read. `deleted` is since when it is being deleted.
     """
 
     name: str
@@ -105,6 +105,7 @@ class ClaimFacts:
     requested: str = ""
     capacity: str = ""
     grows: bool | None = None
+    deleted: datetime | None = None
 
     @property
     def reference(self) -> str:

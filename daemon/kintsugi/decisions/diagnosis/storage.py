@@ -1,4 +1,4 @@
-"""Volume: a claim that is lost, a volume that cannot be attached or mounted, and one that is full."""
+"""Volume: a claim that is lost or being deleted, a volume that cannot be attached or mounted, and one that is full."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ second.
 
 
 def claims(facts: WorkloadFacts) -> Iterator[Cause]:
-    """Find claims of pods that are not ready, where the claim itself says that it is lost, or names a class that is not there."""
+    """Find claims of pods that are not ready, where the claim itself is lost or being deleted, or names a class that is not there."""
     named = {
         name for pod in last_change.living(facts) if not predicates.ready(pod) for name in predicates.claim_names(pod)
     }
@@ -28,6 +28,13 @@ def claims(facts: WorkloadFacts) -> Iterator[Cause]:
             continue
         if claim.phase == _LOST:
             yield _of_claim(claim, "status.phase", f"claim {claim.name} is Lost: its volume no longer exists", _LOST)
+        elif claim.deleted is not None:
+            yield _of_claim(
+                claim,
+                "metadata.deletionTimestamp",
+                f"claim {claim.name} is being deleted since {claim.deleted:%H:%M:%S}; it would be gone once the pod that uses it ends",
+                f"{claim.deleted:%Y-%m-%dT%H:%M:%SZ}",
+            )
         elif lacks_class(claim):
             yield without_class(claim)
 
