@@ -10,6 +10,48 @@ OF_PODS = "unit/remedies/test_pods_as_they_are.py"
 
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
+        takes_out="of pods of a good template that fail a probe, one is recreated first",
+        red_at="",
+        edits=(
+            Edit(
+                file=PODS,
+                old="    if not facts.known_good or not state.failing:\n",
+                new="    if not state.failing or facts.known_good:\n",
+            ),
+        ),
+        tests=OF_PODS,
+        red=(
+            "test_of_pods_of_a_good_template_that_fail_a_probe_one_is_recreated_first",
+            "test_a_person_is_told_where_a_pod_that_was_recreated_failed_its_probe_as_well",
+        ),
+    ),
+    Sabotage(
+        takes_out="no change ends a pod whose claim is being deleted",
+        red_at="",
+        edits=(
+            Edit(
+                file="actions/pvcs.py",
+                old="            if since and not predicates.finished(pod):\n",
+                new="            if since and predicates.finished(pod):\n",
+            ),
+        ),
+        tests="unit/actions/test_claims_that_are_being_deleted.py",
+        red=("test_a_change_that_ends_a_pod_is_refused_while_a_claim_of_the_pod_is_being_deleted",),
+    ),
+    Sabotage(
+        takes_out="no other rule tries a change that was refused for good",
+        red_at="",
+        edits=(
+            Edit(
+                file="model/history.py",
+                old="HANDED_OVER_OUTCOMES = frozenset({IncidentState.NEEDS_OPERATOR, IncidentState.FAILED})\n",
+                new="HANDED_OVER_OUTCOMES = frozenset({IncidentState.NEEDS_OPERATOR})\n",
+            ),
+        ),
+        tests="unit/guards/test_cooldowns_and_failures.py",
+        red=("test_a_service_that_was_handed_over_is_left_to_the_person_whatever_the_rule",),
+    ),
+    Sabotage(
         takes_out="an image is taken back at once only where the registry refuses it for good",
         red_at="5b6aafbc40",
         edits=(
