@@ -227,6 +227,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="runs before a person resumed a service hold it back no more",
+        red_at="db2cdd6eb0",
         edits=(
             Edit(
                 file="decisions/guards.py",
