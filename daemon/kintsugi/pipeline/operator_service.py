@@ -297,7 +297,7 @@ class OperatorService:
             id=incident.id, scope=PauseScope.SERVICE, name=name, who=who, why=why, since=now, until=rest.until
         )
         await self.ledger.pauses.end_rest(ended, rules)
-        log.info("service resumed", incident=incident.id, service=name, who=who, why=why)
+        log.info("incident resumed", incident=incident.id, service=name, who=who, why=why)
         return ended
 
     async def _hand_overs(self, now: datetime) -> Mapping[str, HandOver]:
