@@ -372,10 +372,10 @@ class Night:
             until=until,
         )
 
-    async def resume(self, pause: str, *, who: str, why: str) -> Pause:
-        self.asked.append(("resume", pause, who, why))
-        if pause != PAUSE.id:
-            raise NotRecorded(f"there is no pause {pause}")
+    async def resume(self, of: str, *, who: str, why: str) -> Pause:
+        self.asked.append(("resume", of, who, why))
+        if of != PAUSE.id:
+            raise NotRecorded(f"there is neither a pause nor an incident {of}")
         return PAUSE
 
     async def services(self) -> ServiceTree:

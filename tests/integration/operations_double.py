@@ -173,9 +173,9 @@ class RememberingOperations:
             raise Refused("nothing is ever changed in kube-system, so there is nothing to pause")
         return Pause(id="pause-1", scope=wish.scope, name=wish.name, who=who, why=wish.why, since=NOW)
 
-    async def resume(self, pause: str, *, who: str, why: str) -> Pause:
-        self.asked.append(("resume", pause, who, why))
-        raise NotRecorded(f"there is no pause {pause}")
+    async def resume(self, of: str, *, who: str, why: str) -> Pause:
+        self.asked.append(("resume", of, who, why))
+        raise NotRecorded(f"there is neither a pause nor an incident {of}")
 
     async def services(self) -> ServiceTree:
         unknown = ServiceSummary(

@@ -329,6 +329,7 @@ def past(
         service=service,
         namespace="production",
         rule=rule,
+        incident="inc-1",
         state=state,
         started=(finished or NOW) - timedelta(minutes=5),
         finished=finished,

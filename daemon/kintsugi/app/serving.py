@@ -187,6 +187,7 @@ def operator_service(core: Core) -> OperatorService:
         diagnoser=core.diagnoser,
         diagnoses=core.diagnoses,
         differences=RollbackDifference(kube=core.kube),
+        outages=core.outages,
     )
 
 

@@ -149,9 +149,9 @@ class DaemonClient:
         }
         return await self._ask("POST", "pauses", Pause, body={**body, "who": self._who})
 
-    async def resume(self, pause: str, *, why: str) -> Pause:
-        """Lift a pause."""
-        return await self._ask("DELETE", f"pauses/{_part(pause)}", Pause, body={"why": why, "who": self._who})
+    async def resume(self, of: str, *, why: str) -> Pause:
+        """Lift a pause, or end the rest after an incident's hand-over."""
+        return await self._ask("DELETE", f"pauses/{_part(of)}", Pause, body={"why": why, "who": self._who})
 
     async def diagnose(self, kind: str, name: str, namespace: str) -> Diagnosis:
         """Learn what is wrong with a workload now."""

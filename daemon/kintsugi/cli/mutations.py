@@ -25,10 +25,10 @@ async def pause(connection: Connection, request: PauseRequest) -> ExitCode:
     return _done(connection, begun, text)
 
 
-async def resume(connection: Connection, pause: str, *, why: str) -> ExitCode:
-    """Lift a pause."""
+async def resume(connection: Connection, of: str, *, why: str) -> ExitCode:
+    """Lift a pause, or end the rest after an incident's hand-over."""
     async with dial(connection) as daemon:
-        lifted = await daemon.resume(pause, why=why)
+        lifted = await daemon.resume(of, why=why)
     return _done(connection, lifted, f"Resumed: {pause_scope_text(lifted)}. Kintsugi re-evaluates the blocked signals.")
 
 

@@ -201,15 +201,19 @@ async def pause(
 
 
 async def resume(
-    pause: Annotated[str, typer.Argument(metavar="ID", help="The pause, as `kintsugi pauses` lists it.")],
+    of: Annotated[str, typer.Argument(metavar="ID", help="The pause, as `kintsugi pauses` lists it, or the incident.")],
     *,
     why: Why,
     connection: Connection,
 ) -> ExitCode:
-    """Lift a pause. Kintsugi then re-evaluates the blocked signals."""
+    """
+    Lift a pause, or end the rest of a service after an incident was handed over to a person.
+
+    Kintsugi then re-evaluates the blocked signals.
+    """
     from kintsugi.cli import mutations
 
-    return await mutations.resume(connection, pause, why=why)
+    return await mutations.resume(connection, of, why=why)
 
 
 async def approve(

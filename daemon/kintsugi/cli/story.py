@@ -112,6 +112,8 @@ def story(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
     yield from section(
         "Abort", [plain(f"{detail.abort.requested:%H:%M:%S}  {detail.abort.reason}")] if detail.abort else []
     )
+    resumed = [detail.resumed] if detail.resumed else []
+    yield from section("Resumed", [plain(f"{each.since:%H:%M:%S}  by {each.who}: {each.why}") for each in resumed])
     yield from section("Evidence", [line for run in detail.runs for line in _evidence(run.evidence)])
     yield from section("Undo commands, newest first", undo_commands(detail))
 

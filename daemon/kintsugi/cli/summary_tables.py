@@ -78,6 +78,10 @@ def daemon_line(daemon: DaemonStatus) -> str:
     else:
         parts.append(f"{cluster} is seen")
         parts += [f"nothing is changed: {daemon.doubt}"] if daemon.doubt else []
+    if daemon.unnotified:
+        down = f"{daemon.unnotified} {'service is' if daemon.unnotified == 1 else 'services are'} down"
+        why = "" if daemon.notifies else " (notifications.url is not set)"
+        parts.append(f"{down}, and no person was notified{why}")
     return "; ".join([*parts, "the ledger answers"])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from kintsugi.decisions.next_command import resume_hint
 from kintsugi.decisions.pauses import covers
 from kintsugi.decisions.watchdog import Progress, WatchdogTimings, settle_time, steady_since, unfinished
 from kintsugi.durations import format_seconds
@@ -83,7 +84,8 @@ def _handed_over(inputs: ActivityInput, now: datetime) -> ServiceActivity | None
     found = inputs.handed_over
     if found is None or inputs.incident is not None or found.until <= now:
         return None
-    text = f"handed over to a person {_until(found.until, now)} at the latest: kintsugi incident {found.incident}"
+    until, how = _until(found.until, now), resume_hint(found.incident)
+    text = f"handed over to a person {until}: kintsugi incident {found.incident} ({how})"
     return ServiceActivity(kind=ActivityKind.HANDED_OVER, text=text, until=found.until)
 
 

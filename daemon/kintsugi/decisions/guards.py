@@ -8,8 +8,10 @@ budgets and cooldowns hold across replicas and restarts (P7). `GUARDS` is the wh
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from kintsugi.decisions.breaker import ObserverHealth, breaker_reason
+from kintsugi.decisions.next_command import resume_hint
 from kintsugi.decisions.pauses import covers
 from kintsugi.decisions.priorities import Hold, HoldRecord, HoldTimings, ongoing_hold
 from kintsugi.decisions.recurrence import conclusive_runs, recurring, superseded_in_a_row, unhelpful_streak
@@ -261,26 +263,34 @@ def cooldown(inputs: GuardInput) -> Verdict | None:
 
 def handed_over(inputs: GuardInput) -> Verdict | None:
     """
-    Leave a service to the person who was asked to take it over, for as long as after several failures; so, too, where a change was
-    refused for good (a right, an admission policy): another rule's change would be.
+    Leave a service to the person who was asked to take it over, or who was told that a change was refused for good (a missing
+    right, an admission policy): it would be refused to another rule, too.
 
-    That is over once the service has been well for `goodAfter` since, and it says nothing about another cause. Another template may
-    be that person's own repair.
+    That says nothing about another cause. Another template may be that person's own repair.
     """
     past, context = conclusive_runs(runs_of(inputs)), inputs.context
     if not past or past[0].state not in HANDED_OVER_OUTCOMES or past[0].finished is None:
         return None
-    until = past[0].finished + inputs.limits.failures_pause
-    well = (
-        context.well is not None
-        and context.well[1] - max(context.well[0], past[0].finished) >= inputs.limits.good_after
-    )
+    until = rest_until(past[0].finished, context.well, inputs.limits, now=inputs.now)
     other = context.fault is not None and not inputs.history.last_faults.has_cause(context.fault)
-    if inputs.now >= until or well or other:
+    if until is None or other:
         return None
-    service = inputs.context.service.name
-    text = f"{service} was handed over to a person at {past[0].finished:%H:%M:%S}; Kintsugi starts no run before {until:%H:%M:%S}"
-    return inputs.refuse(Reason.HUMAN, text, until)
+    handed = f"{context.service.name} was handed over to a person at {past[0].finished:%H:%M:%S}"
+    rests = f"Kintsugi starts no run before {until:%H:%M:%S} ({resume_hint(past[0].incident)})"
+    return inputs.refuse(Reason.HUMAN, f"{handed}; {rests}", until)
+
+
+def rest_until(
+    left: datetime, well: tuple[datetime, datetime] | None, limits: Limits, *, now: datetime
+) -> datetime | None:
+    """
+    Return until when a service rests that was handed over at `left`: as long as after several failures; None if that is over.
+
+    It is over, too, once the service has been well for `goodAfter` since. `well` is from when to when it was last well.
+    """
+    until = left + limits.failures_pause
+    lasted = well is not None and well[1] - max(well[0], left) >= limits.good_after
+    return None if now >= until or lasted else until
 
 
 def failures(inputs: GuardInput) -> Verdict | None:
@@ -400,9 +410,10 @@ def counts_for_cooldown(run: PastRun, context: GuardContext) -> bool:
 
 
 def runs_of(inputs: GuardInput) -> list[PastRun]:
-    """Return this service's finished runs, newest first."""
+    """Return this service's finished runs, newest first, since a person last resumed it after a hand-over."""
     past = [run for run in inputs.history.recent if run.service == inputs.context.service.name]
-    return sorted(past, key=lambda run: run.finished or run.started, reverse=True)
+    past.sort(key=lambda run: run.finished or run.started, reverse=True)
+    return list(takewhile(lambda run: run.resumed is None, past))
 
 
 GUARDS: tuple[Guard, ...] = (

@@ -10,6 +10,11 @@ from kintsugi.model.services import STACK
 _FOR_A_PERSON = frozenset({IncidentState.NEEDS_OPERATOR, IncidentState.FAILED, IncidentState.INEFFECTIVE})
 
 
+def resume_hint(incident: str) -> str:
+    """Return how a person ends the rest of a service after a hand-over."""
+    return f"to end this rest: kintsugi resume {incident} --why TEXT"
+
+
 def next_command(state: IncidentState, incident: str, service: str, *, changed: bool) -> str:
     """Return the command that a person in this state needs first: the answer, the undo, the stop, or the whole page."""
     only = "" if service == STACK else f" --service {service}"

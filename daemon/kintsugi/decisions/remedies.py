@@ -123,7 +123,12 @@ def _of_template(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts) -> Re
 
 
 def _adopted(facts: RevisionFacts) -> str:
-    return f"; revision {facts.good} was adopted as good" if facts.adopted else ""
+    return adopted_clause(facts.good) if facts.adopted else ""
+
+
+def adopted_clause(revision: int) -> str:
+    """Return the clause for a rollback that leads to an adopted revision."""
+    return f"; revision {revision} was adopted as good"
 
 
 def _of_kept(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, kept: KeptTemplateFacts) -> Remedy:

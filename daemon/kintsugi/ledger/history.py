@@ -33,12 +33,20 @@ _CHANGES = (
     .scalar_subquery()
     .label("changes")
 )
+RESUMED = (
+    select(pauses.c.lifted)
+    .where(pauses.c.id == runs.c.incident, pauses.c.lifted >= runs.c.finished)
+    .scalar_subquery()
+    .label("resumed")
+)
+"""When a person ended the rest after a run's hand-over (see `PauseRepository.end_rest`), NULL where nobody has."""
+
 _RECOVERY = runs.c.kind == RunKind.RECOVERY
 """Drills disrupt nothing, and say nothing about whether a recovery helps: no guard counts them."""
 
 _PAST = (
-    runs.c.service, runs.c.namespace, runs.c.rule, runs.c.runbook, runs.c.state, runs.c.started, runs.c.finished, runs.c.superseded,
-    _CHANGES,
+    runs.c.service, runs.c.namespace, runs.c.rule, runs.c.incident, runs.c.runbook, runs.c.state, runs.c.started, runs.c.finished,
+    runs.c.superseded, _CHANGES, RESUMED,
 )  # fmt: skip
 
 
@@ -112,11 +120,12 @@ def _incident_of(service: str) -> Select[tuple[str, IncidentState, datetime]]:
 
 
 async def _read_rejections(connection: AsyncConnection, service: str, since: datetime) -> tuple[Rejection, ...]:
-    """Read the plans for a service that were rejected since a moment, and its incidents that were aborted."""
+    """Read the plans for a service that were rejected since a moment, and its incidents that were aborted and not resumed."""
     # asked for by themselves: joined with them, SQLite reads all incidents of the service
     of_late = select(approvals.c.number).where(approvals.c.rejected.is_not(None), approvals.c.rejected > since)
     noes = list(await connection.scalars(of_late.where(approvals.c.path == str(RUN))))
-    ended = list(await connection.scalars(select(aborts.c.incident).where(aborts.c.requested > since)))
+    resumed = exists().where(pauses.c.id == aborts.c.incident)
+    ended = list(await connection.scalars(select(aborts.c.incident).where(aborts.c.requested > since, ~resumed)))
     here = (incidents.c.service == service, incidents.c.kind == RunKind.RECOVERY)
     found = list[Rejection]()
     if noes:

@@ -1,14 +1,16 @@
-"""Pauses: the objects that people protect from changes, each until a time."""
+"""Pauses: the objects that people protect from changes, each until a time; and the rests that people have ended."""
 
+from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import and_, case, insert, or_, select, update
+from sqlalchemy import and_, case, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger.history import pauses_at
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, shown, values
+from kintsugi.ledger.signals import evaluate_anew
 from kintsugi.ledger.tables import pauses
 from kintsugi.model.records import Pause
 
@@ -37,6 +39,27 @@ class PauseRepository(Repository):
             return shown(Pause, row)
 
         return await self._store.write("resume", work)
+
+    async def end_rest(self, ended: Pause, rules: Collection[str]) -> None:
+        """
+        Keep who ended the rest after a hand-over, when and why, and make the signals due that `rules` refused meanwhile (P9).
+
+        It is a pause with the incident's id that was lifted as it began: it holds nothing back, and no migration is needed.
+        Of two of one incident the later one stays.
+        """
+        lifted = {"lifted": ended.since, "lifted_by": ended.who, "lifted_why": ended.why}
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(delete(pauses).where(pauses.c.id == ended.id))
+            await connection.execute(insert(pauses).values({**values(ended), **lifted}))
+            await evaluate_anew(connection, ended.id, rules, ended.since)
+
+        await self._store.write("end-rest", work, fenced=True)
+
+    async def ended_rest(self, incident: str) -> Pause | None:
+        """Return by whom and when the rest after an incident's hand-over was ended, None where nobody has."""
+        found = await self._shown(Pause, select(*columns(Pause, pauses)).where(pauses.c.id == incident))
+        return next(iter(found), None)
 
     async def in_force(self, now: datetime) -> tuple[Pause, ...]:
         """Return the pauses in force at `now`, oldest first. One whose subject cannot be read applies to everything."""

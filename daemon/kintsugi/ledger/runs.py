@@ -14,7 +14,7 @@ from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.errors import BudgetSpent, CommandError, NotRecorded, WrongState
 from kintsugi.ledger.drills import note_passed
-from kintsugi.ledger.history import read_changed
+from kintsugi.ledger.history import RESUMED, read_changed
 from kintsugi.ledger.masking import without_secrets
 from kintsugi.ledger.outbox import put_first_change, put_notice
 from kintsugi.ledger.replicas import note_scale
@@ -62,11 +62,18 @@ class RunRepository(Repository):
         return await self._store.read(work) if of else {}
 
     async def handed_over(self, since: datetime) -> dict[str, RunRecord]:
-        """Return by service its last conclusive recovery since a moment, where it was handed over to a person."""
+        """Return by service its last conclusive recovery since a moment, where a person has it, and has not resumed it."""
         conclusive = (runs.c.kind == RunKind.RECOVERY, runs.c.state.not_in(INCONCLUSIVE_OUTCOMES))
         query = select(*_RUN).where(runs.c.finished > since, *conclusive).order_by(runs.c.finished, runs.c.id)
         last = {each.service: each for each in await self._shown(RunRecord, query)}
-        return {name: each for name, each in last.items() if each.state in HANDED_OVER_OUTCOMES}
+        left = {name: each for name, each in last.items() if each.state in HANDED_OVER_OUTCOMES}
+        which = select(runs.c.id).where(runs.c.id.in_([each.id for each in left.values()]), RESUMED.is_not(None))
+
+        async def work(connection: AsyncConnection) -> set[str]:
+            return set(await connection.scalars(which))
+
+        resumed = await self._store.read(work) if left else ()
+        return {name: each for name, each in left.items() if each.id not in resumed}
 
     async def get(self, run: str) -> RunRecord:
         """Return one run; raises `NotRecorded`, and `UnreadableRow` where any of it cannot be read."""

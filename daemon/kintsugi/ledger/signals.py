@@ -37,6 +37,9 @@ _SETTLE = (
     .values(incident=func.coalesce(bindparam("new_incident", type_=inbox.c.incident.type), inbox.c.incident))
 )
 
+_RESTING = (Reason.HUMAN, Reason.FAILURES, Reason.REJECTED, Reason.COOLDOWN)
+"""Reasons for which a service rests after a run."""
+
 _PROVISIONAL = (inbox.c.until.is_not(None), inbox.c.ended.is_(None))
 """Signals that still fire and are judged again when their verdict ends; the words of an index (see tables.py)."""
 
@@ -280,3 +283,12 @@ class SignalRepository(Repository):
         # sorted here: with ORDER BY, SQLite takes the index of that order, and reads all signals
         found.sort(key=lambda each: (each.received, each.id))
         return tuple(each for each in found if each.ended is None)
+
+
+async def evaluate_anew(connection: AsyncConnection, incident: str, rules: Collection[str], now: datetime) -> None:
+    """Make signals due that some rules refused while their service rested, and those of the incident that still fire."""
+    refused = (*_PROVISIONAL, inbox.c.until > now, inbox.c.reason.in_(_RESTING), inbox.c.judged_rule.in_(rules))
+    settled = inbox.c.verdict.not_in(_OF_NO_INCIDENT) & inbox.c.until.is_(None)
+    theirs = (inbox.c.incident == incident, inbox.c.ended.is_(None), settled)
+    for which in (refused, theirs):
+        await connection.execute(update(inbox).where(*which).values(until=now))

@@ -1,12 +1,14 @@
 """The remedies that earlier runs of a service have tried, so that one that did not help is not tried again."""
 
 from datetime import datetime
+from itertools import takewhile
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.commands.registry import definitions_by_verb
 from kintsugi.decisions.recurrence import RunRemedies, failed_remedies
+from kintsugi.ledger.history import RESUMED
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.tables import runs, steps
 from kintsugi.model.records import Phase, RunKind, StepState
@@ -20,19 +22,23 @@ class RemedyRepository(Repository):
     """The tried remedies of services."""
 
     async def failed_remedies(self, service: str, since: datetime) -> frozenset[RemedyKind]:
-        """Return the remedies of runs that have ended since then without having helped, none of those before one that did."""
+        """
+        Return the remedies of runs that have ended since then without having helped.
+
+        None of those before one that helped, or before a person resumed the service.
+        """
         return failed_remedies(await self._store.read(lambda connection: _read(connection, service, since)))
 
 
 async def _read(connection: AsyncConnection, service: str, since: datetime) -> tuple[RunRemedies, ...]:
     """Read what each diagnosis of the newest runs has named; the newest run first. A word of a later version is passed over."""
     newest = (
-        select(runs.c.id, runs.c.state)
+        select(runs.c.id, runs.c.state, RESUMED)
         .where(runs.c.service == service, runs.c.kind == RunKind.RECOVERY, runs.c.finished >= since)
         .order_by(runs.c.finished.desc())
         .limit(MOST)
     )
-    found = list(await connection.execute(newest))
+    found = list(takewhile(lambda row: row.resumed is None, await connection.execute(newest)))
     ids = [row.id for row in found]
     forward = (steps.c.run.in_(ids), steps.c.phase == Phase.FORWARD, steps.c.state == StepState.DONE)
     changed = set(await connection.scalars(select(steps.c.run).where(*forward, steps.c.changes)))

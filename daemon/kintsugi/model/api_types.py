@@ -128,7 +128,7 @@ class IncidentDetail:
     `signals` is one page of the `signals_total` signals, oldest first; `firing` is true if any of all the signals still fires.
     `diagnoses` are the diagnoses, oldest first. `covers` are the services of an incident about all services, the highest
     priority first; empty for any other incident. `affected` are the services that the problem affects now, by priority.
-    `abort` is a person's request to end the incident.
+    `abort` is a person's request to end the incident. `resumed` says who ended the rest after its hand-over, when and why.
     """
 
     incident: Incident
@@ -141,6 +141,7 @@ class IncidentDetail:
     covers: tuple[CoveredService, ...] = ()
     affected: tuple[str, ...] = ()
     abort: Abort | None = None
+    resumed: Pause | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -336,7 +337,9 @@ class DaemonStatus:
     The daemon: its mode, since when it runs, the pauses in force, and whether it sees the cluster at the URL `cluster`.
 
     `stale` is true while the state of the cluster cannot be trusted; `seen` is when it was last seen, None for never.
-    `doubt` is why nothing is changed, "" without a doubt. `annotations` are the pauses in annotations of namespaces.
+    `doubt` is why nothing is changed, "" without a doubt. `annotations` are the pauses in annotations of namespaces. `unnotified`
+    is the number of services that are down without a repair and without a notice to a person. `notifies` is false if no
+    receiver of notices is configured.
     """
 
     mode: Mode
@@ -347,6 +350,8 @@ class DaemonStatus:
     doubt: str = ""
     pauses: tuple[Pause, ...] = ()
     annotations: tuple[str, ...] = ()
+    unnotified: int = 0
+    notifies: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,17 +25,23 @@ INCONCLUSIVE_OUTCOMES = frozenset({IncidentState.CANCELLED, IncidentState.NO_ACT
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PastRun:
-    """The facts of a recent run that the guards need."""
+    """
+    The facts of a recent run that the guards need.
+
+    `resumed` is when a person ended the rest after its hand-over: it, and what was before it, holds nothing back any more.
+    """
 
     service: str
     namespace: str
     rule: str
+    incident: str = ""
     runbook: str = ""
     state: IncidentState
     started: datetime
     finished: datetime | None
     changes: int
     superseded: Superseded | None = None
+    resumed: datetime | None = None
 
     @property
     def has_slot(self) -> bool:

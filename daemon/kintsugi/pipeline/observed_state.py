@@ -238,8 +238,12 @@ class ObservedState:
             starts=at_zero(view) if plan.runbook.starts else None,
             plan=plan.digest,
             fault=outage.fault if (outage := self.outage(plan.service.name)) is not None else None,
-            well=well_before(outage, view, now=self.clock()),
+            well=self.well(plan.service.name),
         )
+
+    def well(self, service: str) -> tuple[datetime, datetime] | None:
+        """Return from when to when a service was last well without interruption; None where that was not seen."""
+        return well_before(self.outage(service), self.views.get(service), now=self.clock())
 
     def outage(self, service: str) -> Outage | None:
         """Return the outage of a service, None where it is not down."""

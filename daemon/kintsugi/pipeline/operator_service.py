@@ -4,17 +4,20 @@ The operations behind the API: what people may read and do.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
 from kintsugi.commands.registry import definitions_by_verb
+from kintsugi.decisions.activity import HandOver
 from kintsugi.decisions.breaker import doubt
 from kintsugi.decisions.diagnosis.headline import headline, latest
 from kintsugi.decisions.drills.decision import RULE
+from kintsugi.decisions.guards import rest_until
 from kintsugi.decisions.inaction import inaction_reason
 from kintsugi.decisions.planner import digest_of
 from kintsugi.decisions.priorities import HoldRecord, OngoingHold, ongoing_hold
+from kintsugi.decisions.remedies import adopted_clause
 from kintsugi.errors import NotRecorded, UsageError, WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.api_types import (
@@ -38,7 +41,7 @@ from kintsugi.model.api_types import (
 )
 from kintsugi.model.causes import Diagnosis
 from kintsugi.model.decoded import DecodedAgain
-from kintsugi.model.history import Abort
+from kintsugi.model.history import HANDED_OVER_OUTCOMES, Abort
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import MANUAL, RecoverRequest
 from kintsugi.model.records import (
@@ -68,6 +71,7 @@ from kintsugi.pipeline.explainer import Explainer
 from kintsugi.pipeline.incident_diagnoses import IncidentDiagnoses
 from kintsugi.pipeline.manual_starts import ManualStarts
 from kintsugi.pipeline.observed_state import ObservedState
+from kintsugi.pipeline.outage_watch import OutageWatch
 from kintsugi.pipeline.pending_incidents import MOST_INCIDENTS
 from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.rollback_difference import RollbackDifference
@@ -99,6 +103,7 @@ class OperatorService:
     diagnoser: Diagnoser
     diagnoses: IncidentDiagnoses
     differences: RollbackDifference
+    outages: OutageWatch
 
     @property
     def _affected(self) -> AffectedServices:
@@ -128,6 +133,7 @@ class OperatorService:
             covers=covered(self.observed.views.values(), children) if found.service == STACK else (),
             affected=await self._affected.now(found),
             abort=await self.ledger.aborts.of_incident(incident),
+            resumed=await self.ledger.pauses.ended_rest(incident),
         )
 
     async def signals(self, request: SignalQuery) -> Sequence[EvaluatedSignal]:
@@ -258,11 +264,52 @@ class OperatorService:
         await self.ledger.pauses.pause(pause)
         return pause
 
-    async def resume(self, pause: str, *, who: str, why: str) -> Pause:
-        """Lift a pause; the signals that it held back are evaluated again."""
-        lifted = await self.ledger.pauses.resume(pause, who, why, self.observed.clock())
+    async def resume(self, of: str, *, who: str, why: str) -> Pause:
+        """
+        Lift a pause, or end the rest after an incident's hand-over; the signals that it held back are evaluated again.
+
+        Raises NotRecorded for neither, WrongState for an incident that has not ended so, or whose rest is over.
+        """
+        try:
+            incident = await self.ledger.incidents.get(of, strict=False)
+        except NotRecorded:
+            resumed = await self._lift(of, who=who, why=why)
+        else:
+            resumed = await self._end_rest(incident, who=who, why=why)
         self.pipeline.wake()
-        return lifted
+        return resumed
+
+    async def _lift(self, pause: str, *, who: str, why: str) -> Pause:
+        try:
+            return await self.ledger.pauses.resume(pause, who, why, self.observed.clock())
+        except NotRecorded as error:
+            raise NotRecorded(f"there is neither a pause nor an incident {pause}") from error
+
+    async def _end_rest(self, incident: Incident, *, who: str, why: str) -> Pause:
+        name, now = incident.service, self.observed.clock()
+        if incident.state not in HANDED_OVER_OUTCOMES:
+            raise WrongState(f"incident {incident.id} is {incident.state}: it has not ended in a hand-over")
+        rest = (await self._hand_overs(now)).get(name)
+        if rest is None or rest.incident != incident.id:
+            raise WrongState(f"incident {incident.id}: {name} does not rest after this hand-over, or no longer")
+        rules = [rule.name for rule in self.active_catalog.catalog.rules.values() if rule.service == name]
+        ended = Pause(
+            id=incident.id, scope=PauseScope.SERVICE, name=name, who=who, why=why, since=now, until=rest.until
+        )
+        await self.ledger.pauses.end_rest(ended, rules)
+        log.info("incident resumed", incident=incident.id, service=name, who=who, why=why)
+        return ended
+
+    async def _hand_overs(self, now: datetime) -> Mapping[str, HandOver]:
+        """Return the hand-overs after which services rest, by service."""
+        limits = self.observed.limits
+        left = await self.ledger.runs.handed_over(now - limits.failures_pause)
+        ends = {
+            name: rest_until(run.finished, self.observed.well(name), limits, now=now)
+            for name, run in left.items()
+            if run.finished is not None
+        }
+        return {name: HandOver(incident=left[name].incident, until=end) for name, end in ends.items() if end}
 
     async def services(self) -> ServiceTree:
         """Return how each service is, what holds it and which run is under way, and the run about all of them."""
@@ -270,7 +317,7 @@ class OperatorService:
         runs, now = await self.ledger.runs.open_runs(), self.observed.clock()
         held = [each for each in found if each.state is IncidentState.HELD]
         asking = [each.id for each in found if each.state is IncidentState.AWAITING_APPROVAL]
-        limits, views = self.observed.limits, self.observed.views.values()
+        views = self.observed.views.values()
         status = self._status(await self.ledger.pauses.in_force(now))
         opened = OpenRecords(
             incidents=found,
@@ -279,7 +326,7 @@ class OperatorService:
             holds={each.service: hold for each in held if (hold := await self._hold(each)) is not None},
             inaction=await self._inaction(status),
             standings=self.observed.standings,
-            handed_over=await self.ledger.runs.handed_over(now - limits.failures_pause),
+            handed_over=await self._hand_overs(now),
             questions=await self.ledger.approvals.of_incidents(asking),
             pauses=status.pauses,
         )
@@ -288,7 +335,6 @@ class OperatorService:
             stale=self.observed.stale_reason,
             annotations={each.service.namespace: self._annotation(each) for each in views},
             timings=self.supervisor.timings,
-            left_for=limits.failures_pause,
         )
         return tree(views, opened, terms, status)
 
@@ -308,6 +354,8 @@ class OperatorService:
             doubt=doubt(observed.observer(), observed.limits.breaker_share),
             pauses=pauses,
             annotations=tuple(annotations),
+            unnotified=sum(time > timedelta() for time in self.outages.unnotified.values()),
+            notifies=self.outages.notifies,
         )
 
     def _annotation(self, view: ServiceView) -> str:
@@ -382,11 +430,13 @@ class OperatorService:
         losses = await DataLossEstimator(prober=self.supervisor.prober).of(
             run, await self.active_catalog.by_digest(run.catalog), await self.ledger.runs.steps(run.id, strict=False)
         )
-        changes, workload = await self._changes(run, commands), self._workload(run)
+        number, workload = self._good_revision(run, commands), self._workload(run)
+        changes = await self._changes(run, number)
+        adopted = number in self.observed.adopted(run.service).values()
         identity = (workload.uid, workload.template, workload.revision) if workload is not None else ()
         return RollbackPreview(
             begun=False,
-            text=f"{run.runbook} on {run.service} would be rolled back",
+            text=f"{run.runbook} on {run.service} would be rolled back{adopted_clause(number) if adopted else ''}",
             commands=commands,
             losses=tuple(loss.text for loss in losses),
             wrong=await self._wrong(run),
@@ -403,10 +453,15 @@ class OperatorService:
         found = latest(await self.ledger.diagnoses.of_incident(run.incident))
         return headline(found) if found is not None else ""
 
-    async def _changes(self, run: RunRecord, commands: Sequence[str]) -> str:
-        """Return the rollback's difference of templates, where it leads to the last good revision."""
-        view, number = self.observed.views.get(run.service), self.observed.last_good(run.service)
-        if view is None or not any(f"--to-revision={number} " in command for command in commands):
+    def _good_revision(self, run: RunRecord, commands: Sequence[str]) -> int:
+        """Return the number of the last good revision if a rollback leads to it, 0 otherwise."""
+        number = self.observed.last_good(run.service)
+        return number if any(f"--to-revision={number} " in command for command in commands) else 0
+
+    async def _changes(self, run: RunRecord, number: int) -> str:
+        """Return the rollback's difference of templates, where it leads to the last good revision `number`."""
+        view = self.observed.views.get(run.service)
+        if view is None or not number:
             return ""
         return await self.differences.to_revision(view.service.workload, run.namespace, number)
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from kintsugi.decisions.activity import ActivityInput, HandOver, activity
 from kintsugi.decisions.priorities import OngoingHold
@@ -33,7 +33,7 @@ class OpenRecords:
     The open rows of the ledger: incidents and runs, and by run its current step. `holds` are those that count now.
 
     `inaction` has, of services that are not well, the reason for which nothing is done for them. `handed_over` has by
-    service its last run, where it was handed over to a person; `questions` are those to people about open incidents.
+    service the hand-over after which it rests; `questions` are those to people about open incidents.
     `standings` say whether the revisions of services are good.
     """
 
@@ -43,7 +43,7 @@ class OpenRecords:
     holds: Mapping[str, OngoingHold] = field(default_factory=dict)
     inaction: Mapping[str, str] = field(default_factory=dict)
     standings: Mapping[str, RevisionStanding] = field(default_factory=dict)
-    handed_over: Mapping[str, RunRecord] = field(default_factory=dict)
+    handed_over: Mapping[str, HandOver] = field(default_factory=dict)
     questions: Iterable[Approval] = ()
     pauses: tuple[Pause, ...] = ()
 
@@ -53,14 +53,13 @@ class Terms:
     """
     What the activity of services is judged by. `stale` is why the state of the cluster cannot be trusted.
 
-    `annotations` are the pauses in annotations by namespace; `left_for` is how long a service is left to a person.
+    `annotations` are the pauses in annotations by namespace.
     """
 
     now: datetime
     stale: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)
     timings: WatchdogTimings = field(default_factory=WatchdogTimings)
-    left_for: timedelta = timedelta(hours=1)
 
 
 def summaries(views: Iterable[ServiceView], opened: OpenRecords, terms: Terms) -> list[ServiceSummary]:
@@ -127,16 +126,13 @@ def _facts(
     """Return what is known of a service, or of all of them together, whose incident and run were `found`."""
     incident, run = found
     asked = [each for each in opened.questions if incident is not None and each.incident == incident.id]
-    left = opened.handed_over.get(name)
     return ActivityInput(
         name=name,
         view=view,
         stale=terms.stale,
         pauses=opened.pauses,
         annotation=terms.annotations.get(view.service.namespace, "") if view is not None else "",
-        handed_over=HandOver(incident=left.incident, until=left.finished + terms.left_for)
-        if left is not None and left.finished is not None
-        else None,
+        handed_over=opened.handed_over.get(name),
         incident=incident,
         question=next(reversed(open_questions(asked)), None),
         hold=_hold(incident, opened.holds.get(name)),

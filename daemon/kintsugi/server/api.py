@@ -84,7 +84,7 @@ class PauseBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ResumeBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A request to lift a pause."""
+    """A request to lift a pause, or to end the rest after an incident's hand-over."""
 
     why: str = ""
     who: str = ""
@@ -233,7 +233,7 @@ class Api:
         return await answer(await self._operations.pause(asked, who=_who(request, body.who)), 201)
 
     async def resume(self, request: web.Request) -> web.Response:
-        """Lift a pause."""
+        """Lift a pause, or end the rest after an incident's hand-over."""
         body = await self._body(request, ResumeBody)
         return await answer(
             await self._operations.resume(

@@ -158,7 +158,7 @@ PAUSE = Contract(
     ),
 )
 RESUME = Contract(
-    summary="Lift a pause",
+    summary="Lift a pause; with the id of an incident, end the rest of its service after the hand-over",
     answers={200: Pause},
     errors=_CHANGES,
     body=RequestBody(kind=api.ResumeBody, required=False),

@@ -123,8 +123,8 @@ class Operations(Protocol):
         """Begin a pause."""
         ...
 
-    async def resume(self, pause: str, *, who: str, why: str) -> Pause:
-        """Lift a pause."""
+    async def resume(self, of: str, *, who: str, why: str) -> Pause:
+        """Lift a pause, or end the rest after an incident's hand-over."""
         ...
 
     async def services(self) -> ServiceTree:

@@ -13,6 +13,8 @@ from kintsugi.model.causes import Occasion
 from kintsugi.model.records import (
     Approval,
     IncidentState,
+    Pause,
+    PauseScope,
     PendingMatch,
     Reason,
     RunRecord,
@@ -63,6 +65,10 @@ def _asked(run: RunRecord) -> Approval:
     return Approval(incident=run.incident, path="", question="?", plan="p", asked=NOW, expires=NOW + HOUR)
 
 
+def _ended(run: RunRecord) -> Pause:
+    return Pause(id=run.incident, scope=PauseScope.SERVICE, name="web", who="ann", why="repaired", since=NOW)
+
+
 QUESTIONS: Mapping[str, Question] = {
     "due_signals": lambda ledger, _: ledger.signals.due(NOW),
     "due_at": lambda ledger, _: ledger.signals.due_at(),
@@ -82,6 +88,9 @@ QUESTIONS: Mapping[str, Question] = {
     "firing_keys": lambda ledger, run: _all(ledger.triggers.firing_keys(run.incident)),
     "end_stale": lambda ledger, _: ledger.triggers.end_stale(NOW - HOUR, NOW),
     "history": lambda ledger, _: ledger.run_requests.history("s-1", "shop", NOW),
+    "handed_over": lambda ledger, _: ledger.runs.handed_over(NOW - HOUR),
+    "end_rest": lambda ledger, run: ledger.pauses.end_rest(_ended(run), ["rule"]),
+    "ended_rest": lambda ledger, run: ledger.pauses.ended_rest(run.incident),
     "open_runs": lambda ledger, _: ledger.runs.open_runs(),
     "runs_of": lambda ledger, run: ledger.runs.of_incident(run.incident),
     "steps": lambda ledger, run: ledger.runs.steps(run.id),

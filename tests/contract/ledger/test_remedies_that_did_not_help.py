@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import IncidentState, StepState
+from kintsugi.model.records import IncidentState, Pause, PauseScope, StepState
 from kintsugi.model.remedies import RemedyKind
 from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, step
 
@@ -50,6 +50,15 @@ async def test_the_remedies_of_runs_that_did_not_help_are_known(ledger: Ledger) 
 async def test_remedies_before_a_run_that_helped_are_another_trouble_s(ledger: Ledger) -> None:
     await run(ledger, 3, IncidentState.NEEDS_OPERATOR, CANARY)
     await run(ledger, 2, IncidentState.RECOVERED, MOVE)
+    assert await tried(ledger) == frozenset()
+
+
+async def test_a_remedy_that_was_tried_before_a_person_resumed_the_service_may_be_tried_again(ledger: Ledger) -> None:
+    await run(ledger, 3, IncidentState.NEEDS_OPERATOR, CANARY)
+    await run(ledger, 2, IncidentState.NEEDS_OPERATOR, MOVE)
+    (left,) = (await ledger.runs.handed_over(NOW - 24 * HOUR)).values()
+    ended = Pause(id=left.incident, scope=PauseScope.SERVICE, name="web", who="ann", why="repaired", since=NOW)
+    await ledger.pauses.end_rest(ended, ())
     assert await tried(ledger) == frozenset()
 
 

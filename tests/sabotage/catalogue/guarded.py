@@ -226,6 +226,19 @@ SABOTAGES: Sequence[Sabotage] = (
         red=("test_a_cooldown_holds_back_no_other_fault",),
     ),
     Sabotage(
+        takes_out="runs before a person resumed a service hold it back no more",
+        red_at="db2cdd6eb0",
+        edits=(
+            Edit(
+                file="decisions/guards.py",
+                old="    return list(takewhile(lambda run: run.resumed is None, past))\n",
+                new="    return list(takewhile(lambda run: run.finished is not None, past))\n",
+            ),
+        ),
+        tests="unit/guards/test_another_fault_of_a_service.py",
+        red=("test_runs_before_a_person_resumed_the_service_hold_it_back_no_more",),
+    ),
+    Sabotage(
         takes_out="a template that somebody rolled out during the last steps is not the run's",
         red_at="01658afe31",
         shows=("E37",),

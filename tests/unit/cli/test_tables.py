@@ -6,6 +6,10 @@ import sys
 import pytest
 
 from kintsugi.cli.output import WIDEST, plain, table
+from kintsugi.cli.summary_tables import daemon_line
+from kintsugi.model.api_types import DaemonStatus
+from kintsugi.model.rules import Mode
+from tests.unit.factories import NOW
 
 LONG = "the watch is interrupted " * 40
 ROW = ("inc-1kqsdr2g0a3hv5mzdtp", LONG, "2026-11-24 02:58:00")
@@ -37,3 +41,25 @@ def test_a_terminal_wraps_the_longest_text_and_breaks_no_id(monkeypatch: pytest.
     assert max(len(line.rstrip()) for line in lines) <= 80
     assert ROW[0] in lines[1]
     assert terminal.getvalue().count("interrupted") == 40
+
+
+@pytest.mark.parametrize(
+    ("unnotified", "notifies", "said"),
+    [
+        (0, False, "is seen; the ledger answers"),
+        (1, True, "is seen; 1 service is down, and no person was notified; the ledger answers"),
+        (
+            2,
+            False,
+            "is seen; 2 services are down, and no person was notified (notifications.url is not set); the ledger answers",
+        ),
+    ],
+)
+def test_the_daemon_s_line_counts_services_that_are_down_unknown_to_a_person(
+    unnotified: int, notifies: bool, said: str
+) -> None:
+    """P11."""
+    line = daemon_line(
+        DaemonStatus(mode=Mode.AUTO, since=NOW, cluster="https://10.0.0.1", unnotified=unnotified, notifies=notifies)
+    )
+    assert line.partition("https://10.0.0.1 ")[2] == said

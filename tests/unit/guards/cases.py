@@ -85,7 +85,12 @@ CASES: dict[str, tuple[GuardContext, History, Answer]] = {
     "handed_over": (
         guard_context(),
         History(recent=(past(IncidentState.NEEDS_OPERATOR, rule="another", finished=moment(seconds=-10)),)),
-        (VerdictKind.REFUSED, Reason.HUMAN, moment(seconds=3590), "web was handed over to a person at"),
+        (
+            VerdictKind.REFUSED,
+            Reason.HUMAN,
+            moment(seconds=3590),
+            "web was handed over to a person at .*kintsugi resume inc-1",
+        ),
     ),
     "failures": (
         guard_context(),

@@ -57,6 +57,16 @@ def test_a_cooldown_holds_back_no_other_fault(fault: Fault, reason: Reason) -> N
     assert judged(replace(guard_context(), fault=fault), history).reason is reason
 
 
+def test_runs_before_a_person_resumed_the_service_hold_it_back_no_more() -> None:
+    """Neither the hand-over nor a streak of failures nor a cooldown."""
+    handed, *before = (past(IncidentState.NEEDS_OPERATOR, finished=moment(minutes=-each)) for each in (1, 2, 3))
+    resumed = replace(handed, resumed=moment(seconds=-1))
+    assert judged(history=History(recent=(handed, *before))).reason is Reason.HUMAN
+    assert judged(history=History(recent=(resumed, *before))).kind is VerdictKind.STARTED
+    again = past(IncidentState.NEEDS_OPERATOR)
+    assert judged(history=History(recent=(again, resumed, *before))).reason is Reason.HUMAN
+
+
 def superseded(*, minutes: float, by: Superseded | None = Superseded.OTHER_FAULT) -> PastRun:
     """Return a run that has recovered its service and was ended by another problem."""
     return replace(past(IncidentState.RECOVERED, finished=moment(minutes=minutes)), superseded=by)

@@ -11,8 +11,10 @@ from kintsugi.model.records import IncidentState, RunRecord, UndoRecord
 from kintsugi.model.run_update import SeenWorkload
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.operator_service import OperatorService
+from kintsugi.pipeline.rollback_difference import RollbackDifference
 from tests.contract.ledger.build import kept
 from tests.harness.ledger_rows import change, keep
+from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.factories import NOW, incident, moment, virtual_clock
 from tests.unit.pipeline.test_what_a_rollback_would_lose import CATALOG, COUNTED, RESTORED, RUN, done, row
 from tests.unit.runner.fakes import ScriptedProber, ShownState
@@ -55,7 +57,8 @@ class RollbackScene:
             "explainer": None,
             "diagnoser": None,
             "diagnoses": None,
-            "differences": None,
+            "differences": RollbackDifference(kube=ClusterOfDicts()),
+            "outages": None,
             "drill_scheduler": None,
             "manual_starts": None,
             "reread": None,
@@ -147,3 +150,17 @@ async def test_a_run_that_changed_nothing_has_nothing_to_undo(scene: RollbackSce
 async def test_the_diagnosis_is_shown_with_a_rollback(scene: RollbackScene) -> None:
     await scene.ledger.diagnoses.keep(kept(RUN))
     assert (await scene.deeds.roll_back("inc-1", who="ana")).wrong.startswith("ImagePull (certain): deployment/web ")
+
+
+@pytest.mark.parametrize(
+    ("leads_to", "adopted", "says"), [(4, {"hash": 4}, True), (4, {"hash": 3}, False), (5, {"hash": 4}, False)]
+)
+async def test_a_rollback_to_an_adopted_revision_says_so(
+    scene: RollbackScene, leads_to: int, adopted: dict[str, int], says: bool
+) -> None:
+    """The last good revision is 4."""
+    back = UndoRecord(texts=(f"kubectl rollout undo deployment/web --to-revision={leads_to} -n production",))
+    await keep(scene.ledger, done("data/image#0", changes=True, undo=back))
+    scene.observed.last_good_number, scene.observed.known_adopted = 4, adopted
+    shown = await scene.deeds.roll_back("inc-1", who="ana")
+    assert shown.text.endswith("would be rolled back; revision 4 was adopted as good") is says

@@ -85,7 +85,10 @@ def test_a_pause_of_something_else_leaves_a_service_as_it_is(scope: PauseScope, 
 
 def test_a_hand_over_names_its_incident_until_it_has_ended() -> None:
     found = judged(handed_over=HandOver(incident="inc-0", until=moment(hours=1)), inaction=ACTS)
-    assert found.text == "handed over to a person until 13:00:00 at the latest: kintsugi incident inc-0"
+    assert found.text == (
+        "handed over to a person until 13:00:00: kintsugi incident inc-0 "
+        "(to end this rest: kintsugi resume inc-0 --why TEXT)"
+    )
     assert judged(handed_over=HandOver(incident="inc-0", until=NOW), inaction=ACTS).text == ACTS
 
 

@@ -277,6 +277,7 @@ class ShownState:
         self.why_none_good = ""
         self.known_good: frozenset[str] = frozenset()
         self.last_good_number = 0
+        self.known_adopted: dict[str, int] = {}
         self.waits_for = ""
         self.down = ""
         self.stateful_set: StatefulSet | None = None
@@ -383,7 +384,7 @@ class ShownState:
 
     def adopted(self, service: str) -> Mapping[str, int]:
         """Return the adopted templates."""
-        return {}
+        return self.known_adopted
 
     def none_good(self, service: str) -> str:
         """Return why no revision is good."""
