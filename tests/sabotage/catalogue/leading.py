@@ -48,6 +48,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a ledger with a schema that this version does not know is refused",
+        red_at="5f44c43ebe",
         shows=("C16",),
         edits=(
             Edit(
