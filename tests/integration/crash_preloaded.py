@@ -22,19 +22,15 @@ from tests.integration.crash_story import BAD_ROLLOUT, CRASH_LOOP, SLOWLY_TAKEN_
 
 __all__ = ["crash_daemon"]
 
-_LOADED: dict[tuple[float, float, bool, tuple[bytes, ...]], Catalog] = {}
+_LOADED: dict[tuple[float, float, tuple[bytes, ...]], Catalog] = {}
 
 
-def load_or_remember(
-    sources: Iterable[Source], *, durations: float = 1.0, deadlines: float = 1.0, allow_old_spelling: bool = False
-) -> Catalog:
+def load_or_remember(sources: Iterable[Source], *, durations: float = 1.0, deadlines: float = 1.0) -> Catalog:
     """Do what `load_sources` does; whatever the files are called, the same content is loaded once."""
     read = list(sources)
-    content = durations, deadlines, allow_old_spelling, tuple(source.content for source in read)
+    content = durations, deadlines, tuple(source.content for source in read)
     if content not in _LOADED:
-        _LOADED[content] = load_sources(
-            read, durations=durations, deadlines=deadlines, allow_old_spelling=allow_old_spelling
-        )
+        _LOADED[content] = load_sources(read, durations=durations, deadlines=deadlines)
     return replace(_LOADED[content], texts={source.name: source.content.decode() for source in read})
 
 

@@ -44,9 +44,9 @@ def windows_of(settings: Settings) -> Windows:
 
 
 def parse(texts: Mapping[str, str], settings: Settings) -> Catalog:
-    """Read a catalog from the texts that the ledger kept, in whichever spelling they were written."""
+    """Read a catalog from the texts that the ledger kept."""
     sources = [Source(name=name, content=text.encode()) for name, text in texts.items()]
-    return load_sources(sources, durations=settings.durations, deadlines=settings.deadlines, allow_old_spelling=True)
+    return load_sources(sources, durations=settings.durations, deadlines=settings.deadlines)
 
 
 def ledger_host_of(settings: Settings) -> str:

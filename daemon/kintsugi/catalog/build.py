@@ -21,7 +21,7 @@ from kintsugi.catalog.schema_models import (
     ServiceShape,
     ServiceSpecShape,
 )
-from kintsugi.catalog.source import Document, Path
+from kintsugi.catalog.source import Path
 from kintsugi.catalog.steps import Steps
 from kintsugi.catalog.type_scope import TypeScope
 from kintsugi.errors import UsageError
@@ -51,11 +51,6 @@ HEALTHY = "desired > 0 && ready >= desired && rolloutComplete && serving && chec
 def digest_of(*parts: object) -> str:
     """Name plain values by a digest: equal values have equal names."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def content_of(document: Document) -> object:
-    """Return a document's plain values as they are written, without their positions."""
-    return document.value if document.written is None else document.written
 
 
 def priority_of(spec: ServiceSpecShape) -> int:
@@ -179,7 +174,7 @@ def build_rule(draft: DocumentBuilder[RuleShape], runbooks_of: dict[str, str]) -
         every=draft.scaled(spec.every or EVERY),
         mode=spec.mode,
         cooldown=draft.scaled(spec.cooldown),
-        digest=digest_of(content_of(draft.document), draft.known.durations),
+        digest=digest_of(draft.document.value, draft.known.durations),
         place=draft.place(("metadata", "name")),
     )
 
@@ -227,7 +222,7 @@ def build_runbook(draft: DocumentBuilder[RunbookShape]) -> Runbook:
             then=spec.rollback.then,
             data_loss_check=spec.rollback.data_loss_check or "",
         ),
-        digest=digest_of(content_of(draft.document), draft.known.durations),
+        digest=digest_of(draft.document.value, draft.known.durations),
         place=draft.place(("metadata", "name")),
     )
 
@@ -259,6 +254,6 @@ def build_patterns(draft: DocumentBuilder[PatternsShape]) -> Patterns:
             Pattern(match=each.match, sqlstate=tuple(each.sqlstate), means=each.means, severity=Severity(each.severity))
             for each in draft.shape.spec
         ),
-        digest=digest_of(content_of(draft.document)),
+        digest=digest_of(draft.document.value),
         place=draft.place(("metadata", "name")),
     )

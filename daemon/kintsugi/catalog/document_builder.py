@@ -30,8 +30,7 @@ class NameIndex:
     """
     The index of the other documents: their names, and the needed parts of them; None for a document with mistakes.
 
-    `allowed_functions` are the functions that each service's SQL may call besides those that all may. `allow_old_spelling`: expressions in the
-    earlier spelling are no mistakes.
+    `allowed_functions` are the functions that each service's SQL may call besides those that all may.
     """
 
     services: tuple[str, ...]
@@ -41,7 +40,6 @@ class NameIndex:
     allowed_functions: Mapping[str, frozenset[str]] = field(default_factory=dict)
     durations: float = 1.0
     deadlines: float = 1.0
-    allow_old_spelling: bool = False
 
     @property
     def start_up(self) -> timedelta:
@@ -139,7 +137,7 @@ class DocumentBuilder(Generic[ShapeT_co]):
         finally:
             if text.edits:
                 self.respelled[path] = text
-            for edit in text.edits if not self.known.allow_old_spelling else ():
+            for edit in text.edits:
                 message = f"`{edit.old}` is written `{edit.new}` now"
                 self.note(path, message, suggestion=HOW, offset=edit.offset)
 

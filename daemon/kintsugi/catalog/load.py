@@ -13,7 +13,6 @@ from kintsugi.catalog.build import (
     build_rule,
     build_runbook,
     build_service,
-    content_of,
     digest_of,
     priority_of,
 )
@@ -82,20 +81,12 @@ def files_in(path: File) -> list[File]:
     return sorted(file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts))
 
 
-def load_sources(
-    sources: Iterable[Source], *, durations: float = 1.0, deadlines: float = 1.0, allow_old_spelling: bool = False
-) -> Catalog:
-    """
-    Make a catalog of files that were read, without what of a library does not fit. Raises CatalogErrors.
-
-    `allow_old_spelling` also takes the earlier spelling, as a ledger may have kept it; the digests are those that it had then.
-    """
+def load_sources(sources: Iterable[Source], *, durations: float = 1.0, deadlines: float = 1.0) -> Catalog:
+    """Make a catalog of files that were read, without what of a library does not fit. Raises CatalogErrors."""
     sources = list(sources)
     while True:
         try:
-            return _load_all(
-                sources, _Loading(durations=durations, deadlines=deadlines, allow_old_spelling=allow_old_spelling)
-            )
+            return _load_all(sources, _Loading(durations=durations, deadlines=deadlines))
         except CatalogErrors as errors:
             wrong = {each.file for each in errors.problems}
             unfit = {each.name for each in sources if each.library and each.name in wrong} - files_named(sources)
@@ -119,7 +110,7 @@ def _load_all(sources: Sequence[Source], loading: "_Loading") -> Catalog:
 def deprecated_spellings(documents: Iterable[Document]) -> list[Mapping[Path, RespelledText]]:
     """Return for each document of a catalog, whatever else is wrong with it, its expressions that had the earlier spelling."""
     documents = list(documents)
-    loading = _Loading(allow_old_spelling=True)
+    loading = _Loading()
     for document in documents:
         loading.take(document)
     with suppress(CatalogErrors):
@@ -134,7 +125,6 @@ class _Loading:
 
     durations: float = 1.0
     deadlines: float = 1.0
-    allow_old_spelling: bool = False
     problems: list[Problem] = field(default_factory=list)
     shapes: list[tuple[Document, AnyShape]] = field(default_factory=list)
     drafts: list[DocumentBuilder[Any]] = field(default_factory=list)
@@ -143,8 +133,7 @@ class _Loading:
     def take(self, document: Document) -> None:
         """Check a document's spelling and shape, and that its name is its own."""
         earlier = respellings(document)
-        if not self.allow_old_spelling:
-            self.problems += problems_of_spelling(document, earlier)
+        self.problems += problems_of_spelling(document, earlier)
         document = respelled(document, earlier)
         value = document.value
         kind = value.get("kind") if isinstance(value, dict) else None
@@ -219,7 +208,7 @@ class _Loading:
             rules=whole.rules,
             runbooks=whole.sealed_runbooks(),
             patterns=whole.patterns,
-            digest=digest_of(sorted(digest_of(content_of(document)) for document, _ in self.shapes), self.durations),
+            digest=digest_of(sorted(digest_of(document.value) for document, _ in self.shapes), self.durations),
         )
 
     def _known(self, patterns: Mapping[str, Patterns]) -> NameIndex:
@@ -243,7 +232,6 @@ class _Loading:
             },
             durations=self.durations,
             deadlines=self.deadlines,
-            allow_old_spelling=self.allow_old_spelling,
         )
 
     def _drafts(self, kind: type[ShapeT], known: NameIndex) -> dict[str, DocumentBuilder[ShapeT]]:

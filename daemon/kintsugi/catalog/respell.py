@@ -67,7 +67,7 @@ def problems_of_spelling(document: Document, found: Iterable[Respelling]) -> Ite
 
 
 def respelled(document: Document, found: Sequence[Respelling]) -> Document:
-    """Return a document as it is written now; its places are those in the file, `written` is what stood there."""
+    """Return a document as it is written now; its places are those in the file."""
     if not found:
         return document
     keys = {each.path: each.new for each in found if each.is_key}
@@ -90,5 +90,4 @@ def respelled(document: Document, found: Sequence[Respelling]) -> Document:
         value=copy(document.value, ()),
         keys={moved(path): span for path, span in document.keys.items()},
         values={moved(path): span for path, span in document.values.items()},
-        written=document.value,
     )

@@ -62,17 +62,12 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Document:
-    """
-    One YAML document as plain values; `keys` and `values` have the positions of all its parts.
-
-    `written` is the file's value, where that has the earlier spelling and `value` has today's.
-    """
+    """One YAML document as plain values; `keys` and `values` have the positions of all its parts."""
 
     file: str
     value: Plain
     keys: Mapping[Path, Span]
     values: Mapping[Path, Span]
-    written: Plain = None
 
     def span(self, path: Path, *, key: bool = False) -> Span:
         """Return where a path was written (its key, or its value), or else the nearest thing that holds it."""

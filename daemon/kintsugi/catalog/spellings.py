@@ -1,7 +1,7 @@
 """
 The spelling of documents before they followed the Kubernetes API conventions, and today's word for each word.
 
-`respell` reads it to suggest today's words, to read the documents in a ledger, and to rewrite files.
+`respell` reads it to suggest today's words, and to rewrite files.
 """
 
 from collections.abc import Mapping

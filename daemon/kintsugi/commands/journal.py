@@ -12,13 +12,10 @@ import msgspec
 
 from kintsugi.commands.registry import command_types
 from kintsugi.errors import CommandError
-from kintsugi.model.command import Command, SetMetadata
+from kintsugi.model.command import Command
 from kubeobjects.resources import Resource, find
 
 Json = dict[str, object]
-
-_EARLIER: Mapping[str, type[Command]] = {"Mark": SetMetadata}
-"""The types of commands by the names that earlier versions wrote."""
 
 
 def encode(command: Command) -> Json:
@@ -30,7 +27,7 @@ def decode(document: Mapping[str, object]) -> Command:
     """Return the command that `encode` wrote. Raises CommandError for any other document."""
     word = document.get("command")
     kinds = command_types()
-    if not isinstance(word, str) or (kind := kinds.get(word) or _EARLIER.get(word)) is None:
+    if not isinstance(word, str) or (kind := kinds.get(word)) is None:
         raise CommandError(f"{word!r} is not a kind of command: one of {', '.join(kinds)}")
     rest = {key: _resources_in(key, value) for key, value in document.items() if key != "command"}
     try:

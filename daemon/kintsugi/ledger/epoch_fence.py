@@ -6,7 +6,6 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import StaleEpoch
-from kintsugi.ledger.earlier_runs import fill_in
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.tables import leadership
 
@@ -40,7 +39,6 @@ class EpochFence(Repository):
                 raise StaleEpoch(f"the ledger is back at epoch {epoch} although {known} was taken: it has lost commits")
             taken = update(leadership).values(epoch=epoch + 1, holder=self._store.holder, since=now)
             await connection.execute(taken)
-            await fill_in(connection)
             return int(epoch) + 1
 
         self._store.epoch = await self._store.write("lead", work)

@@ -134,7 +134,7 @@ class Ledger:
 
         `windows` say how far back the past counts: so long it is kept and read for the guards. `alone`: on PostgreSQL, too, no
         other process is admitted under any name. Raises `LedgerHeld` when another daemon holds it, `LedgerUnavailable` when it
-        cannot be reached or the file is damaged (it is never recreated), `LedgerError` for a bad URL or a newer schema.
+        cannot be reached or the file is damaged (it is never recreated), `LedgerError` for a bad URL or an unknown schema.
         """
         parsed = parse_url(url)
         engines = connect(parsed)

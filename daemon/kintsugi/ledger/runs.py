@@ -50,7 +50,7 @@ class RunRepository(Repository):
         return await self._shown(RunRecord, query)
 
     async def current_steps(self, of: Sequence[str]) -> dict[str, CurrentStep]:
-        """Return by run the step that was begun last, without its result; notes (`@found`) are no steps."""
+        """Return by run the step that was begun last, without its result; notes (`@started`) are no steps."""
         last = select(func.max(steps.c.number)).where(steps.c.run.in_(of), steps.c.path.not_like(NOTES_LIKE))
         query = select(steps.c.run, steps.c.path, steps.c.name, steps.c.state)
         query = query.where(steps.c.number.in_(last.group_by(steps.c.run)))

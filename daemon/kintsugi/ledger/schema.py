@@ -2,7 +2,7 @@
 The schema's version: brought up to date when the daemon opens its ledger, and checked by all other programs.
 
 Migrations only ever add (expand, then contract a release later), so that two versions of the daemon can share a
-ledger during a rollout; a schema of an unknown, hence newer, version is refused (C16).
+ledger during a rollout; an unknown schema, of a newer version or from before the first release, is refused (C16).
 """
 
 from functools import cache
@@ -20,7 +20,7 @@ _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 def migrate(connection: Connection) -> None:
-    """Bring the schema to this version, in the caller's transaction. Raises `LedgerError` for a newer one."""
+    """Bring the schema to this version, in the caller's transaction. Raises `LedgerError` for an unknown one."""
     if _version(connection) == _scripts().get_current_head():
         return
     config = _config()
@@ -41,7 +41,12 @@ def _version(connection: Connection) -> str | None:
     version = MigrationContext.configure(connection).get_current_revision()
     known = {script.revision for script in _scripts().walk_revisions()}
     if version is not None and version not in known:
-        raise LedgerError(f"the ledger was written by a newer Kintsugi (schema {version}): upgrade this one")
+        url = connection.engine.url
+        where = url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
+        raise LedgerError(
+            f"the ledger {where} has the schema {version}, which this Kintsugi does not know: "
+            "upgrade Kintsugi if a newer one wrote it, or set --ledger (ledger.url) to a new ledger"
+        )
     return version
 
 

@@ -10,7 +10,7 @@ The ledger keeps it as text; only this module knows the form of the text:
     a/b#0+1         the second change that completes the first one; #0+1r1 is its second try
     a/b#0~1         the second command that takes the first change back; #0~1r1 is its second try
     a/b?            the answer to the first question of step b; ?1 is that to the second question
-    @found          a note of the run itself; @child/a/b is one that is about something
+    @started        a note of the run itself; @child/a/b is one that is about something
 """
 
 import re

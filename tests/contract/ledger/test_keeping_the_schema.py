@@ -1,5 +1,6 @@
 """The migrations make exactly the tables that the code speaks of, and versions are told apart."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,16 +35,18 @@ async def test_opening_again_migrates_nothing_and_loses_nothing(url: str) -> Non
         assert await ledger.runs.open_runs() == (run,)
 
 
-async def test_a_ledger_of_a_newer_version_is_refused(url: str) -> None:
-    """C16: after a roll back of the daemon's image."""
+@pytest.mark.parametrize("schema", ["0001", "9999"], ids=["earlier", "later"])
+async def test_a_ledger_with_another_schema_is_refused(url: str, schema: str) -> None:
+    """C16: after a rollback of the daemon's image, and with the ledger of a version from before the first release."""
     async with Ledger.open(url, holder="kintsugi-0") as ledger, ledger._store.engines.writer.begin() as connection:
-        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(LedgerError, match="newer Kintsugi"):
+        await connection.execute(text(f"UPDATE alembic_version SET version_num = '{schema}'"))
+    refused = re.escape(f"the ledger {url} has the schema {schema}") + ".*upgrade.*or set --ledger .ledger.url."
+    with pytest.raises(LedgerError, match=refused):
         async with Ledger.open(url, holder="kintsugi-0"):
-            raise AssertionError("a newer ledger was opened")
-    with pytest.raises(LedgerError, match="newer Kintsugi"):
+            raise AssertionError("a ledger with another schema was opened")
+    with pytest.raises(LedgerError, match=refused):
         async with Ledger.read(url):
-            raise AssertionError("a newer ledger was read")
+            raise AssertionError("a ledger with another schema was read")
 
 
 async def test_a_reader_does_not_make_a_ledger(tmp_path: Path, postgres: str) -> None:

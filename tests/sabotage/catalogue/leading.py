@@ -47,15 +47,17 @@ SABOTAGES: Sequence[Sabotage] = (
         red=("test_a_ledger_in_a_folder_that_does_not_exist_is_unavailable",),
     ),
     Sabotage(
-        takes_out="who takes the lead reads what the open runs of an earlier version told by sentences",
-        red_at="5b6aafbc40",
+        takes_out="a ledger with a schema that this version does not know is refused",
+        red_at="5f44c43ebe",
         shows=("C16",),
-        edits=(Edit(file="ledger/epoch_fence.py", old="            await fill_in(connection)\n", new=""),),
-        tests="contract/ledger/test_open_runs_of_an_earlier_version.py",
-        red=(
-            "test_the_verb_of_a_step_is_read_from_its_command",
-            "test_a_reason_is_read_once",
-            "test_notes_are_read_and_what_is_known_already_stays",
+        edits=(
+            Edit(
+                file="ledger/schema.py",
+                old="    version = MigrationContext.configure(connection).get_current_revision()\n",
+                new="    version = MigrationContext.configure(connection).get_current_revision() and _scripts().get_current_head()\n",
+            ),
         ),
+        tests="contract/ledger/test_keeping_the_schema.py",
+        red=("test_a_ledger_with_another_schema_is_refused",),
     ),
 )

@@ -365,17 +365,4 @@ SABOTAGES: Sequence[Sabotage] = (
             "test_a_semicolon_at_the_end_is_as_good_as_none",
         ),
     ),
-    Sabotage(
-        takes_out="a catalog that the ledger has kept in the earlier spelling is read under the digests that it had",
-        red_at="c04aa7b9a7",
-        edits=(
-            Edit(
-                file="catalog/build.py",
-                old="    return document.value if document.written is None else document.written\n",
-                new="    return document.value\n",
-            ),
-        ),
-        tests="unit/catalog/test_the_earlier_spelling.py",
-        red=("test_a_run_under_way_keeps_to_what_the_ledger_kept_in_the_earlier_spelling",),
-    ),
 )

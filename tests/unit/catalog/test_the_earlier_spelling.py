@@ -1,32 +1,20 @@
-"""Documents in the spelling before the Kubernetes API conventions: refused key by key, read from a ledger, rewritten by `fmt`."""
+"""Documents in the spelling before the Kubernetes API conventions: refused key by key, rewritten by `fmt`."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kintsugi.app.figures import parse
-from kintsugi.catalog import Source, load_sources, read_sources, shipped_paths
+from kintsugi.catalog import Source, read_sources, shipped_paths
 from kintsugi.catalog.rewrite import Rewritten, rewrite
 from kintsugi.catalog.source import Document, documents
 from kintsugi.catalog.spellings import FIELDS, FUNCTIONS, KEYS, VALUES
-from kintsugi.decisions.planner import plan
-from kintsugi.ledger import Ledger
 from kintsugi.model.runbooks import OnFailure, Parallel, RollbackPolicy, RollbackThen, UndoStep
 from kintsugi.model.services import OnUpstreamFailure
-from kintsugi.pipeline.active_catalog import ActiveCatalog
-from kintsugi.settings import Settings
 from tests.unit.catalog.documents import RULE, SERVICE, loaded, said
-from tests.unit.factories import NOW
 
 EARLIER = Path(__file__).parents[2] / "data" / "earlier-spelling"
-
-CATALOG_DIGEST = "98cf6514972c0ece"
-RUNBOOK_DIGEST = "c91cfb7e5ce18a74"
-RULE_DIGEST = "fd1e9d14aa8de3d5"
-PLAN_DIGEST = "d4a357d54aa11dee"
 
 ALL = """\
 apiVersion: kintsugi.dev/v1alpha1
@@ -234,10 +222,7 @@ def test_the_rewritten_file_means_what_the_earlier_one_did() -> None:
     stop, look = both.do.steps
     assert (stop.max_parallel, stop.retries, look.on_failure) == (2, 1, OnFailure.ESCALATE)
     assert (runbook.rollback.policy, runbook.rollback.then) == (RollbackPolicy.ALWAYS, RollbackThen.LEAVE)
-    assert (
-        load_sources(sources({"a.yaml": ALL}), allow_old_spelling=True).runbooks["mend"].rollback.data_loss_check
-        == "counted"
-    )
+    assert runbook.rollback.data_loss_check == "counted"
 
 
 def named(document: Document) -> str:
@@ -289,41 +274,6 @@ def test_the_shipped_documents_are_the_earlier_ones_upgraded_but_for_what_has_ch
     assert rewritten.keys() - shipped.keys() == OF_EVERY_SERVICE
     kept = rewritten.keys() - OF_EVERY_SERVICE
     assert {name for name in kept if shipped[name] != rewritten[name]} == CHANGED_SINCE
-
-
-def test_old_and_new_give_the_same_plans() -> None:
-    """Approvals, cooldowns and runs under way go by these digests."""
-    old = load_sources(sources(earlier()), allow_old_spelling=True)
-    new = load_sources(sources(upgraded()))
-    assert (list(old.services), list(old.rules), list(old.runbooks)) == (
-        list(new.services),
-        list(new.rules),
-        list(new.runbooks),
-    )
-    for name, rule in new.rules.items():
-        about, before = new.subject_of(rule), old.subject_of(old.rules[name])
-        assert about is not None
-        assert before is not None
-        one, other = plan(rule, about, new, now=NOW), plan(old.rules[name], before, old, now=NOW)
-        assert (one.lines, one.parameters, one.deadline, one.locks) == (
-            other.lines,
-            other.parameters,
-            other.deadline,
-            other.locks,
-        )
-
-
-async def test_a_run_under_way_keeps_to_what_the_ledger_kept_in_the_earlier_spelling(ledger: Ledger) -> None:
-    """What was recorded by the digests of catalog, rule, runbook and plan is found by them."""
-    current = load_sources(sources(upgraded()))
-    await ledger.catalogs.keep_catalog(CATALOG_DIGEST, earlier())
-    active_catalog = ActiveCatalog(current, ledger.catalogs, lambda texts: parse(texts, Settings()))
-    catalog = await active_catalog.by_digest(CATALOG_DIGEST)
-    assert catalog.digest == CATALOG_DIGEST != current.digest
-    rule, runbook = catalog.rules["database-claim-lost"], catalog.runbooks["database-recovery"]
-    assert (rule.digest, runbook.digest) == (RULE_DIGEST, RUNBOOK_DIGEST)
-    assert plan(rule, catalog.services["database"], catalog, now=NOW).digest == PLAN_DIGEST
-    assert runbook.rollback.after == timedelta(hours=6)
 
 
 @pytest.mark.parametrize("text", ["a: [", "{a: 1, a: 2}", "a: !x 1"])

@@ -27,11 +27,3 @@ def test_a_person_can_read_what_is_journalled() -> None:
 def test_a_document_that_was_not_written_by_us_is_refused(document: dict[str, object]) -> None:
     with pytest.raises(CommandError):
         decode(document)
-
-
-def test_a_label_that_an_earlier_version_journalled_as_a_mark_is_read() -> None:
-    """A run that was under way at the upgrade goes on, and its undo is found."""
-    command = parse("kubectl label pod web-1 team=shop", namespace="production")
-    written = encode(command)
-    assert written["command"] == "SetMetadata"
-    assert decode({**written, "command": "Mark"}) == command

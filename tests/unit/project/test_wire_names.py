@@ -11,7 +11,7 @@ KEPT = json.loads(FILE.read_text())
 
 @pytest.mark.parametrize("kind", KEPT)
 def test_a_name_that_is_stored_or_read_elsewhere_stays_or_is_migrated(kind: str) -> None:
-    """Renaming one needs a migration, or a table of earlier names (`commands.journal`); then it is taken out of the file by hand."""
+    """Renaming one needs a migration, or a reader of the earlier name; then it is taken out of the file by hand."""
     found, kept = wire_names()[kind], KEPT[kind]
     gone = [
         *(name for name in kept if name not in found),

@@ -1,331 +1,274 @@
-"""The first schema."""
+"""
+The first schema.
+
+The tables are written out, since `kintsugi.ledger.tables` goes on to change; constraints are named by its naming convention.
+The identifiers `0001` to `0019` are of ledgers that cannot be read. So a revision is named by its number without zeros.
+"""
+
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0001"
+revision = "1"
 down_revision = None
 branch_labels = None
 depends_on = None
 
-MOMENT = sa.Text().with_variant(sa.TIMESTAMP(timezone=True), "postgresql")
+TEXT = sa.Text()
+MOMENT = TEXT.with_variant(sa.TIMESTAMP(timezone=True), "postgresql")
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+Type = sa.types.TypeEngine[Any]
 
 
 def upgrade() -> None:
     """Make all tables."""
-    _catalogs()
-    _conditions()
-    _dead_letters()
-    _good_revisions()
     _incidents()
-    _leadership()
-    _pauses()
-    _approvals()
-    _notices()
-    _runs()
     _signals()
-    _signals_indexes()
-    _evidence()
-    _locks()
-    _steps()
-
-
-def _catalogs() -> None:
-    op.create_table(
-        "catalogs",
-        sa.Column("number", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("digest", sa.Text(), nullable=False),
-        sa.Column("file", sa.Text(), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("number", name="pk_catalogs"),
-        sa.UniqueConstraint("digest", "file", name="uq_catalogs_digest_file"),
-    )
-
-
-def _conditions() -> None:
-    op.create_table(
-        "conditions",
-        sa.Column("rule", sa.Text(), nullable=False),
-        sa.Column("uid", sa.Text(), nullable=False),
-        sa.Column("target", sa.Text(), nullable=False),
-        sa.Column("since", MOMENT, nullable=False),
-        sa.Column("signalled", sa.Boolean(), nullable=False),
-        sa.PrimaryKeyConstraint("rule", "uid", name="pk_conditions"),
-    )
-
-
-def _dead_letters() -> None:
-    op.create_table(
-        "dead_letters",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("source", sa.Text(), nullable=False),
-        sa.Column("received", MOMENT, nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("excerpt", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_dead_letters"),
-    )
-    op.create_index("ix_dead_letters_received", "dead_letters", ["received"], unique=False)
-
-
-def _good_revisions() -> None:
-    op.create_table(
-        "good_revisions",
-        sa.Column("workload", sa.Text(), nullable=False),
-        sa.Column("template", sa.Text(), nullable=False),
-        sa.Column("number", sa.BigInteger(), nullable=False),
-        sa.Column("first_good", MOMENT, nullable=False),
-        sa.Column("last_good", MOMENT, nullable=False),
-        sa.PrimaryKeyConstraint("workload", "template", name="pk_good_revisions"),
-    )
+    _runs()
+    _services()
+    _daemon()
 
 
 def _incidents() -> None:
     op.create_table(
         "incidents",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("service", sa.Text(), nullable=False),
-        sa.Column("rule", sa.Text(), nullable=False),
-        sa.Column("runbook", sa.Text(), nullable=False),
-        sa.Column("mode", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("opened", MOMENT, nullable=False),
-        sa.Column("closed", MOMENT, nullable=True),
-        sa.PrimaryKeyConstraint("id", name="pk_incidents"),
+        *_key("id"),
+        *_required(TEXT, "service", "rule", "runbook", "mode", "state", "reason"),
+        *_required(MOMENT, "opened"),
+        *_optional(MOMENT, "closed"),
+        *_required(TEXT, "kind", default="recovery"),
+        sa.Index("ix_incidents_opened", "opened"),
+        sa.Index("ix_incidents_service_opened", "service", "opened"),
+        sa.Index("ix_incidents_closed", "closed"),
+        _partial("uq_incidents_open_service", "service", "kind", unique=True, where="closed IS NULL"),
     )
-    op.create_index("ix_incidents_closed", "incidents", ["closed"], unique=False)
-    op.create_index("ix_incidents_opened", "incidents", ["opened"], unique=False)
-    op.create_index("ix_incidents_service_opened", "incidents", ["service", "opened"], unique=False)
-    op.create_index(
-        "uq_incidents_open_service",
-        "incidents",
-        ["service"],
-        unique=True,
-        sqlite_where=sa.text("closed IS NULL"),
-        postgresql_where=sa.text("closed IS NULL"),
-    )
-
-
-def _leadership() -> None:
-    op.create_table(
-        "leadership",
-        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("epoch", sa.BigInteger(), nullable=False),
-        sa.Column("holder", sa.Text(), nullable=False),
-        sa.Column("since", MOMENT, nullable=True),
-        sa.PrimaryKeyConstraint("id", name="pk_leadership"),
-    )
-
-
-def _pauses() -> None:
-    op.create_table(
-        "pauses",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("scope", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("who", sa.Text(), nullable=False),
-        sa.Column("why", sa.Text(), nullable=False),
-        sa.Column("freeze", sa.Boolean(), nullable=False),
-        sa.Column("since", MOMENT, nullable=False),
-        sa.Column("until", MOMENT, nullable=True),
-        sa.Column("lifted", MOMENT, nullable=True),
-        sa.Column("lifted_by", sa.Text(), nullable=True),
-        sa.Column("lifted_why", sa.Text(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name="pk_pauses"),
-    )
-    op.create_index("ix_pauses_lifted", "pauses", ["lifted"], unique=False)
-
-
-def _approvals() -> None:
     op.create_table(
         "approvals",
-        sa.Column("number", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("incident", sa.Text(), nullable=False),
-        sa.Column("path", sa.Text(), nullable=False),
-        sa.Column("question", sa.Text(), nullable=False),
-        sa.Column("plan", sa.Text(), nullable=False),
-        sa.Column("asked", MOMENT, nullable=False),
-        sa.Column("expires", MOMENT, nullable=False),
-        sa.Column("who", sa.Text(), nullable=False),
-        sa.Column("answered", MOMENT, nullable=True),
-        sa.ForeignKeyConstraint(["incident"], ["incidents.id"], name="fk_approvals_incident"),
-        sa.PrimaryKeyConstraint("number", name="pk_approvals"),
-        sa.UniqueConstraint("incident", "path", "plan", "asked", name="uq_approvals_incident_path_plan_asked"),
+        *_numbered(),
+        *_required(TEXT, "incident", "path", "question", "plan", "who"),
+        *_required(TEXT, "why", default=""),
+        *_required(MOMENT, "asked", "expires"),
+        *_optional(MOMENT, "answered", "rejected"),
+        sa.ForeignKeyConstraint(["incident"], ["incidents.id"]),
+        sa.UniqueConstraint("incident", "path", "plan", "asked"),
+        _partial("ix_approvals_rejected", "rejected", where="rejected IS NOT NULL"),
     )
-
-
-def _notices() -> None:
+    op.create_table(
+        "aborts",
+        *_key("incident"),
+        *_required(TEXT, "who", "why"),
+        *_required(MOMENT, "requested"),
+        sa.ForeignKeyConstraint(["incident"], ["incidents.id"]),
+        sa.Index("ix_aborts_requested", "requested"),
+    )
+    op.create_table(
+        "diagnoses",
+        *_numbered(),
+        *_required(TEXT, "incident", "occasion", "diagnosis"),
+        *_required(MOMENT, "at"),
+        sa.ForeignKeyConstraint(["incident"], ["incidents.id"]),
+        sa.UniqueConstraint("incident", "occasion", "at"),
+    )
     op.create_table(
         "notices",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("incident", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("created", MOMENT, nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("due", MOMENT, nullable=False),
-        sa.Column("sent", sa.Boolean(), nullable=False),
-        sa.ForeignKeyConstraint(["incident"], ["incidents.id"], name="fk_notices_incident"),
-        sa.PrimaryKeyConstraint("id", name="pk_notices"),
-    )
-    op.create_index(
-        "ix_notices_due",
-        "notices",
-        ["due"],
-        unique=False,
-        sqlite_where=sa.text("NOT sent"),
-        postgresql_where=sa.text("NOT sent"),
-    )
-    op.create_index("ix_notices_incident", "notices", ["incident"], unique=False)
-
-
-def _runs() -> None:
-    op.create_table(
-        "runs",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("incident", sa.Text(), nullable=False),
-        sa.Column("service", sa.Text(), nullable=False),
-        sa.Column("namespace", sa.Text(), nullable=False),
-        sa.Column("rule", sa.Text(), nullable=False),
-        sa.Column("runbook", sa.Text(), nullable=False),
-        sa.Column("catalog", sa.Text(), nullable=False),
-        sa.Column("parameters", sa.Text(), nullable=False),
-        sa.Column("epoch", sa.BigInteger(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("started", MOMENT, nullable=False),
-        sa.Column("deadline", MOMENT, nullable=False),
-        sa.Column("walked", MOMENT, nullable=True),
-        sa.Column("finished", MOMENT, nullable=True),
-        sa.Column("changed", sa.Boolean(), nullable=False),
-        sa.ForeignKeyConstraint(["incident"], ["incidents.id"], name="fk_runs_incident"),
-        sa.PrimaryKeyConstraint("id", name="pk_runs"),
-    )
-    op.create_index("ix_runs_catalog", "runs", ["catalog"], unique=False)
-    op.create_index("ix_runs_finished", "runs", ["finished"], unique=False)
-    op.create_index("ix_runs_incident", "runs", ["incident"], unique=False)
-    op.create_index("ix_runs_service_started", "runs", ["service", "started"], unique=False)
-    op.create_index(
-        "uq_runs_open_service",
-        "runs",
-        ["service"],
-        unique=True,
-        sqlite_where=sa.text("finished IS NULL"),
-        postgresql_where=sa.text("finished IS NULL"),
+        *_key("id"),
+        *_optional(TEXT, "incident"),
+        *_required(TEXT, "kind", "text"),
+        *_required(MOMENT, "created", "due"),
+        *_required(sa.Integer(), "attempts"),
+        *_required(sa.Boolean(), "sent"),
+        sa.ForeignKeyConstraint(["incident"], ["incidents.id"]),
+        sa.Index("ix_notices_incident", "incident"),
+        _partial("ix_notices_created", "created", where="incident IS NULL"),
+        _partial("ix_notices_due", "due", "id", where="NOT sent", on_sqlite="sent = 0"),
     )
 
 
 def _signals() -> None:
     op.create_table(
         "signals",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("source", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("rule", sa.Text(), nullable=False),
-        sa.Column("labels", sa.Text(), nullable=False),
-        sa.Column("annotations", sa.Text(), nullable=False),
-        sa.Column("target", sa.Text(), nullable=True),
-        sa.Column("began", MOMENT, nullable=False),
-        sa.Column("ended", MOMENT, nullable=True),
-        sa.Column("horizon", MOMENT, nullable=True),
-        sa.Column("seen", sa.Text(), nullable=True),
-        sa.Column("received", MOMENT, nullable=False),
-        sa.Column("last_seen", MOMENT, nullable=False),
-        sa.Column("verdict", sa.Text(), nullable=True),
-        sa.Column("reason", sa.Text(), nullable=True),
-        sa.Column("text", sa.Text(), nullable=True),
-        sa.Column("until", MOMENT, nullable=True),
-        sa.Column("judged", MOMENT, nullable=True),
-        sa.Column("judged_rule", sa.Text(), nullable=True),
-        sa.Column("incident", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(["incident"], ["incidents.id"], name="fk_signals_incident"),
-        sa.PrimaryKeyConstraint("id", name="pk_signals"),
+        *_key("id"),
+        *_required(TEXT, "source", "kind", "key", "rule", "labels", "annotations"),
+        *_required(MOMENT, "began", "received", "last_seen"),
+        *_optional(MOMENT, "ended", "horizon", "refired", "until", "judged", "stale"),
+        *_optional(TEXT, "target", "seen", "continues", "verdict", "reason", "text", "judged_rule", "incident"),
+        sa.ForeignKeyConstraint(["incident"], ["incidents.id"]),
+        sa.Index("ix_signals_received", "received", "id"),
+        sa.Index("uq_signals_key_began", "key", "began", unique=True),
+        _partial("uq_signals_open_key", "key", unique=True, where="ended IS NULL"),
+        _partial("ix_signals_unjudged", "received", "id", where="verdict IS NULL"),
+        _partial("ix_signals_provisional", "until", where="until IS NOT NULL AND ended IS NULL"),
+        _partial("ix_signals_firing", "incident", "kind", "id", where="incident IS NOT NULL AND ended IS NULL"),
+        _partial(
+            "ix_signals_lasting",
+            "incident",
+            "ended",
+            where="incident IS NOT NULL AND ended IS NOT NULL AND kind <> 'event'",
+        ),
+        _partial("ix_signals_incident", "incident", "received", "id", where="incident IS NOT NULL"),
+        _partial("ix_signals_stray", "ended", where="incident IS NULL AND ended IS NOT NULL"),
+        _partial("ix_signals_refired", "refired", where="refired IS NOT NULL"),
+        _partial("ix_signals_verdict_received", "verdict", "received", "id", where="verdict IS NOT NULL"),
+        _partial("ix_signals_reason_received", "reason", "received", "id", where="reason IS NOT NULL"),
     )
-
-
-def _signals_indexes() -> None:
-    op.create_index("ix_signals_ended", "signals", ["ended"], unique=False)
-    op.create_index("ix_signals_incident", "signals", ["incident"], unique=False)
-    op.create_index(
-        "ix_signals_unjudged",
-        "signals",
-        ["received"],
-        unique=False,
-        sqlite_where=sa.text("verdict IS NULL"),
-        postgresql_where=sa.text("verdict IS NULL"),
-    )
-    op.create_index(
-        "ix_signals_until",
-        "signals",
-        ["until"],
-        unique=False,
-        sqlite_where=sa.text("until IS NOT NULL"),
-        postgresql_where=sa.text("until IS NOT NULL"),
-    )
-    op.create_index("uq_signals_key_began", "signals", ["key", "began"], unique=True)
-    op.create_index(
-        "uq_signals_open_key",
-        "signals",
-        ["key"],
-        unique=True,
-        sqlite_where=sa.text("ended IS NULL"),
-        postgresql_where=sa.text("ended IS NULL"),
-    )
-
-
-def _evidence() -> None:
     op.create_table(
-        "evidence",
-        sa.Column("number", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("run", sa.Text(), nullable=False),
-        sa.Column("path", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("digest", sa.Text(), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("taken", MOMENT, nullable=False),
-        sa.ForeignKeyConstraint(["run"], ["runs.id"], name="fk_evidence_run"),
-        sa.PrimaryKeyConstraint("number", name="pk_evidence"),
-        sa.UniqueConstraint("run", "path", "kind", "digest", name="uq_evidence_run_path_kind_digest"),
+        "conditions",
+        *_key("rule", "uid"),
+        *_required(TEXT, "target"),
+        *_required(MOMENT, "since"),
+        *_required(sa.Boolean(), "signalled"),
     )
-
-
-def _locks() -> None:
     op.create_table(
-        "locks",
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("run", sa.Text(), nullable=False),
-        sa.Column("since", MOMENT, nullable=False),
-        sa.ForeignKeyConstraint(["run"], ["runs.id"], name="fk_locks_run"),
-        sa.PrimaryKeyConstraint("name", name="pk_locks"),
+        "dead_letters",
+        *_key("id"),
+        *_required(TEXT, "source", "reason", "excerpt"),
+        *_required(MOMENT, "received"),
+        *_optional(sa.LargeBinary(), "payload"),
+        sa.Index("ix_dead_letters_received", "received"),
     )
-    op.create_index("ix_locks_run", "locks", ["run"], unique=False)
 
 
-def _steps() -> None:
+def _runs() -> None:
+    op.create_table(
+        "runs",
+        *_key("id"),
+        *_required(TEXT, "incident", "service", "namespace", "rule", "runbook", "catalog", "parameters"),
+        *_required(TEXT, "state", "reason"),
+        *_required(TEXT, "kind", default="recovery"),
+        *_required(TEXT, "parent", "parent_step", "rollback_requested_by", default=""),
+        *_optional(TEXT, "stopped_at", "workload_found", "workload_left", "workload_decided", "superseded"),
+        *_required(sa.BigInteger(), "epoch"),
+        *_required(MOMENT, "started", "deadline"),
+        *_optional(MOMENT, "walked", "finished", "taken_up"),
+        *_required(sa.Boolean(), "changed"),
+        *_required(sa.Boolean(), "awaits_person", default=sa.false()),
+        sa.ForeignKeyConstraint(["incident"], ["incidents.id"]),
+        sa.Index("ix_runs_incident", "incident"),
+        sa.Index("ix_runs_service_kind_started", "service", "kind", "started", "id"),
+        sa.Index("ix_runs_service_runbook_state", "service", "runbook", "state", "finished"),
+        sa.Index("ix_runs_finished", "finished"),
+        sa.Index("ix_runs_catalog", "catalog"),
+        _partial("uq_runs_open_service", "service", "kind", unique=True, where="finished IS NULL"),
+        _partial("uq_runs_parent_step", "parent", "parent_step", unique=True, where="parent != ''"),
+    )
     op.create_table(
         "steps",
-        sa.Column("number", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("run", sa.Text(), nullable=False),
-        sa.Column("phase", sa.Text(), nullable=False),
-        sa.Column("path", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("changes", sa.Boolean(), nullable=False),
-        sa.Column("command", sa.Text(), nullable=True),
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("why", sa.Text(), nullable=False),
-        sa.Column("facts", sa.Text(), nullable=False),
-        sa.Column("undo", sa.Text(), nullable=True),
-        sa.Column("deadline", MOMENT, nullable=True),
-        sa.Column("started", MOMENT, nullable=True),
-        sa.Column("finished", MOMENT, nullable=True),
-        sa.Column("result", sa.Text(), nullable=True),
-        sa.Column("met", sa.Boolean(), nullable=True),
-        sa.Column("error", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["run"], ["runs.id"], name="fk_steps_run"),
-        sa.PrimaryKeyConstraint("number", name="pk_steps"),
-        sa.UniqueConstraint("run", "phase", "path", name="uq_steps_run_phase_path"),
+        *_numbered(),
+        *_required(TEXT, "run", "phase", "path", "name", "state", "text", "why", "facts", "error"),
+        *_required(TEXT, "verb", "namespace", default=""),
+        *_optional(TEXT, "command", "undo", "result"),
+        *_required(sa.Boolean(), "changes"),
+        *_optional(sa.Boolean(), "met"),
+        *_optional(MOMENT, "deadline", "started", "finished"),
+        sa.ForeignKeyConstraint(["run"], ["runs.id"]),
+        sa.UniqueConstraint("run", "phase", "path"),
+        _partial("ix_steps_changes", "started", where="changes", on_sqlite="changes = 1"),
+        _partial("ix_steps_namespace_started", "namespace", "started", where="changes", on_sqlite="changes = 1"),
     )
-    op.create_index("ix_steps_changes_started", "steps", ["changes", "started"], unique=False)
+    op.create_table(
+        "locks",
+        *_key("name"),
+        *_required(TEXT, "run"),
+        *_required(TEXT, "path", default=""),
+        *_required(MOMENT, "since"),
+        sa.ForeignKeyConstraint(["run"], ["runs.id"]),
+        sa.Index("ix_locks_run", "run"),
+    )
+    op.create_table(
+        "evidence",
+        *_numbered(),
+        *_required(TEXT, "run", "path", "kind", "digest", "text"),
+        *_required(MOMENT, "taken"),
+        sa.ForeignKeyConstraint(["run"], ["runs.id"]),
+        sa.UniqueConstraint("run", "path", "kind", "digest"),
+    )
+
+
+def _services() -> None:
+    op.create_table(
+        "good_revisions",
+        *_key("workload", "template"),
+        *_required(sa.BigInteger(), "number"),
+        *_required(MOMENT, "first_good", "last_good"),
+        *_required(sa.Boolean(), "adopted", default=sa.false()),
+        sa.Index("ix_good_revisions_last_good", "last_good"),
+    )
+    op.create_table(
+        "good_templates",
+        *_key("kind", "namespace", "name"),
+        *_required(TEXT, "workload", "template", "document", "withheld", "fingerprint"),
+        *_required(sa.BigInteger(), "number"),
+        *_required(MOMENT, "seen"),
+        sa.Index("ix_good_templates_seen", "seen"),
+    )
+    op.create_table(
+        "seen_replicas",
+        *_key("workload"),
+        *_required(sa.BigInteger(), "replicas"),
+        *_required(MOMENT, "since"),
+        *_optional(MOMENT, "until"),
+        sa.Index("ix_seen_replicas_since", "since"),
+    )
+    op.create_table(
+        "scaled_to_zero",
+        *_key("workload"),
+        *_required(TEXT, "run"),
+        *_required(MOMENT, "moment"),
+        sa.Index("ix_scaled_to_zero_moment", "moment"),
+    )
+    op.create_table(
+        "good_counts",
+        *_key("service", "name"),
+        *_required(sa.BigInteger(), "value"),
+        *_required(MOMENT, "moment"),
+    )
+    op.create_table("drills", *_key("service"), *_required(TEXT, "schedule"), *_optional(MOMENT, "slot", "passed"))
+    op.create_table("outages", *_key("service"), *_required(TEXT, "outage"))
+
+
+def _daemon() -> None:
+    op.create_table(
+        "leadership",
+        sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
+        *_required(sa.BigInteger(), "epoch"),
+        *_required(TEXT, "holder"),
+        *_optional(MOMENT, "since"),
+    )
+    op.create_table(
+        "pauses",
+        *_key("id"),
+        *_required(TEXT, "scope", "name", "who", "why"),
+        *_required(sa.Boolean(), "freeze"),
+        *_required(MOMENT, "since"),
+        *_optional(MOMENT, "until", "lifted"),
+        *_optional(TEXT, "lifted_by", "lifted_why"),
+        _partial("ix_pauses_lifted", "lifted", where="lifted IS NOT NULL"),
+        _partial("ix_pauses_holding", "until", where="lifted IS NULL"),
+    )
+    op.create_table(
+        "catalogs", *_numbered(), *_required(TEXT, "digest", "file", "text"), sa.UniqueConstraint("digest", "file")
+    )
+
+
+def _key(*names: str) -> list[sa.Column[Any]]:
+    return [sa.Column(name, TEXT, primary_key=True) for name in names]
+
+
+def _numbered() -> list[sa.Column[Any]]:
+    return [sa.Column("number", NUMBER, primary_key=True, autoincrement=True)]
+
+
+def _required(kind: Type, *names: str, default: str | sa.False_ | None = None) -> list[sa.Column[Any]]:
+    return [sa.Column(name, kind, nullable=False, server_default=default) for name in names]
+
+
+def _optional(kind: Type, *names: str) -> list[sa.Column[Any]]:
+    return [sa.Column(name, kind) for name in names]
+
+
+def _partial(name: str, *columns: str, where: str, on_sqlite: str = "", unique: bool = False) -> sa.Index:
+    """Return an index of the rows with a condition. SQLite uses it only for a query that has the condition in the same words."""
+    sqlite, postgresql = sa.text(on_sqlite or where), sa.text(where)
+    return sa.Index(name, *columns, unique=unique, sqlite_where=sqlite, postgresql_where=postgresql)
