@@ -21,7 +21,7 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
         tests=OF_PODS,
         red=(
-            "test_of_pods_of_a_good_template_that_fail_a_probe_one_is_recreated_first",
+            "test_pods_of_a_good_template_that_fail_a_probe_are_recreated_one_of_them_first",
             "test_a_person_is_told_where_a_pod_that_was_recreated_failed_its_probe_as_well",
         ),
     ),

@@ -76,7 +76,7 @@ async def test_a_resumed_service_is_evaluated_anew_and_the_next_daemon_knows_it(
     assert (resumed.who, resumed.why, resumed.since) == ("ana", "the disk has room", NOW)
 
 
-@pytest.mark.parametrize("state", [IncidentState.RECOVERED, IncidentState.FAILED, IncidentState.RUNNING])
+@pytest.mark.parametrize("state", [IncidentState.RECOVERED, IncidentState.CANCELLED, IncidentState.RUNNING])
 async def test_an_incident_that_was_not_handed_over_is_not_resumed(ledger: Ledger, state: IncidentState) -> None:
     bench = await handed_over(ledger, state)
     with pytest.raises(WrongState, match=f"incident inc-1 is {state}: it has not ended in a hand-over"):

@@ -62,7 +62,7 @@ PROBES = [CauseKind.READINESS_PROBE, CauseKind.STARTUP_PROBE]
 
 
 @pytest.mark.parametrize("kind", PROBES)
-def test_of_pods_of_a_good_template_that_fail_a_probe_one_is_recreated_first(kind: CauseKind) -> None:
+def test_pods_of_a_good_template_that_fail_a_probe_are_recreated_one_of_them_first(kind: CauseKind) -> None:
     found = helps(cause(kind, field="containers[web].readinessProbe"), NONE)
     assert (found.kind, found.name) == (RemedyKind.RESTART_ONE, "web-1")
 

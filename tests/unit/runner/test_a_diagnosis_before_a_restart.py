@@ -33,7 +33,7 @@ def failing(remedy: str, *, name: str = "", answered_after: int = 0) -> RunBench
     return bench
 
 
-async def test_nothing_is_restarted_without_a_diagnosis_and_a_person_is_told_what_was_not_answered() -> None:
+async def test_a_run_without_a_diagnosis_restarts_nothing_and_says_what_was_not_answered() -> None:
     bench = failing("restart", answered_after=1000)
     run = await bench.drive()
     assert (run.state, bench.effects) == (IncidentState.NEEDS_OPERATOR, [])
