@@ -11,7 +11,6 @@ OF_PODS = "unit/remedies/test_pods_as_they_are.py"
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="of pods of a good template that fail a probe, one is recreated first",
-        red_at="",
         edits=(
             Edit(
                 file=PODS,
@@ -23,11 +22,12 @@ SABOTAGES: Sequence[Sabotage] = (
         red=(
             "test_pods_of_a_good_template_that_fail_a_probe_are_recreated_one_of_them_first",
             "test_a_person_is_told_where_a_pod_that_was_recreated_failed_its_probe_as_well",
+            "test_no_pod_that_fails_a_probe_is_recreated_while_an_upstream_is_not_healthy",
         ),
     ),
     Sabotage(
         takes_out="no change ends a pod whose claim is being deleted",
-        red_at="",
+        red_at="8b02a54693",
         edits=(
             Edit(
                 file="actions/pvcs.py",
@@ -40,7 +40,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="no other rule tries a change that was refused for good",
-        red_at="",
+        red_at="8b02a54693",
         edits=(
             Edit(
                 file="model/history.py",
