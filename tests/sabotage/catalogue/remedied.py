@@ -11,6 +11,7 @@ OF_PODS = "unit/remedies/test_pods_as_they_are.py"
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="of pods of a good template that fail a probe, one is recreated first",
+        red_at="a0cfa6a2f3",
         edits=(
             Edit(
                 file=PODS,
