@@ -27,6 +27,7 @@ DATABASES := $(sort $(wildcard tests/integration/test_database*.py))
 RESTORES := $(foreach what,backup restore workers,$(sort $(wildcard tests/integration/test_$(what)*.py)))
 FAULTS := tests/cluster/test_faults.py
 ENDS := tests/cluster/test_ends_of_faults.py
+SEQUENCES := tests/cluster/test_sequences_at_the_real_clock.py
 REAL := tests/contract/kube $(wildcard tests/cluster tests/acceptance tests/browser)
 STORIES := $(sort $(wildcard tests/cluster/test_story_*.py))
 DATABASE_STORIES := $(filter tests/cluster/test_story_database% tests/cluster/test_story_standby%,$(STORIES))
@@ -34,7 +35,7 @@ EARLY_STORIES := $(filter tests/cluster/test_story_a% tests/cluster/test_story_b
 ELSEWHERE := $(CRASHES) $(RESTORE_CRASHES) $(TOLD_NO) $(LOST_ANSWERS) $(DATABASES) $(RESTORES)
 EARLY_INTEGRATION := $(filter-out $(ELSEWHERE),$(sort $(wildcard tests/integration/test_[a-k]*.py)))
 # One real cluster at a time, and one lane without beside it.
-CLUSTER_LANES := $(addprefix lane-,late-stories early-stories database-stories faults ends cluster)
+CLUSTER_LANES := $(addprefix lane-,late-stories early-stories database-stories faults ends sequences cluster)
 LANES := $(addprefix lane-,integration early-integration restores crashes told-no databases lost-answers contracts units restore-crashes)
 # Two of them go at a time, the longest first: the two halves of the integration tests, which mostly wait, fill what the others leave.
 QUICK_EARLY := $(sort $(wildcard tests/integration/test_[a-h]*.py))
@@ -110,13 +111,16 @@ lane-integration:
 	@$(LANE) $(foreach file,$(ELSEWHERE) $(EARLY_INTEGRATION),--ignore=$(file)) tests/integration
 
 lane-cluster:
-	@$(CLUSTER_LANE) $(foreach story,$(STORIES),--ignore=$(story)) --ignore=$(FAULTS) --ignore=$(ENDS) $(REAL)
+	@$(CLUSTER_LANE) $(foreach story,$(STORIES),--ignore=$(story)) --ignore=$(FAULTS) --ignore=$(ENDS) --ignore=$(SEQUENCES) $(REAL)
 
 lane-faults:
 	@$(CLUSTER_LANE) $(FAULTS)
 
 lane-ends:
 	@$(CLUSTER_LANE) $(ENDS)
+
+lane-sequences:
+	@$(CLUSTER_LANE) --capture=no $(SEQUENCES)
 
 lane-database-stories:
 	@$(CLUSTER_LANE) $(DATABASE_STORIES)

@@ -169,7 +169,11 @@ def test_each_fault_of_a_service_is_healed_or_told_and_what_is_shown_of_it_is_tr
             cluster.apply(*deployed(namespace, **CONTAINERS.get(name, {})))
         (tmp_path / "catalog").mkdir()
         (tmp_path / "catalog" / "services.yaml").write_text(catalog(namespaces))
-        own = {"KINTSUGI_CATALOG__EXAMPLE": "false", "KINTSUGI_CATALOG__ADDITIONS": str(tmp_path / "catalog")}
+        own = {
+            "KINTSUGI_CATALOG__EXAMPLE": "false",
+            "KINTSUGI_CATALOG__ADDITIONS": str(tmp_path / "catalog"),
+            "KINTSUGI_WATCHDOG__GOOD_AFTER": "10m",
+        }
         started = daemon(durations=1, deadlines=1, environment={**own, **notices.environment})
         places = [
             Place(name=name, namespace=namespace, cluster=cluster, daemon=started, faults=faults, notices=notices)

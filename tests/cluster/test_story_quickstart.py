@@ -1,4 +1,4 @@
-"""docs/quickstart.md from its first command to its last: an application of nobody's rules, its first catalog, its first verdict."""
+"""docs/quickstart.md from its first command to its last: an application of nobody's rules, its first catalog, verdict and repair."""
 
 import os
 import re
@@ -16,7 +16,8 @@ from tests.cluster.kubectl import Object, kubectl, pod_of
 from tests.harness import manifests
 from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
-from tests.harness.images import PAUSE
+from tests.harness.images import PAUSE, WEB_GOOD
+from tests.harness.registry import ADDRESS, Registry
 from tests.harness.waiting import wait_for
 
 pytestmark = pytest.mark.cluster
@@ -30,6 +31,8 @@ def cart(namespace: str) -> Object:
     """Describe a Deployment of two pods."""
     made = manifests.web_deployment(namespace, app="cart", replicas=2)
     made["metadata"]["name"] = "cart"
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    container["imagePullPolicy"] = "IfNotPresent"
     return made
 
 
@@ -49,12 +52,13 @@ class Reader:
 
     folder: Path
     namespace: str
+    kubectl: Path
 
     def block(self, words: str) -> str:
         """Return the commands of the page that have these words, in the namespace of this test."""
         blocks: list[str] = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
         [found] = [block for block in blocks if words in block]
-        return found.replace("-n shop", f"-n {self.namespace}")
+        return found.replace("-n shop", f"-n {self.namespace}").replace("docker.io/library", ADDRESS)
 
     def runs(self, words: str) -> str:
         """Run such a block to its end; return what it printed."""
@@ -90,7 +94,8 @@ class Reader:
         return {
             **os.environ,
             "HOME": str(self.folder),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "KUBECONFIG": str(self.folder / ".kube" / "config"),
+            "PATH": ":".join([str(Path(sys.executable).parent), str(self.kubectl.parent), os.environ["PATH"]]),
             "KINTSUGI_DURATIONS": SCALE,
         }
 
@@ -104,15 +109,15 @@ def reader(cluster: RealCluster, tmp_path: Path) -> Iterator[Reader]:
         cluster.apply(cart(namespace), log_shipper(namespace))
         for workload in ("deployment/cart", "daemonset/log-shipper"):
             kubectl(cluster, namespace, f"kubectl rollout status {workload} --timeout=120s")
-        yield Reader(folder=tmp_path, namespace=namespace)
+        yield Reader(folder=tmp_path, namespace=namespace, kubectl=cluster.kubectl_program)
 
 
-def test_a_stranger_s_application_gets_a_first_catalog_and_a_first_verdict(
+def test_a_stranger_s_application_gets_a_first_catalog_a_first_verdict_and_a_first_repair(
     cluster: RealCluster, faults: Faults, reader: Reader
 ) -> None:
-    """No document but those of `kintsugi init`; what is broken is said, and left alone."""
+    """No document but those of `kintsugi init`; what is broken is said and left alone, and repaired in the mode `auto`."""
     assert "OK: 2 services, 12 rules, " in reader.runs("kintsugi init")
-    with reader.keeps_running("kintsugi run") as log:
+    with reader.keeps_running("openssl rand") as log:
         wait_for(
             lambda: "takes webhooks" in log.read_text(), within=90, describe=lambda: f"it is up:\n{log.read_text()}"
         )
@@ -120,6 +125,11 @@ def test_a_stranger_s_application_gets_a_first_catalog_and_a_first_verdict(
             lambda: len(re.findall(r"yes +yes", reader.runs("kintsugi signals"))) == 2,
             within=90,
             describe=lambda: f"both are healthy:\n{reader.runs('kintsugi signals')}",
+        )
+        wait_for(
+            lambda: "revision 1: good" in line_of("cart", reader.runs("kintsugi signals")).replace("good in", ""),
+            within=120,
+            describe=lambda: f"the revision is good:\n{reader.runs('kintsugi signals')}",
         )
         broken = pod_of(cluster, reader.namespace, "cart")
         faults.crash_loop(broken)
@@ -133,3 +143,24 @@ def test_a_stranger_s_application_gets_a_first_catalog_and_a_first_verdict(
     assert any(name in line and "cart-pods-unhealthy" in line for line in told), told
     assert not any("log-shipper" in line for line in told), told
     assert cluster.get("pod", name, reader.namespace)["metadata"]["uid"] == broken["metadata"]["uid"]
+    with Registry().running(), reader.keeps_running("--mode auto") as log:
+        recovers(reader, log, 1)
+        reader.runs("kubectl set image")
+        recovers(reader, log, 2)
+    image = cluster.get("deployment", "cart", reader.namespace)["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert image == WEB_GOOD
+
+
+def recovers(reader: Reader, log: Path, times: int) -> None:
+    """Wait until so many incidents have ended well."""
+    wait_for(
+        lambda: len(re.findall("recovered", reader.runs("kintsugi incidents"))) == times,
+        within=120,
+        every=1,
+        describe=lambda: f"{times} repairs:\n{reader.runs('kintsugi incidents')}\n{log.read_text()[-3000:]}",
+    )
+
+
+def line_of(name: str, table: str) -> str:
+    """Return the first line of a table about a service."""
+    return next(line for line in table.splitlines() if line.split()[:1] == [name])
