@@ -85,6 +85,10 @@ async def test_a_person_is_asked_and_it_is_started_with_what_the_ledger_saw_last
         await eventually(lambda: web(stage)["healthy"], within=TIMEOUT, describe=stage.daemon.tail)
         await scale(stage, 0)
         incident = (await asked(stage))["id"]
+        (question,) = stage.daemon.incident(incident)["approvals"]
+        assert f"\n  $ kubectl scale deployment {WEB} --replicas=4 --current-replicas=0" in question["question"], (
+            question
+        )
         await asyncio.to_thread(stage.daemon.kill)
         await asyncio.to_thread(stage.daemon.start)
         await asyncio.to_thread(stage.daemon.wait_ready)

@@ -51,6 +51,7 @@ from kintsugi.pipeline.observer_incident import ObserverIncident
 from kintsugi.pipeline.outage_watch import OutageWatch
 from kintsugi.pipeline.pending_incidents import PendingIncidents
 from kintsugi.pipeline.pipeline import Pipeline
+from kintsugi.pipeline.run_preview import RunPreviewer
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.targets import Targets
 from kintsugi.runner import RunnerDeps
@@ -287,6 +288,15 @@ def build_remediation(
     pipeline = Pipeline(
         ledger, active_catalog, observed, targets, supervisor, approval_expiry=settings.guards.approval_expiry
     )
+    previewer = RunPreviewer(
+        deps=deps,
+        ledger=ledger,
+        active_catalog=active_catalog,
+        limits=limits,
+        containment=state.containment,
+        within=diagnosed_within(settings),
+    )
+    pipeline.requester.preview = previewer.preview
     return Business(active_catalog=active_catalog, supervisor=supervisor, targets=targets, pipeline=pipeline)
 
 

@@ -13,7 +13,7 @@ from kintsugi.decisions.next_command import next_command
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger import Ledger
 from kintsugi.model.causes import Diagnosis, KeptDiagnosis
-from kintsugi.model.records import Incident, IncidentState, Notice
+from kintsugi.model.records import Approval, Incident, IncidentState, Notice
 
 _WITHOUT_RUN = frozenset({IncidentState.AWAITING_APPROVAL, IncidentState.INEFFECTIVE})
 """The states of incidents whose notice is written before their diagnosis is made."""
@@ -27,7 +27,7 @@ class NoticeHeadlines:
     """
     Puts the incident and the headline of its diagnosis before each notice, and the next command after it.
 
-    `delay` is how long a question whose incident has no diagnosis yet is left for the next look at the outbox. `affected`
+    `delay` is how long a question that was not asked yet, or whose incident has no diagnosis yet, is left for the next look at the outbox. `affected`
     names the services that suffer from what an incident is about.
     """
 
@@ -44,14 +44,23 @@ class NoticeHeadlines:
         for notice in notices:
             of_it: list[KeptDiagnosis] = [each for each in kept if each.incident == notice.incident]
             found = diagnosis_at(of_it, notice.created)
-            if found is None and self._may_wait(notice):
+            asked = await self._question(notice)
+            is_early = found is None or (asked is None and notice.kind is IncidentState.AWAITING_APPROVAL)
+            if is_early and self._may_wait(notice):
                 continue
-            completed.append(replace(notice, text="\n".join(await self._lines(notice, found))))
+            lines = await self._lines(notice, found, asked.preview.splitlines() if asked is not None else ())
+            completed.append(replace(notice, text="\n".join(lines)))
         return completed
 
-    async def _lines(self, notice: Notice, found: Diagnosis | None) -> Sequence[str]:
+    async def _question(self, notice: Notice) -> Approval | None:
+        """Return the newest question of the incident, for the notice of a question."""
+        if notice.kind is not IncidentState.AWAITING_APPROVAL or notice.incident is None:
+            return None
+        return next(reversed(await self.ledger.approvals.of_incident(notice.incident)), None)
+
+    async def _lines(self, notice: Notice, found: Diagnosis | None, preview: Sequence[str]) -> Sequence[str]:
         """Return the lines of a notice; one whose incident is not in the ledger any more has its own alone."""
-        text = notice.text.splitlines()
+        text = [*notice.text.splitlines(), *preview]
         incident = await self._incident(notice)
         if incident is None:
             return text

@@ -97,7 +97,7 @@ def _question(approvals: Sequence[Approval]) -> Iterator[Text]:
     if asked is not None:
         first, *rest = asked.question.splitlines() or [""]
         yield _labelled("Question", f"{cut(first)} (until {asked.expires:%H:%M:%S})")
-        yield from (plain(f"  {line}") for line in rest[:MOST_CHANGES])
+        yield from (plain(f"  {cut(line)}") for line in rest[:MOST_CHANGES])
 
 
 def story(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:

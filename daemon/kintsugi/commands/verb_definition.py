@@ -61,7 +61,8 @@ class VerbDefinition(ABC, Generic[C]):
     which (`to`). `outlasts_run`: what it has changed stays so after a run that has helped, for a person to take back.
     `allowed_in_drill`: a drill may change something by it. `sometimes_sends`: its row only looks, but for what `sends`.
     Of what only looks: `diagnoses`: the `text` of its result says what is wrong; `asks_prometheus`: a Prometheus
-    answers it; `reads_logs`: its result are lines of logs, which a step may `scan`.
+    answers it; `reads_logs`: its result are lines of logs, which a step may `scan`; `previewed`: a few requests to the
+    API server, which the preview of a run makes, too.
     """
 
     command: type[C]
@@ -84,6 +85,7 @@ class VerbDefinition(ABC, Generic[C]):
     diagnoses: bool = False
     asks_prometheus: bool = False
     reads_logs: bool = False
+    previewed: bool = False
 
     def is_of(self, command: C) -> bool:
         """Return whether a command of the type is this verb's, where several verbs share one."""

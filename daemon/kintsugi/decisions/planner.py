@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kintsugi.model.catalog import Catalog
+from kintsugi.model.records import WITH_PREVIEW
 from kintsugi.model.rules import Rule
 from kintsugi.model.runbooks import InOrder, Parallel, Run, Runbook, RunRunbook, Step, Value
 from kintsugi.model.services import AllServices, Service
@@ -27,6 +28,54 @@ class Plan:
     locks: tuple[str, ...]
     digest: str
     lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunPreview:
+    """
+    The changes that a run would make by the state of this moment. The run itself decides about each step when the step begins.
+
+    `commands` are the changes that would be made, in order, as a person would type them; one that would be refused, and a note, begin
+    with `#`. `possible` are changes that depend on what the steps before lead to. `reason` is the remedy with its reason, "" where
+    no step has looked for one. `unknown` is why there is no preview, "" where there is one.
+    """
+
+    commands: tuple[str, ...] = ()
+    possible: tuple[str, ...] = ()
+    reason: str = ""
+    unknown: str = ""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Return the preview as text for people."""
+        if self.unknown:
+            return (f"The commands that the run would execute now are not known: {self.unknown}",)
+        shown = tuple(f"  {each}" if each.startswith("#") else f"  $ {each}" for each in self.commands)
+        helps = any(not each.startswith("#") for each in self.commands)
+        if not helps and not self.possible:
+            return (f"Nothing here helps now: {self.reason or 'no step of the runbook would change anything'}", *shown)
+        now = "The run would execute now:" if helps else "The run would execute no command now."
+        reason = (f"Reason: {self.reason}",) if self.reason else ()
+        later = ("Later steps may execute:", *(f"  {each}" for each in self.possible)) if self.possible else ()
+        return (now, *shown, *reason, *later)
+
+    @property
+    def digest(self) -> str:
+        """Name the changes; the reason may have numbers that grow."""
+        return digest_of(*self.commands, "", *self.possible)
+
+
+def question_of(bound: Plan, preview: RunPreview | None) -> str:
+    """Return the question whether a plan may be executed: what would be done first, then the source of the runbook."""
+    shown = (*preview.lines, "The steps of the runbook:") if preview is not None else ()
+    return "\n".join((f"Run {bound.runbook.title} on {bound.service.name}?", *shown, *bound.lines))
+
+
+def digest_with(bound: Plan, preview: RunPreview | None) -> str:
+    """Name a plan together with what was shown of it; the plan's own digest comes first (`Approval.bound`)."""
+    if preview is None or preview.unknown:
+        return bound.digest
+    return f"{bound.digest}{WITH_PREVIEW}{preview.digest}"
 
 
 def plan(

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from graphlib import TopologicalSorter
 
+from kintsugi.durations import format_duration
 from kintsugi.model.history import UNHELPFUL_OUTCOMES, UNRESOLVED_OUTCOMES, PastRun
 from kintsugi.model.records import IncidentState, RunRecord
 from kintsugi.model.services import OnUpstreamFailure, Service
@@ -275,7 +276,10 @@ def _hold(unhealthy: UnhealthyService, name: str, inputs: HoldInput, now: dateti
         cause, why = HoldCause.AT_ZERO, f"{name} is scaled to 0 (replicas before: {view.replicas})"
     elif view.serving and not settled:
         until = view.serving_since + inputs.timings.steady if view.serving_since is not None else None
-        cause, why = HoldCause.SETTLING, f"{name} serves again, but for less than {inputs.timings.steady}"
+        cause, why = (
+            HoldCause.SETTLING,
+            f"{name} serves again, but for less than {format_duration(inputs.timings.steady)}",
+        )
     elif name in inputs.unmet and run is None:
         cause, why = HoldCause.UNHEALTHY, f"{name} does not pass its checks"
     elif view.healthy is False and run is None:

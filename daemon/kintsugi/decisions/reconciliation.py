@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from kintsugi.durations import format_duration
 from kintsugi.model.history import Abort
 from kintsugi.model.records import Approval, Incident, IncidentState, RunRecord, Signal, SignalStatus, Verdict
 
@@ -134,7 +135,7 @@ def rejection(approval: Approval) -> str:
 
 def is_still_asked(approvals: Sequence[Approval], plan: str, *, now: datetime) -> bool:
     """Return whether the newest question is about this plan and still valid, answered or not: it is not asked again."""
-    return bool(approvals) and approvals[-1].plan == plan and now < approvals[-1].expires
+    return bool(approvals) and approvals[-1].bound == plan and now < approvals[-1].expires
 
 
 def repeated_question(approvals: Sequence[Approval], *, now: datetime) -> str:
@@ -161,7 +162,7 @@ def overdue_hold_notice(incident: Incident, limit: timedelta, *, now: datetime) 
 def hold_notice(opened: datetime, limit: timedelta) -> str:
     """Return the notice that a hold is over: always the same text for one incident, so that it is sent once."""
     return (
-        f"The service is held since {opened:%H:%M:%S} because of an upstream. After {limit}, Kintsugi evaluates the service on its own. The hold lasts"
+        f"The service is held since {opened:%H:%M:%S} because of an upstream. After {format_duration(limit)}, Kintsugi evaluates the service on its own. The hold lasts"
         " longer if the upstream explains the problem and is still being recovered, or if its recovery failed and onUpstreamFailure is wait."
     )
 

@@ -50,7 +50,7 @@ def not_good(revision: CheckedRevision, *, lasting: timedelta, now: datetime) ->
     A service that has checks must have answered one of them: pods that are ready may not answer at all.
     """
     if not revision.adopted and now - revision.since < lasting:
-        return f"the service has been healthy for less than {lasting}"
+        return f"the service has been healthy for less than {format_duration(lasting)}"
     if unmet := next((check for check in revision.checks if not check.met), None):
         return f"the check {unmet.name} fails: {unmet.answer}"
     if revision.unasked:

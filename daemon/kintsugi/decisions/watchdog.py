@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from kintsugi.decisions.rollback_evidence import RollbackEvidence, objection_to_rollback
+from kintsugi.durations import format_duration, format_seconds
 from kintsugi.model.runbooks import RollbackPolicy, RollbackThen
 from kintsugi.model.views import ServiceView
 from kintsugi.objects import predicates
@@ -112,11 +113,6 @@ def settle_time(view: ServiceView, timings: WatchdogTimings) -> timedelta:
     return max(timings.verify, 2 * view.crash_interval)
 
 
-def whole(span: timedelta) -> timedelta:
-    """Round a duration to seconds, for people."""
-    return timedelta(seconds=round(span.total_seconds()))
-
-
 def watch(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, now: datetime) -> WatchdogResult:
     """
     Judge a run whose steps have ended, before its deadline.
@@ -166,7 +162,7 @@ def settling(view: ServiceView, progress: Progress, timings: WatchdogTimings, *,
         return f"{view.name} is not healthy: {view.ready} of {view.desired} ready"
     settle = settle_time(view, timings)
     if now - since < settle:
-        return f"{view.name} has been healthy since {since:%H:%M:%S}; {whole(settle)} are required"
+        return f"{view.name} has been healthy since {since:%H:%M:%S}; {format_seconds(settle)} are required"
     return ""
 
 
@@ -257,7 +253,9 @@ def in_the_end(view: ServiceView, progress: Progress, timings: WatchdogTimings, 
         cause = (
             "the last container restart was at" if since == view.last_restart else "all conditions are met only since"
         )
-        doubts.append(f"the service was not healthy for {whole(settle)} without interruption: {cause} {since:%H:%M:%S}")
+        doubts.append(
+            f"the service was not healthy for {format_seconds(settle)} without interruption: {cause} {since:%H:%M:%S}"
+        )
     if doubt := unfinished(view, progress.began):
         doubts.append(doubt)
     problem = f"{view.name} is healthy, but {'; '.join(doubts)}"
@@ -348,5 +346,5 @@ def at_deadline(
         )
     return WatchdogResult(
         decision=WatchdogDecision.WAIT,
-        reason=f"the deadline was reached; {view.name} has not failed for {timings.failing_for} without interruption",
+        reason=f"the deadline was reached; {view.name} has not failed for {format_duration(timings.failing_for)} without interruption",
     )

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from kintsugi.decisions.pauses import covers
 from kintsugi.decisions.watchdog import ROLLOUT
+from kintsugi.durations import format_duration
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import IncidentState, Pause, Phase, RunRecord
 from kintsugi.model.runbooks import InOrder, Parallel, Rollback, Step
@@ -220,7 +221,7 @@ class RollbackTimeout:
             while not going.done():
                 await asyncio.wait([going], timeout=self.deps.poll_interval.total_seconds())
                 if not going.done() and await self._is_late():
-                    raise ExecutionStopped(RUN, f"it did not finish within {self.limit}")
+                    raise ExecutionStopped(RUN, f"it did not finish within {format_duration(self.limit)}")
             return going.result()
         finally:
             going.cancel()

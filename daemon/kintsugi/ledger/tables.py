@@ -309,6 +309,7 @@ approvals = Table(
     Column("answered", Moment),
     Column("rejected", Moment),
     Column("why", RedactedText, nullable=False, server_default=""),
+    Column("preview", RedactedText, nullable=False, server_default=""),
     UniqueConstraint("incident", "path", "plan", "asked"),
     _partial("ix_approvals_rejected", "rejected", where="rejected IS NOT NULL"),
 )

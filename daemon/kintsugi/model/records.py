@@ -343,12 +343,17 @@ class Pause:
     until: datetime | None = None
 
 
+WITH_PREVIEW = "+"
+"""Separates, in the digest of a plan that was shown, the plan's own digest from that of the changes that were shown."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Approval:
     """
-    A question to a person, valid for the plan shown (`plan` is its digest) until `expires`.
+    A question to a person, valid for the plan shown (`plan` is its digest, with that of its preview) until `expires`.
 
-    `answered` is when `who` approved the plan, `rejected` when `who` rejected it instead, for the reason `why`.
+    `answered` is when `who` approved the plan, `rejected` when `who` rejected it instead, for the reason `why`. `preview` are
+    the lines of a question about a run that show the changes, "" for another question.
     """
 
     incident: str
@@ -361,6 +366,12 @@ class Approval:
     answered: datetime | None = None
     rejected: datetime | None = None
     why: str = ""
+    preview: str = ""
+
+    @property
+    def bound(self) -> str:
+        """Return the digest of the plan itself: of the runbook as it is bound, without the preview."""
+        return self.plan.partition(WITH_PREVIEW)[0]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

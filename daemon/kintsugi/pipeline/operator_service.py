@@ -64,6 +64,7 @@ from kintsugi.model.services import STACK
 from kintsugi.model.views import ServiceView
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.affected_services import AffectedServices
+from kintsugi.pipeline.change_planner import ChangePlanner
 from kintsugi.pipeline.data_loss import DataLossEstimator
 from kintsugi.pipeline.diagnoser import Diagnoser
 from kintsugi.pipeline.drill_scheduler import DrillScheduler
@@ -75,7 +76,6 @@ from kintsugi.pipeline.outage_watch import OutageWatch
 from kintsugi.pipeline.pending_incidents import MOST_INCIDENTS
 from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.rollback_difference import RollbackDifference
-from kintsugi.pipeline.rollback_planner import RollbackPlanner
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.service_explanation import service_explanation
 from kintsugi.pipeline.service_tree import OpenRecords, Terms, covered, tree
@@ -478,7 +478,7 @@ class OperatorService:
         steps = catalog.runbooks[run.runbook].rollback.steps
         known = await self.ledger.runs.steps(run.id, strict=False)
         made = [step for step in known if step.changes and step.state is StepState.DONE]
-        planner = RollbackPlanner(prober=self.supervisor.prober, observed=self.observed, run=run)
+        planner = ChangePlanner(prober=self.supervisor.prober, observed=self.observed, run=run)
         own = [self._written(step.do.command, run) for step in steps if isinstance(step.do, Run)]
         written = [await planner.step(command) for command in own]
         return (*written, *await planner.undos(made))

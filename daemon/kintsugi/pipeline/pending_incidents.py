@@ -9,7 +9,7 @@ import structlog
 from kintsugi.decisions.planner import Plan, plan
 from kintsugi.decisions.reconciliation import IncidentAction, IncidentNeed, OpenIncident, need_of, overdue_hold_notice
 from kintsugi.errors import WrongState
-from kintsugi.ledger import Ledger
+from kintsugi.ledger import Decide, Ledger, RunRequest
 from kintsugi.model.records import (
     Approval,
     Incident,
@@ -128,7 +128,7 @@ class PendingIncidents:
             return
         _, bound = planned
         log.info("approval requested", incident=incident.id)
-        await self._pipeline.requester.ask(incident.id, bound)
+        await self._pipeline.requester.ask(incident, bound)
 
     async def _evaluate(self, incident: Incident, signal: Signal, approval: Approval | None) -> None:
         """Start what was approved, if it still is the plan that was shown, or was held; the guards are asked again."""
@@ -137,12 +137,18 @@ class PendingIncidents:
             await self._end(incident, IncidentState.CANCELLED, f"rule {incident.rule} or its service is gone")
             return
         rule, bound = planned
-        if approval is not None and bound.digest != approval.plan:
+        if approval is not None and bound.digest != approval.bound:
             await self._end(incident, IncidentState.CANCELLED, "the plan has changed since it was approved")
             return
         request = self._pipeline.requester.request_of(signal, rule, bound)
         approved_until = approval.expires if approval is not None else None
         decide = self._pipeline.requester.decision(rule, bound, signal, approved_until=approved_until)
+        if (
+            approval is not None
+            and await self._would_start(request, decide)
+            and not await self._pipeline.requester.is_as_approved(incident, bound, approval)
+        ):
+            return  # a person is asked again
         result = await self._ledger.run_requests.start_held(incident.id, request, decide, self._observed.clock())
         verdict = result.verdict
         if result.run is not None and result.run.finished is None:
@@ -154,6 +160,18 @@ class PendingIncidents:
         self._pipeline.wake()  # it has another verdict now, and with it another moment
         if verdict.kind in _ENDS and verdict.until is None:
             await self._end(incident, IncidentState.CANCELLED, verdict.text)
+
+    async def _would_start(self, request: RunRequest, decide: Decide) -> bool:
+        """Return whether the guards let a run start now, so that a preview is made only then."""
+        history = await self._ledger.run_requests.history(
+            request.service,
+            request.namespace,
+            self._observed.clock(),
+            request.runbook,
+            request.upstreams,
+            request.starts,
+        )
+        return decide(history).kind is VerdictKind.STARTED
 
     def _plan(self, incident: Incident) -> tuple[Rule, Plan] | None:
         """Bind the incident's rule as it is now; None when it is gone."""

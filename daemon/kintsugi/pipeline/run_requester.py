@@ -5,26 +5,34 @@ Signals use it as they are evaluated, waiting incidents as they are reconciled.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from kintsugi.decisions.guards import check
-from kintsugi.decisions.planner import Plan, plan
+from kintsugi.decisions.planner import Plan, RunPreview, digest_with, plan, question_of
 from kintsugi.decisions.priorities import Hold
 from kintsugi.decisions.reconciliation import is_still_asked, repeated_question
 from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
 from kintsugi.model.history import History
-from kintsugi.model.records import Approval, Signal, Verdict, VerdictKind
+from kintsugi.model.records import Approval, Incident, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Rule
 from kintsugi.model.services import AllServices, Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.contention import Contention
 from kintsugi.pipeline.observed_state import ObservedState
+from kintsugi.pipeline.run_preview import no_preview
 from kintsugi.pipeline.waiting_incidents import WaitingIncidents
+
+Preview = Callable[[Incident, Plan], Awaitable[RunPreview | None]]
 
 
 class RunRequester:
-    """Requests runs; refusals for want of a slot are noted in `contention`, incidents without a run in `waiting`."""
+    """
+    Requests runs; refusals for want of a slot are noted in `contention`, incidents without a run in `waiting`.
+
+    `preview` says what a run would do; it is set before any question is asked.
+    """
 
     def __init__(
         self,
@@ -43,6 +51,7 @@ class RunRequester:
         self._waiting = waiting
         self._approval_expiry = approval_expiry
         self._asking = asyncio.Lock()
+        self.preview: Preview = no_preview
 
     async def request(self, signal: Signal, rule: Rule, service: Service | AllServices) -> RunRequestResult:
         """Plan the runbook of a rule for a service, and request it; ask for a missing approval."""
@@ -54,7 +63,7 @@ class RunRequester:
         self._contention.note(service, result.verdict)
         self._waiting.note(result.incident)
         if result.verdict.kind is VerdictKind.AWAITING_APPROVAL and result.incident is not None:
-            await self.ask(result.incident.id, bound)
+            await self.ask(result.incident, bound)
         return result
 
     def request_of(self, signal: Signal, rule: Rule, bound: Plan) -> RunRequest:
@@ -92,23 +101,46 @@ class RunRequester:
 
         return decide
 
-    async def ask(self, incident: str, bound: Plan) -> None:
+    async def ask(self, incident: Incident, bound: Plan) -> None:
         """
         Ask a person about a plan, unless the last question, or its answer, is still valid.
 
         A person is notified of a question that is asked again. Raises LedgerUnavailable.
         """
         async with self._asking:  # the tick asks, too, where a question's commit was lost
-            now = self._observed.clock()
-            known = [each for each in await self._ledger.approvals.of_incident(incident) if each.path == ""]
-            if is_still_asked(known, bound.digest, now=now):
-                return
-            question = "\n".join((f"Run {bound.runbook.title} on {bound.service.name}?", *bound.lines))
-            expires = now + self._approval_expiry
-            approval = Approval(
-                incident=incident, path="", question=question, plan=bound.digest, asked=now, expires=expires
-            )
-            await self._ledger.approvals.ask(approval, notice=repeated_question(known, now=now))
+            known = await self._questions(incident)
+            if not is_still_asked(known, bound.digest, now=self._observed.clock()):
+                await self._ask(known, incident, bound, await self.preview(incident, bound))
+
+    async def is_as_approved(self, incident: Incident, bound: Plan, approval: Approval) -> bool:
+        """Return whether a run would still make the changes that were shown and approved; ask again where it would not."""
+        if approval.plan == approval.bound:
+            return True  # the question showed the plan alone
+        async with self._asking:
+            preview = await self.preview(incident, bound)
+            if digest_with(bound, preview) == approval.plan:
+                return True
+            await self._ask(await self._questions(incident), incident, bound, preview)
+            return False
+
+    async def _questions(self, incident: Incident) -> Sequence[Approval]:
+        """Return the questions about the whole run, oldest first."""
+        return [each for each in await self._ledger.approvals.of_incident(incident.id) if each.path == ""]
+
+    async def _ask(
+        self, known: Sequence[Approval], incident: Incident, bound: Plan, preview: RunPreview | None
+    ) -> None:
+        now = self._observed.clock()
+        approval = Approval(
+            incident=incident.id,
+            path="",
+            question=question_of(bound, preview),
+            plan=digest_with(bound, preview),
+            preview="\n".join(preview.lines) if preview is not None else "",
+            asked=now,
+            expires=now + self._approval_expiry,
+        )
+        await self._ledger.approvals.ask(approval, notice=repeated_question(known, now=now))
 
     def _holds(self, signal: Signal, bound: Plan) -> tuple[Hold, ...]:
         if isinstance(bound.service, AllServices):

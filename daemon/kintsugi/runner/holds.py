@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from itertools import count
 
 from kintsugi.decisions.reconciliation import rejection
+from kintsugi.durations import format_duration
 from kintsugi.ledger import Ledger
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.records import Approval, Incident, IncidentState, Phase
@@ -70,7 +71,7 @@ class Approvals:
                 await self._move(IncidentState.AWAITING_APPROVAL, question)
             if self.deps.clock() >= approval.expires:
                 await self._notify_expired(approval)
-                raise ApprovalExpired(path, f"no approval within {self.expiry}: {question}")
+                raise ApprovalExpired(path, f"no approval within {format_duration(self.expiry)}: {question}")
             await asyncio.sleep(self.deps.poll_interval.total_seconds())
             await raise_if_forbidden()
             approval = await self._newest(path) or approval

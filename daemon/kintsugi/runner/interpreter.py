@@ -31,6 +31,7 @@ from kintsugi.model.runbooks import (
     Step,
     UndoStep,
 )
+from kintsugi.model.services import Service
 from kintsugi.model.step_path import StepPath
 from kintsugi.runner.changes import Changes
 from kintsugi.runner.context import HELPED, ChildCall, ChildWaiter, RunContext, StepScope
@@ -246,20 +247,9 @@ class Interpreter:
             if child.state not in HELPED:
                 raise ExecutionStopped(scope.path(step.id), child_summary(child))
             return child_summary(child)
-        parameters = parameters_for(runbook, self._catalog.services[service])
-        path = scope.path(step.id)
-        below = replace(
-            scope.below(step.id),
-            service=service,
-            runbook=runbook.name,
-            parameters=parameters,
-            outcomes={},
-            item=None,
-            restoring=RestoreScope.of(runbook, self._catalog.services[service], parameters, path),
-            child=path,
-        )
+        below = scope_of_child(runbook, self._catalog.services[service], scope, scope.path(step.id))
         await self.execute_steps(runbook.steps, below)
-        await self.context.gate.release(path)
+        await self.context.gate.release(below.child)
         return ""
 
     async def _execute_parallel(self, steps: Sequence[Step], scope: StepScope) -> None:
@@ -300,6 +290,22 @@ class Interpreter:
                 raise RollbackRequested(path, named)
             case OnFailure.ESCALATE:
                 raise HandoverRequested(path, named)
+
+
+def scope_of_child(runbook: Runbook, service: Service, scope: StepScope, path: StepPath) -> StepScope:
+    """Return the scope of a runbook that runs as part of a run, for the step at `path`."""
+    parameters = parameters_for(runbook, service)
+    return replace(
+        scope,
+        prefix=path,
+        service=service.name,
+        runbook=runbook.name,
+        parameters=parameters,
+        outcomes={},
+        item=None,
+        restoring=RestoreScope.of(runbook, service, parameters, path),
+        child=path,
+    )
 
 
 def _for_people(step: Step, error: str) -> str:

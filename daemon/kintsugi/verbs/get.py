@@ -63,6 +63,7 @@ class GetVerb(ProbeVerb[Get]):
     """Objects by name, or lists of one kind or several."""
 
     command = Get
+    previewed = True
     spec = CommandSpec(
         verb=Verb.GET,
         changes=False,

@@ -22,6 +22,7 @@ class RolloutHistoryVerb(ReadOnlyRolloutVerb):
     """The revisions of one workload; without a name those of all of a type."""
 
     verb = Verb.ROLLOUT_HISTORY
+    previewed = True
     spec = CommandSpec(
         verb=Verb.ROLLOUT_HISTORY,
         changes=False,

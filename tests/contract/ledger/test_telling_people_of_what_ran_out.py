@@ -73,7 +73,7 @@ async def test_a_claim_that_goes_on_past_a_holds_limit_tells_a_person(ledger: Le
     ((kind, text),) = await said(ledger)
     assert kind is IncidentState.HELD
     assert text.startswith(
-        "The service is held since 12:00:00 because of an upstream. After 0:15:00, Kintsugi evaluates the service on its own"
+        "The service is held since 12:00:00 because of an upstream. After 15m, Kintsugi evaluates the service on its own"
     )
     await ledger.outbox.put_notice_once(incident.id, IncidentState.HELD, text, LATER)
     assert len(await said(ledger)) == 1, "the tick may have been first, or second"

@@ -340,6 +340,19 @@ SABOTAGES: Sequence[Sabotage] = (
         red=("test_an_answer_that_expires_while_its_claim_waits_for_its_turn_starts_nothing_and_is_asked_anew",),
     ),
     Sabotage(
+        takes_out="an approved run starts only with the changes that were shown",
+        shows=("E28",),
+        edits=(
+            Edit(
+                file="pipeline/run_requester.py",
+                old="            if digest_with(bound, preview) == approval.plan:\n",
+                new="            if preview is not None and preview.digest:\n",
+            ),
+        ),
+        tests="unit/pipeline/test_what_a_question_shows.py",
+        red=("test_an_approved_run_that_would_make_other_changes_by_now_does_not_start_and_is_asked_about_again",),
+    ),
+    Sabotage(
         takes_out="an answer of an earlier life is good until its question expires",
         red_at="c04aa7b9a7",
         shows=("E28",),

@@ -7,7 +7,7 @@ from datetime import timedelta
 from kintsugi.app.notice_headlines import NoticeHeadlines
 from kintsugi.ledger import Ledger
 from kintsugi.model.causes import ObjectChange
-from kintsugi.model.records import IncidentState, Notice
+from kintsugi.model.records import Approval, IncidentState, Notice
 from tests.contract.ledger.build import MINUTE, NOW, begin, kept, step
 
 TIMEOUT = timedelta(seconds=10)
@@ -72,13 +72,18 @@ async def test_a_notice_says_after_the_problem_what_changed_before(ledger: Ledge
     ]
 
 
-async def test_a_question_waits_for_its_diagnosis_and_not_for_ever(ledger: Ledger) -> None:
+async def test_the_notice_of_a_question_waits_for_diagnosis_and_question_and_not_for_ever(ledger: Ledger) -> None:
     run = await begin(ledger)
     asked = notice(run.incident, IncidentState.AWAITING_APPROVAL)
     assert await headlines(ledger).complete([asked]) == []
     (late,) = await headlines(ledger, after=TIMEOUT).complete([asked])
     assert "it is so" in late.text
     await ledger.diagnoses.keep(kept(run, at=NOW + MINUTE))
+    assert await headlines(ledger).complete([asked]) == []
+    question = Approval(
+        incident=run.incident, path="", question="Run it?", plan="plan-1", asked=NOW, expires=NOW + MINUTE
+    )
+    await ledger.approvals.ask(question)
     (told,) = await headlines(ledger).complete([asked])
     assert told.text.splitlines()[1].startswith("problem: ImagePull (certain)")
 

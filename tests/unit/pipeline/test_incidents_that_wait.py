@@ -239,7 +239,7 @@ async def test_a_hold_that_is_over_is_told_once(ledger: Ledger) -> None:
     told = await scene.told(IncidentState.HELD)
     assert len(told) == 1
     assert told[0].startswith(
-        "The service is held since 11:45:00 because of an upstream. After 0:15:00, Kintsugi evaluates the service on its own"
+        "The service is held since 11:45:00 because of an upstream. After 15m, Kintsugi evaluates the service on its own"
     )
 
 

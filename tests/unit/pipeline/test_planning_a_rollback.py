@@ -12,7 +12,7 @@ from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import encode, parse
 from kintsugi.model.records import Phase, RunRecord, StepRecord, StepState, UndoRecord
-from kintsugi.pipeline.rollback_planner import RollbackPlanner
+from kintsugi.pipeline.change_planner import ChangePlanner
 from kintsugi.runner.context import StepScope
 from kubeobjects.resources import DEPLOYMENTS, REPLICASETS
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
@@ -51,7 +51,7 @@ def edited(web: Json) -> None:
     web["metadata"]["annotations"].update(marks)
 
 
-def planner(change: Callable[[Json], None] | None = None) -> tuple[RollbackPlanner, ClusterOfDicts]:
+def planner(change: Callable[[Json], None] | None = None) -> tuple[ChangePlanner, ClusterOfDicts]:
     kube = ClusterOfDicts(
         (DEPLOYMENTS, deployment()), (REPLICASETS, replica_set(1, "web:1")), (REPLICASETS, replica_set(2, "web:2"))
     )
@@ -59,7 +59,7 @@ def planner(change: Callable[[Json], None] | None = None) -> tuple[RollbackPlann
         change(kube.at(DEPLOYMENTS, "web"))
     actions: Any = Actions(kube, Clients.restricted_to(AddressRule()))
     observed: Any = Shown()
-    return RollbackPlanner(prober=actions, observed=observed, run=run()), kube
+    return ChangePlanner(prober=actions, observed=observed, run=run()), kube
 
 
 def scaled(path: str = "scale#0") -> StepRecord:

@@ -179,7 +179,7 @@ def test_a_hold_is_over_at_its_limit_and_always_told_in_the_same_words() -> None
     assert overdue_hold_notice(held, LIMIT, now=moment(minutes=14)) == ""
     text = overdue_hold_notice(held, LIMIT, now=moment(minutes=15))
     assert text.startswith(
-        "The service is held since 12:00:00 because of an upstream. After 0:15:00, Kintsugi evaluates the service on its own"
+        "The service is held since 12:00:00 because of an upstream. After 15m, Kintsugi evaluates the service on its own"
     )
     assert overdue_hold_notice(replace(held, reason="another"), LIMIT, now=moment(hours=2)) == text
     assert overdue_hold_notice(replace(held, state=IncidentState.RUNNING), LIMIT, now=moment(hours=2)) == ""

@@ -78,7 +78,7 @@ async def test_a_question_that_nobody_answers_expires_and_nothing_is_done() -> N
     assert not bench.effects
     assert bench.ledger.moves[1] == (
         IncidentState.VERIFYING,
-        "stopped at scale: no approval within 0:30:00: Scale web to five?",
+        "stopped at scale: no approval within 30m: Scale web to five?",
     )
     assert bench.ledger.told == [
         (IncidentState.AWAITING_APPROVAL, "No approval by 12:30:00, so this is not done: Scale web to five?")

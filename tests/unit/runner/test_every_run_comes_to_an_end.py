@@ -165,7 +165,7 @@ def test_a_pod_that_crashes_beside_old_ones_that_serve_is_not_verified_for_ever(
     )
     assert ended.state is IncidentState.INEFFECTIVE
     assert ended.reason.startswith(
-        "web is healthy, but the trigger persists; the service was not healthy for 0:02:20 without interruption"
+        "web is healthy, but the trigger persists; the service was not healthy for 2m20s without interruption"
     )
     assert "the rollout of deployment/web is not complete: 1 of 3 pods are of the new template" in ended.reason
     assert course.bench.effects == ["kubectl cordon one"]

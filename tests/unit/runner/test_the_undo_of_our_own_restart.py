@@ -220,7 +220,7 @@ async def test_a_rollback_comes_to_its_end_when_nothing_can_be_seen_any_more() -
     ended = await bench.drive()
     assert bench.effects == [RESTARTED]
     assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert ended.reason.startswith("the rollback failed: it did not finish within 1:00:00")
+    assert ended.reason.startswith("the rollback failed: it did not finish within 1h")
     assert clock() == pytest.approx(600 + 3600, abs=5)
 
 

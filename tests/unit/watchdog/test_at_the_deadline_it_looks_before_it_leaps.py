@@ -116,7 +116,7 @@ def test_the_failure_must_have_lasted(minutes: float, decision: WatchdogDecision
     result = decided_late(failing, now=LATE + timedelta(minutes=minutes), observed_since=LATE)
     assert result.decision is decision
     if decision is WatchdogDecision.WAIT:
-        assert result.reason == "the deadline was reached; web has not failed for 0:03:00 without interruption"
+        assert result.reason == "the deadline was reached; web has not failed for 3m without interruption"
 
 
 def test_a_service_that_neither_stays_well_nor_fails_for_long_goes_to_a_person() -> None:

@@ -65,7 +65,7 @@ ENDS = {
         CLEAR,
         WatchdogDecision.HAND_OVER,
         (
-            "web is healthy, but the service was not healthy for 0:02:00 without interruption:"
+            "web is healthy, but the service was not healthy for 2m without interruption:"
             " all conditions are met only since 12:46:00; a person is needed"
         ),
     ),
@@ -74,7 +74,7 @@ ENDS = {
         CLEAR,
         WatchdogDecision.HAND_OVER,
         (
-            "web is healthy, but the service was not healthy for 0:10:00 without interruption:"
+            "web is healthy, but the service was not healthy for 10m without interruption:"
             " the last container restart was at 12:46:30; a person is needed"
         ),
     ),
@@ -83,7 +83,7 @@ ENDS = {
         None,
         WatchdogDecision.INEFFECTIVE,
         (
-            "web is healthy, but the trigger persists; the service was not healthy for 0:10:00 without interruption:"
+            "web is healthy, but the trigger persists; the service was not healthy for 10m without interruption:"
             " the last container restart was at 12:46:30; a person is needed"
         ),
     ),

@@ -56,7 +56,7 @@ def test_health_must_last(seconds: float, decision: WatchdogDecision) -> None:
     result = watched(view(), now=moment(seconds=seconds), clear_since=CLEAR)
     assert result.decision is decision
     if decision is WatchdogDecision.WAIT:
-        assert result.reason == "web has been healthy since 12:00:00; 0:02:00 are required"
+        assert result.reason == "web has been healthy since 12:00:00; 2m are required"
 
 
 def test_health_counts_from_the_last_step() -> None:

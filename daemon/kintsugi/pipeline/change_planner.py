@@ -1,5 +1,5 @@
 """
-The commands of a run's rollback, each planned on the live object as the rollback will plan it. Planning only reads.
+The commands of a run or of its rollback, each planned on the live object as the run will plan it. Planning only reads.
 
 A command that would be refused is shown as a comment with the reason: the workload is paused, managed by GitOps, or was
 changed by another client since the run changed it.
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from kintsugi.actions.change_verb import ObjectVerb, namespace_of, object_of
-from kintsugi.commands import decode, parse
+from kintsugi.commands import decode, parse, render
 from kintsugi.commands.registry import definition_of
 from kintsugi.drivers.rollback import undo_of
 from kintsugi.errors import CommandError, DecryptionFailed, KubeError, Refused
@@ -17,23 +17,27 @@ from kintsugi.executor import RETRYABLE_ERRORS
 from kintsugi.model.command import Command
 from kintsugi.model.records import Phase, RunRecord, StepRecord, StepState
 from kintsugi.model.step_path import RUN, StepPath
-from kintsugi.pipeline.observed_state import ObservedState
-from kintsugi.runner.context import RunProber, StepScope
+from kintsugi.runner.context import ClusterView, RunProber, StepScope
 from kintsugi.runner.report import undo_texts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RollbackPlanner:
+class ChangePlanner:
     """
-    Plans the rollback of one run.
+    Plans the changes of one run, forward and back.
 
     `_changed` are the objects that a command before has changed by then: how they are after it is not known.
     """
 
     prober: RunProber
-    observed: ObservedState
+    observed: ClusterView
     run: RunRecord
     _changed: set[str] = field(default_factory=set)
+
+    async def forward(self, command: Command, scope: StepScope) -> str:
+        """Return a change of a step as it would be made now, with the values that its effect reads from the live object."""
+        planned, why = await self._planned(command, scope, RUN)
+        return _with_reason(render(planned), why)
 
     async def step(self, text: str) -> str:
         """Return a command of the runbook's own rollback; one that rolls no workload back, or has no values yet, as it is."""
@@ -67,21 +71,27 @@ class RollbackPlanner:
 
     async def _refusal(self, command: Command, service: str, phase: Phase, path: StepPath) -> str:
         """Return why a change would be refused now, "" where it would be made, or was not judged."""
+        scope = StepScope(phase=phase, service=service, runbook=self.run.runbook, parameters=self.run.parameters)
+        return (await self._planned(command, scope, path))[1]
+
+    async def _planned(self, command: Command, scope: StepScope, path: StepPath) -> tuple[Command, str]:
+        """Return a change as its effect would be, and why it would be refused now."""
         if not isinstance(definition_of(command), ObjectVerb):
-            return ""
+            return command, ""
         changed = f"{namespace_of(command)}/{object_of(command)}"
         if changed in self._changed:
-            return ""
-        blank = StepRecord(run=self.run.id, path=str(path), state=StepState.PLANNED, phase=phase)
-        scope = StepScope(phase=phase, service=service, runbook=self.run.runbook, parameters=self.run.parameters)
+            return command, ""
+        blank = StepRecord(run=self.run.id, path=str(path), state=StepState.PLANNED, phase=scope.phase)
+        planned = command
         try:
-            await self.prober.plan_effect(command, self.observed.change_context(self.run, scope, blank))
+            context = self.observed.change_context(self.run, scope, blank)
+            planned = (await self.prober.plan_effect(command, context)).command
         except RETRYABLE_ERRORS:
             pass
         except (Refused, KubeError, CommandError, DecryptionFailed) as refusal:
-            return str(refusal)
+            return command, str(refusal)
         self._changed.add(changed)
-        return ""
+        return planned, ""
 
 
 def _with_reason(text: str, why: str) -> str:

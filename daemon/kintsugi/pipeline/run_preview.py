@@ -1,0 +1,260 @@
+"""
+Previews a run before a person is asked about it: the changes that it would make now, with their values.
+
+The steps are evaluated in the order of the interpreter, and nothing is changed. Cheap reads of the cluster are made, the diagnosis
+among them; each change is planned on the live object. After the first change, the state of the services is unknown: steps that
+depend on it are shown as possible. The run itself evaluates each step when the step begins.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from kintsugi.actions.evaluation import evaluated
+from kintsugi.actions.secret_checks import holds_secret
+from kintsugi.commands import render
+from kintsugi.commands.registry import definitions_by_verb
+from kintsugi.decisions.guards import Limits
+from kintsugi.decisions.planner import Plan, RunPreview
+from kintsugi.durations import format_duration
+from kintsugi.errors import CommandError, EvaluationError
+from kintsugi.expressions import Bindings, Expression
+from kintsugi.ledger import Ledger
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.command import Command
+from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord
+from kintsugi.model.runbooks import CommandTemplate, InOrder, Parallel, Run, RunRunbook, Step, UndoStep
+from kintsugi.model.services import Service
+from kintsugi.model.step_path import RUN
+from kintsugi.pipeline.active_catalog import ActiveCatalog
+from kintsugi.pipeline.change_planner import ChangePlanner
+from kintsugi.runner import Journal, RunnerDeps
+from kintsugi.runner.context import RunContext, StepScope
+from kintsugi.runner.ends import ExpectationUndecided
+from kintsugi.runner.gate import RunGate
+from kintsugi.runner.interpreter import scope_of_child
+from kintsugi.runner.restoring import RestoreScope
+from kintsugi.runner.wait import probe
+from kintsugi.scope.values import StepOutcome
+from kintsugi.telemetry import Containment, FailureScope
+
+MOST_PLANNED = 20
+"""The most changes that are planned on the live object; others are shown as they are bound."""
+
+_LIVE = frozenset({"service", "services"})
+"""The names whose values are others after a change."""
+
+_UNKNOWN = frozenset({"passed", "answered"})
+"""What is not known of a step that was not executed."""
+
+
+async def no_preview(_incident: Incident, _bound: Plan) -> RunPreview | None:
+    """Return no preview: the default where nothing makes any."""
+    return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunPreviewer:
+    """Makes previews, each within a time limit. Nothing is changed, and nothing is kept."""
+
+    deps: RunnerDeps
+    ledger: Ledger
+    active_catalog: ActiveCatalog
+    limits: Limits
+    containment: Containment
+    within: timedelta
+
+    async def preview(self, incident: Incident, bound: Plan) -> RunPreview | None:
+        """Return the preview of a run of a plan; of a plan for all services there is none."""
+        service = bound.service
+        if not isinstance(service, Service):
+            return None
+        context = self._context(incident, bound)
+        planner = ChangePlanner(prober=self.deps.prober, observed=self.deps.observed, run=context.journal.run)
+        evaluation = _Evaluation(context=context, catalog=self.active_catalog.catalog, planner=planner)
+        scope = StepScope(
+            phase=Phase.FORWARD,
+            service=service.name,
+            runbook=bound.runbook.name,
+            parameters=bound.parameters,
+            restoring=RestoreScope.of(bound.runbook, service, bound.parameters, RUN),
+        )
+        with self.containment.around(FailureScope.INCIDENT, incident.id) as call:
+            try:
+                async with asyncio.timeout(self.within.total_seconds()):
+                    await evaluation.steps(bound.runbook.steps, scope)
+            except TimeoutError:
+                return RunPreview(unknown=f"they were not determined within {format_duration(self.within)}")
+            except EvaluationError as error:
+                return RunPreview(unknown=str(error))
+        if call.error is not None:
+            return RunPreview(unknown=f"{type(call.error).__name__}: {call.error}")
+        return RunPreview(
+            commands=tuple(evaluation.commands), possible=tuple(evaluation.possible), reason=evaluation.reason
+        )
+
+    def _context(self, incident: Incident, bound: Plan) -> RunContext:
+        """Return the context of a run that does not exist."""
+        run = RunRecord(
+            id="",
+            incident=incident.id,
+            service=bound.service.name,
+            namespace=bound.service.namespace,
+            rule=incident.rule,
+            runbook=bound.runbook.name,
+            catalog=self.active_catalog.catalog.digest,
+            parameters=bound.parameters,
+            epoch=0,
+            state=IncidentState.RUNNING,
+            started=self.deps.clock(),
+            deadline=bound.deadline,
+        )
+        journal = Journal(run, self.ledger, ())
+        gate = RunGate(
+            deps=self.deps,
+            ledger=self.ledger,
+            journal=journal,
+            incident=incident,
+            limits=self.limits,
+            plan=bound.digest,
+            expiry=timedelta(0),
+        )
+        return RunContext(deps=self.deps, gate=gate, journal=journal, incident=incident, retry_until=bound.deadline)
+
+
+@dataclass(kw_only=True)
+class _Evaluation:
+    """One evaluation of the steps; `changed` once a change comes before the step that is evaluated."""
+
+    context: RunContext
+    catalog: Catalog
+    planner: ChangePlanner
+    commands: list[str] = field(default_factory=list)
+    possible: list[str] = field(default_factory=list)
+    reason: str = ""
+    changed: bool = False
+
+    async def steps(self, steps: Sequence[Step], scope: StepScope) -> None:
+        """Evaluate steps in order."""
+        for step in steps:
+            await self._step(step, scope)
+
+    async def _step(self, step: Step, scope: StepScope) -> None:
+        items = await self._items(step, scope)
+        places = [scope] if items is None else [replace(scope, item=each) for each in items]
+        answers = [await self._is_wanted(step, place) for place in places]
+        if items is None and answers != [False]:
+            answers = [None]
+        wanted = [place for place, answer in zip(places, answers, strict=True) if answer]
+        if not wanted and None not in answers:
+            scope.outcomes[step.id] = StepOutcome(ran=False, met=False)
+            return
+        before = len(self.commands)
+        for place in wanted:
+            await self._do(step, place)
+        if None in answers:
+            await self._note_possible(step, scope)
+        self.changed = self.changed or len(self.commands) > before or bool(self.possible)
+
+    async def _items(self, step: Step, scope: StepScope) -> Sequence[object] | None:
+        """Return the items of a step, [None] without `forEach`; None where they are not known."""
+        if step.for_each is None:
+            return [scope.item]
+        try:
+            found = await evaluated(step.for_each, self._names(step.for_each.variables, scope))
+        except EvaluationError:
+            return None
+        return found if isinstance(found, list) else [found]
+
+    async def _is_wanted(self, step: Step, scope: StepScope) -> bool | None:
+        """Return whether a step would be executed, None where that is not known."""
+        when = True if step.when is None else await self._holds(step.when, scope)
+        unless = False if step.unless is None else await self._holds(step.unless, scope)
+        if when is False or unless is True:
+            return False
+        return None if when is None or unless is None else True
+
+    async def _holds(self, condition: Expression, scope: StepScope) -> bool | None:
+        try:
+            return await evaluated(condition, self._names(condition.variables, scope)) is True
+        except EvaluationError:
+            return None
+
+    def _names(self, variables: frozenset[str], scope: StepScope) -> Mapping[str, object]:
+        """Return the known values of some names: CEL answers `unknown && false` by false."""
+        names = self.context.names(scope)
+        hidden = _LIVE if self.changed else ()
+        known = {each: names[each] for each in variables if each.partition(".")[0] not in hidden and each in names}
+        return Bindings(known, names.lost)
+
+    async def _do(self, step: Step, scope: StepScope) -> None:
+        """Evaluate a step that would be executed."""
+        if step.service is not None:
+            scope = replace(scope, service=await self.context.text(step.service, scope))
+        if step.approve is not None:
+            self.commands.append("# a person is asked again")
+        outcome = StepOutcome(ran=True, met=True, lost=_UNKNOWN)
+        match step.do:
+            case Run(command=command) if command.changes:
+                self.commands += await self._texts(command, scope)
+            case Run(command=command) if self._is_read(command) and step.for_each is None:
+                outcome = await self._read(step, scope)
+            case InOrder(steps=steps) | Parallel(steps=steps):
+                await self.steps(steps, scope.below(step.id))
+            case RunRunbook(runbook=name):
+                runbook = self.catalog.runbooks[name]
+                service = self.catalog.services[runbook.service or scope.service]
+                await self.steps(runbook.steps, scope_of_child(runbook, service, scope, scope.path(step.id)))
+            case UndoStep(step=earlier):
+                self.commands.append(f"# the change of step {earlier} is undone")
+            case _:
+                pass
+        scope.outcomes[step.id] = outcome
+
+    def _is_read(self, command: CommandTemplate) -> bool:
+        """Return whether a preview makes a read: a diagnosis always, since the steps after it depend on its remedy."""
+        definition = definitions_by_verb()[command.verb]
+        return definition.diagnoses or (definition.previewed and not self.changed)
+
+    async def _read(self, step: Step, scope: StepScope) -> StepOutcome:
+        """Make a read once, and keep the remedy that it has found."""
+        try:
+            ended = await probe(self.context, replace(step, within=timedelta(0), for_duration=timedelta(0)), scope)
+        except ExpectationUndecided as undecided:
+            self.reason = self.reason or undecided.why
+            return StepOutcome(ran=True, met=False, lost=_UNKNOWN)
+        if isinstance(step.do, Run) and definitions_by_verb()[step.do.command.verb].diagnoses:
+            self.reason = str(ended.result.get("reason", "")) or f"the diagnosis had no answer: {ended.error}"
+        return StepOutcome(ran=ended.ran, met=ended.met, result=ended.result, lost=ended.lost)
+
+    async def _texts(self, template: CommandTemplate, scope: StepScope) -> Sequence[str]:
+        """Return the commands of a step; as written where a value is read only when the step begins, or may be a secret."""
+        try:
+            bound = await self.context.bound(template, scope)
+        except (CommandError, EvaluationError):
+            return [f"{template.source} (its values are read when the step begins)"]
+        if holds_secret(bound, written=template.source):
+            return [template.source]
+        return [await self._text(each, scope) for each in self.context.deps.prober.split(bound)]
+
+    async def _text(self, command: Command, scope: StepScope) -> str:
+        if len(self.commands) >= MOST_PLANNED or self.possible:
+            return render(command)
+        return await self.planner.forward(command, scope)
+
+    async def _note_possible(self, step: Step, scope: StepScope) -> None:
+        """Note the changes of a step of which it is not known whether it will be executed."""
+        name = step.name or step.id
+        match step.do:
+            case Run(command=command) if command.changes:
+                self.possible += [f"{name}: {each}" for each in await self._texts(command, scope)]
+            case InOrder(steps=steps) | Parallel(steps=steps):
+                for each in steps:
+                    await self._note_possible(each, scope.below(step.id))
+            case RunRunbook(runbook=runbook):
+                self.possible.append(f"{name}: runbook {runbook}")
+            case UndoStep(step=earlier):
+                self.possible.append(f"{name}: undo of {earlier}")
+            case _:
+                pass
