@@ -48,7 +48,7 @@ def _incidents() -> None:
         "approvals",
         *_numbered(),
         *_required(TEXT, "incident", "path", "question", "plan", "who"),
-        *_required(TEXT, "why", default=""),
+        *_required(TEXT, "why", "preview", default=""),
         *_required(MOMENT, "asked", "expires"),
         *_optional(MOMENT, "answered", "rejected"),
         sa.ForeignKeyConstraint(["incident"], ["incidents.id"]),
