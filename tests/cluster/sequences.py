@@ -34,6 +34,9 @@ LOOK, ASK = 5.0, 15.0
 TOLD_WITHIN, ACTING = timedelta(minutes=7), timedelta(minutes=10)
 """P11 (docs/reliability.md): how soon a person is told, and how long a change counts as a repair under way."""
 
+REPAIRS = frozenset({"running", "recovered", "rolled-back", "no-action"})
+"""The kinds of notices that tell what Kintsugi does or has done, and ask for nothing."""
+
 FLICKER = timedelta(minutes=2)
 """A service that is down again within this time was not up: its pods only came and went."""
 
@@ -96,15 +99,13 @@ class Place:
         time.sleep(seconds)
 
     def told(self) -> list[str]:
-        """Return the notices about the service."""
-        return [each["text"] for each in self.notices.taken if self.name in each["text"]]
+        """Return the notices that ask a person to look at the service."""
+        about = [each for each in self.notices.taken if self.name in each["text"] and each["kind"] not in REPAIRS]
+        return [each["text"] for each in about]
 
-    def roll_out(self, tag: str) -> None:
+    def roll_out(self, image: str) -> None:
         """Roll out an image, as a release would."""
-        image = tag if tag.startswith("web:") else f"localhost:5000/{tag}"
-        policy = "Never" if tag.startswith("web:") else "IfNotPresent"
-        container = {"name": "web", "image": image, "imagePullPolicy": policy}
-        self.story.patch({"spec": {"template": {"spec": {"containers": [container]}}}})
+        self.faults.bad_rollout(self.story.deployment(), image=image)
 
     def pause(self, why: str | None) -> None:
         """Pause the namespace by its annotation, or (None) end that."""
@@ -152,7 +153,8 @@ def deployed(namespace: str, **container: object) -> Sequence[Json]:
     deployment, service = manifests.tier(namespace, APP, replicas=2)
     deployment["spec"]["strategy"] = {"rollingUpdate": {"maxUnavailable": 1, "maxSurge": 1}}
     deployment["spec"]["progressDeadlineSeconds"] = 120
-    deployment["spec"]["template"]["spec"]["containers"][0].update(container)
+    own = {"imagePullPolicy": "IfNotPresent", **container}
+    deployment["spec"]["template"]["spec"]["containers"][0].update(own)
     return deployment, service
 
 

@@ -15,7 +15,7 @@ _WILL = {Mode.OBSERVE: "reports", Mode.APPROVE: "asks a person", Mode.AUTO: "act
 def inaction_reason(
     rules: Collection[Rule],
     holding: Mapping[str, datetime],
-    firing: Collection[str],
+    verdicts: Mapping[str, str],
     paused: Collection[str] = (),
     *,
     mode: Mode = Mode.AUTO,
@@ -23,16 +23,19 @@ def inaction_reason(
     """
     Return why no rule acts on a service that is not well.
 
-    `holding` maps rules to the time since which their condition holds without a signal yet; `firing` names the rules of
-    which a signal holds, `paused` those that a pause of the rule alone covers. `mode` is the daemon's.
+    `holding` maps rules to the time since which their condition holds without a signal yet, `verdicts` those of which a signal holds
+    to the text of its verdict, "" where none is known; `paused` names those that a pause of the rule alone covers. `mode` is the
+    daemon's.
     """
     if not rules:
         return "no rule watches this service"
     if all(rule.name in paused for rule in rules):
         return f"each rule of this service is paused ({', '.join(sorted(rule.name for rule in rules))})"
     rules = [rule for rule in rules if rule.name not in paused]
-    if rules_firing := sorted(rule.name for rule in rules if rule.name in firing):
-        return f"seen by {', '.join(rules_firing)}: the outcome is in `kintsugi signals`"
+    if firing := sorted(rule.name for rule in rules if rule.name in verdicts):
+        judged = next((name for name in firing if verdicts[name]), "")
+        outcome = f"rule {judged}: {verdicts[judged]}" if judged else "the outcome is in `kintsugi signals`"
+        return f"seen by {', '.join(firing)}; {outcome}"
     waiting = [(holding[rule.name] + rule.for_duration, rule) for rule in rules if rule.name in holding]
     if waiting:
         due, rule = min(waiting, key=lambda each: (each[0], each[1].name))

@@ -244,6 +244,16 @@ class SignalRepository(Repository):
 
         return await self._store.read(work) if rules else ()
 
+    async def last_verdicts(self, rules: Collection[str]) -> dict[str, str]:
+        """Return by rule the text of the verdict about its newest signal that holds now, of the newest hundred."""
+        query = select(inbox.c.rule, inbox.c.text).where(inbox.c.ended.is_(None), inbox.c.rule.in_(sorted(rules)))
+        newest = query.where(inbox.c.text.is_not(None)).order_by(inbox.c.received.desc(), inbox.c.id.desc()).limit(100)
+
+        async def work(connection: AsyncConnection) -> dict[str, str]:
+            return {row.rule: row.text for row in reversed(list(await connection.execute(newest)))}
+
+        return await self._store.read(work) if rules else {}
+
     async def firing_among(self, signals: Collection[str]) -> tuple[str, ...]:
         """Return the ids of those of some signals that hold now."""
         query = select(inbox.c.id).where(inbox.c.id.in_(sorted(signals)), inbox.c.ended.is_(None))

@@ -18,6 +18,9 @@ START_UP_ALLOWANCE = timedelta(minutes=2)
 # A container that has restarted so often, lately, and is not ready, is in a crash loop between two of its crashes.
 CRASH_LOOP_RESTARTS = 3
 CRASH_LOOP_WINDOW = timedelta(minutes=10)
+# Without a readiness probe a container is ready as soon as it runs: it is over its crashes once it has run for longer than before
+# the last one, by this slack, or for a minute.
+CRASH_LOOP_SLACK, LONGEST_DOUBT = timedelta(seconds=10), timedelta(minutes=1)
 
 _LONGEST_START_UP = 10**9
 
@@ -83,7 +86,8 @@ def crash_looping(pod: Pod, now: datetime | None = None) -> bool:
     Return whether a container crashes again and again.
 
     Either the kubelet holds it back (CrashLoopBackOff), or it has just ended after three restarts or more, or, where
-    `now` is given, it runs unready after three restarts or more of which the last was within ten minutes.
+    `now` is given, it runs after three restarts or more of which the last was within ten minutes, unready, or for no longer than it
+    ran before that.
     """
     endless = pod.spec.restart_policy == "Always"
     return any(_crashes(status, now, endless=endless) for status in pod.status.container_statuses) or any(
@@ -182,14 +186,22 @@ def _crashes(status: ContainerStatus, now: datetime | None, *, endless: bool) ->
     state = status.state
     if state.waiting is not None and state.waiting.reason == "CrashLoopBackOff":
         return True
-    if status.ready or status.restart_count < CRASH_LOOP_RESTARTS:
+    if status.restart_count < CRASH_LOOP_RESTARTS:
         return False
     if state.terminated is not None:
         return endless or state.terminated.exit_code != 0
     last = status.last_state.terminated
-    if now is None or last is None or last.finished_at is None:
+    if now is None or last is None or last.finished_at is None or now - last.finished_at > CRASH_LOOP_WINDOW:
         return False
-    return now - last.finished_at <= CRASH_LOOP_WINDOW
+    return not status.ready or _may_end_as_before(status, last, now)
+
+
+def _may_end_as_before(status: ContainerStatus, last: ContainerStateTerminated, now: datetime) -> bool:
+    """Return whether a container that is ready has run for no longer than it did before its last crash."""
+    began = status.state.running.started_at if status.state.running is not None else None
+    if began is None or last.started_at is None or last.finished_at is None:
+        return False
+    return now - began < min(last.finished_at - last.started_at + CRASH_LOOP_SLACK, LONGEST_DOUBT)
 
 
 def _past_start_up(pod: Pod, not_ready: Condition, now: datetime, start_up: timedelta) -> bool:

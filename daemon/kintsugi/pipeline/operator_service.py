@@ -401,8 +401,9 @@ class OperatorService:
                 rules[rule.service].append(rule)
         holding = {each.rule: each.since for each in await self.ledger.pending_matches.conditions()}
         firing = await self.ledger.signals.firing_rules([rule.name for own in rules.values() for rule in own])
+        verdicts = {**dict.fromkeys(firing, ""), **await self.ledger.signals.last_verdicts(firing)}
         paused = [each.name for each in status.pauses if each.scope is PauseScope.RULE]
-        return {name: inaction_reason(own, holding, firing, paused, mode=status.mode) for name, own in rules.items()}
+        return {name: inaction_reason(own, holding, verdicts, paused, mode=status.mode) for name, own in rules.items()}
 
     async def _hold(self, incident: Incident) -> OngoingHold | None:
         """Return the upstream for which a held incident waits now."""

@@ -178,7 +178,12 @@ class ClusterWatch:
                 await asyncio.sleep(0)  # a look takes as long as five events, and the watch brings forty in one piece
 
     def _check_pod(self, pod: Pod) -> None:
-        names, target = rule_names(RuleSource.POD, object=pod, now=self._clock()), target_of("Pod", pod)
+        now = self._clock()
+        if predicates.ready(pod):  # one that has crashed often may be over it, which time tells
+            self._unready.pop(pod.metadata.uid, None)
+            if predicates.crash_looping(pod, now):
+                self._unready[pod.metadata.uid] = pod
+        names, target = rule_names(RuleSource.POD, object=pod, now=now), target_of("Pod", pod)
         for rule in self._rules_of(pod):
             with self._containment.around(FailureScope.RULE, rule.name):
                 self._answer(rule, target, names)

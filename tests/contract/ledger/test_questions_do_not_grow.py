@@ -79,6 +79,7 @@ QUESTIONS: Mapping[str, Question] = {
     "unjudged": lambda ledger, _: ledger.signals.pending(),
     "firing": lambda ledger, _: ledger.signals.firing(SignalSource.ALERTMANAGER, SignalSource.POLL),
     "firing_rules": lambda ledger, _: ledger.signals.firing_rules(["rule"]),
+    "last_verdicts": lambda ledger, _: ledger.signals.last_verdicts(["rule"]),
     "firing_among": lambda ledger, _: ledger.signals.firing_among(["one", "two"]),
     "add_to_verdict": lambda ledger, _: ledger.signals.add_to_verdict("one", "; problem: it"),
     "judged_signals": lambda ledger, _: ledger.signals.newest(),

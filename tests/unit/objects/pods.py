@@ -24,14 +24,15 @@ def ago(minutes: float) -> datetime:
 
 
 def running(
-    *, since: float = 60, ready: bool = True, restarts: int = 0, crashed: float | None = None
+    *, since: float = 60, ready: bool = True, restarts: int = 0, crashed: float | None = None, lived: float = 1
 ) -> ContainerStatus:
-    """Make a container that runs; `crashed` is how many minutes ago its run before ended."""
-    last = (
-        ContainerState(terminated=ContainerStateTerminated(exit_code=1, reason="Error", finished_at=ago(crashed)))
+    """Make a container that runs; `crashed` is how many minutes ago its run before ended, which had `lived` so many minutes."""
+    ended = (
+        ContainerStateTerminated(exit_code=1, reason="Error", finished_at=ago(crashed), started_at=ago(crashed + lived))
         if crashed
         else None
     )
+    last = ContainerState(terminated=ended) if ended is not None else None
     return ContainerStatus(
         name="main",
         ready=ready,

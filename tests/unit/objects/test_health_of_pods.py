@@ -42,6 +42,10 @@ ILL = [
     pytest.param(pod(waiting("CrashLoopBackOff"), running(), ready="False"), id="one container in a crash loop"),
     pytest.param(pod(init=(waiting("CrashLoopBackOff", 4),), ready="False", changed=1), id="init in a crash loop"),
     pytest.param(pod(running(since=0.2, ready=False, restarts=4, crashed=0.3), ready="False"), id="between crashes"),
+    pytest.param(
+        pod(running(since=0.02, restarts=4, crashed=0.3, lived=0.02)), id="ready for a moment between crashes"
+    ),
+    pytest.param(pod(running(since=0.5, restarts=4, crashed=0.7, lived=0.4)), id="ready as long as before a crash"),
     pytest.param(pod(ended(1, "Error", restarts=3), ready="False", changed=0.1), id="just crashed again"),
     pytest.param(pod(running(since=60, ready=False), ready="False", changed=1), id="was ready, is no longer"),
     pytest.param(pod(running(since=3, ready=False), ready="False", changed=3), id="never ready, past its start-up"),
@@ -59,6 +63,8 @@ NOT_ILL = [
         pod(running(since=1, ready=False, restarts=1, crashed=1.1), ready="False", changed=1.1), id="one restart"
     ),
     pytest.param(pod(running(since=600, ready=True, restarts=40, crashed=5)), id="crashed often, is ready"),
+    pytest.param(pod(running(since=0.3, restarts=4, crashed=0.5, lived=0.02)), id="ready for longer than before"),
+    pytest.param(pod(running(since=1.1, restarts=4, crashed=1.2, lived=30)), id="ready for a minute"),
 ]
 
 

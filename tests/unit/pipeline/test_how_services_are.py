@@ -102,11 +102,13 @@ def test_a_service_that_is_not_well_and_has_no_incident_says_why_nothing_is_done
 
 def test_the_inaction_is_explained_by_what_the_rules_see() -> None:
     few, pods = replace(rule(name="few"), for_duration=timedelta(minutes=5)), rule(name="pods")
-    assert inaction_reason([], {}, ()) == "no rule watches this service"
-    assert inaction_reason([pods, few], {}, ()) == "no rule of this service matches now (few, pods)"
-    assert inaction_reason([few], {"few": NOW}, ()) == "rule few acts at 12:05:00 if the condition lasts until then"
-    assert inaction_reason([pods, few], {"few": NOW}, ["pods"]).startswith("seen by pods: ")
-    asks = inaction_reason([few], {"few": NOW}, (), mode=Mode.APPROVE)
+    assert inaction_reason([], {}, {}) == "no rule watches this service"
+    assert inaction_reason([pods, few], {}, {}) == "no rule of this service matches now (few, pods)"
+    assert inaction_reason([few], {"few": NOW}, {}) == "rule few acts at 12:05:00 if the condition lasts until then"
+    assert inaction_reason([pods, few], {"few": NOW}, {"pods": ""}).startswith("seen by pods; the outcome is in ")
+    judged = inaction_reason([pods, few], {}, {"few": "", "pods": "3 services are being recovered; the limit is 3"})
+    assert judged == "seen by few, pods; rule pods: 3 services are being recovered; the limit is 3"
+    asks = inaction_reason([few], {"few": NOW}, {}, mode=Mode.APPROVE)
     assert asks == "rule few asks a person at 12:05:00 if the condition lasts until then"
-    assert inaction_reason([few], {"few": NOW}, (), mode=Mode.OBSERVE).startswith("rule few reports at 12:05:00")
-    assert inaction_reason([few], {"few": NOW}, (), ["few"]) == "each rule of this service is paused (few)"
+    assert inaction_reason([few], {"few": NOW}, {}, mode=Mode.OBSERVE).startswith("rule few reports at 12:05:00")
+    assert inaction_reason([few], {"few": NOW}, {}, ["few"]) == "each rule of this service is paused (few)"

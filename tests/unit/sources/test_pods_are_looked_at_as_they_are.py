@@ -10,6 +10,7 @@ from kintsugi.model.records import SignalStatus
 from kintsugi.sources.cluster import ClusterWatch
 from kintsugi.views import ServiceViews
 from tests.unit import factories
+from tests.unit.objects.pods import NOW, running
 from tests.unit.sources.watched_ledger import WatchedLedger
 from tests.unit.views.caches import scripted_caches
 
@@ -98,4 +99,22 @@ async def test_a_pod_that_is_deleted_is_unhealthy_no_more(watched: WatchedLedger
     scene.caches.pods.drop(pod)
     await scene.watch.step()
 
+    assert scene.ledger.told == [SignalStatus.FIRING, SignalStatus.RESOLVED]
+
+
+async def test_a_pod_that_is_ready_between_two_crashes_is_unhealthy_until_it_has_run_for_longer(
+    watched: WatchedLedger,
+) -> None:
+    """A container without a readiness probe is ready whenever it runs, if only for a second."""
+    scene = PodScene(watched)
+    status = running(since=0.02, restarts=4, crashed=0.3, lived=0.02)
+    pod = factories.pod()
+    scene.caches.pods.put(replace(pod, status=replace(pod.status, container_statuses=(status,))))
+    scene.now = NOW
+    await scene.watch.step()
+    first = list(scene.ledger.told)
+    scene.now = NOW + timedelta(seconds=30)
+    await scene.watch.step()
+
+    assert first == [SignalStatus.FIRING]
     assert scene.ledger.told == [SignalStatus.FIRING, SignalStatus.RESOLVED]
