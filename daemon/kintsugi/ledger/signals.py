@@ -245,12 +245,15 @@ class SignalRepository(Repository):
         return await self._store.read(work) if rules else ()
 
     async def last_verdicts(self, rules: Collection[str]) -> dict[str, str]:
-        """Return by rule the text of the verdict about its newest signal that holds now, of the newest hundred."""
-        query = select(inbox.c.rule, inbox.c.text).where(inbox.c.ended.is_(None), inbox.c.rule.in_(sorted(rules)))
-        newest = query.where(inbox.c.text.is_not(None)).order_by(inbox.c.received.desc(), inbox.c.id.desc()).limit(100)
+        """Return by rule the text of the verdict about its newest signal that holds now."""
+        # unordered: for an order SQLite would go through all signals, also those that have ended
+        rule = func.coalesce(inbox.c.judged_rule, inbox.c.rule)
+        query = select(inbox.c.received, inbox.c.id, rule, inbox.c.text).where(
+            inbox.c.ended.is_(None), rule.in_(sorted(rules)), inbox.c.text.is_not(None)
+        )
 
         async def work(connection: AsyncConnection) -> dict[str, str]:
-            return {row.rule: row.text for row in reversed(list(await connection.execute(newest)))}
+            return {rule: text for _, _, rule, text in sorted(map(tuple, await connection.execute(query)))}
 
         return await self._store.read(work) if rules else {}
 

@@ -89,6 +89,15 @@ async def test_an_end_keeps_the_verdict_that_was_given(ledger: Ledger) -> None:
     assert judged.kind is VerdictKind.NO_RULE
 
 
+async def test_the_last_verdict_of_a_rule_is_that_of_its_newest_signal_that_holds(ledger: Ledger) -> None:
+    given = [signal("a"), signal("b", received=NOW + MINUTE), signal("c", received=NOW + 2 * MINUTE)]
+    ids = (await ledger.signals.accept(given, NOW)).ids
+    kinds = (VerdictKind.OBSERVED, VerdictKind.REFUSED, VerdictKind.ATTACHED)
+    await ledger.signals.settle(dict(zip(ids, map(verdict, kinds), strict=True)), NOW)
+    await ledger.signals.accept([signal("c", ended=NOW + 3 * MINUTE)], NOW)
+    assert await ledger.signals.last_verdicts(["web-down", "api-down"]) == {"web-down": "it is refused"}
+
+
 async def test_a_poll_opens_again_what_alertmanager_took_up_with_its_old_beginning(ledger: Ledger) -> None:
     """A17, A18: Alertmanager resolves what it stops hearing of, and goes on with the same startsAt."""
     await ledger.signals.accept([signal("a"), signal("a", ended=NOW + MINUTE)], NOW)

@@ -341,7 +341,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an approved run starts only with the changes that were shown",
-        red_at="",
+        red_at="eef5c63322",
         shows=("E28",),
         edits=(
             Edit(
