@@ -38,7 +38,7 @@ from kintsugi.model.records import UndoRecord
 from kintsugi.objects import predicates
 from kintsugi.objects.kept import Pod, StatefulSet
 from kintsugi.telemetry.secret_places import LAST_APPLIED
-from kubeobjects.resources import PODS, PVCS, PVS, STATEFULSETS
+from kubeobjects.resources import PODS, PVCS, PVS, STATEFULSETS, Resource
 
 # Annotations that the cluster writes about a claim's volume: a claim without them is a new one.
 _OF_THE_VOLUME = frozenset(
@@ -75,7 +75,8 @@ async def plan_undo(kube: KubeClient, command: Delete, context: ChangeContext) -
 async def plan_delete(kube: KubeClient, command: Delete, loaded: LoadedTarget) -> EffectPlan:
     """Judge the deletion of a claim. Raises NotYet while the pods that use it are ending."""
     asked = loaded.asked
-    volume = await _volume(kube, unstructured.nested_string(loaded.obj, "spec", "volumeName"))
+    bound = unstructured.nested_string(loaded.obj, "spec", "volumeName")
+    volume = await _found(kube, PVS, bound) if bound else None
     preconditions.check(preconditions.unretained(asked, volume))
     _check_users(asked, [each async for each in kube.iter_objects(PODS, Pod, loaded.namespace) if _uses(each, asked)])
     anew = () if await _has_maker(kube, loaded) else (_create(loaded.obj, command.namespace),)
@@ -135,7 +136,7 @@ async def check_claims_stay(kube: KubeClient, plan: EffectPlan, asked: ObjectNam
     for pod in await _ended_by(kube, plan, asked, namespace):
         for name in predicates.claim_names(pod):
             if name not in read:
-                read[name] = await _claim(kube, name, namespace)
+                read[name] = await _found(kube, PVCS, name, namespace)
             since = unstructured.nested_string(read[name], "metadata", "deletionTimestamp")
             if since and not predicates.finished(pod):
                 raise Refused(
@@ -162,13 +163,6 @@ async def _ended_by(kube: KubeClient, plan: EffectPlan, asked: ObjectName, names
     return await made_by(kube, asked, workload) if ends else ()
 
 
-async def _claim(kube: KubeClient, name: str, namespace: str) -> Unstructured | None:
-    try:
-        return await kube.get(PVCS, name, namespace)
-    except NotFound:
-        return None
-
-
 def _manifest_of(command: Create) -> Unstructured:
     content = orjson.loads(command.manifest)
     if not isinstance(content, Mapping) or command.object.resource != PVCS:
@@ -177,11 +171,8 @@ def _manifest_of(command: Create) -> Unstructured:
 
 
 async def _present(kube: KubeClient, command: Create) -> Unstructured | None:
-    try:
-        obj = await kube.get(PVCS, command.object.name, command.namespace)
-    except NotFound:
-        return None
-    if preconditions.terminating(command.object, obj):
+    obj = await _found(kube, PVCS, command.object.name, command.namespace)
+    if obj is not None and preconditions.terminating(command.object, obj):
         raise NotYet(f"the {command.object} before it is still being deleted")
     return obj
 
@@ -197,11 +188,9 @@ def _check_users(asked: ObjectName, users: Sequence[Pod]) -> None:
         raise NotYet(f"{asked} is in use by {users[0].metadata.name}, which is ending")
 
 
-async def _volume(kube: KubeClient, name: str) -> Unstructured | None:
-    if not name:
-        return None
+async def _found(kube: KubeClient, resource: Resource, name: str, namespace: str | None = None) -> Unstructured | None:
     try:
-        return await kube.get(PVS, name)
+        return await kube.get(resource, name, namespace)
     except NotFound:
         return None
 

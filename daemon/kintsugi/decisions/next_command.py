@@ -4,10 +4,9 @@ Decides which command a person runs next about an incident: the page of the inci
 Pure: the state of the incident and whether it has changes that can be undone are arguments.
 """
 
+from kintsugi.model.history import UNRESOLVED_OUTCOMES
 from kintsugi.model.records import IncidentState
 from kintsugi.model.services import STACK
-
-_FOR_A_PERSON = frozenset({IncidentState.NEEDS_OPERATOR, IncidentState.FAILED, IncidentState.INEFFECTIVE})
 
 
 def resume_hint(incident: str) -> str:
@@ -25,7 +24,7 @@ def next_command(state: IncidentState, incident: str, service: str, *, changed: 
             return f"kintsugi abort {incident} --why TEXT (ends the run)"
         case IncidentState.RUNNING | IncidentState.ROLLING_BACK:
             return f"kintsugi pause --freeze{only} --why TEXT (stops the run)"
-        case _ if changed and state in _FOR_A_PERSON:
+        case _ if changed and state in UNRESOLVED_OUTCOMES:
             return f"kintsugi rollback {incident} (shows the undo commands, asks, and runs them)"
         case IncidentState.VERIFYING:
             return f"kintsugi incident {incident} --follow"

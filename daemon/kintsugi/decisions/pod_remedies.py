@@ -16,6 +16,11 @@ ENOUGH_FOR_A_CANARY = 2
 """So many pods have to be ready before one of them is ended: the last one that is ready never is."""
 
 
+def restart(cause: Cause) -> Remedy:
+    """Return the remedy for what new pods of the same template may not have."""
+    return Remedy(kind=RemedyKind.RESTART, reason=f"a restart may help: {cause.text}")
+
+
 def restart_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
     """
     Return the remedy for pods that are ready, and do not answer or began before their configuration changed.
@@ -29,10 +34,9 @@ def restart_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state:
             reason=f"a restart does not help, because the configuration is wrong: {cause.text}",
         )
     if facts.upstream:
-        why = f"no pod is restarted while its upstream {facts.upstream} is not healthy: {cause.text}"
-        return Remedy(kind=RemedyKind.WAIT, reason=why)
+        return _waiting_for(facts.upstream, cause)
     if not state.serving:
-        return Remedy(kind=RemedyKind.RESTART, reason=f"a restart may help: {cause.text}")
+        return restart(cause)
     by_hand = f"kubectl rollout restart {diagnosis.object} -n {diagnosis.namespace}"
     if tried := state.tried & {RemedyKind.RESTART_CANARY, RemedyKind.ROLLOUT_RESTART}:
         why = f"{_listed(tried)} was tried before for this cause and did not help: {cause.text}"
@@ -57,21 +61,20 @@ def recreate_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state
     Pods of a template that was good fail alike for a reason that new pods would meet, too: one of them shows whether new pods help.
     """
     if not facts.known_good or not state.failing:
-        return Remedy(kind=RemedyKind.RESTART, reason=f"a restart may help: {cause.text}")
+        return restart(cause)
     if facts.upstream:
-        why = f"no pod is restarted while its upstream {facts.upstream} is not healthy: {cause.text}"
-        return Remedy(kind=RemedyKind.WAIT, reason=why)
-    if RemedyKind.RESTART_ONE in state.tried:
+        return _waiting_for(facts.upstream, cause)
+    if RemedyKind.RECREATE_ONE in state.tried:
         why = f"another pod of this template was made before for this cause and did not get ready: {cause.text}"
         return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
     why = f"one pod is recreated first; the others follow only if its successor gets ready: {cause.text}"
-    return Remedy(kind=RemedyKind.RESTART_ONE, reason=why, name=state.failing[0])
+    return Remedy(kind=RemedyKind.RECREATE_ONE, reason=why, name=state.failing[0])
 
 
 def leave_to_kubelet(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
     """Return the remedy for containers that fail their liveness probe: of a template that was good, the kubelet restarts them already."""
     if not facts.known_good or cause.confidence is not Confidence.CERTAIN:
-        return Remedy(kind=RemedyKind.RESTART, reason=f"a restart may help: {cause.text}")
+        return restart(cause)
     why = f"a restart does not help, the kubelet restarts it again and again: {cause.text}"
     return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
 
@@ -111,6 +114,11 @@ def move_pods(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: W
         return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
     why = f"its pods on the node are moved; run kubectl uncordon {node} once the node is healthy: {cause.text}"
     return Remedy(kind=RemedyKind.MOVE_PODS, reason=why, name=node)
+
+
+def _waiting_for(upstream: str, cause: Cause) -> Remedy:
+    why = f"no pod is restarted while its upstream {upstream} is not healthy: {cause.text}"
+    return Remedy(kind=RemedyKind.WAIT, reason=why)
 
 
 def _began_before(cause: Cause) -> bool:

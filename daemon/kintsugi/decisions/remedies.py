@@ -8,7 +8,7 @@ that it changed, the revision before was seen good, upstreams are well, and no o
 from collections.abc import Callable, Mapping
 
 from kintsugi.decisions.diagnosis.last_change import covering
-from kintsugi.decisions.pod_remedies import leave_to_kubelet, move_pods, recreate_one, restart_one, scale_back
+from kintsugi.decisions.pod_remedies import leave_to_kubelet, move_pods, recreate_one, restart, restart_one, scale_back
 from kintsugi.decisions.resource_remedies import grow_claim, raise_memory
 from kintsugi.model.causes import Cause, CauseKind, Diagnosis, RegistryAnswer
 from kintsugi.model.remedies import KeptTemplateFacts, Remedy, RemedyKind, RevisionFacts, WorkloadState
@@ -83,7 +83,7 @@ def remedy(diagnosis: Diagnosis, facts: RevisionFacts, state: WorkloadState = _N
         return rung(diagnosis, cause, facts, state)
     if cause.kind in BEYOND_A_RESTART:
         return Remedy(kind=RemedyKind.HAND_OVER, reason=f"a restart does not help: {cause.text}")
-    return Remedy(kind=RemedyKind.RESTART, reason=f"a restart may help: {cause.text}")
+    return restart(cause)
 
 
 def is_unproven(facts: RevisionFacts) -> bool:

@@ -21,6 +21,7 @@ from kintsugi.drivers.run_watchdog import RunWatchdog
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.causes import Occasion
+from kintsugi.model.history import UNRESOLVED_OUTCOMES
 from kintsugi.model.outages import KnownFaults
 from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord
 from kintsugi.model.run_update import NO_UPDATE, RunUpdate, SeenWorkload
@@ -71,9 +72,6 @@ STATE_BY_DECISION = {
 }
 WRITE_CHECK_INTERVAL = timedelta(seconds=5)
 """The interval of the check whether a run may still write: a run may write nothing for hours."""
-
-FOR_A_PERSON = frozenset({IncidentState.NEEDS_OPERATOR, IncidentState.FAILED, IncidentState.INEFFECTIVE})
-"""States whose reason is the whole report: what was done, what is left, how to undo it."""
 
 
 @dataclass(kw_only=True)
@@ -327,20 +325,20 @@ class RunDriver:
     async def _move(self, state: IncidentState, reason: str, updates: RunUpdate = NO_UPDATE) -> None:
         if state is IncidentState.ROLLING_BACK:
             updates = replace(updates, workload_decided=self.rollback_shown or self.watchdog.seen_by_view)
-        if state in FOR_A_PERSON:
+        if state in UNRESOLVED_OUTCOMES:
             await self._diagnose(Occasion.HAND_OVER)
         elif state is IncidentState.ROLLING_BACK:
             await self._diagnose(Occasion.ROLLBACK)
         if state.is_final:
             steps = self.journal.all()
             unwatched = not_watched(steps, self.deps.prometheus)
-            left = left_changed(steps) if state not in FOR_A_PERSON else ""
+            left = left_changed(steps) if state not in UNRESOLVED_OUTCOMES else ""
             restored = restore_summary(steps, self.incident.opened)
             parts = (rollback_summary(steps), memory_raise_summary(steps), reason, restored, unwatched, left)
             reason = "; ".join(part for part in parts if part)
         now = self.deps.clock()
         text = reason
-        if state in FOR_A_PERSON:
+        if state in UNRESOLVED_OUTCOMES:
             text = hand_over(reason, self.journal.all(), self.watchdog.rollback_command(now))
         self.journal.run = await self.ledger.runs.move_run(self.run.id, state, text, now, updates=updates)
         log.info("run state changed", run=self.run.id, incident=self.incident.id, state=state, reason=reason)

@@ -44,7 +44,7 @@ class PauseRepository(Repository):
         """
         Keep who ended the rest after a hand-over, when and why, and make the signals due that `rules` refused meanwhile (P9).
 
-        It is a pause with the incident's id that was lifted as it began: it holds nothing back, and no migration is needed.
+        It is a pause with the incident's id that was lifted as it began: it holds nothing back.
         Of two of one incident the later one stays.
         """
         lifted = {"lifted": ended.since, "lifted_by": ended.who, "lifted_why": ended.why}

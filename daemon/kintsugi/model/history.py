@@ -6,7 +6,7 @@ from datetime import datetime
 
 from kintsugi.model.known import ScaledToZero
 from kintsugi.model.outages import NO_FAULTS, KnownFaults, Superseded
-from kintsugi.model.records import WITH_PREVIEW, IncidentState, Pause, UndoRecord
+from kintsugi.model.records import IncidentState, Pause, UndoRecord, bound_of
 
 UNHELPFUL_OUTCOMES = frozenset(
     {IncidentState.INEFFECTIVE, IncidentState.FAILED, IncidentState.ROLLED_BACK, IncidentState.NEEDS_OPERATOR}
@@ -90,7 +90,7 @@ class Rejection:
 
     def covers(self, rule: str, plan: str) -> bool:
         """Return whether it is about this plan of a rule, whatever changes were shown of it."""
-        return not self.plan or (self.rule, self.plan.partition(WITH_PREVIEW)[0]) == (rule, plan)
+        return not self.plan or (self.rule, bound_of(self.plan)) == (rule, plan)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

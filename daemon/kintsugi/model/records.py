@@ -347,6 +347,11 @@ WITH_PREVIEW = "+"
 """Separates, in the digest of a plan that was shown, the plan's own digest from that of the changes that were shown."""
 
 
+def bound_of(shown: str) -> str:
+    """Return the digest of a plan as it is bound, of the digest with which it was shown."""
+    return shown.partition(WITH_PREVIEW)[0]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Approval:
     """
@@ -371,7 +376,7 @@ class Approval:
     @property
     def bound(self) -> str:
         """Return the digest of the plan itself: of the runbook as it is bound, without the preview."""
-        return self.plan.partition(WITH_PREVIEW)[0]
+        return bound_of(self.plan)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,7 +17,7 @@ class RemedyKind(StrEnum):
     `wait`: Kubernetes or somebody else is repairing it; the watchdog judges at the run's deadline. `restart`: unhealthy pods may be
     recreated. `roll-back`: to the last good revision, at once; `roll-back-asked`: the same once a person agrees. `restart-canary`:
     one ready pod is restarted, and the others only if its successor answers; `rollout-restart`: the only pod, whose successor is
-    ready before it ends. `restart-one`: one pod that fails a probe is recreated, and the others only once its successor is ready.
+    ready before it ends. `recreate-one`: one pod that fails a probe is recreated, and the others only once its successor is ready.
     `scale-back-asked`: from 0 to the replicas that it had, once a person agrees. `move-pods`: its node is
     cordoned, and its pods there evicted. `raise-memory`: the memory limit of its pods is raised in place. `grow-claim-asked`: a full
     claim gets a larger volume, once a person agrees. `hand-over`: no action of ours can help.
@@ -29,7 +29,7 @@ class RemedyKind(StrEnum):
     ROLL_BACK_ASKED = "roll-back-asked"
     RESTART_CANARY = "restart-canary"
     ROLLOUT_RESTART = "rollout-restart"
-    RESTART_ONE = "restart-one"
+    RECREATE_ONE = "recreate-one"
     SCALE_BACK_ASKED = "scale-back-asked"
     MOVE_PODS = "move-pods"
     RAISE_MEMORY = "raise-memory"

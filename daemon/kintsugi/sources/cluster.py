@@ -65,7 +65,7 @@ class ClusterWatch:
         self._ended: set[Key] = set()
         self._unseen: set[Key] = set()
         self._changed: dict[str, Pod] = {}
-        self._unready: dict[str, Pod] = {}
+        self._rechecked: dict[str, Pod] = {}
         self._on_views: dict[str, list[Rule]] = {}
         self._listeners: list[Callable[[int], None]] = []
         caches.pods.subscribe(self._note_pod)
@@ -84,7 +84,7 @@ class ClusterWatch:
         self._note_all()
 
     def _note_all(self) -> None:
-        self._changed, self._unready = {}, {}
+        self._changed, self._rechecked = {}, {}
         for pod in self._caches.pods.store.values():
             self._note(pod)
 
@@ -151,18 +151,12 @@ class ClusterWatch:
         if change.new is not None:
             self._note(change.new)
             return
-        for pods in (self._changed, self._unready):
+        for pods in (self._changed, self._rechecked):
             pods.pop(change.subject.metadata.uid, None)
 
     def _note(self, pod: Pod) -> None:
-        uid = pod.metadata.uid
-        if self._matcher is None or not self._rules_of(pod):
-            return
-        self._changed[uid] = pod
-        if predicates.ready(pod):
-            self._unready.pop(uid, None)
-        else:
-            self._unready[uid] = pod
+        if self._matcher is not None and self._rules_of(pod):
+            self._changed[pod.metadata.uid] = pod
 
     def _rules_of(self, pod: Pod) -> tuple[Rule, ...]:
         assert self._matcher is not None
@@ -170,8 +164,8 @@ class ClusterWatch:
 
     async def _check_pods(self) -> None:
         """Look at pods that changed, and at those for which time may change the answer, each as it is when its turn comes."""
-        for uid in {**self._unready, **self._changed}:
-            pod = self._changed.pop(uid, None) or self._unready.get(uid)
+        for uid in {**self._rechecked, **self._changed}:
+            pod = self._changed.pop(uid, None) or self._rechecked.get(uid)
             if pod is not None:
                 with self._containment.around(FailureScope.OBJECT, f"pod {pod.metadata.namespace}/{pod.metadata.name}"):
                     self._check_pod(pod)
@@ -179,10 +173,9 @@ class ClusterWatch:
 
     def _check_pod(self, pod: Pod) -> None:
         now = self._clock()
-        if predicates.ready(pod):  # one that has crashed often may be over it, which time tells
-            self._unready.pop(pod.metadata.uid, None)
-            if predicates.crash_looping(pod, now):
-                self._unready[pod.metadata.uid] = pod
+        self._rechecked.pop(pod.metadata.uid, None)
+        if not predicates.ready(pod) or predicates.crash_looping(pod, now):
+            self._rechecked[pod.metadata.uid] = pod
         names, target = rule_names(RuleSource.POD, object=pod, now=now), target_of("Pod", pod)
         for rule in self._rules_of(pod):
             with self._containment.around(FailureScope.RULE, rule.name):

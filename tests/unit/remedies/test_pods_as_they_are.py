@@ -64,11 +64,11 @@ PROBES = [CauseKind.READINESS_PROBE, CauseKind.STARTUP_PROBE]
 @pytest.mark.parametrize("kind", PROBES)
 def test_pods_of_a_good_template_that_fail_a_probe_are_recreated_one_of_them_first(kind: CauseKind) -> None:
     found = helps(cause(kind, field="containers[web].readinessProbe"), NONE)
-    assert (found.kind, found.name) == (RemedyKind.RESTART_ONE, "web-1")
+    assert (found.kind, found.name) == (RemedyKind.RECREATE_ONE, "web-1")
 
 
 def test_a_person_is_told_where_a_pod_that_was_recreated_failed_its_probe_as_well() -> None:
-    found = helps(cause(PROBES[0]), replace(NONE, tried=frozenset({RemedyKind.RESTART_ONE})))
+    found = helps(cause(PROBES[0]), replace(NONE, tried=frozenset({RemedyKind.RECREATE_ONE})))
     assert found.kind is RemedyKind.HAND_OVER, found
 
 

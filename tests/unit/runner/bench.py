@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
+from textwrap import dedent
 
 from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.watchdog import WatchdogTimings
@@ -19,6 +20,7 @@ from kintsugi.objects.kept import Pod
 from kintsugi.runner import Journal, RunnerDeps
 from kintsugi.runner.context import Diagnoses
 from kintsugi.runner.gate import RunGate
+from tests.harness.daemon import ROOT
 from tests.unit.as_ledger import as_ledger
 from tests.unit.executor.effects import Boundary
 from tests.unit.executor.power import Power, PowerCutError
@@ -258,3 +260,19 @@ async def through(bench: RunBench, cut: int, down: float) -> RunRecord:
 def clock() -> float:
     """Return the seconds since the event loop's start."""
     return asyncio.get_running_loop().time()
+
+
+def diagnosed(remedy: str, *, name: str = "") -> dict[str, object]:
+    """Return the answer of `kintsugi diagnose` that has found a remedy and nothing else."""
+    names = ("cause", "object", "field", "confidence", "text", "reason", "template")
+    return {**dict.fromkeys(names, ""), "remedy": remedy, "name": name}
+
+
+def generic(*pods: Pod, diagnosis: Callable[[], dict[str, object]]) -> RunBench:
+    """Make a run of the shipped generic runbook on a service that has these pods."""
+    text = (ROOT / "runbooks" / "workload-recovery.yaml").read_text()
+    steps = dedent(text.partition("  steps:\n")[2].partition("  rollback:\n")[0])
+    bench = RunBench(steps, documents=((ROOT / "runbooks" / "start-service.yaml").read_text(),))
+    bench.found = pods
+    bench.prober.will("kintsugi diagnose", diagnosis)
+    return bench

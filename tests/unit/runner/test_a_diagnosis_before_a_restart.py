@@ -1,34 +1,25 @@
 """The shipped generic runbook restarts pods only with a diagnosis, and of those that fail a probe one first."""
 
-from textwrap import dedent
-
 import pytest
 
 from kintsugi.errors import KubeError
 from kintsugi.model.records import IncidentState
-from tests.harness.daemon import ROOT
 from tests.unit.factories import pod
-from tests.unit.runner.bench import RunBench
+from tests.unit.runner.bench import RunBench, diagnosed, generic
 
 pytestmark = pytest.mark.looptime
-
-TEXT = (ROOT / "runbooks" / "workload-recovery.yaml").read_text()
-STEPS = dedent(TEXT.partition("  steps:\n")[2].partition("  rollback:\n")[0])
-NAMES = ("cause", "object", "field", "confidence", "text", "reason", "name", "template")
 
 
 def failing(remedy: str, *, name: str = "", answered_after: int = 0) -> RunBench:
     """Make a run on a service without a ready pod; the API server answers a diagnosis only after so many times."""
-    bench = RunBench(STEPS, documents=((ROOT / "runbooks" / "start-service.yaml").read_text(),))
-    bench.found = tuple(pod(f"web-{n}", ready=False) for n in (1, 2, 3))
     times = iter(range(1000))
 
-    def diagnosed() -> dict[str, object]:
+    def answer() -> dict[str, object]:
         if next(times) < answered_after:
             raise KubeError("GET deployment/web: not answered within 30 s")
-        return {**dict.fromkeys(NAMES, ""), "remedy": remedy, "name": name}
+        return diagnosed(remedy, name=name)
 
-    bench.prober.will("kintsugi diagnose", diagnosed)
+    bench = generic(*(pod(f"web-{n}", ready=False) for n in (1, 2, 3)), diagnosis=answer)
     bench.prober.will("kubectl get pods", lambda: {"items": [{"metadata": {"uid": f"uid-web-{n}"}} for n in (1, 2, 3)]})
     return bench
 
@@ -47,7 +38,7 @@ async def test_a_diagnosis_that_a_busy_api_server_did_not_answer_at_first_is_ask
 
 
 async def test_no_second_pod_that_fails_a_probe_is_recreated_before_the_first_one_is_ready_again() -> None:
-    bench = failing("restart-one", name="web-1")
+    bench = failing("recreate-one", name="web-1")
     run = await bench.drive()
     assert run.state is IncidentState.NEEDS_OPERATOR
     assert bench.effects == ["kubectl delete pod web-1 -n production"]
@@ -55,7 +46,7 @@ async def test_no_second_pod_that_fails_a_probe_is_recreated_before_the_first_on
 
 
 async def test_the_other_pods_that_fail_a_probe_are_recreated_once_the_successor_of_the_first_is_ready() -> None:
-    bench = failing("restart-one", name="web-1")
+    bench = failing("recreate-one", name="web-1")
     successor = pod("web-4")
     bench.at(60, lambda: bench.observed.show(ready=1, pods=(successor, *bench.found[1:])))
     await bench.drive()

@@ -1,21 +1,16 @@
 """The shipped generic runbook first deletes what a StatefulSet waits for in vain, and looks then at the template in force."""
 
-from textwrap import dedent
-
 import pytest
 from msgspec import structs
 
 from kintsugi.objects.kept import Pod, StatefulSet
 from kintsugi.objects.metadata import Metadata
 from kintsugi.objects.workloads import StatefulSetStatus
-from tests.harness.daemon import ROOT
 from tests.unit.factories import pod
-from tests.unit.runner.bench import RunBench
+from tests.unit.runner.bench import RunBench, diagnosed, generic
 
 pytestmark = pytest.mark.looptime
 
-TEXT = (ROOT / "runbooks" / "workload-recovery.yaml").read_text()
-STEPS = dedent(TEXT.partition("  steps:\n")[2].partition("  rollback:\n")[0])
 IN_FORCE, FIRST_BAD, GOOD = "web-3", "web-2", "web-1"
 
 
@@ -28,12 +23,9 @@ def of(name: str, template: str, *, ready: bool) -> Pod:
 
 def stuck(*pods: Pod) -> RunBench:
     """Make a run on a StatefulSet that asks for one template and has these pods; no cause is known."""
-    bench = RunBench(STEPS, documents=((ROOT / "runbooks" / "start-service.yaml").read_text(),))
-    bench.found = pods
+    bench = generic(*pods, diagnosis=lambda: diagnosed("hand-over"))
     metadata = Metadata(name="web", namespace="production", uid="uid-web")
     bench.observed.stateful_set = StatefulSet(metadata=metadata, status=StatefulSetStatus(update_revision=IN_FORCE))
-    names = ("cause", "object", "field", "confidence", "text", "reason", "name", "template")
-    bench.prober.will("kintsugi diagnose", lambda: {**dict.fromkeys(names, ""), "remedy": "hand-over"})
     return bench
 
 

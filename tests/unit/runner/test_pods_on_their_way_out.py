@@ -1,20 +1,15 @@
 """The shipped generic runbook restarts nothing while pods are on their way out, and says that it is them."""
 
-from textwrap import dedent
-
 import pytest
 from msgspec import structs
 
 from kintsugi.model.records import IncidentState
 from kintsugi.objects.kept import Pod
-from tests.harness.daemon import ROOT
 from tests.unit.factories import moment, pod
-from tests.unit.runner.bench import RunBench
+from tests.unit.runner.bench import RunBench, diagnosed, generic
 
 pytestmark = pytest.mark.looptime
 
-TEXT = (ROOT / "runbooks" / "workload-recovery.yaml").read_text()
-STEPS = dedent(TEXT.partition("  steps:\n")[2].partition("  rollback:\n")[0])
 RESTART = "kubectl rollout restart deployment/web -n production"
 
 
@@ -26,10 +21,7 @@ def leaving(name: str) -> Pod:
 
 def lacking(*pods: Pod) -> RunBench:
     """Make a run on a service that has too few pods beside these, and of which no cause is known."""
-    bench = RunBench(STEPS, documents=((ROOT / "runbooks" / "start-service.yaml").read_text(),))
-    bench.found = pods
-    names = ("cause", "object", "field", "confidence", "text", "reason", "name", "template")
-    bench.prober.will("kintsugi diagnose", lambda: {**dict.fromkeys(names, ""), "remedy": "restart"})
+    bench = generic(*pods, diagnosis=lambda: diagnosed("restart"))
     bench.prober.will("kubectl rollout status", lambda: {"complete": True, "message": ""})
     return bench
 
