@@ -4,14 +4,12 @@ The builder of a document whose shape is valid: it compiles and checks the docum
 Each problem is noted with its place, and the work continues, so that all problems are reported together.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Generic, TypeVar
 
 from kintsugi.catalog.problems import Problem, did_you_mean
-from kintsugi.catalog.respell import HOW
-from kintsugi.catalog.respell_text import RespelledText
 from kintsugi.catalog.schema_models import DocumentShape
 from kintsugi.catalog.source import Document, Path
 from kintsugi.commands import CommandProblem, parse_template
@@ -21,7 +19,6 @@ from kintsugi.model.patterns import Patterns
 from kintsugi.model.source_position import SourcePosition
 from kintsugi.objects.predicates import START_UP_ALLOWANCE
 
-T = TypeVar("T")
 ShapeT_co = TypeVar("ShapeT_co", bound=DocumentShape, covariant=True)
 
 
@@ -52,8 +49,8 @@ class DocumentBuilder(Generic[ShapeT_co]):
     """
     One document with its shape, its surroundings and its problems.
 
-    `respelled` are its texts that were in the earlier spelling. `unclear` are steps whose commands are wrong: readers
-    of their results are not checked, so that a mistake is reported once.
+    `unclear` are steps whose commands are wrong: readers of their results are not checked, so that a mistake is reported
+    once.
     """
 
     document: Document
@@ -61,7 +58,6 @@ class DocumentBuilder(Generic[ShapeT_co]):
     known: NameIndex
     problems: list[Problem] = field(default_factory=list)
     unclear: set[str] = field(default_factory=set)
-    respelled: dict[Path, RespelledText] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -99,7 +95,7 @@ class DocumentBuilder(Generic[ShapeT_co]):
         if source is None or scope is None:
             return None
         try:
-            return self._compiled(path, source, lambda text: scope.expression(text, result=result))
+            return scope.expression(source, result=result)
         except ExpressionProblem as problem:
             self._note_text(path, source, problem)
             return None
@@ -109,7 +105,7 @@ class DocumentBuilder(Generic[ShapeT_co]):
         if source is None:
             return None
         try:
-            return self._compiled(path, source, scope.template)
+            return scope.template(source)
         except ExpressionProblem as problem:
             self._note_text(path, source, problem)
             return None
@@ -117,37 +113,20 @@ class DocumentBuilder(Generic[ShapeT_co]):
     def command(self, path: Path, source: str, scope: Scope, *, service: str = "") -> CommandTemplate | None:
         """Parse a command of a step that is about a service; None when it is wrong, which is noted."""
         try:
-            allowed_functions = self.known.allowed_functions.get(service, frozenset())
-            return self._compiled(
-                path,
+            return parse_template(
                 source,
-                lambda text: parse_template(
-                    text, scope, waits=self.known.durations * self.known.deadlines, allowed_functions=allowed_functions
-                ),
+                scope,
+                waits=self.known.durations * self.known.deadlines,
+                allowed_functions=self.known.allowed_functions.get(service, frozenset()),
             )
         except (CommandProblem, ExpressionProblem) as problem:
             self._note_text(path, source, problem)
             return None
 
-    def _compiled(self, path: Path, source: str, compile_text: Callable[[str], T]) -> T:
-        """Compile a text in whichever spelling; the earlier one is noted. Raises CommandProblem and ExpressionProblem."""
-        text = RespelledText(written=source)
-        try:
-            return text.compile(compile_text)
-        finally:
-            if text.edits:
-                self.respelled[path] = text
-            for edit in text.edits:
-                message = f"`{edit.old}` is written `{edit.new}` now"
-                self.note(path, message, suggestion=HOW, offset=edit.offset)
-
     def _note_text(self, path: Path, source: str, problem: CommandProblem | ExpressionProblem) -> None:
         if any(f"steps.{step}." in source for step in self.unclear):
             return
-        text, offset = self.respelled.get(path), problem.offset
-        if text is not None:
-            offset = text.written_offset(offset)
-        self.note(path, problem.message, suggestion=problem.suggestion, offset=offset)
+        self.note(path, problem.message, suggestion=problem.suggestion, offset=problem.offset)
 
     def one_of(self, path: Path, word: str, known: tuple[str, ...], what: str) -> bool:
         """Return whether a name is known; when it is not, that is noted, with the nearest one."""

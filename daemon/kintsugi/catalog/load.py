@@ -1,10 +1,9 @@
 """Loads a catalog: YAML files become one checked, frozen catalog, or all of their problems are raised together."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path as File
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -20,8 +19,6 @@ from kintsugi.catalog.cross_checks import CrossChecks
 from kintsugi.catalog.document_builder import DocumentBuilder, NameIndex
 from kintsugi.catalog.library import Source, files_named
 from kintsugi.catalog.problems import CatalogErrors, Problem, did_you_mean
-from kintsugi.catalog.respell import problems_of_spelling, respelled, respellings
-from kintsugi.catalog.respell_text import RespelledText
 from kintsugi.catalog.rule_templates import RuleTemplates
 from kintsugi.catalog.schema_errors import path_of, problems_of
 from kintsugi.catalog.schema_models import (
@@ -35,7 +32,7 @@ from kintsugi.catalog.schema_models import (
     ServiceShape,
 )
 from kintsugi.catalog.shipped import CatalogPaths
-from kintsugi.catalog.source import Document, Path, Plain, documents
+from kintsugi.catalog.source import Document, Plain, documents
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.patterns import Patterns
 
@@ -107,18 +104,6 @@ def _load_all(sources: Sequence[Source], loading: "_Loading") -> Catalog:
     return replace(catalog, texts={source.name: source.content.decode() for source in sources})
 
 
-def deprecated_spellings(documents: Iterable[Document]) -> list[Mapping[Path, RespelledText]]:
-    """Return for each document of a catalog, whatever else is wrong with it, its expressions that had the earlier spelling."""
-    documents = list(documents)
-    loading = _Loading()
-    for document in documents:
-        loading.take(document)
-    with suppress(CatalogErrors):
-        loading.finish()
-    found = {id(draft.document): draft.respelled for draft in loading.drafts}
-    return [found.get(id(document), {}) for document in documents]
-
-
 @dataclass(kw_only=True, slots=True)
 class _Loading:
     """All documents of a catalog in the making."""
@@ -127,14 +112,10 @@ class _Loading:
     deadlines: float = 1.0
     problems: list[Problem] = field(default_factory=list)
     shapes: list[tuple[Document, AnyShape]] = field(default_factory=list)
-    drafts: list[DocumentBuilder[Any]] = field(default_factory=list)
     named: dict[str, dict[str, Document]] = field(default_factory=lambda: {kind: {} for kind in SHAPES})
 
     def take(self, document: Document) -> None:
-        """Check a document's spelling and shape, and that its name is its own."""
-        earlier = respellings(document)
-        self.problems += problems_of_spelling(document, earlier)
-        document = respelled(document, earlier)
+        """Check a document's shape, and that its name is its own."""
         value = document.value
         kind = value.get("kind") if isinstance(value, dict) else None
         if not isinstance(value, dict) or not isinstance(kind, str) or kind not in SHAPES:
@@ -239,7 +220,6 @@ class _Loading:
         for document, shape in self.shapes:
             if isinstance(shape, kind):
                 drafts.setdefault(shape.metadata.name, DocumentBuilder(document=document, shape=shape, known=known))
-        self.drafts += drafts.values()
         return drafts
 
 

@@ -89,15 +89,12 @@ def fmt(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing: list the files that would change, and exit with 1.")
     ] = False,
-    upgrade: Annotated[
-        bool, typer.Option("--upgrade", help="Rewrite keys and values of the earlier spelling to the current one.")
-    ] = False,
     output: Output = OutputFormat.TEXT,
 ) -> ExitCode:
     """Format rules and runbooks; comments stay."""
     from kintsugi.cli import formatting
 
-    return formatting.fmt(paths, output, check=check, upgrade=upgrade)
+    return formatting.fmt(paths, output, check=check)
 
 
 def schema(

@@ -1,4 +1,4 @@
-"""Writes files of rules and runbooks anew, evenly indented and on request in today's spelling, or says which would change."""
+"""Writes files of rules and runbooks anew, evenly indented, or says which would change."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +15,10 @@ from kintsugi.cli.validation import print_errors
 from kintsugi.errors import UsageError
 
 
-def fmt(paths: Sequence[Path], output: OutputFormat, *, check: bool, upgrade: bool) -> ExitCode:
+def fmt(paths: Sequence[Path], output: OutputFormat, *, check: bool) -> ExitCode:
     """Rewrite files, or only say which would change (`check`). One that cannot be read leaves all as they are."""
     try:
-        changed = _changed(_files(paths), upgrade=upgrade)
+        changed = _changed(_files(paths))
     except CatalogErrors as errors:
         print_errors(errors, output)
         return ExitCode.FINDINGS
@@ -26,10 +26,10 @@ def fmt(paths: Sequence[Path], output: OutputFormat, *, check: bool, upgrade: bo
         for each in changed:
             _write(Path(each.file), each.text)
     if output is OutputFormat.JSON:
-        emit({"changed": [{"file": each.file, "respelled": each.respelled} for each in changed]})
+        emit({"changed": [{"file": each.file} for each in changed]})
     else:
         for each in changed:
-            typer.echo(printable(f"{each.file}: {_result_text(each, check=check)}"))
+            typer.echo(printable(f"{each.file}: {'would be rewritten' if check else 'rewritten'}"))
     return ExitCode.FINDINGS if check and changed else ExitCode.DONE
 
 
@@ -40,16 +40,10 @@ def _files(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(file for path in paths for file in files_in(path)))
 
 
-def _changed(files: Sequence[Path], *, upgrade: bool) -> list[Rewritten]:
+def _changed(files: Sequence[Path]) -> list[Rewritten]:
     """Return the files that would be written differently. Raises CatalogErrors with what is wrong with any of them."""
     sources = read_sources(files)
-    rewritten = rewrite(sources, upgrade=upgrade)
-    return [new for source, new in zip(sources, rewritten, strict=True) if new.text.encode() != source.content]
-
-
-def _result_text(new: Rewritten, *, check: bool) -> str:
-    words = f", {new.respelled} words respelled" if new.respelled else ""
-    return f"{'would be rewritten' if check else 'rewritten'}{words}"
+    return [new for source, new in zip(sources, rewrite(sources), strict=True) if new.text.encode() != source.content]
 
 
 def _write(file: Path, text: str) -> None:

@@ -25,7 +25,7 @@ from kintsugi.settings.settings import (
     check_tokens,
     own_namespace,
 )
-from kintsugi.settings.spellings import PREFIX, camel, now_written, paths, snake, variable
+from kintsugi.settings.spellings import PREFIX, camel, snake
 
 DEFAULT_FILE = Path("/etc/kintsugi/kintsugi.yaml")
 NOT_SETTINGS = frozenset({"KINTSUGI_SERVER", "KINTSUGI_TOKEN", "KINTSUGI_TOKEN_FILE", "KINTSUGI_CONFIG"})
@@ -66,27 +66,6 @@ class _Gathered:
         branch[path[-1]] = value
         self.places[path] = place
 
-    def take(self, path: Dotted) -> object:
-        """Take a value out, and return it."""
-        branch: object = self.tree
-        for name in path[:-1]:
-            assert isinstance(branch, dict), path
-            branch = branch[name]
-        assert isinstance(branch, dict), path
-        return branch.pop(path[-1])
-
-    def respell(self) -> Iterator[str]:
-        """Put what has an earlier name where it belongs now, so that its value is checked, too; yield an error for each."""
-        known = {*_names(Settings)}
-        for path in list(paths(self.tree)):
-            name = ".".join(path)
-            now = now_written(name, known)
-            if now is None:
-                continue
-            place = self.place(path)
-            self.put(tuple(now.split(".")), self.take(path), place)
-            yield f"{place}: {name}: the current spelling is {variable(now) if place.startswith('environment') else now}"
-
     def place(self, path: Dotted) -> str:
         """Return who said the value at a path, or the nearest thing above it, or else below it."""
         for length in range(len(path), 0, -1):
@@ -119,9 +98,8 @@ def load(
         if value is not None:
             gathered.put(tuple(name.split(".")), value, f"flag: --{re.sub('[._]', '-', snake(name))}")
     problems = [f"{place}: {what}" for place, what in content.problems]
-    problems += gathered.respell()
     try:
-        settings = _ADAPTER.validate_python(gathered.tree)
+        settings = _ADAPTER.validate_python(gathered.tree, by_alias=True, by_name=False)
     except ValidationError as error:
         problems.extend(_lines(error, gathered))
         raise SettingsError(tuple(problems)) from error

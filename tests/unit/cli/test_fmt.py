@@ -1,4 +1,4 @@
-"""`kintsugi fmt`: files evenly indented, or in today's spelling; `--check` writes nothing."""
+"""`kintsugi fmt`: files evenly indented; `--check` writes nothing."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,6 @@ import pytest
 
 from kintsugi.catalog import shipped_paths
 from kintsugi.cli import main
-from tests.unit.catalog.test_the_earlier_spelling import ALL, TODAY
 
 UNEVEN = """\
 apiVersion: kintsugi.dev/v1alpha1
@@ -48,31 +47,20 @@ def test_a_file_is_indented_evenly_and_keeps_its_comments(capsys: pytest.Capture
 
 
 def test_check_writes_nothing_and_tells_what_would_change(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    file = tmp_path / "all.yaml"
-    file.write_text(ALL)
-    assert run(capsys, "--check", str(file)) == (0, "")
-    assert run(capsys, "--check", "--upgrade", str(tmp_path)) == (
-        1,
-        f"{file}: would be rewritten, 26 words respelled\n",
-    )
-    assert file.read_text() == ALL
-
-
-def test_upgrade_puts_a_folder_into_today_s_spelling(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    file = tmp_path / "all.yaml"
-    file.write_text(ALL)
-    code, out = run(capsys, "--upgrade", str(tmp_path), "-o", "json")
-    assert (code, json.loads(out)) == (0, {"changed": [{"file": str(file), "respelled": 26}]})
-    assert file.read_text() == TODAY
-    assert run(capsys, "--upgrade", "--check", str(tmp_path)) == (0, "")
+    file = tmp_path / "mend.yaml"
+    file.write_text(UNEVEN)
+    assert run(capsys, "--check", str(tmp_path)) == (1, f"{file}: would be rewritten\n")
+    code, out = run(capsys, "--check", str(tmp_path), "-o", "json")
+    assert (code, json.loads(out)) == (1, {"changed": [{"file": str(file)}]})
+    assert file.read_text() == UNEVEN
 
 
 def test_with_one_file_that_cannot_be_read_none_is_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    (tmp_path / "all.yaml").write_text(ALL)
+    (tmp_path / "all.yaml").write_text(UNEVEN)
     (tmp_path / "bad.yaml").write_text("a: [")
-    code, out = run(capsys, "--upgrade", str(tmp_path))
+    code, out = run(capsys, str(tmp_path))
     assert (code, out.startswith(f"{tmp_path}/bad.yaml:2:1: this is not YAML")) == (1, True)
-    assert (tmp_path / "all.yaml").read_text() == ALL
+    assert (tmp_path / "all.yaml").read_text() == UNEVEN
 
 
 def test_a_file_that_is_not_there_is_a_mistake_of_usage(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -80,4 +68,4 @@ def test_a_file_that_is_not_there_is_a_mistake_of_usage(capsys: pytest.CaptureFi
 
 
 def test_the_shipped_files_are_written_as_fmt_writes_them(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(capsys, "--check", "--upgrade", *map(str, shipped_paths())) == (0, "")
+    assert run(capsys, "--check", *map(str, shipped_paths())) == (0, "")

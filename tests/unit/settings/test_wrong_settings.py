@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kintsugi.settings import SettingsError, check_watchdogs, known_settings, load
-from kintsugi.settings.spellings import EARLIER, camel, snake
+from kintsugi.settings.spellings import camel, snake
 
 OPEN = {"KINTSUGI_SERVER__INSECURE_NO_TOKEN": "true"}
 
@@ -75,50 +75,10 @@ def test_each_mistake_says_where_and_what_would_be_right(tmp_path: Path, text: s
     assert any(complaint in line for line in problems(tmp_path, text)), problems(tmp_path, text)
 
 
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        (
-            "guards: {max_unavailable: 40%}",
-            "k.yaml:1:10: guards.max_unavailable: the current spelling is guards.maxUnavailable",
-        ),
-        ("restore: {room: 30Gi}", "k.yaml:1:11: restore.room: the current spelling is restore.volumeSize"),
-        (
-            "restore: {drill_room: 3Gi}",
-            "k.yaml:1:11: restore.drill_room: the current spelling is restore.drillEphemeralStorage",
-        ),
-        (
-            "restore: {drillRoom: 3Gi}",
-            "k.yaml:1:11: restore.drillRoom: the current spelling is restore.drillEphemeralStorage",
-        ),
-        ("ledger: {keep: 2160h}", "k.yaml:1:10: ledger.keep: the current spelling is ledger.retention"),
-    ],
-)
-def test_an_earlier_name_gets_one_error_that_says_the_new_one(tmp_path: Path, text: str, line: str) -> None:
-    assert problems(tmp_path, text) == [line]
+def test_a_name_in_snake_case_is_refused_with_the_one_in_camel_case(tmp_path: Path) -> None:
+    (line,) = problems(tmp_path, "guards: {max_unavailable: 40%}")
 
-
-def test_the_value_under_an_earlier_name_is_checked_with_all_the_others(tmp_path: Path) -> None:
-    assert problems(tmp_path, "restore:\n  room: much\n  cpu: 250q\n") == [
-        "k.yaml:2:3: restore.room: the current spelling is restore.volumeSize",
-        "k.yaml:2:3: restore.volumeSize: 'much' is not a Kubernetes quantity: write a value such as 20Gi, 512Mi or 250m",
-        "k.yaml:3:3: restore.cpu: '250q' is not a Kubernetes quantity: write a value such as 20Gi, 512Mi or 250m",
-    ]
-
-
-def test_an_earlier_name_of_a_variable_gets_one_error_that_says_the_new_one(tmp_path: Path) -> None:
-    (line,) = problems(tmp_path, KINTSUGI_GUARDS__SERVICES_AT_ONCE="2")
-
-    now = "KINTSUGI_GUARDS__MAX_CONCURRENT_SERVICES"
-    assert (
-        line == f"environment: KINTSUGI_GUARDS__SERVICES_AT_ONCE: guards.servicesAtOnce: the current spelling is {now}"
-    )
-
-
-def test_each_earlier_name_leads_to_a_setting_and_is_none() -> None:
-    known = {name for name, _ in known_settings()}
-    assert set(EARLIER.values()) <= known
-    assert not known & set(EARLIER)
+    assert line == "k.yaml:1:10: guards.max_unavailable: there is no such setting; did you mean guards.maxUnavailable?"
 
 
 def test_names_are_camel_case_in_the_file_and_nowhere_else() -> None:
