@@ -371,4 +371,26 @@ SABOTAGES: Sequence[Sabotage] = (
             "test_an_answer_of_an_earlier_life_is_good_until_its_question_expires",
         ),
     ),
+    Sabotage(
+        takes_out="an aborted run takes no further step",
+        red_at="",
+        against=(Weakness.CHANGES_AFTER_A_NO,),
+        edits=(
+            Edit(
+                file="runner/gate.py",
+                old='        return self.gate.abort_reason if self.phase is Phase.FORWARD else ""\n',
+                new='        return self.gate.abort_reason if self.phase is not Phase.FORWARD else ""\n',
+            ),
+        ),
+        tests="unit/runner/test_aborting_a_run.py",
+        red=("test_a_run_that_is_aborted_takes_no_further_step_and_its_changes_stay",),
+    ),
+    Sabotage(
+        takes_out="a rule rests after a person has rejected its plan",
+        red_at="",
+        against=(Weakness.CHANGES_AFTER_A_NO,),
+        edits=(Edit(file="decisions/guards.py", old="    rejected,\n", new=""),),
+        tests="unit/guards/test_a_plan_that_was_rejected.py",
+        red=("test_a_rejected_plan_rests_for_the_cooldown_of_its_rule",),
+    ),
 )

@@ -1,5 +1,5 @@
 """
-Histories of one service: faults that begin, end and follow each other, people who act, and a daemon that restarts.
+Histories of one service and its upstream: faults that begin, end and follow each other, people who act, and a daemon that restarts.
 
 A history keeps its own account of what is so. By it, a test judges whether an outage was silent (P11). The daemon's heart is the
 product's own, over scripted caches and the in-memory ledger, in virtual time.
@@ -15,7 +15,7 @@ from random import Random
 from kintsugi.app.notice_headlines import NoticeHeadlines
 from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.matcher import Matcher
-from kintsugi.decisions.outage_notices import OutageTimings
+from kintsugi.decisions.outage_notices import SAME_TIME, OutageTimings
 from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
@@ -44,7 +44,7 @@ from tests.unit.factories import catalog, moment, service_text, virtual_clock
 from tests.unit.runner.fakes import ScriptedProber
 from tests.unit.views.cluster import FakeCaches
 
-STEP = timedelta(seconds=30)
+STEP = timedelta(minutes=1)
 """The time between two looks of the daemon, and of the test."""
 
 PROMISED = timedelta(minutes=7) + STEP
@@ -53,10 +53,21 @@ REPAIR = timedelta(minutes=10) + STEP
 KINDS = (CauseKind.VOLUME, CauseKind.IMAGE_PULL, CauseKind.CONTAINER_EXIT, CauseKind.MISSING_CONFIGURATION)
 REMEDIES = ("roll-back", "restart", "hand-over")
 
+UPSTREAM = "db"
+WITHOUT_RULES = """
+rules:
+  pods-unhealthy: {enabled: false}
+  not-healthy: {enabled: false}
+  rollout-stuck: {enabled: false}
+  without-endpoints: {enabled: false}
+  scaled-to-zero: {enabled: false}
+  alerts: {enabled: false}
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
-class WebFault:
-    """A fault of the service web: its cause, what the runbook tries against it, and whether that helps."""
+class ServiceFault:
+    """A fault of a service: its cause, what the runbook tries against it, and whether that helps."""
 
     kind: CauseKind
     remedy: str
@@ -81,10 +92,16 @@ class Happening:
 
 @dataclass
 class World:
-    """What is so: the pods of web, its fault, and the changes that were made."""
+    """
+    What is so: the pods of web, its fault, and the changes that were made.
+
+    While web's upstream has a fault, web is down, too. `upstream_ended` is when the last one ended.
+    """
 
     ledger: Ledger
-    fault: WebFault | None = None
+    fault: ServiceFault | None = None
+    upstream_fault: ServiceFault | None = None
+    upstream_ended: datetime | None = None
     template: int = 1
     pod: int = 3
     changed: datetime | None = None
@@ -99,13 +116,31 @@ class World:
         kind = random.choice([each for each in KINDS if self.fault is None or each is not self.fault.kind])
         remedy = random.choice(REMEDIES)
         cured = remedy != "hand-over" and random.random() < 0.6
-        self.fault = WebFault(kind=kind, remedy=remedy, is_cured=cured, began=virtual_clock(), template=self.template)
+        self.fault = ServiceFault(
+            kind=kind, remedy=remedy, is_cured=cured, began=virtual_clock(), template=self.template
+        )
         self.story.append(f"{self.now()} begins: {self.fault.text}, {remedy}, cured {cured}")
 
     def end(self, why: str) -> None:
         """Let the service be well."""
         self.fault = None
         self.story.append(f"{self.now()} well: {why}")
+
+    def begin_upstream(self) -> None:
+        """Let the upstream fail, which nothing but a person can mend."""
+        kind, now = CauseKind.UNSCHEDULABLE, virtual_clock()
+        self.upstream_fault = ServiceFault(kind=kind, remedy="hand-over", is_cured=False, began=now, template=1)
+        self.story.append(f"{self.now()} the upstream fails")
+
+    def end_upstream(self) -> None:
+        """Let the upstream be well."""
+        self.upstream_fault, self.upstream_ended = None, virtual_clock()
+        self.story.append(f"{self.now()} the upstream is well")
+
+    @property
+    def is_well(self) -> bool:
+        """Return whether web is well."""
+        return self.fault is None and self.upstream_fault is None
 
     def now(self) -> str:
         """Return the minutes and seconds since the begin."""
@@ -125,24 +160,29 @@ class World:
 
     def show(self, cluster: FakeCaches) -> None:
         """Put what is so into caches."""
-        cluster.deploy(self.template, rolled_out=self.fault is None)
+        cluster.deploy(replicas=1, name=UPSTREAM)
+        cluster.run(UPSTREAM, app=UPSTREAM, ready=self.upstream_fault is None)
+        cluster.deploy(self.template, rolled_out=self.is_well)
         kept = {f"web-{number}" for number in (1, 2, self.pod)}
         for name in [each.metadata.name for each in cluster.caches.pods.store.values()]:
-            if name not in kept:
+            if name not in (UPSTREAM, *kept):
                 cluster.gone(name)
         for name in sorted(kept):
-            ready = self.fault is None or not name.endswith(f"-{self.pod}")
+            ready = self.is_well or not name.endswith(f"-{self.pod}")
             cluster.run(name, ready=ready, uid=f"uid-{name}", template=f"hash-{self.template}")
 
-    async def diagnose(self, _: Target) -> Diagnosis:
-        """Find the cause of the fault."""
-        causes: tuple[Cause, ...] = ()
-        if self.fault is not None:
-            kind, text = self.fault.kind, self.fault.text
-            causes = (Cause(kind=kind, object="deployment/web", confidence=Confidence.LIKELY, text=text),)
+    async def diagnose(self, target: Target) -> Diagnosis:
+        """Find the cause of a service's fault; a dependent has its upstream's only while it has none of its own."""
+        about, causes = str(target), list[Cause]()
+        found = self.upstream_fault if target.name == UPSTREAM else self.fault
+        if found is not None:
+            causes.append(Cause(kind=found.kind, object=about, confidence=Confidence.LIKELY, text=found.text))
+        elif self.upstream_fault is not None:
+            text = f"{UPSTREAM} is down"
+            causes.append(Cause(kind=CauseKind.UPSTREAM, object=about, confidence=Confidence.LIKELY, text=text))
         summary = causes[0].text if causes else "no problem was found"
         return Diagnosis(
-            object="deployment/web", namespace="production", at=virtual_clock(), summary=summary, causes=causes
+            object=about, namespace="production", at=virtual_clock(), summary=summary, causes=tuple(causes)
         )
 
     def remedy(self) -> dict[str, object]:
@@ -155,10 +195,11 @@ class World:
 
 @cache
 def shop() -> Catalog:
-    """Load the service web with the rules and the runbook that every service gets."""
+    """Load the service web with the rules and the runbook that every service gets, and its upstream, which has no rules."""
     texts = [(ROOT / "rules" / "any-service.yaml").read_text()]
     texts += [(ROOT / "runbooks" / f"{name}.yaml").read_text() for name in ("workload-recovery", "start-service")]
-    return catalog(service_text(runbook="workload-recovery"), *texts)
+    upstream = service_text(UPSTREAM, priority=1, runbook="workload-recovery", more=WITHOUT_RULES)
+    return catalog(service_text(runbook="workload-recovery", depends_on=(UPSTREAM,)), upstream, *texts)
 
 
 class Daemon:
@@ -271,7 +312,6 @@ class History:
         self.ledger = ledger
         self.daemon = Daemon(self.world)
         self.notices: dict[str, Notice] = {}
-        self.down_since: datetime | None = None
         self.silent = ""
 
     async def play(self) -> None:
@@ -291,13 +331,13 @@ class History:
 
     async def pause(self, plan: Sequence[Happening]) -> timedelta:
         """Return the time until the next look: while nothing is open and nobody must be notified, the next happening."""
-        fault = self.world.fault
+        faults = [each for each in (self.world.fault, self.world.upstream_fault) if each is not None]
         if await self.ledger.incidents.newest(limit=1, open_only=True):
             return STEP
-        if fault is not None and not await self.is_notified(fault):
+        if not all([await self.is_notified(each) for each in faults]):
             return STEP
         following = moment() + plan[0].after - virtual_clock() if plan else timedelta(hours=3)
-        return max(STEP, following if fault is None else min(following, 4 * STEP))
+        return max(STEP, min(following, 4 * STEP) if faults else following)
 
     def drawn(self) -> list[Happening]:
         """Draw two to five faults, and what happens around them."""
@@ -311,6 +351,8 @@ class History:
                 ("a pause", self.pauses, 0.15),
                 ("a restart", self.restarts, 0.25),
                 ("another mode", self.changes_mode, 0.15),
+                ("the upstream fails", self.upstream_fails, 0.2),
+                ("the upstream is mended", self.upstream_is_mended, 0.2),
             ):
                 if random.random() < chance:
                     after = at + timedelta(minutes=random_minutes(random, 0.5, 14))
@@ -352,8 +394,30 @@ class History:
         world.mode = self.random.choice([each for each in Mode if each is not world.mode])
         await self.restarts(world)
 
+    async def upstream_fails(self, world: World) -> None:
+        """Let the upstream fail, if it is well."""
+        if world.upstream_fault is None:
+            world.begin_upstream()
+
+    async def upstream_is_mended(self, world: World) -> None:
+        """Let a person mend the upstream, if it fails."""
+        if world.upstream_fault is not None:
+            world.end_upstream()
+
     async def check(self) -> None:
-        """Note what is silent: down, not repaired, and nobody was notified of this fault in time."""
+        """Note what is silent: a service that is down, not repaired, and nobody was notified of its fault in time."""
+        await self.check_upstream()
+        await self.check_service()
+
+    async def check_upstream(self) -> None:
+        """Note a silent upstream; its notice must name its dependent."""
+        fault, now = self.world.upstream_fault, virtual_clock()
+        if fault is None or now - fault.began <= PROMISED or await self.is_notified(fault, names=("web",)):
+            return
+        self.silent = f"{self.world.now()} silent since {fault.began:%H:%M:%S}: the upstream, {fault.text}"
+
+    async def check_service(self) -> None:
+        """Note a silent service; while its upstream fails that began before its own fault, the upstream's notice is enough."""
         world, now = self.world, virtual_clock()
         going = (IncidentState.RUNNING, IncidentState.ROLLING_BACK)
         if any(run.changed and run.state in going for run in await self.ledger.runs.open_runs()):
@@ -361,18 +425,23 @@ class History:
         view = self.daemon.observed.views["web"]
         if not view.is_current or view.healthy is not False or world.fault is None:
             return
-        if now - world.fault.began <= PROMISED or await self.is_notified(world.fault) or await self.is_repaired(now):
+        if world.upstream_fault is not None and world.upstream_fault.began <= world.fault.began + SAME_TIME:
+            return
+        since = max(filter(None, (world.fault.began, world.upstream_ended)))
+        if now - since <= PROMISED or await self.is_notified(world.fault) or await self.is_repaired(now):
             return
         self.silent = f"{world.now()} silent since {world.fault.began:%H:%M:%S}: {world.fault.text}"
 
-    async def is_notified(self, fault: WebFault) -> bool:
-        """Return whether a notice since the fault began names its cause."""
+    async def is_notified(self, fault: ServiceFault, names: Sequence[str] = ()) -> bool:
+        """Return whether a notice since the fault began names its cause, and these services."""
         for each in await self.ledger.outbox.due_notices(moment(hours=99), 1000):
             if each.id not in self.notices:
                 (completed,) = await self.daemon.headlines.complete([each])
                 self.notices[each.id] = completed
                 self.world.story.append(f"{self.world.now()} notice: {' / '.join(completed.text.splitlines()[:3])}")
-        return any(each.created >= fault.began and fault.text in each.text for each in self.notices.values())
+        wanted = (fault.text, *names)
+        since = [each for each in self.notices.values() if each.created >= fault.began]
+        return any(all(word in each.text for word in wanted) for each in since)
 
     async def is_repaired(self, now: datetime) -> bool:
         """Return whether a run has made a change, or has waited for its own, within ten minutes."""

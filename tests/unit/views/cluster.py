@@ -1,4 +1,4 @@
-"""The service web in a cluster that is told: a Deployment, its ReplicaSets, pods and a Kubernetes Service."""
+"""Services in a cluster that is told, web most of all: a Deployment, its ReplicaSets, pods and a Kubernetes Service."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -28,7 +28,6 @@ from tests.unit.factories import pod, shop, virtual_clock
 from tests.unit.views.caches import scripted_caches
 
 REVISION = "deployment.kubernetes.io/revision"
-SELECTED = {"app": "web"}
 
 
 class FakeCaches:
@@ -47,13 +46,19 @@ class FakeCaches:
         )
 
     def deploy(
-        self, revision: int = 1, *, replicas: int = 3, rolled_out: bool = True, selects: Mapping[str, str] = SELECTED
+        self,
+        revision: int = 1,
+        *,
+        replicas: int = 3,
+        rolled_out: bool = True,
+        selects: Mapping[str, str] | None = None,
+        name: str = "web",
     ) -> None:
-        """Let the Deployment ask for a revision, whose template is called `hash-N`."""
+        """Let a Deployment ask for a revision, whose template is called `hash-N`."""
         meta = Metadata(
-            name="web",
+            name=name,
             namespace="production",
-            uid="uid-web",
+            uid=f"uid-{name}",
             generation=revision,
             annotations={REVISION: str(revision)},
             resource_version=self.version(),
@@ -66,15 +71,15 @@ class FakeCaches:
             ready_replicas=replicas,
             available_replicas=replicas,
         )
-        template = PodTemplate(metadata=Metadata(labels={"app": "web"}))
-        selector = LabelSelector(match_labels=dict(selects))
+        template = PodTemplate(metadata=Metadata(labels={"app": name}))
+        selector = LabelSelector(match_labels={"app": name} if selects is None else dict(selects))
         spec = DeploymentSpec(replicas=replicas, template=template, selector=selector)
         self.caches.deployments.put(Deployment(metadata=meta, spec=spec, status=status))
-        owner = OwnerReference(kind="Deployment", name="web", uid="uid-web", controller=True)
+        owner = OwnerReference(kind="Deployment", name=name, uid=f"uid-{name}", controller=True)
         replica_set = Metadata(
-            name=f"web-{revision}",
+            name=f"{name}-{revision}",
             namespace="production",
-            uid=f"uid-web-{revision}",
+            uid=f"uid-{name}-{revision}",
             labels={"pod-template-hash": f"hash-{revision}"},
             annotations={REVISION: str(revision)},
             owner_references=(owner,),
