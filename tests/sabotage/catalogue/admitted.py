@@ -372,8 +372,7 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
     ),
     Sabotage(
-        takes_out="an aborted run takes no further step",
-        red_at="",
+        takes_out="a restore that a person has aborted makes no further change",
         against=(Weakness.CHANGES_AFTER_A_NO,),
         edits=(
             Edit(
@@ -383,14 +382,16 @@ SABOTAGES: Sequence[Sabotage] = (
             ),
         ),
         tests="unit/runner/test_aborting_a_run.py",
-        red=("test_a_run_that_is_aborted_takes_no_further_step_and_its_changes_stay",),
+        red=("test_a_restore_that_is_aborted_is_left_as_it_is",),
     ),
     Sabotage(
         takes_out="a rule rests after a person has rejected its plan",
-        red_at="",
         against=(Weakness.CHANGES_AFTER_A_NO,),
         edits=(Edit(file="decisions/guards.py", old="    rejected,\n", new=""),),
         tests="unit/guards/test_a_plan_that_was_rejected.py",
-        red=("test_a_rejected_plan_rests_for_the_cooldown_of_its_rule",),
+        red=(
+            "test_a_no_is_about_one_plan_or_about_the_whole_service",
+            "test_a_rejection_ends_with_the_cooldown_of_the_rule",
+        ),
     ),
 )
