@@ -373,6 +373,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a restore that a person has aborted makes no further change",
+        red_at="0ce4c3a1d0",
         against=(Weakness.CHANGES_AFTER_A_NO,),
         edits=(
             Edit(
@@ -386,6 +387,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a rule rests after a person has rejected its plan",
+        red_at="0ce4c3a1d0",
         against=(Weakness.CHANGES_AFTER_A_NO,),
         edits=(Edit(file="decisions/guards.py", old="    rejected,\n", new=""),),
         tests="unit/guards/test_a_plan_that_was_rejected.py",
