@@ -2,7 +2,8 @@
 Chooses the remedy for a cause: from none to a rollback at once, and a person where no remedy can help.
 
 Pure. A template is taken back at once only where it is clear: it was never good, the likeliest cause lies in a field
-that it changed, the revision before was seen good, upstreams are well, and no other manager would revert the change.
+that it changed, the revision before was seen good, upstreams are well, no other manager would revert the change, and more than
+Events shows the cause.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from collections.abc import Callable, Mapping
 from kintsugi.decisions.diagnosis.last_change import covering
 from kintsugi.decisions.pod_remedies import leave_to_kubelet, move_pods, recreate_one, restart, restart_one, scale_back
 from kintsugi.decisions.resource_remedies import grow_claim, raise_memory
-from kintsugi.model.causes import Cause, CauseKind, Diagnosis, RegistryAnswer
+from kintsugi.model.causes import Cause, CauseKind, Diagnosis, EvidenceSource, RegistryAnswer
 from kintsugi.model.remedies import KeptTemplateFacts, Remedy, RemedyKind, RevisionFacts, WorkloadState
 
 REFUSING = frozenset(
@@ -111,7 +112,7 @@ def _of_template(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts) -> Re
         return Remedy(kind=RemedyKind.WAIT, reason=why)
     if facts.kept is not None:
         return _of_kept(diagnosis, cause, facts, facts.kept)
-    if cause.kind in NOT_AT_ONCE or _hangs(cause):
+    if cause.kind in NOT_AT_ONCE or _hangs(cause) or is_hint(cause):
         return Remedy(
             kind=RemedyKind.WAIT,
             reason=f"rolled back at the deadline if the service is not healthy by then: {cause.text}",
@@ -157,6 +158,11 @@ def _against(facts: RevisionFacts) -> str:
     if facts.managers:
         return f"since {', '.join(facts.managers)} manages the workload and would undo the rollback"
     return ""
+
+
+def is_hint(cause: Cause) -> bool:
+    """Return whether only Events show a cause: whoever may create Events in a namespace can write any of them."""
+    return bool(cause.evidence) and all(each.source is EvidenceSource.EVENT for each in cause.evidence)
 
 
 def _hangs(cause: Cause) -> bool:

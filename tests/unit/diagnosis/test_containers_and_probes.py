@@ -7,6 +7,7 @@ import pytest
 
 from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, ConfigurationType, LogFacts
 from kintsugi.decisions.diagnosis.words import error_line
+from kintsugi.decisions.remedies import is_hint
 from kintsugi.model.causes import CauseKind, Confidence
 from tests.unit.diagnosis.workload import Json, Workload, ago, crashes, ends, row, runs, waits
 
@@ -244,6 +245,16 @@ def test_a_container_in_back_off_for_its_liveness_probe_did_not_end_by_itself() 
     web.roll_out(crashes(137))
     killed(web, "pod/web-new-1", "liveness", count=4)
     assert [each.kind for each in web.causes()] == [CauseKind.LIVENESS_PROBE]
+
+
+def test_a_liveness_probe_that_only_events_blame_is_likely_and_no_reason_to_roll_back() -> None:
+    """Whoever may create Events can write the kubelet's: the container ended by itself."""
+    web = Workload()
+    web.change((*APP, "livenessProbe", "httpGet", "port"), 8081)
+    web.roll_out(runs(restarts=3, seconds=5, ended=ends(1)))
+    killed(web, "pod/web-new-1", "liveness", count=3)
+    (cause,) = (each for each in web.causes() if each.kind is CauseKind.LIVENESS_PROBE)
+    assert (cause.confidence, is_hint(cause)) == (LIKELY, True)
 
 
 @pytest.mark.parametrize(("restarts", "seconds"), [(1, 20), (3, 3600)], ids=["hung once", "long ago"])

@@ -38,6 +38,13 @@ def test_a_chain_of_three_ends_at_the_last() -> None:
     assert row(web.causes()[0])[:3] == (UPSTREAM, "statefulset/far", "spec.replicas")
 
 
+def test_an_upstream_in_another_namespace_is_told_by_the_kind_of_its_problem_alone() -> None:
+    """Who may read the dependent's namespace reads its Events: they must not show a line of the other namespace's log."""
+    web = dependent()
+    web.more["upstreams"] = (replace(depot(**AT_ZERO), namespace="platform"),)
+    assert web.causes()[0].text == "it depends on depot (statefulset/depot): ScaledToZero, in namespace platform"
+
+
 def test_an_upstream_of_which_only_a_symptom_is_known_is_named_as_a_whole_and_is_likely() -> None:
     down = Workload(reference="statefulset/depot")
     down.pods = [down.pod("depot-0", "7d9f", app=runs(ready=False, seconds=300))]

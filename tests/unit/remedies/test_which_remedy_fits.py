@@ -184,3 +184,11 @@ def test_a_restart_is_tried_where_no_cause_is_known_but_of_a_template_that_was_n
     assert kind(facts=replace(REVISIONS, known_good=True)) is RemedyKind.RESTART
     assert kind(facts=RevisionFacts(revision=1)) is RemedyKind.RESTART
     assert kind() is RemedyKind.WAIT
+
+
+def test_a_template_is_not_taken_back_at_once_for_what_only_events_say() -> None:
+    """Whoever may create Events in a namespace can write the kubelet's."""
+    event = EvidenceItem(source=EvidenceSource.EVENT, object=NEW_POD, field="Killing", text="failed liveness probe")
+    found = replace(cause(CauseKind.LIVENESS_PROBE), evidence=(event,))
+    assert kind(found) is RemedyKind.WAIT
+    assert kind(replace(found, evidence=(event, *of(NEW_POD)))) is RemedyKind.ROLL_BACK

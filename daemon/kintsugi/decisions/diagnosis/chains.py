@@ -48,12 +48,12 @@ def upstream(facts: WorkloadFacts, found: Found) -> Iterator[Cause]:
         ]
         first = next(iter(causes), None)
         if first is not None and _is_down(each, first):
-            yield _end(each, first)
+            yield _end(facts, each, first)
         elif first is None and not _serves(each):
             yield _unexplained(each)
         elif each.serving is False and _serves(each):
             routing = next((cause for cause in causes if cause.kind is CauseKind.SERVICE_ROUTING), None)
-            yield _end(each, routing) if routing is not None else _unexplained(each)
+            yield _end(facts, each, routing) if routing is not None else _unexplained(each)
 
 
 def without_shared(causes: Sequence[Cause]) -> Sequence[Cause]:
@@ -84,15 +84,20 @@ def _serves(upstream: WorkloadFacts) -> bool:
     return any(predicates.serves(pod) for pod in upstream.pods)
 
 
-def _end(upstream: WorkloadFacts, first: Cause) -> Cause:
-    """Return the end of the chain: the upstream's cause, its workload alone where only a symptom of that is known."""
+def _end(facts: WorkloadFacts, upstream: WorkloadFacts, first: Cause) -> Cause:
+    """
+    Return the end of the chain: the upstream's cause, its workload alone where only a symptom of that is known.
+
+    An Event on the dependent tells the text to whoever may read that namespace: of another one it has the kind alone.
+    """
     known = first.kind not in SYMPTOMS
+    why = first.text if upstream.namespace == facts.namespace else f"{first.kind}, in namespace {upstream.namespace}"
     return Cause(
         kind=CauseKind.UPSTREAM,
         object=first.object if known else upstream.reference,
         field=first.field if known else "",
         confidence=first.confidence if known else Confidence.LIKELY,
-        text=f"it depends on {_name(upstream)}: {first.text}",
+        text=f"it depends on {_name(upstream)}: {why}",
         evidence=first.evidence,
     )
 

@@ -37,6 +37,12 @@ def ended(pod: PodFacts, status: ContainerStatus, end: ContainerStateTerminated)
     return field(pod.reference, f"{_part(pod, status)}.{which}.terminated", text, end.finished_at)
 
 
+def not_ready(pod: PodFacts, status: ContainerStatus) -> EvidenceItem:
+    """Return that a container is not ready, or has not even started by its startup probe."""
+    part = "started" if status.started is False else "ready"
+    return field(pod.reference, f"{_part(pod, status)}.{part}", "false")
+
+
 def event_item(event: EventFacts) -> EvidenceItem:
     """Return what an Event says, and how often."""
     times = f" (×{event.count})" if event.count > 1 else ""

@@ -17,6 +17,9 @@ from kintsugi.objects.pods import ContainerStatus
 LATELY = timedelta(minutes=15)
 """An Event of a probe that is older says nothing of now: the longest pause between two starts of a container is 5 minutes."""
 
+_TOLD_TO_END = frozenset({0, 128 + 9, 128 + 15})
+"""The exit codes of a container that the kubelet ends: by itself when it was asked to, or by SIGKILL or SIGTERM."""
+
 _ONCE_IS_CHANCE = 2
 """So often has a probe to end a container before it is more than one that hung once."""
 
@@ -133,13 +136,16 @@ def _cause(
     last = evidence_items.newest(event for event, _ in answers)
     answer = next((text for event, text in answers if event is last), "")
     seen = [evidence_items.event_item(each) for each in (last, evidence_items.newest(kills)) if each is not None]
+    state, end = [evidence_items.not_ready(pod, status)], status.last_state.terminated
+    if probe is ProbeType.LIVENESS:
+        state = [evidence_items.ended(pod, status, end)] if end is not None and end.exit_code in _TOLD_TO_END else []
     output = f": {evidence_items.short(answer, 200)}" if answer else ""
     does = "is restarted because it fails" if kills else "fails"
     return Cause(
         kind=kind,
         object=pod.reference if last_change.is_alone(facts, pod) and not kills else facts.reference,
         field=f"{pod.field_of(status.name)}.{probe.value}",
-        confidence=Confidence.CERTAIN if seen else Confidence.LIKELY,
+        confidence=Confidence.CERTAIN if seen and state else Confidence.LIKELY,
         text=f"container {status.name} {does} its {probe.value.removesuffix('Probe')} probe{output}",
-        evidence=tuple(seen),
+        evidence=(*seen, *state),
     )
