@@ -165,7 +165,7 @@ class ServiceViews:
         else:
             self._unmet.add((service, check))
 
-    def services_of(self, pod: Pod) -> tuple[Service, ...]:
+    def services_of(self, pod: Object) -> tuple[Service, ...]:
         """Return the services whose selector matches this pod."""
         return self._selectors.of_pod(pod)
 
