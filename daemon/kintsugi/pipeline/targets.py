@@ -105,7 +105,7 @@ class Targets:
         if not _LABEL.fullmatch(namespace) or (word and not _NAME.fullmatch(labels[word])):
             return Objection(reason=Reason.NO_TARGET, text=f"{what[:200]!r} is not a valid object name")
         seen = self._stores()[KINDS[word]].get((namespace, labels[word])) if word else None
-        found = seen or (await self._look_up(KINDS[word], namespace, labels[word]) if word else None)
+        found = seen or (await self._find(KINDS[word], namespace, labels[word]) if word else None)
         if word and found is None:
             return Objection(reason=Reason.NO_TARGET, text=f"{what} does not exist (any more)")
         if word == "pod" and found is not None and not any(each.controller for each in found.metadata.owner_references):
@@ -138,7 +138,7 @@ class Targets:
             resources.PVCS: self._caches.pvcs.store,
         }
 
-    async def _look_up(self, resource: Resource, namespace: str, name: str) -> Object | None:
+    async def _find(self, resource: Resource, namespace: str, name: str) -> Object | None:
         return await self._lookups.find(ExistenceQuery(resource=resource, namespace=namespace, name=name))
 
     def _belongs(self, word: str, found: Object | None, service: Service) -> bool:

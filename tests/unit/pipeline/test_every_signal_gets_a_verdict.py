@@ -170,7 +170,7 @@ async def test_a_claim_that_the_api_has_and_no_view_is_judged_again() -> None:
 
 
 @pytest.mark.parametrize("labels", [{"pod": "other"}, {"namespace": "", "node": "node-9"}])
-async def test_what_a_stale_cache_refuses_is_judged_again(labels: dict[str, str]) -> None:
+async def test_a_refusal_by_a_stale_cache_is_provisional(labels: dict[str, str]) -> None:
     """P6: a cache that lacks the workload selects no pod, and one that lacks the node knows none."""
     business = PipelineBench()
     business.cluster.run("other", app="other")
