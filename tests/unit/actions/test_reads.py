@@ -20,10 +20,11 @@ from kubeobjects.resources import (
     POD_METRICS,
     PODS,
     PVCS,
+    REPLICASETS,
     STORAGECLASSES,
 )
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
-from tests.unit.actions.samples import NAMESPACE, ago, deployment, healthy_pod, node, pod
+from tests.unit.actions.samples import NAMESPACE, ago, deployment, healthy_pod, node, owner, pod, replica_set
 
 SOON = timedelta(seconds=5)
 
@@ -348,3 +349,15 @@ async def test_a_condition_of_an_older_generation_does_not_count() -> None:
         ClusterOfDicts((DEPLOYMENTS, obj)), "kubectl wait deploy/web --for=condition=Available --timeout=20ms"
     )
     assert seen["failed"]
+
+
+async def test_a_diagnosis_names_the_node_and_its_pods_by_their_uids() -> None:
+    made = replica_set(2, "web:2")
+    affected = pod("web-1")
+    affected["metadata"]["ownerReferences"] = [owner("ReplicaSet", "web-2", made["metadata"]["uid"])]
+    lost = node("node-1", "Unknown")
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (REPLICASETS, made), (PODS, affected), (NODES, lost))
+    seen = await read(kube, "kintsugi diagnose deployment/web")
+    assert seen["remedy"] == "move-pods", seen
+    assert seen["target"] == {"kind": "Node", "name": "node-1", "namespace": "", "uid": "uid-node-1"}
+    assert seen["pods"] == ["uid-web-1"]
