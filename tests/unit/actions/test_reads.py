@@ -217,7 +217,9 @@ async def test_top_without_a_metrics_api_says_what_is_missing(error: KubeError) 
 
 async def test_logs_of_a_workload_are_those_of_all_its_pods_with_their_sources() -> None:
     """A line knows its pod."""
-    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (PODS, pod("web-1")), (PODS, healthy_pod("web-2")))
+    made = {**replica_set(2, "web:2"), "metadata": {**replica_set(2, "web:2")["metadata"], "uid": "owner-uid"}}
+    pods = ((PODS, pod("web-1")), (PODS, healthy_pod("web-2")))
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (REPLICASETS, made), *pods)
     kube.logs_of["web-1", "web", False] = b"one\ntwo\n"
     kube.logs_of["web-2", "web", False] = b"three"
     seen = await read(kube, "kubectl logs deployment/web --prefix")
