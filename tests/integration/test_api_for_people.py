@@ -339,6 +339,13 @@ async def test_a_body_beyond_measure_is_not_read(api: OperatorApiPort) -> None:
         assert answer.status == 413
 
 
+async def test_a_compressed_body_is_not_read(api: OperatorApiPort) -> None:
+    async with api.port.client.post(
+        f"{api.port.url}/api/v1/pauses", headers={**ANA, "Content-Encoding": "gzip"}, data=b"{}"
+    ) as answer:
+        assert answer.status == 415
+
+
 async def test_signals_are_asked_for_by_verdict_and_reason_a_page_at_a_time(api: OperatorApiPort) -> None:
     status, body = await api.ask("GET", "/api/v1/signals?verdict=refused&reason=cooldown&limit=7&before=sig-9")
 

@@ -1,6 +1,7 @@
 """Clients that lie about lengths, never finish, have no token or too many connections cost nothing and reach nothing."""
 
 import asyncio
+import gzip
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -107,6 +108,41 @@ async def test_a_refused_body_without_end_is_soon_cut_off(port: Served, ledger: 
             while await client.hear():
                 await client.say(b"1000\r\n" + b"x" * 4096 + b"\r\n")
     assert await ledger.dead_letters.newest() == ()
+
+
+async def test_compressed_bodies_without_a_token_are_not_unpacked(port: Served) -> None:
+    """Covers A8: these twenty unpack to five gigabytes, which takes seconds."""
+    packed = gzip.compress(bytes(256 * 1024**2))
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json", "Connection": "close"}
+
+    async def send() -> bytes:
+        async with connected(port) as client:
+            await client.say(head({**headers, "Content-Length": len(packed)}) + packed)
+            status = await client.hear()
+            while await client.hear():
+                pass
+            return status
+
+    began = time.process_time()
+    answers = await asyncio.gather(*(send() for _ in range(20)))
+
+    assert time.process_time() - began < 1
+    assert all(answer.startswith(b"HTTP/1.1 401") for answer in answers)
+
+
+async def test_a_connection_whose_body_was_refused_takes_no_further_request(port: Served) -> None:
+    """Covers A8: nothing is understood of what still comes, and the answer says so."""
+    async with connected(port) as client:
+        await client.say(head({"Content-Length": 2, "Content-Type": "application/json"}))
+        heard = [await client.hear()]
+        while heard[-1] != b"\r\n":
+            heard.append(await client.hear())
+        await client.say(b"{}" + head({**WEBHOOK, "Content-Length": 2}) + b"{}")
+
+        assert heard[0].startswith(b"HTTP/1.1 401")
+        assert b"Connection: close\r\n" in heard
+        while line := await client.hear():
+            assert b"HTTP/1.1" not in line
 
 
 @pytest.mark.parametrize(

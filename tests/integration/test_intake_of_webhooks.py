@@ -1,6 +1,7 @@
 """What a delivery over TCP leaves in the ledger, and what Alertmanager is answered."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -211,6 +212,13 @@ async def test_only_json_is_read(daemon: WebhookDaemon) -> None:
     headers = WEBHOOK | {"Content-Type": "text/plain"}
 
     assert await daemon.port.post(webhook(alert()), headers) == 415
+    assert await daemon.kept() == ()
+
+
+async def test_a_compressed_delivery_is_refused_and_polled_for(daemon: WebhookDaemon) -> None:
+    """Covers A6: Alertmanager never compresses, so something between must be told not to."""
+    assert await daemon.port.post(gzip.compress(webhook(alert())), WEBHOOK | {"Content-Encoding": "gzip"}) == 415
+    assert len(daemon.port.woken) == 1
     assert await daemon.kept() == ()
 
 

@@ -35,7 +35,9 @@ async def test_pods_that_began_before_their_configuration_changed_are_restarted_
     assert (steps["diagnosis"].result or {})["cause"] == "StaleConfiguration", steps["diagnosis"]
     assert len(evicted(stage)) == 3
     assert set(evicted(stage)) == before
-    assert evicted(stage)[0] == (steps["diagnosis"].result or {})["name"]
+    target = (steps["diagnosis"].result or {})["target"]
+    assert isinstance(target, dict)
+    assert evicted(stage)[0] == target["name"]
 
 
 async def test_no_other_pod_is_restarted_where_the_first_one_does_not_answer(tmp_path: Path) -> None:

@@ -194,6 +194,7 @@ def node_facts(obj: Unstructured) -> NodeFacts:
         conditions=node.status.conditions,
         created=node.metadata.creation_timestamp,
         marked=written_by(obj, "f:unschedulable"),
+        uid=node.metadata.uid,
     )
 
 

@@ -1,6 +1,6 @@
 """Finds the pods and containers that a command means: a pod by name, a workload's, or those that a selector chooses."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from kintsugi.actions import unstructured
 from kintsugi.actions.unstructured import Unstructured
@@ -8,38 +8,46 @@ from kintsugi.errors import NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
 from kintsugi.objects.kept import LabelSelector, Pod
-from kintsugi.objects.predicates import controller_of
 from kintsugi.objects.selectors import selector_of
-from kubeobjects.resources import DEPLOYMENTS, PODS, REPLICASETS
+from kubeobjects.resources import DEPLOYMENTS, PODS, REPLICASETS, Resource
 
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
 
 async def pods_of(kube: KubeClient, asked: ObjectName, namespace: str) -> Sequence[Unstructured]:
-    """Read the pod, or the pods of the workload. Raises NotFound also for another object of that name."""
+    """Read the pod, or the pods that the workload has made. Raises NotFound also for another object of that name."""
     obj = await kube.get(asked.resource, asked.name, namespace)
     if asked.uid and unstructured.uid(obj) != asked.uid:
         raise NotFound(f"{asked} (uid {asked.uid}) is gone: another one has its name", status=404)
     if asked.resource == PODS:
         return [obj]
-    selector = selector_of(unstructured.convert(unstructured.nested_map(obj, "spec", "selector"), LabelSelector))
-    return (await kube.list(PODS, namespace, labels=str(selector))).items
+    return await _made_by(kube, asked, obj)
 
 
 async def made_by(kube: KubeClient, asked: ObjectName, workload: Unstructured) -> list[Pod]:
     """Read the pods that a workload has made, of whichever template; a Deployment's are made by its ReplicaSets."""
+    return [unstructured.convert(each, Pod) for each in await _made_by(kube, asked, workload)]
+
+
+async def _made_by(kube: KubeClient, asked: ObjectName, workload: Unstructured) -> Sequence[Unstructured]:
+    """Read the pods that a workload controls: anybody's pod may have its labels."""
+    namespace = unstructured.nested_string(workload, "metadata", "namespace")
     selector = selector_of(unstructured.convert(unstructured.nested_map(workload, "spec", "selector"), LabelSelector))
-    found = kube.iter_objects(
-        PODS, Pod, unstructured.nested_string(workload, "metadata", "namespace"), labels=str(selector)
-    )
-    return [pod async for pod in found if _is_made_by(pod, asked, unstructured.uid(workload))]
+
+    async def controlled(resource: Resource, by: Collection[str]) -> list[Unstructured]:
+        found = (await kube.list(resource, namespace, labels=str(selector))).items
+        return [each for each in found if _controller(each) in by]
+
+    makers = {unstructured.uid(workload)}
+    if asked.resource == DEPLOYMENTS:
+        makers = {unstructured.uid(each) for each in await controlled(REPLICASETS, makers)}
+    return await controlled(PODS, makers)
 
 
-def _is_made_by(pod: Pod, asked: ObjectName, uid: str) -> bool:
-    owner = controller_of(pod)
-    if owner is None:
-        return False
-    return owner.kind == REPLICASETS.kind if asked.resource == DEPLOYMENTS else owner.uid == uid
+def _controller(obj: Unstructured) -> str:
+    """Return the uid of an object's controller, "" for none."""
+    owners = unstructured.nested_maps(obj, "metadata", "ownerReferences")
+    return next((unstructured.nested_string(each, "uid") for each in owners if each.get("controller") is True), "")
 
 
 def default_container(pod: Unstructured) -> str:

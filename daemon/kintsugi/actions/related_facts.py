@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import msgspec
@@ -77,6 +78,7 @@ def claim_of(
         capacity=claim.status.capacity.get("storage", ""),
         grows=unstructured.nested_field(class_, "allowVolumeExpansion") is True if class_ is not None else None,
         deleted=claim.metadata.deletion_timestamp,
+        uid=claim.metadata.uid,
     )
 
 
@@ -91,14 +93,7 @@ def with_others(node: NodeFacts, items: Iterable[Unstructured], own: frozenset[s
         and not predicates.finished(pod)
         and not any(each.uid in own for each in pod.metadata.owner_references)
     ]
-    return NodeFacts(
-        name=node.name,
-        cordoned=node.cordoned,
-        taints=node.taints,
-        conditions=node.conditions,
-        others=len(others),
-        others_ready=sum(predicates.ready(pod) for pod in others),
-    )
+    return replace(node, others=len(others), others_ready=sum(predicates.ready(pod) for pod in others))
 
 
 def usage_of(items: Iterable[Unstructured]) -> Iterator[MemoryUsage]:

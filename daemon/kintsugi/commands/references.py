@@ -121,6 +121,10 @@ def _check_object(parsed: ParsedCommand, argument: Argument, resource: Resource)
         return
     if put.kind and put.kind != resource.kind:
         raise CommandProblem(f"{parsed.spec.verb}: {put.name!r} is a {put.kind}, not a {resource.singular}")
+    if parsed.spec.changes and not put.uid:
+        raise CommandProblem(
+            f"{parsed.spec.verb}: the uid of {put.name!r} is not known, and another object may have its name by now"
+        )
     if resource.namespaced and put.namespace and put.namespace != place_of(parsed):
         raise CommandProblem(
             f"{parsed.spec.verb}: {put.name!r} is in namespace {put.namespace!r}, but the command runs in {place_of(parsed)!r}: "

@@ -76,11 +76,13 @@ DESCRIPTION: Mapping[str, Type] = {"text": STRING}
 REVISIONS: Mapping[str, Type] = {"revisions": ListOf(REVISION)}
 PROGRESS: Mapping[str, Type] = {"complete": BOOL, "message": STRING}
 USAGE: Mapping[str, Type] = {"items": ListOf(USE)}
+TARGET = Struct("Target", dict.fromkeys(("kind", "name", "namespace", "uid"), STRING))
+"""An object as it was read; a command that gets it refuses another object of its name."""
+
 DIAGNOSIS: Mapping[str, Type] = {
-    **dict.fromkeys(
-        ("cause", "object", "field", "confidence", "text", "remedy", "reason", "name", "template", "kept"), STRING
-    ),
-    **dict.fromkeys(("amount", "request"), STRING),
+    **dict.fromkeys(("cause", "object", "field", "confidence", "text", "remedy", "reason", "template", "kept"), STRING),
+    "target": TARGET,
+    **dict.fromkeys(("container", "amount", "request"), STRING),
     "pods": ListOf(STRING),
     "revision": INT,
     "good": INT,
@@ -88,9 +90,9 @@ DIAGNOSIS: Mapping[str, Type] = {
 """
 The likeliest cause, all "" without one, and the remedy: a word of `model.remedies.RemedyKind` with its reason.
 
-`name` is the pod that is restarted first, the node that is left, the container whose memory limit is raised to
-`amount`, in `pods` (names), with `request` as its request, or the claim that grows to `amount`; "" and empty for all
-other remedies. `revision` is the number of the one in force, 0 where its controller has not made it, `template` its
+`target` is the pod that is restarted first, the node that is left, or the claim that grows to `amount`. `container` is
+the one whose memory limit is raised to `amount`, with `request` as its request. `pods` are the uids of the pods whose
+limit is raised, or that are on that node. All are "" and empty for all other remedies. `revision` is the number of the one in force, 0 where its controller has not made it, `template` its
 name (of a Deployment the pod-template-hash, else the ControllerRevision's), and `good` the number of the last good one
 besides it, 0 where Kubernetes has none. `kept` is the change that the ledger's last good template would make, where
 Kubernetes has none; "" where the ledger has no complete one.

@@ -1,5 +1,5 @@
 """
-Asks the API whether objects that alerts name exist, where no cache knows them: a few at once, within one deadline.
+Asks the API for the objects that alerts name, where no cache has them: a few at once, within one deadline.
 
 A name in an alert costs one GET at most, and does not delay alerts that need none. An alert whose lookup was not answered in
 time is evaluated again.
@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from kintsugi.actions import unstructured
 from kintsugi.errors import KubeError, NotFound, ServerUnavailable
 from kintsugi.kube.client import KubeClient
+from kintsugi.objects.kept import Object
 from kubeobjects.resources import Resource
 
 AT_ONCE = 8
@@ -29,16 +31,16 @@ class ExistenceQuery:
 
 
 class Lookups:
-    """Asks the API whether objects exist; the answers are valid for one batch of signals."""
+    """Asks the API for objects; the answers are valid for one batch of signals, None for what does not exist."""
 
     def __init__(self, kube: KubeClient) -> None:
         self._kube = kube
-        self._answers: dict[ExistenceQuery, bool | KubeError] = {}
+        self._answers: dict[ExistenceQuery, Object | KubeError | None] = {}
 
     async def query(self, wanted: Iterable[ExistenceQuery]) -> None:
         """Ask for all of these objects, and forget earlier answers."""
         unique = list(dict.fromkeys(wanted))
-        answers: dict[ExistenceQuery, bool | KubeError] = {}
+        answers: dict[ExistenceQuery, Object | KubeError | None] = {}
         limit = asyncio.Semaphore(AT_ONCE)
 
         async def one(query: ExistenceQuery) -> None:
@@ -62,22 +64,22 @@ class Lookups:
         """Forget the answers: their batch is evaluated."""
         self._answers = {}
 
-    async def exists(self, query: ExistenceQuery) -> bool:
-        """Return whether an object exists: by the prefetched answer, else by asking now. Raises KubeError when unknown."""
-        answer = self._answers.get(query)
-        if answer is None:
+    async def find(self, query: ExistenceQuery) -> Object | None:
+        """Return an object as it was prefetched, else as it is now; None without one. Raises KubeError when unknown."""
+        if query not in self._answers:
             try:
                 async with asyncio.timeout(LOOKUP_TIMEOUT.total_seconds()):
                     return await self._ask(query)
             except TimeoutError as error:
                 raise ServerUnavailable(f"not answered within {LOOKUP_TIMEOUT.total_seconds():g} s") from error
+        answer = self._answers[query]
         if isinstance(answer, KubeError):
             raise answer
         return answer
 
-    async def _ask(self, query: ExistenceQuery) -> bool:
+    async def _ask(self, query: ExistenceQuery) -> Object | None:
         try:
-            await self._kube.get(query.resource, query.name, query.namespace or None)
+            found = await self._kube.get(query.resource, query.name, query.namespace or None)
         except NotFound:
-            return False
-        return True
+            return None
+        return unstructured.convert(found, Object)

@@ -92,7 +92,7 @@ class SignalEvaluator:
         return [rule for rule, holds in answers if holds], [rule for rule, holds in answers if holds is None]
 
     async def _resolve(self, signal: Signal, matches: Sequence[Matched]) -> Matched | Verdict:
-        """Return the match whose service the signal's object belongs to. A lookup that fails is made again later."""
+        """Return the match whose service the signal's object belongs to. What is not known for sure is asked again later."""
         if signal.kind is not RuleSource.ALERT:
             return matches[0]
         objections: list[tuple[Rule, Objection]] = []
@@ -110,7 +110,9 @@ class SignalEvaluator:
             if objection is None:
                 return matched
             objections.append((matched.rule, objection))
-        rule, first = objections[0]
+        rule, first = next((each for each in objections if each[1].provisional), objections[0])
+        if first.provisional:
+            return self.later(rule.name, first.reason, first.text)
         return Verdict(kind=VerdictKind.REFUSED, reason=first.reason, text=first.text, rule=rule.name)
 
     def _join(self, matched: Matched) -> Verdict | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.records import Reason
 from kintsugi.model.services import Service
+from kintsugi.objects.kept import Object
 from kintsugi.pipeline.lookups import ExistenceQuery, Lookups
 from kintsugi.views import Caches, ServiceViews
 from kubeobjects import resources
@@ -37,11 +38,14 @@ _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Objection:
-    """The reason for which an alert cannot concern a service."""
+    """The reason for which an alert cannot concern a service; `provisional`: by what is seen, and the watch is behind."""
 
     reason: Reason
     text: str
+    provisional: bool = False
 
+
+_AS_SEEN = ", as far as the watch has come"
 
 _NO_NAMESPACE = Objection(
     reason=Reason.NO_NAMESPACE,
@@ -100,24 +104,32 @@ class Targets:
             )
         if not _LABEL.fullmatch(namespace) or (word and not _NAME.fullmatch(labels[word])):
             return Objection(reason=Reason.NO_TARGET, text=f"{what[:200]!r} is not a valid object name")
-        if word and not await self._exists(KINDS[word], namespace, labels[word]):
+        seen = self._stores()[KINDS[word]].get((namespace, labels[word])) if word else None
+        found = seen or (await self._find(KINDS[word], namespace, labels[word]) if word else None)
+        if word and found is None:
             return Objection(reason=Reason.NO_TARGET, text=f"{what} does not exist (any more)")
-        if word == "pod" and self._is_bare(namespace, labels[word]):
+        if word == "pod" and found is not None and not any(each.controller for each in found.metadata.owner_references):
             return Objection(reason=Reason.UNMANAGED, text=f"{what} is a bare pod: no controller would recreate it")
-        if namespace != service.namespace or not self._belongs(word, labels.get(word, ""), service):
-            return Objection(reason=Reason.FOREIGN_TARGET, text=f"{what} does not belong to {service.name}")
-        return None
+        if namespace == service.namespace and self._belongs(word, found, service):
+            return None
+        is_behind = namespace == service.namespace and (seen is not found or bool(self._services.stale_reason))
+        text = f"{what} does not belong to {service.name}{_AS_SEEN if is_behind else ''}"
+        return Objection(reason=Reason.FOREIGN_TARGET, text=text, provisional=is_behind)
 
     def _of_node(self, node: str, service: Service) -> Objection | None:
         """Judge an alert about a node: it concerns the services that have pods there."""
+        is_behind = bool(self._services.stale_reason)
+        as_seen = _AS_SEEN if is_behind else ""
         if ("", node) not in self._caches.nodes.store:
-            return Objection(reason=Reason.NO_TARGET, text=f"node {node[:200]!r} does not exist (any more)")
+            text = f"node {node[:200]!r} does not exist (any more){as_seen}"
+            return Objection(reason=Reason.NO_TARGET, text=text, provisional=is_behind)
         view = self._services.views.get(service.name)
         if view is not None and any(pod.spec.node_name == node for pod in view.pods):
             return None
-        return Objection(reason=Reason.FOREIGN_TARGET, text=f"no pod of {service.name} is on node {node}")
+        text = f"no pod of {service.name} is on node {node}{as_seen}"
+        return Objection(reason=Reason.FOREIGN_TARGET, text=text, provisional=is_behind)
 
-    def _stores(self) -> Mapping[Resource, Mapping[tuple[str, str], object]]:
+    def _stores(self) -> Mapping[Resource, Mapping[tuple[str, str], Object]]:
         return {
             resources.PODS: self._caches.pods.store,
             resources.DEPLOYMENTS: self._caches.deployments.store,
@@ -126,27 +138,17 @@ class Targets:
             resources.PVCS: self._caches.pvcs.store,
         }
 
-    async def _exists(self, resource: Resource, namespace: str, name: str) -> bool:
-        if (namespace, name) in self._stores()[resource]:
-            return True
-        return await self._lookups.exists(ExistenceQuery(resource=resource, namespace=namespace, name=name))
+    async def _find(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        return await self._lookups.find(ExistenceQuery(resource=resource, namespace=namespace, name=name))
 
-    def _belongs(self, word: str, name: str, service: Service) -> bool:
+    def _belongs(self, word: str, found: Object | None, service: Service) -> bool:
+        if found is None:
+            return not word
         match word:
-            case "":
-                return True
             case "pod":
-                return service.name in self._services_of(service.namespace, name)
+                return any(each.name == service.name for each in self._services.services_of(found))
             case "persistentvolumeclaim":
                 view = self._services.views.get(service.name)
-                return view is not None and any(pvc.metadata.name == name for pvc in view.pvcs)
+                return view is not None and any(pvc.metadata.name == found.metadata.name for pvc in view.pvcs)
             case _:
-                return KINDS[word] == service.workload.resource and name == service.workload.name
-
-    def _services_of(self, namespace: str, name: str) -> frozenset[str]:
-        pod = self._caches.pods.store.get((namespace, name))
-        return frozenset(each.name for each in self._services.services_of(pod)) if pod is not None else frozenset()
-
-    def _is_bare(self, namespace: str, name: str) -> bool:
-        pod = self._caches.pods.store.get((namespace, name))
-        return pod is not None and not any(owner.controller for owner in pod.metadata.owner_references)
+                return KINDS[word] == service.workload.resource and found.metadata.name == service.workload.name

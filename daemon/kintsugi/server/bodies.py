@@ -7,7 +7,7 @@ Also an authorised sender may send without end, slowly, or from a thousand conne
 import asyncio
 from contextlib import ExitStack
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from kintsugi.errors import KintsugiError
 
@@ -31,9 +31,11 @@ class BodyReader:
         """
         Read a body whole; it counts as held until the holder is left.
 
-        Raises BodyError: 413 above the limit, 503 for one that is too slow or when memory is short, so that the sender
-        comes again.
+        Raises BodyError: 413 above the limit, 415 for a compressed one, 503 for one that is too slow or when memory is
+        short, so that the sender comes again.
         """
+        if hdrs.CONTENT_ENCODING in request.headers:
+            raise BodyError(415, "the body has a Content-Encoding: send it as it is, uncompressed")
         self._check_announced(request.content_length or 0)
         held = BufferedBody(self)
         with ExitStack() as unread:

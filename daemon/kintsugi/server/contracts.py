@@ -52,9 +52,9 @@ _AS_SHOWN = {
 }
 """A rollback, or a start by hand, is confirmed by the digest of what was shown."""
 
-_CHANGES = (400, 404, 409, 413, 502, 503)
+_CHANGES = (400, 404, 409, 413, 415, 502, 503)
 """
-The statuses of a refused change: not understood, not found, an objection, too large, cluster or ledger unavailable.
+The statuses of a refused change: not understood, not found, an objection, too large, compressed, cluster or ledger unavailable.
 """
 
 DELIVER = Contract(
@@ -203,7 +203,7 @@ EXPLAIN_OBJECT = Contract(
 EXPLAIN_ALERT = Contract(
     summary="Explain the verdict that an alert would get now, read as the webhook would read the alert",
     answers={200: Explanation},
-    errors=(400, 413, 502, 503),
+    errors=(400, 413, 415, 502, 503),
     body=RequestBody(kind=api.AlertBody, rules={"properties": {"labels": {"minProperties": 1}}}),
 )
 DOCUMENT = Contract(summary="Show this document", answers={200: PlainText(content_type=JSON)})

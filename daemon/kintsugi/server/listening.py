@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
@@ -35,7 +35,7 @@ _SWEEP = 1.0
 """Seconds between two looks at connections that have not said anything yet."""
 
 _LINGER = 2.0
-"""Seconds for which the rest of a refused body is read and thrown away, so that its sender sees the answer."""
+"""Seconds for which the rest of a refused body is thrown away as it comes, so that its sender sees the answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,9 +82,11 @@ async def listen(
     slots = ConnectionSlots(options.connections)
     idle_connections = _IdleConnections(options.header_timeout, slots)
     app.middlewares.insert(0, idle_connections.note)
+    app.on_response_prepare.append(_stop_reading)
     runner = web.AppRunner(
         app,
         access_log=None,
+        auto_decompress=False,  # it would unpack also what nobody reads, before any token is judged
         logger=_logger_of_handlers(),
         keepalive_timeout=options.idle_timeout,
         lingering_time=_LINGER,
@@ -112,6 +114,14 @@ async def listen(
             await sweeper
         await handshakes.stop()
         await runner.cleanup()
+
+
+async def _stop_reading(request: web.Request, response: web.StreamResponse) -> None:
+    """Let nothing be parsed any more of a body that is answered before its end: its connection takes no further request."""
+    if not request.content.is_eof():
+        response.headers[hdrs.CONNECTION] = "close"
+        response.force_close()
+        request.protocol.close()
 
 
 def _logger_of_handlers() -> logging.Logger:

@@ -70,7 +70,7 @@ _ERRORS = {
     404: "Not found.",
     409: "The request conflicts with the current state.",
     413: "The body is too large.",
-    415: "The content type is not JSON.",
+    415: "The content type is not JSON, or the body is compressed.",
     422: "The request does not fit the current catalog; the error names valid values.",
     502: "The cluster, or the program in the cluster, does not answer.",
     503: "The ledger is unavailable, or too many requests are in progress; retry later.",

@@ -2,7 +2,7 @@
 The webhook of Alertmanager: read, understand, commit, answer, in this order (P1).
 
 2xx only when every alert is durable. Alertmanager repeats after a 5xx only, so overload and a ledger that is away are
-503, never 429 (A5); 400 and 413 are for what would fail again in the same way, and then the poller is woken.
+503, never 429 (A5); 400, 413 and 415 are for what would fail again in the same way, and then the poller is woken.
 """
 
 import asyncio
@@ -152,7 +152,7 @@ class WebhookHandler:
         except LedgerUnavailable as error:
             return refusal(503, str(error))
         except BodyError as error:
-            return self._incomplete(413, str(error)) if error.status == 413 else refusal(error.status, str(error))
+            return refusal(503, str(error)) if error.status == 503 else self._incomplete(error.status, str(error))
         if delivery.unreadable:
             await self._try_keep(delivery.dead_letters)
             return self._incomplete(400, delivery.unreadable)

@@ -39,8 +39,8 @@ class ClusterWatch:
     """
     Follows the conditions of all rules but those on alerts.
 
-    A condition is one rule on one object (by uid). It ends when it no longer holds, or its object is gone; an
-    unanswerable one neither begins nor ends (P6). `for` counts from the first match, across restarts; but a match of an
+    A condition is one rule on one object (by uid). It ends when it no longer holds, or its object is gone or no longer
+    among those of the rule; an unanswerable one neither begins nor ends (P6). `for` counts from the first match, across restarts; but a match of an
     earlier process becomes a signal only once this process has seen it, too.
     """
 
@@ -140,7 +140,7 @@ class ClusterWatch:
         if self._services.stale_reason:
             return
         await self._check_pods()
-        self._drop_the_gone()
+        self._end_without_object()
         await self._save()
         await self._signal_due()
 
@@ -158,22 +158,22 @@ class ClusterWatch:
         if self._matcher is not None and self._rules_of(pod):
             self._changed[pod.metadata.uid] = pod
 
-    def _rules_of(self, pod: Pod) -> tuple[Rule, ...]:
+    def _rules_of(self, pod: Object) -> tuple[Rule, ...]:
         assert self._matcher is not None
         return self._matcher.rules_on_pods(self._services.services_of(pod))
 
     async def _check_pods(self) -> None:
         """Look at pods that changed, and at those for which time may change the answer, each as it is when its turn comes."""
         for uid in {**self._rechecked, **self._changed}:
-            pod = self._changed.pop(uid, None) or self._rechecked.get(uid)
-            if pod is not None:
+            known = self._rechecked.pop(uid, None)
+            pod = self._changed.pop(uid, None) or known
+            if pod is not None and self._caches.pods.store.get((pod.metadata.namespace, pod.metadata.name)) is pod:
                 with self._containment.around(FailureScope.OBJECT, f"pod {pod.metadata.namespace}/{pod.metadata.name}"):
                     self._check_pod(pod)
                 await asyncio.sleep(0)  # a look takes as long as five events, and the watch brings forty in one piece
 
     def _check_pod(self, pod: Pod) -> None:
         now = self._clock()
-        self._rechecked.pop(pod.metadata.uid, None)
         if not predicates.ready(pod) or predicates.crash_looping(pod, now):
             self._rechecked[pod.metadata.uid] = pod
         names, target = rule_names(RuleSource.POD, object=pod, now=now), target_of("Pod", pod)
@@ -190,25 +190,25 @@ class ClusterWatch:
 
     def _check_rule(self, rule: Rule, view: ServiceView) -> None:
         now = self._clock()
+        if rule.on is RuleSource.SERVICES:
+            own = view if rule.service else None
+            all_views = self._services.views if _reads_all(rule) else {}
+            names = rule_names(rule.on, service=own, services=all_views, now=now)
+            self._answer(rule, service_target(own), names)
+        for item in self._objects_of(rule, view):
+            self._answer(rule, target_of(_KINDS[rule.on], item), rule_names(rule.on, object=item, now=now))
+
+    def _objects_of(self, rule: Rule, view: ServiceView) -> Iterable[Object]:
+        """Return the objects of a service that a rule is asked about: those of rules on pods come from the watch."""
         match rule.on:
             case RuleSource.PVC:
-                for claim in view.pvcs:
-                    self._answer(
-                        rule, target_of("PersistentVolumeClaim", claim), rule_names(rule.on, object=claim, now=now)
-                    )
-            case RuleSource.SERVICES:
-                own = view if rule.service else None
-                all_views = self._services.views if _reads_all(rule) else {}
-                names = rule_names(rule.on, service=own, services=all_views, now=now)
-                self._answer(rule, service_target(own), names)
+                return view.pvcs
             case RuleSource.NODE:
-                for node in self._nodes_of(view):
-                    self._answer(rule, target_of("Node", node), rule_names(rule.on, object=node, now=now))
+                return self._nodes_of(view)
             case RuleSource.EVENT:
-                for event in self._events_of(view):
-                    self._answer(rule, target_of("Event", event), rule_names(rule.on, object=event, now=now))
+                return self._events_of(view)
             case _:
-                pass
+                return ()
 
     def _nodes_of(self, view: ServiceView) -> Iterable[Object]:
         names = {pod.spec.node_name for pod in view.pods}
@@ -235,20 +235,44 @@ class ClusterWatch:
         elif holds is False and key in self._known:
             self._ended.add(key)
 
-    def _drop_the_gone(self) -> None:
-        stores = {
+    def _end_without_object(self) -> None:
+        """End the conditions whose object is gone, or no longer among those of the rule: nobody would answer them again."""
+        stores: Mapping[str, Mapping[Key, Object]] = {
             "Pod": self._caches.pods.store,
             "PersistentVolumeClaim": self._caches.pvcs.store,
             "Node": self._caches.nodes.store,
             "Event": self._caches.events.store,
         }
+        members: dict[str, frozenset[str] | None] = {}
         for key, condition in self._known.items():
-            store = stores.get(condition.target.kind)
-            if store is None:
+            target, rule = condition.target, self._rules.get(condition.rule)
+            store = stores.get(target.kind)
+            if store is None or rule is None:
                 continue
-            item = store.get((condition.target.namespace, condition.target.name))
-            if item is None or item.metadata.uid != condition.target.uid:
+            item = store.get((target.namespace, target.name))
+            if item is None or item.metadata.uid != target.uid:
                 self._ended.add(key)
+            elif self._has_left(rule, item, members):
+                log.info(
+                    "condition ended, its object is no longer the service's",
+                    rule=rule.name,
+                    service=rule.service,
+                    kind=target.kind,
+                    namespace=target.namespace,
+                    name=target.name,
+                )
+                self._ended.add(key)
+
+    def _has_left(self, rule: Rule, item: Object, members: dict[str, frozenset[str] | None]) -> bool:
+        """Return whether an object is no longer among those of a rule, by `members`: their uids, as far as they are known."""
+        if rule.on is RuleSource.POD:
+            return not any(each.name == rule.name for each in self._rules_of(item))
+        if rule.name not in members:
+            views = [each for each in self._services.views.values() if rule.service in ("", each.name)]
+            uids = (item.metadata.uid for view in views for item in self._objects_of(rule, view))
+            members[rule.name] = frozenset(uids) if views and all(each.is_current for each in views) else None
+        known = members[rule.name]
+        return known is not None and item.metadata.uid not in known
 
     async def _save(self) -> None:
         if not self._began and not self._ended:
@@ -314,6 +338,9 @@ class ClusterWatch:
             ended=now if status is SignalStatus.RESOLVED else None,
             received=now,
         )
+
+
+_KINDS = {RuleSource.PVC: "PersistentVolumeClaim", RuleSource.NODE: "Node", RuleSource.EVENT: "Event"}
 
 
 def _reads_all(rule: Rule) -> bool:

@@ -180,7 +180,7 @@ class Metrics:
 
 def _preset_own_labels(metrics: Metrics) -> None:
     """Start the series whose labels are fixed here."""
-    for status in ("200", "400", "401", "413", "503"):
+    for status in ("200", "400", "401", "413", "415", "503"):
         metrics.webhook_answers.labels(status)
     for outcome in ("polled", "unknown"):
         metrics.alerts_left_out.labels(outcome)

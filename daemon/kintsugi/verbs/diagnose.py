@@ -18,10 +18,22 @@ from kintsugi.commands.references import place_of, single
 from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import namespace_option
 from kintsugi.decisions.diagnosis import diagnose
+from kintsugi.decisions.diagnosis.facts import PodFacts, WorkloadFacts
 from kintsugi.decisions.remedies import remedy
 from kintsugi.expressions import Type
 from kintsugi.model.command import Command, ObjectName, Verb
+from kintsugi.model.remedies import Remedy, RemedyKind
 from kintsugi.offload import computed
+from kubeobjects.resources import NODES, PODS, PVCS
+
+_TARGETS = {
+    RemedyKind.RESTART_CANARY: PODS,
+    RemedyKind.ROLLOUT_RESTART: PODS,
+    RemedyKind.RECREATE_ONE: PODS,
+    RemedyKind.MOVE_PODS: NODES,
+    RemedyKind.GROW_CLAIM_ASKED: PVCS,
+}
+"""The kinds of the objects that remedies name."""
 
 _WORK = 1 << 20
 """A diagnosis goes through templates, Events and logs: a thread has it, and the loop goes on."""
@@ -93,10 +105,11 @@ class DiagnoseVerb(ProbeVerb[Diagnose]):
                 "text": cause.text if cause is not None else "",
                 "remedy": str(helps.kind),
                 "reason": helps.reason,
-                "name": helps.name,
+                "target": _target(facts, helps),
+                "container": helps.name if helps.kind is RemedyKind.RAISE_MEMORY else "",
                 "amount": helps.amount,
                 "request": helps.request,
-                "pods": list(helps.pods),
+                "pods": [each.metadata.uid for each in facts.pods if _concerns(helps, each)],
                 "revision": revisions.revision,
                 "template": revisions.template,
                 "good": revisions.good,
@@ -107,3 +120,26 @@ class DiagnoseVerb(ProbeVerb[Diagnose]):
 
 
 VERBS = (DiagnoseVerb(),)
+
+
+def _target(facts: WorkloadFacts, helps: Remedy) -> Mapping[str, str]:
+    """Return the object that a remedy names, with the uid that was read; all "" where it names none."""
+    resource = _TARGETS.get(helps.kind)
+    if resource is None:
+        return dict.fromkeys(results.TARGET.fields, "")
+    uids = {
+        PODS: {each.metadata.name: each.metadata.uid for each in facts.pods},
+        NODES: {each.name: each.uid for each in facts.nodes},
+        PVCS: {each.name: each.uid for each in facts.claims},
+    }
+    return {
+        "kind": resource.kind,
+        "name": helps.name,
+        "namespace": facts.namespace if resource.namespaced else "",
+        "uid": uids[resource].get(helps.name, ""),
+    }
+
+
+def _concerns(helps: Remedy, pod: PodFacts) -> bool:
+    """Return whether a pod's memory limit is raised, or the pod is on the node that is left."""
+    return pod.metadata.name in helps.pods or (helps.kind is RemedyKind.MOVE_PODS and pod.spec.node_name == helps.name)

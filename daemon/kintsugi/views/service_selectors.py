@@ -13,7 +13,7 @@ from kintsugi.decisions.matcher import ServiceIndex
 from kintsugi.errors import UsageError
 from kintsugi.model.services import Service
 from kintsugi.model.views import Workload
-from kintsugi.objects.kept import Object, Pod
+from kintsugi.objects.kept import Object
 from kintsugi.objects.selectors import selector_of
 from kubeobjects.selectors import NOTHING, Selector
 
@@ -57,7 +57,7 @@ class ServiceSelectors:
         except UsageError:
             return NOTHING  # it has none, or one in a language of later versions: no pod is taken for its own
 
-    def of_pod(self, pod: Pod) -> tuple[Service, ...]:
+    def of_pod(self, pod: Object) -> tuple[Service, ...]:
         """Return the services whose selector matches this pod."""
         return self._index.selecting(pod.metadata.namespace, pod.metadata.labels)
 

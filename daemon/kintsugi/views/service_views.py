@@ -23,6 +23,7 @@ from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView, Workload
 from kintsugi.objects.kept import Deployment, EndpointSlice, KubeService, Object, Pod
 from kintsugi.objects.network import SERVICE_NAME
+from kintsugi.objects.predicates import controller_of
 from kintsugi.scope.values import health_names
 from kintsugi.telemetry import Containment, FailureScope, get_logger
 from kintsugi.views.caches import ByNamespace, Caches, Sight
@@ -165,7 +166,7 @@ class ServiceViews:
         else:
             self._unmet.add((service, check))
 
-    def services_of(self, pod: Pod) -> tuple[Service, ...]:
+    def services_of(self, pod: Object) -> tuple[Service, ...]:
         """Return the services whose selector matches this pod."""
         return self._selectors.of_pod(pod)
 
@@ -323,23 +324,21 @@ class ServiceViews:
         pods = tuple(sorted(self._pods[service.name].values(), key=lambda pod: pod.metadata.name))
         workload = self._workload(service)
         kube_service, selects_its_pods = self._kube_service(service, workload)
-        claims = PvcNames.of(pods, workload)
+        owner = workload.metadata.uid if workload is not None else ""
+        replica_sets = tuple(
+            each for each in self._replica_sets.within(namespace) if owner and is_owned_by(each.metadata, owner)
+        )
+        makers = {owner, *(each.metadata.uid for each in replica_sets)} - {""}
+        made = (pod for pod in pods if (by := controller_of(pod)) is not None and by.uid in makers)
+        claims = PvcNames.of(made, workload)
         return ServiceObjects(
             pods=pods,
-            pvcs=tuple(
-                each
-                for each in self._pvcs.within(namespace)
-                if each.metadata.name in claims or service.selector.matches(each.metadata.labels)
-            ),
+            pvcs=tuple(each for each in self._pvcs.within(namespace) if each.metadata.name in claims),
             endpoints=self._endpoints_of(kube_service),
             kube_service=kube_service,
             selects_its_pods=selects_its_pods,
             workload=workload,
-            replica_sets=tuple(
-                each
-                for each in self._replica_sets.within(namespace)
-                if workload is not None and is_owned_by(each.metadata, workload.metadata.uid)
-            ),
+            replica_sets=replica_sets,
             autoscalers=tuple(self._autoscalers.within(namespace)),
         )
 

@@ -12,7 +12,7 @@ from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import KubeError, NotFound, OutcomeUnknown, ProbeFailed, Refused
 from kintsugi.kube.execution import Executed
-from kubeobjects.resources import PODS, STATEFULSETS
+from kubeobjects.resources import DEPLOYMENTS, PODS, REPLICASETS, STATEFULSETS
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 
 SOON = timedelta(seconds=10)
@@ -66,7 +66,13 @@ def pod(name: str, *, ready: bool = True, uid: str = "", container: str = "c-1")
     status = {"name": "main", "containerID": container, "imageID": "img", "state": {"running": {}}, "ready": ready}
     return {
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": "production", "uid": uid or f"u-{name}", "labels": {"app": "db"}},
+        "metadata": {
+            "name": name,
+            "namespace": "production",
+            "uid": uid or f"u-{name}",
+            "labels": {"app": "db"},
+            "ownerReferences": [{"kind": "StatefulSet", "name": "db", "uid": "s-1", "controller": True}],
+        },
         "spec": {"containers": [{"name": "main"}, {"name": "side"}]},
         "status": {
             "phase": "ClusterWithPrograms",
@@ -84,6 +90,12 @@ def leaving(name: str) -> dict[str, Any]:
 def by_role(roles: Mapping[str, Said], answer: Said) -> Callable[[str, Sequence[str]], Said]:
     """Let pods tell their roles, and answer any other question alike."""
     return lambda name, words: roles[name] if "pg_is_in_recovery" in words[-1] else answer
+
+
+def stranger(name: str, *owners: dict[str, object]) -> dict[str, Any]:
+    """Make a ready pod that somebody has given the labels of the database."""
+    made = pod(name)
+    return {**made, "metadata": {**made["metadata"], "ownerReferences": list(owners)}}
 
 
 QUESTION = "kubectl exec sts/db -- psql -U postgres -c 'SELECT 7 AS seven'"
@@ -200,3 +212,28 @@ async def test_a_container_without_the_program_is_refused() -> None:
     cluster.says = lambda _pod, words: OutcomeUnknown(f'exec: "{words[0]}": executable file not found in $PATH')
     with pytest.raises(Refused, match="there is no redis-cli in this container"):
         await cluster.read("kubectl exec db-0 -- redis-cli PING")
+
+
+@pytest.mark.parametrize("owners", [(), ({"kind": "StatefulSet", "name": "other", "uid": "s-2", "controller": True},)])
+async def test_a_stranger_s_pod_with_the_labels_of_the_database_does_not_answer_for_it(
+    owners: tuple[dict[str, object], ...],
+) -> None:
+    cluster = ClusterWithPrograms("db-0")
+    cluster.put(PODS, stranger("a-stranger", *owners))
+    cluster.says = by_role({"a-stranger": PRIMARY, "db-0": PRIMARY}, said('[{"seven":7}]'))
+    await cluster.read(QUESTION)
+    await cluster.read("kubectl exec sts/db -- redis-cli PING")
+    assert {name for name, _ in cluster.ran} == {"db-0"}
+
+
+async def test_a_stranger_s_replica_set_with_the_labels_of_a_deployment_does_not_answer_for_it() -> None:
+    cluster = ClusterWithPrograms()
+    cluster.put(DEPLOYMENTS, {**workload(), "kind": "Deployment"})
+    for name, maker in (("db-5", "s-1"), ("other-5", "s-2")):
+        owner = {"kind": "Deployment", "name": name, "uid": maker, "controller": True}
+        metadata = {"name": name, "namespace": "production", "uid": f"u-{name}", "labels": {"app": "db"}}
+        cluster.put(REPLICASETS, {"kind": "ReplicaSet", "metadata": {**metadata, "ownerReferences": [owner]}})
+        owner = {"kind": "ReplicaSet", "name": name, "uid": f"u-{name}", "controller": True}
+        cluster.put(PODS, stranger(f"{name}-pod", owner))
+    await cluster.read("kubectl exec deployment/db -- redis-cli PING")
+    assert [name for name, _ in cluster.ran] == ["db-5-pod"]

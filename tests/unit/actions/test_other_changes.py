@@ -50,6 +50,13 @@ async def test_a_cordon_is_undone_by_an_uncordon() -> None:
     assert "unschedulable" not in kube.at(NODES, "node-1")["spec"]
 
 
+async def test_a_machine_that_has_taken_the_name_of_the_node_that_was_meant_is_not_cordoned() -> None:
+    kube = ClusterOfDicts((NODES, node()), (NODES, node("node-2")))
+    meant = Cordon(objects=(ObjectName(resource=NODES, name="node-1", uid="uid-before"),), on=True)
+    with pytest.raises(Refused, match="another object now"):
+        await actions(kube).plan_effect(meant, change_context())
+
+
 async def test_the_last_node_that_takes_pods_is_not_cordoned() -> None:
     """Nothing could start anywhere."""
     kube = ClusterOfDicts((NODES, node()), (NODES, node("node-2", cordoned=True)), (NODES, node("node-3", "Unknown")))

@@ -20,10 +20,11 @@ from kubeobjects.resources import (
     POD_METRICS,
     PODS,
     PVCS,
+    REPLICASETS,
     STORAGECLASSES,
 )
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
-from tests.unit.actions.samples import NAMESPACE, ago, deployment, healthy_pod, node, pod
+from tests.unit.actions.samples import NAMESPACE, ago, deployment, healthy_pod, node, owner, pod, replica_set
 
 SOON = timedelta(seconds=5)
 
@@ -216,7 +217,9 @@ async def test_top_without_a_metrics_api_says_what_is_missing(error: KubeError) 
 
 async def test_logs_of_a_workload_are_those_of_all_its_pods_with_their_sources() -> None:
     """A line knows its pod."""
-    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (PODS, pod("web-1")), (PODS, healthy_pod("web-2")))
+    made = {**replica_set(2, "web:2"), "metadata": {**replica_set(2, "web:2")["metadata"], "uid": "owner-uid"}}
+    pods = ((PODS, pod("web-1")), (PODS, healthy_pod("web-2")))
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (REPLICASETS, made), *pods)
     kube.logs_of["web-1", "web", False] = b"one\ntwo\n"
     kube.logs_of["web-2", "web", False] = b"three"
     seen = await read(kube, "kubectl logs deployment/web --prefix")
@@ -348,3 +351,15 @@ async def test_a_condition_of_an_older_generation_does_not_count() -> None:
         ClusterOfDicts((DEPLOYMENTS, obj)), "kubectl wait deploy/web --for=condition=Available --timeout=20ms"
     )
     assert seen["failed"]
+
+
+async def test_a_diagnosis_names_the_node_and_its_pods_by_their_uids() -> None:
+    made = replica_set(2, "web:2")
+    affected = pod("web-1")
+    affected["metadata"]["ownerReferences"] = [owner("ReplicaSet", "web-2", made["metadata"]["uid"])]
+    lost = node("node-1", "Unknown")
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (REPLICASETS, made), (PODS, affected), (NODES, lost))
+    seen = await read(kube, "kintsugi diagnose deployment/web")
+    assert seen["remedy"] == "move-pods", seen
+    assert seen["target"] == {"kind": "Node", "name": "node-1", "namespace": "", "uid": "uid-node-1"}
+    assert seen["pods"] == ["uid-web-1"]

@@ -72,8 +72,9 @@ def ill(name: str, container: Mapping[str, object], *, revision: int = 2, **stat
 
 
 def of(revision: int, made: dict[str, Any]) -> dict[str, Any]:
-    """Label a pod as one of a Deployment's revision."""
+    """Return a pod as one of a Deployment's revision."""
     made["metadata"]["labels"]["pod-template-hash"] = f"hash-{revision}"
+    made["metadata"]["ownerReferences"] = [owner("ReplicaSet", f"web-{revision}", f"uid-web-{revision}")]
     return made
 
 

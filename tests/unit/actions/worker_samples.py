@@ -78,8 +78,11 @@ def service(name: str = "database", **selector: str) -> dict[str, Any]:
     return {"metadata": {"name": name, "namespace": NAMESPACE, "uid": f"uid-{name}"}, "spec": spec}
 
 
+_READY = [{"type": "Ready", "status": "True"}]
+
+
 def database_pods(*, ready: str = "True") -> tuple[tuple[Resource, dict[str, Any]], ...]:
-    """Make the service's own database, and its one pod with two containers."""
+    """Make the service's own database, its one pod with two containers, and a stranger's pod with its labels."""
     labels = {"app": "database"}
     metadata = {"namespace": NAMESPACE, "labels": labels}
     spec = {
@@ -94,9 +97,14 @@ def database_pods(*, ready: str = "True") -> tuple[tuple[Resource, dict[str, Any
         "metadata": {**metadata, "name": "database", "uid": "uid-set"},
         "spec": {"selector": {"matchLabels": labels}},
     }
+    made = {"ownerReferences": [{"kind": "StatefulSet", "name": "database", "uid": "uid-set", "controller": True}]}
+    own = {**metadata, **made, "name": "database-0", "uid": "uid-0"}
+    foreign = {**spec, "containers": [{"name": "postgres", "image": "registry.example.com/not-postgres:1"}]}
+    stranger = {**metadata, "name": "a-stranger", "uid": "uid-stranger"}
     return (
         (STATEFULSETS, owner),
-        (PODS, {"metadata": {**metadata, "name": "database-0", "uid": "uid-0"}, "spec": spec, "status": status}),
+        (PODS, {"metadata": own, "spec": spec, "status": status}),
+        (PODS, {"metadata": stranger, "spec": foreign, "status": {**status, "conditions": _READY}}),
     )
 
 

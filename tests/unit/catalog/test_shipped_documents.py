@@ -11,7 +11,7 @@ from kintsugi.commands import render
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.model.runbooks import InOrder, RollbackThen, Run, Step, UndoStep
-from kintsugi.objects.kept import PersistentVolumeClaim
+from kintsugi.objects.kept import Metadata, PersistentVolumeClaim
 from kintsugi.scope.values import EvaluationContext, StepOutcome, step_names
 from tests.unit.factories import NOW, incident, pod, view
 
@@ -261,11 +261,14 @@ def test_the_question_of_a_restore_says_what_is_lost(catalog: Catalog) -> None:
         "proven": False,
         "skipped": [{"url": "s3://backup-bucket/database/later.dump", "reason": "it is truncated"}],
     }
+    claims = tuple(
+        PersistentVolumeClaim(metadata=Metadata(name=name)) for name in ("data-database-0", "logs-database-0")
+    )
     names = step_names(
         EvaluationContext(
             now=NOW,
             incident=incident(),
-            service=view(catalog.services["database"]),
+            service=replace(view(catalog.services["database"]), pvcs=claims),
             parameters={"rpo": timedelta(minutes=30)},
         ),
         earlier={"newest": StepOutcome(ran=True, met=True, result={"backup": backup})},
@@ -275,7 +278,8 @@ def test_the_question_of_a_restore_says_what_is_lost(catalog: Catalog) -> None:
         "The data of database are gone or corrupt. Restore s3://backup-bucket/database/app.dump into an empty volume? It was "
         "taken at 2026-05-04T11:12:57Z: what was written in the 47m3s between then and the failure is lost, more than the RPO "
         "of 30m. Nobody recorded a checksum of it: it reads through to its end, its content is unproven. Newer ones that are "
-        "no good: s3://backup-bucket/database/later.dump (it is truncated)."
+        "no good: s3://backup-bucket/database/later.dump (it is truncated). Replaced claims: "
+        "data-database-0, logs-database-0."
     )
 
 

@@ -58,6 +58,14 @@ def bind(line: str, values: Mapping[str, object]) -> Command:
     return parse_template(line, SCOPE).bind(values, namespace="production")
 
 
+@pytest.mark.parametrize("uid", ["", None])
+def test_an_object_whose_uid_is_not_known_is_shown_and_not_changed(uid: str | None) -> None:
+    node = {"kind": "Node", "name": "node-1", "uid": uid}
+    bind("kubectl describe node ${x}", {"x": node})
+    with pytest.raises(CommandProblem, match="uid of 'node-1' is not known"):
+        bind("kubectl cordon ${x}", {"x": node})
+
+
 @pytest.mark.parametrize("value", CORPUS)
 @pytest.mark.parametrize(
     "line",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from itertools import permutations
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -16,7 +17,7 @@ from kintsugi.ledger.store import Store
 from kintsugi.model.records import IncidentState, Reason, Signal, SignalStatus, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.telemetry import FailureScope
-from kubeobjects.resources import PODS
+from kubeobjects.resources import PODS, PVCS
 from tests.harness.ledger_rows import keep
 from tests.unit.factories import (
     catalog,
@@ -139,12 +140,44 @@ async def test_an_alert_about_something_else_is_refused(labels: dict[str, str], 
     assert not business.requests.asked
 
 
-async def test_an_object_that_the_cache_does_not_know_is_asked_of_the_api_before_it_is_called_absent() -> None:
+OWNED = {"ownerReferences": [{"kind": "ReplicaSet", "name": "web-7d4", "uid": "rs", "controller": True}]}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason", "again"),
+    [
+        ({"labels": {"app": "web"}, **OWNED}, Reason.MATCHED, False),
+        ({"labels": {"app": "web"}}, Reason.UNMANAGED, False),
+        ({"labels": {"app": "other"}, **OWNED}, Reason.FOREIGN_TARGET, True),
+    ],
+)
+async def test_a_pod_that_no_cache_has_is_judged_as_the_api_has_it(
+    metadata: dict[str, Any], reason: Reason, again: bool
+) -> None:
+    """B14: a refusal by what is seen is provisional where the watch is behind the API server."""
     business = PipelineBench()
-    business.kube.put(PODS, {"metadata": {"name": "web-new", "namespace": "production"}})
+    business.kube.put(PODS, {"metadata": {"name": "web-new", "namespace": "production", **metadata}})
     verdict = await business.judged(alert(pod="web-new"))
-    assert (verdict.kind, verdict.reason) == (VerdictKind.REFUSED, Reason.FOREIGN_TARGET)
+    assert (verdict.reason, verdict.until is not None) == (reason, again)
     assert business.kube.asked == ["web-new"]
+
+
+async def test_a_claim_that_the_api_has_and_no_view_is_judged_again() -> None:
+    business = PipelineBench()
+    business.kube.put(PVCS, {"metadata": {"name": "data", "namespace": "production"}})
+    verdict = await business.judged(alert(persistentvolumeclaim="data"))
+    assert (verdict.reason, verdict.until is not None) == (Reason.FOREIGN_TARGET, True)
+
+
+@pytest.mark.parametrize("labels", [{"pod": "other"}, {"namespace": "", "node": "node-9"}])
+async def test_a_refusal_by_a_stale_cache_is_provisional(labels: dict[str, str]) -> None:
+    """P6: a cache that lacks the workload selects no pod, and one that lacks the node knows none."""
+    business = PipelineBench()
+    business.cluster.run("other", app="other")
+    business.cluster.caches.deployments.synced = False
+    verdict = await business.judged(alert(**labels))
+    assert verdict.kind is VerdictKind.REFUSED
+    assert verdict.until is not None
 
 
 async def test_an_object_that_cannot_be_looked_up_is_asked_for_again_later() -> None:

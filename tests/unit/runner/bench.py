@@ -262,10 +262,11 @@ def clock() -> float:
     return asyncio.get_running_loop().time()
 
 
-def diagnosed(remedy: str, *, name: str = "") -> dict[str, object]:
-    """Return the answer of `kintsugi diagnose` that has found a remedy and nothing else."""
-    names = ("cause", "object", "field", "confidence", "text", "reason", "template")
-    return {**dict.fromkeys(names, ""), "remedy": remedy, "name": name}
+def diagnosed(remedy: str, *, kind: str = "Pod", name: str = "") -> dict[str, object]:
+    """Return the answer of `kintsugi diagnose` that has found a remedy for an object and nothing else."""
+    names = ("cause", "object", "field", "confidence", "text", "reason", "template", "container", "amount", "request")
+    target = {"kind": kind, "name": name, "namespace": "production" if kind != "Node" else "", "uid": f"uid-{name}"}
+    return {**dict.fromkeys(names, ""), "remedy": remedy, "target": target, "pods": []}
 
 
 def generic(*pods: Pod, diagnosis: Callable[[], dict[str, object]]) -> RunBench:

@@ -1,8 +1,13 @@
 """The shipped generic runbook restarts pods only with a diagnosis, and of those that fail a probe one first."""
 
+from collections.abc import Mapping
+from datetime import timedelta
+
 import pytest
 
+from kintsugi.commands.registry import definition_of
 from kintsugi.errors import KubeError
+from kintsugi.model.command import Command
 from kintsugi.model.records import IncidentState
 from tests.unit.factories import pod
 from tests.unit.runner.bench import RunBench, diagnosed, generic
@@ -10,18 +15,46 @@ from tests.unit.runner.bench import RunBench, diagnosed, generic
 pytestmark = pytest.mark.looptime
 
 
-def failing(remedy: str, *, name: str = "", answered_after: int = 0) -> RunBench:
+def failing(remedy: str, *, kind: str = "Pod", name: str = "", answered_after: int = 0) -> RunBench:
     """Make a run on a service without a ready pod; the API server answers a diagnosis only after so many times."""
     times = iter(range(1000))
 
     def answer() -> dict[str, object]:
         if next(times) < answered_after:
             raise KubeError("GET deployment/web: not answered within 30 s")
-        return diagnosed(remedy, name=name)
+        return diagnosed(remedy, kind=kind, name=name)
 
     bench = generic(*(pod(f"web-{n}", ready=False) for n in (1, 2, 3)), diagnosis=answer)
     bench.prober.will("kubectl get pods", lambda: {"items": [{"metadata": {"uid": f"uid-web-{n}"}} for n in (1, 2, 3)]})
     return bench
+
+
+@pytest.mark.parametrize(
+    ("remedy", "kind", "verb"),
+    [
+        ("restart-canary", "Pod", "evict-pod"),
+        ("recreate-one", "Pod", "delete"),
+        ("move-pods", "Node", "cordon"),
+        ("grow-claim-asked", "PersistentVolumeClaim", "patch"),
+    ],
+)
+async def test_a_diagnosed_object_is_named_by_its_uid_so_that_a_later_one_of_its_name_is_left_alone(
+    remedy: str, kind: str, verb: str
+) -> None:
+    bench = failing(remedy, kind=kind, name="web-1")
+    bench.ledger.answers_after = timedelta(seconds=5)
+    planned: list[Command] = []
+
+    def keep(command: Command) -> Mapping[str, object]:
+        planned.append(command)
+        return {}
+
+    bench.actor.facts_of = keep
+    await bench.drive()
+    definition = definition_of(planned[0])
+    assert definition.spec is not None
+    assert definition.spec.verb == f"kubectl {verb}"
+    assert [each.uid for each in definition.objects(planned[0])] == ["uid-web-1"]
 
 
 async def test_a_run_without_a_diagnosis_restarts_nothing_and_says_what_was_not_answered() -> None:

@@ -8,12 +8,20 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.kept import HorizontalPodAutoscaler, Metadata, Object, PodTemplate, StatefulSet
+from kintsugi.objects.kept import (
+    HorizontalPodAutoscaler,
+    Metadata,
+    Object,
+    OwnerReference,
+    PersistentVolumeClaim,
+    PodTemplate,
+    StatefulSet,
+)
 from kintsugi.objects.network import ServicePort
 from kintsugi.objects.pods import ClaimVolume, PodSpec, Volume
 from kintsugi.objects.workloads import AutoscalerSpec, ScaleTarget, StatefulSetSpec
 from kintsugi.views.pvcs import PvcNames
-from tests.unit.factories import catalog, moment, rule_text, runbook_text, service_text
+from tests.unit.factories import catalog, moment, pod, rule_text, runbook_text, service_text
 from tests.unit.views.cluster import REVISION, FakeCaches
 
 pytestmark = pytest.mark.looptime
@@ -429,6 +437,21 @@ def test_the_claims_of_a_workload_are_known_when_it_has_no_pods() -> None:
     known = PvcNames.of([], stopped)
     assert all(name in known for name in ("database-pvc", "logs-database-0"))
     assert not any(name in known for name in ("logs-database-1", "logs-database-00", "logs-database-", "database-0"))
+
+
+async def test_a_claim_belongs_to_a_service_by_what_mounts_it_and_not_by_its_labels() -> None:
+    """Claims with the labels of the service, also one that a stranger's pod mounts, are no claims of a restore."""
+    cluster = await whole()
+    for name in ("ours", "labelled", "mounted-by-a-stranger"):
+        metadata = Metadata(name=name, namespace="production", labels={"app": "web"}, resource_version="1")
+        cluster.caches.pvcs.put(PersistentVolumeClaim(metadata=metadata))
+    for name, claim, maker in (("web-1", "ours", "uid-web-1"), ("stranger", "mounted-by-a-stranger", "uid-other")):
+        volume = Volume(name="data", persistent_volume_claim=ClaimVolume(claim_name=claim))
+        owner = OwnerReference(kind="ReplicaSet", name="web-1", uid=maker, controller=True)
+        made = pod(name)
+        metadata = replace(made.metadata, owner_references=(owner,), resource_version=cluster.version())
+        cluster.caches.pods.put(replace(made, metadata=metadata, spec=replace(made.spec, volumes=(volume,))))
+    assert [each.metadata.name for each in seen(cluster).pvcs] == ["ours"]
 
 
 async def test_a_revision_that_is_no_number_counts_for_none() -> None:

@@ -313,6 +313,7 @@ class NodeFacts:
     others_ready: int = 0
     created: datetime | None = None
     marked: FieldChange | None = None
+    uid: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -106,6 +106,7 @@ class ClaimFacts:
     capacity: str = ""
     grows: bool | None = None
     deleted: datetime | None = None
+    uid: str = ""
 
     @property
     def reference(self) -> str:
