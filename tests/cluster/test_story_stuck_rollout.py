@@ -50,14 +50,15 @@ def test_a_stuck_rollout_beside_pods_that_serve_is_not_called_recovered_and_does
     cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon, tmp_path: Path
 ) -> None:
     """P5, E19: its crash-looping pod is deleted in vain, and a person hears of the rollout and of the way back."""
-    story = ClusterStory(cluster, production, daemon(deadlines=HASTY, durations=0.01, catalog=catalog(tmp_path))).begin(
-        good="shop"
-    )
+    started = daemon(
+        deadlines=HASTY, durations=0.03, catalog=catalog(tmp_path)
+    )  # a pod serves some seconds before it crashes
+    story = ClusterStory(cluster, production, started).begin(good="shop")
 
     story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
     story.within(60).sees("its pod is restarted by a run", lambda: bool(story.deleted_by_daemon()))
 
-    incident = story.within(90).closes()
+    incident = story.within(150).closes()
     assert incident["state"] in ("ineffective", "needs-operator"), story.state()
     assert (
         "the rollout of deployment/web-app-deployment is not complete: 1 of 3 pods are of the new template"

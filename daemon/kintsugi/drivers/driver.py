@@ -163,7 +163,14 @@ class RunDriver:
         if not self.rollback_requested.is_set() and unfinished(self.runbook, self.catalog, self.journal):
             state, reason = self._left_to_a_person(state), f"the restore is left as it is for a person: {reason}"
         await self.watchdog.note_left()
+        updates = replace(updates, workload_decided=await self._workload_decided(state))
         await self._move(state, reason, replace(updates, steps_finished_at=self.deps.clock()))
+
+    async def _workload_decided(self, state: IncidentState) -> SeenWorkload | None:
+        """Return the workload when a step decided to roll back: the watch may not show yet what the run has written itself."""
+        if state is not IncidentState.ROLLING_BACK:
+            return None
+        return self.rollback_shown or await self.watchdog.seen()
 
     def _scope(self) -> StepScope:
         service, parameters = self.catalog.services.get(self.run.service), self.run.parameters
@@ -323,7 +330,7 @@ class RunDriver:
             await self.deps.diagnoses.make(self.incident.id, service, occasion)
 
     async def _move(self, state: IncidentState, reason: str, updates: RunUpdate = NO_UPDATE) -> None:
-        if state is IncidentState.ROLLING_BACK:
+        if state is IncidentState.ROLLING_BACK and updates.workload_decided is None:
             updates = replace(updates, workload_decided=self.rollback_shown or self.watchdog.seen_by_view)
         if state in UNRESOLVED_OUTCOMES:
             await self._diagnose(Occasion.HAND_OVER)

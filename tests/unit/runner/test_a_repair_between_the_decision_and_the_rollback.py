@@ -154,3 +154,24 @@ async def test_a_person_gets_the_rollback_of_the_workload_that_they_were_shown(r
 
 def test_the_page_has_the_table_of_repairs() -> None:
     assert table() in (ROOT / "docs" / "reliability.md").read_text()
+
+
+async def test_a_change_of_the_run_itself_that_the_watch_shows_late_is_no_repair() -> None:
+    """The rollback is decided before the watch has brought what the last step has written."""
+    steps = """\
+    - {id: change, run: kubectl set image deployment/web web=shop:2}
+    - {id: judge, expect: 1 == 2, onFailure: rollback}
+    """
+    bench = RunBench(steps, rollback="after: 4m\nsteps: [{id: back, run: kubectl cordon one}]")
+
+    def written(_: str) -> None:
+        workload = bench.observed.views["web"].workload
+        assert workload is not None
+        metadata = workload.metadata
+        bench.prober.ahead = structs.replace(metadata, generation=metadata.generation + 1)
+        bench.at(20, lambda: setattr(bench.prober, "ahead", None))
+        bench.at(20, lambda: bench.observed.show(template="ours"))
+
+    bench.actor.on_change = lambda text: written(text) if "image" in text else None
+    ended = await bench.drive()
+    assert bench.effects[-1] == "kubectl cordon one", ended.reason
