@@ -4,6 +4,7 @@ The other managers of an object: GitOps tools by their marks, operators by owner
 A change that another manager would revert is not made (reliability B21).
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -35,6 +36,9 @@ https://postgres-operator.readthedocs.io/en/latest/reference/operator_parameters
 _HELM = ("app.kubernetes.io/managed-by", "Helm", "meta.helm.sh/release-name")
 """The label and the annotation of what a Helm release has (helm.sh/helm, pkg/action/validate.go)."""
 
+_RELEASE = re.compile(r"(?=.{1,53}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+"""The names that Helm gives to releases (helm.sh/helm, pkg/chart/v2/util/validate_name.go)."""
+
 
 class ManagerKind(StrEnum):
     """The kind of a manager of a workload."""
@@ -63,9 +67,10 @@ def managers(metadata: Metadata) -> tuple[Manager, ...]:
 
 
 def helm_release(metadata: Metadata) -> str:
-    """Return the Helm release that an object is of, "" for none."""
+    """Return the Helm release that an object is of, "" for none: its name becomes a part of commands, so Helm's pattern holds."""
     label, helm, release = _HELM
-    return metadata.annotations.get(release, "") if metadata.labels.get(label) == helm else ""
+    name = metadata.annotations.get(release, "") if metadata.labels.get(label) == helm else ""
+    return name if _RELEASE.fullmatch(name) else ""
 
 
 def operators(metadata: Metadata) -> tuple[Manager, ...]:
