@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from kintsugi.lines import quoted
 from kintsugi.objects.metadata import Metadata
 
 GITOPS = {
@@ -36,6 +37,7 @@ https://postgres-operator.readthedocs.io/en/latest/reference/operator_parameters
 _HELM = ("app.kubernetes.io/managed-by", "Helm", "meta.helm.sh/release-name")
 """The label and the annotation of what a Helm release has (helm.sh/helm, pkg/action/validate.go)."""
 
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,253}")
 _RELEASE = re.compile(r"(?=.{1,53}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 """The names that Helm gives to releases (helm.sh/helm, pkg/chart/v2/util/validate_name.go)."""
 
@@ -62,8 +64,12 @@ class Manager:
 def managers(metadata: Metadata) -> tuple[Manager, ...]:
     """List who keeps a workload as it is: GitOps tools and operators."""
     marks = {**metadata.annotations, **metadata.labels}
-    tools = {f"{tool} {marks[mark].split(':')[0]}" for mark, tool in GITOPS.items() if mark in marks}
+    tools = {f"{tool} {_named(marks[mark].split(':')[0])}" for mark, tool in GITOPS.items() if mark in marks}
     return (*(Manager(kind=ManagerKind.GITOPS, name=tool) for tool in sorted(tools)), *operators(metadata))
+
+
+def _named(name: str) -> str:
+    return name if _NAME.fullmatch(name) else quoted(name)
 
 
 def helm_release(metadata: Metadata) -> str:

@@ -58,8 +58,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="app/events.py",
-                old='            "message": SECRETS.text(message)[:LONGEST],\n',
-                new='            "message": message[:LONGEST],\n',
+                old='            "message": line(SECRETS.text(message), LONGEST),\n',
+                new='            "message": line(message, LONGEST),\n',
             ),
         ),
         tests="unit/app/test_events_hold_no_secret.py",
@@ -93,8 +93,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="notifier.py",
-                old='            "text": SECRETS.text(notice.text).encode("utf-8", "replace").decode(),\n',
-                new='            "text": notice.text.encode("utf-8", "replace").decode(),\n',
+                old='            "text": lines(map(line, SECRETS.text(notice.text).split("\\n"))),\n',
+                new='            "text": lines(map(line, notice.text.split("\\n"))),\n',
             ),
         ),
         tests="integration/test_notifier.py",
