@@ -101,6 +101,22 @@ SABOTAGES: Sequence[Sabotage] = (
         red=("test_no_secret_goes_out_in_a_notice",),
     ),
     Sabotage(
+        takes_out="a text for people that nobody has made of several lines is kept as one",
+        red_at="d1d357b",
+        against=(Weakness.FORGED_NOTICE,),
+        edits=(Edit(file="ledger/texts.py", old="else line(clean(masked))", new="else clean(masked)"),),
+        tests="contract/ledger/test_storing_any_text.py",
+        red=("test_a_reason_has_line_breaks_of_our_own_alone",),
+    ),
+    Sabotage(
+        takes_out="a release whose name Helm refuses is none",
+        red_at="d1d357b",
+        against=(Weakness.FORGED_NOTICE,),
+        edits=(Edit(file="objects/owners.py", old='name if _RELEASE.fullmatch(name) else ""', new="name"),),
+        tests="unit/objects/test_names_of_helm_releases.py",
+        red=("test_a_name_that_helm_refuses_is_no_release",),
+    ),
+    Sabotage(
         takes_out="a command that holds a secret is told as one",
         red_at="c04aa7b9a7",
         against=(Weakness.SECRET_WRITTEN_DOWN,),

