@@ -32,7 +32,8 @@ https://postgres-operator.readthedocs.io/en/latest/reference/operator_parameters
 """
 
 
-_HELM = ("app.kubernetes.io/managed-by", "Helm", "meta.helm.sh/release-name")
+RELEASE = "meta.helm.sh/release-name"
+_HELM = ("app.kubernetes.io/managed-by", "Helm", RELEASE)
 """The label and the annotation of what a Helm release has (helm.sh/helm, pkg/action/validate.go)."""
 
 
