@@ -14,6 +14,7 @@ import orjson
 
 from kintsugi.errors import LedgerError, ProbeFailed
 from kintsugi.ledger import OutboxRepository
+from kintsugi.lines import line, lines
 from kintsugi.model.records import Notice
 from kintsugi.settings import NotificationSettings
 from kintsugi.telemetry import SECRETS, Metrics, get_logger
@@ -131,7 +132,7 @@ def _body(notice: Notice) -> bytes:
             "id": notice.id,
             "incident": notice.incident,
             "kind": notice.kind,
-            "text": SECRETS.text(notice.text).encode("utf-8", "replace").decode(),
+            "text": lines(map(line, SECRETS.text(notice.text).split("\n"))),
             "created": notice.created,
         }
     )

@@ -21,7 +21,7 @@ from kintsugi.model.records import RunRecord, Signal, SignalSource, SignalStatus
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.model.services import STACK
 from kintsugi.objects.kept import Pod
-from kintsugi.objects.metadata import Metadata, OwnerReference
+from kintsugi.objects.metadata import REVISION, Metadata, OwnerReference
 from kintsugi.objects.workloads import Deployment, ReplicaSet
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.children import ChildRuns
@@ -32,7 +32,7 @@ from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.targets import Targets
 from kintsugi.runner import RunnerDeps
 from kintsugi.views import ServiceViews
-from kintsugi.views.view_builder import REVISION, TEMPLATE_HASH
+from kintsugi.views.view_builder import TEMPLATE_HASH
 from tests.bench.graphs import Graph, graph
 from tests.harness import ledgers
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts

@@ -124,6 +124,12 @@ async def test_a_notice_is_posted_once_with_token_and_id(telling: NotifierScene)
     assert telling.receiver.got == [(expected, "Bearer the-notifiers-token")]
 
 
+async def test_a_notice_steers_no_terminal(telling: NotifierScene) -> None:
+    telling.outbox.put("ntc-1", "why\n  no\x1b[2J\u202e\ud800\r\u2028")
+    await telling.notifier.send_due()
+    assert telling.receiver.got[0][0]["text"] == "why\n  no\\x1b[2J\\u202e\\ud800 "
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfet\x00o\x00k\x00", b"one\ntwo", b"two words", b"", None], ids=repr)
 async def test_a_token_file_that_holds_no_token_keeps_a_notice_waiting_and_ends_nothing(
     telling: NotifierScene, tmp_path: Path, content: bytes | None

@@ -55,6 +55,7 @@ class Weakness(StrEnum):
     GROWING_MEMORY = "memory grows with all that has ever been"
     BAD_FILE = "a token file that is replaced badly ends a part of the daemon"
     CUT_SECRET = "a secret on the cut of a long value is logged in part"
+    FORGED_NOTICE = "a container or an annotation writes lines and commands into a notice"
 
     UNNOTICED_CHANGE = "a request that changes something counts as a look"
     RULE_OF_NOBODY = "a rule that names no service never starts anything"

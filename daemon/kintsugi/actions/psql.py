@@ -30,8 +30,10 @@ from kintsugi.depth import DEEPEST_ANSWER, is_too_deep
 from kintsugi.entries import MOST_IN_ANSWER, has_more
 from kintsugi.errors import ProbeFailed
 from kintsugi.kube.client import KubeClient
+from kintsugi.lines import quoted
 from kintsugi.model.command import ObjectName, Psql
 from kintsugi.offload import computed
+from kintsugi.telemetry import SECRETS
 
 MOST_ROWS = 1000
 """A longer answer counts as none: an expression that counts its rows would be wrong. Let the database count."""
@@ -73,8 +75,9 @@ async def inside(containers: ContainerExec, container: ContainerRef, command: Ps
     """Ask through the `psql` in a container. Raises ProbeFailed with its own words when it fails."""
     executed = await containers.run(container, words(command, within), within=within)
     if executed.exit_code != 0:
-        reason = executed.stderr.decode(errors="replace").strip() or f"psql exited {executed.exit_code}"
-        raise ProbeFailed(f"{container}: {reason}{error_hint(reason, command.search_path)}")
+        said = SECRETS.text(executed.stderr.decode(errors="replace").strip())
+        reason = quoted(said) if said else f"psql exited {executed.exit_code}"
+        raise ProbeFailed(f"{container}: {reason}{error_hint(said, command.search_path)}")
     if executed.truncated:
         raise ProbeFailed(f"{container}: the answer is longer than 1 MiB: ask for less")
     printed = executed.stdout

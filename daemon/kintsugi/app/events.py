@@ -13,6 +13,7 @@ from kintsugi.decisions.diagnosis.headline import headline
 from kintsugi.errors import KubeError
 from kintsugi.kube.client import Json, KubeClient
 from kintsugi.kube.repeats import when_busy
+from kintsugi.lines import line
 from kintsugi.model.causes import KeptDiagnosis
 from kintsugi.model.records import IncidentState, RunRecord, StepRecord
 from kintsugi.model.services import Service
@@ -57,7 +58,7 @@ class ObjectEvents:
 
     def down(self, service: str, text: str) -> None:
         """Emit an Event that a service is down and not repaired."""
-        self._note(service, "KintsugiServiceDown", " ".join(text.splitlines()), well=False)
+        self._note(service, "KintsugiServiceDown", text, well=False)
 
     async def run(self) -> None:
         """Write what waits, for ever."""
@@ -93,7 +94,7 @@ class ObjectEvents:
                 "uid": metadata.uid,
             },
             "reason": reason,
-            "message": SECRETS.text(message)[:LONGEST],
+            "message": line(SECRETS.text(message), LONGEST),
             "type": "Normal" if well else "Warning",
             "source": {"component": "kintsugi"},
             "firstTimestamp": now,

@@ -12,6 +12,7 @@ from kintsugi.decisions.diagnosis.headline import ENDED_WELL, diagnosis_at, head
 from kintsugi.decisions.next_command import next_command
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger import Ledger
+from kintsugi.lines import line, lines
 from kintsugi.model.causes import Diagnosis, KeptDiagnosis
 from kintsugi.model.records import Approval, Incident, IncidentState, Notice
 
@@ -48,8 +49,10 @@ class NoticeHeadlines:
             is_early = found is None or (asked is None and notice.kind is IncidentState.AWAITING_APPROVAL)
             if is_early and self._may_wait(notice):
                 continue
-            lines = await self._lines(notice, found, asked.preview.splitlines() if asked is not None else ())
-            completed.append(replace(notice, text="\n".join(lines)))
+            shown = await self._lines(
+                notice, found, asked.preview.split("\n") if asked is not None and asked.preview else ()
+            )
+            completed.append(replace(notice, text=lines(map(line, shown))))
         return completed
 
     async def _question(self, notice: Notice) -> Approval | None:
@@ -60,7 +63,7 @@ class NoticeHeadlines:
 
     async def _lines(self, notice: Notice, found: Diagnosis | None, preview: Sequence[str]) -> Sequence[str]:
         """Return the lines of a notice; one whose incident is not in the ledger any more has its own alone."""
-        text = [*notice.text.splitlines(), *preview]
+        text = [*notice.text.split("\n"), *preview]
         incident = await self._incident(notice)
         if incident is None:
             return text

@@ -10,9 +10,9 @@ from kintsugi.catalog.rewrite import Rewritten, rewrite
 from kintsugi.cli.exit_codes import ExitCode
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit
-from kintsugi.cli.stderr import printable
 from kintsugi.cli.validation import print_errors
 from kintsugi.errors import UsageError
+from kintsugi.lines import printable
 
 
 def fmt(paths: Sequence[Path], output: OutputFormat, *, check: bool) -> ExitCode:

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from kintsugi.cli.stderr import printable
+from kintsugi.lines import line, printable
 from kintsugi.model.records import IncidentState, StepState
 
 _ENDLESS = 100_000
@@ -50,8 +50,8 @@ def emit(value: object) -> None:
 def print_lines(lines: Iterable[Text]) -> None:
     """Write lines for a person; a terminal wraps them, nothing else does."""
     console = _console()
-    for line in lines:
-        console.print(line, soft_wrap=not console.is_terminal)
+    for each in lines:
+        console.print(each, soft_wrap=not console.is_terminal)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Text]]) -> None:
@@ -148,7 +148,7 @@ def cut(text: str) -> str:
 
 def plain(value: object, style: str = "") -> Text:
     """Make a text of a value that may come from a stranger: no markup, no control characters, one line."""
-    return Text(printable(" ".join(str(value).splitlines())), style=style)
+    return Text(line(str(value)), style=style)
 
 
 def state(value: IncidentState | StepState) -> Text:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import typer
 
 from kintsugi.errors import KintsugiError
+from kintsugi.lines import line
 
 
 def print_error(error: KintsugiError) -> None:
@@ -19,9 +20,4 @@ def print_error(error: KintsugiError) -> None:
 
 def print_note(text: str) -> None:
     """Print a line beside the result."""
-    typer.echo(printable(" ".join(text.splitlines())), err=True)
-
-
-def printable(text: str) -> str:
-    """Escape what a server or a file may have put there to steer the terminal; line ends are escaped, too."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    typer.echo(line(text), err=True)

@@ -16,6 +16,7 @@ from kintsugi.cli.summary_tables import first_line, lasted
 from kintsugi.decisions.diagnosis.headline import ENDED_WELL, change_text, headline, latest, what_changed
 from kintsugi.decisions.next_command import next_command
 from kintsugi.decisions.reconciliation import open_questions
+from kintsugi.lines import command
 from kintsugi.model.api_types import CoveredService
 from kintsugi.model.causes import KeptDiagnosis, Occasion
 from kintsugi.model.records import (
@@ -302,6 +303,6 @@ def _undo(steps: Sequence[StepRecord]) -> Iterator[Text]:
             continue
         if step.step_path in gone:
             continue
-        yield from (plain(f"$ {text}", "bold") for text in step.undo.texts)
+        yield from (plain(f"$ {command(text)}", "bold") for text in step.undo.texts)
         if not step.undo.texts:
             yield plain(f"{step.text}: {step.undo.note}", "dim")

@@ -13,8 +13,9 @@ from kintsugi.catalog.lint import lint
 from kintsugi.cli.exit_codes import ExitCode
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit
-from kintsugi.cli.stderr import print_note, printable
+from kintsugi.cli.stderr import print_note
 from kintsugi.errors import UsageError
+from kintsugi.lines import printable
 
 
 def validate(paths: Sequence[Path], output: OutputFormat, *, alone: bool = False) -> ExitCode:

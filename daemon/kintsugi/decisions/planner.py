@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from kintsugi.lines import Line, Lines, line, lines
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import WITH_PREVIEW
 from kintsugi.model.rules import Rule
@@ -46,8 +47,12 @@ class RunPreview:
     unknown: str = ""
 
     @property
-    def lines(self) -> tuple[str, ...]:
+    def lines(self) -> tuple[Line, ...]:
         """Return the preview as text for people."""
+        return tuple(map(line, self._texts))
+
+    @property
+    def _texts(self) -> tuple[str, ...]:
         if self.unknown:
             return (f"The commands that the run would execute now are not known: {self.unknown}",)
         shown = tuple(f"  {each}" if each.startswith("#") else f"  $ {each}" for each in self.commands)
@@ -65,10 +70,10 @@ class RunPreview:
         return digest_of(*self.commands, "", *self.possible)
 
 
-def question_of(bound: Plan, preview: RunPreview | None) -> str:
+def question_of(bound: Plan, preview: RunPreview | None) -> Lines:
     """Return the question whether a plan may be executed: what would be done first, then the source of the runbook."""
     shown = (*preview.lines, "The steps of the runbook:") if preview is not None else ()
-    return "\n".join((f"Run {bound.runbook.title} on {bound.service.name}?", *shown, *bound.lines))
+    return lines(map(line, (f"Run {bound.runbook.title} on {bound.service.name}?", *shown, *bound.lines)))
 
 
 def digest_with(bound: Plan, preview: RunPreview | None) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 
+from kintsugi.lines import Lines, line, lines
 from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, UNHELPFUL_OUTCOMES, PastRun
 from kintsugi.model.records import IncidentState
 from kintsugi.model.remedies import RemedyKind
@@ -71,9 +72,9 @@ def recurring(recoveries: Sequence[datetime], *, most: int, window: timedelta, l
     return found
 
 
-def recurrence_summary(why: str, attempts: Iterable[PastRecovery]) -> str:
+def recurrence_summary(why: str, attempts: Iterable[PastRecovery]) -> Lines:
     """Return the text for a person: why nothing is started, and each run so far with its changes and outcome."""
-    return "\n".join([why, "What was done so far:", *(f"  {_line(attempt)}" for attempt in attempts)])
+    return lines(map(line, [why, "What was done so far:", *(f"  {_line(attempt)}" for attempt in attempts)]))
 
 
 def _line(attempt: PastRecovery) -> str:

@@ -9,12 +9,14 @@ child waits for a person its parent waits, too: that time does not count towards
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 
 import structlog
 
 from kintsugi.drivers.deadlines import DeadlineClock
 from kintsugi.drivers.driver import Ends, until_stopped
 from kintsugi.ledger import Ledger
+from kintsugi.lines import Line, Lines, line, lines
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.manual import Override
 from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord
@@ -26,7 +28,8 @@ from kintsugi.runner.ends import TOO_LATE, ExecutionAborted, ExecutionStopped, T
 from kintsugi.runner.gate import RunGate
 from kintsugi.runner.interpreter import Interpreter
 from kintsugi.runner.journal import Journal
-from kintsugi.runner.report import asking, child_summary, not_watched, section, undo_texts
+from kintsugi.runner.report import asking, child_summary, not_watched, section, undo_section
+from kintsugi.telemetry import SECRETS
 
 log = structlog.get_logger(__name__)
 
@@ -206,28 +209,28 @@ class StackDriver:
         )
         log.info("run state changed", run=self.run.id, incident=self.incident.id, state=state, reason=reason)
 
-    async def _handed_over(self, reason: str) -> str:
+    async def _handed_over(self, reason: str) -> Lines:
         """Return the message for a person: the started runs with their outcomes, and the services that are (not) healthy."""
         children = await self.waits.all()
         open_runs = [f"kintsugi incident {each.incident}" for each in children if each.finished is None]
         unhealthy = self._unhealthy()
-        parts = [
-            reason,
+        parts = (
+            [line(SECRETS.text(reason))],
             section("Started", [child_summary(each) for each in children]),
             section("Still running, each with its own watchdog", open_runs),
             section("Not healthy", unhealthy),
             section("Healthy", [name for name in self.deps.observed.views if name not in unhealthy]),
             *[await self._left_by(each) for each in children if each.finished is not None and each.state not in HELPED],
             section("To continue after the repair", self._commands(unhealthy)),
-            "Recovered services keep their changes; nothing is undone there.",
-        ]
-        return "\n".join(part for part in parts if part)
+            [line("Recovered services keep their changes; nothing is undone there.")],
+        )
+        return lines(chain.from_iterable(parts))
 
-    async def _left_by(self, child: RunRecord) -> str:
+    async def _left_by(self, child: RunRecord) -> Sequence[Line]:
         """Return the commands that undo the changes of a child that did not help."""
         made = [each for each in await self.ledger.runs.steps(child.id, strict=False) if each.changes]
         title = f"Undo commands of {child.runbook} on {child.service}, newest first"
-        return section(title, undo_texts(made))
+        return undo_section(title, made)
 
     def _commands(self, unhealthy: list[str]) -> list[str]:
         """

@@ -20,7 +20,7 @@ from kintsugi.ledger.rows import columns, record, shown, values
 from kintsugi.ledger.run_requests import DECISION_LOCK_ID
 from kintsugi.ledger.runs import find_run, move_incident
 from kintsugi.ledger.tables import locks, runs
-from kintsugi.ledger.texts import clean
+from kintsugi.ledger.texts import for_people
 from kintsugi.model.change_limits import Disruptions, Lock
 from kintsugi.model.history import MadeChange
 from kintsugi.model.records import IncidentState, Pause, RunRecord
@@ -85,7 +85,7 @@ class AdmissionRepository(Repository):
                 return before
             if refusal(await places(connection)):
                 return None
-            after = replace(before, state=IncidentState.RUNNING, reason=clean(reason), deadline=deadline)
+            after = replace(before, state=IncidentState.RUNNING, reason=for_people(reason), deadline=deadline)
             await connection.execute(update(runs).where(runs.c.id == run).values(values(after)))
             await move_incident(connection, before.incident, after)
             return after

@@ -16,8 +16,7 @@ import msgspec
 from sqlalchemy import TIMESTAMP, Dialect, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from kintsugi.ledger.texts import clean, dump, dump_labels, load, load_labels
-from kintsugi.telemetry import SECRETS
+from kintsugi.ledger.texts import clean, dump, dump_labels, for_people, load, load_labels
 
 T = TypeVar("T")
 
@@ -47,13 +46,13 @@ class TextColumn(TypeDecorator[str]):
 
 
 class RedactedText(TextColumn):
-    """Text for people that may quote what a stranger wrote: stored without secrets, too."""
+    """Text for people that may quote what a stranger wrote: stored without secrets, and in lines of our own."""
 
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Clean the text and mask what is secret."""
-        return None if value is None else clean(SECRETS.text(value))
+        """Mask what is secret, and leave no line break of a stranger."""
+        return None if value is None else str(for_people(value))
 
 
 class TolerantColumn(TypeDecorator[T]):

@@ -11,7 +11,7 @@ from kintsugi.ledger.outbox import put_notice, put_notice_once
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, record, shown, values
 from kintsugi.ledger.tables import incidents, runs
-from kintsugi.ledger.texts import clean
+from kintsugi.ledger.texts import for_people
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import Incident, IncidentState, RunKind, RunRecord
 from kintsugi.model.rules import Mode
@@ -58,12 +58,12 @@ class IncidentRepository(Repository):
 
         async def work(connection: AsyncConnection) -> Incident:
             before = await find_incident(connection, incident)
-            if before.state is state and before.reason == clean(reason):
+            if before.state is state and before.reason == for_people(reason):
                 return before
             going = select(runs.c.id).where(runs.c.incident == incident, runs.c.finished.is_(None))
             if before.closed is not None or (await connection.execute(going)).first() is not None:
                 raise WrongState(f"incident {incident} is {before.state}: it cannot become {state}")
-            after = replace(before, state=state, reason=clean(reason), closed=now if state.is_final else None)
+            after = replace(before, state=state, reason=for_people(reason), closed=now if state.is_final else None)
             moved = update(incidents).where(incidents.c.id == incident)
             await connection.execute(moved.values(state=after.state, reason=after.reason, closed=after.closed))
             if notify:
@@ -93,7 +93,7 @@ class IncidentRepository(Repository):
                 runbook="",
                 mode=mode,
                 state=IncidentState.OPEN,
-                reason=clean(reason),
+                reason=for_people(reason),
                 opened=now,
                 kind=RunKind.OBSERVER,
             )

@@ -8,6 +8,7 @@ A change whose commands hold a secret is refused beforehand (`actions.secret_che
 from collections.abc import Mapping
 from dataclasses import replace
 
+from kintsugi.ledger.texts import for_people
 from kintsugi.model.records import StepRecord, UndoRecord
 from kintsugi.offload import computed, size_of
 from kintsugi.telemetry import SECRETS
@@ -29,8 +30,8 @@ def _masked(step: StepRecord) -> StepRecord:
         step,
         name=SECRETS.text(step.name),
         text=SECRETS.text(step.text),
-        why=SECRETS.text(step.why),
-        error=SECRETS.text(step.error),
+        why=for_people(step.why),
+        error=for_people(step.error),
         facts={**_masked_map(step.facts), **{key: step.facts[key] for key in _READ_AGAIN & step.facts.keys()}},
         result=None if step.result is None else _masked_map(step.result),
         undo=None if step.undo is None else _masked_undo(step.undo),

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, values
 from kintsugi.ledger.tables import notices
-from kintsugi.ledger.texts import clean
+from kintsugi.lines import line, lines
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import IncidentState, Notice, RunRecord, StepRecord
 
@@ -47,9 +47,7 @@ async def put_notice_once(
     connection: AsyncConnection, incident: str, kind: IncidentState, text: str, now: datetime
 ) -> None:
     """Put a notice into the outbox, in the caller's transaction, unless the incident had one with the same text before."""
-    query = select(notices.c.id).where(
-        notices.c.incident == incident, notices.c.kind == kind, notices.c.text == clean(text)
-    )
+    query = select(notices.c.id).where(notices.c.incident == incident, notices.c.kind == kind, notices.c.text == text)
     if (await connection.execute(query.limit(1))).first() is None:
         await _put(connection, incident, kind, text, now)
 
@@ -62,8 +60,9 @@ async def put_first_change(connection: AsyncConnection, run: RunRecord, step: St
         notices.c.created >= run.started,
     )
     if (await connection.execute(query.limit(1))).first() is None:
-        why = f"\nbecause {step.why}" if step.why else ""
-        await _put(connection, run.incident, IncidentState.RUNNING, f"begins: {step.text}{why}", now)
+        why = (line(f"because {step.why}"),) if step.why else ()
+        text = lines((line(f"begins: {step.text}"), *why))
+        await _put(connection, run.incident, IncidentState.RUNNING, text, now)
 
 
 async def put_outage_notice(connection: AsyncConnection, text: str, now: datetime) -> str:
@@ -110,7 +109,7 @@ class OutboxRepository(Repository):
 
     async def _put_without_incident(self, kind: IncidentState, text: str, now: datetime) -> None:
         query = select(notices.c.id).where(
-            notices.c.incident.is_(None), notices.c.created > now - AGAIN_AFTER, notices.c.text == clean(text)
+            notices.c.incident.is_(None), notices.c.created > now - AGAIN_AFTER, notices.c.text == text
         )
 
         async def work(connection: AsyncConnection) -> None:

@@ -22,7 +22,7 @@ from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, record, shown, values
 from kintsugi.ledger.run_requests import DECISION_LOCK_ID
 from kintsugi.ledger.tables import incidents, locks, runs, steps
-from kintsugi.ledger.texts import clean, dump
+from kintsugi.ledger.texts import clean, dump, for_people
 from kintsugi.model.api_types import CurrentStep
 from kintsugi.model.change_limits import Budget
 from kintsugi.model.history import HANDED_OVER_OUTCOMES, INCONCLUSIVE_OUTCOMES
@@ -167,7 +167,7 @@ class RunRepository(Repository):
             after = replace(
                 before,
                 state=IncidentState.ROLLING_BACK,
-                reason=clean(reason),
+                reason=for_people(reason),
                 finished=None,
                 rollback_requested_by=clean(who),
                 workload_decided=shown,
@@ -207,7 +207,7 @@ class RunRepository(Repository):
             after = replace(
                 before,
                 state=state,
-                reason=clean(reason),
+                reason=for_people(reason),
                 deadline=deadline or before.deadline,
                 finished=now if state.is_final else None,
                 **(columns := columns_of(updates)),

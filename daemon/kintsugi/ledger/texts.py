@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 import orjson
 
+from kintsugi.lines import Lines, line, lines
 from kintsugi.telemetry import SECRETS
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -42,6 +43,12 @@ def clean(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def for_people(text: str) -> str:
+    """Return a text for people as it is kept: without secrets, and in one line unless `lines` has made it of several."""
+    masked = SECRETS.text(text)
+    return lines(map(line, masked.split("\n"))) if isinstance(text, Lines) else line(clean(masked))
 
 
 def clean_key(key: str) -> str:

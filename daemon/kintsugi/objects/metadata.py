@@ -15,6 +15,12 @@ import msgspec
 # kubectl's copy of the last manifest can be as large as the object itself, and nobody decides on it.
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
+PAUSED = "kintsugi.dev/paused"
+"""Annotation of a namespace that pauses all rules in it; its value is the reason."""
+
+REVISION = "deployment.kubernetes.io/revision"
+"""Annotation of a Deployment and of its ReplicaSets: the number of the revision."""
+
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time as the API writes it, with its time zone: one without cannot be compared with ours."""

@@ -4,9 +4,11 @@ The other managers of an object: GitOps tools by their marks, operators by owner
 A change that another manager would revert is not made (reliability B21).
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from kintsugi.lines import quoted
 from kintsugi.objects.metadata import Metadata
 
 GITOPS = {
@@ -32,8 +34,13 @@ https://postgres-operator.readthedocs.io/en/latest/reference/operator_parameters
 """
 
 
-_HELM = ("app.kubernetes.io/managed-by", "Helm", "meta.helm.sh/release-name")
+RELEASE = "meta.helm.sh/release-name"
+_HELM = ("app.kubernetes.io/managed-by", "Helm", RELEASE)
 """The label and the annotation of what a Helm release has (helm.sh/helm, pkg/action/validate.go)."""
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,253}")
+_RELEASE = re.compile(r"(?=.{1,53}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+"""The names that Helm gives to releases (helm.sh/helm, pkg/chart/v2/util/validate_name.go)."""
 
 
 class ManagerKind(StrEnum):
@@ -58,14 +65,19 @@ class Manager:
 def managers(metadata: Metadata) -> tuple[Manager, ...]:
     """List who keeps a workload as it is: GitOps tools and operators."""
     marks = {**metadata.annotations, **metadata.labels}
-    tools = {f"{tool} {marks[mark].split(':')[0]}" for mark, tool in GITOPS.items() if mark in marks}
+    tools = {f"{tool} {_named(marks[mark].split(':')[0])}" for mark, tool in GITOPS.items() if mark in marks}
     return (*(Manager(kind=ManagerKind.GITOPS, name=tool) for tool in sorted(tools)), *operators(metadata))
 
 
+def _named(name: str) -> str:
+    return name if _NAME.fullmatch(name) else quoted(name)
+
+
 def helm_release(metadata: Metadata) -> str:
-    """Return the Helm release that an object is of, "" for none."""
+    """Return the Helm release that an object is of, "" for none: its name becomes a part of commands, so Helm's pattern holds."""
     label, helm, release = _HELM
-    return metadata.annotations.get(release, "") if metadata.labels.get(label) == helm else ""
+    name = metadata.annotations.get(release, "") if metadata.labels.get(label) == helm else ""
+    return name if _RELEASE.fullmatch(name) else ""
 
 
 def operators(metadata: Metadata) -> tuple[Manager, ...]:

@@ -15,6 +15,7 @@ from kintsugi.decisions.guards import GuardContext
 from kintsugi.decisions.manual import StartObjection, may_start, objections
 from kintsugi.errors import WrongState
 from kintsugi.ledger import Ledger, RunRequest, RunRequestResult
+from kintsugi.lines import line, lines
 from kintsugi.model.api_types import GuardResult, RecoverPreview
 from kintsugi.model.history import History
 from kintsugi.model.identity import new_id
@@ -136,7 +137,7 @@ def start_of(bound: BoundStart, start_request: RecoverRequest, who: str, *, expi
         why=start_request.why,
         overrides=overrides,
         plan=bound.digest,
-        question="\n".join([head, *overruled, *values, *planned.lines]),
+        question=lines(map(line, [head, *overruled, *values, *planned.lines])),
         expires=expires,
         key=start_request.key or new_id("wish", expires),  # so that a commit whose answer is lost is known again
     )

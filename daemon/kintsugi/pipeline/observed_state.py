@@ -47,11 +47,9 @@ from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
 from kintsugi.objects import predicates, reasons
 from kintsugi.objects.kept import Pod
+from kintsugi.objects.metadata import PAUSED
 from kintsugi.runner.context import StepScope
 from kintsugi.views import Caches, ServiceViews
-
-PAUSED = "kintsugi.dev/paused"
-"""Annotation of a namespace that pauses all rules in it; its value is the reason."""
 
 MOST_GOOD = 20
 """Good revisions remembered of a workload: twice what Kubernetes keeps of a Deployment (revisionHistoryLimit)."""

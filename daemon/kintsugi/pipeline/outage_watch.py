@@ -19,6 +19,7 @@ from kintsugi.decisions.outage_notices import OutageTimings
 from kintsugi.decisions.pauses import covers
 from kintsugi.decisions.priorities import unhealthy_dependents, unhealthy_upstream
 from kintsugi.ledger import Ledger
+from kintsugi.lines import Lines, line, lines
 from kintsugi.model.causes import Diagnosis
 from kintsugi.model.outages import NoticeState, Outage
 from kintsugi.model.records import RunRecord
@@ -196,7 +197,7 @@ class OutageWatch:
         covered = any(covers(each, namespace=run.namespace, rule=run.rule, service=run.service) for each in pauses)
         return covered or self.observed.annotation_pause(run.namespace) != ""
 
-    async def _text(self, view: ServiceView, outage: Outage) -> str:
+    async def _text(self, view: ServiceView, outage: Outage) -> Lines:
         """Return the notice: what is down since when, the cause, why nothing is repaired, who suffers, the next command."""
         happens = (await self.activities()).get(view.name) or "Kintsugi makes no change"
         found = self._found.get(view.name)
@@ -204,12 +205,13 @@ class OutageWatch:
         names = frozenset(self.outages)
         suffering = unhealthy_dependents(view.name, names, self.observed.services.catalog.services)
         place, workload = view.service.namespace, view.service.workload
-        return "\n".join(
-            [
+        return lines(
+            line(each)
+            for each in (
                 f"{view.name}: {problem} since {outage.since:%H:%M:%S}, {view.ready} of {view.desired} pods ready",
                 f"problem: {headline(found) if found is not None else 'the cause is not known yet'}",
                 f"now: {happens}",
                 *([f"also affected: {', '.join(suffering)}"] if suffering else []),
                 f"next: kintsugi diagnose {workload} -n {place}",
-            ]
+            )
         )

@@ -37,7 +37,7 @@ from kintsugi.runner.interpreter import scope_of_child
 from kintsugi.runner.restoring import RestoreScope
 from kintsugi.runner.wait import probe
 from kintsugi.scope.values import StepOutcome
-from kintsugi.telemetry import Containment, FailureScope
+from kintsugi.telemetry import SECRETS, Containment, FailureScope
 
 MOST_PLANNED = 20
 """The most changes that are planned on the live object; others are shown as they are bound."""
@@ -225,7 +225,8 @@ class _Evaluation:
             self.reason = self.reason or undecided.why
             return StepOutcome(ran=True, met=False, lost=_UNKNOWN)
         if isinstance(step.do, Run) and definitions_by_verb()[step.do.command.verb].diagnoses:
-            self.reason = str(ended.result.get("reason", "")) or f"the diagnosis had no answer: {ended.error}"
+            why = str(ended.result.get("reason", "")) or f"the diagnosis had no answer: {ended.error}"
+            self.reason = SECRETS.text(why)
         return StepOutcome(ran=ended.ran, met=ended.met, result=ended.result, lost=ended.lost)
 
     async def _texts(self, template: CommandTemplate, scope: StepScope) -> Sequence[str]:

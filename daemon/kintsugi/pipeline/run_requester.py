@@ -14,6 +14,7 @@ from kintsugi.decisions.planner import Plan, RunPreview, digest_with, plan, ques
 from kintsugi.decisions.priorities import Hold
 from kintsugi.decisions.reconciliation import is_still_asked, repeated_question
 from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
+from kintsugi.lines import lines
 from kintsugi.model.history import History
 from kintsugi.model.records import Approval, Incident, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Rule
@@ -136,7 +137,7 @@ class RunRequester:
             path="",
             question=question_of(bound, preview),
             plan=digest_with(bound, preview),
-            preview="\n".join(preview.lines) if preview is not None else "",
+            preview=lines(preview.lines if preview is not None else ()),
             asked=now,
             expires=now + self._approval_expiry,
         )

@@ -14,6 +14,7 @@ from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.drivers.stack import StackDriver
 from kintsugi.errors import LedgerUnavailable, StaleEpoch
 from kintsugi.ledger import Ledger
+from kintsugi.lines import Lines, line, lines
 from kintsugi.model.records import IncidentState, RunKind, RunRecord, StepRecord
 from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.services import STACK
@@ -308,7 +309,7 @@ class RunSupervisor:
 
         return await retry(attempt, again, Waits.of(self._policy.retry_after))
 
-    async def _report(self, run: RunRecord, reason: str) -> str:
+    async def _report(self, run: RunRecord, reason: str) -> Lines:
         """Return the report of a run that cannot go on, as far as its steps can be read."""
         try:
             return hand_over(reason, await self._ledger.runs.steps(run.id, strict=False))
@@ -317,4 +318,5 @@ class RunSupervisor:
         except Exception as error:
             # The run's own steps may be what cannot be read: it is closed without them, or its service would stay locked.
             log.exception("run report failed")
-            return f"{reason}\nThe changes of the run are unknown ({type(error).__name__}: {error}). Check its objects."
+            unknown = f"The changes of the run are unknown ({type(error).__name__}: {error}). Check its objects."
+            return lines((line(reason), line(unknown)))

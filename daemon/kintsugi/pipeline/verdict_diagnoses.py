@@ -15,6 +15,7 @@ import structlog
 from kintsugi.decisions.diagnosis.headline import headline
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import Ledger
+from kintsugi.lines import line, lines
 from kintsugi.model.records import Reason, Signal, SignalStatus, Verdict, VerdictKind
 from kintsugi.model.services import Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
@@ -111,7 +112,8 @@ class VerdictDiagnoses:
         self._found[name] = (asked.signal, f"; problem: {found}")
         await self._ledger.signals.add_to_verdict(*self._found[name])
         if self._on_notice is not None and asked.verdict.kind is VerdictKind.OBSERVED:
-            text = f"problem: {found}\nobserved: {name}: rule {asked.verdict.rule}: {asked.verdict.text}"
+            observed = f"observed: {name}: rule {asked.verdict.rule}: {asked.verdict.text}"
+            text = lines((line(f"problem: {found}"), line(observed)))
             await self._ledger.outbox.put_observed_notice(text, self._clock())
             self._on_notice(name)
 

@@ -7,15 +7,18 @@ records in the journal.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 from kintsugi.commands.registry import definitions_by_verb
 from kintsugi.durations import format_seconds
+from kintsugi.lines import Line, Lines, command, line, lines
 from kintsugi.model.records import IncidentState, Phase, RunRecord, StepRecord, StepState
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.runner.journal import ENDED, recalled
+from kintsugi.telemetry import SECRETS
 
 
-def hand_over(reason: str, steps: Iterable[StepRecord], rollback_command: str = "") -> str:
+def hand_over(reason: str, steps: Iterable[StepRecord], rollback_command: str = "") -> Lines:
     """
     Write the message: the reason, what was done in order, what is open, and how to undo it, newest first.
 
@@ -31,22 +34,28 @@ def hand_over(reason: str, steps: Iterable[StepRecord], rollback_command: str = 
         return (change.phase, change.step_path.step) in failed
 
     why = not_tried(ordered)
-    parts = [
-        reason,
+    parts = (
+        (line(SECRETS.text(reason)),),
         section("Not repaired", [why] if why else []),
-        section("To roll the workload back", [rollback_command] if rollback_command else []),
+        section("To roll the workload back", [command(rollback_command)] if rollback_command else []),
         section("Done", [f"{step.text}" for step in changes if step.state is StepState.DONE and not has_failed(step)]),
         section("Still running", [f"{step.text} (its Job)" for step in changes if _works_on(step, known)]),
         section("Uncertain", [f"{step.text} ({step.error})" for step in changes if is_uncertain(step)]),
         section("Not done", [f"{step.text} ({step.error})" for step in ordered if was_not_applied(step)]),
-        section("Undo commands, newest first", undo_texts(changes)),
-    ]
-    return "\n".join(part for part in parts if part)
+        undo_section("Undo commands, newest first", changes),
+    )
+    return lines(chain.from_iterable(parts))
 
 
-def section(title: str, lines: list[str]) -> str:
-    """Write one part, or nothing when there is nothing in it."""
-    return "\n".join([f"{title}:", *(f"  {line}" for line in lines)]) if lines else ""
+def section(title: str, texts: Iterable[str]) -> Sequence[Line]:
+    """Write one part, of one line for each text, or nothing when there is nothing in it."""
+    shown = [line(f"  {SECRETS.text(text)}") for text in texts]
+    return [line(f"{title}:"), *shown] if shown else []
+
+
+def undo_section(title: str, changes: list[StepRecord]) -> Sequence[Line]:
+    """Write the part with the commands that take changes back, each of which a shell takes as it is."""
+    return section(title, [command(SECRETS.text(text)) for text in undo_texts(changes)])
 
 
 def not_tried(steps: Iterable[StepRecord]) -> str:

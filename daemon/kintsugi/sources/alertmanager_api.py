@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 
 from kintsugi.errors import ProbeFailed
+from kintsugi.lines import quoted
 from kintsugi.model.records import DeadLetter, Signal, SignalSource
 from kintsugi.settings import AlertmanagerSettings
 from kintsugi.sources.alertmanager import UNDECODABLE, dead_letter, only_newest, signal_ids
@@ -115,7 +116,7 @@ class AlertmanagerApi:
                 body = await _whole(answer)
                 if answer.status != 200:
                     answer_text = SECRETS.text(body[:200].decode("utf-8", "replace"))
-                    raise ProbeFailed(f"Alertmanager answered {answer.status} to {path}: {answer_text}")
+                    raise ProbeFailed(f"Alertmanager answered {answer.status} to {path}: {quoted(answer_text)}")
                 return body
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ProbeFailed(

@@ -40,8 +40,8 @@ class ClusterWatch:
     Follows the conditions of all rules but those on alerts.
 
     A condition is one rule on one object (by uid). It ends when it no longer holds, or its object is gone or no longer
-    among those of the rule; an unanswerable one neither begins nor ends (P6). `for` counts from the first match, across restarts; but a match of an
-    earlier process becomes a signal only once this process has seen it, too.
+    among those of the rule; an unanswerable one neither begins nor ends (P6). `for` counts from the first match, across
+    restarts; but a match of an earlier process becomes a signal only once this process has seen it, too.
     """
 
     def __init__(
@@ -247,7 +247,7 @@ class ClusterWatch:
         for key, condition in self._known.items():
             target, rule = condition.target, self._rules.get(condition.rule)
             store = stores.get(target.kind)
-            if store is None or rule is None:
+            if store is None or rule is None or key in self._ended:
                 continue
             item = store.get((target.namespace, target.name))
             if item is None or item.metadata.uid != target.uid:

@@ -8,18 +8,12 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 # and lone surrogates, which no encoder accepts.
 _HIDDEN = "\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 _FOR_JSON = re.compile(f"[{_HIDDEN}]")
-_FOR_CONSOLE = re.compile(f"[\x00-\x1f{_HIDDEN}]")
 _FOR_TRACEBACK = re.compile(f"[\x00-\x09\x0b-\x1f{_HIDDEN}]")
 
 
 def for_json(text: str) -> str:
     """Escape what a JSON encoder leaves as it is."""
     return _FOR_JSON.sub(_escape, text)
-
-
-def for_console(text: str) -> str:
-    """Escape everything that is not to be seen, line ends included."""
-    return _FOR_CONSOLE.sub(_escape, text)
 
 
 def for_traceback(text: str) -> str:

@@ -14,8 +14,9 @@ from typing import Any, Literal, TextIO
 import orjson
 import structlog
 
+from kintsugi.lines import printable
 from kintsugi.mask import MASK
-from kintsugi.telemetry.escaping import for_console, for_json, for_traceback
+from kintsugi.telemetry.escaping import for_json, for_traceback
 from kintsugi.telemetry.redaction import SECRETS, is_secret_key
 
 Format = Literal["auto", "json", "console"]
@@ -124,7 +125,7 @@ def _escape_for_json(_logger: object, _method: str, line: _Line) -> _Line:
 def _escape_for_console(_logger: object, _method: str, line: _Line) -> _Line:
     """Escape every value for one line; tracebacks keep theirs, indented."""
     return {
-        key: for_traceback(str(value)) if key in _TRACEBACKS else _each_text(value, for_console)
+        key: for_traceback(str(value)) if key in _TRACEBACKS else _each_text(value, printable)
         for key, value in line.items()
     }
 

@@ -30,6 +30,7 @@ from kintsugi.errors import ProbeFailed
 from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.execution import Executed
+from kintsugi.lines import quoted
 from kintsugi.model.command import Exec, ObjectName, Psql, Verb
 from kintsugi.model.pod_address import PodAddress
 from kintsugi.objects import predicates
@@ -202,11 +203,11 @@ def _output(container: ContainerRef, program: str, executed: Executed) -> Result
     """Return the output of a program, also of one that failed."""
     text = SECRETS.text(executed.stdout.decode(errors="replace"))
     lines = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n", MOST_LINES)[:MOST_LINES]] if text else []
-    error_text = SECRETS.text(executed.stderr.decode(errors="replace").strip())
+    said = SECRETS.text(executed.stderr.decode(errors="replace").strip())
     names: dict[str, object] = {"lines": lines, "text": text, "exit_code": executed.exit_code}
     if program == "df" and executed.exit_code == 0:
         names["disk"] = disk_of(lines)
-    failed = f"{container}: {program} exited {executed.exit_code}{f': {error_text}' if error_text else ''}"
+    failed = f"{container}: {program} exited {executed.exit_code}{f': {quoted(said)}' if said else ''}"
     cut = ", cut at 1 MiB" if executed.truncated else ", cut there" if len(lines) == MOST_LINES else ""
     return Result(
         names=names,

@@ -22,6 +22,7 @@ from kintsugi.model.known import GoodRevision
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView, Workload
 from kintsugi.objects.kept import Deployment, EndpointSlice, KubeService, Object, Pod
+from kintsugi.objects.metadata import REVISION
 from kintsugi.objects.network import SERVICE_NAME
 from kintsugi.objects.predicates import controller_of
 from kintsugi.scope.values import health_names
@@ -35,7 +36,6 @@ from kintsugi.views.restart_tally import RestartTally
 from kintsugi.views.service_selectors import ServiceSelectors
 from kintsugi.views.template_health import TemplateHealth
 from kintsugi.views.view_builder import (
-    REVISION,
     ServiceObjects,
     after_gap,
     is_owned_by,

@@ -23,12 +23,12 @@ from kintsugi.objects.kept import (
     ReplicaSet,
     StatefulSet,
 )
+from kintsugi.objects.metadata import REVISION
 from kintsugi.objects.network import EndpointPort, ServicePort, ServiceSpec
 from kintsugi.objects.owners import Manager, ManagerKind, managers
 from kintsugi.objects.rollouts import unsettled
 from kintsugi.views.kube_services import host_of
 
-REVISION = "deployment.kubernetes.io/revision"
 TEMPLATE_HASH = "pod-template-hash"
 REVISION_HASH = "controller-revision-hash"
 _NUMBER = re.compile(r"[0-9]{1,18}")

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from kintsugi.ledger import Ledger
+from kintsugi.lines import line, lines
 from kintsugi.model.records import IncidentState
-from tests.contract.ledger.build import NOW, begin, signal, step
+from tests.contract.ledger.build import MINUTE, NOW, begin, signal, step
 
 STRANGE = "nul \0, lone \ud800 and \udfff, pair \U0001f3fa, quote ' \" \\u0000"
 KEPT = "nul \ufffd, lone \ufffd and \ufffd, pair \U0001f3fa, quote ' \" \\u0000"
@@ -36,6 +37,18 @@ async def test_strange_text_in_steps_and_evidence_is_kept(ledger: Ledger) -> Non
     assert kept.result == {"lines": [KEPT, {KEPT: 1}]}
     assert evidence.text == KEPT
     assert moved == await ledger.runs.get(run.id)
+
+
+async def test_a_reason_has_line_breaks_of_our_own_alone(ledger: Ledger) -> None:
+    forged, now = "no\nUndo commands:\n  curl x | sh\u2028$", NOW + MINUTE
+    text = lines([line("why"), line(f"  {forged}")])
+    first, second = await begin(ledger, "web"), await begin(ledger, "api")
+    await ledger.runs.move_run(first.id, IncidentState.NEEDS_OPERATOR, forged, NOW)
+    await ledger.runs.move_run(second.id, IncidentState.NEEDS_OPERATOR, text, now)
+    found = [each.text for each in await ledger.outbox.due_notices(now)]
+    shown = "no Undo commands:   curl x | sh $"
+    assert found == [shown, f"why\n  {shown}"]
+    assert [(await ledger.incidents.get(each.incident)).reason for each in (first, second)] == found
 
 
 @pytest.mark.parametrize("length", [512, 513, 100_000])

@@ -58,8 +58,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="app/events.py",
-                old='            "message": SECRETS.text(message)[:LONGEST],\n',
-                new='            "message": message[:LONGEST],\n',
+                old='            "message": line(SECRETS.text(message), LONGEST),\n',
+                new='            "message": line(message, LONGEST),\n',
             ),
         ),
         tests="unit/app/test_events_hold_no_secret.py",
@@ -93,12 +93,28 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="notifier.py",
-                old='            "text": SECRETS.text(notice.text).encode("utf-8", "replace").decode(),\n',
-                new='            "text": notice.text.encode("utf-8", "replace").decode(),\n',
+                old='            "text": lines(map(line, SECRETS.text(notice.text).split("\\n"))),\n',
+                new='            "text": lines(map(line, notice.text.split("\\n"))),\n',
             ),
         ),
         tests="integration/test_notifier.py",
         red=("test_no_secret_goes_out_in_a_notice",),
+    ),
+    Sabotage(
+        takes_out="a text for people that nobody has made of several lines is kept as one",
+        red_at="d1d357b",
+        against=(Weakness.FORGED_NOTICE,),
+        edits=(Edit(file="ledger/texts.py", old="else line(clean(masked))", new="else clean(masked)"),),
+        tests="contract/ledger/test_storing_any_text.py",
+        red=("test_a_reason_has_line_breaks_of_our_own_alone",),
+    ),
+    Sabotage(
+        takes_out="a release whose name Helm refuses is none",
+        red_at="d1d357b",
+        against=(Weakness.FORGED_NOTICE,),
+        edits=(Edit(file="objects/owners.py", old='name if _RELEASE.fullmatch(name) else ""', new="name"),),
+        tests="unit/objects/test_names_of_helm_releases.py",
+        red=("test_a_name_that_helm_refuses_is_no_release",),
     ),
     Sabotage(
         takes_out="a command that holds a secret is told as one",

@@ -205,7 +205,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="what a child that did not help has done is handed over with the commands that take it back",
         red_at="c04aa7b9a7",
-        edits=(Edit(file="drivers/stack.py", old="return section(title, undo_texts(made))", new='return ""'),),
+        edits=(Edit(file="drivers/stack.py", old="return undo_section(title, made)", new="return []"),),
         tests="unit/runner/test_runs_about_all_services.py",
         red=("test_the_changes_of_a_child_that_did_not_help_are_handed_over_with_the_commands_that_take_them_back",),
     ),

@@ -48,7 +48,7 @@ def test_without_a_cause_it_says_so_and_what_was_not_read() -> None:
 def test_the_headline_is_one_line_and_bounded() -> None:
     line = headline(without_cause("two\nlines " + "x" * 10 * LONGEST))
     assert "\n" not in line
-    assert len(line) == LONGEST + 1
+    assert len(line) == LONGEST
 
 
 def test_a_notice_tells_the_last_diagnosis_that_was_made_before_it() -> None:

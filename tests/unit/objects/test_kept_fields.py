@@ -8,9 +8,10 @@ import orjson
 import pytest
 
 from kintsugi.objects.interning import Interner
-from kintsugi.objects.kept import KEPT, EndpointSlice, Object, Pod
+from kintsugi.objects.kept import KEPT, Deployment, EndpointSlice, Object, Pod
 
 PODS_IN_STORE = 500
+TRACKED = "argocd.argoproj.io/tracking-id"
 
 
 @pytest.mark.parametrize("kept", KEPT.values(), ids=lambda kept: kept.__name__)
@@ -109,6 +110,31 @@ def test_a_cached_pod_takes_less_than_four_kibibytes() -> None:
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert used / PODS_IN_STORE < 4096
+
+
+@pytest.mark.parametrize(
+    ("annotations", "cached"),
+    [
+        ({"team": "shop", "large": "x" * 250_000}, {"team": "shop"}),
+        ({"team": "shop"} | {f"key-{number}": "" for number in range(20_000)}, {}),
+        ({"kintsugi.dev/paused": "x" * 250_000}, {"kintsugi.dev/paused": "x" * 1024}),
+        ({TRACKED: "shop:a"} | {str(number): "x" * 500 for number in range(500)}, {TRACKED: "shop:a"}),
+    ],
+    ids=["one large", "many", "one that is read", "many beside one that is read"],
+)
+def test_an_object_in_the_cache_keeps_the_annotations_that_are_read_and_no_large_ones(
+    annotations: dict[str, str], cached: dict[str, str]
+) -> None:
+    """Anybody who may create a pod may annotate it with 256 KiB; thousands of such pods must not fill the memory."""
+    metadata = {"metadata": {"annotations": annotations}}
+    body = orjson.dumps({**metadata, "spec": {"template": metadata}})
+    pod, workload = (msgspec.json.decode(body, type=kept) for kept in (Pod, Deployment))
+    assert isinstance(workload, Deployment)
+    assert pod.metadata.annotations == annotations, "what is written back is read whole"
+    for each in (pod, workload):
+        Interner().share(each)
+    for kept in (pod.metadata, workload.metadata, workload.spec.template.metadata):
+        assert kept.annotations == cached
 
 
 def test_sharing_changes_no_value() -> None:

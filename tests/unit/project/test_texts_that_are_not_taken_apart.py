@@ -143,3 +143,10 @@ def branches_on_text(module: Module) -> Iterator[int]:
 def _is_sentence(node: ast.expr) -> bool:
     name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
     return name in FOR_PEOPLE or name == "manager"
+
+
+def test_only_one_module_makes_lines_for_people() -> None:
+    """What is typed as a line is one: its maker has escaped what a stranger may have put into it."""
+    makes = re.compile(r"\bLines?\(")
+    found = [each.name for each in modules(PACKAGE) if makes.search(each.text) and each.path.name != "lines.py"]
+    assert found == [], "call `line` or `lines` of daemon/kintsugi/lines.py"

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from kintsugi.decisions.diagnosis.facts import EventFacts, LogFacts, PodFacts, WorkloadFacts
+from kintsugi.lines import line
 from kintsugi.model.causes import EvidenceItem, EvidenceSource
 from kintsugi.objects.pods import ContainerStateTerminated, ContainerStatus
 
@@ -13,8 +14,7 @@ LONGEST = 600
 
 def short(text: str, longest: int = LONGEST) -> str:
     """Return a text in one line, cut where it is too long."""
-    line = " ".join(text.split())
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+    return line(" ".join(text.split()), longest)
 
 
 def field(holder: str, name: str, text: str, at: datetime | None = None) -> EvidenceItem:

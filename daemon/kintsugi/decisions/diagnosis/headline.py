@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from kintsugi.lines import Line, line
 from kintsugi.model.causes import Diagnosis, KeptDiagnosis, ObjectChange
 from kintsugi.model.records import IncidentState
 
@@ -21,7 +22,7 @@ ENDED_WELL = frozenset({IncidentState.RECOVERED, IncidentState.ROLLED_BACK, Inci
 """Ends of an incident after which its problem is past."""
 
 
-def headline(found: Diagnosis) -> str:
+def headline(found: Diagnosis) -> Line:
     """Return what is wrong with its kind, confidence, object and field; where no cause was found what is not known."""
     if found.causes:
         first = found.causes[0]
@@ -30,7 +31,7 @@ def headline(found: Diagnosis) -> str:
     return _one_line(_without_cause(found))
 
 
-def what_changed(found: Diagnosis) -> str:
+def what_changed(found: Diagnosis) -> Line:
     """Return in one line what changed before, the latest first; "" where nothing did."""
     listed = [change_text(each) for each in reversed(found.changes[-MOST_CHANGES:])]
     more = len(found.changes) - len(listed)
@@ -81,6 +82,5 @@ def _without_cause(found: Diagnosis) -> str:
     return f"{found.summary}; not known: {'; '.join((*found.unknown[:MOST_UNKNOWN], *rest))}"
 
 
-def _one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
+def _one_line(text: str) -> Line:
+    return line(" ".join(text.split()), LONGEST)
