@@ -4,6 +4,7 @@ The first documents of a workload, as `kintsugi init` writes them: a Service, an
 Pure. The documents are valid as they are written.
 """
 
+import hashlib
 import json
 import re
 import shlex
@@ -77,10 +78,15 @@ def file_names(workloads: Sequence[tuple[str, WorkloadRef]]) -> tuple[str, ...]:
     Return the name of each workload's file, without `.yaml`, and of its service, from its namespace and reference.
 
     It is the workload's name; where several share one, their types are put before it, and where that is not enough,
-    their namespaces.
+    their namespaces, or else a digest behind it.
     """
     named = [
-        (name, f"{each.resource.singular}-{name}", f"{namespace}-{each.resource.singular}-{name}")
+        (
+            name,
+            f"{each.resource.singular}-{name}",
+            f"{namespace}-{each.resource.singular}-{name}",
+            f"{name[: _LONGEST - 9]}-{hashlib.sha256(f'{namespace}/{each}'.encode()).hexdigest()[:8]}",
+        )
         for namespace, each in workloads
         for name in [each.name.replace(".", "-")]
     ]
@@ -92,25 +98,30 @@ def file_names(workloads: Sequence[tuple[str, WorkloadRef]]) -> tuple[str, ...]:
 def document(found: FoundWorkload, service: str, folder: str) -> str:
     """Write the document of a workload under the name of its service, for a folder."""
     managed = (
-        f"\n# {' and '.join(found.managers)} would revert changes of its template: Kintsugi refuses those."
+        f"\n# {_comment(' and '.join(found.managers))} would revert changes of its template: Kintsugi refuses those."
         if found.managers
         else ""
     )
     written = _SERVICE.format(
-        workload=found.workload,
-        namespace=found.namespace,
+        workload=_comment(str(found.workload)),
+        namespace=_comment(found.namespace),
         quoted=_scalar(found.namespace),
-        folder=folder,
+        folder=_comment(folder),
         managed=managed,
         service=_scalar(service),
         reference=_scalar(str(found.workload)),
-        selector=found.selector,
+        selector=_comment(found.selector),
         healthy=HEALTHY,
     )
     if not found.check:
-        return written + _NO_CHECK.format(namespace=found.namespace)
-    command = f"curl {'-k ' if found.check.startswith('https:') else ''}{shlex.quote(found.check)}"
+        return written + _NO_CHECK.format(namespace=_comment(found.namespace))
+    command = f"curl {'-k ' if found.check.startswith('https:') else ''}{shlex.quote(found.check.replace('${', '$${'))}"
     return written + _CHECK.format(command=json.dumps(command))
+
+
+def _comment(text: str) -> str:
+    """Write a text so that it does not leave the line of its comment."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _scalar(text: str) -> str:

@@ -1,12 +1,15 @@
 """A first check of a workload: the request of its own readiness probe, sent through a Service that leads to it."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kintsugi.actions import unstructured
 from kintsugi.actions.unstructured import Unstructured
+from kintsugi.model.hosts import service_of
 
 _PATH = "/"
+_PLAIN = re.compile(r"[!-~]*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +38,8 @@ def check_url(workload: Unstructured, services: Iterable[Unstructured]) -> str:
     """
     Return the URL at which one of the Services that lead to a workload answers what its readiness probe asks, "" where none does.
 
-    That is a probe by `httpGet` without a host or headers of its own, at a port that the Service leads to.
+    That is a probe by `httpGet` without a host or headers of its own, at a port that the Service leads to, and whose path has
+    only printable letters of ASCII.
     """
     probes = list(_probes(unstructured.nested_map(workload, "spec", "template")))
     for service in services:
@@ -49,7 +53,7 @@ def check_url(workload: Unstructured, services: Iterable[Unstructured]) -> str:
 def _probes(template: Unstructured) -> Iterator[_HttpProbe]:
     for container in unstructured.nested_maps(template, "spec", "containers"):
         asked = unstructured.nested_map(container, "readinessProbe", "httpGet")
-        if not asked or "host" in asked or "httpHeaders" in asked:
+        if not asked or "host" in asked or "httpHeaders" in asked or not _PLAIN.fullmatch(str(asked.get("path", ""))):
             continue
         port, ports = asked.get("port"), unstructured.nested_maps(container, "ports")
         numbers = {each.get("containerPort"): each.get("name") for each in ports}
@@ -63,6 +67,8 @@ def _probes(template: Unstructured) -> Iterator[_HttpProbe]:
 
 def _url(service: Unstructured, port: int, probe: _HttpProbe) -> str:
     host = f"{unstructured.name(service)}.{unstructured.nested_string(service, 'metadata', 'namespace')}"
+    if str(service_of(host)) != host or not 1 <= port <= 65535:
+        return ""
     scheme, usual = ("https", 443) if probe.secure else ("http", 80)
     place = f"/{probe.place.lstrip('/')}"
     return f"{scheme}://{host}{'' if port == usual else f':{port}'}{place}"

@@ -1,6 +1,5 @@
 """`kintsugi init`: reads workloads from the cluster, those that are named or all that there are, and writes a Service for each."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from kintsugi.cli.stderr import print_note
 from kintsugi.cli.validation import validate
 from kintsugi.errors import Forbidden, NotFound, UsageError
 from kintsugi.kube.client import KubeClient
+from kintsugi.model.hosts import SUBDOMAIN
 from kintsugi.model.services import WorkloadRef
 from kintsugi.objects.kept import LabelSelector, Object
 from kintsugi.objects.owners import managers
@@ -26,7 +26,6 @@ from kintsugi.settings import KubeSettings
 from kintsugi.settings.settings import CLUSTER_NAMESPACES
 from kubeobjects.resources import SERVICES, WORKLOADS, find
 
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _KNOWN = ", ".join(f"{each.singular}/NAME" for each in WORKLOADS)
 _HOOK = "helm.sh/hook"
 
@@ -96,7 +95,7 @@ async def _named(kube: KubeClient, wanted: WorkloadSelection, folder: Path) -> l
     found: list[FoundWorkload] = []
     for each in known:
         try:
-            found.append(_found(each, await kube.get(each.resource, each.name, namespace), services))
+            found.append(found_workload(each, await kube.get(each.resource, each.name, namespace), services))
         except NotFound:
             problems.append(
                 f"{each} does not exist in the namespace {namespace}: give the workload's namespace with -n"
@@ -120,7 +119,7 @@ async def _all(kube: KubeClient, wanted: WorkloadSelection) -> tuple[list[FoundW
             workload = WorkloadRef(resource=resource, name=unstructured.name(obj))
             try:
                 if not (why := _not_ours(obj)):
-                    found.append(_found(workload, obj, services))
+                    found.append(found_workload(workload, obj, services))
             except UsageError as error:
                 why = str(error)
             if why:
@@ -147,7 +146,7 @@ def _workload(text: str) -> WorkloadRef | None:
     """Read TYPE/NAME; None for any other text."""
     word, _, name = text.partition("/")
     resource = find(word)
-    if resource not in WORKLOADS or not _NAME.fullmatch(name):
+    if resource not in WORKLOADS or not SUBDOMAIN.fullmatch(name):
         return None
     return WorkloadRef(resource=resource, name=name)
 
@@ -160,8 +159,10 @@ async def _services(kube: KubeClient, namespace: str | None) -> Sequence[Unstruc
         return ()
 
 
-def _found(workload: WorkloadRef, obj: Unstructured, services: Sequence[Unstructured]) -> FoundWorkload:
-    """Return what is known of a workload. Raises UsageError where its selector cannot be read."""
+def found_workload(workload: WorkloadRef, obj: Unstructured, services: Sequence[Unstructured]) -> FoundWorkload:
+    """Return what is known of a workload. Raises UsageError where its name is not one, or its selector cannot be read."""
+    if not SUBDOMAIN.fullmatch(workload.name) or not SUBDOMAIN.fullmatch(_namespace(obj)):
+        raise UsageError("its name or namespace is not a name of Kubernetes")
     selector = unstructured.convert(unstructured.nested_map(obj, "spec", "selector"), LabelSelector)
     leading = leading_services(obj, services)
     return FoundWorkload(

@@ -4,6 +4,9 @@ import re
 from dataclasses import dataclass
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+SUBDOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL.pattern}(?:\.{_LABEL.pattern})*")
+"""The name of an object as Kubernetes takes it (RFC 1123)."""
+
 _ALONE = (2, 3)
 """Labels of SERVICE.NAMESPACE and POD.SERVICE.NAMESPACE."""
 

@@ -5,13 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, example, given, settings
+from hypothesis import strategies as st
 
 from kintsugi.catalog import catalog_paths, load
 from kintsugi.catalog.scaffold import FoundWorkload, document, file_names
 from kintsugi.cli.found_check import check_url, leading_services
+from kintsugi.cli.scaffolding import found_workload
+from kintsugi.errors import UsageError
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.rules import RuleSource
+from kintsugi.model.runbooks import Run
 from kintsugi.model.services import WorkloadRef
+from kintsugi.verbs.curl import Curl
 from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, Resource
 from kubeobjects.selectors import NOTHING
 
@@ -123,3 +129,104 @@ def test_the_check_is_what_the_readiness_probe_asks_by_the_service_that_leads_th
     leading = leading_services(workload, [other, elsewhere, own])
     assert leading == [own]
     assert check_url(workload, leading) == url
+
+
+PIECES = (
+    *(
+        "\n",
+        "\r",
+        "\x85",
+        "\u2028",
+        "\x00",
+        "\x1b[2J",
+        "\ud800",
+        "\u202e",
+        "---",
+        "...",
+        "apiVersion: kintsugi.dev/v1alpha1",
+    ),
+    *(
+        "kind: Runbook",
+        "metadata: {name: x}",
+        "spec: {on: pod}",
+        "# ",
+        " ",
+        "'",
+        '"',
+        "\\",
+        "%0a",
+        "&",
+        "*x",
+        "!!python",
+    ),
+    *("${", "$", "$${", "}", "${services[0].name}", "${", "{", "/", "../", "/../x", "?a=b", "#", "web", "A", "é", ""),
+)
+SHIPPED = load(catalog_paths(None, [], example=False)).runbooks
+HOSTILE = st.lists(st.sampled_from(PIECES), max_size=6).map("".join)
+NAMED = st.one_of(*[st.just("web")] * 9, HOSTILE)
+QUIET = {"name": "web", "place": "web", "service": "web", "port": 80, "texts": ("", "Market", "main", "market")}
+
+
+def applied(name: str, place: str, service: str, path: str, texts: tuple[str, ...], port: int) -> FoundWorkload:
+    """Read a Deployment as a hostile API server shows it, and the Service before it. Raises UsageError."""
+    key, kind, owner, tool = texts
+    container = {"name": "web", "readinessProbe": {"httpGet": {"path": path, "port": 8080}}}
+    labels = {f"app{key}": key}
+    metadata = {
+        "name": name,
+        "namespace": place,
+        "annotations": {"argocd.argoproj.io/tracking-id": tool},
+        "ownerReferences": [{"apiVersion": "v1", "kind": kind, "name": owner, "uid": "u", "controller": True}],
+    }
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    workload = {"metadata": metadata, "spec": {"selector": {"matchLabels": labels}, "template": template}}
+    ports = [{"port": port, "targetPort": 8080}]
+    front = {"metadata": {"name": service, "namespace": place}, "spec": {"selector": labels, "ports": ports}}
+    return found_workload(WorkloadRef(resource=DEPLOYMENTS, name=name), workload, [front])
+
+
+@settings(max_examples=25, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@example(**QUIET, path="/a${services[0].name}$$${x}'${")
+@example(**QUIET, path="${")
+@example(**{**QUIET, "texts": ("", "Market\n---\nkind: Runbook", "main", "")}, path="/")
+@example(**{**QUIET, "name": "/../x"}, path="/")
+@given(
+    name=NAMED,
+    place=NAMED,
+    service=NAMED,
+    path=HOSTILE,
+    texts=st.tuples(HOSTILE, HOSTILE, HOSTILE, HOSTILE),
+    port=st.sampled_from([80, 8080, 0, 99999]),
+)
+def test_a_workload_of_a_hostile_api_server_is_written_as_one_service_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory,
+    name: str,
+    place: str,
+    service: str,
+    path: str,
+    texts: tuple[str, ...],
+    port: int,
+) -> None:
+    try:
+        each = applied(name, place, service, path, texts, port)
+    except UsageError:
+        return
+    folder = tmp_path_factory.mktemp("catalog")
+    catalog = loaded(folder, each)
+    (written,) = folder.iterdir()
+    (made,) = catalog.services.values()
+    assert (made.name, made.namespace, str(made.workload)) == (written.stem, place, f"deployment/{name}")
+    assert catalog.runbooks.keys() == SHIPPED.keys()
+    assert {rule.service for rule in catalog.rules.values()} == {made.name}
+    assert list(made.checks) == (["smoke"] if each.check else [])
+    for step in made.checks.get("smoke", ()):
+        assert isinstance(step.do, Run)
+        asked = step.do.command.bind({}, namespace=place)
+        assert isinstance(asked, Curl)
+        assert asked.url == each.check == f"http://{service}.{place}{'' if port == 80 else ':8080'}/{path.lstrip('/')}"
+
+
+def test_two_workloads_whose_names_differ_in_a_dot_or_at_their_ends_have_a_file_each() -> None:
+    long = "w" * 60
+    named = [("shop", WorkloadRef(resource=DEPLOYMENTS, name=each)) for each in ("a.b", "a-b", f"{long}1", f"{long}2")]
+    assert len(set(file_names(named))) == len(named)
