@@ -10,8 +10,10 @@ from msgspec import structs
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.preconditions import refuse_essential
 from kintsugi.clients.resolver import nameservers
+from kintsugi.commands import parse
 from kintsugi.decisions.guards import Limits, check
 from kintsugi.decisions.planner import plan
+from kintsugi.errors import Refused
 from kintsugi.model.command import ObjectName
 from kintsugi.model.essentials import DNS, LEDGER
 from kintsugi.model.history import History
@@ -21,6 +23,7 @@ from kintsugi.objects.metadata import OwnerReference
 from kintsugi.objects.network import SERVICE_NAME, Endpoint, ServiceSpec
 from kintsugi.objects.pods import ClaimVolume, PodSpec, Volume
 from kintsugi.runner.context import StepScope
+from kintsugi.verbs.curl import Curl, planned
 from kubeobjects.resources import DEPLOYMENTS, PODS, PVCS, PVS, STATEFULSETS, Resource
 from tests.unit.factories import NOW, pod, run
 from tests.unit.pipeline.business import PipelineBench
@@ -145,6 +148,19 @@ async def test_no_request_that_changes_goes_to_the_addresses_of_what_is_never_ch
         "10.9.9.10": f"{DNS}, where nothing is ever changed",
         "10.0.0.12": "in the namespace kube-system, which is protected",
     }
+
+
+async def test_no_request_that_changes_is_sent_while_an_address_of_what_is_never_changed_cannot_be_read() -> None:
+    """P6, P8: a Service or endpoints of a protected namespace that were set aside may have the very address."""
+    business = PipelineBench()
+    command = parse("curl -X POST http://10.0.0.12/")
+    caches = business.cluster.caches
+    assert isinstance(command, Curl)
+    caches.endpoints.mirror.mark_undecodable(("staging", "odd"), "too new")
+    planned(command, business.observed.change_context(run(), AT, STEP))
+    caches.endpoints.mirror.mark_undecodable(("kube-system", "metrics-1"), "too new")
+    with pytest.raises(Refused, match=r"EndpointSlice metrics-1 in kube-system cannot be read \(too new\)"):
+        planned(command, business.observed.change_context(run(), AT, STEP))
 
 
 async def test_a_ledger_that_is_a_file_or_elsewhere_protects_no_object() -> None:
