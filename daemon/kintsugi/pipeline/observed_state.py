@@ -325,6 +325,7 @@ class ObservedState:
                 found |= {
                     f"{kube_service.metadata.name}.{kube_service.metadata.namespace}",
                     kube_service.spec.cluster_ip,
+                    *kube_service.spec.cluster_ips,
                 }
                 found |= {point.ip or point.hostname for point in kube_service.status.load_balancer.ingress}
         return frozenset(found - {"", "None"})

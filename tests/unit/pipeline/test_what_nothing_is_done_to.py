@@ -20,7 +20,7 @@ from kintsugi.model.history import History
 from kintsugi.model.records import Phase, Reason, StepRecord, StepState, VerdictKind
 from kintsugi.objects.kept import EndpointSlice, KubeService, Metadata
 from kintsugi.objects.metadata import OwnerReference
-from kintsugi.objects.network import SERVICE_NAME, Endpoint, ServiceSpec
+from kintsugi.objects.network import SERVICE_NAME, Endpoint, ServicePort, ServiceSpec
 from kintsugi.objects.pods import ClaimVolume, PodSpec, Volume
 from kintsugi.runner.context import StepScope
 from kintsugi.verbs.curl import Curl, planned
@@ -34,8 +34,10 @@ STEP = StepRecord(run="run-1", path="x", state=StepState.PLANNED)
 AT = StepScope(phase=Phase.FORWARD, service="web", runbook="mend")
 
 
-def front(name: str, selector: dict[str, str], *, ip: str = "", stands_for: str = "", app: str = "") -> KubeService:
-    spec = ServiceSpec(cluster_ip=ip, external_name=stands_for, selector=selector)
+def front(
+    name: str, selector: dict[str, str], *, ip: str = "", ip6: str = "", stands_for: str = "", app: str = ""
+) -> KubeService:
+    spec = ServiceSpec(cluster_ip=ip, cluster_ips=(ip, ip6), external_name=stands_for, selector=selector)
     labels = {"k8s-app": app} if app else {}
     return KubeService(metadata=Metadata(name=name, namespace="production", labels=labels), spec=spec)
 
@@ -97,6 +99,7 @@ def assert_off_limits(database: Mapping[str, object], change_context: ChangeCont
         ("ledger.production.svc.cluster.local", (front("ledger", {"app": "pg"}),)),
         ("pg-0.ledger.production.svc", (front("ledger", {"app": "pg"}),)),
         ("10.0.0.9", (front("ledger", {"app": "pg"}, ip="10.0.0.9"),)),
+        ("fd00::9", (front("ledger", {"app": "pg"}, ip="10.0.0.9", ip6="fd00::9"),)),
         (
             "alias.production",
             (front("alias", {}, stands_for="ledger.production.svc.cluster.local"), front("ledger", {"app": "pg"})),
@@ -137,7 +140,13 @@ async def test_no_request_that_changes_goes_to_the_addresses_of_what_is_never_ch
     ledger, dns = front("ledger", {"app": "pg"}, ip="10.0.0.9"), front("kube-dns", {"app": "dns"}, ip="10.0.0.10")
     api = front("api", {"app": "api"}, ip="10.0.0.11")
     guarded = KubeService(
-        metadata=Metadata(name="metrics", namespace="kube-system"), spec=ServiceSpec(cluster_ip="10.0.0.12")
+        metadata=Metadata(name="metrics", namespace="kube-system"),
+        spec=ServiceSpec(
+            cluster_ip="10.0.0.12",
+            cluster_ips=("10.0.0.12", "fd00::12"),
+            ports=(ServicePort(port=443, node_port=30443), ServicePort(port=80)),
+            health_check_node_port=31000,
+        ),
     )
     ends = endpoints("ledger", "10.9.9.9"), endpoints("kube-dns", "10.9.9.10"), endpoints("api", "10.9.9.11")
     found = around(ledger, dns, api, guarded, *ends, ledger="ledger.production").denied_addresses
@@ -147,6 +156,9 @@ async def test_no_request_that_changes_goes_to_the_addresses_of_what_is_never_ch
         "10.0.0.10": f"{DNS}, where nothing is ever changed",
         "10.9.9.10": f"{DNS}, where nothing is ever changed",
         "10.0.0.12": "in the namespace kube-system, which is protected",
+        "fd00::12": "in the namespace kube-system, which is protected",
+        ":30443": "at a node's port, in the namespace kube-system, which is protected",
+        ":31000": "at a node's port, in the namespace kube-system, which is protected",
     }
 
 
