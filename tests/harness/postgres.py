@@ -7,7 +7,7 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.harness.certificates import KeyPair
@@ -56,6 +56,20 @@ class Postgres:
         arguments = [programs.program("postgres"), "-D", str(data), *(w for each in settings for w in ("-c", each))]
         server = Program(name="postgres", arguments=arguments, log=folder / "postgres.log", uid=uid)
         return cls(programs=programs, folder=folder, port=port, server=server)
+
+    def standby(self, folder: Path, *, port: int = 0) -> "Postgres":
+        """Make a standby by `pg_basebackup`, with a slot of its own; nothing runs yet, and `port` may be ours once we are gone."""
+        uid, port = self.server.uid, port or free_port()
+        folder.mkdir()
+        if uid is not None:
+            os.chown(folder, uid, uid)
+        command = [self.programs.program("pg_basebackup"), "-h", "127.0.0.1", "-p", str(self.port), "-U", _USER]
+        command += ["-D", str(folder / "data"), "-R", "-C", "-S", "standby_1", "--checkpoint=fast", "--no-sync"]
+        subprocess.run(command, check=True, user=uid, group=uid, extra_groups=None if uid is None else [], cwd="/")
+        words = [each.replace(f"port={self.port}", f"port={port}") for each in self.server.arguments]
+        words[words.index("-D") + 1] = str(folder / "data")
+        server = Program(name="standby", arguments=words, log=folder / "postgres.log", uid=uid)
+        return replace(self, folder=folder, port=port, server=server)
 
     def start(self) -> None:
         """Start the server and wait until it takes connections."""

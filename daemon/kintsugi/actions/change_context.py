@@ -25,7 +25,8 @@ class ChangeContext:
     `stoppable_workloads` names (TYPE/NAME) the workloads that are stopped for a restore: their replicas may be lowered
     in the forward phase, too, and other managers are ignored, except an operator of the workload itself. `env` are the service's Secrets. `ledger_host` is the host of our own ledger's database, ""
     where that is a file. `max_allowed` is the ceiling of the service's limits and claims. `denied_addresses` are those
-    of objects that are never changed, each with the reason: no request that changes something is sent there.
+    of objects that are never changed, each with the reason: no request that changes something is sent there, and none at all while `unread_addresses` says
+    whose addresses cannot be read.
     """
 
     phase: Phase = Phase.FORWARD
@@ -49,6 +50,7 @@ class ChangeContext:
     stoppable_workloads: frozenset[str] = frozenset()
     max_allowed: MaxAllowed = NOTHING_ALLOWED
     denied_addresses: Mapping[str, str] = field(default_factory=dict)
+    unread_addresses: str = ""
 
     def stops(self, asked: ObjectName, namespace: str) -> bool:
         """Return whether an object is one that is stopped for a restore."""

@@ -17,7 +17,7 @@ from kintsugi.objects import predicates
 from kintsugi.objects.kept import Object, Pod
 from kintsugi.offload import computed, size_of
 from kintsugi.telemetry.redaction import SECRETS, is_secret_key
-from kintsugi.telemetry.secret_places import LAST_APPLIED, environment
+from kintsugi.telemetry.secret_places import environment, is_manifest
 from kubeobjects.resources import EVENTS
 
 LONGEST = 64 * 1024
@@ -87,7 +87,9 @@ def _head(obj: Unstructured) -> Iterator[str]:
         pod = unstructured.convert(obj, Pod)
         yield f"Status:       {predicates.status_of(pod)} ({predicates.restarts(pod)} restarts) on {pod.spec.node_name or 'no node'}"
     annotations = {
-        key: value for key, value in unstructured.nested_map(metadata, "annotations").items() if key != LAST_APPLIED
+        key: value
+        for key, value in unstructured.nested_map(metadata, "annotations").items()
+        if not is_manifest(key, value)
     }
     yield from _section("Labels", unstructured.nested_map(metadata, "labels"))
     yield from _section("Annotations", annotations)
@@ -132,7 +134,7 @@ def _field(key: str, value: object) -> object:
 
 
 def _holds_secret(key: str, value: object) -> bool:
-    return isinstance(value, str) and (key == LAST_APPLIED or is_secret_key(key)) and not key.endswith("Name")
+    return isinstance(value, str) and (is_manifest(key, value) or is_secret_key(key)) and not key.endswith("Name")
 
 
 def _events(events: Sequence[Unstructured]) -> Iterator[str]:

@@ -37,7 +37,7 @@ from kintsugi.model.command import Create, Delete, ObjectName, Patch
 from kintsugi.model.records import UndoRecord
 from kintsugi.objects import predicates
 from kintsugi.objects.kept import Pod, StatefulSet
-from kintsugi.telemetry.secret_places import LAST_APPLIED
+from kintsugi.telemetry.secret_places import is_manifest
 from kubeobjects.resources import PODS, PVCS, PVS, STATEFULSETS, Resource
 
 # Annotations that the cluster writes about a claim's volume: a claim without them is a new one.
@@ -219,12 +219,12 @@ def _anew(claim: Unstructured, volume: str) -> Unstructured:
     """
     Return the manifest of a claim without the cluster's additions, and without a source to fill its volume from.
 
-    The annotation of `kubectl apply` may hold a secret, and is removed: the next `apply` writes it again.
+    An annotation with a manifest may hold a secret, and is removed: the next apply writes it again.
     """
     annotations = {
         key: value
         for key, value in unstructured.nested_map(claim, "metadata", "annotations").items()
-        if key not in _OF_THE_VOLUME and key not in (RUN_ANNOTATION, LAST_APPLIED)
+        if key not in _OF_THE_VOLUME and key != RUN_ANNOTATION and not is_manifest(key, value)
     }
     labels = unstructured.labels(claim)
     spec = {

@@ -18,10 +18,24 @@ from kintsugi.errors import Refused
 __all__ = ["Address", "AddressRule"]
 
 _METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
-# Metadata services outside the link-local range: EC2 and GCE over IPv6, Alibaba, Azure's wire server, Oracle.
 _METADATA_ADDRESSES = frozenset(
-    ip_address(text) for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
+    ip_address(text)
+    for text in (
+        "fd00:ec2::254",
+        "fd00:ec2::23",
+        "fd20:ce::254",
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "fd00:c1::a9fe:a9fe",
+    )
 )
+"""
+Metadata services outside the link-local range: EC2 over IPv6, EKS Pod Identity
+(https://docs.aws.amazon.com/eks/latest/userguide/pod-id-agent-setup.html), GCE over IPv6, Alibaba, Azure's wire server, and
+Oracle, whose IPv6 its own client asks
+(https://github.com/oracle/oci-python-sdk/blob/master/src/oci/auth/signers/instance_principals_security_token_signer.py).
+"""
 _NAT64 = IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
 _TRANSLATED = IPv6Network("::ffff:0:0:0/96")
@@ -45,11 +59,12 @@ class AddressRule:
     allow_loopback: bool = False
     resolver: Resolver = field(default_factory=Resolver)
 
-    def refusal(self, address: Address, denied_addresses: Mapping[str, str] = NONE_DENIED) -> str:
-        """Return why an address may not be asked, by the rule or because it is denied to this request; "" when it may."""
+    def refusal(self, address: Address, denied_addresses: Mapping[str, str] = NONE_DENIED, port: int = 0) -> str:
+        """Return why an address may not be asked, by the rule or because it, or `:PORT`, is denied to this request; "" when it may."""
         spelled = (address, *_carried(address))
         return next(
-            (why for each in spelled if (why := self._refusal(each) or denied_addresses.get(str(each), ""))), ""
+            (why for each in spelled if (why := self._refusal(each) or denied_addresses.get(str(each), ""))),
+            denied_addresses.get(f":{port}", ""),
         )
 
     def _refusal(self, plain: Address) -> str:
@@ -78,7 +93,7 @@ class AddressRule:
             raise Refused(f"{host} is not asked: it is a cloud's metadata service")
         found = await self.resolver.resolve(host, port, within=within)
         for address in found:
-            if why := self.refusal(address, denied_addresses):
+            if why := self.refusal(address, denied_addresses, port):
                 spelled = host if host == str(address) else f"{host} ({address})"
                 raise Refused(f"{spelled} is not asked: it is {why}")
         return found

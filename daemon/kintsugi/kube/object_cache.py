@@ -106,10 +106,6 @@ class ObjectCache(Generic[T]):
         self.remove(key)
         self._undecodable_objects[key] = reason
 
-    def forget_undecodable(self) -> None:
-        """Forget the objects that were set aside, before a new list marks those that are still undecodable."""
-        self._undecodable_objects.clear()
-
     def _notify(self, change: Change[T]) -> None:
         for subscriber in self._subscribers:
             try:

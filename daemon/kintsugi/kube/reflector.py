@@ -223,8 +223,8 @@ class Reflector(Generic[T]):
 
     async def _replace_all(self, found: Mapping[Key, T], undecodable: Mapping[Key, str]) -> None:
         """Make the mirror what the list says; what the list does not know was deleted in the gap."""
-        self._cache.forget_undecodable()
-        gone = (partial(self._cache.remove, key) for key in self.store.keys() - found.keys() - undecodable.keys())
+        before = self.store.keys() | self.undecodable_objects.keys()
+        gone = (partial(self._cache.remove, key) for key in before - found.keys() - undecodable.keys())
         set_aside = (partial(self._cache.mark_undecodable, key, reason) for key, reason in undecodable.items())
         there = (partial(self._cache.put, key, new) for key, new in found.items())
         for count, take_in in enumerate(chain(gone, set_aside, there)):

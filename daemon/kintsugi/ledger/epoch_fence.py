@@ -2,12 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import StaleEpoch
 from kintsugi.ledger.repository import Repository
-from kintsugi.ledger.tables import leadership
+from kintsugi.ledger.tables import commit_counts, leadership
 
 
 async def check_epoch(connection: AsyncConnection, epoch: int | None) -> None:
@@ -39,6 +39,7 @@ class EpochFence(Repository):
                 raise StaleEpoch(f"the ledger is back at epoch {epoch} although {known} was taken: it has lost commits")
             taken = update(leadership).values(epoch=epoch + 1, holder=self._store.holder, since=now)
             await connection.execute(taken)
+            await connection.execute(delete(commit_counts).where(commit_counts.c.epoch <= epoch))
             return int(epoch) + 1
 
         self._store.epoch = await self._store.write("lead", work)

@@ -114,6 +114,7 @@ class Ledger:
 
         async def ours(connection: AsyncConnection) -> None:
             if self.epoch is not None:
+                await self._store.check_commits(connection)
                 await check_epoch(connection, self.epoch)
 
         await self._session.watch(ours)

@@ -8,10 +8,12 @@ work first looks at what is already written, it may run again even when a COMMIT
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from itertools import count
 from typing import TypeVar
 
 import structlog
 from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.cancellation import to_its_end
@@ -19,8 +21,9 @@ from kintsugi.errors import LedgerError, StaleEpoch, UnreadableRow
 from kintsugi.ledger.engines import Engines
 from kintsugi.ledger.failpoints import Failpoints
 from kintsugi.ledger.failures import DRIVER_ERRORS, DatabaseFailure, classify, is_read_only, ledger_error
-from kintsugi.ledger.tables import leadership
+from kintsugi.ledger.tables import commit_counts, leadership, pauses
 from kintsugi.ledger.windows import Windows
+from kintsugi.model.records import PauseScope
 from kintsugi.retries import Waits, retry
 
 log = structlog.get_logger(__name__)
@@ -30,6 +33,15 @@ Work = Callable[[AsyncConnection], Awaitable[T]]
 
 _ATTEMPTS = 4
 _WAITS = Waits(first=timedelta(seconds=0.02), longest=timedelta(seconds=0.5), jitter=timedelta(seconds=0.05))
+_NUMBER = "number of the connection"
+_LOST = {
+    "scope": PauseScope.GLOBAL,
+    "name": "",
+    "who": "kintsugi",
+    "why": "a failover has lost commits of the ledger: check what was changed last, then resume; replicate synchronously",
+    "freeze": True,
+    "since": func.now(),
+}
 _MOST_NOTED = 10_000
 """The most rows that are remembered as logged."""
 
@@ -49,6 +61,8 @@ class Store:
         self.epoch: int | None = None
         self._failpoints = failpoints
         self._noted: set[str] = set()
+        self._numbers = count(1)
+        self._committed: dict[tuple[int, int], int] = {}
 
     async def write(self, name: str, work: Work[T], *, fenced: bool = False) -> T:
         """
@@ -104,13 +118,56 @@ class Store:
                 await connection.begin()
                 if fenced:
                     await self._fence(connection)
+                counted = await self._count(connection)
                 value = await work(connection)
                 await self.commit(connection, name)
+                self._committed |= counted
             except DRIVER_ERRORS as error:
                 if is_read_only(error):  # a demoted primary: the next connection may reach the new one
                     await connection.invalidate()
                 raise
             return value
+
+    async def check_commits(self, connection: AsyncConnection) -> None:
+        """
+        Raise `StaleEpoch` when the database lacks commits of ours that it has answered: a lagging replica took over (D3).
+
+        What was changed is not known then to any successor. So everything is frozen until a person has looked.
+        """
+        epoch, known = self.epoch, dict(self._committed)
+        found = await connection.scalar(select(leadership.c.epoch))
+        if epoch is None or (found is not None and found > epoch):
+            return
+        rows = await connection.execute(
+            select(commit_counts.c.connection, commit_counts.c.commits).where(commit_counts.c.epoch == epoch)
+        )
+        counts = {(epoch, number): commits for number, commits in rows}
+        if all(counts.get(each, 0) >= commits for each, commits in known.items() if each[0] == epoch):
+            return
+        await connection.rollback()
+        await connection.begin()
+        await connection.execute(insert(pauses).values(**_LOST, id=f"lost-commits-{epoch}").on_conflict_do_nothing())
+        await self.commit(connection, "freeze")
+        raise StaleEpoch(f"the ledger is at epoch {epoch}, but it has lost commits: this process must stop")
+
+    async def _count(self, connection: AsyncConnection) -> dict[tuple[int, int], int]:
+        """
+        Count the commit that follows, in a row of its connection, for which no other waits; return the new count.
+
+        A new connection may lead to another server: what that has is checked first. SQLite has no other.
+        """
+        if self.epoch is None or not self.engines.on_postgres:
+            return {}
+        if _NUMBER not in connection.info:
+            await self.check_commits(connection)
+            connection.info[_NUMBER] = next(self._numbers)
+        key = self.epoch, connection.info[_NUMBER]
+        commits = self._committed.get(key, 0) + 1
+        row = insert(commit_counts).values(epoch=key[0], connection=key[1], commits=commits)
+        await connection.execute(
+            row.on_conflict_do_update(index_elements=["epoch", "connection"], set_={"commits": commits})
+        )
+        return {key: commits}
 
     async def _fence(self, connection: AsyncConnection) -> None:
         # FOR SHARE: a successor's epoch waits until this transaction has ended, so none commits under an old one

@@ -68,6 +68,14 @@ leadership = Table(
     Column("since", Moment),
 )
 
+commit_counts = Table(
+    "commit_counts",
+    metadata,
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("connection", Integer, primary_key=True, autoincrement=False),
+    Column("commits", BigInteger, nullable=False),
+)
+
 incidents = Table(
     "incidents",
     metadata,

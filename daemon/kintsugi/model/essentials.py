@@ -105,7 +105,11 @@ def denied_addresses(
     known: Iterable[EssentialService],
     protected: Collection[str],
 ) -> Mapping[str, str]:
-    """Return the addresses of the Services of essentials and of protected namespaces, and of what is behind them, each with why."""
+    """
+    Return the addresses of the Services of essentials and of protected namespaces, and of what is behind them, each with why.
+
+    A port of every node stands as `:PORT`: a node has more addresses than it reports.
+    """
     whats = {(each.namespace, each.service): f"{each.what}, where nothing is ever changed" for each in known}
 
     def why(namespace: str, service: str) -> str:
@@ -116,6 +120,7 @@ def denied_addresses(
     for service in services:
         if reason := why(service.metadata.namespace, service.metadata.name):
             found |= dict.fromkeys(_addresses(service) - {"", "None"}, reason)
+            found |= {f":{port}": f"at a node's port, {reason}" for port in _node_ports(service)}
     for each in slices:
         if reason := why(each.metadata.namespace, each.metadata.labels.get(SERVICE_NAME, "")):
             found |= {address: reason for endpoint in each.endpoints or () for address in endpoint.addresses}
@@ -173,7 +178,7 @@ def _what(service: KubeService, hosts: frozenset[str], nameservers: frozenset[st
     """Return the essential behind a Service, if any."""
     metadata = service.metadata
     named = metadata.name in _DNS_NAMES or metadata.labels.get(_APP) in _DNS_NAMES
-    if named or service.spec.cluster_ip in nameservers:
+    if named or not nameservers.isdisjoint((service.spec.cluster_ip, *service.spec.cluster_ips)):
         return DNS
     if hosts and not hosts.isdisjoint({f"{metadata.name}.{metadata.namespace}", *_addresses(service)}):
         return LEDGER
@@ -186,5 +191,9 @@ def _plain(host: str) -> str:
 
 
 def _addresses(service: KubeService) -> set[str]:
-    points = service.status.load_balancer.ingress
-    return {service.spec.cluster_ip, *service.spec.external_ips, *(point.ip or point.hostname for point in points)}
+    spec, points = service.spec, service.status.load_balancer.ingress
+    return {spec.cluster_ip, *spec.cluster_ips, *spec.external_ips, *(point.ip or point.hostname for point in points)}
+
+
+def _node_ports(service: KubeService) -> set[int]:
+    return {service.spec.health_check_node_port, *(each.node_port for each in service.spec.ports)} - {0}

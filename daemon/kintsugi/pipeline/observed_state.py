@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mappi
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import isfinite
-from typing import Protocol
+from typing import Any, Protocol
 
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.decisions.breaker import ObserverHealth
@@ -27,8 +27,11 @@ from kintsugi.decisions.priorities import (
 from kintsugi.decisions.slots import overtaker
 from kintsugi.decisions.zero_replicas import at_zero
 from kintsugi.errors import ProbeFailed
+from kintsugi.kube.object_cache import Key
+from kintsugi.kube.reflector import Reflector
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.essentials import (
+    LEDGER,
     EssentialService,
     denied_addresses,
     essential,
@@ -37,6 +40,7 @@ from kintsugi.model.essentials import (
     ledger_hosts,
     with_objects,
 )
+from kintsugi.model.hosts import service_of
 from kintsugi.model.known import GoodRevision, RevisionStanding
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.max_allowed import NOTHING_ALLOWED
@@ -65,6 +69,16 @@ _DOWN = frozenset({HoldCause.DOWN, HoldCause.AT_ZERO, HoldCause.RECOVERING})
 """The causes of a hold by which an upstream explains the problem of its dependents."""
 
 _UNHEALTHY = _DOWN | {HoldCause.UNHEALTHY}
+
+
+def _set_aside(reflectors: Iterable[Reflector[Any]], concerns: Callable[[Key], bool]) -> str:
+    """Return which object of these kinds was set aside, and why, where its key is of concern; "" for none."""
+    for reflector in reflectors:
+        for key, why in reflector.undecodable_objects.items():
+            if concerns(key):
+                kind, (namespace, name) = reflector.resource.kind, key
+                return f"{f'{kind} {name} in {namespace}' if namespace else f'{kind.lower()} {name}'} cannot be read ({why})"
+    return ""
 
 
 @dataclass(kw_only=True)
@@ -195,6 +209,7 @@ class ObservedState:
         view = self.views.get(scope.service)
         slices, services = self.caches.endpoints.store.values(), self.caches.services.store.values()
         known = self._with_objects(self._essentials(), self.caches.pods.store.values())
+        guarded = self.limits.protected | {each.namespace for each in known}
         return ChangeContext(
             phase=step.phase,
             incident=run.incident,
@@ -212,6 +227,7 @@ class ObservedState:
             ledger_host=self.limits.ledger_host,
             essentials=known,
             denied_addresses=denied_addresses(services, slices, known=known, protected=self.limits.protected),
+            unread_addresses=_set_aside((self.caches.services, self.caches.endpoints), lambda key: key[0] in guarded),
             off_limits=self._off_limits(view),
             undoes=scope.undoes,
             stoppable_workloads=scope.restoring.stoppable_workloads if scope.restoring is not None else frozenset(),
@@ -307,6 +323,7 @@ class ObservedState:
                 found |= {
                     f"{kube_service.metadata.name}.{kube_service.metadata.namespace}",
                     kube_service.spec.cluster_ip,
+                    *kube_service.spec.cluster_ips,
                 }
                 found |= {point.ip or point.hostname for point in kube_service.status.load_balancer.ingress}
         return frozenset(found - {"", "None"})
@@ -373,14 +390,33 @@ class ObservedState:
         return lambda taken: self.limits.slots(taken).refusal(declared.namespace, ahead)
 
     def annotation_pause(self, namespace: str) -> str:
-        """Return the pause in the namespace's annotations, "" for none: a person can set it without us (reliability S10)."""
+        """
+        Return the pause in the namespace's annotations, "" for none: a person can set it without us (reliability S10).
+
+        What cannot be read and may forbid a change is a pause, too (P6).
+        """
         found = self.caches.namespaces.store.get(("", namespace))
         reason = found.metadata.annotations.get(PAUSED) if found is not None else None
-        return (
-            f"paused by annotation {PAUSED} on namespace {namespace}: {reason or 'no reason given'}"
-            if reason is not None
-            else ""
-        )
+        if reason is not None:
+            return f"paused by annotation {PAUSED} on namespace {namespace}: {reason or 'no reason given'}"
+        if unread := self._unread(namespace):
+            right = f"nothing is changed in {namespace} until it has a form that Kintsugi reads"
+            return f"{unread}, and may forbid changes: {right}"
+        if found is None and any(place == namespace for place, _ in self.caches.pods.store):
+            return f"namespace {namespace} is not seen although pods in it are, and may be paused: nothing is changed there"
+        return ""
+
+    def _unread(self, namespace: str) -> str:
+        """Return which object was set aside that may forbid changes in a namespace, and why; pods and slices where the ledger is."""
+        caches, ledger = self.caches, service_of(self.limits.ledger_host)
+        judged: list[Reflector[Any]] = [caches.namespaces, caches.services, caches.autoscalers]
+        members: list[Reflector[Any]] = [caches.pods, caches.endpoints]
+        if any(each.undecodable_objects for each in members) and any(
+            each.what == LEDGER for each in self._essentials(namespace)
+        ):
+            judged += members
+        alias = ("", "") if ledger is None else (ledger.namespace, ledger.service)
+        return _set_aside(judged, lambda key: key[0] == namespace or key in (("", namespace), ("", ""), alias))
 
     async def silence(self, alerts: AsyncIterable[str]) -> str:
         """

@@ -14,11 +14,11 @@ from urllib.parse import quote
 from kintsugi.mask import MASK
 from kintsugi.regex import AnyOf, Substitutions
 from kintsugi.telemetry.secret_places import (
-    LAST_APPLIED,
     data_of_secret,
     environment,
     follows_flag,
     is_label_of_name,
+    is_manifest,
     is_reference,
 )
 
@@ -33,11 +33,9 @@ made anew each hour is masked for four days after.
 
 _KEY_WORDS = (
     r"passwo?r?d|passwd|passphrase|pwd|pgpass|secret|token|authori[sz]ation|cookie|api[-_]?key|private[-_]?key"
-    r"|access[-_]?key|credential"
+    r"|(?:access|account)[-_]?key|credential"
 )
-_SURE_WORDS = (
-    r"passwo?r?d|passwd|passphrase|pgpass|api[-_]?key|private[-_]?key|access[-_]?key|secret[-_]?key|client[-_]?secret"
-)
+_SURE_WORDS = r"passwo?r?d|passwd|passphrase|pgpass|api[-_]?key|private[-_]?key|(?:access|account)[-_]?key|secret[-_]?key|client[-_]?secret"
 """Those that no sentence of ours has before a colon, as `no token: anyone could start runbooks` has."""
 
 _SECRET_KEY = AnyOf([rf"(?i){_KEY_WORDS}|(?:^|[_.-])pass(?:$|[_.-])"])
@@ -49,7 +47,7 @@ The suffixes that such a word may have in the name of a secret; `secretName` and
 
 _VALUE = r"""(?:"(?:\\.|[^"\\])*"?|'[^'\n]*'?|[^\s,;&"'}]+)"""
 _FLAGS = (
-    r"(?:[a-z0-9]{1,20}[-_]){0,4}(?:passwo?r?d|passwd|passphrase|pwd|secret|secret[-_]?key|api[-_]?key|access[-_]?key)"
+    r"(?:[a-z0-9]{1,20}[-_]){0,4}(?:passwo?r?d|passwd|passphrase|pwd|secret|secret[-_]?key|api[-_]?key|(?:access|account)[-_]?key)"
     r"|(?:(?:access|api|auth|bearer|id|refresh|session)[-_])?token"
 )
 _ISSUED = (
@@ -62,6 +60,8 @@ _ISSUED = (
 _NAMED = rf"(?:{_KEY_WORDS}){_SUFFIX}"
 _SURELY_NAMED = rf"(?:{_SURE_WORDS}){_SUFFIX}"
 _GAP = r"[ \t]{0,3}"
+_NAME = rf"(?:(?:{_KEY_WORDS})[\w.-]{{0,60}}|[_.-]pass)"
+_BREAK = r"\s{0,40}"
 _HEADERS = r"(?:proxy-)?authorization|set-cookie|cookie|x-[a-z-]{0,30}(?:key|token|secret|auth)[a-z-]{0,30}"
 
 # Written in RE2's dialect: no look-around, no backreference, no repetition of more than 1,000. A match begins at the word
@@ -73,6 +73,16 @@ _TEXTS: Mapping[str, str] = {
     rf"(?i)\b({_HEADERS})({_GAP}:{_GAP})[^\r\n]+": rf"\1\2{MASK}",
     r"(?i)\b(bearer|basic)\s{1,8}[\w.~+/=-]{8,}": rf"\1 {MASK}",
     r"(?i)(\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@]{0,100}:)[^\s/]{1,400}@": rf"\1{MASK}@",
+    # the same with a slash in it: what is no port, or has no host before it
+    r"(?i)(\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@\[]{0,100}:)[0-9]{0,9}[^\s/@0-9\]][^\s@,;\"'<>]{0,400}@": rf"\1{MASK}@",
+    r"(?i)(\b[a-z][a-z0-9+.-]{1,20}://:)[^\s@,;\"'<>]{1,400}@": rf"\1{MASK}@",
+    # the signature of a URL (Azure's SAS, S3, Google)
+    r"(?i)((?:\b|u0026)sig(?:nature)?=)[\w%+/=-]{16,}": rf"\1{MASK}",
+    # a name beside its value: JSON inside a text of JSON, JSON, YAML
+    rf'(?i)({_NAME}\\{{1,8}}"\s{{0,4}},{_BREAK}\\{{1,8}}"value\\{{1,8}}"\s{{0,4}}:\s{{0,4}}\\{{1,8}}")[^"\\]*': rf"\1{MASK}",
+    rf'(?i)({_NAME}"\s{{0,4}},{_BREAK}"value"\s{{0,4}}:\s{{0,4}})"(?:\\.|[^"\\])*"?': rf'\1"{MASK}"',
+    rf'(?i)("value"\s{{0,4}}:\s{{0,4}})"(?:\\.|[^"\\]){{0,400}}"(\s{{0,4}},{_BREAK}"name"\s{{0,4}}:\s{{0,4}}"[\w.-]{{0,60}}{_NAME}")': rf'\1"{MASK}"\2',
+    rf"(?i)(\bname:[ \t]{{1,4}}[\"']?[\w.-]{{0,60}}{_NAME}[\"']?[ \t]{{0,4}}\n[ \t]{{0,40}}value:[ \t]{{1,4}})[^\s][^\r\n]*": rf"\1{MASK}",
     # JSON inside a text of JSON, JSON, and a number under such a name
     rf'(?i)({_NAMED}\\{{1,8}}"\s{{0,4}}:\s{{0,4}}\\{{1,8}}")[^"\\]*': rf"\1{MASK}",
     rf'(?i)({_NAMED}"\s{{0,4}}:\s{{0,4}})"(?:\\.|[^"\\])*"?': rf'\1"{MASK}"',
@@ -208,7 +218,7 @@ class Redactor:
         """
         Mask inside mappings, lists and texts; under a secret's name, and in a secret's place, mask any value.
 
-        Places are the data of Secrets, the values of a container's environment, the annotation of `kubectl apply`, and
+        Places are the data of Secrets, the values of a container's environment, annotations with a manifest, and
         the value beside the name of a secret header or variable, or after a flag for one.
         """
         if isinstance(value, str):
@@ -220,7 +230,7 @@ class Redactor:
         return value
 
     def _field(self, holder: Mapping[object, object], key: str, item: object) -> object:
-        if key == LAST_APPLIED or (key == "value" and is_secret_key(str(holder.get("name", "")))):
+        if is_manifest(key, item) or (key == "value" and is_secret_key(str(holder.get("name", "")))):
             return MASK
         if (data := data_of_secret(holder, key, item, MASK)) is not None:
             return self.value(data) if key == "items" else data

@@ -7,8 +7,13 @@ The places of secrets, of any shape: in Kubernetes objects, in environments, in 
 import re
 from collections.abc import Mapping
 
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-"""The annotation in which `kubectl apply` leaves the whole object as it was written."""
+_MANIFESTS = frozenset(
+    {"kubectl.kubernetes.io/last-applied-configuration", "kapp.k14s.io/original", "objectset.rio.cattle.io/applied"}
+)
+"""The annotations in which `kubectl apply`, kapp and Rancher leave the whole object as it was written."""
+
+_COMPRESSED = "H4sI"
+"""The beginning of what is compressed by gzip, in base64."""
 
 _DATA = ("data", "stringData")
 _REFERENCES = frozenset(
@@ -27,8 +32,16 @@ _REFERENCES = frozenset(
 """Fields of Kubernetes objects that say where a secret is, and hold none."""
 
 _FLAG = re.compile(
-    r"(?i)^--?(?:[a-z0-9]{1,20}[-_]){0,4}(?:passwo?r?d|passwd|passphrase|secret|token|api[-_]?key|access[-_]?key)$"
+    r"(?i)^--?(?:[a-z0-9]{1,20}[-_]){0,4}(?:passwo?r?d|passwd|passphrase|secret|token|api[-_]?key|(?:access|account)[-_]?key)$"
 )
+
+
+def is_manifest(annotation: str, value: object) -> bool:
+    """Return whether an annotation holds the whole object as a tool has written it; another tool's is known by its content."""
+    if annotation in _MANIFESTS or "/" not in annotation or not isinstance(value, str):
+        return annotation in _MANIFESTS
+    written = value.lstrip().startswith("{") and '"kind"' in value and '"apiVersion"' in value
+    return written or value.startswith(_COMPRESSED)
 
 
 def is_reference(key: str, item: object) -> bool:

@@ -234,6 +234,7 @@ def planned(command: Curl, context: ChangeContext) -> EffectPlan:
     preconditions.check(
         preconditions.protected(place.namespace if place is not None else "", context),
         preconditions.own_ledger(host, host, context),
+        context.unread_addresses and f"{context.unread_addresses}, and no request that changes something may reach it",
     )
     undo = record_without_undo("only the receiver of the request can undo it")
     intent = RequestIntent(uid=context.mark, host=host)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from kintsugi.errors import LedgerError, LedgerHeld, LedgerUnavailable, StaleEpo
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.process_lock import is_mount_point
 from kintsugi.ledger.tables import leadership
-from kintsugi.model.records import IncidentState, RunRecord, VerdictKind
+from kintsugi.model.records import IncidentState, PauseScope, RunRecord, VerdictKind
 from tests.contract.ledger.build import NOW, begin, kept, run_request, signal, start, step, verdict
+from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
 from tests.harness.waiting import eventually
 
@@ -185,6 +187,44 @@ async def test_after_a_restart_of_the_server_the_lock_is_taken_again_unless_some
         assert not watched.done()
         watched.cancel()
         await asyncio.gather(watched, return_exceptions=True)
+
+
+@pytest.mark.parametrize("lags", [True, False])
+async def test_a_replica_that_takes_over_without_the_last_commits_is_noticed_and_one_with_them_is_served(
+    lags: bool,
+) -> None:
+    """D3, P3: the epoch is the same, and the journal has no step of a change that was made; nothing is changed until a person looks."""
+    with scratch("failover-") as folder:
+        (folder / "primary").mkdir()
+        primary = Postgres.prepare(folder / "primary")
+        primary.start()
+        dsn = primary.create_database()
+        async with Ledger.open(dsn, holder="kintsugi-0", alone=True) as ledger:
+            await ledger.lead(NOW)
+            await ledger.signals.accept([signal()], NOW)
+            run = await begin(ledger) if not lags else None
+            standby = primary.standby(folder / "standby", port=primary.port)
+            run = run or await begin(ledger)
+            primary.kill()
+            standby.start()
+            try:
+                standby.psql("SELECT pg_promote()")
+                watched = asyncio.create_task(ledger.keep_held())
+                if lags:
+                    with pytest.raises(StaleEpoch, match="lost commits"):
+                        await ledger.signals.accept([signal("other")], NOW)
+                    with pytest.raises(StaleEpoch, match="lost commits"):
+                        await asyncio.wait_for(watched, 60)
+                else:
+                    await eventually(lambda: is_locked(dsn, standby), within=60, describe="the lock is taken again")
+                    await ledger.runs.save_step(step(run), expect=None, now=NOW)
+                    watched.cancel()
+                    await asyncio.gather(watched, return_exceptions=True)
+                (frozen,) = await ledger.pauses.in_force(datetime.now(UTC)) if lags else (None,)
+                assert frozen is None or (frozen.freeze and frozen.scope is PauseScope.GLOBAL)
+            finally:
+                await ledger._store.engines.dispose()
+                standby.stop()
 
 
 def is_locked(postgres: str, server: Postgres) -> bool:

@@ -2,11 +2,9 @@
 
 import asyncio
 import os
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +24,6 @@ from kintsugi.scope.values import EvaluationContext, step_names
 from kubeobjects.resources import PODS, STATEFULSETS
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
-from tests.harness.processes import Program, free_port
 from tests.harness.waiting import wait_for
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.factories import NOW
@@ -60,7 +57,7 @@ def pair() -> Iterator[ReplicationPair]:
         (folder / "primary").mkdir()
         primary = Postgres.prepare(folder / "primary")
         primary.start()
-        standby = copy_of(primary, folder / "standby")
+        standby = primary.standby(folder / "standby")
         standby.start()
         made = ReplicationPair(primary, standby)
         wait_for(made.streams, within=20, describe=standby.server.tail)
@@ -69,22 +66,6 @@ def pair() -> Iterator[ReplicationPair]:
         finally:
             standby.stop()
             primary.stop()
-
-
-def copy_of(primary: Postgres, folder: Path) -> Postgres:
-    """Make a standby of a server by `pg_basebackup`, with a slot of its own."""
-    uid = primary.server.uid
-    folder.mkdir()
-    if uid is not None:
-        os.chown(folder, uid, uid)
-    command = [primary.programs.program("pg_basebackup"), "-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres"]
-    command += ["-D", str(folder / "data"), "-R", "-C", "-S", "standby_1", "--checkpoint=fast", "--no-sync"]
-    subprocess.run(command, check=True, user=uid, group=uid, extra_groups=None if uid is None else [], cwd="/")
-    port = free_port()
-    words = [each.replace(f"port={primary.port}", f"port={port}") for each in primary.server.arguments]
-    words[words.index("-D") + 1] = str(folder / "data")
-    server = Program(name="standby", arguments=words, log=folder / "postgres.log", uid=uid)
-    return replace(primary, folder=folder, port=port, server=server)
 
 
 class TwoPods(ClusterOfDicts):

@@ -283,8 +283,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="model/essentials.py",
-                old=("    if named or service.spec.cluster_ip in nameservers:\n        return DNS\n"),
-                new=("    if named and service.spec.cluster_ip in nameservers:\n        return DNS\n"),
+                old="    if named or not nameservers",
+                new="    if named and not nameservers",
             ),
         ),
         tests="unit/pipeline/test_what_nothing_is_done_to.py",

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from kintsugi.actions.actions import Actions
 from kintsugi.clients.addresses import NONE_DENIED, Address, AddressRule
@@ -237,5 +238,16 @@ async def test_a_change_is_not_sent_to_an_address_to_keep_from_whatever_leads_th
     does = Actions(ClusterOfDicts(), Clients.restricted_to(AddressRule(allow_loopback=True)))
     plan = await does.plan_effect(command, context)
     with pytest.raises(Refused, match="is not asked: it is the database of our own ledger"):
+        await does.apply(plan)
+    assert site.asked == []
+
+
+async def test_a_change_is_not_sent_to_a_port_to_keep_from_at_whatever_address(site: Site) -> None:
+    """P8: a Service with a node port is reached at every node."""
+    address = site.url("/health")
+    context = change_context(denied_addresses={f":{URL(address).port}": "at a node's port, the database"})
+    does = Actions(ClusterOfDicts(), Clients.restricted_to(AddressRule(allow_loopback=True)))
+    plan = await does.plan_effect(parse(f"curl -X POST {address}"), context)
+    with pytest.raises(Refused, match="is not asked: it is at a node's port, the database"):
         await does.apply(plan)
     assert site.asked == []

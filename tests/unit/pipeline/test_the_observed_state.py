@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import msgspec
@@ -110,10 +110,64 @@ async def test_the_signs_of_our_own_names_and_checks_are_the_observers() -> None
 @pytest.mark.parametrize(("value", "reason"), [("a release", "a release"), ("", "no reason given")])
 async def test_an_annotation_of_the_namespace_is_a_pause(value: str, reason: str) -> None:
     business = PipelineBench()
-    meta = Metadata(name="production", annotations={"kintsugi.dev/paused": value})
+    meta = Metadata(name="production", annotations={"kintsugi.dev/paused": value}, resource_version="2")
     business.cluster.caches.namespaces.put(Namespace(metadata=meta))
     said = business.observed.annotation_pause("production")
     assert said == f"paused by annotation kintsugi.dev/paused on namespace production: {reason}"
+    assert business.observed.annotation_pause("staging") == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "what"),
+    [
+        ("namespaces", ("", "production"), "namespace production cannot be read (too new)"),
+        ("services", ("production", "db"), "Service db in production cannot be read (too new)"),
+        ("autoscalers", ("production", "web"), "HorizontalPodAutoscaler web in production cannot be read (too new)"),
+        ("endpoints", ("production", "db-1"), "EndpointSlice db-1 in production cannot be read (too new)"),
+        ("pods", ("production", "db-0"), "Pod db-0 in production cannot be read (too new)"),
+    ],
+)
+async def test_an_object_that_cannot_be_read_and_may_forbid_a_change_is_a_pause_of_its_namespace(
+    kind: str, key: tuple[str, str], what: str
+) -> None:
+    """P6, B16: a person's pause, the ledger's own database and another manager are not seen in an object set aside."""
+    business = PipelineBench()
+    business.cluster.expose("db")
+    business.observed.limits = replace(business.observed.limits, ledger_host="db.production")
+    assert business.observed.annotation_pause("production") == ""
+    getattr(business.cluster.caches, kind).mirror.mark_undecodable(key, "too new")
+    said = business.observed.annotation_pause("production")
+    assert (
+        said
+        == f"{what}, and may forbid changes: nothing is changed in production until it has a form that Kintsugi reads"
+    )
+    assert bool(business.observed.annotation_pause("staging")) is (kind == "services"), "any may be behind the ledger's"
+
+
+async def test_a_pod_that_cannot_be_read_pauses_no_namespace_without_the_ledger() -> None:
+    """B16: the others are processed."""
+    business = PipelineBench()
+    for each in (business.cluster.caches.pods, business.cluster.caches.endpoints, business.cluster.caches.events):
+        each.mirror.mark_undecodable(("production", "odd"), "too new")
+    assert business.observed.annotation_pause("production") == ""
+
+
+async def test_an_alias_of_the_ledger_that_cannot_be_read_pauses_every_namespace() -> None:
+    """P8: the Service behind it is in a namespace that is not known then."""
+    business = PipelineBench()
+    business.observed.limits = replace(business.observed.limits, ledger_host="db.kintsugi.svc")
+    business.cluster.caches.services.mirror.mark_undecodable(("kintsugi", "db"), "too new")
+    assert "Service db in kintsugi cannot be read" in business.observed.annotation_pause("production")
+
+
+async def test_a_namespace_that_is_not_seen_although_its_pods_are_is_paused() -> None:
+    """P6: an object whose name cannot be read, or one that a fault of the cache has lost."""
+    business = PipelineBench()
+    business.cluster.caches.namespaces.mirror.remove(("", "production"))
+    said = business.observed.annotation_pause("production")
+    assert (
+        said == "namespace production is not seen although pods in it are, and may be paused: nothing is changed there"
+    )
     assert business.observed.annotation_pause("staging") == ""
 
 

@@ -10,17 +10,20 @@ from msgspec import structs
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.preconditions import refuse_essential
 from kintsugi.clients.resolver import nameservers
+from kintsugi.commands import parse
 from kintsugi.decisions.guards import Limits, check
 from kintsugi.decisions.planner import plan
+from kintsugi.errors import Refused
 from kintsugi.model.command import ObjectName
 from kintsugi.model.essentials import DNS, LEDGER
 from kintsugi.model.history import History
 from kintsugi.model.records import Phase, Reason, StepRecord, StepState, VerdictKind
 from kintsugi.objects.kept import EndpointSlice, KubeService, Metadata
 from kintsugi.objects.metadata import OwnerReference
-from kintsugi.objects.network import SERVICE_NAME, Endpoint, ServiceSpec
+from kintsugi.objects.network import SERVICE_NAME, Endpoint, ServicePort, ServiceSpec
 from kintsugi.objects.pods import ClaimVolume, PodSpec, Volume
 from kintsugi.runner.context import StepScope
+from kintsugi.verbs.curl import Curl, planned
 from kubeobjects.resources import DEPLOYMENTS, PODS, PVCS, PVS, STATEFULSETS, Resource
 from tests.unit.factories import NOW, pod, run
 from tests.unit.pipeline.business import PipelineBench
@@ -31,8 +34,10 @@ STEP = StepRecord(run="run-1", path="x", state=StepState.PLANNED)
 AT = StepScope(phase=Phase.FORWARD, service="web", runbook="mend")
 
 
-def front(name: str, selector: dict[str, str], *, ip: str = "", stands_for: str = "", app: str = "") -> KubeService:
-    spec = ServiceSpec(cluster_ip=ip, external_name=stands_for, selector=selector)
+def front(
+    name: str, selector: dict[str, str], *, ip: str = "", ip6: str = "", stands_for: str = "", app: str = ""
+) -> KubeService:
+    spec = ServiceSpec(cluster_ip=ip, cluster_ips=(ip, ip6), external_name=stands_for, selector=selector)
     labels = {"k8s-app": app} if app else {}
     return KubeService(metadata=Metadata(name=name, namespace="production", labels=labels), spec=spec)
 
@@ -94,6 +99,7 @@ def assert_off_limits(database: Mapping[str, object], change_context: ChangeCont
         ("ledger.production.svc.cluster.local", (front("ledger", {"app": "pg"}),)),
         ("pg-0.ledger.production.svc", (front("ledger", {"app": "pg"}),)),
         ("10.0.0.9", (front("ledger", {"app": "pg"}, ip="10.0.0.9"),)),
+        ("fd00::9", (front("ledger", {"app": "pg"}, ip="10.0.0.9", ip6="fd00::9"),)),
         (
             "alias.production",
             (front("alias", {}, stands_for="ledger.production.svc.cluster.local"), front("ledger", {"app": "pg"})),
@@ -134,7 +140,13 @@ async def test_no_request_that_changes_goes_to_the_addresses_of_what_is_never_ch
     ledger, dns = front("ledger", {"app": "pg"}, ip="10.0.0.9"), front("kube-dns", {"app": "dns"}, ip="10.0.0.10")
     api = front("api", {"app": "api"}, ip="10.0.0.11")
     guarded = KubeService(
-        metadata=Metadata(name="metrics", namespace="kube-system"), spec=ServiceSpec(cluster_ip="10.0.0.12")
+        metadata=Metadata(name="metrics", namespace="kube-system"),
+        spec=ServiceSpec(
+            cluster_ip="10.0.0.12",
+            cluster_ips=("10.0.0.12", "fd00::12"),
+            ports=(ServicePort(port=443, node_port=30443), ServicePort(port=80)),
+            health_check_node_port=31000,
+        ),
     )
     ends = endpoints("ledger", "10.9.9.9"), endpoints("kube-dns", "10.9.9.10"), endpoints("api", "10.9.9.11")
     found = around(ledger, dns, api, guarded, *ends, ledger="ledger.production").denied_addresses
@@ -144,7 +156,23 @@ async def test_no_request_that_changes_goes_to_the_addresses_of_what_is_never_ch
         "10.0.0.10": f"{DNS}, where nothing is ever changed",
         "10.9.9.10": f"{DNS}, where nothing is ever changed",
         "10.0.0.12": "in the namespace kube-system, which is protected",
+        "fd00::12": "in the namespace kube-system, which is protected",
+        ":30443": "at a node's port, in the namespace kube-system, which is protected",
+        ":31000": "at a node's port, in the namespace kube-system, which is protected",
     }
+
+
+async def test_no_request_that_changes_is_sent_while_an_address_of_what_is_never_changed_cannot_be_read() -> None:
+    """P6, P8: a Service or endpoints of a protected namespace that were set aside may have the very address."""
+    business = PipelineBench()
+    command = parse("curl -X POST http://10.0.0.12/")
+    caches = business.cluster.caches
+    assert isinstance(command, Curl)
+    caches.endpoints.mirror.mark_undecodable(("staging", "odd"), "too new")
+    planned(command, business.observed.change_context(run(), AT, STEP))
+    caches.endpoints.mirror.mark_undecodable(("kube-system", "metrics-1"), "too new")
+    with pytest.raises(Refused, match=r"EndpointSlice metrics-1 in kube-system cannot be read \(too new\)"):
+        planned(command, business.observed.change_context(run(), AT, STEP))
 
 
 async def test_a_ledger_that_is_a_file_or_elsewhere_protects_no_object() -> None:

@@ -6,14 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 from kintsugi.kube.object_cache import Key, ObjectCache, Subscriber
-from kintsugi.objects.kept import Object
+from kintsugi.objects.kept import Metadata, Namespace, Object
 from kintsugi.views import Caches
+from kubeobjects.resources import Resource
 
 
 class ScriptedReflector:
     """A reflector whose objects are put in by the test."""
 
-    def __init__(self, _kube: object, _resource: object, _kept: object) -> None:
+    def __init__(self, _kube: object, resource: Resource, _kept: object) -> None:
+        self.resource = resource
         self.mirror: ObjectCache[Any] = ObjectCache()
         self.store: Mapping[Key, Any] = self.mirror.objects
         self.undecodable_objects: Mapping[Key, str] = self.mirror.undecodable_objects
@@ -51,5 +53,7 @@ class ScriptedReflector:
 
 
 def scripted_caches() -> Any:
-    """Make caches of nothing."""
-    return Caches.of(None, ScriptedReflector)  # type: ignore[arg-type]
+    """Make caches of nothing but a namespace."""
+    caches = Caches.of(None, ScriptedReflector)  # type: ignore[arg-type]
+    caches.namespaces.mirror.put(("", "production"), Namespace(metadata=Metadata(name="production")))  # type: ignore[attr-defined]
+    return caches
