@@ -10,7 +10,16 @@ from structlog.testing import capture_logs
 from kintsugi.decisions.matcher import Matcher
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import SignalStatus
-from kintsugi.objects.kept import Event, Metadata, Node, ObjectReference, PersistentVolumeClaim, Pod
+from kintsugi.objects.kept import (
+    Event,
+    Metadata,
+    Node,
+    ObjectReference,
+    OwnerReference,
+    PersistentVolumeClaim,
+    Pod,
+    ReplicaSet,
+)
 from kintsugi.objects.pods import ClaimVolume, Volume
 from kintsugi.sources.cluster import ClusterWatch
 from kintsugi.views import ServiceViews
@@ -169,6 +178,11 @@ async def test_a_condition_whose_object_has_nothing_to_do_with_the_service_any_m
     """The node, the claim and the Event stay; nobody would ever answer their condition again."""
     rule = factories.rule_text("web-rule", on=source, more='when: object.metadata.name != ""\nfor: 0s\n')
     scene = PodScene(watched, factories.catalog(factories.service_text(), rule, factories.runbook_text()))
+    workload = factories.deployment(scene.services.catalog.services["web"])
+    owner = OwnerReference(kind="Deployment", name="web", uid=workload.metadata.uid, controller=True)
+    made = Metadata(name="web-7d4", namespace="production", uid="rs", owner_references=(owner,))
+    scene.caches.deployments.put(workload)
+    scene.caches.replica_sets.put(ReplicaSet(metadata=made))
     pod = factories.pod(version="1")
     volume = Volume(name="data", persistent_volume_claim=ClaimVolume(claim_name="data"))
     scene.caches.pods.put(replace(pod, spec=replace(pod.spec, node_name="node-1", volumes=(volume,))))
