@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from kintsugi.kube.object_cache import Key, ObjectCache, Subscriber
-from kintsugi.objects.kept import Metadata, Namespace, Object
+from kintsugi.kube.object_cache import Change, Key, ObjectCache, Subscriber
+from kintsugi.objects.kept import Metadata, Namespace, Object, Pod
 from kintsugi.views import Caches
 from kubeobjects.resources import Resource
 
@@ -53,7 +53,13 @@ class ScriptedReflector:
 
 
 def scripted_caches() -> Any:
-    """Make caches of nothing but a namespace."""
-    caches = Caches.of(None, ScriptedReflector)  # type: ignore[arg-type]
-    caches.namespaces.mirror.put(("", "production"), Namespace(metadata=Metadata(name="production")))  # type: ignore[attr-defined]
+    """Make caches of nothing; with a pod its namespace is there."""
+    caches: Any = Caches.of(None, ScriptedReflector)  # type: ignore[arg-type]
+
+    def note(change: Change[Pod]) -> None:
+        name = change.subject.metadata.namespace
+        if ("", name) not in caches.namespaces.store:
+            caches.namespaces.put(Namespace(metadata=Metadata(name=name)))
+
+    caches.pods.subscribe(note)
     return caches
