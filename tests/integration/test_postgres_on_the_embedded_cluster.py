@@ -75,7 +75,7 @@ async def test_postgresql_answers_the_page_s_own_commands(actions: Actions) -> N
         0,
         True,
     )
-    with pytest.raises(ProbeFailed, match='relation "none" does not exist'):
+    with pytest.raises(ProbeFailed, match=r"relation .none. does not exist"):
         await look(actions, "kubectl exec database-0 -- psql -U postgres -c 'TABLE none'")
 
 

@@ -97,8 +97,16 @@ class TwoPods(ClusterOfDicts):
 
 
 def pod(name: str) -> dict[str, object]:
+    owner = {"kind": "StatefulSet", "name": "database", "uid": "s", "controller": True}
+    labels = {"app": "database"}
     return {
-        "metadata": {"name": name, "namespace": "production", "uid": name, "labels": {"app": "database"}},
+        "metadata": {
+            "name": name,
+            "namespace": "production",
+            "uid": name,
+            "labels": labels,
+            "ownerReferences": [owner],
+        },
         "spec": {"containers": [{"name": "postgres"}]},
         "status": {"containerStatuses": [{"name": "postgres", "containerID": name, "state": {"running": {}}}]},
     }
