@@ -43,12 +43,13 @@ class ServiceView:
     from 0: the document's, else the last seen one, None where neither is known; `running_since` is the time at which it
     last got any. `counts` are the numbers that its checks have counted last while it was well, by the step's id;
     `unmet` names the checks that were not met when they were last answered. `rests` is the autoscaler that may let it
-    rest at 0, "" for none.
+    rest at 0, "" for none. `pvcs` are what its own pods mount or its StatefulSet makes; `labelled_pvcs` only have its labels.
     """
 
     service: Service
     pods: tuple[Pod, ...] = ()
     pvcs: tuple[PersistentVolumeClaim, ...] = ()
+    labelled_pvcs: tuple[PersistentVolumeClaim, ...] = ()
     endpoints: tuple[EndpointSlice, ...] = ()
     workload: Workload | None = None
     desired: int = 0
@@ -75,6 +76,11 @@ class ServiceView:
     counts: Mapping[str, int] = field(default_factory=dict)
     unmet: frozenset[str] = frozenset()
     is_current: bool = False
+
+    @property
+    def all_pvcs(self) -> tuple[PersistentVolumeClaim, ...]:
+        """Return the claims whose problems are its own, and that a pause of it covers: any with its labels is one, too."""
+        return (*self.pvcs, *self.labelled_pvcs)
 
     @property
     def name(self) -> str:

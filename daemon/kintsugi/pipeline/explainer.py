@@ -140,7 +140,7 @@ class Explainer:
 
     def _belongs(self, found: Object, service: Service) -> bool:
         view = self._services.views.get(service.name)
-        owned = (*view.pods, *view.pvcs) if view is not None else ()
+        owned = (*view.pods, *view.all_pvcs) if view is not None else ()
         return any(each.metadata.uid == found.metadata.uid for each in owned)
 
     def _as_signal(self, rule: Rule, target: Target) -> Signal:

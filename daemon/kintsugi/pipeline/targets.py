@@ -149,6 +149,6 @@ class Targets:
                 return any(each.name == service.name for each in self._services.services_of(found))
             case "persistentvolumeclaim":
                 view = self._services.views.get(service.name)
-                return view is not None and any(pvc.metadata.name == found.metadata.name for pvc in view.pvcs)
+                return view is not None and any(pvc.metadata.name == found.metadata.name for pvc in view.all_pvcs)
             case _:
                 return KINDS[word] == service.workload.resource and found.metadata.name == service.workload.name

@@ -81,14 +81,14 @@ def affected_by(
 def _has(view: ServiceView, asked: ObjectName, namespace: str) -> bool:
     """Return whether an object is one of a service's."""
     if asked.resource == resources.PVS:
-        return any(claim.spec.volume_name == asked.name for claim in view.pvcs)
+        return any(claim.spec.volume_name == asked.name for claim in view.all_pvcs)
     if view.service.namespace != namespace:
         return False
     match asked.resource:
         case resources.PODS:
             return any(pod.metadata.name == asked.name for pod in view.pods)
         case resources.PVCS:
-            return any(claim.metadata.name == asked.name for claim in view.pvcs)
+            return any(claim.metadata.name == asked.name for claim in view.all_pvcs)
         case resources.SERVICES:
             return view.host.partition(".")[0] == asked.name
         case _:

@@ -180,7 +180,7 @@ def shown_view(view: ServiceView) -> dict[str, object]:
 def objects_of(view: ServiceView) -> tuple[Object, ...]:
     """List the objects of a service that its view knows."""
     workload = () if view.workload is None else (view.workload,)
-    return (*workload, *view.pods, *view.pvcs, *view.endpoints)
+    return (*workload, *view.pods, *view.all_pvcs, *view.endpoints)
 
 
 def shown_alert(signal: Signal) -> dict[str, object]:

@@ -202,7 +202,7 @@ class ClusterWatch:
         """Return the objects of a service that a rule is asked about: those of rules on pods come from the watch."""
         match rule.on:
             case RuleSource.PVC:
-                return view.pvcs
+                return view.all_pvcs
             case RuleSource.NODE:
                 return self._nodes_of(view)
             case RuleSource.EVENT:
@@ -216,7 +216,7 @@ class ClusterWatch:
         return (node for node in found if node is not None)
 
     def _events_of(self, view: ServiceView) -> Iterable[Object]:
-        uids = {pod.metadata.uid for pod in view.pods} | {claim.metadata.uid for claim in view.pvcs}
+        uids = {pod.metadata.uid for pod in view.pods} | {claim.metadata.uid for claim in view.all_pvcs}
         return (event for event in self._caches.events.store.values() if event.involved_object.uid in uids)
 
     def _answer(self, rule: Rule, target: Target, names: Bindings) -> None:

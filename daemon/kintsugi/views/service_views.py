@@ -330,10 +330,13 @@ class ServiceViews:
         )
         makers = {owner, *(each.metadata.uid for each in replica_sets)} - {""}
         made = (pod for pod in pods if (by := controller_of(pod)) is not None and by.uid in makers)
-        claims = PvcNames.of(made, workload)
+        claims, there = PvcNames.of(made, workload), self._pvcs.within(namespace)
+        own = tuple(each for each in there if each.metadata.name in claims)
+        labelled = (each for each in there if service.selector.matches(each.metadata.labels))
         return ServiceObjects(
             pods=pods,
-            pvcs=tuple(each for each in self._pvcs.within(namespace) if each.metadata.name in claims),
+            pvcs=own,
+            labelled_pvcs=tuple(each for each in labelled if each not in own),
             endpoints=self._endpoints_of(kube_service),
             kube_service=kube_service,
             selects_its_pods=selects_its_pods,

@@ -32,7 +32,7 @@ from kintsugi.views.kube_services import host_of
 TEMPLATE_HASH = "pod-template-hash"
 REVISION_HASH = "controller-revision-hash"
 _NUMBER = re.compile(r"[0-9]{1,18}")
-_SEEN = ("pods", "pvcs", "endpoints", "workload", "template", "host", "port", "addresses", "ready_endpoints")
+_SEEN = ("pods", "all_pvcs", "endpoints", "workload", "template", "host", "port", "addresses", "ready_endpoints")
 """The fields of a view by which health is judged. They show the objects, each with its resourceVersion."""
 
 
@@ -42,6 +42,7 @@ class ServiceObjects:
 
     pods: tuple[Pod, ...]
     pvcs: tuple[PersistentVolumeClaim, ...]
+    labelled_pvcs: tuple[PersistentVolumeClaim, ...]
     endpoints: tuple[EndpointSlice, ...]
     kube_service: KubeService | None
     workload: Workload | None
@@ -72,6 +73,7 @@ def view_of(service: Service, objects: ServiceObjects, restarts: Restarts, *, is
         service=service,
         pods=objects.pods,
         pvcs=objects.pvcs,
+        labelled_pvcs=objects.labelled_pvcs,
         endpoints=objects.endpoints,
         workload=objects.workload,
         desired=desired_of(objects.workload),

@@ -451,7 +451,9 @@ async def test_a_claim_belongs_to_a_service_by_what_mounts_it_and_not_by_its_lab
         made = pod(name)
         metadata = replace(made.metadata, owner_references=(owner,), resource_version=cluster.version())
         cluster.caches.pods.put(replace(made, metadata=metadata, spec=replace(made.spec, volumes=(volume,))))
-    assert [each.metadata.name for each in seen(cluster).pvcs] == ["ours"]
+    view = seen(cluster)
+    assert [each.metadata.name for each in view.pvcs] == ["ours"]
+    assert sorted(each.metadata.name for each in view.labelled_pvcs) == ["labelled", "mounted-by-a-stranger"]
 
 
 async def test_a_revision_that_is_no_number_counts_for_none() -> None:
