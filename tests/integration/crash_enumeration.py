@@ -21,7 +21,16 @@ AT_ONCE = 8
 """Stories under way at one time: with more of them each daemon lives longer until its point, and looks more often."""
 
 BY_CHANCE = frozenset(
-    {"accept", "keep-template", "note-counts", "note-good", "note-replicas", "save-conditions", "settle"}
+    {
+        "accept",
+        "keep-template",
+        "note-counts",
+        "note-good",
+        "note-replicas",
+        "save-conditions",
+        "save-outages",
+        "settle",
+    }
 )
 """Commits of the watch and of the clock, which put into one what is seen at one time: there are now more, now fewer."""
 

@@ -56,6 +56,12 @@ class Weakness(StrEnum):
     BAD_FILE = "a token file that is replaced badly ends a part of the daemon"
     CUT_SECRET = "a secret on the cut of a long value is logged in part"
     FORGED_NOTICE = "a container or an annotation writes lines and commands into a notice"
+    UNREAD_NO = "an object that cannot be read hides a pause, or what is never changed"
+    BORROWED_LABEL = (
+        "whoever may write a label puts a pod or a claim into a service, or an object out of it and not its condition"
+    )
+    LATE_CACHE = "a cache that is behind refuses an alert for good"
+    LOST_COMMIT = "a database that takes over without the last commits is led as if it had them"
 
     UNNOTICED_CHANGE = "a request that changes something counts as a look"
     RULE_OF_NOBODY = "a rule that names no service never starts anything"

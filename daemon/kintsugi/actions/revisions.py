@@ -16,11 +16,11 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName, TemplateReference
 from kintsugi.model.records import Phase
 from kintsugi.objects.kept import LabelSelector, Object, Pod, ReplicaSet
+from kintsugi.objects.metadata import REVISION
 from kintsugi.objects.predicates import condition_of
 from kintsugi.objects.selectors import selector_of
 from kubeobjects.resources import CONTROLLERREVISIONS, DEPLOYMENTS, REPLICASETS
 
-NUMBER = "deployment.kubernetes.io/revision"
 CAUSE = "kubernetes.io/change-cause"
 HASH = "pod-template-hash"
 REVISION_HASH = "controller-revision-hash"
@@ -101,7 +101,7 @@ def _of_replica_sets(sets: Sequence[Unstructured], workload: Unstructured, good:
     ):
         kept = unstructured.convert(each, Object).metadata
         pods = unstructured.without_field(unstructured.nested_map(each, "spec", "template"), "metadata", "labels", HASH)
-        number = kept.annotations.get(NUMBER, "")
+        number = kept.annotations.get(REVISION, "")
         if not number.isdecimal():
             continue
         current = template_digest(pods) == wanted and not any(other.current for other in made)

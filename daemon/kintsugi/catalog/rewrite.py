@@ -14,7 +14,7 @@ from ruamel.yaml.error import YAMLError
 
 from kintsugi.catalog.library import Source
 from kintsugi.catalog.problems import CatalogErrors, Problem
-from kintsugi.catalog.source import documents
+from kintsugi.catalog.source import Document, documents
 
 _NO_LIMIT = 1_000_000
 """Lines are broken where their author broke them."""
@@ -30,13 +30,13 @@ class Rewritten:
 
 def rewrite(sources: Sequence[Source]) -> list[Rewritten]:
     """Write files anew. Raises CatalogErrors with what cannot be read, and what cannot be written without another meaning."""
-    problems = [problem for source in sources for problem in documents(source.content, source.name)[1]]
-    if problems:
+    read = [documents(source.content, source.name) for source in sources]
+    if problems := [problem for _, found in read for problem in found]:
         raise CatalogErrors(problems)
-    return [_rewritten(source) for source in sources]
+    return [_rewritten(source, before) for source, (before, _) in zip(sources, read, strict=True)]
 
 
-def _rewritten(source: Source) -> Rewritten:
+def _rewritten(source: Source, before: Sequence[Document]) -> Rewritten:
     yaml = YAML(typ="rt")
     yaml.preserve_quotes = True
     yaml.width = _NO_LIMIT
@@ -48,7 +48,6 @@ def _rewritten(source: Source) -> Rewritten:
         raise CatalogErrors([_refused(source.name, f"it cannot be rewritten: {error}")]) from error
     written = stream.getvalue()
     read, problems = documents(written.encode(), source.name)
-    before, _ = documents(source.content, source.name)
     if problems or [each.value for each in read] != [each.value for each in before]:
         raise CatalogErrors([_refused(source.name, "rewriting would change its meaning: rewrite it by hand")])
     return Rewritten(file=source.name, text=written)

@@ -17,9 +17,9 @@ from kintsugi.cli.stderr import print_note
 from kintsugi.cli.validation import validate
 from kintsugi.errors import Forbidden, NotFound, UsageError
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.hosts import SUBDOMAIN
 from kintsugi.model.services import WorkloadRef
 from kintsugi.objects.kept import LabelSelector, Object
+from kintsugi.objects.metadata import SUBDOMAIN
 from kintsugi.objects.owners import managers
 from kintsugi.objects.selectors import selector_of
 from kintsugi.settings import KubeSettings

@@ -147,7 +147,9 @@ class RunDriver:
         except RollbackRequested as request:
             state = IncidentState.ROLLING_BACK
             reason = f"the runbook asks for the rollback: {request}" if request.path else request.why
-            updates = RunUpdate(rollback_requested_by=request.who or None)
+            # The workload is read: the watch may not show yet what the run has written itself.
+            decided = self.rollback_shown or await self.watchdog.seen()
+            updates = RunUpdate(rollback_requested_by=request.who or None, workload_decided=decided)
         except EffectFailed as failure:
             state, reason = IncidentState.FAILED, str(failure)
         except (OutcomeAmbiguous, HandoverRequested) as end:
@@ -163,14 +165,7 @@ class RunDriver:
         if not self.rollback_requested.is_set() and unfinished(self.runbook, self.catalog, self.journal):
             state, reason = self._left_to_a_person(state), f"the restore is left as it is for a person: {reason}"
         await self.watchdog.note_left()
-        updates = replace(updates, workload_decided=await self._workload_decided(state))
         await self._move(state, reason, replace(updates, steps_finished_at=self.deps.clock()))
-
-    async def _workload_decided(self, state: IncidentState) -> SeenWorkload | None:
-        """Return the workload when a step decided to roll back: the watch may not show yet what the run has written itself."""
-        if state is not IncidentState.ROLLING_BACK:
-            return None
-        return self.rollback_shown or await self.watchdog.seen()
 
     def _scope(self) -> StepScope:
         service, parameters = self.catalog.services.get(self.run.service), self.run.parameters
@@ -251,6 +246,8 @@ class RunDriver:
                 break
             result = await self._watchdog_result()
         state = STATE_BY_DECISION[result.decision]
+        if state is IncidentState.ROLLING_BACK:
+            updates = replace(updates, workload_decided=self.rollback_shown or self.watchdog.seen_by_view)
         text = f"{result.reason}; {before}" if state is IncidentState.NEEDS_OPERATOR else result.reason
         await self._move(state, text, updates)
 
@@ -330,8 +327,6 @@ class RunDriver:
             await self.deps.diagnoses.make(self.incident.id, service, occasion)
 
     async def _move(self, state: IncidentState, reason: str, updates: RunUpdate = NO_UPDATE) -> None:
-        if state is IncidentState.ROLLING_BACK and updates.workload_decided is None:
-            updates = replace(updates, workload_decided=self.rollback_shown or self.watchdog.seen_by_view)
         if state in UNRESOLVED_OUTCOMES:
             await self._diagnose(Occasion.HAND_OVER)
         elif state is IncidentState.ROLLING_BACK:

@@ -1,11 +1,8 @@
 """Host names of the cluster: the Service and namespace of a name."""
 
-import re
 from dataclasses import dataclass
 
-_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
-SUBDOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL.pattern}(?:\.{_LABEL.pattern})*")
-"""The name of an object as Kubernetes takes it (RFC 1123)."""
+from kintsugi.objects.metadata import LABEL
 
 _ALONE = (2, 3)
 """Labels of SERVICE.NAMESPACE and POD.SERVICE.NAMESPACE."""
@@ -33,7 +30,7 @@ def service_of(host: str) -> ServiceHost | None:
     """
     labels = host.lower().rstrip(".").split(".")
     own = labels[: labels.index("svc")] if "svc" in labels[2:] else labels
-    if len(own) not in _ALONE or not all(map(_LABEL.fullmatch, labels)) or own[-1].isdigit():
+    if len(own) not in _ALONE or not all(map(LABEL.fullmatch, labels)) or own[-1].isdigit():
         return None
     return ServiceHost(service=own[-2], namespace=own[-1])
 

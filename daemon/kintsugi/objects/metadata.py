@@ -7,6 +7,7 @@ the Go types; a value that may be truly absent is None. They hold no cycles, so 
 them.
 """
 
+import re
 from datetime import datetime
 from typing import Annotated, ClassVar
 
@@ -17,6 +18,12 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 PAUSED = "kintsugi.dev/paused"
 """Annotation of a namespace that pauses all rules in it; its value is the reason."""
+
+LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+"""The name of a namespace, and of a Service (RFC 1123)."""
+
+SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+"""The name of any other object (RFC 1123; as in Kubernetes, only the whole is bounded)."""
 
 REVISION = "deployment.kubernetes.io/revision"
 """Annotation of a Deployment and of its ReplicaSets: the number of the revision."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kintsugi.lines import quoted
-from kintsugi.objects.metadata import Metadata
+from kintsugi.objects.metadata import SUBDOMAIN, Metadata
 
 GITOPS = {
     "argocd.argoproj.io/instance": "Argo CD",
@@ -39,8 +39,8 @@ _HELM = ("app.kubernetes.io/managed-by", "Helm", RELEASE)
 """The label and the annotation of what a Helm release has (helm.sh/helm, pkg/action/validate.go)."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,253}")
-_RELEASE = re.compile(r"(?=.{1,53}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-"""The names that Helm gives to releases (helm.sh/helm, pkg/chart/v2/util/validate_name.go)."""
+_LONGEST_RELEASE = 53
+"""Helm names releases as Kubernetes names objects, and shorter (helm.sh/helm, pkg/chart/v2/util/validate_name.go)."""
 
 
 class ManagerKind(StrEnum):
@@ -77,7 +77,7 @@ def helm_release(metadata: Metadata) -> str:
     """Return the Helm release that an object is of, "" for none: its name becomes a part of commands, so Helm's pattern holds."""
     label, helm, release = _HELM
     name = metadata.annotations.get(release, "") if metadata.labels.get(label) == helm else ""
-    return name if _RELEASE.fullmatch(name) else ""
+    return name if len(name) <= _LONGEST_RELEASE and SUBDOMAIN.fullmatch(name) else ""
 
 
 def operators(metadata: Metadata) -> tuple[Manager, ...]:

@@ -2,7 +2,6 @@
 Resolves the object of an alert: its labels are a hint; the object is read from the API and must belong to the service.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.model.records import Reason
 from kintsugi.model.services import Service
 from kintsugi.objects.kept import Object
+from kintsugi.objects.metadata import LABEL, SUBDOMAIN
 from kintsugi.pipeline.lookups import ExistenceQuery, Lookups
 from kintsugi.views import Caches, ServiceViews
 from kubeobjects import resources
@@ -30,10 +30,6 @@ The labels by which the kube-prometheus alerts name objects; the first that an a
 
 TARGET_LABELS = frozenset({"alertname", "namespace", "node", *KINDS})
 """The labels by which alerts are distinguished, and their objects found."""
-
-_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
-_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
-"""DNS-1123: what a namespace, and any other object that an alert can name, may be called."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +66,7 @@ class Targets:
     def unseen(self, labels: Mapping[str, str]) -> ExistenceQuery | None:
         """Return the object of an alert that must be looked up, None when a cache has it or no label names one."""
         word, namespace = _word(labels), labels.get("namespace", "")
-        if not word or not namespace or not (_LABEL.fullmatch(namespace) and _NAME.fullmatch(labels[word])):
+        if not word or not namespace or not (LABEL.fullmatch(namespace) and SUBDOMAIN.fullmatch(labels[word])):
             return None
         seen = (namespace, labels[word]) in self._stores()[KINDS[word]]
         return None if seen else ExistenceQuery(resource=KINDS[word], namespace=namespace, name=labels[word])
@@ -102,7 +98,7 @@ class Targets:
             return Objection(
                 reason=Reason.PROTECTED, text=f"{what} is in a protected namespace; Kintsugi changes nothing there"
             )
-        if not _LABEL.fullmatch(namespace) or (word and not _NAME.fullmatch(labels[word])):
+        if not LABEL.fullmatch(namespace) or (word and not SUBDOMAIN.fullmatch(labels[word])):
             return Objection(reason=Reason.NO_TARGET, text=f"{what[:200]!r} is not a valid object name")
         seen = self._stores()[KINDS[word]].get((namespace, labels[word])) if word else None
         found = seen or (await self._find(KINDS[word], namespace, labels[word]) if word else None)

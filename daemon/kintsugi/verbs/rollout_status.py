@@ -10,7 +10,6 @@ from kintsugi.actions.object_reads import by_name
 from kintsugi.actions.polling import poll_until
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.revisions import NUMBER
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, flags, results
@@ -18,6 +17,7 @@ from kintsugi.commands.command_spec import CommandSpec, Flag
 from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Verb
+from kintsugi.objects import metadata
 from kintsugi.objects.kept import DaemonSet, Deployment, StatefulSet
 from kintsugi.objects.predicates import condition_of
 from kintsugi.verbs.rollout import REVISION, ReadOnlyRolloutVerb, Rollout, build_rollout
@@ -94,7 +94,7 @@ def status_of(workload: Unstructured, revision: int = 0) -> RolloutStatus:
 
 def _of_deployment(kept: Deployment, workload: Unstructured, revision: int) -> RolloutStatus:
     name, status = kept.metadata.name, kept.status
-    running = kept.metadata.annotations.get(NUMBER, "0")
+    running = kept.metadata.annotations.get(metadata.REVISION, "0")
     if revision and str(revision) != running:
         return _error(f"desired revision ({revision}) is different from the running revision ({running})")
     if kept.metadata.generation > status.observed_generation:

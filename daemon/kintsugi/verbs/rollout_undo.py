@@ -17,7 +17,7 @@ from kintsugi.actions.effect_plan import (
 )
 from kintsugi.actions.good_templates import FoundTemplate
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
-from kintsugi.actions.revisions import NUMBER, Revision, current_of, find_revisions, referred, target_of
+from kintsugi.actions.revisions import Revision, current_of, find_revisions, referred, target_of
 from kintsugi.actions.secret_checks import hide
 from kintsugi.actions.templates import differ_in_stamp_only, template_digest, template_of, unstamped_digest
 from kintsugi.actions.unstructured import Unstructured
@@ -30,6 +30,7 @@ from kintsugi.errors import KintsugiError
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import TemplateReference, Verb
 from kintsugi.model.records import Phase, UndoRecord
+from kintsugi.objects.metadata import REVISION
 from kintsugi.verbs.rollout import (
     Rollout,
     RolloutIntent,
@@ -50,7 +51,7 @@ _CURRENT = Flag(names=("--current-revision",), key="current", kind=arg_types.NAT
 # Annotations that a Deployment keeps when it goes back; the others come from the ReplicaSet (kubectl's own list).
 _KEPT_ANNOTATIONS = (
     "kubectl.kubernetes.io/last-applied-configuration",
-    NUMBER,
+    REVISION,
     "deployment.kubernetes.io/revision-history",
     "deployment.kubernetes.io/desired-replicas",
     "deployment.kubernetes.io/max-replicas",
@@ -158,7 +159,9 @@ async def _plan_to_kept(clients: VerbClients, command: Rollout, loaded: LoadedTa
 def _of_number(loaded: LoadedTarget) -> tuple[Operation, ...]:
     """Return the test that a Deployment is at the judged revision; a path within an absent map would fail any patch."""
     annotations = annotations_of(loaded.obj)
-    return (test(pointer("metadata", "annotations", NUMBER), annotations[NUMBER]),) if NUMBER in annotations else ()
+    return (
+        (test(pointer("metadata", "annotations", REVISION), annotations[REVISION]),) if REVISION in annotations else ()
+    )
 
 
 def _overtaken(command: Rollout, revisions: tuple[Revision, ...]) -> str:

@@ -336,7 +336,7 @@ class ServiceViews:
         return ServiceObjects(
             pods=pods,
             pvcs=own,
-            labelled_pvcs=tuple(each for each in labelled if each not in own),
+            labelled_pvcs=tuple(each for each in labelled if each.metadata.name not in claims),
             endpoints=self._endpoints_of(kube_service),
             kube_service=kube_service,
             selects_its_pods=selects_its_pods,

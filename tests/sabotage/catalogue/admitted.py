@@ -396,4 +396,49 @@ SABOTAGES: Sequence[Sabotage] = (
             "test_a_rejection_ends_with_the_cooldown_of_the_rule",
         ),
     ),
+    Sabotage(
+        takes_out="an object that cannot be read, and may carry a pause, is one",
+        against=(Weakness.UNREAD_NO,),
+        edits=(
+            Edit(
+                file="pipeline/observed_state.py",
+                old=(
+                    "        return _set_aside(judged, lambda key: key[0] == namespace"
+                    ' or key in (("", namespace), ("", ""), alias))\n'
+                ),
+                new='        return ""\n',
+            ),
+        ),
+        tests="unit/pipeline/test_the_observed_state.py",
+        red=(
+            "test_an_object_that_cannot_be_read_and_may_forbid_a_change_is_a_pause_of_its_namespace",
+            "test_an_alias_of_the_ledger_that_cannot_be_read_pauses_every_namespace",
+        ),
+    ),
+    Sabotage(
+        takes_out="no request that changes is sent while an address of what is never changed cannot be read",
+        against=(Weakness.UNREAD_NO,),
+        edits=(
+            Edit(
+                file="pipeline/observed_state.py",
+                old="_set_aside((self.caches.services, self.caches.endpoints), lambda key: key[0] in guarded)",
+                new='""',
+            ),
+        ),
+        tests="unit/pipeline/test_what_nothing_is_done_to.py",
+        red=("test_no_request_that_changes_is_sent_while_an_address_of_what_is_never_changed_cannot_be_read",),
+    ),
+    Sabotage(
+        takes_out="a change is about the object of the uid that was judged",
+        against=(Weakness.NAMESAKE,),
+        edits=(
+            Edit(
+                file="actions/preconditions.py",
+                old="    if asked.uid and asked.uid != unstructured.uid(obj):\n",
+                new="    if asked.uid and not obj:\n",
+            ),
+        ),
+        tests="unit/actions/test_other_changes.py",
+        red=("test_a_machine_that_has_taken_the_name_of_the_node_that_was_meant_is_not_cordoned",),
+    ),
 )

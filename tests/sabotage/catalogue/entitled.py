@@ -312,4 +312,63 @@ SABOTAGES: Sequence[Sabotage] = (
             "test_the_ledger_s_pods_workload_claims_and_volumes_are_off_limits_to_every_runbook",
         ),
     ),
+    Sabotage(
+        takes_out="a claim is a service's by the pods that its workload has made",
+        against=(Weakness.BORROWED_LABEL,),
+        edits=(
+            Edit(
+                file="views/service_views.py",
+                old="(pod for pod in pods if (by := controller_of(pod)) is not None and by.uid in makers)",
+                new="iter(pods)",
+            ),
+        ),
+        tests="unit/views/test_the_view_of_a_service.py",
+        red=("test_a_claim_belongs_to_a_service_by_what_mounts_it_and_not_by_its_labels",),
+    ),
+    Sabotage(
+        takes_out="a question to a workload is answered by pods that it has made",
+        against=(Weakness.BORROWED_LABEL,),
+        edits=(
+            Edit(
+                file="actions/pods.py",
+                old="[each for each in found if _controller(each) in by]",
+                new="found",
+            ),
+        ),
+        tests="unit/actions/test_asking_in_containers.py",
+        red=(
+            "test_a_stranger_s_pod_with_the_labels_of_the_database_does_not_answer_for_it",
+            "test_a_stranger_s_replica_set_with_the_labels_of_a_deployment_does_not_answer_for_it",
+        ),
+    ),
+    Sabotage(
+        takes_out="a condition ends when its object is no longer the service's",
+        against=(Weakness.BORROWED_LABEL,),
+        edits=(
+            Edit(
+                file="sources/cluster.py",
+                old="elif self._has_left(rule, item, members):",
+                new="elif not item.metadata.uid:",
+            ),
+        ),
+        tests="unit/sources/test_pods_are_looked_at_as_they_are.py",
+        red=("test_a_condition_whose_object_has_nothing_to_do_with_the_service_any_more_ends",),
+    ),
+    Sabotage(
+        takes_out="a refusal by a cache that is behind has an end",
+        against=(Weakness.LATE_CACHE,),
+        edits=(
+            Edit(
+                file="pipeline/targets.py",
+                old="is_behind = namespace == service.namespace and (seen is not found or bool(self._services.stale_reason))",
+                new="is_behind = False",
+            ),
+        ),
+        tests="unit/pipeline/test_every_signal_gets_a_verdict.py",
+        red=(
+            "test_a_pod_that_no_cache_has_is_judged_as_the_api_has_it",
+            "test_a_claim_that_the_api_has_and_no_view_is_judged_again",
+            "test_a_refusal_by_a_stale_cache_is_provisional",
+        ),
+    ),
 )

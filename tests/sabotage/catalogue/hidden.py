@@ -112,7 +112,13 @@ SABOTAGES: Sequence[Sabotage] = (
         takes_out="a release whose name Helm refuses is none",
         red_at="d1d357b",
         against=(Weakness.FORGED_NOTICE,),
-        edits=(Edit(file="objects/owners.py", old='name if _RELEASE.fullmatch(name) else ""', new="name"),),
+        edits=(
+            Edit(
+                file="objects/owners.py",
+                old='name if len(name) <= _LONGEST_RELEASE and SUBDOMAIN.fullmatch(name) else ""',
+                new="name",
+            ),
+        ),
         tests="unit/objects/test_names_of_helm_releases.py",
         red=("test_a_name_that_helm_refuses_is_no_release",),
     ),

@@ -60,4 +60,18 @@ SABOTAGES: Sequence[Sabotage] = (
         tests="contract/ledger/test_keeping_the_schema.py",
         red=("test_a_ledger_with_another_schema_is_refused",),
     ),
+    Sabotage(
+        takes_out="a database that lacks commits of ours is led no more",
+        shows=("D3",),
+        against=(Weakness.LOST_COMMIT,),
+        edits=(
+            Edit(
+                file="ledger/store.py",
+                old="            await self.check_commits(connection)\n",
+                new="",
+            ),
+        ),
+        tests="contract/ledger/test_leading.py",
+        red=("test_a_replica_that_takes_over_without_the_last_commits_is_noticed_and_one_with_them_is_served",),
+    ),
 )

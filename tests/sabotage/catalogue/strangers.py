@@ -365,4 +365,17 @@ SABOTAGES: Sequence[Sabotage] = (
             "test_a_semicolon_at_the_end_is_as_good_as_none",
         ),
     ),
+    Sabotage(
+        takes_out="a compressed body is refused before it is unpacked",
+        against=(Weakness.HELD_LOOP,),
+        edits=(
+            Edit(
+                file="server/bodies.py",
+                old="if hdrs.CONTENT_ENCODING in request.headers:",
+                new="if hdrs.CONTENT_ENCODING in request.headers and not request.path:",
+            ),
+        ),
+        tests="integration/test_intake_of_webhooks.py",
+        red=("test_a_compressed_delivery_is_refused_and_polled_for",),
+    ),
 )

@@ -136,8 +136,10 @@ def _cause(
     last = evidence_items.newest(event for event, _ in answers)
     answer = next((text for event, text in answers if event is last), "")
     seen = [evidence_items.event_item(each) for each in (last, evidence_items.newest(kills)) if each is not None]
-    state, end = [evidence_items.not_ready(pod, status)], status.last_state.terminated
-    if probe is ProbeType.LIVENESS:
+    end = status.last_state.terminated
+    if probe is not ProbeType.LIVENESS:
+        state = [evidence_items.not_ready(pod, status)]
+    else:
         state = [evidence_items.ended(pod, status, end)] if end is not None and end.exit_code in _TOLD_TO_END else []
     output = f": {evidence_items.short(answer, 200)}" if answer else ""
     does = "is restarted because it fails" if kills else "fails"
