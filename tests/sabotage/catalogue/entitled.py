@@ -186,13 +186,13 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="pipeline/targets.py",
-                old="        if not word or not namespace or not (_LABEL.fullmatch(namespace) and _NAME.fullmatch(labels[word])):\n",
+                old="        if not word or not namespace or not (LABEL.fullmatch(namespace) and SUBDOMAIN.fullmatch(labels[word])):\n",
                 new="        if not word or not namespace:\n",
             ),
             Edit(
                 file="pipeline/targets.py",
-                old="        if not _LABEL.fullmatch(namespace) or (word and not _NAME.fullmatch(labels[word])):\n",
-                new="        if not _LABEL.fullmatch(namespace):\n",
+                old="        if not LABEL.fullmatch(namespace) or (word and not SUBDOMAIN.fullmatch(labels[word])):\n",
+                new="        if not LABEL.fullmatch(namespace):\n",
             ),
         ),
         tests="unit/pipeline/test_every_signal_gets_a_verdict.py",
