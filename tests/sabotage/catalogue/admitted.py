@@ -398,6 +398,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an object that cannot be read, and may carry a pause, is one",
+        red_at="1e4ca382b4",
         against=(Weakness.UNREAD_NO,),
         edits=(
             Edit(
@@ -417,6 +418,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="no request that changes is sent while an address of what is never changed cannot be read",
+        red_at="1e4ca382b4",
         against=(Weakness.UNREAD_NO,),
         edits=(
             Edit(
@@ -430,6 +432,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a change is about the object of the uid that was judged",
+        red_at="1e4ca382b4",
         against=(Weakness.NAMESAKE,),
         edits=(
             Edit(

@@ -180,7 +180,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what no object can be called is never asked for",
-        red_at="c04aa7b9a7",
+        red_at="1e4ca382b4",
         shows=("A20",),
         against=(Weakness.NAMELESS_ALERT,),
         edits=(
@@ -314,6 +314,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a claim is a service's by the pods that its workload has made",
+        red_at="1e4ca382b4",
         against=(Weakness.BORROWED_LABEL,),
         edits=(
             Edit(
@@ -332,7 +333,7 @@ SABOTAGES: Sequence[Sabotage] = (
             Edit(
                 file="actions/pods.py",
                 old="[each for each in found if _controller(each) in by]",
-                new="found",
+                new="[each for each in found if by]",
             ),
         ),
         tests="unit/actions/test_asking_in_containers.py",
@@ -352,10 +353,14 @@ SABOTAGES: Sequence[Sabotage] = (
             ),
         ),
         tests="unit/sources/test_pods_are_looked_at_as_they_are.py",
-        red=("test_a_condition_whose_object_has_nothing_to_do_with_the_service_any_more_ends",),
+        red=(
+            "test_a_pod_that_was_taken_out_of_its_service_is_unhealthy_no_more",
+            "test_a_condition_whose_object_has_nothing_to_do_with_the_service_any_more_ends",
+        ),
     ),
     Sabotage(
         takes_out="a refusal by a cache that is behind has an end",
+        red_at="1e4ca382b4",
         against=(Weakness.LATE_CACHE,),
         edits=(
             Edit(

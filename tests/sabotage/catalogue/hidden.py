@@ -110,7 +110,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a release whose name Helm refuses is none",
-        red_at="d1d357b",
+        red_at="1e4ca382b4",
         against=(Weakness.FORGED_NOTICE,),
         edits=(
             Edit(

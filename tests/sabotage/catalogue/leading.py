@@ -62,6 +62,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a database that lacks commits of ours is led no more",
+        red_at="1e4ca382b4",
         shows=("D3",),
         against=(Weakness.LOST_COMMIT,),
         edits=(

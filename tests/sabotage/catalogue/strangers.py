@@ -367,6 +367,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a compressed body is refused before it is unpacked",
+        red_at="1e4ca382b4",
         against=(Weakness.HELD_LOOP,),
         edits=(
             Edit(

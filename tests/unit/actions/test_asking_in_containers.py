@@ -232,7 +232,7 @@ async def test_a_stranger_s_pod_with_the_labels_of_the_database_does_not_answer_
 ) -> None:
     cluster = ClusterWithPrograms("db-0")
     cluster.put(PODS, stranger("a-stranger", *owners))
-    cluster.says = by_role({"a-stranger": PRIMARY, "db-0": PRIMARY}, said('[{"seven":7}]'))
+    cluster.says = by_role({"a-stranger": STANDBY, "db-0": PRIMARY}, said('[{"seven":7}]'))
     await cluster.read(QUESTION)
     await cluster.read("kubectl exec sts/db -- redis-cli PING")
     assert {name for name, _ in cluster.ran} == {"db-0"}
@@ -241,7 +241,7 @@ async def test_a_stranger_s_pod_with_the_labels_of_the_database_does_not_answer_
 async def test_a_stranger_s_replica_set_with_the_labels_of_a_deployment_does_not_answer_for_it() -> None:
     cluster = ClusterWithPrograms()
     cluster.put(DEPLOYMENTS, {**workload(), "kind": "Deployment"})
-    for name, maker in (("db-5", "s-1"), ("other-5", "s-2")):
+    for name, maker in (("another-5", "s-2"), ("db-5", "s-1")):
         owner = {"kind": "Deployment", "name": name, "uid": maker, "controller": True}
         metadata = {"name": name, "namespace": "production", "uid": f"u-{name}", "labels": {"app": "db"}}
         cluster.put(REPLICASETS, {"kind": "ReplicaSet", "metadata": {**metadata, "ownerReferences": [owner]}})
