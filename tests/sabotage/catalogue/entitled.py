@@ -328,6 +328,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a question to a workload is answered by pods that it has made",
+        red_at="6866b170d7",
         against=(Weakness.BORROWED_LABEL,),
         edits=(
             Edit(
@@ -344,6 +345,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a condition ends when its object is no longer the service's",
+        red_at="6866b170d7",
         against=(Weakness.BORROWED_LABEL,),
         edits=(
             Edit(
