@@ -98,6 +98,6 @@ async def test_a_raise_that_the_node_has_no_room_for_is_handed_over_with_the_kub
             incident = await stage.closed(ledger)
             diagnoses = await ledger.diagnoses.of_incident(incident.id)
     assert incident.state is IncidentState.NEEDS_OPERATOR, incident
-    assert "PodResizePending" in incident.reason
+    assert "The kubelets take it: not met" in incident.reason
     text = diagnoses[-1].diagnosis.causes[0].text
     assert "Infeasible: Node didn't have enough capacity: memory, requested: " in text
