@@ -44,9 +44,7 @@ def story(
     return ClusterStory(cluster, production, started).begin(good=APP)
 
 
-def test_a_container_s_last_words_are_one_quoted_line_of_a_notice(
-    story: ClusterStory, notices: NoticeReceiver
-) -> None:
+def test_a_container_s_last_words_are_one_quoted_line_of_a_notice(story: ClusterStory, notices: NoticeReceiver) -> None:
     container = {"name": "web", "command": ["/bin/sh", "-c", SAYS], "terminationMessagePolicy": "FallbackToLogsOnError"}
     change = {
         "strategy": {"type": "Recreate", "rollingUpdate": None},

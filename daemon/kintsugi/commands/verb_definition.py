@@ -52,7 +52,7 @@ class VerbDefinition(ABC, Generic[C]):
     `spec` is its row, None where no line of a runbook means it: it follows from another verb, or is an undo. `command`
     is the type of its commands, `rules` are what it needs in the cluster besides what everything is watched with.
     `removes`: its object is meant to go; `gone_is_done`: an object that anyone has removed is as it was meant to be.
-    `rolls_out`: it is about the rollout of a workload; `writes_template`: it sets its pod template, and `restarts`: to
+    `rolls_out`: it is about the rollout of a workload; `writes_template`: it may set its pod template, and `restarts`: to
     what it was, with a stamp. `changes_replicas`: it says how many pods there are. `makes_job`: a worker in a Job does
     it. `completes_restore`: it changes what was there before, so that a restore which has made one is seen through to
     its end. `knows_tried`: what it answers depends on the remedies that earlier runs have tried in vain.

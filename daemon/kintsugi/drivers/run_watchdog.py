@@ -7,8 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from kintsugi.commands import decode
-from kintsugi.commands.registry import definition_of
 from kintsugi.commands.verb_definition import VerbDefinition
 from kintsugi.decisions.priorities import unhealthy_upstream
 from kintsugi.decisions.rollback_evidence import RollbackEvidence, rollback_command
@@ -39,7 +37,7 @@ from kintsugi.objects.owners import ManagerKind, helm_release
 from kintsugi.runner.context import RunnerDeps
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.report import not_tried, waited_for
-from kintsugi.runner.seen_workload import is_workload_of, seen_of, seen_workload
+from kintsugi.runner.seen_workload import rollout_verb, seen_of, seen_workload
 
 
 @dataclass(kw_only=True)
@@ -231,12 +229,9 @@ class RunWatchdog:
         return str(writes[0][0].facts.get("revision_template", ""))
 
     def _rollouts(self) -> Iterator[tuple[StepRecord, VerbDefinition[Command]]]:
-        """Yield the run's own `rollout` commands on the service's workload, oldest first."""
+        """Yield the run's own changes of the service's workload that roll it out, or may, oldest first."""
         view = self.view
         for step in self.journal.changes(Phase.FORWARD):
-            command = decode(step.command) if step.command is not None and step.state is StepState.DONE else None
-            if command is None or view is None:
-                continue
-            verb = definition_of(command)
-            if verb.rolls_out and is_workload_of(command, view.service):
+            verb = rollout_verb(step, view.service) if view is not None and step.state is StepState.DONE else None
+            if verb is not None:
                 yield step, verb

@@ -35,7 +35,7 @@ from kintsugi.runner.holds import Approvals
 from kintsugi.runner.impact import ImpactScope, affected_by, started_by
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.restoring import has_touched
-from kintsugi.runner.seen_workload import is_rollout_of, seen_workload
+from kintsugi.runner.seen_workload import rollout_verb, seen_workload
 from kintsugi.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -208,7 +208,7 @@ class RunAdmission:
             return ""
         made = self.gate.journal.made_in_rollback(decision.since)
         service = views[run.service].service
-        if any(is_rollout_of(each, service) for each in made):
+        if any(rollout_verb(each, service) for each in made):
             return ""
         found = await seen_workload(self.gate.deps, run.service)
         assert found is not None, run.service

@@ -10,6 +10,7 @@ import structlog
 from kintsugi.actions.change_verb import namespace_of, object_of
 from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
+from kintsugi.commands.verb_definition import VerbDefinition
 from kintsugi.errors import KubeError
 from kintsugi.model.command import Command
 from kintsugi.model.records import StepRecord
@@ -90,7 +91,10 @@ def is_workload_of(command: Command, service: Service) -> bool:
     return (asked.resource, asked.name, namespace_of(command)) == (own.resource, own.name, service.namespace)
 
 
-def is_rollout_of(step: StepRecord, service: Service) -> bool:
-    """Return whether a step has rolled out a service's workload."""
+def rollout_verb(step: StepRecord, service: Service) -> VerbDefinition[Command] | None:
+    """Return the verb by which a step has rolled out a service's workload, or may have; None for another change."""
     command = decode(step.command) if step.command is not None else None
-    return command is not None and definition_of(command).rolls_out and is_workload_of(command, service)
+    if command is None or not is_workload_of(command, service):
+        return None
+    verb = definition_of(command)
+    return verb if verb.rolls_out or verb.writes_template else None

@@ -79,6 +79,7 @@ class PatchVerb(SingleObjectVerb[Patch]):
 
     command = Patch
     completes_restore = True
+    writes_template = True
     intent = PatchIntent
     spec = CommandSpec(
         verb=Verb.PATCH,

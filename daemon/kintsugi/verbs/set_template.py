@@ -44,6 +44,7 @@ class SetVerb(SingleObjectVerb[S]):
     """A verb of `kubectl set`: it says which containers it changes, how, and how that is taken back."""
 
     rules = tuple(PolicyRule(api_group=each.group, resource=each.plural, verb="patch") for each in ROLLED_OUT)
+    writes_template = True
 
     @abstractmethod
     def objection(self, command: S, loaded: LoadedTarget) -> str:

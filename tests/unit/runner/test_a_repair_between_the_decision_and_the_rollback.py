@@ -135,6 +135,17 @@ async def test_a_rollback_that_heals_at_its_first_write_makes_the_others_too() -
     assert ended.state is IncidentState.ROLLED_BACK
 
 
+@pytest.mark.parametrize("undo", ["rollout undo deployment/web", "set image deployment/web web=web:1"])
+async def test_a_rollback_that_changes_the_template_at_its_first_write_makes_the_others_too(undo: str) -> None:
+    bench = RunBench(
+        "- {id: one, run: kubectl cordon one}\n- {id: two, run: kubectl cordon two}", rollback="after: 10m"
+    )
+    bench.actor.undo_of = lambda _: undone_by(parse(f"kubectl {undo}", namespace="production"))
+    bench.actor.on_change = lambda text: other_template(bench) if undo in text else None
+    ended = await bench.drive()
+    assert len(bench.effects) == 4, ended
+
+
 @pytest.mark.parametrize("repair", REPAIRS)
 async def test_a_person_gets_the_rollback_of_the_workload_that_they_were_shown(repair: str) -> None:
     """A person may roll a healthy service back, but not what was rolled out or created since they saw it."""

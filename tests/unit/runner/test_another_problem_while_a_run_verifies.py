@@ -102,6 +102,17 @@ async def test_a_problem_soon_after_the_steps_may_be_the_run_s_own_and_its_deadl
     assert IncidentState.ROLLING_BACK in bench.states
 
 
+@pytest.mark.parametrize("step", ["set image deployment/web web=web:2", "rollout restart deployment/web"])
+async def test_the_template_that_the_run_has_set_itself_is_no_other_problem_and_is_rolled_back(step: str) -> None:
+    """Whichever command has set it."""
+    bench = verifying(f"- {{id: one, run: kubectl {step}}}", well=False)
+    bench.actor.on_change = lambda _: bench.observed.show(template="new")
+    breaks(bench, NEW, at=1, down_since=0)
+    ended = await bench.drive()
+    assert ended.superseded is None
+    assert IncidentState.ROLLING_BACK in bench.states
+
+
 async def test_the_fault_that_the_run_is_about_is_waited_for_until_the_deadline() -> None:
     bench = verifying(well=False)
     bench.observed.outages["web"] = Outage(service="web", since=NOW, fault=CRASH, fault_since=NOW, diagnosed=NOW)
