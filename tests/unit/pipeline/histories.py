@@ -95,13 +95,12 @@ class World:
     """
     What is so: the pods of web, its fault, and the changes that were made.
 
-    While web's upstream has a fault, web is down, too. `upstream_ended` is when the last one, `upstream_mended`, ended.
+    While web's upstream has a fault, web is down, too. `upstream_ended` is when the last one ended.
     """
 
     ledger: Ledger
     fault: ServiceFault | None = None
     upstream_fault: ServiceFault | None = None
-    upstream_mended: ServiceFault | None = None
     upstream_ended: datetime | None = None
     template: int = 1
     pod: int = 3
@@ -128,16 +127,14 @@ class World:
         self.story.append(f"{self.now()} well: {why}")
 
     def begin_upstream(self) -> None:
-        """Let the upstream fail, which nothing but a person can mend; one that was well at no look goes on to fail."""
+        """Let the upstream fail, which nothing but a person can mend."""
         kind, now = CauseKind.UNSCHEDULABLE, virtual_clock()
-        fault = ServiceFault(kind=kind, remedy="hand-over", is_cured=False, began=now, template=1)
-        self.upstream_fault = self.upstream_mended if self.upstream_ended == now else fault
+        self.upstream_fault = ServiceFault(kind=kind, remedy="hand-over", is_cured=False, began=now, template=1)
         self.story.append(f"{self.now()} the upstream fails")
 
     def end_upstream(self) -> None:
         """Let the upstream be well."""
-        self.upstream_mended, self.upstream_fault = self.upstream_fault, None
-        self.upstream_ended = virtual_clock()
+        self.upstream_fault, self.upstream_ended = None, virtual_clock()
         self.story.append(f"{self.now()} the upstream is well")
 
     @property
@@ -315,6 +312,7 @@ class History:
         self.ledger = ledger
         self.daemon = Daemon(self.world)
         self.notices: dict[str, Notice] = {}
+        self.down_since: dict[str, datetime] = {}
         self.silent = ""
 
     async def play(self) -> None:
@@ -334,13 +332,14 @@ class History:
 
     async def pause(self, plan: Sequence[Happening]) -> timedelta:
         """Return the time until the next look: while nothing is open and nobody must be notified, the next happening."""
-        faults = [each for each in (self.world.fault, self.world.upstream_fault) if each is not None]
+        faults = {"web": self.world.fault, UPSTREAM: self.world.upstream_fault}
+        failing = {name: each for name, each in faults.items() if each is not None}
         if await self.ledger.incidents.newest(limit=1, open_only=True):
             return STEP
-        if not all([await self.is_notified(each) for each in faults]):
+        if not all([await self.is_notified(name, each) for name, each in failing.items()]):
             return STEP
         following = moment() + plan[0].after - virtual_clock() if plan else timedelta(hours=3)
-        return max(STEP, min(following, 4 * STEP) if faults else following)
+        return max(STEP, min(following, 4 * STEP) if failing else following)
 
     def drawn(self) -> list[Happening]:
         """Draw two to five faults, and what happens around them."""
@@ -409,13 +408,16 @@ class History:
 
     async def check(self) -> None:
         """Note what is silent: a service that is down, not repaired, and nobody was notified of its fault in time."""
+        world, now = self.world, virtual_clock()
+        down = {"web": not world.is_well, UPSTREAM: world.upstream_fault is not None}
+        self.down_since = {name: self.down_since.get(name, now) for name, is_down in down.items() if is_down}
         await self.check_upstream()
         await self.check_service()
 
     async def check_upstream(self) -> None:
         """Note a silent upstream; its notice must name its dependent."""
         fault, now = self.world.upstream_fault, virtual_clock()
-        if fault is None or now - fault.began <= PROMISED or await self.is_notified(fault, names=("web",)):
+        if fault is None or now - fault.began <= PROMISED or await self.is_notified(UPSTREAM, fault, names=("web",)):
             return
         self.silent = f"{self.world.now()} silent since {fault.began:%H:%M:%S}: the upstream, {fault.text}"
 
@@ -431,19 +433,19 @@ class History:
         if world.upstream_fault is not None and world.upstream_fault.began <= world.fault.began + SAME_TIME:
             return
         since = max(filter(None, (world.fault.began, world.upstream_ended)))
-        if now - since <= PROMISED or await self.is_notified(world.fault) or await self.is_repaired(now):
+        if now - since <= PROMISED or await self.is_notified("web", world.fault) or await self.is_repaired(now):
             return
         self.silent = f"{world.now()} silent since {world.fault.began:%H:%M:%S}: {world.fault.text}"
 
-    async def is_notified(self, fault: ServiceFault, names: Sequence[str] = ()) -> bool:
-        """Return whether a notice since the fault began names its cause, and these services."""
+    async def is_notified(self, service: str, fault: ServiceFault, names: Sequence[str] = ()) -> bool:
+        """Return whether a notice since the service was last well names the cause of a fault, and these services."""
         for each in await self.ledger.outbox.due_notices(moment(hours=99), 1000):
             if each.id not in self.notices:
                 (completed,) = await self.daemon.headlines.complete([each])
                 self.notices[each.id] = completed
                 self.world.story.append(f"{self.world.now()} notice: {' / '.join(completed.text.splitlines()[:3])}")
         wanted = (fault.text, *names)
-        since = [each for each in self.notices.values() if each.created >= fault.began]
+        since = [each for each in self.notices.values() if each.created >= self.down_since[service]]
         return any(all(word in each.text for word in wanted) for each in since)
 
     async def is_repaired(self, now: datetime) -> bool:
