@@ -182,7 +182,7 @@ def test_on_a_terminal_the_tree_is_shown_in_its_place_under_the_lines(short: Pat
     for words in (
         b"crash-loop: One pod crash-loops.",
         b"web-service-recovery",
-        b"watchdog ",
+        b"; deadline ",
         b"As expected: recovered",
     ):
         assert words in seen, seen
