@@ -99,9 +99,9 @@ async def test_the_first_change_of_a_workload_or_its_pods_leaves_one_notice_of_t
         ("c#0", "kubectl delete pod web-1 -n shop"),
     ):
         await ledger.runs.save_step(intent(path, command), expect=None, now=NOW)
-    (notice,) = await ledger.outbox.due_notices(NOW)
-    assert (notice.incident, notice.kind) == (run.incident, IncidentState.RUNNING)
-    assert notice.text == ("begins: kubectl rollout restart deployment/web -n shop\nbecause web-1 was unhealthy")
+    text = "begins: kubectl rollout restart deployment/web -n shop\nbecause web-1 was unhealthy"
+    found = [(each.incident, each.kind, each.text) for each in await ledger.outbox.due_notices(NOW)]
+    assert found == [(run.incident, IncidentState.RUNNING, text)]
 
 
 async def test_a_run_that_is_over_takes_results_but_no_new_intents(ledger: Ledger) -> None:

@@ -290,4 +290,44 @@ SABOTAGES: Sequence[Sabotage] = (
             "test_the_notice_about_an_upstream_tells_of_its_dependents",
         ),
     ),
+    Sabotage(
+        takes_out="a template that a run has set by another command than a rollout is its own",
+        shows=("P11",),
+        against=(Weakness.REPAIR_UNDONE,),
+        edits=(
+            Edit(
+                file="runner/seen_workload.py",
+                old="return verb if verb.rolls_out or verb.writes_template else None",
+                new="return verb if verb.rolls_out else None",
+            ),
+        ),
+        tests="unit/runner/test_another_problem_while_a_run_verifies.py",
+        red=("test_the_template_that_the_run_has_set_itself_is_no_other_problem_and_is_rolled_back",),
+    ),
+    Sabotage(
+        takes_out="a person is notified when a run makes its first change",
+        against=(Weakness.SILENT_OUTAGE,),
+        edits=(
+            Edit(
+                file="ledger/outbox.py",
+                old="        await _put(connection, run.incident, IncidentState.RUNNING, text, now)\n",
+                new="",
+            ),
+        ),
+        tests="contract/ledger/test_moving_runs.py",
+        red=("test_the_first_change_of_a_workload_or_its_pods_leaves_one_notice_of_the_run",),
+    ),
+    Sabotage(
+        takes_out="a service that is paused is shown as paused",
+        against=(Weakness.SILENT_OUTAGE,),
+        edits=(
+            Edit(
+                file="decisions/activity.py",
+                old="    if not covering:\n        text =",
+                new="    if not covering or now:\n        text =",
+            ),
+        ),
+        tests="unit/pipeline/test_current_activity.py",
+        red=("test_a_pause_names_its_author_and_its_end_and_no_time_at_which_a_rule_acts",),
+    ),
 )
