@@ -292,6 +292,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a template that a run has set by another command than a rollout is its own",
+        red_at="ea6a715e4c",
         shows=("P11",),
         against=(Weakness.REPAIR_UNDONE,),
         edits=(
@@ -306,6 +307,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a person is notified when a run makes its first change",
+        red_at="ea6a715e4c",
         against=(Weakness.SILENT_OUTAGE,),
         edits=(
             Edit(
@@ -328,6 +330,10 @@ SABOTAGES: Sequence[Sabotage] = (
             ),
         ),
         tests="unit/pipeline/test_current_activity.py",
-        red=("test_a_pause_names_its_author_and_its_end_and_no_time_at_which_a_rule_acts",),
+        red=(
+            "test_the_first_answer_that_is_true_counts",
+            "test_a_pause_names_its_author_and_its_end_and_no_time_at_which_a_rule_acts",
+            "test_a_pause_of_something_else_leaves_a_service_as_it_is",
+        ),
     ),
 )
