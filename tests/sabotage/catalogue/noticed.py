@@ -321,6 +321,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a service that is paused is shown as paused",
+        red_at="33e33dbdd0",
         against=(Weakness.SILENT_OUTAGE,),
         edits=(
             Edit(
