@@ -298,8 +298,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="runner/seen_workload.py",
-                old="return verb if verb.rolls_out or verb.writes_template else None",
-                new="return verb if verb.rolls_out else None",
+                old="rolls_out = verb.rolls_out or verb.writes_template",
+                new="rolls_out = verb.rolls_out",
             ),
         ),
         tests="unit/runner/test_another_problem_while_a_run_verifies.py",

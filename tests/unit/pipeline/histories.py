@@ -95,12 +95,13 @@ class World:
     """
     What is so: the pods of web, its fault, and the changes that were made.
 
-    While web's upstream has a fault, web is down, too. `upstream_ended` is when the last one ended.
+    While web's upstream has a fault, web is down, too. `upstream_ended` is when the last one, `upstream_mended`, ended.
     """
 
     ledger: Ledger
     fault: ServiceFault | None = None
     upstream_fault: ServiceFault | None = None
+    upstream_mended: ServiceFault | None = None
     upstream_ended: datetime | None = None
     template: int = 1
     pod: int = 3
@@ -127,14 +128,16 @@ class World:
         self.story.append(f"{self.now()} well: {why}")
 
     def begin_upstream(self) -> None:
-        """Let the upstream fail, which nothing but a person can mend."""
+        """Let the upstream fail, which nothing but a person can mend; one that was well at no look goes on to fail."""
         kind, now = CauseKind.UNSCHEDULABLE, virtual_clock()
-        self.upstream_fault = ServiceFault(kind=kind, remedy="hand-over", is_cured=False, began=now, template=1)
+        fault = ServiceFault(kind=kind, remedy="hand-over", is_cured=False, began=now, template=1)
+        self.upstream_fault = self.upstream_mended if self.upstream_ended == now else fault
         self.story.append(f"{self.now()} the upstream fails")
 
     def end_upstream(self) -> None:
         """Let the upstream be well."""
-        self.upstream_fault, self.upstream_ended = None, virtual_clock()
+        self.upstream_mended, self.upstream_fault = self.upstream_fault, None
+        self.upstream_ended = virtual_clock()
         self.story.append(f"{self.now()} the upstream is well")
 
     @property

@@ -13,10 +13,10 @@ import pytest
 from msgspec import structs
 
 from kintsugi.actions.effect_plan import undone_by
-from kintsugi.commands import parse
+from kintsugi.commands import encode, parse
 from kintsugi.commands.registry import definitions_by_verb
-from kintsugi.model.records import IncidentState
-from kintsugi.runner.seen_workload import seen_of
+from kintsugi.model.records import IncidentState, StepRecord, StepState
+from kintsugi.runner.seen_workload import rollout_verb, seen_of
 from tests.harness.daemon import ROOT
 from tests.unit.factories import pod
 from tests.unit.runner.bench import RunBench
@@ -144,6 +144,16 @@ async def test_a_rollback_that_changes_the_template_at_its_first_write_makes_the
     bench.actor.on_change = lambda text: other_template(bench) if undo in text else None
     ended = await bench.drive()
     assert len(bench.effects) == 4, ended
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_a_change_of_another_object_is_no_rollout_of_the_workload(example: str) -> None:
+    """Also one that names no single object, as a fetch of a backup."""
+    service = RunBench("- {id: one, run: kubectl cordon one}").observed.views["web"].service
+    change = StepRecord(
+        run="run-1", path="one#0", state=StepState.DONE, command=encode(parse(example, namespace="elsewhere"))
+    )
+    assert rollout_verb(change, service) is None
 
 
 @pytest.mark.parametrize("repair", REPAIRS)
