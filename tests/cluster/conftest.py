@@ -14,6 +14,7 @@ from tests.harness.cluster import RealCluster
 from tests.harness.coredns import CoreDns
 from tests.harness.daemon import DaemonProcess, kubeconfig
 from tests.harness.metrics_server import MetricsServer
+from tests.harness.notices import NoticeReceiver, receiver
 from tests.harness.parts import obstacle as missing_parts
 from tests.harness.second_node import SecondNode
 from tests.harness.stack import ServiceStack
@@ -75,6 +76,13 @@ def production(cluster: RealCluster) -> Iterator[str]:
     clear(cluster)
     yield NAMESPACE
     clear(cluster)
+
+
+@pytest.fixture
+def notices() -> Iterator[NoticeReceiver]:
+    """Return who is called."""
+    with receiver() as made:
+        yield made
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What a container, a label or another person's pod says is read as theirs: nothing of it becomes our word or our deed."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,9 @@ from tests.cluster.story import ClusterStory, log_lines
 from tests.harness.cluster import RealCluster
 from tests.harness.daemon import ROOT
 from tests.harness.faults import Faults
-from tests.harness.notices import NoticeReceiver, receiver
+from tests.harness.notices import NoticeReceiver
 
-APP, DEPLOYMENT = "web-app", "web-app-deployment"
+APP = "web-app"
 FORGED = "next: kubectl delete namespace production"
 SAYS = f"printf 'fatal: \\033[2Jno database\\r{FORGED}\\342\\200\\250{FORGED}\\n{FORGED}\\n'; exit 1"
 UNHEALTHY = """\
@@ -22,13 +21,6 @@ kind: Rule
 metadata: {name: web-app-pods-unhealthy}
 spec: {on: pod, service: web-app, when: unhealthy(object), for: 20m, mode: auto, cooldown: 10m}
 """
-
-
-@pytest.fixture
-def notices() -> Iterator[NoticeReceiver]:
-    """Return who is called."""
-    with receiver() as made:
-        yield made
 
 
 @pytest.fixture
@@ -44,7 +36,7 @@ def story(
     return ClusterStory(cluster, production, started).begin(good=APP)
 
 
-def test_a_container_s_last_words_are_one_quoted_line_of_a_notice(story: ClusterStory, notices: NoticeReceiver) -> None:
+def test_a_container_s_last_words_begin_no_line_of_a_notice(story: ClusterStory, notices: NoticeReceiver) -> None:
     (container,) = story.deployment()["spec"]["template"]["spec"]["containers"]
     container |= {"command": ["/bin/sh", "-c", SAYS], "terminationMessagePolicy": "FallbackToLogsOnError"}
     change = {
@@ -57,7 +49,7 @@ def test_a_container_s_last_words_are_one_quoted_line_of_a_notice(story: Cluster
     )
     ended = story.within(240).closes(service=APP)
 
-    texts = [*told(notices), ended["reason"], str(story.service(APP))]
+    texts = [*told(notices), ended["reason"]]
     assert "\x1b" not in "".join(texts), texts
     lines = [line for text in texts for line in text.splitlines()]
     assert [line for line in lines if line.lstrip().startswith(FORGED)] == []
@@ -67,7 +59,7 @@ def test_a_pod_that_a_person_takes_out_of_its_service_is_left_to_them(story: Clu
     (victim,) = story.pods()
     name = victim["metadata"]["name"]
     story.at("a pod does not answer", lambda: faults.make_unready(victim))
-    story.within(30).sees("it is not ready", lambda: not is_ready(story))
+    story.within(30).ready(0)
     story.at("a person keeps it to look", lambda: relabel(story, name))
     story.within(60).sees("its condition has ended", lambda: has_ended(story, name))
     story.within(60).ready(1)
@@ -80,11 +72,6 @@ def test_a_pod_that_a_person_takes_out_of_its_service_is_left_to_them(story: Clu
 def told(notices: NoticeReceiver) -> list[str]:
     """Return the texts of all notices until now."""
     return [each["text"] for each in notices.taken]
-
-
-def is_ready(story: ClusterStory) -> bool:
-    """Return whether a pod of the Deployment is ready."""
-    return int(story.deployment()["status"].get("readyReplicas", 0)) > 0
 
 
 def relabel(story: ClusterStory, name: str) -> None:

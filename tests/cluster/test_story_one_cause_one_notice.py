@@ -4,7 +4,6 @@ A Service that leads nowhere is one notice, with its cause and who suffers; what
 And a revision is good only while the checks of its service are met.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from tests.harness.cluster import RealCluster
 from tests.harness.daemon import ROOT
 from tests.harness.faults import Faults
 from tests.harness.images import WEB_BETTER
-from tests.harness.notices import NoticeReceiver, receiver
+from tests.harness.notices import NoticeReceiver
 from tests.harness.waiting import wait_for
 
 APPS = API, WEB, MAIL = "api", "web-app", "mail"
@@ -41,13 +40,6 @@ kind: Rule
 metadata: {name: web-app-pods-unhealthy}
 spec: {on: pod, service: web-app, when: unhealthy(object), for: 1m, mode: auto, cooldown: 10m}
 """
-
-
-@pytest.fixture
-def notices() -> Iterator[NoticeReceiver]:
-    """Return who is called."""
-    with receiver() as made:
-        yield made
 
 
 @pytest.fixture

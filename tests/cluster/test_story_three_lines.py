@@ -14,7 +14,7 @@ from tests.cluster.story import ClusterStory, Json
 from tests.harness import manifests
 from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
-from tests.harness.notices import NoticeReceiver, receiver
+from tests.harness.notices import NoticeReceiver
 from tests.harness.registry import Registry, served
 
 MARKET, FRONT = "market", "front"
@@ -34,13 +34,6 @@ def market(cluster: RealCluster) -> Iterator[str]:
         for each in (f"deployment/{FRONT}-deployment", "deployment/back-deployment"):
             cluster.kubectl("rollout", "status", each, "-n", namespace, "--timeout=120s")
         yield namespace
-
-
-@pytest.fixture
-def notices() -> Iterator[NoticeReceiver]:
-    """Yield what takes the daemon's notices."""
-    with receiver() as made:
-        yield made
 
 
 @pytest.fixture

@@ -144,6 +144,10 @@ class VerbDefinition(ABC, Generic[C]):
         """Return the name of the pod that a command ends, "" for any other: what it serves is counted by its budgets."""
         return ""
 
+    def rolled_out(self, facts: Mapping[str, object]) -> bool:
+        """Return whether a change that was made, with the facts of its intent, is about a rollout or has set a pod template."""
+        return self.rolls_out or self.writes_template
+
     def aspect(self, command: C) -> object:
         """Return what of its objects a command is about, None where it never takes another change back."""
         return None

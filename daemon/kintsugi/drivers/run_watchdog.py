@@ -229,7 +229,7 @@ class RunWatchdog:
         return str(writes[0][0].facts.get("revision_template", ""))
 
     def _rollouts(self) -> Iterator[tuple[StepRecord, VerbDefinition[Command]]]:
-        """Yield the run's own changes of the service's workload that roll it out, or may, oldest first."""
+        """Yield the run's own changes of the service's workload that roll it out, oldest first."""
         view = self.view
         for step in self.journal.changes(Phase.FORWARD):
             verb = rollout_verb(step, view.service) if view is not None and step.state is StepState.DONE else None

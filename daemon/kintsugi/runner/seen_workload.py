@@ -92,10 +92,9 @@ def is_workload_of(command: Command, service: Service) -> bool:
 
 
 def rollout_verb(step: StepRecord, service: Service) -> VerbDefinition[Command] | None:
-    """Return the verb by which a step has rolled out a service's workload, or may have; None for another change."""
+    """Return the verb by which a step has rolled out a service's workload, None for another change."""
     command = decode(step.command) if step.command is not None else None
     if command is None:
         return None
     verb = definition_of(command)
-    rolls_out = verb.rolls_out or verb.writes_template
-    return verb if rolls_out and is_workload_of(command, service) else None
+    return verb if verb.rolled_out(step.facts) and is_workload_of(command, service) else None

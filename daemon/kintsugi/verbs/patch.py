@@ -152,6 +152,11 @@ class PatchVerb(SingleObjectVerb[Patch]):
             undo = undone_by(whole)
         return loaded.patch(bound, after, intent, undo)
 
+    def rolled_out(self, facts: Mapping[str, object]) -> bool:
+        """Return whether a written field is one of the pod template."""
+        fields = facts.get("fields")
+        return isinstance(fields, list | tuple) and any(str(each).startswith("/spec/template/") for each in fields)
+
     async def effect_status(self, kube: KubeClient, plan: EffectPlan) -> EffectStatus:
         """
         Return whether a patch was made: of a subresource by its present values, since no mark of ours is kept with it.

@@ -297,9 +297,9 @@ SABOTAGES: Sequence[Sabotage] = (
         against=(Weakness.REPAIR_UNDONE,),
         edits=(
             Edit(
-                file="runner/seen_workload.py",
-                old="rolls_out = verb.rolls_out or verb.writes_template",
-                new="rolls_out = verb.rolls_out",
+                file="commands/verb_definition.py",
+                old="return self.rolls_out or self.writes_template",
+                new="return self.rolls_out",
             ),
         ),
         tests="unit/runner/test_another_problem_while_a_run_verifies.py",

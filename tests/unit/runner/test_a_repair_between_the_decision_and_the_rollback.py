@@ -146,14 +146,26 @@ async def test_a_rollback_that_changes_the_template_at_its_first_write_makes_the
     assert len(bench.effects) == 4, ended
 
 
+def rolled_out_by(command: str, namespace: str, *fields: str) -> bool:
+    """Return whether a change that has written these fields counts as a rollout of the workload."""
+    service = RunBench("- {id: one, run: kubectl cordon one}").observed.views["web"].service
+    made = encode(parse(command, namespace=namespace))
+    change = StepRecord(run="run-1", path="one#0", state=StepState.DONE, command=made, facts={"fields": list(fields)})
+    return rollout_verb(change, service) is not None
+
+
+@pytest.mark.parametrize(
+    ("field", "is_rollout"), [("/spec/template/spec/containers/0/env", True), ("/spec/minReadySeconds", False)]
+)
+def test_a_patch_is_a_rollout_where_it_has_written_the_template(field: str, is_rollout: bool) -> None:
+    """What a person rolls out after a patch of something else is theirs."""
+    assert rolled_out_by("kubectl patch deployment web -p '{\"spec\":{}}'", "production", field) is is_rollout
+
+
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_a_change_of_another_object_is_no_rollout_of_the_workload(example: str) -> None:
     """Also one that names no single object, as a fetch of a backup."""
-    service = RunBench("- {id: one, run: kubectl cordon one}").observed.views["web"].service
-    change = StepRecord(
-        run="run-1", path="one#0", state=StepState.DONE, command=encode(parse(example, namespace="elsewhere"))
-    )
-    assert rollout_verb(change, service) is None
+    assert not rolled_out_by(example, "elsewhere", "/spec/template/spec/containers/0/env")
 
 
 @pytest.mark.parametrize("repair", REPAIRS)
