@@ -292,7 +292,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a template that a run has set by another command than a rollout is its own",
-        red_at="7429fd6cb9",
+        red_at="2b40b7e823",
         shows=("P11",),
         against=(Weakness.REPAIR_UNDONE,),
         edits=(
