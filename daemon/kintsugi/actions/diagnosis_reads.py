@@ -125,6 +125,7 @@ class WorkloadReader(TolerantReads):
             service=self.declared.service,
             checks=self.declared.checks,
             serving=self.declared.serving,
+            lost_service=self.declared.lost_service,
             observer=self.declared.observer,
             templated=diagnosis_facts.templated_by(workload),
         )

@@ -8,10 +8,11 @@ Some reads are made only for a workload that is not well.
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from kintsugi.actions import diagnosis_facts, related_facts, unstructured
 from kintsugi.actions.tolerant_reads import TolerantReads
-from kintsugi.decisions.diagnosis import answering, last_change, service_ports
+from kintsugi.decisions.diagnosis import answering, last_change, service_ports, words
 from kintsugi.decisions.diagnosis.facts import LogFacts, NodeFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.network_policies import PolicyFacts
 from kintsugi.decisions.diagnosis.related_objects import (
@@ -43,6 +44,8 @@ MOST_CLAIMS = 10
 MOST_SHARED = 5
 MOST_RUNNING_LOGS = 2
 MOST_SUSPECTED_NODES = 2
+JUST_NOW = timedelta(minutes=2)
+"""What is written in the log of a service that is well counts for so long."""
 
 DNS_NAMESPACE, DNS_SERVICE = "kube-system", "kube-dns"
 """The Service of the cluster's DNS, for every DNS program (github.com/kubernetes/dns, specification)."""
@@ -67,9 +70,8 @@ class RelatedReader(TolerantReads):
             self._shared(known),
         )
         budgets = await self.listed("budgets", PDBS) if any(each.cordoned for each in nodes) else ()
-        usage, running, name_server = await asyncio.gather(
-            self._usage(known), self._running_logs(known), self._name_server(known)
-        )
+        usage, running = await asyncio.gather(self._usage(known), self._running_logs(known))
+        name_server = await self._name_server(known, running)
         return replace(
             known,
             nodes=nodes,
@@ -169,23 +171,33 @@ class RelatedReader(TolerantReads):
         return tuple(related_facts.usage_of(items))
 
     async def _running_logs(self, known: WorkloadFacts) -> tuple[LogFacts, ...]:
-        """Read the last lines of containers that run, of pods that are not ready, or of any while a check is not met."""
-        unmet = bool(answering.unmet(known))
+        """
+        Read the last lines of containers that run: of pods that are not ready, or of any while a check is not met.
+
+        Of a service that is well only what was written just now counts: older lines are about what is over.
+        """
+        unmet, is_well = bool(answering.unmet(known)), answering.is_well(known)
         asked = [
             (pod, status.name)
             for pod in last_change.living(known)
-            if unmet or not predicates.ready(pod)
+            if unmet or is_well or not predicates.ready(pod)
             for status, _ in pod.statuses()
-            if status.state.running is not None and not status.last_state.terminated and (unmet or not status.ready)
+            if status.state.running is not None and not status.last_state.terminated
+            if unmet or is_well or not status.ready
         ]
+        since = JUST_NOW if is_well else None
         found = await asyncio.gather(
-            *(self.known("logs", self.logged(*each, previous=False), None) for each in asked[:MOST_RUNNING_LOGS])
+            *(
+                self.known("logs", self.logged(*each, previous=False, since=since), None)
+                for each in asked[:MOST_RUNNING_LOGS]
+            )
         )
         return tuple(each for each in found if each is not None)
 
-    async def _name_server(self, known: WorkloadFacts) -> NameServerFacts | None:
-        """Read whether the cluster's DNS has endpoints, where a pod is not ready or a check is not met."""
-        if not answering.unmet(known) and not answering.lacks_pods(known):
+    async def _name_server(self, known: WorkloadFacts, running: Sequence[LogFacts]) -> NameServerFacts | None:
+        """Read whether the cluster's DNS has endpoints, where a pod is not ready, a check is not met or a log speaks of it."""
+        heard = any(words.resolver_silent(each.line) for each in running)
+        if not heard and not answering.unmet(known) and not answering.lacks_pods(known):
             return None
 
         async def items() -> Sequence[unstructured.Unstructured]:

@@ -4,6 +4,7 @@ Reads that may each be refused or fail: a failed read is recorded as unknown, an
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TypeVar
 
 from kintsugi.actions import diagnosis_facts
@@ -48,7 +49,9 @@ class TolerantReads:
 
         return await self.known(what, items(), None)
 
-    async def logged(self, pod: PodFacts, container: str, *, previous: bool) -> LogFacts | None:
+    async def logged(
+        self, pod: PodFacts, container: str, *, previous: bool, since: timedelta | None = None
+    ) -> LogFacts | None:
         """Return the telling line of the end of a container's log, of its run before where that is asked for. Raises KubeError."""
         read = bytearray()
         chunks = self.kube.logs(
@@ -56,6 +59,7 @@ class TolerantReads:
             self.namespace,
             container=container,
             previous=previous,
+            since=since,
             tail=diagnosis_facts.LOG_LINES,
             limit_bytes=diagnosis_facts.LOG_BYTES,
             deadline=diagnosis_facts.LOG_TIME,

@@ -54,6 +54,7 @@ from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.run_preview import RunPreviewer
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.targets import Targets
+from kintsugi.pipeline.warning_watch import LAP, SHORTEST_PAUSE, WarningWatch
 from kintsugi.runner import RunnerDeps
 from kintsugi.settings import Settings
 from kintsugi.sources.alertmanager_api import AlertmanagerApi
@@ -93,6 +94,7 @@ class Core:
     names: ResolverNotice
     observer: ObserverIncident
     outages: OutageWatch
+    warnings: WarningWatch
     containment: Containment
 
 
@@ -212,7 +214,7 @@ def find_with(
         answers=checks.answers,
         observer=observed.observer,
         share=observed.limits.breaker_share,
-        serving=observed.serving,
+        view=observed.current_view,
         start_up=observed.start_up,
     )
     diagnoser = Diagnoser(
@@ -356,6 +358,13 @@ def core_of(
         names=names,
         observer=ObserverIncident(ledger, observed, notify_after=settings.kube.notify_after),
         outages=outages_of(settings, outside, state, finders, business.pipeline),
+        warnings=WarningWatch(
+            services=state.services,
+            diagnoser=finders.diagnoser,
+            containment=state.containment,
+            within=finders.diagnoses.within,
+            lap=max(LAP * settings.durations, SHORTEST_PAUSE),
+        ),
         containment=state.containment,
     )
 

@@ -153,6 +153,7 @@ async def lead(core: Core) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(core.watch.run(REFRESH), name="conditions")
         tasks.create_task(core.checks.run(5 * REFRESH), name="checks")
+        tasks.create_task(core.warnings.run(), name="warnings")
         tasks.create_task(core.pipeline.run(2 * REFRESH), name="pipeline")
 
 

@@ -32,7 +32,7 @@ from kintsugi.model.max_allowed import MaxAllowed
 from kintsugi.model.patterns import Pattern, Patterns, Severity
 from kintsugi.model.rules import Rule
 from kintsugi.model.runbooks import Parameter, Rollback, Run, Runbook, Step, Value
-from kintsugi.model.services import DrillTerms, SecretRef, Service, WorkloadRef
+from kintsugi.model.services import DERIVED, DrillTerms, SecretRef, Service, WorkloadRef
 from kintsugi.objects.selectors import label_selector
 from kintsugi.regex import compiled
 from kintsugi.scope import seen
@@ -160,7 +160,8 @@ def build_rule(draft: DocumentBuilder[RuleShape], runbooks_of: dict[str, str]) -
         draft.one_of((*path, "runbook"), spec.runbook, draft.known.runbooks, "runbook")
     if spec.check is not None and spec.service in draft.known.checks:
         what = f"list of checks of {spec.service} called"
-        draft.one_of((*path, "check"), spec.check, draft.known.checks[spec.service], what)
+        known = dict.fromkeys((*draft.known.checks[spec.service], DERIVED))
+        draft.one_of((*path, "check"), spec.check, tuple(known), what)
     return Rule(
         name=draft.name,
         on=spec.on,

@@ -20,6 +20,7 @@ from kintsugi.catalog.schema_models import (
     ServiceShape,
 )
 from kintsugi.model.rules import Rule, RuleSource
+from kintsugi.model.services import DERIVED
 
 LONGEST_NAME = 63
 """Of a rule, as of all names of documents."""
@@ -63,10 +64,13 @@ class RuleTemplates:
 
 
 def _applies(template: DocumentBuilder[RuleTemplateShape], service: DocumentBuilder[ServiceShape]) -> bool:
-    """Return whether a service gets a template's rule: it is not switched off, and the list of checks that it asks is there."""
+    """
+    Return whether a service gets a template's rule: it is not switched off, and the list of checks that it asks is there, or
+    derived.
+    """
     spec, asked = service.shape.spec, template.shape.spec.check
     overrides = spec.rules.get(template.name)
-    return (overrides is None or overrides.enabled) and (asked is None or asked in spec.checks)
+    return (overrides is None or overrides.enabled) and (asked in (None, DERIVED) or asked in spec.checks)
 
 
 def _trigger(spec: RuleTemplateSpecShape) -> tuple[object, ...]:

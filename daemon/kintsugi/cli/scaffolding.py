@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.text import Text
@@ -10,20 +11,23 @@ from kintsugi.actions import unstructured
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.catalog.scaffold import FoundWorkload, document, file_names
 from kintsugi.cli.exit_codes import ExitCode
-from kintsugi.cli.found_check import check_url, leading_services
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit, table
 from kintsugi.cli.stderr import print_note
 from kintsugi.cli.validation import validate
 from kintsugi.errors import Forbidden, NotFound, UsageError
 from kintsugi.kube.client import KubeClient
+from kintsugi.model.hosts import service_of
 from kintsugi.model.services import WorkloadRef
-from kintsugi.objects.kept import LabelSelector, Object
+from kintsugi.model.views import DerivedCheck, Workload
+from kintsugi.objects.kept import KEPT, KubeService, Object
 from kintsugi.objects.metadata import SUBDOMAIN
 from kintsugi.objects.owners import managers
 from kintsugi.objects.selectors import selector_of
 from kintsugi.settings import KubeSettings
 from kintsugi.settings.settings import CLUSTER_NAMESPACES
+from kintsugi.views.derived_checks import routed_checks
+from kintsugi.views.kube_services import leading_services
 from kubeobjects.resources import SERVICES, WORKLOADS, find
 
 _KNOWN = ", ".join(f"{each.singular}/NAME" for each in WORKLOADS)
@@ -151,28 +155,35 @@ def _workload(text: str) -> WorkloadRef | None:
     return WorkloadRef(resource=resource, name=name)
 
 
-async def _services(kube: KubeClient, namespace: str | None) -> Sequence[Unstructured]:
+async def _services(kube: KubeClient, namespace: str | None) -> Sequence[KubeService]:
     """Return the Kubernetes Services; none where they may not be read, for a check is only a proposal."""
     try:
-        return (await kube.list(SERVICES, namespace)).items
+        return [unstructured.convert(each, KubeService) for each in (await kube.list(SERVICES, namespace)).items]
     except Forbidden:
         return ()
 
 
-def found_workload(workload: WorkloadRef, obj: Unstructured, services: Sequence[Unstructured]) -> FoundWorkload:
+def found_workload(workload: WorkloadRef, obj: Unstructured, services: Sequence[KubeService]) -> FoundWorkload:
     """Return what is known of a workload. Raises UsageError where its name is not one, or its selector cannot be read."""
     if not SUBDOMAIN.fullmatch(workload.name) or not SUBDOMAIN.fullmatch(_namespace(obj)):
         raise UsageError("its name or namespace is not a name of Kubernetes")
-    selector = unstructured.convert(unstructured.nested_map(obj, "spec", "selector"), LabelSelector)
-    leading = leading_services(obj, services)
+    found = unstructured.convert(obj, KEPT[workload.resource])
+    assert isinstance(found, Workload), "a service is of a workload"
+    leading = leading_services(found, [each for each in services if each.metadata.namespace == _namespace(obj)])
     return FoundWorkload(
         workload=workload,
         namespace=_namespace(obj),
-        selector=str(selector_of(selector)),
-        managers=tuple(map(str, managers(unstructured.convert(obj, Object).metadata))),
-        kube_services=tuple(map(unstructured.name, leading)),
-        check=check_url(obj, leading),
+        selector=str(selector_of(found.spec.selector)),
+        managers=tuple(map(str, managers(found.metadata))),
+        kube_services=tuple(each.metadata.name for each in leading),
+        check=next(filter(None, map(partial(_url, _namespace(obj)), routed_checks(found, leading))), ""),
     )
+
+
+def _url(namespace: str, check: DerivedCheck) -> str:
+    """Return the URL of a check by the name of its Service, "" where that is none."""
+    host = f"{check.service}.{namespace}"
+    return check.url_at(host) if str(service_of(host)) == host else ""
 
 
 def _namespace(obj: Unstructured) -> str:

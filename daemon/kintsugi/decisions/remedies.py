@@ -68,7 +68,7 @@ NOT_AT_ONCE = frozenset({CauseKind.SERVICE_ROUTING})
 
 def remedy(diagnosis: Diagnosis, facts: RevisionFacts, state: WorkloadState = _NO_STATE) -> Remedy:
     """Return what helps against the likeliest cause."""
-    cause = next(iter(diagnosis.causes), None)
+    cause = next((each for each in diagnosis.causes if not each.is_warning), None)
     if cause is None and is_unproven(facts):
         why = f"no cause is known yet; revision {facts.revision} was never seen good and is rolled back at the deadline"
         return Remedy(kind=RemedyKind.WAIT, reason=why)

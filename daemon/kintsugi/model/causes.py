@@ -94,6 +94,7 @@ class Cause:
 
     `object` is "" where the observer is at fault. A field that begins with `containers`, `initContainers`, `volumes`,
     `nodeSelector` and the like is in the pod template. `text` is one sentence for a person. `registry` is set for ImagePull alone.
+    `is_warning`: objects contradict each other while the service is well, which is never a reason to change anything.
     """
 
     kind: CauseKind
@@ -103,6 +104,7 @@ class Cause:
     text: str
     evidence: tuple[EvidenceItem, ...] = ()
     registry: RegistryAnswer | None = None
+    is_warning: bool = False
 
     def __post_init__(self) -> None:
         if self.confidence is Confidence.CERTAIN and not self.evidence:

@@ -75,7 +75,11 @@ class SeenReplicas:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GoodCount:
-    """The last count of a service's check while the service was healthy; `name` is the step's id."""
+    """
+    The last count of a service's check while the service was healthy; `name` is the step's id.
+
+    Or that its derived check was met, as a count of 1: `name` is the check's URL.
+    """
 
     service: str
     name: str

@@ -12,6 +12,9 @@ from kintsugi.model.source_position import SourcePosition
 from kubeobjects.resources import Resource
 from kubeobjects.selectors import NOTHING, Selector
 
+DERIVED = "smoke"
+"""The list of checks that a service has without writing it: what its kubelets ask by HTTP, asked through its Kubernetes Service."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkloadRef:

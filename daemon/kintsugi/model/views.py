@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from yarl import URL
+
 from kintsugi.model.services import Service
 from kintsugi.objects.kept import DaemonSet, Deployment, EndpointSlice, PersistentVolumeClaim, Pod, StatefulSet
 from kintsugi.objects.owners import Manager
@@ -28,6 +30,30 @@ class SocketAddress:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DerivedCheck:
+    """
+    The request of a service's own HTTP probe, sent to a port of the Kubernetes Service that leads to its pods.
+
+    `address` is the cluster's one of that Service, "" where it has none.
+    """
+
+    service: str
+    address: str
+    scheme: str
+    port: int
+    path: str
+
+    @property
+    def url(self) -> str:
+        """Return the URL at the address: no name needs to resolve."""
+        return self.url_at(self.address)
+
+    def url_at(self, host: str) -> str:
+        """Return the URL at a host that means the Kubernetes Service."""
+        return f"{URL.build(scheme=self.scheme, host=host, port=self.port)}{self.path}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceView:
     """
     One service as the caches show it.
@@ -38,12 +64,13 @@ class ServiceView:
     the workload now asks for, `managers` the other writers of the workload (HPA, GitOps, operators). `host` is the name
     of its Kubernetes Service in the cluster's DNS, `addresses` are those at which the Service accepts TCP connections:
     the cluster IP, or the ready endpoints where it has none. `ready_endpoints` counts those of that Service, None
-    without a Service; 0 also where it selects none of the pods. `serving_since` is unbroken; `lapsed_since` is the time
+    without a Service; 0 also where it selects none of the pods, or is gone (`lost_service`). `serving_since` is unbroken; `lapsed_since` is the time
     at which it last stopped serving, None where that was not seen. `replicas` is the number that it is started with
     from 0: the document's, else the last seen one, None where neither is known; `running_since` is the time at which it
     last got any. `counts` are the numbers that its checks have counted last while it was well, by the step's id;
-    `unmet` names the checks that were not met when they were last answered. `rests` is the autoscaler that may let it
-    rest at 0, "" for none. `pvcs` are what its own pods mount or its StatefulSet makes; `labelled_pvcs` only have its labels.
+    `unmet` names the checks that were not met when they were last answered. `derived_check` is what stands for the list
+    `smoke` where the document has none; None where no HTTP probe can be asked through its Kubernetes Service. `warnings`
+    are what its objects show to be wrong while it is well. `rests` is the autoscaler that may let it rest at 0, "" for none. `pvcs` are what its own pods mount or its StatefulSet makes; `labelled_pvcs` only have its labels.
     """
 
     service: Service
@@ -68,6 +95,7 @@ class ServiceView:
     host: str = ""
     addresses: tuple[SocketAddress, ...] = ()
     ready_endpoints: int | None = None
+    lost_service: str = ""
     serving_since: datetime | None = None
     lapsed_since: datetime | None = None
     replicas: int | None = None
@@ -75,6 +103,8 @@ class ServiceView:
     rests: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     unmet: frozenset[str] = frozenset()
+    derived_check: DerivedCheck | None = None
+    warnings: tuple[str, ...] = ()
     is_current: bool = False
 
     @property

@@ -8,10 +8,11 @@ from kintsugi.objects.metadata import Kept, Object, ObjectReference
 
 
 class ServicePort(Kept, frozen=True):
-    """One port of a service."""
+    """One port of a service. It leads to `target_port` of its pods, a number or a container's name for one; 0 is `port` itself."""
 
     name: str = ""
     port: int = 0
+    target_port: int | str = 0
     protocol: str = "TCP"
     node_port: int = 0
 

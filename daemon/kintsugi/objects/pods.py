@@ -9,14 +9,31 @@ import msgspec
 from kintsugi.objects.metadata import Condition, Kept, Moment, Object
 
 
+class HttpHeader(Kept, frozen=True):
+    """A header that a probe sends."""
+
+    name: str = ""
+
+
+class HttpGet(Kept, frozen=True):
+    """The request of a probe by HTTP; `port` is a number or the name of a container's port, "" for `host` is the pod itself."""
+
+    path: str = ""
+    port: int | str = 0
+    scheme: str = "HTTP"
+    host: str = ""
+    http_headers: tuple[HttpHeader, ...] = ()
+
+
 class Probe(Kept, frozen=True):
-    """A kubelet's probe: when it starts and how long it may fail. Defaults are the API's."""
+    """A kubelet's probe: when it starts, how long it may fail, and what it asks by HTTP. Defaults are the API's."""
 
     initial_delay_seconds: int = 0
     period_seconds: int = 10
     timeout_seconds: int = 1
     success_threshold: int = 1
     failure_threshold: int = 3
+    http_get: HttpGet | None = None
 
 
 class Requirements(Kept, frozen=True):

@@ -9,6 +9,7 @@ from kintsugi.decisions.diagnosis.related_objects import CheckFacts, DeclaredFac
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import Target
 from kintsugi.model.services import Service
+from kintsugi.model.views import ServiceView
 from kintsugi.objects.predicates import START_UP_ALLOWANCE
 from kubeobjects.resources import find
 
@@ -19,15 +20,15 @@ class DeclaredWorkloads:
     The catalog's services, by their workloads.
 
     `answers` returns the last results of a service's checks, `observer` the observer's health. A failing `share` of
-    nodes or services puts the observer in doubt. `serving` returns whether anything of a service can answer, None where
-    that is not watched. `start_up` is the time that a pod may take to become ready.
+    nodes or services puts the observer in doubt. `view` returns the view of a service, None where that is not current.
+    `start_up` is the time that a pod may take to become ready.
     """
 
     catalog: Callable[[], Catalog]
     answers: Callable[[str], tuple[CheckFacts, ...]]
     observer: Callable[[], ObserverHealth]
     share: float
-    serving: Callable[[str], bool | None] = lambda _: None
+    view: Callable[[str], ServiceView | None] = lambda _: None
     start_up: timedelta = START_UP_ALLOWANCE
 
     def __call__(self, target: Target) -> DeclaredFacts:
@@ -37,13 +38,14 @@ class DeclaredWorkloads:
         service = next((each for each in services.values() if _is_of(each, target)), None)
         if service is None:
             return DeclaredFacts(observer=sight, start_up=self.start_up)
-        upstreams = (services[name] for name in service.depends_on if name in services)
+        upstreams, view = (services[name] for name in service.depends_on if name in services), self.view(service.name)
         return DeclaredFacts(
             service=service.name,
             checks=self.answers(service.name),
             upstreams=tuple(_target(each) for each in upstreams),
             observer=sight,
-            serving=self.serving(service.name),
+            serving=view.serving if view is not None else None,
+            lost_service=view.lost_service if view is not None else "",
             start_up=self.start_up,
         )
 

@@ -199,10 +199,10 @@ class ObservedState:
         self.remembered = {uid: known for uid, known in self.remembered.items() if uid in workloads}
         self.adopted_templates = {each for each in self.adopted_templates if each[0] in workloads}
 
-    def serving(self, service: str) -> bool | None:
-        """Return whether anything of a service can answer, None where that cannot be seen now."""
+    def current_view(self, service: str) -> ServiceView | None:
+        """Return the view of a service, None where it cannot be seen now."""
         view = self.views.get(service)
-        return view.serving if view is not None and view.is_current else None
+        return view if view is not None and view.is_current else None
 
     def change_context(self, run: RunRecord, scope: StepScope, step: StepRecord) -> ChangeContext:
         """Return the context of a change."""

@@ -86,6 +86,7 @@ SERVICE = Struct(
         "rolloutComplete": BOOL,
         "rolloutStuck": BOOL,
         "checksMet": BOOL,
+        "warnings": ListOf(STRING),
         "healthySince": TIMESTAMP,
         "failingSince": TIMESTAMP,
         "lastRestart": TIMESTAMP,

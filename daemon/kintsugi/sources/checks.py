@@ -18,6 +18,7 @@ import structlog
 from kintsugi.actions.evaluation import computed_over, evaluated, read_of
 from kintsugi.actions.probe_context import PodAnswer, ProbeContext
 from kintsugi.actions.prober import Prober
+from kintsugi.commands.parse import parse_argv
 from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.diagnosis.related_objects import CheckFacts
 from kintsugi.decisions.matcher import Matcher, condition_holds
@@ -52,6 +53,9 @@ SEVERAL = 2
 """Unrelated services of which none is met make the path to them the likelier fault."""
 
 RecordAnswer = Callable[[Rule, Target, bool], None]
+_WELL = range(200, 400)
+"""The statuses that a kubelet takes for an answer (kubernetes.io, Configure Liveness, Readiness and Startup Probes)."""
+
 _NO_ANSWER = (KubeError, Refused, CommandError, EvaluationError)
 
 
@@ -103,7 +107,8 @@ class Checks:
     """
     Runs the checks of the rules, each on its own interval, and reports the answers.
 
-    A service that is not deployed, or is scaled to 0, is not checked.
+    A service that is not deployed, or is scaled to 0, is not checked. A derived check that was never met is not asked as far as
+    anybody else knows: what stands between us and its address may be there on purpose.
     """
 
     def __init__(
@@ -168,8 +173,7 @@ class Checks:
 
     def unanswered(self, service: str) -> tuple[str, ...]:
         """Name the checks of a service that have no answer now."""
-        own = self._rules_of.get(service, ())
-        return tuple(sorted({rule.check for rule in own} - {each.name for each in self.answers(service)}))
+        return tuple(sorted(self._counted(service) - {each.name for each in self.answers(service)}))
 
     def unmet(self) -> frozenset[str]:
         """Return the services of which a check was not met when it was last run."""
@@ -179,7 +183,19 @@ class Checks:
         """Name the checks of a service that were not asked since a moment; one that then had no answer was asked."""
         own = self._rules_of.get(service, ())
         asked = {rule.check for rule in own if (moment := self._asked.get(rule.name)) is not None and moment >= since}
-        return tuple(sorted({rule.check for rule in own} - asked))
+        return tuple(sorted(self._counted(service) - asked))
+
+    def _counted(self, service: str) -> set[str]:
+        """Name the checks of a service without the derived one where that was never met."""
+        view, checks = self._services.views.get(service), {rule.check for rule in self._rules_of.get(service, ())}
+        if view is None or self._is_met(view):
+            return checks
+        return checks & view.service.checks.keys()
+
+    def _is_met(self, view: ServiceView) -> bool:
+        """Return whether the derived check of a service was ever met."""
+        check = view.derived_check
+        return check is not None and check.url in self._services.counts.of(view.name)
 
     async def run(self, pause: timedelta) -> None:
         """Run the checks until cancelled; `pause` is the time between two searches for due checks."""
@@ -212,7 +228,7 @@ class Checks:
         views, prometheus = self._services.views, self._terms.prometheus
         context = CheckContext(view=view, views=views, now=self._clock(), prometheus=prometheus)
         try:
-            met = await self._all(view.service.checks.get(rule.check, ()), context)
+            met = await self._met(rule.check, context)
         except ResolverFailed:
             # it is the same for every check by a name, and the resolver has logged it once
             self._asked[rule.name] = context.now
@@ -223,25 +239,31 @@ class Checks:
         self._asked[rule.name] = context.now
         self._log_change(rule, met, context.why)
         self._keep(rule, met, context)
-        self._report(rule, met, view)
+        # an answer before was about another address where this one does not count yet
+        known = met if rule.check in self._counted(rule.service) else True
+        if known is not None:
+            self._services.note_check(rule.service, rule.check, met=known)
+        self._report(rule, known, view)
         return met
 
     async def ask_pod(self, service: str, pod: PodAddress) -> PodAnswer:
         """
-        Run the checks of a service on one of its pods alone: those that are not met now, else all that rules ask.
+        Run the checks of a service on one of its pods alone: those that are not met now, else all that rules ask. The derived
+        check asks no pod.
 
         The answer is neither reported nor kept. Raises ResolverFailed where the cluster's names do not resolve here.
         """
         view = self._services.views.get(service)
-        names = dict.fromkeys(rule.check for rule in self._rules_of.get(service, ()))
-        unmet = [each.name for each in self.answers(service) if not each.met]
+        rules = self._rules_of.get(service, ())
+        names = dict.fromkeys(rule.check for rule in rules if view is not None and rule.check in view.service.checks)
+        unmet = [each.name for each in self.answers(service) if not each.met and each.name in names]
         if view is None or not names:
             return PodAnswer(met=None if view is None else True, text="" if view else "its service is not known")
         directed = False
         for name in unmet or names:
             views, prometheus = self._services.views, self._terms.prometheus
             context = CheckContext(view=view, views=views, now=self._clock(), prometheus=prometheus, pod=pod)
-            met = await self._all(view.service.checks.get(name, ()), context)
+            met = await self._all(view.service.checks[name], context)
             directed = directed or context.reached_pod
             if met is not True:
                 return PodAnswer(met=met, text=context.why)
@@ -260,12 +282,10 @@ class Checks:
             self._record(rule, service_target(view), holds)
 
     def _log_change(self, rule: Rule, met: bool | None, why: str) -> None:
-        """Log an answer that differs from the one before."""
-        if self._results.get(rule.name, True) is not met:
+        """Log an answer that differs from the one before, or why there is none."""
+        if self._results.get(rule.name, True) is not met and (why or met):
             log.info("check result changed", rule=rule.name, check=rule.check, met=met, why=why)
         self._results[rule.name] = met
-        if met is not None:
-            self._services.note_check(rule.service, rule.check, met=met)
 
     def _keep(self, rule: Rule, met: bool | None, context: CheckContext) -> None:
         """Keep an answer for a diagnosis, with when it came to be so; it is masked, for a probed service may answer anything."""
@@ -275,7 +295,44 @@ class Checks:
         known = self._answers.get(rule.name)
         since = known.since if known is not None and known.met is met else context.now
         answer = "" if met else SECRETS.text(context.why[:LONGEST_ANSWER])
-        self._answers[rule.name] = CheckFacts(name=rule.check, met=met, answer=answer, since=since)
+        derived, is_own = context.view.derived_check, rule.check in context.view.service.checks
+        through = f"service/{derived.service}" if derived is not None and not is_own else ""
+        self._answers[rule.name] = CheckFacts(name=rule.check, met=met, answer=answer, since=since, through=through)
+
+    async def _met(self, check: str, context: CheckContext) -> bool | None:
+        """Ask a list of checks of the service, or the derived one."""
+        steps = context.view.service.checks.get(check)
+        return await (self._derived(context) if steps is None else self._all(steps, context))
+
+    async def _derived(self, context: CheckContext) -> bool | None:
+        """
+        Ask what stands for the list `smoke`; None where there is nothing to ask, or where it was never met.
+
+        That it was met is kept among the counts, under its URL: in a daemon that was restarted meanwhile it counts, too.
+        """
+        view, check = context.view, context.view.derived_check
+        if check is None:
+            return None
+        url = check.url
+        command = parse_argv(("curl", "-k", url))
+        try:
+            result = await self._prober.read(
+                command, deadline=self._terms.within, probe_context=ProbeContext(namespace=view.service.namespace)
+            )
+        except ProbeFailed as error:
+            context.why = f"{url}: {error}"
+        except _NO_ANSWER as error:
+            context.why = f"{url}: {error}"
+            return None
+        else:
+            context.why = f"{url}: {result.failed or f'not met{_answered(result.names)}'}"
+            if not result.failed and result.names["status"] in _WELL:
+                self._services.counts.note(GoodCount(service=view.name, name=url, value=1, moment=context.now))
+                return True
+        if self._is_met(view):
+            return False
+        context.why = f"not counted before it was met once: {context.why}"
+        return None
 
     async def _all(self, steps: Sequence[Step], context: CheckContext) -> bool | None:
         """Ask steps one after another, up to the first that is not met or has no answer."""

@@ -1,18 +1,16 @@
-"""Finds the Kubernetes Service of a workload: by the pods that it selects, else by its name. Pure."""
+"""Finds the Kubernetes Services of a workload: by the pods that they select, else by name. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from kintsugi.model.views import Workload
 from kintsugi.objects.kept import KubeService, StatefulSet
 
 
-def kube_service_of(workload: Workload | None, candidates: Iterable[KubeService]) -> KubeService | None:
-    """Find the Kubernetes Service that leads to the workload's pods, the first by name."""
-    if workload is None:
-        return None
-    labels = workload.spec.template.metadata.labels
-    leading = [each for each in candidates if each.spec.selector and each.spec.selector.items() <= labels.items()]
-    return min(leading, key=lambda each: each.metadata.name, default=None)
+def leading_services(workload: Workload | None, candidates: Iterable[KubeService]) -> Sequence[KubeService]:
+    """Return the Kubernetes Services that lead to the workload's pods, by name."""
+    labels = workload.spec.template.metadata.labels if workload is not None else {}
+    leading = (each for each in candidates if each.spec.selector and each.spec.selector.items() <= labels.items())
+    return sorted(leading, key=lambda each: each.metadata.name)
 
 
 def meant_for(workload: Workload | None, candidates: Iterable[KubeService], led: str) -> KubeService | None:

@@ -29,7 +29,8 @@ from kintsugi.scope.values import health_names
 from kintsugi.telemetry import Containment, FailureScope, get_logger
 from kintsugi.views.caches import ByNamespace, Caches, Sight
 from kintsugi.views.counts import CountMemory
-from kintsugi.views.kube_services import host_of, kube_service_of, meant_for
+from kintsugi.views.derived_checks import derived_check
+from kintsugi.views.kube_services import host_of, leading_services, meant_for
 from kintsugi.views.pvcs import PvcNames
 from kintsugi.views.replicas import ReplicaMemory
 from kintsugi.views.restart_tally import RestartTally
@@ -88,6 +89,7 @@ class ServiceViews:
         self.templates = TemplateHealth()
         self.replicas, self.counts = ReplicaMemory(), CountMemory()
         self._unmet: set[tuple[str, str]] = set()
+        self._warnings: dict[str, tuple[str, ...]] = {}
         self._last_hosts: dict[str, str] = {}
         self._dirty: set[str] = set()
         self._unapplied: set[tuple[str, str, str]] = set()
@@ -165,6 +167,12 @@ class ServiceViews:
             self._unmet.discard((service, check))
         else:
             self._unmet.add((service, check))
+
+    def note_warnings(self, service: str, warnings: tuple[str, ...]) -> None:
+        """Note what the objects of a service show to be wrong while it is well."""
+        if warnings != self._warnings.get(service, ()):
+            self._warnings[service] = warnings
+            self._dirty.add(service)
 
     def services_of(self, pod: Object) -> tuple[Service, ...]:
         """Return the services whose selector matches this pod."""
@@ -295,7 +303,8 @@ class ServiceViews:
                 self.templates.forget(service.name)
         view = with_replicas(view, self.replicas.note(view.workload, now) if sight.is_current else None)
         unmet = frozenset(check for name, check in self._unmet if name == service.name)
-        view = replace(view, counts=self.counts.of(service.name), unmet=unmet)
+        warnings = self._warnings.get(service.name, ())
+        view = replace(view, counts=self.counts.of(service.name), unmet=unmet, warnings=warnings)
         view = with_health(with_serving(view, before, now=now), before, health_names(view), now=now)
         self.templates.note(view, now)
         self._note_revision(view)
@@ -323,7 +332,12 @@ class ServiceViews:
         namespace = service.namespace
         pods = tuple(sorted(self._pods[service.name].values(), key=lambda pod: pod.metadata.name))
         workload = self._workload(service)
-        kube_service, selects_its_pods = self._kube_service(service, workload)
+        leading = leading_services(workload, self._kube_services.within(namespace))
+        kube_service = next(iter(leading), None) or self._meant_for(service, workload)
+        if leading:
+            self._last_hosts[service.name] = host_of(kube_service)
+        elif workload is None:
+            self._last_hosts.pop(service.name, None)
         owner = workload.metadata.uid if workload is not None else ""
         replica_sets = tuple(
             each for each in self._replica_sets.within(namespace) if owner and is_owned_by(each.metadata, owner)
@@ -339,26 +353,28 @@ class ServiceViews:
             labelled_pvcs=tuple(each for each in labelled if each.metadata.name not in claims),
             endpoints=self._endpoints_of(kube_service),
             kube_service=kube_service,
-            selects_its_pods=selects_its_pods,
+            selects_its_pods=bool(leading) or kube_service is None,
+            lost_service=self._lost(service),
+            derived_check=derived_check(workload, leading, self.counts.urls(service.name)),
             workload=workload,
             replica_sets=replica_sets,
             autoscalers=tuple(self._autoscalers.within(namespace)),
         )
 
-    def _kube_service(self, service: Service, workload: Workload | None) -> tuple[KubeService | None, bool]:
+    def _meant_for(self, service: Service, workload: Workload | None) -> KubeService | None:
         """
-        Return the Kubernetes Service that leads to a service's pods, and that it does.
+        Return the Kubernetes Service that should lead to a service's pods where none does.
 
-        Where none does, it is the one that should and leads nowhere: one that leads elsewhere is somebody else's by now.
+        It leads nowhere: one that leads elsewhere is somebody else's by now.
         """
         there = self._kube_services.within(service.namespace)
-        if (leading := kube_service_of(workload, there)) is not None:
-            self._last_hosts[service.name] = host_of(leading)
-            return leading, True
         meant = meant_for(workload, there, self._last_hosts.get(service.name, ""))
-        if meant is None or ready_endpoints(self._endpoints_of(meant)):
-            return None, True
-        return meant, False
+        return None if meant is None or ready_endpoints(meant, self._endpoints_of(meant)) else meant
+
+    def _lost(self, service: Service) -> str:
+        """Name the Kubernetes Service that was seen to lead to a service's pods and is gone, "" for none."""
+        there, led = self._kube_services.within(service.namespace), self._last_hosts.get(service.name, "")
+        return "" if not led or led in map(host_of, there) else led.partition(".")[0]
 
     def _endpoints_of(self, kube_service: KubeService | None) -> tuple[EndpointSlice, ...]:
         if kube_service is None:

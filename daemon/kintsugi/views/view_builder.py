@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from kintsugi.errors import EvaluationError
 from kintsugi.model.known import SeenReplicas
-from kintsugi.model.services import Service
-from kintsugi.model.views import ServiceView, SocketAddress, Workload
+from kintsugi.model.services import DERIVED, Service
+from kintsugi.model.views import DerivedCheck, ServiceView, SocketAddress, Workload
 from kintsugi.objects import predicates
 from kintsugi.objects.autoscalers import rests, scalers_of
 from kintsugi.objects.kept import (
@@ -38,7 +38,11 @@ _SEEN = ("pods", "all_pvcs", "endpoints", "workload", "template", "host", "port"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceObjects:
-    """The cached objects of one service. `selects_its_pods`: its Kubernetes Service selects its pods, or there is none."""
+    """
+    The cached objects of one service. `selects_its_pods`: its Kubernetes Service selects its pods, or there is none.
+
+    `lost_service` names the Kubernetes Service that was seen to lead to its pods and is gone, "" for none.
+    """
 
     pods: tuple[Pod, ...]
     pvcs: tuple[PersistentVolumeClaim, ...]
@@ -49,6 +53,8 @@ class ServiceObjects:
     replica_sets: tuple[ReplicaSet, ...]
     autoscalers: tuple[HorizontalPodAutoscaler, ...]
     selects_its_pods: bool = True
+    lost_service: str = ""
+    derived_check: DerivedCheck | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,9 +71,6 @@ def view_of(service: Service, objects: ServiceObjects, restarts: Restarts, *, is
     revision, template = current_revision(objects.workload, objects.replica_sets, objects.pods)
     kube_service = objects.kube_service
     port = kube_service.spec.ports[0].port if kube_service and kube_service.spec.ports else 0
-    counts = kube_service is not None and not (
-        objects.selects_its_pods and kube_service.spec.publish_not_ready_addresses
-    )
     scalers = scalers_of(service.workload.resource, service.workload.name, objects.autoscalers)
     return ServiceView(
         service=service,
@@ -89,9 +92,21 @@ def view_of(service: Service, objects: ServiceObjects, restarts: Restarts, *, is
         port=port,
         host=host_of(objects.kube_service),
         addresses=addresses_of(objects),
-        ready_endpoints=ready_endpoints(objects.endpoints) if counts else None,
+        ready_endpoints=_counted(objects),
+        lost_service=objects.lost_service,
+        derived_check=None if DERIVED in service.checks else objects.derived_check,
         is_current=is_current,
     )
+
+
+def _counted(objects: ServiceObjects) -> int | None:
+    """Return how many endpoints a service serves by, None where its ready pods say that; those of a Service that is gone are none."""
+    kube_service = objects.kube_service
+    if kube_service is None:
+        return 0 if objects.lost_service else None
+    if objects.selects_its_pods and kube_service.spec.publish_not_ready_addresses:
+        return None
+    return ready_endpoints(kube_service, objects.endpoints)
 
 
 def addresses_of(objects: ServiceObjects) -> tuple[SocketAddress, ...]:
@@ -115,10 +130,18 @@ def _is_tcp(port: ServicePort | EndpointPort) -> bool:
     return port.protocol == "TCP"
 
 
-def ready_endpoints(slices: Iterable[EndpointSlice]) -> int:
-    """Count the endpoints of a Kubernetes Service that take traffic."""
+def ready_endpoints(kube_service: KubeService, slices: Iterable[EndpointSlice]) -> int:
+    """
+    Count the endpoints of a Kubernetes Service that take traffic.
+
+    Pods that have none of its named target ports are in a slice without ports: nothing leads to them.
+    """
+    has_ports = bool(kube_service.spec.selector and kube_service.spec.ports)
     return sum(
-        each.conditions.ready and not each.conditions.terminating for found in slices for each in found.endpoints or ()
+        each.conditions.ready and not each.conditions.terminating
+        for found in slices
+        if found.ports or not has_ports
+        for each in found.endpoints or ()
     )
 
 

@@ -8,15 +8,16 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
+from kintsugi.actions import unstructured
 from kintsugi.catalog import catalog_paths, load
 from kintsugi.catalog.scaffold import FoundWorkload, document, file_names
-from kintsugi.cli.found_check import check_url, leading_services
 from kintsugi.cli.scaffolding import found_workload
 from kintsugi.errors import UsageError
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.rules import RuleSource
 from kintsugi.model.runbooks import Run
 from kintsugi.model.services import WorkloadRef
+from kintsugi.objects.kept import KubeService
 from kintsugi.verbs.curl import Curl
 from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, Resource
 from kubeobjects.selectors import NOTHING
@@ -99,38 +100,6 @@ def test_a_check_is_written_for_the_rule_that_asks_it(tmp_path: Path) -> None:
     assert 'run: "curl -k https://web.shop/"' in secure
 
 
-PROBE = {"path": "/health", "port": "http"}
-
-
-@pytest.mark.parametrize(
-    ("probe", "port", "url"),
-    [
-        (PROBE, {"port": 80, "targetPort": "http"}, "http://web.shop/health"),
-        (PROBE, {"port": 81, "targetPort": 8080}, "http://web.shop:81/health"),
-        (PROBE, {"port": 8080}, "http://web.shop:8080/health"),
-        ({"port": 8080, "scheme": "HTTPS"}, {"port": 443, "targetPort": "http"}, "https://web.shop/"),
-        (PROBE, {"port": 80, "targetPort": "metrics"}, ""),
-        ({**PROBE, "host": "other"}, {"port": 80, "targetPort": "http"}, ""),
-        ({**PROBE, "httpHeaders": [{"name": "Host", "value": "x"}]}, {"port": 80, "targetPort": "http"}, ""),
-        ({}, {"port": 80, "targetPort": "http"}, ""),
-    ],
-)
-def test_the_check_is_what_the_readiness_probe_asks_by_the_service_that_leads_there(
-    probe: dict[str, object], port: dict[str, object], url: str
-) -> None:
-    ports = [{"name": "http", "containerPort": 8080}, {"name": "metrics", "containerPort": 9090}]
-    container = {"name": "web", "ports": ports, "readinessProbe": {"httpGet": probe}}
-    template = {"metadata": {"labels": {"app": "web", "tier": "front"}}, "spec": {"containers": [container]}}
-    workload = {"metadata": {"namespace": "shop"}, "spec": {"template": template}}
-    own, other, elsewhere = (
-        {"metadata": {"name": name, "namespace": place}, "spec": {"selector": {"app": app}, "ports": [port]}}
-        for name, place, app in (("web", "shop", "web"), ("other", "shop", "other"), ("a", "till", "web"))
-    )
-    leading = leading_services(workload, [other, elsewhere, own])
-    assert leading == [own]
-    assert check_url(workload, leading) == url
-
-
 PIECES = (
     *(
         "\n",
@@ -182,7 +151,8 @@ def applied(name: str, place: str, service: str, path: str, texts: tuple[str, ..
     workload = {"metadata": metadata, "spec": {"selector": {"matchLabels": labels}, "template": template}}
     ports = [{"port": port, "targetPort": 8080}]
     front = {"metadata": {"name": service, "namespace": place}, "spec": {"selector": labels, "ports": ports}}
-    return found_workload(WorkloadRef(resource=DEPLOYMENTS, name=name), workload, [front])
+    kube_service = unstructured.convert(front, KubeService)
+    return found_workload(WorkloadRef(resource=DEPLOYMENTS, name=name), workload, [kube_service])
 
 
 @settings(max_examples=25, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))

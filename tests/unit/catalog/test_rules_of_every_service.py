@@ -10,7 +10,16 @@ from kintsugi.model.rules import Mode, Rule, RuleSource
 from tests.unit.catalog.documents import loaded
 from tests.unit.catalog.test_a_service_in_three_lines import short, taken
 
-ALL = {"pods-unhealthy", "not-healthy", "rollout-stuck", "without-endpoints", "scaled-to-zero", "alerts"}
+ALL = {
+    "pods-unhealthy",
+    "not-healthy",
+    "rollout-stuck",
+    "without-endpoints",
+    "scaled-to-zero",
+    "does-not-answer",
+    "warnings",
+    "alerts",
+}
 CHECKS = "checks:\n  smoke: [{id: health, run: 'curl http://cart.shop/health', expect: status == 200}]"
 OWN = """\
 apiVersion: kintsugi.dev/v1alpha1
@@ -41,10 +50,9 @@ def test_a_service_gets_the_rules_under_its_own_name(tmp_path: Path) -> None:
     assert Path(pods.place.file).name == "any-service.yaml"
 
 
-def test_a_service_with_checks_named_smoke_gets_the_rule_that_asks_them(tmp_path: Path) -> None:
+def test_a_service_gets_the_rule_that_asks_its_checks_named_smoke_or_the_derived_one(tmp_path: Path) -> None:
     found = rules(tmp_path, short(more=CHECKS), short("till", "deployment/till"))
-    assert found["cart-does-not-answer"].check == "smoke"
-    assert "till-does-not-answer" not in found
+    assert {found[f"{name}-does-not-answer"].check for name in ("cart", "till")} == {"smoke"}
 
 
 def test_a_service_switches_a_rule_off_or_changes_its_terms_by_name(tmp_path: Path) -> None:
@@ -125,4 +133,4 @@ spec: {on: services, when: service.redy == 0, runbook: mend}
 def test_each_shipped_service_but_the_database_has_the_rules_of_every_service() -> None:
     catalog = load(shipped_paths())
     for service in catalog.services.keys() - {"database"}:
-        assert {f"{service}-{name}" for name in (*ALL, "does-not-answer")} <= set(catalog.rules), service
+        assert {f"{service}-{name}" for name in ALL} <= set(catalog.rules), service

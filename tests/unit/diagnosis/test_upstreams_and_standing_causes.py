@@ -164,6 +164,23 @@ def test_a_statefulset_s_service_that_is_gone_is_the_cause(more: dict[str, Any],
     assert found == ([(ROUTING, "service/nodes", "", LIKELY)] if named else [])
 
 
+@pytest.mark.parametrize("checks", [(), (check(met=True),), (check(),)], ids=["unchecked", "met", "not met"])
+def test_a_service_that_led_to_the_pods_and_is_gone_is_the_cause_whatever_a_check_says(checks: tuple[Any, ...]) -> None:
+    web = Workload()
+    web.more |= {"lost_service": "front", "checks": checks}
+    assert [row(each) for each in web.causes()][:1] == [(ROUTING, "service/front", "", CERTAIN)]
+    web.more["services"] = (service("front", app="web"),)
+    assert not [each for each in web.causes() if each.kind is ROUTING]
+
+
+def test_a_derived_check_that_is_not_met_is_a_matter_of_the_service_and_no_restart_helps() -> None:
+    web = Workload()
+    web.more["checks"] = (replace(check(), through="service/front"),)
+    found = web.causes()
+    assert [row(each) for each in found] == [(ROUTING, "service/front", "", LIKELY)]
+    assert found[0].text.startswith("the pods answer the HTTP probe of their kubelets, but not through service/front")
+
+
 WIDE = {"part-of": "shop"}
 
 

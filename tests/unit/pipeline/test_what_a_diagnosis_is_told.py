@@ -26,7 +26,7 @@ def declared(observer: ObserverHealth | None = None) -> DeclaredWorkloads:
         answers=lambda name: (UNMET,) if name == "web" else (),
         observer=lambda: observer or ObserverHealth(),
         share=0.5,
-        serving=lambda name: name != "web",
+        view=lambda name: factories.view(ready=0 if name == "web" else 3),
         start_up=START_UP,
     )
 

@@ -112,14 +112,25 @@ class FakeCaches:
         ports = (EndpointPort(port=5432), EndpointPort(port=5433, protocol="UDP"))
         self.caches.endpoints.put(EndpointSlice(metadata=meta, endpoints=endpoints, ports=ports, address_type="IPv4"))
 
-    def answer(self, ready: int, unready: int = 0) -> None:
+    def conceal(self, name: str) -> None:
+        """Let a Kubernetes Service be gone, with its endpoints."""
+        self.caches.services.drop(self.caches.services.store["production", name])
+        self.caches.endpoints.drop(self.caches.endpoints.store["production", f"{name}-1"])
+
+    def undeploy(self, name: str = "web") -> None:
+        """Let a Deployment be gone."""
+        self.caches.deployments.drop(self.caches.deployments.store["production", name])
+
+    def answer(
+        self, ready: int, unready: int = 0, *, ports: tuple[EndpointPort, ...] = (EndpointPort(port=80),)
+    ) -> None:
         """Let so many endpoints stand behind that Service."""
         labels, version = {"kubernetes.io/service-name": "web-front"}, self.version()
         metadata = Metadata(name="web-front-1", namespace="production", labels=labels, resource_version=version)
         endpoints = tuple(
             Endpoint(conditions=EndpointConditions(ready=each)) for each in (True,) * ready + (False,) * unready
         )
-        self.caches.endpoints.put(EndpointSlice(metadata=metadata, endpoints=endpoints))
+        self.caches.endpoints.put(EndpointSlice(metadata=metadata, endpoints=endpoints, ports=ports))
 
     def run(
         self,

@@ -154,6 +154,36 @@ async def test_a_kubernetes_service_that_leads_to_other_pods_by_now_is_not_the_w
     assert (view.serving, view.host, view.ready_endpoints) == (True, "", None)
 
 
+async def test_a_service_whose_kubernetes_service_is_gone_does_not_serve_until_another_one_leads_to_its_pods() -> None:
+    cluster = await whole()
+    assert seen(cluster).serving
+    cluster.conceal("web-front")
+    view = seen(cluster)
+    assert (view.serving, view.lost_service, view.ready) == (False, "web-front", 3)
+    cluster.expose("web-anew")
+    cluster.point("web-anew", {"10.1.0.9": True})
+    view = seen(cluster)
+    assert (view.serving, view.lost_service) == (True, "")
+
+
+async def test_a_workload_that_is_made_anew_without_a_kubernetes_service_has_lost_none() -> None:
+    cluster = await whole()
+    seen(cluster)
+    cluster.conceal("web-front")
+    cluster.undeploy()
+    seen(cluster)
+    cluster.deploy()
+    assert seen(cluster).lost_service == ""
+
+
+async def test_endpoints_without_a_port_serve_nobody() -> None:
+    """Kubernetes lists pods that do not have a Service's named target port without any port."""
+    cluster = await whole()
+    cluster.answer(3, ports=())
+    view = seen(cluster)
+    assert (view.serving, view.ready, view.ready_endpoints) == (False, 3, 0)
+
+
 async def test_the_view_says_since_when_a_service_serves_and_when_it_last_stopped() -> None:
     cluster = await whole()
     first = seen(cluster)

@@ -28,6 +28,12 @@ def has_problem(facts: WorkloadFacts) -> bool:
     return bool(unmet(facts)) or lacks_pods(facts) or not facts.checks
 
 
+def is_well(facts: WorkloadFacts) -> bool:
+    """Return whether everything that is looked at says that the service is well: what contradicts that is a warning."""
+    in_doubt = facts.observer.doubt or facts.observer.stale
+    return not in_doubt and facts.serving is not False and not unmet(facts) and not lacks_pods(facts)
+
+
 def seen(check: CheckFacts, facts: WorkloadFacts) -> EvidenceItem:
     """Return what was answered to a check."""
     return evidence_items.field(facts.reference, f"check {check.name}", check.answer or "not met", check.since)

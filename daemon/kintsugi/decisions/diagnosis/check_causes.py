@@ -39,13 +39,26 @@ def stale_configuration(facts: WorkloadFacts) -> Iterator[Cause]:
 
 
 def not_answering(facts: WorkloadFacts) -> Iterator[Cause]:
-    """Find checks that are not met though pods are ready; the field is what changed right before, else the workload as a whole."""
+    """
+    Find checks that are not met though pods are ready; the field is what changed right before, else the workload as a whole.
+
+    Of a derived check the pods themselves answer the same request: no change of them helps.
+    """
     unmet = answering.unmet(facts)
     if not unmet or not any(predicates.serves(pod) for pod in facts.pods):
         return
-    holder, field = _blamed(facts)
     first = unmet[0]
     answer = f": {evidence_items.short(first.answer, 200)}" if first.answer else ""
+    if first.through:
+        yield Cause(
+            kind=CauseKind.SERVICE_ROUTING,
+            object=first.through,
+            confidence=Confidence.LIKELY,
+            text=f"the pods answer the HTTP probe of their kubelets, but not through {first.through}{answer}",
+            evidence=tuple(answering.seen(each, facts) for each in unmet),
+        )
+        return
+    holder, field = _blamed(facts)
     yield Cause(
         kind=CauseKind.NOT_ANSWERING,
         object=holder,

@@ -276,9 +276,10 @@ class TargetPort(Kept, frozen=True):
 
 
 class RoutingSpec(Kept, frozen=True):
-    """The destination of a Service: its type, selector and ports."""
+    """The destination of a Service: its type, address, selector and ports."""
 
     type: str = "ClusterIP"
+    cluster_ip: str = msgspec.field(default="", name="clusterIP")
     selector: dict[str, str] = msgspec.field(default_factory=dict)
     ports: tuple[TargetPort, ...] = ()
 
@@ -382,6 +383,8 @@ class WorkloadFacts:
     """The workloads that it depends on by the catalog, each with its own upstreams."""
     serving: bool | None = None
     """True if anything of its service can answer, also by its Service's endpoints; None where that is not watched."""
+    lost_service: str = ""
+    """The Service that was seen to lead to its pods and is gone, "" for none."""
     observer: ObserverFacts = field(default_factory=ObserverFacts)
     templated: FieldChange | None = None
     """The last writer of the pod template."""

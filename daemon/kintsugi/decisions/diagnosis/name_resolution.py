@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from kintsugi.decisions.diagnosis import answering, evidence_items, last_change, services, words
-from kintsugi.decisions.diagnosis.facts import WorkloadFacts
-from kintsugi.decisions.diagnosis.related_objects import HostReference, NameServerFacts
+from kintsugi.decisions.diagnosis.facts import ServiceFacts, WorkloadFacts
+from kintsugi.decisions.diagnosis.related_objects import HostReference
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
 
 _RESOLVER = ("dnsPolicy", "dnsConfig")
@@ -14,57 +14,78 @@ _OF_CLUSTER = ("svc", "svc.cluster.local")
 def cluster_dns(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find the cluster's DNS away: it has no endpoint that is ready, or pods with the cluster's resolver get no answer from it."""
     server = facts.name_server
-    if server is None or not answering.has_problem(facts):
+    if server is None:
         return
     silent = [seen for text, seen in answering.unmet_checks(facts) if words.resolver_silent(text)]
-    if server.ready == 0:
+    if server.ready == 0 and answering.has_problem(facts):
         text = f"the cluster's DNS ({server.service}) has no ready endpoint"
         proof = evidence_items.field(f"service/{server.service}", "endpoints", "0 ready")
-        yield _cause(f"service/{server.service}", "", text, (proof, *silent))
+        yield _cause(facts, f"service/{server.service}", "", text, (proof, *silent))
     elif silent and not _own_resolver(facts):
-        yield _no_answer(server, silent)
+        heard = evidence_items.short(silent[0].text, 200)
+        text = f"pods get no answer from the cluster's DNS ({server.service}): {heard}"
+        yield _cause(facts, f"service/{server.service}", "", text, tuple(silent))
 
 
 def resolver(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find a template that has its pods ask another name server, where a name server gives no answer or the template is new."""
     own = _own_resolver(facts)
-    if not own or not answering.has_problem(facts):
+    if not own:
         return
     silent = [
         seen for text, seen in answering.unmet_checks(facts) if words.resolver_silent(text) or words.unresolved(text)
     ]
-    new = last_change.covering(last_change.changes(facts), own)
-    if silent or (new and (answering.unmet(facts) or answering.lacks_pods(facts))):
+    if silent or last_change.covering(last_change.changes(facts), own):
         proof = evidence_items.field(facts.reference, f"spec.template.spec.{own}", facts.template.dns_policy or "set")
-        yield _cause(facts.reference, own, f"the pods use their own name server ({own})", (proof, *silent))
+        yield _cause(facts, facts.reference, own, f"the pods use their own name server ({own})", (proof, *silent))
 
 
 def host_name(facts: WorkloadFacts) -> Iterator[Cause]:
     """
-    Find names of Services in the environment that are not there: a new template's own, else the Service's that went away.
+    Find Services that variables name and that are not there, or not at this port: a new template's own mistake, else the Service's.
 
-    What resolves by another way (a node's search domain, a hosts file) is not known: that makes it likely only.
+    What resolves by another way (a node's search domain, a hosts file) is not known: that makes it likely only. While the service is
+    well, only what the last change of the template came to name is found: older variables may be used by nothing.
     """
-    if not answering.has_problem(facts) or not facts.services_known:
+    if not facts.services_known:
         return
-    there = {each.metadata.name for each in facts.services}
+    there = {each.metadata.name: each for each in facts.services}
     said = [(words.unresolved(text), seen) for text, seen in answering.unmet_checks(facts)]
+    changes, is_well = last_change.changes(facts), answering.is_well(facts)
     for each in facts.hosts:
         name = _service_name(each, facts.namespace)
-        if not name or name in there:
+        is_new = last_change.covering(changes, each.field)
+        if not name or (is_well and not is_new):
+            continue
+        if name in there:
+            yield from _port(facts, each, there[name])
             continue
         proof = tuple(
             seen
             for host, seen in said
             if host and _service_name(HostReference(field="", host=host), facts.namespace) == name
         )
-        went = services.missing_host(facts, name, each.field)
-        if went is not None:
-            yield went
+        if not is_new:
+            yield services.missing_host(facts, name, each.field)
             continue
         seen = evidence_items.field(facts.reference, each.field, f"names {each.host}")
         text = f"{each.field} names {each.host}, but the Service {name} does not exist"
-        yield _cause(facts.reference, each.field, text, (seen, *proof))
+        yield _cause(facts, facts.reference, each.field, text, (seen, *proof))
+
+
+def _port(facts: WorkloadFacts, named: HostReference, service: ServiceFacts) -> Iterator[Cause]:
+    """Find a port that a Service does not have; one without an address leads to all ports of its pods."""
+    spec = service.spec
+    ports = sorted({each.port for each in spec.ports})
+    if not named.port or not ports or named.port in ports or spec.cluster_ip == "None" or spec.type == "ExternalName":
+        return
+    has, reference = ", ".join(map(str, ports)), f"service/{service.metadata.name}"
+    proof = (
+        evidence_items.field(facts.reference, named.field, f"names {named.host}:{named.port}"),
+        evidence_items.field(reference, "spec.ports[*].port", has),
+    )
+    text = f"{named.field} names port {named.port} of {named.host}, but Service {service.metadata.name} has {has}"
+    yield _cause(facts, facts.reference, named.field, text, proof)
 
 
 def _own_resolver(facts: WorkloadFacts) -> str:
@@ -84,12 +105,7 @@ def _service_name(each: HostReference, namespace: str) -> str:
     return name if place == namespace and domain.rstrip(".") in ("", *_OF_CLUSTER) else ""
 
 
-def _no_answer(server: NameServerFacts, silent: list[EvidenceItem]) -> Cause:
-    text = f"pods get no answer from the cluster's DNS ({server.service}): {evidence_items.short(silent[0].text, 200)}"
-    return _cause(f"service/{server.service}", "", text, tuple(silent))
-
-
-def _cause(holder: str, field: str, text: str, proof: tuple[EvidenceItem, ...]) -> Cause:
+def _cause(facts: WorkloadFacts, holder: str, field: str, text: str, proof: tuple[EvidenceItem, ...]) -> Cause:
     return Cause(
         kind=CauseKind.NAME_RESOLUTION,
         object=holder,
@@ -97,4 +113,5 @@ def _cause(holder: str, field: str, text: str, proof: tuple[EvidenceItem, ...]) 
         confidence=Confidence.LIKELY,
         text=text,
         evidence=proof,
+        is_warning=answering.is_well(facts),
     )

@@ -1,6 +1,6 @@
 """
 The order of several causes: the workload's own, then explanations of symptoms, then symptoms, then causes that always
-hold.
+hold, then warnings.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ class Rank(IntEnum):
     EXPLANATION = 1
     SYMPTOM = 2
     PERMANENT = 3
+    WARNING = 4
 
 
 def ranked(facts: WorkloadFacts, causes: Sequence[Cause]) -> tuple[Cause, ...]:
@@ -30,6 +31,8 @@ def ranked(facts: WorkloadFacts, causes: Sequence[Cause]) -> tuple[Cause, ...]:
 
 def rank_of(facts: WorkloadFacts, cause: Cause) -> Rank:
     """Return what a cause is beside the others of a workload."""
+    if cause.is_warning:
+        return Rank.WARNING
     if cause.kind in _EXPLANATIONS:
         return Rank.EXPLANATION
     if cause.kind in PERMANENT:

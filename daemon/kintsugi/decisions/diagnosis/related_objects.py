@@ -142,13 +142,15 @@ class CheckFacts:
     """
     A check of the service, as it was answered last: `answer` is why it is not met, "" where it is.
 
-    `since` is when it came to be so, None where that is not known.
+    `since` is when it came to be so, None where that is not known. `through` is the Kubernetes Service by which a derived check
+    asks what the kubelets ask the pods, "" for a check that the document has.
     """
 
     name: str
     met: bool
     answer: str = ""
     since: datetime | None = None
+    through: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,7 +193,8 @@ class DeclaredFacts:
     health.
 
     `upstreams` are the workloads of the services that it depends on. `serving`: anything of the service can answer by
-    what is watched, its Service and that one's endpoints; None where that is not known. `start_up` is the time that a
+    what is watched, its Service and that one's endpoints; None where that is not known. `lost_service` is the Service that
+    was seen to lead to its pods and is gone. `start_up` is the time that a
     pod may take to become ready.
     """
 
@@ -200,4 +203,5 @@ class DeclaredFacts:
     upstreams: tuple[Target, ...] = ()
     observer: ObserverFacts = field(default_factory=ObserverFacts)
     serving: bool | None = None
+    lost_service: str = ""
     start_up: timedelta = START_UP_ALLOWANCE

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from kintsugi.decisions.diagnosis import evidence_items, last_change
+from kintsugi.decisions.diagnosis import answering, evidence_items, last_change
 from kintsugi.decisions.diagnosis.facts import ServiceFacts, TargetPort, WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence
 from kintsugi.objects import predicates
@@ -46,10 +46,13 @@ def service_routing(facts: WorkloadFacts) -> Iterator[Cause]:
 
 
 def _ports(facts: WorkloadFacts, service: ServiceFacts) -> Iterator[Cause]:
-    containers = (*facts.template.init_containers, *facts.template.containers)
+    current = [pod for pod in last_change.living(facts) if not last_change.is_replaced(facts, pod)]
+    made = (container for pod in current for container in pod.spec.containers)
+    containers = (*facts.template.init_containers, *facts.template.containers, *made)
     named = {port.name for container in containers for port in container.ports if port.name}
+    is_well, is_own = answering.is_well(facts), _is_own(facts, service)
     for port in service.spec.ports:
-        if isinstance(port.target_port, str) and port.target_port not in named:
+        if isinstance(port.target_port, str) and port.target_port not in named and (is_own or not is_well):
             holder, field = _renamed(facts, service, port)
             has = ", ".join(sorted(named)) or "none"
             proof = (
@@ -63,9 +66,10 @@ def _ports(facts: WorkloadFacts, service: ServiceFacts) -> Iterator[Cause]:
                 kind=CauseKind.SERVICE_ROUTING,
                 object=holder,
                 field=field,
-                confidence=Confidence.CERTAIN if _is_own(facts, service) else Confidence.LIKELY,
+                confidence=Confidence.CERTAIN if is_own else Confidence.LIKELY,
                 text=text,
                 evidence=proof,
+                is_warning=is_well,
             )
 
 

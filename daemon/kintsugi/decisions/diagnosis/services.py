@@ -4,8 +4,9 @@ is too wide.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from kintsugi.decisions.diagnosis import answering, evidence_items, last_change, service_ports
+from kintsugi.decisions.diagnosis import answering, evidence_items, service_ports
 from kintsugi.decisions.diagnosis.facts import ServiceFacts, WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
 from kintsugi.objects import predicates
@@ -35,8 +36,21 @@ def unlisted_target_port(facts: WorkloadFacts) -> Iterator[Cause]:
 
 
 def gone(facts: WorkloadFacts) -> Iterator[Cause]:
-    """Find Services that are not there: the one by which a StatefulSet's pods have their names, while something is wrong."""
+    """
+    Find Services that are not there: the one that was seen to lead to the pods, and the one by which a StatefulSet's pods have
+    their names, while something is wrong.
+    """
     there = {each.metadata.name for each in facts.services}
+    if facts.services_known and facts.lost_service and facts.lost_service not in there and _serves(facts):
+        holder = f"service/{facts.lost_service}"
+        yield Cause(
+            kind=CauseKind.SERVICE_ROUTING,
+            object=holder,
+            confidence=Confidence.CERTAIN,
+            text=f"Service {facts.lost_service}, which led to the pods, does not exist any more",
+            evidence=(evidence_items.field(holder, "", "not found"), *_answers(facts)),
+        )
+        return
     if not facts.services_known or not facts.governing or facts.governing in there:
         return
     if not _serves(facts) or not answering.has_problem(facts) or any(True for _ in service_ports.leading(facts)):
@@ -71,13 +85,12 @@ def too_wide(facts: WorkloadFacts) -> Iterator[Cause]:
             evidence_items.field(_reference(service), "spec.selector", selector),
             *(evidence_items.field(f"service/{each}", "spec.selector", f"routes to {others}") for each in shared.own),
         )
-        yield _cause(_reference(service), "spec.selector", text, proof)
+        cause = _cause(_reference(service), "spec.selector", text, proof)
+        yield replace(cause, is_warning=answering.is_well(facts))
 
 
-def missing_host(facts: WorkloadFacts, host: str, field: str) -> Cause | None:
-    """Return the Service that a variable has long named, and that is not there; None where a new template came to name it."""
-    if last_change.covering(last_change.changes(facts), field):
-        return None
+def missing_host(facts: WorkloadFacts, host: str, field: str) -> Cause:
+    """Return the Service that a variable has long named, and that is not there."""
     text = f"Service {host}, which {field} names, does not exist"
     proof = (
         evidence_items.field(facts.reference, field, f"names {host}"),

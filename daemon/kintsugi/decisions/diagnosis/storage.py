@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from kintsugi.decisions.diagnosis import evidence_items, last_change, words
+from kintsugi.decisions.diagnosis import answering, evidence_items, last_change, words
 from kintsugi.decisions.diagnosis.facts import EventFacts, PodFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.related_objects import ClaimFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
@@ -75,6 +75,7 @@ def full(facts: WorkloadFacts) -> Iterator[Cause]:
                     confidence=Confidence.LIKELY,
                     text=f"claim {name}{size} is full: {evidence_items.short(log.line, 200)}",
                     evidence=(evidence_items.log_line(pod, log),),
+                    is_warning=answering.is_well(facts),
                 )
 
 

@@ -1,0 +1,151 @@
+"""While a service is well, what its objects show to be wrong is a warning: a person is told, and no remedy follows."""
+
+from dataclasses import replace
+
+import pytest
+
+from kintsugi.decisions.diagnosis import diagnose
+from kintsugi.decisions.diagnosis.facts import LogFacts, RoutingSpec, ServiceFacts, TargetPort
+from kintsugi.decisions.diagnosis.related_objects import HostReference, NameServerFacts, SharedService
+from kintsugi.decisions.remedies import remedy
+from kintsugi.model.causes import CauseKind
+from kintsugi.model.remedies import RemedyKind, RevisionFacts
+from kintsugi.objects.metadata import Metadata
+from tests.unit.diagnosis.around import check, service
+from tests.unit.diagnosis.workload import NEW, Workload, runs
+
+NAME, ROUTING = CauseKind.NAME_RESOLUTION, CauseKind.SERVICE_ROUTING
+UPSTREAM = "containers[app].env[UPSTREAM]"
+APP = ("spec", "containers", 0)
+SILENT = "lookup depot on 10.96.0.10:53: read udp 10.0.0.7:4711->10.96.0.10:53: i/o timeout"
+
+
+def rolled_out(path: tuple[str | int, ...] = (*APP, "env", 0, "value"), value: object = "http://db:8079") -> Workload:
+    """Let a rollout have ended well; no check of the service is asked, and its Service leads to it."""
+    web = Workload()
+    web.change(path, value)
+    web.roll_out(runs())
+    web.pods = [web.pod(name, NEW) for name in ("web-new-1", "web-new-2")]
+    web.more |= {"services": (service("db", app="db"), service("web", "http", app="web")), "selected": {"db"}}
+    return web
+
+
+def names(host: str, port: int = 80) -> dict[str, object]:
+    """Return what a variable names."""
+    return {"hosts": (HostReference(field=UPSTREAM, host=host, port=port),)}
+
+
+def headless(name: str) -> ServiceFacts:
+    """Return a Service without an address."""
+    ports = (TargetPort(name="main", port=80),)
+    spec = RoutingSpec(selector={"app": name}, ports=ports, cluster_ip="None")
+    return ServiceFacts(metadata=Metadata(name=name), spec=spec)
+
+
+def warnings(web: Workload) -> list[tuple[CauseKind, str, str]]:
+    """Return the warnings of a workload."""
+    return [(each.kind, each.object, each.field) for each in web.causes() if each.is_warning]
+
+
+@pytest.mark.parametrize("checks", [(), (check(met=True),)], ids=["unchecked", "met"])
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        (names("db", 8079), (NAME, "deployment/web", UPSTREAM)),
+        (names("db.shop.svc", 8079), (NAME, "deployment/web", UPSTREAM)),
+        (names("depo"), (NAME, "deployment/web", UPSTREAM)),
+        (
+            {"services": (service("web", "main", app="web"),)},
+            (ROUTING, "service/web", "spec.ports[main].targetPort"),
+        ),
+        (
+            {
+                "services": (service("web", "http", **{"part-of": "shop"}),),
+                "shared": (SharedService(name="web", pods=("depot-0",), own=("depot",)),),
+            },
+            (ROUTING, "service/web", "spec.selector"),
+        ),
+        (
+            {
+                "name_server": NameServerFacts(service="kube-dns", ready=2),
+                "running_logs": (LogFacts(pod="web-new-1", container="app", line=SILENT),),
+            },
+            (NAME, "service/kube-dns", ""),
+        ),
+    ],
+    ids=["port", "port of a full name", "name", "target port", "too wide", "DNS in a log"],
+)
+def test_what_objects_contradict_is_a_warning(
+    checks: tuple[object, ...], more: dict[str, object], found: tuple[CauseKind, str, str]
+) -> None:
+    web = rolled_out()
+    web.more |= {**more, "checks": checks}
+    assert warnings(web) == [found]
+    helps = remedy(diagnose(web.facts()), RevisionFacts(revision=2, good=1, changed=(UPSTREAM,)))
+    assert helps.kind is RemedyKind.WAIT, "no cause is known: nothing is wrong"
+    web.more["serving"] = False
+    assert not warnings(web), "what is wrong while nobody is served is a cause"
+    assert found in [(each.kind, each.object, each.field) for each in web.causes()]
+
+
+def test_a_resolver_of_its_own_that_a_new_template_has_is_a_warning() -> None:
+    web = rolled_out(("spec", "dnsPolicy"), "None")
+    assert warnings(web) == [(NAME, "deployment/web", "dnsPolicy")]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        names("db"),
+        names("db", 0),
+        {**names("db", 8079), "services": (headless("db"), service("web", "http", app="web"))},
+        {**names("depo"), "services": (), "services_known": False},
+        {"services": (service("web", 9999, app="web"),)},
+        {"services": (service("web", "grpc", **{"part-of": "shop"}),)},
+        {
+            "services": (service("web", "http", **{"part-of": "shop"}),),
+            "shared": (SharedService(name="web", pods=("web-canary-1",), own=()),),
+        },
+        {"running_logs": (LogFacts(pod="web-new-1", container="app", line="lookup depo: no such host"),)},
+    ],
+    ids=[
+        "a port that is there",
+        "no port is named",
+        "a headless Service has all ports",
+        "Services cannot be read",
+        "a port that no container declares",
+        "a port of another workload's pods",
+        "a canary behind the same Service",
+        "one name is not the DNS",
+    ],
+)
+def test_what_may_be_right_is_no_warning(more: dict[str, object]) -> None:
+    web = rolled_out()
+    web.more |= more
+    assert not warnings(web)
+
+
+@pytest.mark.parametrize("port", [80, 8079])
+def test_what_a_variable_has_long_named_is_no_warning(port: int) -> None:
+    """It may be used by nothing."""
+    web = rolled_out((*APP, "image"), "shop:2")
+    web.more |= names("depo" if port == 80 else "db", port)
+    assert not warnings(web)
+
+
+def test_a_port_that_only_a_sidecar_of_the_pods_has_is_no_warning() -> None:
+    web = rolled_out()
+    web.more["services"] = (service("web", "mesh", app="web"),)
+    assert warnings(web)
+    for pod in web.pods:
+        sidecar = {"name": "mesh", "ports": [{"name": "mesh", "containerPort": 15020}]}
+        pod["spec"]["containers"] = [*pod["spec"]["containers"], sidecar]
+    assert not warnings(web)
+
+
+def test_a_warning_comes_after_every_cause() -> None:
+    web = rolled_out()
+    web.more |= {**names("db", 8079), "checks": (check(met=True),)}
+    facts = web.facts()
+    assert diagnose(facts).causes[-1].is_warning
+    assert not diagnose(replace(facts, checks=(check(),))).causes[0].is_warning
