@@ -358,13 +358,7 @@ def core_of(
         names=names,
         observer=ObserverIncident(ledger, observed, notify_after=settings.kube.notify_after),
         outages=outages_of(settings, outside, state, finders, business.pipeline),
-        warnings=WarningWatch(
-            services=state.services,
-            diagnoser=finders.diagnoser,
-            containment=state.containment,
-            within=finders.diagnoses.within,
-            lap=max(LAP * settings.durations, SHORTEST_PAUSE),
-        ),
+        warnings=warnings_of(settings, state, finders),
         containment=state.containment,
     )
 
@@ -384,6 +378,17 @@ def outages_of(
     )
     state.observed.outages = watch.of
     return watch
+
+
+def warnings_of(settings: Settings, state: ClusterState, finders: Finders) -> WarningWatch:
+    """Return the part that finds what the objects of services that are well show to be wrong."""
+    return WarningWatch(
+        services=state.services,
+        diagnoser=finders.diagnoser,
+        containment=state.containment,
+        within=finders.diagnoses.within,
+        lap=max(LAP * settings.durations, SHORTEST_PAUSE),
+    )
 
 
 def good_revisions_of(

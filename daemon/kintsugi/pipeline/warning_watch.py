@@ -41,9 +41,9 @@ class WarningWatch:
             for name in names or [""]:
                 await asyncio.sleep(max(self.lap / max(len(names), 1), self.pause).total_seconds())
                 with self.containment.around(FailureScope.SERVICE, name):
-                    await self.look(name)
+                    await self.diagnose(name)
 
-    async def look(self, name: str) -> None:
+    async def diagnose(self, name: str) -> None:
         """Diagnose a service that is well. One that is not has no warnings: others diagnose it."""
         view = self.services.views.get(name)
         if view is None or not view.is_current or self.services.stale_reason:

@@ -6,6 +6,19 @@ from tests.sabotage.sabotage import Edit, Sabotage
 
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
+        takes_out="no remedy follows from a warning",
+        red_at="",
+        edits=(
+            Edit(
+                file="decisions/remedies.py",
+                old="    cause = next((each for each in diagnosis.causes if not each.is_warning), None)\n",
+                new="    cause = next(iter(diagnosis.causes), None)\n",
+            ),
+        ),
+        tests="unit/diagnosis/test_warnings.py",
+        red=("test_objects_that_contradict_each_other_are_a_warning",),
+    ),
+    Sabotage(
         takes_out="a NetworkPolicy that lets a connection through is enough, whatever others deny",
         red_at="c04aa7b9a7",
         edits=(
@@ -92,12 +105,12 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a name that a template has long had is the Service's that went",
-        red_at="c04aa7b9a7",
+        red_at="",
         edits=(
             Edit(
-                file="decisions/diagnosis/services.py",
-                old="    if last_change.covering(last_change.changes(facts), field):\n",
-                new="    if last_change.covering(last_change.changes(facts), field) or field:\n",
+                file="decisions/diagnosis/name_resolution.py",
+                old="        if not is_new:\n            yield",
+                new="        if False:\n            yield",
             ),
         ),
         tests="unit/diagnosis/test_checks_and_names.py",

@@ -11,6 +11,39 @@ CAUSES = "decisions/priorities.py"
 
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
+        takes_out="a derived check counts only once it was met",
+        red_at="",
+        edits=(
+            Edit(
+                file="sources/checks.py",
+                old="        return check is not None and check.url in self._services.counts.of(view.name)\n",
+                new="        return check is not None\n",
+            ),
+        ),
+        tests="unit/sources/test_derived_checks.py",
+        red=("test_an_address_that_was_never_met_does_not_count_and_is_logged_once",),
+    ),
+    Sabotage(
+        takes_out="a service whose Kubernetes Service is gone does not serve",
+        red_at="",
+        edits=(
+            Edit(
+                file="views/view_builder.py",
+                old="        return 0 if objects.lost_service else None\n",
+                new="        return None\n",
+            ),
+        ),
+        tests="unit/views/test_the_view_of_a_service.py",
+        red=("test_a_service_whose_kubernetes_service_is_gone_does_not_serve_until_another_one_leads_to_its_pods",),
+    ),
+    Sabotage(
+        takes_out="endpoints without a port serve nobody",
+        red_at="",
+        edits=(Edit(file="views/view_builder.py", old="        if found.ports or not has_ports\n", new=""),),
+        tests="unit/views/test_the_view_of_a_service.py",
+        red=("test_endpoints_without_a_port_serve_nobody",),
+    ),
+    Sabotage(
         takes_out="a revision is good only while each check of its service is met",
         red_at="c04aa7b9a7",
         edits=(

@@ -75,7 +75,7 @@ def warnings(web: Workload) -> list[tuple[CauseKind, str, str]]:
     ],
     ids=["port", "port of a full name", "name", "target port", "too wide", "DNS in a log"],
 )
-def test_what_objects_contradict_is_a_warning(
+def test_objects_that_contradict_each_other_are_a_warning(
     checks: tuple[object, ...], more: dict[str, object], found: tuple[CauseKind, str, str]
 ) -> None:
     web = rolled_out()
@@ -119,14 +119,14 @@ def test_a_resolver_of_its_own_that_a_new_template_has_is_a_warning() -> None:
         "one name is not the DNS",
     ],
 )
-def test_what_may_be_right_is_no_warning(more: dict[str, object]) -> None:
+def test_objects_that_may_be_right_are_no_warning(more: dict[str, object]) -> None:
     web = rolled_out()
     web.more |= more
     assert not warnings(web)
 
 
 @pytest.mark.parametrize("port", [80, 8079])
-def test_what_a_variable_has_long_named_is_no_warning(port: int) -> None:
+def test_a_name_that_a_variable_has_long_had_is_no_warning(port: int) -> None:
     """It may be used by nothing."""
     web = rolled_out((*APP, "image"), "shop:2")
     web.more |= names("depo" if port == 80 else "db", port)

@@ -73,11 +73,11 @@ def shown(cluster: FakeCaches) -> tuple[str, ...]:
 async def test_warnings_of_a_diagnosis_are_in_the_view_and_no_other_cause_is() -> None:
     cluster = well()
     others = cause("a limit", CauseKind.AUTOSCALER, is_warning=False), cause("stale", CauseKind.STALE_CONFIGURATION)
-    looking = watch(cluster, diagnoser := ScriptedDiagnoser(cause("no such port"), *others))
-    await looking.look("web")
+    watching = watch(cluster, diagnoser := ScriptedDiagnoser(cause("no such port"), *others))
+    await watching.diagnose("web")
     assert shown(cluster) == ("no such port", "stale")
     diagnoser.found = ()
-    await looking.look("web")
+    await watching.diagnose("web")
     assert shown(cluster) == ()
 
 
@@ -85,31 +85,31 @@ async def test_warnings_of_a_diagnosis_are_in_the_view_and_no_other_cause_is() -
 async def test_a_diagnosis_that_cannot_be_made_leaves_what_was_known(error: Exception) -> None:
     """P6."""
     cluster = well()
-    looking = watch(cluster, diagnoser := ScriptedDiagnoser(cause("no such port")))
-    await looking.look("web")
+    watching = watch(cluster, diagnoser := ScriptedDiagnoser(cause("no such port")))
+    await watching.diagnose("web")
     diagnoser.error = error
-    await looking.look("web")
+    await watching.diagnose("web")
     assert shown(cluster) == ("no such port",)
 
 
 async def test_a_service_that_is_not_well_has_no_warnings_and_is_not_diagnosed() -> None:
     cluster = well()
-    looking = watch(cluster, diagnoser := ScriptedDiagnoser(cause("no such port")))
-    await looking.look("web")
+    watching = watch(cluster, diagnoser := ScriptedDiagnoser(cause("no such port")))
+    await watching.diagnose("web")
     cluster.run("web-1", ready=False)
     cluster.services.refresh()
-    await looking.look("web")
+    await watching.diagnose("web")
     assert (shown(cluster), len(diagnoser.asked)) == ((), 1)
 
 
 async def test_nothing_is_concluded_while_the_cluster_is_not_seen() -> None:
     """P6."""
     cluster = well()
-    looking = watch(cluster, diagnoser := ScriptedDiagnoser(cause("no such port")))
-    await looking.look("web")
+    watching = watch(cluster, diagnoser := ScriptedDiagnoser(cause("no such port")))
+    await watching.diagnose("web")
     cluster.caches.pods.silent_for = 10_000
     cluster.services.refresh()
-    await looking.look("web")
+    await watching.diagnose("web")
     assert (cluster.services.views["web"].warnings, len(diagnoser.asked)) == (("no such port",), 1)
 
 

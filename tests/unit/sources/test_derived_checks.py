@@ -85,7 +85,7 @@ async def test_a_check_that_was_met_counts_also_after_a_restart(answer: object) 
     assert found.answer.startswith("http://10.0.0.7/health: ")
 
 
-async def test_what_kubernetes_does_not_answer_says_nothing_of_a_check_that_was_met() -> None:
+async def test_kubernetes_that_does_not_answer_says_nothing_of_a_check_that_was_met() -> None:
     """P6."""
     stage = Stage()
     await stage.ask(WELL)
