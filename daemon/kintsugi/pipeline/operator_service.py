@@ -383,7 +383,7 @@ class OperatorService:
         if view is None:
             raise NotRecorded(f"the rules in force declare no service {service}")
         standing, rules = self.observed.standings.get(service), self.active_catalog.catalog.rules.values()
-        return service_explanation(view.service, rules, standing, now=self.observed.clock())
+        return service_explanation(view, rules, standing, now=self.observed.clock())
 
     async def diagnose(self, target: Target) -> Diagnosis:
         """Return a diagnosis of a workload by its current state. Raises NotRecorded, KubeError."""

@@ -12,26 +12,28 @@ from kintsugi.decisions.revision_checks import standing_text
 from kintsugi.model.api_types import ServiceExplanation, ServiceValue
 from kintsugi.model.known import RevisionStanding
 from kintsugi.model.rules import Rule
-from kintsugi.model.services import Service
+from kintsugi.model.services import DERIVED, Service
+from kintsugi.model.views import ServiceView
 
 UNSEEN = "unknown, because the workload was not seen yet"
 
 
 def service_explanation(
-    service: Service, rules: Iterable[Rule], standing: RevisionStanding | None, *, now: datetime
+    view: ServiceView, rules: Iterable[Rule], standing: RevisionStanding | None, *, now: datetime
 ) -> ServiceExplanation:
     """
     Explain a service as the views have it, with the selector of its workload; of `rules` those about it are taken.
 
     `standing` says whether its revision is good, None until it was first looked at.
     """
+    service = view.service
     seen = standing_text(standing, now) if standing is not None else UNSEEN
     own = sorted((rule for rule in rules if rule.service == service.name), key=lambda rule: rule.name)
     return ServiceExplanation(
         service=service.name,
         values=tuple(
             ServiceValue(key=key, value=value, place=str(service.positions[key]) if key in service.positions else "")
-            for key, value in (*_values(service), ("revision", seen))
+            for key, value in (*_values(service), ("checks", _checks(view)), ("revision", seen), *_warnings(view))
         ),
         rules=tuple(ServiceValue(key=rule.name, value=_terms(rule), place=str(rule.place)) for rule in own),
     )
@@ -45,6 +47,21 @@ def _values(service: Service) -> Iterator[tuple[str, str]]:
     yield "runbook", service.runbook
     yield "priority", str(service.priority)
     yield "dependsOn", ", ".join(service.depends_on) or "none"
+
+
+def _checks(view: ServiceView) -> str:
+    """Return the lists of checks, the derived one with what it asks and whether it counts."""
+    derived = view.derived_check
+    own = [*view.service.checks]
+    if derived is not None:
+        counts = "" if derived.url in view.counts else ", which counts once it has answered"
+        own.append(f"{DERIVED}: {derived.url} through service/{derived.service}{counts}")
+    return ", ".join(own) or "none"
+
+
+def _warnings(view: ServiceView) -> Iterator[tuple[str, str]]:
+    if view.warnings:
+        yield "warnings", "; ".join(view.warnings)
 
 
 def _terms(rule: Rule) -> str:

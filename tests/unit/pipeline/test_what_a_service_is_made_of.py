@@ -4,9 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from kintsugi.model.api_types import ServiceValue
+from kintsugi.model.catalog import Catalog
 from kintsugi.model.known import RevisionStanding
+from kintsugi.model.views import DerivedCheck, ServiceView
 from kintsugi.objects.selectors import label_selector
 from kintsugi.pipeline.service_explanation import UNSEEN, service_explanation
+from tests.unit import factories
 from tests.unit.catalog.test_a_service_in_three_lines import short, taken
 from tests.unit.factories import moment
 
@@ -16,11 +19,18 @@ def by_key(values: tuple[ServiceValue, ...]) -> dict[str, tuple[str, str]]:
     return {each.key: (each.value, each.place.rpartition("/")[2]) for each in values}
 
 
+def view_of(catalog: Catalog) -> ServiceView:
+    """Return the view of cart."""
+    return factories.view(catalog.services["cart"])
+
+
 def test_a_value_of_a_service_comes_from_its_document_or_is_derived(tmp_path: Path) -> None:
     catalog = taken(tmp_path, short(more="dependsOn: [till]"), short("till", "statefulset/till"))
     seen = replace(catalog.services["cart"], selector=label_selector("app=cart"))
     standing = RevisionStanding(number=1, good_at=moment(minutes=6))
-    found = service_explanation(seen, catalog.rules.values(), standing, now=moment())
+    check = DerivedCheck(service="front", address="10.0.0.7", scheme="http", port=80, path="/health")
+    view = replace(factories.view(seen), derived_check=check, warnings=("a port is wrong",))
+    found = service_explanation(view, catalog.rules.values(), standing, now=moment())
     values = by_key(found.values)
     assert values["namespace"] == ("shop", "own.yaml:5:14")
     assert values["workload"] == ("deployment/cart", "own.yaml:6:13")
@@ -29,11 +39,16 @@ def test_a_value_of_a_service_comes_from_its_document_or_is_derived(tmp_path: Pa
     assert values["runbook"] == ("workload-recovery", "")
     assert values["priority"] == ("1000", "")
     assert values["revision"] == ("revision 1: good in 6m", "")
+    assert values["warnings"] == ("a port is wrong", "")
+    asked = "smoke: http://10.0.0.7/health through service/front"
+    assert values["checks"] == (f"{asked}, which counts once it has answered", "")
+    met = service_explanation(replace(view, counts={check.url: 1}), (), standing, now=moment())
+    assert by_key(met.values)["checks"] == (asked, "")
 
 
 def test_a_rule_of_a_service_is_told_with_what_it_starts_when_and_from_where(tmp_path: Path) -> None:
     catalog = taken(tmp_path, short(more="rules: {pods-unhealthy: {for: 5m}}"), short("till", "statefulset/till"))
-    rules = by_key(service_explanation(catalog.services["cart"], catalog.rules.values(), None, now=moment()).rules)
+    rules = by_key(service_explanation(view_of(catalog), catalog.rules.values(), None, now=moment()).rules)
     value, place = rules["cart-pods-unhealthy"]
     assert value == "auto: workload-recovery on pod for 5m: unhealthy(object)"
     assert place.startswith("any-service.yaml:")
@@ -42,5 +57,7 @@ def test_a_rule_of_a_service_is_told_with_what_it_starts_when_and_from_where(tmp
 
 def test_the_selector_of_a_workload_that_was_never_seen_is_said_to_be_unknown(tmp_path: Path) -> None:
     catalog = taken(tmp_path, short())
-    found = service_explanation(catalog.services["cart"], (), None, now=moment())
-    assert by_key(found.values)["selector"] == by_key(found.values)["revision"] == (UNSEEN, "")
+    found = by_key(service_explanation(view_of(catalog), (), None, now=moment()).values)
+    assert found["selector"] == found["revision"] == (UNSEEN, "")
+    assert found["checks"] == ("none", "")
+    assert "warnings" not in found
