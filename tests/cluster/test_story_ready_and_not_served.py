@@ -15,6 +15,7 @@ from tests.cluster.small_catalog import write
 from tests.cluster.story import ClusterStory
 from tests.harness import manifests
 from tests.harness.cluster import RealCluster
+from tests.harness.daemon import kubeconfig, rights
 from tests.harness.notices import NoticeReceiver
 
 MARKET, FRONT, BACK = "market", "front", "back"
@@ -25,6 +26,10 @@ kind: Service
 metadata: {{name: {app}}}
 spec: {{namespace: market, workload: deployment/{app}-deployment}}
 """
+READER = "reads-configuration"
+READS = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}
+"""What the chart grants by `reads.configMaps`, and not by itself."""
+
 MARKET_CATALOG = {"KINTSUGI_CATALOG__EXAMPLE": "false"}
 
 Deed = Callable[[ClusterStory], object]
@@ -44,8 +49,11 @@ def story(cluster: RealCluster, daemon: StartDaemon, tmp_path: Path, notices: No
             cluster.kubectl("rollout", "status", f"deployment/{app}-deployment", "-n", namespace, "--timeout=120s")
         catalog = write(tmp_path / "catalog", *(THREE_LINES.format(app=app) for app in (FRONT, BACK)))
         own = {**MARKET_CATALOG, "KINTSUGI_CATALOG__ADDITIONS": str(catalog)}
-        started = daemon(durations=0.01, environment={**TIME_FOR_PODS, **own, **notices.environment})
-        begun = ClusterStory(cluster, namespace, started, app=FRONT).begin(good=FRONT)
+        login = kubeconfig(cluster, "default", account=READER, rules=[*rights(), READS])
+        environment = {**TIME_FOR_PODS, **own, **notices.environment}
+        started = daemon(kubeconfig=login, durations=0.01, environment=environment)
+        user = f"system:serviceaccount:default:{READER}"
+        begun = ClusterStory(cluster, namespace, started, app=FRONT, user=user).begin(good=FRONT)
         begun.within(30).sees("the daemon was answered", lambda: answered(begun) == {FRONT, BACK})
         yield begun
 

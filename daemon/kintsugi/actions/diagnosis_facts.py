@@ -135,13 +135,14 @@ def conditions_of(reference: str, obj: Unstructured) -> Iterator[tuple[str, Cond
 
 
 def configuration_facts(type_: ConfigurationType, name: str, obj: Unstructured) -> ConfigurationFacts:
-    """Return the facts of an existing ConfigMap or Secret, without its values."""
-    keys = {key for part in ("data", "binaryData") for key in unstructured.nested_map(obj, part)}
+    """Return the facts of an existing ConfigMap or Secret, of which only the metadata are read: its managed fields name the keys."""
+    keys: set[str] = set()
     changed: datetime | None = None
     written: tuple[str, ...] = ()
     for entry, at in _managed(obj):
         fields = unstructured.nested_map(entry, "fieldsV1")
         own = [key[2:] for part in _DATA for key in unstructured.nested_map(fields, part) if key.startswith("f:")]
+        keys.update(own)
         if own and at is not None and (changed is None or at >= changed):
             changed, written = at, tuple(sorted(own))
     # Of several keys under one name of a writer nobody says which it wrote last.

@@ -207,8 +207,9 @@ class WorkloadReader(TolerantReads):
         return tuple(await asyncio.gather(*(self._configuration(*each) for each in named[:MOST_CONFIGURATIONS])))
 
     async def _configuration(self, kind: ConfigurationType, name: str) -> ConfigurationFacts:
+        """Read the metadata of a ConfigMap or Secret: which key was written when, and no value."""
         try:
-            obj = await self.kube.get(_KINDS[kind], name, self.namespace)
+            obj = await self.kube.get_metadata(_KINDS[kind], name, self.namespace)
         except NotFound:
             return ConfigurationFacts(type=kind, name=name, exists=False)
         except Forbidden:

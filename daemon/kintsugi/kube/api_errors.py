@@ -76,7 +76,11 @@ class Status(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """One request. `changes` says whether an unanswered one may have changed something (a dry run cannot)."""
+    """
+    One request. `changes` says whether an unanswered one may have changed something (a dry run cannot).
+
+    `accept` is the wanted form of the answer, "" for the server's own.
+    """
 
     method: str
     path: str
@@ -85,6 +89,7 @@ class Request:
     content_type: str = "application/json"
     changes: bool = False
     tests: bool = False
+    accept: str = ""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

@@ -41,6 +41,7 @@ _TOO_LONG = (
     f"the list has more than {MOST_OBJECTS:,} objects or {MOST_IN_ANSWER:,} entries: "
     "ask for less of it, by a namespace, -l or --field-selector"
 )
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
@@ -108,6 +109,10 @@ class KubeClient:
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Json:
         """Read one object, as it is now."""
         return await self._json(Request(method="GET", path=resource.path(namespace, name)))
+
+    async def get_metadata(self, resource: Resource, name: str, namespace: str | None = None) -> Json:
+        """Read the metadata of one object, as PartialObjectMetadata: its content is not sent."""
+        return await self._json(Request(method="GET", path=resource.path(namespace, name), accept=_METADATA))
 
     async def list(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", page: int = 500

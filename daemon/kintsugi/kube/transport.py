@@ -185,6 +185,8 @@ class Transport:
     ) -> aiohttp.ClientResponse:
         session = self._changes if request.changes else self._reads
         typed = {"Content-Type": request.content_type} if request.body is not None else {}
+        if request.accept:
+            typed["Accept"] = request.accept
         sent = time.monotonic()
         response = await session.request(
             request.method,

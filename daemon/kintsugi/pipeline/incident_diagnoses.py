@@ -27,7 +27,7 @@ MOST_WAITING = 1000
 """The most queued incidents; others are found again by the next look at open incidents."""
 
 MOST_REMEMBERED = 10_000
-"""The most incidents that are remembered as queued."""
+"""The most incidents that are remembered as queued, and facts that are remembered as logged."""
 
 Listener = Callable[[Service, KeptDiagnosis], None]
 

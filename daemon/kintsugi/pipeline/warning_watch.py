@@ -6,15 +6,19 @@ A view has the warnings of its service, and a rule on services has a person noti
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+
+import structlog
 
 from kintsugi.errors import KubeError, NotRecorded
 from kintsugi.model.causes import CauseKind, Diagnosis
 from kintsugi.model.records import Target
-from kintsugi.pipeline.incident_diagnoses import WorkloadDiagnoser
+from kintsugi.pipeline.incident_diagnoses import MOST_REMEMBERED, WorkloadDiagnoser
 from kintsugi.telemetry import Containment, FailureScope
 from kintsugi.views import ServiceViews
+
+log = structlog.get_logger(__name__)
 
 LAP = timedelta(minutes=1)
 """The shortest time between two diagnoses of a service that is well."""
@@ -33,6 +37,7 @@ class WarningWatch:
     within: timedelta
     lap: timedelta = LAP
     pause: timedelta = SHORTEST_PAUSE
+    _unknown: set[str] = field(default_factory=set)
 
     async def run(self) -> None:
         """Diagnose one service after another, until cancelled."""
@@ -59,6 +64,15 @@ class WarningWatch:
         except (KubeError, NotRecorded, TimeoutError):
             return  # what was known stays so; the next lap looks again
         self.services.note_warnings(name, tuple(_warnings(found)))
+        self._log_unknown(name, found)
+
+    def _log_unknown(self, name: str, found: Diagnosis) -> None:
+        """Log once what could not be read, and why."""
+        if len(self._unknown) > MOST_REMEMBERED:
+            self._unknown.clear()
+        for what in sorted(set(found.unknown) - self._unknown):
+            self._unknown.add(what)
+            log.info("warnings incomplete", service=name, unknown=what)
 
 
 def _warnings(found: Diagnosis) -> Iterator[str]:

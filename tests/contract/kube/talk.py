@@ -11,6 +11,8 @@ from typing import Any
 import aiohttp
 
 Json = dict[str, Any]
+JSON = "application/json"
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -81,7 +83,7 @@ class ApiUser:
         return "/".join(piece for piece in pieces if piece)
 
     async def send(
-        self, method: str, path: str, body: Any = None, *, kind: str = "application/json", **query: Any
+        self, method: str, path: str, body: Any = None, *, kind: str = JSON, accept: str = "*/*", **query: Any
     ) -> Answer:
         """Send a request. A body of bytes is sent as it is."""
         data = body if isinstance(body, bytes) else (json.dumps(body).encode() if body is not None else None)
@@ -90,7 +92,7 @@ class ApiUser:
             self.server + path,
             data=data,
             params={key: str(value) for key, value in query.items()},
-            headers={**self._headers(), "Content-Type": kind},
+            headers={**self._headers(), "Content-Type": kind, "Accept": accept},
             ssl=self.tls or True,
         ) as response:
             text = await response.text()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tests.contract.kube.objects import config, unscheduled
-from tests.contract.kube.talk import APPS, CORE, ApiUser
+from tests.contract.kube.talk import APPS, CORE, METADATA, ApiUser
 
 Check = Callable[[str, object], None]
 
@@ -14,6 +14,19 @@ async def test_an_object_is_read_as_it_was_created(api: ApiUser, expected: Check
     expected("created", created)
     expected("read", read)
     assert read.body == created.body
+
+
+async def test_the_metadata_of_an_object_are_read_without_its_content(api: ApiUser) -> None:
+    await api.create(api.path("secrets"), {"metadata": {"name": "token"}, "stringData": {"key": "value"}})
+    whole = await api.get(api.path("secrets", "token"))
+    read = await api.send("GET", api.path("secrets", "token"), accept=METADATA)
+    assert read.body == {
+        "kind": "PartialObjectMetadata",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": whole.body["metadata"],
+    }
+    (entry,) = read.body["metadata"]["managedFields"]
+    assert "f:key" in entry["fieldsV1"]["f:data"]
 
 
 async def test_an_object_that_is_not_there_is_named(api: ApiUser, expected: Check) -> None:

@@ -58,6 +58,10 @@ class ClusterOfDicts(KubeClient):
             raise NotFound(f'{resource.qualified} "{name}" not found', status=404, reason="NotFound")
         return deepcopy(found)
 
+    async def get_metadata(self, resource: Resource, name: str, namespace: str | None = None) -> dict[str, Any]:
+        """Read the metadata of one object."""
+        return {"metadata": (await self.get(resource, name, namespace))["metadata"]}
+
     async def list(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", page: int = 500
     ) -> Listing:

@@ -146,6 +146,8 @@ class Anything:
     async def get(self, *_: object) -> dict[str, object]:
         return self._objects[0]
 
+    get_metadata = get
+
     async def list(self, *_: object, **__: object) -> object:
         return SimpleNamespace(items=list(self._objects), resource_version="1")
 

@@ -94,7 +94,7 @@ def test_a_port_s_name_that_no_container_has_is_the_service_s() -> None:
 
 def test_a_port_s_name_is_only_likely_wrong_where_other_workloads_may_have_it() -> None:
     web = Workload()
-    web.more["services"] = (service("web", "web", **{"part-of": "shop"}),)
+    web.more |= {"services": (service("web", "web", **{"part-of": "shop"}),), "serving": False}
     assert row(web.causes()[0])[3] is LIKELY
 
 

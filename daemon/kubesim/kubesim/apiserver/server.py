@@ -24,7 +24,7 @@ from kubesim.apiserver.reviews import PATHS as REVIEWS
 from kubesim.apiserver.reviews import review
 from kubesim.apiserver.rights import ANONYMOUS, User, Users, forbidden
 from kubesim.apiserver.streams import Streams
-from kubesim.apiserver.tables import table_of, wants_table
+from kubesim.apiserver.tables import metadata_of, table_of, wants_metadata, wants_table
 from kubesim.cluster_time import ClusterTime
 from kubesim.kubeconfig import split_token
 from kubesim.manifest import Json
@@ -242,6 +242,8 @@ class Server:
             return web.Response(text=reply.text)
         if exchange.verb in ("get", "list") and not target.subresource and wants_table(exchange.accept):
             return _json(self._table(target, reply.body), reply.status)
+        if exchange.verb == "get" and not target.subresource and wants_metadata(exchange.accept):
+            return _json(metadata_of(reply.body), reply.status)
         return _json(reply.body, reply.status)
 
     def _table(self, target: Target, body: Json) -> Json:

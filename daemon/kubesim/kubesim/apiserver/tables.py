@@ -1,5 +1,5 @@
 """
-The columns of `kubectl get`: the server makes the table, kubectl prints it.
+The other forms of an answer: the columns of `kubectl get`, for which the server makes the table, and metadata alone.
 
 Kinds without columns of their own get NAME and AGE.
 """
@@ -14,6 +14,7 @@ from kubesim.apiserver.pod_columns import restarts_column, status_column
 from kubesim.manifest import Json, dig, is_true, name_of
 
 TABLE: Final = "as=Table"
+METADATA: Final = "as=PartialObjectMetadata;"
 UNITS: Final = ((2 * 86400, 86400, "d"), (3 * 3600, 3600, "h"), (120, 60, "m"), (0, 1, "s"))
 """The units of an age: the seconds from which a unit is used, its length, its letter."""
 
@@ -26,6 +27,16 @@ def wants_table(accept: str) -> bool:
     return TABLE in accept
 
 
+def wants_metadata(accept: str) -> bool:
+    """Return whether a client asks for the metadata of objects alone."""
+    return METADATA in accept
+
+
+def metadata_of(item: Json) -> Json:
+    """Write an object as `meta.k8s.io/v1` PartialObjectMetadata."""
+    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"]}
+
+
 def table_of(resource: Resource, items: Iterable[Json], metadata: Json, now: datetime) -> Json:
     """Write objects as a `meta.k8s.io/v1` Table."""
     names, cells = _COLUMNS.get(resource, ((), lambda _: []))
@@ -33,7 +44,7 @@ def table_of(resource: Resource, items: Iterable[Json], metadata: Json, now: dat
     rows = [
         {
             "cells": [name_of(item), *cells(item), age(item, now)],
-            "object": {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"]},
+            "object": metadata_of(item),
         }
         for item in items
     ]
