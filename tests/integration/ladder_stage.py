@@ -66,8 +66,12 @@ http.server.ThreadingHTTPServer((os.environ["ADDRESS"], 8080), Handler).serve_fo
 Json = dict[str, Any]
 
 
-def deployment(replicas: int, *, reads_token: bool, memory: str = "") -> Json:
-    """Describe the service's Deployment: ready whatever it answers; `memory` is its limit."""
+BY_TCP: Json = {"tcpSocket": {"port": PORT}}
+BY_HTTP: Json = {"httpGet": {"path": "/health", "port": PORT}}
+
+
+def deployment(replicas: int, *, reads_token: bool, memory: str = "", probe: Json = BY_TCP) -> Json:
+    """Describe the service's Deployment: ready whatever it answers, but for a probe by HTTP; `memory` is its limit."""
     address = {"name": "ADDRESS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
     token = {"name": "TOKEN", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "token"}}}
     container = {
@@ -76,7 +80,7 @@ def deployment(replicas: int, *, reads_token: bool, memory: str = "") -> Json:
         "args": ["-c", SERVER],
         "env": [address, token] if reads_token else [address],
         "ports": [{"containerPort": PORT}],
-        "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 10, "timeoutSeconds": 30},
+        "readinessProbe": {**probe, "periodSeconds": 10, "timeoutSeconds": 30},
     }
     if memory:
         container["resources"] = {"limits": {"memory": memory}, "requests": {"memory": "32Mi"}}
@@ -95,10 +99,10 @@ def deployment(replicas: int, *, reads_token: bool, memory: str = "") -> Json:
     }
 
 
-def front_service() -> Json:
-    """Describe the Kubernetes Service before it."""
+def front_service(target: int = PORT) -> Json:
+    """Describe the Kubernetes Service before it, which leads to that port."""
     metadata = {"name": NAME, "namespace": NAMESPACE}
-    ports = [{"name": "http", "port": 80, "targetPort": PORT}]
+    ports = [{"name": "http", "port": 80, "targetPort": target}]
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -173,6 +177,7 @@ async def ladder(
     nodes: Collection[str] = ("node-1",),
     service: str = SERVICE,
     memory: str = "",
+    probe: Json = BY_TCP,
 ) -> AsyncIterator[LadderStage]:
     """Have the service's pods ready, and no daemon yet; without a `token` they read none, without `memory` they have no limit of it."""
     catalog, birth = folder / "catalog", DaemonStart(folder=folder / "story", durations=0.03)
@@ -183,7 +188,7 @@ async def ladder(
         for manifest in (
             settings(token),
             front_service(),
-            deployment(replicas, reads_token=bool(token), memory=memory),
+            deployment(replicas, reads_token=bool(token), memory=memory, probe=probe),
         ):
             cluster.apply(manifest)
         cluster.kubeconfig(birth.kubeconfig, USER)
