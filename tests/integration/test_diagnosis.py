@@ -278,6 +278,21 @@ def named(name: str, *, replicas: int = 2) -> dict[str, Any]:
     return {**made, "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
 
 
+@pytest.mark.parametrize("name", ["back", f"back.{NAMESPACE}.svc.cluster.local"])
+async def test_a_service_that_a_variable_names_is_read_as_an_upstream_that_is_guessed(
+    stage: ProcessStage, name: str
+) -> None:
+    exposed = {f"back.{NAMESPACE}": Target(kind="Deployment", namespace=NAMESPACE, name="back")}
+    made = deployment("web:good", env=[{"name": "BACK_URL", "value": f"http://{name}:80"}])
+    stage.cluster.apply(made)
+    stage.cluster.apply(named("back", replicas=0))
+    await stage.until(lambda: ready(stage) == 2)
+    clock, declared = (lambda: datetime.now(UTC)), DeclaredFacts(service="front", exposed=exposed)
+    diagnoser = Diagnoser(kube=stage.kube, clock=clock, declared=lambda _: declared)
+    facts = await diagnoser.facts(Target(kind="deployment", namespace=NAMESPACE, name="front"))
+    assert [(each.reference, each.is_guessed) for each in facts.upstreams] == [("deployment/back", True)]
+
+
 async def test_a_chain_of_upstreams_is_read_to_its_end_and_each_of_them_once(stage: ProcessStage) -> None:
     """Also where it leads back: front needs middle, middle needs back and front."""
     needs = {"front": ("middle",), "middle": ("back", "front"), "back": ()}

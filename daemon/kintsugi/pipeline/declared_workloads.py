@@ -1,12 +1,13 @@
 """The facts for a diagnosis that no object shows: the workload's dependencies, its checks, and the observer's health."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 from kintsugi.decisions.breaker import ObserverHealth, breaker_reason
 from kintsugi.decisions.diagnosis.related_objects import CheckFacts, DeclaredFacts, ObserverFacts
 from kintsugi.model.catalog import Catalog
+from kintsugi.model.hosts import service_of
 from kintsugi.model.records import Target
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
@@ -43,11 +44,22 @@ class DeclaredWorkloads:
             service=service.name,
             checks=self.answers(service.name),
             upstreams=tuple(_target(each) for each in upstreams),
+            exposed=self._exposed(services, service),
             observer=sight,
             serving=view.serving if view is not None else None,
             lost_service=view.lost_service if view is not None else "",
             start_up=self.start_up,
         )
+
+    def _exposed(self, services: Mapping[str, Service], asking: Service) -> Mapping[str, Target]:
+        """Return the workloads of the other services by the names of their Kubernetes Services."""
+        found: dict[str, Target] = {}
+        for each in services.values():
+            view = self.view(each.name) if each.name != asking.name else None
+            host = service_of(view.host) if view is not None and view.host else None
+            if host is not None:
+                found[str(host)] = _target(each)
+        return found
 
 
 def _is_of(service: Service, target: Target) -> bool:

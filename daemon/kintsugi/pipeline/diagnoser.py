@@ -12,6 +12,7 @@ from kintsugi.errors import KubeError, LedgerUnavailable, NotFound, NotRecorded
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.causes import Diagnosis, ObjectChange
 from kintsugi.model.command import ObjectName
+from kintsugi.model.hosts import service_of
 from kintsugi.model.records import Incident, Target
 from kintsugi.offload import computed
 from kubeobjects.resources import WORKLOADS, Resource, find
@@ -86,7 +87,8 @@ class Diagnoser:
         if not answering.has_problem(facts):
             return facts
         upstreams, unknown = [], list(facts.unknown)
-        for each in declared.upstreams:
+        guessed = _named(facts, declared)
+        for each in (*declared.upstreams, *guessed):
             found = find(each.kind)
             if found is None or found not in WORKLOADS or _key(found, each) in seen:
                 continue
@@ -97,7 +99,8 @@ class Diagnoser:
                 continue
             seen.add(_key(found, each))
             try:
-                upstreams.append(await self._with_upstreams(found, each, seen))
+                upstream = await self._with_upstreams(found, each, seen)
+                upstreams.append(replace(upstream, is_guessed=each in guessed))
             except KubeError as error:
                 unknown.append(f"upstream {found.singular}/{each.name}: {error}")
         theirs = (policy for each in upstreams for policy in each.policies)
@@ -126,6 +129,13 @@ class Diagnoser:
             )
             for each in found
         ]
+
+
+def _named(facts: WorkloadFacts, declared: DeclaredFacts) -> Sequence[Target]:
+    """Return the workloads of other services whose Kubernetes Service a variable names, and that are not declared as upstreams."""
+    hosts = (each.host if "." in each.host else f"{each.host}.{facts.namespace}" for each in facts.hosts)
+    named = {declared.exposed.get(str(service_of(host))): None for host in hosts}
+    return [each for each in named if each is not None and each not in declared.upstreams]
 
 
 def _key(resource: Resource, target: Target) -> tuple[str, str, str]:

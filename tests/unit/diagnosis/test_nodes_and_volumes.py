@@ -48,11 +48,11 @@ def test_an_unready_pod_on_a_node_that_reports_is_its_own_cause() -> None:
     assert [each.kind for each in web.causes()] == [CauseKind.CONTAINER_EXIT]
 
 
-def evicted(web: Workload, message: str) -> None:
-    """Let the kubelet evict a pod."""
+def evicted(web: Workload, message: str, seconds: float = 3600) -> None:
+    """Let the kubelet have evicted a pod, so long ago."""
     pod = web.pods[0]
     pod["status"] |= {"phase": "Failed", "reason": "Evicted", "message": message}
-    pod["status"]["conditions"][0]["status"] = "False"
+    pod["status"]["conditions"][0] |= {"status": "False", "lastTransitionTime": iso(ago(seconds))}
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,28 @@ def test_a_node_that_evicts_for_want_of_something_is_the_cause_while_its_conditi
     assert row(cause) == (NODE, "node/node-1", f"status.conditions[{pressure}]", CERTAIN if holds else LIKELY)
 
 
-def test_an_eviction_for_another_reason_is_not_the_node_s() -> None:
-    """A pod that uses more than its own limit of a volume is evicted, too."""
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ('Usage of EmptyDir volume "scratch" exceeds the limit "1Mi". ', "volumes[scratch].emptyDir.sizeLimit"),
+        (
+            'Container app exceeded its local ephemeral storage limit "10Mi". ',
+            "containers[app].resources.limits.ephemeral-storage",
+        ),
+        ("Pod ephemeral local storage usage exceeds the total limit of containers 10Mi. ", ""),
+    ],
+)
+def test_an_eviction_for_a_limit_of_the_pod_s_own_is_the_template_s_and_not_the_node_s(
+    message: str, field: str
+) -> None:
     web = Workload()
-    evicted(web, 'Usage of EmptyDir volume "scratch" exceeds the limit "1Mi". ')
+    evicted(web, message, seconds=60)
     web.more["nodes"] = (node(),)
+    (cause,) = web.causes()
+    assert (row(cause), cause.is_warning) == ((CauseKind.VOLUME, "deployment/web", field, CERTAIN), False)
+    web.pods.append(web.pod("web-good-9", "7d9f"))
+    assert web.causes()[0].is_warning, "it will be so again"
+    evicted(web, message, seconds=3600)
     assert web.causes() == ()
 
 

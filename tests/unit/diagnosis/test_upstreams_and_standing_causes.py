@@ -76,6 +76,17 @@ def test_an_upstream_to_whose_ready_pods_its_service_does_not_lead_is_a_cause() 
     assert causes[0].text.endswith("whose Service routes to no ready pod")
 
 
+def test_an_upstream_that_only_a_variable_names_is_told_as_a_guess() -> None:
+    web = dependent(**AT_ZERO)
+    certain = web.causes()[0]
+    assert (certain.kind, certain.confidence) == (UPSTREAM, CERTAIN)
+    (upstream,) = web.more["upstreams"]
+    web.more["upstreams"] = (replace(upstream, is_guessed=True),)
+    guess = web.causes()[0]
+    assert (guess.kind, guess.confidence) == (UPSTREAM, LIKELY)
+    assert guess.text.startswith("a variable names, and it likely depends on depot (statefulset/depot): ")
+
+
 def test_an_upstream_that_is_well_is_no_cause() -> None:
     assert [each.kind for each in dependent().causes()] == [CauseKind.NOT_ANSWERING]
 

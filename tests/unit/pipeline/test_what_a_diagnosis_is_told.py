@@ -1,5 +1,6 @@
 """A diagnosis is told what no object says: what a workload's service depends on, how its checks are answered, our own sight."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -26,7 +27,7 @@ def declared(observer: ObserverHealth | None = None) -> DeclaredWorkloads:
         answers=lambda name: (UNMET,) if name == "web" else (),
         observer=lambda: observer or ObserverHealth(),
         share=0.5,
-        view=lambda name: factories.view(ready=0 if name == "web" else 3),
+        view=lambda name: replace(factories.view(ready=0 if name == "web" else 3), host=f"{name}-front.data.svc"),
         start_up=START_UP,
     )
 
@@ -39,6 +40,13 @@ def test_a_workload_is_known_by_its_service_with_what_that_depends_on(kind: str)
     assert found.upstreams == (
         Target(kind=upstream.workload.resource.kind, namespace="data", name=upstream.workload.name),
     )
+
+
+def test_a_workload_is_told_which_services_are_behind_the_names_that_its_variables_may_have() -> None:
+    service, db = CATALOG.services["web"], CATALOG.services["db"]
+    found = declared()(Target(kind="Deployment", namespace=service.namespace, name=service.workload.name))
+    kind = db.workload.resource.kind
+    assert found.exposed == {"db-front.data": Target(kind=kind, namespace="data", name=db.workload.name)}
 
 
 @pytest.mark.parametrize(

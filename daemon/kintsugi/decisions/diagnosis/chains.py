@@ -96,8 +96,8 @@ def _end(facts: WorkloadFacts, upstream: WorkloadFacts, first: Cause) -> Cause:
         kind=CauseKind.UPSTREAM,
         object=first.object if known else upstream.reference,
         field=first.field if known else "",
-        confidence=first.confidence if known else Confidence.LIKELY,
-        text=f"it depends on {_name(upstream)}: {why}",
+        confidence=first.confidence if known and not upstream.is_guessed else Confidence.LIKELY,
+        text=f"{_depends(upstream)} {_name(upstream)}: {why}",
         evidence=first.evidence,
     )
 
@@ -115,9 +115,13 @@ def _unexplained(upstream: WorkloadFacts) -> Cause:
         kind=CauseKind.UPSTREAM,
         object=upstream.reference,
         confidence=Confidence.LIKELY,
-        text=f"it depends on {_name(upstream)}, {what}",
+        text=f"{_depends(upstream)} {_name(upstream)}, {what}",
         evidence=(evidence_items.field(upstream.reference, "status.readyReplicas", seen),),
     )
+
+
+def _depends(upstream: WorkloadFacts) -> str:
+    return "a variable names, and it likely depends on" if upstream.is_guessed else "it depends on"
 
 
 def _name(upstream: WorkloadFacts) -> str:

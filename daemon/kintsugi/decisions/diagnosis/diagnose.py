@@ -50,6 +50,7 @@ FINDERS: Sequence[Finder] = (
     probes.liveness_probe,
     containers.init_container,
     storage.full,
+    storage.evicted,
     containers.container_exit,
     probes.readiness_probe,
     probes.readiness_gate,

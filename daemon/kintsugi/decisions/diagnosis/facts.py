@@ -380,7 +380,9 @@ class WorkloadFacts:
     """The name by which the catalog has it, "" where it is not there."""
     checks: tuple[CheckFacts, ...] = ()
     upstreams: tuple["WorkloadFacts", ...] = ()
-    """The workloads that it depends on by the catalog, each with its own upstreams."""
+    """The workloads that it depends on by the catalog, or that its variables name, each with its own upstreams."""
+    is_guessed: bool = False
+    """True of an upstream that the catalog does not declare: a variable names its Service."""
     serving: bool | None = None
     """True if anything of its service can answer, also by its Service's endpoints; None where that is not watched."""
     lost_service: str = ""

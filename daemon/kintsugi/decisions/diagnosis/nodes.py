@@ -9,7 +9,6 @@ from kintsugi.objects import predicates
 from kintsugi.objects.metadata import Condition
 
 PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
-_EVICTED = "Evicted"
 _SEVERAL = 2
 """So many pods of other workloads have to fail on a node before it counts as the node's fault."""
 
@@ -34,7 +33,7 @@ def under_pressure(facts: WorkloadFacts) -> Iterator[Cause]:
         return
     known = {node.name: node for node in facts.nodes}
     for pod in facts.pods:
-        if pod.status.reason != _EVICTED or not (pressure := words.eviction_pressure(pod.status.message)):
+        if pod.status.reason != words.EVICTED or not (pressure := words.eviction_pressure(pod.status.message)):
             continue
         node = known.get(pod.spec.node_name)
         condition = predicates.condition_of(node.conditions, pressure) if node is not None else None

@@ -4,6 +4,7 @@ The objects related to a workload, as they were read: claims, budgets, autoscale
 Frozen values like those of `facts`; NetworkPolicies have a module of their own.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -192,7 +193,8 @@ class DeclaredFacts:
     Facts of a workload that the daemon knows and no object has: its service, its checks' answers, the observer's
     health.
 
-    `upstreams` are the workloads of the services that it depends on. `serving`: anything of the service can answer by
+    `upstreams` are the workloads of the services that it depends on, `exposed` those of all services, by the names of their
+    Kubernetes Services (`NAME.NAMESPACE`): what a variable names is likely an upstream, too. `serving`: anything of the service can answer by
     what is watched, its Service and that one's endpoints; None where that is not known. `lost_service` is the Service that
     was seen to lead to its pods and is gone. `start_up` is the time that a
     pod may take to become ready.
@@ -201,6 +203,7 @@ class DeclaredFacts:
     service: str = ""
     checks: tuple[CheckFacts, ...] = ()
     upstreams: tuple[Target, ...] = ()
+    exposed: Mapping[str, Target] = field(default_factory=dict)
     observer: ObserverFacts = field(default_factory=ObserverFacts)
     serving: bool | None = None
     lost_service: str = ""

@@ -1,6 +1,10 @@
-"""Volume: a claim that is lost or being deleted, a volume that cannot be attached or mounted, and one that is full."""
+"""
+Volume: a claim that is lost or being deleted, a volume that cannot be attached or mounted, one that is full, and a limit
+of local storage.
+"""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from kintsugi.decisions.diagnosis import answering, evidence_items, last_change, words
 from kintsugi.decisions.diagnosis.facts import EventFacts, PodFacts, WorkloadFacts
@@ -16,6 +20,9 @@ _TWICE = 2
 The number of failures that makes a cause certain: one failure may only have been too early; a kubelet retries within a
 second.
 """
+
+EVICTED_LATELY = timedelta(minutes=15)
+"""An evicted pod stays as an object for long; one that was evicted earlier says nothing of the present problem."""
 
 
 def claims(facts: WorkloadFacts) -> Iterator[Cause]:
@@ -77,6 +84,26 @@ def full(facts: WorkloadFacts) -> Iterator[Cause]:
                     evidence=(evidence_items.log_line(pod, log),),
                     is_warning=answering.is_well(facts),
                 )
+
+
+def evicted(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find pods that the kubelet evicted just now since they used more local storage than a limit of their own."""
+    for pod in facts.pods:
+        ready = predicates.condition_of(pod.status.conditions, "Ready")
+        at = ready.last_transition_time if ready is not None else None
+        field = words.evicted_by_limit(pod.status.message) if pod.status.reason == words.EVICTED else None
+        if field is None or at is None or facts.now - at > EVICTED_LATELY:
+            continue
+        said = evidence_items.field(pod.reference, "status.message", pod.status.message, at)
+        yield Cause(
+            kind=CauseKind.VOLUME,
+            object=facts.reference,
+            field=field,
+            confidence=Confidence.CERTAIN,
+            text=f"pods are evicted: {evidence_items.short(pod.status.message, 200)}",
+            evidence=(said,),
+            is_warning=answering.is_well(facts),
+        )
 
 
 def lacks_class(claim: ClaimFacts) -> bool:

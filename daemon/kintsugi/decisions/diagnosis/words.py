@@ -251,6 +251,9 @@ def failed_volume(text: str) -> str:
 # strerror(ENOSPC), as every language passes it on
 NO_SPACE = re.compile(r"no space left on device|\bENOSPC\b|disk (?:is )?full", re.IGNORECASE)
 
+EVICTED = "Evicted"
+"""The kubelet's reason of a pod that it has evicted."""
+
 # kubelet, pkg/kubelet/eviction/helpers.go: "The node was low on resource: memory. "
 _LOW_ON = re.compile(
     r"The node was low on resource: (?P<resource>[a-z-]+)|The node had condition: \[(?P<condition>\w+)"
@@ -269,6 +272,25 @@ def eviction_pressure(text: str) -> str:
     if found is None:
         return ""
     return found["condition"] or _PRESSURE_OF.get(found["resource"], "")
+
+
+# kubelet, pkg/kubelet/eviction/eviction_manager.go: what of a pod's own storage was more than its limit
+_OWN_LIMITS: Sequence[tuple[re.Pattern[str], str]] = (
+    (re.compile(r'Usage of EmptyDir volume "(?P<name>[^"]+)" exceeds the limit'), "volumes[{name}].emptyDir.sizeLimit"),
+    (
+        re.compile(r"Container (?P<name>\S+) exceeded its local ephemeral storage limit"),
+        "containers[{name}].resources.limits.ephemeral-storage",
+    ),
+    (re.compile(r"Pod ephemeral local storage usage exceeds the total limit of containers"), ""),
+)
+
+
+def evicted_by_limit(text: str) -> str | None:
+    """Return the template's field of the limit for which a pod was evicted, "" for all limits together, None for any other text."""
+    for pattern, field in _OWN_LIMITS:
+        if (found := pattern.search(text)) is not None:
+            return field.format(**found.groupdict())
+    return None
 
 
 # How a name is said not to resolve: Go's net, glibc and musl, Python, Node.js, Java, curl, busybox; with the name where it stands there
