@@ -9,10 +9,11 @@ import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kintsugi.catalog.build import HEALTHY
+from kintsugi.model.hosts import ServiceHost
 from kintsugi.model.services import WorkloadRef
 
 _LONGEST = 45
@@ -34,7 +35,7 @@ spec:
   # healthy: {healthy}
   # runbook: workload-recovery              # undoes a bad rollout, restarts pods if that may help, else notifies a person
   # priority: 1000                          # 1 is repaired first: a lower number for services that others need
-  # dependsOn: []                           # the services that this one needs; it waits while one of them does not serve
+  # dependsOn: [{upstreams}]{space}# the services that this one needs; it waits while one of them does not serve
   # rules: {{}}                               # those that every service gets (kintsugi explain {service}), as in {{alerts: {{enabled: false}}}}
 """
 
@@ -62,7 +63,7 @@ class FoundWorkload:
     A workload of the cluster; `selector` as kubectl's -l has it, `managers` name those that would revert a change.
 
     `kube_services` name the Kubernetes Services that lead to its pods. `check` is the URL at which one of them answers
-    the readiness probe's request, "" for none.
+    the readiness probe's request, "" for none. `hosts` are the Kubernetes Services that its variables name.
     """
 
     workload: WorkloadRef
@@ -71,6 +72,19 @@ class FoundWorkload:
     managers: Sequence[str] = ()
     kube_services: Sequence[str] = ()
     check: str = ""
+    hosts: frozenset[ServiceHost] = frozenset()
+
+
+def upstreams_of(found: FoundWorkload, all_of_them: Mapping[str, FoundWorkload]) -> tuple[str, ...]:
+    """Return the services whose Kubernetes Services the variables of a workload name, of all by their names."""
+    return tuple(
+        sorted(
+            name
+            for name, each in all_of_them.items()
+            if each is not found
+            and any(ServiceHost(service=one, namespace=each.namespace) in found.hosts for one in each.kube_services)
+        )
+    )
 
 
 def file_names(workloads: Sequence[tuple[str, WorkloadRef]]) -> tuple[str, ...]:
@@ -95,8 +109,8 @@ def file_names(workloads: Sequence[tuple[str, WorkloadRef]]) -> tuple[str, ...]:
     return tuple(([*found, names[-1]])[0][:_LONGEST].rstrip("-") for found, names in zip(unique, named, strict=True))
 
 
-def document(found: FoundWorkload, service: str, folder: str) -> str:
-    """Write the document of a workload under the name of its service, for a folder."""
+def document(found: FoundWorkload, service: str, folder: str, upstreams: Sequence[str] = ()) -> str:
+    """Write the document of a workload under the name of its service, for a folder, with the upstreams that it likely has."""
     managed = (
         f"\n# {_comment(' and '.join(found.managers))} would revert changes of its template: Kintsugi refuses those."
         if found.managers
@@ -112,6 +126,8 @@ def document(found: FoundWorkload, service: str, folder: str) -> str:
         reference=_scalar(str(found.workload)),
         selector=_comment(found.selector),
         healthy=HEALTHY,
+        upstreams=(named := ", ".join(upstreams)),
+        space=" " * max(1, 27 - len(named)),
     )
     if not found.check:
         return written + _NO_CHECK.format(namespace=_comment(found.namespace))

@@ -8,8 +8,9 @@ from pathlib import Path
 from rich.text import Text
 
 from kintsugi.actions import unstructured
+from kintsugi.actions.related_facts import hosts_of
 from kintsugi.actions.unstructured import Unstructured
-from kintsugi.catalog.scaffold import FoundWorkload, document, file_names
+from kintsugi.catalog.scaffold import FoundWorkload, document, file_names, upstreams_of
 from kintsugi.cli.exit_codes import ExitCode
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit, table
@@ -82,8 +83,9 @@ async def init(folder: Path, wanted: WorkloadSelection, settings: KubeSettings, 
         LeftOut(workload=str(each.workload), namespace=each.namespace, why=f"{file} already exists")
         for file, each in there.items()
     ]
+    by_name = dict(zip(names, found, strict=True))
     for file, each in files.items():
-        _write(file, document(each, file.stem, str(folder)))
+        _write(file, document(each, file.stem, str(folder), upstreams_of(each, by_name)))
     return _report(folder, files, left_out, output)
 
 
@@ -176,6 +178,7 @@ def found_workload(workload: WorkloadRef, obj: Unstructured, services: Sequence[
         selector=str(selector_of(found.spec.selector)),
         managers=tuple(map(str, managers(found.metadata))),
         kube_services=tuple(each.metadata.name for each in leading),
+        hosts=frozenset(filter(None, (service_of(each.host_in(_namespace(obj))) for each in hosts_of(obj)))),
         check=next(filter(None, map(partial(_url, _namespace(obj)), routed_checks(found, leading))), ""),
     )
 

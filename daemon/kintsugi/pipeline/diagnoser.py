@@ -133,8 +133,8 @@ class Diagnoser:
 
 def _named(facts: WorkloadFacts, declared: DeclaredFacts) -> Sequence[Target]:
     """Return the workloads of other services whose Kubernetes Service a variable names, and that are not declared as upstreams."""
-    hosts = (each.host if "." in each.host else f"{each.host}.{facts.namespace}" for each in facts.hosts)
-    named = {declared.exposed.get(str(service_of(host))): None for host in hosts}
+    hosts = (service_of(each.host_in(facts.namespace)) for each in facts.hosts)
+    named = {declared.exposed.get(str(host)): None for host in hosts}
     return [each for each in named if each is not None and each not in declared.upstreams]
 
 

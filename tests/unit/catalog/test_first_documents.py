@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from kintsugi.actions import unstructured
 from kintsugi.catalog import catalog_paths, load
-from kintsugi.catalog.scaffold import FoundWorkload, document, file_names
+from kintsugi.catalog.scaffold import FoundWorkload, document, file_names, upstreams_of
 from kintsugi.cli.scaffolding import found_workload
 from kintsugi.errors import UsageError
 from kintsugi.model.catalog import Catalog
+from kintsugi.model.hosts import ServiceHost
 from kintsugi.model.rules import RuleSource
 from kintsugi.model.runbooks import Run
 from kintsugi.model.services import WorkloadRef
@@ -88,6 +89,18 @@ def test_workloads_of_one_name_are_told_apart_by_their_types_and_else_by_their_n
 def test_the_manager_of_a_workload_is_said_beside_it() -> None:
     text = document(found(DEPLOYMENTS, "web", "app=web", "Argo CD shop"), "web", "catalog")
     assert "# Argo CD shop would revert changes of its template: Kintsugi refuses those." in text
+
+
+def test_services_whose_kubernetes_services_variables_name_are_suggested_as_upstreams(tmp_path: Path) -> None:
+    db = replace(found(STATEFULSETS, "db"), kube_services=("db-front",))
+    here, there = (ServiceHost(service="db-front", namespace=namespace) for namespace in ("shop", "till"))
+    web = replace(found(DEPLOYMENTS, "web"), hosts=frozenset({here}))
+    others = {"db": db, "web": web, "db-of-till": replace(db, namespace="till"), "api": found(DEPLOYMENTS, "api")}
+    assert upstreams_of(web, others) == ("db",)
+    assert upstreams_of(replace(web, hosts=frozenset({there})), others) == ("db-of-till",)
+    assert upstreams_of(db, others) == ()
+    text = document(web, "web", "catalog", ("db",))
+    assert "  # dependsOn: [db]                         # the services that this one needs" in text
 
 
 def test_a_check_is_written_for_the_rule_that_asks_it(tmp_path: Path) -> None:

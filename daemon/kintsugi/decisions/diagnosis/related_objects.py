@@ -137,6 +137,10 @@ class HostReference:
     host: str
     port: int = 0
 
+    def host_in(self, namespace: str) -> str:
+        """Return the host with the namespace that a name without one is looked up in."""
+        return self.host if "." in self.host else f"{self.host}.{namespace}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckFacts:
