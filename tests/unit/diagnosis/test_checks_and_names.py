@@ -2,10 +2,17 @@
 
 import pytest
 
-from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, ConfigurationType, LogFacts
+from kintsugi.decisions.diagnosis.facts import (
+    ConfigurationFacts,
+    ConfigurationType,
+    LogFacts,
+    RoutingSpec,
+    ServiceFacts,
+)
 from kintsugi.decisions.diagnosis.related_objects import HostReference, NameServerFacts, ObserverFacts
 from kintsugi.decisions.diagnosis.words import resolver_silent, unresolved
 from kintsugi.model.causes import CauseKind, Confidence
+from kintsugi.objects.metadata import Metadata
 from tests.unit.diagnosis.around import check, service, written
 from tests.unit.diagnosis.workload import Workload, ago, crashes, row, runs
 
@@ -214,6 +221,42 @@ def test_the_cluster_s_dns_is_heard_of_in_the_log_of_a_pod_too() -> None:
     (first, *_) = web.causes()
     assert row(first)[:2] == (NAME, "service/kube-dns")
     assert first.evidence[0].object == "pod/web-good-1"
+
+
+def external(name: str, target: str) -> ServiceFacts:
+    """Return a Service that is an alias."""
+    spec = RoutingSpec(type="ExternalName", external_name=target)
+    return ServiceFacts(metadata=Metadata(name=name), spec=spec)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "lookup pay on 10.96.0.10:53: server misbehaving",
+        "lookup pay.shop.svc.cluster.local on 10.96.0.10:53: no such host",
+        "lookup pay.example.com on 10.96.0.10:53: server misbehaving",
+        "getaddrinfo ENOTFOUND pay.example.com",
+    ],
+)
+def test_an_alias_whose_target_does_not_resolve_is_the_cause_and_not_the_cluster_s_dns(line: str) -> None:
+    web = unmet(f"HTTP 502: {line}")
+    web.more |= {
+        "name_server": NameServerFacts(service="kube-dns", ready=2),
+        "services": (external("pay", "pay.example.com"), external("mail", "mail.example.com")),
+    }
+    causes = web.causes()
+    assert row(causes[0]) == (NAME, "service/pay", "spec.externalName", LIKELY)
+    assert [each.object for each in causes if each.kind is NAME] == ["service/pay"]
+    assert causes[0].text == "Service pay is an alias of pay.example.com, which does not resolve"
+
+
+@pytest.mark.parametrize(("host", "dns"), [("api.example.com", False), ("depot", True), ("depot.shop.svc", True)])
+def test_one_name_of_the_internet_that_a_name_server_cannot_resolve_is_not_the_cluster_s_dns(
+    host: str, dns: bool
+) -> None:
+    web = unmet(f"lookup {host} on 10.96.0.10:53: server misbehaving")
+    web.more["name_server"] = NameServerFacts(service="kube-dns", ready=2)
+    assert any(each.kind is NAME for each in web.causes()) is dns
 
 
 def test_a_cluster_s_dns_that_is_well_is_no_cause() -> None:

@@ -61,6 +61,7 @@ FINDERS: Sequence[Finder] = (
     check_causes.certificate,
     check_causes.stale_configuration,
     name_resolution.cluster_dns,
+    name_resolution.alias,
     denials.network_policy,
     name_resolution.resolver,
     name_resolution.host_name,

@@ -276,10 +276,11 @@ class TargetPort(Kept, frozen=True):
 
 
 class RoutingSpec(Kept, frozen=True):
-    """The destination of a Service: its type, address, selector and ports."""
+    """The destination of a Service: its type, address, selector and ports, or the name that it is an alias of."""
 
     type: str = "ClusterIP"
     cluster_ip: str = msgspec.field(default="", name="clusterIP")
+    external_name: str = ""
     selector: dict[str, str] = msgspec.field(default_factory=dict)
     ports: tuple[TargetPort, ...] = ()
 

@@ -1,6 +1,6 @@
 """NameResolution: a name does not resolve, this pod's resolver is wrong, or the cluster's DNS is down."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from kintsugi.decisions.diagnosis import answering, evidence_items, last_change, services, words
 from kintsugi.decisions.diagnosis.facts import ServiceFacts, WorkloadFacts
@@ -16,7 +16,11 @@ def cluster_dns(facts: WorkloadFacts) -> Iterator[Cause]:
     server = facts.name_server
     if server is None:
         return
-    silent = [seen for text, seen in answering.unmet_checks(facts) if words.resolver_silent(text)]
+    silent = [
+        seen
+        for text, seen in answering.unmet_checks(facts)
+        if words.resolver_silent(text) and not _is_elsewhere(facts, words.refused_name(text))
+    ]
     if server.ready == 0 and answering.has_problem(facts):
         text = f"the cluster's DNS ({server.service}) has no ready endpoint"
         proof = evidence_items.field(f"service/{server.service}", "endpoints", "0 ready")
@@ -25,6 +29,18 @@ def cluster_dns(facts: WorkloadFacts) -> Iterator[Cause]:
         heard = evidence_items.short(silent[0].text, 200)
         text = f"pods get no answer from the cluster's DNS ({server.service}): {heard}"
         yield _cause(facts, f"service/{server.service}", "", text, tuple(silent))
+
+
+def alias(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find Services of type ExternalName of whose target a pod or a check says that it does not resolve."""
+    said = [(words.unresolved(text) or words.refused_name(text), seen) for text, seen in answering.unmet_checks(facts)]
+    for name, target in _aliases(facts).items():
+        proof = tuple(seen for host, seen in said if host and (host == target or _named(facts, host) == name))
+        if proof:
+            reference = f"service/{name}"
+            text = f"Service {name} is an alias of {target}, which does not resolve"
+            alias_of = evidence_items.field(reference, "spec.externalName", target)
+            yield _cause(facts, reference, "spec.externalName", text, (alias_of, *proof))
 
 
 def resolver(facts: WorkloadFacts) -> Iterator[Cause]:
@@ -60,11 +76,7 @@ def host_name(facts: WorkloadFacts) -> Iterator[Cause]:
         if name in there:
             yield from _port(facts, each, there[name])
             continue
-        proof = tuple(
-            seen
-            for host, seen in said
-            if host and _service_name(HostReference(field="", host=host), facts.namespace) == name
-        )
+        proof = tuple(seen for host, seen in said if host and _named(facts, host) == name)
         if not is_new:
             yield services.missing_host(facts, name, each.field)
             continue
@@ -94,6 +106,22 @@ def _own_resolver(facts: WorkloadFacts) -> str:
         return "dnsPolicy"
     fields = facts.revisions[0].fields if facts.revisions else {}
     return "dnsConfig" if any(each.startswith("dnsConfig.nameservers") for each in fields) else ""
+
+
+def _aliases(facts: WorkloadFacts) -> Mapping[str, str]:
+    """Return the names that Services of type ExternalName are aliases of, by the Services."""
+    found = (each for each in facts.services if each.spec.type == "ExternalName")
+    return {each.metadata.name: each.spec.external_name.rstrip(".") for each in found}
+
+
+def _is_elsewhere(facts: WorkloadFacts, host: str) -> bool:
+    """Return whether a name is resolved by another name server than the cluster's: it is an alias, or no name of the cluster."""
+    name = _named(facts, host) if host else ""
+    return name in _aliases(facts) or (not name and host.count(".") > 0 and "svc" not in host.split("."))
+
+
+def _named(facts: WorkloadFacts, host: str) -> str:
+    return _service_name(HostReference(field="", host=host), facts.namespace)
 
 
 def _service_name(each: HostReference, namespace: str) -> str:

@@ -314,6 +314,16 @@ _RESOLVER_SILENT = re.compile(
 )
 
 
+# Go's words for SERVFAIL: a name server has answered that it cannot resolve this one name
+_SERVFAIL = re.compile(rf"lookup {_HOST}\.?(?: on \S+)?: server misbehaving")
+
+
+def refused_name(text: str) -> str:
+    """Return the name of which a name server says that it cannot resolve it, "" where a text names none."""
+    found = _SERVFAIL.search(text)
+    return found["host"].rstrip(".") if found else ""
+
+
 def unresolved(text: str) -> str:
     """Return the name that does not resolve, "" where a text names none."""
     found = next((each for pattern in _UNRESOLVED if (each := pattern.search(text))), None)
