@@ -44,8 +44,13 @@ def check_undo(plan: EffectPlan) -> None:
 
 
 def hide(error: KintsugiError, asked: Command | Write) -> None:
-    """Mask the secrets of a command in an error's text: a server may quote the value that it refuses."""
+    """
+    Mask the secrets of a command in an error's text: a server may quote the value that it refuses.
+
+    A variable may have the value of an object's name, which says what was refused: the names of the catalog stay.
+    """
     own = Redactor()
+    own.spare(SECRETS.spared)
     for before, _ in _masked(_document(asked)):
         text = before if isinstance(before, str) else orjson.dumps(before).decode()
         own.register(text)

@@ -166,6 +166,11 @@ class Redactor:
         self._names, self._matched = frozenset(names), frozenset(labels)
         return tuple(sorted(self._names & self._known.keys()))
 
+    @property
+    def spared(self) -> frozenset[str]:
+        """Return the names that are not masked."""
+        return self._names
+
     def register(self, secret: str) -> None:
         """Mask this value from now on, also in base64 and percent-encoded."""
         secret = secret.strip()

@@ -6,7 +6,10 @@ from itertools import product
 import pytest
 from structlog.testing import capture_logs
 
+from kintsugi.actions.effect_plan import PatchWrite
+from kintsugi.actions.secret_checks import hide
 from kintsugi.app.unmasked import spare_names
+from kintsugi.errors import Forbidden
 from kintsugi.mask import MASK
 from kintsugi.model.records import Reason, Verdict
 from kintsugi.telemetry import SECRETS
@@ -86,3 +89,14 @@ async def test_a_label_that_was_masked_before_a_rule_asked_for_it_matches_nothin
     assert (await verdict_on(labels)).rule == "by-team"
     assert (await verdict_on({**labels, "token_type": MASK})).reason is Reason.NO_RULE
     assert (await verdict_on({**labels, "tier": MASK})).reason is Reason.UNANSWERABLE
+
+
+def test_a_refusal_names_its_object_also_where_a_variable_has_the_object_s_name() -> None:
+    catalog = shop()
+    spare_names(catalog)
+    name = catalog.services["web"].workload.name
+    variables = [{"name": "A", "value": name}, {"name": "B", "value": "hidden-value"}]
+    content = [{"op": "replace", "path": "/spec/template/spec/containers/0/env", "value": variables}]
+    error = Forbidden(f'deployments.apps "{name}" is forbidden: B is hidden-value')
+    hide(error, PatchWrite(operations=tuple(content)))
+    assert str(error) == f'deployments.apps "{name}" is forbidden: B is {MASK}'
