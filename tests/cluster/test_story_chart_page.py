@@ -89,7 +89,8 @@ def test_the_page_leads_to_a_first_verdict_and_then_to_a_ledger_on_postgresql_be
     assert re.findall(r"--tag (\S+) \.$|^push (\S+)$", built, re.MULTILINE) == [
         ("registry.example.com/kintsugi:0.1.0", ""),
         ("", "registry.example.com/kintsugi:0.1.0"),
-    ]
+        ("registry.example.com/kintsugi:0.1.0", ""),
+    ], "built and pushed, then built from base images by digest"
     assert "canary was accepted with the verdict no-rule" in page.follow("helm test")
     said = page.follow("kintsugi services")
     assert "shop-front" in said
