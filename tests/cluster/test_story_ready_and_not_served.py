@@ -41,7 +41,8 @@ def story(cluster: RealCluster, daemon: StartDaemon, tmp_path: Path, notices: No
     with cluster.namespace(MARKET) as namespace:
         for app, replicas in ((FRONT, 2), (BACK, 1)):
             deployment, service = manifests.tier(namespace, app, replicas=replicas)
-            deployment["spec"]["template"]["metadata"]["labels"] |= SHARED
+            metadata = deployment["spec"]["template"]["metadata"]
+            metadata["labels"] = {**metadata["labels"], **SHARED}
             container = deployment["spec"]["template"]["spec"]["containers"][0]
             container["env"].append({"name": "CURRENCY", **from_settings("currency")})
             cluster.apply(settings(namespace, "EUR"), deployment, service)

@@ -192,7 +192,9 @@ def active(inputs: GuardInput) -> Verdict | None:
 def observing(inputs: GuardInput) -> Verdict | None:
     """Start nothing in mode observe, and say what would be done."""
     if inputs.context.mode is Mode.OBSERVE:
-        text = f"mode is observe: {inputs.context.rule.runbook} would have been started"
+        rule = inputs.context.rule
+        would = f"mode is observe: {rule.runbook} would have been started"
+        text = "this rule only observes: nothing is changed" if rule.mode is Mode.OBSERVE else would
         return inputs.answer(VerdictKind.OBSERVED, Reason.MODE, text)
     return None
 

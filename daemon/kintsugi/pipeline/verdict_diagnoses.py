@@ -113,7 +113,8 @@ class VerdictDiagnoses:
         await self._ledger.signals.add_to_verdict(*self._found[name])
         if self._on_notice is not None and asked.verdict.kind is VerdictKind.OBSERVED:
             observed = f"observed: {name}: rule {asked.verdict.rule}: {asked.verdict.text}"
-            text = lines((line(f"problem: {found}"), line(observed)))
+            following = f"next: kintsugi diagnose {asked.service.workload} -n {asked.service.namespace}"
+            text = lines((line(f"problem: {found}"), line(observed), line(following)))
             await self._ledger.outbox.put_observed_notice(text, self._clock())
             self._on_notice(name)
 

@@ -320,7 +320,7 @@ class Checks:
                 command, deadline=self._terms.within, probe_context=ProbeContext(namespace=view.service.namespace)
             )
         except ProbeFailed as error:
-            context.why = f"{url}: {error}"
+            context.why = str(error)  # it begins with the URL
         except _NO_ANSWER as error:
             context.why = f"{url}: {error}"
             return None

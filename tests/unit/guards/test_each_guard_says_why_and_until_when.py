@@ -1,6 +1,7 @@
 """Every guard by itself: its verdict, its reason, what it says to a person, and when it is asked again (P7, P9)."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from kintsugi.model.history import History
 from kintsugi.model.records import IncidentState, Reason, VerdictKind
 from kintsugi.model.rules import Mode
 from kintsugi.objects.owners import Manager, ManagerKind
-from tests.unit.factories import NOW, moment, past
+from tests.unit.factories import NOW, moment, past, rule
 from tests.unit.guards.cases import CASES, Answer
 from tests.unit.guards.questions import guard_context, judged
 
@@ -51,6 +52,11 @@ def test_a_refusal_is_over_at_the_moment_that_it_named(name: str) -> None:
     context, history, (_, _, until, _) = CASES[name]
     assert until is not None
     assert judged(context, history, now=until).kind is VerdictKind.STARTED
+
+
+def test_a_rule_that_only_observes_would_have_started_nothing_in_any_mode() -> None:
+    context = replace(guard_context(mode=Mode.OBSERVE), rule=rule(mode=Mode.OBSERVE))
+    assert judged(context).text == "this rule only observes: nothing is changed"
 
 
 def test_a_hold_is_over_at_its_end() -> None:

@@ -70,7 +70,12 @@ async def test_a_verdict_of_mode_observe_says_what_is_wrong_and_is_told_once_an_
     await bench.judge(second)
     observed = "mode is observe: mend would have been started"
     assert await bench.texts() == [observed + WRONG, observed]
-    assert await bench.told() == [f"problem: deployment/web: fine\nobserved: web: rule web-pods: {observed}"]
+    (text,) = await bench.told()
+    assert text.splitlines() == [
+        "problem: deployment/web: fine",
+        f"observed: web: rule web-pods: {observed}",
+        "next: kintsugi diagnose deployment/web -n production",
+    ]
     assert (len(bench.diagnoser.asked), bench.notified) == (1, ["web"])
 
 

@@ -20,7 +20,7 @@ from tests.unit.sources.test_checks_on_an_interval import ON_CHECK, WEB_1, Recor
 CATALOG = factories.catalog(factories.service_text(), ON_CHECK, factories.runbook_text())
 RULE = CATALOG.rules["web-answers"]
 HEALTH = DerivedCheck(service="front", address="10.0.0.7", scheme="http", port=80, path="/health")
-REFUSED = ProbeFailed("10.0.0.7: connection refused")
+REFUSED = ProbeFailed("http://10.0.0.7/health: connection refused")
 
 
 class Stage:
