@@ -6,7 +6,7 @@ that it changed, the revision before was seen good, upstreams are well, no other
 Events shows the cause.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from kintsugi.decisions.diagnosis.last_change import covering
 from kintsugi.decisions.pod_remedies import leave_to_kubelet, move_pods, recreate_one, restart, restart_one, scale_back
@@ -59,6 +59,9 @@ RUNGS: Mapping[CauseKind, Callable[[Diagnosis, Cause, RevisionFacts, WorkloadSta
 }
 """The function that returns the remedy of a cause."""
 
+_RUNS = ("image", "command", "args", "env")
+"""The fields of a container that say what it runs."""
+
 _POD = "pod/"
 _NO_STATE = WorkloadState()
 
@@ -98,10 +101,18 @@ def lies_in_change(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts) -> 
 
     What was read of pods must be of some pod that the template in force has made: one of an earlier template says nothing of it.
     """
-    if cause.object != diagnosis.object or not cause.field or not covering(facts.changed, cause.field):
+    changed = covering(facts.changed, cause.field) or _explains(facts.changed, cause)
+    if cause.object != diagnosis.object or not cause.field or not changed:
         return False
     pods = {each.object for each in cause.evidence if each.object.startswith(_POD)}
     return not pods or not pods.isdisjoint(facts.pods)
+
+
+def _explains(changed: Iterable[str], cause: Cause) -> bool:
+    """Return whether a change of what a container runs explains that it needs more memory than its limit, which is as it was."""
+    container = cause.field.partition(".")[0]
+    fields = tuple(f"{container}.{name}" for name in _RUNS)
+    return cause.kind is CauseKind.OUT_OF_MEMORY and any(each.startswith(fields) for each in changed)
 
 
 def _of_template(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts) -> Remedy:

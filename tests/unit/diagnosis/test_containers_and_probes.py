@@ -297,6 +297,22 @@ def test_a_container_that_stays_unready_beyond_its_start_fails_its_readiness_pro
     assert row(cause) == (CauseKind.READINESS_PROBE, "deployment/web", "containers[app].readinessProbe", expected)
 
 
+@pytest.mark.parametrize(
+    ("line", "told"), [("x509: certificate has expired: failed", True), ("GET /ready 503", False)], ids=["error", "any"]
+)
+def test_an_error_in_the_log_of_a_container_that_runs_unready_stands_in_its_cause(line: str, told: bool) -> None:
+    web = Workload()
+    web.pods[0] = web.pod("web-good-1", "7d9f", app=runs(ready=False, seconds=600))
+    web.event("pod/web-good-1", "Unhealthy", UNREADY, count=30, container="app")
+    web.more["running_logs"] = (
+        LogFacts(pod="web-good-1", container="metrics", line="fatal: another container's"),
+        LogFacts(pod="web-good-1", container="app", line=line),
+    )
+    cause = web.causes()[0]
+    says = f"; its log says: {line}" if told else ""
+    assert cause.text == f"container app fails its readiness probe: HTTP probe failed with statuscode: 503{says}"
+
+
 def test_a_pod_that_is_unready_among_good_ones_is_its_own_cause() -> None:
     web = Workload()
     web.pods[0] = web.pod("web-good-1", "7d9f", app=runs(ready=False, seconds=600))

@@ -165,6 +165,23 @@ def test_a_cause_that_lies_elsewhere_is_waited_for(each: CauseKind) -> None:
     assert kind(cause(each, "deployment/api", "")) is RemedyKind.WAIT
 
 
+@pytest.mark.parametrize(
+    ("changed", "helps"),
+    [
+        ("containers[web].command", RemedyKind.ROLL_BACK),
+        ("containers[web].image", RemedyKind.ROLL_BACK),
+        ("containers[web].env[CACHE]", RemedyKind.ROLL_BACK),
+        ("containers[web].readinessProbe.httpGet.path", RemedyKind.RESTART),
+        ("containers[website].command", RemedyKind.RESTART),
+    ],
+)
+def test_a_change_of_what_a_container_runs_explains_that_its_memory_is_no_longer_enough(
+    changed: str, helps: RemedyKind
+) -> None:
+    field = "containers[web].resources.limits.memory"
+    assert kind(cause(CauseKind.OUT_OF_MEMORY, field=field), facts=replace(REVISIONS, changed=(changed,))) is helps
+
+
 def test_an_init_container_that_only_hangs_is_given_until_the_deadline() -> None:
     new = replace(REVISIONS, changed=("initContainers[wait]", "initContainers[migrate].image"))
     assert kind(cause(CauseKind.INIT_CONTAINER, field="initContainers[wait]"), facts=new) is RemedyKind.WAIT

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kintsugi.decisions.diagnosis import evidence_items, last_change, nodes, words
-from kintsugi.decisions.diagnosis.facts import EventFacts, PodFacts, WorkloadFacts
+from kintsugi.decisions.diagnosis.facts import EventFacts, LogFacts, PodFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.words import ProbeType
 from kintsugi.model.causes import Cause, CauseKind, Confidence
 from kintsugi.objects import predicates
@@ -142,12 +142,18 @@ def _cause(
     else:
         state = [evidence_items.ended(pod, status, end)] if end is not None and end.exit_code in _TOLD_TO_END else []
     output = f": {evidence_items.short(answer, 200)}" if answer else ""
+    log = next((each for each in facts.running_logs if _is_of(each, pod, status) and words.is_error(each.line)), None)
+    says = f"; its log says: {evidence_items.short(log.line, 200)}" if log is not None else ""
     does = "is restarted because it fails" if kills else "fails"
     return Cause(
         kind=kind,
         object=pod.reference if last_change.is_alone(facts, pod) and not kills else facts.reference,
         field=f"{pod.field_of(status.name)}.{probe.value}",
         confidence=Confidence.CERTAIN if seen and state else Confidence.LIKELY,
-        text=f"container {status.name} {does} its {probe.value.removesuffix('Probe')} probe{output}",
-        evidence=(*seen, *state),
+        text=f"container {status.name} {does} its {probe.value.removesuffix('Probe')} probe{output}{says}",
+        evidence=(*seen, *state, *([evidence_items.log_line(pod, log)] if log is not None else [])),
     )
+
+
+def _is_of(log: LogFacts, pod: PodFacts, status: ContainerStatus) -> bool:
+    return (log.pod, log.container) == (pod.metadata.name, status.name)

@@ -344,7 +344,12 @@ _ERROR = re.compile(
 )
 
 
+def is_error(line: str) -> bool:
+    """Return whether a line of a log says that something went wrong."""
+    return bool(_ERROR.search(line))
+
+
 def error_line(lines: Sequence[str]) -> str:
     """Return the last line of a log that says what went wrong, else the last one that says anything; "" for none."""
     said = [line.strip() for line in lines if line.strip()]
-    return next((line for line in reversed(said) if _ERROR.search(line)), said[-1] if said else "")
+    return next((line for line in reversed(said) if is_error(line)), said[-1] if said else "")
