@@ -194,7 +194,7 @@ def observing(inputs: GuardInput) -> Verdict | None:
     if inputs.context.mode is Mode.OBSERVE:
         rule = inputs.context.rule
         would = f"mode is observe: {rule.runbook} would have been started"
-        text = "this rule only observes: nothing is changed" if rule.mode is Mode.OBSERVE else would
+        text = "mode is observe: this rule starts nothing in any mode" if rule.mode is Mode.OBSERVE else would
         return inputs.answer(VerdictKind.OBSERVED, Reason.MODE, text)
     return None
 

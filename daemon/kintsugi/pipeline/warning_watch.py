@@ -72,7 +72,7 @@ class WarningWatch:
             self._unknown.clear()
         for what in sorted(set(found.unknown) - self._unknown):
             self._unknown.add(what)
-            log.info("warnings incomplete", service=name, unknown=what)
+            log.info("diagnosis incomplete", service=name, unknown=what)
 
 
 def _warnings(found: Diagnosis) -> Iterator[str]:

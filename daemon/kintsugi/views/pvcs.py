@@ -24,11 +24,12 @@ class PvcNames:
     replicas: int = 0
 
     @classmethod
-    def of(cls, pods: Iterable[Pod], workload: Workload | None) -> "PvcNames":
+    def of(cls, pods: Iterable[Pod], workload: Workload | None, *, from_zero: int | None = None) -> "PvcNames":
         """
         Know the claims of these pods, and those that pods of the workload would mount when none is there.
 
-        Those of a StatefulSet's first ordinal are its own also while it is scaled to none.
+        While a StatefulSet is scaled to none, they are those of the replicas that it is started with again (`from_zero`), at
+        least of its first.
         """
         specs = [pod.spec for pod in pods] + ([workload.spec.template.spec] if workload is not None else [])
         mounted = frozenset(
@@ -41,7 +42,7 @@ class PvcNames:
             return cls(mounted=mounted)
         templates = workload.spec.volume_claim_templates
         prefixes = frozenset(f"{each.metadata.name}-{workload.metadata.name}" for each in templates)
-        return cls(mounted=mounted, prefixes=prefixes, replicas=max(workload.spec.replicas, 1))
+        return cls(mounted=mounted, prefixes=prefixes, replicas=workload.spec.replicas or from_zero or 1)
 
     def __contains__(self, name: str) -> bool:
         """Return whether a claim of this name is one of them."""

@@ -18,7 +18,7 @@ from kintsugi.errors import KubeError
 from kintsugi.kube.object_cache import Change
 from kintsugi.kube.reflector import Reflector
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.known import GoodRevision
+from kintsugi.model.known import GoodRevision, SeenReplicas
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView, Workload
 from kintsugi.objects.kept import Deployment, EndpointSlice, KubeService, Object, Pod
@@ -294,14 +294,16 @@ class ServiceViews:
 
     def _make(self, service: Service, sight_before: Sight | None) -> ServiceView:
         self._check_readable(service)
-        objects, sight = self._objects(service), self._sight[service.workload.resource]
+        before, now, sight = self._last_current.get(service.name), self._clock(), self._sight[service.workload.resource]
+        workload = self._workload(service)
+        replicas = self.replicas.note(workload, now) if sight.is_current else None
+        objects = self._objects(service, workload, replicas)
         view = view_of(service, objects, self._tallies[service.name].restarts, is_current=sight.is_current)
-        before, now = self._last_current.get(service.name), self._clock()
         if before is not None and sight.is_current and sight != sight_before:
             before = after_gap(view, before)
             if before.healthy is None:
                 self.templates.forget(service.name)
-        view = with_replicas(view, self.replicas.note(view.workload, now) if sight.is_current else None)
+        view = with_replicas(view, replicas)
         unmet = frozenset(check for name, check in self._unmet if name == service.name)
         warnings = self._warnings.get(service.name, ())
         view = replace(view, counts=self.counts.of(service.name), unmet=unmet, warnings=warnings)
@@ -328,10 +330,9 @@ class ServiceViews:
             log.warning("deployment revision is not a number", service=view.name, revision=odd[:80])
         self._odd_revisions[view.name] = odd
 
-    def _objects(self, service: Service) -> ServiceObjects:
+    def _objects(self, service: Service, workload: Workload | None, replicas: SeenReplicas | None) -> ServiceObjects:
         namespace = service.namespace
         pods = tuple(sorted(self._pods[service.name].values(), key=lambda pod: pod.metadata.name))
-        workload = self._workload(service)
         leading = leading_services(workload, self._kube_services.within(namespace))
         kube_service = next(iter(leading), None) or self._meant_for(service, workload)
         if leading:
@@ -344,7 +345,8 @@ class ServiceViews:
         )
         makers = {owner, *(each.metadata.uid for each in replica_sets)} - {""}
         made = (pod for pod in pods if (by := controller_of(pod)) is not None and by.uid in makers)
-        claims, there = PvcNames.of(made, workload), self._pvcs.within(namespace)
+        from_zero = service.replicas or (replicas.replicas if replicas is not None else None)
+        claims, there = PvcNames.of(made, workload, from_zero=from_zero), self._pvcs.within(namespace)
         own = tuple(each for each in there if each.metadata.name in claims)
         labelled = (each for each in there if service.selector.matches(each.metadata.labels))
         return ServiceObjects(

@@ -56,7 +56,7 @@ def test_a_refusal_is_over_at_the_moment_that_it_named(name: str) -> None:
 
 def test_a_rule_that_only_observes_would_have_started_nothing_in_any_mode() -> None:
     context = replace(guard_context(mode=Mode.OBSERVE), rule=rule(mode=Mode.OBSERVE))
-    assert judged(context).text == "this rule only observes: nothing is changed"
+    assert judged(context).text == "mode is observe: this rule starts nothing in any mode"
 
 
 def test_a_hold_is_over_at_its_end() -> None:

@@ -486,6 +486,22 @@ async def test_a_claim_belongs_to_a_service_by_what_mounts_it_and_not_by_its_lab
     assert sorted(each.metadata.name for each in view.labelled_pvcs) == ["labelled", "mounted-by-a-stranger"]
 
 
+async def test_the_claims_of_all_replicas_of_a_stateful_set_are_its_own_while_it_is_scaled_to_none() -> None:
+    """A restore replaces the claims of the standbys, too, and none of a replica that was scaled away before."""
+    cluster = FakeCaches(
+        catalog(service_text().replace("deployment/web", "statefulset/db"), rule_text(), runbook_text())
+    )
+    for ordinal in range(3):
+        metadata = Metadata(name=f"data-db-{ordinal}", namespace="production", resource_version="1")
+        cluster.caches.pvcs.put(PersistentVolumeClaim(metadata=metadata))
+    for replicas in (2, 0, 1):
+        spec = StatefulSetSpec(replicas=replicas, volume_claim_templates=(Object(metadata=Metadata(name="data")),))
+        metadata = Metadata(name="db", namespace="production", uid="uid-db", resource_version=cluster.version())
+        cluster.caches.stateful_sets.put(StatefulSet(metadata=metadata, spec=spec))
+        claims = [each.metadata.name for each in seen(cluster).pvcs]
+        assert claims == [f"data-db-{ordinal}" for ordinal in range(replicas or 2)]
+
+
 async def test_a_revision_that_is_no_number_counts_for_none() -> None:
     """B16: whoever may write a Deployment may write what they like into its annotations."""
     cluster = await whole()
