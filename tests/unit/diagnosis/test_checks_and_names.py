@@ -251,7 +251,7 @@ def test_an_alias_whose_target_does_not_resolve_is_the_cause_and_not_the_cluster
 
 
 @pytest.mark.parametrize(("host", "dns"), [("api.example.com", False), ("depot", True), ("depot.shop.svc", True)])
-def test_one_name_of_the_internet_that_a_name_server_cannot_resolve_is_not_the_cluster_s_dns(
+def test_a_name_of_the_internet_that_a_name_server_cannot_resolve_is_not_the_cluster_s_dns(
     host: str, dns: bool
 ) -> None:
     web = unmet(f"lookup {host} on 10.96.0.10:53: server misbehaving")

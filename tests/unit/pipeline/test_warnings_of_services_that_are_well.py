@@ -102,7 +102,7 @@ async def test_a_service_that_is_not_well_has_no_warnings_and_is_not_diagnosed()
     assert (shown(cluster), len(diagnoser.asked)) == ((), 1)
 
 
-async def test_nothing_is_concluded_while_the_cluster_is_not_seen() -> None:
+async def test_a_cluster_that_is_not_seen_leaves_the_warnings_as_they_were() -> None:
     """P6."""
     cluster = well()
     watching = watch(cluster, diagnoser := ScriptedDiagnoser(cause("no such port")))
