@@ -7,7 +7,7 @@ from tests.sabotage.sabotage import Edit, Sabotage
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="no remedy follows from a warning",
-        red_at="",
+        red_at="89277510ff",
         edits=(
             Edit(
                 file="decisions/remedies.py",
@@ -105,12 +105,11 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a name that a template has long had is the Service's that went",
-        red_at="",
         edits=(
             Edit(
                 file="decisions/diagnosis/name_resolution.py",
                 old="        if not is_new:\n            yield",
-                new="        if False:\n            yield",
+                new="        if not is_new and not name:\n            yield",
             ),
         ),
         tests="unit/diagnosis/test_checks_and_names.py",

@@ -12,7 +12,6 @@ CAUSES = "decisions/priorities.py"
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a derived check counts only once it was met",
-        red_at="",
         edits=(
             Edit(
                 file="sources/checks.py",
@@ -21,11 +20,15 @@ SABOTAGES: Sequence[Sabotage] = (
             ),
         ),
         tests="unit/sources/test_derived_checks.py",
-        red=("test_an_address_that_was_never_met_does_not_count_and_is_logged_once",),
+        red=(
+            "test_an_address_that_was_never_met_does_not_count_and_is_logged_once",
+            "test_a_check_that_was_met_counts_also_after_a_restart",
+            "test_an_answer_of_another_address_says_nothing_of_a_new_one",
+        ),
     ),
     Sabotage(
         takes_out="a service whose Kubernetes Service is gone does not serve",
-        red_at="",
+        red_at="89277510ff",
         edits=(
             Edit(
                 file="views/view_builder.py",
@@ -38,7 +41,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="endpoints without a port serve nobody",
-        red_at="",
+        red_at="89277510ff",
         edits=(Edit(file="views/view_builder.py", old="        if found.ports or not has_ports\n", new=""),),
         tests="unit/views/test_the_view_of_a_service.py",
         red=("test_endpoints_without_a_port_serve_nobody",),
