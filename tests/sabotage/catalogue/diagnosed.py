@@ -105,6 +105,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a name that a template has long had is the Service's that went",
+        red_at="3d2dd2203f",
         edits=(
             Edit(
                 file="decisions/diagnosis/name_resolution.py",

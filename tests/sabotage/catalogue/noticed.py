@@ -12,6 +12,7 @@ CAUSES = "decisions/priorities.py"
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a derived check counts only once it was met",
+        red_at="3d2dd2203f",
         edits=(
             Edit(
                 file="sources/checks.py",
