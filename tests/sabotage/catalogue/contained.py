@@ -78,14 +78,14 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the claims of millions of replicas are not listed",
-        red_at="c04aa7b9a7",
+        red_at="",
         against=(Weakness.BROKEN_ANSWER,),
         edits=(
             Edit(
                 file="views/pvcs.py",
-                old="        return cls(mounted=mounted, prefixes=prefixes, replicas=max(workload.spec.replicas, 1))",
+                old="        return cls(mounted=mounted, prefixes=prefixes, replicas=workload.spec.replicas or from_zero or 1)",
                 new=(
-                    '        listed = {f"{each}-{ordinal}" for each in prefixes for ordinal in range(max(workload.spec.replicas, 1))}\n'
+                    '        listed = {f"{each}-{ordinal}" for each in prefixes for ordinal in range(workload.spec.replicas)}\n'
                     "        return cls(mounted=mounted | listed)"
                 ),
             ),
