@@ -85,7 +85,7 @@ SABOTAGES: Sequence[Sabotage] = (
                 file="views/pvcs.py",
                 old="        return cls(mounted=mounted, prefixes=prefixes, replicas=workload.spec.replicas or from_zero or 1)",
                 new=(
-                    '        listed = {f"{each}-{ordinal}" for each in prefixes for ordinal in range(workload.spec.replicas)}\n'
+                    '        listed = {f"{each}-{ordinal}" for each in prefixes for ordinal in range(workload.spec.replicas or from_zero or 1)}\n'
                     "        return cls(mounted=mounted | listed)"
                 ),
             ),
