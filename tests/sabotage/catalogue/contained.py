@@ -78,7 +78,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the claims of millions of replicas are not listed",
-        red_at="",
+        red_at="77f544f6c2",
         against=(Weakness.BROKEN_ANSWER,),
         edits=(
             Edit(
