@@ -107,7 +107,7 @@ async def test_a_program_s_lines_and_exit_code_are_its_own(actions: Actions) -> 
 
 
 async def test_an_error_of_the_database_is_told(actions: Actions) -> None:
-    with pytest.raises(ProbeFailed, match='relation "no_such_table" does not exist'):
+    with pytest.raises(ProbeFailed, match="relation 'no_such_table' does not exist"):
         await look(actions, "kubectl exec database-0 -- psql -c 'TABLE no_such_table'")
 
 
