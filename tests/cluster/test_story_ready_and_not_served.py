@@ -146,7 +146,6 @@ def test_a_ready_service_that_is_not_served_is_told_to_a_person_and_changed_by_n
 ) -> None:
     story.at(told, lambda: deed(story))
     story.within(90).sees("a person is notified", lambda: any(told in each["text"] for each in notices.taken))
-    print([each["text"] for each in notices.taken])
     assert story.writes() == []
     assert story.deployment()["status"]["readyReplicas"] == 2
 

@@ -289,7 +289,9 @@ async def test_a_service_that_a_variable_names_is_read_as_an_upstream_that_is_gu
     await stage.until(lambda: ready(stage) == 2)
     clock, declared = (lambda: datetime.now(UTC)), DeclaredFacts(service="front", exposed=exposed)
     diagnoser = Diagnoser(kube=stage.kube, clock=clock, declared=lambda _: declared)
-    facts = await diagnoser.facts(Target(kind="deployment", namespace=NAMESPACE, name="front"))
+    front = Target(kind="deployment", namespace=NAMESPACE, name="front")
+    assert (await diagnoser.facts(front, upstreams=False)).upstreams == ()
+    facts = await diagnoser.facts(front)
     assert [(each.reference, each.is_guessed) for each in facts.upstreams] == [("deployment/back", True)]
 
 

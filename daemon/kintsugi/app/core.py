@@ -6,6 +6,7 @@ The composition root: builds every object once, in the order in which they need 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from socket import gethostname
 
 import aiohttp
@@ -54,7 +55,7 @@ from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.run_preview import RunPreviewer
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.targets import Targets
-from kintsugi.pipeline.warning_watch import LAP, SHORTEST_PAUSE, WarningWatch
+from kintsugi.pipeline.warning_watch import INTERVAL, SHORTEST_PAUSE, WarningWatch
 from kintsugi.runner import RunnerDeps
 from kintsugi.settings import Settings
 from kintsugi.sources.alertmanager_api import AlertmanagerApi
@@ -384,10 +385,10 @@ def warnings_of(settings: Settings, state: ClusterState, finders: Finders) -> Wa
     """Return the part that finds what the objects of services that are well show to be wrong."""
     return WarningWatch(
         services=state.services,
-        diagnoser=finders.diagnoser,
+        diagnose_alone=partial(finders.diagnoser.diagnose, upstreams=False),
         containment=state.containment,
         within=finders.diagnoses.within,
-        lap=max(LAP * settings.durations, SHORTEST_PAUSE),
+        interval=max(INTERVAL * settings.durations, SHORTEST_PAUSE),
     )
 
 

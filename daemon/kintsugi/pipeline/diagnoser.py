@@ -49,24 +49,25 @@ class Diagnoser:
     templates: GoodTemplates = field(default_factory=GoodTemplates)
     incidents: Incidents | None = None
 
-    async def diagnose(self, target: Target) -> Diagnosis:
+    async def diagnose(self, target: Target, *, upstreams: bool = True) -> Diagnosis:
         """
-        Return what is wrong with a workload.
+        Return what is wrong with a workload; without `upstreams` they are not read.
 
         Raises NotRecorded where it is not there, or is no workload, and KubeError where it cannot be read.
         """
-        facts = await self.facts(target)
+        facts = await self.facts(target, upstreams=upstreams)
         return await computed(_WORK, lambda: diagnose(facts))
 
-    async def facts(self, target: Target) -> WorkloadFacts:
+    async def facts(self, target: Target, *, upstreams: bool = True) -> WorkloadFacts:
         """Return the facts of a workload, and of its upstreams where it has a problem. Raises as `diagnose`."""
         resource = find(target.kind)
         if resource is None or resource not in WORKLOADS:
             known = ", ".join(each.singular for each in WORKLOADS)
             raise NotRecorded(f"the type {target.kind} cannot be diagnosed; supported types: {known}")
-        asked = _key(resource, target)
         try:
-            return await self._with_upstreams(resource, target, {asked})
+            if not upstreams:
+                return await self._read(resource, target, self.declared(target))
+            return await self._with_upstreams(resource, target, {_key(resource, target)})
         except NotFound as error:
             raise NotRecorded(f"there is no {resource.singular}/{target.name} in {target.namespace}") from error
 
@@ -79,11 +80,7 @@ class Diagnoser:
         `seen` are the workloads that are read already, so that a cycle ends.
         """
         declared = self.declared(target)
-        asked = ObjectName(resource=resource, name=target.name)
-        reader = WorkloadReader(
-            kube=self.kube, asked=asked, namespace=target.namespace, declared=declared, templates=self.templates
-        )
-        facts = await reader.read(self.clock())
+        facts = await self._read(resource, target, declared)
         if not answering.has_problem(facts):
             return facts
         upstreams, unknown = [], list(facts.unknown)
@@ -113,6 +110,13 @@ class Diagnoser:
             changed_around=(*facts.changed_around, *had),
             unknown=tuple(dict.fromkeys(unknown)),
         )
+
+    async def _read(self, resource: Resource, target: Target, declared: DeclaredFacts) -> WorkloadFacts:
+        asked = ObjectName(resource=resource, name=target.name)
+        reader = WorkloadReader(
+            kube=self.kube, asked=asked, namespace=target.namespace, declared=declared, templates=self.templates
+        )
+        return await reader.read(self.clock())
 
     async def _incidents_of(self, upstream: str, unknown: list[str]) -> Sequence[ObjectChange]:
         """Return the newest incident of an upstream, as an entry of the timeline."""

@@ -5,37 +5,41 @@ A view has the warnings of its service, and a rule on services has a person noti
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
 
 from kintsugi.errors import KubeError, NotRecorded
-from kintsugi.model.causes import CauseKind, Diagnosis
+from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import Target
-from kintsugi.pipeline.incident_diagnoses import MOST_REMEMBERED, WorkloadDiagnoser
+from kintsugi.pipeline.incident_diagnoses import MOST_REMEMBERED
 from kintsugi.telemetry import Containment, FailureScope
 from kintsugi.views import ServiceViews
 
 log = structlog.get_logger(__name__)
 
-LAP = timedelta(minutes=1)
+INTERVAL = timedelta(minutes=1)
 """The shortest time between two diagnoses of a service that is well."""
 
 SHORTEST_PAUSE = timedelta(seconds=2)
-"""The pause between two diagnoses, each of some twenty reads: with more than 30 services a lap takes longer."""
+"""The pause between two diagnoses, each of some twenty reads: more than 30 services are diagnosed less often."""
 
 
 @dataclass(kw_only=True)
 class WarningWatch:
-    """`lap` is the shortest time between two diagnoses of one service, `pause` that between two of any, `within` the limit of one."""
+    """
+    `diagnose_alone` diagnoses a workload without its upstreams, each of which costs as many reads again.
+
+    `interval` is the shortest time between two diagnoses of a service, `pause` that between two of any, `within` the limit of one.
+    """
 
     services: ServiceViews
-    diagnoser: WorkloadDiagnoser
+    diagnose_alone: Callable[[Target], Awaitable[Diagnosis]]
     containment: Containment
     within: timedelta
-    lap: timedelta = LAP
+    interval: timedelta = INTERVAL
     pause: timedelta = SHORTEST_PAUSE
     _unknown: set[str] = field(default_factory=set)
 
@@ -43,8 +47,10 @@ class WarningWatch:
         """Diagnose one service after another, until cancelled."""
         while True:
             names = sorted(self.services.catalog.services)
-            for name in names or [""]:
-                await asyncio.sleep(max(self.lap / max(len(names), 1), self.pause).total_seconds())
+            if not names:
+                await asyncio.sleep(self.interval.total_seconds())
+            for name in names:
+                await asyncio.sleep(max(self.interval / len(names), self.pause).total_seconds())
                 with self.containment.around(FailureScope.SERVICE, name):
                     await self.diagnose(name)
 
@@ -60,10 +66,10 @@ class WarningWatch:
         target = Target(kind=workload.resource.singular, namespace=view.service.namespace, name=workload.name)
         try:
             async with asyncio.timeout(self.within.total_seconds()):
-                found = await self.diagnoser.diagnose(target)
+                found = await self.diagnose_alone(target)
         except (KubeError, NotRecorded, TimeoutError):
-            return  # what was known stays so; the next lap looks again
-        self.services.note_warnings(name, tuple(_warnings(found)))
+            return  # what was known stays so until the next time
+        self.services.note_warnings(name, tuple(each.text for each in found.causes if each.is_warning))
         self._log_unknown(name, found)
 
     def _log_unknown(self, name: str, found: Diagnosis) -> None:
@@ -73,10 +79,3 @@ class WarningWatch:
         for what in sorted(set(found.unknown) - self._unknown):
             self._unknown.add(what)
             log.info("diagnosis incomplete", service=name, unknown=what)
-
-
-def _warnings(found: Diagnosis) -> Iterator[str]:
-    """Yield what is wrong, a sentence each; pods that began before their configuration changed are well, too."""
-    for cause in found.causes:
-        if cause.is_warning or cause.kind is CauseKind.STALE_CONFIGURATION:
-            yield cause.text

@@ -119,6 +119,7 @@ class ServiceViews:
         self.catalog = catalog
         self._selectors = ServiceSelectors(catalog.services.values(), self._workload)
         self._unmet &= {(rule.service, rule.check) for rule in catalog.rules.values()}
+        self._warnings = {name: self._warnings[name] for name in self._warnings.keys() & catalog.services.keys()}
         for gone in self._tallies.keys() - set(catalog.services):
             del self._tallies[gone]
         self._place_all()

@@ -92,14 +92,14 @@ def view_of(service: Service, objects: ServiceObjects, restarts: Restarts, *, is
         port=port,
         host=host_of(objects.kube_service),
         addresses=addresses_of(objects),
-        ready_endpoints=_counted(objects),
+        ready_endpoints=_serving_endpoints(objects),
         lost_service=objects.lost_service,
         derived_check=None if DERIVED in service.checks else objects.derived_check,
         is_current=is_current,
     )
 
 
-def _counted(objects: ServiceObjects) -> int | None:
+def _serving_endpoints(objects: ServiceObjects) -> int | None:
     """Return how many endpoints a service serves by, None where its ready pods say that; those of a Service that is gone are none."""
     kube_service = objects.kube_service
     if kube_service is None:

@@ -107,7 +107,7 @@ def test_a_setting_that_nobody_has_read_yet_is_certain_and_the_last_to_be_named(
     web = Workload()
     web.more |= {"checks": (check(met=True),), "configurations": (written("settings", "currency", 90, kind=MAP),)}
     (cause,) = web.causes()
-    assert row(cause) == (STALE, "configmap/settings", "data[currency]", CERTAIN)
+    assert (row(cause), cause.is_warning) == ((STALE, "configmap/settings", "data[currency]", CERTAIN), True)
 
 
 def test_a_pod_that_a_rollout_is_about_to_replace_is_not_stale_while_all_is_answered() -> None:

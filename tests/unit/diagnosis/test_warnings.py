@@ -6,7 +6,7 @@ import pytest
 
 from kintsugi.decisions.diagnosis import diagnose
 from kintsugi.decisions.diagnosis.facts import LogFacts, RoutingSpec, ServiceFacts, TargetPort
-from kintsugi.decisions.diagnosis.related_objects import HostReference, NameServerFacts, SharedService
+from kintsugi.decisions.diagnosis.related_objects import HostReference, NameServerFacts, ObserverFacts, SharedService
 from kintsugi.decisions.remedies import remedy
 from kintsugi.model.causes import CauseKind
 from kintsugi.model.remedies import RemedyKind, RevisionFacts
@@ -88,8 +88,11 @@ def test_objects_that_contradict_each_other_are_a_warning(
     assert found in [(each.kind, each.object, each.field) for each in web.causes()]
 
 
-def test_a_resolver_of_its_own_that_a_new_template_has_is_a_warning() -> None:
+@pytest.mark.parametrize("doubt", ["", "our own name server does not answer"])
+def test_a_resolver_of_its_own_that_a_new_template_has_is_a_warning(doubt: str) -> None:
+    """P6: also while the observer is in doubt, so that no remedy follows."""
     web = rolled_out(("spec", "dnsPolicy"), "None")
+    web.more["observer"] = ObserverFacts(doubt=doubt)
     assert warnings(web) == [(NAME, "deployment/web", "dnsPolicy")]
 
 

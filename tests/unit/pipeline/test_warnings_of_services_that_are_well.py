@@ -61,7 +61,9 @@ def well() -> FakeCaches:
 def watch(cluster: FakeCaches, diagnoser: ScriptedDiagnoser) -> WarningWatch:
     """Return what is tested."""
     within = timedelta(seconds=10)
-    return WarningWatch(services=cluster.services, diagnoser=diagnoser, containment=Containment(), within=within)
+    return WarningWatch(
+        services=cluster.services, diagnose_alone=diagnoser.diagnose, containment=Containment(), within=within
+    )
 
 
 def shown(cluster: FakeCaches) -> tuple[str, ...]:
@@ -113,7 +115,7 @@ async def test_a_cluster_that_is_not_seen_leaves_the_warnings_as_they_were() -> 
     assert (cluster.services.views["web"].warnings, len(diagnoser.asked)) == (("no such port",), 1)
 
 
-def test_each_service_is_diagnosed_once_a_lap() -> None:
+def test_each_service_is_diagnosed_once_an_interval() -> None:
     async def story() -> list[str]:
         cluster, diagnoser = well(), ScriptedDiagnoser()
         running = asyncio.create_task(watch(cluster, diagnoser).run())

@@ -29,9 +29,8 @@ def has_problem(facts: WorkloadFacts) -> bool:
 
 
 def is_well(facts: WorkloadFacts) -> bool:
-    """Return whether everything that is looked at says that the service is well: what contradicts that is a warning."""
-    in_doubt = facts.observer.doubt or facts.observer.stale
-    return not in_doubt and facts.serving is not False and not unmet(facts) and not lacks_pods(facts)
+    """Return whether nothing that is looked at says that something is wrong: what contradicts that is a warning."""
+    return facts.serving is not False and not unmet(facts) and not lacks_pods(facts)
 
 
 def seen(check: CheckFacts, facts: WorkloadFacts) -> EvidenceItem:

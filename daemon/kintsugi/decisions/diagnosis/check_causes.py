@@ -139,6 +139,7 @@ def _stale(
             ),
             *(answering.seen(each, facts) for each in answering.unmet(facts)),
         ),
+        is_warning=answering.is_well(facts),
     )
 
 

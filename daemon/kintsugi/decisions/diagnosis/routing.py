@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from kintsugi.decisions.diagnosis import answering, evidence_items, last_change
+from kintsugi.decisions.diagnosis import answering, evidence_items, last_change, service_ports
 from kintsugi.decisions.diagnosis.facts import ServiceFacts, TargetPort, WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence
 from kintsugi.objects import predicates
@@ -50,7 +50,7 @@ def _ports(facts: WorkloadFacts, service: ServiceFacts) -> Iterator[Cause]:
     made = (container for pod in current for container in pod.spec.containers)
     containers = (*facts.template.init_containers, *facts.template.containers, *made)
     named = {port.name for container in containers for port in container.ports if port.name}
-    is_well, is_own = answering.is_well(facts), _is_own(facts, service)
+    is_well, is_own = answering.is_well(facts), service_ports.is_own(facts, service)
     for port in service.spec.ports:
         if isinstance(port.target_port, str) and port.target_port not in named and (is_own or not is_well):
             holder, field = _renamed(facts, service, port)
@@ -86,11 +86,6 @@ def _renamed(facts: WorkloadFacts, service: ServiceFacts, port: TargetPort) -> t
     new = [each for each in last_change.changes(facts) if ".ports[" in each and each.endswith(".name")]
     now = facts.revisions[0].fields
     return facts.reference, next((each for each in new if each in now), new[0] if new else "")
-
-
-def _is_own(facts: WorkloadFacts, service: ServiceFacts) -> bool:
-    """Return whether a Service leads to this workload alone: another one's pods might have the port."""
-    return bool(facts.selector) and facts.selector.items() <= service.spec.selector.items()
 
 
 def _is_near(facts: WorkloadFacts, service: ServiceFacts) -> bool:

@@ -42,14 +42,9 @@ def gone(facts: WorkloadFacts) -> Iterator[Cause]:
     """
     there = {each.metadata.name for each in facts.services}
     if facts.services_known and facts.lost_service and facts.lost_service not in there and _serves(facts):
-        holder = f"service/{facts.lost_service}"
-        yield Cause(
-            kind=CauseKind.SERVICE_ROUTING,
-            object=holder,
-            confidence=Confidence.CERTAIN,
-            text=f"Service {facts.lost_service}, which led to the pods, does not exist any more",
-            evidence=(evidence_items.field(holder, "", "not found"), *_answers(facts)),
-        )
+        text = f"Service {facts.lost_service}, which led to the pods, does not exist any more"
+        proof = (evidence_items.field(f"service/{facts.lost_service}", "", "not found"), *_answers(facts))
+        yield replace(_cause(f"service/{facts.lost_service}", "", text, proof), confidence=Confidence.CERTAIN)
         return
     if not facts.services_known or not facts.governing or facts.governing in there:
         return
