@@ -52,6 +52,11 @@ class Beside:
         """Return everything about one incident."""
         return self._read(f"/api/v1/incidents/{incident}")
 
+    def has_observed(self, service: str) -> bool:
+        """Return whether it has told a person of a service and meant to change nothing: the rule for warnings does so."""
+        signals = self._read("/api/v1/signals?verdict=observed&limit=200")["signals"]
+        return any(each["verdict"]["rule"] == f"{service}-warnings" for each in signals)
+
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Let it change nothing while the applications are set up, or are put back as they were."""

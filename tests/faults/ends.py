@@ -21,7 +21,7 @@ from tests.harness.waiting import WaitedTooLongError, wait_for
 Json = Mapping[str, Any]
 Write = tuple[str, str]
 
-HEALED, HANDED_OVER, LET_ALONE = "healed", "handed over", "let alone"
+HEALED, HANDED_OVER, NOTIFIED, LET_ALONE = "healed", "handed over", "notified", "let alone"
 _DELETE, _UNDO = ("delete", "pods"), ("patch", "WORKLOAD")
 _RUNGS: Mapping[str, frozenset[Write]] = {
     "restart-pod": frozenset({_DELETE}),
@@ -112,6 +112,8 @@ def conclude(ending: Ending) -> Ending:
     def is_over() -> bool:
         ending.look()
         _agree(ending, rung)
+        if kind == NOTIFIED:
+            return ending.daemon.has_observed(ending.row.service)
         if wanted is None:
             return ending.made.application.complete() and not daemon_finds(ending)
         return any(each["closed"] for each in ending.incidents)
@@ -124,7 +126,7 @@ def conclude(ending: Ending) -> Ending:
     if wanted is not None and not states & wanted:
         ending.problems.append(f"ended {', '.join(sorted(states)) or 'not at all'} instead of {kind}")
     if wanted is None and states & (_TOLD | _MENDED):
-        ending.problems.append(f"ended {', '.join(sorted(states))} and was to be let alone")
+        ending.problems.append(f"ended {', '.join(sorted(states))} and was to be {kind}")
     if wanted is not None and ending.row.cause != NONE:
         _hold_to_cause(ending)
     if kind == HEALED:

@@ -167,6 +167,15 @@ def templated_by(workload: Unstructured) -> FieldChange | None:
     return written_by(workload, "f:template")
 
 
+def paused_by(workload: Unstructured) -> FieldChange | None:
+    """Return who paused a Deployment that has no pod of the template in force, None where it is not so."""
+    if unstructured.nested_field(workload, "spec", "paused") is not True:
+        return None
+    if unstructured.nested_field(workload, "status", "updatedReplicas"):
+        return None
+    return written_by(workload, "f:paused") or FieldChange(manager="", at=None)
+
+
 def written_by(obj: Unstructured, field: str) -> FieldChange | None:
     """Return who wrote a field of an object's `spec` last, by the managed fields."""
     newest: FieldChange | None = None

@@ -127,6 +127,7 @@ class WorkloadReader(TolerantReads):
             serving=self.declared.serving,
             lost_service=self.declared.lost_service,
             observer=self.declared.observer,
+            paused=diagnosis_facts.paused_by(workload),
             templated=diagnosis_facts.templated_by(workload),
         )
         completed = await self._completed(known, frozenset(_set(each) for each in sets))

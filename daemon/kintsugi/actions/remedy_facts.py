@@ -40,6 +40,7 @@ async def read_revisions(
         upstream=probe_context.upstream,
         managers=tuple(str(each) for each in managers(metadata)),
         release=helm_release(metadata),
+        paused=unstructured.nested_field(workload, "spec", "paused") is True,
     )
 
 

@@ -8,6 +8,7 @@ Events shows the cause.
 
 from collections.abc import Callable, Iterable, Mapping
 
+from kintsugi.decisions.diagnosis.containers import STILL_RUNS
 from kintsugi.decisions.diagnosis.last_change import covering
 from kintsugi.decisions.pod_remedies import leave_to_kubelet, move_pods, recreate_one, restart, restart_one, scale_back
 from kintsugi.decisions.resource_remedies import grow_claim, raise_memory
@@ -35,6 +36,8 @@ BEYOND_A_RESTART = frozenset(
         CauseKind.SERVICE_ROUTING,
         CauseKind.CERTIFICATE,
         CauseKind.FINALIZER,
+        CauseKind.POD_TERMINATION,
+        CauseKind.PAUSED_ROLLOUT,
         CauseKind.NAME_RESOLUTION,
         CauseKind.NETWORK_POLICY,
         CauseKind.AUTOSCALER,
@@ -80,7 +83,7 @@ def remedy(diagnosis: Diagnosis, facts: RevisionFacts, state: WorkloadState = _N
     if cause.registry is not None and cause.registry not in REFUSING:
         return Remedy(kind=RemedyKind.WAIT, reason=f"the registry may recover: {cause.text}")
     if lies_in_change(diagnosis, cause, facts):
-        return _of_template(diagnosis, cause, facts)
+        return _of_template(diagnosis, cause, facts, state)
     if cause.kind in ELSEWHERE:
         return Remedy(kind=RemedyKind.WAIT, reason=f"no action on this workload helps: {cause.text}")
     if rung := RUNGS.get(cause.kind):
@@ -115,21 +118,24 @@ def _explains(changed: Iterable[str], cause: Cause) -> bool:
     return cause.kind is CauseKind.OUT_OF_MEMORY and any(each.startswith(fields) for each in changed)
 
 
-def _of_template(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts) -> Remedy:
+def _of_template(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
     if why := _against(facts):
         return Remedy(kind=RemedyKind.HAND_OVER, reason=f"not rolled back, {why}: {cause.text}")
     if facts.upstream:
         why = f"not rolled back while its upstream {facts.upstream} is not healthy: {cause.text}"
         return Remedy(kind=RemedyKind.WAIT, reason=why)
     if facts.kept is not None:
-        return _of_kept(diagnosis, cause, facts, facts.kept)
-    if cause.kind in NOT_AT_ONCE or _hangs(cause) or is_hint(cause):
+        return _of_kept(diagnosis, cause, facts, facts.kept, waits=_hangs(cause) and bool(state.serving))
+    if cause.kind in NOT_AT_ONCE or is_hint(cause) or (_hangs(cause) and state.serving):
         return Remedy(
             kind=RemedyKind.WAIT,
             reason=f"rolled back at the deadline if the service is not healthy by then: {cause.text}",
         )
     if facts.release:
         why = f"helm rollback {facts.release} -n {diagnosis.namespace} is the owner's way to roll back"
+        return Remedy(kind=RemedyKind.ROLL_BACK_ASKED, reason=f"{why}{_adopted(facts)}: {cause.text}")
+    if _hangs(cause):
+        why = "no pod serves, but it may not hang; without an answer it is rolled back at the deadline"
         return Remedy(kind=RemedyKind.ROLL_BACK_ASKED, reason=f"{why}{_adopted(facts)}: {cause.text}")
     return Remedy(kind=RemedyKind.ROLL_BACK, reason=f"{cause.text}{_adopted(facts)}")
 
@@ -143,12 +149,14 @@ def adopted_clause(revision: int) -> str:
     return f"; revision {revision} was adopted as good"
 
 
-def _of_kept(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, kept: KeptTemplateFacts) -> Remedy:
+def _of_kept(
+    diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, kept: KeptTemplateFacts, *, waits: bool
+) -> Remedy:
     """Return what becomes of a template where only the ledger has the good one: it is gone back to when a person agrees."""
     if kept.missing:
         why = f"not rolled back, since the last good template lacks the values of {', '.join(kept.missing)}"
         return Remedy(kind=RemedyKind.HAND_OVER, reason=f"{why}: {cause.text}")
-    if cause.kind in NOT_AT_ONCE or _hangs(cause):
+    if cause.kind in NOT_AT_ONCE or waits:
         return Remedy(kind=RemedyKind.WAIT, reason=f"the service may recover without a change: {cause.text}")
     instead = f" ({kept.difference})" if kept.difference else ""
     helm = (
@@ -168,6 +176,8 @@ def _against(facts: RevisionFacts) -> str:
         return f"since {facts.none_good or 'no earlier revision was seen good'}"
     if facts.managers:
         return f"since {', '.join(facts.managers)} manages the workload and would undo the rollback"
+    if facts.paused:
+        return "since its rollout is paused"
     return ""
 
 
@@ -177,5 +187,7 @@ def is_hint(cause: Cause) -> bool:
 
 
 def _hangs(cause: Cause) -> bool:
-    """Return whether an init container is only known not to have ended: it may wait for something."""
-    return cause.kind is CauseKind.INIT_CONTAINER and cause.field.endswith("]")
+    """Return whether an init container is only known not to have ended: it may wait for something, or migrate data."""
+    if cause.kind is not CauseKind.INIT_CONTAINER:
+        return False
+    return cause.field.endswith("]") or all(each.field.endswith(STILL_RUNS) for each in cause.evidence)

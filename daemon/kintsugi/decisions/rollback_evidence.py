@@ -6,6 +6,7 @@ from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
 from kintsugi.objects.owners import Manager
+from kintsugi.objects.workloads import Deployment
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +36,8 @@ def rollback_command(
 
     `last_good` is the number of the last revision that was seen good, 0 where none is known, `adopted` whether it was
     adopted; `none_good` is why there is none, "" where that is not known. There is no command where the failing template
-    was seen good, or where GitOps or an operator would revert it. What Helm owns goes back by Helm alone.
+    was seen good, or where GitOps or an operator would revert it. What Helm owns goes back by Helm alone. A paused rollout
+    is resumed first: kubectl refuses to undo it.
     """
     if evidence.known_good or evidence.managers:
         return ""
@@ -45,6 +47,8 @@ def rollback_command(
     if not last_good:
         return f"# {none_good}" if none_good else ""
     undo = f"kubectl rollout undo {view.service.workload} --to-revision={last_good} -n {namespace}"
+    if isinstance(view.workload, Deployment) and view.workload.spec.paused:
+        undo = f"kubectl rollout resume {view.service.workload} -n {namespace} && {undo}"
     seen = "an adopted revision: its pods were ready already when Kintsugi started"
     return f"{undo}  # {seen if adopted else 'a revision that was seen healthy'}"
 

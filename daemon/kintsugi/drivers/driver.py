@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from kintsugi.decisions.outage_notices import NextFault, Verification, next_fault
+from kintsugi.decisions.reconciliation import rejection
 from kintsugi.decisions.watchdog import WatchdogDecision, WatchdogResult
 from kintsugi.drivers.deadlines import DeadlineClock, RollbackTimeout
 from kintsugi.drivers.rollback import RollbackRunner
@@ -282,11 +283,20 @@ class RunDriver:
             reason = f"upstream: {upstream}; nothing was changed, and the trigger waits for the upstream"
             return WatchdogResult(decision=WatchdogDecision.CANCEL, reason=reason)
         result = self.watchdog.evaluate(self.incident, trigger)
+        if result.decision is WatchdogDecision.ROLL_BACK and (no := await self._no()):
+            return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=f"{no}; {result.reason}")
         if stands and result.decision is WatchdogDecision.ROLL_BACK:
             return WatchdogResult(decision=WatchdogDecision.WAIT, reason=f"{stands}; no rollback starts meanwhile")
         if result.decision is WatchdogDecision.WAIT and not self.watchdog.is_well:
             return await self._unless_forbidden(result)
         return result
+
+    async def _no(self) -> str:
+        """Return whose no forbids a rollback: of a run that asked and has changed nothing there is nothing else to take back; "" for none."""
+        if self.journal.changed:
+            return ""
+        asked = await self.ledger.approvals.of_incident(self.incident.id)
+        return next((rejection(each) for each in asked if each.rejected is not None), "")
 
     async def _unless_forbidden(self, waits: WatchdogResult) -> WatchdogResult:
         """Hand a run over whose service is not well yet and for which nothing could be written if it stays so; else let it wait."""

@@ -31,6 +31,8 @@ class CauseKind(StrEnum):
     SERVICE_ROUTING = "ServiceRouting"
     CERTIFICATE = "Certificate"
     FINALIZER = "Finalizer"
+    POD_TERMINATION = "PodTermination"
+    PAUSED_ROLLOUT = "PausedRollout"
     NAME_RESOLUTION = "NameResolution"
     UPSTREAM = "Upstream"
     NOT_ANSWERING = "NotAnswering"

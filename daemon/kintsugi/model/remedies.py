@@ -124,7 +124,7 @@ class RevisionFacts:
     `adopted` whether that one was adopted, `none_good` why no revision is good, "" where one is or that is not known,
     and `kept` the template of the ledger where there is none; `changed` are the fields of the template in force that differ from
     the good one; `pods` (pod/NAME) are made of the template in force. `upstream` is an unhealthy upstream, "" for none; `managers`
-    would revert a change; `release` is the Helm release of the workload, "" for none.
+    would revert a change; `release` is the Helm release of the workload, "" for none; `paused`: its rollout is.
     """
 
     revision: int = 0
@@ -139,6 +139,7 @@ class RevisionFacts:
     upstream: str = ""
     managers: tuple[str, ...] = ()
     release: str = ""
+    paused: bool = False
 
     @property
     def to_kept(self) -> str:

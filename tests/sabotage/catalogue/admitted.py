@@ -397,6 +397,20 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
     ),
     Sabotage(
+        takes_out="a run that has asked, and got a no, is not rolled back at its deadline",
+        red_at="",
+        against=(Weakness.CHANGES_AFTER_A_NO,),
+        edits=(
+            Edit(
+                file="drivers/driver.py",
+                old='        if self.journal.changed:\n            return ""\n        asked',
+                new='        if not self.journal.changed:\n            return ""\n        asked',
+            ),
+        ),
+        tests="unit/runner/test_asking_a_person.py",
+        red=("test_a_run_that_asked_and_got_a_no_rolls_nothing_back_at_its_deadline",),
+    ),
+    Sabotage(
         takes_out="an object that cannot be read, and may carry a pause, is one",
         red_at="1e4ca382b4",
         against=(Weakness.UNREAD_NO,),

@@ -9,7 +9,7 @@ from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, Configuration
 from kintsugi.decisions.diagnosis.words import error_line
 from kintsugi.decisions.remedies import is_hint
 from kintsugi.model.causes import CauseKind, Confidence
-from tests.unit.diagnosis.workload import Json, Workload, ago, crashes, ends, row, runs, waits
+from tests.unit.diagnosis.workload import Json, Workload, ago, crashes, ends, iso, row, runs, waits
 
 CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY
 APP = ("spec", "containers", 0)
@@ -295,6 +295,22 @@ def test_a_container_that_stays_unready_beyond_its_start_fails_its_readiness_pro
     (cause,) = web.causes()
     expected = CERTAIN if told else LIKELY
     assert row(cause) == (CauseKind.READINESS_PROBE, "deployment/web", "containers[app].readinessProbe", expected)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "kinds"),
+    [(150, [CauseKind.CONTAINER_EXIT]), (300, [CauseKind.READINESS_PROBE])],
+    ids=["as long as before", "for longer"],
+)
+def test_a_container_that_has_failed_before_is_unready_by_its_probe_only_once_it_outlives_its_last_run(
+    seconds: float, kinds: list[CauseKind]
+) -> None:
+    web = Workload()
+    web.change((*APP, "image"), "shop:2")
+    ended = {**ends(1, seconds=seconds + 20), "startedAt": iso(ago(seconds + 220))}
+    web.roll_out(runs(ready=False, seconds=seconds, restarts=2, ended=ended))
+    web.event("pod/web-new-1", "Unhealthy", UNREADY, count=30, container="app")
+    assert [each.kind for each in web.causes()] == kinds
 
 
 @pytest.mark.parametrize(

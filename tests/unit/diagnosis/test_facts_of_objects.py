@@ -56,6 +56,24 @@ def test_the_one_who_wrote_the_replicas_last_is_who_scaled() -> None:
     assert diagnosis_facts.replicas_writer({"metadata": {}}) is None
 
 
+@pytest.mark.parametrize(
+    ("spec", "updated", "by"),
+    [
+        ({"paused": True}, 0, FieldChange(manager="kubectl-rollout", at=ago(60))),
+        ({"paused": True}, 1, None),
+        ({}, 0, None),
+    ],
+    ids=["paused before its first pod", "a pod is of its template", "not paused"],
+)
+def test_a_rollout_is_held_by_who_paused_it_before_any_pod_was_made(
+    spec: dict[str, Any], updated: int, by: FieldChange | None
+) -> None:
+    entries = [managed("kubectl-rollout", 60, {"f:spec": {"f:paused": {}}})]
+    status = {"updatedReplicas": updated} if updated else {}
+    workload = {"metadata": {"managedFields": entries}, "spec": spec, "status": status}
+    assert diagnosis_facts.paused_by(workload) == by
+
+
 def test_events_are_those_of_the_objects_that_were_asked_about() -> None:
     def event(name: str, **more: Any) -> dict[str, Any]:
         involved = {"kind": "Pod", "name": name, "fieldPath": "spec.containers{app}"}

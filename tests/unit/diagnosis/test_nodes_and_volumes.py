@@ -307,6 +307,23 @@ def test_a_pod_that_takes_its_time_to_end_is_held_by_no_finalizer(seconds: float
     assert web.causes() == ()
 
 
+@pytest.mark.parametrize(
+    ("since", "grace", "desired", "found"),
+    [(180, 600, 2, True), (20, 600, 2, False), (180, 600, 1, False), (180, 120, 2, False)],
+    ids=["long", "not for long", "no pod is missing", "its grace is over"],
+)
+def test_a_pod_that_takes_long_to_end_and_has_no_successor_is_the_cause(
+    since: float, grace: int, desired: int, found: bool
+) -> None:
+    web = Workload()
+    terminating(web, since - grace, running=True)
+    web.pods[0]["metadata"]["deletionGracePeriodSeconds"] = grace
+    web.more["desired"] = desired
+    expected = (CauseKind.POD_TERMINATION, "pod/web-good-1", "metadata.deletionGracePeriodSeconds", CERTAIN)
+    assert [row(each) for each in web.causes()] == [expected] * found
+    assert all("kubectl delete pod/web-good-1 -n shop --grace-period=1" in each.text for each in web.causes())
+
+
 def test_a_workload_that_a_finalizer_holds_says_so() -> None:
     web = Workload()
     web.more |= {"deleted": ago(300), "finalizers": ("parcels.test/hold",)}

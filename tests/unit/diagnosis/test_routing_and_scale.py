@@ -7,7 +7,7 @@ import pytest
 from kintsugi.decisions.diagnosis.facts import FieldChange, RoutingSpec, ServiceFacts, TargetPort
 from kintsugi.model.causes import CauseKind, Confidence
 from kintsugi.objects.metadata import Metadata
-from tests.unit.diagnosis.workload import Workload, ago, row, runs
+from tests.unit.diagnosis.workload import Row, Workload, ago, crashes, row, runs
 
 CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY
 ROUTING = CauseKind.SERVICE_ROUTING
@@ -32,6 +32,35 @@ def test_a_workload_that_was_scaled_to_zero_is_the_cause_with_who_did_it(
     (cause,) = web.causes()
     assert row(cause) == (CauseKind.SCALED_TO_ZERO, "deployment/web", "spec.replicas", confidence)
     assert "by kubectl" in cause.text
+
+
+PAUSED = {"paused": FieldChange(manager="kubectl-rollout", at=ago(300))}
+
+
+@pytest.mark.parametrize(
+    ("paused", "failing", "first"),
+    [
+        (PAUSED, 2, (CauseKind.PAUSED_ROLLOUT, "deployment/web", "spec.paused", LIKELY)),
+        (PAUSED, 1, (CauseKind.CONTAINER_EXIT, "pod/web-good-1", "containers[app]", LIKELY)),
+        ({}, 2, (CauseKind.CONTAINER_EXIT, "deployment/web", "containers[app]", LIKELY)),
+    ],
+    ids=["all of the earlier template fail", "one of two fails", "not paused"],
+)
+def test_a_paused_rollout_is_the_cause_while_every_pod_of_the_earlier_template_fails(
+    paused: dict[str, object], failing: int, first: Row
+) -> None:
+    web = Workload()
+    web.more |= paused
+    web.pods[:failing] = [web.pod(f"web-good-{number}", "7d9f", app=crashes(1)) for number in range(1, failing + 1)]
+    cause = web.causes()[0]
+    assert row(cause) == first
+    assert (not paused or failing == 1) != ("kubectl rollout resume deployment/web -n shop" in cause.text)
+
+
+def test_a_paused_rollout_of_a_service_that_is_well_is_no_cause() -> None:
+    web = Workload()
+    web.more |= PAUSED
+    assert web.causes() == ()
 
 
 @pytest.mark.parametrize(

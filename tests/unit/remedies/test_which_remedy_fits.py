@@ -7,10 +7,11 @@ import pytest
 
 from kintsugi.decisions.remedies import remedy
 from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource, RegistryAnswer
-from kintsugi.model.remedies import KeptTemplateFacts, RemedyKind, RevisionFacts
+from kintsugi.model.remedies import KeptTemplateFacts, RemedyKind, RevisionFacts, WorkloadState
 
 WEB, NEW_POD, OLD_POD = "deployment/web", "pod/web-new-1", "pod/web-old-1"
 IMAGE = "containers[web].image"
+NO_STATE = WorkloadState()
 REVISIONS = RevisionFacts(revision=4, good=3, changed=(IMAGE,), pods=frozenset({NEW_POD}))
 
 
@@ -46,9 +47,9 @@ def diagnosis(*causes: Cause) -> Diagnosis:
     )
 
 
-def kind(*causes: Cause, facts: RevisionFacts = REVISIONS) -> RemedyKind:
+def kind(*causes: Cause, facts: RevisionFacts = REVISIONS, state: WorkloadState = NO_STATE) -> RemedyKind:
     """Return the word for what helps."""
-    return remedy(diagnosis(*causes), facts).kind
+    return remedy(diagnosis(*causes), facts, state).kind
 
 
 REFUSED = (
@@ -150,6 +151,8 @@ def test_a_template_that_broke_it_is_taken_back_and_a_pod_of_its_own_fault_resta
         (CauseKind.SERVICE_ROUTING, "service/web", "spec.selector[app]"),
         (CauseKind.CERTIFICATE, "validatingwebhookconfiguration/guard", "webhooks[guard]"),
         (CauseKind.FINALIZER, "pod/web-1", "metadata.finalizers"),
+        (CauseKind.POD_TERMINATION, "pod/web-1", "metadata.deletionGracePeriodSeconds"),
+        (CauseKind.PAUSED_ROLLOUT, "deployment/web", "spec.paused"),
         (CauseKind.NAME_RESOLUTION, "deployment/coredns", ""),
         (CauseKind.NETWORK_POLICY, "networkpolicy/deny", "spec.ingress"),
         (CauseKind.AUTOSCALER, "horizontalpodautoscaler/web", "spec.maxReplicas"),
@@ -182,12 +185,28 @@ def test_a_change_of_what_a_container_runs_explains_that_its_memory_is_no_longer
     assert kind(cause(CauseKind.OUT_OF_MEMORY, field=field), facts=replace(REVISIONS, changed=(changed,))) is helps
 
 
-def test_an_init_container_that_only_hangs_is_given_until_the_deadline() -> None:
+@pytest.mark.parametrize(
+    ("field", "shown", "serving", "helps"),
+    [
+        ("initContainers[wait]", "state.terminated", ("web-1",), RemedyKind.WAIT),
+        ("initContainers[migrate].image", "state.running.startedAt", ("web-1",), RemedyKind.WAIT),
+        ("initContainers[migrate].image", "state.running.startedAt", (), RemedyKind.ROLL_BACK_ASKED),
+        ("initContainers[migrate].image", "state.terminated", (), RemedyKind.ROLL_BACK),
+    ],
+)
+def test_an_init_container_that_only_hangs_is_given_until_the_deadline_unless_no_pod_serves(
+    field: str, shown: str, serving: tuple[str, ...], helps: RemedyKind
+) -> None:
     new = replace(REVISIONS, changed=("initContainers[wait]", "initContainers[migrate].image"))
-    assert kind(cause(CauseKind.INIT_CONTAINER, field="initContainers[wait]"), facts=new) is RemedyKind.WAIT
-    assert kind(cause(CauseKind.INIT_CONTAINER, field="initContainers[migrate].image"), facts=new) is (
-        RemedyKind.ROLL_BACK
-    )
+    seen = tuple(replace(each, field=f"status.initContainerStatuses[migrate].{shown}") for each in of(NEW_POD))
+    found = replace(cause(CauseKind.INIT_CONTAINER, field=field), evidence=seen)
+    assert kind(found, facts=new, state=WorkloadState(serving=serving)) is helps
+
+
+@pytest.mark.parametrize("each", [CauseKind.IMAGE_PULL, CauseKind.CONTAINER_EXIT])
+def test_a_paused_rollout_is_not_taken_back(each: CauseKind) -> None:
+    """`kubectl rollout undo` is refused while a rollout is paused."""
+    assert kind(cause(each), facts=replace(REVISIONS, paused=True)) is RemedyKind.HAND_OVER
 
 
 def test_a_port_that_was_renamed_is_not_taken_back_at_once() -> None:

@@ -103,6 +103,18 @@ async def test_a_question_that_is_rejected_ends_the_execution_at_once_and_nothin
     assert ended.state is IncidentState.NO_ACTION
 
 
+async def test_a_run_that_asked_and_got_a_no_rolls_nothing_back_at_its_deadline() -> None:
+    undo = "after: 10m\nsteps: [{id: back, run: kubectl rollout undo deployment/web}]"
+    bench = RunBench(ASKS, rollback=undo)
+    bench.at(60, lambda: bench.ledger.reject("scale"))
+    ended = await bench.drive()
+    assert not bench.effects
+    assert (ended.state, ended.reason.partition(";")[0]) == (
+        IncidentState.NEEDS_OPERATOR,
+        "rejected by ada: not tonight",
+    )
+
+
 async def test_a_no_that_was_given_before_a_restart_holds_after_it() -> None:
     """Also where its question has expired meanwhile: a forward step is asked about once."""
     bench = RunBench(ASKS, rollback="after: 2h")

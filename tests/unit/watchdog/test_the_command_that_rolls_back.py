@@ -6,6 +6,7 @@ import pytest
 
 from kintsugi.decisions.rollback_evidence import RollbackEvidence, rollback_command
 from kintsugi.objects.owners import Manager, ManagerKind
+from kintsugi.objects.workloads import Deployment, DeploymentSpec
 from tests.unit.factories import moment, view
 from tests.unit.watchdog.judging import INNOCENT
 
@@ -16,6 +17,13 @@ UNDO = "kubectl rollout undo deployment/web --to-revision=4 -n production  # a r
 
 def test_a_workload_of_nobody_goes_back_to_the_revision_that_was_seen_good() -> None:
     assert rollback_command(FAILING, INNOCENT, last_good=4) == UNDO
+
+
+def test_a_paused_rollout_is_resumed_first() -> None:
+    """kubectl refuses to undo it before."""
+    paused = replace(FAILING, workload=Deployment(spec=DeploymentSpec(paused=True)))
+    resumed = f"kubectl rollout resume deployment/web -n production && {UNDO}"
+    assert rollback_command(paused, INNOCENT, last_good=4) == resumed
 
 
 def test_a_workload_without_a_good_revision_has_no_command() -> None:

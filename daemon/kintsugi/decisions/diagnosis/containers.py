@@ -1,7 +1,7 @@
 """ContainerStart, ContainerExit, OutOfMemory and InitContainer: containers that fail to start, and their ends."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from kintsugi.decisions.diagnosis import evidence_items, last_change, words
 from kintsugi.decisions.diagnosis.facts import PodFacts, WorkloadFacts
@@ -14,6 +14,9 @@ from kintsugi.objects.pods import ContainerStateTerminated, ContainerStatus
 
 LATELY = timedelta(minutes=10)
 """A container that was ended for its memory longer ago, and is ready, has recovered."""
+
+STILL_RUNS = ".state.running.startedAt"
+"""The end of the field that shows since when a container runs."""
 
 LONG_INIT = timedelta(minutes=2)
 """An init container that has run for so long hangs, likely: the time that a pod has to start (`START_UP_ALLOWANCE`)."""
@@ -116,7 +119,7 @@ def init_container(facts: WorkloadFacts) -> Iterator[Cause]:
                 seen = [evidence_items.ended(pod, status, end), *evidence_items.logged(facts, pod, status.name)]
             elif running is not None and running.started_at is not None and facts.now - running.started_at >= LONG_INIT:
                 text = f"init container {status.name} has not ended since {running.started_at:%H:%M:%S}"
-                since = f"status.initContainerStatuses[{status.name}].state.running.startedAt"
+                since = f"status.initContainerStatuses[{status.name}]{STILL_RUNS}"
                 seen = [
                     evidence_items.field(
                         pod.reference, since, f"{running.started_at:%Y-%m-%dT%H:%M:%SZ}", running.started_at
@@ -139,7 +142,7 @@ def container_exit(facts: WorkloadFacts) -> Iterator[Cause]:
     for pod in last_change.living(facts):
         for status, has_to_end in pod.statuses():
             end = _end(status)
-            if has_to_end or end is None or not _exits(status) or end.reason in (_OOM, *_NOT_RUN):
+            if has_to_end or end is None or not _exits(status, facts.now) or end.reason in (_OOM, *_NOT_RUN):
                 continue
             if ended_by_probe(facts, pod, status):
                 continue
@@ -159,10 +162,12 @@ def _end(status: ContainerStatus) -> ContainerStateTerminated | None:
     return status.state.terminated or status.last_state.terminated
 
 
-def _exits(status: ContainerStatus) -> bool:
+def _exits(status: ContainerStatus, now: datetime) -> bool:
     """Return whether a container ends again and again; the first end may have been an accident."""
     if status.ready or status.restart_count < 1:
         return False
+    if status.restart_count > 1 and predicates.may_end_as_before(status, now):
+        return True
     waits = status.state.waiting is not None and status.state.waiting.reason == _BACK_OFF
     return waits or status.state.terminated is not None or status.restart_count >= predicates.CRASH_LOOP_RESTARTS
 

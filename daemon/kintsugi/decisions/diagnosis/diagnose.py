@@ -33,7 +33,9 @@ Finder = Callable[[WorkloadFacts], Iterator[Cause]]
 
 FINDERS: Sequence[Finder] = (
     routing.scaled_to_zero,
+    routing.paused_rollout,
     finalizers.finalizer,
+    finalizers.pod_termination,
     creation.pod_creation,
     nodes.unreported,
     nodes.under_pressure,

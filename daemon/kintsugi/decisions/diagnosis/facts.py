@@ -25,7 +25,7 @@ from kintsugi.decisions.diagnosis.related_objects import (
     SharedService,
 )
 from kintsugi.model.causes import ObjectChange
-from kintsugi.objects.metadata import Condition, Kept, Object
+from kintsugi.objects.metadata import Condition, Kept, Metadata, Object
 from kintsugi.objects.pods import Container, ContainerPort, ContainerStatus, Pod, PodSpec, Volume
 from kintsugi.objects.predicates import START_UP_ALLOWANCE
 
@@ -161,9 +161,16 @@ class SpecifiedPod(PodSpec, frozen=True):
     tolerations: tuple[Toleration, ...] = ()
 
 
+class PodMetadata(Metadata, frozen=True):
+    """The metadata of a pod, with the seconds that it got to end: its `deletionTimestamp` is when they are over."""
+
+    deletion_grace_period_seconds: int = 0
+
+
 class PodFacts(Pod, frozen=True):
     """A pod as it was read; `template_hash` is the label by which its workload's controller identifies its template."""
 
+    metadata: PodMetadata = PodMetadata()
     spec: SpecifiedPod = SpecifiedPod()
 
     @property
@@ -389,6 +396,8 @@ class WorkloadFacts:
     lost_service: str = ""
     """The Service that was seen to lead to its pods and is gone, "" for none."""
     observer: ObserverFacts = field(default_factory=ObserverFacts)
+    paused: FieldChange | None = None
+    """Who paused its rollout, so that no pod is of the template in force; None where neither is so."""
     templated: FieldChange | None = None
     """The last writer of the pod template."""
     changed_around: tuple[ObjectChange, ...] = ()

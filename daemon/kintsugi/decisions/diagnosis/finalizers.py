@@ -1,9 +1,9 @@
-"""Finalizer: an object is Terminating, its grace is over, and a finalizer holds it."""
+"""Finalizer and PodTermination: an object is Terminating, and a finalizer holds it after its grace; or its grace is long."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from kintsugi.decisions.diagnosis import evidence_items
+from kintsugi.decisions.diagnosis import evidence_items, last_change
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence
 
@@ -24,6 +24,32 @@ def finalizer(facts: WorkloadFacts) -> Iterator[Cause]:
         runs = any(status.state.running is not None for status, _ in pod.statuses())
         sure = Confidence.LIKELY if runs else Confidence.CERTAIN
         yield from _held(facts, pod.reference, pod.metadata.deletion_timestamp, pod.metadata.finalizers, sure)
+
+
+def pod_termination(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find pods that take longer to end than a pod takes to start, and whose successors come only after that."""
+    if len(last_change.living(facts)) >= facts.desired:
+        return
+    for pod in facts.pods:
+        until, grace = pod.metadata.deletion_timestamp, timedelta(seconds=pod.metadata.deletion_grace_period_seconds)
+        if until is None or facts.now >= until or facts.now - (until - grace) < facts.start_up:
+            continue
+        began, seconds = until - grace, f"{grace.total_seconds():g}"
+        sooner = f"kubectl delete {pod.reference} -n {facts.namespace} --grace-period=1"
+        yield Cause(
+            kind=CauseKind.POD_TERMINATION,
+            object=pod.reference,
+            field="metadata.deletionGracePeriodSeconds",
+            confidence=Confidence.CERTAIN,
+            text=(
+                f"{pod.reference} is ending since {began:%H:%M:%S}, its grace period of {seconds} s lasts until {until:%H:%M:%S},"
+                f" and its successor comes after that; {sooner} ends it at once"
+            ),
+            evidence=(
+                evidence_items.field(pod.reference, "metadata.deletionTimestamp", f"{until:%Y-%m-%dT%H:%M:%SZ}", began),
+                evidence_items.field(pod.reference, "metadata.deletionGracePeriodSeconds", seconds),
+            ),
+        )
 
 
 def _held(
