@@ -20,8 +20,10 @@ def login(cluster: RealCluster, **namespaces: Sequence[str]) -> Path:
     """
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "production"}})
     cluster.kubectl("apply", "-f", str(RIGHTS))
-    for each in yaml.safe_load_all(RIGHTS.read_text()):
-        if each["kind"] == "RoleBinding":
-            for namespace in namespaces.get(each["metadata"]["name"].removeprefix("kintsugi-"), ()):
-                cluster.apply({**each, "metadata": {**each["metadata"], "namespace": namespace}})
+    every = [each for each in yaml.safe_load_all(RIGHTS.read_text()) if each["kind"] == "RoleBinding"]
+    bindings = {each["metadata"]["name"].removeprefix("kintsugi-"): each for each in every}
+    for role, wanted in namespaces.items():
+        for namespace in wanted:
+            metadata = {**bindings[role]["metadata"], "namespace": namespace}
+            cluster.apply({**bindings[role], "metadata": metadata})
     return cluster.kubeconfig_for(ACCOUNT, namespace=NAMESPACE)

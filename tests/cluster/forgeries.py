@@ -101,10 +101,10 @@ def job_forgeries(true: Object) -> Iterator[tuple[str, str, Object]]:
 
     secret = {"name": "s", "secret": {"secretName": "others"}}
     reference = {"secretKeyRef": {"name": "others", "key": "password"}}
-    yield "a Secret as a volume", "room for backups", other(lambda j, p, c: p["volumes"].append(secret))
+    yield "a Secret as a volume", "staging volume of backups", other(lambda j, p, c: p["volumes"].append(secret))
     yield (
         "another claim",
-        "room for backups",
+        "staging volume of backups",
         other(lambda j, p, c: p["volumes"][0].update(persistentVolumeClaim={"claimName": "data-database-0"})),
     )
     yield "many pods", "one pod, once", other(lambda j, p, c: j["spec"].update(parallelism=99, completions=99))

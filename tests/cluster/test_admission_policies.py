@@ -117,7 +117,7 @@ def about(version: str, kind: str, namespace: str, name: str, **labels: str) -> 
 @pytest.fixture(scope="module")
 def token(cluster: RealCluster, place: str, mended: str) -> Path:
     """Return the kubeconfig of whoever has the account's token."""
-    return bound_account.login(cluster, mend=(place, mended), restore=(place,))
+    return bound_account.login(cluster, changes=(place, mended), restore=(place,))
 
 
 @pytest.fixture(scope="module")

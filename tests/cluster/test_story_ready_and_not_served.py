@@ -1,11 +1,15 @@
 """
-Pods of a real Kubernetes that are all ready while nobody is served, or soon will not be: a service of three lines has it noticed.
+A service of three lines on a real Kubernetes that is not there, or whose pods are all ready while nobody is served.
 
 Its near misses are in the last test: what looks alike and is meant so is told to nobody.
 """
 
+import subprocess
+import sys
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any
 
 import pytest
@@ -15,7 +19,7 @@ from tests.cluster.small_catalog import write
 from tests.cluster.story import ClusterStory
 from tests.harness import manifests
 from tests.harness.cluster import RealCluster
-from tests.harness.daemon import kubeconfig, rights
+from tests.harness.daemon import OPERATOR, kubeconfig, rights
 from tests.harness.notices import NoticeReceiver
 
 MARKET, FRONT, BACK = "market", "front", "back"
@@ -50,7 +54,13 @@ def story(cluster: RealCluster, daemon: StartDaemon, tmp_path: Path, notices: No
             cluster.kubectl("rollout", "status", f"deployment/{app}-deployment", "-n", namespace, "--timeout=120s")
         documents = (THREE_LINES.format(app=app, namespace=namespace) for app in (FRONT, BACK))
         catalog = write(tmp_path / "catalog", *documents)
-        own = {**MARKET_CATALOG, "KINTSUGI_CATALOG__ADDITIONS": str(catalog)}
+        keys = tmp_path / "keys"
+        keys.write_text(b64encode(token_bytes(32)).decode())
+        own = {
+            **MARKET_CATALOG,
+            "KINTSUGI_CATALOG__ADDITIONS": str(catalog),
+            "KINTSUGI_LEDGER__ENCRYPTION_KEY_FILE": str(keys),
+        }
         login = kubeconfig(cluster, "default", account=READER, rules=[*rights(), READS])
         environment = {**TIME_FOR_PODS, **own, **notices.environment}
         started = daemon(kubeconfig=login, durations=0.01, environment=environment)
@@ -148,6 +158,31 @@ def test_a_ready_service_that_is_not_served_is_told_to_a_person_and_changed_by_n
     story.within(90).sees("a person is notified", lambda: any(told in each["text"] for each in notices.taken))
     assert story.writes() == []
     assert story.deployment()["status"]["readyReplicas"] == 2
+
+
+def test_a_workload_that_somebody_deletes_is_made_again_by_the_command_that_a_person_gets(
+    story: ClusterStory, notices: NoticeReceiver
+) -> None:
+    workload = "deployment/front-deployment"
+    story.within(60).sees("its manifest is kept", lambda: "good template kept" in story.daemon.log.read_text())
+    wanted = story.deployment()["spec"]
+    story.at("somebody deletes it", lambda: story.cluster.kubectl("delete", workload, "-n", story.namespace))
+    command = "kintsugi manifest front | kubectl apply -f -"
+    story.within(60).sees("a person is notified", lambda: any(command in each["text"] for each in notices.taken))
+    (text,) = [each["text"] for each in notices.taken if command in each["text"]]
+    assert f"MissingWorkload (certain): {workload}: {workload}: {workload} does not exist; it was there until " in text
+    assert story.daemon.get("/api/v1/readiness")[1] == {"ready": True, "waiting_for": {}, "missing_workloads": [FRONT]}
+
+    operator = ("--server", story.daemon.url, "--token-file", str(story.daemon.folder / "token"))
+    (story.daemon.folder / "token").write_text(OPERATOR)
+    printed = subprocess.run(
+        [sys.executable, "-m", "kintsugi.cli", "manifest", FRONT, *operator], capture_output=True, text=True, check=True
+    )
+    story.at("the person makes it again", lambda: story.cluster.kubectl("apply", "-f", "-", stdin=printed.stdout))
+    story.within(60).ready(2)
+    assert story.deployment()["spec"] == wanted
+    story.within(60).sees("the daemon sees it", lambda: bool(story.service(FRONT)["healthy"]))
+    assert story.writes() == []
 
 
 def test_a_canary_a_port_that_is_not_declared_and_an_address_that_never_answered_are_told_to_nobody(

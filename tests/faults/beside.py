@@ -53,9 +53,11 @@ class Beside:
         return self._read(f"/api/v1/incidents/{incident}")
 
     def has_observed(self, service: str) -> bool:
-        """Return whether it has told a person of a service and meant to change nothing: the rule for warnings does so."""
+        """Return whether it has told a person of a service and meant to change nothing: rules that only observe do so."""
         signals = self._read("/api/v1/signals?verdict=observed&limit=200")["signals"]
-        return any(each["verdict"]["rule"] == f"{service}-warnings" for each in signals)
+        return any(
+            each["verdict"]["rule"] in (f"{service}-warnings", f"{service}-workload-missing") for each in signals
+        )
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -464,6 +464,13 @@ class Night:
             raise NotRecorded(f"there is no {target.kind}/{target.name} in {target.namespace}")
         return DIAGNOSIS
 
+    def missing_workloads(self) -> tuple[str, ...]:
+        return ("store",)
+
+    async def manifest(self, service: str) -> bytes:
+        self.asked.append(("manifest", service))
+        return b'{"kind":"Deployment","spec":{"password":"hunter2"}}'
+
     async def explain_service(self, service: str) -> ServiceExplanation:
         self.asked.append(("explain_service", service))
         if service != "web-service":

@@ -122,10 +122,10 @@ class InitStage:
         found: Json = await self.until(f"{service} {' or '.join(states)}", told)
         return found
 
-    async def first_line(self, incident: Json) -> str:
-        """Wait until a person is told of an incident, and return the first line of the notice."""
+    async def headline(self, incident: Json) -> str:
+        """Wait until a person is told of an incident, and return the line of the notice that names the problem: its second."""
         told = await self.until("a person is told", lambda: self.notices.about(incident["id"]))
-        return str(told[-1]).splitlines()[0]
+        return str(told[-1]).splitlines()[1]
 
     def state(self) -> str:
         """Return what is shown where something does not come."""

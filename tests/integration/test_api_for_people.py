@@ -31,6 +31,7 @@ PEOPLE = [
     ("GET", "/api/v1/readiness"),
     ("GET", "/api/v1/services"),
     ("GET", "/api/v1/services/web-service"),
+    ("GET", "/api/v1/services/web-service/manifest"),
     ("POST", "/api/v1/runbooks/web-service-recovery/recover"),
     ("GET", "/api/v1/explain"),
     ("POST", "/api/v1/explain"),

@@ -57,6 +57,15 @@ def test_a_diagnosis_begins_with_the_likeliest_cause_and_ends_with_what_is_not_k
     )
 
 
+def test_a_manifest_is_printed_as_it_is_with_the_values_that_are_masked_elsewhere(
+    kintsugi: CommandLine, night: Night
+) -> None:
+    ended = kintsugi("manifest", "store")
+    assert (ended.code, ended.err) == (0, "")
+    assert json.loads(ended.out)["spec"] == {"password": "hunter2"}
+    assert night.asked == [("manifest", "store")]
+
+
 def test_a_diagnosis_is_json_for_a_program(kintsugi: CommandLine, night: Night) -> None:
     told = json.loads(kintsugi("diagnose", "deployment/web", "-n", "production", "-o", "json").out)
     assert (told["object"], told["namespace"]) == ("deployment/web", "production")

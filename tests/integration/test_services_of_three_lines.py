@@ -84,7 +84,7 @@ async def test_a_front_end_that_somebody_scaled_to_none_is_asked_about(tmp_path:
     async with init_stage(tmp_path) as stage:
         stage.scale(0)
         incident = await stage.incident("awaiting-approval")
-        assert "scaled to 0" in await stage.first_line(incident)
+        assert "scaled to 0" in await stage.headline(incident)
         assert stage.changes() == []
 
 
@@ -92,7 +92,7 @@ async def test_a_kubernetes_service_that_selects_nothing_is_handed_over_with_its
     async with init_stage(tmp_path) as stage:
         stage.cluster.apply(leads_to(FRONT, app="gone"))
         incident = await stage.incident("needs-operator", "ineffective")
-        assert f"service/{FRONT}" in (line := await stage.first_line(incident)), line
+        assert f"service/{FRONT}" in (line := await stage.headline(incident)), line
         assert "selector" in line
         assert stage.changes() == []
 
@@ -105,7 +105,7 @@ async def test_a_configmap_that_is_missing_is_handed_over_with_its_name(tmp_path
         stage.cluster.delete(CONFIGMAPS, "prices", NAMESPACE)
         stage.cluster.delete(PODS, stage.pods()[0]["metadata"]["name"], NAMESPACE)
         incident = await stage.incident("needs-operator", "ineffective")
-        assert "prices" in (line := await stage.first_line(incident)), line
+        assert "prices" in (line := await stage.headline(incident)), line
 
 
 async def test_a_version_that_crashes_is_taken_back_and_a_good_one_is_left_alone(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from difflib import get_close_matches
 from itertools import chain
 
 from kintsugi.actions import diagnosis_facts, related_facts, unstructured
@@ -30,12 +31,13 @@ from kintsugi.decisions.diagnosis.facts import (
     WorkloadFacts,
 )
 from kintsugi.decisions.diagnosis.references import references
-from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts
+from kintsugi.decisions.diagnosis.related_objects import AbsenceFacts, DeclaredFacts
 from kintsugi.decisions.diagnosis.scheduling import NODE_UNDER_WAY
 from kintsugi.errors import Forbidden, KubeError, LedgerUnavailable, NotFound
 from kintsugi.model.command import ObjectName
 from kintsugi.objects import predicates
 from kintsugi.objects.kept import LabelSelector
+from kintsugi.objects.owners import operators, recreating_command
 from kintsugi.objects.selectors import selector_of
 from kubeobjects import resources
 from kubeobjects.resources import (
@@ -86,8 +88,21 @@ class WorkloadReader(TolerantReads):
     templates: GoodTemplates = field(default_factory=GoodTemplates)
 
     async def read(self, now: datetime) -> WorkloadFacts:
-        """Read everything. Raises KubeError where the workload itself cannot be read, NotFound where it is absent."""
-        workload = await self.kube.get(self.asked.resource, self.asked.name, self.namespace)
+        """
+        Read everything; of a workload that its service names and that is absent, what is known of it.
+
+        Raises KubeError where the workload itself cannot be read, NotFound where it is absent and belongs to no service.
+        """
+        try:
+            workload = await self.kube.get(self.asked.resource, self.asked.name, self.namespace)
+        except NotFound:
+            if not self.declared.service:
+                raise
+            return await self._absent(now)
+        return await self._there(workload, now)
+
+    async def _there(self, workload: Unstructured, now: datetime) -> WorkloadFacts:
+        """Read everything of a workload that is there. Raises KubeError."""
         selector = _selector_of(workload)
         sets, revisions, items, services = await asyncio.gather(
             self._replica_sets(selector, unstructured.uid(workload)),
@@ -134,6 +149,42 @@ class WorkloadReader(TolerantReads):
         around = RelatedReader(kube=self.kube, namespace=self.namespace, unknown=self.unknown, owners=owners)
         found = await around.complete(completed)
         return replace(found, unknown=tuple(self.unknown))
+
+    async def _absent(self, now: datetime) -> WorkloadFacts:
+        """Return what is known of a workload that is not there."""
+        kept = None
+        try:
+            kept = await self.templates.manifest(self.asked.resource.singular, self.namespace, self.asked.name)
+        except LedgerUnavailable as error:
+            self.unknown[f"its manifest: {error}"] = None
+        items = await self.listed("workloads with a similar name", self.asked.resource) or ()
+        similar = _similar(self.asked.name, [unstructured.name(each) for each in items])
+        known = AbsenceFacts(
+            since=self.declared.gone_since, similar=f"{self.asked.resource.singular}/{similar}" if similar else ""
+        )
+        if kept is not None:
+            known = replace(
+                known,
+                last_good=kept.seen,
+                owner=", ".join(str(each) for each in operators(kept.metadata)),
+                command=recreating_command(kept.metadata),
+                lacks=kept.missing,
+            )
+        return WorkloadFacts(
+            reference=str(self.asked),
+            namespace=self.namespace,
+            now=now,
+            desired=0,
+            labels={},
+            selector={},
+            template=SpecifiedPod(),
+            revisions=(),
+            pods=(),
+            service=self.declared.service,
+            observer=self.declared.observer,
+            absence=known,
+            unknown=tuple(self.unknown),
+        )
 
     async def _completed(self, known: WorkloadFacts, sets: frozenset[str]) -> WorkloadFacts:
         """Add the objects that those read first refer to."""
@@ -287,3 +338,9 @@ def _set(obj: Unstructured) -> str:
 
 def _as_labels(service: ServiceFacts) -> str:
     return ",".join(f"{key}={value}" for key, value in service.spec.selector.items())
+
+
+def _similar(name: str, names: Sequence[str]) -> str:
+    """Return the name that a misspelt or shortened one may mean, "" for none."""
+    holding = [each for each in names if each.startswith(name) or name.startswith(each)]
+    return next(iter([*holding, *get_close_matches(name, names, n=1)]), "")

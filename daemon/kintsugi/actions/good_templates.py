@@ -13,6 +13,7 @@ from datetime import datetime
 
 import orjson
 
+from kintsugi.actions import unstructured
 from kintsugi.actions.encrypted import Encryption
 from kintsugi.actions.revisions import Revision
 from kintsugi.actions.templates import template_digest, template_of
@@ -23,6 +24,13 @@ from kintsugi.errors import DecryptionFailed
 from kintsugi.ledger.good_templates import TemplateRepository
 from kintsugi.model.command import ObjectName
 from kintsugi.model.known import GoodTemplate
+from kintsugi.objects.metadata import REVISION, Metadata, Object
+
+_MANIFEST = "manifest "
+"""Before the field of a withheld value that is not in the template."""
+
+_ADDED = frozenset({REVISION, "kubectl.kubernetes.io/last-applied-configuration"})
+"""Annotations that are no part of what a person writes; the second repeats all values in clear."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +46,20 @@ class FoundTemplate:
     missing: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """
+    A workload with its good template, as `kubectl apply` takes it: without its owners, who have other uids by then.
+
+    `metadata` has them. `seen` is when it was last good; `missing` are the fields whose values are not kept, since they may be secrets.
+    """
+
+    document: Unstructured
+    metadata: Metadata
+    seen: datetime
+    missing: tuple[str, ...]
+
+
 class GoodTemplates:
     """Keeps templates and finds them again; without a repository it has none."""
 
@@ -46,36 +68,39 @@ class GoodTemplates:
         self._encryption = encryption or Encryption()
 
     async def keep(
-        self, asked: ObjectName, namespace: str, revision: Revision, *, workload: str, seen: datetime
+        self, asked: ObjectName, namespace: str, revision: Revision, *, workload: Unstructured, seen: datetime
     ) -> bool:
         """
-        Keep the template of a good revision; return whether it was small enough.
+        Keep the template of a good revision with the rest of its workload; return whether it was small enough.
 
         Raises LedgerUnavailable, and DecryptionFailed where the file of keys cannot be used.
         """
         if self._repository is None:
             return False
         document, values = without_values(revision.pods)
+        manifest, of_manifest = without_values(_without_template(workload))
         kept = GoodTemplate(
             kind=asked.resource.singular,
             namespace=namespace,
             name=asked.name,
-            workload=workload,
+            workload=unstructured.uid(workload),
             template=revision.template,
             number=revision.number,
             seen=seen,
             document=orjson.dumps(document).decode(),
             withheld="",
             fingerprint=await asyncio.to_thread(fingerprint, template_digest(revision.pods)),
+            manifest=orjson.dumps(manifest).decode(),
         )
-        return await self._repository.keep(await self._encrypted(kept, values))
+        every = values | {f"{_MANIFEST}{field}": value for field, value in of_manifest.items()}
+        return await self._repository.keep(await self._encrypted(kept, every))
 
     async def is_kept(self, asked: ObjectName, namespace: str, template: str, *, workload: str) -> bool:
         """Return whether the template of a revision is kept, with its values where there is a key."""
         if self._repository is None:
             return True
         kept = await self._repository.last(asked.resource.singular, namespace, asked.name)
-        if kept is None or (kept.workload, kept.template) != (workload, template):
+        if kept is None or not kept.manifest or (kept.workload, kept.template) != (workload, template):
             return False
         return bool(kept.withheld) or not self._encryption.is_possible or not withheld(orjson.loads(kept.document))
 
@@ -94,6 +119,28 @@ class GoodTemplates:
         is_same = await asyncio.to_thread(is_of, kept.fingerprint, template_digest(pods))
         return FoundTemplate(kept=kept, pods=pods, missing=() if is_same else withheld(document))
 
+    async def manifest(self, kind: str, namespace: str, name: str) -> Manifest | None:
+        """Return a workload as it was last good, None where it is not kept. Raises LedgerUnavailable."""
+        kept = await self._repository.last(kind, namespace, name) if self._repository is not None else None
+        if kept is None or not kept.manifest:
+            return None
+        values = await self._decrypted(kept) or {}
+        of_manifest = {
+            field.removeprefix(_MANIFEST): value for field, value in values.items() if field.startswith(_MANIFEST)
+        }
+        whole, pods = (
+            with_values(orjson.loads(kept.manifest), of_manifest),
+            with_values(orjson.loads(kept.document), values),
+        )
+        return Manifest(
+            document=unstructured.without_field(
+                unstructured.with_field(whole, "spec", "template", value=pods), "metadata", "ownerReferences"
+            ),
+            metadata=_metadata_of(whole),
+            seen=kept.seen,
+            missing=(*withheld(whole), *withheld(pods)),
+        )
+
     async def _encrypted(self, kept: GoodTemplate, values: Mapping[str, object]) -> GoodTemplate:
         if not values or not self._encryption.is_possible:
             return kept
@@ -109,6 +156,26 @@ class GoodTemplates:
         except DecryptionFailed:
             return None
         return values
+
+
+def _without_template(workload: Unstructured) -> Unstructured:
+    """Return what a person would write of a workload, but its template: what servers and tools add is left out."""
+    metadata, spec = unstructured.nested_map(workload, "metadata"), unstructured.nested_map(workload, "spec")
+    annotations = unstructured.nested_map(metadata, "annotations")
+    written = {key: metadata[key] for key in ("name", "namespace", "labels", "ownerReferences") if key in metadata}
+    written["annotations"] = {key: each for key, each in annotations.items() if key not in _ADDED}
+    described = {key: each for key, each in spec.items() if key != "template"}
+    of_server = {"apiVersion": workload["apiVersion"], "kind": workload["kind"]}
+    return {**of_server, "metadata": written, "spec": described}
+
+
+def _metadata_of(manifest: Unstructured) -> Metadata:
+    """Return the metadata of a manifest, with the annotations whose values are known."""
+    annotations = unstructured.nested_map(manifest, "metadata", "annotations")
+    known = {key: value for key, value in annotations.items() if value is not None}
+    return unstructured.convert(
+        unstructured.with_field(manifest, "metadata", "annotations", value=known), Object
+    ).metadata
 
 
 def _place(kept: GoodTemplate) -> str:

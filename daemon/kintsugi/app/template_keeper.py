@@ -74,7 +74,7 @@ class GoodTemplateKeeper:
         revision = next((each for each in revisions if each.good), None)
         if revision is None:
             return False
-        fits = await self._templates.keep(asked, namespace, revision, workload=good.workload, seen=good.last_good)
+        fits = await self._templates.keep(asked, namespace, revision, workload=found, seen=good.last_good)
         if fits:
             log.info("good template kept", workload=good.workload, template=good.template, number=revision.number)
         else:

@@ -161,6 +161,10 @@ class DaemonClient:
         """Learn what a service is, and where each of its values comes from."""
         return await self._ask("GET", f"services/{_part(service)}", ServiceExplanation)
 
+    async def manifest(self, service: str) -> bytes:
+        """Return the workload of a service as it was last good, in JSON."""
+        return bytes(await self._ask("GET", f"services/{_part(service)}/manifest", msgspec.Raw))
+
     async def explain_pod(self, namespace: str, name: str) -> Explanation:
         """Learn what would become of a pod as it is now."""
         return await self._ask("GET", "explain", Explanation, query={"pod": f"{namespace}/{name}"})

@@ -135,6 +135,21 @@ async def diagnose(
     return await queries.diagnose(connection, workload, namespace=namespace)
 
 
+async def manifest(
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="The service whose workload is printed.")],
+    *,
+    connection: Connection,
+) -> ExitCode:
+    """
+    Print the workload of a service as it was last good, for `kubectl apply -f -`.
+
+    The values are not masked. A value that may be a secret is kept only with ledger.encryptionKeyFile.
+    """
+    from kintsugi.cli import queries
+
+    return await queries.manifest(connection, service)
+
+
 async def canary(
     *,
     webhook_token: Annotated[
@@ -289,6 +304,6 @@ async def rollback(incident: IncidentId, *, yes: Yes = False, connection: Connec
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    interval = (incidents, incident, signals, dead_letters, explain, diagnose, canary, services, pauses)
+    interval = (incidents, incident, signals, dead_letters, explain, diagnose, manifest, canary, services, pauses)
     for command in (*interval, pause, resume, approve, reject, abort, recover, rollback, resend):
         app.command(command.__name__.replace("_", "-"))(spread(command))

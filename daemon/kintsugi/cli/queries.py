@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import typer
+
 from kintsugi.cli.alert_input import read_alerts
 from kintsugi.cli.client import DaemonClient, dial
 from kintsugi.cli.diagnosis_report import show_diagnosis
@@ -18,8 +20,6 @@ from kintsugi.cli.summary_tables import daemon_line, show_incidents, show_pauses
 from kintsugi.errors import UsageError
 from kintsugi.server.operations import Explanation
 from kubeobjects.resources import WORKLOADS, find
-
-"""What can be diagnosed."""
 
 
 async def incidents(connection: Connection, *, service: str, open_only: bool, limit: int) -> ExitCode:
@@ -117,6 +117,14 @@ async def _explain_service(connection: Connection, service: str) -> ExitCode:
         emit(found)
     else:
         show_service_explanation(found)
+    return ExitCode.DONE
+
+
+async def manifest(connection: Connection, service: str) -> ExitCode:
+    """Print the workload of a service as it was last good."""
+    async with dial(connection) as daemon:
+        found = await daemon.manifest(service)
+    typer.echo(found)
     return ExitCode.DONE
 
 

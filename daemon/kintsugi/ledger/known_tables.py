@@ -31,6 +31,7 @@ good_templates = Table(
     Column("document", TextColumn, nullable=False),
     Column("withheld", TextColumn, nullable=False),
     Column("fingerprint", TextColumn, nullable=False),
+    Column("manifest", TextColumn, nullable=False, server_default=""),
     Index("ix_good_templates_seen", "seen"),
 )
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 class CauseKind(StrEnum):
     """The kinds of causes that Kintsugi searches for (docs/faults.md)."""
 
+    MISSING_WORKLOAD = "MissingWorkload"
     IMAGE_PULL = "ImagePull"
     MISSING_CONFIGURATION = "MissingConfiguration"
     CONTAINER_START = "ContainerStart"

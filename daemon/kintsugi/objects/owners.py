@@ -38,6 +38,18 @@ RELEASE = "meta.helm.sh/release-name"
 _HELM = ("app.kubernetes.io/managed-by", "Helm", RELEASE)
 """The label and the annotation of what a Helm release has (helm.sh/helm, pkg/action/validate.go)."""
 
+_FLUX_KUSTOMIZE, _FLUX_HELM = "kustomize.toolkit.fluxcd.io/", "helm.toolkit.fluxcd.io/"
+_RECREATES = (
+    ("argocd.argoproj.io/tracking-id", "", "argocd app sync {name}"),
+    ("argocd.argoproj.io/instance", "", "argocd app sync {name}"),
+    (f"{_FLUX_KUSTOMIZE}name", f"{_FLUX_KUSTOMIZE}namespace", "flux reconcile kustomization {name} -n {namespace}"),
+    (f"{_FLUX_HELM}name", f"{_FLUX_HELM}namespace", "flux reconcile helmrelease {name} -n {namespace} --force"),
+)
+"""
+The marks of a name and its namespace, and how the tool is told to make again what is missing: Flux upgrades a release whose
+values are as before only with `--force`.
+"""
+
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,253}")
 _LONGEST_RELEASE = 53
 """Helm names releases as Kubernetes names objects, and shorter (helm.sh/helm, pkg/chart/v2/util/validate_name.go)."""
@@ -78,6 +90,17 @@ def helm_release(metadata: Metadata) -> str:
     label, helm, release = _HELM
     name = metadata.annotations.get(release, "") if metadata.labels.get(label) == helm else ""
     return name if len(name) <= _LONGEST_RELEASE and SUBDOMAIN.fullmatch(name) else ""
+
+
+def recreating_command(metadata: Metadata) -> str:
+    """Return the command by which the tool that owns an object that is gone makes it again, "" where no tool does."""
+    marks, namespace = {**metadata.annotations, **metadata.labels}, metadata.namespace
+    for mark, of_namespace, command in _RECREATES:
+        name, place = marks.get(mark, "").split(":")[0], marks.get(of_namespace, namespace)
+        if SUBDOMAIN.fullmatch(name) and SUBDOMAIN.fullmatch(place):
+            return command.format(name=name, namespace=place)
+    release = helm_release(metadata)
+    return f"helm get manifest {release} -n {namespace} | kubectl apply -n {namespace} -f -" if release else ""
 
 
 def operators(metadata: Metadata) -> tuple[Manager, ...]:

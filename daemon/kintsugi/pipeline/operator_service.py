@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import orjson
 import structlog
 
 from kintsugi.commands.registry import definitions_by_verb
@@ -384,6 +385,30 @@ class OperatorService:
             raise NotRecorded(f"the rules in force declare no service {service}")
         standing, rules = self.observed.standings.get(service), self.active_catalog.catalog.rules.values()
         return service_explanation(view, rules, standing, now=self.observed.clock())
+
+    def missing_workloads(self) -> tuple[str, ...]:
+        """Return the services whose workload does not exist."""
+        return tuple(name for name, view in sorted(self.observed.views.items()) if view.workload_missing)
+
+    async def manifest(self, service: str) -> bytes:
+        """
+        Return the workload of a service as it was last good, in JSON.
+
+        Raises NotRecorded where none is kept, WrongState where values of it are not known, LedgerUnavailable.
+        """
+        view = self.observed.views.get(service)
+        if view is None:
+            raise NotRecorded(f"the rules in force declare no service {service}")
+        workload, namespace = view.service.workload, view.service.namespace
+        kept = await self.diagnoser.templates.manifest(workload.resource.singular, namespace, workload.name)
+        if kept is None:
+            raise NotRecorded(f"no manifest of {workload} in {namespace} is kept: none was seen good yet")
+        if kept.missing:
+            raise WrongState(
+                f"the manifest of {workload} in {namespace} lacks the values of {', '.join(kept.missing)}: with"
+                " ledger.encryptionKeyFile they are kept"
+            )
+        return orjson.dumps(kept.document, option=orjson.OPT_INDENT_2)
 
     async def diagnose(self, target: Target) -> Diagnosis:
         """Return a diagnosis of a workload by its current state. Raises NotRecorded, KubeError."""

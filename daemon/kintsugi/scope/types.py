@@ -75,6 +75,7 @@ SERVICE = Struct(
         "claims": ListOf(struct_type(PersistentVolumeClaim)),
         "endpoints": ListOf(struct_type(EndpointSlice)),
         "workload": WORKLOAD,
+        "workloadMissing": BOOL,
         "owns": ListOf(STRING),
         "replicas": INT,
         "desired": INT,

@@ -169,6 +169,7 @@ def shown_view(view: ServiceView) -> dict[str, object]:
         "lastRestart": view.last_restart,
         "clusterIP": view.cluster_ip,
         "claims": view.pvcs,
+        "workloadMissing": view.workload_missing,
         "rolloutComplete": view.rollout_complete,
         "rolloutStuck": view.rollout_stuck,
         "checksMet": not view.unmet,

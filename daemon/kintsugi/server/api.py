@@ -250,7 +250,13 @@ class Api:
         Return the parts that are waited for, with the reasons: `/readyz` shows callers without a token only the parts.
         """
         waiting_for = await self._ready.check()
-        return await answer(responses.ReadinessDetail(ready=not waiting_for, waiting_for=waiting_for))
+        return await answer(
+            responses.ReadinessDetail(
+                ready=not waiting_for,
+                waiting_for=waiting_for,
+                missing_workloads=self._operations.missing_workloads(),
+            )
+        )
 
     async def drill(self, request: web.Request) -> web.Response:
         """Begin a drill of a service's backups."""
@@ -290,6 +296,11 @@ class Api:
     async def explain_service(self, request: web.Request) -> web.Response:
         """Explain a service."""
         return await answer(await self._operations.explain_service(request.match_info["name"]))
+
+    async def manifest(self, request: web.Request) -> web.Response:
+        """Return the manifest of a service's workload: for `kubectl apply`, so that nothing of it is masked."""
+        found = await self._operations.manifest(request.match_info["name"])
+        return web.Response(body=found, content_type="application/json", headers={"Cache-Control": "no-store"})
 
     async def explain_object(self, request: web.Request) -> web.Response:
         """Explain `?pod=NAMESPACE/NAME`."""

@@ -174,6 +174,11 @@ EXPLAIN_SERVICE = Contract(
     answers={200: ServiceExplanation},
     errors=(404, 503),
 )
+MANIFEST = Contract(
+    summary="Return the workload of a service as it was last good, as `kubectl apply` takes it, with its secret values",
+    answers={200: PlainText(content_type=JSON)},
+    errors=(404, 409, 503),
+)
 DRILL = Contract(
     summary="Start a drill of a service's backups",
     answers={202: Incident},

@@ -151,6 +151,14 @@ class Operations(Protocol):
         """Return what would become of an alert, or of an object of the cluster, without doing or keeping anything."""
         ...
 
+    def missing_workloads(self) -> tuple[str, ...]:
+        """Return the services whose workload does not exist."""
+        ...
+
+    async def manifest(self, service: str) -> bytes:
+        """Return the workload of a service as it was last good, in JSON. Raises WrongState where values of it are not kept."""
+        ...
+
     async def explain_service(self, service: str) -> ServiceExplanation:
         """Return what a service is and which rules it has, with where each value comes from."""
         ...

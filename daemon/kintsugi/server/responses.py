@@ -57,7 +57,12 @@ class PauseList:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadinessDetail:
-    """Whether the daemon is ready, and each part that it waits for, with the reason."""
+    """
+    Whether the daemon is ready, and each part that it waits for, with the reason.
+
+    `missing_workloads` are the services whose workload does not exist: the daemon is ready all the same.
+    """
 
     ready: bool
     waiting_for: Mapping[Component, str]
+    missing_workloads: tuple[str, ...]

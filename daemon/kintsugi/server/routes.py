@@ -43,6 +43,7 @@ def all_routes(webhook: WebhookHandler, api: Api) -> tuple[Route, ...]:
         Route("GET", "/api/v1/readiness", Action.READ, api.readiness, contracts.READINESS),
         Route("GET", "/api/v1/services", Action.READ, api.services, contracts.SERVICES),
         Route("GET", "/api/v1/services/{name}", Action.READ, api.explain_service, contracts.EXPLAIN_SERVICE),
+        Route("GET", "/api/v1/services/{name}/manifest", Action.RECOVER, api.manifest, contracts.MANIFEST),
         Route("POST", "/api/v1/services/{name}/drill", Action.DRILL, api.drill, contracts.DRILL),
         Route("POST", "/api/v1/runbooks/{name}/recover", Action.RECOVER, api.recover, contracts.RECOVER),
         Route("GET", "/api/v1/diagnosis/{namespace}/{type}/{name}", Action.READ, api.diagnosis, contracts.DIAGNOSIS),

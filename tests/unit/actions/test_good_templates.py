@@ -20,6 +20,7 @@ from kintsugi.errors import Refused
 from kintsugi.ledger import Ledger
 from kintsugi.model.command import ObjectName, Verb
 from kintsugi.model.records import Phase
+from kintsugi.objects.owners import operators
 from kintsugi.verbs.rollout import Rollout
 from kubeobjects.resources import DEPLOYMENTS, REPLICASETS
 from tests.unit.actions.cluster_of_dicts import NOW, ClusterOfDicts
@@ -27,6 +28,7 @@ from tests.unit.actions.samples import NAMESPACE, change_context, deployment, re
 
 WEB = ObjectName(resource=DEPLOYMENTS, name="web")
 SECRET, PROGRAM = "hunter2", "serve --token=hunter2"
+OWNER = {"apiVersion": "shop/v1", "kind": "Shop", "name": "main", "uid": "uid-shop", "controller": True}
 
 
 def container(image: str, token: str = SECRET, **more: object) -> dict[str, Any]:
@@ -74,7 +76,7 @@ async def kept_good(ledger: Ledger, keys: Path | None = None) -> GoodTemplates:
     templates, kube = GoodTemplates(ledger.templates, Encryption(keys)), cluster("web:1", uid="uid-before")
     workload = await kube.get(DEPLOYMENTS, "web", NAMESPACE)
     (revision,) = await find_revisions(kube, WEB, workload, ())
-    assert await templates.keep(WEB, NAMESPACE, revision, workload="uid-before", seen=NOW)
+    assert await templates.keep(WEB, NAMESPACE, revision, workload=workload, seen=NOW)
     return templates
 
 
@@ -160,6 +162,36 @@ async def test_a_template_is_found_whole_with_its_key_whatever_stands_there_by_n
     without = await templates.find(WEB, NAMESPACE, kube.at(DEPLOYMENTS, "web"))
     assert without is not None
     assert "containers[web].env[API_TOKEN]" in without.missing
+
+
+def as_written(image: str) -> dict[str, Any]:
+    """Return the Deployment as a person would write it."""
+    pods = template(image)
+    del pods["metadata"]["creationTimestamp"]
+    metadata = {"name": "web", "namespace": NAMESPACE, "labels": {"team": "a"}, "annotations": {"api-key": SECRET}}
+    spec = {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}, "template": pods}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+
+
+@pytest.mark.parametrize("has_key", [True, False])
+async def test_a_workload_is_kept_as_a_person_would_write_it(ledger: Ledger, tmp_path: Path, has_key: bool) -> None:
+    templates, kube = (
+        GoodTemplates(ledger.templates, Encryption(key_file(tmp_path) if has_key else None)),
+        cluster("web:1"),
+    )
+    written = as_written("web:1")
+    written["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = "1"
+    written["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = SECRET
+    written["metadata"] |= {"uid": "uid-web", "resourceVersion": "7", "ownerReferences": [OWNER]}
+    (revision,) = await find_revisions(kube, WEB, kube.at(DEPLOYMENTS, "web"), ())
+    assert await templates.keep(WEB, NAMESPACE, revision, workload={**written, "status": {"replicas": 3}}, seen=NOW)
+    found = await templates.manifest("deployment", NAMESPACE, "web")
+    assert found is not None
+    assert [str(each) for each in operators(found.metadata)] == ["operator Shop/main"]
+    assert "api-key" in found.metadata.annotations if has_key else found.missing[0] == "annotations.api-key"
+    assert (found.document == as_written("web:1")) is has_key
+    kept = await ledger.templates.last("deployment", NAMESPACE, "web")
+    assert SECRET not in f"{kept}"
 
 
 async def test_a_workload_goes_back_to_its_kept_template_and_forth_again(ledger: Ledger) -> None:

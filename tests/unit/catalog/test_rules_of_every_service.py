@@ -16,6 +16,7 @@ ALL = {
     "rollout-stuck",
     "without-endpoints",
     "scaled-to-zero",
+    "workload-missing",
     "does-not-answer",
     "warnings",
     "alerts",

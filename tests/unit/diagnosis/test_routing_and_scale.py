@@ -1,10 +1,11 @@
-"""ScaledToZero and ServiceRouting: nobody is asked for, or nobody is led to."""
+"""MissingWorkload, ScaledToZero, PausedRollout and ServiceRouting: nobody is there, is asked for, or is led to."""
 
 from datetime import datetime
 
 import pytest
 
 from kintsugi.decisions.diagnosis.facts import FieldChange, RoutingSpec, ServiceFacts, TargetPort
+from kintsugi.decisions.diagnosis.related_objects import AbsenceFacts
 from kintsugi.model.causes import CauseKind, Confidence
 from kintsugi.objects.metadata import Metadata
 from tests.unit.diagnosis.workload import Row, Workload, ago, crashes, row, runs
@@ -32,6 +33,46 @@ def test_a_workload_that_was_scaled_to_zero_is_the_cause_with_who_did_it(
     (cause,) = web.causes()
     assert row(cause) == (CauseKind.SCALED_TO_ZERO, "deployment/web", "spec.replicas", confidence)
     assert "by kubectl" in cause.text
+
+
+SEEN, LAST_GOOD = ago(60), ago(3600)
+
+
+@pytest.mark.parametrize(
+    ("absence", "text"),
+    [
+        (
+            AbsenceFacts(since=SEEN, last_good=LAST_GOOD),
+            "; it was there until 2026-11-27 08:59:00; to make it again: kintsugi manifest web | kubectl apply -f -",
+        ),
+        (
+            AbsenceFacts(last_good=LAST_GOOD, command="argocd app sync shop"),
+            "; it was last good at 2026-11-27 08:00:00; to make it again: argocd app sync shop",
+        ),
+        (
+            AbsenceFacts(since=SEEN, last_good=LAST_GOOD, owner="operator Shop/web"),
+            "; it was there until 2026-11-27 08:59:00; its owner operator Shop/web makes it again",
+        ),
+        (
+            AbsenceFacts(last_good=LAST_GOOD, lacks=("containers[app].env[TOKEN]",)),
+            "; it was last good at 2026-11-27 08:00:00; the manifest that is kept lacks the values of containers[app].env[TOKEN]",
+        ),
+        (
+            AbsenceFacts(similar="deployment/web-app"),
+            "; Kintsugi has never seen it; did you mean deployment/web-app?",
+        ),
+        (AbsenceFacts(), "; Kintsugi has never seen it"),
+    ],
+)
+def test_a_workload_that_does_not_exist_is_the_cause_with_the_command_that_makes_it_again(
+    absence: AbsenceFacts, text: str
+) -> None:
+    web = Workload()
+    web.pods, web.revisions = [], []
+    web.more |= {"desired": 0, "service": "web", "absence": absence}
+    (cause,) = web.causes()
+    assert row(cause) == (CauseKind.MISSING_WORKLOAD, "deployment/web", "", CERTAIN)
+    assert cause.text == f"deployment/web does not exist{text}"
 
 
 PAUSED = {"paused": FieldChange(manager="kubectl-rollout", at=ago(300))}

@@ -107,7 +107,7 @@ THINGS = {
         "tick",
         "token",
     ),
-    *("verdict", "watch", "durations"),
+    *("verdict", "watch", "workload", "durations"),
 }
 """What an event of the log is about."""
 NO_MODULES = (".com", ".db", ".svc", ".yaml")

@@ -12,6 +12,7 @@ from kintsugi.decisions.diagnosis import (
     containers,
     creation,
     denials,
+    desired_pods,
     finalizers,
     images,
     last_change,
@@ -32,8 +33,9 @@ from kintsugi.objects import predicates
 Finder = Callable[[WorkloadFacts], Iterator[Cause]]
 
 FINDERS: Sequence[Finder] = (
-    routing.scaled_to_zero,
-    routing.paused_rollout,
+    desired_pods.missing_workload,
+    desired_pods.scaled_to_zero,
+    desired_pods.paused_rollout,
     finalizers.finalizer,
     finalizers.pod_termination,
     creation.pod_creation,

@@ -14,6 +14,7 @@ import msgspec
 
 from kintsugi.decisions.diagnosis.network_policies import PolicyFacts
 from kintsugi.decisions.diagnosis.related_objects import (
+    AbsenceFacts,
     AutoscalerFacts,
     BudgetFacts,
     CheckFacts,
@@ -396,6 +397,8 @@ class WorkloadFacts:
     lost_service: str = ""
     """The Service that was seen to lead to its pods and is gone, "" for none."""
     observer: ObserverFacts = field(default_factory=ObserverFacts)
+    absence: AbsenceFacts | None = None
+    """Set of a workload that does not exist; then nothing else is known of it."""
     paused: FieldChange | None = None
     """Who paused its rollout, so that no pod is of the template in force; None where neither is so."""
     templated: FieldChange | None = None

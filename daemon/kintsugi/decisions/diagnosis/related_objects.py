@@ -192,6 +192,24 @@ class ObserverFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AbsenceFacts:
+    """
+    What is known of a workload that a service names and that does not exist.
+
+    `since` is when this process saw it go, `last_good` when the ledger kept it: None where neither was. `similar` is a workload of
+    the namespace with a similar name. `owner` is the operator or object that owned it, `command` that of the tool that made it, and
+    `lacks` are the fields of the kept manifest whose values are not known.
+    """
+
+    since: datetime | None = None
+    last_good: datetime | None = None
+    similar: str = ""
+    owner: str = ""
+    command: str = ""
+    lacks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DeclaredFacts:
     """
     Facts of a workload that the daemon knows and no object has: its service, its checks' answers, the observer's
@@ -200,8 +218,8 @@ class DeclaredFacts:
     `upstreams` are the workloads of the services that it depends on, `exposed` those of all services, by the names of their
     Kubernetes Services (`NAME.NAMESPACE`): what a variable names is likely an upstream, too. `serving`: anything of the service can answer by
     what is watched, its Service and that one's endpoints; None where that is not known. `lost_service` is the Service that
-    was seen to lead to its pods and is gone. `start_up` is the time that a
-    pod may take to become ready.
+    was seen to lead to its pods and is gone, `gone_since` when the workload was seen to go. `start_up` is the time that a pod
+    may take to become ready.
     """
 
     service: str = ""
@@ -211,4 +229,5 @@ class DeclaredFacts:
     observer: ObserverFacts = field(default_factory=ObserverFacts)
     serving: bool | None = None
     lost_service: str = ""
+    gone_since: datetime | None = None
     start_up: timedelta = START_UP_ALLOWANCE

@@ -1,7 +1,4 @@
-"""
-ScaledToZero, PausedRollout and ServiceRouting: a workload that is asked for no pod, or for none of its template; a Service
-that leads to no pod that is ready.
-"""
+"""ServiceRouting: a Service that leads to no pod that is ready."""
 
 from collections.abc import Iterator
 
@@ -9,53 +6,6 @@ from kintsugi.decisions.diagnosis import answering, evidence_items, last_change,
 from kintsugi.decisions.diagnosis.facts import ServiceFacts, TargetPort, WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence
 from kintsugi.objects import predicates
-
-
-def scaled_to_zero(facts: WorkloadFacts) -> Iterator[Cause]:
-    """
-    Find a workload that is scaled to zero, with the author and the time: only the author knows whether that is
-    intended.
-    """
-    if facts.desired or not facts.reference.startswith(("deployment/", "statefulset/")):
-        return
-    by = facts.scaled
-    at = by.at if by is not None else None
-    if at is not None and facts.created is not None and at <= facts.created:
-        return  # it was made so, and never had pods
-    who = f" by {by.manager}" if by is not None else ""
-    when = f" at {at:%Y-%m-%d %H:%M:%S}" if at is not None else ""
-    yield Cause(
-        kind=CauseKind.SCALED_TO_ZERO,
-        object=facts.reference,
-        field="spec.replicas",
-        confidence=Confidence.CERTAIN if at is not None else Confidence.LIKELY,
-        text=f"the workload is scaled to 0 replicas{who}{when}",
-        evidence=(evidence_items.field(facts.reference, "spec.replicas", f"0{who and f', written{who}'}", at),),
-    )
-
-
-def paused_rollout(facts: WorkloadFacts) -> Iterator[Cause]:
-    """Find a paused rollout to a template of which no pod was made, while every pod of an earlier template fails."""
-    if facts.paused is None:
-        return
-    living, at = last_change.living(facts), facts.paused.at
-    failing = [pod for pod in living if predicates.unhealthy(pod, facts.now, facts.start_up)]
-    if not any(not any(predicates.ready(each) for each in last_change.alike(facts, pod)) for pod in failing):
-        return
-    by = f" by {facts.paused.manager}" if facts.paused.manager else ""
-    since = f" since {at:%Y-%m-%d %H:%M:%S}" if at is not None else ""
-    resume = f"kubectl rollout resume {facts.reference} -n {facts.namespace}"
-    yield Cause(
-        kind=CauseKind.PAUSED_ROLLOUT,
-        object=facts.reference,
-        field="spec.paused",
-        confidence=Confidence.LIKELY,
-        text=f"the rollout is paused{since}{by}, and no pod is of the new template; {resume} lets it go on",
-        evidence=(
-            evidence_items.field(facts.reference, "spec.paused", f"true{by and f', written{by}'}", at),
-            evidence_items.field(facts.reference, "status.updatedReplicas", "0"),
-        ),
-    )
 
 
 def service_routing(facts: WorkloadFacts) -> Iterator[Cause]:

@@ -1,0 +1,90 @@
+"""MissingWorkload, ScaledToZero and PausedRollout: a workload that is not there, is asked for no pod, or for none of its template."""
+
+from collections.abc import Iterator
+
+from kintsugi.decisions.diagnosis import evidence_items, last_change
+from kintsugi.decisions.diagnosis.facts import WorkloadFacts
+from kintsugi.decisions.diagnosis.related_objects import AbsenceFacts
+from kintsugi.model.causes import Cause, CauseKind, Confidence
+from kintsugi.objects import predicates
+
+
+def missing_workload(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find a workload that a service names and that does not exist, with the command that makes it again. Nobody knows who deleted it."""
+    if facts.absence is None:
+        return
+    text = f"{facts.reference} does not exist; {_last_seen(facts.absence)}{_to_recreate(facts, facts.absence)}"
+    yield Cause(
+        kind=CauseKind.MISSING_WORKLOAD,
+        object=facts.reference,
+        confidence=Confidence.CERTAIN,
+        text=text,
+        evidence=(evidence_items.field(facts.reference, "", "not found", facts.absence.since),),
+    )
+
+
+def _last_seen(absence: AbsenceFacts) -> str:
+    if absence.since is not None:
+        return f"it was there until {absence.since:%Y-%m-%d %H:%M:%S}"
+    if absence.last_good is not None:
+        return f"it was last good at {absence.last_good:%Y-%m-%d %H:%M:%S}"
+    hint = f"; did you mean {absence.similar}?" if absence.similar else ""
+    return f"Kintsugi has never seen it{hint}"
+
+
+def _to_recreate(facts: WorkloadFacts, absence: AbsenceFacts) -> str:
+    if absence.owner:
+        return f"; its owner {absence.owner} makes it again"
+    if absence.command:
+        return f"; to make it again: {absence.command}"
+    if absence.lacks:
+        return f"; the manifest that is kept lacks the values of {', '.join(absence.lacks)}"
+    kept = absence.last_good is not None
+    return f"; to make it again: kintsugi manifest {facts.service} | kubectl apply -f -" if kept else ""
+
+
+def scaled_to_zero(facts: WorkloadFacts) -> Iterator[Cause]:
+    """
+    Find a workload that is scaled to zero, with the author and the time: only the author knows whether that is
+    intended.
+    """
+    if facts.absence or facts.desired or not facts.reference.startswith(("deployment/", "statefulset/")):
+        return
+    by = facts.scaled
+    at = by.at if by is not None else None
+    if at is not None and facts.created is not None and at <= facts.created:
+        return  # it was made so, and never had pods
+    who = f" by {by.manager}" if by is not None else ""
+    when = f" at {at:%Y-%m-%d %H:%M:%S}" if at is not None else ""
+    yield Cause(
+        kind=CauseKind.SCALED_TO_ZERO,
+        object=facts.reference,
+        field="spec.replicas",
+        confidence=Confidence.CERTAIN if at is not None else Confidence.LIKELY,
+        text=f"the workload is scaled to 0 replicas{who}{when}",
+        evidence=(evidence_items.field(facts.reference, "spec.replicas", f"0{who and f', written{who}'}", at),),
+    )
+
+
+def paused_rollout(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find a paused rollout to a template of which no pod was made, while every pod of an earlier template fails."""
+    if facts.paused is None:
+        return
+    living, at = last_change.living(facts), facts.paused.at
+    failing = [pod for pod in living if predicates.unhealthy(pod, facts.now, facts.start_up)]
+    if not any(not any(predicates.ready(each) for each in last_change.alike(facts, pod)) for pod in failing):
+        return
+    by = f" by {facts.paused.manager}" if facts.paused.manager else ""
+    since = f" since {at:%Y-%m-%d %H:%M:%S}" if at is not None else ""
+    resume = f"kubectl rollout resume {facts.reference} -n {facts.namespace}"
+    yield Cause(
+        kind=CauseKind.PAUSED_ROLLOUT,
+        object=facts.reference,
+        field="spec.paused",
+        confidence=Confidence.LIKELY,
+        text=f"the rollout is paused{since}{by}, and no pod is of the new template; {resume} lets it go on",
+        evidence=(
+            evidence_items.field(facts.reference, "spec.paused", f"true{by and f', written{by}'}", at),
+            evidence_items.field(facts.reference, "status.updatedReplicas", "0"),
+        ),
+    )
