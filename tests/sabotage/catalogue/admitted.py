@@ -398,7 +398,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run that has asked, and got a no, is not rolled back at its deadline",
-        red_at="",
+        red_at="108e9f161c",
         against=(Weakness.CHANGES_AFTER_A_NO,),
         edits=(
             Edit(

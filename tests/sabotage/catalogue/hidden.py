@@ -7,6 +7,20 @@ from tests.sabotage.weaknesses import Weakness
 
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
+        takes_out="a manifest is kept without what tools repeat of it in clear",
+        red_at="",
+        against=(Weakness.SECRET_WRITTEN_DOWN,),
+        edits=(
+            Edit(
+                file="actions/good_templates.py",
+                old="for key, each in annotations.items() if key not in _ADDED}",
+                new="for key, each in annotations.items()}",
+            ),
+        ),
+        tests="unit/actions/test_good_templates.py",
+        red=("test_a_workload_is_kept_as_a_person_would_write_it",),
+    ),
+    Sabotage(
         takes_out="labels that rules judge by are kept as they are",
         red_at="c04aa7b9a7",
         edits=(
