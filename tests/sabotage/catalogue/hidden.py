@@ -8,7 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a manifest is kept without what tools repeat of it in clear",
-        red_at="",
+        red_at="b885d92878",
         against=(Weakness.SECRET_WRITTEN_DOWN,),
         edits=(
             Edit(
