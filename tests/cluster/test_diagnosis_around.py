@@ -229,6 +229,7 @@ FAULTS: dict[str, Fault] = {
         kind=CauseKind.SERVICE_ROUTING,
         object="service/api-service",
         field="",
+        unmet=True,
     ),
     "a name that was never there": Fault(
         deed=run("set", "env", WORKLOAD, "API_URL=http://apy-service"),
