@@ -85,7 +85,9 @@ def _kill(scene: Scene, words: Sequence[str]) -> None:
 
 def _hang(scene: Scene, words: Sequence[str]) -> None:
     pod = scene.pod(words[0])
-    Faults(scene.cluster).hang(pod, program_of(pod, scene.application))
+    faults = Faults(scene.cluster)
+    hanging = faults.hang(pod, program_of(pod, scene.application))
+    scene.stage.undo.callback(faults.end, hanging)
 
 
 def _lose_folder(scene: Scene, words: Sequence[str]) -> None:

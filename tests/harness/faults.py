@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
@@ -48,12 +49,19 @@ class Faults:
         """Kill a pod's first process of a program without a word, from outside: process 1 takes no signal from within."""
         os.kill(self._processes(pod, program)[0], signal.SIGKILL)
 
-    def hang(self, pod: Object, program: str) -> None:
-        """Let all processes whose command line begins so hang, for as long as this very pod lives."""
+    def hang(self, pod: Object, program: str) -> Sequence[int]:
+        """Let all processes whose command line begins so hang, for as long as this very pod lives, and return them."""
         found = self._processes(pod, program)
         assert found, f"no process of {program} is in pod {pod['metadata']['name']}: nothing would hang"
         for pid in found:
             os.kill(pid, signal.SIGSTOP)
+        return found
+
+    def end(self, processes: Sequence[int]) -> None:
+        """End processes that hang, those that are still there: their pod may have minutes to end by itself."""
+        for pid in processes:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def stop_api_server(self, *, for_: float) -> Thread:
         """Kill the API server and bring it back after so many seconds; join the thread to know that it serves."""

@@ -35,7 +35,7 @@ def pod_termination(facts: WorkloadFacts) -> Iterator[Cause]:
         if until is None or facts.now >= until or facts.now - (until - grace) < facts.start_up:
             continue
         began, seconds = until - grace, f"{grace.total_seconds():g}"
-        sooner = f"kubectl delete {pod.reference} -n {facts.namespace} --grace-period=1"
+        sooner = f"kubectl delete {pod.reference} -n {facts.namespace} --grace-period=1"  # it does not cut a preStop hook short
         yield Cause(
             kind=CauseKind.POD_TERMINATION,
             object=pod.reference,
@@ -43,7 +43,7 @@ def pod_termination(facts: WorkloadFacts) -> Iterator[Cause]:
             confidence=Confidence.CERTAIN,
             text=(
                 f"{pod.reference} is ending since {began:%H:%M:%S}, its grace period of {seconds} s lasts until {until:%H:%M:%S},"
-                f" and its successor comes after that; {sooner} ends it at once"
+                f" and its successor comes after that; to end it sooner, unless its preStop hook runs: {sooner}"
             ),
             evidence=(
                 evidence_items.field(pod.reference, "metadata.deletionTimestamp", f"{until:%Y-%m-%dT%H:%M:%SZ}", began),
