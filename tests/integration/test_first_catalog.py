@@ -79,7 +79,7 @@ async def test_a_first_catalog_is_written_for_the_workloads_that_are_named(kubec
         kubeconfig, folder, "deployment/cart", "ds/shipper", "statefulset/ledger", "-n", NAMESPACE
     )
     assert code == 0, err
-    assert "OK: 3 services, 19 rules, " in out
+    assert "OK: 3 services, 27 rules, " in out
     assert sorted(each.name for each in folder.iterdir()) == ["cart.yaml", "ledger.yaml", "shipper.yaml"]
     text = (folder / "cart.yaml").read_text()
     assert "# selector: app.kubernetes.io/name=cart,tier=back\n" in text
