@@ -13,7 +13,7 @@ from yarl import URL
 from kintsugi.model.services import Service
 from kintsugi.objects.kept import DaemonSet, Deployment, EndpointSlice, PersistentVolumeClaim, Pod, StatefulSet
 from kintsugi.objects.owners import Manager
-from kintsugi.objects.rollouts import stuck, unsettled
+from kintsugi.objects.rollouts import in_progress, stuck
 
 TEMPLATE_LABELS = ("pod-template-hash", "controller-revision-hash")
 """Labels by which the pods of a Deployment or a StatefulSet name their template."""
@@ -131,7 +131,7 @@ class ServiceView:
     @property
     def rollout_complete(self) -> bool:
         """Return whether the workload is there, and its rollout is complete."""
-        return self.workload is not None and not unsettled(self.workload)
+        return self.workload is not None and not in_progress(self.workload)
 
     @property
     def rollout_stuck(self) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from kintsugi.objects.pods import Pod
 from kintsugi.objects.predicates import condition_of, crash_looping
 from kintsugi.objects.starting import known_failure
-from kintsugi.objects.workloads import DaemonSet, Deployment, StatefulSet
+from kintsugi.objects.workloads import DaemonSet, Deployment, StatefulSet, StatefulSetStatus
 
 COMPLETE = "NewReplicaSetAvailable"
 """Reason of a Deployment's condition Progressing from the end of a rollout on, whatever becomes of its pods."""
@@ -35,6 +35,18 @@ def unsettled(workload: Deployment | StatefulSet | DaemonSet) -> str:
             return _of_stateful_set(workload)
         case DaemonSet():
             return _of_daemon_set(workload)
+
+
+def in_progress(workload: Deployment | StatefulSet | DaemonSet) -> bool:
+    """
+    Return whether a template is being rolled out, or one was just asked for.
+
+    A StatefulSet whose pods are all to be of one template only lacks pods: one that ends for minutes is no rollout.
+    """
+    found, status = unsettled(workload), workload.status
+    if found and isinstance(status, StatefulSetStatus) and status.observed_generation >= workload.metadata.generation:
+        return not status.update_revision or status.update_revision != status.current_revision
+    return found != ""
 
 
 def stuck(workload: Deployment | StatefulSet | DaemonSet, pods: Iterable[Pod]) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 
 from kintsugi.objects.kept import Condition, DaemonSet, Deployment, Metadata, StatefulSet
-from kintsugi.objects.rollouts import COMPLETE, TIMED_OUT, unsettled
+from kintsugi.objects.rollouts import COMPLETE, TIMED_OUT, in_progress, unsettled
 from kintsugi.objects.workloads import (
     DaemonSetSpec,
     DaemonSetStatus,
@@ -85,3 +85,17 @@ def test_a_daemon_set(updated: int, strategy: str, why: str) -> None:
     spec = DaemonSetSpec(update_strategy=DaemonSetStrategy(type=strategy))
     status = DaemonSetStatus(desired_number_scheduled=3, updated_number_scheduled=updated)
     assert unsettled(DaemonSet(spec=spec, status=status)) == why
+
+
+@pytest.mark.parametrize(
+    ("current", "seen", "expected"),
+    [("web-1", 2, False), ("web-0", 2, True), ("web-1", 1, True)],
+    ids=["a pod ends for minutes", "a new template", "just asked for"],
+)
+def test_a_stateful_set_that_only_lacks_a_pod_is_not_being_rolled_out(current: str, seen: int, expected: bool) -> None:
+    """A rollout beside serving pods is Kubernetes' own work; a pod that does not come is a problem of the service."""
+    status = StatefulSetStatus(
+        observed_generation=seen, updated_replicas=2, current_revision=current, update_revision="web-1"
+    )
+    workload = StatefulSet(metadata=Metadata(generation=2), spec=StatefulSetSpec(replicas=3), status=status)
+    assert in_progress(workload) is expected
