@@ -193,17 +193,26 @@ def _crashes(status: ContainerStatus, now: datetime | None, *, endless: bool) ->
     last = status.last_state.terminated
     if now is None or last is None or last.finished_at is None or now - last.finished_at > CRASH_LOOP_WINDOW:
         return False
-    return not status.ready or may_end_as_before(status, now, LONGEST_DOUBT)
+    return not status.ready or _may_end_as_before(status, last, now, LONGEST_DOUBT)
 
 
-def may_end_as_before(status: ContainerStatus, now: datetime, within: timedelta = timedelta.max) -> bool:
-    """Return whether a container has run for no longer than it did before its last end, by `within` at most."""
-    running, last = status.state.running, status.last_state.terminated
-    if running is None or running.started_at is None:
-        return False
+def between_ends(status: ContainerStatus, now: datetime) -> bool:
+    """Return whether a container that ended soon after its start has not run for longer since: it may end so again."""
+    last = status.last_state.terminated
     if last is None or last.started_at is None or last.finished_at is None:
         return False
-    return now - running.started_at < min(last.finished_at - last.started_at + CRASH_LOOP_SLACK, within)
+    return last.finished_at - last.started_at < CRASH_LOOP_WINDOW and _may_end_as_before(status, last, now, None)
+
+
+def _may_end_as_before(
+    status: ContainerStatus, last: ContainerStateTerminated, now: datetime, within: timedelta | None
+) -> bool:
+    """Return whether a container has run for no longer than it did before its last end, by `within` at most."""
+    began = status.state.running.started_at if status.state.running is not None else None
+    if began is None or last.started_at is None or last.finished_at is None:
+        return False
+    before = last.finished_at - last.started_at + CRASH_LOOP_SLACK
+    return now - began < (before if within is None else min(before, within))
 
 
 def _past_start_up(pod: Pod, not_ready: Condition, now: datetime, start_up: timedelta) -> bool:

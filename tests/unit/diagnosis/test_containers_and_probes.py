@@ -298,16 +298,20 @@ def test_a_container_that_stays_unready_beyond_its_start_fails_its_readiness_pro
 
 
 @pytest.mark.parametrize(
-    ("seconds", "kinds"),
-    [(150, [CauseKind.CONTAINER_EXIT]), (300, [CauseKind.READINESS_PROBE])],
-    ids=["as long as before", "for longer"],
+    ("seconds", "ran", "kinds"),
+    [
+        (150, 200, [CauseKind.CONTAINER_EXIT]),
+        (300, 200, [CauseKind.READINESS_PROBE]),
+        (150, 86400, [CauseKind.READINESS_PROBE]),
+    ],
+    ids=["as long as before", "for longer", "after a day of service"],
 )
 def test_a_container_that_has_failed_before_is_unready_by_its_probe_only_once_it_outlives_its_last_run(
-    seconds: float, kinds: list[CauseKind]
+    seconds: float, ran: float, kinds: list[CauseKind]
 ) -> None:
     web = Workload()
     web.change((*APP, "image"), "shop:2")
-    ended = {**ends(1, seconds=seconds + 20), "startedAt": iso(ago(seconds + 220))}
+    ended = {**ends(1, seconds=seconds + 20), "startedAt": iso(ago(seconds + 20 + ran))}
     web.roll_out(runs(ready=False, seconds=seconds, restarts=2, ended=ended))
     web.event("pod/web-new-1", "Unhealthy", UNREADY, count=30, container="app")
     assert [each.kind for each in web.causes()] == kinds

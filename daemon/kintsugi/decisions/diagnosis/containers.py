@@ -166,7 +166,7 @@ def _exits(status: ContainerStatus, now: datetime) -> bool:
     """Return whether a container ends again and again; the first end may have been an accident."""
     if status.ready or status.restart_count < 1:
         return False
-    if status.restart_count > 1 and predicates.may_end_as_before(status, now):
+    if status.restart_count > 1 and predicates.between_ends(status, now):
         return True
     waits = status.state.waiting is not None and status.state.waiting.reason == _BACK_OFF
     return waits or status.state.terminated is not None or status.restart_count >= predicates.CRASH_LOOP_RESTARTS

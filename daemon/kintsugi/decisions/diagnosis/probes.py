@@ -54,7 +54,7 @@ def readiness_probe(facts: WorkloadFacts) -> Iterator[Cause]:
             continue
         if (
             status.started is False
-            or (predicates.may_end_as_before(status, facts.now) and not ended_by_probe(facts, pod, status))
+            or (predicates.between_ends(status, facts.now) and not ended_by_probe(facts, pod, status))
             or not predicates.unhealthy(pod, facts.now, facts.start_up)
             or predicates.crash_looping(pod, facts.now)
         ):
