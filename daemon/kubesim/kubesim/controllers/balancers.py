@@ -62,10 +62,15 @@ class Balancers:
             self._events.warning(resources.SERVICES, service, "SyncLoadBalancerFailed", message)
             return
         runner = web.AppRunner(self._proxy(service), access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        for each in sockets:
-            await web.SockSite(runner, each).start()
-        self._services[uid_of(service)] = runner
+        self._services[uid_of(service)] = runner  # from here on `close` knows it
+        try:
+            await runner.setup()
+            for each in sockets:
+                await web.SockSite(runner, each).start()
+        except asyncio.CancelledError:
+            for each in sockets:  # those of a site that has not begun belong to nobody
+                each.close()
+            raise
         self._write_address(service, address)
 
     def _bind(self, ports: list[int]) -> tuple[str, list[socket.socket]]:

@@ -49,7 +49,10 @@ class TcpProxies:
                 self._listeners.pop(address).close()
             for address in self._targets.keys() - self._listeners.keys():
                 try:
-                    self._listeners[address] = await asyncio.start_server(partial(self._accept, address), *address)
+                    accept = partial(self._accept, address)
+                    server = await asyncio.start_server(accept, *address, start_serving=False)
+                    self._listeners[address] = server  # before it serves: who is cancelled then would leave it open
+                    await server.start_serving()
                 except OSError:
                     asyncio.get_running_loop().call_later(RETRY, self._changed.set)
 
