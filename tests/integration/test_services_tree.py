@@ -50,7 +50,7 @@ async def test_a_held_service_names_its_upstream_and_that_one_its_step_and_its_w
 
         told = await stage.kintsugi("services")
         lines = [line for line in told.out.splitlines() if "  web  " in line or " api " in line]
-        assert "running linger: Wait for more (planned); " in lines[0], told.out
+        assert "running linger: Wait for more (planned); deadline" in lines[0], told.out
         assert "held by api until " in lines[1], told.out
         for series in (
             'kintsugi_service_serving{service="api"} 0.0',

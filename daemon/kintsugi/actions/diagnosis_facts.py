@@ -167,7 +167,7 @@ def templated_by(workload: Unstructured) -> FieldChange | None:
     return written_by(workload, "f:template")
 
 
-def paused_by(workload: Unstructured) -> FieldChange | None:
+def paused_before_start(workload: Unstructured) -> FieldChange | None:
     """Return who paused a Deployment that has no pod of the template in force, None where it is not so."""
     if unstructured.nested_field(workload, "spec", "paused") is not True:
         return None

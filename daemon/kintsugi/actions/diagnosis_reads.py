@@ -31,7 +31,7 @@ from kintsugi.decisions.diagnosis.facts import (
     WorkloadFacts,
 )
 from kintsugi.decisions.diagnosis.references import references
-from kintsugi.decisions.diagnosis.related_objects import AbsenceFacts, DeclaredFacts
+from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts, MissingFacts
 from kintsugi.decisions.diagnosis.scheduling import NODE_UNDER_WAY
 from kintsugi.errors import Forbidden, KubeError, LedgerUnavailable, NotFound
 from kintsugi.model.command import ObjectName
@@ -98,7 +98,7 @@ class WorkloadReader(TolerantReads):
         except NotFound:
             if not self.declared.service:
                 raise
-            return await self._absent(now)
+            return await self._missing(now)
         return await self._there(workload, now)
 
     async def _there(self, workload: Unstructured, now: datetime) -> WorkloadFacts:
@@ -142,7 +142,7 @@ class WorkloadReader(TolerantReads):
             serving=self.declared.serving,
             lost_service=self.declared.lost_service,
             observer=self.declared.observer,
-            paused=diagnosis_facts.paused_by(workload),
+            paused_before_start=diagnosis_facts.paused_before_start(workload),
             templated=diagnosis_facts.templated_by(workload),
         )
         completed = await self._completed(known, frozenset(_set(each) for each in sets))
@@ -150,7 +150,7 @@ class WorkloadReader(TolerantReads):
         found = await around.complete(completed)
         return replace(found, unknown=tuple(self.unknown))
 
-    async def _absent(self, now: datetime) -> WorkloadFacts:
+    async def _missing(self, now: datetime) -> WorkloadFacts:
         """Return what is known of a workload that is not there."""
         kept = None
         try:
@@ -159,8 +159,8 @@ class WorkloadReader(TolerantReads):
             self.unknown[f"its manifest: {error}"] = None
         items = await self.listed("workloads with a similar name", self.asked.resource) or ()
         similar = _similar(self.asked.name, [unstructured.name(each) for each in items])
-        known = AbsenceFacts(
-            since=self.declared.gone_since, similar=f"{self.asked.resource.singular}/{similar}" if similar else ""
+        known = MissingFacts(
+            since=self.declared.missing_since, similar=f"{self.asked.resource.singular}/{similar}" if similar else ""
         )
         if kept is not None:
             known = replace(
@@ -182,7 +182,7 @@ class WorkloadReader(TolerantReads):
             pods=(),
             service=self.declared.service,
             observer=self.declared.observer,
-            absence=known,
+            missing=known,
             unknown=tuple(self.unknown),
         )
 

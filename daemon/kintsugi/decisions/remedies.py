@@ -190,4 +190,5 @@ def _hangs(cause: Cause) -> bool:
     """Return whether an init container is only known not to have ended: it may wait for something, or migrate data."""
     if cause.kind is not CauseKind.INIT_CONTAINER:
         return False
-    return cause.field.endswith("]") or all(each.field.endswith(STILL_RUNS) for each in cause.evidence)
+    only_runs = bool(cause.evidence) and all(each.field.endswith(STILL_RUNS) for each in cause.evidence)
+    return cause.field.endswith("]") or only_runs

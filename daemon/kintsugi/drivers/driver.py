@@ -283,16 +283,16 @@ class RunDriver:
             reason = f"upstream: {upstream}; nothing was changed, and the trigger waits for the upstream"
             return WatchdogResult(decision=WatchdogDecision.CANCEL, reason=reason)
         result = self.watchdog.evaluate(self.incident, trigger)
-        if result.decision is WatchdogDecision.ROLL_BACK and (no := await self._no()):
-            return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=f"{no}; {result.reason}")
+        if result.decision is WatchdogDecision.ROLL_BACK and (rejected := await self._rejected()):
+            return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=f"{rejected}; {result.reason}")
         if stands and result.decision is WatchdogDecision.ROLL_BACK:
             return WatchdogResult(decision=WatchdogDecision.WAIT, reason=f"{stands}; no rollback starts meanwhile")
         if result.decision is WatchdogDecision.WAIT and not self.watchdog.is_well:
             return await self._unless_forbidden(result)
         return result
 
-    async def _no(self) -> str:
-        """Return whose no forbids a rollback: of a run that asked and has changed nothing there is nothing else to take back; "" for none."""
+    async def _rejected(self) -> str:
+        """Return who has rejected what the run asked, "" for no one or where it has changed something: then a rollback takes that back."""
         if self.journal.changed:
             return ""
         asked = await self.ledger.approvals.of_incident(self.incident.id)

@@ -70,7 +70,7 @@ class ServiceView:
     last got any. `counts` are the numbers that its checks have counted last while it was well, by the step's id;
     `unmet` names the checks that were not met when they were last answered. `derived_check` is what stands for the list
     `smoke` where the document has none; None where no HTTP probe can be asked through its Kubernetes Service. `warnings`
-    are what its objects show to be wrong while it is well. `gone_since` is when its workload was seen to go, None while it is there or where that was not seen. `rests` is the autoscaler that may let it rest at 0, "" for none. `pvcs` are what its own pods mount or its StatefulSet makes; `labelled_pvcs` only have its labels.
+    are what its objects show to be wrong while it is well. `missing_since` is when its workload was seen to go, None while it is there or where that was not seen. `rests` is the autoscaler that may let it rest at 0, "" for none. `pvcs` are what its own pods mount or its StatefulSet makes; `labelled_pvcs` only have its labels.
     """
 
     service: Service
@@ -96,7 +96,7 @@ class ServiceView:
     addresses: tuple[SocketAddress, ...] = ()
     ready_endpoints: int | None = None
     lost_service: str = ""
-    gone_since: datetime | None = None
+    missing_since: datetime | None = None
     serving_since: datetime | None = None
     lapsed_since: datetime | None = None
     replicas: int | None = None

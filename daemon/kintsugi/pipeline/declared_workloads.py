@@ -48,7 +48,7 @@ class DeclaredWorkloads:
             observer=sight,
             serving=view.serving if view is not None else None,
             lost_service=view.lost_service if view is not None else "",
-            gone_since=view.gone_since if view is not None else None,
+            missing_since=view.missing_since if view is not None else None,
             start_up=self.start_up,
         )
 

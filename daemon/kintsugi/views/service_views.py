@@ -44,8 +44,8 @@ from kintsugi.views.view_builder import (
     revision_number,
     unreadable,
     view_of,
-    with_absence,
     with_health,
+    with_missing_since,
     with_replicas,
     with_serving,
     without_times,
@@ -95,7 +95,6 @@ class ServiceViews:
         self._dirty: set[str] = set()
         self._unapplied: set[tuple[str, str, str]] = set()
         self._odd_revisions: dict[str, str] = {}
-        self._missing: set[str] = set()
         self._sight: dict[Resource, Sight] = {}
         self._last_current: dict[str, ServiceView] = {}
         self._listeners: list[Listener] = []
@@ -306,14 +305,14 @@ class ServiceViews:
             before = after_gap(view, before)
             if before.healthy is None:
                 self.templates.forget(service.name)
-        view = with_replicas(with_absence(view, before, now=now), replicas)
+        view = with_replicas(with_missing_since(view, before, now=now), replicas)
         unmet = frozenset(check for name, check in self._unmet if name == service.name)
         warnings = self._warnings.get(service.name, ())
         view = replace(view, counts=self.counts.of(service.name), unmet=unmet, warnings=warnings)
         view = with_health(with_serving(view, before, now=now), before, health_names(view), now=now)
         self.templates.note(view, now)
         self._note_revision(view)
-        self._note_missing(view)
+        _note_missing(view, before)
         return view
 
     def _check_readable(self, service: Service) -> None:
@@ -325,15 +324,6 @@ class ServiceViews:
         reason = reflector.undecodable_objects.get((service.namespace, service.workload.name)) if reflector else None
         if reason is not None:
             raise KubeError(f"{service.workload} in {service.namespace} cannot be read: {reason}")
-
-    def _note_missing(self, view: ServiceView) -> None:
-        """Log once that a service names a workload that does not exist: likely a typing error."""
-        if view.workload_missing and view.name not in self._missing:
-            workload, namespace = str(view.service.workload), view.service.namespace
-            log.warning("workload not found", service=view.name, workload=workload, namespace=namespace)
-            self._missing.add(view.name)
-        elif view.workload is not None:
-            self._missing.discard(view.name)
 
     def _note_revision(self, view: ServiceView) -> None:
         """Log once that a Deployment's revision is no number: it counts for none."""
@@ -406,3 +396,10 @@ class ServiceViews:
 def _moves(old: Pod, new: Object | None) -> bool:
     """Return whether a pod may leave services: those of one that keeps its labels stay the same."""
     return new is None or new.metadata.labels != old.metadata.labels
+
+
+def _note_missing(view: ServiceView, before: ServiceView | None) -> None:
+    """Log once that a service names a workload that does not exist: likely a typing error."""
+    if view.workload_missing and (before is None or before.workload is not None):
+        workload, namespace = str(view.service.workload), view.service.namespace
+        log.warning("workload not found", service=view.name, workload=workload, namespace=namespace)

@@ -184,11 +184,11 @@ def with_serving(view: ServiceView, before: ServiceView | None, *, now: datetime
     return replace(view, serving_since=None, lapsed_since=now if served is not None else lapsed)
 
 
-def with_absence(view: ServiceView, before: ServiceView | None, *, now: datetime) -> ServiceView:
+def with_missing_since(view: ServiceView, before: ServiceView | None, *, now: datetime) -> ServiceView:
     """Keep since when the workload is gone: one that was not there when it was first looked for has no time."""
     if not view.workload_missing or before is None:
         return view
-    return replace(view, gone_since=now if before.workload is not None else before.gone_since)
+    return replace(view, missing_since=now if before.workload is not None else before.missing_since)
 
 
 def _ready_since(pods: Iterable[Pod], now: datetime) -> datetime:

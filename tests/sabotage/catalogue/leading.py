@@ -39,8 +39,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="ledger/process_lock.py",
-                old='            "set --ledger sqlite:///PATH (ledger.url) to a file in an existing directory"\n',
-                new='            "it is not there"\n',
+                old="f\"set --ledger sqlite:///PATH (ledger.url) to a file in {_FOLDERS.get(error.errno or 0, 'an existing folder')}\"",
+                new='"it is not there"',
             ),
         ),
         tests="contract/ledger/test_surviving_outages.py",

@@ -71,7 +71,7 @@ def test_a_rollout_is_held_by_who_paused_it_before_any_pod_was_made(
     entries = [managed("kubectl-rollout", 60, {"f:spec": {"f:paused": {}}})]
     status = {"updatedReplicas": updated} if updated else {}
     workload = {"metadata": {"managedFields": entries}, "spec": spec, "status": status}
-    assert diagnosis_facts.paused_by(workload) == by
+    assert diagnosis_facts.paused_before_start(workload) == by
 
 
 def test_events_are_those_of_the_objects_that_were_asked_about() -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from kintsugi.decisions.diagnosis.facts import FieldChange, RoutingSpec, ServiceFacts, TargetPort
-from kintsugi.decisions.diagnosis.related_objects import AbsenceFacts
+from kintsugi.decisions.diagnosis.related_objects import MissingFacts
 from kintsugi.model.causes import CauseKind, Confidence
 from kintsugi.objects.metadata import Metadata
 from tests.unit.diagnosis.workload import Row, Workload, ago, crashes, row, runs
@@ -39,43 +39,43 @@ SEEN, LAST_GOOD = ago(60), ago(3600)
 
 
 @pytest.mark.parametrize(
-    ("absence", "text"),
+    ("missing", "text"),
     [
         (
-            AbsenceFacts(since=SEEN, last_good=LAST_GOOD),
+            MissingFacts(since=SEEN, last_good=LAST_GOOD),
             "; it was there until 2026-11-27 08:59:00; to make it again: kintsugi manifest web | kubectl apply -f -",
         ),
         (
-            AbsenceFacts(last_good=LAST_GOOD, command="argocd app sync shop"),
+            MissingFacts(last_good=LAST_GOOD, command="argocd app sync shop"),
             "; it was last good at 2026-11-27 08:00:00; to make it again: argocd app sync shop",
         ),
         (
-            AbsenceFacts(since=SEEN, last_good=LAST_GOOD, owner="operator Shop/web"),
+            MissingFacts(since=SEEN, last_good=LAST_GOOD, owner="operator Shop/web"),
             "; it was there until 2026-11-27 08:59:00; its owner operator Shop/web makes it again",
         ),
         (
-            AbsenceFacts(last_good=LAST_GOOD, lacks=("containers[app].env[TOKEN]",)),
+            MissingFacts(last_good=LAST_GOOD, lacks=("containers[app].env[TOKEN]",)),
             "; it was last good at 2026-11-27 08:00:00; the manifest that is kept lacks the values of containers[app].env[TOKEN]",
         ),
         (
-            AbsenceFacts(similar="deployment/web-app"),
+            MissingFacts(similar="deployment/web-app"),
             "; Kintsugi has never seen it; did you mean deployment/web-app?",
         ),
-        (AbsenceFacts(), "; Kintsugi has never seen it"),
+        (MissingFacts(), "; Kintsugi has never seen it"),
     ],
 )
 def test_a_workload_that_does_not_exist_is_the_cause_with_the_command_that_makes_it_again(
-    absence: AbsenceFacts, text: str
+    missing: MissingFacts, text: str
 ) -> None:
     web = Workload()
     web.pods, web.revisions = [], []
-    web.more |= {"desired": 0, "service": "web", "absence": absence}
+    web.more |= {"desired": 0, "service": "web", "missing": missing}
     (cause,) = web.causes()
     assert row(cause) == (CauseKind.MISSING_WORKLOAD, "deployment/web", "", CERTAIN)
     assert cause.text == f"deployment/web does not exist{text}"
 
 
-PAUSED = {"paused": FieldChange(manager="kubectl-rollout", at=ago(300))}
+PAUSED = {"paused_before_start": FieldChange(manager="kubectl-rollout", at=ago(300))}
 
 
 @pytest.mark.parametrize(

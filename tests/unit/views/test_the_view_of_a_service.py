@@ -171,7 +171,7 @@ async def test_a_workload_that_is_gone_has_a_time_where_it_was_seen_to_go_and_is
         cluster = FakeCaches()
         never = seen(cluster)
         await asyncio.sleep(30)
-    assert (never.workload_missing, never.gone_since, never.healthy) == (True, None, False)
+    assert (never.workload_missing, never.missing_since, never.healthy) == (True, None, False)
     assert [each["event"] for each in logged] == ["workload not found"]
     cluster.deploy()
     assert not seen(cluster).workload_missing
@@ -179,7 +179,7 @@ async def test_a_workload_that_is_gone_has_a_time_where_it_was_seen_to_go_and_is
     assert seen(cluster).workload_missing
     await asyncio.sleep(60)
     gone = seen(cluster)
-    assert (gone.workload_missing, gone.gone_since) == (True, moment(seconds=30))
+    assert (gone.workload_missing, gone.missing_since) == (True, moment(seconds=30))
 
 
 async def test_a_workload_that_is_made_anew_without_a_kubernetes_service_has_lost_none() -> None:

@@ -4,42 +4,42 @@ from collections.abc import Iterator
 
 from kintsugi.decisions.diagnosis import evidence_items, last_change
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
-from kintsugi.decisions.diagnosis.related_objects import AbsenceFacts
+from kintsugi.decisions.diagnosis.related_objects import MissingFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence
 from kintsugi.objects import predicates
 
 
 def missing_workload(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find a workload that a service names and that does not exist, with the command that makes it again. Nobody knows who deleted it."""
-    if facts.absence is None:
+    if facts.missing is None:
         return
-    text = f"{facts.reference} does not exist; {_last_seen(facts.absence)}{_to_recreate(facts, facts.absence)}"
+    text = f"{facts.reference} does not exist; {_last_seen(facts.missing)}{_to_recreate(facts, facts.missing)}"
     yield Cause(
         kind=CauseKind.MISSING_WORKLOAD,
         object=facts.reference,
         confidence=Confidence.CERTAIN,
         text=text,
-        evidence=(evidence_items.field(facts.reference, "", "not found", facts.absence.since),),
+        evidence=(evidence_items.field(facts.reference, "", "not found", facts.missing.since),),
     )
 
 
-def _last_seen(absence: AbsenceFacts) -> str:
-    if absence.since is not None:
-        return f"it was there until {absence.since:%Y-%m-%d %H:%M:%S}"
-    if absence.last_good is not None:
-        return f"it was last good at {absence.last_good:%Y-%m-%d %H:%M:%S}"
-    hint = f"; did you mean {absence.similar}?" if absence.similar else ""
+def _last_seen(missing: MissingFacts) -> str:
+    if missing.since is not None:
+        return f"it was there until {missing.since:%Y-%m-%d %H:%M:%S}"
+    if missing.last_good is not None:
+        return f"it was last good at {missing.last_good:%Y-%m-%d %H:%M:%S}"
+    hint = f"; did you mean {missing.similar}?" if missing.similar else ""
     return f"Kintsugi has never seen it{hint}"
 
 
-def _to_recreate(facts: WorkloadFacts, absence: AbsenceFacts) -> str:
-    if absence.owner:
-        return f"; its owner {absence.owner} makes it again"
-    if absence.command:
-        return f"; to make it again: {absence.command}"
-    if absence.lacks:
-        return f"; the manifest that is kept lacks the values of {', '.join(absence.lacks)}"
-    kept = absence.last_good is not None
+def _to_recreate(facts: WorkloadFacts, missing: MissingFacts) -> str:
+    if missing.owner:
+        return f"; its owner {missing.owner} makes it again"
+    if missing.command:
+        return f"; to make it again: {missing.command}"
+    if missing.lacks:
+        return f"; the manifest that is kept lacks the values of {', '.join(missing.lacks)}"
+    kept = missing.last_good is not None
     return f"; to make it again: kintsugi manifest {facts.service} | kubectl apply -f -" if kept else ""
 
 
@@ -48,7 +48,7 @@ def scaled_to_zero(facts: WorkloadFacts) -> Iterator[Cause]:
     Find a workload that is scaled to zero, with the author and the time: only the author knows whether that is
     intended.
     """
-    if facts.absence or facts.desired or not facts.reference.startswith(("deployment/", "statefulset/")):
+    if facts.missing or facts.desired or not facts.reference.startswith(("deployment/", "statefulset/")):
         return
     by = facts.scaled
     at = by.at if by is not None else None
@@ -68,13 +68,13 @@ def scaled_to_zero(facts: WorkloadFacts) -> Iterator[Cause]:
 
 def paused_rollout(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find a paused rollout to a template of which no pod was made, while every pod of an earlier template fails."""
-    if facts.paused is None:
+    if facts.paused_before_start is None:
         return
-    living, at = last_change.living(facts), facts.paused.at
+    living, at = last_change.living(facts), facts.paused_before_start.at
     failing = [pod for pod in living if predicates.unhealthy(pod, facts.now, facts.start_up)]
     if not any(not any(predicates.ready(each) for each in last_change.alike(facts, pod)) for pod in failing):
         return
-    by = f" by {facts.paused.manager}" if facts.paused.manager else ""
+    by = f" by {facts.paused_before_start.manager}" if facts.paused_before_start.manager else ""
     since = f" since {at:%Y-%m-%d %H:%M:%S}" if at is not None else ""
     resume = f"kubectl rollout resume {facts.reference} -n {facts.namespace}"
     yield Cause(

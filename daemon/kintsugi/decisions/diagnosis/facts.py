@@ -2,7 +2,7 @@
 The facts about one workload: frozen values, without a clock and without the contents of Secrets and ConfigMaps.
 
 `kintsugi.actions.diagnosis_reads` makes them. An unknown fact is None or listed in `WorkloadFacts.unknown`, and is
-never read as an absence.
+never read as an missing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,13 +14,13 @@ import msgspec
 
 from kintsugi.decisions.diagnosis.network_policies import PolicyFacts
 from kintsugi.decisions.diagnosis.related_objects import (
-    AbsenceFacts,
     AutoscalerFacts,
     BudgetFacts,
     CheckFacts,
     ClaimFacts,
     HostReference,
     MemoryUsage,
+    MissingFacts,
     NameServerFacts,
     ObserverFacts,
     SharedService,
@@ -397,9 +397,9 @@ class WorkloadFacts:
     lost_service: str = ""
     """The Service that was seen to lead to its pods and is gone, "" for none."""
     observer: ObserverFacts = field(default_factory=ObserverFacts)
-    absence: AbsenceFacts | None = None
+    missing: MissingFacts | None = None
     """Set of a workload that does not exist; then nothing else is known of it."""
-    paused: FieldChange | None = None
+    paused_before_start: FieldChange | None = None
     """Who paused its rollout, so that no pod is of the template in force; None where neither is so."""
     templated: FieldChange | None = None
     """The last writer of the pod template."""

@@ -51,7 +51,7 @@ def suspected(facts: WorkloadFacts, pod: PodFacts | None = None) -> tuple[str, .
     One that was in force before, and came back, is not new. Without a `pod` it is asked of the template in force.
     """
     revision = _newest(facts)
-    if facts.paused is not None:
+    if facts.paused_before_start is not None:
         return ()  # no pod is of the template in force
     if revision is None or (pod is not None and pod.template_hash != revision.hash) or _came_back(facts):
         return ()

@@ -192,7 +192,7 @@ class ObserverFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AbsenceFacts:
+class MissingFacts:
     """
     What is known of a workload that a service names and that does not exist.
 
@@ -218,7 +218,7 @@ class DeclaredFacts:
     `upstreams` are the workloads of the services that it depends on, `exposed` those of all services, by the names of their
     Kubernetes Services (`NAME.NAMESPACE`): what a variable names is likely an upstream, too. `serving`: anything of the service can answer by
     what is watched, its Service and that one's endpoints; None where that is not known. `lost_service` is the Service that
-    was seen to lead to its pods and is gone, `gone_since` when the workload was seen to go. `start_up` is the time that a pod
+    was seen to lead to its pods and is gone, `missing_since` when the workload was seen to go. `start_up` is the time that a pod
     may take to become ready.
     """
 
@@ -229,5 +229,5 @@ class DeclaredFacts:
     observer: ObserverFacts = field(default_factory=ObserverFacts)
     serving: bool | None = None
     lost_service: str = ""
-    gone_since: datetime | None = None
+    missing_since: datetime | None = None
     start_up: timedelta = START_UP_ALLOWANCE
