@@ -53,8 +53,8 @@ help: ## List the targets
 	    printf '%-10s %s\n' "$$target" "$$does"; \
 	done
 
-demo: $(READY) ## Break services on embedded clusters and watch them being mended
-	@$(BIN)/kintsugi demo
+demo: $(READY) ## Break services on embedded clusters and watch them being mended (SCENE=missing-image: that one alone)
+	@$(BIN)/kintsugi demo $(if $(SCENE),--scene $(SCENE))
 
 check: $(READY) ## Check format, style, types and layers
 	@$(BIN)/ruff format --check --quiet . || { echo 'format: run ruff format'; exit 1; }

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 
 from hypothesis import settings
@@ -21,6 +22,8 @@ def pytest_configure() -> None:
     Have no event loop yet: pytest-asyncio asks, and Python would make one that nobody closes. Let Ctrl-C reach what is started.
     """
     asyncio.set_event_loop(None)
+    # Whoever runs the tests may have a cluster and a login: neither is asked.
+    os.environ.update(KUBECONFIG=os.devnull, XDG_CONFIG_HOME="/nonexistent")
     if (
         signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     ):  # in the background of a shell: programs that are started inherit it

@@ -190,7 +190,8 @@ def test_a_rollback_of_an_incident_without_a_run_is_refused(kintsugi: CommandLin
     ("arguments", "wish"),
     [
         ((), PauseRequest(scope=PauseScope.GLOBAL, why="w")),
-        (("--namespace", "shop"), PauseRequest(scope=PauseScope.NAMESPACE, name="shop", why="w")),
+        (("--namespace", "production"), PauseRequest(scope=PauseScope.NAMESPACE, name="production", why="w")),
+        (("--namespace", "shop", "--yes"), PauseRequest(scope=PauseScope.NAMESPACE, name="shop", why="w")),
         (("--rule", "shop-down"), PauseRequest(scope=PauseScope.RULE, name="shop-down", why="w")),
         (
             ("--freeze", "--for", "1h30m"),
@@ -205,6 +206,12 @@ def test_a_pause_is_as_wide_and_as_long_as_was_said(
     assert ended.code == 0
     assert night.asked == [("pause", wish, "ana")]
     assert "kintsugi resume pau-2 --why TEXT" in ended.out
+
+
+def test_a_pause_of_a_namespace_without_a_service_is_asked_about(kintsugi: CommandLine, night: Night) -> None:
+    ended = kintsugi("pause", "--why", "w", "--namespace", "prodution")
+    assert (ended.code, night.asked) == (2, [])
+    assert "give --yes to continue" in ended.err
 
 
 @pytest.mark.parametrize(

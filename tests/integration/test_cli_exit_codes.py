@@ -122,11 +122,15 @@ def test_3_when_the_daemon_has_lost_its_ledger(kintsugi: CommandLine, night: Nig
 def test_4_without_a_token_or_with_a_wrong_one(kintsugi: CommandLine, tmp_path: Path) -> None:
     nobody = kintsugi.bare("services", "--server", kintsugi.daemon.url)
     assert nobody.code == 4
-    assert "KINTSUGI_TOKEN_FILE" in nobody.err
+    assert "401: no token was sent; an operator's is needed: --token-file FILE, KINTSUGI_TOKEN_FILE" in nobody.err
+    (tmp_path / "old").write_text("the-token-of-last-year", encoding="utf-8")
+    old = kintsugi.bare("services", "--server", kintsugi.daemon.url, "--token-file", str(tmp_path / "old"))
+    assert old.code == 4
+    assert f"401: the token in {tmp_path / 'old'} is unknown to the daemon at {kintsugi.daemon.url}" in old.err
     (tmp_path / "webhook").write_text("the-webhooks-token", encoding="utf-8")
     webhook = kintsugi.bare("services", "--server", kintsugi.daemon.url, "--token-file", str(tmp_path / "webhook"))
     assert webhook.code == 4
-    assert "webhook may not read" in webhook.err
+    assert f"403: the token in {tmp_path / 'webhook'} is no operator's token: webhook may not read" in webhook.err
 
 
 def test_the_environment_says_where_and_who(kintsugi: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,6 +140,28 @@ def test_the_environment_says_where_and_who(kintsugi: CommandLine, monkeypatch: 
     monkeypatch.setenv("KINTSUGI_TOKEN_FILE", str(kintsugi.daemon.token))
     monkeypatch.setenv("KINTSUGI_TOKEN", "wrong")
     assert kintsugi.bare("services").code == 0
+
+
+def test_a_login_is_asked_once_and_counts_until_another_address_is_given(
+    kintsugi: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "wrong").write_text("no-such-token-at-all", encoding="utf-8")
+    refused = kintsugi.bare("login", "--server", kintsugi.daemon.url, "--token-file", str(tmp_path / "wrong"))
+    assert refused.code == 4
+    assert not (tmp_path / "config").exists()
+    done = kintsugi.bare("login", "--server", kintsugi.daemon.url, "--token-file", str(kintsugi.daemon.token))
+    assert done.code == 0
+    kept = tmp_path / "config" / "kintsugi" / "login.json"
+    assert kintsugi.daemon.token.read_text().strip() not in kept.read_text()
+    assert kintsugi.bare("services").code == 0
+    elsewhere = kintsugi.bare("services", "--server", kintsugi.daemon.url)
+    assert elsewhere.code == 4
+    assert "no token was sent" in elsewhere.err
+    kept.write_text("{", encoding="utf-8")
+    broken = kintsugi.bare("services")
+    assert broken.code == 2
+    assert f"{kept} cannot be read" in broken.err
 
 
 def test_a_line_of_the_daemons_own_file_is_a_token(kintsugi: CommandLine, tmp_path: Path) -> None:

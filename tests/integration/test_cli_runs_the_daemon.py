@@ -135,6 +135,36 @@ async def test_a_port_that_is_taken_is_told_in_a_line(flags: tuple[str | Path, .
     assert "Traceback" not in daemon.told[-1]
 
 
+def unreachable(folder: Path) -> Path:
+    """Write a kubeconfig of a cluster that nobody reaches."""
+    file = folder / "kubeconfig"
+    file.write_text(
+        "clusters: [{name: far, cluster: {server: 'http://127.0.0.1:1'}}]\n"
+        "users: [{name: ana, user: {token: a-token}}]\n"
+        "contexts: [{name: far, context: {cluster: far, user: ana}}]\ncurrent-context: far\n",
+        encoding="utf-8",
+    )
+    return file
+
+
+async def test_a_cluster_that_does_not_answer_is_told_in_a_line_with_its_url(tmp_path: Path) -> None:
+    kubeconfig, ledger = unreachable(tmp_path), f"sqlite:///{tmp_path / 'ledger.db'}"
+    flags = ("--kubeconfig", kubeconfig, "--ledger", ledger, "--insecure-no-token", "--log-format", "json")
+    async with kintsugi("run", *flags, "--port", "0", "--health-port", "0") as daemon:
+        told = json.loads(await daemon.says("cluster not reachable"))
+    assert told["server"] == "http://127.0.0.1:1"
+    assert told["source"] == f"context far of {kubeconfig}"
+    assert not any("watch interrupted" in line for line in daemon.told[:-1])
+
+
+async def test_outside_a_pod_the_cluster_must_be_named(tmp_path: Path) -> None:
+    ledger = f"sqlite:///{tmp_path / 'ledger.db'}"
+    async with kintsugi("run", "--ledger", ledger, "--insecure-no-token") as daemon:
+        code, _ = await daemon.ends()
+    assert code == 2, daemon.told
+    assert "the cluster must be named: --kubeconfig FILE or --context NAME" in daemon.told[-1]
+
+
 async def test_without_a_place_for_its_ledger_it_says_which_flag_to_give(tmp_path: Path) -> None:
     """As outside of a pod, where the directory of the default is not there or not ours."""
     missing = f"sqlite:///{tmp_path / 'missing' / 'ledger.db'}"
@@ -151,7 +181,8 @@ async def test_without_a_place_for_its_ledger_it_says_which_flag_to_give(tmp_pat
 async def test_a_ledger_that_cannot_be_opened_is_unreachable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     ledger = f"sqlite:///{tmp_path / 'file' / 'ledger.db'}"
-    async with kintsugi("run", "--ledger", ledger, "--insecure-no-token") as daemon:
+    kubeconfig = unreachable(tmp_path)
+    async with kintsugi("run", "--kubeconfig", kubeconfig, "--ledger", ledger, "--insecure-no-token") as daemon:
         code, _ = await daemon.ends()
     assert code == 3, daemon.told
     assert "Traceback" not in daemon.told[-1]

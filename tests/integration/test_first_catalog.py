@@ -27,6 +27,19 @@ LEDGER = {
 }
 
 
+_POD: dict[str, Any] = {"containers": [{"name": "main", "image": "main:1"}]}
+NIGHTLY = {
+    "apiVersion": "batch/v1",
+    "kind": "CronJob",
+    "metadata": {"name": "nightly", "namespace": NAMESPACE},
+    "spec": {
+        "schedule": "0 4 * * *",
+        "jobTemplate": {"spec": {"template": {"spec": {**_POD, "restartPolicy": "Never"}}}},
+    },
+}
+BY_HAND = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "by-hand", "namespace": NAMESPACE}, "spec": _POD}
+
+
 def workload(kind: str, name: str, **metadata: Any) -> dict[str, Any]:
     """Describe a workload, its pods labelled with two labels."""
     labels = {"app.kubernetes.io/name": name, "tier": "back"}
@@ -56,6 +69,8 @@ async def kubeconfig(tmp_path: Path) -> AsyncIterator[Path]:
         cluster.apply(workload("Deployment", "migrate", annotations={"helm.sh/hook": "pre-upgrade"}))
         cluster.apply(workload("Deployment", "kept", ownerReferences=[KEEPER]))
         cluster.apply(workload("Deployment", "dns", namespace="kube-system"))
+        cluster.apply(NIGHTLY)
+        cluster.apply(BY_HAND)
         yield cluster.kubeconfig(tmp_path / "kubeconfig")
 
 
@@ -129,6 +144,10 @@ async def test_a_first_catalog_is_written_for_all_workloads_of_a_namespace_but_t
     assert f"left out {NAMESPACE}/deployment/cart: {folder}/cart.yaml already exists" in err
     assert f"left out {NAMESPACE}/deployment/migrate: the workload is a Helm hook" in err
     assert f"left out {NAMESPACE}/deployment/kept: Market main manages the workload" in err
+    assert f"left out {NAMESPACE}/cronjob/nightly: a CronJob is no service: its pods are meant to end" in err
+    assert f"left out {NAMESPACE}/pod/by-hand: no controller would make the pod again" in err
+    assert err.startswith("The cluster is http://127.0.0.1:")
+    assert f"of {kubeconfig})" in err.splitlines()[0]
     code, _, err = await init(kubeconfig, folder, "-n", NAMESPACE)
     assert code == 0, err
     assert err.count("already exists") == 3, err

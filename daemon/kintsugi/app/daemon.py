@@ -17,13 +17,15 @@ from kintsugi.app.serving import ListenAddresses, serve_on
 from kintsugi.catalog.shipped import catalog_paths
 from kintsugi.catalog.watch import CatalogFiles
 from kintsugi.clients.resolver import Lookup, resolve
-from kintsugi.errors import LedgerUnavailable, StaleEpoch
+from kintsugi.errors import KubeError, LedgerUnavailable, StaleEpoch
+from kintsugi.kube.client import KubeClient
 from kintsugi.ledger import NO_FAILPOINTS, Failpoints
 from kintsugi.model.catalog import Catalog
 from kintsugi.pipeline.verdict_diagnoses import VerdictDiagnoses
 from kintsugi.retries import Waits, retry
 from kintsugi.settings import Settings, SettingsError, check_watchdogs
 from kintsugi.telemetry import LoopHeartbeat, Metrics, get_logger
+from kubeobjects.resources import NAMESPACES
 
 log = get_logger(__name__)
 
@@ -34,6 +36,9 @@ REFRESH = timedelta(milliseconds=100)
 
 SHUTDOWN = timedelta(seconds=25)
 """Below the 30 s that Kubernetes leaves a pod to end."""
+
+FIRST_ANSWER = timedelta(seconds=5)
+"""The time for the first answer of the API server: the watches say after it that they are interrupted."""
 
 Ready = Callable[[ListenAddresses], None]
 
@@ -139,8 +144,21 @@ def diagnose_verdicts(settings: Settings, core: Core, life: Lifecycle) -> None:
     life.spawn("diagnoses of verdicts", verdicts.run())
 
 
+async def note_unreachable(kube: KubeClient) -> None:
+    """Log once that the cluster does not answer, before each watch logs it; what is refused is an answer."""
+    try:
+        async with asyncio.timeout(FIRST_ANSWER.total_seconds()):
+            await kube.get(NAMESPACES, "default")
+    except TimeoutError:
+        log.warning("cluster not reachable", server=kube.server, source=kube.source)
+    except KubeError as error:
+        if not error.status:
+            log.warning("cluster not reachable", server=kube.server, source=kube.source, error=str(error))
+
+
 async def lead(core: Core) -> None:
     """Wait until the caches and the clock can be trusted; then take up open runs, follow conditions, judge signals."""
+    await note_unreachable(core.kube)
     await core.caches.synced()
     await core.clock.wait_trusted()
     log.info("caches synced", pods=len(core.caches.pods.store))

@@ -13,11 +13,13 @@ import typer
 from kintsugi import __version__
 from kintsugi.cli import author, daemon, operator, restore_commands
 from kintsugi.cli.exit_codes import exit_for
+from kintsugi.cli.help_groups import GroupedCommands
 from kintsugi.cli.stderr import print_error
 from kintsugi.errors import KintsugiError
 
 app = typer.Typer(
     name="kintsugi",
+    cls=GroupedCommands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -1,12 +1,13 @@
 """The commands for authors of rules and runbooks, as they are typed. Their work is in `validation` and `formatting`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kintsugi.cli.exit_codes import ExitCode
-from kintsugi.cli.options import ClusterAccess, Output, OutputFormat, spread
+from kintsugi.cli.options import ClusterAccess, Output, OutputFormat, is_in_pod, kubeconfig_of_kubectl, spread
 from kintsugi.errors import UsageError
 
 
@@ -78,7 +79,8 @@ async def init(
 
     if workloads and selector:
         raise UsageError("--selector selects among all workloads: give either --selector or names of workloads")
-    settings = KubeSettings(kubeconfig=cluster.kubeconfig, context=cluster.context)
+    kubeconfig = cluster.kubeconfig or (None if is_in_pod(os.environ) else kubeconfig_of_kubectl(os.environ))
+    settings = KubeSettings(kubeconfig=kubeconfig, context=cluster.context)
     wanted = scaffolding.WorkloadSelection(workloads=workloads or (), namespace=namespace, selector=selector)
     return await scaffolding.init(folder, wanted, settings, output)
 

@@ -1,6 +1,7 @@
 """The canary alert: sent to the webhook with its own token, and followed to its verdict by the API."""
 
 import asyncio
+import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,7 +14,8 @@ import typer
 
 from kintsugi.cli.client import DaemonClient, connect, dial, token_in
 from kintsugi.cli.exit_codes import ExitCode, Unreachable
-from kintsugi.cli.options import Connection, OutputFormat
+from kintsugi.cli.login import with_login
+from kintsugi.cli.options import DEFAULT_SERVER, Connection, OutputFormat
 from kintsugi.cli.output import emit, took
 from kintsugi.cli.stderr import print_note
 from kintsugi.errors import KintsugiError, Refused
@@ -89,11 +91,11 @@ class TimeLimit:
 
 async def canary(connection: Connection, webhook_token: Path, within: timedelta) -> ExitCode:
     """Send a canary, and report the verdict that it got."""
-    token = token_in(webhook_token, "--webhook-token-file", named=False)
+    token, connection = token_in(webhook_token, "--webhook-token-file", named=False), with_login(connection, os.environ)
     sent, time_limit = Canary(), TimeLimit(within)
     async with (
         dial(connection) as people,
-        connect(connection.server, token=token, ca_file=connection.ca_file) as sender,
+        connect(connection.server or DEFAULT_SERVER, token=token, ca_file=connection.ca_file) as sender,
     ):
         before = await time_limit.ask(lambda: people.signals(verdict="", reason="", before="", limit=1))
         await _deliver(sender, sent, SignalStatus.FIRING, time_limit, webhook_token)

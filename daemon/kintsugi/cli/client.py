@@ -17,7 +17,8 @@ import aiohttp
 import msgspec
 
 from kintsugi.cli.exit_codes import Unreachable
-from kintsugi.cli.options import Connection
+from kintsugi.cli.login import with_login
+from kintsugi.cli.options import DEFAULT_SERVER, Connection
 from kintsugi.errors import KintsugiError, NotRecorded, Refused, UsageError, WrongState
 from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import Approval, Incident, Pause
@@ -47,6 +48,7 @@ from kintsugi.server.responses import (
 from kintsugi.tokens import read_tokens
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
+_SENT_BY = "--token-file FILE, KINTSUGI_TOKEN_FILE or KINTSUGI_TOKEN"
 _TRANSPORT = (aiohttp.ClientError, TimeoutError, OSError)
 
 Value = TypeVar("Value")
@@ -60,8 +62,9 @@ class DaemonClient:
     that is not Kintsugi's, or a daemon that has lost its ledger or its cluster).
     """
 
-    def __init__(self, session: aiohttp.ClientSession, server: str, who: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, server: str, who: str, token_source: str = "") -> None:
         self._session, self._server, self._who = session, server, who
+        self._token_source = token_source
 
     async def incidents(self, *, service: str, open_only: bool, limit: int) -> Sequence[Incident]:
         """List incidents, newest first."""
@@ -221,10 +224,12 @@ class DaemonClient:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return Unreachable(_foreign(self._server, f"it answered {status}"))
         match status:
-            case 401 | 403:
-                return Refused(
-                    f"{text} (an operator's token: --token-file FILE, KINTSUGI_TOKEN_FILE or KINTSUGI_TOKEN)"
-                )
+            case 401 if self._token_source:
+                return Refused(f"401: {self._token_source} is unknown to the daemon at {self._server}")
+            case 401:
+                return Refused(f"401: no token was sent; an operator's is needed: {_SENT_BY}")
+            case 403:
+                return Refused(f"403: {self._token_source} is no operator's token: {text} ({_SENT_BY})")
             case 404:
                 return NotRecorded(text)
             case 409:
@@ -241,7 +246,7 @@ class DaemonClient:
 
 @asynccontextmanager
 async def connect(
-    server: str, *, token: str, who: str = "", ca_file: Path | None = None
+    server: str, *, token: str, token_source: str = "", who: str = "", ca_file: Path | None = None
 ) -> AsyncIterator[DaemonClient]:
     """Make a client of a daemon's API; nothing is sent yet. Raises UsageError for an invalid address or file."""
     if not server.startswith(("http://", "https://")):
@@ -250,13 +255,21 @@ async def connect(
     # A person may think for a while between two requests: each gets a connection of its own, none of them is stale.
     connector = aiohttp.TCPConnector(force_close=True, ssl=True if ca_file is None else _trusting(ca_file))
     async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=_TIMEOUT) as session:
-        yield DaemonClient(session, server.rstrip("/"), who)
+        yield DaemonClient(session, server.rstrip("/"), who, token_source)
 
 
 def dial(connection: Connection) -> AbstractAsyncContextManager[DaemonClient]:
     """Make the client that the options of a command ask for. Raises UsageError."""
-    token = read_token(connection.token_file, os.environ)
-    return connect(connection.server, token=token, who=connection.who, ca_file=connection.ca_file)
+    connection = with_login(connection, os.environ)
+    token, file = read_token(connection.token_file, os.environ), connection.token_file
+    source = f"the token in {file or 'KINTSUGI_TOKEN'}" if token else ""
+    return connect(
+        connection.server or DEFAULT_SERVER,
+        token=token,
+        token_source=source,
+        who=connection.who,
+        ca_file=connection.ca_file,
+    )
 
 
 def _trusting(ca_file: Path) -> ssl.SSLContext:

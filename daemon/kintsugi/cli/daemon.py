@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +12,10 @@ import typer
 from kintsugi.cli.demo import scenes
 from kintsugi.cli.demo.scenes import SceneName
 from kintsugi.cli.exit_codes import ExitCode
-from kintsugi.cli.options import Output, OutputFormat, spread
+from kintsugi.cli.options import Output, OutputFormat, is_in_pod, kubeconfig_of_kubectl, spread
 from kintsugi.cli.shutdown import run_until_signal
 from kintsugi.cli.stderr import print_note
-from kintsugi.errors import KintsugiError
+from kintsugi.errors import KintsugiError, UsageError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +23,7 @@ class RunFlags:
     """
     Settings that are often given by hand; each is also a key of the file and a variable of the environment.
 
-    The longer name of a flag is its setting's name: that is how mistakes in settings name it.
+    The longer name of a flag is its setting's name.
     """
 
     config: Annotated[
@@ -158,6 +158,22 @@ class RunFlags:
         }
 
 
+SPELLINGS = {
+    "catalog.additions": "--catalog",
+    "ledger.url": "--ledger",
+    "kube.kubeconfig": "--kubeconfig",
+    "kube.context": "--context",
+    "server.host": "--host",
+    "server.port": "--port",
+    "server.operatorTokenFiles": "--operator-tokens",
+    "server.insecureNoToken": "--insecure-no-token",
+    "alertmanager.tokenFiles": "--webhook-tokens",
+    "telemetry.logLevel": "--log-level",
+    "telemetry.logFormat": "--log-format",
+}
+"""The short flags of settings: mistakes in settings name them so."""
+
+
 async def run(flags: RunFlags) -> ExitCode:
     """
     Run the daemon until SIGTERM or SIGINT.
@@ -167,7 +183,12 @@ async def run(flags: RunFlags) -> ExitCode:
     from kintsugi.commands import enable
     from kintsugi.settings import load
 
-    settings = load(flags=flags.settings(), environ=os.environ, file=flags.config)
+    settings = load(flags=flags.settings(), spellings=SPELLINGS, environ=os.environ, file=flags.config)
+    kube = settings.kube
+    if kube.kubeconfig is None and not is_in_pod(os.environ):
+        if kube.context is None:
+            raise UsageError("outside a pod the cluster must be named: --kubeconfig FILE or --context NAME")
+        settings = replace(settings, kube=replace(kube, kubeconfig=kubeconfig_of_kubectl(os.environ)))
     enable(settings.catalog.verbs)
     from kintsugi.app import run as run_daemon
     from kintsugi.app.serving import ListenAddresses

@@ -16,9 +16,16 @@ from kintsugi.model.records import PauseScope
 from kintsugi.server.operations import PauseRequest, RejectRequest
 
 
-async def pause(connection: Connection, request: PauseRequest) -> ExitCode:
-    """Begin a pause."""
+async def pause(connection: Connection, request: PauseRequest, *, yes: bool) -> ExitCode:
+    """Begin a pause; of a namespace without a service of the catalog, a person is asked first: its name may be wrong."""
     async with dial(connection) as daemon:
+        if request.scope is PauseScope.NAMESPACE and not yes:
+            known = sorted({each.namespace for each in (await daemon.services()).services})
+            question = (
+                f"No service is in the namespace {request.name} (there are {', '.join(known) or 'none'}). Pause it?"
+            )
+            if request.name not in known and not agreed(question, yes=False):
+                return ExitCode.REFUSED
         begun = await daemon.pause(request)
     until = f" until {moment(begun.until)} UTC" if begun.until else ""
     text = f"Paused: {pause_scope_text(begun)}{until}. To end it: kintsugi resume {begun.id} --why TEXT"

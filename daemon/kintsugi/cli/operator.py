@@ -150,6 +150,17 @@ async def manifest(
     return await queries.manifest(connection, service)
 
 
+async def login(*, connection: Connection) -> ExitCode:
+    """
+    Ask a daemon with your token, and remember its address, the file of the token and the authority for all commands.
+
+    An address that is given to a command, or in KINTSUGI_SERVER, counts instead of all three.
+    """
+    from kintsugi.cli import queries
+
+    return await queries.login(connection)
+
+
 async def canary(
     *,
     webhook_token: Annotated[
@@ -202,6 +213,7 @@ async def pause(
             "--for", metavar="DURATION", help="The duration of the pause, as in 90s or 1h30m. Default: until resumed."
         ),
     ] = "",
+    yes: Yes = False,
     connection: Connection,
 ) -> ExitCode:
     """
@@ -212,7 +224,7 @@ async def pause(
     from kintsugi.cli import mutations
 
     request = mutations.pause_request(only, why=why, freeze=freeze, lasts=lasts)
-    return await mutations.pause(connection, request)
+    return await mutations.pause(connection, request, yes=yes)
 
 
 async def resume(
@@ -304,6 +316,18 @@ async def rollback(incident: IncidentId, *, yes: Yes = False, connection: Connec
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    interval = (incidents, incident, signals, dead_letters, explain, diagnose, manifest, canary, services, pauses)
+    interval = (
+        incidents,
+        incident,
+        signals,
+        dead_letters,
+        explain,
+        diagnose,
+        manifest,
+        login,
+        canary,
+        services,
+        pauses,
+    )
     for command in (*interval, pause, resume, approve, reject, abort, recover, rollback, resend):
         app.command(command.__name__.replace("_", "-"))(spread(command))

@@ -40,8 +40,14 @@ class Connection:
     """The connection to a daemon, the person's name, and the format of answers."""
 
     server: Annotated[
-        str, typer.Option("--server", envvar="KINTSUGI_SERVER", metavar="URL", help="The address of the daemon's API.")
-    ] = DEFAULT_SERVER
+        str | None,
+        typer.Option(
+            "--server",
+            envvar="KINTSUGI_SERVER",
+            metavar="URL",
+            help=f"The address of the daemon's API. Default: as in `kintsugi login`, or {DEFAULT_SERVER}.",
+        ),
+    ] = None
     token_file: Annotated[
         Path | None,
         typer.Option(
@@ -74,7 +80,7 @@ class ClusterAccess:
             "--kubeconfig",
             envvar=["KINTSUGI_KUBE__KUBECONFIG", "KUBECONFIG"],
             metavar="FILE",
-            help="The kubeconfig for the cluster. Default: the pod's own service account.",
+            help="The kubeconfig for the cluster. Default: as kubectl; in a pod, its own service account.",
         ),
     ] = None
     context: Annotated[
@@ -83,6 +89,16 @@ class ClusterAccess:
             "--context", envvar="KINTSUGI_KUBE__CONTEXT", metavar="NAME", help="The kubeconfig's context to use."
         ),
     ] = None
+
+
+def kubeconfig_of_kubectl(environ: Mapping[str, str]) -> Path:
+    """Return where kubectl looks for its kubeconfig; several files stay one text, as in KUBECONFIG."""
+    return Path(environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
+
+
+def is_in_pod(environ: Mapping[str, str]) -> bool:
+    """Return whether this process runs in a pod, by the variable that each container of one has."""
+    return "KUBERNETES_SERVICE_HOST" in environ
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,5 +1,6 @@
 """Commands that only read: each asks the API once and prints the answer, for people or for programs."""
 
+import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from kintsugi.cli.diagnosis_report import show_diagnosis
 from kintsugi.cli.exit_codes import ExitCode
 from kintsugi.cli.explain_report import emit_explained, show_explained, show_service_explanation
 from kintsugi.cli.incident_follower import IncidentFollower
+from kintsugi.cli.login import keep
 from kintsugi.cli.options import Connection, OutputFormat
 from kintsugi.cli.output import emit, plain, print_lines
 from kintsugi.cli.signal_tables import show_dead_letters, show_signals
@@ -117,6 +119,16 @@ async def _explain_service(connection: Connection, service: str) -> ExitCode:
         emit(found)
     else:
         show_service_explanation(found)
+    return ExitCode.DONE
+
+
+async def login(connection: Connection) -> ExitCode:
+    """Ask the daemon once, and remember it; what cannot be asked is not remembered."""
+    if connection.server is None:
+        raise UsageError("--server: missing; give the daemon's address, as in --server https://kintsugi.example.com")
+    async with dial(connection) as daemon:
+        await daemon.services()
+    print_note(f"{keep(connection, os.environ)}: every command asks {connection.server} from now on")
     return ExitCode.DONE
 
 

@@ -29,7 +29,7 @@ from kintsugi.settings import KubeSettings
 from kintsugi.settings.settings import CLUSTER_NAMESPACES
 from kintsugi.views.derived_checks import routed_checks
 from kintsugi.views.kube_services import leading_services
-from kubeobjects.resources import SERVICES, WORKLOADS, find
+from kubeobjects.resources import CRONJOBS, PODS, SERVICES, WORKLOADS, find
 
 _KNOWN = ", ".join(f"{each.singular}/NAME" for each in WORKLOADS)
 _HOOK = "helm.sh/hook"
@@ -72,6 +72,7 @@ async def init(folder: Path, wanted: WorkloadSelection, settings: KubeSettings, 
     """
     left_out: list[LeftOut] = []
     async with KubeClient.connect(settings) as kube:
+        print_note(f"The cluster is {kube.server} ({kube.source})")
         if wanted.workloads:
             found = await _named(kube, wanted, folder)
         else:
@@ -130,11 +131,32 @@ async def _all(kube: KubeClient, wanted: WorkloadSelection) -> tuple[list[FoundW
                 why = str(error)
             if why:
                 left_out.append(LeftOut(workload=str(workload), namespace=_namespace(obj), why=why))
+    left_out += await _passed_over(kube, wanted)
     if not found and not left_out:
         where = f"in the namespace {wanted.namespace}" if wanted.namespace else "in any namespace"
         which = f" that {wanted.selector!r} selects" if wanted.selector else ""
         raise InitErrors([f"there is no Deployment, StatefulSet or DaemonSet {where}{which}"])
     return found, left_out
+
+
+async def _passed_over(kube: KubeClient, wanted: WorkloadSelection) -> list[LeftOut]:
+    """Return what runs and can be no service: CronJobs, and pods without a controller. What may not be read is not listed."""
+    found: list[LeftOut] = []
+    for resource, why in (
+        (CRONJOBS, "a CronJob is no service: its pods are meant to end"),
+        (PODS, "no controller would make the pod again"),
+    ):
+        try:
+            items = (await kube.list(resource, wanted.namespace, labels=wanted.selector)).items
+        except Forbidden:
+            continue
+        for obj in items:
+            metadata = unstructured.convert(obj, Object).metadata
+            is_alone = resource is CRONJOBS or not any(each.controller for each in metadata.owner_references)
+            if is_alone and metadata.namespace not in CLUSTER_NAMESPACES:
+                what = f"{resource.singular}/{metadata.name}"
+                found.append(LeftOut(workload=what, namespace=metadata.namespace, why=why))
+    return found
 
 
 def _not_ours(obj: Unstructured) -> str:

@@ -42,7 +42,20 @@ OCCASIONS = {
     Occasion.HAND_OVER: "at the hand-over",
 }
 _LATE = datetime.max.replace(tzinfo=UTC)
-_SHOWN_LABELS = ("alertname", "namespace", "pod", "deployment", "statefulset", "persistentvolumeclaim", "severity")
+_SHOWN_LABELS = (
+    *(
+        "alertname",
+        "namespace",
+        "pod",
+        "deployment",
+        "statefulset",
+        "daemonset",
+        "persistentvolumeclaim",
+        "job_name",
+        "node",
+    ),
+    "severity",
+)
 """Labels by which an alert is known; the others would only fill the line."""
 
 

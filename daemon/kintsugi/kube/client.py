@@ -106,6 +106,11 @@ class KubeClient:
         """Return the URL of the API server."""
         return self._transport.server
 
+    @property
+    def source(self) -> str:
+        """Return where the credentials are from: a context of a kubeconfig, or the pod's own service account."""
+        return self._transport.source
+
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Json:
         """Read one object, as it is now."""
         return await self._json(Request(method="GET", path=resource.path(namespace, name)))

@@ -9,12 +9,13 @@ import asyncio
 import os
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
 
 from kubernetes_asyncio.client.configuration import Configuration
 from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader
-from kubernetes_asyncio.config.kube_config import load_kube_config
+from kubernetes_asyncio.config.kube_config import KubeConfigMerger, load_kube_config
 
 from kintsugi.errors import KubeError, Unauthorized
 from kintsugi.settings import KubeSettings
@@ -23,13 +24,14 @@ from kintsugi.telemetry import SECRETS, refused_as
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Access:
-    """One reading of the credentials. `host` has no slash at its end; `headers` authenticate a request."""
+    """One reading of the credentials, from `source`. `host` has no slash at its end; `headers` authenticate a request."""
 
     host: str
     headers: Mapping[str, str] = field(repr=False)
     tls: ssl.SSLContext | bool
     server_hostname: str | None
     proxy: str | None
+    source: str = ""
 
 
 class Credentials:
@@ -69,16 +71,37 @@ async def _read(settings: KubeSettings) -> Access:
 
     # A malformed kubeconfig, a missing file or a failing exec plugin surfaces as any kind of exception.
     with refused_as(refusal, passing=()):
+        source = "the pod's own service account"
         if settings.kubeconfig is None:
             _read_service_account(settings, configuration)
         else:
+            context = _context_in(str(settings.kubeconfig), settings.context)
+            source = f"context {context} of {settings.kubeconfig}"
             await load_kube_config(
                 config_file=str(settings.kubeconfig),
-                context=settings.context,
+                context=context,
                 client_configuration=configuration,
                 persist_config=False,
             )
-        return await _access(configuration)
+        return replace(await _access(configuration), source=source)
+
+
+def _context_in(files: str, wanted: str | None) -> str:
+    """Return the context to use of a kubeconfig, or of several as kubectl takes them. Raises KubeError with what there is."""
+    if not any(Path(each).exists() for each in files.split(os.pathsep)):
+        raise KubeError("the file does not exist")
+    config = KubeConfigMerger(files).config
+    merged = config.value if config is not None else {}
+    names, context = (
+        [str(each["name"]) for each in merged.get("contexts") or ()],
+        wanted or merged.get("current-context"),
+    )
+    has = f"it has {', '.join(names) or 'none'}"
+    if not context:
+        raise KubeError(f"no context is the current one: choose one with --context; {has}")
+    if context not in names:
+        raise KubeError(f"there is no context {context}; {has}")
+    return str(context)
 
 
 def _read_service_account(settings: KubeSettings, configuration: Configuration) -> None:

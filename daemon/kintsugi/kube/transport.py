@@ -96,6 +96,11 @@ class Transport:
         """Return the URL of the API server."""
         return self._authentication.access.host
 
+    @property
+    def source(self) -> str:
+        """Return where the credentials are from."""
+        return self._authentication.access.source
+
     async def send(self, request: Request, *, total: timedelta | None = None) -> bytes:
         """
         Send a request and return the body of a successful answer.

@@ -177,7 +177,13 @@ async def _prepare(engines: Engines) -> None:
                 await connection.execute(select(func.pg_advisory_xact_lock(_LOCK_ID)))
             await connection.run_sync(schema.migrate)
     except DRIVER_ERRORS as error:
-        raise ledger_error(error, "open") from error
+        raise ledger_error(error, f"open {_shown(engines)} (--ledger, ledger.url)") from error
+
+
+def _shown(engines: Engines) -> str:
+    """Return the ledger's URL as a person sets it, without its password."""
+    url = engines.writer.url
+    return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
 
 
 async def _quick_check(engines: Engines) -> None:

@@ -6,6 +6,7 @@ be shared by replicas, which the Kubernetes Lease and the epoch keep apart; what
 the same name, or, of a daemon that is to be alone, any second one.
 """
 
+import errno
 import fcntl
 import os
 from collections.abc import AsyncIterator
@@ -80,13 +81,16 @@ def is_mount_point(file: Path, mounts: str) -> bool:
     return str(file) in {place.encode().decode("unicode_escape", "replace") for place in places}
 
 
+_FOLDERS = {errno.EROFS: "a folder that is not read-only", errno.EACCES: "a folder that Kintsugi may write"}
+
+
 def _lock_file(path: Path, holder: str) -> int:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise LedgerUnavailable(
             f"the ledger's lock {path} cannot be opened: {error.strerror}; "
-            "set --ledger sqlite:///PATH (ledger.url) to a file in an existing directory"
+            f"set --ledger sqlite:///PATH (ledger.url) to a file in {_FOLDERS.get(error.errno or 0, 'an existing folder')}"
         ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -28,7 +28,9 @@ from kintsugi.settings.settings import (
 from kintsugi.settings.spellings import PREFIX, camel, snake
 
 DEFAULT_FILE = Path("/etc/kintsugi/kintsugi.yaml")
-NOT_SETTINGS = frozenset({"KINTSUGI_SERVER", "KINTSUGI_TOKEN", "KINTSUGI_TOKEN_FILE", "KINTSUGI_CONFIG"})
+NOT_SETTINGS = frozenset(
+    {"KINTSUGI_SERVER", "KINTSUGI_TOKEN", "KINTSUGI_TOKEN_FILE", "KINTSUGI_CA_FILE", "KINTSUGI_CONFIG"}
+)
 """Variables that the command line reads for itself, as a client of a running daemon."""
 
 SHORT: Mapping[str, Dotted] = {"KINTSUGI_IMAGE": ("restore", "image")}
@@ -36,6 +38,8 @@ SHORT: Mapping[str, Dotted] = {"KINTSUGI_IMAGE": ("restore", "image")}
 
 _SERVICE_LINK = re.compile(r"KINTSUGI_((?!.*__).*_)?(SERVICE_(HOST|PORT\w*)|PORT(_\d+_(TCP|UDP|SCTP)\w*)?)")
 """The variables that Kubernetes puts into a pod's environment for every Service whose name begins with `kintsugi`."""
+
+NO_SPELLINGS: Mapping[str, str] = {}
 
 _ADAPTER: TypeAdapter[Settings] = TypeAdapter(Settings)
 
@@ -76,12 +80,17 @@ class _Gathered:
 
 
 def load(
-    *, flags: Mapping[str, object] | None = None, environ: Mapping[str, str], file: Path | None = None
+    *,
+    flags: Mapping[str, object] | None = None,
+    spellings: Mapping[str, str] = NO_SPELLINGS,
+    environ: Mapping[str, str],
+    file: Path | None = None,
 ) -> Settings:
     """
     Read the settings: flag over `KINTSUGI_SECTION__KEY` over file over default.
 
-    `flags` maps dotted names (`server.tlsKeyFile`) to values; None is a flag that was not given. `file` None means
+    `flags` maps dotted names (`server.tlsKeyFile`) to values; None is a flag that was not given. `spellings` has their flags as they are
+    typed, where those are not the dotted names. `file` None means
     `/etc/kintsugi/kintsugi.yaml` where there is one. Gives durations scaled already. Raises SettingsError with
     everything that is wrong.
     """
@@ -96,7 +105,8 @@ def load(
             gathered.put(path, text, f"environment: {name}")
     for name, value in (flags or {}).items():
         if value is not None:
-            gathered.put(tuple(name.split(".")), value, f"flag: --{re.sub('[._]', '-', snake(name))}")
+            typed = spellings.get(name, f"--{re.sub('[._]', '-', snake(name))}")
+            gathered.put(tuple(name.split(".")), value, f"flag: {typed}")
     problems = [f"{place}: {what}" for place, what in content.problems]
     try:
         settings = _ADAPTER.validate_python(gathered.tree, by_alias=True, by_name=False)

@@ -206,7 +206,7 @@ def check_files(settings: Settings, exists: Callable[[Path], bool] = Path.is_fil
             wrong[f"server.{name}"] = f"{path} is not a file: the file must be in PEM format"
     if not settings.alertmanager.token_files and not settings.server.insecure_no_token:
         wrong[WEBHOOK] = (
-            "no token: anyone who reaches the port could start runbooks. Name a file with a token, "
+            "no token: anyone who reaches the port could start runbooks. Name a file with a token (--webhook-tokens FILE), "
             "or set --insecure-no-token"
         )
     return {**check_ports(settings), **wrong}

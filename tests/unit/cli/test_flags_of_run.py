@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from kintsugi.cli import main
-from kintsugi.cli.daemon import RunFlags
+from kintsugi.cli.daemon import SPELLINGS, RunFlags
 from kintsugi.settings import Settings, known_settings, load
 from kintsugi.settings.spellings import snake
 
@@ -58,11 +58,13 @@ def test_a_flag_that_was_not_given_leaves_the_environment_alone() -> None:
 
 
 def test_every_flag_has_the_name_by_which_mistakes_call_it() -> None:
-    """`load` names a wrong value by `--SECTION-KEY`: that flag must be there."""
+    """`load` names a wrong value by its flag's first spelling, else by `--SECTION-KEY`: that flag must be there."""
     assert set(RunFlags().settings()) <= {name for name, _ in known_settings()}
     spellings = {name for each in fields(RunFlags) for name in _names(each.name, each.type)}
     said = RunFlags().settings().keys() - {"catalog.example"}  # it follows from --catalog, and is never wrong
-    assert {f"--{re.sub('[._]', '-', snake(name))}" for name in said} <= spellings
+    assert {SPELLINGS.get(name, f"--{re.sub('[._]', '-', snake(name))}") for name in said} <= spellings
+    firsts = {_names(each.name, each.type)[0] for each in fields(RunFlags)}
+    assert set(SPELLINGS.values()) <= firsts
 
 
 def _names(field: str, annotation: object) -> tuple[str, ...]:
@@ -86,14 +88,14 @@ def test_wrong_settings_are_told_together_and_nothing_is_started(
         line.startswith(f"{file}:1:10: guards.budgt: ") and "did you mean guards.budget?" in line for line in lines
     )
     assert any(line.startswith("environment: KINTSUGI_DURATIONS: ") for line in lines)
-    assert any(line.startswith("flag: --server-port: ") for line in lines)
+    assert any(line.startswith("flag: --port: ") for line in lines)
     assert lines[-1] == "error: 3 problems, see above"
 
 
 def test_rules_with_mistakes_are_a_finding(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "rule.yaml").write_text("kind: Rul\n---\nkind: Servce\n", encoding="utf-8")
     with pytest.raises(SystemExit) as left:
-        main(["run", "--insecure-no-token", "--catalog", str(tmp_path), "--log-level", "error"])
+        main(["run", "--insecure-no-token", "--catalog", str(tmp_path), "--log-level", "error", "--context", "none"])
     assert left.value.code == 1
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(": ")[0] for line in lines[:2]] == [f"{tmp_path}/rule.yaml:1:7", f"{tmp_path}/rule.yaml:3:7"]

@@ -74,3 +74,13 @@ def test_a_row_that_is_run_needs_no_move_that_the_tests_cannot_make() -> None:
     """A move that is not known fails here, and not after minutes."""
     run = [page.row(each) for each in (*test_faults.RUN, *test_faults.CONTROLS)]
     assert [(row.id, sorted(row.moves - MOVES.keys())) for row in run if row.moves - MOVES.keys()] == []
+
+
+def test_the_figures_of_the_readme_are_the_last_result() -> None:
+    ran, right = re.search(
+        r"of (\d+) rows that were run the cause of (\d+) is right", page.section("Last result")
+    ).groups()  # type: ignore[union-attr]
+    ends, well = re.search(r"checked for (\d+) rows, and is right for (\d+)", page.section("Last result")).groups()  # type: ignore[union-attr]
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f"Of {ran} rows, the cause was right in {right}." in readme
+    assert f"The end was checked for {ends} rows, and was right for {well}." in readme

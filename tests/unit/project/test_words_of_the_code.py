@@ -60,6 +60,7 @@ THINGS = {
         "change",
         "check",
         "clock",
+        "cluster",
         "commit",
         "component",
     ),

@@ -19,7 +19,7 @@ class SceneName(StrEnum):
 
 SHOWS: Final[Mapping[SceneName, str]] = {
     SceneName.CRASH_LOOP: "a pod of web-service crash-loops; Kintsugi deletes the pod, and a good one replaces it",
-    SceneName.TOO_FEW_READY: "too few pods are ready; Kintsugi deletes the pod that hangs and scales the Deployment",
+    SceneName.TOO_FEW_READY: "too few pods are ready; Kintsugi deletes the pod that hangs and scales the Deployment to the runbook's 5 replicas",
     SceneName.MISSING_IMAGE: "an image that does not exist is rolled out beside serving pods; Kintsugi names the cause and undoes the rollout at once",
     SceneName.BAD_ROLLOUT: "a bad version is rolled out; the runbook's steps do not help, so Kintsugi rolls the version back",
     SceneName.DATA_LOSS: "a database's data are damaged on disk; a person approves, and Kintsugi restores the backup",
