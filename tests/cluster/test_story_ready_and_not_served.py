@@ -170,7 +170,9 @@ def test_a_workload_that_somebody_deletes_is_made_again_by_the_command_that_a_pe
     command = "kintsugi manifest front | kubectl apply -f -"
     story.within(60).sees("a person is notified", lambda: any(command in each["text"] for each in notices.taken))
     (text,) = [each["text"] for each in notices.taken if command in each["text"]]
-    assert f"MissingWorkload (certain): {workload}: {workload}: {workload} does not exist; it was there until " in text
+    assert (
+        f"MissingWorkload (certain): {workload}: {workload}: the workload does not exist; it was there until " in text
+    )
     assert story.daemon.get("/api/v1/readiness")[1] == {"ready": True, "waiting_for": {}, "missing_workloads": [FRONT]}
 
     operator = ("--server", story.daemon.url, "--token-file", str(story.daemon.folder / "token"))

@@ -72,7 +72,7 @@ def test_a_workload_that_does_not_exist_is_the_cause_with_the_command_that_makes
     web.more |= {"desired": 0, "service": "web", "missing": missing}
     (cause,) = web.causes()
     assert row(cause) == (CauseKind.MISSING_WORKLOAD, "deployment/web", "", CERTAIN)
-    assert cause.text == f"deployment/web does not exist{text}"
+    assert cause.text == f"the workload does not exist{text}"
 
 
 PAUSED = {"paused_before_start": FieldChange(manager="kubectl-rollout", at=ago(300))}

@@ -13,7 +13,7 @@ def missing_workload(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find a workload that a service names and that does not exist, with the command that makes it again. Nobody knows who deleted it."""
     if facts.missing is None:
         return
-    text = f"{facts.reference} does not exist; {_last_seen(facts.missing)}{_to_recreate(facts, facts.missing)}"
+    text = f"the workload does not exist; {_last_seen(facts.missing)}{_to_recreate(facts, facts.missing)}"
     yield Cause(
         kind=CauseKind.MISSING_WORKLOAD,
         object=facts.reference,
