@@ -10,6 +10,7 @@ from tests.faults import page
 from tests.faults.ends import Ending
 from tests.harness.parts import locked
 
+HEADING = "Ends that were checked"
 KEPT = Path(__file__).parents[2] / ".venv" / "ends-of-faults.json"
 
 
@@ -71,9 +72,22 @@ def table(results: Mapping[str, EndResult]) -> str:
     expected |= {id_: "; ".join(expected[each] for each in ids) for id_, ids in page.several().items()}
     found = [results[each] for each in expected if each in results]
     right = sum(not each.problems for each in found)
-    head = f"The end was checked for {len(found)} rows, and is right for {right}.\n\n| id | expected | ended | wrote | right |\n|---|---|---|---|---|\n"
+    head = (
+        f"The end was checked for {len(found)} rows, and is right for {right}.\n\n"
+        "| id | expected | ended | wrote | right | day |\n|---|---|---|---|---|---|\n"
+    )
     lines = (
-        f"| {each.id} | {expected[each.id]} | {each.ended} | {each.wrote} | {'; '.join(each.problems) or 'yes'} |\n"
+        f"| {each.id} | {expected[each.id]} | {each.ended} | {each.wrote} | {'; '.join(each.problems) or 'yes'} | {each.day} |\n"
         for each in found
     )
     return head + "".join(lines)
+
+
+def of_page() -> Mapping[str, EndResult]:
+    """Return the results that the page has."""
+    return {
+        id_: EndResult(
+            id=id_, ended=ended, wrote=wrote, problems=() if right == "yes" else tuple(right.split("; ")), day=day
+        )
+        for id_, _, ended, wrote, right, day in page.cells(HEADING)
+    }

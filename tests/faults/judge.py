@@ -13,6 +13,7 @@ from tests.harness.waiting import WaitedTooLongError, wait_for
 Named = tuple[str, str, str]
 Ask = Callable[[Target], Diagnosis]
 """What diagnoses a workload on the spot."""
+FALSELY_CERTAIN = "falsely certain of"
 
 
 @dataclass(kw_only=True)
@@ -63,10 +64,12 @@ class Judgement:
     def conclude(self) -> None:
         """Write down what is wrong."""
         if self.found != self.expected:
-            self.problems.append(f"named {' '.join(self.found)} instead of {' '.join(self.expected)}")
+            self.problems.append(
+                f"named {' '.join(filter(None, self.found))} instead of {' '.join(filter(None, self.expected))}"
+            )
         if self.is_too_sure:
             self.problems.append("called certain, and likely is the most that may be said")
-        self.problems += [f"falsely certain of {' '.join(each)}" for each in self.falsely_certain]
+        self.problems += [f"{FALSELY_CERTAIN} {' '.join(each)}" for each in self.falsely_certain]
 
 
 def until_well(made: Performance, ask: Ask) -> None:

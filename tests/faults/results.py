@@ -1,7 +1,8 @@
 """
 What came of the rows: printed at the end of a run, kept beside the virtual environment, and written into docs/faults.md.
 
-`python -m tests.faults.results` writes the last section of the page anew from what was kept; no one writes it by hand.
+`python -m tests.faults.results` writes the last section of the page anew: what was kept, and for each other row what the page had.
+No one writes it by hand.
 """
 
 import json
@@ -15,12 +16,13 @@ from pathlib import Path
 
 from kintsugi.model.causes import Cause
 from tests.faults import end_results, page
-from tests.faults.judge import Judgement
+from tests.faults.judge import FALSELY_CERTAIN, Judgement
 from tests.faults.not_run import NOT_RUN
 from tests.harness.parts import locked
 
 KEPT = Path(__file__).parents[2] / ".venv" / "faults.json"
 _HEADING = "## Last result\n"
+_CAUSES = "Causes that were named"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,13 +118,29 @@ def table(results: Mapping[str, Result]) -> str:
     head = (
         f"{' to '.join(dict.fromkeys((days[0], days[-1])))}: of {len(found)} rows that were run the cause of {right} is right; "
         f"a wrong cause was called certain in {false}. The last column is the revision that was tried, `-` where it was not written down.\n\n"
-        "| id | named | confidence | right | at |\n|---|---|---|---|---|\n"
+        "| id | named | confidence | right | day | at |\n|---|---|---|---|---|---|\n"
     )
     lines = (
-        f"| {each.id} | {each.named} | {each.confidence} | {'; '.join(each.problems) or 'yes'} | {each.revision or '-'} |\n"
+        f"| {each.id} | {each.named} | {each.confidence} | {'; '.join(each.problems) or 'yes'} | {each.day} | {each.revision or '-'} |\n"
         for each in found
     )
     return head + "".join(lines)
+
+
+def of_page() -> Mapping[str, Result]:
+    """Return the results that the page has."""
+    return {
+        id_: Result(
+            id=id_,
+            named=named,
+            confidence=confidence,
+            problems=() if right == "yes" else tuple(right.split("; ")),
+            falsely_certain=FALSELY_CERTAIN in right,
+            day=day,
+            revision=at.strip("-"),
+        )
+        for id_, named, confidence, right, day, at in page.cells(_CAUSES)
+    }
 
 
 def not_run() -> str:
@@ -137,13 +155,15 @@ def main() -> int:
     if not heading:
         print(f"{page.FILE}: there is no section {_HEADING.strip()}", file=sys.stderr)
         return 1
-    kept = {id_: each for id_, each in Results.kept().items() if id_ not in NOT_RUN}
+    causes = {id_: each for id_, each in {**of_page(), **Results.kept()}.items() if id_ not in NOT_RUN}
+    ends = {**end_results.of_page(), **end_results.kept()}
     judged = (
         "`diagnose` on the spot shows the cause and the confidence (1 and 2 of *How a row is judged*). A daemon that may act shows the"
         "\nend, the writes and the recovery (3, 4 and 6). Only the rows of the second table have these results."
     )
-    ends = end_results.table(end_results.kept())
-    page.FILE.write_text(f"{before}{_HEADING}\n{judged}\n\n{table(kept)}\n{ends}\n{not_run()}")
+    named = f"### {_CAUSES}\n\n{table(causes)}"
+    ended = f"### {end_results.HEADING}\n\n{end_results.table(ends)}"
+    page.FILE.write_text(f"{before}{_HEADING}\n{judged}\n\n{named}\n{ended}\n{not_run()}")
     return 0
 
 

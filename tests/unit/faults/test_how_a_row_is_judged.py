@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource
-from tests.faults import page
+from tests.faults import end_results, page, results
 from tests.faults.judge import Judgement, Named, expected_of
 from tests.faults.results import Result, table
 
@@ -105,6 +105,11 @@ def test_the_page_is_read_as_it_is_written() -> None:
     assert page.workloads()["scanner"] == "daemonset/scanner"
     assert page.row("scaled-up").commands == ("kubectl scale deployment pricing --replicas=4",)
     assert page.several()["two-services"] == ("image-not-found", "configmap-deleted")
+
+
+def test_the_results_of_the_page_are_read_as_they_are_written() -> None:
+    assert table(results.of_page()) in page.text()
+    assert end_results.table(end_results.of_page()) in page.text()
 
 
 def test_a_cause_of_several_faults_at_a_time_may_be_certain_beside_the_one_that_comes_first() -> None:
