@@ -188,6 +188,7 @@ def operator_service(core: Core) -> OperatorService:
         diagnoses=core.diagnoses,
         differences=RollbackDifference(kube=core.kube),
         outages=core.outages,
+        unresolved=lambda: core.names.problem,
     )
 
 

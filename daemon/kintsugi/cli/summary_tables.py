@@ -78,10 +78,12 @@ def daemon_line(daemon: DaemonStatus) -> str:
     else:
         parts.append(f"{cluster} is seen")
         parts += [f"nothing is changed: {daemon.doubt}"] if daemon.doubt else []
+    if daemon.unresolved:
+        parts.append(f"checks by the cluster's names are unknown: {daemon.unresolved}")
     if daemon.unnotified:
-        down = f"{daemon.unnotified} {'service is' if daemon.unnotified == 1 else 'services are'} down"
+        unhealthy = f"{daemon.unnotified} {'service is' if daemon.unnotified == 1 else 'services are'} not healthy"
         why = "" if daemon.notifies else " (notifications.url is not set)"
-        parts.append(f"{down}, and no person was notified{why}")
+        parts.append(f"{unhealthy}, and no person was notified{why}")
     return "; ".join([*parts, "the ledger answers"])
 
 

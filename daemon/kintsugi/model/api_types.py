@@ -339,7 +339,8 @@ class DaemonStatus:
     `stale` is true while the state of the cluster cannot be trusted; `seen` is when it was last seen, None for never.
     `doubt` is why nothing is changed, "" without a doubt. `annotations` are the pauses in annotations of namespaces. `unnotified`
     is the number of services that are down without a repair and without a notice to a person. `notifies` is false if no
-    receiver of notices is configured.
+    receiver of notices is configured. `unresolved` is why the cluster's names do not resolve where the daemon runs, "" where they
+    do: checks that use these names are unknown.
     """
 
     mode: Mode
@@ -352,6 +353,7 @@ class DaemonStatus:
     annotations: tuple[str, ...] = ()
     unnotified: int = 0
     notifies: bool = True
+    unresolved: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

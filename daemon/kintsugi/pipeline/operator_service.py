@@ -105,6 +105,8 @@ class OperatorService:
     diagnoses: IncidentDiagnoses
     differences: RollbackDifference
     outages: OutageWatch
+    unresolved: Callable[[], str]
+    """Returns why the cluster's names do not resolve here, "" where they do."""
 
     @property
     def _affected(self) -> AffectedServices:
@@ -357,6 +359,7 @@ class OperatorService:
             annotations=tuple(annotations),
             unnotified=sum(time > timedelta() for time in self.outages.unnotified.values()),
             notifies=self.outages.notifies,
+            unresolved=self.unresolved(),
         )
 
     def _annotation(self, view: ServiceView) -> str:
@@ -384,7 +387,7 @@ class OperatorService:
         if view is None:
             raise NotRecorded(f"the rules in force declare no service {service}")
         standing, rules = self.observed.standings.get(service), self.active_catalog.catalog.rules.values()
-        return service_explanation(view, rules, standing, now=self.observed.clock())
+        return service_explanation(view, rules, standing, mode=self.observed.mode, now=self.observed.clock())
 
     def missing_workloads(self) -> tuple[str, ...]:
         """Return the services whose workload does not exist."""

@@ -11,7 +11,7 @@ from kintsugi.commands import format_duration
 from kintsugi.decisions.revision_checks import standing_text
 from kintsugi.model.api_types import ServiceExplanation, ServiceValue
 from kintsugi.model.known import RevisionStanding
-from kintsugi.model.rules import Rule
+from kintsugi.model.rules import Mode, Rule
 from kintsugi.model.services import DERIVED, Service
 from kintsugi.model.views import ServiceView
 
@@ -19,12 +19,12 @@ UNSEEN = "unknown, because the workload was not seen yet"
 
 
 def service_explanation(
-    view: ServiceView, rules: Iterable[Rule], standing: RevisionStanding | None, *, now: datetime
+    view: ServiceView, rules: Iterable[Rule], standing: RevisionStanding | None, *, mode: Mode, now: datetime
 ) -> ServiceExplanation:
     """
     Explain a service as the views have it, with the selector of its workload; of `rules` those about it are taken.
 
-    `standing` says whether its revision is good, None until it was first looked at.
+    `standing` says whether its revision is good, None until it was first looked at. `mode` is the daemon's, which no rule exceeds.
     """
     service = view.service
     seen = standing_text(standing, now) if standing is not None else UNSEEN
@@ -35,7 +35,7 @@ def service_explanation(
             ServiceValue(key=key, value=value, place=str(service.positions[key]) if key in service.positions else "")
             for key, value in (*_values(service), ("checks", _checks(view)), ("revision", seen), *_warnings(view))
         ),
-        rules=tuple(ServiceValue(key=rule.name, value=_terms(rule), place=str(rule.place)) for rule in own),
+        rules=tuple(ServiceValue(key=rule.name, value=_terms(rule, mode), place=str(rule.place)) for rule in own),
     )
 
 
@@ -64,10 +64,11 @@ def _warnings(view: ServiceView) -> Iterator[tuple[str, str]]:
         yield "warnings", "; ".join(view.warnings)
 
 
-def _terms(rule: Rule) -> str:
+def _terms(rule: Rule, mode: Mode) -> str:
     """Return when a rule starts what, in one line."""
     when = rule.when.source if rule.when is not None else ""
     asks = f"check {rule.check} not met" if rule.check else ", ".join(map(str, rule.matchers))
     lasting = f" for {format_duration(rule.for_duration)}" if rule.for_duration else ""
     condition = " and ".join(part for part in (asks, when) if part)
-    return f"{rule.mode}: {rule.runbook} on {rule.on}{lasting}: {' '.join(condition.split())}"
+    limited = "" if mode in (rule.mode, Mode.AUTO) or rule.mode is Mode.OBSERVE else f" (the daemon's mode: {mode})"
+    return f"{rule.mode}{limited}: {rule.runbook} on {rule.on}{lasting}: {' '.join(condition.split())}"

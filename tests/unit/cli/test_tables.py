@@ -47,11 +47,11 @@ def test_a_terminal_wraps_the_longest_text_and_breaks_no_id(monkeypatch: pytest.
     ("unnotified", "notifies", "said"),
     [
         (0, False, "is seen; the ledger answers"),
-        (1, True, "is seen; 1 service is down, and no person was notified; the ledger answers"),
+        (1, True, "is seen; 1 service is not healthy, and no person was notified; the ledger answers"),
         (
             2,
             False,
-            "is seen; 2 services are down, and no person was notified (notifications.url is not set); the ledger answers",
+            "is seen; 2 services are not healthy, and no person was notified (notifications.url is not set); the ledger answers",
         ),
     ],
 )
@@ -63,3 +63,8 @@ def test_the_daemon_s_line_counts_services_that_are_down_unknown_to_a_person(
         DaemonStatus(mode=Mode.AUTO, since=NOW, cluster="https://10.0.0.1", unnotified=unnotified, notifies=notifies)
     )
     assert line.partition("https://10.0.0.1 ")[2] == said
+
+
+def test_the_daemon_s_line_says_that_the_cluster_s_names_do_not_resolve() -> None:
+    status = DaemonStatus(mode=Mode.AUTO, since=NOW, cluster="https://10.0.0.1", unresolved="no such host")
+    assert "is seen; checks by the cluster's names are unknown: no such host; the ledger" in daemon_line(status)

@@ -1,5 +1,7 @@
 """What changed before the trouble: the last rollout field by field, the scale, what is mounted; by whom, and no secret."""
 
+from functools import partial
+
 from kintsugi.actions.diagnosis_facts import templated_by
 from kintsugi.decisions.diagnosis import diagnose
 from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, ConfigurationType, FieldChange
@@ -64,6 +66,20 @@ def test_a_secret_that_was_written_is_told_by_its_key_and_an_older_one_is_not() 
         ("secret/token", "data[token]"),
         ("configmap/settings", "data"),
     ]
+
+
+def test_a_configuration_that_is_as_it_was_made_before_the_workload_is_no_change() -> None:
+    workload = Workload()
+    made = partial(ConfigurationFacts, type=ConfigurationType.CONFIG_MAP, exists=True)
+    workload.more |= {
+        "created": ago(60),
+        "configurations": (
+            made(name="kube-root-ca.crt", created=ago(61), changed=ago(61)),
+            made(name="routes", created=ago(61), changed=ago(30)),
+            made(name="settings", created=ago(30), changed=ago(30)),
+        ),
+    }
+    assert [each.object for each in changes_before(workload.facts())] == ["configmap/routes", "configmap/settings"]
 
 
 def test_a_scale_is_told_with_who_did_it() -> None:

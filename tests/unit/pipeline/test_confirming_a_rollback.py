@@ -59,6 +59,7 @@ class RollbackScene:
             "diagnoses": None,
             "differences": RollbackDifference(kube=ClusterOfDicts()),
             "outages": None,
+            "unresolved": str,
             "drill_scheduler": None,
             "manual_starts": None,
             "reread": None,

@@ -31,6 +31,7 @@ class OperatorBench(PipelineBench):
             **dict.fromkeys(others),
             "outages": SimpleNamespace(unnotified=self.untold, notifies=False),
             "supervisor": supervisor,
+            "unresolved": str,
         }
         self.operator = OperatorService(
             cluster="",

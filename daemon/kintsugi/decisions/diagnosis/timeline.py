@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from kintsugi.decisions.diagnosis.facts import WorkloadFacts
+from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.node_changes import changes_of_nodes
 from kintsugi.decisions.diagnosis.template_fields import changed_fields
 from kintsugi.model.causes import ObjectChange
@@ -17,6 +17,9 @@ RECENT = timedelta(days=1)
 """The age up to which changes are listed; the last rollout is always listed."""
 
 MOST_CHANGES = 30
+
+CREATION = timedelta(seconds=1)
+"""The time by which the stamps of an object's creation and of its first write may differ: both are whole seconds."""
 
 LONGEST_VALUE = 200
 """The most characters that are shown of a value."""
@@ -66,7 +69,12 @@ def _scale(facts: WorkloadFacts) -> Iterator[ObjectChange]:
 def _configurations(facts: WorkloadFacts) -> Iterator[ObjectChange]:
     """Yield the ConfigMaps and Secrets that were written, and their changed keys; never their values."""
     for each in facts.configurations:
-        if each.exists and each.changed is not None and _is_recent(facts, each.changed):
+        if (
+            each.exists
+            and each.changed is not None
+            and _is_recent(facts, each.changed)
+            and not _is_original(facts, each)
+        ):
             for field in [f"data[{key}]" for key in each.changed_keys] or ["data"]:
                 yield ObjectChange(object=each.reference, field=field, at=each.changed)
 
@@ -76,6 +84,13 @@ def _around(facts: WorkloadFacts) -> Iterator[ObjectChange]:
     for each in (*changes_of_nodes(facts), *facts.changed_around):
         if each.at is not None and _is_recent(facts, each.at):
             yield each
+
+
+def _is_original(facts: WorkloadFacts, each: ConfigurationFacts) -> bool:
+    """Return whether a configuration was made before the workload, and is as it was made."""
+    if facts.created is None or each.created is None or each.changed is None:
+        return False
+    return each.changed <= min(facts.created, each.created + CREATION)
 
 
 def _is_recent(facts: WorkloadFacts, at: datetime) -> bool:
