@@ -21,7 +21,7 @@ class ObserverHealth:
     does not report (its lease has run out), `nodes_back` those that have begun to again only just now: what is known of
     their pods is from before. `names` says why our own name server does not answer, `checks` why the path of our own
     checks is in doubt ("" for neither). `mute` counts, of `seen` services, the unhealthy ones without a known reason;
-    those that fail under one unhealthy upstream count once.
+    those that fail under one unhealthy upstream, or behind one Kubernetes Service, count once.
     """
 
     stale_reason: str = ""

@@ -119,6 +119,11 @@ class ServiceView:
         return self.service.name
 
     @property
+    def reached_by(self) -> str:
+        """Return what leads to its pods: its Kubernetes Service, else its own name. Services that share one fail together."""
+        return self.host or self.name
+
+    @property
     def serving(self) -> bool:
         """Return whether anything of it can answer: enough for those who depend on it, however many replicas lag."""
         return (self.ready if self.ready_endpoints is None else self.ready_endpoints) > 0

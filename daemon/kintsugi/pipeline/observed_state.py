@@ -439,7 +439,7 @@ class ObservedState:
 
     def observer(self) -> ObserverHealth:
         """
-        Return how well we see: failures under one unhealthy upstream count once, and only those without a known reason.
+        Return how well we see: of failures only those without a known reason, once for each unhealthy upstream and Kubernetes Service.
         """
         views = self.views
         ill = {name for name, view in views.items() if view.healthy is False}
@@ -447,10 +447,11 @@ class ObservedState:
         nodes, now = self.caches.nodes.store, self.clock()
         silent = {name for (_, name), node in nodes.items() if predicates.stopped_reporting(node)}
         back = {name for (_, name), node in nodes.items() if predicates.has_recovered(node, now, self.start_up)}
+        mute = (views[name] for name in roots if not reasons.reason_known(views[name].pods, silent | back))
         return ObserverHealth(
             stale_reason=self.stale_reason,
-            mute=sum(not reasons.reason_known(views[name].pods, silent | back) for name in roots),
-            seen=len(views),
+            mute=len({each.reached_by for each in mute}),
+            seen=len({each.reached_by for each in views.values()}),
             nodes_stale=len(silent),
             nodes_back=len(back),
             nodes=len(nodes),

@@ -158,7 +158,7 @@ class Checks:
         roots = [
             name for name in sorted(failing) if name in services and not failing & set(upstreams_of(name, services))
         ]
-        if met or len(roots) < SEVERAL:
+        if met or len({views[name].reached_by for name in roots}) < SEVERAL:
             return ""
         return f"our own checks of {', '.join(roots)} all fail, although their kubelets find them ready"
 

@@ -81,6 +81,19 @@ async def test_services_that_fail_under_one_upstream_count_once() -> None:
     assert business.observed.observer() == ObserverHealth(mute=2, seen=4)
 
 
+async def test_services_behind_one_kubernetes_service_count_once() -> None:
+    """E32: a canary beside its service fails with it."""
+    texts = map(service_text, ("web", "canary", "mail"))
+    business = PipelineBench(known=catalog(*texts, rule_text(), ALERT_RULE, runbook_text()))
+    for name in ("canary", "mail"):
+        business.cluster.run(f"{name}-1", app=name, ready=False)
+    services = business.cluster.services
+    services.refresh()
+    assert business.observed.observer() == ObserverHealth(mute=3, seen=3)
+    services.views |= {name: replace(services.views[name], host="front.production.svc") for name in ("web", "canary")}
+    assert business.observed.observer() == ObserverHealth(mute=2, seen=2)
+
+
 async def test_a_service_of_which_a_fresh_kubelet_says_why_its_containers_ended_is_broken_and_not_the_observer() -> (
     None
 ):

@@ -258,17 +258,18 @@ async def test_a_name_that_is_not_resolved_by_a_fault_of_our_own_is_no_answer() 
 
 
 @pytest.mark.parametrize(
-    ("failing", "ready", "depends_on", "doubted"),
+    ("failing", "ready", "depends_on", "host", "doubted"),
     [
-        (("web", "mail"), 3, (), True),
-        (("web",), 3, (), False),
-        (("web", "mail"), 0, (), False),
-        (("web", "mail"), 3, ("web",), False),
+        (("web", "mail"), 3, (), "", True),
+        (("web",), 3, (), "", False),
+        (("web", "mail"), 0, (), "", False),
+        (("web", "mail"), 3, ("web",), "", False),
+        (("web", "mail"), 3, (), "front.production.svc", False),
     ],
-    ids=["both fail", "one is met", "their kubelets say so too", "one explains the other"],
+    ids=["both fail", "one is met", "their kubelets say so too", "one explains the other", "both are behind one"],
 )
 async def test_a_path_on_which_every_check_fails_is_doubted_before_the_services(
-    failing: tuple[str, ...], ready: int, depends_on: tuple[str, ...], doubted: bool
+    failing: tuple[str, ...], ready: int, depends_on: tuple[str, ...], host: str, doubted: bool
 ) -> None:
     """E32: at any number from two on."""
     names = ("web", "mail")
@@ -279,7 +280,7 @@ async def test_a_path_on_which_every_check_fails_is_doubted_before_the_services(
         *(factories.rule_text(f"{name}-answers", service=name, on="check", more="check: smoke\n") for name in names),
     ]
     catalog = factories.catalog(*texts, factories.runbook_text())
-    views = {name: factories.view(catalog.services[name], ready=ready) for name in names}
+    views = {name: replace(factories.view(catalog.services[name], ready=ready), host=host) for name in names}
     services = SimpleNamespace(views=views, stale_reason="", catalog=catalog, note_check=nothing_noted)
     looks = ScriptedProber()
     checks = Checks(services, looks, lambda *_: None, clock=factories.virtual_clock, terms=CheckTerms(within=SOON))  # type: ignore[arg-type]
