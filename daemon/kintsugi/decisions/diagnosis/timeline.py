@@ -19,7 +19,7 @@ RECENT = timedelta(days=1)
 MOST_CHANGES = 30
 
 CREATION = timedelta(seconds=1)
-"""The time by which the stamps of an object's creation and of its first write may differ: both are whole seconds."""
+"""The most seconds between an object's creation and its first write, as its metadata have them."""
 
 LONGEST_VALUE = 200
 """The most characters that are shown of a value."""
