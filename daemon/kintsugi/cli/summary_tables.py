@@ -22,6 +22,7 @@ _ACTIVITIES = {
     ActivityKind.AWAITING_APPROVAL: "bold yellow",
     ActivityKind.HELD: "yellow",
     ActivityKind.RUN: "cyan",
+    ActivityKind.WARNING: "yellow",
 }
 
 

@@ -137,10 +137,16 @@ def _inactive(inputs: ActivityInput, now: datetime) -> ServiceActivity | None:
     return ServiceActivity(kind=ActivityKind.INACTION, text=inputs.inaction) if failing and inputs.inaction else None
 
 
+def _warned(inputs: ActivityInput, now: datetime) -> ServiceActivity | None:
+    """Answer with what the objects of a service that is well show to be wrong."""
+    warnings = inputs.view.warnings if inputs.view is not None else ()
+    return ServiceActivity(kind=ActivityKind.WARNING, text="; ".join(warnings)) if warnings else None
+
+
 Answer = Callable[[ActivityInput, datetime], ServiceActivity | None]
 
-ANSWERS: tuple[Answer, ...] = (_stale, _paused, _handed_over, _asked, _held, _under_way, _inactive)
-"""The order of the answers: what makes all others uncertain, decisions of people, then the work and its absence."""
+ANSWERS: tuple[Answer, ...] = (_stale, _paused, _handed_over, _asked, _held, _under_way, _inactive, _warned)
+"""The order of the answers: what makes all others uncertain, decisions of people, then the work and its absence, then warnings."""
 
 
 def _until(end: datetime | None, now: datetime) -> str:

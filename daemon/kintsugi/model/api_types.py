@@ -279,6 +279,7 @@ class ActivityKind(StrEnum):
     HELD = "held"
     RUN = "run"
     INACTION = "inaction"
+    WARNING = "warning"
     NONE = "none"
 
 

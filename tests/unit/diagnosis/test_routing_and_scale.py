@@ -55,7 +55,7 @@ SEEN, LAST_GOOD = ago(60), ago(3600)
         ),
         (
             MissingFacts(last_good=LAST_GOOD, lacks=("containers[app].env[TOKEN]",)),
-            "; it was last good at 2026-11-27 08:00:00; the manifest that is kept lacks the values of containers[app].env[TOKEN]",
+            "; it was last good at 2026-11-27 08:00:00; to make it again, apply your own manifest: the kept one lacks the values of containers[app].env[TOKEN]",
         ),
         (
             MissingFacts(similar="deployment/web-app"),

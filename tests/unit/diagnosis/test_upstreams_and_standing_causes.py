@@ -213,6 +213,14 @@ def test_a_selector_that_takes_other_services_pods_is_too_wide(
     assert found == ([(ROUTING, "service/web", "spec.selector", LIKELY)] if named else [])
 
 
+def test_the_workload_s_own_service_comes_before_another_one_that_leads_to_its_pods_too() -> None:
+    web = Workload()
+    web.more |= {"services": (service("front", "page", **WIDE), service("web", 9999, app="web")), "checks": (check(),)}
+    found = [row(each) for each in web.causes() if each.kind is ROUTING]
+    field = "spec.ports[main].targetPort"
+    assert found == [(ROUTING, "service/web", field, LIKELY), (ROUTING, "service/front", field, LIKELY)]
+
+
 def test_an_autoscaler_without_a_metric_says_so() -> None:
     web = Workload()
     web.change((*APP, "resources", "requests", "cpu"), "10m")

@@ -16,7 +16,7 @@ HELD = HoldSummary(upstream="api", why="api is being recovered", since=NOW, unti
 STEP = CurrentStep(path="restart", name="Restart it", state=StepState.PLANNED)
 EVERYTHING = ActivityInput(
     name="web",
-    view=FAILING,
+    view=replace(FAILING, warnings=("a port is wrong",)),
     stale="the watch of pods is interrupted",
     pauses=(pause(freeze=True, until=moment(hours=20)), pause()),
     handed_over=HandOver(incident="inc-0", until=moment(hours=1)),
@@ -45,6 +45,7 @@ def test_the_first_answer_that_is_true_counts() -> None:
         {"hold": None},
         {"run": None, "incident": None},
         {"inaction": ""},
+        {"view": FAILING},
     ):
         kinds.append(activity(inputs, now=NOW).kind)
         inputs = replace(inputs, **gone)

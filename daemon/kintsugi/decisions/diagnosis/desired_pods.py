@@ -38,7 +38,9 @@ def _to_recreate(facts: WorkloadFacts, missing: MissingFacts) -> str:
     if missing.command:
         return f"; to make it again: {missing.command}"
     if missing.lacks:
-        return f"; the manifest that is kept lacks the values of {', '.join(missing.lacks)}"
+        return (
+            f"; to make it again, apply your own manifest: the kept one lacks the values of {', '.join(missing.lacks)}"
+        )
     kept = missing.last_good is not None
     return f"; to make it again: kintsugi manifest {facts.service} | kubectl apply -f -" if kept else ""
 

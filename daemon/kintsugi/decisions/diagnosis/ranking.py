@@ -6,7 +6,7 @@ hold, then warnings.
 from collections.abc import Sequence
 from enum import IntEnum
 
-from kintsugi.decisions.diagnosis import answering, last_change
+from kintsugi.decisions.diagnosis import answering, last_change, service_ports
 from kintsugi.decisions.diagnosis.chains import PERMANENT, SYMPTOMS
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence
@@ -33,13 +33,23 @@ def rank_of(facts: WorkloadFacts, cause: Cause) -> Rank:
     """Return what a cause is beside the others of a workload."""
     if cause.is_warning:
         return Rank.WARNING
-    if cause.kind in _EXPLANATIONS:
+    if cause.kind in _EXPLANATIONS or _is_of_others(facts, cause):
         return Rank.EXPLANATION
     if cause.kind in PERMANENT:
         return Rank.PERMANENT
     if cause.kind is CauseKind.STALE_CONFIGURATION and not answering.unmet(facts):
         return Rank.PERMANENT
     return Rank.SYMPTOM if _is_symptom(facts, cause) else Rank.OWN
+
+
+def _is_of_others(facts: WorkloadFacts, cause: Cause) -> bool:
+    """Return whether a cause is in a Service that leads to other workloads, too, while this workload has one of its own."""
+    if cause.kind is not CauseKind.SERVICE_ROUTING:
+        return False
+    is_own = {
+        f"service/{each.metadata.name}": service_ports.is_own(facts, each) for each in service_ports.leading(facts)
+    }
+    return any(is_own.values()) and not is_own.get(cause.object, True)
 
 
 def _is_symptom(facts: WorkloadFacts, cause: Cause) -> bool:

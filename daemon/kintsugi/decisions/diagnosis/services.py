@@ -76,9 +76,10 @@ def too_wide(facts: WorkloadFacts) -> Iterator[Cause]:
         text = (
             f"Service {shared.name} selects {selector}, and therefore also routes to pods of other Services: {others}"
         )
+        only = f"routes to some of these pods, and to no pod of {facts.reference}"
         proof = (
             evidence_items.field(_reference(service), "spec.selector", selector),
-            *(evidence_items.field(f"service/{each}", "spec.selector", f"routes to {others}") for each in shared.own),
+            *(evidence_items.field(f"service/{each}", "spec.selector", only) for each in shared.own),
         )
         cause = _cause(_reference(service), "spec.selector", text, proof)
         yield replace(cause, is_warning=answering.is_well(facts))
