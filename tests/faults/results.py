@@ -163,7 +163,8 @@ def main() -> int:
     )
     named = f"### {_CAUSES}\n\n{table(causes)}"
     ended = f"### {end_results.HEADING}\n\n{end_results.table(ends)}"
-    page.FILE.write_text(f"{before}{_HEADING}\n{judged}\n\n{named}\n{ended}\n{not_run()}")
+    left_out = f"### Rows that are not run\n\n{not_run()}"
+    page.FILE.write_text(f"{before}{_HEADING}\n{judged}\n\n{named}\n{ended}\n{left_out}")
     return 0
 
 
