@@ -116,7 +116,7 @@ def test_a_stranger_s_application_gets_a_first_catalog_a_first_verdict_and_a_fir
     cluster: RealCluster, faults: Faults, reader: Reader
 ) -> None:
     """No document but those of `kintsugi init`; what is broken is said and left alone, and repaired in the mode `auto`."""
-    assert "OK: 2 services, 12 rules, " in reader.runs("kintsugi init")
+    assert "OK: 2 services, " in reader.runs("kintsugi init")
     with reader.keeps_running("openssl rand") as log:
         wait_for(
             lambda: "takes webhooks" in log.read_text(), within=90, describe=lambda: f"it is up:\n{log.read_text()}"
