@@ -43,17 +43,15 @@ OCCASIONS = {
 }
 _LATE = datetime.max.replace(tzinfo=UTC)
 _SHOWN_LABELS = (
-    *(
-        "alertname",
-        "namespace",
-        "pod",
-        "deployment",
-        "statefulset",
-        "daemonset",
-        "persistentvolumeclaim",
-        "job_name",
-        "node",
-    ),
+    "alertname",
+    "namespace",
+    "pod",
+    "deployment",
+    "statefulset",
+    "daemonset",
+    "persistentvolumeclaim",
+    "job_name",
+    "node",
     "severity",
 )
 """Labels by which an alert is known; the others would only fill the line."""

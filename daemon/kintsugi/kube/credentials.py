@@ -92,10 +92,8 @@ def _context_in(files: str, wanted: str | None) -> str:
         raise KubeError("the file does not exist")
     config = KubeConfigMerger(files).config
     merged = config.value if config is not None else {}
-    names, context = (
-        [str(each["name"]) for each in merged.get("contexts") or ()],
-        wanted or merged.get("current-context"),
-    )
+    names = [str(each["name"]) for each in merged.get("contexts") or ()]
+    context = wanted or merged.get("current-context")
     has = f"it has {', '.join(names) or 'none'}"
     if not context:
         raise KubeError(f"no context is the current one: choose one with --context; {has}")
