@@ -8,7 +8,9 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+MUTANTS := build/mutants
+INSTALL := pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m $(INSTALL)
 PYTEST := $(BIN)/python -m pytest -q
 ALONE := $(BIN)/python -m tests.harness.network --
 ALONE_WITHOUT_CLUSTER := $(BIN)/python -m tests.harness.network --without-cluster --
@@ -45,7 +47,7 @@ EXAMPLES ?= 10000
 # A lane starts hundreds of processes: each would compile every module again where the environment forbids to keep the outcome.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo check test test-cluster test-all bench chaos sabotage docs
+.PHONY: help demo check test test-cluster test-all bench chaos sabotage mutants docs
 .PHONY: lanes lanes-cluster $(LANES) $(CLUSTER_LANES) $(QUICK)
 
 help: ## List the targets
@@ -171,8 +173,11 @@ chaos: $(READY) ## Try ten thousand wrong answers of each kind, then break the r
 	    CI=true KINTSUGI_TEST_SEED=$$seed $(ALONE) $(PYTEST) $(REAL); \
 	done
 
-sabotage: $(READY) ## Take one behaviour after the other out of a copy, and see that its tests fail (ONLY='P3 freeze', REST=yes)
+sabotage: $(READY) ## Take one behaviour after the other out of a copy, and see that its tests fail (ONLY='P3 freeze')
 	@CI= $(BIN)/python -m tests.sabotage $(ONLY)
+
+mutants: $(MUTANTS)/ready ## Change a module in many small ways in a copy, and list what no test notices (MODULE=daemon/kintsugi/decisions/guards.py)
+	@$(MUTANTS)/bin/python -m tests.mutants $(MODULE) $(TESTS)
 
 docs: $(READY) ## Write down which tests show what, the tables of commands, the document of the API, the manifests that the chart renders, and names that stay
 	@$(BIN)/python -m tests.unit.project.coverage
@@ -186,4 +191,11 @@ $(READY): requirements-test.lock pyproject.toml $(wildcard daemon/*/pyproject.to
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(PIP) --require-hashes --requirement requirements-test.lock
 	@$(PIP) --no-deps --no-build-isolation --editable daemon/kubeobjects --editable daemon/kubesim --editable .
+	@touch $@
+
+# The tool that makes the changes stands beside the tests that it runs, and nothing else needs it.
+$(MUTANTS)/ready: requirements-test.lock pyproject.toml
+	@test -x $(MUTANTS)/bin/python || $(PYTHON) -m venv $(MUTANTS)
+	@$(MUTANTS)/bin/python -m $(INSTALL) --require-hashes --requirement requirements-test.lock
+	@$(MUTANTS)/bin/python -m $(INSTALL) --no-build-isolation --editable daemon/kubeobjects --editable daemon/kubesim --editable '.[mutants]'
 	@touch $@

@@ -1,0 +1,41 @@
+"""`make mutants` finds the tests of a module, and changes nothing but a copy."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.__main__ import folders_of, main, prepare
+from tests.sabotage.trees import CODE, ROOT
+
+
+@pytest.mark.parametrize(
+    ("module", "folders"),
+    [
+        ("decisions/guards.py", ["tests/unit/guards"]),
+        ("decisions/breaker.py", ["tests/unit/guards"]),
+        ("decisions/diagnosis/nodes.py", ["tests/unit/diagnosis"]),
+        ("drivers/driver.py", ["tests/unit/runner"]),
+        ("ledger/outbox.py", ["tests/unit/ledger", "tests/contract/ledger"]),
+        ("notifier.py", []),
+    ],
+)
+def test_a_module_has_the_tests_of_its_name_or_its_package_or_of_those_that_import_it(
+    module: str, folders: list[str]
+) -> None:
+    assert folders_of(CODE / module) == folders
+
+
+@pytest.mark.parametrize("word", ["", "daemon/kintsugi/none.py", "tests/conftest.py", "daemon/kintsugi/notifier.py"])
+def test_what_cannot_be_tried_is_told_with_what_to_write(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([word] if word else []) == 2
+    assert "as MODULE=" in (told := capsys.readouterr().err) or "as TESTS=" in told
+
+
+def test_what_is_changed_is_a_copy(tmp_path: Path) -> None:
+    module = CODE / "decisions" / "guards.py"
+    prepare(tmp_path, module, ["tests/unit/guards"])
+    changed = tmp_path / "mutants" / "src" / "kintsugi" / "decisions" / "guards.py"
+    for copy in (changed, tmp_path / "src" / "kintsugi" / "decisions" / "guards.py"):
+        assert copy.read_text() == (ROOT / module).read_text()
+        assert copy.resolve().is_relative_to(tmp_path.resolve())
+    assert "only_mutate=src/kintsugi/decisions/guards.py\n" in (tmp_path / "setup.cfg").read_text()
