@@ -82,6 +82,9 @@ def test_a_person_is_needed_after_two_runs_in_a_row_that_another_problem_has_end
     both = (superseded(minutes=-1), superseded(minutes=-4))
     verdict = judged(history=History(recent=both))
     assert (verdict.reason, verdict.until) == (Reason.FAILURES, moment(minutes=59))
+    assert verdict.text.startswith(
+        "2 runs in a row were ended by another problem while they verified; no run starts before"
+    )
     assert judged(history=History(recent=(both[0], superseded(minutes=-90, by=None)))).kind is VerdictKind.STARTED
     long_ago = tuple(superseded(minutes=minutes) for minutes in (-61, -64))
     assert judged(history=History(recent=long_ago)).kind is VerdictKind.STARTED

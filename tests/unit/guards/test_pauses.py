@@ -22,6 +22,8 @@ AGAIN = moment(seconds=30)
         (pause(PauseScope.RULE, "web-pods"), True),
         (pause(PauseScope.RULE, "api-pods"), False),
         (pause(PauseScope.RULE, "production"), False),
+        (pause(PauseScope.SERVICE, "web"), True),
+        (pause(PauseScope.SERVICE, "api"), False),
         (pause(PauseScope.GLOBAL, freeze=True), True),
     ],
     ids=str,

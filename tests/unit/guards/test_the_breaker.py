@@ -63,10 +63,13 @@ def test_a_share_of_few_services_is_no_sign(observer: ObserverHealth) -> None:
 
 def test_all_signs_are_told_the_nodes_first() -> None:
     verdict = judged(
-        guard_context(observer=ObserverHealth(mute=10, seen=10, nodes=4, nodes_stale=3, names="it is away"))
+        guard_context(
+            observer=ObserverHealth(mute=10, seen=10, nodes=4, nodes_stale=3, nodes_back=1, names="it is away")
+        )
     )
     assert verdict.text == (
-        "the observer is suspected first: 3 of 4 nodes do not report; Kintsugi's own name server does not answer (it is away); "
+        "the observer is suspected first: 3 of 4 nodes do not report; 1 of 4 nodes have just started to report again; "
+        "Kintsugi's own name server does not answer (it is away); "
         "10 of 10 unrelated services are unhealthy, and no container reports a reason"
     )
 
