@@ -26,12 +26,14 @@ def test_a_module_has_the_tests_of_its_name_or_its_package_or_of_those_that_impo
 
 
 @pytest.mark.parametrize("word", ["", "daemon/kintsugi/none.py", "tests/conftest.py", "daemon/kintsugi/notifier.py"])
-def test_what_cannot_be_tried_is_told_with_what_to_write(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_module_that_cannot_be_tried_is_told_with_the_words_to_write(
+    word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([word] if word else []) == 2
     assert "as MODULE=" in (told := capsys.readouterr().err) or "as TESTS=" in told
 
 
-def test_what_is_changed_is_a_copy(tmp_path: Path) -> None:
+def test_a_copy_is_changed_and_not_the_tree(tmp_path: Path) -> None:
     module = CODE / "decisions" / "guards.py"
     prepare(tmp_path, module, ["tests/unit/guards"])
     changed = tmp_path / "mutants" / "src" / "kintsugi" / "decisions" / "guards.py"

@@ -99,7 +99,7 @@ def test_only_an_assertion_is_red(pytester: pytest.Pytester) -> None:
     """A test that could not even begin, or took too long, says nothing about the behaviour."""
     pytester.makepyfile(TESTS)
     report = pytester.path / "report.xml"
-    pytester.runpytest_inprocess("-p", "no:cacheprovider", f"--junitxml={report}")
+    pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:asyncio", f"--junitxml={report}")
     ended = {name: outcome for name, outcome in outcomes(report).items() if name.startswith("test_")}
     assert {name.partition("_is_")[2] for name in ended} == {each.name.lower() for each in Outcome}
     assert [name for name, outcome in ended.items() if not name.endswith(outcome.name.lower())] == []
