@@ -194,6 +194,9 @@ SABOTAGES: Sequence[Sabotage] = (
             "test_an_object_that_cannot_be_looked_up_is_asked_for_again_later",
             "test_a_signal_that_the_ledger_refuses_takes_no_other_with_it",
             "test_a_look_up_that_is_not_answered_in_time_is_judged_again_and_holds_up_no_other",
+            "test_a_claim_that_the_api_has_and_no_view_is_judged_again",
+            "test_a_pod_that_no_cache_has_is_judged_as_the_api_has_it",
+            "test_a_refusal_by_a_stale_cache_is_provisional",
         ),
     ),
     Sabotage(
@@ -239,6 +242,7 @@ SABOTAGES: Sequence[Sabotage] = (
             "test_a_run_counts_as_a_repair_while_it_waits_for_its_own_change",
             "test_a_run_that_has_changed_nothing_is_no_repair",
             "test_the_notice_about_an_upstream_tells_of_its_dependents",
+            "test_a_question_is_a_notice_of_the_fault_where_it_has_its_cause",
         ),
     ),
     Sabotage(
