@@ -55,7 +55,7 @@ help: ## List the targets
 	    printf '%-10s %s\n' "$$target" "$$does"; \
 	done
 
-demo: $(READY) ## Break services on embedded clusters and watch them being mended (SCENE=missing-image: that one alone)
+demo: $(READY) ## Break services on embedded clusters and watch them recover (SCENE=missing-image: that one alone)
 	@$(BIN)/kintsugi demo $(if $(SCENE),--scene $(SCENE))
 
 check: $(READY) ## Check format, style, types and layers

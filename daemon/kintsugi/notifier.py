@@ -31,7 +31,7 @@ Completion = Callable[[Sequence[Notice]], Awaitable[Sequence[Notice]]]
 """Returns notices as they are to be sent; those that it leaves out are asked for again."""
 
 
-async def unchanged_settings(notices: Sequence[Notice]) -> Sequence[Notice]:
+async def no_headlines(notices: Sequence[Notice]) -> Sequence[Notice]:
     """Add nothing to notices."""
     return notices
 
@@ -51,7 +51,7 @@ class Notifier:
         *,
         metrics: Metrics,
         clock: Callable[[], datetime],
-        complete: Completion = unchanged_settings,
+        complete: Completion = no_headlines,
     ) -> None:
         if settings.url is None:
             raise ProbeFailed("notifications.url is not set: notices are sent to nobody")

@@ -102,7 +102,7 @@ async def test_a_canary_that_cannot_be_sent_or_followed_says_why_in_one_line(sen
     assert said[0].endswith("/other: put this token into a file of alertmanager.tokenFiles")
     code, said = await sender.canary(people="other")
     assert (code, len(said)) == (4, 1), said
-    assert "--token-file FILE" in said[0]
+    assert "--token-file FILE" in said[0], said
     assert "KintsugiCanary" not in await sender.signals()
     away = Sender(folder=sender.folder, url="http://127.0.0.1:9")
     code, said = await away.canary("--within", "1")

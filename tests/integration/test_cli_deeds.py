@@ -247,7 +247,7 @@ def test_a_bare_token_needs_a_name(kintsugi: CommandLine, night: Night, tmp_path
     server = ("--server", kintsugi.daemon.url, "--token-file", str(bare))
     unnamed = kintsugi.bare("pause", "--why", "w", *server)
     assert unnamed.code == 2
-    assert "(--as NAME)" in unnamed.err
+    assert "--as NAME" in unnamed.err
     assert kintsugi.bare("pause", "--why", "w", "--as", "carl", *server).code == 0
     assert [deed[-1] for deed in night.asked] == ["carl"]
 

@@ -141,7 +141,7 @@ class Actions:
         return await _verb_of(plan).reread(self._clients, plan)
 
     async def probe(self, plan: EffectPlan) -> EffectStatus:
-        """Return whether a change was made; see `ObjectVerb.happened`. It is unknown for requests of `curl`."""
+        """Return whether a change was made; see `ObjectVerb.effect_status`. It is unknown for requests of `curl`."""
         return await _verb_of(plan).probe(self._clients, plan)
 
     async def watch(self, plan: EffectPlan, context: ChangeContext) -> WorkerStatus:

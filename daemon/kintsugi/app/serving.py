@@ -171,7 +171,7 @@ class NotifyingInbox(LedgerInbox):
 
 def operator_service(core: Core) -> OperatorService:
     """Return the operations of people, bound to the daemon's parts."""
-    explainer = Explainer(core.ledger, core.active_catalog, core.observed, core.targets, core.services, core.supervisor)
+    explainer = Explainer(core.active_catalog, core.observed, core.pipeline.evaluator)
     return OperatorService(
         cluster=core.kube.server,
         since=core.clock.now(),

@@ -225,7 +225,10 @@ class DaemonClient:
             return Unreachable(_foreign(self._server, f"it answered {status}"))
         match status:
             case 401 if self._token_source:
-                return Refused(f"401: {self._token_source} is unknown to the daemon at {self._server}")
+                unknown = f"401: {self._token_source} is unknown to the daemon at {self._server}"
+                return Refused(
+                    f"{unknown}: send another token ({_SENT_BY}), or put this one into server.operatorTokenFiles"
+                )
             case 401:
                 return Refused(f"401: no token was sent; an operator's is needed: {_SENT_BY}")
             case 403:
@@ -234,8 +237,6 @@ class DaemonClient:
                 return NotRecorded(text)
             case 409:
                 return WrongState(text)
-            case 400 if text.startswith("who:"):
-                return UsageError(f"{text.partition(': {')[0]} (--as NAME)")
             case _ if status < 500:
                 return UsageError(text)
             case 502 | 503 | 504:

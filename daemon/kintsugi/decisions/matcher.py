@@ -185,11 +185,22 @@ def holds(matcher: LabelMatcher, value: str) -> bool:
             return not compiled(matcher.value).matches(value)
 
 
-def condition_holds(rule: Rule, names: Mapping[str, object]) -> bool | None:
-    """Evaluate a rule's `when` on what is known; None when it has no answer, which is never a reason to act (P6)."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConditionResult:
+    """Whether a rule's `when` holds; None, and why, when it has no answer, which is never a reason to act (P6)."""
+
+    holds: bool | None
+    problem: str = ""
+
+
+_HOLDS, _DOES_NOT_HOLD = ConditionResult(holds=True), ConditionResult(holds=False)
+
+
+def evaluate_condition(rule: Rule, names: Mapping[str, object]) -> ConditionResult:
+    """Evaluate a rule's `when` on what is known."""
     if rule.when is None:
-        return True
+        return _HOLDS
     try:
-        return rule.when.evaluate(names) is True
-    except EvaluationError:
-        return None
+        return _HOLDS if rule.when.evaluate(names) is True else _DOES_NOT_HOLD
+    except EvaluationError as error:
+        return ConditionResult(holds=None, problem=str(error))

@@ -70,7 +70,7 @@ class ManualStarts:
         if run.finished is None:
             self._supervisor.start(run)  # once: also one whose request's answer was lost
         text = f"{run.runbook} on {run.service}"
-        shown = unmet_condition(bound, (), start_request, allowed=True, text=text)
+        shown = preview_of(bound, (), start_request, allowed=True, text=text)
         return replace(shown, begun=True, deadline=run.deadline, incident=run.incident)
 
     async def _shown(self, bound: BoundStart, start_request: RecoverRequest) -> RecoverPreview:
@@ -86,7 +86,7 @@ class ManualStarts:
         verdict = may_start(context, history, self._observed.limits, start_request.overrides, now=now)
         allowed = verdict.kind is VerdictKind.STARTED
         would = "would be started" if allowed else f"may not be started now: {verdict.text}"
-        return unmet_condition(
+        return preview_of(
             bound, found, start_request, allowed=allowed, text=f"{runbook.name} on {service.name} {would}"
         )
 
@@ -143,10 +143,10 @@ def start_of(bound: BoundStart, start_request: RecoverRequest, who: str, *, expi
     )
 
 
-def unmet_condition(
+def preview_of(
     bound: BoundStart, found: Sequence[StartObjection], start_request: RecoverRequest, *, allowed: bool, text: str
 ) -> RecoverPreview:
-    """Return the answer that shows a plan with the objections to it."""
+    """Return the preview of a start: its plan, with the objections to it."""
     planned = bound.plan
     return RecoverPreview(
         begun=False,

@@ -67,7 +67,7 @@ class Pipeline:
         self.requester = RunRequester(
             ledger, active_catalog, observed, self._contention, self.waiting, approval_expiry=approval_expiry
         )
-        self._evaluator = SignalEvaluator(active_catalog, observed, targets, supervisor, self.requester)
+        self.evaluator = SignalEvaluator(active_catalog, observed, targets, supervisor, self.requester)
         observed.waiting = self._contention.for_slots
         self._is_slot_free = False
         observed.on_slot_given = self._slot_freed
@@ -214,9 +214,9 @@ class Pipeline:
     async def _evaluate_apart(self, signal: Signal) -> Disposition:
         """Evaluate one signal; a failure does not affect the others, and the signal is evaluated again later."""
         with self._containment.around(FailureScope.SIGNAL, signal.id) as call:
-            return await self._evaluator.evaluate(signal)
+            return await self.evaluator.evaluate(signal)
         text = f"the signal could not be evaluated: {type(call.error).__name__}: {call.error}"
-        return Disposition(verdict=self._evaluator.later(signal.rule, Reason.UNANSWERABLE, text))
+        return Disposition(verdict=self.evaluator.later(signal.rule, Reason.UNANSWERABLE, text))
 
     def _without_slot(self) -> list[Service]:
         services = self._active_catalog.catalog.services

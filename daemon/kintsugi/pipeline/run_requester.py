@@ -67,6 +67,16 @@ class RunRequester:
             await self.ask(result.incident, bound)
         return result
 
+    async def verdict_now(self, signal: Signal, rule: Rule, service: Service | AllServices) -> Verdict:
+        """Return the verdict that this request would get now, without making it. Raises LedgerUnavailable."""
+        now = self._observed.clock()
+        bound = plan(rule, service, self._active_catalog.catalog, now=now)
+        request = self.request_of(signal, rule, bound)
+        history = await self._ledger.run_requests.history(
+            request.service, request.namespace, now, request.runbook, request.upstreams, request.starts
+        )
+        return replace(self.decision(rule, bound, signal)(history), rule=rule.name)
+
     def request_of(self, signal: Signal, rule: Rule, bound: Plan) -> RunRequest:
         """Return the request of a plan."""
         held_by = self._holds(signal, bound)

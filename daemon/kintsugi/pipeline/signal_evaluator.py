@@ -2,13 +2,15 @@
 Evaluates one signal: from the rules that it matches to its verdict or its run.
 
 Only this module knows the order of the stages. The first stage that ends a signal gives the verdict with its reason.
+The trace has what was found of each rule: `explain` prints the trace of a signal that is only asked about.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from kintsugi.decisions.matcher import condition_holds
+from kintsugi.decisions.matcher import evaluate_condition
 from kintsugi.errors import KubeError
+from kintsugi.expressions import Bindings
 from kintsugi.model.records import Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Rule, RuleSource
 from kintsugi.model.services import AllServices, Service
@@ -16,16 +18,31 @@ from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.run_requester import RunRequester
 from kintsugi.pipeline.run_supervisor import RunSupervisor
-from kintsugi.pipeline.targets import Objection, Targets
+from kintsugi.pipeline.targets import Targets
 from kintsugi.scope.values import rule_names
+
+NO_RULE = Verdict(kind=VerdictKind.NO_RULE, reason=Reason.NO_RULE, text="no rule matches")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Matched:
-    """A rule that a signal satisfies, and the service that it concerns."""
+class RuleTrace:
+    """
+    What evaluation found of one rule: that it is satisfied, and which service it concerns, or why not.
+
+    `unmet` is the condition that does not hold. `refused` is the verdict if the rule has no answer, or if the signal's
+    object is not one of the service. `is_final`: no later rule is asked.
+    """
 
     rule: Rule
     service: Service | AllServices
+    unmet: str = ""
+    refused: Verdict | None = None
+    is_final: bool = False
+
+    @property
+    def is_satisfied(self) -> bool:
+        """Return whether the rule's runbook is to be requested for the service."""
+        return not self.unmet and self.refused is None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,67 +72,65 @@ class SignalEvaluator:
 
     async def evaluate(self, signal: Signal) -> Disposition:
         """Take one signal from match to run request; every exit is a verdict with its reason."""
-        matches = self._match(signal)
-        if isinstance(matches, Verdict):
-            return Disposition(verdict=matches)
-        matched = await self._resolve(signal, matches)
-        if isinstance(matched, Verdict):
-            return Disposition(verdict=matched)
-        joined = self._join(matched)
+        result = conclusion([each async for each in self._until_final(signal)])
+        if isinstance(result, Verdict):
+            return Disposition(verdict=result)
+        joined = self._join(result)
         if joined is not None:
             return Disposition(verdict=joined)
-        result = await self._requester.request(signal, matched.rule, matched.service)
-        if result.run is not None and result.run.finished is None:
-            self._supervisor.start(result.run)  # once: also one whose request's answer was lost
-        return Disposition(verdict=result.verdict, kept=True)
+        requested = await self._requester.request(signal, result.rule, result.service)
+        if requested.run is not None and requested.run.finished is None:
+            self._supervisor.start(requested.run)  # once: also one whose request's answer was lost
+        return Disposition(verdict=requested.verdict, kept=True)
 
-    def _match(self, signal: Signal) -> Sequence[Matched] | Verdict:
-        """Return the rules that a signal satisfies, or a verdict when no rule matches or none could be evaluated."""
-        rules, unanswerable = self._rules(signal)
-        subjects = [(rule, self._active_catalog.catalog.subject_of(rule)) for rule in rules]
-        matched = [Matched(rule=rule, service=subject) for rule, subject in subjects if subject is not None]
-        if matched:
-            return matched
-        if unanswerable:
-            text = f"`when` of {unanswerable[0].name} has no answer for this alert"
-            kind, reason = VerdictKind.REFUSED, Reason.UNANSWERABLE
-            return Verdict(kind=kind, reason=reason, text=text, rule=unanswerable[0].name)
-        return Verdict(kind=VerdictKind.NO_RULE, reason=Reason.NO_RULE, text="no rule matches")
+    async def verdict_now(self, signal: Signal, satisfied: RuleTrace) -> Verdict:
+        """Return the verdict that a satisfied rule would get now, without a request. Raises LedgerUnavailable."""
+        joined = self._join(satisfied)
+        return joined or await self._requester.verdict_now(signal, satisfied.rule, satisfied.service)
 
-    def _rules(self, signal: Signal) -> tuple[Sequence[Rule], Sequence[Rule]]:
-        """Return the rules that match, and those that cannot be evaluated."""
-        catalog, matcher = self._active_catalog.catalog, self._active_catalog.matcher
-        if signal.kind is not RuleSource.ALERT:
-            return [catalog.rules[signal.rule]] if signal.rule in catalog.rules else [], []
+    async def trace(self, signal: Signal) -> AsyncIterator[RuleTrace]:
+        """Yield what is found of each rule that the signal's labels match, the first to be asked first."""
+        catalog = self._active_catalog.catalog
+        for rule in self._rules(signal):
+            subject = catalog.subject_of(rule)
+            if subject is not None:
+                yield await self._traced(signal, rule, subject)
+
+    async def _until_final(self, signal: Signal) -> AsyncIterator[RuleTrace]:
+        async for each in self.trace(signal):
+            yield each
+            if each.is_final:
+                return
+
+    def _rules(self, signal: Signal) -> Sequence[Rule]:
+        if signal.kind is RuleSource.ALERT:
+            return self._active_catalog.matcher.rules_for_alert(signal.labels)
+        rules = self._active_catalog.catalog.rules
+        return [rules[signal.rule]] if signal.rule in rules else []
+
+    async def _traced(self, signal: Signal, rule: Rule, subject: Service | AllServices) -> RuleTrace:
+        if signal.kind is not RuleSource.ALERT:  # its source has evaluated the condition of this object
+            return RuleTrace(rule=rule, service=subject, is_final=True)
         names = rule_names(RuleSource.ALERT, alert=signal, now=self._observed.clock())
-        answers = [(rule, condition_holds(rule, names)) for rule in matcher.rules_for_alert(signal.labels)]
-        return [rule for rule, holds in answers if holds], [rule for rule, holds in answers if holds is None]
+        trace = evaluate_rule(rule, subject, names)
+        return await self._resolved(signal, trace) if trace.is_satisfied else trace
 
-    async def _resolve(self, signal: Signal, matches: Sequence[Matched]) -> Matched | Verdict:
-        """Return the match whose service the signal's object belongs to. What is not known for sure is asked again later."""
-        if signal.kind is not RuleSource.ALERT:
-            return matches[0]
-        objections: list[tuple[Rule, Objection]] = []
-        for matched in matches:
-            if isinstance(matched.service, AllServices):
-                return matched  # it names no object that would have to be looked up
-            try:
-                objection = await self._targets.objection(
-                    signal.labels, matched.service, anywhere=matched.rule.any_namespace
-                )
-            except KubeError as error:
-                return self.later(
-                    matched.rule.name, Reason.STALE, f"the alert's object could not be looked up: {error}"
-                )
-            if objection is None:
-                return matched
-            objections.append((matched.rule, objection))
-        rule, first = next((each for each in objections if each[1].provisional), objections[0])
-        if first.provisional:
-            return self.later(rule.name, first.reason, first.text)
-        return Verdict(kind=VerdictKind.REFUSED, reason=first.reason, text=first.text, rule=rule.name)
+    async def _resolved(self, signal: Signal, trace: RuleTrace) -> RuleTrace:
+        """Find out whether the signal's object belongs to the service. What is not known for sure is asked again later."""
+        rule, service = trace.rule, trace.service
+        if isinstance(service, AllServices):  # it names no object that would have to be looked up
+            return replace(trace, is_final=True)
+        try:
+            objection = await self._targets.objection(signal.labels, service, anywhere=rule.any_namespace)
+        except KubeError as error:
+            later = self.later(rule.name, Reason.STALE, f"the alert's object could not be looked up: {error}")
+            return replace(trace, refused=later, is_final=True)
+        if objection is None:
+            return replace(trace, is_final=True)
+        refuse = self.later if objection.provisional else _refused
+        return replace(trace, refused=refuse(rule.name, objection.reason, objection.text))
 
-    def _join(self, matched: Matched) -> Verdict | None:
+    def _join(self, matched: RuleTrace) -> Verdict | None:
         """Join the service's run under way, without a transaction of its own, so that alert storms are cheap."""
         run = self._supervisor.run_of(matched.service.name)
         if run is None:
@@ -128,3 +143,37 @@ class SignalEvaluator:
         """Return the verdict on a signal that cannot be evaluated now, and is evaluated again."""
         until = self._observed.clock() + self._observed.limits.recheck_after
         return Verdict(kind=VerdictKind.REFUSED, reason=reason, text=text, until=until, rule=rule)
+
+
+def evaluate_rule(rule: Rule, subject: Service | AllServices, names: Bindings) -> RuleTrace:
+    """Return whether the condition of a rule holds, and why not."""
+    condition = evaluate_condition(rule, names)
+    if condition.holds is None:
+        text = f"`when` has no answer: {condition.problem}"
+        return RuleTrace(rule=rule, service=subject, refused=_refused(rule.name, Reason.UNANSWERABLE, text))
+    unmet = "" if condition.holds or rule.when is None else f"`{rule.when.source}` is false"
+    return RuleTrace(rule=rule, service=subject, unmet=unmet)
+
+
+def conclusion(traces: Iterable[RuleTrace]) -> RuleTrace | Verdict:
+    """
+    Return the satisfied rule that comes first, or the verdict if there is none.
+
+    Of several refusals the one counts that is evaluated again, then one that has an answer (P6: a rule without an answer
+    is never a reason to act).
+    """
+    refusals: list[Verdict] = []
+    for each in traces:
+        if each.is_satisfied:
+            return each
+        if each.refused is not None:
+            refusals.append(each.refused)
+            if each.is_final:
+                return each.refused
+    return min(
+        refusals, key=lambda verdict: (verdict.until is None, verdict.reason is Reason.UNANSWERABLE), default=NO_RULE
+    )
+
+
+def _refused(rule: str, reason: Reason, text: str) -> Verdict:
+    return Verdict(kind=VerdictKind.REFUSED, reason=reason, text=text, rule=rule)

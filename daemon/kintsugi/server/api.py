@@ -346,7 +346,7 @@ def _who(request: web.Request, claimed: str) -> str:
     if identity.name:
         return identity.name
     if not claimed:
-        raise UsageError('who: empty; this token is not a named one, give your name: {"who": "ana"}')
+        raise UsageError('who: empty; this token is not a named one, give your name by --as NAME, or as "who"')
     if not is_name(claimed):
         raise UsageError(
             f"who: {claimed[:100]!r} is no name: write it of lower-case letters, digits and ._-, as in ana"

@@ -21,7 +21,7 @@ from kintsugi.actions.prober import Prober
 from kintsugi.commands.parse import parse_argv
 from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.diagnosis.related_objects import CheckFacts
-from kintsugi.decisions.matcher import Matcher, condition_holds
+from kintsugi.decisions.matcher import Matcher, evaluate_condition
 from kintsugi.decisions.priorities import upstreams_of
 from kintsugi.errors import CommandError, EvaluationError, KubeError, ProbeFailed, Refused, ResolverFailed
 from kintsugi.expressions import Bindings, Expression
@@ -274,7 +274,7 @@ class Checks:
     def _report(self, rule: Rule, met: bool | None, asked: ServiceView) -> None:
         """Record whether a rule holds: its check is not met, and its `when` is true by now. Nothing where that has no answer."""
         view = self._services.views.get(rule.service, asked)
-        condition = condition_holds(rule, rule_names(RuleSource.CHECK, service=view, now=self._clock()))
+        condition = evaluate_condition(rule, rule_names(RuleSource.CHECK, service=view, now=self._clock())).holds
         holds = condition if met is False else None
         if met is True or condition is False:
             holds = False

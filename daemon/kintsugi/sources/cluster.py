@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from kintsugi.decisions.matcher import Matcher, condition_holds
+from kintsugi.decisions.matcher import Matcher, evaluate_condition
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.expressions import Bindings
 from kintsugi.kube.object_cache import Change
@@ -220,7 +220,7 @@ class ClusterWatch:
         return (event for event in self._caches.events.store.values() if event.involved_object.uid in uids)
 
     def _answer(self, rule: Rule, target: Target, names: Bindings) -> None:
-        self.record(rule, target, condition_holds(rule, names))
+        self.record(rule, target, evaluate_condition(rule, names).holds)
 
     def record(self, rule: Rule, target: Target, holds: bool | None) -> None:
         """

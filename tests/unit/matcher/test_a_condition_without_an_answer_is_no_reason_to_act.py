@@ -2,7 +2,7 @@
 
 import pytest
 
-from kintsugi.decisions.matcher import condition_holds
+from kintsugi.decisions.matcher import evaluate_condition
 from kintsugi.model.rules import RuleSource
 from kintsugi.objects.kept import Pod
 from kintsugi.scope.values import rule_names
@@ -13,7 +13,7 @@ def asked(when: str, seen: Pod) -> bool | None:
     """Ask a rule on pods with this condition."""
     text = rule_text().replace("when: unhealthy(object)", f"when: {when}")
     rule = catalog(service_text(), text, runbook_text()).rules["web-pods"]
-    return condition_holds(rule, rule_names(RuleSource.POD, object=seen, now=NOW))
+    return evaluate_condition(rule, rule_names(RuleSource.POD, object=seen, now=NOW)).holds
 
 
 @pytest.mark.parametrize(
@@ -34,4 +34,4 @@ def test_a_rule_without_a_condition_holds() -> None:
     text = rule_text(on="alert", more="matchers: [alertname=Down]")
     rule = catalog(service_text(), text, runbook_text()).rules["web-pods"]
     alert = signal(kind=RuleSource.ALERT, labels={"alertname": "Down"})
-    assert condition_holds(rule, rule_names(RuleSource.ALERT, alert=alert, now=NOW)) is True
+    assert evaluate_condition(rule, rule_names(RuleSource.ALERT, alert=alert, now=NOW)).holds is True

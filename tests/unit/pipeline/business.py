@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from kintsugi.model.records import IncidentState, RunRecord, Signal, Verdict
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.model.services import STACK
 from kintsugi.pipeline.active_catalog import ActiveCatalog
+from kintsugi.pipeline.explainer import Explainer
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.pending_incidents import PendingIncidents
 from kintsugi.pipeline.pipeline import Pipeline
@@ -162,11 +164,15 @@ class PipelineBench:
         return {each.id: verdict for each, verdict in known if verdict is not None}
 
     async def judged(self, given: Signal) -> Verdict:
-        """Return the verdict on one signal."""
+        """Return the verdict on one signal; for an alert it is the one that was explained before."""
+        explainer, asked = Explainer(self.active_catalog, self.observed, self.pipeline.evaluator), [*self.kube.asked]
+        explained = (await explainer.explain(given)).verdict if given.kind is RuleSource.ALERT else None
+        self.kube.asked = asked
         await self.deliver(given)
         await self.pipeline.step()
         verdicts = await self.verdicts()
         assert given.id in verdicts, f"{given.id} has no verdict"
+        assert explained is None or replace(verdicts[given.id], incident=explained.incident) == explained
         return verdicts[given.id]
 
     def bare(self, name: str) -> None:
