@@ -45,6 +45,8 @@ async def demonstrate(
 
     try:
         await run_until_signal(perform())
+    except KubesimError as error:
+        raise KintsugiError(f"the embedded cluster failed: {error}") from error
     finally:
         if keep:
             print_note(f"the ledgers are kept in {folder}")
