@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -153,7 +154,8 @@ def test_on_a_terminal_the_lines_are_wrapped_and_the_ledgers_are_kept_on_request
         assert process.wait(TIMEOUT) == ExitCode.DONE, seen
     for words in (b"crash-loop: a pod of web-service", b"web-service-recovery", b"As expected: recovered"):
         assert words in seen, seen
-    assert max(map(len, seen.decode().splitlines())) <= COLUMNS, seen
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
+    assert max(map(len, plain.splitlines())) <= COLUMNS, seen
     (kept,) = short.iterdir()
     assert (kept / "web" / "ledger.db").is_file()
 
