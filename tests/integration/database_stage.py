@@ -20,8 +20,7 @@ from kintsugi.app.daemon import start
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.app.serving import operator_service
 from kintsugi.catalog.shipped import shipped_paths
-from kintsugi.cli.demo.shop import deployment
-from kintsugi.cli.demo.worker_image import worker_image
+from kintsugi.cli.demo.shop import deployment, worker_image
 from kintsugi.model.api_types import RollbackPreview
 from kintsugi.model.records import Incident, IncidentState, StepRecord
 from kintsugi.settings import (

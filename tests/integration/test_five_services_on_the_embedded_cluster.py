@@ -3,12 +3,11 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from kintsugi.cli.demo.stack import stack_images
-from kintsugi.cli.demo.stack_scenes import LABELS, furnish
+from kintsugi.cli.demo.scenes import LABELS, STACK_CLUSTER
+from kintsugi.cli.demo.stage import furnished
 from kubeobjects.resources import PODS
 from kubesim import EmbeddedCluster
 from kubesim.manifest import is_true
@@ -21,10 +20,9 @@ DEPENDENTS = ("api-service", "web-service", "ingress-controller")
 
 
 @pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[EmbeddedCluster]:
+async def cluster() -> AsyncIterator[EmbeddedCluster]:
     """Have all five up."""
-    async with EmbeddedCluster.start(speed=100, images=stack_images()) as started:
-        await furnish(started, tmp_path)
+    async with furnished(STACK_CLUSTER) as started:
         yield started
 
 

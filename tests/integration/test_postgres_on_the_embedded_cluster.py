@@ -12,7 +12,7 @@ import pytest
 
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.cli.demo.worker_image import worker_image
+from kintsugi.cli.demo.shop import worker_image
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse

@@ -52,6 +52,7 @@ async def run(
     *,
     ready: Ready = no_op,
     loopback: bool = False,
+    lookup: Lookup = resolve,
     failpoints: Failpoints = NO_FAILPOINTS,
 ) -> None:
     """
@@ -62,7 +63,7 @@ async def run(
     """
     life = Lifecycle(shutdown=SHUTDOWN)
     try:
-        core = await start(settings, life, ready=ready, loopback=loopback, failpoints=failpoints)
+        core = await start(settings, life, ready=ready, loopback=loopback, lookup=lookup, failpoints=failpoints)
         leadership_lost = asyncio.create_task(core.supervisor.leadership_lost.wait(), name="leadership lost")
         ends: set[asyncio.Future[Any]] = {life.failed, leadership_lost}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

@@ -12,6 +12,7 @@ import typer
 
 from kintsugi import __version__
 from kintsugi.cli import author, daemon, operator, restore_commands
+from kintsugi.cli.demo import command as demo
 from kintsugi.cli.exit_codes import exit_for
 from kintsugi.cli.help_groups import GroupedCommands
 from kintsugi.cli.stderr import print_error
@@ -49,6 +50,7 @@ def kintsugi(
 
 
 daemon.register(app)
+demo.register(app)
 author.register(app)
 operator.register(app)
 restore_commands.register(app)

@@ -1,21 +1,18 @@
-"""`kintsugi run` and `kintsugi demo`: the daemon itself, in this process, until it is stopped."""
+"""`kintsugi run`: the daemon itself, in this process, until it is stopped."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kintsugi.cli.demo import scenes
-from kintsugi.cli.demo.scenes import SceneName
 from kintsugi.cli.exit_codes import ExitCode
-from kintsugi.cli.options import Output, OutputFormat, is_in_pod, kubeconfig_of_kubectl, spread
+from kintsugi.cli.options import is_in_pod, kubeconfig_of_kubectl, spread
 from kintsugi.cli.shutdown import run_until_signal
 from kintsugi.cli.stderr import print_note
-from kintsugi.errors import KintsugiError, UsageError
+from kintsugi.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,43 +199,6 @@ async def run(flags: RunFlags) -> ExitCode:
     return await run_until_signal(run_daemon(settings, ready=ready))
 
 
-async def demo(
-    *,
-    scene: Annotated[SceneName | None, typer.Option(help="Play only this scene; --list describes the scenes.")] = None,
-    listed: Annotated[bool, typer.Option("--list", help="List the scenes without playing them.")] = False,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Keep the ledgers of the demonstration, and print where they are.")
-    ] = False,
-    catalog: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Rules and runbooks that replace the shipped ones.")
-    ] = None,
-    output: Output = OutputFormat.TEXT,
-) -> ExitCode:
-    """
-    Break services in embedded clusters and show how they recover, scene by scene.
-
-    The demonstration changes nothing outside its own process.
-
-    The exit code is 0 when every scene ended as expected, else 1.
-    """
-    if listed:
-        typer.echo(scenes.listed())
-        return ExitCode.DONE
-    if not _has_kubesim():
-        raise KintsugiError("the embedded cluster is not installed: pip install 'kintsugi-daemon[demo]'")
-    from kintsugi.cli.demo import showing
-
-    wanted = (scene,) if scene is not None else tuple(SceneName)
-    return await showing.demo(scenes=wanted, keep=keep, catalog=catalog, output=output)
-
-
-def _has_kubesim() -> bool:
-    """Return whether the embedded cluster is installed; a folder of that name does not count."""
-    found = find_spec("kubesim")
-    return found is not None and found.origin is not None
-
-
 def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Add the command."""
     app.command("run")(spread(run))
-    app.command("demo")(spread(demo))

@@ -54,6 +54,12 @@ def print_lines(lines: Iterable[Text]) -> None:
         console.print(each, soft_wrap=not console.is_terminal)
 
 
+def print_indented(text: str) -> None:
+    """Write a line; on a terminal what is wider goes on in the next one, further in."""
+    console = _console()
+    console.print(Text("\n".join(_wrapped(printable(text), console.width))), no_wrap=True)
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[Text]]) -> None:
     """Write a table, as wide as the terminal at most."""
     console = _console()
@@ -82,17 +88,6 @@ class LiveTable:
         """Stop the live display; its last state remains."""
         if self._live is not None:
             self._live.stop()
-
-    @property
-    def is_live(self) -> bool:
-        """Return whether it is on a terminal."""
-        return self._live is not None
-
-    def above(self, line: str) -> None:
-        """Write a line over what is shown; what is wider than the terminal goes on in the next one, further in."""
-        console = self._live.console if self._live is not None else _console()
-        parts = [part for text in line.splitlines() or [""] for part in _wrapped(printable(text), console.width)]
-        console.print(Text("\n".join(parts)), no_wrap=True)
 
     def show(self, columns: Sequence[str], rows: Iterable[Sequence[Text]], *, head: str) -> None:
         """Show a table under a line; that line alone is no change."""

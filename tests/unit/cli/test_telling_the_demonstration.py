@@ -1,4 +1,4 @@
-"""How the demonstration is told: the tree in its place on a terminal, elsewhere a line for each change and no escape codes."""
+"""How the demonstration is told: each fact in a line of its own, once, in the order of time, and wrapped on a terminal alone."""
 
 import html
 import io
@@ -6,117 +6,92 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from kintsugi.cli.demo.makespan import Makespan
-from kintsugi.cli.demo.scene import Recovery, SceneOutcome, summary
-from kintsugi.cli.demo.scenes import SHOWS, SceneName, listed
-from kintsugi.cli.demo.teller import LiveTeller, PlainTeller
-from kintsugi.cli.output import LiveTable
-from kintsugi.model.api_types import (
-    NO_ACTIVITY,
-    ActivityKind,
-    CurrentStep,
-    DaemonStatus,
-    HoldSummary,
-    RunSummary,
-    ServiceActivity,
-    ServiceSummary,
-    ServiceTree,
-    StackSummary,
-)
-from kintsugi.model.records import IncidentState, StepState
-from kintsugi.model.rules import Mode
+from kintsugi.cli.demo import SHOWS, SceneName
+from kintsugi.cli.demo.narration import Narrator, SceneOutcome, summary
+from kintsugi.cli.demo.scenes import SCENES
+from kintsugi.cli.output import print_indented
+from kintsugi.model.api_types import EvaluatedSignal, IncidentDetail, RunDetail, ServiceSummary
+from kintsugi.model.causes import KeptDiagnosis, Occasion
+from kintsugi.model.records import IncidentState, Phase, Reason, RunRecord, StepRecord, StepState, Verdict, VerdictKind
+from tests.integration.told_diagnosis import DIAGNOSIS
+from tests.unit.factories import NOW, incident, run, signal, step
 
-SINCE = datetime(2026, 11, 26, 2, 58, tzinfo=UTC)
-DAEMON = DaemonStatus(mode=Mode.AUTO, since=SINCE, cluster="https://10.0.0.1")
-RUN = RunSummary(
-    id="run-1",
-    runbook="database-recovery",
-    rule="database-alerts",
-    state=IncidentState.RUNNING,
-    started=SINCE,
-    watchdog=SINCE + timedelta(hours=6),
-    step=CurrentStep(path="logs", name="Check the database's logs", state=StepState.DONE),
+WEB = ServiceSummary(
+    name="web", namespace="production", priority=3, serving=True, healthy=True, ready=3, desired=3, since=NOW
 )
-DATABASE = ServiceSummary(
-    name="database",
-    namespace="production",
-    priority=1,
-    serving=False,
-    healthy=False,
-    ready=0,
-    desired=1,
-    since=SINCE,
-    run=RUN,
-    activity=ServiceActivity(
-        kind=ActivityKind.RUN, text="running database-recovery: Check the logs; deadline 08:58:00"
-    ),
-)
-API = ServiceSummary(
-    name="api",
-    namespace="production",
-    priority=3,
-    serving=False,
-    healthy=False,
-    ready=0,
-    desired=2,
-    since=SINCE,
-    depends_on=("database",),
-    hold=HoldSummary(
-        upstream="database", why="it is being recovered", since=SINCE, until=SINCE + timedelta(minutes=15)
-    ),
-    activity=ServiceActivity(kind=ActivityKind.HELD, text="held by database until 03:13:00: it is being recovered"),
-)
+BROKEN = replace(WEB, ready=2, healthy=False)
+STARTED = Verdict(kind=VerdictKind.STARTED, reason=Reason.MATCHED, text="rule web-pods starts mend")
 
 
-def plainly(*looks: Sequence[ServiceSummary]) -> list[str]:
-    """Return the lines that are written where no terminal is."""
+def after(seconds: float) -> datetime:
+    """Return a time after the scene has begun."""
+    return NOW + timedelta(seconds=seconds)
+
+
+def done(path: str, seconds: float, **fields: object) -> StepRecord:
+    """Return the record of a step that has ended."""
+    return replace(step(path, state=StepState.DONE), finished=after(seconds), **fields)  # type: ignore[arg-type]
+
+
+def detail(found: RunRecord, *steps: StepRecord) -> IncidentDetail:
+    """Return an incident with one run of these steps, whose signal has a verdict."""
+    return IncidentDetail(
+        incident=incident(),
+        signals=(EvaluatedSignal(signal=signal(), verdict=STARTED),),
+        runs=(RunDetail(run=found, steps=steps),),
+    )
+
+
+def told(*looks: tuple[Sequence[ServiceSummary], Sequence[IncidentDetail]]) -> list[str]:
+    """Return the lines that are written at some looks."""
     lines: list[str] = []
-    teller = PlainTeller(lines.append)
-    for services in looks:
-        teller.show(ServiceTree(daemon=DAEMON, services=tuple(services)), waits="waits for the database", since=SINCE)
+    narrator = Narrator(write=lines.append, began=NOW)
+    for services, incidents in looks:
+        narrator.show(services, incidents)
     return lines
 
 
-def test_without_a_terminal_a_service_has_a_line_with_its_state_its_hold_and_its_watchdog() -> None:
-    database, api = plainly([DATABASE, API])
-    assert "database: 0/1 ready, serving no, healthy no; running database-recovery: Check" in database
-    assert database.endswith("deadline 08:58:00")
-    assert api.endswith(
-        "  api: 0/2 ready, serving no, healthy no; held by database until 03:13:00: it is being recovered"
-    )
+def test_a_service_has_a_line_when_it_is_not_well_and_whenever_that_changes() -> None:
+    assert told(([WEB], ()), ([WEB], ())) == []
+    broken, well = told(([BROKEN], ()), ([BROKEN], ()), ([WEB], ()), ([WEB], ()))
+    assert broken.endswith("s  web: 2/3 ready, serving yes, healthy no")
+    assert well.endswith("s  web: 3/3 ready, serving yes, healthy yes")
 
 
-def test_a_service_is_told_again_when_it_has_changed_and_not_for_each_step_of_its_run() -> None:
-    step = replace(DATABASE, run=replace(RUN, step=CurrentStep(path="x", name="Restart", state=StepState.INTENT)))
-    verifies = ServiceActivity(kind=ActivityKind.RUN, text="verifying: 2m of health are required")
-    verifying = replace(DATABASE, run=replace(RUN, state=IncidentState.VERIFYING), activity=verifies)
-    serving = replace(API, serving=True, ready=1, hold=None, activity=NO_ACTIVITY)
-    assert len(plainly([DATABASE, API], [step, API])) == 2
-    assert "verifying" in plainly([DATABASE, API], [verifying, API])[2]
-    assert plainly([DATABASE, API], [DATABASE, serving])[2].endswith("api: 1/2 ready, serving yes, healthy no")
+def test_an_incident_is_told_from_its_signal_to_its_end_in_the_order_of_time_and_each_fact_once() -> None:
+    deleted = done("restart#0", 2, text="kubectl delete pod web-1", changes=True)
+    checked = done("look", 1, text="kubectl get pods", met=False, error="not met: all(p)\ndetails")
+    running = detail(replace(run(), reason="rule web-pods starts mend"), deleted, checked, step("later"))
+    ended = replace(run(state=IncidentState.RECOVERED), reason="web is healthy", finished=after(5))
+    kept = KeptDiagnosis(incident="inc-1", occasion=Occasion.OPENED, diagnosis=replace(DIAGNOSIS, at=after(0.5)))
+    over = replace(detail(ended, deleted, checked), diagnoses=(kept,))
+    first = DIAGNOSIS.causes[0]
+    assert told(([], [running]), ([], [running]), ([], [over])) == [
+        "  0.0s  web: signal: pod production/web-1: started, rule web-pods starts mend",
+        "  0.0s  web: → running: rule web-pods starts mend",
+        "  1.0s  web: ✓ kubectl get pods — not met: all(p)",
+        "  2.0s  web: ✓ kubectl delete pod web-1",
+        f"  0.5s  web: cause: {first.kind} ({first.confidence}): {DIAGNOSIS.summary}",
+        "  5.0s  web: → recovered: web is healthy",
+    ]
 
 
-def test_an_incident_about_all_services_has_a_line_of_its_own_before_theirs() -> None:
-    lines: list[str] = []
-    stack = StackSummary(
-        incident="inc-1",
-        state=IncidentState.RUNNING,
-        run=replace(RUN, runbook="full-stack-recovery"),
-        activity=ServiceActivity(kind=ActivityKind.RUN, text="running full-stack-recovery: Check the logs"),
-    )
-    teller = PlainTeller(lines.append)
-    for _ in range(2):
-        teller.show(ServiceTree(daemon=DAEMON, services=(DATABASE,), stack=stack), waits="waits for all", since=SINCE)
-    first, _ = lines
-    assert "stack: running full-stack-recovery: Check" in first
+def test_a_rollback_is_told_before_its_steps_which_are_marked() -> None:
+    undone = done("undo#0", 9, text="kubectl rollout undo", phase=Phase.ROLLBACK, started=after(8))
+    found = replace(run(state=IncidentState.ROLLING_BACK), reason="still failing")
+    *_, decided, step_line = told(([], [detail(found, undone)]))
+    assert decided == "  8.0s  web: → rolling-back: still failing"
+    assert step_line == "  9.0s  web: ✓ [rollback] kubectl rollout undo"
 
 
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+def test_steps_that_were_left_out_and_bookkeeping_are_not_told() -> None:
+    skipped = replace(done("look", 1), state=StepState.SKIPPED)
+    assert len(told(([], [detail(run(), skipped, done("drain#", 1), step("never"))]))) == 2
 
 
 class Terminal(io.StringIO):
@@ -127,71 +102,39 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_on_a_terminal_lines_come_above_the_tree_which_is_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_continues_a_long_line_further_in_and_nothing_else_wraps_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = "  a line that is too long for it " + "and goes on " * 20
+    print_indented(long)
+    assert capsys.readouterr().out.rstrip() == long.rstrip()
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    with LiveTable() as screen:
-        teller = LiveTeller(screen)
-        teller.show(ServiceTree(daemon=DAEMON, services=(DATABASE, API)), waits="waits for the database", since=SINCE)
-        teller.write("  a line that is too long for it " + "and goes on " * 20)
-        teller.show(
-            ServiceTree(daemon=DAEMON, services=(replace(DATABASE, serving=True), API)),
-            waits="waits for the api",
-            since=SINCE,
-        )
-    written = terminal.getvalue()
-    plain = ESCAPES.sub("", written)
-    assert "\x1b[1A" in written, "nothing is written over"
-    first, above, last = (plain.index(text) for text in ("waits for the database", "a line that", "waits for the api"))
-    assert first < above < last
-    wrapped = plain[above:last].splitlines()[:3]
+    print_indented(long)
+    wrapped = terminal.getvalue().splitlines()
     assert sum(line.count("goes") for line in wrapped) == 20, wrapped
-    assert max(len(line) for line in wrapped) <= 120
-    assert wrapped[1].startswith("      "), wrapped
-    assert "  api" in plain[last:]
-    assert "held by database until 03:13:00: it is being recovered" in plain[last:]
-    assert written.endswith("\x1b[?25h"), "the cursor is not given back"
+    assert max(map(len, wrapped)) <= 120
+    assert all(line.startswith("      ") for line in wrapped[1:]), wrapped
 
 
 FINE = SceneOutcome(
-    name=SceneName.CAUSE_FIRST,
-    title="",
-    wanted=IncidentState.RECOVERED,
-    state=IncidentState.RECOVERED,
-    reason="",
-    seconds=20,
-    recoveries=(
-        Recovery(
-            service="database", state=IncidentState.RECOVERED, reason="", runbook="database-recovery", began=2, ended=12
-        ),
-        Recovery(service="web", state=IncidentState.RECOVERED, reason="upstream: it recovered"),
-    ),
-    makespan=Makespan(whole=20, critical_path=14, one_by_one=26.5),
+    name=SceneName.FULL_STACK, wanted=IncidentState.RECOVERED, state=IncidentState.RECOVERED, reason="", seconds=20
 )
 
 
-def test_the_summary_of_several_services_says_what_became_of_each_and_what_was_saved() -> None:
-    told, database, web, saved = summary(FINE)
-    assert told.strip() == "As expected: recovered after 20.0s."
-    assert database.split() == ["database", "recovered", "2.0s", "to", "12.0s", "database-recovery"]
-    assert web.strip() == "web       recovered  no run: upstream: it recovered"
-    assert saved.strip().endswith("One run after another would have taken 26.5s, so 6.5s were saved.")
+def test_the_summary_says_whether_a_scene_ended_as_expected_and_else_what_is_wrong() -> None:
+    assert summary(FINE) == "  As expected: recovered after 20.0s."
+    late = summary(replace(FINE, state=None))
+    assert late == "  Not as expected (recovered was expected): no incident ended after 20.0s."
+    wrong = summary(replace(FINE, wrong="999 orders instead of 1000"))
+    assert wrong == "  Not as expected (999 orders instead of 1000): recovered after 20.0s."
 
 
-def test_a_scene_that_ended_otherwise_says_what_was_wanted_or_what_is_wrong() -> None:
-    assert summary(replace(FINE, state=None))[0].startswith(
-        "  Not as expected (recovered was expected): no incident ended"
-    )
-    assert summary(replace(FINE, wrong="web was not held"))[0].startswith(
-        "  Not as expected (web was not held): recovered"
-    )
-
-
-def test_each_scene_is_listed_in_a_line_of_its_own() -> None:
+def test_each_name_of_a_scene_has_a_scene_and_a_line_that_says_what_it_shows() -> None:
     assert set(SHOWS) == set(SceneName)
-    assert [line.split()[0] for line in listed().splitlines()] == list(SceneName)
+    assert [each.name for each in SCENES] == list(SceneName)
 
 
 def test_the_readme_shows_the_scenes_in_their_order_and_that_all_end_as_expected() -> None:

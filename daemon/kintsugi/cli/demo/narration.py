@@ -1,90 +1,155 @@
-"""Prints a run as it happens, from the committed rows of the ledger alone."""
+"""
+All that the demonstration prints: a line for each fact about services and incidents, and the result of each scene.
 
-from collections.abc import Callable
+Facts are what the daemon's API answers. On a terminal and elsewhere the lines are the same.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
+from kintsugi.cli.demo import SceneName
+from kintsugi.cli.output import plain, state, table, took
 from kintsugi.cli.summary_tables import first_line
-from kintsugi.decisions.diagnosis.headline import headline
-from kintsugi.kube.steady_clock import wall_clock
-from kintsugi.ledger import Ledger
-from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord, StepRecord, StepState
+from kintsugi.model.api_types import IncidentDetail, RunDetail, ServiceSummary
+from kintsugi.model.records import IncidentState, Phase, StepRecord, StepState
 
 Writer = Callable[[str], None]
 
 MARKS = {
-    StepState.INTENT: "…",
     StepState.DONE: "✓",
     StepState.FAILED: "✗",
     StepState.SKIPPED: "·",
     StepState.UNKNOWN: "?",
     StepState.NEEDS_OPERATOR: "!",
 }
+_HEALTH = {True: "yes", False: "no", None: "unknown"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fact:
+    """A line with its time; facts with the same `key` are one."""
+
+    at: datetime
+    key: str
+    text: str
 
 
 @dataclass(kw_only=True)
 class Narrator:
-    """Prints each thing once. `began` is the zero of the times that are shown; several services are named in each line."""
+    """Prints each fact once, in the order of their times. `began` is the zero of the times that are shown."""
 
-    ledger: Ledger
     write: Writer
     began: datetime
-    names_services: bool = False
     _shown: set[str] = field(default_factory=set)
+    _states: dict[str, str] = field(default_factory=dict)
 
-    async def poll(self) -> None:
+    def show(self, services: Iterable[ServiceSummary], incidents: Iterable[IncidentDetail]) -> None:
         """Print what has come since the last look."""
-        for incident in reversed(await self.ledger.incidents.newest(limit=20)):
-            await self._incident(incident)
+        now = datetime.now(UTC)
+        facts = [*self._changed(services, now), *(fact for each in incidents for fact in facts_of(each, now))]
+        for fact in sorted(facts, key=lambda each: each.at):
+            if fact.key not in self._shown:
+                self._shown.add(fact.key)
+                seconds = max((fact.at - self.began).total_seconds(), 0.0)
+                self.write(f"{seconds:5.1f}s  {fact.text}")
 
-    async def _incident(self, incident: Incident) -> None:
-        for signal, verdict in await self.ledger.signals.of_incident(incident.id):
-            if verdict is not None:
-                self._once(
-                    signal.id, signal.received, f"signal: {signal.target or signal.key}: {verdict.kind}, {verdict.text}"
-                )
-        for kept in await self.ledger.diagnoses.of_incident(incident.id):
-            if kept.diagnosis.causes:
-                self._once(f"{incident.id}{kept.occasion}", kept.diagnosis.at, f"cause: {headline(kept.diagnosis)}")
-        for run in await self.ledger.runs.of_incident(incident.id):
-            await self._run(run)
+    def _changed(self, services: Iterable[ServiceSummary], now: datetime) -> Iterator[Fact]:
+        """Yield how services are, where that has changed; a service that is well from the start is not mentioned."""
+        for each in services:
+            ready = f"{each.ready}/{each.desired} ready"
+            current = f"{ready}, serving {_HEALTH[each.serving]}, healthy {_HEALTH[each.healthy]}"
+            known = self._states.get(each.name, current if each.healthy else "")
+            self._states[each.name] = current
+            if current != known:
+                yield Fact(at=now, key=f"{each.name} {now}", text=f"{each.name}: {current}")
 
-    async def _run(self, run: RunRecord) -> None:
-        """Print a run's state where it belongs: before its steps, between forward and back, or at the end."""
-        steps = await self.ledger.runs.steps(run.id)
-        if run.state is IncidentState.RUNNING:
-            self._state(run)
-        for step in steps:
-            if step.phase is Phase.FORWARD:
-                self._step(run, step)
-        if not run.state.is_final:
-            self._state(run)
-        for step in steps:
-            if step.phase is not Phase.FORWARD:
-                self._step(run, step)
-        self._state(run)
 
-    def _step(self, run: RunRecord, step: StepRecord) -> None:
-        path = step.step_path
-        left_out = step.state is StepState.SKIPPED and not path.is_of_change
-        if step.state is StepState.PLANNED or path.note or path.is_listing or left_out:
-            return
-        when = step.finished or step.started
-        met = "" if step.met is not False else f" — {first_line(step.error)}"
-        phase = "" if step.phase is Phase.FORWARD else f"[{step.phase}] "
-        shown = step.text if step.text and "${" not in step.text else step.name
-        key = f"{step.run}{step.phase}{step.path}{step.state}"
-        self._once(key, when, f"  {self._whose(run)}{MARKS.get(step.state, ' ')} {phase}{shown}{met}")
+def facts_of(detail: IncidentDetail, now: datetime) -> Iterator[Fact]:
+    """Yield what is known about an incident: its signals with their verdicts, its causes, its runs."""
+    service = detail.incident.service
+    for each in detail.signals:
+        if each.verdict is not None:
+            seen = each.signal.target or each.signal.key
+            text = f"{service}: signal: {seen}: {each.verdict.kind}, {each.verdict.text}"
+            yield Fact(at=each.signal.received, key=each.signal.id, text=text)
+    for kept in detail.diagnoses:
+        if kept.diagnosis.causes:
+            first = kept.diagnosis.causes[0]
+            text = f"{service}: cause: {first.kind} ({first.confidence}): {kept.diagnosis.summary}"
+            yield Fact(at=kept.diagnosis.at, key=f"{detail.incident.id} {kept.occasion}", text=text)
+    for run in detail.runs:
+        yield from _of_run(run, now)
 
-    def _state(self, run: RunRecord) -> None:
-        moment = run.finished or (run.steps_finished_at if run.state is IncidentState.VERIFYING else wall_clock())
-        self._once(f"{run.id}{run.state}", moment, f"  {self._whose(run)}→ {run.state}: {first_line(run.reason)}")
 
-    def _whose(self, run: RunRecord) -> str:
-        return f"{run.service}: " if self.names_services else ""
+def _of_run(detail: RunDetail, now: datetime) -> Iterator[Fact]:
+    """Yield the state of a run, and those of its steps that have ended."""
+    run = detail.run
+    undone = (each.started for each in detail.steps if each.phase is not Phase.FORWARD)
+    began = {IncidentState.RUNNING: run.started, IncidentState.ROLLING_BACK: min(filter(None, undone), default=None)}
+    at = run.finished or began.get(run.state) or now
+    text = f"{run.service}: → {run.state}: {first_line(run.reason)}"
+    yield Fact(at=at, key=f"{run.id} {run.state}", text=text)
+    for step in detail.steps:
+        if is_shown(step):
+            failed = f" — {first_line(step.error)}" if step.met is False else ""
+            phase = "" if step.phase is Phase.FORWARD else f"[{step.phase}] "
+            name = step.text if step.text and "${" not in step.text else step.name
+            text = f"{run.service}: {MARKS[step.state]} {phase}{name}{failed}"
+            yield Fact(
+                at=step.finished or step.started or now,
+                key=f"{step.run} {step.phase} {step.path} {step.state}",
+                text=text,
+            )
 
-    def _once(self, key: str, moment: datetime | None, text: str) -> None:
-        if key not in self._shown:
-            self._shown.add(key)
-            seconds = (moment - self.began).total_seconds() if moment is not None else 0
-            self.write(f"{max(seconds, 0):5.1f}s  {text}")
+
+def is_shown(step: StepRecord) -> bool:
+    """Return whether a step has ended and means something to a person; bookkeeping does not."""
+    path = step.step_path
+    left_out = step.state is StepState.SKIPPED and not path.is_of_change
+    return step.state in MARKS and not (path.note or path.is_listing or left_out)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SceneOutcome:
+    """The expected and the actual end of a scene; no `state` when no incident ended in time."""
+
+    name: SceneName
+    wanted: IncidentState
+    state: IncidentState | None
+    reason: str
+    seconds: float
+    wrong: str = ""
+
+    @property
+    def as_wanted(self) -> bool:
+        """Return whether it went as it should."""
+        return self.state is self.wanted and not self.wrong
+
+    @property
+    def problem(self) -> str:
+        """Return what is not as it should be; "" for none."""
+        return "" if self.as_wanted else self.wrong or f"{self.wanted} was expected"
+
+
+def summary(outcome: SceneOutcome) -> str:
+    """Return in a line how a scene ended."""
+    judgement = f"Not as expected ({outcome.problem})" if outcome.problem else "As expected"
+    return f"  {judgement}: {outcome.state or 'no incident ended'} after {outcome.seconds:.1f}s."
+
+
+def print_table(outcomes: Iterable[SceneOutcome]) -> None:
+    """Print how the scenes ended."""
+    table(
+        ("SCENE", "ENDED", "EXPECTED", "TOOK", "REASON"),
+        (
+            (
+                plain(each.name),
+                state(each.state) if each.state is not None else plain("no incident", "red"),
+                plain(f"no, {each.problem}" if each.problem else "yes"),
+                plain(took(timedelta(seconds=each.seconds))),
+                plain(each.reason),
+            )
+            for each in outcomes
+        ),
+    )
