@@ -15,11 +15,6 @@ MOST_IN_ANSWER = 65_536
 MOST_OBJECTS = 4_096
 """Objects that one look answers with."""
 
-LEAST_ENTRY = 16
-"""Bytes that an entry counts for, however short; a usual one has 20."""
-
-_LIGHT, _LARGE = 8 * 1024, 64 * 1024
-"""Bytes up to which, and from which on, the entries make no difference to where a text is decoded."""
 _MARKS = b",[{"
 
 
@@ -44,8 +39,3 @@ def entries_of(value: object, enough: int) -> int:
 def has_more(text: bytes, value: object, most: int) -> bool:
     """Return whether the value that was read from a text has more than `most` entries; of 64 KiB none has more than any bound."""
     return len(text) > 2 * most and at_most(text) > most and entries_of(value, most) > most
-
-
-def weight(text: bytes) -> int:
-    """Return as how many bytes of JSON a text counts: of next to nothing each, entries cost what entries do, and not what bytes do."""
-    return max(len(text), at_most(text) * LEAST_ENTRY) if _LIGHT < len(text) <= _LARGE else len(text)

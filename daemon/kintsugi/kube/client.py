@@ -17,7 +17,7 @@ from typing import Self, TypedDict, TypeVar, Unpack
 import orjson
 
 from kintsugi.depth import DEEPEST_ANSWER, is_too_deep
-from kintsugi.entries import MOST_IN_ANSWER, MOST_IN_OBJECT, MOST_OBJECTS, at_most, entries_of, has_more, weight
+from kintsugi.entries import MOST_IN_ANSWER, MOST_IN_OBJECT, MOST_OBJECTS, at_most, entries_of, has_more
 from kintsugi.errors import KubeError
 from kintsugi.kube.api_errors import Request, unanswered
 from kintsugi.kube.bodies import encode
@@ -28,7 +28,7 @@ from kintsugi.kube.pages import ListMetadata, Page, Reader, list_metadata, pages
 from kintsugi.kube.pod_logs import LogOptions, log_request, read_log
 from kintsugi.kube.repeats import persist
 from kintsugi.kube.transport import AnswerListener, Transport, ignore_answer
-from kintsugi.offload import decoded
+from kintsugi.offload import processed
 from kintsugi.settings import KubeSettings
 from kubeobjects.resources import PODS, Resource
 
@@ -138,7 +138,7 @@ class KubeClient:
             items += part.items.objects
             entries += part.items.entries
             if entries > MOST_IN_ANSWER:
-                entries = await asyncio.to_thread(entries_of, items, MOST_IN_ANSWER)
+                entries = entries_of(items, MOST_IN_ANSWER)
             if entries > MOST_IN_ANSWER or len(items) > MOST_OBJECTS:
                 raise KubeError(f"GET {resource.path(namespace)}: {_TOO_LONG}")
             version = part.metadata.resource_version
@@ -327,7 +327,7 @@ class KubeClient:
 
     async def _json(self, request: Request) -> Json:
         body = await self.fetch(request)
-        return await decoded(weight(body), partial(_named_object, request, body))
+        return await processed(len(body), partial(_named_object, request, body))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

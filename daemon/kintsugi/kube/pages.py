@@ -12,10 +12,9 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from kintsugi.entries import weight
 from kintsugi.errors import Gone
 from kintsugi.kube.api_errors import UNREADABLE, Request, unanswered
-from kintsugi.offload import decoded
+from kintsugi.offload import processed
 
 # A page token lives five minutes at most. Where it is lost twice, everything is asked for in one answer.
 _PAGED_ATTEMPTS = 2
@@ -104,9 +103,8 @@ async def _pages_once(
     for _ in range(_MOST_PAGES):
         request = Request(method="GET", path=path, params={**asked, **({"continue": token} if token else {})})
         body = await fetch(request)
-        metadata, items = await decoded(weight(body), partial(read, request, body))
+        metadata, items = await processed(len(body), partial(read, request, body))
         page = Page(metadata=metadata, items=items, first=not token)
-        del items  # the caller frees it piece by piece
         token = metadata.token
         yield page
         if not token:

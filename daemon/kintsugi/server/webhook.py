@@ -16,7 +16,7 @@ from kintsugi.errors import KintsugiError, LedgerError, LedgerUnavailable
 from kintsugi.ledger import DeliveryInbox, in_pieces
 from kintsugi.model.decoded import Decoded
 from kintsugi.model.records import DeadLetter, Signal, SignalSource
-from kintsugi.offload import MOST_DECODED_ON_LOOP
+from kintsugi.offload import MOST_ON_LOOP
 from kintsugi.server.answers import refusal, short_answer
 from kintsugi.server.bodies import BodyError, BodyReader
 from kintsugi.server.responses import DeliveryResponse
@@ -170,7 +170,7 @@ class WebhookHandler:
 
     async def _understand(self, body: bytes) -> DecodedBody:
         """Decode a body: one that is large or unsound in a thread, and only one at a time, or they would starve the loop."""
-        if len(body) <= MOST_DECODED_ON_LOOP:
+        if len(body) <= MOST_ON_LOOP:
             delivery = self._decode(body, self._clock(), sound=True)
             if not delivery.postponed:
                 return delivery

@@ -103,9 +103,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="long labels are masked before the transaction begins",
         red_at="c04aa7b9a7",
-        edits=(
-            Edit(file="ledger/inbox.py", old="text_length(each) > MOST_ON_LOOP]", new="text_length(each) > 1 << 30]"),
-        ),
+        edits=(Edit(file="ledger/inbox.py", old="text_length(each) > LONG_TEXT]", new="text_length(each) > 1 << 30]"),),
         tests="unit/ledger/test_intake.py",
         red=("test_long_labels_are_masked_before_the_transaction_begins",),
     ),

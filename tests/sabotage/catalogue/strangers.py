@@ -76,34 +76,28 @@ SABOTAGES: Sequence[Sabotage] = (
         red=("test_an_event_loop_that_stands_still_is_seen_while_it_does",),
     ),
     Sabotage(
-        takes_out="the loop has its turn after each 64 KiB of text that is judged",
+        takes_out="others have their turn between two alerts that are evaluated",
         red_at="036f032f3f",
         shows=("B16",),
         against=(Weakness.HELD_LOOP,),
         edits=(
             Edit(
                 file="pipeline/pipeline.py",
-                old="            if quota.spend(size_of_labels(signal.labels)):\n",
-                new="            if quota.spend(size_of_labels(signal.labels)) and len(signals) < 2:\n",
+                old="            await asyncio.sleep(0)  # rules search all of its labels, which have up to 64 KiB of foreign text\n",
+                new="",
             ),
         ),
-        tests="unit/pipeline/test_judging_gives_the_loop_its_turn.py",
-        red=("test_signals_are_judged_64_kib_of_text_at_a_time",),
+        tests="unit/answers/test_a_large_body_does_not_block_the_loop.py",
+        red=("test_others_have_their_turn_between_two_alerts_that_are_evaluated",),
     ),
     Sabotage(
-        takes_out="alerts are searched for secrets beside the loop on their way into the ledger",
+        takes_out="a large foreign body is processed in a thread",
         red_at="c04aa7b9a7",
         shows=("B16",),
         against=(Weakness.HELD_LOOP,),
-        edits=(
-            Edit(
-                file="ledger/inbox.py",
-                old="        unmasked_size,\n        lambda: [(episode.ended, _row(",
-                new="        min(unmasked_size, 0),\n        lambda: [(episode.ended, _row(",
-            ),
-        ),
-        tests="unit/answers/test_what_is_read_costs_the_loop.py",
-        red=("test_no_text_holds_the_loop_longer_than_ten_ordinary_ones",),
+        edits=(Edit(file="offload.py", old="    if size <= most:\n", new="    if size <= most * 1000:\n"),),
+        tests="unit/answers/test_a_large_body_does_not_block_the_loop.py",
+        red=("test_a_large_body_does_not_block_the_loop",),
     ),
     Sabotage(
         takes_out="an object of thousands of parts is set aside",
