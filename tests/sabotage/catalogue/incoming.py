@@ -133,7 +133,7 @@ SABOTAGES: Sequence[Sabotage] = (
             ),
         ),
         tests="unit/sources/test_polling_alertmanager.py",
-        red=("test_a_storm_is_committed_in_pieces_and_read_beside_the_event_loop",),
+        red=("test_a_storm_is_committed_in_pieces",),
     ),
     Sabotage(
         takes_out="dead letters can be read the newest first",

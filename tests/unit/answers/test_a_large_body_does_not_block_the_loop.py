@@ -33,7 +33,7 @@ from kintsugi.kube.execution import Executed
 from kintsugi.kube.reflector import Reflector
 from kintsugi.ledger import Ledger
 from kintsugi.model.patterns import Pattern, Severity
-from kintsugi.model.records import DeadLetter, SignalSource, StepState
+from kintsugi.model.records import DeadLetter, Phase, SignalSource, StepRecord, StepState
 from kintsugi.model.s3_objects import S3Folder
 from kintsugi.objects.kept import Pod
 from kintsugi.offload import MOST_ON_LOOP
@@ -44,7 +44,7 @@ from kintsugi.sources.alertmanager import decode
 from kintsugi.sources.poll import Poller
 from kintsugi.telemetry import Metrics
 from kubeobjects.resources import JOBS, PODS
-from tests.contract.ledger.build import begin, signal, step
+from tests.contract.ledger.build import begin, signal
 from tests.harness import ledgers
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.actions.samples import NAMESPACE, ago
@@ -58,7 +58,7 @@ from tests.unit.sources.test_polling_alertmanager import MemoryPollerInbox
 from tests.unit.sources.webhooks import alert
 from tests.unit.sources.webhooks import webhook as delivered
 
-SMALL, LARGE = 8 * 1024, 2 * MOST_ON_LOOP
+SMALL, LARGE = 8 * 1024, MOST_ON_LOOP + 64 * 1024
 HANGS = 20.0
 """Seconds after which a loop that has no turn ends a test."""
 
@@ -280,34 +280,38 @@ async def worker_log() -> AsyncIterator[Read]:
     yield read
 
 
-def kept(keep: Callable[[Ledger, str, str], Any]) -> Callable[[], AbstractAsyncContextManager[Read]]:
+Keep = Callable[[Ledger, str, str, str], Any]
+"""Keep a text under a name, in a ledger with a run."""
+
+
+def kept(keep: Keep) -> Callable[[], AbstractAsyncContextManager[Read]]:
     """Return how a text is masked on its way into the ledger."""
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Read]:
         numbers = count()
         async with ledgers.in_memory(NOW) as ledger:
-            yield lambda size: keep(ledger, f"n{next(numbers)}", "x" * size)
+            run = (await begin(ledger)).id
+            yield lambda size: keep(ledger, run, f"n{next(numbers)}", "x" * size)
 
     return opened
 
 
-async def keep_alert(ledger: Ledger, name: str, text: str) -> None:
-    await ledger.signals.accept([replace(signal(name), annotations={"note": text})], NOW)
+async def keep_alert(ledger: Ledger, run: str, name: str, text: str) -> None:
+    await ledger.signals.accept([replace(signal(name), annotations={run: text})], NOW)
 
 
-async def keep_step(ledger: Ledger, name: str, text: str) -> None:
-    run = await begin(ledger)
-    await ledger.runs.save_step(step(run, name, StepState.DONE, result={"text": text}), expect=None, now=NOW)
+async def keep_step(ledger: Ledger, run: str, name: str, text: str) -> None:
+    made = StepRecord(run=run, phase=Phase.FORWARD, path=name, state=StepState.DONE, result={"text": text})
+    await ledger.runs.save_step(made, expect=None, now=NOW)
 
 
-async def keep_evidence(ledger: Ledger, name: str, text: str) -> None:
-    run = await begin(ledger)
-    await ledger.evidence.keep(run.id, name, "logs", text, NOW)
+async def keep_evidence(ledger: Ledger, run: str, name: str, text: str) -> None:
+    await ledger.evidence.keep(run, name, "logs", text, NOW)
 
 
-async def keep_dead_letter(ledger: Ledger, name: str, text: str) -> None:
-    letter = DeadLetter(id=name, source=SignalSource.POLL, received=NOW, reason="no", excerpt=text)
+async def keep_dead_letter(ledger: Ledger, run: str, name: str, text: str) -> None:
+    letter = DeadLetter(id=name, source=SignalSource.POLL, received=NOW, reason=run, excerpt=text)
     await ledger.inbox.keep_dead_letters([letter])
 
 
@@ -395,8 +399,8 @@ async def test_a_large_body_does_not_block_the_loop(way: str) -> None:
     """B16."""
     loop = asyncio.get_running_loop()
     executor = TurnTakingExecutor(loop)
-    loop.set_default_executor(executor)
     async with WAYS[way]() as read, asyncio.timeout(SOON.total_seconds()):
+        loop.set_default_executor(executor)
         await read(SMALL)
         works = executor.works
         assert (works > 0) == (way in ALWAYS)
