@@ -17,7 +17,7 @@ from typing import Self, TypedDict, TypeVar, Unpack
 import orjson
 
 from kintsugi.depth import DEEPEST_ANSWER, is_too_deep
-from kintsugi.entries import MOST_IN_ANSWER, MOST_IN_OBJECT, MOST_OBJECTS, at_most, entries_of, has_more
+from kintsugi.entries import MOST_IN_ANSWER, MOST_IN_OBJECT, MOST_OBJECTS, entries_of, has_more
 from kintsugi.errors import KubeError
 from kintsugi.kube.api_errors import Request, unanswered
 from kintsugi.kube.bodies import encode
@@ -130,16 +130,13 @@ class KubeClient:
         entries together.
         """
         items: list[Json] = []
-        entries, version = 0, ""
+        version = ""
         read = partial(_items, resource)
         async for part in self.pages(resource, read, namespace, labels=labels, fields=fields, page=page):
             if part.first:
-                items, entries = [], 0
-            items += part.items.objects
-            entries += part.items.entries
-            if entries > MOST_IN_ANSWER:
-                entries = entries_of(items, MOST_IN_ANSWER)
-            if entries > MOST_IN_ANSWER or len(items) > MOST_OBJECTS:
+                items = []
+            items += part.items
+            if len(items) > MOST_OBJECTS or entries_of(items, MOST_IN_ANSWER) > MOST_IN_ANSWER:
                 raise KubeError(f"GET {resource.path(namespace)}: {_TOO_LONG}")
             version = part.metadata.resource_version
         return Listing(items=items, resource_version=version)
@@ -330,27 +327,14 @@ class KubeClient:
         return await processed(len(body), partial(_named_object, request, body))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Items:
-    """Items of a list with no more than so many entries; none of them where they have too many."""
-
-    objects: list[Json]
-    entries: int
-
-
-def _items(resource: Resource, request: Request, body: bytes) -> tuple[ListMetadata, _Items]:
+def _items(resource: Resource, request: Request, body: bytes) -> tuple[ListMetadata, list[Json]]:
     """Read a page. Raises ServerUnavailable when it is not a list of objects."""
     metadata, page = list_metadata(request, body), _object(request, body)
     items = page.get("items") or ()
     if not isinstance(items, list | tuple) or not all(isinstance(each, dict) for each in items):
-        del page, items  # the error holds the frame, and is dropped on the loop
         raise unanswered(request, "the answer is not a list of objects")
     identity: Json = {"apiVersion": resource.api_version, "kind": resource.kind}
-    objects = [identity | _without_managed_fields(item) for item in items]
-    entries = at_most(body) + len(identity) * len(objects)
-    if entries > MOST_IN_ANSWER or len(objects) > MOST_OBJECTS:
-        entries = MOST_IN_ANSWER + 1 if len(objects) > MOST_OBJECTS else entries_of(objects, MOST_IN_ANSWER)
-    return metadata, _Items(objects=objects if entries <= MOST_IN_ANSWER else [], entries=entries)
+    return metadata, [identity | _without_managed_fields(item) for item in items]
 
 
 def _without_managed_fields(obj: Json) -> Json:
@@ -365,7 +349,6 @@ def _named_object(request: Request, body: bytes) -> Json:
     answer = _object(request, body)
     if not has_more(body, answer, MOST_IN_OBJECT):
         return answer
-    del answer  # here, in a thread: the error holds the frame, and is dropped on the loop
     why = f"the object has more than {MOST_IN_OBJECT:,} entries: an object of this size is not read, remove unneeded entries"
     raise unanswered(request, why) if request.changes else KubeError(f"{request}: {why}")
 
@@ -378,11 +361,9 @@ def _object(request: Request, body: bytes) -> Json:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise unanswered(request, f"the answer is not JSON: {error}") from error
-    if isinstance(answer, dict):
-        return answer
-    kind = type(answer).__name__
-    del answer  # as above
-    raise unanswered(request, f"the answer is not an object but a {kind}")
+    if not isinstance(answer, dict):
+        raise unanswered(request, f"the answer is not an object but a {type(answer).__name__}")
+    return answer
 
 
 def _present(fields: Mapping[str, str | None]) -> dict[str, str]:
