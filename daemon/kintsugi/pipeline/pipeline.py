@@ -35,6 +35,9 @@ log = structlog.get_logger(__name__)
 IDLE = timedelta(seconds=5)
 """The interval at which the inbox is read without a wake-up: for rows of another process, or after a change of the clock."""
 
+TOGETHER = 16
+"""Signals between two turns of the event loop: each has up to 64 KiB of foreign text that rules search, together 1 MiB."""
+
 
 class Pipeline:
     """Evaluates signals, one batch after another."""
@@ -178,8 +181,9 @@ class Pipeline:
     async def _evaluate_all(self, signals: Sequence[Signal]) -> dict[str, Verdict]:
         """Evaluate signals by the priority of their services, and return the verdicts that are still to be stored."""
         settled: dict[str, Verdict] = {}
-        for signal in await self._in_order(signals):
-            await asyncio.sleep(0)  # rules search all of its labels, which have up to 64 KiB of foreign text
+        for number, signal in enumerate(await self._in_order(signals)):
+            if number % TOGETHER == 0:
+                await asyncio.sleep(0)
             disposition = await self._evaluate_apart(signal)
             if not disposition.kept:
                 settled[signal.id] = disposition.verdict
@@ -192,8 +196,9 @@ class Pipeline:
     async def _in_order(self, signals: Sequence[Signal]) -> Sequence[Signal]:
         """Sort signals so that the outcome does not depend on the order of arrival."""
         places: dict[str, tuple[tuple[int, str], datetime, str]] = {}
-        for signal in signals:
-            await asyncio.sleep(0)
+        for number, signal in enumerate(signals):
+            if number % TOGETHER == 0:
+                await asyncio.sleep(0)
             services = self._active_catalog.catalog.services
             place = min((rank(services.get(rule.service)) for rule in self._concerned(signal)), default=NOWHERE)
             places[signal.id] = (place, signal.began, signal.key)

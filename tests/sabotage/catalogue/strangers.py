@@ -76,19 +76,19 @@ SABOTAGES: Sequence[Sabotage] = (
         red=("test_an_event_loop_that_stands_still_is_seen_while_it_does",),
     ),
     Sabotage(
-        takes_out="others have their turn between two alerts that are evaluated",
+        takes_out="others have their turn while alerts are evaluated",
         red_at="036f032f3f",
         shows=("B16",),
         against=(Weakness.HELD_LOOP,),
         edits=(
             Edit(
                 file="pipeline/pipeline.py",
-                old="            await asyncio.sleep(0)  # rules search all of its labels, which have up to 64 KiB of foreign text\n",
-                new="",
+                old="enumerate(await self._in_order(signals)):\n            if number % TOGETHER == 0:\n",
+                new="enumerate(await self._in_order(signals)):\n            if number % TOGETHER > TOGETHER:\n",
             ),
         ),
         tests="unit/answers/test_a_large_body_does_not_block_the_loop.py",
-        red=("test_others_have_their_turn_between_two_alerts_that_are_evaluated",),
+        red=("test_others_have_their_turn_while_alerts_are_evaluated",),
     ),
     Sabotage(
         takes_out="a large foreign body is processed in a thread",
