@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 MOST_ON_LOOP = 1024 * 1024
-"""Bytes of foreign data that are decoded, searched or joined on the event loop."""
+"""Bytes of foreign data that are decoded and processed on the event loop."""
 
 MOST_SEARCHED_ON_LOOP = 64 * 1024
 """

@@ -32,6 +32,7 @@ from kintsugi.errors import ProbeFailed
 from kintsugi.kube.client import KubeClient
 from kintsugi.lines import quoted
 from kintsugi.model.command import ObjectName, Psql
+from kintsugi.offload import searched
 from kintsugi.telemetry import SECRETS
 
 MOST_ROWS = 1000
@@ -74,7 +75,8 @@ async def inside(containers: ContainerExec, container: ContainerRef, command: Ps
     """Ask through the `psql` in a container. Raises ProbeFailed with its own words when it fails."""
     executed = await containers.run(container, words(command, within), within=within)
     if executed.exit_code != 0:
-        said = SECRETS.text(executed.stderr.decode(errors="replace").strip())
+        stderr = executed.stderr.decode(errors="replace").strip()
+        said = await searched(len(stderr), lambda: SECRETS.text(stderr))
         reason = quoted(said) if said else f"psql exited {executed.exit_code}"
         raise ProbeFailed(f"{container}: {reason}{error_hint(said, command.search_path)}")
     if executed.truncated:
