@@ -263,7 +263,6 @@ class Reflector(Generic[T]):
                 else:
                     event = await processed(len(line), partial(self._reader.read, bytes(line)))
                 self._take(request, event)
-            await asyncio.sleep(0)
         if lines.torn:
             raise ServerUnavailable(f"{request}: the watch ended in the middle of a line")
 

@@ -5,6 +5,7 @@ The client and the reflectors speak through this; nothing here is ever repeated,
 401, once, with credentials read anew.
 """
 
+import asyncio
 import socket
 import ssl
 import time
@@ -275,6 +276,8 @@ async def _chunks(request: Request, response: aiohttp.ClientResponse) -> AsyncIt
         try:
             async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
                 yield chunk
+                if len(chunk) == _CHUNK_BYTES:  # after a shorter one the next has to be waited for
+                    await asyncio.sleep(0)
         except aiohttp.SocketTimeoutError as error:
             raise StreamSilent(f"{request}: the answer was lost: {error}") from error
 
