@@ -120,7 +120,7 @@ class KubeClient:
         return await self._json(Request(method="GET", path=resource.path(namespace, name), accept=_METADATA))
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", page: int = 500
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
     ) -> Listing:
         """
         Read all objects of a kind, page by page, as they were at one moment; no namespace means all of them.
@@ -132,7 +132,7 @@ class KubeClient:
         items: list[Json] = []
         version = ""
         read = partial(_items, resource)
-        async for part in self.pages(resource, read, namespace, labels=labels, fields=fields, page=page):
+        async for part in self.pages(resource, read, namespace, labels=labels, fields=fields):
             if part.first:
                 items = []
             items += part.items
@@ -159,11 +159,10 @@ class KubeClient:
         *,
         labels: str = "",
         fields: str = "",
-        page: int = 500,
     ) -> AsyncIterator[Page[Read]]:
         """Yield a list in pages, their items as `read` makes them; see `Page.first` for what an expired page token means."""
         query = {"labelSelector": labels, "fieldSelector": fields}
-        return pages(self.fetch, resource.path(namespace), query, read, size=page)
+        return pages(self.fetch, resource.path(namespace), query, read)
 
     async def delete(
         self, resource: Resource, name: str, namespace: str | None, *, uid: str, **options: Unpack[DeleteOptions]

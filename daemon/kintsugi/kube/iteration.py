@@ -11,12 +11,9 @@ from functools import cache
 from kintsugi.errors import KubeError
 from kintsugi.kube.api_errors import Request
 from kintsugi.kube.object_cache import T
-from kintsugi.kube.pages import ListMetadata, Page, Reader, raw_items
+from kintsugi.kube.pages import PAGE, ListMetadata, Page, Reader, raw_items
 from kintsugi.kube.watch_events import EventReader, Undecodable
 from kubeobjects.resources import Resource
-
-AT_ONCE = 500
-"""Objects between two turns of the loop."""
 
 
 async def iter_objects(
@@ -46,7 +43,7 @@ async def iter_objects(
             named = f"{resource.singular} {item.identity.namespace}/{item.identity.name}"
             raise KubeError(f"{named} cannot be read: {item.reason}")
         yield item
-        if count % AT_ONCE == 0:
+        if count % PAGE == 0:
             await asyncio.sleep(0)
 
 

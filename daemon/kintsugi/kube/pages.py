@@ -16,6 +16,9 @@ from kintsugi.errors import Gone
 from kintsugi.kube.api_errors import UNREADABLE, Request, unanswered
 from kintsugi.offload import processed
 
+PAGE = 500
+"""Objects of a page, and those that are gone through between two turns of the event loop."""
+
 # A page token lives five minutes at most. Where it is lost twice, everything is asked for in one answer.
 _PAGED_ATTEMPTS = 2
 _MOST_PAGES = 10_000
@@ -73,15 +76,15 @@ def raw_items(request: Request, body: bytes) -> tuple[ListMetadata, Sequence[msg
 
 
 async def pages(
-    fetch: Callable[[Request], Awaitable[bytes]], path: str, query: Mapping[str, str], read: Reader[T], *, size: int
+    fetch: Callable[[Request], Awaitable[bytes]], path: str, query: Mapping[str, str], read: Reader[T]
 ) -> AsyncIterator[Page[T]]:
     """
-    Yield the pages of a list, `size` objects each.
+    Yield the pages of a list, `PAGE` objects each.
 
     Raises what `fetch` and `read` raise; of the 410s only one of a list that was asked for whole.
     """
     for attempt in range(_PAGED_ATTEMPTS + 1):
-        limit = size if attempt < _PAGED_ATTEMPTS else 0
+        limit = PAGE if attempt < _PAGED_ATTEMPTS else 0
         try:
             async for page in _pages_once(fetch, path, _asked(query, limit), read):
                 yield page

@@ -28,7 +28,7 @@ from kintsugi.kube.backoff import USUAL, Backoff, WatchTiming
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.line_splitter import GarbledLineError, LineSplitter
 from kintsugi.kube.object_cache import Key, ObjectCache, Subscriber, T
-from kintsugi.kube.pages import ListMetadata, raw_items
+from kintsugi.kube.pages import PAGE, ListMetadata, raw_items
 from kintsugi.kube.watch_events import Bookmark, EventReader, Undecodable, WatchError, WatchEvent, WatchEventType
 from kintsugi.objects.interning import Interner
 from kintsugi.offload import MOST_ON_LOOP, processed
@@ -37,8 +37,6 @@ from kubeobjects.resources import Resource
 
 # Rounds that may end at the same version by what the server sent there, before the list is read anew.
 _RESUMES_BEFORE_LIST = 3
-# Changes told in one go after a list, as many as a page has.
-_BATCH = 500
 # However long a server asks for: meanwhile the daemon is blind, and may find out that it need not be.
 _LONGEST_PAUSE = timedelta(minutes=1)
 _VERSION = re.compile(r"[0-9]{1,20}")
@@ -224,7 +222,7 @@ class Reflector(Generic[T]):
         there = (partial(self._cache.put, key, new) for key, new in found.items())
         for count, take_in in enumerate(chain(gone, set_aside, there)):
             take_in()
-            if count % _BATCH == _BATCH - 1:
+            if count % PAGE == PAGE - 1:
                 await asyncio.sleep(0)
 
     async def _watch(self) -> None:

@@ -83,13 +83,6 @@ async def test_an_answer_that_is_no_number_for_each_series_is_refused(
         await asked(server, http_answer(written(answer)))
 
 
-async def test_an_answer_that_is_cut_is_none(server: Answering) -> None:
-    """Of a list that was cut nobody can say what all of it is like."""
-    padded = http_answer(written(ANSWERS[0]) + b" " * (1 << 20))
-    with pytest.raises(ProbeFailed, match="longer than 1 MiB"):
-        await asked(server, padded)
-
-
 async def test_a_warning_of_prometheus_is_named(server: Answering) -> None:
     names = await asked(server, http_answer(written(ANSWERS[1])))
     assert names == {"samples": [], "warnings": ["partial"]}
