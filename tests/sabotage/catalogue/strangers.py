@@ -77,7 +77,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="others have their turn while alerts are evaluated",
-        red_at="036f032f3f",
+        red_at="b5422d32ff",
         shows=("B16",),
         against=(Weakness.HELD_LOOP,),
         edits=(
@@ -92,7 +92,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a large foreign body is processed in a thread",
-        red_at="c04aa7b9a7",
+        red_at="b5422d32ff",
         shows=("B16",),
         against=(Weakness.HELD_LOOP,),
         edits=(Edit(file="offload.py", old="    if size <= most:\n", new="    if size <= most * 1000:\n"),),
