@@ -1,7 +1,7 @@
 """
 Counts the entries of JSON: each value counts as one, whatever its size.
 
-The values of a text are freed on the event loop by the last reference, and the time of that grows with the entries.
+The memory that a text takes once it is decoded grows with the entries, and so does the time of an expression that reads it.
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,6 @@ MOST_IN_ANSWER = 65_536
 MOST_OBJECTS = 4_096
 """Objects that one look answers with."""
 
-LEAST_ENTRY = 16
-"""Bytes that an entry counts for, however short; a usual one has 20."""
-
-_LIGHT, _LARGE = 8 * 1024, 64 * 1024
-"""Bytes up to which, and from which on, the entries make no difference to where a text is decoded."""
 _MARKS = b",[{"
 
 
@@ -42,10 +37,5 @@ def entries_of(value: object, enough: int) -> int:
 
 
 def has_more(text: bytes, value: object, most: int) -> bool:
-    """Return whether the value that was read from a text has more than `most` entries; of 64 KiB none has more than any bound."""
-    return len(text) > 2 * most and at_most(text) > most and entries_of(value, most) > most
-
-
-def weight(text: bytes) -> int:
-    """Return as how many bytes of JSON a text counts: of next to nothing each, entries cost what entries do, and not what bytes do."""
-    return max(len(text), at_most(text) * LEAST_ENTRY) if _LIGHT < len(text) <= _LARGE else len(text)
+    """Return whether the value that was read from a text has more than `most` entries: each has two bytes at least."""
+    return len(text) > 2 * most and entries_of(value, most) > most

@@ -50,7 +50,7 @@ def metadata_of(obj: Mapping[str, object]) -> Mapping[str, Any]:
 
 async def names_of(kube: KubeClient, namespace: str | None = HERE, **asked: str) -> list[str]:
     """List the names of ConfigMaps."""
-    listing = await kube.list(CONFIGMAPS, namespace, **asked)  # type: ignore[arg-type]
+    listing = await kube.list(CONFIGMAPS, namespace, **asked)
     names = [str(metadata_of(each)["name"]) for each in listing.items]
     return [name for name in names if name != "kube-root-ca.crt"]
 

@@ -306,12 +306,12 @@ async def test_a_list_is_read_to_its_last_page(api: ScriptedApi, kube: KubeClien
         listing(pod("a", 1), version=20, token="t"),
         listing(pod("b", 2), version=20),
     )
-    found = await kube.list(resources.PODS, "production", labels="app in (web)", fields="status.phase=Running", page=1)
+    found = await kube.list(resources.PODS, "production", labels="app in (web)", fields="status.phase=Running")
     assert [item["metadata"]["name"] for item in found.items] == ["a", "b"]  # type: ignore[index]
     assert [(item["apiVersion"], item["kind"]) for item in found.items] == [("v1", "Pod")] * 2
     assert found.resource_version == "20"
     asked = api.requests("LIST")[0].query
-    assert asked == {"labelSelector": "app in (web)", "fieldSelector": "status.phase=Running", "limit": "1"}
+    assert asked == {"labelSelector": "app in (web)", "fieldSelector": "status.phase=Running", "limit": "500"}
 
 
 async def test_the_servers_opinion_on_our_rights_is_asked(api: ScriptedApi, kube: KubeClient) -> None:

@@ -6,6 +6,7 @@ The text is for a person, and is kept as evidence; nothing decides on it.
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import orjson
 import yaml
 
 from kintsugi.actions import unstructured
@@ -15,7 +16,7 @@ from kintsugi.mask import MASK
 from kintsugi.model.command import ObjectName
 from kintsugi.objects import predicates
 from kintsugi.objects.kept import Object, Pod
-from kintsugi.offload import computed, size_of
+from kintsugi.offload import searched
 from kintsugi.telemetry.redaction import SECRETS, is_secret_key
 from kintsugi.telemetry.secret_places import environment, is_manifest
 from kubeobjects.resources import EVENTS
@@ -53,8 +54,7 @@ def event_time(event: Unstructured) -> str:
 
 async def described(obj: Unstructured, events: Sequence[Unstructured]) -> str:
     """Return the text of an object and its newest Events, at most 64 KiB; it is made in a thread where they are large."""
-    size = size_of([obj, *events])
-    return await computed(size, lambda: describe(obj, events))
+    return await searched(len(orjson.dumps([obj, *events])), lambda: describe(obj, events))
 
 
 def describe(obj: Unstructured, events: Sequence[Unstructured]) -> str:

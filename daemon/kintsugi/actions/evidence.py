@@ -11,7 +11,6 @@ from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import KubeError
 from kintsugi.kube.client import KubeClient
 from kintsugi.objects.kept import Pod
-from kintsugi.offload import computed
 from kintsugi.telemetry.redaction import SECRETS
 from kubeobjects.resources import PODS
 
@@ -81,4 +80,4 @@ async def _log(kube: KubeClient, obj: Unstructured, container: str, previous: bo
     except KubeError as error:
         return Evidence(kind=kind, text=f"cannot be read: {error}")
     log = b"".join(chunks)
-    return Evidence(kind=kind, text=await computed(len(log), lambda: clip(SECRETS.text(log.decode(errors="replace")))))
+    return Evidence(kind=kind, text=clip(SECRETS.text(log.decode(errors="replace"))))

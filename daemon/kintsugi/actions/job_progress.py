@@ -24,7 +24,7 @@ from kintsugi.errors import Invalid, KubeError, NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.worker_log import Note, WorkLine, decode, is_last
 from kintsugi.model.worker_results import Backup, Dropped, Failed, LastLine, Restored, WorkProgress
-from kintsugi.offload import LEAST_LINE, decoded
+from kintsugi.offload import processed
 from kubeobjects.resources import JOBS, PODS
 
 _TAIL = 50
@@ -73,7 +73,7 @@ async def read(kube: KubeClient, name: str, namespace: str) -> WorkerStatus:
     pod = pods[-1] if pods else None
     output = await _output(kube, pod, whole=has_ended(job, pod)) if pod is not None else b""
     since = datetime.fromisoformat(unstructured.nested_string(job, "metadata", "creationTimestamp"))
-    status = replace(await decoded(_weight(output), lambda: status_of(job, pod, lines_of(output))), since=since)
+    status = replace(await processed(len(output), lambda: status_of(job, pod, lines_of(output))), since=since)
     if status.stage is not WorkerStage.STARTING:
         return status
     warning = await _warning(kube, job, pod)
@@ -226,11 +226,6 @@ def lines_of(output: bytes) -> list[WorkLine]:
     return [line for each in output.decode(errors="replace").split("\n") if each and (line := decode(each)) is not None]
 
 
-def _weight(output: bytes) -> int:
-    """Return how many bytes of text a log costs: an empty line costs what a short one does."""
-    return max(len(output), LEAST_LINE * output.count(b"\n"))
-
-
 async def _output(kube: KubeClient, pod: Unstructured, *, whole: bool) -> bytes:
     """Read what a worker has said; where its log is gone, what the kubelet kept of its end."""
     status = status_of_container(pod, CONTAINER)
@@ -242,7 +237,7 @@ async def _output(kube: KubeClient, pod: Unstructured, *, whole: bool) -> bytes:
         output = b""
     output = output or unstructured.nested_string(status, "state", "terminated", "message").encode(errors="replace")
     # It has ended since the pod was read: what it said at first is to be told, too.
-    if not whole and await decoded(_weight(output), lambda: any(is_last(line) for line in lines_of(output))):
+    if not whole and await processed(len(output), lambda: any(is_last(line) for line in lines_of(output))):
         return await _output(kube, pod, whole=True)
     return output
 

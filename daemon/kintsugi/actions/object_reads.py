@@ -2,10 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 
 from kintsugi.actions import unstructured
-from kintsugi.actions.evaluation import computed_over
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.entries import MOST_IN_ANSWER, entries_of
 from kintsugi.errors import KubeError, NotFound
@@ -27,16 +25,15 @@ async def by_name(
             found.append(unstructured.without_managed_fields(await kube.get(asked.resource, asked.name, namespace)))
         except NotFound as error:
             missing.append(str(error))
-        await check_entries(found)
+        check_entries(found)
     if missing and not missing_ok:
         raise NotFound("; ".join(missing), status=404, reason="NotFound")
     return found
 
 
-async def check_entries(found: Sequence[object]) -> None:
+def check_entries(found: Sequence[object]) -> None:
     """Raise KubeError where objects that were read one after another have too many entries together."""
-    entries = await computed_over(found, partial(entries_of, found, MOST_IN_ANSWER)) if len(found) > 1 else 0
-    if entries > MOST_IN_ANSWER:
+    if len(found) > 1 and entries_of(found, MOST_IN_ANSWER) > MOST_IN_ANSWER:
         raise KubeError(f"the objects have more than {MOST_IN_ANSWER:,} entries together: ask for fewer at once")
 
 

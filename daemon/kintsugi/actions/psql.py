@@ -32,7 +32,7 @@ from kintsugi.errors import ProbeFailed
 from kintsugi.kube.client import KubeClient
 from kintsugi.lines import quoted
 from kintsugi.model.command import ObjectName, Psql
-from kintsugi.offload import computed
+from kintsugi.offload import searched
 from kintsugi.telemetry import SECRETS
 
 MOST_ROWS = 1000
@@ -68,20 +68,20 @@ async def directly(
         search_path=command.search_path,
     )
     text = await client.ask(question(command.statement), server, within=within)
-    return await computed(len(text), lambda: answer(text, f"{server.host}:{server.port}"))
+    return answer(text, f"{server.host}:{server.port}")
 
 
 async def inside(containers: ContainerExec, container: ContainerRef, command: Psql, within: timedelta) -> Result:
     """Ask through the `psql` in a container. Raises ProbeFailed with its own words when it fails."""
     executed = await containers.run(container, words(command, within), within=within)
     if executed.exit_code != 0:
-        said = SECRETS.text(executed.stderr.decode(errors="replace").strip())
+        stderr = executed.stderr.decode(errors="replace").strip()
+        said = await searched(len(stderr), lambda: SECRETS.text(stderr))
         reason = quoted(said) if said else f"psql exited {executed.exit_code}"
         raise ProbeFailed(f"{container}: {reason}{error_hint(said, command.search_path)}")
     if executed.truncated:
         raise ProbeFailed(f"{container}: the answer is longer than 1 MiB: ask for less")
-    printed = executed.stdout
-    return await computed(len(printed), lambda: answer(printed.decode(errors="replace"), str(container)))
+    return answer(executed.stdout.decode(errors="replace"), str(container))
 
 
 async def primary(
@@ -158,7 +158,6 @@ def answer(text: str, where: str) -> Result:
     except ValueError as error:
         raise ProbeFailed(f"{where}: the answer cannot be read: {text[:200]!r}") from error
     if wrong := _wrong(rows, text):
-        del rows  # here, in a thread: the error holds the frame, and is dropped on the event loop
         raise ProbeFailed(f"{where}: the answer {wrong}")
     names: dict[str, object] = {"rows": rows}
     if rows and rows[0]:

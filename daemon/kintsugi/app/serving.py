@@ -56,8 +56,8 @@ async def serve_on(
     health = health_of(settings, readiness, metrics, heartbeat)
     on_health = await life.enter("health", serve_health(settings.health, health))
 
-    def read(body: bytes, now: datetime, /, *, sound: bool = False) -> Delivery:
-        return decode(body, now, timed=core.clock.trusted, sound=sound)
+    def read(body: bytes, now: datetime) -> Delivery:
+        return decode(body, now, timed=core.clock.trusted)
 
     poller = poll(settings, core, metrics, life)
     webhook = WebhookHandler(

@@ -16,7 +16,6 @@ import msgspec
 from kintsugi.clients.http import HttpClient, HttpRequest, HttpResponse
 from kintsugi.entries import MOST_IN_ANSWER, at_most
 from kintsugi.errors import ProbeFailed
-from kintsugi.offload import computed
 from kintsugi.telemetry import in_words, refused_as
 
 MOST_SAMPLES = 1000
@@ -91,7 +90,7 @@ class PrometheusClient:
         response = await self._http.ask(HttpRequest(url=url), within=within)
         if response.cut:
             raise ProbeFailed(f"{server}: the answer is longer than 1 MiB: ask for less, as with sum or topk")
-        return await computed(len(response.body), lambda: _read(server, response))
+        return _read(server, response)
 
 
 def _read(server: str, response: HttpResponse) -> Answer:

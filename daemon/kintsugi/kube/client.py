@@ -17,7 +17,7 @@ from typing import Self, TypedDict, TypeVar, Unpack
 import orjson
 
 from kintsugi.depth import DEEPEST_ANSWER, is_too_deep
-from kintsugi.entries import MOST_IN_ANSWER, MOST_IN_OBJECT, MOST_OBJECTS, at_most, entries_of, has_more, weight
+from kintsugi.entries import MOST_IN_ANSWER, MOST_IN_OBJECT, MOST_OBJECTS, entries_of, has_more
 from kintsugi.errors import KubeError
 from kintsugi.kube.api_errors import Request, unanswered
 from kintsugi.kube.bodies import encode
@@ -28,7 +28,7 @@ from kintsugi.kube.pages import ListMetadata, Page, Reader, list_metadata, pages
 from kintsugi.kube.pod_logs import LogOptions, log_request, read_log
 from kintsugi.kube.repeats import persist
 from kintsugi.kube.transport import AnswerListener, Transport, ignore_answer
-from kintsugi.offload import decoded
+from kintsugi.offload import processed
 from kintsugi.settings import KubeSettings
 from kubeobjects.resources import PODS, Resource
 
@@ -120,7 +120,7 @@ class KubeClient:
         return await self._json(Request(method="GET", path=resource.path(namespace, name), accept=_METADATA))
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", page: int = 500
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
     ) -> Listing:
         """
         Read all objects of a kind, page by page, as they were at one moment; no namespace means all of them.
@@ -130,16 +130,13 @@ class KubeClient:
         entries together.
         """
         items: list[Json] = []
-        entries, version = 0, ""
+        version = ""
         read = partial(_items, resource)
-        async for part in self.pages(resource, read, namespace, labels=labels, fields=fields, page=page):
+        async for part in self.pages(resource, read, namespace, labels=labels, fields=fields):
             if part.first:
-                items, entries = [], 0
-            items += part.items.objects
-            entries += part.items.entries
-            if entries > MOST_IN_ANSWER:
-                entries = await asyncio.to_thread(entries_of, items, MOST_IN_ANSWER)
-            if entries > MOST_IN_ANSWER or len(items) > MOST_OBJECTS:
+                items = []
+            items += part.items
+            if len(items) > MOST_OBJECTS or entries_of(items, MOST_IN_ANSWER) > MOST_IN_ANSWER:
                 raise KubeError(f"GET {resource.path(namespace)}: {_TOO_LONG}")
             version = part.metadata.resource_version
         return Listing(items=items, resource_version=version)
@@ -162,11 +159,10 @@ class KubeClient:
         *,
         labels: str = "",
         fields: str = "",
-        page: int = 500,
     ) -> AsyncIterator[Page[Read]]:
         """Yield a list in pages, their items as `read` makes them; see `Page.first` for what an expired page token means."""
         query = {"labelSelector": labels, "fieldSelector": fields}
-        return pages(self.fetch, resource.path(namespace), query, read, size=page)
+        return pages(self.fetch, resource.path(namespace), query, read)
 
     async def delete(
         self, resource: Resource, name: str, namespace: str | None, *, uid: str, **options: Unpack[DeleteOptions]
@@ -327,30 +323,17 @@ class KubeClient:
 
     async def _json(self, request: Request) -> Json:
         body = await self.fetch(request)
-        return await decoded(weight(body), partial(_named_object, request, body))
+        return await processed(len(body), partial(_named_object, request, body))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Items:
-    """Items of a list with no more than so many entries; none of them where they have too many."""
-
-    objects: list[Json]
-    entries: int
-
-
-def _items(resource: Resource, request: Request, body: bytes) -> tuple[ListMetadata, _Items]:
+def _items(resource: Resource, request: Request, body: bytes) -> tuple[ListMetadata, list[Json]]:
     """Read a page. Raises ServerUnavailable when it is not a list of objects."""
     metadata, page = list_metadata(request, body), _object(request, body)
     items = page.get("items") or ()
     if not isinstance(items, list | tuple) or not all(isinstance(each, dict) for each in items):
-        del page, items  # the error holds the frame, and is dropped on the loop
         raise unanswered(request, "the answer is not a list of objects")
     identity: Json = {"apiVersion": resource.api_version, "kind": resource.kind}
-    objects = [identity | _without_managed_fields(item) for item in items]
-    entries = at_most(body) + len(identity) * len(objects)
-    if entries > MOST_IN_ANSWER or len(objects) > MOST_OBJECTS:
-        entries = MOST_IN_ANSWER + 1 if len(objects) > MOST_OBJECTS else entries_of(objects, MOST_IN_ANSWER)
-    return metadata, _Items(objects=objects if entries <= MOST_IN_ANSWER else [], entries=entries)
+    return metadata, [identity | _without_managed_fields(item) for item in items]
 
 
 def _without_managed_fields(obj: Json) -> Json:
@@ -365,7 +348,6 @@ def _named_object(request: Request, body: bytes) -> Json:
     answer = _object(request, body)
     if not has_more(body, answer, MOST_IN_OBJECT):
         return answer
-    del answer  # here, in a thread: the error holds the frame, and is dropped on the loop
     why = f"the object has more than {MOST_IN_OBJECT:,} entries: an object of this size is not read, remove unneeded entries"
     raise unanswered(request, why) if request.changes else KubeError(f"{request}: {why}")
 
@@ -378,11 +360,9 @@ def _object(request: Request, body: bytes) -> Json:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise unanswered(request, f"the answer is not JSON: {error}") from error
-    if isinstance(answer, dict):
-        return answer
-    kind = type(answer).__name__
-    del answer  # as above
-    raise unanswered(request, f"the answer is not an object but a {kind}")
+    if not isinstance(answer, dict):
+        raise unanswered(request, f"the answer is not an object but a {type(answer).__name__}")
+    return answer
 
 
 def _present(fields: Mapping[str, str | None]) -> dict[str, str]:

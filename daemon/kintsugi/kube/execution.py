@@ -10,14 +10,12 @@ from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
-from functools import partial
 from typing import TypedDict
 
 import aiohttp
 
 from kintsugi.kube.api_errors import LONGEST_MESSAGE, Request, Status, read_status, unanswered
 from kintsugi.kube.transport import Transport
-from kintsugi.offload import decoded
 
 DEFAULT_LIMIT_BYTES = 10 * 1024 * 1024
 # The fifth version can close the command's input; servers before 1.30 speak the fourth.
@@ -98,7 +96,7 @@ async def _outcome(request: Request, messages: AsyncIterable[aiohttp.WSMessage],
             return Executed(
                 stdout=bytes(outputs[_Channel.STDOUT]),
                 stderr=bytes(outputs[_Channel.STDERR]),
-                exit_code=await decoded(len(data), partial(_exit_code, request, data)),
+                exit_code=_exit_code(request, data),
                 truncated=truncated,
             )
         output = outputs.get(_Channel(channel)) if channel in (_Channel.STDOUT, _Channel.STDERR) else None

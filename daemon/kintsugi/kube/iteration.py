@@ -1,8 +1,7 @@
 """
 All objects of a kind, one after another, for a decision that is about all of them, however many there are.
 
-A list of thousands would be freed at once by its last holder, on the event loop. So each object is let go of when the next is
-asked for, and the loop has its turn in between.
+The loop has its turn after each 500 of them, as after each page.
 """
 
 import asyncio
@@ -12,12 +11,9 @@ from functools import cache
 from kintsugi.errors import KubeError
 from kintsugi.kube.api_errors import Request
 from kintsugi.kube.object_cache import T
-from kintsugi.kube.pages import ListMetadata, Page, Reader, raw_items
+from kintsugi.kube.pages import PAGE, ListMetadata, Page, Reader, raw_items
 from kintsugi.kube.watch_events import EventReader, Undecodable
 from kubeobjects.resources import Resource
-
-AT_ONCE = 16
-"""Objects between two turns of the loop: of usual ones 64 KiB."""
 
 
 async def iter_objects(
@@ -38,28 +34,17 @@ async def iter_objects(
         return metadata, read
 
     found: list[T | Undecodable] = []
-    try:
-        async for page in pages(read):
-            if page.first:
-                await _let_go(found)
-            found = found + page.items if found else page.items
-        found.reverse()
-        while found:
-            item = found.pop()
-            if isinstance(item, Undecodable):
-                named = f"{resource.singular} {item.identity.namespace}/{item.identity.name}"
-                raise KubeError(f"{named} cannot be read: {item.reason}")
-            yield item
-            if len(found) % AT_ONCE == 0:
-                await asyncio.sleep(0)
-    finally:
-        await _let_go(found)
-
-
-async def _let_go(items: list[T | Undecodable]) -> None:
-    while items:
-        del items[-AT_ONCE:]
-        await asyncio.sleep(0)
+    async for page in pages(read):
+        if page.first:
+            found.clear()
+        found += page.items
+    for count, item in enumerate(found, start=1):
+        if isinstance(item, Undecodable):
+            named = f"{resource.singular} {item.identity.namespace}/{item.identity.name}"
+            raise KubeError(f"{named} cannot be read: {item.reason}")
+        yield item
+        if count % PAGE == 0:
+            await asyncio.sleep(0)
 
 
 @cache

@@ -12,10 +12,12 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from kintsugi.entries import weight
 from kintsugi.errors import Gone
 from kintsugi.kube.api_errors import UNREADABLE, Request, unanswered
-from kintsugi.offload import decoded
+from kintsugi.offload import processed
+
+PAGE = 500
+"""Objects of a page, and those that are gone through between two turns of the event loop."""
 
 # A page token lives five minutes at most. Where it is lost twice, everything is asked for in one answer.
 _PAGED_ATTEMPTS = 2
@@ -74,15 +76,15 @@ def raw_items(request: Request, body: bytes) -> tuple[ListMetadata, Sequence[msg
 
 
 async def pages(
-    fetch: Callable[[Request], Awaitable[bytes]], path: str, query: Mapping[str, str], read: Reader[T], *, size: int
+    fetch: Callable[[Request], Awaitable[bytes]], path: str, query: Mapping[str, str], read: Reader[T]
 ) -> AsyncIterator[Page[T]]:
     """
-    Yield the pages of a list, `size` objects each.
+    Yield the pages of a list, `PAGE` objects each.
 
     Raises what `fetch` and `read` raise; of the 410s only one of a list that was asked for whole.
     """
     for attempt in range(_PAGED_ATTEMPTS + 1):
-        limit = size if attempt < _PAGED_ATTEMPTS else 0
+        limit = PAGE if attempt < _PAGED_ATTEMPTS else 0
         try:
             async for page in _pages_once(fetch, path, _asked(query, limit), read):
                 yield page
@@ -104,9 +106,8 @@ async def _pages_once(
     for _ in range(_MOST_PAGES):
         request = Request(method="GET", path=path, params={**asked, **({"continue": token} if token else {})})
         body = await fetch(request)
-        metadata, items = await decoded(weight(body), partial(read, request, body))
+        metadata, items = await processed(len(body), partial(read, request, body))
         page = Page(metadata=metadata, items=items, first=not token)
-        del items  # the caller frees it piece by piece
         token = metadata.token
         yield page
         if not token:

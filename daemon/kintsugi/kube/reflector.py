@@ -13,7 +13,7 @@ Large answers are decoded in a thread, one after the other: the order is kept, a
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from itertools import chain
@@ -28,19 +28,15 @@ from kintsugi.kube.backoff import USUAL, Backoff, WatchTiming
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.line_splitter import GarbledLineError, LineSplitter
 from kintsugi.kube.object_cache import Key, ObjectCache, Subscriber, T
-from kintsugi.kube.pages import ListMetadata, raw_items
+from kintsugi.kube.pages import PAGE, ListMetadata, raw_items
 from kintsugi.kube.watch_events import Bookmark, EventReader, Undecodable, WatchError, WatchEvent, WatchEventType
 from kintsugi.objects.interning import Interner
-from kintsugi.offload import LEAST_LINE, MOST_DECODED_ON_LOOP, decoded
+from kintsugi.offload import MOST_ON_LOOP, processed
 from kintsugi.telemetry import Containment
 from kubeobjects.resources import Resource
 
 # Rounds that may end at the same version by what the server sent there, before the list is read anew.
 _RESUMES_BEFORE_LIST = 3
-# Changes told in one go after a list: of usual objects 64 KiB. The event loop breathes in between.
-_BATCH = 16
-# Items of a page that are looked through in one go.
-_AT_ONCE = 500
 # However long a server asks for: meanwhile the daemon is blind, and may find out that it need not be.
 _LONGEST_PAUSE = timedelta(minutes=1)
 _VERSION = re.compile(r"[0-9]{1,20}")
@@ -206,10 +202,7 @@ class Reflector(Generic[T]):
         async for page in self._kube.pages(self.resource, self._read_page, self._namespace, labels=self._labels):
             if page.first:
                 found, undecodable = {}, {}
-            while page.items:  # taken apart, so that what is not kept is let go of one by one
-                if len(page.items) % _AT_ONCE == 0:
-                    await asyncio.sleep(0)
-                read = page.items.pop()
+            for read in page.items:
                 if isinstance(read, Undecodable):
                     undecodable[read.identity.namespace, read.identity.name] = read.reason
                 elif self._is_wanted(read):
@@ -229,7 +222,7 @@ class Reflector(Generic[T]):
         there = (partial(self._cache.put, key, new) for key, new in found.items())
         for count, take_in in enumerate(chain(gone, set_aside, there)):
             take_in()
-            if count % _BATCH == _BATCH - 1:
+            if count % PAGE == PAGE - 1:
                 await asyncio.sleep(0)
 
     async def _watch(self) -> None:
@@ -259,33 +252,17 @@ class Reflector(Generic[T]):
 
     async def _follow(self, request: Request, chunks: AsyncIterator[bytes]) -> None:
         """Take in a watch until it ends."""
-        lines, bytes_decoded = LineSplitter(), 0
+        lines = LineSplitter()
         async for chunk in chunks:
             self.last_activity = asyncio.get_running_loop().time()
-            completed = lines.feed(chunk)
-            bytes_decoded = await self._take_lines(request, completed, bytes_decoded)
-            if not completed and bytes_decoded + len(chunk) >= MOST_DECODED_ON_LOOP:
-                await asyncio.sleep(0)
-                bytes_decoded = 0
-            elif not completed:
-                bytes_decoded += len(chunk)
+            for line in filter(None, lines.feed(chunk)):
+                if len(line) <= MOST_ON_LOOP:  # forty thousand a second: a call more is a twentieth of what one costs
+                    event = self._reader.read(bytes(line))
+                else:
+                    event = await processed(len(line), partial(self._reader.read, bytes(line)))
+                self._take(request, event)
         if lines.torn:
             raise ServerUnavailable(f"{request}: the watch ended in the middle of a line")
-
-    async def _take_lines(self, request: Request, lines: Sequence[bytes | bytearray], bytes_decoded: int) -> int:
-        """Take lines in; `bytes_decoded` are the bytes since the loop had its turn, and so is what is returned."""
-        for line in lines:  # forty thousand a second come this way: a call more is a twentieth of what one costs
-            size = len(line)
-            if size > MOST_DECODED_ON_LOOP:
-                logged = self._take(request, await decoded(size, partial(self._read_long, bytes(line))), shared=True)
-            else:
-                logged = size > 0 and self._take(request, self._reader.read(bytes(line)))
-            # what is logged takes longer than all else that fits into a turn
-            bytes_decoded += MOST_DECODED_ON_LOOP if logged else size or LEAST_LINE
-            if bytes_decoded >= MOST_DECODED_ON_LOOP:
-                bytes_decoded = 0
-                await asyncio.sleep(0)
-        return bytes_decoded
 
     def _watch_request(self) -> Request:
         shortest, longest = self._timing.shortest_watch, self._timing.longest_watch
@@ -300,31 +277,27 @@ class Reflector(Generic[T]):
             params["labelSelector"] = self._labels
         return Request(method="GET", path=self.resource.path(self._namespace), params=params)
 
-    def _take(
-        self, request: Request, event: WatchEvent[T] | Bookmark | WatchError | Undecodable, *, shared: bool = False
-    ) -> bool:
-        """Take an event in, and return whether that was logged; `shared`: its object shares what it has in common with others."""
+    def _take(self, request: Request, event: WatchEvent[T] | Bookmark | WatchError | Undecodable) -> None:
+        """Take an event in."""
         match event:
             case WatchEvent():  # nearly all are
                 if self._catching_up is not None:
                     self._note_late_change()
-                self._change(event, shared=shared)
+                self._change(event)
             case WatchError():
                 raise refusal(request, read_status(event.status).code, event.status)
             case Undecodable():
                 if self._catching_up is not None:
                     self._note_late_change()
                 self._set_aside(event)
-                return True
             case Bookmark(version=version):
                 self.sends_bookmarks = True
                 if _older(version, self._version):
                     went_back = f"the server's history was reset, from {self._version}"
                     raise Gone(f"{request}: {went_back}: restored from a backup?")
                 self._advance(version)
-        return False
 
-    def _change(self, event: WatchEvent[T], *, shared: bool) -> None:
+    def _change(self, event: WatchEvent[T]) -> None:
         metadata = event.object.metadata
         key = (metadata.namespace, metadata.name)
         if event.type is WatchEventType.DELETED:
@@ -332,27 +305,18 @@ class Reflector(Generic[T]):
         elif self._wanted is not None and not self._wanted(event.object):
             self._cache.remove(key)
         else:
-            if not shared:
-                self._interner.share(event.object)
+            self._interner.share(event.object)
             self._cache.put(key, event.object)
         self._advance(metadata.resource_version)
 
     def _read_page(self, request: Request, body: bytes) -> tuple[ListMetadata, list[T | Undecodable]]:
-        """Read the items of a page, the last one first; what will not be kept has nothing to share."""
+        """Read the items of a page; what will not be kept has nothing to share."""
         metadata, raw = raw_items(request, body)
         items = [self._reader.read_object(item) for item in raw]
         for item in items:
             if not isinstance(item, Undecodable) and self._is_wanted(item):
                 self._interner.share(item)
-        items.reverse()
         return metadata, items
-
-    def _read_long(self, line: bytes) -> WatchEvent[T] | Bookmark | WatchError | Undecodable:
-        """Read a line of the watch in a thread, as `_read_page` reads an item. Raises GarbledLineError."""
-        event = self._reader.read(line)
-        if isinstance(event, WatchEvent) and event.type is not WatchEventType.DELETED and self._is_wanted(event.object):
-            self._interner.share(event.object)
-        return event
 
     def _is_wanted(self, item: T) -> bool:
         return self._wanted is None or self._wanted(item)

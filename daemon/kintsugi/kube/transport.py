@@ -5,6 +5,7 @@ The client and the reflectors speak through this; nothing here is ever repeated,
 401, once, with credentials read anew.
 """
 
+import asyncio
 import socket
 import ssl
 import time
@@ -22,7 +23,6 @@ from kintsugi.errors import KubeError, OutcomeUnknown, ServerUnavailable, Stream
 from kintsugi.kube.api_errors import Request, refusal, unanswered
 from kintsugi.kube.credentials import Access, Credentials
 from kintsugi.kube.throttle import Throttle
-from kintsugi.offload import MOST_DECODED_ON_LOOP
 from kintsugi.settings import KubeSettings
 
 # Above the 1.5 MiB that etcd takes for one object: a whole event can wait in the buffer.
@@ -30,6 +30,8 @@ READ_BUFFER_BYTES = 2 * 1024 * 1024
 # A page of a list has some hundred objects; an aggregated API may send anything.
 LONGEST_ANSWER = 64 * 1024 * 1024
 _LIMIT_OF_ERROR_BODY = 64 * 1024
+# A piece of a stream: others have their turn after each, and of a watch one pod is evaluated.
+_CHUNK_BYTES = 64 * 1024
 AnswerListener = Callable[[str, float, float], None]
 """
 Called with each answer: its `Date` ("" when that is not the present time), and the steady times of request and answer.
@@ -272,8 +274,10 @@ def _session(
 async def _chunks(request: Request, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     with _in_our_words(request):
         try:
-            async for chunk in response.content.iter_chunked(MOST_DECODED_ON_LOOP):
+            async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
                 yield chunk
+                if len(chunk) == _CHUNK_BYTES:  # after a shorter one the next has to be waited for
+                    await asyncio.sleep(0)
         except aiohttp.SocketTimeoutError as error:
             raise StreamSilent(f"{request}: the answer was lost: {error}") from error
 

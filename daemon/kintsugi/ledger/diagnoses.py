@@ -10,7 +10,7 @@ from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, values
 from kintsugi.ledger.tables import diagnoses
 from kintsugi.model.causes import Cause, Diagnosis, KeptDiagnosis, Occasion
-from kintsugi.offload import computed, size_of
+from kintsugi.offload import searched
 from kintsugi.telemetry import SECRETS
 
 _DIAGNOSIS = columns(KeptDiagnosis, diagnoses)
@@ -31,7 +31,7 @@ class DiagnosisRepository(Repository):
 
         Raises `StaleEpoch`, `LedgerUnavailable`.
         """
-        diagnosis = await computed(_size(kept.diagnosis), lambda: _to_be_stored(kept.diagnosis))
+        diagnosis = await searched(len(repr(kept.diagnosis)), lambda: _to_be_stored(kept.diagnosis))
         row = values(replace(kept, diagnosis=diagnosis)) | {"at": kept.diagnosis.at}
         same = select(diagnoses.c.number).where(
             diagnoses.c.incident == kept.incident, diagnoses.c.occasion == kept.occasion
@@ -53,13 +53,6 @@ class DiagnosisRepository(Repository):
         """Return the diagnoses of several incidents, oldest first."""
         query = select(*_DIAGNOSIS).where(diagnoses.c.incident.in_(of)).order_by(diagnoses.c.number)
         return await self._whole(KeptDiagnosis, query) if of else ()
-
-
-def _size(found: Diagnosis) -> int:
-    """Return how much text a diagnosis holds."""
-    causes = [(each.text, [piece.text for piece in each.evidence]) for each in found.causes]
-    changes = [(each.before, each.after) for each in found.changes]
-    return size_of((found.summary, causes, found.unknown, changes))
 
 
 def _to_be_stored(found: Diagnosis) -> Diagnosis:

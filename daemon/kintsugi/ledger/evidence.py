@@ -11,7 +11,7 @@ from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns
 from kintsugi.ledger.tables import evidence
 from kintsugi.ledger.texts import clean
-from kintsugi.offload import computed
+from kintsugi.offload import searched
 from kintsugi.telemetry import SECRETS
 
 MOST_EVIDENCE = 256 * 1024
@@ -34,7 +34,7 @@ class EvidenceRepository(Repository):
 
     async def keep(self, run: str, path: str, kind: str, text: str, now: datetime) -> None:
         """Keep a piece of evidence, with secrets masked; of more than 256 Ki characters the middle is left out."""
-        text = await computed(len(text), lambda: _bounded(clean(SECRETS.text(text))))
+        text = await searched(len(text), lambda: _bounded(clean(SECRETS.text(text))))
         digest = hashlib.sha256(text.encode()).hexdigest()
         row = {"run": run, "path": clean(path), "kind": clean(kind), "digest": digest}
 

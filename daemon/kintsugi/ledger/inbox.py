@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
-from itertools import accumulate
 from typing import Any
 
 from msgspec import ValidationError, convert
@@ -24,10 +23,13 @@ from kintsugi.ledger.rows import UNKNOWN_TIME, moment
 from kintsugi.ledger.tables import signals
 from kintsugi.ledger.texts import clean, clean_key, dump, dump_labels_and_annotations
 from kintsugi.model.records import Reason, Signal, SignalSource, SignalStatus, Verdict, VerdictKind
-from kintsugi.offload import MOST_ON_LOOP, computed
+from kintsugi.offload import searched
 
 DELIVERY_LOCK_ID = 0x6B696E01
 """Writing deliveries takes turns across replicas, so that two of them never open the same episode twice."""
+
+LONG_TEXT = 2 * 1024
+"""Characters of labels and annotations that are masked before the transaction, which others wait for and the database ends."""
 
 _CHUNK = 1000
 _PADDED = (1, 8, 32, 100, 300, _CHUNK)
@@ -110,10 +112,10 @@ LabelTexts = Mapping[str, tuple[str, str]]
 
 async def large_texts(deliveries: Sequence[Signal]) -> LabelTexts:
     """Mask and write out the labels and annotations of the signals that have long ones."""
-    large = [each for each in deliveries if text_length(each) > MOST_ON_LOOP]
+    large = [each for each in deliveries if text_length(each) > LONG_TEXT]
     if not large:
         return {}
-    return await computed(sum(map(text_length, large)), lambda: {each.id: _texts(each) for each in large})
+    return await searched(sum(map(text_length, large)), lambda: {each.id: _texts(each) for each in large})
 
 
 def _texts(signal: Signal) -> tuple[str, str]:
@@ -218,10 +220,8 @@ async def _write(connection: AsyncConnection, batch: _EpisodeBatch, now: datetim
     verdict = (_ENDED.kind.value, _ENDED.reason.value, _ENDED.text, moment(now))
     updates = [(episode.ended, (*_state(episode, moment), moment(now), episode.id)) for episode in changed]
     made = [(episode, batch.opened_by[episode.id]) for episode in created]
-    sizes = accumulate(text_length(maker) for _, maker in made if maker.id not in written)
-    unmasked_size = next((size for size in sizes if size > MOST_ON_LOOP), 0)
-    inserts = await computed(
-        unmasked_size,
+    inserts = await searched(
+        sum(text_length(maker) for _, maker in made if maker.id not in written),
         lambda: [(episode.ended, _row(episode, maker, written, now, moment)) for episode, maker in made],
     )
     for statement, rows in (  # updates first: a key has one open episode at most

@@ -5,7 +5,6 @@ The pieces in which signals are committed: a large delivery makes visible progre
 from collections.abc import Iterator, Sequence
 
 from kintsugi.model.records import Signal
-from kintsugi.offload import size_of_labels
 
 MOST_TOGETHER = 1000
 """Signals that are handed over in one piece: a storm must fit into what a database lets one transaction take."""
@@ -31,4 +30,4 @@ def in_pieces(signals: Sequence[Signal]) -> Iterator[Sequence[Signal]]:
 
 def text_length(signal: Signal) -> int:
     """Return how many characters the labels and annotations of a signal have."""
-    return size_of_labels(signal.labels) + size_of_labels(signal.annotations)
+    return sum(len("".join(texts)) for each in (signal.labels, signal.annotations) for texts in (each, each.values()))

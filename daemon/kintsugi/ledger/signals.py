@@ -68,7 +68,7 @@ class SignalRepository(Repository):
         await self._committer.close()
 
     async def _commit(self, delivered: Sequence[Signal], now: datetime) -> list[DeliveryResult]:
-        written = await large_texts(delivered)  # before the transaction, which others wait for
+        written = await large_texts(delivered)
 
         async def work(connection: AsyncConnection) -> list[DeliveryResult]:
             await self._store.take_advisory_lock(connection, DELIVERY_LOCK_ID)

@@ -19,7 +19,7 @@ from kintsugi.ledger.outbox import put_notice
 from kintsugi.ledger.rows import columns, signal, unreadable, values, verdict_values
 from kintsugi.ledger.tables import conditions, dead_letters, incidents, runs, signals
 from kintsugi.model.records import DeadLetter, IncidentState, Reason, Signal, Verdict, VerdictKind
-from kintsugi.offload import computed, size_of
+from kintsugi.offload import searched
 from kintsugi.telemetry import SECRETS
 
 MOST_DEAD_LETTERS = 1_000
@@ -41,7 +41,8 @@ class UnreadableSignal:
         found = signal(row)
         fields = row._mapping.items()
         raw = {str(name): held.raw if isinstance(held, Unreadable) else held for name, held in fields}
-        text = await computed(size_of(raw), lambda: SECRETS.text(orjson.dumps(raw, default=str).decode()))
+        written = orjson.dumps(raw, default=str).decode()
+        text = await searched(len(written), lambda: SECRETS.text(written))
         letter = DeadLetter(
             id=found.id,
             source=found.source,
@@ -74,7 +75,7 @@ async def put_dead_letters(connection: AsyncConnection, letters: Sequence[DeadLe
     newest = select(dead_letters.c.id).order_by(dead_letters.c.received.desc(), dead_letters.c.id.desc())
     last = letters[-MOST_DEAD_LETTERS:]
     foreign = sum(len(letter.reason) + len(letter.excerpt) for letter in last)
-    rows = await computed(foreign, lambda: {letter.id: values(_masked(letter)) for letter in last})
+    rows = await searched(foreign, lambda: {letter.id: values(_masked(letter)) for letter in last})
     if rows:
         await connection.execute(delete(dead_letters).where(dead_letters.c.id.in_(rows)))
         await connection.execute(_PUT, list(rows.values()))

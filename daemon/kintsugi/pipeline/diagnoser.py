@@ -1,5 +1,6 @@
 """A diagnosis on demand: it reads one workload and its upstreams, then decides."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,11 +15,7 @@ from kintsugi.model.causes import Diagnosis, ObjectChange
 from kintsugi.model.command import ObjectName
 from kintsugi.model.hosts import service_of
 from kintsugi.model.records import Incident, Target
-from kintsugi.offload import computed
 from kubeobjects.resources import WORKLOADS, Resource, find
-
-_WORK = 1 << 20
-"""A diagnosis goes through templates, Events and logs: a thread has it, and the loop goes on."""
 
 MOST_UPSTREAMS = 8
 """The most upstream workloads that are read: the end of a longer chain stays unknown."""
@@ -56,7 +53,7 @@ class Diagnoser:
         Raises NotRecorded where it is not there, or is no workload, and KubeError where it cannot be read.
         """
         facts = await self.facts(target, upstreams=upstreams)
-        return await computed(_WORK, lambda: diagnose(facts))
+        return await asyncio.to_thread(diagnose, facts)
 
     async def facts(self, target: Target, *, upstreams: bool = True) -> WorkloadFacts:
         """Return the facts of a workload, and of its upstreams where it has a problem. Raises as `diagnose`."""

@@ -18,7 +18,6 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.records import Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Rule, RuleSource
 from kintsugi.model.services import Service
-from kintsugi.offload import EventLoopBudget, size_of_labels
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.contention import Contention
 from kintsugi.pipeline.lookups import ExistenceQuery
@@ -35,6 +34,9 @@ log = structlog.get_logger(__name__)
 
 IDLE = timedelta(seconds=5)
 """The interval at which the inbox is read without a wake-up: for rows of another process, or after a change of the clock."""
+
+TOGETHER = 16
+"""Signals between two turns of the event loop: each has up to 64 KiB of foreign text that rules search, together 1 MiB."""
 
 
 class Pipeline:
@@ -179,9 +181,8 @@ class Pipeline:
     async def _evaluate_all(self, signals: Sequence[Signal]) -> dict[str, Verdict]:
         """Evaluate signals by the priority of their services, and return the verdicts that are still to be stored."""
         settled: dict[str, Verdict] = {}
-        quota = EventLoopBudget()
-        for signal in await self._in_order(signals):
-            if quota.spend(size_of_labels(signal.labels)):
+        for number, signal in enumerate(await self._in_order(signals)):
+            if number % TOGETHER == 0:
                 await asyncio.sleep(0)
             disposition = await self._evaluate_apart(signal)
             if not disposition.kept:
@@ -195,9 +196,8 @@ class Pipeline:
     async def _in_order(self, signals: Sequence[Signal]) -> Sequence[Signal]:
         """Sort signals so that the outcome does not depend on the order of arrival."""
         places: dict[str, tuple[tuple[int, str], datetime, str]] = {}
-        ranked = EventLoopBudget()
-        for signal in signals:
-            if ranked.spend(size_of_labels(signal.labels)):
+        for number, signal in enumerate(signals):
+            if number % TOGETHER == 0:
                 await asyncio.sleep(0)
             services = self._active_catalog.catalog.services
             place = min((rank(services.get(rule.service)) for rule in self._concerned(signal)), default=NOWHERE)

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from kintsugi.actions.evaluation import evaluated
 from kintsugi.actions.secret_checks import holds_secret
 from kintsugi.commands import render
 from kintsugi.commands.registry import definitions_by_verb
@@ -162,22 +161,22 @@ class _Evaluation:
         if step.for_each is None:
             return [scope.item]
         try:
-            found = await evaluated(step.for_each, self._names(step.for_each.variables, scope))
+            found = step.for_each.evaluate(self._names(step.for_each.variables, scope))
         except EvaluationError:
             return None
         return found if isinstance(found, list) else [found]
 
     async def _is_wanted(self, step: Step, scope: StepScope) -> bool | None:
         """Return whether a step would be executed, None where that is not known."""
-        when = True if step.when is None else await self._holds(step.when, scope)
-        unless = False if step.unless is None else await self._holds(step.unless, scope)
+        when = True if step.when is None else self._holds(step.when, scope)
+        unless = False if step.unless is None else self._holds(step.unless, scope)
         if when is False or unless is True:
             return False
         return None if when is None or unless is None else True
 
-    async def _holds(self, condition: Expression, scope: StepScope) -> bool | None:
+    def _holds(self, condition: Expression, scope: StepScope) -> bool | None:
         try:
-            return await evaluated(condition, self._names(condition.variables, scope)) is True
+            return condition.evaluate(self._names(condition.variables, scope)) is True
         except EvaluationError:
             return None
 
@@ -191,7 +190,7 @@ class _Evaluation:
     async def _do(self, step: Step, scope: StepScope) -> None:
         """Evaluate a step that would be executed."""
         if step.service is not None:
-            scope = replace(scope, service=await self.context.text(step.service, scope))
+            scope = replace(scope, service=self.context.text(step.service, scope))
         if step.approve is not None:
             self.commands.append("# a person is asked again")
         outcome = StepOutcome(ran=True, met=True, lost=_UNKNOWN)
@@ -232,7 +231,7 @@ class _Evaluation:
     async def _texts(self, template: CommandTemplate, scope: StepScope) -> Sequence[str]:
         """Return the commands of a step; as written where a value is read only when the step begins, or may be a secret."""
         try:
-            bound = await self.context.bound(template, scope)
+            bound = self.context.bound(template, scope)
         except (CommandError, EvaluationError):
             return [f"{template.source} (its values are read when the step begins)"]
         if holds_secret(bound, written=template.source):

@@ -234,7 +234,7 @@ class Changes:
         if begun is not None and begun.command is not None:
             return [decode(begun.command)]
         try:
-            command = await self._context.bound(step.do.command, scope)
+            command = self._context.bound(step.do.command, scope)
         except (CommandError, EvaluationError) as error:
             raise ExecutionStopped(scope.path(step.id), f"its command cannot be resolved: {error}") from error
         if holds_secret(command, written=step.do.command.source):

@@ -6,12 +6,10 @@ import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Protocol
 
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import EffectPlan
-from kintsugi.actions.evaluation import computed_over, read_of
 from kintsugi.actions.job_progress import WorkerStatus
 from kintsugi.actions.probe_context import PodChecks
 from kintsugi.actions.prober import Prober
@@ -321,16 +319,13 @@ class RunContext:
         )
         return step_names(around, earlier=scope.outcomes, own=result, each=scope.item, lost=scope.lost(lost))
 
-    async def bound(self, template: CommandTemplate, scope: StepScope) -> Command:
+    def bound(self, template: CommandTemplate, scope: StepScope) -> Command:
         """Bind a command in this scope. Raises CommandError or EvaluationError."""
-        names = self.names(scope)
-        bind = partial(template.bind, names, namespace=self.namespace(scope))
-        return await computed_over(read_of(names, template.variables), bind)
+        return template.bind(self.names(scope), namespace=self.namespace(scope))
 
-    async def text(self, template: TextTemplate, scope: StepScope) -> str:
+    def text(self, template: TextTemplate, scope: StepScope) -> str:
         """Evaluate a text in this scope. Raises EvaluationError."""
-        names = self.names(scope)
-        return str(await computed_over(read_of(names, template.variables), partial(template.evaluate, names)))
+        return str(template.evaluate(self.names(scope)))
 
     async def wait_until_current(self, scope: StepScope) -> None:
         """Wait until the service's view is current: a stale view is no reason to act (P6)."""

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from kintsugi.actions.evaluation import evaluated
 from kintsugi.decisions.disruptions import serving
 from kintsugi.errors import EvaluationError
 from kintsugi.mask import MASK
@@ -146,7 +145,7 @@ async def listed(context: RunContext, step: Step, scope: StepScope, *, at_once: 
     if not at_once:
         await context.wait_until_current(scope)
     try:
-        items = await evaluated(step.for_each, context.names(scope))
+        items = step.for_each.evaluate(context.names(scope))
     except EvaluationError as error:
         raise ExecutionStopped(scope.path(step.id), f"its list cannot be evaluated: {error}") from error
     return items if isinstance(items, list) else [items]
@@ -176,8 +175,8 @@ async def is_wanted(context: RunContext, step: Step, scope: StepScope) -> bool:
     await context.wait_until_current(scope)
     names = context.names(scope)
     try:
-        yes = step.when is None or await evaluated(step.when, names) is True
-        return yes and not (step.unless is not None and await evaluated(step.unless, names) is True)
+        yes = step.when is None or step.when.evaluate(names) is True
+        return yes and not (step.unless is not None and step.unless.evaluate(names) is True)
     except EvaluationError as error:
         raise ExecutionStopped(scope.path(step.id), f"its `when` or `unless` cannot be evaluated: {error}") from error
 

@@ -13,7 +13,6 @@ from functools import partial
 
 import structlog
 
-from kintsugi.actions.evaluation import computed_over
 from kintsugi.decisions.planner import parameters_for
 from kintsugi.errors import EvaluationError
 from kintsugi.expressions import TextTemplate
@@ -135,7 +134,7 @@ class Interpreter:
     async def _ask(self, step: Step, question: TextTemplate, scope: StepScope) -> None:
         """Ask a person and wait for the answer. Raises ExecutionStopped when no one answers in time."""
         try:
-            text = await self.context.text(question, scope)
+            text = self.context.text(question, scope)
         except EvaluationError as error:
             raise ExecutionStopped(
                 scope.path(step.id), f"its `approve` question cannot be resolved: {error}"
@@ -155,7 +154,7 @@ class Interpreter:
         over = replace(
             record,
             state=ended.state,
-            result=await computed_over((ended.result,), partial(storable, ended.result)),
+            result=storable(ended.result),
             met=ended.met,
             error=ended.error,
             text=ended.text or record.text,
@@ -177,7 +176,7 @@ class Interpreter:
         if step.service is None:
             return scope
         try:
-            return replace(scope, service=await self.context.text(step.service, scope))
+            return replace(scope, service=self.context.text(step.service, scope))
         except EvaluationError as error:
             raise ExecutionStopped(scope.path(step.id), f"its service cannot be resolved: {error}") from error
 

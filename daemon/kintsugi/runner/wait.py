@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from kintsugi.actions.evaluation import evaluated
 from kintsugi.actions.probe_context import OwnWorkload, ProbeContext
 from kintsugi.commands import render
 from kintsugi.commands.registry import definition_of
@@ -78,7 +77,7 @@ async def probe(context: RunContext, step: Step, scope: StepScope) -> StepEnd:
     restored = restored_databases(context.journal.changes(Phase.FORWARD) if forward else ())
 
     async def once() -> ResultNames:
-        bound = await context.bound(template, scope)
+        bound = context.bound(template, scope)
         command = as_owner(bound, restored)
         asked[:] = [render(command)]
         verb, asking = definition_of(command), probe_context(context, step, scope)
@@ -97,7 +96,7 @@ async def probe(context: RunContext, step: Step, scope: StepScope) -> StepEnd:
     if step.keep is None or not ended.result:
         return ended
     try:
-        kept = await evaluated(step.keep, context.names(scope, ended.result))
+        kept = step.keep.evaluate(context.names(scope, ended.result))
     except EvaluationError as error:
         log.info("step result not readable", step=str(scope.path(step.id)), why=str(error))
         return replace(ended, result={})
@@ -231,7 +230,7 @@ async def poll_until(
         held = (held or now) if observation.met else None
         if held is not None and now - held >= expectation.for_duration:
             return observation
-        current = await measure(expectation.progress, names(observation.result))
+        current = measure(expectation.progress, names(observation.result))
         if current != progress:
             progress, started = current, now
         if held is None and now - started >= expectation.within:
@@ -254,17 +253,17 @@ async def poll_once(
     if expectation.expect is None:
         return Observation(result=result, met=True)
     try:
-        met = await evaluated(expectation.expect, names(result)) is True
+        met = expectation.expect.evaluate(names(result)) is True
     except EvaluationError as error:
         return Observation(result=result, met=False, error=f"no answer: {error}")
     return Observation(result=result, met=met, error="" if met else f"{NOT_MET}: {expectation.expect.source}")
 
 
-async def measure(progress: Expression | None, names: Mapping[str, object]) -> object:
+def measure(progress: Expression | None, names: Mapping[str, object]) -> object:
     """Evaluate `progress`; an evaluation error counts as no progress."""
     if progress is None:
         return None
     try:
-        return await evaluated(progress, names)
+        return progress.evaluate(names)
     except EvaluationError:
         return None

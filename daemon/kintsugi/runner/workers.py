@@ -74,7 +74,7 @@ class Workers:
             elif status.stage not in GOES_ON:
                 return status
             else:
-                current = await measure(step.progress, self._context.names(scope, status.names))
+                current = measure(step.progress, self._context.names(scope, status.names))
                 if step.progress is not None and current != progress:
                     progress, moved = current, now
                 if step.timeout is not None and now - moved >= step.timeout:

@@ -14,7 +14,7 @@ from kintsugi.errors import (
     UsageError,
     WrongState,
 )
-from kintsugi.offload import computed, size_of
+from kintsugi.offload import searched
 from kintsugi.server.contract import Handler
 from kintsugi.server.responses import ErrorResponse
 from kintsugi.telemetry import SECRETS
@@ -36,7 +36,7 @@ _STATUSES: tuple[tuple[type[KintsugiError], int], ...] = (
 async def answer(value: object, status: int = 200) -> web.Response:
     """Write a value (records, enums, times and all) as JSON, without secrets: an earlier version may have stored some."""
     plain = msgspec.to_builtins(value, str_keys=True)
-    return _response(await computed(size_of(plain), lambda: _written(plain)), status)
+    return _response(await searched(len(_ENCODER.encode(plain)), lambda: _written(plain)), status)
 
 
 def short_answer(value: object, status: int = 200) -> web.Response:

@@ -16,7 +16,7 @@ from kintsugi.errors import KintsugiError, LedgerError, LedgerUnavailable
 from kintsugi.ledger import DeliveryInbox, in_pieces
 from kintsugi.model.decoded import Decoded
 from kintsugi.model.records import DeadLetter, Signal, SignalSource
-from kintsugi.offload import MOST_DECODED_ON_LOOP
+from kintsugi.offload import MOST_ON_LOOP
 from kintsugi.server.answers import refusal, short_answer
 from kintsugi.server.bodies import BodyError, BodyReader
 from kintsugi.server.responses import DeliveryResponse
@@ -35,16 +35,8 @@ class DecodedBody(Decoded, Protocol):
     @property
     def left_out(self) -> DeadLetter | None: ...
 
-    @property
-    def postponed(self) -> bool: ...
 
-
-class Decode(Protocol):
-    """Reads a body; one of which not all can be read costs more, and is postponed where only a sound one is wanted."""
-
-    def __call__(self, body: bytes, now: datetime, /, *, sound: bool = False) -> DecodedBody: ...
-
-
+Decode = Callable[[bytes, datetime], DecodedBody]
 Clock = Callable[[], datetime]
 
 
@@ -169,11 +161,9 @@ class WebhookHandler:
         return short_answer(DeliveryResponse(accepted=len(delivery.signals), dead_letters=len(delivery.dead_letters)))
 
     async def _understand(self, body: bytes) -> DecodedBody:
-        """Decode a body: one that is large or unsound in a thread, and only one at a time, or they would starve the loop."""
-        if len(body) <= MOST_DECODED_ON_LOOP:
-            delivery = self._decode(body, self._clock(), sound=True)
-            if not delivery.postponed:
-                return delivery
+        """Decode a body: a large one in a thread, and only one at a time, or they would starve the loop."""
+        if len(body) <= MOST_ON_LOOP:
+            return self._decode(body, self._clock())
         async with self._large:
             return await asyncio.to_thread(self._decode, body, self._clock())
 

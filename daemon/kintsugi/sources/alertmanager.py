@@ -29,7 +29,7 @@ _EXCERPT = 2000
 
 LARGEST_PAYLOAD = 64 * 1024
 """Bytes of one delivery that are kept to be sent in again: what one alert may have, and 64 MiB of the 1,000 letters that
-are kept. Each is searched for secrets, which takes half a second for this much of the worst text (measured)."""
+are kept. Each is searched for secrets, which takes 0.1 s for this much of the worst text (measured)."""
 
 _MOST_LETTERS = 20
 """Dead letters kept of one delivery; the last one says how many more there were."""
@@ -42,8 +42,7 @@ class Delivery:
 
     `truncated` counts alerts that the sender left out (A7); `left_out` is a dead letter that says so, for where no poll
     fetches them. `unreadable` says why the body as a whole could not be read; then there are no signals, and one dead
-    letter. `postponed`: a part could not be read, or was not read yet. `stale` counts alerts of a dead letter that were
-    left out, because they fired when it came in.
+    letter. `stale` counts alerts of a dead letter that were left out, because they fired when it came in.
     """
 
     signals: tuple[Signal, ...] = ()
@@ -51,11 +50,8 @@ class Delivery:
     truncated: int = 0
     left_out: DeadLetter | None = None
     unreadable: str = ""
-    postponed: bool = False
     stale: int = 0
 
-
-_POSTPONED = Delivery(postponed=True)
 
 _MOST_LEFT_OUT = 1_000_000_000
 """The largest count of left-out alerts that is used: JSON allows numbers that no metric can hold."""
@@ -87,19 +83,13 @@ _ALERT = msgspec.json.Decoder(_WebhookAlert)
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def decode(body: bytes, now: datetime, *, timed: bool = True, sound: bool = False) -> Delivery:
-    """
-    Read one webhook body received at `now`; `timed` says whether that may be compared with the times in it.
-
-    What cannot be read is searched for secrets, which takes long: where only a `sound` body is wanted, any other is postponed.
-    """
+def decode(body: bytes, now: datetime, *, timed: bool = True) -> Delivery:
+    """Read one webhook body received at `now`; `timed` says whether that may be compared with the times in it."""
     try:
         webhook = _webhook(body)
     except ValueError as error:
-        return _POSTPONED if sound else _unreadable(body, str(error), now)
+        return _unreadable(body, str(error), now)
     signals, wrong = _read_each(webhook.alerts, AlertOrigin(SignalSource.ALERTMANAGER, now, timed))
-    if sound and wrong:
-        return _POSTPONED
     letters = _letters(wrong, now)
     truncated = min(max(0, webhook.truncated_alerts), _MOST_LEFT_OUT)
     left_out = _left_out(truncated, bytes(webhook.group_key), now) if truncated else None

@@ -10,12 +10,10 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from math import inf
 
 import structlog
 
-from kintsugi.actions.evaluation import computed_over, evaluated, read_of
 from kintsugi.actions.probe_context import PodAnswer, ProbeContext
 from kintsugi.actions.prober import Prober
 from kintsugi.commands.parse import parse_argv
@@ -84,9 +82,9 @@ class CheckContext:
         )
         return step_names(around, earlier=self.earlier, own=own, each=self.each)
 
-    async def holds(self, expression: Expression | None, *, usual: bool) -> bool:
+    def holds(self, expression: Expression | None, *, usual: bool) -> bool:
         """Evaluate a condition; `usual` without one."""
-        return usual if expression is None else await evaluated(expression, self.names()) is True
+        return usual if expression is None else expression.evaluate(self.names()) is True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -345,10 +343,10 @@ class Checks:
     async def _step(self, step: Step, context: CheckContext) -> bool | None:
         """Ask one step, for each of its items. What the service itself does not answer is not met."""
         try:
-            items = [None] if step.for_each is None else await evaluated(step.for_each, context.names())
+            items = [None] if step.for_each is None else step.for_each.evaluate(context.names())
             for item in items if isinstance(items, list) else [items]:
                 context.each = item
-                if not await context.holds(step.when, usual=True) or await context.holds(step.unless, usual=False):
+                if not context.holds(step.when, usual=True) or context.holds(step.unless, usual=False):
                     continue
                 answer = await self._once(step, context)
                 if answer is not True:
@@ -378,7 +376,7 @@ class Checks:
             case _:
                 context.why = f"{step.name}: it is more than a probe"
                 return None
-        met = step.expect is None or await evaluated(step.expect, context.names(own)) is True
+        met = step.expect is None or step.expect.evaluate(context.names(own)) is True
         context.earlier[step.id] = StepOutcome(ran=True, met=met, result=own)
         if met and step.count is not None and context.pod is None:
             self._remember(step.id, step.count.evaluate(context.names(own)), context)
@@ -403,9 +401,7 @@ class Checks:
             patterns=step.scan.patterns if step.scan is not None else (),
             now=self._clock(),
         )
-        names = context.names()
-        bind = partial(run.command.bind, names, namespace=service.namespace)
-        command = await computed_over(read_of(names, run.command.variables), bind)
+        command = run.command.bind(context.names(), namespace=service.namespace)
         if context.pod is not None and (directed := definition_of(command).at_pod(command, context.pod)) is not None:
             command, context.reached_pod = directed, True
         result = await self._prober.read(

@@ -16,7 +16,7 @@ from kintsugi.errors import KintsugiError
 from kintsugi.ledger import SignalInbox, in_pieces
 from kintsugi.model.records import DeadLetter, Signal, SignalSource, SignalStatus
 from kintsugi.model.rules import RuleSource
-from kintsugi.offload import computed
+from kintsugi.offload import searched
 from kintsugi.settings import AlertmanagerSettings
 from kintsugi.sources.alertmanager import signal_ids
 from kintsugi.sources.alertmanager_api import PolledAlert, decode_alerts
@@ -148,9 +148,9 @@ class Poller:
 async def _listed(
     api: AlertmanagerClient, now: datetime, *, suppressed: bool
 ) -> tuple[list[PolledAlert], list[DeadLetter]]:
-    """Ask for the list and read it: a long one in a thread, so that the event loop is not blocked."""
+    """Ask for the list and read it: the alerts that cannot be read are searched for secrets."""
     body = await api.alerts(suppressed=suppressed)
-    return await computed(len(body), partial(decode_alerts, body, now))
+    return await searched(len(body), partial(decode_alerts, body, now))
 
 
 def _resolved(signal: Signal, now: datetime) -> Signal:

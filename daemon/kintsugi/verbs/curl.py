@@ -34,7 +34,6 @@ from kintsugi.expressions import Type
 from kintsugi.model.command import Command, Verb
 from kintsugi.model.hosts import service_of
 from kintsugi.model.pod_address import PodAddress
-from kintsugi.offload import computed
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -222,7 +221,7 @@ async def ask(clients: Clients, command: Curl, within: timedelta) -> Result:
     if command.changes:
         raise Refused(f"curl with {command.method} changes something: it is not a probe")
     response = await clients.http.ask(_request(command), within=min(command.max_time or within, within))
-    return await _result(command, response, response.body)
+    return _result(command, response, response.body)
 
 
 def planned(command: Curl, context: ChangeContext) -> EffectPlan:
@@ -256,7 +255,7 @@ async def send(clients: Clients, command: Curl, denied_addresses: Mapping[str, s
         response = await clients.http.send(request, within=min(command.max_time or USUAL, LONGEST))
     except ProbeFailed as error:
         raise KubeError(f"it was not sent: {error}") from error
-    result = await _result(command, response, response.body[:LARGEST_BODY])
+    result = _result(command, response, response.body[:LARGEST_BODY])
     if result.failed:
         raise (OutcomeUnknown if response.status >= 500 else KubeError)(result.failed, status=response.status)
     return result
@@ -273,9 +272,9 @@ def _request(command: Curl) -> HttpRequest:
     )
 
 
-async def _result(command: Curl, response: HttpResponse, body: str) -> Result:
+def _result(command: Curl, response: HttpResponse, body: str) -> Result:
     names: dict[str, object] = {"status": response.status, "body": body, "headers": dict(response.headers)}
-    if (content := await computed(len(body), lambda: _json(body))) is not None:
+    if (content := _json(body)) is not None:
         names["json"] = content
     cut = ", cut" if response.cut or len(body) < len(response.body) else ""
     error = command.fail and response.status >= 400

@@ -1,5 +1,6 @@
 """`kintsugi diagnose`: find the causes of a workload's problem, and the remedy."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,6 @@ from kintsugi.decisions.remedies import remedy
 from kintsugi.expressions import Type
 from kintsugi.model.command import Command, ObjectName, Verb
 from kintsugi.model.remedies import Remedy, RemedyKind
-from kintsugi.offload import computed
 from kubeobjects.resources import NODES, PODS, PVCS
 
 _TARGETS = {
@@ -34,9 +34,6 @@ _TARGETS = {
     RemedyKind.GROW_CLAIM_ASKED: PVCS,
 }
 """The kinds of the objects that remedies name."""
-
-_WORK = 1 << 20
-"""A diagnosis goes through templates, Events and logs: a thread has it, and the loop goes on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +90,7 @@ class DiagnoseVerb(ProbeVerb[Diagnose]):
         )
         facts = await reader.read(probe_context.now or datetime.now(UTC))
         revisions = await read_revisions(clients, asked, facts, probe_context)
-        found = await computed(_WORK, lambda: diagnose(facts))
+        found = await asyncio.to_thread(diagnose, facts)
         helps = remedy(found, revisions, state_of(facts, seen))
         cause = next(iter(found.causes), None)
         return Result(

@@ -10,7 +10,7 @@ from datetime import timedelta
 from getopt import GetoptError, gnu_getopt
 
 from kintsugi.actions import psql, unstructured
-from kintsugi.actions.container_exec import LONGEST_OUTPUT, ContainerExec, ContainerRef, running
+from kintsugi.actions.container_exec import ContainerExec, ContainerRef, running
 from kintsugi.actions.pods import pods_of
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
@@ -35,12 +35,13 @@ from kintsugi.model.command import Exec, ObjectName, Psql, Verb
 from kintsugi.model.pod_address import PodAddress
 from kintsugi.objects import predicates
 from kintsugi.objects.kept import Pod
-from kintsugi.offload import LEAST_LINE, computed
+from kintsugi.offload import searched
 from kintsugi.telemetry import SECRETS
 from kubeobjects import resources as of
 from kubeobjects.resources import PODS
 
-MOST_LINES = LONGEST_OUTPUT // LEAST_LINE
+MOST_LINES = 16_384
+"""Lines of an output that an expression sees: of usual lines more than a mebibyte."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,7 +185,7 @@ async def execute(kube: KubeClient, containers: ContainerExec, command: Exec, wi
     container = running(pods[0], command.container) if one else _first_ready(pods, command)
     executed = await containers.run(container, command.argv, within=within)
     size = len(executed.stdout) + len(executed.stderr)
-    return await computed(size, lambda: _output(container, command.argv[0], executed))
+    return await searched(size, lambda: _output(container, command.argv[0], executed))
 
 
 def _first_ready(pods: list[Unstructured], command: Exec) -> ContainerRef:

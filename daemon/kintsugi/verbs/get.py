@@ -119,7 +119,7 @@ async def get(kube: KubeClient, command: Get) -> Result:
     lists: list[list[Unstructured]] = []
     for resource in command.resources:
         lists.append(await listed(kube, resource, command.namespace, labels=command.labels, fields=command.fields))
-        await check_entries(lists)
+        check_entries(lists)
     everything = [item for items in lists for item in items]
     if len(lists) == 1:
         return of_objects(_ordered(everything, command), named=0, summary=summary(everything))

@@ -1,13 +1,11 @@
 """
 The lines of several logs as one text, of each its newest.
 
-It is what `verbs.logs` reads, and is put together in a thread.
+It is what `verbs.logs` reads.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from kintsugi.offload import LEAST_LINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +28,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class JoinedLogs:
-    """
-    The lines of several logs, one after the other, each with the place of its stream among them.
-
-    `size` is what they come to in characters, a short line counted as `LEAST_LINE`.
-    """
+    """The lines of several logs, one after the other, each with the place of its stream among them."""
 
     lines: list[str]
     origins: list[int]
-    size: int
     summary: str
 
 
@@ -55,5 +48,4 @@ def joined(texts: Sequence[Text], streams: Sequence[Stream], most: int, *, prefi
         lines += [prefix + line for line in found] if prefix else found
         origins += [origin] * len(found)
     left_out = ", the oldest left out" if cut else ""
-    size = sum(max(LEAST_LINE, len(line)) for line in lines)
-    return JoinedLogs(lines, origins, size, f"{len(lines)} lines from {len(streams)} containers{left_out}")
+    return JoinedLogs(lines, origins, f"{len(lines)} lines from {len(streams)} containers{left_out}")

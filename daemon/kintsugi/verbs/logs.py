@@ -29,7 +29,7 @@ from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName, Verb
 from kintsugi.model.patterns import Pattern, Severity
-from kintsugi.offload import LEAST_LINE, computed
+from kintsugi.offload import searched
 from kintsugi.verbs.log_text import JoinedLogs, Stream, Text, joined
 from kubeobjects import resources as of
 from kubeobjects.resources import PODS
@@ -37,6 +37,9 @@ from kubeobjects.resources import PODS
 _MOST_READ = 32 * 1024 * 1024
 
 _MOST_KEPT = 1024 * 1024
+
+_MOST_LINES = 16_384
+"""Lines of all logs together: of usual lines more than a mebibyte."""
 
 _MOST_STREAMS = 50
 
@@ -198,7 +201,8 @@ async def scan(kube: KubeClient, command: Logs, patterns: Iterable[Pattern], *, 
     pods = [streams[origin].pod for origin in joined_logs.origins]
     of = [starts[origin] for origin in joined_logs.origins]
     known = tuple(patterns)
-    found = await computed(joined_logs.size, lambda: find(joined_logs.lines, pods, known, of))
+    size = sum(map(len, joined_logs.lines))
+    found = await searched(size, lambda: find(joined_logs.lines, pods, known, of))
     critical = sum(each["severity"] == Severity.CRITICAL for each in found)
     summary = f"{result.summary}; {len(found)} findings, {critical} of them critical"
     return Result(names={**result.names, "findings": found, "starts": by_start(found)}, summary=summary)
@@ -234,8 +238,7 @@ async def _read(
     share = _MOST_KEPT // len(streams)
     read_one = _lenient_text if lenient else _text
     texts = await asyncio.gather(*(read_one(kube, command, stream, share, within) for stream in streams))
-    size = sum(len(text.lines) for text in texts)
-    return await computed(size, lambda: joined(texts, streams, share // LEAST_LINE, prefixed=command.prefix))
+    return joined(texts, streams, _MOST_LINES // len(streams), prefixed=command.prefix)
 
 
 async def _pods(kube: KubeClient, command: Logs) -> Sequence[Unstructured]:

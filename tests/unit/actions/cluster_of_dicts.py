@@ -63,7 +63,7 @@ class ClusterOfDicts(KubeClient):
         return {"metadata": (await self.get(resource, name, namespace))["metadata"]}
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", page: int = 500
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
     ) -> Listing:
         """List objects in the order of their names."""
         if self.broken is not None:

@@ -1,10 +1,7 @@
-"""What is large is worked on in a thread, and has no more lines than its bytes would usually make. E4, E27."""
+"""A large log or output has no more lines than its bytes would usually make. E4, E27."""
 
-import threading
 from datetime import timedelta
 from typing import Any
-
-import pytest
 
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.probe_context import ProbeContext
@@ -13,7 +10,6 @@ from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.kube.execution import Executed
 from kintsugi.model.patterns import Pattern, Severity
-from kintsugi.offload import LEAST_LINE, MOST_ON_LOOP, computed, size_of
 from kintsugi.verbs import logs
 from kintsugi.verbs.exec import MOST_LINES
 from kubeobjects.resources import PODS
@@ -21,34 +17,6 @@ from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 
 SOON = timedelta(seconds=60)
 MIB = 1 << 20
-
-
-@pytest.mark.parametrize(("size", "in_loop"), [(0, True), (MOST_ON_LOOP, True), (MOST_ON_LOOP + 1, False)])
-async def test_a_large_answer_is_worked_on_in_a_thread(size: int, in_loop: bool) -> None:
-    worked_in = await computed(size, threading.get_ident)
-    assert (worked_in == threading.get_ident()) is in_loop
-
-
-@pytest.mark.parametrize("size", [0, MOST_ON_LOOP + 1])
-async def test_an_error_of_the_work_is_raised(size: int) -> None:
-    def work() -> None:
-        raise ValueError("no")
-
-    with pytest.raises(ValueError, match="no"):
-        await computed(size, work)
-
-
-@pytest.mark.parametrize(
-    ("value", "size"),
-    [("x" * 100, 100), ("", 4), (1, 4), ({"a" * 10: ["b" * 10, None]}, 4 + 10 + 4 + 10 + 4), ({}, 4)],
-)
-def test_the_size_of_a_value_is_that_of_its_texts(value: object, size: int) -> None:
-    assert size_of(value) == size
-
-
-def test_the_size_of_a_huge_value_is_not_counted_to_its_end() -> None:
-    assert MOST_ON_LOOP < size_of(["x"] * 10**6) <= MOST_ON_LOOP + 8
-    assert size_of({"a": "x" * 10**6}) > MOST_ON_LOOP
 
 
 class Saying(ClusterOfDicts):
@@ -80,7 +48,7 @@ LINES = b"".join(b"%d\n" % number for number in range(MIB))[:MIB] + b"\nlast"
 async def test_the_newest_of_a_log_s_short_lines_are_kept() -> None:
     """A mebibyte of line ends was a million lines."""
     names = await Saying(LINES).read("kubectl logs db-0", ProbeContext())
-    assert len(names["lines"]) == len(names["sources"]) == MIB // LEAST_LINE
+    assert len(names["lines"]) == len(names["sources"]) == logs._MOST_LINES
     assert names["lines"][-1] == "last"
     assert "the oldest left out" in str(names["summary"])
 

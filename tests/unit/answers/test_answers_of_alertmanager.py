@@ -1,10 +1,9 @@
 """Whatever Alertmanager's API answers: alerts with what could not be read beside them, or one ProbeFailed."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import aiohttp
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +14,7 @@ from kintsugi.sources.alertmanager_api import AlertmanagerApi
 from kintsugi.sources.poll import AlertmanagerSilences, Poller
 from kintsugi.telemetry import Metrics
 from tests.unit.answers.mutations import FUZZ, written, wrong_bytes, wrong_json
-from tests.unit.answers.wire import Answering, answering, refused_by_name
+from tests.unit.answers.wire import Answering, http_answer, refused_by_name
 
 NOW = datetime(2026, 11, 26, 4, 30, tzinfo=UTC)
 ALERTS = [
@@ -62,24 +61,12 @@ class OneFiringInbox:
         return (BELIEVED,)
 
 
-def http(body: bytes, status: bytes = b"200 OK") -> bytes:
-    """Write an answer with its head."""
-    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (status, len(body), body)
-
-
 BODIES = st.one_of(wrong_json(ALERTS), wrong_json(STATUS))
 PAGES = st.one_of(
-    BODIES.map(http),
-    wrong_bytes(http(written(ALERTS))),
-    wrong_bytes(http(b"no", b"503 Service Unavailable")),
+    BODIES.map(http_answer),
+    wrong_bytes(http_answer(written(ALERTS))),
+    wrong_bytes(http_answer(b"no", b"503 Service Unavailable")),
 )
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Answering]:
-    """A server that says what an example holds."""
-    async with answering() as made:
-        yield made
 
 
 @FUZZ

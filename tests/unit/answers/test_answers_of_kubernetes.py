@@ -12,7 +12,6 @@ from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,7 +31,7 @@ from kubeobjects.resources import PODS, Resource
 from tests.integration.scripted_api import kubeconfig
 from tests.unit.answers.mutations import FUZZ, written, wrong_bytes, wrong_json
 from tests.unit.answers.objects import seen
-from tests.unit.answers.wire import Answering, answering, refused_by_name
+from tests.unit.answers.wire import Answering, http_answer, refused_by_name
 
 SOON = timedelta(seconds=20)
 BRIEFLY = timedelta(seconds=0.3)
@@ -192,13 +191,6 @@ async def test_any_object_in_a_look_is_read_or_refused_by_name(line: str, bodies
         assert isinstance(result.summary, str)
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[Answering]:
-    """A server that says what an example holds."""
-    async with answering() as made:
-        yield made
-
-
 @asynccontextmanager
 async def connected(server: Answering, folder: Path) -> AsyncIterator[Transport]:
     """Speak to the server as to an API server."""
@@ -207,19 +199,13 @@ async def connected(server: Answering, folder: Path) -> AsyncIterator[Transport]
         yield transport
 
 
-def http(body: bytes, status: bytes = b"200 OK") -> bytes:
-    """Write an answer with its head."""
-    head = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (status, len(body))
-    return head + body
-
-
 SENTENCES = ("disruption", "Cannot evict")
 """Of the server's own message, which is passed on as it is: it names the object, and a spoilt one may lack a part."""
 
 ANSWERS = (
-    http(written(seen()[PODS][0])),
-    http(written(STATUSES[0]), b"429 Too Many Requests"),
-    http(b"<html>bad gateway</html>", b"502 Bad Gateway"),
+    http_answer(written(seen()[PODS][0])),
+    http_answer(written(STATUSES[0]), b"429 Too Many Requests"),
+    http_answer(b"<html>bad gateway</html>", b"502 Bad Gateway"),
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
 )
 

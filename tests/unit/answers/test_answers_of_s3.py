@@ -12,7 +12,7 @@ from kintsugi.clients.s3 import S3Client, S3Service
 from kintsugi.errors import StoreError
 from kintsugi.model.s3_objects import S3Folder, StoredObject
 from tests.unit.answers.mutations import FUZZ, wrong_bytes
-from tests.unit.answers.wire import Answering, answering
+from tests.unit.answers.wire import Answering, http_answer
 
 FOLDER = S3Folder(bucket="backups", prefix="database/")
 LISTED = b"""<?xml version="1.0" encoding="UTF-8"?>
@@ -24,25 +24,13 @@ DENIED = b"""<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>AccessDenied</Code><Message>Access Denied</Message><RequestId>1</RequestId></Error>"""
 
 
-def http(body: bytes, status: bytes = b"200 OK", more: bytes = b"") -> bytes:
-    """Write an answer with its head."""
-    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n%sConnection: close\r\n\r\n%s" % (status, len(body), more, body)
-
-
-OBJECT = http(
+OBJECT = http_answer(
     b"PGDMP",
     b"206 Partial Content",
     b'ETag: "abc"\r\nLast-Modified: Thu, 26 Nov 2026 02:00:00 GMT\r\nContent-Range: bytes 0-4/1024\r\n'
     b"x-amz-meta-sha256: 00\r\n",
 )
 STORED = StoredObject(key="database/a.dump", size=1024, modified=datetime(2026, 11, 26, 2, tzinfo=UTC), etag="abc")
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Answering]:
-    """A server that says what an example holds."""
-    async with answering() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +64,12 @@ def refused() -> Iterator[None]:
 
 @FUZZ
 @given(
-    page=st.one_of([wrong_bytes(page) for page in (http(LISTED), http(DENIED, b"403 Forbidden"), http(b""), OBJECT)])
+    page=st.one_of(
+        [
+            wrong_bytes(page)
+            for page in (http_answer(LISTED), http_answer(DENIED, b"403 Forbidden"), http_answer(b""), OBJECT)
+        ]
+    )
 )
 async def test_any_answer_of_s3_is_read_or_ends_the_worker_by_name(
     server: Answering, client: S3Client, page: bytes

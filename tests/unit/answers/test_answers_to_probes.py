@@ -17,19 +17,12 @@ from kintsugi.clients.postgres_connection import MOST_ROUNDS
 from kintsugi.clients.tcp import TcpClient
 from kintsugi.errors import ProbeFailed
 from tests.unit.answers.mutations import FUZZ, written, wrong, wrong_bytes
-from tests.unit.answers.wire import Answering, Replies, answering, refused_by_name, replying
+from tests.unit.answers.wire import Answering, Replies, refused_by_name, replying
 
 SOON = timedelta(seconds=20)
 BRIEFLY = timedelta(seconds=0.3)
 """For examples in which each side waits for the other."""
 LOOPBACK = AddressRule(allow_loopback=True)
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Answering]:
-    """A server that says what an example holds."""
-    async with answering() as made:
-        yield made
 
 
 @pytest.fixture

@@ -50,10 +50,15 @@ class Answering:
             assert not going_on, f"{len(going_on)} connections are kept open by whoever made them"
 
 
+def http_answer(body: bytes, status: bytes = b"200 OK", more: bytes = b"") -> bytes:
+    """Write an answer over HTTP with its head."""
+    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n%sConnection: close\r\n\r\n%s" % (status, len(body), more, body)
+
+
 @asynccontextmanager
-async def answering() -> AsyncIterator[Answering]:
+async def answering(*parts: bytes) -> AsyncIterator[Answering]:
     """Listen on a port of this machine."""
-    made = Answering()
+    made = Answering(parts=parts)
     server = await asyncio.start_server(made.talk, "127.0.0.1", 0, limit=1 << 20)
     made.port = server.sockets[0].getsockname()[1]
     try:

@@ -203,25 +203,14 @@ async def test_a_body_that_is_no_list_of_alerts_is_no_answer(polling: Polling) -
         await polling.poll()
 
 
-async def test_a_storm_is_committed_in_pieces_and_read_beside_the_event_loop(polling: Polling) -> None:
-    """A4: what a database takes in one transaction is bounded, and so is how long everything else waits."""
+async def test_a_storm_is_committed_in_pieces(polling: Polling) -> None:
+    """A4: what a database takes in one transaction is bounded."""
     polling.alertmanager.states = {f"{number:016x}": "active" for number in range(60_000)}
-    turns, polled = 0, asyncio.Event()
 
-    async def others() -> None:
-        nonlocal turns
-        while not polled.is_set():
-            await asyncio.sleep(0)
-            turns += 1
-
-    counting = asyncio.create_task(others())
     assert await polling.poll() == Polled(firing=60_000, over=0)
-    polled.set()
-    await counting
 
     assert len(polling.inbox.open) == 60_000
     assert max(polling.inbox.sizes) <= 1_000
-    assert turns > 100, "others have their turn while the list is read"
 
 
 async def test_the_same_bad_alert_is_one_dead_letter_however_often_it_is_polled(polling: Polling) -> None:
