@@ -4,10 +4,11 @@ from datetime import datetime
 
 import pytest
 
-from kintsugi.decisions.diagnosis.facts import FieldChange, RoutingSpec, ServiceFacts, TargetPort
+from kintsugi.decisions.diagnosis.facts import FieldChange
 from kintsugi.decisions.diagnosis.related_objects import MissingFacts
 from kintsugi.model.causes import CauseKind, Confidence
 from kintsugi.objects.metadata import Metadata
+from kintsugi.objects.network import KubeService, ServicePort, ServiceSpec
 from tests.unit.diagnosis.workload import Row, Workload, ago, crashes, row, runs
 
 CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY
@@ -15,12 +16,10 @@ ROUTING = CauseKind.SERVICE_ROUTING
 PORTS = ("spec", "containers", 0, "ports")
 
 
-def service(name: str = "web", target: int | str = 8080, **selector: str) -> ServiceFacts:
+def service(name: str = "web", target: int | str = 8080, **selector: str) -> KubeService:
     """Return a Service."""
-    ports = (TargetPort(name="main", port=80, target_port=target),)
-    return ServiceFacts(
-        metadata=Metadata(name=name), spec=RoutingSpec(selector=selector or {"app": "web"}, ports=ports)
-    )
+    ports = (ServicePort(name="main", port=80, target_port=target),)
+    return KubeService(metadata=Metadata(name=name), spec=ServiceSpec(selector=selector or {"app": "web"}, ports=ports))
 
 
 @pytest.mark.parametrize(("at", "confidence"), [(ago(60), CERTAIN), (None, LIKELY)], ids=["told when", "not told when"])
@@ -137,12 +136,12 @@ def test_a_selector_that_no_pod_meets_is_the_service_s(name: str) -> None:
         (service("web", app="other"), ("web",)),
         (service("web"), ()),
         (service("web", "http"), ()),
-        (ServiceFacts(metadata=Metadata(name="web"), spec=RoutingSpec(type="ExternalName")), ()),
+        (KubeService(metadata=Metadata(name="web"), spec=ServiceSpec(type="ExternalName")), ()),
     ],
     ids=["of another workload", "of other pods", "leads to it", "by a port's name", "of no pods"],
 )
 def test_a_service_that_leads_to_ready_pods_or_is_not_about_these_is_no_cause(
-    found: ServiceFacts, selected: tuple[str, ...]
+    found: KubeService, selected: tuple[str, ...]
 ) -> None:
     web = Workload()
     web.more |= {"services": (found,), "selected": frozenset(selected)}
@@ -187,7 +186,7 @@ def test_a_service_that_bears_the_workload_s_labels_is_meant_for_it_whatever_it_
     web = Workload()
     other = service("front", app="other")
     labelled = Metadata(name="front", labels={"app": "web"})
-    web.more["services"] = (ServiceFacts(metadata=labelled, spec=other.spec),)
+    web.more["services"] = (KubeService(metadata=labelled, spec=other.spec),)
     (cause,) = web.causes()
     assert row(cause) == (ROUTING, "service/front", "spec.selector[app]", LIKELY)
 

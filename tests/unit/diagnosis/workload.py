@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from kintsugi.decisions.diagnosis import WorkloadFacts, diagnose
-from kintsugi.decisions.diagnosis.facts import EventFacts, PodFacts, SpecifiedPod, TemplateRevision
+from kintsugi.decisions.diagnosis.facts import PodFacts, SpecifiedPod, TemplateRevision
 from kintsugi.decisions.diagnosis.template_fields import template_fields
 from kintsugi.model.causes import Cause, CauseKind, Confidence
-from kintsugi.objects.metadata import Condition
+from kintsugi.objects.cluster import Event
+from kintsugi.objects.metadata import Condition, ObjectReference
 
 NOW = datetime(2026, 11, 27, 9, 0, tzinfo=UTC)
 GOOD, NEW = "7d9f", "5c4b"
@@ -106,7 +107,7 @@ class Workload:
     reference: str = "deployment/web"
     revisions: list[TemplateRevision] = field(default_factory=list)
     pods: list[Json] = field(default_factory=list)
-    events: list[EventFacts] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     conditions: list[tuple[str, Condition]] = field(default_factory=list)
     more: Json = field(default_factory=dict)
 
@@ -178,7 +179,10 @@ class Workload:
     ) -> None:
         """Let somebody say something of an object."""
         path = f"spec.containers{{{container}}}" if container else ""
-        said = EventFacts(object=about, reason=reason, message=message, count=count, field=path, at=ago(seconds))
+        kind, _, name = about.partition("/")
+        involved = ObjectReference(kind=kind, name=name, field_path=path)
+        at = ago(seconds)
+        said = Event(involved_object=involved, reason=reason, message=message, count=count, last_timestamp=at)
         self.events.append(said)
 
     def condition(self, holder: str, message: str) -> None:

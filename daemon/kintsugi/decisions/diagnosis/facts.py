@@ -10,33 +10,36 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-import msgspec
-
-from kintsugi.decisions.diagnosis.network_policies import PolicyFacts
 from kintsugi.decisions.diagnosis.related_objects import (
-    AutoscalerFacts,
-    BudgetFacts,
     CheckFacts,
     ClaimFacts,
     HostReference,
-    MemoryUsage,
     MissingFacts,
     NameServerFacts,
     ObserverFacts,
     SharedService,
 )
 from kintsugi.model.causes import ObjectChange
-from kintsugi.objects.metadata import Condition, Kept, Metadata, Object
+from kintsugi.objects.cluster import Event, Node
+from kintsugi.objects.metadata import Condition, Kept, Metadata
+from kintsugi.objects.network import KubeService, NetworkPolicy
 from kintsugi.objects.pods import Container, ContainerPort, ContainerStatus, Pod, PodSpec, Volume
 from kintsugi.objects.predicates import START_UP_ALLOWANCE
+from kintsugi.objects.workloads import HorizontalPodAutoscaler, PodDisruptionBudget, PodMetrics
+
+_REPELS = frozenset({"NoSchedule", "NoExecute"})
 
 
-class KeyReference(Kept, frozen=True):
-    """One key of a ConfigMap or Secret, in an environment."""
+class Name(Kept, frozen=True):
+    """The name of another object, or of a volume."""
 
     name: str = ""
+
+
+class KeyReference(Name, frozen=True):
+    """One key of a ConfigMap or Secret, in an environment."""
+
     key: str = ""
-    optional: bool = False
 
 
 class ValueSource(Kept, frozen=True):
@@ -53,18 +56,11 @@ class Variable(Kept, frozen=True):
     value_from: ValueSource | None = None
 
 
-class WholeReference(Kept, frozen=True):
-    """A whole ConfigMap or Secret, in an environment."""
-
-    name: str = ""
-    optional: bool = False
-
-
 class EnvironmentSource(Kept, frozen=True):
     """All keys of a ConfigMap or Secret as variables."""
 
-    config_map_ref: WholeReference | None = None
-    secret_ref: WholeReference | None = None
+    config_map_ref: Name | None = None
+    secret_ref: Name | None = None
 
 
 class HostPort(ContainerPort, frozen=True):
@@ -73,19 +69,13 @@ class HostPort(ContainerPort, frozen=True):
     host_port: int = 0
 
 
-class VolumeMount(Kept, frozen=True):
-    """A volume in a container."""
-
-    name: str = ""
-
-
 class SpecifiedContainer(Container, frozen=True):
     """A container with where its environment comes from."""
 
     ports: tuple[HostPort, ...] = ()
     env: tuple[Variable, ...] = ()
     env_from: tuple[EnvironmentSource, ...] = ()
-    volume_mounts: tuple[VolumeMount, ...] = ()
+    volume_mounts: tuple[Name, ...] = ()
 
 
 class VolumeItem(Kept, frozen=True):
@@ -94,11 +84,9 @@ class VolumeItem(Kept, frozen=True):
     key: str = ""
 
 
-class ConfigMapVolume(Kept, frozen=True):
-    """A volume that is a ConfigMap."""
+class ConfigurationVolume(Name, frozen=True):
+    """A ConfigMap that is a volume, or a ConfigMap or Secret that is a part of a projected one."""
 
-    name: str = ""
-    optional: bool = False
     items: tuple[VolumeItem, ...] = ()
 
 
@@ -106,23 +94,14 @@ class SecretVolume(Kept, frozen=True):
     """A volume that is a Secret."""
 
     secret_name: str = ""
-    optional: bool = False
-    items: tuple[VolumeItem, ...] = ()
-
-
-class ProjectedPart(Kept, frozen=True):
-    """A ConfigMap or Secret that is a part of a projected volume."""
-
-    name: str = ""
-    optional: bool = False
     items: tuple[VolumeItem, ...] = ()
 
 
 class ProjectedSource(Kept, frozen=True):
     """One source of a projected volume; a token or the downward API has neither."""
 
-    config_map: ProjectedPart | None = None
-    secret: ProjectedPart | None = None
+    config_map: ConfigurationVolume | None = None
+    secret: ConfigurationVolume | None = None
 
 
 class ProjectedVolume(Kept, frozen=True):
@@ -134,15 +113,9 @@ class ProjectedVolume(Kept, frozen=True):
 class SpecifiedVolume(Volume, frozen=True):
     """A volume with the ConfigMaps and Secrets that it shows."""
 
-    config_map: ConfigMapVolume | None = None
+    config_map: ConfigurationVolume | None = None
     secret: SecretVolume | None = None
     projected: ProjectedVolume | None = None
-
-
-class PullSecret(Kept, frozen=True):
-    """A Secret with which images are pulled."""
-
-    name: str = ""
 
 
 class Toleration(Kept, frozen=True):
@@ -157,7 +130,7 @@ class SpecifiedPod(PodSpec, frozen=True):
     containers: tuple[SpecifiedContainer, ...] = ()
     init_containers: tuple[SpecifiedContainer, ...] = ()
     volumes: tuple[SpecifiedVolume, ...] = ()
-    image_pull_secrets: tuple[PullSecret, ...] = ()
+    image_pull_secrets: tuple[Name, ...] = ()
     dns_policy: str = ""
     tolerations: tuple[Toleration, ...] = ()
 
@@ -205,19 +178,6 @@ class PodFacts(Pod, frozen=True):
             yield status, container is None or container.restart_policy != "Always"
         for status in self.status.container_statuses:
             yield status, False
-
-
-class EventFacts(Object, frozen=True):
-    """An Event: what a component said of an object, how often, and when last."""
-
-    type: str = ""
-    reason: str = ""
-    message: str = ""
-    object: str = ""
-    field: str = ""
-    """The path in the object that it is about: `spec.containers{web}`."""
-    count: int = 1
-    at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -274,31 +234,6 @@ class TemplateRevision:
     returned: bool = False
 
 
-class TargetPort(Kept, frozen=True):
-    """A port of a Service, and where it leads: a number, or the name of a container's port."""
-
-    name: str = ""
-    port: int = 0
-    protocol: str = "TCP"
-    target_port: int | str = 0
-
-
-class RoutingSpec(Kept, frozen=True):
-    """The destination of a Service: its type, address, selector and ports, or the name that it is an alias of."""
-
-    type: str = "ClusterIP"
-    cluster_ip: str = msgspec.field(default="", name="clusterIP")
-    external_name: str = ""
-    selector: dict[str, str] = msgspec.field(default_factory=dict)
-    ports: tuple[TargetPort, ...] = ()
-
-
-class ServiceFacts(Object, frozen=True):
-    """A Service of the workload's namespace."""
-
-    spec: RoutingSpec = RoutingSpec()
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldChange:
     """The last writer of a field and the time, by the object's managed fields."""
@@ -307,23 +242,26 @@ class FieldChange:
     at: datetime | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NodeFacts:
+class NodeFacts(Node, frozen=True):
     """
-    A node: cordoned, the keys of its taints that keep pods away, and what its kubelet reports (none: not read).
+    A node as it was read.
 
     `others` counts pods of other workloads on it, `others_ready` those that are ready. `marked` is who wrote last that it is cordoned.
     """
 
-    name: str
-    cordoned: bool
-    taints: tuple[str, ...]
-    conditions: tuple[Condition, ...] = ()
     others: int = 0
     others_ready: int = 0
-    created: datetime | None = None
     marked: FieldChange | None = None
-    uid: str = ""
+
+    @property
+    def reference(self) -> str:
+        """Return the node as kubectl writes it."""
+        return f"node/{self.metadata.name}"
+
+    @property
+    def repelling(self) -> tuple[str, ...]:
+        """Return the keys of its taints that keep pods away."""
+        return tuple(each.key for each in self.spec.taints if each.effect in _REPELS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -357,12 +295,12 @@ class WorkloadFacts:
     revisions: tuple[TemplateRevision, ...]
     pods: tuple[PodFacts, ...]
     conditions: tuple[tuple[str, Condition], ...] = ()
-    events: tuple[EventFacts, ...] = ()
+    events: tuple[Event, ...] = ()
     logs: tuple[LogFacts, ...] = ()
     running_logs: tuple[LogFacts, ...] = ()
     """The last telling lines of containers that run, read where something is wrong and no container has ended."""
     configurations: tuple[ConfigurationFacts, ...] = ()
-    services: tuple[ServiceFacts, ...] = ()
+    services: tuple[KubeService, ...] = ()
     services_known: bool = True
     """True if the Services could be read; if not, none of them counts as gone."""
     selected: frozenset[str] = frozenset()
@@ -376,12 +314,13 @@ class WorkloadFacts:
     """The workload's `deletionTimestamp`; None where it is not being deleted."""
     finalizers: tuple[str, ...] = ()
     claims: tuple[ClaimFacts, ...] = ()
-    budgets: tuple[BudgetFacts, ...] = ()
-    autoscalers: tuple[AutoscalerFacts, ...] = ()
-    policies: tuple[PolicyFacts, ...] = ()
+    budgets: tuple[PodDisruptionBudget, ...] = ()
+    autoscalers: tuple[HorizontalPodAutoscaler, ...] = ()
+    policies: tuple[NetworkPolicy, ...] = ()
     """Those of its namespace and of its upstreams' namespaces."""
     namespace_labels: Mapping[str, str] | None = None
-    usage: tuple[MemoryUsage, ...] = ()
+    usage: tuple[PodMetrics, ...] = ()
+    """What its pods used last, by the metrics API."""
     hosts: tuple[HostReference, ...] = ()
     shared: tuple[SharedService, ...] = ()
     name_server: NameServerFacts | None = None

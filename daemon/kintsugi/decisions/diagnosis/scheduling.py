@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from kintsugi.decisions.diagnosis import evidence_items, last_change, storage, words
-from kintsugi.decisions.diagnosis.facts import PodFacts, WorkloadFacts
+from kintsugi.decisions.diagnosis.facts import NodeFacts, PodFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.words import SchedulerReason
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
 from kintsugi.objects import predicates
@@ -124,13 +124,13 @@ def _of_claims(
             )
     elif SchedulerReason.CLAIM_UNBOUND in found:
         names = predicates.claim_names(pod)
-        pending = [each for each in facts.claims if each.name in names and each.phase == "Pending"]
+        pending = [each for each in facts.claims if each.metadata.name in names and each.status.phase == "Pending"]
         for each in pending:
             if storage.lacks_class(each):
                 yield storage.without_class(each)
                 continue
-            proof = (seen, evidence_items.field(each.reference, "status.phase", each.phase))
-            text = f"claim {each.name} has no volume: {evidence_items.short(said, 200)}"
+            proof = (seen, evidence_items.field(each.reference, "status.phase", each.status.phase))
+            text = f"claim {each.metadata.name} has no volume: {evidence_items.short(said, 200)}"
             yield replace(_volume(each.reference, "status.phase", text, seen), confidence=_CERTAIN, evidence=proof)
         if not pending and len(names) == 1:
             text = f"claim {names[0]} has no volume: {evidence_items.short(said, 200)}"
@@ -156,23 +156,33 @@ def _of_nodes(
     """
     sure = Confidence.CERTAIN if len(found) == 1 else Confidence.LIKELY
     if SchedulerReason.CORDONED in found:
-        for node in (each for each in facts.nodes if each.cordoned):
-            proof = (seen, evidence_items.field(f"node/{node.name}", "spec.unschedulable", "true"))
+        for node in (each for each in facts.nodes if each.spec.unschedulable):
+            proof = (seen, evidence_items.field(node.reference, "spec.unschedulable", "true"))
             confidence = Confidence.CERTAIN if found <= {SchedulerReason.CORDONED, SchedulerReason.TAINT} else sure
-            yield _node(node.name, "spec.unschedulable", f"node {node.name} is cordoned", confidence, proof)
+            yield _node(node, "spec.unschedulable", f"node {node.metadata.name} is cordoned", confidence, proof)
     elif SchedulerReason.TAINT in found:
         keys = _untolerated(facts, *message)
         sure = sure if len(keys) == 1 else Confidence.LIKELY  # of several, some are there on purpose
-        for node, key in ((each, key) for each in facts.nodes for key in sorted(keys.intersection(each.taints))):
+        for node, key in ((each, key) for each in facts.nodes for key in sorted(keys.intersection(each.repelling))):
             field = f"status.conditions[{_NODES_OWN[key]}]" if key in _NODES_OWN else f"spec.taints[{key}]"
-            proof = (seen, evidence_items.field(f"node/{node.name}", f"spec.taints[{key}]", key))
+            proof = (seen, evidence_items.field(node.reference, f"spec.taints[{key}]", key))
             yield _node(
-                node.name, field, f"node {node.name} has the taint {key}, which the pods do not tolerate", sure, proof
+                node,
+                field,
+                f"node {node.metadata.name} has the taint {key}, which the pods do not tolerate",
+                sure,
+                proof,
             )
     full = next((each for each in (*_RESOURCES, SchedulerReason.PODS) if each in found), None)
     if full is not None and len(facts.nodes) == 1:
-        name = facts.nodes[0].name
-        yield _node(name, f"status.allocatable[{full}]", f"node {name} has no free {full}", Confidence.LIKELY, (seen,))
+        node = facts.nodes[0]
+        yield _node(
+            node,
+            f"status.allocatable[{full}]",
+            f"node {node.metadata.name} has no free {full}",
+            Confidence.LIKELY,
+            (seen,),
+        )
 
 
 def _untolerated(facts: WorkloadFacts, pod: PodFacts, said: str) -> set[str]:
@@ -180,13 +190,13 @@ def _untolerated(facts: WorkloadFacts, pod: PodFacts, said: str) -> set[str]:
     if named := {key.strip() for key in words.TAINT.findall(said)}:
         return named
     borne = {each.key for each in pod.spec.tolerations}
-    return set() if "" in borne else {key for node in facts.nodes for key in node.taints} - borne
+    return set() if "" in borne else {key for node in facts.nodes for key in node.repelling} - borne
 
 
-def _node(name: str, field: str, text: str, confidence: Confidence, proof: Sequence[EvidenceItem]) -> Cause:
+def _node(node: NodeFacts, field: str, text: str, confidence: Confidence, proof: Sequence[EvidenceItem]) -> Cause:
     return Cause(
         kind=CauseKind.NODE,
-        object=f"node/{name}",
+        object=node.reference,
         field=field,
         confidence=confidence,
         text=text,

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from kintsugi.decisions.diagnosis import answering, evidence_items, service_ports
-from kintsugi.decisions.diagnosis.facts import ServiceFacts, WorkloadFacts
+from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
 from kintsugi.objects import predicates
+from kintsugi.objects.network import KubeService
 
 
 def unlisted_target_port(facts: WorkloadFacts) -> Iterator[Cause]:
@@ -103,7 +104,7 @@ def _answers(facts: WorkloadFacts) -> Iterator[EvidenceItem]:
     return (answering.seen(each, facts) for each in answering.unmet(facts))
 
 
-def _reference(service: ServiceFacts) -> str:
+def _reference(service: KubeService) -> str:
     return f"service/{service.metadata.name}"
 
 
