@@ -25,7 +25,6 @@ from kintsugi.decisions.diagnosis.facts import (
     LogFacts,
     NodeFacts,
     PodFacts,
-    SpecifiedPod,
     WebhookFacts,
     WorkloadFacts,
 )
@@ -39,6 +38,7 @@ from kintsugi.objects import predicates
 from kintsugi.objects.kept import KEPT, DaemonSet, Event, KubeService, ReplicaSet, StatefulSet
 from kintsugi.objects.owners import operators, recreating_command
 from kintsugi.objects.selectors import selector_of
+from kintsugi.objects.specified import SpecifiedPod
 from kubeobjects import resources
 from kubeobjects.resources import (
     CONFIGMAPS,
@@ -118,7 +118,6 @@ class WorkloadReader(TolerantReads):
             reference=str(self.asked),
             namespace=self.namespace,
             now=now,
-            start_up=self.declared.start_up,
             created=metadata.creation_timestamp,
             desired=kept.status.desired_number_scheduled if isinstance(kept, DaemonSet) else kept.spec.replicas,
             labels=kept.spec.template.metadata.labels,
@@ -137,11 +136,7 @@ class WorkloadReader(TolerantReads):
             deleted=metadata.deletion_timestamp,
             finalizers=metadata.finalizers,
             hosts=tuple(related_facts.hosts_of(workload)),
-            service=self.declared.service,
-            checks=self.declared.checks,
-            serving=self.declared.serving,
-            lost_service=self.declared.lost_service,
-            observer=self.declared.observer,
+            declared=self.declared,
             paused_before_start=diagnosis_facts.paused_before_start(workload),
             templated=diagnosis_facts.written_by(workload, "f:template"),
         )
@@ -159,9 +154,7 @@ class WorkloadReader(TolerantReads):
             self.unknown[f"its manifest: {error}"] = None
         items = await self.listed("workloads with a similar name", self.asked.resource) or ()
         similar = _similar(self.asked.name, [unstructured.name(each) for each in items])
-        known = MissingFacts(
-            since=self.declared.missing_since, similar=f"{self.asked.resource.singular}/{similar}" if similar else ""
-        )
+        known = MissingFacts(similar=f"{self.asked.resource.singular}/{similar}" if similar else "")
         if kept is not None:
             known = replace(
                 known,
@@ -180,8 +173,7 @@ class WorkloadReader(TolerantReads):
             template=SpecifiedPod(),
             revisions=(),
             pods=(),
-            service=self.declared.service,
-            observer=self.declared.observer,
+            declared=replace(self.declared, checks=(), serving=None, lost_service=""),
             missing=known,
             unknown=tuple(self.unknown),
         )

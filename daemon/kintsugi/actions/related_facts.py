@@ -17,8 +17,7 @@ from kintsugi.decisions.diagnosis.related_objects import (
 )
 from kintsugi.model.causes import ObjectChange
 from kintsugi.objects import predicates
-from kintsugi.objects.kept import EndpointSlice, Object, Pod
-from kintsugi.objects.metadata import ObjectReference
+from kintsugi.objects.kept import EndpointSlice, HorizontalPodAutoscaler, Pod
 from kintsugi.objects.network import KubeService
 from kubeobjects.resources import HPAS
 
@@ -132,24 +131,21 @@ def _host(value: str) -> tuple[str, int]:
 def changes_of_autoscalers(items: Iterable[Unstructured], workload: str) -> Iterator[ObjectChange]:
     """Yield what changed of the autoscalers of a workload: that one was made, its bounds, and when it has scaled last."""
     for each in items:
-        target = unstructured.convert(unstructured.nested_map(each, "spec", "scaleTargetRef"), ObjectReference)
+        found = unstructured.convert(each, HorizontalPodAutoscaler)
+        target = found.spec.scale_target_ref
         if f"{target.kind.lower()}/{target.name}" == workload:
-            yield from _changes_of_autoscaler(each)
+            yield from _changes_of_autoscaler(each, found)
 
 
-def _changes_of_autoscaler(obj: Unstructured) -> Iterator[ObjectChange]:
-    reference, created = (
-        f"{HPAS.singular}/{unstructured.name(obj)}",
-        unstructured.convert(obj, Object).metadata.creation_timestamp,
-    )
+def _changes_of_autoscaler(obj: Unstructured, found: HorizontalPodAutoscaler) -> Iterator[ObjectChange]:
+    reference, created = f"{HPAS.singular}/{found.metadata.name}", found.metadata.creation_timestamp
     yield _shown(reference, "metadata.creationTimestamp", FieldChange(manager="", at=created), "added")
-    for field in ("minReplicas", "maxReplicas"):
+    for field, value in (("minReplicas", found.spec.min_replicas), ("maxReplicas", found.spec.max_replicas)):
         written = diagnosis_facts.written_by(obj, f"f:{field}")
         if written is not None and written.at != created:
-            yield _shown(reference, f"spec.{field}", written, f"{unstructured.nested_int(obj, 'spec', field)}")
-    scaled = diagnosis_facts.moment(unstructured.nested_string(obj, "status", "lastScaleTime"))
-    desired = f"{unstructured.nested_int(obj, 'status', 'desiredReplicas')}"
-    yield _shown(reference, "status.desiredReplicas", FieldChange(manager="", at=scaled), desired)
+            yield _shown(reference, f"spec.{field}", written, f"{value}")
+    scaled = FieldChange(manager="", at=found.status.last_scale_time)
+    yield _shown(reference, "status.desiredReplicas", scaled, f"{found.status.desired_replicas}")
 
 
 def _shown(reference: str, field: str, by: FieldChange, after: str) -> ObjectChange:

@@ -50,8 +50,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="decisions/diagnosis/storage.py",
-                old="        if _has_begun(pod):\n",
-                new="        if _has_begun(pod) and not pod.spec.volumes:\n",
+                old="        if pod.has_begun:\n",
+                new="        if pod.has_begun and not pod.spec.volumes:\n",
             ),
         ),
         tests="unit/diagnosis/test_nodes_and_volumes.py",

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from kintsugi.actions import diagnosis_facts, related_facts
-from kintsugi.decisions.diagnosis.facts import SpecifiedPod
 from kintsugi.decisions.diagnosis.references import references
 from kintsugi.decisions.diagnosis.related_objects import HostReference
+from kintsugi.objects.specified import SpecifiedPod
 from tests.unit.diagnosis.around import node, service
 
 

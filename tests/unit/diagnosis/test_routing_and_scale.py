@@ -38,37 +38,42 @@ SEEN, LAST_GOOD = ago(60), ago(3600)
 
 
 @pytest.mark.parametrize(
-    ("missing", "text"),
+    ("missing", "seen", "text"),
     [
         (
-            MissingFacts(since=SEEN, last_good=LAST_GOOD),
+            MissingFacts(last_good=LAST_GOOD),
+            SEEN,
             "; it was there until 2026-11-27 08:59:00; to make it again: kintsugi manifest web | kubectl apply -f -",
         ),
         (
             MissingFacts(last_good=LAST_GOOD, command="argocd app sync shop"),
+            None,
             "; it was last good at 2026-11-27 08:00:00; to make it again: argocd app sync shop",
         ),
         (
-            MissingFacts(since=SEEN, last_good=LAST_GOOD, owner="operator Shop/web"),
+            MissingFacts(last_good=LAST_GOOD, owner="operator Shop/web"),
+            SEEN,
             "; it was there until 2026-11-27 08:59:00; its owner operator Shop/web makes it again",
         ),
         (
             MissingFacts(last_good=LAST_GOOD, lacks=("containers[app].env[TOKEN]",)),
+            None,
             "; it was last good at 2026-11-27 08:00:00; to make it again, apply your own manifest: the kept one lacks the values of containers[app].env[TOKEN]",
         ),
         (
             MissingFacts(similar="deployment/web-app"),
+            None,
             "; Kintsugi has never seen it; did you mean deployment/web-app?",
         ),
-        (MissingFacts(), "; Kintsugi has never seen it"),
+        (MissingFacts(), None, "; Kintsugi has never seen it"),
     ],
 )
 def test_a_workload_that_does_not_exist_is_the_cause_with_the_command_that_makes_it_again(
-    missing: MissingFacts, text: str
+    missing: MissingFacts, seen: datetime | None, text: str
 ) -> None:
     web = Workload()
     web.pods, web.revisions = [], []
-    web.more |= {"desired": 0, "service": "web", "missing": missing}
+    web.more |= {"desired": 0, "service": "web", "missing": missing, "missing_since": seen}
     (cause,) = web.causes()
     assert row(cause) == (CauseKind.MISSING_WORKLOAD, "deployment/web", "", CERTAIN)
     assert cause.text == f"the workload does not exist{text}"

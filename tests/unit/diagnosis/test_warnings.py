@@ -6,7 +6,13 @@ import pytest
 
 from kintsugi.decisions.diagnosis import diagnose
 from kintsugi.decisions.diagnosis.facts import LogFacts
-from kintsugi.decisions.diagnosis.related_objects import HostReference, NameServerFacts, ObserverFacts, SharedService
+from kintsugi.decisions.diagnosis.related_objects import (
+    DeclaredFacts,
+    HostReference,
+    NameServerFacts,
+    ObserverFacts,
+    SharedService,
+)
 from kintsugi.decisions.remedies import remedy
 from kintsugi.model.causes import CauseKind
 from kintsugi.model.remedies import RemedyKind, RevisionFacts
@@ -152,4 +158,4 @@ def test_a_warning_comes_after_every_cause() -> None:
     web.more |= {**names("db", 8079), "checks": (check(met=True),)}
     facts = web.facts()
     assert diagnose(facts).causes[-1].is_warning
-    assert not diagnose(replace(facts, checks=(check(),))).causes[0].is_warning
+    assert not diagnose(replace(facts, declared=DeclaredFacts(checks=(check(),)))).causes[0].is_warning

@@ -7,138 +7,26 @@ never read as an absence.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from kintsugi.decisions.diagnosis.related_objects import (
-    CheckFacts,
     ClaimFacts,
+    DeclaredFacts,
     HostReference,
     MissingFacts,
     NameServerFacts,
-    ObserverFacts,
     SharedService,
 )
 from kintsugi.model.causes import ObjectChange
 from kintsugi.objects.cluster import Event, Node
-from kintsugi.objects.metadata import Condition, Kept, Metadata
+from kintsugi.objects.metadata import Condition
 from kintsugi.objects.network import KubeService, NetworkPolicy
-from kintsugi.objects.pods import Container, ContainerPort, ContainerStatus, Pod, PodSpec, Volume
-from kintsugi.objects.predicates import START_UP_ALLOWANCE
+from kintsugi.objects.pods import ContainerStatus, Pod
+from kintsugi.objects.specified import PodMetadata, SpecifiedContainer, SpecifiedPod
 from kintsugi.objects.workloads import HorizontalPodAutoscaler, PodDisruptionBudget, PodMetrics
 
 _REPELS = frozenset({"NoSchedule", "NoExecute"})
-
-
-class Name(Kept, frozen=True):
-    """The name of another object, or of a volume."""
-
-    name: str = ""
-
-
-class KeyReference(Name, frozen=True):
-    """One key of a ConfigMap or Secret, in an environment."""
-
-    key: str = ""
-
-
-class ValueSource(Kept, frozen=True):
-    """The source of a variable's value: a key of a ConfigMap or Secret."""
-
-    config_map_key_ref: KeyReference | None = None
-    secret_key_ref: KeyReference | None = None
-
-
-class Variable(Kept, frozen=True):
-    """A variable of a container's environment; its value is not kept."""
-
-    name: str = ""
-    value_from: ValueSource | None = None
-
-
-class EnvironmentSource(Kept, frozen=True):
-    """All keys of a ConfigMap or Secret as variables."""
-
-    config_map_ref: Name | None = None
-    secret_ref: Name | None = None
-
-
-class HostPort(ContainerPort, frozen=True):
-    """A port of a container with the node's port that it takes."""
-
-    host_port: int = 0
-
-
-class SpecifiedContainer(Container, frozen=True):
-    """A container with where its environment comes from."""
-
-    ports: tuple[HostPort, ...] = ()
-    env: tuple[Variable, ...] = ()
-    env_from: tuple[EnvironmentSource, ...] = ()
-    volume_mounts: tuple[Name, ...] = ()
-
-
-class VolumeItem(Kept, frozen=True):
-    """A key of a ConfigMap or Secret that a volume shows as a file."""
-
-    key: str = ""
-
-
-class ConfigurationVolume(Name, frozen=True):
-    """A ConfigMap that is a volume, or a ConfigMap or Secret that is a part of a projected one."""
-
-    items: tuple[VolumeItem, ...] = ()
-
-
-class SecretVolume(Kept, frozen=True):
-    """A volume that is a Secret."""
-
-    secret_name: str = ""
-    items: tuple[VolumeItem, ...] = ()
-
-
-class ProjectedSource(Kept, frozen=True):
-    """One source of a projected volume; a token or the downward API has neither."""
-
-    config_map: ConfigurationVolume | None = None
-    secret: ConfigurationVolume | None = None
-
-
-class ProjectedVolume(Kept, frozen=True):
-    """A volume of several sources."""
-
-    sources: tuple[ProjectedSource, ...] = ()
-
-
-class SpecifiedVolume(Volume, frozen=True):
-    """A volume with the ConfigMaps and Secrets that it shows."""
-
-    config_map: ConfigurationVolume | None = None
-    secret: SecretVolume | None = None
-    projected: ProjectedVolume | None = None
-
-
-class Toleration(Kept, frozen=True):
-    """A taint that a pod bears; without a key, each."""
-
-    key: str = ""
-
-
-class SpecifiedPod(PodSpec, frozen=True):
-    """A pod as it was asked for, with what a diagnosis needs beyond the kept fields."""
-
-    containers: tuple[SpecifiedContainer, ...] = ()
-    init_containers: tuple[SpecifiedContainer, ...] = ()
-    volumes: tuple[SpecifiedVolume, ...] = ()
-    image_pull_secrets: tuple[Name, ...] = ()
-    dns_policy: str = ""
-    tolerations: tuple[Toleration, ...] = ()
-
-
-class PodMetadata(Metadata, frozen=True):
-    """The metadata of a pod, with the seconds that it got to end: its `deletionTimestamp` is when they are over."""
-
-    deletion_grace_period_seconds: int = 0
 
 
 class PodFacts(Pod, frozen=True):
@@ -157,6 +45,12 @@ class PodFacts(Pod, frozen=True):
     def reference(self) -> str:
         """Return the pod as kubectl writes it."""
         return f"pod/{self.metadata.name}"
+
+    @property
+    def has_begun(self) -> bool:
+        """Return whether a container of it has ever run."""
+        found = (status for status, _ in self.statuses())
+        return any(each.state.running or each.state.terminated or each.last_state.terminated for each in found)
 
     def container(self, name: str) -> SpecifiedContainer | None:
         """Return a container as it was asked for."""
@@ -284,8 +178,6 @@ class WorkloadFacts:
     reference: str
     namespace: str
     now: datetime
-    start_up: timedelta = START_UP_ALLOWANCE
-    """The time that a pod may take to become ready."""
     created: datetime | None = None
     desired: int
     labels: Mapping[str, str]
@@ -324,18 +216,12 @@ class WorkloadFacts:
     hosts: tuple[HostReference, ...] = ()
     shared: tuple[SharedService, ...] = ()
     name_server: NameServerFacts | None = None
-    service: str = ""
-    """The name by which the catalog has it, "" where it is not there."""
-    checks: tuple[CheckFacts, ...] = ()
+    declared: DeclaredFacts = field(default_factory=DeclaredFacts)
+    """What the daemon knows of its service: the checks, and whether anything of it can answer."""
     upstreams: tuple["WorkloadFacts", ...] = ()
     """The workloads that it depends on by the catalog, or that its variables name, each with its own upstreams."""
     is_guessed: bool = False
     """True of an upstream that the catalog does not declare: a variable names its Service."""
-    serving: bool | None = None
-    """True if anything of its service can answer, also by its Service's endpoints; None where that is not watched."""
-    lost_service: str = ""
-    """The Service that was seen to lead to its pods and is gone, "" for none."""
-    observer: ObserverFacts = field(default_factory=ObserverFacts)
     missing: MissingFacts | None = None
     """Set of a workload that does not exist; then nothing else is known of it."""
     paused_before_start: FieldChange | None = None

@@ -56,7 +56,7 @@ def readiness_probe(facts: WorkloadFacts) -> Iterator[Cause]:
         if (
             status.started is False
             or (predicates.between_ends(status, facts.now) and not ended_by_probe(facts, pod, status))
-            or not predicates.unhealthy(pod, facts.now, facts.start_up)
+            or not predicates.unhealthy(pod, facts.now, facts.declared.start_up)
             or predicates.crash_looping(pod, facts.now)
         ):
             continue
@@ -70,7 +70,7 @@ def readiness_gate(facts: WorkloadFacts) -> Iterator[Cause]:
         if (
             ready is None
             or ready.reason != _GATES_NOT_READY
-            or not predicates.unhealthy(pod, facts.now, facts.start_up)
+            or not predicates.unhealthy(pod, facts.now, facts.declared.start_up)
         ):
             continue
         for gate in pod.spec.readiness_gates:

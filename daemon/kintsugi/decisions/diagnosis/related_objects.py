@@ -109,12 +109,10 @@ class MissingFacts:
     """
     What is known of a workload that a service names and that does not exist.
 
-    `since` is when this process saw it go, `last_good` when the ledger kept it: None where neither was. `similar` is a workload of
-    the namespace with a similar name. `owner` is the operator or object that owned it, `command` that of the tool that made it, and
+    `last_good` is when the ledger kept it, None where it did not. `similar` is a workload of the namespace with a similar name. `owner` is the operator or object that owned it, `command` that of the tool that made it, and
     `lacks` are the fields of the kept manifest whose values are not known.
     """
 
-    since: datetime | None = None
     last_good: datetime | None = None
     similar: str = ""
     owner: str = ""

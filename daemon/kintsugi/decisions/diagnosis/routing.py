@@ -35,7 +35,9 @@ def _ports(facts: WorkloadFacts, service: KubeService) -> Iterator[Cause]:
             has = ", ".join(sorted(named)) or "none"
             proof = (
                 evidence_items.field(
-                    _reference(service), f"spec.ports[{port.name or port.port}].targetPort", port.target_port
+                    service_ports.reference(service),
+                    f"spec.ports[{port.name or port.port}].targetPort",
+                    port.target_port,
                 ),
                 evidence_items.field(facts.reference, "containers[*].ports[*].name", has),
             )
@@ -53,7 +55,7 @@ def _ports(facts: WorkloadFacts, service: KubeService) -> Iterator[Cause]:
 
 def _renamed(facts: WorkloadFacts, service: KubeService, port: ServicePort) -> tuple[str, str]:
     """Return the template's field where the revision before had a port of this name, else the Service's."""
-    own = _reference(service), f"spec.ports[{port.name or port.port}].targetPort"
+    own = service_ports.reference(service), f"spec.ports[{port.name or port.port}].targetPort"
     if len(facts.revisions) < 2:
         return own
     before = facts.revisions[1].fields
@@ -80,7 +82,7 @@ def _selector(facts: WorkloadFacts, service: KubeService) -> Cause:
     key, wanted = next(item for item in service.spec.selector.items() if facts.labels.get(item[0]) != item[1])
     has = facts.labels.get(key)
     proof = (
-        evidence_items.field(_reference(service), f"spec.selector[{key}]", wanted),
+        evidence_items.field(service_ports.reference(service), f"spec.selector[{key}]", wanted),
         evidence_items.field(
             facts.reference, f"spec.template.metadata.labels[{key}]", has if has is not None else "missing"
         ),
@@ -90,7 +92,7 @@ def _selector(facts: WorkloadFacts, service: KubeService) -> Cause:
     )
     return Cause(
         kind=CauseKind.SERVICE_ROUTING,
-        object=_reference(service),
+        object=service_ports.reference(service),
         field=f"spec.selector[{key}]",
         confidence=Confidence.LIKELY,
         text=text
@@ -98,7 +100,3 @@ def _selector(facts: WorkloadFacts, service: KubeService) -> Cause:
         else f"Service {service.metadata.name} selects the label {key}, which the pods do not have",
         evidence=proof,
     )
-
-
-def _reference(service: KubeService) -> str:
-    return f"service/{service.metadata.name}"

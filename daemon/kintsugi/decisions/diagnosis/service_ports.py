@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from kintsugi.decisions.diagnosis.facts import SpecifiedPod, WorkloadFacts
+from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.objects.network import KubeService, ServicePort
+from kintsugi.objects.specified import SpecifiedPod
 
 
 def leading(facts: WorkloadFacts) -> Iterator[KubeService]:
@@ -19,6 +20,11 @@ def elsewhere(facts: WorkloadFacts) -> Iterator[KubeService]:
     for service in facts.services:
         if service.spec.selector and not service.spec.selector.items() <= facts.labels.items():
             yield service
+
+
+def reference(service: KubeService) -> str:
+    """Return a Service as kubectl writes it."""
+    return f"service/{service.metadata.name}"
 
 
 def is_own(facts: WorkloadFacts, service: KubeService) -> bool:

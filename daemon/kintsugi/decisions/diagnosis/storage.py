@@ -52,7 +52,7 @@ def claims(facts: WorkloadFacts) -> Iterator[Cause]:
 def volumes(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find volumes that cannot be attached or mounted, of pods of which nothing has started yet."""
     for pod in last_change.living(facts):
-        if _has_begun(pod):
+        if pod.has_begun:
             continue
         for reason in (_NOT_ATTACHED, _NOT_MOUNTED):
             event = evidence_items.newest(
@@ -133,10 +133,6 @@ def _of_claim(claim: ClaimFacts, field: str, text: str, found: str) -> Cause:
             *([evidence_items.field(claim.reference, field, found)] if field != "status.phase" else []),
         ),
     )
-
-
-def _has_begun(pod: PodFacts) -> bool:
-    return any(each.state.running or each.state.terminated or each.last_state.terminated for each, _ in pod.statuses())
 
 
 def _failed(facts: WorkloadFacts, pod: PodFacts, event: Event) -> Cause | None:
