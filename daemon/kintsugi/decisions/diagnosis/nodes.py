@@ -24,7 +24,7 @@ def unreported(facts: WorkloadFacts) -> Iterator[Cause]:
         said = f": {evidence_items.short(condition.message, 200)}" if condition.message else ""
         text = f"node {node.metadata.name} {does}{said}"
         proof = (_seen(node, condition), *map(_unready, affected[:1]))
-        yield _cause(node, "status.conditions[Ready]", Confidence.CERTAIN, text, proof)
+        yield cause(node, "status.conditions[Ready]", Confidence.CERTAIN, text, proof)
 
 
 def under_pressure(facts: WorkloadFacts) -> Iterator[Cause]:
@@ -40,7 +40,7 @@ def under_pressure(facts: WorkloadFacts) -> Iterator[Cause]:
         holds = condition is not None and condition.status == "True"
         said = evidence_items.field(pod.reference, "status.message", pod.status.message)
         proof = [said, _seen(node, condition)] if node is not None and condition is not None else [said]
-        yield _cause(
+        yield cause(
             node or NodeFacts(metadata=Metadata(name=pod.spec.node_name)),
             f"status.conditions[{pressure}]",
             Confidence.CERTAIN if holds else Confidence.LIKELY,
@@ -54,7 +54,7 @@ def failing_alone(facts: WorkloadFacts) -> Iterator[Cause]:
     for node, condition, running in _failing_alone(facts):
         text = f"no pod on node {node.metadata.name} is ready, but pods on other nodes are"
         proof = (_seen(node, condition), *map(_unready, running[:_SEVERAL]))
-        yield _cause(node, "", Confidence.LIKELY, text, proof)
+        yield cause(node, "", Confidence.LIKELY, text, proof)
 
 
 def names_of_failing_alone(facts: WorkloadFacts) -> frozenset[str]:
@@ -96,7 +96,8 @@ def _unready(pod: PodFacts) -> EvidenceItem:
     return evidence_items.field(pod.reference, "status.conditions[Ready]", text, at)
 
 
-def _cause(node: NodeFacts, field: str, confidence: Confidence, text: str, proof: Sequence[EvidenceItem]) -> Cause:
+def cause(node: NodeFacts, field: str, confidence: Confidence, text: str, proof: Sequence[EvidenceItem]) -> Cause:
+    """Return that a node is the cause, by one of its fields."""
     return Cause(
         kind=CauseKind.NODE,
         object=node.reference,

@@ -1,7 +1,7 @@
 """
-The objects related to a workload, as they were read: claims, budgets, autoscalers, checks, usage, name servers.
+What is known of the surroundings of a workload: its claims, hosts and checks, name servers, and the facts that are declared.
 
-Frozen values like those of `facts`; NetworkPolicies have a module of their own.
+Frozen values like those of `facts`.
 """
 
 from collections.abc import Mapping

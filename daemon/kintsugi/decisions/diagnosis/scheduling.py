@@ -3,12 +3,12 @@ Unschedulable, and the scheduler's messages about nodes and claims: the field of
 node.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from kintsugi.decisions.diagnosis import evidence_items, last_change, storage, words
-from kintsugi.decisions.diagnosis.facts import NodeFacts, PodFacts, WorkloadFacts
+from kintsugi.decisions.diagnosis import evidence_items, last_change, nodes, storage, words
+from kintsugi.decisions.diagnosis.facts import PodFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.words import SchedulerReason
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
 from kintsugi.objects import predicates
@@ -119,9 +119,8 @@ def _of_claims(
             (each for each in last_change.suspected(facts, pod) if _asks(each, SchedulerReason.CLAIM_MISSING)), ""
         )
         if name and not claim:
-            yield _volume(
-                f"persistentvolumeclaim/{name}", "", f"claim {name}, which the pod mounts, does not exist", seen
-            )
+            text = f"claim {name}, which the pod mounts, does not exist"
+            yield storage.cause((f"persistentvolumeclaim/{name}", ""), Confidence.LIKELY, text, seen)
     elif SchedulerReason.CLAIM_UNBOUND in found:
         names = predicates.claim_names(pod)
         pending = [each for each in facts.claims if each.metadata.name in names and each.status.phase == "Pending"]
@@ -131,21 +130,10 @@ def _of_claims(
                 continue
             proof = (seen, evidence_items.field(each.reference, "status.phase", each.status.phase))
             text = f"claim {each.metadata.name} has no volume: {evidence_items.short(said, 200)}"
-            yield replace(_volume(each.reference, "status.phase", text, seen), confidence=_CERTAIN, evidence=proof)
+            yield replace(storage.cause((each.reference, "status.phase"), _CERTAIN, text, seen), evidence=proof)
         if not pending and len(names) == 1:
             text = f"claim {names[0]} has no volume: {evidence_items.short(said, 200)}"
-            yield _volume(f"persistentvolumeclaim/{names[0]}", "status.phase", text, seen)
-
-
-def _volume(holder: str, field: str, text: str, seen: EvidenceItem) -> Cause:
-    return Cause(
-        kind=CauseKind.VOLUME,
-        object=holder,
-        field=field,
-        confidence=Confidence.LIKELY,
-        text=text,
-        evidence=(seen,),
-    )
+            yield storage.cause((f"persistentvolumeclaim/{names[0]}", "status.phase"), Confidence.LIKELY, text, seen)
 
 
 def _of_nodes(
@@ -159,30 +147,20 @@ def _of_nodes(
         for node in (each for each in facts.nodes if each.spec.unschedulable):
             proof = (seen, evidence_items.field(node.reference, "spec.unschedulable", "true"))
             confidence = Confidence.CERTAIN if found <= {SchedulerReason.CORDONED, SchedulerReason.TAINT} else sure
-            yield _node(node, "spec.unschedulable", f"node {node.metadata.name} is cordoned", confidence, proof)
+            yield nodes.cause(node, "spec.unschedulable", confidence, f"node {node.metadata.name} is cordoned", proof)
     elif SchedulerReason.TAINT in found:
         keys = _untolerated(facts, *message)
         sure = sure if len(keys) == 1 else Confidence.LIKELY  # of several, some are there on purpose
         for node, key in ((each, key) for each in facts.nodes for key in sorted(keys.intersection(each.repelling))):
             field = f"status.conditions[{_NODES_OWN[key]}]" if key in _NODES_OWN else f"spec.taints[{key}]"
             proof = (seen, evidence_items.field(node.reference, f"spec.taints[{key}]", key))
-            yield _node(
-                node,
-                field,
-                f"node {node.metadata.name} has the taint {key}, which the pods do not tolerate",
-                sure,
-                proof,
-            )
+            text = f"node {node.metadata.name} has the taint {key}, which the pods do not tolerate"
+            yield nodes.cause(node, field, sure, text, proof)
     full = next((each for each in (*_RESOURCES, SchedulerReason.PODS) if each in found), None)
     if full is not None and len(facts.nodes) == 1:
         node = facts.nodes[0]
-        yield _node(
-            node,
-            f"status.allocatable[{full}]",
-            f"node {node.metadata.name} has no free {full}",
-            Confidence.LIKELY,
-            (seen,),
-        )
+        text = f"node {node.metadata.name} has no free {full}"
+        yield nodes.cause(node, f"status.allocatable[{full}]", Confidence.LIKELY, text, (seen,))
 
 
 def _untolerated(facts: WorkloadFacts, pod: PodFacts, said: str) -> set[str]:
@@ -191,17 +169,6 @@ def _untolerated(facts: WorkloadFacts, pod: PodFacts, said: str) -> set[str]:
         return named
     borne = {each.key for each in pod.spec.tolerations}
     return set() if "" in borne else {key for node in facts.nodes for key in node.repelling} - borne
-
-
-def _node(node: NodeFacts, field: str, text: str, confidence: Confidence, proof: Sequence[EvidenceItem]) -> Cause:
-    return Cause(
-        kind=CauseKind.NODE,
-        object=node.reference,
-        field=field,
-        confidence=confidence,
-        text=text,
-        evidence=tuple(proof),
-    )
 
 
 def _unexplained(facts: WorkloadFacts, pod: PodFacts, found: frozenset[SchedulerReason], seen: EvidenceItem) -> Cause:

@@ -147,12 +147,12 @@ def _failed(facts: WorkloadFacts, pod: PodFacts, event: Event) -> Cause | None:
         holder, field = (claim.reference, "") if attaching else (f"persistentvolume/{name}", claim.volume_field)
         does = "attached" if attaching else "mounted"
         text = f"the volume of claim {claim.metadata.name} cannot be {does}: {said}"
-        return _cause((holder, field), sure, text, seen)
+        return cause((holder, field), sure, text, seen)
     if not _is_host_path(pod, name):
         return None
     new = last_change.covering(last_change.suspected(facts, pod), f"volumes[{name}]")
     confidence = sure if new else Confidence.LIKELY
-    return _cause((facts.reference, f"volumes[{name}]"), confidence, f"volume {name} cannot be mounted: {said}", seen)
+    return cause((facts.reference, f"volumes[{name}]"), confidence, f"volume {name} cannot be mounted: {said}", seen)
 
 
 def _is_host_path(pod: PodFacts, name: str) -> bool:
@@ -167,7 +167,8 @@ def _is_host_path(pod: PodFacts, name: str) -> bool:
     )
 
 
-def _cause(blamed: tuple[str, str], confidence: Confidence, text: str, seen: EvidenceItem) -> Cause:
+def cause(blamed: tuple[str, str], confidence: Confidence, text: str, seen: EvidenceItem) -> Cause:
+    """Return that a volume is the cause, blamed on a field of an object."""
     holder, field = blamed
     return Cause(kind=CauseKind.VOLUME, object=holder, field=field, confidence=confidence, text=text, evidence=(seen,))
 
