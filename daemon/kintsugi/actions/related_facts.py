@@ -10,7 +10,6 @@ from kintsugi.actions import diagnosis_facts, unstructured
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.decisions.diagnosis.facts import FieldChange, NodeFacts
 from kintsugi.decisions.diagnosis.related_objects import (
-    ClaimFacts,
     HostReference,
     NameServerFacts,
     SharedService,
@@ -45,17 +44,10 @@ _HOST_AND_PORT = re.compile(rf"(?P<host>{_NAME}):(?P<port>[1-9]\d{{0,4}})")
 MOST_NAMED = 5
 
 
-def claim_of(
-    obj: Unstructured, volume: Unstructured | None, class_: Unstructured | None = None, *, class_exists: bool | None
-) -> ClaimFacts:
-    """Return what is known of a claim that is there, with the volume that it is bound to, and its class where that was read."""
+def source_of(volume: Unstructured | None) -> str:
+    """Return the path of the source of a PersistentVolume (`spec.hostPath.path`), "" where it is not known."""
     source = next((each for each in _SOURCES if unstructured.nested_map(volume, "spec", each)), "")
-    return msgspec.structs.replace(
-        unstructured.convert(obj, ClaimFacts),
-        volume_field=f"spec.{source}.{_SOURCES[source]}" if source else "",
-        class_exists=class_exists,
-        grows=unstructured.nested_field(class_, "allowVolumeExpansion") is True if class_ is not None else None,
-    )
+    return f"spec.{source}.{_SOURCES[source]}" if source else ""
 
 
 def with_others(node: NodeFacts, items: Iterable[Unstructured], own: frozenset[str]) -> NodeFacts:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+import msgspec
+
 from kintsugi.actions import diagnosis_facts, related_facts, unstructured
 from kintsugi.actions.tolerant_reads import TolerantReads, as_labels
 from kintsugi.decisions.diagnosis import answering, last_change, service_ports, words
@@ -19,6 +21,7 @@ from kintsugi.errors import KubeError, NotFound
 from kintsugi.objects import predicates
 from kintsugi.objects.metadata import Metadata
 from kintsugi.objects.network import NetworkPolicy
+from kintsugi.objects.storage import StorageClass
 from kintsugi.objects.workloads import HorizontalPodAutoscaler, PodDisruptionBudget, PodMetrics
 from kubeobjects.resources import (
     ENDPOINTSLICES,
@@ -113,15 +116,16 @@ class RelatedReader(TolerantReads):
         obj, is_known = await self.got("persistentvolumeclaims", PVCS, name)
         if obj is None:
             return ClaimFacts(metadata=Metadata(name=name), exists=False if is_known else None)
-        bound = unstructured.nested_string(obj, "spec", "volumeName")
-        class_name = unstructured.nested_string(obj, "spec", "storageClassName")
+        claim = unstructured.convert(obj, ClaimFacts)
+        bound, class_name = claim.spec.volume_name, claim.spec.storage_class_name
         volume, _ = await self.got("persistentvolumes", PVS, bound) if bound else (None, True)
-        class_exists: bool | None = None
-        found = None
-        if class_name:
-            found, is_known = await self.got("storageclasses", STORAGECLASSES, class_name)
-            class_exists = found is not None if is_known else None
-        return related_facts.claim_of(obj, volume, found, class_exists=class_exists)
+        found, is_known = await self.got("storageclasses", STORAGECLASSES, class_name) if class_name else (None, False)
+        return msgspec.structs.replace(
+            claim,
+            volume_field=related_facts.source_of(volume),
+            class_exists=found is not None if is_known else None,
+            grows=unstructured.convert(found, StorageClass).allow_volume_expansion if found is not None else None,
+        )
 
     async def _namespace_labels(self) -> dict[str, str] | None:
         obj, _ = await self.got("namespaces", NAMESPACES, self.namespace)

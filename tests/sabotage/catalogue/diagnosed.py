@@ -122,8 +122,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="decisions/diagnosis/answering.py",
-                old="    if facts.observer.doubt or facts.observer.stale:\n",
-                new="    if facts.observer.stale:\n",
+                old="    if facts.declared.observer.doubt or facts.declared.observer.stale:\n",
+                new="    if facts.declared.observer.stale:\n",
             ),
         ),
         tests="unit/diagnosis/test_checks_and_names.py",
