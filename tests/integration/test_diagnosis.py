@@ -227,6 +227,15 @@ async def test_a_right_that_is_missing_is_not_known_and_no_error(tmp_path: Path)
     assert any(each.startswith("Events: ") for each in found.unknown), found.unknown
 
 
+async def test_a_workload_that_is_to_be_gone_is_read_with_what_holds_it(stage: ProcessStage) -> None:
+    held = deployment("web:good")
+    stage.cluster.apply({**held, "metadata": {**held["metadata"], "finalizers": ["parcels.test/hold"]}})
+    stage.cluster.delete(DEPLOYMENTS, "front", NAMESPACE)
+    diagnoser = Diagnoser(kube=stage.kube, clock=lambda: datetime.now(UTC))
+    found = await diagnoser.facts(Target(kind="deployment", namespace=NAMESPACE, name="front"))
+    assert (found.deleted is not None, found.finalizers) == (True, ("parcels.test/hold",))
+
+
 async def test_another_object_than_a_workload_is_refused(stage: ProcessStage) -> None:
     with pytest.raises(NotRecorded, match="deployment, statefulset, daemonset"):
         await diagnosed(stage.kube, "service")

@@ -7,6 +7,8 @@ Of Secrets and ConfigMaps only the names of keys are used, with the times at whi
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
+import msgspec
+
 from kintsugi.actions import unstructured
 from kintsugi.actions.good_templates import FoundTemplate
 from kintsugi.actions.revisions import Revision
@@ -15,18 +17,14 @@ from kintsugi.actions.unstructured import Unstructured
 from kintsugi.decisions.diagnosis.facts import (
     ConfigurationFacts,
     ConfigurationType,
-    EventFacts,
     FieldChange,
     NodeFacts,
     PodFacts,
-    ServiceFacts,
-    SpecifiedPod,
     TemplateRevision,
     WebhookFacts,
 )
 from kintsugi.decisions.diagnosis.template_fields import template_fields
-from kintsugi.objects.kept import Condition, Event, LabelSelector, Node, Object
-from kubeobjects.resources import find
+from kintsugi.objects.kept import Event, Object
 
 MOST_REVISIONS = 2
 """Revisions whose templates are compared: the one in force with the one before it."""
@@ -40,7 +38,6 @@ _EARLIER = "deployment.kubernetes.io/revision-history"
 """The annotation in which a ReplicaSet that is in force again has its earlier numbers (k8s.io/kubernetes, deployment/util)."""
 
 _DATA = ("f:data", "f:stringData", "f:binaryData")
-_REPELS = frozenset({"NoSchedule", "NoExecute"})
 
 
 def pods_of_facts(items: Iterable[Unstructured], owners: frozenset[str]) -> tuple[PodFacts, ...]:
@@ -49,33 +46,6 @@ def pods_of_facts(items: Iterable[Unstructured], owners: frozenset[str]) -> tupl
     return tuple(
         pod for pod in found if any(each.controller and each.uid in owners for each in pod.metadata.owner_references)
     )
-
-
-def template_of(workload: Unstructured) -> SpecifiedPod:
-    """Return the facts of the workload's template."""
-    return unstructured.convert(unstructured.nested_map(workload, "spec", "template", "spec"), SpecifiedPod)
-
-
-def created_of(workload: Unstructured) -> datetime | None:
-    """Return when an object was made."""
-    return unstructured.convert(workload, Object).metadata.creation_timestamp
-
-
-def deletion_of(workload: Unstructured) -> tuple[datetime | None, tuple[str, ...]]:
-    """Return the deletion timestamp and the finalizers of the workload."""
-    metadata = unstructured.convert(workload, Object).metadata
-    return metadata.deletion_timestamp, metadata.finalizers
-
-
-def template_labels(workload: Unstructured) -> dict[str, str]:
-    """Return the labels that the workload's pods get."""
-    return unstructured.labels(unstructured.nested_map(workload, "spec", "template"))
-
-
-def match_labels(workload: Unstructured) -> dict[str, str]:
-    """Return the labels that the workload selects its pods by."""
-    selector = unstructured.nested_map(workload, "spec", "selector")
-    return dict(unstructured.convert(selector, LabelSelector).match_labels)
 
 
 def compared_revisions(
@@ -105,33 +75,10 @@ def compared_revisions(
     return (*of_kubernetes, before)
 
 
-def events_of_facts(items: Iterable[Unstructured], about: frozenset[str]) -> Iterator[EventFacts]:
+def events_of_facts(items: Iterable[Unstructured], about: frozenset[str]) -> Iterator[Event]:
     """Yield the Events about these objects (TYPE/NAME)."""
-    for item in items:
-        event = unstructured.convert(item, Event)
-        involved = event.involved_object
-        resource = find(involved.kind)
-        holder = f"{resource.singular if resource is not None else involved.kind.lower()}/{involved.name}"
-        if holder not in about:
-            continue
-        series = event.series
-        seen = series.last_observed_time if series is not None else event.last_timestamp
-        yield EventFacts(
-            metadata=event.metadata,
-            type=event.type,
-            reason=event.reason,
-            message=event.message,
-            object=holder,
-            field=involved.field_path,
-            count=max(1, series.count if series is not None else event.count),
-            at=seen or event.event_time or event.metadata.creation_timestamp,
-        )
-
-
-def conditions_of(reference: str, obj: Unstructured) -> Iterator[tuple[str, Condition]]:
-    """Yield an object's conditions, each with the object's name."""
-    for each in unstructured.nested_maps(obj, "status", "conditions"):
-        yield reference, unstructured.convert(each, Condition)
+    found = (unstructured.convert(item, Event) for item in items)
+    return (event for event in found if event.about in about)
 
 
 def configuration_facts(type_: ConfigurationType, name: str, obj: Unstructured) -> ConfigurationFacts:
@@ -153,18 +100,8 @@ def configuration_facts(type_: ConfigurationType, name: str, obj: Unstructured) 
         keys=frozenset(keys),
         changed=changed,
         changed_keys=written if len(written) == 1 else (),
-        created=created_of(obj),
+        created=unstructured.convert(obj, Object).metadata.creation_timestamp,
     )
-
-
-def replicas_writer(workload: Unstructured) -> FieldChange | None:
-    """Return who wrote the number of replicas last, by the managed fields."""
-    return written_by(workload, "f:replicas")
-
-
-def templated_by(workload: Unstructured) -> FieldChange | None:
-    """Return who wrote the pod template last, by the managed fields."""
-    return written_by(workload, "f:template")
 
 
 def paused_before_start(workload: Unstructured) -> FieldChange | None:
@@ -188,24 +125,9 @@ def written_by(obj: Unstructured, field: str) -> FieldChange | None:
     return newest
 
 
-def service_of(obj: Unstructured) -> ServiceFacts:
-    """Return the facts of a Service."""
-    return unstructured.convert(obj, ServiceFacts)
-
-
 def node_facts(obj: Unstructured) -> NodeFacts:
-    """Return the facts of a node that keep pods away."""
-    node = unstructured.convert(obj, Node)
-    taints = tuple(taint.key for taint in node.spec.taints if taint.effect in _REPELS)
-    return NodeFacts(
-        name=node.metadata.name,
-        cordoned=node.spec.unschedulable,
-        taints=taints,
-        conditions=node.status.conditions,
-        created=node.metadata.creation_timestamp,
-        marked=written_by(obj, "f:unschedulable"),
-        uid=node.metadata.uid,
-    )
+    """Return the facts of a node."""
+    return msgspec.structs.replace(unstructured.convert(obj, NodeFacts), marked=written_by(obj, "f:unschedulable"))
 
 
 def webhooks_of(word: str, obj: Unstructured) -> WebhookFacts:

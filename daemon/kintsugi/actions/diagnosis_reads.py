@@ -15,18 +15,16 @@ from kintsugi.actions import diagnosis_facts, related_facts, unstructured
 from kintsugi.actions.good_templates import FoundTemplate, GoodTemplates
 from kintsugi.actions.related_reads import RelatedReader
 from kintsugi.actions.revisions import Revision, find_revisions
-from kintsugi.actions.tolerant_reads import TolerantReads
+from kintsugi.actions.templates import template_of
+from kintsugi.actions.tolerant_reads import TolerantReads, as_labels
 from kintsugi.actions.unstructured import Unstructured
-from kintsugi.decisions.diagnosis import words
+from kintsugi.decisions.diagnosis import service_ports, words
 from kintsugi.decisions.diagnosis.facts import (
     ConfigurationFacts,
     ConfigurationType,
-    EventFacts,
     LogFacts,
     NodeFacts,
     PodFacts,
-    ServiceFacts,
-    SpecifiedPod,
     WebhookFacts,
     WorkloadFacts,
 )
@@ -35,14 +33,15 @@ from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts, MissingF
 from kintsugi.decisions.diagnosis.scheduling import NODE_UNDER_WAY
 from kintsugi.errors import Forbidden, KubeError, LedgerUnavailable, NotFound
 from kintsugi.model.command import ObjectName
+from kintsugi.model.views import Workload
 from kintsugi.objects import predicates
-from kintsugi.objects.kept import LabelSelector
+from kintsugi.objects.kept import KEPT, DaemonSet, Event, KubeService, ReplicaSet, StatefulSet
 from kintsugi.objects.owners import operators, recreating_command
 from kintsugi.objects.selectors import selector_of
+from kintsugi.objects.specified import SpecifiedPod
 from kubeobjects import resources
 from kubeobjects.resources import (
     CONFIGMAPS,
-    DAEMONSETS,
     DEPLOYMENTS,
     EVENTS,
     NODES,
@@ -103,47 +102,43 @@ class WorkloadReader(TolerantReads):
 
     async def _there(self, workload: Unstructured, now: datetime) -> WorkloadFacts:
         """Read everything of a workload that is there. Raises KubeError."""
-        selector = _selector_of(workload)
+        kept = unstructured.convert(workload, KEPT[self.asked.resource])
+        assert isinstance(kept, Workload), "a diagnosis is of a workload"
+        selector, metadata = str(selector_of(kept.spec.selector)), kept.metadata
         sets, revisions, items, services = await asyncio.gather(
-            self._replica_sets(selector, unstructured.uid(workload)),
+            self._replica_sets(selector, metadata.uid),
             self.known("its revisions", self._revisions(workload), ()),
             self._list("its pods", PODS, labels=selector),
             self.listed("the Services of the namespace", SERVICES),
         )
         before = await self._kept(workload) if len(revisions) == 1 else None
-        owners = frozenset(unstructured.uid(each) for each in (workload, *sets))
-        deleted, finalizers = diagnosis_facts.deletion_of(workload)
+        owners = frozenset({metadata.uid, *(each.metadata.uid for each in sets)})
         pods = self._most(diagnosis_facts.pods_of_facts(items, owners))
         known = WorkloadFacts(
             reference=str(self.asked),
             namespace=self.namespace,
             now=now,
-            start_up=self.declared.start_up,
-            created=diagnosis_facts.created_of(workload),
-            desired=_desired(self.asked.resource, workload),
-            labels=diagnosis_facts.template_labels(workload),
-            selector=diagnosis_facts.match_labels(workload),
-            template=diagnosis_facts.template_of(workload),
+            created=metadata.creation_timestamp,
+            desired=kept.status.desired_number_scheduled if isinstance(kept, DaemonSet) else kept.spec.replicas,
+            labels=kept.spec.template.metadata.labels,
+            selector=kept.spec.selector.match_labels,
+            template=unstructured.convert(unstructured.nested_map(template_of(workload), "spec"), SpecifiedPod),
             revisions=diagnosis_facts.compared_revisions(revisions, pods, before),
             pods=pods,
             conditions=(
-                *diagnosis_facts.conditions_of(str(self.asked), workload),
-                *(one for each in sets for one in diagnosis_facts.conditions_of(_set(each), each)),
+                *((str(self.asked), each) for each in kept.status.conditions),
+                *((_set(each), one) for each in sets for one in each.status.conditions),
             ),
-            services=tuple(diagnosis_facts.service_of(each) for each in services or ()),
+            services=tuple(unstructured.convert(each, KubeService) for each in services or ()),
             services_known=services is not None,
-            governing=unstructured.nested_string(workload, "spec", "serviceName"),
-            scaled=diagnosis_facts.replicas_writer(workload),
-            deleted=deleted,
-            finalizers=finalizers,
+            governing=kept.spec.service_name if isinstance(kept, StatefulSet) else "",
+            scaled=diagnosis_facts.written_by(workload, "f:replicas"),
+            deleted=metadata.deletion_timestamp,
+            finalizers=metadata.finalizers,
             hosts=tuple(related_facts.hosts_of(workload)),
-            service=self.declared.service,
-            checks=self.declared.checks,
-            serving=self.declared.serving,
-            lost_service=self.declared.lost_service,
-            observer=self.declared.observer,
+            declared=self.declared,
             paused_before_start=diagnosis_facts.paused_before_start(workload),
-            templated=diagnosis_facts.templated_by(workload),
+            templated=diagnosis_facts.written_by(workload, "f:template"),
         )
         completed = await self._completed(known, frozenset(_set(each) for each in sets))
         around = RelatedReader(kube=self.kube, namespace=self.namespace, unknown=self.unknown, owners=owners)
@@ -159,9 +154,7 @@ class WorkloadReader(TolerantReads):
             self.unknown[f"its manifest: {error}"] = None
         items = await self.listed("workloads with a similar name", self.asked.resource) or ()
         similar = _similar(self.asked.name, [unstructured.name(each) for each in items])
-        known = MissingFacts(
-            since=self.declared.missing_since, similar=f"{self.asked.resource.singular}/{similar}" if similar else ""
-        )
+        known = MissingFacts(similar=f"{self.asked.resource.singular}/{similar}" if similar else "")
         if kept is not None:
             known = replace(
                 known,
@@ -180,8 +173,7 @@ class WorkloadReader(TolerantReads):
             template=SpecifiedPod(),
             revisions=(),
             pods=(),
-            service=self.declared.service,
-            observer=self.declared.observer,
+            declared=replace(self.declared, checks=(), serving=None, lost_service=""),
             missing=known,
             unknown=tuple(self.unknown),
         )
@@ -228,15 +220,12 @@ class WorkloadReader(TolerantReads):
             self.unknown[f"its last good template: not kept are the values of {', '.join(found.missing)}"] = None
         return found
 
-    async def _replica_sets(self, selector: str, owner: str) -> Sequence[Unstructured]:
+    async def _replica_sets(self, selector: str, owner: str) -> Sequence[ReplicaSet]:
         if self.asked.resource != DEPLOYMENTS:
             return ()
         found = await self._list("its ReplicaSets", REPLICASETS, labels=selector)
-        return [
-            each
-            for each in found
-            if any(one.get("uid") == owner for one in unstructured.nested_maps(each, "metadata", "ownerReferences"))
-        ]
+        sets = (unstructured.convert(each, ReplicaSet) for each in found)
+        return [each for each in sets if any(one.uid == owner for one in each.metadata.owner_references)]
 
     def _most(self, pods: Sequence[PodFacts]) -> tuple[PodFacts, ...]:
         """Return the first `MOST_PODS` pods, those that are not ready first."""
@@ -244,7 +233,7 @@ class WorkloadReader(TolerantReads):
             self.unknown[f"its pods: {len(pods)} exist, and {MOST_PODS} were read"] = None
         return tuple(sorted(pods, key=predicates.ready)[:MOST_PODS])
 
-    def _newest(self, events: Iterable[EventFacts]) -> tuple[EventFacts, ...]:
+    def _newest(self, events: Iterable[Event]) -> tuple[Event, ...]:
         """Return the newest `MOST_EVENTS` Events."""
         found = sorted(events, key=lambda each: each.at.timestamp() if each.at is not None else 0.0)
         if len(found) > MOST_EVENTS:
@@ -281,24 +270,19 @@ class WorkloadReader(TolerantReads):
             for status, _ in pod.statuses()
             if not status.ready and (status.state.terminated or status.last_state.terminated) and status.restart_count
         ]
-        found = await asyncio.gather(
-            *(
-                self.known("logs", self.logged(pod, container, previous=previous), None)
-                for pod, container, previous in ended[:MOST_LOGS]
-            )
+        return await self.logs_of(
+            self.logged(pod, container, previous=previous) for pod, container, previous in ended[:MOST_LOGS]
         )
-        return tuple(each for each in found if each is not None)
 
     async def _selected(self, known: WorkloadFacts) -> frozenset[str]:
         """Return the Services that other pods are behind, of those that do not select this workload; more than a few are left out."""
-        others = [
-            each
-            for each in known.services
-            if each.spec.selector and not each.spec.selector.items() <= known.labels.items()
-        ]
+        others = list(service_ports.elsewhere(known))
         near = [each for each in others if each.spec.selector.keys() & known.labels.keys()]
         asked = await asyncio.gather(
-            *(self._list("pods of other Services", PODS, labels=_as_labels(each)) for each in near[:MOST_SERVICES])
+            *(
+                self._list("pods of other Services", PODS, labels=as_labels(each.spec.selector))
+                for each in near[:MOST_SERVICES]
+            )
         )
         empty = {each.metadata.name for each, pods in zip(near, asked, strict=False) if not pods}
         return frozenset(each.metadata.name for each in others) - empty
@@ -321,23 +305,8 @@ class WorkloadReader(TolerantReads):
         )
 
 
-def _selector_of(workload: Unstructured) -> str:
-    selector = unstructured.convert(unstructured.nested_map(workload, "spec", "selector"), LabelSelector)
-    return str(selector_of(selector))
-
-
-def _desired(resource: Resource, workload: Unstructured) -> int:
-    if resource == DAEMONSETS:
-        return unstructured.nested_int(workload, "status", "desiredNumberScheduled")
-    return unstructured.replicas(workload)
-
-
-def _set(obj: Unstructured) -> str:
-    return f"{REPLICASETS.singular}/{unstructured.name(obj)}"
-
-
-def _as_labels(service: ServiceFacts) -> str:
-    return ",".join(f"{key}={value}" for key, value in service.spec.selector.items())
+def _set(found: ReplicaSet) -> str:
+    return f"{REPLICASETS.singular}/{found.metadata.name}"
 
 
 def _similar(name: str, names: Sequence[str]) -> str:

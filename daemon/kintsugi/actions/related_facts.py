@@ -2,25 +2,22 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from urllib.parse import urlsplit
 
 import msgspec
 
 from kintsugi.actions import diagnosis_facts, unstructured
 from kintsugi.actions.unstructured import Unstructured
-from kintsugi.decisions.diagnosis.facts import FieldChange, NodeFacts, ServiceFacts
+from kintsugi.decisions.diagnosis.facts import FieldChange, NodeFacts
 from kintsugi.decisions.diagnosis.related_objects import (
-    ClaimFacts,
     HostReference,
-    MemoryUsage,
     NameServerFacts,
     SharedService,
 )
 from kintsugi.model.causes import ObjectChange
 from kintsugi.objects import predicates
-from kintsugi.objects.kept import EndpointSlice, Metadata, PersistentVolumeClaim, Pod
-from kintsugi.objects.metadata import Kept, ObjectReference
+from kintsugi.objects.kept import EndpointSlice, HorizontalPodAutoscaler, Pod
+from kintsugi.objects.network import KubeService
 from kubeobjects.resources import HPAS
 
 _SOURCES: Mapping[str, str] = {"hostPath": "path", "local": "path", "nfs": "path", "csi": "volumeHandle"}
@@ -47,39 +44,10 @@ _HOST_AND_PORT = re.compile(rf"(?P<host>{_NAME}):(?P<port>[1-9]\d{{0,4}})")
 MOST_NAMED = 5
 
 
-class _Usage(Kept, frozen=True):
-    """The usage of one container."""
-
-    name: str = ""
-    usage: dict[str, str] = msgspec.field(default_factory=dict)
-
-
-class _PodMetrics(Kept, frozen=True):
-    """The usage of a pod's containers (metrics.k8s.io)."""
-
-    metadata: Metadata = Metadata()
-    containers: tuple[_Usage, ...] = ()
-
-
-def claim_of(
-    obj: Unstructured, volume: Unstructured | None, class_: Unstructured | None = None, *, class_exists: bool | None
-) -> ClaimFacts:
-    """Return what is known of a claim that is there, with the volume that it is bound to, and its class where that was read."""
-    claim = unstructured.convert(obj, PersistentVolumeClaim)
+def source_of(volume: Unstructured | None) -> str:
+    """Return the path of the source of a PersistentVolume (`spec.hostPath.path`), "" where it is not known."""
     source = next((each for each in _SOURCES if unstructured.nested_map(volume, "spec", each)), "")
-    return ClaimFacts(
-        name=claim.metadata.name,
-        phase=claim.status.phase,
-        volume=claim.spec.volume_name,
-        volume_field=f"spec.{source}.{_SOURCES[source]}" if source else "",
-        storage_class=claim.spec.storage_class_name or "",
-        class_exists=class_exists,
-        requested=claim.spec.resources.requests.get("storage", ""),
-        capacity=claim.status.capacity.get("storage", ""),
-        grows=unstructured.nested_field(class_, "allowVolumeExpansion") is True if class_ is not None else None,
-        deleted=claim.metadata.deletion_timestamp,
-        uid=claim.metadata.uid,
-    )
+    return f"spec.{source}.{_SOURCES[source]}" if source else ""
 
 
 def with_others(node: NodeFacts, items: Iterable[Unstructured], own: frozenset[str]) -> NodeFacts:
@@ -93,16 +61,7 @@ def with_others(node: NodeFacts, items: Iterable[Unstructured], own: frozenset[s
         and not predicates.finished(pod)
         and not any(each.uid in own for each in pod.metadata.owner_references)
     ]
-    return replace(node, others=len(others), others_ready=sum(predicates.ready(pod) for pod in others))
-
-
-def usage_of(items: Iterable[Unstructured]) -> Iterator[MemoryUsage]:
-    """Yield what containers used last."""
-    for item in items:
-        pod = unstructured.convert(item, _PodMetrics)
-        for each in pod.containers:
-            if memory := each.usage.get("memory", ""):
-                yield MemoryUsage(pod=pod.metadata.name, container=each.name, memory=memory)
+    return msgspec.structs.replace(node, others=len(others), others_ready=sum(predicates.ready(pod) for pod in others))
 
 
 def name_server_of(service: str, items: Sequence[Unstructured]) -> NameServerFacts:
@@ -113,7 +72,7 @@ def name_server_of(service: str, items: Sequence[Unstructured]) -> NameServerFac
 
 
 def shared_of(
-    service: ServiceFacts, items: Iterable[Unstructured], own: frozenset[str], others: Iterable[ServiceFacts]
+    service: KubeService, items: Iterable[Unstructured], own: frozenset[str], others: Iterable[KubeService]
 ) -> SharedService | None:
     """Return to which pods of other workloads a Service leads, and which other Services lead to those; None for none."""
     pods = [unstructured.convert(item, Pod) for item in items]
@@ -164,21 +123,21 @@ def _host(value: str) -> tuple[str, int]:
 def changes_of_autoscalers(items: Iterable[Unstructured], workload: str) -> Iterator[ObjectChange]:
     """Yield what changed of the autoscalers of a workload: that one was made, its bounds, and when it has scaled last."""
     for each in items:
-        target = unstructured.convert(unstructured.nested_map(each, "spec", "scaleTargetRef"), ObjectReference)
+        found = unstructured.convert(each, HorizontalPodAutoscaler)
+        target = found.spec.scale_target_ref
         if f"{target.kind.lower()}/{target.name}" == workload:
-            yield from _changes_of_autoscaler(each)
+            yield from _changes_of_autoscaler(each, found)
 
 
-def _changes_of_autoscaler(obj: Unstructured) -> Iterator[ObjectChange]:
-    reference, created = f"{HPAS.singular}/{unstructured.name(obj)}", diagnosis_facts.created_of(obj)
+def _changes_of_autoscaler(obj: Unstructured, found: HorizontalPodAutoscaler) -> Iterator[ObjectChange]:
+    reference, created = f"{HPAS.singular}/{found.metadata.name}", found.metadata.creation_timestamp
     yield _shown(reference, "metadata.creationTimestamp", FieldChange(manager="", at=created), "added")
-    for field in ("minReplicas", "maxReplicas"):
+    for field, value in (("minReplicas", found.spec.min_replicas), ("maxReplicas", found.spec.max_replicas)):
         written = diagnosis_facts.written_by(obj, f"f:{field}")
         if written is not None and written.at != created:
-            yield _shown(reference, f"spec.{field}", written, f"{unstructured.nested_int(obj, 'spec', field)}")
-    scaled = diagnosis_facts.moment(unstructured.nested_string(obj, "status", "lastScaleTime"))
-    desired = f"{unstructured.nested_int(obj, 'status', 'desiredReplicas')}"
-    yield _shown(reference, "status.desiredReplicas", FieldChange(manager="", at=scaled), desired)
+            yield _shown(reference, f"spec.{field}", written, f"{value}")
+    scaled = FieldChange(manager="", at=found.status.last_scale_time)
+    yield _shown(reference, "status.desiredReplicas", scaled, f"{found.status.desired_replicas}")
 
 
 def _shown(reference: str, field: str, by: FieldChange, after: str) -> ObjectChange:

@@ -6,25 +6,23 @@ Some reads are made only for a workload that is not well.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+import msgspec
+
 from kintsugi.actions import diagnosis_facts, related_facts, unstructured
-from kintsugi.actions.tolerant_reads import TolerantReads
+from kintsugi.actions.tolerant_reads import TolerantReads, as_labels
 from kintsugi.decisions.diagnosis import answering, last_change, service_ports, words
 from kintsugi.decisions.diagnosis.facts import LogFacts, NodeFacts, WorkloadFacts
-from kintsugi.decisions.diagnosis.network_policies import PolicyFacts
-from kintsugi.decisions.diagnosis.related_objects import (
-    AutoscalerFacts,
-    BudgetFacts,
-    ClaimFacts,
-    MemoryUsage,
-    NameServerFacts,
-    SharedService,
-)
+from kintsugi.decisions.diagnosis.related_objects import ClaimFacts, NameServerFacts, SharedService
 from kintsugi.errors import KubeError, NotFound
 from kintsugi.objects import predicates
+from kintsugi.objects.metadata import Metadata
+from kintsugi.objects.network import NetworkPolicy
+from kintsugi.objects.storage import StorageClass
+from kintsugi.objects.workloads import HorizontalPodAutoscaler, PodDisruptionBudget, PodMetrics
 from kubeobjects.resources import (
     ENDPOINTSLICES,
     HPAS,
@@ -69,16 +67,16 @@ class RelatedReader(TolerantReads):
             self._namespace_labels(),
             self._shared(known),
         )
-        budgets = await self.listed("budgets", PDBS) if any(each.cordoned for each in nodes) else ()
+        budgets = await self.listed("budgets", PDBS) if any(each.spec.unschedulable for each in nodes) else ()
         usage, running = await asyncio.gather(self._usage(known), self._running_logs(known))
         name_server = await self._name_server(known, running)
         return replace(
             known,
             nodes=nodes,
             claims=claims,
-            autoscalers=tuple(unstructured.convert(each, AutoscalerFacts) for each in autoscalers or ()),
-            policies=tuple(unstructured.convert(each, PolicyFacts) for each in policies or ()),
-            budgets=tuple(unstructured.convert(each, BudgetFacts) for each in budgets or ()),
+            autoscalers=tuple(unstructured.convert(each, HorizontalPodAutoscaler) for each in autoscalers or ()),
+            policies=tuple(unstructured.convert(each, NetworkPolicy) for each in policies or ()),
+            budgets=tuple(unstructured.convert(each, PodDisruptionBudget) for each in budgets or ()),
             namespace_labels=labels,
             shared=shared,
             usage=usage,
@@ -89,7 +87,7 @@ class RelatedReader(TolerantReads):
 
     async def _nodes(self, known: WorkloadFacts) -> tuple[NodeFacts, ...]:
         """Read the nodes of the pods, besides all of them where a pod finds none; of a node whose pods fail alone, its other pods."""
-        there = {each.name for each in known.nodes}
+        there = {each.metadata.name for each in known.nodes}
         wanted = [
             name for name in dict.fromkeys(pod.spec.node_name for pod in known.pods) if name and name not in there
         ]
@@ -97,12 +95,12 @@ class RelatedReader(TolerantReads):
             self.unknown[f"nodes: {len(wanted)} have pods of it, and {MOST_NODES} were read"] = None
         found = await asyncio.gather(*(self.got("nodes", NODES, name) for name in wanted[:MOST_NODES]))
         nodes = [*known.nodes, *(diagnosis_facts.node_facts(obj) for obj, _ in found if obj is not None)]
-        suspected = [each.name for each in nodes if _fails_alone(known, each)][:MOST_SUSPECTED_NODES]
-        return tuple([await self._with_others(each) if each.name in suspected else each for each in nodes])
+        suspected = [each.metadata.name for each in nodes if _fails_alone(known, each)][:MOST_SUSPECTED_NODES]
+        return tuple([await self._with_others(each) if each.metadata.name in suspected else each for each in nodes])
 
     async def _with_others(self, node: NodeFacts) -> NodeFacts:
         async def items() -> Sequence[unstructured.Unstructured]:
-            return (await self.kube.list(PODS, None, fields=f"spec.nodeName={node.name}")).items
+            return (await self.kube.list(PODS, None, fields=f"spec.nodeName={node.metadata.name}")).items
 
         return related_facts.with_others(node, await self.known("pods of a node", items(), ()), self.owners)
 
@@ -117,16 +115,17 @@ class RelatedReader(TolerantReads):
     async def _claim(self, name: str) -> ClaimFacts:
         obj, is_known = await self.got("persistentvolumeclaims", PVCS, name)
         if obj is None:
-            return ClaimFacts(name=name, exists=False if is_known else None)
-        bound = unstructured.nested_string(obj, "spec", "volumeName")
-        class_name = unstructured.nested_string(obj, "spec", "storageClassName")
+            return ClaimFacts(metadata=Metadata(name=name), exists=False if is_known else None)
+        claim = unstructured.convert(obj, ClaimFacts)
+        bound, class_name = claim.spec.volume_name, claim.spec.storage_class_name
         volume, _ = await self.got("persistentvolumes", PVS, bound) if bound else (None, True)
-        class_exists: bool | None = None
-        found = None
-        if class_name:
-            found, is_known = await self.got("storageclasses", STORAGECLASSES, class_name)
-            class_exists = found is not None if is_known else None
-        return related_facts.claim_of(obj, volume, found, class_exists=class_exists)
+        found, is_known = await self.got("storageclasses", STORAGECLASSES, class_name) if class_name else (None, False)
+        return msgspec.structs.replace(
+            claim,
+            volume_field=related_facts.source_of(volume),
+            class_exists=found is not None if is_known else None,
+            grows=unstructured.convert(found, StorageClass).allow_volume_expansion if found is not None else None,
+        )
 
     async def _namespace_labels(self) -> dict[str, str] | None:
         obj, _ = await self.got("namespaces", NAMESPACES, self.namespace)
@@ -135,15 +134,11 @@ class RelatedReader(TolerantReads):
     async def _shared(self, known: WorkloadFacts) -> tuple[SharedService, ...]:
         """Read which other pods are behind Services that do not ask for all labels by which the workload knows its pods."""
         wide = [each for each in service_ports.leading(known) if not service_ports.is_own(known, each)][:MOST_SHARED]
-        others = [
-            each
-            for each in known.services
-            if each.spec.selector and not each.spec.selector.items() <= known.labels.items()
-        ]
+        others = list(service_ports.elsewhere(known))
         if not wide or not others:
             return ()
         read = await asyncio.gather(
-            *(self.listed("pods of Services", PODS, labels=_as_labels(each.spec.selector)) for each in wide)
+            *(self.listed("pods of Services", PODS, labels=as_labels(each.spec.selector)) for each in wide)
         )
         found = (
             related_facts.shared_of(each, items or (), self.owners, others)
@@ -151,7 +146,7 @@ class RelatedReader(TolerantReads):
         )
         return tuple(each for each in found if each is not None)
 
-    async def _usage(self, known: WorkloadFacts) -> tuple[MemoryUsage, ...]:
+    async def _usage(self, known: WorkloadFacts) -> tuple[PodMetrics, ...]:
         """Read what containers used last, where one was ended for its memory and there are metrics."""
         ends = (
             end
@@ -162,13 +157,13 @@ class RelatedReader(TolerantReads):
         if not any(end is not None and end.reason == _OOM for end in ends):
             return ()
         try:
-            items = (await self.kube.list(POD_METRICS, self.namespace, labels=_as_labels(known.selector))).items
+            items = (await self.kube.list(POD_METRICS, self.namespace, labels=as_labels(known.selector))).items
         except NotFound:
             return ()  # nobody has metrics here
         except KubeError as error:
             self.unknown[f"metrics of its pods: {error}"] = None
             return ()
-        return tuple(related_facts.usage_of(items))
+        return tuple(unstructured.convert(each, PodMetrics) for each in items)
 
     async def _running_logs(self, known: WorkloadFacts) -> tuple[LogFacts, ...]:
         """
@@ -186,13 +181,7 @@ class RelatedReader(TolerantReads):
             if unmet or is_well or not status.ready
         ]
         since = JUST_NOW if is_well else None
-        found = await asyncio.gather(
-            *(
-                self.known("logs", self.logged(*each, previous=False, since=since), None)
-                for each in asked[:MOST_RUNNING_LOGS]
-            )
-        )
-        return tuple(each for each in found if each is not None)
+        return await self.logs_of(self.logged(*each, previous=False, since=since) for each in asked[:MOST_RUNNING_LOGS])
 
     async def _name_server(self, known: WorkloadFacts, running: Sequence[LogFacts]) -> NameServerFacts | None:
         """Read whether the cluster's DNS has endpoints, where a pod is not ready, a check is not met or a log speaks of it."""
@@ -211,9 +200,5 @@ class RelatedReader(TolerantReads):
 def _fails_alone(known: WorkloadFacts, node: NodeFacts) -> bool:
     """Return whether no pod of the workload on a node is ready, and one elsewhere is."""
     pods = [pod for pod in last_change.living(known) if pod.spec.node_name]
-    here = [pod for pod in pods if pod.spec.node_name == node.name]
+    here = [pod for pod in pods if pod.spec.node_name == node.metadata.name]
     return bool(here) and not any(predicates.ready(pod) for pod in here) and any(predicates.ready(pod) for pod in pods)
-
-
-def _as_labels(selector: Mapping[str, str]) -> str:
-    return ",".join(f"{key}={value}" for key, value in selector.items())

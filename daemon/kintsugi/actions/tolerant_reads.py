@@ -2,7 +2,8 @@
 Reads that may each be refused or fail: a failed read is recorded as unknown, and the diagnosis continues without it.
 """
 
-from collections.abc import Awaitable, Sequence
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
@@ -17,6 +18,11 @@ from kintsugi.telemetry import SECRETS
 from kubeobjects.resources import Resource
 
 Read = TypeVar("Read")
+
+
+def as_labels(selector: Mapping[str, str]) -> str:
+    """Return a Service's selector as a label selector."""
+    return ",".join(f"{key}={value}" for key, value in selector.items())
 
 
 @dataclass(kw_only=True, slots=True)
@@ -68,6 +74,11 @@ class TolerantReads:
             read += chunk
         line = words.error_line(bytes(read).decode(errors="replace").splitlines())
         return LogFacts(pod=pod.metadata.name, container=container, line=SECRETS.text(line)) if line else None
+
+    async def logs_of(self, reads: Iterable[Awaitable[LogFacts | None]]) -> tuple[LogFacts, ...]:
+        """Return the telling lines of several logs, of those that can be read."""
+        found = await asyncio.gather(*(self.known("logs", each, None) for each in reads))
+        return tuple(each for each in found if each is not None)
 
     async def got(self, what: str, resource: Resource, name: str) -> tuple[Unstructured | None, bool]:
         """Return one object, None where it does not exist; and whether that is known."""

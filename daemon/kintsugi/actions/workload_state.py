@@ -23,7 +23,12 @@ def state_of(facts: WorkloadFacts, seen: OwnWorkload) -> WorkloadState:
         tried=seen.tried,
         memory=tuple(_memory(facts)),
         claims=tuple(
-            ClaimSize(name=each.name, requested=each.requested, capacity=each.capacity, grows=each.grows)
+            ClaimSize(
+                name=each.metadata.name,
+                requested=each.spec.resources.requests.get("storage", ""),
+                capacity=each.capacity,
+                grows=each.grows,
+            )
             for each in facts.claims
         ),
         max_allowed=seen.max_allowed,

@@ -1,8 +1,11 @@
 """The kept fields of the cluster's own objects: nodes, namespaces, events, leases, and the usage of nodes."""
 
+from datetime import datetime
+
 import msgspec
 
 from kintsugi.objects.metadata import Condition, Kept, Moment, Object, ObjectReference
+from kubeobjects.resources import find
 
 
 class Taint(Kept, frozen=True):
@@ -105,6 +108,24 @@ class Event(Object, frozen=True):
     event_time: Moment | None = None
     first_timestamp: Moment | None = None
     last_timestamp: Moment | None = None
+
+    @property
+    def about(self) -> str:
+        """Return the object that it is about, as kubectl writes it."""
+        resource = find(self.involved_object.kind)
+        kind = resource.singular if resource is not None else self.involved_object.kind.lower()
+        return f"{kind}/{self.involved_object.name}"
+
+    @property
+    def times(self) -> int:
+        """Return how often it was said."""
+        return max(1, self.series.count if self.series is not None else self.count)
+
+    @property
+    def at(self) -> datetime | None:
+        """Return when it was said last."""
+        said = self.series.last_observed_time if self.series is not None else self.last_timestamp
+        return said or self.event_time or self.metadata.creation_timestamp
 
 
 class LeaseSpec(Kept, frozen=True):

@@ -1,10 +1,10 @@
-"""The kept fields of the objects that route traffic to pods: Services, EndpointSlices and Ingresses."""
+"""The kept fields of the objects that route traffic to pods: Services, EndpointSlices, Ingresses and NetworkPolicies."""
 
 from typing import ClassVar
 
 import msgspec
 
-from kintsugi.objects.metadata import Kept, Object, ObjectReference
+from kintsugi.objects.metadata import Kept, LabelSelector, Object, ObjectReference
 
 
 class ServicePort(Kept, frozen=True):
@@ -128,3 +128,60 @@ class Ingress(Object, frozen=True):
 
     spec: IngressSpec = IngressSpec()
     status: IngressStatus = IngressStatus()
+
+
+INGRESS, EGRESS = "Ingress", "Egress"
+
+
+class AddressBlock(Kept, frozen=True):
+    """Addresses by CIDR, without those of `except`."""
+
+    cidr: str = ""
+    other_than: tuple[str, ...] = msgspec.field(default=(), name="except")
+
+
+class PolicyPeer(Kept, frozen=True):
+    """
+    An allowed peer: pods of namespaces, or addresses. Without a namespace selector the namespace is the policy's own.
+    """
+
+    pod_selector: LabelSelector | None = None
+    namespace_selector: LabelSelector | None = None
+    ip_block: AddressBlock | None = None
+
+
+class PolicyPort(Kept, frozen=True):
+    """A port, a range up to `endPort`, or the name of one; none is all of the protocol."""
+
+    protocol: str = "TCP"
+    port: int | str | None = None
+    end_port: int = 0
+
+
+class NetworkPolicyRule(Kept, frozen=True):
+    """A rule of allowed traffic: an empty list of peers or ports means all."""
+
+    sources: tuple[PolicyPeer, ...] = msgspec.field(default=(), name="from")
+    destinations: tuple[PolicyPeer, ...] = msgspec.field(default=(), name="to")
+    ports: tuple[PolicyPort, ...] = ()
+
+
+class PolicySpec(Kept, frozen=True):
+    """The specification of a policy: the pods that it selects, its directions, and the traffic that it allows."""
+
+    pod_selector: LabelSelector = LabelSelector()
+    policy_types: tuple[str, ...] = ()
+    ingress: tuple[NetworkPolicyRule, ...] = ()
+    egress: tuple[NetworkPolicyRule, ...] = ()
+
+
+class NetworkPolicy(Object, frozen=True):
+    """A NetworkPolicy."""
+
+    spec: PolicySpec = PolicySpec()
+
+    @property
+    def directions(self) -> frozenset[str]:
+        """Return what it is about; without a word it is ingress, and egress where it has rules for that."""
+        named = self.spec.policy_types
+        return frozenset(named or ((INGRESS, EGRESS) if self.spec.egress else (INGRESS,)))

@@ -4,7 +4,7 @@ Selectors as the commands, the documents and the kept objects have them; `kubeob
 An invalid selector is a mistake in a person's text: a SelectorError becomes a UsageError here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from kintsugi.errors import UsageError
@@ -39,6 +39,12 @@ def selector_of(selector: LabelSelector) -> Selector:
     ]
     with _as_usage():
         return Selector.of([*equalities, *map(_requirement, selector.match_expressions)])
+
+
+def selects(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
+    """Return whether a selector of the API is met; an empty one is met by everything."""
+    empty = not selector.match_labels and not selector.match_expressions
+    return empty or selector_of(selector).matches(labels)
 
 
 def _requirement(requirement: LabelRequirement) -> Requirement:

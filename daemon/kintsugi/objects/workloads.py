@@ -241,12 +241,33 @@ class ScaleTarget(Kept, frozen=True):
     name: str = ""
 
 
+class MetricTarget(Kept, frozen=True):
+    """The target of a metric; `type` is Utilization, Value or AverageValue."""
+
+    type: str = ""
+
+
+class ResourceMetric(Kept, frozen=True):
+    """A metric of what pods use of a resource."""
+
+    name: str = ""
+    target: MetricTarget = MetricTarget()
+
+
+class Metric(Kept, frozen=True):
+    """One metric of an autoscaler; only one of what pods use has `resource`."""
+
+    type: str = ""
+    resource: ResourceMetric | None = None
+
+
 class AutoscalerSpec(Kept, frozen=True):
     """The desired state."""
 
     scale_target_ref: ScaleTarget = ScaleTarget()
     min_replicas: int = 1
     max_replicas: int = 0
+    metrics: tuple[Metric, ...] = ()
 
 
 class AutoscalerStatus(Kept, frozen=True):
@@ -267,9 +288,11 @@ class HorizontalPodAutoscaler(Object, frozen=True):
 
 
 class DisruptionBudgetSpec(Kept, frozen=True):
-    """The pods that the budget covers; the status says how many disruptions it allows."""
+    """The pods that the budget covers, and one of the bounds, a number or a percentage; the status says how many disruptions it allows."""
 
     selector: LabelSelector | None = None
+    min_available: int | str | None = None
+    max_unavailable: int | str | None = None
 
 
 class DisruptionBudgetStatus(Kept, frozen=True):

@@ -99,7 +99,7 @@ class Diagnoser:
                 unknown.append(f"upstream {found.singular}/{each.name}: {error}")
         theirs = (policy for each in upstreams for policy in each.policies)
         policies = {(one.metadata.namespace, one.metadata.name): one for one in (*facts.policies, *theirs)}
-        had = [change for each in upstreams for change in await self._incidents_of(each.service, unknown)]
+        had = [change for each in upstreams for change in await self._incidents_of(each.declared.service, unknown)]
         return replace(
             facts,
             upstreams=tuple(upstreams),

@@ -33,7 +33,7 @@ from kintsugi.model.command import Command, Delete, ObjectName, Verb
 from kintsugi.model.records import Phase
 from kintsugi.objects import predicates
 from kintsugi.objects.kept import Node, Pod, PodDisruptionBudget, StatefulSet
-from kintsugi.objects.selectors import selector_of
+from kintsugi.objects.selectors import selects
 from kubeobjects.resources import JOBS, NODES, PDBS, PODS, PVCS, STATEFULSETS
 
 _STATIC_POD = "kubernetes.io/config.mirror"
@@ -220,10 +220,7 @@ async def _budgets(kube: KubeClient, loaded: LoadedTarget) -> tuple[Evidence, ..
 def _counts(budget: PodDisruptionBudget, pod: Unstructured) -> bool:
     """Return whether a budget covers a pod: without a selector it covers none, with an empty one all."""
     selector = budget.spec.selector
-    if selector is None:
-        return False
-    empty = not selector.match_labels and not selector.match_expressions
-    return empty or selector_of(selector).matches(unstructured.labels(pod))
+    return selector is not None and selects(selector, unstructured.labels(pod))
 
 
 def without_successor(asked: ObjectName, pod: Pod) -> str:

@@ -126,8 +126,8 @@ def _target(facts: WorkloadFacts, helps: Remedy) -> Mapping[str, str]:
         return dict.fromkeys(results.TARGET.fields, "")
     uids = {
         PODS: {each.metadata.name: each.metadata.uid for each in facts.pods},
-        NODES: {each.name: each.uid for each in facts.nodes},
-        PVCS: {each.name: each.uid for each in facts.claims},
+        NODES: {each.metadata.name: each.metadata.uid for each in facts.nodes},
+        PVCS: {each.metadata.name: each.metadata.uid for each in facts.claims},
     }
     return {
         "kind": resource.kind,

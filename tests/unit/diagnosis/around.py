@@ -1,21 +1,18 @@
 """What stands around the workload of `workload`, as a test has it broken: claims, nodes, policies, upstreams, checks."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from kintsugi.decisions.diagnosis.facts import (
-    ConfigurationFacts,
-    ConfigurationType,
-    NodeFacts,
-    RoutingSpec,
-    ServiceFacts,
-    TargetPort,
-    WorkloadFacts,
-)
-from kintsugi.decisions.diagnosis.network_policies import PolicyFacts
-from kintsugi.decisions.diagnosis.related_objects import AutoscalerFacts, BudgetFacts, CheckFacts, ClaimFacts
+from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, ConfigurationType, NodeFacts, WorkloadFacts
+from kintsugi.decisions.diagnosis.related_objects import CheckFacts, ClaimFacts
+from kintsugi.objects.cluster import NodeSpec, NodeStatus, Taint
 from kintsugi.objects.metadata import Condition, Metadata
+from kintsugi.objects.network import KubeService, NetworkPolicy, ServicePort, ServiceSpec
+from kintsugi.objects.storage import ClaimSpec, ClaimStatus
+from kintsugi.objects.workloads import HorizontalPodAutoscaler, PodDisruptionBudget
 from tests.unit.diagnosis.workload import Workload, ago, iso
 
 POD_LABELS = {"app": "depot"}
@@ -26,24 +23,48 @@ def check(*, met: bool = False, answer: str = "HTTP 502", seconds: float = 60) -
     return CheckFacts(name="answers", met=met, answer="" if met else answer, since=ago(seconds))
 
 
-def node(
-    name: str = "node-1", *, cordoned: bool = False, others: tuple[int, int] = (0, 0), **conditions: str
+def bare_node(
+    name: str = "node-1",
+    *,
+    cordoned: bool = False,
+    taints: Sequence[str] = (),
+    conditions: tuple[Condition, ...] = (),
+    created: datetime | None = None,
 ) -> NodeFacts:
-    """Return a node with what its kubelet reports; of `others` the second number is ready."""
-    found = {"Ready": "True", **conditions}
+    """Return a node; without conditions its kubelet has not reported."""
+    marks = tuple(Taint(key=each, effect="NoSchedule") for each in taints)
     return NodeFacts(
-        name=name,
-        cordoned=cordoned,
-        taints=(),
-        conditions=tuple(Condition(type=key, status=value, reason=f"Kubelet{key}") for key, value in found.items()),
-        others=others[0],
-        others_ready=others[1],
+        metadata=Metadata(name=name, creation_timestamp=created),
+        spec=NodeSpec(unschedulable=cordoned, taints=marks),
+        status=NodeStatus(conditions=conditions),
     )
 
 
-def claim(phase: str = "Bound", **more: Any) -> ClaimFacts:
-    """Return the claim of the pods."""
-    return ClaimFacts(name="data", **{"phase": phase, "volume": "pv-1", "capacity": "1Gi", **more})
+def node(
+    name: str = "node-1",
+    *,
+    cordoned: bool = False,
+    taints: Sequence[str] = (),
+    others: tuple[int, int] = (0, 0),
+    **conditions: str,
+) -> NodeFacts:
+    """Return a node with what its kubelet reports; of `others` the second number is ready."""
+    reported = {"Ready": "True", **conditions}
+    found = tuple(Condition(type=key, status=value, reason=f"Kubelet{key}") for key, value in reported.items())
+    bare = bare_node(name, cordoned=cordoned, taints=taints, conditions=found)
+    return msgspec.structs.replace(bare, others=others[0], others_ready=others[1])
+
+
+def claim(
+    phase: str = "Bound", *, volume: str = "pv-1", storage_class: str = "", seconds: float = 0, **more: Any
+) -> ClaimFacts:
+    """Return the claim of the pods; with `seconds` it is being deleted since then."""
+    return ClaimFacts(
+        metadata=Metadata(name="data", deletion_timestamp=ago(seconds) if seconds else None),
+        spec=ClaimSpec(volume_name=volume, storage_class_name=storage_class),
+        status=ClaimStatus(phase=phase, capacity={"storage": "1Gi"}),
+        **more,
+    )
 
 
 def mounting_claim(web: Workload) -> Workload:
@@ -53,10 +74,10 @@ def mounting_claim(web: Workload) -> Workload:
     return web
 
 
-def service(name: str = "depot", target: int | str = 8080, **selector: str) -> ServiceFacts:
+def service(name: str = "depot", target: int | str = 8080, **selector: str) -> KubeService:
     """Return a Service."""
-    ports = (TargetPort(name="main", port=80, target_port=target),)
-    return ServiceFacts(metadata=Metadata(name=name), spec=RoutingSpec(selector=selector or POD_LABELS, ports=ports))
+    ports = (ServicePort(name="main", port=80, target_port=target),)
+    return KubeService(metadata=Metadata(name=name), spec=ServiceSpec(selector=selector or POD_LABELS, ports=ports))
 
 
 def depot(*, pods: bool = True, **more: Any) -> WorkloadFacts:
@@ -69,16 +90,18 @@ def depot(*, pods: bool = True, **more: Any) -> WorkloadFacts:
     return other.facts()
 
 
-def policy(name: str, selector: dict[str, str], seconds: float = 60, **spec: Any) -> PolicyFacts:
+def policy(name: str, selector: dict[str, str], seconds: float = 60, **spec: Any) -> NetworkPolicy:
     """Return a NetworkPolicy of the namespace."""
     body = {
         "metadata": {"name": name, "namespace": "shop", "creationTimestamp": iso(ago(seconds))},
         "spec": {"podSelector": {"matchLabels": selector}, **spec},
     }
-    return msgspec.convert(body, PolicyFacts)
+    return msgspec.convert(body, NetworkPolicy)
 
 
-def budget(*, allowed: int = 0, healthy: int = 2, desired: int = 2, generation: int = 1, **spec: Any) -> BudgetFacts:
+def budget(
+    *, allowed: int = 0, healthy: int = 2, desired: int = 2, generation: int = 1, **spec: Any
+) -> PodDisruptionBudget:
     """Return a PodDisruptionBudget of the two pods."""
     body = {
         "metadata": {"name": "web", "generation": 1},
@@ -91,12 +114,12 @@ def budget(*, allowed: int = 0, healthy: int = 2, desired: int = 2, generation: 
             "expectedPods": 2,
         },
     }
-    return msgspec.convert(body, BudgetFacts)
+    return msgspec.convert(body, PodDisruptionBudget)
 
 
 def autoscaler(
     kind: str, status: str, reason: str, message: str = "", *, seconds: float = 300, target: str = "web"
-) -> AutoscalerFacts:
+) -> HorizontalPodAutoscaler:
     """Return an autoscaler that measures processor time by a share of what is requested."""
     condition = {"type": kind, "status": status, "reason": reason, "message": message}
     body = {
@@ -108,7 +131,7 @@ def autoscaler(
         },
         "status": {"conditions": [{**condition, "lastTransitionTime": iso(ago(seconds))}]},
     }
-    return msgspec.convert(body, AutoscalerFacts)
+    return msgspec.convert(body, HorizontalPodAutoscaler)
 
 
 def written(

@@ -2,17 +2,12 @@
 
 import pytest
 
-from kintsugi.decisions.diagnosis.facts import (
-    ConfigurationFacts,
-    ConfigurationType,
-    LogFacts,
-    RoutingSpec,
-    ServiceFacts,
-)
+from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, ConfigurationType, LogFacts
 from kintsugi.decisions.diagnosis.related_objects import HostReference, NameServerFacts, ObserverFacts
 from kintsugi.decisions.diagnosis.words import resolver_silent, unresolved
 from kintsugi.model.causes import CauseKind, Confidence
 from kintsugi.objects.metadata import Metadata
+from kintsugi.objects.network import KubeService, ServiceSpec
 from tests.unit.diagnosis.around import check, service, written
 from tests.unit.diagnosis.workload import Workload, ago, crashes, row, runs
 
@@ -223,10 +218,10 @@ def test_the_cluster_s_dns_is_heard_of_in_the_log_of_a_pod_too() -> None:
     assert first.evidence[0].object == "pod/web-good-1"
 
 
-def external(name: str, target: str) -> ServiceFacts:
+def external(name: str, target: str) -> KubeService:
     """Return a Service that is an alias."""
-    spec = RoutingSpec(type="ExternalName", external_name=target)
-    return ServiceFacts(metadata=Metadata(name=name), spec=spec)
+    spec = ServiceSpec(type="ExternalName", external_name=target)
+    return KubeService(metadata=Metadata(name=name), spec=spec)
 
 
 @pytest.mark.parametrize(

@@ -50,10 +50,10 @@ def test_the_one_who_wrote_the_replicas_last_is_who_scaled() -> None:
         managed("kubectl", 60, {"f:spec": {"f:replicas": {}}}),
         managed("controller", 5, {"f:status": {}}),
     ]
-    assert diagnosis_facts.replicas_writer({"metadata": {"managedFields": entries}}) == FieldChange(
+    assert diagnosis_facts.written_by({"metadata": {"managedFields": entries}}, "f:replicas") == FieldChange(
         manager="kubectl", at=ago(60)
     )
-    assert diagnosis_facts.replicas_writer({"metadata": {}}) is None
+    assert diagnosis_facts.written_by({"metadata": {}}, "f:replicas") is None
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_events_are_those_of_the_objects_that_were_asked_about() -> None:
             frozenset({"pod/web-1"}),
         )
     )
-    assert [(each.object, each.count, each.at) for each in found] == [
+    assert [(each.about, each.times, each.at) for each in found] == [
         ("pod/web-1", 4, ago(9)),
         ("pod/web-1", 7, ago(3)),
     ]

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from kintsugi.actions import diagnosis_facts, related_facts
 from kintsugi.decisions.diagnosis.references import references
-from kintsugi.decisions.diagnosis.related_objects import HostReference, MemoryUsage
+from kintsugi.decisions.diagnosis.related_objects import HostReference
+from kintsugi.objects.specified import SpecifiedPod
 from tests.unit.diagnosis.around import node, service
-from tests.unit.diagnosis.workload import ago, iso
 
 
 def workload(value: str) -> dict[str, Any]:
@@ -55,13 +56,7 @@ def test_a_value_that_names_no_host_is_not_kept(value: str) -> None:
     ],
 )
 def test_a_claim_knows_the_source_of_its_volume(source: dict[str, Any], field: str) -> None:
-    claim = {
-        "metadata": {"name": "data"},
-        "spec": {"volumeName": "pv-1", "storageClassName": "slow"},
-        "status": {"phase": "Bound", "capacity": {"storage": "1Gi"}},
-    }
-    found = related_facts.claim_of(claim, {"spec": source}, class_exists=None)
-    assert (found.volume, found.volume_field, found.phase, found.capacity) == ("pv-1", field, "Bound", "1Gi")
+    assert related_facts.source_of({"spec": source}) == field
 
 
 def pod(name: str, owner: str, *, ready: bool = True, **spec: Any) -> dict[str, Any]:
@@ -82,19 +77,14 @@ def test_pods_of_others_on_a_node_are_counted_without_those_on_its_own_network()
     ]
     found = related_facts.with_others(node(), items, frozenset({"web"}))
     assert (found.others, found.others_ready) == (2, 1)
-    assert found.conditions == node().conditions
+    assert found.status == node().status
 
 
 def test_a_node_is_read_with_what_its_kubelet_reports() -> None:
     obj = {"metadata": {"name": "n"}, "status": {"conditions": [{"type": "DiskPressure", "status": "True"}]}}
-    assert [(each.type, each.status) for each in diagnosis_facts.node_facts(obj).conditions] == [
+    assert [(each.type, each.status) for each in diagnosis_facts.node_facts(obj).status.conditions] == [
         ("DiskPressure", "True")
     ]
-
-
-def test_the_usage_of_containers_is_read_by_pod_and_container() -> None:
-    item = {"metadata": {"name": "web-1"}, "containers": [{"name": "app", "usage": {"memory": "63Mi", "cpu": "1m"}}]}
-    assert list(related_facts.usage_of([item])) == [MemoryUsage(pod="web-1", container="app", memory="63Mi")]
 
 
 @pytest.mark.parametrize(
@@ -120,11 +110,6 @@ def test_a_service_is_shared_with_pods_of_others_and_with_the_services_that_lead
     assert related_facts.shared_of(service("web"), items[:1], frozenset({"web"}), ()) is None
 
 
-def test_a_workload_that_is_to_be_gone_is_read_with_what_holds_it() -> None:
-    metadata = {"name": "web", "deletionTimestamp": iso(ago(60)), "finalizers": ["x/hold"]}
-    assert diagnosis_facts.deletion_of({"metadata": metadata}) == (ago(60), ("x/hold",))
-
-
 def test_a_projected_volume_names_what_it_shows() -> None:
     parts = [
         {"configMap": {"name": "routes", "items": [{"key": "main"}]}},
@@ -132,7 +117,7 @@ def test_a_projected_volume_names_what_it_shows() -> None:
         {"serviceAccountToken": {"path": "x"}},
     ]
     spec = {"volumes": [{"name": "all", "projected": {"sources": parts}}]}
-    found = references(diagnosis_facts.template_of({"spec": {"template": {"spec": spec}}}))
+    found = references(msgspec.convert(spec, SpecifiedPod))
     assert [(str(each.type), each.name, each.key, each.field) for each in found] == [
         ("configmap", "routes", "main", "volumes[all].projected"),
         ("secret", "token", "", "volumes[all].projected"),

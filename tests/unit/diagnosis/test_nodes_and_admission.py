@@ -4,6 +4,7 @@ import pytest
 
 from kintsugi.decisions.diagnosis.facts import NodeFacts, WebhookFacts
 from kintsugi.model.causes import CauseKind, Confidence
+from tests.unit.diagnosis.around import bare_node
 from tests.unit.diagnosis.workload import Workload, row, waits
 
 CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY
@@ -86,20 +87,20 @@ def test_a_second_obstacle_makes_the_template_only_likely() -> None:
 @pytest.mark.parametrize(
     ("said", "node", "field"),
     [
-        ("1 node(s) were unschedulable", NodeFacts(name="n1", cordoned=True, taints=()), "spec.unschedulable"),
+        ("1 node(s) were unschedulable", bare_node("n1", cordoned=True), "spec.unschedulable"),
         (
             "1 node(s) had untolerated taint {node.kubernetes.io/unschedulable: }",
-            NodeFacts(name="n1", cordoned=True, taints=("node.kubernetes.io/unschedulable",)),
+            bare_node("n1", cordoned=True, taints=("node.kubernetes.io/unschedulable",)),
             "spec.unschedulable",
         ),
         (
             "1 node(s) had untolerated taint {dedicated: batch}",
-            NodeFacts(name="n1", cordoned=False, taints=("dedicated",)),
+            bare_node("n1", taints=("dedicated",)),
             "spec.taints[dedicated]",
         ),
         (
             "1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }",
-            NodeFacts(name="n1", cordoned=False, taints=("node.kubernetes.io/not-ready",)),
+            bare_node("n1", taints=("node.kubernetes.io/not-ready",)),
             "status.conditions[Ready]",
         ),
     ],
@@ -122,8 +123,8 @@ def test_a_taint_of_several_is_only_likely() -> None:
     """That of the control plane is there on purpose."""
     web = Workload()
     web.more["nodes"] = (
-        NodeFacts(name="n1", cordoned=False, taints=("node-role.kubernetes.io/control-plane",)),
-        NodeFacts(name="n2", cordoned=False, taints=("dedicated",)),
+        bare_node("n1", taints=("node-role.kubernetes.io/control-plane",)),
+        bare_node("n2", taints=("dedicated",)),
     )
     one, other = (
         f"1 node(s) had untolerated taint {{{key}}}"
@@ -135,7 +136,7 @@ def test_a_taint_of_several_is_only_likely() -> None:
 
 def test_a_full_node_is_the_likely_cause_where_the_template_asks_for_what_it_always_did() -> None:
     web = Workload()
-    web.more["nodes"] = (NodeFacts(name="n1", cordoned=False, taints=()),)
+    web.more["nodes"] = (bare_node("n1"),)
     web.replace_pod(waits(""), scheduling=NONE + "1 Insufficient memory" + HELP)
     assert row(web.causes()[0]) == (CauseKind.NODE, "node/n1", "status.allocatable[memory]", LIKELY)
 

@@ -1,14 +1,14 @@
 """Node, Volume and Finalizer: what stands under a pod, and what does not let go of one, each with what looks like it."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from kintsugi.decisions.diagnosis.facts import LogFacts, NodeFacts
-from kintsugi.decisions.diagnosis.related_objects import MemoryUsage
+from kintsugi.decisions.diagnosis.facts import LogFacts
 from kintsugi.model.causes import CauseKind, Confidence
-from tests.unit.diagnosis.around import claim, mounting_claim, node
+from kintsugi.objects.metadata import Metadata
+from kintsugi.objects.workloads import ContainerMetrics, PodMetrics
+from tests.unit.diagnosis.around import bare_node, claim, mounting_claim, node
 from tests.unit.diagnosis.test_containers_and_probes import OOM, killed
 from tests.unit.diagnosis.workload import Json, Workload, ago, crashes, iso, row, runs, waits
 
@@ -154,8 +154,7 @@ def test_a_taint_that_a_node_s_condition_sets_is_that_condition(taint: str, cond
     key = f"node.kubernetes.io/{taint}"
     web.replace_pod(waits(""), scheduling=f"0/1 nodes are available: 1 node(s) had untolerated taint {{{key}: }}.")
     conditions: dict[str, Any] = {condition: "True"}
-    tainted = node(**conditions)
-    web.more["nodes"] = (type(tainted)(name="node-1", cordoned=False, taints=(key,), conditions=tainted.conditions),)
+    web.more["nodes"] = (node(taints=(key,), **conditions),)
     assert row(web.causes()[0]) == (NODE, "node/node-1", f"status.conditions[{condition}]", CERTAIN)
 
 
@@ -175,7 +174,7 @@ def test_a_taint_that_the_scheduler_does_not_name_is_one_that_the_pods_do_not_be
     web = Workload()
     web.template["spec"]["tolerations"] = [{"key": key, "operator": "Exists"} for key in borne]
     web.replace_pod(waits(""), scheduling="0/1 nodes are available: 1 node(s) had untolerated taint(s).")
-    web.more["nodes"] = (NodeFacts(name="node-1", cordoned=False, taints=taints),)
+    web.more["nodes"] = (bare_node(taints=taints),)
     found = [row(each) for each in web.causes() if each.field == "spec.taints[dedicated]"]
     assert found == ([(NODE, "node/node-1", "spec.taints[dedicated]", confidence)] if confidence else [])
 
@@ -232,7 +231,7 @@ def test_a_claim_that_is_lost_is_the_cause_of_a_pod_that_does_not_start() -> Non
 def test_a_claim_that_is_being_deleted_is_the_cause_of_a_pod_that_does_not_start() -> None:
     web = mounting_claim(Workload())
     web.replace_pod(waits("ContainerCreating"))
-    web.more["claims"] = (replace(claim("Bound"), deleted=ago(60)),)
+    web.more["claims"] = (claim(seconds=60),)
     cause = web.causes()[0]
     assert row(cause) == (VOLUME, "persistentvolumeclaim/data", "metadata.deletionTimestamp", CERTAIN)
     assert "is being deleted since" in cause.text
@@ -340,7 +339,11 @@ def test_memory_that_was_used_last_is_evidence_of_a_container_that_was_ended_for
 ) -> None:
     web = Workload()
     web.replace_pod(waits("CrashLoopBackOff", restarts=3, ended=OOM))
-    web.more["usage"] = (MemoryUsage(pod=pod, container=container, memory="63Mi"),)
+    web.more["usage"] = (
+        PodMetrics(
+            metadata=Metadata(name=pod), containers=(ContainerMetrics(name=container, usage={"memory": "63Mi"}),)
+        ),
+    )
     (cause,) = web.causes()
     assert any(each.text == "memory 63Mi" and each.object == f"pod/{pod}" for each in cause.evidence) is told
 

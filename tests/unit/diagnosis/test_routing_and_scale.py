@@ -4,10 +4,11 @@ from datetime import datetime
 
 import pytest
 
-from kintsugi.decisions.diagnosis.facts import FieldChange, RoutingSpec, ServiceFacts, TargetPort
+from kintsugi.decisions.diagnosis.facts import FieldChange
 from kintsugi.decisions.diagnosis.related_objects import MissingFacts
 from kintsugi.model.causes import CauseKind, Confidence
 from kintsugi.objects.metadata import Metadata
+from kintsugi.objects.network import KubeService, ServicePort, ServiceSpec
 from tests.unit.diagnosis.workload import Row, Workload, ago, crashes, row, runs
 
 CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY
@@ -15,12 +16,10 @@ ROUTING = CauseKind.SERVICE_ROUTING
 PORTS = ("spec", "containers", 0, "ports")
 
 
-def service(name: str = "web", target: int | str = 8080, **selector: str) -> ServiceFacts:
+def service(name: str = "web", target: int | str = 8080, **selector: str) -> KubeService:
     """Return a Service."""
-    ports = (TargetPort(name="main", port=80, target_port=target),)
-    return ServiceFacts(
-        metadata=Metadata(name=name), spec=RoutingSpec(selector=selector or {"app": "web"}, ports=ports)
-    )
+    ports = (ServicePort(name="main", port=80, target_port=target),)
+    return KubeService(metadata=Metadata(name=name), spec=ServiceSpec(selector=selector or {"app": "web"}, ports=ports))
 
 
 @pytest.mark.parametrize(("at", "confidence"), [(ago(60), CERTAIN), (None, LIKELY)], ids=["told when", "not told when"])
@@ -39,37 +38,42 @@ SEEN, LAST_GOOD = ago(60), ago(3600)
 
 
 @pytest.mark.parametrize(
-    ("missing", "text"),
+    ("missing", "seen", "text"),
     [
         (
-            MissingFacts(since=SEEN, last_good=LAST_GOOD),
+            MissingFacts(last_good=LAST_GOOD),
+            SEEN,
             "; it was there until 2026-11-27 08:59:00; to make it again: kintsugi manifest web | kubectl apply -f -",
         ),
         (
             MissingFacts(last_good=LAST_GOOD, command="argocd app sync shop"),
+            None,
             "; it was last good at 2026-11-27 08:00:00; to make it again: argocd app sync shop",
         ),
         (
-            MissingFacts(since=SEEN, last_good=LAST_GOOD, owner="operator Shop/web"),
+            MissingFacts(last_good=LAST_GOOD, owner="operator Shop/web"),
+            SEEN,
             "; it was there until 2026-11-27 08:59:00; its owner operator Shop/web makes it again",
         ),
         (
             MissingFacts(last_good=LAST_GOOD, lacks=("containers[app].env[TOKEN]",)),
+            None,
             "; it was last good at 2026-11-27 08:00:00; to make it again, apply your own manifest: the kept one lacks the values of containers[app].env[TOKEN]",
         ),
         (
             MissingFacts(similar="deployment/web-app"),
+            None,
             "; Kintsugi has never seen it; did you mean deployment/web-app?",
         ),
-        (MissingFacts(), "; Kintsugi has never seen it"),
+        (MissingFacts(), None, "; Kintsugi has never seen it"),
     ],
 )
 def test_a_workload_that_does_not_exist_is_the_cause_with_the_command_that_makes_it_again(
-    missing: MissingFacts, text: str
+    missing: MissingFacts, seen: datetime | None, text: str
 ) -> None:
     web = Workload()
     web.pods, web.revisions = [], []
-    web.more |= {"desired": 0, "service": "web", "missing": missing}
+    web.more |= {"desired": 0, "service": "web", "missing": missing, "missing_since": seen}
     (cause,) = web.causes()
     assert row(cause) == (CauseKind.MISSING_WORKLOAD, "deployment/web", "", CERTAIN)
     assert cause.text == f"the workload does not exist{text}"
@@ -137,12 +141,12 @@ def test_a_selector_that_no_pod_meets_is_the_service_s(name: str) -> None:
         (service("web", app="other"), ("web",)),
         (service("web"), ()),
         (service("web", "http"), ()),
-        (ServiceFacts(metadata=Metadata(name="web"), spec=RoutingSpec(type="ExternalName")), ()),
+        (KubeService(metadata=Metadata(name="web"), spec=ServiceSpec(type="ExternalName")), ()),
     ],
     ids=["of another workload", "of other pods", "leads to it", "by a port's name", "of no pods"],
 )
 def test_a_service_that_leads_to_ready_pods_or_is_not_about_these_is_no_cause(
-    found: ServiceFacts, selected: tuple[str, ...]
+    found: KubeService, selected: tuple[str, ...]
 ) -> None:
     web = Workload()
     web.more |= {"services": (found,), "selected": frozenset(selected)}
@@ -187,7 +191,7 @@ def test_a_service_that_bears_the_workload_s_labels_is_meant_for_it_whatever_it_
     web = Workload()
     other = service("front", app="other")
     labelled = Metadata(name="front", labels={"app": "web"})
-    web.more["services"] = (ServiceFacts(metadata=labelled, spec=other.spec),)
+    web.more["services"] = (KubeService(metadata=labelled, spec=other.spec),)
     (cause,) = web.causes()
     assert row(cause) == (ROUTING, "service/front", "spec.selector[app]", LIKELY)
 

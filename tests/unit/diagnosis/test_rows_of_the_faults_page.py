@@ -16,6 +16,7 @@ from kintsugi.decisions.diagnosis.facts import (
 from kintsugi.model.causes import Cause, CauseKind, Confidence
 from tests.faults import page
 from tests.faults.page import Row
+from tests.unit.diagnosis.around import bare_node
 from tests.unit.diagnosis.test_containers_and_probes import NOT_RUN, OOM, UNREADY, killed, setting
 from tests.unit.diagnosis.test_images_and_configuration import new_image
 from tests.unit.diagnosis.test_nodes_and_admission import EXPIRED, NONE, POD, REFUSED, WEBHOOK
@@ -80,7 +81,7 @@ def gated(web: Workload) -> Workload:
 
 def node(*, cordoned: bool = False, taints: tuple[str, ...] = ()) -> dict[str, tuple[NodeFacts, ...]]:
     """Return the one node."""
-    return {"nodes": (NodeFacts(name="node-1", cordoned=cordoned, taints=taints),)}
+    return {"nodes": (bare_node(cordoned=cordoned, taints=taints),)}
 
 
 NO_PULL_SECRET = ConfigurationFacts(type=ConfigurationType.SECRET, name="registry", exists=False)

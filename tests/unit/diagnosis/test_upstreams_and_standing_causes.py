@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kintsugi.decisions.diagnosis.facts import FieldChange
-from kintsugi.decisions.diagnosis.related_objects import SharedService
+from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts, SharedService
 from kintsugi.model.causes import CauseKind, Confidence
 from tests.unit.diagnosis.around import autoscaler, budget, check, depot, node, service
 from tests.unit.diagnosis.test_containers_and_probes import UNREADY
@@ -70,7 +70,7 @@ def test_an_upstream_to_whose_ready_pods_its_service_does_not_lead_is_a_cause() 
     stuck.change((*APP, "image"), "shop:2")
     stuck.roll_out(waits("ImagePullBackOff", "shop:2: not found"))
     web = dependent()
-    web.more["upstreams"] = (replace(stuck.facts(), serving=False),)
+    web.more["upstreams"] = (replace(stuck.facts(), declared=DeclaredFacts(serving=False)),)
     causes = web.causes()
     assert row(causes[0]) == (UPSTREAM, "statefulset/depot", "", LIKELY)
     assert causes[0].text.endswith("whose Service routes to no ready pod")

@@ -5,12 +5,19 @@ from dataclasses import replace
 import pytest
 
 from kintsugi.decisions.diagnosis import diagnose
-from kintsugi.decisions.diagnosis.facts import LogFacts, RoutingSpec, ServiceFacts, TargetPort
-from kintsugi.decisions.diagnosis.related_objects import HostReference, NameServerFacts, ObserverFacts, SharedService
+from kintsugi.decisions.diagnosis.facts import LogFacts
+from kintsugi.decisions.diagnosis.related_objects import (
+    DeclaredFacts,
+    HostReference,
+    NameServerFacts,
+    ObserverFacts,
+    SharedService,
+)
 from kintsugi.decisions.remedies import remedy
 from kintsugi.model.causes import CauseKind
 from kintsugi.model.remedies import RemedyKind, RevisionFacts
 from kintsugi.objects.metadata import Metadata
+from kintsugi.objects.network import KubeService, ServicePort, ServiceSpec
 from tests.unit.diagnosis.around import check, service
 from tests.unit.diagnosis.workload import NEW, Workload, runs
 
@@ -35,11 +42,11 @@ def names(host: str, port: int = 80) -> dict[str, object]:
     return {"hosts": (HostReference(field=UPSTREAM, host=host, port=port),)}
 
 
-def headless(name: str) -> ServiceFacts:
+def headless(name: str) -> KubeService:
     """Return a Service without an address."""
-    ports = (TargetPort(name="main", port=80),)
-    spec = RoutingSpec(selector={"app": name}, ports=ports, cluster_ip="None")
-    return ServiceFacts(metadata=Metadata(name=name), spec=spec)
+    ports = (ServicePort(name="main", port=80),)
+    spec = ServiceSpec(selector={"app": name}, ports=ports, cluster_ip="None")
+    return KubeService(metadata=Metadata(name=name), spec=spec)
 
 
 def warnings(web: Workload) -> list[tuple[CauseKind, str, str]]:
@@ -151,4 +158,4 @@ def test_a_warning_comes_after_every_cause() -> None:
     web.more |= {**names("db", 8079), "checks": (check(met=True),)}
     facts = web.facts()
     assert diagnose(facts).causes[-1].is_warning
-    assert not diagnose(replace(facts, checks=(check(),))).causes[0].is_warning
+    assert not diagnose(replace(facts, declared=DeclaredFacts(checks=(check(),)))).causes[0].is_warning

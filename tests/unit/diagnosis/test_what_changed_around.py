@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import msgspec
+
 from kintsugi.actions.diagnosis_facts import node_facts
 from kintsugi.actions.related_facts import changes_of_autoscalers
 from kintsugi.decisions.diagnosis.facts import FieldChange, NodeFacts, WorkloadFacts
@@ -11,7 +13,10 @@ from kintsugi.decisions.diagnosis.node_changes import MOST
 from kintsugi.decisions.diagnosis.timeline import changes_before
 from kintsugi.model.causes import ObjectChange
 from kintsugi.objects.metadata import Condition
+from tests.unit.diagnosis.around import bare_node
 from tests.unit.diagnosis.workload import Workload, ago, iso
+
+OLD = ago(86_000)
 
 
 def workload(*nodes: NodeFacts) -> WorkloadFacts:
@@ -19,10 +24,12 @@ def workload(*nodes: NodeFacts) -> WorkloadFacts:
     return replace(Workload().facts(), created=ago(3600), nodes=nodes, revisions=())
 
 
-def node(name: str = "a", *, ready: str = "True", since: float = 7200, cordoned: bool = False) -> NodeFacts:
-    """Return a node that was made long ago."""
+def node(
+    name: str = "a", *, ready: str = "True", since: float = 7200, cordoned: bool = False, made: datetime = OLD
+) -> NodeFacts:
+    """Return a node, made long ago unless it is told otherwise."""
     condition = Condition(type="Ready", status=ready, last_transition_time=ago(since))
-    return NodeFacts(name=name, cordoned=cordoned, taints=(), conditions=(condition,), created=ago(86_000))
+    return bare_node(name, cordoned=cordoned, conditions=(condition,), created=made)
 
 
 def told(facts: WorkloadFacts) -> list[tuple[str, str, str, str]]:
@@ -32,8 +39,10 @@ def told(facts: WorkloadFacts) -> list[tuple[str, str, str, str]]:
 
 def test_a_node_that_stopped_to_report_and_one_that_was_cordoned_or_added_are_told() -> None:
     lost = node("a", ready="Unknown", since=300)
-    marked = replace(node("b", cordoned=True), marked=FieldChange(manager="kubectl-cordon", at=ago(200)))
-    added = replace(node("c"), created=ago(100))
+    marked = msgspec.structs.replace(
+        node("b", cordoned=True), marked=FieldChange(manager="kubectl-cordon", at=ago(200))
+    )
+    added = node("c", made=ago(100))
     assert told(workload(lost, marked, added)) == [
         ("node/a", "status.conditions[Ready]", "Unknown", ""),
         ("node/b", "spec.unschedulable", "true", "kubectl-cordon"),
@@ -42,12 +51,12 @@ def test_a_node_that_stopped_to_report_and_one_that_was_cordoned_or_added_are_to
 
 
 def test_a_node_that_is_well_or_changed_before_the_workload_was_there_is_not_told() -> None:
-    uncordoned = replace(node("a"), marked=FieldChange(manager="kubectl", at=ago(200)))
+    uncordoned = msgspec.structs.replace(node("a"), marked=FieldChange(manager="kubectl", at=ago(200)))
     assert told(workload(uncordoned, node("b", ready="False", since=5000))) == []
 
 
 def test_nodes_that_were_added_are_told_up_to_the_latest_few() -> None:
-    nodes = [replace(node(f"n{number}"), created=ago(3000 - number)) for number in range(50)]
+    nodes = [node(f"n{number}", made=ago(3000 - number)) for number in range(50)]
     assert [each[0] for each in told(workload(*nodes))] == [f"node/n{number}" for number in range(50 - MOST, 50)]
 
 
@@ -58,7 +67,7 @@ def test_the_writer_of_a_cordon_is_read_of_the_managed_fields() -> None:
         "fieldsV1": {"f:spec": {"f:unschedulable": {}}},
     }
     found = node_facts({"metadata": {"name": "a", "managedFields": [entry]}, "spec": {"unschedulable": True}})
-    assert (found.cordoned, found.marked) == (True, FieldChange(manager="kubectl-cordon", at=ago(60)))
+    assert (found.spec.unschedulable, found.marked) == (True, FieldChange(manager="kubectl-cordon", at=ago(60)))
 
 
 def autoscaler(target: str = "web") -> dict[str, object]:

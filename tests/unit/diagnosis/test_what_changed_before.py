@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from kintsugi.actions.diagnosis_facts import templated_by
+from kintsugi.actions.diagnosis_facts import written_by
 from kintsugi.decisions.diagnosis import diagnose
 from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, ConfigurationType, FieldChange
 from kintsugi.decisions.diagnosis.headline import change_text, what_changed
@@ -108,4 +108,6 @@ def test_the_writer_of_the_template_is_read_of_the_managed_fields() -> None:
         entry("kubectl-set", 60, **{"f:template": {}}),
         entry("kubectl", 5, **{"f:replicas": {}}),
     ]
-    assert templated_by({"metadata": {"managedFields": entries}}) == FieldChange(manager="kubectl-set", at=ago(60))
+    assert written_by({"metadata": {"managedFields": entries}}, "f:template") == FieldChange(
+        manager="kubectl-set", at=ago(60)
+    )

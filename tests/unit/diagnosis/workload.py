@@ -9,15 +9,21 @@ from typing import Any
 import msgspec
 
 from kintsugi.decisions.diagnosis import WorkloadFacts, diagnose
-from kintsugi.decisions.diagnosis.facts import EventFacts, PodFacts, SpecifiedPod, TemplateRevision
+from kintsugi.decisions.diagnosis.facts import PodFacts, TemplateRevision
+from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts
 from kintsugi.decisions.diagnosis.template_fields import template_fields
 from kintsugi.model.causes import Cause, CauseKind, Confidence
-from kintsugi.objects.metadata import Condition
+from kintsugi.objects.cluster import Event
+from kintsugi.objects.metadata import Condition, ObjectReference
+from kintsugi.objects.specified import SpecifiedPod
 
 NOW = datetime(2026, 11, 27, 9, 0, tzinfo=UTC)
 GOOD, NEW = "7d9f", "5c4b"
 
 Json = dict[str, Any]
+
+_DECLARED = frozenset({"service", "checks", "observer", "serving", "lost_service", "missing_since", "start_up"})
+"""What is handed in `Workload.more` and is a fact of DeclaredFacts."""
 
 TEMPLATE: Json = {
     "metadata": {"labels": {"app": "web", "part-of": "shop"}},
@@ -99,14 +105,14 @@ class Workload:
     """
     A Deployment of two pods that serve, in its first revision; `roll_out` makes a second one with one pod that is not ready.
 
-    `now` is what WorkloadFacts has besides.
+    `more` is what WorkloadFacts and their DeclaredFacts have besides.
     """
 
     template: Json = field(default_factory=lambda: deepcopy(TEMPLATE))
     reference: str = "deployment/web"
     revisions: list[TemplateRevision] = field(default_factory=list)
     pods: list[Json] = field(default_factory=list)
-    events: list[EventFacts] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     conditions: list[tuple[str, Condition]] = field(default_factory=list)
     more: Json = field(default_factory=dict)
 
@@ -178,7 +184,10 @@ class Workload:
     ) -> None:
         """Let somebody say something of an object."""
         path = f"spec.containers{{{container}}}" if container else ""
-        said = EventFacts(object=about, reason=reason, message=message, count=count, field=path, at=ago(seconds))
+        kind, _, name = about.partition("/")
+        involved = ObjectReference(kind=kind, name=name, field_path=path)
+        at = ago(seconds)
+        said = Event(involved_object=involved, reason=reason, message=message, count=count, last_timestamp=at)
         self.events.append(said)
 
     def condition(self, holder: str, message: str) -> None:
@@ -202,7 +211,9 @@ class Workload:
             "events": tuple(self.events),
             "conditions": tuple(self.conditions),
         }
-        return WorkloadFacts(**{**known, **self.more})
+        declared = DeclaredFacts(**{key: each for key, each in self.more.items() if key in _DECLARED})
+        more = {key: each for key, each in self.more.items() if key not in _DECLARED}
+        return WorkloadFacts(**{**known, "declared": declared, **more})
 
     def causes(self) -> tuple[Cause, ...]:
         """Return what is found wrong."""

@@ -12,9 +12,9 @@ from kintsugi.objects import predicates
 
 def unmet(facts: WorkloadFacts) -> tuple[CheckFacts, ...]:
     """Return the checks that are not met; none while the path of the checks is in doubt itself."""
-    if facts.observer.doubt or facts.observer.stale:
+    if facts.declared.observer.doubt or facts.declared.observer.stale:
         return ()
-    return tuple(each for each in facts.checks if not each.met)
+    return tuple(each for each in facts.declared.checks if not each.met)
 
 
 def lacks_pods(facts: WorkloadFacts) -> bool:
@@ -25,12 +25,12 @@ def lacks_pods(facts: WorkloadFacts) -> bool:
 
 def has_problem(facts: WorkloadFacts) -> bool:
     """Return whether something is wrong, or may be, because no check of the service is asked."""
-    return bool(unmet(facts)) or lacks_pods(facts) or not facts.checks
+    return bool(unmet(facts)) or lacks_pods(facts) or not facts.declared.checks
 
 
 def is_well(facts: WorkloadFacts) -> bool:
     """Return whether nothing that is looked at says that something is wrong: what contradicts that is a warning."""
-    return facts.serving is not False and not unmet(facts) and not lacks_pods(facts)
+    return facts.declared.serving is not False and not unmet(facts) and not lacks_pods(facts)
 
 
 def seen(check: CheckFacts, facts: WorkloadFacts) -> EvidenceItem:

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from kintsugi.decisions.diagnosis import evidence_items
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
-from kintsugi.decisions.diagnosis.related_objects import AutoscalerFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
 from kintsugi.objects.metadata import Condition
+from kintsugi.objects.workloads import HorizontalPodAutoscaler
 from kubeobjects.resources import find
 
 LASTING = timedelta(minutes=1)
@@ -28,13 +28,13 @@ def autoscaler(facts: WorkloadFacts) -> Iterator[Cause]:
                 yield from _stopped(facts, each, condition)
 
 
-def _target(each: AutoscalerFacts) -> str:
+def _target(each: HorizontalPodAutoscaler) -> str:
     target = each.spec.scale_target_ref
     resource = find(target.kind)
     return f"{resource.singular if resource is not None else target.kind.lower()}/{target.name}"
 
 
-def _stopped(facts: WorkloadFacts, each: AutoscalerFacts, condition: Condition) -> Iterator[Cause]:
+def _stopped(facts: WorkloadFacts, each: HorizontalPodAutoscaler, condition: Condition) -> Iterator[Cause]:
     name = each.metadata.name
     holder = f"horizontalpodautoscaler/{name}"
     text = ": ".join(filter(None, (condition.reason, condition.message)))
@@ -59,7 +59,7 @@ def _stopped(facts: WorkloadFacts, each: AutoscalerFacts, condition: Condition) 
             yield _cause(holder, "spec.maxReplicas", text, seen)
 
 
-def _without_request(facts: WorkloadFacts, each: AutoscalerFacts) -> str:
+def _without_request(facts: WorkloadFacts, each: HorizontalPodAutoscaler) -> str:
     """Return the field of the request that a container lacks, where the autoscaler measures by a share of it; "" for none."""
     wanted = [
         metric.resource.name

@@ -4,15 +4,16 @@ from collections.abc import Iterator
 
 from kintsugi.decisions.diagnosis import evidence_items, last_change
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
-from kintsugi.decisions.diagnosis.network_policies import selects
-from kintsugi.decisions.diagnosis.related_objects import BudgetFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence
+from kintsugi.objects.selectors import selects
+from kintsugi.objects.workloads import PodDisruptionBudget
 
 
 def disruption_budget(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find budgets that allow no eviction though all is well; only what has a pod on a cordoned node is held up by one."""
     cordoned = sorted(
-        {pod.spec.node_name for pod in last_change.living(facts)} & {n.name for n in facts.nodes if n.cordoned}
+        {pod.spec.node_name for pod in last_change.living(facts)}
+        & {each.metadata.name for each in facts.nodes if each.spec.unschedulable}
     )
     if not cordoned:
         return
@@ -21,7 +22,7 @@ def disruption_budget(facts: WorkloadFacts) -> Iterator[Cause]:
             yield _cause(budget, cordoned[0])
 
 
-def forbids_all(budget: BudgetFacts) -> bool:
+def forbids_all(budget: PodDisruptionBudget) -> bool:
     """Return whether a budget by itself forbids each eviction: it wants as many pods as there are, and they are well."""
     status = budget.status
     known = status.observed_generation >= budget.metadata.generation
@@ -32,7 +33,7 @@ def forbids_all(budget: BudgetFacts) -> bool:
     )
 
 
-def _cause(budget: BudgetFacts, node: str) -> Cause:
+def _cause(budget: PodDisruptionBudget, node: str) -> Cause:
     name = budget.metadata.name
     holder = f"poddisruptionbudget/{name}"
     field = "spec.maxUnavailable" if budget.spec.max_unavailable is not None else "spec.minAvailable"

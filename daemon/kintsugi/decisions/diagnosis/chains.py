@@ -51,7 +51,7 @@ def upstream(facts: WorkloadFacts, found: Found) -> Iterator[Cause]:
             yield _end(facts, each, first)
         elif first is None and not _serves(each):
             yield _unexplained(each)
-        elif each.serving is False and _serves(each):
+        elif each.declared.serving is False and _serves(each):
             routing = next((cause for cause in causes if cause.kind is CauseKind.SERVICE_ROUTING), None)
             yield _end(facts, each, routing) if routing is not None else _unexplained(each)
 
@@ -64,12 +64,12 @@ def without_shared(causes: Sequence[Cause]) -> Sequence[Cause]:
 
 def observer(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find our own sight in doubt: certain where nothing is read, likely where our name server or the path of the checks is suspected."""
-    why = facts.observer.stale or facts.observer.doubt
+    why = facts.declared.observer.stale or facts.declared.observer.doubt
     if why:
         yield Cause(
             kind=CauseKind.OBSERVER,
             object="",
-            confidence=Confidence.CERTAIN if facts.observer.stale else Confidence.LIKELY,
+            confidence=Confidence.CERTAIN if facts.declared.observer.stale else Confidence.LIKELY,
             text=f"the observed state is in doubt: {evidence_items.short(why, 300)}",
             evidence=(evidence_items.field("", "observer", why),),
         )
@@ -125,4 +125,4 @@ def _depends(upstream: WorkloadFacts) -> str:
 
 
 def _name(upstream: WorkloadFacts) -> str:
-    return f"{upstream.service} ({upstream.reference})" if upstream.service else upstream.reference
+    return f"{upstream.declared.service} ({upstream.reference})" if upstream.declared.service else upstream.reference

@@ -3,15 +3,10 @@
 from collections.abc import Iterator, Mapping
 
 from kintsugi.decisions.diagnosis import evidence_items, last_change, words
-from kintsugi.decisions.diagnosis.facts import (
-    ConfigurationFacts,
-    PodFacts,
-    ProjectedVolume,
-    SpecifiedPod,
-    WorkloadFacts,
-)
+from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, PodFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.references import references
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
+from kintsugi.objects.specified import ProjectedVolume, SpecifiedPod
 
 # Reasons of the kubelet: a container that waits, and an Event.
 _NOT_MADE, _NOT_MOUNTED = "CreateContainerConfigError", "FailedMount"
@@ -36,8 +31,7 @@ def _messages(facts: WorkloadFacts, pod: PodFacts) -> Iterator[tuple[str, Eviden
         state = status.state.waiting
         if state is not None and state.reason == _NOT_MADE:
             yield state.message, evidence_items.waiting(pod, status)
-    begun = any(each.state.running or each.state.terminated or each.last_state.terminated for each, _ in pod.statuses())
-    if not begun:
+    if not pod.has_begun:
         event = evidence_items.newest(
             each for each in evidence_items.events_of(facts, pod) if each.reason == _NOT_MOUNTED
         )

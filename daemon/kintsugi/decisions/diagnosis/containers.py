@@ -101,10 +101,15 @@ def _with_pending(pod: PodFacts, text: str) -> str:
 
 def _use(facts: WorkloadFacts, pod: PodFacts, container: str) -> Iterator[EvidenceItem]:
     """Yield what the container, or another of its kind, used last, where there are metrics."""
-    of_kind = [each for each in facts.usage if each.container == container]
-    own = [each for each in of_kind if each.pod == pod.metadata.name]
-    for each in (own or of_kind)[:1]:
-        yield evidence_items.field(f"pod/{each.pod}", f"usage of {container}", f"memory {each.memory}", each.at)
+    of_kind = [
+        (used.metadata.name, each.usage["memory"])
+        for used in facts.usage
+        for each in used.containers
+        if each.name == container and each.usage.get("memory")
+    ]
+    own = [each for each in of_kind if each[0] == pod.metadata.name]
+    for name, memory in (own or of_kind)[:1]:
+        yield evidence_items.field(f"pod/{name}", f"usage of {container}", f"memory {memory}")
 
 
 def init_container(facts: WorkloadFacts) -> Iterator[Cause]:

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from kintsugi.decisions.diagnosis import answering, evidence_items, service_ports
-from kintsugi.decisions.diagnosis.facts import ServiceFacts, TargetPort, WorkloadFacts
-from kintsugi.decisions.diagnosis.network_policies import EGRESS, INGRESS, Peer, PolicyFacts, denying, selects
+from kintsugi.decisions.diagnosis.facts import WorkloadFacts
+from kintsugi.decisions.diagnosis.network_policies import Peer, denying
 from kintsugi.model.causes import Cause, CauseKind, Confidence
+from kintsugi.objects.network import EGRESS, INGRESS, KubeService, NetworkPolicy, ServicePort
+from kintsugi.objects.selectors import selects
 
 
 def network_policy(facts: WorkloadFacts) -> Iterator[Cause]:
@@ -45,7 +47,7 @@ def peer(facts: WorkloadFacts) -> Peer:
     )
 
 
-def _denied(facts: WorkloadFacts, source: Peer, upstream: WorkloadFacts) -> tuple[str, Sequence[PolicyFacts]] | None:
+def _denied(facts: WorkloadFacts, source: Peer, upstream: WorkloadFacts) -> tuple[str, Sequence[NetworkPolicy]] | None:
     """Return what denies each port of the upstream that is needed: those that a variable names, else all that its Services have."""
     every = [
         (service, port, service_ports.number_of(port, upstream.template))
@@ -59,7 +61,7 @@ def _denied(facts: WorkloadFacts, source: Peer, upstream: WorkloadFacts) -> tupl
     return found[0] if found and all(each is not None for each in found) else None
 
 
-def _names(facts: WorkloadFacts, upstream: WorkloadFacts, service: ServiceFacts, port: TargetPort) -> bool:
+def _names(facts: WorkloadFacts, upstream: WorkloadFacts, service: KubeService, port: ServicePort) -> bool:
     name = service.metadata.name
     own = (name,) if facts.namespace == upstream.namespace else ()
     hosts = (*own, f"{name}.{upstream.namespace}", f"{name}.{upstream.namespace}.svc")
@@ -69,7 +71,7 @@ def _names(facts: WorkloadFacts, upstream: WorkloadFacts, service: ServiceFacts,
     )
 
 
-def _newest(policies: Sequence[PolicyFacts]) -> PolicyFacts:
+def _newest(policies: Sequence[NetworkPolicy]) -> NetworkPolicy:
     """Return the policy that was made last: before it, they let it through."""
     return max(
         policies,
@@ -77,7 +79,7 @@ def _newest(policies: Sequence[PolicyFacts]) -> PolicyFacts:
     )
 
 
-def _cause(facts: WorkloadFacts, policy: PolicyFacts, direction: str, text: str) -> Cause:
+def _cause(facts: WorkloadFacts, policy: NetworkPolicy, direction: str, text: str) -> Cause:
     name, field = policy.metadata.name, "spec.egress" if direction == EGRESS else "spec.ingress"
     holder = f"networkpolicy/{name}"
     rules = policy.spec.egress if direction == EGRESS else policy.spec.ingress

@@ -13,19 +13,19 @@ def missing_workload(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find a workload that a service names and that does not exist, with the command that makes it again. Nobody knows who deleted it."""
     if facts.missing is None:
         return
-    text = f"the workload does not exist; {_last_seen(facts.missing)}{_to_recreate(facts, facts.missing)}"
+    text = f"the workload does not exist; {_last_seen(facts, facts.missing)}{_to_recreate(facts, facts.missing)}"
     yield Cause(
         kind=CauseKind.MISSING_WORKLOAD,
         object=facts.reference,
         confidence=Confidence.CERTAIN,
         text=text,
-        evidence=(evidence_items.field(facts.reference, "", "not found", facts.missing.since),),
+        evidence=(evidence_items.field(facts.reference, "", "not found", facts.declared.missing_since),),
     )
 
 
-def _last_seen(missing: MissingFacts) -> str:
-    if missing.since is not None:
-        return f"it was there until {missing.since:%Y-%m-%d %H:%M:%S}"
+def _last_seen(facts: WorkloadFacts, missing: MissingFacts) -> str:
+    if (since := facts.declared.missing_since) is not None:
+        return f"it was there until {since:%Y-%m-%d %H:%M:%S}"
     if missing.last_good is not None:
         return f"it was last good at {missing.last_good:%Y-%m-%d %H:%M:%S}"
     hint = f"; did you mean {missing.similar}?" if missing.similar else ""
@@ -42,7 +42,7 @@ def _to_recreate(facts: WorkloadFacts, missing: MissingFacts) -> str:
             f"; to make it again, apply your own manifest: the kept one lacks the values of {', '.join(missing.lacks)}"
         )
     kept = missing.last_good is not None
-    return f"; to make it again: kintsugi manifest {facts.service} | kubectl apply -f -" if kept else ""
+    return f"; to make it again: kintsugi manifest {facts.declared.service} | kubectl apply -f -" if kept else ""
 
 
 def scaled_to_zero(facts: WorkloadFacts) -> Iterator[Cause]:
@@ -73,7 +73,7 @@ def paused_rollout(facts: WorkloadFacts) -> Iterator[Cause]:
     if facts.paused_before_start is None:
         return
     living, at = last_change.living(facts), facts.paused_before_start.at
-    failing = [pod for pod in living if predicates.unhealthy(pod, facts.now, facts.start_up)]
+    failing = [pod for pod in living if predicates.unhealthy(pod, facts.now, facts.declared.start_up)]
     if not any(not any(predicates.ready(each) for each in last_change.alike(facts, pod)) for pod in failing):
         return
     by = f" by {facts.paused_before_start.manager}" if facts.paused_before_start.manager else ""

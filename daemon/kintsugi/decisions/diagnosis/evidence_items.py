@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from kintsugi.decisions.diagnosis.facts import EventFacts, LogFacts, PodFacts, WorkloadFacts
+from kintsugi.decisions.diagnosis.facts import LogFacts, PodFacts, WorkloadFacts
 from kintsugi.lines import line
 from kintsugi.model.causes import EvidenceItem, EvidenceSource
+from kintsugi.objects.cluster import Event
 from kintsugi.objects.pods import ContainerStateTerminated, ContainerStatus
 
 LONGEST = 600
@@ -43,11 +44,11 @@ def not_ready(pod: PodFacts, status: ContainerStatus) -> EvidenceItem:
     return field(pod.reference, f"{_part(pod, status)}.{part}", "false")
 
 
-def event_item(event: EventFacts) -> EvidenceItem:
+def event_item(event: Event) -> EvidenceItem:
     """Return what an Event says, and how often."""
-    times = f" (×{event.count})" if event.count > 1 else ""
+    times = f" (×{event.times})" if event.times > 1 else ""
     text = f"{short(event.message, LONGEST - len(times))}{times}"
-    return EvidenceItem(source=EvidenceSource.EVENT, object=event.object, field=event.reason, text=text, at=event.at)
+    return EvidenceItem(source=EvidenceSource.EVENT, object=event.about, field=event.reason, text=text, at=event.at)
 
 
 def logged(facts: WorkloadFacts, pod: PodFacts, container: str) -> Iterator[EvidenceItem]:
@@ -64,16 +65,21 @@ def log_line(pod: PodFacts, log: LogFacts) -> EvidenceItem:
     )
 
 
-def events_of(facts: WorkloadFacts, pod: PodFacts, container: str = "") -> tuple[EventFacts, ...]:
+def events_of(facts: WorkloadFacts, pod: PodFacts, container: str = "") -> tuple[Event, ...]:
     """Return the Events of a pod, or of one of its containers and those that name none."""
     return tuple(
         event
         for event in facts.events
-        if event.object == pod.reference and (not container or not event.field or f"{{{container}}}" in event.field)
+        if event.about == pod.reference
+        and (
+            not container
+            or not event.involved_object.field_path
+            or f"{{{container}}}" in event.involved_object.field_path
+        )
     )
 
 
-def newest(events: Iterable[EventFacts]) -> EventFacts | None:
+def newest(events: Iterable[Event]) -> Event | None:
     """Return the Event that was seen last; one without a time is the oldest."""
     return max(events, key=lambda each: (each.at is not None, each.at.timestamp() if each.at else 0.0), default=None)
 

@@ -7,165 +7,26 @@ never read as an absence.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
-import msgspec
-
-from kintsugi.decisions.diagnosis.network_policies import PolicyFacts
 from kintsugi.decisions.diagnosis.related_objects import (
-    AutoscalerFacts,
-    BudgetFacts,
-    CheckFacts,
     ClaimFacts,
+    DeclaredFacts,
     HostReference,
-    MemoryUsage,
     MissingFacts,
     NameServerFacts,
-    ObserverFacts,
     SharedService,
 )
 from kintsugi.model.causes import ObjectChange
-from kintsugi.objects.metadata import Condition, Kept, Metadata, Object
-from kintsugi.objects.pods import Container, ContainerPort, ContainerStatus, Pod, PodSpec, Volume
-from kintsugi.objects.predicates import START_UP_ALLOWANCE
+from kintsugi.objects.cluster import Event, Node
+from kintsugi.objects.metadata import Condition
+from kintsugi.objects.network import KubeService, NetworkPolicy
+from kintsugi.objects.pods import ContainerStatus, Pod
+from kintsugi.objects.specified import PodMetadata, SpecifiedContainer, SpecifiedPod
+from kintsugi.objects.workloads import HorizontalPodAutoscaler, PodDisruptionBudget, PodMetrics
 
-
-class KeyReference(Kept, frozen=True):
-    """One key of a ConfigMap or Secret, in an environment."""
-
-    name: str = ""
-    key: str = ""
-    optional: bool = False
-
-
-class ValueSource(Kept, frozen=True):
-    """The source of a variable's value: a key of a ConfigMap or Secret."""
-
-    config_map_key_ref: KeyReference | None = None
-    secret_key_ref: KeyReference | None = None
-
-
-class Variable(Kept, frozen=True):
-    """A variable of a container's environment; its value is not kept."""
-
-    name: str = ""
-    value_from: ValueSource | None = None
-
-
-class WholeReference(Kept, frozen=True):
-    """A whole ConfigMap or Secret, in an environment."""
-
-    name: str = ""
-    optional: bool = False
-
-
-class EnvironmentSource(Kept, frozen=True):
-    """All keys of a ConfigMap or Secret as variables."""
-
-    config_map_ref: WholeReference | None = None
-    secret_ref: WholeReference | None = None
-
-
-class HostPort(ContainerPort, frozen=True):
-    """A port of a container with the node's port that it takes."""
-
-    host_port: int = 0
-
-
-class VolumeMount(Kept, frozen=True):
-    """A volume in a container."""
-
-    name: str = ""
-
-
-class SpecifiedContainer(Container, frozen=True):
-    """A container with where its environment comes from."""
-
-    ports: tuple[HostPort, ...] = ()
-    env: tuple[Variable, ...] = ()
-    env_from: tuple[EnvironmentSource, ...] = ()
-    volume_mounts: tuple[VolumeMount, ...] = ()
-
-
-class VolumeItem(Kept, frozen=True):
-    """A key of a ConfigMap or Secret that a volume shows as a file."""
-
-    key: str = ""
-
-
-class ConfigMapVolume(Kept, frozen=True):
-    """A volume that is a ConfigMap."""
-
-    name: str = ""
-    optional: bool = False
-    items: tuple[VolumeItem, ...] = ()
-
-
-class SecretVolume(Kept, frozen=True):
-    """A volume that is a Secret."""
-
-    secret_name: str = ""
-    optional: bool = False
-    items: tuple[VolumeItem, ...] = ()
-
-
-class ProjectedPart(Kept, frozen=True):
-    """A ConfigMap or Secret that is a part of a projected volume."""
-
-    name: str = ""
-    optional: bool = False
-    items: tuple[VolumeItem, ...] = ()
-
-
-class ProjectedSource(Kept, frozen=True):
-    """One source of a projected volume; a token or the downward API has neither."""
-
-    config_map: ProjectedPart | None = None
-    secret: ProjectedPart | None = None
-
-
-class ProjectedVolume(Kept, frozen=True):
-    """A volume of several sources."""
-
-    sources: tuple[ProjectedSource, ...] = ()
-
-
-class SpecifiedVolume(Volume, frozen=True):
-    """A volume with the ConfigMaps and Secrets that it shows."""
-
-    config_map: ConfigMapVolume | None = None
-    secret: SecretVolume | None = None
-    projected: ProjectedVolume | None = None
-
-
-class PullSecret(Kept, frozen=True):
-    """A Secret with which images are pulled."""
-
-    name: str = ""
-
-
-class Toleration(Kept, frozen=True):
-    """A taint that a pod bears; without a key, each."""
-
-    key: str = ""
-
-
-class SpecifiedPod(PodSpec, frozen=True):
-    """A pod as it was asked for, with what a diagnosis needs beyond the kept fields."""
-
-    containers: tuple[SpecifiedContainer, ...] = ()
-    init_containers: tuple[SpecifiedContainer, ...] = ()
-    volumes: tuple[SpecifiedVolume, ...] = ()
-    image_pull_secrets: tuple[PullSecret, ...] = ()
-    dns_policy: str = ""
-    tolerations: tuple[Toleration, ...] = ()
-
-
-class PodMetadata(Metadata, frozen=True):
-    """The metadata of a pod, with the seconds that it got to end: its `deletionTimestamp` is when they are over."""
-
-    deletion_grace_period_seconds: int = 0
+_REPELS = frozenset({"NoSchedule", "NoExecute"})
 
 
 class PodFacts(Pod, frozen=True):
@@ -184,6 +45,12 @@ class PodFacts(Pod, frozen=True):
     def reference(self) -> str:
         """Return the pod as kubectl writes it."""
         return f"pod/{self.metadata.name}"
+
+    @property
+    def has_begun(self) -> bool:
+        """Return whether a container of it has ever run."""
+        found = (status for status, _ in self.statuses())
+        return any(each.state.running or each.state.terminated or each.last_state.terminated for each in found)
 
     def container(self, name: str) -> SpecifiedContainer | None:
         """Return a container as it was asked for."""
@@ -205,19 +72,6 @@ class PodFacts(Pod, frozen=True):
             yield status, container is None or container.restart_policy != "Always"
         for status in self.status.container_statuses:
             yield status, False
-
-
-class EventFacts(Object, frozen=True):
-    """An Event: what a component said of an object, how often, and when last."""
-
-    type: str = ""
-    reason: str = ""
-    message: str = ""
-    object: str = ""
-    field: str = ""
-    """The path in the object that it is about: `spec.containers{web}`."""
-    count: int = 1
-    at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -274,31 +128,6 @@ class TemplateRevision:
     returned: bool = False
 
 
-class TargetPort(Kept, frozen=True):
-    """A port of a Service, and where it leads: a number, or the name of a container's port."""
-
-    name: str = ""
-    port: int = 0
-    protocol: str = "TCP"
-    target_port: int | str = 0
-
-
-class RoutingSpec(Kept, frozen=True):
-    """The destination of a Service: its type, address, selector and ports, or the name that it is an alias of."""
-
-    type: str = "ClusterIP"
-    cluster_ip: str = msgspec.field(default="", name="clusterIP")
-    external_name: str = ""
-    selector: dict[str, str] = msgspec.field(default_factory=dict)
-    ports: tuple[TargetPort, ...] = ()
-
-
-class ServiceFacts(Object, frozen=True):
-    """A Service of the workload's namespace."""
-
-    spec: RoutingSpec = RoutingSpec()
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldChange:
     """The last writer of a field and the time, by the object's managed fields."""
@@ -307,23 +136,26 @@ class FieldChange:
     at: datetime | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NodeFacts:
+class NodeFacts(Node, frozen=True):
     """
-    A node: cordoned, the keys of its taints that keep pods away, and what its kubelet reports (none: not read).
+    A node as it was read.
 
     `others` counts pods of other workloads on it, `others_ready` those that are ready. `marked` is who wrote last that it is cordoned.
     """
 
-    name: str
-    cordoned: bool
-    taints: tuple[str, ...]
-    conditions: tuple[Condition, ...] = ()
     others: int = 0
     others_ready: int = 0
-    created: datetime | None = None
     marked: FieldChange | None = None
-    uid: str = ""
+
+    @property
+    def reference(self) -> str:
+        """Return the node as kubectl writes it."""
+        return f"node/{self.metadata.name}"
+
+    @property
+    def repelling(self) -> tuple[str, ...]:
+        """Return the keys of its taints that keep pods away."""
+        return tuple(each.key for each in self.spec.taints if each.effect in _REPELS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -346,8 +178,6 @@ class WorkloadFacts:
     reference: str
     namespace: str
     now: datetime
-    start_up: timedelta = START_UP_ALLOWANCE
-    """The time that a pod may take to become ready."""
     created: datetime | None = None
     desired: int
     labels: Mapping[str, str]
@@ -357,12 +187,12 @@ class WorkloadFacts:
     revisions: tuple[TemplateRevision, ...]
     pods: tuple[PodFacts, ...]
     conditions: tuple[tuple[str, Condition], ...] = ()
-    events: tuple[EventFacts, ...] = ()
+    events: tuple[Event, ...] = ()
     logs: tuple[LogFacts, ...] = ()
     running_logs: tuple[LogFacts, ...] = ()
     """The last telling lines of containers that run, read where something is wrong and no container has ended."""
     configurations: tuple[ConfigurationFacts, ...] = ()
-    services: tuple[ServiceFacts, ...] = ()
+    services: tuple[KubeService, ...] = ()
     services_known: bool = True
     """True if the Services could be read; if not, none of them counts as gone."""
     selected: frozenset[str] = frozenset()
@@ -376,27 +206,22 @@ class WorkloadFacts:
     """The workload's `deletionTimestamp`; None where it is not being deleted."""
     finalizers: tuple[str, ...] = ()
     claims: tuple[ClaimFacts, ...] = ()
-    budgets: tuple[BudgetFacts, ...] = ()
-    autoscalers: tuple[AutoscalerFacts, ...] = ()
-    policies: tuple[PolicyFacts, ...] = ()
+    budgets: tuple[PodDisruptionBudget, ...] = ()
+    autoscalers: tuple[HorizontalPodAutoscaler, ...] = ()
+    policies: tuple[NetworkPolicy, ...] = ()
     """Those of its namespace and of its upstreams' namespaces."""
     namespace_labels: Mapping[str, str] | None = None
-    usage: tuple[MemoryUsage, ...] = ()
+    usage: tuple[PodMetrics, ...] = ()
+    """What its pods used last, by the metrics API."""
     hosts: tuple[HostReference, ...] = ()
     shared: tuple[SharedService, ...] = ()
     name_server: NameServerFacts | None = None
-    service: str = ""
-    """The name by which the catalog has it, "" where it is not there."""
-    checks: tuple[CheckFacts, ...] = ()
+    declared: DeclaredFacts = field(default_factory=DeclaredFacts)
+    """What the daemon knows of its service: the checks, and whether anything of it can answer."""
     upstreams: tuple["WorkloadFacts", ...] = ()
     """The workloads that it depends on by the catalog, or that its variables name, each with its own upstreams."""
     is_guessed: bool = False
     """True of an upstream that the catalog does not declare: a variable names its Service."""
-    serving: bool | None = None
-    """True if anything of its service can answer, also by its Service's endpoints; None where that is not watched."""
-    lost_service: str = ""
-    """The Service that was seen to lead to its pods and is gone, "" for none."""
-    observer: ObserverFacts = field(default_factory=ObserverFacts)
     missing: MissingFacts | None = None
     """Set of a workload that does not exist; then nothing else is known of it."""
     paused_before_start: FieldChange | None = None

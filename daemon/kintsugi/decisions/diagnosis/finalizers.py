@@ -32,7 +32,7 @@ def pod_termination(facts: WorkloadFacts) -> Iterator[Cause]:
         return
     for pod in facts.pods:
         until, grace = pod.metadata.deletion_timestamp, timedelta(seconds=pod.metadata.deletion_grace_period_seconds)
-        if until is None or facts.now >= until or facts.now - (until - grace) < facts.start_up:
+        if until is None or facts.now >= until or facts.now - (until - grace) < facts.declared.start_up:
             continue
         began, seconds = until - grace, f"{grace.total_seconds():g}"
         sooner = f"kubectl delete {pod.reference} -n {facts.namespace} --grace-period=1"  # it does not cut a preStop hook short

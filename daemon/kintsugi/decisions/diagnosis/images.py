@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from kintsugi.decisions.diagnosis import evidence_items, last_change, words
-from kintsugi.decisions.diagnosis.facts import EventFacts, PodFacts, WorkloadFacts
+from kintsugi.decisions.diagnosis.facts import PodFacts, WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence, RegistryAnswer
 from kintsugi.objects import predicates
+from kintsugi.objects.cluster import Event
 from kintsugi.objects.pods import ContainerStatus
 
 _MEANS = {
@@ -84,7 +85,7 @@ def _failing(facts: WorkloadFacts) -> Iterator[tuple[PodFacts, ContainerStatus]]
                 yield pod, status
 
 
-def _words(facts: WorkloadFacts, pod: PodFacts, status: ContainerStatus) -> tuple[str, str, EventFacts | None]:
+def _words(facts: WorkloadFacts, pod: PodFacts, status: ContainerStatus) -> tuple[str, str, Event | None]:
     """Return the image, what was answered to the pull, and the Event that has it where the container's state does not."""
     container = pod.container(status.name)
     image = container.image if container is not None else status.image
@@ -102,7 +103,7 @@ def _words(facts: WorkloadFacts, pod: PodFacts, status: ContainerStatus) -> tupl
     return image, said or (state.reason if state is not None and state.reason == _INVALID_NAME else ""), event
 
 
-def _not_retrieved(facts: WorkloadFacts, pod: PodFacts) -> Iterator[EventFacts]:
+def _not_retrieved(facts: WorkloadFacts, pod: PodFacts) -> Iterator[Event]:
     for event in evidence_items.events_of(facts, pod):
         if event.reason == _NOT_RETRIEVED:
             yield event

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 
 from kintsugi.decisions.diagnosis import answering, evidence_items, last_change, services, words
-from kintsugi.decisions.diagnosis.facts import ServiceFacts, WorkloadFacts
+from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.decisions.diagnosis.related_objects import HostReference
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
+from kintsugi.objects.network import KubeService
 
 _RESOLVER = ("dnsPolicy", "dnsConfig")
 _OF_CLUSTER = ("svc", "svc.cluster.local")
@@ -85,7 +86,7 @@ def host_name(facts: WorkloadFacts) -> Iterator[Cause]:
         yield _cause(facts, facts.reference, each.field, text, (seen, *proof))
 
 
-def _port(facts: WorkloadFacts, named: HostReference, service: ServiceFacts) -> Iterator[Cause]:
+def _port(facts: WorkloadFacts, named: HostReference, service: KubeService) -> Iterator[Cause]:
     """Find a port that a Service does not have; one without an address leads to all ports of its pods."""
     spec = service.spec
     ports = sorted({each.port for each in spec.ports})

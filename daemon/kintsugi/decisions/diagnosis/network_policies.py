@@ -9,65 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
-import msgspec
-
-from kintsugi.objects.metadata import Kept, LabelRequirement, LabelSelector, Object
-
-INGRESS, EGRESS = "Ingress", "Egress"
-
-
-class AddressBlock(Kept, frozen=True):
-    """Addresses by CIDR, without those of `except`."""
-
-    cidr: str = ""
-    other_than: tuple[str, ...] = msgspec.field(default=(), name="except")
-
-
-class PolicyPeer(Kept, frozen=True):
-    """
-    An allowed peer: pods of namespaces, or addresses. Without a namespace selector the namespace is the policy's own.
-    """
-
-    pod_selector: LabelSelector | None = None
-    namespace_selector: LabelSelector | None = None
-    ip_block: AddressBlock | None = None
-
-
-class PolicyPort(Kept, frozen=True):
-    """A port, a range up to `endPort`, or the name of one; none is all of the protocol."""
-
-    protocol: str = "TCP"
-    port: int | str | None = None
-    end_port: int = 0
-
-
-class NetworkPolicyRule(Kept, frozen=True):
-    """A rule of allowed traffic: an empty list of peers or ports means all."""
-
-    sources: tuple[PolicyPeer, ...] = msgspec.field(default=(), name="from")
-    destinations: tuple[PolicyPeer, ...] = msgspec.field(default=(), name="to")
-    ports: tuple[PolicyPort, ...] = ()
-
-
-class PolicySpec(Kept, frozen=True):
-    """The specification of a policy: the pods that it selects, its directions, and the traffic that it allows."""
-
-    pod_selector: LabelSelector = LabelSelector()
-    policy_types: tuple[str, ...] = ()
-    ingress: tuple[NetworkPolicyRule, ...] = ()
-    egress: tuple[NetworkPolicyRule, ...] = ()
-
-
-class PolicyFacts(Object, frozen=True):
-    """A NetworkPolicy."""
-
-    spec: PolicySpec = PolicySpec()
-
-    @property
-    def directions(self) -> frozenset[str]:
-        """Return what it is about; without a word it is ingress, and egress where it has rules for that."""
-        named = self.spec.policy_types
-        return frozenset(named or ((INGRESS, EGRESS) if self.spec.egress else (INGRESS,)))
+from kintsugi.objects.network import EGRESS, INGRESS, AddressBlock, NetworkPolicy, PolicyPeer, PolicyPort
+from kintsugi.objects.selectors import selects
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,8 +29,8 @@ class Peer:
 
 
 def denying(
-    policies: Iterable[PolicyFacts], source: Peer, destination: Peer, port: int
-) -> tuple[str, Sequence[PolicyFacts]] | None:
+    policies: Iterable[NetworkPolicy], source: Peer, destination: Peer, port: int
+) -> tuple[str, Sequence[NetworkPolicy]] | None:
     """
     Return which direction is denied, and the policies that deny it: those that select that end, of which none lets it through.
 
@@ -101,7 +44,7 @@ def denying(
     return None
 
 
-def _is_about(policy: PolicyFacts, peer: Peer, direction: str) -> bool:
+def _is_about(policy: NetworkPolicy, peer: Peer, direction: str) -> bool:
     return (
         policy.metadata.namespace == peer.namespace
         and direction in policy.directions
@@ -109,7 +52,7 @@ def _is_about(policy: PolicyFacts, peer: Peer, direction: str) -> bool:
     )
 
 
-def _lets(policy: PolicyFacts, direction: str, far: Peer, target: tuple[Peer, int]) -> bool:
+def _lets(policy: NetworkPolicy, direction: str, far: Peer, target: tuple[Peer, int]) -> bool:
     rules = policy.spec.egress if direction == EGRESS else policy.spec.ingress
     for rule in rules:
         peers = rule.destinations if direction == EGRESS else rule.sources
@@ -118,7 +61,7 @@ def _lets(policy: PolicyFacts, direction: str, far: Peer, target: tuple[Peer, in
     return False
 
 
-def _is_peer(policy: PolicyFacts, peer: PolicyPeer, far: Peer) -> bool:
+def _is_peer(policy: NetworkPolicy, peer: PolicyPeer, far: Peer) -> bool:
     if peer.ip_block is not None:
         return _in_block(peer.ip_block, far.addresses)
     if peer.namespace_selector is None:
@@ -153,24 +96,3 @@ def _has_port(ports: Sequence[PolicyPort], destination: Peer, port: int) -> bool
         ):
             return True
     return False
-
-
-def selects(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
-    """Return whether a selector of the API is met; an empty one is met by everything."""
-    equal = all(labels.get(key) == value for key, value in selector.match_labels.items())
-    return equal and all(_meets(each, labels) for each in selector.match_expressions)
-
-
-def _meets(requirement: LabelRequirement, labels: Mapping[str, str]) -> bool:
-    value = labels.get(requirement.key)
-    match requirement.operator:
-        case "In":
-            return value in requirement.values
-        case "NotIn":
-            return value not in requirement.values
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-        case _:
-            return False

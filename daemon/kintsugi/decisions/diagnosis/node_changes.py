@@ -26,16 +26,16 @@ def changes_of_nodes(facts: WorkloadFacts) -> tuple[ObjectChange, ...]:
 
 
 def _changes(node: NodeFacts) -> Iterator[ObjectChange]:
-    reference = f"node/{node.name}"
-    ready = predicates.condition_of(node.conditions, "Ready")
+    reference, created = node.reference, node.metadata.creation_timestamp
+    ready = predicates.condition_of(node.status.conditions, "Ready")
     if ready is not None and ready.status in _LOST:
         yield _change(
             reference, "status.conditions[Ready]", ready.last_transition_time, before="True", after=ready.status
         )
-    if node.cordoned and node.marked is not None:
+    if node.spec.unschedulable and node.marked is not None:
         yield _change(reference, "spec.unschedulable", node.marked.at, after="true", by=node.marked.manager)
-    if node.created is not None:
-        yield _change(reference, "metadata.creationTimestamp", node.created, after="added")
+    if created is not None:
+        yield _change(reference, "metadata.creationTimestamp", created, after="added")
 
 
 def _change(

@@ -6,7 +6,7 @@ from kintsugi.decisions.diagnosis import evidence_items, last_change, words
 from kintsugi.decisions.diagnosis.facts import NodeFacts, PodFacts, WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
 from kintsugi.objects import predicates
-from kintsugi.objects.metadata import Condition
+from kintsugi.objects.metadata import Condition, Metadata
 
 PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
 _SEVERAL = 2
@@ -16,32 +16,32 @@ _SEVERAL = 2
 def unreported(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find nodes that are not ready by their own condition, under pods that are not ready or do not go away."""
     for node, pods in _on_nodes(facts):
-        condition = predicates.condition_of(node.conditions, "Ready")
+        condition = predicates.condition_of(node.status.conditions, "Ready")
         affected = [pod for pod in pods if not predicates.ready(pod) or predicates.terminating(pod)]
         if condition is None or condition.status == "True" or not affected:
             continue
         does = "does not report" if condition.status == "Unknown" else "is not ready"
         said = f": {evidence_items.short(condition.message, 200)}" if condition.message else ""
-        text = f"node {node.name} {does}{said}"
+        text = f"node {node.metadata.name} {does}{said}"
         proof = (_seen(node, condition), *map(_unready, affected[:1]))
-        yield _cause(node, "status.conditions[Ready]", Confidence.CERTAIN, text, proof)
+        yield cause(node, "status.conditions[Ready]", Confidence.CERTAIN, text, proof)
 
 
 def under_pressure(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find nodes that have evicted pods of the workload for want of something, while pods are lacking."""
     if sum(predicates.serves(pod) for pod in facts.pods) >= facts.desired:
         return
-    known = {node.name: node for node in facts.nodes}
+    known = {node.metadata.name: node for node in facts.nodes}
     for pod in facts.pods:
         if pod.status.reason != words.EVICTED or not (pressure := words.eviction_pressure(pod.status.message)):
             continue
         node = known.get(pod.spec.node_name)
-        condition = predicates.condition_of(node.conditions, pressure) if node is not None else None
+        condition = predicates.condition_of(node.status.conditions, pressure) if node is not None else None
         holds = condition is not None and condition.status == "True"
         said = evidence_items.field(pod.reference, "status.message", pod.status.message)
         proof = [said, _seen(node, condition)] if node is not None and condition is not None else [said]
-        yield _cause(
-            node or NodeFacts(name=pod.spec.node_name, cordoned=False, taints=()),
+        yield cause(
+            node or NodeFacts(metadata=Metadata(name=pod.spec.node_name)),
             f"status.conditions[{pressure}]",
             Confidence.CERTAIN if holds else Confidence.LIKELY,
             f"node {pod.spec.node_name} evicts pods: {evidence_items.short(pod.status.message, 200)}",
@@ -52,20 +52,20 @@ def under_pressure(facts: WorkloadFacts) -> Iterator[Cause]:
 def failing_alone(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find a node that is ready, whose pods all are not, of whichever workload, while those elsewhere are."""
     for node, condition, running in _failing_alone(facts):
-        text = f"no pod on node {node.name} is ready, but pods on other nodes are"
+        text = f"no pod on node {node.metadata.name} is ready, but pods on other nodes are"
         proof = (_seen(node, condition), *map(_unready, running[:_SEVERAL]))
-        yield _cause(node, "", Confidence.LIKELY, text, proof)
+        yield cause(node, "", Confidence.LIKELY, text, proof)
 
 
 def names_of_failing_alone(facts: WorkloadFacts) -> frozenset[str]:
     """Return the nodes whose pods all fail, of whichever workload: what a pod of theirs shows says nothing of itself."""
-    return frozenset(node.name for node, _, _ in _failing_alone(facts))
+    return frozenset(node.metadata.name for node, _, _ in _failing_alone(facts))
 
 
 def _failing_alone(facts: WorkloadFacts) -> Iterator[tuple[NodeFacts, Condition, Sequence[PodFacts]]]:
     for node, pods in _on_nodes(facts):
-        condition = predicates.condition_of(node.conditions, "Ready")
-        elsewhere = [pod for pod in last_change.living(facts) if pod.spec.node_name not in ("", node.name)]
+        condition = predicates.condition_of(node.status.conditions, "Ready")
+        elsewhere = [pod for pod in last_change.living(facts) if pod.spec.node_name not in ("", node.metadata.name)]
         if condition is None or condition.status != "True" or node.others < _SEVERAL or node.others_ready:
             continue
         running = [pod for pod in pods if not predicates.terminating(pod)]
@@ -77,7 +77,7 @@ def _failing_alone(facts: WorkloadFacts) -> Iterator[tuple[NodeFacts, Condition,
 
 def _on_nodes(facts: WorkloadFacts) -> Iterator[tuple[NodeFacts, Sequence[PodFacts]]]:
     for node in facts.nodes:
-        pods = [pod for pod in facts.pods if pod.spec.node_name == node.name and not predicates.finished(pod)]
+        pods = [pod for pod in facts.pods if pod.spec.node_name == node.metadata.name and not predicates.finished(pod)]
         if pods:
             yield node, pods
 
@@ -85,7 +85,7 @@ def _on_nodes(facts: WorkloadFacts) -> Iterator[tuple[NodeFacts, Sequence[PodFac
 def _seen(node: NodeFacts, condition: Condition) -> EvidenceItem:
     text = ": ".join(filter(None, (condition.status, condition.reason, condition.message)))
     return evidence_items.field(
-        f"node/{node.name}", f"status.conditions[{condition.type}]", text, condition.last_transition_time
+        node.reference, f"status.conditions[{condition.type}]", text, condition.last_transition_time
     )
 
 
@@ -96,10 +96,11 @@ def _unready(pod: PodFacts) -> EvidenceItem:
     return evidence_items.field(pod.reference, "status.conditions[Ready]", text, at)
 
 
-def _cause(node: NodeFacts, field: str, confidence: Confidence, text: str, proof: Sequence[EvidenceItem]) -> Cause:
+def cause(node: NodeFacts, field: str, confidence: Confidence, text: str, proof: Sequence[EvidenceItem]) -> Cause:
+    """Return that a node is the cause, by one of its fields."""
     return Cause(
         kind=CauseKind.NODE,
-        object=f"node/{node.name}",
+        object=node.reference,
         field=field,
         confidence=confidence,
         text=text,

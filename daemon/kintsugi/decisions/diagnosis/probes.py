@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kintsugi.decisions.diagnosis import evidence_items, last_change, nodes, words
-from kintsugi.decisions.diagnosis.facts import EventFacts, LogFacts, PodFacts, WorkloadFacts
+from kintsugi.decisions.diagnosis.facts import LogFacts, PodFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.words import ProbeType
 from kintsugi.model.causes import Cause, CauseKind, Confidence
 from kintsugi.objects import predicates
+from kintsugi.objects.cluster import Event
 from kintsugi.objects.pods import ContainerStatus
 
 LATELY = timedelta(minutes=15)
@@ -33,7 +34,7 @@ def liveness_probe(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find containers that the kubelet ends again and again because they fail their liveness probe."""
     for pod, status in _containers(facts):
         kills = _kills(facts, pod, status, ProbeType.LIVENESS)
-        times = max(sum(each.count for each in kills), status.restart_count if kills else 0)
+        times = max(sum(each.times for each in kills), status.restart_count if kills else 0)
         if times >= _ONCE_IS_CHANCE:
             yield _cause(facts, (pod, status), CauseKind.LIVENESS_PROBE, ProbeType.LIVENESS, kills)
 
@@ -55,7 +56,7 @@ def readiness_probe(facts: WorkloadFacts) -> Iterator[Cause]:
         if (
             status.started is False
             or (predicates.between_ends(status, facts.now) and not ended_by_probe(facts, pod, status))
-            or not predicates.unhealthy(pod, facts.now, facts.start_up)
+            or not predicates.unhealthy(pod, facts.now, facts.declared.start_up)
             or predicates.crash_looping(pod, facts.now)
         ):
             continue
@@ -69,7 +70,7 @@ def readiness_gate(facts: WorkloadFacts) -> Iterator[Cause]:
         if (
             ready is None
             or ready.reason != _GATES_NOT_READY
-            or not predicates.unhealthy(pod, facts.now, facts.start_up)
+            or not predicates.unhealthy(pod, facts.now, facts.declared.start_up)
         ):
             continue
         for gate in pod.spec.readiness_gates:
@@ -103,7 +104,7 @@ def _containers(facts: WorkloadFacts) -> Iterator[tuple[PodFacts, ContainerStatu
                 yield pod, status
 
 
-def _kills(facts: WorkloadFacts, pod: PodFacts, status: ContainerStatus, probe: ProbeType) -> tuple[EventFacts, ...]:
+def _kills(facts: WorkloadFacts, pod: PodFacts, status: ContainerStatus, probe: ProbeType) -> tuple[Event, ...]:
     """Return the Events by which the kubelet ended a container for this probe, lately."""
     return tuple(
         event
@@ -114,9 +115,7 @@ def _kills(facts: WorkloadFacts, pod: PodFacts, status: ContainerStatus, probe: 
     )
 
 
-def _answers(
-    facts: WorkloadFacts, pod: PodFacts, status: ContainerStatus, probe: ProbeType
-) -> list[tuple[EventFacts, str]]:
+def _answers(facts: WorkloadFacts, pod: PodFacts, status: ContainerStatus, probe: ProbeType) -> list[tuple[Event, str]]:
     found = []
     for event in evidence_items.events_of(facts, pod, status.name):
         said = words.probe_failed(event.message) if event.reason == _UNHEALTHY else None
@@ -130,7 +129,7 @@ def _cause(
     which: tuple[PodFacts, ContainerStatus],
     kind: CauseKind,
     probe: ProbeType,
-    kills: tuple[EventFacts, ...],
+    kills: tuple[Event, ...],
 ) -> Cause:
     pod, status = which
     answers = _answers(facts, pod, status, probe)

@@ -1,7 +1,7 @@
 """
-The objects related to a workload, as they were read: claims, budgets, autoscalers, checks, usage, name servers.
+What is known of the surroundings of a workload: its claims, hosts and checks, name servers, and the facts that are declared.
 
-Frozen values like those of `facts`; NetworkPolicies have a module of their own.
+Frozen values like those of `facts`.
 """
 
 from collections.abc import Mapping
@@ -9,120 +9,33 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from kintsugi.model.records import Target
-from kintsugi.objects.metadata import Condition, Kept, LabelSelector, Object, ObjectReference
 from kintsugi.objects.predicates import START_UP_ALLOWANCE
+from kintsugi.objects.storage import PersistentVolumeClaim
 
 
-class BudgetSpec(Kept, frozen=True):
-    """
-    The specification of a PodDisruptionBudget: one of `min_available` and `max_unavailable` is set, to a number or a
-    percentage.
-    """
-
-    selector: LabelSelector | None = None
-    min_available: int | str | None = None
-    max_unavailable: int | str | None = None
-
-
-class BudgetStatus(Kept, frozen=True):
-    """The counts of the disruption controller, for the generation that it has seen."""
-
-    observed_generation: int = 0
-    disruptions_allowed: int = 0
-    current_healthy: int = 0
-    desired_healthy: int = 0
-    expected_pods: int = 0
-
-
-class BudgetFacts(Object, frozen=True):
-    """A PodDisruptionBudget of the workload's namespace."""
-
-    spec: BudgetSpec = BudgetSpec()
-    status: BudgetStatus = BudgetStatus()
-
-
-class MetricTarget(Kept, frozen=True):
-    """The target of a metric; `type` is Utilization, Value or AverageValue."""
-
-    type: str = ""
-
-
-class ResourceMetric(Kept, frozen=True):
-    """A metric of what pods use of a resource."""
-
-    name: str = ""
-    target: MetricTarget = MetricTarget()
-
-
-class Metric(Kept, frozen=True):
-    """One metric of an autoscaler."""
-
-    type: str = ""
-    resource: ResourceMetric | None = None
-
-
-class AutoscalerSpecFacts(Kept, frozen=True):
-    """The specification of an autoscaler: the scaled object, the bounds, and the metrics."""
-
-    scale_target_ref: ObjectReference = ObjectReference()
-    min_replicas: int = 1
-    max_replicas: int = 0
-    metrics: tuple[Metric, ...] = ()
-
-
-class AutoscalerStatusFacts(Kept, frozen=True):
-    """The status that an autoscaler reports."""
-
-    current_replicas: int = 0
-    desired_replicas: int = 0
-    conditions: tuple[Condition, ...] = ()
-
-
-class AutoscalerFacts(Object, frozen=True):
-    """A HorizontalPodAutoscaler of the workload's namespace."""
-
-    spec: AutoscalerSpecFacts = AutoscalerSpecFacts()
-    status: AutoscalerStatusFacts = AutoscalerStatusFacts()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClaimFacts:
+class ClaimFacts(PersistentVolumeClaim, frozen=True):
     """
     A PersistentVolumeClaim that a pod names; `exists` is None where it could not be read.
 
-    `class_exists` is about the StorageClass that it names, None where it names none or it could not be read.
-    `volume_field` is the path of the volume's source in the PersistentVolume (`spec.hostPath.path`), "" where it is not
-    known. `requested` is the size that it asks for, `capacity` the one that it has; `grows` is whether its class allows
-    expansion, None where it could not be read. `deleted` is since when it is being deleted.
+    `class_exists` is about the StorageClass that it names, None where it names none or it could not be read, and `grows`
+    whether that allows expansion, None likewise. `volume_field` is the path of the volume's source in the PersistentVolume
+    (`spec.hostPath.path`), "" where it is not known.
     """
 
-    name: str
     exists: bool | None = True
-    phase: str = ""
-    volume: str = ""
     volume_field: str = ""
-    storage_class: str = ""
     class_exists: bool | None = None
-    requested: str = ""
-    capacity: str = ""
     grows: bool | None = None
-    deleted: datetime | None = None
-    uid: str = ""
 
     @property
     def reference(self) -> str:
         """Return it as kubectl writes it."""
-        return f"persistentvolumeclaim/{self.name}"
+        return f"persistentvolumeclaim/{self.metadata.name}"
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MemoryUsage:
-    """The last usage of a container, by the metrics API: `memory` is a quantity in text."""
-
-    pod: str
-    container: str
-    memory: str
-    at: datetime | None = None
+    @property
+    def capacity(self) -> str:
+        """Return the size that it has, "" where that is not known."""
+        return self.status.capacity.get("storage", "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,12 +109,10 @@ class MissingFacts:
     """
     What is known of a workload that a service names and that does not exist.
 
-    `since` is when this process saw it go, `last_good` when the ledger kept it: None where neither was. `similar` is a workload of
-    the namespace with a similar name. `owner` is the operator or object that owned it, `command` that of the tool that made it, and
+    `last_good` is when the ledger kept it, None where it did not. `similar` is a workload of the namespace with a similar name. `owner` is the operator or object that owned it, `command` that of the tool that made it, and
     `lacks` are the fields of the kept manifest whose values are not known.
     """
 
-    since: datetime | None = None
     last_good: datetime | None = None
     similar: str = ""
     owner: str = ""

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from kintsugi.decisions.diagnosis import answering, evidence_items, last_change, service_ports
-from kintsugi.decisions.diagnosis.facts import ServiceFacts, TargetPort, WorkloadFacts
+from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence
 from kintsugi.objects import predicates
+from kintsugi.objects.network import KubeService, ServicePort
 
 
 def service_routing(facts: WorkloadFacts) -> Iterator[Cause]:
@@ -22,7 +23,7 @@ def service_routing(facts: WorkloadFacts) -> Iterator[Cause]:
             yield _selector(facts, service)
 
 
-def _ports(facts: WorkloadFacts, service: ServiceFacts) -> Iterator[Cause]:
+def _ports(facts: WorkloadFacts, service: KubeService) -> Iterator[Cause]:
     current = [pod for pod in last_change.living(facts) if not last_change.is_replaced(facts, pod)]
     made = (container for pod in current for container in pod.spec.containers)
     containers = (*facts.template.init_containers, *facts.template.containers, *made)
@@ -34,7 +35,9 @@ def _ports(facts: WorkloadFacts, service: ServiceFacts) -> Iterator[Cause]:
             has = ", ".join(sorted(named)) or "none"
             proof = (
                 evidence_items.field(
-                    _reference(service), f"spec.ports[{port.name or port.port}].targetPort", port.target_port
+                    service_ports.reference(service),
+                    f"spec.ports[{port.name or port.port}].targetPort",
+                    port.target_port,
                 ),
                 evidence_items.field(facts.reference, "containers[*].ports[*].name", has),
             )
@@ -50,9 +53,9 @@ def _ports(facts: WorkloadFacts, service: ServiceFacts) -> Iterator[Cause]:
             )
 
 
-def _renamed(facts: WorkloadFacts, service: ServiceFacts, port: TargetPort) -> tuple[str, str]:
+def _renamed(facts: WorkloadFacts, service: KubeService, port: ServicePort) -> tuple[str, str]:
     """Return the template's field where the revision before had a port of this name, else the Service's."""
-    own = _reference(service), f"spec.ports[{port.name or port.port}].targetPort"
+    own = service_ports.reference(service), f"spec.ports[{port.name or port.port}].targetPort"
     if len(facts.revisions) < 2:
         return own
     before = facts.revisions[1].fields
@@ -65,7 +68,7 @@ def _renamed(facts: WorkloadFacts, service: ServiceFacts, port: TargetPort) -> t
     return facts.reference, next((each for each in new if each in now), new[0] if new else "")
 
 
-def _is_near(facts: WorkloadFacts, service: ServiceFacts) -> bool:
+def _is_near(facts: WorkloadFacts, service: KubeService) -> bool:
     """Return whether a Service that nothing meets seems meant for this workload: by its name, its labels, or those it asks for."""
     name = facts.reference.partition("/")[2]
     selector = service.spec.selector
@@ -75,11 +78,11 @@ def _is_near(facts: WorkloadFacts, service: ServiceFacts) -> bool:
     return labelled or asks or service.metadata.name in (name, facts.governing)
 
 
-def _selector(facts: WorkloadFacts, service: ServiceFacts) -> Cause:
+def _selector(facts: WorkloadFacts, service: KubeService) -> Cause:
     key, wanted = next(item for item in service.spec.selector.items() if facts.labels.get(item[0]) != item[1])
     has = facts.labels.get(key)
     proof = (
-        evidence_items.field(_reference(service), f"spec.selector[{key}]", wanted),
+        evidence_items.field(service_ports.reference(service), f"spec.selector[{key}]", wanted),
         evidence_items.field(
             facts.reference, f"spec.template.metadata.labels[{key}]", has if has is not None else "missing"
         ),
@@ -89,7 +92,7 @@ def _selector(facts: WorkloadFacts, service: ServiceFacts) -> Cause:
     )
     return Cause(
         kind=CauseKind.SERVICE_ROUTING,
-        object=_reference(service),
+        object=service_ports.reference(service),
         field=f"spec.selector[{key}]",
         confidence=Confidence.LIKELY,
         text=text
@@ -97,7 +100,3 @@ def _selector(facts: WorkloadFacts, service: ServiceFacts) -> Cause:
         else f"Service {service.metadata.name} selects the label {key}, which the pods do not have",
         evidence=proof,
     )
-
-
-def _reference(service: ServiceFacts) -> str:
-    return f"service/{service.metadata.name}"

@@ -3,11 +3,11 @@ Unschedulable, and the scheduler's messages about nodes and claims: the field of
 node.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from kintsugi.decisions.diagnosis import evidence_items, last_change, storage, words
+from kintsugi.decisions.diagnosis import evidence_items, last_change, nodes, storage, words
 from kintsugi.decisions.diagnosis.facts import PodFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.words import SchedulerReason
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
@@ -119,33 +119,21 @@ def _of_claims(
             (each for each in last_change.suspected(facts, pod) if _asks(each, SchedulerReason.CLAIM_MISSING)), ""
         )
         if name and not claim:
-            yield _volume(
-                f"persistentvolumeclaim/{name}", "", f"claim {name}, which the pod mounts, does not exist", seen
-            )
+            text = f"claim {name}, which the pod mounts, does not exist"
+            yield storage.cause((f"persistentvolumeclaim/{name}", ""), Confidence.LIKELY, text, seen)
     elif SchedulerReason.CLAIM_UNBOUND in found:
         names = predicates.claim_names(pod)
-        pending = [each for each in facts.claims if each.name in names and each.phase == "Pending"]
+        pending = [each for each in facts.claims if each.metadata.name in names and each.status.phase == "Pending"]
         for each in pending:
             if storage.lacks_class(each):
                 yield storage.without_class(each)
                 continue
-            proof = (seen, evidence_items.field(each.reference, "status.phase", each.phase))
-            text = f"claim {each.name} has no volume: {evidence_items.short(said, 200)}"
-            yield replace(_volume(each.reference, "status.phase", text, seen), confidence=_CERTAIN, evidence=proof)
+            proof = (seen, evidence_items.field(each.reference, "status.phase", each.status.phase))
+            text = f"claim {each.metadata.name} has no volume: {evidence_items.short(said, 200)}"
+            yield replace(storage.cause((each.reference, "status.phase"), _CERTAIN, text, seen), evidence=proof)
         if not pending and len(names) == 1:
             text = f"claim {names[0]} has no volume: {evidence_items.short(said, 200)}"
-            yield _volume(f"persistentvolumeclaim/{names[0]}", "status.phase", text, seen)
-
-
-def _volume(holder: str, field: str, text: str, seen: EvidenceItem) -> Cause:
-    return Cause(
-        kind=CauseKind.VOLUME,
-        object=holder,
-        field=field,
-        confidence=Confidence.LIKELY,
-        text=text,
-        evidence=(seen,),
-    )
+            yield storage.cause((f"persistentvolumeclaim/{names[0]}", "status.phase"), Confidence.LIKELY, text, seen)
 
 
 def _of_nodes(
@@ -156,23 +144,23 @@ def _of_nodes(
     """
     sure = Confidence.CERTAIN if len(found) == 1 else Confidence.LIKELY
     if SchedulerReason.CORDONED in found:
-        for node in (each for each in facts.nodes if each.cordoned):
-            proof = (seen, evidence_items.field(f"node/{node.name}", "spec.unschedulable", "true"))
+        for node in (each for each in facts.nodes if each.spec.unschedulable):
+            proof = (seen, evidence_items.field(node.reference, "spec.unschedulable", "true"))
             confidence = Confidence.CERTAIN if found <= {SchedulerReason.CORDONED, SchedulerReason.TAINT} else sure
-            yield _node(node.name, "spec.unschedulable", f"node {node.name} is cordoned", confidence, proof)
+            yield nodes.cause(node, "spec.unschedulable", confidence, f"node {node.metadata.name} is cordoned", proof)
     elif SchedulerReason.TAINT in found:
         keys = _untolerated(facts, *message)
         sure = sure if len(keys) == 1 else Confidence.LIKELY  # of several, some are there on purpose
-        for node, key in ((each, key) for each in facts.nodes for key in sorted(keys.intersection(each.taints))):
+        for node, key in ((each, key) for each in facts.nodes for key in sorted(keys.intersection(each.repelling))):
             field = f"status.conditions[{_NODES_OWN[key]}]" if key in _NODES_OWN else f"spec.taints[{key}]"
-            proof = (seen, evidence_items.field(f"node/{node.name}", f"spec.taints[{key}]", key))
-            yield _node(
-                node.name, field, f"node {node.name} has the taint {key}, which the pods do not tolerate", sure, proof
-            )
+            proof = (seen, evidence_items.field(node.reference, f"spec.taints[{key}]", key))
+            text = f"node {node.metadata.name} has the taint {key}, which the pods do not tolerate"
+            yield nodes.cause(node, field, sure, text, proof)
     full = next((each for each in (*_RESOURCES, SchedulerReason.PODS) if each in found), None)
     if full is not None and len(facts.nodes) == 1:
-        name = facts.nodes[0].name
-        yield _node(name, f"status.allocatable[{full}]", f"node {name} has no free {full}", Confidence.LIKELY, (seen,))
+        node = facts.nodes[0]
+        text = f"node {node.metadata.name} has no free {full}"
+        yield nodes.cause(node, f"status.allocatable[{full}]", Confidence.LIKELY, text, (seen,))
 
 
 def _untolerated(facts: WorkloadFacts, pod: PodFacts, said: str) -> set[str]:
@@ -180,18 +168,7 @@ def _untolerated(facts: WorkloadFacts, pod: PodFacts, said: str) -> set[str]:
     if named := {key.strip() for key in words.TAINT.findall(said)}:
         return named
     borne = {each.key for each in pod.spec.tolerations}
-    return set() if "" in borne else {key for node in facts.nodes for key in node.taints} - borne
-
-
-def _node(name: str, field: str, text: str, confidence: Confidence, proof: Sequence[EvidenceItem]) -> Cause:
-    return Cause(
-        kind=CauseKind.NODE,
-        object=f"node/{name}",
-        field=field,
-        confidence=confidence,
-        text=text,
-        evidence=tuple(proof),
-    )
+    return set() if "" in borne else {key for node in facts.nodes for key in node.repelling} - borne
 
 
 def _unexplained(facts: WorkloadFacts, pod: PodFacts, found: frozenset[SchedulerReason], seen: EvidenceItem) -> Cause:

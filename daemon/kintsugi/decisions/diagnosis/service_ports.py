@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 
-from kintsugi.decisions.diagnosis.facts import ServiceFacts, SpecifiedPod, TargetPort, WorkloadFacts
+from kintsugi.decisions.diagnosis.facts import WorkloadFacts
+from kintsugi.objects.network import KubeService, ServicePort
+from kintsugi.objects.specified import SpecifiedPod
 
 
-def leading(facts: WorkloadFacts) -> Iterator[ServiceFacts]:
+def leading(facts: WorkloadFacts) -> Iterator[KubeService]:
     """Yield the Services that select the workload's pods."""
     for service in facts.services:
         selector = service.spec.selector
@@ -13,7 +15,19 @@ def leading(facts: WorkloadFacts) -> Iterator[ServiceFacts]:
             yield service
 
 
-def is_own(facts: WorkloadFacts, service: ServiceFacts) -> bool:
+def elsewhere(facts: WorkloadFacts) -> Iterator[KubeService]:
+    """Yield the Services that select pods, and not the workload's."""
+    for service in facts.services:
+        if service.spec.selector and not service.spec.selector.items() <= facts.labels.items():
+            yield service
+
+
+def reference(service: KubeService) -> str:
+    """Return a Service as kubectl writes it."""
+    return f"service/{service.metadata.name}"
+
+
+def is_own(facts: WorkloadFacts, service: KubeService) -> bool:
     """Return whether a Service leads to this workload alone: another one's pods might have the port."""
     return bool(facts.selector) and facts.selector.items() <= service.spec.selector.items()
 
@@ -30,7 +44,7 @@ def numbers(template: SpecifiedPod) -> frozenset[int]:
     return frozenset(port.container_port for each in containers for port in each.ports)
 
 
-def number_of(port: TargetPort, template: SpecifiedPod) -> int:
+def number_of(port: ServicePort, template: SpecifiedPod) -> int:
     """Return the number that a Service's port leads to, 0 where it is a name that no container has; an absent one is the port's own."""
     if isinstance(port.target_port, str):
         return named_ports(template).get(port.target_port, 0)

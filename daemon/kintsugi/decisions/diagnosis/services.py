@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from kintsugi.decisions.diagnosis import answering, evidence_items, service_ports
-from kintsugi.decisions.diagnosis.facts import ServiceFacts, WorkloadFacts
+from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
 from kintsugi.objects import predicates
 
@@ -29,10 +29,10 @@ def unlisted_target_port(facts: WorkloadFacts) -> Iterator[Cause]:
             field, listens = f"spec.ports[{port.name or port.port}].targetPort", ", ".join(map(str, sorted(numbers)))
             text = f"Service {name} routes to port {number}, but the containers listen on {listens}"
             proof = (
-                evidence_items.field(_reference(service), field, str(number)),
+                evidence_items.field(service_ports.reference(service), field, str(number)),
                 evidence_items.field(facts.reference, "containers[*].ports[*].containerPort", listens),
             )
-            yield _cause(_reference(service), field, text, (*proof, *_answers(facts)))
+            yield _cause(service_ports.reference(service), field, text, (*proof, *_answers(facts)))
 
 
 def gone(facts: WorkloadFacts) -> Iterator[Cause]:
@@ -41,10 +41,15 @@ def gone(facts: WorkloadFacts) -> Iterator[Cause]:
     their names, while something is wrong.
     """
     there = {each.metadata.name for each in facts.services}
-    if facts.services_known and facts.lost_service and facts.lost_service not in there and _serves(facts):
-        text = f"Service {facts.lost_service}, which led to the pods, does not exist any more"
-        proof = (evidence_items.field(f"service/{facts.lost_service}", "", "not found"), *_answers(facts))
-        yield replace(_cause(f"service/{facts.lost_service}", "", text, proof), confidence=Confidence.CERTAIN)
+    if (
+        facts.services_known
+        and facts.declared.lost_service
+        and facts.declared.lost_service not in there
+        and _serves(facts)
+    ):
+        text = f"Service {facts.declared.lost_service}, which led to the pods, does not exist any more"
+        proof = (evidence_items.field(f"service/{facts.declared.lost_service}", "", "not found"), *_answers(facts))
+        yield replace(_cause(f"service/{facts.declared.lost_service}", "", text, proof), confidence=Confidence.CERTAIN)
         return
     if not facts.services_known or not facts.governing or facts.governing in there:
         return
@@ -78,10 +83,10 @@ def too_wide(facts: WorkloadFacts) -> Iterator[Cause]:
         )
         only = f"routes to some of these pods, and to no pod of {facts.reference}"
         proof = (
-            evidence_items.field(_reference(service), "spec.selector", selector),
+            evidence_items.field(service_ports.reference(service), "spec.selector", selector),
             *(evidence_items.field(f"service/{each}", "spec.selector", only) for each in shared.own),
         )
-        cause = _cause(_reference(service), "spec.selector", text, proof)
+        cause = _cause(service_ports.reference(service), "spec.selector", text, proof)
         yield replace(cause, is_warning=answering.is_well(facts))
 
 
@@ -101,10 +106,6 @@ def _serves(facts: WorkloadFacts) -> bool:
 
 def _answers(facts: WorkloadFacts) -> Iterator[EvidenceItem]:
     return (answering.seen(each, facts) for each in answering.unmet(facts))
-
-
-def _reference(service: ServiceFacts) -> str:
-    return f"service/{service.metadata.name}"
 
 
 def _cause(holder: str, field: str, text: str, proof: tuple[EvidenceItem, ...]) -> Cause:

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kintsugi.decisions.diagnosis import answering, evidence_items, last_change, words
-from kintsugi.decisions.diagnosis.facts import EventFacts, PodFacts, WorkloadFacts
+from kintsugi.decisions.diagnosis.facts import PodFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.related_objects import ClaimFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
 from kintsugi.objects import predicates
+from kintsugi.objects.cluster import Event
 
 # Reasons of the kubelet's and of the attach controller's Events.
 _NOT_MOUNTED, _NOT_ATTACHED = "FailedMount", "FailedAttachVolume"
@@ -31,16 +32,18 @@ def claims(facts: WorkloadFacts) -> Iterator[Cause]:
         name for pod in last_change.living(facts) if not predicates.ready(pod) for name in predicates.claim_names(pod)
     }
     for claim in facts.claims:
-        if claim.name not in named or not claim.exists:
+        if claim.metadata.name not in named or not claim.exists:
             continue
-        if claim.phase == _LOST:
-            yield _of_claim(claim, "status.phase", f"claim {claim.name} is Lost: its volume no longer exists", _LOST)
-        elif claim.deleted is not None:
+        if claim.status.phase == _LOST:
+            yield _of_claim(
+                claim, "status.phase", f"claim {claim.metadata.name} is Lost: its volume no longer exists", _LOST
+            )
+        elif (deleted := claim.metadata.deletion_timestamp) is not None:
             yield _of_claim(
                 claim,
                 "metadata.deletionTimestamp",
-                f"claim {claim.name} is being deleted since {claim.deleted:%H:%M:%S}; it would be gone once the pod that uses it ends",
-                f"{claim.deleted:%Y-%m-%dT%H:%M:%SZ}",
+                f"claim {claim.metadata.name} is being deleted since {deleted:%H:%M:%S}; it would be gone once the pod that uses it ends",
+                f"{deleted:%Y-%m-%dT%H:%M:%SZ}",
             )
         elif lacks_class(claim):
             yield without_class(claim)
@@ -49,7 +52,7 @@ def claims(facts: WorkloadFacts) -> Iterator[Cause]:
 def volumes(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find volumes that cannot be attached or mounted, of pods of which nothing has started yet."""
     for pod in last_change.living(facts):
-        if _has_begun(pod):
+        if pod.has_begun:
             continue
         for reason in (_NOT_ATTACHED, _NOT_MOUNTED):
             event = evidence_items.newest(
@@ -73,7 +76,7 @@ def full(facts: WorkloadFacts) -> Iterator[Cause]:
                 continue
             mounted = _claims_of(pod, log.container)
             for name in mounted:
-                claim = next((each for each in facts.claims if each.name == name), None)
+                claim = next((each for each in facts.claims if each.metadata.name == name), None)
                 size = f" of {claim.capacity}" if claim is not None and claim.capacity else ""
                 yield Cause(
                     kind=CauseKind.VOLUME,
@@ -108,13 +111,14 @@ def evicted(facts: WorkloadFacts) -> Iterator[Cause]:
 
 def lacks_class(claim: ClaimFacts) -> bool:
     """Return whether a claim waits for a class that was read to be not there."""
-    return claim.phase == _PENDING and claim.class_exists is False
+    return claim.status.phase == _PENDING and claim.class_exists is False
 
 
 def without_class(claim: ClaimFacts) -> Cause:
     """Return the cause of a claim whose class is not there."""
-    text = f"claim {claim.name} has no volume: the StorageClass {claim.storage_class} does not exist"
-    return _of_claim(claim, "spec.storageClassName", text, claim.storage_class)
+    class_name = claim.spec.storage_class_name or ""
+    text = f"claim {claim.metadata.name} has no volume: the StorageClass {class_name} does not exist"
+    return _of_claim(claim, "spec.storageClassName", text, class_name)
 
 
 def _of_claim(claim: ClaimFacts, field: str, text: str, found: str) -> Cause:
@@ -125,34 +129,30 @@ def _of_claim(claim: ClaimFacts, field: str, text: str, found: str) -> Cause:
         confidence=Confidence.CERTAIN,
         text=text,
         evidence=(
-            evidence_items.field(claim.reference, "status.phase", claim.phase),
+            evidence_items.field(claim.reference, "status.phase", claim.status.phase),
             *([evidence_items.field(claim.reference, field, found)] if field != "status.phase" else []),
         ),
     )
 
 
-def _has_begun(pod: PodFacts) -> bool:
-    return any(each.state.running or each.state.terminated or each.last_state.terminated for each, _ in pod.statuses())
-
-
-def _failed(facts: WorkloadFacts, pod: PodFacts, event: EventFacts) -> Cause | None:
+def _failed(facts: WorkloadFacts, pod: PodFacts, event: Event) -> Cause | None:
     """Return whose volume it is: a claim's (attaching), its PersistentVolume's (mounting), or one that the template has itself."""
     name = words.failed_volume(event.message)
-    claim = next((each for each in facts.claims if each.volume == name), None)
+    claim = next((each for each in facts.claims if each.spec.volume_name == name), None)
     seen = evidence_items.event_item(event)
     said = evidence_items.short(event.message, 300)
-    sure = Confidence.CERTAIN if event.count >= _TWICE else Confidence.LIKELY
+    sure = Confidence.CERTAIN if event.times >= _TWICE else Confidence.LIKELY
     if claim is not None:
         attaching = event.reason == _NOT_ATTACHED
         holder, field = (claim.reference, "") if attaching else (f"persistentvolume/{name}", claim.volume_field)
         does = "attached" if attaching else "mounted"
-        text = f"the volume of claim {claim.name} cannot be {does}: {said}"
-        return _cause((holder, field), sure, text, seen)
+        text = f"the volume of claim {claim.metadata.name} cannot be {does}: {said}"
+        return cause((holder, field), sure, text, seen)
     if not _is_host_path(pod, name):
         return None
     new = last_change.covering(last_change.suspected(facts, pod), f"volumes[{name}]")
     confidence = sure if new else Confidence.LIKELY
-    return _cause((facts.reference, f"volumes[{name}]"), confidence, f"volume {name} cannot be mounted: {said}", seen)
+    return cause((facts.reference, f"volumes[{name}]"), confidence, f"volume {name} cannot be mounted: {said}", seen)
 
 
 def _is_host_path(pod: PodFacts, name: str) -> bool:
@@ -167,7 +167,8 @@ def _is_host_path(pod: PodFacts, name: str) -> bool:
     )
 
 
-def _cause(blamed: tuple[str, str], confidence: Confidence, text: str, seen: EvidenceItem) -> Cause:
+def cause(blamed: tuple[str, str], confidence: Confidence, text: str, seen: EvidenceItem) -> Cause:
+    """Return that a volume is the cause, blamed on a field of an object."""
     holder, field = blamed
     return Cause(kind=CauseKind.VOLUME, object=holder, field=field, confidence=confidence, text=text, evidence=(seen,))
 
