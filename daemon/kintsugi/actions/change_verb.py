@@ -141,15 +141,11 @@ class SingleObjectVerb(ObjectVerb[Single]):
 
 
 def read_intent(command: Command, facts: Mapping[str, object]) -> Intent:
-    """
-    Return an intent of the ledger with the type of the command's verb; also one that an earlier revision wrote.
-
-    Raises CommandError where it cannot be read.
-    """
+    """Return an intent of the ledger with the type of the command's verb. Raises CommandError where it cannot be read."""
     verb = definition_of(command)
     kind = verb.intent if isinstance(verb, ChangeVerb) else Intent
     try:
-        return msgspec.convert({"uid": "", **facts}, kind)
+        return msgspec.convert(facts, kind)
     except msgspec.ValidationError as error:
         raise CommandError(f"the intent of a {type(command).__name__} cannot be read: {error}") from error
 

@@ -29,7 +29,7 @@ class Cordon(Command):
 class CordonIntent(Intent, frozen=True, kw_only=True):
     """The intent of a cordon; `unschedulable` is whether the node was cordoned before."""
 
-    unschedulable: bool = False
+    unschedulable: bool
 
 
 class CordonVerb(ObjectVerb[Cordon]):

@@ -109,7 +109,7 @@ def _headers(parsed: ParsedCommand) -> tuple[tuple[str, str], ...]:
 class RequestIntent(Intent, frozen=True, kw_only=True):
     """The host that a request is sent to."""
 
-    host: str = ""
+    host: str
 
 
 class CurlVerb(ProbeVerb[Curl], ChangeVerb[Curl]):

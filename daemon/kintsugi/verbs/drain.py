@@ -61,8 +61,8 @@ class AwaitDrained(Command):
 class DrainIntent(Intent, frozen=True, kw_only=True):
     """Whether the node was cordoned before, and how many pods are to be evicted."""
 
-    unschedulable: bool = False
-    pods: int = 0
+    unschedulable: bool
+    pods: int
 
 
 def build(parsed: ParsedCommand) -> Drain:

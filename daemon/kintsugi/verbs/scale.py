@@ -43,8 +43,8 @@ def build(parsed: ParsedCommand) -> Scale:
 class ScaleIntent(Intent, frozen=True, kw_only=True):
     """The replicas before and after, and the autoscalers that are inactive at 0 replicas."""
 
-    replicas: int = 0
-    wanted: int = 0
+    replicas: int
+    wanted: int
     autoscalers: tuple[Mapping[str, object], ...] | UnsetType = UNSET
 
 

@@ -44,8 +44,8 @@ class SetEnv(SetCommand):
 class SetEnvIntent(Intent, frozen=True, kw_only=True):
     """The containers that change, and the names of the variables; never what they hold."""
 
-    containers: tuple[str, ...] = ()
-    variables: tuple[str, ...] = ()
+    containers: tuple[str, ...]
+    variables: tuple[str, ...]
 
 
 def build(parsed: ParsedCommand) -> SetEnv:

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-import msgspec
-
 from kintsugi.actions import unstructured
 from kintsugi.actions.effect_plan import EffectPlan, Intent, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget
@@ -32,7 +30,7 @@ class SetImage(SetCommand):
 class SetImageIntent(Intent, frozen=True, kw_only=True):
     """The former images of the containers that get another one."""
 
-    former: Mapping[str, str] = msgspec.field(default_factory=dict)
+    former: Mapping[str, str]
 
 
 def build(parsed: ParsedCommand) -> SetImage:

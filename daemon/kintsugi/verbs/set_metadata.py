@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-import msgspec
-
 from kintsugi.actions import preconditions, unstructured
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ObjectVerb
@@ -26,7 +24,7 @@ from kintsugi.model.command import Command, ObjectName, SetMetadata, Verb
 class SetMetadataIntent(Intent, frozen=True, kw_only=True):
     """The former values, None for none."""
 
-    former: Mapping[str, object] = msgspec.field(default_factory=dict)
+    former: Mapping[str, object]
 
 
 class SetMetadataVerb(ObjectVerb[SetMetadata]):

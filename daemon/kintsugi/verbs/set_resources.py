@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-import msgspec
-
 from kintsugi.actions import unstructured
 from kintsugi.actions.difference import restoring_patch
 from kintsugi.actions.effect_plan import EffectPlan, Intent, undone_by
@@ -37,7 +35,7 @@ class SetResources(SetCommand):
 class SetResourcesIntent(Intent, frozen=True, kw_only=True):
     """By container the former amounts of what is set: `limits.memory`, None for none."""
 
-    former: Mapping[str, Mapping[str, str | None]] = msgspec.field(default_factory=dict)
+    former: Mapping[str, Mapping[str, str | None]]
 
 
 def build(parsed: ParsedCommand) -> SetResources:
