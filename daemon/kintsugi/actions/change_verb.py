@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
+from typing_extensions import override
 
 from kintsugi.actions import unstructured
 from kintsugi.actions.change_context import ChangeContext
@@ -131,12 +132,12 @@ class ObjectVerb(ChangeVerb[C]):
 class SingleObjectVerb(ObjectVerb[Single]):
     """A verb whose commands name the one object that they change."""
 
+    @override
     def objects(self, command: Single) -> tuple[ObjectName, ...]:
-        """Return the object."""
         return (command.object,)
 
+    @override
     def namespace(self, command: Single) -> str:
-        """Return the object's."""
         return command.namespace
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from typing_extensions import override
+
 from kintsugi.actions import unstructured
 from kintsugi.actions.effect_plan import EffectPlan, Intent, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget
@@ -59,8 +61,8 @@ class SetImageVerb(SetVerb[SetImage]):
         mark=CONTAINER_IMAGE,
     )
 
+    @override
     def words(self, command: SetImage) -> Iterator[str]:
-        """Yield the workload, and each container with its image."""
         yield str(command.object)
         yield from (f"{name}={image}" for name, image in command.images.items())
         yield from namespace_option(command.namespace)
@@ -77,15 +79,15 @@ class SetImageVerb(SetVerb[SetImage]):
                 return f'{command.object}: unable to find container named "{name}": it has {", ".join(known)}'
         return ""
 
+    @override
     def changed(self, command: SetImage, container: Unstructured) -> Unstructured:
-        """Return a container with its image."""
         wanted = _wanted(command.images, name_of(container))
         return {**container, "image": wanted} if wanted else container
 
+    @override
     async def planned(
         self, clients: VerbClients, command: SetImage, loaded: LoadedTarget, after: Unstructured
     ) -> EffectPlan:
-        """Return the plan; its way back has the former images."""
         images = {name_of(each): _image_of(each) for each in containers_of(loaded.obj)}
         former = {
             name: images[name] for each in containers_of(after) if images.get(name := name_of(each)) != _image_of(each)
@@ -94,8 +96,8 @@ class SetImageVerb(SetVerb[SetImage]):
         back = replace(command, images=former, over=unstamped_digest(template_of(after)))
         return loaded.patch(command, after, intent, undone_by(back))
 
+    @override
     def summary(self, plan: EffectPlan) -> str:
-        """Return from which images to which."""
         assert isinstance(plan.command, SetImage), plan.command
         images, former = plan.command.images, plan.remembered(SetImageIntent).former
         changes = [f"{name} from {image} to {_wanted(images, name)}" for name, image in sorted(former.items())]

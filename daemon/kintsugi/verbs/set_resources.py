@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from typing_extensions import override
+
 from kintsugi.actions import unstructured
 from kintsugi.actions.difference import restoring_patch
 from kintsugi.actions.effect_plan import EffectPlan, Intent, undone_by
@@ -74,8 +76,8 @@ class SetResourcesVerb(SetVerb[SetResources]):
         resources=ROLLED_OUT,
     )
 
+    @override
     def words(self, command: SetResources) -> Iterator[str]:
-        """Yield the workload, the amounts, and of which containers."""
         yield str(command.object)
         for kind in _KINDS:
             amounts = _amounts(command, kind)
@@ -106,16 +108,16 @@ class SetResourcesVerb(SetVerb[SetResources]):
                 container = unstructured.with_field(container, "resources", kind, value={**present, **amounts})
         return container
 
+    @override
     async def planned(
         self, clients: VerbClients, command: SetResources, loaded: LoadedTarget, after: Unstructured
     ) -> EffectPlan:
-        """Return the plan; its way back has the former amounts."""
         former = _former(command, loaded.obj, after)
         intent = SetResourcesIntent(uid=loaded.uid, former=former)
         return loaded.patch(command, after, intent, _back(command, loaded, after, former))
 
+    @override
     def summary(self, plan: EffectPlan) -> str:
-        """Return of which containers the amounts were set."""
         of = ", ".join(sorted(plan.remembered(SetResourcesIntent).former))
         return f"{self.object_of(plan)} resource requirements updated{f' of {of}' if of else ''}"
 
