@@ -33,24 +33,26 @@ INSERT INTO incidents (id, service, rule, runbook, mode, state, reason, opened, 
 """
 RUNS = f"""
 INSERT INTO runs (id, incident, service, namespace, rule, runbook, catalog, parameters, epoch, state, reason, started,
-                  deadline, changed, kind) VALUES
+                  deadline, changed, kind, parent, parent_step, rollback_requested_by, awaits_person) VALUES
 ('run-steps', 'inc-steps', 'web-service', 'n', 'r', 'b', 'gone', '{{"replicas":3}}', 1, 'running', '', {AT}, {LATER}, true,
- 'recovery'),
+ 'recovery', '', '', '', false),
 ('run-run', 'inc-run', 'api-service', 'n', 'r', 'b', 'gone', '{{"replicas":', 1, 'running', '', {AT}, {LATER}, false,
- 'recovery')
+ 'recovery', '', '', '', false)
 """
-LOCKS = (
-    f"INSERT INTO locks (name, run, since) VALUES ('service web', 'run-steps', {AT}), ('service api', 'run-run', {AT})"
-)
+LOCKS = f"""
+INSERT INTO locks (name, run, path, since) VALUES
+('service web', 'run-steps', '', {AT}), ('service api', 'run-run', '', {AT})
+"""
 STEPS = f"""
-INSERT INTO steps (run, phase, path, name, state, changes, text, why, facts, undo, started, result, error) VALUES
-('run-steps', 'forward', 'ask', '', 'done', false, 'curl http://web/', '', '{{"ran":true}}', NULL, {AT},
+INSERT INTO steps (run, phase, path, name, state, changes, verb, namespace, text, why, facts, undo, started, result,
+                   error) VALUES
+('run-steps', 'forward', 'ask', '', 'done', false, '', '', 'curl http://web/', '', '{{"ran":true}}', NULL, {AT},
  '{{"status":200,"json":{{"$kintsugi.integer":"x"}}}}', ''),
-('run-steps', 'forward', 'scale#0', '', 'done', true, 'kubectl scale deployment/web --replicas=5', '',
+('run-steps', 'forward', 'scale#0', '', 'done', true, '', '', 'kubectl scale deployment/web --replicas=5', '',
  '{{"when":{{"$kintsugi.time":"2026-03-01T12:00:00+00:00"}},"spec":{{"$kintsugi.bytes":"%"}}}}',
  '{{"commands":[{{"of":{{"$kintsugi.duration":"x"}}}}],"texts":["kubectl scale deployment/web --replicas=3"],"note":""}}',
  {AT}, NULL, ''),
-('run-steps', 'forward', 'lost#0', '', 'done', true, 'kubectl cordon one', '', '{{', '{{"texts":1}}', {AT}, NULL, '')
+('run-steps', 'forward', 'lost#0', '', 'done', true, '', '', 'kubectl cordon one', '', '{{', '{{"texts":1}}', {AT}, NULL, '')
 """
 SIGNALS = f"""
 INSERT INTO signals (id, source, kind, key, rule, labels, annotations, began, received, last_seen, verdict, reason, text,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
+from typing_extensions import override
 
 from kintsugi.actions import unstructured
 from kintsugi.actions.change_context import ChangeContext
@@ -131,25 +132,21 @@ class ObjectVerb(ChangeVerb[C]):
 class SingleObjectVerb(ObjectVerb[Single]):
     """A verb whose commands name the one object that they change."""
 
+    @override
     def objects(self, command: Single) -> tuple[ObjectName, ...]:
-        """Return the object."""
         return (command.object,)
 
+    @override
     def namespace(self, command: Single) -> str:
-        """Return the object's."""
         return command.namespace
 
 
 def read_intent(command: Command, facts: Mapping[str, object]) -> Intent:
-    """
-    Return an intent of the ledger with the type of the command's verb; also one that an earlier revision wrote.
-
-    Raises CommandError where it cannot be read.
-    """
+    """Return an intent of the ledger with the type of the command's verb. Raises CommandError where it cannot be read."""
     verb = definition_of(command)
     kind = verb.intent if isinstance(verb, ChangeVerb) else Intent
     try:
-        return msgspec.convert({"uid": "", **facts}, kind)
+        return msgspec.convert(facts, kind)
     except msgspec.ValidationError as error:
         raise CommandError(f"the intent of a {type(command).__name__} cannot be read: {error}") from error
 

@@ -26,7 +26,7 @@ from kintsugi.model.command import ObjectName
 from kintsugi.model.known import GoodTemplate
 from kintsugi.objects.metadata import REVISION, Metadata, Object
 
-_MANIFEST = "manifest "
+_REMAINDER = "remainder "
 """Before the field of a withheld value that is not in the template."""
 
 _ADDED = frozenset({REVISION, "kubectl.kubernetes.io/last-applied-configuration"})
@@ -71,14 +71,14 @@ class GoodTemplates:
         self, asked: ObjectName, namespace: str, revision: Revision, *, workload: Unstructured, seen: datetime
     ) -> bool:
         """
-        Keep the template of a good revision with the rest of its workload; return whether it was small enough.
+        Keep the template of a good revision with the remainder of its workload; return whether it was small enough.
 
         Raises LedgerUnavailable, and DecryptionFailed where the file of keys cannot be used.
         """
         if self._repository is None:
             return False
         document, values = without_values(revision.pods)
-        manifest, of_manifest = without_values(_without_template(workload))
+        remainder, beside = without_values(_without_template(workload))
         kept = GoodTemplate(
             kind=asked.resource.singular,
             namespace=namespace,
@@ -90,9 +90,9 @@ class GoodTemplates:
             document=orjson.dumps(document).decode(),
             withheld="",
             fingerprint=await asyncio.to_thread(fingerprint, template_digest(revision.pods)),
-            manifest=orjson.dumps(manifest).decode(),
+            remainder=orjson.dumps(remainder).decode(),
         )
-        every = values | {f"{_MANIFEST}{field}": value for field, value in of_manifest.items()}
+        every = values | {f"{_REMAINDER}{field}": value for field, value in beside.items()}
         return await self._repository.keep(await self._encrypted(kept, every))
 
     async def is_kept(self, asked: ObjectName, namespace: str, template: str, *, workload: str) -> bool:
@@ -100,7 +100,7 @@ class GoodTemplates:
         if self._repository is None:
             return True
         kept = await self._repository.last(asked.resource.singular, namespace, asked.name)
-        if kept is None or not kept.manifest or (kept.workload, kept.template) != (workload, template):
+        if kept is None or (kept.workload, kept.template) != (workload, template):
             return False
         return bool(kept.withheld) or not self._encryption.is_possible or not withheld(orjson.loads(kept.document))
 
@@ -122,14 +122,14 @@ class GoodTemplates:
     async def manifest(self, kind: str, namespace: str, name: str) -> Manifest | None:
         """Return a workload as it was last good, None where it is not kept. Raises LedgerUnavailable."""
         kept = await self._repository.last(kind, namespace, name) if self._repository is not None else None
-        if kept is None or not kept.manifest:
+        if kept is None:
             return None
         values = await self._decrypted(kept) or {}
-        of_manifest = {
-            field.removeprefix(_MANIFEST): value for field, value in values.items() if field.startswith(_MANIFEST)
+        beside = {
+            field.removeprefix(_REMAINDER): value for field, value in values.items() if field.startswith(_REMAINDER)
         }
         whole, pods = (
-            with_values(orjson.loads(kept.manifest), of_manifest),
+            with_values(orjson.loads(kept.remainder), beside),
             with_values(orjson.loads(kept.document), values),
         )
         return Manifest(

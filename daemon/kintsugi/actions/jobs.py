@@ -41,12 +41,12 @@ _UNDONE: Mapping[type[WorkerCommand], str] = {
 class WorkerIntent(Intent, frozen=True, kw_only=True):
     """A worker's Job, whose it says it is, the claim that is made with it ("" for none), and the digest of what is asked."""
 
-    job: str = ""
-    namespace: str = ""
-    run: str = ""
-    step: str = ""
-    claim: str = ""
-    digest: str = ""
+    job: str
+    namespace: str
+    run: str
+    step: str
+    claim: str
+    digest: str
 
 
 async def plan_effect(kube: KubeClient, job_spec: WorkerJobSpec) -> EffectPlan:

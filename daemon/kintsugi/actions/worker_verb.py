@@ -4,6 +4,8 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 
+from typing_extensions import override
+
 from kintsugi.actions import jobs
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ChangeVerb
@@ -41,20 +43,20 @@ class WorkerVerb(ChangeVerb[C]):
         """Return nothing besides what the row names."""
         return {}
 
+    @override
     async def plan_effect(self, clients: VerbClients, command: C, context: ChangeContext) -> EffectPlan:
-        """Judge whether its Job can do the work."""
         assert isinstance(command, WorkerCommand), command
         order = WorkerJobSpec(command=command, context=context, settings=clients.restore)
         return await jobs.plan_effect(clients.kube, order)
 
+    @override
     async def apply(self, clients: VerbClients, plan: EffectPlan) -> Result:
-        """Make the Job."""
         return await jobs.apply(clients.kube, plan)
 
+    @override
     async def reread(self, clients: VerbClients, plan: EffectPlan) -> Result:
-        """Return that it is there."""
         return jobs.found(plan)
 
+    @override
     async def probe(self, clients: VerbClients, plan: EffectPlan) -> EffectStatus:
-        """Return whether the Job was made."""
         return await jobs.probe(clients.kube, plan)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
+from typing_extensions import override
 
 from kintsugi.errors import KubeError, LedgerUnavailable
 from kintsugi.telemetry import get_logger
@@ -32,8 +33,8 @@ class _Every(BaseTrigger):  # type: ignore[misc]  # the scheduler has no types
     def __str__(self) -> str:
         return f"every {self._interval}"
 
+    @override
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
-        """Return the moment of the next tick."""
         return max(previous_fire_time or now, now) + self._interval
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import TIMESTAMP, Dialect, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
+from typing_extensions import override
 
 from kintsugi.ledger.texts import clean, dump, dump_labels, for_people, load, load_labels
 
@@ -82,8 +83,8 @@ class Moment(TolerantColumn[datetime]):
 
     cache_ok = True
 
+    @override
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Choose the column type of the database."""
         return dialect.type_descriptor(TIMESTAMP(timezone=True) if dialect.name == "postgresql" else Text())
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
@@ -113,12 +114,12 @@ class Choice(TolerantColumn[StrEnum]):
         super().__init__()
         self.members = members
 
+    @override
     def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:
-        """Store the member's value."""
         return None if value is None else value.value
 
+    @override
     def read(self, value: str) -> StrEnum:
-        """Return the member."""
         return self.members(value)
 
 
@@ -136,12 +137,12 @@ class Json(TolerantColumn[object]):
         super().__init__()
         self.kind = kind
 
+    @override
     def process_bind_param(self, value: object, dialect: Dialect) -> str | None:
-        """Write the value as JSON."""
         return None if value is None else dump(value)
 
+    @override
     def read(self, value: str) -> object:
-        """Return the value."""
         found = load(value)
         if not isinstance(found, self.kind):
             raise TypeError(f"a {type(found).__name__} where a {self.kind.__name__} must be")
@@ -171,14 +172,14 @@ class Packed(TolerantColumn[object]):
         super().__init__()
         self.record = record
 
+    @override
     def process_bind_param(self, value: object, dialect: Dialect) -> str | None:
-        """Write the record's fields."""
         if value is None or isinstance(value, type) or not is_dataclass(value):
             return None
         return dump(_fields(value))
 
+    @override
     def read(self, value: str) -> object:
-        """Build the record again."""
         return msgspec.convert(load(value), self.record)
 
 

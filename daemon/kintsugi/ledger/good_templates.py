@@ -10,7 +10,7 @@ from kintsugi.model.known import GoodTemplate
 
 LARGEST = 256 * 1024
 """
-The most characters of a template that is kept, with its encrypted part and the rest of its workload; a larger one is not kept, nor is a substitute.
+The most characters of a template that is kept, with its encrypted part and the remainder of its workload; a larger one is not kept, nor is a substitute.
 """
 
 
@@ -23,7 +23,7 @@ class TemplateRepository(Repository):
 
         When it is too large the earlier one is deleted all the same: it is no longer the last good one.
         """
-        fits = len(template.document) + len(template.withheld) + len(template.manifest) <= LARGEST
+        fits = len(template.document) + len(template.withheld) + len(template.remainder) <= LARGEST
 
         async def work(connection: AsyncConnection) -> None:
             same = _named(template.kind, template.namespace, template.name)

@@ -1,6 +1,6 @@
 """The tables of facts that are kept longer than incidents: a row a workload, a revision, or a count."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Table, false
+from sqlalchemy import BigInteger, Boolean, Column, Index, Table
 
 from kintsugi.ledger.columns import Moment, Packed, TextColumn
 from kintsugi.ledger.tables import metadata
@@ -14,7 +14,7 @@ good_revisions = Table(
     Column("number", BigInteger, nullable=False),
     Column("first_good", Moment, nullable=False),
     Column("last_good", Moment, nullable=False),
-    Column("adopted", Boolean, nullable=False, server_default=false()),
+    Column("adopted", Boolean, nullable=False),
     Index("ix_good_revisions_last_good", "last_good"),
 )
 
@@ -31,7 +31,7 @@ good_templates = Table(
     Column("document", TextColumn, nullable=False),
     Column("withheld", TextColumn, nullable=False),
     Column("fingerprint", TextColumn, nullable=False),
-    Column("manifest", TextColumn, nullable=False, server_default=""),
+    Column("remainder", TextColumn, nullable=False),
     Index("ix_good_templates_seen", "seen"),
 )
 

@@ -355,7 +355,7 @@ class _Decision:
             parent_step=request.parent_step,
         )
         await self._connection.execute(insert(runs).values(values(run)))
-        held = [{"name": name, "run": run.id, "since": self._now} for name in dict.fromkeys(request.locks)]
+        held = [{"name": name, "run": run.id, "path": "", "since": self._now} for name in dict.fromkeys(request.locks)]
         if held:
             await self._connection.execute(insert(locks), held)
         if request.manual is not None:

@@ -173,7 +173,7 @@ class RunRepository(Repository):
                 workload_decided=shown,
             )
             await connection.execute(update(runs).where(runs.c.id == run).values(values(after)))
-            lock = {"name": f"service {before.service}", "run": run, "since": now}
+            lock = {"name": f"service {before.service}", "run": run, "path": "", "since": now}
             await connection.execute(insert(locks), [lock])
             await move_incident(connection, before.incident, after)
             return after

@@ -46,7 +46,7 @@ class GoodTemplate:
     `kind` is kubectl's word (`deployment`); `workload` is the uid that it had, `template` and `number` the revision there, as of a
     GoodRevision. `document` is the template as JSON, with null for each value that is withheld since it may be a secret. `withheld` are
     those, encrypted, "" where there was no key. `fingerprint` is that of the whole template: one that is put together again is known by it.
-    `manifest` is the rest of the workload as JSON, as `kubectl apply` takes it, with null for what is withheld.
+    `remainder` is the workload without its template, as JSON for `kubectl apply`, with null for what is withheld.
     """
 
     kind: str
@@ -59,7 +59,7 @@ class GoodTemplate:
     document: str
     withheld: str
     fingerprint: str
-    manifest: str
+    remainder: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -34,7 +34,7 @@ _STATUSES: tuple[tuple[type[KintsugiError], int], ...] = (
 
 
 async def answer(value: object, status: int = 200) -> web.Response:
-    """Write a value (records, enums, times and all) as JSON, without secrets: an earlier version may have stored some."""
+    """Write a value (records, enums, times and all) as JSON, without secrets: labels that rules read are stored with theirs."""
     plain = msgspec.to_builtins(value, str_keys=True)
     return _response(await searched(len(_ENCODER.encode(plain)), lambda: _written(plain)), status)
 

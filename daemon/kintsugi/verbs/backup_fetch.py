@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from typing_extensions import override
+
 from kintsugi.actions.worker_verb import WorkerVerb
 from kintsugi.commands import arg_types, backups, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag
@@ -30,13 +32,13 @@ class BackupFetchVerb(WorkerVerb[BackupFetch]):
         result=backups.FETCH,
     )
 
+    @override
     def words(self, command: BackupFetch) -> Iterator[str]:
-        """Yield the words that follow."""
         yield from [command.url, f"--database={command.database}", *duration("--max-age=", command.max_age)]
         yield from [*server(command.host, command.port, command.user), *namespace_option(command.namespace)]
 
+    @override
     def touches(self, command: BackupFetch) -> str:
-        """Return what a worker that was lost may have touched."""
         return "the room for backups"
 
 

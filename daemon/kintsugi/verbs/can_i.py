@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from typing_extensions import override
+
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
 from kintsugi.actions.result import Result
@@ -66,20 +68,20 @@ class CanIVerb(ProbeVerb[CanI]):
         result=results.DECISION,
     )
 
+    @override
     def words(self, command: CanI) -> Iterator[str]:
-        """Yield the words that follow."""
         target = f"{command.resource.qualified}/{command.name}" if command.name else command.resource.qualified
         yield from [command.verb, target, *option("--subresource=", command.subresource)]
         yield from scope(command.namespace, command.resource)
 
+    @override
     def columns(self, command: CanI, type_of: ObjectType) -> Mapping[str, Type]:
-        """Return the names that depend on what is asked for."""
         return {}
 
+    @override
     async def read(
         self, clients: VerbClients, command: CanI, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        """Ask."""
         allowed = await clients.kube.can_i(
             command.verb, command.resource, command.namespace, subresource=command.subresource, name=command.name
         )

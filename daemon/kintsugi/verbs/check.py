@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from typing_extensions import override
+
 from kintsugi.actions.pod_addresses import address_of
 from kintsugi.actions.probe_context import PodAnswer, ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
@@ -54,12 +56,12 @@ class CheckVerb(ProbeVerb[CheckPod]):
         result=results.ANSWER,
     )
 
+    @override
     def words(self, command: CheckPod) -> Iterator[str]:
-        """Yield the pod, and its namespace."""
         yield from [command.object.name, *namespace_option(command.namespace)]
 
+    @override
     def columns(self, command: CheckPod, type_of: ObjectType) -> Mapping[str, Type]:
-        """Return the names that depend on what is asked for."""
         return {}
 
     async def read(

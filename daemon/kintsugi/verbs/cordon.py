@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from typing_extensions import override
+
 from kintsugi.actions import preconditions, unstructured
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ObjectVerb
@@ -29,7 +31,7 @@ class Cordon(Command):
 class CordonIntent(Intent, frozen=True, kw_only=True):
     """The intent of a cordon; `unschedulable` is whether the node was cordoned before."""
 
-    unschedulable: bool = False
+    unschedulable: bool
 
 
 class CordonVerb(ObjectVerb[Cordon]):
@@ -61,20 +63,20 @@ class CordonVerb(ObjectVerb[Cordon]):
         assert all(each.resource == NODES for each in found), "the row takes nodes only"
         return Cordon(objects=found, on=self._on)
 
+    @override
     def is_of(self, command: Cordon) -> bool:
-        """Return whether it goes in this direction."""
         return command.on is self._on
 
+    @override
     def words(self, command: Cordon) -> Iterator[str]:
-        """Yield the names of the nodes."""
         yield from (each.name for each in command.objects)
 
+    @override
     def objects(self, command: Cordon) -> tuple[ObjectName, ...]:
-        """Return the nodes."""
         return command.objects
 
+    @override
     def split(self, command: Cordon) -> tuple[Command, ...]:
-        """Cordon node by node."""
         return tuple(replace(command, objects=(each,)) for each in command.objects)
 
     def aspect(self, command: Cordon) -> object:
@@ -85,8 +87,8 @@ class CordonVerb(ObjectVerb[Cordon]):
         """Return whether both go in one direction."""
         return command.on is undo.on
 
+    @override
     async def plan_effect(self, clients: VerbClients, command: Cordon, context: ChangeContext) -> EffectPlan:
-        """Judge a cordon."""
         loaded = await load_target(clients.kube, command.objects[0], "", context)
         bound = replace(command, objects=(loaded.asked,))
         present = unstructured.nested_field(loaded.obj, "spec", "unschedulable") is True
@@ -102,8 +104,8 @@ class CordonVerb(ObjectVerb[Cordon]):
             after = unstructured.without_field(loaded.obj, "spec", "unschedulable")
         return loaded.patch(bound, after, intent, undone_by(replace(bound, on=not command.on)))
 
+    @override
     def summary(self, plan: EffectPlan) -> str:
-        """Return which node was cordoned, or uncordoned."""
         return f"{self.object_of(plan)} {'cordoned' if self._on else 'uncordoned'}"
 
 

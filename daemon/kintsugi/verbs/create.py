@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 
+from typing_extensions import override
+
 from kintsugi.actions import pvcs, unstructured
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import SingleObjectVerb, is_marked
@@ -37,20 +39,20 @@ class CreateVerb(SingleObjectVerb[Create]):
         manifest = content(command.manifest, encrypted=command.encrypted)
         return f"{shlex.join(self.argv(command))} <<<{shlex.quote(manifest)}"
 
+    @override
     def content(self, command: Create) -> Content:
-        """Return the manifest."""
         return Content(text=command.manifest, kind="create", encrypted=command.encrypted)
 
+    @override
     def with_content(self, command: Create, content: Content) -> Create:
-        """Return the making of the same object with another manifest."""
         return replace(command, manifest=content.text, encrypted=content.encrypted)
 
     def payload(self, command: Create) -> object:
         """Return what is made, unless it is encrypted."""
         return [] if command.encrypted else json_content(command.manifest)
 
+    @override
     async def plan_effect(self, clients: VerbClients, command: Create, context: ChangeContext) -> EffectPlan:
-        """Judge it."""
         return await pvcs.plan_create(clients.kube, command, context)
 
     async def find(self, kube: KubeClient, plan: EffectPlan) -> Unstructured | None:
@@ -68,8 +70,8 @@ class CreateVerb(SingleObjectVerb[Create]):
         """Return whether it is there."""
         return EffectStatus.NOT_DONE if await self.find(kube, plan) is None else EffectStatus.DONE
 
+    @override
     def summary(self, plan: EffectPlan) -> str:
-        """Return what was made."""
         return f"{self.object_of(plan)} created"
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import orjson
+from typing_extensions import override
 from yarl import URL
 
 from kintsugi.actions import preconditions
@@ -108,7 +109,7 @@ def _headers(parsed: ParsedCommand) -> tuple[tuple[str, str], ...]:
 class RequestIntent(Intent, frozen=True, kw_only=True):
     """The host that a request is sent to."""
 
-    host: str = ""
+    host: str
 
 
 class CurlVerb(ProbeVerb[Curl], ChangeVerb[Curl]):
@@ -147,8 +148,8 @@ class CurlVerb(ProbeVerb[Curl], ChangeVerb[Curl]):
         result=results.RESPONSE,
     )
 
+    @override
     def words(self, command: Curl) -> Iterator[str]:
-        """Yield the words that follow."""
         usual = "GET" if command.body is None else "POST"
         if command.method == "HEAD":
             yield "-I"
@@ -159,14 +160,14 @@ class CurlVerb(ProbeVerb[Curl], ChangeVerb[Curl]):
         yield from [*switch("-k", command.insecure), *switch("-f", command.fail), *switch("-L", command.follow)]
         yield from [*seconds("-m", command.max_time), command.url]
 
+    @override
     def columns(self, command: Curl, type_of: ObjectType) -> Mapping[str, Type]:
-        """Return the names that depend on what is asked for."""
         return {}
 
+    @override
     async def read(
         self, clients: VerbClients, command: Curl, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        """Ask."""
         return await ask(clients.clients, command, deadline)
 
     def sends(self, command: Curl) -> bool:
@@ -177,8 +178,8 @@ class CurlVerb(ProbeVerb[Curl], ChangeVerb[Curl]):
         """Return the whole command."""
         return encode(command)
 
+    @override
     async def plan_effect(self, clients: VerbClients, command: Curl, context: ChangeContext) -> EffectPlan:
-        """Judge a request that sends something."""
         return planned(command, context)
 
     async def apply(self, clients: VerbClients, plan: EffectPlan) -> Result:

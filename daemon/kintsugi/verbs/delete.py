@@ -12,6 +12,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import NoReturn
 
+from typing_extensions import override
+
 from kintsugi.actions import job_end, preconditions, pvcs, unstructured
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ObjectVerb, removal_status
@@ -86,17 +88,17 @@ class DeleteVerb(ObjectVerb[Delete]):
     )
     rules = tuple(PolicyRule(api_group="", resource=each.plural, verb="delete") for each in (PODS, PVCS))
 
+    @override
     def words(self, command: Delete) -> Iterator[str]:
-        """Yield the objects, and the grace that they get."""
         yield from [*named_objects(command.objects), *namespace_option(command.namespace)]
         yield from number("--grace-period=", int(command.grace.total_seconds()) if command.grace else None)
 
+    @override
     def objects(self, command: Delete) -> tuple[ObjectName, ...]:
-        """Return the objects."""
         return command.objects
 
+    @override
     def namespace(self, command: Delete) -> str:
-        """Return their namespace."""
         return command.namespace
 
     def removed_pod(self, command: Delete) -> str:
@@ -108,8 +110,8 @@ class DeleteVerb(ObjectVerb[Delete]):
         """Return whether a claim is deleted, whose service then gets an empty volume."""
         return any(each.resource is PVCS for each in command.objects)
 
+    @override
     def split(self, command: Delete) -> tuple[Command, ...]:
-        """Delete object by object."""
         return tuple(replace(command, objects=(each,)) for each in command.objects)
 
     async def plan_effect(self, clients: VerbClients, command: Delete, context: ChangeContext) -> EffectPlan:
@@ -131,8 +133,8 @@ class DeleteVerb(ObjectVerb[Delete]):
         """Return whether the object is gone or terminating."""
         return removal_status(await self.find(kube, plan))
 
+    @override
     def summary(self, plan: EffectPlan) -> str:
-        """Return the deleted object, with its status before."""
         status = plan.remembered(DeleteIntent).status or "it had been read before"
         return f"{self.object_of(plan)} deleted ({status})"
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from typing_extensions import override
+
 from kintsugi.actions import unstructured
 from kintsugi.actions.description import clip, described, events_about
 from kintsugi.actions.object_reads import by_name, listed, summary
@@ -66,23 +68,23 @@ class DescribeVerb(ProbeVerb[Describe]):
         result=results.DESCRIPTION,
     )
 
+    @override
     def words(self, command: Describe) -> Iterator[str]:
-        """Yield the words that follow."""
         yield from [*named_objects(command.objects), *kind(command.resource), *namespace_option(command.namespace)]
         yield from option("-l", command.labels)
 
+    @override
     def columns(self, command: Describe, type_of: ObjectType) -> Mapping[str, Type]:
-        """Return the names that depend on what is asked for."""
         return results.items(command.objects, (command.resource,) if command.resource else (), type_of)
 
+    @override
     def objects(self, command: Describe) -> tuple[ObjectName, ...]:
-        """Return what is named."""
         return command.objects
 
+    @override
     async def read(
         self, clients: VerbClients, command: Describe, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        """Ask."""
         return await describe_objects(clients.kube, command)
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from typing_extensions import override
+
 from kintsugi.actions.diagnosis_reads import WorkloadReader
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
@@ -67,18 +69,18 @@ class DiagnoseVerb(ProbeVerb[Diagnose]):
         result=results.DIAGNOSIS,
     )
 
+    @override
     def words(self, command: Diagnose) -> Iterator[str]:
-        """Yield the workload, and its namespace."""
         yield from [str(command.object), *namespace_option(command.namespace)]
 
+    @override
     def columns(self, command: Diagnose, type_of: ObjectType) -> Mapping[str, Type]:
-        """Return the names that depend on what is asked for."""
         return {}
 
+    @override
     async def read(
         self, clients: VerbClients, command: Diagnose, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        """Read, and decide."""
         asked = command.object
         seen = probe_context.seen_of(str(asked), command.namespace)
         reader = WorkloadReader(

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from typing_extensions import override
+
 from kintsugi.actions import preconditions, unstructured
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ObjectVerb
@@ -61,8 +63,8 @@ class AwaitDrained(Command):
 class DrainIntent(Intent, frozen=True, kw_only=True):
     """Whether the node was cordoned before, and how many pods are to be evicted."""
 
-    unschedulable: bool = False
-    pods: int = 0
+    unschedulable: bool
+    pods: int
 
 
 def build(parsed: ParsedCommand) -> Drain:
@@ -115,16 +117,16 @@ class DrainVerb(ObjectVerb[Drain]):
         PolicyRule(api_group="", resource="pods/eviction", verb="create"),
     )
 
+    @override
     def words(self, command: Drain) -> Iterator[str]:
-        """Yield the node and the flags."""
         yield command.object.name
         yield from switch("--ignore-daemonsets", command.ignore_daemonsets)
         yield from switch("--delete-emptydir-data", command.delete_emptydir_data)
         yield from number("--grace-period=", int(command.grace.total_seconds()) if command.grace else None)
         yield from [*duration("--timeout=", command.timeout), *option("--pod-selector=", command.pod_selector)]
 
+    @override
     def objects(self, command: Drain) -> tuple[ObjectName, ...]:
-        """Return the node."""
         return (command.object,)
 
     def compared(self, command: Drain) -> Command:
@@ -165,8 +167,8 @@ class DrainVerb(ObjectVerb[Drain]):
         after = unstructured.with_field(loaded.obj, "spec", "unschedulable", value=True)
         return loaded.patch(bound, after, intent, undone_by(Cordon(objects=(loaded.asked,), on=False)))
 
+    @override
     def summary(self, plan: EffectPlan) -> str:
-        """Return that the node is cordoned, and how many pods will be evicted."""
         assert isinstance(plan.command, Drain), plan.command
         return f"{plan.command.object} cordoned to be drained of {plan.remembered(DrainIntent).pods} pods"
 
@@ -185,8 +187,8 @@ class AwaitDrainedVerb(ObjectVerb[AwaitDrained]):
         """Return the words of `kubectl get`."""
         return ["kubectl", "get", *self.words(command)]
 
+    @override
     def objects(self, command: AwaitDrained) -> tuple[ObjectName, ...]:
-        """Return the node."""
         return (command.object,)
 
     async def plan_effect(self, clients: VerbClients, command: AwaitDrained, context: ChangeContext) -> EffectPlan:
@@ -205,8 +207,8 @@ class AwaitDrainedVerb(ObjectVerb[AwaitDrained]):
             raise NotYet(f"{_named(left)} of {command.object} are still stopping")
         return loaded.already(replace(command, object=loaded.asked), Intent(uid=loaded.uid))
 
+    @override
     def summary(self, plan: EffectPlan) -> str:
-        """Return that the node is drained."""
         assert isinstance(plan.command, AwaitDrained), plan.command
         return f"{plan.command.object} is drained"
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from typing_extensions import override
+
 from kintsugi.actions.worker_verb import WorkerVerb
 from kintsugi.commands import backups
 from kintsugi.commands.command_spec import CommandSpec, Flag
@@ -35,12 +37,12 @@ class DropdbVerb(WorkerVerb[Dropdb]):
         result=backups.DROP,
     )
 
+    @override
     def words(self, command: Dropdb) -> Iterator[str]:
-        """Yield the words that follow."""
         yield from ["--if-exists", *server(command.host, command.port, command.user), command.database]
 
+    @override
     def touches(self, command: Dropdb) -> str:
-        """Return what a worker that was lost may have touched."""
         return command.database
 
 

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator
 
 import orjson
+from typing_extensions import override
 
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import SingleObjectVerb, removal_status, send
@@ -45,8 +46,8 @@ class EvictVerb(SingleObjectVerb[Evict]):
     )
     rules = (PolicyRule(api_group="", resource="pods/eviction", verb="create"),)
 
+    @override
     def words(self, command: Evict) -> Iterator[str]:
-        """Yield the pod."""
         yield command.object.name
         yield from namespace_option(command.namespace)
 
@@ -58,12 +59,12 @@ class EvictVerb(SingleObjectVerb[Evict]):
         words = shlex.join(["kubectl", "create", "--raw", path, "-f", "-"])
         return f"{words} <<<{shlex.quote(orjson.dumps(manifest_of(command)).decode())}"
 
+    @override
     def removed_pod(self, command: Evict) -> str:
-        """Return the pod's name."""
         return command.object.name
 
+    @override
     async def plan_effect(self, clients: VerbClients, command: Evict, context: ChangeContext) -> EffectPlan:
-        """Judge an eviction."""
         return await plan_eviction(clients.kube, command, context)
 
     async def write(self, clients: VerbClients, plan: EffectPlan) -> Unstructured | None:
@@ -75,8 +76,8 @@ class EvictVerb(SingleObjectVerb[Evict]):
         """Return whether the pod is gone, or going."""
         return removal_status(await self.find(kube, plan))
 
+    @override
     def summary(self, plan: EffectPlan) -> str:
-        """Return which pod was evicted."""
         assert isinstance(plan.command, Evict), plan.command
         return f"{plan.command.object} evicted"
 

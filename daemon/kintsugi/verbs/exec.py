@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from getopt import GetoptError, gnu_getopt
 
+from typing_extensions import override
+
 from kintsugi.actions import psql, unstructured
 from kintsugi.actions.container_exec import ContainerExec, ContainerRef, running
 from kintsugi.actions.pods import pods_of
@@ -139,19 +141,19 @@ class ExecVerb(ProbeVerb[Exec]):
     )
     lasts = True
 
+    @override
     def words(self, command: Exec) -> Iterator[str]:
-        """Yield the words that follow."""
         yield from [str(command.object), *namespace_option(command.namespace), *option("-c", command.container)]
         yield from ["--", *command.argv]
 
+    @override
     def columns(self, command: Exec, type_of: ObjectType) -> Mapping[str, Type]:
-        """Return the names that depend on what is asked for."""
         return results.PROGRAMS.get(command.argv[0], results.OUTPUT)
 
+    @override
     async def read(
         self, clients: VerbClients, command: Exec, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        """Ask."""
         return await execute(clients.kube, clients.containers, command, deadline)
 
     def question(self, command: Exec) -> Psql | None:
@@ -162,8 +164,8 @@ class ExecVerb(ProbeVerb[Exec]):
         """Return that its `psql` asks this, in the same container."""
         return replace(command, argv=tuple(argv(question)))
 
+    @override
     def at_pod(self, command: Exec, pod: PodAddress) -> Exec | None:
-        """Return that the program runs in the pod."""
         if command.namespace != pod.namespace:
             return None
         return replace(command, object=ObjectName(resource=PODS, name=pod.name))

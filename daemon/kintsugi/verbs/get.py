@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from typing_extensions import override
+
 from kintsugi.actions.object_reads import by_name, check_entries, listed, summary
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
@@ -81,15 +83,15 @@ class GetVerb(ProbeVerb[Get]):
         only=SECRETS_STAY,
     )
 
+    @override
     def words(self, command: Get) -> Iterator[str]:
-        """Yield the words that follow."""
         yield from [*named_objects(command.objects), *([",".join(command.words)] if command.words else [])]
         yield from scope(command.namespace, *command.resources, *(each.resource for each in command.objects))
         yield from [*option("-l", command.labels), *option("--field-selector=", command.fields)]
         yield from [*option("--sort-by=", command.sort_by), *switch("--ignore-not-found", command.ignore_not_found)]
 
+    @override
     def columns(self, command: Get, type_of: ObjectType) -> Mapping[str, Type]:
-        """Return the names that depend on what is asked for."""
         if len(command.resources) > 1:
             return {
                 results.column_name(word): ListOf(type_of(of))
@@ -97,14 +99,14 @@ class GetVerb(ProbeVerb[Get]):
             }
         return results.items(command.objects, command.resources, type_of)
 
+    @override
     def objects(self, command: Get) -> tuple[ObjectName, ...]:
-        """Return what is named."""
         return command.objects
 
+    @override
     async def read(
         self, clients: VerbClients, command: Get, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        """Ask."""
         return await get(clients.kube, command)
 
 

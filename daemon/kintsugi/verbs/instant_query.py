@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+from typing_extensions import override
+
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
 from kintsugi.actions.result import Result
@@ -86,18 +88,18 @@ class InstantQueryVerb(ProbeVerb[InstantQuery]):
         result=results.SAMPLES,
     )
 
+    @override
     def words(self, command: InstantQuery) -> Iterator[str]:
-        """Yield the words that follow."""
         yield from [command.server, command.query]
 
+    @override
     def columns(self, command: InstantQuery, type_of: ObjectType) -> Mapping[str, Type]:
-        """Return the names that depend on what is asked for."""
         return {}
 
+    @override
     async def read(
         self, clients: VerbClients, command: InstantQuery, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        """Ask."""
         return await read(clients.clients.prometheus, command, deadline)
 
 

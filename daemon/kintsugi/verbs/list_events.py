@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from typing_extensions import override
+
 from kintsugi.actions import unstructured
 from kintsugi.actions.description import events_about
 from kintsugi.actions.probe_context import ProbeContext
@@ -68,13 +70,13 @@ class EventsVerb(ProbeVerb[Events]):
         resources=READABLE,
     )
 
+    @override
     def words(self, command: Events) -> Iterator[str]:
-        """Yield the words that follow."""
         yield from option("--for=", str(command.about) if command.about else "")
         yield from [*option("--types=", ",".join(command.types)), *(namespace_option(command.namespace) or ["-A"])]
 
+    @override
     def columns(self, command: Events, type_of: ObjectType) -> Mapping[str, Type]:
-        """Return the names that depend on what is asked for."""
         return {"items": ListOf(type_of(EVENTS))}
 
     async def read(

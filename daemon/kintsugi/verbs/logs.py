@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from typing_extensions import override
+
 from kintsugi.actions import unstructured
 from kintsugi.actions.pods import default_container, pods_of, status_of_container
 from kintsugi.actions.probe_context import ProbeContext
@@ -138,8 +140,8 @@ class LogsVerb(ProbeVerb[Logs]):
     lasts = True
     reads_logs = True
 
+    @override
     def words(self, command: Logs) -> Iterator[str]:
-        """Yield the words that follow."""
         yield from [*([str(command.object)] if command.object else []), *option("-l", command.labels)]
         yield from [*namespace_option(command.namespace), *option("-c", command.container)]
         yield from [*switch("--all-containers", command.all_containers), *switch("-p", command.previous)]
@@ -150,18 +152,18 @@ class LogsVerb(ProbeVerb[Logs]):
         ]
         yield from [*switch("--timestamps", command.timestamps), *switch("--prefix", command.prefix)]
 
+    @override
     def columns(self, command: Logs, type_of: ObjectType) -> Mapping[str, Type]:
-        """Return the names that depend on what is asked for."""
         return {}
 
+    @override
     def follows(self, command: Logs) -> bool:
-        """Return whether the log is followed."""
         return command.follow
 
+    @override
     async def read(
         self, clients: VerbClients, command: Logs, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        """Ask."""
         if probe_context.patterns:
             return await scan(clients.kube, command, probe_context.patterns, within=deadline)
         return await read_logs(clients.kube, command, within=deadline)

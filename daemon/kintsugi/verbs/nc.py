@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from typing_extensions import override
+
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
 from kintsugi.actions.result import Result
@@ -54,25 +56,25 @@ class NcZVerb(ProbeVerb[NcZ]):
         result=results.CONNECTION,
     )
 
+    @override
     def words(self, command: NcZ) -> Iterator[str]:
-        """Yield the words that follow."""
         yield from [command.host, str(command.port), *seconds("-w", command.timeout)]
 
+    @override
     def columns(self, command: NcZ, type_of: ObjectType) -> Mapping[str, Type]:
-        """Return the names that depend on what is asked for."""
         return {}
 
+    @override
     async def read(
         self, clients: VerbClients, command: NcZ, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        """Ask."""
         within = min(command.timeout or deadline, deadline)
         why = await clients.clients.tcp.opens(command.host, command.port, within=within)
         summary = why or f"{command.host}:{command.port} is open"
         return Result(names={"open": not why}, summary=summary, failed=why)
 
+    @override
     def at_pod(self, command: NcZ, pod: PodAddress) -> NcZ | None:
-        """Return that the pod's own port is knocked at."""
         port = pod.port_behind(command.host, command.port)
         return None if port is None else replace(command, host=pod.ip, port=port)
 

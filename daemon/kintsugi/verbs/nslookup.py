@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from typing_extensions import override
+
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
 from kintsugi.actions.result import Result
@@ -46,18 +48,18 @@ class NslookupVerb(ProbeVerb[Nslookup]):
         result=results.LOOKUP,
     )
 
+    @override
     def words(self, command: Nslookup) -> Iterator[str]:
-        """Yield the words that follow."""
         yield from [command.name, *([command.server] if command.server else [])]
 
+    @override
     def columns(self, command: Nslookup, type_of: ObjectType) -> Mapping[str, Type]:
-        """Return the names that depend on what is asked for."""
         return {}
 
+    @override
     async def read(
         self, clients: VerbClients, command: Nslookup, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        """Ask."""
         addresses = await clients.clients.dns.resolve(command.name, server=command.server, within=deadline)
         return Result(names={"addresses": list(addresses)}, summary=f"{command.name} is {', '.join(addresses)}")
 

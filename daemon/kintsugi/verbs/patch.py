@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import msgspec
 import orjson
+from typing_extensions import override
 
 from kintsugi.actions import preconditions, unstructured
 from kintsugi.actions.change_context import ChangeContext
@@ -106,12 +107,12 @@ class PatchVerb(SingleObjectVerb[Patch]):
         yield content(command.patch, encrypted=command.encrypted)
         yield from namespace_option(command.namespace)
 
+    @override
     def content(self, command: Patch) -> Content:
-        """Return the patch."""
         return Content(text=command.patch, kind=command.kind, encrypted=command.encrypted)
 
+    @override
     def with_content(self, command: Patch, content: Content) -> Patch:
-        """Return a patch of the same object that writes another content."""
         return replace(command, patch=content.text, encrypted=content.encrypted)
 
     def payload(self, command: Patch) -> object:
@@ -169,8 +170,8 @@ class PatchVerb(SingleObjectVerb[Patch]):
             return EffectStatus.UNKNOWN
         return EffectStatus.DONE if has_values(obj, wanted) else EffectStatus.NOT_DONE
 
+    @override
     def summary(self, plan: EffectPlan) -> str:
-        """Return the patched object and fields."""
         return f"{self.object_of(plan)} patched"
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from typing_extensions import override
+
 from kintsugi.actions import job_target
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.job_progress import WorkerStatus
@@ -49,8 +51,8 @@ class PgRestoreVerb(WorkerVerb[PgRestore]):
         result=backups.RESTORE,
     )
 
+    @override
     def words(self, command: PgRestore) -> Iterator[str]:
-        """Yield the words that follow."""
         yield from [
             "--exit-on-error",
             "--single-transaction",
@@ -60,12 +62,12 @@ class PgRestoreVerb(WorkerVerb[PgRestore]):
             command.file,
         ]
 
+    @override
     def replaces_data(self, command: PgRestore) -> bool:
-        """Return that it does."""
         return True
 
+    @override
     def restore(self, command: PgRestore) -> PgRestore:
-        """Return itself."""
         return command
 
     async def settle(
@@ -76,8 +78,8 @@ class PgRestoreVerb(WorkerVerb[PgRestore]):
             return await super().settle(clients, command, lost, context)
         return await job_target.settle(clients.kube, clients.containers, command, lost, context)
 
+    @override
     def touches(self, command: PgRestore) -> str:
-        """Return what a worker that was lost may have touched."""
         return "the server of its own"
 
 

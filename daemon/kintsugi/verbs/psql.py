@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
+from typing_extensions import override
+
 from kintsugi.actions import psql
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
@@ -42,23 +44,23 @@ class PsqlVerb(ProbeVerb[Psql]):
         result=results.TABLE,
     )
 
+    @override
     def words(self, command: Psql) -> Iterator[str]:
-        """Yield the words that follow."""
         yield from [*option("-h", command.host), *(["-p", str(command.port)] if command.port else [])]
         yield from [*option("-U", command.user), *option("-d", _connection(command)), "-c", command.statement]
 
+    @override
     def columns(self, command: Psql, type_of: ObjectType) -> Mapping[str, Type]:
-        """Return the names that depend on what is asked for."""
         return {}
 
+    @override
     async def read(
         self, clients: VerbClients, command: Psql, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        """Ask."""
         return await psql.directly(clients.kube, clients.clients.postgres, command, probe_context, deadline)
 
+    @override
     def question(self, command: Psql) -> Psql | None:
-        """Return itself."""
         return command
 
     def at_pod(self, command: Psql, pod: PodAddress) -> Psql | None:

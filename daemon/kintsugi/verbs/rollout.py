@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from msgspec import UNSET, UnsetType
+from typing_extensions import override
 
 from kintsugi.actions import unstructured
 from kintsugi.actions.change_verb import SingleObjectVerb
@@ -111,12 +112,12 @@ class RolloutVerb(SingleObjectVerb[Rollout]):
     rolls_out = True
     verb: Verb
 
+    @override
     def is_of(self, command: Rollout) -> bool:
-        """Return whether it is this one of them."""
         return command.verb is self.verb
 
+    @override
     def words(self, command: Rollout) -> Iterator[str]:
-        """Yield the workload, and the revision that it goes back to."""
         yield from [str(command.object), *number("--to-revision=", command.revision or None)]
         yield from switch("--to-good-template", command.to_kept)
         yield from number("--current-revision=", command.current or None)
@@ -149,18 +150,18 @@ class ReadOnlyRolloutVerb(ProbeVerb[Rollout]):
     command = Rollout
     verb: Verb
 
+    @override
     def is_of(self, command: Rollout) -> bool:
-        """Return whether it is this one of them."""
         return command.verb is self.verb
 
+    @override
     def words(self, command: Rollout) -> Iterator[str]:
-        """Yield the workload or the type, and the revision."""
         about = str(command.object) if command.object.name else command.object.resource.singular
         yield from [about, *number("--revision=", command.revision or None)]
         yield from [*duration("--timeout=", command.timeout), *namespace_option(command.namespace)]
 
+    @override
     def columns(self, command: Rollout, type_of: ObjectType) -> Mapping[str, Type]:
-        """Return the workload, or the workloads of a type."""
         if not command.object.name:
             return results.items((), (command.object.resource,), type_of)
         return results.items((command.object,), (), type_of)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
+from typing_extensions import override
+
 from kintsugi.actions import unstructured
 from kintsugi.actions.object_reads import by_name
 from kintsugi.actions.probe_context import ProbeContext
@@ -35,10 +37,10 @@ class RolloutHistoryVerb(ReadOnlyRolloutVerb):
         result=results.REVISIONS,
     )
 
+    @override
     async def read(
         self, clients: VerbClients, command: Rollout, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        """Ask."""
         return await history(clients.kube, command, probe_context.good)
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from typing_extensions import override
+
 from kintsugi.actions import preconditions, unstructured
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import EffectPlan, undone_by
@@ -25,8 +27,8 @@ class RolloutPauseVerb(RolloutVerb):
         """Return that both directions are about the same."""
         return RolloutPauseVerb
 
+    @override
     async def plan_effect(self, clients: VerbClients, command: Rollout, context: ChangeContext) -> EffectPlan:
-        """Judge a pause, or its end."""
         loaded = await load_target(clients.kube, command.object, command.namespace, context)
         bound = replace(command, object=loaded.asked)
         if loaded.asked.resource != DEPLOYMENTS:
@@ -44,8 +46,8 @@ class RolloutPauseVerb(RolloutVerb):
         back = replace(bound, verb=Verb.ROLLOUT_RESUME if self._pause else Verb.ROLLOUT_PAUSE)
         return loaded.patch(bound, after, intent, undone_by(back))
 
+    @override
     def summary(self, plan: EffectPlan) -> str:
-        """Return which Deployment was paused, or resumed."""
         return f"{self.object_of(plan)} {'paused' if self._pause else 'resumed'}"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from msgspec import structs
+from typing_extensions import override
 
 from kintsugi.actions import preconditions, unstructured
 from kintsugi.actions.change_context import ChangeContext
@@ -71,8 +72,8 @@ class RolloutRestartVerb(RolloutVerb):
             test(pointer("spec", "template"), template_of(loaded.obj)),
         )
 
+    @override
     def summary(self, plan: EffectPlan) -> str:
-        """Return which workload was restarted."""
         return f"{self.object_of(plan)} restarted"
 
 

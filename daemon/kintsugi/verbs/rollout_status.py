@@ -5,6 +5,8 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from typing_extensions import override
+
 from kintsugi.actions import unstructured
 from kintsugi.actions.object_reads import by_name
 from kintsugi.actions.polling import poll_until
@@ -51,10 +53,10 @@ class RolloutStatusVerb(ReadOnlyRolloutVerb):
         result=results.PROGRESS,
     )
 
+    @override
     async def read(
         self, clients: VerbClients, command: Rollout, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        """Ask."""
         return await status(clients.kube, command, deadline)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from msgspec import structs
+from typing_extensions import override
 
 from kintsugi.actions import preconditions, unstructured
 from kintsugi.actions.change_context import ChangeContext
@@ -86,8 +87,8 @@ class RolloutUndoVerb(RolloutVerb):
             return await _plan_to_kept(clients, bound, loaded)
         return await _plan_undo(clients.kube, bound, loaded)
 
+    @override
     def summary(self, plan: EffectPlan) -> str:
-        """Return the revisions before and after."""
         intent = plan.remembered(RolloutIntent)
         had, gets = (f" ({words})" if words else "" for words in (intent.had, intent.gets))
         to = f"its last good template{gets} from the ledger" if intent.kept is True else f"{intent.to}{gets}"

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from msgspec import UNSET, UnsetType, structs
+from typing_extensions import override
 
 from kintsugi.actions import preconditions, unstructured
 from kintsugi.actions.change_context import ChangeContext
@@ -43,8 +44,8 @@ def build(parsed: ParsedCommand) -> Scale:
 class ScaleIntent(Intent, frozen=True, kw_only=True):
     """The replicas before and after, and the autoscalers that are inactive at 0 replicas."""
 
-    replicas: int = 0
-    wanted: int = 0
+    replicas: int
+    wanted: int
     autoscalers: tuple[Mapping[str, object], ...] | UnsetType = UNSET
 
 
@@ -74,21 +75,21 @@ class ScaleVerb(ObjectVerb[Scale]):
         for each in (DEPLOYMENTS, STATEFULSETS, REPLICASETS)
     )
 
+    @override
     def words(self, command: Scale) -> Iterator[str]:
-        """Yield the workloads, and how many replicas."""
         yield from [*named_objects(command.objects), f"--replicas={command.replicas}"]
         yield from [*number("--current-replicas=", command.current), *namespace_option(command.namespace)]
 
+    @override
     def objects(self, command: Scale) -> tuple[ObjectName, ...]:
-        """Return the workloads."""
         return command.objects
 
+    @override
     def namespace(self, command: Scale) -> str:
-        """Return their namespace."""
         return command.namespace
 
+    @override
     def split(self, command: Scale) -> tuple[Command, ...]:
-        """Scale workload by workload."""
         return tuple(replace(command, objects=(each,)) for each in command.objects)
 
     def starts(self, command: Scale) -> bool:
@@ -99,8 +100,8 @@ class ScaleVerb(ObjectVerb[Scale]):
         """Return whether it leaves 0 replicas."""
         return command.replicas == 0
 
+    @override
     def aspect(self, command: Scale) -> object:
-        """Return that it is about the replicas."""
         return Scale
 
     def takes_back(self, command: Scale, undo: Scale) -> bool:
@@ -108,8 +109,8 @@ class ScaleVerb(ObjectVerb[Scale]):
         after = undo.current
         return after is not None and (command.replicas - after) * (undo.replicas - after) > 0
 
+    @override
     async def plan_effect(self, clients: VerbClients, command: Scale, context: ChangeContext) -> EffectPlan:
-        """Judge a scale."""
         loaded = await load_target(clients.kube, command.objects[0], command.namespace, context)
         present = unstructured.replicas(loaded.obj)
         intent = ScaleIntent(uid=loaded.uid, replicas=present, wanted=command.replicas)
@@ -124,8 +125,8 @@ class ScaleVerb(ObjectVerb[Scale]):
         after = unstructured.with_field(loaded.obj, "spec", "replicas", value=command.replicas)
         return loaded.patch(bound, after, intent, undone_by(back))
 
+    @override
     def summary(self, plan: EffectPlan) -> str:
-        """Return the replicas before and after."""
         assert isinstance(plan.command, Scale), plan.command
         if plan.already:
             return f"{self.object_of(plan)} has {plan.command.replicas} replicas"

@@ -9,6 +9,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from typing_extensions import override
+
 from kintsugi.actions import unstructured
 from kintsugi.actions.difference import restoring_patch
 from kintsugi.actions.effect_plan import EffectPlan, Intent, record_without_undo, undone_by
@@ -44,8 +46,8 @@ class SetEnv(SetCommand):
 class SetEnvIntent(Intent, frozen=True, kw_only=True):
     """The containers that change, and the names of the variables; never what they hold."""
 
-    containers: tuple[str, ...] = ()
-    variables: tuple[str, ...] = ()
+    containers: tuple[str, ...]
+    variables: tuple[str, ...]
 
 
 def build(parsed: ParsedCommand) -> SetEnv:
@@ -78,8 +80,8 @@ class SetEnvVerb(SetVerb[SetEnv]):
         mark=VARIABLE,
     )
 
+    @override
     def words(self, command: SetEnv) -> Iterator[str]:
-        """Yield the workload, the variables, and of which containers."""
         yield str(command.object)
         yield from (f"{name}-" if value is None else f"{name}={value}" for name, value in command.env.items())
         yield from option("-c", "" if command.containers == "*" else command.containers)
@@ -140,8 +142,8 @@ class SetEnvVerb(SetVerb[SetEnv]):
         undo = await _back(clients, command, loaded, after, former)
         return loaded.patch(command, after, intent, undo)
 
+    @override
     def summary(self, plan: EffectPlan) -> str:
-        """Return which variables were set, or removed."""
         return f"{self.object_of(plan)} env updated: {', '.join(plan.remembered(SetEnvIntent).variables)}"
 
 

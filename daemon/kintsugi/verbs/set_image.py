@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-import msgspec
+from typing_extensions import override
 
 from kintsugi.actions import unstructured
 from kintsugi.actions.effect_plan import EffectPlan, Intent, undone_by
@@ -32,7 +32,7 @@ class SetImage(SetCommand):
 class SetImageIntent(Intent, frozen=True, kw_only=True):
     """The former images of the containers that get another one."""
 
-    former: Mapping[str, str] = msgspec.field(default_factory=dict)
+    former: Mapping[str, str]
 
 
 def build(parsed: ParsedCommand) -> SetImage:
@@ -61,8 +61,8 @@ class SetImageVerb(SetVerb[SetImage]):
         mark=CONTAINER_IMAGE,
     )
 
+    @override
     def words(self, command: SetImage) -> Iterator[str]:
-        """Yield the workload, and each container with its image."""
         yield str(command.object)
         yield from (f"{name}={image}" for name, image in command.images.items())
         yield from namespace_option(command.namespace)
@@ -79,15 +79,15 @@ class SetImageVerb(SetVerb[SetImage]):
                 return f'{command.object}: unable to find container named "{name}": it has {", ".join(known)}'
         return ""
 
+    @override
     def changed(self, command: SetImage, container: Unstructured) -> Unstructured:
-        """Return a container with its image."""
         wanted = _wanted(command.images, name_of(container))
         return {**container, "image": wanted} if wanted else container
 
+    @override
     async def planned(
         self, clients: VerbClients, command: SetImage, loaded: LoadedTarget, after: Unstructured
     ) -> EffectPlan:
-        """Return the plan; its way back has the former images."""
         images = {name_of(each): _image_of(each) for each in containers_of(loaded.obj)}
         former = {
             name: images[name] for each in containers_of(after) if images.get(name := name_of(each)) != _image_of(each)
@@ -96,8 +96,8 @@ class SetImageVerb(SetVerb[SetImage]):
         back = replace(command, images=former, over=unstamped_digest(template_of(after)))
         return loaded.patch(command, after, intent, undone_by(back))
 
+    @override
     def summary(self, plan: EffectPlan) -> str:
-        """Return from which images to which."""
         assert isinstance(plan.command, SetImage), plan.command
         images, former = plan.command.images, plan.remembered(SetImageIntent).former
         changes = [f"{name} from {image} to {_wanted(images, name)}" for name, image in sorted(former.items())]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-import msgspec
+from typing_extensions import override
 
 from kintsugi.actions import preconditions, unstructured
 from kintsugi.actions.change_context import ChangeContext
@@ -26,7 +26,7 @@ from kintsugi.model.command import Command, ObjectName, SetMetadata, Verb
 class SetMetadataIntent(Intent, frozen=True, kw_only=True):
     """The former values, None for none."""
 
-    former: Mapping[str, object] = msgspec.field(default_factory=dict)
+    former: Mapping[str, object]
 
 
 class SetMetadataVerb(ObjectVerb[SetMetadata]):
@@ -71,26 +71,26 @@ class SetMetadataVerb(ObjectVerb[SetMetadata]):
             overwrite=parsed.on("overwrite"),
         )
 
+    @override
     def is_of(self, command: SetMetadata) -> bool:
-        """Return whether it is about this kind of marks."""
         return command.verb is self._verb
 
+    @override
     def words(self, command: SetMetadata) -> Iterator[str]:
-        """Yield the objects and the marks."""
         yield from named_objects(command.objects)
         yield from (f"{key}-" if value is None else f"{key}={value}" for key, value in command.values.items())
         yield from [*switch("--overwrite", command.overwrite), *namespace_option(command.namespace)]
 
+    @override
     def objects(self, command: SetMetadata) -> tuple[ObjectName, ...]:
-        """Return the objects."""
         return command.objects
 
     def namespace(self, command: SetMetadata) -> str:
         """Return the namespace of those that live in one."""
         return command.namespace
 
+    @override
     def split(self, command: SetMetadata) -> tuple[Command, ...]:
-        """Mark object by object."""
         return tuple(replace(command, objects=(each,)) for each in command.objects)
 
     def aspect(self, command: SetMetadata) -> object:
@@ -105,8 +105,8 @@ class SetMetadataVerb(ObjectVerb[SetMetadata]):
         """Return the marks, as annotations."""
         return {"annotations": dict(command.values)}
 
+    @override
     async def plan_effect(self, clients: VerbClients, command: SetMetadata, context: ChangeContext) -> EffectPlan:
-        """Judge marks."""
         loaded = await load_target(clients.kube, command.objects[0], command.namespace, context)
         bound = replace(command, objects=(loaded.asked,))
         kind = "labels" if command.verb is Verb.LABEL else "annotations"
@@ -117,8 +117,8 @@ class SetMetadataVerb(ObjectVerb[SetMetadata]):
         undo = undone_by(restoring_patch(loaded.asked, command.namespace, loaded.obj, after))
         return loaded.patch(bound, after, intent, undo)
 
+    @override
     def summary(self, plan: EffectPlan) -> str:
-        """Return what was labeled, or annotated."""
         return f"{self.object_of(plan)} {'labeled' if self._verb is Verb.LABEL else 'annotated'}"
 
 

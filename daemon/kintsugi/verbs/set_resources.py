@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-import msgspec
+from typing_extensions import override
 
 from kintsugi.actions import unstructured
 from kintsugi.actions.difference import restoring_patch
@@ -37,7 +37,7 @@ class SetResources(SetCommand):
 class SetResourcesIntent(Intent, frozen=True, kw_only=True):
     """By container the former amounts of what is set: `limits.memory`, None for none."""
 
-    former: Mapping[str, Mapping[str, str | None]] = msgspec.field(default_factory=dict)
+    former: Mapping[str, Mapping[str, str | None]]
 
 
 def build(parsed: ParsedCommand) -> SetResources:
@@ -76,8 +76,8 @@ class SetResourcesVerb(SetVerb[SetResources]):
         resources=ROLLED_OUT,
     )
 
+    @override
     def words(self, command: SetResources) -> Iterator[str]:
-        """Yield the workload, the amounts, and of which containers."""
         yield str(command.object)
         for kind in _KINDS:
             amounts = _amounts(command, kind)
@@ -108,16 +108,16 @@ class SetResourcesVerb(SetVerb[SetResources]):
                 container = unstructured.with_field(container, "resources", kind, value={**present, **amounts})
         return container
 
+    @override
     async def planned(
         self, clients: VerbClients, command: SetResources, loaded: LoadedTarget, after: Unstructured
     ) -> EffectPlan:
-        """Return the plan; its way back has the former amounts."""
         former = _former(command, loaded.obj, after)
         intent = SetResourcesIntent(uid=loaded.uid, former=former)
         return loaded.patch(command, after, intent, _back(command, loaded, after, former))
 
+    @override
     def summary(self, plan: EffectPlan) -> str:
-        """Return of which containers the amounts were set."""
         of = ", ".join(sorted(plan.remembered(SetResourcesIntent).former))
         return f"{self.object_of(plan)} resource requirements updated{f' of {of}' if of else ''}"
 

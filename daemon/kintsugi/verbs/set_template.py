@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
+from typing_extensions import override
+
 from kintsugi.actions import preconditions, unstructured
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import SingleObjectVerb
@@ -62,8 +64,8 @@ class SetVerb(SingleObjectVerb[S]):
         """Return that it is about the same as others of its kind."""
         return self.command
 
+    @override
     async def plan_effect(self, clients: VerbClients, command: S, context: ChangeContext) -> EffectPlan:
-        """Judge what the containers are to become."""
         loaded = await load_target(clients.kube, command.object, command.namespace, context)
         bound = replace(command, object=loaded.asked)
         preconditions.check(self.objection(bound, loaded))

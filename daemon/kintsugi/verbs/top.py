@@ -6,6 +6,8 @@ from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+from typing_extensions import override
+
 from kintsugi.actions import unstructured
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
@@ -85,20 +87,20 @@ class TopVerb(ProbeVerb[Top]):
         result=results.USAGE,
     )
 
+    @override
     def words(self, command: Top) -> Iterator[str]:
-        """Yield the words that follow."""
         yield from [command.resource.plural, *([command.name] if command.name else [])]
         yield from [*scope(command.namespace, command.resource), *option("-l", command.labels)]
         yield from option("--sort-by=", command.sort_by or "")
 
+    @override
     def columns(self, command: Top, type_of: ObjectType) -> Mapping[str, Type]:
-        """Return the names that depend on what is asked for."""
         return {}
 
+    @override
     async def read(
         self, clients: VerbClients, command: Top, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        """Ask."""
         return await read_usage(clients.kube, command)
 
 

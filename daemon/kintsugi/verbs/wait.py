@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from typing_extensions import override
+
 from kintsugi.actions import unstructured
 from kintsugi.actions.jsonpath import JsonPath, as_text
 from kintsugi.actions.polling import poll_until
@@ -82,24 +84,24 @@ class WaitVerb(ProbeVerb[Wait]):
     )
     lasts = True
 
+    @override
     def words(self, command: Wait) -> Iterator[str]:
-        """Yield the words that follow."""
         yield from [*named_objects(command.objects), *kind(command.resource), *option("-l", command.labels)]
         yield from [f"--for={command.condition}", *duration("--timeout=", command.timeout)]
         yield from namespace_option(command.namespace)
 
+    @override
     def columns(self, command: Wait, type_of: ObjectType) -> Mapping[str, Type]:
-        """Return the names that depend on what is asked for."""
         return results.items(command.objects, (command.resource,) if command.resource else (), type_of)
 
+    @override
     def objects(self, command: Wait) -> tuple[ObjectName, ...]:
-        """Return what is named."""
         return command.objects
 
+    @override
     async def read(
         self, clients: VerbClients, command: Wait, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        """Ask."""
         return await wait(clients.kube, command, within=deadline)
 
 

@@ -154,7 +154,7 @@ def good_template(name: str = "web") -> GoodTemplate:
         document='{"spec":{"containers":[{"name":"web","image":"shop:2.0","args":null}]}}',
         withheld="enc:aesgcm:v1:0123456789abcdef:c2VhbGVk",
         fingerprint="scrypt:v1:c2FsdA==:ZGVyaXZlZA==",
-        manifest='{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"},"spec":{"replicas":3}}',
+        remainder='{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"},"spec":{"replicas":3}}',
     )
 
 

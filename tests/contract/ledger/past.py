@@ -57,10 +57,10 @@ def _one(number: int, then: datetime) -> Iterator[tuple[Table, Row]]:
     yield from _carried(number, incident, run, then)
     yield from _done(run, then)
     yield from _told(number, incident, then)
-    good: Row = {"workload": f"uid-{number}", "template": "t", "number": 1, "first_good": then}
+    good: Row = {"workload": f"uid-{number}", "template": "t", "number": 1, "first_good": then, "adopted": False}
     yield good_revisions, {**good, "last_good": then + MINUTE}
     named: Row = {"kind": "deployment", "namespace": "shop", "name": f"web-{number}"}
-    text: Row = {"document": "{}", "withheld": "", "fingerprint": ""}
+    text: Row = {"document": "{}", "withheld": "", "fingerprint": "", "remainder": "{}"}
     yield good_templates, {**named, "workload": f"uid-{number}", "template": "t", "number": 1, "seen": then, **text}
     yield signals, _signal(f"sig-past-{number:06}", then, VerdictKind.STARTED, incident)
     yield signals, _signal(f"sig-none-{number:06}", then, VerdictKind.REFUSED, None)
@@ -72,14 +72,15 @@ def _carried(number: int, incident: str, run: str, then: datetime) -> Iterator[t
     well: Row = {"state": IncidentState.RECOVERED, "reason": "well"}
     yield incidents, {"id": incident, "mode": Mode.AUTO, "opened": then, "closed": over, **about, **well}
     plan: Row = {"namespace": "shop", "catalog": "digest-1", "parameters": {}, "epoch": 1, "changed": True}
+    own: Row = {"parent": "", "parent_step": "", "rollback_requested_by": "", "awaits_person": False}
     times: Row = {"started": then, "deadline": over, "steps_finished_at": over, "finished": over}
-    yield runs, {"id": run, "incident": incident, **plan, **times, **about, **well}
+    yield runs, {"id": run, "incident": incident, **plan, **own, **times, **about, **well}
 
 
 def _done(run: str, then: datetime) -> Iterator[tuple[Table, Row]]:
     plain: Row = {"text": "kubectl", "why": "", "facts": {}, "error": "", "started": then, "finished": then}
     for path, changes in (("look", False), ("delete#0", True)):
-        named: Row = {"run": run, "phase": Phase.FORWARD, "path": path, "name": path}
+        named: Row = {"run": run, "phase": Phase.FORWARD, "path": path, "name": path, "verb": "", "namespace": ""}
         yield steps, {**named, "state": StepState.DONE, "changes": changes, **plain}
     kept: Row = {"run": run, "path": "delete#0", "kind": "logs", "digest": "1", "text": "text", "taken": then}
     yield evidence, kept
@@ -91,7 +92,7 @@ def _told(number: int, incident: str, then: datetime) -> Iterator[tuple[Table, R
     yield notices, {**sent, "created": over, "attempts": 1, "due": over, "sent": True}
     asked: Row = {"incident": incident, "path": "", "question": "?", "plan": "p", "asked": then, "expires": over}
     yield diagnoses, {"incident": incident, "occasion": Occasion.OPENED, "at": then, "diagnosis": diagnosis(at=then)}
-    yield approvals, {**asked, "who": "ana", "answered": over}
+    yield approvals, {**asked, "who": "ana", "answered": over, "why": "", "preview": ""}
     stop: Row = {"id": f"pause-{number}", "scope": PauseScope.GLOBAL, "name": "", "who": "ana", "why": ""}
     times: Row = {"since": then, "until": over, "lifted": over if number % 2 else None}
     yield pauses, {**stop, "freeze": False, **times, "lifted_by": None, "lifted_why": None}

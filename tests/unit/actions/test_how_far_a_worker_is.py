@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from kintsugi.actions.change_verb import read_intent
 from kintsugi.actions.effect_plan import EffectPlan
 from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
+from kintsugi.actions.jobs import WorkerIntent
 from kintsugi.errors import ServerUnavailable
 from kintsugi.model.command import BackupFetch, PgRestore
 from kintsugi.model.records import UndoRecord
@@ -39,10 +39,10 @@ def shown(
     name = "kintsugi-x-newest"
     job = {"metadata": {"name": name, "namespace": NAMESPACE, "uid": "uid-job", "creationTimestamp": ago(minutes=2)}}
     kube = ClusterOfDicts((JOBS, {**job, "status": status}))
-    facts = {"job": name, "namespace": NAMESPACE}
+    intent = WorkerIntent(uid="", job=name, namespace=NAMESPACE, run="", step="", claim="", digest="")
     return (
         kube,
-        EffectPlan(command=command or FETCH, intent=read_intent(command or FETCH, facts), undo=UndoRecord()),
+        EffectPlan(command=command or FETCH, intent=intent, undo=UndoRecord()),
         job,
     )
 

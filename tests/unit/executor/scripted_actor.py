@@ -18,6 +18,15 @@ from kintsugi.verbs.cordon import Cordon
 from kintsugi.verbs.scale import Scale
 from tests.unit.executor.power import Power
 
+FACTS: Mapping[str, object] = {
+    **dict.fromkeys(("host", "job", "namespace", "run", "step", "claim", "digest"), ""),
+    **dict.fromkeys(("replicas", "wanted", "pods"), 0),
+    **dict.fromkeys(("containers", "variables"), ()),
+    "former": {},
+    "unschedulable": False,
+}
+"""What the intents of verbs must have; each takes its own fields."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lost:
@@ -59,9 +68,10 @@ class ScriptedActor:
         """Judge a change."""
         self._turn("prepare", command)
         self.power.hit(f"prepared {render(command)}")
+        facts = {"uid": uid_of(command), "mark": context.mark, **FACTS, **self.facts_of(command)}
         return EffectPlan(
             command=command,
-            intent=read_intent(command, {"uid": uid_of(command), "mark": context.mark, **self.facts_of(command)}),
+            intent=read_intent(command, facts),
             undo=self.undo_of(command),
             evidence=self.evidence,
             write=PatchWrite(operations=()),

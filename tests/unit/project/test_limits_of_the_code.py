@@ -74,7 +74,7 @@ def test_every_module_says_what_it_is(package: tuple[Module, ...]) -> None:
 
 
 def test_public_names_have_a_docstring(package: tuple[Module, ...]) -> None:
-    """Protocols' methods are told by the class; what a decorator registers, by its command."""
+    """Protocols' methods are told by the class; an `@override` by its base; what a decorator registers, by its command."""
     assert [f"{each.name}:{node.lineno} {node.name}" for each in package for node in silent(each)] == []
 
 
@@ -122,7 +122,9 @@ def silent(module: Module) -> Iterator[ast.ClassDef | Function]:
 def without_docstring(nodes: list[ast.ClassDef] | list[Function] | list[ast.stmt]) -> Iterator[ast.ClassDef | Function]:
     """List those of them that are public and say nothing."""
     for node in nodes:
-        if isinstance(node, ast.ClassDef | Function) and not node.name.startswith("_") and not ast.get_docstring(node):
+        if not isinstance(node, ast.ClassDef | Function) or node.name.startswith("_") or ast.get_docstring(node):
+            continue
+        if not any(isinstance(each, ast.Name) and each.id == "override" for each in node.decorator_list):
             yield node
 
 

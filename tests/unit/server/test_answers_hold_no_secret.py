@@ -1,4 +1,4 @@
-"""What an earlier version has stored is shown without its secrets, too (E4)."""
+"""What is stored with a secret is shown without it (E4)."""
 
 import json
 

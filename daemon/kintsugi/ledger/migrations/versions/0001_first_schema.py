@@ -2,7 +2,7 @@
 The first schema.
 
 The tables are written out, since `kintsugi.ledger.tables` goes on to change; constraints are named by its naming convention.
-The identifiers `0001` to `0019` are of ledgers that cannot be read. So a revision is named by its number without zeros.
+The identifiers `0001` to `0019` and `1` to `3` are of ledgers that cannot be read. So a revision is named `v` and its number.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "1"
+revision = "v1"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -35,10 +35,9 @@ def _incidents() -> None:
     op.create_table(
         "incidents",
         *_key("id"),
-        *_required(TEXT, "service", "rule", "runbook", "mode", "state", "reason"),
+        *_required(TEXT, "service", "rule", "runbook", "mode", "state", "reason", "kind"),
         *_required(MOMENT, "opened"),
         *_optional(MOMENT, "closed"),
-        *_required(TEXT, "kind", default="recovery"),
         sa.Index("ix_incidents_opened", "opened"),
         sa.Index("ix_incidents_service_opened", "service", "opened"),
         sa.Index("ix_incidents_closed", "closed"),
@@ -47,8 +46,7 @@ def _incidents() -> None:
     op.create_table(
         "approvals",
         *_numbered(),
-        *_required(TEXT, "incident", "path", "question", "plan", "who"),
-        *_required(TEXT, "why", "preview", default=""),
+        *_required(TEXT, "incident", "path", "question", "plan", "who", "why", "preview"),
         *_required(MOMENT, "asked", "expires"),
         *_optional(MOMENT, "answered", "rejected"),
         sa.ForeignKeyConstraint(["incident"], ["incidents.id"]),
@@ -135,15 +133,12 @@ def _runs() -> None:
         "runs",
         *_key("id"),
         *_required(TEXT, "incident", "service", "namespace", "rule", "runbook", "catalog", "parameters"),
-        *_required(TEXT, "state", "reason"),
-        *_required(TEXT, "kind", default="recovery"),
-        *_required(TEXT, "parent", "parent_step", "rollback_requested_by", default=""),
+        *_required(TEXT, "state", "reason", "kind", "parent", "parent_step", "rollback_requested_by"),
         *_optional(TEXT, "stopped_at", "workload_found", "workload_left", "workload_decided", "superseded"),
         *_required(sa.BigInteger(), "epoch"),
         *_required(MOMENT, "started", "deadline"),
         *_optional(MOMENT, "walked", "finished", "taken_up"),
-        *_required(sa.Boolean(), "changed"),
-        *_required(sa.Boolean(), "awaits_person", default=sa.false()),
+        *_required(sa.Boolean(), "changed", "awaits_person"),
         sa.ForeignKeyConstraint(["incident"], ["incidents.id"]),
         sa.Index("ix_runs_incident", "incident"),
         sa.Index("ix_runs_service_kind_started", "service", "kind", "started", "id"),
@@ -157,7 +152,7 @@ def _runs() -> None:
         "steps",
         *_numbered(),
         *_required(TEXT, "run", "phase", "path", "name", "state", "text", "why", "facts", "error"),
-        *_required(TEXT, "verb", "namespace", default=""),
+        *_required(TEXT, "verb", "namespace"),
         *_optional(TEXT, "command", "undo", "result"),
         *_required(sa.Boolean(), "changes"),
         *_optional(sa.Boolean(), "met"),
@@ -170,8 +165,7 @@ def _runs() -> None:
     op.create_table(
         "locks",
         *_key("name"),
-        *_required(TEXT, "run"),
-        *_required(TEXT, "path", default=""),
+        *_required(TEXT, "run", "path"),
         *_required(MOMENT, "since"),
         sa.ForeignKeyConstraint(["run"], ["runs.id"]),
         sa.Index("ix_locks_run", "run"),
@@ -192,13 +186,13 @@ def _services() -> None:
         *_key("workload", "template"),
         *_required(sa.BigInteger(), "number"),
         *_required(MOMENT, "first_good", "last_good"),
-        *_required(sa.Boolean(), "adopted", default=sa.false()),
+        *_required(sa.Boolean(), "adopted"),
         sa.Index("ix_good_revisions_last_good", "last_good"),
     )
     op.create_table(
         "good_templates",
         *_key("kind", "namespace", "name"),
-        *_required(TEXT, "workload", "template", "document", "withheld", "fingerprint"),
+        *_required(TEXT, "workload", "template", "document", "withheld", "fingerprint", "remainder"),
         *_required(sa.BigInteger(), "number"),
         *_required(MOMENT, "seen"),
         sa.Index("ix_good_templates_seen", "seen"),
@@ -237,6 +231,12 @@ def _daemon() -> None:
         *_optional(MOMENT, "since"),
     )
     op.create_table(
+        "commit_counts",
+        sa.Column("epoch", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("connection", sa.Integer(), primary_key=True, autoincrement=False),
+        *_required(sa.BigInteger(), "commits"),
+    )
+    op.create_table(
         "pauses",
         *_key("id"),
         *_required(TEXT, "scope", "name", "who", "why"),
@@ -260,8 +260,8 @@ def _numbered() -> list[sa.Column[Any]]:
     return [sa.Column("number", NUMBER, primary_key=True, autoincrement=True)]
 
 
-def _required(kind: Type, *names: str, default: str | sa.False_ | None = None) -> list[sa.Column[Any]]:
-    return [sa.Column(name, kind, nullable=False, server_default=default) for name in names]
+def _required(kind: Type, *names: str) -> list[sa.Column[Any]]:
+    return [sa.Column(name, kind, nullable=False) for name in names]
 
 
 def _optional(kind: Type, *names: str) -> list[sa.Column[Any]]:
