@@ -7,6 +7,7 @@ Loads settings from flags, environment and file: the first value is used, and al
 import difflib
 import re
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ class _Gathered:
     """The values of all sources in one tree, and who said each."""
 
     def __init__(self, file: SettingsFile) -> None:
-        self.tree: dict[str, object] = _copy(file.values)
+        self.tree: dict[str, object] = deepcopy(dict(file.values))
         self.places: dict[Dotted, str] = dict(file.places)
 
     def put(self, path: Dotted, value: object, place: str) -> None:
@@ -179,8 +180,3 @@ def _suggestion(path: Dotted) -> str:
         same_name = [name for name in known if name.split(".")[-1] == path[-1]]
         near = same_name[:1]
     return f"; did you mean {near[0]}?" if near else ""
-
-
-def _copy(values: Mapping[str, object]) -> dict[str, object]:
-    """Copy nested mappings, so that stronger sources can be put over them."""
-    return {name: _copy(value) if isinstance(value, Mapping) else value for name, value in values.items()}
