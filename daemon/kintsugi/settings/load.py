@@ -7,11 +7,13 @@ Loads settings from flags, environment and file: the first value is used, and al
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import is_pydantic_dataclass
 from pydantic_core import ErrorDetails
 
 from kintsugi.errors import UsageError
@@ -56,7 +58,7 @@ class _Gathered:
     """The values of all sources in one tree, and who said each."""
 
     def __init__(self, file: SettingsFile) -> None:
-        self.tree: dict[str, object] = _copy(file.values)
+        self.tree: dict[str, object] = deepcopy(dict(file.values))
         self.places: dict[Dotted, str] = dict(file.places)
 
     def put(self, path: Dotted, value: object, place: str) -> None:
@@ -129,11 +131,14 @@ def load(
     return settings.scaled()
 
 
-def known_settings() -> Iterator[tuple[str, str]]:
-    """Go through every setting: its dotted name and its documentation."""
-    schema = _ADAPTER.json_schema(mode="serialization")
-    for name in _names(Settings):
-        yield name, _documentation(schema, name)
+def known_settings(kind: type[Any] = Settings, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Go through every setting of a class: its dotted name and its documentation."""
+    for name, each in kind.__pydantic_fields__.items():
+        dotted, below = prefix + camel(name), each.annotation
+        if isinstance(below, type) and is_pydantic_dataclass(below):
+            yield from known_settings(below, f"{dotted}.")
+        else:
+            yield dotted, " ".join((each.description or "").split())
 
 
 def _is_setting(variable: str) -> bool:
@@ -168,35 +173,10 @@ def _message(finding: ErrorDetails, path: Dotted) -> str:
 
 def _suggestion(path: Dotted) -> str:
     """Name the nearest setting that exists: in the same place first, then anywhere."""
-    known = list(_names(Settings))
+    known = [name for name, _ in known_settings()]
     sections = {name.split(".")[0] for name in known}
     near = difflib.get_close_matches(".".join(path), [*known, *sections], n=1, cutoff=0.6)
     if not near:
         same_name = [name for name in known if name.split(".")[-1] == path[-1]]
         near = same_name[:1]
     return f"; did you mean {near[0]}?" if near else ""
-
-
-def _names(kind: type, prefix: str = "") -> Iterator[str]:
-    """List the dotted names of all settings of a class."""
-    hints = get_type_hints(kind)
-    for each in fields(kind):
-        if is_dataclass(hints[each.name]):
-            yield from _names(hints[each.name], f"{prefix}{camel(each.name)}.")
-        else:
-            yield prefix + camel(each.name)
-
-
-def _documentation(schema: dict[str, Any], name: str) -> str:
-    """Find the text under a field in the schema."""
-    node = schema
-    for part in name.split("."):
-        if "$ref" in node:
-            node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
-        node = node["properties"][part]
-    return " ".join(str(node.get("description", "")).split())
-
-
-def _copy(values: Mapping[str, object]) -> dict[str, object]:
-    """Copy nested mappings, so that stronger sources can be put over them."""
-    return {name: _copy(value) if isinstance(value, Mapping) else value for name, value in values.items()}
