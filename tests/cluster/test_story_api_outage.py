@@ -88,11 +88,12 @@ def changes(story: ClusterStory, incident: Json) -> list[Json]:
 
 
 def conditions(story: ClusterStory) -> tuple[PendingMatch, ...]:
-    """Return what the daemon has written down of conditions that hold."""
+    """Return what the daemon has written down of conditions of the service that hold; the others are not deployed."""
 
     async def read() -> tuple[PendingMatch, ...]:
         async with Ledger.read(story.daemon.ledger) as ledger:
-            return await ledger.pending_matches.conditions()
+            known = await ledger.pending_matches.conditions()
+        return tuple(each for each in known if each.rule.startswith("web-service-"))
 
     return asyncio.run(read())
 
