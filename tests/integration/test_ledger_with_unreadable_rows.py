@@ -16,6 +16,7 @@ from kubesim import EmbeddedCluster
 from tests.harness import ledgers
 from tests.harness.daemon import DaemonProcess
 from tests.harness.waiting import eventually
+from tests.unit.factories import runbook_text
 
 pytestmark = pytest.mark.long
 
@@ -103,9 +104,15 @@ async def test_rows_that_cannot_be_read_are_put_aside_handed_over_and_closed_at_
 ) -> None:
     """P9: signals are judged or dead letters, runs and incidents closed and told, locks free; and again."""
     await write_rows(url)
+    catalog = tmp_path / "catalog"  # a runbook without a rule: no signal comes but those in the rows
+    catalog.mkdir()
+    (catalog / "runbook.yaml").write_text(runbook_text())
     async with EmbeddedCluster.start() as cluster:
         daemon = DaemonProcess(
-            kubeconfig=cluster.kubeconfig(tmp_path / "kubeconfig"), folder=tmp_path / "daemon", ledger=url
+            kubeconfig=cluster.kubeconfig(tmp_path / "kubeconfig"),
+            folder=tmp_path / "daemon",
+            ledger=url,
+            catalog=catalog,
         )
         async with started(daemon), Ledger.read(url) as ledger:
 
