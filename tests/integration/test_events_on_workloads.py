@@ -30,7 +30,10 @@ async def test_a_run_is_told_on_its_workload_when_it_begins_and_when_it_ends(tmp
         await eventually(lambda: "KintsugiRecovered" in told(), within=WITHIN, describe=told)
 
         events = told()
-        assert set(events) == {"KintsugiStarted", "KintsugiDiagnosed", "KintsugiRecovered"}
+        scaled = {
+            "KintsugiServiceDown"
+        }  # three minutes are two seconds here: a slow recovery is told as an outage, too
+        assert set(events) - scaled == {"KintsugiStarted", "KintsugiDiagnosed", "KintsugiRecovered"}
         workload = cluster.get(resources.DEPLOYMENTS, WEB, NAMESPACE)
         assert workload is not None
         (incident,) = (each.incident for each in (await stage.incidents(began)).values())
