@@ -15,6 +15,9 @@ MOST_IN_ANSWER = 65_536
 MOST_OBJECTS = 4_096
 """Objects that one look answers with."""
 
+MOST_LINES = 16_384
+"""Lines of a program's output, or of all logs together, that one look answers with: of usual lines more than a mebibyte."""
+
 _MARKS = b",[{"
 
 

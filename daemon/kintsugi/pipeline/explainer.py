@@ -33,7 +33,7 @@ class Explainer:
 
     async def _alert(self, signal: Signal) -> Explanation:
         """Explain an alert: of several rules the first counts that is satisfied."""
-        traces = [each async for each in self._evaluator.trace(signal)]
+        traces = await self._evaluator.trace(signal, whole=True)
         result = conclusion(traces)
         verdict = result if isinstance(result, Verdict) else await self._evaluator.verdict_now(signal, result)
         lines = [_line(each, verdict, is_first=each is result, waits=False) for each in traces]

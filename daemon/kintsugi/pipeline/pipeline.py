@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 IDLE = timedelta(seconds=5)
 """The interval at which the inbox is read without a wake-up: for rows of another process, or after a change of the clock."""
 
-TOGETHER = 16
+SIGNALS_PER_TURN = 16
 """Signals between two turns of the event loop: each has up to 64 KiB of foreign text that rules search, together 1 MiB."""
 
 
@@ -182,7 +182,7 @@ class Pipeline:
         """Evaluate signals by the priority of their services, and return the verdicts that are still to be stored."""
         settled: dict[str, Verdict] = {}
         for number, signal in enumerate(await self._in_order(signals)):
-            if number % TOGETHER == 0:
+            if number % SIGNALS_PER_TURN == 0:
                 await asyncio.sleep(0)
             disposition = await self._evaluate_apart(signal)
             if not disposition.kept:
@@ -197,7 +197,7 @@ class Pipeline:
         """Sort signals so that the outcome does not depend on the order of arrival."""
         places: dict[str, tuple[tuple[int, str], datetime, str]] = {}
         for number, signal in enumerate(signals):
-            if number % TOGETHER == 0:
+            if number % SIGNALS_PER_TURN == 0:
                 await asyncio.sleep(0)
             services = self._active_catalog.catalog.services
             place = min((rank(services.get(rule.service)) for rule in self._concerned(signal)), default=NOWHERE)

@@ -5,7 +5,7 @@ Only this module knows the order of the stages. The first stage that ends a sign
 The trace has what was found of each rule: `explain` prints the trace of a signal that is only asked about.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from kintsugi.decisions.matcher import evaluate_condition
@@ -30,19 +30,24 @@ class RuleTrace:
     What evaluation found of one rule: that it is satisfied, and which service it concerns, or why not.
 
     `unmet` is the condition that does not hold. `refused` is the verdict if the rule has no answer, or if the signal's
-    object is not one of the service. `is_final`: no later rule is asked.
+    object is not one of the service. `is_unknown`: the object could not be looked up, so no later rule may be taken.
     """
 
     rule: Rule
     service: Service | AllServices
     unmet: str = ""
     refused: Verdict | None = None
-    is_final: bool = False
+    is_unknown: bool = False
 
     @property
     def is_satisfied(self) -> bool:
         """Return whether the rule's runbook is to be requested for the service."""
         return not self.unmet and self.refused is None
+
+    @property
+    def is_final(self) -> bool:
+        """Return whether no later rule is asked."""
+        return self.is_satisfied or self.is_unknown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +77,7 @@ class SignalEvaluator:
 
     async def evaluate(self, signal: Signal) -> Disposition:
         """Take one signal from match to run request; every exit is a verdict with its reason."""
-        result = conclusion([each async for each in self._until_final(signal)])
+        result = conclusion(await self.trace(signal))
         if isinstance(result, Verdict):
             return Disposition(verdict=result)
         joined = self._join(result)
@@ -88,19 +93,16 @@ class SignalEvaluator:
         joined = self._join(satisfied)
         return joined or await self._requester.verdict_now(signal, satisfied.rule, satisfied.service)
 
-    async def trace(self, signal: Signal) -> AsyncIterator[RuleTrace]:
-        """Yield what is found of each rule that the signal's labels match, the first to be asked first."""
-        catalog = self._active_catalog.catalog
+    async def trace(self, signal: Signal, *, whole: bool = False) -> Sequence[RuleTrace]:
+        """Return what is found of each rule that the signal's labels match, up to the one that decides; `whole`: of all."""
+        traces: list[RuleTrace] = []
         for rule in self._rules(signal):
-            subject = catalog.subject_of(rule)
+            subject = self._active_catalog.catalog.subject_of(rule)
             if subject is not None:
-                yield await self._traced(signal, rule, subject)
-
-    async def _until_final(self, signal: Signal) -> AsyncIterator[RuleTrace]:
-        async for each in self.trace(signal):
-            yield each
-            if each.is_final:
-                return
+                traces.append(await self._traced(signal, rule, subject))
+            if traces and traces[-1].is_final and not whole:
+                break
+        return traces
 
     def _rules(self, signal: Signal) -> Sequence[Rule]:
         if signal.kind is RuleSource.ALERT:
@@ -110,7 +112,7 @@ class SignalEvaluator:
 
     async def _traced(self, signal: Signal, rule: Rule, subject: Service | AllServices) -> RuleTrace:
         if signal.kind is not RuleSource.ALERT:  # its source has evaluated the condition of this object
-            return RuleTrace(rule=rule, service=subject, is_final=True)
+            return RuleTrace(rule=rule, service=subject)
         names = rule_names(RuleSource.ALERT, alert=signal, now=self._observed.clock())
         trace = evaluate_rule(rule, subject, names)
         return await self._resolved(signal, trace) if trace.is_satisfied else trace
@@ -119,14 +121,14 @@ class SignalEvaluator:
         """Find out whether the signal's object belongs to the service. What is not known for sure is asked again later."""
         rule, service = trace.rule, trace.service
         if isinstance(service, AllServices):  # it names no object that would have to be looked up
-            return replace(trace, is_final=True)
+            return trace
         try:
             objection = await self._targets.objection(signal.labels, service, anywhere=rule.any_namespace)
         except KubeError as error:
             later = self.later(rule.name, Reason.STALE, f"the alert's object could not be looked up: {error}")
-            return replace(trace, refused=later, is_final=True)
+            return replace(trace, refused=later, is_unknown=True)
         if objection is None:
-            return replace(trace, is_final=True)
+            return trace
         refuse = self.later if objection.provisional else _refused
         return replace(trace, refused=refuse(rule.name, objection.reason, objection.text))
 
@@ -166,10 +168,9 @@ def conclusion(traces: Iterable[RuleTrace]) -> RuleTrace | Verdict:
     for each in traces:
         if each.is_satisfied:
             return each
-        if each.refused is not None:
-            refusals.append(each.refused)
-            if each.is_final:
-                return each.refused
+        refusals += [each.refused] if each.refused is not None else []
+        if each.is_unknown:
+            return refusals[-1]
     return min(
         refusals, key=lambda verdict: (verdict.until is None, verdict.reason is Reason.UNANSWERABLE), default=NO_RULE
     )

@@ -28,6 +28,7 @@ from kintsugi.commands.queries import psql_of
 from kintsugi.commands.references import named, place_of
 from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import namespace_option, option
+from kintsugi.entries import MOST_LINES
 from kintsugi.errors import ProbeFailed
 from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient
@@ -41,9 +42,6 @@ from kintsugi.offload import searched
 from kintsugi.telemetry import SECRETS
 from kubeobjects import resources as of
 from kubeobjects.resources import PODS
-
-MOST_LINES = 16_384
-"""Lines of an output that an expression sees: of usual lines more than a mebibyte."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,6 +26,7 @@ from kintsugi.commands.kinds import WITH_PODS
 from kintsugi.commands.references import named, place_of
 from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import duration, namespace_option, number, option, switch
+from kintsugi.entries import MOST_LINES
 from kintsugi.errors import Invalid, ProbeFailed
 from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient
@@ -39,9 +40,6 @@ from kubeobjects.resources import PODS
 _MOST_READ = 32 * 1024 * 1024
 
 _MOST_KEPT = 1024 * 1024
-
-_MOST_LINES = 16_384
-"""Lines of all logs together: of usual lines more than a mebibyte."""
 
 _MOST_STREAMS = 50
 
@@ -240,7 +238,7 @@ async def _read(
     share = _MOST_KEPT // len(streams)
     read_one = _lenient_text if lenient else _text
     texts = await asyncio.gather(*(read_one(kube, command, stream, share, within) for stream in streams))
-    return joined(texts, streams, _MOST_LINES // len(streams), prefixed=command.prefix)
+    return joined(texts, streams, MOST_LINES // len(streams), prefixed=command.prefix)
 
 
 async def _pods(kube: KubeClient, command: Logs) -> Sequence[Unstructured]:

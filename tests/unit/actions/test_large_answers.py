@@ -8,10 +8,10 @@ from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
+from kintsugi.entries import MOST_LINES
 from kintsugi.kube.execution import Executed
 from kintsugi.model.patterns import Pattern, Severity
 from kintsugi.verbs import logs
-from kintsugi.verbs.exec import MOST_LINES
 from kubeobjects.resources import PODS
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 
@@ -48,7 +48,7 @@ LINES = b"".join(b"%d\n" % number for number in range(MIB))[:MIB] + b"\nlast"
 async def test_the_newest_of_a_log_s_short_lines_are_kept() -> None:
     """A mebibyte of line ends was a million lines."""
     names = await Saying(LINES).read("kubectl logs db-0", ProbeContext())
-    assert len(names["lines"]) == len(names["sources"]) == logs._MOST_LINES
+    assert len(names["lines"]) == len(names["sources"]) == MOST_LINES
     assert names["lines"][-1] == "last"
     assert "the oldest left out" in str(names["summary"])
 

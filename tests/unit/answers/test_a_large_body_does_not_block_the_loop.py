@@ -33,7 +33,7 @@ from kintsugi.model.records import DeadLetter, Phase, RunRecord, SignalSource, S
 from kintsugi.model.s3_objects import S3Folder
 from kintsugi.objects.kept import Pod
 from kintsugi.offload import MOST_ON_LOOP
-from kintsugi.pipeline.pipeline import TOGETHER
+from kintsugi.pipeline.pipeline import SIGNALS_PER_TURN
 from kintsugi.server.answers import answer
 from kintsugi.server.webhook import WebhookHandler
 from kintsugi.settings import AlertmanagerSettings, KubeSettings, ServerSettings
@@ -326,9 +326,11 @@ async def test_others_have_their_turn_while_alerts_are_evaluated() -> None:
             turns += 1
 
     business.pipeline.on_verdict(lambda *_: seen.append(turns))
-    given = [replace(judged_alert(alertname="Other"), id=f"s{each}", key=f"k{each}") for each in range(3 * TOGETHER)]
+    given = [
+        replace(judged_alert(alertname="Other"), id=f"s{each}", key=f"k{each}") for each in range(3 * SIGNALS_PER_TURN)
+    ]
     await business.ledger.signals.accept(given, NOW)
     counting = asyncio.create_task(others())
     await business.pipeline.step()
     counting.cancel()
-    assert max(Counter(seen).values()) == TOGETHER
+    assert max(Counter(seen).values()) == SIGNALS_PER_TURN
