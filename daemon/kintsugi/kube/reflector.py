@@ -26,11 +26,11 @@ from kintsugi.errors import Gone, KubeError, ServerUnavailable, StreamSilent, To
 from kintsugi.kube.api_errors import TOO_LARGE_RESOURCE_VERSION, Request, read_status, refusal
 from kintsugi.kube.backoff import USUAL, Backoff, WatchTiming
 from kintsugi.kube.client import KubeClient
+from kintsugi.kube.interning import Interner
 from kintsugi.kube.line_splitter import GarbledLineError, LineSplitter
 from kintsugi.kube.object_cache import Key, ObjectCache, Subscriber, T
 from kintsugi.kube.pages import PAGE, ListMetadata, raw_items
 from kintsugi.kube.watch_events import Bookmark, EventReader, Undecodable, WatchError, WatchEvent, WatchEventType
-from kintsugi.objects.interning import Interner
 from kintsugi.offload import MOST_ON_LOOP, processed
 from kintsugi.telemetry import Containment
 from kubeobjects.resources import Resource

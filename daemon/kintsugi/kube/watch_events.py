@@ -8,8 +8,8 @@ import msgspec
 
 from kintsugi.kube.api_errors import UNREADABLE
 from kintsugi.kube.line_splitter import GarbledLineError
+from kintsugi.kube.parts import UNCOUNTED, too_many
 from kintsugi.objects.metadata import Object
-from kintsugi.objects.parts import UNCOUNTED, too_many
 
 T = TypeVar("T", bound=Object)
 

@@ -16,9 +16,6 @@ import msgspec
 # kubectl's copy of the last manifest can be as large as the object itself, and nobody decides on it.
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
-PAUSED = "kintsugi.dev/paused"
-"""Annotation of a namespace that pauses all rules in it; its value is the reason."""
-
 LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 """The name of a namespace, and of a Service (RFC 1123)."""
 

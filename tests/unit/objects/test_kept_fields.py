@@ -7,7 +7,7 @@ import msgspec
 import orjson
 import pytest
 
-from kintsugi.objects.interning import Interner
+from kintsugi.kube.interning import Interner
 from kintsugi.objects.kept import KEPT, Deployment, EndpointSlice, Object, Pod
 
 PODS_IN_STORE = 500

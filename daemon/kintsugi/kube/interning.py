@@ -10,11 +10,14 @@ from collections.abc import Mapping
 
 from msgspec.structs import force_setattr
 
-from kintsugi.objects.metadata import PAUSED, REVISION, Kept, Metadata, Object
+from kintsugi.objects.metadata import REVISION, Kept, Metadata, Object
 from kintsugi.objects.owners import GITOPS, RELEASE
 from kintsugi.objects.pods import Pod
 from kintsugi.objects.predicates import controller_of
 from kintsugi.objects.workloads import DaemonSet, Deployment, ReplicaSet, StatefulSet
+
+PAUSED = "kintsugi.dev/paused"
+"""Annotation of a namespace that pauses all rules in it; its value is the reason."""
 
 # Far more than a cluster has at one time; what outlives its controllers is dropped by starting over.
 _MOST_PATTERNS = 4_000
