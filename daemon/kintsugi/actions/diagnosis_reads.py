@@ -18,6 +18,7 @@ from kintsugi.actions.revisions import Revision, find_revisions
 from kintsugi.actions.templates import template_of
 from kintsugi.actions.tolerant_reads import TolerantReads, as_labels
 from kintsugi.actions.unstructured import Unstructured
+from kintsugi.commands.selectors import selector_of
 from kintsugi.decisions.diagnosis import service_ports, words
 from kintsugi.decisions.diagnosis.facts import (
     ConfigurationFacts,
@@ -37,7 +38,6 @@ from kintsugi.model.views import Workload
 from kintsugi.objects import predicates
 from kintsugi.objects.kept import KEPT, DaemonSet, Event, KubeService, ReplicaSet, StatefulSet
 from kintsugi.objects.owners import operators, recreating_command
-from kintsugi.objects.selectors import selector_of
 from kintsugi.objects.specified import SpecifiedPod
 from kubeobjects import resources
 from kubeobjects.resources import (

@@ -13,7 +13,6 @@ from kintsugi.decisions.diagnosis.headline import headline
 from kintsugi.errors import KubeError
 from kintsugi.kube.client import Json, KubeClient
 from kintsugi.kube.repeats import when_busy
-from kintsugi.lines import line
 from kintsugi.model.causes import KeptDiagnosis
 from kintsugi.model.records import IncidentState, RunRecord, StepRecord
 from kintsugi.model.services import Service
@@ -22,6 +21,7 @@ from kintsugi.retries import Waits, retry
 from kintsugi.telemetry import SECRETS, get_logger
 from kintsugi.views import ServiceViews
 from kubeobjects import resources
+from kubeobjects.lines import line
 
 log = get_logger(__name__)
 

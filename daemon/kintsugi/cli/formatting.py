@@ -12,7 +12,7 @@ from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit
 from kintsugi.cli.validation import print_errors
 from kintsugi.errors import UsageError
-from kintsugi.lines import printable
+from kubeobjects.lines import printable
 
 
 def fmt(paths: Sequence[Path], output: OutputFormat, *, check: bool) -> ExitCode:

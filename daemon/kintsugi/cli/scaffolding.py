@@ -16,6 +16,7 @@ from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit, table
 from kintsugi.cli.stderr import print_note
 from kintsugi.cli.validation import validate
+from kintsugi.commands.selectors import selector_of
 from kintsugi.errors import Forbidden, NotFound, UsageError
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.hosts import service_of
@@ -24,7 +25,6 @@ from kintsugi.model.views import DerivedCheck, Workload
 from kintsugi.objects.kept import KEPT, KubeService, Object
 from kintsugi.objects.metadata import SUBDOMAIN
 from kintsugi.objects.owners import managers
-from kintsugi.objects.selectors import selector_of
 from kintsugi.settings import KubeSettings
 from kintsugi.settings.settings import CLUSTER_NAMESPACES
 from kintsugi.views.derived_checks import routed_checks

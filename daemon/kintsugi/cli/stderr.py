@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import typer
 
 from kintsugi.errors import KintsugiError
-from kintsugi.lines import line
+from kubeobjects.lines import line
 
 
 def print_error(error: KintsugiError) -> None:

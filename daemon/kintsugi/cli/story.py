@@ -16,7 +16,6 @@ from kintsugi.cli.summary_tables import first_line, lasted
 from kintsugi.decisions.diagnosis.headline import ENDED_WELL, change_text, headline, latest, what_changed
 from kintsugi.decisions.next_command import next_command
 from kintsugi.decisions.reconciliation import open_questions
-from kintsugi.lines import command
 from kintsugi.model.api_types import CoveredService
 from kintsugi.model.causes import KeptDiagnosis, Occasion
 from kintsugi.model.records import (
@@ -34,6 +33,7 @@ from kintsugi.model.records import (
 from kintsugi.model.rules import RuleSource
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.server.operations import EvaluatedSignal, IncidentDetail, KeptText, RunDetail
+from kubeobjects.lines import command
 
 _PHASES = {Phase.FORWARD: "Steps", Phase.ROLLBACK: "Rollback", Phase.UNDO: "Undone"}
 OCCASIONS = {

@@ -15,7 +15,7 @@ from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit
 from kintsugi.cli.stderr import print_note
 from kintsugi.errors import UsageError
-from kintsugi.lines import printable
+from kubeobjects.lines import printable
 
 
 def validate(paths: Sequence[Path], output: OutputFormat, *, alone: bool = False) -> ExitCode:

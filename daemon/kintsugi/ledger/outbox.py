@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, values
 from kintsugi.ledger.tables import notices
-from kintsugi.lines import line, lines
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import IncidentState, Notice, RunRecord, StepRecord
+from kubeobjects.lines import line, lines
 
 NOTIFIED_STATES = frozenset(
     {

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 
 import orjson
 
-from kintsugi.lines import Lines, line, lines
 from kintsugi.telemetry import SECRETS
+from kubeobjects.lines import Lines, line, lines
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 LONGEST_KEY = 512

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kintsugi.lines import quoted
 from kintsugi.objects.metadata import SUBDOMAIN, Metadata
+from kubeobjects.lines import quoted
 
 GITOPS = {
     "argocd.argoproj.io/instance": "Argo CD",

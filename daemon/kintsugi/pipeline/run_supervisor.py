@@ -14,7 +14,6 @@ from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.drivers.stack import StackDriver
 from kintsugi.errors import LedgerUnavailable, StaleEpoch
 from kintsugi.ledger import Ledger
-from kintsugi.lines import Lines, line, lines
 from kintsugi.model.records import IncidentState, RunKind, RunRecord, StepRecord
 from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.services import STACK
@@ -26,6 +25,7 @@ from kintsugi.runner import RunnerDeps
 from kintsugi.runner.context import RunProber
 from kintsugi.runner.report import hand_over
 from kintsugi.telemetry import Containment, FailureScope, log_context
+from kubeobjects.lines import Lines, line, lines
 
 log = structlog.get_logger(__name__)
 

@@ -13,13 +13,13 @@ import aiohttp
 import msgspec
 
 from kintsugi.errors import ProbeFailed
-from kintsugi.lines import quoted
 from kintsugi.model.records import DeadLetter, Signal, SignalSource
 from kintsugi.settings import AlertmanagerSettings
 from kintsugi.sources.alertmanager import UNDECODABLE, dead_letter, only_newest, signal_ids
 from kintsugi.sources.alerts import AlertFields, AlertOrigin, to_signal
 from kintsugi.telemetry import SECRETS
 from kintsugi.tokens import read_bearer
+from kubeobjects.lines import quoted
 
 _LARGEST = 256 * 1024 * 1024
 """Bytes of an answer that are read."""

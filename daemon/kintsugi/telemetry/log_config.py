@@ -14,10 +14,10 @@ from typing import Any, Literal, TextIO
 import orjson
 import structlog
 
-from kintsugi.lines import printable
 from kintsugi.mask import MASK
 from kintsugi.telemetry.escaping import for_json, for_traceback
 from kintsugi.telemetry.redaction import SECRETS, is_secret_key
+from kubeobjects.lines import printable
 
 Format = Literal["auto", "json", "console"]
 Logger = structlog.stdlib.BoundLogger

@@ -33,7 +33,6 @@ from kintsugi.errors import ProbeFailed
 from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.execution import Executed
-from kintsugi.lines import quoted
 from kintsugi.model.command import Exec, ObjectName, Psql, Verb
 from kintsugi.model.pod_address import PodAddress
 from kintsugi.objects import predicates
@@ -41,6 +40,7 @@ from kintsugi.objects.kept import Pod
 from kintsugi.offload import searched
 from kintsugi.telemetry import SECRETS
 from kubeobjects import resources as of
+from kubeobjects.lines import quoted
 from kubeobjects.resources import PODS
 
 

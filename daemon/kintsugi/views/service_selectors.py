@@ -9,12 +9,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from kintsugi.commands.selectors import selector_of
 from kintsugi.decisions.matcher import ServiceIndex
 from kintsugi.errors import UsageError
 from kintsugi.model.services import Service
 from kintsugi.model.views import Workload
 from kintsugi.objects.kept import Object
-from kintsugi.objects.selectors import selector_of
 from kubeobjects.selectors import NOTHING, Selector
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from kintsugi.cli.output import plain, took
 from kintsugi.cli.result_summary import found
-from kintsugi.lines import printable
+from kubeobjects.lines import printable
 
 
 @pytest.mark.parametrize(

@@ -145,4 +145,4 @@ def test_only_one_module_makes_lines_for_people() -> None:
     """What is typed as a line is one: its maker has escaped what a stranger may have put into it."""
     makes = re.compile(r"\bLines?\(")
     found = [each.name for each in modules(PACKAGE) if makes.search(each.text) and each.path.name != "lines.py"]
-    assert found == [], "call `line` or `lines` of daemon/kintsugi/lines.py"
+    assert found == [], "call `line` or `lines` of daemon/kubeobjects/kubeobjects/lines.py"

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from kubeobjects.selectors import selects
 from kintsugi.decisions.diagnosis import evidence_items, last_change
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence
-from kintsugi.objects.selectors import selects
 from kintsugi.objects.workloads import PodDisruptionBudget
 
 
