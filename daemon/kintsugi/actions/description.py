@@ -14,11 +14,11 @@ from kintsugi.actions.unstructured import Unstructured
 from kintsugi.kube.client import KubeClient
 from kintsugi.mask import MASK
 from kintsugi.model.command import ObjectName
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import Object, Pod
 from kintsugi.offload import searched
 from kintsugi.telemetry.redaction import SECRETS, is_secret_key
 from kintsugi.telemetry.secret_places import environment, is_manifest
+from kubeobjects import predicates
+from kubeobjects.kept import Object, Pod
 from kubeobjects.resources import EVENTS
 
 LONGEST = 64 * 1024

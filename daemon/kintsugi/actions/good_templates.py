@@ -24,7 +24,7 @@ from kintsugi.errors import DecryptionFailed
 from kintsugi.ledger.good_templates import TemplateRepository
 from kintsugi.model.command import ObjectName
 from kintsugi.model.known import GoodTemplate
-from kintsugi.objects.metadata import REVISION, Metadata, Object
+from kubeobjects.metadata import REVISION, Metadata, Object
 
 _REMAINDER = "remainder "
 """Before the field of a withheld value that is not in the template."""

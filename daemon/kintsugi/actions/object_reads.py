@@ -9,8 +9,8 @@ from kintsugi.entries import MOST_IN_ANSWER, entries_of
 from kintsugi.errors import KubeError, NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import Pod
+from kubeobjects import predicates
+from kubeobjects.kept import Pod
 from kubeobjects.resources import PODS, Resource
 
 

@@ -8,7 +8,7 @@ from kintsugi.commands.selectors import selector_of
 from kintsugi.errors import NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
-from kintsugi.objects.kept import LabelSelector, Pod
+from kubeobjects.kept import LabelSelector, Pod
 from kubeobjects.resources import DEPLOYMENTS, PODS, REPLICASETS, Resource
 
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"

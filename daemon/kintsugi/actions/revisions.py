@@ -16,9 +16,9 @@ from kintsugi.errors import Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName, TemplateReference
 from kintsugi.model.records import Phase
-from kintsugi.objects.kept import LabelSelector, Object, Pod, ReplicaSet
-from kintsugi.objects.metadata import REVISION
-from kintsugi.objects.predicates import condition_of
+from kubeobjects.kept import LabelSelector, Object, Pod, ReplicaSet
+from kubeobjects.metadata import REVISION
+from kubeobjects.predicates import condition_of
 from kubeobjects.resources import CONTROLLERREVISIONS, DEPLOYMENTS, REPLICASETS
 
 CAUSE = "kubernetes.io/change-cause"

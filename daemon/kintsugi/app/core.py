@@ -39,7 +39,6 @@ from kintsugi.kube.steady_clock import SteadyClock
 from kintsugi.ledger import NO_FAILPOINTS, Failpoints, Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.rules import Mode
-from kintsugi.objects.predicates import START_UP_ALLOWANCE
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.children import ChildRuns
 from kintsugi.pipeline.declared_workloads import DeclaredWorkloads
@@ -64,6 +63,7 @@ from kintsugi.sources.cluster import ClusterWatch
 from kintsugi.sources.poll import AlertmanagerSilences
 from kintsugi.telemetry import Containment, get_logger
 from kintsugi.views import Caches, ServiceViews
+from kubeobjects.predicates import START_UP_ALLOWANCE
 
 log = get_logger(__name__)
 

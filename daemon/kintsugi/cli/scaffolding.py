@@ -22,13 +22,13 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.model.hosts import service_of
 from kintsugi.model.services import WorkloadRef
 from kintsugi.model.views import DerivedCheck, Workload
-from kintsugi.objects.kept import KEPT, KubeService, Object
-from kintsugi.objects.metadata import SUBDOMAIN
-from kintsugi.objects.owners import managers
 from kintsugi.settings import KubeSettings
 from kintsugi.settings.settings import CLUSTER_NAMESPACES
 from kintsugi.views.derived_checks import routed_checks
 from kintsugi.views.kube_services import leading_services
+from kubeobjects.kept import KEPT, KubeService, Object
+from kubeobjects.metadata import SUBDOMAIN
+from kubeobjects.owners import managers
 from kubeobjects.resources import CRONJOBS, PODS, SERVICES, WORKLOADS, find
 
 _KNOWN = ", ".join(f"{each.singular}/NAME" for each in WORKLOADS)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from kintsugi.errors import UsageError
-from kintsugi.objects.metadata import LabelSelector
 from kubeobjects import selectors
+from kubeobjects.metadata import LabelSelector
 from kubeobjects.selectors import FieldSelector, Selector, SelectorError
 
 

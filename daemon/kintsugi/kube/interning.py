@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 from msgspec.structs import force_setattr
 
-from kintsugi.objects.metadata import REVISION, Kept, Metadata, Object
-from kintsugi.objects.owners import GITOPS, RELEASE
-from kintsugi.objects.pods import Pod
-from kintsugi.objects.predicates import controller_of
-from kintsugi.objects.workloads import DaemonSet, Deployment, ReplicaSet, StatefulSet
+from kubeobjects.metadata import REVISION, Kept, Metadata, Object
+from kubeobjects.owners import GITOPS, RELEASE
+from kubeobjects.pods import Pod
+from kubeobjects.predicates import controller_of
+from kubeobjects.workloads import DaemonSet, Deployment, ReplicaSet, StatefulSet
 
 PAUSED = "kintsugi.dev/paused"
 """Annotation of a namespace that pauses all rules in it; its value is the reason."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from kintsugi.objects.metadata import Object
+from kubeobjects.metadata import Object
 
 UNCOUNTED = 7 * 1024
 """Bytes of JSON that are not looked through for parts: they cannot have many more than are let in."""

@@ -9,7 +9,7 @@ import msgspec
 from kintsugi.kube.api_errors import UNREADABLE
 from kintsugi.kube.line_splitter import GarbledLineError
 from kintsugi.kube.parts import UNCOUNTED, too_many
-from kintsugi.objects.metadata import Object
+from kubeobjects.metadata import Object
 
 T = TypeVar("T", bound=Object)
 

@@ -50,10 +50,10 @@ from kintsugi.model.records import RunRecord, StepRecord
 from kintsugi.model.rules import Mode, Rule
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
-from kintsugi.objects import predicates, reasons
-from kintsugi.objects.kept import Pod
 from kintsugi.runner.context import StepScope
 from kintsugi.views import Caches, ServiceViews
+from kubeobjects import predicates, reasons
+from kubeobjects.kept import Pod
 
 MOST_GOOD = 20
 """Good revisions remembered of a workload: twice what Kubernetes keeps of a Deployment (revisionHistoryLimit)."""

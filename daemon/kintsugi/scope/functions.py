@@ -1,7 +1,7 @@
 """
 The functions that expressions may call: facts about objects for which a comparison of fields is not enough.
 
-`kintsugi.objects.predicates` computes them; CEL reads the computed values (`kintsugi.expressions.function` says why).
+`kubeobjects.predicates` computes them; CEL reads the computed values (`kintsugi.expressions.function` says why).
 """
 
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from functools import lru_cache, partial
 
 from kintsugi.commands.results import REVISION, START
 from kintsugi.expressions import BOOL, INT, STRING, ComputedField, Function, ListOf, Type, struct_type
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import KEPT, Event, KubeService, Node, Object, Pod
 from kintsugi.scope.types import SERVICE
+from kubeobjects import predicates
+from kubeobjects.kept import KEPT, Event, KubeService, Node, Object, Pod
 
 
 def _computed(

@@ -34,8 +34,8 @@ from kintsugi.errors import NotFound, NotYet, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, Delete, ObjectName, Verb
 from kintsugi.model.records import Phase
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import Node, Pod, PodDisruptionBudget, StatefulSet
+from kubeobjects import predicates
+from kubeobjects.kept import Node, Pod, PodDisruptionBudget, StatefulSet
 from kubeobjects.resources import JOBS, NODES, PDBS, PODS, PVCS, STATEFULSETS
 
 _STATIC_POD = "kubernetes.io/config.mirror"

@@ -35,11 +35,11 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.kube.execution import Executed
 from kintsugi.model.command import Exec, ObjectName, Psql, Verb
 from kintsugi.model.pod_address import PodAddress
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import Pod
 from kintsugi.offload import searched
 from kintsugi.telemetry import SECRETS
+from kubeobjects import predicates
 from kubeobjects import resources as of
+from kubeobjects.kept import Pod
 from kubeobjects.lines import quoted
 from kubeobjects.resources import PODS
 

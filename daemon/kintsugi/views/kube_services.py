@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from kintsugi.model.views import Workload
-from kintsugi.objects.kept import KubeService, StatefulSet
+from kubeobjects.kept import KubeService, StatefulSet
 
 
 def leading_services(workload: Workload | None, candidates: Iterable[KubeService]) -> Sequence[KubeService]:

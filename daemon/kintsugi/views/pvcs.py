@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kintsugi.model.views import Workload
-from kintsugi.objects.kept import Pod, StatefulSet
+from kubeobjects.kept import Pod, StatefulSet
 
 _ORDINAL = re.compile(r"0|[1-9][0-9]{0,9}")
 

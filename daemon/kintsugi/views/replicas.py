@@ -10,7 +10,7 @@ from datetime import datetime
 
 from kintsugi.model.known import SeenReplicas
 from kintsugi.model.views import Workload
-from kintsugi.objects.kept import DaemonSet
+from kubeobjects.kept import DaemonSet
 
 
 class ReplicaMemory:

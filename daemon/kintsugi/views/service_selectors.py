@@ -14,7 +14,7 @@ from kintsugi.decisions.matcher import ServiceIndex
 from kintsugi.errors import UsageError
 from kintsugi.model.services import Service
 from kintsugi.model.views import Workload
-from kintsugi.objects.kept import Object
+from kubeobjects.kept import Object
 from kubeobjects.selectors import NOTHING, Selector
 
 

@@ -21,10 +21,6 @@ from kintsugi.model.catalog import Catalog
 from kintsugi.model.known import GoodRevision, SeenReplicas
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView, Workload
-from kintsugi.objects.kept import Deployment, EndpointSlice, KubeService, Object, Pod
-from kintsugi.objects.metadata import REVISION
-from kintsugi.objects.network import SERVICE_NAME
-from kintsugi.objects.predicates import controller_of
 from kintsugi.scope.values import health_names
 from kintsugi.telemetry import Containment, FailureScope, get_logger
 from kintsugi.views.caches import ByNamespace, Caches, Sight
@@ -50,6 +46,10 @@ from kintsugi.views.view_builder import (
     with_serving,
     without_times,
 )
+from kubeobjects.kept import Deployment, EndpointSlice, KubeService, Object, Pod
+from kubeobjects.metadata import REVISION
+from kubeobjects.network import SERVICE_NAME
+from kubeobjects.predicates import controller_of
 from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, Resource
 
 log = get_logger(__name__)

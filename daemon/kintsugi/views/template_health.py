@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 
 from kintsugi.model.known import GoodRevision
 from kintsugi.model.views import ServiceView
-from kintsugi.objects import predicates
-from kintsugi.objects.pods import Pod
 from kintsugi.views.view_builder import is_rollout_complete
+from kubeobjects import predicates
+from kubeobjects.pods import Pod
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from kintsugi.objects.metadata import LabelRequirement, LabelSelector
+from kubeobjects.metadata import LabelRequirement, LabelSelector
 
 
 class SelectorError(ValueError):

@@ -20,8 +20,8 @@ from kintsugi.errors import Refused
 from kintsugi.ledger import Ledger
 from kintsugi.model.command import ObjectName, Verb
 from kintsugi.model.records import Phase
-from kintsugi.objects.owners import operators
 from kintsugi.verbs.rollout import Rollout
+from kubeobjects.owners import operators
 from kubeobjects.resources import DEPLOYMENTS, REPLICASETS
 from tests.unit.actions.cluster_of_dicts import NOW, ClusterOfDicts
 from tests.unit.actions.samples import NAMESPACE, change_context, deployment, replica_set

@@ -13,7 +13,6 @@ from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.errors import Refused
 from kintsugi.model.command import ObjectName, Verb
-from kintsugi.objects.starting import ENDS_AT_ONCE
 from kintsugi.verbs.rollout import Rollout
 from kubeobjects.resources import (
     CONTROLLERREVISIONS,
@@ -24,6 +23,7 @@ from kubeobjects.resources import (
     STATEFULSETS,
     Resource,
 )
+from kubeobjects.starting import ENDS_AT_ONCE
 from tests.unit.actions.cluster_of_dicts import NOW, ClusterOfDicts
 from tests.unit.actions.samples import (
     NAMESPACE,

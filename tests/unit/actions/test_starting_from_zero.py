@@ -12,8 +12,8 @@ from kintsugi.errors import Refused
 from kintsugi.model.command import ObjectName, Patch
 from kintsugi.model.records import Phase
 from kintsugi.model.services import WorkloadRef
-from kintsugi.objects.autoscalers import SCALED_OBJECTS
 from kintsugi.verbs.scale import Scale
+from kubeobjects.autoscalers import SCALED_OBJECTS
 from kubeobjects.resources import DEPLOYMENTS, HPAS, Resource
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.actions.samples import NAMESPACE, autoscaler, change_context, deployment

@@ -31,7 +31,6 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.patterns import Pattern, Severity
 from kintsugi.model.records import DeadLetter, Phase, RunRecord, SignalSource, StepRecord, StepState
 from kintsugi.model.s3_objects import S3Folder
-from kintsugi.objects.kept import Pod
 from kintsugi.offload import MOST_ON_LOOP
 from kintsugi.pipeline.pipeline import SIGNALS_PER_TURN
 from kintsugi.server.answers import answer
@@ -40,6 +39,7 @@ from kintsugi.settings import AlertmanagerSettings, KubeSettings, ServerSettings
 from kintsugi.sources.alertmanager import decode
 from kintsugi.sources.poll import Poller
 from kintsugi.telemetry import Metrics
+from kubeobjects.kept import Pod
 from kubeobjects.resources import JOBS, PODS
 from tests.contract.ledger.build import begin, diagnosis, signal
 from tests.contract.ledger.build import kept as kept_diagnosis

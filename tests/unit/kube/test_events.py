@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kintsugi.kube.line_splitter import GarbledLineError
 from kintsugi.kube.watch_events import Bookmark, EventReader, Undecodable, WatchError, WatchEvent, WatchEventType
-from kintsugi.objects.kept import EndpointSlice, Pod, StorageClass
+from kubeobjects.kept import EndpointSlice, Pod, StorageClass
 
 READER = EventReader(Pod)
 JSON = st.recursive(

@@ -11,8 +11,8 @@ from kintsugi.entries import MOST_IN_ANSWER, MOST_IN_OBJECT, MOST_OBJECTS, at_mo
 from kintsugi.errors import KubeError, OutcomeUnknown, ServerUnavailable
 from kintsugi.kube.api_errors import Request
 from kintsugi.kube.client import KubeClient, PatchKind
-from kintsugi.objects.kept import Pod
 from kintsugi.settings import KubeSettings
+from kubeobjects.kept import Pod
 from kubeobjects.resources import CONFIGMAPS, PODS
 
 Json = dict[str, object]

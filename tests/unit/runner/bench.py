@@ -15,11 +15,11 @@ from kintsugi.executor import Executor
 from kintsugi.model.records import IncidentState, Phase, RunRecord, SignalStatus, StepRecord
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.rules import RuleSource
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import Pod
 from kintsugi.runner import Journal, RunnerDeps
 from kintsugi.runner.context import Diagnoses
 from kintsugi.runner.gate import RunGate
+from kubeobjects import predicates
+from kubeobjects.kept import Pod
 from tests.harness.daemon import ROOT
 from tests.unit.as_ledger import as_ledger
 from tests.unit.executor.effects import Boundary

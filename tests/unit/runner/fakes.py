@@ -40,12 +40,12 @@ from kintsugi.model.run_update import NO_UPDATE, RunUpdate
 from kintsugi.model.services import WorkloadRef
 from kintsugi.model.trigger import Trigger
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.kept import Pod, StatefulSet
-from kintsugi.objects.metadata import Metadata
-from kintsugi.objects.predicates import START_UP_ALLOWANCE
 from kintsugi.runner.context import StepScope
 from kintsugi.verbs.cordon import Cordon
 from kintsugi.verbs.scale import Scale
+from kubeobjects.kept import Pod, StatefulSet
+from kubeobjects.metadata import Metadata
+from kubeobjects.predicates import START_UP_ALLOWANCE
 from tests.unit.factories import NOW, deployment, trigger_of, view, virtual_clock
 from tests.unit.runner.cas_journal import CasJournal
 

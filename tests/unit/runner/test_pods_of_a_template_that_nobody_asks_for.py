@@ -3,9 +3,9 @@
 import pytest
 from msgspec import structs
 
-from kintsugi.objects.kept import Pod, StatefulSet
-from kintsugi.objects.metadata import Metadata
-from kintsugi.objects.workloads import StatefulSetStatus
+from kubeobjects.kept import Pod, StatefulSet
+from kubeobjects.metadata import Metadata
+from kubeobjects.workloads import StatefulSetStatus
 from tests.unit.factories import pod
 from tests.unit.runner.bench import RunBench, diagnosed, generic
 

@@ -4,7 +4,7 @@ import pytest
 from msgspec import structs
 
 from kintsugi.model.records import IncidentState
-from kintsugi.objects.kept import Pod
+from kubeobjects.kept import Pod
 from tests.unit.factories import moment, pod
 from tests.unit.runner.bench import RunBench, diagnosed, generic
 

@@ -7,7 +7,7 @@ import pytest
 from kintsugi.errors import KubeError
 from kintsugi.model.records import IncidentState, StepState
 from kintsugi.model.rules import RuleSource
-from kintsugi.objects.metadata import Metadata
+from kubeobjects.metadata import Metadata
 from tests.unit.factories import moment, pod
 from tests.unit.runner.bench import SCALE, RunBench, clock
 

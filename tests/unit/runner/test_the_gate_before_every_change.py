@@ -16,8 +16,8 @@ from kintsugi.model.known import ScaledToZero
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.records import IncidentState, Pause, PauseScope, StepState
 from kintsugi.model.rules import Mode, RuleSource
-from kintsugi.objects.metadata import Metadata
-from kintsugi.objects.storage import ClaimSpec, PersistentVolumeClaim
+from kubeobjects.metadata import Metadata
+from kubeobjects.storage import ClaimSpec, PersistentVolumeClaim
 from tests.unit.factories import approval, moment, pause, pod, runbook_text, service_text, signal
 from tests.unit.runner.bench import SCALE, RunBench, clock
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from kintsugi.model.records import IncidentState, RunRecord
-from kintsugi.objects.kept import Pod
+from kubeobjects.kept import Pod
 from tests.harness.daemon import ROOT
 from tests.unit.factories import pod
 from tests.unit.runner.bench import RunBench

@@ -12,10 +12,10 @@ from kintsugi.errors import ProbeFailed
 from kintsugi.model.records import IncidentState
 from kintsugi.model.services import STACK
 from kintsugi.model.views import SocketAddress
-from kintsugi.objects.kept import EndpointSlice, Metadata, PersistentVolumeClaim
-from kintsugi.objects.storage import ClaimStatus
 from kintsugi.runner.context import ChildCall
 from kintsugi.runner.journal import recalled
+from kubeobjects.kept import EndpointSlice, Metadata, PersistentVolumeClaim
+from kubeobjects.storage import ClaimStatus
 from tests.unit.factories import NOW, deployment, run
 from tests.unit.runner.fakes import ShownState
 from tests.unit.runner.test_runs_about_all_services import NAMES, StackBench, StackLedger

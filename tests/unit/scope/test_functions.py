@@ -11,12 +11,12 @@ from kintsugi.errors import EvaluationError
 from kintsugi.expressions import ANY, BOOL, INT, ExpressionProblem, Function, ListOf, struct_type
 from kintsugi.expressions.types import Type
 from kintsugi.model.rules import RuleSource
-from kintsugi.objects.kept import KEPT, EndpointSlice, Event, KubeService, Node, Pod
 from kintsugi.scope import seen
 from kintsugi.scope.functions import FUNCTIONS
 from kintsugi.scope.types import SERVICE, StepPlace, rule_names
 from kintsugi.scope.types import step_names as type_names
 from kintsugi.scope.values import EvaluationContext, step_names
+from kubeobjects.kept import KEPT, EndpointSlice, Event, KubeService, Node, Pod
 from tests.unit import factories
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from kubeobjects.selectors import selects
 from kintsugi.decisions.diagnosis import answering, evidence_items, service_ports
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.decisions.diagnosis.network_policies import Peer, denying
 from kintsugi.model.causes import Cause, CauseKind, Confidence
-from kintsugi.objects.network import EGRESS, INGRESS, KubeService, NetworkPolicy, ServicePort
+from kubeobjects.network import EGRESS, INGRESS, KubeService, NetworkPolicy, ServicePort
+from kubeobjects.selectors import selects
 
 
 def network_policy(facts: WorkloadFacts) -> Iterator[Cause]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from kintsugi.objects.kept import HorizontalPodAutoscaler
+from kubeobjects.kept import HorizontalPodAutoscaler
 from kubeobjects.resources import Resource
 
 SCALED_OBJECTS = Resource(

@@ -7,10 +7,10 @@ rollout has come to its end: they belong to health, not to the rollout.
 
 from collections.abc import Iterable
 
-from kintsugi.objects.pods import Pod
-from kintsugi.objects.predicates import condition_of, crash_looping
-from kintsugi.objects.starting import known_failure
-from kintsugi.objects.workloads import DaemonSet, Deployment, StatefulSet, StatefulSetStatus
+from kubeobjects.pods import Pod
+from kubeobjects.predicates import condition_of, crash_looping
+from kubeobjects.starting import known_failure
+from kubeobjects.workloads import DaemonSet, Deployment, StatefulSet, StatefulSetStatus
 
 COMPLETE = "NewReplicaSetAvailable"
 """Reason of a Deployment's condition Progressing from the end of a rollout on, whatever becomes of its pods."""

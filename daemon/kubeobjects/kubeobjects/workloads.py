@@ -4,8 +4,8 @@ The kept fields of the objects that create pods and limit them: Deployments, Sta
 
 import msgspec
 
-from kintsugi.objects.metadata import Condition, Kept, LabelSelector, Metadata, Moment, Object
-from kintsugi.objects.pods import PodSpec
+from kubeobjects.metadata import Condition, Kept, LabelSelector, Metadata, Moment, Object
+from kubeobjects.pods import PodSpec
 
 
 class PodTemplate(Kept, frozen=True):

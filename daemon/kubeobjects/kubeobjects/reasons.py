@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Container, Iterator
 
-from kintsugi.objects.pods import ContainerStateWaiting, ContainerStatus, Pod
-from kintsugi.objects.predicates import IMAGE_REASONS, finished, terminating, unschedulable
+from kubeobjects.pods import ContainerStateWaiting, ContainerStatus, Pod
+from kubeobjects.predicates import IMAGE_REASONS, finished, terminating, unschedulable
 
 CONFIGURATION_REASONS = frozenset(
     {

@@ -4,8 +4,8 @@ The fields of pods that no cache keeps and a diagnosis reads: where an environme
 Each struct extends the kept one, so that what is known of a kept pod is known of these.
 """
 
-from kintsugi.objects.metadata import Kept, Metadata
-from kintsugi.objects.pods import Container, PodSpec, Volume
+from kubeobjects.metadata import Kept, Metadata
+from kubeobjects.pods import Container, PodSpec, Volume
 
 
 class Name(Kept, frozen=True):

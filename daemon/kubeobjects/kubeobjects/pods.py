@@ -6,7 +6,7 @@ A pod of two containers takes under 4 KiB in a reflector's store (tests/unit/obj
 
 import msgspec
 
-from kintsugi.objects.metadata import Condition, Kept, Moment, Object
+from kubeobjects.metadata import Condition, Kept, Moment, Object
 
 
 class HttpHeader(Kept, frozen=True):

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from kintsugi.objects.metadata import Condition, Kept, Moment, Object, ObjectReference
+from kubeobjects.metadata import Condition, Kept, Moment, Object, ObjectReference
 from kubeobjects.resources import find
 
 

@@ -1,14 +1,15 @@
 """
 The table of all kept kinds: the struct that a resource is decoded into.
 
-These are exactly the fields that expressions may read: the CEL types are generated from `KEPT`. A field that is not
-here is not known to Kintsugi; to keep one more, add it to its struct.
+These are exactly the fields that Kintsugi's expressions may read: the CEL types are generated from `KEPT`. To keep one
+more, add it to its struct.
 """
 
 from collections.abc import Mapping
 
-from kintsugi.objects.cluster import Event, Lease, Namespace, Node, NodeMetrics
-from kintsugi.objects.metadata import (
+from kubeobjects import resources
+from kubeobjects.cluster import Event, Lease, Namespace, Node, NodeMetrics
+from kubeobjects.metadata import (
     Condition,
     Kept,
     LabelRequirement,
@@ -18,10 +19,11 @@ from kintsugi.objects.metadata import (
     ObjectReference,
     OwnerReference,
 )
-from kintsugi.objects.network import EndpointSlice, Ingress, KubeService
-from kintsugi.objects.pods import Container, ContainerState, ContainerStatus, Pod, Probe
-from kintsugi.objects.storage import PersistentVolume, PersistentVolumeClaim, StorageClass
-from kintsugi.objects.workloads import (
+from kubeobjects.network import EndpointSlice, Ingress, KubeService
+from kubeobjects.pods import Container, ContainerState, ContainerStatus, Pod, Probe
+from kubeobjects.resources import Resource
+from kubeobjects.storage import PersistentVolume, PersistentVolumeClaim, StorageClass
+from kubeobjects.workloads import (
     ControllerRevision,
     CronJob,
     DaemonSet,
@@ -35,8 +37,6 @@ from kintsugi.objects.workloads import (
     ScaleSubresource,
     StatefulSet,
 )
-from kubeobjects import resources
-from kubeobjects.resources import Resource
 
 __all__ = [
     "KEPT",

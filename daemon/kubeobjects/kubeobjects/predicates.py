@@ -8,10 +8,10 @@ column. `!ready(pod)` is true of a pod of which nothing is known: `unhealthy` ne
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from kintsugi.objects.cluster import Node
-from kintsugi.objects.metadata import Condition, Object, OwnerReference
-from kintsugi.objects.network import KubeService
-from kintsugi.objects.pods import Container, ContainerStateTerminated, ContainerStatus, Pod
+from kubeobjects.cluster import Node
+from kubeobjects.metadata import Condition, Object, OwnerReference
+from kubeobjects.network import KubeService
+from kubeobjects.pods import Container, ContainerStateTerminated, ContainerStatus, Pod
 
 # A pod that was never ready counts as unhealthy only after this, or after what its probes allow if that is longer.
 START_UP_ALLOWANCE = timedelta(minutes=2)

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kintsugi.objects.metadata import SUBDOMAIN, Metadata
 from kubeobjects.lines import quoted
+from kubeobjects.metadata import SUBDOMAIN, Metadata
 
 GITOPS = {
     "argocd.argoproj.io/instance": "Argo CD",

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from kintsugi.objects.metadata import Condition, Kept, Object, ObjectReference
-from kintsugi.objects.pods import Requirements
+from kubeobjects.metadata import Condition, Kept, Object, ObjectReference
+from kubeobjects.pods import Requirements
 
 
 class ClaimSpec(Kept, frozen=True):

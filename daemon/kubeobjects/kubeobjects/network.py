@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
-from kintsugi.objects.metadata import Kept, LabelSelector, Object, ObjectReference
+from kubeobjects.metadata import Kept, LabelSelector, Object, ObjectReference
 
 
 class ServicePort(Kept, frozen=True):

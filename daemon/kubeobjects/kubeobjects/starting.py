@@ -6,8 +6,8 @@ Pure, as `predicates` is. A pod that merely takes its time, or runs and is not r
 
 from datetime import datetime, timedelta
 
-from kintsugi.objects import predicates
-from kintsugi.objects.pods import ContainerStateTerminated, ContainerStatus, Pod
+from kubeobjects import predicates
+from kubeobjects.pods import ContainerStateTerminated, ContainerStatus, Pod
 
 ENDS_AT_ONCE = timedelta(seconds=30)
 """
