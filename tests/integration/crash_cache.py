@@ -13,8 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
+from kintsugi_demo.shop import stateful_set
 
-from kintsugi.cli.demo.shop import stateful_set
 from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import IncidentState

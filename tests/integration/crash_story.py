@@ -16,8 +16,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Protocol
 
+from kintsugi_demo.shop import CRASHING, WEB
+
 from kintsugi.catalog.shipped import shipped_paths
-from kintsugi.cli.demo.shop import CRASHING, WEB
 from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
 from kubesim import Request

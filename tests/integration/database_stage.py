@@ -15,12 +15,13 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, TypeVar
 
+from kintsugi_demo.shop import deployment, worker_image
+
 from kintsugi.app.core import Core
 from kintsugi.app.daemon import start
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.app.serving import operator_service
 from kintsugi.catalog.shipped import shipped_paths
-from kintsugi.cli.demo.shop import deployment, worker_image
 from kintsugi.model.api_types import RollbackPreview
 from kintsugi.model.records import Incident, IncidentState, StepRecord
 from kintsugi.settings import (

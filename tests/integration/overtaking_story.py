@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB
+from kintsugi_demo.shop import NAMESPACE, WEB
+
 from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
 from kintsugi.settings import GuardSettings

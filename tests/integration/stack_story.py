@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB, deployment
+from kintsugi_demo.shop import NAMESPACE, WEB, deployment
+
 from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
 from kubeobjects import resources

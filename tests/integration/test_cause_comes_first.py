@@ -9,12 +9,12 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from kintsugi_demo.shop import NAMESPACE, deployment
 
 from kintsugi.app.core import Core
 from kintsugi.app.daemon import start
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.catalog.shipped import shipped_paths
-from kintsugi.cli.demo.shop import NAMESPACE, deployment
 from kintsugi.model.records import Incident, IncidentState, RunRecord
 from kintsugi.settings import (
     CatalogSettings,

@@ -11,9 +11,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from kintsugi_demo.shop import deployment
 
 from kintsugi.app.serving import operator_service
-from kintsugi.cli.demo.shop import deployment
 from kintsugi.errors import WrongState
 from kintsugi.model.api_types import RecoverPreview, SignalQuery
 from kintsugi.model.manual import RecoverRequest

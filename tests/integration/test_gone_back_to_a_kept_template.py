@@ -8,9 +8,9 @@ from typing import Any
 
 import aiohttp
 import pytest
+from kintsugi_demo.shop import NAMESPACE, deployment
 
 from kintsugi.actions.good_templates import GoodTemplates
-from kintsugi.cli.demo.shop import NAMESPACE, deployment
 from kintsugi.kube.client import KubeClient
 from kintsugi.ledger import Ledger
 from kintsugi.model.causes import Diagnosis

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kintsugi_demo.shop import deployment
 
 from kintsugi.actions.actions import Actions
 from kintsugi.catalog import load, shipped_paths
 from kintsugi.catalog.call_graph import steps_of
-from kintsugi.cli.demo.shop import deployment
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.kube.client import KubeClient

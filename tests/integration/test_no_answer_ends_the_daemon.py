@@ -8,8 +8,8 @@ there when it is started again.
 from pathlib import Path
 
 import pytest
+from kintsugi_demo.shop import NAMESPACE, WEB, WEB_LABELS, deployment, stateful_set
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB, WEB_LABELS, deployment, stateful_set
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState
 from kubeobjects import resources

@@ -14,8 +14,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 from aiohttp import web
+from kintsugi_demo.shop import NAMESPACE, WEB
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB
 from kintsugi.settings import NotificationSettings
 from kubeobjects import resources
 from tests.integration.answering_service import serving

@@ -9,10 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from kintsugi_demo.shop import worker_image
 
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.cli.demo.shop import worker_image
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse

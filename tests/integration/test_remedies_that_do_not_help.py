@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kintsugi_demo.shop import NAMESPACE
 
-from kintsugi.cli.demo.shop import NAMESPACE
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState, Notice, Reason, StepRecord, StepState
 from kintsugi.settings import GuardSettings

@@ -15,8 +15,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 from aiohttp import web
+from kintsugi_demo.shop import NAMESPACE, WEB
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB
 from kintsugi.model.records import PauseScope
 from tests.harness.waiting import eventually
 from tests.integration.answering_service import serving

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from kintsugi_demo.shop import CRASHING, NAMESPACE
 
-from kintsugi.cli.demo.shop import CRASHING, NAMESPACE
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState
 from kubeobjects.resources import PODS

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kintsugi_demo.shop import deployment
 
-from kintsugi.cli.demo.shop import deployment
 from kintsugi.model.records import IncidentState
 from kubeobjects import resources
 from kubeobjects.resources import PODS, PVCS, STATEFULSETS

@@ -6,9 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from kintsugi_demo.shop import NAMESPACE, shop
 
 from kintsugi.actions.actions import Actions
-from kintsugi.cli.demo.shop import NAMESPACE, shop
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kintsugi.cli.demo.shop import NAMESPACE
+from kintsugi_demo.shop import NAMESPACE
+
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, StepRecord
 from kintsugi.settings import RestoreSettings

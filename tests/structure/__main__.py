@@ -18,8 +18,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import aiohttp
+from kintsugi_demo.shop import NAMESPACE, WEB, WEB_LABELS, shop
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB, WEB_LABELS, shop
 from kubeobjects import resources
 from kubesim import EmbeddedCluster
 from tests.harness.waiting import eventually

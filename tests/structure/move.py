@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SOURCES = tuple(ROOT / each for each in ("daemon/kubeobjects", "daemon/kubesim", "daemon", "."))
+SOURCES = (*(each.parent for each in sorted(ROOT.glob("daemon/*/pyproject.toml"))), ROOT / "daemon", ROOT)
 """The folders on the path of imports, the inner ones first."""
 
 MENTIONS = frozenset({"", ".cfg", ".json", ".md", ".py", ".sh", ".toml", ".yaml", ".yml"})
