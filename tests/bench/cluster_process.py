@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
-from kintsugi_demo.shop import deployment
 
+from kintsugi_demo.shop import deployment
 from kubeobjects import resources
 from kubesim.apiserver.rights import ALL
 from kubesim.cluster import EmbeddedCluster

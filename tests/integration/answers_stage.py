@@ -11,7 +11,6 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 from kintsugi_demo.shop import NAMESPACE, WEB
-
 from tests.harness.waiting import eventually
 from tests.integration.asked_catalog import asked_catalog
 from tests.integration.crash_daemon import DaemonStart

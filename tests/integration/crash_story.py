@@ -16,11 +16,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Protocol
 
-from kintsugi_demo.shop import CRASHING, WEB
-
 from kintsugi.catalog.shipped import shipped_paths
 from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
+from kintsugi_demo.shop import CRASHING, WEB
 from kubesim import Request
 from tests.integration.crash_daemon import DaemonStart
 from tests.integration.crash_stage import API, SELDOM, USER, CrashStage

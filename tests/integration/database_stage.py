@@ -15,8 +15,6 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, TypeVar
 
-from kintsugi_demo.shop import deployment, worker_image
-
 from kintsugi.app.core import Core
 from kintsugi.app.daemon import start
 from kintsugi.app.lifecycle import Lifecycle
@@ -34,6 +32,7 @@ from kintsugi.settings import (
     ServerSettings,
     Settings,
 )
+from kintsugi_demo.shop import deployment, worker_image
 from kubeobjects import resources
 from kubeobjects.resources import PODS, PVCS, PVS, Resource
 from kubesim import EmbeddedCluster, Image

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from kintsugi_demo.shop import NAMESPACE, WEB, shop
-
 from kubeobjects import resources
 from kubesim import EmbeddedCluster
 from tests.harness.daemon import ROOT, DaemonProcess

@@ -6,7 +6,6 @@ from contextlib import closing
 from pathlib import Path
 
 from kintsugi_demo.shop import NAMESPACE, WEB
-
 from kubesim import EmbeddedCluster
 from tests.harness.daemon import TOKEN, DaemonProcess
 from tests.harness.waiting import eventually

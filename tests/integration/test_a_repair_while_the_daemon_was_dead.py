@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from kintsugi_demo.shop import WEB
 
 from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION
 from kintsugi.model.records import IncidentState
+from kintsugi_demo.shop import WEB
 from tests.integration.crash_stage import SELDOM, CrashStage, Json
 from tests.integration.crash_story import BAD_ROLLOUT, broken, roll_out
 

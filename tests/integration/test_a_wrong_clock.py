@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from kintsugi_demo.shop import NAMESPACE, deployment
 
+from kintsugi_demo.shop import NAMESPACE, deployment
 from kubeobjects import resources
 from kubesim import EmbeddedCluster
 from tests.harness.daemon import DaemonProcess

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from kintsugi_demo.shop import NAMESPACE, WEB
 
+from kintsugi_demo.shop import NAMESPACE, WEB
 from tests.integration.answers_stage import AnswersStage
 
 pytestmark = pytest.mark.long

@@ -9,7 +9,6 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from kintsugi_demo.shop import NAMESPACE, deployment
 
 from kintsugi.app.core import Core
 from kintsugi.app.daemon import start
@@ -25,6 +24,7 @@ from kintsugi.settings import (
     ServerSettings,
     Settings,
 )
+from kintsugi_demo.shop import NAMESPACE, deployment
 from kubeobjects.resources import PODS
 from kubesim import EmbeddedCluster
 from tests.harness.waiting import eventually

@@ -8,7 +8,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from kintsugi_demo.shop import NAMESPACE, deployment
 
 from kintsugi.actions.good_templates import GoodTemplates
 from kintsugi.kube.client import KubeClient
@@ -17,6 +16,7 @@ from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import Approval, Incident, IncidentState, Target
 from kintsugi.pipeline.diagnoser import Diagnoser
 from kintsugi.settings import KubeSettings
+from kintsugi_demo.shop import NAMESPACE, deployment
 from kubeobjects.resources import DEPLOYMENTS, REPLICASETS
 from tests.integration.crash_daemon import DaemonStart
 from tests.integration.crash_stage import API, SELDOM, CrashStage

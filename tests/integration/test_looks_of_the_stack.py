@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kintsugi_demo.shop import deployment
 
 from kintsugi.actions.actions import Actions
 from kintsugi.catalog import load, shipped_paths
@@ -27,6 +26,7 @@ from kintsugi.runner.wait import Expectation, Observation, ResultNames, poll_onc
 from kintsugi.scope.values import EvaluationContext, step_names
 from kintsugi.settings import KubeSettings
 from kintsugi.views import Caches, ServiceViews
+from kintsugi_demo.shop import deployment
 from kubeobjects import resources
 from kubeobjects.resources import PODS
 from kubesim import EmbeddedCluster

@@ -5,8 +5,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from kintsugi_demo.shop import NAMESPACE, deployment
 
+from kintsugi_demo.shop import NAMESPACE, deployment
 from kubeobjects import resources
 from kubesim import EmbeddedCluster
 from tests.harness.daemon import DaemonProcess

@@ -8,10 +8,10 @@ there when it is started again.
 from pathlib import Path
 
 import pytest
-from kintsugi_demo.shop import NAMESPACE, WEB, WEB_LABELS, deployment, stateful_set
 
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState
+from kintsugi_demo.shop import NAMESPACE, WEB, WEB_LABELS, deployment, stateful_set
 from kubeobjects import resources
 from kubesim import EmbeddedCluster, Image
 from kubesim.images import ExecReply

@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from kintsugi_demo.shop import worker_image
 
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.probe_context import ProbeContext
@@ -18,6 +17,7 @@ from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import ProbeFailed
 from kintsugi.worker import PG_MAJOR
+from kintsugi_demo.shop import worker_image
 from kubeobjects import resources
 from kubeobjects.resources import PODS
 from kubesim import postgres

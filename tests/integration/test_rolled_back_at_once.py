@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from kintsugi_demo.shop import CRASHING, NAMESPACE
 
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState
+from kintsugi_demo.shop import CRASHING, NAMESPACE
 from kubeobjects.resources import PODS
 from kubesim import GOOD
 from tests.integration.crash_daemon import DaemonStart

@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from kintsugi_demo.shop import NAMESPACE, WEB
 
+from kintsugi_demo.shop import NAMESPACE, WEB
 from kubeobjects import resources
 from tests.harness.daemon import ROOT
 from tests.harness.waiting import eventually

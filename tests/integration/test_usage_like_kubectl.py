@@ -6,7 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from kintsugi_demo.shop import NAMESPACE, shop
 
 from kintsugi.actions.actions import Actions
 from kintsugi.clients.addresses import AddressRule
@@ -14,6 +13,7 @@ from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.kube.client import KubeClient
 from kintsugi.settings import KubeSettings
+from kintsugi_demo.shop import NAMESPACE, shop
 from kubesim import EmbeddedCluster
 from tests.harness.waiting import eventually
 

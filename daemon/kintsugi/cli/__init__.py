@@ -11,12 +11,11 @@ from typing import Annotated
 import typer
 
 from kintsugi import __version__
-from kintsugi.cli import author, daemon, operator, restore_commands
+from kintsugi.cli import author, daemon, demo, operator, restore_commands
 from kintsugi.cli.exit_codes import exit_for
 from kintsugi.cli.help_groups import GroupedCommands
 from kintsugi.cli.stderr import print_error
 from kintsugi.errors import KintsugiError
-from kintsugi_demo import command as demo
 
 app = typer.Typer(
     name="kintsugi",
