@@ -36,6 +36,7 @@ CONTEXT = (
     "LICENSE",
     "README.md",
     "daemon/kintsugi",
+    "daemon/kintsugi_restore",
     "daemon/kubeobjects",
     "pyproject.toml",
     "requirements-build.lock",
