@@ -1,26 +1,22 @@
-"""What the lines of a real PostgreSQL log mean by the shipped patterns, and which log is read for them."""
+"""Logs: what the lines of a real PostgreSQL mean by the shipped patterns, which log is read, and how much is kept (E4, E27)."""
 
 from collections.abc import AsyncGenerator
-from datetime import timedelta
 from typing import Any, Unpack
 
 import pytest
 
-from kintsugi.actions.actions import Actions
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.scan import LONGEST_LINE, MOST_FINDINGS, find, sqlstate_of
 from kintsugi.catalog import load, shipped_paths
-from kintsugi.clients.addresses import AddressRule
-from kintsugi.clients.clients import Clients
-from kintsugi.commands import parse
+from kintsugi.entries import MOST_LINES
 from kintsugi.errors import Invalid, NotFound
+from kintsugi.kube.execution import Executed
 from kintsugi.kube.pod_logs import LogOptions
 from kintsugi.model.patterns import Pattern, Severity
-from kubeobjects.resources import PODS
-from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
+from kintsugi.verbs import logs
+from tests.unit.actions.changes import Cluster
 
 PATTERNS = load(shipped_paths()).patterns["postgresql"].patterns
-SOON = timedelta(seconds=5)
 AT = "2026-05-04 12:00:00.123 UTC [42]"
 
 MEANINGS = [
@@ -110,22 +106,21 @@ def test_the_findings_of_a_log_are_bounded() -> None:
 def pod(*, restarts: int) -> dict[str, Any]:
     """Make a database's pod."""
     return {
+        "kind": "Pod",
         "metadata": {"name": "database-0", "namespace": "production", "uid": "u-1"},
         "spec": {"containers": [{"name": "postgres"}]},
         "status": {"containerStatuses": [{"name": "postgres", "restartCount": restarts}]},
     }
 
 
-async def scanned(cluster: ClusterOfDicts) -> dict[str, Any]:
+async def scanned(cluster: Cluster) -> dict[str, Any]:
     """Scan the log of the pod."""
-    actions = Actions(cluster, Clients.restricted_to(AddressRule()))
-    command = parse("kubectl logs database-0", namespace="production")
-    return dict((await actions.read(command, deadline=SOON, probe_context=ProbeContext(patterns=PATTERNS))).names)
+    return await cluster.read("kubectl logs database-0", probe_context=ProbeContext(patterns=PATTERNS))
 
 
 async def test_a_container_that_restarted_is_heard_with_the_one_before_it() -> None:
     """The one that died knows why."""
-    cluster = ClusterOfDicts((PODS, pod(restarts=1)))
+    cluster = Cluster(pod(restarts=1))
     cluster.logs_of["database-0", "postgres", True] = (
         f"{AT} PANIC:  could not locate a valid checkpoint record\n".encode()
     )
@@ -136,13 +131,13 @@ async def test_a_container_that_restarted_is_heard_with_the_one_before_it() -> N
 
 
 async def test_a_container_that_never_restarted_has_none_before_it() -> None:
-    cluster = ClusterOfDicts((PODS, pod(restarts=0)))
+    cluster = Cluster(pod(restarts=0))
     cluster.logs_of["database-0", "postgres", False] = b"starting\n"
     names = await scanned(cluster)
     assert (names["findings"], names["lines"]) == ([], ["starting"])
 
 
-class NotStartedCluster(ClusterOfDicts):
+class NotStartedCluster(Cluster):
     """Answers logs as a kubelet does for a container that has not started."""
 
     async def logs(self, name: str, namespace: str, **options: Unpack[LogOptions]) -> AsyncGenerator[bytes, None]:
@@ -155,21 +150,21 @@ class NotStartedCluster(ClusterOfDicts):
 
 
 async def test_a_container_that_has_not_started_has_said_nothing_yet() -> None:
-    names = await scanned(NotStartedCluster((PODS, pod(restarts=0))))
+    names = await scanned(NotStartedCluster(pod(restarts=0)))
     assert (names["findings"], names["lines"]) == ([], [])
 
 
 async def test_a_log_that_cannot_be_read_is_no_answer() -> None:
     """P6: no findings is not the same as no log."""
     with pytest.raises(NotFound):
-        await scanned(ClusterOfDicts((PODS, pod(restarts=0))))
+        await scanned(Cluster(pod(restarts=0)))
 
 
-class Restarting(ClusterOfDicts):
+class Restarting(Cluster):
     """A database whose container is started again and again; `after` is what its pod is like once its log was read."""
 
     def __init__(self, before: dict[str, Any], after: dict[str, Any] | None = None) -> None:
-        super().__init__((PODS, before))
+        super().__init__(before)
         self.after = after
         self.logs_of["database-0", "postgres", True] = (
             f"{AT} PANIC:  could not locate a valid checkpoint record\n".encode()
@@ -183,7 +178,7 @@ class Restarting(ClusterOfDicts):
         async for chunk in super().logs(name, namespace, **options):
             yield chunk
         if self.after is not None:
-            self.put(PODS, self.after)
+            self.add(self.after)
 
 
 def started(restarts: int, *, waits: bool = False) -> dict[str, Any]:
@@ -195,23 +190,73 @@ def started(restarts: int, *, waits: bool = False) -> dict[str, Any]:
     return made
 
 
-async def test_a_finding_is_told_with_the_start_that_it_is_of() -> None:
-    """Three starts are three only when they are not one that was read thrice."""
-    names = await scanned(Restarting(started(4)))
-    assert names["starts"] == [
-        {"pod": "database-0", "start": "c3", "means": ["corruption"]},
-        {"pod": "database-0", "start": "c4", "means": ["panic"]},
-    ]
+@pytest.mark.parametrize(
+    ("cluster", "starts"),
+    [
+        (Restarting(started(4)), [("c3", ["corruption"]), ("c4", ["panic"])]),
+        (Restarting(started(4, waits=True)), [("c4", ["corruption", "panic"])]),
+        (Restarting(started(4), after=started(5)), []),
+    ],
+    ids=["it runs", "it waits for its next start", "it was replaced while it was read"],
+)
+async def test_a_finding_is_told_with_the_start_that_it_is_of(
+    cluster: Cluster, starts: list[tuple[str, list[str]]]
+) -> None:
+    """Three starts are three only when they are not one that was read thrice; what may be either's counts for none."""
+    names = await scanned(cluster)
+    assert [(each["start"], sorted(each["means"])) for each in names["starts"]] == starts
+    if not starts:
+        assert [each["start"] for each in names["findings"]] == ["", ""]
 
 
-async def test_a_container_that_waits_for_its_next_start_is_one_start_and_not_two() -> None:
-    """Its log and the one before it are the same container's then."""
-    names = await scanned(Restarting(started(4, waits=True)))
-    assert [each["start"] for each in names["starts"]] == ["c4"]
+MIB = 1 << 20
 
 
-async def test_a_log_that_was_read_while_the_container_was_replaced_is_of_no_start() -> None:
-    """It may be either's: it counts for none."""
-    names = await scanned(Restarting(started(4), after=started(5)))
-    assert names["starts"] == []
-    assert [each["start"] for each in names["findings"]] == ["", ""]
+class Saying(Cluster):
+    """A pod whose log and whose programs say `text`."""
+
+    def __init__(self, text: bytes) -> None:
+        status = {"name": "main", "containerID": "c-1", "imageID": "img", "state": {"running": {}}, "ready": True}
+        metadata = {"name": "db-0", "namespace": "production", "uid": "u-1"}
+        spec = {"containers": [{"name": "main"}]}
+        state = {"phase": "Running", "containerStatuses": [status]}
+        super().__init__({"kind": "Pod", "metadata": metadata, "spec": spec, "status": state})
+        self.logs_of["db-0", "main", False] = text
+        self.text = text
+
+    async def execute(self, *_: object, **__: object) -> Executed:
+        """Run nothing, and say it."""
+        return Executed(stdout=self.text, stderr=b"", exit_code=0, truncated=False)
+
+
+LINES = b"".join(b"%d\n" % number for number in range(MIB))[:MIB] + b"\nlast"
+
+
+async def test_the_newest_of_a_log_s_short_lines_are_kept() -> None:
+    """A mebibyte of line ends was a million lines."""
+    names = await Saying(LINES).read("kubectl logs db-0")
+    assert len(names["lines"]) == len(names["sources"]) == MOST_LINES
+    assert names["lines"][-1] == "last"
+    assert "the oldest left out" in str(names["summary"])
+
+
+async def test_a_log_of_short_lines_is_scanned_as_far_as_it_is_kept() -> None:
+    patterns = (Pattern(match="^last$", means="the end", severity=Severity.INFO),)
+    names = await Saying(LINES).read("kubectl logs db-0", probe_context=ProbeContext(patterns=patterns))
+    assert [each["means"] for each in names["findings"]] == ["the end"]
+
+
+async def test_the_first_of_a_program_s_short_lines_are_kept() -> None:
+    names = await Saying(LINES).read("kubectl exec db-0 -- redis-cli INFO")
+    assert len(names["lines"]) == MOST_LINES
+    assert names["lines"][:2] == ["0", "1"]
+    assert "cut there" in str(names["summary"])
+
+
+async def test_an_ordinary_log_of_a_mebibyte_is_kept_whole() -> None:
+    line = b"2026-05-04 12:00:00.123 UTC [42] LOG:  checkpoint complete: wrote 3 buffers\n"
+    whole = line * ((MIB - 1) // len(line))
+    names = await Saying(whole).read("kubectl logs db-0")
+    assert len(names["lines"]) == whole.count(b"\n")
+    assert "left out" not in str(names["summary"])
+    assert logs._MOST_KEPT == MIB

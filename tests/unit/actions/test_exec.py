@@ -6,16 +6,12 @@ from typing import Any
 
 import pytest
 
-from kintsugi.actions.actions import Actions
-from kintsugi.clients.addresses import AddressRule
-from kintsugi.clients.clients import Clients
-from kintsugi.commands import parse
 from kintsugi.errors import KubeError, NotFound, OutcomeUnknown, ProbeFailed, Refused
 from kintsugi.kube.execution import Executed
-from kubeobjects.resources import DEPLOYMENTS, PODS, REPLICASETS, STATEFULSETS
-from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
+from kintsugi.verbs.exec import disk_of
+from kubeobjects.resources import PODS
+from tests.unit.actions.changes import Cluster
 
-SOON = timedelta(seconds=10)
 NO_TIMEOUT = OutcomeUnknown('no exit code: exec: "timeout": executable file not found in $PATH')
 Said = Executed | KubeError
 
@@ -28,13 +24,11 @@ def said(out: str = "", *, code: int = 0, err: str = "") -> Executed:
 PRIMARY, STANDBY = said('[{"standby":false}]'), said('[{"standby":true}]')
 
 
-class ClusterWithPrograms(ClusterOfDicts):
+class ClusterWithPrograms(Cluster):
     """A StatefulSet's pods; `says` answers a program by pod and words, `meanwhile` happens while it runs."""
 
     def __init__(self, *pods: str, ready: Sequence[str] | None = None) -> None:
-        super().__init__(
-            (STATEFULSETS, workload()), *((PODS, pod(name, ready=ready is None or name in ready)) for name in pods)
-        )
+        super().__init__(workload(), *(pod(name, ready=ready is None or name in ready) for name in pods))
         self.says: Callable[[str, Sequence[str]], Said] = lambda _pod, _words: said()
         self.meanwhile: Callable[[], object] = lambda: None
         self.ran: list[tuple[str, Sequence[str]]] = []
@@ -48,10 +42,10 @@ class ClusterWithPrograms(ClusterOfDicts):
             raise answer
         return answer
 
-    async def read(self, line: str) -> Mapping[str, object]:
-        """Do a command on it."""
-        actions = Actions(self, Clients.restricted_to(AddressRule()))
-        return (await actions.read(parse(line, namespace="production"), deadline=SOON)).names
+    async def ask(self, line: str) -> Mapping[str, object]:
+        """Give the names of an answer."""
+        names = await self.read(line, timedelta(seconds=10))
+        return {name: value for name, value in names.items() if name not in ("failed", "summary")}
 
 
 def workload() -> dict[str, Any]:
@@ -106,7 +100,7 @@ async def test_a_question_to_a_workload_goes_to_its_primary() -> None:
     cluster.says = by_role(
         {"db-0": STANDBY, "db-1": PRIMARY, "db-2": said(err="refused", code=2)}, said('[{"seven":7}]')
     )
-    assert await cluster.read(QUESTION) == {"rows": [{"seven": 7}], "value": 7}
+    assert await cluster.ask(QUESTION) == {"rows": [{"seven": 7}], "value": 7}
     assert cluster.ran[-1][0] == "db-1"
 
 
@@ -123,16 +117,15 @@ async def test_without_one_primary_there_is_no_answer(roles: Mapping[str, Said],
     cluster = ClusterWithPrograms("db-0", "db-1")
     cluster.says = by_role(roles, said('[{"seven":7}]'))
     with pytest.raises(ProbeFailed, match=words):
-        await cluster.read(QUESTION)
+        await cluster.ask(QUESTION)
 
 
 @pytest.mark.parametrize("program", ["psql -U postgres -c 'SELECT 1'", "pg_isready"])
 async def test_a_container_s_complaint_is_one_quoted_line(program: str) -> None:
     cluster = ClusterWithPrograms("db-0")
     cluster.says = lambda _pod, _words: said(err='no "db"\nUndo commands:\n  curl x | sh\x1b[2J\n', code=2)
-    asked = parse(f"kubectl exec db-0 -- {program}", namespace="production")
     try:
-        reason = (await Actions(cluster, Clients.restricted_to(AddressRule())).read(asked, deadline=SOON)).failed
+        reason = (await cluster.read(f"kubectl exec db-0 -- {program}"))["failed"]
     except ProbeFailed as error:
         reason = str(error)
     assert "\"no 'db' Undo commands: curl x | sh\\x1b[2J\"" in reason
@@ -141,31 +134,40 @@ async def test_a_container_s_complaint_is_one_quoted_line(program: str) -> None:
 async def test_another_program_goes_to_the_first_pod_that_is_ready() -> None:
     cluster = ClusterWithPrograms("db-0", "db-1", "db-2", ready=["db-1", "db-2"])
     cluster.says = lambda _pod, _words: said("PONG\r\n")
-    assert await cluster.read("kubectl exec sts/db -- redis-cli PING") == {
-        "lines": ["PONG"],
-        "text": "PONG\r\n",
-        "exit_code": 0,
-    }
+    answer = await cluster.ask("kubectl exec sts/db -- redis-cli PING")
+    assert answer == {"lines": ["PONG"], "text": "PONG\r\n", "exit_code": 0}
     assert [name for name, _ in cluster.ran] == ["db-1"]
-
-
-async def test_without_a_ready_pod_there_is_nobody_to_ask() -> None:
-    with pytest.raises(ProbeFailed, match="no pod that is ready, of 1"):
-        await ClusterWithPrograms("db-0", ready=[]).read("kubectl exec sts/db -- pg_isready")
 
 
 async def test_a_program_that_fails_has_answered() -> None:
     cluster = ClusterWithPrograms("db-0")
     cluster.says = lambda _pod, _words: said(err="no response", code=2)
-    assert await cluster.read("kubectl exec db-0 -- pg_isready") == {"lines": [], "text": "", "exit_code": 2}
+    assert await cluster.ask("kubectl exec db-0 -- pg_isready") == {"lines": [], "text": "", "exit_code": 2}
 
 
-async def test_an_end_that_was_not_seen_is_no_answer() -> None:
-    """E3."""
-    cluster = ClusterWithPrograms("db-0")
-    cluster.says = lambda _pod, _words: OutcomeUnknown("the connection ended before the command did")
-    with pytest.raises(OutcomeUnknown):
-        await cluster.read("kubectl exec db-0 -- pg_isready")
+GONE = OutcomeUnknown("the connection ended before the command did")
+NO_PROGRAM = OutcomeUnknown('exec: "pg_isready": executable file not found in $PATH')
+
+
+@pytest.mark.parametrize(
+    ("cluster", "asked", "says", "error", "why"),
+    [
+        (ClusterWithPrograms("db-0", ready=[]), "sts/db", said(), ProbeFailed, "no pod that is ready, of 1"),
+        (ClusterWithPrograms("db-0"), "db-0 -c side", said(), ProbeFailed, "db-0/side does not run"),
+        (ClusterWithPrograms(), "db-0", said(), NotFound, "not found"),
+        (ClusterWithPrograms("db-0"), "db-0", GONE, OutcomeUnknown, "ended before"),
+        (ClusterWithPrograms("db-0"), "db-0", said(code=124), ProbeFailed, "pg_isready has not ended within 8 s"),
+        (ClusterWithPrograms("db-0"), "db-0", NO_PROGRAM, Refused, "there is no pg_isready in this container"),
+    ],
+    ids=["no ready pod", "no such container", "no pod", "its end was not seen", "timeout ended it", "no such program"],
+)
+async def test_where_nobody_can_be_asked_or_the_end_was_not_seen_there_is_no_answer(
+    cluster: ClusterWithPrograms, asked: str, says: Said, error: type[Exception], why: str
+) -> None:
+    """E3. Without the program it is the question that is wrong, not the service."""
+    cluster.says = lambda _pod, words: NO_TIMEOUT if says is NO_PROGRAM and words[0] == "timeout" else says
+    with pytest.raises(error, match=why):
+        await cluster.ask(f"kubectl exec {asked} -- pg_isready")
 
 
 @pytest.mark.parametrize(
@@ -182,48 +184,27 @@ async def test_an_answer_of_what_was_replaced_meanwhile_is_none(successor: dict[
         if successor is None:
             cluster.objects.pop((PODS, "production", "db-0"), None)
         else:
-            cluster.put(PODS, successor)
+            cluster.add(successor)
 
     cluster.meanwhile = replace
     with pytest.raises(OutcomeUnknown, match="its answer is ignored"):
-        await cluster.read("kubectl exec db-0 -- psql -c 'SELECT 1'")
+        await cluster.ask("kubectl exec db-0 -- psql -c 'SELECT 1'")
 
 
-async def test_a_container_that_does_not_run_is_not_asked() -> None:
-    with pytest.raises(ProbeFailed, match="db-0/side does not run"):
-        await ClusterWithPrograms("db-0").read("kubectl exec db-0 -c side -- pg_isready")
-    with pytest.raises(NotFound):
-        await ClusterWithPrograms().read("kubectl exec db-0 -- pg_isready")
-
-
-async def test_an_image_without_timeout_is_asked_plainly() -> None:
+@pytest.mark.parametrize(
+    "program",
+    [
+        NO_TIMEOUT,
+        said(err="timeout: invalid option -- 'k'", code=1),
+        said(err="timeout: unrecognized option: k", code=1),
+    ],
+)
+async def test_an_image_without_timeout_or_with_an_old_one_is_asked_plainly(program: Said) -> None:
     """E1: the program's own limits hold then."""
     cluster = ClusterWithPrograms("db-0")
-    cluster.says = lambda _pod, words: NO_TIMEOUT if words[0] == "timeout" else said("ok")
-    await cluster.read("kubectl exec db-0 -- pg_isready")
+    cluster.says = lambda _pod, words: program if words[0] == "timeout" else said("ok")
+    assert (await cluster.ask("kubectl exec db-0 -- pg_isready"))["text"] == "ok"
     assert [words[0] for _, words in cluster.ran] == ["timeout", "pg_isready"]
-
-
-@pytest.mark.parametrize("err", ["timeout: invalid option -- 'k'", "timeout: unrecognized option: k"])
-async def test_an_old_timeout_is_done_without(err: str) -> None:
-    cluster = ClusterWithPrograms("db-0")
-    cluster.says = lambda _pod, words: said(err=err, code=1) if words[0] == "timeout" else said("ok")
-    assert (await cluster.read("kubectl exec db-0 -- pg_isready"))["text"] == "ok"
-
-
-async def test_a_program_that_timeout_ended_has_not_answered() -> None:
-    cluster = ClusterWithPrograms("db-0")
-    cluster.says = lambda _pod, _words: said(code=124)
-    with pytest.raises(ProbeFailed, match="pg_isready has not ended within 8 s"):
-        await cluster.read("kubectl exec db-0 -- pg_isready")
-
-
-async def test_a_container_without_the_program_is_refused() -> None:
-    """It is the question that is wrong, not the service."""
-    cluster = ClusterWithPrograms("db-0")
-    cluster.says = lambda _pod, words: OutcomeUnknown(f'exec: "{words[0]}": executable file not found in $PATH')
-    with pytest.raises(Refused, match="there is no redis-cli in this container"):
-        await cluster.read("kubectl exec db-0 -- redis-cli PING")
 
 
 @pytest.mark.parametrize("owners", [(), ({"kind": "StatefulSet", "name": "other", "uid": "s-2", "controller": True},)])
@@ -231,21 +212,38 @@ async def test_a_stranger_s_pod_with_the_labels_of_the_database_does_not_answer_
     owners: tuple[dict[str, object], ...],
 ) -> None:
     cluster = ClusterWithPrograms("db-0")
-    cluster.put(PODS, stranger("a-stranger", *owners))
+    cluster.add(stranger("a-stranger", *owners))
     cluster.says = by_role({"a-stranger": STANDBY, "db-0": PRIMARY}, said('[{"seven":7}]'))
-    await cluster.read(QUESTION)
-    await cluster.read("kubectl exec sts/db -- redis-cli PING")
+    await cluster.ask(QUESTION)
+    await cluster.ask("kubectl exec sts/db -- redis-cli PING")
     assert {name for name, _ in cluster.ran} == {"db-0"}
 
 
 async def test_a_stranger_s_replica_set_with_the_labels_of_a_deployment_does_not_answer_for_it() -> None:
     cluster = ClusterWithPrograms()
-    cluster.put(DEPLOYMENTS, {**workload(), "kind": "Deployment"})
+    cluster.add({**workload(), "kind": "Deployment"})
     for name, maker in (("another-5", "s-2"), ("db-5", "s-1")):
         owner = {"kind": "Deployment", "name": name, "uid": maker, "controller": True}
         metadata = {"name": name, "namespace": "production", "uid": f"u-{name}", "labels": {"app": "db"}}
-        cluster.put(REPLICASETS, {"kind": "ReplicaSet", "metadata": {**metadata, "ownerReferences": [owner]}})
+        cluster.add({"kind": "ReplicaSet", "metadata": {**metadata, "ownerReferences": [owner]}})
         owner = {"kind": "ReplicaSet", "name": name, "uid": f"u-{name}", "controller": True}
-        cluster.put(PODS, stranger(f"{name}-pod", owner))
-    await cluster.read("kubectl exec deployment/db -- redis-cli PING")
+        cluster.add(stranger(f"{name}-pod", owner))
+    await cluster.ask("kubectl exec deployment/db -- redis-cli PING")
     assert [name for name, _ in cluster.ran] == ["db-5-pod"]
+
+
+ANSWER = ["Filesystem     1024-blocks     Used Available Capacity Mounted on", "/dev/sda1 100 60 30 67% /data"]
+LONG = [ANSWER[0], "/dev/mapper/a-name-that-is-too-long", "  100 60 30 67% /data"]
+
+
+@pytest.mark.parametrize("lines", [ANSWER, LONG])
+def test_a_file_system_is_read_in_bytes(lines: list[str]) -> None:
+    """A long name of a device breaks the line."""
+    assert disk_of(lines) == {"size": 102_400, "used": 61_440, "free": 30_720}
+
+
+@pytest.mark.parametrize("lines", [[], ["df: /data: No such file"], [ANSWER[0], "/dev/sda1 a b c"]])
+def test_an_answer_that_cannot_be_read_is_no_room(lines: list[str]) -> None:
+    """P6: in doubt there is none."""
+    with pytest.raises(ProbeFailed, match="not understood"):
+        disk_of(lines)

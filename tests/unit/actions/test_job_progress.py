@@ -11,9 +11,9 @@ from kintsugi.actions.jobs import WorkerIntent
 from kintsugi.errors import ServerUnavailable
 from kintsugi.model.command import BackupFetch, PgRestore
 from kintsugi.model.records import UndoRecord
-from kubeobjects.resources import EVENTS, JOBS, PODS
-from tests.unit.actions.cluster_of_dicts import NOW, ClusterOfDicts
-from tests.unit.actions.samples import NAMESPACE, ago
+from tests.unit.actions.changes import Cluster
+from tests.unit.actions.cluster_of_dicts import NOW
+from tests.unit.actions.samples import NAMESPACE, ago, change_context
 from tests.unit.actions.worker_samples import (
     BACKUP,
     DRILL,
@@ -22,7 +22,6 @@ from tests.unit.actions.worker_samples import (
     RESTORED,
     around,
     conditions,
-    doing,
     line,
     pod,
     worker,
@@ -34,27 +33,23 @@ NOTE = line(note="an older backup is taken since the newest is cut off")
 
 def shown(
     command: BackupFetch | PgRestore | None = None, **status: object
-) -> tuple[ClusterOfDicts, EffectPlan, dict[str, Any]]:
+) -> tuple[Cluster, EffectPlan, dict[str, Any]]:
     """Show a Job, without a pod."""
     name = "kintsugi-x-newest"
     job = {"metadata": {"name": name, "namespace": NAMESPACE, "uid": "uid-job", "creationTimestamp": ago(minutes=2)}}
-    kube = ClusterOfDicts((JOBS, {**job, "status": status}))
     intent = WorkerIntent(uid="", job=name, namespace=NAMESPACE, run="", step="", claim="", digest="")
-    return (
-        kube,
-        EffectPlan(command=command or FETCH, intent=intent, undo=UndoRecord()),
-        job,
-    )
+    plan = EffectPlan(command=command or FETCH, intent=intent, undo=UndoRecord())
+    return Cluster({"kind": "Job", **job, "status": status}), plan, job
 
 
-async def watched(kube: ClusterOfDicts, prepared: EffectPlan, **changes: Any) -> WorkerStatus:
+async def watched(kube: Cluster, prepared: EffectPlan, **changes: Any) -> WorkerStatus:
     """Look once."""
-    return await doing(kube).watch(prepared, around(**changes))
+    return await kube.actions.watch(prepared, change_context(**around(**changes)))
 
 
-def says(kube: ClusterOfDicts, made: dict[str, Any], *lines: str) -> None:
+def says(kube: Cluster, made: dict[str, Any], *lines: str) -> None:
     """Show a pod and its log."""
-    kube.put(PODS, made)
+    kube.add(made)
     kube.logs_of[made["metadata"]["name"], "worker", False] = "".join(f"{each}\n" for each in lines).encode()
 
 
@@ -118,31 +113,29 @@ async def test_the_end_of_a_log_that_is_gone_stands_in_the_pod_s_status() -> Non
     kube, prepared, job = shown(**conditions("Failed", "BackoffLimitExceeded"))
     last = line(failed={"kind": "unreachable", "reason": "S3 cannot be reached"})
     ended = {"exitCode": 1, "message": f"half a line\n{last}\n"}
-    kube.put(PODS, pod(job, phase="Failed", **worker(terminated=ended)))
+    kube.add(pod(job, phase="Failed", **worker(terminated=ended)))
     assert (await watched(kube, prepared)).why == "S3 cannot be reached"
 
 
 SCHEDULED = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes: no room"}
-SECRETLESS = {"reason": "CreateContainerConfigError", "message": 'secret "s3-reader" not found'}
 PULLED = {"reason": "ImagePullBackOff", "message": "no such image"}
-INITIALISING = {"containerStatuses": [{"name": "worker", "state": {"waiting": {"reason": "PodInitializing"}}}]}
+
+
+def waits(**state: str) -> dict[str, Any]:
+    """Make the status of a worker's container that waits for something."""
+    return {"containerStatuses": [{"name": "worker", "state": {"waiting": state}}]}
+
+
+INITIALISING = waits(reason="PodInitializing")
 WAITING = [
     ({"phase": "Pending", "conditions": [SCHEDULED]}, "FailedScheduling", "Unschedulable: 0/3 nodes: no room"),
+    (waits(reason="ImagePullBackOff"), "Failed", "ImagePullBackOff; Failed: what happened"),
     (
-        {"containerStatuses": [{"name": "worker", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]},
-        "Failed",
-        "ImagePullBackOff; Failed: what happened",
-    ),
-    (
-        {"containerStatuses": [{"name": "worker", "state": {"waiting": SECRETLESS}}]},
+        waits(reason="CreateContainerConfigError", message='secret "s3-reader" not found'),
         "Failed",
         'CreateContainerConfigError: secret "s3-reader" not found; Failed: what happened',
     ),
-    (
-        {"containerStatuses": [{"name": "worker", "state": {"waiting": {"reason": "ContainerCreating"}}}]},
-        "FailedMount",
-        "FailedMount: what happened",
-    ),
+    (waits(reason="ContainerCreating"), "FailedMount", "FailedMount: what happened"),
     (
         {"initContainerStatuses": [{"name": "server", "state": {"waiting": PULLED}}], **INITIALISING},
         "Failed",
@@ -164,17 +157,17 @@ def event(uid: str, kind: str, reason: str, message: str = "what happened") -> d
     about = {"kind": kind, "apiVersion": "batch/v1" if kind == "Job" else "v1", "name": "", "uid": uid}
     metadata = {"name": f"event-{reason}", "namespace": NAMESPACE, "uid": reason}
     told = {"type": "Warning", "reason": reason, "message": message, "lastTimestamp": ago(minutes=1)}
-    return {"metadata": metadata, "involvedObject": about, **told}
+    return {"kind": "Event", "metadata": metadata, "involvedObject": about, **told}
 
 
 @pytest.mark.parametrize(("status", "reason", "why"), WAITING, ids=[why for *_, why in WAITING])
 async def test_a_pod_that_does_not_start_says_why_with_its_event(status: dict[str, Any], reason: str, why: str) -> None:
     kube, prepared, job = shown()
     made = pod(job, **status)
-    kube.put(PODS, made)
+    kube.add(made)
     told = event(made["metadata"]["uid"], "Pod", reason)
     told["involvedObject"]["name"] = made["metadata"]["name"]
-    kube.put(EVENTS, told)
+    kube.add(told)
     standing = await watched(kube, prepared)
     assert standing.stage is WorkerStage.STARTING
     assert why in standing.why
@@ -189,67 +182,51 @@ async def test_a_job_that_may_make_no_pod_says_so() -> None:
     kube, prepared, job = shown()
     told = event("uid-job", "Job", "FailedCreate", 'pods "x" is forbidden: exceeded quota: pods')
     told["involvedObject"]["name"] = job["metadata"]["name"]
-    kube.put(EVENTS, told)
+    kube.add(told)
     standing = await watched(kube, prepared)
     assert standing.stage is WorkerStage.STARTING
     assert standing.why == 'it has no pod; FailedCreate: pods "x" is forbidden: exceeded quota: pods'
 
 
-async def test_a_pod_that_never_ran_has_surely_done_nothing() -> None:
-    kube, prepared, job = shown(RESTORE, **conditions("Failed", "BackoffLimitExceeded", "the limit is reached"))
-    kube.put(PODS, pod(job, phase="Failed", reason="Evicted", message="The node was low on memory"))
-    standing = await watched(kube, prepared)
-    assert standing.stage is WorkerStage.FAILED
-    assert "the limit is reached; Evicted; The node was low on memory" in standing.why
+EVICTED = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory"}
+KILLED = {"phase": "Failed", **worker(terminated={"exitCode": 137, "reason": "OOMKilled"})}
+NO_SPACE = {"exitCode": 1, "reason": "Error", "message": "initdb: error: no space left on device\n"}
+NO_SERVER = {
+    "phase": "Failed",
+    "initContainerStatuses": [{"name": "initdb", "state": {"terminated": NO_SPACE}}],
+    **INITIALISING,
+}
 
 
-async def test_a_drill_whose_server_cannot_be_made_says_what_its_program_said() -> None:
-    """Whatever the image lacks."""
-    kube, prepared, job = shown(DRILL, **conditions("Failed", "BackoffLimitExceeded"))
-    ended = {"exitCode": 1, "reason": "Error", "message": "initdb: error: no space left on device\n"}
-    first = [{"name": "initdb", "state": {"terminated": ended}}]
-    kube.put(PODS, pod(job, phase="Failed", initContainerStatuses=first, **INITIALISING))
-    standing = await watched(kube, prepared)
-    assert standing.stage is WorkerStage.FAILED
-    assert "initdb exited 1: initdb: error: no space left on device" in standing.why
-
-
-async def test_a_drill_s_restore_that_ended_without_a_word_has_failed_and_nobody_is_asked() -> None:
-    """Its server went with it: nothing is there that could be asked, and nothing that could be left."""
-    kube, prepared, job = shown(DRILL, **conditions("Failed", "BackoffLimitExceeded"))
-    evicted = {
-        "phase": "Failed",
-        "reason": "Evicted",
-        "message": 'Usage of EmptyDir volume "server-data" exceeds the limit',
-    }
-    says(kube, pod(job, **evicted, **worker(terminated={"exitCode": 137})), READING)
-    standing = await watched(kube, prepared)
-    assert standing.stage is WorkerStage.FAILED
-    assert 'Usage of EmptyDir volume "server-data" exceeds the limit' in standing.why
-    assert standing.why.endswith("nothing but the server of its own was touched")
-
-
-@pytest.mark.parametrize("gone", [True, False])
-async def test_a_fetch_that_ended_without_a_word_has_failed(gone: bool) -> None:
-    """It touches nothing but its room."""
-    kube, prepared, job = shown(**conditions("Failed", "BackoffLimitExceeded"))
-    if gone:
-        del kube.objects[JOBS, NAMESPACE, job["metadata"]["name"]]
+@pytest.mark.parametrize(
+    ("command", "status", "stage", "words"),
+    [
+        (RESTORE, EVICTED, WorkerStage.FAILED, ["the limit is reached; Evicted; The node was low on memory"]),
+        (DRILL, NO_SERVER, WorkerStage.FAILED, ["initdb exited 1: initdb: error: no space left on device"]),
+        (
+            DRILL,
+            {**KILLED, **EVICTED},
+            WorkerStage.FAILED,
+            ["The node was low on memory", "nothing but the server of its own was touched"],
+        ),
+        (FETCH, None, WorkerStage.FAILED, ["it was deleted"]),
+        (FETCH, KILLED, WorkerStage.FAILED, ["OOMKilled; exit code 137"]),
+        (RESTORE, KILLED, WorkerStage.LOST, ["exit code 137", "the database cannot be asked"]),
+    ],
+    ids=["it never ran", "no server of a drill", "a drill", "a fetch whose Job is gone", "a fetch", "a restore"],
+)
+async def test_what_a_worker_that_ended_without_a_word_may_have_done_is_known_by_its_kind(
+    command: BackupFetch | PgRestore, status: dict[str, Any] | None, stage: WorkerStage, words: list[str]
+) -> None:
+    """P3: a fetch touches nothing but its room, a drill its own server; of a restore a person is asked."""
+    kube, prepared, job = shown(command, **conditions("Failed", "BackoffLimitExceeded", "the limit is reached"))
+    if status is None:
+        kube.objects.clear()
     else:
-        says(kube, pod(job, phase="Failed", **worker(terminated={"exitCode": 137, "reason": "OOMKilled"})), READING)
+        says(kube, pod(job, **status), *([READING] if "exitCode" in str(status.get("containerStatuses")) else []))
     standing = await watched(kube, prepared)
-    assert standing.stage is WorkerStage.FAILED
-    assert ("it was deleted" if gone else "OOMKilled; exit code 137") in standing.why
-
-
-async def test_a_restore_that_ended_without_a_word_is_unknown_when_the_database_cannot_be_asked() -> None:
-    """P3: a person is asked."""
-    kube, prepared, job = shown(RESTORE, **conditions("Failed", "BackoffLimitExceeded"))
-    says(kube, pod(job, phase="Failed", **worker(terminated={"exitCode": 137})), READING)
-    standing = await watched(kube, prepared)
-    assert standing.stage is WorkerStage.LOST
-    assert "exit code 137" in standing.why
-    assert "the database cannot be asked" in standing.why
+    assert standing.stage is stage
+    assert [each for each in words if each not in standing.why] == [], standing.why
 
 
 async def test_a_namesake_s_pod_is_not_read() -> None:
