@@ -1,14 +1,18 @@
-"""A run that verifies, or waits for its alert, does not swallow the next problem of its service (P11, E36)."""
+"""When a run is diagnosed, and how it ends: no later problem of its service is swallowed meanwhile (P11, E36)."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 import pytest
 
+from kintsugi.errors import Forbidden
 from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis, KeptDiagnosis, Occasion
 from kintsugi.model.outages import Fault, Outage, Superseded
 from kintsugi.model.records import IncidentState
-from tests.unit.factories import NOW, moment
-from tests.unit.runner.bench import RunBench
+from kintsugi.model.services import Service
+from kintsugi.model.trigger import Trigger, clear_since
+from tests.unit.factories import NOW, incident, moment
+from tests.unit.runner.bench import SCALE, TIMEOUT, RunBench, clock
 
 pytestmark = pytest.mark.looptime
 
@@ -122,23 +126,86 @@ async def test_the_fault_that_the_run_is_about_is_waited_for_until_the_deadline(
     assert IncidentState.ROLLING_BACK in bench.states
 
 
-async def test_a_problem_of_a_moment_ends_no_verification() -> None:
+@pytest.mark.parametrize("for_a_moment", [True, False], ids=["a problem of a moment", "a rollout that is well"])
+async def test_what_is_no_lasting_problem_ends_no_verification(for_a_moment: bool) -> None:
+    """Also a rollout of somebody else."""
     bench = verifying()
-    breaks(bench, IMAGE, at=60, diagnosed_after=5)
-
-    def over() -> None:
-        bench.heal()
-        bench.observed.outages.clear()
-        bench.resolve()
-
-    bench.at(80, over)
+    if for_a_moment:
+        breaks(bench, IMAGE, at=60, diagnosed_after=5)
+    else:
+        bench.at(60, lambda: bench.observed.show(template="new"))
+    bench.at(80, bench.heal)
+    bench.at(80, bench.observed.outages.clear)
+    bench.at(80, bench.resolve)
     ended = await bench.drive()
     assert (ended.state, ended.superseded) == (IncidentState.RECOVERED, None)
 
 
-async def test_a_rollout_of_somebody_else_that_is_well_goes_on_being_verified() -> None:
-    bench = verifying()
-    bench.at(60, lambda: bench.observed.show(template="new"))
-    bench.at(70, bench.resolve)
-    ended = await bench.drive()
-    assert (ended.state, ended.superseded) == (IncidentState.RECOVERED, None)
+@dataclass
+class RememberedDiagnoses:
+    """Remembers when a diagnosis was asked for: its occasion, the changes so far, and the run's state."""
+
+    bench: RunBench
+    asked: list[tuple[Occasion, int, IncidentState]] = field(default_factory=list)
+
+    async def make(self, incident: str, service: Service, occasion: Occasion) -> None:
+        assert (incident, service.name) == (self.bench.ledger.incident.id, "web")
+        self.asked.append((occasion, len(self.bench.effects), self.bench.ledger.record.state))
+
+
+TWO = f"{CHANGES}\n- {{id: two, run: kubectl cordon two}}"
+
+
+@pytest.mark.parametrize(
+    ("steps", "heals", "state", "again"),
+    [
+        (CHANGES, "kubectl cordon one", IncidentState.RECOVERED, []),
+        (TWO, "", IncidentState.FAILED, [(Occasion.HAND_OVER, 1, IncidentState.RUNNING)]),
+        (CHANGES, "kubectl uncordon", IncidentState.ROLLED_BACK, [(Occasion.ROLLBACK, 1, IncidentState.VERIFYING)]),
+    ],
+    ids=["it recovers", "it is handed over", "it is rolled back"],
+)
+async def test_a_run_is_diagnosed_before_its_first_change_and_before_a_rollback_or_a_hand_over(
+    steps: str, heals: str, state: IncidentState, again: list[tuple[Occasion, int, IncidentState]]
+) -> None:
+    bench = RunBench(steps, rollback="after: 10m", heals=heals or None, heals_after=timedelta(0))
+    bench.actor.will("perform kubectl cordon two", Forbidden("may not patch"))
+    bench.diagnoses = remembered = RememberedDiagnoses(bench)
+    assert (await bench.drive()).state is state
+    assert remembered.asked == [(Occasion.OPENED, 0, IncidentState.RUNNING), *again]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "since"),
+    [
+        (Trigger(firing=True), None),
+        (Trigger(firing=True, ended=moment(minutes=3)), None),
+        (Trigger(ended=moment(minutes=3)), moment(minutes=3)),
+        (Trigger(), NOW),
+    ],
+)
+def test_a_trigger_is_clear_when_all_lasting_signals_have_ended(trigger: Trigger, since: datetime | None) -> None:
+    assert clear_since(incident(), trigger) == since
+
+
+@pytest.mark.parametrize(
+    ("trigger", "lasting"),
+    [(Trigger(firing=True), True), (Trigger(ended=NOW), True), (Trigger(alerts_only=False), False)],
+)
+def test_a_trigger_that_can_end_is_told_from_one_that_cannot(trigger: Trigger, lasting: bool) -> None:
+    assert trigger.lasting is lasting
+
+
+async def test_the_ledger_is_not_asked_about_the_trigger_before_the_service_has_been_well_for_long_enough() -> None:
+    bench = RunBench(f"- {{id: scale, run: {SCALE}}}\n", heals="kubectl scale")
+    asked: list[float] = []
+    trigger_of = bench.ledger.trigger_of
+
+    async def counted(incident: str) -> Trigger:
+        asked.append(clock())
+        return await trigger_of(incident)
+
+    bench.ledger.trigger_of = counted  # type: ignore[method-assign]
+    assert (await bench.drive()).state is IncidentState.RECOVERED, bench.reason
+    healed = bench.heals_after.total_seconds()
+    assert [moment for moment in asked if healed < moment < healed + TIMEOUT.verify.total_seconds()] == []

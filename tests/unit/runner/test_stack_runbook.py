@@ -18,7 +18,7 @@ from kintsugi.runner.context import ChildCall
 from kintsugi.runner.journal import recalled
 from tests.unit.factories import NOW, deployment, run
 from tests.unit.runner.fakes import ShownState
-from tests.unit.runner.test_runs_about_all_services import NAMES, StackBench, StackLedger
+from tests.unit.runner.test_stack import NAMES, StackBench, StackLedger
 
 pytestmark = pytest.mark.looptime
 
@@ -133,7 +133,7 @@ def warning(about: str) -> Mapping[str, Any]:
 
 async def test_all_five_are_recovered_in_the_order_of_the_page_and_what_nobody_watched_is_said() -> None:
     bench = Shipped()
-    ended = await bench.drive_all()
+    ended = await bench.drive()
     assert ended.state is IncidentState.RECOVERED, ended.reason
     assert sorted(bench.calls, key=lambda name: bench.calls[name][1]) == IN_ORDER
     assert bench.calls["cache-service"][0] < bench.calls["database"][1], "these two go at once"
@@ -157,7 +157,7 @@ async def test_data_that_somebody_has_scaled_to_0_are_started_once_a_person_agre
     bench.ledger.answers_after = timedelta(minutes=3)
     calls: list[ChildCall] = []
     bench.before_child = calls.append
-    ended = await bench.drive_all()
+    ended = await bench.drive()
     assert ended.state is IncidentState.RECOVERED, ended.reason
     assert [each.path for each in bench.ledger.questions] == [step]
     assert [each.runbook.name for each in calls if each.service == name] == ["start-service"]
@@ -173,66 +173,71 @@ async def test_a_service_that_is_well_again_because_its_upstream_is_needs_no_run
                 bench.observed.show(name, ready=3)
 
     bench.before_child = repair_dependents
-    ended = await bench.drive_all()
+    ended = await bench.drive()
     assert ended.state is IncidentState.RECOVERED, ended.reason
     assert set(bench.calls) == {"database", "cache-service"}
 
 
-async def test_without_the_cluster_s_dns_nothing_is_started() -> None:
+ALL_DATA = {"database", "cache-service"}
+LOOKUP = "nslookup kubernetes.default.svc"
+
+
+@pytest.mark.parametrize(
+    ("look", "answer", "step", "calls"),
+    [
+        (LOOKUP, ProbeFailed("it has no address"), "infrastructure/network/dns", set()),
+        (
+            "kubectl get nodes",
+            {"items": [{**NODE, "spec": {"unschedulable": True}}]},
+            "infrastructure/node_health",
+            set(),
+        ),
+        (
+            f"{PSQL} app -d app -c 'SELECT count",
+            {"rows": [{"count": 0}], "value": 0},
+            "data/integrity/orders",
+            ALL_DATA,
+        ),
+        (
+            "nslookup api-service",
+            {"addresses": ["10.7.7.7"]},
+            "applications/discovery/answers",
+            {*ALL_DATA, "api-service"},
+        ),
+    ],
+    ids=["the cluster's DNS", "a node that takes pods", "data that are whole", "what front ends need"],
+)
+async def test_without_what_the_next_services_need_they_are_not_started(
+    look: str, answer: Mapping[str, object] | Exception, step: str, calls: set[str]
+) -> None:
     """P6."""
     bench = Shipped()
-    bench.prober.will("nslookup kubernetes.default.svc", lambda: ProbeFailed("kubernetes.default.svc has no address"))
-    ended = await bench.drive_all()
+    bench.prober.answers = {
+        look: lambda: answer,
+        **{each: told for each, told in bench.prober.answers.items() if each != look},
+    }
+    ended = await bench.drive()
     assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert ended.reason.startswith("stopped at infrastructure/network/dns")
-    assert bench.calls == {}
+    assert ended.reason.startswith(f"stopped at {step}")
+    assert set(bench.calls) == calls
 
 
-async def test_without_a_node_that_takes_pods_nothing_is_started() -> None:
-    """P6."""
-    bench = Shipped()
-    bench.prober.will("kubectl get nodes", lambda: {"items": [{**NODE, "spec": {"unschedulable": True}}]})
-    ended = await bench.drive_all()
-    assert ended.reason.startswith("stopped at infrastructure/node_health")
-    assert bench.calls == {}
-
-
-async def test_front_ends_wait_until_what_they_need_is_discovered() -> None:
-    bench = Shipped()
-    bench.prober.will("nslookup api-service", lambda: {"addresses": ["10.7.7.7"]})
-    bench.prober.answers = dict(
-        sorted(bench.prober.answers.items(), key=lambda item: item[0] != "nslookup api-service")
-    )
-    ended = await bench.drive_all()
-    assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert ended.reason.startswith("stopped at applications/discovery/answers")
-    assert set(bench.calls) == {"database", "cache-service", "api-service"}
-
-
-async def test_data_that_are_not_whole_keep_the_applications_down() -> None:
-    bench = Shipped()
-    bench.prober.will(f"{PSQL} app -d app -c 'SELECT count", lambda: {"rows": [{"count": 0}], "value": 0})
-    ended = await bench.drive_all()
-    assert ended.reason.startswith("stopped at data/integrity/orders")
-    assert set(bench.calls) == {"database", "cache-service"}
-
-
-@pytest.mark.parametrize("answer", [{}, {"value": 0.5}], ids=["no sample", "many errors"])
-async def test_with_a_prometheus_no_sample_is_not_success(answer: Mapping[str, object]) -> None:
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        ({}, IncidentState.NEEDS_OPERATOR),
+        ({"value": 0.5}, IncidentState.NEEDS_OPERATOR),
+        ({"value": 0.001}, IncidentState.RECOVERED),
+    ],
+    ids=["no sample", "many errors", "few errors"],
+)
+async def test_with_a_prometheus_no_sample_is_not_success(answer: Mapping[str, object], state: IncidentState) -> None:
     """P6."""
     bench = Shipped()
     bench.prometheus = PROMETHEUS
     bench.prober.will("promtool query instant", lambda: {"samples": [], "warnings": [], **answer})
-    ended = await bench.drive_all()
-    assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert ended.reason.startswith("stopped at verification/metrics: Watch the metrics: ")
-    assert "not watched" not in ended.reason
-
-
-async def test_with_a_prometheus_that_counts_few_errors_it_ends_well() -> None:
-    bench = Shipped()
-    bench.prometheus = PROMETHEUS
-    bench.prober.will("promtool query instant", lambda: {"samples": [], "warnings": [], "value": 0.001})
-    ended = await bench.drive_all()
-    assert ended.state is IncidentState.RECOVERED, ended.reason
+    ended = await bench.drive()
+    assert ended.state is state, ended.reason
+    if state is IncidentState.NEEDS_OPERATOR:
+        assert ended.reason.startswith("stopped at verification/metrics: Watch the metrics: ")
     assert "not watched" not in ended.reason

@@ -11,14 +11,12 @@ from kintsugi.drivers.stack import StackDriver
 from kintsugi.model.records import Approval, Incident, IncidentState, RunRecord, StepRecord, StepState, UndoRecord
 from kintsugi.model.services import STACK
 from kintsugi.model.step_path import StepPath
-from kintsugi.runner import Journal
+from kintsugi.runner import Journal, RunnerDeps
 from kintsugi.runner.context import ChildCall
 from kintsugi.runner.ends import ExecutionStopped
-from kintsugi.runner.gate import RunGate
 from tests.unit.as_ledger import as_ledger
 from tests.unit.factories import NOW, catalog, incident, rule_text, run, runbook_text, service_text, virtual_clock
-from tests.unit.runner.bench import LIMITS
-from tests.unit.runner.bench import RunBench as ServiceBench
+from tests.unit.runner.bench import RunBench
 from tests.unit.runner.fakes import RunLedger, ShownState
 
 pytestmark = pytest.mark.looptime
@@ -56,10 +54,6 @@ class StackLedger(RunLedger):
         self.done_by: dict[str, tuple[StepRecord, ...]] = {}
         self.listed = 0
 
-    async def approvals(self, incident: str) -> tuple[Approval, ...]:
-        """Return the questions of one incident."""
-        return tuple(each for each in self.questions if each.incident == incident)
-
     async def steps(self, run: str, *, strict: bool = True) -> tuple[StepRecord, ...]:
         """Return the steps of a run."""
         return await super().steps(run, strict=strict) if run == self.record.id else self.done_by.get(run, ())
@@ -78,7 +72,7 @@ class StackLedger(RunLedger):
         return next((each for each in self.started if each.id == run), self.record)
 
 
-class StackBench(ServiceBench):
+class StackBench(RunBench):
     """
     A run about a database, an API and a web front end that are all down.
 
@@ -147,13 +141,13 @@ class StackBench(ServiceBench):
         self.ledger.started = tuple(child if each.id == child.id else each for each in self.ledger.started)
         return child
 
-    async def drive_all(self) -> RunRecord:
-        """Start a process and let it drive the run to its end."""
-        if self.stack is None:
-            for name in set(NAMES) - self.well:
-                self.observed.show(name, ready=0)
-        journal = await Journal.read(self.ledger.record, as_ledger(self.ledger))
-        deps = self.deps()
+    def show_found(self) -> None:
+        """Let all services be down but those that are well."""
+        for name in set(NAMES) - self.well:
+            self.observed.show(name, ready=0)
+
+    def make_driver(self, deps: RunnerDeps, journal: Journal) -> StackDriver:
+        """Make the driver of one process."""
         self.stack = StackDriver(
             deps=deps,
             ledger=as_ledger(self.ledger),
@@ -161,69 +155,55 @@ class StackBench(ServiceBench):
             runbook=self.runbook,
             incident=self.ledger.incident,
             journal=journal,
-            gate=RunGate(
-                deps=deps,
-                ledger=as_ledger(self.ledger),
-                journal=journal,
-                incident=self.ledger.incident,
-                limits=LIMITS,
-                plan=self.runbook.digest,
-                expiry=timedelta(minutes=30),
-            ),
+            gate=self.make_gate(deps, journal),
             children=self,
         )
-        return await self.stack.drive()
+        return self.stack
 
 
 async def test_a_run_heals_level_by_level_and_what_may_go_together_at_once() -> None:
+    """Its children are all listed once, and afterwards those that are open."""
     bench = StackBench()
-    ended = await bench.drive_all()
+    ended = await bench.drive()
     assert ended.state is IncidentState.RECOVERED, ended.reason
     assert bench.calls["api"][0] >= bench.calls["database"][1]
     assert bench.calls["web"][0] < bench.calls["api"][1]
-    assert "mend on database: recovered (incident inc-database)" in ended.reason
+    assert all(f"mend on {name}: recovered (incident inc-{name})" in ended.reason for name in NAMES), ended.reason
     assert bench.step("front/api").text == "mend on api: recovered (incident inc-api)"
-
-
-async def test_the_runs_that_a_run_has_started_are_all_listed_once_and_afterwards_those_that_are_open() -> None:
-    bench = StackBench()
-    ended = await bench.drive_all()
-    assert all(f"mend on {name}: recovered" in ended.reason for name in NAMES), ended.reason
     assert bench.ledger.listed == 1
 
 
-async def test_a_run_knows_when_it_has_seen_to_a_service_also_after_a_restart() -> None:
+async def test_after_a_restart_a_run_knows_what_it_has_seen_to_and_calls_for_no_step_that_has_ended() -> None:
     """A service that fails again after that is no longer covered by it."""
     bench = StackBench()
-    driving = asyncio.create_task(bench.drive_all())
-    await asyncio.sleep(90)
+    await bench.drive_until_killed(90)
+    seen_to = {"database": NOW + timedelta(minutes=1)}
     assert bench.stack is not None
-    assert bench.stack.waits.ended == {"database": NOW + timedelta(minutes=1)}
-    driving.cancel()
-    again = asyncio.create_task(bench.drive_all())
+    assert bench.stack.waits.ended == seen_to
+    called: list[str] = []
+    bench.before_child = lambda call: called.append(call.service)
+    again = asyncio.create_task(bench.drive())
     await asyncio.sleep(5)
-    assert bench.stack.waits.ended == {"database": NOW + timedelta(minutes=1)}
-    again.cancel()
+    assert bench.stack.waits.ended == seen_to
+    assert ((await again).state, sorted(called)) == (IncidentState.RECOVERED, ["api", "web"])
 
 
-async def test_a_service_that_is_well_has_no_run_started() -> None:
+@pytest.mark.parametrize(
+    ("well", "state", "calls"),
+    [({"database", "api"}, IncidentState.RECOVERED, ["web"]), (set(NAMES), IncidentState.NO_ACTION, [])],
+)
+async def test_a_service_that_is_well_has_no_run_started(
+    well: set[str], state: IncidentState, calls: list[str]
+) -> None:
     bench = StackBench()
-    bench.well |= {"database", "api"}
-    ended = await bench.drive_all()
-    assert (ended.state, list(bench.calls)) == (IncidentState.RECOVERED, ["web"])
-
-
-async def test_a_run_that_finds_every_service_well_has_nothing_to_do() -> None:
-    bench = StackBench()
-    bench.well |= set(NAMES)
-    ended = await bench.drive_all()
-    assert (ended.state, bench.calls) == (IncidentState.NO_ACTION, {})
+    bench.well |= well
+    assert ((await bench.drive()).state, list(bench.calls)) == (state, calls)
 
 
 async def test_a_child_that_does_not_help_ends_the_run_and_what_recovered_stays() -> None:
     bench = StackBench()
     bench.ends["api"] = IncidentState.NEEDS_OPERATOR
-    ended = await bench.drive_all()
+    ended = await bench.drive()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     head, *lines = ended.reason.splitlines()
     assert head.startswith("stopped at front/api: mend on api: needs-operator (incident inc-api)"), head
@@ -238,7 +218,7 @@ async def test_a_child_that_does_not_help_ends_the_run_and_what_recovered_stays(
 async def test_a_run_at_its_deadline_leaves_its_children_at_work_and_takes_nothing_back() -> None:
     bench = StackBench(rollback="after: 30m")
     bench.takes = timedelta(minutes=20)
-    ended = await bench.drive_all()
+    ended = await bench.drive()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert ended.reason.startswith("stopped: the deadline was reached before all steps had finished")
     assert "Still running, each with its own watchdog:\n  kintsugi incident inc-api" in ended.reason
@@ -247,42 +227,35 @@ async def test_a_run_at_its_deadline_leaves_its_children_at_work_and_takes_nothi
 
 async def test_a_run_whose_steps_are_done_is_not_recovered_while_a_service_is_ill() -> None:
     bench = StackBench("- {id: database, service: database, runbook: mend}\n")
-    ended = await bench.drive_all()
+    ended = await bench.drive()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert ended.reason.startswith("every step was done, but these services are not healthy: api, web")
 
 
-@pytest.mark.parametrize("joined", [False, True], ids=["its own", "one that others have begun"])
+@pytest.mark.parametrize(
+    ("joined", "asks", "takes"),
+    [(False, 120, 1), (True, 120, 1), (False, 25, 4)],
+    ids=["its own", "one that others have begun", "less than until the deadline"],
+)
 async def test_while_a_child_waits_for_a_person_the_deadline_waits_too_and_the_next_have_the_time_that_was_left(
-    joined: bool,
+    joined: bool, asks: float, takes: float
 ) -> None:
     bench = StackBench(rollback="after: 30m")
-    bench.asks_for["database"] = timedelta(hours=2)
+    bench.asks_for["database"] = timedelta(minutes=asks)
+    bench.takes = timedelta(minutes=takes)
     bench.joined |= {"database"} if joined else set()
-    began = bench.ledger.record.started
-    ended = await bench.drive_all()
+    due = bench.ledger.record.started + timedelta(minutes=asks + 30)
+    ended = await bench.drive()
     assert ended.state is IncidentState.RECOVERED, ended.reason
     assert "mend on database: recovered (incident inc-database)" in ended.reason
     [api] = [each for each in bench.ledger.started if each.service == "api"]
-    assert abs(api.deadline - (began + timedelta(hours=2, minutes=30))) < timedelta(seconds=5)
-
-
-async def test_time_for_which_a_person_was_waited_for_is_not_lost_to_the_next_children_before_the_deadline_has_come() -> (
-    None
-):
-    bench = StackBench(rollback="after: 30m")
-    bench.asks_for["database"] = timedelta(minutes=25)
-    bench.takes = timedelta(minutes=4)
-    ended = await bench.drive_all()
-    assert ended.state is IncidentState.RECOVERED, ended.reason
-    [api] = [each for each in bench.ledger.started if each.service == "api"]
-    assert abs(api.deadline - (bench.ledger.record.started + timedelta(minutes=55))) < timedelta(seconds=5)
+    assert abs(api.deadline - due) < timedelta(seconds=5)
 
 
 async def test_a_run_says_for_which_child_a_person_is_waited_and_how_it_is_answered_and_then_that_it_goes_on() -> None:
     bench = StackBench()
     bench.asks_for["database"] = timedelta(minutes=5)
-    await bench.drive_all()
+    await bench.drive()
     said = [reason for state, reason in bench.ledger.moves if state is IncidentState.RUNNING]
     assert list(dict.fromkeys(said)) == [
         "waits for a person: mend on database: awaiting-approval (incident inc-database), kintsugi approve inc-database",
@@ -294,12 +267,9 @@ async def test_a_person_who_is_waited_for_when_a_run_is_taken_up_again_is_no_rea
     bench = StackBench(rollback="after: 30m")
     bench.asks_for["database"] = timedelta(hours=2)
     bench.joined |= {"database"}
-    process = asyncio.create_task(bench.drive_all())
-    await bench.sleep_until(3600)
-    process.cancel()
-    await asyncio.wait([process])
+    await bench.drive_until_killed(3600)
     bench.asks_for.clear()
-    ended = await bench.drive_all()
+    ended = await bench.drive()
     assert ended.state is IncidentState.RECOVERED, ended.reason
 
 
@@ -307,7 +277,7 @@ async def test_the_changes_of_a_child_that_did_not_help_are_handed_over_with_the
     bench = StackBench()
     bench.ends["database"] = IncidentState.NEEDS_OPERATOR
     bench.ledger.done_by["run-database"] = (SCALED,)
-    ended = await bench.drive_all()
+    ended = await bench.drive()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert (
         "Undo commands of mend on database, newest first:\n"
@@ -319,22 +289,14 @@ async def test_the_changes_of_a_child_that_did_not_help_are_handed_over_with_the
     assert f"  kintsugi recover everything --service stack {overruling}\n" in ended.reason
 
 
-@pytest.mark.parametrize("aborted", [False, True])
-async def test_a_person_may_end_a_run_and_its_children_go_on(aborted: bool) -> None:
+@pytest.mark.parametrize(
+    ("end", "why"), [(RunBench.abort, "aborted by ada: a deploy"), (RunBench.request_rollback, "ended by ada")]
+)
+async def test_a_person_may_end_a_run_and_its_children_go_on(end: Callable[[RunBench], None], why: str) -> None:
     bench = StackBench()
-
-    def end() -> None:
-        assert bench.stack is not None
-        if aborted:
-            bench.stack.request_abort("aborted by ann: a deploy")
-        else:
-            bench.stack.request_rollback("ann")
-
-    bench.at(90, end)
-    ended = await bench.drive_all()
-    assert ended.state is IncidentState.CANCELLED
-    why = "aborted by ann: a deploy" if aborted else "ended by ann"
-    assert ended.reason == f"{why}; its child runs continue on their own"
+    bench.at(90, lambda: end(bench))
+    await bench.drive()
+    assert (bench.state, bench.reason) == (IncidentState.CANCELLED, f"{why}; its child runs continue on their own")
 
 
 async def test_a_child_that_may_not_start_stops_the_run() -> None:
@@ -344,18 +306,6 @@ async def test_a_child_that_may_not_start_stops_the_run() -> None:
         raise ExecutionStopped(StepPath.parse(call.step), "mend on database may not start: a person has it")
 
     bench.before_child = refuse
-    ended = await bench.drive_all()
+    ended = await bench.drive()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert "a person has it" in ended.reason
-
-
-async def test_a_step_that_has_ended_is_not_called_for_again_after_a_restart() -> None:
-    bench = StackBench()
-    process = asyncio.create_task(bench.drive_all())
-    await bench.sleep_until(90)
-    process.cancel()
-    await asyncio.wait([process])
-    called: list[str] = []
-    bench.before_child = lambda call: called.append(call.service)
-    ended = await bench.drive_all()
-    assert (ended.state, sorted(called)) == (IncidentState.RECOVERED, ["api", "web"])

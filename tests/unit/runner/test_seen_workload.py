@@ -70,15 +70,17 @@ def table() -> str:
     return "\n".join([HEAD + "|---|---|---|", *rows, ""])
 
 
+ONE = "- {id: one, run: kubectl cordon one}"
+
+
 def stage(*, step: str = "", undo: str = "") -> RunBench:
     """Make a run whose rollback is decided at 240 s and held back until 300 s; its first write is a step or the undo of a change."""
     steps = f"\nsteps: [{{id: back, run: {json.dumps(step)}}}]" if step else ""
-    bench = RunBench("- {id: one, run: kubectl cordon one}", rollback=f"after: 4m{steps}")
+    bench = RunBench(ONE, rollback=f"after: 4m{steps}")
     bench.pace = timedelta(seconds=10)
     if undo:
         bench.actor.undo_of = lambda _: undone_by(parse(undo, namespace="production"))
-    bench.at(230, lambda: setattr(bench.observed, "stale_reason", "the watch is silent"))
-    bench.at(300, lambda: setattr(bench.observed, "stale_reason", ""))
+    bench.blind(230, 300)
     return bench
 
 
@@ -117,38 +119,35 @@ async def test_a_fix_that_is_rolled_out_between_two_steps_of_a_rollback_stays() 
       - {id: wait, for: 1m, expect: 1 == 1}
       - {id: back, run: kubectl rollout undo deployment/web}
     """
-    bench = RunBench("- {id: one, run: kubectl cordon one}", rollback=steps)
+    bench = RunBench(ONE, rollback=steps)
     bench.at(630, lambda: other_template(bench))
     ended = await bench.drive()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert bench.effects == ["kubectl cordon one", "kubectl cordon two"]
 
 
-async def test_a_rollback_that_heals_at_its_first_write_makes_the_others_too() -> None:
-    bench = RunBench(
-        "- {id: one, run: kubectl cordon one}\n- {id: two, run: kubectl cordon two}", rollback="after: 10m"
-    )
-    bench.actor.on_change = lambda text: healthy_again(bench) if text == "kubectl uncordon two" else None
-    bench.at(620, bench.resolve)
-    ended = await bench.drive()
-    assert bench.effects[2:] == ["kubectl uncordon two", "kubectl uncordon one"]
-    assert ended.state is IncidentState.ROLLED_BACK
-
-
-@pytest.mark.parametrize("undo", ["rollout undo deployment/web", "set image deployment/web web=web:1"])
-async def test_a_rollback_that_changes_the_template_at_its_first_write_makes_the_others_too(undo: str) -> None:
-    bench = RunBench(
-        "- {id: one, run: kubectl cordon one}\n- {id: two, run: kubectl cordon two}", rollback="after: 10m"
-    )
-    bench.actor.undo_of = lambda _: undone_by(parse(f"kubectl {undo}", namespace="production"))
-    bench.actor.on_change = lambda text: other_template(bench) if undo in text else None
-    ended = await bench.drive()
-    assert len(bench.effects) == 4, ended
+@pytest.mark.parametrize(
+    ("undo", "made"),
+    [
+        ("", healthy_again),
+        ("kubectl rollout undo deployment/web -n production", other_template),
+        ("kubectl set image deployment/web web=web:1 -n production", other_template),
+    ],
+    ids=["heals", "goes back", "sets an image"],
+)
+async def test_what_a_rollback_itself_brings_about_at_its_first_write_is_no_repair(undo: str, made: Repair) -> None:
+    """It makes the other writes, too."""
+    bench = RunBench(f"{ONE}\n{ONE.replace('one', 'two')}", rollback="after: 10m")
+    if undo:
+        bench.actor.undo_of = lambda _: undone_by(parse(undo))
+    bench.actor.on_change = lambda text: made(bench) if text == (undo or "kubectl uncordon two") else None
+    await bench.drive()
+    assert bench.effects[2:] == ([undo] * 2 if undo else ["kubectl uncordon two", "kubectl uncordon one"])
 
 
 def rolled_out_by(command: str, namespace: str, *fields: str) -> bool:
     """Return whether a change that has written these fields counts as a rollout of the workload."""
-    service = RunBench("- {id: one, run: kubectl cordon one}").observed.views["web"].service
+    service = RunBench(ONE).observed.views["web"].service
     made = encode(parse(command, namespace=namespace))
     change = StepRecord(run="run-1", path="one#0", state=StepState.DONE, command=made, facts={"fields": list(fields)})
     return rollout_verb(change, service) is not None
