@@ -20,7 +20,7 @@ from tests.harness.alertmanager import Alertmanager
 from tests.harness.fixtures import StartAlertmanager
 from tests.harness.waiting import eventually
 from tests.integration.intake_server import Served, ledger_in, served
-from tests.integration.operations_double import RememberingOperations
+from tests.integration.operations_double import FakeOperations
 
 LABELS = {"alertname": "PodDown", "namespace": "shop", "pod": "web-1", "service": "shop"}
 
@@ -77,7 +77,7 @@ class AlertmanagerScene:
 async def scene(tmp_path: Path, alertmanager: StartAlertmanager) -> AsyncIterator[AlertmanagerScene]:
     async with ledger_in(tmp_path) as ledger:
         inbox = CountingInbox(ledger)
-        async with served(tmp_path, inbox, RememberingOperations()) as port:
+        async with served(tmp_path, inbox, FakeOperations()) as port:
             yield AlertmanagerScene(port, inbox, alertmanager)
 
 
