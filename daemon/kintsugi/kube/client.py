@@ -16,15 +16,20 @@ from typing import Self, TypedDict, TypeVar, Unpack
 
 import orjson
 
-from kintsugi.depth import DEEPEST_ANSWER, is_too_deep
-from kintsugi.entries import MOST_IN_ANSWER, MOST_IN_OBJECT, MOST_OBJECTS, entries_of, has_more
+from kintsugi.entries import (
+    DEEPEST_ANSWER,
+    MOST_IN_ANSWER,
+    MOST_IN_OBJECT,
+    MOST_OBJECTS,
+    entries_of,
+    has_more,
+    is_too_deep,
+)
 from kintsugi.errors import KubeError
 from kintsugi.kube.api_errors import Request, unanswered
-from kintsugi.kube.bodies import encode
 from kintsugi.kube.execution import ExecOptions, Executed, exec_request, execute
-from kintsugi.kube.iteration import iter_objects
 from kintsugi.kube.object_cache import T
-from kintsugi.kube.pages import ListMetadata, Page, Reader, list_metadata, pages
+from kintsugi.kube.pages import ListMetadata, Page, Reader, iter_objects, list_metadata, pages
 from kintsugi.kube.pod_logs import LogOptions, log_request, read_log
 from kintsugi.kube.repeats import persist
 from kintsugi.kube.transport import AnswerListener, Transport, ignore_answer
@@ -43,6 +48,16 @@ _TOO_LONG = (
 )
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+_ESCAPED = (
+    (b"&", rb"\u0026"),
+    (b"<", rb"\u003c"),
+    (b">", rb"\u003e"),
+    ("\u2028".encode(), rb"\u2028"),
+    ("\u2029".encode(), rb"\u2029"),
+)
+"""These occur in JSON only within strings, so that they can be replaced in the whole text."""
 
 
 class PatchKind(StrEnum):
@@ -324,6 +339,20 @@ class KubeClient:
     async def _json(self, request: Request) -> Json:
         body = await self.fetch(request)
         return await processed(len(body), partial(_named_object, request, body))
+
+
+def encode(body: object) -> bytes:
+    """
+    Return the body as the API server itself writes JSON, with Go's encoding/json.
+
+    The server compares a `test` of a JSON patch with its own text of the object: objects and lists by their parts, strings
+    and numbers byte for byte. Go escapes the special characters of HTML and the two line separators of Unicode. A tested
+    text must be spelled alike, or a template with `a && b` in it never passes (422).
+    """
+    written = orjson.dumps(body)
+    for plain, escaped in _ESCAPED:
+        written = written.replace(plain, escaped)
+    return written
 
 
 def _items(resource: Resource, request: Request, body: bytes) -> tuple[ListMetadata, list[Json]]:

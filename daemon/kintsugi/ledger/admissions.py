@@ -13,7 +13,6 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import NotRecorded, WrongState
-from kintsugi.ledger.epoch_fence import check_epoch
 from kintsugi.ledger.history import pauses_at, places, read_changed, read_changes
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, record, shown, values
@@ -53,7 +52,7 @@ class AdmissionRepository(Repository):
         """
 
         async def work(connection: AsyncConnection) -> RecentChanges:
-            await check_epoch(connection, self._store.epoch)
+            await self._store.check_epoch(connection)
             pauses = [shown(Pause, row) for row in await connection.execute(pauses_at(now))]
             changed = await read_changed(connection, (namespace,), since)
             return RecentChanges(

@@ -6,10 +6,9 @@ from datetime import datetime
 from sqlalchemy import and_, delete, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.ledger.known_tables import outages
 from kintsugi.ledger.outbox import put_outage_notice
 from kintsugi.ledger.repository import Repository
-from kintsugi.ledger.tables import incidents, notices, steps
+from kintsugi.ledger.tables import incidents, notices, outages, steps
 from kintsugi.model.outages import NoticeOfProblem, Outage
 from kintsugi.model.records import NOT_MADE, IncidentState
 

@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.errors import CommandError
-from kintsugi.ledger.known_tables import scaled_to_zero, seen_replicas
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, record, values
+from kintsugi.ledger.tables import scaled_to_zero, seen_replicas
 from kintsugi.model.known import ScaledToZero, SeenReplicas
 from kintsugi.model.records import NOT_MADE, Phase, StepRecord, StepState
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Row, Select
+from sqlalchemy import Column, ColumnElement, Row, Select, literal, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.rows import readable, shown, unreadable
@@ -15,6 +15,12 @@ T = TypeVar("T")
 
 _OF_STRANGERS = (DeadLetter, Signal, StepRecord)
 """Records that hold what strangers have written: so many rows may have as many MiB, and are decoded in a thread."""
+
+
+def is_before(order: Sequence[Column[Any]], place: Sequence[object]) -> ColumnElement[bool]:
+    """Compare rows with a position in their order, by all columns at once: both databases use an index on them for it."""
+    values = [literal(value, type_=column.type) for column, value in zip(order, place, strict=True)]
+    return tuple_(*order) < tuple_(*values)
 
 
 class Repository:

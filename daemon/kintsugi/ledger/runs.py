@@ -15,14 +15,13 @@ from kintsugi.commands.registry import definition_of
 from kintsugi.errors import BudgetSpent, CommandError, NotRecorded, WrongState
 from kintsugi.ledger.drills import note_passed
 from kintsugi.ledger.history import RESUMED, read_changed
-from kintsugi.ledger.masking import without_secrets
 from kintsugi.ledger.outbox import put_first_change, put_notice
 from kintsugi.ledger.replicas import note_scale
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, record, shown, values
 from kintsugi.ledger.run_requests import DECISION_LOCK_ID
 from kintsugi.ledger.tables import incidents, locks, runs, steps
-from kintsugi.ledger.texts import clean, dump, for_people
+from kintsugi.ledger.texts import clean, dump, for_people, without_secrets
 from kintsugi.model.api_types import CurrentStep
 from kintsugi.model.change_limits import Budget
 from kintsugi.model.history import HANDED_OVER_OUTCOMES, INCONCLUSIVE_OUTCOMES

@@ -1,23 +1,27 @@
 """Signals: accepted, evaluated, and read again until each has its verdict (P1, P9)."""
 
-from collections.abc import Collection, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import Row, bindparam, exists, func, select, union_all, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, exists, func, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from kintsugi.errors import NotRecorded
+from kintsugi.ledger.dead_letters import UnreadableSignal, put_aside, put_dead_letters
 from kintsugi.ledger.group_committer import GroupCommitter
 from kintsugi.ledger.inbox import DELIVERY_LOCK_ID, Accepted, DeliveryResult, large_texts, summed, write_deliveries
-from kintsugi.ledger.repository import Repository
+from kintsugi.ledger.repository import Repository, is_before
 from kintsugi.ledger.rows import signal, signal_columns, unreadable, verdict, verdict_values
 from kintsugi.ledger.store import Store
 from kintsugi.ledger.tables import incidents
 from kintsugi.ledger.tables import signals as inbox
 from kintsugi.ledger.texts import clean
-from kintsugi.ledger.unreadable_signals import UnreadableSignal, put_aside
-from kintsugi.model.records import IncidentState, Reason, Signal, SignalSource, Verdict, VerdictKind
+from kintsugi.model.api_types import EvaluatedSignal, SignalQuery
+from kintsugi.model.records import DeadLetter, IncidentState, Reason, Signal, SignalSource, Verdict, VerdictKind
 from kintsugi.model.rules import RuleSource
+from kintsugi.model.trigger import Trigger
 
 _PAGE = 1_000
 """Open episodes that are read in one piece."""
@@ -44,6 +48,36 @@ _PROVISIONAL = (inbox.c.until.is_not(None), inbox.c.ended.is_(None))
 """Signals that still fire and are judged again when their verdict ends; the words of an index (see tables.py)."""
 
 
+_ORDER = (inbox.c.received, inbox.c.id)
+
+
+_FIRST_PAGE = 8
+_LARGEST_PAGE = 512
+"""Keys that are read at a time: few at first, since one that is not silenced is mostly among them."""
+
+_LASTING = tuple(kind for kind in RuleSource if kind is not RuleSource.EVENT)
+"""The kinds that can end: Kubernetes Events are hints that never resolve (reliability B20)."""
+
+_OTHERS = tuple(kind for kind in RuleSource if kind is not RuleSource.ALERT)
+
+
+_NO_EVENT = inbox.c.kind != RuleSource.EVENT
+
+
+class DeliveryInbox(Protocol):
+    """The port that makes signals durable. A caller that is cancelled does not take its signals back."""
+
+    async def accept(self, delivered: Sequence[Signal], now: datetime) -> object: ...
+
+    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None: ...
+
+
+class SignalInbox(DeliveryInbox, Protocol):
+    """A DeliveryInbox that also returns the open episodes."""
+
+    async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]: ...
+
+
 class SignalRepository(Repository):
     """The inbox and the verdicts."""
 
@@ -62,6 +96,15 @@ class SignalRepository(Repository):
         it was judged is settled at once as observed. Raises `LedgerUnavailable`: then none of them may count as taken.
         """
         return summed(await self._committer.accept(signals, now)) if signals else Accepted()
+
+    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """
+        Keep deliveries that could not be understood, each in place of one with the same id.
+
+        The newest 1,000 stay, so that a flood of them cannot fill the disk.
+        """
+        if letters:
+            await self._store.write("keep-dead-letters", lambda connection: put_dead_letters(connection, letters))
 
     async def close(self) -> None:
         """Wait for the commit under way, and refuse the callers that wait for the next."""
@@ -218,6 +261,25 @@ class SignalRepository(Repository):
         rows = await self._rows(Signal, query.limit(limit).offset(skip))
         return tuple((signal(row), verdict(row)) for row in rows)
 
+    async def list_signals(self, request: SignalQuery) -> Sequence[EvaluatedSignal]:
+        """
+        Return a page of signals with their verdicts, newest first. An index answers each filter, and only the page is read.
+
+        Raises `NotRecorded` when there is no signal `before`.
+        """
+
+        async def work(connection: AsyncConnection) -> Sequence[EvaluatedSignal]:
+            query = first_page_query(request)
+            if request.before:
+                place = (await connection.execute(select(*_ORDER).where(inbox.c.id == request.before))).one_or_none()
+                if place is None:
+                    raise NotRecorded(f"there is no signal {request.before}")
+                query = query.where(is_before(_ORDER, place))
+            found = await connection.execute(query)
+            return await asyncio.to_thread(lambda: [_evaluated(row) for row in found])
+
+        return await self._store.read(work)
+
     async def count_of(self, incident: str) -> int:
         """Count an incident's signals."""
         query = select(func.count()).select_from(inbox).where(inbox.c.incident == incident)
@@ -305,3 +367,91 @@ async def evaluate_anew(connection: AsyncConnection, incident: str, rules: Colle
     theirs = (inbox.c.incident == incident, inbox.c.ended.is_(None), settled)
     for which in (refused, theirs):
         await connection.execute(update(inbox).where(*which).values(until=now))
+
+
+def _evaluated(row: Row[Any]) -> EvaluatedSignal:
+    return EvaluatedSignal(signal=signal(row), verdict=verdict(row), refired=row.refired, continues=row.continues or "")
+
+
+def first_page_query(request: SignalQuery) -> Select[tuple[object, ...]]:
+    """Build the query for the first page of a request."""
+    query = select(inbox).order_by(*(column.desc() for column in _ORDER)).limit(request.limit)
+    if request.verdict is not None:
+        query = query.where(inbox.c.verdict == request.verdict)
+    if request.reason is not None:
+        query = query.where(inbox.c.reason == request.reason)
+    return query
+
+
+class TriggerRepository(Repository):
+    """Questions about all signals of an incident, or of a sender that has fallen silent."""
+
+    async def of_incident(self, incident: str) -> Trigger:
+        """Return the summary of an incident's signals."""
+        last = select(inbox.c.ended).where(inbox.c.incident == incident, inbox.c.ended.is_not(None), _NO_EVENT)
+        query = select(
+            _fires(incident, _LASTING).label("firing"),
+            last.order_by(inbox.c.ended.desc()).limit(1).scalar_subquery().label("ended"),
+            _fires(incident, (RuleSource.ALERT,)).label("alerts"),
+            _fires(incident, _OTHERS).label("others"),
+        )
+
+        async def work(connection: AsyncConnection) -> Trigger:
+            row = (await connection.execute(query)).one()
+            alerts_only = bool(row.alerts) and not row.others
+            return Trigger(firing=bool(row.firing), ended=row.ended, alerts_only=alerts_only)
+
+        return await self._store.read(work)
+
+    async def firing_keys(self, incident: str) -> AsyncIterator[str]:
+        """Yield the keys of the incident's alerts that fire, some at a time: who has heard enough asks for no more."""
+        query = select(inbox.c.id, inbox.c.key).where(inbox.c.incident == incident, inbox.c.ended.is_(None))
+        query = query.where(inbox.c.kind == RuleSource.ALERT).order_by(inbox.c.id)
+
+        async def page(after: str, size: int) -> Sequence[tuple[str, str]]:
+            async def work(connection: AsyncConnection) -> Sequence[tuple[str, str]]:
+                rows = await connection.execute(query.where(inbox.c.id > after).limit(size))
+                return [(row.id, row.key) for row in rows]
+
+            return await self._store.read(work)
+
+        after, size = "", _FIRST_PAGE
+        while rows := await page(after, size):
+            for _, key in rows:
+                yield key
+            if len(rows) < size:
+                return
+            after, size = rows[-1][0], min(size * 8, _LARGEST_PAGE)
+
+    async def end_stale(self, before: datetime, now: datetime, limit: int = 1000) -> int:
+        """
+        End alerts that were not repeated since `before`, at most `limit`; return their number.
+
+        For a ledger without a poll. They end as stale, which is not resolved: the verdict says so. The alerts of an
+        open incident are not ended, so that no run takes a sender's silence for its success.
+        """
+        going = exists().where(incidents.c.id == inbox.c.incident, incidents.c.closed.is_(None))
+        silent = select(inbox.c.id).where(
+            inbox.c.ended.is_(None),
+            inbox.c.last_seen < before,
+            inbox.c.kind == RuleSource.ALERT,
+            inbox.c.judged.is_not(None),  # not `verdict`: the index of verdicts holds all that ever was
+            or_(inbox.c.incident.is_(None), ~going),
+        )
+        text = f" (ended as stale: not repeated since {before:%Y-%m-%d %H:%M} UTC or earlier)"
+        ended = {"ended": now, "horizon": now, "stale": now, "until": None, "text": inbox.c.text + text}
+
+        async def read(connection: AsyncConnection) -> Sequence[str]:
+            return list(await connection.scalars(silent.limit(limit)))
+
+        found = await self._store.read(read)
+
+        async def work(connection: AsyncConnection) -> int:
+            still = update(inbox).where(inbox.c.id.in_(found), inbox.c.ended.is_(None), inbox.c.last_seen < before)
+            return int((await connection.execute(still.values(ended))).rowcount)
+
+        return await self._store.write("end-stale", work, fenced=True) if found else 0
+
+
+def _fires(incident: str, kinds: Sequence[RuleSource]) -> ColumnElement[bool]:
+    return exists().where(inbox.c.incident == incident, inbox.c.ended.is_(None), inbox.c.kind.in_(kinds))

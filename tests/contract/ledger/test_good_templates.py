@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.good_templates import LARGEST
+from kintsugi.ledger.good_revisions import LARGEST
 from kintsugi.ledger.retention import RetentionTerms
 from kintsugi.model.known import GoodRevision
 from tests.contract.ledger.build import HOUR, NOW, good_template

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kintsugi.ledger.masking import without_secrets
+from kintsugi.ledger.texts import without_secrets
 from kintsugi.mask import MASK
 from kintsugi.model.records import Phase, RunRecord
 from tests.unit.runner.bench import RunBench
