@@ -16,7 +16,8 @@ from typing import Self, TypedDict, TypeVar, Unpack
 
 import orjson
 
-from kintsugi.entries import (
+from kintsugi.errors import KubeError
+from kintsugi.json_limits import (
     DEEPEST_ANSWER,
     MOST_IN_ANSWER,
     MOST_IN_OBJECT,
@@ -25,7 +26,6 @@ from kintsugi.entries import (
     has_more,
     is_too_deep,
 )
-from kintsugi.errors import KubeError
 from kintsugi.kube.api_errors import Request, unanswered
 from kintsugi.kube.execution import ExecOptions, Executed, exec_request, execute
 from kintsugi.kube.object_cache import T

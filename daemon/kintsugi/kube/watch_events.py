@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import msgspec
 from msgspec.structs import astuple
 
-from kintsugi.entries import at_most
+from kintsugi.json_limits import at_most
 from kintsugi.kube.api_errors import UNREADABLE
 from kubeobjects.metadata import Object
 

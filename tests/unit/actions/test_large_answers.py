@@ -8,7 +8,7 @@ from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
-from kintsugi.entries import MOST_LINES
+from kintsugi.json_limits import MOST_LINES
 from kintsugi.kube.execution import Executed
 from kintsugi.model.patterns import Pattern, Severity
 from kintsugi.verbs import logs

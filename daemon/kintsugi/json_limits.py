@@ -1,7 +1,8 @@
 """
-Counts the entries of JSON: each value counts as one, whatever its size.
+Limits of JSON: how deep it is nested, and how many entries it has.
 
-The memory that a text takes once it is decoded grows with the entries, and so does the time of an expression that reads it.
+Depth is measured before JSON is parsed: parsers recurse, this module does not. Each value counts as one entry, whatever its
+size: the memory that a text takes once it is decoded grows with the entries, and so does the time of an expression that reads it.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,21 @@ _SMALL = 16 * 1024
 
 _BRACES = bytes.maketrans(b"[]", b"{}")
 _OTHERS = bytes(set(range(256)) - set(b'{}[]"'))
+
+
+MOST_IN_OBJECT = 32_768
+"""Entries of one object that is asked for by name. A Deployment of a hundred containers has about 10,000 with `managedFields`."""
+
+MOST_IN_ANSWER = 65_536
+"""Entries of all that one look answers with: of usual pods some 350, of Events 2,500."""
+
+MOST_OBJECTS = 4_096
+"""Objects that one look answers with."""
+
+MOST_LINES = 16_384
+"""Lines of a program's output, or of all logs together, that one look answers with: of usual lines more than a mebibyte."""
+
+_MARKS = b",[{"
 
 
 def is_too_deep(text: bytes, deepest: int = DEEPEST) -> bool:
@@ -39,21 +55,6 @@ def is_too_deep(text: bytes, deepest: int = DEEPEST) -> bool:
         # One pass takes exactly the innermost level: what it leaves behind only meets in the next.
         brackets = brackets.replace(b"{}", b"")
     return bool(brackets)
-
-
-MOST_IN_OBJECT = 32_768
-"""Entries of one object that is asked for by name. A Deployment of a hundred containers has about 10,000 with `managedFields`."""
-
-MOST_IN_ANSWER = 65_536
-"""Entries of all that one look answers with: of usual pods some 350, of Events 2,500."""
-
-MOST_OBJECTS = 4_096
-"""Objects that one look answers with."""
-
-MOST_LINES = 16_384
-"""Lines of a program's output, or of all logs together, that one look answers with: of usual lines more than a mebibyte."""
-
-_MARKS = b",[{"
 
 
 def at_most(text: bytes) -> int:
