@@ -30,8 +30,4 @@ class CatalogRepository(Repository):
     async def catalog_texts(self, digest: str) -> Mapping[str, str]:
         """Return the documents of a digest by file; empty when they were never kept."""
         query = select(catalogs.c.file, catalogs.c.text).where(catalogs.c.digest == digest).order_by(catalogs.c.file)
-
-        async def work(connection: AsyncConnection) -> Mapping[str, str]:
-            return {row.file: row.text for row in await connection.execute(query)}
-
-        return await self._store.read(work)
+        return {row.file: row.text for row in await self._select(query)}

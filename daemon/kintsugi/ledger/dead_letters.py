@@ -179,11 +179,7 @@ class DeadLetterRepository(Repository):
 
     async def forget(self, letter: str) -> None:
         """Delete a dead letter that has been understood after all; one that is gone already is no error."""
-
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(delete(dead_letters).where(dead_letters.c.id == letter))
-
-        await self._store.write("forget-dead-letter", work)
+        await self._execute("forget-dead-letter", delete(dead_letters).where(dead_letters.c.id == letter))
 
 
 def _not_there(letter: str) -> NotRecorded:

@@ -377,23 +377,18 @@ class EpisodeReopener(Repository):
         due = select(signals.c.key, signals.c.refired).where(signals.c.refired <= now - after)
         due = due.order_by(signals.c.refired).limit(limit)
 
-        async def read(connection: AsyncConnection) -> bool:
-            return (await connection.execute(due)).first() is not None
-
         async def work(connection: AsyncConnection) -> int:
             await self._store.take_advisory_lock(connection, DELIVERY_LOCK_ID)
             waited = {row.key: row.refired for row in reversed((await connection.execute(due)).all())}
             if not waited:
                 return 0
             known = await known_episodes(connection, list(waited), min(waited.values()))
-            left = [(timeline, _continued(timeline, now - after, now)) for timeline in known.values()]
+            left = [
+                (timeline, episodes.continued(timeline, now - after, new_id("sig", now))) for timeline in known.values()
+            ]
             return await _write_reopened(connection, left, now)
 
-        return await self._store.write("reopen", work, fenced=True) if await self._store.read(read) else 0
-
-
-def _continued(timeline: Sequence[Episode], before: datetime, now: datetime) -> Sequence[Episode]:
-    return episodes.continued(timeline, before, new_id("sig", now))
+        return await self._store.write("reopen", work, fenced=True) if await self._select(due.limit(1)) else 0
 
 
 async def _write_reopened(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Row, Select, literal, tuple_
+from sqlalchemy import Column, ColumnElement, Row, Select, UpdateBase, literal, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.rows import readable, shown, unreadable
@@ -28,6 +28,27 @@ class Repository:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    async def _select(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        """Return the rows of a query as they are."""
+
+        async def work(connection: AsyncConnection) -> Sequence[Row[Any]]:
+            rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+            return rows
+
+        return await self._store.read(work)
+
+    async def _scalars(self, query: Select[Any]) -> tuple[Any, ...]:
+        """Return the values of a query for one column."""
+        return tuple(row[0] for row in await self._select(query))
+
+    async def _execute(self, name: str, statement: UpdateBase, *, fenced: bool = False) -> int:
+        """Execute one statement in a transaction of its own; return the number of changed rows. See `Store.write`."""
+
+        async def work(connection: AsyncConnection) -> int:
+            return (await connection.execute(statement)).rowcount
+
+        return await self._store.write(name, work, fenced=fenced)
 
     async def _rows(self, kind: type[object], query: Select[Any]) -> Sequence[Row[Any]]:
         """Run a query, and log each row that cannot be read whole, once."""

@@ -53,12 +53,8 @@ class RunRepository(Repository):
         last = select(func.max(steps.c.number)).where(steps.c.run.in_(of), steps.c.path.not_like(NOTES_LIKE))
         query = select(steps.c.run, steps.c.path, steps.c.name, steps.c.state)
         query = query.where(steps.c.number.in_(last.group_by(steps.c.run)))
-
-        async def work(connection: AsyncConnection) -> dict[str, CurrentStep]:
-            rows = await connection.execute(query)
-            return {row.run: CurrentStep(path=row.path, name=row.name, state=row.state) for row in rows}
-
-        return await self._store.read(work) if of else {}
+        rows = await self._select(query) if of else ()
+        return {row.run: CurrentStep(path=row.path, name=row.name, state=row.state) for row in rows}
 
     async def handed_over(self, since: datetime) -> dict[str, RunRecord]:
         """Return by service its last conclusive recovery since a moment, where a person has it, and has not resumed it."""
@@ -67,11 +63,7 @@ class RunRepository(Repository):
         last = {each.service: each for each in await self._shown(RunRecord, query)}
         left = {name: each for name, each in last.items() if each.state in HANDED_OVER_OUTCOMES}
         which = select(runs.c.id).where(runs.c.id.in_([each.id for each in left.values()]), RESUMED.is_not(None))
-
-        async def work(connection: AsyncConnection) -> set[str]:
-            return set(await connection.scalars(which))
-
-        resumed = await self._store.read(work) if left else ()
+        resumed = await self._scalars(which) if left else ()
         return {name: each for name, each in left.items() if each.id not in resumed}
 
     async def get(self, run: str) -> RunRecord:

@@ -161,11 +161,7 @@ class SignalRepository(Repository):
     async def due_at(self) -> datetime | None:
         """Return the time at which the next provisional verdict ends, None without one."""
         query = select(inbox.c.until).where(*_PROVISIONAL).order_by(inbox.c.until).limit(1)
-
-        async def work(connection: AsyncConnection) -> datetime | None:
-            return await connection.scalar(query)
-
-        return await self._store.read(work)
+        return next(iter(await self._scalars(query)), None)
 
     async def settle(self, verdicts: Mapping[str, Verdict], now: datetime) -> None:
         """
@@ -200,58 +196,33 @@ class SignalRepository(Repository):
         settled = inbox.c.verdict.not_in(_OF_NO_INCIDENT) & inbox.c.until.is_(None)
         left = inbox.c.ended.is_(None) & settled & over
         which = select(inbox.c.id).where(left)
-
-        async def read(connection: AsyncConnection) -> bool:
-            return (await connection.execute(which.limit(1))).first() is not None
-
-        async def work(connection: AsyncConnection) -> int:
-            again = update(inbox).where(inbox.c.id.in_(which)).values(until=now)
-            return int((await connection.execute(again)).rowcount)
-
-        return await self._store.write("rearm", work, fenced=True) if await self._store.read(read) else 0
+        again = update(inbox).where(inbox.c.id.in_(which)).values(until=now)
+        return await self._execute("rearm", again, fenced=True) if await self._scalars(which.limit(1)) else 0
 
     async def evaluate_observed(self, now: datetime) -> int:
         """Make signals due again that still fire and were only observed: the mode may be another one now; says how many."""
         which = (inbox.c.ended.is_(None), inbox.c.verdict == VerdictKind.OBSERVED, inbox.c.reason == Reason.MODE)
-
-        async def work(connection: AsyncConnection) -> int:
-            again = update(inbox).where(*which, inbox.c.until.is_(None)).values(until=now)
-            return int((await connection.execute(again)).rowcount)
-
-        return await self._store.write("evaluate-observed", work, fenced=True)
+        again = update(inbox).where(*which, inbox.c.until.is_(None)).values(until=now)
+        return await self._execute("evaluate-observed", again, fenced=True)
 
     async def refusals(self, reason: Reason) -> tuple[tuple[str, datetime], ...]:
         """Return the rules whose signals were refused for a reason and are evaluated again, with the time of that."""
-        which = select(inbox.c.judged_rule, func.max(inbox.c.until)).where(*_PROVISIONAL, inbox.c.reason == reason)
-
-        async def work(connection: AsyncConnection) -> tuple[tuple[str, datetime], ...]:
-            rows = await connection.execute(which.group_by(inbox.c.judged_rule).order_by(inbox.c.judged_rule))
-            return tuple((rule, until) for rule, until in rows)
-
-        return await self._store.read(work)
+        which = select(inbox.c.judged_rule, func.max(inbox.c.until).label("until")).where(
+            *_PROVISIONAL, inbox.c.reason == reason
+        )
+        rows = await self._select(which.group_by(inbox.c.judged_rule).order_by(inbox.c.judged_rule))
+        return tuple((row.judged_rule, row.until) for row in rows)
 
     async def make_due(self, rules: Collection[str], reason: Reason, now: datetime, *, until: datetime) -> int:
         """Make signals due now that some rules refused for a reason that ends by a moment; return how many."""
         refused = (inbox.c.reason == reason) & inbox.c.judged_rule.in_(rules)
         which = select(inbox.c.id).where(*_PROVISIONAL, inbox.c.until > now, inbox.c.until <= until, refused)
-
-        async def read(connection: AsyncConnection) -> bool:
-            return (await connection.execute(which.limit(1))).first() is not None
-
-        async def work(connection: AsyncConnection) -> int:
-            again = update(inbox).where(inbox.c.id.in_(which)).values(until=now)
-            return int((await connection.execute(again)).rowcount)
-
-        return await self._store.write("make-due", work, fenced=True) if await self._store.read(read) else 0
+        again = update(inbox).where(inbox.c.id.in_(which)).values(until=now)
+        return await self._execute("make-due", again, fenced=True) if await self._scalars(which.limit(1)) else 0
 
     async def pending(self) -> int:
         """Count the signals without a verdict: received minus verdicts, zero when all is well (P9)."""
-        query = select(func.count()).select_from(inbox).where(inbox.c.verdict.is_(None))
-
-        async def work(connection: AsyncConnection) -> int:
-            return int(await connection.scalar(query) or 0)
-
-        return await self._store.read(work)
+        return sum(await self._scalars(select(func.count()).select_from(inbox).where(inbox.c.verdict.is_(None))))
 
     async def of_incident(
         self, incident: str, *, limit: int = 500, skip: int = 0
@@ -282,12 +253,7 @@ class SignalRepository(Repository):
 
     async def count_of(self, incident: str) -> int:
         """Count an incident's signals."""
-        query = select(func.count()).select_from(inbox).where(inbox.c.incident == incident)
-
-        async def work(connection: AsyncConnection) -> int:
-            return int(await connection.scalar(query) or 0)
-
-        return await self._store.read(work)
+        return sum(await self._scalars(select(func.count()).select_from(inbox).where(inbox.c.incident == incident)))
 
     async def newest(self, limit: int = 50) -> tuple[tuple[Signal, Verdict | None], ...]:
         """Return the newest signals with their verdicts, newest first."""
@@ -298,13 +264,9 @@ class SignalRepository(Repository):
         """Return which of some rules have a signal that holds now. Kubernetes Events do not count: they never end."""
         columns = (inbox.c.judged_rule, inbox.c.rule, inbox.c.reason)
         query = select(*columns).where(inbox.c.ended.is_(None), inbox.c.kind != RuleSource.EVENT).distinct()
-
-        async def work(connection: AsyncConnection) -> tuple[str, ...]:
-            found = await connection.execute(query)
-            about = {row.judged_rule or row.rule for row in found if row.reason not in _OF_OTHERS}
-            return tuple(sorted(about & set(rules)))
-
-        return await self._store.read(work) if rules else ()
+        found = await self._select(query) if rules else ()
+        about = {row.judged_rule or row.rule for row in found if row.reason not in _OF_OTHERS}
+        return tuple(sorted(about & set(rules)))
 
     async def last_verdicts(self, rules: Collection[str]) -> dict[str, str]:
         """Return by rule the text of the verdict about its newest signal that holds now."""
@@ -313,20 +275,13 @@ class SignalRepository(Repository):
         query = select(inbox.c.received, inbox.c.id, rule, inbox.c.text).where(
             inbox.c.ended.is_(None), rule.in_(sorted(rules)), inbox.c.text.is_not(None)
         )
-
-        async def work(connection: AsyncConnection) -> dict[str, str]:
-            return {rule: text for _, _, rule, text in sorted(map(tuple, await connection.execute(query)))}
-
-        return await self._store.read(work) if rules else {}
+        found = await self._select(query) if rules else ()
+        return {rule: text for _, _, rule, text in sorted(map(tuple, found))}
 
     async def firing_among(self, signals: Collection[str]) -> tuple[str, ...]:
         """Return the ids of those of some signals that hold now."""
         query = select(inbox.c.id).where(inbox.c.id.in_(sorted(signals)), inbox.c.ended.is_(None))
-
-        async def work(connection: AsyncConnection) -> tuple[str, ...]:
-            return tuple(await connection.scalars(query))
-
-        return await self._store.read(work) if signals else ()
+        return await self._scalars(query) if signals else ()
 
     async def add_to_verdict(self, signal: str, text: str) -> None:
         """
@@ -336,22 +291,14 @@ class SignalRepository(Repository):
         """
         holds = (inbox.c.id == signal, inbox.c.ended.is_(None), inbox.c.verdict.is_not(None))
         added = update(inbox).where(*holds, ~inbox.c.text.endswith(clean(text), autoescape=True))
-
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(added.values(text=inbox.c.text + clean(text)))
-
-        await self._store.write("add-to-verdict", work, fenced=True)
+        await self._execute("add-to-verdict", added.values(text=inbox.c.text + clean(text)), fenced=True)
 
     async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]:
         """Return the open episodes of these sources, oldest first; of all sources when none is named."""
         query = select(inbox.c.id).where(inbox.c.ended.is_(None))
         if sources:
             query = query.where(inbox.c.source.in_(sources))
-
-        async def work(connection: AsyncConnection) -> list[str]:
-            return list(await connection.scalars(query))
-
-        ids, found = await self._store.read(work), list[Signal]()
+        ids, found = await self._scalars(query), list[Signal]()
         for start in range(0, len(ids), _PAGE):  # in pieces, so that a storm of them does not stop everything else
             piece = select(*signal_columns(inbox)).where(inbox.c.id.in_(ids[start : start + _PAGE]))
             found += map(signal, await self._rows(Signal, piece))
@@ -395,33 +342,20 @@ class TriggerRepository(Repository):
             _fires(incident, (RuleSource.ALERT,)).label("alerts"),
             _fires(incident, _OTHERS).label("others"),
         )
-
-        async def work(connection: AsyncConnection) -> Trigger:
-            row = (await connection.execute(query)).one()
-            alerts_only = bool(row.alerts) and not row.others
-            return Trigger(firing=bool(row.firing), ended=row.ended, alerts_only=alerts_only)
-
-        return await self._store.read(work)
+        (row,) = await self._select(query)
+        return Trigger(firing=bool(row.firing), ended=row.ended, alerts_only=bool(row.alerts) and not row.others)
 
     async def firing_keys(self, incident: str) -> AsyncIterator[str]:
         """Yield the keys of the incident's alerts that fire, some at a time: who has heard enough asks for no more."""
         query = select(inbox.c.id, inbox.c.key).where(inbox.c.incident == incident, inbox.c.ended.is_(None))
         query = query.where(inbox.c.kind == RuleSource.ALERT).order_by(inbox.c.id)
-
-        async def page(after: str, size: int) -> Sequence[tuple[str, str]]:
-            async def work(connection: AsyncConnection) -> Sequence[tuple[str, str]]:
-                rows = await connection.execute(query.where(inbox.c.id > after).limit(size))
-                return [(row.id, row.key) for row in rows]
-
-            return await self._store.read(work)
-
         after, size = "", _FIRST_PAGE
-        while rows := await page(after, size):
-            for _, key in rows:
-                yield key
+        while rows := await self._select(query.where(inbox.c.id > after).limit(size)):
+            for row in rows:
+                yield row.key
             if len(rows) < size:
                 return
-            after, size = rows[-1][0], min(size * 8, _LARGEST_PAGE)
+            after, size = rows[-1].id, min(size * 8, _LARGEST_PAGE)
 
     async def end_stale(self, before: datetime, now: datetime, limit: int = 1000) -> int:
         """
@@ -441,16 +375,9 @@ class TriggerRepository(Repository):
         text = f" (ended as stale: not repeated since {before:%Y-%m-%d %H:%M} UTC or earlier)"
         ended = {"ended": now, "horizon": now, "stale": now, "until": None, "text": inbox.c.text + text}
 
-        async def read(connection: AsyncConnection) -> Sequence[str]:
-            return list(await connection.scalars(silent.limit(limit)))
-
-        found = await self._store.read(read)
-
-        async def work(connection: AsyncConnection) -> int:
-            still = update(inbox).where(inbox.c.id.in_(found), inbox.c.ended.is_(None), inbox.c.last_seen < before)
-            return int((await connection.execute(still.values(ended))).rowcount)
-
-        return await self._store.write("end-stale", work, fenced=True) if found else 0
+        found = await self._scalars(silent.limit(limit))
+        still = update(inbox).where(inbox.c.id.in_(found), inbox.c.ended.is_(None), inbox.c.last_seen < before)
+        return await self._execute("end-stale", still.values(ended), fenced=True) if found else 0
 
 
 def _fires(incident: str, kinds: Sequence[RuleSource]) -> ColumnElement[bool]:
