@@ -52,7 +52,6 @@ MOST_PROBES = 2
 RETRYABLE_ERRORS = (NotYet, TooManyRequests, ServerUnavailable)
 """Answers after which nothing was changed, and a later attempt may succeed."""
 
-
 FIRST_WAIT = timedelta(seconds=0.5)
 LONGEST_WAIT = timedelta(seconds=10)
 LONGEST_WAIT_REFUSED = timedelta(minutes=1)

@@ -19,7 +19,6 @@ _SMALL = 16 * 1024
 _BRACES = bytes.maketrans(b"[]", b"{}")
 _OTHERS = bytes(set(range(256)) - set(b'{}[]"'))
 
-
 MOST_IN_OBJECT = 32_768
 """Entries of one object that is asked for by name. A Deployment of a hundred containers has about 10,000 with `managedFields`."""
 

@@ -32,7 +32,6 @@ log = get_logger(__name__)
 NOTED_EVERY = timedelta(days=1)
 """The interval at which a still good revision is written to the ledger; retention counts in days."""
 
-
 MOST_AT_ONCE = 20
 """Templates that are read in one step: a daemon that starts on a large cluster asks for no more at a time."""
 

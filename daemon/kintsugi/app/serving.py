@@ -153,28 +153,23 @@ class NotifyingInbox:
     """The ledger's inbox, which wakes the pipeline once something new is committed, and has a person hear of dead letters."""
 
     def __init__(self, core: Core) -> None:
-        self._signals, self._outbox, self._clock, self._pipeline = (
-            core.ledger.signals,
-            core.ledger.outbox,
-            core.clock,
-            core.pipeline,
-        )
+        self._ledger, self._clock, self._pipeline = core.ledger, core.clock, core.pipeline
 
     async def accept(self, delivered: Sequence[Signal], now: datetime) -> Accepted:
         """Commit signals, then have them judged."""
-        accepted = await self._signals.accept(delivered, now)
+        accepted = await self._ledger.signals.accept(delivered, now)
         self._pipeline.wake()
         return accepted
 
     async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep deliveries that could not be understood, and leave a notice of it, one an hour."""
-        await self._signals.keep_dead_letters(letters)
+        await self._ledger.signals.keep_dead_letters(letters)
         if letters:
-            await self._outbox.put_daemon_notice(NOT_UNDERSTOOD, self._clock.now())
+            await self._ledger.outbox.put_daemon_notice(NOT_UNDERSTOOD, self._clock.now())
 
     async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]:
         """Return the open episodes of these sources."""
-        return await self._signals.firing(*sources)
+        return await self._ledger.signals.firing(*sources)
 
 
 def operator_service(core: Core) -> OperatorService:

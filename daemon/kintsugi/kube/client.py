@@ -7,7 +7,7 @@ are, except after a 429, which says that nothing was applied.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -30,7 +30,6 @@ from kintsugi.kube.api_errors import Request, unanswered
 from kintsugi.kube.execution import ExecOptions, Executed, exec_request, execute
 from kintsugi.kube.object_cache import T
 from kintsugi.kube.pages import ListMetadata, Page, Reader, iter_objects, list_metadata, pages
-from kintsugi.kube.pod_logs import LogOptions, log_request, read_log
 from kintsugi.kube.repeats import persist
 from kintsugi.kube.transport import AnswerListener, Transport, ignore_answer
 from kintsugi.offload import processed
@@ -49,7 +48,6 @@ _TOO_LONG = (
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
-
 _ESCAPED = (
     (b"&", rb"\u0026"),
     (b"<", rb"\u003c"),
@@ -58,6 +56,8 @@ _ESCAPED = (
     ("\u2029".encode(), rb"\u2029"),
 )
 """These occur in JSON only within strings, so that they can be replaced in the whole text."""
+
+_LOG_LIMIT_BYTES = 10 * 1024 * 1024
 
 
 class PatchKind(StrEnum):
@@ -89,6 +89,24 @@ class DeleteOptions(TypedDict, total=False):
     resource_version: str | None
     grace: timedelta | None
     dry_run: bool
+
+
+class LogOptions(TypedDict, total=False):
+    """
+    Options of a log: the wanted part.
+
+    `follow` goes on until `deadline` (counted from the first read; the request timeout by default) and then ends
+    quietly; a log that is not followed must come whole by then. `limit_bytes` ends it quietly, too (10 MiB).
+    """
+
+    container: str | None
+    previous: bool
+    since: timedelta | None
+    tail: int | None
+    timestamps: bool
+    follow: bool
+    limit_bytes: int
+    deadline: timedelta | None
 
 
 class KubeClient:
@@ -280,8 +298,8 @@ class KubeClient:
 
     def logs(self, name: str, namespace: str, **options: Unpack[LogOptions]) -> AsyncGenerator[bytes, None]:
         """Yield the log of a pod's container in chunks as they come; see `LogOptions`. Close it when done early."""
-        request = log_request(PODS.path(namespace, name, "log"), options)
-        return read_log(self._transport, request, options, self._settings)
+        request = _log_request(PODS.path(namespace, name, "log"), options)
+        return _read_log(self._transport, request, options, self._settings)
 
     async def execute(
         self, name: str, namespace: str, command: Sequence[str], **options: Unpack[ExecOptions]
@@ -396,3 +414,42 @@ def _object(request: Request, body: bytes) -> Json:
 
 def _present(fields: Mapping[str, str | None]) -> dict[str, str]:
     return {key: value for key, value in fields.items() if value}
+
+
+def _log_request(path: str, options: LogOptions) -> Request:
+    """Return the request for a log: `path` is that of the pod's subresource."""
+    since = options.get("since")
+    tail = options.get("tail")
+    params = {
+        "container": options.get("container") or "",
+        "sinceSeconds": "" if since is None else str(max(1, int(since.total_seconds()))),
+        "tailLines": "" if tail is None else str(tail),
+        "limitBytes": str(options.get("limit_bytes", _LOG_LIMIT_BYTES)),
+        **{flag: "true" for flag in ("previous", "timestamps", "follow") if options.get(flag)},
+    }
+    return Request(method="GET", path=path, params=_present(params))
+
+
+async def _read_log(
+    transport: Transport, request: Request, options: LogOptions, settings: KubeSettings
+) -> AsyncGenerator[bytes, None]:
+    """Yield the log's chunks. Raises a KubeError when it cannot be read, or breaks off."""
+    follow = options.get("follow", False)
+    deadline = asyncio.get_running_loop().time() + (options.get("deadline") or settings.request_timeout).total_seconds()
+    left = options.get("limit_bytes", _LOG_LIMIT_BYTES)
+    async with AsyncExitStack() as stack:
+        try:
+            # Around single waits only: a deadline must not strike while the reader of the log is at work.
+            async with asyncio.timeout_at(deadline):
+                stream = transport.stream(request, silence=None if follow else settings.read_timeout)
+                chunks = await stack.enter_async_context(stream)
+            while left > 0:
+                async with asyncio.timeout_at(deadline):
+                    chunk = await anext(chunks, b"")
+                if not chunk:
+                    return
+                yield chunk[:left]
+                left -= len(chunk)
+        except TimeoutError as error:
+            if not follow:
+                raise unanswered(request, "the log was not complete before its deadline") from error

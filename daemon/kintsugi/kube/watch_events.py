@@ -20,7 +20,6 @@ _UNCOUNTED = 7 * 1024
 # etcd takes 1.5 MiB an object by default; as JSON it may be several times that. Beyond this it is no event.
 LONGEST_LINE = 16 * 1024 * 1024
 
-
 T = TypeVar("T", bound=Object)
 
 

@@ -4,7 +4,6 @@ The database of everything seen, decided and done, on SQLite or PostgreSQL. Only
 The daemon uses `Ledger.open(url, holder=…)`, all others `Ledger.read(url)`.
 """
 
-from kintsugi.ledger.catalogs import CatalogRepository
 from kintsugi.ledger.diagnoses import DiagnosisRepository
 from kintsugi.ledger.evidence import EvidenceRecord
 from kintsugi.ledger.history import Windows
@@ -14,6 +13,7 @@ from kintsugi.ledger.ledger import Ledger
 from kintsugi.ledger.outbox import OutboxRepository
 from kintsugi.ledger.retention import RetentionTerms
 from kintsugi.ledger.run_requests import Decide, RunRequest, RunRequestResult
+from kintsugi.ledger.runs import CatalogRepository
 from kintsugi.ledger.signals import DeliveryInbox, SignalInbox
 from kintsugi.ledger.store import NO_FAILPOINTS, Failpoints
 

@@ -39,9 +39,7 @@ MOST_DEAD_LETTERS = 1_000
 _EXCERPT = 2_000
 """Characters that are kept of a row, as of an alert that could not be read."""
 
-
 _SHOWN = tuple(dead_letters.c[name] for name in ("id", "source", "received", "reason", "excerpt"))
-
 
 _PUT = insert(dead_letters).values(
     {

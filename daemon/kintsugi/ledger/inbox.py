@@ -32,7 +32,6 @@ MOST_TOGETHER = 1000
 MOST_TEXT = 1 << 20
 """Characters of their labels and annotations: to mask so much of the worst text takes a second and a half."""
 
-
 DELIVERY_LOCK_ID = 0x6B696E01
 """Writing deliveries takes turns across replicas, so that two of them never open the same episode twice."""
 
@@ -102,7 +101,6 @@ _ROW = (
 )  # fmt: skip
 _INSERT = _Bulk(insert(signals), _ROW)
 _INSERT_ENDED = _Bulk(insert(signals), [*_ROW, *_VERDICT])
-
 
 _SAME = ("kind", "key", "rule", "labels", "annotations", "target")
 """

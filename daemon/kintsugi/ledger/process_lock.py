@@ -38,7 +38,6 @@ _MINE = text(
 )
 _BIRTH = text("SELECT pg_postmaster_start_time()")
 
-
 _NAMED, _ALONE = 0x6B696E, 0x6B696F
 """The first halves of our advisory locks' names. The second is the holder's; of one that is alone it is 0."""
 

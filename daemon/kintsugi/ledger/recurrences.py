@@ -26,10 +26,8 @@ The most recoveries read of one service by one runbook, and the most runs listed
 and than the doublings of the cooldown.
 """
 
-
 MOST_RUNS = 8
 """Runs that are looked at, the newest: a service that was given up more often than that has had every remedy."""
-
 
 WELL_AGAIN = (IncidentState.RECOVERED, IncidentState.NO_ACTION)
 """The ends of runs whose service is well: a problem that comes and goes by itself also counts as recurring."""

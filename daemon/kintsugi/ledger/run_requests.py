@@ -20,12 +20,12 @@ from kintsugi.ledger.history import read_history, read_upstreams
 from kintsugi.ledger.incidents import find_child, find_incident, last_run
 from kintsugi.ledger.outbox import put_notice, put_notice_once
 from kintsugi.ledger.recurrences import notified_since, read_attempts, read_recoveries
-from kintsugi.ledger.replicas import read_scaled_to_zero
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, shown, values, verdict, verdict_values
 from kintsugi.ledger.store import Store
 from kintsugi.ledger.tables import approvals, incidents, locks, runs, signals, steps
 from kintsugi.ledger.texts import without_secrets
+from kintsugi.ledger.workloads import read_scaled_to_zero
 from kintsugi.model.history import History
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import MANUAL, ManualStart, Override
@@ -61,7 +61,6 @@ _MOST_STARTS = 100
 The most manual starts of one service that are searched for a repeated request: one that is further back is not
 repeated.
 """
-
 
 _OPENS = {
     VerdictKind.STARTED: IncidentState.RUNNING,

@@ -1,8 +1,8 @@
 """
-Runs and their steps: every transition is a compare and set under the leader's epoch (P4, P8).
+Runs and their steps: every transition is a compare and set under the leader's epoch (P4, P8); and the documents of runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -16,12 +16,12 @@ from kintsugi.errors import BudgetSpent, CommandError, NotRecorded, WrongState
 from kintsugi.ledger.drills import note_passed
 from kintsugi.ledger.history import RESUMED, read_changed
 from kintsugi.ledger.outbox import put_first_change, put_notice
-from kintsugi.ledger.replicas import note_scale
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, record, shown, values
 from kintsugi.ledger.run_requests import DECISION_LOCK_ID
-from kintsugi.ledger.tables import incidents, locks, runs, steps
+from kintsugi.ledger.tables import catalogs, incidents, locks, runs, steps
 from kintsugi.ledger.texts import clean, dump, for_people, without_secrets
+from kintsugi.ledger.workloads import note_scale
 from kintsugi.model.api_types import CurrentStep
 from kintsugi.model.change_limits import Budget
 from kintsugi.model.history import HANDED_OVER_OUTCOMES, INCONCLUSIVE_OUTCOMES
@@ -33,7 +33,6 @@ from kubeobjects.resources import PODS, WORKLOADS
 
 _STEP = columns(StepRecord, steps)
 _RUN = columns(RunRecord, runs)
-"""States of a change that surely was not made."""
 
 
 class RunRepository(Repository):
@@ -309,3 +308,27 @@ async def move_incident(connection: AsyncConnection, incident: str, run: RunReco
 
 def _same(written: StepRecord, step: StepRecord) -> bool:
     return dump(values(written)) == dump(values(step))  # as text: tuples come back as lists
+
+
+class CatalogRepository(Repository):
+    """The documents of runs, by the digest of their catalog."""
+
+    async def keep_catalog(self, digest: str, texts: Mapping[str, str]) -> None:
+        """
+        Keep the documents of a digest, file by file, for runs that outlive a reload.
+
+        It is called whenever a catalog is activated, also an earlier one again: the newest are never deleted.
+        """
+        rows = [{"digest": digest, "file": file, "text": text} for file, text in texts.items()]
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(delete(catalogs).where(catalogs.c.digest == digest))
+            if rows:
+                await connection.execute(insert(catalogs), rows)
+
+        await self._store.write("keep-catalog", work)
+
+    async def catalog_texts(self, digest: str) -> Mapping[str, str]:
+        """Return the documents of a digest by file; empty when they were never kept."""
+        query = select(catalogs.c.file, catalogs.c.text).where(catalogs.c.digest == digest).order_by(catalogs.c.file)
+        return {row.file: row.text for row in await self._select(query)}

@@ -47,9 +47,7 @@ _RESTING = (Reason.HUMAN, Reason.FAILURES, Reason.REJECTED, Reason.COOLDOWN)
 _PROVISIONAL = (inbox.c.until.is_not(None), inbox.c.ended.is_(None))
 """Signals that still fire and are judged again when their verdict ends; the words of an index (see tables.py)."""
 
-
 _ORDER = (inbox.c.received, inbox.c.id)
-
 
 _FIRST_PAGE = 8
 _LARGEST_PAGE = 512
@@ -59,7 +57,6 @@ _LASTING = tuple(kind for kind in RuleSource if kind is not RuleSource.EVENT)
 """The kinds that can end: Kubernetes Events are hints that never resolve (reliability B20)."""
 
 _OTHERS = tuple(kind for kind in RuleSource if kind is not RuleSource.ALERT)
-
 
 _NO_EVENT = inbox.c.kind != RuleSource.EVENT
 

@@ -378,7 +378,6 @@ dead_letters = Table(
     Index("ix_dead_letters_received", "received"),
 )
 
-
 good_revisions = Table(
     "good_revisions",
     metadata,

@@ -33,7 +33,6 @@ mark.
 _MARK = f'"{_OURS}'
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
-
 _READ_AGAIN = frozenset(
     {"claim", "digest", "job", "mark", "name", "namespace", "run", "step", "template", "then", "uid", "volume"}
 )

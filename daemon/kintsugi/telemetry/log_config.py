@@ -33,7 +33,6 @@ _TRACEBACKS = frozenset({"exception", "stack"})
 # The scheduler warns of each tick whose predecessor is still under way; on a slow machine nothing else is left to read.
 _QUIET = {"aiohttp.access": logging.WARNING, "apscheduler": logging.ERROR, "alembic": logging.WARNING}
 
-
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 # C1 controls (0x9b begins a terminal sequence), line and paragraph separators, marks that turn the direction of text,

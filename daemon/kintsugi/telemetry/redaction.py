@@ -43,7 +43,6 @@ _FLAG = re.compile(
     r"(?i)^--?(?:[a-z0-9]{1,20}[-_]){0,4}(?:passwo?r?d|passwd|passphrase|secret|token|api[-_]?key|(?:access|account)[-_]?key)$"
 )
 
-
 _SHORTEST = 6
 """Shorter values are not registered: masking `ab` everywhere would leave nothing readable and hide nothing."""
 

@@ -14,7 +14,7 @@ from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import Invalid, NotFound
-from kintsugi.kube.pod_logs import LogOptions
+from kintsugi.kube.client import LogOptions
 from kintsugi.model.patterns import Pattern, Severity
 from kubeobjects.resources import PODS
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
