@@ -3,8 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, delete, func, insert, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import and_, delete, func, or_, select
 
 from kintsugi.ledger.outbox import put_outage_notice
 from kintsugi.ledger.repository import Repository
@@ -32,15 +31,9 @@ class OutageRepository(Repository):
     async def save(self, changed: Sequence[Outage], ended: Collection[str]) -> None:
         """Write outages in place of earlier ones, and forget those of services that are not down. Raises StaleEpoch."""
         names = {*ended, *(each.service for each in changed)}
-
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(delete(outages).where(outages.c.service.in_(names)))
-            if changed:
-                rows = [{"service": each.service, "outage": each} for each in changed]
-                await connection.execute(insert(outages), rows)
-
+        rows = [{"service": each.service, "outage": each} for each in changed]
         if names:
-            await self._store.write("save-outages", work, fenced=True)
+            await self._replace("save-outages", delete(outages).where(outages.c.service.in_(names)), rows, fenced=True)
 
     async def notices(self, outage: Outage) -> tuple[NoticeOfProblem, ...]:
         """Return the outage's own notice, and those of the service's incidents since the fault began."""

@@ -1,10 +1,10 @@
 """The base of the repositories: the store that they write to, and the reading of many rows."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Row, Select, UpdateBase, literal, tuple_
+from sqlalchemy import Column, ColumnElement, Delete, Row, Select, UpdateBase, insert, literal, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.rows import readable, shown, unreadable
@@ -49,6 +49,18 @@ class Repository:
             return (await connection.execute(statement)).rowcount
 
         return await self._store.write(name, work, fenced=fenced)
+
+    async def _replace(
+        self, name: str, old: Delete, new: Sequence[Mapping[str, object]], *, fenced: bool = False
+    ) -> None:
+        """Delete rows and insert others in their place, in one transaction. See `Store.write`."""
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(old)
+            if new:
+                await connection.execute(insert(old.table), new)
+
+        await self._store.write(name, work, fenced=fenced)
 
     async def _rows(self, kind: type[object], query: Select[Any]) -> Sequence[Row[Any]]:
         """Run a query, and log each row that cannot be read whole, once."""

@@ -320,13 +320,7 @@ class CatalogRepository(Repository):
         It is called whenever a catalog is activated, also an earlier one again: the newest are never deleted.
         """
         rows = [{"digest": digest, "file": file, "text": text} for file, text in texts.items()]
-
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(delete(catalogs).where(catalogs.c.digest == digest))
-            if rows:
-                await connection.execute(insert(catalogs), rows)
-
-        await self._store.write("keep-catalog", work)
+        await self._replace("keep-catalog", delete(catalogs).where(catalogs.c.digest == digest), rows)
 
     async def catalog_texts(self, digest: str) -> Mapping[str, str]:
         """Return the documents of a digest by file; empty when they were never kept."""

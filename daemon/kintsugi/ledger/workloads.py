@@ -61,15 +61,10 @@ class RevisionRepository(Repository):
 
     async def note_counts(self, counts: Sequence[GoodCount]) -> None:
         """Keep counts in place of earlier ones."""
-
-        async def work(connection: AsyncConnection) -> None:
-            known = [(each.service, each.name) for each in counts]
-            key = tuple_(good_counts.c.service, good_counts.c.name)
-            await connection.execute(delete(good_counts).where(key.in_(known)))
-            await connection.execute(insert(good_counts), [values(each) for each in counts])
-
+        key = tuple_(good_counts.c.service, good_counts.c.name)
+        old = delete(good_counts).where(key.in_([(each.service, each.name) for each in counts]))
         if counts:
-            await self._store.write("note-counts", work)
+            await self._replace("note-counts", old, [values(each) for each in counts])
 
     async def good_counts(self) -> tuple[GoodCount, ...]:
         """Return the last counts of checks while their services were healthy: a row a step."""
@@ -96,14 +91,8 @@ class TemplateRepository(Repository):
         When it is too large the earlier one is deleted all the same: it is no longer the last good one.
         """
         fits = len(template.document) + len(template.withheld) + len(template.remainder) <= LARGEST
-
-        async def work(connection: AsyncConnection) -> None:
-            same = _named(template.kind, template.namespace, template.name)
-            await connection.execute(delete(good_templates).where(*same))
-            if fits:
-                await connection.execute(insert(good_templates).values(values(template)))
-
-        await self._store.write("keep-template", work)
+        old = delete(good_templates).where(*_named(template.kind, template.namespace, template.name))
+        await self._replace("keep-template", old, [values(template)] if fits else ())
         return fits
 
     async def last(self, kind: str, namespace: str, name: str) -> GoodTemplate | None:
@@ -121,14 +110,9 @@ class ReplicaRepository(Repository):
 
     async def note_replicas(self, seen: Sequence[SeenReplicas]) -> None:
         """Keep the seen replicas in place of earlier ones."""
-
-        async def work(connection: AsyncConnection) -> None:
-            known = [each.workload for each in seen]
-            await connection.execute(delete(seen_replicas).where(seen_replicas.c.workload.in_(known)))
-            await connection.execute(insert(seen_replicas), [values(each) for each in seen])
-
+        old = delete(seen_replicas).where(seen_replicas.c.workload.in_([each.workload for each in seen]))
         if seen:
-            await self._store.write("note-replicas", work)
+            await self._replace("note-replicas", old, [values(each) for each in seen])
 
     async def seen_replicas(self, workload: str) -> SeenReplicas | None:
         """Return the replicas that a workload (by uid) was last seen with. Raises UnreadableRow."""
