@@ -76,7 +76,7 @@ class OperatorApiPort:
 
 @pytest.fixture
 async def api(tmp_path: Path, operations: FakeOperations) -> AsyncIterator[OperatorApiPort]:
-    async with ledger_in(tmp_path) as ledger, served(tmp_path, ledger.inbox, operations) as port:
+    async with ledger_in(tmp_path) as ledger, served(tmp_path, ledger.signals, operations) as port:
         yield OperatorApiPort(port, operations)
 
 

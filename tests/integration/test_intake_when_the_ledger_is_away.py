@@ -37,7 +37,7 @@ class FaultyInbox:
 
     async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         await self._fail()
-        await self.ledger.dead_letters.keep(letters)
+        await self.ledger.signals.keep_dead_letters(letters)
 
     async def _fail(self) -> None:
         if self.hanging:

@@ -40,7 +40,7 @@ class CountingInbox:
         await self.ledger.signals.accept(delivered, now)
 
     async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        await self.ledger.dead_letters.keep(letters)
+        await self.ledger.signals.keep_dead_letters(letters)
 
 
 @dataclass
@@ -58,7 +58,7 @@ class AlertmanagerScene:
     def poller(self, alertmanager: Alertmanager) -> Poller:
         """Return a poller of the first of them."""
         settings = AlertmanagerSettings(url=alertmanager.urls[0])
-        return Poller(settings, self.api(alertmanager), self.inbox.ledger.inbox, Metrics(), lambda: datetime.now(UTC))
+        return Poller(settings, self.api(alertmanager), self.inbox.ledger.signals, Metrics(), lambda: datetime.now(UTC))
 
     def silences(self, alertmanager: Alertmanager) -> AlertmanagerSilences:
         """Return what knows the silences of the first of them."""
@@ -105,7 +105,7 @@ async def test_an_alert_that_is_taken_up_again_with_its_old_beginning_is_not_los
     ledger = scene.inbox.ledger
 
     async def told() -> Sequence[EvaluatedSignal]:
-        return await ledger.signal_pages.list_signals(SignalQuery())
+        return await ledger.signals.list_signals(SignalQuery())
 
     async def ended() -> bool:
         return await scene.firing() == ()

@@ -62,7 +62,7 @@ async def secured(folder: Path, ledger: Ledger, files: Files, **more: Any) -> As
         tls_key_file=files.pair.key,
         **more,
     )
-    async with served(folder, ledger.inbox, FakeOperations(), settings=settings) as port:
+    async with served(folder, ledger.signals, FakeOperations(), settings=settings) as port:
         yield port
 
 

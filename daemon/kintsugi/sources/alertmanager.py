@@ -16,7 +16,7 @@ from itertools import count
 
 import msgspec
 
-from kintsugi.depth import DEEPEST, is_too_deep
+from kintsugi.json_limits import DEEPEST, is_too_deep
 from kintsugi.model.identity import encode, new_id
 from kintsugi.model.records import DeadLetter, Signal, SignalSource, SignalStatus
 from kintsugi.sources.alerts import AlertFields, AlertOrigin, to_signal

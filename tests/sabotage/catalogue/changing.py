@@ -79,7 +79,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a daemon that has lost the session of its lock stops",
         shows=("P4",),
-        file="ledger/session.py",
+        file="ledger/process_lock.py",
         old="            mine = self._birth != birth and await connection.scalar(\n",
         new="            mine = await connection.scalar(\n",
         tests="contract/ledger/test_leading.py",
@@ -146,7 +146,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="an intent says how its change is undone",
         shows=("P8",),
-        file="effect.py",
+        file="executor.py",
         old="        undo=execution.effect.undo or plan.undo,\n",
         new="        undo=execution.effect.undo,\n",
         tests="unit/executor/test_how_an_effect_ends.py",

@@ -8,10 +8,10 @@ import pytest
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.scan import LONGEST_LINE, MOST_FINDINGS, find, sqlstate_of
 from kintsugi.catalog import load, shipped_paths
-from kintsugi.entries import MOST_LINES
 from kintsugi.errors import Invalid, NotFound
+from kintsugi.json_limits import MOST_LINES
+from kintsugi.kube.client import LogOptions
 from kintsugi.kube.execution import Executed
-from kintsugi.kube.pod_logs import LogOptions
 from kintsugi.model.patterns import Pattern, Severity
 from kintsugi.verbs import logs
 from tests.unit.actions.changes import Cluster

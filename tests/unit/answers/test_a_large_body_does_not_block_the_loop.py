@@ -232,7 +232,7 @@ async def keep_evidence(ledger: Ledger, run: RunRecord, text: str) -> None:
 
 async def keep_dead_letter(ledger: Ledger, run: RunRecord, text: str) -> None:
     letter = DeadLetter(id=run.id, source=SignalSource.POLL, received=NOW, reason="no", excerpt=text)
-    await ledger.inbox.keep_dead_letters([letter])
+    await ledger.signals.keep_dead_letters([letter])
 
 
 async def keep_diagnosis(ledger: Ledger, run: RunRecord, text: str) -> None:
