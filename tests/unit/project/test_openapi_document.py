@@ -10,8 +10,8 @@ import pytest
 from kintsugi.model.records import Incident
 from kintsugi.server.authentication import Action, Authenticator, TokenFiles
 from kintsugi.server.contract import Contract, Route
-from kintsugi.server.http import application
 from kintsugi.server.openapi import document
+from kintsugi.server.ports import application
 from kintsugi.server.routes import AuthMiddleware
 from kintsugi.telemetry import Metrics
 from tests.unit.project import openapi
