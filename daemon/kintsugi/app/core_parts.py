@@ -16,9 +16,9 @@ from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.targets import Targets
-from kintsugi.sources.alertmanager_api import AlertmanagerApi
 from kintsugi.sources.checks import Checks
 from kintsugi.sources.cluster import ClusterWatch
+from kintsugi.sources.poll import AlertmanagerApi
 from kintsugi.telemetry import Containment
 from kintsugi.views import Caches, ServiceViews
 

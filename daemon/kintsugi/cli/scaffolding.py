@@ -24,7 +24,7 @@ from kintsugi.model.views import DerivedCheck, Workload
 from kintsugi.settings import KubeSettings
 from kintsugi.settings.settings import CLUSTER_NAMESPACES
 from kintsugi.views.derived_checks import routed_checks
-from kintsugi.views.kube_services import leading_services
+from kintsugi.views.service_objects import leading_services
 from kubeobjects.kept import KEPT, KubeService, Object
 from kubeobjects.metadata import SUBDOMAIN
 from kubeobjects.owners import managers
