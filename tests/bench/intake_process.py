@@ -17,9 +17,8 @@ from aiohttp import web
 from kintsugi.ledger import Ledger
 from kintsugi.server.authentication import Action, Authenticator, TokenFiles
 from kintsugi.server.contract import Route
-from kintsugi.server.contracts import DELIVER
-from kintsugi.server.http import serve
-from kintsugi.server.routes import AuthMiddleware
+from kintsugi.server.ports import serve
+from kintsugi.server.routes import DELIVER, AuthMiddleware
 from kintsugi.server.webhook import WebhookHandler
 from kintsugi.settings import ServerSettings
 from kintsugi.sources.alertmanager import decode

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.cli import recover_command
+from kintsugi.cli import mutations
 from kintsugi.model.records import IncidentState, PauseScope, Reason, RunKind, StepRecord, StepState
 from kintsugi.server.operations import (
     GuardResult,
@@ -242,7 +242,7 @@ def test_a_start_that_got_no_answer_is_asked_for_again_with_the_same_key(
     kintsugi: CommandLine, operations: FakeOperations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """D2: it starts nothing twice."""
-    monkeypatch.setattr(recover_command, "AGAIN", recover_command.AGAIN / 100)
+    monkeypatch.setattr(mutations, "AGAIN", mutations.AGAIN / 100)
     operations.lost = 2
     ended = kintsugi("recover", "workload-recovery", "--why", "old pods", "--yes", "-o", "json")
     assert (ended.code, json.loads(ended.out)["incident"]) == (0, "inc-4"), ended

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from kintsugi.catalog.shipped import shipped_paths
-from kintsugi.cli.exit_codes import ExitCode
+from kintsugi.cli.errors import ExitCode
 from kintsugi.errors import KintsugiError
 from kintsugi.model.records import IncidentState
 from kintsugi_demo import SHOWS, SceneName

@@ -20,7 +20,7 @@ from yarl import URL
 from kintsugi.errors import UsageError
 from kintsugi.ledger import Ledger
 from kintsugi.server.health import Health
-from kintsugi.server.health_port import serve_health
+from kintsugi.server.ports import serve_health
 from kintsugi.server.readiness import Component
 from kintsugi.settings import HealthSettings
 from kintsugi.telemetry import LoopHeartbeat, Metrics

@@ -13,8 +13,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.api_types import EvaluatedSignal, SignalQuery
 from kintsugi.model.records import DeadLetter, Signal, SignalSource, SignalStatus
 from kintsugi.settings import AlertmanagerSettings
-from kintsugi.sources.alertmanager_api import AlertmanagerApi
-from kintsugi.sources.poll import AlertmanagerSilences, Poller
+from kintsugi.sources.poll import AlertmanagerApi, AlertmanagerSilences, Poller
 from kintsugi.telemetry import Metrics
 from tests.harness.alertmanager import Alertmanager
 from tests.harness.fixtures import StartAlertmanager

@@ -14,7 +14,7 @@ import pytest
 
 from kintsugi.errors import UsageError
 from kintsugi.ledger import Ledger
-from kintsugi.server.tls import Certificate
+from kintsugi.server.ports import Certificate
 from tests.harness.certificates import Authority, KeyPair
 from tests.harness.waiting import eventually
 from tests.integration.intake_server import PATIENT, Served, ledger_in, served

@@ -54,10 +54,9 @@ from kintsugi.pipeline.targets import TARGET_LABELS, Targets
 from kintsugi.pipeline.warning_watch import INTERVAL, SHORTEST_PAUSE, WarningWatch
 from kintsugi.runner import RunnerDeps
 from kintsugi.settings import Settings
-from kintsugi.sources.alertmanager_api import AlertmanagerApi
 from kintsugi.sources.checks import Checks, CheckTerms
 from kintsugi.sources.cluster import ClusterWatch
-from kintsugi.sources.poll import AlertmanagerSilences
+from kintsugi.sources.poll import AlertmanagerApi, AlertmanagerSilences
 from kintsugi.telemetry import SECRETS, Containment, get_logger
 from kintsugi.views import Caches, ServiceViews
 from kubeobjects.predicates import START_UP_ALLOWANCE

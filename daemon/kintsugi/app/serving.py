@@ -20,8 +20,7 @@ from kintsugi.pipeline.rollback_difference import RollbackDifference
 from kintsugi.server.api import Api
 from kintsugi.server.authentication import Authenticator, TokenFiles
 from kintsugi.server.health import Health, asked_on
-from kintsugi.server.health_port import serve_health
-from kintsugi.server.http import serve
+from kintsugi.server.ports import serve, serve_health
 from kintsugi.server.readiness import Component, Readiness
 from kintsugi.server.routes import AuthMiddleware, all_routes, documented, health_routes
 from kintsugi.server.webhook import WebhookHandler

@@ -11,11 +11,10 @@ from kintsugi.actions import unstructured
 from kintsugi.actions.related_facts import hosts_of
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.catalog.scaffold import FoundWorkload, document, file_names, upstreams_of
-from kintsugi.cli.exit_codes import ExitCode
+from kintsugi.cli.documents import validate
+from kintsugi.cli.errors import ExitCode, print_note
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit, table
-from kintsugi.cli.stderr import print_note
-from kintsugi.cli.validation import validate
 from kintsugi.commands.selectors import selector_of
 from kintsugi.errors import Forbidden, NotFound, UsageError
 from kintsugi.kube.client import KubeClient
@@ -25,7 +24,7 @@ from kintsugi.model.views import DerivedCheck, Workload
 from kintsugi.settings import KubeSettings
 from kintsugi.settings.settings import CLUSTER_NAMESPACES
 from kintsugi.views.derived_checks import routed_checks
-from kintsugi.views.kube_services import leading_services
+from kintsugi.views.service_objects import leading_services
 from kubeobjects.kept import KEPT, KubeService, Object
 from kubeobjects.metadata import SUBDOMAIN
 from kubeobjects.owners import managers

@@ -24,14 +24,9 @@ from kintsugi.model.views import ServiceView, Workload
 from kintsugi.scope.values import health_names
 from kintsugi.telemetry import Containment, FailureScope, get_logger
 from kintsugi.views.caches import ByNamespace, Caches, Sight
-from kintsugi.views.counts import CountMemory
 from kintsugi.views.derived_checks import derived_check
-from kintsugi.views.kube_services import host_of, leading_services, meant_for
-from kintsugi.views.pvcs import PvcNames
-from kintsugi.views.replicas import ReplicaMemory
-from kintsugi.views.restart_tally import RestartTally
-from kintsugi.views.service_selectors import ServiceSelectors
-from kintsugi.views.template_health import TemplateHealth
+from kintsugi.views.service_memory import CountMemory, ReplicaMemory, RestartTally, TemplateHealth
+from kintsugi.views.service_objects import PvcNames, ServiceSelectors, host_of, leading_services, meant_for
 from kintsugi.views.view_builder import (
     ServiceObjects,
     after_gap,

@@ -9,7 +9,7 @@ from kintsugi.errors import EvaluationError
 from kintsugi.model.known import SeenReplicas
 from kintsugi.model.services import DERIVED, Service
 from kintsugi.model.views import DerivedCheck, ServiceView, SocketAddress, Workload
-from kintsugi.views.kube_services import host_of
+from kintsugi.views.service_objects import host_of
 from kubeobjects import predicates
 from kubeobjects.autoscalers import rests, scalers_of
 from kubeobjects.kept import (

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from kintsugi.cli.exit_codes import ExitCode
+from kintsugi.cli.errors import ExitCode
 from kintsugi.cli.options import Output, OutputFormat, spread
 from kintsugi_demo import SHOWS, SceneName
 

@@ -13,12 +13,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from kintsugi.cli.client import DaemonClient
-from kintsugi.cli.exit_codes import ExitCode
+from kintsugi.cli.errors import ExitCode, print_note
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit, print_indented, took
 from kintsugi.cli.shutdown import run_until_signal
-from kintsugi.cli.stderr import print_note
-from kintsugi.cli.summary_tables import first_line
+from kintsugi.cli.tables import first_line
 from kintsugi.errors import KintsugiError
 from kintsugi.model.records import Incident, IncidentState
 from kintsugi.telemetry import configure_logging

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 
 from kintsugi.app import run
 from kintsugi.cli.client import DaemonClient, connect
-from kintsugi.cli.exit_codes import Unreachable
+from kintsugi.cli.errors import Unreachable
 from kintsugi.clients.resolver import Address, Lookup, resolve
 from kintsugi.errors import KintsugiError
 from kintsugi.model.api_types import IncidentDetail, ServiceSummary

@@ -6,8 +6,9 @@ import sys
 import pytest
 import typer
 
-from kintsugi.cli import demo, main
-from kintsugi.cli.exit_codes import ExitCode
+from kintsugi import cli
+from kintsugi.cli import main
+from kintsugi.cli.errors import ExitCode
 from kintsugi.errors import KintsugiError
 
 
@@ -23,9 +24,9 @@ def test_the_scenes_are_listed_without_the_embedded_cluster(
 
 
 def test_the_command_line_says_in_one_line_what_to_install_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "entry_points", lambda **_: importlib.metadata.EntryPoints(()))
+    monkeypatch.setattr(cli, "entry_points", lambda **_: importlib.metadata.EntryPoints(()))
     app = typer.Typer()
     app.callback()(lambda: None)
-    demo.register(app)
+    cli.register_demo(app)
     with pytest.raises(KintsugiError, match=r"pip install 'kintsugi-daemon\[demo\]'"):
         app(["demo", "--scene", "crash-loop"], standalone_mode=False)

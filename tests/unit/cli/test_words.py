@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.cli.output import plain, took
-from kintsugi.cli.result_summary import found
+from kintsugi.cli.story import found
 from kubeobjects.lines import printable
 
 

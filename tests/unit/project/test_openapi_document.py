@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from kintsugi.server.authentication import Authenticator, TokenFiles
-from kintsugi.server.http import application
+from kintsugi.server.ports import application
 from kintsugi.server.routes import AuthMiddleware
 from kintsugi.telemetry import Metrics
 from tests.unit.project import openapi

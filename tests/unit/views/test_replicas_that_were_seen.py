@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from kintsugi.model.known import SeenReplicas
-from kintsugi.views.replicas import ReplicaMemory, seen_now
+from kintsugi.views.service_memory import ReplicaMemory, seen_now
 from kubeobjects.autoscalers import rests
 from kubeobjects.kept import HorizontalPodAutoscaler, Metadata, OwnerReference
 from kubeobjects.workloads import AutoscalerSpec

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from kintsugi.model.views import ServiceView
-from kintsugi.views.pvcs import PvcNames
+from kintsugi.views.service_objects import PvcNames
 from kubeobjects.kept import (
     HorizontalPodAutoscaler,
     Metadata,

@@ -1,6 +1,9 @@
-"""The exit codes of the command, and the error of each."""
+"""How an error leaves the command: a line on stderr, so that stdout has only the result, and an exit code."""
 
+from collections.abc import Sequence
 from enum import IntEnum
+
+import typer
 
 from kintsugi.errors import (
     KintsugiError,
@@ -12,6 +15,7 @@ from kintsugi.errors import (
     UsageError,
     WrongState,
 )
+from kubeobjects.lines import line
 
 
 class ExitCode(IntEnum):
@@ -44,3 +48,18 @@ _EXITS: tuple[tuple[type[KintsugiError], ExitCode], ...] = (
 def exit_for(error: KintsugiError) -> ExitCode:
     """Return the exit code of an error; what is not in the table (catalog errors, no such incident) is a finding."""
     return next((code for kind, code in _EXITS if isinstance(error, kind)), ExitCode.FINDINGS)
+
+
+def print_error(error: KintsugiError) -> None:
+    """Print an error in a line; several problems a line each, and then their number."""
+    # By name: the modules of the two errors that carry problems are too heavy to import before they are needed.
+    problems: Sequence[object] = getattr(error, "problems", ())
+    for problem in problems:
+        print_note(str(problem))
+    many = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}, see above"
+    print_note(f"error: {many if problems else str(error) or type(error).__name__}")
+
+
+def print_note(text: str) -> None:
+    """Print a line beside the result."""
+    typer.echo(line(text), err=True)

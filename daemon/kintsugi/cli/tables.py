@@ -1,4 +1,4 @@
-"""The tables that people see: incidents, services, pauses."""
+"""The tables that people see: incidents, services, pauses, signals with their verdicts, dead letters."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -8,8 +8,10 @@ from rich.text import Text
 from kintsugi.cli.output import moment, plain, state, table, took
 from kintsugi.decisions.revision_checks import standing_text
 from kintsugi.model.api_types import ActivityKind, DaemonStatus, ServiceActivity, ServiceSummary, ServiceTree
-from kintsugi.model.records import Incident, Pause
+from kintsugi.model.records import Incident, Pause, Signal
+from kintsugi.model.rules import RuleSource
 from kintsugi.model.services import STACK
+from kintsugi.server.operations import DeadLetterSummary, EvaluatedSignal
 
 _HEALTH = {True: Text("yes", style="green"), False: Text("no", style="bold red"), None: Text("unknown", style="yellow")}
 
@@ -173,3 +175,72 @@ def first_line(text: str) -> str:
 def lasted(began: datetime, ended: datetime | None, now: datetime) -> str:
     """Return how long something took, or takes so far."""
     return took(ended - began) if ended is not None else f"{took(now - began)} so far"
+
+
+_SHOWN_LABELS = (
+    "namespace",
+    "pod",
+    "deployment",
+    "statefulset",
+    "daemonset",
+    "persistentvolumeclaim",
+    "job_name",
+    "node",
+    "severity",
+)
+"""Labels that are shown beside the name of an alert; the others would only fill the line."""
+
+_EXCERPT = 60
+"""Characters of a dead letter that fit into its line; JSON has all that is shown."""
+
+
+def show_signals(signals: Iterable[EvaluatedSignal]) -> None:
+    """Show signals in the order in which they come, each with what became of it."""
+    table(
+        ("ID", "RECEIVED (UTC)", "SIGNAL", "FIRES", "VERDICT", "REASON", "WHY"),
+        (
+            (
+                plain(each.signal.id),
+                plain(moment(each.signal.received)),
+                plain(signal_text(each.signal)),
+                plain(_fires(each)),
+                plain(each.verdict.kind if each.verdict else "-"),
+                plain(each.verdict.reason if each.verdict else "-"),
+                plain(first_line(each.verdict.text) if each.verdict else "no verdict yet"),
+            )
+            for each in signals
+        ),
+    )
+
+
+def show_dead_letters(letters: Iterable[DeadLetterSummary]) -> None:
+    """Show what could not be understood, and whether it can be sent in again."""
+    table(
+        ("ID", "RECEIVED (UTC)", "FROM", "RESEND", "REASON", "EXCERPT"),
+        (
+            (
+                plain(each.id),
+                plain(moment(each.received)),
+                plain(each.source),
+                plain("yes" if each.resendable else "no"),
+                plain(each.reason),
+                plain(each.excerpt[:_EXCERPT]),
+            )
+            for each in letters
+        ),
+    )
+
+
+def _fires(evaluated: EvaluatedSignal) -> str:
+    """Return whether a signal fires."""
+    if evaluated.signal.ended is None:
+        return "again" if evaluated.continues else "yes"
+    return "no" if evaluated.refired is None else f"perhaps firing again since {evaluated.refired:%H:%M:%S}"
+
+
+def signal_text(signal: Signal) -> str:
+    """Name what was observed; a watched object has labels, too, but is known by its name."""
+    if signal.kind is RuleSource.ALERT:
+        shown = [f"{name}={signal.labels[name]}" for name in _SHOWN_LABELS if name in signal.labels]
+        return " ".join([f"alert {signal.labels.get('alertname', signal.key)}", *shown])
+    return f"{signal.target or signal.kind}: {signal.rule or signal.key}"
