@@ -13,8 +13,7 @@ from kintsugi.decisions.diagnosis.headline import headline
 from kintsugi.errors import KubeError
 from kintsugi.kube.client import Json, KubeClient
 from kintsugi.kube.repeats import when_busy
-from kintsugi.model.causes import KeptDiagnosis
-from kintsugi.model.records import IncidentState, RunRecord, StepRecord
+from kintsugi.model.records import IncidentState, KeptDiagnosis, RunRecord, StepRecord
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
 from kintsugi.retries import Waits, retry

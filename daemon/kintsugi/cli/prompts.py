@@ -66,7 +66,7 @@ def show_question(approval: Approval) -> None:
 
 def show_latest_diagnosis(detail: IncidentDetail) -> None:
     """Show what was found wrong, if that is known."""
-    if (found := latest(detail.diagnoses)) is not None:
+    if (found := latest([each.diagnosis for each in detail.diagnoses])) is not None:
         print_note(f"Problem: {headline(found)}")
 
 

@@ -13,15 +13,17 @@ from kintsugi.cli.diagnosis_report import diagnosis_lines
 from kintsugi.cli.output import cut, moment, plain, state, took
 from kintsugi.cli.result_summary import found
 from kintsugi.cli.summary_tables import first_line, lasted
-from kintsugi.decisions.diagnosis.headline import ENDED_WELL, change_text, headline, latest, what_changed
+from kintsugi.decisions.diagnosis.headline import change_text, headline, latest, what_changed
 from kintsugi.decisions.next_command import next_command
 from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.model.api_types import CoveredService
-from kintsugi.model.causes import KeptDiagnosis, Occasion
 from kintsugi.model.records import (
+    ENDED_WELL,
     NOT_MADE,
     Approval,
     IncidentState,
+    KeptDiagnosis,
+    Occasion,
     Phase,
     RunKind,
     RunRecord,
@@ -65,7 +67,7 @@ def summary(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
     """Yield an incident in about ten lines: its cause, what was changed, the outcome, and the next command."""
     incident = detail.incident
     took_text = f"opened {moment(incident.opened)} UTC, took {lasted(incident.opened, incident.closed, now)}"
-    known = latest(detail.diagnoses)
+    known = latest([each.diagnosis for each in detail.diagnoses])
     yield Text.assemble(*(plain(f"{each}  ", "bold") for each in (incident.id, incident.service)), plain(took_text))
     if known is not None:
         yield _labelled("Past cause" if incident.state in ENDED_WELL else "Cause", cut(headline(known)))
@@ -133,7 +135,7 @@ def story(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
 def _head(detail: IncidentDetail, now: datetime) -> Iterator[Text]:
     incident = detail.incident
     yield Text.assemble(plain(incident.id, "bold"), "  ", plain(incident.service, "bold"), "  ", state(incident.state))
-    if (known := latest(detail.diagnoses)) is not None:
+    if (known := latest([each.diagnosis for each in detail.diagnoses])) is not None:
         wrong = "Past problem" if incident.state in ENDED_WELL else "Problem"
         yield Text.assemble(plain(f"{wrong}: ", "bold"), plain(headline(known)))
         if changed := what_changed(known):

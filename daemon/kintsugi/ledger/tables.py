@@ -23,10 +23,11 @@ from sqlalchemy import (
 )
 
 from kintsugi.ledger.columns import Choice, Json, Labels, Moment, Packed, RedactedText, TextColumn
-from kintsugi.model.causes import Diagnosis, Occasion
+from kintsugi.model.causes import Diagnosis
 from kintsugi.model.outages import Superseded
 from kintsugi.model.records import (
     IncidentState,
+    Occasion,
     PauseScope,
     Phase,
     Reason,

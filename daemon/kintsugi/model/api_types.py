@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from kintsugi.model.causes import Diagnosis, KeptDiagnosis
+from kintsugi.model.causes import Diagnosis
 from kintsugi.model.history import Abort
 from kintsugi.model.known import RevisionStanding
 from kintsugi.model.records import (
     Approval,
     Incident,
     IncidentState,
+    KeptDiagnosis,
     Pause,
     PauseScope,
     Reason,

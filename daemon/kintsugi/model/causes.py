@@ -1,8 +1,7 @@
 """
 The causes of a workload's problem, by the words of docs/faults.md, each with its evidence and confidence.
 
-`kintsugi.decisions.diagnosis` finds them, the ledger keeps them with their incident, the API answers them, and the command
-line prints them.
+`kintsugi.decisions.diagnosis` finds them.
 """
 
 from dataclasses import dataclass
@@ -148,22 +147,3 @@ class Diagnosis:
     causes: tuple[Cause, ...] = ()
     unknown: tuple[str, ...] = ()
     changes: tuple[ObjectChange, ...] = ()
-
-
-class Occasion(StrEnum):
-    """The occasion of a diagnosis in the course of an incident."""
-
-    OPENED = "opened"
-    """Before anything was changed for it: its run begins, or it is held or asked about."""
-    ROLLBACK = "rollback"
-    """A rollback was decided."""
-    HAND_OVER = "hand-over"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KeptDiagnosis:
-    """A diagnosis that belongs to an incident."""
-
-    incident: str
-    occasion: Occasion
-    diagnosis: Diagnosis

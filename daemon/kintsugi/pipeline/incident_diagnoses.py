@@ -13,8 +13,8 @@ import structlog
 
 from kintsugi.errors import KubeError, LedgerUnavailable, NotRecorded
 from kintsugi.ledger import DiagnosisRepository
-from kintsugi.model.causes import Diagnosis, KeptDiagnosis, Occasion
-from kintsugi.model.records import Target
+from kintsugi.model.causes import Diagnosis
+from kintsugi.model.records import KeptDiagnosis, Occasion, Target
 from kintsugi.model.services import Service
 from kintsugi.telemetry import Containment, FailureScope
 

@@ -479,7 +479,8 @@ class OperatorService:
         return seen_of(view) if view is not None else None
 
     async def _wrong(self, run: RunRecord) -> str:
-        found = latest(await self.ledger.diagnoses.of_incident(run.incident))
+        kept = await self.ledger.diagnoses.of_incident(run.incident)
+        found = latest([each.diagnosis for each in kept])
         return headline(found) if found is not None else ""
 
     def _good_revision(self, run: RunRecord, commands: Sequence[str]) -> int:

@@ -6,20 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kintsugi.ledger import Ledger, RunRequest, RunRequestResult
-from kintsugi.model.causes import (
-    Cause,
-    CauseKind,
-    Confidence,
-    Diagnosis,
-    EvidenceItem,
-    EvidenceSource,
-    KeptDiagnosis,
-    Occasion,
-    RegistryAnswer,
-)
+from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource, RegistryAnswer
 from kintsugi.model.history import History
 from kintsugi.model.known import GoodTemplate
 from kintsugi.model.records import (
+    KeptDiagnosis,
+    Occasion,
     Phase,
     Reason,
     RunRecord,

@@ -8,8 +8,17 @@ import pytest
 
 from kintsugi.cli.story import parents_of, shown, step_lines, story, summary, undo_commands
 from kintsugi.decisions.next_command import next_command
-from kintsugi.model.causes import KeptDiagnosis, ObjectChange, Occasion
-from kintsugi.model.records import IncidentState, Phase, RunKind, StepRecord, StepState, UndoRecord
+from kintsugi.model.causes import ObjectChange
+from kintsugi.model.records import (
+    IncidentState,
+    KeptDiagnosis,
+    Occasion,
+    Phase,
+    RunKind,
+    StepRecord,
+    StepState,
+    UndoRecord,
+)
 from kintsugi.model.services import STACK
 from kintsugi.server.operations import IncidentDetail, RunDetail
 from tests.integration.cli_daemon import DETAIL, QUESTION, RUN, STEPS, at

@@ -16,8 +16,18 @@ from kintsugi.cli.demo.narration import Narrator, SceneOutcome, summary
 from kintsugi.cli.demo.scenes import SCENES
 from kintsugi.cli.output import print_indented
 from kintsugi.model.api_types import EvaluatedSignal, IncidentDetail, RunDetail, ServiceSummary
-from kintsugi.model.causes import KeptDiagnosis, Occasion
-from kintsugi.model.records import IncidentState, Phase, Reason, RunRecord, StepRecord, StepState, Verdict, VerdictKind
+from kintsugi.model.records import (
+    IncidentState,
+    KeptDiagnosis,
+    Occasion,
+    Phase,
+    Reason,
+    RunRecord,
+    StepRecord,
+    StepState,
+    Verdict,
+    VerdictKind,
+)
 from tests.integration.told_diagnosis import DIAGNOSIS
 from tests.unit.factories import NOW, incident, run, signal, step
 

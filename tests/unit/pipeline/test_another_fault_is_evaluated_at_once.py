@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis, KeptDiagnosis, Occasion
+from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis
 from kintsugi.model.outages import Fault, Outage
-from kintsugi.model.records import IncidentState, Reason, VerdictKind
+from kintsugi.model.records import IncidentState, KeptDiagnosis, Occasion, Reason, VerdictKind
 from kintsugi.model.rules import Mode
 from tests.harness.ledger_rows import keep
 from tests.unit.factories import NOW, incident, moment, run, signal

@@ -9,8 +9,8 @@ import pytest
 
 from kintsugi.decisions.outage_notices import OutageTimings
 from kintsugi.ledger import Ledger
-from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis, KeptDiagnosis, Occasion
-from kintsugi.model.records import Incident, IncidentState, Notice, StepState
+from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis
+from kintsugi.model.records import Incident, IncidentState, KeptDiagnosis, Notice, Occasion, StepState
 from kintsugi.model.services import Service
 from kintsugi.pipeline.outage_watch import OutageWatch
 from kintsugi.telemetry import Containment

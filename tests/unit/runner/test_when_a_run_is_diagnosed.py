@@ -6,8 +6,7 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.errors import Forbidden
-from kintsugi.model.causes import Occasion
-from kintsugi.model.records import IncidentState
+from kintsugi.model.records import IncidentState, Occasion
 from kintsugi.model.services import Service
 from tests.unit.runner.bench import RunBench
 

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from kintsugi.model.causes import Diagnosis, KeptDiagnosis, ObjectChange
-from kintsugi.model.records import IncidentState
+from kintsugi.model.causes import Diagnosis, ObjectChange
 from kubeobjects.lines import Line, line
 
 LONGEST = 600
@@ -16,10 +15,6 @@ MOST_CHANGES = 3
 
 MOST_UNKNOWN = 3
 """The most sentences about unknown facts in one line."""
-
-
-ENDED_WELL = frozenset({IncidentState.RECOVERED, IncidentState.ROLLED_BACK, IncidentState.NO_ACTION})
-"""Ends of an incident after which its problem is past."""
 
 
 def headline(found: Diagnosis) -> Line:
@@ -46,26 +41,26 @@ def change_text(change: ObjectChange) -> str:
     return f"{at}{change.object} {change.field}{values}{by}"
 
 
-def diagnosis_at(diagnoses: Sequence[KeptDiagnosis], then: datetime) -> Diagnosis | None:
+def diagnosis_at(diagnoses: Sequence[Diagnosis], then: datetime) -> Diagnosis | None:
     """
-    Return, of an incident's diagnoses, oldest first, the one for a notice of `then`: the last that was made before.
+    Return, of the diagnoses of one problem, oldest first, the one for a notice of `then`: the last that was made before.
 
     Without an earlier one, return the first: a question is put to a person before anything was read for it.
     """
-    return latest([each for each in diagnoses if each.diagnosis.at <= then] or diagnoses[:1])
+    return latest([each for each in diagnoses if each.at <= then] or diagnoses[:1])
 
 
-def latest(diagnoses: Sequence[KeptDiagnosis]) -> Diagnosis | None:
+def latest(diagnoses: Sequence[Diagnosis]) -> Diagnosis | None:
     """
-    Return, of an incident's diagnoses, oldest first, the one that describes its problem; None without a diagnosis.
+    Return, of the diagnoses of one problem, oldest first, the one that describes it; None without a diagnosis.
 
     Where the last one has found no cause, or could not be made in time, it is the last that has found one; its summary says
     when that was, and what the last one says.
     """
     if not diagnoses:
         return None
-    last = diagnoses[-1].diagnosis
-    with_cause = [each.diagnosis for each in diagnoses if each.diagnosis.causes]
+    last = diagnoses[-1]
+    with_cause = [each for each in diagnoses if each.causes]
     if last.causes or not with_cause:
         return last
     earlier = with_cause[-1]
