@@ -4,11 +4,9 @@ What is known of the surroundings of a workload: its claims, hosts and checks, n
 Frozen values like those of `facts`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from kintsugi.model.records import Target
 from kubeobjects.predicates import START_UP_ALLOWANCE
 from kubeobjects.storage import PersistentVolumeClaim
 
@@ -123,20 +121,16 @@ class MissingFacts:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeclaredFacts:
     """
-    Facts of a workload that the daemon knows and no object has: its service, its checks' answers, the observer's
+    Facts of a workload that no object has, and that its observer knows: its service, its checks' answers, the observer's
     health.
 
-    `upstreams` are the workloads of the services that it depends on, `exposed` those of all services, by the names of their
-    Kubernetes Services (`NAME.NAMESPACE`): what a variable names is likely an upstream, too. `serving`: anything of the service can answer by
-    what is watched, its Service and that one's endpoints; None where that is not known. `lost_service` is the Service that
-    was seen to lead to its pods and is gone, `missing_since` when the workload was seen to go. `start_up` is the time that a pod
-    may take to become ready.
+    `serving`: anything of the service can answer by what is watched, its Service and that one's endpoints; None where that is not
+    known. `lost_service` is the Service that was seen to lead to its pods and is gone, `missing_since` when the workload was seen
+    to go. `start_up` is the time that a pod may take to become ready.
     """
 
     service: str = ""
     checks: tuple[CheckFacts, ...] = ()
-    upstreams: tuple[Target, ...] = ()
-    exposed: Mapping[str, Target] = field(default_factory=dict)
     observer: ObserverFacts = field(default_factory=ObserverFacts)
     serving: bool | None = None
     lost_service: str = ""
