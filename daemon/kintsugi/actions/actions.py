@@ -7,7 +7,7 @@ Only the executor calls it for changes: `plan_effect` judges, the executor commi
 
 from datetime import timedelta
 
-from kintsugi.actions import job_progress, preconditions, pvcs, reads, unstructured
+from kintsugi.actions import api_objects, job_progress, preconditions, pvcs, reads, unstructured
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ChangeVerb, ObjectVerb, object_of
 from kintsugi.actions.container_exec import ContainerExec
@@ -78,7 +78,7 @@ class Actions:
             found = await self._kube.get(workload.resource, workload.name, namespace)
         except NotFound:
             return None
-        return unstructured.convert(found, Object).metadata
+        return api_objects.convert(found, Object).metadata
 
     async def is_as_left(self, workload: WorkloadRef, namespace: str, run: str) -> bool:
         """

@@ -13,7 +13,7 @@ from datetime import datetime
 
 import orjson
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects, unstructured
 from kintsugi.actions.encrypted import Encryption
 from kintsugi.actions.revisions import Revision
 from kintsugi.actions.templates import template_digest, template_of
@@ -173,7 +173,7 @@ def _metadata_of(manifest: Unstructured) -> Metadata:
     """Return the metadata of a manifest, with the annotations whose values are known."""
     annotations = unstructured.nested_map(manifest, "metadata", "annotations")
     known = {key: value for key, value in annotations.items() if value is not None}
-    return unstructured.convert(
+    return api_objects.convert(
         unstructured.with_field(manifest, "metadata", "annotations", value=known), Object
     ).metadata
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import msgspec
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects, unstructured
 from kintsugi.actions.description import events_about
 from kintsugi.actions.job_end import pods_of
 from kintsugi.actions.job_manifest import CONTAINER
@@ -208,7 +208,7 @@ def _init_container_errors(pod: Unstructured) -> Iterator[str]:
 
 async def _warning(kube: KubeClient, job: Unstructured, pod: Unstructured | None) -> str:
     """Return the newest warning among the Events about the pod, or about the Job that could not make one."""
-    about = unstructured.named(PODS, pod) if pod is not None else unstructured.named(JOBS, job)
+    about = api_objects.named(PODS, pod) if pod is not None else api_objects.named(JOBS, job)
     try:
         found = await events_about(kube, about, unstructured.nested_string(job, "metadata", "namespace"))
     except KubeError as error:

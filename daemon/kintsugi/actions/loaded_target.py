@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from msgspec import UNSET, UnsetType, structs
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import api_objects, preconditions, unstructured
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.difference import Operation, difference, pointer, test
 from kintsugi.actions.effect_plan import (
@@ -99,4 +99,4 @@ def check_loaded(asked: ObjectName, obj: Unstructured, namespace: str, context: 
         preconditions.terminating(asked, obj),
         preconditions.refuse_essential(asked, obj, namespace, context),
     )
-    return LoadedTarget(asked=unstructured.named(asked.resource, obj), namespace=namespace, obj=obj, context=context)
+    return LoadedTarget(asked=api_objects.named(asked.resource, obj), namespace=namespace, obj=obj, context=context)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects, unstructured
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.entries import MOST_IN_ANSWER, entries_of
 from kintsugi.errors import KubeError, NotFound
@@ -52,7 +52,7 @@ def summary(items: Sequence[Unstructured]) -> str:
     kinds = Counter(unstructured.nested_string(item, "kind") or "object" for item in items)
     counted = [f"{number} {kind if number == 1 else f'{kind}s'}" for kind, number in kinds.items()]
     states = Counter(
-        predicates.status_of(unstructured.convert(item, Pod))
+        predicates.status_of(api_objects.convert(item, Pod))
         for item in items
         if unstructured.nested_string(item, "kind") == PODS.kind
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects, unstructured
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.commands.selectors import selector_of
 from kintsugi.errors import NotFound
@@ -26,13 +26,13 @@ async def pods_of(kube: KubeClient, asked: ObjectName, namespace: str) -> Sequen
 
 async def made_by(kube: KubeClient, asked: ObjectName, workload: Unstructured) -> list[Pod]:
     """Read the pods that a workload has made, of whichever template; a Deployment's are made by its ReplicaSets."""
-    return [unstructured.convert(each, Pod) for each in await _made_by(kube, asked, workload)]
+    return [api_objects.convert(each, Pod) for each in await _made_by(kube, asked, workload)]
 
 
 async def _made_by(kube: KubeClient, asked: ObjectName, workload: Unstructured) -> Sequence[Unstructured]:
     """Read the pods that a workload controls: anybody's pod may have its labels."""
     namespace = unstructured.nested_string(workload, "metadata", "namespace")
-    selector = selector_of(unstructured.convert(unstructured.nested_map(workload, "spec", "selector"), LabelSelector))
+    selector = selector_of(api_objects.convert(unstructured.nested_map(workload, "spec", "selector"), LabelSelector))
 
     async def controlled(resource: Resource, by: Collection[str]) -> list[Unstructured]:
         found = (await kube.list(resource, namespace, labels=str(selector))).items

@@ -7,7 +7,7 @@ another manager owns are left to it.
 
 from collections.abc import Sequence
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects, unstructured
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import Refused
@@ -93,7 +93,7 @@ def managed(asked: ObjectName, obj: Unstructured, context: ChangeContext) -> str
     """
     if context.allow_managed or context.phase is Phase.UNDO:
         return ""
-    metadata = unstructured.convert(obj, Object).metadata
+    metadata = api_objects.convert(obj, Object).metadata
     owners = managers(metadata)
     if context.stops(asked, metadata.namespace):
         owners = operators(metadata) if str(asked) == str(context.workload) else ()

@@ -1,6 +1,6 @@
 """The facts for a remedy besides the cause: the workload's revisions and its other managers, read from the API."""
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects, unstructured
 from kintsugi.actions.good_templates import FoundTemplate
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.revisions import alike, current_of, find_revisions
@@ -22,7 +22,7 @@ async def read_revisions(
     """Read the revisions of a workload whose diagnosis was made of `facts`. Raises KubeError, LedgerUnavailable."""
     workload = await clients.kube.get(asked.resource, asked.name, facts.namespace)
     revisions = await find_revisions(clients.kube, asked, workload, probe_context.good)
-    metadata = unstructured.convert(workload, Object).metadata
+    metadata = api_objects.convert(workload, Object).metadata
     current = current_of(revisions)
     same = alike(revisions)
     good = [each for each in revisions if each.good and each not in same]

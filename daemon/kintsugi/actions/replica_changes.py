@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import api_objects, preconditions, unstructured
 from kintsugi.actions.loaded_target import LoadedTarget
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.commands.selectors import selector_of
@@ -54,6 +54,6 @@ async def _scaled_objects(kube: KubeClient, namespace: str) -> Sequence[Unstruct
 
 async def _pods(kube: KubeClient, loaded: LoadedTarget) -> list[Pod]:
     """Read the pods of the workload that find no node."""
-    selector = selector_of(unstructured.convert(unstructured.nested_map(loaded.obj, "spec", "selector"), LabelSelector))
+    selector = selector_of(api_objects.convert(unstructured.nested_map(loaded.obj, "spec", "selector"), LabelSelector))
     every = kube.iter_objects(PODS, Pod, loaded.namespace, labels=str(selector))
     return [each async for each in every if unschedulable(each)]

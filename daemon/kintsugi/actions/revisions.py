@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects, unstructured
 from kintsugi.actions.templates import differ_in_stamp_only, template_digest
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.commands.selectors import selector_of
@@ -77,7 +77,7 @@ async def find_revisions(
 ) -> tuple[Revision, ...]:
     """Read the revisions of a workload, oldest number first."""
     resource = REPLICASETS if asked.resource == DEPLOYMENTS else CONTROLLERREVISIONS
-    selector = selector_of(unstructured.convert(unstructured.nested_map(workload, "spec", "selector"), LabelSelector))
+    selector = selector_of(api_objects.convert(unstructured.nested_map(workload, "spec", "selector"), LabelSelector))
     listing = await kube.list(
         resource, unstructured.nested_string(workload, "metadata", "namespace"), labels=str(selector)
     )
@@ -88,7 +88,7 @@ async def find_revisions(
 
 
 def _is_controlled(obj: Unstructured, workload: Unstructured) -> bool:
-    owners = unstructured.convert(obj, Object).metadata.owner_references
+    owners = api_objects.convert(obj, Object).metadata.owner_references
     return any(owner.controller and owner.uid == unstructured.uid(workload) for owner in owners)
 
 
@@ -99,7 +99,7 @@ def _of_replica_sets(sets: Sequence[Unstructured], workload: Unstructured, good:
     for each in sorted(
         sets, key=lambda obj: (unstructured.nested_string(obj, "metadata", "creationTimestamp"), unstructured.name(obj))
     ):
-        kept = unstructured.convert(each, Object).metadata
+        kept = api_objects.convert(each, Object).metadata
         pods = unstructured.without_field(unstructured.nested_map(each, "spec", "template"), "metadata", "labels", HASH)
         number = kept.annotations.get(REVISION, "")
         if not number.isdecimal():
@@ -124,7 +124,7 @@ def _of_replica_sets(sets: Sequence[Unstructured], workload: Unstructured, good:
 
 
 def _failure(replica_set: Unstructured) -> str:
-    conditions = unstructured.convert(replica_set, ReplicaSet).status.conditions
+    conditions = api_objects.convert(replica_set, ReplicaSet).status.conditions
     condition = condition_of(conditions, "ReplicaFailure")
     if condition is None or condition.status != "True" or condition.reason != "FailedCreate":
         return ""
@@ -137,7 +137,7 @@ def _of_controller_revisions(
     wanted = template_digest(unstructured.nested_map(workload, "spec", "template"))
     made: list[Revision] = []
     for each in sorted(found, key=lambda obj: unstructured.nested_int(obj, "revision"), reverse=True):
-        kept = unstructured.convert(each, Object).metadata
+        kept = api_objects.convert(each, Object).metadata
         pods = unstructured.without_field(unstructured.nested_map(each, "data", "spec", "template"), "$patch")
         made.append(
             Revision(

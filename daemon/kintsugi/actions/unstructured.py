@@ -1,7 +1,7 @@
 """
 Reads and writes fields of unstructured objects.
 
-Whole objects stay JSON here, because an object that is written back must not lose a field that Kintsugi does not know;
+Whole objects stay JSON here, because an object that is written back must not lose a field that nobody here knows;
 where kept fields suffice, `convert` returns the struct.
 """
 
@@ -10,9 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from kintsugi.errors import KubeError
-from kintsugi.model.command import ObjectName
-from kubeobjects.resources import Resource
+from kubeobjects.errors import ReadError
 
 Unstructured = Mapping[str, object]
 Kept = TypeVar("Kept", bound=msgspec.Struct)
@@ -70,11 +68,11 @@ def replicas(obj: Unstructured) -> int:
 
 
 def convert(obj: Unstructured, struct: type[Kept]) -> Kept:
-    """Decode the kept fields. Raises KubeError for an object that does not match the API."""
+    """Decode the kept fields. Raises ReadError for an object that does not match the API."""
     try:
         return msgspec.convert(obj, struct)
     except msgspec.ValidationError as error:
-        raise KubeError(f"{nested_string(obj, 'kind') or 'object'} {name(obj)} cannot be read: {error}") from error
+        raise ReadError(f"{nested_string(obj, 'kind') or 'object'} {name(obj)} cannot be read: {error}") from error
 
 
 def without_field(obj: Unstructured, *path: str) -> dict[str, object]:
@@ -96,8 +94,3 @@ def with_field(obj: Unstructured, *path: str, value: object) -> dict[str, object
 def without_managed_fields(obj: Unstructured) -> dict[str, object]:
     """Return an object as `kubectl -o json` shows it: without the book-keeping of field managers."""
     return without_field(obj, "metadata", "managedFields")
-
-
-def named(resource: Resource, obj: Unstructured) -> ObjectName:
-    """Return the ObjectName of an object, with its uid."""
-    return ObjectName(resource=resource, name=name(obj), uid=uid(obj))

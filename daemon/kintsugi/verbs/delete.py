@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from typing_extensions import override
 
-from kintsugi.actions import job_end, preconditions, pvcs, unstructured
+from kintsugi.actions import api_objects, job_end, preconditions, pvcs, unstructured
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ObjectVerb, removal_status
 from kintsugi.actions.delete_intent import DeleteIntent
@@ -147,7 +147,7 @@ def _refuse_kind(asked: ObjectName) -> NoReturn:
 
 
 async def _pod(kube: KubeClient, command: Delete, loaded: LoadedTarget) -> EffectPlan:
-    asked, pod = loaded.asked, unstructured.convert(loaded.obj, Pod)
+    asked, pod = loaded.asked, api_objects.convert(loaded.obj, Pod)
     preconditions.check(
         preconditions.foreign_pod(asked, loaded.obj, loaded.context),
         without_successor(asked, pod),
@@ -186,7 +186,7 @@ async def _stateful_set_of(kube: KubeClient, pod: Pod, namespace: str) -> Statef
     if owner is None or owner.kind != STATEFULSETS.kind or predicates.ready(pod):
         return None
     try:
-        found = unstructured.convert(await kube.get(STATEFULSETS, owner.name, namespace), StatefulSet)
+        found = api_objects.convert(await kube.get(STATEFULSETS, owner.name, namespace), StatefulSet)
     except NotFound:
         return None
     return found if found.metadata.uid == owner.uid else None
@@ -203,7 +203,7 @@ def _check(asked: ObjectName, refusal: str, owning: StatefulSet | None) -> None:
 
 async def _node(kube: KubeClient, name: str) -> Node | None:
     try:
-        return unstructured.convert(await kube.get(NODES, name), Node)
+        return api_objects.convert(await kube.get(NODES, name), Node)
     except NotFound:
         return None
 

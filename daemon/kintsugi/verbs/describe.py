@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects, unstructured
 from kintsugi.actions.description import clip, described, events_about
 from kintsugi.actions.object_reads import by_name, listed, summary
 from kintsugi.actions.probe_context import ProbeContext
@@ -106,6 +106,6 @@ async def describe_objects(kube: KubeClient, command: Describe) -> Result:
 
 async def _description(kube: KubeClient, resource: Resource, item: Unstructured) -> str:
     # Events about what lives in no namespace are in `default`; they carry no uid that could be relied on.
-    asked = replace(unstructured.named(resource, item), uid=unstructured.uid(item) if resource.namespaced else "")
+    asked = replace(api_objects.named(resource, item), uid=unstructured.uid(item) if resource.namespaced else "")
     namespace = unstructured.nested_string(item, "metadata", "namespace") or "default"
     return await described(item, await events_about(kube, asked, namespace))

@@ -11,7 +11,7 @@ from getopt import GetoptError, gnu_getopt
 
 from typing_extensions import override
 
-from kintsugi.actions import psql, unstructured
+from kintsugi.actions import api_objects, psql, unstructured
 from kintsugi.actions.container_exec import ContainerExec, ContainerRef, running
 from kintsugi.actions.pods import pods_of
 from kintsugi.actions.probe_context import ProbeContext
@@ -196,7 +196,7 @@ def _first_ready(pods: list[Unstructured], command: Exec) -> ContainerRef:
 
 
 def _serves(pod: Unstructured) -> bool:
-    kept = unstructured.convert(pod, Pod)
+    kept = api_objects.convert(pod, Pod)
     return predicates.ready(kept) and not predicates.terminating(kept)
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects, unstructured
 from kintsugi.actions.object_reads import by_name
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.result import Result, of_objects
@@ -71,7 +71,7 @@ async def _histories(kube: KubeClient, command: Rollout, good: frozenset[str]) -
     workloads = [unstructured.without_managed_fields(each) for each in listing.items]
     revisions: list[dict[str, object]] = []
     for workload in workloads:
-        asked = unstructured.named(command.object.resource, workload)
+        asked = api_objects.named(command.object.resource, workload)
         revisions += _columns(workload, await find_revisions(kube, asked, workload, good))
     result = of_objects(workloads, named=0, summary="")
     return Result(

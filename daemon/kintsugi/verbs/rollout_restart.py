@@ -6,7 +6,7 @@ from dataclasses import replace
 from msgspec import structs
 from typing_extensions import override
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import api_objects, preconditions, unstructured
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.difference import pointer, test
 from kintsugi.actions.effect_plan import EffectPlan
@@ -122,7 +122,7 @@ def _is_observed(workload: Unstructured) -> bool:
 
 def operated(asked: ObjectName, obj: Unstructured, context: ChangeContext) -> str:
     """Refuse what an operator owns; GitOps tools do not mind what a restart writes."""
-    owner = predicates.controller_of(unstructured.convert(obj, Object))
+    owner = predicates.controller_of(api_objects.convert(obj, Object))
     if owner is not None and not context.allow_managed:
         return f"{asked} belongs to operator {owner.kind}/{owner.name}: a change of ours would be reverted"
     return ""

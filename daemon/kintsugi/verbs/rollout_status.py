@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects, unstructured
 from kintsugi.actions.object_reads import by_name
 from kintsugi.actions.polling import poll_until
 from kintsugi.actions.probe_context import ProbeContext
@@ -87,11 +87,11 @@ def status_of(workload: Unstructured, revision: int = 0) -> RolloutStatus:
     """Return how far a Deployment, StatefulSet or DaemonSet is; of a `revision`, when one is named."""
     match unstructured.nested_string(workload, "kind"):
         case "StatefulSet":
-            return _of_stateful_set(unstructured.convert(workload, StatefulSet), workload)
+            return _of_stateful_set(api_objects.convert(workload, StatefulSet), workload)
         case "DaemonSet":
-            return _of_daemon_set(unstructured.convert(workload, DaemonSet))
+            return _of_daemon_set(api_objects.convert(workload, DaemonSet))
         case _:
-            return _of_deployment(unstructured.convert(workload, Deployment), workload, revision)
+            return _of_deployment(api_objects.convert(workload, Deployment), workload, revision)
 
 
 def _of_deployment(kept: Deployment, workload: Unstructured, revision: int) -> RolloutStatus:

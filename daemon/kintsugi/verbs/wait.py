@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects, unstructured
 from kintsugi.actions.jsonpath import JsonPath, as_text
 from kintsugi.actions.polling import poll_until
 from kintsugi.actions.probe_context import ProbeContext
@@ -141,7 +141,7 @@ async def wait(kube: KubeClient, command: Wait, *, within: timedelta) -> Result:
 async def _selected(kube: KubeClient, command: Wait) -> tuple[ObjectName, ...]:
     assert command.resource is not None, "a wait without names has a kind"
     listing = await kube.list(command.resource, command.namespace or None, labels=command.labels)
-    return tuple(unstructured.named(command.resource, item) for item in listing.items)
+    return tuple(api_objects.named(command.resource, item) for item in listing.items)
 
 
 async def _read(kube: KubeClient, asked: ObjectName, namespace: str, goal: Goal) -> Unstructured | None:

@@ -5,7 +5,7 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any, Unpack
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects
 from kintsugi.actions.unstructured import Kept
 from kintsugi.errors import Conflict, KubeError, NotFound
 from kintsugi.kube.bodies import encode
@@ -83,7 +83,7 @@ class ClusterOfDicts(KubeClient):
     ) -> AsyncIterator[Kept]:
         """Yield the kept fields of what `list` shows."""
         for item in (await self.list(resource, namespace, labels=labels)).items:
-            yield unstructured.convert(item, kept)
+            yield api_objects.convert(item, kept)
 
     async def patch(
         self,
