@@ -12,6 +12,7 @@ from kintsugi.errors import KintsugiError, KubeError
 from kintsugi.model.command import ObjectName
 from kubeobjects.errors import ReadError
 from kubeobjects.resources import Resource
+from kubeobjects.selectors import SelectorError
 
 Kept = TypeVar("Kept", bound=msgspec.Struct)
 
@@ -34,5 +35,5 @@ def as_kube_errors() -> Iterator[None]:
         yield
     except KintsugiError:
         raise
-    except ReadError as error:
+    except (ReadError, SelectorError) as error:
         raise KubeError(str(error)) from error

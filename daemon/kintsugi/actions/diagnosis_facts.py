@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from kintsugi.actions import unstructured
-from kintsugi.actions.good_templates import FoundTemplate
-from kintsugi.actions.revisions import Revision
+from kintsugi.actions.kept_templates import KeptTemplate
+from kintsugi.actions.revision_reads import Revision
 from kintsugi.actions.templates import differ_in_stamp_only
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.decisions.diagnosis.facts import (
@@ -49,7 +49,7 @@ def pods_of_facts(items: Iterable[Unstructured], owners: frozenset[str]) -> tupl
 
 
 def compared_revisions(
-    found: Sequence[Revision], pods: Sequence[PodFacts], kept: FoundTemplate | None = None
+    found: Sequence[Revision], pods: Sequence[PodFacts], kept: KeptTemplate | None = None
 ) -> tuple[TemplateRevision, ...]:
     """
     Return the templates to compare: the one in force, then the newest of the others.
@@ -70,7 +70,7 @@ def compared_revisions(
     if kept is None or len(found) != 1 or differ_in_stamp_only(kept.pods, found[0].pods):
         return of_kubernetes
     before = TemplateRevision(
-        number=kept.kept.number, hash=kept.kept.template, created=kept.kept.seen, fields=template_fields(kept.pods)
+        number=kept.number, hash=kept.template, created=kept.seen, fields=template_fields(kept.pods)
     )
     return (*of_kubernetes, before)
 

@@ -12,9 +12,9 @@ from difflib import get_close_matches
 from itertools import chain
 
 from kintsugi.actions import diagnosis_facts, related_facts, unstructured
-from kintsugi.actions.good_templates import FoundTemplate, GoodTemplates
+from kintsugi.actions.kept_templates import KeptTemplate, KeptTemplates
 from kintsugi.actions.related_reads import RelatedReader
-from kintsugi.actions.revisions import Revision, find_revisions
+from kintsugi.actions.revision_reads import find_revisions
 from kintsugi.actions.templates import template_of
 from kintsugi.actions.tolerant_reads import TolerantReads, as_labels
 from kintsugi.actions.unstructured import Unstructured
@@ -32,11 +32,9 @@ from kintsugi.decisions.diagnosis.facts import (
 from kintsugi.decisions.diagnosis.references import references
 from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts, MissingFacts
 from kintsugi.decisions.diagnosis.scheduling import NODE_UNDER_WAY
-from kintsugi.errors import Forbidden, KubeError, LedgerUnavailable, NotFound
-from kintsugi.model.command import ObjectName
-from kintsugi.model.views import Workload
 from kubeobjects import predicates, resources
-from kubeobjects.kept import KEPT, DaemonSet, Event, KubeService, ReplicaSet, StatefulSet
+from kubeobjects.errors import ObjectNotFound, ReadError, ReadForbidden
+from kubeobjects.kept import KEPT, DaemonSet, Deployment, Event, KubeService, ReplicaSet, StatefulSet
 from kubeobjects.owners import operators, recreating_command
 from kubeobjects.resources import (
     CONFIGMAPS,
@@ -75,38 +73,44 @@ _KINDS = {ConfigurationType.CONFIG_MAP: CONFIGMAPS, ConfigurationType.SECRET: re
 @dataclass(kw_only=True, slots=True)
 class WorkloadReader(TolerantReads):
     """
-    Reads one workload.
+    Reads one workload: a Deployment, StatefulSet or DaemonSet.
 
-    `declared` are the daemon's own facts about it: its checks, and the observer's health; `templates` are the good templates of
-    the ledger.
+    `declared` are facts about it that no object has: its checks, and the observer's health. `templates` keeps good templates that
+    Kubernetes has forgotten, None without such.
     """
 
-    asked: ObjectName
+    resource: Resource
+    name: str
     declared: DeclaredFacts = field(default_factory=DeclaredFacts)
-    templates: GoodTemplates = field(default_factory=GoodTemplates)
+    templates: KeptTemplates | None = None
+
+    @property
+    def reference(self) -> str:
+        """Return the workload as kubectl writes it."""
+        return f"{self.resource.singular}/{self.name}"
 
     async def read(self, now: datetime) -> WorkloadFacts:
         """
         Read everything; of a workload that its service names and that is absent, what is known of it.
 
-        Raises KubeError where the workload itself cannot be read, NotFound where it is absent and belongs to no service.
+        Raises ReadError where the workload itself cannot be read, ObjectNotFound where it is absent and belongs to no service.
         """
         try:
-            workload = await self.kube.get(self.asked.resource, self.asked.name, self.namespace)
-        except NotFound:
+            workload = await self.client.get(self.resource, self.name, self.namespace)
+        except ObjectNotFound:
             if not self.declared.service:
                 raise
             return await self._missing(now)
         return await self._there(workload, now)
 
     async def _there(self, workload: Unstructured, now: datetime) -> WorkloadFacts:
-        """Read everything of a workload that is there. Raises KubeError."""
-        kept = unstructured.convert(workload, KEPT[self.asked.resource])
-        assert isinstance(kept, Workload), "a diagnosis is of a workload"
+        """Read everything of a workload that is there. Raises ReadError."""
+        kept = unstructured.convert(workload, KEPT[self.resource])
+        assert isinstance(kept, Deployment | StatefulSet | DaemonSet), "a diagnosis is of a workload"
         selector, metadata = str(selector_of(kept.spec.selector)), kept.metadata
         sets, revisions, items, services = await asyncio.gather(
             self._replica_sets(selector, metadata.uid),
-            self.known("its revisions", self._revisions(workload), ()),
+            self.known("its revisions", find_revisions(self.client, self.resource, workload), ()),
             self._list("its pods", PODS, labels=selector),
             self.listed("the Services of the namespace", SERVICES),
         )
@@ -114,7 +118,7 @@ class WorkloadReader(TolerantReads):
         owners = frozenset({metadata.uid, *(each.metadata.uid for each in sets)})
         pods = self._most(diagnosis_facts.pods_of_facts(items, owners))
         known = WorkloadFacts(
-            reference=str(self.asked),
+            reference=self.reference,
             namespace=self.namespace,
             now=now,
             created=metadata.creation_timestamp,
@@ -125,7 +129,7 @@ class WorkloadReader(TolerantReads):
             revisions=diagnosis_facts.compared_revisions(revisions, pods, before),
             pods=pods,
             conditions=(
-                *((str(self.asked), each) for each in kept.status.conditions),
+                *((self.reference, each) for each in kept.status.conditions),
                 *((_set(each), one) for each in sets for one in each.status.conditions),
             ),
             services=tuple(unstructured.convert(each, KubeService) for each in services or ()),
@@ -140,20 +144,21 @@ class WorkloadReader(TolerantReads):
             templated=diagnosis_facts.written_by(workload, "f:template"),
         )
         completed = await self._completed(known, frozenset(_set(each) for each in sets))
-        around = RelatedReader(kube=self.kube, namespace=self.namespace, unknown=self.unknown, owners=owners)
+        around = RelatedReader(
+            client=self.client, namespace=self.namespace, redact=self.redact, unknown=self.unknown, owners=owners
+        )
         found = await around.complete(completed)
         return replace(found, unknown=tuple(self.unknown))
 
     async def _missing(self, now: datetime) -> WorkloadFacts:
         """Return what is known of a workload that is not there."""
         kept = None
-        try:
-            kept = await self.templates.manifest(self.asked.resource.singular, self.namespace, self.asked.name)
-        except LedgerUnavailable as error:
-            self.unknown[f"its manifest: {error}"] = None
-        items = await self.listed("workloads with a similar name", self.asked.resource) or ()
-        similar = _similar(self.asked.name, [unstructured.name(each) for each in items])
-        known = MissingFacts(similar=f"{self.asked.resource.singular}/{similar}" if similar else "")
+        if self.templates is not None:
+            manifest = self.templates.manifest(self.resource.singular, self.namespace, self.name)
+            kept = await self.known("its manifest", manifest, None)
+        items = await self.listed("workloads with a similar name", self.resource) or ()
+        similar = _similar(self.name, [unstructured.name(each) for each in items])
+        known = MissingFacts(similar=f"{self.resource.singular}/{similar}" if similar else "")
         if kept is not None:
             known = replace(
                 known,
@@ -163,7 +168,7 @@ class WorkloadReader(TolerantReads):
                 lacks=kept.missing,
             )
         return WorkloadFacts(
-            reference=str(self.asked),
+            reference=self.reference,
             namespace=self.namespace,
             now=now,
             desired=0,
@@ -205,22 +210,18 @@ class WorkloadReader(TolerantReads):
     ) -> Sequence[Unstructured]:
         return await self.listed(what, resource, labels=labels, fields=fields) or ()
 
-    async def _revisions(self, workload: Unstructured) -> Sequence[Revision]:
-        return await find_revisions(self.kube, self.asked, workload, ())
-
-    async def _kept(self, workload: Unstructured) -> FoundTemplate | None:
+    async def _kept(self, workload: Unstructured) -> KeptTemplate | None:
         """Return the last good template of a workload whose own history begins with the one in force."""
-        try:
-            found = await self.templates.find(self.asked, self.namespace, workload)
-        except LedgerUnavailable as error:
-            self.unknown[f"its last good template: {error}"] = None
+        if self.templates is None:
             return None
+        template = self.templates.find(self.resource.singular, self.namespace, self.name, workload)
+        found = await self.known("its last good template", template, None)
         if found is not None and found.missing:
             self.unknown[f"its last good template: not kept are the values of {', '.join(found.missing)}"] = None
         return found
 
     async def _replica_sets(self, selector: str, owner: str) -> Sequence[ReplicaSet]:
-        if self.asked.resource != DEPLOYMENTS:
+        if self.resource != DEPLOYMENTS:
             return ()
         found = await self._list("its ReplicaSets", REPLICASETS, labels=selector)
         sets = (unstructured.convert(each, ReplicaSet) for each in found)
@@ -249,12 +250,12 @@ class WorkloadReader(TolerantReads):
     async def _configuration(self, kind: ConfigurationType, name: str) -> ConfigurationFacts:
         """Read the metadata of a ConfigMap or Secret: which key was written when, and no value."""
         try:
-            obj = await self.kube.get_metadata(_KINDS[kind], name, self.namespace)
-        except NotFound:
+            obj = await self.client.get_metadata(_KINDS[kind], name, self.namespace)
+        except ObjectNotFound:
             return ConfigurationFacts(type=kind, name=name, exists=False)
-        except Forbidden:
+        except ReadForbidden:
             self.unknown[f"{_KINDS[kind].plural} of {self.namespace}: no right to get them"] = None
-        except KubeError as error:
+        except ReadError as error:
             self.unknown[f"{kind}/{name}: {error}"] = None
         else:
             return diagnosis_facts.configuration_facts(kind, name, obj)

@@ -17,8 +17,8 @@ from kintsugi.actions.tolerant_reads import TolerantReads, as_labels
 from kintsugi.decisions.diagnosis import answering, last_change, service_ports, words
 from kintsugi.decisions.diagnosis.facts import LogFacts, NodeFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.related_objects import ClaimFacts, NameServerFacts, SharedService
-from kintsugi.errors import KubeError, NotFound
 from kubeobjects import predicates
+from kubeobjects.errors import ObjectNotFound, ReadError
 from kubeobjects.metadata import Metadata
 from kubeobjects.network import NetworkPolicy
 from kubeobjects.resources import (
@@ -100,7 +100,7 @@ class RelatedReader(TolerantReads):
 
     async def _with_others(self, node: NodeFacts) -> NodeFacts:
         async def items() -> Sequence[unstructured.Unstructured]:
-            return (await self.kube.list(PODS, None, fields=f"spec.nodeName={node.metadata.name}")).items
+            return (await self.client.list(PODS, None, fields=f"spec.nodeName={node.metadata.name}")).items
 
         return related_facts.with_others(node, await self.known("pods of a node", items(), ()), self.owners)
 
@@ -157,10 +157,10 @@ class RelatedReader(TolerantReads):
         if not any(end is not None and end.reason == _OOM for end in ends):
             return ()
         try:
-            items = (await self.kube.list(POD_METRICS, self.namespace, labels=as_labels(known.selector))).items
-        except NotFound:
+            items = (await self.client.list(POD_METRICS, self.namespace, labels=as_labels(known.selector))).items
+        except ObjectNotFound:
             return ()  # nobody has metrics here
-        except KubeError as error:
+        except ReadError as error:
             self.unknown[f"metrics of its pods: {error}"] = None
             return ()
         return tuple(unstructured.convert(each, PodMetrics) for each in items)
@@ -191,7 +191,7 @@ class RelatedReader(TolerantReads):
 
         async def items() -> Sequence[unstructured.Unstructured]:
             labels = f"kubernetes.io/service-name={DNS_SERVICE}"
-            return (await self.kube.list(ENDPOINTSLICES, DNS_NAMESPACE, labels=labels)).items
+            return (await self.client.list(ENDPOINTSLICES, DNS_NAMESPACE, labels=labels)).items
 
         found = await self.known("endpoints of the cluster's DNS", items(), ())
         return related_facts.name_server_of(DNS_SERVICE, found)

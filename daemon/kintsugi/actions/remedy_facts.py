@@ -1,9 +1,10 @@
 """The facts for a remedy besides the cause: the workload's revisions and its other managers, read from the API."""
 
 from kintsugi.actions import api_objects, unstructured
-from kintsugi.actions.good_templates import FoundTemplate
+from kintsugi.actions.kept_templates import KeptTemplate
 from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.revisions import alike, current_of, find_revisions
+from kintsugi.actions.revision_reads import alike, current_of
+from kintsugi.actions.revisions import find_revisions
 from kintsugi.actions.templates import template_of
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
@@ -26,7 +27,9 @@ async def read_revisions(
     current = current_of(revisions)
     same = alike(revisions)
     good = [each for each in revisions if each.good and each not in same]
-    kept = None if good else await clients.templates.find(asked, facts.namespace, workload)
+    kept = (
+        None if good else await clients.templates.find(asked.resource.singular, facts.namespace, asked.name, workload)
+    )
     return RevisionFacts(
         revision=current.number if current is not None else 0,
         template=current.template if current is not None else "",
@@ -50,7 +53,7 @@ def _changed(workload: Unstructured, good: Unstructured | None) -> tuple[str, ..
     return changed_fields(template_fields(good), template_fields(template_of(workload)))
 
 
-def _of_kept(workload: Unstructured, found: FoundTemplate) -> KeptTemplateFacts:
+def _of_kept(workload: Unstructured, found: KeptTemplate) -> KeptTemplateFacts:
     has, had = difference(template_fields(found.pods), template_fields(template_of(workload)))
     changed = f"{has} instead of {had}" if has and had else has
     return KeptTemplateFacts(difference=changed, missing=found.missing)

@@ -3,18 +3,17 @@ Reads that may each be refused or fail: a failed read is recorded as unknown, an
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
 from kintsugi.actions import diagnosis_facts
+from kintsugi.actions.kube_reader import KubeReader
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.decisions.diagnosis import words
 from kintsugi.decisions.diagnosis.facts import LogFacts, PodFacts
-from kintsugi.errors import Forbidden, KubeError, NotFound
-from kintsugi.kube.client import KubeClient
-from kintsugi.telemetry import SECRETS
+from kubeobjects.errors import ObjectNotFound, ReadError, ReadForbidden
 from kubeobjects.resources import Resource
 
 Read = TypeVar("Read")
@@ -27,10 +26,15 @@ def as_labels(selector: Mapping[str, str]) -> str:
 
 @dataclass(kw_only=True, slots=True)
 class TolerantReads:
-    """Reads of one namespace; `unknown` collects, once each, what could not be read and why."""
+    """
+    Reads of one namespace; `unknown` collects, once each, what could not be read and why.
 
-    kube: KubeClient
+    `redact` masks what may be a secret in the line of a log.
+    """
+
+    client: KubeReader
     namespace: str
+    redact: Callable[[str], str]
     unknown: dict[str, None] = field(default_factory=dict)
 
     async def known(self, what: str, read: Awaitable[Read], instead: Read) -> Read:
@@ -40,7 +44,7 @@ class TolerantReads:
         """
         try:
             return await read
-        except KubeError as error:
+        except ReadError as error:
             self.unknown[f"{what}: {error}"] = None
             return instead
 
@@ -51,16 +55,16 @@ class TolerantReads:
 
         async def items() -> Sequence[Unstructured] | None:
             namespace = self.namespace if resource.namespaced else None
-            return (await self.kube.list(resource, namespace, labels=labels, fields=fields)).items
+            return (await self.client.list(resource, namespace, labels=labels, fields=fields)).items
 
         return await self.known(what, items(), None)
 
     async def logged(
         self, pod: PodFacts, container: str, *, previous: bool, since: timedelta | None = None
     ) -> LogFacts | None:
-        """Return the telling line of the end of a container's log, of its run before where that is asked for. Raises KubeError."""
+        """Return the telling line of the end of a container's log, of its run before where that is asked for. Raises ReadError."""
         read = bytearray()
-        chunks = self.kube.logs(
+        chunks = self.client.logs(
             pod.metadata.name,
             self.namespace,
             container=container,
@@ -73,7 +77,7 @@ class TolerantReads:
         async for chunk in chunks:
             read += chunk
         line = words.error_line(bytes(read).decode(errors="replace").splitlines())
-        return LogFacts(pod=pod.metadata.name, container=container, line=SECRETS.text(line)) if line else None
+        return LogFacts(pod=pod.metadata.name, container=container, line=self.redact(line)) if line else None
 
     async def logs_of(self, reads: Iterable[Awaitable[LogFacts | None]]) -> tuple[LogFacts, ...]:
         """Return the telling lines of several logs, of those that can be read."""
@@ -83,11 +87,11 @@ class TolerantReads:
     async def got(self, what: str, resource: Resource, name: str) -> tuple[Unstructured | None, bool]:
         """Return one object, None where it does not exist; and whether that is known."""
         try:
-            return await self.kube.get(resource, name, self.namespace), True
-        except NotFound:
+            return await self.client.get(resource, name, self.namespace), True
+        except ObjectNotFound:
             return None, True
-        except Forbidden:
+        except ReadForbidden:
             self.unknown[f"{what}: no right to get them"] = None
-        except KubeError as error:
+        except ReadError as error:
             self.unknown[f"{resource.singular}/{name}: {error}"] = None
         return None, False

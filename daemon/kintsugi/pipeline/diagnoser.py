@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from kintsugi.actions.diagnosis_reads import WorkloadReader
 from kintsugi.actions.good_templates import GoodTemplates
+from kintsugi.actions.workload_reads import read_workload
 from kintsugi.decisions.diagnosis import WorkloadFacts, answering, diagnose
 from kintsugi.errors import KubeError, LedgerUnavailable, NotFound, NotRecorded
 from kintsugi.kube.client import KubeClient
@@ -110,10 +110,9 @@ class Diagnoser:
 
     async def _read(self, resource: Resource, target: Target, declared: ServiceFacts) -> WorkloadFacts:
         asked = ObjectName(resource=resource, name=target.name)
-        reader = WorkloadReader(
-            kube=self.kube, asked=asked, namespace=target.namespace, declared=declared, templates=self.templates
+        return await read_workload(
+            self.kube, self.templates, asked, target.namespace, declared=declared, now=self.clock()
         )
-        return await reader.read(self.clock())
 
     async def _incidents_of(self, upstream: str, unknown: list[str]) -> Sequence[ObjectChange]:
         """Return the newest incident of an upstream, as an entry of the timeline."""

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from kintsugi.actions.revisions import current_of, find_revisions
+from kintsugi.actions.revision_reads import current_of
+from kintsugi.actions.revisions import find_revisions
 from kintsugi.actions.templates import template_of
 from kintsugi.decisions.diagnosis.template_difference import difference
 from kintsugi.decisions.diagnosis.template_fields import template_fields
-from kintsugi.errors import KubeError, UsageError
+from kintsugi.errors import KubeError
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
 from kintsugi.model.services import WorkloadRef
@@ -24,7 +25,7 @@ class RollbackDifference:
         try:
             found = await self.kube.get(workload.resource, workload.name, namespace)
             revisions = await find_revisions(self.kube, asked, found, ())
-        except (KubeError, UsageError):
+        except KubeError:
             return ""
         target, current = next((each for each in revisions if each.number == number), None), current_of(revisions)
         if target is None or current is None:

@@ -9,7 +9,8 @@ from kintsugi.actions import api_objects, unstructured
 from kintsugi.actions.object_reads import by_name
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.revisions import Revision, current_of, find_revisions
+from kintsugi.actions.revision_reads import Revision, current_of
+from kintsugi.actions.revisions import find_revisions
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, flags, results
@@ -82,7 +83,19 @@ async def _histories(kube: KubeClient, command: Rollout, good: frozenset[str]) -
 
 
 def _columns(workload: Unstructured, found: Sequence[Revision]) -> list[dict[str, object]]:
-    return [{"workload": unstructured.name(workload), **revision.columns()} for revision in found]
+    """Return what expressions see of revisions."""
+    return [
+        {
+            "workload": unstructured.name(workload),
+            "number": each.number,
+            "current": each.current,
+            "good": each.good,
+            "cause": each.cause,
+            "images": each.images,
+            "created": each.created,
+        }
+        for each in found
+    ]
 
 
 def _no_history(command: Rollout) -> str:

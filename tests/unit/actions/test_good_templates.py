@@ -131,7 +131,7 @@ async def test_no_secret_of_a_template_is_written_down(ledger: Ledger, tmp_path:
 
 async def test_a_template_is_found_whole_where_what_is_not_kept_is_as_it_was(ledger: Ledger) -> None:
     templates, kube = await kept_good(ledger), cluster("web:2")
-    found = await templates.find(WEB, NAMESPACE, kube.at(DEPLOYMENTS, "web"))
+    found = await templates.find("deployment", NAMESPACE, "web", kube.at(DEPLOYMENTS, "web"))
     assert found is not None
     assert found.missing == ()
     assert found.pods["spec"] == template("web:1")["spec"]
@@ -139,12 +139,12 @@ async def test_a_template_is_found_whole_where_what_is_not_kept_is_as_it_was(led
 
 async def test_a_template_names_what_is_not_kept_where_it_is_another_by_now(ledger: Ledger) -> None:
     templates, kube = await kept_good(ledger), cluster("web:2", token="changed")
-    found = await templates.find(WEB, NAMESPACE, kube.at(DEPLOYMENTS, "web"))
+    found = await templates.find("deployment", NAMESPACE, "web", kube.at(DEPLOYMENTS, "web"))
     assert found is not None
     assert "containers[web].env[API_TOKEN]" in found.missing
     gone = cluster("web:2")
     del pods_of(gone)["spec"]["containers"][0]["env"][0]
-    less = await templates.find(WEB, NAMESPACE, gone.at(DEPLOYMENTS, "web"))
+    less = await templates.find("deployment", NAMESPACE, "web", gone.at(DEPLOYMENTS, "web"))
     assert less is not None
     assert less.missing == ("containers[web].env[API_TOKEN]",)
 
@@ -154,12 +154,12 @@ async def test_a_template_is_found_whole_with_its_key_whatever_stands_there_by_n
 ) -> None:
     file = key_file(tmp_path)
     templates, kube = await kept_good(ledger, file), cluster("web:2", token="changed")
-    found = await templates.find(WEB, NAMESPACE, kube.at(DEPLOYMENTS, "web"))
+    found = await templates.find("deployment", NAMESPACE, "web", kube.at(DEPLOYMENTS, "web"))
     assert found is not None
     assert found.missing == ()
     assert found.pods["spec"] == template("web:1")["spec"]
     file.write_text(base64.b64encode(bytes([2]) * 32).decode())
-    without = await templates.find(WEB, NAMESPACE, kube.at(DEPLOYMENTS, "web"))
+    without = await templates.find("deployment", NAMESPACE, "web", kube.at(DEPLOYMENTS, "web"))
     assert without is not None
     assert "containers[web].env[API_TOKEN]" in without.missing
 
