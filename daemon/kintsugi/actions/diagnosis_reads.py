@@ -18,7 +18,6 @@ from kintsugi.actions.revision_reads import find_revisions
 from kintsugi.actions.templates import template_of
 from kintsugi.actions.tolerant_reads import TolerantReads, as_labels
 from kintsugi.actions.unstructured import Unstructured
-from kintsugi.commands.selectors import selector_of
 from kintsugi.decisions.diagnosis import service_ports, words
 from kintsugi.decisions.diagnosis.facts import (
     ConfigurationFacts,
@@ -46,6 +45,7 @@ from kubeobjects.resources import (
     SERVICES,
     Resource,
 )
+from kubeobjects.selectors import selector_of
 from kubeobjects.specified import SpecifiedPod
 
 MOST_PODS = 50
@@ -93,7 +93,7 @@ class WorkloadReader(TolerantReads):
         """
         Read everything; of a workload that its service names and that is absent, what is known of it.
 
-        Raises ReadError where the workload itself cannot be read, ObjectNotFound where it is absent and belongs to no service.
+        Raises ReadError or SelectorError where the workload itself cannot be read, ObjectNotFound where it is absent and belongs to no service.
         """
         try:
             workload = await self.client.get(self.resource, self.name, self.namespace)

@@ -1,7 +1,5 @@
 """
 The causes of a workload's problem, by the words of docs/faults.md, each with its evidence and confidence.
-
-`kintsugi.decisions.diagnosis` finds them.
 """
 
 from dataclasses import dataclass
@@ -10,7 +8,7 @@ from enum import StrEnum
 
 
 class CauseKind(StrEnum):
-    """The kinds of causes that Kintsugi searches for (docs/faults.md)."""
+    """The kinds of causes that are searched for (docs/faults.md)."""
 
     MISSING_WORKLOAD = "MissingWorkload"
     IMAGE_PULL = "ImagePull"

@@ -62,6 +62,7 @@ class DeclaredWorkloads:
             serving=view.serving if view is not None else None,
             lost_service=view.lost_service if view is not None else "",
             missing_since=view.missing_since if view is not None else None,
+            recreate=f"kintsugi manifest {service.name} | kubectl apply -f -",
             start_up=self.start_up,
         )
 

@@ -22,7 +22,9 @@ GOOD, NEW = "7d9f", "5c4b"
 
 Json = dict[str, Any]
 
-_DECLARED = frozenset({"service", "checks", "observer", "serving", "lost_service", "missing_since", "start_up"})
+_DECLARED = frozenset(
+    {"service", "checks", "observer", "serving", "lost_service", "missing_since", "recreate", "start_up"}
+)
 """What is handed in `Workload.more` and is a fact of DeclaredFacts."""
 
 TEMPLATE: Json = {

@@ -37,6 +37,7 @@ def test_a_workload_is_known_by_its_service_with_what_that_depends_on(kind: str)
     service, upstream = CATALOG.services["web"], CATALOG.services["db"]
     found = declared()(Target(kind=kind, namespace=service.namespace, name=service.workload.name))
     assert (found.service, found.checks, found.serving, found.start_up) == ("web", (UNMET,), False, START_UP)
+    assert found.recreate == "kintsugi manifest web | kubectl apply -f -"
     assert found.upstreams == (
         Target(kind=upstream.workload.resource.kind, namespace="data", name=upstream.workload.name),
     )

@@ -29,7 +29,7 @@ def _last_seen(facts: WorkloadFacts, missing: MissingFacts) -> str:
     if missing.last_good is not None:
         return f"it was last good at {missing.last_good:%Y-%m-%d %H:%M:%S}"
     hint = f"; did you mean {missing.similar}?" if missing.similar else ""
-    return f"Kintsugi has never seen it{hint}"
+    return f"it was never seen{hint}"
 
 
 def _to_recreate(facts: WorkloadFacts, missing: MissingFacts) -> str:
@@ -41,8 +41,8 @@ def _to_recreate(facts: WorkloadFacts, missing: MissingFacts) -> str:
         return (
             f"; to make it again, apply your own manifest: the kept one lacks the values of {', '.join(missing.lacks)}"
         )
-    kept = missing.last_good is not None
-    return f"; to make it again: kintsugi manifest {facts.declared.service} | kubectl apply -f -" if kept else ""
+    command = facts.declared.recreate if missing.last_good is not None else ""
+    return f"; to make it again: {command}" if command else ""
 
 
 def scaled_to_zero(facts: WorkloadFacts) -> Iterator[Cause]:

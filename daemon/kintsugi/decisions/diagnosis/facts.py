@@ -1,7 +1,7 @@
 """
 The facts about one workload: frozen values, without a clock and without the contents of Secrets and ConfigMaps.
 
-`kintsugi.actions.diagnosis_reads` makes them. An unknown fact is None or listed in `WorkloadFacts.unknown`, and is
+`WorkloadReader` makes them. An unknown fact is None or listed in `WorkloadFacts.unknown`, and is
 never read as an absence.
 """
 
@@ -217,7 +217,7 @@ class WorkloadFacts:
     shared: tuple[SharedService, ...] = ()
     name_server: NameServerFacts | None = None
     declared: DeclaredFacts = field(default_factory=DeclaredFacts)
-    """What the daemon knows of its service: the checks, and whether anything of it can answer."""
+    """What its observer knows of its service: the checks, and whether anything of it can answer."""
     upstreams: tuple["WorkloadFacts", ...] = ()
     """The workloads that it depends on by the catalog, or that its variables name, each with its own upstreams."""
     is_guessed: bool = False

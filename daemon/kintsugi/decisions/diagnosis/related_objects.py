@@ -107,8 +107,9 @@ class MissingFacts:
     """
     What is known of a workload that a service names and that does not exist.
 
-    `last_good` is when the ledger kept it, None where it did not. `similar` is a workload of the namespace with a similar name. `owner` is the operator or object that owned it, `command` that of the tool that made it, and
-    `lacks` are the fields of the kept manifest whose values are not known.
+    `last_good` is when its manifest was kept, None where it was not. `similar` is a workload of the namespace with a similar name.
+    `owner` is the operator or object that owned it, `command` that of the tool that made it, and `lacks` are the fields of the kept
+    manifest whose values are not known.
     """
 
     last_good: datetime | None = None
@@ -126,7 +127,8 @@ class DeclaredFacts:
 
     `serving`: anything of the service can answer by what is watched, its Service and that one's endpoints; None where that is not
     known. `lost_service` is the Service that was seen to lead to its pods and is gone, `missing_since` when the workload was seen
-    to go. `start_up` is the time that a pod may take to become ready.
+    to go; `recreate` is the command that makes it again from its kept manifest. `start_up` is the time that a pod may take to become
+    ready.
     """
 
     service: str = ""
@@ -135,4 +137,5 @@ class DeclaredFacts:
     serving: bool | None = None
     lost_service: str = ""
     missing_since: datetime | None = None
+    recreate: str = ""
     start_up: timedelta = START_UP_ALLOWANCE
