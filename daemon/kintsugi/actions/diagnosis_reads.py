@@ -11,13 +11,13 @@ from datetime import datetime
 from difflib import get_close_matches
 from itertools import chain
 
-from kintsugi.actions import diagnosis_facts, related_facts, unstructured
+from kintsugi.actions import object_facts, related_facts, unstructured
 from kintsugi.actions.kept_templates import KeptTemplate, KeptTemplates
 from kintsugi.actions.related_reads import RelatedReader
-from kintsugi.actions.revision_reads import find_revisions
 from kintsugi.actions.templates import template_of
 from kintsugi.actions.tolerant_reads import TolerantReads, as_labels
 from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions.workload_revisions import find_revisions
 from kintsugi.decisions.diagnosis import service_ports, words
 from kintsugi.decisions.diagnosis.facts import (
     ConfigurationFacts,
@@ -116,7 +116,7 @@ class WorkloadReader(TolerantReads):
         )
         before = await self._kept(workload) if len(revisions) == 1 else None
         owners = frozenset({metadata.uid, *(each.metadata.uid for each in sets)})
-        pods = self._most(diagnosis_facts.pods_of_facts(items, owners))
+        pods = self._most(object_facts.pods_of_facts(items, owners))
         known = WorkloadFacts(
             reference=self.reference,
             namespace=self.namespace,
@@ -126,7 +126,7 @@ class WorkloadReader(TolerantReads):
             labels=kept.spec.template.metadata.labels,
             selector=kept.spec.selector.match_labels,
             template=unstructured.convert(unstructured.nested_map(template_of(workload), "spec"), SpecifiedPod),
-            revisions=diagnosis_facts.compared_revisions(revisions, pods, before),
+            revisions=object_facts.compared_revisions(revisions, pods, before),
             pods=pods,
             conditions=(
                 *((self.reference, each) for each in kept.status.conditions),
@@ -135,13 +135,13 @@ class WorkloadReader(TolerantReads):
             services=tuple(unstructured.convert(each, KubeService) for each in services or ()),
             services_known=services is not None,
             governing=kept.spec.service_name if isinstance(kept, StatefulSet) else "",
-            scaled=diagnosis_facts.written_by(workload, "f:replicas"),
+            scaled=object_facts.written_by(workload, "f:replicas"),
             deleted=metadata.deletion_timestamp,
             finalizers=metadata.finalizers,
             hosts=tuple(related_facts.hosts_of(workload)),
             declared=self.declared,
-            paused_before_start=diagnosis_facts.paused_before_start(workload),
-            templated=diagnosis_facts.written_by(workload, "f:template"),
+            paused_before_start=object_facts.paused_before_start(workload),
+            templated=object_facts.written_by(workload, "f:template"),
         )
         completed = await self._completed(known, frozenset(_set(each) for each in sets))
         around = RelatedReader(
@@ -192,7 +192,7 @@ class WorkloadReader(TolerantReads):
             self._selected(known),
             self._nodes(known.pods),
         )
-        events = self._newest(diagnosis_facts.events_of_facts(chain(*event_lists), about))
+        events = self._newest(object_facts.events_of_facts(chain(*event_lists), about))
         texts = (*(each.message for each in events), *(each.message for _, each in known.conditions))
         webhooks = await self._webhooks(texts)
         return replace(
@@ -258,7 +258,7 @@ class WorkloadReader(TolerantReads):
         except ReadError as error:
             self.unknown[f"{kind}/{name}: {error}"] = None
         else:
-            return diagnosis_facts.configuration_facts(kind, name, obj)
+            return object_facts.configuration_facts(kind, name, obj)
         return ConfigurationFacts(type=kind, name=name, exists=None)
 
     async def _logs(self, pods: Sequence[PodFacts]) -> tuple[LogFacts, ...]:
@@ -291,7 +291,7 @@ class WorkloadReader(TolerantReads):
         """Read nodes where a pod finds none."""
         if not any(predicates.unschedulable(pod) for pod in pods):
             return ()
-        return tuple(diagnosis_facts.node_facts(each) for each in await self._list("nodes", NODES))
+        return tuple(object_facts.node_facts(each) for each in await self._list("nodes", NODES))
 
     async def _webhooks(self, texts: Iterable[str]) -> tuple[WebhookFacts, ...]:
         """Read who has which webhook, where one refuses pods or fails."""
@@ -299,7 +299,7 @@ class WorkloadReader(TolerantReads):
             return ()
         found = await asyncio.gather(*(self._list(each.plural, each) for each in _WEBHOOKS))
         return tuple(
-            diagnosis_facts.webhooks_of(resource.singular, each)
+            object_facts.webhooks_of(resource.singular, each)
             for resource, items in zip(_WEBHOOKS, found, strict=True)
             for each in items
         )

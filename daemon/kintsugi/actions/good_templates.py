@@ -16,10 +16,10 @@ import orjson
 from kintsugi.actions import api_objects, unstructured
 from kintsugi.actions.encrypted import Encryption
 from kintsugi.actions.kept_templates import KeptManifest, KeptTemplate
-from kintsugi.actions.revision_reads import Revision
 from kintsugi.actions.templates import template_digest, template_of
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.withheld_values import with_values, withheld, without_values
+from kintsugi.actions.workload_revisions import Revision
 from kintsugi.encryption import fingerprint, is_of
 from kintsugi.errors import DecryptionFailed
 from kintsugi.ledger.good_templates import TemplateRepository

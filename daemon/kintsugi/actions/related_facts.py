@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from kintsugi.actions import diagnosis_facts, unstructured
+from kintsugi.actions import object_facts, unstructured
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.decisions.diagnosis.facts import FieldChange, NodeFacts
 from kintsugi.decisions.diagnosis.related_objects import (
@@ -133,7 +133,7 @@ def _changes_of_autoscaler(obj: Unstructured, found: HorizontalPodAutoscaler) ->
     reference, created = f"{HPAS.singular}/{found.metadata.name}", found.metadata.creation_timestamp
     yield _shown(reference, "metadata.creationTimestamp", FieldChange(manager="", at=created), "added")
     for field, value in (("minReplicas", found.spec.min_replicas), ("maxReplicas", found.spec.max_replicas)):
-        written = diagnosis_facts.written_by(obj, f"f:{field}")
+        written = object_facts.written_by(obj, f"f:{field}")
         if written is not None and written.at != created:
             yield _shown(reference, f"spec.{field}", written, f"{value}")
     scaled = FieldChange(manager="", at=found.status.last_scale_time)

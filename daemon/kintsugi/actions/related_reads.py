@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import msgspec
 
-from kintsugi.actions import diagnosis_facts, related_facts, unstructured
+from kintsugi.actions import object_facts, related_facts, unstructured
 from kintsugi.actions.tolerant_reads import TolerantReads, as_labels
 from kintsugi.decisions.diagnosis import answering, last_change, service_ports, words
 from kintsugi.decisions.diagnosis.facts import LogFacts, NodeFacts, WorkloadFacts
@@ -94,7 +94,7 @@ class RelatedReader(TolerantReads):
         if len(wanted) > MOST_NODES:
             self.unknown[f"nodes: {len(wanted)} have pods of it, and {MOST_NODES} were read"] = None
         found = await asyncio.gather(*(self.got("nodes", NODES, name) for name in wanted[:MOST_NODES]))
-        nodes = [*known.nodes, *(diagnosis_facts.node_facts(obj) for obj, _ in found if obj is not None)]
+        nodes = [*known.nodes, *(object_facts.node_facts(obj) for obj, _ in found if obj is not None)]
         suspected = [each.metadata.name for each in nodes if _fails_alone(known, each)][:MOST_SUSPECTED_NODES]
         return tuple([await self._with_others(each) if each.metadata.name in suspected else each for each in nodes])
 

@@ -3,11 +3,11 @@
 from kintsugi.actions import api_objects, unstructured
 from kintsugi.actions.kept_templates import KeptTemplate
 from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.revision_reads import alike, current_of
 from kintsugi.actions.revisions import find_revisions
 from kintsugi.actions.templates import template_of
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.workload_revisions import alike, current_of
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.decisions.diagnosis.template_difference import difference
 from kintsugi.decisions.diagnosis.template_fields import changed_fields, template_fields

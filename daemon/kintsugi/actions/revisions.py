@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Sequence
 
-from kintsugi.actions import revision_reads
+from kintsugi.actions import workload_revisions
 from kintsugi.actions.api_objects import as_kube_errors
-from kintsugi.actions.revision_reads import Revision, current_of
 from kintsugi.actions.templates import differ_in_stamp_only, template_digest
 from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions.workload_revisions import Revision, current_of
 from kintsugi.errors import Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName, TemplateReference
@@ -18,7 +18,7 @@ async def find_revisions(
 ) -> tuple[Revision, ...]:
     """Read the revisions of a workload, oldest number first. Raises KubeError."""
     with as_kube_errors():
-        return await revision_reads.find_revisions(kube, asked.resource, workload, good)
+        return await workload_revisions.find_revisions(kube, asked.resource, workload, good)
 
 
 def target_of(asked: ObjectName, revisions: Sequence[Revision], number: int, phase: Phase) -> Revision:

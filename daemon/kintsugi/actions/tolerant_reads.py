@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
-from kintsugi.actions import diagnosis_facts
+from kintsugi.actions import object_facts
 from kintsugi.actions.kube_reader import KubeReader
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.decisions.diagnosis import words
@@ -70,9 +70,9 @@ class TolerantReads:
             container=container,
             previous=previous,
             since=since,
-            tail=diagnosis_facts.LOG_LINES,
-            limit_bytes=diagnosis_facts.LOG_BYTES,
-            deadline=diagnosis_facts.LOG_TIME,
+            tail=object_facts.LOG_LINES,
+            limit_bytes=object_facts.LOG_BYTES,
+            deadline=object_facts.LOG_TIME,
         )
         async for chunk in chunks:
             read += chunk

@@ -7,7 +7,9 @@ from datetime import datetime
 
 from kintsugi.actions.good_templates import GoodTemplates
 from kintsugi.actions.workload_reads import read_workload
-from kintsugi.decisions.diagnosis import WorkloadFacts, answering, diagnose
+from kintsugi.decisions.diagnosis import answering
+from kintsugi.decisions.diagnosis.diagnose import diagnose
+from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.errors import KubeError, LedgerUnavailable, NotFound, NotRecorded
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.causes import Diagnosis, ObjectChange

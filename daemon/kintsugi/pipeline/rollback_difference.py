@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from kintsugi.actions.revision_reads import current_of
 from kintsugi.actions.revisions import find_revisions
 from kintsugi.actions.templates import template_of
+from kintsugi.actions.workload_revisions import current_of
 from kintsugi.decisions.diagnosis.template_difference import difference
 from kintsugi.decisions.diagnosis.template_fields import template_fields
 from kintsugi.errors import KubeError

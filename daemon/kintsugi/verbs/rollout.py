@@ -12,9 +12,9 @@ from kintsugi.actions.change_verb import SingleObjectVerb
 from kintsugi.actions.effect_plan import Intent, record_without_undo, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget
 from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.actions.revision_reads import Revision, current_of
 from kintsugi.actions.templates import template_digest, template_of
 from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions.workload_revisions import Revision, current_of
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.kinds import ROLLED_OUT

@@ -9,10 +9,10 @@ from kintsugi.actions import api_objects, unstructured
 from kintsugi.actions.object_reads import by_name
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.revision_reads import Revision, current_of
 from kintsugi.actions.revisions import find_revisions
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.workload_revisions import Revision, current_of
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.command_spec import CommandSpec
 from kintsugi.commands.kinds import ROLLED_OUT

@@ -12,12 +12,12 @@ from kintsugi.actions.difference import pointer, test
 from kintsugi.actions.effect_plan import EffectPlan
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
 from kintsugi.actions.pods import made_by
-from kintsugi.actions.revision_reads import Revision, alike, current_of
 from kintsugi.actions.revisions import find_revisions
 from kintsugi.actions.rollout_availability import good_pods, how_it_rolls, survivors
 from kintsugi.actions.templates import RESTARTED, template_of
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.workload_revisions import Revision, alike, current_of
 from kintsugi.model.command import ObjectName, Verb
 from kintsugi.verbs.rollout import Rollout, RolloutVerb, back_to, changing, intent_of
 from kubeobjects import predicates

@@ -18,12 +18,12 @@ from kintsugi.actions.effect_plan import (
 )
 from kintsugi.actions.kept_templates import KeptTemplate
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
-from kintsugi.actions.revision_reads import Revision, current_of
 from kintsugi.actions.revisions import find_revisions, referred, target_of
 from kintsugi.actions.secret_checks import hide
 from kintsugi.actions.templates import differ_in_stamp_only, template_digest, template_of, unstamped_digest
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.workload_revisions import Revision, current_of
 from kintsugi.commands import arg_types
 from kintsugi.commands.command_spec import Flag
 from kintsugi.decisions.diagnosis.template_difference import difference

@@ -4,11 +4,11 @@ from kintsugi.actions import unstructured
 from kintsugi.actions.difference import restoring_patch
 from kintsugi.actions.effect_plan import undone_by
 from kintsugi.actions.loaded_target import LoadedTarget
-from kintsugi.actions.revision_reads import current_of
 from kintsugi.actions.revisions import find_revisions
 from kintsugi.actions.secret_checks import WITH_A_KEY
 from kintsugi.actions.templates import template_digest, unstamped_digest
 from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions.workload_revisions import current_of
 from kintsugi.errors import NotYet, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import TemplateReference, Verb

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kintsugi.app.notice_headlines import headline_lines
-from kintsugi.decisions.diagnosis import diagnose
+from kintsugi.decisions.diagnosis.diagnose import diagnose
 from kintsugi.decisions.diagnosis.headline import LONGEST, diagnosis_at, headline, latest, what_changed
 from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import IncidentState

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from kintsugi.decisions.diagnosis import diagnose
+from kintsugi.decisions.diagnosis.diagnose import diagnose
 from kintsugi.decisions.diagnosis.facts import LogFacts
 from kintsugi.decisions.diagnosis.related_objects import (
     DeclaredFacts,

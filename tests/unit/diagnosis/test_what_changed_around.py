@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from kintsugi.actions.diagnosis_facts import node_facts
+from kintsugi.actions.object_facts import node_facts
 from kintsugi.actions.related_facts import changes_of_autoscalers
 from kintsugi.decisions.diagnosis.facts import FieldChange, NodeFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.headline import change_text

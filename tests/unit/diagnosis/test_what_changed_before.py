@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from kintsugi.actions.diagnosis_facts import written_by
-from kintsugi.decisions.diagnosis import diagnose
+from kintsugi.actions.object_facts import written_by
+from kintsugi.decisions.diagnosis.diagnose import diagnose
 from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, ConfigurationType, FieldChange
 from kintsugi.decisions.diagnosis.headline import change_text, what_changed
 from kintsugi.decisions.diagnosis.timeline import changes_before

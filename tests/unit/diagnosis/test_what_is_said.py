@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.decisions.diagnosis import FINDERS, diagnose
+from kintsugi.decisions.diagnosis.diagnose import FINDERS, diagnose
 from kintsugi.decisions.diagnosis.ranking import rank_of
 from kintsugi.decisions.diagnosis.template_fields import changed_fields, template_fields
 from kintsugi.model.causes import Cause, CauseKind, Confidence

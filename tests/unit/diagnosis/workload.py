@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from kintsugi.decisions.diagnosis import WorkloadFacts, diagnose
-from kintsugi.decisions.diagnosis.facts import PodFacts, TemplateRevision
+from kintsugi.decisions.diagnosis.diagnose import diagnose
+from kintsugi.decisions.diagnosis.facts import PodFacts, TemplateRevision, WorkloadFacts
 from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts
 from kintsugi.decisions.diagnosis.template_fields import template_fields
 from kintsugi.model.causes import Cause, CauseKind, Confidence

@@ -11,9 +11,9 @@ import msgspec
 
 from kintsugi.actions import unstructured
 from kintsugi.actions.kept_templates import KeptTemplate
-from kintsugi.actions.revision_reads import Revision
 from kintsugi.actions.templates import differ_in_stamp_only
 from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions.workload_revisions import Revision
 from kintsugi.decisions.diagnosis.facts import (
     ConfigurationFacts,
     ConfigurationType,
