@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB, shop
+from kintsugi_demo.shop import NAMESPACE, WEB, shop
 from kubeobjects import resources
 from kubesim import EmbeddedCluster
 from tests.harness.daemon import ROOT, DaemonProcess

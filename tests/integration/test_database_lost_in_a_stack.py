@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from kintsugi.app.serving import operator_service
-from kintsugi.cli.demo.shop import deployment
 from kintsugi.errors import WrongState
 from kintsugi.model.api_types import RecoverPreview, SignalQuery
 from kintsugi.model.manual import RecoverRequest
 from kintsugi.model.records import Incident, IncidentState, Reason, RunRecord
 from kintsugi.model.services import STACK
+from kintsugi_demo.shop import deployment
 from kubeobjects.resources import PODS
 from kubesim.faults import PodFault
 from tests.integration.database_doubles import OWN_CLAIM, images, with_a_claim_of_its_own

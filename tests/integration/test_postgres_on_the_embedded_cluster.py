@@ -12,12 +12,12 @@ import pytest
 
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.cli.demo.shop import worker_image
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import ProbeFailed
 from kintsugi.worker import PG_MAJOR
+from kintsugi_demo.shop import worker_image
 from kubeobjects import resources
 from kubeobjects.resources import PODS
 from kubesim import postgres

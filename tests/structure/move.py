@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SOURCES = tuple(ROOT / each for each in ("daemon/kubeobjects", "daemon/kubesim", "daemon", "."))
+SOURCES = (*(each.parent for each in sorted(ROOT.glob("daemon/*/pyproject.toml"))), ROOT / "daemon", ROOT)
 """The folders on the path of imports, the inner ones first."""
 
 MENTIONS = frozenset({"", ".cfg", ".json", ".md", ".py", ".sh", ".toml", ".yaml", ".yml"})
@@ -79,7 +79,8 @@ def _mentions(moves: Mapping[str, str], paths: Mapping[Path, Path]) -> list[tupl
     names = [(re.compile(rf"(?<![\w.]){re.escape(old)}(?!\w)"), new) for old, new in moves.items()]
     files = [
         (re.compile(rf"(?<!\w){re.escape(str(old.relative_to(ROOT)))}"), str(new.relative_to(ROOT)))
-        for old, new in paths.items()
+        for one, other in paths.items()
+        for old, new in ((one.parent, other.parent) if one.name == "__init__.py" else (one, other),)
     ]
     return [*sorted(names, key=lambda each: -len(each[1])), *files]
 

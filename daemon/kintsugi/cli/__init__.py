@@ -11,8 +11,7 @@ from typing import Annotated
 import typer
 
 from kintsugi import __version__
-from kintsugi.cli import author, daemon, operator, restore_commands
-from kintsugi.cli.demo import command as demo
+from kintsugi.cli import author, daemon, demo, operator, restore_commands
 from kintsugi.cli.exit_codes import exit_for
 from kintsugi.cli.help_groups import GroupedCommands
 from kintsugi.cli.stderr import print_error

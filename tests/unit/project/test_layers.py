@@ -53,6 +53,7 @@ VIOLATIONS = (
     Violation("decisions/matcher.py", "import re2", "re2"),
     Violation("verbs/patch.py", "from cryptography.fernet import Fernet", "cryptography"),
     Violation("cli/daemon.py", "from kubesim import EmbeddedCluster", "demo"),
+    Violation("cli/operator.py", "from kintsugi_demo import SCENES", "demonstration"),
     Violation("app/core.py", "import kubesim.apiserver.metrics", "demo"),
     Violation("storage/store.py", "from kintsugi.errors import KintsugiError", "kubesim", KUBESIM / "kubesim"),
     Violation("storage/store.py", "import kubesim.apiserver.server", "kubesim-layers", KUBESIM / "kubesim"),

@@ -9,13 +9,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tests.unit.project.tree import KUBEOBJECTS, KUBESIM, ROOT
+from tests.unit.project.tree import DEMO, KUBEOBJECTS, KUBESIM, ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text()
-PROJECT, *OTHERS = (
-    tomllib.loads((folder / "pyproject.toml").read_text())["project"] for folder in (ROOT, KUBEOBJECTS, KUBESIM)
-)
-LOCAL = {each["name"]: each for each in OTHERS}
+PROJECTS = [
+    tomllib.loads((folder / "pyproject.toml").read_text())["project"] for folder in (ROOT, KUBEOBJECTS, KUBESIM, DEMO)
+]
+PROJECT = PROJECTS[0]
+LOCAL = {each["name"]: each for each in PROJECTS}
 PINNED = re.compile(r"^([\w.-]+)(?:\[[\w,]+\])?==\S+", re.MULTILINE)
 
 
@@ -95,10 +96,9 @@ def needed(project: Mapping[str, Any], *extras: str) -> set[str]:
 
 def test_packages_of_this_repository_are_required_in_the_version_that_stands_here() -> None:
     """Another one of that name would come from an index."""
-    projects = (PROJECT, *LOCAL.values())
     wanted = [
         each
-        for project in projects
+        for project in PROJECTS
         for each in chain(project["dependencies"], *project.get("optional-dependencies", {}).values())
         if normal(re.split(r"[\[<>=~;]", each)[0]) in LOCAL
     ]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.project.tree import KUBEOBJECTS, KUBESIM, PACKAGES, ROOT
+from tests.unit.project.tree import DEMO, KUBEOBJECTS, KUBESIM, PACKAGES, ROOT
 
-FOLDERS = {"kintsugi": ROOT, "kubeobjects": KUBEOBJECTS, "kubesim": KUBESIM}
+FOLDERS = {"kintsugi": ROOT, "kubeobjects": KUBEOBJECTS, "kubesim": KUBESIM, "kintsugi_demo": DEMO}
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +54,8 @@ def test_a_wheel_asks_for_what_its_project_says(unpacked: Mapping[str, Path], na
     project = tomllib.loads((FOLDERS[name] / "pyproject.toml").read_text())["project"]
     assert {each for each in asked if "extra==" not in each} == set(map(normal, project["dependencies"]))
     if name == "kintsugi":
-        of_the_cluster = [each for each in asked if each.startswith("kubesim")]
-        assert {each.partition(";")[2] for each in of_the_cluster} == {"extra==demo", "extra==test"}
+        of_the_demo = [each for each in asked if each.startswith("kintsugi-demo")]
+        assert {each.partition(";")[2] for each in of_the_demo} == {"extra==demo", "extra==test"}
 
 
 def normal(requirement: str) -> str:

@@ -13,10 +13,6 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from kintsugi.cli.client import DaemonClient
-from kintsugi.cli.demo import SHOWS, SceneName
-from kintsugi.cli.demo.narration import Narrator, SceneOutcome, Writer, print_table, summary
-from kintsugi.cli.demo.scenes import SCENES, DemoScene, Incidents
-from kintsugi.cli.demo.stage import TIMEOUT, WHO, DemoStage, furnished, wait_until, watched
 from kintsugi.cli.exit_codes import ExitCode
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit, print_indented, took
@@ -26,6 +22,10 @@ from kintsugi.cli.summary_tables import first_line
 from kintsugi.errors import KintsugiError
 from kintsugi.model.records import Incident, IncidentState
 from kintsugi.telemetry import configure_logging
+from kintsugi_demo import SHOWS, SceneName
+from kintsugi_demo.narration import Narrator, SceneOutcome, Writer, print_table, summary
+from kintsugi_demo.scenes import SCENES, DemoScene, Incidents
+from kintsugi_demo.stage import TIMEOUT, WHO, DemoStage, furnished, wait_until, watched
 from kubesim import KubesimError
 
 POLL_SECONDS = 0.3

@@ -18,14 +18,14 @@ from typing import Any, Final, TypeVar
 
 from kintsugi.app import run
 from kintsugi.cli.client import DaemonClient, connect
-from kintsugi.cli.demo.narration import Writer
-from kintsugi.cli.demo.shop import S3_CREDENTIALS, S3_ENDPOINT, WORKER
 from kintsugi.cli.exit_codes import Unreachable
 from kintsugi.clients.resolver import Address, Lookup, resolve
 from kintsugi.errors import KintsugiError
 from kintsugi.model.api_types import IncidentDetail, ServiceSummary
 from kintsugi.retries import Waits, retry
 from kintsugi.settings import Settings, load
+from kintsugi_demo.narration import Writer
+from kintsugi_demo.shop import S3_CREDENTIALS, S3_ENDPOINT, WORKER
 from kubeobjects import resources
 from kubesim import EmbeddedCluster, Image
 from kubesim.manifest import Json, dig

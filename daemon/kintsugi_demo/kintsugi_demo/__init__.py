@@ -1,8 +1,7 @@
 """
 The demonstration, `kintsugi demo`, and its scenes by name, in their order.
 
-Only here does Kintsugi know the embedded cluster, which comes with the extra `demo`. Of the command line only
-`kintsugi.cli` imports this package, and of it only the module `command`.
+The command line finds the module `command` by the entry point `demo` in `kintsugi.commands`.
 """
 
 from collections.abc import Mapping

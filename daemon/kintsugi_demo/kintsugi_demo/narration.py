@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from kintsugi.cli.demo import SceneName
 from kintsugi.cli.output import plain, state, table, took
 from kintsugi.cli.summary_tables import first_line
 from kintsugi.model.api_types import IncidentDetail, RunDetail, ServiceSummary
 from kintsugi.model.records import IncidentState, Phase, StepRecord, StepState
+from kintsugi_demo import SceneName
 
 Writer = Callable[[str], None]
 

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 
 import kintsugi
 import kubeobjects
-from kintsugi.cli.demo import web_server
+from kintsugi_demo import web_server
 from kubesim import EmbeddedCluster
 from kubesim.images import ExecReply, Image, Program
 from kubesim.manifest import Json

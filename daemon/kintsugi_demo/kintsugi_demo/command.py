@@ -4,16 +4,14 @@ The command `kintsugi demo`: its options.
 What needs the embedded cluster is imported only when scenes are played.
 """
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kintsugi.cli.demo import SHOWS, SceneName
 from kintsugi.cli.exit_codes import ExitCode
 from kintsugi.cli.options import Output, OutputFormat, spread
-from kintsugi.errors import KintsugiError
+from kintsugi_demo import SHOWS, SceneName
 
 
 async def demo(
@@ -39,10 +37,7 @@ async def demo(
         width = max(map(len, SceneName))
         typer.echo("\n".join(f"{name:{width}}  {SHOWS[name]}" for name in SceneName))
         return ExitCode.DONE
-    found = find_spec("kubesim")
-    if found is None or found.origin is None:  # a folder of that name does not count
-        raise KintsugiError("the embedded cluster is not installed: pip install 'kintsugi-daemon[demo]'")
-    from kintsugi.cli.demo.play import demonstrate
+    from kintsugi_demo.play import demonstrate
 
     wanted = (scene,) if scene is not None else tuple(SceneName)
     return await demonstrate(wanted, keep=keep, catalog=catalog, output=output)
