@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from hashlib import sha256
 
-import orjson
+import msgspec
 
 from kintsugi.actions import unstructured
 from kintsugi.actions.unstructured import Unstructured
@@ -19,7 +19,7 @@ def template_of(obj: Unstructured) -> Unstructured:
 
 def template_digest(template: Unstructured) -> str:
     """Name a pod template by its content; an absent field, a null and an empty one are the same."""
-    return sha256(orjson.dumps(_compact(template), option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+    return sha256(msgspec.json.encode(_compact(template), order="deterministic")).hexdigest()[:16]
 
 
 def differ_in_stamp_only(one: Unstructured, other: Unstructured) -> bool:
