@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from kintsugi.decisions.diagnosis.related_objects import CheckFacts
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis
 from kintsugi.model.records import Target
 from kintsugi.pipeline.declared_workloads import ServiceFacts
 from kintsugi.pipeline.diagnoser import Diagnoser
+from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
+from kubediagnosis.related_objects import CheckFacts
 from tests.cluster.test_diagnosis import (
     NAME,
     SERVICE,

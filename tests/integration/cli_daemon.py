@@ -13,7 +13,6 @@ import pytest
 from kintsugi.cli import main
 from kintsugi.errors import LedgerUnavailable, NotRecorded, WrongState
 from kintsugi.model.api_types import ActivityKind, DaemonStatus, ServiceActivity, ServiceExplanation, ServiceValue
-from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import (
     Approval,
     DeadLetter,
@@ -56,6 +55,7 @@ from kintsugi.server.operations import (
     ServiceTree,
     SignalQuery,
 )
+from kubediagnosis.causes import Diagnosis
 from tests.integration.intake_server import served
 from tests.integration.told_diagnosis import DIAGNOSIS
 

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 from kintsugi.errors import NotRecorded, Refused, WrongState
 from kintsugi.model.api_types import DaemonStatus, ServiceExplanation, ServiceValue
-from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import (
     Approval,
     Incident,
@@ -41,6 +40,7 @@ from kintsugi.server.operations import (
     ServiceTree,
     SignalQuery,
 )
+from kubediagnosis.causes import Diagnosis
 from tests.integration.told_diagnosis import DIAGNOSIS
 
 NOW = datetime(2026, 11, 24, 14, 0, tzinfo=UTC)

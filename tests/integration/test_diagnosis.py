@@ -10,11 +10,11 @@ import pytest
 
 from kintsugi.errors import NotRecorded
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis, RegistryAnswer
 from kintsugi.model.records import Target
 from kintsugi.pipeline.declared_workloads import ServiceFacts
 from kintsugi.pipeline.diagnoser import Diagnoser
 from kintsugi.settings import KubeSettings
+from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, RegistryAnswer
 from kubeobjects.resources import CONFIGMAPS, DEPLOYMENTS, NODES, PODS, REPLICASETS, SERVICES
 from kubesim import EmbeddedCluster
 from kubesim.apiserver.rights import Rule

@@ -8,8 +8,8 @@ import pytest
 
 from kintsugi.actions import api_objects
 from kintsugi.actions.rollout_availability import good_pods, survivors
-from kintsugi.actions.templates import RESTARTED
 from kintsugi.kube.client import PatchKind
+from kubediagnosis.templates import RESTARTED
 from kubeobjects.kept import Pod
 from kubeobjects.resources import DEPLOYMENTS, PODS, REPLICASETS, STATEFULSETS, Resource
 from kubesim.images import GOOD, NEVER_READY

@@ -6,13 +6,13 @@ from typing import TypeVar
 
 import msgspec
 
-from kintsugi.actions import unstructured
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import KintsugiError, KubeError
 from kintsugi.model.command import ObjectName
+from kubeobjects import unstructured
 from kubeobjects.errors import ReadError
 from kubeobjects.resources import Resource
 from kubeobjects.selectors import SelectorError
+from kubeobjects.unstructured import Unstructured
 
 Kept = TypeVar("Kept", bound=msgspec.Struct)
 

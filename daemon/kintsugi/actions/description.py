@@ -9,17 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 import orjson
 import yaml
 
-from kintsugi.actions import api_objects, unstructured
-from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions import api_objects
 from kintsugi.kube.client import KubeClient
 from kintsugi.mask import MASK
 from kintsugi.model.command import ObjectName
 from kintsugi.offload import searched
 from kintsugi.telemetry.redaction import SECRETS, is_secret_key
 from kintsugi.telemetry.secret_places import environment, is_manifest
-from kubeobjects import predicates
+from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Object, Pod
 from kubeobjects.resources import EVENTS
+from kubeobjects.unstructured import Unstructured
 
 LONGEST = 64 * 1024
 _MOST_EVENTS = 40

@@ -4,15 +4,16 @@ import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kintsugi.actions import api_objects, unstructured
+from kintsugi.actions import api_objects
 from kintsugi.actions.description import clip, described, events_about
 from kintsugi.actions.effect_plan import Evidence
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import KubeError
 from kintsugi.kube.client import KubeClient
 from kintsugi.telemetry.redaction import SECRETS
+from kubeobjects import unstructured
 from kubeobjects.kept import Pod
 from kubeobjects.resources import PODS
+from kubeobjects.unstructured import Unstructured
 
 _LINES = 500
 _BYTES = 64 * 1024

@@ -13,19 +13,20 @@ from datetime import datetime
 
 import orjson
 
-from kintsugi.actions import api_objects, unstructured
+from kintsugi.actions import api_objects
 from kintsugi.actions.encrypted import Encryption
-from kintsugi.actions.kept_templates import KeptManifest, KeptTemplate
-from kintsugi.actions.templates import template_digest, template_of
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.withheld_values import with_values, withheld, without_values
-from kintsugi.actions.workload_revisions import Revision
 from kintsugi.encryption import fingerprint, is_of
 from kintsugi.errors import DecryptionFailed
 from kintsugi.ledger.good_templates import TemplateRepository
 from kintsugi.model.command import ObjectName
 from kintsugi.model.known import GoodTemplate
+from kubediagnosis.kept_templates import KeptManifest, KeptTemplate
+from kubediagnosis.templates import template_digest, template_of
+from kubediagnosis.workload_revisions import Revision
+from kubeobjects import unstructured
 from kubeobjects.metadata import REVISION, Metadata, Object
+from kubeobjects.unstructured import Unstructured
 
 _REMAINDER = "remainder "
 """Before the field of a withheld value that is not in the template."""

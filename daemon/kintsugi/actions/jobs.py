@@ -10,12 +10,11 @@ from datetime import timedelta
 
 from msgspec import UNSET
 
-from kintsugi.actions import api_objects, preconditions, unstructured
+from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, Intent, JobWrite, undone_by
 from kintsugi.actions.job_manifest import DIGEST, job, owned, staging_pvc
 from kintsugi.actions.job_server import with_server
 from kintsugi.actions.result import Result
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.worker_job_spec import RUN, STEP, WorkerJobSpec
 from kintsugi.errors import Conflict, Forbidden, KubeError, NotFound, OutcomeUnknown, Refused
 from kintsugi.kube.client import KubeClient
@@ -23,7 +22,9 @@ from kintsugi.kube.repeats import when_busy
 from kintsugi.model.command import BackupFetch, Delete, Dropdb, ObjectName, PgRestore, WorkerCommand
 from kintsugi.model.hosts import service_of
 from kintsugi.retries import Waits, retry
+from kubeobjects import unstructured
 from kubeobjects.resources import JOBS, PODS, PVCS, SECRETS, SERVICES
+from kubeobjects.unstructured import Unstructured
 
 _NO_IMAGE = "restore.image is not set: name the image of the workers, which is the daemon's own"
 _FETCH_UNDONE = "the fetched backup is deleted with the Job; it can be fetched again"

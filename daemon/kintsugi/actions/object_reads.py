@@ -3,15 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from kintsugi.actions import api_objects, unstructured
-from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions import api_objects
 from kintsugi.entries import MOST_IN_ANSWER, entries_of
 from kintsugi.errors import KubeError, NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
-from kubeobjects import predicates
+from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Pod
 from kubeobjects.resources import PODS, Resource
+from kubeobjects.unstructured import Unstructured
 
 
 async def by_name(

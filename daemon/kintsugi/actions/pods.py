@@ -2,14 +2,15 @@
 
 from collections.abc import Collection, Sequence
 
-from kintsugi.actions import api_objects, unstructured
-from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions import api_objects
 from kintsugi.commands.selectors import selector_of
 from kintsugi.errors import NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
+from kubeobjects import unstructured
 from kubeobjects.kept import LabelSelector, Pod
 from kubeobjects.resources import DEPLOYMENTS, PODS, REPLICASETS, Resource
+from kubeobjects.unstructured import Unstructured
 
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 

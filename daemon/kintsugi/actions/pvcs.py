@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import orjson
 
-from kintsugi.actions import api_objects, preconditions, unstructured
+from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.delete_intent import DeleteIntent
 from kintsugi.actions.effect_plan import (
@@ -28,7 +28,6 @@ from kintsugi.actions.effect_plan import (
 from kintsugi.actions.evidence import of_claim
 from kintsugi.actions.loaded_target import LoadedTarget, check_loaded
 from kintsugi.actions.pods import made_by
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.commands import encode
 from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.errors import NotFound, NotYet, Refused
@@ -36,9 +35,10 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Create, Delete, ObjectName, Patch
 from kintsugi.model.records import UndoRecord
 from kintsugi.telemetry.secret_places import is_manifest
-from kubeobjects import predicates
+from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Pod, StatefulSet
 from kubeobjects.resources import PODS, PVCS, PVS, STATEFULSETS, Resource
+from kubeobjects.unstructured import Unstructured
 
 # Annotations that the cluster writes about a claim's volume: a claim without them is a new one.
 _OF_THE_VOLUME = frozenset(

@@ -1,20 +1,21 @@
 """The facts for a remedy besides the cause: the workload's revisions and its other managers, read from the API."""
 
-from kintsugi.actions import api_objects, unstructured
-from kintsugi.actions.kept_templates import KeptTemplate
+from kintsugi.actions import api_objects
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.revisions import find_revisions
-from kintsugi.actions.templates import template_of
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
-from kintsugi.actions.workload_revisions import alike, current_of
-from kintsugi.decisions.diagnosis.facts import WorkloadFacts
-from kintsugi.decisions.diagnosis.template_difference import difference
-from kintsugi.decisions.diagnosis.template_fields import changed_fields, template_fields
 from kintsugi.model.command import ObjectName
 from kintsugi.model.remedies import KeptTemplateFacts, RevisionFacts
+from kubediagnosis.facts import WorkloadFacts
+from kubediagnosis.kept_templates import KeptTemplate
+from kubediagnosis.template_difference import difference
+from kubediagnosis.template_fields import changed_fields, template_fields
+from kubediagnosis.templates import template_of
+from kubediagnosis.workload_revisions import alike, current_of
+from kubeobjects import unstructured
 from kubeobjects.metadata import Object
 from kubeobjects.owners import helm_release, managers
+from kubeobjects.unstructured import Unstructured
 
 
 async def read_revisions(

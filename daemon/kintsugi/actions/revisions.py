@@ -2,15 +2,15 @@
 
 from collections.abc import Collection, Sequence
 
-from kintsugi.actions import workload_revisions
 from kintsugi.actions.api_objects import as_kube_errors
-from kintsugi.actions.templates import differ_in_stamp_only, template_digest
-from kintsugi.actions.unstructured import Unstructured
-from kintsugi.actions.workload_revisions import Revision, current_of
 from kintsugi.errors import Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName, TemplateReference
 from kintsugi.model.records import Phase
+from kubediagnosis import workload_revisions
+from kubediagnosis.templates import differ_in_stamp_only, template_digest
+from kubediagnosis.workload_revisions import Revision, current_of
+from kubeobjects.unstructured import Unstructured
 
 
 async def find_revisions(

@@ -3,13 +3,13 @@
 from datetime import datetime
 
 from kintsugi.actions.api_objects import as_kube_errors
-from kintsugi.actions.diagnosis_reads import WorkloadReader
 from kintsugi.actions.good_templates import GoodTemplates
-from kintsugi.decisions.diagnosis.facts import WorkloadFacts
-from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
 from kintsugi.telemetry import SECRETS
+from kubediagnosis.facts import WorkloadFacts
+from kubediagnosis.related_objects import DeclaredFacts
+from kubediagnosis.workload_reader import WorkloadReader
 
 
 async def read_workload(

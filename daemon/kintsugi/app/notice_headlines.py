@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from kintsugi.decisions.diagnosis.headline import diagnosis_at, headline, what_changed
 from kintsugi.decisions.next_command import next_command
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger import Ledger
-from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import ENDED_WELL, Approval, Incident, IncidentState, Notice
+from kubediagnosis.causes import Diagnosis
+from kubediagnosis.headline import diagnosis_at, headline, what_changed
 from kubeobjects.lines import line, lines
 
 _WITHOUT_RUN = frozenset({IncidentState.AWAITING_APPROVAL, IncidentState.INEFFECTIVE})

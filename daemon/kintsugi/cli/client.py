@@ -20,7 +20,6 @@ from kintsugi.cli.exit_codes import Unreachable
 from kintsugi.cli.login import with_login
 from kintsugi.cli.options import DEFAULT_SERVER, Connection
 from kintsugi.errors import KintsugiError, NotRecorded, Refused, UsageError, WrongState
-from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import Approval, Incident, Pause
 from kintsugi.server.operations import (
     AbortResult,
@@ -46,6 +45,7 @@ from kintsugi.server.responses import (
     SignalList,
 )
 from kintsugi.tokens import read_tokens
+from kubediagnosis.causes import Diagnosis
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
 _SENT_BY = "--token-file FILE, KINTSUGI_TOKEN_FILE or KINTSUGI_TOKEN"

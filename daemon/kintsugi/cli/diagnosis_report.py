@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from kintsugi.cli.output import moment, plain, print_lines
-from kintsugi.decisions.diagnosis.headline import change_text
-from kintsugi.model.causes import Cause, Diagnosis, EvidenceItem
+from kubediagnosis.causes import Cause, Diagnosis, EvidenceItem
+from kubediagnosis.headline import change_text
 
 
 def show_diagnosis(found: Diagnosis) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 import typer
 
 from kintsugi.cli.stderr import print_note
-from kintsugi.decisions.diagnosis.headline import headline, latest
 from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.errors import Refused, UsageError
 from kintsugi.model.records import Approval
 from kintsugi.server.operations import IncidentDetail, RollbackPreview
+from kubediagnosis.headline import headline, latest
 
 
 def agreed(question: str, *, yes: bool) -> bool:

@@ -7,9 +7,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from kintsugi.actions import api_objects, unstructured
-from kintsugi.actions.related_facts import hosts_of
-from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions import api_objects
 from kintsugi.catalog.scaffold import FoundWorkload, document, file_names, upstreams_of
 from kintsugi.cli.exit_codes import ExitCode
 from kintsugi.cli.options import OutputFormat
@@ -26,10 +24,13 @@ from kintsugi.settings import KubeSettings
 from kintsugi.settings.settings import CLUSTER_NAMESPACES
 from kintsugi.views.derived_checks import routed_checks
 from kintsugi.views.kube_services import leading_services
+from kubediagnosis.related_facts import hosts_of
+from kubeobjects import unstructured
 from kubeobjects.kept import KEPT, KubeService, Object
 from kubeobjects.metadata import SUBDOMAIN
 from kubeobjects.owners import managers
 from kubeobjects.resources import CRONJOBS, PODS, SERVICES, WORKLOADS, find
+from kubeobjects.unstructured import Unstructured
 
 _KNOWN = ", ".join(f"{each.singular}/NAME" for each in WORKLOADS)
 _HOOK = "helm.sh/hook"

@@ -13,7 +13,6 @@ from kintsugi.cli.diagnosis_report import diagnosis_lines
 from kintsugi.cli.output import cut, moment, plain, state, took
 from kintsugi.cli.result_summary import found
 from kintsugi.cli.summary_tables import first_line, lasted
-from kintsugi.decisions.diagnosis.headline import change_text, headline, latest, what_changed
 from kintsugi.decisions.next_command import next_command
 from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.model.api_types import CoveredService
@@ -35,6 +34,7 @@ from kintsugi.model.records import (
 from kintsugi.model.rules import RuleSource
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.server.operations import EvaluatedSignal, IncidentDetail, KeptText, RunDetail
+from kubediagnosis.headline import change_text, headline, latest, what_changed
 from kubeobjects.lines import command
 
 _PHASES = {Phase.FORWARD: "Steps", Phase.ROLLBACK: "Rollback", Phase.UNDO: "Undone"}

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from kintsugi.decisions.diagnosis.headline import diagnosis_at
 from kintsugi.decisions.watchdog import progresses
-from kintsugi.model.causes import Diagnosis
 from kintsugi.model.outages import Fault, KnownFaults, NoticeOfProblem, NoticeState, Outage, Superseded
 from kintsugi.model.records import IncidentState, KeptDiagnosis, RunRecord
 from kintsugi.model.views import ServiceView
+from kubediagnosis.causes import Diagnosis
+from kubediagnosis.headline import diagnosis_at
 
 SAME_TIME = timedelta(minutes=1)
 """An upstream that fails this much after its dependent may still be the dependent's cause: the two are noticed one by one."""

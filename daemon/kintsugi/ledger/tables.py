@@ -23,7 +23,6 @@ from sqlalchemy import (
 )
 
 from kintsugi.ledger.columns import Choice, Json, Labels, Moment, Packed, RedactedText, TextColumn
-from kintsugi.model.causes import Diagnosis
 from kintsugi.model.outages import Superseded
 from kintsugi.model.records import (
     IncidentState,
@@ -40,6 +39,7 @@ from kintsugi.model.records import (
 )
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.model.run_update import SeenWorkload
+from kubediagnosis.causes import Diagnosis
 
 metadata = MetaData(
     naming_convention={

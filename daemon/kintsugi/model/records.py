@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from kintsugi.model.causes import Diagnosis
 from kintsugi.model.outages import Superseded
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.step_path import StepPath
+from kubediagnosis.causes import Diagnosis
 
 
 class SignalSource(StrEnum):

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from kintsugi.decisions.breaker import ObserverHealth, breaker_reason
-from kintsugi.decisions.diagnosis.related_objects import CheckFacts, DeclaredFacts, ObserverFacts
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.hosts import service_of
 from kintsugi.model.records import Target
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
+from kubediagnosis.related_objects import CheckFacts, DeclaredFacts, ObserverFacts
 from kubeobjects.predicates import START_UP_ALLOWANCE
 from kubeobjects.resources import find
 

@@ -7,16 +7,16 @@ from datetime import datetime
 
 from kintsugi.actions.good_templates import GoodTemplates
 from kintsugi.actions.workload_reads import read_workload
-from kintsugi.decisions.diagnosis import answering
-from kintsugi.decisions.diagnosis.diagnose import diagnose
-from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.errors import KubeError, LedgerUnavailable, NotFound, NotRecorded
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.causes import Diagnosis, ObjectChange
 from kintsugi.model.command import ObjectName
 from kintsugi.model.hosts import service_of
 from kintsugi.model.records import Incident, Target
 from kintsugi.pipeline.declared_workloads import ServiceFacts
+from kubediagnosis import answering
+from kubediagnosis.causes import Diagnosis, ObjectChange
+from kubediagnosis.diagnose import diagnose
+from kubediagnosis.facts import WorkloadFacts
 from kubeobjects.resources import WORKLOADS, Resource, find
 
 MOST_UPSTREAMS = 8

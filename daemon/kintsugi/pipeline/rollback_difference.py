@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from kintsugi.actions.revisions import find_revisions
-from kintsugi.actions.templates import template_of
-from kintsugi.actions.workload_revisions import current_of
-from kintsugi.decisions.diagnosis.template_difference import difference
-from kintsugi.decisions.diagnosis.template_fields import template_fields
 from kintsugi.errors import KubeError
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
 from kintsugi.model.services import WorkloadRef
+from kubediagnosis.template_difference import difference
+from kubediagnosis.template_fields import template_fields
+from kubediagnosis.templates import template_of
+from kubediagnosis.workload_revisions import current_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

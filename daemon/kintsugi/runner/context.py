@@ -14,7 +14,6 @@ from kintsugi.actions.job_progress import WorkerStatus
 from kintsugi.actions.probe_context import PodChecks
 from kintsugi.actions.prober import Prober
 from kintsugi.decisions.breaker import ObserverHealth
-from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts
 from kintsugi.effect import Admission
 from kintsugi.executor import Executor
 from kintsugi.expressions import NOTHING_LOST, Bindings, Lost, TextTemplate
@@ -32,6 +31,7 @@ from kintsugi.model.views import ServiceView
 from kintsugi.runner.journal import WHY_LOST, Journal, masked_paths
 from kintsugi.runner.restoring import RestoreScope
 from kintsugi.scope.values import EvaluationContext, StepOutcome, step_names
+from kubediagnosis.related_objects import DeclaredFacts
 from kubeobjects.metadata import Metadata
 
 HELPED = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION})

@@ -15,11 +15,11 @@ from kintsugi.model.api_types import (
     ServiceExplanation,
     ServiceTree,
 )
-from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import Approval, Incident, Pause, PauseScope, Reason, VerdictKind
 from kintsugi.server import api, responses
 from kintsugi.server.contract import JSON, Contract, PlainText, RequestBody, flag, number, text, word
 from kintsugi.server.health import Alive, Ready
+from kubediagnosis.causes import Diagnosis
 
 _LIMIT = number("limit", "Maximum number of results.", least=1, most=api.MOST, default=api.PAGE)
 _BEFORE = text("before", "The id of the last result of a page; returns the next page.")

@@ -14,14 +14,13 @@ from typing import NoReturn
 
 from typing_extensions import override
 
-from kintsugi.actions import api_objects, job_end, preconditions, pvcs, unstructured
+from kintsugi.actions import api_objects, job_end, preconditions, pvcs
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ObjectVerb, removal_status
 from kintsugi.actions.delete_intent import DeleteIntent
 from kintsugi.actions.effect_plan import DeleteWrite, EffectPlan, EffectStatus, Evidence, record_without_undo
 from kintsugi.actions.evidence import of_pod
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_problem import CommandProblem
@@ -34,9 +33,10 @@ from kintsugi.errors import NotFound, NotYet, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, Delete, ObjectName, Verb
 from kintsugi.model.records import Phase
-from kubeobjects import predicates
+from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Node, Pod, PodDisruptionBudget, StatefulSet
 from kubeobjects.resources import JOBS, NODES, PDBS, PODS, PVCS, STATEFULSETS
+from kubeobjects.unstructured import Unstructured
 
 _STATIC_POD = "kubernetes.io/config.mirror"
 _REVISION = "controller-revision-hash"

@@ -6,13 +6,12 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions import api_objects, unstructured
+from kintsugi.actions import api_objects
 from kintsugi.actions.description import clip, described, events_about
 from kintsugi.actions.object_reads import by_name, listed, summary
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
 from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import flags, results
 from kintsugi.commands.arg_types import NAME, REFERENCE
@@ -24,7 +23,9 @@ from kintsugi.commands.words import kind, named_objects, namespace_option, optio
 from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName, Verb
+from kubeobjects import unstructured
 from kubeobjects.resources import Resource
+from kubeobjects.unstructured import Unstructured
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,12 +20,12 @@ from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.commands.references import place_of, single
 from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import namespace_option
-from kintsugi.decisions.diagnosis.diagnose import diagnose
-from kintsugi.decisions.diagnosis.facts import PodFacts, WorkloadFacts
 from kintsugi.decisions.remedies import remedy
 from kintsugi.expressions import Type
 from kintsugi.model.command import Command, ObjectName, Verb
 from kintsugi.model.remedies import Remedy, RemedyKind
+from kubediagnosis.diagnose import diagnose
+from kubediagnosis.facts import PodFacts, WorkloadFacts
 from kubeobjects.resources import NODES, PODS, PVCS
 
 _TARGETS = {

@@ -13,12 +13,11 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions import api_objects, preconditions, unstructured
+from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ObjectVerb
 from kintsugi.actions.effect_plan import EffectPlan, Intent, undone_by
 from kintsugi.actions.loaded_target import load_target
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, encode, flags
 from kintsugi.commands.command_problem import CommandProblem
@@ -31,9 +30,10 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName
 from kintsugi.verbs.cordon import Cordon
 from kintsugi.verbs.eviction import Evict, check_ours_to_evict, is_going, is_past
-from kubeobjects import predicates
+from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Node, Pod
 from kubeobjects.resources import DAEMONSETS, NODES, PODS
+from kubeobjects.unstructured import Unstructured
 
 _NOT_FORCED = "a pod without a controller is not recreated: move it by hand"
 

@@ -11,18 +11,18 @@ from datetime import datetime, timedelta
 
 from msgspec import UNSET, UnsetType, structs
 
-from kintsugi.actions import api_objects, preconditions, unstructured
+from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import NOTHING_CHANGED, CreateWrite, EffectPlan, Intent, record_without_undo
 from kintsugi.actions.loaded_target import check_loaded
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import NotFound, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectCommand, ObjectName
 from kintsugi.verbs.delete import without_successor
-from kubeobjects import predicates
+from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Pod
 from kubeobjects.resources import DAEMONSETS, PODS
+from kubeobjects.unstructured import Unstructured
 
 _SUCCESSOR = "nothing to undo: its controller makes a successor on another node"
 

@@ -5,20 +5,21 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions import api_objects, unstructured
+from kintsugi.actions import api_objects
 from kintsugi.actions.object_reads import by_name
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.result import Result, of_objects
 from kintsugi.actions.revisions import find_revisions
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
-from kintsugi.actions.workload_revisions import Revision, current_of
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.command_spec import CommandSpec
 from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Verb
 from kintsugi.verbs.rollout import REVISION, ReadOnlyRolloutVerb, Rollout, build_rollout
+from kubediagnosis.workload_revisions import Revision, current_of
+from kubeobjects import unstructured
+from kubeobjects.unstructured import Unstructured
 
 
 class RolloutHistoryVerb(ReadOnlyRolloutVerb):

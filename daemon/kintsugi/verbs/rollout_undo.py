@@ -5,7 +5,7 @@ from dataclasses import replace
 from msgspec import structs
 from typing_extensions import override
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.difference import Operation, pointer, test
 from kintsugi.actions.difference import difference as difference_of
@@ -16,18 +16,12 @@ from kintsugi.actions.effect_plan import (
     PatchWrite,
     record_without_undo,
 )
-from kintsugi.actions.kept_templates import KeptTemplate
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
 from kintsugi.actions.revisions import find_revisions, referred, target_of
 from kintsugi.actions.secret_checks import hide
-from kintsugi.actions.templates import differ_in_stamp_only, template_digest, template_of, unstamped_digest
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
-from kintsugi.actions.workload_revisions import Revision, current_of
 from kintsugi.commands import arg_types
 from kintsugi.commands.command_spec import Flag
-from kintsugi.decisions.diagnosis.template_difference import difference
-from kintsugi.decisions.diagnosis.template_fields import template_fields
 from kintsugi.errors import KintsugiError
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import TemplateReference, Verb
@@ -43,8 +37,15 @@ from kintsugi.verbs.rollout import (
 )
 from kintsugi.verbs.set_template import validated
 from kintsugi.verbs.undo_by_revision import undo_by_revision
+from kubediagnosis.kept_templates import KeptTemplate
+from kubediagnosis.template_difference import difference
+from kubediagnosis.template_fields import template_fields
+from kubediagnosis.templates import differ_in_stamp_only, template_digest, template_of, unstamped_digest
+from kubediagnosis.workload_revisions import Revision, current_of
+from kubeobjects import unstructured
 from kubeobjects.metadata import REVISION
 from kubeobjects.resources import DEPLOYMENTS
+from kubeobjects.unstructured import Unstructured
 
 _TO_REVISION = Flag(names=("--to-revision",), key="revision", kind=arg_types.NATURAL)
 _TO_KEPT = Flag(names=("--to-good-template",), key="to_kept")

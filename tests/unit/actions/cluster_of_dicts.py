@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import Any, Unpack
 
 from kintsugi.actions import api_objects
-from kintsugi.actions.unstructured import Kept
 from kintsugi.errors import Conflict, KubeError, NotFound
 from kintsugi.kube.bodies import encode
 from kintsugi.kube.client import DeleteOptions, KubeClient, Listing, Patch, PatchKind, WriteOptions
 from kintsugi.kube.pod_logs import LogOptions
 from kubeobjects.resources import Resource
 from kubeobjects.selectors import FieldSelector, Selector
+from kubeobjects.unstructured import Kept
 from kubesim.apiserver.patches import json_patch, merge_patch, read_operations
 from kubesim.storage.status import ApiRefusal
 

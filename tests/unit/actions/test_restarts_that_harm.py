@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.templates import RESTARTED
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.errors import Refused
 from kintsugi.model.command import ObjectName, Verb
 from kintsugi.verbs.rollout import Rollout
+from kubediagnosis.templates import RESTARTED
 from kubeobjects.resources import (
     CONTROLLERREVISIONS,
     DAEMONSETS,

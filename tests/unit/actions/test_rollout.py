@@ -8,7 +8,6 @@ import pytest
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION, EffectStatus, PatchWrite
 from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.templates import RESTARTED
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode
@@ -17,6 +16,7 @@ from kintsugi.model.command import ObjectName, Patch, Verb
 from kintsugi.model.records import Phase
 from kintsugi.verbs.rollout import Rollout
 from kintsugi.verbs.scale import Scale
+from kubediagnosis.templates import RESTARTED
 from kubeobjects.resources import CONTROLLERREVISIONS, DEPLOYMENTS, REPLICASETS, STATEFULSETS
 from tests.harness.results import named
 from tests.unit.actions.cluster_of_dicts import NOW, ClusterOfDicts

@@ -8,7 +8,6 @@ import pytest
 
 from kintsugi.cli.story import parents_of, shown, step_lines, story, summary, undo_commands
 from kintsugi.decisions.next_command import next_command
-from kintsugi.model.causes import ObjectChange
 from kintsugi.model.records import (
     IncidentState,
     KeptDiagnosis,
@@ -21,6 +20,7 @@ from kintsugi.model.records import (
 )
 from kintsugi.model.services import STACK
 from kintsugi.server.operations import IncidentDetail, RunDetail
+from kubediagnosis.causes import ObjectChange
 from tests.integration.cli_daemon import DETAIL, QUESTION, RUN, STEPS, at
 from tests.integration.told_diagnosis import DIAGNOSIS
 

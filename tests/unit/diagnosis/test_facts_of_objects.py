@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from kintsugi.actions import object_facts
-from kintsugi.decisions.diagnosis.facts import ConfigurationType, FieldChange
+from kubediagnosis import object_facts
+from kubediagnosis.facts import ConfigurationType, FieldChange
 from tests.unit.diagnosis.workload import ago, iso
 
 

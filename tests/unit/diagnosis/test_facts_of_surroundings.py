@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from kintsugi.actions import object_facts, related_facts
-from kintsugi.decisions.diagnosis.references import references
-from kintsugi.decisions.diagnosis.related_objects import HostReference
+from kubediagnosis import object_facts, related_facts
+from kubediagnosis.references import references
+from kubediagnosis.related_objects import HostReference
 from kubeobjects.specified import SpecifiedPod
 from tests.unit.diagnosis.around import node, service
 

@@ -4,9 +4,9 @@ from datetime import datetime
 
 import pytest
 
-from kintsugi.decisions.diagnosis.facts import FieldChange
-from kintsugi.decisions.diagnosis.related_objects import MissingFacts
-from kintsugi.model.causes import CauseKind, Confidence
+from kubediagnosis.causes import CauseKind, Confidence
+from kubediagnosis.facts import FieldChange
+from kubediagnosis.related_objects import MissingFacts
 from kubeobjects.metadata import Metadata
 from kubeobjects.network import KubeService, ServicePort, ServiceSpec
 from tests.unit.diagnosis.workload import Row, Workload, ago, crashes, row, runs

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kintsugi.app.notice_headlines import headline_lines
-from kintsugi.decisions.diagnosis.diagnose import diagnose
-from kintsugi.decisions.diagnosis.headline import LONGEST, diagnosis_at, headline, latest, what_changed
-from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import IncidentState
+from kubediagnosis.causes import Diagnosis
+from kubediagnosis.diagnose import diagnose
+from kubediagnosis.headline import LONGEST, diagnosis_at, headline, latest, what_changed
 from tests.integration.told_diagnosis import DIAGNOSIS
 from tests.unit.diagnosis.test_rows_of_the_faults_page import BROKEN
 from tests.unit.diagnosis.workload import Workload

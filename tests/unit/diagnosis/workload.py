@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from kintsugi.decisions.diagnosis.diagnose import diagnose
-from kintsugi.decisions.diagnosis.facts import PodFacts, TemplateRevision, WorkloadFacts
-from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts
-from kintsugi.decisions.diagnosis.template_fields import template_fields
-from kintsugi.model.causes import Cause, CauseKind, Confidence
+from kubediagnosis.causes import Cause, CauseKind, Confidence
+from kubediagnosis.diagnose import diagnose
+from kubediagnosis.facts import PodFacts, TemplateRevision, WorkloadFacts
+from kubediagnosis.related_objects import DeclaredFacts
+from kubediagnosis.template_fields import template_fields
 from kubeobjects.cluster import Event
 from kubeobjects.metadata import Condition, ObjectReference
 from kubeobjects.specified import SpecifiedPod

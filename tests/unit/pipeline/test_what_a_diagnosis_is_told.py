@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.decisions.breaker import ObserverHealth
-from kintsugi.decisions.diagnosis.related_objects import CheckFacts, ObserverFacts
 from kintsugi.model.records import Target
 from kintsugi.pipeline.declared_workloads import DeclaredWorkloads, ServiceFacts
+from kubediagnosis.related_objects import CheckFacts, ObserverFacts
 from tests.unit import factories
 
 CATALOG = factories.catalog(

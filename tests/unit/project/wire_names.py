@@ -13,9 +13,10 @@ from typing import Any
 
 from kintsugi.commands.registry import command_types
 from kintsugi.ledger.tables import metadata
-from kintsugi.model import causes, command, records, remedies, worker_results
+from kintsugi.model import command, records, remedies, worker_results
 from kintsugi.model.worker_log import _Line
 from kintsugi.telemetry import Metrics
+from kubediagnosis import causes
 from tests.unit.project.tree import ROOT
 
 FILE = ROOT / "tests" / "data" / "wire_names.json"

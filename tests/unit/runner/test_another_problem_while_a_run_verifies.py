@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis
 from kintsugi.model.outages import Fault, Outage, Superseded
 from kintsugi.model.records import IncidentState, KeptDiagnosis, Occasion
+from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
 from tests.unit.factories import NOW, moment
 from tests.unit.runner.bench import RunBench
 
