@@ -113,7 +113,7 @@ def _shape(text: str, moves: Mapping[str, str]) -> str:
             if isinstance(inside, list):
                 setattr(node, field, [each for each in inside if not isinstance(each, ast.Import | ast.ImportFrom)])
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            node.value = re.sub(r"[\w./]*\b(?:kintsugi|tests|kube\w+)[./][\w./]+", "NAME", node.value)
+            node.value = re.sub(r"[\w./]*\b(?:kintsugi|kube|tests)\w*[./][\w./]+", "NAME", node.value)
     return ast.dump(tree)
 
 

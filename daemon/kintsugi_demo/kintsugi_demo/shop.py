@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 import kintsugi
+import kintsugi_restore
 import kubeobjects
 from kintsugi_demo import web_server
 from kubesim import EmbeddedCluster
@@ -214,7 +215,11 @@ def images() -> Mapping[str, Image]:
 def worker_image() -> Image:
     """Make the image whose containers run the backup worker, or any command of this installation; raise PostgresMissing."""
     python = (sys.executable,)
-    sources = (str(Path(file).parents[1]) for file in (kintsugi.__file__, kubeobjects.__file__) if file)
+    sources = (
+        str(Path(file).parents[1])
+        for file in (kintsugi.__file__, kintsugi_restore.__file__, kubeobjects.__file__)
+        if file
+    )
     return Image(
         program=Program(
             entrypoint=("kintsugi",),

@@ -22,7 +22,6 @@ from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.http import HttpClient, HttpRequest
 from kintsugi.clients.prometheus import PrometheusClient
-from kintsugi.clients.s3 import S3Client, S3Service
 from kintsugi.errors import ProbeFailed
 from kintsugi.kube.api_errors import Request
 from kintsugi.kube.client import KubeClient
@@ -30,7 +29,6 @@ from kintsugi.kube.reflector import Reflector
 from kintsugi.ledger import Ledger
 from kintsugi.model.patterns import Pattern, Severity
 from kintsugi.model.records import DeadLetter, Phase, RunRecord, SignalSource, StepRecord, StepState
-from kintsugi.model.s3_objects import S3Folder
 from kintsugi.offload import MOST_ON_LOOP
 from kintsugi.pipeline.pipeline import SIGNALS_PER_TURN
 from kintsugi.server.answers import answer
@@ -39,6 +37,8 @@ from kintsugi.settings import AlertmanagerSettings, KubeSettings, ServerSettings
 from kintsugi.sources.alertmanager import decode
 from kintsugi.sources.poll import Poller
 from kintsugi.telemetry import Metrics
+from kintsugi_restore.s3 import S3Client, S3Service
+from kintsugi_restore.s3_objects import S3Folder
 from kubeobjects.kept import Pod
 from kubeobjects.resources import JOBS, PODS
 from tests.contract.ledger.build import begin, diagnosis, signal

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from kintsugi.worker import PG_MAJOR
+from kintsugi_restore.worker import PG_MAJOR
 from tests.harness import product_image
 from tests.unit.project.tree import KUBESIM, ROOT
 

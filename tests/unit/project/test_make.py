@@ -9,11 +9,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tests.unit.project.tree import DEMO, KUBEOBJECTS, KUBESIM, ROOT
+from tests.unit.project.tree import DEMO, KUBEOBJECTS, KUBESIM, RESTORE, ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 PROJECTS = [
-    tomllib.loads((folder / "pyproject.toml").read_text())["project"] for folder in (ROOT, KUBEOBJECTS, KUBESIM, DEMO)
+    tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    for folder in (ROOT, KUBEOBJECTS, KUBESIM, DEMO, RESTORE)
 ]
 PROJECT = PROJECTS[0]
 LOCAL = {each["name"]: each for each in PROJECTS}
@@ -69,7 +70,7 @@ def test_types_are_checked_as_strictly_in_the_tests_as_in_the_packages() -> None
 def test_every_dependency_is_pinned_by_hash_and_names_no_index() -> None:
     """A lock that names a host works only where that host does."""
     for lock, wanted in (
-        ("requirements.lock", needed(PROJECT)),
+        ("requirements.lock", needed(PROJECT, "restore")),
         ("requirements-test.lock", needed(PROJECT, "test")),
     ):
         text = (ROOT / lock).read_text()

@@ -11,9 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.project.tree import DEMO, KUBEOBJECTS, KUBESIM, PACKAGES, ROOT
+from tests.unit.project.tree import DEMO, KUBEOBJECTS, KUBESIM, PACKAGES, RESTORE, ROOT
 
-FOLDERS = {"kintsugi": ROOT, "kubeobjects": KUBEOBJECTS, "kubesim": KUBESIM, "kintsugi_demo": DEMO}
+FOLDERS = {
+    "kintsugi": ROOT,
+    "kubeobjects": KUBEOBJECTS,
+    "kubesim": KUBESIM,
+    "kintsugi_demo": DEMO,
+    "kintsugi_restore": RESTORE,
+}
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import asyncpg
 
 from kintsugi.model.worker_log import Note
-from kintsugi.worker import PG_MAJOR
-from kintsugi.worker.log_writer import Reporter, WorkFailed
-from kintsugi.worker.options import FetchOptions, ServerOptions
-from kintsugi.worker.server import DatabaseServer
+from kintsugi_restore.worker import PG_MAJOR
+from kintsugi_restore.worker.log_writer import Reporter, WorkFailed
+from kintsugi_restore.worker.options import FetchOptions, ServerOptions
+from kintsugi_restore.worker.server import DatabaseServer
 
 USUAL_USER = "postgres"
 _DATABASE = "postgres"

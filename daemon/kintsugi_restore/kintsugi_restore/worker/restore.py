@@ -18,17 +18,17 @@ import asyncpg
 
 from kintsugi.model.worker_log import Note
 from kintsugi.model.worker_results import DRILL, Restored, Table, WorkFailure, WorkPhase, owner_of
-from kintsugi.worker import extensions, owner, ownership, roles
-from kintsugi.worker.contents import analyse, count
-from kintsugi.worker.database import database_of
-from kintsugi.worker.dump import Dump, changed
-from kintsugi.worker.dump_ownership import DumpOwnership, dump_ownership_of
-from kintsugi.worker.lock import lock, maintenance
-from kintsugi.worker.log_writer import Reporter, WorkFailed
-from kintsugi.worker.options import DatabaseRole, RestoreOptions
-from kintsugi.worker.pg_restore import DumpSource, RestoreProgress, pg_restore
-from kintsugi.worker.server import DatabaseServer
-from kintsugi.worker.target import OwnershipComment, RestoreTarget, TargetDatabase
+from kintsugi_restore.worker import extensions, owner, ownership, roles
+from kintsugi_restore.worker.contents import analyse, count
+from kintsugi_restore.worker.database import database_of
+from kintsugi_restore.worker.dump import Dump, changed
+from kintsugi_restore.worker.dump_ownership import DumpOwnership, dump_ownership_of
+from kintsugi_restore.worker.lock import lock, maintenance
+from kintsugi_restore.worker.log_writer import Reporter, WorkFailed
+from kintsugi_restore.worker.options import DatabaseRole, RestoreOptions
+from kintsugi_restore.worker.pg_restore import DumpSource, RestoreProgress, pg_restore
+from kintsugi_restore.worker.server import DatabaseServer
+from kintsugi_restore.worker.target import OwnershipComment, RestoreTarget, TargetDatabase
 
 # Kubernetes gives a pod 30 s between SIGTERM and SIGKILL.
 _CLEAR_WITHIN = 20.0

@@ -12,7 +12,7 @@ import asyncpg
 
 from kintsugi.model.worker_results import LOCK_CLASS as CLASS
 from kintsugi.model.worker_results import WorkFailure, WorkPhase, WorkProgress
-from kintsugi.worker.log_writer import Reporter, WorkFailed
+from kintsugi_restore.worker.log_writer import Reporter, WorkFailed
 
 TIMEOUT = 10.0
 

@@ -4,12 +4,12 @@ import asyncpg
 
 from kintsugi.model.worker_log import Note
 from kintsugi.model.worker_results import DRILL, Dropped, WorkFailure, owner_of
-from kintsugi.worker import roles
-from kintsugi.worker.lock import lock, maintenance
-from kintsugi.worker.log_writer import Reporter, WorkFailed
-from kintsugi.worker.options import DropOptions
-from kintsugi.worker.server import DatabaseServer, emptied, identifier
-from kintsugi.worker.target import OwnershipComment, hidden
+from kintsugi_restore.worker import roles
+from kintsugi_restore.worker.lock import lock, maintenance
+from kintsugi_restore.worker.log_writer import Reporter, WorkFailed
+from kintsugi_restore.worker.options import DropOptions
+from kintsugi_restore.worker.server import DatabaseServer, emptied, identifier
+from kintsugi_restore.worker.target import OwnershipComment, hidden
 
 
 async def drop(options: DropOptions, report: Reporter) -> Dropped:

@@ -136,7 +136,7 @@ def _role(name: str, environment: Mapping[str, str]) -> DatabaseRole:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="kintsugi.worker", allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="kintsugi_restore.worker", allow_abbrev=False)
     works = parser.add_subparsers(dest="work", required=True)
     _add_fetch(works.add_parser("fetch", help="fetch the newest backup that passes every check", allow_abbrev=False))
     _add_restore(works.add_parser("restore", help="restore a dump into a fresh database", allow_abbrev=False))

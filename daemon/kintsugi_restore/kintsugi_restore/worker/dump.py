@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kintsugi.model.worker_results import WorkFailure
-from kintsugi.worker.log_writer import WorkFailed
+from kintsugi_restore.worker.log_writer import WorkFailed
 
 _PIECE = 1 << 20
 # A pipe as large as an unprivileged process may have it (fs.pipe-max-size): fewer turns between the two.

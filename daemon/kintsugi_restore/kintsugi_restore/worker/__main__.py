@@ -1,5 +1,5 @@
 """
-`python -m kintsugi.worker`: executes one task and reports its end.
+`python -m kintsugi_restore.worker`: executes one task and reports its end.
 
 Exit code 0 when it is done, 1 when it is not and the last line says why, 2 when the command line is wrong. On SIGTERM
 and SIGINT the work stops, cleans up and reports that it was interrupted; a worker that is killed reports nothing. A
@@ -15,11 +15,11 @@ from collections.abc import Sequence
 
 from kintsugi.errors import KintsugiError
 from kintsugi.model.worker_results import Failed, LastLine, Restored, WorkFailure
-from kintsugi.worker.drop import drop
-from kintsugi.worker.fetch import fetch
-from kintsugi.worker.log_writer import LogWriter, Reporter, WorkFailed
-from kintsugi.worker.options import FetchOptions, Options, RestoreOptions, read
-from kintsugi.worker.restore import restore
+from kintsugi_restore.worker.drop import drop
+from kintsugi_restore.worker.fetch import fetch
+from kintsugi_restore.worker.log_writer import LogWriter, Reporter, WorkFailed
+from kintsugi_restore.worker.options import FetchOptions, Options, RestoreOptions, read
+from kintsugi_restore.worker.restore import restore
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 

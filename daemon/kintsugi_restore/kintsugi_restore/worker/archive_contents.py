@@ -8,7 +8,7 @@ that rights are granted to; these are read within entries about rights alone: th
 import re
 from collections.abc import Iterator
 
-from kintsugi.decisions.backups import ArchiveContents
+from kintsugi_restore.backups import ArchiveContents
 
 ENTRY = re.compile(
     r"-- (?:Data for )?Name: (?P<name>.*); Type: (?P<kind>.*?); Schema: (?P<schema>.*?); Owner: (?P<owner>.*)"

@@ -1,7 +1,7 @@
 """
 Fetches the newest backup that passes every check, before anything is touched.
 
-A flaw of a backup (`kintsugi.decisions.backups`) is reported, and the next older one is checked. A failure of S3, the
+A flaw of a backup (`kintsugi_restore.backups`) is reported, and the next older one is checked. A failure of S3, the
 credentials, the staging volume or the time limit is no reason for an older backup: it ends the work, and is reported.
 """
 
@@ -11,20 +11,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from kintsugi.clients.s3 import S3Client, S3Service
-from kintsugi.decisions.backups import BackupFlaw, BackupRequirements, newest_first, size
 from kintsugi.durations import format_duration
 from kintsugi.errors import StoreError, StoreUnreachable, UsageError
-from kintsugi.model.s3_objects import S3Folder, StoredObject
 from kintsugi.model.worker_log import Note, WorkLine
 from kintsugi.model.worker_results import Backup, Skipped, WorkFailure, WorkPhase, WorkProgress
-from kintsugi.worker import PG_MAJOR
-from kintsugi.worker.fetch_download import RetryBudget
-from kintsugi.worker.fetch_examination import Examination, ExaminationContext
-from kintsugi.worker.log_writer import Reporter, WorkFailed
-from kintsugi.worker.options import FetchOptions
-from kintsugi.worker.server_info import ServerInfo, inspect_server
-from kintsugi.worker.staging_dir import StagingDir
+from kintsugi_restore.backups import BackupFlaw, BackupRequirements, newest_first, size
+from kintsugi_restore.s3 import S3Client, S3Service
+from kintsugi_restore.s3_objects import S3Folder, StoredObject
+from kintsugi_restore.worker import PG_MAJOR
+from kintsugi_restore.worker.fetch_download import RetryBudget
+from kintsugi_restore.worker.fetch_examination import Examination, ExaminationContext
+from kintsugi_restore.worker.log_writer import Reporter, WorkFailed
+from kintsugi_restore.worker.options import FetchOptions
+from kintsugi_restore.worker.server_info import ServerInfo, inspect_server
+from kintsugi_restore.worker.staging_dir import StagingDir
 
 ENDPOINT = "KINTSUGI_S3_ENDPOINT"
 REGION = "AWS_REGION"

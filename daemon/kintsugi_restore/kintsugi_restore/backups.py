@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from kintsugi.durations import format_duration
-from kintsugi.model.s3_objects import S3Folder, StoredObject
+from kintsugi_restore.s3_objects import S3Folder, StoredObject
 
 SIDECAR = ".sha256"
 """A key with this ending holds the checksum of the key without it, as `sha256sum` writes it or bare."""

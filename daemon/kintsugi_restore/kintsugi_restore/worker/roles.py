@@ -16,8 +16,8 @@ from contextlib import suppress
 
 import asyncpg
 
-from kintsugi.worker.options import DatabaseRole
-from kintsugi.worker.server import identifier, literal
+from kintsugi_restore.worker.options import DatabaseRole
+from kintsugi_restore.worker.server import identifier, literal
 
 # PostgreSQL's own (src/include/common/scram-common.h).
 _ITERATIONS = 4096

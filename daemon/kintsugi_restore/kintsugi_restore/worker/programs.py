@@ -4,7 +4,7 @@ import os
 import shutil
 
 from kintsugi.model.worker_results import WorkFailure
-from kintsugi.worker.log_writer import WorkFailed
+from kintsugi_restore.worker.log_writer import WorkFailed
 
 FOLDER = "KINTSUGI_PG_BIN"
 

@@ -3,7 +3,7 @@ The only client of S3: lists a folder, reads an object's first bytes, or all of 
 
 boto3 blocks, so each call runs in a thread. Endpoint, region and credentials come by its usual chain (environment,
 files, the identity of the pod). Every call ends: connecting, each wait for bytes and the repeats of a request are
-bounded; a caller that continues after a break limits how often (`kintsugi.worker.fetch_download`). Bodies are streamed.
+bounded; a caller that continues after a break limits how often (`kintsugi_restore.worker.fetch_download`). Bodies are streamed.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from kintsugi.clients.s3_errors import explained
 from kintsugi.errors import StoreChanged, StoreRefused
-from kintsugi.model.s3_objects import S3Folder, StoredObject, Upload
+from kintsugi_restore.s3_errors import explained
+from kintsugi_restore.s3_objects import S3Folder, StoredObject, Upload
 
 MOST_OBJECTS = 100_000
 """A folder that holds more is not listed to its end: it is no folder of backups."""

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kintsugi.worker.archive_contents import ENTRY, TABLESPACE
-from kintsugi.worker.database import pg_restore_output, unquoted
-from kintsugi.worker.dump import Dump
+from kintsugi_restore.worker.archive_contents import ENTRY, TABLESPACE
+from kintsugi_restore.worker.database import pg_restore_output, unquoted
+from kintsugi_restore.worker.dump import Dump
 
 _NAME = r"(?:\"(?:[^\"]|\"\")+\"|[A-Za-z_][\w$]*)"
 _EXTENSION = re.compile(rf"CREATE EXTENSION IF NOT EXISTS (?P<name>{_NAME})(?: WITH SCHEMA (?P<schema>{_NAME}))?;")

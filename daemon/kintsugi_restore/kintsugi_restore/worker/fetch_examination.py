@@ -10,19 +10,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from kintsugi.clients.s3 import ObjectHead, S3Client
-from kintsugi.decisions import backups
-from kintsugi.decisions.backups import ArchiveContents, ArchiveHeader, BackupFlaw, BackupRequirements, UnfitBackup
 from kintsugi.errors import StoreChanged
-from kintsugi.model.s3_objects import S3Folder, StoredObject
 from kintsugi.model.worker_log import Note
 from kintsugi.model.worker_results import Backup, WorkPhase, WorkProgress
-from kintsugi.worker.archive import HEAD, read_header
-from kintsugi.worker.archive_reading import read_contents, read_through
-from kintsugi.worker.fetch_download import DownloadProgress, RetryBudget, download
-from kintsugi.worker.log_writer import Reporter
-from kintsugi.worker.server_info import CONTRIB, ServerInfo
-from kintsugi.worker.staging_dir import PartialFile, StagingDir
+from kintsugi_restore import backups
+from kintsugi_restore.backups import ArchiveContents, ArchiveHeader, BackupFlaw, BackupRequirements, UnfitBackup
+from kintsugi_restore.s3 import ObjectHead, S3Client
+from kintsugi_restore.s3_objects import S3Folder, StoredObject
+from kintsugi_restore.worker.archive import HEAD, read_header
+from kintsugi_restore.worker.archive_reading import read_contents, read_through
+from kintsugi_restore.worker.fetch_download import DownloadProgress, RetryBudget, download
+from kintsugi_restore.worker.log_writer import Reporter
+from kintsugi_restore.worker.server_info import CONTRIB, ServerInfo
+from kintsugi_restore.worker.staging_dir import PartialFile, StagingDir
 
 _BEFORE = 100
 """The most older backups that are searched for the previous one of the same database."""

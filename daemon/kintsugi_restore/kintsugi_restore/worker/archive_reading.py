@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from kintsugi.decisions.backups import ArchiveContents, BackupFlaw, UnfitBackup
-from kintsugi.worker.archive_contents import ArchiveList, Script
-from kintsugi.worker.programs import program
-from kintsugi.worker.restore_errors import ErrorOutput
+from kintsugi_restore.backups import ArchiveContents, BackupFlaw, UnfitBackup
+from kintsugi_restore.worker.archive_contents import ArchiveList, Script
+from kintsugi_restore.worker.programs import program
+from kintsugi_restore.worker.restore_errors import ErrorOutput
 
 Seen = Callable[[int], None]
 """Hears how many bytes of the file were read so far."""

@@ -9,7 +9,7 @@ which begins with the same.
 import re
 from datetime import UTC, datetime
 
-from kintsugi.decisions.backups import ArchiveHeader, BackupFlaw, UnfitBackup
+from kintsugi_restore.backups import ArchiveHeader, BackupFlaw, UnfitBackup
 
 HEAD = 4096
 """The number of a dump's first bytes that are enough."""

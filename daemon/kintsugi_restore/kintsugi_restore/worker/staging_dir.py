@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
-from kintsugi.decisions.backups import size
 from kintsugi.errors import StoreChanged
 from kintsugi.model.worker_results import WorkFailure
-from kintsugi.worker.log_writer import WorkFailed
+from kintsugi_restore.backups import size
+from kintsugi_restore.worker.log_writer import WorkFailed
 
 _PART = ".part"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
