@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class CauseKind(StrEnum):
-    """The kinds of causes that are searched for (docs/faults.md)."""
+    """The kinds of causes that Kintsugi searches for (docs/faults.md)."""
 
     MISSING_WORKLOAD = "MissingWorkload"
     IMAGE_PULL = "ImagePull"

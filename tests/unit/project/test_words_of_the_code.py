@@ -230,7 +230,9 @@ def test_no_key_of_a_document_is_a_word_that_the_glossary_has_another_for() -> N
     assert [key for key in keys if split(key) & words_to_avoid()] == []
 
 
-@pytest.mark.parametrize("folder", ["kintsugi", "kubesim/kubesim", "kubeobjects/kubeobjects"])
+@pytest.mark.parametrize(
+    "folder", ["kintsugi", "kubesim/kubesim", "kubeobjects/kubeobjects", "kubediagnosis/kubediagnosis"]
+)
 def test_no_public_class_of_a_package_shares_its_name_with_another(folder: str) -> None:
     """A name is found at the first guess, and an import needs no alias."""
     found = Counter(
@@ -242,7 +244,9 @@ def test_no_public_class_of_a_package_shares_its_name_with_another(folder: str) 
     assert [name for name, times in found.items() if times > 1] == []
 
 
-@pytest.mark.parametrize("folder", ["kintsugi", "kubesim/kubesim", "kubeobjects/kubeobjects"])
+@pytest.mark.parametrize(
+    "folder", ["kintsugi", "kubesim/kubesim", "kubeobjects/kubeobjects", "kubediagnosis/kubediagnosis"]
+)
 def test_no_name_of_a_module_is_there_more_than_twice(folder: str) -> None:
     """Whoever looks for a file by its name has two to choose from at most."""
     found = Counter(each.path.name for each in modules(ROOT / "daemon" / folder) if each.path.name != "__init__.py")
@@ -250,14 +254,14 @@ def test_no_name_of_a_module_is_there_more_than_twice(folder: str) -> None:
 
 
 def test_each_module_that_a_docstring_or_a_page_names_is_there() -> None:
-    """`kintsugi.…`, `kubesim.…` and `kubeobjects.…` lead somewhere."""
+    """`kintsugi.…`, `kubediagnosis.…`, `kubeobjects.…` and `kubesim.…` lead somewhere."""
     texts = [(each.name, text) for each in modules(ROOT / "daemon") for _, text in documented(each)]
     texts += [(str(page.relative_to(ROOT)), page.read_text()) for page in pages() if page.name != "CHANGELOG.md"]
     found = [
         f"{where}: {name}"
         for where, text in texts
         for name in re.findall(
-            r"\b(?:kintsugi|kubesim|kubeobjects)(?:\.[a-z_]+)+(?:\.[A-Z]\w+)?(?=[`\s,;:)]|\.\s|\.$)", text
+            r"\b(?:kintsugi|kubediagnosis|kubeobjects|kubesim)(?:\.[a-z_]+)+(?:\.[A-Z]\w+)?(?=[`\s,;:)]|\.\s|\.$)", text
         )
         if not name.endswith(NO_MODULES) and not leads_somewhere(name)
     ]

@@ -31,7 +31,7 @@ def wire_names() -> Mapping[str, Table]:
         "commands and their fields": {name: _fields(kind) for name, kind in command_types().items()},
         "lines of a worker's log": dict.fromkeys(_fields(_Line), ()),
         "values within commands": _dataclasses(command),
-        "values of a diagnosis": _dataclasses(causes),
+        "values of a diagnosis": {**_dataclasses(causes), "KeptDiagnosis": _fields(records.KeptDiagnosis)},
         "results of a worker": _dataclasses(worker_results),
         "columns of the ledger": {name: sorted(table.columns.keys()) for name, table in metadata.tables.items()},
         "words of the ledger": {
