@@ -35,12 +35,11 @@ _NOT_THERE = {
 class Regex:
     """One compiled expression. Raises ValueError, which says what is wrong, when RE2 cannot take it."""
 
-    __slots__ = ("_compiled", "pattern")
+    __slots__ = ("_compiled",)
 
     def __init__(self, pattern: str) -> None:
         if len(pattern) > MOST_CHARACTERS:
             raise ValueError(f"the regular expression has {len(pattern)} characters, more than {MOST_CHARACTERS}")
-        self.pattern = pattern
         self._compiled = _compile(pattern)
         size = self._compiled.programsize
         if size > MOST_INSTRUCTIONS:
