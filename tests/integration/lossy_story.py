@@ -21,7 +21,7 @@ from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.failpoints import NO_FAILPOINTS
+from kintsugi.ledger.store import NO_FAILPOINTS
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import (
     Incident,

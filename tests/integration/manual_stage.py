@@ -16,7 +16,7 @@ from kubeobjects import resources
 from kubesim import EmbeddedCluster
 from tests.harness.daemon import ROOT, DaemonProcess
 from tests.harness.waiting import eventually
-from tests.integration.cli_daemon import Ended
+from tests.integration.command_line import Ended
 
 TIMEOUT = 120.0
 

@@ -154,7 +154,7 @@ class StackShop:
 
     async def refused(self, reason: Reason) -> Sequence[str]:
         """Return what was said of the signals that were refused for a reason."""
-        found = await self.stage.core.ledger.signal_pages.list_signals(SignalQuery(reason=reason))
+        found = await self.stage.core.ledger.signals.list_signals(SignalQuery(reason=reason))
         return [each.verdict.text for each in found if each.verdict is not None]
 
     async def says(self, words: str) -> Incident:

@@ -54,7 +54,7 @@ async def main() -> None:
             cluster.faults.crash_loop(cluster.find(resources.PODS, NAMESPACE, WEB_LABELS)[0]["metadata"]["uid"])
             await mended(cluster, folder)
         told = json.loads((folder / "calls").read_text())
-    delete = visits(shortest(told["courses"], "effect"), within=("executor.py", "effect.py", "actions/", "verbs/"))
+    delete = visits(shortest(told["courses"], "effect"), within=("executor.py", "actions/", "verbs/"))
     step = visits(shortest(told["courses"], "step"), within=("runner/",))
     print(f"\n{'':16} modules  returns")
     for title, way in (("a delete", delete), ("a step", step)):

@@ -66,12 +66,14 @@ class ObjectEvents:
             view, reason, message, well = await self._waiting.get()
             event = self._event(view, reason, message, well=well)
             try:
-                await retry(partial(self._write, view.service.namespace, event), when_busy, WAITS, attempts=ATTEMPTS)
+                await retry(
+                    partial(self._kube.create, resources.EVENTS, view.service.namespace, event),
+                    when_busy,
+                    WAITS,
+                    attempts=ATTEMPTS,
+                )
             except KubeError as error:
                 log.info("event not written", reason=reason, error=str(error))
-
-    async def _write(self, namespace: str, event: Json) -> None:
-        await self._kube.create(resources.EVENTS, namespace, event)
 
     def _note(self, service: str, reason: str, message: str, *, well: bool) -> None:
         view = self._services.views.get(service)

@@ -264,7 +264,7 @@ class RunSupervisor:
             self._drivers[run.id] = driver = await self.driver_factory.of(found, heartbeat)
             if run.id in self._rollback_requests:  # said before it was driven, or before the ledger was away
                 driver.request_rollback(*self._rollback_requests[run.id])
-            elif (abort := await self._ledger.aborts.of_incident(run.incident)) and not found.rollback_requested_by:
+            elif (abort := await self._ledger.incidents.abort_of(run.incident)) and not found.rollback_requested_by:
                 driver.request_abort(abort.reason)
             return await driver.drive()
 

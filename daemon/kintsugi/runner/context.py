@@ -15,8 +15,7 @@ from kintsugi.actions.probe_context import PodChecks
 from kintsugi.actions.prober import Prober
 from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts
-from kintsugi.effect import Admission
-from kintsugi.executor import Executor
+from kintsugi.executor import Admission, Executor
 from kintsugi.expressions import NOTHING_LOST, Bindings, Lost, TextTemplate
 from kintsugi.mask import MASK
 from kintsugi.model.causes import Occasion

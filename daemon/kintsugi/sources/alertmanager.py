@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from kintsugi.depth import DEEPEST, is_too_deep
+from kintsugi.json_limits import DEEPEST, is_too_deep
 from kintsugi.model.identity import encode, new_id
 from kintsugi.model.records import DeadLetter, Signal, SignalSource, SignalStatus, Target
 from kintsugi.model.rules import RuleSource

@@ -28,9 +28,9 @@ from kintsugi.commands.queries import psql_of
 from kintsugi.commands.references import named, place_of
 from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import namespace_option, option
-from kintsugi.entries import MOST_LINES
 from kintsugi.errors import ProbeFailed
 from kintsugi.expressions import Type
+from kintsugi.json_limits import MOST_LINES
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.execution import Executed
 from kintsugi.model.command import Exec, ObjectName, Psql, Verb

@@ -46,7 +46,7 @@ from tests.contract.ledger.build import kept as kept_diagnosis
 from tests.harness import ledgers
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.actions.samples import NAMESPACE, ago
-from tests.unit.actions.test_large_answers import Saying
+from tests.unit.actions.test_logs import Saying
 from tests.unit.actions.worker_samples import line as work_line
 from tests.unit.actions.worker_samples import pod as worker_pod
 from tests.unit.actions.worker_samples import worker
@@ -195,7 +195,7 @@ def commanded(line: str, *patterns: Pattern) -> Callable[[int], Awaitable[object
     async def read(size: int) -> None:
         pods = Saying(b"all is well\n" * (size // 12))
         pods.at(PODS, "db-0")["metadata"]["annotations"] = {"note": pods.text.decode()}
-        await pods.read(line, ProbeContext(patterns=patterns))
+        await pods.read(line, probe_context=ProbeContext(patterns=patterns))
 
     return read
 
@@ -232,7 +232,7 @@ async def keep_evidence(ledger: Ledger, run: RunRecord, text: str) -> None:
 
 async def keep_dead_letter(ledger: Ledger, run: RunRecord, text: str) -> None:
     letter = DeadLetter(id=run.id, source=SignalSource.POLL, received=NOW, reason="no", excerpt=text)
-    await ledger.inbox.keep_dead_letters([letter])
+    await ledger.signals.keep_dead_letters([letter])
 
 
 async def keep_diagnosis(ledger: Ledger, run: RunRecord, text: str) -> None:

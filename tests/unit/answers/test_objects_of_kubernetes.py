@@ -20,10 +20,9 @@ from kintsugi.expressions import Bindings, Expression, compile_expression
 from kintsugi.expressions.structs import struct_type
 from kintsugi.expressions.types import ANY, TIMESTAMP, Type
 from kintsugi.kube.api_errors import Request
-from kintsugi.kube.line_splitter import GarbledLineError
 from kintsugi.kube.pages import Page, Reader
 from kintsugi.kube.reflector import Reflector
-from kintsugi.kube.watch_events import EventReader, WatchEvent
+from kintsugi.kube.watch_events import EventReader, GarbledLineError, WatchEvent
 from kintsugi.model.records import PendingMatch, Signal, SignalSource
 from kintsugi.scope.functions import FUNCTIONS
 from kintsugi.sources.cluster import ClusterWatch

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kintsugi.entries import MOST_IN_ANSWER, MOST_IN_OBJECT, MOST_OBJECTS, at_most, entries_of
 from kintsugi.errors import KubeError, OutcomeUnknown, ServerUnavailable
+from kintsugi.json_limits import MOST_IN_ANSWER, MOST_IN_OBJECT, MOST_OBJECTS, at_most, entries_of
 from kintsugi.kube.api_errors import Request
 from kintsugi.kube.client import KubeClient, PatchKind
 from kintsugi.settings import KubeSettings
