@@ -9,7 +9,7 @@ from kintsugi.catalog.call_graph import RunbookCall, calls_of, reachable, steps_
 from kintsugi.catalog.document_builder import DocumentBuilder
 from kintsugi.catalog.parameters import known_type, read_value
 from kintsugi.catalog.problems import did_you_mean
-from kintsugi.catalog.schema_models import RuleShape, RunbookShape, ServiceShape
+from kintsugi.catalog.schema import RuleShape, RunbookShape, ServiceShape
 from kintsugi.commands import format_duration
 from kintsugi.decisions.drills import DATABASE, INTEGRITY, turned, unfit_steps
 from kintsugi.model.patterns import Patterns
