@@ -34,7 +34,7 @@ def _never_starting(catalog: Catalog) -> list[str]:
     return [
         f"{rule.place}: rule {rule.name} can never start: {why}"
         for rule, service in found
-        if service is not None and (why := never_starts(rule, service))
+        if service is not None and (why := _never_starts(rule, service))
     ]
 
 
@@ -83,7 +83,7 @@ def _question(step: Step) -> Psql | None:
     return definition_of(command).question(command)
 
 
-def never_starts(rule: Rule, service: Service) -> str:
+def _never_starts(rule: Rule, service: Service) -> str:
     """Return why no alert could ever start a rule, "" when one could."""
     wanted: dict[str, str] = {}
     for each in rule.matchers:

@@ -30,7 +30,6 @@ from kintsugi.model.runbooks import OnFailure, RollbackPolicy, RollbackThen
 from kintsugi.model.services import OnUpstreamFailure
 from kubeobjects.quantities import quantity
 
-API_VERSION = "kintsugi.dev/v1alpha1"
 ACTIONS = ("run", "runbook", "steps", "parallel", "checks", "undoStep")
 MOST_STEPS_IN_A_ROW = 1000
 LOWEST_PRIORITY = 1000

@@ -99,7 +99,7 @@ def superseded(decided: SeenWorkload | None, found: SeenWorkload, service: Servi
     return ""
 
 
-def objection_to_rollback(view: ServiceView, evidence: RollbackEvidence) -> str:
+def _objection_to_rollback(view: ServiceView, evidence: RollbackEvidence) -> str:
     """Return the first objection to an automatic rollback, "" for none."""
     if evidence.upstream:
         return f"its upstream {evidence.upstream} is unhealthy, so the revision may not be the cause"
@@ -409,7 +409,7 @@ def at_deadline(
         return WatchdogResult(
             decision=WatchdogDecision.ROLL_BACK, reason="the deadline was reached and the runbook always rolls back"
         )
-    objection = objection_to_rollback(view, evidence)
+    objection = _objection_to_rollback(view, evidence)
     if objection:
         return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=f"not rolled back: {objection}")
     if evidence.progresses:
