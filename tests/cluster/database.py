@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kintsugi.catalog.shipped import shipped_paths
+from kintsugi.catalog.library import shipped_paths
 from tests.harness import manifests, stack_manifests
 from tests.harness.api import Object
 from tests.harness.cluster import RealCluster

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from kintsugi.catalog import load
-from kintsugi.catalog.shipped import catalog_paths
+from kintsugi.catalog.library import catalog_paths
 from kintsugi.commands import parse
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.verb_definition import PolicyRule

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.catalog.shipped import shipped_paths
+from kintsugi.catalog.library import shipped_paths
 from tests.cluster.conftest import HASTY, TIME_FOR_DEPENDENTS, TIME_FOR_PODS, StartDaemon
 from tests.cluster.crashes import is_dead
 from tests.cluster.database import free_volume

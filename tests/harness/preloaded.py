@@ -8,7 +8,7 @@ import gc
 
 from kintsugi.app import run
 from kintsugi.catalog import load
-from kintsugi.catalog.shipped import shipped_paths
+from kintsugi.catalog.library import shipped_paths
 from kintsugi.settings import load as load_settings
 from kintsugi.telemetry import configure_logging
 from kintsugi_restore.worker import __main__ as worker

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+from kintsugi.catalog.library import catalog_paths
 from kintsugi.catalog.load import load
-from kintsugi.catalog.shipped import catalog_paths
 from kintsugi.ledger import Ledger
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import IncidentState, Pause, PauseScope, RunRecord

@@ -12,9 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from kintsugi.catalog import watch
-from kintsugi.catalog.library import Source
+from kintsugi.catalog.library import Source, catalog_paths
 from kintsugi.catalog.load import load_sources, read_sources
-from kintsugi.catalog.shipped import catalog_paths
 from kintsugi.model.catalog import Catalog
 from tests.integration import crash_daemon
 from tests.integration.crash_restore import RESTORE

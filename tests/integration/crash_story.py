@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Protocol
 
-from kintsugi.catalog.shipped import shipped_paths
+from kintsugi.catalog.library import shipped_paths
 from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
 from kintsugi_demo.shop import CRASHING, WEB

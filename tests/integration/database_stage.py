@@ -19,7 +19,7 @@ from kintsugi.app.core import Core
 from kintsugi.app.daemon import start
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.app.serving import operator_service
-from kintsugi.catalog.shipped import shipped_paths
+from kintsugi.catalog.library import shipped_paths
 from kintsugi.model.api_types import RollbackPreview
 from kintsugi.model.records import Incident, IncidentState, StepRecord
 from kintsugi.settings import (

@@ -13,7 +13,7 @@ import pytest
 from kintsugi.app.core import Core
 from kintsugi.app.daemon import start
 from kintsugi.app.lifecycle import Lifecycle
-from kintsugi.catalog.shipped import shipped_paths
+from kintsugi.catalog.library import shipped_paths
 from kintsugi.model.records import Incident, IncidentState, RunRecord
 from kintsugi.settings import (
     CatalogSettings,

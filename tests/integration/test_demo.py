@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from kintsugi.catalog.shipped import shipped_paths
+from kintsugi.catalog.library import shipped_paths
 from kintsugi.cli.errors import ExitCode
 from kintsugi.errors import KintsugiError
 from kintsugi.model.records import IncidentState

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from kintsugi.catalog.library import catalog_paths
 from kintsugi.catalog.load import load
-from kintsugi.catalog.shipped import catalog_paths
 from kintsugi.decisions.drills import DrillGuardInput
 from kintsugi.decisions.guards import Limits
 from kintsugi.ledger import Ledger

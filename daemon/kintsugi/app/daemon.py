@@ -14,7 +14,7 @@ from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.app.metrics_recorder import MetricsRecorder
 from kintsugi.app.retention_task import EVERY, RetentionTask
 from kintsugi.app.serving import ListenAddresses, serve_on
-from kintsugi.catalog.shipped import catalog_paths
+from kintsugi.catalog.library import catalog_paths
 from kintsugi.catalog.watch import CatalogFiles
 from kintsugi.clients.resolver import Lookup, resolve
 from kintsugi.errors import KubeError, LedgerUnavailable, StaleEpoch

@@ -5,11 +5,10 @@ The documents in `rules/` and `runbooks/`: read, checked as a whole, and frozen.
 keeps the last good version; `schemas` describes the format for editors.
 """
 
-from kintsugi.catalog.library import Source
+from kintsugi.catalog.library import CatalogPaths, Source, catalog_paths, shipped_paths
 from kintsugi.catalog.load import files_in, load, load_sources, read_sources
 from kintsugi.catalog.problems import CatalogErrors, Problem
 from kintsugi.catalog.schema import schema, schemas
-from kintsugi.catalog.shipped import CatalogPaths, catalog_paths, shipped_paths
 from kintsugi.catalog.watch import CatalogFiles
 
 __all__ = [

@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 from kintsugi.catalog.document_builder import DocumentBuilder
 from kintsugi.catalog.matchers import parse_matcher, takes_everything
 from kintsugi.catalog.parameters import known_type, read_value
-from kintsugi.catalog.schema_models import (
+from kintsugi.catalog.schema import (
     LOWEST_PRIORITY,
     ParameterShape,
     PatternsShape,

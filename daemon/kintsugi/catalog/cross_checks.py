@@ -9,9 +9,9 @@ from kintsugi.catalog.call_graph import RunbookCall, calls_of, reachable, steps_
 from kintsugi.catalog.document_builder import DocumentBuilder
 from kintsugi.catalog.parameters import known_type, read_value
 from kintsugi.catalog.problems import did_you_mean
-from kintsugi.catalog.schema_models import RuleShape, RunbookShape, ServiceShape
+from kintsugi.catalog.schema import RuleShape, RunbookShape, ServiceShape
 from kintsugi.commands import format_duration
-from kintsugi.decisions.drills import DATABASE, INTEGRITY, objections, turned
+from kintsugi.decisions.drills import DATABASE, INTEGRITY, turned, unfit_steps
 from kintsugi.model.patterns import Patterns
 from kintsugi.model.rules import Rule
 from kintsugi.model.runbooks import Runbook, Value
@@ -111,7 +111,7 @@ class CrossChecks:
         drilled = {each.name: each.drill.runbook for each in self.services.values() if each.drill is not None}
         for name in sorted(set(drilled.values()) & set(self.runbooks)):
             draft = self.runbook_drafts[name]
-            for step, what in objections(self.runbooks[name]):
+            for step, what in unfit_steps(self.runbooks[name]):
                 draft.note(draft.path_of(step.place), what)
         for service, name in drilled.items():
             if name in self.runbooks:

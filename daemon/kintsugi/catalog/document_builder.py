@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Generic, TypeVar
 
 from kintsugi.catalog.problems import Problem, did_you_mean
-from kintsugi.catalog.schema_models import DocumentShape
+from kintsugi.catalog.schema import DocumentShape
 from kintsugi.catalog.source import Document, Path
 from kintsugi.commands import CommandProblem, parse_template
 from kintsugi.commands import ParsedTemplate as CommandTemplate

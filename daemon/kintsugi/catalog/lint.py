@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 
-from kintsugi.catalog.alert_rules import never_starts
 from kintsugi.catalog.call_graph import all_steps, steps_of
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.sql import names_of_owners
 from kintsugi.errors import CommandError
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.command import Psql
-from kintsugi.model.rules import RuleSource
+from kintsugi.model.label_matchers import MatchOperator
+from kintsugi.model.rules import Rule, RuleSource
 from kintsugi.model.runbooks import Run, Step
-from kintsugi.model.services import AllServices
+from kintsugi.model.services import AllServices, Service
 from kintsugi.settings.settings import CLUSTER_NAMESPACES
 
 SUPERUSER = "postgres"
@@ -34,7 +34,7 @@ def _never_starting(catalog: Catalog) -> list[str]:
     return [
         f"{rule.place}: rule {rule.name} can never start: {why}"
         for rule, service in found
-        if service is not None and (why := never_starts(rule, service))
+        if service is not None and (why := _never_starts(rule, service))
     ]
 
 
@@ -81,3 +81,22 @@ def _question(step: Step) -> Psql | None:
     except CommandError:
         return None
     return definition_of(command).question(command)
+
+
+def _never_starts(rule: Rule, service: Service) -> str:
+    """Return why no alert could ever start a rule, "" when one could."""
+    wanted: dict[str, str] = {}
+    for each in rule.matchers:
+        if each.operator is not MatchOperator.EQUAL:
+            continue
+        if wanted.setdefault(each.label, each.value) != each.value:
+            return f"no alert has {each.label}={wanted[each.label]} and {each.label}={each.value}"
+    namespace = wanted.get("namespace")
+    if namespace and namespace != service.namespace:
+        return (
+            f"it asks for alerts of the namespace {namespace}, and {service.name} is in {service.namespace}: "
+            "alerts of another namespace start nothing"
+        )
+    if namespace == "" and not rule.any_namespace:
+        return "it asks for alerts without a namespace, which start nothing: write `namespace: any`"
+    return ""

@@ -17,11 +17,10 @@ from kintsugi.catalog.build import (
 )
 from kintsugi.catalog.cross_checks import CrossChecks
 from kintsugi.catalog.document_builder import DocumentBuilder, NameIndex
-from kintsugi.catalog.library import Source, files_named
+from kintsugi.catalog.library import CatalogPaths, Source, files_named
 from kintsugi.catalog.problems import CatalogErrors, Problem, did_you_mean
 from kintsugi.catalog.rule_templates import RuleTemplates
-from kintsugi.catalog.schema_errors import path_of, problems_of
-from kintsugi.catalog.schema_models import (
+from kintsugi.catalog.schema import (
     SHAPES,
     AnyShape,
     DocumentShape,
@@ -31,7 +30,7 @@ from kintsugi.catalog.schema_models import (
     RunbookShape,
     ServiceShape,
 )
-from kintsugi.catalog.shipped import CatalogPaths
+from kintsugi.catalog.schema_errors import path_of, problems_of
 from kintsugi.catalog.source import Document, Plain, documents
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.patterns import Patterns

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from kintsugi.catalog.build import build_rule, digest_of
 from kintsugi.catalog.document_builder import DocumentBuilder
-from kintsugi.catalog.schema_models import (
+from kintsugi.catalog.schema import (
     MetadataShape,
     RuleOverridesShape,
     RuleShape,

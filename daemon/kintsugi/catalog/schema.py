@@ -1,14 +1,386 @@
-"""JSON Schemas of the documents, for editors and for `kintsugi schema`."""
+"""
+The shapes of documents: their keys, and the allowed values of each; and their JSON Schemas, for editors and `kintsugi schema`.
+
+pydantic checks a whole document and reports all problems at once. Checks that need other documents, or compile an
+expression, come afterwards.
+"""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    TypeAdapter,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel, to_snake
 
-from kintsugi.catalog.schema_models import SHAPES, AnyShape
-from kintsugi.commands import rows
+from kintsugi.commands import parse_duration, rows
+from kintsugi.decisions.drills import read_schedule
+from kintsugi.model.rules import Mode, RuleSource
+from kintsugi.model.runbooks import OnFailure, RollbackPolicy, RollbackThen
+from kintsugi.model.services import OnUpstreamFailure
+from kubeobjects.quantities import quantity
+
+ACTIONS = ("run", "runbook", "steps", "parallel", "checks", "undoStep")
+MOST_STEPS_IN_A_ROW = 1000
+LOWEST_PRIORITY = 1000
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def _duration(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("it is not a duration: write hours, minutes and seconds, as in 90s, 5m or 1h30m")  # noqa: TRY004
+    return parse_duration(value)
+
+
+def _expression(value: object) -> object:
+    """Take `true` and numbers, which are YAML's but CEL's too, as the text that was written."""
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else value
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _parameter_type(value: object) -> object:
+    match value:
+        case [str(word)]:
+            return f"[{word}]"
+        case list():
+            raise ValueError("a list is of one type: write it as in [workload]")
+        case _:
+            return value
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration, json_schema_input_type=Annotated[str, Field(pattern=r"^([0-9.]+(ms|s|m|h))+$|^0$")]),
+]
+
+
+def _interval(value: timedelta) -> timedelta:
+    if not timedelta(seconds=5) <= value <= timedelta(hours=1):
+        raise ValueError("`every` is between 5s and 1h: a more frequent check would load its service")
+    return value
+
+
+Interval = Annotated[Duration, AfterValidator(_interval)]
+ParameterType = Annotated[str, BeforeValidator(_parameter_type, json_schema_input_type=str | list[str])]
+ExpressionText = Annotated[
+    str, BeforeValidator(_expression, json_schema_input_type=str | bool), StringConstraints(min_length=1)
+]
+Text = Annotated[str, StringConstraints(min_length=1)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$")]
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
+Namespace = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+FunctionName = Annotated[str, StringConstraints(pattern=r"^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,62}$")]
+EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+ParameterValue = str | bool | int | float | list[str | bool | int | float]
+
+
+def _undo_form(value: object) -> str:
+    return "steps" if isinstance(value, list) else "word"
+
+
+Undo = Annotated[
+    Annotated[Literal["keep", "none"], Tag("word")] | Annotated[list["StepShape"], Field(min_length=1), Tag("steps")],
+    Discriminator(_undo_form),
+]
+
+
+class Shape(BaseModel):
+    """The base of all shapes: unknown keys are mistakes, and `5` is not the text "5"."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        alias_generator=to_camel,
+        populate_by_name=False,
+        arbitrary_types_allowed=False,
+    )
+
+
+class MetadataShape(Shape):
+    """A document's name, and what a person or a tool may note beside it."""
+
+    name: Name
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class StepShape(Shape):
+    """A step does one thing: run, runbook, steps, parallel, checks or undoStep; with none of them it waits for `expect`."""
+
+    id: Id
+    name: str = ""
+    run: Text | None = None
+    runbook: Name | None = None
+    steps: Annotated[list["StepShape"], Field(min_length=1, max_length=MOST_STEPS_IN_A_ROW)] | None = None
+    parallel: Annotated[list["StepShape"], Field(min_length=1, max_length=MOST_STEPS_IN_A_ROW)] | None = None
+    checks: Id | None = None
+    undo_step: Id | None = None
+    service: Text | None = None
+    needs: list[Id] = []
+    for_each: ExpressionText | None = None
+    max_parallel: Annotated[int, Field(ge=1, le=100)] = 1
+    when: ExpressionText | None = None
+    unless: ExpressionText | None = None
+    approve: Text | None = None
+    expect: ExpressionText | None = None
+    within: Duration = timedelta(0)
+    for_duration: Duration = Field(default=timedelta(0), alias="for")
+    progress: ExpressionText | None = None
+    on_failure: OnFailure = Field(default=OnFailure.STOP, strict=False)
+    timeout: Duration | None = None
+    retries: Annotated[int, Field(ge=0, le=10)] = 0
+    even_if_resolved: bool = False
+    undo: Undo | None = None
+    scan: Name | None = None
+    keep: ExpressionText | None = None
+    count: ExpressionText | None = None
+
+    @model_validator(mode="after")
+    def _does_one_thing(self) -> "StepShape":
+        given = [action for action in ACTIONS if self._has(action)]
+        if len(given) > 1:
+            raise ValueError(
+                f"a step does one thing, and this one has {' and '.join(given)}: make them steps of their own"
+            )
+        if not given and self.expect is None and self.approve is None:
+            raise ValueError(
+                f"a step that does nothing waits, so it needs `expect` or `approve`; or it has one of {', '.join(ACTIONS)}"
+            )
+        return self
+
+    @property
+    def action(self) -> str:
+        """Return the key of what the step does, "" when it only waits."""
+        return next((action for action in ACTIONS if self._has(action)), "")
+
+    def _has(self, action: str) -> bool:
+        return getattr(self, to_snake(action)) is not None
+
+
+class SecretShape(Shape):
+    """A reference to one key of a Secret."""
+
+    secret: Name
+    key: Text
+
+
+def _schedule(value: object) -> object:
+    return read_schedule(value) if isinstance(value, str) else value
+
+
+class DrillShape(Shape):
+    """How a service's backups are tried; without a schedule only when a person says so."""
+
+    runbook: Name = "database-drill"
+    schedule: Annotated[str, BeforeValidator(_schedule)] = ""
+
+
+def _amount(value: str) -> str:
+    if quantity(value) <= 0:
+        raise ValueError(f"{value!r} is not more than 0")
+    return value
+
+
+Amount = Annotated[str, AfterValidator(_amount)]
+
+
+class MaxAllowedShape(Shape):
+    """How far a container's memory limit and a claim may be raised; what is not given is never raised."""
+
+    memory: Amount = ""
+    storage: Amount = ""
+
+
+class RuleOverridesShape(Shape):
+    """What a service says otherwise of a rule that every service gets; what is not given is the template's."""
+
+    enabled: bool = True
+    for_duration: Duration | None = Field(default=None, alias="for")
+    every: Interval | None = None
+    runbook: Name | None = None
+    mode: Mode | None = Field(default=None, strict=False)
+    cooldown: Duration | None = None
+
+
+class ServiceSpecShape(Shape):
+    """
+    What a service is, what it needs, how to tell that it is well, which runbook mends it.
+
+    Only `namespace` and `workload` must be given; `build` derives the others.
+    """
+
+    priority: Annotated[int, Field(ge=1, le=LOWEST_PRIORITY)] | None = None
+    depends_on: list[Name] | None = None
+    on_upstream_failure: OnUpstreamFailure = Field(default=OnUpstreamFailure.WAIT, strict=False)
+    namespace: Namespace
+    selector: Text | None = None
+    workload: Text
+    replicas: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    healthy: ExpressionText | None = None
+    runbook: Name = "workload-recovery"
+    rules: dict[Name, RuleOverridesShape] = {}
+    parameters: dict[Id, ParameterValue] = {}
+    env: dict[EnvName, SecretShape] = {}
+    checks: dict[Id, Annotated[list[StepShape], Field(min_length=1, max_length=MOST_STEPS_IN_A_ROW)]] = {}
+    drill: DrillShape | None = None
+    expendable: bool = False
+    max_allowed: MaxAllowedShape = MaxAllowedShape()
+    sql_functions: list[FunctionName] = []
+
+
+class RuleTemplateSpecShape(Shape):
+    """When something about any one service is a reason to act."""
+
+    on: RuleSource = Field(strict=False)
+    when: ExpressionText | None = None
+    matchers: Annotated[list[Text], Field(min_length=1)] | None = None
+    for_duration: Duration = Field(default=timedelta(0), alias="for")
+    check: Id | None = None
+    every: Interval | None = None
+    runbook: Name | None = None
+    mode: Mode = Field(default=Mode.OBSERVE, strict=False)
+    cooldown: Duration = timedelta(minutes=10)
+
+    @model_validator(mode="after")
+    def _has_a_condition(self) -> Self:
+        if self.on is RuleSource.ALERT and self.matchers is None:
+            raise ValueError("a rule on alerts needs `matchers`, as in - alertname=KubePodCrashLooping")
+        if self.on is not RuleSource.ALERT and self.matchers is not None:
+            raise ValueError(f"`matchers` is for rules on alerts: a rule on {self.on} has `when`")
+        self._asks_a_check()
+        if self.on not in (RuleSource.ALERT, RuleSource.CHECK) and self.when is None:
+            raise ValueError(f"a rule on {self.on} needs `when`")
+        return self
+
+    def _asks_a_check(self) -> None:
+        if self.on is not RuleSource.CHECK:
+            if self.check is not None or self.every is not None:
+                raise ValueError(f"`check` and `every` are for rules on a check: remove them from a rule on {self.on}")
+        elif self.check is None:
+            raise ValueError("a rule on a check needs `check`, the name of one of its service's lists of checks")
+
+
+class RuleSpecShape(RuleTemplateSpecShape):
+    """When something is a reason to act."""
+
+    service: Name | None = None
+    namespace: Literal["any"] | None = None
+
+    @model_validator(mode="after")
+    def _is_about_something(self) -> Self:
+        if self.on is not RuleSource.ALERT and self.namespace is not None:
+            raise ValueError(
+                f"`namespace: any` is for rules on alerts: a rule on {self.on} is about its service's objects"
+            )
+        if self.on not in (RuleSource.SERVICES, RuleSource.ALERT) and self.service is None:
+            raise ValueError("`service` is missing: only a rule on services or on alerts can be about all of them")
+        if self.service is None and self.runbook is None:
+            raise ValueError("a rule about all services needs `runbook`")
+        return self
+
+
+class ParameterShape(Shape):
+    """A value that a runbook takes; `type` in brackets is a list."""
+
+    type: ParameterType
+    default: ParameterValue | None = None
+    description: str = ""
+
+
+class RollbackShape(Shape):
+    """What the watchdog does at the deadline."""
+
+    after: Duration = timedelta(minutes=30)
+    policy: RollbackPolicy = Field(default=RollbackPolicy.SAFE, strict=False)
+    steps: list[StepShape] = []
+    then: RollbackThen = Field(default=RollbackThen.UNDO, strict=False)
+    data_loss_check: Id | None = None
+
+
+class RunbookSpecShape(Shape):
+    """Steps, and the way back."""
+
+    title: Text
+    service: Name | None = None
+    parameters: dict[Id, ParameterShape] = {}
+    steps: Annotated[list[StepShape], Field(min_length=1, max_length=MOST_STEPS_IN_A_ROW)]
+    rollback: RollbackShape = RollbackShape()
+
+
+class PatternShape(Shape):
+    """What one kind of log line means."""
+
+    match: Text
+    sqlstate: list[Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{5}$")]] = []
+    means: Name
+    severity: Literal["info", "warning", "critical"]
+
+
+class DocumentShape(Shape):
+    """The base of all documents: their first keys."""
+
+    api_version: Literal["kintsugi.dev/v1alpha1"]
+    metadata: MetadataShape
+
+
+class ServiceShape(DocumentShape):
+    """A Service document."""
+
+    kind: Literal["Service"]
+    spec: ServiceSpecShape
+
+
+class RuleShape(DocumentShape):
+    """A Rule document."""
+
+    kind: Literal["Rule"]
+    spec: RuleSpecShape
+
+
+class RuleTemplateShape(DocumentShape):
+    """A RuleTemplate document: a rule that every service gets."""
+
+    kind: Literal["RuleTemplate"]
+    spec: RuleTemplateSpecShape
+
+
+class RunbookShape(DocumentShape):
+    """A Runbook document."""
+
+    kind: Literal["Runbook"]
+    spec: RunbookSpecShape
+
+
+class PatternsShape(DocumentShape):
+    """A Patterns document."""
+
+    kind: Literal["Patterns"]
+    spec: Annotated[list[PatternShape], Field(min_length=1)]
+
+
+AnyShape = ServiceShape | RuleShape | RuleTemplateShape | RunbookShape | PatternsShape
+SHAPES: Mapping[str, type[ServiceShape | RuleShape | RuleTemplateShape | RunbookShape | PatternsShape]] = {
+    "Service": ServiceShape,
+    "Rule": RuleShape,
+    "RuleTemplate": RuleTemplateShape,
+    "Runbook": RunbookShape,
+    "Patterns": PatternsShape,
+}
 
 
 def schemas() -> Mapping[str, dict[str, object]]:

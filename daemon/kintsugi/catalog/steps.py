@@ -11,7 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from kintsugi.catalog.document_builder import DocumentBuilder
-from kintsugi.catalog.schema_models import StepShape
+from kintsugi.catalog.schema import StepShape
 from kintsugi.catalog.source import Path
 from kintsugi.catalog.type_scope import Results, TypeScope, left_behind
 from kintsugi.commands.registry import definitions_by_verb

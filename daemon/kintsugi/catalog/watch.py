@@ -13,9 +13,9 @@ from datetime import timedelta
 
 import structlog
 
+from kintsugi.catalog.library import CatalogPaths
 from kintsugi.catalog.load import files_in, load_sources, read_sources
 from kintsugi.catalog.problems import CatalogErrors, Problem
-from kintsugi.catalog.shipped import CatalogPaths
 from kintsugi.model.catalog import Catalog
 
 Fingerprint = frozenset[tuple[str, str, int, int, int]]

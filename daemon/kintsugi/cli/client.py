@@ -266,7 +266,7 @@ async def connect(
 def dial(connection: Connection) -> AbstractAsyncContextManager[DaemonClient]:
     """Make the client that the options of a command ask for. Raises UsageError."""
     connection = with_login(connection, os.environ)
-    token, file = read_token(connection.token_file, os.environ), connection.token_file
+    token, file = _read_token(connection.token_file, os.environ), connection.token_file
     source = f"the token in {file or 'KINTSUGI_TOKEN'}" if token else ""
     return connect(
         connection.server or DEFAULT_SERVER,
@@ -286,7 +286,7 @@ def _trusting(ca_file: Path) -> ssl.SSLContext:
         raise UsageError(f"--ca-file: {ca_file} cannot be read: {why}") from error
 
 
-def read_token(file: Path | None, environ: Mapping[str, str]) -> str:
+def _read_token(file: Path | None, environ: Mapping[str, str]) -> str:
     """
     Return the operator's token: the file's first one (`TOKEN`, or `NAME:TOKEN` as in the daemon's own file), else
     KINTSUGI_TOKEN, else none. Raises UsageError.
@@ -349,7 +349,7 @@ class Login(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
     ca_file: str = ""
 
 
-def login_file(environ: Mapping[str, str]) -> Path:
+def _login_file(environ: Mapping[str, str]) -> Path:
     """Return where the login is kept, by the XDG Base Directory Specification."""
     return Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kintsugi" / "login.json"
 
@@ -358,7 +358,7 @@ def with_login(connection: Connection, environ: Mapping[str, str]) -> Connection
     """Return a connection with the login's values where no address was given. Raises UsageError for a file that cannot be read."""
     if connection.server is not None:
         return connection
-    file = login_file(environ)
+    file = _login_file(environ)
     try:
         kept = msgspec.json.decode(file.read_bytes(), type=Login)
     except FileNotFoundError:
@@ -376,7 +376,7 @@ def keep(connection: Connection, environ: Mapping[str, str]) -> Path:
         token_file=_text(connection.token_file),
         ca_file=_text(connection.ca_file),
     )
-    file = login_file(environ)
+    file = _login_file(environ)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=2) + b"\n")
     return file

@@ -28,7 +28,7 @@ def validate(paths: Sequence[Path], output: OutputFormat, *, alone: bool = False
     try:
         catalog = load(chosen)
     except CatalogErrors as errors:
-        print_errors(errors, output)
+        _print_errors(errors, output)
         return ExitCode.FINDINGS
     warnings = lint(catalog)
     counts = {"services": len(catalog.services), "rules": len(catalog.rules), "runbooks": len(catalog.runbooks)}
@@ -42,7 +42,7 @@ def validate(paths: Sequence[Path], output: OutputFormat, *, alone: bool = False
     return ExitCode.DONE
 
 
-def print_errors(errors: CatalogErrors, output: OutputFormat) -> None:
+def _print_errors(errors: CatalogErrors, output: OutputFormat) -> None:
     """Print every mistake."""
     if output is OutputFormat.JSON:
         emit({"ok": False, "problems": [asdict(each) for each in errors.problems]})
@@ -95,7 +95,7 @@ def fmt(paths: Sequence[Path], output: OutputFormat, *, check: bool) -> ExitCode
     try:
         changed = _changed(_files(paths))
     except CatalogErrors as errors:
-        print_errors(errors, output)
+        _print_errors(errors, output)
         return ExitCode.FINDINGS
     if not check:
         for each in changed:

@@ -21,7 +21,7 @@ from kintsugi.durations import parse_duration
 from kintsugi.errors import Refused, UsageError
 from kintsugi.model.drills import DrillCheck, DrillReport
 from kintsugi.model.identity import new_id
-from kintsugi.model.records import Approval, Incident, IncidentState, PauseScope
+from kintsugi.model.records import Approval, IncidentState, PauseScope
 from kintsugi.model.worker_results import Backup, Restored
 from kintsugi.retries import Waits, retry
 from kintsugi.server.operations import (
@@ -70,8 +70,9 @@ async def approve(connection: Connection, incident: str, *, path: str | None, ye
     async with dial(connection) as daemon:
         detail = await daemon.incident(incident)
         question = waiting(detail, path)
-        show_latest_diagnosis(detail)
-        show_question(question)
+        if (found := latest([each.diagnosis for each in detail.diagnoses])) is not None:
+            print_note(f"Problem: {headline(found)}")
+        _show_question(question)
         if not agreed("Approve this plan?", yes=yes):
             raise Refused(f"nothing was approved: the approval stays open until {question.expires:%H:%M:%S} UTC")
         given = await daemon.approve(incident, path=question.path, plan=question.plan)
@@ -82,7 +83,7 @@ async def reject(connection: Connection, incident: str, *, path: str | None, why
     """Show the question, and say no to the very plan that was shown."""
     async with dial(connection) as daemon:
         question = waiting(await daemon.incident(incident), path)
-        show_question(question)
+        _show_question(question)
         given = await daemon.reject(incident, RejectRequest(path=question.path, plan=question.plan, why=why))
     return _done(connection, given, f"Rejected by {given.who}. {_see(incident)}")
 
@@ -99,7 +100,7 @@ async def roll_back(connection: Connection, incident: str, *, yes: bool) -> Exit
     """Show what would be done and lost, ask, and begin exactly that."""
     async with dial(connection) as daemon:
         shown = await daemon.roll_back(incident)
-        show_rollback(shown)
+        _show_rollback(shown)
         if not agreed("Roll it back?", yes=yes):
             raise Refused("nothing was rolled back")
         begun = await daemon.roll_back(incident, confirmed=shown.digest)
@@ -165,17 +166,13 @@ async def recover(connection: Connection, request: RecoverRequest, *, yes: bool)
     """Show the plan, ask, and start exactly that, once."""
     async with dial(connection) as daemon:
         shown = await daemon.recover(request)
-        show_plan(shown)
+        _show_plan(shown)
         if not shown.allowed:
             raise Refused(f"{shown.text}{_override_hint(shown.answers)}")
         if not agreed("Start it?", yes=yes):
             raise Refused("nothing was started")
         begun = await _start(daemon, request, shown.digest)
-    if connection.output is OutputFormat.JSON:
-        emit(begun)
-    else:
-        typer.echo(f"Started: {begun.text}. To follow it: kintsugi incident {begun.incident} --follow")
-    return ExitCode.DONE
+    return _done(connection, begun, f"Started: {begun.text}. {_see(begun.incident)}")
 
 
 def request_of(runbook: str, manually: Manually, *, why: str) -> RecoverRequest:
@@ -204,7 +201,7 @@ def request_of(runbook: str, manually: Manually, *, why: str) -> RecoverRequest:
     )
 
 
-def show_plan(shown: RecoverPreview) -> None:
+def _show_plan(shown: RecoverPreview) -> None:
     """Show a plan, and all that the guards say of it."""
     place = f"{shown.service} (namespace {shown.namespace})" if shown.namespace else "all services together"
     print_note(f"{shown.runbook} on {place}")
@@ -280,7 +277,7 @@ def _answers(approvals: Iterable[Approval]) -> str:
     return f": {', '.join(said)}" if said else ""
 
 
-def show_question(approval: Approval) -> None:
+def _show_question(approval: Approval) -> None:
     """Show the plan as it was put to people."""
     for line in approval.question.splitlines():
         print_note(f"  {line}")
@@ -290,13 +287,7 @@ def show_question(approval: Approval) -> None:
     )
 
 
-def show_latest_diagnosis(detail: IncidentDetail) -> None:
-    """Show what was found wrong, if that is known."""
-    if (found := latest([each.diagnosis for each in detail.diagnoses])) is not None:
-        print_note(f"Problem: {headline(found)}")
-
-
-def show_rollback(answer: RollbackPreview) -> None:
+def _show_rollback(answer: RollbackPreview) -> None:
     """Show what is wrong, what a rollback would do, as commands, what it would change, and what would be lost."""
     print_note(answer.text)
     if answer.wrong:
@@ -314,26 +305,20 @@ async def drill(connection: Connection, service: str, *, every: timedelta | None
     async with dial(connection) as daemon:
         begun = await daemon.drill(service)
         if every is None:
-            _show_begun(begun, connection.output)
-            return ExitCode.DONE
+            return _done(connection, begun, f"Started: {begun.runbook} of {begun.service}. {_see(begun.id)}")
         follower = IncidentFollower(daemon, begun.id, form=connection.output)
         await follower.show()
         await follower.follow(every)
-    report = report_in(follower.detail)
+    last = follower.detail.runs[-1]
+    report = report_of(last.run, last.steps, now=datetime.now(UTC))
     if connection.output is OutputFormat.JSON:
         emit(report)
     else:
-        print_lines([Text(), Text("Report", style="bold"), *report_lines(report)])
+        print_lines([Text(), Text("Report", style="bold"), *_report_lines(report)])
     return ExitCode.DONE if report.state is IncidentState.PASSED else ExitCode.FINDINGS
 
 
-def report_in(detail: IncidentDetail) -> DrillReport:
-    """Read the report of a drill in its incident."""
-    last = detail.runs[-1]
-    return report_of(last.run, last.steps, now=datetime.now(UTC))
-
-
-def report_lines(report: DrillReport) -> Iterator[Text]:
+def _report_lines(report: DrillReport) -> Iterator[Text]:
     """Yield the lines of a report."""
     yield Text.assemble("  ", state(report.state), plain(f": {report.reason}"))
     stages = ", ".join(f"{name} {_took(seconds)}" for name, seconds in report.stages)
@@ -375,10 +360,3 @@ def _check(check: DrillCheck) -> Text:
 
 def _took(seconds: float) -> str:
     return took(timedelta(seconds=seconds))
-
-
-def _show_begun(begun: Incident, form: OutputFormat) -> None:
-    if form is OutputFormat.JSON:
-        emit(begun)
-    else:
-        typer.echo(f"Started: {begun.runbook} of {begun.service}. To follow it: kintsugi incident {begun.id} --follow")

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import typer
 import yaml
@@ -37,16 +39,16 @@ COLUMNS = tuple("SINCE" if name == "FOR" else name for name in SERVICES)
 
 _MOST_ALERTS = 100
 
+Item = TypeVar("Item")
+
 
 async def incidents(connection: Connection, *, service: str, open_only: bool, limit: int) -> ExitCode:
     """List incidents, newest first."""
     async with dial(connection) as daemon:
         found = await daemon.incidents(service=service, open_only=open_only, limit=limit)
-    now = datetime.now(UTC)
-    if connection.output is OutputFormat.JSON:
-        emit({"incidents": found})
-    else:
-        _show(found, lambda: show_incidents(found, now=now), empty="No such incidents.")
+    _print_list(
+        connection, "incidents", found, partial(show_incidents, now=datetime.now(UTC)), empty="No such incidents."
+    )
     return ExitCode.DONE
 
 
@@ -54,11 +56,8 @@ async def signals(connection: Connection, *, verdict: str, reason: str, before: 
     """List signals, newest first."""
     async with dial(connection) as daemon:
         found = await daemon.signals(verdict=verdict, reason=reason, before=before, limit=limit)
-    if connection.output is OutputFormat.JSON:
-        emit({"signals": found})
-        return ExitCode.DONE
-    _show(found, lambda: show_signals(found), empty="No such signals.")
-    _more(len(found), limit, lambda: found[-1].signal.id)
+    _print_list(connection, "signals", found, show_signals, empty="No such signals.")
+    _print_next(connection, [each.signal.id for each in found], limit)
     return ExitCode.DONE
 
 
@@ -66,11 +65,8 @@ async def dead_letters(connection: Connection, *, before: str, limit: int) -> Ex
     """List dead letters, newest first."""
     async with dial(connection) as daemon:
         found = await daemon.dead_letters(before=before, limit=limit)
-    if connection.output is OutputFormat.JSON:
-        emit({"dead_letters": found})
-        return ExitCode.DONE
-    _show(found, lambda: show_dead_letters(found), empty="No dead letters.")
-    _more(len(found), limit, lambda: found[-1].id)
+    _print_list(connection, "dead_letters", found, show_dead_letters, empty="No dead letters.")
+    _print_next(connection, [each.id for each in found], limit)
     return ExitCode.DONE
 
 
@@ -91,12 +87,14 @@ async def services(connection: Connection) -> ExitCode:
     """Show the daemon and how services are; while the daemon does not see the cluster, the exit code is UNREACHABLE."""
     async with dial(connection) as daemon:
         found = await daemon.services()
-    now = datetime.now(UTC)
     if connection.output is OutputFormat.JSON:
         emit({"services": found.services, "stack": found.stack, "daemon": found.daemon})
     else:
         print_lines([plain(daemon_line(found.daemon))])
-        _show(found.services, lambda: show_services(found, now=now), empty="The rules in force declare no services.")
+        if found.services:
+            show_services(found, now=datetime.now(UTC))
+        else:
+            print_note("The rules in force declare no services.")
     return ExitCode.UNREACHABLE if found.daemon.stale else ExitCode.DONE
 
 
@@ -104,10 +102,7 @@ async def pauses(connection: Connection) -> ExitCode:
     """List the pauses that hold."""
     async with dial(connection) as daemon:
         found = await daemon.pauses()
-    if connection.output is OutputFormat.JSON:
-        emit({"pauses": found})
-    else:
-        _show(found, lambda: show_pauses(found), empty="Nothing is paused.")
+    _print_list(connection, "pauses", found, show_pauses, empty="Nothing is paused.")
     return ExitCode.DONE
 
 
@@ -120,9 +115,13 @@ async def explain(connection: Connection, *, service: str, alert: Path | None, p
     async with dial(connection) as daemon:
         found = await _of_pod(daemon, pod) if alert is None else await _of_alerts(daemon, alert)
     if connection.output is OutputFormat.JSON:
-        emit_explained(found)
+        explanations = (
+            {"about": about, "verdict": each.verdict, "lines": each.lines, "diagnosis": each.diagnosis}
+            for about, each in found
+        )
+        emit({"explanations": list(explanations)})
     else:
-        show_explained(found)
+        print_lines(line for about, each in found for line in _lines(about, each))
     return ExitCode.DONE
 
 
@@ -132,7 +131,7 @@ async def _explain_service(connection: Connection, service: str) -> ExitCode:
     if connection.output is OutputFormat.JSON:
         emit(found)
     else:
-        show_service_explanation(found)
+        _show_service_explanation(found)
     return ExitCode.DONE
 
 
@@ -177,43 +176,26 @@ async def _of_pod(daemon: DaemonClient, pod: str) -> Sequence[tuple[str, Explana
 
 
 async def _of_alerts(daemon: DaemonClient, file: Path) -> Sequence[tuple[str, Explanation]]:
-    alerts = read_alerts(file)
+    alerts = _read_alerts(file)
     return [(str(alert), await daemon.explain_alert(alert.labels, alert.annotations)) for alert in alerts]
 
 
-def _show(found: Sequence[object], show: Callable[[], None], *, empty: str) -> None:
-    """Show a table, or say beside the result that it is empty."""
-    if found:
-        show()
+def _print_list(
+    connection: Connection, key: str, found: Sequence[Item], show: Callable[[Sequence[Item]], None], *, empty: str
+) -> None:
+    """Write a list as JSON, or show its table; that it is empty is printed beside the result."""
+    if connection.output is OutputFormat.JSON:
+        emit({key: found})
+    elif found:
+        show(found)
     else:
         print_note(empty)
 
 
-def _more(found: int, limit: int, last: Callable[[], str]) -> None:
-    """Return how to see what comes after a full page."""
-    if found == limit:
-        print_note(f"For the next page: --before {last()}")
-
-
-Explained = Sequence[tuple[str, Explanation]]
-"""The subjects of explanations, each with its explanation."""
-
-
-def emit_explained(explained: Explained) -> None:
-    """Write the answers as JSON."""
-    emit(
-        {
-            "explanations": [
-                {"about": about, "verdict": each.verdict, "lines": each.lines, "diagnosis": each.diagnosis}
-                for about, each in explained
-            ]
-        }
-    )
-
-
-def show_explained(explained: Explained) -> None:
-    """Write the answers for a person."""
-    print_lines(line for about, each in explained for line in _lines(about, each))
+def _print_next(connection: Connection, ids: Sequence[str], limit: int) -> None:
+    """Print how to see what comes after a full page."""
+    if connection.output is OutputFormat.TEXT and len(ids) == limit:
+        print_note(f"For the next page: --before {ids[-1]}")
 
 
 def _lines(about: str, explanation: Explanation) -> Iterator[Text]:
@@ -228,7 +210,7 @@ def _lines(about: str, explanation: Explanation) -> Iterator[Text]:
         yield from (Text.assemble("  ", line) for line in diagnosis_lines(explanation.diagnosis))
 
 
-def show_service_explanation(explained: ServiceExplanation) -> None:
+def _show_service_explanation(explained: ServiceExplanation) -> None:
     """Write what a service is for a person: a table of its values, and one of its rules."""
     for key, listed in (("KEY", explained.values), ("RULE", explained.rules)):
         table(
@@ -249,7 +231,7 @@ class AlertInput:
         return f"alert {self.labels.get('alertname', '?')}" + (f" ({labels})" if labels else "")
 
 
-def read_alerts(file: Path) -> tuple[AlertInput, ...]:
+def _read_alerts(file: Path) -> tuple[AlertInput, ...]:
     """Read alerts from a file, or from stdin for `-`. Raises UsageError."""
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")

@@ -1,22 +1,26 @@
 """
-Decides what happens with a service now, as `kintsugi services` shows it: the first of `ANSWERS` that is true.
+Decides what happens with a service now, as `kintsugi services` shows it: the first of `ANSWERS` that is true, and why
+no rule acts on a service that is not healthy.
 
 Pure: facts and `now` are arguments.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from kintsugi.decisions.guards import covers
 from kintsugi.decisions.next_command import resume_hint
-from kintsugi.decisions.pauses import covers
 from kintsugi.decisions.watchdog import Progress, WatchdogTimings, settle_time, steady_since, unfinished
 from kintsugi.durations import format_seconds
 from kintsugi.model.api_types import NO_ACTIVITY, ActivityKind, CurrentStep, HoldSummary, ServiceActivity
 from kintsugi.model.records import Approval, Incident, IncidentState, Pause, RunRecord
+from kintsugi.model.rules import Mode, Rule
 from kintsugi.model.views import ServiceView
 
 _NO_END = datetime.max.replace(tzinfo=UTC)
+
+_WILL = {Mode.OBSERVE: "reports", Mode.APPROVE: "asks a person", Mode.AUTO: "acts"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,3 +159,36 @@ def _until(end: datetime | None, now: datetime) -> str:
 
 def _moment(when: datetime, now: datetime) -> str:
     return f"{when:%H:%M:%S}" if when.date() == now.date() else f"{when:%Y-%m-%d %H:%M:%S}"
+
+
+def inaction_reason(
+    rules: Collection[Rule],
+    holding: Mapping[str, datetime],
+    verdicts: Mapping[str, str],
+    paused: Collection[str] = (),
+    *,
+    mode: Mode = Mode.AUTO,
+) -> str:
+    """
+    Return why no rule acts on a service that is not well.
+
+    `holding` maps rules to the time since which their condition holds without a signal yet, `verdicts` those of which a signal holds
+    to the text of its verdict, "" where none is known; `paused` names those that a pause of the rule alone covers. `mode` is the
+    daemon's.
+    """
+    if not rules:
+        return "no rule watches this service"
+    if all(rule.name in paused for rule in rules):
+        return f"each rule of this service is paused ({', '.join(sorted(rule.name for rule in rules))})"
+    rules = [rule for rule in rules if rule.name not in paused]
+    if firing := sorted(rule.name for rule in rules if rule.name in verdicts):
+        judged = next((name for name in firing if verdicts[name]), "")
+        outcome = f"rule {judged}: {verdicts[judged]}" if judged else "the outcome is in `kintsugi signals`"
+        return f"seen by {', '.join(firing)}; {outcome}"
+    waiting = [(holding[rule.name] + rule.for_duration, rule) for rule in rules if rule.name in holding]
+    if waiting:
+        due, rule = min(waiting, key=lambda each: (each[0], each[1].name))
+        will = _WILL[rule.mode.at_most(mode)]
+        return f"rule {rule.name} {will} at {due:%H:%M:%S} if the condition lasts until then"
+    names = sorted(rule.name for rule in rules)
+    return f"no rule of this service matches now ({', '.join(names)})"

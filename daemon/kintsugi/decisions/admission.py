@@ -11,8 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from kintsugi.decisions.breaker import ObserverHealth, breaker_reason
-from kintsugi.decisions.guards import Limits
-from kintsugi.decisions.pauses import covers
+from kintsugi.decisions.guards import Limits, covers
 from kintsugi.model.change_limits import Disruptions, PodBudget
 from kintsugi.model.records import Pause, Phase
 from kintsugi.model.rules import Mode

@@ -12,7 +12,6 @@ from itertools import takewhile
 
 from kintsugi.decisions.breaker import ObserverHealth, breaker_reason
 from kintsugi.decisions.next_command import resume_hint
-from kintsugi.decisions.pauses import covers
 from kintsugi.decisions.priorities import Hold, HoldRecord, HoldTimings, ongoing_hold
 from kintsugi.decisions.recurrence import conclusive_runs, recurring, superseded_in_a_row, unhelpful_streak
 from kintsugi.decisions.slots import Slots
@@ -20,7 +19,7 @@ from kintsugi.decisions.zero_replicas import AtZero, objection
 from kintsugi.model.history import HANDED_OVER_OUTCOMES, History, PastRun
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.outages import Fault
-from kintsugi.model.records import Reason, Verdict, VerdictKind
+from kintsugi.model.records import Pause, PauseScope, Reason, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, Rule
 from kintsugi.model.services import STACK, AllServices, Service
 from kubeobjects.owners import Manager, ManagerKind
@@ -30,6 +29,19 @@ MOST_SUPERSEDED = 2
 
 MOST_DOUBLINGS = 16
 """More never matter below the cap, and a timedelta overflows at fifty of them."""
+
+
+def covers(pause: Pause, *, namespace: str, rule: str, service: str) -> bool:
+    """Return whether a pause concerns this namespace, rule or service."""
+    match pause.scope:
+        case PauseScope.GLOBAL:
+            return True
+        case PauseScope.NAMESPACE:
+            return pause.name == namespace
+        case PauseScope.RULE:
+            return pause.name == rule
+        case PauseScope.SERVICE:
+            return pause.name == service
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

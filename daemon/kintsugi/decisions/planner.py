@@ -1,17 +1,18 @@
 """
-A runbook bound to a service: parameters, deadline, locks, and a digest that names exactly this plan.
+A runbook bound to a service: parameters, deadline, locks, how far it may go, and a digest that names exactly this plan.
 
 Pure. The pipeline plans before it requests a run; approvals hold only for the digest that was shown.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
 
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import WITH_PREVIEW
-from kintsugi.model.rules import Rule
+from kintsugi.model.rules import Mode, Rule
 from kintsugi.model.runbooks import InOrder, Parallel, Run, Runbook, RunRunbook, Step, Value
 from kintsugi.model.services import AllServices, Service
 from kubeobjects.lines import Line, Lines, line, lines
@@ -160,3 +161,16 @@ def outline(steps: tuple[Step, ...], indent: int = 0) -> list[str]:
         if isinstance(step.do, InOrder | Parallel):
             lines.extend(outline(step.do.steps, indent + 1))
     return lines
+
+
+def mode_for(rule: Rule, runbook: str, services: Collection[str], catalog: Catalog) -> Mode:
+    """Return how far a rule's run may go with a runbook that changes these services."""
+    others = [_own(each, runbook, catalog) for each in services if each != catalog.service_of(rule)]
+    return reduce(Mode.at_most, others, rule.mode)
+
+
+def _own(service: str, runbook: str, catalog: Catalog) -> Mode:
+    """Return the most that any of a service's own rules lets a runbook do; no limit where none of them starts it."""
+    started = [each for each in catalog.rules.values() if each.runbook == runbook]
+    modes = {each.mode for each in started if catalog.service_of(each) == service}
+    return max(modes, key=list(Mode).index, default=Mode.AUTO)

@@ -5,6 +5,7 @@ Pure. The pipeline asks before a request, the ledger inside it; held incidents a
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -354,3 +355,28 @@ def _healthy_upstreams(unhealthy: UnhealthyService, known: Iterable[str], inputs
         )
         for _, each in sorted(back, reverse=True)
     )
+
+
+def causes(ill: AbstractSet[str], services: Mapping[str, Service]) -> frozenset[str]:
+    """Return which of the ill services have no ill upstream. The catalog has no cycles; a cycle would have no cause."""
+    below: dict[str, bool] = {}
+    for name in ill:
+        _follow(name, ill, services, below)
+    return frozenset(name for name in ill if not below[name])
+
+
+def _follow(name: str, ill: AbstractSet[str], services: Mapping[str, Service], below: dict[str, bool]) -> None:
+    """Note whether a service and all that it depends on have an ill upstream; without recursion, a chain may be long."""
+    waiting = [name]
+    while waiting:
+        current = waiting[-1]
+        if current in below:
+            waiting.pop()
+            continue
+        upstreams = [each for each in services[current].depends_on if each in services]
+        open_still = [each for each in upstreams if each not in below]
+        if open_still:
+            waiting += open_still
+            continue
+        below[current] = any(each in ill or below[each] for each in upstreams)
+        waiting.pop()

@@ -3,17 +3,28 @@ Chooses the remedy for a cause: from none to a rollback at once, and a person wh
 
 Pure. A template is taken back at once only where it is clear: it was never good, the likeliest cause lies in a field
 that it changed, the revision before was seen good, upstreams are well, no other manager would revert the change, and more than
-Events shows the cause.
+Events shows the cause. The other remedies need no new template: a canary restart, other nodes, the earlier number of
+replicas, more memory, a larger claim. Without a ceiling nothing is raised, and the reason has the command for a person.
+A remedy that did not help against this problem is not tried again.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 
-from kintsugi.decisions.pod_remedies import leave_to_kubelet, move_pods, recreate_one, restart, restart_one, scale_back
-from kintsugi.decisions.resource_remedies import grow_claim, raise_memory
-from kintsugi.model.remedies import KeptTemplateFacts, Remedy, RemedyKind, RevisionFacts, WorkloadState
-from kubediagnosis.causes import Cause, CauseKind, Diagnosis, EvidenceSource, RegistryAnswer
+from kintsugi.model.remedies import (
+    ClaimSize,
+    ContainerMemory,
+    KeptTemplateFacts,
+    Remedy,
+    RemedyKind,
+    RevisionFacts,
+    WorkloadState,
+)
+from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceSource, RegistryAnswer
 from kubediagnosis.containers import STILL_RUNS
 from kubediagnosis.last_change import covering
+from kubeobjects.quantities import quantity, whole
 
 REFUSING = frozenset(
     {
@@ -49,19 +60,6 @@ BEYOND_A_RESTART = frozenset(
 ELSEWHERE = frozenset({CauseKind.UPSTREAM, CauseKind.OBSERVER})
 """Causes outside the workload: it gets healthy when they are over."""
 
-RUNGS: Mapping[CauseKind, Callable[[Diagnosis, Cause, RevisionFacts, WorkloadState], Remedy]] = {
-    CauseKind.NOT_ANSWERING: restart_one,
-    CauseKind.STALE_CONFIGURATION: restart_one,
-    CauseKind.READINESS_PROBE: recreate_one,
-    CauseKind.STARTUP_PROBE: recreate_one,
-    CauseKind.LIVENESS_PROBE: leave_to_kubelet,
-    CauseKind.SCALED_TO_ZERO: scale_back,
-    CauseKind.NODE: move_pods,
-    CauseKind.OUT_OF_MEMORY: raise_memory,
-    CauseKind.VOLUME: grow_claim,
-}
-"""The function that returns the remedy of a cause."""
-
 _RUNS = ("image", "command", "args", "env")
 """The fields of a container that say what it runs."""
 
@@ -70,6 +68,33 @@ _NO_STATE = WorkloadState()
 
 NOT_AT_ONCE = frozenset({CauseKind.SERVICE_ROUTING})
 """Causes for which a template is rolled back only at the deadline: its own pods do not fail."""
+
+_DEPLOYMENT, _STATEFUL_SET = "deployment/", "statefulset/"
+_NODE = "node/"
+_CONDITIONS, _READY = "status.conditions[", "status.conditions[Ready]"
+
+ENOUGH_FOR_A_CANARY = 2
+"""So many pods have to be ready before one of them is ended: the last one that is ready never is."""
+
+BUMP_UP_RATIO = Decimal("1.2")
+MIN_BUMP_UP = 100 * 1024**2
+"""
+The least amount by which a limit is raised: 100 MiB, or a fifth where that is more.
+
+The VerticalPodAutoscaler adds as much after a container was ended for its memory (`--oom-bump-up-ratio`,
+`--oom-min-bump-up-bytes` of its recommender).
+"""
+
+GROWTH_RATIO = Decimal("1.5")
+"""
+The factor by which a claim grows: storage may take one change of a volume in hours, so that a small growth would soon
+be too little.
+"""
+
+_LIMIT = re.compile(r"containers\[([^\]]+)\]\.resources\.limits\.memory")
+_ENDED = ".terminated"
+_CLAIM, _FULL = "persistentvolumeclaim/", "status.capacity[storage]"
+_MEBI = 1024**2
 
 
 def remedy(diagnosis: Diagnosis, facts: RevisionFacts, state: WorkloadState = _NO_STATE) -> Remedy:
@@ -192,3 +217,250 @@ def _hangs(cause: Cause) -> bool:
         return False
     only_runs = bool(cause.evidence) and all(each.field.endswith(STILL_RUNS) for each in cause.evidence)
     return cause.field.endswith("]") or only_runs
+
+
+def restart(cause: Cause) -> Remedy:
+    """Return the remedy for what new pods of the same template may not have."""
+    return Remedy(kind=RemedyKind.RESTART, reason=f"a restart may help: {cause.text}")
+
+
+def restart_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
+    """
+    Return the remedy for pods that are ready, and do not answer or began before their configuration changed.
+
+    One pod is restarted first; the only one is replaced by a successor that comes before it goes. A restart does not
+    repair damage by a change of a ConfigMap or Secret.
+    """
+    if cause.object not in (diagnosis.object, "") and not _began_before(cause):
+        return Remedy(
+            kind=RemedyKind.HAND_OVER,
+            reason=f"a restart does not help, because the configuration is wrong: {cause.text}",
+        )
+    if facts.upstream:
+        return _waiting_for(facts.upstream, cause)
+    if not state.serving:
+        return restart(cause)
+    by_hand = f"kubectl rollout restart {diagnosis.object} -n {diagnosis.namespace}"
+    if tried := state.tried & {RemedyKind.RESTART_CANARY, RemedyKind.ROLLOUT_RESTART}:
+        why = f"{_listed(tried)} was tried before for this cause and did not help: {cause.text}"
+        return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
+    if not diagnosis.object.startswith((_DEPLOYMENT, _STATEFUL_SET)):
+        why = f"Kintsugi does not restart ready pods of a DaemonSet; {by_hand} would restart all of them: {cause.text}"
+        return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
+    if len(state.serving) >= ENOUGH_FOR_A_CANARY:
+        why = f"one pod is restarted first; the others follow only if that pod answers: {cause.text}"
+        return Remedy(kind=RemedyKind.RESTART_CANARY, reason=why, name=_first(cause, state))
+    if diagnosis.object.startswith(_DEPLOYMENT) and not facts.managers:
+        why = f"a new pod becomes ready before the only pod is deleted: {cause.text}"
+        return Remedy(kind=RemedyKind.ROLLOUT_RESTART, reason=why, name=state.serving[0])
+    why = f"Kintsugi never deletes the only ready pod; {by_hand} would restart the pod: {cause.text}"
+    return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
+
+
+def recreate_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
+    """
+    Return the remedy for pods that fail their readiness or startup probe.
+
+    Pods of a template that was good fail alike for a reason that new pods would meet, too: one of them shows whether new pods help.
+    """
+    if not facts.known_good or not state.failing:
+        return restart(cause)
+    if facts.upstream:
+        return _waiting_for(facts.upstream, cause)
+    if RemedyKind.RECREATE_ONE in state.tried:
+        why = f"another pod of this template was made before for this cause and did not get ready: {cause.text}"
+        return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
+    why = f"one pod is recreated first; the others follow only if its successor gets ready: {cause.text}"
+    return Remedy(kind=RemedyKind.RECREATE_ONE, reason=why, name=state.failing[0])
+
+
+def leave_to_kubelet(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
+    """Return the remedy for containers that fail their liveness probe: of a template that was good, the kubelet restarts them already."""
+    if not facts.known_good or cause.confidence is not Confidence.CERTAIN:
+        return restart(cause)
+    why = f"a restart does not help, the kubelet restarts it again and again: {cause.text}"
+    return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
+
+
+def scale_back(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
+    """Return what helps a workload that somebody has scaled to none: its former replicas, if a person agrees."""
+    why = ""
+    if state.rests:
+        why = f"the workload stays at 0: {state.rests}"
+    elif facts.managers:
+        why = f"{', '.join(facts.managers)} manages the workload and would undo a scale"
+    elif state.replicas is None:
+        why = "the earlier number of replicas is unknown"
+    elif RemedyKind.SCALE_BACK_ASKED in state.tried:
+        why = "an earlier scale for this cause did not help"
+    if why:
+        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"not scaled back, {why}: {cause.text}")
+    return Remedy(kind=RemedyKind.SCALE_BACK_ASKED, reason=cause.text)
+
+
+def move_pods(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
+    """
+    Return what helps pods on a node that is not well: another node.
+
+    A StatefulSet's pod stays until the kubelet of a node that is gone says that it has ended, a DaemonSet's comes back to the same node.
+    """
+    node = cause.object.removeprefix(_NODE)
+    by_hand = f"kubectl cordon {node}; kubectl drain {node} --ignore-daemonsets"
+    moves = diagnosis.object.startswith(_DEPLOYMENT) or (
+        diagnosis.object.startswith(_STATEFUL_SET) and cause.field != _READY
+    )
+    is_unwell = not cause.field or cause.field.startswith(_CONDITIONS)
+    if not moves or not is_unwell or not cause.object.startswith(_NODE):
+        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"a restart does not help: {cause.text}")
+    if RemedyKind.MOVE_PODS in state.tried:
+        why = f"an earlier move of its pods for this cause did not help ({by_hand}): {cause.text}"
+        return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
+    why = f"its pods on the node are moved; run kubectl uncordon {node} once the node is healthy: {cause.text}"
+    return Remedy(kind=RemedyKind.MOVE_PODS, reason=why, name=node)
+
+
+def _waiting_for(upstream: str, cause: Cause) -> Remedy:
+    why = f"no pod is restarted while its upstream {upstream} is not healthy: {cause.text}"
+    return Remedy(kind=RemedyKind.WAIT, reason=why)
+
+
+def _began_before(cause: Cause) -> bool:
+    """Return whether a cause in a ConfigMap or Secret is shown by pods: they began before it changed."""
+    return any(each.object.startswith(_POD) for each in cause.evidence)
+
+
+def _first(cause: Cause, state: WorkloadState) -> str:
+    """Return the pod that is restarted first: one that shows the cause, else the first in order."""
+    shown = {each.object.removeprefix(_POD) for each in cause.evidence if each.object.startswith(_POD)}
+    return next((each for each in state.serving if each in shown), state.serving[0])
+
+
+def _listed(tried: frozenset[RemedyKind]) -> str:
+    return ", ".join(sorted(tried))
+
+
+def raise_memory(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
+    """
+    Return what helps containers that were ended at their memory limit: a higher one, of their pods as they are.
+
+    It is temporary: the template is its owner's to change. What asks for as much as its limit goes on to, so that no pod changes its
+    class of service, which the API server refuses.
+    """
+    found = _LIMIT.fullmatch(cause.field)
+    if found is None or cause.object != diagnosis.object or cause.confidence is not Confidence.CERTAIN:
+        return Remedy(kind=RemedyKind.RESTART, reason=f"a restart may help: {cause.text}")
+    container = found[1]
+    having = [each for each in state.memory if each.container == container and each.limit]
+    killed = _killed(cause, having)
+    if not killed:
+        return Remedy(kind=RemedyKind.RESTART, reason=f"a restart may help: {cause.text}")
+    present = max(killed, key=lambda each: quantity(each.limit))
+    ceiling = quantity(state.max_allowed.memory or None)
+    wanted = _bumped_up(quantity(present.limit))
+    if why := _against_raise(having, quantity(present.limit), ceiling, state):
+        by_hand = _by_hand(diagnosis, container, _text(wanted), present)
+        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"{why}; {by_hand} would raise the limit: {cause.text}")
+    amount = state.max_allowed.memory if wanted >= ceiling else _text(wanted)
+    request = _request(present, amount)
+    where = f"{cause.field} in the template is unchanged; raise it there with {_by_hand(diagnosis, container, amount, present)}"
+    return Remedy(
+        kind=RemedyKind.RAISE_MEMORY,
+        reason=f"its limit of {present.limit} is raised to {amount} until its pods are replaced; {where}: {cause.text}",
+        name=container,
+        amount=amount,
+        request=request,
+        pods=tuple(each.pod for each in having if quantity(each.limit) < quantity(amount)),
+    )
+
+
+def grow_claim(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
+    """Return what helps a claim that is full: more of it once a person agrees, for it cannot be made smaller again."""
+    name = cause.object.removeprefix(_CLAIM)
+    found = next((each for each in state.claims if each.name == name and each.capacity), None)
+    if cause.field != _FULL or found is None:
+        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"a restart does not help: {cause.text}")
+    present, ceiling = quantity(found.capacity), quantity(state.max_allowed.storage or None)
+    wanted = present * GROWTH_RATIO
+    amount = state.max_allowed.storage if 0 < ceiling <= wanted else _text(wanted)
+    if why := _against_growth(found, present, ceiling, state):
+        by_hand = _growing(diagnosis, name, _text(wanted))
+        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"{why}; {by_hand} would enlarge the claim: {cause.text}")
+    why = f"from {found.capacity} to {amount}; a claim cannot be made smaller again"
+    return Remedy(kind=RemedyKind.GROW_CLAIM_ASKED, reason=f"{why}: {cause.text}", name=name, amount=amount)
+
+
+def _against_growth(found: ClaimSize, present: Decimal, ceiling: Decimal, state: WorkloadState) -> str:
+    """Return why a claim does not grow, "" where it may."""
+    if not ceiling:
+        return "the claim does not grow, since its service declares no maxAllowed.storage"
+    if found.grows is not True:
+        said = "does not allow" if found.grows is False else "may not allow"
+        return f"the claim does not grow, since its StorageClass {said} expansion"
+    if present >= ceiling:
+        return f"the claim does not grow above its service's maxAllowed.storage of {state.max_allowed.storage}"
+    if quantity(found.requested or None) > present:
+        return f"the claim already requests {found.requested}, but does not have this size"
+    if RemedyKind.GROW_CLAIM_ASKED in state.tried:
+        return "the claim was already enlarged for this cause, which did not help"
+    return ""
+
+
+def _growing(diagnosis: Diagnosis, name: str, amount: str) -> str:
+    """Return the command that lets a claim grow."""
+    patch = f'{{"spec":{{"resources":{{"requests":{{"storage":"{amount}"}}}}}}}}'
+    return f"kubectl patch pvc {name} -p '{patch}' -n {diagnosis.namespace}"
+
+
+def _killed(cause: Cause, having: Sequence[ContainerMemory]) -> list[ContainerMemory]:
+    """Return what the pods have that show the cause."""
+    shown = {each.object.removeprefix(_POD) for each in cause.evidence if each.field.endswith(_ENDED)}
+    return [each for each in having if each.pod in shown]
+
+
+def _against_raise(having: Sequence[ContainerMemory], present: Decimal, ceiling: Decimal, state: WorkloadState) -> str:
+    """Return why no limit is raised, "" where it may be."""
+    if not ceiling:
+        return "the limit is not raised, since its service declares no maxAllowed.memory"
+    if pending := next((each.pending for each in having if each.pending), ""):
+        return f"the limit is not raised, since the kubelet has not applied an earlier change ({pending})"
+    if present >= ceiling:
+        return f"the limit is not raised above its service's maxAllowed.memory of {state.max_allowed.memory}"
+    if RemedyKind.RAISE_MEMORY in state.tried:
+        return "the limit was already raised for this cause, which did not help"
+    return ""
+
+
+def _bumped_up(present: Decimal) -> Decimal:
+    return max(present * BUMP_UP_RATIO, present + MIN_BUMP_UP)
+
+
+def _text(amount: Decimal) -> str:
+    """Return an amount in whole mebibytes, rounded up."""
+    return f"{whole(amount / _MEBI)}Mi"
+
+
+def _request(present: ContainerMemory, amount: str) -> str:
+    """Return what a container asks for beside a limit of so much."""
+    return amount if quantity(present.request or None) == quantity(present.limit) else present.request
+
+
+def _by_hand(diagnosis: Diagnosis, container: str, amount: str, present: ContainerMemory) -> str:
+    """Return the command that raises the limit where it lasts."""
+    request = _request(present, amount)
+    requests = f" --requests=memory={request}" if request == amount else ""
+    place = f"-c {container} --limits=memory={amount}{requests} -n {diagnosis.namespace}"
+    return f"kubectl set resources {diagnosis.object} {place}"
+
+
+RUNGS: Mapping[CauseKind, Callable[[Diagnosis, Cause, RevisionFacts, WorkloadState], Remedy]] = {
+    CauseKind.NOT_ANSWERING: restart_one,
+    CauseKind.STALE_CONFIGURATION: restart_one,
+    CauseKind.READINESS_PROBE: recreate_one,
+    CauseKind.STARTUP_PROBE: recreate_one,
+    CauseKind.LIVENESS_PROBE: leave_to_kubelet,
+    CauseKind.SCALED_TO_ZERO: scale_back,
+    CauseKind.NODE: move_pods,
+    CauseKind.OUT_OF_MEMORY: raise_memory,
+    CauseKind.VOLUME: grow_claim,
+}
+"""The function that returns the remedy of a cause."""

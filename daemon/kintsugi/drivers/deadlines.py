@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, TypeVar
 
-from kintsugi.decisions.pauses import covers
+from kintsugi.decisions.guards import covers
 from kintsugi.decisions.watchdog import ROLLOUT
 from kintsugi.durations import format_duration
 from kintsugi.ledger import Ledger

@@ -16,11 +16,18 @@ import structlog
 
 from kintsugi.decisions.admission import AdmissionDecision, AdmissionInput, AdmissionResult, Attempt, admit
 from kintsugi.decisions.breaker import ObserverHealth
-from kintsugi.decisions.drills import DATABASE, INTEGRITY, report_of, summary_of, turned
-from kintsugi.decisions.drills.decision import RULE, objection
-from kintsugi.decisions.drills.report import LEFT_OUT, OUTCOME
-from kintsugi.decisions.guards import Limits
-from kintsugi.decisions.pauses import covers
+from kintsugi.decisions.drills import (
+    DATABASE,
+    INTEGRITY,
+    LEFT_OUT,
+    OUTCOME,
+    RULE,
+    objection,
+    report_of,
+    summary_of,
+    turned,
+)
+from kintsugi.decisions.guards import Limits, covers
 from kintsugi.drivers.driver import Ends, until_stopped
 from kintsugi.durations import format_duration
 from kintsugi.ledger import Ledger

@@ -9,10 +9,10 @@ from datetime import datetime
 
 from kintsugi.commands.verb_definition import VerbDefinition
 from kintsugi.decisions.priorities import unhealthy_upstream
-from kintsugi.decisions.rollback_evidence import RollbackEvidence, rollback_command
 from kintsugi.decisions.watchdog import (
     DeadlinePolicy,
     Progress,
+    RollbackEvidence,
     WatchdogDecision,
     WatchdogResult,
     WatchdogTimings,
@@ -21,6 +21,7 @@ from kintsugi.decisions.watchdog import (
     end_of,
     in_the_end,
     progresses,
+    rollback_command,
     settling,
     unfinished,
     watch,

@@ -10,8 +10,7 @@ from datetime import datetime
 
 import structlog
 
-from kintsugi.decisions.drills import due, may_drill
-from kintsugi.decisions.drills.decision import RULE
+from kintsugi.decisions.drills import RULE, due, may_drill
 from kintsugi.decisions.planner import parameters_for
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger import Ledger, RunRequest, RunRequestResult

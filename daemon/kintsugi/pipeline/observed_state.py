@@ -8,18 +8,17 @@ from typing import Any, Protocol
 
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.decisions.breaker import ObserverHealth
-from kintsugi.decisions.dependencies import causes
 from kintsugi.decisions.drills import DrillGuardInput
 from kintsugi.decisions.guards import GuardContext, Limits, holds_ledger
-from kintsugi.decisions.modes import mode_for
 from kintsugi.decisions.outage_notices import well_before
-from kintsugi.decisions.planner import Plan
+from kintsugi.decisions.planner import Plan, mode_for
 from kintsugi.decisions.priorities import (
     Hold,
     HoldCause,
     HoldInput,
     OpenRuns,
     UnhealthyService,
+    causes,
     holds,
     own_reason,
     rank,

@@ -10,11 +10,10 @@ import orjson
 import structlog
 
 from kintsugi.commands.registry import definitions_by_verb
-from kintsugi.decisions.activity import HandOver
+from kintsugi.decisions.activity import HandOver, inaction_reason
 from kintsugi.decisions.breaker import doubt
-from kintsugi.decisions.drills.decision import RULE
+from kintsugi.decisions.drills import RULE
 from kintsugi.decisions.guards import rest_until
-from kintsugi.decisions.inaction import inaction_reason
 from kintsugi.decisions.planner import digest_of
 from kintsugi.decisions.priorities import HoldRecord, OngoingHold, ongoing_hold
 from kintsugi.decisions.remedies import adopted_clause

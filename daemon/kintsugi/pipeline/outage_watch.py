@@ -14,8 +14,8 @@ from typing import Protocol
 import structlog
 
 from kintsugi.decisions import outage_notices
+from kintsugi.decisions.guards import covers
 from kintsugi.decisions.outage_notices import OutageTimings
-from kintsugi.decisions.pauses import covers
 from kintsugi.decisions.priorities import unhealthy_dependents, unhealthy_upstream
 from kintsugi.ledger import Ledger
 from kintsugi.model.outages import NoticeState, Outage

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from kintsugi.commands import argv, decode
 from kintsugi.commands.registry import definition_of
-from kintsugi.decisions.drills.checks import question_of
+from kintsugi.decisions.drills import question_of
 from kintsugi.decisions.planner import stoppable_workloads
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.command import Command, Exec, ObjectName, PgRestore, Psql

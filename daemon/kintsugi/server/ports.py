@@ -59,13 +59,13 @@ async def serve(settings: ServerSettings, auth: AuthMiddleware, routes: Sequence
         idle_timeout=settings.idle_timeout.total_seconds(),
         shutdown_timeout=settings.shutdown_timeout.total_seconds(),
     )
-    certificate = certificate_of(settings)
+    certificate = _certificate_of(settings)
     app = application(auth, routes)
     async with listen(options, app, tls=None if certificate is None else certificate.context) as listening:
         yield listening
 
 
-def certificate_of(settings: ServerSettings) -> "Certificate | None":
+def _certificate_of(settings: ServerSettings) -> "Certificate | None":
     """Read the certificate of the port; None where it goes in the clear. Raises UsageError."""
     if settings.tls_certificate_file is None or settings.tls_key_file is None:
         return None

@@ -96,7 +96,7 @@ class _Reader:
         return f"{self.name}:{mark.line + 1}:{mark.column + 1}"
 
 
-def read_file(path: Path) -> SettingsFile:
+def _read_file(path: Path) -> SettingsFile:
     """Read a settings file. A file that is no YAML mapping gives a problem, not an exception."""
     name = str(path)
     try:
@@ -223,8 +223,8 @@ def _is_setting(variable: str) -> bool:
 def _content(file: Path | None) -> SettingsFile:
     """Read the named file, or the default one where there is one."""
     if file is None:
-        return read_file(DEFAULT_FILE) if DEFAULT_FILE.exists() else SettingsFile()
-    return read_file(file)
+        return _read_file(DEFAULT_FILE) if DEFAULT_FILE.exists() else SettingsFile()
+    return _read_file(file)
 
 
 def _lines(error: ValidationError, gathered: _Gathered) -> Iterator[str]:

@@ -102,14 +102,14 @@ def to_signal(alert: AlertFields, *, firing: bool, size: int, origin: AlertOrigi
         status=SignalStatus.RESOLVED if is_resolved else SignalStatus.FIRING,
         labels=alert.labels,
         annotations=_bounded(alert, size),
-        target=target_hint(alert.labels),
+        target=_target_hint(alert.labels),
         began=began,
         ended=(end if is_over else origin.received) if is_resolved else None,
         received=origin.received,
     )
 
 
-def target_hint(labels: Mapping[str, str]) -> Target | None:
+def _target_hint(labels: Mapping[str, str]) -> Target | None:
     """Guess the object that an alert is about; it is looked up again in the cluster before anything is believed."""
     namespace = labels.get("namespace", "")
     for label, kind in _HINTS:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from kintsugi.decisions.modes import mode_for
+from kintsugi.decisions.planner import mode_for
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.rules import Mode, Rule
 from tests.unit.factories import rule, shop

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kintsugi.catalog import Source, load_sources
-from kintsugi.catalog.shipped import shipped_paths
+from kintsugi.catalog.library import shipped_paths
 from kintsugi.model.catalog import Catalog
 from kubeobjects.kept import KEPT
 from kubeobjects.resources import Resource

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kintsugi.catalog import CatalogErrors, load
-from kintsugi.catalog.shipped import catalog_paths
+from kintsugi.catalog.library import catalog_paths
 from kintsugi.model.catalog import Catalog
 from tests.unit.catalog.documents import RULE, RUNBOOK, SERVICE, runbook
 

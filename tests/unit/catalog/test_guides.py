@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kintsugi.catalog import Source, load_sources, read_sources, schema, shipped_paths
-from kintsugi.catalog.schema_models import ACTIONS, StepShape
+from kintsugi.catalog.schema import ACTIONS, StepShape
 from kintsugi.commands import argv, parse, parse_argv, reference, rights, rows, verb_of
 from kintsugi.commands.command_spec import CommandSpec
 from kintsugi.scope.functions import FUNCTIONS

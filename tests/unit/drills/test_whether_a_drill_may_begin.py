@@ -5,10 +5,9 @@ from datetime import timedelta
 
 import pytest
 
+from kintsugi.catalog.library import catalog_paths
 from kintsugi.catalog.load import load
-from kintsugi.catalog.shipped import catalog_paths
-from kintsugi.decisions.drills import DrillGuardInput, may_drill
-from kintsugi.decisions.drills.decision import objection
+from kintsugi.decisions.drills import DrillGuardInput, may_drill, objection
 from kintsugi.decisions.guards import Limits
 from kintsugi.model.history import History
 from kintsugi.model.records import PauseScope, Reason, VerdictKind

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from kintsugi.decisions.inaction import inaction_reason
+from kintsugi.decisions.activity import inaction_reason
 from kintsugi.decisions.priorities import OngoingHold
 from kintsugi.model.api_types import ChildSummary, CurrentStep, DaemonStatus, HoldSummary
 from kintsugi.model.records import IncidentState, RunKind, StepState

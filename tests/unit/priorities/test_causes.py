@@ -2,8 +2,7 @@
 
 import pytest
 
-from kintsugi.decisions.dependencies import causes
-from kintsugi.decisions.priorities import upstreams_of
+from kintsugi.decisions.priorities import causes, upstreams_of
 from tests.bench.graphs import SHAPES, graph
 from tests.unit.factories import services
 

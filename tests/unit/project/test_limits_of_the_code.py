@@ -24,7 +24,7 @@ BORDERS = {
     "kube/object_cache.py": "each change of each object: hands on to Containment",
     "ledger/group_committer.py": "raised at every caller who waits",
     "pipeline/run_supervisor.py": "one run's task",
-    "server/health_port.py": "a thread",
+    "server/ports.py": "a thread",
     "telemetry/containment.py": "the helper",
     "views/service_views.py": "each change of each object: hands on to Containment",
     "worker/__main__.py": "the process",

@@ -66,7 +66,7 @@ def normal(requirement: str) -> str:
 def test_the_installed_daemon_finds_the_shipped_documents(unpacked: Mapping[str, Path]) -> None:
     """Rules and runbooks come with the wheel and are found without being named; without the embedded cluster, too."""
     code = (
-        "import sys; sys.modules['kubesim'] = None; import kintsugi.app.daemon; from kintsugi.catalog import load; from kintsugi.catalog.shipped import shipped_paths; "
+        "import sys; sys.modules['kubesim'] = None; import kintsugi.app.daemon; from kintsugi.catalog import load; from kintsugi.catalog.library import shipped_paths; "
         "print(kintsugi.__file__); print(*sorted(load(shipped_paths()).runbooks))"
     )
     where, runbooks = of_wheels(unpacked, code, "kintsugi", "kubediagnosis", "kubeobjects")

@@ -9,8 +9,8 @@ from typing import cast
 import pytest
 
 from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
+from kintsugi.catalog.library import catalog_paths
 from kintsugi.catalog.load import load
-from kintsugi.catalog.shipped import catalog_paths
 from kintsugi.decisions.drills import report_of
 from kintsugi.decisions.planner import parameters_for
 from kintsugi.drivers.drill import DrillDriver, DrillGate

@@ -2,8 +2,15 @@
 
 from datetime import datetime, timedelta
 
-from kintsugi.decisions.rollback_evidence import RollbackEvidence
-from kintsugi.decisions.watchdog import DeadlinePolicy, Progress, WatchdogResult, WatchdogTimings, at_deadline, watch
+from kintsugi.decisions.watchdog import (
+    DeadlinePolicy,
+    Progress,
+    RollbackEvidence,
+    WatchdogResult,
+    WatchdogTimings,
+    at_deadline,
+    watch,
+)
 from kintsugi.model.runbooks import RollbackPolicy, RollbackThen
 from kintsugi.model.views import ServiceView
 from tests.unit.factories import NOW, moment

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.decisions.rollback_evidence import RollbackEvidence
-from kintsugi.decisions.watchdog import FLAPPING, WatchdogDecision
+from kintsugi.decisions.watchdog import FLAPPING, RollbackEvidence, WatchdogDecision
 from kintsugi.model.runbooks import RollbackPolicy, RollbackThen
 from kintsugi.model.views import ServiceView
 from kubeobjects.owners import Manager, ManagerKind

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from kintsugi.decisions.rollback_evidence import RollbackEvidence, rollback_command
+from kintsugi.decisions.watchdog import RollbackEvidence, rollback_command
 from kubeobjects.owners import Manager, ManagerKind
 from kubeobjects.workloads import Deployment, DeploymentSpec
 from tests.unit.factories import moment, view
