@@ -33,17 +33,17 @@ def test_a_module_that_may_ask_for_the_type_of_a_command_still_does() -> None:
     "text",
     [
         "command.verb == Verb.CURL",
-        "ALLOWED = frozenset({Verb.DROPDB})",
+        "ALLOWED = frozenset({Verb.PG_RESTORE})",
         "isinstance(command, Patch | Create)",
         "issubclass(kind, (int, PgRestore))",
         "match command:\n    case Scale(replicas=0): pass",
         'step.command.get("command") == Scale.__name__',
         'step.command["command"] == "Scale"',
         "type(command) is Delete",
-        "_UNDONE = {Dropdb: 'nothing'}",
+        "_UNDONE = {PgRestore: 'nothing'}",
         'step.text.startswith("kubectl rollout undo")',
         'do.command.verb == "kubectl logs"',
-        'verb in ("pg_restore", "dropdb")',
+        'verb in ("pg_restore", "curl")',
     ],
 )
 def test_a_question_for_a_verb_is_found(text: str) -> None:

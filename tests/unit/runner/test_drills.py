@@ -20,12 +20,11 @@ from kintsugi.model.command import BackupFetch, Command, PgRestore
 from kintsugi.model.history import History
 from kintsugi.model.records import IncidentState, Phase, RunKind, RunRecord, StepState, UndoRecord
 from kintsugi.model.rules import Mode
-from kintsugi.model.runbooks import Step
 from kintsugi.model.worker_results import SEARCH_PATH, owner_of
 from kintsugi.runner import Journal
 from tests.unit.as_ledger import as_ledger
 from tests.unit.executor.power import Power
-from tests.unit.factories import catalog, incident, pause, run, runbook_text, service_text
+from tests.unit.factories import incident, pause, run
 from tests.unit.runner.bench import RunBench, cut_everywhere
 from tests.unit.runner.fakes import RunLedger, ScriptedProber, ShownState
 from tests.unit.virtual import play
@@ -152,12 +151,6 @@ def undo_of(command: Command) -> UndoRecord:
     """A worker is taken back by its end."""
     job = facts_of(command).get("job")
     return undone_by(ending(str(job), "production")) if job else UndoRecord(note="a worker that was ended")
-
-
-def dropping(command: str) -> tuple[Step, ...]:
-    """Make the rollback's steps of a runbook that drops something at its end."""
-    steps = f"steps:\n- {{id: drop, run: '{command}', timeout: 1m}}\n"
-    return catalog(service_text(), runbook_text(rollback=steps)).runbooks["mend"].rollback.steps
 
 
 def test_a_drill_passes_and_leaves_nothing() -> None:
@@ -319,20 +312,6 @@ def test_at_its_deadline_it_has_failed() -> None:
     assert ended.state is IncidentState.FAILED
     assert "it did not finish within 10m" in ended.reason
     assert ENDS["restore"] in drill.effects
-
-
-def test_a_step_that_drops_what_an_earlier_version_left_is_still_done() -> None:
-    """A runbook of one's own may have it: nothing live but that is dropped, and what cannot be is told."""
-    drill = Drill()
-    drop = "dropdb --if-exists -h database.production -U postgres kintsugi_drill_inc-0"
-    drill.runbook = replace(drill.runbook, rollback=replace(drill.runbook.rollback, steps=dropping(drop)))
-    drill.prober.workers["dropdb"] = lambda: WorkerStatus(
-        stage=WorkerStage.FAILED, why="unreachable: the server is away"
-    )
-    ended = play(drill.drive())
-    assert drop in drill.effects
-    assert ended.state is IncidentState.FAILED
-    assert "these changes could not be undone: drop: unreachable: the server is away" in ended.reason
 
 
 def test_a_drill_ends_the_same_wherever_the_process_ends() -> None:
