@@ -27,6 +27,7 @@ class WorkerVerb(ChangeVerb[C]):
 
     intent = jobs.WorkerIntent
     makes_job = True
+    begins_section = False
 
     @abstractmethod
     def touches(self, command: C) -> str:

@@ -33,7 +33,7 @@ STEPS = f"""\
 - {{id: verify, run: kubectl get pods, expect: size(items) > 0}}
 - {{id: resume, undoStep: writers, expect: service.healthy, within: 5m}}
 """
-WRITERS = "parameters: {writers: {type: [workload], default: [deploy/api]}}"
+WRITERS = "parameters: {writers: {type: [workload], default: [deploy/api]}}\ncompleteOnceBegun: true"
 CHILD = runbook_text(STEPS, name="restore", more=WRITERS, rollback="after: 20m\nthen: leave")
 ROOT = "- {id: data, runbook: restore}\n- {id: last, run: kubectl get nodes}"
 CLAIM = ObjectName(resource=PVCS, name="data")
@@ -116,7 +116,7 @@ async def test_a_person_stops_it_at_the_next_step_by_a_pause() -> None:
 def is_left_as_it_is(ended: RunRecord, story: RunBench) -> None:
     """Writers stay stopped, a person is called and reads how it is taken back; nothing is undone."""
     assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert "the restore is left as it is for a person" in ended.reason
+    assert "Mend it is left as it is for a person" in ended.reason
     assert START in ended.reason
     assert START not in story.effects
     assert not [step for step in story.ledger.kept.values() if step.phase is Phase.UNDO]
@@ -238,9 +238,3 @@ def reopen(story: RunBench) -> None:
         finished=None,
         workload_decided=seen_of(story.observed.views["web"]),
     )
-
-
-def test_only_a_restore_is_one() -> None:
-    """By what it does, not by its name."""
-    assert bench().catalog.runbooks["restore"].restores
-    assert not bench().catalog.runbooks["mend"].restores

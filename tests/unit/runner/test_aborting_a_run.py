@@ -73,7 +73,7 @@ async def test_a_restore_that_is_aborted_is_left_as_it_is() -> None:
     story.actor.on_change = lambda text: story.abort() if text == STOP else None
     ended = await story.drive()
     assert (story.effects, ended.state) == ([STOP], IncidentState.NEEDS_OPERATOR)
-    assert ended.reason.startswith("the restore is left as it is for a person: aborted by ada: a deploy\n")
+    assert ended.reason.startswith("Mend it is left as it is for a person: aborted by ada: a deploy\n")
 
 
 async def test_a_change_that_was_in_the_air_at_a_restart_is_settled_before_the_run_ends() -> None:

@@ -511,4 +511,4 @@ async def test_a_workload_that_a_restore_holds_at_zero_is_started_by_no_step() -
     await bench.drive()
     assert not bench.effects
     _, why = bench.ledger.moves[0]
-    assert "deployment/web is held at 0 by a restore: run run-of-the-restore stopped the workload" in why
+    assert "deployment/web is held at 0: run run-of-the-restore stopped the workload" in why

@@ -67,7 +67,7 @@ def at_work(bytes_done: int = 0) -> WorkerStatus:
 
 def bench(steps: str = STEPS, *, rollback: str = "after: 2h", heals: str | None = "pg_restore") -> RunBench:
     """Have a run whose workers end well after five minutes, each with progress every minute."""
-    made = RunBench(steps, rollback=rollback, heals=heals)
+    made = RunBench(steps, rollback=rollback, heals=heals, more="completeOnceBegun: true")
     made.actor.facts_of, made.actor.undo_of = facts_of, undo_of
     made.prober.workers = {"kintsugi": lasting(300, FETCHED), "pg_restore": lasting(300, WHOLE)}
     return made
