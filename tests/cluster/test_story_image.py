@@ -72,23 +72,22 @@ def test_the_daemon_heals_a_crash_looping_pod_from_its_image(
 
 
 def test_a_job_of_the_image_runs_the_worker(cluster: RealCluster, product_image: str, namespace: str) -> None:
-    """It has no token of Kubernetes, answers by JSON lines on its log, and drops no database but a drill's."""
+    """It has no token of Kubernetes, answers by JSON lines on its log, and restores into no template."""
     command = (
         "python",
         "-m",
         "kintsugi_restore.worker",
-        "drop",
+        "restore",
+        "x.dump",
         "--database",
-        "shop",
+        "template1",
         "--host",
         "127.0.0.1",
-        "--user",
-        "shop",
     )
     said, code = ended(cluster, namespace, job("worker", product_image, *command))
     last = json.loads(said.splitlines()[-1])
     assert (code, last["failed"]["kind"]) == (1, "refused"), said
-    assert "not the scratch database of a drill" in last["failed"]["reason"]
+    assert last["failed"]["reason"] == "a backup is not restored into template1"
 
 
 def test_a_container_of_the_image_can_do_nothing_but_its_work(

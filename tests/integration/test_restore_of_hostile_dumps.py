@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.model.worker_results import Dropped, Failed, Restored
+from kintsugi.model.worker_results import Failed, Restored, owner_of
 from kintsugi_restore.worker.target import OwnershipComment, hidden
 from tests.harness.waiting import wait_for
 from tests.integration.hostile_dump import ORDERS, hostile, running
@@ -129,7 +129,7 @@ def test_an_index_that_is_read_for_statistics_has_no_right_beyond_its_database(s
 
 
 def test_a_dump_that_forges_what_a_worker_wrote_down_has_nobody_else_s_role_dropped(stage: RestoreStage) -> None:
-    """E9: the owner of a database may write the comment on it; the next worker reads that where one was killed."""
+    """E9: the owner of a database may write the comment on it; the next worker reads that, and clears up by it."""
     forged = OwnershipComment(drill="x", roles=("app",)).text
     statement = f"COMMENT ON DATABASE {hidden('kintsugi_drill_x')} IS '{forged}'; COMMIT; SELECT pg_sleep(600);"
     file = hostile(stage.server, stage.server.folder, ORDERS, name="app", tampered=statement)
@@ -141,5 +141,7 @@ def test_a_dump_that_forges_what_a_worker_wrote_down_has_nobody_else_s_role_drop
     wait_for(lambda: stage.server.psql(said) == forged, within=TIMEOUT, describe=lambda: stage.server.psql(said))
     worker.send(signal.SIGKILL)
     worker.ends()
-    assert stage.worker("drop", "--database", "kintsugi_drill_x").ends() == Dropped(database="kintsugi_drill_x")
+    failing = hostile(stage.server, stage.server.folder, ORDERS, name="app", tampered="SELECT 1/0;")
+    stage.failed(stage.worker("restore", str(failing), "--database", "kintsugi_drill_x", "--scratch", "--name", "x"))
+    stage.server.psql(f"DROP ROLE {owner_of('kintsugi_drill_x')}")
     assert stage.everything() == before

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kintsugi.model.worker_results import Dropped, Failed, Restored, WorkFailure
+from kintsugi.model.worker_results import Failed, Restored, WorkFailure
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
 from tests.harness.waiting import wait_for
@@ -236,18 +236,14 @@ def test_a_file_that_is_missing_or_a_folder_is_named(stage: RestoreStage) -> Non
         assert wrong in failed.reason
 
 
-def test_a_drill_restores_beside_the_live_one_and_goes_without_a_trace(stage: RestoreStage) -> None:
-    """Roles that are made for it cannot log in, and own nothing in it; they go with it."""
-    before = stage.everything()
+def test_a_drill_restores_beside_the_live_one(stage: RestoreStage) -> None:
+    """Roles that are made for it cannot log in, and own nothing in it."""
     scratch_name = "kintsugi_drill_r1"
     stage.environment["PGPASSWORD_APP"] = "secret"
     restored = stage.restored(stage.restore("shop", "--scratch", "--name", "r1", into=scratch_name, roles=ROLES))
     assert {table.name: table.rows for table in restored.tables} == SHOP_ROWS
     assert unowned(sql_of(stage.server, scratch_name)) == unowned(stage.dumps.sql["shop"])
     assert stage.server.psql("SELECT count(*) FROM pg_roles WHERE rolname = 'app' AND NOT rolcanlogin") == "1"
-    for _ in range(2):
-        assert stage.worker("drop", "--database", scratch_name).ends() == Dropped(database=scratch_name)
-    assert stage.everything() == before
 
 
 def test_a_drill_s_worker_stays_when_it_is_done_and_ends_well_when_it_is_told_to(stage: RestoreStage) -> None:
@@ -262,24 +258,12 @@ def test_a_drill_s_worker_stays_when_it_is_done_and_ends_well_when_it_is_told_to
     assert not worker.over
     worker.send(signal.SIGTERM)
     assert isinstance(worker.ends(), Restored)
-    assert stage.worker("drop", "--database", "kintsugi_drill_r1").ends() == Dropped(database="kintsugi_drill_r1")
 
 
 def test_a_drill_s_worker_that_fails_ends_at_once(stage: RestoreStage) -> None:
     """There is nothing to ask about."""
     worker = stage.restore("shop", "--scratch", "--name", "r1", "--hold", into="kintsugi_drill_r1")
     assert "which is not declared" in stage.failed(worker).reason
-
-
-@pytest.mark.parametrize("name", ["live", "kintsugi_drill_live", "postgres"])
-def test_no_database_is_dropped_but_one_that_name_and_comment_call_a_drills(stage: RestoreStage, name: str) -> None:
-    """Not even a database that only has such a name."""
-    if name.startswith("kintsugi"):
-        stage.server.psql(f"CREATE DATABASE {name}")
-    before = stage.everything()
-    failed = stage.failed(stage.worker("drop", "--database", name))
-    assert failed.kind is WorkFailure.REFUSED
-    assert stage.everything() == before
 
 
 def test_names_hold_restores_and_drills_apart(stage: RestoreStage) -> None:

@@ -37,6 +37,7 @@ kind: Runbook
 metadata: {name: empty-it}
 spec:
   title: Stop it, and stop there
+  completeOnceBegun: true
   steps:
     - {id: stop, name: Stop it, run: "kubectl scale ${service.workload} --replicas=0"}
     - {id: agreed, name: Go on, run: "kubectl get ${service.workload}", expect: item.spec.replicas > 0}
@@ -143,7 +144,7 @@ async def test_a_workload_that_a_restore_has_stopped_is_started_by_no_rule_and_b
 
         def refused() -> bool:
             _, told = stage.daemon.get("/api/v1/signals?reason=at-zero")
-            return any("held at 0 by a restore: run" in each["verdict"]["text"] for each in told["signals"])
+            return any("held at 0: run" in each["verdict"]["text"] for each in told["signals"])
 
         await eventually(refused, within=TIMEOUT, describe=stage.daemon.tail)
         plan = await stage.shown("start-service", service="web", overrides=["handed-over", "cooldown"])

@@ -7,20 +7,18 @@ Only the executor calls it for changes: `plan_effect` judges, the executor commi
 
 from datetime import timedelta
 
-from kintsugi.actions import api_objects, job_progress, preconditions, pvcs, reads
+from kintsugi.actions import api_objects, preconditions, pvcs, reads
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import ChangeVerb, ObjectVerb, object_of
+from kintsugi.actions.change_verb import ChangeVerb, JobVerb, ObjectVerb, object_of
 from kintsugi.actions.container_exec import ContainerExec
 from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION, EffectPlan, EffectStatus
 from kintsugi.actions.encrypted import Encryption, as_kept
 from kintsugi.actions.good_templates import GoodTemplates
-from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
-from kintsugi.actions.jobs import WorkerIntent
+from kintsugi.actions.job_progress import WorkerStatus
 from kintsugi.actions.probe_context import ANONYMOUS_PROBE, ProbeContext
 from kintsugi.actions.result import Result
 from kintsugi.actions.secret_checks import hide
 from kintsugi.actions.verb_clients import VerbClients
-from kintsugi.actions.worker_verb import WorkerVerb
 from kintsugi.clients.clients import Clients
 from kintsugi.commands.registry import definition_of
 from kintsugi.errors import CommandError, KubeError, NotFound, Refused
@@ -46,12 +44,11 @@ class Actions:
     ) -> None:
         self._kube = kube
         self._encryption = encryption or Encryption()
-        self._restore = restore or RestoreSettings()
         self._clients = VerbClients(
             kube=kube,
             clients=clients,
             containers=ContainerExec(kube),
-            restore=self._restore,
+            restore=restore or RestoreSettings(),
             encrypts=self._encryption.is_possible,
             templates=templates or GoodTemplates(),
         )
@@ -147,19 +144,13 @@ class Actions:
 
     async def watch(self, plan: EffectPlan, context: ChangeContext) -> WorkerStatus:
         """
-        Return the state of the worker whose Job was made, by this process or an earlier one.
+        Return the state of a Job that was made, by this process or an earlier one.
 
-        Raises KubeError when that cannot be asked now; it says nothing about the worker.
+        Raises KubeError when that cannot be asked now; it says nothing about the Job.
         """
         verb = definition_of(plan.command)
-        assert isinstance(verb, WorkerVerb), plan.command
-        intent = plan.remembered(WorkerIntent)
-        status = await job_progress.read(self._kube, intent.job, intent.namespace)
-        if status.stage is WorkerStage.STARTING:
-            return job_progress.stuck_if_not_started(status, self._restore.start_timeout, context.now)
-        if status.stage is not WorkerStage.LOST:
-            return status
-        return await verb.settle(self._clients, plan.command, status, context)
+        assert isinstance(verb, JobVerb), plan.command
+        return await verb.watch(self._clients, plan, context)
 
 
 def _verb_of(plan: EffectPlan) -> ChangeVerb[Command]:

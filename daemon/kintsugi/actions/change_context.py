@@ -22,7 +22,7 @@ class ChangeContext:
     healthy. `startup` is the time that a pod may take to become ready. Never changed are `protected` namespaces, a
     service that is `off_limits` (the value is the reason), and the `essentials`. `allow_managed`: change also fields
     that an autoscaler, GitOps or an operator writes. `undoes`: it is the recorded undo of a change of the run.
-    `stoppable_workloads` names (TYPE/NAME) the workloads that are stopped for a restore: their replicas may be lowered
+    `stoppable_workloads` names (TYPE/NAME) the workloads that a section may stop: their replicas may be lowered
     in the forward phase, too, and other managers are ignored, except an operator of the workload itself. `env` are the service's Secrets. `ledger_host` is the host of our own ledger's database, ""
     where that is a file. `max_allowed` is the ceiling of the service's limits and claims. `denied_addresses` are those
     of objects that are never changed, each with the reason: no request that changes something is sent there, and none at all while `unread_addresses` says
@@ -53,7 +53,7 @@ class ChangeContext:
     unread_addresses: str = ""
 
     def stops(self, asked: ObjectName, namespace: str) -> bool:
-        """Return whether an object is one that is stopped for a restore."""
+        """Return whether an object is one that the run's section may stop."""
         return namespace == self.namespace and str(asked) in self.stoppable_workloads
 
     @property

@@ -23,6 +23,7 @@ from kintsugi.actions.effect_plan import (
     JobWrite,
     PatchWrite,
 )
+from kintsugi.actions.job_progress import WorkerStatus
 from kintsugi.actions.result import Result, of_objects
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands.registry import definition_of
@@ -60,6 +61,16 @@ class ChangeVerb(VerbDefinition[C]):
     @abstractmethod
     async def probe(self, clients: VerbClients, plan: EffectPlan) -> EffectStatus:
         """Return whether a change whose answer was lost was made."""
+
+
+class JobVerb(ChangeVerb[C]):
+    """A verb whose commands create a Job each, which the run watches to its end: a Job effect."""
+
+    makes_job = True
+
+    @abstractmethod
+    async def watch(self, clients: VerbClients, plan: EffectPlan, context: ChangeContext) -> WorkerStatus:
+        """Return the state of the Job that was made; KubeError says nothing about it."""
 
 
 class ObjectVerb(ChangeVerb[C]):

@@ -22,7 +22,7 @@ from kintsugi.durations import format_duration
 from kintsugi.errors import Invalid, KubeError, NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.worker_log import Note, WorkLine, decode, is_last
-from kintsugi.model.worker_results import Backup, Dropped, Failed, LastLine, Restored, WorkProgress
+from kintsugi.model.worker_results import Backup, Failed, LastLine, Restored, WorkProgress
 from kintsugi.offload import processed
 from kubeobjects import unstructured
 from kubeobjects.resources import JOBS, PODS
@@ -117,8 +117,6 @@ def names_of(lines: Sequence[WorkLine]) -> Mapping[str, object]:
                 names["backup"] = _shown(line)
             case Restored():
                 names["restored"] = _shown(_bounded(line))
-            case Dropped():
-                names["dropped"] = _shown(line)
             case Note() | Failed():
                 pass
     return names
@@ -255,7 +253,7 @@ async def _log(kube: KubeClient, pod: Unstructured, *, whole: bool) -> bytes:
     return b"".join([chunk async for chunk in chunks])
 
 
-def _shown(output: WorkProgress | Backup | Restored | Dropped) -> Mapping[str, object]:
+def _shown(output: WorkProgress | Backup | Restored) -> Mapping[str, object]:
     """Return what was said as an expression sees it; what is not known is absent."""
     fields = msgspec.to_builtins(output, builtin_types=(datetime,))
     assert isinstance(fields, dict), fields

@@ -19,7 +19,7 @@ from kintsugi.actions.worker_job_spec import RUN, STEP, WorkerJobSpec
 from kintsugi.errors import Conflict, Forbidden, KubeError, NotFound, OutcomeUnknown, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.repeats import when_busy
-from kintsugi.model.command import BackupFetch, Delete, Dropdb, ObjectName, PgRestore, WorkerCommand
+from kintsugi.model.command import BackupFetch, Delete, ObjectName, PgRestore, WorkerCommand
 from kintsugi.model.hosts import service_of
 from kintsugi.retries import Waits, retry
 from kubeobjects import unstructured
@@ -35,7 +35,6 @@ _TRIES = 8
 _UNDONE: Mapping[type[WorkerCommand], str] = {
     BackupFetch: _FETCH_UNDONE,
     PgRestore: _RESTORE_UNDONE,
-    Dropdb: "its worker is ended; the scratch database of a drill is not needed any more",
 }
 
 
@@ -160,7 +159,7 @@ def _elsewhere(job_spec: WorkerJobSpec) -> str:
     return ""
 
 
-async def _check_host(kube: KubeClient, restore: PgRestore | Dropdb, job_spec: WorkerJobSpec) -> None:
+async def _check_host(kube: KubeClient, restore: PgRestore, job_spec: WorkerJobSpec) -> None:
     """Refuse a host that does not lead to the service's own pods, and our own ledger's database."""
     host = service_of(restore.host)
     assert host is not None, f"{restore.host} was read as a Service"

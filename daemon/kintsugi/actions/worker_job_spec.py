@@ -7,8 +7,8 @@ from decimal import Decimal
 from hashlib import sha256
 
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.model.command import BackupFetch, Dropdb, PgRestore, WorkerCommand
-from kintsugi.model.hosts import is_drill_server, service_of
+from kintsugi.model.command import BackupFetch, PgRestore, WorkerCommand
+from kintsugi.model.hosts import service_of
 from kintsugi.model.records import Phase
 from kintsugi.model.services import SecretRef
 from kintsugi.model.step_path import StepPath
@@ -104,8 +104,6 @@ class WorkerJobSpec:
     @property
     def arguments(self) -> list[str]:
         """Write the worker's command line; every value is a word of its own."""
-        if isinstance(self.command, Dropdb):
-            return ["drop", *_on_server(self.command)]
         words = _fetching(self) if isinstance(self.command, BackupFetch) else _restoring(self.command)
         if isinstance(self.command, PgRestore) and self.command.database.startswith(DRILL):
             words += ["--scratch", "--name", self.context.run, *(["--hold"] if self.brings_server else [])]
@@ -135,13 +133,9 @@ def _fetching(job_spec: WorkerJobSpec) -> list[str]:
 
 
 def _restoring(restore: PgRestore) -> list[str]:
-    return ["restore", restore.file, *_on_server(restore)]
-
-
-def _on_server(command: PgRestore | Dropdb) -> list[str]:
-    port = ["--port", str(command.port)] if command.port else []
-    host = SERVER_SOCKET if is_drill_server(command.host) else command.host
-    return ["--host", host, *port, "--user", command.user, "--database", command.database]
+    port = ["--port", str(restore.port)] if restore.port else []
+    host = SERVER_SOCKET if restore.on_own_server else restore.host
+    return ["restore", restore.file, "--host", host, *port, "--user", restore.user, "--database", restore.database]
 
 
 def namespace_of(command: WorkerCommand) -> str:

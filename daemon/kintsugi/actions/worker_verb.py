@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from typing_extensions import override
 
-from kintsugi.actions import jobs
+from kintsugi.actions import job_progress, jobs
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import ChangeVerb
+from kintsugi.actions.change_verb import JobVerb
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
 from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
 from kintsugi.actions.result import Result
@@ -20,13 +20,13 @@ from kintsugi.expressions import Type
 from kintsugi.model.command import WorkerCommand
 
 
-class WorkerVerb(ChangeVerb[C]):
+class WorkerVerb(JobVerb[C]):
     """
     The base of the verbs that a worker executes; planning and applying are the same for all of them: `actions.jobs`.
     """
 
     intent = jobs.WorkerIntent
-    makes_job = True
+    begins_section = False
 
     @abstractmethod
     def touches(self, command: C) -> str:
@@ -38,6 +38,17 @@ class WorkerVerb(ChangeVerb[C]):
         """Return the outcome of a worker that ended without a last line: it has failed, unless a verb asks further."""
         why = f"{lost.why}; nothing but {self.touches(command)} was touched"
         return replace(lost, stage=WorkerStage.FAILED, why=why)
+
+    @override
+    async def watch(self, clients: VerbClients, plan: EffectPlan, context: ChangeContext) -> WorkerStatus:
+        intent = plan.remembered(jobs.WorkerIntent)
+        status = await job_progress.read(clients.kube, intent.job, intent.namespace)
+        if status.stage is WorkerStage.STARTING:
+            return job_progress.stuck_if_not_started(status, clients.restore.start_timeout, context.now)
+        if status.stage is not WorkerStage.LOST:
+            return status
+        assert isinstance(plan.command, self.command), plan.command
+        return await self.settle(clients, plan.command, status, context)
 
     def columns(self, command: C, type_of: ObjectType) -> Mapping[str, Type]:
         """Return nothing besides what the row names."""

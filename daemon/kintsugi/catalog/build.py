@@ -210,7 +210,7 @@ def build_runbook(draft: DocumentBuilder[RunbookShape]) -> Runbook:
         draft.one_of((*path, "rollback", "dataLossCheck"), spec.rollback.data_loss_check, known, "step that asks")
     in_rollback = Steps(draft=draft, about=spec.service or "", in_rollback=True)
     back, _ = in_rollback.in_order(spec.rollback.steps, (*path, "rollback", "steps"), type_scope)
-    return Runbook(
+    built = Runbook(
         name=draft.name,
         title=spec.title,
         service=spec.service or "",
@@ -223,9 +223,15 @@ def build_runbook(draft: DocumentBuilder[RunbookShape]) -> Runbook:
             then=spec.rollback.then,
             data_loss_check=spec.rollback.data_loss_check or "",
         ),
+        complete_once_begun=spec.complete_once_begun,
         digest=digest_of(draft.document.value, draft.known.durations),
         place=draft.place(("metadata", "name")),
     )
+    if built.replaces_data and not built.complete_once_begun:
+        draft.note(
+            (*path, "steps"), "it replaces data, and half of that is worse than none: write `completeOnceBegun: true`"
+        )
+    return built
 
 
 def _parameter(draft: DocumentBuilder[RunbookShape], name: str, shape: ParameterShape) -> Parameter:

@@ -1,19 +1,17 @@
 """
-`kintsugi backup fetch`, `pg_restore` and `dropdb`: the commands that a worker executes, in a Job of its own.
+`kintsugi backup fetch` and `pg_restore`: the commands that a worker executes, in a Job of its own.
 
 Their rows and builders, and the names that an expression sees afterwards.
 """
 
-import re
 from collections.abc import Mapping
-from dataclasses import replace
 
 from kintsugi.commands import arg_types
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import Flag, ParsedCommand
 from kintsugi.commands.references import place_of
 from kintsugi.expressions import BOOL, DOUBLE, INT, STRING, TIMESTAMP, ListOf, Struct, Type
-from kintsugi.model.command import BackupFetch, Dropdb, PgRestore
+from kintsugi.model.command import BackupFetch, PgRestore
 from kintsugi.model.hosts import OWN_SERVER, is_drill_server, service_of
 from kintsugi.model.worker_results import DRILL
 
@@ -57,22 +55,12 @@ WORK: Mapping[str, Type] = {
 
 FETCH: Mapping[str, Type] = {"backup": BACKUP, **WORK}
 RESTORE: Mapping[str, Type] = {"restored": RESTORED, **WORK}
-DROP: Mapping[str, Type] = {"dropped": Struct("Dropped", {"database": STRING}), **WORK}
 
 INTO_NEW_DATABASE = "a backup is restored into a fresh database, in one transaction: all of it or nothing"
 SERVER = (
     Flag(names=("-h", "--host"), key="host", kind=arg_types.HOST),
     Flag(names=("-p", "--port"), key="port", kind=arg_types.PORT),
     Flag(names=("-U", "--username"), key="user", kind=arg_types.IDENTIFIER),
-)
-SCRATCH = replace(
-    arg_types.IDENTIFIER,
-    word=f"{DRILL}NAME",
-    convert=arg_types.matching(
-        re.compile(rf"{DRILL}[A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?"),
-        f"the scratch database of a drill, and no other is dropped: its name begins with {DRILL}",
-    ),
-    sample=f"{DRILL}sample",
 )
 PROMPT = Flag(
     names=("-W", "--password"),
@@ -85,12 +73,15 @@ def build_fetch(parsed: ParsedCommand) -> BackupFetch:
     (source,) = parsed.exactly(1)
     if parsed.text("user") and not parsed.text("host"):
         raise parsed.misused("-U is the user of a server: name that with -h, too")
+    host = _host(parsed) if parsed.text("host") else ""
+    if is_drill_server(host):
+        raise parsed.misused(f"{host} is the server of a drill's own Job, which nothing but its restore can reach")
     return BackupFetch(
         url=source.text,
         database=parsed.text("database"),
         namespace=place_of(parsed),
         max_age=parsed.duration("max_age"),
-        host=_service(parsed) if parsed.text("host") else "",
+        host=host,
         port=parsed.number("port") or 0,
         user=parsed.text("user"),
     )
@@ -115,14 +106,6 @@ def build_restore(parsed: ParsedCommand) -> PgRestore:
     )
 
 
-def build_dropdb(parsed: ParsedCommand) -> Dropdb:
-    """Build `dropdb` of a drill's scratch database; no other is ever dropped."""
-    (database,) = parsed.exactly(1)
-    return Dropdb(
-        host=_service(parsed), port=parsed.number("port") or 0, user=parsed.text("user"), database=database.text
-    )
-
-
 def _host(parsed: ParsedCommand) -> str:
     """Return the host with its namespace, so that everybody who reads it sees the same one."""
     host = parsed.text("host").rstrip(".").lower()
@@ -132,11 +115,3 @@ def _host(parsed: ParsedCommand) -> str:
             f"{parsed.spec.verb}: {host!r} is not a Service of the cluster: write -h SERVICE.NAMESPACE, as in database.production"
         )
     return full
-
-
-def _service(parsed: ParsedCommand) -> str:
-    """Return the host of a server that outlives the command."""
-    host = _host(parsed)
-    if is_drill_server(host):
-        raise parsed.misused(f"{host} is the server of a drill's own Job, which nothing but its restore can reach")
-    return host

@@ -53,9 +53,9 @@ class VerbDefinition(ABC, Generic[C]):
     is the type of its commands, `rules` are what it needs in the cluster besides what everything is watched with.
     `removes`: its object is meant to go; `gone_is_done`: an object that anyone has removed is as it was meant to be.
     `rolls_out`: it is about the rollout of a workload; `writes_template`: it may set its pod template, and `restarts`: to
-    what it was, with a stamp. `changes_replicas`: it says how many pods there are. `makes_job`: a worker in a Job does
-    it. `completes_restore`: it changes what was there before, so that a restore which has made one is seen through to
-    its end. `knows_tried`: what it answers depends on the remedies that earlier runs have tried in vain.
+    what it was, with a stamp. `changes_replicas`: it says how many pods there are. `makes_job`: it creates a Job, which the
+    run watches to its end. `begins_section`: it changes what was there before, so that a section which has made one is
+    completed. `knows_tried`: what it answers depends on the remedies that earlier runs have tried in vain.
     `concerns_any_service`: the pods that it ends may be another service's than the run's, whose locks the run then
     takes. `rolls_back`: it takes a workload back to another revision, and its intent says from which (`revision`) to
     which (`to`). `outlasts_run`: what it has changed stays so after a run that has helped, for a person to take back.
@@ -76,7 +76,7 @@ class VerbDefinition(ABC, Generic[C]):
     restarts: bool = False
     changes_replicas: bool = False
     makes_job: bool = False
-    completes_restore: bool = False
+    begins_section: bool = True
     knows_tried: bool = False
     rolls_back: bool = False
     outlasts_run: bool = False

@@ -44,16 +44,15 @@ class Attempt:
     One attempt: its part of the run, and the objects that it affects.
 
     `namespaces` and `services` are the run's own and those of the object that is changed; `pod` is the uid of a pod that is
-    deleted, "" for other changes. `restoring`: it belongs to a
-    restore that has touched something, half of which would be worse than none: neither a spent budget, a silence nor
-    the breaker holds it up.
+    deleted, "" for other changes. `must_complete`: it belongs to a section that has begun, half of which would be worse
+    than none: neither a spent budget, a silence nor the breaker holds it up.
     """
 
     phase: Phase
     rule: str
     namespaces: frozenset[str]
     services: frozenset[str]
-    restoring: bool = False
+    must_complete: bool = False
     pod: str = ""
 
 
@@ -183,8 +182,8 @@ def too_few(attempt: Attempt, inputs: AdmissionInput, _limits: Limits) -> Admiss
 
 
 def goes_forward(attempt: Attempt) -> bool:
-    """Return whether an attempt can wait: it belongs neither to a rollback nor to a restore that has touched anything."""
-    return attempt.phase is Phase.FORWARD and not attempt.restoring
+    """Return whether an attempt can wait: it belongs neither to a rollback nor to a section that has begun."""
+    return attempt.phase is Phase.FORWARD and not attempt.must_complete
 
 
 def pauses_over(attempt: Attempt, pauses: Iterable[Pause]) -> list[Pause]:

@@ -163,19 +163,15 @@ def _about(do: Run) -> Iterator[str]:
     allowed = {verb for verb, definition in definitions_by_verb().items() if definition.allowed_in_drill}
     if do.command.verb not in allowed:
         yield f"a drill changes nothing live: only {', '.join(sorted(allowed))} may be used here"
-    elif do.command.replaces_data:
-        restored = _restored(do)
-        if restored is None or SCRATCH not in do.command.source or not restored.database.startswith(DRILL):
+    elif (restored := _restored(do)) is not None:
+        if SCRATCH not in do.command.source or not restored.database.startswith(DRILL):
             yield f"a drill restores into a scratch database of its own: write -d {SCRATCH}"
         elif not restored.on_own_server:
             yield f"a drill restores into a server of its own, which ends with its Job: write -h {OWN_SERVER}"
 
 
 def _restored(do: Run) -> PgRestore | None:
-    try:
-        command = do.command.sample()
-    except CommandError:
-        return None
+    command = do.command.sample()
     return definition_of(command).restore(command)
 
 

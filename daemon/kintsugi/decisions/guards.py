@@ -385,7 +385,7 @@ def owned(inputs: GuardInput) -> Verdict | None:
 
 
 def held_at_zero(inputs: GuardInput) -> Verdict | None:
-    """Start no workload that a restore holds at 0, that may rest there, or whose replicas are unknown."""
+    """Start no workload that a run holds at 0, that may rest there, or whose replicas are unknown."""
     starts = inputs.context.starts
     text = objection(starts, inputs.history.scaled_to_zero) if starts is not None else ""
     return inputs.refuse(Reason.AT_ZERO, text, inputs.again) if text else None

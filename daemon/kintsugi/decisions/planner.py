@@ -130,13 +130,7 @@ def parameters_for(runbook: Runbook, service: Service | AllServices) -> Mapping[
 
 
 def stoppable_workloads(runbook: Runbook, service: Service, parameters: Mapping[str, object]) -> frozenset[str]:
-    """
-    Name (TYPE/NAME) what a runbook may stop: nothing, unless it restores a database or empties a volume.
-
-    Then the service's own workload, and the workloads that its parameters name: those who write to it.
-    """
-    if not runbook.restores:
-        return frozenset()
+    """Name (TYPE/NAME) what a section may stop: the service's own workload, and those that the runbook's parameters name."""
     named = [parameters.get(each.name) for each in runbook.parameters if each.type.strip("[]") == "workload"]
     words = [str(word) for value in named for word in (value if isinstance(value, tuple) else (value,)) if word]
     found = [(find(kind), name) for kind, _, name in (word.partition("/") for word in words)]

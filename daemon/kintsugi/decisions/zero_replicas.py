@@ -1,5 +1,5 @@
 """
-Decides whether a workload at 0 replicas may be started: not one that a restore holds, that may rest there, or whose
+Decides whether a workload at 0 replicas may be started: not one that a run holds, that may rest there, or whose
 number of replicas is not known.
 
 Pure. The guards ask before a run is started, the gate again before the workload is scaled.
@@ -55,7 +55,7 @@ def objection(candidate: AtZero, stop: ScaledToZero | None) -> str:
     """
     name = candidate.workload
     if stop is not None and (candidate.running_since is None or candidate.running_since <= stop.moment):
-        return f"{name} is held at 0 by a restore: run {stop.run} stopped the workload, which has not started since"
+        return f"{name} is held at 0: run {stop.run} stopped the workload, which has not started since"
     if candidate.rests:
         return f"{name} stays at 0: {candidate.rests}"
     if candidate.replicas is None:

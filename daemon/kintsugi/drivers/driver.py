@@ -56,7 +56,7 @@ from kintsugi.runner.report import (
     restore_summary,
     rollback_summary,
 )
-from kintsugi.runner.restoring import RestoreScope, unfinished
+from kintsugi.runner.sections import Section, unfinished
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +70,8 @@ STATE_BY_DECISION = {
     WatchdogDecision.HAND_OVER: IncidentState.NEEDS_OPERATOR,
     WatchdogDecision.CANCEL: IncidentState.CANCELLED,
 }
+GOES_ON_WITHOUT_PERSON = (IncidentState.VERIFYING, IncidentState.ROLLING_BACK, IncidentState.FAILED)
+"""States in which no person decides: a section that was begun and not completed ends in none of them."""
 WRITE_CHECK_INTERVAL = timedelta(seconds=5)
 """The interval of the check whether a run may still write: a run may write nothing for hours."""
 
@@ -162,8 +164,9 @@ class RunDriver:
             state, reason = self._end_without_writing(), stop.why
         except TriggerResolved as cleared:
             state, reason = IncidentState.CANCELLED, cleared.why
-        if not self.rollback_requested.is_set() and unfinished(self.runbook, self.catalog, self.journal):
-            state, reason = self._left_to_a_person(state), f"the restore is left as it is for a person: {reason}"
+        if not self.rollback_requested.is_set() and (section := unfinished(self.runbook, self.catalog, self.journal)):
+            reason = f"{section} is left as it is for a person: {reason}"
+            state = IncidentState.NEEDS_OPERATOR if state in GOES_ON_WITHOUT_PERSON else state
         await self.watchdog.note_left()
         await self._move(state, reason, replace(updates, steps_finished_at=self.deps.clock()))
 
@@ -174,7 +177,7 @@ class RunDriver:
             service=self.run.service,
             runbook=self.runbook.name,
             parameters=parameters,
-            restoring=RestoreScope.of(self.runbook, service, parameters, RUN),
+            section=Section.of(self.runbook, service, parameters, RUN),
         )
 
     async def _settle(self, context: RunContext, scope: StepScope) -> None:
@@ -185,14 +188,6 @@ class RunDriver:
     def _end_without_writing(self) -> IncidentState:
         """End a run for which nothing more may be written: it is handed to a person if it has changed anything."""
         return IncidentState.NEEDS_OPERATOR if self.journal.changed else IncidentState.CANCELLED
-
-    def _left_to_a_person(self, state: IncidentState) -> IncidentState:
-        """
-        Return NEEDS_OPERATOR for a state that would close or roll back a restore that has begun: what it stopped stays
-        stopped.
-        """
-        ours = (IncidentState.VERIFYING, IncidentState.ROLLING_BACK, IncidentState.FAILED)
-        return IncidentState.NEEDS_OPERATOR if state in ours else state
 
     async def _reasons_to_stop(self) -> list[BaseException | None]:
         """Return why the execution must end now: a person's abort or request, mode observe or a freeze, or the deadline."""

@@ -24,7 +24,7 @@ from kintsugi.runner.ends import ExecutionStopped
 from kintsugi.runner.interpreter import Interpreter
 from kintsugi.runner.journal import Journal, left_to_undo
 from kintsugi.runner.report import between
-from kintsugi.runner.restoring import restores_below
+from kintsugi.runner.sections import sections
 from kintsugi.runner.seen_workload import is_workload_of
 
 MOST_CHANGES = 5
@@ -53,7 +53,7 @@ class RollbackRunner:
 
     async def do(self, *, since: datetime, asked: bool) -> RollbackResult:
         """
-        Roll back and return the result; a restore only when a person `asked`. `since` is when this rollback began.
+        Roll back and return the result; a section only when a person `asked`. `since` is when this rollback began.
 
         Raises RollbackSuperseded where somebody has changed or repaired the service since the decision, ExecutionAborted when it
         fails, or when there was nothing to undo.
@@ -81,18 +81,17 @@ class RollbackRunner:
         """
         Undo the run's changes, except those that a rollback step has handled or that are better left for now.
 
-        A restore is undone whole: any part that stayed would block the rest.
+        A section is undone whole: any part that stayed would block the rest.
         """
         journal = self._context.journal
-        restores = [path for path, _ in restores_below(self._runbook.steps, self._catalog)]
-        restores += [RUN] if self._runbook.restores else []
-        committed = [path for path in recovered_children(self._runbook.steps, journal) if path not in restores]
-        left_alone = committed if asked else [*committed, *restores]
+        whole = [path for path, _ in sections(self._runbook, self._catalog)]
+        committed = [path for path in recovered_children(self._runbook.steps, journal) if path not in whole]
+        left_alone = committed if asked else [*committed, *whole]
         for step, undo in left_to_undo(journal):
             if any(step.step_path.is_below(path) for path in left_alone):
                 continue
-            whole = any(step.step_path.is_below(path) for path in restores)
-            if whole or not (self._is_dealt_with(step) or self._is_better_left(step)):
+            in_section = any(step.step_path.is_below(path) for path in whole)
+            if in_section or not (self._is_dealt_with(step) or self._is_better_left(step)):
                 command, undo_scope = self._undo_of(step, undo, scope)
                 await self._changes.undo(step, command, undo_scope)
         changed = [step.step_path for step in journal.changes(Phase.FORWARD)]

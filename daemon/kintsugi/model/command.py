@@ -53,7 +53,6 @@ class Verb(StrEnum):
     PSQL = "psql"
     BACKUP_FETCH = "kintsugi backup fetch"
     PG_RESTORE = "pg_restore"
-    DROPDB = "dropdb"
     INSTANT_QUERY = "promtool query instant"
     DIAGNOSE = "kintsugi diagnose"
     CHECK = "kintsugi check"
@@ -212,15 +211,5 @@ class PgRestore(Command):
         return is_drill_server(self.host)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Dropdb(Command):
-    """Drop the scratch database of a drill, and no other. `host` is as for `PgRestore`; port 0 is the usual one."""
-
-    host: str
-    port: int = 0
-    user: str
-    database: str
-
-
-WorkerCommand = BackupFetch | PgRestore | Dropdb
+WorkerCommand = BackupFetch | PgRestore
 """The commands that a worker does, in a Job of its own."""

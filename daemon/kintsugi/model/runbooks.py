@@ -205,7 +205,12 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Runbook:
-    """Named steps with their rollback. `service` empty: it works on its caller's service. `digest` identifies this version."""
+    """
+    Named steps with their rollback.
+
+    `service` empty: it works on its caller's service. `complete_once_begun`: its steps are a section, which is completed once
+    it has changed anything. `digest` identifies this version.
+    """
 
     name: str
     title: str
@@ -213,16 +218,13 @@ class Runbook:
     parameters: tuple[Parameter, ...] = ()
     steps: tuple[Step, ...]
     rollback: Rollback
+    complete_once_begun: bool = False
     digest: str
     place: SourcePosition
 
     @property
-    def restores(self) -> bool:
-        """
-        Return whether it restores a database, or gives a service an empty volume.
-
-        A workload that it stops stays stopped until it has ended or a person decides.
-        """
+    def replaces_data(self) -> bool:
+        """Return whether it restores a database, or gives a service an empty volume."""
         return any(isinstance(step.do, Run) and step.do.command.replaces_data for step in _flat(self.steps))
 
     @property

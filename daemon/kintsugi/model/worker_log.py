@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from kintsugi.model.worker_results import Backup, Dropped, Failed, LastLine, Restored, WorkProgress
+from kintsugi.model.worker_results import Backup, Failed, LastLine, Restored, WorkProgress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,14 +20,13 @@ class Note:
     text: str
 
 
-WorkLine = WorkProgress | Note | Backup | Restored | Dropped | Failed
+WorkLine = WorkProgress | Note | Backup | Restored | Failed
 """The content of one line."""
 
 _WORDS: dict[type, str] = {
     WorkProgress: "progress",
     Backup: "backup",
     Restored: "restored",
-    Dropped: "dropped",
     Failed: "failed",
 }
 
@@ -40,7 +39,6 @@ class _Line:
     note: str | None = None
     backup: Backup | None = None
     restored: Restored | None = None
-    dropped: Dropped | None = None
     failed: Failed | None = None
 
 
@@ -62,7 +60,7 @@ def decode(text: str) -> WorkLine | None:
         return None
     if line.note is not None:
         return Note(text=line.note)
-    return line.progress or line.backup or line.restored or line.dropped or line.failed
+    return line.progress or line.backup or line.restored or line.failed
 
 
 def is_last(line: WorkLine) -> bool:

@@ -21,7 +21,7 @@ SERVER_DATA, SERVER_SOCKET = "/server/data", "/server/socket"
 """The data folder of that server, and the folder of the only socket on which it listens."""
 
 DRILL = "kintsugi_drill_"
-"""The prefix of a drill's scratch database: a drill makes and drops only such databases."""
+"""The prefix of a drill's scratch database: a drill makes only such databases."""
 
 OWNER = "kintsugi_owner_"
 """The prefix of the role as which a database is restored, and restored data are read."""
@@ -125,13 +125,6 @@ class Restored:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Dropped:
-    """A scratch database of a drill that was dropped."""
-
-    database: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Failed:
     """The worker's own last word when it did not succeed; `reason` is one clear sentence."""
 
@@ -152,5 +145,5 @@ def scratch_of(incident: str) -> str:
     return f"{DRILL}{incident}"
 
 
-LastLine = Backup | Restored | Dropped | Failed
+LastLine = Backup | Restored | Failed
 """The content of the worker's last line; a worker that was killed has none."""

@@ -5,7 +5,7 @@ The restoring runbook names the step (`rollback.dataLossCheck`) that counted the
 is run again; the difference exists only on the new volume.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,9 +16,10 @@ from kintsugi.errors import CommandError, KubeError, ProbeFailed, Refused
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import Phase, RunRecord, StepRecord, StepState
 from kintsugi.model.runbooks import Runbook
-from kintsugi.model.step_path import RUN, StepPath
+from kintsugi.model.step_path import StepPath
 from kintsugi.runner.journal import recalled
-from kintsugi.runner.restoring import restore_of, restores_below
+from kintsugi.runner.restoring import restore_of
+from kintsugi.runner.sections import sections
 
 COUNTED = ("inserted", "updated", "deleted")
 COUNT_TIMEOUT = timedelta(seconds=20)
@@ -49,8 +50,8 @@ class DataLossEstimator:
     async def of(self, run: RunRecord, catalog: Catalog, steps: Sequence[StepRecord]) -> tuple[DataLoss, ...]:
         """Return the losses if a run were rolled back now; none when it has restored nothing."""
         found: list[DataLoss] = []
-        for path, runbook in restores_of(catalog.runbooks[run.runbook], catalog):
-            restored = restored_at(path, steps)
+        for path, runbook in sections(catalog.runbooks[run.runbook], catalog):
+            restored = restored_at(path, steps) if runbook.replaces_data else None
             if restored is not None:
                 found += [await self._since(path, runbook, steps, restored), DataLoss(text=KEPT, scale=(KEPT,))]
         return tuple(found)
@@ -74,13 +75,6 @@ class DataLossEstimator:
         except (CommandError, KubeError, ProbeFailed, Refused) as error:
             return _unknown(str(path), f"{everything}; the amount is unknown now: {error}")
         return written_since(counts(recalled(counted.result)), counts(answer.names), counted.finished)
-
-
-def restores_of(runbook: Runbook, catalog: Catalog) -> Iterator[tuple[StepPath, Runbook]]:
-    """Return the restores of a runbook by path: its own (the run itself), and those of runbooks that its steps run."""
-    if runbook.restores:
-        yield RUN, runbook
-    yield from restores_below(runbook.steps, catalog)
 
 
 def restored_at(path: StepPath, steps: Iterable[StepRecord]) -> datetime | None:

@@ -229,7 +229,7 @@ class ObservedState:
             unread_addresses=_set_aside((self.caches.services, self.caches.endpoints), lambda key: key[0] in guarded),
             off_limits=self._off_limits(view),
             undoes=scope.undoes,
-            stoppable_workloads=scope.restoring.stoppable_workloads if scope.restoring is not None else frozenset(),
+            stoppable_workloads=scope.section.stoppable_workloads if scope.section is not None else frozenset(),
             max_allowed=view.service.max_allowed if view is not None else NOTHING_ALLOWED,
         )
 

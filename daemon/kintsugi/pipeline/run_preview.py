@@ -33,7 +33,7 @@ from kintsugi.runner.context import RunContext, StepScope
 from kintsugi.runner.ends import ExpectationUndecided
 from kintsugi.runner.gate import RunGate
 from kintsugi.runner.interpreter import scope_of_child
-from kintsugi.runner.restoring import RestoreScope
+from kintsugi.runner.sections import Section
 from kintsugi.runner.wait import probe
 from kintsugi.scope.values import StepOutcome
 from kintsugi.telemetry import SECRETS, Containment, FailureScope
@@ -77,7 +77,7 @@ class RunPreviewer:
             service=service.name,
             runbook=bound.runbook.name,
             parameters=bound.parameters,
-            restoring=RestoreScope.of(bound.runbook, service, bound.parameters, RUN),
+            section=Section.of(bound.runbook, service, bound.parameters, RUN),
         )
         with self.containment.around(FailureScope.INCIDENT, incident.id) as call:
             try:

@@ -28,7 +28,7 @@ from kintsugi.model.services import Service, WorkloadRef
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.model.views import ServiceView
 from kintsugi.runner.journal import WHY_LOST, Journal, masked_paths
-from kintsugi.runner.restoring import RestoreScope
+from kintsugi.runner.sections import Section
 from kintsugi.scope.values import EvaluationContext, StepOutcome, step_names
 from kubediagnosis.related_objects import DeclaredFacts
 from kubeobjects.metadata import Metadata
@@ -52,10 +52,10 @@ class StepScope:
     The scope of a step: the interpreter's stack frame.
 
     `outcomes` maps step ids to outcomes, and is shared by all steps of one runbook (a child has its own). `prefix` is
-    the path above, `service` the current service. `restoring` is None except in a runbook that restores. `child` is the
-    path of the innermost step that runs another runbook, RUN outside of any. `completing`: the changes here complete
-    one that was made, and are needed until that one is undone. `rollback` is the decision that the changes here follow,
-    None outside of a rollback; `undoes`: they are recorded undos of the run's own changes.
+    the path above, `service` the current service. `section` is what must be completed once begun, None outside of one.
+    `child` is the path of the innermost step that runs another runbook, RUN outside of any. `completing`: the changes here
+    complete one that was made, and are needed until that one is undone. `rollback` is the decision that the changes here
+    follow, None outside of a rollback; `undoes`: they are recorded undos of the run's own changes.
     """
 
     phase: Phase
@@ -65,7 +65,7 @@ class StepScope:
     parameters: Mapping[str, object] = field(default_factory=dict)
     outcomes: dict[str, StepOutcome] = field(default_factory=dict)
     item: object = None
-    restoring: RestoreScope | None = None
+    section: Section | None = None
     child: StepPath = RUN
     completing: bool = False
     rollback: RollbackDecision | None = None

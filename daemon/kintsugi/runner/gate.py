@@ -34,7 +34,7 @@ from kintsugi.runner.ends import ExecutionStopped, OpposingChange, RollbackSuper
 from kintsugi.runner.holds import Approvals
 from kintsugi.runner.impact import ImpactScope, affected_by, started_by
 from kintsugi.runner.journal import Journal
-from kintsugi.runner.restoring import has_touched
+from kintsugi.runner.sections import has_begun
 from kintsugi.runner.seen_workload import rollout_verb, seen_workload
 from kintsugi.telemetry import get_logger
 
@@ -90,7 +90,7 @@ class RunGate:
         """Return the gate before a change in this scope, of the command's object where that is known already."""
         run, views = self.journal.run, self.deps.observed.views
         affected = affected_by(run, scope.service, command, views, services_of_removed(command, views))
-        starts = None if scope.restoring is not None else started_by(command, affected, views)
+        starts = None if scope.section is not None else started_by(command, affected, views)
         return RunAdmission(
             gate=self, scope=scope, phase=phase or scope.phase, affected=affected, command=command, starts=starts
         )
@@ -123,8 +123,8 @@ class RunGate:
         """
         Return why a change forward is no longer needed, "" when it is.
 
-        Raises TriggerResolved when the trigger of the run ended before anything was changed. A restore that has touched
-        anything continues after the end of the trigger: half of it would be worse than none.
+        Raises TriggerResolved when the trigger of the run ended before anything was changed. A section that has begun
+        continues after the end of the trigger: half of it would be worse than none.
         """
         if not goes_forward(attempt) or self.is_manual:
             return ""
@@ -157,7 +157,7 @@ class RunAdmission:
     """
     The gate of a run before the attempts of one effect; implements `executor.Admission`.
 
-    `starts` is the workload that the effect starts from 0, None for none, or where a restore starts again what it has stopped.
+    `starts` is the workload that the effect starts from 0, None for none, or where a section starts again what it has stopped.
     """
 
     gate: RunGate
@@ -230,7 +230,7 @@ class RunAdmission:
             raise WritesForbidden(RUN, result.reason)
 
     def budget(self, now: datetime) -> Budget | None:
-        """Return the budget that the intent is counted against; a rollback and a restore under way have none."""
+        """Return the budget that the intent is counted against; a rollback and a section under way have none."""
         if not goes_forward(self._attempt()):
             return None
         limits = self.gate.limits
@@ -316,12 +316,12 @@ class RunAdmission:
         return ""
 
     def _attempt(self) -> Attempt:
-        restoring, views = self.scope.restoring, self.gate.deps.observed.views
+        section, views = self.scope.section, self.gate.deps.observed.views
         return Attempt(
             phase=self.phase,
             rule=self.gate.journal.run.rule,
             namespaces=self.affected.namespaces,
             services=self.affected.services,
             pod=uid_of(self.affected.pod, self.affected.namespace, views),
-            restoring=restoring is not None and has_touched(self.gate.journal, restoring.path),
+            must_complete=section is not None and has_begun(self.gate.journal, section.path),
         )

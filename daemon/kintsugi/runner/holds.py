@@ -145,15 +145,15 @@ class SlotYielder:
     journal: Journal
     notify_after: timedelta
 
-    async def before_step(self, *, restoring: bool) -> None:
+    async def before_step(self, *, must_complete: bool) -> None:
         """
         Yield the slot if somebody of higher priority waits for it; return once the run has one.
 
-        What a person started keeps its slot, and so does a child, whose time is its parent's, and a restore that has touched
-        anything: half of it would be worse than none.
+        What a person started keeps its slot, and so does a child, whose time is its parent's, and a section that has begun:
+        half of it would be worse than none.
         """
         run = self.journal.run
-        keeps = run.rule == MANUAL or bool(run.parent) or restoring
+        keeps = run.rule == MANUAL or bool(run.parent) or must_complete
         if run.state is IncidentState.HELD or (not keeps and await self._given()):
             await self._taken_back()
 

@@ -47,7 +47,7 @@ from kintsugi.runner.for_each import is_wanted, run_for_each
 from kintsugi.runner.holds import SlotYielder
 from kintsugi.runner.journal import storable
 from kintsugi.runner.report import child_summary
-from kintsugi.runner.restoring import RestoreScope, has_touched
+from kintsugi.runner.sections import Section, has_begun
 from kintsugi.runner.wait import NOT_MET, probe, settled, wait
 from kintsugi.scope.values import StepOutcome
 
@@ -77,9 +77,8 @@ class Interpreter:
         """Execute steps in order."""
         for step in steps:
             if self._yielding is not None and not scope.prefix and not self._has_begun(step, scope):
-                restore = scope.restoring
-                restoring = restore is not None and has_touched(self.context.journal, restore.path)
-                await self._yielding.before_step(restoring=restoring)
+                begun = scope.section is not None and has_begun(self.context.journal, scope.section.path)
+                await self._yielding.before_step(must_complete=begun)
             await self.execute_step(step, scope)
 
     async def execute_step(self, step: Step, scope: StepScope) -> None:
@@ -302,7 +301,7 @@ def scope_of_child(runbook: Runbook, service: Service, scope: StepScope, path: S
         parameters=parameters,
         outcomes={},
         item=None,
-        restoring=RestoreScope.of(runbook, service, parameters, path),
+        section=Section.of(runbook, service, parameters, path, scope.section),
         child=path,
     )
 

@@ -1,87 +1,22 @@
 """
-The rules of a restore: once it has touched anything it does not stop half-way at the end of the trigger, it is never closed by
-itself before its end, and only a person may have it undone.
+Restored data are read as their owner, with a fixed search path.
 
-Restored data are read as their owner, with a fixed search path. A backup contains views, functions and search paths, which anyone
-with write access to the backups may have written. A query runs their code with its own rights, and a superuser's can run commands
-on the server's machine, in a read-only transaction, too. So every `psql` of the run that names the restored database connects as
-its owner; where the database was restored into a server of its own, it connects there.
+A backup contains views, functions and search paths, which anyone with write access to the backups may have written. A query
+runs their code with its own rights, and a superuser's can run commands on the server's machine, in a read-only transaction,
+too. So every `psql` of the run that names the restored database connects as its owner; where the database was restored into a
+server of its own, it connects there.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from kintsugi.commands import argv, decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.drills import question_of
-from kintsugi.decisions.planner import stoppable_workloads
-from kintsugi.model.catalog import Catalog
 from kintsugi.model.command import Command, Exec, ObjectName, PgRestore, Psql
-from kintsugi.model.records import Phase, StepRecord
-from kintsugi.model.runbooks import InOrder, Parallel, Runbook, RunRunbook, Step
-from kintsugi.model.services import Service
-from kintsugi.model.step_path import RUN, StepPath
+from kintsugi.model.records import StepRecord
 from kintsugi.model.worker_results import SEARCH_PATH, SERVER, owner_of
-from kintsugi.runner.journal import Journal
 from kubeobjects.resources import JOBS
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RestoreScope:
-    """A runbook that restores a database: its path in the run (the run itself for the run's own), and what it may stop."""
-
-    path: StepPath
-    stoppable_workloads: frozenset[str]
-
-    @classmethod
-    def of(
-        cls, runbook: Runbook, service: Service | None, parameters: Mapping[str, object], path: StepPath
-    ) -> "RestoreScope | None":
-        """Return the scope of a runbook that begins at a path, None where it restores nothing."""
-        if service is None or not runbook.restores:
-            return None
-        return cls(path=path, stoppable_workloads=stoppable_workloads(runbook, service, parameters))
-
-
-def has_touched(journal: Journal, path: StepPath) -> bool:
-    """Return whether a restore at a path has touched anything that was there before."""
-    return any(
-        step.step_path.is_below(path)
-        and step.command is not None
-        and step.facts.get("already") is not True
-        and definition_of(decode(step.command)).completes_restore
-        for step in journal.changes(Phase.FORWARD)
-    )
-
-
-def unfinished(runbook: Runbook, catalog: Catalog, journal: Journal) -> bool:
-    """Return whether a run whose steps are over has touched anything for a restore that did not come to its end."""
-    last = RUN.down(runbook.steps[-1].id)
-    own = [RUN] if runbook.restores and journal.ended(Phase.FORWARD, last) is None else []
-    return any(has_touched(journal, path) for path in (*own, *_broken_off(runbook, catalog, journal)))
-
-
-def restores_below(
-    steps: Sequence[Step], catalog: Catalog, above: StepPath = RUN
-) -> Iterator[tuple[StepPath, Runbook]]:
-    """List the paths of the steps that run a restore, in other runbooks too, each with its runbook."""
-    for step in steps:
-        path = above.down(step.id)
-        if isinstance(step.do, InOrder | Parallel):
-            yield from restores_below(step.do.steps, catalog, path)
-        if isinstance(step.do, RunRunbook):
-            child = catalog.runbooks[step.do.runbook]
-            if child.restores:
-                yield path, child
-            else:
-                yield from restores_below(child.steps, catalog, path)
-
-
-def _broken_off(runbook: Runbook, catalog: Catalog, journal: Journal) -> Iterator[StepPath]:
-    for path, _ in restores_below(runbook.steps, catalog):
-        ended = journal.ended(Phase.FORWARD, path)
-        if ended is None or ended.met is not True:
-            yield path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,7 +25,6 @@ class CreateVerb(SingleObjectVerb[Create]):
     """The creation of a claim, judged by `actions.pvcs`."""
 
     command = Create
-    completes_restore = True
 
     def words(self, command: Create) -> Iterator[str]:
         """Yield where it is made; what is made is the command's input."""

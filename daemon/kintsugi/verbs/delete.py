@@ -68,7 +68,6 @@ class DeleteVerb(ObjectVerb[Delete]):
     """The delete of pods and claims; and of a worker's Job, which no runbook can contain."""
 
     command = Delete
-    completes_restore = True
     intent = DeleteIntent
     removes = True
     spec = CommandSpec(

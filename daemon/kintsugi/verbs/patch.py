@@ -80,7 +80,6 @@ class PatchVerb(SingleObjectVerb[Patch]):
     """Changes fields of an object; its undo restores the former values where ours are unchanged."""
 
     command = Patch
-    completes_restore = True
     writes_template = True
     intent = PatchIntent
     spec = CommandSpec(

@@ -64,7 +64,7 @@ class PgRestoreVerb(WorkerVerb[PgRestore]):
 
     @override
     def replaces_data(self, command: PgRestore) -> bool:
-        return True
+        return not command.on_own_server
 
     @override
     def restore(self, command: PgRestore) -> PgRestore:

@@ -54,7 +54,6 @@ class ScaleVerb(ObjectVerb[Scale]):
     """Its undo scales back, unless somebody else has scaled meanwhile."""
 
     command = Scale
-    completes_restore = True
     changes_replicas = True
     intent = ScaleIntent
     spec = CommandSpec(

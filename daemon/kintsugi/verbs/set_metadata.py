@@ -34,7 +34,6 @@ class SetMetadataVerb(ObjectVerb[SetMetadata]):
     """Labels or annotations; their undo restores the former values where ours are unchanged."""
 
     command = SetMetadata
-    completes_restore = True
     intent = SetMetadataIntent
 
     def __init__(self, verb: Verb) -> None:

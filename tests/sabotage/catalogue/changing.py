@@ -108,7 +108,7 @@ SABOTAGES: Sequence[Sabotage] = (
         tests="unit/admission/test_what_is_asked_before_every_attempt.py",
         red=(
             "test_each_hindrance_holds_what_it_should_and_says_why",
-            "test_a_restore_under_way_is_held_by_people_and_by_blindness_only",
+            "test_a_section_under_way_is_held_by_people_and_by_blindness_only",
             "test_a_persons_no_and_blindness_admit_no_change_whatever_else_is_so",
         ),
     ),
@@ -166,7 +166,7 @@ SABOTAGES: Sequence[Sabotage] = (
         tests="unit/admission/test_what_is_asked_before_every_attempt.py",
         red=(
             "test_each_hindrance_holds_what_it_should_and_says_why",
-            "test_a_restore_under_way_is_held_by_people_and_by_blindness_only",
+            "test_a_section_under_way_is_held_by_people_and_by_blindness_only",
             "test_a_persons_no_and_blindness_admit_no_change_whatever_else_is_so",
         ),
     ),

@@ -73,8 +73,8 @@ def test_each_hindrance_holds_what_it_should_and_says_why(hindrance: str) -> Non
 
 
 @pytest.mark.parametrize("hindrance", REFUSALS)
-def test_a_restore_under_way_is_held_by_people_and_by_blindness_only(hindrance: str) -> None:
-    decision = admit(replace(FORWARD, restoring=True), REFUSALS[hindrance], LIMITS).decision
+def test_a_section_under_way_is_held_by_people_and_by_blindness_only(hindrance: str) -> None:
+    decision = admit(replace(FORWARD, must_complete=True), REFUSALS[hindrance], LIMITS).decision
     free = hindrance in {"silence", "retired", "breaker", "upstream", "opposed", "budget", "pods"}
     assert decision is (AdmissionDecision.ADMIT if free else RULINGS[hindrance][0])
 
@@ -106,17 +106,17 @@ PAUSES = st.builds(pause, st.just(PauseScope.GLOBAL), freeze=st.booleans())
 
 @given(
     phase=st.sampled_from(Phase),
-    restoring=st.booleans(),
+    must_complete=st.booleans(),
     mode=st.sampled_from(Mode),
     approved=st.booleans(),
     pauses=st.lists(PAUSES, max_size=2),
     stale_reason=st.sampled_from(["", "blind"]),
 )
 def test_a_persons_no_and_blindness_admit_no_change_whatever_else_is_so(
-    phase: Phase, restoring: bool, mode: Mode, approved: bool, pauses: list[Pause], stale_reason: str
+    phase: Phase, must_complete: bool, mode: Mode, approved: bool, pauses: list[Pause], stale_reason: str
 ) -> None:
     """E29, P6."""
-    attempt = replace(FORWARD, phase=phase, restoring=restoring)
+    attempt = replace(FORWARD, phase=phase, must_complete=must_complete)
     standing = AdmissionInput(
         mode=mode, observer=ObserverHealth(stale_reason=stale_reason), approved=approved, pauses=pauses
     )

@@ -249,7 +249,7 @@ def test_no_object_is_touched_before_a_person_agrees_and_none_is_scaled_before_t
     assert [step.id for step in changing][:2] == ["newest", "keep"]
     assert ids.index("newest") < ids.index("agreed") < ids.index("keep")
     assert catalog.runbooks["database-restore"].rollback.then is RollbackThen.LEAVE
-    assert catalog.runbooks["database-restore"].restores
+    assert catalog.runbooks["database-restore"].complete_once_begun
 
 
 def test_the_question_of_a_restore_says_what_is_lost(catalog: Catalog) -> None:

@@ -75,11 +75,10 @@ def test_no_object_is_touched_before_a_person_agrees_and_none_is_stopped_before_
     assert reset.rollback.then is RollbackThen.LEAVE
 
 
-def test_a_workload_that_a_reset_has_stopped_is_started_and_stopped_by_a_reset_only(catalog: Catalog) -> None:
-    """Deleting a claim, as putting data back, is what sets a runbook apart; deleting a pod is not."""
-    assert catalog.runbooks["cache-reset"].restores
-    assert not catalog.runbooks["cache-recovery"].restores
-    assert not catalog.runbooks["workload-recovery"].restores
+def test_only_the_reset_of_the_cache_is_completed_once_begun(catalog: Catalog) -> None:
+    assert catalog.runbooks["cache-reset"].complete_once_begun
+    assert not catalog.runbooks["cache-recovery"].complete_once_begun
+    assert not catalog.runbooks["workload-recovery"].complete_once_begun
 
 
 @pytest.mark.parametrize(

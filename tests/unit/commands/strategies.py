@@ -11,7 +11,6 @@ from kintsugi.model.command import (
     BackupFetch,
     Command,
     Delete,
-    Dropdb,
     Exec,
     ObjectName,
     Patch,
@@ -304,16 +303,6 @@ def restores() -> st.SearchStrategy[PgRestore]:
     )
 
 
-def drops() -> st.SearchStrategy[Dropdb]:
-    return st.builds(
-        Dropdb,
-        host=st.sampled_from(["database.production", "database.production.svc.cluster.local"]),
-        port=st.integers(0, 65535),
-        user=st.sampled_from(["postgres", "a_b"]),
-        database=st.sampled_from(["kintsugi_drill_one", "kintsugi_drill_inc-0a"]),
-    )
-
-
 def execs() -> st.SearchStrategy[Exec]:
     asked = st.builds(lambda user, statement: ("psql", "-U", user, f"--command={statement}", "-X"), names, statements)
     others = st.sampled_from(
@@ -350,7 +339,6 @@ def commands(*, uid: bool = False) -> st.SearchStrategy[Command]:
         psqls(),
         fetches(),
         restores(),
-        drops(),
         patches(uid),
         marks(uid),
         sets(uid),

@@ -1,20 +1,13 @@
-"""What a drill may type: dropdb of a scratch database, and df as POSIX has it."""
+"""What a drill may type: pg_restore into a server of its own, and df as POSIX has it."""
 
 import pytest
 
 from kintsugi.commands import CommandProblem, parse, parse_template, render
 from kintsugi.errors import CommandError
 from kintsugi.expressions import STRING, Scope
-from kintsugi.model.command import Dropdb, PgRestore
+from kintsugi.model.command import PgRestore
 
 SCOPE = Scope(names={"where": STRING})
-
-
-def test_a_scratch_database_is_dropped_on_the_host_that_is_named() -> None:
-    """The namespace that the step stands in is written out, so that everybody sees the same host."""
-    command = parse("dropdb --if-exists -h database -U postgres kintsugi_drill_inc-1", namespace="production")
-    assert command == Dropdb(host="database.production", user="postgres", database="kintsugi_drill_inc-1")
-    assert render(command) == "dropdb --if-exists -h database.production -U postgres kintsugi_drill_inc-1"
 
 
 def test_a_drill_restores_into_a_server_of_its_own() -> None:
@@ -33,7 +26,6 @@ def test_a_drill_restores_into_a_server_of_its_own() -> None:
     [
         "pg_restore -e -1 -h localhost -U postgres -d app /backups/a",
         "pg_restore -e -1 -h localhost -p 5433 -U postgres -d kintsugi_drill_one /backups/a",
-        "dropdb -h localhost -U postgres kintsugi_drill_one",
         "kintsugi backup fetch s3://bucket/ --database=app -h localhost -U postgres",
     ],
 )
@@ -41,13 +33,6 @@ def test_the_server_of_a_drill_is_for_nothing_else(words: str) -> None:
     """It ends with the restore, and nobody else reaches it."""
     with pytest.raises(CommandProblem, match="the server of a drill's own Job"):
         parse(words, namespace="production")
-
-
-@pytest.mark.parametrize("name", ["app", "postgres", "kintsugi", "my_kintsugi_drill_one"])
-def test_no_other_database_is_ever_dropped(name: str) -> None:
-    """P10."""
-    with pytest.raises(CommandProblem, match="is not the scratch database of a drill"):
-        parse(f"dropdb -h database -U postgres {name}", namespace="production")
 
 
 @pytest.mark.parametrize("words", ["df", "df /data", "df -h /data", "df -P -k /a /b", "df -P -k --sync"])

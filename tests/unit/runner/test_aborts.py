@@ -69,7 +69,7 @@ async def test_a_restore_that_is_aborted_is_left_as_it_is() -> None:
     story.actor.on_change = lambda text: story.abort() if text == STOP else None
     await story.drive()
     assert story.ended == (IncidentState.NEEDS_OPERATOR, [STOP])
-    assert story.reason.startswith("the restore is left as it is for a person: aborted by ada: a deploy\n")
+    assert story.reason.startswith("Mend it is left as it is for a person: aborted by ada: a deploy\n")
 
 
 async def test_a_change_that_was_in_the_air_at_a_restart_is_settled_before_the_run_ends() -> None:

@@ -17,11 +17,10 @@ from kintsugi.drivers.drill import DrillDriver, DrillGate
 from kintsugi.model.history import History
 from kintsugi.model.records import IncidentState, Phase, RunKind, RunRecord, StepState
 from kintsugi.model.rules import Mode
-from kintsugi.model.runbooks import Step
 from kintsugi.model.worker_results import SEARCH_PATH, owner_of
 from kintsugi.runner import Journal, RunnerDeps
 from tests.unit.as_ledger import as_ledger
-from tests.unit.factories import catalog, incident, pause, run, runbook_text, service_text
+from tests.unit.factories import incident, pause, run
 from tests.unit.runner.bench import RunBench, at_work, cut_everywhere, worker_facts, worker_undo
 from tests.unit.runner.fakes import RunLedger, ScriptedProber, ShownState
 from tests.unit.virtual import play
@@ -128,12 +127,6 @@ class Drill(RunBench):
         """Let a worker never come to its end, and make progress."""
         moved = iter(range(10**9))
         self.prober.workers[beginning] = lambda: at_work(next(moved))
-
-
-def dropping(command: str) -> tuple[Step, ...]:
-    """Make the rollback's steps of a runbook that drops something at its end."""
-    steps = f"steps:\n- {{id: drop, run: '{command}', timeout: 1m}}\n"
-    return catalog(service_text(), runbook_text(rollback=steps)).runbooks["mend"].rollback.steps
 
 
 TAKEN_AWAY = [ENDS["restore"], ENDS["fetch"]]
@@ -249,18 +242,6 @@ def test_not_to_know_how_the_service_is_ends_nothing() -> None:
     drill = Drill()
     drill.at(0.5, lambda: drill.observed.hide("database"))
     assert play(drill.drive()).state is IncidentState.PASSED
-
-
-def test_a_step_that_drops_what_an_earlier_version_left_is_still_done() -> None:
-    """A runbook of one's own may have it: nothing live but that is dropped, and what cannot be is told."""
-    drill = Drill()
-    drop = "dropdb --if-exists -h database.production -U postgres kintsugi_drill_inc-0"
-    drill.runbook = replace(drill.runbook, rollback=replace(drill.runbook.rollback, steps=dropping(drop)))
-    worker("dropdb", WorkerStage.FAILED, "unreachable: the server is away")(drill)
-    ended = play(drill.drive())
-    assert drop in drill.effects
-    assert ended.state is IncidentState.FAILED
-    assert "these changes could not be undone: drop: unreachable: the server is away" in ended.reason
 
 
 def test_a_drill_ends_the_same_wherever_the_process_ends() -> None:

@@ -378,4 +378,4 @@ async def test_a_workload_that_a_restore_holds_at_zero_is_started_by_no_step() -
     bench.ledger.zero[uid] = ScaledToZero(workload=uid, run="run-of-the-restore", moment=moment(minutes=-5))
     await bench.drive()
     assert not bench.effects
-    assert "deployment/web is held at 0 by a restore: run run-of-the-restore stopped the workload" in bench.stopped
+    assert "deployment/web is held at 0: run run-of-the-restore stopped the workload" in bench.stopped

@@ -34,7 +34,7 @@ STEPS = f"""\
 - {{id: verify, run: kubectl get pods, expect: size(items) > 0}}
 - {{id: resume, undoStep: writers, expect: service.healthy, within: 5m}}
 """
-WRITERS = "parameters: {writers: {type: [workload], default: [deploy/api]}}"
+WRITERS = "parameters: {writers: {type: [workload], default: [deploy/api]}}\ncompleteOnceBegun: true"
 CHILD = runbook_text(STEPS, name="restore", more=WRITERS, rollback="after: 20m\nthen: leave")
 ROOT = "- {id: data, runbook: restore}\n- {id: last, run: kubectl get nodes}"
 CLAIM = ObjectName(resource=PVCS, name="data")
@@ -119,7 +119,7 @@ async def test_a_person_stops_it_at_the_next_step_by_a_pause() -> None:
 def is_left_as_it_is(ended: RunRecord, story: RunBench) -> None:
     """Writers stay stopped, a person is called and reads how it is taken back; nothing is undone."""
     assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert "the restore is left as it is for a person" in ended.reason
+    assert "Mend it is left as it is for a person" in ended.reason
     assert START in ended.reason
     assert START not in story.effects
     assert not [step for step in story.ledger.kept.values() if step.phase is Phase.UNDO]
@@ -201,12 +201,6 @@ async def test_a_rollback_that_nobody_asked_for_leaves_a_restore_alone() -> None
     story = restoring(f"- {{id: mine, run: kubectl cordon one}}\n{ROOT}\n{bad}", rollback="after: 30m")
     await story.drive()
     assert story.ended == (IncidentState.ROLLED_BACK, ["kubectl cordon one", *ALL, "kubectl uncordon one"])
-
-
-def test_only_a_restore_is_one() -> None:
-    """By what it does, not by its name."""
-    assert restoring().catalog.runbooks["restore"].restores
-    assert not restoring().catalog.runbooks["mend"].restores
 
 
 IN_POD = "kubectl exec statefulset/database -n production -- psql -U postgres"

@@ -45,7 +45,7 @@ def restoring(
     steps: str = STEPS, *, heals: str | None = "pg_restore", fetch: Stands | None = None, restore: Stands | None = None
 ) -> RunBench:
     """Have a run whose workers end well after five minutes, each with progress every minute, unless told otherwise."""
-    made = RunBench(steps, rollback="after: 2h", heals=heals)
+    made = RunBench(steps, rollback="after: 2h", heals=heals, more="completeOnceBegun: true")
     made.actor.facts_of, made.actor.undo_of = worker_facts, worker_undo
     fetching, into = fetch or lasting(300, FETCHED), restore or lasting(300, WHOLE)
     made.prober.workers = {"kintsugi": lambda: fetching(made), "pg_restore": lambda: into(made)}

@@ -8,7 +8,6 @@ import pytest
 from kintsugi.model.worker_log import Note, WorkLine, decode, encode, is_last
 from kintsugi.model.worker_results import (
     Backup,
-    Dropped,
     Failed,
     Restored,
     Skipped,
@@ -39,7 +38,6 @@ LINES: tuple[WorkLine, ...] = (
     Note(text='an "older" one\nis taken'),
     BACKUP,
     Restored(database="app", bytes=1, seconds=0.5, tables=(Table(name="public.orders", rows=3),)),
-    Dropped(database="kintsugi_drill_1"),
     Failed(kind=WorkFailure.DISK_FULL, reason="the disk is full"),
 )
 
@@ -54,7 +52,7 @@ def test_every_line_is_read_back_as_it_was_said(line: WorkLine) -> None:
 
 def test_only_how_it_ended_is_a_last_line() -> None:
     """Progress and notes are none."""
-    assert [is_last(line) for line in LINES] == [False, False, True, True, True, True]
+    assert [is_last(line) for line in LINES] == [False, False, True, True, True]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +79,9 @@ def test_a_line_that_is_not_a_worker_s_says_nothing(text: str) -> None:
 
 def test_fields_of_a_newer_worker_are_passed_over() -> None:
     """Daemon and worker may come from two images for a while."""
-    assert decode('{"dropped":{"database":"a","when":"now"},"more":1}') == Dropped(database="a")
+    assert decode('{"failed":{"kind":"failed","reason":"a","when":"now"},"more":1}') == Failed(
+        kind=WorkFailure.FAILED, reason="a"
+    )
 
 
 def test_a_reader_that_has_gone_does_not_end_the_work() -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from kintsugi_restore.worker.options import (
     DatabaseRole,
-    DropOptions,
     FetchOptions,
     RestoreOptions,
     ServerOptions,
@@ -48,7 +47,7 @@ def test_a_drill_stays_with_its_own_server_and_needs_no_password() -> None:
     )
 
 
-def test_a_fetch_and_a_drop_are_read_whole() -> None:
+def test_a_fetch_is_read_whole() -> None:
     """A fetch asks a server only where one is named."""
     assert read(["fetch", "s3://b/p/", "--into", "/b", "--database", "app", "--max-age", "60"], {}) == FetchOptions(
         url="s3://b/p/", into=Path("/b"), database="app", max_age=timedelta(minutes=1)
@@ -56,12 +55,11 @@ def test_a_fetch_and_a_drop_are_read_whole() -> None:
     fetch = read(["fetch", "s3://b/p/", "--into", "/b", "--database", "app", "--server", "db:5433"], {})
     assert isinstance(fetch, FetchOptions)
     assert fetch.server == ServerOptions(host="db", port=5433, user="postgres")
-    assert read(["drop", *SERVER, "--port", "5433", "--database", "kintsugi_drill_1"], {}) == DropOptions(
-        server=ServerOptions(host="db", port=5433, user="postgres"), database="kintsugi_drill_1"
-    )
 
 
-@pytest.mark.parametrize("wrong", [[], ["restore"], ["dance"], ["drop", "--host", "db"], ["drop", "--hos", "db"]])
+@pytest.mark.parametrize(
+    "wrong", [[], ["restore"], ["dance"], ["restore", "--host", "db"], ["restore", "a", "--hos", "db"]]
+)
 def test_a_command_line_that_makes_no_sense_ends_with_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """And says what would be right."""
     with pytest.raises(SystemExit) as ended:

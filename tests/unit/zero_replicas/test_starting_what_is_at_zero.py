@@ -30,9 +30,7 @@ def test_a_workload_that_a_person_has_scaled_to_zero_may_be_started() -> None:
 def test_a_restore_holds_what_it_has_stopped_until_somebody_has_started_it(since: datetime | None) -> None:
     """Also when nobody knows since when it ran (P6)."""
     held = objection(replace(STANDING, running_since=since), stopped(moment(hours=-1)))
-    assert held == (
-        "deployment/web is held at 0 by a restore: run run-7 stopped the workload, which has not started since"
-    )
+    assert held == ("deployment/web is held at 0: run run-7 stopped the workload, which has not started since")
 
 
 def test_a_workload_that_ran_again_after_the_restore_is_not_held_by_it() -> None:

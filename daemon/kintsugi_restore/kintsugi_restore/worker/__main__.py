@@ -15,7 +15,6 @@ from collections.abc import Sequence
 
 from kintsugi.errors import KintsugiError
 from kintsugi.model.worker_results import Failed, LastLine, Restored, WorkFailure
-from kintsugi_restore.worker.drop import drop
 from kintsugi_restore.worker.fetch import fetch
 from kintsugi_restore.worker.log_writer import LogWriter, Reporter, WorkFailed
 from kintsugi_restore.worker.options import FetchOptions, Options, RestoreOptions, read
@@ -65,9 +64,7 @@ def _stop(work: asyncio.Task[LastLine]) -> None:
 async def _work(options: Options, report: Reporter) -> LastLine:
     if isinstance(options, FetchOptions):
         return await fetch(options, report)
-    if isinstance(options, RestoreOptions):
-        return await restore(options, report)
-    return await drop(options, report)
+    return await restore(options, report)
 
 
 if __name__ == "__main__":

@@ -71,37 +71,25 @@ class RestoreOptions:
     hold: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DropOptions:
-    """The options of dropping a scratch database."""
-
-    server: ServerOptions
-    database: str
-
-
-Options = FetchOptions | RestoreOptions | DropOptions
+Options = FetchOptions | RestoreOptions
 
 
 def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
     """Read the command line. Exits with 2 and says what would be right when it cannot be understood."""
     found = _parser().parse_args(arguments)
     roles = tuple(_role(name, environment) for name in getattr(found, "role", ()))
-    match found.work:
-        case "fetch":
-            return _fetch(found, roles, environment)
-        case "restore":
-            return RestoreOptions(
-                file=found.file,
-                server=_server(found, environment),
-                database=found.database,
-                sha256=found.sha256,
-                roles=roles,
-                scratch=found.scratch,
-                name=found.name,
-                hold=found.hold,
-            )
-        case _:
-            return DropOptions(server=_server(found, environment), database=found.database)
+    if found.work == "fetch":
+        return _fetch(found, roles, environment)
+    return RestoreOptions(
+        file=found.file,
+        server=ServerOptions(host=found.host, port=found.port, user=found.user, password=environment.get(PASSWORD)),
+        database=found.database,
+        sha256=found.sha256,
+        roles=roles,
+        scratch=found.scratch,
+        name=found.name,
+        hold=found.hold,
+    )
 
 
 def password_variable(role: str) -> str:
@@ -127,10 +115,6 @@ def _fetch(found: argparse.Namespace, roles: tuple[DatabaseRole, ...], environme
     )
 
 
-def _server(found: argparse.Namespace, environment: Mapping[str, str]) -> ServerOptions:
-    return ServerOptions(host=found.host, port=found.port, user=found.user, password=environment.get(PASSWORD))
-
-
 def _role(name: str, environment: Mapping[str, str]) -> DatabaseRole:
     return DatabaseRole(name=name, password=environment.get(password_variable(name)))
 
@@ -140,9 +124,6 @@ def _parser() -> argparse.ArgumentParser:
     works = parser.add_subparsers(dest="work", required=True)
     _add_fetch(works.add_parser("fetch", help="fetch the newest backup that passes every check", allow_abbrev=False))
     _add_restore(works.add_parser("restore", help="restore a dump into a fresh database", allow_abbrev=False))
-    drop = works.add_parser("drop", help="drop the scratch database of a drill", allow_abbrev=False)
-    _add_server(drop)
-    drop.add_argument("--database", required=True)
     return parser
 
 
@@ -161,16 +142,12 @@ def _add_fetch(parser: argparse.ArgumentParser) -> None:
 
 def _add_restore(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path)
-    _add_server(parser)
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", type=int, default=USUAL_PORT)
+    parser.add_argument("--user", default="postgres")
     parser.add_argument("--database", required=True)
     parser.add_argument("--sha256")
     parser.add_argument("--role", action="append", default=[])
     parser.add_argument("--scratch", action="store_true")
     parser.add_argument("--name", default="")
     parser.add_argument("--hold", action="store_true")
-
-
-def _add_server(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", required=True)
-    parser.add_argument("--port", type=int, default=USUAL_PORT)
-    parser.add_argument("--user", default="postgres")

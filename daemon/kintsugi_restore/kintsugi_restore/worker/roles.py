@@ -55,16 +55,12 @@ async def mark(session: asyncpg.Connection, name: str, database: str) -> None:
     await session.execute(f"COMMENT ON ROLE {identifier(name)} IS {literal(_made_for(database))}")
 
 
-async def drop(session: asyncpg.Connection, names: Sequence[str], database: str) -> tuple[str, ...]:
-    """Drop roles that were made for a database and that nothing depends on; give the names of those that had to stay."""
-    kept: list[str] = []
+async def drop(session: asyncpg.Connection, names: Sequence[str], database: str) -> None:
+    """Drop roles that were made for a database and that nothing depends on."""
     rows = await session.fetch(_MADE_FOR, list(names), _made_for(database))
     for name in [row["rolname"] for row in rows]:
-        try:
+        with suppress(asyncpg.DependentObjectsStillExistError, asyncpg.ObjectInUseError):
             await session.execute(f"DROP ROLE IF EXISTS {identifier(name)}")
-        except (asyncpg.DependentObjectsStillExistError, asyncpg.ObjectInUseError):
-            kept.append(name)
-    return tuple(kept)
 
 
 def _made_for(database: str) -> str:
