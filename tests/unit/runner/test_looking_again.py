@@ -157,13 +157,20 @@ async def test_a_look_is_told_with_the_moments_of_its_first_and_its_last() -> No
     assert look.finished - look.started >= timedelta(seconds=10)
 
 
-async def test_an_object_that_a_change_touched_is_read_afresh_until_it_is_as_expected() -> None:
+@pytest.mark.parametrize("expect", ["items.all(w, w.spec.replicas == 0)", "item.spec.replicas == 0"])
+async def test_an_object_that_a_change_touched_is_read_afresh_until_it_is_as_expected(expect: str) -> None:
     """Replicas end after the answer: the object of the answer would never change."""
-    step = "- {id: stop, run: kubectl rollout pause deployment/web, expect: 'items.all(w, w.spec.replicas == 0)', within: 1m}"
+    step = f"- {{id: stop, run: kubectl rollout pause deployment/web, expect: '{expect}', within: 1m}}"
     bench = RunBench(step + "\n- {id: after, run: kubectl get nodes}")
-    left: dict[str, Mapping[str, object]] = {"kubectl rollout": {"items": [{"spec": {"replicas": 3}}]}}
+    left: dict[str, Mapping[str, object]] = {}
     bench.actor.results = left
-    bench.at(30, lambda: left.update({"kubectl rollout": {"items": [{"spec": {"replicas": 0}}]}}))
+
+    def leave(replicas: int) -> None:
+        web = {"spec": {"replicas": replicas}}
+        left["kubectl rollout"] = {"items": [web], "item": web}
+
+    leave(3)
+    bench.at(30, lambda: leave(0))
     bench.at(40, bench.heal)
     await bench.drive()
     assert bench.step("stop").met is True
