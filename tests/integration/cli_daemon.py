@@ -484,7 +484,7 @@ class Night:
             rules=(
                 ServiceValue(
                     key="web-service-pods-unhealthy",
-                    value="auto: web-service-recovery on pod for 2m: unhealthy(object)",
+                    value="auto: web-service-recovery on pod for 2m: object.unhealthy",
                     place="rules/any-service.yaml:6:18",
                 ),
             ),

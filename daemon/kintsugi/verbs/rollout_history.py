@@ -9,7 +9,7 @@ from kintsugi.actions import unstructured
 from kintsugi.actions.object_reads import by_name
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.revisions import Revision, current_of, find_revisions
+from kintsugi.actions.revisions import Revision, current_of, find_revisions, last_good_of
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, flags, results
@@ -55,11 +55,15 @@ async def history(kube: KubeClient, command: Rollout, good: frozenset[str]) -> R
     found = await find_revisions(kube, command.object, workload, good)
     if command.revision:
         found = tuple(revision for revision in found if revision.number == command.revision)
-    current = current_of(found)
+    current, good_one = current_of(found), last_good_of(found)
     known = ", ".join(str(revision.number) for revision in found if revision.good) or "none"
     result = of_objects([workload], named=1, summary="")
     return Result(
-        names={**result.names, "revisions": _columns(workload, found)},
+        names={
+            **result.names,
+            "revisions": _columns(workload, found),
+            **({"lastGood": _column(workload, good_one)} if good_one else {}),
+        },
         summary=f"{len(found)} revisions, now at {current.number if current else '?'}, known to be good: {known}",
         failed="" if found else _no_history(command),
     )
@@ -82,7 +86,11 @@ async def _histories(kube: KubeClient, command: Rollout, good: frozenset[str]) -
 
 
 def _columns(workload: Unstructured, found: Sequence[Revision]) -> list[dict[str, object]]:
-    return [{"workload": unstructured.name(workload), **revision.columns()} for revision in found]
+    return [_column(workload, revision) for revision in found]
+
+
+def _column(workload: Unstructured, revision: Revision) -> dict[str, object]:
+    return {"workload": unstructured.name(workload), **revision.columns()}
 
 
 def _no_history(command: Rollout) -> str:

@@ -316,6 +316,22 @@ async def test_the_history_says_what_is_current_and_what_is_good() -> None:
     ]
     assert shown == [(1, True, False, ["web:1"], "first"), (2, False, True, ["web:2"], "")]
     assert "now at 2, known to be good: 1" in result.summary
+    assert named(result)["lastGood"]["number"] == 1
+
+
+@pytest.mark.parametrize(("good", "number"), [({1, 2, 4}, 2), ({1}, 1), ({4}, None), (set(), None)])
+async def test_the_last_good_revision_is_neither_a_bad_one_nor_the_current_one(
+    good: set[int], number: int | None
+) -> None:
+    """P6: nothing is rolled back to a revision that nobody has seen good."""
+    kube = ClusterOfDicts(
+        (STATEFULSETS, stateful_set(image="db:4")),
+        *((CONTROLLERREVISIONS, controller_revision(each, f"db:{each}")) for each in (1, 2, 3, 4)),
+    )
+    history = rollout(Verb.ROLLOUT_HISTORY, name="db")
+    context = ProbeContext(good=frozenset(f"db-{each}" for each in good))
+    result = await actions(kube).read(history, deadline=change_context().startup, probe_context=context)
+    assert named(result).get("lastGood", {}).get("number") == number
 
 
 async def test_an_undo_that_expects_another_revision_in_force_is_refused() -> None:

@@ -17,7 +17,7 @@ STEPS = """
       onFailure: continue
     - id: restart
       forEach: service.pods
-      when: unhealthy(each)
+      when: each.unhealthy
       run: kubectl delete pod ${each}
     - id: later
       expect: steps.events.answered && steps.events.kept.exists(m, m == "warning 204")

@@ -230,7 +230,7 @@ async def test_a_run_that_an_event_started_is_not_taken_for_one_whose_trigger_ha
 
 
 async def test_every_item_of_a_step_is_asked_for_by_itself() -> None:
-    bench = RunBench("- {id: restart, forEach: service.pods, when: unhealthy(each), run: 'kubectl delete pod ${each}'}")
+    bench = RunBench("- {id: restart, forEach: service.pods, when: each.unhealthy, run: 'kubectl delete pod ${each}'}")
     bench.actor.takes = timedelta(seconds=10)
     times = bench.note_times()
     bench.at(5, lambda: bench.ledger.pauses.append(pause()))

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.looptime
 STEPS = """
     - id: restart
       forEach: service.pods
-      when: unhealthy(each)
+      when: each.unhealthy
       run: kubectl delete pod ${each}
     - id: metrics
       name: Watch the metrics

@@ -14,7 +14,7 @@ IF_FEW = """\
 """
 EACH_ILL = """\
 - {id: wait, run: kubectl get pods, expect: 'false', within: 30s, onFailure: continue}
-- {id: restart, forEach: service.pods, when: unhealthy(each), run: 'kubectl delete pod ${each}'}
+- {id: restart, forEach: service.pods, when: each.unhealthy, run: 'kubectl delete pod ${each}'}
 """
 
 
