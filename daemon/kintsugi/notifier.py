@@ -14,11 +14,11 @@ import orjson
 
 from kintsugi.errors import LedgerError, ProbeFailed
 from kintsugi.ledger import OutboxRepository
-from kintsugi.lines import line, lines
 from kintsugi.model.records import Notice
 from kintsugi.settings import NotificationSettings
 from kintsugi.telemetry import SECRETS, Metrics, get_logger
 from kintsugi.tokens import read_bearer
+from kubeobjects.lines import line, lines
 
 log = get_logger(__name__)
 

@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 
 from kintsugi.kube.watch_events import WatchEvent
-from kintsugi.objects.kept import Pod
+from kubeobjects.kept import Pod
 
 _PODS = "/api/v1/pods"
 _BUFFER = 2 * 1024 * 1024

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from kintsugi.cli.demo.shop import deployment
+from kintsugi_demo.shop import deployment
 from kubeobjects import resources
 from kubesim.apiserver.rights import ALL
 from kubesim.cluster import EmbeddedCluster

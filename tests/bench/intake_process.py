@@ -17,9 +17,8 @@ from aiohttp import web
 from kintsugi.ledger import Ledger
 from kintsugi.server.authentication import Action, Authenticator, TokenFiles
 from kintsugi.server.contract import Route
-from kintsugi.server.contracts import DELIVER
-from kintsugi.server.http import serve
-from kintsugi.server.routes import AuthMiddleware
+from kintsugi.server.ports import serve
+from kintsugi.server.routes import DELIVER, AuthMiddleware
 from kintsugi.server.webhook import WebhookHandler
 from kintsugi.settings import ServerSettings
 from kintsugi.sources.alertmanager import decode
@@ -51,7 +50,7 @@ def intake_process(ledger: str, *, core: int | None = None) -> Iterator[IntakePr
 async def _serve_ledger(url: str) -> None:
     settings, metrics = ServerSettings(host="127.0.0.1", port=0), Metrics()
     async with Ledger.open(url, holder="intake under test") as ledger:
-        intake = WebhookHandler(settings, ledger.inbox, decode, metrics=metrics, clock=lambda: datetime.now(UTC))
+        intake = WebhookHandler(settings, ledger.signals, decode, metrics=metrics, clock=lambda: datetime.now(UTC))
         gate = AuthMiddleware(Authenticator(TokenFiles([]), TokenFiles([], named=True), open_webhook=True), metrics)
         async with serve(
             settings, gate, (Route("POST", "/alertmanager", Action.DELIVER, intake.receive, DELIVER),)

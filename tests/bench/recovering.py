@@ -20,9 +20,6 @@ from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import RunRecord, Signal, SignalSource, SignalStatus, Target
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.model.services import STACK
-from kintsugi.objects.kept import Pod
-from kintsugi.objects.metadata import REVISION, Metadata, OwnerReference
-from kintsugi.objects.workloads import Deployment, ReplicaSet
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.children import ChildRuns
 from kintsugi.pipeline.drivers import RunPolicy
@@ -33,6 +30,9 @@ from kintsugi.pipeline.targets import Targets
 from kintsugi.runner import RunnerDeps
 from kintsugi.views import ServiceViews
 from kintsugi.views.view_builder import TEMPLATE_HASH
+from kubeobjects.kept import Pod
+from kubeobjects.metadata import REVISION, Metadata, OwnerReference
+from kubeobjects.workloads import Deployment, ReplicaSet
 from tests.bench.graphs import Graph, graph
 from tests.harness import ledgers
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts

@@ -119,7 +119,7 @@ def _by_worker(server: Postgres, dump: Path) -> _Done:
     _fresh(server)
     where = ["--host", "127.0.0.1", "--port", str(server.port), "--database", "restored"]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "daemon"), "KINTSUGI_PG_BIN": str(server.programs.bin)}
-    command = [sys.executable, "-m", "kintsugi.worker", "restore", str(dump), *where]
+    command = [sys.executable, "-m", "kintsugi_restore.worker", "restore", str(dump), *where]
     said, memory = server.folder / "worker.log", 0
     began = time.perf_counter()
     with said.open("wb") as out, subprocess.Popen(command, env=environment, stdout=out) as process:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kintsugi.objects.kept import KEPT
+from kubeobjects.kept import KEPT
 from kubeobjects.resources import EVENTS, PODS, Resource
 from tests.harness import manifests
 from tests.harness.cluster import RealCluster

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from kintsugi.objects.predicates import CRASH_LOOP_RESTARTS
+from kubeobjects.predicates import CRASH_LOOP_RESTARTS
 from tests.cluster.conftest import HASTY, StartDaemon
 from tests.cluster.story import ClusterStory
 from tests.harness.alertmanager import Alertmanager, Timing

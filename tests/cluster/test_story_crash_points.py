@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.objects.predicates import CRASH_LOOP_RESTARTS
+from kubeobjects.predicates import CRASH_LOOP_RESTARTS
 from tests.cluster.conftest import StartDaemon
 from tests.cluster.crashes import SEED, alert_the_doomed, is_dead, lot
 from tests.cluster.story import ClusterStory

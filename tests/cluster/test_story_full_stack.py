@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.objects.predicates import CRASH_LOOP_RESTARTS
+from kubeobjects.predicates import CRASH_LOOP_RESTARTS
 from tests.cluster.conftest import PATIENT, PAUSED
 from tests.cluster.story import ClusterStory, Json
 from tests.harness import deployed_daemon

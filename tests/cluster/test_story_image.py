@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kintsugi.worker import PG_MAJOR
+from kintsugi_restore.worker import PG_MAJOR
 from tests.cluster.conftest import PATIENT
 from tests.cluster.story import ClusterStory
 from tests.harness import deployed_daemon
@@ -73,7 +73,18 @@ def test_the_daemon_heals_a_crash_looping_pod_from_its_image(
 
 def test_a_job_of_the_image_runs_the_worker(cluster: RealCluster, product_image: str, namespace: str) -> None:
     """It has no token of Kubernetes, answers by JSON lines on its log, and drops no database but a drill's."""
-    command = ("python", "-m", "kintsugi.worker", "drop", "--database", "shop", "--host", "127.0.0.1", "--user", "shop")
+    command = (
+        "python",
+        "-m",
+        "kintsugi_restore.worker",
+        "drop",
+        "--database",
+        "shop",
+        "--host",
+        "127.0.0.1",
+        "--user",
+        "shop",
+    )
     said, code = ended(cluster, namespace, job("worker", product_image, *command))
     last = json.loads(said.splitlines()[-1])
     assert (code, last["failed"]["kind"]) == (1, "refused"), said

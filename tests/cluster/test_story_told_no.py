@@ -7,7 +7,7 @@ import pytest
 
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Pause, PauseScope
-from kintsugi.objects.predicates import CRASH_LOOP_RESTARTS
+from kubeobjects.predicates import CRASH_LOOP_RESTARTS
 from tests.cluster.conftest import StartDaemon
 from tests.cluster.crashes import is_dead
 from tests.cluster.story import ClusterStory

@@ -9,8 +9,8 @@ import pytest
 
 from kintsugi.errors import Conflict, NotFound
 from kintsugi.kube.client import KubeClient, PatchKind
-from kintsugi.objects.kept import Pod
 from kintsugi.settings import KubeSettings
+from kubeobjects.kept import Pod
 from kubeobjects.resources import CONFIGMAPS, NODES, PODS
 from kubesim import EmbeddedCluster
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts

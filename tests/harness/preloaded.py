@@ -11,7 +11,7 @@ from kintsugi.catalog import load
 from kintsugi.catalog.shipped import shipped_paths
 from kintsugi.settings import load as load_settings
 from kintsugi.telemetry import configure_logging
-from kintsugi.worker import __main__ as worker
+from kintsugi_restore.worker import __main__ as worker
 from tests.harness import forked
 
 __all__ = ["configure_logging", "forked", "load_settings", "run", "worker"]

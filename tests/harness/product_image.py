@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from kintsugi.worker import PG_MAJOR
+from kintsugi_restore.worker import PG_MAJOR
 from tests.harness import network
 from tests.harness.buildah import TOOLS, Buildah, BuildahError, Context
 from tests.harness.parts import PartsError, home, locked
@@ -36,6 +36,7 @@ CONTEXT = (
     "LICENSE",
     "README.md",
     "daemon/kintsugi",
+    "daemon/kintsugi_restore",
     "daemon/kubeobjects",
     "pyproject.toml",
     "requirements-build.lock",

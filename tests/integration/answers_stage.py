@@ -10,7 +10,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB
+from kintsugi_demo.shop import NAMESPACE, WEB
 from tests.harness.waiting import eventually
 from tests.integration.asked_catalog import asked_catalog
 from tests.integration.crash_daemon import DaemonStart

@@ -1,6 +1,6 @@
 """A catalog of one service, whose one rule starts one runbook when the alert `Asked` fires: only its steps differ from test to test."""
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB
+from kintsugi_demo.shop import NAMESPACE, WEB
 
 NEVER_HEALTHY, WHEN_READY = "desired > 100", "desired > 0 && ready >= desired"
 

@@ -13,9 +13,9 @@ import pytest
 
 from kintsugi.model.worker_log import Note, WorkLine
 from kintsugi.model.worker_results import Backup, Failed, WorkPhase, WorkProgress
-from kintsugi.worker.fetch import fetch
-from kintsugi.worker.log_writer import WorkFailed
-from kintsugi.worker.options import FetchOptions, read
+from kintsugi_restore.worker.fetch import fetch
+from kintsugi_restore.worker.log_writer import WorkFailed
+from kintsugi_restore.worker.options import FetchOptions, read
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
 from tests.harness.s3 import S3Server

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import aiohttp
 
-from kintsugi.cli.demo.shop import stateful_set
 from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import IncidentState
 from kintsugi.settings import GuardSettings
+from kintsugi_demo.shop import stateful_set
 from kubeobjects import resources
 from kubeobjects.resources import PODS, PVCS
 from kubesim import EmbeddedCluster, ExecReply, Image

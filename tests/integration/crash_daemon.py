@@ -16,8 +16,7 @@ from typing import Literal
 
 from kintsugi.app import core, run
 from kintsugi.app.serving import ListenAddresses
-from kintsugi.effect import EffectExecution
-from kintsugi.executor import Executor
+from kintsugi.executor import EffectExecution, Executor
 from kintsugi.model.change_limits import Budget
 from kintsugi.model.records import StepRecord, StepState
 from kintsugi.settings import (

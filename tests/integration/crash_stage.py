@@ -9,8 +9,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB, WEB_LABELS, shop
 from kintsugi.ledger import Ledger
+from kintsugi_demo.shop import NAMESPACE, WEB, WEB_LABELS, shop
 from kubeobjects import resources
 from kubesim import EmbeddedCluster
 from tests.harness.waiting import eventually

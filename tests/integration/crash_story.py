@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Protocol
 
 from kintsugi.catalog.shipped import shipped_paths
-from kintsugi.cli.demo.shop import CRASHING, WEB
 from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
+from kintsugi_demo.shop import CRASHING, WEB
 from kubesim import Request
 from tests.integration.crash_daemon import DaemonStart
 from tests.integration.crash_stage import API, SELDOM, USER, CrashStage

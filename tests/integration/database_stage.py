@@ -20,7 +20,6 @@ from kintsugi.app.daemon import start
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.app.serving import operator_service
 from kintsugi.catalog.shipped import shipped_paths
-from kintsugi.cli.demo.shop import deployment, worker_image
 from kintsugi.model.api_types import RollbackPreview
 from kintsugi.model.records import Incident, IncidentState, StepRecord
 from kintsugi.settings import (
@@ -33,6 +32,7 @@ from kintsugi.settings import (
     ServerSettings,
     Settings,
 )
+from kintsugi_demo.shop import deployment, worker_image
 from kubeobjects import resources
 from kubeobjects.resources import PODS, PVCS, PVS, Resource
 from kubesim import EmbeddedCluster, Image

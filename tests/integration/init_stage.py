@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kintsugi.cli.exit_codes import ExitCode
+from kintsugi.cli.errors import ExitCode
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.scaffolding import WorkloadSelection, init
 from kintsugi.settings import KubeSettings

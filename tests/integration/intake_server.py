@@ -14,9 +14,8 @@ from kintsugi.ledger import DeliveryInbox, Ledger
 from kintsugi.server.api import Api
 from kintsugi.server.authentication import Authenticator, TokenFiles
 from kintsugi.server.health import Health, asked_on
-from kintsugi.server.health_port import serve_health
-from kintsugi.server.http import serve
 from kintsugi.server.operations import Operations
+from kintsugi.server.ports import serve, serve_health
 from kintsugi.server.readiness import Check, Component, Readiness
 from kintsugi.server.routes import AuthMiddleware, all_routes, documented, health_routes
 from kintsugi.server.webhook import WebhookHandler

@@ -18,9 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import Ledger, RunRequestResult
-from kintsugi.ledger.failpoints import NO_FAILPOINTS
-from kintsugi.ledger.session import LockSession
-from kintsugi.ledger.store import Store, Work
+from kintsugi.ledger.process_lock import LockSession
+from kintsugi.ledger.store import NO_FAILPOINTS, Store, Work
 from kintsugi.model.records import Incident, RunRecord
 
 T = TypeVar("T")

@@ -21,7 +21,7 @@ from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.failpoints import NO_FAILPOINTS
+from kintsugi.ledger.store import NO_FAILPOINTS
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import (
     Incident,
@@ -37,8 +37,6 @@ from kintsugi.model.records import (
     VerdictKind,
 )
 from kintsugi.model.rules import Mode, RuleSource
-from kintsugi.objects.kept import Deployment, Metadata
-from kintsugi.objects.workloads import DeploymentSpec, DeploymentStatus
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.drivers import RunPolicy
 from kintsugi.pipeline.observed_state import ObservedState
@@ -48,6 +46,8 @@ from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.targets import Targets
 from kintsugi.runner import RunnerDeps
 from kintsugi.views import ServiceViews
+from kubeobjects.kept import Deployment, Metadata
+from kubeobjects.workloads import DeploymentSpec, DeploymentStatus
 from tests.harness.waiting import eventually
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.executor.scripted_actor import ScriptedActor

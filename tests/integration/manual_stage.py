@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB, shop
+from kintsugi_demo.shop import NAMESPACE, WEB, shop
 from kubeobjects import resources
 from kubesim import EmbeddedCluster
 from tests.harness.daemon import ROOT, DaemonProcess
 from tests.harness.waiting import eventually
-from tests.integration.cli_daemon import Ended
+from tests.integration.command_line import Ended
 
 TIMEOUT = 120.0
 

@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB
 from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
 from kintsugi.settings import GuardSettings
+from kintsugi_demo.shop import NAMESPACE, WEB
 from kubeobjects import resources
 from tests.integration.crash_daemon import DaemonStart
 from tests.integration.crash_stage import API, SELDOM, CrashStage

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kintsugi.model.worker_log import Note, WorkLine, decode, is_last
 from kintsugi.model.worker_results import Failed, Restored, WorkProgress, owner_of
-from kintsugi.worker.__main__ import main
+from kintsugi_restore.worker.__main__ import main
 from tests.harness import forked
 from tests.harness.fixtures import scratch
 from tests.harness.forked import ProcessStart

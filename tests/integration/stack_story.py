@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB, deployment
 from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
+from kintsugi_demo.shop import NAMESPACE, WEB, deployment
 from kubeobjects import resources
 from tests.integration.crash_daemon import DaemonStart
 from tests.integration.crash_stage import API, SELDOM, CrashStage

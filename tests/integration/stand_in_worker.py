@@ -49,4 +49,4 @@ def main(folder: Path, work: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[sys.argv.index("kintsugi.worker") + 1]))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[sys.argv.index("kintsugi_restore.worker") + 1]))

@@ -5,7 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB
+from kintsugi_demo.shop import NAMESPACE, WEB
 from kubesim import EmbeddedCluster
 from tests.harness.daemon import TOKEN, DaemonProcess
 from tests.harness.waiting import eventually

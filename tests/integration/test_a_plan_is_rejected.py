@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB
+from kintsugi_demo.shop import NAMESPACE, WEB
 from tests.integration.answers_stage import AnswersStage
 
 pytestmark = pytest.mark.long

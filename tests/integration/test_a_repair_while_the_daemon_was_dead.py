@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION
-from kintsugi.cli.demo.shop import WEB
 from kintsugi.model.records import IncidentState
+from kintsugi_demo.shop import WEB
 from tests.integration.crash_stage import SELDOM, CrashStage, Json
 from tests.integration.crash_story import BAD_ROLLOUT, broken, roll_out
 

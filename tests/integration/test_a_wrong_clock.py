@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from kintsugi.cli.demo.shop import NAMESPACE, deployment
+from kintsugi_demo.shop import NAMESPACE, deployment
 from kubeobjects import resources
 from kubesim import EmbeddedCluster
 from tests.harness.daemon import DaemonProcess

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB, WEB_LABELS, shop
+from kintsugi_demo.shop import NAMESPACE, WEB, WEB_LABELS, shop
 from kubeobjects import resources
 from kubesim import EmbeddedCluster
 from tests.harness.waiting import HopelessError, eventually

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB_LABELS, shop
+from kintsugi_demo.shop import NAMESPACE, WEB_LABELS, shop
 from kubeobjects import resources
 from kubesim import EmbeddedCluster
 from tests.harness.daemon import OPERATOR, ROOT, TOKEN, DaemonProcess

@@ -14,7 +14,6 @@ from kintsugi.app.core import Core
 from kintsugi.app.daemon import start
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.catalog.shipped import shipped_paths
-from kintsugi.cli.demo.shop import NAMESPACE, deployment
 from kintsugi.model.records import Incident, IncidentState, RunRecord
 from kintsugi.settings import (
     CatalogSettings,
@@ -25,6 +24,7 @@ from kintsugi.settings import (
     ServerSettings,
     Settings,
 )
+from kintsugi_demo.shop import NAMESPACE, deployment
 from kubeobjects.resources import PODS
 from kubesim import EmbeddedCluster
 from tests.harness.waiting import eventually

@@ -1,55 +1,35 @@
 """What a person tells the daemon: shown first, asked, and sent exactly as it was shown."""
 
 import json
-import os
-import pty
-import subprocess
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from kintsugi.model.records import PauseScope
-from kintsugi.server.operations import PauseRequest, RejectRequest
-from tests.integration.cli_daemon import QUESTION, CommandLine, Ended, Night, at, daemon
+from kintsugi.cli import mutations
+from kintsugi.model.records import IncidentState, PauseScope, Reason, RunKind, StepRecord, StepState
+from kintsugi.server.operations import (
+    GuardResult,
+    IncidentDetail,
+    Override,
+    PauseRequest,
+    RecoverRequest,
+    RejectRequest,
+    RunDetail,
+)
+from tests.integration.command_line import CommandLine
+from tests.integration.operations_double import MENDED, PLAN, QUESTION, RUN, FakeOperations, at
+
+COOLDOWN = GuardResult(reason=Reason.COOLDOWN, text="cooling down until 03:10:00", override="cooldown")
+PAUSED = GuardResult(reason=Reason.PAUSED, text="paused (global) by ben: a release")
 
 
-@pytest.fixture
-def night() -> Night:
-    return Night()
-
-
-@pytest.fixture
-def kintsugi(tmp_path: Path, night: Night, capsys: pytest.CaptureFixture[str]) -> Iterator[CommandLine]:
-    with daemon(tmp_path, night) as served:
-        yield CommandLine(served, capsys)
-
-
-def on_a_terminal(kintsugi: CommandLine, answer: str, *arguments: str) -> Ended:
-    """Run a command whose stdin is a terminal, and type an answer."""
-    ours, theirs = pty.openpty()
-    try:
-        os.write(ours, f"{answer}\n".encode())
-        server = ("--server", kintsugi.daemon.url, "--token-file", str(kintsugi.daemon.token))
-        done = subprocess.run(
-            [sys.executable, "-m", "kintsugi.cli", *arguments, *server],
-            stdin=theirs,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            env={**os.environ, "PYTHONPATH": "daemon"},
-        )
-    finally:
-        os.close(ours)
-        os.close(theirs)
-    return Ended(done.returncode, done.stdout, done.stderr)
-
-
-def test_approve_shows_the_plan_and_sends_the_digest_that_was_shown(kintsugi: CommandLine, night: Night) -> None:
+def test_approve_shows_the_plan_and_sends_the_digest_that_was_shown(
+    kintsugi: CommandLine, operations: FakeOperations
+) -> None:
+    """Only the newest question counts."""
+    operations.questions = (replace(QUESTION, plan="expired"), QUESTION)
     ended = kintsugi("approve", "inc-2", "--yes")
     assert ended.code == 0
     assert ended.err.splitlines() == [
@@ -58,98 +38,94 @@ def test_approve_shows_the_plan_and_sends_the_digest_that_was_shown(kintsugi: Co
         "Plan 9f31c0ffee, asked at 03:03:01, open until 03:33:01 UTC",
     ]
     assert ended.out.startswith("Approved by ana. ")
-    assert night.asked == [("approve", "inc-2", "", "9f31c0ffee", "ana")]
+    assert operations.asked == [("approve", "inc-2", "", "9f31c0ffee", "ana")]
 
 
-def test_a_plan_that_has_changed_is_refused(kintsugi: CommandLine, night: Night) -> None:
-    night.questions = (replace(QUESTION, plan="an-older-plan"),)
+def test_a_plan_that_has_changed_is_refused(kintsugi: CommandLine, operations: FakeOperations) -> None:
+    operations.questions = (replace(QUESTION, plan="an-older-plan"),)
     ended = kintsugi("approve", "inc-2", "--yes")
     assert ended.code == 4
     assert "the plan has changed since it was shown" in ended.err
 
 
-def test_on_a_terminal_yes_means_yes(kintsugi: CommandLine, night: Night) -> None:
-    ended = on_a_terminal(kintsugi, "y", "approve", "inc-2", "-o", "json")
+def test_on_a_terminal_yes_means_yes(kintsugi: CommandLine, operations: FakeOperations) -> None:
+    ended = kintsugi.on_a_terminal("y", "approve", "inc-2", "-o", "json")
     assert ended.code == 0, ended
     assert "Approve this plan?" in ended.err
     assert json.loads(ended.out)["who"] == "ana"
-    assert night.asked == [("approve", "inc-2", "", "9f31c0ffee", "ana")]
+    assert operations.asked == [("approve", "inc-2", "", "9f31c0ffee", "ana")]
 
 
-def test_on_a_terminal_enter_means_no(kintsugi: CommandLine, night: Night) -> None:
-    ended = on_a_terminal(kintsugi, "", "approve", "inc-2")
-    assert (ended.code, ended.out) == (4, "")
-    assert "nothing was approved" in ended.err
-    assert night.asked == []
-
-
-@pytest.mark.parametrize("command", ["approve", "rollback"])
-def test_no_deed_is_done_where_no_person_can_be_asked(
-    kintsugi: CommandLine, night: Night, monkeypatch: pytest.MonkeyPatch, command: str
+@pytest.mark.parametrize(
+    ("answer", "command", "says"),
+    [
+        ("", "approve inc-2", "nothing was approved"),
+        ("n", "rollback inc-1", "nothing was rolled back"),
+        ("", "recover workload-recovery --why w", "Start it? [y/N]"),
+        ("n", "resend dead-1", "dead-1"),
+    ],
+)
+def test_on_a_terminal_enter_means_no(
+    kintsugi: CommandLine, operations: FakeOperations, answer: str, command: str, says: str
 ) -> None:
-    with Path(os.devnull).open(encoding="utf-8") as nobody:
-        monkeypatch.setattr(sys, "stdin", nobody)
-        ended = kintsugi(command, "inc-2" if command == "approve" else "inc-1")
-    assert ended.code == 2
-    assert "give --yes" in ended.err
-    assert [deed for deed in night.asked if deed[-1] is True or deed[0] == "approve"] == []
+    ended = kintsugi.on_a_terminal(answer, *command.split())
+    assert (ended.code, ended.out, says in ended.err) == (4, "", True), ended
+    shown = [("roll_back", "inc-1", "ana", "")] if command.startswith("rollback") else []
+    assert [deed for deed in operations.asked if deed[0] != "recover"] == shown
+    assert [wish.digest for wish in wishes(operations)] == [""] * command.startswith("recover")
 
 
-def test_an_incident_that_asks_nothing_cannot_be_approved(kintsugi: CommandLine, night: Night) -> None:
-    night.questions = (replace(QUESTION, who="ben", answered=at(310)),)
-    ended = kintsugi("approve", "inc-2", "--yes")
-    assert ended.code == 4
-    assert "asks for no approval: ben approved the plan at 03:03:10" in ended.err
-    assert kintsugi("approve", "inc-1", "--yes").code == 4
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ({"answered": at(310)}, "ben approved the plan"),
+        ({"rejected": at(310), "why": "a deploy"}, "ben rejected the plan"),
+    ],
+)
+def test_a_question_that_has_its_answer_is_not_asked_again(
+    kintsugi: CommandLine, operations: FakeOperations, answer: dict[str, object], says: str
+) -> None:
+    operations.questions = (replace(QUESTION, who="ben", **answer),)  # type: ignore[arg-type]
+    for command in (("approve", "inc-2", "--yes"), ("reject", "inc-2", "--why", "so do I")):
+        ended = kintsugi(*command)
+        assert ended.code == 4
+        assert f"asks for no approval: {says} at 03:03:10" in ended.err
+    if "why" in answer:
+        assert "no, by ben at 03:03:10: a deploy" in kintsugi("incident", "inc-2", "--all").out
 
 
-def test_only_the_newest_question_of_a_step_counts(kintsugi: CommandLine, night: Night) -> None:
-    night.questions = (replace(QUESTION, plan="expired"), QUESTION)
-    assert kintsugi("approve", "inc-2", "--yes").code == 0
-    assert night.asked == [("approve", "inc-2", "", "9f31c0ffee", "ana")]
-
-
-def test_an_approval_names_one_of_several_steps_that_ask(kintsugi: CommandLine, night: Night) -> None:
-    night.questions = (QUESTION, replace(QUESTION, path="drop", question="Drop it?"))
+def test_an_approval_names_one_of_several_steps_that_ask(kintsugi: CommandLine, operations: FakeOperations) -> None:
+    operations.questions = (QUESTION, replace(QUESTION, path="drop", question="Drop it?"))
     unnamed = kintsugi("approve", "inc-2", "--yes")
     assert unnamed.code == 2
     assert "'', 'drop'" in unnamed.err
     assert kintsugi("approve", "inc-2", "--yes", "--path", "no-such").code == 2
     assert kintsugi("approve", "inc-2", "--yes", "--path", "drop").code == 0
-    assert night.asked == [("approve", "inc-2", "drop", "9f31c0ffee", "ana")]
+    assert operations.asked == [("approve", "inc-2", "drop", "9f31c0ffee", "ana")]
 
 
-def test_reject_shows_the_plan_and_sends_the_digest_that_was_shown(kintsugi: CommandLine, night: Night) -> None:
+def test_reject_shows_the_plan_and_sends_the_digest_that_was_shown(
+    kintsugi: CommandLine, operations: FakeOperations
+) -> None:
     ended = kintsugi("reject", "inc-2", "--why", "a deploy")
     assert ended.code == 0
     assert ended.err.splitlines()[0] == "  Run Workload recovery on api-service?"
     assert ended.out.startswith("Rejected by ana. ")
-    assert night.asked == [("reject", "inc-2", RejectRequest(plan="9f31c0ffee", why="a deploy"), "ana")]
-    assert kintsugi("reject", "inc-2").code == 2, "without a reason"
+    assert operations.asked == [("reject", "inc-2", RejectRequest(plan="9f31c0ffee", why="a deploy"), "ana")]
 
 
-def test_a_question_that_was_rejected_has_its_answer(kintsugi: CommandLine, night: Night) -> None:
-    night.questions = (replace(QUESTION, who="ben", rejected=at(310), why="a deploy"),)
-    for command in (("approve", "inc-2", "--yes"), ("reject", "inc-2", "--why", "so do I")):
-        ended = kintsugi(*command)
-        assert ended.code == 4
-        assert "asks for no approval: ben rejected the plan at 03:03:10" in ended.err
-    assert "no, by ben at 03:03:10: a deploy" in kintsugi("incident", "inc-2", "--all").out
-
-
-def test_abort_offers_the_rollback_of_what_was_changed(kintsugi: CommandLine, night: Night) -> None:
+def test_abort_offers_the_rollback_of_what_was_changed(kintsugi: CommandLine, operations: FakeOperations) -> None:
     ended = kintsugi("abort", "inc-1", "--why", "a deploy")
     assert ended.code == 0
     assert ended.out == (
         "Incident inc-1 is aborted by ana: a deploy: web-service-recovery on web-service takes no further step."
         " To undo its changes: kintsugi rollback inc-1. To follow it: kintsugi incident inc-1 --follow\n"
     )
-    assert night.asked == [("abort", "inc-1", "ana", "a deploy")]
+    assert operations.asked == [("abort", "inc-1", "ana", "a deploy")]
     assert "kintsugi rollback" not in kintsugi("abort", "inc-2", "--why", "a deploy").out
-    assert kintsugi("abort", "inc-1").code == 2, "without a reason"
 
 
-def test_rollback_shows_commands_and_losses_before_it_begins(kintsugi: CommandLine, night: Night) -> None:
+def test_rollback_shows_commands_and_losses_before_it_begins(kintsugi: CommandLine, operations: FakeOperations) -> None:
     ended = kintsugi("rollback", "inc-1", "--yes")
     assert ended.code == 0
     assert ended.err.splitlines() == [
@@ -159,121 +135,212 @@ def test_rollback_shows_commands_and_losses_before_it_begins(kintsugi: CommandLi
         "  $ kubectl scale deployment/web --replicas=3 -n production",
         "  lost: 2 minutes of orders",
     ]
-    assert night.asked == [("roll_back", "inc-1", "ana", ""), ("roll_back", "inc-1", "ana", "shown")]
+    assert operations.asked == [("roll_back", "inc-1", "ana", ""), ("roll_back", "inc-1", "ana", "shown")]
     assert json.loads(kintsugi("rollback", "inc-1", "--yes", "-o", "json").out)["begun"] is True
 
 
-def test_a_rollback_that_is_declined_is_not_begun(kintsugi: CommandLine, night: Night) -> None:
-    ended = on_a_terminal(kintsugi, "n", "rollback", "inc-1")
-    assert ended.code == 4
-    assert "nothing was rolled back" in ended.err
-    assert night.asked == [("roll_back", "inc-1", "ana", "")]
-
-
 def test_a_rollback_that_has_become_another_since_it_was_shown_is_not_begun(
-    kintsugi: CommandLine, night: Night
+    kintsugi: CommandLine, operations: FakeOperations
 ) -> None:
-    night.changing = True
+    operations.changing = True
     ended = kintsugi("rollback", "inc-1", "--yes")
     assert ended.code == 4
     assert "the rollback has changed since it was shown" in ended.err
     assert "lost: 3 days of orders" in ended.err
 
 
-def test_a_rollback_of_an_incident_without_a_run_is_refused(kintsugi: CommandLine) -> None:
-    ended = kintsugi("rollback", "inc-2", "--yes")
-    assert ended.code == 4
-    assert "error: incident inc-2 never had a run, so there is nothing to undo" in ended.err
-
-
 @pytest.mark.parametrize(
     ("arguments", "wish"),
     [
-        ((), PauseRequest(scope=PauseScope.GLOBAL, why="w")),
-        (("--namespace", "production"), PauseRequest(scope=PauseScope.NAMESPACE, name="production", why="w")),
-        (("--namespace", "shop", "--yes"), PauseRequest(scope=PauseScope.NAMESPACE, name="shop", why="w")),
-        (("--rule", "shop-down"), PauseRequest(scope=PauseScope.RULE, name="shop-down", why="w")),
+        ("", PauseRequest(scope=PauseScope.GLOBAL, why="w")),
+        ("--namespace production", PauseRequest(scope=PauseScope.NAMESPACE, name="production", why="w")),
+        ("--namespace shop --yes", PauseRequest(scope=PauseScope.NAMESPACE, name="shop", why="w")),
+        ("--rule shop-down", PauseRequest(scope=PauseScope.RULE, name="shop-down", why="w")),
         (
-            ("--freeze", "--for", "1h30m"),
+            "--freeze --for 1h30m",
             PauseRequest(scope=PauseScope.GLOBAL, why="w", freeze=True, lasts=timedelta(minutes=90)),
         ),
     ],
 )
 def test_a_pause_is_as_wide_and_as_long_as_was_said(
-    kintsugi: CommandLine, night: Night, arguments: tuple[str, ...], wish: PauseRequest
+    kintsugi: CommandLine, operations: FakeOperations, arguments: str, wish: PauseRequest
 ) -> None:
-    ended = kintsugi("pause", "--why", "w", *arguments)
+    ended = kintsugi("pause", "--why", "w", *arguments.split())
     assert ended.code == 0
-    assert night.asked == [("pause", wish, "ana")]
+    assert operations.asked == [("pause", wish, "ana")]
     assert "kintsugi resume pau-2 --why TEXT" in ended.out
 
 
-def test_a_pause_of_a_namespace_without_a_service_is_asked_about(kintsugi: CommandLine, night: Night) -> None:
-    ended = kintsugi("pause", "--why", "w", "--namespace", "prodution")
-    assert (ended.code, night.asked) == (2, [])
-    assert "give --yes to continue" in ended.err
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        (),
-        ("--why", "w", "--namespace", "a", "--rule", "b"),
-        ("--why", "w", "--for", "soon"),
-        ("--why", "w", "--for", "0s"),
-        ("--why", " "),
-    ],
-)
-def test_a_pause_that_makes_no_sense_is_not_begun(
-    kintsugi: CommandLine, night: Night, arguments: tuple[str, ...]
-) -> None:
-    assert kintsugi("pause", *arguments).code == 2
-    assert night.asked == []
-
-
-def test_resume_lifts_a_pause_with_a_reason(kintsugi: CommandLine, night: Night) -> None:
+def test_resume_lifts_a_pause_with_a_reason(kintsugi: CommandLine, operations: FakeOperations) -> None:
     ended = kintsugi("resume", "pau-1", "--why", "released")
     assert (ended.code, ended.out) == (
         0,
         "Resumed: namespace production. Kintsugi re-evaluates the blocked signals.\n",
     )
-    assert night.asked == [("resume", "pau-1", "ana", "released")]
+    assert operations.asked == [("resume", "pau-1", "ana", "released")]
     assert json.loads(kintsugi("resume", "pau-1", "--why", "w", "-o", "json").out)["id"] == "pau-1"
 
 
-def test_a_bare_token_needs_a_name(kintsugi: CommandLine, night: Night, tmp_path: Path) -> None:
+def test_a_bare_token_needs_a_name(kintsugi: CommandLine, operations: FakeOperations, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     bare.write_text("the-operators-token", encoding="utf-8")
-    server = ("--server", kintsugi.daemon.url, "--token-file", str(bare))
-    unnamed = kintsugi.bare("pause", "--why", "w", *server)
-    assert unnamed.code == 2
-    assert "--as NAME" in unnamed.err
-    assert kintsugi.bare("pause", "--why", "w", "--as", "carl", *server).code == 0
-    assert [deed[-1] for deed in night.asked] == ["carl"]
+    unnamed = kintsugi.with_file(bare, "pause", "--why", "w")
+    assert (unnamed.code, "--as NAME" in unnamed.err) == (2, True)
+    assert kintsugi.with_file(bare, "pause", "--why", "w", "--as", "carl").code == 0
+    assert [deed[-1] for deed in operations.asked] == ["carl"]
 
 
-def test_a_token_speaks_for_its_owner_only(kintsugi: CommandLine, night: Night) -> None:
-    ended = kintsugi("pause", "--why", "w", "--as", "ben")
-    assert ended.code == 2
-    assert "the token belongs to ana" in ended.err
-    assert night.asked == []
-
-
-def test_a_dead_letter_is_sent_in_after_a_yes(kintsugi: CommandLine, night: Night) -> None:
-    ended = on_a_terminal(kintsugi, "y", "resend", "dead-1")
+def test_a_dead_letter_is_sent_in_after_a_yes(kintsugi: CommandLine, operations: FakeOperations) -> None:
+    ended = kintsugi("resend", "dead-1", "--yes")
     assert ended.code == 0, ended.err
     assert ended.out.startswith("Resent: 1 alert accepted. ")
-    assert night.asked == [("resend", "dead-1", "ana")]
+    assert operations.asked == [("resend", "dead-1", "ana")]
 
 
-def test_a_dead_letter_is_not_sent_in_after_a_no(kintsugi: CommandLine, night: Night) -> None:
-    assert on_a_terminal(kintsugi, "n", "resend", "dead-1").code == 4
-    assert kintsugi("resend", "dead-1").code == 2, "nobody can be asked"
-    assert night.asked == []
+def wishes(operations: FakeOperations) -> list[RecoverRequest]:
+    """Return what was wished for, in order."""
+    return [deed[1] for deed in operations.asked if isinstance(deed[1], RecoverRequest)]
 
 
-@pytest.mark.parametrize(("letter", "code"), [("dead-2", 4), ("dead-9", 1)])
-def test_a_dead_letter_that_cannot_be_sent_in_again_says_so(kintsugi: CommandLine, letter: str, code: int) -> None:
-    ended = kintsugi("resend", letter, "--yes")
-    assert (ended.code, ended.out) == (code, "")
-    assert "dead letter" in ended.err
+def test_the_start_that_was_shown_is_the_one_that_is_made(kintsugi: CommandLine, operations: FakeOperations) -> None:
+    given = ("--service", "api-service", "--set", "replicas=3", "--set", "note=a=b", "--override", "failures")
+    ended = kintsugi("recover", "workload-recovery", "--why", "old pods", "--yes", *given)
+    assert ended.code == 0, ended
+    assert ended.err.splitlines() == [
+        "workload-recovery on api-service (namespace production)",
+        "  replicas = 3",
+        "  Restart: kubectl rollout restart deployment/api",
+        "Plan shown; its watchdog would check at 03:28:00 UTC",
+    ]
+    assert ended.out.endswith("To follow it: kintsugi incident inc-4 --follow\n")
+    shown, started = wishes(operations)
+    assert shown == replace(started, digest="")
+    assert (started.digest, started.why, started.service) == ("shown", "old pods", "api-service")
+    assert (started.parameters, started.overrides) == ({"replicas": "3", "note": "a=b"}, frozenset({Override.FAILURES}))
+
+
+@pytest.mark.parametrize(
+    ("against", "hint"),
+    [((COOLDOWN,), " (to start it anyway: --override cooldown)"), ((COOLDOWN, PAUSED), ""), ((PAUSED,), "")],
+)
+def test_a_start_that_is_not_allowed_is_shown_and_refused(
+    kintsugi: CommandLine, operations: FakeOperations, against: tuple[GuardResult, ...], hint: str
+) -> None:
+    """How it could be started is said only where nothing else stands against it."""
+    operations.plan = replace(PLAN, allowed=False, text="it may not be started now", answers=against)
+    ended = kintsugi("recover", "workload-recovery", "--why", "old pods", "--yes")
+    assert ended.code == 4
+    said = ended.err.splitlines()
+    assert said[-1] == f"error: it may not be started now{hint}"
+    assert [line for line in said if line.startswith("Refused")] == [
+        f"Refused ({each.reason}): {each.text}" for each in against
+    ]
+    assert [wish.digest for wish in wishes(operations)] == [""]
+
+
+def test_a_start_that_got_no_answer_is_asked_for_again_with_the_same_key(
+    kintsugi: CommandLine, operations: FakeOperations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D2: it starts nothing twice."""
+    monkeypatch.setattr(mutations, "AGAIN", mutations.AGAIN / 100)
+    operations.lost = 2
+    ended = kintsugi("recover", "workload-recovery", "--why", "old pods", "--yes", "-o", "json")
+    assert (ended.code, json.loads(ended.out)["incident"]) == (0, "inc-4"), ended
+    keys = {wish.key for wish in wishes(operations)}
+    assert (len(wishes(operations)), len(keys), "" in keys) == (4, 1, False)
+
+
+BACKUP = {
+    "url": "s3://backup-bucket/database/monday.dump",
+    "file": "/backups/a.dump",
+    "key": "database/monday.dump",
+    "size": 2_000_000,
+    "taken": {"@time": at(-18_000).isoformat()},
+    "sha256": "0" * 64,
+    "proven": True,
+    "database": "app",
+    "server_major": 16,
+    "skipped": [{"url": "s3://backup-bucket/database/tuesday.dump", "reason": "it is cut off"}],
+}
+RESTORED = {
+    "database": "kintsugi_drill_inc-3",
+    "bytes": 2_000_000,
+    "seconds": 3.0,
+    "tables": [{"name": "public.orders", "rows": 1000}],
+}
+LEFT_OUT = "Every pod runs"
+DRILL = ("restore", "drill", "database", "--every", "0.05")
+
+
+def step(path: str, name: str, *, met: bool = True, error: str = "", **result: object) -> StepRecord:
+    """Make the record of a step that is over."""
+    record = StepRecord(run="run-3", path=path, name=name, state=StepState.DONE, started=at(1), finished=at(31))
+    return replace(record, met=met, error=error, result=result)
+
+
+def drill(state: IncidentState, reason: str, *, held: bool = True) -> IncidentDetail:
+    """Make a drill that is over, or goes on."""
+    closed = at(90) if state.is_final else None
+    of = {"service": "database", "runbook": "database-drill", "kind": RunKind.DRILL, "state": state, "reason": reason}
+    incident = replace(MENDED, id="inc-3", rule="drill", opened=at(0), closed=closed, **of)  # type: ignore[arg-type]
+    run = replace(RUN, id="run-3", incident="inc-3", started=at(0), finished=closed, **of)  # type: ignore[arg-type]
+    steps = (
+        step("@left-out", "Checks that say nothing about a backup", checks=[LEFT_OUT]),
+        step("newest", "Fetch", backup=BACKUP, notes=["the room is small"]),
+        step("restore", "Restore", restored=RESTORED),
+        step("verify/orders", "Orders are there", met=held, error="" if held else "not met: value > 0"),
+        step("verify", "Ask it", met=held),
+        step("@outcome", "How the drill ended", state=str(state), reason=reason),
+    )
+    return IncidentDetail(incident=incident, runs=(RunDetail(run=run, steps=steps),))
+
+
+GOES_ON = drill(IncidentState.RUNNING, "asked for by ana")
+HAS_PASSED = drill(IncidentState.PASSED, "monday.dump is good")
+
+
+def test_a_drill_is_followed_to_its_report(kintsugi: CommandLine, operations: FakeOperations) -> None:
+    operations.looks = [GOES_ON, GOES_ON, HAS_PASSED]
+    ended = kintsugi(*DRILL)
+    assert ended.code == 0, ended
+    assert operations.asked == [("drill", "database", "ana")]
+    report = ended.out.partition("Report\n")[2]
+    for words in (
+        "passed: monday.dump is good",
+        "The drill took 31s (Fetch 30s, Restore 30s, Ask it 30s). A real restore takes at least as long.",
+        "s3://backup-bucket/database/monday.dump",
+        "5h00m before the drill; 2,000,000 bytes",
+        "its recorded checksum matches",
+        "skipped s3://backup-bucket/database/tuesday.dump: it is cut off",
+        "public.orders  1,000 rows",
+        "passed  Orders are there (30s)",
+        f"not run  {LEFT_OUT}",
+        "the room is small",
+    ):
+        assert words in report, report
+
+
+def test_a_drill_that_does_not_pass_is_a_finding(kintsugi: CommandLine, operations: FakeOperations) -> None:
+    failed = "the drill did not pass: verify/orders: not met: value > 0"
+    operations.looks = [drill(IncidentState.FAILED, failed, held=False)]
+    ended = kintsugi(*DRILL)
+    assert ended.code == 1
+    assert "failed  Orders are there (30s): not met: value > 0" in ended.out
+
+
+def test_programs_get_the_report_of_a_drill_as_json(kintsugi: CommandLine, operations: FakeOperations) -> None:
+    operations.looks = [GOES_ON, HAS_PASSED]
+    ended = kintsugi(*DRILL, "-o", "json")
+    report = json.loads(ended.out)
+    assert (ended.code, report["state"], report["seconds"]) == (0, "passed", 31.0)
+    assert report["restored"]["tables"] == [{"name": "public.orders", "rows": 1000}]
+    assert report["backup"]["skipped"][0]["reason"] == "it is cut off"
+    assert report["left_out"] == [LEFT_OUT]
+
+
+def test_a_drill_that_is_not_waited_for_is_only_begun(kintsugi: CommandLine) -> None:
+    ended = kintsugi(*DRILL, "--no-wait")
+    assert (ended.code, ended.out) == (
+        0,
+        "Started: database-drill of database. To follow it: kintsugi incident inc-3 --follow\n",
+    )

@@ -1,109 +1,76 @@
 """What a person sees and a program reads: incidents, one incident's story, services, pauses, explanations."""
 
 import json
+import os
+import pty
 import re
-from collections.abc import Iterator
+import signal
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
-from kintsugi.model.records import Pause, PauseScope, Reason, Signal, Target, VerdictKind
-from kintsugi.server.operations import SignalQuery
-from tests.integration.cli_daemon import STATUS, CommandLine, Night, at, daemon
+from kintsugi.model.records import IncidentState, Pause, PauseScope, Reason, Signal, SignalStatus, Target, VerdictKind
+from kintsugi.server.operations import ServiceSummary, SignalQuery
+from tests.harness.waiting import wait_for
+from tests.integration.command_line import CommandLine, Ended
+from tests.integration.operations_double import DETAIL, STATUS, STEPS, FakeOperations, at, running
 
+TIMEOUT = 60.0
 
-@pytest.fixture
-def night() -> Night:
-    return Night()
+LOOKS = {
+    "incidents": """\
+        ID     SERVICE      STATE              REASON                                              OPENED (UTC)         TOOK
+        inc-2  api-service  awaiting-approval  workload-recovery waits for a person's approval     2026-11-24 03:03:00  LONG so far
+        inc-1  web-service  recovered          web-service is healthy and the trigger has cleared  2026-11-24 02:58:00  4m12s
+        """,
+    "signals": """\
+        ID     RECEIVED (UTC)       SIGNAL                                                           FIRES  VERDICT   REASON      WHY
+        sig-1  2026-11-24 02:58:00  pod production/web-1: web-pods-unhealthy                         yes    started   matched     rule web-pods-unhealthy starts web-service-recovery
+        sig-2  2026-11-24 02:59:01  alert KubePodCrashLooping namespace=production pod=web-1\\x1b[2J  yes    attached  active-run  web-service is already being recovered
+        """,
+    "dead-letters": """\
+        ID      RECEIVED (UTC)       FROM          RESEND  REASON                                                   EXCERPT
+        dead-1  2026-11-24 02:59:10  alertmanager  yes     alert: Object missing required field `labels`            {"status":"firing","x":"\\x1b[2J"}
+        dead-2  2026-11-24 02:59:00  poll          no      alert: labels: 70000 characters, at most 65536 are read  {aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+        """,
+    "pauses": """\
+        ID     BLOCKS                WHO  WHY          SINCE (UTC)          UNTIL (UTC)
+        pau-1  namespace production  ana  release 4.2  2026-11-24 02:58:10  resumed
+        """,
+    "services": """\
+        mode auto; no pauses; running since 2026-11-24 02:58:00 UTC; the cluster at https://10.0.0.1 is seen; the ledger answers
+        PRIORITY  SERVICE          NAMESPACE   SERVING  HEALTHY  READY  FOR  DEPENDS ON          REVISION  INCIDENT  NOW
+        1         database         data        yes      no       1/2    -    -                   -         inc-5     running database-recovery: Check the database pod (planned); deadline 03:28:00
+        3           api-service    production  no       no       0/2    -    database            -         inc-6     held by database until 03:13:10: database is being recovered
+        5             web-service  production  unknown  unknown  0/3    -    api-service, cache  -         inc-1     -
+        """,
+    "incident inc-1": """\
+        inc-1  web-service  opened 2026-11-24 02:58:00 UTC, took 4m12s
+        Changes:
+          $ kubectl delete pod web-1 -n production
+          $ kubectl scale deployment/web --replicas=5 -n production
+        Outcome: recovered: web-service is healthy and the trigger has cleared
+        Next: kintsugi incident inc-1 --all
+        """,
+    "incident inc-1 --evidence": """\
+        inc-1  web-service  opened 2026-11-24 02:58:00 UTC, took 4m12s
+        Changes:
+          $ kubectl delete pod web-1 -n production
+          $ kubectl scale deployment/web --replicas=5 -n production
+        Outcome: recovered: web-service is healthy and the trigger has cleared
+        Next: kintsugi incident inc-1 --all
 
+        --- restart[0]#0: describe
+        Name: web-1
+        Status: CrashLoopBackOff
 
-@pytest.fixture
-def kintsugi(tmp_path: Path, night: Night, capsys: pytest.CaptureFixture[str]) -> Iterator[CommandLine]:
-    with daemon(tmp_path, night) as served:
-        yield CommandLine(served, capsys)
-
-
-def test_incidents_come_as_a_table_with_the_first_line_of_each_reason(kintsugi: CommandLine) -> None:
-    ended = kintsugi("incidents")
-    lines = ended.out.splitlines()
-    assert ended.code == 0
-    assert lines[0].split() == ["ID", "SERVICE", "STATE", "REASON", "OPENED", "(UTC)", "TOOK"]
-    assert "this line is detail" not in ended.out
-    assert lines[1].startswith(
-        "inc-2  api-service  awaiting-approval  workload-recovery waits for a person's approval "
-    )
-    assert lines[1].endswith(" so far")
-    assert lines[2] == (
-        "inc-1  web-service  recovered          web-service is healthy and the trigger has cleared"
-        "  2026-11-24 02:58:00  4m12s"
-    )
-
-
-def test_a_diagnosis_begins_with_the_likeliest_cause_and_ends_with_what_is_not_known(kintsugi: CommandLine) -> None:
-    ended = kintsugi("diagnose", "deployment/web", "-n", "production")
-    assert (ended.code, ended.err) == (1, "")
-    assert ended.out == dedent(
-        """\
-        deployment/web: container web cannot pull image shop:2.1: the registry does not have it: failed to pull and unpack image "shop:2.1": not found
-          ImagePull (certain): deployment/web containers[web].image
-            field pod/web-1 status.containerStatuses[web].state.waiting: ImagePullBackOff
-            2026-11-24 03:02:00  event pod/web-1 Failed: failed to pull and unpack image "shop:2.1": not found
-        and container web ends with exit code 1, 4 restarts
-          ContainerExit (likely): pod/web-2 containers[web]
-        not known: secrets of production: no right to get them
-        """
-    )
-
-
-def test_a_manifest_is_printed_as_it_is_with_the_values_that_are_masked_elsewhere(
-    kintsugi: CommandLine, night: Night
-) -> None:
-    ended = kintsugi("manifest", "store")
-    assert (ended.code, ended.err) == (0, "")
-    assert json.loads(ended.out)["spec"] == {"password": "hunter2"}
-    assert night.asked == [("manifest", "store")]
-
-
-def test_a_diagnosis_is_json_for_a_program(kintsugi: CommandLine, night: Night) -> None:
-    told = json.loads(kintsugi("diagnose", "deployment/web", "-n", "production", "-o", "json").out)
-    assert (told["object"], told["namespace"]) == ("deployment/web", "production")
-    first = told["causes"][0]
-    assert (first["kind"], first["confidence"], first["registry"]) == ("ImagePull", "certain", "not-found")
-    assert night.asked[-1] == ("diagnose", Target(kind="deployment", namespace="production", name="web"))
-
-
-@pytest.mark.parametrize(
-    ("workload", "code"),
-    [("web", 2), ("deployment/", 2), ("deployment/b/c", 2), ("service/web", 2), ("deployment/gone", 1)],
-)
-def test_a_diagnosis_of_what_is_not_there_is_refused(kintsugi: CommandLine, workload: str, code: int) -> None:
-    ended = kintsugi("diagnose", workload)
-    assert (ended.code, ended.out) == (code, "")
-    assert ended.err.strip()
-
-
-def test_filters_reach_the_daemon(kintsugi: CommandLine, night: Night) -> None:
-    kintsugi("incidents", "--service", "api-service", "--open", "--limit", "7")
-    assert night.asked == [("incidents", 7, "api-service", True)]
-
-
-def test_an_empty_list_is_said_beside_the_result(kintsugi: CommandLine, night: Night) -> None:
-    night.empty = True
-    for command in ("incidents", "services", "pauses", "signals", "dead-letters"):
-        ended = kintsugi(command)
-        assert ended.code == 0
-        assert len(ended.out.splitlines()) == (1 if command == "services" else 0)
-        assert ended.err.strip()
-        assert next(iter(json.loads(kintsugi(command, "-o", "json").out).values())) == []
-
-
-def test_the_story_tells_what_fired_what_was_done_and_the_way_back(kintsugi: CommandLine) -> None:
-    ended = kintsugi("incident", "inc-1", "--all")
-    assert ended.code == 0
-    assert ended.out == dedent(
-        """\
+        --- restart[0]#0: logs web --previous
+        panic: \\x1b]0;owned\\x07no database
+        """,
+    "incident inc-1 --all": """\
         inc-1  web-service  recovered
         web-service is healthy and the trigger has cleared
 
@@ -138,61 +105,111 @@ def test_the_story_tells_what_fired_what_was_done_and_the_way_back(kintsugi: Com
           $ kubectl scale deployment/web --replicas=3 -n production
           kubectl delete pod web-1 -n production: its controller makes a successor
           kintsugi rollback inc-1 runs these commands and checks whether the service recovers
-        """
-    )
+        """,
+    "incident inc-2": """\
+        inc-2  api-service  opened 2026-11-24 03:03:00 UTC, took LONG so far
+        Changes: none
+        Outcome: awaiting-approval: workload-recovery waits for a person's approval
+        Question: Run Workload recovery on api-service? (until 03:33:01)
+          Restart: kubectl rollout restart deployment/api
+        Next: kintsugi approve inc-2 (or: kintsugi reject inc-2 --why TEXT)
+        """,
+    "incident inc-2 --all": """\
+        inc-2  api-service  awaiting-approval
+        workload-recovery waits for a person's approval
+
+        rule api-alerts, runbook workload-recovery, mode approve
+        opened 2026-11-24 03:03:00 UTC, took LONG so far
+
+        Approvals
+          03:03:01  plan 9f31c0ffee: no answer, open until 03:33:01
+                    Run Workload recovery on api-service?
+                    Restart: kubectl rollout restart deployment/api
+        """,
+    "explain web-service": """\
+        KEY        VALUE        FROM
+        namespace  production   rules/web-service.yaml:8:14
+        selector   app=web-app  derived
+        RULE                        VALUE                                                       FROM
+        web-service-pods-unhealthy  auto: web-service-recovery on pod for 2m: object.unhealthy  rules/any-service.yaml:6:18
+        """,
+    "explain --pod production/web-1": """\
+        pod production/web-1
+          verdict now: refused by rule web-pods-unhealthy (cooldown, until 03:10:00 UTC): cooling down until 03:10:00 after a run that ended recovered
+          - web-alerts: no: label severity expected ="critical", found "info"
+        """,
+}
+"""What each look prints, whatever strangers have written into labels, bodies and logs: nothing steers the terminal."""
 
 
-def test_an_incident_is_summarised_in_few_lines_with_the_next_command(kintsugi: CommandLine) -> None:
-    assert kintsugi("incident", "inc-1").out == dedent(
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_look_prints_what_is_known(kintsugi: CommandLine, look: str) -> None:
+    """P9: what was refused or observed is there to be read."""
+    ended = kintsugi(*look.split())
+    assert (ended.code, ended.err) == (0, "")
+    assert re.sub(r"\S+ so far", "LONG so far", ended.out) == dedent(LOOKS[look])
+
+
+def test_a_diagnosis_begins_with_the_likeliest_cause_and_ends_with_what_is_not_known(
+    kintsugi: CommandLine, operations: FakeOperations
+) -> None:
+    """A workload that is not well is a finding."""
+    ended = kintsugi("diagnose", "deployment/web", "-n", "production")
+    assert (ended.code, ended.err) == (1, "")
+    assert ended.out == dedent(
         """\
-        inc-1  web-service  opened 2026-11-24 02:58:00 UTC, took 4m12s
-        Changes:
-          $ kubectl delete pod web-1 -n production
-          $ kubectl scale deployment/web --replicas=5 -n production
-        Outcome: recovered: web-service is healthy and the trigger has cleared
-        Next: kintsugi incident inc-1 --all
+        deployment/web: container web cannot pull image shop:2.1: the registry does not have it: failed to pull and unpack image "shop:2.1": not found
+          ImagePull (certain): deployment/web containers[web].image
+            field pod/web-1 status.containerStatuses[web].state.waiting: ImagePullBackOff
+            2026-11-24 03:02:00  event pod/web-1 Failed: failed to pull and unpack image "shop:2.1": not found
+        and container web ends with exit code 1, 4 restarts
+          ContainerExit (likely): pod/web-2 containers[web]
+        not known: secrets of production: no right to get them
         """
     )
+    told = json.loads(kintsugi("diagnose", "deployment/web", "-n", "production", "-o", "json").out)
+    assert (told["object"], told["namespace"]) == ("deployment/web", "production")
+    assert (told["causes"][0]["kind"], told["causes"][0]["registry"]) == ("ImagePull", "not-found")
+    assert operations.asked[-1] == ("diagnose", Target(kind="deployment", namespace="production", name="web"))
 
 
-def test_an_incident_that_asks_shows_the_question_and_how_to_answer_it(kintsugi: CommandLine) -> None:
-    lines = kintsugi("incident", "inc-2").out.splitlines()
-    assert lines[1:] == [
-        "Changes: none",
-        "Outcome: awaiting-approval: workload-recovery waits for a person's approval",
-        "Question: Run Workload recovery on api-service? (until 03:33:01)",
-        "  Restart: kubectl rollout restart deployment/api",
-        "Next: kintsugi approve inc-2 (or: kintsugi reject inc-2 --why TEXT)",
-    ]
+def test_a_manifest_is_printed_as_it_is_with_the_values_that_are_masked_elsewhere(kintsugi: CommandLine) -> None:
+    ended = kintsugi("manifest", "store")
+    assert (ended.code, ended.err) == (0, "")
+    assert json.loads(ended.out)["spec"] == {"password": "hunter2"}
 
 
-def test_evidence_is_printed_on_demand_and_cannot_steer_the_terminal(kintsugi: CommandLine) -> None:
-    ended = kintsugi("incident", "inc-1", "--evidence")
-    assert "\n--- restart[0]#0: describe\nName: web-1\nStatus: CrashLoopBackOff\n" in ended.out
-    assert "panic: \\x1b]0;owned\\x07no database" in ended.out
-    assert "\x1b" not in ended.out
+@pytest.mark.parametrize(
+    ("command", "asked"),
+    [
+        ("incidents --service api-service --open --limit 7", ("incidents", 7, "api-service", True)),
+        (
+            "signals --verdict refused --reason cooldown --before sig-9 --limit 2",
+            (
+                "signals",
+                SignalQuery(verdict=VerdictKind.REFUSED, reason=Reason.COOLDOWN, before="sig-9", limit=2),
+            ),
+        ),
+        ("manifest store", ("manifest", "store")),
+        ("explain web-service", ("explain_service", "web-service")),
+        ("explain --pod production/web-1", ("explain", Target(kind="Pod", namespace="production", name="web-1"))),
+    ],
+)
+def test_what_is_looked_for_reaches_the_daemon(
+    kintsugi: CommandLine, operations: FakeOperations, command: str, asked: tuple[object, ...]
+) -> None:
+    kintsugi(*command.split())
+    assert operations.asked == [asked]
 
 
-def test_an_open_question_is_part_of_the_story(kintsugi: CommandLine) -> None:
-    told = kintsugi("incident", "inc-2", "--all").out
-    assert "plan 9f31c0ffee: no answer, open until 03:33:01" in told
-    assert "Restart: kubectl rollout restart deployment/api" in told
-
-
-def test_signals_come_with_what_became_of_each(kintsugi: CommandLine) -> None:
-    """P9: what was refused or observed is there to be read, and cannot steer the terminal."""
-    ended = kintsugi("signals")
-    lines = ended.out.splitlines()
-    assert lines[0].split()[:6] == ["ID", "RECEIVED", "(UTC)", "SIGNAL", "FIRES", "VERDICT"]
-    assert lines[1].startswith("sig-1  2026-11-24 02:58:00  pod production/web-1: web-pods-unhealthy")
-    assert " yes    attached  active-run  web-service is already being recovered" in lines[2]
-    assert "\x1b" not in ended.out
-
-
-def test_filters_of_signals_reach_the_daemon(kintsugi: CommandLine, night: Night) -> None:
-    kintsugi("signals", "--verdict", "refused", "--reason", "cooldown", "--before", "sig-9", "--limit", "2")
-    wish = SignalQuery(verdict=VerdictKind.REFUSED, reason=Reason.COOLDOWN, before="sig-9", limit=2)
-    assert night.asked == [("signals", wish)]
+def test_an_empty_list_is_said_beside_the_result(kintsugi: CommandLine, operations: FakeOperations) -> None:
+    operations.empty = True
+    for command in ("incidents", "services", "pauses", "signals", "dead-letters"):
+        ended = kintsugi(command)
+        assert ended.code == 0
+        assert len(ended.out.splitlines()) == (1 if command == "services" else 0)
+        assert ended.err.strip()
+        assert next(iter(json.loads(kintsugi(command, "-o", "json").out).values())) == []
 
 
 def test_a_full_page_says_how_to_see_the_next(kintsugi: CommandLine) -> None:
@@ -201,56 +218,13 @@ def test_a_full_page_says_how_to_see_the_next(kintsugi: CommandLine) -> None:
     assert "--before dead-2" in kintsugi("dead-letters", "--limit", "2").err
 
 
-def test_a_word_that_is_no_verdict_is_a_mistake_of_usage(kintsugi: CommandLine) -> None:
-    ended = kintsugi("signals", "--verdict", "refuse")
-    assert (ended.code, ended.out) == (2, "")
-    assert "there is no 'refuse'; there is started" in ended.err
-
-
-def test_dead_letters_say_why_and_whether_they_can_be_sent_in_again(kintsugi: CommandLine) -> None:
-    lines = kintsugi("dead-letters").out.splitlines()
-    assert lines[1].split()[:5] == ["dead-1", "2026-11-24", "02:59:10", "alertmanager", "yes"]
-    assert "missing required field `labels`" in lines[1]
-    assert lines[2].split()[:5] == ["dead-2", "2026-11-24", "02:59:00", "poll", "no"]
-
-
-def test_services_come_in_the_daemons_order_each_under_what_it_depends_on(kintsugi: CommandLine) -> None:
-    """Serving and healthy are two things; what is held says by whom and until when, what is mended where it is."""
-    lines = [re.split(r"  +", line) for line in kintsugi("services").out.splitlines()[1:]]
-    run = "running database-recovery: Check the database pod (planned); deadline 03:28:00"
-    held = "held by database until 03:13:10: database is being recovered"
-    assert lines == [
-        [
-            "PRIORITY",
-            "SERVICE",
-            "NAMESPACE",
-            "SERVING",
-            "HEALTHY",
-            "READY",
-            "FOR",
-            "DEPENDS ON",
-            "REVISION",
-            "INCIDENT",
-            "NOW",
-        ],
-        ["1", "database", "data", "yes", "no", "1/2", "-", "-", "-", "inc-5", run],
-        ["3", "api-service", "production", "no", "no", "0/2", "-", "database", "-", "inc-6", held],
-        ["5", "web-service", "production", "unknown", "unknown", "0/3", "-", "api-service, cache", "-", "inc-1", "-"],
-    ]
-    indents = [line.index(line.split()[1]) for line in kintsugi("services").out.splitlines()[2:]]
-    assert [indent - indents[0] for indent in indents] == [0, 2, 4]
-
-
-def test_the_services_begin_with_the_state_of_the_daemon(kintsugi: CommandLine, night: Night) -> None:
+def test_the_services_begin_with_the_state_of_the_daemon(kintsugi: CommandLine, operations: FakeOperations) -> None:
     """A daemon that does not see the cluster is no good answer: a script learns it by the exit code."""
-    night.status = replace(STATUS, pauses=(Pause(id="p", scope=PauseScope.GLOBAL, who="ana", why="4.2", since=at(0)),))
+    pause = Pause(id="p", scope=PauseScope.GLOBAL, who="ana", why="4.2", since=at(0))
+    operations.status = replace(STATUS, pauses=(pause,))
     ended = kintsugi("services")
-    assert ended.code == 0
-    assert ended.out.splitlines()[0] == (
-        "mode auto; paused: everything by ana until resumed (4.2); running since 2026-11-24 02:58:00 UTC; "
-        "the cluster at https://10.0.0.1 is seen; the ledger answers"
-    )
-    night.status = replace(STATUS, stale=True, seen=at(60), doubt="the watch of pods is interrupted")
+    assert (ended.code, ended.out.split("; ")[1]) == (0, "paused: everything by ana until resumed (4.2)")
+    operations.status = replace(STATUS, stale=True, seen=at(60), doubt="the watch of pods is interrupted")
     ended = kintsugi("services")
     assert ended.code == 3
     assert ended.out.splitlines()[0] == (
@@ -260,53 +234,39 @@ def test_the_services_begin_with_the_state_of_the_daemon(kintsugi: CommandLine, 
     assert kintsugi("services", "-o", "json").code == 3
 
 
-def test_pauses_say_what_they_hold_back_and_why(kintsugi: CommandLine) -> None:
-    assert kintsugi("pauses").out.splitlines()[1] == (
-        "pau-1  namespace production  ana  release 4.2  2026-11-24 02:58:10  resumed"
-    )
-
-
 @pytest.mark.parametrize(
-    ("arguments", "key"),
+    ("command", "key"),
     [
-        (("incidents",), "incidents"),
-        (("services",), "services"),
-        (("pauses",), "pauses"),
-        (("signals",), "signals"),
-        (("dead-letters",), "dead_letters"),
-        (("incident", "inc-1"), "runs"),
+        ("incidents", "incidents"),
+        ("services", "services"),
+        ("pauses", "pauses"),
+        ("signals", "signals"),
+        ("dead-letters", "dead_letters"),
+        ("incident inc-1", "runs"),
     ],
 )
-def test_json_is_the_shape_of_the_api(kintsugi: CommandLine, arguments: tuple[str, ...], key: str) -> None:
-    ended = kintsugi(*arguments, "-o", "json")
+def test_json_is_the_shape_of_the_api(kintsugi: CommandLine, command: str, key: str) -> None:
+    ended = kintsugi(*command.split(), "-o", "json")
     assert ended.err == ""
     assert isinstance(json.loads(ended.out)[key], list)
 
 
-def test_json_of_an_incident_keeps_everything(kintsugi: CommandLine) -> None:
+def test_json_keeps_everything(kintsugi: CommandLine) -> None:
     told = json.loads(kintsugi("incident", "inc-1", "-o", "json").out)
     assert [step["path"] for step in told["runs"][0]["steps"]][:2] == ["@found", "check"]
     assert told["runs"][0]["evidence"][0]["text"].startswith("Name: web-1")
+    told = json.loads(kintsugi("explain", "web-service", "-o", "json").out)
+    assert told["values"][1] == {"key": "selector", "value": "app=web-app", "place": ""}
 
 
-def test_a_pod_is_explained_rule_by_rule(kintsugi: CommandLine, night: Night) -> None:
-    ended = kintsugi("explain", "--pod", "production/web-1")
-    assert night.asked == [("explain", Target(kind="Pod", namespace="production", name="web-1"))]
-    assert ended.out == dedent(
-        """\
-        pod production/web-1
-          verdict now: refused by rule web-pods-unhealthy (cooldown, until 03:10:00 UTC): cooling down until 03:10:00 after a run that ended recovered
-          - web-alerts: no: label severity expected ="critical", found "info"
-        """
-    )
-
-
-def test_labels_of_an_alert_are_taken_as_they_were_typed(kintsugi: CommandLine, night: Night, tmp_path: Path) -> None:
+def test_labels_of_an_alert_are_taken_as_they_were_typed(
+    kintsugi: CommandLine, operations: FakeOperations, tmp_path: Path
+) -> None:
     """`yes` and `8080` stay texts, as Alertmanager's labels are."""
     file = tmp_path / "alert.yaml"
     file.write_text("labels: {alertname: Down, page: yes, port: 8080}\n", encoding="utf-8")
     ended = kintsugi("explain", "--alert", str(file))
-    ((_, signal),) = night.asked
+    ((_, signal),) = operations.asked
     assert isinstance(signal, Signal)
     assert signal.labels == {"alertname": "Down", "page": "yes", "port": "8080"}
     assert ended.out.startswith("alert Down (page=yes, port=8080)\n")
@@ -321,42 +281,143 @@ def test_every_alert_of_a_webhooks_body_is_explained(kintsugi: CommandLine, tmp_
     assert told["explanations"][0]["verdict"]["reason"] == "cooldown"
 
 
+def follow(kintsugi: CommandLine, *arguments: str) -> Ended:
+    """Follow the incident, looking often."""
+    return kintsugi("incident", "inc-1", "--follow", "--every", "0.05", *arguments)
+
+
+@pytest.fixture
+def followed(operations: FakeOperations) -> FakeOperations:
+    """Have an incident that goes on from look to look, until it is closed."""
+    stages = [
+        (IncidentState.RUNNING, STEPS[:2]),
+        (IncidentState.RUNNING, STEPS[:5]),
+        (IncidentState.VERIFYING, STEPS[:5]),
+        (IncidentState.RECOVERED, STEPS[:5]),
+    ]
+    operations.looks = [running(DETAIL, state, steps) for state, steps in stages]
+    return operations
+
+
+@pytest.mark.usefixtures("followed")
+def test_each_step_and_state_of_a_followed_incident_is_told_once_until_it_is_closed(kintsugi: CommandLine) -> None:
+    ended = follow(kintsugi)
+    lines = ended.out.splitlines()
+    assert ended.code == 0
+    assert lines[lines.index("Updates") + 1 :] == [
+        "  02:58:02  done  Restart unhealthy pods 38s",
+        "  02:58:03    done  restart[0]#0, changed 2s",
+        "                $ kubectl delete pod web-1 -n production",
+        "                because web-1 was unhealthy (rule web-pods-unhealthy)",
+        "verifying: it is verifying",
+        "recovered: it is recovered",
+        "",
+        "Undo commands, newest first",
+        "  kubectl delete pod web-1 -n production: its controller makes a successor",
+    ]
+    assert any(line.startswith("The watchdog") for line in lines)
+
+
+@pytest.mark.usefixtures("followed")
+def test_json_of_a_followed_incident_is_written_once_at_the_end(kintsugi: CommandLine) -> None:
+    ended = follow(kintsugi, "-o", "json")
+    assert (ended.code, json.loads(ended.out)["incident"]["state"]) == (0, "recovered")
+
+
+def test_a_daemon_that_restarts_is_waited_for(kintsugi: CommandLine, followed: FakeOperations) -> None:
+    followed.looks[1:1] = [None, None]
+    ended = follow(kintsugi)
+    assert ended.code == 0
+    assert ended.err.count("trying again") == 1
+    assert "recovered: it is recovered" in ended.out.splitlines()
+
+
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("state", "signals", "code"),
     [
-        ("just words", "is not an alert"),
-        ("alerts: []", "contains 0 alerts"),
-        ("alerts: [{labels: {alertname: A}}, 7]", "alert 2 is not an alert"),
-        ("{", "not valid YAML or JSON"),
+        (IncidentState.NEEDS_OPERATOR, SignalStatus.FIRING, 1),
+        (IncidentState.FAILED, SignalStatus.FIRING, 1),
+        (IncidentState.INEFFECTIVE, SignalStatus.FIRING, 1),
+        (IncidentState.ROLLED_BACK, SignalStatus.FIRING, 1),
+        (IncidentState.CANCELLED, SignalStatus.FIRING, 1),
+        (IncidentState.CANCELLED, SignalStatus.RESOLVED, 0),
     ],
 )
-def test_a_file_without_alerts_is_a_mistake_of_usage(
-    kintsugi: CommandLine, tmp_path: Path, content: str, says: str
+def test_how_a_followed_incident_has_ended_is_the_exit_code(
+    kintsugi: CommandLine, operations: FakeOperations, state: IncidentState, signals: SignalStatus, code: int
 ) -> None:
-    file = tmp_path / "alert.yaml"
-    file.write_text(content, encoding="utf-8")
-    ended = kintsugi("explain", "--alert", str(file))
-    assert (ended.code, ended.out) == (2, "")
-    assert says in ended.err
+    """An incident is cancelled when its trigger has ended, and also when nobody approved. Without --follow it is only told."""
+    ended = running(DETAIL, state, STEPS)
+    told = tuple(replace(each, signal=replace(each.signal, status=signals)) for each in ended.signals)
+    operations.looks = [replace(ended, signals=told)]
+    assert follow(kintsugi).code == code
+    assert kintsugi("incident", "inc-1").code == 0
 
 
-def test_a_service_is_explained_value_by_value_with_where_each_comes_from(kintsugi: CommandLine, night: Night) -> None:
-    ended = kintsugi("explain", "web-service")
-    assert night.asked == [("explain_service", "web-service")]
-    lines = [line.split() for line in ended.out.splitlines()]
-    assert ["namespace", "production", "rules/web-service.yaml:8:14"] in lines
-    assert ["selector", "app=web-app", "derived"] in lines
-    assert lines[-1][0] == "web-service-pods-unhealthy"
-    assert lines[-1][-1] == "rules/any-service.yaml:6:18"
-    told = json.loads(kintsugi("explain", "web-service", "-o", "json").out)
-    assert told["values"][1] == {"key": "selector", "value": "app=web-app", "place": ""}
-    unknown = kintsugi("explain", "nothing")
-    assert unknown.code != 0
-    assert "no service nothing" in unknown.err
+def web(ready: int) -> list[ServiceSummary]:
+    """Return the web service with so many of its three pods ready, since a moment of its own."""
+    seen = ServiceSummary(
+        name="web",
+        namespace="shop",
+        priority=1,
+        serving=ready > 0,
+        healthy=ready == 3,
+        ready=ready,
+        desired=3,
+        since=at(ready),
+    )
+    return [seen]
 
 
-@pytest.mark.parametrize(
-    "arguments", [(), ("--pod", "a/b", "--alert", "x"), ("web", "--pod", "a/b"), ("--pod", "no-namespace")]
-)
-def test_explain_wants_one_thing(kintsugi: CommandLine, arguments: tuple[str, ...]) -> None:
-    assert kintsugi("explain", *arguments).code == 2
+@pytest.fixture
+def watched(operations: FakeOperations) -> FakeOperations:
+    """Have a service that changes from look to look, and a daemon that is away meanwhile."""
+    operations.watched = [web(3), web(3), web(0), None, None, web(0), web(1), web(1)]
+    return operations
+
+
+@pytest.mark.usefixtures("watched")
+def test_without_a_terminal_each_change_of_the_services_is_written_once(kintsugi: CommandLine, tmp_path: Path) -> None:
+    """A daemon that is away meanwhile is said once, and waited for; Ctrl-C is a good end."""
+    out, err = tmp_path / "out", tmp_path / "err"
+    command, environment = kintsugi.process("services", "--watch", "--every", "0.05")
+    with (
+        out.open("wb") as written,
+        err.open("wb") as said,
+        subprocess.Popen(command, stdout=written, stderr=said, env=environment) as process,
+    ):
+        try:
+            wait_for(lambda: "1/3" in out.read_text(), within=TIMEOUT, describe=err.read_text)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(TIMEOUT) == 0, err.read_text()
+        finally:
+            process.kill()
+    head = "PRIORITY  SERVICE  NAMESPACE  SERVING  HEALTHY  READY  SINCE     DEPENDS ON  REVISION  INCIDENT  NOW"
+    assert [line for line in out.read_text().splitlines() if " UTC: mode auto; " not in line] == [
+        head,
+        "1         web      shop       yes      yes      3/3    02:58:03  -           -         -         -",
+        head,
+        "1         web      shop       no       no       0/3    02:58:00  -           -         -         -",
+        head,
+        "1         web      shop       yes      no       1/3    02:58:01  -           -         -         -",
+    ]
+    assert err.read_text().count("trying again") == 1
+
+
+@pytest.mark.usefixtures("watched")
+def test_on_a_terminal_the_services_are_shown_in_their_place(kintsugi: CommandLine) -> None:
+    """The lines before are written over, not under."""
+    ours, theirs = pty.openpty()
+    seen = b""
+    command, environment = kintsugi.process("services", "--watch", "--every", "0.05")
+    with subprocess.Popen(command, stdout=theirs, stderr=subprocess.DEVNULL, env=environment) as process:
+        os.close(theirs)
+        try:
+            while b"1/3" not in seen:
+                seen += os.read(ours, 4096)  # ends by an error when the command does
+            process.send_signal(signal.SIGINT)
+            assert process.wait(TIMEOUT) == 0
+        finally:
+            process.kill()
+            os.close(ours)
+    assert b"\x1b[1A" in seen, seen

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.cli.demo.shop import GOOD
 from kintsugi.model.records import IncidentState
+from kintsugi_demo.shop import GOOD
 from tests.integration.crash_daemon import EffectFirst
 from tests.integration.crash_enumeration import Enumeration, is_sure
 from tests.integration.crash_stage import CrashStage

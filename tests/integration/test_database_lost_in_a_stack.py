@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from kintsugi.app.serving import operator_service
-from kintsugi.cli.demo.shop import deployment
 from kintsugi.errors import WrongState
 from kintsugi.model.api_types import RecoverPreview, SignalQuery
 from kintsugi.model.manual import RecoverRequest
 from kintsugi.model.records import Incident, IncidentState, Reason, RunRecord
 from kintsugi.model.services import STACK
+from kintsugi_demo.shop import deployment
 from kubeobjects.resources import PODS
 from kubesim.faults import PodFault
 from tests.integration.database_doubles import OWN_CLAIM, images, with_a_claim_of_its_own
@@ -154,7 +154,7 @@ class StackShop:
 
     async def refused(self, reason: Reason) -> Sequence[str]:
         """Return what was said of the signals that were refused for a reason."""
-        found = await self.stage.core.ledger.signal_pages.list_signals(SignalQuery(reason=reason))
+        found = await self.stage.core.ledger.signals.list_signals(SignalQuery(reason=reason))
         return [each.verdict.text for each in found if each.verdict is not None]
 
     async def says(self, words: str) -> Incident:

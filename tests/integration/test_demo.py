@@ -18,12 +18,12 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from kintsugi.catalog.shipped import shipped_paths
-from kintsugi.cli.demo import SHOWS, SceneName
-from kintsugi.cli.demo.narration import SceneOutcome
-from kintsugi.cli.demo.play import play, verdict
-from kintsugi.cli.exit_codes import ExitCode
+from kintsugi.cli.errors import ExitCode
 from kintsugi.errors import KintsugiError
 from kintsugi.model.records import IncidentState
+from kintsugi_demo import SHOWS, SceneName
+from kintsugi_demo.narration import SceneOutcome
+from kintsugi_demo.play import play, verdict
 from kubesim import postgres
 from tests.harness.waiting import wait_for
 from tests.integration.process_stage import alive

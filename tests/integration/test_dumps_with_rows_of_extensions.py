@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.decisions.backups import ArchiveContents, check_contents
-from kintsugi.worker.archive_reading import read_contents
+from kintsugi_restore.backups import ArchiveContents, check_contents
+from kintsugi_restore.worker.archive_reading import read_contents
 from tests.integration.backup_stage import dumped
 from tests.integration.restore_stage import Dumps, RestoreStage
 from tests.unit.backups.test_judging_a_backup import WANTED

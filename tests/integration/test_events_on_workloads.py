@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from kintsugi.cli.demo.scenes import WEB_CLUSTER, crash_one
-from kintsugi.cli.demo.shop import NAMESPACE, WEB
-from kintsugi.cli.demo.stage import furnished, wait_until, watched
 from kintsugi.model.records import IncidentState
+from kintsugi_demo.scenes import WEB_CLUSTER, crash_one
+from kintsugi_demo.shop import NAMESPACE, WEB
+from kintsugi_demo.stage import furnished, wait_until, watched
 from kubeobjects import resources
 from tests.harness.waiting import eventually
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from kintsugi.cli.demo.scenes import LABELS, STACK_CLUSTER
-from kintsugi.cli.demo.stage import furnished
+from kintsugi_demo.scenes import LABELS, STACK_CLUSTER
+from kintsugi_demo.stage import furnished
 from kubeobjects.resources import PODS
 from kubesim import EmbeddedCluster
 from kubesim.manifest import is_true

@@ -20,13 +20,13 @@ from yarl import URL
 from kintsugi.errors import UsageError
 from kintsugi.ledger import Ledger
 from kintsugi.server.health import Health
-from kintsugi.server.health_port import serve_health
+from kintsugi.server.ports import serve_health
 from kintsugi.server.readiness import Component
 from kintsugi.settings import HealthSettings
 from kintsugi.telemetry import LoopHeartbeat, Metrics
 from tests.harness.waiting import eventually
 from tests.integration.intake_server import PATIENT, STANDSTILL, Served, ledger_in, served
-from tests.integration.operations_double import RememberingOperations
+from tests.integration.operations_double import FakeOperations
 from tests.unit.sources.webhooks import alert, webhook
 
 DIRECT = build_opener(ProxyHandler({}))
@@ -43,7 +43,7 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
 @asynccontextmanager
 async def port_for_few(folder: Path, ledger: Ledger) -> AsyncIterator[Served]:
     """Serve a port with room for few connections, which it never gives up by itself."""
-    async with served(folder, ledger.inbox, RememberingOperations(), settings=FEW) as port:
+    async with served(folder, ledger.signals, FakeOperations(), settings=FEW) as port:
         yield port
 
 
@@ -120,7 +120,7 @@ async def test_idle_connections_that_take_all_places_keep_no_webhook_out(
 
 async def test_two_addresses_that_ask_and_stay_keep_no_probe_of_the_kubelet_out(tmp_path: Path, ledger: Ledger) -> None:
     """A15: the health port asks for no token, so that everybody's request is answered there."""
-    async with served(tmp_path, ledger.inbox, RememberingOperations()) as port:
+    async with served(tmp_path, ledger.signals, FakeOperations()) as port:
         host, number = str(URL(port.health).host), int(URL(port.health).port or 0)
         with ExitStack() as stack:
             for peer in ("127.0.0.2", "127.0.0.3"):
@@ -162,7 +162,7 @@ async def test_a_request_under_way_keeps_its_connection(tmp_path: Path, ledger: 
 
 async def test_an_event_loop_that_stands_still_is_seen_while_it_does(tmp_path: Path, ledger: Ledger) -> None:
     """C6: whatever computes on the daemon's loop, who asks for its health is answered, and no longer that it is alive."""
-    async with served(tmp_path, ledger.inbox, RememberingOperations()) as port:
+    async with served(tmp_path, ledger.signals, FakeOperations()) as port:
         status, said = await asyncio.to_thread(ask, f"{port.health}/healthz")
         assert (status, said["alive"]) == (200, True)
 
@@ -207,7 +207,7 @@ async def test_however_often_strangers_ask_the_ledger_is_asked_once_a_second(tmp
         looks += 1
         return ""
 
-    async with served(tmp_path, ledger.inbox, RememberingOperations(), checks={Component.LEDGER: look}) as port:
+    async with served(tmp_path, ledger.signals, FakeOperations(), checks={Component.LEDGER: look}) as port:
 
         async def ready() -> int:
             async with port.client.get(f"{port.health}/readyz") as answer:
@@ -222,7 +222,7 @@ async def test_however_often_strangers_ask_the_ledger_is_asked_once_a_second(tmp
 
 async def test_metrics_are_written_in_prometheus_format_without_a_token(tmp_path: Path, ledger: Ledger) -> None:
     async with (
-        served(tmp_path, ledger.inbox, RememberingOperations()) as port,
+        served(tmp_path, ledger.signals, FakeOperations()) as port,
         port.client.get(f"{port.health}/metrics") as answer,
     ):
         assert answer.status == 200
@@ -231,7 +231,7 @@ async def test_metrics_are_written_in_prometheus_format_without_a_token(tmp_path
 
 
 async def test_the_health_port_and_the_other_share_no_route(tmp_path: Path, ledger: Ledger) -> None:
-    async with served(tmp_path, ledger.inbox, RememberingOperations()) as port:
+    async with served(tmp_path, ledger.signals, FakeOperations()) as port:
         for url in (f"{port.url}/healthz", f"{port.url}/readyz", f"{port.url}/metrics", f"{port.health}/api/v1/pauses"):
             async with port.client.get(url) as answer:
                 assert answer.status == 404

@@ -11,7 +11,7 @@ from kintsugi.errors import UsageError
 from kintsugi.model.records import DeadLetter, Signal
 from kintsugi.settings import ServerSettings
 from tests.integration.intake_server import WEBHOOK, served
-from tests.integration.operations_double import RememberingOperations
+from tests.integration.operations_double import FakeOperations
 from tests.unit.sources.webhooks import alert, webhook
 
 
@@ -32,7 +32,7 @@ class WaitingInbox:
 
 
 async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
-    inbox, operations = WaitingInbox(), RememberingOperations()
+    inbox, operations = WaitingInbox(), FakeOperations()
     async with served(tmp_path, inbox, operations) as port:
         taken = ServerSettings(host="127.0.0.1", port=port.port)
         with pytest.raises(UsageError, match=rf"cannot listen on 127.0.0.1:{port.port}: .*in use"):
@@ -43,7 +43,7 @@ async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 async def test_a_delivery_under_way_is_finished_when_the_daemon_stops(tmp_path: Path) -> None:
     """The daemon stops while a commit is pending, and the sender still gets its answer."""
     inbox, body = WaitingInbox(), webhook(alert())
-    async with served(tmp_path, inbox, RememberingOperations()) as port:
+    async with served(tmp_path, inbox, FakeOperations()) as port:
         reader, writer = await asyncio.open_connection(port.host, port.port)
         headers = "".join(f"{name}: {value}\r\n" for name, value in WEBHOOK.items())
         writer.write(
@@ -62,7 +62,7 @@ async def test_a_request_that_is_no_http_is_told_in_a_line_without_its_bytes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whoever reaches the port does not write the log full, and a token in a broken header does not get into it."""
-    async with served(tmp_path, WaitingInbox(), RememberingOperations()) as port:
+    async with served(tmp_path, WaitingInbox(), FakeOperations()) as port:
         reader, writer = await asyncio.open_connection(port.host, port.port)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hunter2\x00\r\n\r\n")
         assert (await reader.readline()).startswith(b"HTTP/1.0 400")

@@ -14,7 +14,7 @@ import pytest
 
 from kintsugi.ledger import Ledger
 from tests.integration.intake_server import PATIENT, WEBHOOK, Served, ledger_in, served
-from tests.integration.operations_double import RememberingOperations
+from tests.integration.operations_double import FakeOperations
 from tests.unit.sources.webhooks import alert, webhook
 
 SECOND = timedelta(seconds=1)
@@ -33,14 +33,14 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
 
 @pytest.fixture
 async def port(tmp_path: Path, ledger: Ledger) -> AsyncIterator[Served]:
-    async with served(tmp_path, ledger.inbox, RememberingOperations(), settings=NARROW) as port:
+    async with served(tmp_path, ledger.signals, FakeOperations(), settings=NARROW) as port:
         yield port
 
 
 @pytest.fixture
 async def hurried(tmp_path: Path, ledger: Ledger) -> AsyncIterator[Served]:
     """Serve with less patience than a client of this test has: it sees the time being over."""
-    async with served(tmp_path, ledger.inbox, RememberingOperations(), settings=HURRIED) as port:
+    async with served(tmp_path, ledger.signals, FakeOperations(), settings=HURRIED) as port:
         yield port
 
 

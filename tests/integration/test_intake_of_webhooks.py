@@ -12,7 +12,7 @@ import pytest
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Reason, Signal, Verdict
 from tests.integration.intake_server import WEBHOOK, Served, ledger_in, served
-from tests.integration.operations_double import RememberingOperations
+from tests.integration.operations_double import FakeOperations
 from tests.unit.sources.webhooks import alert, captured, webhook
 
 BEGAN, ENDED, AGAIN = "2026-11-24T13:00:00Z", "2026-11-24T13:10:00Z", "2026-11-24T13:20:00Z"
@@ -32,7 +32,7 @@ class WebhookDaemon:
 
 @pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[WebhookDaemon]:
-    async with ledger_in(tmp_path) as ledger, served(tmp_path, ledger.inbox, RememberingOperations()) as port:
+    async with ledger_in(tmp_path) as ledger, served(tmp_path, ledger.signals, FakeOperations()) as port:
         yield WebhookDaemon(port, ledger)
 
 
@@ -176,7 +176,7 @@ async def test_alerts_that_nobody_can_ask_for_are_counted_and_told(tmp_path: Pat
     """Covers A7: one dead letter a group, the newest, for Alertmanager tells the group again and again."""
     async with (
         ledger_in(tmp_path) as ledger,
-        served(tmp_path, ledger.inbox, RememberingOperations(), polled=False) as port,
+        served(tmp_path, ledger.signals, FakeOperations(), polled=False) as port,
     ):
         for group, left_out in (("one", 3), ("two", 4), ("one", 5)):
             body = webhook(alert(), groupKey=group, truncatedAlerts=left_out)
@@ -195,7 +195,7 @@ async def test_a_group_key_of_any_kind_costs_no_alert(tmp_path: Path) -> None:
     """Covers A11: nothing but the letter's name is made of it."""
     async with (
         ledger_in(tmp_path) as ledger,
-        served(tmp_path, ledger.inbox, RememberingOperations(), polled=False) as port,
+        served(tmp_path, ledger.signals, FakeOperations(), polled=False) as port,
     ):
         assert await port.post(webhook(alert(), groupKey={"a": [1]}, truncatedAlerts=1)) == 200
         assert len(await ledger.signals.firing()) == 1

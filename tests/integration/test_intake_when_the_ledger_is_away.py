@@ -17,7 +17,7 @@ from kintsugi.model.records import DeadLetter, Signal
 from kintsugi.server.readiness import Component
 from tests.harness.waiting import eventually
 from tests.integration.intake_server import ANA, PATIENT, Served, ledger_in, served
-from tests.integration.operations_double import RememberingOperations
+from tests.integration.operations_double import FakeOperations
 from tests.unit.sources.webhooks import alert, webhook
 
 TIMEOUT = timedelta(seconds=1)
@@ -37,7 +37,7 @@ class FaultyInbox:
 
     async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         await self._fail()
-        await self.ledger.dead_letters.keep(letters)
+        await self.ledger.signals.keep_dead_letters(letters)
 
     async def _fail(self) -> None:
         if self.hanging:
@@ -54,7 +54,7 @@ async def inbox(tmp_path: Path) -> AsyncIterator[FaultyInbox]:
 
 @pytest.fixture
 async def port(tmp_path: Path, inbox: FaultyInbox) -> AsyncIterator[Served]:
-    async with served(tmp_path, inbox, RememberingOperations()) as port:
+    async with served(tmp_path, inbox, FakeOperations()) as port:
         yield port
 
 
@@ -62,7 +62,7 @@ async def port(tmp_path: Path, inbox: FaultyInbox) -> AsyncIterator[Served]:
 async def hurried(tmp_path: Path, inbox: FaultyInbox) -> AsyncIterator[Served]:
     """Serve with little patience for a ledger that hangs."""
     settings = replace(PATIENT, commit_wait=TIMEOUT, max_waiting=50)
-    async with served(tmp_path, inbox, RememberingOperations(), settings=settings) as port:
+    async with served(tmp_path, inbox, FakeOperations(), settings=settings) as port:
         yield port
 
 
@@ -156,7 +156,7 @@ async def test_the_daemon_is_alive_but_not_ready_while_the_ledger_is_away(tmp_pa
         return told["waiting_for"]
 
     checks = {Component.LEDGER: ledger}
-    async with served(tmp_path, inbox, RememberingOperations(), checks=checks) as there:
+    async with served(tmp_path, inbox, FakeOperations(), checks=checks) as there:
         await waits_for()
         inbox.error = LedgerUnavailable("no connection to db.example as kintsugi: the disk is full")
         checks[Component.CACHES] = caches

@@ -13,14 +13,13 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.api_types import EvaluatedSignal, SignalQuery
 from kintsugi.model.records import DeadLetter, Signal, SignalSource, SignalStatus
 from kintsugi.settings import AlertmanagerSettings
-from kintsugi.sources.alertmanager_api import AlertmanagerApi
-from kintsugi.sources.poll import AlertmanagerSilences, Poller
+from kintsugi.sources.poll import AlertmanagerApi, AlertmanagerSilences, Poller
 from kintsugi.telemetry import Metrics
 from tests.harness.alertmanager import Alertmanager
 from tests.harness.fixtures import StartAlertmanager
 from tests.harness.waiting import eventually
 from tests.integration.intake_server import Served, ledger_in, served
-from tests.integration.operations_double import RememberingOperations
+from tests.integration.operations_double import FakeOperations
 
 LABELS = {"alertname": "PodDown", "namespace": "shop", "pod": "web-1", "service": "shop"}
 
@@ -40,7 +39,7 @@ class CountingInbox:
         await self.ledger.signals.accept(delivered, now)
 
     async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        await self.ledger.dead_letters.keep(letters)
+        await self.ledger.signals.keep_dead_letters(letters)
 
 
 @dataclass
@@ -58,7 +57,7 @@ class AlertmanagerScene:
     def poller(self, alertmanager: Alertmanager) -> Poller:
         """Return a poller of the first of them."""
         settings = AlertmanagerSettings(url=alertmanager.urls[0])
-        return Poller(settings, self.api(alertmanager), self.inbox.ledger.inbox, Metrics(), lambda: datetime.now(UTC))
+        return Poller(settings, self.api(alertmanager), self.inbox.ledger.signals, Metrics(), lambda: datetime.now(UTC))
 
     def silences(self, alertmanager: Alertmanager) -> AlertmanagerSilences:
         """Return what knows the silences of the first of them."""
@@ -77,7 +76,7 @@ class AlertmanagerScene:
 async def scene(tmp_path: Path, alertmanager: StartAlertmanager) -> AsyncIterator[AlertmanagerScene]:
     async with ledger_in(tmp_path) as ledger:
         inbox = CountingInbox(ledger)
-        async with served(tmp_path, inbox, RememberingOperations()) as port:
+        async with served(tmp_path, inbox, FakeOperations()) as port:
             yield AlertmanagerScene(port, inbox, alertmanager)
 
 
@@ -105,7 +104,7 @@ async def test_an_alert_that_is_taken_up_again_with_its_old_beginning_is_not_los
     ledger = scene.inbox.ledger
 
     async def told() -> Sequence[EvaluatedSignal]:
-        return await ledger.signal_pages.list_signals(SignalQuery())
+        return await ledger.signals.list_signals(SignalQuery())
 
     async def ended() -> bool:
         return await scene.firing() == ()

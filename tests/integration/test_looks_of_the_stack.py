@@ -18,7 +18,6 @@ import pytest
 from kintsugi.actions.actions import Actions
 from kintsugi.catalog import load, shipped_paths
 from kintsugi.catalog.call_graph import steps_of
-from kintsugi.cli.demo.shop import deployment
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.kube.client import KubeClient
@@ -27,6 +26,7 @@ from kintsugi.runner.wait import Expectation, Observation, ResultNames, poll_onc
 from kintsugi.scope.values import EvaluationContext, step_names
 from kintsugi.settings import KubeSettings
 from kintsugi.views import Caches, ServiceViews
+from kintsugi_demo.shop import deployment
 from kubeobjects import resources
 from kubeobjects.resources import PODS
 from kubesim import EmbeddedCluster

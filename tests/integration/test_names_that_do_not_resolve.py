@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.cli.demo.shop import NAMESPACE, deployment
+from kintsugi_demo.shop import NAMESPACE, deployment
 from kubeobjects import resources
 from kubesim import EmbeddedCluster
 from tests.harness.daemon import DaemonProcess

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB, WEB_LABELS, deployment, stateful_set
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState
+from kintsugi_demo.shop import NAMESPACE, WEB, WEB_LABELS, deployment, stateful_set
 from kubeobjects import resources
 from kubesim import EmbeddedCluster, Image
 from kubesim.images import ExecReply

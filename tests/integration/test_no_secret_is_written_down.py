@@ -15,8 +15,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 from aiohttp import web
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB
 from kintsugi.settings import NotificationSettings
+from kintsugi_demo.shop import NAMESPACE, WEB
 from kubeobjects import resources
 from tests.integration.answering_service import serving
 from tests.integration.asked_catalog import asked_catalog

@@ -12,12 +12,12 @@ import pytest
 
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.cli.demo.shop import worker_image
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import ProbeFailed
-from kintsugi.worker import PG_MAJOR
+from kintsugi_demo.shop import worker_image
+from kintsugi_restore.worker import PG_MAJOR
 from kubeobjects import resources
 from kubeobjects.resources import PODS
 from kubesim import postgres
@@ -212,7 +212,7 @@ def job(name: str, arguments: Sequence[str]) -> dict[str, object]:
     container = {
         "name": "worker",
         "image": "kintsugi:0.1.0",
-        "command": ["python", "-m", "kintsugi.worker"],
+        "command": ["python", "-m", "kintsugi_restore.worker"],
         "args": list(arguments),
         "env": [{"name": "PGPASSWORD", "valueFrom": password}],
         "volumeMounts": [{"name": "backups", "mountPath": "/backups"}],

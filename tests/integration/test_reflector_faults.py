@@ -14,12 +14,11 @@ import pytest
 from aiohttp import web
 
 from kintsugi.errors import ServerUnavailable
-from kintsugi.kube.backoff import WatchTiming
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.object_cache import Change, ChangeKind
-from kintsugi.kube.reflector import Reflector
-from kintsugi.objects.kept import Pod
+from kintsugi.kube.reflector import Reflector, WatchTiming
 from kintsugi.settings import KubeSettings
+from kubeobjects.kept import Pod
 from kubeobjects.resources import PODS
 from tests.integration.scripted_api import (
     EXPIRED,

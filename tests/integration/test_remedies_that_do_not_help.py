@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from kintsugi.cli.demo.shop import NAMESPACE
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState, Notice, Reason, StepRecord, StepState
 from kintsugi.settings import GuardSettings
+from kintsugi_demo.shop import NAMESPACE
 from kubeobjects import resources
 from tests.harness.restarting_runbook import write_restarting_runbook
 from tests.integration.crash_daemon import DaemonStart

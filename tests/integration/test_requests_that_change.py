@@ -16,8 +16,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 from aiohttp import web
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB
 from kintsugi.model.records import PauseScope
+from kintsugi_demo.shop import NAMESPACE, WEB
 from tests.harness.waiting import eventually
 from tests.integration.answering_service import serving
 from tests.integration.asked_catalog import WHEN_READY, asked_catalog

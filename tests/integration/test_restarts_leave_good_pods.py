@@ -10,7 +10,7 @@ from kintsugi.actions import unstructured
 from kintsugi.actions.rollout_availability import good_pods, survivors
 from kintsugi.actions.templates import RESTARTED
 from kintsugi.kube.client import PatchKind
-from kintsugi.objects.kept import Pod
+from kubeobjects.kept import Pod
 from kubeobjects.resources import DEPLOYMENTS, PODS, REPLICASETS, STATEFULSETS, Resource
 from kubesim.images import GOOD, NEVER_READY
 from tests.integration.process_stage import NAMESPACE, ProcessStage

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kintsugi.model.worker_results import Dropped, Failed, Restored
-from kintsugi.worker.target import OwnershipComment, hidden
+from kintsugi_restore.worker.target import OwnershipComment, hidden
 from tests.harness.waiting import wait_for
 from tests.integration.hostile_dump import ORDERS, hostile, running
 from tests.integration.restore_stage import TIMEOUT, Dumps, RestoreStage, dumps

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.cli.demo.shop import CRASHING, NAMESPACE
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState
+from kintsugi_demo.shop import CRASHING, NAMESPACE
 from kubeobjects.resources import PODS
 from kubesim import GOOD
 from tests.integration.crash_daemon import DaemonStart

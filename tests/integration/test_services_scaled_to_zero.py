@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB
+from kintsugi_demo.shop import NAMESPACE, WEB
 from kubeobjects import resources
 from tests.harness.daemon import ROOT
 from tests.harness.waiting import eventually

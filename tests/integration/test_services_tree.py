@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB_LABELS
+from kintsugi_demo.shop import NAMESPACE, WEB_LABELS
 from kubeobjects import resources
 from tests.harness.waiting import eventually
 from tests.integration.manual_stage import TIMEOUT, Json, ManualStage, staged

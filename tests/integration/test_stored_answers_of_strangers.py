@@ -13,7 +13,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 from aiohttp import web
 
-from kintsugi.cli.demo.shop import NAMESPACE, WEB
+from kintsugi_demo.shop import NAMESPACE, WEB
 from kubesim import EmbeddedCluster
 from tests.harness.daemon import TOKEN, DaemonProcess
 from tests.harness.waiting import eventually

@@ -14,11 +14,11 @@ import pytest
 
 from kintsugi.errors import UsageError
 from kintsugi.ledger import Ledger
-from kintsugi.server.tls import Certificate
+from kintsugi.server.ports import Certificate
 from tests.harness.certificates import Authority, KeyPair
 from tests.harness.waiting import eventually
 from tests.integration.intake_server import PATIENT, Served, ledger_in, served
-from tests.integration.operations_double import RememberingOperations
+from tests.integration.operations_double import FakeOperations
 from tests.unit.sources.webhooks import alert, webhook
 
 REQUEST = b"POST /alertmanager HTTP/1.1\r\nHost: kintsugi\r\nContent-Type: application/json\r\nConnection: close\r\n"
@@ -62,7 +62,7 @@ async def secured(folder: Path, ledger: Ledger, files: Files, **more: Any) -> As
         tls_key_file=files.pair.key,
         **more,
     )
-    async with served(folder, ledger.inbox, RememberingOperations(), settings=settings) as port:
+    async with served(folder, ledger.signals, FakeOperations(), settings=settings) as port:
         yield port
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from kintsugi.cli.demo.shop import deployment
 from kintsugi.model.records import IncidentState
+from kintsugi_demo.shop import deployment
 from kubeobjects import resources
 from kubeobjects.resources import PODS, PVCS, STATEFULSETS
 from tests.harness.billing import BILLING, FINANCE, FRONT, INVOICES, LABELS, LEDGER, SERVICE

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.cli.demo.shop import NAMESPACE, shop
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.kube.client import KubeClient
 from kintsugi.settings import KubeSettings
+from kintsugi_demo.shop import NAMESPACE, shop
 from kubesim import EmbeddedCluster
 from tests.harness.waiting import eventually
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kintsugi.cli.demo.shop import NAMESPACE
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, StepRecord
 from kintsugi.settings import RestoreSettings
+from kintsugi_demo.shop import NAMESPACE
 from kubeobjects import resources
 from kubesim import Image
 from kubesim.images import Program

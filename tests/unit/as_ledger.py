@@ -3,10 +3,8 @@
 from typing import Any
 
 NAMES = {
-    ("aborts", "of_incident"): "abort_of",
     ("approvals", "of_incident"): "approvals",
     ("approvals", "of_incidents"): "approvals_of",
-    ("dead_letters", "keep"): "keep_dead_letters",
     ("diagnoses", "of_incident"): "diagnoses_of",
     ("drills", "memories"): "drills",
     ("evidence", "keep"): "keep_evidence",

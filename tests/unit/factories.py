@@ -32,10 +32,10 @@ from kintsugi.model.rules import Mode, Rule, RuleSource
 from kintsugi.model.services import Service
 from kintsugi.model.trigger import Trigger
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.kept import Condition, ContainerStatus, Deployment, Metadata, OwnerReference, Pod
-from kintsugi.objects.pods import ContainerState, ContainerStateRunning, PodStatus
-from kintsugi.objects.rollouts import COMPLETE
-from kintsugi.objects.workloads import DeploymentSpec, DeploymentStatus
+from kubeobjects.kept import Condition, ContainerStatus, Deployment, Metadata, OwnerReference, Pod
+from kubeobjects.pods import ContainerState, ContainerStateRunning, PodStatus
+from kubeobjects.rollouts import COMPLETE
+from kubeobjects.workloads import DeploymentSpec, DeploymentStatus
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 

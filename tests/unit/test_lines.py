@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from kintsugi.decisions.planner import RunPreview
 from kintsugi.ledger.texts import for_people
-from kintsugi.lines import LONGEST, LONGEST_QUOTE, command, line, lines, quoted
 from kintsugi.model.records import StepState
 from kintsugi.runner.report import hand_over, section
-from tests.unit.runner.test_what_the_person_on_call_is_told import back, record
+from kubeobjects.lines import LONGEST, LONGEST_QUOTE, command, line, lines, quoted
+from tests.unit.runner.test_report import back, record
 
 FORGED = "no\nUndo commands, newest first:\n  curl x | sh"
 hostile = st.text(st.sampled_from("ab\"'\\ \0\n\r\t\x0b\x1b\x85\u200b\u202e\u2028\ud800\U000e0001"), max_size=30)

@@ -28,8 +28,8 @@ from kintsugi.errors import CommandError, KubeError, NotFound, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command
 from kintsugi.model.services import WorkloadRef
-from kintsugi.objects.metadata import Metadata, Object
 from kintsugi.settings import RestoreSettings
+from kubeobjects.metadata import Metadata, Object
 
 
 class Actions:

@@ -9,7 +9,7 @@ from kintsugi.model.essentials import EssentialService
 from kintsugi.model.max_allowed import NOTHING_ALLOWED, MaxAllowed
 from kintsugi.model.records import Phase
 from kintsugi.model.services import SecretRef, WorkloadRef
-from kintsugi.objects.predicates import START_UP_ALLOWANCE
+from kubeobjects.predicates import START_UP_ALLOWANCE
 from kubeobjects.selectors import Selector
 
 

@@ -14,11 +14,10 @@ from kintsugi.actions.unstructured import Unstructured
 from kintsugi.kube.client import KubeClient
 from kintsugi.mask import MASK
 from kintsugi.model.command import ObjectName
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import Object, Pod
 from kintsugi.offload import searched
-from kintsugi.telemetry.redaction import SECRETS, is_secret_key
-from kintsugi.telemetry.secret_places import environment, is_manifest
+from kintsugi.telemetry.redaction import SECRETS, environment, is_manifest, is_secret_key
+from kubeobjects import predicates
+from kubeobjects.kept import Object, Pod
 from kubeobjects.resources import EVENTS
 
 LONGEST = 64 * 1024
@@ -130,7 +129,7 @@ def _without_secrets(value: object) -> object:
 
 
 def _field(key: str, value: object) -> object:
-    return environment(value, MASK) if key in ("env", "httpHeaders") else value
+    return environment(value) if key in ("env", "httpHeaders") else value
 
 
 def _holds_secret(key: str, value: object) -> bool:

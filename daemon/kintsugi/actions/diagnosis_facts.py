@@ -24,7 +24,7 @@ from kintsugi.decisions.diagnosis.facts import (
     WebhookFacts,
 )
 from kintsugi.decisions.diagnosis.template_fields import template_fields
-from kintsugi.objects.kept import Event, Object
+from kubeobjects.kept import Event, Object
 
 MOST_REVISIONS = 2
 """Revisions whose templates are compared: the one in force with the one before it."""

@@ -18,6 +18,7 @@ from kintsugi.actions.revisions import Revision, find_revisions
 from kintsugi.actions.templates import template_of
 from kintsugi.actions.tolerant_reads import TolerantReads, as_labels
 from kintsugi.actions.unstructured import Unstructured
+from kintsugi.commands.selectors import selector_of
 from kintsugi.decisions.diagnosis import service_ports, words
 from kintsugi.decisions.diagnosis.facts import (
     ConfigurationFacts,
@@ -34,12 +35,9 @@ from kintsugi.decisions.diagnosis.scheduling import NODE_UNDER_WAY
 from kintsugi.errors import Forbidden, KubeError, LedgerUnavailable, NotFound
 from kintsugi.model.command import ObjectName
 from kintsugi.model.views import Workload
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import KEPT, DaemonSet, Event, KubeService, ReplicaSet, StatefulSet
-from kintsugi.objects.owners import operators, recreating_command
-from kintsugi.objects.selectors import selector_of
-from kintsugi.objects.specified import SpecifiedPod
-from kubeobjects import resources
+from kubeobjects import predicates, resources
+from kubeobjects.kept import KEPT, DaemonSet, Event, KubeService, ReplicaSet, StatefulSet
+from kubeobjects.owners import operators, recreating_command
 from kubeobjects.resources import (
     CONFIGMAPS,
     DEPLOYMENTS,
@@ -50,6 +48,7 @@ from kubeobjects.resources import (
     SERVICES,
     Resource,
 )
+from kubeobjects.specified import SpecifiedPod
 
 MOST_PODS = 50
 EVENT_SELECTORS = ("type=Warning", *(f"reason={reason}" for reason in ("Killing", *NODE_UNDER_WAY)))

@@ -10,8 +10,8 @@ from kintsugi.actions.effect_plan import Evidence
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import KubeError
 from kintsugi.kube.client import KubeClient
-from kintsugi.objects.kept import Pod
 from kintsugi.telemetry.redaction import SECRETS
+from kubeobjects.kept import Pod
 from kubeobjects.resources import PODS
 
 _LINES = 500

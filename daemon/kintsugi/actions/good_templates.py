@@ -21,10 +21,10 @@ from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.withheld_values import with_values, withheld, without_values
 from kintsugi.encryption import fingerprint, is_of
 from kintsugi.errors import DecryptionFailed
-from kintsugi.ledger.good_templates import TemplateRepository
+from kintsugi.ledger.workloads import TemplateRepository
 from kintsugi.model.command import ObjectName
 from kintsugi.model.known import GoodTemplate
-from kintsugi.objects.metadata import REVISION, Metadata, Object
+from kubeobjects.metadata import REVISION, Metadata, Object
 
 _REMAINDER = "remainder "
 """Before the field of a withheld value that is not in the template."""

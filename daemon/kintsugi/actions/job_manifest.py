@@ -124,7 +124,7 @@ def _container(job_spec: WorkerJobSpec) -> Unstructured:
         "name": CONTAINER,
         "image": settings.image,
         "imagePullPolicy": settings.image_pull_policy,
-        "command": ["python", "-m", "kintsugi.worker"],
+        "command": ["python", "-m", "kintsugi_restore.worker"],
         # The kubelet itself would put variables in for $(NAME), passwords among them.
         "args": [word.replace("$", "$$") for word in job_spec.arguments],
         "env": list(_environment(job_spec)),

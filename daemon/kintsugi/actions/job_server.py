@@ -17,8 +17,8 @@ from kintsugi.errors import NotFound, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
 from kintsugi.model.worker_results import SERVER, SERVER_DATA, SERVER_SOCKET
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import Pod
+from kubeobjects import predicates
+from kubeobjects.kept import Pod
 
 ACCOUNT = "kintsugi.dev/passwd"
 """The annotation of the pod that its server sees as /etc/passwd: initdb looks up its user there, in any image."""

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 from kintsugi.actions import unstructured
 from kintsugi.actions.unstructured import Unstructured
-from kintsugi.entries import MOST_IN_ANSWER, entries_of
 from kintsugi.errors import KubeError, NotFound
+from kintsugi.json_limits import MOST_IN_ANSWER, entries_of
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import Pod
+from kubeobjects import predicates
+from kubeobjects.kept import Pod
 from kubeobjects.resources import PODS, Resource
 
 

@@ -4,11 +4,11 @@ from collections.abc import Collection, Sequence
 
 from kintsugi.actions import unstructured
 from kintsugi.actions.unstructured import Unstructured
+from kintsugi.commands.selectors import selector_of
 from kintsugi.errors import NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
-from kintsugi.objects.kept import LabelSelector, Pod
-from kintsugi.objects.selectors import selector_of
+from kubeobjects.kept import LabelSelector, Pod
 from kubeobjects.resources import DEPLOYMENTS, PODS, REPLICASETS, Resource
 
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"

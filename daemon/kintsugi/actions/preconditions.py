@@ -15,10 +15,10 @@ from kintsugi.model.command import ObjectName
 from kintsugi.model.essentials import essential, essential_object
 from kintsugi.model.hosts import service_of
 from kintsugi.model.records import Phase
-from kintsugi.objects import predicates
-from kintsugi.objects.autoscalers import rests
-from kintsugi.objects.kept import HorizontalPodAutoscaler, Node, Object, Pod
-from kintsugi.objects.owners import managers, operators
+from kubeobjects import predicates
+from kubeobjects.autoscalers import rests
+from kubeobjects.kept import HorizontalPodAutoscaler, Node, Object, Pod
+from kubeobjects.owners import managers, operators
 from kubeobjects.resources import PVCS, PVS
 
 

@@ -26,14 +26,13 @@ from kintsugi.clients.postgres import (
     session_settings,
 )
 from kintsugi.commands.sql import shown_setting
-from kintsugi.depth import DEEPEST_ANSWER, is_too_deep
-from kintsugi.entries import MOST_IN_ANSWER, has_more
 from kintsugi.errors import ProbeFailed
+from kintsugi.json_limits import DEEPEST_ANSWER, MOST_IN_ANSWER, has_more, is_too_deep
 from kintsugi.kube.client import KubeClient
-from kintsugi.lines import quoted
 from kintsugi.model.command import ObjectName, Psql
 from kintsugi.offload import searched
 from kintsugi.telemetry import SECRETS
+from kubeobjects.lines import quoted
 
 MOST_ROWS = 1000
 """A longer answer counts as none: an expression that counts its rows would be wrong. Let the database count."""

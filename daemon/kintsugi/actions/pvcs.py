@@ -35,9 +35,9 @@ from kintsugi.errors import NotFound, NotYet, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Create, Delete, ObjectName, Patch
 from kintsugi.model.records import UndoRecord
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import Pod, StatefulSet
-from kintsugi.telemetry.secret_places import is_manifest
+from kintsugi.telemetry.redaction import is_manifest
+from kubeobjects import predicates
+from kubeobjects.kept import Pod, StatefulSet
 from kubeobjects.resources import PODS, PVCS, PVS, STATEFULSETS, Resource
 
 # Annotations that the cluster writes about a claim's volume: a claim without them is a new one.

@@ -15,9 +15,9 @@ from kintsugi.decisions.diagnosis.related_objects import (
     SharedService,
 )
 from kintsugi.model.causes import ObjectChange
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import EndpointSlice, HorizontalPodAutoscaler, Pod
-from kintsugi.objects.network import KubeService
+from kubeobjects import predicates
+from kubeobjects.kept import EndpointSlice, HorizontalPodAutoscaler, Pod
+from kubeobjects.network import KubeService
 from kubeobjects.resources import HPAS
 
 _SOURCES: Mapping[str, str] = {"hostPath": "path", "local": "path", "nfs": "path", "csi": "volumeHandle"}

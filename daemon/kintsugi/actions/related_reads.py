@@ -18,11 +18,9 @@ from kintsugi.decisions.diagnosis import answering, last_change, service_ports, 
 from kintsugi.decisions.diagnosis.facts import LogFacts, NodeFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.related_objects import ClaimFacts, NameServerFacts, SharedService
 from kintsugi.errors import KubeError, NotFound
-from kintsugi.objects import predicates
-from kintsugi.objects.metadata import Metadata
-from kintsugi.objects.network import NetworkPolicy
-from kintsugi.objects.storage import StorageClass
-from kintsugi.objects.workloads import HorizontalPodAutoscaler, PodDisruptionBudget, PodMetrics
+from kubeobjects import predicates
+from kubeobjects.metadata import Metadata
+from kubeobjects.network import NetworkPolicy
 from kubeobjects.resources import (
     ENDPOINTSLICES,
     HPAS,
@@ -36,6 +34,8 @@ from kubeobjects.resources import (
     PVS,
     STORAGECLASSES,
 )
+from kubeobjects.storage import StorageClass
+from kubeobjects.workloads import HorizontalPodAutoscaler, PodDisruptionBudget, PodMetrics
 
 MOST_NODES = 10
 MOST_CLAIMS = 10

@@ -12,8 +12,8 @@ from kintsugi.decisions.diagnosis.template_difference import difference
 from kintsugi.decisions.diagnosis.template_fields import changed_fields, template_fields
 from kintsugi.model.command import ObjectName
 from kintsugi.model.remedies import KeptTemplateFacts, RevisionFacts
-from kintsugi.objects.metadata import Object
-from kintsugi.objects.owners import helm_release, managers
+from kubeobjects.metadata import Object
+from kubeobjects.owners import helm_release, managers
 
 
 async def read_revisions(

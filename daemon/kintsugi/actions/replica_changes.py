@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from kintsugi.actions import preconditions, unstructured
 from kintsugi.actions.loaded_target import LoadedTarget
 from kintsugi.actions.unstructured import Unstructured
+from kintsugi.commands.selectors import selector_of
 from kintsugi.errors import NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.records import Phase
-from kintsugi.objects.autoscalers import SCALED_OBJECTS, scalers_of
-from kintsugi.objects.kept import HorizontalPodAutoscaler, LabelSelector, Pod
-from kintsugi.objects.predicates import unschedulable
-from kintsugi.objects.selectors import selector_of
+from kubeobjects.autoscalers import SCALED_OBJECTS, scalers_of
+from kubeobjects.kept import HorizontalPodAutoscaler, LabelSelector, Pod
+from kubeobjects.predicates import unschedulable
 from kubeobjects.resources import HPAS, PODS
 
 

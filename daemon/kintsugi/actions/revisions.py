@@ -11,14 +11,14 @@ from datetime import datetime
 from kintsugi.actions import unstructured
 from kintsugi.actions.templates import differ_in_stamp_only, template_digest
 from kintsugi.actions.unstructured import Unstructured
+from kintsugi.commands.selectors import selector_of
 from kintsugi.errors import Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName, TemplateReference
 from kintsugi.model.records import Phase
-from kintsugi.objects.kept import LabelSelector, Object, Pod, ReplicaSet
-from kintsugi.objects.metadata import REVISION
-from kintsugi.objects.predicates import condition_of
-from kintsugi.objects.selectors import selector_of
+from kubeobjects.kept import LabelSelector, Object, Pod, ReplicaSet
+from kubeobjects.metadata import REVISION
+from kubeobjects.predicates import condition_of
 from kubeobjects.resources import CONTROLLERREVISIONS, DEPLOYMENTS, REPLICASETS
 
 CAUSE = "kubernetes.io/change-cause"

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from kintsugi.actions import unstructured
 from kintsugi.actions.unstructured import Unstructured
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import Pod
+from kubeobjects import predicates
+from kubeobjects.kept import Pod
 from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, Resource
 
 _NUMBER = re.compile(r"[0-9]{1,10}")

@@ -7,7 +7,7 @@ from kintsugi.decisions.diagnosis import last_change
 from kintsugi.decisions.diagnosis.containers import pending_resize
 from kintsugi.decisions.diagnosis.facts import PodFacts, WorkloadFacts
 from kintsugi.model.remedies import ClaimSize, ContainerMemory, WorkloadState
-from kintsugi.objects import predicates
+from kubeobjects import predicates
 
 
 def state_of(facts: WorkloadFacts, seen: OwnWorkload) -> WorkloadState:

@@ -9,7 +9,6 @@ Frozen objects that are garbage since are found by the one full collection an ho
 
 import asyncio
 import gc
-from dataclasses import dataclass
 from datetime import timedelta
 
 from kintsugi.telemetry import get_logger
@@ -25,15 +24,7 @@ Objects more than before a young collection, young ones before a middle one, mid
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GcFreezeResult:
-    """The result of a full collection: objects frozen, and how long the event loop was blocked."""
-
-    frozen: int
-    seconds: float
-
-
-def collect_and_freeze() -> GcFreezeResult:
+async def collect_and_freeze() -> None:
     """Collect everything once, and let the collector look at none of what is left again until the next call."""
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -41,11 +32,4 @@ def collect_and_freeze() -> GcFreezeResult:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
-    collected = GcFreezeResult(frozen=gc.get_freeze_count(), seconds=loop.time() - began)
-    log.info("garbage collected", frozen=collected.frozen, milliseconds=round(collected.seconds * 1000))
-    return collected
-
-
-async def step() -> None:
-    """Collect everything, as the clock asks once in `EVERY`."""
-    collect_and_freeze()
+    log.info("garbage collected", frozen=gc.get_freeze_count(), milliseconds=round((loop.time() - began) * 1000))

@@ -14,7 +14,6 @@ import aiohttp
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.encrypted import Encryption
 from kintsugi.actions.good_templates import GoodTemplates
-from kintsugi.app.core_parts import Business, ClusterState, Connections, Finders
 from kintsugi.app.figures import (
     TRIED_LATELY,
     diagnosed_within,
@@ -24,11 +23,9 @@ from kintsugi.app.figures import (
     run_policy_of,
     windows_of,
 )
-from kintsugi.app.good_revisions import GoodRevisionTracker
+from kintsugi.app.good_revisions import GoodRevisionTracker, GoodTemplateKeeper
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.app.resolver_notice import ResolverNotice
-from kintsugi.app.template_keeper import GoodTemplateKeeper
-from kintsugi.app.unmasked import spare_names
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.clients.resolver import Lookup, Resolver, resolve
@@ -38,8 +35,7 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.kube.steady_clock import SteadyClock
 from kintsugi.ledger import NO_FAILPOINTS, Failpoints, Ledger
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.rules import Mode
-from kintsugi.objects.predicates import START_UP_ALLOWANCE
+from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.children import ChildRuns
 from kintsugi.pipeline.declared_workloads import DeclaredWorkloads
@@ -54,18 +50,62 @@ from kintsugi.pipeline.pending_incidents import PendingIncidents
 from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.run_preview import RunPreviewer
 from kintsugi.pipeline.run_supervisor import RunSupervisor
-from kintsugi.pipeline.targets import Targets
+from kintsugi.pipeline.targets import TARGET_LABELS, Targets
 from kintsugi.pipeline.warning_watch import INTERVAL, SHORTEST_PAUSE, WarningWatch
 from kintsugi.runner import RunnerDeps
 from kintsugi.settings import Settings
-from kintsugi.sources.alertmanager_api import AlertmanagerApi
 from kintsugi.sources.checks import Checks, CheckTerms
 from kintsugi.sources.cluster import ClusterWatch
-from kintsugi.sources.poll import AlertmanagerSilences
-from kintsugi.telemetry import Containment, get_logger
+from kintsugi.sources.poll import AlertmanagerApi, AlertmanagerSilences
+from kintsugi.telemetry import SECRETS, Containment, get_logger
 from kintsugi.views import Caches, ServiceViews
+from kubeobjects.predicates import START_UP_ALLOWANCE
 
 log = get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connections:
+    """Connections to the ledger (led since `epoch`), the API server (with its `clock`), Alertmanager and HTTP."""
+
+    clock: SteadyClock
+    ledger: Ledger
+    epoch: int
+    kube: KubeClient
+    session: aiohttp.ClientSession
+    alertmanager: AlertmanagerApi | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterState:
+    """The known state of the cluster. `containment` catches an error that a single object causes."""
+
+    containment: Containment
+    caches: Caches
+    services: ServiceViews
+    observed: ObservedState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finders:
+    """The parts that detect problems and diagnose workloads."""
+
+    watch: ClusterWatch
+    checks: Checks
+    declared: DeclaredWorkloads
+    templates: GoodTemplates
+    diagnoser: Diagnoser
+    diagnoses: IncidentDiagnoses
+
+
+@dataclass(frozen=True, kw_only=True)
+class Business:
+    """The parts that evaluate signals and drive the runs that follow."""
+
+    active_catalog: ActiveCatalog
+    supervisor: RunSupervisor
+    targets: Targets
+    pipeline: Pipeline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -409,3 +449,33 @@ def good_revisions_of(
 def namespaces_of(catalog: Catalog) -> frozenset[str]:
     """Return the namespaces of the catalog's services."""
     return frozenset(service.namespace for service in catalog.services.values())
+
+
+def spare_names(catalog: Catalog) -> None:
+    """
+    Mask no name of the catalog and no label that its rules judge by, and warn where a secret has such a name's value.
+
+    The warning does not name it.
+    """
+    services = catalog.services.values()
+    places = [
+        name for each in services for name in (each.namespace, each.workload.name if each.workload else each.name)
+    ]
+    names = {*catalog.services, *catalog.rules, *catalog.runbooks, *places}
+    if found := SECRETS.spare(names, _matched_labels(catalog)):
+        log.warning("secrets have the values of names in the catalog, and are not masked there", secrets=len(found))
+
+
+def _matched_labels(catalog: Catalog) -> frozenset[str]:
+    """Name the labels and annotations of alerts that rules ask for, and those that name objects."""
+    rules = catalog.rules.values()
+    matched = {matcher.label for rule in rules for matcher in rule.matchers}
+    conditions = [rule.when for rule in rules if rule.on is RuleSource.ALERT and rule.when is not None]
+    read = {
+        name.removeprefix(place)
+        for condition in conditions
+        for name in condition.reads
+        for place in ("alert.labels.", "alert.annotations.")
+        if name.startswith(place)
+    }
+    return frozenset({*TARGET_LABELS, *matched, *read})

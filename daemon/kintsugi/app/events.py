@@ -13,7 +13,6 @@ from kintsugi.decisions.diagnosis.headline import headline
 from kintsugi.errors import KubeError
 from kintsugi.kube.client import Json, KubeClient
 from kintsugi.kube.repeats import when_busy
-from kintsugi.lines import line
 from kintsugi.model.causes import KeptDiagnosis
 from kintsugi.model.records import IncidentState, RunRecord, StepRecord
 from kintsugi.model.services import Service
@@ -22,6 +21,7 @@ from kintsugi.retries import Waits, retry
 from kintsugi.telemetry import SECRETS, get_logger
 from kintsugi.views import ServiceViews
 from kubeobjects import resources
+from kubeobjects.lines import line
 
 log = get_logger(__name__)
 
@@ -66,12 +66,14 @@ class ObjectEvents:
             view, reason, message, well = await self._waiting.get()
             event = self._event(view, reason, message, well=well)
             try:
-                await retry(partial(self._write, view.service.namespace, event), when_busy, WAITS, attempts=ATTEMPTS)
+                await retry(
+                    partial(self._kube.create, resources.EVENTS, view.service.namespace, event),
+                    when_busy,
+                    WAITS,
+                    attempts=ATTEMPTS,
+                )
             except KubeError as error:
                 log.info("event not written", reason=reason, error=str(error))
-
-    async def _write(self, namespace: str, event: Json) -> None:
-        await self._kube.create(resources.EVENTS, namespace, event)
 
     def _note(self, service: str, reason: str, message: str, *, well: bool) -> None:
         view = self._services.views.get(service)

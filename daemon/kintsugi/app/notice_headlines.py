@@ -12,9 +12,9 @@ from kintsugi.decisions.diagnosis.headline import ENDED_WELL, diagnosis_at, head
 from kintsugi.decisions.next_command import next_command
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger import Ledger
-from kintsugi.lines import line, lines
 from kintsugi.model.causes import Diagnosis, KeptDiagnosis
 from kintsugi.model.records import Approval, Incident, IncidentState, Notice
+from kubeobjects.lines import line, lines
 
 _WITHOUT_RUN = frozenset({IncidentState.AWAITING_APPROVAL, IncidentState.INEFFECTIVE})
 """The states of incidents whose notice is written before their diagnosis is made."""

@@ -10,8 +10,8 @@ from datetime import datetime
 from kintsugi.app.core import Core
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.app.notice_headlines import NoticeHeadlines
-from kintsugi.ledger import Accepted, LedgerInbox
-from kintsugi.model.records import DeadLetter, Signal
+from kintsugi.ledger import Accepted
+from kintsugi.model.records import DeadLetter, Signal, SignalSource
 from kintsugi.notifier import Notifier
 from kintsugi.pipeline.affected_services import AffectedServices
 from kintsugi.pipeline.explainer import Explainer
@@ -20,8 +20,7 @@ from kintsugi.pipeline.rollback_difference import RollbackDifference
 from kintsugi.server.api import Api
 from kintsugi.server.authentication import Authenticator, TokenFiles
 from kintsugi.server.health import Health, asked_on
-from kintsugi.server.health_port import serve_health
-from kintsugi.server.http import serve
+from kintsugi.server.ports import serve, serve_health
 from kintsugi.server.readiness import Component, Readiness
 from kintsugi.server.routes import AuthMiddleware, all_routes, documented, health_routes
 from kintsugi.server.webhook import WebhookHandler
@@ -149,24 +148,27 @@ NOT_UNDERSTOOD = (
 )
 
 
-class NotifyingInbox(LedgerInbox):
+class NotifyingInbox:
     """The ledger's inbox, which wakes the pipeline once something new is committed, and has a person hear of dead letters."""
 
     def __init__(self, core: Core) -> None:
-        super().__init__(core.ledger.signals, core.ledger.dead_letters)
-        self._outbox, self._clock, self._pipeline = core.ledger.outbox, core.clock, core.pipeline
+        self._ledger, self._clock, self._pipeline = core.ledger, core.clock, core.pipeline
 
     async def accept(self, delivered: Sequence[Signal], now: datetime) -> Accepted:
         """Commit signals, then have them judged."""
-        accepted = await super().accept(delivered, now)
+        accepted = await self._ledger.signals.accept(delivered, now)
         self._pipeline.wake()
         return accepted
 
     async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep deliveries that could not be understood, and leave a notice of it, one an hour."""
-        await super().keep_dead_letters(letters)
+        await self._ledger.signals.keep_dead_letters(letters)
         if letters:
-            await self._outbox.put_daemon_notice(NOT_UNDERSTOOD, self._clock.now())
+            await self._ledger.outbox.put_daemon_notice(NOT_UNDERSTOOD, self._clock.now())
+
+    async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]:
+        """Return the open episodes of these sources."""
+        return await self._ledger.signals.firing(*sources)
 
 
 def operator_service(core: Core) -> OperatorService:

@@ -24,6 +24,7 @@ from kintsugi.catalog.schema_models import (
 from kintsugi.catalog.source import Path
 from kintsugi.catalog.steps import Steps
 from kintsugi.catalog.type_scope import TypeScope
+from kintsugi.commands.selectors import label_selector
 from kintsugi.errors import UsageError
 from kintsugi.expressions import ANY
 from kintsugi.model.label_matchers import LabelMatcher
@@ -33,7 +34,6 @@ from kintsugi.model.patterns import Pattern, Patterns, Severity
 from kintsugi.model.rules import Rule
 from kintsugi.model.runbooks import Parameter, Rollback, Run, Runbook, Step, Value
 from kintsugi.model.services import DERIVED, DrillTerms, SecretRef, Service, WorkloadRef
-from kintsugi.objects.selectors import label_selector
 from kintsugi.regex import compiled
 from kintsugi.scope import seen
 from kintsugi.scope.types import PARAMETERS, parameter_type, rule_names, service_names

@@ -17,7 +17,7 @@ from kintsugi.commands import ParsedTemplate as CommandTemplate
 from kintsugi.expressions import BOOL, Expression, ExpressionProblem, Scope, TextTemplate, Type
 from kintsugi.model.patterns import Patterns
 from kintsugi.model.source_position import SourcePosition
-from kintsugi.objects.predicates import START_UP_ALLOWANCE
+from kubeobjects.predicates import START_UP_ALLOWANCE
 
 ShapeT_co = TypeVar("ShapeT_co", bound=DocumentShape, covariant=True)
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from kintsugi.expressions import ListOf, Scope, Type
-from kintsugi.objects.predicates import START_UP_ALLOWANCE
 from kintsugi.scope import seen
 from kintsugi.scope.types import Names, StepPlace, step_names
+from kubeobjects.predicates import START_UP_ALLOWANCE
 
 Results = Mapping[str, Names]
 """Step ids, each with the names that its result has for later steps."""

@@ -6,16 +6,16 @@ that help comes at once.
 """
 
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
 
 from kintsugi import __version__
-from kintsugi.cli import author, daemon, operator, restore_commands
-from kintsugi.cli.demo import command as demo
-from kintsugi.cli.exit_codes import exit_for
+from kintsugi.cli import author, daemon, operator
+from kintsugi.cli.errors import ExitCode, exit_for, print_error
 from kintsugi.cli.help_groups import GroupedCommands
-from kintsugi.cli.stderr import print_error
+from kintsugi.cli.options import spread
 from kintsugi.errors import KintsugiError
 
 app = typer.Typer(
@@ -49,11 +49,23 @@ def kintsugi(
     """
 
 
+async def demo() -> ExitCode:
+    """Break services in embedded clusters: this needs the package `kintsugi-demo`, which is not installed."""
+    raise KintsugiError("the demonstration is not installed: pip install 'kintsugi-daemon[demo]'")
+
+
+def register_demo(app: typer.Typer) -> None:
+    """Add `kintsugi demo` of the distribution `kintsugi-demo`, by its entry point; without it, a command that says so."""
+    for each in entry_points(group="kintsugi.commands", name="demo"):
+        each.load()(app)
+        return
+    app.command("demo", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(spread(demo))
+
+
 daemon.register(app)
-demo.register(app)
+register_demo(app)
 author.register(app)
 operator.register(app)
-restore_commands.register(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

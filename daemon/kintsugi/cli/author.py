@@ -1,4 +1,4 @@
-"""The commands for authors of rules and runbooks, as they are typed. Their work is in `validation` and `formatting`."""
+"""The commands for authors of rules and runbooks, as they are typed. Their work is in `documents` and `scaffolding`."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kintsugi.cli.exit_codes import ExitCode
+from kintsugi.cli.errors import ExitCode
 from kintsugi.cli.options import ClusterAccess, Output, OutputFormat, is_in_pod, kubeconfig_of_kubectl, spread
 from kintsugi.errors import UsageError
 
@@ -35,11 +35,11 @@ def validate(
     output: Output = OutputFormat.TEXT,
 ) -> ExitCode:
     """Check rules and runbooks, and report every mistake with its place and its correction."""
-    from kintsugi.cli import validation
+    from kintsugi.cli import documents
     from kintsugi.commands import enable
 
     enable(verbs or ())
-    return validation.validate(paths or [], output, alone=alone)
+    return documents.validate(paths or [], output, alone=alone)
 
 
 async def init(
@@ -94,9 +94,9 @@ def fmt(
     output: Output = OutputFormat.TEXT,
 ) -> ExitCode:
     """Format rules and runbooks; comments stay."""
-    from kintsugi.cli import formatting
+    from kintsugi.cli import documents
 
-    return formatting.fmt(paths, output, check=check)
+    return documents.fmt(paths, output, check=check)
 
 
 def schema(
@@ -114,9 +114,9 @@ def schema(
     output: Output = OutputFormat.TEXT,
 ) -> ExitCode:
     """Print the JSON Schema of rules and runbooks, for editors."""
-    from kintsugi.cli import validation
+    from kintsugi.cli import documents
 
-    return validation.schema(kind) if write is None else validation.write_schemas(kind, write, output)
+    return documents.schema(kind) if write is None else documents.write_schemas(kind, write, output)
 
 
 def register(app: typer.Typer) -> None:

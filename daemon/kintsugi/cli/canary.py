@@ -12,12 +12,10 @@ from typing import Protocol, TypeVar
 
 import typer
 
-from kintsugi.cli.client import DaemonClient, connect, dial, token_in
-from kintsugi.cli.exit_codes import ExitCode, Unreachable
-from kintsugi.cli.login import with_login
+from kintsugi.cli.client import DaemonClient, connect, dial, token_in, with_login
+from kintsugi.cli.errors import ExitCode, Unreachable, print_note
 from kintsugi.cli.options import DEFAULT_SERVER, Connection, OutputFormat
 from kintsugi.cli.output import emit, took
-from kintsugi.cli.stderr import print_note
 from kintsugi.errors import KintsugiError, Refused
 from kintsugi.model.canary import CANARY
 from kintsugi.model.records import SignalStatus, VerdictKind

@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
-from kintsugi.cli.exit_codes import ExitCode
+from kintsugi.cli.errors import ExitCode, print_note
 from kintsugi.cli.options import is_in_pod, kubeconfig_of_kubectl, spread
 from kintsugi.cli.shutdown import run_until_signal
-from kintsugi.cli.stderr import print_note
 from kintsugi.errors import UsageError
 
 

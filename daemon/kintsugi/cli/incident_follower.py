@@ -7,12 +7,11 @@ from datetime import UTC, datetime, timedelta
 from rich.text import Text
 
 from kintsugi.cli.client import DaemonClient
-from kintsugi.cli.exit_codes import ExitCode, Unreachable
+from kintsugi.cli.errors import ExitCode, Unreachable, print_note
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit, plain, print_lines, state
-from kintsugi.cli.stderr import print_note
 from kintsugi.cli.story import evidence_texts, parents_of, section, shown, step_lines, story, summary, undo_commands
-from kintsugi.cli.summary_tables import first_line
+from kintsugi.cli.tables import first_line
 from kintsugi.model.records import IncidentState, Phase, SignalStatus, StepState
 from kintsugi.retries import Waits, retry
 from kintsugi.server.operations import IncidentDetail

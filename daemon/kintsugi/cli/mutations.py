@@ -1,19 +1,45 @@
-"""Commands that change something: they show the change first, and ask the person."""
+"""Commands that change or start something: they show the change first, and ask the person."""
 
-from datetime import timedelta
+import asyncio
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 
 import typer
+from rich.text import Text
 
-from kintsugi.cli.client import dial
-from kintsugi.cli.exit_codes import ExitCode
-from kintsugi.cli.options import Connection, Only, OutputFormat
-from kintsugi.cli.output import emit, moment
-from kintsugi.cli.prompts import agreed, show_latest_diagnosis, show_question, show_rollback, waiting
-from kintsugi.cli.summary_tables import pause_scope_text
+from kintsugi.cli.client import DaemonClient, dial
+from kintsugi.cli.errors import ExitCode, Unreachable, print_note
+from kintsugi.cli.incident_follower import IncidentFollower
+from kintsugi.cli.options import Connection, Manually, Only, OutputFormat
+from kintsugi.cli.output import emit, moment, plain, print_lines, state, took
+from kintsugi.cli.story import section
+from kintsugi.cli.tables import pause_scope_text
+from kintsugi.decisions.diagnosis.headline import headline, latest
+from kintsugi.decisions.drills import report_of
+from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.durations import parse_duration
 from kintsugi.errors import Refused, UsageError
-from kintsugi.model.records import PauseScope
-from kintsugi.server.operations import PauseRequest, RejectRequest
+from kintsugi.model.drills import DrillCheck, DrillReport
+from kintsugi.model.identity import new_id
+from kintsugi.model.records import Approval, Incident, IncidentState, PauseScope
+from kintsugi.model.worker_results import Backup, Restored
+from kintsugi.retries import Waits, retry
+from kintsugi.server.operations import (
+    GuardResult,
+    IncidentDetail,
+    Override,
+    PauseRequest,
+    RecoverPreview,
+    RecoverRequest,
+    RejectRequest,
+    RollbackPreview,
+)
+
+TIMEOUT = timedelta(minutes=1)
+"""The time for which a start whose answer was lost is retried: a daemon that was killed is back by then."""
+
+AGAIN = timedelta(seconds=1)
 
 
 async def pause(connection: Connection, request: PauseRequest, *, yes: bool) -> ExitCode:
@@ -133,3 +159,226 @@ def _alerts(number: int) -> str:
 
 def _see(incident: str) -> str:
     return f"To follow it: kintsugi incident {incident} --follow"
+
+
+async def recover(connection: Connection, request: RecoverRequest, *, yes: bool) -> ExitCode:
+    """Show the plan, ask, and start exactly that, once."""
+    async with dial(connection) as daemon:
+        shown = await daemon.recover(request)
+        show_plan(shown)
+        if not shown.allowed:
+            raise Refused(f"{shown.text}{_override_hint(shown.answers)}")
+        if not agreed("Start it?", yes=yes):
+            raise Refused("nothing was started")
+        begun = await _start(daemon, request, shown.digest)
+    if connection.output is OutputFormat.JSON:
+        emit(begun)
+    else:
+        typer.echo(f"Started: {begun.text}. To follow it: kintsugi incident {begun.incident} --follow")
+    return ExitCode.DONE
+
+
+def request_of(runbook: str, manually: Manually, *, why: str) -> RecoverRequest:
+    """Make a wish of the options; its key is new. Raises UsageError."""
+    if not why.strip():
+        raise UsageError("--why: empty; give the reason for the run")
+    parameters: dict[str, str] = {}
+    for each in manually.values or ():
+        name, sign, text = each.partition("=")
+        if not (name and sign):
+            raise UsageError(f"--set: {each!r}: write NAME=VALUE")
+        if name in parameters:
+            raise UsageError(f"--set: {name} is set twice")
+        parameters[name] = text
+    overrides = manually.overrides or ()
+    for name in overrides:
+        if name not in set(Override):
+            raise UsageError(f"--override: {name!r} cannot be overruled; choose from: {', '.join(Override)}")
+    return RecoverRequest(
+        runbook=runbook,
+        service=manually.service,
+        parameters=parameters,
+        why=why,
+        overrides=frozenset(map(Override, overrides)),
+        key=new_id("wish", datetime.now(UTC)),
+    )
+
+
+def show_plan(shown: RecoverPreview) -> None:
+    """Show a plan, and all that the guards say of it."""
+    place = f"{shown.service} (namespace {shown.namespace})" if shown.namespace else "all services together"
+    print_note(f"{shown.runbook} on {place}")
+    for name, value in shown.parameters.items():
+        print_note(f"  {name} = {value}")
+    for step in shown.steps:
+        print_note(f"  {step}")
+    print_note(f"Plan {shown.digest}; its watchdog would check at {shown.deadline:%H:%M:%S} UTC")
+    for each in shown.answers:
+        print_note(f"{'Overruled' if each.overruled else 'Refused'} ({each.reason}): {each.text}")
+
+
+def _override_hint(answers: Sequence[GuardResult]) -> str:
+    """Return the options that override all objections; "" where one of them cannot be overridden."""
+    refusals = [each for each in answers if not each.overruled]
+    if not refusals or not all(each.override for each in refusals):
+        return ""
+    return f" (to start it anyway: {' '.join(f'--override {each.override}' for each in refusals)})"
+
+
+async def _start(daemon: DaemonClient, request: RecoverRequest, digest: str) -> RecoverPreview:
+    """Start it; while no answer comes ask again for the same, which starts nothing twice."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + TIMEOUT.total_seconds()
+
+    def again(error: Exception) -> bool:
+        if not isinstance(error, Unreachable) or loop.time() >= until:
+            return False
+        print_note(f"{str(error).partition('. ')[0]}; trying again")
+        return True
+
+    return await retry(lambda: daemon.recover(request, digest=digest), again, Waits.of(AGAIN))
+
+
+def agreed(question: str, *, yes: bool) -> bool:
+    """Ask, unless `yes` is set. Raises UsageError where no one can answer."""
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError("this is not a terminal, so Kintsugi cannot ask: give --yes to continue")
+    typer.echo(f"{question} [y/N] ", err=True, nl=False)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def waiting(detail: IncidentDetail, path: str | None) -> Approval:
+    """
+    Choose the question that can be answered: the newest of its step, if it has no answer yet.
+
+    Raises Refused when nothing is asked, UsageError when several steps ask and `path` names none of them.
+    """
+    unanswered = {each.path: each for each in open_questions(detail.approvals)}
+    incident = detail.incident
+    if incident.state.is_final or not unanswered:
+        raise Refused(
+            f"incident {incident.id} is {incident.state} and asks for no approval{_answers(detail.approvals)}"
+        )
+    names = ", ".join(repr(each) for each in unanswered)
+    if path is not None and path not in unanswered:
+        raise UsageError(f"--path: {path!r} does not ask for approval; these steps do: {names}")
+    if path is None and len(unanswered) > 1:
+        raise UsageError(f"several steps ask for approval: choose one with --path: {names}")
+    return unanswered[path] if path is not None else next(iter(unanswered.values()))
+
+
+def _answers(approvals: Iterable[Approval]) -> str:
+    """Return who has answered the newest question of each step."""
+    newest = {each.path: each for each in approvals}
+    said = [
+        f"{each.who} {'approved' if when is each.answered else 'rejected'} {each.path or 'the plan'} at {when:%H:%M:%S}"
+        for each in newest.values()
+        if (when := each.rejected or each.answered) is not None
+    ]
+    return f": {', '.join(said)}" if said else ""
+
+
+def show_question(approval: Approval) -> None:
+    """Show the plan as it was put to people."""
+    for line in approval.question.splitlines():
+        print_note(f"  {line}")
+    about = f" of {approval.path}" if approval.path else ""
+    print_note(
+        f"Plan {approval.plan}{about}, asked at {approval.asked:%H:%M:%S}, open until {approval.expires:%H:%M:%S} UTC"
+    )
+
+
+def show_latest_diagnosis(detail: IncidentDetail) -> None:
+    """Show what was found wrong, if that is known."""
+    if (found := latest(detail.diagnoses)) is not None:
+        print_note(f"Problem: {headline(found)}")
+
+
+def show_rollback(answer: RollbackPreview) -> None:
+    """Show what is wrong, what a rollback would do, as commands, what it would change, and what would be lost."""
+    print_note(answer.text)
+    if answer.wrong:
+        print_note(f"  problem: {answer.wrong}")
+    if answer.changes:
+        print_note(f"  the rollback reverts: {answer.changes}")
+    for command in answer.commands:
+        print_note(f"  $ {command}" if not command.startswith("#") else f"  {command}")
+    for loss in answer.losses:
+        print_note(f"  lost: {loss}")
+
+
+async def drill(connection: Connection, service: str, *, every: timedelta | None) -> ExitCode:
+    """Begin a drill; with `every` follow it, looking that often, and report."""
+    async with dial(connection) as daemon:
+        begun = await daemon.drill(service)
+        if every is None:
+            _show_begun(begun, connection.output)
+            return ExitCode.DONE
+        follower = IncidentFollower(daemon, begun.id, form=connection.output)
+        await follower.show()
+        await follower.follow(every)
+    report = report_in(follower.detail)
+    if connection.output is OutputFormat.JSON:
+        emit(report)
+    else:
+        print_lines([Text(), Text("Report", style="bold"), *report_lines(report)])
+    return ExitCode.DONE if report.state is IncidentState.PASSED else ExitCode.FINDINGS
+
+
+def report_in(detail: IncidentDetail) -> DrillReport:
+    """Read the report of a drill in its incident."""
+    last = detail.runs[-1]
+    return report_of(last.run, last.steps, now=datetime.now(UTC))
+
+
+def report_lines(report: DrillReport) -> Iterator[Text]:
+    """Yield the lines of a report."""
+    yield Text.assemble("  ", state(report.state), plain(f": {report.reason}"))
+    stages = ", ".join(f"{name} {_took(seconds)}" for name, seconds in report.stages)
+    yield plain(
+        f"  The drill took {_took(report.seconds)}{f' ({stages})' if stages else ''}. A real restore takes at least as long."
+    )
+    if report.backup is not None:
+        yield from section("Backup", list(_backup(report.backup, report.started)))
+    if report.restored is not None:
+        yield from section("Restored", list(_restored(report.restored)))
+    yield from section(
+        "Checks",
+        [
+            *map(_check, report.checks),
+            *(plain(f"not run  {name}: this check does not test the backup") for name in report.left_out),
+        ],
+    )
+    yield from section("Notes", [plain(note) for note in report.notes])
+
+
+def _backup(backup: Backup, now: datetime) -> Iterator[Text]:
+    yield plain(backup.url, "bold")
+    yield plain(f"taken {moment(backup.taken)} UTC, {took(now - backup.taken)} before the drill; {backup.size:,} bytes")
+    yield plain("its recorded checksum matches") if backup.proven else plain("its checksum was not recorded", "yellow")
+    yield from (plain(f"skipped {each.url}: {each.reason}", "yellow") for each in backup.skipped)
+
+
+def _restored(restored: Restored) -> Iterator[Text]:
+    yield plain(f"{len(restored.tables)} tables in {_took(restored.seconds)}, from {restored.bytes:,} bytes")
+    yield from (plain(f"{table.name}  {table.rows:,} rows") for table in restored.tables)
+
+
+def _check(check: DrillCheck) -> Text:
+    mark = plain("passed", "green") if check.met else plain("failed", "bold red")
+    return Text.assemble(
+        mark, plain(f"  {check.name} ({_took(check.seconds)}){f': {check.error}' if check.error else ''}")
+    )
+
+
+def _took(seconds: float) -> str:
+    return took(timedelta(seconds=seconds))
+
+
+def _show_begun(begun: Incident, form: OutputFormat) -> None:
+    if form is OutputFormat.JSON:
+        emit(begun)
+    else:
+        typer.echo(f"Started: {begun.runbook} of {begun.service}. To follow it: kintsugi incident {begun.id} --follow")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from kintsugi.cli.exit_codes import ExitCode
+from kintsugi.cli.errors import ExitCode
 from kintsugi.cli.options import Connection, Manually, Only, Why, Yes, spread
 
 IncidentId = Annotated[str, typer.Argument(metavar="ID", help="The incident, as `kintsugi incidents` lists it.")]
@@ -186,10 +186,10 @@ async def services(
 
     While the daemon does not see the cluster, the exit code is 3.
     """
-    from kintsugi.cli import queries, watch_services
+    from kintsugi.cli import queries
 
     if watch:
-        return await watch_services.services(connection, timedelta(seconds=every))
+        return await queries.watch_services(connection, timedelta(seconds=every))
     return await queries.services(connection)
 
 
@@ -301,10 +301,10 @@ async def recover(
 
     Your yes approves the plan. In mode observe, the plan is only shown, and the exit code is 4.
     """
-    from kintsugi.cli import recover_command
+    from kintsugi.cli import mutations
 
-    request = recover_command.request_of(runbook, manually, why=why)
-    return await recover_command.recover(connection, request, yes=yes)
+    request = mutations.request_of(runbook, manually, why=why)
+    return await mutations.recover(connection, request, yes=yes)
 
 
 async def rollback(incident: IncidentId, *, yes: Yes = False, connection: Connection) -> ExitCode:
@@ -312,6 +312,23 @@ async def rollback(incident: IncidentId, *, yes: Yes = False, connection: Connec
     from kintsugi.cli import mutations
 
     return await mutations.roll_back(connection, incident, yes=yes)
+
+
+async def drill(
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="The service, as `kintsugi services` lists it.")],
+    *,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the report, or return immediately.")] = True,
+    every: Annotated[float, typer.Option(min=0.05, metavar="SECONDS", help="How often --wait checks the drill.")] = 2.0,
+    connection: Connection,
+) -> ExitCode:
+    """
+    Restore the newest backup into a server of its own, check it, and report.
+
+    The drill changes nothing live. The exit code is 0 if the drill passed, 1 if it failed, and 4 if it may not begin now.
+    """
+    from kintsugi.cli import mutations
+
+    return await mutations.drill(connection, service, every=timedelta(seconds=every) if wait else None)
 
 
 def register(app: typer.Typer) -> None:
@@ -331,3 +348,10 @@ def register(app: typer.Typer) -> None:
     )
     for command in (*interval, pause, resume, approve, reject, abort, recover, rollback, resend):
         app.command(command.__name__.replace("_", "-"))(spread(command))
+    restore = typer.Typer(
+        no_args_is_help=True,
+        help="Test whether backups can be restored.",
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    restore.command(drill.__name__)(spread(drill))
+    app.add_typer(restore, name="restore")

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kintsugi.cli.exit_codes import ExitCode
+from kintsugi.cli.errors import ExitCode
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 

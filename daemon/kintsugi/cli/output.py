@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from kintsugi.lines import line, printable
 from kintsugi.model.records import IncidentState, StepState
+from kubeobjects.lines import line, printable
 
 _ENDLESS = 100_000
 """Columns where no terminal is: a program that reads a table wants each row on its own line."""

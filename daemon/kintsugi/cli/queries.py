@@ -1,27 +1,41 @@
 """Commands that only read: each asks the API once and prints the answer, for people or for programs."""
 
+import asyncio
 import os
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import typer
+import yaml
+from rich.text import Text
 
-from kintsugi.cli.alert_input import read_alerts
-from kintsugi.cli.client import DaemonClient, dial
-from kintsugi.cli.diagnosis_report import show_diagnosis
-from kintsugi.cli.exit_codes import ExitCode
-from kintsugi.cli.explain_report import emit_explained, show_explained, show_service_explanation
+from kintsugi.cli.client import DaemonClient, dial, keep
+from kintsugi.cli.errors import ExitCode, Unreachable, print_note
 from kintsugi.cli.incident_follower import IncidentFollower
-from kintsugi.cli.login import keep
 from kintsugi.cli.options import Connection, OutputFormat
-from kintsugi.cli.output import emit, plain, print_lines
-from kintsugi.cli.signal_tables import show_dead_letters, show_signals
-from kintsugi.cli.stderr import print_note
-from kintsugi.cli.summary_tables import daemon_line, show_incidents, show_pauses, show_services
+from kintsugi.cli.output import LiveTable, emit, moment, plain, print_lines, table
+from kintsugi.cli.story import diagnosis_lines, show_diagnosis
+from kintsugi.cli.tables import (
+    SERVICES,
+    daemon_line,
+    service_rows,
+    show_dead_letters,
+    show_incidents,
+    show_pauses,
+    show_services,
+    show_signals,
+)
 from kintsugi.errors import UsageError
-from kintsugi.server.operations import Explanation
+from kintsugi.server.operations import Explanation, ServiceExplanation
 from kubeobjects.resources import WORKLOADS, find
+
+COLUMNS = tuple("SINCE" if name == "FOR" else name for name in SERVICES)
+
+_MOST_ALERTS = 100
 
 
 async def incidents(connection: Connection, *, service: str, open_only: bool, limit: int) -> ExitCode:
@@ -179,3 +193,123 @@ def _more(found: int, limit: int, last: Callable[[], str]) -> None:
     """Return how to see what comes after a full page."""
     if found == limit:
         print_note(f"For the next page: --before {last()}")
+
+
+Explained = Sequence[tuple[str, Explanation]]
+"""The subjects of explanations, each with its explanation."""
+
+
+def emit_explained(explained: Explained) -> None:
+    """Write the answers as JSON."""
+    emit(
+        {
+            "explanations": [
+                {"about": about, "verdict": each.verdict, "lines": each.lines, "diagnosis": each.diagnosis}
+                for about, each in explained
+            ]
+        }
+    )
+
+
+def show_explained(explained: Explained) -> None:
+    """Write the answers for a person."""
+    print_lines(line for about, each in explained for line in _lines(about, each))
+
+
+def _lines(about: str, explanation: Explanation) -> Iterator[Text]:
+    verdict = explanation.verdict
+    until = f", until {verdict.until:%H:%M:%S} UTC" if verdict.until else ""
+    rule = f" by rule {verdict.rule}" if verdict.rule else ""
+    yield plain(about, "bold")
+    yield plain(f"  verdict now: {verdict.kind}{rule} ({verdict.reason}{until}): {verdict.text}")
+    for line in explanation.lines:
+        yield plain(f"  - {line}")
+    if explanation.diagnosis is not None:
+        yield from (Text.assemble("  ", line) for line in diagnosis_lines(explanation.diagnosis))
+
+
+def show_service_explanation(explained: ServiceExplanation) -> None:
+    """Write what a service is for a person: a table of its values, and one of its rules."""
+    for key, listed in (("KEY", explained.values), ("RULE", explained.rules)):
+        table(
+            (key, "VALUE", "FROM"),
+            [[plain(each.key), plain(each.value), plain(each.place or "derived")] for each in listed],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AlertInput:
+    """The parts of an alert that `explain` needs."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        labels = ", ".join(f"{name}={value}" for name, value in sorted(self.labels.items()) if name != "alertname")
+        return f"alert {self.labels.get('alertname', '?')}" + (f" ({labels})" if labels else "")
+
+
+def read_alerts(file: Path) -> tuple[AlertInput, ...]:
+    """Read alerts from a file, or from stdin for `-`. Raises UsageError."""
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        content = yaml.load(text, Loader=yaml.CBaseLoader)  # noqa: S506  it makes texts, lists and mappings only
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--alert: {file} cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"--alert: {file} is not valid YAML or JSON: {' '.join(str(error).split())}") from error
+    alerts = tuple(_alerts(content, str(file)))
+    if not 0 < len(alerts) <= _MOST_ALERTS:
+        raise UsageError(f"--alert: {file} contains {len(alerts)} alerts; the file must contain 1 to {_MOST_ALERTS}")
+    return alerts
+
+
+def _alerts(content: object, where: str) -> Iterator[AlertInput]:
+    match content:
+        case {"alerts": list() as alerts} | (list() as alerts):
+            for number, each in enumerate(alerts):
+                yield from _alerts(each, f"{where}: alert {number + 1}")
+        case {"labels": dict() as labels, "annotations": dict() as annotations}:
+            yield AlertInput(labels=_texts(labels), annotations=_texts(annotations))
+        case {"labels": dict() as labels}:
+            yield AlertInput(labels=_texts(labels))
+        case _:
+            raise UsageError(
+                f"--alert: {where} is not an alert: write `labels:` with the labels below it, or give a webhook's body"
+            )
+
+
+def _texts(values: Mapping[object, object]) -> dict[str, str]:
+    """Take values as they were typed: the loader leaves `yes` and `8080` alone."""
+    return {str(name): str(value) for name, value in values.items()}
+
+
+async def watch_services(connection: Connection, every: timedelta) -> ExitCode:
+    """Show services until Ctrl-C; a daemon that is away after the first look is waited for. Raises UsageError for JSON."""
+    if connection.output is OutputFormat.JSON:
+        raise UsageError("--watch shows a table for people; in a program, poll kintsugi services -o json")
+    async with dial(connection) as daemon:
+        with (
+            LiveTable() as screen,
+            suppress(asyncio.CancelledError),
+        ):  # Ctrl-C is how it ends: asyncio.run cancels us then
+            await _watch(daemon, screen, every)
+    return ExitCode.DONE
+
+
+async def _watch(daemon: DaemonClient, screen: LiveTable, every: timedelta) -> None:
+    is_away, has_shown = False, False
+    while True:
+        try:
+            found = await daemon.services()
+        except Unreachable as error:
+            if not has_shown:
+                raise
+            if not is_away:
+                print_note(f"{str(error).partition('. ')[0]}; trying again")
+            is_away = True
+        else:
+            is_away, has_shown = False, True
+            head = f"{moment(datetime.now(UTC))} UTC: {daemon_line(found.daemon)}"
+            screen.show(COLUMNS, service_rows(found, now=None), head=head)
+        await asyncio.sleep(every.total_seconds())

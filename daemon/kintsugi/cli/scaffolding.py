@@ -11,24 +11,23 @@ from kintsugi.actions import unstructured
 from kintsugi.actions.related_facts import hosts_of
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.catalog.scaffold import FoundWorkload, document, file_names, upstreams_of
-from kintsugi.cli.exit_codes import ExitCode
+from kintsugi.cli.documents import validate
+from kintsugi.cli.errors import ExitCode, print_note
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit, table
-from kintsugi.cli.stderr import print_note
-from kintsugi.cli.validation import validate
+from kintsugi.commands.selectors import selector_of
 from kintsugi.errors import Forbidden, NotFound, UsageError
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.hosts import service_of
 from kintsugi.model.services import WorkloadRef
 from kintsugi.model.views import DerivedCheck, Workload
-from kintsugi.objects.kept import KEPT, KubeService, Object
-from kintsugi.objects.metadata import SUBDOMAIN
-from kintsugi.objects.owners import managers
-from kintsugi.objects.selectors import selector_of
 from kintsugi.settings import KubeSettings
 from kintsugi.settings.settings import CLUSTER_NAMESPACES
 from kintsugi.views.derived_checks import routed_checks
-from kintsugi.views.kube_services import leading_services
+from kintsugi.views.service_objects import leading_services
+from kubeobjects.kept import KEPT, KubeService, Object
+from kubeobjects.metadata import SUBDOMAIN
+from kubeobjects.owners import managers
 from kubeobjects.resources import CRONJOBS, PODS, SERVICES, WORKLOADS, find
 
 _KNOWN = ", ".join(f"{each.singular}/NAME" for each in WORKLOADS)

@@ -12,8 +12,7 @@ from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
 
-from kintsugi.cli.exit_codes import ExitCode
-from kintsugi.cli.stderr import print_note
+from kintsugi.cli.errors import ExitCode, print_note
 
 GRACE = timedelta(seconds=28)
 """

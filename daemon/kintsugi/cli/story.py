@@ -4,21 +4,18 @@ An incident for a person: a summary of about ten lines, and its whole story with
 Built from the daemon's records alone, as lines; `output` writes them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from rich.text import Text
 
-from kintsugi.cli.diagnosis_report import diagnosis_lines
-from kintsugi.cli.output import cut, moment, plain, state, took
-from kintsugi.cli.result_summary import found
-from kintsugi.cli.summary_tables import first_line, lasted
+from kintsugi.cli.output import cut, moment, plain, print_lines, state, took
+from kintsugi.cli.tables import first_line, lasted, signal_text
 from kintsugi.decisions.diagnosis.headline import ENDED_WELL, change_text, headline, latest, what_changed
 from kintsugi.decisions.next_command import next_command
 from kintsugi.decisions.reconciliation import open_questions
-from kintsugi.lines import command
 from kintsugi.model.api_types import CoveredService
-from kintsugi.model.causes import KeptDiagnosis, Occasion
+from kintsugi.model.causes import Cause, Diagnosis, EvidenceItem, KeptDiagnosis, Occasion
 from kintsugi.model.records import (
     NOT_MADE,
     Approval,
@@ -26,14 +23,13 @@ from kintsugi.model.records import (
     Phase,
     RunKind,
     RunRecord,
-    Signal,
     SignalStatus,
     StepRecord,
     StepState,
 )
-from kintsugi.model.rules import RuleSource
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.server.operations import EvaluatedSignal, IncidentDetail, KeptText, RunDetail
+from kubeobjects.lines import command
 
 _PHASES = {Phase.FORWARD: "Steps", Phase.ROLLBACK: "Rollback", Phase.UNDO: "Undone"}
 OCCASIONS = {
@@ -42,20 +38,11 @@ OCCASIONS = {
     Occasion.HAND_OVER: "at the hand-over",
 }
 _LATE = datetime.max.replace(tzinfo=UTC)
-_SHOWN_LABELS = (
-    "alertname",
-    "namespace",
-    "pod",
-    "deployment",
-    "statefulset",
-    "daemonset",
-    "persistentvolumeclaim",
-    "job_name",
-    "node",
-    "severity",
-)
-"""Labels by which an alert is known; the others would only fill the line."""
 
+_MOST_NAMES = 5
+_LONGEST_VALUE = 80
+_TAGS = ("@time", "@seconds")
+"""The keys of times and durations in a kept result."""
 
 MOST_CHANGES = 4
 """Changes, child runs or lines of a question that a summary shows."""
@@ -161,7 +148,7 @@ def _signal(evaluated: EvaluatedSignal) -> Iterator[Text]:
     signal, verdict = evaluated.signal, evaluated.verdict
     how = "presumed over" if signal.status is SignalStatus.STALE else "ended"
     ended = f", {how} {signal.ended:%H:%M:%S}" if signal.status is not SignalStatus.FIRING and signal.ended else ""
-    yield plain(f"{signal.began:%H:%M:%S}  {what(signal)} ({signal.source}{ended})")
+    yield plain(f"{signal.began:%H:%M:%S}  {signal_text(signal)} ({signal.source}{ended})")
     if verdict is None:
         yield plain("          no verdict yet", "yellow")
         return
@@ -189,14 +176,6 @@ def _more(detail: IncidentDetail) -> Iterator[Text]:
     left = detail.signals_total - len(detail.signals)
     if detail.signals and left > 0:
         yield plain(f"… and {left} more", "dim")
-
-
-def what(signal: Signal) -> str:
-    """Name what was observed; a watched object has labels, too, but is known by its name."""
-    if signal.kind is RuleSource.ALERT:
-        shown = [f"{name}={signal.labels[name]}" for name in _SHOWN_LABELS[1:] if name in signal.labels]
-        return " ".join([f"alert {signal.labels.get('alertname', signal.key)}", *shown])
-    return f"{signal.target or signal.kind}: {signal.rule or signal.key}"
 
 
 def _run(detail: RunDetail, now: datetime) -> Iterator[Text]:
@@ -317,3 +296,78 @@ def _undo(steps: Sequence[StepRecord]) -> Iterator[Text]:
         yield from (plain(f"$ {command(text)}", "bold") for text in step.undo.texts)
         if not step.undo.texts:
             yield plain(f"{step.text}: {step.undo.note}", "dim")
+
+
+def show_diagnosis(found: Diagnosis) -> None:
+    """Write it."""
+    print_lines(diagnosis_lines(found))
+
+
+def diagnosis_lines(found: Diagnosis) -> Iterator[Text]:
+    """Yield its lines, the likeliest cause first."""
+    yield plain(found.summary, "bold")
+    for number, cause in enumerate(found.causes):
+        if number:
+            yield plain(f"and {cause.text}")
+        yield plain(f"  {_named(cause)}")
+        for each in cause.evidence:
+            yield plain(f"    {_seen(each)}")
+    for change in reversed(found.changes):
+        yield plain(f"earlier change: {change_text(change)}")
+    for what in found.unknown:
+        yield plain(f"not known: {what}")
+
+
+def _named(cause: Cause) -> str:
+    where = " ".join(part for part in (cause.object or "-", cause.field) if part)
+    return f"{cause.kind} ({cause.confidence}): {where}"
+
+
+def _seen(item: EvidenceItem) -> str:
+    at = f"{moment(item.at)}  " if item.at is not None else ""
+    where = f"{item.object} {item.field}".rstrip()
+    return f"{at}{item.source} {where}: {item.text}"
+
+
+def found(result: Mapping[str, object], *, empty: bool) -> str:
+    """Summarise a step's result; what says nothing in a line is left out, and without `empty` empty lists are, too."""
+    parts = ((name, _short(value)) for name, value in result.items() if empty or value != [])
+    return ", ".join(f"{name} {text}" for name, text in parts if text)
+
+
+def _short(value: object) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int() | float():
+            return f"{value:g}" if isinstance(value, float) else str(value)
+        case str():
+            line = " ".join(value.split())
+            return line if len(line) <= _LONGEST_VALUE else f"{line[:_LONGEST_VALUE]}…"
+        case Mapping():
+            return _name(value)
+        case list() | tuple():
+            return _listed(value)
+        case _:
+            return ""
+
+
+def _listed(values: Sequence[object]) -> str:
+    """Count what is in a list, and name a few where they have names."""
+    names = [name for each in values if isinstance(each, Mapping | str) and (name := _short(each))]
+    if not values:
+        return "none"
+    if len(names) < len(values):
+        return str(len(values))
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"{len(values)} ({', '.join(names[:_MOST_NAMES])}{more})"
+
+
+def _name(value: Mapping[str, object]) -> str:
+    """Name an object of the cluster, a time or a duration; "" for any other mapping."""
+    metadata = value.get("metadata")
+    if isinstance(metadata, Mapping):
+        return str(metadata.get("name", ""))
+    if len(value) == 1 and (tag := next(iter(value))) in _TAGS:
+        return str(value[tag]) + ("s" if tag == "@seconds" else "")
+    return str(value.get("name", ""))

@@ -14,8 +14,8 @@ from urllib.parse import quote
 import msgspec
 
 from kintsugi.clients.http import HttpClient, HttpRequest, HttpResponse
-from kintsugi.entries import MOST_IN_ANSWER, at_most
 from kintsugi.errors import ProbeFailed
+from kintsugi.json_limits import MOST_IN_ANSWER, at_most
 from kintsugi.telemetry import in_words, refused_as
 
 MOST_SAMPLES = 1000

@@ -14,11 +14,11 @@ from ipaddress import IPv6Address
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
+from kintsugi.commands.selectors import field_selector, label_selector
 from kintsugi.commands.sql import plain_statement
 from kintsugi.durations import parse_duration
 from kintsugi.expressions import format_value
 from kintsugi.model.worker_results import BACKUPS
-from kintsugi.objects.selectors import field_selector, label_selector
 
 Shape = Literal["name", "integer", "duration", "seconds", "url", "text"]
 """The type of result that an expression needs to fill a place alone; `name` takes objects too."""

@@ -22,7 +22,7 @@ from kintsugi.expressions import (
     struct_type,
 )
 from kintsugi.model.command import ObjectName
-from kintsugi.objects.kept import KEPT
+from kubeobjects.kept import KEPT
 from kubeobjects.resources import Resource
 
 REVISION = Struct(

@@ -11,7 +11,7 @@ from kintsugi.commands.registry import definition_of
 from kintsugi.model.change_limits import PodBudget
 from kintsugi.model.command import Command
 from kintsugi.model.views import ServiceView
-from kintsugi.objects import predicates
+from kubeobjects import predicates
 
 
 def pod_deleted_by(command: Command | None) -> str:

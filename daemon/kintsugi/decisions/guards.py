@@ -23,7 +23,7 @@ from kintsugi.model.outages import Fault
 from kintsugi.model.records import Reason, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, Rule
 from kintsugi.model.services import STACK, AllServices, Service
-from kintsugi.objects.owners import Manager, ManagerKind
+from kubeobjects.owners import Manager, ManagerKind
 
 MOST_SUPERSEDED = 2
 """Runs in a row that another problem has ended while they verified: after these a person is needed."""

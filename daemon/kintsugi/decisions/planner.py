@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from kintsugi.lines import Line, Lines, line, lines
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import WITH_PREVIEW
 from kintsugi.model.rules import Rule
 from kintsugi.model.runbooks import InOrder, Parallel, Run, Runbook, RunRunbook, Step, Value
 from kintsugi.model.services import AllServices, Service
+from kubeobjects.lines import Line, Lines, line, lines
 from kubeobjects.resources import find
 
 

@@ -15,7 +15,7 @@ from kintsugi.model.history import UNHELPFUL_OUTCOMES, UNRESOLVED_OUTCOMES, Past
 from kintsugi.model.records import IncidentState, RunRecord
 from kintsugi.model.services import OnUpstreamFailure, Service
 from kintsugi.model.views import ServiceView
-from kintsugi.objects import reasons
+from kubeobjects import reasons
 
 NOWHERE = (10**6, "")
 """The rank of a signal without a service: behind all others."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 
-from kintsugi.lines import Lines, line, lines
 from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, UNHELPFUL_OUTCOMES, PastRun
 from kintsugi.model.records import IncidentState
 from kintsugi.model.remedies import RemedyKind
+from kubeobjects.lines import Lines, line, lines
 
 MOST_SHOWN = 5
 """Commands of one run that are shown in the account: a run over many pods makes as many changes."""

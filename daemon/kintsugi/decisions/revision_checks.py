@@ -14,8 +14,8 @@ from kintsugi.decisions.diagnosis.related_objects import CheckFacts
 from kintsugi.durations import format_duration, format_seconds
 from kintsugi.model.known import RevisionStanding
 from kintsugi.model.views import ServiceView
-from kintsugi.objects import predicates
-from kintsugi.objects.pods import Pod
+from kubeobjects import predicates
+from kubeobjects.pods import Pod
 
 MINUTE = timedelta(minutes=1)
 

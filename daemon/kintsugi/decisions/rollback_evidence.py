@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.owners import Manager
-from kintsugi.objects.workloads import Deployment
+from kubeobjects.owners import Manager
+from kubeobjects.workloads import Deployment
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

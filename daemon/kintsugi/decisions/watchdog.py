@@ -14,9 +14,9 @@ from kintsugi.decisions.rollback_evidence import RollbackEvidence, objection_to_
 from kintsugi.durations import format_duration, format_seconds
 from kintsugi.model.runbooks import RollbackPolicy, RollbackThen
 from kintsugi.model.views import ServiceView
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import Pod
-from kintsugi.objects.rollouts import unsettled
+from kubeobjects import predicates
+from kubeobjects.kept import Pod
+from kubeobjects.rollouts import unsettled
 
 FLAPPING = 5
 """The time, in failing times, to look for a clear failure after the deadline before a person is called."""

@@ -33,11 +33,11 @@ from kintsugi.model.run_update import RunUpdate, SeenWorkload
 from kintsugi.model.runbooks import RollbackThen, Runbook
 from kintsugi.model.trigger import Trigger, clear_since
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.owners import ManagerKind, helm_release
 from kintsugi.runner.context import RunnerDeps
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.report import not_tried, waited_for
 from kintsugi.runner.seen_workload import rollout_verb, seen_of, seen_workload
+from kubeobjects.owners import ManagerKind, helm_release
 
 
 @dataclass(kw_only=True)

@@ -16,7 +16,6 @@ import structlog
 from kintsugi.drivers.deadlines import DeadlineClock
 from kintsugi.drivers.driver import Ends, until_stopped
 from kintsugi.ledger import Ledger
-from kintsugi.lines import Line, Lines, line, lines
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.manual import Override
 from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord
@@ -30,6 +29,7 @@ from kintsugi.runner.interpreter import Interpreter
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.report import asking, child_summary, not_watched, section, undo_section
 from kintsugi.telemetry import SECRETS
+from kubeobjects.lines import Line, Lines, line, lines
 
 log = structlog.get_logger(__name__)
 

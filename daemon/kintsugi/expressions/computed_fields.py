@@ -1,7 +1,7 @@
 """
 The computed fields of kept objects: facts for which a comparison of the other fields is not enough.
 
-`kintsugi.objects.predicates` computes nearly all of them. No Python runs inside CEL: cel-expr-python 0.1.3 never frees
+`kubeobjects.predicates` computes nearly all of them. No Python runs inside CEL: cel-expr-python 0.1.3 never frees
 the arguments of a Python function (12 KB a call with a pod). So the fields that an expression reads are added to the
 objects before it is evaluated, and removed from its answer.
 """
@@ -13,8 +13,8 @@ from functools import cache, lru_cache, partial
 from typing import Any
 
 from kintsugi.expressions.types import BOOL, INT, STRING, ListOf, Type
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import Event, KubeService, Node, Object, Pod
+from kubeobjects import predicates
+from kubeobjects.kept import Event, KubeService, Node, Object, Pod
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -37,7 +37,7 @@ from kintsugi.expressions.types import (
     Type,
     fits,
 )
-from kintsugi.objects.predicates import START_UP_ALLOWANCE
+from kubeobjects.predicates import START_UP_ALLOWANCE
 
 _PYTHON: Mapping[Scalar, type | tuple[type, ...]] = {
     BOOL: bool,

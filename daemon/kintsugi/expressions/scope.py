@@ -7,7 +7,7 @@ from datetime import timedelta
 from kintsugi.expressions.expression import Expression, compile_expression
 from kintsugi.expressions.template import TextTemplate, compile_template
 from kintsugi.expressions.types import ANY, BOOL, Type
-from kintsugi.objects.predicates import START_UP_ALLOWANCE
+from kubeobjects.predicates import START_UP_ALLOWANCE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -27,7 +27,7 @@ from kintsugi.expressions.types import (
     Struct,
     Type,
 )
-from kintsugi.objects.kept import KEPT
+from kubeobjects.kept import KEPT
 
 _SCALARS: dict[type[inspect.Type], Scalar] = {
     inspect.BoolType: BOOL,

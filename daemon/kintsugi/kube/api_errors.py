@@ -122,7 +122,8 @@ def refusal(request: Request, http_status: int, body: bytes, retry_after: str | 
     status = read_status(body)
     message = status.message[:LONGEST_MESSAGE] or f"{request}: HTTP {http_status} {_excerpt(body)}".rstrip()
     if http_status == 429:
-        return TooManyRequests(message, retry_after=_retry_after(status, retry_after), reason=_why_too_many(status))
+        reason = DISRUPTION_BUDGET if status.has_cause(DISRUPTION_BUDGET) else status.reason
+        return TooManyRequests(message, retry_after=_retry_after(status, retry_after), reason=reason)
     if http_status == 422 and request.tests and not status.causes:
         why = "a field is not as it was judged, or a path does not exist"
         return Conflict(f"{request}: refused: {why} ({message})", status=422, reason=status.reason)
@@ -156,10 +157,6 @@ def _retry_after(status: Status, header: str | None) -> timedelta | None:
         return timedelta(seconds=min(int(found[0]), longest) if found else longest)
     seconds = status.details.retry_after_seconds if status.details else 0
     return timedelta(seconds=min(seconds, longest)) if seconds > 0 else None
-
-
-def _why_too_many(status: Status) -> str:
-    return DISRUPTION_BUDGET if status.has_cause(DISRUPTION_BUDGET) else status.reason
 
 
 def _excerpt(body: bytes) -> str:

@@ -7,7 +7,7 @@ are, except after a 429, which says that nothing was applied.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -16,16 +16,20 @@ from typing import Self, TypedDict, TypeVar, Unpack
 
 import orjson
 
-from kintsugi.depth import DEEPEST_ANSWER, is_too_deep
-from kintsugi.entries import MOST_IN_ANSWER, MOST_IN_OBJECT, MOST_OBJECTS, entries_of, has_more
 from kintsugi.errors import KubeError
+from kintsugi.json_limits import (
+    DEEPEST_ANSWER,
+    MOST_IN_ANSWER,
+    MOST_IN_OBJECT,
+    MOST_OBJECTS,
+    entries_of,
+    has_more,
+    is_too_deep,
+)
 from kintsugi.kube.api_errors import Request, unanswered
-from kintsugi.kube.bodies import encode
 from kintsugi.kube.execution import ExecOptions, Executed, exec_request, execute
-from kintsugi.kube.iteration import iter_objects
 from kintsugi.kube.object_cache import T
-from kintsugi.kube.pages import ListMetadata, Page, Reader, list_metadata, pages
-from kintsugi.kube.pod_logs import LogOptions, log_request, read_log
+from kintsugi.kube.pages import ListMetadata, Page, Reader, iter_objects, list_metadata, pages
 from kintsugi.kube.repeats import persist
 from kintsugi.kube.transport import AnswerListener, Transport, ignore_answer
 from kintsugi.offload import processed
@@ -43,6 +47,17 @@ _TOO_LONG = (
 )
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+_ESCAPED = (
+    (b"&", rb"\u0026"),
+    (b"<", rb"\u003c"),
+    (b">", rb"\u003e"),
+    ("\u2028".encode(), rb"\u2028"),
+    ("\u2029".encode(), rb"\u2029"),
+)
+"""These occur in JSON only within strings, so that they can be replaced in the whole text."""
+
+_LOG_LIMIT_BYTES = 10 * 1024 * 1024
 
 
 class PatchKind(StrEnum):
@@ -74,6 +89,24 @@ class DeleteOptions(TypedDict, total=False):
     resource_version: str | None
     grace: timedelta | None
     dry_run: bool
+
+
+class LogOptions(TypedDict, total=False):
+    """
+    Options of a log: the wanted part.
+
+    `follow` goes on until `deadline` (counted from the first read; the request timeout by default) and then ends
+    quietly; a log that is not followed must come whole by then. `limit_bytes` ends it quietly, too (10 MiB).
+    """
+
+    container: str | None
+    previous: bool
+    since: timedelta | None
+    tail: int | None
+    timestamps: bool
+    follow: bool
+    limit_bytes: int
+    deadline: timedelta | None
 
 
 class KubeClient:
@@ -265,8 +298,8 @@ class KubeClient:
 
     def logs(self, name: str, namespace: str, **options: Unpack[LogOptions]) -> AsyncGenerator[bytes, None]:
         """Yield the log of a pod's container in chunks as they come; see `LogOptions`. Close it when done early."""
-        request = log_request(PODS.path(namespace, name, "log"), options)
-        return read_log(self._transport, request, options, self._settings)
+        request = _log_request(PODS.path(namespace, name, "log"), options)
+        return _read_log(self._transport, request, options, self._settings)
 
     async def execute(
         self, name: str, namespace: str, command: Sequence[str], **options: Unpack[ExecOptions]
@@ -326,6 +359,20 @@ class KubeClient:
         return await processed(len(body), partial(_named_object, request, body))
 
 
+def encode(body: object) -> bytes:
+    """
+    Return the body as the API server itself writes JSON, with Go's encoding/json.
+
+    The server compares a `test` of a JSON patch with its own text of the object: objects and lists by their parts, strings
+    and numbers byte for byte. Go escapes the special characters of HTML and the two line separators of Unicode. A tested
+    text must be spelled alike, or a template with `a && b` in it never passes (422).
+    """
+    written = orjson.dumps(body)
+    for plain, escaped in _ESCAPED:
+        written = written.replace(plain, escaped)
+    return written
+
+
 def _items(resource: Resource, request: Request, body: bytes) -> tuple[ListMetadata, list[Json]]:
     """Read a page. Raises ServerUnavailable when it is not a list of objects."""
     metadata, page = list_metadata(request, body), _object(request, body)
@@ -367,3 +414,42 @@ def _object(request: Request, body: bytes) -> Json:
 
 def _present(fields: Mapping[str, str | None]) -> dict[str, str]:
     return {key: value for key, value in fields.items() if value}
+
+
+def _log_request(path: str, options: LogOptions) -> Request:
+    """Return the request for a log: `path` is that of the pod's subresource."""
+    since = options.get("since")
+    tail = options.get("tail")
+    params = {
+        "container": options.get("container") or "",
+        "sinceSeconds": "" if since is None else str(max(1, int(since.total_seconds()))),
+        "tailLines": "" if tail is None else str(tail),
+        "limitBytes": str(options.get("limit_bytes", _LOG_LIMIT_BYTES)),
+        **{flag: "true" for flag in ("previous", "timestamps", "follow") if options.get(flag)},
+    }
+    return Request(method="GET", path=path, params=_present(params))
+
+
+async def _read_log(
+    transport: Transport, request: Request, options: LogOptions, settings: KubeSettings
+) -> AsyncGenerator[bytes, None]:
+    """Yield the log's chunks. Raises a KubeError when it cannot be read, or breaks off."""
+    follow = options.get("follow", False)
+    deadline = asyncio.get_running_loop().time() + (options.get("deadline") or settings.request_timeout).total_seconds()
+    left = options.get("limit_bytes", _LOG_LIMIT_BYTES)
+    async with AsyncExitStack() as stack:
+        try:
+            # Around single waits only: a deadline must not strike while the reader of the log is at work.
+            async with asyncio.timeout_at(deadline):
+                stream = transport.stream(request, silence=None if follow else settings.read_timeout)
+                chunks = await stack.enter_async_context(stream)
+            while left > 0:
+                async with asyncio.timeout_at(deadline):
+                    chunk = await anext(chunks, b"")
+                if not chunk:
+                    return
+                yield chunk[:left]
+                left -= len(chunk)
+        except TimeoutError as error:
+            if not follow:
+                raise unanswered(request, "the log was not complete before its deadline") from error

@@ -13,8 +13,8 @@ from typing import Generic, TypeVar
 import msgspec
 import structlog
 
-from kintsugi.objects.metadata import Object
 from kintsugi.telemetry import Containment, FailureScope
+from kubeobjects.metadata import Object
 
 T = TypeVar("T", bound=Object)
 Key = tuple[str, str]

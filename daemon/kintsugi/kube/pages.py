@@ -5,16 +5,20 @@ The reader converts a page's items: the client to JSON, a reflector to kept stru
 server likes; a large one is read in a thread.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Generic, TypeVar
 
 import msgspec
 
-from kintsugi.errors import Gone
+from kintsugi.errors import Gone, KubeError
 from kintsugi.kube.api_errors import UNREADABLE, Request, unanswered
+from kintsugi.kube.watch_events import EventReader, Undecodable
 from kintsugi.offload import processed
+from kubeobjects.metadata import Object
+from kubeobjects.resources import Resource
 
 PAGE = 500
 """Objects of a page, and those that are gone through between two turns of the event loop."""
@@ -25,6 +29,7 @@ _MOST_PAGES = 10_000
 """Pages of one list: at 500 objects a page more than any cluster holds. A list that goes on is without end."""
 
 T = TypeVar("T")
+Item = TypeVar("Item", bound=Object)
 
 
 class ListMetadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -113,3 +118,43 @@ async def _pages_once(
         if not token:
             return
     raise unanswered(request, f"the list does not end: more than {_MOST_PAGES} pages")
+
+
+async def iter_objects(
+    listed: Callable[[Reader[list[Item | Undecodable]]], AsyncIterator[Page[list[Item | Undecodable]]]],
+    kept: type[Item],
+    resource: Resource,
+) -> AsyncIterator[Item]:
+    """
+    Yield all objects of a list, however many there are, for a decision that is about all of them.
+
+    The loop has its turn after each 500 of them. Raises KubeError for one that cannot be read, and what `listed` raises.
+    """
+    reader = _reader(kept)
+
+    def read(request: Request, body: bytes) -> tuple[ListMetadata, list[Item | Undecodable]]:
+        metadata, items = raw_items(request, body)
+        read: list[Item | Undecodable] = []
+        for item in items:
+            read.append(reader.read_object(item))
+            if isinstance(read[-1], Undecodable):  # it ends the list
+                break
+        return metadata, read
+
+    found: list[Item | Undecodable] = []
+    async for page in listed(read):
+        if page.first:
+            found.clear()
+        found += page.items
+    for count, item in enumerate(found, start=1):
+        if isinstance(item, Undecodable):
+            named = f"{resource.singular} {item.identity.namespace}/{item.identity.name}"
+            raise KubeError(f"{named} cannot be read: {item.reason}")
+        yield item
+        if count % PAGE == 0:
+            await asyncio.sleep(0)
+
+
+@cache
+def _reader(kept: type[Item]) -> EventReader[Item]:
+    return EventReader(kept)

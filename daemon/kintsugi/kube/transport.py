@@ -17,13 +17,19 @@ from typing import Self
 from urllib.parse import urlencode
 
 import aiohttp
+import structlog
 from yarl import URL
 
 from kintsugi.errors import KubeError, OutcomeUnknown, ServerUnavailable, StreamSilent
 from kintsugi.kube.api_errors import Request, refusal, unanswered
 from kintsugi.kube.credentials import Access, Credentials
-from kintsugi.kube.throttle import Throttle
 from kintsugi.settings import KubeSettings
+
+log = structlog.get_logger(__name__)
+
+_LOGGED_FROM = 1.0
+"""The seconds of waiting for the throttle from which a wait is logged."""
+
 
 # Above the 1.5 MiB that etcd takes for one object: a whole event can wait in the buffer.
 READ_BUFFER_BYTES = 2 * 1024 * 1024
@@ -48,6 +54,45 @@ _NOT_YET_VALID, _EXPIRED = 9, 10
 _OWN_PATHS = ("/api/v1/", "/apis/apps/")
 # Answers come from the same network: compressing them costs the API server more than it saves.
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "kintsugi"}
+
+
+class Throttle:
+    """
+    Limits the requests of one API client: a token bucket as in client-go, with `qps` a second and `burst` at once.
+
+    A change is counted but never waits: it has passed its gate, whose facts must still hold when it is made. Reads wait
+    for those before them. Watches are not counted: they are few and last long.
+    """
+
+    def __init__(self, *, qps: float, burst: int) -> None:
+        self._qps = qps
+        self._burst = burst
+        self._tokens = float(burst)
+        self._filled: float | None = None
+
+    async def pass_through(self, request: Request, *, within: float) -> None:
+        """Take a token, and wait for it where none is left. Raises ServerUnavailable where that takes too long."""
+        wait = self._take(asyncio.get_running_loop().time())
+        if request.changes or wait <= 0:
+            return
+        if wait >= within:
+            self._tokens += 1
+            why = f"our own limit of {self._qps:g} a second (kube.qps) leaves no room for {within:g}s"
+            raise ServerUnavailable(f"{request}: nothing was sent: {why}")
+        if wait >= _LOGGED_FROM:
+            log.info("request throttled", request=str(request), seconds=round(wait, 1), qps=self._qps)
+        try:
+            await asyncio.sleep(wait)
+        except asyncio.CancelledError:
+            self._tokens += 1
+            raise
+
+    def _take(self, now: float) -> float:
+        """Take a token, which may be a future one, and return how far away that is."""
+        since = now - self._filled if self._filled is not None else 0
+        self._filled = now
+        self._tokens = min(self._tokens + since * self._qps, self._burst) - 1
+        return max(-self._tokens, 0) / self._qps
 
 
 def ignore_answer(_date: str, _sent: float, _received: float) -> None:

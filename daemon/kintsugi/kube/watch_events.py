@@ -1,17 +1,66 @@
 """Reads the lines of a watch: a change of an object, a bookmark, an error, an undecodable object, or garbage."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
 
 import msgspec
+from msgspec.structs import astuple
 
+from kintsugi.json_limits import at_most
 from kintsugi.kube.api_errors import UNREADABLE
-from kintsugi.kube.line_splitter import GarbledLineError
-from kintsugi.objects.metadata import Object
-from kintsugi.objects.parts import UNCOUNTED, too_many
+from kubeobjects.metadata import Object
+
+_UNCOUNTED = 7 * 1024
+"""Bytes of JSON that are not looked through for parts: they cannot have many more than are let in."""
+
+
+# etcd takes 1.5 MiB an object by default; as JSON it may be several times that. Beyond this it is no event.
+LONGEST_LINE = 16 * 1024 * 1024
 
 T = TypeVar("T", bound=Object)
+
+
+class GarbledLineError(ValueError):
+    """The stream carries no valid line of the API server: it is endless, torn, or something else."""
+
+
+class LineSplitter:
+    """The lines of one stream; what follows the last newline waits for its end."""
+
+    def __init__(self, longest: int = LONGEST_LINE) -> None:
+        self._longest = longest
+        self._rest = bytearray()
+
+    def feed(self, chunk: bytes) -> Sequence[bytes | bytearray]:
+        """
+        Take a chunk and give the lines that it completes; one that came in pieces is not copied, however large it is.
+
+        Raises GarbledLineError when a line never ends.
+        """
+        if b"\n" not in chunk:
+            self._keep(chunk)
+            return ()
+        lines: list[bytes | bytearray] = [*chunk.split(b"\n")]
+        rest = lines.pop()
+        if self._rest:
+            self._rest += lines[0]
+            lines[0] = self._rest
+            self._rest = bytearray()
+        self._keep(rest)
+        return lines
+
+    @property
+    def torn(self) -> bool:
+        """Return whether the stream, if it ended now, would end inside a line."""
+        return bool(self._rest)
+
+    def _keep(self, part: bytes | bytearray) -> None:
+        self._rest += part
+        if len(self._rest) > self._longest:
+            raise GarbledLineError(f"a line of the stream is longer than {self._longest} bytes")
 
 
 class WatchEventType(StrEnum):
@@ -98,7 +147,7 @@ class EventReader(Generic[T]):
             return self._read_in_steps(line, str(error))
         if event.type not in _CHANGES:
             return self._read_in_steps(line, "")
-        if len(line) > UNCOUNTED and (reason := too_many(event.object, line)):
+        if len(line) > _UNCOUNTED and (reason := _too_many(event.object, line)):
             return Undecodable(
                 identity=_identity_of(event.object), reason=reason, deleted=event.type is WatchEventType.DELETED
             )
@@ -110,7 +159,7 @@ class EventReader(Generic[T]):
             item = self._objects.decode(body)
         except UNREADABLE as error:
             return Undecodable(identity=_identity(body), reason=str(error))
-        reason = too_many(item, bytes(body))
+        reason = _too_many(item, bytes(body))
         return Undecodable(identity=_identity_of(item), reason=reason) if reason else item
 
     def _read_in_steps(self, line: bytes, reason: str) -> Bookmark | WatchError | Undecodable:
@@ -124,6 +173,39 @@ class EventReader(Generic[T]):
         if envelope.type is WatchEventType.BOOKMARK:
             return Bookmark(version=identity.resource_version)
         return Undecodable(identity=identity, reason=reason, deleted=envelope.type is WatchEventType.DELETED)
+
+
+def _too_many(item: Object, body: bytes) -> str:
+    """
+    Return what is said of an object that has too many parts; `body` is the JSON that it was read from.
+
+    An expression that reads an object converts all of it, on the event loop: up to 10 µs a part, whatever its size. So an
+    object with far more parts than real ones have is not kept.
+    """
+    most = item.MOST_PARTS
+    if len(body) <= _UNCOUNTED or at_most(body) <= most // 2:
+        return ""
+    return f"more than {most:,} entries: so large an object is not kept" if parts_of(item, most) > most else ""
+
+
+def parts_of(item: msgspec.Struct, enough: int) -> int:
+    """Return how many structs, times, and entries of lists and of maps there are; where it is more than `enough`, at least that."""
+    parts, rest = 0, [item]
+    while rest and parts <= enough:
+        parts += 1
+        for value in astuple(rest.pop()):
+            if isinstance(value, msgspec.Struct):
+                rest.append(value)
+            elif isinstance(value, datetime):
+                parts += 1
+            elif isinstance(value, dict):
+                parts += len(value)
+            elif isinstance(value, tuple) and value:
+                if isinstance(value[0], msgspec.Struct):
+                    rest += value
+                else:
+                    parts += len(value)
+    return parts
 
 
 def _identity_of(item: Object) -> ObjectIdentity:

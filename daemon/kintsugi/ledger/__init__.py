@@ -4,19 +4,18 @@ The database of everything seen, decided and done, on SQLite or PostgreSQL. Only
 The daemon uses `Ledger.open(url, holder=…)`, all others `Ledger.read(url)`.
 """
 
-from kintsugi.ledger.catalogs import CatalogRepository
 from kintsugi.ledger.diagnoses import DiagnosisRepository
 from kintsugi.ledger.evidence import EvidenceRecord
-from kintsugi.ledger.failpoints import NO_FAILPOINTS, Failpoints
-from kintsugi.ledger.inbox import Accepted
+from kintsugi.ledger.history import Windows
+from kintsugi.ledger.inbox import Accepted, in_pieces
 from kintsugi.ledger.incidents import IncidentRepository
 from kintsugi.ledger.ledger import Ledger
 from kintsugi.ledger.outbox import OutboxRepository
-from kintsugi.ledger.pieces import in_pieces
 from kintsugi.ledger.retention import RetentionTerms
 from kintsugi.ledger.run_requests import Decide, RunRequest, RunRequestResult
-from kintsugi.ledger.signal_inbox import DeliveryInbox, LedgerInbox, SignalInbox
-from kintsugi.ledger.windows import Windows
+from kintsugi.ledger.runs import CatalogRepository
+from kintsugi.ledger.signals import DeliveryInbox, SignalInbox
+from kintsugi.ledger.store import NO_FAILPOINTS, Failpoints
 
 __all__ = [
     "NO_FAILPOINTS",
@@ -29,7 +28,6 @@ __all__ = [
     "Failpoints",
     "IncidentRepository",
     "Ledger",
-    "LedgerInbox",
     "OutboxRepository",
     "RetentionTerms",
     "RunRequest",

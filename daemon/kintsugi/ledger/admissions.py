@@ -13,7 +13,6 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import NotRecorded, WrongState
-from kintsugi.ledger.epoch_fence import check_epoch
 from kintsugi.ledger.history import pauses_at, places, read_changed, read_changes
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, record, shown, values
@@ -53,7 +52,7 @@ class AdmissionRepository(Repository):
         """
 
         async def work(connection: AsyncConnection) -> RecentChanges:
-            await check_epoch(connection, self._store.epoch)
+            await self._store.check_epoch(connection)
             pauses = [shown(Pause, row) for row in await connection.execute(pauses_at(now))]
             changed = await read_changed(connection, (namespace,), since)
             return RecentChanges(
@@ -94,12 +93,8 @@ class AdmissionRepository(Repository):
 
     async def locks_of(self, run: str) -> tuple[Lock, ...]:
         """Return the locks that a run holds."""
-
-        async def work(connection: AsyncConnection) -> tuple[Lock, ...]:
-            rows = await connection.execute(select(*_LOCK).where(locks.c.run == run).order_by(locks.c.name))
-            return tuple(record(Lock, row) for row in rows)
-
-        return await self._store.read(work)
+        found = await self._select(select(*_LOCK).where(locks.c.run == run).order_by(locks.c.name))
+        return tuple(record(Lock, row) for row in found)
 
     async def take_locks(self, run: str, path: str, names: Sequence[str], now: datetime) -> Lock | None:
         """
@@ -130,8 +125,5 @@ class AdmissionRepository(Repository):
 
     async def release_locks(self, run: str, path: str) -> None:
         """Release the locks that the child of a run at a path has taken."""
-
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(delete(locks).where(locks.c.run == run, locks.c.path == path))
-
-        await self._store.write(f"release-locks {path}", work, fenced=True)
+        held = delete(locks).where(locks.c.run == run, locks.c.path == path)
+        await self._execute(f"release-locks {path}", held, fenced=True)

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kintsugi.errors import LedgerError, LedgerUnavailable
-from kintsugi.ledger.inbox import DeliveryResult
-from kintsugi.ledger.pieces import text_length
+from kintsugi.ledger.inbox import DeliveryResult, text_length
 from kintsugi.model.records import Signal
 
 MOST_WAITING = 50_000

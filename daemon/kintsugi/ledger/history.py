@@ -1,7 +1,8 @@
 """The history for the guards, read inside the request's own transaction (P7)."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, CompoundSelect, Select, exists, func, select, union, union_all
@@ -9,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.rows import columns, readable, shown, unreadable
 from kintsugi.ledger.tables import aborts, approvals, diagnoses, incidents, locks, pauses, runs, steps
-from kintsugi.ledger.windows import Windows
 from kintsugi.model.causes import Diagnosis
 from kintsugi.model.change_limits import Disruptions
 from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, Abort, History, MadeChange, PastRun, Rejection
@@ -18,6 +18,31 @@ from kintsugi.model.records import Approval, IncidentState, Pause, Phase, RunKin
 from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.services import STACK
 from kintsugi.model.step_path import RUN, UNDOS_LIKE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Windows:
+    """
+    `changes`: how far back the disruption budget counts, by default the hour of `guards.budgetWindow`.
+
+    `runs`: how far back finished runs are read, by default more than the longest cooldown (2 h) and the pause after
+    failures (1 h) of the default settings.
+    """
+
+    changes: timedelta = timedelta(hours=1)
+    runs: timedelta = timedelta(hours=3)
+
+    @classmethod
+    def covering(cls, *, changes: timedelta, runs: timedelta) -> "Windows":
+        """Return windows that reach at least so far back."""
+        usual = cls()
+        return cls(changes=max(usual.changes, changes), runs=max(usual.runs, runs))
+
+    @property
+    def longest(self) -> timedelta:
+        """Return the longest of the windows."""
+        return max(self.changes, self.runs)
+
 
 LAST_RUNS = 10
 """The number of finished runs read of the service itself, and of those that say something of the remedy, of any age:

@@ -13,40 +13,29 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import schema
-from kintsugi.ledger.aborts import AbortRepository
 from kintsugi.ledger.admissions import AdmissionRepository
 from kintsugi.ledger.approvals import ApprovalRepository
-from kintsugi.ledger.catalogs import CatalogRepository
-from kintsugi.ledger.dead_letters import DeadLetterRepository
+from kintsugi.ledger.dead_letters import DeadLetterRepository, RowRepair
 from kintsugi.ledger.diagnoses import DiagnosisRepository
 from kintsugi.ledger.drills import DrillRepository
 from kintsugi.ledger.engines import Engines, connect, file_of, parse_url
-from kintsugi.ledger.episode_reopener import EpisodeReopener
-from kintsugi.ledger.epoch_fence import EpochFence, check_epoch
 from kintsugi.ledger.evidence import EvidenceRepository
-from kintsugi.ledger.failpoints import NO_FAILPOINTS, Failpoints
 from kintsugi.ledger.failures import DAMAGED, DRIVER_ERRORS, ledger_error
-from kintsugi.ledger.good_revisions import RevisionRepository
-from kintsugi.ledger.good_templates import TemplateRepository
+from kintsugi.ledger.history import Windows
+from kintsugi.ledger.inbox import EpisodeReopener
 from kintsugi.ledger.incidents import IncidentRepository
 from kintsugi.ledger.outages import OutageRepository
 from kintsugi.ledger.outbox import OutboxRepository
 from kintsugi.ledger.pauses import PauseRepository
 from kintsugi.ledger.pending_matches import PendingMatchRepository
-from kintsugi.ledger.process_lock import process_lock
-from kintsugi.ledger.replicas import ReplicaRepository
+from kintsugi.ledger.process_lock import LockSession, process_lock
+from kintsugi.ledger.recurrences import RemedyRepository
 from kintsugi.ledger.retention import RetentionRepository
-from kintsugi.ledger.row_repair import RowRepair
 from kintsugi.ledger.run_requests import RunRequestRepository
-from kintsugi.ledger.runs import RunRepository
-from kintsugi.ledger.session import LockSession
-from kintsugi.ledger.signal_inbox import LedgerInbox
-from kintsugi.ledger.signal_pages import SignalPageRepository
-from kintsugi.ledger.signals import SignalRepository
-from kintsugi.ledger.store import Store
-from kintsugi.ledger.tried_remedies import RemedyRepository
-from kintsugi.ledger.triggers import TriggerRepository
-from kintsugi.ledger.windows import Windows
+from kintsugi.ledger.runs import CatalogRepository, RunRepository
+from kintsugi.ledger.signals import SignalRepository, TriggerRepository
+from kintsugi.ledger.store import NO_FAILPOINTS, Failpoints, Store
+from kintsugi.ledger.workloads import ReplicaRepository, RevisionRepository, TemplateRepository
 
 _LOCK_ID = 0x6B696E00
 """Replicas that start together bring the schema up to date one after the other."""
@@ -62,14 +51,11 @@ class Ledger:
 
     def __init__(self, store: Store, session: LockSession | None = None) -> None:
         self._store, self._session = store, session
-        self._fence = EpochFence(store)
         self.repair = RowRepair(store)
         self.signals = SignalRepository(store)
         self.triggers = TriggerRepository(store)
         self.episodes = EpisodeReopener(store)
-        self.signal_pages = SignalPageRepository(store)
         self.dead_letters = DeadLetterRepository(store)
-        self.inbox = LedgerInbox(self.signals, self.dead_letters)
         self.pending_matches = PendingMatchRepository(store)
         self.run_requests = RunRequestRepository(store)
         self.admissions = AdmissionRepository(store)
@@ -79,7 +65,6 @@ class Ledger:
         self.evidence = EvidenceRepository(store)
         self.diagnoses = DiagnosisRepository(store)
         self.approvals = ApprovalRepository(store)
-        self.aborts = AbortRepository(store)
         self.pauses = PauseRepository(store)
         self.revisions = RevisionRepository(store)
         self.templates = TemplateRepository(store)
@@ -96,12 +81,16 @@ class Ledger:
         return self._store.epoch
 
     async def lead(self, now: datetime) -> int:
-        """Take the lead, and return its epoch: see `EpochFence.lead`."""
-        return await self._fence.lead(now)
+        """Take the lead, and return its epoch: see `Store.lead`."""
+        return await self._store.lead(now)
 
     async def ping(self) -> None:
         """Ask the database for an answer."""
-        await self._fence.ping()
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(text("SELECT 1"))
+
+        await self._store.read(work)
 
     async def keep_held(self) -> None:
         """
@@ -115,7 +104,7 @@ class Ledger:
         async def ours(connection: AsyncConnection) -> None:
             if self.epoch is not None:
                 await self._store.check_commits(connection)
-                await check_epoch(connection, self.epoch)
+                await self._store.check_epoch(connection)
 
         await self._session.watch(ours)
 

@@ -3,13 +3,11 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, delete, func, insert, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import and_, delete, func, or_, select
 
-from kintsugi.ledger.known_tables import outages
 from kintsugi.ledger.outbox import put_outage_notice
 from kintsugi.ledger.repository import Repository
-from kintsugi.ledger.tables import incidents, notices, steps
+from kintsugi.ledger.tables import incidents, notices, outages, steps
 from kintsugi.model.outages import NoticeOfProblem, Outage
 from kintsugi.model.records import NOT_MADE, IncidentState
 
@@ -28,25 +26,14 @@ class OutageRepository(Repository):
 
     async def all(self) -> tuple[Outage, ...]:
         """Return the outages that were not over when they were last written."""
-
-        async def work(connection: AsyncConnection) -> tuple[Outage, ...]:
-            rows = await connection.execute(select(outages.c.outage))
-            return tuple(row.outage for row in rows if isinstance(row.outage, Outage))
-
-        return await self._store.read(work)
+        return tuple(each for each in await self._scalars(select(outages.c.outage)) if isinstance(each, Outage))
 
     async def save(self, changed: Sequence[Outage], ended: Collection[str]) -> None:
         """Write outages in place of earlier ones, and forget those of services that are not down. Raises StaleEpoch."""
         names = {*ended, *(each.service for each in changed)}
-
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(delete(outages).where(outages.c.service.in_(names)))
-            if changed:
-                rows = [{"service": each.service, "outage": each} for each in changed]
-                await connection.execute(insert(outages), rows)
-
+        rows = [{"service": each.service, "outage": each} for each in changed]
         if names:
-            await self._store.write("save-outages", work, fenced=True)
+            await self._replace("save-outages", delete(outages).where(outages.c.service.in_(names)), rows, fenced=True)
 
     async def notices(self, outage: Outage) -> tuple[NoticeOfProblem, ...]:
         """Return the outage's own notice, and those of the service's incidents since the fault began."""
@@ -60,28 +47,17 @@ class OutageRepository(Repository):
         )
         query = select(notices.c.incident, notices.c.created, notices.c.sent)
         query = query.where(or_(notices.c.id == outage.notice, of_incident)).order_by(notices.c.created)
-
-        async def work(connection: AsyncConnection) -> tuple[NoticeOfProblem, ...]:
-            rows = await connection.execute(query)
-            return tuple(NoticeOfProblem(incident=row.incident, created=row.created, sent=row.sent) for row in rows)
-
-        return await self._store.read(work)
+        rows = await self._select(query)
+        return tuple(NoticeOfProblem(incident=row.incident, created=row.created, sent=row.sent) for row in rows)
 
     async def last_change(self, run: str) -> datetime | None:
         """Return when a run last made a change, or may have made one; None for no change."""
         made = (steps.c.run == run, steps.c.changes, steps.c.state.not_in(NOT_MADE))
         query = select(func.coalesce(steps.c.finished, steps.c.started, type_=steps.c.started.type)).where(*made)
-
-        async def work(connection: AsyncConnection) -> datetime | None:
-            found = [each for each in await connection.scalars(query) if isinstance(each, datetime)]
-            return max(found, default=None)
-
-        return await self._store.read(work)
+        return max((each for each in await self._scalars(query) if isinstance(each, datetime)), default=None)
 
     async def put_notice(self, text: str, now: datetime) -> str:
         """Leave a notice about an outage in the outbox, and return its id. Raises StaleEpoch, LedgerUnavailable."""
-
-        async def work(connection: AsyncConnection) -> str:
-            return await put_outage_notice(connection, text, now)
-
-        return await self._store.write("outage-notice", work, fenced=True)
+        return await self._store.write(
+            "outage-notice", lambda connection: put_outage_notice(connection, text, now), fenced=True
+        )

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, values
 from kintsugi.ledger.tables import notices
-from kintsugi.lines import line, lines
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import IncidentState, Notice, RunRecord, StepRecord
+from kubeobjects.lines import line, lines
 
 NOTIFIED_STATES = frozenset(
     {
@@ -85,11 +85,9 @@ class OutboxRepository(Repository):
 
         Raises `StaleEpoch`, `LedgerUnavailable`.
         """
-
-        async def work(connection: AsyncConnection) -> None:
-            await put_notice_once(connection, incident, kind, text, now)
-
-        await self._store.write("tell", work, fenced=True)
+        await self._store.write(
+            "tell", lambda connection: put_notice_once(connection, incident, kind, text, now), fenced=True
+        )
 
     async def put_daemon_notice(self, text: str, now: datetime) -> None:
         """
@@ -125,19 +123,9 @@ class OutboxRepository(Repository):
 
     async def notice_sent(self, notice: str) -> None:
         """Mark a notice as sent."""
-
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(update(notices).where(notices.c.id == notice).values(sent=True))
-
-        await self._store.write("notice-sent", work)
+        await self._execute("notice-sent", update(notices).where(notices.c.id == notice).values(sent=True))
 
     async def notice_failed(self, notice: str, due: datetime) -> None:
         """Count a failed attempt; the notice is due again at `due`."""
-
-        async def work(connection: AsyncConnection) -> None:
-            failed = update(notices).where(
-                notices.c.id == notice, notices.c.due != due
-            )  # twice is once: see Store.write
-            await connection.execute(failed.values(attempts=notices.c.attempts + 1, due=due))
-
-        await self._store.write("notice-failed", work)
+        failed = update(notices).where(notices.c.id == notice, notices.c.due != due)  # twice is once: see Store.write
+        await self._execute("notice-failed", failed.values(attempts=notices.c.attempts + 1, due=due))

@@ -13,7 +13,6 @@ from sqlalchemy import Column, ColumnElement, Delete, Select, and_, delete, exis
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.history import LAST_RUNS
-from kintsugi.ledger.known_tables import good_revisions, good_templates, scaled_to_zero, seen_replicas
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.tables import (
     aborts,
@@ -22,11 +21,15 @@ from kintsugi.ledger.tables import (
     dead_letters,
     diagnoses,
     evidence,
+    good_revisions,
+    good_templates,
     incidents,
     locks,
     notices,
     pauses,
     runs,
+    scaled_to_zero,
+    seen_replicas,
     signals,
     steps,
 )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, Select, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.decisions.reconciliation import overdue_hold_notice
@@ -18,19 +18,32 @@ from kintsugi.errors import NotRecorded
 from kintsugi.ledger.drills import note_slot
 from kintsugi.ledger.history import read_history, read_upstreams
 from kintsugi.ledger.incidents import find_child, find_incident, last_run
-from kintsugi.ledger.manual_starts import find_started_run, keep_start, read_overrides
 from kintsugi.ledger.outbox import put_notice, put_notice_once
 from kintsugi.ledger.recurrences import notified_since, read_attempts, read_recoveries
-from kintsugi.ledger.replicas import read_scaled_to_zero
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, shown, values, verdict, verdict_values
 from kintsugi.ledger.store import Store
-from kintsugi.ledger.tables import incidents, locks, runs, signals
+from kintsugi.ledger.tables import approvals, incidents, locks, runs, signals, steps
+from kintsugi.ledger.texts import without_secrets
+from kintsugi.ledger.workloads import read_scaled_to_zero
 from kintsugi.model.history import History
 from kintsugi.model.identity import new_id
-from kintsugi.model.manual import ManualStart, Override
-from kintsugi.model.records import Incident, IncidentState, Reason, RunKind, RunRecord, Signal, Verdict, VerdictKind
+from kintsugi.model.manual import MANUAL, ManualStart, Override
+from kintsugi.model.records import (
+    Approval,
+    Incident,
+    IncidentState,
+    Reason,
+    RunKind,
+    RunRecord,
+    Signal,
+    StepRecord,
+    StepState,
+    Verdict,
+    VerdictKind,
+)
 from kintsugi.model.rules import Mode
+from kintsugi.model.step_path import RUN, StepPath
 
 Decide = Callable[[History], Verdict]
 
@@ -39,6 +52,15 @@ RETRY_AFTER = timedelta(seconds=30)
 
 DECISION_LOCK_ID = 0x6B696E02
 """The lock of the turn: a transaction that decides by locks, budgets or history and writes the result holds it."""
+
+STARTED = str(StepPath.noted("started"))
+"""Path under which a run keeps who started it by hand, and why."""
+
+_MOST_STARTS = 100
+"""
+The most manual starts of one service that are searched for a repeated request: one that is further back is not
+repeated.
+"""
 
 _OPENS = {
     VerdictKind.STARTED: IncidentState.RUNNING,
@@ -126,7 +148,7 @@ class RunRequestRepository(Repository):
 
     async def overrides(self, run: str) -> frozenset[Override]:
         """Return the overrides of the person who started a run; empty for a run that was not started by hand."""
-        return await self._store.read(lambda connection: read_overrides(connection, run))
+        return await self._store.read(lambda connection: _read_overrides(connection, run))
 
     async def history(
         self,
@@ -359,7 +381,7 @@ class _Decision:
         if held:
             await self._connection.execute(insert(locks), held)
         if request.manual is not None:
-            await keep_start(self._connection, run, request.manual)
+            await _keep_start(self._connection, run, request.manual)
         if request.slot is not None:
             await note_slot(self._connection, request.service, request.slot)
         return run
@@ -369,10 +391,63 @@ class _Decision:
 
 
 async def _known_start(connection: AsyncConnection, service: str, key: str) -> RunRequestResult | None:
-    run = await find_started_run(connection, service, key)
+    run = await _find_started_run(connection, service, key)
     if run is None:
         return None
     incident = await find_incident(connection, run.incident)
     text = f"it was started before, as incident {incident.id}"
     known = Verdict(kind=VerdictKind.STARTED, reason=Reason.MATCHED, text=text, rule=run.rule, incident=incident.id)
     return RunRequestResult(verdict=known, incident=incident, run=run)
+
+
+async def _keep_start(connection: AsyncConnection, run: RunRecord, start: ManualStart) -> None:
+    """Keep a person's start with its run."""
+    approval = Approval(
+        incident=run.incident,
+        path=str(RUN),
+        question=start.question,
+        plan=start.plan,
+        asked=run.started,
+        expires=start.expires,
+        who=start.who,
+        answered=run.started,
+    )
+    result = {"who": start.who, "why": start.why, "overrides": list(start.overrides), "plan": start.plan}
+    note = StepRecord(
+        run=run.id,
+        path=STARTED,
+        name=start.reason,
+        state=StepState.DONE,
+        facts={"mark": start.key},
+        started=run.started,
+        finished=run.started,
+        result=result,
+        met=True,
+    )
+    await connection.execute(insert(approvals).values(values(approval)))
+    await connection.execute(insert(steps).values(values(await without_secrets(note))))
+
+
+async def _find_started_run(connection: AsyncConnection, service: str, key: str) -> RunRecord | None:
+    """Return the run that a start request has started already, however it ended; a request without a key is a new one."""
+    if not key:
+        return None
+    starts = list(await connection.execute(_starts(service)))
+    found = next((row.id for row in starts if isinstance(row.facts, dict) and row.facts.get("mark") == key), None)
+    if found is None:
+        return None
+    query = select(*columns(RunRecord, runs)).where(runs.c.id == found)
+    return shown(RunRecord, (await connection.execute(query)).one())
+
+
+async def _read_overrides(connection: AsyncConnection, run: str) -> frozenset[Override]:
+    """Read the overrides of a run; unreadable ones are left out."""
+    kept = await connection.scalar(select(steps.c.result).where(steps.c.run == run, steps.c.path == STARTED))
+    named = kept.get("overrides") if isinstance(kept, dict) else None
+    return frozenset(each for each in Override if isinstance(named, list | tuple) and each in named)
+
+
+def _starts(service: str) -> Select[tuple[str, object]]:
+    query = select(runs.c.id, steps.c.facts).join(steps, (steps.c.run == runs.c.id) & (steps.c.path == STARTED))
+    query = query.where(runs.c.service == service, runs.c.kind == RunKind.RECOVERY, runs.c.rule == MANUAL)
+    return query.order_by(runs.c.started.desc(), runs.c.id.desc()).limit(_MOST_STARTS)

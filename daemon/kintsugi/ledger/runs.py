@@ -1,8 +1,8 @@
 """
-Runs and their steps: every transition is a compare and set under the leader's epoch (P4, P8).
+Runs and their steps: every transition is a compare and set under the leader's epoch (P4, P8); and the documents of runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -15,14 +15,13 @@ from kintsugi.commands.registry import definition_of
 from kintsugi.errors import BudgetSpent, CommandError, NotRecorded, WrongState
 from kintsugi.ledger.drills import note_passed
 from kintsugi.ledger.history import RESUMED, read_changed
-from kintsugi.ledger.masking import without_secrets
 from kintsugi.ledger.outbox import put_first_change, put_notice
-from kintsugi.ledger.replicas import note_scale
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, record, shown, values
 from kintsugi.ledger.run_requests import DECISION_LOCK_ID
-from kintsugi.ledger.tables import incidents, locks, runs, steps
-from kintsugi.ledger.texts import clean, dump, for_people
+from kintsugi.ledger.tables import catalogs, incidents, locks, runs, steps
+from kintsugi.ledger.texts import clean, dump, for_people, without_secrets
+from kintsugi.ledger.workloads import note_scale
 from kintsugi.model.api_types import CurrentStep
 from kintsugi.model.change_limits import Budget
 from kintsugi.model.history import HANDED_OVER_OUTCOMES, INCONCLUSIVE_OUTCOMES
@@ -34,7 +33,6 @@ from kubeobjects.resources import PODS, WORKLOADS
 
 _STEP = columns(StepRecord, steps)
 _RUN = columns(RunRecord, runs)
-"""States of a change that surely was not made."""
 
 
 class RunRepository(Repository):
@@ -54,12 +52,8 @@ class RunRepository(Repository):
         last = select(func.max(steps.c.number)).where(steps.c.run.in_(of), steps.c.path.not_like(NOTES_LIKE))
         query = select(steps.c.run, steps.c.path, steps.c.name, steps.c.state)
         query = query.where(steps.c.number.in_(last.group_by(steps.c.run)))
-
-        async def work(connection: AsyncConnection) -> dict[str, CurrentStep]:
-            rows = await connection.execute(query)
-            return {row.run: CurrentStep(path=row.path, name=row.name, state=row.state) for row in rows}
-
-        return await self._store.read(work) if of else {}
+        rows = await self._select(query) if of else ()
+        return {row.run: CurrentStep(path=row.path, name=row.name, state=row.state) for row in rows}
 
     async def handed_over(self, since: datetime) -> dict[str, RunRecord]:
         """Return by service its last conclusive recovery since a moment, where a person has it, and has not resumed it."""
@@ -68,11 +62,7 @@ class RunRepository(Repository):
         last = {each.service: each for each in await self._shown(RunRecord, query)}
         left = {name: each for name, each in last.items() if each.state in HANDED_OVER_OUTCOMES}
         which = select(runs.c.id).where(runs.c.id.in_([each.id for each in left.values()]), RESUMED.is_not(None))
-
-        async def work(connection: AsyncConnection) -> set[str]:
-            return set(await connection.scalars(which))
-
-        resumed = await self._store.read(work) if left else ()
+        resumed = await self._scalars(which) if left else ()
         return {name: each for name, each in left.items() if each.id not in resumed}
 
     async def get(self, run: str) -> RunRecord:
@@ -318,3 +308,21 @@ async def move_incident(connection: AsyncConnection, incident: str, run: RunReco
 
 def _same(written: StepRecord, step: StepRecord) -> bool:
     return dump(values(written)) == dump(values(step))  # as text: tuples come back as lists
+
+
+class CatalogRepository(Repository):
+    """The documents of runs, by the digest of their catalog."""
+
+    async def keep_catalog(self, digest: str, texts: Mapping[str, str]) -> None:
+        """
+        Keep the documents of a digest, file by file, for runs that outlive a reload.
+
+        It is called whenever a catalog is activated, also an earlier one again: the newest are never deleted.
+        """
+        rows = [{"digest": digest, "file": file, "text": text} for file, text in texts.items()]
+        await self._replace("keep-catalog", delete(catalogs).where(catalogs.c.digest == digest), rows)
+
+    async def catalog_texts(self, digest: str) -> Mapping[str, str]:
+        """Return the documents of a digest by file; empty when they were never kept."""
+        query = select(catalogs.c.file, catalogs.c.text).where(catalogs.c.digest == digest).order_by(catalogs.c.file)
+        return {row.file: row.text for row in await self._select(query)}

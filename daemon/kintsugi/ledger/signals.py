@@ -1,23 +1,27 @@
 """Signals: accepted, evaluated, and read again until each has its verdict (P1, P9)."""
 
-from collections.abc import Collection, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import Row, bindparam, exists, func, select, union_all, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, exists, func, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from kintsugi.errors import NotRecorded
+from kintsugi.ledger.dead_letters import UnreadableSignal, put_aside, put_dead_letters
 from kintsugi.ledger.group_committer import GroupCommitter
 from kintsugi.ledger.inbox import DELIVERY_LOCK_ID, Accepted, DeliveryResult, large_texts, summed, write_deliveries
-from kintsugi.ledger.repository import Repository
+from kintsugi.ledger.repository import Repository, is_before
 from kintsugi.ledger.rows import signal, signal_columns, unreadable, verdict, verdict_values
 from kintsugi.ledger.store import Store
 from kintsugi.ledger.tables import incidents
 from kintsugi.ledger.tables import signals as inbox
 from kintsugi.ledger.texts import clean
-from kintsugi.ledger.unreadable_signals import UnreadableSignal, put_aside
-from kintsugi.model.records import IncidentState, Reason, Signal, SignalSource, Verdict, VerdictKind
+from kintsugi.model.api_types import EvaluatedSignal, SignalQuery
+from kintsugi.model.records import DeadLetter, IncidentState, Reason, Signal, SignalSource, Verdict, VerdictKind
 from kintsugi.model.rules import RuleSource
+from kintsugi.model.trigger import Trigger
 
 _PAGE = 1_000
 """Open episodes that are read in one piece."""
@@ -43,6 +47,33 @@ _RESTING = (Reason.HUMAN, Reason.FAILURES, Reason.REJECTED, Reason.COOLDOWN)
 _PROVISIONAL = (inbox.c.until.is_not(None), inbox.c.ended.is_(None))
 """Signals that still fire and are judged again when their verdict ends; the words of an index (see tables.py)."""
 
+_ORDER = (inbox.c.received, inbox.c.id)
+
+_FIRST_PAGE = 8
+_LARGEST_PAGE = 512
+"""Keys that are read at a time: few at first, since one that is not silenced is mostly among them."""
+
+_LASTING = tuple(kind for kind in RuleSource if kind is not RuleSource.EVENT)
+"""The kinds that can end: Kubernetes Events are hints that never resolve (reliability B20)."""
+
+_OTHERS = tuple(kind for kind in RuleSource if kind is not RuleSource.ALERT)
+
+_NO_EVENT = inbox.c.kind != RuleSource.EVENT
+
+
+class DeliveryInbox(Protocol):
+    """The port that makes signals durable. A caller that is cancelled does not take its signals back."""
+
+    async def accept(self, delivered: Sequence[Signal], now: datetime) -> object: ...
+
+    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None: ...
+
+
+class SignalInbox(DeliveryInbox, Protocol):
+    """A DeliveryInbox that also returns the open episodes."""
+
+    async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]: ...
+
 
 class SignalRepository(Repository):
     """The inbox and the verdicts."""
@@ -62,6 +93,15 @@ class SignalRepository(Repository):
         it was judged is settled at once as observed. Raises `LedgerUnavailable`: then none of them may count as taken.
         """
         return summed(await self._committer.accept(signals, now)) if signals else Accepted()
+
+    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """
+        Keep deliveries that could not be understood, each in place of one with the same id.
+
+        The newest 1,000 stay, so that a flood of them cannot fill the disk.
+        """
+        if letters:
+            await self._store.write("keep-dead-letters", lambda connection: put_dead_letters(connection, letters))
 
     async def close(self) -> None:
         """Wait for the commit under way, and refuse the callers that wait for the next."""
@@ -118,11 +158,7 @@ class SignalRepository(Repository):
     async def due_at(self) -> datetime | None:
         """Return the time at which the next provisional verdict ends, None without one."""
         query = select(inbox.c.until).where(*_PROVISIONAL).order_by(inbox.c.until).limit(1)
-
-        async def work(connection: AsyncConnection) -> datetime | None:
-            return await connection.scalar(query)
-
-        return await self._store.read(work)
+        return next(iter(await self._scalars(query)), None)
 
     async def settle(self, verdicts: Mapping[str, Verdict], now: datetime) -> None:
         """
@@ -157,58 +193,33 @@ class SignalRepository(Repository):
         settled = inbox.c.verdict.not_in(_OF_NO_INCIDENT) & inbox.c.until.is_(None)
         left = inbox.c.ended.is_(None) & settled & over
         which = select(inbox.c.id).where(left)
-
-        async def read(connection: AsyncConnection) -> bool:
-            return (await connection.execute(which.limit(1))).first() is not None
-
-        async def work(connection: AsyncConnection) -> int:
-            again = update(inbox).where(inbox.c.id.in_(which)).values(until=now)
-            return int((await connection.execute(again)).rowcount)
-
-        return await self._store.write("rearm", work, fenced=True) if await self._store.read(read) else 0
+        again = update(inbox).where(inbox.c.id.in_(which)).values(until=now)
+        return await self._execute("rearm", again, fenced=True) if await self._scalars(which.limit(1)) else 0
 
     async def evaluate_observed(self, now: datetime) -> int:
         """Make signals due again that still fire and were only observed: the mode may be another one now; says how many."""
         which = (inbox.c.ended.is_(None), inbox.c.verdict == VerdictKind.OBSERVED, inbox.c.reason == Reason.MODE)
-
-        async def work(connection: AsyncConnection) -> int:
-            again = update(inbox).where(*which, inbox.c.until.is_(None)).values(until=now)
-            return int((await connection.execute(again)).rowcount)
-
-        return await self._store.write("evaluate-observed", work, fenced=True)
+        again = update(inbox).where(*which, inbox.c.until.is_(None)).values(until=now)
+        return await self._execute("evaluate-observed", again, fenced=True)
 
     async def refusals(self, reason: Reason) -> tuple[tuple[str, datetime], ...]:
         """Return the rules whose signals were refused for a reason and are evaluated again, with the time of that."""
-        which = select(inbox.c.judged_rule, func.max(inbox.c.until)).where(*_PROVISIONAL, inbox.c.reason == reason)
-
-        async def work(connection: AsyncConnection) -> tuple[tuple[str, datetime], ...]:
-            rows = await connection.execute(which.group_by(inbox.c.judged_rule).order_by(inbox.c.judged_rule))
-            return tuple((rule, until) for rule, until in rows)
-
-        return await self._store.read(work)
+        which = select(inbox.c.judged_rule, func.max(inbox.c.until).label("until")).where(
+            *_PROVISIONAL, inbox.c.reason == reason
+        )
+        rows = await self._select(which.group_by(inbox.c.judged_rule).order_by(inbox.c.judged_rule))
+        return tuple((row.judged_rule, row.until) for row in rows)
 
     async def make_due(self, rules: Collection[str], reason: Reason, now: datetime, *, until: datetime) -> int:
         """Make signals due now that some rules refused for a reason that ends by a moment; return how many."""
         refused = (inbox.c.reason == reason) & inbox.c.judged_rule.in_(rules)
         which = select(inbox.c.id).where(*_PROVISIONAL, inbox.c.until > now, inbox.c.until <= until, refused)
-
-        async def read(connection: AsyncConnection) -> bool:
-            return (await connection.execute(which.limit(1))).first() is not None
-
-        async def work(connection: AsyncConnection) -> int:
-            again = update(inbox).where(inbox.c.id.in_(which)).values(until=now)
-            return int((await connection.execute(again)).rowcount)
-
-        return await self._store.write("make-due", work, fenced=True) if await self._store.read(read) else 0
+        again = update(inbox).where(inbox.c.id.in_(which)).values(until=now)
+        return await self._execute("make-due", again, fenced=True) if await self._scalars(which.limit(1)) else 0
 
     async def pending(self) -> int:
         """Count the signals without a verdict: received minus verdicts, zero when all is well (P9)."""
-        query = select(func.count()).select_from(inbox).where(inbox.c.verdict.is_(None))
-
-        async def work(connection: AsyncConnection) -> int:
-            return int(await connection.scalar(query) or 0)
-
-        return await self._store.read(work)
+        return sum(await self._scalars(select(func.count()).select_from(inbox).where(inbox.c.verdict.is_(None))))
 
     async def of_incident(
         self, incident: str, *, limit: int = 500, skip: int = 0
@@ -218,14 +229,28 @@ class SignalRepository(Repository):
         rows = await self._rows(Signal, query.limit(limit).offset(skip))
         return tuple((signal(row), verdict(row)) for row in rows)
 
-    async def count_of(self, incident: str) -> int:
-        """Count an incident's signals."""
-        query = select(func.count()).select_from(inbox).where(inbox.c.incident == incident)
+    async def list_signals(self, request: SignalQuery) -> Sequence[EvaluatedSignal]:
+        """
+        Return a page of signals with their verdicts, newest first. An index answers each filter, and only the page is read.
 
-        async def work(connection: AsyncConnection) -> int:
-            return int(await connection.scalar(query) or 0)
+        Raises `NotRecorded` when there is no signal `before`.
+        """
+
+        async def work(connection: AsyncConnection) -> Sequence[EvaluatedSignal]:
+            query = first_page_query(request)
+            if request.before:
+                place = (await connection.execute(select(*_ORDER).where(inbox.c.id == request.before))).one_or_none()
+                if place is None:
+                    raise NotRecorded(f"there is no signal {request.before}")
+                query = query.where(is_before(_ORDER, place))
+            found = await connection.execute(query)
+            return await asyncio.to_thread(lambda: [_evaluated(row) for row in found])
 
         return await self._store.read(work)
+
+    async def count_of(self, incident: str) -> int:
+        """Count an incident's signals."""
+        return sum(await self._scalars(select(func.count()).select_from(inbox).where(inbox.c.incident == incident)))
 
     async def newest(self, limit: int = 50) -> tuple[tuple[Signal, Verdict | None], ...]:
         """Return the newest signals with their verdicts, newest first."""
@@ -236,13 +261,9 @@ class SignalRepository(Repository):
         """Return which of some rules have a signal that holds now. Kubernetes Events do not count: they never end."""
         columns = (inbox.c.judged_rule, inbox.c.rule, inbox.c.reason)
         query = select(*columns).where(inbox.c.ended.is_(None), inbox.c.kind != RuleSource.EVENT).distinct()
-
-        async def work(connection: AsyncConnection) -> tuple[str, ...]:
-            found = await connection.execute(query)
-            about = {row.judged_rule or row.rule for row in found if row.reason not in _OF_OTHERS}
-            return tuple(sorted(about & set(rules)))
-
-        return await self._store.read(work) if rules else ()
+        found = await self._select(query) if rules else ()
+        about = {row.judged_rule or row.rule for row in found if row.reason not in _OF_OTHERS}
+        return tuple(sorted(about & set(rules)))
 
     async def last_verdicts(self, rules: Collection[str]) -> dict[str, str]:
         """Return by rule the text of the verdict about its newest signal that holds now."""
@@ -251,20 +272,13 @@ class SignalRepository(Repository):
         query = select(inbox.c.received, inbox.c.id, rule, inbox.c.text).where(
             inbox.c.ended.is_(None), rule.in_(sorted(rules)), inbox.c.text.is_not(None)
         )
-
-        async def work(connection: AsyncConnection) -> dict[str, str]:
-            return {rule: text for _, _, rule, text in sorted(map(tuple, await connection.execute(query)))}
-
-        return await self._store.read(work) if rules else {}
+        found = await self._select(query) if rules else ()
+        return {rule: text for _, _, rule, text in sorted(map(tuple, found))}
 
     async def firing_among(self, signals: Collection[str]) -> tuple[str, ...]:
         """Return the ids of those of some signals that hold now."""
         query = select(inbox.c.id).where(inbox.c.id.in_(sorted(signals)), inbox.c.ended.is_(None))
-
-        async def work(connection: AsyncConnection) -> tuple[str, ...]:
-            return tuple(await connection.scalars(query))
-
-        return await self._store.read(work) if signals else ()
+        return await self._scalars(query) if signals else ()
 
     async def add_to_verdict(self, signal: str, text: str) -> None:
         """
@@ -274,22 +288,14 @@ class SignalRepository(Repository):
         """
         holds = (inbox.c.id == signal, inbox.c.ended.is_(None), inbox.c.verdict.is_not(None))
         added = update(inbox).where(*holds, ~inbox.c.text.endswith(clean(text), autoescape=True))
-
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(added.values(text=inbox.c.text + clean(text)))
-
-        await self._store.write("add-to-verdict", work, fenced=True)
+        await self._execute("add-to-verdict", added.values(text=inbox.c.text + clean(text)), fenced=True)
 
     async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]:
         """Return the open episodes of these sources, oldest first; of all sources when none is named."""
         query = select(inbox.c.id).where(inbox.c.ended.is_(None))
         if sources:
             query = query.where(inbox.c.source.in_(sources))
-
-        async def work(connection: AsyncConnection) -> list[str]:
-            return list(await connection.scalars(query))
-
-        ids, found = await self._store.read(work), list[Signal]()
+        ids, found = await self._scalars(query), list[Signal]()
         for start in range(0, len(ids), _PAGE):  # in pieces, so that a storm of them does not stop everything else
             piece = select(*signal_columns(inbox)).where(inbox.c.id.in_(ids[start : start + _PAGE]))
             found += map(signal, await self._rows(Signal, piece))
@@ -305,3 +311,71 @@ async def evaluate_anew(connection: AsyncConnection, incident: str, rules: Colle
     theirs = (inbox.c.incident == incident, inbox.c.ended.is_(None), settled)
     for which in (refused, theirs):
         await connection.execute(update(inbox).where(*which).values(until=now))
+
+
+def _evaluated(row: Row[Any]) -> EvaluatedSignal:
+    return EvaluatedSignal(signal=signal(row), verdict=verdict(row), refired=row.refired, continues=row.continues or "")
+
+
+def first_page_query(request: SignalQuery) -> Select[tuple[object, ...]]:
+    """Build the query for the first page of a request."""
+    query = select(inbox).order_by(*(column.desc() for column in _ORDER)).limit(request.limit)
+    if request.verdict is not None:
+        query = query.where(inbox.c.verdict == request.verdict)
+    if request.reason is not None:
+        query = query.where(inbox.c.reason == request.reason)
+    return query
+
+
+class TriggerRepository(Repository):
+    """Questions about all signals of an incident, or of a sender that has fallen silent."""
+
+    async def of_incident(self, incident: str) -> Trigger:
+        """Return the summary of an incident's signals."""
+        last = select(inbox.c.ended).where(inbox.c.incident == incident, inbox.c.ended.is_not(None), _NO_EVENT)
+        query = select(
+            _fires(incident, _LASTING).label("firing"),
+            last.order_by(inbox.c.ended.desc()).limit(1).scalar_subquery().label("ended"),
+            _fires(incident, (RuleSource.ALERT,)).label("alerts"),
+            _fires(incident, _OTHERS).label("others"),
+        )
+        (row,) = await self._select(query)
+        return Trigger(firing=bool(row.firing), ended=row.ended, alerts_only=bool(row.alerts) and not row.others)
+
+    async def firing_keys(self, incident: str) -> AsyncIterator[str]:
+        """Yield the keys of the incident's alerts that fire, some at a time: who has heard enough asks for no more."""
+        query = select(inbox.c.id, inbox.c.key).where(inbox.c.incident == incident, inbox.c.ended.is_(None))
+        query = query.where(inbox.c.kind == RuleSource.ALERT).order_by(inbox.c.id)
+        after, size = "", _FIRST_PAGE
+        while rows := await self._select(query.where(inbox.c.id > after).limit(size)):
+            for row in rows:
+                yield row.key
+            if len(rows) < size:
+                return
+            after, size = rows[-1].id, min(size * 8, _LARGEST_PAGE)
+
+    async def end_stale(self, before: datetime, now: datetime, limit: int = 1000) -> int:
+        """
+        End alerts that were not repeated since `before`, at most `limit`; return their number.
+
+        For a ledger without a poll. They end as stale, which is not resolved: the verdict says so. The alerts of an
+        open incident are not ended, so that no run takes a sender's silence for its success.
+        """
+        going = exists().where(incidents.c.id == inbox.c.incident, incidents.c.closed.is_(None))
+        silent = select(inbox.c.id).where(
+            inbox.c.ended.is_(None),
+            inbox.c.last_seen < before,
+            inbox.c.kind == RuleSource.ALERT,
+            inbox.c.judged.is_not(None),  # not `verdict`: the index of verdicts holds all that ever was
+            or_(inbox.c.incident.is_(None), ~going),
+        )
+        text = f" (ended as stale: not repeated since {before:%Y-%m-%d %H:%M} UTC or earlier)"
+        ended = {"ended": now, "horizon": now, "stale": now, "until": None, "text": inbox.c.text + text}
+
+        found = await self._scalars(silent.limit(limit))
+        still = update(inbox).where(inbox.c.id.in_(found), inbox.c.ended.is_(None), inbox.c.last_seen < before)
+        return await self._execute("end-stale", still.values(ended), fenced=True) if found else 0
+
+
+def _fires(incident: str, kinds: Sequence[RuleSource]) -> ColumnElement[bool]:
+    return exists().where(inbox.c.incident == incident, inbox.c.ended.is_(None), inbox.c.kind.in_(kinds))

@@ -1,5 +1,5 @@
 """
-The connector: transactions on the ledger's database, and the one function that commits.
+The connector: transactions on the ledger's database, the epoch of the leader, and the one function that commits.
 
 Every change goes through `Store.write`, which opens a transaction, tests the epoch where the change is a leader's,
 runs the work and commits. Nothing is done outside a transaction, so a failed one may simply run again; and since each
@@ -7,22 +7,21 @@ work first looks at what is already written, it may run again even when a COMMIT
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.cancellation import to_its_end
 from kintsugi.errors import LedgerError, StaleEpoch, UnreadableRow
 from kintsugi.ledger.engines import Engines
-from kintsugi.ledger.failpoints import Failpoints
 from kintsugi.ledger.failures import DRIVER_ERRORS, DatabaseFailure, classify, is_read_only, ledger_error
+from kintsugi.ledger.history import Windows
 from kintsugi.ledger.tables import commit_counts, leadership, pauses
-from kintsugi.ledger.windows import Windows
 from kintsugi.model.records import PauseScope
 from kintsugi.retries import Waits, retry
 
@@ -44,6 +43,29 @@ _LOST = {
 }
 _MOST_NOTED = 10_000
 """The most rows that are remembered as logged."""
+
+
+class Failpoints(Protocol):
+    """
+    Is called at every commit and effect, and may end the process there.
+
+    `kind` is "commit" (or "effect"), `name` the transaction's (accept, request-run …) and for a run's own what it is about (save-step PATH
+    STATE, move-run STATE …). Between the two calls the database decides; whatever is raised here passes through to the caller.
+    """
+
+    def hit(self, kind: str, name: str, *, before: bool) -> None:
+        """Take note that a failpoint is hit."""
+        ...
+
+
+class _NoFailpoints:
+    """The failpoints of production: nothing happens at them."""
+
+    def hit(self, kind: str, name: str, *, before: bool) -> None:
+        """Do nothing."""
+
+
+NO_FAILPOINTS = _NoFailpoints()
 
 
 class Store:
@@ -111,6 +133,37 @@ class Store:
         """
         if self.engines.on_postgres:
             await connection.execute(select(func.pg_advisory_xact_lock(lock_id)))
+
+    async def lead(self, now: datetime) -> int:
+        """
+        Take the lead: raise the epoch by one and write under it from now on; return the new epoch (P4).
+
+        After this commit every write of an earlier leader is refused. Raises `StaleEpoch` when the database is behind what
+        this process has seen of it: it was restored, or failed over to a lagging replica (D3), and changes that it does not
+        contain may have been made.
+        """
+        known = self.epoch or 0
+
+        async def work(connection: AsyncConnection) -> int:
+            epoch = await connection.scalar(select(leadership.c.epoch).with_for_update())
+            if epoch is None:
+                await connection.execute(insert(leadership).values(id=1, epoch=0, holder=self.holder))
+                epoch = 0
+            if epoch < known:
+                raise StaleEpoch(f"the ledger is back at epoch {epoch} although {known} was taken: it has lost commits")
+            taken = update(leadership).values(epoch=epoch + 1, holder=self.holder, since=now)
+            await connection.execute(taken)
+            await connection.execute(delete(commit_counts).where(commit_counts.c.epoch <= epoch))
+            return int(epoch) + 1
+
+        self.epoch = await self.write("lead", work)
+        return self.epoch
+
+    async def check_epoch(self, connection: AsyncConnection) -> None:
+        """Raise `StaleEpoch` unless the ledger is led under the epoch of this process."""
+        found = await connection.scalar(select(leadership.c.epoch))
+        if found != self.epoch:
+            raise StaleEpoch(f"the ledger is led under epoch {found}, this process holds {self.epoch}: it must stop")
 
     async def _once(self, name: str, work: Work[T], *, fenced: bool) -> T:
         async with self.engines.writer.connect() as connection:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from kintsugi.model.hosts import service_of
-from kintsugi.objects.kept import EndpointSlice, KubeService, Pod
-from kintsugi.objects.network import SERVICE_NAME
+from kubeobjects.kept import EndpointSlice, KubeService, Pod
+from kubeobjects.network import SERVICE_NAME
 
 DNS, LEDGER = "the cluster's DNS", "the database of our own ledger"
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from kintsugi.objects.metadata import LABEL
+from kubeobjects.metadata import LABEL
 
 _ALONE = (2, 3)
 """Labels of SERVICE.NAMESPACE and POD.SERVICE.NAMESPACE."""

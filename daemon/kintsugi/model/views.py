@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from yarl import URL
 
 from kintsugi.model.services import Service
-from kintsugi.objects.kept import DaemonSet, Deployment, EndpointSlice, PersistentVolumeClaim, Pod, StatefulSet
-from kintsugi.objects.owners import Manager
-from kintsugi.objects.rollouts import in_progress, stuck
+from kubeobjects.kept import DaemonSet, Deployment, EndpointSlice, PersistentVolumeClaim, Pod, StatefulSet
+from kubeobjects.owners import Manager
+from kubeobjects.rollouts import in_progress, stuck
 
 TEMPLATE_LABELS = ("pod-template-hash", "controller-revision-hash")
 """Labels by which the pods of a Deployment or a StatefulSet name their template."""

@@ -11,7 +11,7 @@ from kintsugi.model.hosts import service_of
 from kintsugi.model.records import Target
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.predicates import START_UP_ALLOWANCE
+from kubeobjects.predicates import START_UP_ALLOWANCE
 from kubeobjects.resources import find
 
 

@@ -12,11 +12,11 @@ from kintsugi.model.identity import new_id
 from kintsugi.model.records import Signal, SignalSource, Target, Verdict, VerdictKind
 from kintsugi.model.rules import Rule, RuleSource
 from kintsugi.model.services import Service
-from kintsugi.objects.kept import Object
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.signal_evaluator import NO_RULE, RuleTrace, SignalEvaluator, conclusion, evaluate_rule
 from kintsugi.scope.values import rule_names
+from kubeobjects.kept import Object
 
 
 class Explainer:

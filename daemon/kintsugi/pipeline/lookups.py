@@ -13,7 +13,7 @@ from datetime import timedelta
 from kintsugi.actions import unstructured
 from kintsugi.errors import KubeError, NotFound, ServerUnavailable
 from kintsugi.kube.client import KubeClient
-from kintsugi.objects.kept import Object
+from kubeobjects.kept import Object
 from kubeobjects.resources import Resource
 
 AT_ONCE = 8

@@ -15,7 +15,6 @@ from kintsugi.decisions.guards import GuardContext
 from kintsugi.decisions.manual import StartObjection, may_start, objections
 from kintsugi.errors import WrongState
 from kintsugi.ledger import Ledger, RunRequest, RunRequestResult
-from kintsugi.lines import line, lines
 from kintsugi.model.api_types import GuardResult, RecoverPreview
 from kintsugi.model.history import History
 from kintsugi.model.identity import new_id
@@ -27,6 +26,7 @@ from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.manual_binding import BoundStart, bind
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.run_supervisor import RunSupervisor
+from kubeobjects.lines import line, lines
 
 log = structlog.get_logger(__name__)
 

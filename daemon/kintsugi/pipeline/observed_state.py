@@ -27,6 +27,7 @@ from kintsugi.decisions.priorities import (
 from kintsugi.decisions.slots import overtaker
 from kintsugi.decisions.zero_replicas import at_zero
 from kintsugi.errors import ProbeFailed
+from kintsugi.kube.interning import PAUSED
 from kintsugi.kube.object_cache import Key
 from kintsugi.kube.reflector import Reflector
 from kintsugi.model.catalog import Catalog
@@ -49,11 +50,10 @@ from kintsugi.model.records import RunRecord, StepRecord
 from kintsugi.model.rules import Mode, Rule
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
-from kintsugi.objects import predicates, reasons
-from kintsugi.objects.kept import Pod
-from kintsugi.objects.metadata import PAUSED
 from kintsugi.runner.context import StepScope
 from kintsugi.views import Caches, ServiceViews
+from kubeobjects import predicates, reasons
+from kubeobjects.kept import Pod
 
 MOST_GOOD = 20
 """Good revisions remembered of a workload: twice what Kubernetes keeps of a Deployment (revisionHistoryLimit)."""

@@ -135,13 +135,13 @@ class OperatorService:
             diagnoses=await self.ledger.diagnoses.of_incident(incident),
             covers=covered(self.observed.views.values(), children) if found.service == STACK else (),
             affected=await self._affected.now(found),
-            abort=await self.ledger.aborts.of_incident(incident),
+            abort=await self.ledger.incidents.abort_of(incident),
             resumed=await self.ledger.pauses.ended_rest(incident),
         )
 
     async def signals(self, request: SignalQuery) -> Sequence[EvaluatedSignal]:
         """List signals with their verdicts, newest first."""
-        return await self.ledger.signal_pages.list_signals(request)
+        return await self.ledger.signals.list_signals(request)
 
     async def dead_letters(self, *, limit: int, before: str) -> Sequence[DeadLetterSummary]:
         """Return the dead letters, newest first."""
@@ -166,7 +166,7 @@ class OperatorService:
                 )
             raise WrongState(f"dead letter {letter} cannot be resent: {why}")
         await self.ledger.signals.accept(read.signals, now)
-        await self.ledger.dead_letters.keep(read.dead_letters)
+        await self.ledger.signals.keep_dead_letters(read.dead_letters)
         await self.ledger.dead_letters.forget(letter)
         log.info("dead letter resent", letter=letter, who=who, signals=len(read.signals), stale=read.stale)
         self.pipeline.wake()
@@ -192,7 +192,7 @@ class OperatorService:
         What was changed stays, for a person. Raises WrongState while a rollback is under way, or when nothing is.
         """
         asked = Abort(incident=incident, who=who, why=why, requested=self.observed.clock())
-        kept = await self.ledger.aborts.abort(asked)
+        kept = await self.ledger.incidents.abort(asked)
         log.info("incident abort requested", incident=incident, who=kept.who, why=kept.why)
         self.supervisor.abort(incident, kept.reason)
         runs = await self.ledger.runs.of_incident(incident)

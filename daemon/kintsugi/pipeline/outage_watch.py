@@ -19,7 +19,6 @@ from kintsugi.decisions.outage_notices import OutageTimings
 from kintsugi.decisions.pauses import covers
 from kintsugi.decisions.priorities import unhealthy_dependents, unhealthy_upstream
 from kintsugi.ledger import Ledger
-from kintsugi.lines import Lines, line, lines
 from kintsugi.model.causes import Diagnosis
 from kintsugi.model.outages import NoticeState, Outage
 from kintsugi.model.records import RunRecord
@@ -27,6 +26,7 @@ from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.telemetry import Containment, FailureScope
+from kubeobjects.lines import Lines, line, lines
 
 log = structlog.get_logger(__name__)
 

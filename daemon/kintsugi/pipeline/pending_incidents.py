@@ -103,7 +103,7 @@ class PendingIncidents:
             clear=trigger.lasting and clear_since(incident, trigger) is not None,
             signals=signals,
             approvals=[approval for approval in asked if approval.path == ""],
-            abort=await self._ledger.aborts.of_incident(incident.id),
+            abort=await self._ledger.incidents.abort_of(incident.id),
         )
 
     async def _do(self, need: IncidentNeed, incident: Incident, signals: Sequence[Signal]) -> None:

@@ -14,7 +14,6 @@ from kintsugi.decisions.planner import Plan, RunPreview, digest_with, plan, ques
 from kintsugi.decisions.priorities import Hold
 from kintsugi.decisions.reconciliation import is_still_asked, repeated_question
 from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
-from kintsugi.lines import lines
 from kintsugi.model.history import History
 from kintsugi.model.records import Approval, Incident, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Rule
@@ -24,6 +23,7 @@ from kintsugi.pipeline.contention import Contention
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.run_preview import no_preview
 from kintsugi.pipeline.waiting_incidents import WaitingIncidents
+from kubeobjects.lines import lines
 
 Preview = Callable[[Incident, Plan], Awaitable[RunPreview | None]]
 

@@ -14,7 +14,6 @@ from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.drivers.stack import StackDriver
 from kintsugi.errors import LedgerUnavailable, StaleEpoch
 from kintsugi.ledger import Ledger
-from kintsugi.lines import Lines, line, lines
 from kintsugi.model.records import IncidentState, RunKind, RunRecord, StepRecord
 from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.services import STACK
@@ -26,6 +25,7 @@ from kintsugi.runner import RunnerDeps
 from kintsugi.runner.context import RunProber
 from kintsugi.runner.report import hand_over
 from kintsugi.telemetry import Containment, FailureScope, log_context
+from kubeobjects.lines import Lines, line, lines
 
 log = structlog.get_logger(__name__)
 
@@ -264,7 +264,7 @@ class RunSupervisor:
             self._drivers[run.id] = driver = await self.driver_factory.of(found, heartbeat)
             if run.id in self._rollback_requests:  # said before it was driven, or before the ledger was away
                 driver.request_rollback(*self._rollback_requests[run.id])
-            elif (abort := await self._ledger.aborts.of_incident(run.incident)) and not found.rollback_requested_by:
+            elif (abort := await self._ledger.incidents.abort_of(run.incident)) and not found.rollback_requested_by:
                 driver.request_abort(abort.reason)
             return await driver.drive()
 

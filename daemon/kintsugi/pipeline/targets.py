@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.records import Reason
 from kintsugi.model.services import Service
-from kintsugi.objects.kept import Object
-from kintsugi.objects.metadata import LABEL, SUBDOMAIN
 from kintsugi.pipeline.lookups import ExistenceQuery, Lookups
 from kintsugi.views import Caches, ServiceViews
 from kubeobjects import resources
+from kubeobjects.kept import Object
+from kubeobjects.metadata import LABEL, SUBDOMAIN
 from kubeobjects.resources import Resource
 
 KINDS: Mapping[str, Resource] = {

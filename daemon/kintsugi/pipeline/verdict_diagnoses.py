@@ -15,12 +15,12 @@ import structlog
 from kintsugi.decisions.diagnosis.headline import headline
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import Ledger
-from kintsugi.lines import line, lines
 from kintsugi.model.records import Reason, Signal, SignalStatus, Verdict, VerdictKind
 from kintsugi.model.services import Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.incident_diagnoses import IncidentDiagnoses
 from kintsugi.telemetry import Containment, FailureScope
+from kubeobjects.lines import line, lines
 
 log = structlog.get_logger(__name__)
 

@@ -16,8 +16,8 @@ from kintsugi.actions.secret_checks import holds_secret
 from kintsugi.commands import decode, encode
 from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.disruptions import deleted_uid, serving
-from kintsugi.effect import Effect
 from kintsugi.errors import CommandError, DecryptionFailed, EvaluationError
+from kintsugi.executor import Effect
 from kintsugi.model.command import Command
 from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
 from kintsugi.model.runbooks import Run, Step, UndoPolicy

@@ -15,8 +15,7 @@ from kintsugi.actions.probe_context import PodChecks
 from kintsugi.actions.prober import Prober
 from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts
-from kintsugi.effect import Admission
-from kintsugi.executor import Executor
+from kintsugi.executor import Admission, Executor
 from kintsugi.expressions import NOTHING_LOST, Bindings, Lost, TextTemplate
 from kintsugi.mask import MASK
 from kintsugi.model.causes import Occasion
@@ -30,10 +29,10 @@ from kintsugi.model.runbooks import CommandTemplate, Runbook
 from kintsugi.model.services import Service, WorkloadRef
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.metadata import Metadata
 from kintsugi.runner.journal import WHY_LOST, Journal, masked_paths
 from kintsugi.runner.restoring import RestoreScope
 from kintsugi.scope.values import EvaluationContext, StepOutcome, step_names
+from kubeobjects.metadata import Metadata
 
 HELPED = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION})
 """Ends of a child after which its parent goes on."""

@@ -11,11 +11,11 @@ from itertools import chain
 
 from kintsugi.commands.registry import definitions_by_verb
 from kintsugi.durations import format_seconds
-from kintsugi.lines import Line, Lines, command, line, lines
 from kintsugi.model.records import IncidentState, Phase, RunRecord, StepRecord, StepState
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.runner.journal import ENDED, recalled
 from kintsugi.telemetry import SECRETS
+from kubeobjects.lines import Line, Lines, command, line, lines
 
 
 def hand_over(reason: str, steps: Iterable[StepRecord], rollback_command: str = "") -> Lines:

@@ -17,9 +17,9 @@ from kintsugi.model.records import StepRecord
 from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.metadata import Metadata
-from kintsugi.objects.workloads import Deployment
 from kintsugi.runner.context import RunnerDeps
+from kubeobjects.metadata import Metadata
+from kubeobjects.workloads import Deployment
 
 log = structlog.get_logger(__name__)
 

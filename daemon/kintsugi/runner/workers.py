@@ -14,8 +14,8 @@ import structlog
 
 from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
 from kintsugi.durations import format_duration
-from kintsugi.effect import effect_plan_of
 from kintsugi.errors import Forbidden, KubeError
+from kintsugi.executor import effect_plan_of
 from kintsugi.model.records import StepRecord, StepState
 from kintsugi.model.runbooks import Step
 from kintsugi.runner.context import RunContext, StepScope

@@ -7,8 +7,8 @@ The names of an expression: with their types when a document is loaded, with the
 from datetime import timedelta
 
 from kintsugi.expressions import Scope
-from kintsugi.objects.predicates import START_UP_ALLOWANCE
 from kintsugi.scope.types import Names
+from kubeobjects.predicates import START_UP_ALLOWANCE
 
 
 def seen(names: Names, *, start_up: timedelta = START_UP_ALLOWANCE) -> Scope:

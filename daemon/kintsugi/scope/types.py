@@ -23,7 +23,7 @@ from kintsugi.expressions import (
     struct_type,
 )
 from kintsugi.model.rules import RuleSource
-from kintsugi.objects.kept import (
+from kubeobjects.kept import (
     KEPT,
     DaemonSet,
     Deployment,

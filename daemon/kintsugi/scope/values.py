@@ -15,9 +15,9 @@ from kintsugi.mask import MASK
 from kintsugi.model.records import Incident, Signal
 from kintsugi.model.rules import RuleSource
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.kept import Object
 from kintsugi.scope.result_names import shown_result
 from kintsugi.scope.types import PROMETHEUS, SERVICE, identifier, service_names
+from kubeobjects.kept import Object
 
 Views = Mapping[str, ServiceView]
 

@@ -1,11 +1,11 @@
 """The settings of the daemon: `load` reads flags, environment and file into one frozen `Settings`."""
 
-from kintsugi.settings.health import HealthSettings
 from kintsugi.settings.load import DEFAULT_FILE, SettingsError, known_settings, load
 from kintsugi.settings.sections import (
     AlertmanagerSettings,
     CatalogSettings,
     GuardSettings,
+    HealthSettings,
     KubeSettings,
     LedgerSettings,
     NotificationSettings,

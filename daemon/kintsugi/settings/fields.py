@@ -1,4 +1,4 @@
-"""The types of settings: durations, names, quantities and addresses, each with its check and a suggestion."""
+"""The names of settings in the file and in variables, and their types: each with its check and a suggestion."""
 
 import re
 from datetime import timedelta
@@ -8,7 +8,19 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from kintsugi.durations import parse_duration
-from kintsugi.settings.spellings import camel
+
+PREFIX = "KINTSUGI_"
+
+
+def camel(name: str) -> str:
+    """Write a name in camelCase; one that is so already stays."""
+    return re.sub(r"_([a-z0-9])", lambda found: found[1].upper(), name)
+
+
+def snake(name: str) -> str:
+    """Write a name in snake_case; one that is so already stays."""
+    return re.sub(r"[A-Z]", lambda found: f"_{found[0].lower()}", name)
+
 
 STRICT = ConfigDict(
     extra="forbid",

@@ -8,16 +8,17 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import is_pydantic_dataclass
 from pydantic_core import ErrorDetails
 
 from kintsugi.errors import UsageError
-from kintsugi.settings.file import Dotted, SettingsFile, read_file
+from kintsugi.settings.fields import PREFIX, camel, snake
 from kintsugi.settings.settings import (
     Settings,
     check_deadlines,
@@ -27,7 +28,8 @@ from kintsugi.settings.settings import (
     check_tokens,
     own_namespace,
 )
-from kintsugi.settings.spellings import PREFIX, camel, snake
+
+Dotted = tuple[str, ...]
 
 DEFAULT_FILE = Path("/etc/kintsugi/kintsugi.yaml")
 NOT_SETTINGS = frozenset(
@@ -44,6 +46,76 @@ _SERVICE_LINK = re.compile(r"KINTSUGI_((?!.*__).*_)?(SERVICE_(HOST|PORT\w*)|PORT
 NO_SPELLINGS: Mapping[str, str] = {}
 
 _ADAPTER: TypeAdapter[Settings] = TypeAdapter(Settings)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SettingsFile:
+    """
+    The contents of a settings file: nested texts, the place of each, and the unreadable parts (place and message).
+    """
+
+    values: Mapping[str, object] = field(default_factory=dict)
+    places: Mapping[Dotted, str] = field(default_factory=dict)
+    problems: tuple[tuple[str, str], ...] = ()
+
+
+class _Reader:
+    """Walks the nodes of one document. Scalars stay texts: they are typed as those of the environment are."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.places: dict[Dotted, str] = {}
+        self.problems: list[tuple[str, str]] = []
+        self._seen: set[int] = set()
+
+    def read(self, node: yaml.Node, path: Dotted) -> object:
+        self.places.setdefault(path, self.place(node))
+        if id(node) in self._seen:
+            self.problems.append((self.place(node), "an alias (`*name`): write the value itself"))
+            return None
+        self._seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.read(item, (*path, str(number))) for number, item in enumerate(node.value)]
+        plain = isinstance(node, yaml.ScalarNode) and node.style is None
+        return None if plain and node.value in {"", "~", "null"} else node.value
+
+    def _mapping(self, node: yaml.MappingNode, path: Dotted) -> dict[str, object]:
+        values: dict[str, object] = {}
+        for key, value in node.value:
+            name = str(key.value)
+            if name in values:
+                self.problems.append((self.place(key), f"{name} is written twice"))
+            self.places[(*path, name)] = self.place(key)
+            values[name] = self.read(value, (*path, name))
+        return values
+
+    def place(self, node: yaml.Node) -> str:
+        mark = node.start_mark
+        return f"{self.name}:{mark.line + 1}:{mark.column + 1}"
+
+
+def read_file(path: Path) -> SettingsFile:
+    """Read a settings file. A file that is no YAML mapping gives a problem, not an exception."""
+    name = str(path)
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        return SettingsFile(problems=((where, f"not YAML: {error.problem}"),))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return SettingsFile(problems=((name, f"cannot be read: {error}"),))
+    if node is None:
+        return SettingsFile()
+    reader = _Reader(name)
+    values = reader.read(node, ())
+    if not isinstance(values, dict):
+        return SettingsFile(
+            problems=((reader.place(node), "not a mapping: write `server:` and below it `port: 8080`"),)
+        )
+    return SettingsFile(values=values, places=reader.places, problems=tuple(reader.problems))
 
 
 class SettingsError(UsageError):

@@ -12,12 +12,12 @@ from pydantic.dataclasses import dataclass
 
 from kintsugi.durations import format_duration
 from kintsugi.encryption import read_keys
-from kintsugi.settings.fields import STRICT, ObjectName
-from kintsugi.settings.health import HealthSettings
+from kintsugi.settings.fields import STRICT, ObjectName, snake
 from kintsugi.settings.sections import (
     AlertmanagerSettings,
     CatalogSettings,
     GuardSettings,
+    HealthSettings,
     KubeSettings,
     LedgerSettings,
     NotificationSettings,
@@ -27,7 +27,6 @@ from kintsugi.settings.sections import (
     TelemetrySettings,
     WatchdogSettings,
 )
-from kintsugi.settings.spellings import snake
 from kintsugi.tokens import read_tokens
 
 ModeWord = Literal["observe", "approve", "auto"]

@@ -34,7 +34,7 @@ from kintsugi.scope.values import EvaluationContext, StepOutcome, rule_names, st
 from kintsugi.sources.cluster import service_target
 from kintsugi.telemetry import SECRETS, Containment, FailureScope
 from kintsugi.views import ServiceViews
-from kintsugi.views.counts import is_good
+from kintsugi.views.service_memory import is_good
 
 log = structlog.get_logger(__name__)
 

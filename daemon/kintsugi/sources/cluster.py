@@ -24,11 +24,11 @@ from kintsugi.model.identity import new_id
 from kintsugi.model.records import PendingMatch, Signal, SignalSource, SignalStatus, Target
 from kintsugi.model.rules import Rule, RuleSource
 from kintsugi.model.views import ServiceView
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import Object, Pod
 from kintsugi.scope.values import rule_names
 from kintsugi.telemetry import Containment, FailureScope
 from kintsugi.views import Caches, ServiceViews
+from kubeobjects import predicates
+from kubeobjects.kept import Object, Pod
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from kintsugi.errors import ProbeFailed
 from kintsugi.model.records import DeadLetter, SignalSource, SignalStatus
 from kintsugi.sources.alertmanager import Delivery, decode
-from kintsugi.sources.alertmanager_api import decode_alerts
+from kintsugi.sources.poll import decode_alerts
 
 CURRENT_FOR = timedelta(minutes=5)
 """The time for which "it fires" is current: Alertmanager sends a group's changes every `group_interval`, by default 5

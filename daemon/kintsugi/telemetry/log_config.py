@@ -5,6 +5,7 @@ Our own lines and those of the libraries go the same way: context, redaction, es
 """
 
 import logging
+import re
 import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
@@ -14,10 +15,9 @@ from typing import Any, Literal, TextIO
 import orjson
 import structlog
 
-from kintsugi.lines import printable
 from kintsugi.mask import MASK
-from kintsugi.telemetry.escaping import for_json, for_traceback
 from kintsugi.telemetry.redaction import SECRETS, is_secret_key
+from kubeobjects.lines import printable
 
 Format = Literal["auto", "json", "console"]
 Logger = structlog.stdlib.BoundLogger
@@ -32,6 +32,14 @@ _LONGEST_MASKED = 65_536
 _TRACEBACKS = frozenset({"exception", "stack"})
 # The scheduler warns of each tick whose predecessor is still under way; on a slow machine nothing else is left to read.
 _QUIET = {"aiohttp.access": logging.WARNING, "apscheduler": logging.ERROR, "alembic": logging.WARNING}
+
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+# C1 controls (0x9b begins a terminal sequence), line and paragraph separators, marks that turn the direction of text,
+# and lone surrogates, which no encoder accepts.
+_HIDDEN = "\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_FOR_JSON = re.compile(f"[{_HIDDEN}]")
+_FOR_TRACEBACK = re.compile(f"[\x00-\x09\x0b-\x1f{_HIDDEN}]")
 
 
 def configure_logging(*, level: str = "info", format: Format = "auto", stream: TextIO = sys.stderr) -> None:  # noqa: A002
@@ -119,15 +127,34 @@ def _cut(text: str) -> str:
 
 def _escape_for_json(_logger: object, _method: str, line: _Line) -> _Line:
     """Escape what the encoder would let through."""
-    return {key: _each_text(value, for_json) for key, value in line.items()}
+    return {key: _each_text(value, _for_json) for key, value in line.items()}
 
 
 def _escape_for_console(_logger: object, _method: str, line: _Line) -> _Line:
     """Escape every value for one line; tracebacks keep theirs, indented."""
     return {
-        key: for_traceback(str(value)) if key in _TRACEBACKS else _each_text(value, printable)
+        key: _for_traceback(str(value)) if key in _TRACEBACKS else _each_text(value, printable)
         for key, value in line.items()
     }
+
+
+def _for_json(text: str) -> str:
+    """Escape what a JSON encoder leaves as it is."""
+    return _FOR_JSON.sub(_escape, text)
+
+
+def _for_traceback(text: str) -> str:
+    """Keep line ends but indent every line, so that none can pass for a line of the log."""
+    return "\n".join("    " + line for line in _FOR_TRACEBACK.sub(_escape, text).split("\n"))
+
+
+def _escape(match: re.Match[str]) -> str:
+    """Write one character as its escape."""
+    character = match.group()
+    if character in _SHORT:
+        return _SHORT[character]
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def _each_text(value: object, escape: Any) -> object:

@@ -6,6 +6,7 @@ with `SECRETS`, and from then on it is masked everywhere, also in base64 and in 
 """
 
 import base64
+import re
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from itertools import chain
@@ -13,13 +14,33 @@ from urllib.parse import quote
 
 from kintsugi.mask import MASK
 from kintsugi.regex import AnyOf, Substitutions
-from kintsugi.telemetry.secret_places import (
-    data_of_secret,
-    environment,
-    follows_flag,
-    is_label_of_name,
-    is_manifest,
-    is_reference,
+
+_MANIFESTS = frozenset(
+    {"kubectl.kubernetes.io/last-applied-configuration", "kapp.k14s.io/original", "objectset.rio.cattle.io/applied"}
+)
+"""The annotations in which `kubectl apply`, kapp and Rancher leave the whole object as it was written."""
+
+_COMPRESSED = "H4sI"
+"""The beginning of what is compressed by gzip, in base64."""
+
+_DATA = ("data", "stringData")
+_REFERENCES = frozenset(
+    {
+        "automountServiceAccountToken",
+        "imagePullSecrets",
+        "secretKeyRef",
+        "secretName",
+        "secretNamespace",
+        "secretRef",
+        "serviceAccountToken",
+        "tokenExpirationSeconds",
+        "tokenRequests",
+    }
+)
+"""Fields of Kubernetes objects that say where a secret is, and hold none."""
+
+_FLAG = re.compile(
+    r"(?i)^--?(?:[a-z0-9]{1,20}[-_]){0,4}(?:passwo?r?d|passwd|passphrase|secret|token|api[-_]?key|(?:access|account)[-_]?key)$"
 )
 
 _SHORTEST = 6
@@ -116,11 +137,6 @@ def is_secret_key(key: str) -> bool:
     return _SECRET_KEY.may_search(key)
 
 
-_MOST_KEPT = 512
-_known_names = lru_cache(maxsize=1024)(is_secret_key)
-"""Alerts of one rule have the same names of labels."""
-
-
 def _without_word(text: str, word: str) -> str:
     """Mask a word where it is not a part of a longer one."""
     parts, begins, searched = [], 0, 0
@@ -141,6 +157,62 @@ def _is_word_edge(text: str, at: int) -> bool:
 
 def _is_part(letter: str) -> bool:
     return letter.isalnum() or letter == "_"
+
+
+def is_manifest(annotation: str, value: object) -> bool:
+    """Return whether an annotation holds the whole object as a tool has written it; another tool's is known by its content."""
+    if annotation in _MANIFESTS or "/" not in annotation or not isinstance(value, str):
+        return annotation in _MANIFESTS
+    written = value.lstrip().startswith("{") and '"kind"' in value and '"apiVersion"' in value
+    return written or value.startswith(_COMPRESSED)
+
+
+def _is_reference(key: str, item: object) -> bool:
+    """Return whether a field only names a Secret: by its own name, or as a volume's `secret` and an account's `secrets`."""
+    if key in _REFERENCES or key.endswith("SecretRef"):
+        return True
+    return key in ("secret", "secrets") and isinstance(item, Mapping | list)
+
+
+def _is_label_of_name(name: str) -> bool:
+    """Return whether a label names a Secret: `secret`, `secret_name`, `secret_namespace`."""
+    return name.lower().endswith(("secret", "name", "namespace")) and "secret" in name.lower()
+
+
+def _data_of_secret(holder: Mapping[object, object], key: str, item: object) -> object:
+    """Return the data of a Secret, or the items of a list of them, with every value masked; None for any other field."""
+    if holder.get("kind") == "Secret" and key in _DATA:
+        return dict.fromkeys(item, MASK) if isinstance(item, Mapping) else MASK
+    if holder.get("kind") == "SecretList" and key == "items" and isinstance(item, list):
+        return [{**each, "kind": "Secret"} if isinstance(each, Mapping) else each for each in item]
+    return None
+
+
+def environment(item: object) -> object:
+    """Return the environment of a container or a program with every value masked; what is taken from elsewhere stays."""
+    if isinstance(item, Mapping):
+        return {name: each if isinstance(each, Mapping | list) else MASK for name, each in item.items()}
+    if isinstance(item, list | tuple):
+        return [_variable(each) for each in item]
+    return MASK if item else item
+
+
+def _follows_flag(text: str) -> bool:
+    """Return whether the argument after this one is a secret."""
+    return _FLAG.match(text) is not None
+
+
+def _variable(each: object) -> object:
+    if isinstance(each, Mapping):
+        return {key: MASK if key == "value" and value else value for key, value in each.items()}
+    if isinstance(each, str) and "=" in each:
+        return f"{each.partition('=')[0]}={MASK}"
+    return each
+
+
+_MOST_KEPT = 512
+_known_names = lru_cache(maxsize=1024)(is_secret_key)
+"""Alerts of one rule have the same names of labels."""
 
 
 class Redactor:
@@ -217,7 +289,7 @@ class Redactor:
         return known(names) or _SHAPES.may_apply(texts)
 
     def _label(self, name: str, label: str) -> str:
-        return MASK if is_secret_key(name) and not is_label_of_name(name) else self.text(label)
+        return MASK if is_secret_key(name) and not _is_label_of_name(name) else self.text(label)
 
     def value(self, value: object) -> object:
         """
@@ -237,11 +309,11 @@ class Redactor:
     def _field(self, holder: Mapping[object, object], key: str, item: object) -> object:
         if is_manifest(key, item) or (key == "value" and is_secret_key(str(holder.get("name", "")))):
             return MASK
-        if (data := data_of_secret(holder, key, item, MASK)) is not None:
+        if (data := _data_of_secret(holder, key, item)) is not None:
             return self.value(data) if key == "items" else data
         if key in ("env", "httpHeaders"):
-            return self.value(environment(item, MASK))
-        if is_secret_key(key) and not is_reference(key, item):
+            return self.value(environment(item))
+        if is_secret_key(key) and not _is_reference(key, item):
             return MASK
         return self.value(item)
 
@@ -254,7 +326,7 @@ class Redactor:
             began = in_key or ("PRIVATE KEY-----" in line and "-----BEGIN" in line)
             masked.append(MASK if line and (began or after_flag) else self.value(item))
             in_key = began and "-----END" not in line
-            after_flag = bool(line) and follows_flag(line)
+            after_flag = bool(line) and _follows_flag(line)
         return masked
 
 

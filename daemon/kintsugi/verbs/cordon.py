@@ -16,7 +16,7 @@ from kintsugi.commands.command_spec import CommandSpec, ParsedCommand
 from kintsugi.commands.references import objects
 from kintsugi.commands.verb_definition import PolicyRule
 from kintsugi.model.command import Command, ObjectName, Verb
-from kintsugi.objects.kept import Node
+from kubeobjects.kept import Node
 from kubeobjects.resources import NODES
 
 

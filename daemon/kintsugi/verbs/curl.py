@@ -28,10 +28,9 @@ from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import seconds, switch
-from kintsugi.depth import DEEPEST_ANSWER, is_too_deep
-from kintsugi.entries import MOST_IN_ANSWER, has_more
 from kintsugi.errors import KubeError, OutcomeUnknown, ProbeFailed, Refused
 from kintsugi.expressions import Type
+from kintsugi.json_limits import DEEPEST_ANSWER, MOST_IN_ANSWER, has_more, is_too_deep
 from kintsugi.model.command import Command, Verb
 from kintsugi.model.hosts import service_of
 from kintsugi.model.pod_address import PodAddress

@@ -27,15 +27,15 @@ from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.references import objects, place_of
+from kintsugi.commands.selectors import selects
 from kintsugi.commands.verb_definition import PolicyRule
 from kintsugi.commands.words import named_objects, namespace_option, number
 from kintsugi.errors import NotFound, NotYet, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, Delete, ObjectName, Verb
 from kintsugi.model.records import Phase
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import Node, Pod, PodDisruptionBudget, StatefulSet
-from kintsugi.objects.selectors import selects
+from kubeobjects import predicates
+from kubeobjects.kept import Node, Pod, PodDisruptionBudget, StatefulSet
 from kubeobjects.resources import JOBS, NODES, PDBS, PODS, PVCS, STATEFULSETS
 
 _STATIC_POD = "kubernetes.io/config.mirror"

@@ -29,10 +29,10 @@ from kintsugi.commands.words import duration, number, option, switch
 from kintsugi.errors import NotYet, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import Node, Pod
 from kintsugi.verbs.cordon import Cordon
 from kintsugi.verbs.eviction import Evict, check_ours_to_evict, is_going, is_past
+from kubeobjects import predicates
+from kubeobjects.kept import Node, Pod
 from kubeobjects.resources import DAEMONSETS, NODES, PODS
 
 _NOT_FORCED = "a pod without a controller is not recreated: move it by hand"

@@ -19,9 +19,9 @@ from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import NotFound, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectCommand, ObjectName
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import Pod
 from kintsugi.verbs.delete import without_successor
+from kubeobjects import predicates
+from kubeobjects.kept import Pod
 from kubeobjects.resources import DAEMONSETS, PODS
 
 _SUCCESSOR = "nothing to undo: its controller makes a successor on another node"

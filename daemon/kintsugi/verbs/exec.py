@@ -28,19 +28,19 @@ from kintsugi.commands.queries import psql_of
 from kintsugi.commands.references import named, place_of
 from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import namespace_option, option
-from kintsugi.entries import MOST_LINES
 from kintsugi.errors import ProbeFailed
 from kintsugi.expressions import Type
+from kintsugi.json_limits import MOST_LINES
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.execution import Executed
-from kintsugi.lines import quoted
 from kintsugi.model.command import Exec, ObjectName, Psql, Verb
 from kintsugi.model.pod_address import PodAddress
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import Pod
 from kintsugi.offload import searched
 from kintsugi.telemetry import SECRETS
+from kubeobjects import predicates
 from kubeobjects import resources as of
+from kubeobjects.kept import Pod
+from kubeobjects.lines import quoted
 from kubeobjects.resources import PODS
 
 

@@ -26,9 +26,9 @@ from kintsugi.commands.kinds import WITH_PODS
 from kintsugi.commands.references import named, place_of
 from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import duration, namespace_option, number, option, switch
-from kintsugi.entries import MOST_LINES
 from kintsugi.errors import Invalid, ProbeFailed
 from kintsugi.expressions import Type
+from kintsugi.json_limits import MOST_LINES
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName, Verb
 from kintsugi.model.patterns import Pattern, Severity

@@ -18,11 +18,11 @@ from kintsugi.actions.templates import RESTARTED, template_of
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.model.command import ObjectName, Verb
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import Object, Pod
-from kintsugi.objects.starting import start_failure
 from kintsugi.verbs.rollout import Rollout, RolloutVerb, back_to, changing, intent_of
+from kubeobjects import predicates
+from kubeobjects.kept import Object, Pod
 from kubeobjects.resources import DEPLOYMENTS, STATEFULSETS
+from kubeobjects.starting import start_failure
 
 
 class RolloutRestartVerb(RolloutVerb):

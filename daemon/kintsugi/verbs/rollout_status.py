@@ -19,10 +19,10 @@ from kintsugi.commands.command_spec import CommandSpec, Flag
 from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Verb
-from kintsugi.objects import metadata
-from kintsugi.objects.kept import DaemonSet, Deployment, StatefulSet
-from kintsugi.objects.predicates import condition_of
 from kintsugi.verbs.rollout import REVISION, ReadOnlyRolloutVerb, Rollout, build_rollout
+from kubeobjects import metadata
+from kubeobjects.kept import DaemonSet, Deployment, StatefulSet
+from kubeobjects.predicates import condition_of
 
 _ROLLING = "RollingUpdate"
 

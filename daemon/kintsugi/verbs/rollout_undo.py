@@ -31,7 +31,6 @@ from kintsugi.errors import KintsugiError
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import TemplateReference, Verb
 from kintsugi.model.records import Phase, UndoRecord
-from kintsugi.objects.metadata import REVISION
 from kintsugi.verbs.rollout import (
     Rollout,
     RolloutIntent,
@@ -43,6 +42,7 @@ from kintsugi.verbs.rollout import (
 )
 from kintsugi.verbs.set_template import validated
 from kintsugi.verbs.undo_by_revision import undo_by_revision
+from kubeobjects.metadata import REVISION
 from kubeobjects.resources import DEPLOYMENTS
 
 _TO_REVISION = Flag(names=("--to-revision",), key="revision", kind=arg_types.NATURAL)

@@ -11,7 +11,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.object_cache import Change
 from kintsugi.kube.reflector import Reflector
-from kintsugi.objects.kept import (
+from kubeobjects import resources
+from kubeobjects.kept import (
     DaemonSet,
     Deployment,
     EndpointSlice,
@@ -26,7 +27,6 @@ from kintsugi.objects.kept import (
     ReplicaSet,
     StatefulSet,
 )
-from kubeobjects import resources
 from kubeobjects.resources import Resource
 
 T = TypeVar("T", bound=Object)

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from yarl import URL
 
 from kintsugi.model.views import DerivedCheck, Workload
-from kintsugi.objects.kept import KubeService
-from kintsugi.objects.pods import Container, HttpGet
-from kintsugi.objects.workloads import PodTemplate
+from kubeobjects.kept import KubeService
+from kubeobjects.pods import Container, HttpGet
+from kubeobjects.workloads import PodTemplate
 
 _PRINTABLE = re.compile(r"[!-~]*")
 _SCHEMES = frozenset({"http", "https"})

@@ -21,21 +21,12 @@ from kintsugi.model.catalog import Catalog
 from kintsugi.model.known import GoodRevision, SeenReplicas
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView, Workload
-from kintsugi.objects.kept import Deployment, EndpointSlice, KubeService, Object, Pod
-from kintsugi.objects.metadata import REVISION
-from kintsugi.objects.network import SERVICE_NAME
-from kintsugi.objects.predicates import controller_of
 from kintsugi.scope.values import health_names
 from kintsugi.telemetry import Containment, FailureScope, get_logger
 from kintsugi.views.caches import ByNamespace, Caches, Sight
-from kintsugi.views.counts import CountMemory
 from kintsugi.views.derived_checks import derived_check
-from kintsugi.views.kube_services import host_of, leading_services, meant_for
-from kintsugi.views.pvcs import PvcNames
-from kintsugi.views.replicas import ReplicaMemory
-from kintsugi.views.restart_tally import RestartTally
-from kintsugi.views.service_selectors import ServiceSelectors
-from kintsugi.views.template_health import TemplateHealth
+from kintsugi.views.service_memory import CountMemory, ReplicaMemory, RestartTally, TemplateHealth
+from kintsugi.views.service_objects import PvcNames, ServiceSelectors, host_of, leading_services, meant_for
 from kintsugi.views.view_builder import (
     ServiceObjects,
     after_gap,
@@ -50,6 +41,10 @@ from kintsugi.views.view_builder import (
     with_serving,
     without_times,
 )
+from kubeobjects.kept import Deployment, EndpointSlice, KubeService, Object, Pod
+from kubeobjects.metadata import REVISION
+from kubeobjects.network import SERVICE_NAME
+from kubeobjects.predicates import controller_of
 from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, Resource
 
 log = get_logger(__name__)

@@ -9,9 +9,10 @@ from kintsugi.errors import EvaluationError
 from kintsugi.model.known import SeenReplicas
 from kintsugi.model.services import DERIVED, Service
 from kintsugi.model.views import DerivedCheck, ServiceView, SocketAddress, Workload
-from kintsugi.objects import predicates
-from kintsugi.objects.autoscalers import rests, scalers_of
-from kintsugi.objects.kept import (
+from kintsugi.views.service_objects import host_of
+from kubeobjects import predicates
+from kubeobjects.autoscalers import rests, scalers_of
+from kubeobjects.kept import (
     DaemonSet,
     Deployment,
     EndpointSlice,
@@ -23,11 +24,10 @@ from kintsugi.objects.kept import (
     ReplicaSet,
     StatefulSet,
 )
-from kintsugi.objects.metadata import REVISION
-from kintsugi.objects.network import EndpointPort, ServicePort, ServiceSpec
-from kintsugi.objects.owners import Manager, ManagerKind, managers
-from kintsugi.objects.rollouts import unsettled
-from kintsugi.views.kube_services import host_of
+from kubeobjects.metadata import REVISION
+from kubeobjects.network import EndpointPort, ServicePort, ServiceSpec
+from kubeobjects.owners import Manager, ManagerKind, managers
+from kubeobjects.rollouts import unsettled
 
 TEMPLATE_HASH = "pod-template-hash"
 REVISION_HASH = "controller-revision-hash"

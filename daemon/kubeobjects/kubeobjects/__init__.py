@@ -1,3 +1,3 @@
 """
-The common parts of clients and servers of the Kubernetes API: kinds of objects with their paths, selectors, quantities.
+The common parts of clients and servers of the Kubernetes API: kinds of objects, their fields, selectors, quantities.
 """

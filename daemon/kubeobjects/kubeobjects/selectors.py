@@ -1,5 +1,5 @@
 """
-Selectors in kubectl's words: `-l` (labels) and `--field-selector` (fields), parsed once and matched in memory.
+Selectors in kubectl's words, `-l` (labels) and `--field-selector` (fields), and in the API's; parsed once and matched in memory.
 
 An empty selector selects everything, which is never intended for a change: it is refused.
 """
@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
+
+from kubeobjects.metadata import LabelRequirement, LabelSelector
 
 
 class SelectorError(ValueError):
@@ -25,6 +27,14 @@ class Operator(StrEnum):
     GREATER = ">"
     LESS = "<"
 
+
+_OPERATORS = {
+    "In": Operator.IN,
+    "NotIn": Operator.NOT_IN,
+    "Exists": Operator.EXISTS,
+    "DoesNotExist": Operator.ABSENT,
+}
+"""As `matchExpressions` of the API spells them."""
 
 _NAME = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _KEY = re.compile(rf"(?:[a-z0-9](?:[-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_NAME}")
@@ -155,6 +165,30 @@ class FieldSelector:
 
     def __str__(self) -> str:
         return self.text
+
+
+def selector_of(selector: LabelSelector) -> Selector:
+    """Read a workload's `spec.selector`. Raises SelectorError when it is empty or has an unknown operator."""
+    equalities = [
+        Requirement(key=key, operator=Operator.IN, values=frozenset({value}))
+        for key, value in selector.match_labels.items()
+    ]
+    return Selector.of([*equalities, *map(_expression, selector.match_expressions)])
+
+
+def selects(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
+    """Return whether a selector of the API is met; an empty one is met by everything. Raises SelectorError as `selector_of`."""
+    empty = not selector.match_labels and not selector.match_expressions
+    return empty or selector_of(selector).matches(labels)
+
+
+def _expression(expression: LabelRequirement) -> Requirement:
+    operator = _OPERATORS.get(expression.operator)
+    if operator is None:
+        raise SelectorError(
+            f"unknown operator {expression.operator!r} on label {expression.key}: one of {[*_OPERATORS]}"
+        )
+    return Requirement(key=expression.key, operator=operator, values=frozenset(expression.values))
 
 
 def _requirement(part: str, text: str) -> Requirement:

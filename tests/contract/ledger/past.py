@@ -10,8 +10,19 @@ from datetime import datetime, timedelta
 from sqlalchemy import Table, insert, text
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.known_tables import good_revisions, good_templates
-from kintsugi.ledger.tables import approvals, diagnoses, evidence, incidents, notices, pauses, runs, signals, steps
+from kintsugi.ledger.tables import (
+    approvals,
+    diagnoses,
+    evidence,
+    good_revisions,
+    good_templates,
+    incidents,
+    notices,
+    pauses,
+    runs,
+    signals,
+    steps,
+)
 from kintsugi.model.causes import Occasion
 from kintsugi.model.records import (
     IncidentState,

@@ -153,7 +153,7 @@ async def test_any_text_comes_back_from_evidence_and_from_dead_letters(ledger: L
     letter = DeadLetter(
         id=f"dead-{number:09d}", source=SignalSource.ALERTMANAGER, received=NOW, reason=sent, excerpt=sent
     )
-    await ledger.dead_letters.keep([letter])
+    await ledger.signals.keep_dead_letters([letter])
     found = {each.id: each for each in await ledger.dead_letters.newest(limit=1000)}[letter.id]
     assert (found.reason, found.excerpt) == (kept(SECRETS.text(sent)),) * 2
 

@@ -37,7 +37,7 @@ Change = Callable[[Ledger, RunRecord], Awaitable[object]]
 CHANGES: dict[str, Change] = {
     "accept": lambda ledger, _: ledger.signals.accept([signal()], NOW),
     "settle": lambda ledger, _: ledger.signals.settle({"sig-x": verdict(VerdictKind.NO_RULE)}, NOW),
-    "keep-dead-letters": lambda ledger, _: ledger.dead_letters.keep(
+    "keep-dead-letters": lambda ledger, _: ledger.signals.keep_dead_letters(
         [DeadLetter(id="dead-1", source=SignalSource.ALERTMANAGER, received=NOW, reason="no labels", excerpt="{}")]
     ),
     "save-conditions": lambda ledger, _: ledger.pending_matches.save_conditions((), [("rule", "uid")]),

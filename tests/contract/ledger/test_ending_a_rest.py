@@ -79,7 +79,7 @@ async def test_signals_that_a_resting_service_refused_are_due_again_with_those_o
 
 async def test_an_abort_no_longer_holds_back_a_service_that_was_resumed(ledger: Ledger) -> None:
     run = await begin(ledger)
-    await ledger.aborts.abort(Abort(incident=run.incident, who="ann", why="a deploy", requested=NOW))
+    await ledger.incidents.abort(Abort(incident=run.incident, who="ann", why="a deploy", requested=NOW))
     await ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, "aborted", NOW + MINUTE)
     await ledger.pauses.end_rest(ended(run), ())
     assert (await ledger.run_requests.history("web", "shop", LATER)).rejections == ()

@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.good_templates import LARGEST
 from kintsugi.ledger.retention import RetentionTerms
+from kintsugi.ledger.workloads import LARGEST
 from kintsugi.model.known import GoodRevision
 from tests.contract.ledger.build import HOUR, NOW, good_template
 

@@ -8,7 +8,7 @@ from sqlalchemy import Select, insert, text
 
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.signal_pages import first_page_query
+from kintsugi.ledger.signals import first_page_query
 from kintsugi.ledger.tables import signals
 from kintsugi.model.api_types import EvaluatedSignal, SignalQuery
 from kintsugi.model.records import DeadLetter, Reason, SignalSource, VerdictKind
@@ -39,7 +39,7 @@ async def test_all_signals_come_newest_first_page_after_page(ledger: Ledger) -> 
     """P9: also those of one moment, none twice and none left out."""
     known = await fill(ledger)
     found: list[str] = []
-    while page := await ledger.signal_pages.list_signals(SignalQuery(limit=2, before=found[-1] if found else "")):
+    while page := await ledger.signals.list_signals(SignalQuery(limit=2, before=found[-1] if found else "")):
         assert len(page) <= 2
         found += ids(page)
     assert found == known
@@ -48,17 +48,17 @@ async def test_all_signals_come_newest_first_page_after_page(ledger: Ledger) -> 
 async def test_signals_are_found_by_verdict_and_by_reason(ledger: Ledger) -> None:
     """P9: what was refused, and why."""
     known = list(reversed(await fill(ledger)))
-    refused = await ledger.signal_pages.list_signals(SignalQuery(verdict=VerdictKind.REFUSED))
+    refused = await ledger.signals.list_signals(SignalQuery(verdict=VerdictKind.REFUSED))
     assert ids(refused) == [known[number] for number in (7, 6, 4, 3, 1, 0)]
     assert {each.verdict.reason for each in refused if each.verdict} == {Reason.COOLDOWN, Reason.BUDGET}
-    assert ids(await ledger.signal_pages.list_signals(SignalQuery(reason=Reason.BUDGET))) == [
+    assert ids(await ledger.signals.list_signals(SignalQuery(reason=Reason.BUDGET))) == [
         known[7],
         known[4],
         known[1],
     ]
     both = SignalQuery(verdict=VerdictKind.REFUSED, reason=Reason.BUDGET, before=known[7], limit=1)
-    assert ids(await ledger.signal_pages.list_signals(both)) == [known[4]]
-    assert await ledger.signal_pages.list_signals(SignalQuery(verdict=VerdictKind.STARTED, reason=Reason.BUDGET)) == []
+    assert ids(await ledger.signals.list_signals(both)) == [known[4]]
+    assert await ledger.signals.list_signals(SignalQuery(verdict=VerdictKind.STARTED, reason=Reason.BUDGET)) == []
 
 
 async def test_a_signal_that_fires_again_says_so(ledger: Ledger) -> None:
@@ -66,16 +66,16 @@ async def test_a_signal_that_fires_again_says_so(ledger: Ledger) -> None:
     await ledger.signals.accept([signal("a"), signal("a", ended=NOW + MINUTE)], NOW)
     again = NOW + 2 * MINUTE
     (known,) = (await ledger.signals.accept([signal("a", received=again)], again)).ids
-    (noted,) = await ledger.signal_pages.list_signals(SignalQuery())
+    (noted,) = await ledger.signals.list_signals(SignalQuery())
     assert (noted.signal.id, noted.refired, noted.continues) == (known, again, "")
     await ledger.episodes.reopen(again + MINUTE, MINUTE)
-    opened, ended = await ledger.signal_pages.list_signals(SignalQuery())
+    opened, ended = await ledger.signals.list_signals(SignalQuery())
     assert (opened.continues, opened.refired, ended.refired) == (known, None, None)
 
 
 async def test_a_page_after_a_signal_that_is_not_there_is_no_page(ledger: Ledger) -> None:
     with pytest.raises(NotRecorded, match="no signal sig-x"):
-        await ledger.signal_pages.list_signals(SignalQuery(before="sig-x"))
+        await ledger.signals.list_signals(SignalQuery(before="sig-x"))
     with pytest.raises(NotRecorded, match="no dead letter dead-x"):
         await ledger.dead_letters.summaries(limit=5, before="dead-x")
 
@@ -130,7 +130,7 @@ def letter(number: int, payload: bytes | None = None) -> DeadLetter:
 async def test_dead_letters_are_listed_and_read_whole(ledger: Ledger) -> None:
     """A11: with NUL, and bytes that are no text, as they came."""
     payload = b"\x00\xff{"
-    await ledger.dead_letters.keep([letter(1), letter(2, payload), letter(3)])
+    await ledger.signals.keep_dead_letters([letter(1), letter(2, payload), letter(3)])
     listed = await ledger.dead_letters.summaries(limit=2)
     assert [(each.id, each.resendable) for each in listed] == [("dead-003", False), ("dead-002", True)]
     assert [each.id for each in await ledger.dead_letters.summaries(limit=2, before="dead-002")] == ["dead-001"]
@@ -138,7 +138,7 @@ async def test_dead_letters_are_listed_and_read_whole(ledger: Ledger) -> None:
 
 
 async def test_a_dead_letter_that_was_understood_is_one_no_more(ledger: Ledger) -> None:
-    await ledger.dead_letters.keep([letter(1), letter(2)])
+    await ledger.signals.keep_dead_letters([letter(1), letter(2)])
     await ledger.dead_letters.forget("dead-001")
     await ledger.dead_letters.forget("dead-001")
     assert [each.id for each in await ledger.dead_letters.summaries(limit=5)] == ["dead-002"]
@@ -148,7 +148,7 @@ async def test_a_dead_letter_that_was_understood_is_one_no_more(ledger: Ledger) 
 
 async def test_a_dead_letter_that_comes_again_takes_the_place_of_the_first(ledger: Ledger) -> None:
     """A7: a group that is cut short is told with every repeat of it."""
-    await ledger.dead_letters.keep([letter(1)])
-    await ledger.dead_letters.keep([letter(1, b"{}"), letter(1, b"[]")])
+    await ledger.signals.keep_dead_letters([letter(1)])
+    await ledger.signals.keep_dead_letters([letter(1, b"{}"), letter(1, b"[]")])
     (kept,) = await ledger.dead_letters.summaries(limit=5)
     assert (await ledger.dead_letters.get(kept.id)).payload == b"[]"

@@ -42,7 +42,7 @@ async def test_a_storm_is_polled_in_many_commits_and_a_webhook_has_its_turn_betw
     crossings = Crossings()
     async with Ledger.open(made, holder="kintsugi-0", failpoints=crossings) as ledger:
         now = NOW + timedelta(minutes=1)
-        poller = Poller(AlertmanagerSettings(url="http://a"), Storm(), ledger.inbox, Metrics(), lambda: now)  # type: ignore[arg-type]
+        poller = Poller(AlertmanagerSettings(url="http://a"), Storm(), ledger.signals, Metrics(), lambda: now)  # type: ignore[arg-type]
         polling = asyncio.create_task(poller.poll())
         while ("commit", "accept", False) not in crossings.passed:
             await asyncio.sleep(0.01)

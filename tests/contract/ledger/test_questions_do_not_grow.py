@@ -108,7 +108,7 @@ QUESTIONS: Mapping[str, Question] = {
     "save_conditions": _noted,
     "ask": lambda ledger, run: ledger.approvals.ask(_asked(run)),
     "approvals": lambda ledger, run: ledger.approvals.of_incident(run.incident),
-    "abort": lambda ledger, run: ledger.aborts.of_incident(run.incident),
+    "abort": lambda ledger, run: ledger.incidents.abort_of(run.incident),
     "pauses": lambda ledger, _: ledger.pauses.in_force(NOW),
     "incidents": lambda ledger, _: ledger.incidents.newest(),
     "open incidents": lambda ledger, _: ledger.incidents.newest(limit=1000, open_only=True),

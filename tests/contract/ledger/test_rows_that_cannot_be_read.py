@@ -85,7 +85,7 @@ async def fill(ledger: Ledger) -> RunRecord:
         await ledger.pauses.pause(Pause(id=name, scope=PauseScope.RULE, name=name, who="ana", why="w", since=NOW))
         await ledger.pending_matches.save_conditions([PendingMatch(rule=name, target=POD, since=NOW)], [])
         letter = DeadLetter(id=name, source=SignalSource.POLL, received=NOW, reason="r", excerpt="e")
-        await ledger.dead_letters.keep([letter])
+        await ledger.signals.keep_dead_letters([letter])
     return runs[0]
 
 

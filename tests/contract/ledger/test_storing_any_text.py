@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.lines import line, lines
 from kintsugi.model.records import IncidentState
+from kubeobjects.lines import line, lines
 from tests.contract.ledger.build import MINUTE, NOW, begin, signal, step
 
 STRANGE = "nul \0, lone \ud800 and \udfff, pair \U0001f3fa, quote ' \" \\u0000"

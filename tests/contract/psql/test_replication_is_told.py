@@ -18,9 +18,9 @@ from kintsugi.errors import ProbeFailed
 from kintsugi.kube.execution import Executed
 from kintsugi.model.runbooks import Run, Step
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.kept import StatefulSet
-from kintsugi.objects.metadata import Metadata
 from kintsugi.scope.values import EvaluationContext, step_names
+from kubeobjects.kept import StatefulSet
+from kubeobjects.metadata import Metadata
 from kubeobjects.resources import PODS, STATEFULSETS
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres

@@ -79,7 +79,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a daemon that has lost the session of its lock stops",
         shows=("P4",),
-        file="ledger/session.py",
+        file="ledger/process_lock.py",
         old="            mine = self._birth != birth and await connection.scalar(\n",
         new="            mine = await connection.scalar(\n",
         tests="contract/ledger/test_leading.py",
@@ -91,7 +91,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="runner/gate.py",
         old="        if decision is None or run.service not in views:\n",
         new="        if decision is None or run.service in views:\n",
-        tests="unit/runner/test_a_repair_between_the_decision_and_the_rollback.py",
+        tests="unit/runner/test_seen_workload.py",
         red=(
             "test_no_changing_verb_writes_over_a_repair",
             "test_a_repair_while_the_process_is_away_stays",
@@ -118,7 +118,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="model/change_limits.py",
         old="        if self.allowed(disrupted - {pod}) > 0:\n",
         new="        if self.allowed(disrupted - {pod}) >= 0:\n",
-        tests="unit/runner/test_pods_that_must_stay.py",
+        tests="unit/runner/test_disruptions.py",
         red=(
             "test_no_more_than_the_share_of_the_pods_is_down_at_once_and_the_rest_go_when_the_first_are_back",
             "test_the_other_pods_stay_and_the_deadline_ends_the_run_where_the_first_do_not_come_back",
@@ -146,7 +146,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="an intent says how its change is undone",
         shows=("P8",),
-        file="effect.py",
+        file="executor.py",
         old="        undo=execution.effect.undo or plan.undo,\n",
         new="        undo=execution.effect.undo,\n",
         tests="unit/executor/test_how_an_effect_ends.py",
@@ -187,7 +187,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="runner/gate.py",
         old='        return self.gate.abort_reason if self.phase is Phase.FORWARD else ""\n',
         new='        return self.gate.abort_reason if self.phase is not Phase.FORWARD else ""\n',
-        tests="unit/runner/test_aborting_a_run.py",
+        tests="unit/runner/test_aborts.py",
         red=("test_a_restore_that_is_aborted_is_left_as_it_is",),
     ),
     Sabotage(
@@ -195,7 +195,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="drivers/driver.py",
         old=('        if self.journal.changed:\n            return ""\n        asked'),
         new=('        if not self.journal.changed:\n            return ""\n        asked'),
-        tests="unit/runner/test_asking_a_person.py",
+        tests="unit/runner/test_holds.py",
         red=("test_a_run_that_asked_and_got_a_no_rolls_nothing_back_at_its_deadline",),
     ),
     Sabotage(

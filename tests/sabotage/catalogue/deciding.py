@@ -251,7 +251,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="drivers/driver.py",
         old=("        if outage is None:\n            return None\n"),
         new=("        if outage is not None:\n            return None\n"),
-        tests="unit/runner/test_another_problem_while_a_run_verifies.py",
+        tests="unit/runner/test_driver.py",
         red=(
             "test_a_service_that_breaks_again_ends_the_verification_with_what_the_run_had_reached",
             "test_another_template_under_a_service_that_was_not_well_yet_ends_the_run_too",

@@ -8,9 +8,7 @@ from typing import Any, Unpack
 from kintsugi.actions import unstructured
 from kintsugi.actions.unstructured import Kept
 from kintsugi.errors import Conflict, KubeError, NotFound
-from kintsugi.kube.bodies import encode
-from kintsugi.kube.client import DeleteOptions, KubeClient, Listing, Patch, PatchKind, WriteOptions
-from kintsugi.kube.pod_logs import LogOptions
+from kintsugi.kube.client import DeleteOptions, KubeClient, Listing, LogOptions, Patch, PatchKind, WriteOptions, encode
 from kubeobjects.resources import Resource
 from kubeobjects.selectors import FieldSelector, Selector
 from kubesim.apiserver.patches import json_patch, merge_patch, read_operations

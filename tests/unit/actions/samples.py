@@ -193,3 +193,47 @@ def autoscaler(target: str = "web") -> dict[str, Any]:
         "metadata": {"name": "web-hpa", "namespace": NAMESPACE, "uid": "uid-hpa"},
         "spec": {"scaleTargetRef": {"kind": "Deployment", "name": target}, "maxReplicas": 9},
     }
+
+
+SECRET_REFERENCE = {"name": "DB_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}
+
+
+def shop(**metadata: object) -> dict[str, Any]:
+    """Make a Deployment with an init container, the container `web`, and a sidecar."""
+    made = deployment(image="nginx:1.26")
+    made["metadata"] |= metadata
+    pods = made["spec"]["template"]["spec"]
+    pods["containers"][0]["resources"] = {"limits": {"memory": "256Mi"}}
+    pods["containers"][0]["env"] = [{"name": "LOG_LEVEL", "value": "info"}, SECRET_REFERENCE]
+    pods["containers"].append({"name": "proxy", "image": "envoy:1.30"})
+    pods["initContainers"] = [{"name": "migrate", "image": "shop-migrate:7"}]
+    return made
+
+
+def revision_of(workload: dict[str, Any]) -> dict[str, Any]:
+    """Make the ReplicaSet that holds a Deployment's second revision."""
+    made = replica_set(2, "")
+    made["spec"]["template"]["spec"] = workload["spec"]["template"]["spec"]
+    return made
+
+
+def claim(name: str = "data", volume: str = "", **spec: object) -> dict[str, Any]:
+    """Make a claim of 1Gi."""
+    wanted = {"resources": {"requests": {"storage": "1Gi"}}, "storageClassName": "fast", **spec}
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name, "namespace": NAMESPACE, "uid": "uid-claim", "resourceVersion": "9"},
+        "spec": {**wanted, "volumeName": volume} if volume else wanted,
+        "status": {"phase": "Bound"},
+    }
+
+
+def volume(policy: str = "Retain", name: str = "pv-1", uid: str = "uid-pv") -> dict[str, Any]:
+    """Make a volume that the claim data-db-0 is bound to."""
+    reference = {"name": "data-db-0", "namespace": NAMESPACE, "uid": "uid-claim", "resourceVersion": "3"}
+    return {
+        "kind": "PersistentVolume",
+        "metadata": {"name": name, "uid": uid},
+        "spec": {"persistentVolumeReclaimPolicy": policy, "claimRef": reference},
+    }

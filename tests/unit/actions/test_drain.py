@@ -1,57 +1,41 @@
-"""`kubectl drain`: what it refuses as kubectl does, and that each eviction is a change of its own."""
+"""`kubectl drain` and `kubectl cordon`: what they refuse as kubectl does, and that each eviction is a change of its own."""
 
 from datetime import timedelta
 
 import pytest
 
-from kintsugi.actions.actions import Actions
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
-from kintsugi.clients.addresses import AddressRule
-from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode, parse, render
-from kintsugi.errors import CommandError, Conflict, NotFound, NotYet, OutcomeUnknown, Refused, TooManyRequests
+from kintsugi.errors import CommandError, Conflict, NotFound, NotYet
 from kintsugi.executor import is_obsolete
-from kintsugi.model.command import Command
+from kintsugi.model.command import Command, ObjectName
 from kintsugi.model.records import Phase, StepRecord, StepState
+from kintsugi.verbs.cordon import Cordon
 from kubeobjects.resources import NODES, PODS
-from tests.unit.actions.cluster_of_dicts import NOW, ClusterOfDicts
-from tests.unit.actions.samples import change_context, healthy_pod, node, owner
+from tests.unit.actions.changes import Cluster, Object
+from tests.unit.actions.cluster_of_dicts import NOW
+from tests.unit.actions.samples import healthy_pod, node, owner
+
+DRAIN, CORDON = "kubectl drain node-1", "kubectl cordon node-1"
 
 
-def actions(kube: ClusterOfDicts) -> Actions:
-    """Make the actions on a fake cluster."""
-    return Actions(kube, Clients.restricted_to(AddressRule()))
-
-
-def cluster(*pods: dict[str, object]) -> ClusterOfDicts:
+def cluster(*pods: Object, others: tuple[Object, ...] = (node("node-2"),), cordoned: bool = False) -> Cluster:
     """Make a cluster of two nodes, the pods on the first."""
-    return ClusterOfDicts((NODES, node()), (NODES, node("node-2")), *((PODS, each) for each in pods))
+    return Cluster(node(cordoned=cordoned), *others, *pods)
 
 
-def owned(name: str, kind: str) -> dict[str, object]:
-    """Make a pod of a controller."""
+def made_by(name: str, *owners: Object, **metadata: object) -> Object:
+    """Make a pod of these controllers."""
     made = healthy_pod(name)
-    made["metadata"]["ownerReferences"] = [owner(kind, "maker")]
+    made["metadata"] |= {"ownerReferences": list(owners), **metadata}
     return made
 
 
-def bare(name: str) -> dict[str, object]:
-    """Make a pod without a controller."""
-    made = healthy_pod(name)
-    made["metadata"]["ownerReferences"] = []
-    return made
-
-
-def with_emptydir(name: str) -> dict[str, object]:
+def with_emptydir(name: str) -> Object:
     """Make a pod with a volume that goes with it."""
     made = healthy_pod(name)
     made["spec"]["volumes"] = [{"name": "cache", "emptyDir": {}}]
     return made
-
-
-async def planned(kube: ClusterOfDicts, flags: str = "", **context: object) -> EffectPlan:
-    """Judge a drain of the first node."""
-    return await actions(kube).plan_effect(parse(f"kubectl drain node-1 {flags}"), change_context(**context))
 
 
 def follow(plan: EffectPlan) -> list[Command]:
@@ -61,142 +45,125 @@ def follow(plan: EffectPlan) -> list[Command]:
     return [decode(each) for each in then]
 
 
+async def test_a_cordon_is_undone_by_an_uncordon_and_a_node_that_was_cordoned_before_is_left_as_it_was() -> None:
+    kube = cluster()
+    plan = await kube.make(CORDON)
+    assert kube.at(NODES, "node-1")["spec"]["unschedulable"] is True
+    assert (await kube.plan(CORDON)).undo.commands == ()
+    assert plan.undo.texts == ("kubectl uncordon node-1",)
+    await kube.undo(plan)
+    assert "unschedulable" not in kube.at(NODES, "node-1")["spec"]
+
+
+async def test_a_machine_that_has_taken_the_name_of_the_node_that_was_meant_is_not_cordoned() -> None:
+    meant = Cordon(objects=(ObjectName(resource=NODES, name="node-1", uid="uid-before"),), on=True)
+    assert "another object now" in await cluster().refusal(meant)
+
+
+@pytest.mark.parametrize("command", [CORDON, DRAIN])
+async def test_the_last_node_that_takes_pods_is_neither_cordoned_nor_drained(command: str) -> None:
+    """Nothing could start anywhere."""
+    kube = cluster(healthy_pod(), others=(node("node-2", cordoned=True), node("node-3", "Unknown")))
+    assert "last node that takes new pods" in await kube.refusal(command)
+
+
 async def test_a_drain_cordons_the_node_and_evicts_each_pod_by_a_change_of_its_own() -> None:
     kube = cluster(healthy_pod("web-1"), healthy_pod("web-2"))
-    does = actions(kube)
-    plan = await planned(kube)
+    plan = await kube.plan(DRAIN)
     assert plan.undo.texts == ("kubectl uncordon node-1",)
-    result = await does.apply(plan)
-    assert result.summary == "node/node-1 cordoned to be drained of 2 pods"
-    assert [what for what, _, _ in kube.writes] == ["patch"]
-    first, second, last = follow(plan)
-    for command in (first, second):
-        await does.apply(await does.plan_effect(command, change_context()))
-    assert [(what, which) for what, which, _ in kube.writes[1:]] == [("delete", "pod/web-1"), ("delete", "pod/web-2")]
+    assert (await kube.actions.apply(plan)).summary == "node/node-1 cordoned to be drained of 2 pods"
+    *evictions, last = follow(plan)
+    for command in evictions:
+        await kube.make(command)
+    assert [(what, which) for what, which, _ in kube.writes] == [
+        ("patch", "node/node-1"),
+        ("delete", "pod/web-1"),
+        ("delete", "pod/web-2"),
+    ]
     with pytest.raises(NotYet, match="production/web-1, production/web-2 of node/node-1 are still stopping"):
-        await does.plan_effect(last, change_context())
+        await kube.plan(last)
     for name in ("web-1", "web-2"):
         del kube.objects[PODS, "production", name]
-    assert (await does.apply(await does.plan_effect(last, change_context()))).summary.endswith("node/node-1 is drained")
+    assert (await kube.actions.apply(await kube.plan(last))).summary.endswith("node/node-1 is drained")
 
 
-async def test_a_node_that_was_cordoned_before_stays_so() -> None:
-    kube = ClusterOfDicts((NODES, node(cordoned=True)), (NODES, node("node-2")), (PODS, healthy_pod()))
-    plan = await planned(kube)
-    assert plan.already
-    assert plan.undo.commands == ()
-    assert len(follow(plan)) == 2
+async def test_a_node_that_was_cordoned_before_a_drain_stays_so() -> None:
+    plan = await cluster(healthy_pod(), cordoned=True).plan(DRAIN)
+    assert (plan.already, plan.undo.commands, len(follow(plan))) == (True, (), 2)
 
 
 @pytest.mark.parametrize(
     ("pod", "flag", "why"),
     [
-        pytest.param(owned("log-1", "DaemonSet"), "--ignore-daemonsets", "belongs to a DaemonSet", id="daemonset"),
-        pytest.param(with_emptydir("web-1"), "--delete-emptydir-data", "has an emptyDir", id="emptydir"),
-        pytest.param(bare("alone"), "", "has no controller", id="bare"),
+        (made_by("log-1", owner("DaemonSet", "maker")), "--ignore-daemonsets", "belongs to a DaemonSet"),
+        (with_emptydir("web-1"), "--delete-emptydir-data", "has an emptyDir"),
+        (made_by("alone"), "", "has no controller"),
+        (
+            made_by("dns", owner("ReplicaSet", "dns"), namespace="kube-system"),
+            "",
+            "nothing is changed in the namespace kube-system",
+        ),
     ],
+    ids=["daemonset", "emptydir", "bare", "protected"],
 )
-async def test_a_drain_that_kubectl_refuses_changes_nothing(pod: dict[str, object], flag: str, why: str) -> None:
-    """One such pod holds all of it up; with its flag it does not."""
+async def test_a_drain_that_kubectl_refuses_changes_nothing(pod: Object, flag: str, why: str) -> None:
+    """One such pod holds all of it up, since half of a drain would be worse than none; with its flag it does not."""
     kube = cluster(healthy_pod("web-2"), pod)
-    with pytest.raises(Refused, match=why):
-        await planned(kube)
-    assert kube.writes == []
+    assert why in await kube.refusal(DRAIN)
     if flag:
-        assert await planned(kube, flag)
+        assert await kube.refusal(f"{DRAIN} {flag}") == ""
 
 
 async def test_the_pods_of_a_daemonset_and_static_ones_stay() -> None:
-    static = healthy_pod("kube-proxy-node-1")
-    static["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "x"}
-    static["metadata"]["ownerReferences"] = [owner("Node", "node-1")]
-    plan = await planned(cluster(owned("log-1", "DaemonSet"), static), "--ignore-daemonsets")
+    static = made_by("proxy", owner("Node", "node-1"), annotations={"kubernetes.io/config.mirror": "x"})
+    kube = cluster(made_by("log-1", owner("DaemonSet", "maker")), static)
+    plan = await kube.plan(f"{DRAIN} --ignore-daemonsets")
     assert [type(each).__name__ for each in follow(plan)] == ["AwaitDrained"]
 
 
-async def test_a_node_with_a_pod_of_a_protected_namespace_is_not_drained() -> None:
-    """Half of a drain would be worse than none."""
-    foreign = healthy_pod("dns")
-    foreign["metadata"]["namespace"] = "kube-system"
-    kube = cluster(healthy_pod(), foreign)
-    with pytest.raises(Refused, match="nothing is changed in the namespace kube-system"):
-        await planned(kube)
-
-
-async def test_the_last_node_that_takes_pods_is_not_drained() -> None:
-    kube = ClusterOfDicts((NODES, node()), (NODES, node("node-2", cordoned=True)), (PODS, healthy_pod()))
-    with pytest.raises(Refused, match="last node that takes new pods"):
-        await planned(kube)
-
-
-async def test_an_eviction_that_a_budget_forbids_has_changed_nothing() -> None:
-    """The API server's answer is the executor's business: it asks again, until the step's time is over."""
-    kube = cluster(healthy_pod())
-    kube.refused[PODS] = TooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.")
-    does = actions(kube)
-    evict = follow(await planned(kube))[0]
-    plan = await does.plan_effect(evict, change_context())
-    with pytest.raises(TooManyRequests, match="disruption budget"):
-        await does.apply(plan)
-    assert kube.writes == []
-
-
-async def test_an_eviction_whose_answer_was_lost_is_found() -> None:
+async def test_an_eviction_of_a_drain_whose_answer_was_lost_is_found() -> None:
     """P3: it is not asked for a second time."""
     kube = cluster(healthy_pod())
-    does = actions(kube)
-    evict = follow(await planned(kube))[0]
-    plan = await does.plan_effect(evict, change_context())
-    assert await does.probe(plan) is EffectStatus.NOT_DONE
-    kube.lost = OutcomeUnknown("lost")
-    with pytest.raises(OutcomeUnknown):
-        await does.apply(plan)
-    assert await does.probe(plan) is EffectStatus.DONE
-    assert (await does.plan_effect(evict, change_context())).already
-
-
-async def test_a_namesake_of_an_evicted_pod_is_left_alone() -> None:
-    kube = cluster(healthy_pod())
-    evict = follow(await planned(kube))[0]
-    kube.at(PODS, "web-1")["metadata"]["uid"] = "another"
-    assert (await actions(kube).plan_effect(evict, change_context())).already
+    evict, _ = follow(await kube.plan(DRAIN))
+    plan = await kube.plan(evict)
+    await kube.lose(plan)
+    assert await kube.actions.probe(plan) is EffectStatus.DONE
+    assert (await kube.plan(evict)).already
+    kube.at(PODS, "web-1")["metadata"] |= {"uid": "another", "deletionTimestamp": None}
+    assert (await kube.plan(evict)).already, "a namesake is left alone"
 
 
 async def test_the_timeout_of_a_drain_holds_for_all_of_it() -> None:
     kube = cluster(healthy_pod())
-    evict, last = follow(await planned(kube, "--timeout=5m"))
-    late = change_context(now=NOW + timedelta(minutes=5))
-    with pytest.raises(Refused, match="was not evicted within the drain's --timeout"):
-        await actions(kube).plan_effect(evict, late)
+    evict, last = follow(await kube.plan(f"{DRAIN} --timeout=5m"))
+    late = NOW + timedelta(minutes=5)
+    assert "was not evicted within the drain's --timeout" in await kube.refusal(evict, now=late)
     kube.at(PODS, "web-1")["metadata"]["deletionTimestamp"] = NOW.isoformat()
-    with pytest.raises(Refused, match="did not stop within the drain's --timeout"):
-        await actions(kube).plan_effect(last, late)
+    assert "did not stop within the drain's --timeout" in await kube.refusal(last, now=late)
 
 
 async def test_a_pod_that_came_before_the_cordon_is_told() -> None:
     kube = cluster()
-    (last,) = follow(await planned(kube))
-    kube.put(PODS, healthy_pod("late"))
-    with pytest.raises(Refused, match="production/late came onto node/node-1 before it was cordoned"):
-        await actions(kube).plan_effect(last, change_context())
+    (last,) = follow(await kube.plan(DRAIN))
+    kube.add(healthy_pod("late"))
+    assert "production/late came onto node/node-1 before it was cordoned" in await kube.refusal(last)
 
 
 async def test_only_the_pods_that_are_chosen_are_evicted() -> None:
-    other = healthy_pod("other")
-    other["metadata"]["labels"] = {"app": "other"}
-    plan = await planned(cluster(healthy_pod(), other), "--pod-selector=app=web")
+    other = made_by("other", owner("ReplicaSet", "other"), labels={"app": "other"})
+    plan = await cluster(healthy_pod(), other).plan(f"{DRAIN} --pod-selector=app=web")
     assert plan.facts["pods"] == 1
 
 
 @pytest.mark.parametrize("flag", ["--force", "--disable-eviction", "--grace-period=0", "-l x=y"])
 def test_a_drain_that_would_kill_or_pass_a_budget_over_is_refused_when_it_is_read(flag: str) -> None:
     with pytest.raises(CommandError):
-        parse(f"kubectl drain node-1 {flag}")
+        parse(f"{DRAIN} {flag}")
 
 
 async def test_an_eviction_can_be_pasted() -> None:
     """kubectl has no verb for it: the subresource is created."""
-    evict = follow(await planned(cluster(healthy_pod()), "--grace-period=20"))[0]
+    evict = follow(await cluster(healthy_pod()).plan(f"{DRAIN} --grace-period=20"))[0]
     assert render(evict) == (
         "kubectl create --raw /api/v1/namespaces/production/pods/web-1/eviction -f - "
         '<<<\'{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"web-1","namespace":"production"},'
@@ -208,7 +175,6 @@ async def test_an_eviction_can_be_pasted() -> None:
 async def test_a_pod_that_somebody_else_has_removed_is_as_it_was_meant_to_be(overtaken: NotFound | Conflict) -> None:
     """The probe will say so; the drain goes on."""
     kube = cluster(healthy_pod())
-    evict = follow(await planned(kube))[0]
-    plan = await actions(kube).plan_effect(evict, change_context())
+    plan = await kube.plan(follow(await kube.plan(DRAIN))[0])
     record = StepRecord(run="r-1", phase=Phase.FORWARD, path="drain#0+0", name="Drain it", state=StepState.INTENT)
     assert not is_obsolete(record, plan, overtaken)

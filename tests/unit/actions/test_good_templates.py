@@ -8,25 +8,22 @@ from typing import Any
 import orjson
 import pytest
 
-from kintsugi.actions.actions import Actions
 from kintsugi.actions.encrypted import Encryption
 from kintsugi.actions.good_templates import GoodTemplates
 from kintsugi.actions.revisions import find_revisions
 from kintsugi.actions.withheld_values import with_values, withheld, without_values
-from kintsugi.clients.addresses import AddressRule
-from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode
-from kintsugi.errors import Refused
 from kintsugi.ledger import Ledger
-from kintsugi.model.command import ObjectName, Verb
-from kintsugi.model.records import Phase
-from kintsugi.objects.owners import operators
+from kintsugi.model.command import ObjectName
 from kintsugi.verbs.rollout import Rollout
-from kubeobjects.resources import DEPLOYMENTS, REPLICASETS
-from tests.unit.actions.cluster_of_dicts import NOW, ClusterOfDicts
-from tests.unit.actions.samples import NAMESPACE, change_context, deployment, replica_set
+from kubeobjects.owners import operators
+from kubeobjects.resources import DEPLOYMENTS
+from tests.unit.actions.changes import Cluster, stored
+from tests.unit.actions.cluster_of_dicts import NOW
+from tests.unit.actions.samples import NAMESPACE, deployment, replica_set
 
 WEB = ObjectName(resource=DEPLOYMENTS, name="web")
+TOKEN = "containers[web].env[API_TOKEN]"
 SECRET, PROGRAM = "hunter2", "serve --token=hunter2"
 OWNER = {"apiVersion": "shop/v1", "kind": "Shop", "name": "main", "uid": "uid-shop", "controller": True}
 
@@ -53,7 +50,7 @@ def template(image: str, token: str = SECRET) -> dict[str, Any]:
     return {"metadata": metadata, "spec": {"containers": [container(image, token)], "nodeSelector": {"disk": "ssd"}}}
 
 
-def cluster(image: str, token: str = SECRET, uid: str = "uid-web") -> ClusterOfDicts:
+def cluster(image: str, token: str = SECRET, uid: str = "uid-web", templates: GoodTemplates | None = None) -> Cluster:
     """Make a Deployment with one revision, its ReplicaSet's hash being `hash-1`."""
     workload, revision = deployment(revision=1), replica_set(1, image)
     workload["metadata"]["uid"] = revision["metadata"]["ownerReferences"][0]["uid"] = uid
@@ -61,7 +58,7 @@ def cluster(image: str, token: str = SECRET, uid: str = "uid-web") -> ClusterOfD
     pods = template(image, token)
     pods["metadata"]["labels"]["pod-template-hash"] = "hash-1"
     revision["spec"]["template"] = pods
-    return ClusterOfDicts((DEPLOYMENTS, workload), (REPLICASETS, revision))
+    return Cluster(workload, revision, templates=templates)
 
 
 def key_file(folder: Path) -> Path:
@@ -80,17 +77,10 @@ async def kept_good(ledger: Ledger, keys: Path | None = None) -> GoodTemplates:
     return templates
 
 
-def actions(kube: ClusterOfDicts, templates: GoodTemplates) -> Actions:
-    """Make the actions on a fake cluster."""
-    return Actions(kube, Clients.restricted_to(AddressRule()), templates=templates)
+BACK = "kubectl rollout undo deployment/web --to-good-template"
 
 
-def back(current: int = 0) -> Rollout:
-    """Make the command that goes to the kept template."""
-    return Rollout(verb=Verb.ROLLOUT_UNDO, object=WEB, namespace=NAMESPACE, to_kept=True, current=current)
-
-
-def pods_of(kube: ClusterOfDicts) -> Mapping[str, Any]:
+def pods_of(kube: Cluster) -> Mapping[str, Any]:
     """Return the template in force."""
     pods: Mapping[str, Any] = kube.at(DEPLOYMENTS, "web")["spec"]["template"]
     return pods
@@ -129,39 +119,34 @@ async def test_no_secret_of_a_template_is_written_down(ledger: Ledger, tmp_path:
         assert kept.withheld.startswith("enc:aesgcm:v1:") is (keys is not None)
 
 
-async def test_a_template_is_found_whole_where_what_is_not_kept_is_as_it_was(ledger: Ledger) -> None:
-    templates, kube = await kept_good(ledger), cluster("web:2")
-    found = await templates.find(WEB, NAMESPACE, kube.at(DEPLOYMENTS, "web"))
+async def test_a_template_is_found_whole_where_what_is_not_kept_is_as_it_was_and_else_it_is_named(
+    ledger: Ledger,
+) -> None:
+    templates, gone = await kept_good(ledger), cluster("web:2")
+    found = await templates.find(WEB, NAMESPACE, cluster("web:2").at(DEPLOYMENTS, "web"))
     assert found is not None
-    assert found.missing == ()
-    assert found.pods["spec"] == template("web:1")["spec"]
-
-
-async def test_a_template_names_what_is_not_kept_where_it_is_another_by_now(ledger: Ledger) -> None:
-    templates, kube = await kept_good(ledger), cluster("web:2", token="changed")
-    found = await templates.find(WEB, NAMESPACE, kube.at(DEPLOYMENTS, "web"))
-    assert found is not None
-    assert "containers[web].env[API_TOKEN]" in found.missing
-    gone = cluster("web:2")
+    assert (found.missing, found.pods["spec"]) == ((), template("web:1")["spec"])
+    changed = await templates.find(WEB, NAMESPACE, cluster("web:2", token="changed").at(DEPLOYMENTS, "web"))
+    assert changed is not None
+    assert TOKEN in changed.missing
     del pods_of(gone)["spec"]["containers"][0]["env"][0]
     less = await templates.find(WEB, NAMESPACE, gone.at(DEPLOYMENTS, "web"))
     assert less is not None
-    assert less.missing == ("containers[web].env[API_TOKEN]",)
+    assert less.missing == (TOKEN,)
 
 
 async def test_a_template_is_found_whole_with_its_key_whatever_stands_there_by_now(
     ledger: Ledger, tmp_path: Path
 ) -> None:
     file = key_file(tmp_path)
-    templates, kube = await kept_good(ledger, file), cluster("web:2", token="changed")
-    found = await templates.find(WEB, NAMESPACE, kube.at(DEPLOYMENTS, "web"))
+    templates, workload = await kept_good(ledger, file), cluster("web:2", token="changed").at(DEPLOYMENTS, "web")
+    found = await templates.find(WEB, NAMESPACE, workload)
     assert found is not None
-    assert found.missing == ()
-    assert found.pods["spec"] == template("web:1")["spec"]
+    assert (found.missing, found.pods["spec"]) == ((), template("web:1")["spec"])
     file.write_text(base64.b64encode(bytes([2]) * 32).decode())
-    without = await templates.find(WEB, NAMESPACE, kube.at(DEPLOYMENTS, "web"))
+    without = await templates.find(WEB, NAMESPACE, workload)
     assert without is not None
-    assert "containers[web].env[API_TOKEN]" in without.missing
+    assert TOKEN in without.missing
 
 
 def as_written(image: str) -> dict[str, Any]:
@@ -175,10 +160,8 @@ def as_written(image: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("has_key", [True, False])
 async def test_a_workload_is_kept_as_a_person_would_write_it(ledger: Ledger, tmp_path: Path, has_key: bool) -> None:
-    templates, kube = (
-        GoodTemplates(ledger.templates, Encryption(key_file(tmp_path) if has_key else None)),
-        cluster("web:1"),
-    )
+    templates = GoodTemplates(ledger.templates, Encryption(key_file(tmp_path) if has_key else None))
+    kube = cluster("web:1")
     written = as_written("web:1")
     written["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = "1"
     written["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = SECRET
@@ -195,42 +178,38 @@ async def test_a_workload_is_kept_as_a_person_would_write_it(ledger: Ledger, tmp
 
 
 async def test_a_workload_goes_back_to_its_kept_template_and_forth_again(ledger: Ledger) -> None:
-    kube = cluster("web:2")
-    does = actions(kube, await kept_good(ledger))
-    prepared = await does.plan_effect(back(current=1), change_context())
-    result = await does.apply(prepared)
+    kube = cluster("web:2", templates=await kept_good(ledger))
+    plan = await kube.plan(f"{BACK} --current-revision=1")
+    result = await kube.actions.apply(plan)
     assert pods_of(kube)["spec"] == template("web:1")["spec"]
     assert result.summary == (
         "deployment/web rolled back from revision 1 (image web:2) to its last good template (image web:1)"
         " from the ledger"
     )
-    assert SECRET not in f"{prepared.facts} {prepared.undo}"
-    undo = decode(prepared.undo.commands[0])
+    assert SECRET not in stored(plan)
+    undo = decode(plan.undo.commands[0])
     assert isinstance(undo, Rollout)
     assert undo.template is not None
-    await does.apply(await does.plan_effect(undo, change_context(phase=Phase.UNDO)))
+    await kube.undo(plan)
     assert pods_of(kube)["spec"] == template("web:2")["spec"]
 
 
 async def test_no_way_back_to_a_kept_template_is_refused(ledger: Ledger) -> None:
-    kube = cluster("web:2")
-    with pytest.raises(Refused, match="no good template of deployment/web is kept"):
-        await actions(kube, GoodTemplates(ledger.templates)).plan_effect(back(), change_context())
+    """A good revision of Kubernetes goes before one, too."""
+    for none_kept in (None, GoodTemplates(ledger.templates)):
+        kube = cluster("web:2", templates=none_kept)
+        assert "no good template of deployment/web is kept" in await kube.refusal(BACK)
     templates = await kept_good(ledger)
+    two = Cluster(deployment(), replica_set(1, "web:1"), replica_set(2, "web:2"), templates=templates)
     for kube, command, good, reason in (
-        (cluster("web:1"), back(), "", "has its last good template already"),
-        (cluster("web:2"), back(current=3), "", "is not at revision 3 any more, but at revision 1"),
-        (cluster("web:2", token="changed"), back(), "", r"the values of .*API_TOKEN.* are not kept"),
+        (cluster("web:1", templates=templates), BACK, "", "has its last good template already"),
+        (
+            cluster("web:2", templates=templates),
+            f"{BACK} --current-revision=3",
+            "",
+            "is not at revision 3 any more, but at revision 1",
+        ),
+        (cluster("web:2", token="changed", templates=templates), BACK, "", "API_TOKEN"),
+        (two, BACK, "hash-1", "revision 1 of deployment/web was seen good: roll back to that revision"),
     ):
-        with pytest.raises(Refused, match=reason):
-            await actions(kube, templates).plan_effect(command, change_context(good=frozenset({good})))
-        assert kube.writes == []
-
-
-async def test_a_good_revision_of_kubernetes_goes_before_a_kept_template(ledger: Ledger) -> None:
-    kube = ClusterOfDicts(
-        (DEPLOYMENTS, deployment()), (REPLICASETS, replica_set(1, "web:1")), (REPLICASETS, replica_set(2, "web:2"))
-    )
-    does = actions(kube, await kept_good(ledger))
-    with pytest.raises(Refused, match="revision 1 of deployment/web was seen good: roll back to that revision"):
-        await does.plan_effect(back(), change_context(good=frozenset({"hash-1"})))
+        assert reason in await kube.refusal(command, good=frozenset({good}))

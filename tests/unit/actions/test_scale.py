@@ -1,270 +1,154 @@
-"""A recovery never lowers replicas, nobody's autoscaler is fought, and the old number is written down first."""
+"""`kubectl scale`: a recovery never lowers replicas, fights no autoscaler, and starts from zero only what it is told to."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
-from kintsugi.actions.actions import Actions
-from kintsugi.actions.effect_plan import RUN_ANNOTATION, EffectStatus
-from kintsugi.clients.addresses import AddressRule
-from kintsugi.clients.clients import Clients
+from kintsugi.actions.effect_plan import RUN_ANNOTATION
 from kintsugi.commands import decode
-from kintsugi.errors import Conflict, OutcomeUnknown, Refused
-from kintsugi.model.command import ObjectName
 from kintsugi.model.records import Phase
 from kintsugi.model.services import WorkloadRef
 from kintsugi.verbs.scale import Scale
-from kubeobjects.resources import DEPLOYMENTS, HPAS, PODS
-from tests.harness.results import named
-from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
-from tests.unit.actions.samples import (
-    NAMESPACE,
-    ago,
-    autoscaler,
-    change_context,
-    deployment,
-    healthy_pod,
-    owner,
-    unschedulable_pod,
-)
+from kubeobjects.autoscalers import SCALED_OBJECTS
+from kubeobjects.resources import DEPLOYMENTS
+from tests.unit.actions.changes import Cluster, Object
+from tests.unit.actions.samples import NAMESPACE, ago, autoscaler, deployment, healthy_pod, unschedulable_pod
 
-WEB = ObjectName(resource=DEPLOYMENTS, name="web")
-STOPPED = {"namespace": NAMESPACE, "stoppable_workloads": frozenset({"deployment/web"})}
+MORE, STOP = "kubectl scale deployment web --replicas=5", "kubectl scale deployment web --replicas=0"
+START = "kubectl scale deployment web --replicas=4 --current-replicas=0"
+WEB = WorkloadRef(resource=DEPLOYMENTS, name="web")
+STOPPABLE: Mapping[str, Any] = {"namespace": NAMESPACE, "stoppable_workloads": frozenset({"deployment/web"})}
 """Circumstances of a restore that stops the Deployment."""
+OWN: Mapping[str, Any] = {"namespace": NAMESPACE, "workload": WEB, "service": "web"}
+"""Circumstances of a run on the service whose workload it is."""
+BACK: tuple[Mapping[str, Any], ...] = ({"phase": Phase.ROLLBACK}, {"phase": Phase.UNDO})
 
 
-def scale(replicas: int, current: int | None = None) -> Scale:
-    """Make the command."""
-    return Scale(objects=(WEB,), namespace=NAMESPACE, replicas=replicas, current=current)
+def replicas(kube: Cluster) -> object:
+    """Return the replicas that are asked for."""
+    return kube.at(DEPLOYMENTS, "web")["spec"]["replicas"]
 
 
-def actions(kube: ClusterOfDicts) -> Actions:
-    """Make the actions on a fake cluster."""
-    return Actions(kube, Clients.restricted_to(AddressRule()))
-
-
-async def test_replicas_are_raised_by_one_write_that_tests_the_old_number() -> None:
+async def test_replicas_are_raised_by_one_write_that_tests_the_old_number_and_the_undo_lowers_them() -> None:
     """P4, E14: the write holds uid, old number and our mark; the undo scales back from what we made it."""
-    kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
-    does = actions(kube)
-    prepared = await does.plan_effect(scale(5), change_context())
-    undo = decode(prepared.undo.commands[0])
+    kube = Cluster(deployment())
+    plan = await kube.plan(MORE)
+    undo = decode(plan.undo.commands[0])
     assert isinstance(undo, Scale)
     assert (undo.replicas, undo.current, undo.objects[0].uid) == (3, 5, "uid-web")
-    assert prepared.undo.texts == (f"kubectl scale deployment web --replicas=3 --current-replicas=5 -n {NAMESPACE}",)
-    result = await does.apply(prepared)
-    assert result.summary == "deployment/web scaled from 3 to 5"
-    assert named(result)["item"]["spec"]["replicas"] == 5
+    assert plan.undo.texts == (f"kubectl scale deployment web --replicas=3 --current-replicas=5 -n {NAMESPACE}",)
+    result = await kube.actions.apply(plan)
+    assert (result.summary, replicas(kube)) == ("deployment/web scaled from 3 to 5", 5)
     ((_, _, operations),) = kube.writes
     assert isinstance(operations, tuple)
     assert {"op": "test", "path": "/metadata/uid", "value": "uid-web"} in operations
     assert {"op": "test", "path": "/spec/replicas", "value": 3} in operations
-    assert (
-        kube.at(DEPLOYMENTS, "web")["metadata"]["annotations"][RUN_ANNOTATION]
-        == "r-1/forward/restart@2026-05-04T12:00:00+00:00"
-    )
+    mark = kube.at(DEPLOYMENTS, "web")["metadata"]["annotations"][RUN_ANNOTATION]
+    assert mark == "r-1/forward/restart@2026-05-04T12:00:00+00:00"
+    await kube.undo(plan)
+    assert replicas(kube) == 3
 
 
-async def test_the_undo_takes_the_change_back() -> None:
-    """The undo is an ordinary command; in its phase it may lower."""
-    kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
-    does = actions(kube)
-    prepared = await does.plan_effect(scale(5), change_context())
-    await does.apply(prepared)
-    back = await does.plan_effect(decode(prepared.undo.commands[0]), change_context(phase=Phase.UNDO))
-    await does.apply(back)
-    assert kube.at(DEPLOYMENTS, "web")["spec"]["replicas"] == 3
-
-
-async def test_an_undo_leaves_alone_what_a_person_has_scaled_since() -> None:
-    """E17."""
-    kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
-    does = actions(kube)
-    prepared = await does.plan_effect(scale(5), change_context())
-    await does.apply(prepared)
-    kube.at(DEPLOYMENTS, "web")["spec"]["replicas"] = 8
-    with pytest.raises(Refused, match="8 replicas, not 5 as expected"):
-        await does.plan_effect(decode(prepared.undo.commands[0]), change_context(phase=Phase.UNDO))
-
-
-async def test_the_number_that_is_there_already_is_not_written() -> None:
-    """Done without a write; nothing to undo."""
-    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (HPAS, autoscaler()))
-    does = actions(kube)
-    prepared = await does.plan_effect(scale(3), change_context())
-    result = await does.apply(prepared)
-    assert kube.writes == []
+async def test_a_number_that_is_there_already_is_told_with_the_object() -> None:
+    kube = Cluster(deployment(), autoscaler())
+    result = await kube.actions.apply(await kube.plan("kubectl scale deployment web --replicas=3"))
     assert result.summary == "nothing to do: deployment/web has 3 replicas"
-    assert named(result)["item"]["spec"]["replicas"] == 3
-    assert prepared.undo.commands == ()
-    assert await does.probe(prepared) is EffectStatus.DONE
+    assert dict(result.names)["item"]["spec"]["replicas"] == 3  # type: ignore[index]
 
 
 async def test_a_recovery_never_lowers_replicas() -> None:
-    """E14; except where the run stops writers, and in rollback and undo."""
-    kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
-    with pytest.raises(Refused, match="never lowers"):
-        await actions(kube).plan_effect(scale(0), change_context())
-    for allowed in (STOPPED, {"phase": Phase.ROLLBACK}, {"phase": Phase.UNDO}):
-        assert (await actions(kube).plan_effect(scale(0), change_context(**allowed))).write is not None
+    """E14; except of what a restore names to be stopped in its own namespace, and in rollback and undo."""
+    kube = Cluster(deployment())
+    for refused in (
+        {},
+        {**STOPPABLE, "stoppable_workloads": frozenset({"deployment/api"})},
+        {**STOPPABLE, "namespace": "elsewhere"},
+    ):
+        assert "never lowers" in await kube.refusal(STOP, **refused)
+    for allowed in (STOPPABLE, *BACK):
+        assert await kube.refusal(STOP, **allowed) == ""
 
 
 async def test_a_workload_that_an_autoscaler_scales_is_refused_with_its_name() -> None:
-    """B21."""
-    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (HPAS, autoscaler()))
-    with pytest.raises(Refused, match="HorizontalPodAutoscaler web-hpa"):
-        await actions(kube).plan_effect(scale(5), change_context())
-    assert (await actions(kube).plan_effect(scale(5), change_context(allow_managed=True))).write is not None
-    assert (await actions(kube).plan_effect(scale(0), change_context(**STOPPED))).write is not None
+    """B21: but where managed fields may be changed, or the writer is stopped; only the own target is one's own."""
+    kube = Cluster(deployment(), autoscaler())
+    assert "HorizontalPodAutoscaler web-hpa" in await kube.refusal(MORE)
+    assert await kube.refusal(MORE, allow_managed=True) == ""
+    assert await Cluster(deployment(), autoscaler("api")).refusal(MORE) == ""
 
 
 async def test_the_autoscaler_of_a_writer_that_is_stopped_is_remembered() -> None:
     """It sleeps while its workload stands at zero, and wakes with it."""
-    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (HPAS, autoscaler()))
-    does = actions(kube)
-    prepared = await does.plan_effect(scale(0), change_context(**STOPPED))
-    assert prepared.facts["autoscalers"] == [{"name": "web-hpa", "min": 1, "max": 9}]
-    await does.apply(prepared)
-    back = await does.plan_effect(decode(prepared.undo.commands[0]), change_context(phase=Phase.UNDO))
-    await does.apply(back)
-    assert kube.at(DEPLOYMENTS, "web")["spec"]["replicas"] == 3
-
-
-async def test_only_what_is_named_is_stopped_and_only_in_its_own_namespace() -> None:
-    """Whatever else a restoring runbook says."""
-    kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
-    for other in ({"stoppable_workloads": frozenset({"deployment/api"})}, {"namespace": "elsewhere"}):
-        with pytest.raises(Refused, match="never lowers"):
-            await actions(kube).plan_effect(scale(0), change_context(**{**STOPPED, **other}))
+    kube = Cluster(deployment(), autoscaler())
+    plan = await kube.make(STOP, **STOPPABLE)
+    assert plan.facts["autoscalers"] == [{"name": "web-hpa", "min": 1, "max": 9}]
+    await kube.undo(plan)
+    assert replicas(kube) == 3
 
 
 async def test_a_writer_is_stopped_whoever_else_writes_it_but_an_operator_s_database_is_not() -> None:
     """Where somebody starts it again, the restore stops."""
     obj = deployment()
     obj["metadata"]["labels"] = {"argocd.argoproj.io/instance": "shop", "cnpg.io/cluster": "main"}
-    kube = ClusterOfDicts((DEPLOYMENTS, obj))
-    does = actions(kube)
-    prepared = await does.plan_effect(scale(0), change_context(**STOPPED))
-    with pytest.raises(Refused, match="operator CloudNativePG main"):
-        await does.plan_effect(
-            scale(0), change_context(**STOPPED, workload=WorkloadRef(resource=DEPLOYMENTS, name="web"))
-        )
-    await does.apply(prepared)
-    back = await does.plan_effect(decode(prepared.undo.commands[0]), change_context(phase=Phase.UNDO))
-    assert back.write is not None
+    kube = Cluster(obj)
+    assert "operator CloudNativePG main" in await kube.refusal(STOP, **STOPPABLE, workload=WEB)
+    plan = await kube.make(STOP, **STOPPABLE)
+    assert await kube.refusal(decode(plan.undo.commands[0]), phase=Phase.UNDO) == ""
 
 
 async def test_more_replicas_are_refused_while_a_pod_finds_no_node() -> None:
-    """More of the same would find none either; a rollback and an undo put back what was, whatever the room."""
-    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (PODS, healthy_pod()), (PODS, unschedulable_pod("web-2")))
-    with pytest.raises(Refused, match=r"cannot be scheduled \(web-2\)"):
-        await actions(kube).plan_effect(scale(5), change_context())
-    for phase in (Phase.ROLLBACK, Phase.UNDO):
-        assert (await actions(kube).plan_effect(scale(5), change_context(phase=phase))).write is not None
+    """More would find none either; a rollback and an undo put back what was, and fewer are no matter of room."""
+    kube = Cluster(deployment(), healthy_pod(), unschedulable_pod("web-2"))
+    assert "cannot be scheduled (web-2)" in await kube.refusal(MORE)
+    for back in BACK:
+        assert await kube.refusal(MORE, **back) == ""
+    assert await kube.refusal(STOP, **STOPPABLE) == ""
 
 
-async def test_fewer_replicas_are_no_matter_of_room() -> None:
-    """Writers are stopped for a restore also when one of them hangs."""
-    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (PODS, unschedulable_pod("web-2")))
-    assert (await actions(kube).plan_effect(scale(0), change_context(**STOPPED))).write is not None
-
-
-async def test_pods_of_others_that_find_no_node_are_no_matter() -> None:
-    """Nor are pods that are on their way out."""
+async def test_pods_of_others_and_on_their_way_out_that_find_no_node_are_no_matter() -> None:
     foreign, going = unschedulable_pod("api-1"), unschedulable_pod("web-3")
     foreign["metadata"]["labels"] = {"app": "api"}
     going["metadata"]["deletionTimestamp"] = ago(seconds=1)
-    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (PODS, foreign), (PODS, going))
-    assert (await actions(kube).plan_effect(scale(5), change_context())).write is not None
+    assert await Cluster(deployment(), foreign, going).refusal(MORE) == ""
 
 
-async def test_the_autoscaler_of_another_workload_is_no_matter() -> None:
-    """Only its own target is its own."""
-    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (HPAS, autoscaler("api")))
-    assert (await actions(kube).plan_effect(scale(5), change_context())).write is not None
+def at_zero(*others: Object) -> Cluster:
+    """Make a cluster in which somebody has scaled the Deployment to 0."""
+    return Cluster(deployment(replicas=0), *others)
 
 
-@pytest.mark.parametrize(
-    ("mark", "value", "name"),
-    [
-        ("argocd.argoproj.io/instance", "shop", "Argo CD shop"),
-        ("kustomize.toolkit.fluxcd.io/name", "apps", "Flux apps"),
-        ("helm.toolkit.fluxcd.io/name", "web", "Flux web"),
-    ],
-)
-async def test_a_workload_that_gitops_keeps_is_refused_with_the_tools_name(mark: str, value: str, name: str) -> None:
-    """B21: it would be taken back."""
-    obj = deployment()
-    obj["metadata"]["labels"] = {mark: value}
-    with pytest.raises(Refused, match=name):
-        await actions(ClusterOfDicts((DEPLOYMENTS, obj))).plan_effect(scale(5), change_context())
+async def test_a_workload_is_started_by_one_write_and_its_undo_scales_it_to_zero_again() -> None:
+    """An autoscaler that sleeps while its workload is at zero does not keep it there."""
+    kube = at_zero(autoscaler())
+    plan = await kube.make(START, **OWN)
+    assert plan.undo.texts == (f"kubectl scale deployment web --replicas=0 --current-replicas=4 -n {NAMESPACE}",)
+    assert replicas(kube) == 4
+    await kube.undo(plan, **OWN)
+    assert replicas(kube) == 0
 
 
-async def test_a_workload_that_an_operator_owns_is_refused_with_its_name() -> None:
-    """B21."""
-    obj = deployment()
-    obj["metadata"]["ownerReferences"] = [owner("Shop", "main")]
-    with pytest.raises(Refused, match="operator Shop/main"):
-        await actions(ClusterOfDicts((DEPLOYMENTS, obj))).plan_effect(scale(5), change_context())
+@pytest.mark.parametrize("command", [MORE, 'kubectl patch deployment web -p \'{"spec":{"replicas":5}}\''])
+async def test_a_step_that_only_wants_more_replicas_does_not_start_what_is_at_zero(command: str) -> None:
+    """As the scaling of the web service's recovery: what a person has stopped stays stopped."""
+    why = "deployment/web is scaled to 0: only a step with --current-replicas=0 starts it"
+    assert why in await at_zero().refusal(command, **OWN)
+    assert await at_zero().refusal(MORE, phase=Phase.UNDO, **OWN) == ""
+    assert await at_zero().refusal(MORE, **OWN, stoppable_workloads=frozenset({"deployment/web"})) == ""
 
 
-@pytest.mark.parametrize(
-    ("labels", "name"),
-    [
-        ({"cnpg.io/cluster": "main"}, "operator CloudNativePG main"),
-        ({"application": "spilo", "cluster-name": "acid-main"}, "operator Zalando Postgres acid-main"),
-        ({"postgres-operator.crunchydata.com/cluster": "hippo"}, "operator Crunchy Postgres hippo"),
-        ({"stackgres.io/cluster-name": "main"}, "operator StackGres main"),
-    ],
-)
-async def test_a_workload_that_a_database_operator_has_labelled_is_its_own(labels: dict[str, str], name: str) -> None:
-    """B21: not every operator owns what it runs by reference."""
-    obj = deployment()
-    obj["metadata"]["labels"] = labels
-    with pytest.raises(Refused, match=name):
-        await actions(ClusterOfDicts((DEPLOYMENTS, obj))).plan_effect(scale(5), change_context())
+async def test_a_run_starts_only_the_workload_of_its_own_service() -> None:
+    other = {**OWN, "service": "api", "workload": WorkloadRef(resource=DEPLOYMENTS, name="api")}
+    assert "is not the workload of api" in await at_zero().refusal(START, **other)
 
 
-async def test_a_change_by_somebody_else_between_intent_and_effect_fails_the_write() -> None:
-    """P4, B12: and nothing is changed."""
-    kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
-    does = actions(kube)
-    prepared = await does.plan_effect(scale(5), change_context())
-    kube.at(DEPLOYMENTS, "web")["spec"]["replicas"] = 4
-    with pytest.raises(Conflict):
-        await does.apply(prepared)
-    assert kube.at(DEPLOYMENTS, "web")["spec"]["replicas"] == 4
-
-
-async def test_a_change_of_another_field_does_not_fail_the_write() -> None:
-    """Only what was judged is tested: status moves all the time."""
-    kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
-    does = actions(kube)
-    prepared = await does.plan_effect(scale(5), change_context())
-    kube.at(DEPLOYMENTS, "web")["status"] = {"observedGeneration": 2, "readyReplicas": 1}
-    kube.at(DEPLOYMENTS, "web")["metadata"]["resourceVersion"] = "99"
-    await does.apply(prepared)
-    assert kube.at(DEPLOYMENTS, "web")["spec"]["replicas"] == 5
-
-
-async def test_a_lost_answer_is_found_out_by_our_mark() -> None:
-    """B9, P3: also when somebody has scaled further meanwhile; another run's mark is not ours."""
-    kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
-    does = actions(kube)
-    prepared = await does.plan_effect(scale(5), change_context())
-    assert await does.probe(prepared) is EffectStatus.NOT_DONE
-    kube.lost = OutcomeUnknown("504")
-    with pytest.raises(OutcomeUnknown):
-        await does.apply(prepared)
-    assert await does.probe(prepared) is EffectStatus.DONE
-    kube.at(DEPLOYMENTS, "web")["spec"]["replicas"] = 6
-    assert await does.probe(prepared) is EffectStatus.DONE
-    kube.at(DEPLOYMENTS, "web")["metadata"]["annotations"][RUN_ANNOTATION] = "r-0/forward/restart"
-    assert await does.probe(prepared) is EffectStatus.NOT_DONE
-
-
-async def test_a_probe_of_an_object_that_is_gone_cannot_tell() -> None:
-    """P3: a person is asked."""
-    kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
-    does = actions(kube)
-    prepared = await does.plan_effect(scale(5), change_context())
-    kube.at(DEPLOYMENTS, "web")["metadata"]["uid"] = "uid-of-another"
-    assert await does.probe(prepared) is EffectStatus.UNKNOWN
+async def test_a_workload_that_an_autoscaler_may_let_rest_at_zero_is_left_there() -> None:
+    resting = autoscaler()
+    resting["spec"]["minReplicas"] = 0
+    why = "deployment/web stays at 0: the HorizontalPodAutoscaler web-hpa may let it rest at 0"
+    assert why in await at_zero(resting).refusal(START, **OWN)
+    kube = at_zero()
+    spec = {"scaleTargetRef": {"name": "web"}, "minReplicaCount": 0}
+    kube.put(SCALED_OBJECTS, {"metadata": {"name": "shop", "namespace": NAMESPACE}, "spec": spec})
+    why = "deployment/web stays at 0: the ScaledObject shop scales it and may let it rest at 0"
+    assert why in await kube.refusal(START, **OWN)

@@ -5,17 +5,12 @@ from typing import Any
 
 import orjson
 
-from kintsugi.actions.actions import Actions
-from kintsugi.actions.change_context import ChangeContext
-from kintsugi.clients.addresses import AddressRule
-from kintsugi.clients.clients import Clients
 from kintsugi.model.command import BackupFetch, PgRestore
 from kintsugi.model.services import SecretRef, WorkloadRef
 from kintsugi.settings import RestoreSettings, S3Settings
-from kubeobjects.resources import PODS, STATEFULSETS, Resource
+from kubeobjects.resources import STATEFULSETS
 from kubeobjects.selectors import Selector
-from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
-from tests.unit.actions.samples import NAMESPACE, ago, change_context
+from tests.unit.actions.samples import NAMESPACE, ago
 
 IMAGE = "registry.example.com/kintsugi:1.0"
 RUN = "run-1hkq3v9s2tk7xq0m4gz"
@@ -47,13 +42,8 @@ BACKUP = {
 RESTORED = {"database": "app", "bytes": 456, "seconds": 1.5, "tables": [{"name": "public.orders", "rows": 1000}]}
 
 
-def doing(kube: ClusterOfDicts, settings: RestoreSettings = SETTINGS) -> Actions:
-    """Make the actions on a fake cluster."""
-    return Actions(kube, Clients.restricted_to(AddressRule()), settings)
-
-
-def around(step: str = "newest", **changes: object) -> ChangeContext:
-    """Make the context of a step of the database's restore."""
+def around(step: str = "newest", **changes: object) -> dict[str, Any]:
+    """Return what the context of a step of the database's restore has."""
     settings: dict[str, Any] = {
         "incident": "inc-1hkq3v9s2tk7xq0m4gy",
         "run": RUN,
@@ -64,24 +54,25 @@ def around(step: str = "newest", **changes: object) -> ChangeContext:
         "workload": WorkloadRef(resource=STATEFULSETS, name="database"),
         "env": ENV,
     }
-    return change_context(**{**settings, **changes})
+    return {**settings, **changes}
 
 
 def secret(name: str, *keys: str) -> dict[str, Any]:
     """Make a Secret."""
-    return {"metadata": {"name": name, "namespace": NAMESPACE, "uid": name}, "data": dict.fromkeys(keys, "eA==")}
+    metadata = {"name": name, "namespace": NAMESPACE, "uid": name}
+    return {"kind": "Secret", "metadata": metadata, "data": dict.fromkeys(keys, "eA==")}
 
 
 def service(name: str = "database", **selector: str) -> dict[str, Any]:
     """Make a Service."""
     spec = {"clusterIP": "10.0.0.7", "selector": selector or {"app": "database"}}
-    return {"metadata": {"name": name, "namespace": NAMESPACE, "uid": f"uid-{name}"}, "spec": spec}
+    return {"kind": "Service", "metadata": {"name": name, "namespace": NAMESPACE, "uid": f"uid-{name}"}, "spec": spec}
 
 
 _READY = [{"type": "Ready", "status": "True"}]
 
 
-def database_pods(*, ready: str = "True") -> tuple[tuple[Resource, dict[str, Any]], ...]:
+def database_pods(*, ready: str = "True") -> tuple[dict[str, Any], ...]:
     """Make the service's own database, its one pod with two containers, and a stranger's pod with its labels."""
     labels = {"app": "database"}
     metadata = {"namespace": NAMESPACE, "labels": labels}
@@ -94,6 +85,7 @@ def database_pods(*, ready: str = "True") -> tuple[tuple[Resource, dict[str, Any
     }
     status = {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]}
     owner = {
+        "kind": "StatefulSet",
         "metadata": {**metadata, "name": "database", "uid": "uid-set"},
         "spec": {"selector": {"matchLabels": labels}},
     }
@@ -102,9 +94,9 @@ def database_pods(*, ready: str = "True") -> tuple[tuple[Resource, dict[str, Any
     foreign = {**spec, "containers": [{"name": "postgres", "image": "registry.example.com/not-postgres:1"}]}
     stranger = {**metadata, "name": "a-stranger", "uid": "uid-stranger"}
     return (
-        (STATEFULSETS, owner),
-        (PODS, {"metadata": own, "spec": spec, "status": status}),
-        (PODS, {"metadata": stranger, "spec": foreign, "status": {**status, "conditions": _READY}}),
+        owner,
+        {"kind": "Pod", "metadata": own, "spec": spec, "status": status},
+        {"kind": "Pod", "metadata": stranger, "spec": foreign, "status": {**status, "conditions": _READY}},
     )
 
 
@@ -117,6 +109,7 @@ def pod(job: dict[str, Any], **status: object) -> dict[str, Any]:
     """Make the pod of a Job."""
     name, uid = job["metadata"]["name"], job["metadata"]["uid"]
     return {
+        "kind": "Pod",
         "metadata": {
             "name": f"{name}-x7k2p",
             "namespace": NAMESPACE,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kintsugi.decisions.disruptions import budgets_of, pod_budget
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.kept import Pod
+from kubeobjects.kept import Pod
 from tests.unit.factories import pod, view
 
 NOBODY = frozenset[str]()

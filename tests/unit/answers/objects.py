@@ -10,7 +10,7 @@ from typing import Any
 from kintsugi.catalog import Source, load_sources
 from kintsugi.catalog.shipped import shipped_paths
 from kintsugi.model.catalog import Catalog
-from kintsugi.objects.kept import KEPT
+from kubeobjects.kept import KEPT
 from kubeobjects.resources import Resource
 
 FILE = Path(__file__).parents[2] / "data" / "objects.jsonl"

@@ -22,7 +22,6 @@ from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.http import HttpClient, HttpRequest
 from kintsugi.clients.prometheus import PrometheusClient
-from kintsugi.clients.s3 import S3Client, S3Service
 from kintsugi.errors import ProbeFailed
 from kintsugi.kube.api_errors import Request
 from kintsugi.kube.client import KubeClient
@@ -30,8 +29,6 @@ from kintsugi.kube.reflector import Reflector
 from kintsugi.ledger import Ledger
 from kintsugi.model.patterns import Pattern, Severity
 from kintsugi.model.records import DeadLetter, Phase, RunRecord, SignalSource, StepRecord, StepState
-from kintsugi.model.s3_objects import S3Folder
-from kintsugi.objects.kept import Pod
 from kintsugi.offload import MOST_ON_LOOP
 from kintsugi.pipeline.pipeline import SIGNALS_PER_TURN
 from kintsugi.server.answers import answer
@@ -40,13 +37,16 @@ from kintsugi.settings import AlertmanagerSettings, KubeSettings, ServerSettings
 from kintsugi.sources.alertmanager import decode
 from kintsugi.sources.poll import Poller
 from kintsugi.telemetry import Metrics
+from kintsugi_restore.s3 import S3Client, S3Service
+from kintsugi_restore.s3_objects import S3Folder
+from kubeobjects.kept import Pod
 from kubeobjects.resources import JOBS, PODS
 from tests.contract.ledger.build import begin, diagnosis, signal
 from tests.contract.ledger.build import kept as kept_diagnosis
 from tests.harness import ledgers
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.actions.samples import NAMESPACE, ago
-from tests.unit.actions.test_large_answers import Saying
+from tests.unit.actions.test_logs import Saying
 from tests.unit.actions.worker_samples import line as work_line
 from tests.unit.actions.worker_samples import pod as worker_pod
 from tests.unit.actions.worker_samples import worker
@@ -195,7 +195,7 @@ def commanded(line: str, *patterns: Pattern) -> Callable[[int], Awaitable[object
     async def read(size: int) -> None:
         pods = Saying(b"all is well\n" * (size // 12))
         pods.at(PODS, "db-0")["metadata"]["annotations"] = {"note": pods.text.decode()}
-        await pods.read(line, ProbeContext(patterns=patterns))
+        await pods.read(line, probe_context=ProbeContext(patterns=patterns))
 
     return read
 
@@ -232,7 +232,7 @@ async def keep_evidence(ledger: Ledger, run: RunRecord, text: str) -> None:
 
 async def keep_dead_letter(ledger: Ledger, run: RunRecord, text: str) -> None:
     letter = DeadLetter(id=run.id, source=SignalSource.POLL, received=NOW, reason="no", excerpt=text)
-    await ledger.inbox.keep_dead_letters([letter])
+    await ledger.signals.keep_dead_letters([letter])
 
 
 async def keep_diagnosis(ledger: Ledger, run: RunRecord, text: str) -> None:

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from kintsugi.errors import KintsugiError
 from kintsugi.model.records import DeadLetter, Signal, SignalSource
 from kintsugi.settings import AlertmanagerSettings
-from kintsugi.sources.alertmanager_api import AlertmanagerApi
-from kintsugi.sources.poll import AlertmanagerSilences, Poller
+from kintsugi.sources.poll import AlertmanagerApi, AlertmanagerSilences, Poller
 from kintsugi.telemetry import Metrics
 from tests.unit.answers.mutations import FUZZ, written, wrong_bytes, wrong_json
 from tests.unit.answers.wire import Answering, http_answer, refused_by_name

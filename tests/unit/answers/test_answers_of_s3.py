@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.clients.s3 import S3Client, S3Service
 from kintsugi.errors import StoreError
-from kintsugi.model.s3_objects import S3Folder, StoredObject
+from kintsugi_restore.s3 import S3Client, S3Service
+from kintsugi_restore.s3_objects import S3Folder, StoredObject
 from tests.unit.answers.mutations import FUZZ, wrong_bytes
 from tests.unit.answers.wire import Answering, http_answer
 

@@ -20,17 +20,15 @@ from kintsugi.expressions import Bindings, Expression, compile_expression
 from kintsugi.expressions.structs import struct_type
 from kintsugi.expressions.types import ANY, TIMESTAMP, Type
 from kintsugi.kube.api_errors import Request
-from kintsugi.kube.line_splitter import GarbledLineError
 from kintsugi.kube.pages import Page, Reader
 from kintsugi.kube.reflector import Reflector
-from kintsugi.kube.watch_events import EventReader, WatchEvent
+from kintsugi.kube.watch_events import EventReader, GarbledLineError, WatchEvent
 from kintsugi.model.records import PendingMatch, Signal, SignalSource
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import KEPT, Pod
-from kintsugi.objects.owners import managers
 from kintsugi.sources.cluster import ClusterWatch
 from kintsugi.views import Caches, ServiceViews
-from kubeobjects import resources
+from kubeobjects import predicates, resources
+from kubeobjects.kept import KEPT, Pod
+from kubeobjects.owners import managers
 from kubeobjects.resources import Resource
 from tests.unit.answers.mutations import FUZZ, written, wrong_json
 from tests.unit.answers.objects import seen, shipped

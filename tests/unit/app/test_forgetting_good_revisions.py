@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 
 from kintsugi.app.good_revisions import GoodRevisionTracker
 from kintsugi.ledger import Ledger
-from kintsugi.objects.kept import Pod
-from kintsugi.objects.pods import ContainerState, ContainerStateTerminated, ContainerStateWaiting
+from kubeobjects.kept import Pod
+from kubeobjects.pods import ContainerState, ContainerStateTerminated, ContainerStateWaiting
 from tests.unit.app.test_remembering_good_revisions import ScriptedChecks, noted
 from tests.unit.factories import pod, virtual_clock
 from tests.unit.pipeline.business import PipelineBench

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.actions.good_templates import GoodTemplates
-from kintsugi.app.template_keeper import AGAIN_AFTER, MOST_AT_ONCE, GoodTemplateKeeper
+from kintsugi.app.good_revisions import AGAIN_AFTER, MOST_AT_ONCE, GoodTemplateKeeper
 from kintsugi.errors import KubeError
 from kintsugi.ledger import Ledger
 from kintsugi.model.known import GoodRevision

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from kintsugi.actions.effect_plan import PatchWrite
 from kintsugi.actions.secret_checks import hide
-from kintsugi.app.unmasked import spare_names
+from kintsugi.app.core import spare_names
 from kintsugi.errors import Forbidden
 from kintsugi.mask import MASK
 from kintsugi.model.records import Reason, Verdict

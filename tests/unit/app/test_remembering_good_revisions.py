@@ -15,7 +15,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.known import GoodCount, GoodRevision
 from kintsugi.model.records import Reason, Verdict, VerdictKind
 from kintsugi.pipeline.observed_state import MOST_GOOD
-from kintsugi.views.template_health import TemplateHealth
+from kintsugi.views.service_memory import TemplateHealth
 from tests.unit.factories import moment, signal
 from tests.unit.pipeline.business import PipelineBench
 

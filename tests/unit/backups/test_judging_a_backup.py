@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kintsugi.decisions.backups import (
+from kintsugi.errors import UsageError
+from kintsugi_restore.backups import (
     ArchiveContents,
     ArchiveHeader,
     BackupFlaw,
@@ -22,8 +23,7 @@ from kintsugi.decisions.backups import (
     size,
     taken,
 )
-from kintsugi.errors import UsageError
-from kintsugi.model.s3_objects import S3Folder, StoredObject
+from kintsugi_restore.s3_objects import S3Folder, StoredObject
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -18,8 +18,8 @@ from kintsugi.model.hosts import ServiceHost
 from kintsugi.model.rules import RuleSource
 from kintsugi.model.runbooks import Run
 from kintsugi.model.services import WorkloadRef
-from kintsugi.objects.kept import KubeService
 from kintsugi.verbs.curl import Curl
+from kubeobjects.kept import KubeService
 from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, Resource
 from kubeobjects.selectors import NOTHING
 

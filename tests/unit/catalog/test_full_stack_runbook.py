@@ -15,8 +15,8 @@ from kintsugi.expressions import Bindings
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.runbooks import RollbackThen, Run, Runbook, RunRunbook, Step
 from kintsugi.model.views import ServiceView, SocketAddress
-from kintsugi.objects.kept import PersistentVolumeClaim
 from kintsugi.scope.values import EvaluationContext, shown_view, step_names
+from kubeobjects.kept import PersistentVolumeClaim
 from tests.unit.factories import NOW, view
 
 

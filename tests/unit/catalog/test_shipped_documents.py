@@ -11,8 +11,8 @@ from kintsugi.commands import render
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.model.runbooks import InOrder, RollbackThen, Run, Step, UndoStep
-from kintsugi.objects.kept import Metadata, PersistentVolumeClaim
 from kintsugi.scope.values import EvaluationContext, StepOutcome, step_names
+from kubeobjects.kept import Metadata, PersistentVolumeClaim
 from tests.unit.factories import NOW, incident, pod, view
 
 

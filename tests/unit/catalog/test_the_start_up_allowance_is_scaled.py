@@ -7,10 +7,10 @@ import pytest
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import Phase
 from kintsugi.model.rules import RuleSource
-from kintsugi.objects.kept import Condition, Pod
-from kintsugi.objects.pods import ContainerState, ContainerStateRunning, ContainerStatus, PodStatus
 from kintsugi.runner.context import StepScope
 from kintsugi.scope.values import EvaluationContext, rule_names, step_names
+from kubeobjects.kept import Condition, Pod
+from kubeobjects.pods import ContainerState, ContainerStateRunning, ContainerStatus, PodStatus
 from tests.unit import factories
 from tests.unit.factories import NOW
 from tests.unit.pipeline.business import PipelineBench

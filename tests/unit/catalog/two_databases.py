@@ -11,11 +11,11 @@ from kintsugi.model.catalog import Catalog
 from kintsugi.model.runbooks import Run, Runbook, Step
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.kept import Metadata, PersistentVolume, PersistentVolumeClaim, StatefulSet
-from kintsugi.objects.metadata import ObjectReference
-from kintsugi.objects.storage import ClaimSpec, ClaimStatus, VolumeSpec
-from kintsugi.objects.workloads import StatefulSetSpec
 from kintsugi.scope.values import EvaluationContext, StepOutcome, shown_view, step_names
+from kubeobjects.kept import Metadata, PersistentVolume, PersistentVolumeClaim, StatefulSet
+from kubeobjects.metadata import ObjectReference
+from kubeobjects.storage import ClaimSpec, ClaimStatus, VolumeSpec
+from kubeobjects.workloads import StatefulSetSpec
 from tests.unit.factories import NOW, incident, pod
 
 SECOND = """\

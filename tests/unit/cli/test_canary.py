@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.cli.canary import Canary, TimeLimit, find, report, verdict_in_time
-from kintsugi.cli.exit_codes import ExitCode
+from kintsugi.cli.errors import ExitCode
 from kintsugi.cli.options import OutputFormat
 from kintsugi.model.records import Reason, Verdict, VerdictKind
 from kintsugi.server.operations import EvaluatedSignal

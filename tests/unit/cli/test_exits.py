@@ -3,8 +3,7 @@
 import pytest
 
 from kintsugi.catalog import CatalogErrors, Problem
-from kintsugi.cli.exit_codes import ExitCode, Unreachable, exit_for
-from kintsugi.cli.stderr import print_error
+from kintsugi.cli.errors import ExitCode, Unreachable, exit_for, print_error
 from kintsugi.errors import (
     Forbidden,
     KintsugiError,

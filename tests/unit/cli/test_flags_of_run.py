@@ -10,7 +10,7 @@ import pytest
 from kintsugi.cli import main
 from kintsugi.cli.daemon import SPELLINGS, RunFlags
 from kintsugi.settings import Settings, known_settings, load
-from kintsugi.settings.spellings import snake
+from kintsugi.settings.fields import snake
 
 GIVEN = RunFlags(
     mode="approve",

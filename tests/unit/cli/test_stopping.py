@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kintsugi.cli.exit_codes import ExitCode
+from kintsugi.cli.errors import ExitCode
 from kintsugi.cli.shutdown import run_until_signal
 from kintsugi.errors import LedgerHeld
 

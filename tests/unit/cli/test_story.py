@@ -12,7 +12,7 @@ from kintsugi.model.causes import KeptDiagnosis, ObjectChange, Occasion
 from kintsugi.model.records import IncidentState, Phase, RunKind, StepRecord, StepState, UndoRecord
 from kintsugi.model.services import STACK
 from kintsugi.server.operations import IncidentDetail, RunDetail
-from tests.integration.cli_daemon import DETAIL, QUESTION, RUN, STEPS, at
+from tests.integration.operations_double import DETAIL, QUESTION, RUN, STEPS, at
 from tests.integration.told_diagnosis import DIAGNOSIS
 
 

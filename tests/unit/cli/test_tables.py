@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from kintsugi.cli.output import WIDEST, plain, table
-from kintsugi.cli.summary_tables import daemon_line
+from kintsugi.cli.tables import daemon_line
 from kintsugi.model.api_types import DaemonStatus
 from kintsugi.model.rules import Mode
 from tests.unit.factories import NOW

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.cli.demo import SHOWS, SceneName
-from kintsugi.cli.demo.narration import Narrator, SceneOutcome, summary
-from kintsugi.cli.demo.scenes import SCENES
 from kintsugi.cli.output import print_indented
 from kintsugi.model.api_types import EvaluatedSignal, IncidentDetail, RunDetail, ServiceSummary
 from kintsugi.model.causes import KeptDiagnosis, Occasion
 from kintsugi.model.records import IncidentState, Phase, Reason, RunRecord, StepRecord, StepState, Verdict, VerdictKind
+from kintsugi_demo import SHOWS, SceneName
+from kintsugi_demo.narration import Narrator, SceneOutcome, summary
+from kintsugi_demo.scenes import SCENES
 from tests.integration.told_diagnosis import DIAGNOSIS
 from tests.unit.factories import NOW, incident, run, signal, step
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.cli.output import plain, took
-from kintsugi.cli.result_summary import found
-from kintsugi.lines import printable
+from kintsugi.cli.story import found
+from kubeobjects.lines import printable
 
 
 @pytest.mark.parametrize(

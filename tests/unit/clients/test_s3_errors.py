@@ -4,8 +4,8 @@ import pytest
 from botocore import exceptions as told
 from urllib3.exceptions import ProtocolError
 
-from kintsugi.clients.s3_errors import explained
 from kintsugi.errors import StoreChanged, StoreError, StoreRefused, StoreUnreachable
+from kintsugi_restore.s3_errors import explained
 
 WHERE = "s3://backup-bucket/database/1.dump"
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from kintsugi.commands import CommandProblem, parse_template
 from kintsugi.expressions import ANY, DURATION, INT, STRING, ExpressionProblem, ListOf, Scope, struct_type
 from kintsugi.model.command import Command, Delete, Patch, SetMetadata
-from kintsugi.objects.kept import Pod
 from kintsugi.verbs.curl import Curl
 from kintsugi.verbs.scale import Scale
+from kubeobjects.kept import Pod
 from kubeobjects.resources import PODS, STATEFULSETS
 
 POD = struct_type(Pod)

@@ -8,11 +8,11 @@ import msgspec
 
 from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, ConfigurationType, NodeFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.related_objects import CheckFacts, ClaimFacts
-from kintsugi.objects.cluster import NodeSpec, NodeStatus, Taint
-from kintsugi.objects.metadata import Condition, Metadata
-from kintsugi.objects.network import KubeService, NetworkPolicy, ServicePort, ServiceSpec
-from kintsugi.objects.storage import ClaimSpec, ClaimStatus
-from kintsugi.objects.workloads import HorizontalPodAutoscaler, PodDisruptionBudget
+from kubeobjects.cluster import NodeSpec, NodeStatus, Taint
+from kubeobjects.metadata import Condition, Metadata
+from kubeobjects.network import KubeService, NetworkPolicy, ServicePort, ServiceSpec
+from kubeobjects.storage import ClaimSpec, ClaimStatus
+from kubeobjects.workloads import HorizontalPodAutoscaler, PodDisruptionBudget
 from tests.unit.diagnosis.workload import Workload, ago, iso
 
 POD_LABELS = {"app": "depot"}

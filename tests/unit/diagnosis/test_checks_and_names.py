@@ -6,8 +6,8 @@ from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, Configuration
 from kintsugi.decisions.diagnosis.related_objects import HostReference, NameServerFacts, ObserverFacts
 from kintsugi.decisions.diagnosis.words import resolver_silent, unresolved
 from kintsugi.model.causes import CauseKind, Confidence
-from kintsugi.objects.metadata import Metadata
-from kintsugi.objects.network import KubeService, ServiceSpec
+from kubeobjects.metadata import Metadata
+from kubeobjects.network import KubeService, ServiceSpec
 from tests.unit.diagnosis.around import check, service, written
 from tests.unit.diagnosis.workload import Workload, ago, crashes, row, runs
 

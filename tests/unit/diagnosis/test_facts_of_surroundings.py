@@ -8,7 +8,7 @@ import pytest
 from kintsugi.actions import diagnosis_facts, related_facts
 from kintsugi.decisions.diagnosis.references import references
 from kintsugi.decisions.diagnosis.related_objects import HostReference
-from kintsugi.objects.specified import SpecifiedPod
+from kubeobjects.specified import SpecifiedPod
 from tests.unit.diagnosis.around import node, service
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from kintsugi.decisions.diagnosis.facts import LogFacts
 from kintsugi.model.causes import CauseKind, Confidence
-from kintsugi.objects.metadata import Metadata
-from kintsugi.objects.workloads import ContainerMetrics, PodMetrics
+from kubeobjects.metadata import Metadata
+from kubeobjects.workloads import ContainerMetrics, PodMetrics
 from tests.unit.diagnosis.around import bare_node, claim, mounting_claim, node
 from tests.unit.diagnosis.test_containers_and_probes import OOM, killed
 from tests.unit.diagnosis.workload import Json, Workload, ago, crashes, iso, row, runs, waits

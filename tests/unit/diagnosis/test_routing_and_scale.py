@@ -7,8 +7,8 @@ import pytest
 from kintsugi.decisions.diagnosis.facts import FieldChange
 from kintsugi.decisions.diagnosis.related_objects import MissingFacts
 from kintsugi.model.causes import CauseKind, Confidence
-from kintsugi.objects.metadata import Metadata
-from kintsugi.objects.network import KubeService, ServicePort, ServiceSpec
+from kubeobjects.metadata import Metadata
+from kubeobjects.network import KubeService, ServicePort, ServiceSpec
 from tests.unit.diagnosis.workload import Row, Workload, ago, crashes, row, runs
 
 CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY

@@ -16,8 +16,8 @@ from kintsugi.decisions.diagnosis.related_objects import (
 from kintsugi.decisions.remedies import remedy
 from kintsugi.model.causes import CauseKind
 from kintsugi.model.remedies import RemedyKind, RevisionFacts
-from kintsugi.objects.metadata import Metadata
-from kintsugi.objects.network import KubeService, ServicePort, ServiceSpec
+from kubeobjects.metadata import Metadata
+from kubeobjects.network import KubeService, ServicePort, ServiceSpec
 from tests.unit.diagnosis.around import check, service
 from tests.unit.diagnosis.workload import NEW, Workload, runs
 

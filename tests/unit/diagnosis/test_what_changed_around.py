@@ -12,7 +12,7 @@ from kintsugi.decisions.diagnosis.headline import change_text
 from kintsugi.decisions.diagnosis.node_changes import MOST
 from kintsugi.decisions.diagnosis.timeline import changes_before
 from kintsugi.model.causes import ObjectChange
-from kintsugi.objects.metadata import Condition
+from kubeobjects.metadata import Condition
 from tests.unit.diagnosis.around import bare_node
 from tests.unit.diagnosis.workload import Workload, ago, iso
 

@@ -13,9 +13,9 @@ from kintsugi.decisions.diagnosis.facts import PodFacts, TemplateRevision
 from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts
 from kintsugi.decisions.diagnosis.template_fields import template_fields
 from kintsugi.model.causes import Cause, CauseKind, Confidence
-from kintsugi.objects.cluster import Event
-from kintsugi.objects.metadata import Condition, ObjectReference
-from kintsugi.objects.specified import SpecifiedPod
+from kubeobjects.cluster import Event
+from kubeobjects.metadata import Condition, ObjectReference
+from kubeobjects.specified import SpecifiedPod
 
 NOW = datetime(2026, 11, 27, 9, 0, tzinfo=UTC)
 GOOD, NEW = "7d9f", "5c4b"

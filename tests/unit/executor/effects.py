@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.effect import Effect
-from kintsugi.executor import Executor
+from kintsugi.executor import Effect, Executor
 from kintsugi.model.change_limits import Budget
 from kintsugi.model.command import Command, ObjectName
 from kintsugi.model.records import StepRecord, StepState, UndoRecord

@@ -16,7 +16,7 @@ from kintsugi.expressions import (
     Scope,
     struct_type,
 )
-from kintsugi.objects.kept import Pod
+from kubeobjects.kept import Pod
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

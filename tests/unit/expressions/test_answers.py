@@ -10,7 +10,7 @@ import pytest
 from kintsugi.errors import EvaluationError
 from kintsugi.expressions import ANY, BOOL, INT, Bindings, ListOf
 from kintsugi.expressions.types import Type
-from kintsugi.objects.kept import Pod
+from kubeobjects.kept import Pod
 from tests.unit.expressions.examples import NOW, SCOPE, Piece, Shelf, Vase
 
 WHOLE = Vase(name="ming", whole=True, marks={"a.b/c": "x"}, pieces=(Piece(glued_by="gold", width=3, cracked_at=NOW),))

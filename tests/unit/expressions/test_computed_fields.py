@@ -9,10 +9,10 @@ import pytest
 from kintsugi.expressions import ANY, STRING, ListOf, struct_type
 from kintsugi.expressions.types import Type
 from kintsugi.model.rules import RuleSource
-from kintsugi.objects.kept import Deployment, Event, KubeService, Node, Pod
-from kintsugi.objects.metadata import Metadata
 from kintsugi.scope import seen
 from kintsugi.scope.types import SERVICE, rule_names
+from kubeobjects.kept import Deployment, Event, KubeService, Node, Pod
+from kubeobjects.metadata import Metadata
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LONG_AGO = "2026-03-01T09:00:00Z"

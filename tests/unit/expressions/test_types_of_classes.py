@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from kintsugi.expressions import ANY, DOUBLE, INT, STRING, TIMESTAMP, ListOf, MapOf, plain, struct_type
-from kintsugi.objects.kept import KEPT, Pod
+from kubeobjects.kept import KEPT, Pod
 from tests.unit.expressions.examples import NOW, Piece, Shelf, Vase
 
 PIECE = struct_type(Piece)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kintsugi.expressions import from_json, plain, to_json
-from kintsugi.objects.kept import Pod
+from kubeobjects.kept import Pod
 from tests.unit.expressions.examples import NOW, SCOPE, Piece, Vase
 
 

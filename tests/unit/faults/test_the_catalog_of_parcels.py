@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from kintsugi.catalog.scaffold import FoundWorkload, document
-from kintsugi.cli.exit_codes import ExitCode
+from kintsugi.cli.documents import validate
+from kintsugi.cli.errors import ExitCode
 from kintsugi.cli.options import OutputFormat
-from kintsugi.cli.validation import validate
 from kintsugi.model.services import WorkloadRef
 from kubeobjects.resources import find
 from tests.faults import first_catalog, page

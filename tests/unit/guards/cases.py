@@ -11,7 +11,7 @@ from kintsugi.model.history import History
 from kintsugi.model.records import IncidentState, Reason, VerdictKind
 from kintsugi.model.rules import Mode
 from kintsugi.model.services import WorkloadRef
-from kintsugi.objects.owners import Manager, ManagerKind
+from kubeobjects.owners import Manager, ManagerKind
 from kubeobjects.resources import DEPLOYMENTS
 from tests.unit.factories import moment, past, pause, rejection
 from tests.unit.guards.questions import guard_context

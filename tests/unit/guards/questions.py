@@ -8,7 +8,7 @@ from kintsugi.decisions.priorities import Hold
 from kintsugi.model.history import History
 from kintsugi.model.records import Verdict
 from kintsugi.model.rules import Mode, Rule
-from kintsugi.objects.owners import Manager
+from kubeobjects.owners import Manager
 from tests.unit import factories
 
 LIMITS = Limits(ledger_host="postgres.kintsugi.svc.cluster.local")

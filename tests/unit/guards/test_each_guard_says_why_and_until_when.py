@@ -10,7 +10,7 @@ from kintsugi.decisions.priorities import Hold, HoldCause
 from kintsugi.model.history import History
 from kintsugi.model.records import IncidentState, Reason, VerdictKind
 from kintsugi.model.rules import Mode
-from kintsugi.objects.owners import Manager, ManagerKind
+from kubeobjects.owners import Manager, ManagerKind
 from tests.unit.factories import NOW, moment, past, rule
 from tests.unit.guards.cases import CASES, Answer
 from tests.unit.guards.questions import guard_context, judged

@@ -10,7 +10,7 @@ from kintsugi.model.history import History, PastRun
 from kintsugi.model.records import IncidentState, Reason, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
 from kintsugi.model.services import STACK
-from kintsugi.objects.owners import Manager, ManagerKind
+from kubeobjects.owners import Manager, ManagerKind
 from tests.unit import factories
 from tests.unit.guards.questions import LIMITS, guard_context, judged
 

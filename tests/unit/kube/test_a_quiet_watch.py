@@ -15,7 +15,7 @@ from kintsugi.kube.api_errors import Request
 from kintsugi.kube.pages import Page, Reader
 from kintsugi.kube.reflector import Reflector
 from kintsugi.kube.transport import _kept_alive
-from kintsugi.objects.kept import Pod
+from kubeobjects.kept import Pod
 from kubeobjects.resources import PODS, Resource
 
 pytestmark = pytest.mark.looptime

@@ -6,7 +6,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.kube.backoff import USUAL, Backoff
+from kintsugi.kube.reflector import USUAL, Backoff
 
 SHORT = timedelta(seconds=1)
 HEALTHY = USUAL.healthy_after

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.kube.bodies import encode
+from kintsugi.kube.client import encode
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.kube.line_splitter import GarbledLineError
-from kintsugi.kube.watch_events import Bookmark, EventReader, Undecodable, WatchError, WatchEvent, WatchEventType
-from kintsugi.objects.kept import EndpointSlice, Pod, StorageClass
+from kintsugi.kube.watch_events import (
+    Bookmark,
+    EventReader,
+    GarbledLineError,
+    Undecodable,
+    WatchError,
+    WatchEvent,
+    WatchEventType,
+)
+from kubeobjects.kept import EndpointSlice, Pod, StorageClass
 
 READER = EventReader(Pod)
 JSON = st.recursive(

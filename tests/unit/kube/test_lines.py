@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.kube.line_splitter import GarbledLineError, LineSplitter
+from kintsugi.kube.watch_events import GarbledLineError, LineSplitter
 
 LINE = st.binary(max_size=20).map(lambda line: line.replace(b"\n", b""))
 

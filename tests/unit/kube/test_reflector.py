@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kintsugi.kube.object_cache import Change, ChangeKind, ObjectCache
-from kintsugi.objects.kept import Metadata, Pod
+from kubeobjects.kept import Metadata, Pod
 
 NAMES = st.sampled_from(["a", "b"])
 MOVES = st.lists(

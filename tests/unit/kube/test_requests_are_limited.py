@@ -6,7 +6,7 @@ import pytest
 
 from kintsugi.errors import ServerUnavailable
 from kintsugi.kube.api_errors import Request
-from kintsugi.kube.throttle import Throttle
+from kintsugi.kube.transport import Throttle
 
 pytestmark = pytest.mark.looptime
 

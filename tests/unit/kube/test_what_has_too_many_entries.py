@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kintsugi.entries import MOST_IN_ANSWER, MOST_IN_OBJECT, MOST_OBJECTS, at_most, entries_of
 from kintsugi.errors import KubeError, OutcomeUnknown, ServerUnavailable
+from kintsugi.json_limits import MOST_IN_ANSWER, MOST_IN_OBJECT, MOST_OBJECTS, at_most, entries_of
 from kintsugi.kube.api_errors import Request
 from kintsugi.kube.client import KubeClient, PatchKind
-from kintsugi.objects.kept import Pod
 from kintsugi.settings import KubeSettings
+from kubeobjects.kept import Pod
 from kubeobjects.resources import CONFIGMAPS, PODS
 
 Json = dict[str, object]

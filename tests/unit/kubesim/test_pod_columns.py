@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kintsugi.objects.pods import Pod
+from kubeobjects.pods import Pod
 from kubesim.apiserver.pod_columns import restarts_column, status_column
 from kubesim.manifest import Json
 from tests.unit.objects.test_status_of_pods import RESTARTS, STATUSES

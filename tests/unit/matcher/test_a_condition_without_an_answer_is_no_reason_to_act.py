@@ -4,8 +4,8 @@ import pytest
 
 from kintsugi.decisions.matcher import evaluate_condition
 from kintsugi.model.rules import RuleSource
-from kintsugi.objects.kept import Pod
 from kintsugi.scope.values import rule_names
+from kubeobjects.kept import Pod
 from tests.unit.factories import NOW, catalog, pod, rule_text, runbook_text, service_text, signal
 
 

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from kintsugi.objects.metadata import Condition, Metadata
-from kintsugi.objects.pods import (
+from kubeobjects.metadata import Condition, Metadata
+from kubeobjects.pods import (
     Container,
     ContainerState,
     ContainerStateRunning,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kintsugi.objects.metadata import Metadata
-from kintsugi.objects.owners import recreating_command
+from kubeobjects.metadata import Metadata
+from kubeobjects.owners import recreating_command
 
 HELM = {"app.kubernetes.io/managed-by": "Helm"}
 APPLY = "kubectl apply -n shop -f -"

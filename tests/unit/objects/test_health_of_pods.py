@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.objects.cluster import Node, NodeStatus
-from kintsugi.objects.metadata import Condition, Metadata, OwnerReference
-from kintsugi.objects.network import IngressPoint, KubeService, LoadBalancer, ServiceStatus
-from kintsugi.objects.pods import ClaimVolume, Container, Pod, Probe, Volume
-from kintsugi.objects.predicates import (
+from kubeobjects.cluster import Node, NodeStatus
+from kubeobjects.metadata import Condition, Metadata, OwnerReference
+from kubeobjects.network import IngressPoint, KubeService, LoadBalancer, ServiceStatus
+from kubeobjects.pods import ClaimVolume, Container, Pod, Probe, Volume
+from kubeobjects.predicates import (
     address,
     claim_names,
     controller_of,

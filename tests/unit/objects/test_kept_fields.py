@@ -7,8 +7,8 @@ import msgspec
 import orjson
 import pytest
 
-from kintsugi.objects.interning import Interner
-from kintsugi.objects.kept import KEPT, Deployment, EndpointSlice, Object, Pod
+from kintsugi.kube.interning import Interner
+from kubeobjects.kept import KEPT, Deployment, EndpointSlice, Object, Pod
 
 PODS_IN_STORE = 500
 TRACKED = "argocd.argoproj.io/tracking-id"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kintsugi.objects.metadata import Metadata
-from kintsugi.objects.owners import helm_release, managers
+from kubeobjects.metadata import Metadata
+from kubeobjects.owners import helm_release, managers
 
 
 def released(name: str) -> Metadata:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from kintsugi.objects.kept import Condition, DaemonSet, Deployment, Metadata, StatefulSet
-from kintsugi.objects.rollouts import COMPLETE, TIMED_OUT, in_progress, unsettled
-from kintsugi.objects.workloads import (
+from kubeobjects.kept import Condition, DaemonSet, Deployment, Metadata, StatefulSet
+from kubeobjects.rollouts import COMPLETE, TIMED_OUT, in_progress, unsettled
+from kubeobjects.workloads import (
     DaemonSetSpec,
     DaemonSetStatus,
     DaemonSetStrategy,

@@ -6,10 +6,10 @@ import pytest
 from msgspec import structs
 
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.kept import Condition, Pod
-from kintsugi.objects.pods import ContainerState, ContainerStateWaiting, ContainerStatus, PodStatus
-from kintsugi.objects.rollouts import TIMED_OUT
-from kintsugi.objects.workloads import Deployment
+from kubeobjects.kept import Condition, Pod
+from kubeobjects.pods import ContainerState, ContainerStateWaiting, ContainerStatus, PodStatus
+from kubeobjects.rollouts import TIMED_OUT
+from kubeobjects.workloads import Deployment
 from tests.unit.factories import deployment, pod, view, web
 
 NEW, OLD = "7d4", "6c3"

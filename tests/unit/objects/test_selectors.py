@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kintsugi.commands.selectors import field_selector, label_selector, selector_of
 from kintsugi.errors import UsageError
-from kintsugi.objects.kept import LabelRequirement, LabelSelector
-from kintsugi.objects.selectors import field_selector, label_selector, selector_of
+from kubeobjects.kept import LabelRequirement, LabelSelector
 from kubeobjects.selectors import Selector, SelectorError
 
 KEYS = st.sampled_from(["app", "tier", "app.kubernetes.io/name"])

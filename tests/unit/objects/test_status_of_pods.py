@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from kintsugi.objects.metadata import Condition
-from kintsugi.objects.pods import Container, ContainerState, ContainerStateRunning, ContainerStatus, Pod
-from kintsugi.objects.predicates import restarts, status_of
+from kubeobjects.metadata import Condition
+from kubeobjects.pods import Container, ContainerState, ContainerStateRunning, ContainerStatus, Pod
+from kubeobjects.predicates import restarts, status_of
 from tests.unit.objects.pods import NOW, ended, pod, running, waiting
 
 INITIALIZED = Condition(type="Initialized", status="True")

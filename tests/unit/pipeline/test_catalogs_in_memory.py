@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.catalogs import CatalogRepository
+from kintsugi.ledger.runs import CatalogRepository
 from kintsugi.ledger.store import Store
 from kintsugi.model.catalog import Catalog
 from kintsugi.pipeline.active_catalog import MOST_KNOWN, ActiveCatalog

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
-from kintsugi.ledger.manual_starts import STARTED
-from kintsugi.ledger.run_requests import RunRequestRepository
+from kintsugi.ledger.run_requests import STARTED, RunRequestRepository
 from kintsugi.ledger.store import Store
 from kintsugi.model.manual import MANUAL, Override
 from kintsugi.model.records import (

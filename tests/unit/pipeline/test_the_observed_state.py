@@ -13,9 +13,9 @@ from kintsugi.decisions.planner import plan
 from kintsugi.errors import ProbeFailed
 from kintsugi.model.known import GoodRevision
 from kintsugi.model.rules import Mode
-from kintsugi.objects.cluster import NodeStatus
-from kintsugi.objects.kept import Condition, Metadata, Namespace, Node, Pod
-from kintsugi.objects.pods import ContainerState, ContainerStateTerminated
+from kubeobjects.cluster import NodeStatus
+from kubeobjects.kept import Condition, Metadata, Namespace, Node, Pod
+from kubeobjects.pods import ContainerState, ContainerStateTerminated
 from tests.unit.factories import catalog, moment, pod, rule_text, run, runbook_text, service_text
 from tests.unit.pipeline.business import ALERT_RULE, PipelineBench
 

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+from kintsugi.commands.selectors import label_selector
 from kintsugi.model.api_types import ServiceValue
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.known import RevisionStanding
 from kintsugi.model.rules import Mode
 from kintsugi.model.views import DerivedCheck, ServiceView
-from kintsugi.objects.selectors import label_selector
 from kintsugi.pipeline.service_explanation import UNSEEN, service_explanation
 from tests.unit import factories
 from tests.unit.catalog.test_a_service_in_three_lines import short, taken

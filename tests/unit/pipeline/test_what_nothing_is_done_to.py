@@ -18,12 +18,12 @@ from kintsugi.model.command import ObjectName
 from kintsugi.model.essentials import DNS, LEDGER
 from kintsugi.model.history import History
 from kintsugi.model.records import Phase, Reason, StepRecord, StepState, VerdictKind
-from kintsugi.objects.kept import EndpointSlice, KubeService, Metadata
-from kintsugi.objects.metadata import OwnerReference
-from kintsugi.objects.network import SERVICE_NAME, Endpoint, ServicePort, ServiceSpec
-from kintsugi.objects.pods import ClaimVolume, PodSpec, Volume
 from kintsugi.runner.context import StepScope
 from kintsugi.verbs.curl import Curl, planned
+from kubeobjects.kept import EndpointSlice, KubeService, Metadata
+from kubeobjects.metadata import OwnerReference
+from kubeobjects.network import SERVICE_NAME, Endpoint, ServicePort, ServiceSpec
+from kubeobjects.pods import ClaimVolume, PodSpec, Volume
 from kubeobjects.resources import DEPLOYMENTS, PODS, PVCS, PVS, STATEFULSETS, Resource
 from tests.unit.factories import NOW, pod, run
 from tests.unit.pipeline.business import PipelineBench

@@ -2,7 +2,7 @@
 
 from kintsugi.commands import reference, rights
 from tests.unit.project.tree import ROOT
-from tests.unit.runner import test_a_repair_between_the_decision_and_the_rollback as repairs
+from tests.unit.runner import test_seen_workload as repairs
 
 HEADS = {
     "| command | changes | names afterwards | example |\n": ("runbooks.md", reference),

@@ -18,7 +18,7 @@ from kintsugi.server.webhook import WebhookHandler
 from kintsugi.settings import ServerSettings
 from kintsugi.sources.alertmanager import decode
 from kintsugi.telemetry import LoopHeartbeat, Metrics
-from tests.integration.operations_double import RememberingOperations
+from tests.integration.operations_double import FakeOperations
 from tests.unit.project.tree import ROOT
 
 FILE = ROOT / "docs" / "openapi.json"
@@ -48,7 +48,7 @@ async def routes() -> tuple[tuple[Route, ...], tuple[Route, ...]]:
         ServerSettings(), DescribedInbox(), decode, metrics=metrics, clock=lambda: datetime.now(UTC)
     )
     of_health = health_routes(health)
-    return documented(all_routes(intake, Api(RememberingOperations(), decode, Readiness({}))), of_health), of_health
+    return documented(all_routes(intake, Api(FakeOperations(), decode, Readiness({}))), of_health), of_health
 
 
 async def made() -> Json:

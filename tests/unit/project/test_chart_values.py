@@ -1,4 +1,4 @@
-"""Each value of the chart is in its schema and has a comment, and its alerts ask for metrics that there are."""
+"""Each value of the chart is in its schema, and its alerts ask for metrics that there are."""
 
 import json
 import re
@@ -13,7 +13,6 @@ from tests.unit.project.tree import ROOT
 
 CHART = ROOT / "helm" / "kintsugi"
 VALUES = (CHART / "values.yaml").read_text()
-LEAF = re.compile(r"( *)(\w+): \S")
 
 
 def paths(values: Mapping[str, Any], schema: Mapping[str, Any], at: str = "") -> Iterator[str]:
@@ -37,19 +36,6 @@ def test_the_schema_knows_each_setting_and_no_other() -> None:
     """A misspelt one is refused by helm; a daemon that refuses it has taken the place of one that worked."""
     assert helm.SCHEMA.read_text() == helm.schema(), "run `make docs`"
     assert "goodAfter" in helm.schema()
-
-
-def test_each_value_has_a_comment_above_it_or_above_the_values_that_it_stands_among() -> None:
-    bare, commented = [], dict[int, bool]()
-    for number, line in enumerate(VALUES.splitlines(), start=1):
-        indent = len(line) - len(line.lstrip())
-        if not line.strip():
-            commented.clear()
-        elif line.lstrip().startswith("#"):
-            commented[indent] = True
-        elif LEAF.match(line) and not any(depth <= indent for depth in commented):
-            bare.append(f"{number}: {line}")
-    assert bare == []
 
 
 def test_each_metric_of_an_alert_is_one_that_the_daemon_has() -> None:

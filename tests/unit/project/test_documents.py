@@ -10,7 +10,11 @@ import pytest
 import typer
 import yaml
 
-from kintsugi.cli import app
+from kintsugi.catalog.scaffold import FoundWorkload, document
+from kintsugi.cli import app, main
+from kintsugi.model.services import WorkloadRef
+from kintsugi.settings import load
+from kubeobjects.resources import DEPLOYMENTS
 from tests.unit.project.tree import ROOT, pages
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -20,31 +24,17 @@ PATH = re.compile(r"(?:daemon|docs|helm|rules|runbooks|tests|\.ci)/[\w./-]*|[\w-
 FLAG = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
 
 
-@pytest.fixture(params=pages(), ids=lambda page: str(page.relative_to(ROOT)))
-def page(request: pytest.FixtureRequest) -> Path:
-    """Return one page after the other."""
-    found: Path = request.param
-    return found
-
-
-def test_every_path_that_a_page_names_exists(page: Path) -> None:
-    """Guides rot from their paths."""
-    prose = FENCE.sub("", page.read_text())
-    named = {code for code in CODE.findall(prose) if PATH.fullmatch(code)}
-    assert sorted(path for path in named if not (ROOT / path).exists()) == []
-
-
-def test_every_link_leads_somewhere(page: Path) -> None:
-    """Links between pages are relative to the page."""
-    links = [link for link in LINK.findall(page.read_text()) if not link.startswith(("http://", "https://"))]
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_names_is_there(page: Path) -> None:
+    """Paths, links, which are relative to the page, targets of make, and examples in YAML, which can be read."""
+    text = page.read_text()
+    paths = {code for code in CODE.findall(FENCE.sub("", text)) if PATH.fullmatch(code)}
+    assert sorted(path for path in paths if not (ROOT / path).exists()) == []
+    links = [link for link in LINK.findall(text) if not link.startswith(("http://", "https://"))]
     assert sorted(link for link in links if not (page.parent / link).exists()) == []
-
-
-def test_every_yaml_example_can_be_read(page: Path) -> None:
-    """What is pasted from a page must at least be YAML."""
-    for language, text in FENCE.findall(page.read_text()):
-        if language == "yaml":
-            assert list(yaml.safe_load_all(text)), text
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE)) - targets == set()
+    assert all(list(yaml.safe_load_all(example)) for language, example in FENCE.findall(text) if language == "yaml")
 
 
 @pytest.mark.cluster
@@ -61,6 +51,7 @@ def test_alertmanager_takes_the_receiver_that_the_readme_shows(tmp_path: Path) -
     assert (done.returncode, "SUCCESS" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_of_ours_is_one(page: Path) -> None:
     """The names of commands, and their flags, are those of the command line."""
     group = typer.main.get_group(app)
@@ -74,13 +65,6 @@ def test_every_command_of_ours_is_one(page: Path) -> None:
         assert command is not None, f"there is no command: {line}"
         known = {option for each in command.params for option in (*each.opts, *each.secondary_opts)} | {"--help", "-h"}
         assert [flag for flag in FLAG.findall(line) if flag not in known] == [], line
-
-
-def test_every_make_target_that_a_page_names_is_one(page: Path) -> None:
-    """`make help` lists them."""
-    known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = re.findall(r"(?:`|^)make ([a-z-]+)", page.read_text(), re.MULTILINE)
-    assert sorted(set(named) - known) == []
 
 
 def test_examples_of_code_are_from_the_tree() -> None:
@@ -118,3 +102,53 @@ def readable(path: Path) -> str:
         return path.read_text()
     except (UnicodeDecodeError, FileNotFoundError, IsADirectoryError):
         return ""
+
+
+BLOCKS = FENCE.findall((ROOT / "docs" / "install.md").read_text())
+FILES = {found[1]: text for _, text in BLOCKS if (found := re.match(r"# ([\w-]+\.ya?ml)\n", text))}
+COMMANDS = "".join(text for language, text in BLOCKS if language == "sh")
+QUICKSTART = (ROOT / "docs" / "quickstart.md").read_text()
+
+
+def test_every_file_of_the_page_on_installing_is_used_by_a_command_of_it() -> None:
+    assert list(FILES) == ["services.yaml", "alertmanager.yml", "alertmanagerconfig.yaml", "people.yaml"]
+    assert [name for name in FILES if name not in COMMANDS] == []
+
+
+def test_the_services_of_the_page_on_installing_are_valid_beside_what_is_shipped(tmp_path: Path) -> None:
+    """What stands under `services` in the chart's values are Services without their heads."""
+    for each in yaml.safe_load(FILES["services.yaml"])["services"]:
+        head = {"apiVersion": "kintsugi.dev/v1alpha1", "kind": "Service", "metadata": {"name": each.pop("name")}}
+        (tmp_path / "service.yaml").write_text(yaml.safe_dump({**head, "spec": each}))
+        with pytest.raises(SystemExit) as left:
+            main(["validate", str(tmp_path / "service.yaml")])
+        assert left.value.code == 0
+
+
+def test_readme_installs_what_the_page_installs() -> None:
+    readme = (ROOT / "README.md").read_text()
+    [installed] = re.findall(r"^helm install .*\\\n +(--set .*)$", readme, re.MULTILINE)
+    assert installed in COMMANDS
+    assert "(docs/install.md)" in readme
+
+
+def test_notifications_are_set_as_the_page_on_installing_says(tmp_path: Path) -> None:
+    """What stands under `settings` in the chart's values is the settings file."""
+    [values] = [yaml.safe_load(text) for _, text in BLOCKS if "notifications:" in text]
+    folder = values["volumeMounts"][0]["mountPath"]
+    assert values["settings"]["notifications"]["tokenFile"].startswith(f"{folder}/")
+    told = values["settings"]["notifications"] | {"tokenFile": str(tmp_path / "token")}
+    (tmp_path / "token").write_text(f"{'0' * 32}\n")
+    file = tmp_path / "kintsugi.yaml"
+    file.write_text(yaml.safe_dump({"server": {"insecureNoToken": True}, "notifications": told}))
+    found = load(flags={}, environ={}, file=file).notifications
+    assert (str(found.url), found.token_file) == ("https://chat.example.com/hooks/on-call", tmp_path / "token")
+
+
+def test_the_file_of_the_quickstart_begins_as_init_writes_it() -> None:
+    """Its commands are run by tests/cluster/test_story_quickstart.py, those of the page on installing by test_story_chart_page.py."""
+    [shown] = [text for language, text in FENCE.findall(QUICKSTART) if language == "yaml"]
+    workload = WorkloadRef(resource=DEPLOYMENTS, name="cart")
+    found = FoundWorkload(workload=workload, namespace="shop", selector="app=cart")
+    assert document(found, "cart", "catalog").startswith(shown.partition("  # …")[0])
+    assert all("quickstart.md" in (ROOT / name).read_text() for name in ("README.md", "docs/install.md"))

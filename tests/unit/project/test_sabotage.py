@@ -69,10 +69,10 @@ def test_every_promise_has_two_sabotages_and_every_number_a_row() -> None:
     assert [name for name, times in Counter(each.takes_out for each in ALL).items() if times > 1] == []
 
 
-@pytest.mark.parametrize("text", ["", "yes yes"])
-def test_a_text_that_does_not_stand_there_once_is_not_replaced(text: str) -> None:
-    with pytest.raises(SabotageError, match="one\\.py"):
-        replaced(text, ONE)
+def test_a_text_that_does_not_stand_there_once_is_not_replaced() -> None:
+    for text in ("", "yes yes"):
+        with pytest.raises(SabotageError, match="one\\.py"):
+            replaced(text, ONE)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,6 @@ def test_a_text_that_does_not_stand_there_once_is_not_replaced(text: str) -> Non
         ({f"{TEST}[a]": Outcome.ASSERTED, f"{TEST}[b]": Outcome.SKIPPED, f"{TEST}[c]": Outcome.PASSED}, ""),
         ({f"{TEST}[a]": Outcome.ASSERTED, f"{TEST}[b]": Outcome.BROKEN}, r"\[b\] failed otherwise"),
         ({TEST: Outcome.PASSED}, "did not fail by assertion"),
-        ({TEST: Outcome.BROKEN}, "failed otherwise"),
         ({TEST: Outcome.SKIPPED}, "did not fail by assertion"),
         ({}, "did not fail by assertion"),
         ({TEST: Outcome.ASSERTED, f"{TEST}_too": Outcome.ASSERTED}, "too failed, and is not named"),

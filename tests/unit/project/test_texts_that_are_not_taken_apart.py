@@ -2,16 +2,18 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
+
+import pytest
 
 from tests.unit.project.tree import PACKAGE, Module, modules
 
-PARTS = ("app/", "cli/", "decisions/", "drivers/", "ledger/", "pipeline/", "runner/", "effect.py", "executor.py")
+PARTS = ("app/", "cli/", "decisions/", "drivers/", "ledger/", "pipeline/", "runner/", "executor.py")
 """Where paths of steps are met; elsewhere a path is a file's, or a URL's."""
 
 SIGNS = ("/", "[", "#", "~", "+", "?")
-TAKES_APART = {
+LOOKS = {
     "startswith",
     "endswith",
     "partition",
@@ -22,43 +24,15 @@ TAKES_APART = {
     "removesuffix",
     "count",
 }
+MATCHES = {"match", "search", "fullmatch"}
 NO_NOTES = {"@time", "@seconds"}
 """Tags of values in JSON."""
-
-_NOTE = re.compile(r"@[a-z-]+")
-
-
-def test_paths_of_steps_are_built_and_read_in_one_module() -> None:
-    found = [f"{each.name}:{line}" for each in parts() for line in (*built(each), *taken_apart(each))]
-    assert found == [], "the text of a path is StepPath's business: daemon/kintsugi/model/step_path.py"
+FOR_PEOPLE = {"reason", "why", "error", "question", "summary", "standing", "manager"}
+"""Names of what is a sentence for people."""
 
 
-def test_a_text_of_a_path_in_another_module_is_found() -> None:
-    sabotaged = [
-        'f"{step.path}#{index}"',
-        'f"{at.path(step.id)}[]"',
-        'f"{path}~0"',
-        'path = step.path + "~%"',
-        'step.path.partition("#")[0]',
-        'path.startswith("@")',
-        '"#" in step.path',
-        'note = "@found"',
-    ]
-    for text in sabotaged:
-        module = Module(path=PACKAGE / "x.py", text=text, tree=ast.parse(text))
-        assert [*built(module), *taken_apart(module)], text
-
-
-def parts() -> Iterator[Module]:
-    """Yield the modules in which paths of steps are met."""
-    for each in modules(PACKAGE):
-        name = str(each.path.relative_to(PACKAGE))
-        if name.startswith(PARTS) and "/migrations/" not in name:
-            yield each
-
-
-def built(module: Module) -> Iterator[int]:
-    """Yield the lines that put a path and a sign together, or write the path of a note out."""
+def paths(module: Module) -> Iterator[int]:
+    """Yield the lines that put a step's path and a sign together, write the path of a note out, or look into a path."""
     for node in ast.walk(module.tree):
         match node:
             case ast.JoinedStr(values=values):
@@ -66,83 +40,88 @@ def built(module: Module) -> Iterator[int]:
                     yield node.lineno
             case ast.BinOp(left=left, right=right) if _is_path(left) and _begins_with_sign(right):
                 yield node.lineno
-            case ast.Constant(value=str(text)) if _NOTE.fullmatch(text) and text not in NO_NOTES:
+            case ast.Constant(value=str(text)) if re.fullmatch(r"@[a-z-]+", text) and text not in NO_NOTES:
                 yield node.lineno
-
-
-def taken_apart(module: Module) -> Iterator[int]:
-    """Yield the lines that look into the text of a path."""
-    for node in ast.walk(module.tree):
-        match node:
-            case ast.Call(func=ast.Attribute(attr=attr, value=value)) if attr in TAKES_APART and _is_path(value):
+            case ast.Call(func=ast.Attribute(attr=attr, value=value)) if attr in LOOKS and _is_path(value):
                 yield node.lineno
             case ast.Compare(left=ast.Constant(value=sign), ops=[ast.In() | ast.NotIn()], comparators=[whole]):
                 if sign in SIGNS and _is_path(whole):
                     yield node.lineno
 
 
-def _is_path(node: ast.expr) -> bool:
-    if isinstance(node, ast.FormattedValue):
-        return _is_path(node.value)
-    if isinstance(node, ast.Call):
-        return _is_path(node.func)
-    return (isinstance(node, ast.Name) and node.id == "path") or (
-        isinstance(node, ast.Attribute) and node.attr == "path"
-    )
-
-
-def _begins_with_sign(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(SIGNS)
-
-
-FOR_PEOPLE = {"reason", "why", "error", "question", "summary", "standing"}
-"""Names of what is a sentence for people."""
-
-
-def test_no_code_branches_on_a_sentence_for_people() -> None:
-    found = [f"{each.name}:{line}" for each in parts() for line in branches_on_text(each)]
-    assert found == [], "what is decided by has a type, or a column: a sentence may be put better at any time"
-
-
-def test_a_branch_on_a_sentence_is_found() -> None:
-    for text in (
-        'run.reason.startswith("stopped")',
-        "self.run.reason.startswith(STOPPED)",
-        '"asked" in run.reason',
-        'if why == "it is over": pass',
-        'error.partition(": ")',
-        "_WORD.match(incident.reason)",
-        'manager.startswith("HPA ")',
-    ):
-        module = Module(path=PACKAGE / "x.py", text=text, tree=ast.parse(text))
-        assert [*branches_on_text(module)], text
-
-
-def branches_on_text(module: Module) -> Iterator[int]:
-    """Yield the lines that look into a sentence, or compare one with a text that is written out."""
+def sentences(module: Module) -> Iterator[int]:
+    """Yield the lines that look into a sentence for people, or compare one with a text that is written out."""
     for node in ast.walk(module.tree):
         match node:
-            case ast.Call(func=ast.Attribute(attr=attr, value=value)) if attr in TAKES_APART and _is_sentence(value):
+            case ast.Call(func=ast.Attribute(attr=attr, value=value)) if attr in LOOKS and _is_sentence(value):
                 yield node.lineno
-            case ast.Call(func=ast.Attribute(attr="match" | "search" | "fullmatch"), args=[text, *_]) if _is_sentence(
-                text
-            ):
+            case ast.Call(func=ast.Attribute(attr=attr), args=[text, *_]) if attr in MATCHES and _is_sentence(text):
                 yield node.lineno
-            case ast.Compare(left=left, ops=[ast.In() | ast.NotIn()], comparators=[whole]):
-                if isinstance(left, ast.Constant) and _is_sentence(whole):
+            case ast.Compare(left=ast.Constant(), ops=[ast.In() | ast.NotIn()], comparators=[whole]):
+                if _is_sentence(whole):
                     yield node.lineno
             case ast.Compare(left=left, ops=[ast.Eq() | ast.NotEq()], comparators=[ast.Constant(value=str(text))]):
                 if text and _is_sentence(left):
                     yield node.lineno
 
 
+def _is_path(node: ast.expr) -> bool:
+    match node:
+        case ast.FormattedValue(value=inner) | ast.Call(func=inner):
+            return _is_path(inner)
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name == "path"
+        case _:
+            return False
+
+
+def _begins_with_sign(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(SIGNS)
+
+
 def _is_sentence(node: ast.expr) -> bool:
-    name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
-    return name in FOR_PEOPLE or name == "manager"
+    return (
+        isinstance(node, ast.Attribute | ast.Name)
+        and (node.attr if isinstance(node, ast.Attribute) else node.id) in FOR_PEOPLE
+    )
+
+
+@pytest.mark.parametrize(
+    ("finds", "instead"),
+    [
+        (paths, "the text of a path is StepPath's business: daemon/kintsugi/model/step_path.py"),
+        (sentences, "what is decided by has a type, or a column: a sentence may be put better at any time"),
+    ],
+)
+def test_no_code_takes_apart_the_text_of_a_path_or_branches_on_a_sentence(
+    finds: Callable[[Module], Iterator[int]], instead: str
+) -> None:
+    names = {each: str(each.path.relative_to(PACKAGE)) for each in modules(PACKAGE)}
+    parts = [each for each, name in names.items() if name.startswith(PARTS) and "/migrations/" not in name]
+    assert [f"{each.name}:{line}" for each in parts for line in finds(each)] == [], instead
+
+
+@pytest.mark.parametrize(
+    ("finds", "text"),
+    [
+        (paths, 'f"{step.path}#{index}"'),
+        (paths, 'f"{at.path(step.id)}[]"'),
+        (paths, 'path = step.path + "~%"'),
+        (paths, 'step.path.partition("#")[0]'),
+        (paths, '"#" in step.path'),
+        (paths, 'note = "@found"'),
+        (sentences, "self.run.reason.startswith(STOPPED)"),
+        (sentences, '"asked" in run.reason'),
+        (sentences, 'if why == "it is over": pass'),
+        (sentences, "_WORD.match(incident.reason)"),
+    ],
+)
+def test_a_text_that_is_taken_apart_is_found(finds: Callable[[Module], Iterator[int]], text: str) -> None:
+    assert [*finds(Module(path=PACKAGE / "x.py", text=text, tree=ast.parse(text)))]
 
 
 def test_only_one_module_makes_lines_for_people() -> None:
     """What is typed as a line is one: its maker has escaped what a stranger may have put into it."""
     makes = re.compile(r"\bLines?\(")
     found = [each.name for each in modules(PACKAGE) if makes.search(each.text) and each.path.name != "lines.py"]
-    assert found == [], "call `line` or `lines` of daemon/kintsugi/lines.py"
+    assert found == [], "call `line` or `lines` of daemon/kubeobjects/kubeobjects/lines.py"

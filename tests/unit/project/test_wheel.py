@@ -11,9 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.project.tree import KUBEOBJECTS, KUBESIM, PACKAGES, ROOT
+from tests.unit.project.tree import DEMO, KUBEOBJECTS, KUBESIM, PACKAGES, RESTORE, ROOT
 
-FOLDERS = {"kintsugi": ROOT, "kubeobjects": KUBEOBJECTS, "kubesim": KUBESIM}
+FOLDERS = {
+    "kintsugi": ROOT,
+    "kubeobjects": KUBEOBJECTS,
+    "kubesim": KUBESIM,
+    "kintsugi_demo": DEMO,
+    "kintsugi_restore": RESTORE,
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,32 +36,23 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda each: each.name)
-def test_every_file_of_a_package_is_in_its_wheel(unpacked: Mapping[str, Path], package: Path) -> None:
-    """A migration or a type marker that is left out is missed only by users."""
+def test_a_wheel_holds_every_file_of_one_package_its_licence_and_what_its_project_asks_for(
+    unpacked: Mapping[str, Path], package: Path
+) -> None:
+    """A migration that is left out is missed only by users. The daemon asks for the embedded cluster with the extra `demo` alone."""
+    name, into = package.name, unpacked[package.name]
+    assert [path.name for path in into.iterdir() if path.suffix != ".dist-info"] == [name]
     kept = [path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    into = unpacked[package.name]
-    assert [path for path in kept if not (into / package.name / path.relative_to(package)).is_file()] == []
-    assert (into / package.name / "py.typed").is_file()
-
-
-@pytest.mark.parametrize("name", FOLDERS)
-def test_a_wheel_holds_one_package_and_its_licence(unpacked: Mapping[str, Path], name: str) -> None:
-    """The embedded cluster is not part of the daemon, and the daemon not of it."""
-    assert [path.name for path in unpacked[name].iterdir() if path.suffix != ".dist-info"] == [name]
-    [licence] = unpacked[name].glob("*.dist-info/licenses/LICENSE")
+    assert [path for path in kept if not (into / name / path.relative_to(package)).is_file()] == []
+    assert (into / name / "py.typed").is_file()
+    [licence] = into.glob("*.dist-info/licenses/LICENSE")
     assert licence.read_text() == (ROOT / "LICENSE").read_text()
-
-
-@pytest.mark.parametrize("name", FOLDERS)
-def test_a_wheel_asks_for_what_its_project_says(unpacked: Mapping[str, Path], name: str) -> None:
-    """The daemon asks for what both need, and for the embedded cluster with the extra `demo` alone."""
-    [metadata] = unpacked[name].glob("*.dist-info/METADATA")
+    [metadata] = into.glob("*.dist-info/METADATA")
     asked = [normal(each) for each in message_from_string(metadata.read_text()).get_all("Requires-Dist", [])]
     project = tomllib.loads((FOLDERS[name] / "pyproject.toml").read_text())["project"]
     assert {each for each in asked if "extra==" not in each} == set(map(normal, project["dependencies"]))
-    if name == "kintsugi":
-        of_the_cluster = [each for each in asked if each.startswith("kubesim")]
-        assert {each.partition(";")[2] for each in of_the_cluster} == {"extra==demo", "extra==test"}
+    of_the_demo = {each.partition(";")[2] for each in asked if each.startswith("kintsugi-demo")}
+    assert of_the_demo == ({"extra==demo", "extra==test"} if name == "kintsugi" else set())
 
 
 def normal(requirement: str) -> str:

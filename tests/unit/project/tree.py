@@ -9,10 +9,17 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "daemon" / "kintsugi"
 KUBEOBJECTS, KUBESIM = ROOT / "daemon" / "kubeobjects", ROOT / "daemon" / "kubesim"
-SOURCES = (ROOT / "daemon", KUBEOBJECTS, KUBESIM)
+DEMO, RESTORE = ROOT / "daemon" / "kintsugi_demo", ROOT / "daemon" / "kintsugi_restore"
+SOURCES = (ROOT / "daemon", KUBEOBJECTS, KUBESIM, DEMO, RESTORE)
 """What stands on the path of imports: one folder a distribution."""
 
-PACKAGES = (PACKAGE, KUBEOBJECTS / "kubeobjects", KUBESIM / "kubesim")
+PACKAGES = (
+    PACKAGE,
+    KUBEOBJECTS / "kubeobjects",
+    KUBESIM / "kubesim",
+    DEMO / "kintsugi_demo",
+    RESTORE / "kintsugi_restore",
+)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

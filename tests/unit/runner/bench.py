@@ -1,33 +1,45 @@
 """One run of the runbook `mend` on the service web, from its start or from where a dead process left it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 from textwrap import dedent
+from typing import Any, Protocol
 
+from msgspec import structs
+
+from kintsugi.actions.effect_plan import undone_by
+from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
+from kintsugi.actions.jobs import ending
 from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.drivers import RunDriver
 from kintsugi.drivers.run_watchdog import RunWatchdog
 from kintsugi.executor import Executor
-from kintsugi.model.records import IncidentState, Phase, RunRecord, SignalStatus, StepRecord
+from kintsugi.model.command import BackupFetch, Command, PgRestore
+from kintsugi.model.records import IncidentState, Phase, RunRecord, SignalStatus, StepRecord, UndoRecord
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.rules import RuleSource
-from kintsugi.objects import predicates
-from kintsugi.objects.kept import Pod
 from kintsugi.runner import Journal, RunnerDeps
 from kintsugi.runner.context import Diagnoses
 from kintsugi.runner.gate import RunGate
+from kintsugi.runner.seen_workload import seen_of
+from kubeobjects import predicates
+from kubeobjects.kept import Pod
 from tests.harness.daemon import ROOT
 from tests.unit.as_ledger import as_ledger
 from tests.unit.executor.effects import Boundary
 from tests.unit.executor.power import Power, PowerCutError
-from tests.unit.executor.scripted_actor import ScriptedActor
+from tests.unit.executor.scripted_actor import ContainedCall, ScriptedActor, undo_of
 from tests.unit.factories import (
     catalog,
     incident,
+    moment,
+    pause,
     pod,
     rule_text,
     run,
@@ -47,12 +59,21 @@ SCALE = "kubectl scale deployment web --replicas=5 -n production"
 LIMITS = Limits()
 
 
+class Driver(Protocol):
+    """Drives a run of any kind."""
+
+    async def drive(self) -> RunRecord: ...
+    def request_abort(self, reason: str) -> None: ...
+    def request_rollback(self, who: str) -> None: ...
+
+
 class RunBench:
     """
     A run with everything that it works with.
 
     The service web has one of three pods ready (`found`) and its signal fires, until a change is made whose text begins with
-    `heals` (or `heal` is called): then all is well after `heals_after`.
+    `heals` (or `heal` is called): then all is well after `heals_after`. Looks are answered by `answers`, by the beginnings of
+    their texts; `script` says what happens at the first calls of the actor.
     """
 
     def __init__(
@@ -65,6 +86,8 @@ class RunBench:
         service: str = "",
         heals: str | None = None,
         heals_after: timedelta = timedelta(seconds=5),
+        answers: Mapping[str, Mapping[str, object] | Exception] | None = None,
+        script: Mapping[str, ContainedCall] | None = None,
     ) -> None:
         self.catalog = catalog(
             service_text(more=service), rule_text(), runbook_text(steps, rollback=rollback, more=more), *documents
@@ -78,9 +101,10 @@ class RunBench:
         self.actor = ScriptedActor()
         self.actor.on_change = self._changed
         self.heals, self.heals_after = heals, heals_after
-        self.driver: RunDriver | None = None
+        self.driver: Driver | None = None
         self.power = Power()
         self.was_cut = False
+        self.to_come: list[tuple[float, Callable[[], object]]] = []
         self.parent = ""
         self.abort_reason = ""
         self.pace = timedelta(seconds=1)
@@ -88,16 +112,41 @@ class RunBench:
         self.diagnoses: Diagnoses | None = None
         self.tried: frozenset[RemedyKind] = frozenset()
         self.found: tuple[Pod, ...] = (pod("web-1"), pod("web-2", ready=False), pod("web-3", ready=False))
+        for beginning, answer in (answers or {}).items():
+            self.prober.will(beginning, partial(lambda given: given, answer))
+        for stage, turn in (script or {}).items():
+            self.actor.will(stage, turn)
 
     async def drive(self, power: Power | None = None) -> RunRecord:
         """Start a process and let it drive the run to its end."""
+        self.schedule()
         if self.driver is None:
-            self.observed.show(ready=sum(map(predicates.ready, self.found)), pods=self.found)
+            self.show_found()
         self.power = self.actor.power = self.ledger.power = power or Power()
         journal = await Journal.read(self.ledger.record, as_ledger(self.ledger))
-        deps = self.deps()
-        watchdog = RunWatchdog(deps=deps, journal=journal, runbook=self.runbook, timings=TIMEOUT)
-        gate = RunGate(
+        self.driver = self.make_driver(self.deps(), journal)
+        return await self.driver.drive()
+
+    def show_found(self) -> None:
+        """Show what the run finds when it begins."""
+        self.observed.show(ready=sum(map(predicates.ready, self.found)), pods=self.found)
+
+    def make_driver(self, deps: RunnerDeps, journal: Journal) -> Driver:
+        """Make the driver of one process."""
+        return RunDriver(
+            deps=deps,
+            ledger=as_ledger(self.ledger),
+            catalog=self.catalog,
+            runbook=self.runbook,
+            incident=self.ledger.incident,
+            journal=journal,
+            watchdog=RunWatchdog(deps=deps, journal=journal, runbook=self.runbook, timings=TIMEOUT),
+            gate=self.make_gate(deps, journal),
+        )
+
+    def make_gate(self, deps: RunnerDeps, journal: Journal) -> RunGate:
+        """Make what that driver asks before each change."""
+        return RunGate(
             deps=deps,
             ledger=as_ledger(self.ledger),
             journal=journal,
@@ -108,23 +157,40 @@ class RunBench:
             parent=self.parent,
             abort_reason=self.abort_reason,
         )
-        self.driver = RunDriver(
-            deps=deps,
-            ledger=as_ledger(self.ledger),
-            catalog=self.catalog,
-            runbook=self.runbook,
-            incident=self.ledger.incident,
-            journal=journal,
-            watchdog=watchdog,
-            gate=gate,
-        )
-        return await self.driver.drive()
 
     def abort(self) -> None:
         """Let Ada abort the run; a process that resumes the run reads it from the ledger."""
         self.abort_reason = "aborted by ada: a deploy"
         if self.driver is not None:
             self.driver.request_abort(self.abort_reason)
+
+    def request_rollback(self, who: str = "ada") -> None:
+        """Let a person ask for the rollback of the run."""
+        assert self.driver is not None
+        self.driver.request_rollback(who)
+
+    def reopen(self) -> None:
+        """Let Ada ask for the rollback of the run, which is over."""
+        self.ledger.record = replace(
+            self.ledger.record,
+            state=IncidentState.ROLLING_BACK,
+            reason="rollback asked for by ada",
+            rollback_requested_by="ada",
+            finished=None,
+            workload_decided=seen_of(self.observed.views["web"]),
+        )
+
+    def pause(self, at: float, until: float | None = None, *, freeze: bool = False) -> None:
+        """Let Ada pause everything at a moment, and lift the pause at another."""
+        self.at(at, lambda: self.ledger.pauses.append(pause(since=moment(seconds=at), freeze=freeze)))
+        if until is not None:
+            self.at(until, self.ledger.lift)
+
+    def blind(self, at: float, until: float | None = None) -> None:
+        """Let the watch be silent from a moment on, until another."""
+        self.at(at, lambda: setattr(self.observed, "stale_reason", "the watch is silent"))
+        if until is not None:
+            self.at(until, lambda: setattr(self.observed, "stale_reason", ""))
 
     def deps(self) -> RunnerDeps:
         """Return what runs work with."""
@@ -168,9 +234,16 @@ class RunBench:
         """Wait until that long after the event loop's start."""
         await asyncio.sleep(max(seconds - clock(), 0))
 
-    def at(self, seconds: float, action: Callable[[], None]) -> None:
-        """Do something that long after the event loop's start."""
-        asyncio.get_running_loop().call_at(seconds, action)
+    def at(self, seconds: float, action: Callable[[], object]) -> None:
+        """Do something that long after the start of the event loop, which need not run yet."""
+        self.to_come.append((seconds, action))
+        with suppress(RuntimeError):
+            self.schedule()
+
+    def schedule(self) -> None:
+        """Have the event loop do what is to come. Raises RuntimeError where none runs yet."""
+        while self.to_come:
+            asyncio.get_running_loop().call_at(*self.to_come.pop(0))
 
     def heal(self) -> None:
         """Let the service be well and its signal be resolved."""
@@ -216,6 +289,26 @@ class RunBench:
         return [state for state, _ in self.ledger.moves]
 
     @property
+    def state(self) -> IncidentState:
+        """Return the state that the run is in."""
+        return self.ledger.record.state
+
+    @property
+    def reason(self) -> str:
+        """Return why."""
+        return self.ledger.record.reason
+
+    @property
+    def ended(self) -> tuple[IncidentState, list[str]]:
+        """Return the state that the run is in, and the changes that were made."""
+        return self.state, self.effects
+
+    @property
+    def stopped(self) -> str:
+        """Return the reason of the run's first move, which is that of the end of its steps."""
+        return self.ledger.moves[0][1]
+
+    @property
     def effects(self) -> list[str]:
         """List the changes that were made, in their order."""
         return self.actor.texts
@@ -228,6 +321,15 @@ class RunBench:
     def _changed(self, text: str) -> None:
         if self.heals is not None and text.startswith(self.heals):
             asyncio.get_running_loop().call_later(self.heals_after.total_seconds(), self.heal)
+
+
+async def driven(steps: str, *, healed_at: float | None = None, **settings: Any) -> RunBench:
+    """Drive a run to its end; all is well from a moment on, if one is given."""
+    bench = RunBench(steps, **settings)
+    if healed_at is not None:
+        bench.at(healed_at, bench.heal)
+    await bench.drive()
+    return bench
 
 
 def cut_everywhere(
@@ -277,3 +379,33 @@ def generic(*pods: Pod, diagnosis: Callable[[], dict[str, object]]) -> RunBench:
     bench.found = pods
     bench.prober.will("kintsugi diagnose", diagnosis)
     return bench
+
+
+def of_template(name: str, template: str, *, ready: bool) -> Pod:
+    """Return a pod that a StatefulSet has made of a template."""
+    made = pod(name, ready=ready)
+    labels = {**made.metadata.labels, "controller-revision-hash": template}
+    return structs.replace(made, metadata=structs.replace(made.metadata, labels=labels))
+
+
+def worker_facts(command: Command) -> Mapping[str, object]:
+    """Return where a worker's Job is."""
+    match command:
+        case BackupFetch():
+            return {"job": "fetch", "namespace": "production"}
+        case PgRestore():
+            return {"job": "restore", "namespace": "production"}
+        case _:
+            return {}
+
+
+def worker_undo(command: Command) -> UndoRecord:
+    """Return the undo of a worker, which is its end."""
+    job = worker_facts(command).get("job")
+    return undone_by(ending(str(job), "production")) if job else undo_of(command)
+
+
+def at_work(bytes_done: int = 0) -> WorkerStatus:
+    """Return how a worker stands that has done so much."""
+    names = {"done": {"phase": "reading", "bytes": bytes_done}, "notes": []}
+    return WorkerStatus(stage=WorkerStage.RUNNING, names=names)

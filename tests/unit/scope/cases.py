@@ -22,9 +22,9 @@ from kintsugi.expressions import (
     struct_type,
 )
 from kintsugi.model.rules import RuleSource
-from kintsugi.objects import kept
 from kintsugi.scope import seen
 from kintsugi.scope.types import SERVICE, WORKLOAD, StepPlace, parameter_type, rule_names, service_names, step_names
+from kubeobjects import kept
 
 DATA = Path(__file__).parents[2] / "data" / "expressions.yaml"
 SERVICES = ("database", "cache-service", "api-service", "web-service", "ingress-controller")

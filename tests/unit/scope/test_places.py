@@ -13,8 +13,6 @@ from kintsugi.model.services import Service as ServiceDocument
 from kintsugi.model.services import WorkloadRef
 from kintsugi.model.source_position import SourcePosition
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.kept import Deployment, Event, Node, Object, PersistentVolumeClaim, Pod
-from kintsugi.objects.metadata import Metadata
 from kintsugi.scope import seen, values
 from kintsugi.scope.types import (
     SERVICE,
@@ -26,6 +24,8 @@ from kintsugi.scope.types import (
     step_names,
 )
 from kubeobjects import resources
+from kubeobjects.kept import Deployment, Event, Node, Object, PersistentVolumeClaim, Pod
+from kubeobjects.metadata import Metadata
 from kubeobjects.selectors import Selector
 from tests.unit.scope.cases import POD, merged
 

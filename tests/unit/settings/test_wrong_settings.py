@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kintsugi.settings import SettingsError, check_watchdogs, known_settings, load
-from kintsugi.settings.spellings import camel, snake
+from kintsugi.settings.fields import camel, snake
 
 OPEN = {"KINTSUGI_SERVER__INSECURE_NO_TOKEN": "true"}
 

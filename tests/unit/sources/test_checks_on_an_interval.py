@@ -30,7 +30,7 @@ from kintsugi.model.records import Target
 from kintsugi.model.rules import Rule
 from kintsugi.model.views import ServiceView
 from kintsugi.sources.checks import Checks, CheckTerms
-from kintsugi.views.counts import CountMemory
+from kintsugi.views.service_memory import CountMemory
 from tests.unit import factories
 from tests.unit.virtual import play
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.depth import DEEPEST, is_too_deep
+from kintsugi.json_limits import DEEPEST, is_too_deep
 
 
 def nested(depth: int, leaf: Any = 1) -> Any:

@@ -13,7 +13,7 @@ from kintsugi.errors import ProbeFailed, ServerUnavailable
 from kintsugi.model.known import GoodCount
 from kintsugi.model.views import DerivedCheck
 from kintsugi.sources.checks import Checks, CheckTerms
-from kintsugi.views.counts import CountMemory
+from kintsugi.views.service_memory import CountMemory
 from tests.unit import factories
 from tests.unit.sources.test_checks_on_an_interval import ON_CHECK, WEB_1, RecordedAnswers, ScriptedProber
 

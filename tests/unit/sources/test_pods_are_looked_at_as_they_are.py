@@ -10,7 +10,9 @@ from structlog.testing import capture_logs
 from kintsugi.decisions.matcher import Matcher
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import SignalStatus
-from kintsugi.objects.kept import (
+from kintsugi.sources.cluster import ClusterWatch
+from kintsugi.views import ServiceViews
+from kubeobjects.kept import (
     Event,
     Metadata,
     Node,
@@ -20,9 +22,7 @@ from kintsugi.objects.kept import (
     Pod,
     ReplicaSet,
 )
-from kintsugi.objects.pods import ClaimVolume, Volume
-from kintsugi.sources.cluster import ClusterWatch
-from kintsugi.views import ServiceViews
+from kubeobjects.pods import ClaimVolume, Volume
 from tests.unit import factories
 from tests.unit.objects.pods import NOW, running
 from tests.unit.sources.watched_ledger import WatchedLedger

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from kintsugi.model.records import SignalSource, SignalStatus, Target
 from kintsugi.model.rules import RuleSource
-from kintsugi.sources.alertmanager import LARGEST_PAYLOAD, decode
-from kintsugi.sources.alerts import fingerprint
+from kintsugi.sources.alertmanager import LARGEST_PAYLOAD, decode, fingerprint
 from tests.unit.sources.webhooks import NOW, alert, captured, webhook
 
 

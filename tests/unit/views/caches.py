@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from kintsugi.kube.object_cache import Change, Key, ObjectCache, Subscriber
-from kintsugi.objects.kept import Metadata, Namespace, Object, Pod
 from kintsugi.views import Caches
+from kubeobjects.kept import Metadata, Namespace, Object, Pod
 from kubeobjects.resources import Resource
 
 

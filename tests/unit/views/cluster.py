@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from kintsugi.model.catalog import Catalog
-from kintsugi.objects.kept import (
+from kintsugi.views import ServiceViews
+from kubeobjects.kept import (
     Deployment,
     KubeService,
     LabelSelector,
@@ -13,7 +14,7 @@ from kintsugi.objects.kept import (
     PodTemplate,
     ReplicaSet,
 )
-from kintsugi.objects.network import (
+from kubeobjects.network import (
     SERVICE_NAME,
     Endpoint,
     EndpointConditions,
@@ -22,8 +23,7 @@ from kintsugi.objects.network import (
     ServicePort,
     ServiceSpec,
 )
-from kintsugi.objects.workloads import DeploymentSpec, DeploymentStatus
-from kintsugi.views import ServiceViews
+from kubeobjects.workloads import DeploymentSpec, DeploymentStatus
 from tests.unit.factories import pod, shop, virtual_clock
 from tests.unit.views.caches import scripted_caches
 

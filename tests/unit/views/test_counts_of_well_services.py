@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from kintsugi.model.known import GoodCount
-from kintsugi.views.counts import CountMemory
+from kintsugi.views.service_memory import CountMemory
 from tests.unit.factories import moment
 from tests.unit.views.cluster import FakeCaches
 

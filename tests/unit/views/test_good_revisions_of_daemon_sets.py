@@ -7,9 +7,9 @@ import pytest
 from msgspec import structs
 
 from kintsugi.model.catalog import Catalog
-from kintsugi.objects.kept import DaemonSet, Metadata, OwnerReference, PodTemplate
-from kintsugi.objects.workloads import DaemonSetSpec, DaemonSetStatus
 from kintsugi.views import ServiceViews
+from kubeobjects.kept import DaemonSet, Metadata, OwnerReference, PodTemplate
+from kubeobjects.workloads import DaemonSetSpec, DaemonSetStatus
 from tests.unit.factories import catalog, pod, rule_text, runbook_text, service_text, virtual_clock
 from tests.unit.views.caches import scripted_caches
 

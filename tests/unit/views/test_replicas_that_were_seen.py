@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from kintsugi.model.known import SeenReplicas
-from kintsugi.objects.autoscalers import rests
-from kintsugi.objects.kept import HorizontalPodAutoscaler, Metadata, OwnerReference
-from kintsugi.objects.workloads import AutoscalerSpec
-from kintsugi.views.replicas import ReplicaMemory, seen_now
+from kintsugi.views.service_memory import ReplicaMemory, seen_now
+from kubeobjects.autoscalers import rests
+from kubeobjects.kept import HorizontalPodAutoscaler, Metadata, OwnerReference
+from kubeobjects.workloads import AutoscalerSpec
 from tests.unit.factories import catalog, moment, rule_text, runbook_text, service_text
 from tests.unit.views.cluster import FakeCaches
 

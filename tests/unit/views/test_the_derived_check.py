@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from kintsugi.model.views import DerivedCheck
-from kintsugi.objects.kept import Deployment, KubeService
 from kintsugi.views.derived_checks import derived_check
-from kintsugi.views.kube_services import leading_services
+from kintsugi.views.service_objects import leading_services
+from kubeobjects.kept import Deployment, KubeService
 
 HEALTH = {"path": "/health", "port": "http"}
 BY_NAME = {"port": 80, "targetPort": "http"}

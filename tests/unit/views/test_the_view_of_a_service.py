@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.kept import (
+from kintsugi.views.service_objects import PvcNames
+from kubeobjects.kept import (
     HorizontalPodAutoscaler,
     Metadata,
     Object,
@@ -17,10 +18,9 @@ from kintsugi.objects.kept import (
     PodTemplate,
     StatefulSet,
 )
-from kintsugi.objects.network import ServicePort
-from kintsugi.objects.pods import ClaimVolume, PodSpec, Volume
-from kintsugi.objects.workloads import AutoscalerSpec, ScaleTarget, StatefulSetSpec
-from kintsugi.views.pvcs import PvcNames
+from kubeobjects.network import ServicePort
+from kubeobjects.pods import ClaimVolume, PodSpec, Volume
+from kubeobjects.workloads import AutoscalerSpec, ScaleTarget, StatefulSetSpec
 from tests.unit.factories import catalog, moment, pod, rule_text, runbook_text, service_text
 from tests.unit.views.cluster import REVISION, FakeCaches
 

@@ -8,8 +8,8 @@ from msgspec import structs
 
 from kintsugi.decisions.watchdog import WatchdogDecision, progresses
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.kept import Pod
-from kintsugi.objects.pods import ContainerState, ContainerStateRunning
+from kubeobjects.kept import Pod
+from kubeobjects.pods import ContainerState, ContainerStateRunning
 from tests.unit.factories import deployment, moment, pod, view, web
 from tests.unit.watchdog.judging import INNOCENT, decided_late
 

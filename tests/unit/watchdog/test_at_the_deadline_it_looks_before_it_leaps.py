@@ -11,7 +11,7 @@ from kintsugi.decisions.rollback_evidence import RollbackEvidence
 from kintsugi.decisions.watchdog import FLAPPING, WatchdogDecision
 from kintsugi.model.runbooks import RollbackPolicy, RollbackThen
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.owners import Manager, ManagerKind
+from kubeobjects.owners import Manager, ManagerKind
 from tests.unit.factories import moment, view
 from tests.unit.watchdog.judging import INNOCENT, TIMEOUT, decided_late
 

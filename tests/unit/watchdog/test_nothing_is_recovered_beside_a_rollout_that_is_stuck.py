@@ -7,7 +7,7 @@ from msgspec import structs
 
 from kintsugi.decisions.watchdog import WatchdogDecision
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.kept import Pod
+from kubeobjects.kept import Pod
 from tests.unit.factories import NOW, deployment, moment, pod, view, web
 from tests.unit.watchdog.judging import watched
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from kintsugi.decisions.rollback_evidence import RollbackEvidence, rollback_command
-from kintsugi.objects.owners import Manager, ManagerKind
-from kintsugi.objects.workloads import Deployment, DeploymentSpec
+from kubeobjects.owners import Manager, ManagerKind
+from kubeobjects.workloads import Deployment, DeploymentSpec
 from tests.unit.factories import moment, view
 from tests.unit.watchdog.judging import INNOCENT
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kintsugi.decisions.backups import ArchiveContents
-from kintsugi.worker.archive_contents import ArchiveList, Script
+from kintsugi_restore.backups import ArchiveContents
+from kintsugi_restore.worker.archive_contents import ArchiveList, Script
 
 
 def read(script: str) -> ArchiveContents:

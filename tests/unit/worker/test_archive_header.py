@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.decisions.backups import ArchiveHeader, BackupFlaw, UnfitBackup
-from kintsugi.worker.archive import HEAD, read_header
+from kintsugi_restore.backups import ArchiveHeader, BackupFlaw, UnfitBackup
+from kintsugi_restore.worker.archive import HEAD, read_header
 
 CREATED = (7, 14, 2, 24, 10, 126, 0)
 """02:14:07 on the 24th of November 2026, as C counts months and years."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from kintsugi.model.worker_results import WorkFailure
-from kintsugi.worker.dump import Dump
-from kintsugi.worker.log_writer import WorkFailed
+from kintsugi_restore.worker.dump import Dump
+from kintsugi_restore.worker.log_writer import WorkFailed
 
 SIZE = 5_000_003
 

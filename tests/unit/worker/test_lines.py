@@ -17,7 +17,7 @@ from kintsugi.model.worker_results import (
     WorkPhase,
     WorkProgress,
 )
-from kintsugi.worker.log_writer import LogWriter
+from kintsugi_restore.worker.log_writer import LogWriter
 
 BACKUP = Backup(
     url="s3://bucket/database/app.dump",

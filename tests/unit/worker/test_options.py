@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.worker.options import (
+from kintsugi_restore.worker.options import (
     DatabaseRole,
     DropOptions,
     FetchOptions,

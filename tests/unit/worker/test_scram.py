@@ -2,7 +2,7 @@
 
 import base64
 
-from kintsugi.worker.roles import verifier
+from kintsugi_restore.worker.roles import verifier
 
 
 def test_the_verifier_is_the_one_of_rfc_7677() -> None:

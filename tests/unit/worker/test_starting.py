@@ -5,9 +5,7 @@ import sys
 
 import pytest
 
-MODULES = (
-    "import sys; from kintsugi.worker import __main__; print(*sorted({each.partition('.')[0] for each in sys.modules}))"
-)
+MODULES = "import sys; from kintsugi_restore.worker import __main__; print(*sorted({each.partition('.')[0] for each in sys.modules}))"
 
 
 @pytest.fixture(scope="module")

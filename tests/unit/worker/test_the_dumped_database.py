@@ -2,7 +2,7 @@
 
 import pytest
 
-from kintsugi.worker.database import Database, DatabaseSetting, Grant, read, right_statement, setting_statement
+from kintsugi_restore.worker.database import Database, DatabaseSetting, Grant, read, right_statement, setting_statement
 
 SCRIPT = r"""--
 -- PostgreSQL database dump

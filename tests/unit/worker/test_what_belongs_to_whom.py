@@ -1,6 +1,6 @@
 """Owners, extensions and default rights are read from what `pg_restore` writes of a dump; its statements are not kept."""
 
-from kintsugi.worker.dump_ownership import DefaultRight, Extension, key, read
+from kintsugi_restore.worker.dump_ownership import DefaultRight, Extension, key, read
 
 LISTED = """\
 ;

@@ -7,7 +7,7 @@ from kintsugi.decisions.diagnosis import evidence_items, last_change
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.decisions.diagnosis.related_objects import CheckFacts
 from kintsugi.model.causes import EvidenceItem
-from kintsugi.objects import predicates
+from kubeobjects import predicates
 
 
 def unmet(facts: WorkloadFacts) -> tuple[CheckFacts, ...]:

@@ -6,9 +6,9 @@ from datetime import timedelta
 from kintsugi.decisions.diagnosis import evidence_items
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
-from kintsugi.objects.metadata import Condition
-from kintsugi.objects.workloads import HorizontalPodAutoscaler
+from kubeobjects.metadata import Condition
 from kubeobjects.resources import find
+from kubeobjects.workloads import HorizontalPodAutoscaler
 
 LASTING = timedelta(minutes=1)
 """A new autoscaler, and one of new pods, has no metric until metrics-server has asked the kubelets (every 15 s)."""

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from kintsugi.decisions.diagnosis import evidence_items, last_change
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence
-from kintsugi.objects.selectors import selects
-from kintsugi.objects.workloads import PodDisruptionBudget
+from kubeobjects.selectors import selects
+from kubeobjects.workloads import PodDisruptionBudget
 
 
 def disruption_budget(facts: WorkloadFacts) -> Iterator[Cause]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from kintsugi.decisions.diagnosis import answering, evidence_items
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence
-from kintsugi.objects import predicates
+from kubeobjects import predicates
 
 Found = Callable[[WorkloadFacts], Sequence[Cause]]
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from kintsugi.decisions.diagnosis import answering, evidence_items, last_change, references, words
 from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, PodFacts, WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence
-from kintsugi.objects import predicates
+from kubeobjects import predicates
 
 RIGHT_BEFORE = timedelta(minutes=15)
 """

@@ -6,7 +6,7 @@ from kintsugi.decisions.diagnosis import evidence_items, last_change, words
 from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, PodFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.references import references
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
-from kintsugi.objects.specified import ProjectedVolume, SpecifiedPod
+from kubeobjects.specified import ProjectedVolume, SpecifiedPod
 
 # Reasons of the kubelet: a container that waits, and an Event.
 _NOT_MADE, _NOT_MOUNTED = "CreateContainerConfigError", "FailedMount"

@@ -8,9 +8,9 @@ from kintsugi.decisions.diagnosis.facts import PodFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.probes import ended_by_probe
 from kintsugi.decisions.diagnosis.references import names
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
-from kintsugi.objects import predicates
-from kintsugi.objects.metadata import Condition
-from kintsugi.objects.pods import ContainerStateTerminated, ContainerStatus
+from kubeobjects import predicates
+from kubeobjects.metadata import Condition
+from kubeobjects.pods import ContainerStateTerminated, ContainerStatus
 
 LATELY = timedelta(minutes=10)
 """A container that was ended for its memory longer ago, and is ready, has recovered."""

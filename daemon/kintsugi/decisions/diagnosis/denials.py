@@ -6,8 +6,8 @@ from kintsugi.decisions.diagnosis import answering, evidence_items, service_port
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.decisions.diagnosis.network_policies import Peer, denying
 from kintsugi.model.causes import Cause, CauseKind, Confidence
-from kintsugi.objects.network import EGRESS, INGRESS, KubeService, NetworkPolicy, ServicePort
-from kintsugi.objects.selectors import selects
+from kubeobjects.network import EGRESS, INGRESS, KubeService, NetworkPolicy, ServicePort
+from kubeobjects.selectors import selects
 
 
 def network_policy(facts: WorkloadFacts) -> Iterator[Cause]:

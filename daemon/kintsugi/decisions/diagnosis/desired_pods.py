@@ -6,7 +6,7 @@ from kintsugi.decisions.diagnosis import evidence_items, last_change
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.decisions.diagnosis.related_objects import MissingFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence
-from kintsugi.objects import predicates
+from kubeobjects import predicates
 
 
 def missing_workload(facts: WorkloadFacts) -> Iterator[Cause]:

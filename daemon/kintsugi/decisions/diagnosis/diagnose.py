@@ -28,7 +28,7 @@ from kintsugi.decisions.diagnosis import (
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.decisions.diagnosis.ranking import ranked
 from kintsugi.model.causes import Cause, Confidence, Diagnosis
-from kintsugi.objects import predicates
+from kubeobjects import predicates
 
 Finder = Callable[[WorkloadFacts], Iterator[Cause]]
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from kintsugi.decisions.diagnosis.facts import LogFacts, PodFacts, WorkloadFacts
-from kintsugi.lines import line
 from kintsugi.model.causes import EvidenceItem, EvidenceSource
-from kintsugi.objects.cluster import Event
-from kintsugi.objects.pods import ContainerStateTerminated, ContainerStatus
+from kubeobjects.cluster import Event
+from kubeobjects.lines import line
+from kubeobjects.pods import ContainerStateTerminated, ContainerStatus
 
 LONGEST = 600
 """Characters of a text that are kept as evidence."""

@@ -19,12 +19,12 @@ from kintsugi.decisions.diagnosis.related_objects import (
     SharedService,
 )
 from kintsugi.model.causes import ObjectChange
-from kintsugi.objects.cluster import Event, Node
-from kintsugi.objects.metadata import Condition
-from kintsugi.objects.network import KubeService, NetworkPolicy
-from kintsugi.objects.pods import ContainerStatus, Pod
-from kintsugi.objects.specified import PodMetadata, SpecifiedContainer, SpecifiedPod
-from kintsugi.objects.workloads import HorizontalPodAutoscaler, PodDisruptionBudget, PodMetrics
+from kubeobjects.cluster import Event, Node
+from kubeobjects.metadata import Condition
+from kubeobjects.network import KubeService, NetworkPolicy
+from kubeobjects.pods import ContainerStatus, Pod
+from kubeobjects.specified import PodMetadata, SpecifiedContainer, SpecifiedPod
+from kubeobjects.workloads import HorizontalPodAutoscaler, PodDisruptionBudget, PodMetrics
 
 _REPELS = frozenset({"NoSchedule", "NoExecute"})
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from kintsugi.lines import Line, line
 from kintsugi.model.causes import Diagnosis, KeptDiagnosis, ObjectChange
 from kintsugi.model.records import IncidentState
+from kubeobjects.lines import Line, line
 
 LONGEST = 600
 """Characters of such a line."""

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from kintsugi.decisions.diagnosis import evidence_items, last_change, words
 from kintsugi.decisions.diagnosis.facts import PodFacts, WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence, RegistryAnswer
-from kintsugi.objects import predicates
-from kintsugi.objects.cluster import Event
-from kintsugi.objects.pods import ContainerStatus
+from kubeobjects import predicates
+from kubeobjects.cluster import Event
+from kubeobjects.pods import ContainerStatus
 
 _MEANS = {
     RegistryAnswer.NOT_FOUND: "the registry does not have it",

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, PodFacts, TemplateRevision, WorkloadFacts
 from kintsugi.decisions.diagnosis.template_fields import changed_fields
-from kintsugi.objects import predicates
+from kubeobjects import predicates
 
 FIRST_PODS = timedelta(minutes=30)
 """A pod that was made so much later than its template replaces one of the same template that had run."""

@@ -6,7 +6,7 @@ from kintsugi.decisions.diagnosis import answering, evidence_items, last_change,
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.decisions.diagnosis.related_objects import HostReference
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
-from kintsugi.objects.network import KubeService
+from kubeobjects.network import KubeService
 
 _RESOLVER = ("dnsPolicy", "dnsConfig")
 _OF_CLUSTER = ("svc", "svc.cluster.local")

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
-from kintsugi.objects.network import EGRESS, INGRESS, AddressBlock, NetworkPolicy, PolicyPeer, PolicyPort
-from kintsugi.objects.selectors import selects
+from kubeobjects.network import EGRESS, INGRESS, AddressBlock, NetworkPolicy, PolicyPeer, PolicyPort
+from kubeobjects.selectors import selects
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from kintsugi.decisions.diagnosis.facts import NodeFacts, WorkloadFacts
 from kintsugi.model.causes import ObjectChange
-from kintsugi.objects import predicates
+from kubeobjects import predicates
 
 MOST = 5
 """The most changes of nodes in a diagnosis, the latest of them: a cluster that grows and shrinks has many."""

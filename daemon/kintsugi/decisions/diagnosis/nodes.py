@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from kintsugi.decisions.diagnosis import evidence_items, last_change, words
 from kintsugi.decisions.diagnosis.facts import NodeFacts, PodFacts, WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
-from kintsugi.objects import predicates
-from kintsugi.objects.metadata import Condition, Metadata
+from kubeobjects import predicates
+from kubeobjects.metadata import Condition, Metadata
 
 PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
 _SEVERAL = 2

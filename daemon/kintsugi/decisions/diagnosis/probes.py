@@ -11,9 +11,9 @@ from kintsugi.decisions.diagnosis import evidence_items, last_change, nodes, wor
 from kintsugi.decisions.diagnosis.facts import LogFacts, PodFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.words import ProbeType
 from kintsugi.model.causes import Cause, CauseKind, Confidence
-from kintsugi.objects import predicates
-from kintsugi.objects.cluster import Event
-from kintsugi.objects.pods import ContainerStatus
+from kubeobjects import predicates
+from kubeobjects.cluster import Event
+from kubeobjects.pods import ContainerStatus
 
 LATELY = timedelta(minutes=15)
 """An Event of a probe that is older says nothing of now: the longest pause between two starts of a container is 5 minutes."""

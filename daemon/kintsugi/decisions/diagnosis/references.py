@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, ConfigurationType
-from kintsugi.objects.specified import SpecifiedContainer, SpecifiedPod, VolumeItem
+from kubeobjects.specified import SpecifiedContainer, SpecifiedPod, VolumeItem
 
 _CONFIG_MAP, _SECRET = ConfigurationType.CONFIG_MAP, ConfigurationType.SECRET
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from kintsugi.model.records import Target
-from kintsugi.objects.predicates import START_UP_ALLOWANCE
-from kintsugi.objects.storage import PersistentVolumeClaim
+from kubeobjects.predicates import START_UP_ALLOWANCE
+from kubeobjects.storage import PersistentVolumeClaim
 
 
 class ClaimFacts(PersistentVolumeClaim, frozen=True):

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from kintsugi.decisions.diagnosis import answering, evidence_items, last_change, service_ports
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence
-from kintsugi.objects import predicates
-from kintsugi.objects.network import KubeService, ServicePort
+from kubeobjects import predicates
+from kubeobjects.network import KubeService, ServicePort
 
 
 def service_routing(facts: WorkloadFacts) -> Iterator[Cause]:

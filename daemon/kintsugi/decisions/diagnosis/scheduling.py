@@ -11,7 +11,7 @@ from kintsugi.decisions.diagnosis import evidence_items, last_change, nodes, sto
 from kintsugi.decisions.diagnosis.facts import PodFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.words import SchedulerReason
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
-from kintsugi.objects import predicates
+from kubeobjects import predicates
 
 _CERTAIN = Confidence.CERTAIN
 _RESOURCES = (SchedulerReason.CPU, SchedulerReason.MEMORY, SchedulerReason.STORAGE)

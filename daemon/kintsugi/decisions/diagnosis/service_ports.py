@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
-from kintsugi.objects.network import KubeService, ServicePort
-from kintsugi.objects.specified import SpecifiedPod
+from kubeobjects.network import KubeService, ServicePort
+from kubeobjects.specified import SpecifiedPod
 
 
 def leading(facts: WorkloadFacts) -> Iterator[KubeService]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from kintsugi.decisions.diagnosis import answering, evidence_items, service_ports
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
-from kintsugi.objects import predicates
+from kubeobjects import predicates
 
 
 def unlisted_target_port(facts: WorkloadFacts) -> Iterator[Cause]:

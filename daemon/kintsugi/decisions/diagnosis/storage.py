@@ -10,8 +10,8 @@ from kintsugi.decisions.diagnosis import answering, evidence_items, last_change,
 from kintsugi.decisions.diagnosis.facts import PodFacts, WorkloadFacts
 from kintsugi.decisions.diagnosis.related_objects import ClaimFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
-from kintsugi.objects import predicates
-from kintsugi.objects.cluster import Event
+from kubeobjects import predicates
+from kubeobjects.cluster import Event
 
 # Reasons of the kubelet's and of the attach controller's Events.
 _NOT_MOUNTED, _NOT_ATTACHED = "FailedMount", "FailedAttachVolume"

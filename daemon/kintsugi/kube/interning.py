@@ -1,0 +1,98 @@
+"""
+Interns equal parts of cached objects and drops large annotations, so that a cached pod stays under 4 KiB.
+
+The pods of one controller differ in little: their containers, labels and owners are equal, and the texts of their
+conditions are the same in the whole cluster. A freshly decoded object is made to share these before anyone sees it;
+its value does not change, but for annotations: what is read to be written back comes from the API, and not from here.
+"""
+
+from collections.abc import Mapping
+
+from msgspec.structs import force_setattr
+
+from kubeobjects.metadata import REVISION, Kept, Metadata, Object
+from kubeobjects.owners import GITOPS, RELEASE
+from kubeobjects.pods import Pod
+from kubeobjects.predicates import controller_of
+from kubeobjects.workloads import DaemonSet, Deployment, ReplicaSet, StatefulSet
+
+PAUSED = "kintsugi.dev/paused"
+"""Annotation of a namespace that pauses all rules in it; its value is the reason."""
+
+# Far more than a cluster has at one time; what outlives its controllers is dropped by starting over.
+_MOST_PATTERNS = 4_000
+_MOST_TEXTS = 50_000
+
+_READ = frozenset({PAUSED, REVISION, RELEASE, *GITOPS})
+"""The annotations of cached objects that are decided on: they are cut and never dropped. Rules may read the others, too."""
+
+_LONGEST = 1024
+"""Characters of one annotation with its key."""
+
+_MOST = 4096
+"""Characters of the annotations of one object beside those that are decided on."""
+
+
+class Interner:
+    """
+    The common parts of the objects of one kind.
+
+    Only what weighs most is shared: this runs for every event of the watch.
+    """
+
+    def __init__(self) -> None:
+        self._patterns: dict[str, Object] = {}
+        self._texts: dict[str, str] = {}
+
+    def share(self, new: Object) -> None:
+        """Let a freshly decoded object use the parts that are known already."""
+        if len(self._texts) >= _MOST_TEXTS:
+            self._texts.clear()
+        _drop_large_annotations(new.metadata)
+        if isinstance(new, Deployment | ReplicaSet | StatefulSet | DaemonSet):
+            _drop_large_annotations(new.spec.template.metadata)
+        namespace = new.metadata.namespace
+        force_setattr(new.metadata, "namespace", self._texts.setdefault(namespace, namespace))
+        controller = controller_of(new)
+        pattern = self._pattern(controller.uid, new) if controller else new
+        if pattern is not new:
+            _take_equal(new.metadata, pattern.metadata, ("labels", "annotations", "owner_references"))
+        if isinstance(new, Pod) and isinstance(pattern, Pod):
+            self._share_pod(new, pattern)
+
+    def _pattern(self, uid: str, new: Object) -> Object:
+        if len(self._patterns) >= _MOST_PATTERNS:
+            self._patterns.clear()
+        return self._patterns.setdefault(uid, new)
+
+    def _share_pod(self, pod: Pod, pattern: Pod) -> None:
+        if pod is not pattern:
+            _take_equal(pod.spec, pattern.spec, ("containers", "init_containers"))
+        text = self._texts.setdefault
+        for condition in pod.status.conditions:
+            force_setattr(condition, "type", text(condition.type, condition.type))
+        for status in pod.status.container_statuses:
+            force_setattr(status, "name", text(status.name, status.name))
+            force_setattr(status, "image", text(status.image, status.image))
+
+
+def _drop_large_annotations(metadata: Metadata) -> None:
+    found = metadata.annotations
+    if not found or _size(found) <= _LONGEST:
+        return
+    kept = {key: value for key, value in found.items() if len(key) + len(value) <= _LONGEST}
+    if _size(kept) > _MOST:
+        kept.clear()
+    kept |= {key: found[key][:_LONGEST] for key in _READ & found.keys()}
+    force_setattr(metadata, "annotations", kept)
+
+
+def _size(annotations: Mapping[str, str]) -> int:
+    return sum(map(len, annotations)) + sum(map(len, annotations.values()))
+
+
+def _take_equal(part: Kept, pattern: Kept, names: tuple[str, ...]) -> None:
+    for name in names:
+        known = getattr(pattern, name)
+        if getattr(part, name) == known:
+            force_setattr(part, name, known)

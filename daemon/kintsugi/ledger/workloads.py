@@ -1,0 +1,160 @@
+"""
+What is known of workloads, and kept longer than incidents: good revisions, templates and counts, and replicas.
+
+The replicas, and the run that scaled a workload to 0, decide whether it may be started again.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, delete, insert, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kintsugi.commands import decode
+from kintsugi.commands.registry import definition_of
+from kintsugi.errors import CommandError
+from kintsugi.ledger.repository import Repository
+from kintsugi.ledger.rows import columns, moment, record, values
+from kintsugi.ledger.tables import good_counts, good_revisions, good_templates, scaled_to_zero, seen_replicas
+from kintsugi.model.known import GoodCount, GoodRevision, GoodTemplate, ScaledToZero, SeenReplicas
+from kintsugi.model.records import NOT_MADE, Phase, StepRecord, StepState
+
+LARGEST = 256 * 1024
+"""
+The most characters of a template that is kept, with its encrypted part and the remainder of its workload; a larger one is not kept, nor is a substitute.
+"""
+
+
+class RevisionRepository(Repository):
+    """Good revisions and good counts."""
+
+    async def note_good(self, revisions: Sequence[GoodRevision]) -> None:
+        """
+        Note revisions seen healthy, or adopted. `first_good` stays as first noted, `last_good` only moves on.
+
+        One that was seen good is no longer adopted.
+        """
+
+        async def work(connection: AsyncConnection) -> None:
+            for revision in revisions:
+                await _note(connection, revision)
+
+        if revisions:
+            await self._store.write("note-good", work)
+
+    async def forget_good(self, workload: str, template: str) -> None:
+        """Forget that a revision was good, and the template that is kept of it: it has failed by itself since."""
+
+        async def work(connection: AsyncConnection) -> None:
+            for table in (good_revisions, good_templates):
+                same = (table.c.workload == workload, table.c.template == template)
+                await connection.execute(delete(table).where(*same))
+
+        await self._store.write("forget-good", work)
+
+    async def good_revisions(self, workload: str) -> tuple[GoodRevision, ...]:
+        """Return the revisions of a workload (by uid) that were seen healthy, the one seen last first."""
+        query = select(*columns(GoodRevision, good_revisions)).where(good_revisions.c.workload == workload)
+        query = query.order_by(good_revisions.c.last_good.desc(), good_revisions.c.number.desc())
+
+        return await self._whole(GoodRevision, query)
+
+    async def note_counts(self, counts: Sequence[GoodCount]) -> None:
+        """Keep counts in place of earlier ones."""
+        key = tuple_(good_counts.c.service, good_counts.c.name)
+        old = delete(good_counts).where(key.in_([(each.service, each.name) for each in counts]))
+        if counts:
+            await self._replace("note-counts", old, [values(each) for each in counts])
+
+    async def good_counts(self) -> tuple[GoodCount, ...]:
+        """Return the last counts of checks while their services were healthy: a row a step."""
+        return await self._whole(GoodCount, select(*columns(GoodCount, good_counts)))
+
+
+async def _note(connection: AsyncConnection, revision: GoodRevision) -> None:
+    same = (good_revisions.c.workload == revision.workload, good_revisions.c.template == revision.template)
+    last_good = moment(await connection.scalar(select(good_revisions.c.last_good).where(*same)))
+    if last_good is None:
+        await connection.execute(insert(good_revisions).values(values(revision)))
+    elif last_good < revision.last_good:
+        moved = update(good_revisions).where(*same).values(last_good=revision.last_good, number=revision.number)
+        await connection.execute(moved if revision.adopted else moved.values(adopted=False))
+
+
+class TemplateRepository(Repository):
+    """Good templates; they are deleted with their good revisions."""
+
+    async def keep(self, template: GoodTemplate) -> bool:
+        """
+        Keep a template in place of the workload's earlier one; return whether it was small enough.
+
+        When it is too large the earlier one is deleted all the same: it is no longer the last good one.
+        """
+        fits = len(template.document) + len(template.withheld) + len(template.remainder) <= LARGEST
+        old = delete(good_templates).where(*_named(template.kind, template.namespace, template.name))
+        await self._replace("keep-template", old, [values(template)] if fits else ())
+        return fits
+
+    async def last(self, kind: str, namespace: str, name: str) -> GoodTemplate | None:
+        """Return a workload's good template, None where it is absent or cannot be read."""
+        query = select(*columns(GoodTemplate, good_templates)).where(*_named(kind, namespace, name))
+        return next(iter(await self._whole(GoodTemplate, query)), None)
+
+
+def _named(kind: str, namespace: str, name: str) -> tuple[ColumnElement[bool], ...]:
+    return good_templates.c.kind == kind, good_templates.c.namespace == namespace, good_templates.c.name == name
+
+
+class ReplicaRepository(Repository):
+    """The replicas of workloads, kept as long as these exist."""
+
+    async def note_replicas(self, seen: Sequence[SeenReplicas]) -> None:
+        """Keep the seen replicas in place of earlier ones."""
+        old = delete(seen_replicas).where(seen_replicas.c.workload.in_([each.workload for each in seen]))
+        if seen:
+            await self._replace("note-replicas", old, [values(each) for each in seen])
+
+    async def seen_replicas(self, workload: str) -> SeenReplicas | None:
+        """Return the replicas that a workload (by uid) was last seen with. Raises UnreadableRow."""
+        query = select(*columns(SeenReplicas, seen_replicas)).where(seen_replicas.c.workload == workload)
+        return next(iter(await self._whole(SeenReplicas, query)), None)
+
+    async def scaled_to_zero(self, workload: str) -> ScaledToZero | None:
+        """Return the run that last scaled a workload (by uid) to 0, None for none."""
+        return await self._store.read(lambda connection: read_scaled_to_zero(connection, workload))
+
+
+async def read_scaled_to_zero(connection: AsyncConnection, workload: str) -> ScaledToZero | None:
+    """Read which run has scaled a workload to 0 last. Raises UnreadableRow."""
+    query = select(*columns(ScaledToZero, scaled_to_zero)).where(scaled_to_zero.c.workload == workload)
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else record(ScaledToZero, row)
+
+
+async def note_scale(connection: AsyncConnection, step: StepRecord, now: datetime) -> None:
+    """
+    Note in the caller's transaction that a run scales a workload to 0 on its way forward, from the intent on.
+
+    What turns out not to have been made is forgotten.
+    """
+    workload = step.facts.get("uid")
+    if not isinstance(workload, str) or not _stops(step):
+        return
+    same = scaled_to_zero.c.workload == workload
+    if step.state in NOT_MADE:
+        await connection.execute(delete(scaled_to_zero).where(same, scaled_to_zero.c.run == step.run))
+    elif step.state is StepState.INTENT:
+        await connection.execute(delete(scaled_to_zero).where(same))
+        stop = ScaledToZero(workload=workload, run=step.run, moment=now)
+        await connection.execute(insert(scaled_to_zero).values(values(stop)))
+
+
+def _stops(step: StepRecord) -> bool:
+    """Return whether a step leaves a workload without pods; a step whose command cannot be read is never executed."""
+    if step.command is None or step.phase is not Phase.FORWARD or step.facts.get("already"):
+        return False
+    try:
+        command = decode(step.command)
+    except CommandError:
+        return False
+    return definition_of(command).stops(command)

@@ -1,0 +1,249 @@
+"""Which container is asked, what its answer is, and when there is none. B13, E1, E3."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from kintsugi.errors import KubeError, NotFound, OutcomeUnknown, ProbeFailed, Refused
+from kintsugi.kube.execution import Executed
+from kintsugi.verbs.exec import disk_of
+from kubeobjects.resources import PODS
+from tests.unit.actions.changes import Cluster
+
+NO_TIMEOUT = OutcomeUnknown('no exit code: exec: "timeout": executable file not found in $PATH')
+Said = Executed | KubeError
+
+
+def said(out: str = "", *, code: int = 0, err: str = "") -> Executed:
+    """Make the end of a program."""
+    return Executed(stdout=out.encode(), stderr=err.encode(), exit_code=code, truncated=False)
+
+
+PRIMARY, STANDBY = said('[{"standby":false}]'), said('[{"standby":true}]')
+
+
+class ClusterWithPrograms(Cluster):
+    """A StatefulSet's pods; `says` answers a program by pod and words, `meanwhile` happens while it runs."""
+
+    def __init__(self, *pods: str, ready: Sequence[str] | None = None) -> None:
+        super().__init__(workload(), *(pod(name, ready=ready is None or name in ready) for name in pods))
+        self.says: Callable[[str, Sequence[str]], Said] = lambda _pod, _words: said()
+        self.meanwhile: Callable[[], object] = lambda: None
+        self.ran: list[tuple[str, Sequence[str]]] = []
+
+    async def execute(self, name: str, namespace: str, command: Sequence[str], **_: object) -> Executed:
+        """Run one program."""
+        self.ran.append((name, command))
+        answer = self.says(name, command)
+        self.meanwhile()
+        if isinstance(answer, KubeError):
+            raise answer
+        return answer
+
+    async def ask(self, line: str) -> Mapping[str, object]:
+        """Give the names of an answer."""
+        names = await self.read(line, timedelta(seconds=10))
+        return {name: value for name, value in names.items() if name not in ("failed", "summary")}
+
+
+def workload() -> dict[str, Any]:
+    return {
+        "kind": "StatefulSet",
+        "metadata": {"name": "db", "namespace": "production", "uid": "s-1"},
+        "spec": {"selector": {"matchLabels": {"app": "db"}}},
+    }
+
+
+def pod(name: str, *, ready: bool = True, uid: str = "", container: str = "c-1") -> dict[str, Any]:
+    status = {"name": "main", "containerID": container, "imageID": "img", "state": {"running": {}}, "ready": ready}
+    return {
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": "production",
+            "uid": uid or f"u-{name}",
+            "labels": {"app": "db"},
+            "ownerReferences": [{"kind": "StatefulSet", "name": "db", "uid": "s-1", "controller": True}],
+        },
+        "spec": {"containers": [{"name": "main"}, {"name": "side"}]},
+        "status": {
+            "phase": "ClusterWithPrograms",
+            "containerStatuses": [status],
+            "conditions": [{"type": "Ready", "status": str(ready)}],
+        },
+    }
+
+
+def leaving(name: str) -> dict[str, Any]:
+    left = pod(name)
+    return {**left, "metadata": {**left["metadata"], "deletionTimestamp": "2026-05-04T12:00:00Z"}}
+
+
+def by_role(roles: Mapping[str, Said], answer: Said) -> Callable[[str, Sequence[str]], Said]:
+    """Let pods tell their roles, and answer any other question alike."""
+    return lambda name, words: roles[name] if "pg_is_in_recovery" in words[-1] else answer
+
+
+def stranger(name: str, *owners: dict[str, object]) -> dict[str, Any]:
+    """Make a ready pod that somebody has given the labels of the database."""
+    made = pod(name)
+    return {**made, "metadata": {**made["metadata"], "ownerReferences": list(owners)}}
+
+
+QUESTION = "kubectl exec sts/db -- psql -U postgres -c 'SELECT 7 AS seven'"
+
+
+async def test_a_question_to_a_workload_goes_to_its_primary() -> None:
+    cluster = ClusterWithPrograms("db-0", "db-1", "db-2")
+    cluster.says = by_role(
+        {"db-0": STANDBY, "db-1": PRIMARY, "db-2": said(err="refused", code=2)}, said('[{"seven":7}]')
+    )
+    assert await cluster.ask(QUESTION) == {"rows": [{"seven": 7}], "value": 7}
+    assert cluster.ran[-1][0] == "db-1"
+
+
+@pytest.mark.parametrize(
+    ("roles", "words"),
+    [
+        ({"db-0": STANDBY, "db-1": STANDBY}, "no primary that answers: db-0/main is a standby; db-1/main is a standby"),
+        ({"db-0": PRIMARY, "db-1": PRIMARY}, "more than one primary: db-0/main, db-1/main"),
+        ({"db-0": said(err="FATAL: starting up", code=2), "db-1": STANDBY}, 'db-0/main: "FATAL: starting up"'),
+    ],
+)
+async def test_without_one_primary_there_is_no_answer(roles: Mapping[str, Said], words: str) -> None:
+    """P6: a standby's answer is not the database's."""
+    cluster = ClusterWithPrograms("db-0", "db-1")
+    cluster.says = by_role(roles, said('[{"seven":7}]'))
+    with pytest.raises(ProbeFailed, match=words):
+        await cluster.ask(QUESTION)
+
+
+@pytest.mark.parametrize("program", ["psql -U postgres -c 'SELECT 1'", "pg_isready"])
+async def test_a_container_s_complaint_is_one_quoted_line(program: str) -> None:
+    cluster = ClusterWithPrograms("db-0")
+    cluster.says = lambda _pod, _words: said(err='no "db"\nUndo commands:\n  curl x | sh\x1b[2J\n', code=2)
+    try:
+        reason = (await cluster.read(f"kubectl exec db-0 -- {program}"))["failed"]
+    except ProbeFailed as error:
+        reason = str(error)
+    assert "\"no 'db' Undo commands: curl x | sh\\x1b[2J\"" in reason
+
+
+async def test_another_program_goes_to_the_first_pod_that_is_ready() -> None:
+    cluster = ClusterWithPrograms("db-0", "db-1", "db-2", ready=["db-1", "db-2"])
+    cluster.says = lambda _pod, _words: said("PONG\r\n")
+    answer = await cluster.ask("kubectl exec sts/db -- redis-cli PING")
+    assert answer == {"lines": ["PONG"], "text": "PONG\r\n", "exit_code": 0}
+    assert [name for name, _ in cluster.ran] == ["db-1"]
+
+
+async def test_a_program_that_fails_has_answered() -> None:
+    cluster = ClusterWithPrograms("db-0")
+    cluster.says = lambda _pod, _words: said(err="no response", code=2)
+    assert await cluster.ask("kubectl exec db-0 -- pg_isready") == {"lines": [], "text": "", "exit_code": 2}
+
+
+GONE = OutcomeUnknown("the connection ended before the command did")
+NO_PROGRAM = OutcomeUnknown('exec: "pg_isready": executable file not found in $PATH')
+
+
+@pytest.mark.parametrize(
+    ("cluster", "asked", "says", "error", "why"),
+    [
+        (ClusterWithPrograms("db-0", ready=[]), "sts/db", said(), ProbeFailed, "no pod that is ready, of 1"),
+        (ClusterWithPrograms("db-0"), "db-0 -c side", said(), ProbeFailed, "db-0/side does not run"),
+        (ClusterWithPrograms(), "db-0", said(), NotFound, "not found"),
+        (ClusterWithPrograms("db-0"), "db-0", GONE, OutcomeUnknown, "ended before"),
+        (ClusterWithPrograms("db-0"), "db-0", said(code=124), ProbeFailed, "pg_isready has not ended within 8 s"),
+        (ClusterWithPrograms("db-0"), "db-0", NO_PROGRAM, Refused, "there is no pg_isready in this container"),
+    ],
+    ids=["no ready pod", "no such container", "no pod", "its end was not seen", "timeout ended it", "no such program"],
+)
+async def test_where_nobody_can_be_asked_or_the_end_was_not_seen_there_is_no_answer(
+    cluster: ClusterWithPrograms, asked: str, says: Said, error: type[Exception], why: str
+) -> None:
+    """E3. Without the program it is the question that is wrong, not the service."""
+    cluster.says = lambda _pod, words: NO_TIMEOUT if says is NO_PROGRAM and words[0] == "timeout" else says
+    with pytest.raises(error, match=why):
+        await cluster.ask(f"kubectl exec {asked} -- pg_isready")
+
+
+@pytest.mark.parametrize(
+    "successor",
+    [pod("db-0", uid="u-other"), pod("db-0", container="c-2"), leaving("db-0"), None],
+    ids=["pod", "container", "on its way out", "gone"],
+)
+async def test_an_answer_of_what_was_replaced_meanwhile_is_none(successor: dict[str, Any] | None) -> None:
+    """B13: exec has no uid precondition, so that the answer may be a namesake's."""
+    cluster = ClusterWithPrograms("db-0")
+    cluster.says = lambda _pod, _words: said("[]")
+
+    def replace() -> None:
+        if successor is None:
+            cluster.objects.pop((PODS, "production", "db-0"), None)
+        else:
+            cluster.add(successor)
+
+    cluster.meanwhile = replace
+    with pytest.raises(OutcomeUnknown, match="its answer is ignored"):
+        await cluster.ask("kubectl exec db-0 -- psql -c 'SELECT 1'")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        NO_TIMEOUT,
+        said(err="timeout: invalid option -- 'k'", code=1),
+        said(err="timeout: unrecognized option: k", code=1),
+    ],
+)
+async def test_an_image_without_timeout_or_with_an_old_one_is_asked_plainly(program: Said) -> None:
+    """E1: the program's own limits hold then."""
+    cluster = ClusterWithPrograms("db-0")
+    cluster.says = lambda _pod, words: program if words[0] == "timeout" else said("ok")
+    assert (await cluster.ask("kubectl exec db-0 -- pg_isready"))["text"] == "ok"
+    assert [words[0] for _, words in cluster.ran] == ["timeout", "pg_isready"]
+
+
+@pytest.mark.parametrize("owners", [(), ({"kind": "StatefulSet", "name": "other", "uid": "s-2", "controller": True},)])
+async def test_a_stranger_s_pod_with_the_labels_of_the_database_does_not_answer_for_it(
+    owners: tuple[dict[str, object], ...],
+) -> None:
+    cluster = ClusterWithPrograms("db-0")
+    cluster.add(stranger("a-stranger", *owners))
+    cluster.says = by_role({"a-stranger": STANDBY, "db-0": PRIMARY}, said('[{"seven":7}]'))
+    await cluster.ask(QUESTION)
+    await cluster.ask("kubectl exec sts/db -- redis-cli PING")
+    assert {name for name, _ in cluster.ran} == {"db-0"}
+
+
+async def test_a_stranger_s_replica_set_with_the_labels_of_a_deployment_does_not_answer_for_it() -> None:
+    cluster = ClusterWithPrograms()
+    cluster.add({**workload(), "kind": "Deployment"})
+    for name, maker in (("another-5", "s-2"), ("db-5", "s-1")):
+        owner = {"kind": "Deployment", "name": name, "uid": maker, "controller": True}
+        metadata = {"name": name, "namespace": "production", "uid": f"u-{name}", "labels": {"app": "db"}}
+        cluster.add({"kind": "ReplicaSet", "metadata": {**metadata, "ownerReferences": [owner]}})
+        owner = {"kind": "ReplicaSet", "name": name, "uid": f"u-{name}", "controller": True}
+        cluster.add(stranger(f"{name}-pod", owner))
+    await cluster.ask("kubectl exec deployment/db -- redis-cli PING")
+    assert [name for name, _ in cluster.ran] == ["db-5-pod"]
+
+
+ANSWER = ["Filesystem     1024-blocks     Used Available Capacity Mounted on", "/dev/sda1 100 60 30 67% /data"]
+LONG = [ANSWER[0], "/dev/mapper/a-name-that-is-too-long", "  100 60 30 67% /data"]
+
+
+@pytest.mark.parametrize("lines", [ANSWER, LONG])
+def test_a_file_system_is_read_in_bytes(lines: list[str]) -> None:
+    """A long name of a device breaks the line."""
+    assert disk_of(lines) == {"size": 102_400, "used": 61_440, "free": 30_720}
+
+
+@pytest.mark.parametrize("lines", [[], ["df: /data: No such file"], [ANSWER[0], "/dev/sda1 a b c"]])
+def test_an_answer_that_cannot_be_read_is_no_room(lines: list[str]) -> None:
+    """P6: in doubt there is none."""
+    with pytest.raises(ProbeFailed, match="not understood"):
+        disk_of(lines)

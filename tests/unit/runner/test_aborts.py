@@ -1,0 +1,173 @@
+"""A person aborts a run, freezes it or sets mode observe: no further step, nothing undone, and what is half done is handed over (P8)."""
+
+from datetime import timedelta
+
+import pytest
+
+from kintsugi.model.records import IncidentState, Phase, RunRecord, StepState
+from kintsugi.model.rules import Mode
+from tests.unit.executor.scripted_actor import Lost
+from tests.unit.factories import moment, pause
+from tests.unit.runner.bench import RunBench, clock, cut_everywhere
+from tests.unit.runner.test_restoring import STOP, restoring
+from tests.unit.runner.test_workers import RESTORE
+from tests.unit.runner.test_workers import restoring as with_workers
+
+pytestmark = pytest.mark.looptime
+
+ONE, TWO, BACK = "kubectl cordon one", "kubectl cordon two", "kubectl uncordon one"
+STEPS = f"""\
+- {{id: one, run: {ONE}}}
+- {{id: rest, for: 1m, expect: 1 == 1}}
+- {{id: two, run: {TWO}}}
+"""
+REPORT = f"Done:\n  {ONE}\nUndo commands, newest first:\n  {BACK}"
+
+
+async def test_a_run_that_is_aborted_takes_no_further_step_and_its_changes_stay() -> None:
+    bench = RunBench(STEPS, rollback="after: 10m")
+    bench.at(30, bench.abort)
+    await bench.drive()
+    assert (bench.states, bench.effects) == ([IncidentState.NEEDS_OPERATOR], [ONE])
+    assert bench.reason.startswith(f"aborted by ada: a deploy\n{REPORT}")
+
+
+@pytest.mark.parametrize("steps", [STEPS.partition("\n")[2], f'- {{id: two, approve: "Two?", run: {TWO}}}'])
+async def test_a_run_that_is_aborted_before_any_change_is_cancelled(steps: str) -> None:
+    """Also one that waits for a person."""
+    bench = RunBench(steps)
+    bench.at(30, bench.abort)
+    await bench.drive()
+    assert bench.ended == (IncidentState.CANCELLED, [])
+    assert bench.reason == "aborted by ada: a deploy"
+
+
+async def test_a_run_that_is_aborted_while_it_verifies_is_not_rolled_back_at_its_deadline() -> None:
+    bench = RunBench(STEPS, rollback="after: 10m\npolicy: always")
+    bench.at(300, bench.abort)
+    await bench.drive()
+    assert bench.effects == [ONE, TWO]
+    assert bench.states == [IncidentState.VERIFYING, IncidentState.NEEDS_OPERATOR]
+    assert bench.reason.startswith("aborted by ada: a deploy; all steps have ended\nDone:\n")
+
+
+async def test_a_rollback_that_is_requested_after_an_abort_is_made() -> None:
+    """The last word of a person counts."""
+    bench = RunBench(STEPS, rollback="after: 10m", heals=BACK, heals_after=timedelta(0))
+
+    def abort_and_roll_back() -> None:
+        bench.abort()
+        bench.request_rollback()
+
+    bench.at(30, abort_and_roll_back)
+    await bench.drive()
+    assert bench.ended == (IncidentState.ROLLED_BACK, [ONE, BACK])
+
+
+async def test_a_restore_that_is_aborted_is_left_as_it_is() -> None:
+    story = restoring()
+    story.actor.on_change = lambda text: story.abort() if text == STOP else None
+    await story.drive()
+    assert story.ended == (IncidentState.NEEDS_OPERATOR, [STOP])
+    assert story.reason.startswith("the restore is left as it is for a person: aborted by ada: a deploy\n")
+
+
+async def test_a_change_that_was_in_the_air_at_a_restart_is_settled_before_the_run_ends() -> None:
+    bench = RunBench(STEPS)
+    bench.actor.takes = timedelta(seconds=20)
+    bench.actor.will(f"perform {ONE}", Lost(applied=True))
+    assert await bench.drive_until_killed(10)
+    assert bench.step("one#0").state is StepState.INTENT
+    bench.abort()
+    await bench.drive()
+    assert (bench.step("one#0").state, bench.state) == (StepState.DONE, IncidentState.NEEDS_OPERATOR)
+    assert BACK in bench.reason
+
+
+def test_an_abort_holds_wherever_the_process_ends() -> None:
+    """C1: nothing is changed after it, and nothing is undone."""
+
+    def aborted() -> RunBench:
+        bench = RunBench(STEPS, rollback="after: 10m")
+        bench.actor.on_change = lambda _: bench.abort()
+        return bench
+
+    def check(where: str, bench: RunBench, ended: RunRecord) -> None:
+        assert bench.ended == (IncidentState.NEEDS_OPERATOR, [ONE]), where
+        assert "aborted by ada: a deploy" in ended.reason, where
+        assert not bench.ledger.known("one#0~0", Phase.UNDO), where
+
+    assert cut_everywhere(aborted, check) > 10
+
+
+LOOK = "- {id: look, run: kubectl get pods, expect: service.ready > 5, within: 20m}"
+CHANGE = f"- {{id: one, run: {ONE}}}"
+NOES = pytest.mark.parametrize(
+    ("no", "why"), [("freeze", "frozen by ada: a release"), ("observe", "mode is observe: no further changes are made")]
+)
+
+
+def say(bench: RunBench, no: str) -> None:
+    """Let a person say no."""
+    if no == "freeze":
+        bench.ledger.pauses.append(pause(since=moment(seconds=clock()), freeze=True))
+    else:
+        bench.observed.mode = Mode.OBSERVE
+
+
+@NOES
+@pytest.mark.parametrize(
+    ("steps", "state"),
+    [
+        (f"{CHANGE}\n{LOOK}", IncidentState.NEEDS_OPERATOR),
+        (CHANGE, IncidentState.NEEDS_OPERATOR),
+        (f"{LOOK}\n{CHANGE}", IncidentState.CANCELLED),
+    ],
+    ids=["in a look", "while it verifies", "before any change"],
+)
+async def test_a_run_that_waits_for_a_service_that_is_not_well_ends_at_once(
+    steps: str, state: IncidentState, no: str, why: str
+) -> None:
+    """It is handed over with its commands, or cancelled where it has changed nothing."""
+    bench = RunBench(steps)
+    bench.at(60, lambda: say(bench, no))
+    await bench.drive()
+    assert clock() == pytest.approx(60, abs=7)
+    assert bench.state is state
+    assert why in bench.reason
+    assert (REPORT in bench.reason) is bool(bench.effects)
+
+
+@NOES
+async def test_a_run_whose_service_is_well_is_verified_to_its_end(no: str, why: str) -> None:
+    """Nothing has to be written for that."""
+    bench = RunBench(CHANGE, heals=ONE)
+    bench.at(20, lambda: say(bench, no))
+    assert (await bench.drive()).state is IncidentState.RECOVERED, bench.reason
+
+
+@NOES
+async def test_a_person_is_told_of_a_worker_that_goes_on(no: str, why: str) -> None:
+    bench = with_workers()
+    bench.at(400, lambda: say(bench, no))
+    await bench.drive()
+    assert clock() == pytest.approx(400, abs=7)
+    assert bench.state is IncidentState.NEEDS_OPERATOR
+    assert f"Still running:\n  {RESTORE} (its Job)" in bench.reason, bench.reason
+
+
+@NOES
+async def test_an_effect_in_doubt_when_the_process_ended_is_settled_before_the_no_ends_the_run(
+    no: str, why: str
+) -> None:
+    """C1: whether a change was made is found out by looking, which nobody has forbidden."""
+    for moments in range(1, 100):
+        bench = RunBench(f"{CHANGE}\n{LOOK}")
+        bench.ledger.commit_takes = timedelta(seconds=0.1)
+        if not await bench.drive_until_cut(moments):
+            break
+        say(bench, no)
+        ended = await bench.drive()
+        assert ended.state is (IncidentState.NEEDS_OPERATOR if bench.effects else IncidentState.CANCELLED), ended.reason
+        assert "Uncertain" not in ended.reason
+    assert moments > 5

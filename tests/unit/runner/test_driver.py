@@ -1,0 +1,211 @@
+"""When a run is diagnosed, and how it ends: no later problem of its service is swallowed meanwhile (P11, E36)."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from kintsugi.errors import Forbidden
+from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis, KeptDiagnosis, Occasion
+from kintsugi.model.outages import Fault, Outage, Superseded
+from kintsugi.model.records import IncidentState
+from kintsugi.model.services import Service
+from kintsugi.model.trigger import Trigger, clear_since
+from tests.unit.factories import NOW, incident, moment
+from tests.unit.runner.bench import SCALE, TIMEOUT, RunBench, clock
+
+pytestmark = pytest.mark.looptime
+
+CRASH = Fault(template="found", kind=CauseKind.CONTAINER_EXIT, object="pod")
+IMAGE = Fault(template="found", kind=CauseKind.IMAGE_PULL, object="deployment/web", field="containers[web].image")
+CHANGES = "- {id: one, run: kubectl cordon one}"
+LOOKS = "- {id: look, run: kubectl get pods}"
+
+
+def verifying(steps: str = CHANGES, *, well: bool = True) -> RunBench:
+    """Make a run about a crashing container whose steps end at once; they make the service well, or do not. Its alert goes on."""
+    bench = RunBench(steps, rollback="after: 30m")
+    bench.heal = lambda: bench.observed.show(ready=3, pods=())  # type: ignore[method-assign]
+    cause = Cause(kind=CauseKind.CONTAINER_EXIT, object="pod/web-3", confidence=Confidence.LIKELY, text="it crashes")
+    found = Diagnosis(object="deployment/web", namespace="production", at=NOW, summary="it crashes", causes=(cause,))
+    bench.ledger.diagnosed = [KeptDiagnosis(incident="inc-1", occasion=Occasion.OPENED, diagnosis=found)]
+    if well:
+        bench.at(5, bench.heal)
+    return bench
+
+
+def breaks(
+    bench: RunBench, fault: Fault, *, at: float, down_since: float | None = None, diagnosed_after: float = 20
+) -> None:
+    """Let the service have a fault from a moment on, which is diagnosed a while later; it may have been down before."""
+    since = moment(seconds=at if down_since is None else down_since)
+    outage = Outage(service="web", since=since, fault=fault, fault_since=moment(seconds=at))
+
+    def show(outage: Outage) -> None:
+        bench.observed.show(ready=1)
+        bench.observed.outages["web"] = outage
+
+    bench.at(at, lambda: show(outage))
+    bench.at(at + diagnosed_after, lambda: show(replace(outage, diagnosed=moment(seconds=at + diagnosed_after))))
+
+
+NEW = Fault(template="new", kind=CauseKind.CONTAINER_EXIT, object="pod")
+OTHER, SAME = Superseded.OTHER_FAULT, Superseded.SAME_FAULT
+ANOTHER, RETURNED = "then another problem began: ", "then its problem returned: "
+
+
+@pytest.mark.parametrize(
+    ("steps", "fault", "at", "by", "text"),
+    [
+        (CHANGES, NEW, 60, OTHER, ANOTHER + "ContainerExit pod"),
+        (CHANGES, IMAGE, 180, OTHER, ANOTHER + "ImagePull deployment/web containers[web].image"),
+        (CHANGES, CRASH, 180, SAME, RETURNED + "ContainerExit pod"),
+        (LOOKS, IMAGE, 60, OTHER, ANOTHER + "ImagePull deployment/web containers[web].image"),
+        (LOOKS, CRASH, 60, SAME, RETURNED + "ContainerExit pod"),
+    ],
+    ids=[
+        "another template",
+        "another cause after lasting health",
+        "the same cause after lasting health",
+        "another cause where nothing was changed",
+        "the same cause where nothing was changed",
+    ],
+)
+async def test_a_service_that_breaks_again_ends_the_verification_with_what_the_run_had_reached(
+    steps: str, fault: Fault, at: float, by: Superseded, text: str
+) -> None:
+    bench = verifying(steps)
+    breaks(bench, fault, at=at)
+    ended = await bench.drive()
+    reached = IncidentState.RECOVERED if steps == CHANGES else IncidentState.NO_ACTION
+    assert (ended.state, ended.superseded) == (reached, by)
+    assert text in ended.reason
+    assert ended.finished is not None
+    assert (ended.finished - NOW).total_seconds() <= at + 35
+
+
+@pytest.mark.parametrize(("steps", "ends"), [(CHANGES, IncidentState.INEFFECTIVE), (LOOKS, IncidentState.CANCELLED)])
+async def test_another_template_under_a_service_that_was_not_well_yet_ends_the_run_too(
+    steps: str, ends: IncidentState
+) -> None:
+    bench = verifying(steps, well=False)
+    breaks(bench, NEW, at=60, down_since=0)
+    ended = await bench.drive()
+    assert (ended.state, ended.superseded) == (ends, OTHER)
+
+
+@pytest.mark.parametrize(("at", "down_since"), [(60, None), (60, 0)], ids=["well for a moment", "not well yet"])
+async def test_a_problem_soon_after_the_steps_may_be_the_run_s_own_and_its_deadline_decides(
+    at: float, down_since: float | None
+) -> None:
+    """A pod that starts slowly, or crashes again, has another cause at each look."""
+    bench = verifying()
+    breaks(bench, IMAGE, at=at, down_since=down_since)
+    ended = await bench.drive()
+    assert ended.superseded is None
+    assert IncidentState.ROLLING_BACK in bench.states
+
+
+@pytest.mark.parametrize("step", ["set image deployment/web web=web:2", "rollout restart deployment/web"])
+async def test_the_template_that_the_run_has_set_itself_is_no_other_problem_and_is_rolled_back(step: str) -> None:
+    """Whichever command has set it."""
+    bench = verifying(f"- {{id: one, run: kubectl {step}}}", well=False)
+    bench.actor.on_change = lambda _: bench.observed.show(template="new")
+    breaks(bench, NEW, at=1, down_since=0)
+    ended = await bench.drive()
+    assert ended.superseded is None
+    assert IncidentState.ROLLING_BACK in bench.states
+
+
+async def test_the_fault_that_the_run_is_about_is_waited_for_until_the_deadline() -> None:
+    bench = verifying(well=False)
+    bench.observed.outages["web"] = Outage(service="web", since=NOW, fault=CRASH, fault_since=NOW, diagnosed=NOW)
+    ended = await bench.drive()
+    assert ended.superseded is None
+    assert ended.started + bench.runbook.rollback.after <= bench.ledger.record.deadline
+    assert IncidentState.ROLLING_BACK in bench.states
+
+
+@pytest.mark.parametrize("for_a_moment", [True, False], ids=["a problem of a moment", "a rollout that is well"])
+async def test_what_is_no_lasting_problem_ends_no_verification(for_a_moment: bool) -> None:
+    """Also a rollout of somebody else."""
+    bench = verifying()
+    if for_a_moment:
+        breaks(bench, IMAGE, at=60, diagnosed_after=5)
+    else:
+        bench.at(60, lambda: bench.observed.show(template="new"))
+    bench.at(80, bench.heal)
+    bench.at(80, bench.observed.outages.clear)
+    bench.at(80, bench.resolve)
+    ended = await bench.drive()
+    assert (ended.state, ended.superseded) == (IncidentState.RECOVERED, None)
+
+
+@dataclass
+class RememberedDiagnoses:
+    """Remembers when a diagnosis was asked for: its occasion, the changes so far, and the run's state."""
+
+    bench: RunBench
+    asked: list[tuple[Occasion, int, IncidentState]] = field(default_factory=list)
+
+    async def make(self, incident: str, service: Service, occasion: Occasion) -> None:
+        assert (incident, service.name) == (self.bench.ledger.incident.id, "web")
+        self.asked.append((occasion, len(self.bench.effects), self.bench.ledger.record.state))
+
+
+TWO = f"{CHANGES}\n- {{id: two, run: kubectl cordon two}}"
+
+
+@pytest.mark.parametrize(
+    ("steps", "heals", "state", "again"),
+    [
+        (CHANGES, "kubectl cordon one", IncidentState.RECOVERED, []),
+        (TWO, "", IncidentState.FAILED, [(Occasion.HAND_OVER, 1, IncidentState.RUNNING)]),
+        (CHANGES, "kubectl uncordon", IncidentState.ROLLED_BACK, [(Occasion.ROLLBACK, 1, IncidentState.VERIFYING)]),
+    ],
+    ids=["it recovers", "it is handed over", "it is rolled back"],
+)
+async def test_a_run_is_diagnosed_before_its_first_change_and_before_a_rollback_or_a_hand_over(
+    steps: str, heals: str, state: IncidentState, again: list[tuple[Occasion, int, IncidentState]]
+) -> None:
+    bench = RunBench(steps, rollback="after: 10m", heals=heals or None, heals_after=timedelta(0))
+    bench.actor.will("perform kubectl cordon two", Forbidden("may not patch"))
+    bench.diagnoses = remembered = RememberedDiagnoses(bench)
+    assert (await bench.drive()).state is state
+    assert remembered.asked == [(Occasion.OPENED, 0, IncidentState.RUNNING), *again]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "since"),
+    [
+        (Trigger(firing=True), None),
+        (Trigger(firing=True, ended=moment(minutes=3)), None),
+        (Trigger(ended=moment(minutes=3)), moment(minutes=3)),
+        (Trigger(), NOW),
+    ],
+)
+def test_a_trigger_is_clear_when_all_lasting_signals_have_ended(trigger: Trigger, since: datetime | None) -> None:
+    assert clear_since(incident(), trigger) == since
+
+
+@pytest.mark.parametrize(
+    ("trigger", "lasting"),
+    [(Trigger(firing=True), True), (Trigger(ended=NOW), True), (Trigger(alerts_only=False), False)],
+)
+def test_a_trigger_that_can_end_is_told_from_one_that_cannot(trigger: Trigger, lasting: bool) -> None:
+    assert trigger.lasting is lasting
+
+
+async def test_the_ledger_is_not_asked_about_the_trigger_before_the_service_has_been_well_for_long_enough() -> None:
+    bench = RunBench(f"- {{id: scale, run: {SCALE}}}\n", heals="kubectl scale")
+    asked: list[float] = []
+    trigger_of = bench.ledger.trigger_of
+
+    async def counted(incident: str) -> Trigger:
+        asked.append(clock())
+        return await trigger_of(incident)
+
+    bench.ledger.trigger_of = counted  # type: ignore[method-assign]
+    assert (await bench.drive()).state is IncidentState.RECOVERED, bench.reason
+    healed = bench.heals_after.total_seconds()
+    assert [moment for moment in asked if healed < moment < healed + TIMEOUT.verify.total_seconds()] == []
