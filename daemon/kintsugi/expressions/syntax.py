@@ -58,8 +58,8 @@ _HOLDS = {
     "string": FieldDescriptorProto.TYPE_STRING,
 }
 
-
 MAP = "map"
+"""The owner of what is read as a field and is a key of a map."""
 
 
 @dataclass(frozen=True, slots=True)
