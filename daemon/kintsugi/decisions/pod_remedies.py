@@ -5,8 +5,8 @@ Pure, and asked by `remedies`. Each has a guard (the facts that must be known, t
 own in the runbook, and an end: a remedy that did not help against this problem is not tried again.
 """
 
-from kintsugi.model.causes import Cause, Confidence, Diagnosis
 from kintsugi.model.remedies import Remedy, RemedyKind, RevisionFacts, WorkloadState
+from kubediagnosis.causes import Cause, Confidence, Diagnosis
 
 _DEPLOYMENT, _STATEFUL_SET = "deployment/", "statefulset/"
 _POD, _NODE = "pod/", "node/"

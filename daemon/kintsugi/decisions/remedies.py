@@ -8,12 +8,12 @@ Events shows the cause.
 
 from collections.abc import Callable, Iterable, Mapping
 
-from kintsugi.decisions.diagnosis.containers import STILL_RUNS
-from kintsugi.decisions.diagnosis.last_change import covering
 from kintsugi.decisions.pod_remedies import leave_to_kubelet, move_pods, recreate_one, restart, restart_one, scale_back
 from kintsugi.decisions.resource_remedies import grow_claim, raise_memory
-from kintsugi.model.causes import Cause, CauseKind, Diagnosis, EvidenceSource, RegistryAnswer
 from kintsugi.model.remedies import KeptTemplateFacts, Remedy, RemedyKind, RevisionFacts, WorkloadState
+from kubediagnosis.causes import Cause, CauseKind, Diagnosis, EvidenceSource, RegistryAnswer
+from kubediagnosis.containers import STILL_RUNS
+from kubediagnosis.last_change import covering
 
 REFUSING = frozenset(
     {

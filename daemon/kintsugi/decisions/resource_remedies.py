@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 
-from kintsugi.model.causes import Cause, Confidence, Diagnosis
 from kintsugi.model.remedies import ClaimSize, ContainerMemory, Remedy, RemedyKind, RevisionFacts, WorkloadState
+from kubediagnosis.causes import Cause, Confidence, Diagnosis
 from kubeobjects.quantities import quantity, whole
 
 BUMP_UP_RATIO = Decimal("1.2")
