@@ -17,7 +17,7 @@ spec:
   steps:
     - id: restart
       forEach: service.pods
-      when: unhealthy(each)
+      when: each.unhealthy
       run: kubectl delete pod ${{each}}
     - {{id: healthy, expect: service.healthy, within: 5m}}
   rollback: {{after: 30m}}
@@ -51,7 +51,7 @@ spec:
 
 _ALERT = 'on: alert\n  matchers: [alertname=~"KubePodCrashLooping|KubePodNotReady", deployment={name}]'
 _CONDITIONS = (
-    "on: pod\n  when: unhealthy(object)\n  for: 2m",
+    "on: pod\n  when: object.unhealthy\n  for: 2m",
     "on: services\n  when: service.ready < service.desired\n  for: 5m",
     'on: pvc\n  when: object.status.phase != "Bound"\n  for: 5m',
     _ALERT,

@@ -45,7 +45,7 @@ spec:
   steps:
     - id: restart
       forEach: service.pods
-      when: unhealthy(each)
+      when: each.unhealthy
       run: kubectl delete pod ${each}
     - {id: well, expect: service.healthy, within: 1h}
   rollback: {after: 5h, then: leave}

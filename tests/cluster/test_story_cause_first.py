@@ -29,7 +29,7 @@ metadata: {{name: {name}-pods-unhealthy}}
 spec:
   on: pod
   service: {name}
-  when: unhealthy(object)
+  when: object.unhealthy
   for: 1m
   mode: {mode}
   cooldown: 10m
@@ -44,7 +44,7 @@ spec:
   steps:
     - id: restart
       forEach: service.pods
-      when: unhealthy(each)
+      when: each.unhealthy
       run: kubectl delete pod ${each}
     - id: ready
       expect: service.ready >= service.desired

@@ -46,7 +46,7 @@ metadata: {name: shop-front-pods}
 spec:
   on: pod
   service: shop-front
-  when: unhealthy(object)
+  when: object.unhealthy
   for: 2m
   mode: auto
   cooldown: 10m
@@ -59,7 +59,7 @@ spec:
   steps:
     - id: restart
       forEach: service.pods
-      when: unhealthy(each)
+      when: each.unhealthy
       run: kubectl delete pod ${each}
       expect: service.ready >= service.desired
       within: 20h

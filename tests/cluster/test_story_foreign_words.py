@@ -19,7 +19,7 @@ UNHEALTHY = """\
 apiVersion: kintsugi.dev/v1alpha1
 kind: Rule
 metadata: {name: web-app-pods-unhealthy}
-spec: {on: pod, service: web-app, when: unhealthy(object), for: 20m, mode: auto, cooldown: 10m}
+spec: {on: pod, service: web-app, when: object.unhealthy, for: 20m, mode: auto, cooldown: 10m}
 """
 
 

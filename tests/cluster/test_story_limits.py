@@ -47,7 +47,7 @@ spec:
         - id: restart
           forEach: service.pods
           maxParallel: {PODS}
-          when: unhealthy(each)
+          when: each.unhealthy
           run: kubectl delete pod ${{each}}
         - id: agreed
           run: kubectl get ${{service.workload}}
@@ -60,7 +60,7 @@ spec:
 apiVersion: kintsugi.dev/v1alpha1
 kind: Rule
 metadata: {{name: store-pods-unhealthy}}
-spec: {{on: pod, service: {STORE}, when: unhealthy(object), for: 10s, mode: auto, cooldown: 1h}}
+spec: {{on: pod, service: {STORE}, when: object.unhealthy, for: 10s, mode: auto, cooldown: 1h}}
 ---
 apiVersion: kintsugi.dev/v1alpha1
 kind: Runbook
@@ -68,7 +68,7 @@ metadata: {{name: restart-pods}}
 spec:
   title: Restart unhealthy pods
   steps:
-    - {{id: restart, forEach: service.pods, when: unhealthy(each), run: "kubectl delete pod ${{each}}"}}
+    - {{id: restart, forEach: service.pods, when: each.unhealthy, run: "kubectl delete pod ${{each}}"}}
     - {{id: well, expect: service.healthy, within: 1h}}
   rollback: {{after: 3h, then: leave}}
 """

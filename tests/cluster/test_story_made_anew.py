@@ -45,7 +45,7 @@ metadata: {name: depot-unready}
 spec:
   on: services
   service: depot
-  when: service.ready < service.desired && service.pods.exists(p, !ready(p) && restarts(p) > 2)
+  when: service.ready < service.desired && service.pods.exists(p, !p.ready && p.restarts > 2)
   for: 30s
   mode: auto
   cooldown: 10m

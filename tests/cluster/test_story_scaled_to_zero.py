@@ -54,7 +54,7 @@ spec:
   steps:
     - id: restart
       forEach: service.pods
-      when: unhealthy(each)
+      when: each.unhealthy
       run: kubectl delete pod ${each}
     - {id: well, expect: service.healthy, within: 20m}
   rollback: {after: 1h, then: leave}

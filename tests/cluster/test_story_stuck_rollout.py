@@ -28,7 +28,7 @@ metadata: {name: shop-pods-unhealthy}
 spec:
   on: pod
   service: shop
-  when: unhealthy(object)
+  when: object.unhealthy
   for: 2m
   mode: auto
   cooldown: 10m

@@ -32,7 +32,7 @@ spec:
 apiVersion: kintsugi.dev/v1alpha1
 kind: Rule
 metadata: {name: billing-pods-unhealthy}
-spec: {on: pod, service: billing, when: unhealthy(object), for: 1m, mode: auto, cooldown: 30m}
+spec: {on: pod, service: billing, when: object.unhealthy, for: 1m, mode: auto, cooldown: 30m}
 ---
 apiVersion: kintsugi.dev/v1alpha1
 kind: Rule

@@ -12,7 +12,7 @@ spec:
     - id: restart
       name: Restart unhealthy pods
       forEach: service.pods
-      when: unhealthy(each)
+      when: each.unhealthy
       run: kubectl delete pod ${each}
       expect: service.ready >= service.desired
       within: 5m
@@ -22,7 +22,7 @@ spec:
       name: Restart the workload if that was not enough
       when: >-
         service.ready < service.desired &&
-        !service.pods.exists(p, unschedulable(p) || imageFailing(p))
+        !service.pods.exists(p, p.unschedulable || p.imageFailing)
       run: kubectl rollout restart ${service.workload}
 
     - id: status

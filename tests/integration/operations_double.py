@@ -478,7 +478,7 @@ class FakeOperations:
             rules=(
                 ServiceValue(
                     key="web-service-pods-unhealthy",
-                    value="auto: web-service-recovery on pod for 2m: unhealthy(object)",
+                    value="auto: web-service-recovery on pod for 2m: object.unhealthy",
                     place="rules/any-service.yaml:6:18",
                 ),
             ),

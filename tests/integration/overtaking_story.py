@@ -36,7 +36,7 @@ spec:
 apiVersion: kintsugi.dev/v1alpha1
 kind: Rule
 metadata: {{name: {name}-unhealthy}}
-spec: {{on: pod, service: {name}, when: unhealthy(object), for: 1m, mode: auto, cooldown: 1m}}
+spec: {{on: pod, service: {name}, when: object.unhealthy, for: 1m, mode: auto, cooldown: 1m}}
 """
 
 RUNBOOKS = f"""
@@ -48,7 +48,7 @@ spec:
   steps:
     - id: restart
       forEach: service.pods
-      when: unhealthy(each)
+      when: each.unhealthy
       run: kubectl delete pod ${{each}}
     - {{id: well, expect: service.healthy, within: 5h}}
   rollback: {{after: 20h, then: leave}}
@@ -68,7 +68,7 @@ spec:
           within: 5h
     - id: renew
       forEach: service.pods
-      when: unhealthy(each)
+      when: each.unhealthy
       run: kubectl delete pod ${{each}}
     - {{id: well, expect: service.ready == 4, within: 5h}}
   rollback: {{after: 20h, then: leave}}

@@ -48,7 +48,7 @@ CATALOG = (
         """
         - id: restart
           forEach: service.pods
-          when: unhealthy(each)
+          when: each.unhealthy
           run: kubectl delete pod ${each}
         """
     ),

@@ -149,7 +149,7 @@ def rules(name: str, priority: int, needs: str, hold: str) -> str:
         apiVersion: kintsugi.dev/v1alpha1
         kind: Rule
         metadata: {{name: {name}-pods}}
-        spec: {{on: pod, service: {name}, when: unhealthy(object), for: {hold}, mode: auto}}
+        spec: {{on: pod, service: {name}, when: object.unhealthy, for: {hold}, mode: auto}}
         """
     )
 

@@ -130,8 +130,8 @@ LOOKS = {
         KEY        VALUE        FROM
         namespace  production   rules/web-service.yaml:8:14
         selector   app=web-app  derived
-        RULE                        VALUE                                                        FROM
-        web-service-pods-unhealthy  auto: web-service-recovery on pod for 2m: unhealthy(object)  rules/any-service.yaml:6:18
+        RULE                        VALUE                                                       FROM
+        web-service-pods-unhealthy  auto: web-service-recovery on pod for 2m: object.unhealthy  rules/any-service.yaml:6:18
         """,
     "explain --pod production/web-1": """\
         pod production/web-1

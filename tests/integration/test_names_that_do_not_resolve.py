@@ -30,7 +30,7 @@ CATALOG = (
         for name in NAMES
     ),
     rule_text("web-pods", service="web", more="for: 1s"),
-    runbook_text("- {id: restart, forEach: service.pods, when: unhealthy(each), run: 'kubectl delete pod ${each}'}"),
+    runbook_text("- {id: restart, forEach: service.pods, when: each.unhealthy, run: 'kubectl delete pod ${each}'}"),
 )
 
 

@@ -61,7 +61,7 @@ spec:
 apiVersion: kintsugi.dev/v1alpha1
 kind: Rule
 metadata: {name: web-pods}
-spec: {on: pod, service: web, when: unhealthy(object), for: 1m, mode: auto}
+spec: {on: pod, service: web, when: object.unhealthy, for: 1m, mode: auto}
 ---
 apiVersion: kintsugi.dev/v1alpha1
 kind: Rule
@@ -77,7 +77,7 @@ spec:
   steps:
     - id: restart
       forEach: service.pods
-      when: unhealthy(each)
+      when: each.unhealthy
       run: kubectl delete pod ${each}
       expect: service.ready >= service.desired
       within: 5m

@@ -25,7 +25,7 @@ spec:
 apiVersion: kintsugi.dev/v1alpha1
 kind: Rule
 metadata: {name: web-crashes}
-spec: {on: pod, service: web, when: crashLooping(object), mode: auto}
+spec: {on: pod, service: web, when: object.crashLooping, mode: auto}
 """
 
 

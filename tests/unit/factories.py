@@ -79,8 +79,8 @@ def service_text(
 
 
 def rule_text(name: str = "web-pods", *, service: str = "web", on: str = "pod", more: str = "") -> str:
-    """Write a Rule in mode auto; one on pods asks `unhealthy(object)`. `more` are further keys of its spec."""
-    when = "  when: unhealthy(object)\n" if on == "pod" else ""
+    """Write a Rule in mode auto; one on pods asks `object.unhealthy`. `more` are further keys of its spec."""
+    when = "  when: object.unhealthy\n" if on == "pod" else ""
     head = dedent(
         f"""\
         apiVersion: kintsugi.dev/v1alpha1

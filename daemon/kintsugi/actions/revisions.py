@@ -21,6 +21,11 @@ async def find_revisions(
         return await workload_revisions.find_revisions(kube, asked.resource, workload, good)
 
 
+def last_good_of(revisions: Sequence[Revision]) -> Revision | None:
+    """Return the newest revision that was seen good and is not the current one, None without one."""
+    return next((revision for revision in reversed(revisions) if revision.good and not revision.current), None)
+
+
 def target_of(asked: ObjectName, revisions: Sequence[Revision], number: int, phase: Phase) -> Revision:
     """
     Return the revision for a rollback: the named one, else the last one that was seen good (E13).
@@ -30,7 +35,10 @@ def target_of(asked: ObjectName, revisions: Sequence[Revision], number: int, pha
     """
     current = current_of(revisions)
     if number == 0:
-        return _last_good(asked, revisions)
+        good = last_good_of(revisions)
+        if good is None:
+            raise Refused(f"no earlier revision of {asked} was seen good: a person has to choose one")
+        return good
     known = ", ".join(str(revision.number) for revision in revisions) or "none"
     target = next((revision for revision in revisions if revision.number == number), None)
     if target is None:
@@ -51,10 +59,3 @@ def referred(asked: ObjectName, revisions: Sequence[Revision], reference: Templa
     if template_digest(found.pods) != reference.digest:
         raise Refused(f"revision {found.number} of {asked} does not hold the former template any more")
     return found
-
-
-def _last_good(asked: ObjectName, revisions: Sequence[Revision]) -> Revision:
-    good = [revision for revision in revisions if revision.good and not revision.current]
-    if not good:
-        raise Refused(f"no earlier revision of {asked} was seen good: a person has to choose one")
-    return good[-1]

@@ -73,7 +73,9 @@ PART = "kept"
 LINES: Mapping[str, Type] = {"lines": ListOf(STRING), "sources": ListOf(STRING)}
 SCANNED: Mapping[str, Type] = {"findings": ListOf(FINDING), "starts": ListOf(START)}
 DESCRIPTION: Mapping[str, Type] = {"text": STRING}
-REVISIONS: Mapping[str, Type] = {"revisions": ListOf(REVISION)}
+REVISIONS: Mapping[str, Type] = {"revisions": ListOf(REVISION), "lastGood": REVISION}
+"""`lastGood`: the newest revision of a named workload that was good and is not the current one; absent without one."""
+
 PROGRESS: Mapping[str, Type] = {"complete": BOOL, "message": STRING}
 USAGE: Mapping[str, Type] = {"items": ListOf(USE)}
 TARGET = Struct("Target", dict.fromkeys(("kind", "name", "namespace", "uid"), STRING))

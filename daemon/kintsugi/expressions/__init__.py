@@ -7,9 +7,9 @@ EvaluationError where there is no result.
 """
 
 from kintsugi.expressions.bindings import Bindings
+from kintsugi.expressions.computed_fields import ComputedField, computed_fields
 from kintsugi.expressions.expression import Expression, compile_expression
 from kintsugi.expressions.expression_problem import ExpressionProblem
-from kintsugi.expressions.function import ComputedField, Function
 from kintsugi.expressions.json_values import from_json, to_json
 from kintsugi.expressions.lost import NOTHING_LOST, Lost
 from kintsugi.expressions.scope import Scope
@@ -45,7 +45,6 @@ __all__ = [
     "ComputedField",
     "Expression",
     "ExpressionProblem",
-    "Function",
     "ListOf",
     "Lost",
     "MapOf",
@@ -55,6 +54,7 @@ __all__ = [
     "Type",
     "compile_expression",
     "compile_template",
+    "computed_fields",
     "format_value",
     "from_json",
     "placeholders_in",

@@ -6,8 +6,9 @@ from functools import partial
 from cel_expr_python import cel
 
 from kintsugi.errors import EvaluationError
-from kintsugi.expressions.function import COMPUTED_PREFIX, ComputedField
+from kintsugi.expressions.computed_fields import ComputedField, types_of
 from kintsugi.expressions.lost import NOTHING_LOST, Lost
+from kintsugi.expressions.structs import class_of
 from kintsugi.expressions.values import Getter, GettersByType, plain
 
 _BARE = cel.NewEnv()
@@ -39,9 +40,9 @@ class Bindings(Mapping[str, object]):
 
     def activation(self, variables: frozenset[str], computed_fields: tuple[ComputedField, ...]) -> cel.Activation:
         """
-        Return the prepared values of `variables`, their objects with these facts; a name without a value is left out.
+        Return the prepared values of `variables`, their objects with these fields; a name without a value is left out.
 
-        Raises EvaluationError when a fact needs a name that has none.
+        Raises EvaluationError when a field needs a name that has none.
         """
         key = (variables, computed_fields)
         found = self._activations.get(key)
@@ -65,7 +66,7 @@ class Bindings(Mapping[str, object]):
             used = [self._values[name] for name in computed_field.uses]
             getters[computed_field.of] = (
                 *getters.get(computed_field.of, ()),
-                (computed_field.field, partial(_compute, computed_field, used)),
+                (computed_field.name, partial(_compute, computed_field, used)),
             )
         return getters
 
@@ -75,13 +76,10 @@ def _compute(computed_field: ComputedField, used: list[object], value: object) -
 
 
 def without_computed_fields(value: object) -> object:
-    """Take the facts out of an answer again."""
+    """Take the computed fields out of an answer again."""
     if isinstance(value, dict):
-        return {
-            name: without_computed_fields(item)
-            for name, item in value.items()
-            if not str(name).startswith(COMPUTED_PREFIX)
-        }
+        computed = types_of(class_of(value))
+        return {name: without_computed_fields(item) for name, item in value.items() if name not in computed}
     if isinstance(value, list):
         return [without_computed_fields(item) for item in value]
     return value

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from kintsugi.expressions.computed_fields import computed_fields
 from kintsugi.expressions.environment import Environment
 from kintsugi.expressions.expression_problem import ExpressionProblem
 from kintsugi.expressions.types import Struct
@@ -37,7 +38,7 @@ def explain(error: str, source: str, environment: Environment) -> ExpressionProb
     if missing := _NO_NAME.search(text):
         return _no_name(missing[1], source, offset, environment)
     if wrong := _NO_OVERLOAD.search(text):
-        return _no_overload(wrong[1], _clean(wrong[2]), offset, environment)
+        return _no_overload(wrong[1], _clean(wrong[2]), offset)
     if wrong := _NO_FIELDS.search(text):
         return _no_fields(_clean(wrong[1]), source, offset)
     if wrong := _RESERVED.search(text):
@@ -68,11 +69,12 @@ def _no_field(name: str, struct: Struct, source: str, offset: int) -> Expression
 def _no_name(name: str, source: str, offset: int, environment: Environment) -> ExpressionProblem:
     offset = max(source.rfind(name, 0, offset + len(name)), 0)
     called = source[offset + len(name) :].lstrip().startswith("(")
-    if called and name in environment.functions:
-        hint = f"it is {environment.functions[name]}"
-        return ExpressionProblem(f"{name} does not take these arguments", offset=offset, suggestion=hint)
+    owners = [each.of.__name__ for each in computed_fields() if each.name == name]
+    if called and owners:
+        hint = f"it is a field of {' and '.join(owners)}: write x.{name}"
+        return ExpressionProblem(f"there is no function `{name}`", offset=offset, suggestion=hint)
     kind = "function" if called else "name"
-    known: list[str] = [*environment.functions, *_KNOWN] if called else list(environment.names)
+    known: list[str] = [*_KNOWN] if called else list(environment.names)
     prefix = f"{environment.container}."
     known += [known_name.removeprefix(prefix) for known_name in environment.names if known_name.startswith(prefix)]
     hint = _dash(source, offset) or closest(name, known) or _closest_stem(name, known)
@@ -85,10 +87,7 @@ def _closest_stem(name: str, known: Iterable[str]) -> str:
     return (closest(stem, known) or _closest_stem(stem, known)) if stem else ""
 
 
-def _no_overload(name: str, given: str, offset: int, environment: Environment) -> ExpressionProblem:
-    function = environment.functions.get(name)
-    if function is not None:
-        return ExpressionProblem(f"{name} does not take ({given})", offset=offset, suggestion=f"it is {function}")
+def _no_overload(name: str, given: str, offset: int) -> ExpressionProblem:
     if re.search(r"[a-z]", name.removeprefix("@")) and name not in _OPERATORS:
         return ExpressionProblem(f"{name} does not take ({given})", offset=offset)
     operator = _OPERATORS.get(name, name.strip("_"))

@@ -1,6 +1,6 @@
 """One expression: compiled and checked when a document is loaded, evaluated many times with the values of a moment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -10,15 +10,15 @@ from cel_expr_python import cel
 
 from kintsugi.errors import EvaluationError
 from kintsugi.expressions.bindings import Bindings, without_computed_fields
+from kintsugi.expressions.computed_fields import ComputedField, computed_fields
+from kintsugi.expressions.descriptors import PACKAGE
 from kintsugi.expressions.diagnostics import explain
 from kintsugi.expressions.dialect import read_type
 from kintsugi.expressions.environment import Environment, environment, meant_by, parse, stems_in
-from kintsugi.expressions.expansion import expand
 from kintsugi.expressions.expression_problem import ExpressionProblem
-from kintsugi.expressions.function import COMPUTED_PREFIX, ComputedField, Function
 from kintsugi.expressions.lint import refuse
 from kintsugi.expressions.lost import Lost, holds_lost, lost_read
-from kintsugi.expressions.read_paths import Reads, calls_in
+from kintsugi.expressions.read_paths import Reads, fields_in
 from kintsugi.expressions.syntax import Node, read_tree
 from kintsugi.expressions.types import (
     ANY,
@@ -37,6 +37,7 @@ from kintsugi.expressions.types import (
     Type,
     fits,
 )
+from kubeobjects.predicates import START_UP_ALLOWANCE
 
 _PYTHON: Mapping[Scalar, type | tuple[type, ...]] = {
     BOOL: bool,
@@ -110,25 +111,29 @@ def compile_expression(
     *,
     names: Mapping[str, Type],
     result: Type,
-    functions: Sequence[Function] = (),
+    start_up: timedelta = START_UP_ALLOWANCE,
     container: str | None = None,
 ) -> Expression:
     """
-    Check and compile an expression that sees `names` and calls `functions`.
+    Check and compile an expression that sees `names`.
 
-    `result` is the type that its answer must have; ANY takes each. Names may leave out the prefix `container`. Raises
-    ExpressionProblem, with the offset of the mistake in `source`.
+    `result` is the type that its answer must have; ANY takes each. `start_up` is what a pod may take to become ready
+    before it counts as unhealthy. Names may leave out the prefix `container`. Raises ExpressionProblem, with the offset
+    of the mistake in `source`.
     """
-    meant = meant_by(source, names, functions, container or "")
-    place = environment(frozenset(meant.items()), tuple(functions), container or "")
+    fields = computed_fields(start_up)
+    meant = meant_by(source, names, fields, container or "")
+    place = environment(frozenset(meant.items()), container or "")
     try:
-        return _compiled(source, result, place, stems_in(source, names))
+        return _compiled(source, result, place, stems_in(source, names), fields)
     except RuntimeError as error:
         raise explain(str(error), source, replace(place, names=dict(names))) from error
 
 
 @lru_cache(maxsize=1024)
-def _compiled(source: str, result: Type, place: Environment, taken: frozenset[str]) -> Expression:
+def _compiled(
+    source: str, result: Type, place: Environment, taken: frozenset[str], fields: tuple[ComputedField, ...]
+) -> Expression:
     """
     Compile once: files that are read again because one of them has changed cost no more than what is new in them.
 
@@ -136,13 +141,13 @@ def _compiled(source: str, result: Type, place: Environment, taken: frozenset[st
     """
     refuse(read_tree(parse(source)), place, taken)
     checked = place.check.compile(source)
-    program = place.run.compile(expand(source, place.functions))
+    program = place.run.compile(source)
     given = _result_type(checked, result, place)
     tree = read_tree(checked.serialize())
-    computed_fields = _facts(tree, place)
-    reads = Reads(frozenset(place.functions))
+    computed = _computed_fields(tree, place, fields)
+    reads = Reads()
     reads.visit(tree, {})
-    used = {name for computed_field in computed_fields for name in computed_field.uses}
+    used = {name for each in computed for name in each.uses}
     return Expression(
         source=source,
         reads=frozenset(reads.paths | used),
@@ -150,7 +155,7 @@ def _compiled(source: str, result: Type, place: Environment, taken: frozenset[st
         wanted=result,
         variables=frozenset(reads.variables | used),
         program=program,
-        computed_fields=computed_fields,
+        computed_fields=computed,
         compared=frozenset(reads.compared),
     )
 
@@ -167,18 +172,20 @@ def _result_type(checked: cel.Expression, wanted: Type, place: Environment) -> T
     return given
 
 
-def _facts(tree: Node, place: Environment) -> tuple[ComputedField, ...]:
-    """Collect the facts that calls read; one that uses a name which the scope lacks is a problem."""
-    found: dict[str, ComputedField] = {}
-    for call in calls_in(tree):
-        function = place.functions.get(call.function)
-        for computed_field in function.computed_fields if function else ():
-            for name in computed_field.uses:
-                if name not in place.names:
-                    message = f"{call.function} needs `{name}`, which is not known here"
-                    raise ExpressionProblem(message, offset=call.offset)
-            found[f"{computed_field.of.__name__}.{computed_field.name}"] = computed_field
-    return tuple(found[key] for key in sorted(found))
+def _computed_fields(tree: Node, place: Environment, fields: tuple[ComputedField, ...]) -> tuple[ComputedField, ...]:
+    """Choose the computed fields that an expression may read; one that needs a name which the place lacks is a problem."""
+    read = list(fields_in(tree))
+    found: list[ComputedField] = []
+    for each in fields:
+        owners = ("", f"{PACKAGE}.{each.of.__name__}")
+        offset = next((offset for offset, name, owner in read if name == each.name and owner in owners), None)
+        if offset is None:
+            continue
+        for name in each.uses:
+            if name not in place.names:
+                raise ExpressionProblem(f"{each.name} needs `{name}`, which is not known here", offset=offset)
+        found.append(each)
+    return tuple(found)
 
 
 def _is(value: object, wanted: Type) -> bool:
@@ -201,6 +208,4 @@ def _reason(error: object) -> str:
     code, colon, rest = text.partition(": ")
     text = rest if colon and code.isupper() and " " not in code else text
     absent = text.removeprefix("Key not found in map : ").strip('"')
-    if absent.startswith(COMPUTED_PREFIX):
-        return f"{absent.removeprefix(COMPUTED_PREFIX)} is called on a value that is not a known object"
     return text if absent == text else f"the field `{absent}` is absent"

@@ -6,13 +6,13 @@ A literal pattern, duration or time is tried when the document is loaded, not wh
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from cel_expr_python import cel
 
 from kintsugi.expressions.environment import Environment
 from kintsugi.expressions.expression_problem import ExpressionProblem
-from kintsugi.expressions.read_paths import children
+from kintsugi.expressions.read_paths import every
 from kintsugi.expressions.syntax import CallExpr, Comprehension, CreateStruct, Ident, Literal, Node, Select
 
 _TRIAL = cel.NewEnv(variables={"text": cel.Type.STRING})
@@ -26,7 +26,7 @@ _DAYS = re.compile(r"(\d+(?:\.\d+)?)d")
 
 def refuse(parsed: Node, environment: Environment, taken: frozenset[str]) -> None:
     """Raise ExpressionProblem for what a parsed tree holds that cannot work; no variable may be called as what is `taken`."""
-    for node in _every(parsed):
+    for node in every(parsed):
         match node:
             case Comprehension():
                 _refuse_hiding(node, taken)
@@ -76,12 +76,6 @@ def _duration_hint(text: str) -> str:
     if days:
         return f'there are no days: write "{float(days[1]) * 24:g}h" for "{days[0]}"'
     return 'write it with h, m, s or ms, as in "1h30m"'
-
-
-def _every(node: Node) -> Iterator[Node]:
-    yield node
-    for child in children(node):
-        yield from _every(child)
 
 
 def _dotted(node: Node) -> str:

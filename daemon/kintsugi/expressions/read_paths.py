@@ -12,15 +12,24 @@ _PASSES_ON = frozenset({"_?_:_", "_&&_", "_||_", "!_", "_+_", "size", "@not_stri
 """Calls that do not look into the items of a list or the fields of a map that they are given."""
 
 
-def calls_in(node: Node) -> Iterator[CallExpr]:
-    """Yield every call of a tree."""
-    if isinstance(node, CallExpr):
-        yield node
-    for child in children(node):
-        yield from calls_in(child)
+def every(node: Node) -> Iterator[Node]:
+    """Yield every node of a tree."""
+    yield node
+    for child in _children(node):
+        yield from every(child)
 
 
-def children(node: Node) -> tuple[Node, ...]:
+def fields_in(tree: Node) -> Iterator[tuple[int, str, str]]:
+    """Yield the place, the name and the owner's type of each field that a tree reads; the type is "" where it is open."""
+    for node in every(tree):
+        match node:
+            case Select():
+                yield node.offset, node.field, node.owner
+            case CallExpr(function=name, arguments=(_, Literal(text=str(text)))) if name in {_OPTIONAL_FIELD, *_INDEX}:
+                yield node.offset, text, ""
+
+
+def _children(node: Node) -> tuple[Node, ...]:
     """Return the nodes directly below one."""
     match node:
         case Select():
@@ -42,10 +51,9 @@ class Reads:
 
     The path of a list is also that of its items: `pods.exists(p, p.status.phase == "Failed")` reads `pods` and
     `pods.status.phase`. A path that is read whole includes all below it. `compared` are the arguments of calls that may
-    read all of them: `==`, `string`, `join`; not those of our own `functions`, which read fields of objects.
+    read all of them: `==`, `string`, `join`.
     """
 
-    functions: frozenset[str] = frozenset()
     variables: set[str] = field(default_factory=set)
     paths: set[str] = field(default_factory=set)
     compared: set[str] = field(default_factory=set)
@@ -60,8 +68,8 @@ class Reads:
         elif path is None and isinstance(node, Comprehension):
             self._visit_fold(node, bound, compared=compared)
         elif path is None:
-            compares = isinstance(node, CallExpr) and node.function not in _PASSES_ON | self.functions
-            for child in children(node):
+            compares = isinstance(node, CallExpr) and node.function not in _PASSES_ON
+            for child in _children(node):
                 self.visit(child, bound, compared=compared or compares)
 
     def _visit_fold(self, fold: Comprehension, bound: Mapping[str, str], *, compared: bool) -> None:

@@ -1,7 +1,8 @@
 """
 Struct types from Python classes: a msgspec struct by its JSON names, a dataclass by its field names.
 
-A kept Kubernetes object has `apiVersion` and `kind`, too, though it has no such fields: its class determines them.
+A kept Kubernetes object has `apiVersion`, `kind` and its computed fields, too, though it has no such attributes: its class
+determines them.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from functools import cache
 
 from msgspec import inspect
 
+from kintsugi.expressions.computed_fields import types_of
 from kintsugi.expressions.types import (
     ANY,
     BOOL,
@@ -68,7 +70,7 @@ def struct_type(kind: type) -> Struct:
     if not isinstance(described, inspect.StructType | inspect.DataclassType):
         raise TypeError(f"{kind.__name__} is neither a struct nor a dataclass")
     fields = {field.encode_name: type_of(field.type) for field in described.fields}
-    return Struct(kind.__name__, {**dict.fromkeys(identity(kind), STRING), **fields})
+    return Struct(kind.__name__, {**dict.fromkeys(identity(kind), STRING), **fields, **types_of(kind)})
 
 
 def type_of(described: inspect.Type) -> Type:

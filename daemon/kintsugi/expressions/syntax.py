@@ -46,7 +46,10 @@ _SCHEMA: Mapping[str, Mapping[str, tuple[int, str]]] = {
     },
     "Position": {"key": (1, "int"), "value": (2, "int")},
     "Source": {"positions": (4, "*Position")},
-    "CheckedExpr": {"expr": (4, "Expr"), "source": (5, "Source")},
+    "MapType": {},
+    "Type": {"map": (7, "MapType"), "message": (9, "string")},
+    "TypeOf": {"key": (1, "int"), "value": (2, "Type")},
+    "CheckedExpr": {"types": (3, "*TypeOf"), "expr": (4, "Expr"), "source": (5, "Source")},
     "ParsedExpr": {"expr": (2, "Expr"), "source": (3, "Source")},
 }
 _HOLDS = {
@@ -54,6 +57,9 @@ _HOLDS = {
     "int": FieldDescriptorProto.TYPE_INT64,
     "string": FieldDescriptorProto.TYPE_STRING,
 }
+
+MAP = "map"
+"""The owner of what is read as a field and is a key of a map."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +80,17 @@ class Ident:
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """A field of something; `test` when it is only asked for (`has`)."""
+    """
+    A field of something; `test` when it is only asked for (`has`).
+
+    `owner` is the type of the operand: the name of a message, MAP, or "" where the check leaves it open.
+    """
 
     offset: int
     operand: "Node"
     field: str
     test: bool
+    owner: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,20 +130,22 @@ def read_tree(serialised: bytes) -> Node:
     """Read what `cel.Expression.serialize` gives, checked or only parsed. Offsets count characters of the source."""
     wrapped = Wrapped.FromString(serialised)
     document: Any = _message_class(wrapped.type_url.rpartition(".")[2]).FromString(wrapped.value)
-    return _node(document.expr, {entry.key: entry.value for entry in document.source.positions})
+    types = {entry.key: entry.value for entry in getattr(document, "types", ())}
+    return _node(document.expr, {entry.key: entry.value for entry in document.source.positions}, types)
 
 
-def _node(expr: Any, positions: Mapping[int, int]) -> Node:
+def _node(expr: Any, positions: Mapping[int, int], types: Mapping[int, Any]) -> Node:
     offset = positions.get(expr.id, 0)
 
     def inner(child: Any) -> Node:
-        return _node(child, positions)
+        return _node(child, positions, types)
 
     match expr:
         case _ if expr.HasField("ident"):
             return Ident(offset, expr.ident.name)
         case _ if expr.HasField("select"):
-            return Select(offset, inner(expr.select.operand), expr.select.field, expr.select.test_only)
+            owner = _type_name(types.get(expr.select.operand.id))
+            return Select(offset, inner(expr.select.operand), expr.select.field, expr.select.test_only, owner)
         case _ if expr.HasField("call"):
             target = [expr.call.target] if expr.call.HasField("target") else []
             return CallExpr(offset, expr.call.function, tuple(inner(part) for part in [*target, *expr.call.args]))
@@ -147,6 +160,12 @@ def _node(expr: Any, positions: Mapping[int, int]) -> Node:
             return Comprehension(offset, fold.item, inner(fold.range), fold.accumulator, inner(fold.init), parts)
         case _:
             return Literal(offset, expr.constant.text if expr.constant.HasField("text") else None)
+
+
+def _type_name(type_: Any) -> str:
+    if type_ is None:
+        return ""
+    return MAP if type_.HasField("map") else type_.message
 
 
 @cache

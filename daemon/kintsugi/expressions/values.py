@@ -27,10 +27,10 @@ Getter = Callable[[object], object]
 GettersByType = Mapping[type, tuple[tuple[str, Getter], ...]]
 """The fields to add to objects, by class: each with its getter."""
 
-_NO_FACTS: GettersByType = {}
+_NO_GETTERS: GettersByType = {}
 
 
-def plain(value: object, getters: GettersByType = _NO_FACTS) -> object:
+def plain(value: object, getters: GettersByType = _NO_GETTERS) -> object:
     """
     Turn a value into the dicts, lists and scalars that an expression can read, with `getters` added to kept objects.
 
@@ -74,7 +74,7 @@ def _plain_fields(
 
 
 def _plain_mapping(value: Mapping[object, object], getters: GettersByType) -> dict[str, object]:
-    """An object that is a dict already, as an earlier answer is, gets its facts by its `kind`."""
+    """An object that is a dict already, as an earlier answer is, gets its computed fields by its `kind`."""
     shown = {str(key): plain(item, getters) for key, item in value.items()}
     kind = class_of(value) if getters else None
     if kind is not None and kind in getters:

@@ -121,9 +121,8 @@ async def settled(context: RunContext, step: Step, scope: StepScope, ended: Step
         return ended
     patient = step if ended.ran else replace(step, within=timedelta(0), for_duration=timedelta(0))
 
-    reads_again = patient.within > timedelta(0) and not OBJECTS.isdisjoint(step.expect.reads)
-    if ended.lost:
-        reads_again = not OBJECTS.isdisjoint(name.partition(".")[0] for name in step.expect.reads)
+    read = {name.partition(".")[0] for name in step.expect.reads}
+    reads_again = (patient.within > timedelta(0) or bool(ended.lost)) and not OBJECTS.isdisjoint(read)
     lost = frozenset(each for each in ended.lost if not (reads_again and each.partition(".")[0] in OBJECTS))
 
     async def result() -> ResultNames:

@@ -7,11 +7,10 @@ The names of an expression: with their types when a document is loaded, with the
 from datetime import timedelta
 
 from kintsugi.expressions import Scope
-from kintsugi.scope.functions import functions
 from kintsugi.scope.types import Names
 from kubeobjects.predicates import START_UP_ALLOWANCE
 
 
 def seen(names: Names, *, start_up: timedelta = START_UP_ALLOWANCE) -> Scope:
-    """Return a scope of these names, with all functions; `start_up` is what a pod may take to become ready."""
-    return Scope(names=names, functions=functions(start_up))
+    """Return a scope of these names; `start_up` is what a pod may take to become ready."""
+    return Scope(names=names, start_up=start_up)

@@ -9,7 +9,7 @@ from kintsugi.actions import api_objects
 from kintsugi.actions.object_reads import by_name
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.revisions import find_revisions
+from kintsugi.actions.revisions import find_revisions, last_good_of
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.command_spec import CommandSpec
@@ -57,11 +57,15 @@ async def history(kube: KubeClient, command: Rollout, good: frozenset[str]) -> R
     found = await find_revisions(kube, command.object, workload, good)
     if command.revision:
         found = tuple(revision for revision in found if revision.number == command.revision)
-    current = current_of(found)
+    current, good_one = current_of(found), last_good_of(found)
     known = ", ".join(str(revision.number) for revision in found if revision.good) or "none"
     result = of_objects([workload], named=1, summary="")
     return Result(
-        names={**result.names, "revisions": _columns(workload, found)},
+        names={
+            **result.names,
+            "revisions": _columns(workload, found),
+            **({"lastGood": _column(workload, good_one)} if good_one else {}),
+        },
         summary=f"{len(found)} revisions, now at {current.number if current else '?'}, known to be good: {known}",
         failed="" if found else _no_history(command),
     )
@@ -84,19 +88,20 @@ async def _histories(kube: KubeClient, command: Rollout, good: frozenset[str]) -
 
 
 def _columns(workload: Unstructured, found: Sequence[Revision]) -> list[dict[str, object]]:
-    """Return what expressions see of revisions."""
-    return [
-        {
-            "workload": unstructured.name(workload),
-            "number": each.number,
-            "current": each.current,
-            "good": each.good,
-            "cause": each.cause,
-            "images": each.images,
-            "created": each.created,
-        }
-        for each in found
-    ]
+    return [_column(workload, revision) for revision in found]
+
+
+def _column(workload: Unstructured, revision: Revision) -> dict[str, object]:
+    """Return what expressions see of a revision."""
+    return {
+        "workload": unstructured.name(workload),
+        "number": revision.number,
+        "current": revision.current,
+        "good": revision.good,
+        "cause": revision.cause,
+        "images": revision.images,
+        "created": revision.created,
+    }
 
 
 def _no_history(command: Rollout) -> str:

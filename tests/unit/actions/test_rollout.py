@@ -211,3 +211,15 @@ async def test_the_history_says_what_is_current_and_what_is_good() -> None:
         (2, False, True, ["web:2"], ""),
     ]
     assert "now at 2, known to be good: 1" in seen["summary"]
+    assert seen["lastGood"]["number"] == 1
+
+
+@pytest.mark.parametrize(("good", "number"), [({1, 2, 4}, 2), ({1}, 1), ({4}, None), (set(), None)])
+async def test_the_last_good_revision_is_neither_a_bad_one_nor_the_current_one(
+    good: set[int], number: int | None
+) -> None:
+    """P6: nothing is rolled back to a revision that nobody has seen good."""
+    kube = Cluster(stateful_set(image="db:4"), *(controller_revision(each, f"db:{each}") for each in (1, 2, 3, 4)))
+    context = ProbeContext(good=frozenset(f"db-{each}" for each in good))
+    seen = await kube.read("kubectl rollout history statefulset/db", probe_context=context)
+    assert seen.get("lastGood", {}).get("number") == number

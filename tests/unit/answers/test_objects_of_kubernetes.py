@@ -24,7 +24,6 @@ from kintsugi.kube.pages import Page, Reader
 from kintsugi.kube.reflector import Reflector
 from kintsugi.kube.watch_events import EventReader, GarbledLineError, WatchEvent
 from kintsugi.model.records import PendingMatch, Signal, SignalSource
-from kintsugi.scope.functions import FUNCTIONS
 from kintsugi.sources.cluster import ClusterWatch
 from kintsugi.views import Caches, ServiceViews
 from kubeobjects import predicates, resources
@@ -175,15 +174,15 @@ async def test_a_watched_object_never_ends_what_follows_the_cluster(resource: Re
     assert services.views.keys() == shipped().services.keys()
 
 
-FUNCTIONS_OF_PODS = ("unhealthy(object)", "statusOf(object)", "restarts(object)", "crashLooping(object)", "object")
+FIELDS_OF_PODS = ("object.unhealthy", "object.displayStatus", "object.restarts", "object.crashLooping", "object")
 
 
 @cache
 def expressions(resource: Resource) -> Sequence[Expression]:
     """Return expressions that read an object of a kind, or all of it."""
     names: dict[str, Type] = {"object": struct_type(KEPT[resource]), "now": TIMESTAMP}
-    sources = FUNCTIONS_OF_PODS if resource == resources.PODS else ("object", "has(object.metadata.labels.app)")
-    return tuple(compile_expression(each, names=names, result=ANY, functions=FUNCTIONS) for each in sources)
+    sources = FIELDS_OF_PODS if resource == resources.PODS else ("object", "has(object.metadata.labels.app)")
+    return tuple(compile_expression(each, names=names, result=ANY) for each in sources)
 
 
 @pytest.mark.parametrize("resource", KEPT, ids=lambda resource: str(resource.kind))

@@ -26,7 +26,7 @@ metadata: {name: pods}
 spec:
   on: pod
   service: web
-  when: unhealthy(object)
+  when: object.unhealthy
   for: 2m
   mode: auto
 """

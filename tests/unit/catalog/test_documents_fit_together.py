@@ -143,7 +143,7 @@ def test_a_wrong_parameter_is_refused(parameter: str, message: str) -> None:
 
 
 ALL = RULE.replace("name: pods", "name: many").replace("on: pod", "on: services").replace("  service: web\n", "")
-MANY = ALL.replace("unhealthy(object)", "size(services.filter(s, !s.healthy)) >= 3") + "  runbook: all\n"
+MANY = ALL.replace("object.unhealthy", "size(services.filter(s, !s.healthy)) >= 3") + "  runbook: all\n"
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_rules_of_two_services_have_digests_of_their_own(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "spec", "replaced"),
     [
-        ("mine", "on: pod\nwhen: >-\n  unhealthy(object)", "cart-pods-unhealthy"),
+        ("mine", "on: pod\nwhen: >-\n  object.unhealthy", "cart-pods-unhealthy"),
         ("mine", "on: check\ncheck: smoke", "cart-does-not-answer"),
         ("mine", "on: services\nwhen: service.ready > 0 && !service.serving", "cart-without-endpoints"),
         ("cart-alerts", "on: alert\nmatchers: [alertname=Slow]", "cart-alerts"),

@@ -8,7 +8,7 @@ from kintsugi.model.rules import RuleSource
 from tests.unit.catalog.documents import RULE, RUNBOOK, SERVICE, loaded, said
 
 CHECKED = SERVICE + "  checks:\n    smoke:\n      - {id: health, run: curl http://web/health, expect: status == 200}\n"
-ON_CHECK = RULE.replace("on: pod", "on: check").replace("  when: unhealthy(object)\n", "  check: smoke\n  every: 1m\n")
+ON_CHECK = RULE.replace("on: pod", "on: check").replace("  when: object.unhealthy\n", "  check: smoke\n  every: 1m\n")
 
 
 def test_a_check_is_asked_as_often_as_its_rule_says_and_every_half_minute_by_default() -> None:
@@ -30,7 +30,7 @@ def test_when_narrows_a_rule_on_a_check_by_what_is_seen_of_its_service() -> None
         ("check: smoke", "check: smok", "there is no list of checks of web called 'smok'; did you mean 'smoke'?"),
         ("  check: smoke\n", "", "a rule on a check needs `check`"),
         ("every: 1m", "every: 1s", "`every` is between 5s and 1h"),
-        ("every: 1m", "when: unhealthy(object)", "object"),
+        ("every: 1m", "when: object.unhealthy", "object"),
         ("on: check", "on: services\n  when: 'true'", "`check` and `every` are for rules on a check"),
     ],
 )

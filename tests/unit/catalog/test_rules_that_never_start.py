@@ -61,7 +61,7 @@ def test_a_rule_that_could_start_is_not(tmp_path: Path, capsys: pytest.CaptureFi
 def test_only_rules_on_alerts_say_where_alerts_may_come_from() -> None:
     text = (
         rule()
-        .replace("on: alert", "on: pod\n  when: unhealthy(object)\n  namespace: any")
+        .replace("on: alert", "on: pod\n  when: object.unhealthy\n  namespace: any")
         .replace("  matchers: []\n", "")
     )
     (problem,) = said(SERVICE, RUNBOOK, text)

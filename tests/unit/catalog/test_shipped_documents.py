@@ -43,7 +43,7 @@ def test_the_web_service_runbook_has_the_five_steps_of_the_page(catalog: Catalog
         "kubectl delete pod ${each}",
         "kubectl scale deployment web-app-deployment --replicas=${params.replicas}",
         "kubectl get svc web-app-service",
-        "curl http://${address(steps.balancer.item)}/health",
+        "curl http://${steps.balancer.item.address}/health",
     ]
 
 

@@ -40,7 +40,7 @@ RIGHT = {
     "the item of forEach, in all of the step": """
         - id: a
           forEach: service.pods
-          when: unhealthy(each)
+          when: each.unhealthy
           run: kubectl delete pod ${each}
           expect: size(items) > 0 && each.metadata.name != ""
         """,

@@ -46,7 +46,7 @@ def test_a_key_that_stands_twice_is_refused_at_the_second() -> None:
     assert complaints("a: 1\nb: 2\na: 3\n") == "f.yaml:3:1: a: 'a' is a duplicate key: the first is in line 1"
 
 
-@pytest.mark.parametrize("text", ["when: !x", "when: !ready(object)", "when: !x && y", "when: !(a || b)"])
+@pytest.mark.parametrize("text", ["when: !x", "when: !object.ready", "when: !x && y", "when: !(a || b)"])
 def test_a_negation_that_yaml_takes_for_a_tag_is_explained(text: str) -> None:
     complaint = complaints(text)
     assert "f.yaml:1:" in complaint

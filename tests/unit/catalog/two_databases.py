@@ -53,7 +53,7 @@ metadata: {name: billing-pods-unhealthy}
 spec:
   on: pod
   service: billing
-  when: unhealthy(object)
+  when: object.unhealthy
   for: 1m
   mode: auto
   cooldown: 30m

@@ -11,10 +11,7 @@ from kintsugi.expressions import (
     BOOL,
     DURATION,
     INT,
-    STRING,
     TIMESTAMP,
-    ComputedField,
-    Function,
     ListOf,
     Scope,
     struct_type,
@@ -60,26 +57,6 @@ class Shelf:
 
 VASE, POD = struct_type(Vase), struct_type(Pod)
 
-PHASE_OF = Function(
-    name="phase_of",
-    accepts=((POD,),),
-    result=STRING,
-    runs="{0}.fact_phase",
-    computed_fields=(ComputedField(name="phase", of=Pod, compute=lambda pod: pod.status.phase or "none"),),
-)
-AGED = Function(
-    name="aged",
-    accepts=((POD,),),
-    result=BOOL,
-    runs="{0}.fact_aged",
-    computed_fields=(
-        ComputedField(
-            name="aged", of=Pod, compute=lambda pod, now: now > pod.metadata.creation_timestamp, uses=("now",)
-        ),
-    ),
-)
-ADDED = Function(name="added", accepts=((INT, INT),), result=INT, runs="{0} + {1}")
-
 SCOPE = Scope(
     names={
         "vase": VASE,
@@ -96,5 +73,4 @@ SCOPE = Scope(
         "value": ANY,
         "numbers": ListOf(INT),
     },
-    functions=(PHASE_OF, AGED, ADDED),
 )

@@ -4,10 +4,22 @@ from dataclasses import replace
 
 import pytest
 
-from kintsugi.expressions import ANY, BOOL, STRING, ExpressionProblem, ListOf, Scope, Struct, compile_expression
+from kintsugi.expressions import (
+    ANY,
+    BOOL,
+    INT,
+    STRING,
+    ExpressionProblem,
+    ListOf,
+    MapOf,
+    Scope,
+    Struct,
+    compile_expression,
+    computed_fields,
+)
 from kintsugi.expressions.environment import meant_by
 from kintsugi.expressions.types import Type
-from tests.unit.expressions.examples import AGED, POD, SCOPE, VASE
+from tests.unit.expressions.examples import POD, SCOPE, VASE
 
 
 def problem_of(source: str, *, result: Type = BOOL, scope: Scope = SCOPE) -> ExpressionProblem:
@@ -26,7 +38,7 @@ def problem_of(source: str, *, result: Type = BOOL, scope: Scope = SCOPE) -> Exp
         ("vaze.whole", "did you mean `vase`?", "vaze"),
         ("steps.fnid.passed", "did you mean `steps.find.passed`?", "steps.fnid.passed"),
         ("steps.find.vase.hole", "did you mean `whole`?", "hole"),
-        ("pods.all(p, phase_off(p) == '')", "did you mean `phase_of`?", "phase_off"),
+        ("pods.all(p, p.displayStatos == '')", "did you mean `displayStatus`?", "displayStatos"),
         ("vase.name.startWith('x')", "did you mean `startsWith`?", "startWith"),
         ("vase.whole &&\n  vaze.whole", "did you mean `vase`?", "vaze"),
         ("'Ü' == vase.name && vaze.whole", "did you mean `vase`?", "vaze"),
@@ -41,7 +53,7 @@ def test_a_misspelt_name_is_refused_with_its_place_and_the_nearest_one(source: s
 def test_an_expression_is_compiled_among_the_names_that_it_may_mean_however_many_its_place_sees() -> None:
     many = {f"steps.s{number}.passed": BOOL for number in range(1000)}
     scope = replace(SCOPE, names={**SCOPE.names, **many})
-    meant = meant_by("steps.s7.passed && vase.whole", scope.names, scope.functions)
+    meant = meant_by("steps.s7.passed && vase.whole", scope.names, computed_fields())
     assert [name for name in meant if name in many] == ["steps.s7.passed"]
     assert "vase" in meant
     assert "steps.find.passed" not in meant
@@ -64,7 +76,7 @@ def test_a_field_that_resembles_no_other_is_answered_with_all_fields() -> None:
         ("vase.name == 1", "`==` does not work on (string, int)"),
         ("limit + 1.5 > 2.0", "`+` does not work on (int, double)"),
         ("now > patience", "`>` does not work on (timestamp, duration)"),
-        ("phase_of(vase) == ''", "phase_of does not take (Vase)"),
+        ("pod.displayStatus == 1", "`==` does not work on (string, int)"),
         ("vases.name == ''", "a list(Vase) has no fields"),
         ("size(vase) == 1", "size does not take (Vase)"),
         ("vase.whole ? 1 : 'a'", "`?:` does not work on (bool, int, string)"),
@@ -74,8 +86,18 @@ def test_types_that_do_not_fit_are_refused(source: str, message: str) -> None:
     assert problem_of(source).message == message
 
 
-def test_a_call_with_the_wrong_object_says_what_the_function_takes() -> None:
-    assert problem_of("phase_of(vase) == ''").suggestion == "it is phase_of(Pod)"
+@pytest.mark.parametrize(
+    ("source", "message", "suggestion"),
+    [
+        ("unhealthy(pod)", "there is no function `unhealthy`", "it is a field of Pod: write x.unhealthy"),
+        ("pods.all(p, ready(p))", "there is no function `ready`", "it is a field of Pod and Node: write x.ready"),
+        ("value.address() == ''", "there is no function `address`", "it is a field of KubeService: write x.address"),
+        ("zzz(pod)", "there is no function `zzz` here", ""),
+    ],
+)
+def test_a_call_of_an_unknown_function_names_the_field_of_that_name(source: str, message: str, suggestion: str) -> None:
+    problem = problem_of(source)
+    assert (problem.message, problem.suggestion) == (message, suggestion)
 
 
 @pytest.mark.parametrize(
@@ -160,9 +182,11 @@ def test_nesting_and_length_beyond_all_reason_are_refused() -> None:
     assert problem_of("vase.whole && " * 20000 + "true").message
 
 
-def test_a_function_that_needs_a_name_is_refused_where_the_name_is_unknown() -> None:
-    scope = Scope(names={"pod": POD}, functions=(AGED,))
-    assert problem_of("aged(pod)", scope=scope).message == "aged needs `now`, which is not known here"
+def test_a_computed_field_that_needs_a_name_is_refused_where_the_name_is_unknown() -> None:
+    scope = Scope(names={"pod": POD, "counts": MapOf(INT)})
+    assert problem_of("pod.unhealthy", scope=scope).message == "unhealthy needs `now`, which is not known here"
+    assert problem_of("pod.?unhealthy.orValue(false)", scope=scope).message.startswith("unhealthy needs `now`")
+    assert scope.expression("counts.unhealthy > 3").reads == {"counts.unhealthy"}
 
 
 def test_names_may_leave_out_the_container() -> None:

@@ -39,7 +39,7 @@ def test_an_object_that_came_back_is_read_as_before() -> None:
     returned = from_json(orjson.loads(orjson.dumps(to_json(values))))
     assert isinstance(returned, dict)
     assert plain(returned) == plain(values)
-    source = "now - vase.pieces[0].crackedAt == duration('0s') && phase_of(pod) == 'none'"
+    source = "now - vase.pieces[0].crackedAt == duration('0s') && pod.displayStatus == ''"
     assert SCOPE.expression(source).evaluate(returned) is True
 
 

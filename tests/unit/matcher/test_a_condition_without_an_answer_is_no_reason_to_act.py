@@ -11,7 +11,7 @@ from tests.unit.factories import NOW, catalog, pod, rule_text, runbook_text, ser
 
 def asked(when: str, seen: Pod) -> bool | None:
     """Ask a rule on pods with this condition."""
-    text = rule_text().replace("when: unhealthy(object)", f"when: {when}")
+    text = rule_text().replace("when: object.unhealthy", f"when: {when}")
     rule = catalog(service_text(), text, runbook_text()).rules["web-pods"]
     return evaluate_condition(rule, rule_names(RuleSource.POD, object=seen, now=NOW)).holds
 
@@ -19,8 +19,8 @@ def asked(when: str, seen: Pod) -> bool | None:
 @pytest.mark.parametrize(
     ("when", "answer"),
     [
-        ("unhealthy(object)", True),
-        ("ready(object)", False),
+        ("object.unhealthy", True),
+        ("object.ready", False),
         ('object.metadata.labels["app"] == "web"', True),
         ('object.metadata.labels["absent"] == "web"', None),
         ("object.status.containerStatuses[7].ready", None),

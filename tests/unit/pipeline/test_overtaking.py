@@ -42,7 +42,7 @@ EACH = """
 apiVersion: kintsugi.dev/v1alpha1
 kind: Rule
 metadata: {{name: {name}-down}}
-spec: {{on: pod, service: {name}, when: "!ready(object)", mode: auto}}
+spec: {{on: pod, service: {name}, when: "!object.ready", mode: auto}}
 """
 
 

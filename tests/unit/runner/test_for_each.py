@@ -17,7 +17,7 @@ pytestmark = pytest.mark.looptime
 RESTART = """\
 - id: restart
   forEach: service.pods
-  when: unhealthy(each)
+  when: each.unhealthy
   run: kubectl delete pod ${each}
 """
 BAD = (pod("web-1", ready=False), pod("web-2", ready=False), pod("web-3", ready=False))
@@ -129,7 +129,7 @@ async def test_steps_for_each_item_are_done_item_by_item() -> None:
     steps = """\
     - id: each_pod
       forEach: service.pods
-      when: unhealthy(each)
+      when: each.unhealthy
       steps:
         - {id: look, run: kubectl get pods}
         - {id: delete, run: "kubectl delete pod ${each}"}

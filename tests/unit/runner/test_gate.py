@@ -198,7 +198,7 @@ async def test_a_run_without_a_trigger_that_can_end_is_not_taken_for_one_whose_t
 @pytest.mark.parametrize(
     ("steps", "times"),
     [
-        ("- {id: restart, forEach: service.pods, when: unhealthy(each), run: 'kubectl delete pod ${each}'}", [10, 110]),
+        ("- {id: restart, forEach: service.pods, when: each.unhealthy, run: 'kubectl delete pod ${each}'}", [10, 110]),
         ("- {id: cordon, run: kubectl cordon one two three}", [10, 110, 120]),
     ],
     ids=["item", "object"],

@@ -321,7 +321,7 @@ async def test_a_literal_of_an_environment_that_stands_in_the_runbook_is_no_secr
 
 WAIT = "- {id: wait, run: kubectl get pods, expect: 'false', within: 30s, onFailure: continue}\n"
 IF_FEW = WAIT + f"- {{id: scale, run: {SCALE}, when: service.ready < 3}}\n"
-EACH_ILL = WAIT + "- {id: scale, forEach: service.pods, when: unhealthy(each), run: 'kubectl delete pod ${each}'}\n"
+EACH_ILL = WAIT + "- {id: scale, forEach: service.pods, when: each.unhealthy, run: 'kubectl delete pod ${each}'}\n"
 
 
 @pytest.mark.parametrize("steps", [IF_FEW, EACH_ILL], ids=["when", "forEach"])

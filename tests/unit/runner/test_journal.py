@@ -21,7 +21,7 @@ EVERYTHING = """\
 - {id: several, run: kubectl cordon a b}
 - id: restart
   forEach: service.pods
-  when: unhealthy(each)
+  when: each.unhealthy
   run: kubectl delete pod ${each}
 - id: both
   parallel:
@@ -149,7 +149,7 @@ def test_an_item_whose_change_was_begun_is_brought_to_its_end_although_it_is_gon
     steps = """\
     - id: each_pod
       forEach: service.pods
-      when: unhealthy(each)
+      when: each.unhealthy
       steps:
         - {id: delete, run: "kubectl delete pod ${each}"}
         - {id: mark, run: kubectl cordon after, when: steps.delete.ran}

@@ -128,7 +128,8 @@ class Shipped(StackBench):
 def warning(about: str) -> Mapping[str, Any]:
     """Return an Event about a pod."""
     involved = {"kind": "Pod", "namespace": "production", "name": about, "uid": f"uid-{about}"}
-    return {"metadata": {"name": about}, "type": "Warning", "reason": "BackOff", "involvedObject": involved}
+    event = {"metadata": {"name": about}, "type": "Warning", "reason": "BackOff", "involvedObject": involved}
+    return {"apiVersion": "v1", "kind": "Event", **event}
 
 
 async def test_all_five_are_recovered_in_the_order_of_the_page_and_what_nobody_watched_is_said() -> None:

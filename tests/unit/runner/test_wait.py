@@ -144,13 +144,20 @@ async def test_a_look_may_take_as_long_as_its_timeout_says() -> None:
     assert bench.prober.deadlines == [timedelta(seconds=7), timedelta(seconds=30)]
 
 
-async def test_an_object_that_a_change_touched_is_read_afresh_until_it_is_as_expected() -> None:
+@pytest.mark.parametrize("expect", ["items.all(w, w.spec.replicas == 0)", "item.spec.replicas == 0"])
+async def test_an_object_that_a_change_touched_is_read_afresh_until_it_is_as_expected(expect: str) -> None:
     """Replicas end after the answer: the object of the answer would never change."""
-    step = "- {id: stop, run: kubectl rollout pause deployment/web, expect: 'items.all(w, w.spec.replicas == 0)', within: 1m}"
+    step = f"- {{id: stop, run: kubectl rollout pause deployment/web, expect: '{expect}', within: 1m}}"
     bench = RunBench(step + "\n- {id: after, run: kubectl get nodes}")
-    left: dict[str, Mapping[str, object]] = {"kubectl rollout": {"items": [{"spec": {"replicas": 3}}]}}
+    left: dict[str, Mapping[str, object]] = {}
     bench.actor.results = left
-    bench.at(30, lambda: left.update({"kubectl rollout": {"items": [{"spec": {"replicas": 0}}]}}))
+
+    def leave(replicas: int) -> None:
+        web = {"spec": {"replicas": replicas}}
+        left["kubectl rollout"] = {"items": [web], "item": web}
+
+    leave(3)
+    bench.at(30, lambda: leave(0))
     bench.at(40, bench.heal)
     await bench.drive()
     assert bench.step("stop").met is True
@@ -226,7 +233,7 @@ KEEPS = """
       run: kubectl get events -A --sort-by=.metadata.creationTimestamp
       keep: items.filter(e, e.type == "Warning").map(e, e.message)
       onFailure: continue
-    - {id: restart, forEach: service.pods, when: unhealthy(each), run: 'kubectl delete pod ${each}'}
+    - {id: restart, forEach: service.pods, when: each.unhealthy, run: 'kubectl delete pod ${each}'}
     - id: later
       expect: steps.events.answered && steps.events.kept.exists(m, m == "warning 204")
       onFailure: continue
@@ -265,7 +272,7 @@ async def test_the_last_of_what_a_step_keeps_goes_into_the_incident_and_later_st
 
 
 METRICS = """
-    - {id: restart, forEach: service.pods, when: unhealthy(each), run: 'kubectl delete pod ${each}'}
+    - {id: restart, forEach: service.pods, when: each.unhealthy, run: 'kubectl delete pod ${each}'}
     - id: metrics
       name: Watch the metrics
       when: prometheus.url != ""

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kintsugi.expressions import ExpressionProblem
-from kintsugi.expressions.expansion import expand
 from tests.unit.scope.cases import ExpressionCase, cases
 
 CASES = cases()
@@ -25,11 +24,6 @@ def test_an_expression_compiles_where_it_stands(case: ExpressionCase) -> None:
 
 def test_the_cases_are_as_many_as_the_files_hold() -> None:
     assert len(CASES) == 110
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_the_text_of_an_expression_is_taken_apart_without_loss(case: ExpressionCase) -> None:
-    assert expand(case.source, {}) == case.source
 
 
 def identifiers(case: ExpressionCase) -> Iterator[tuple[int, int]]:

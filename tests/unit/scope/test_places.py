@@ -231,7 +231,13 @@ def test_the_values_of_a_view_are_those_of_its_type() -> None:
 
 
 def test_a_view_shows_its_objects_as_owned() -> None:
+    """In a step `service` is a name, and so is each path below it."""
     assert values.shown_view(WEB)["owns"] == ["uid-of-web-service", "uid-web-service"]
+    scope = seen(step_names(StepPlace(own={"items": ListOf(POD)})))
+    pods = [Pod(metadata=Metadata(name=uid, uid=uid)) for uid in ("uid-web-service", "other")]
+    names = values.step_names(values.EvaluationContext(now=NOW, service=WEB), own={"items": pods})
+    mine = "items.filter(p, p.metadata.uid in service.owns).map(p, p.metadata.uid)"
+    assert scope.expression(mine, result=ANY).evaluate(names) == ["uid-web-service"]
 
 
 @pytest.mark.parametrize(("word", "expected"), [("integer", INT), ("s3", STRING), ("[workload]", ListOf(STRING))])

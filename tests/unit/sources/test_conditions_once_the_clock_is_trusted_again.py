@@ -12,7 +12,7 @@ from tests.unit.views.caches import scripted_caches
 
 DOUBT = "this machine's clock is 1h ahead of the API server's"
 TOO_FEW = factories.rule_text("web-too-few", on="services", more="when: service.ready < 3\nfor: 2m\n")
-RESTARTED = factories.rule_text("web-pods", more="for: 2m\n").replace("unhealthy(object)", "restarts(object) > 3")
+RESTARTED = factories.rule_text("web-pods", more="for: 2m\n").replace("object.unhealthy", "object.restarts > 3")
 CATALOG = factories.catalog(factories.service_text(), TOO_FEW, RESTARTED, factories.runbook_text())
 
 

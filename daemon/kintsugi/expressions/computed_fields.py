@@ -1,0 +1,130 @@
+"""
+The computed fields of kept objects: facts for which a comparison of the other fields is not enough.
+
+`kubeobjects.predicates` computes nearly all of them. No Python runs inside CEL: cel-expr-python 0.1.3 never frees
+the arguments of a Python function (12 KB a call with a pod). So the fields that an expression reads are added to the
+objects before it is evaluated, and removed from its answer.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache, lru_cache, partial
+from typing import Any
+
+from kintsugi.expressions.types import BOOL, INT, STRING, ListOf, Type
+from kubeobjects import predicates
+from kubeobjects.kept import Event, KubeService, Node, Object, Pod
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ComputedField:
+    """
+    A field computed from each kept object of the class `of`.
+
+    `compute` gets the object, then the values of the names in `uses`, which the scope must have. `meaning` is a phrase
+    for people.
+    """
+
+    name: str
+    of: type[Object]
+    type: Type
+    compute: Callable[..., object]
+    meaning: str
+    uses: tuple[str, ...] = ()
+
+
+def _concerns(event: Event, services: Iterable[Mapping[str, Any]]) -> list[str]:
+    about = event.involved_object
+    return [
+        service["name"]
+        for service in services
+        if about.namespace == service["namespace"]
+        and (
+            about.uid in service["owns"]
+            or ("workload" in service and f"{about.name}-".startswith(f"{service['workload'].metadata.name}-"))
+        )
+    ]
+
+
+_FIELDS = (
+    ComputedField(
+        name="displayStatus",
+        of=Pod,
+        type=STRING,
+        compute=predicates.status_of,
+        meaning="kubectl's STATUS column of the pod: Running, CrashLoopBackOff, Terminating, …",
+    ),
+    ComputedField(
+        name="ready", of=Pod, type=BOOL, compute=predicates.ready, meaning="whether the pod is known to be ready"
+    ),
+    ComputedField(
+        name="crashLooping",
+        of=Pod,
+        type=BOOL,
+        compute=predicates.crash_looping,
+        meaning="whether a container of the pod crashes again and again",
+        uses=("now",),
+    ),
+    ComputedField(
+        name="unschedulable",
+        of=Pod,
+        type=BOOL,
+        compute=predicates.unschedulable,
+        meaning="whether the scheduler finds no node for the pod",
+    ),
+    ComputedField(
+        name="imageFailing",
+        of=Pod,
+        type=BOOL,
+        compute=predicates.image_failing,
+        meaning="whether an image of the pod cannot be pulled",
+    ),
+    ComputedField(
+        name="restarts",
+        of=Pod,
+        type=INT,
+        compute=predicates.restarts,
+        meaning="kubectl's RESTARTS column of the pod",
+    ),
+    ComputedField(
+        name="ready", of=Node, type=BOOL, compute=predicates.ready, meaning="whether the node is known to be ready"
+    ),
+    ComputedField(
+        name="address",
+        of=KubeService,
+        type=STRING,
+        compute=predicates.address,
+        meaning='address or host name of the load balancer of the Service, "" without one',
+    ),
+    ComputedField(
+        name="concerns",
+        of=Event,
+        type=ListOf(STRING),
+        compute=_concerns,
+        meaning="the names of the services that the Event is about: about an object of theirs, or one that their"
+        " workload has made or is",
+        uses=("services",),
+    ),
+)
+
+
+@lru_cache(maxsize=8)
+def computed_fields(start_up: timedelta = predicates.START_UP_ALLOWANCE) -> tuple[ComputedField, ...]:
+    """Return all computed fields; `start_up` is what a pod may take to become ready before it counts as unhealthy."""
+    unhealthy = ComputedField(
+        name="unhealthy",
+        of=Pod,
+        type=BOOL,
+        compute=partial(predicates.unhealthy, start_up=start_up),
+        meaning="whether the pod crash loops, or is known not to be ready past its start-up; Terminating and finished"
+        " pods are not",
+        uses=("now",),
+    )
+    return (unhealthy, *_FIELDS)
+
+
+@cache
+def types_of(kind: type | None) -> Mapping[str, Type]:
+    """Return the types of the computed fields of a class by their names."""
+    return {each.name: each.type for each in computed_fields() if each.of is kind}
