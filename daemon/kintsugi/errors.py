@@ -39,6 +39,8 @@ Every exception of the package, in one tree.
 
 from datetime import timedelta
 
+from kubeobjects.errors import ObjectNotFound, ReadError, ReadForbidden
+
 
 class KintsugiError(Exception):
     """Base of all errors that this package raises on purpose; its text is fit for a person."""
@@ -60,7 +62,7 @@ class CommandError(KintsugiError):
     """A command is not one that can be executed; the text says where and what would be right."""
 
 
-class KubeError(KintsugiError):
+class KubeError(KintsugiError, ReadError):
     """The Kubernetes API refused a request or could not be asked. `status` is its HTTP status, 0 for none."""
 
     def __init__(self, message: str, *, status: int = 0, reason: str = "") -> None:
@@ -69,7 +71,7 @@ class KubeError(KintsugiError):
         self.reason = reason
 
 
-class NotFound(KubeError):
+class NotFound(KubeError, ObjectNotFound):
     """The object does not exist."""
 
 
@@ -77,7 +79,7 @@ class Conflict(KubeError):
     """A precondition failed: the object is another one (uid) or has changed since (resourceVersion)."""
 
 
-class Forbidden(KubeError):
+class Forbidden(KubeError, ReadForbidden):
     """A right is missing; the message is the server's and names verb and resource."""
 
 
@@ -117,7 +119,7 @@ class LedgerError(KintsugiError):
     """The ledger refused a transition."""
 
 
-class LedgerUnavailable(LedgerError):
+class LedgerUnavailable(LedgerError, ReadError):
     """The ledger could not be read or written (down, full, read-only). Accept nothing, change nothing."""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION
-from kintsugi.actions.templates import RESTARTED
+from kubediagnosis.templates import RESTARTED
 from tests.harness import manifests
 from tests.harness.cluster import RealCluster
 from tests.harness.images import WEB_BETTER

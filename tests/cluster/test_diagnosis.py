@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.causes import CauseKind, Confidence, Diagnosis
 from kintsugi.model.records import Target
 from kintsugi.pipeline.diagnoser import Diagnoser
 from kintsugi.settings import KubeSettings
+from kubediagnosis.causes import CauseKind, Confidence, Diagnosis
 from tests.harness import manifests
 from tests.harness.cluster import RealCluster
 from tests.harness.images import WEB_BAD, WEB_BETTER

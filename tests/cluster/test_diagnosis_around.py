@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from kintsugi.decisions.diagnosis.related_objects import CheckFacts, DeclaredFacts
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis
 from kintsugi.model.records import Target
+from kintsugi.pipeline.declared_workloads import ServiceFacts
 from kintsugi.pipeline.diagnoser import Diagnoser
+from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
+from kubediagnosis.related_objects import CheckFacts
 from tests.cluster.test_diagnosis import (
     NAME,
     SERVICE,
@@ -333,14 +334,14 @@ class Declared:
     check: CheckFacts | None = None
     asked: list[str] = field(default_factory=list)
 
-    def __call__(self, target: Target) -> DeclaredFacts:
+    def __call__(self, target: Target) -> ServiceFacts:
         """Return what is declared of a workload."""
         self.asked.append(target.name)
         if target.name != NAME:
-            return DeclaredFacts(service="api")
+            return ServiceFacts(service="api")
         upstream = Target(kind="Deployment", namespace=self.namespace, name=UPSTREAM.partition("/")[2])
         checks = (self.check,) if self.check is not None else ()
-        return DeclaredFacts(service="web", upstreams=(upstream,), checks=checks)
+        return ServiceFacts(service="web", upstreams=(upstream,), checks=checks)
 
 
 async def diagnosed(kube: KubeClient, declared: Declared) -> Diagnosis:

@@ -18,7 +18,6 @@ from kintsugi.actions.actions import Actions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
 from kintsugi.actions.result import Result
-from kintsugi.actions.templates import RESTARTED
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode, parse
@@ -28,6 +27,7 @@ from kintsugi.model.command import Command, Delete, ObjectName
 from kintsugi.model.records import Phase
 from kintsugi.model.services import WorkloadRef
 from kintsugi.settings import KubeSettings
+from kubediagnosis.templates import RESTARTED
 from kubeobjects.resources import PVCS, find
 from tests.cluster.kubectl import Object, Twins, kubectl, pod_of, workload
 from tests.harness import manifests

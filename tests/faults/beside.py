@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import Target
+from kubediagnosis.causes import Diagnosis
 from tests.faults import first_catalog
 from tests.faults.stage import Stage
 from tests.harness.audit import AuditLog

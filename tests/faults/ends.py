@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from kintsugi.model.causes import CauseKind, Diagnosis
 from kintsugi.model.records import IncidentState
+from kubediagnosis.causes import CauseKind, Diagnosis
 from tests.faults.beside import Beside
 from tests.faults.judge import Named, expected_of, named, target_of
 from tests.faults.page import NONE, Row

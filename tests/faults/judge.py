@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from kintsugi.model.causes import Cause, Confidence, Diagnosis
 from kintsugi.model.records import Target
+from kubediagnosis.causes import Cause, Confidence, Diagnosis
 from tests.faults.page import NONE, Row
 from tests.faults.perform import Performance
 from tests.harness.waiting import WaitedTooLongError, wait_for

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from kintsugi.model.causes import CauseKind
+from kubediagnosis.causes import CauseKind
 from tests.faults import page
 from tests.faults.moves import MOVES, Scene
 from tests.faults.page import Row

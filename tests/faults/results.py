@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from kintsugi.model.causes import Cause
+from kubediagnosis.causes import Cause
 from tests.faults import end_results, page
 from tests.faults.judge import FALSELY_CERTAIN, Judgement
 from tests.faults.not_run import NOT_RUN

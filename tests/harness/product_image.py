@@ -37,6 +37,7 @@ CONTEXT = (
     "README.md",
     "daemon/kintsugi",
     "daemon/kintsugi_restore",
+    "daemon/kubediagnosis",
     "daemon/kubeobjects",
     "pyproject.toml",
     "requirements-build.lock",

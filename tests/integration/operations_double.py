@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 from kintsugi.errors import LedgerUnavailable, NotRecorded, Refused, WrongState
 from kintsugi.model.api_types import ActivityKind, DaemonStatus, ServiceActivity, ServiceExplanation, ServiceValue
-from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import (
     Approval,
     Incident,
@@ -47,6 +46,7 @@ from kintsugi.server.operations import (
     ServiceTree,
     SignalQuery,
 )
+from kubediagnosis.causes import Diagnosis
 from tests.integration.told_diagnosis import DIAGNOSIS
 
 NOW = datetime(2026, 11, 24, 2, 58, tzinfo=UTC)

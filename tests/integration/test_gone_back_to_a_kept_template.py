@@ -12,11 +12,11 @@ import pytest
 from kintsugi.actions.good_templates import GoodTemplates
 from kintsugi.kube.client import KubeClient
 from kintsugi.ledger import Ledger
-from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import Approval, Incident, IncidentState, Target
 from kintsugi.pipeline.diagnoser import Diagnoser
 from kintsugi.settings import KubeSettings
 from kintsugi_demo.shop import NAMESPACE, deployment
+from kubediagnosis.causes import Diagnosis
 from kubeobjects.resources import DEPLOYMENTS, REPLICASETS
 from tests.integration.crash_daemon import DaemonStart
 from tests.integration.crash_stage import API, SELDOM, CrashStage

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects
 from kintsugi.actions.rollout_availability import good_pods, survivors
-from kintsugi.actions.templates import RESTARTED
 from kintsugi.kube.client import PatchKind
+from kubediagnosis.templates import RESTARTED
 from kubeobjects.kept import Pod
 from kubeobjects.resources import DEPLOYMENTS, PODS, REPLICASETS, STATEFULSETS, Resource
 from kubesim.images import GOOD, NEVER_READY
@@ -76,7 +76,7 @@ async def test_a_restart_leaves_as_many_good_pods_as_is_foretold(
     stage.cluster.apply(workload(resource, replicas, strategy))
 
     def pods() -> list[Pod]:
-        return [unstructured.convert(each, Pod) for each in stage.cluster.find(PODS, NAMESPACE)]
+        return [api_objects.convert(each, Pod) for each in stage.cluster.find(PODS, NAMESPACE)]
 
     await stage.until(lambda: len(good_pods(pods())) == replicas)
     for each in sorted(pods(), key=lambda pod: pod.metadata.name)[:ill]:

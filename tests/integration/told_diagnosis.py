@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from kintsugi.model.causes import (
+from kubediagnosis.causes import (
     Cause,
     CauseKind,
     Confidence,

@@ -15,10 +15,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.sabotage.trees import CODE, ROOT, copy_tree
+from tests.sabotage.trees import ROOT, copy_tree
 
 SETTINGS = """[mutmut]
-source_paths=src/kintsugi
+source_paths=src/{package}
 only_mutate={module}
 pytest_add_cli_args=
     -p
@@ -31,15 +31,15 @@ pytest_add_cli_args_test_selection=
     {tests}
 """
 
-NAMED_OTHERWISE = {"drivers": "runner", "verbs": "actions"}
+NAMED_OTHERWISE = {"drivers": "runner", "kubediagnosis": "diagnosis", "verbs": "actions"}
 """The folders of tests of packages that have none of their own name."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Try the changes of one module, and show those that stay unnoticed."""
     module = Path(*arguments[:1])
-    if not module.is_relative_to(CODE) or not (ROOT / module).is_file():
-        print(f"{module}: name a module below {CODE}, as MODULE=daemon/kintsugi/decisions/guards.py", file=sys.stderr)
+    if not module.is_relative_to("daemon") or not (ROOT / module).is_file():
+        print(f"{module}: name a module below daemon, as MODULE=daemon/kintsugi/decisions/guards.py", file=sys.stderr)
         return 2
     tests = arguments[1:] or folders_of(module)
     if not tests:
@@ -62,15 +62,21 @@ def folders_of(module: Path) -> list[str]:
     They are those of tests/unit and tests/contract that have the name of the module or of its innermost package. If there
     is none, it is the folder of tests/unit of which most files import the module.
     """
-    names = module.with_suffix("").parts[2:]
+    names = module.relative_to(source_of(module)).with_suffix("").parts
     for name in reversed(names):
         found = [f"tests/{kind}/{NAMED_OTHERWISE.get(name, name)}" for kind in ("unit", "contract")]
         if there := [each for each in found if (ROOT / each).is_dir()]:
             return there
-    wanted = ".".join(("kintsugi", *names))
+    wanted = ".".join(names)
     files = (ROOT / "tests" / "unit").glob("*/*.py")
     times = Counter(file.parent.name for file in files if wanted in set(_imported(file)))
     return [f"tests/unit/{name}" for name, _ in times.most_common(1)]
+
+
+def source_of(module: Path) -> Path:
+    """Return the folder on the path of imports below which a module is: that of its distribution."""
+    own = Path(*module.parts[:2])
+    return own if (ROOT / own / "pyproject.toml").is_file() else Path("daemon")
 
 
 def _imported(file: Path) -> Iterator[str]:
@@ -84,11 +90,12 @@ def _imported(file: Path) -> Iterator[str]:
 
 def prepare(folder: Path, module: Path, tests: Sequence[str]) -> None:
     """Lay out a copy as mutmut wants it: the original code in src/, and in mutants/ the tree in which it is changed."""
-    tree = copy_tree(folder / "mutants")
-    (tree / "src").symlink_to("daemon")
-    shutil.copytree(tree / CODE, folder / "src" / "kintsugi")
-    changed = Path("src", module.relative_to("daemon"))
-    (folder / "setup.cfg").write_text(SETTINGS.format(module=changed, tests="\n    ".join(tests)))
+    tree, source = copy_tree(folder / "mutants"), source_of(module)
+    (tree / "src").symlink_to(source)
+    changed = Path("src", module.relative_to(source))
+    package = changed.parts[1]
+    shutil.copytree(tree / source / package, folder / "src" / package)
+    (folder / "setup.cfg").write_text(SETTINGS.format(package=package, module=changed, tests="\n    ".join(tests)))
 
 
 def show(folder: Path) -> int:

@@ -8,7 +8,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 CODE = Path("daemon", "kintsugi")
 
-_SOURCES = ("daemon", "daemon/kubeobjects", "daemon/kubesim", ".")
+_SOURCES = (
+    "daemon",
+    *(str(each.parent.relative_to(ROOT)) for each in sorted(ROOT.glob("daemon/*/pyproject.toml"))),
+    ".",
+)
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", ".hypothesis", "build")
 
 

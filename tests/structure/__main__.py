@@ -34,6 +34,7 @@ COUNTED = {
     "kintsugi_restore": ROOT / "daemon" / "kintsugi_restore",
     "kintsugi_demo": ROOT / "daemon" / "kintsugi_demo",
     "kubesim": ROOT / "daemon" / "kubesim",
+    "kubediagnosis": ROOT / "daemon" / "kubediagnosis",
     "kubeobjects": ROOT / "daemon" / "kubeobjects",
     "tests": ROOT / "tests",
 }

@@ -7,7 +7,7 @@ Only the executor calls it for changes: `plan_effect` judges, the executor commi
 
 from datetime import timedelta
 
-from kintsugi.actions import job_progress, preconditions, pvcs, reads, unstructured
+from kintsugi.actions import api_objects, job_progress, preconditions, pvcs, reads
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ChangeVerb, ObjectVerb, object_of
 from kintsugi.actions.container_exec import ContainerExec
@@ -19,7 +19,6 @@ from kintsugi.actions.jobs import WorkerIntent
 from kintsugi.actions.probe_context import ANONYMOUS_PROBE, ProbeContext
 from kintsugi.actions.result import Result
 from kintsugi.actions.secret_checks import hide
-from kintsugi.actions.templates import template_digest, template_of
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.actions.worker_verb import WorkerVerb
 from kintsugi.clients.clients import Clients
@@ -29,6 +28,8 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command
 from kintsugi.model.services import WorkloadRef
 from kintsugi.settings import RestoreSettings
+from kubediagnosis.templates import template_digest, template_of
+from kubeobjects import unstructured
 from kubeobjects.metadata import Metadata, Object
 
 
@@ -78,7 +79,7 @@ class Actions:
             found = await self._kube.get(workload.resource, workload.name, namespace)
         except NotFound:
             return None
-        return unstructured.convert(found, Object).metadata
+        return api_objects.convert(found, Object).metadata
 
     async def is_as_left(self, workload: WorkloadRef, namespace: str, run: str) -> bool:
         """

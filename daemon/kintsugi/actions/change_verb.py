@@ -11,7 +11,6 @@ from typing import TypeVar
 import msgspec
 from typing_extensions import override
 
-from kintsugi.actions import unstructured
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import (
     RUN_ANNOTATION,
@@ -25,13 +24,14 @@ from kintsugi.actions.effect_plan import (
     PatchWrite,
 )
 from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.verb_definition import C, VerbDefinition
 from kintsugi.errors import CommandError, KubeError, NotFound, Refused
 from kintsugi.kube.client import KubeClient, PatchKind
 from kintsugi.model.command import Command, ObjectCommand, ObjectName
+from kubeobjects import unstructured
+from kubeobjects.unstructured import Unstructured
 
 Single = TypeVar("Single", bound=ObjectCommand)
 

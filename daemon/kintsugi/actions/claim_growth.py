@@ -1,12 +1,13 @@
 """The check of a claim's growth by a change of its request: it stays within the ceiling, and cannot be undone."""
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import preconditions
 from kintsugi.actions.effect_plan import record_without_undo
 from kintsugi.actions.loaded_target import LoadedTarget
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.model.records import UndoRecord
+from kubeobjects import unstructured
 from kubeobjects.quantities import quantity
 from kubeobjects.resources import PVCS
+from kubeobjects.unstructured import Unstructured
 
 
 def check_growth(loaded: LoadedTarget, after: Unstructured) -> UndoRecord | None:

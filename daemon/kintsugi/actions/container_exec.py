@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from kintsugi.actions import unstructured
 from kintsugi.actions.pods import default_container, status_of_container
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import NotFound, OutcomeUnknown, ProbeFailed, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.execution import Executed
+from kubeobjects import unstructured
 from kubeobjects.resources import PODS
+from kubeobjects.unstructured import Unstructured
 
 LONGEST_OUTPUT = 1 << 20
 """Bytes that are kept of each output of a program."""

@@ -9,16 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 import orjson
 import yaml
 
-from kintsugi.actions import unstructured
-from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions import api_objects
 from kintsugi.kube.client import KubeClient
 from kintsugi.mask import MASK
 from kintsugi.model.command import ObjectName
 from kintsugi.offload import searched
 from kintsugi.telemetry.redaction import SECRETS, environment, is_manifest, is_secret_key
-from kubeobjects import predicates
+from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Object, Pod
 from kubeobjects.resources import EVENTS
+from kubeobjects.unstructured import Unstructured
 
 LONGEST = 64 * 1024
 _MOST_EVENTS = 40
@@ -79,11 +79,11 @@ def _head(obj: Unstructured) -> Iterator[str]:
     yield f"Created:      {unstructured.nested_string(metadata, 'creationTimestamp')}"
     if deleted := unstructured.nested_string(metadata, "deletionTimestamp"):
         yield f"Terminating:  since {deleted}"
-    owner = predicates.controller_of(unstructured.convert(obj, Object))
+    owner = predicates.controller_of(api_objects.convert(obj, Object))
     if owner is not None:
         yield f"Controlled by: {owner.kind}/{owner.name}"
     if unstructured.nested_string(obj, "kind") == "Pod":
-        pod = unstructured.convert(obj, Pod)
+        pod = api_objects.convert(obj, Pod)
         yield f"Status:       {predicates.status_of(pod)} ({predicates.restarts(pod)} restarts) on {pod.spec.node_name or 'no node'}"
     annotations = {
         key: value

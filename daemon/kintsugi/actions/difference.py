@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import orjson
 
-from kintsugi.actions import unstructured
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.model.command import ObjectName, Patch
+from kubeobjects import unstructured
+from kubeobjects.unstructured import Unstructured
 
 Operation = Mapping[str, object]
 

@@ -15,10 +15,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from kintsugi.actions.difference import Operation
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.commands import encode, render
 from kintsugi.model.command import Command
 from kintsugi.model.records import UndoRecord
+from kubeobjects.unstructured import Unstructured
 
 RUN_ANNOTATION = "kintsugi.dev/run"
 """The annotation that says which step of which run changed an object last."""

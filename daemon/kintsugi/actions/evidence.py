@@ -4,15 +4,16 @@ import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects
 from kintsugi.actions.description import clip, described, events_about
 from kintsugi.actions.effect_plan import Evidence
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import KubeError
 from kintsugi.kube.client import KubeClient
 from kintsugi.telemetry.redaction import SECRETS
+from kubeobjects import unstructured
 from kubeobjects.kept import Pod
 from kubeobjects.resources import PODS
+from kubeobjects.unstructured import Unstructured
 
 _LINES = 500
 _BYTES = 64 * 1024
@@ -42,7 +43,7 @@ async def of_claim(obj: Unstructured) -> Evidence:
 async def _description(kube: KubeClient, obj: Unstructured) -> Evidence:
     try:
         events = await events_about(
-            kube, unstructured.named(PODS, obj), unstructured.nested_string(obj, "metadata", "namespace")
+            kube, api_objects.named(PODS, obj), unstructured.nested_string(obj, "metadata", "namespace")
         )
     except KubeError as error:
         return Evidence(
@@ -54,7 +55,7 @@ async def _description(kube: KubeClient, obj: Unstructured) -> Evidence:
 
 def _logs_of(obj: Unstructured) -> Iterator[tuple[str, bool]]:
     """Yield each log to read: the container, and whether it is that of the previous instance."""
-    pod = unstructured.convert(obj, Pod)
+    pod = api_objects.convert(obj, Pod)
     for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
         yield status.name, False
         if status.restart_count > 0:

@@ -13,18 +13,20 @@ from datetime import datetime
 
 import orjson
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects
 from kintsugi.actions.encrypted import Encryption
-from kintsugi.actions.revisions import Revision
-from kintsugi.actions.templates import template_digest, template_of
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.withheld_values import with_values, withheld, without_values
 from kintsugi.encryption import fingerprint, is_of
 from kintsugi.errors import DecryptionFailed
 from kintsugi.ledger.workloads import TemplateRepository
 from kintsugi.model.command import ObjectName
 from kintsugi.model.known import GoodTemplate
+from kubediagnosis.kept_templates import KeptManifest, KeptTemplate
+from kubediagnosis.templates import template_digest, template_of
+from kubediagnosis.workload_revisions import Revision
+from kubeobjects import unstructured
 from kubeobjects.metadata import REVISION, Metadata, Object
+from kubeobjects.unstructured import Unstructured
 
 _REMAINDER = "remainder "
 """Before the field of a withheld value that is not in the template."""
@@ -34,30 +36,10 @@ _ADDED = frozenset({REVISION, "kubectl.kubernetes.io/last-applied-configuration"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FoundTemplate:
-    """
-    A good template, with the values of now where its own are not kept.
-
-    `missing` are the fields whose former values are not known; empty: it is exactly the template that was good.
-    """
-
-    kept: GoodTemplate
-    pods: Unstructured
-    missing: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Manifest:
-    """
-    A workload with its good template, as `kubectl apply` takes it: without its owners, who have other uids by then.
-
-    `metadata` has them. `seen` is when it was last good; `missing` are the fields whose values are not kept, since they may be secrets.
-    """
+class Manifest(KeptManifest):
+    """The `document` is the workload with its good template, as `kubectl apply` takes it: without its owners, who have other uids by then."""
 
     document: Unstructured
-    metadata: Metadata
-    seen: datetime
-    missing: tuple[str, ...]
 
 
 class GoodTemplates:
@@ -104,20 +86,18 @@ class GoodTemplates:
             return False
         return bool(kept.withheld) or not self._encryption.is_possible or not withheld(orjson.loads(kept.document))
 
-    async def find(self, asked: ObjectName, namespace: str, workload: Unstructured) -> FoundTemplate | None:
+    async def find(self, kind: str, namespace: str, name: str, workload: Unstructured) -> KeptTemplate | None:
         """Return the last good template of a workload that is there, None where none is kept. Raises LedgerUnavailable."""
-        if self._repository is None:
-            return None
-        kept = await self._repository.last(asked.resource.singular, namespace, asked.name)
+        kept = await self._repository.last(kind, namespace, name) if self._repository is not None else None
         if kept is None:
             return None
         document: Mapping[str, object] = orjson.loads(kept.document)
         values = await self._decrypted(kept)
         pods = with_values(document, without_values(template_of(workload))[1] if values is None else values)
-        if left := withheld(pods):
-            return FoundTemplate(kept=kept, pods=pods, missing=left)
-        is_same = await asyncio.to_thread(is_of, kept.fingerprint, template_digest(pods))
-        return FoundTemplate(kept=kept, pods=pods, missing=() if is_same else withheld(document))
+        missing = withheld(pods)
+        if not missing and not await asyncio.to_thread(is_of, kept.fingerprint, template_digest(pods)):
+            missing = withheld(document)
+        return KeptTemplate(number=kept.number, template=kept.template, seen=kept.seen, pods=pods, missing=missing)
 
     async def manifest(self, kind: str, namespace: str, name: str) -> Manifest | None:
         """Return a workload as it was last good, None where it is not kept. Raises LedgerUnavailable."""
@@ -173,7 +153,7 @@ def _metadata_of(manifest: Unstructured) -> Metadata:
     """Return the metadata of a manifest, with the annotations whose values are known."""
     annotations = unstructured.nested_map(manifest, "metadata", "annotations")
     known = {key: value for key, value in annotations.items() if value is not None}
-    return unstructured.convert(
+    return api_objects.convert(
         unstructured.with_field(manifest, "metadata", "annotations", value=known), Object
     ).metadata
 

@@ -6,16 +6,17 @@ The worker is asked to stop and cleans up: a restore is one transaction, of whic
 
 from dataclasses import replace
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import preconditions
 from kintsugi.actions.delete_intent import DeleteIntent
 from kintsugi.actions.effect_plan import DeleteWrite, EffectPlan, Evidence, record_without_undo
 from kintsugi.actions.evidence import of_pod
 from kintsugi.actions.loaded_target import LoadedTarget
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.worker_job_spec import MANAGED_BY, OURS, RUN
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Delete
+from kubeobjects import unstructured
 from kubeobjects.resources import PODS
+from kubeobjects.unstructured import Unstructured
 
 JOB_NAME = "batch.kubernetes.io/job-name"
 """The label by which the pods of a Job are found."""

@@ -10,13 +10,14 @@ from hashlib import sha256
 
 import orjson
 
-from kintsugi.actions import job_server, unstructured
+from kintsugi.actions import job_server
 from kintsugi.actions.effect_plan import RUN_ANNOTATION
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.worker_job_spec import KEYS, WorkerJobSpec
 from kintsugi.model.command import BackupFetch
 from kintsugi.model.services import SecretRef
 from kintsugi.model.worker_results import BACKUPS, SERVER_SOCKET
+from kubeobjects import unstructured
+from kubeobjects.unstructured import Unstructured
 
 CONTAINER = "worker"
 DIGEST = "kintsugi.dev/spec"

@@ -13,19 +13,20 @@ from enum import StrEnum
 
 import msgspec
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects
 from kintsugi.actions.description import events_about
 from kintsugi.actions.job_end import pods_of
 from kintsugi.actions.job_manifest import CONTAINER
 from kintsugi.actions.pods import status_of_container
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.durations import format_duration
 from kintsugi.errors import Invalid, KubeError, NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.worker_log import Note, WorkLine, decode, is_last
 from kintsugi.model.worker_results import Backup, Dropped, Failed, LastLine, Restored, WorkProgress
 from kintsugi.offload import processed
+from kubeobjects import unstructured
 from kubeobjects.resources import JOBS, PODS
+from kubeobjects.unstructured import Unstructured
 
 _TAIL = 50
 """Lines that are read of a log that still grows."""
@@ -208,7 +209,7 @@ def _init_container_errors(pod: Unstructured) -> Iterator[str]:
 
 async def _warning(kube: KubeClient, job: Unstructured, pod: Unstructured | None) -> str:
     """Return the newest warning among the Events about the pod, or about the Job that could not make one."""
-    about = unstructured.named(PODS, pod) if pod is not None else unstructured.named(JOBS, job)
+    about = api_objects.named(PODS, pod) if pod is not None else api_objects.named(JOBS, job)
     try:
         found = await events_about(kube, about, unstructured.nested_string(job, "metadata", "namespace"))
     except KubeError as error:

@@ -9,16 +9,16 @@ entry point of its image, which may want to be root or run scripts of its own.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects
 from kintsugi.actions.pods import default_container, pods_of
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.worker_job_spec import ServerImage, WorkerJobSpec
 from kintsugi.errors import NotFound, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
 from kintsugi.model.worker_results import SERVER, SERVER_DATA, SERVER_SOCKET
-from kubeobjects import predicates
+from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Pod
+from kubeobjects.unstructured import Unstructured
 
 ACCOUNT = "kintsugi.dev/passwd"
 """The annotation of the pod that its server sees as /etc/passwd: initdb looks up its user there, in any image."""
@@ -55,7 +55,7 @@ async def with_server(kube: KubeClient, job_spec: WorkerJobSpec) -> WorkerJobSpe
     except NotFound as error:
         raise Refused(f"{asked} does not exist, so its image is unknown: {remedy}") from error
     pod = next(
-        (each for each in sorted(pods, key=unstructured.name) if predicates.ready(unstructured.convert(each, Pod))),
+        (each for each in sorted(pods, key=unstructured.name) if predicates.ready(api_objects.convert(each, Pod))),
         None,
     )
     if pod is None:

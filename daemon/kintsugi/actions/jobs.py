@@ -10,12 +10,11 @@ from datetime import timedelta
 
 from msgspec import UNSET
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, Intent, JobWrite, undone_by
 from kintsugi.actions.job_manifest import DIGEST, job, owned, staging_pvc
 from kintsugi.actions.job_server import with_server
 from kintsugi.actions.result import Result
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.worker_job_spec import RUN, STEP, WorkerJobSpec
 from kintsugi.errors import Conflict, Forbidden, KubeError, NotFound, OutcomeUnknown, Refused
 from kintsugi.kube.client import KubeClient
@@ -23,7 +22,9 @@ from kintsugi.kube.repeats import when_busy
 from kintsugi.model.command import BackupFetch, Delete, Dropdb, ObjectName, PgRestore, WorkerCommand
 from kintsugi.model.hosts import service_of
 from kintsugi.retries import Waits, retry
+from kubeobjects import unstructured
 from kubeobjects.resources import JOBS, PODS, PVCS, SECRETS, SERVICES
+from kubeobjects.unstructured import Unstructured
 
 _NO_IMAGE = "restore.image is not set: name the image of the workers, which is the daemon's own"
 _FETCH_UNDONE = "the fetched backup is deleted with the Job; it can be fetched again"
@@ -180,7 +181,7 @@ async def _check_host(kube: KubeClient, restore: PgRestore | Dropdb, job_spec: W
     strangers = [
         reason
         for pod in pods
-        if (reason := preconditions.foreign_pod(unstructured.named(PODS, pod), pod, job_spec.context))
+        if (reason := preconditions.foreign_pod(api_objects.named(PODS, pod), pod, job_spec.context))
     ]
     preconditions.check(
         *(f"-h {restore.host} does not lead to the service's own pods: {reason}" for reason in strangers[:1])
@@ -218,7 +219,7 @@ async def _find(kube: KubeClient, job_spec: WorkerJobSpec) -> Unstructured | Non
         raise Refused(
             f"there is a job/{job_spec.name} in {job_spec.namespace} that is not of this step: its name is taken"
         )
-    preconditions.check(preconditions.terminating(unstructured.named(JOBS, found), found))
+    preconditions.check(preconditions.terminating(api_objects.named(JOBS, found), found))
     return found
 
 
@@ -237,7 +238,7 @@ async def _claim(kube: KubeClient, job_spec: WorkerJobSpec) -> bool:
         raise Refused(
             f"persistentvolumeclaim/{job_spec.pvc_name} does not exist in {job_spec.namespace}: {why}"
         ) from error
-    asked = unstructured.named(PVCS, found)
+    asked = api_objects.named(PVCS, found)
     foreign = job_spec.settings.existing_claim is None and unstructured.labels(found).get(RUN) != job_spec.labels[RUN]
     preconditions.check(
         f"there is a {asked} that is not of this run: its name is taken" if foreign else "",

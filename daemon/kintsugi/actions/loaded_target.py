@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from msgspec import UNSET, UnsetType, structs
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.difference import Operation, difference, pointer, test
 from kintsugi.actions.effect_plan import (
@@ -15,12 +15,13 @@ from kintsugi.actions.effect_plan import (
     Intent,
     PatchWrite,
 )
-from kintsugi.actions.templates import template_digest
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import NotFound, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName
 from kintsugi.model.records import UndoRecord
+from kubediagnosis.templates import template_digest
+from kubeobjects import unstructured
+from kubeobjects.unstructured import Unstructured
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,4 +100,4 @@ def check_loaded(asked: ObjectName, obj: Unstructured, namespace: str, context: 
         preconditions.terminating(asked, obj),
         preconditions.refuse_essential(asked, obj, namespace, context),
     )
-    return LoadedTarget(asked=unstructured.named(asked.resource, obj), namespace=namespace, obj=obj, context=context)
+    return LoadedTarget(asked=api_objects.named(asked.resource, obj), namespace=namespace, obj=obj, context=context)

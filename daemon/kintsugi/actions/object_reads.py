@@ -3,15 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from kintsugi.actions import unstructured
-from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions import api_objects
 from kintsugi.errors import KubeError, NotFound
 from kintsugi.json_limits import MOST_IN_ANSWER, entries_of
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
-from kubeobjects import predicates
+from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Pod
 from kubeobjects.resources import PODS, Resource
+from kubeobjects.unstructured import Unstructured
 
 
 async def by_name(
@@ -52,7 +52,7 @@ def summary(items: Sequence[Unstructured]) -> str:
     kinds = Counter(unstructured.nested_string(item, "kind") or "object" for item in items)
     counted = [f"{number} {kind if number == 1 else f'{kind}s'}" for kind, number in kinds.items()]
     states = Counter(
-        predicates.status_of(unstructured.convert(item, Pod))
+        predicates.status_of(api_objects.convert(item, Pod))
         for item in items
         if unstructured.nested_string(item, "kind") == PODS.kind
     )

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from kintsugi.actions import unstructured
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
 from kintsugi.model.pod_address import PodAddress
+from kubeobjects import unstructured
 from kubeobjects.resources import PODS, SERVICES
+from kubeobjects.unstructured import Unstructured
 
 
 async def address_of(kube: KubeClient, asked: ObjectName, namespace: str) -> PodAddress:

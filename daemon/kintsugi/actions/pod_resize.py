@@ -6,13 +6,14 @@ The API server keeps only the amounts of such a patch, not our mark: only the am
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.difference import Operation
 from kintsugi.actions.loaded_target import LoadedTarget
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.model.records import Phase
+from kubeobjects import unstructured
 from kubeobjects.quantities import quantity
+from kubeobjects.unstructured import Unstructured
 
 RESIZE = "resize"
 """The subresource (Kubernetes 1.33 and later)."""

@@ -2,14 +2,15 @@
 
 from collections.abc import Collection, Sequence
 
-from kintsugi.actions import unstructured
-from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions import api_objects
 from kintsugi.commands.selectors import selector_of
 from kintsugi.errors import NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
+from kubeobjects import unstructured
 from kubeobjects.kept import LabelSelector, Pod
 from kubeobjects.resources import DEPLOYMENTS, PODS, REPLICASETS, Resource
+from kubeobjects.unstructured import Unstructured
 
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
@@ -26,13 +27,13 @@ async def pods_of(kube: KubeClient, asked: ObjectName, namespace: str) -> Sequen
 
 async def made_by(kube: KubeClient, asked: ObjectName, workload: Unstructured) -> list[Pod]:
     """Read the pods that a workload has made, of whichever template; a Deployment's are made by its ReplicaSets."""
-    return [unstructured.convert(each, Pod) for each in await _made_by(kube, asked, workload)]
+    return [api_objects.convert(each, Pod) for each in await _made_by(kube, asked, workload)]
 
 
 async def _made_by(kube: KubeClient, asked: ObjectName, workload: Unstructured) -> Sequence[Unstructured]:
     """Read the pods that a workload controls: anybody's pod may have its labels."""
     namespace = unstructured.nested_string(workload, "metadata", "namespace")
-    selector = selector_of(unstructured.convert(unstructured.nested_map(workload, "spec", "selector"), LabelSelector))
+    selector = selector_of(api_objects.convert(unstructured.nested_map(workload, "spec", "selector"), LabelSelector))
 
     async def controlled(resource: Resource, by: Collection[str]) -> list[Unstructured]:
         found = (await kube.list(resource, namespace, labels=str(selector))).items

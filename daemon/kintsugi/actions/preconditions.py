@@ -7,19 +7,19 @@ another manager owns are left to it.
 
 from collections.abc import Sequence
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import Refused
 from kintsugi.model.command import ObjectName
 from kintsugi.model.essentials import essential, essential_object
 from kintsugi.model.hosts import service_of
 from kintsugi.model.records import Phase
-from kubeobjects import predicates
+from kubeobjects import predicates, unstructured
 from kubeobjects.autoscalers import rests
 from kubeobjects.kept import HorizontalPodAutoscaler, Node, Object, Pod
 from kubeobjects.owners import managers, operators
 from kubeobjects.resources import PVCS, PVS
+from kubeobjects.unstructured import Unstructured
 
 
 def check(*reasons: str) -> None:
@@ -93,7 +93,7 @@ def managed(asked: ObjectName, obj: Unstructured, context: ChangeContext) -> str
     """
     if context.allow_managed or context.phase is Phase.UNDO:
         return ""
-    metadata = unstructured.convert(obj, Object).metadata
+    metadata = api_objects.convert(obj, Object).metadata
     owners = managers(metadata)
     if context.stops(asked, metadata.namespace):
         owners = operators(metadata) if str(asked) == str(context.workload) else ()

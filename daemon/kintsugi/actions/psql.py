@@ -16,7 +16,6 @@ from kintsugi.actions import secrets
 from kintsugi.actions.container_exec import ContainerExec, ContainerRef, running
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.result import Result
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.clients.postgres import (
     READ_ONLY,
     USUAL_PORT,
@@ -33,6 +32,7 @@ from kintsugi.model.command import ObjectName, Psql
 from kintsugi.offload import searched
 from kintsugi.telemetry import SECRETS
 from kubeobjects.lines import quoted
+from kubeobjects.unstructured import Unstructured
 
 MOST_ROWS = 1000
 """A longer answer counts as none: an expression that counts its rows would be wrong. Let the database count."""

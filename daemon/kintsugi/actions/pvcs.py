@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import orjson
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.delete_intent import DeleteIntent
 from kintsugi.actions.effect_plan import (
@@ -28,7 +28,6 @@ from kintsugi.actions.effect_plan import (
 from kintsugi.actions.evidence import of_claim
 from kintsugi.actions.loaded_target import LoadedTarget, check_loaded
 from kintsugi.actions.pods import made_by
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.commands import encode
 from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.errors import NotFound, NotYet, Refused
@@ -36,9 +35,10 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Create, Delete, ObjectName, Patch
 from kintsugi.model.records import UndoRecord
 from kintsugi.telemetry.redaction import is_manifest
-from kubeobjects import predicates
+from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Pod, StatefulSet
 from kubeobjects.resources import PODS, PVCS, PVS, STATEFULSETS, Resource
+from kubeobjects.unstructured import Unstructured
 
 # Annotations that the cluster writes about a claim's volume: a claim without them is a new one.
 _OF_THE_VOLUME = frozenset(
@@ -151,7 +151,7 @@ async def _ended_by(kube: KubeClient, plan: EffectPlan, asked: ObjectName, names
         isinstance(plan.write, DeleteWrite)
         or (isinstance(plan.write, CreateWrite) and plan.write.subresource == "eviction")
     ):
-        return [unstructured.convert(await kube.get(PODS, asked.name, namespace), Pod)]
+        return [api_objects.convert(await kube.get(PODS, asked.name, namespace), Pod)]
     if not isinstance(plan.write, PatchWrite) or asked.resource not in ROLLED_OUT:
         return ()
     paths = {str(each["path"]): each.get("value") for each in plan.write.operations if each["op"] != "test"}
@@ -207,7 +207,7 @@ async def _has_maker(kube: KubeClient, loaded: LoadedTarget) -> bool:
 
 def _create(claim: Unstructured, namespace: str, volume: str = "") -> Create:
     """Make the command that brings a claim back: as it was, with no volume or a certain one."""
-    asked = unstructured.named(PVCS, claim)
+    asked = api_objects.named(PVCS, claim)
     return Create(
         object=replace(asked, uid=""),
         namespace=namespace,
@@ -258,7 +258,7 @@ def _bind_again(command: Delete, claim: Unstructured, volume: Unstructured | Non
     name = unstructured.name(volume)
     return undone_by(
         replace(command, objects=(asked,), grace=None),
-        Patch(object=unstructured.named(PVS, volume), namespace="", patch=_FREE, kind="merge"),
+        Patch(object=api_objects.named(PVS, volume), namespace="", patch=_FREE, kind="merge"),
         _create(claim, command.namespace, name),
         note=f"the old volume {name} is kept and bound again",
     )

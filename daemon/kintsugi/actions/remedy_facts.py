@@ -1,19 +1,21 @@
 """The facts for a remedy besides the cause: the workload's revisions and its other managers, read from the API."""
 
-from kintsugi.actions import unstructured
-from kintsugi.actions.good_templates import FoundTemplate
+from kintsugi.actions import api_objects
 from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.revisions import alike, current_of, find_revisions
-from kintsugi.actions.templates import template_of
-from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions.revisions import find_revisions
 from kintsugi.actions.verb_clients import VerbClients
-from kintsugi.decisions.diagnosis.facts import WorkloadFacts
-from kintsugi.decisions.diagnosis.template_difference import difference
-from kintsugi.decisions.diagnosis.template_fields import changed_fields, template_fields
 from kintsugi.model.command import ObjectName
 from kintsugi.model.remedies import KeptTemplateFacts, RevisionFacts
+from kubediagnosis.facts import WorkloadFacts
+from kubediagnosis.kept_templates import KeptTemplate
+from kubediagnosis.template_difference import difference
+from kubediagnosis.template_fields import changed_fields, template_fields
+from kubediagnosis.templates import template_of
+from kubediagnosis.workload_revisions import alike, current_of
+from kubeobjects import unstructured
 from kubeobjects.metadata import Object
 from kubeobjects.owners import helm_release, managers
+from kubeobjects.unstructured import Unstructured
 
 
 async def read_revisions(
@@ -22,11 +24,13 @@ async def read_revisions(
     """Read the revisions of a workload whose diagnosis was made of `facts`. Raises KubeError, LedgerUnavailable."""
     workload = await clients.kube.get(asked.resource, asked.name, facts.namespace)
     revisions = await find_revisions(clients.kube, asked, workload, probe_context.good)
-    metadata = unstructured.convert(workload, Object).metadata
+    metadata = api_objects.convert(workload, Object).metadata
     current = current_of(revisions)
     same = alike(revisions)
     good = [each for each in revisions if each.good and each not in same]
-    kept = None if good else await clients.templates.find(asked, facts.namespace, workload)
+    kept = (
+        None if good else await clients.templates.find(asked.resource.singular, facts.namespace, asked.name, workload)
+    )
     return RevisionFacts(
         revision=current.number if current is not None else 0,
         template=current.template if current is not None else "",
@@ -50,7 +54,7 @@ def _changed(workload: Unstructured, good: Unstructured | None) -> tuple[str, ..
     return changed_fields(template_fields(good), template_fields(template_of(workload)))
 
 
-def _of_kept(workload: Unstructured, found: FoundTemplate) -> KeptTemplateFacts:
+def _of_kept(workload: Unstructured, found: KeptTemplate) -> KeptTemplateFacts:
     has, had = difference(template_fields(found.pods), template_fields(template_of(workload)))
     changed = f"{has} instead of {had}" if has and had else has
     return KeptTemplateFacts(difference=changed, missing=found.missing)

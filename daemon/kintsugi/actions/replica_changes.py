@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.loaded_target import LoadedTarget
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.commands.selectors import selector_of
 from kintsugi.errors import NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.records import Phase
+from kubeobjects import unstructured
 from kubeobjects.autoscalers import SCALED_OBJECTS, scalers_of
 from kubeobjects.kept import HorizontalPodAutoscaler, LabelSelector, Pod
 from kubeobjects.predicates import unschedulable
 from kubeobjects.resources import HPAS, PODS
+from kubeobjects.unstructured import Unstructured
 
 
 async def check_replicas(
@@ -54,6 +55,6 @@ async def _scaled_objects(kube: KubeClient, namespace: str) -> Sequence[Unstruct
 
 async def _pods(kube: KubeClient, loaded: LoadedTarget) -> list[Pod]:
     """Read the pods of the workload that find no node."""
-    selector = selector_of(unstructured.convert(unstructured.nested_map(loaded.obj, "spec", "selector"), LabelSelector))
+    selector = selector_of(api_objects.convert(unstructured.nested_map(loaded.obj, "spec", "selector"), LabelSelector))
     every = kube.iter_objects(PODS, Pod, loaded.namespace, labels=str(selector))
     return [each async for each in every if unschedulable(each)]

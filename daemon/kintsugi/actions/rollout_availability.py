@@ -8,11 +8,10 @@ unavailable.
 import re
 from collections.abc import Sequence
 
-from kintsugi.actions import unstructured
-from kintsugi.actions.unstructured import Unstructured
-from kubeobjects import predicates
+from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Pod
 from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, Resource
+from kubeobjects.unstructured import Unstructured
 
 _NUMBER = re.compile(r"[0-9]{1,10}")
 

@@ -3,11 +3,11 @@
 import base64
 import binascii
 
-from kintsugi.actions import unstructured
 from kintsugi.errors import KubeError, NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.services import SecretRef
 from kintsugi.telemetry import SECRETS
+from kubeobjects import unstructured
 from kubeobjects.resources import SECRETS as KIND
 
 

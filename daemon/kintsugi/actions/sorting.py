@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from functools import cmp_to_key
 
 from kintsugi.actions.jsonpath import JsonPath
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import CommandError
 from kubeobjects.quantities import parse_quantity
+from kubeobjects.unstructured import Unstructured
 
 
 def sorted_by(items: Sequence[Unstructured], field: str) -> list[Unstructured]:

@@ -8,9 +8,9 @@ of a template is null.
 
 from collections.abc import Callable, Iterator, Mapping
 
-from kintsugi.actions import unstructured
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.telemetry import SECRETS
+from kubeobjects import unstructured
+from kubeobjects.unstructured import Unstructured
 
 WITHHELD = frozenset({"command", "args", "lifecycle", "exec", "httpHeaders"})
 """Fields whose values may always hold a secret."""

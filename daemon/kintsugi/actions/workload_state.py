@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from kintsugi.actions.probe_context import OwnWorkload
-from kintsugi.decisions.diagnosis import last_change
-from kintsugi.decisions.diagnosis.containers import pending_resize
-from kintsugi.decisions.diagnosis.facts import PodFacts, WorkloadFacts
 from kintsugi.model.remedies import ClaimSize, ContainerMemory, WorkloadState
+from kubediagnosis import last_change
+from kubediagnosis.containers import pending_resize
+from kubediagnosis.facts import PodFacts, WorkloadFacts
 from kubeobjects import predicates
 
 

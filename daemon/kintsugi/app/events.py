@@ -9,17 +9,16 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from kintsugi.decisions.diagnosis.headline import headline
 from kintsugi.errors import KubeError
 from kintsugi.kube.client import Json, KubeClient
 from kintsugi.kube.repeats import when_busy
-from kintsugi.model.causes import KeptDiagnosis
-from kintsugi.model.records import IncidentState, RunRecord, StepRecord
+from kintsugi.model.records import IncidentState, KeptDiagnosis, RunRecord, StepRecord
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
 from kintsugi.retries import Waits, retry
 from kintsugi.telemetry import SECRETS, get_logger
 from kintsugi.views import ServiceViews
+from kubediagnosis.headline import headline
 from kubeobjects import resources
 from kubeobjects.lines import line
 

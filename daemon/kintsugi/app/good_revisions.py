@@ -14,7 +14,6 @@ from typing import Protocol
 
 from kintsugi.actions.good_templates import GoodTemplates
 from kintsugi.actions.revisions import find_revisions
-from kintsugi.decisions.diagnosis.related_objects import CheckFacts
 from kintsugi.decisions.priorities import unhealthy_upstream
 from kintsugi.decisions.revision_checks import ON_TRIAL, CheckedRevision, fails_by_itself, none_good, not_good
 from kintsugi.errors import DecryptionFailed, KubeError
@@ -26,6 +25,7 @@ from kintsugi.model.views import ServiceView
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.telemetry import get_logger
 from kintsugi.views import ServiceViews
+from kubediagnosis.related_objects import CheckFacts
 
 log = get_logger(__name__)
 

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from kintsugi.decisions.diagnosis.headline import ENDED_WELL, diagnosis_at, headline, what_changed
 from kintsugi.decisions.next_command import next_command
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger import Ledger
-from kintsugi.model.causes import Diagnosis, KeptDiagnosis
-from kintsugi.model.records import Approval, Incident, IncidentState, Notice
+from kintsugi.model.records import ENDED_WELL, Approval, Incident, IncidentState, Notice
+from kubediagnosis.causes import Diagnosis
+from kubediagnosis.headline import diagnosis_at, headline, what_changed
 from kubeobjects.lines import line, lines
 
 _WITHOUT_RUN = frozenset({IncidentState.AWAITING_APPROVAL, IncidentState.INEFFECTIVE})
@@ -43,7 +43,7 @@ class NoticeHeadlines:
         kept = await self.ledger.diagnoses.of_incidents(incidents)
         completed = []
         for notice in notices:
-            of_it: list[KeptDiagnosis] = [each for each in kept if each.incident == notice.incident]
+            of_it = [each.diagnosis for each in kept if each.incident == notice.incident]
             found = diagnosis_at(of_it, notice.created)
             asked = await self._question(notice)
             is_early = found is None or (asked is None and notice.kind is IncidentState.AWAITING_APPROVAL)

@@ -24,7 +24,6 @@ import msgspec
 from kintsugi.cli.errors import Unreachable
 from kintsugi.cli.options import DEFAULT_SERVER, Connection
 from kintsugi.errors import KintsugiError, NotRecorded, Refused, UsageError, WrongState
-from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import Approval, Incident, Pause
 from kintsugi.server.operations import (
     AbortResult,
@@ -50,6 +49,7 @@ from kintsugi.server.responses import (
     SignalList,
 )
 from kintsugi.tokens import read_tokens
+from kubediagnosis.causes import Diagnosis
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
 _SENT_BY = "--token-file FILE, KINTSUGI_TOKEN_FILE or KINTSUGI_TOKEN"

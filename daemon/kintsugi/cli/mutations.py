@@ -15,7 +15,6 @@ from kintsugi.cli.options import Connection, Manually, Only, OutputFormat
 from kintsugi.cli.output import emit, moment, plain, print_lines, state, took
 from kintsugi.cli.story import section
 from kintsugi.cli.tables import pause_scope_text
-from kintsugi.decisions.diagnosis.headline import headline, latest
 from kintsugi.decisions.drills import report_of
 from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.durations import parse_duration
@@ -35,6 +34,7 @@ from kintsugi.server.operations import (
     RejectRequest,
     RollbackPreview,
 )
+from kubediagnosis.headline import headline, latest
 
 TIMEOUT = timedelta(minutes=1)
 """The time for which a start whose answer was lost is retried: a daemon that was killed is back by then."""
@@ -70,7 +70,7 @@ async def approve(connection: Connection, incident: str, *, path: str | None, ye
     async with dial(connection) as daemon:
         detail = await daemon.incident(incident)
         question = waiting(detail, path)
-        if (found := latest(detail.diagnoses)) is not None:
+        if (found := latest([each.diagnosis for each in detail.diagnoses])) is not None:
             print_note(f"Problem: {headline(found)}")
         _show_question(question)
         if not agreed("Approve this plan?", yes=yes):

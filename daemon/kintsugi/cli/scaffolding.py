@@ -7,9 +7,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from kintsugi.actions import unstructured
-from kintsugi.actions.related_facts import hosts_of
-from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions import api_objects
 from kintsugi.catalog.scaffold import FoundWorkload, document, file_names, upstreams_of
 from kintsugi.cli.documents import validate
 from kintsugi.cli.errors import ExitCode, print_note
@@ -25,10 +23,13 @@ from kintsugi.settings import KubeSettings
 from kintsugi.settings.settings import CLUSTER_NAMESPACES
 from kintsugi.views.derived_checks import routed_checks
 from kintsugi.views.service_objects import leading_services
+from kubediagnosis.related_facts import hosts_of
+from kubeobjects import unstructured
 from kubeobjects.kept import KEPT, KubeService, Object
 from kubeobjects.metadata import SUBDOMAIN
 from kubeobjects.owners import managers
 from kubeobjects.resources import CRONJOBS, PODS, SERVICES, WORKLOADS, find
+from kubeobjects.unstructured import Unstructured
 
 _KNOWN = ", ".join(f"{each.singular}/NAME" for each in WORKLOADS)
 _HOOK = "helm.sh/hook"
@@ -150,7 +151,7 @@ async def _passed_over(kube: KubeClient, wanted: WorkloadSelection) -> list[Left
         except Forbidden:
             continue
         for obj in items:
-            metadata = unstructured.convert(obj, Object).metadata
+            metadata = api_objects.convert(obj, Object).metadata
             is_alone = resource is CRONJOBS or not any(each.controller for each in metadata.owner_references)
             if is_alone and metadata.namespace not in CLUSTER_NAMESPACES:
                 what = f"{resource.singular}/{metadata.name}"
@@ -160,7 +161,7 @@ async def _passed_over(kube: KubeClient, wanted: WorkloadSelection) -> list[Left
 
 def _not_ours(obj: Unstructured) -> str:
     """Return the reason for which an unnamed workload is left out, "" for none."""
-    metadata = unstructured.convert(obj, Object).metadata
+    metadata = api_objects.convert(obj, Object).metadata
     if metadata.namespace in CLUSTER_NAMESPACES:
         return f"{metadata.namespace} is a namespace of the cluster itself; Kintsugi changes nothing there"
     if _HOOK in metadata.annotations:
@@ -181,7 +182,7 @@ def _workload(text: str) -> WorkloadRef | None:
 async def _services(kube: KubeClient, namespace: str | None) -> Sequence[KubeService]:
     """Return the Kubernetes Services; none where they may not be read, for a check is only a proposal."""
     try:
-        return [unstructured.convert(each, KubeService) for each in (await kube.list(SERVICES, namespace)).items]
+        return [api_objects.convert(each, KubeService) for each in (await kube.list(SERVICES, namespace)).items]
     except Forbidden:
         return ()
 
@@ -190,7 +191,7 @@ def found_workload(workload: WorkloadRef, obj: Unstructured, services: Sequence[
     """Return what is known of a workload. Raises UsageError where its name is not one, or its selector cannot be read."""
     if not SUBDOMAIN.fullmatch(workload.name) or not SUBDOMAIN.fullmatch(_namespace(obj)):
         raise UsageError("its name or namespace is not a name of Kubernetes")
-    found = unstructured.convert(obj, KEPT[workload.resource])
+    found = api_objects.convert(obj, KEPT[workload.resource])
     assert isinstance(found, Workload), "a service is of a workload"
     leading = leading_services(found, [each for each in services if each.metadata.namespace == _namespace(obj)])
     return FoundWorkload(

@@ -11,15 +11,16 @@ from rich.text import Text
 
 from kintsugi.cli.output import cut, moment, plain, print_lines, state, took
 from kintsugi.cli.tables import first_line, lasted, signal_text
-from kintsugi.decisions.diagnosis.headline import ENDED_WELL, change_text, headline, latest, what_changed
 from kintsugi.decisions.next_command import next_command
 from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.model.api_types import CoveredService
-from kintsugi.model.causes import Cause, Diagnosis, EvidenceItem, KeptDiagnosis, Occasion
 from kintsugi.model.records import (
+    ENDED_WELL,
     NOT_MADE,
     Approval,
     IncidentState,
+    KeptDiagnosis,
+    Occasion,
     Phase,
     RunKind,
     RunRecord,
@@ -29,6 +30,8 @@ from kintsugi.model.records import (
 )
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.server.operations import EvaluatedSignal, IncidentDetail, KeptText, RunDetail
+from kubediagnosis.causes import Cause, Diagnosis, EvidenceItem
+from kubediagnosis.headline import change_text, headline, latest, what_changed
 from kubeobjects.lines import command
 
 _PHASES = {Phase.FORWARD: "Steps", Phase.ROLLBACK: "Rollback", Phase.UNDO: "Undone"}
@@ -52,7 +55,7 @@ def summary(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
     """Yield an incident in about ten lines: its cause, what was changed, the outcome, and the next command."""
     incident = detail.incident
     took_text = f"opened {moment(incident.opened)} UTC, took {lasted(incident.opened, incident.closed, now)}"
-    known = latest(detail.diagnoses)
+    known = latest([each.diagnosis for each in detail.diagnoses])
     yield Text.assemble(*(plain(f"{each}  ", "bold") for each in (incident.id, incident.service)), plain(took_text))
     if known is not None:
         yield _labelled("Past cause" if incident.state in ENDED_WELL else "Cause", cut(headline(known)))
@@ -120,7 +123,7 @@ def story(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
 def _head(detail: IncidentDetail, now: datetime) -> Iterator[Text]:
     incident = detail.incident
     yield Text.assemble(plain(incident.id, "bold"), "  ", plain(incident.service, "bold"), "  ", state(incident.state))
-    if (known := latest(detail.diagnoses)) is not None:
+    if (known := latest([each.diagnosis for each in detail.diagnoses])) is not None:
         wrong = "Past problem" if incident.state in ENDED_WELL else "Problem"
         yield Text.assemble(plain(f"{wrong}: ", "bold"), plain(headline(known)))
         if changed := what_changed(known):

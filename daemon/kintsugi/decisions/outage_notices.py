@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from kintsugi.decisions.diagnosis.headline import diagnosis_at
 from kintsugi.decisions.watchdog import progresses
-from kintsugi.model.causes import Diagnosis, KeptDiagnosis
 from kintsugi.model.outages import Fault, KnownFaults, NoticeOfProblem, NoticeState, Outage, Superseded
-from kintsugi.model.records import IncidentState, RunRecord
+from kintsugi.model.records import IncidentState, KeptDiagnosis, RunRecord
 from kintsugi.model.views import ServiceView
+from kubediagnosis.causes import Diagnosis
+from kubediagnosis.headline import diagnosis_at
 
 SAME_TIME = timedelta(minutes=1)
 """An upstream that fails this much after its dependent may still be the dependent's cause: the two are noticed one by one."""
@@ -176,7 +176,8 @@ def notice_state(outage: Outage, notices: Iterable[NoticeOfProblem], diagnoses: 
 
 def _names(notice: NoticeOfProblem, outage: Outage, diagnoses: Sequence[KeptDiagnosis]) -> bool:
     """Return whether an incident's notice, which has the last diagnosis before it, names the fault, as diagnosed since."""
-    found = diagnosis_at([each for each in diagnoses if each.incident == notice.incident], notice.created)
+    of_it = [each.diagnosis for each in diagnoses if each.incident == notice.incident]
+    found = diagnosis_at(of_it, notice.created)
     if found is None or found.at < outage.fault_since:
         return False
     return outage.fault.kind is None or fault_of(found, outage.fault.template) == outage.fault

@@ -12,9 +12,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from kintsugi.decisions.diagnosis.containers import STILL_RUNS
-from kintsugi.decisions.diagnosis.last_change import covering
-from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceSource, RegistryAnswer
 from kintsugi.model.remedies import (
     ClaimSize,
     ContainerMemory,
@@ -24,6 +21,9 @@ from kintsugi.model.remedies import (
     RevisionFacts,
     WorkloadState,
 )
+from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceSource, RegistryAnswer
+from kubediagnosis.containers import STILL_RUNS
+from kubediagnosis.last_change import covering
 from kubeobjects.quantities import quantity, whole
 
 REFUSING = frozenset(

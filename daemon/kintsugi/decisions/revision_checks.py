@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
-from kintsugi.decisions.diagnosis.related_objects import CheckFacts
 from kintsugi.durations import format_duration, format_seconds
 from kintsugi.model.known import RevisionStanding
 from kintsugi.model.views import ServiceView
+from kubediagnosis.related_objects import CheckFacts
 from kubeobjects import predicates
 from kubeobjects.pods import Pod
 

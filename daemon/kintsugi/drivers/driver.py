@@ -21,10 +21,9 @@ from kintsugi.drivers.rollback import RollbackRunner
 from kintsugi.drivers.run_watchdog import RunWatchdog
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.causes import Occasion
 from kintsugi.model.history import UNRESOLVED_OUTCOMES
 from kintsugi.model.outages import KnownFaults
-from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord
+from kintsugi.model.records import Incident, IncidentState, Occasion, Phase, RunRecord
 from kintsugi.model.run_update import NO_UPDATE, RunUpdate, SeenWorkload
 from kintsugi.model.runbooks import Runbook
 from kintsugi.model.step_path import RUN

@@ -9,9 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, values
 from kintsugi.ledger.tables import diagnoses
-from kintsugi.model.causes import Cause, Diagnosis, KeptDiagnosis, Occasion
+from kintsugi.model.records import KeptDiagnosis, Occasion
 from kintsugi.offload import searched
 from kintsugi.telemetry import SECRETS
+from kubediagnosis.causes import Cause, Diagnosis
 
 _DIAGNOSIS = columns(KeptDiagnosis, diagnoses)
 

@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.rows import columns, readable, shown, unreadable
 from kintsugi.ledger.tables import aborts, approvals, diagnoses, incidents, locks, pauses, runs, steps
-from kintsugi.model.causes import Diagnosis
 from kintsugi.model.change_limits import Disruptions
 from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, Abort, History, MadeChange, PastRun, Rejection
 from kintsugi.model.outages import NO_FAULTS, KnownFaults
@@ -18,6 +17,7 @@ from kintsugi.model.records import Approval, IncidentState, Pause, Phase, RunKin
 from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.services import STACK
 from kintsugi.model.step_path import RUN, UNDOS_LIKE
+from kubediagnosis.causes import Diagnosis
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,10 +23,10 @@ from sqlalchemy import (
 )
 
 from kintsugi.ledger.columns import Choice, Json, Labels, Moment, Packed, RedactedText, TextColumn
-from kintsugi.model.causes import Diagnosis, Occasion
 from kintsugi.model.outages import Outage, Superseded
 from kintsugi.model.records import (
     IncidentState,
+    Occasion,
     PauseScope,
     Phase,
     Reason,
@@ -39,6 +39,7 @@ from kintsugi.model.records import (
 )
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.model.run_update import SeenWorkload
+from kubediagnosis.causes import Diagnosis
 
 metadata = MetaData(
     naming_convention={

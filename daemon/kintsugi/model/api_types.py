@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from kintsugi.model.causes import Diagnosis, KeptDiagnosis
 from kintsugi.model.history import Abort
 from kintsugi.model.known import RevisionStanding
 from kintsugi.model.records import (
     Approval,
     Incident,
     IncidentState,
+    KeptDiagnosis,
     Pause,
     PauseScope,
     Reason,
@@ -24,6 +24,7 @@ from kintsugi.model.records import (
     VerdictKind,
 )
 from kintsugi.model.rules import Mode
+from kubediagnosis.causes import Diagnosis
 
 SIGNALS = 100
 """The default number of an incident's signals in one answer."""

@@ -93,7 +93,7 @@ class TemplateReference:
     """
     A pod template that is named and not held: `uid` is the ReplicaSet's or ControllerRevision's that keeps it.
 
-    `digest` is the template's own, `over` that of the one which it may replace: see `actions.templates`.
+    `digest` is the template's own, `over` that of the one which it may replace: see `kubediagnosis.templates`.
     """
 
     uid: str

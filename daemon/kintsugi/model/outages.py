@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, StrEnum
 
-from kintsugi.model.causes import Cause, CauseKind, Diagnosis
+from kubediagnosis.causes import Cause, CauseKind, Diagnosis
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,6 +13,7 @@ from kintsugi.model.outages import Superseded
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.step_path import StepPath
+from kubediagnosis.causes import Diagnosis
 
 
 class SignalSource(StrEnum):
@@ -179,6 +180,9 @@ FINAL_STATES = frozenset(
         IncidentState.PASSED,
     }
 )
+
+ENDED_WELL = frozenset({IncidentState.RECOVERED, IncidentState.ROLLED_BACK, IncidentState.NO_ACTION})
+"""Ends of an incident after which its problem is past."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -417,3 +421,22 @@ class PendingMatch:
     target: Target
     since: datetime
     signalled: bool = False
+
+
+class Occasion(StrEnum):
+    """The occasion of a diagnosis in the course of an incident."""
+
+    OPENED = "opened"
+    """Before anything was changed for it: its run begins, or it is held or asked about."""
+    ROLLBACK = "rollback"
+    """A rollback was decided."""
+    HAND_OVER = "hand-over"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptDiagnosis:
+    """A diagnosis that belongs to an incident."""
+
+    incident: str
+    occasion: Occasion
+    diagnosis: Diagnosis

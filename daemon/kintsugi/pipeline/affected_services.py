@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from kintsugi.decisions.diagnosis.headline import ENDED_WELL
 from kintsugi.decisions.priorities import unhealthy_dependents
 from kintsugi.ledger import IncidentRepository
 from kintsugi.model.history import UNRESOLVED_OUTCOMES
-from kintsugi.model.records import Incident, IncidentState, RunKind
+from kintsugi.model.records import ENDED_WELL, Incident, IncidentState, RunKind
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.observed_state import ObservedState
 

@@ -1,18 +1,31 @@
 """The facts for a diagnosis that no object shows: the workload's dependencies, its checks, and the observer's health."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from kintsugi.decisions.breaker import ObserverHealth, breaker_reason
-from kintsugi.decisions.diagnosis.related_objects import CheckFacts, DeclaredFacts, ObserverFacts
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.hosts import service_of
 from kintsugi.model.records import Target
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
+from kubediagnosis.related_objects import CheckFacts, DeclaredFacts, ObserverFacts
 from kubeobjects.predicates import START_UP_ALLOWANCE
 from kubeobjects.resources import find
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceFacts(DeclaredFacts):
+    """
+    The declared facts of a workload, with its neighbours: other workloads that may be the cause.
+
+    `upstreams` are the workloads of the services that it depends on, `exposed` those of all services, by the names of their
+    Kubernetes Services (`NAME.NAMESPACE`): what a variable names is likely an upstream, too.
+    """
+
+    upstreams: tuple[Target, ...] = ()
+    exposed: Mapping[str, Target] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,15 +45,15 @@ class DeclaredWorkloads:
     view: Callable[[str], ServiceView | None] = lambda _: None
     start_up: timedelta = START_UP_ALLOWANCE
 
-    def __call__(self, target: Target) -> DeclaredFacts:
+    def __call__(self, target: Target) -> ServiceFacts:
         """Return the declared facts of a workload; for one without a service only the observer's health."""
         services, observer = self.catalog().services, self.observer()
         sight = ObserverFacts(stale=observer.stale_reason, doubt=breaker_reason(observer, self.share))
         service = next((each for each in services.values() if _is_of(each, target)), None)
         if service is None:
-            return DeclaredFacts(observer=sight, start_up=self.start_up)
+            return ServiceFacts(observer=sight, start_up=self.start_up)
         upstreams, view = (services[name] for name in service.depends_on if name in services), self.view(service.name)
-        return DeclaredFacts(
+        return ServiceFacts(
             service=service.name,
             checks=self.answers(service.name),
             upstreams=tuple(_target(each) for each in upstreams),
@@ -49,6 +62,7 @@ class DeclaredWorkloads:
             serving=view.serving if view is not None else None,
             lost_service=view.lost_service if view is not None else "",
             missing_since=view.missing_since if view is not None else None,
+            recreate=f"kintsugi manifest {service.name} | kubectl apply -f -",
             start_up=self.start_up,
         )
 

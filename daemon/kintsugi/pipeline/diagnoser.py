@@ -5,30 +5,32 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from kintsugi.actions.diagnosis_reads import WorkloadReader
 from kintsugi.actions.good_templates import GoodTemplates
-from kintsugi.decisions.diagnosis import WorkloadFacts, answering, diagnose
-from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts
+from kintsugi.actions.workload_reads import read_workload
 from kintsugi.errors import KubeError, LedgerUnavailable, NotFound, NotRecorded
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.causes import Diagnosis, ObjectChange
 from kintsugi.model.command import ObjectName
 from kintsugi.model.hosts import service_of
 from kintsugi.model.records import Incident, Target
+from kintsugi.pipeline.declared_workloads import ServiceFacts
+from kubediagnosis import answering
+from kubediagnosis.causes import Diagnosis, ObjectChange
+from kubediagnosis.diagnose import diagnose
+from kubediagnosis.facts import WorkloadFacts
 from kubeobjects.resources import WORKLOADS, Resource, find
 
 MOST_UPSTREAMS = 8
 """The most upstream workloads that are read: the end of a longer chain stays unknown."""
 
-Declared = Callable[[Target], DeclaredFacts]
+Declared = Callable[[Target], ServiceFacts]
 
 
 Incidents = Callable[[str], Awaitable[Sequence[Incident]]]
 
 
-def undeclared(_: Target) -> DeclaredFacts:
+def undeclared(_: Target) -> ServiceFacts:
     """Return no declared facts: the default where nothing declares any."""
-    return DeclaredFacts()
+    return ServiceFacts()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,12 +110,11 @@ class Diagnoser:
             unknown=tuple(dict.fromkeys(unknown)),
         )
 
-    async def _read(self, resource: Resource, target: Target, declared: DeclaredFacts) -> WorkloadFacts:
+    async def _read(self, resource: Resource, target: Target, declared: ServiceFacts) -> WorkloadFacts:
         asked = ObjectName(resource=resource, name=target.name)
-        reader = WorkloadReader(
-            kube=self.kube, asked=asked, namespace=target.namespace, declared=declared, templates=self.templates
+        return await read_workload(
+            self.kube, self.templates, asked, target.namespace, declared=declared, now=self.clock()
         )
-        return await reader.read(self.clock())
 
     async def _incidents_of(self, upstream: str, unknown: list[str]) -> Sequence[ObjectChange]:
         """Return the newest incident of an upstream, as an entry of the timeline."""
@@ -132,7 +133,7 @@ class Diagnoser:
         ]
 
 
-def _named(facts: WorkloadFacts, declared: DeclaredFacts) -> Sequence[Target]:
+def _named(facts: WorkloadFacts, declared: ServiceFacts) -> Sequence[Target]:
     """Return the workloads of other services whose Kubernetes Service a variable names, and that are not declared as upstreams."""
     hosts = (service_of(each.host_in(facts.namespace)) for each in facts.hosts)
     named = {declared.exposed.get(str(host)): None for host in hosts}

@@ -13,10 +13,10 @@ import structlog
 
 from kintsugi.errors import KubeError, LedgerUnavailable, NotRecorded
 from kintsugi.ledger import DiagnosisRepository
-from kintsugi.model.causes import Diagnosis, KeptDiagnosis, Occasion
-from kintsugi.model.records import Target
+from kintsugi.model.records import KeptDiagnosis, Occasion, Target
 from kintsugi.model.services import Service
 from kintsugi.telemetry import Containment, FailureScope
+from kubediagnosis.causes import Diagnosis
 
 log = structlog.get_logger(__name__)
 

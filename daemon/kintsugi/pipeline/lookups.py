@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects
 from kintsugi.errors import KubeError, NotFound, ServerUnavailable
 from kintsugi.kube.client import KubeClient
 from kubeobjects.kept import Object
@@ -82,4 +82,4 @@ class Lookups:
             found = await self._kube.get(query.resource, query.name, query.namespace or None)
         except NotFound:
             return None
-        return unstructured.convert(found, Object)
+        return api_objects.convert(found, Object)

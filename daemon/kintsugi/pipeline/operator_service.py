@@ -12,7 +12,6 @@ import structlog
 from kintsugi.commands.registry import definitions_by_verb
 from kintsugi.decisions.activity import HandOver, inaction_reason
 from kintsugi.decisions.breaker import doubt
-from kintsugi.decisions.diagnosis.headline import headline, latest
 from kintsugi.decisions.drills import RULE
 from kintsugi.decisions.guards import rest_until
 from kintsugi.decisions.planner import digest_of
@@ -39,7 +38,6 @@ from kintsugi.model.api_types import (
     ServiceTree,
     SignalQuery,
 )
-from kintsugi.model.causes import Diagnosis
 from kintsugi.model.decoded import DecodedAgain
 from kintsugi.model.history import HANDED_OVER_OUTCOMES, Abort
 from kintsugi.model.identity import new_id
@@ -81,6 +79,8 @@ from kintsugi.pipeline.service_explanation import service_explanation
 from kintsugi.pipeline.service_tree import OpenRecords, Terms, covered, tree
 from kintsugi.runner.ends import requested
 from kintsugi.runner.seen_workload import seen_of
+from kubediagnosis.causes import Diagnosis
+from kubediagnosis.headline import headline, latest
 
 log = structlog.get_logger(__name__)
 
@@ -478,7 +478,8 @@ class OperatorService:
         return seen_of(view) if view is not None else None
 
     async def _wrong(self, run: RunRecord) -> str:
-        found = latest(await self.ledger.diagnoses.of_incident(run.incident))
+        kept = await self.ledger.diagnoses.of_incident(run.incident)
+        found = latest([each.diagnosis for each in kept])
         return headline(found) if found is not None else ""
 
     def _good_revision(self, run: RunRecord, commands: Sequence[str]) -> int:

@@ -14,18 +14,18 @@ from typing import Protocol
 import structlog
 
 from kintsugi.decisions import outage_notices
-from kintsugi.decisions.diagnosis.headline import headline
 from kintsugi.decisions.guards import covers
 from kintsugi.decisions.outage_notices import OutageTimings
 from kintsugi.decisions.priorities import unhealthy_dependents, unhealthy_upstream
 from kintsugi.ledger import Ledger
-from kintsugi.model.causes import Diagnosis
 from kintsugi.model.outages import NoticeState, Outage
 from kintsugi.model.records import RunRecord
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.telemetry import Containment, FailureScope
+from kubediagnosis.causes import Diagnosis
+from kubediagnosis.headline import headline
 from kubeobjects.lines import Lines, line, lines
 
 log = structlog.get_logger(__name__)

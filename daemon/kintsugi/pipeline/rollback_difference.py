@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 
-from kintsugi.actions.revisions import current_of, find_revisions
-from kintsugi.actions.templates import template_of
-from kintsugi.decisions.diagnosis.template_difference import difference
-from kintsugi.decisions.diagnosis.template_fields import template_fields
-from kintsugi.errors import KubeError, UsageError
+from kintsugi.actions.revisions import find_revisions
+from kintsugi.errors import KubeError
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
 from kintsugi.model.services import WorkloadRef
+from kubediagnosis.template_difference import difference
+from kubediagnosis.template_fields import template_fields
+from kubediagnosis.templates import template_of
+from kubediagnosis.workload_revisions import current_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +25,7 @@ class RollbackDifference:
         try:
             found = await self.kube.get(workload.resource, workload.name, namespace)
             revisions = await find_revisions(self.kube, asked, found, ())
-        except (KubeError, UsageError):
+        except KubeError:
             return ""
         target, current = next((each for each in revisions if each.number == number), None), current_of(revisions)
         if target is None or current is None:

@@ -12,7 +12,6 @@ from datetime import datetime
 
 import structlog
 
-from kintsugi.decisions.diagnosis.headline import headline
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Reason, Signal, SignalStatus, Verdict, VerdictKind
@@ -20,6 +19,7 @@ from kintsugi.model.services import Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.incident_diagnoses import IncidentDiagnoses
 from kintsugi.telemetry import Containment, FailureScope
+from kubediagnosis.headline import headline
 from kubeobjects.lines import line, lines
 
 log = structlog.get_logger(__name__)

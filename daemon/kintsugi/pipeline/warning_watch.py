@@ -12,11 +12,11 @@ from datetime import timedelta
 import structlog
 
 from kintsugi.errors import KubeError, NotRecorded
-from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import Target
 from kintsugi.pipeline.incident_diagnoses import MOST_REMEMBERED
 from kintsugi.telemetry import Containment, FailureScope
 from kintsugi.views import ServiceViews
+from kubediagnosis.causes import Diagnosis
 
 log = structlog.get_logger(__name__)
 

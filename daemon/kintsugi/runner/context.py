@@ -14,14 +14,12 @@ from kintsugi.actions.job_progress import WorkerStatus
 from kintsugi.actions.probe_context import PodChecks
 from kintsugi.actions.prober import Prober
 from kintsugi.decisions.breaker import ObserverHealth
-from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts
 from kintsugi.executor import Admission, Executor
 from kintsugi.expressions import NOTHING_LOST, Bindings, Lost, TextTemplate
 from kintsugi.mask import MASK
-from kintsugi.model.causes import Occasion
 from kintsugi.model.command import Command
 from kintsugi.model.outages import Outage
-from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord, StepRecord, Target
+from kintsugi.model.records import Incident, IncidentState, Occasion, Phase, RunRecord, StepRecord, Target
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.rules import Mode
 from kintsugi.model.run_update import SeenWorkload
@@ -32,6 +30,7 @@ from kintsugi.model.views import ServiceView
 from kintsugi.runner.journal import WHY_LOST, Journal, masked_paths
 from kintsugi.runner.restoring import RestoreScope
 from kintsugi.scope.values import EvaluationContext, StepOutcome, step_names
+from kubediagnosis.related_objects import DeclaredFacts
 from kubeobjects.metadata import Metadata
 
 HELPED = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION})

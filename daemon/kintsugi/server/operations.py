@@ -28,9 +28,9 @@ from kintsugi.model.api_types import (
     ServiceTree,
     SignalQuery,
 )
-from kintsugi.model.causes import Diagnosis
 from kintsugi.model.manual import Override, RecoverRequest
 from kintsugi.model.records import Approval, Incident, Pause, Signal, Target
+from kubediagnosis.causes import Diagnosis
 
 __all__ = [
     "AbortResult",

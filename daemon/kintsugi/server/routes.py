@@ -22,7 +22,6 @@ from kintsugi.model.api_types import (
     ServiceExplanation,
     ServiceTree,
 )
-from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import Approval, Incident, Pause, PauseScope, Reason, VerdictKind
 from kintsugi.server import api, responses
 from kintsugi.server.answers import failure, refusal
@@ -34,6 +33,7 @@ from kintsugi.server.health import Alive, Health, Ready
 from kintsugi.server.openapi import document
 from kintsugi.server.webhook import WebhookHandler
 from kintsugi.telemetry import Metrics, get_logger
+from kubediagnosis.causes import Diagnosis
 
 _LIMIT = number("limit", "Maximum number of results.", least=1, most=api.MOST, default=api.PAGE)
 _BEFORE = text("before", "The id of the last result of a page; returns the next page.")

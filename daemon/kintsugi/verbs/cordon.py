@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from typing_extensions import override
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ObjectVerb
 from kintsugi.actions.effect_plan import EffectPlan, Intent, undone_by
@@ -16,6 +16,7 @@ from kintsugi.commands.command_spec import CommandSpec, ParsedCommand
 from kintsugi.commands.references import objects
 from kintsugi.commands.verb_definition import PolicyRule
 from kintsugi.model.command import Command, ObjectName, Verb
+from kubeobjects import unstructured
 from kubeobjects.kept import Node
 from kubeobjects.resources import NODES
 

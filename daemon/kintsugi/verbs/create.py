@@ -6,18 +6,19 @@ from dataclasses import replace
 
 from typing_extensions import override
 
-from kintsugi.actions import pvcs, unstructured
+from kintsugi.actions import pvcs
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import SingleObjectVerb, is_marked
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
 from kintsugi.actions.secret_checks import json_content
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands.verb_definition import Content
 from kintsugi.commands.words import content, namespace_option
 from kintsugi.errors import NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Create
+from kubeobjects import unstructured
+from kubeobjects.unstructured import Unstructured
 
 
 class CreateVerb(SingleObjectVerb[Create]):

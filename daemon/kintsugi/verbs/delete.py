@@ -14,14 +14,13 @@ from typing import NoReturn
 
 from typing_extensions import override
 
-from kintsugi.actions import job_end, preconditions, pvcs, unstructured
+from kintsugi.actions import api_objects, job_end, preconditions, pvcs
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ObjectVerb, removal_status
 from kintsugi.actions.delete_intent import DeleteIntent
 from kintsugi.actions.effect_plan import DeleteWrite, EffectPlan, EffectStatus, Evidence, record_without_undo
 from kintsugi.actions.evidence import of_pod
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_problem import CommandProblem
@@ -34,9 +33,10 @@ from kintsugi.errors import NotFound, NotYet, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, Delete, ObjectName, Verb
 from kintsugi.model.records import Phase
-from kubeobjects import predicates
+from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Node, Pod, PodDisruptionBudget, StatefulSet
 from kubeobjects.resources import JOBS, NODES, PDBS, PODS, PVCS, STATEFULSETS
+from kubeobjects.unstructured import Unstructured
 
 _STATIC_POD = "kubernetes.io/config.mirror"
 _REVISION = "controller-revision-hash"
@@ -147,7 +147,7 @@ def _refuse_kind(asked: ObjectName) -> NoReturn:
 
 
 async def _pod(kube: KubeClient, command: Delete, loaded: LoadedTarget) -> EffectPlan:
-    asked, pod = loaded.asked, unstructured.convert(loaded.obj, Pod)
+    asked, pod = loaded.asked, api_objects.convert(loaded.obj, Pod)
     preconditions.check(
         preconditions.foreign_pod(asked, loaded.obj, loaded.context),
         without_successor(asked, pod),
@@ -186,7 +186,7 @@ async def _stateful_set_of(kube: KubeClient, pod: Pod, namespace: str) -> Statef
     if owner is None or owner.kind != STATEFULSETS.kind or predicates.ready(pod):
         return None
     try:
-        found = unstructured.convert(await kube.get(STATEFULSETS, owner.name, namespace), StatefulSet)
+        found = api_objects.convert(await kube.get(STATEFULSETS, owner.name, namespace), StatefulSet)
     except NotFound:
         return None
     return found if found.metadata.uid == owner.uid else None
@@ -203,7 +203,7 @@ def _check(asked: ObjectName, refusal: str, owning: StatefulSet | None) -> None:
 
 async def _node(kube: KubeClient, name: str) -> Node | None:
     try:
-        return unstructured.convert(await kube.get(NODES, name), Node)
+        return api_objects.convert(await kube.get(NODES, name), Node)
     except NotFound:
         return None
 

@@ -6,13 +6,12 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects
 from kintsugi.actions.description import clip, described, events_about
 from kintsugi.actions.object_reads import by_name, listed, summary
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
 from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import flags, results
 from kintsugi.commands.arg_types import NAME, REFERENCE
@@ -24,7 +23,9 @@ from kintsugi.commands.words import kind, named_objects, namespace_option, optio
 from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName, Verb
+from kubeobjects import unstructured
 from kubeobjects.resources import Resource
+from kubeobjects.unstructured import Unstructured
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,6 +107,6 @@ async def describe_objects(kube: KubeClient, command: Describe) -> Result:
 
 async def _description(kube: KubeClient, resource: Resource, item: Unstructured) -> str:
     # Events about what lives in no namespace are in `default`; they carry no uid that could be relied on.
-    asked = replace(unstructured.named(resource, item), uid=unstructured.uid(item) if resource.namespaced else "")
+    asked = replace(api_objects.named(resource, item), uid=unstructured.uid(item) if resource.namespaced else "")
     namespace = unstructured.nested_string(item, "metadata", "namespace") or "default"
     return await described(item, await events_about(kube, asked, namespace))

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions.diagnosis_reads import WorkloadReader
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
 from kintsugi.actions.remedy_facts import read_revisions
 from kintsugi.actions.result import Result
 from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.workload_reads import read_workload
 from kintsugi.actions.workload_state import state_of
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.command_spec import CommandSpec, ParsedCommand
@@ -20,12 +20,12 @@ from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.commands.references import place_of, single
 from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import namespace_option
-from kintsugi.decisions.diagnosis import diagnose
-from kintsugi.decisions.diagnosis.facts import PodFacts, WorkloadFacts
 from kintsugi.decisions.remedies import remedy
 from kintsugi.expressions import Type
 from kintsugi.model.command import Command, ObjectName, Verb
 from kintsugi.model.remedies import Remedy, RemedyKind
+from kubediagnosis.diagnose import diagnose
+from kubediagnosis.facts import PodFacts, WorkloadFacts
 from kubeobjects.resources import NODES, PODS, PVCS
 
 _TARGETS = {
@@ -83,14 +83,10 @@ class DiagnoseVerb(ProbeVerb[Diagnose]):
     ) -> Result:
         asked = command.object
         seen = probe_context.seen_of(str(asked), command.namespace)
-        reader = WorkloadReader(
-            kube=clients.kube,
-            asked=asked,
-            namespace=command.namespace,
-            declared=seen.declared,
-            templates=clients.templates,
+        now = probe_context.now or datetime.now(UTC)
+        facts = await read_workload(
+            clients.kube, clients.templates, asked, command.namespace, declared=seen.declared, now=now
         )
-        facts = await reader.read(probe_context.now or datetime.now(UTC))
         revisions = await read_revisions(clients, asked, facts, probe_context)
         found = await asyncio.to_thread(diagnose, facts)
         helps = remedy(found, revisions, state_of(facts, seen))

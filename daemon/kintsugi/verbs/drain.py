@@ -13,12 +13,11 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ObjectVerb
 from kintsugi.actions.effect_plan import EffectPlan, Intent, undone_by
 from kintsugi.actions.loaded_target import load_target
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, encode, flags
 from kintsugi.commands.command_problem import CommandProblem
@@ -31,9 +30,10 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName
 from kintsugi.verbs.cordon import Cordon
 from kintsugi.verbs.eviction import Evict, check_ours_to_evict, is_going, is_past
-from kubeobjects import predicates
+from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Node, Pod
 from kubeobjects.resources import DAEMONSETS, NODES, PODS
+from kubeobjects.unstructured import Unstructured
 
 _NOT_FORCED = "a pod without a controller is not recreated: move it by hand"
 
@@ -225,7 +225,7 @@ def _objections(pods: Sequence[Unstructured], command: Drain) -> Iterator[str]:
     unfinished = [each for each in pods if _is_evicted(each, daemonsets=True) and not _is_finished(each)]
     daemons = [] if command.ignore_daemonsets else [each for each in unfinished if _is_of_daemonset(each)]
     local = [each for each in unfinished if not _is_of_daemonset(each) and _has_emptydir(each)]
-    bare = [each for each in unfinished if predicates.controller_of(unstructured.convert(each, Pod)) is None]
+    bare = [each for each in unfinished if predicates.controller_of(api_objects.convert(each, Pod)) is None]
     for found, what in (
         (daemons, "belongs to a DaemonSet, which would recreate it there: --ignore-daemonsets leaves it"),
         (bare, f"has no controller: {_NOT_FORCED}"),
@@ -246,12 +246,12 @@ def _is_evicted(pod: Unstructured, *, daemonsets: bool = False) -> bool:
 
 
 def _is_of_daemonset(pod: Unstructured) -> bool:
-    owner = predicates.controller_of(unstructured.convert(pod, Pod))
+    owner = predicates.controller_of(api_objects.convert(pod, Pod))
     return owner is not None and owner.kind == DAEMONSETS.kind
 
 
 def _is_finished(pod: Unstructured) -> bool:
-    return predicates.finished(unstructured.convert(pod, Pod))
+    return predicates.finished(api_objects.convert(pod, Pod))
 
 
 def _has_emptydir(pod: Unstructured) -> bool:
@@ -260,7 +260,7 @@ def _has_emptydir(pod: Unstructured) -> bool:
 
 def _eviction(pod: Unstructured, command: Drain, until: str) -> Evict:
     namespace = unstructured.nested_string(pod, "metadata", "namespace")
-    return Evict(object=unstructured.named(PODS, pod), namespace=namespace, grace=command.grace, until=until)
+    return Evict(object=api_objects.named(PODS, pod), namespace=namespace, grace=command.grace, until=until)
 
 
 def _named(pods: Sequence[Unstructured]) -> str:

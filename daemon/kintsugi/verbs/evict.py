@@ -9,7 +9,6 @@ from typing_extensions import override
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import SingleObjectVerb, removal_status, send
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
@@ -19,6 +18,7 @@ from kintsugi.commands.words import namespace_option
 from kintsugi.kube.client import KubeClient
 from kintsugi.verbs.eviction import Evict, EvictIntent, manifest_of, plan_eviction
 from kubeobjects.resources import PODS
+from kubeobjects.unstructured import Unstructured
 
 
 def build(parsed: ParsedCommand) -> Evict:

@@ -11,18 +11,18 @@ from datetime import datetime, timedelta
 
 from msgspec import UNSET, UnsetType, structs
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import NOTHING_CHANGED, CreateWrite, EffectPlan, Intent, record_without_undo
 from kintsugi.actions.loaded_target import check_loaded
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import NotFound, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectCommand, ObjectName
 from kintsugi.verbs.delete import without_successor
-from kubeobjects import predicates
+from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Pod
 from kubeobjects.resources import DAEMONSETS, PODS
+from kubeobjects.unstructured import Unstructured
 
 _SUCCESSOR = "nothing to undo: its controller makes a successor on another node"
 
@@ -61,12 +61,12 @@ async def plan_eviction(kube: KubeClient, command: Evict, context: ChangeContext
     if (asked.uid and unstructured.uid(obj) != asked.uid) or is_going(obj):
         return gone
     check_ours_to_evict(obj, context)
-    pod = unstructured.convert(obj, Pod)
+    pod = api_objects.convert(obj, Pod)
     if not predicates.finished(pod):
         preconditions.check(without_successor(asked, pod), _stays(asked, pod))
     if is_past(command.until, context.now):
         raise Refused(f"{asked} was not evicted within the drain's --timeout")
-    bound = replace(command, object=unstructured.named(PODS, obj))
+    bound = replace(command, object=api_objects.named(PODS, obj))
     intent = EvictIntent(
         uid=bound.object.uid,
         status=predicates.status_of(pod),
@@ -78,7 +78,7 @@ async def plan_eviction(kube: KubeClient, command: Evict, context: ChangeContext
 
 def check_ours_to_evict(pod: Unstructured, context: ChangeContext) -> None:
     """Refuse a pod that is never touched: of a protected namespace, of the cluster's DNS, of our own ledger's database."""
-    asked, namespace = unstructured.named(PODS, pod), unstructured.nested_string(pod, "metadata", "namespace")
+    asked, namespace = api_objects.named(PODS, pod), unstructured.nested_string(pod, "metadata", "namespace")
     preconditions.check(preconditions.protected(namespace, context))
     check_loaded(asked, pod, namespace, context)
 

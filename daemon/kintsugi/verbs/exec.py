@@ -11,13 +11,12 @@ from getopt import GetoptError, gnu_getopt
 
 from typing_extensions import override
 
-from kintsugi.actions import psql, unstructured
+from kintsugi.actions import api_objects, psql
 from kintsugi.actions.container_exec import ContainerExec, ContainerRef, running
 from kintsugi.actions.pods import pods_of
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
 from kintsugi.actions.result import Result
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, argv, flags, queries, results
 from kintsugi.commands.arg_types import NAME
@@ -37,11 +36,12 @@ from kintsugi.model.command import Exec, ObjectName, Psql, Verb
 from kintsugi.model.pod_address import PodAddress
 from kintsugi.offload import searched
 from kintsugi.telemetry import SECRETS
-from kubeobjects import predicates
+from kubeobjects import predicates, unstructured
 from kubeobjects import resources as of
 from kubeobjects.kept import Pod
 from kubeobjects.lines import quoted
 from kubeobjects.resources import PODS
+from kubeobjects.unstructured import Unstructured
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,7 +196,7 @@ def _first_ready(pods: list[Unstructured], command: Exec) -> ContainerRef:
 
 
 def _serves(pod: Unstructured) -> bool:
-    kept = unstructured.convert(pod, Pod)
+    kept = api_objects.convert(pod, Pod)
     return predicates.ready(kept) and not predicates.terminating(kept)
 
 

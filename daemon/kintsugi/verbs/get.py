@@ -11,7 +11,6 @@ from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
 from kintsugi.actions.result import Result, of_objects
 from kintsugi.actions.sorting import sorted_by
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import flags, results
 from kintsugi.commands.arg_types import NAME, REFERENCE
@@ -24,6 +23,7 @@ from kintsugi.expressions import ListOf, Type
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName, Verb
 from kubeobjects.resources import Resource
+from kubeobjects.unstructured import Unstructured
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions import unstructured
 from kintsugi.actions.description import events_about
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
@@ -21,6 +20,7 @@ from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import namespace_option, option
 from kintsugi.expressions import ListOf, Type
 from kintsugi.model.command import Command, ObjectName, Verb
+from kubeobjects import unstructured
 from kubeobjects.resources import EVENTS
 
 

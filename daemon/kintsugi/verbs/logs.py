@@ -11,13 +11,11 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions import unstructured
 from kintsugi.actions.pods import default_container, pods_of, status_of_container
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
 from kintsugi.actions.result import Result
 from kintsugi.actions.scan import by_start, find
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.arg_types import NAME
@@ -35,7 +33,9 @@ from kintsugi.model.patterns import Pattern, Severity
 from kintsugi.offload import searched
 from kintsugi.verbs.log_text import JoinedLogs, Stream, Text, joined
 from kubeobjects import resources as of
+from kubeobjects import unstructured
 from kubeobjects.resources import PODS
+from kubeobjects.unstructured import Unstructured
 
 _MOST_READ = 32 * 1024 * 1024
 

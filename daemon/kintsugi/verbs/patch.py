@@ -13,7 +13,7 @@ import msgspec
 import orjson
 from typing_extensions import override
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import SingleObjectVerb
 from kintsugi.actions.claim_growth import check_growth
@@ -23,7 +23,6 @@ from kintsugi.actions.loaded_target import LoadedTarget, load_target
 from kintsugi.actions.pod_resize import RESIZE, check_resize, has_values, written
 from kintsugi.actions.replica_changes import check_replicas
 from kintsugi.actions.secret_checks import holds_secret, json_content, placed
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
@@ -36,7 +35,9 @@ from kintsugi.kube.client import KubeClient, PatchKind
 from kintsugi.model.command import Patch, Verb
 from kintsugi.model.records import Phase
 from kintsugi.verbs.undo_by_revision import undo_by_revision
+from kubeobjects import unstructured
 from kubeobjects.resources import DEPLOYMENTS, PODS, REPLICASETS, STATEFULSETS
+from kubeobjects.unstructured import Unstructured
 
 _NO_PATCH = "a wrong field of other kinds cannot be undone safely"
 _KINDS = {"strategic": PatchKind.STRATEGIC, "merge": PatchKind.MERGE, "json": PatchKind.JSON}

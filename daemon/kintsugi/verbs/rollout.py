@@ -7,14 +7,10 @@ from datetime import timedelta
 from msgspec import UNSET, UnsetType
 from typing_extensions import override
 
-from kintsugi.actions import unstructured
 from kintsugi.actions.change_verb import SingleObjectVerb
 from kintsugi.actions.effect_plan import Intent, record_without_undo, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget
 from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.actions.revisions import Revision, current_of
-from kintsugi.actions.templates import template_digest, template_of
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.kinds import ROLLED_OUT
@@ -25,7 +21,11 @@ from kintsugi.commands.words import duration, namespace_option, number, switch
 from kintsugi.expressions import Type
 from kintsugi.model.command import ObjectCommand, ObjectName, TemplateReference, Verb
 from kintsugi.model.records import UndoRecord
+from kubediagnosis.templates import template_digest, template_of
+from kubediagnosis.workload_revisions import Revision, current_of
+from kubeobjects import unstructured
 from kubeobjects.resources import Resource
+from kubeobjects.unstructured import Unstructured
 
 REVISION = Flag(names=("--revision",), key="revision", kind=arg_types.NATURAL)
 

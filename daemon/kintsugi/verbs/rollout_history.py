@@ -5,12 +5,11 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects
 from kintsugi.actions.object_reads import by_name
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.revisions import Revision, current_of, find_revisions
-from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions.revisions import find_revisions
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.command_spec import CommandSpec
@@ -18,6 +17,9 @@ from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Verb
 from kintsugi.verbs.rollout import REVISION, ReadOnlyRolloutVerb, Rollout, build_rollout
+from kubediagnosis.workload_revisions import Revision, current_of
+from kubeobjects import unstructured
+from kubeobjects.unstructured import Unstructured
 
 
 class RolloutHistoryVerb(ReadOnlyRolloutVerb):
@@ -71,7 +73,7 @@ async def _histories(kube: KubeClient, command: Rollout, good: frozenset[str]) -
     workloads = [unstructured.without_managed_fields(each) for each in listing.items]
     revisions: list[dict[str, object]] = []
     for workload in workloads:
-        asked = unstructured.named(command.object.resource, workload)
+        asked = api_objects.named(command.object.resource, workload)
         revisions += _columns(workload, await find_revisions(kube, asked, workload, good))
     result = of_objects(workloads, named=0, summary="")
     return Result(
@@ -82,7 +84,19 @@ async def _histories(kube: KubeClient, command: Rollout, good: frozenset[str]) -
 
 
 def _columns(workload: Unstructured, found: Sequence[Revision]) -> list[dict[str, object]]:
-    return [{"workload": unstructured.name(workload), **revision.columns()} for revision in found]
+    """Return what expressions see of revisions."""
+    return [
+        {
+            "workload": unstructured.name(workload),
+            "number": each.number,
+            "current": each.current,
+            "good": each.good,
+            "cause": each.cause,
+            "images": each.images,
+            "created": each.created,
+        }
+        for each in found
+    ]
 
 
 def _no_history(command: Rollout) -> str:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from typing_extensions import override
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import EffectPlan, undone_by
 from kintsugi.actions.loaded_target import load_target
@@ -12,6 +12,7 @@ from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.errors import Refused
 from kintsugi.model.command import Verb
 from kintsugi.verbs.rollout import Rollout, RolloutIntent, RolloutVerb, changing
+from kubeobjects import unstructured
 from kubeobjects.resources import DEPLOYMENTS
 
 

@@ -6,23 +6,24 @@ from dataclasses import replace
 from msgspec import structs
 from typing_extensions import override
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.difference import pointer, test
 from kintsugi.actions.effect_plan import EffectPlan
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
 from kintsugi.actions.pods import made_by
-from kintsugi.actions.revisions import Revision, alike, current_of, find_revisions
+from kintsugi.actions.revisions import find_revisions
 from kintsugi.actions.rollout_availability import good_pods, how_it_rolls, survivors
-from kintsugi.actions.templates import RESTARTED, template_of
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.model.command import ObjectName, Verb
 from kintsugi.verbs.rollout import Rollout, RolloutVerb, back_to, changing, intent_of
-from kubeobjects import predicates
+from kubediagnosis.templates import RESTARTED, template_of
+from kubediagnosis.workload_revisions import Revision, alike, current_of
+from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Object, Pod
 from kubeobjects.resources import DEPLOYMENTS, STATEFULSETS
 from kubeobjects.starting import start_failure
+from kubeobjects.unstructured import Unstructured
 
 
 class RolloutRestartVerb(RolloutVerb):
@@ -122,7 +123,7 @@ def _is_observed(workload: Unstructured) -> bool:
 
 def operated(asked: ObjectName, obj: Unstructured, context: ChangeContext) -> str:
     """Refuse what an operator owns; GitOps tools do not mind what a restart writes."""
-    owner = predicates.controller_of(unstructured.convert(obj, Object))
+    owner = predicates.controller_of(api_objects.convert(obj, Object))
     if owner is not None and not context.allow_managed:
         return f"{asked} belongs to operator {owner.kind}/{owner.name}: a change of ours would be reverted"
     return ""

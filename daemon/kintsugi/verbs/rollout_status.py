@@ -7,12 +7,11 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects
 from kintsugi.actions.object_reads import by_name
 from kintsugi.actions.polling import poll_until
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.command_spec import CommandSpec, Flag
@@ -20,9 +19,10 @@ from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Verb
 from kintsugi.verbs.rollout import REVISION, ReadOnlyRolloutVerb, Rollout, build_rollout
-from kubeobjects import metadata
+from kubeobjects import metadata, unstructured
 from kubeobjects.kept import DaemonSet, Deployment, StatefulSet
 from kubeobjects.predicates import condition_of
+from kubeobjects.unstructured import Unstructured
 
 _ROLLING = "RollingUpdate"
 
@@ -87,11 +87,11 @@ def status_of(workload: Unstructured, revision: int = 0) -> RolloutStatus:
     """Return how far a Deployment, StatefulSet or DaemonSet is; of a `revision`, when one is named."""
     match unstructured.nested_string(workload, "kind"):
         case "StatefulSet":
-            return _of_stateful_set(unstructured.convert(workload, StatefulSet), workload)
+            return _of_stateful_set(api_objects.convert(workload, StatefulSet), workload)
         case "DaemonSet":
-            return _of_daemon_set(unstructured.convert(workload, DaemonSet))
+            return _of_daemon_set(api_objects.convert(workload, DaemonSet))
         case _:
-            return _of_deployment(unstructured.convert(workload, Deployment), workload, revision)
+            return _of_deployment(api_objects.convert(workload, Deployment), workload, revision)
 
 
 def _of_deployment(kept: Deployment, workload: Unstructured, revision: int) -> RolloutStatus:

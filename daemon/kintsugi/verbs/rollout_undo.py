@@ -5,7 +5,7 @@ from dataclasses import replace
 from msgspec import structs
 from typing_extensions import override
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.difference import Operation, pointer, test
 from kintsugi.actions.difference import difference as difference_of
@@ -16,17 +16,12 @@ from kintsugi.actions.effect_plan import (
     PatchWrite,
     record_without_undo,
 )
-from kintsugi.actions.good_templates import FoundTemplate
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
-from kintsugi.actions.revisions import Revision, current_of, find_revisions, referred, target_of
+from kintsugi.actions.revisions import find_revisions, referred, target_of
 from kintsugi.actions.secret_checks import hide
-from kintsugi.actions.templates import differ_in_stamp_only, template_digest, template_of, unstamped_digest
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types
 from kintsugi.commands.command_spec import Flag
-from kintsugi.decisions.diagnosis.template_difference import difference
-from kintsugi.decisions.diagnosis.template_fields import template_fields
 from kintsugi.errors import KintsugiError
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import TemplateReference, Verb
@@ -42,8 +37,15 @@ from kintsugi.verbs.rollout import (
 )
 from kintsugi.verbs.set_template import validated
 from kintsugi.verbs.undo_by_revision import undo_by_revision
+from kubediagnosis.kept_templates import KeptTemplate
+from kubediagnosis.template_difference import difference
+from kubediagnosis.template_fields import template_fields
+from kubediagnosis.templates import differ_in_stamp_only, template_digest, template_of, unstamped_digest
+from kubediagnosis.workload_revisions import Revision, current_of
+from kubeobjects import unstructured
 from kubeobjects.metadata import REVISION
 from kubeobjects.resources import DEPLOYMENTS
+from kubeobjects.unstructured import Unstructured
 
 _TO_REVISION = Flag(names=("--to-revision",), key="revision", kind=arg_types.NATURAL)
 _TO_KEPT = Flag(names=("--to-good-template",), key="to_kept")
@@ -129,7 +131,7 @@ async def _plan_to_kept(clients: VerbClients, command: Rollout, loaded: LoadedTa
         edited_since(loaded),
     )
     revisions = await find_revisions(clients.kube, asked, loaded.obj, loaded.context.good)
-    found = await clients.templates.find(asked, loaded.namespace, loaded.obj)
+    found = await clients.templates.find(asked.resource.singular, loaded.namespace, asked.name, loaded.obj)
     preconditions.check(_overtaken(command, revisions), _refuse_kept_template(loaded, revisions, found))
     assert found is not None, asked
     wanted = unstructured.with_field(loaded.obj, "spec", "template", value=found.pods)
@@ -141,8 +143,8 @@ async def _plan_to_kept(clients: VerbClients, command: Rollout, loaded: LoadedTa
     had, gets = difference(template_fields(template_of(loaded.obj)), template_fields(found.pods))
     intent = structs.replace(
         intent_of(loaded, revisions),
-        to=found.kept.number,
-        to_template=found.kept.template,
+        to=found.number,
+        to_template=found.template,
         had=had,
         gets=gets,
         kept=True,
@@ -176,7 +178,7 @@ def _overtaken(command: Rollout, revisions: tuple[Revision, ...]) -> str:
     return f"{command.object} is not at revision {command.current} any more, but at {found}: it is left as it is"
 
 
-def _refuse_kept_template(loaded: LoadedTarget, revisions: tuple[Revision, ...], found: FoundTemplate | None) -> str:
+def _refuse_kept_template(loaded: LoadedTarget, revisions: tuple[Revision, ...], found: KeptTemplate | None) -> str:
     asked = loaded.asked
     if good := [each.number for each in revisions if each.good and not each.current]:
         return f"revision {good[-1]} of {asked} was seen good: roll back to that revision"

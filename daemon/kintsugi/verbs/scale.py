@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from msgspec import UNSET, UnsetType, structs
 from typing_extensions import override
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ObjectVerb
 from kintsugi.actions.effect_plan import EffectPlan, Intent, undone_by
@@ -19,6 +19,7 @@ from kintsugi.commands.references import objects, place_of
 from kintsugi.commands.verb_definition import PolicyRule
 from kintsugi.commands.words import named_objects, namespace_option, number
 from kintsugi.model.command import Command, ObjectName, Verb
+from kubeobjects import unstructured
 from kubeobjects.resources import DEPLOYMENTS, REPLICASETS, STATEFULSETS
 
 

@@ -11,13 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from typing_extensions import override
 
-from kintsugi.actions import unstructured
 from kintsugi.actions.difference import restoring_patch
 from kintsugi.actions.effect_plan import EffectPlan, Intent, record_without_undo, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget
 from kintsugi.actions.secret_checks import holds_secret
-from kintsugi.actions.templates import template_of, unstamped_digest
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
@@ -30,6 +27,9 @@ from kintsugi.mask import MASK
 from kintsugi.model.records import UndoRecord
 from kintsugi.verbs.set_template import SetCommand, SetVerb, chosen, containers_of, name_of, no_matching_container
 from kintsugi.verbs.undo_by_revision import undo_by_revision
+from kubediagnosis.templates import template_of, unstamped_digest
+from kubeobjects import unstructured
+from kubeobjects.unstructured import Unstructured
 
 _FROM = "write the reference into the workload's own file: its keys would have to be read from the Secret"
 _LISTS = "it only reads: `kubectl get` has the workload, with its variables masked"

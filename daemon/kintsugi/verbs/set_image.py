@@ -5,11 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from typing_extensions import override
 
-from kintsugi.actions import unstructured
 from kintsugi.actions.effect_plan import EffectPlan, Intent, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget
-from kintsugi.actions.templates import template_of, unstamped_digest
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, ParsedCommand
@@ -18,6 +15,9 @@ from kintsugi.commands.references import place_of
 from kintsugi.commands.template_args import CONTAINER_IMAGE, pairs, target
 from kintsugi.commands.words import namespace_option
 from kintsugi.verbs.set_template import SetCommand, SetVerb, containers_of, name_of
+from kubediagnosis.templates import template_of, unstamped_digest
+from kubeobjects import unstructured
+from kubeobjects.unstructured import Unstructured
 
 _ALL = "*"
 

@@ -5,13 +5,12 @@ from dataclasses import replace
 
 from typing_extensions import override
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ObjectVerb
 from kintsugi.actions.difference import restoring_patch
 from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION, EffectPlan, Intent, undone_by
 from kintsugi.actions.loaded_target import load_target
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import flags
 from kintsugi.commands.arg_types import LABEL_VALUE, NAME, REFERENCE
@@ -21,6 +20,8 @@ from kintsugi.commands.kinds import MARKABLE
 from kintsugi.commands.references import kinds_of, namespace_for, objects
 from kintsugi.commands.words import named_objects, namespace_option, switch
 from kintsugi.model.command import Command, ObjectName, SetMetadata, Verb
+from kubeobjects import unstructured
+from kubeobjects.unstructured import Unstructured
 
 
 class SetMetadataIntent(Intent, frozen=True, kw_only=True):

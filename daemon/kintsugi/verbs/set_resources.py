@@ -5,12 +5,9 @@ from dataclasses import dataclass, field, replace
 
 from typing_extensions import override
 
-from kintsugi.actions import unstructured
 from kintsugi.actions.difference import restoring_patch
 from kintsugi.actions.effect_plan import EffectPlan, Intent, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget
-from kintsugi.actions.templates import template_of, unstamped_digest
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
@@ -20,7 +17,10 @@ from kintsugi.commands.template_args import AMOUNTS, CONTAINERS, amounts_of
 from kintsugi.commands.words import namespace_option, option
 from kintsugi.model.records import UndoRecord
 from kintsugi.verbs.set_template import SetCommand, SetVerb, chosen, containers_of, name_of, no_matching_container
+from kubediagnosis.templates import template_of, unstamped_digest
+from kubeobjects import unstructured
 from kubeobjects.quantities import quantity
+from kubeobjects.unstructured import Unstructured
 
 _KINDS = ("limits", "requests")
 

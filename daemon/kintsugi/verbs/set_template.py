@@ -14,20 +14,21 @@ from typing import TypeVar
 
 from typing_extensions import override
 
-from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import SingleObjectVerb
 from kintsugi.actions.difference import difference
 from kintsugi.actions.effect_plan import EffectPlan
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
-from kintsugi.actions.templates import template_of, unstamped_digest
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.commands.verb_definition import PolicyRule
 from kintsugi.errors import Conflict, Invalid, NotYet, Refused
 from kintsugi.kube.client import KubeClient, PatchKind
 from kintsugi.model.command import ObjectCommand
+from kubediagnosis.templates import template_of, unstamped_digest
+from kubeobjects import unstructured
+from kubeobjects.unstructured import Unstructured
 
 _GROUPS = ("initContainers", "containers")
 

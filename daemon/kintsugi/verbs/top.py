@@ -8,11 +8,9 @@ from enum import StrEnum
 
 from typing_extensions import override
 
-from kintsugi.actions import unstructured
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
 from kintsugi.actions.result import Result
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.arg_types import NAME, REFERENCE
@@ -25,8 +23,10 @@ from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, Verb
 from kubeobjects import resources as of
+from kubeobjects import unstructured
 from kubeobjects.quantities import parse_quantity, whole
 from kubeobjects.resources import NODE_METRICS, NODES, POD_METRICS, Resource
+from kubeobjects.unstructured import Unstructured
 
 _ABSENT = "the metrics API is not available: is metrics-server installed and ready?"
 

@@ -1,19 +1,20 @@
 """An undo that names the revision with the former pod template, so that its secrets stay in that revision."""
 
-from kintsugi.actions import unstructured
 from kintsugi.actions.difference import restoring_patch
 from kintsugi.actions.effect_plan import undone_by
 from kintsugi.actions.loaded_target import LoadedTarget
-from kintsugi.actions.revisions import current_of, find_revisions
+from kintsugi.actions.revisions import find_revisions
 from kintsugi.actions.secret_checks import WITH_A_KEY
-from kintsugi.actions.templates import template_digest, unstamped_digest
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import NotYet, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import TemplateReference, Verb
 from kintsugi.model.records import UndoRecord
 from kintsugi.verbs.rollout import Rollout
+from kubediagnosis.templates import template_digest, unstamped_digest
+from kubediagnosis.workload_revisions import current_of
+from kubeobjects import unstructured
 from kubeobjects.resources import WORKLOADS
+from kubeobjects.unstructured import Unstructured
 
 _NOTHING = "[]"
 

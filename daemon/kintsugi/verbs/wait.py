@@ -6,13 +6,12 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects
 from kintsugi.actions.jsonpath import JsonPath, as_text
 from kintsugi.actions.polling import poll_until
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
 from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.arg_types import NAME, REFERENCE
@@ -25,7 +24,9 @@ from kintsugi.errors import CommandError, NotFound
 from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName, Verb
+from kubeobjects import unstructured
 from kubeobjects.resources import Resource
+from kubeobjects.unstructured import Unstructured
 
 _WAIT = timedelta(seconds=30)
 """kubectl's own default for `wait --timeout`."""
@@ -141,7 +142,7 @@ async def wait(kube: KubeClient, command: Wait, *, within: timedelta) -> Result:
 async def _selected(kube: KubeClient, command: Wait) -> tuple[ObjectName, ...]:
     assert command.resource is not None, "a wait without names has a kind"
     listing = await kube.list(command.resource, command.namespace or None, labels=command.labels)
-    return tuple(unstructured.named(command.resource, item) for item in listing.items)
+    return tuple(api_objects.named(command.resource, item) for item in listing.items)
 
 
 async def _read(kube: KubeClient, asked: ObjectName, namespace: str, goal: Goal) -> Unstructured | None:

@@ -17,13 +17,13 @@ from itertools import pairwise
 
 from kintsugi.errors import KintsugiError
 from kintsugi.model.api_types import IncidentDetail
-from kintsugi.model.causes import CauseKind
 from kintsugi.model.manual import RecoverRequest
 from kintsugi.model.records import IncidentState
 from kintsugi.model.services import STACK as ALL_SERVICES
 from kintsugi_demo import SceneName, shop
 from kintsugi_demo.shop import DATABASE, NAMESPACE, WEB_LABELS
 from kintsugi_demo.stage import WHO, DemoCluster, DemoStage, wait_until
+from kubediagnosis.causes import CauseKind
 from kubeobjects import resources
 from kubesim import EmbeddedCluster
 from kubesim.postgres import programs_folder

@@ -6,20 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kintsugi.ledger import Ledger, RunRequest, RunRequestResult
-from kintsugi.model.causes import (
-    Cause,
-    CauseKind,
-    Confidence,
-    Diagnosis,
-    EvidenceItem,
-    EvidenceSource,
-    KeptDiagnosis,
-    Occasion,
-    RegistryAnswer,
-)
 from kintsugi.model.history import History
 from kintsugi.model.known import GoodTemplate
 from kintsugi.model.records import (
+    KeptDiagnosis,
+    Occasion,
     Phase,
     Reason,
     RunRecord,
@@ -32,6 +23,7 @@ from kintsugi.model.records import (
     VerdictKind,
 )
 from kintsugi.model.rules import Mode, RuleSource
+from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource, RegistryAnswer
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -23,9 +23,9 @@ from kintsugi.ledger.tables import (
     signals,
     steps,
 )
-from kintsugi.model.causes import Occasion
 from kintsugi.model.records import (
     IncidentState,
+    Occasion,
     PauseScope,
     Phase,
     Reason,

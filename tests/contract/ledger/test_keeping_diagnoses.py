@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.diagnoses import LONGEST, MOST_UNKNOWN
-from kintsugi.model.causes import Diagnosis, KeptDiagnosis, Occasion
+from kintsugi.model.records import KeptDiagnosis, Occasion
+from kubediagnosis.causes import Diagnosis
 from tests.contract.ledger.build import MINUTE, NOW, begin, kept
 
 

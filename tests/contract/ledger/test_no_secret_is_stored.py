@@ -8,10 +8,11 @@ from sqlalchemy import select
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.tables import metadata
 from kintsugi.mask import MASK
-from kintsugi.model.causes import KeptDiagnosis, Occasion
 from kintsugi.model.records import (
     DeadLetter,
     IncidentState,
+    KeptDiagnosis,
+    Occasion,
     Pause,
     PauseScope,
     SignalSource,

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.causes import Occasion
 from kintsugi.model.records import (
     Approval,
     IncidentState,
+    Occasion,
     Pause,
     PauseScope,
     PendingMatch,

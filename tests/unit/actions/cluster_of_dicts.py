@@ -5,12 +5,12 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any, Unpack
 
-from kintsugi.actions import unstructured
-from kintsugi.actions.unstructured import Kept
+from kintsugi.actions import api_objects
 from kintsugi.errors import Conflict, KubeError, NotFound
 from kintsugi.kube.client import DeleteOptions, KubeClient, Listing, LogOptions, Patch, PatchKind, WriteOptions, encode
 from kubeobjects.resources import Resource
 from kubeobjects.selectors import FieldSelector, Selector
+from kubeobjects.unstructured import Kept
 from kubesim.apiserver.patches import json_patch, merge_patch, read_operations
 from kubesim.storage.status import ApiRefusal
 
@@ -81,7 +81,7 @@ class ClusterOfDicts(KubeClient):
     ) -> AsyncIterator[Kept]:
         """Yield the kept fields of what `list` shows."""
         for item in (await self.list(resource, namespace, labels=labels)).items:
-            yield unstructured.convert(item, kept)
+            yield api_objects.convert(item, kept)
 
     async def patch(
         self,

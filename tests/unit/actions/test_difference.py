@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kintsugi.actions.difference import difference
-from kintsugi.actions.templates import differ_in_stamp_only, template_digest
+from kubediagnosis.templates import differ_in_stamp_only, template_digest
 from kubesim.apiserver.patches import json_patch
 from kubesim.storage.status import ApiRefusal
 from tests.unit.actions.samples import template

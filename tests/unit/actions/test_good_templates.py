@@ -123,14 +123,16 @@ async def test_a_template_is_found_whole_where_what_is_not_kept_is_as_it_was_and
     ledger: Ledger,
 ) -> None:
     templates, gone = await kept_good(ledger), cluster("web:2")
-    found = await templates.find(WEB, NAMESPACE, cluster("web:2").at(DEPLOYMENTS, "web"))
+    found = await templates.find("deployment", NAMESPACE, "web", cluster("web:2").at(DEPLOYMENTS, "web"))
     assert found is not None
     assert (found.missing, found.pods["spec"]) == ((), template("web:1")["spec"])
-    changed = await templates.find(WEB, NAMESPACE, cluster("web:2", token="changed").at(DEPLOYMENTS, "web"))
+    changed = await templates.find(
+        "deployment", NAMESPACE, "web", cluster("web:2", token="changed").at(DEPLOYMENTS, "web")
+    )
     assert changed is not None
     assert TOKEN in changed.missing
     del pods_of(gone)["spec"]["containers"][0]["env"][0]
-    less = await templates.find(WEB, NAMESPACE, gone.at(DEPLOYMENTS, "web"))
+    less = await templates.find("deployment", NAMESPACE, "web", gone.at(DEPLOYMENTS, "web"))
     assert less is not None
     assert less.missing == (TOKEN,)
 
@@ -140,11 +142,11 @@ async def test_a_template_is_found_whole_with_its_key_whatever_stands_there_by_n
 ) -> None:
     file = key_file(tmp_path)
     templates, workload = await kept_good(ledger, file), cluster("web:2", token="changed").at(DEPLOYMENTS, "web")
-    found = await templates.find(WEB, NAMESPACE, workload)
+    found = await templates.find("deployment", NAMESPACE, "web", workload)
     assert found is not None
     assert (found.missing, found.pods["spec"]) == ((), template("web:1")["spec"])
     file.write_text(base64.b64encode(bytes([2]) * 32).decode())
-    without = await templates.find(WEB, NAMESPACE, workload)
+    without = await templates.find("deployment", NAMESPACE, "web", workload)
     assert without is not None
     assert TOKEN in without.missing
 

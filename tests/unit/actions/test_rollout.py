@@ -7,11 +7,11 @@ import pytest
 
 from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION, EffectStatus, PatchWrite
 from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.templates import RESTARTED
 from kintsugi.commands import decode
 from kintsugi.model.command import Command, Verb
 from kintsugi.model.records import Phase
 from kintsugi.verbs.rollout import Rollout
+from kubediagnosis.templates import RESTARTED
 from kubeobjects.resources import DEPLOYMENTS, REPLICASETS, STATEFULSETS
 from tests.unit.actions.changes import Cluster, Object
 from tests.unit.actions.cluster_of_dicts import NOW

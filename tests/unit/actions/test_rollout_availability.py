@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kintsugi.actions.templates import RESTARTED
+from kubediagnosis.templates import RESTARTED
 from kubeobjects.resources import PODS, REPLICASETS, STATEFULSETS
 from kubeobjects.starting import ENDS_AT_ONCE
 from tests.unit.actions.changes import Cluster

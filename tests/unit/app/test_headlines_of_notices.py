@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from kintsugi.app.notice_headlines import NoticeHeadlines
 from kintsugi.ledger import Ledger
-from kintsugi.model.causes import ObjectChange
 from kintsugi.model.records import Approval, IncidentState, Notice
+from kubediagnosis.causes import ObjectChange
 from tests.contract.ledger.build import MINUTE, NOW, begin, kept, step
 
 TIMEOUT = timedelta(seconds=10)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from kintsugi.actions import unstructured
+from kintsugi.actions import api_objects
 from kintsugi.catalog import catalog_paths, load
 from kintsugi.catalog.scaffold import FoundWorkload, document, file_names, upstreams_of
 from kintsugi.cli.scaffolding import found_workload
@@ -164,7 +164,7 @@ def applied(name: str, place: str, service: str, path: str, texts: tuple[str, ..
     workload = {"metadata": metadata, "spec": {"selector": {"matchLabels": labels}, "template": template}}
     ports = [{"port": port, "targetPort": 8080}]
     front = {"metadata": {"name": service, "namespace": place}, "spec": {"selector": labels, "ports": ports}}
-    kube_service = unstructured.convert(front, KubeService)
+    kube_service = api_objects.convert(front, KubeService)
     return found_workload(WorkloadRef(resource=DEPLOYMENTS, name=name), workload, [kube_service])
 
 

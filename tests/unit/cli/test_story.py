@@ -8,10 +8,19 @@ import pytest
 
 from kintsugi.cli.story import parents_of, shown, step_lines, story, summary, undo_commands
 from kintsugi.decisions.next_command import next_command
-from kintsugi.model.causes import KeptDiagnosis, ObjectChange, Occasion
-from kintsugi.model.records import IncidentState, Phase, RunKind, StepRecord, StepState, UndoRecord
+from kintsugi.model.records import (
+    IncidentState,
+    KeptDiagnosis,
+    Occasion,
+    Phase,
+    RunKind,
+    StepRecord,
+    StepState,
+    UndoRecord,
+)
 from kintsugi.model.services import STACK
 from kintsugi.server.operations import IncidentDetail, RunDetail
+from kubediagnosis.causes import ObjectChange
 from tests.integration.operations_double import DETAIL, QUESTION, RUN, STEPS, at
 from tests.integration.told_diagnosis import DIAGNOSIS
 

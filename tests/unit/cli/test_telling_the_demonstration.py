@@ -13,8 +13,18 @@ import pytest
 
 from kintsugi.cli.output import print_indented
 from kintsugi.model.api_types import EvaluatedSignal, IncidentDetail, RunDetail, ServiceSummary
-from kintsugi.model.causes import KeptDiagnosis, Occasion
-from kintsugi.model.records import IncidentState, Phase, Reason, RunRecord, StepRecord, StepState, Verdict, VerdictKind
+from kintsugi.model.records import (
+    IncidentState,
+    KeptDiagnosis,
+    Occasion,
+    Phase,
+    Reason,
+    RunRecord,
+    StepRecord,
+    StepState,
+    Verdict,
+    VerdictKind,
+)
 from kintsugi_demo import SHOWS, SceneName
 from kintsugi_demo.narration import Narrator, SceneOutcome, summary
 from kintsugi_demo.scenes import SCENES

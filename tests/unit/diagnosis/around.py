@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, ConfigurationType, NodeFacts, WorkloadFacts
-from kintsugi.decisions.diagnosis.related_objects import CheckFacts, ClaimFacts
+from kubediagnosis.facts import ConfigurationFacts, ConfigurationType, NodeFacts, WorkloadFacts
+from kubediagnosis.related_objects import CheckFacts, ClaimFacts
 from kubeobjects.cluster import NodeSpec, NodeStatus, Taint
 from kubeobjects.metadata import Condition, Metadata
 from kubeobjects.network import KubeService, NetworkPolicy, ServicePort, ServiceSpec

@@ -2,10 +2,10 @@
 
 import pytest
 
-from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, ConfigurationType, LogFacts
-from kintsugi.decisions.diagnosis.related_objects import HostReference, NameServerFacts, ObserverFacts
-from kintsugi.decisions.diagnosis.words import resolver_silent, unresolved
-from kintsugi.model.causes import CauseKind, Confidence
+from kubediagnosis.causes import CauseKind, Confidence
+from kubediagnosis.facts import ConfigurationFacts, ConfigurationType, LogFacts
+from kubediagnosis.related_objects import HostReference, NameServerFacts, ObserverFacts
+from kubediagnosis.words import resolver_silent, unresolved
 from kubeobjects.metadata import Metadata
 from kubeobjects.network import KubeService, ServiceSpec
 from tests.unit.diagnosis.around import check, service, written

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, ConfigurationType, LogFacts
-from kintsugi.decisions.diagnosis.words import error_line
 from kintsugi.decisions.remedies import is_hint
-from kintsugi.model.causes import CauseKind, Confidence
+from kubediagnosis.causes import CauseKind, Confidence
+from kubediagnosis.facts import ConfigurationFacts, ConfigurationType, LogFacts
+from kubediagnosis.words import error_line
 from tests.unit.diagnosis.workload import Json, Workload, ago, crashes, ends, iso, row, runs, waits
 
 CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY

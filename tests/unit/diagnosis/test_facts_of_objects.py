@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from kintsugi.actions import diagnosis_facts
-from kintsugi.decisions.diagnosis.facts import ConfigurationType, FieldChange
+from kubediagnosis import object_facts
+from kubediagnosis.facts import ConfigurationType, FieldChange
 from tests.unit.diagnosis.workload import ago, iso
 
 
@@ -22,7 +22,7 @@ def keys(*names: str) -> dict[str, Any]:
 def test_a_secret_passes_with_the_names_of_its_keys_alone() -> None:
     entries = [managed("kubectl-create", 900, keys("token")), managed("kubectl-edit", 60, keys("user"))]
     secret = {"metadata": {"name": "token", "managedFields": entries}}
-    found = diagnosis_facts.configuration_facts(ConfigurationType.SECRET, "token", secret)
+    found = object_facts.configuration_facts(ConfigurationType.SECRET, "token", secret)
     assert (found.reference, found.exists, found.keys) == ("secret/token", True, frozenset({"token", "user"}))
 
 
@@ -40,7 +40,7 @@ def test_the_key_that_was_written_last_is_known_where_its_writer_wrote_no_other(
         managed("labeller", 5, {"f:metadata": {"f:labels": {}}}),
     ]
     obj = {"metadata": {"name": "settings", "managedFields": entries}}
-    found = diagnosis_facts.configuration_facts(ConfigurationType.CONFIG_MAP, "settings", obj)
+    found = object_facts.configuration_facts(ConfigurationType.CONFIG_MAP, "settings", obj)
     assert (found.changed, found.changed_keys) == (ago(60), changed)
 
 
@@ -50,10 +50,10 @@ def test_the_one_who_wrote_the_replicas_last_is_who_scaled() -> None:
         managed("kubectl", 60, {"f:spec": {"f:replicas": {}}}),
         managed("controller", 5, {"f:status": {}}),
     ]
-    assert diagnosis_facts.written_by({"metadata": {"managedFields": entries}}, "f:replicas") == FieldChange(
+    assert object_facts.written_by({"metadata": {"managedFields": entries}}, "f:replicas") == FieldChange(
         manager="kubectl", at=ago(60)
     )
-    assert diagnosis_facts.written_by({"metadata": {}}, "f:replicas") is None
+    assert object_facts.written_by({"metadata": {}}, "f:replicas") is None
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_rollout_is_held_by_who_paused_it_before_any_pod_was_made(
     entries = [managed("kubectl-rollout", 60, {"f:spec": {"f:paused": {}}})]
     status = {"updatedReplicas": updated} if updated else {}
     workload = {"metadata": {"managedFields": entries}, "spec": spec, "status": status}
-    assert diagnosis_facts.paused_before_start(workload) == by
+    assert object_facts.paused_before_start(workload) == by
 
 
 def test_events_are_those_of_the_objects_that_were_asked_about() -> None:
@@ -81,7 +81,7 @@ def test_events_are_those_of_the_objects_that_were_asked_about() -> None:
 
     series = {"count": 7, "lastObservedTime": iso(ago(3))}
     found = list(
-        diagnosis_facts.events_of_facts(
+        object_facts.events_of_facts(
             [event("web-1", count=4, lastTimestamp=iso(ago(9))), event("web-1", series=series), event("other")],
             frozenset({"pod/web-1"}),
         )

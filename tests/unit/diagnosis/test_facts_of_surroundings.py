@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from kintsugi.actions import diagnosis_facts, related_facts
-from kintsugi.decisions.diagnosis.references import references
-from kintsugi.decisions.diagnosis.related_objects import HostReference
+from kubediagnosis import object_facts, related_facts
+from kubediagnosis.references import references
+from kubediagnosis.related_objects import HostReference
 from kubeobjects.specified import SpecifiedPod
 from tests.unit.diagnosis.around import node, service
 
@@ -82,7 +82,7 @@ def test_pods_of_others_on_a_node_are_counted_without_those_on_its_own_network()
 
 def test_a_node_is_read_with_what_its_kubelet_reports() -> None:
     obj = {"metadata": {"name": "n"}, "status": {"conditions": [{"type": "DiskPressure", "status": "True"}]}}
-    assert [(each.type, each.status) for each in diagnosis_facts.node_facts(obj).status.conditions] == [
+    assert [(each.type, each.status) for each in object_facts.node_facts(obj).status.conditions] == [
         ("DiskPressure", "True")
     ]
 

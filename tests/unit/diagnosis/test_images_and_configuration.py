@@ -2,8 +2,8 @@
 
 import pytest
 
-from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, ConfigurationType
-from kintsugi.model.causes import CauseKind, Confidence, RegistryAnswer
+from kubediagnosis.causes import CauseKind, Confidence, RegistryAnswer
+from kubediagnosis.facts import ConfigurationFacts, ConfigurationType
 from tests.unit.diagnosis.workload import GOOD, NOW, Workload, crashes, row, runs, waits
 
 CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY

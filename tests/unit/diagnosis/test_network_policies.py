@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from kintsugi.decisions.diagnosis.network_policies import Peer, denying
-from kintsugi.decisions.diagnosis.related_objects import HostReference
-from kintsugi.model.causes import CauseKind, Confidence
+from kubediagnosis.causes import CauseKind, Confidence
+from kubediagnosis.network_policies import Peer, denying
+from kubediagnosis.related_objects import HostReference
 from tests.unit.diagnosis.around import POD_LABELS, check, depot, policy, service
 from tests.unit.diagnosis.workload import Workload, row
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kintsugi.decisions.diagnosis.facts import NodeFacts, WebhookFacts
-from kintsugi.model.causes import CauseKind, Confidence
+from kubediagnosis.causes import CauseKind, Confidence
+from kubediagnosis.facts import NodeFacts, WebhookFacts
 from tests.unit.diagnosis.around import bare_node
 from tests.unit.diagnosis.workload import Workload, row, waits
 

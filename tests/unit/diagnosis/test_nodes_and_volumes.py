@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from kintsugi.decisions.diagnosis.facts import LogFacts
-from kintsugi.model.causes import CauseKind, Confidence
+from kubediagnosis.causes import CauseKind, Confidence
+from kubediagnosis.facts import LogFacts
 from kubeobjects.metadata import Metadata
 from kubeobjects.workloads import ContainerMetrics, PodMetrics
 from tests.unit.diagnosis.around import bare_node, claim, mounting_claim, node

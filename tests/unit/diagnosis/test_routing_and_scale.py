@@ -4,9 +4,9 @@ from datetime import datetime
 
 import pytest
 
-from kintsugi.decisions.diagnosis.facts import FieldChange
-from kintsugi.decisions.diagnosis.related_objects import MissingFacts
-from kintsugi.model.causes import CauseKind, Confidence
+from kubediagnosis.causes import CauseKind, Confidence
+from kubediagnosis.facts import FieldChange
+from kubediagnosis.related_objects import MissingFacts
 from kubeobjects.metadata import Metadata
 from kubeobjects.network import KubeService, ServicePort, ServiceSpec
 from tests.unit.diagnosis.workload import Row, Workload, ago, crashes, row, runs
@@ -43,7 +43,7 @@ SEEN, LAST_GOOD = ago(60), ago(3600)
         (
             MissingFacts(last_good=LAST_GOOD),
             SEEN,
-            "; it was there until 2026-11-27 08:59:00; to make it again: kintsugi manifest web | kubectl apply -f -",
+            "; it was there until 2026-11-27 08:59:00; to make it again: apply web",
         ),
         (
             MissingFacts(last_good=LAST_GOOD, command="argocd app sync shop"),
@@ -63,9 +63,9 @@ SEEN, LAST_GOOD = ago(60), ago(3600)
         (
             MissingFacts(similar="deployment/web-app"),
             None,
-            "; Kintsugi has never seen it; did you mean deployment/web-app?",
+            "; it was never seen; did you mean deployment/web-app?",
         ),
-        (MissingFacts(), None, "; Kintsugi has never seen it"),
+        (MissingFacts(), None, "; it was never seen"),
     ],
 )
 def test_a_workload_that_does_not_exist_is_the_cause_with_the_command_that_makes_it_again(
@@ -73,7 +73,7 @@ def test_a_workload_that_does_not_exist_is_the_cause_with_the_command_that_makes
 ) -> None:
     web = Workload()
     web.pods, web.revisions = [], []
-    web.more |= {"desired": 0, "service": "web", "missing": missing, "missing_since": seen}
+    web.more |= {"desired": 0, "service": "web", "missing": missing, "missing_since": seen, "recreate": "apply web"}
     (cause,) = web.causes()
     assert row(cause) == (CauseKind.MISSING_WORKLOAD, "deployment/web", "", CERTAIN)
     assert cause.text == f"the workload does not exist{text}"

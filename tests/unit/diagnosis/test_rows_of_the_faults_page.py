@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from kintsugi.decisions.diagnosis.facts import (
+from kubediagnosis.causes import Cause, CauseKind, Confidence
+from kubediagnosis.facts import (
     ConfigurationFacts,
     ConfigurationType,
     FieldChange,
     NodeFacts,
     WebhookFacts,
 )
-from kintsugi.model.causes import Cause, CauseKind, Confidence
 from tests.faults import page
 from tests.faults.page import Row
 from tests.unit.diagnosis.around import bare_node

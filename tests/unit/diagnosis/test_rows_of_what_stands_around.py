@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from kintsugi.decisions.diagnosis.facts import ConfigurationType, FieldChange, LogFacts
-from kintsugi.decisions.diagnosis.related_objects import HostReference, NameServerFacts, ObserverFacts, SharedService
+from kubediagnosis.facts import ConfigurationType, FieldChange, LogFacts
+from kubediagnosis.related_objects import HostReference, NameServerFacts, ObserverFacts, SharedService
 from tests.unit.diagnosis.around import (
     POD_LABELS,
     autoscaler,

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from kintsugi.decisions.diagnosis.template_difference import difference
-from kintsugi.decisions.diagnosis.template_fields import template_fields
+from kubediagnosis.template_difference import difference
+from kubediagnosis.template_fields import template_fields
 
 
 def template(*containers: Any, **spec: Any) -> dict[str, str]:

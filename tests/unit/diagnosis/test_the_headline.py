@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kintsugi.app.notice_headlines import headline_lines
-from kintsugi.decisions.diagnosis import diagnose
-from kintsugi.decisions.diagnosis.headline import LONGEST, diagnosis_at, headline, latest, what_changed
-from kintsugi.model.causes import Diagnosis, KeptDiagnosis, Occasion
 from kintsugi.model.records import IncidentState
+from kubediagnosis.causes import Diagnosis
+from kubediagnosis.diagnose import diagnose
+from kubediagnosis.headline import LONGEST, diagnosis_at, headline, latest, what_changed
 from tests.integration.told_diagnosis import DIAGNOSIS
 from tests.unit.diagnosis.test_rows_of_the_faults_page import BROKEN
 from tests.unit.diagnosis.workload import Workload
@@ -22,11 +22,6 @@ def without_cause(*unknown: str, at: datetime = NOW) -> Diagnosis:
     """Make a diagnosis that has found nothing."""
     summary = "deployment/web: no cause is known: 0 of 2 pods are ready"
     return Diagnosis(object="deployment/web", namespace="production", at=at, summary=summary, unknown=unknown)
-
-
-def kept(at: datetime) -> KeptDiagnosis:
-    """Make what is kept of one."""
-    return KeptDiagnosis(incident="inc-1", occasion=Occasion.HAND_OVER, diagnosis=without_cause(at=at))
 
 
 def test_the_headline_names_the_likeliest_cause_with_its_object_and_field_and_how_sure_it_is() -> None:
@@ -53,14 +48,14 @@ def test_the_headline_is_one_line_and_bounded() -> None:
 
 def test_a_notice_tells_the_last_diagnosis_that_was_made_before_it() -> None:
     """A receiver that was away for an hour gets each notice with what was known then."""
-    first, second = kept(NOW), kept(NOW + timedelta(hours=1))
-    assert diagnosis_at([first, second], NOW + timedelta(minutes=1)) == first.diagnosis
-    assert diagnosis_at([first, second], NOW + timedelta(hours=2)) == second.diagnosis
+    first, second = without_cause(at=NOW), without_cause(at=NOW + timedelta(hours=1))
+    assert diagnosis_at([first, second], NOW + timedelta(minutes=1)) == first
+    assert diagnosis_at([first, second], NOW + timedelta(hours=2)) == second
 
 
 def test_a_notice_that_was_there_before_any_diagnosis_tells_the_first() -> None:
-    first, second = kept(NOW), kept(NOW + timedelta(hours=1))
-    assert diagnosis_at([first, second], NOW - timedelta(seconds=1)) == first.diagnosis
+    first, second = without_cause(at=NOW), without_cause(at=NOW + timedelta(hours=1))
+    assert diagnosis_at([first, second], NOW - timedelta(seconds=1)) == first
     assert diagnosis_at([], NOW) is None
 
 
@@ -77,10 +72,8 @@ def test_a_notice_that_was_there_before_any_diagnosis_tells_the_first() -> None:
 def test_an_earlier_diagnosis_is_told_with_its_time_where_the_last_one_has_no_cause(
     unknown: tuple[str, ...], said: str
 ) -> None:
-    opened = KeptDiagnosis(incident="inc-1", occasion=Occasion.OPENED, diagnosis=replace(DIAGNOSIS, at=NOW))
     last = without_cause(*unknown, at=NOW + timedelta(minutes=30))
-    handed_over = KeptDiagnosis(incident="inc-1", occasion=Occasion.HAND_OVER, diagnosis=last)
-    told = diagnosis_at([opened, handed_over], NOW + timedelta(hours=1))
+    told = diagnosis_at([replace(DIAGNOSIS, at=NOW), last], NOW + timedelta(hours=1))
     assert told is not None
     assert headline(told).startswith(
         "ImagePull (certain): deployment/web containers[web].image: "
@@ -90,10 +83,8 @@ def test_an_earlier_diagnosis_is_told_with_its_time_where_the_last_one_has_no_ca
 
 
 def test_an_earlier_diagnosis_is_not_told_where_the_last_one_has_a_cause() -> None:
-    opened = KeptDiagnosis(incident="inc-1", occasion=Occasion.OPENED, diagnosis=without_cause())
-    last = KeptDiagnosis(incident="inc-1", occasion=Occasion.HAND_OVER, diagnosis=DIAGNOSIS)
-    assert latest([opened, last]) == DIAGNOSIS
-    assert latest([opened]) == opened.diagnosis
+    assert latest([without_cause(), DIAGNOSIS]) == DIAGNOSIS
+    assert latest([without_cause()]) == without_cause()
 
 
 def test_the_headline_of_a_trouble_that_is_over_says_was_wrong() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from kintsugi.decisions.diagnosis.facts import FieldChange
-from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts, SharedService
-from kintsugi.model.causes import CauseKind, Confidence
+from kubediagnosis.causes import CauseKind, Confidence
+from kubediagnosis.facts import FieldChange
+from kubediagnosis.related_objects import DeclaredFacts, SharedService
 from tests.unit.diagnosis.around import autoscaler, budget, check, depot, node, service
 from tests.unit.diagnosis.test_containers_and_probes import UNREADY
 from tests.unit.diagnosis.workload import Workload, ago, crashes, row, runs, waits

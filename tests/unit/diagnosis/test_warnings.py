@@ -4,18 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from kintsugi.decisions.diagnosis import diagnose
-from kintsugi.decisions.diagnosis.facts import LogFacts
-from kintsugi.decisions.diagnosis.related_objects import (
+from kintsugi.decisions.remedies import remedy
+from kintsugi.model.remedies import RemedyKind, RevisionFacts
+from kubediagnosis.causes import CauseKind
+from kubediagnosis.diagnose import diagnose
+from kubediagnosis.facts import LogFacts
+from kubediagnosis.related_objects import (
     DeclaredFacts,
     HostReference,
     NameServerFacts,
     ObserverFacts,
     SharedService,
 )
-from kintsugi.decisions.remedies import remedy
-from kintsugi.model.causes import CauseKind
-from kintsugi.model.remedies import RemedyKind, RevisionFacts
 from kubeobjects.metadata import Metadata
 from kubeobjects.network import KubeService, ServicePort, ServiceSpec
 from tests.unit.diagnosis.around import check, service

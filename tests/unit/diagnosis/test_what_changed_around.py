@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from kintsugi.actions.diagnosis_facts import node_facts
-from kintsugi.actions.related_facts import changes_of_autoscalers
-from kintsugi.decisions.diagnosis.facts import FieldChange, NodeFacts, WorkloadFacts
-from kintsugi.decisions.diagnosis.headline import change_text
-from kintsugi.decisions.diagnosis.node_changes import MOST
-from kintsugi.decisions.diagnosis.timeline import changes_before
-from kintsugi.model.causes import ObjectChange
+from kubediagnosis.causes import ObjectChange
+from kubediagnosis.facts import FieldChange, NodeFacts, WorkloadFacts
+from kubediagnosis.headline import change_text
+from kubediagnosis.node_changes import MOST
+from kubediagnosis.object_facts import node_facts
+from kubediagnosis.related_facts import changes_of_autoscalers
+from kubediagnosis.timeline import changes_before
 from kubeobjects.metadata import Condition
 from tests.unit.diagnosis.around import bare_node
 from tests.unit.diagnosis.workload import Workload, ago, iso

@@ -2,12 +2,12 @@
 
 from functools import partial
 
-from kintsugi.actions.diagnosis_facts import written_by
-from kintsugi.decisions.diagnosis import diagnose
-from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, ConfigurationType, FieldChange
-from kintsugi.decisions.diagnosis.headline import change_text, what_changed
-from kintsugi.decisions.diagnosis.timeline import changes_before
-from kintsugi.model.causes import ObjectChange
+from kubediagnosis.causes import ObjectChange
+from kubediagnosis.diagnose import diagnose
+from kubediagnosis.facts import ConfigurationFacts, ConfigurationType, FieldChange
+from kubediagnosis.headline import change_text, what_changed
+from kubediagnosis.object_facts import written_by
+from kubediagnosis.timeline import changes_before
 from tests.unit.diagnosis.workload import Workload, ago, iso
 
 

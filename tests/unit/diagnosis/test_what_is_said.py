@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.decisions.diagnosis import FINDERS, diagnose
-from kintsugi.decisions.diagnosis.ranking import rank_of
-from kintsugi.decisions.diagnosis.template_fields import changed_fields, template_fields
-from kintsugi.model.causes import Cause, CauseKind, Confidence
+from kubediagnosis.causes import Cause, CauseKind, Confidence
+from kubediagnosis.diagnose import FINDERS, diagnose
+from kubediagnosis.ranking import rank_of
+from kubediagnosis.template_fields import changed_fields, template_fields
 from tests.unit.diagnosis.workload import TEMPLATE, Json, Workload, crashes, ends, runs, waits
 
 WORDS = (

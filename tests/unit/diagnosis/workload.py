@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from kintsugi.decisions.diagnosis import WorkloadFacts, diagnose
-from kintsugi.decisions.diagnosis.facts import PodFacts, TemplateRevision
-from kintsugi.decisions.diagnosis.related_objects import DeclaredFacts
-from kintsugi.decisions.diagnosis.template_fields import template_fields
-from kintsugi.model.causes import Cause, CauseKind, Confidence
+from kubediagnosis.causes import Cause, CauseKind, Confidence
+from kubediagnosis.diagnose import diagnose
+from kubediagnosis.facts import PodFacts, TemplateRevision, WorkloadFacts
+from kubediagnosis.related_objects import DeclaredFacts
+from kubediagnosis.template_fields import template_fields
 from kubeobjects.cluster import Event
 from kubeobjects.metadata import Condition, ObjectReference
 from kubeobjects.specified import SpecifiedPod
@@ -22,7 +22,9 @@ GOOD, NEW = "7d9f", "5c4b"
 
 Json = dict[str, Any]
 
-_DECLARED = frozenset({"service", "checks", "observer", "serving", "lost_service", "missing_since", "start_up"})
+_DECLARED = frozenset(
+    {"service", "checks", "observer", "serving", "lost_service", "missing_since", "recreate", "start_up"}
+)
 """What is handed in `Workload.more` and is a fact of DeclaredFacts."""
 
 TEMPLATE: Json = {

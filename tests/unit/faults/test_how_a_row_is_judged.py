@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource
+from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource
 from tests.faults import end_results, page, results
 from tests.faults.judge import Judgement, Named, expected_of
 from tests.faults.results import Result, table

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from kintsugi.model.causes import CauseKind
 from kintsugi.model.history import History, PastRun
 from kintsugi.model.outages import Fault, KnownFaults, Superseded
 from kintsugi.model.records import IncidentState, Reason, Verdict, VerdictKind
+from kubediagnosis.causes import CauseKind
 from tests.unit.factories import moment, past
 from tests.unit.guards.questions import guard_context, judged
 

@@ -20,7 +20,6 @@ from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis
 from kintsugi.model.records import IncidentState, Notice, Pause, PauseScope, Target
 from kintsugi.model.rules import Mode
 from kintsugi.pipeline.active_catalog import ActiveCatalog
@@ -35,6 +34,7 @@ from kintsugi.pipeline.targets import Targets
 from kintsugi.runner import RunnerDeps
 from kintsugi.sources.cluster import ClusterWatch
 from kintsugi.telemetry import Containment
+from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
 from tests.harness.daemon import ROOT
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.executor.effects import Boundary

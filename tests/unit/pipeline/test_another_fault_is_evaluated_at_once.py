@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis, KeptDiagnosis, Occasion
 from kintsugi.model.outages import Fault, Outage
-from kintsugi.model.records import IncidentState, Reason, VerdictKind
+from kintsugi.model.records import IncidentState, KeptDiagnosis, Occasion, Reason, VerdictKind
 from kintsugi.model.rules import Mode
+from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
 from tests.harness.ledger_rows import keep
 from tests.unit.factories import NOW, incident, moment, run, signal
 from tests.unit.pipeline.business import PipelineBench

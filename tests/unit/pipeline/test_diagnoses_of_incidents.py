@@ -10,10 +10,10 @@ import pytest
 from kintsugi.errors import KubeError, LedgerUnavailable
 from kintsugi.ledger import DiagnosisRepository, Ledger
 from kintsugi.ledger.store import Store
-from kintsugi.model.causes import Diagnosis, KeptDiagnosis, Occasion
-from kintsugi.model.records import Target
+from kintsugi.model.records import KeptDiagnosis, Occasion, Target
 from kintsugi.pipeline.incident_diagnoses import AT_ONCE, IncidentDiagnoses
 from kintsugi.telemetry import Containment
+from kubediagnosis.causes import Diagnosis
 from tests.contract.ledger.build import NOW, begin
 from tests.unit.factories import web
 

@@ -9,11 +9,11 @@ import pytest
 
 from kintsugi.decisions.outage_notices import OutageTimings
 from kintsugi.ledger import Ledger
-from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis, KeptDiagnosis, Occasion
-from kintsugi.model.records import Incident, IncidentState, Notice, StepState
+from kintsugi.model.records import Incident, IncidentState, KeptDiagnosis, Notice, Occasion, StepState
 from kintsugi.model.services import Service
 from kintsugi.pipeline.outage_watch import OutageWatch
 from kintsugi.telemetry import Containment
+from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
 from tests.harness.ledger_rows import keep
 from tests.unit.factories import NOW, incident, moment, run, service_text, step, virtual_clock
 from tests.unit.pipeline.business import PipelineBench

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.errors import NotRecorded, ServerUnavailable
-from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource
 from kintsugi.model.records import Target
 from kintsugi.pipeline.warning_watch import WarningWatch
 from kintsugi.telemetry import Containment
+from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource
 from tests.unit import factories
 from tests.unit.views.cluster import FakeCaches
 from tests.unit.virtual import play

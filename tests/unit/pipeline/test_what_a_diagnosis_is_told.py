@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.decisions.breaker import ObserverHealth
-from kintsugi.decisions.diagnosis.related_objects import CheckFacts, DeclaredFacts, ObserverFacts
 from kintsugi.model.records import Target
-from kintsugi.pipeline.declared_workloads import DeclaredWorkloads
+from kintsugi.pipeline.declared_workloads import DeclaredWorkloads, ServiceFacts
+from kubediagnosis.related_objects import CheckFacts, ObserverFacts
 from tests.unit import factories
 
 CATALOG = factories.catalog(
@@ -37,6 +37,7 @@ def test_a_workload_is_known_by_its_service_with_what_that_depends_on(kind: str)
     service, upstream = CATALOG.services["web"], CATALOG.services["db"]
     found = declared()(Target(kind=kind, namespace=service.namespace, name=service.workload.name))
     assert (found.service, found.checks, found.serving, found.start_up) == ("web", (UNMET,), False, START_UP)
+    assert found.recreate == "kintsugi manifest web | kubectl apply -f -"
     assert found.upstreams == (
         Target(kind=upstream.workload.resource.kind, namespace="data", name=upstream.workload.name),
     )
@@ -54,7 +55,7 @@ def test_a_workload_is_told_which_services_are_behind_the_names_that_its_variabl
 )
 def test_a_workload_that_no_service_has_is_not_declared(namespace: str, kind: str) -> None:
     name = CATALOG.services["web"].workload.name
-    assert declared()(Target(kind=kind, namespace=namespace, name=name)) == DeclaredFacts(start_up=START_UP)
+    assert declared()(Target(kind=kind, namespace=namespace, name=name)) == ServiceFacts(start_up=START_UP)
 
 
 @pytest.mark.parametrize(

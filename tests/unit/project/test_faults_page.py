@@ -9,10 +9,10 @@ from tests.faults import page
 from tests.faults.moves import MOVES
 from tests.faults.not_run import NOT_RUN
 from tests.faults.page import NONE
-from tests.unit.project.tree import ROOT
+from tests.unit.project.tree import DIAGNOSIS, ROOT
 
 PARCELS = re.compile(r"\b(?:parcels?|reception|consignments|depot|pricing|scanner|stamps)\b", re.IGNORECASE)
-PRODUCT = [ROOT / "daemon" / "kintsugi", ROOT / "rules", ROOT / "runbooks"]
+PRODUCT = [ROOT / "daemon" / "kintsugi", DIAGNOSIS, ROOT / "rules", ROOT / "runbooks"]
 
 
 def test_each_row_has_an_id_of_its_own_and_is_written_in_the_words_that_the_page_defines() -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.unit.project.tree import KUBEOBJECTS, KUBESIM, PACKAGE, PACKAGES, RESTORE, ROOT, SOURCES
+from tests.unit.project.tree import DIAGNOSIS, KUBEOBJECTS, KUBESIM, PACKAGE, PACKAGES, RESTORE, ROOT, SOURCES
 
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
 NAMES = {each["id"]: each["name"] for each in CONTRACTS}
@@ -59,6 +59,13 @@ VIOLATIONS = (
     Violation("storage/store.py", "import kubesim.apiserver.server", "kubesim-layers", KUBESIM / "kubesim"),
     Violation("runtime/logs.py", "import kubesim.kubelet.kubelet", "kubesim-layers", KUBESIM / "kubesim"),
     Violation("newcomer.py", "", "kubesim-layers", KUBESIM / "kubesim"),
+    Violation("diagnose.py", "import time", "pure", DIAGNOSIS / "kubediagnosis"),
+    Violation(
+        "related_reader.py", "from kintsugi.telemetry import SECRETS", "kubediagnosis", DIAGNOSIS / "kubediagnosis"
+    ),
+    Violation(
+        "probes.py", "import kubediagnosis.workload_reader", "kubediagnosis-readers", DIAGNOSIS / "kubediagnosis"
+    ),
     Violation("resources.py", "from kintsugi.errors import KintsugiError", "kubeobjects", KUBEOBJECTS / "kubeobjects"),
 )
 

@@ -7,22 +7,24 @@ import pytest
 from tests.mutants.__main__ import folders_of, main, prepare
 from tests.sabotage.trees import CODE, ROOT
 
+DIAGNOSIS = Path("daemon", "kubediagnosis", "kubediagnosis")
+
 
 @pytest.mark.parametrize(
     ("module", "folders"),
     [
-        ("decisions/guards.py", ["tests/unit/guards"]),
-        ("decisions/breaker.py", ["tests/unit/guards"]),
-        ("decisions/diagnosis/nodes.py", ["tests/unit/diagnosis"]),
-        ("drivers/driver.py", ["tests/unit/runner"]),
-        ("ledger/outbox.py", ["tests/unit/ledger", "tests/contract/ledger"]),
-        ("notifier.py", []),
+        (CODE / "decisions" / "guards.py", ["tests/unit/guards"]),
+        (CODE / "decisions" / "breaker.py", ["tests/unit/guards"]),
+        (DIAGNOSIS / "nodes.py", ["tests/unit/diagnosis"]),
+        (CODE / "drivers" / "driver.py", ["tests/unit/runner"]),
+        (CODE / "ledger" / "outbox.py", ["tests/unit/ledger", "tests/contract/ledger"]),
+        (CODE / "notifier.py", []),
     ],
 )
 def test_a_module_has_the_tests_of_its_name_or_its_package_or_of_those_that_import_it(
-    module: str, folders: list[str]
+    module: Path, folders: list[str]
 ) -> None:
-    assert folders_of(CODE / module) == folders
+    assert folders_of(module) == folders
 
 
 @pytest.mark.parametrize("word", ["", "daemon/kintsugi/none.py", "tests/conftest.py", "daemon/kintsugi/notifier.py"])

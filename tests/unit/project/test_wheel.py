@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.project.tree import DEMO, KUBEOBJECTS, KUBESIM, PACKAGES, RESTORE, ROOT
+from tests.unit.project.tree import DEMO, DIAGNOSIS, KUBEOBJECTS, KUBESIM, PACKAGES, RESTORE, ROOT
 
 FOLDERS = {
     "kintsugi": ROOT,
     "kubeobjects": KUBEOBJECTS,
+    "kubediagnosis": DIAGNOSIS,
     "kubesim": KUBESIM,
     "kintsugi_demo": DEMO,
     "kintsugi_restore": RESTORE,
@@ -68,7 +69,7 @@ def test_the_installed_daemon_finds_the_shipped_documents(unpacked: Mapping[str,
         "import sys; sys.modules['kubesim'] = None; import kintsugi.app.daemon; from kintsugi.catalog import load; from kintsugi.catalog.library import shipped_paths; "
         "print(kintsugi.__file__); print(*sorted(load(shipped_paths()).runbooks))"
     )
-    where, runbooks = of_wheels(unpacked, code, "kintsugi", "kubeobjects")
+    where, runbooks = of_wheels(unpacked, code, "kintsugi", "kubediagnosis", "kubeobjects")
     assert Path(where).is_relative_to(unpacked["kintsugi"])
     assert runbooks.split() == sorted(path.stem for path in (ROOT / "runbooks").glob("*.yaml"))
 

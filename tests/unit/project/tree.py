@@ -9,13 +9,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "daemon" / "kintsugi"
 KUBEOBJECTS, KUBESIM = ROOT / "daemon" / "kubeobjects", ROOT / "daemon" / "kubesim"
+DIAGNOSIS = ROOT / "daemon" / "kubediagnosis"
 DEMO, RESTORE = ROOT / "daemon" / "kintsugi_demo", ROOT / "daemon" / "kintsugi_restore"
-SOURCES = (ROOT / "daemon", KUBEOBJECTS, KUBESIM, DEMO, RESTORE)
+SOURCES = (ROOT / "daemon", KUBEOBJECTS, DIAGNOSIS, KUBESIM, DEMO, RESTORE)
 """What stands on the path of imports: one folder a distribution."""
 
 PACKAGES = (
     PACKAGE,
     KUBEOBJECTS / "kubeobjects",
+    DIAGNOSIS / "kubediagnosis",
     KUBESIM / "kubesim",
     DEMO / "kintsugi_demo",
     RESTORE / "kintsugi_restore",

@@ -13,9 +13,10 @@ from typing import Any
 
 from kintsugi.commands.registry import command_types
 from kintsugi.ledger.tables import metadata
-from kintsugi.model import causes, command, records, remedies, worker_results
+from kintsugi.model import command, records, remedies, worker_results
 from kintsugi.model.worker_log import _Line
 from kintsugi.telemetry import Metrics
+from kubediagnosis import causes
 from tests.unit.project.tree import ROOT
 
 FILE = ROOT / "tests" / "data" / "wire_names.json"
@@ -30,7 +31,7 @@ def wire_names() -> Mapping[str, Table]:
         "commands and their fields": {name: _fields(kind) for name, kind in command_types().items()},
         "lines of a worker's log": dict.fromkeys(_fields(_Line), ()),
         "values within commands": _dataclasses(command),
-        "values of a diagnosis": _dataclasses(causes),
+        "values of a diagnosis": {**_dataclasses(causes), "KeptDiagnosis": _fields(records.KeptDiagnosis)},
         "results of a worker": _dataclasses(worker_results),
         "columns of the ledger": {name: sorted(table.columns.keys()) for name, table in metadata.tables.items()},
         "words of the ledger": {

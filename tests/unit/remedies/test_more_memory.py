@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from kintsugi.decisions.remedies import remedy
-from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource
 from kintsugi.model.max_allowed import NOTHING_ALLOWED, MaxAllowed
 from kintsugi.model.remedies import ContainerMemory, Remedy, RemedyKind, RevisionFacts, WorkloadState
+from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource
 
 WEB = "deployment/web"
 FIELD = "containers[app].resources.limits.memory"

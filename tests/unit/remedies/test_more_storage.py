@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from kintsugi.decisions.remedies import remedy
-from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis
 from kintsugi.model.max_allowed import NOTHING_ALLOWED, MaxAllowed
 from kintsugi.model.remedies import ClaimSize, Remedy, RemedyKind, RevisionFacts, WorkloadState
+from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
 
 GOOD = RevisionFacts(revision=4, known_good=True)
 DATA = ClaimSize(name="data-0", requested="1Gi", capacity="1Gi", grows=True)

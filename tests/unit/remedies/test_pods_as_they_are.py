@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from kintsugi.decisions.remedies import remedy
-from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource
 from kintsugi.model.remedies import Remedy, RemedyKind, RevisionFacts, WorkloadState
+from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource
 
 WEB = "deployment/web"
 GOOD = RevisionFacts(revision=4, known_good=True)

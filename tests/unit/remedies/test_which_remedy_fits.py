@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from kintsugi.decisions.remedies import remedy
-from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource, RegistryAnswer
 from kintsugi.model.remedies import KeptTemplateFacts, RemedyKind, RevisionFacts, WorkloadState
+from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource, RegistryAnswer
 
 WEB, NEW_POD, OLD_POD = "deployment/web", "pod/web-new-1", "pod/web-old-1"
 IMAGE = "containers[web].image"

@@ -16,7 +16,6 @@ from kintsugi.drivers.deadlines import is_in_force
 from kintsugi.errors import BudgetSpent, KintsugiError, WrongState
 from kintsugi.ledger.admissions import RecentChanges
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.causes import KeptDiagnosis
 from kintsugi.model.change_limits import Budget, Disruptions, Lock
 from kintsugi.model.command import Command, Delete, SetMetadata
 from kintsugi.model.history import Abort, History, MadeChange
@@ -26,6 +25,7 @@ from kintsugi.model.records import (
     Approval,
     Incident,
     IncidentState,
+    KeptDiagnosis,
     Pause,
     Phase,
     RunRecord,

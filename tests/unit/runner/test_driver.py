@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from kintsugi.errors import Forbidden
-from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis, KeptDiagnosis, Occasion
 from kintsugi.model.outages import Fault, Outage, Superseded
-from kintsugi.model.records import IncidentState
+from kintsugi.model.records import IncidentState, KeptDiagnosis, Occasion
 from kintsugi.model.services import Service
 from kintsugi.model.trigger import Trigger, clear_since
+from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
 from tests.unit.factories import NOW, incident, moment
 from tests.unit.runner.bench import SCALE, TIMEOUT, RunBench, clock
 

@@ -1,0 +1,170 @@
+"""StaleConfiguration, NotAnswering and Certificate: pods are ready, and what they answer is wrong, or will be."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from kubediagnosis import answering, evidence_items, last_change, references, words
+from kubediagnosis.causes import Cause, CauseKind, Confidence
+from kubediagnosis.facts import ConfigurationFacts, PodFacts, WorkloadFacts
+from kubeobjects import predicates
+
+RIGHT_BEFORE = timedelta(minutes=15)
+"""
+The longest time between a change and a failing check that the change can have caused: a check is asked every few
+seconds, and a volume follows a change in minutes.
+"""
+
+_TLS_KEY = "tls.crt"
+
+
+def stale_configuration(facts: WorkloadFacts) -> Iterator[Cause]:
+    """
+    Find containers that began before a ConfigMap or Secret in their environment changed.
+
+    The cause is certain where the written key is known and existed before. As the reason of an unmet check it is only
+    likely. While all checks are met, pods that a rollout is about to replace are ignored. Where a pod with the change
+    does not start, the older pods are the good ones.
+    """
+    for pod in last_change.living(facts):
+        if not predicates.ready(pod) or (last_change.is_replaced(facts, pod) and not answering.unmet(facts)):
+            continue
+        for configuration in facts.configurations:
+            began = _began(pod, configuration)
+            if began is None or configuration.changed is None or configuration.changed <= began:
+                continue
+            if _is_known_and_harms(facts, configuration.changed):
+                continue
+            if (key := _key(pod, configuration)) is not None:
+                yield _stale(facts, (pod, began), configuration, key)
+
+
+def not_answering(facts: WorkloadFacts) -> Iterator[Cause]:
+    """
+    Find checks that are not met though pods are ready; the field is what changed right before, else the workload as a whole.
+
+    Of a derived check the pods themselves answer the same request: no change of them helps.
+    """
+    unmet = answering.unmet(facts)
+    if not unmet or not any(predicates.serves(pod) for pod in facts.pods):
+        return
+    first = unmet[0]
+    answer = f": {evidence_items.short(first.answer, 200)}" if first.answer else ""
+    if first.through:
+        yield Cause(
+            kind=CauseKind.SERVICE_ROUTING,
+            object=first.through,
+            confidence=Confidence.LIKELY,
+            text=f"the pods answer the HTTP probe of their kubelets, but not through {first.through}{answer}",
+            evidence=tuple(answering.seen(each, facts) for each in unmet),
+        )
+        return
+    holder, field = _blamed(facts)
+    yield Cause(
+        kind=CauseKind.NOT_ANSWERING,
+        object=holder,
+        field=field,
+        confidence=Confidence.LIKELY,
+        text=f"pods are ready, but the check {first.name} fails{answer}",
+        evidence=tuple(answering.seen(each, facts) for each in unmet),
+    )
+
+
+def certificate(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find a certificate that a check says has expired: the one that the pods show, where they have one alone."""
+    for text, seen in answering.unmet_checks(facts):
+        if not words.CERTIFICATE_EXPIRED.search(text) or not answering.unmet(facts):
+            continue
+        named = {each.reference for each in facts.configurations if _TLS_KEY in each.keys}
+        holder = named.pop() if len(named) == 1 else facts.reference
+        yield Cause(
+            kind=CauseKind.CERTIFICATE,
+            object=holder,
+            field=f"data[{_TLS_KEY}]" if holder != facts.reference else "",
+            confidence=Confidence.LIKELY,
+            text=f"the presented certificate has expired: {evidence_items.short(text, 200)}",
+            evidence=(seen,),
+        )
+
+
+def _began(pod: PodFacts, configuration: ConfigurationFacts) -> datetime | None:
+    """Return when the first of the containers started that have read a ConfigMap or Secret into their environment."""
+    used = [each.field for each in references.in_environment(pod.spec, configuration)]
+    starts = [
+        status.state.running.started_at
+        for status, has_to_end in pod.statuses()
+        if not has_to_end
+        and status.state.running is not None
+        and status.state.running.started_at is not None
+        and any(field.startswith(f"{pod.field_of(status.name)}.") for field in used)
+    ]
+    return min(starts, default=None)
+
+
+def _is_known_and_harms(facts: WorkloadFacts, changed: datetime) -> bool:
+    """Return whether a pod that was made after a change is not ready."""
+    made = ((pod.metadata.creation_timestamp, pod) for pod in last_change.living(facts))
+    return any(at is not None and at >= changed and not predicates.ready(pod) for at, pod in made)
+
+
+def _key(pod: PodFacts, configuration: ConfigurationFacts) -> str | None:
+    """
+    Return the written key that is used, "" where the written key is not known, None where another key was written.
+    """
+    used = {each.key for each in references.in_environment(pod.spec, configuration)}
+    if not configuration.changed_keys:
+        return ""
+    return next((each for each in configuration.changed_keys if each in used or "" in used), None)
+
+
+def _stale(
+    facts: WorkloadFacts, which: tuple[PodFacts, datetime], configuration: ConfigurationFacts, key: str
+) -> Cause:
+    pod, began = which
+    changed, made = configuration.changed, configuration.created
+    assert changed is not None, "only what has changed is stale"
+    sure = bool(key) and made is not None and made < began and not answering.unmet(facts)
+    what = f"key {key} of {configuration.reference}" if key else configuration.reference
+    return Cause(
+        kind=CauseKind.STALE_CONFIGURATION,
+        object=configuration.reference,
+        field=f"data[{key}]" if key else "",
+        confidence=Confidence.CERTAIN if sure else Confidence.LIKELY,
+        text=f"pods started before {what} in their environment changed, and still use the old values ({changed:%H:%M:%S})",
+        evidence=(
+            evidence_items.field(
+                configuration.reference, "metadata.managedFields", f"written: {key or 'data'}", changed
+            ),
+            evidence_items.field(
+                pod.reference, "status.containerStatuses", f"running since {began:%Y-%m-%dT%H:%M:%SZ}", began
+            ),
+            *(answering.seen(each, facts) for each in answering.unmet(facts)),
+        ),
+        is_warning=answering.is_well(facts),
+    )
+
+
+def _blamed(facts: WorkloadFacts) -> tuple[str, str]:
+    """Return object and field of what changed last before the check was not met: configuration or template, else nothing."""
+    until = answering.since(facts) or facts.now
+    found: list[tuple[datetime, str, str]] = []
+    revision = facts.revisions[0] if facts.revisions else None
+    changes = last_change.changes(facts)
+    if revision is not None and changes and not revision.returned and _is_right_before(revision.created, until):
+        assert revision.created is not None
+        image = next((each for each in changes if each.endswith(".image")), changes[0])
+        found.append((revision.created, facts.reference, image))
+    found += [
+        (each.changed or facts.now, each.reference, f"data[{each.changed_keys[0]}]" if each.changed_keys else "")
+        for each in facts.configurations
+        if references.reads(facts.template, each) and _is_new(each, facts) and _is_right_before(each.changed, until)
+    ]
+    return max(found)[1:] if found else (facts.reference, "")
+
+
+def _is_new(configuration: ConfigurationFacts, facts: WorkloadFacts) -> bool:
+    """Return whether a ConfigMap or Secret changed while the workload was there: what was written before is how it began."""
+    return configuration.changed is not None and (facts.created is None or configuration.changed > facts.created)
+
+
+def _is_right_before(at: datetime | None, until: datetime) -> bool:
+    return at is not None and at <= until and until - at <= RIGHT_BEFORE

@@ -1,0 +1,232 @@
+"""ContainerStart, ContainerExit, OutOfMemory and InitContainer: containers that fail to start, and their ends."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from kubediagnosis import evidence_items, last_change, words
+from kubediagnosis.causes import Cause, CauseKind, Confidence, EvidenceItem
+from kubediagnosis.facts import PodFacts, WorkloadFacts
+from kubediagnosis.probes import ended_by_probe
+from kubediagnosis.references import names
+from kubeobjects import predicates
+from kubeobjects.metadata import Condition
+from kubeobjects.pods import ContainerStateTerminated, ContainerStatus
+
+LATELY = timedelta(minutes=10)
+"""A container that was ended for its memory longer ago, and is ready, has recovered."""
+
+STILL_RUNS = ".state.running.startedAt"
+"""The end of the field that shows since when a container runs."""
+
+LONG_INIT = timedelta(minutes=2)
+"""An init container that has run for so long hangs, likely: the time that a pod has to start (`START_UP_ALLOWANCE`)."""
+
+_NOT_MADE = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PostStartHookError"})
+_NOT_RUN = frozenset({"StartError", "ContainerCannotRun"})
+_BACK_OFF = "CrashLoopBackOff"
+_OOM = "OOMKilled"
+_RESIZE_PENDING = "PodResizePending"
+"""The kubelet's condition of a pod whose changed resources it has not taken: Infeasible or Deferred."""
+
+
+def container_start(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find containers that the kubelet or the runtime cannot start."""
+    for pod in last_change.living(facts):
+        for status, _ in pod.statuses():
+            waits, end = status.state.waiting, _end(status)
+            if waits is not None and waits.reason in _NOT_MADE and words.missing(waits.message) is None:
+                said, seen = waits.message or waits.reason, evidence_items.waiting(pod, status)
+            elif end is not None and end.reason in _NOT_RUN and not status.ready:
+                said, seen = end.message or end.reason, evidence_items.ended(pod, status, end)
+            else:
+                continue
+            field, confidence = _start_field(facts, pod, status.name, said)
+            yield Cause(
+                kind=CauseKind.CONTAINER_START,
+                object=facts.reference,
+                field=field,
+                confidence=confidence,
+                text=f"container {status.name} cannot be started: {evidence_items.short(said, 300)}",
+                evidence=(seen,),
+            )
+
+
+def out_of_memory(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find containers that the kernel ended for their memory, and that are not ready, or were ended again lately."""
+    for pod in last_change.living(facts):
+        for status, _ in pod.statuses():
+            end = _end(status)
+            if end is None or end.reason != _OOM:
+                continue
+            lately = end.finished_at is not None and facts.now - end.finished_at <= LATELY
+            if status.ready and not (lately and status.restart_count > 1):
+                continue
+            container = pod.container(status.name)
+            limit = container.resources.limits.get("memory", "") if container is not None else ""
+            member = pod.field_of(status.name)
+            at_limit = f"at its memory limit of {limit}" if limit else "for lack of memory, without a limit of its own"
+            yield Cause(
+                kind=CauseKind.OUT_OF_MEMORY,
+                object=facts.reference,
+                field=f"{member}.resources.limits.memory" if limit else member,
+                confidence=Confidence.CERTAIN if limit else Confidence.LIKELY,
+                text=_with_pending(
+                    pod, f"container {status.name} is killed {at_limit} (OOMKilled, {status.restart_count} restarts)"
+                ),
+                evidence=(evidence_items.ended(pod, status, end), *_use(facts, pod, status.name), *_resize(pod)),
+            )
+
+
+def pending_resize(pod: PodFacts) -> str:
+    """Return why the kubelet has not taken changed resources of a pod, "" where none wait."""
+    found = _pending(pod)
+    return f"{found.reason}: {evidence_items.short(found.message, 200)}" if found is not None else ""
+
+
+def _pending(pod: PodFacts) -> Condition | None:
+    return next((each for each in pod.status.conditions if (each.type, each.status) == (_RESIZE_PENDING, "True")), None)
+
+
+def _resize(pod: PodFacts) -> Iterator[EvidenceItem]:
+    """Yield the condition of a pod whose changed resources the kubelet has not taken."""
+    if (found := _pending(pod)) is not None:
+        field = f"status.conditions[{_RESIZE_PENDING}]"
+        yield evidence_items.field(pod.reference, field, pending_resize(pod), found.last_transition_time)
+
+
+def _with_pending(pod: PodFacts, text: str) -> str:
+    why = pending_resize(pod)
+    return f"{text}; its changed resources are not applied, {why}" if why else text
+
+
+def _use(facts: WorkloadFacts, pod: PodFacts, container: str) -> Iterator[EvidenceItem]:
+    """Yield what the container, or another of its kind, used last, where there are metrics."""
+    of_kind = [
+        (used.metadata.name, each.usage["memory"])
+        for used in facts.usage
+        for each in used.containers
+        if each.name == container and each.usage.get("memory")
+    ]
+    own = [each for each in of_kind if each[0] == pod.metadata.name]
+    for name, memory in (own or of_kind)[:1]:
+        yield evidence_items.field(f"pod/{name}", f"usage of {container}", f"memory {memory}")
+
+
+def init_container(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find init containers that fail again and again, or have not ended long after their start."""
+    for pod in last_change.living(facts):
+        for status, has_to_end in pod.statuses():
+            if not has_to_end:
+                continue
+            end, running = _end(status), status.state.running
+            if _fails(status) and end is not None and end.reason not in (_OOM, *_NOT_RUN):
+                text = f"init container {status.name} fails with exit code {end.exit_code}"
+                seen = [evidence_items.ended(pod, status, end), *evidence_items.logged(facts, pod, status.name)]
+            elif running is not None and running.started_at is not None and facts.now - running.started_at >= LONG_INIT:
+                text = f"init container {status.name} has not ended since {running.started_at:%H:%M:%S}"
+                since = f"status.initContainerStatuses[{status.name}]{STILL_RUNS}"
+                seen = [
+                    evidence_items.field(
+                        pod.reference, since, f"{running.started_at:%Y-%m-%dT%H:%M:%SZ}", running.started_at
+                    )
+                ]
+            else:
+                continue
+            yield Cause(
+                kind=CauseKind.INIT_CONTAINER,
+                object=facts.reference,
+                field=_changed_in(facts, pod, status.name) or pod.field_of(status.name),
+                confidence=Confidence.LIKELY,
+                text=_with_log(facts, pod, status.name, text),
+                evidence=tuple(seen),
+            )
+
+
+def container_exit(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find containers that start and end by themselves; the field is what changed before, else the container."""
+    for pod in last_change.living(facts):
+        for status, has_to_end in pod.statuses():
+            end = _end(status)
+            if has_to_end or end is None or not _exits(status, facts.now) or end.reason in (_OOM, *_NOT_RUN):
+                continue
+            if ended_by_probe(facts, pod, status):
+                continue
+            holder, field = _blamed(facts, pod, status.name)
+            text = f"container {status.name} ends with exit code {end.exit_code}, {status.restart_count} restarts"
+            yield Cause(
+                kind=CauseKind.CONTAINER_EXIT,
+                object=holder,
+                field=field,
+                confidence=Confidence.LIKELY,
+                text=_with_log(facts, pod, status.name, text),
+                evidence=(evidence_items.ended(pod, status, end), *evidence_items.logged(facts, pod, status.name)),
+            )
+
+
+def _end(status: ContainerStatus) -> ContainerStateTerminated | None:
+    return status.state.terminated or status.last_state.terminated
+
+
+def _exits(status: ContainerStatus, now: datetime) -> bool:
+    """Return whether a container ends again and again; the first end may have been an accident."""
+    if status.ready or status.restart_count < 1:
+        return False
+    if status.restart_count > 1 and predicates.between_ends(status, now):
+        return True
+    waits = status.state.waiting is not None and status.state.waiting.reason == _BACK_OFF
+    return waits or status.state.terminated is not None or status.restart_count >= predicates.CRASH_LOOP_RESTARTS
+
+
+def _fails(status: ContainerStatus) -> bool:
+    """Return whether an init container has failed and is tried again."""
+    waits = status.state.waiting is not None and status.state.waiting.reason == _BACK_OFF
+    ended = status.state.terminated
+    return waits or (ended is not None and ended.exit_code != 0 and status.restart_count >= 1)
+
+
+def _start_field(facts: WorkloadFacts, pod: PodFacts, container: str, said: str) -> tuple[str, Confidence]:
+    """
+    Return the field that the runtime's words are about, certain where a suspected template changed it.
+
+    Else it is what changed of the container, else that field, else the container: a node may be at fault, too.
+    """
+    member = pod.field_of(container)
+    if words.RUNS_AS_ROOT.search(said):
+        wanted = [f"{member}.securityContext.runAsNonRoot", "securityContext.runAsNonRoot"]
+    elif words.PROGRAM_NOT_RUN.search(said):
+        wanted = [f"{member}.command", f"{member}.args"]
+    else:
+        wanted = []
+    changed = last_change.suspected(facts, pod)
+    if new := next((each for each in wanted if last_change.covering(changed, each)), ""):
+        return new, Confidence.CERTAIN
+    fields = facts.revisions[0].fields if facts.revisions else {}
+    there = next((each for each in wanted if each in fields), "")
+    return _changed_in(facts, pod, container) or there or member, Confidence.LIKELY
+
+
+def _changed_in(facts: WorkloadFacts, pod: PodFacts, container: str) -> str:
+    """Return what a suspected template has changed of a container, its image before all else; "" for nothing."""
+    member = pod.field_of(container)
+    changed = last_change.within(last_change.suspected(facts, pod), member)
+    return next((each for each in (member, f"{member}.image") if each in changed), next(iter(changed), ""))
+
+
+def _blamed(facts: WorkloadFacts, pod: PodFacts, container: str) -> tuple[str, str]:
+    """Return object and field of what changed last before a container came to end: template, configuration, or nothing."""
+    used = [each for each in facts.configurations if names(pod.spec, each)]
+    changed = last_change.changed_since(facts, pod, used)
+    if changed is not None:
+        field = f"data[{changed.changed_keys[0]}]" if changed.changed_keys else ""
+        return changed.reference, field
+    if field := _changed_in(facts, pod, container):
+        return facts.reference, field
+    if suspected := last_change.suspected(facts, pod):
+        return facts.reference, suspected[0]
+    holder = pod.reference if last_change.is_alone(facts, pod) else facts.reference
+    return holder, pod.field_of(container)
+
+
+def _with_log(facts: WorkloadFacts, pod: PodFacts, container: str, text: str) -> str:
+    line = next((each.text for each in evidence_items.logged(facts, pod, container)), "")
+    return f"{text}: {evidence_items.short(line, 200)}" if line else text
