@@ -35,6 +35,7 @@ from kintsugi.server.operations import (
     RollbackPreview,
 )
 from kubediagnosis.headline import headline, latest
+from kubeobjects.lines import counted
 
 TIMEOUT = timedelta(minutes=1)
 """The time for which a start whose answer was lost is retried: a daemon that was killed is back by then."""
@@ -117,7 +118,7 @@ async def resend(connection: Connection, letter: str, *, yes: bool) -> ExitCode:
     left = f", {sent.dead_letters} still cannot be understood" if sent.dead_letters else ""
     left += f", {sent.stale} left out as too old (Alertmanager resends alerts that still fire)" if sent.stale else ""
     see = "To follow it: kintsugi signals"
-    return _done(connection, sent, f"Resent: {sent.accepted} {_alerts(sent.accepted)} accepted{left}. {see}")
+    return _done(connection, sent, f"Resent: {counted(sent.accepted, 'alert')} accepted{left}. {see}")
 
 
 def pause_request(only: Only, *, why: str, freeze: bool, lasts: str) -> PauseRequest:
@@ -152,10 +153,6 @@ def _done(connection: Connection, value: object, text: str) -> ExitCode:
     else:
         typer.echo(text)
     return ExitCode.DONE
-
-
-def _alerts(number: int) -> str:
-    return "alert" if number == 1 else "alerts"
 
 
 def _see(incident: str) -> str:
