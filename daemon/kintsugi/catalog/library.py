@@ -1,4 +1,6 @@
-"""The documents of a catalog: own ones, and those of a library, which are taken where they fit or where an own document names them."""
+"""
+The documents of a catalog: own ones, and those of a library, which are taken where they fit or an own document names them.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -8,9 +8,10 @@ itself stays in its own file. An address that is typed, or is in KINTSUGI_SERVER
 is used with it, so that no token is sent elsewhere.
 """
 
+import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -21,10 +22,11 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from kintsugi.cli.errors import Unreachable
+from kintsugi.cli.errors import Unreachable, print_note
 from kintsugi.cli.options import DEFAULT_SERVER, Connection
 from kintsugi.errors import KintsugiError, NotRecorded, Refused, UsageError, WrongState
 from kintsugi.model.records import Approval, Incident, Pause
+from kintsugi.retries import Waits, retry
 from kintsugi.server.operations import (
     AbortResult,
     DeadLetterResendResult,
@@ -53,6 +55,9 @@ from kubediagnosis.causes import Diagnosis
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
 _SENT_BY = "--token-file FILE, KINTSUGI_TOKEN_FILE or KINTSUGI_TOKEN"
+_RETRY_FOR = timedelta(minutes=1)
+"""The time for which the daemon may be unreachable: one that was killed is back by then."""
+
 _TRANSPORT = (aiohttp.ClientError, TimeoutError, OSError)
 
 Value = TypeVar("Value")
@@ -247,6 +252,24 @@ class DaemonClient:
                 return Unreachable(f"{self._server} cannot answer now: {text}")
             case _:
                 return KintsugiError(f"{self._server} failed: {text}")
+
+
+async def retry_while_unreachable(attempt: Callable[[], Awaitable[Value]], *, every: timedelta) -> Value:
+    """Retry while the daemon cannot be reached, and print that once. Raises Unreachable after `_RETRY_FOR`."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _RETRY_FOR.total_seconds()
+    announced = False
+
+    def again(error: Exception) -> bool:
+        nonlocal announced
+        if not isinstance(error, Unreachable) or loop.time() >= until:
+            return False
+        if not announced:
+            print_note(f"{str(error).partition('. ')[0]}; trying again")
+            announced = True
+        return True
+
+    return await retry(attempt, again, Waits.of(every))
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from kintsugi.cli.errors import ExitCode, print_note
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit
 from kintsugi.errors import UsageError
-from kubeobjects.lines import printable
+from kubeobjects.lines import counted, printable
 
 
 def validate(paths: Sequence[Path], output: OutputFormat, *, alone: bool = False) -> ExitCode:
@@ -35,7 +35,7 @@ def validate(paths: Sequence[Path], output: OutputFormat, *, alone: bool = False
     if output is OutputFormat.JSON:
         emit({"ok": True, "problems": [], "warnings": warnings, **counts, "digest": catalog.digest})
     else:
-        said = ", ".join(_many(count, what.removesuffix("s")) for what, count in counts.items())
+        said = ", ".join(counted(count, what.removesuffix("s")) for what, count in counts.items())
         for each in warnings:
             print_note(printable(f"warning: {each}"))
         typer.echo(f"OK: {said} (digest {catalog.digest})")
@@ -50,7 +50,7 @@ def _print_errors(errors: CatalogErrors, output: OutputFormat) -> None:
     for each in errors.problems:
         typer.echo(printable(str(each)))
     files = len({each.file for each in errors.problems})
-    print_note(f"error: {_many(len(errors.problems), 'problem')} in {_many(files, 'file')}")
+    print_note(f"error: {counted(len(errors.problems), 'problem')} in {counted(files, 'file')}")
 
 
 def schema(kind: str) -> ExitCode:
@@ -84,10 +84,6 @@ def _write_schema(file: Path, content: object) -> str:
     except OSError as error:
         raise UsageError(f"--write: {file} cannot be written: {error.strerror}") from error
     return str(file)
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def fmt(paths: Sequence[Path], output: OutputFormat, *, check: bool) -> ExitCode:

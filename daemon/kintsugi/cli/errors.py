@@ -15,7 +15,7 @@ from kintsugi.errors import (
     UsageError,
     WrongState,
 )
-from kubeobjects.lines import line
+from kubeobjects.lines import counted, line
 
 
 class ExitCode(IntEnum):
@@ -56,7 +56,7 @@ def print_error(error: KintsugiError) -> None:
     problems: Sequence[object] = getattr(error, "problems", ())
     for problem in problems:
         print_note(str(problem))
-    many = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}, see above"
+    many = f"{counted(len(problems), 'problem')}, see above"
     print_note(f"error: {many if problems else str(error) or type(error).__name__}")
 
 

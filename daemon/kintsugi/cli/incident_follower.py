@@ -6,21 +6,17 @@ from datetime import UTC, datetime, timedelta
 
 from rich.text import Text
 
-from kintsugi.cli.client import DaemonClient
-from kintsugi.cli.errors import ExitCode, Unreachable, print_note
+from kintsugi.cli.client import DaemonClient, retry_while_unreachable
+from kintsugi.cli.errors import ExitCode
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit, plain, print_lines, state
 from kintsugi.cli.story import evidence_texts, parents_of, section, shown, step_lines, story, summary, undo_commands
 from kintsugi.cli.tables import first_line
 from kintsugi.model.records import IncidentState, Phase, SignalStatus, StepState
-from kintsugi.retries import Waits, retry
 from kintsugi.server.operations import IncidentDetail
 
 GOOD = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION, IncidentState.PASSED})
 """Ends that need no attention; a cancelled incident is one, too, if nothing fires any more."""
-
-_RETRY_FOR = timedelta(minutes=1)
-"""The time for which the daemon may be unreachable (it may be restarting) while an incident is followed."""
 
 
 class IncidentFollower:
@@ -61,7 +57,8 @@ class IncidentFollower:
             print_lines([Text(), Text("Updates", style="bold")])
         while not self.detail.incident.state.is_final:
             await asyncio.sleep(every.total_seconds())
-            before, self._detail = self.detail, await self._fetch(every)
+            before = self.detail
+            self._detail = await retry_while_unreachable(lambda: self._daemon.incident(self._incident), every=every)
             if self._form is OutputFormat.TEXT:
                 print_lines(news(before, self.detail))
 
@@ -71,23 +68,6 @@ class IncidentFollower:
             emit(self.detail)
         elif evidence:
             print_lines(evidence_texts(self.detail))
-
-    async def _fetch(self, every: timedelta) -> IncidentDetail:
-        """Look once more, patiently."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + _RETRY_FOR.total_seconds()
-        announced = False
-
-        def again(error: Exception) -> bool:
-            nonlocal announced
-            if not isinstance(error, Unreachable) or loop.time() >= until:
-                return False
-            if not announced:
-                print_note(f"{str(error).partition('. ')[0]}; trying again")
-                announced = True
-            return True
-
-        return await retry(lambda: self._daemon.incident(self._incident), again, Waits.of(every))
 
 
 def news(before: IncidentDetail, after: IncidentDetail) -> Iterator[Text]:

@@ -1,6 +1,5 @@
 """Commands that change or start something: they show the change first, and ask the person."""
 
-import asyncio
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -8,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import typer
 from rich.text import Text
 
-from kintsugi.cli.client import DaemonClient, dial
-from kintsugi.cli.errors import ExitCode, Unreachable, print_note
+from kintsugi.cli.client import DaemonClient, dial, retry_while_unreachable
+from kintsugi.cli.errors import ExitCode, print_note
 from kintsugi.cli.incident_follower import IncidentFollower
 from kintsugi.cli.options import Connection, Manually, Only, OutputFormat
 from kintsugi.cli.output import emit, moment, plain, print_lines, state, took
@@ -23,7 +22,6 @@ from kintsugi.model.drills import DrillCheck, DrillReport
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import Approval, IncidentState, PauseScope
 from kintsugi.model.worker_results import Backup, Restored
-from kintsugi.retries import Waits, retry
 from kintsugi.server.operations import (
     GuardResult,
     IncidentDetail,
@@ -35,9 +33,7 @@ from kintsugi.server.operations import (
     RollbackPreview,
 )
 from kubediagnosis.headline import headline, latest
-
-TIMEOUT = timedelta(minutes=1)
-"""The time for which a start whose answer was lost is retried: a daemon that was killed is back by then."""
+from kubeobjects.lines import counted
 
 AGAIN = timedelta(seconds=1)
 
@@ -117,7 +113,7 @@ async def resend(connection: Connection, letter: str, *, yes: bool) -> ExitCode:
     left = f", {sent.dead_letters} still cannot be understood" if sent.dead_letters else ""
     left += f", {sent.stale} left out as too old (Alertmanager resends alerts that still fire)" if sent.stale else ""
     see = "To follow it: kintsugi signals"
-    return _done(connection, sent, f"Resent: {sent.accepted} {_alerts(sent.accepted)} accepted{left}. {see}")
+    return _done(connection, sent, f"Resent: {counted(sent.accepted, 'alert')} accepted{left}. {see}")
 
 
 def pause_request(only: Only, *, why: str, freeze: bool, lasts: str) -> PauseRequest:
@@ -152,10 +148,6 @@ def _done(connection: Connection, value: object, text: str) -> ExitCode:
     else:
         typer.echo(text)
     return ExitCode.DONE
-
-
-def _alerts(number: int) -> str:
-    return "alert" if number == 1 else "alerts"
 
 
 def _see(incident: str) -> str:
@@ -224,16 +216,7 @@ def _override_hint(answers: Sequence[GuardResult]) -> str:
 
 async def _start(daemon: DaemonClient, request: RecoverRequest, digest: str) -> RecoverPreview:
     """Start it; while no answer comes ask again for the same, which starts nothing twice."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + TIMEOUT.total_seconds()
-
-    def again(error: Exception) -> bool:
-        if not isinstance(error, Unreachable) or loop.time() >= until:
-            return False
-        print_note(f"{str(error).partition('. ')[0]}; trying again")
-        return True
-
-    return await retry(lambda: daemon.recover(request, digest=digest), again, Waits.of(AGAIN))
+    return await retry_while_unreachable(lambda: daemon.recover(request, digest=digest), every=AGAIN)
 
 
 def agreed(question: str, *, yes: bool) -> bool:

@@ -333,20 +333,8 @@ async def drill(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    interval = (
-        incidents,
-        incident,
-        signals,
-        dead_letters,
-        explain,
-        diagnose,
-        manifest,
-        login,
-        canary,
-        services,
-        pauses,
-    )
-    for command in (*interval, pause, resume, approve, reject, abort, recover, rollback, resend):
+    looks = (incidents, incident, signals, dead_letters, explain, diagnose, manifest, login, canary, services, pauses)
+    for command in (*looks, pause, resume, approve, reject, abort, recover, rollback, resend):
         app.command(command.__name__.replace("_", "-"))(spread(command))
     restore = typer.Typer(
         no_args_is_help=True,

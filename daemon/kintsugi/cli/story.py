@@ -32,7 +32,7 @@ from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.server.operations import EvaluatedSignal, IncidentDetail, KeptText, RunDetail
 from kubediagnosis.causes import Cause, Diagnosis, EvidenceItem
 from kubediagnosis.headline import change_text, headline, latest, what_changed
-from kubeobjects.lines import command
+from kubeobjects.lines import command, counted
 
 _PHASES = {Phase.FORWARD: "Steps", Phase.ROLLBACK: "Rollback", Phase.UNDO: "Undone"}
 OCCASIONS = {
@@ -261,8 +261,7 @@ def _approval(approval: Approval) -> Iterator[Text]:
 
 def _evidence(evidence: Sequence[KeptText]) -> Iterator[Text]:
     for each in evidence:
-        lines = len(each.text.splitlines())
-        yield plain(f"{each.path}: {each.kind} ({lines} line{'' if lines == 1 else 's'})")
+        yield plain(f"{each.path}: {each.kind} ({counted(len(each.text.splitlines()), 'line')})")
 
 
 def evidence_texts(detail: IncidentDetail) -> Iterator[Text]:

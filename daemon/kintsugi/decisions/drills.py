@@ -24,6 +24,7 @@ from kintsugi.model.services import Service
 from kintsugi.model.step_path import StepPath
 from kintsugi.model.views import ServiceView
 from kintsugi.model.worker_results import DRILL, Backup, Restored, Table
+from kubeobjects.lines import counted
 
 RULE = "drill"
 """The name of the rule of drills; a pause may name it."""
@@ -322,10 +323,10 @@ def summary_of(report: DrillReport) -> str:
     parts = [
         f"{backup.url}, taken {backup.taken.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC ({age} before the drill)",
         f"{_tables(restored.tables)} restored",
-        f"{_many(len(report.checks), 'check')} passed",
+        f"{counted(len(report.checks), 'check')} passed",
         f"in {format_seconds(timedelta(seconds=report.seconds))}",
     ]
-    parts += [f"{_many(len(backup.skipped), 'newer backup')} unusable"] if backup.skipped else []
+    parts += [f"{counted(len(backup.skipped), 'newer backup')} unusable"] if backup.skipped else []
     parts += [] if backup.proven else ["its checksum was not recorded"]
     parts += [f"not run: {', '.join(report.left_out)}"] if report.left_out else []
     return "; ".join(parts)
@@ -333,13 +334,9 @@ def summary_of(report: DrillReport) -> str:
 
 def _tables(tables: Sequence[Table]) -> str:
     """Name the tables with their rows, as the account of a real restore does; many of them are counted."""
-    shown = [f"{table.name} {_many(table.rows, 'row')}" for table in tables[:MOST_TABLES]]
-    more = [f"and {_many(len(tables) - MOST_TABLES, 'more table')}"] if len(tables) > MOST_TABLES else []
+    shown = [f"{table.name} {counted(table.rows, 'row')}" for table in tables[:MOST_TABLES]]
+    more = [f"and {counted(len(tables) - MOST_TABLES, 'more table')}"] if len(tables) > MOST_TABLES else []
     return ", ".join([*shown, *more]) or "no table"
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _check(step: StepRecord) -> DrillCheck:

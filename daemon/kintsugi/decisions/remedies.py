@@ -353,11 +353,12 @@ def raise_memory(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state
     having = [each for each in state.memory if each.container == container and each.limit]
     killed = _killed(cause, having)
     if not killed:
-        return Remedy(kind=RemedyKind.RESTART, reason=f"a restart may help: {cause.text}")
+        return restart(cause)
     present = max(killed, key=lambda each: quantity(each.limit))
     ceiling = quantity(state.max_allowed.memory or None)
-    wanted = _bumped_up(quantity(present.limit))
-    if why := _against_raise(having, quantity(present.limit), ceiling, state):
+    limit = quantity(present.limit)
+    wanted = max(limit * BUMP_UP_RATIO, limit + MIN_BUMP_UP)
+    if why := _against_raise(having, limit, ceiling, state):
         by_hand = _by_hand(diagnosis, container, _text(wanted), present)
         return Remedy(kind=RemedyKind.HAND_OVER, reason=f"{why}; {by_hand} would raise the limit: {cause.text}")
     amount = state.max_allowed.memory if wanted >= ceiling else _text(wanted)
@@ -428,10 +429,6 @@ def _against_raise(having: Sequence[ContainerMemory], present: Decimal, ceiling:
     if RemedyKind.RAISE_MEMORY in state.tried:
         return "the limit was already raised for this cause, which did not help"
     return ""
-
-
-def _bumped_up(present: Decimal) -> Decimal:
-    return max(present * BUMP_UP_RATIO, present + MIN_BUMP_UP)
 
 
 def _text(amount: Decimal) -> str:

@@ -14,11 +14,12 @@ from kintsugi.decisions.admission import (
     AdmissionResult,
     Attempt,
     admit,
+    can_oppose,
     goes_forward,
+    opposition,
 )
 from kintsugi.decisions.disruptions import budgets_of, may_remove_any_pod, services_of_removed, uid_of
 from kintsugi.decisions.guards import Limits
-from kintsugi.decisions.opposition import can_oppose, opposition
 from kintsugi.decisions.watchdog import superseded
 from kintsugi.decisions.zero_replicas import AtZero, objection
 from kintsugi.ledger import Ledger

@@ -113,13 +113,10 @@ class Certificate:
     def _read(self) -> ssl.SSLContext:
         """Make a context of the files. Raises OSError, of which ssl.SSLError is one."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(self._certificate, self._key, password=_no_passphrase)
+        context.load_cert_chain(
+            self._certificate, self._key, password=lambda: ""
+        )  # OpenSSL asks for none on a terminal
         return context
-
-
-def _no_passphrase() -> str:
-    """Return no passphrase, so that OpenSSL does not ask for one on a terminal."""
-    return ""
 
 
 def _in_words(error: OSError) -> str:

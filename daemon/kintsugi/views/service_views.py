@@ -250,17 +250,14 @@ class ServiceViews:
         if not isinstance(subject, Pod):
             self._dirty |= self._selectors.names_in(subject.metadata.namespace)
             if isinstance(subject, Workload) and self._selectors.seen(subject):
-                self._select_anew()
+                self._place_all()
+            for listener in self._on_new_selector:
+                listener()
             return
         if isinstance(change.old, Pod) and _moves(change.old, change.new):
             self._remove(change.old)
         if isinstance(change.new, Pod):
             self._place(change.new)
-
-    def _select_anew(self) -> None:
-        self._place_all()
-        for listener in self._on_new_selector:
-            listener()
 
     def _place_all(self) -> None:
         self._pods.clear()

@@ -37,6 +37,11 @@ def line(text: str, longest: int = LONGEST) -> Line:
     return Line(shown if len(shown) <= longest else f"{shown[: longest - 1]}…")
 
 
+def counted(count: int, what: str) -> str:
+    """Return a number with its noun, which is in the plural unless it is one."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def quoted(text: str) -> str:
     """Return the words of a stranger between quotation marks, which they cannot end."""
     said = " ".join(text.split()).replace('"', "'")

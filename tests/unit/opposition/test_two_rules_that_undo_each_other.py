@@ -6,7 +6,7 @@ import pytest
 
 from kintsugi.actions.effect_plan import undone_by
 from kintsugi.commands import parse
-from kintsugi.decisions.opposition import can_oppose, opposition
+from kintsugi.decisions.admission import can_oppose, opposition
 from kintsugi.model.command import Command
 from kintsugi.model.history import MadeChange
 from kintsugi.model.manual import MANUAL
