@@ -68,7 +68,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="ledger/run_requests.py",
         old=("        if held:\n            await self._connection.execute(insert(locks), held)\n"),
         new=("        if len(held) > 1000:\n            await self._connection.execute(insert(locks), held)\n"),
-        tests="contract/ledger/test_claiming_services.py",
+        tests="contract/ledger/test_run_requests.py",
         red=(
             "test_a_lock_held_by_another_run_keeps_a_run_from_starting",
             "test_the_history_tells_what_the_guards_count",
@@ -174,7 +174,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="ledger/runs.py",
         old=("            if budget is not None:\n                await _spend(connection, step, budget)\n"),
         new="",
-        tests="contract/ledger/test_asking_before_an_effect.py",
+        tests="contract/ledger/test_admissions.py",
         red=(
             "test_runs_that_delete_pods_of_one_service_take_no_more_than_may_be_down",
             "test_the_last_change_of_a_budget_is_made_by_one_of_many_runs",
@@ -217,7 +217,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="ledger/signals.py",
         old="        due = [row for row in rows if unreadable(Signal, row) is None]\n",
         new="        due = list(rows)\n",
-        tests="contract/ledger/test_rows_that_cannot_be_read.py",
+        tests="contract/ledger/test_unreadable_rows.py",
         red=(
             "test_a_signal_that_cannot_be_read_becomes_a_dead_letter_and_the_others_are_judged",
             "test_an_incident_that_waits_for_what_cannot_be_read_is_handed_over",
@@ -263,7 +263,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="ledger/outbox.py",
         old="        await _put(connection, run.incident, IncidentState.RUNNING, text, now)\n",
         new="",
-        tests="contract/ledger/test_moving_runs.py",
+        tests="contract/ledger/test_runs.py",
         red=("test_the_first_change_of_a_workload_or_its_pods_leaves_one_notice_of_the_run",),
     ),
     Sabotage(

@@ -21,6 +21,7 @@ from tests.contract.ledger.build import (
     started,
     step,
     verdict,
+    write,
 )
 
 
@@ -58,7 +59,7 @@ async def test_a_second_drill_of_a_service_is_not_begun(ledger: Ledger) -> None:
 async def test_no_guard_counts_a_drill(ledger: Ledger) -> None:
     """P7: it disrupts nothing, and says nothing about whether a recovery helps."""
     run = started(await ledger.run_requests.request_run(drill(), start, NOW))
-    await ledger.runs.save_step(step(run), expect=None, now=NOW)
+    await write(ledger, step(run))
     assert await ledger.run_requests.history("web", "shop", NOW) == History()
     await ledger.runs.move_run(run.id, IncidentState.FAILED, "it did not pass", NOW)
     assert await ledger.run_requests.history("web", "shop", NOW + MINUTE) == History()

@@ -1,17 +1,19 @@
-"""The connection is lost at COMMIT: nobody knows whether it landed, and nothing is done twice or lost."""
+"""The answer to a commit is lost, or its caller goes away: nothing is done twice or lost, and no transaction is left behind."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import gc
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pytest
 
 from kintsugi.ledger import Ledger
+from kintsugi.model.known import GoodRevision
 from kintsugi.model.records import IncidentState, StepState
-from tests.contract.ledger.build import NOW, begin, run_request, signal, start, started, step
-from tests.contract.ledger.test_starting_by_hand import manual
+from tests.contract.ledger.build import NOW, accepted, begin, request, signal, started, step, write
+from tests.contract.ledger.test_manual_starts import by_hand
 
 
 @dataclass
@@ -90,10 +92,9 @@ both = pytest.mark.parametrize("lands", [True, False], ids=["it-landed", "it-did
 async def test_a_claim_starts_one_run(postgres: str, lands: bool) -> None:
     """D2, P2: known by its signal."""
     async with lossy(postgres, lands=lands) as (ledger, line):
-        told = signal()
-        await ledger.signals.accept([told], NOW)
+        told = await accepted(ledger)
         line.arm = "request-run"
-        run = started(await ledger.run_requests.request_run(run_request(told), start, NOW))
+        run = started(await request(ledger, told))
         assert line.broken == 1
         assert await ledger.runs.open_runs() == (run,)
         assert len(await ledger.incidents.newest()) == 1
@@ -104,7 +105,7 @@ async def test_a_start_by_hand_starts_one_run(postgres: str, lands: bool) -> Non
     """D2, P2: known by its key."""
     async with lossy(postgres, lands=lands) as (ledger, line):
         line.arm = "request-run"
-        run = started(await ledger.run_requests.request_run(manual(), start, NOW))
+        run = started(await by_hand(ledger))
         assert line.broken == 1
         assert await ledger.runs.open_runs() == (run,)
         assert len(await ledger.approvals.of_incident(run.incident)) == 1
@@ -127,9 +128,9 @@ async def test_a_step_moves_once(postgres: str, lands: bool) -> None:
     async with lossy(postgres, lands=lands) as (ledger, line):
         run = await begin(ledger)
         line.arm = "save-step delete/pods#0 intent"
-        await ledger.runs.save_step(step(run), expect=None, now=NOW)
+        await write(ledger, step(run))
         line.arm = "save-step delete/pods#0 done"
-        await ledger.runs.save_step(step(run, state=StepState.DONE), expect=StepState.INTENT, now=NOW)
+        await write(ledger, step(run, state=StepState.DONE), expect=StepState.INTENT)
         assert line.broken == 2
         assert [each.state for each in await ledger.runs.steps(run.id)] == [StepState.DONE]
 
@@ -144,3 +145,50 @@ async def test_a_run_ends_once_and_people_are_told_once(postgres: str, lands: bo
         assert line.broken == 1
         assert await ledger.runs.get(run.id) == over
         assert len(await ledger.outbox.due_notices(NOW)) == 1
+
+
+_MOMENTS = 60
+
+
+@pytest.fixture
+def _nothing_collected() -> Iterator[None]:
+    """Keep the garbage: a transaction that is left behind ends when its connection is collected, by luck."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_nothing_collected")
+@pytest.mark.parametrize("again", [False, True], ids=["once", "twice"])
+async def test_a_write_after_one_that_was_cancelled_at_any_moment_is_made(ledger: Ledger, again: bool) -> None:
+    """A run whose deadline comes while it writes must not lock the ledger for itself and for everybody else."""
+    for moment in range(_MOMENTS):
+        writing = asyncio.create_task(ledger.revisions.note_good([revision("cut", each) for each in range(3)]))
+        await asyncio.sleep(moment * 0.0002)
+        writing.cancel()
+        if again:
+            await asyncio.sleep(0)
+            writing.cancel()
+        with suppress(asyncio.CancelledError):
+            await writing
+        await ledger.revisions.note_good([revision("whole", moment)])
+
+    assert len(await ledger.revisions.good_revisions("whole")) == _MOMENTS
+
+
+def revision(workload: str, number: int) -> GoodRevision:
+    """Return a revision that was seen good."""
+    return GoodRevision(workload=workload, template=f"t-{number}", number=number, first_good=NOW, last_good=NOW)
+
+
+@pytest.mark.usefixtures("_nothing_collected")
+async def test_a_reading_that_was_cancelled_at_any_moment_leaves_the_next_one_its_connection(ledger: Ledger) -> None:
+    await ledger.signals.accept([signal(key="there")], NOW)
+    for moment in range(_MOMENTS):
+        reading = asyncio.create_task(ledger.signals.firing())
+        await asyncio.sleep(moment * 0.0002)
+        reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await reading
+        assert [each.key for each in await ledger.signals.firing()] == ["there"]

@@ -1,7 +1,6 @@
 """A stale leader harms nothing, and an SQLite ledger has one daemon."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,8 +11,9 @@ from kintsugi.errors import LedgerError, LedgerHeld, LedgerUnavailable, StaleEpo
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.process_lock import is_mount_point
 from kintsugi.ledger.tables import leadership
-from kintsugi.model.records import IncidentState, PauseScope, RunRecord, VerdictKind
-from tests.contract.ledger.build import NOW, begin, kept, run_request, signal, start, step, verdict
+from kintsugi.model.records import IncidentState, PauseScope
+from tests.contract.ledger.build import NOW, begin, run_request, signal, start, step, write
+from tests.contract.ledger.test_failpoints import CHANGES, Change
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
 from tests.harness.waiting import eventually
@@ -34,20 +34,16 @@ async def test_each_lead_takes_a_higher_epoch_across_restarts(url: str) -> None:
     assert epochs == [1, 2, 3, 4, 5, 6]
 
 
-Transition = Callable[[Ledger, RunRecord], Awaitable[object]]
-
-TRANSITIONS: dict[str, Transition] = {
-    "request_run": lambda ledger, _: ledger.run_requests.request_run(run_request(None, service="other"), start, NOW),
-    "save_step": lambda ledger, run: ledger.runs.save_step(step(run), expect=None, now=NOW),
-    "move_run": lambda ledger, run: ledger.runs.move_run(run.id, IncidentState.RECOVERED, "well", NOW),
-    "keep_evidence": lambda ledger, run: ledger.evidence.keep(run.id, "a", "logs", "text", NOW),
-    "keep_diagnosis": lambda ledger, run: ledger.diagnoses.keep(kept(run)),
-    "settle": lambda ledger, _: ledger.signals.settle({"sig-x": verdict(VerdictKind.NO_RULE)}, NOW),
-    "save_conditions": lambda ledger, _: ledger.pending_matches.save_conditions((), [("rule", "uid")]),
-    "move_incident": lambda ledger, run: ledger.incidents.move_incident(
+TRANSITIONS: dict[str, Change] = {
+    "move-incident": lambda ledger, run: ledger.incidents.move_incident(
         run.incident, IncidentState.RECOVERED, "well", NOW
     ),
-    "start_held": lambda ledger, run: ledger.run_requests.start_held(run.incident, run_request(None), start, NOW),
+    "start-held": lambda ledger, run: ledger.run_requests.start_held(run.incident, run_request(None), start, NOW),
+    **{
+        name: change
+        for name, change in CHANGES.items()
+        if name.startswith(("request-run", "save-", "move-run", "keep-evidence", "keep-diagnosis", "settle"))
+    },
 }
 
 
@@ -85,8 +81,8 @@ async def test_a_second_leader_shuts_the_first_one_out(postgres: str) -> None:
         run = await begin(old)
         await new.lead(NOW)
         with pytest.raises(StaleEpoch):
-            await old.runs.save_step(step(run), expect=None, now=NOW)
-        await new.runs.save_step(step(run), expect=None, now=NOW)
+            await write(old, step(run))
+        await write(new, step(run))
         await old.signals.accept([signal()], NOW)
 
 
@@ -98,7 +94,7 @@ async def test_a_ledger_that_went_back_is_not_led(ledger: Ledger) -> None:
     with pytest.raises(StaleEpoch, match="lost commits"):
         await ledger.lead(NOW)
     with pytest.raises(StaleEpoch):
-        await ledger.runs.save_step(step(run), expect=None, now=NOW)
+        await write(ledger, step(run))
 
 
 async def test_a_second_daemon_on_sqlite_is_refused_while_the_first_lives(tmp_path: Path) -> None:
@@ -217,7 +213,7 @@ async def test_a_replica_that_takes_over_without_the_last_commits_is_noticed_and
                         await asyncio.wait_for(watched, 60)
                 else:
                     await eventually(lambda: is_locked(dsn, standby), within=60, describe="the lock is taken again")
-                    await ledger.runs.save_step(step(run), expect=None, now=NOW)
+                    await write(ledger, step(run))
                     watched.cancel()
                     await asyncio.gather(watched, return_exceptions=True)
                 (frozen,) = await ledger.pauses.in_force(datetime.now(UTC)) if lags else (None,)

@@ -10,7 +10,7 @@ from kintsugi.ledger import Ledger, RetentionTerms
 from kintsugi.ledger.tables import metadata
 from kintsugi.model.known import GoodRevision
 from kintsugi.model.records import IncidentState, Reason, VerdictKind
-from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, kept, signal, step, verdict
+from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, kept, signal, step, verdict, write
 from tests.contract.ledger.past import SERVICES, live_through
 from tests.harness import ledgers
 
@@ -53,7 +53,7 @@ async def test_old_incidents_go_with_all_that_belongs_to_them(ledger: Ledger) ->
 async def test_open_incidents_stay_however_old(ledger: Ledger) -> None:
     """D10, P5: an overdue watchdog is found again after any time."""
     run = await begin(ledger, "web", now=NOW - 90 * DAY)
-    await ledger.runs.save_step(step(run), expect=None, now=NOW)
+    await write(ledger, step(run))
     assert await ledger.retention.prune(NOW, NOW) == 0
     assert await ledger.runs.open_runs() == ((await ledger.runs.get(run.id)),)
     assert len(await ledger.runs.steps(run.id)) == 1

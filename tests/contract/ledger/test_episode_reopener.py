@@ -2,17 +2,17 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, text
+import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.tables import signals
 from kintsugi.model.records import Reason, Signal, SignalSource, VerdictKind
-from tests.contract.ledger.build import MINUTE, NOW, signal, verdict
+from tests.contract.ledger.build import MINUTE, NOW, accepted, signal, verdict
 
 WAIT = 10 * MINUTE
 ENDED = NOW + 2 * MINUTE
 AGAIN = NOW + 5 * MINUTE
 """When it is told to fire again."""
+LATE = AGAIN + 10 * WAIT
 
 
 def firing(received: datetime, key: str = "a") -> Signal:
@@ -25,12 +25,12 @@ def resolved(received: datetime, key: str = "a", ended: datetime = ENDED) -> Sig
     return signal(key, ended=ended, received=received)
 
 
-async def fire_again(ledger: Ledger, key: str = "a") -> str:
+async def fire_again(ledger: Ledger) -> str:
     """Let an alert fire, be judged, resolve, and fire again; give the id of its signal."""
-    (known,) = (await ledger.signals.accept([firing(NOW, key)], NOW)).ids
+    (known,) = (await ledger.signals.accept([firing(NOW)], NOW)).ids
     await ledger.signals.settle({known: verdict(VerdictKind.NO_RULE, Reason.NO_RULE)}, NOW)
-    await ledger.signals.accept([resolved(ENDED, key)], ENDED)
-    again = await ledger.signals.accept([firing(AGAIN, key)], AGAIN)
+    await ledger.signals.accept([resolved(ENDED)], ENDED)
+    again = await ledger.signals.accept([firing(AGAIN)], AGAIN)
     assert (again.repeated, again.ids) == (1, (known,))
     return known
 
@@ -40,44 +40,35 @@ async def test_a_signal_that_fires_again_is_open_and_due_ten_minutes_later(ledge
     known = await fire_again(ledger)
     assert await ledger.episodes.reopen(AGAIN + WAIT - timedelta(seconds=1), WAIT) == 0
     assert await ledger.signals.firing() == ()
-
     late = AGAIN + WAIT
     assert await ledger.episodes.reopen(late, WAIT) == 1
-
     (due,) = await ledger.signals.due(late)
     assert due.id != known
     assert (due.key, due.began, due.received) == ("a", AGAIN, late)
     assert (due.labels, due.source) == ({"alertname": "PodDown", "namespace": "a"}, SignalSource.ALERTMANAGER)
-    judged = {told.id: given for told, given in await ledger.signals.newest()}
-    first = judged[known]
+    first = {told.id: given for told, given in await ledger.signals.newest()}[known]
     assert first is not None
     assert first.kind is VerdictKind.NO_RULE, "the first verdict stands"
     assert await ledger.episodes.reopen(late + WAIT, WAIT) == 0
 
 
-async def test_another_resolved_delivery_clears_it(ledger: Ledger) -> None:
-    """A16, A21: it was a late duplicate; the end of its own Alertmanager follows, and says nothing new."""
+@pytest.mark.parametrize(
+    ("given", "opened"),
+    [
+        (resolved(AGAIN + MINUTE), 0),
+        (signal("a", source=SignalSource.POLL, received=AGAIN + MINUTE), 1),
+        (signal("a", began=AGAIN + MINUTE), 1),
+    ],
+    ids=["its end once more", "a poll that finds it", "a beginning of its own"],
+)
+async def test_what_is_heard_of_it_before_decides_whether_it_is_open(
+    ledger: Ledger, given: Signal, opened: int
+) -> None:
+    """A3, A16, A17, A21: the end of a late duplicate follows, and says nothing new; nothing opens it twice."""
     await fire_again(ledger)
-    await ledger.signals.accept([resolved(AGAIN + MINUTE)], AGAIN + MINUTE)
-    assert await ledger.episodes.reopen(AGAIN + 10 * WAIT, WAIT) == 0
-    assert await ledger.signals.pending() == 0
-
-
-async def test_a_poll_that_finds_it_firing_opens_it_and_nothing_opens_it_twice(ledger: Ledger) -> None:
-    """A17."""
-    await fire_again(ledger)
-    polled = AGAIN + MINUTE
-    assert (await ledger.signals.accept([signal("a", source=SignalSource.POLL, received=polled)], polled)).new == 1
-    assert await ledger.episodes.reopen(AGAIN + 10 * WAIT, WAIT) == 0
-    assert len(await ledger.signals.firing()) == 1
-
-
-async def test_a_beginning_of_its_own_opens_it_at_once(ledger: Ledger) -> None:
-    """A3."""
-    await fire_again(ledger)
-    anew = signal("a", began=AGAIN + MINUTE)
-    assert (await ledger.signals.accept([anew], AGAIN + MINUTE)).new == 1
-    assert await ledger.episodes.reopen(AGAIN + 10 * WAIT, WAIT) == 0
+    assert (await ledger.signals.accept([given], AGAIN + MINUTE)).new == opened
+    assert await ledger.episodes.reopen(LATE, WAIT) == 0
+    assert len(await ledger.signals.firing()) == await ledger.signals.pending() == opened
 
 
 async def test_a_signal_that_is_open_again_is_repeated_and_resolved_like_any_other(ledger: Ledger) -> None:
@@ -90,8 +81,7 @@ async def test_a_signal_that_is_open_again_is_repeated_and_resolved_like_any_oth
     assert (repeated.repeated, repeated.ids) == (1, (opened.id,))
     ended = late + 2 * MINUTE
     assert (await ledger.signals.accept([resolved(ended, ended=ended)], ended)).resolved == 1
-    assert await ledger.signals.firing() == ()
-    assert await ledger.signals.pending() == 0
+    assert (await ledger.signals.firing(), await ledger.signals.pending()) == ((), 0)
 
 
 async def test_a_signal_that_fires_again_ends_by_its_old_end_told_once_more(ledger: Ledger) -> None:
@@ -108,8 +98,8 @@ async def test_a_signal_that_fires_again_is_remembered_across_a_restart(made: st
         await ledger.lead(NOW)
         await fire_again(ledger)
     async with Ledger.open(made, holder="kintsugi-0") as ledger:
-        await ledger.lead(AGAIN + 9 * WAIT)
-        assert await ledger.episodes.reopen(AGAIN + 9 * WAIT, WAIT) == 1
+        await ledger.lead(LATE)
+        assert await ledger.episodes.reopen(LATE, WAIT) == 1
 
 
 async def test_a_watched_condition_is_never_provisional(ledger: Ledger) -> None:
@@ -117,7 +107,7 @@ async def test_a_watched_condition_is_never_provisional(ledger: Ledger) -> None:
     source = SignalSource.WATCH
     await ledger.signals.accept([signal("w", source=source), signal("w", ended=ENDED, source=source)], NOW)
     await ledger.signals.accept([signal("w", source=source)], AGAIN)
-    assert await ledger.episodes.reopen(AGAIN + 9 * WAIT, WAIT) == 0
+    assert await ledger.episodes.reopen(LATE, WAIT) == 0
 
 
 async def test_a_storm_that_fires_again_is_opened_a_bounded_number_at_a_time(ledger: Ledger) -> None:
@@ -125,25 +115,7 @@ async def test_a_storm_that_fires_again_is_opened_a_bounded_number_at_a_time(led
     keys = [f"k-{number}" for number in range(7)]
     for number, key in enumerate(keys):
         await ledger.signals.accept([resolved(ENDED, key)], ENDED)
-        at = AGAIN + number * MINUTE
-        await ledger.signals.accept([firing(at, key)], at)
+        await accepted(ledger, key, received=AGAIN + number * MINUTE)
     late = AGAIN + WAIT + 5 * MINUTE
     assert [await ledger.episodes.reopen(late, WAIT, limit=4) for _ in range(3)] == [4, 2, 0]
-    assert [each.key for each in await ledger.signals.due(late)] != []
     assert {each.key for each in await ledger.signals.firing()} == set(keys[:6])
-
-
-async def test_the_question_what_has_waited_long_enough_reads_an_index(ledger: Ledger) -> None:
-    """It is asked all the time, and costs what waits and not what has been."""
-    waiting = (
-        select(signals.c.key).where(signals.c.refired <= text("'2026-03-01'")).order_by(signals.c.refired).limit(9)
-    )
-    async with ledger._store.engines.reader.connect() as connection:
-        if ledger._store.engines.on_postgres:
-            await connection.execute(text("SET enable_seqscan = off"))
-            explain = "EXPLAIN "
-        else:
-            explain = "EXPLAIN QUERY PLAN "
-        asked = str(waiting.compile(connection.engine, compile_kwargs={"literal_binds": True}))
-        plan = "\n".join(str(row) for row in await connection.execute(text(explain + asked)))
-    assert "ix_signals_refired" in plan, plan

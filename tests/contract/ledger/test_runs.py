@@ -10,7 +10,7 @@ from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import IncidentState, StepRecord, StepState, UndoRecord
 from kintsugi.model.run_update import RunUpdate
-from tests.contract.ledger.build import MINUTE, NOW, begin, hold, run_request, signal, step
+from tests.contract.ledger.build import MINUTE, NOW, accepted, begin, hold, request, step, write
 
 
 async def test_a_step_is_read_back_as_it_was_written(ledger: Ledger) -> None:
@@ -26,7 +26,7 @@ async def test_a_step_is_read_back_as_it_was_written(ledger: Ledger) -> None:
         undo=UndoRecord(commands=({"verb": "scale", "to": 3},), texts=("kubectl scale …",), note="by its successor"),
         deadline=NOW + MINUTE,
     )
-    await ledger.runs.save_step(intent, expect=None, now=NOW)
+    await write(ledger, intent)
     assert await ledger.runs.steps(run.id) == (intent,)
 
 
@@ -34,54 +34,41 @@ async def test_steps_are_given_in_the_order_they_were_first_written(ledger: Ledg
     """A person reads them from the top."""
     run = await begin(ledger)
     for path in ("z", "a", "m"):
-        await ledger.runs.save_step(step(run, path), expect=None, now=NOW)
-    await ledger.runs.save_step(step(run, "z", StepState.DONE), expect=StepState.INTENT, now=NOW)
+        await write(ledger, step(run, path))
+    await write(ledger, step(run, "z", StepState.DONE), expect=StepState.INTENT)
     assert [each.path for each in await ledger.runs.steps(run.id)] == ["z", "a", "m"]
 
 
 async def test_a_step_moves_only_from_the_state_that_was_expected(ledger: Ledger) -> None:
     """P3, P4: compare and set."""
     run = await begin(ledger)
-    await ledger.runs.save_step(step(run), expect=None, now=NOW)
+    await write(ledger, step(run))
     with pytest.raises(WrongState, match="is intent, expected planned"):
-        await ledger.runs.save_step(step(run, state=StepState.DONE), expect=StepState.PLANNED, now=NOW)
+        await write(ledger, step(run, state=StepState.DONE), expect=StepState.PLANNED)
     with pytest.raises(WrongState, match="expected not written"):
-        await ledger.runs.save_step(step(run, state=StepState.DONE), expect=None, now=NOW)
+        await write(ledger, step(run, state=StepState.DONE))
     with pytest.raises(WrongState, match="is not written"):
-        await ledger.runs.save_step(step(run, "new"), expect=StepState.PLANNED, now=NOW)
+        await write(ledger, step(run, "new"), expect=StepState.PLANNED)
     assert [each.state for each in await ledger.runs.steps(run.id)] == [StepState.INTENT]
 
 
 async def test_concurrent_updates_of_one_step_have_one_winner(ledger: Ledger) -> None:
     """P3: two takers of one unknown step never both try it."""
     run = await begin(ledger)
-    await ledger.runs.save_step(step(run, state=StepState.UNKNOWN), expect=None, now=NOW)
-    moves = [
-        ledger.runs.save_step(replace(step(run), why=f"taken by {n}"), expect=StepState.UNKNOWN, now=NOW)
-        for n in range(20)
-    ]
+    await write(ledger, step(run, state=StepState.UNKNOWN))
+    moves = [write(ledger, replace(step(run), why=f"taken by {n}"), expect=StepState.UNKNOWN) for n in range(20)]
     done = await asyncio.gather(*moves, return_exceptions=True)
     assert sum(answer is None for answer in done) == 1
     assert sum(isinstance(answer, WrongState) for answer in done) == 19
 
 
-async def test_the_same_transition_repeated_is_done_once(ledger: Ledger) -> None:
-    """D2: the answer to the COMMIT was lost."""
-    run = await begin(ledger)
-    for _ in range(2):
-        await ledger.runs.save_step(step(run), expect=None, now=NOW)
-    for _ in range(2):
-        await ledger.runs.save_step(step(run, state=StepState.DONE), expect=StepState.INTENT, now=NOW)
-    assert [each.state for each in await ledger.runs.steps(run.id)] == [StepState.DONE]
-
-
 async def test_a_run_has_changed_something_from_its_first_intent_to_change(ledger: Ledger) -> None:
     """P8: not when the effect is known, but when it may happen."""
     run = await begin(ledger)
-    await ledger.runs.save_step(replace(step(run, "look"), changes=False), expect=None, now=NOW)
-    await ledger.runs.save_step(step(run, "plan", StepState.PLANNED), expect=None, now=NOW)
+    await write(ledger, replace(step(run, "look"), changes=False))
+    await write(ledger, step(run, "plan", StepState.PLANNED))
     assert not (await ledger.runs.get(run.id)).changed
-    await ledger.runs.save_step(step(run, "plan"), expect=StepState.PLANNED, now=NOW)
+    await write(ledger, step(run, "plan"), expect=StepState.PLANNED)
     assert (await ledger.runs.get(run.id)).changed
 
 
@@ -98,7 +85,7 @@ async def test_the_first_change_of_a_workload_or_its_pods_leaves_one_notice_of_t
         ("b#0", "kubectl rollout restart deployment/web -n shop"),
         ("c#0", "kubectl delete pod web-1 -n shop"),
     ):
-        await ledger.runs.save_step(intent(path, command), expect=None, now=NOW)
+        await write(ledger, intent(path, command))
     text = "begins: kubectl rollout restart deployment/web -n shop\nbecause web-1 was unhealthy"
     found = [(each.incident, each.kind, each.text) for each in await ledger.outbox.due_notices(NOW)]
     assert found == [(run.incident, IncidentState.RUNNING, text)]
@@ -107,11 +94,11 @@ async def test_the_first_change_of_a_workload_or_its_pods_leaves_one_notice_of_t
 async def test_a_run_that_is_over_takes_results_but_no_new_intents(ledger: Ledger) -> None:
     """P8: what was under way when a run was cancelled is still written down."""
     run = await begin(ledger)
-    await ledger.runs.save_step(step(run, "under-way"), expect=None, now=NOW)
+    await write(ledger, step(run, "under-way"))
     await ledger.runs.move_run(run.id, IncidentState.CANCELLED, "resolved", NOW)
     with pytest.raises(WrongState, match="is over"):
-        await ledger.runs.save_step(step(run, "next"), expect=None, now=NOW)
-    await ledger.runs.save_step(step(run, "under-way", StepState.DONE), expect=StepState.INTENT, now=NOW)
+        await write(ledger, step(run, "next"))
+    await write(ledger, step(run, "under-way", StepState.DONE), expect=StepState.INTENT)
 
 
 @pytest.mark.parametrize("state", [state for state in IncidentState if state.is_final])
@@ -164,9 +151,8 @@ async def test_a_run_that_is_over_stays_as_it_ended(ledger: Ledger) -> None:
 
 async def test_a_held_incident_that_its_upstream_healed_is_closed_without_a_run(ledger: Ledger) -> None:
     """Cause first: most held incidents end like this."""
-    told = signal()
-    await ledger.signals.accept([told], NOW)
-    held = await ledger.run_requests.request_run(run_request(told), hold, NOW)
+    told = await accepted(ledger)
+    held = await request(ledger, told, hold)
     assert held.incident is not None
     closed = await ledger.incidents.move_incident(held.incident.id, IncidentState.RECOVERED, "its upstream serves", NOW)
     assert closed.closed == NOW

@@ -22,14 +22,13 @@ from tests.contract.ledger.build import (
     Crossings,
     begin,
     good_template,
-    hold,
     kept,
-    run_request,
+    request,
     signal,
-    start,
     started,
     step,
     verdict,
+    write,
 )
 
 Change = Callable[[Ledger, RunRecord], Awaitable[object]]
@@ -41,8 +40,8 @@ CHANGES: dict[str, Change] = {
         [DeadLetter(id="dead-1", source=SignalSource.ALERTMANAGER, received=NOW, reason="no labels", excerpt="{}")]
     ),
     "save-conditions": lambda ledger, _: ledger.pending_matches.save_conditions((), [("rule", "uid")]),
-    "request-run": lambda ledger, _: ledger.run_requests.request_run(run_request(None, service="other"), start, NOW),
-    "save-step delete/pods#0 intent": lambda ledger, run: ledger.runs.save_step(step(run), expect=None, now=NOW),
+    "request-run": lambda ledger, _: request(ledger, service="other"),
+    "save-step delete/pods#0 intent": lambda ledger, run: write(ledger, step(run)),
     "move-run recovered": lambda ledger, run: ledger.runs.move_run(run.id, IncidentState.RECOVERED, "well", NOW),
     "keep-evidence a": lambda ledger, run: ledger.evidence.keep(run.id, "a", "logs", "text", NOW),
     "keep-diagnosis opened": lambda ledger, run: ledger.diagnoses.keep(kept(run)),
@@ -112,12 +111,12 @@ async def test_a_crash_before_the_commit_leaves_nothing_half_done(url: str) -> N
         await ledger.lead(NOW)
         await ledger.signals.accept([told], NOW)
         with pytest.raises(Crash):
-            await ledger.run_requests.request_run(run_request(told), start, NOW)
+            await request(ledger, told)
     async with Ledger.open(url, holder="kintsugi-0") as ledger:
         await ledger.lead(NOW)
         assert await ledger.incidents.newest() == ()
         assert await ledger.signals.pending() == 1
-        started(await ledger.run_requests.request_run(run_request(told), start, NOW))
+        started(await request(ledger, told))
 
 
 async def test_a_notice_is_written_with_its_cause_or_not_at_all(url: str) -> None:
@@ -143,16 +142,3 @@ async def test_a_crash_of_the_intake_answers_everybody_who_waited(url: str) -> N
         with pytest.raises(Crash):
             await ledger.signals.accept([signal()], NOW)
         assert await ledger.signals.pending() == 0
-
-
-async def test_holding_opens_its_incident_in_one_transaction(url: str) -> None:
-    """P9."""
-    crossings = Crossings()
-    told = signal()
-    async with Ledger.open(url, holder="kintsugi-0", failpoints=crossings) as ledger:
-        await ledger.lead(NOW)
-        await ledger.signals.accept([told], NOW)
-        crossings.passed.clear()
-        held = await ledger.run_requests.request_run(run_request(told), hold, NOW)
-    assert held.incident is not None
-    assert crossings.passed == [("commit", "request-run", True), ("commit", "request-run", False)]

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import Ledger
-from tests.contract.ledger.build import NOW, begin, run_request, signal, start, started, step
+from tests.contract.ledger.build import NOW, begin, request, signal, started, step, write
 from tests.harness import disks
 from tests.harness.postgres import Postgres
 
@@ -71,7 +71,7 @@ async def test_a_full_disk_refuses_and_leaves_nothing_half_done(tmp_path: Path) 
         assert accepted % 20 == 0
         await _limit_pages(ledger, 1_000_000)
         await ledger.signals.accept([signal()], NOW)
-        await ledger.runs.save_step(step(run), expect=None, now=NOW)
+        await write(ledger, step(run))
         assert await ledger.signals.pending() == accepted + 1
 
 
@@ -174,7 +174,7 @@ async def test_postgres_stopped_is_unavailable_at_once_and_available_when_it_is_
         postgres_server.start()
     await ledger.signals.accept([signal("after")], NOW)
     assert {each.key for each in await ledger.signals.firing()} == {"before", "after"}
-    started(await ledger.run_requests.request_run(run_request(None), start, NOW))
+    started(await request(ledger))
 
 
 async def test_postgres_restarted_between_two_calls_is_not_noticed(
@@ -185,7 +185,7 @@ async def test_postgres_restarted_between_two_calls_is_not_noticed(
     await asyncio.gather(*(on_postgres.ping() for _ in range(20)))
     postgres_server.stop()
     postgres_server.start()
-    await on_postgres.runs.save_step(step(run), expect=None, now=NOW)
+    await write(on_postgres, step(run))
     assert len(await on_postgres.runs.steps(run.id)) == 1
 
 
@@ -211,11 +211,11 @@ async def test_a_read_only_postgres_is_unavailable(
     run = await begin(on_postgres)
     _set_read_only(postgres, postgres_server, "on")
     with pytest.raises(LedgerUnavailable, match="read-only"):
-        await on_postgres.runs.save_step(step(run), expect=None, now=NOW)
+        await write(on_postgres, step(run))
     with pytest.raises(LedgerUnavailable, match="read-only"):
         await on_postgres.signals.accept([signal()], NOW)
     _set_read_only(postgres, postgres_server, "off")
-    await on_postgres.runs.save_step(step(run), expect=None, now=NOW)
+    await write(on_postgres, step(run))
 
 
 def _set_read_only(url: str, server: Postgres, state: str) -> None:

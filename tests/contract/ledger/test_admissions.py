@@ -19,7 +19,16 @@ from kintsugi.model.records import (
     UndoRecord,
     VerdictKind,
 )
-from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, run_request, signal, start, step
+from tests.contract.ledger.build import (
+    HOUR,
+    MINUTE,
+    NOW,
+    accepted,
+    begin,
+    request,
+    step,
+    write,
+)
 
 
 async def test_a_pause_is_known_as_soon_as_it_is_said_and_no_longer_than_it_lasts(ledger: Ledger) -> None:
@@ -33,9 +42,9 @@ async def test_a_pause_is_known_as_soon_as_it_is_said_and_no_longer_than_it_last
 async def test_changes_are_counted_where_the_object_is_that_is_changed(ledger: Ledger) -> None:
     """P7: a run of one namespace that changes another spends the budget of that one."""
     run = await begin(ledger, namespace="shop")
-    await ledger.runs.save_step(step(run, "here#0"), expect=None, now=NOW)
-    await ledger.runs.save_step(step(run, "there#0", namespace="bank"), expect=None, now=NOW)
-    await ledger.runs.save_step(step(run, "there#1", namespace="bank"), expect=None, now=NOW)
+    await write(ledger, step(run, "here#0"))
+    await write(ledger, step(run, "there#0", namespace="bank"))
+    await write(ledger, step(run, "there#1", namespace="bank"))
     assert len((await ledger.admissions.constraints("shop", NOW - HOUR, NOW)).disruptions.moments) == 1
     assert len((await ledger.admissions.constraints("bank", NOW - HOUR, NOW)).disruptions.moments) == 2
     assert len((await ledger.run_requests.history("web", "bank", NOW)).disruptions) == 2
@@ -43,8 +52,8 @@ async def test_changes_are_counted_where_the_object_is_that_is_changed(ledger: L
 
 async def test_a_change_that_was_not_made_spends_nothing(ledger: Ledger) -> None:
     run = await begin(ledger)
-    await ledger.runs.save_step(step(run), expect=None, now=NOW)
-    await ledger.runs.save_step(step(run, state=StepState.PLANNED), expect=StepState.INTENT, now=NOW)
+    await write(ledger, step(run))
+    await write(ledger, step(run, state=StepState.PLANNED), expect=StepState.INTENT)
     assert (await ledger.admissions.constraints("shop", NOW - HOUR, NOW)).disruptions.moments == ()
     assert not (await ledger.runs.get(run.id)).changed
 
@@ -62,9 +71,9 @@ async def test_a_recent_change_is_told_with_its_way_back_and_its_rule(ledger: Le
         replace(done, path="here#2", started=NOW - 2 * HOUR),
     ]
     for each in (done, *others):
-        await ledger.runs.save_step(each, expect=None, now=NOW)
+        await write(ledger, each)
     failed = replace(done, path="here#0~0", phase=Phase.UNDO, state=StepState.FAILED)
-    await ledger.runs.save_step(failed, expect=None, now=NOW)
+    await write(ledger, failed)
     [told] = (await ledger.admissions.constraints("shop", NOW - HOUR, NOW, changes=True)).changes
     assert told == MadeChange(rule=run.rule, run=run.id, text=done.text, finished=NOW + MINUTE, undo=back)
 
@@ -109,7 +118,7 @@ async def test_runs_that_delete_pods_of_one_service_take_no_more_than_may_be_dow
 async def test_a_pod_counts_as_deleted_while_that_may_be_and_not_when_it_surely_was_not(ledger: Ledger) -> None:
     run = await begin(ledger)
     for state in (StepState.INTENT, StepState.UNKNOWN, StepState.DONE, StepState.FAILED, StepState.SKIPPED):
-        await ledger.runs.save_step(step(run, f"{state}#0", state, facts={"uid": state}), expect=None, now=NOW)
+        await write(ledger, step(run, f"{state}#0", state, facts={"uid": state}))
     found = (await ledger.admissions.disruptions(("shop", "bank"), NOW - HOUR))["shop"]
     assert found.objects == {StepState.INTENT, StepState.UNKNOWN, StepState.DONE}
     assert (await ledger.admissions.disruptions(("bank",), NOW - HOUR))["bank"].moments == ()
@@ -179,9 +188,8 @@ async def test_a_run_that_has_a_lock_takes_it_again_and_a_claim_is_refused_meanw
     run = await begin(ledger, "web")
     for _ in range(2):
         assert await ledger.admissions.take_locks(run.id, "child", ["service/api", "service/web"], NOW) is None
-    told = signal()
-    await ledger.signals.accept([told], NOW)
-    requested = await ledger.run_requests.request_run(run_request(told, service="api"), start, NOW)
+    told = await accepted(ledger)
+    requested = await request(ledger, told, service="api")
     assert requested.verdict.kind is VerdictKind.REFUSED
     assert run.id in requested.verdict.text
 

@@ -75,6 +75,7 @@ QUESTIONS: Mapping[str, Question] = {
     "accept and settle": _judge,
     "request_run": _hold,
     "rearm": lambda ledger, _: ledger.signals.rearm(NOW),
+    "reopen": lambda ledger, _: ledger.episodes.reopen(NOW, HOUR),
     "make_due": lambda ledger, _: ledger.signals.make_due(["rule"], Reason.BUDGET, NOW, until=NOW),
     "unjudged": lambda ledger, _: ledger.signals.pending(),
     "firing": lambda ledger, _: ledger.signals.firing(SignalSource.ALERTMANAGER, SignalSource.POLL),
