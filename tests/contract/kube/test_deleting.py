@@ -99,26 +99,19 @@ async def owned_pair(api: ApiUser) -> None:
     await api.create(api.path("configmaps"), dependent)
 
 
-async def test_dependents_follow_in_the_background(api: ApiUser) -> None:
-    await owned_pair(api)
-    answer = await api.delete(api.path("configmaps", "owner"), {"propagationPolicy": "Background"})
-    assert answer.body["status"] == "Success"
-    await api.until(api.path("configmaps", "dependent"), gone)
-
-
-async def test_an_owner_waits_for_its_dependents_in_the_foreground(api: ApiUser, expected: Check) -> None:
-    await owned_pair(api)
-    answer = await api.delete(api.path("configmaps", "owner"), {"propagationPolicy": "Foreground"})
-    expected("answer", answer)
-    await api.until(api.path("configmaps", "owner"), gone)
-    assert (await api.get(api.path("configmaps", "dependent"))).status == 404
-
-
-async def test_orphans_stay(api: ApiUser, expected: Check) -> None:
-    await owned_pair(api)
-    expected("answer", await api.delete(api.path("configmaps", "owner"), {"propagationPolicy": "Orphan"}))
-    await api.until(api.path("configmaps", "owner"), gone)
-    left = await api.get(api.path("configmaps", "dependent"))
+async def test_dependents_follow_their_owner_or_stay_as_the_policy_says(api: ApiUser, expected: Check) -> None:
+    """In the background afterwards, in the foreground before it, and as orphans never."""
+    for policy in ("Background", "Foreground", "Orphan"):
+        await owned_pair(api)
+        answer = await api.delete(api.path("configmaps", "owner"), {"propagationPolicy": policy})
+        if policy == "Background":
+            assert answer.body["status"] == "Success"
+            await api.until(api.path("configmaps", "dependent"), gone)
+            continue
+        expected(policy, answer)
+        await api.until(api.path("configmaps", "owner"), gone)
+        left = await api.get(api.path("configmaps", "dependent"))
+        assert (left.status == 404) is (policy == "Foreground")
     expected("left", left)
 
 

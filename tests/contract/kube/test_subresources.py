@@ -17,24 +17,21 @@ async def test_a_status_is_changed_only_through_its_subresource(api: ApiUser, ex
     both = {"status": {"message": "as said"}, "spec": {"hostname": "other"}, "metadata": {"labels": {"a": "b"}}}
     expected("answer", await api.patch(api.path("pods", "one", "status"), both))
     expected("read", await api.get(api.path("pods", "one", "status")))
-
-
-async def test_a_status_sent_at_creation_is_dropped(api: ApiUser) -> None:
-    body = {**unscheduled("one"), "status": {"phase": "Running", "message": "made up"}}
+    body = {**unscheduled("two"), "status": {"phase": "Running", "message": "made up"}}
     created = (await api.create(api.path("pods"), body)).body
     assert (created["status"]["phase"], "message" in created["status"]) == ("Pending", False)
-
-
-async def test_a_kind_without_status_has_no_such_subresource(api: ApiUser) -> None:
     await api.create(api.path("configmaps"), config("one"))
-    assert (await api.get(api.path("configmaps", "one", "status"))).status == 404
-    assert (await api.get(api.path("configmaps", "one", "scale"))).status == 404
+    for part in ("status", "scale", "resize"):
+        assert (await api.get(api.path("configmaps", "one", part))).status == 404
 
 
 async def test_a_scale_is_read_and_changed(api: ApiUser, expected: Check) -> None:
     await api.create(api.path("deployments", group=APPS), idle(replicas=0))
     path, whole = api.path("deployments", "web", "scale", group=APPS), api.path("deployments", "web", group=APPS)
     expected("read", await api.get(path))
+    tried = await api.patch(path, {"spec": {"replicas": 3}}, dryRun="All")
+    assert (tried.status, tried.body["spec"]) == (200, {"replicas": 3})
+    assert (await api.get(path)).body["spec"] == {}
     expected("merge", await api.patch(path, {"spec": {"replicas": 3}}, MERGE))
     tested = [
         {"op": "test", "path": "/spec/replicas", "value": 9},
@@ -51,14 +48,6 @@ async def test_a_scale_is_read_and_changed(api: ApiUser, expected: Check) -> Non
     stale = await api.send("PUT", path, {**scale, "spec": {"replicas": 5}})
     expected("stale", stale)
     assert (await api.get(whole)).body["spec"]["replicas"] == 2
-
-
-async def test_a_scale_is_tried_in_a_dry_run(api: ApiUser) -> None:
-    await api.create(api.path("deployments", group=APPS), idle(replicas=0))
-    path = api.path("deployments", "web", "scale", group=APPS)
-    tried = await api.patch(path, {"spec": {"replicas": 3}}, dryRun="All")
-    assert (tried.status, tried.body["spec"]) == (200, {"replicas": 3})
-    assert (await api.get(path)).body["spec"] == {}
 
 
 async def test_a_log_is_text(api: ApiUser) -> None:
@@ -162,7 +151,6 @@ async def test_the_resources_of_a_pod_are_changed_only_through_its_resize(api: A
     tested[0]["value"] = "96Mi"
     assert (await api.patch(resize, tested, JSON_PATCH)).status == 200
     assert (await api.patch(resize, memory("64Mi", "32Mi"), STRATEGIC)).status == 200
-    assert (await api.get(api.path("configmaps", "one", "resize"))).status == 404
 
 
 async def test_a_resize_that_would_change_what_a_pod_is_is_refused(api: ApiUser, expected: Check) -> None:

@@ -1,14 +1,15 @@
 """Signals, claims and steps for the ledger's tests, and a decision for every taste."""
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kintsugi.ledger import Ledger, RunRequest, RunRequestResult
+from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
 from kintsugi.model.history import History
 from kintsugi.model.known import GoodTemplate
 from kintsugi.model.records import (
+    IncidentState,
     KeptDiagnosis,
     Occasion,
     Phase,
@@ -57,10 +58,15 @@ def signal(
 
 
 def run_request(
-    told: Signal | None = None, *, service: str = "web", namespace: str = "shop", locks: tuple[str, ...] | None = None
+    told: Signal | None = None,
+    *,
+    service: str = "web",
+    namespace: str = "shop",
+    locks: tuple[str, ...] | None = None,
+    **more: Any,
 ) -> RunRequest:
-    """Make a claim of a service."""
-    return RunRequest(
+    """Make a request for a run on a service."""
+    wanted = RunRequest(
         signal=told,
         service=service,
         namespace=namespace,
@@ -72,6 +78,7 @@ def run_request(
         deadline=NOW + 30 * MINUTE,
         locks=(f"service/{service}",) if locks is None else locks,
     )
+    return replace(wanted, **more)
 
 
 def verdict(kind: VerdictKind, reason: Reason = Reason.MATCHED, until: datetime | None = None) -> Verdict:
@@ -94,14 +101,37 @@ def refuse_to_decide(_history: History) -> Verdict:
     raise AssertionError("this claim was decided before and must not be decided again")
 
 
+async def accepted(ledger: Ledger, key: str = "", **more: Any) -> Signal:
+    """Accept a signal that fires, and return it."""
+    told = signal(key, **more)
+    await ledger.signals.accept([told], told.received)
+    return told
+
+
+async def request(
+    ledger: Ledger, told: Signal | None = None, decide: Decide = start, now: datetime = NOW, **more: Any
+) -> RunRequestResult:
+    """Request a run, for a signal or for none."""
+    return await ledger.run_requests.request_run(run_request(told, **more), decide, now)
+
+
 async def begin(ledger: Ledger, service: str = "web", *, namespace: str = "shop", now: datetime = NOW) -> RunRecord:
     """Accept a signal and start a run for it."""
-    told = signal(began=now)
-    await ledger.signals.accept([told], now)
-    requested = await ledger.run_requests.request_run(
-        run_request(told, service=service, namespace=namespace), start, now
-    )
-    return started(requested)
+    told = await accepted(ledger, began=now)
+    return started(await request(ledger, told, now=now, service=service, namespace=namespace))
+
+
+async def end(
+    ledger: Ledger, run: RunRecord, state: IncidentState, now: datetime = NOW, reason: str = "that is all"
+) -> RunRecord:
+    """Move a run and its incident to a state."""
+    return await ledger.runs.move_run(run.id, state, reason, now)
+
+
+async def write(ledger: Ledger, *steps: StepRecord, expect: StepState | None = None) -> None:
+    """Write steps that are in this state in the ledger, as a rule in none."""
+    for each in steps:
+        await ledger.runs.save_step(each, expect=expect, now=NOW)
 
 
 def started(requested: RunRequestResult) -> RunRecord:

@@ -42,7 +42,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="ledger/store.py",
         old=("        if epoch != self.epoch:\n            raise StaleEpoch"),
         new=("        if epoch is None:\n            raise StaleEpoch"),
-        tests="contract/ledger/test_leading.py",
+        tests="contract/ledger/test_leadership.py",
         red=(
             "test_a_stale_leader_writes_nothing",
             "test_a_second_leader_shuts_the_first_one_out",
@@ -82,7 +82,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="ledger/process_lock.py",
         old="            mine = self._birth != birth and await connection.scalar(\n",
         new="            mine = await connection.scalar(\n",
-        tests="contract/ledger/test_leading.py",
+        tests="contract/ledger/test_leadership.py",
         red=("test_a_daemon_that_has_lost_the_session_of_its_lock_learns_of_it",),
     ),
     Sabotage(

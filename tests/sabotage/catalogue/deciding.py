@@ -59,7 +59,7 @@ SABOTAGES: Sequence[Sabotage] = (
             "def observing"
         ),
         new=("    return None\n\n\ndef observing"),
-        tests="unit/guards/test_each_guard_says_why_and_until_when.py",
+        tests="unit/guards/test_guards.py",
         red=("test_a_guard_says_why_and_until_when", "test_a_signal_that_a_run_causes_is_attached_to_it"),
     ),
     Sabotage(
@@ -68,7 +68,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="ledger/run_requests.py",
         old=("        if held:\n            await self._connection.execute(insert(locks), held)\n"),
         new=("        if len(held) > 1000:\n            await self._connection.execute(insert(locks), held)\n"),
-        tests="contract/ledger/test_claiming_services.py",
+        tests="contract/ledger/test_run_requests.py",
         red=(
             "test_a_lock_held_by_another_run_keeps_a_run_from_starting",
             "test_the_history_tells_what_the_guards_count",
@@ -128,7 +128,7 @@ SABOTAGES: Sequence[Sabotage] = (
             "    return None\n"
         ),
         new="    return None\n",
-        tests="unit/guards/test_each_guard_says_why_and_until_when.py",
+        tests="unit/guards/test_guards.py",
         red=("test_a_guard_says_why_and_until_when", "test_a_provisional_refusal_is_judged_again_in_the_future"),
     ),
     Sabotage(
@@ -174,7 +174,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="ledger/runs.py",
         old=("            if budget is not None:\n                await _spend(connection, step, budget)\n"),
         new="",
-        tests="contract/ledger/test_asking_before_an_effect.py",
+        tests="contract/ledger/test_admissions.py",
         red=(
             "test_runs_that_delete_pods_of_one_service_take_no_more_than_may_be_down",
             "test_the_last_change_of_a_budget_is_made_by_one_of_many_runs",
@@ -191,12 +191,10 @@ SABOTAGES: Sequence[Sabotage] = (
         new="        return Verdict(kind=VerdictKind.REFUSED, reason=reason, text=text, rule=rule)",
         tests="unit/pipeline/test_every_signal_gets_a_verdict.py",
         red=(
-            "test_an_object_that_cannot_be_looked_up_is_asked_for_again_later",
+            "test_a_refusal_by_what_is_not_seen_for_certain_is_provisional",
             "test_a_signal_that_the_ledger_refuses_takes_no_other_with_it",
             "test_a_look_up_that_is_not_answered_in_time_is_judged_again_and_holds_up_no_other",
-            "test_a_claim_that_the_api_has_and_no_view_is_judged_again",
             "test_a_pod_that_no_cache_has_is_judged_as_the_api_has_it",
-            "test_a_refusal_by_a_stale_cache_is_provisional",
         ),
     ),
     Sabotage(
@@ -217,7 +215,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="ledger/signals.py",
         old="        due = [row for row in rows if unreadable(Signal, row) is None]\n",
         new="        due = list(rows)\n",
-        tests="contract/ledger/test_rows_that_cannot_be_read.py",
+        tests="contract/ledger/test_unreadable_rows.py",
         red=(
             "test_a_signal_that_cannot_be_read_becomes_a_dead_letter_and_the_others_are_judged",
             "test_an_incident_that_waits_for_what_cannot_be_read_is_handed_over",
@@ -263,7 +261,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="ledger/outbox.py",
         old="        await _put(connection, run.incident, IncidentState.RUNNING, text, now)\n",
         new="",
-        tests="contract/ledger/test_moving_runs.py",
+        tests="contract/ledger/test_runs.py",
         red=("test_the_first_change_of_a_workload_or_its_pods_leaves_one_notice_of_the_run",),
     ),
     Sabotage(

@@ -1,15 +1,17 @@
-"""The guides for authors tell the truth: every example loads, every table is that of the code."""
+"""The guides for authors tell the truth: every example loads, every table is that of the code, and the schemas name every key."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from kintsugi.catalog import Source, load_sources, read_sources, schema, shipped_paths
+from kintsugi.catalog import Source, load_sources, read_sources, schema, schemas, shipped_paths
 from kintsugi.catalog.schema import ACTIONS, StepShape
 from kintsugi.commands import argv, parse, parse_argv, reference, rights, rows, verb_of
 from kintsugi.commands.command_spec import CommandSpec
-from kintsugi.expressions import computed_fields
+from kintsugi.commands.sql_functions import FUNCTIONS
 from kintsugi.scope.types import PARAMETERS
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -82,11 +84,10 @@ def test_the_page_on_adding_a_verb_quotes_the_one_that_was_added() -> None:
         assert piece in module, piece
 
 
-def test_the_table_of_computed_fields_is_complete() -> None:
+def test_the_table_of_functions_is_that_of_the_scope() -> None:
     text = (DOCS / "rules.md").read_text()
-    for each in computed_fields():
-        kind = each.of.__name__.removeprefix("Kube")
-        assert f"| `{each.name}` | {kind} | {each.type} | {each.meaning} |\n" in text
+    for function in FUNCTIONS:
+        assert f"| `{function}` | {function.result} | {function.meaning} |\n" in text
 
 
 def test_every_key_of_a_step_and_every_type_is_explained() -> None:
@@ -96,3 +97,25 @@ def test_every_key_of_a_step_and_every_type_is_explained() -> None:
         assert f"`{key}`" in text or f"`{key}:" in text, key
     for word in PARAMETERS:
         assert f"`{word}`" in text, word
+
+
+def taken_apart(made: Mapping[str, object]) -> dict[str, Any]:
+    """Return a schema whose shape the test knows."""
+    return dict(made)
+
+
+def test_every_kind_has_a_schema() -> None:
+    assert set(schemas()) == {"Service", "Rule", "RuleTemplate", "Runbook", "Patterns"}
+    for kind, found in schemas().items():
+        assert taken_apart(found)["properties"]["kind"]["const"] == kind
+
+
+def test_keys_stand_as_they_are_written() -> None:
+    step = taken_apart(schemas()["Runbook"])["$defs"]["StepShape"]
+    assert {"for", "forEach", "within", "run", "parallel"} <= set(step["properties"])
+    assert "hold" not in step["properties"]
+    assert step["additionalProperties"] is False
+
+
+def test_the_whole_schema_tells_the_kinds_apart() -> None:
+    assert taken_apart(schema())["discriminator"]["propertyName"] == "kind"

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from kintsugi.errors import LedgerUnavailable, NotRecorded, ServerUnavailable, StaleEpoch
 from kintsugi.ledger.signals import SignalRepository
 from kintsugi.ledger.store import Store
-from kintsugi.model.records import IncidentState, Reason, Signal, SignalStatus, Verdict, VerdictKind
+from kintsugi.model.records import IncidentState, Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.telemetry import FailureScope
 from kubeobjects.resources import PODS, PVCS
@@ -32,7 +32,7 @@ from tests.unit.factories import (
     virtual_clock,
 )
 from tests.unit.pipeline.business import PipelineBench, alert
-from tests.unit.pipeline.test_starting_by_hand import recovered
+from tests.unit.pipeline.test_manual_starts import recovered
 from tests.unit.pipeline.test_the_observed_state import node as node_facts
 
 pytestmark = pytest.mark.looptime
@@ -51,11 +51,15 @@ class CountedSettles(SignalRepository):
         await super().settle(verdicts, now)
 
 
-async def test_a_condition_of_a_rule_starts_its_runbook() -> None:
+async def test_a_condition_of_a_rule_starts_its_runbook_and_the_claim_says_what_the_run_keeps_to() -> None:
     business = PipelineBench()
     verdict = await business.judged(signal())
     assert (verdict.kind, verdict.reason, verdict.rule) == (VerdictKind.STARTED, Reason.MATCHED, "web-pods")
     assert [each.service for each in business.supervisor.started] == ["web"]
+    (claim,) = business.requests.asked
+    assert (claim.service, claim.namespace, claim.rule, claim.runbook) == ("web", "production", "web-pods", "mend")
+    assert (claim.mode, claim.catalog) == (Mode.AUTO, business.catalog.digest)
+    assert (claim.deadline, claim.locks) == (moment(minutes=30), ("service web", "production/deployment/web"))
 
 
 STACK_RULE = """\
@@ -86,16 +90,6 @@ async def test_a_rule_about_all_services_starts_a_run_about_all_of_them(given: S
         "everything",
         ("service stack",),
     )
-
-
-async def test_the_claim_says_all_that_the_run_will_keep_to() -> None:
-    business = PipelineBench()
-    await business.judged(signal())
-    (claim,) = business.requests.asked
-    assert (claim.service, claim.namespace, claim.rule, claim.runbook) == ("web", "production", "web-pods", "mend")
-    assert (claim.mode, claim.catalog) == (Mode.AUTO, business.catalog.digest)
-    assert claim.deadline == moment(minutes=30)
-    assert claim.locks == ("service web", "production/deployment/web")
 
 
 @pytest.mark.parametrize("given", [signal(rule="of-yesterday"), alert(alertname="Other")], ids=["gone", "other"])
@@ -162,30 +156,27 @@ async def test_a_pod_that_no_cache_has_is_judged_as_the_api_has_it(
     assert business.kube.asked == ["web-new"]
 
 
-async def test_a_claim_that_the_api_has_and_no_view_is_judged_again() -> None:
+@pytest.mark.parametrize(
+    ("labels", "synced", "answers"),
+    [
+        ({"persistentvolumeclaim": "data"}, True, True),
+        ({"pod": "other"}, False, True),
+        ({"namespace": "", "node": "node-9"}, False, True),
+        ({"pod": "web-9"}, True, False),
+    ],
+)
+async def test_a_refusal_by_what_is_not_seen_for_certain_is_provisional(
+    labels: dict[str, str], synced: bool, answers: bool
+) -> None:
+    """P6: a view may lack a claim, a stale cache the workload or the node; and no answer of the API is no absence."""
     business = PipelineBench()
     business.kube.put(PVCS, {"metadata": {"name": "data", "namespace": "production"}})
-    verdict = await business.judged(alert(persistentvolumeclaim="data"))
-    assert (verdict.reason, verdict.until is not None) == (Reason.FOREIGN_TARGET, True)
-
-
-@pytest.mark.parametrize("labels", [{"pod": "other"}, {"namespace": "", "node": "node-9"}])
-async def test_a_refusal_by_a_stale_cache_is_provisional(labels: dict[str, str]) -> None:
-    """P6: a cache that lacks the workload selects no pod, and one that lacks the node knows none."""
-    business = PipelineBench()
     business.cluster.run("other", app="other")
-    business.cluster.caches.deployments.synced = False
+    business.cluster.caches.deployments.synced = synced
+    business.kube.broken = None if answers else ServerUnavailable("no connection")
     verdict = await business.judged(alert(**labels))
-    assert verdict.kind is VerdictKind.REFUSED
+    assert (verdict.kind, verdict.reason is Reason.STALE) == (VerdictKind.REFUSED, not answers)
     assert verdict.until is not None
-
-
-async def test_an_object_that_cannot_be_looked_up_is_asked_for_again_later() -> None:
-    """P6: no answer is no absence."""
-    business = PipelineBench()
-    business.kube.broken = ServerUnavailable("no connection")
-    verdict = await business.judged(alert(pod="web-9"))
-    assert (verdict.kind, verdict.reason, verdict.until) == (VerdictKind.REFUSED, Reason.STALE, moment(seconds=30))
 
 
 async def test_the_rule_that_the_object_belongs_to_counts_among_several() -> None:
@@ -207,21 +198,10 @@ async def test_a_signal_of_a_service_with_a_run_joins_it_without_a_claim() -> No
     assert not business.requests.asked
 
 
-@pytest.mark.parametrize(
-    ("mode", "kind"),
-    [
-        (Mode.OBSERVE, VerdictKind.OBSERVED),
-        (Mode.APPROVE, VerdictKind.AWAITING_APPROVAL),
-        (Mode.AUTO, VerdictKind.STARTED),
-    ],
-)
-async def test_the_more_careful_mode_counts(mode: Mode, kind: VerdictKind) -> None:
-    assert (await PipelineBench(mode=mode).judged(signal())).kind is kind
-
-
-async def test_a_person_is_asked_for_this_very_plan() -> None:
+async def test_the_more_careful_mode_counts_and_a_person_is_asked_for_this_very_plan() -> None:
+    assert (await PipelineBench(mode=Mode.OBSERVE).judged(signal())).kind is VerdictKind.OBSERVED
     business = PipelineBench(mode=Mode.APPROVE)
-    await business.judged(signal())
+    assert (await business.judged(signal())).kind is VerdictKind.AWAITING_APPROVAL
     (opened,) = await business.ledger.incidents.newest()
     (asked,) = await business.ledger.approvals.of_incident(opened.id)
     assert asked.question == "Run Mend it on web?\nlook: kubectl get pods"
@@ -287,21 +267,31 @@ async def freed(business: PipelineBench, name: str) -> None:
     await business.ledger.runs.move_run(f"run-{name}", IncidentState.RECOVERED, "all is well", virtual_clock())
 
 
+def of_services(*services: str) -> PipelineBench:
+    """Return the pipeline over these services, each with a rule of its own for its pods."""
+    names = catalog(*services, runbook_text()).services
+    rules = [rule_text(f"{name}-pods", service=name) for name in names]
+    return PipelineBench(known=catalog(*services, *rules, runbook_text()))
+
+
+async def unhealthy(business: PipelineBench, name: str) -> Verdict:
+    """Let a pod of a service be unhealthy, and return the verdict."""
+    return await business.judged(signal(id=f"sig-{name}", rule=f"{name}-pods", key=name))
+
+
 async def test_a_slot_goes_to_the_highest_priority_that_waits_for_one() -> None:
     """A lower one that comes when a slot is free does not take it from one that was refused before; nor for ever."""
-    texts = [service_text("mail", priority=5), service_text("database", priority=1)]
-    rules = [rule_text(f"{name}-pods", service=name) for name in ("mail", "database")]
-    business = PipelineBench(known=catalog(*texts, *rules, runbook_text()))
+    business = of_services(service_text("mail", priority=5), service_text("database", priority=1))
     await occupied(business, 3)
-    database = signal(id="sig-db", rule="database-pods", key="database")
-    assert (await business.judged(database)).reason is Reason.BUDGET
+    assert (await unhealthy(business, "database")).reason is Reason.BUDGET
     await freed(business, "s-0")
-    waits = await business.judged(signal(id="sig-mail", rule="mail-pods", key="mail"))
+    waits = await unhealthy(business, "mail")
     assert (waits.reason, waits.text) == (
         Reason.BUDGET,
         "the limit is 3 services at once; services with a higher priority come first: database",
     )
-    await business.deliver(replace(database, status=SignalStatus.RESOLVED, ended=moment(seconds=1)))
+    over = signal(id="sig-over", rule="database-pods", key="database", ended=moment(seconds=1))
+    await business.ledger.signals.accept([over], virtual_clock())
     await asyncio.sleep(61)
     await business.pipeline.step()
     started = (await business.verdicts())["sig-mail"]
@@ -309,19 +299,16 @@ async def test_a_slot_goes_to_the_highest_priority_that_waits_for_one() -> None:
 
 
 async def test_the_highest_priority_among_services_released_together_has_the_slot_whoever_is_judged_first() -> None:
-    texts = [
+    business = of_services(
         service_text("web", priority=1),
         service_text("mail", priority=2, depends_on=("web",)),
         service_text("api", priority=3, depends_on=("web",)),
-    ]
-    rules = [rule_text(f"{name}-pods", service=name) for name in ("web", "mail", "api")]
-    business = PipelineBench(known=catalog(*texts, *rules, runbook_text()))
+    )
     for name in ("web-1", "web-2"):
         business.cluster.run(name, ready=False)
     business.cluster.services.refresh()
     for name in ("api", "mail"):
-        verdict = await business.judged(signal(id=f"sig-{name}", rule=f"{name}-pods", key=name))
-        assert verdict.kind is VerdictKind.HELD
+        assert (await unhealthy(business, name)).kind is VerdictKind.HELD
         await asyncio.sleep(5)
     await occupied(business, 2)
     for name in ("web-1", "web-2"):
@@ -330,27 +317,23 @@ async def test_the_highest_priority_among_services_released_together_has_the_slo
     await asyncio.sleep(21)
     await business.pipeline.step()
     waits = (await business.verdicts())["sig-api"]
-    assert (waits.reason, waits.text.endswith("services with a higher priority come first: mail")) == (
-        Reason.BUDGET,
-        True,
-    )
+    assert waits.reason is Reason.BUDGET
+    assert waits.text.endswith("services with a higher priority come first: mail")
     await asyncio.sleep(5)
     await business.pipeline.step()
     assert (await business.verdicts())["sig-mail"].kind is VerdictKind.STARTED
 
 
 async def test_a_service_that_waited_for_a_slot_and_got_one_holds_up_no_other() -> None:
-    texts = [service_text("mail", priority=5), service_text("database", priority=1)]
-    rules = [rule_text(f"{name}-pods", service=name) for name in ("mail", "database")]
-    business = PipelineBench(known=catalog(*texts, *rules, runbook_text()))
+    business = of_services(service_text("mail", priority=5), service_text("database", priority=1))
     await occupied(business, 3)
-    assert (await business.judged(signal(id="sig-db", rule="database-pods", key="database"))).reason is Reason.BUDGET
+    assert (await unhealthy(business, "database")).reason is Reason.BUDGET
     for name in ("s-0", "s-1"):
         await freed(business, name)
     await asyncio.sleep(31)
     await business.pipeline.step()
-    assert (await business.verdicts())["sig-db"].kind is VerdictKind.STARTED
-    assert (await business.judged(signal(id="sig-mail", rule="mail-pods", key="mail"))).kind is VerdictKind.STARTED
+    assert (await business.verdicts())["sig-database"].kind is VerdictKind.STARTED
+    assert (await unhealthy(business, "mail")).kind is VerdictKind.STARTED
 
 
 async def test_a_signal_on_an_event_is_judged_like_the_others() -> None:
@@ -413,28 +396,26 @@ def placeless(**labels: str) -> Signal:
     return replace(given, labels={key: value for key, value in given.labels.items() if key != "namespace"})
 
 
-@pytest.mark.parametrize("labels", [{}, {"pod": "web-3"}, {"deployment": "web"}, {"cluster": "another"}])
-async def test_an_alert_without_a_namespace_starts_nothing_and_the_reason_names_the_label(
-    labels: dict[str, str],
+@pytest.mark.parametrize(
+    ("labels", "takes_them", "reason"),
+    [
+        ({}, False, Reason.NO_NAMESPACE),
+        ({"pod": "web-3"}, False, Reason.NO_NAMESPACE),
+        ({"deployment": "web"}, False, Reason.NO_NAMESPACE),
+        ({"cluster": "another"}, False, Reason.NO_NAMESPACE),
+        ({"alertname": "Placeless", "shop": "web"}, False, Reason.NO_NAMESPACE),
+        ({"alertname": "Placeless", "shop": "web"}, True, Reason.MATCHED),
+    ],
+)
+async def test_an_alert_without_a_namespace_starts_nothing_unless_a_rule_takes_such_alerts(
+    labels: dict[str, str], takes_them: bool, reason: Reason
 ) -> None:
-    """P9: it may be another cluster's, or anybody's of that name."""
-    verdict = await PipelineBench().judged(placeless(**labels))
-    assert (verdict.kind, verdict.reason) == (VerdictKind.REFUSED, Reason.NO_NAMESPACE)
-    assert "has no label `namespace`" in verdict.text
-
-
-async def test_a_rule_may_take_alerts_that_name_no_namespace() -> None:
-    rule = rule_text("placeless", service="web", on="alert", more="namespace: any\nmatchers: [alertname=Placeless]")
-    business = PipelineBench(documents=(rule,))
-    verdict = await business.judged(placeless(alertname="Placeless"))
-    assert (verdict.kind, verdict.rule) == (VerdictKind.STARTED, "placeless")
-
-
-async def test_a_label_that_a_rule_asks_for_names_no_service() -> None:
-    """An alert of another cluster with the same label starts nothing here."""
-    rule = rule_text("web-shop", service="web", on="alert", more="matchers: [alertname=Placeless, shop=web]")
-    verdict = await PipelineBench(documents=(rule,)).judged(placeless(alertname="Placeless", shop="web"))
-    assert verdict.reason is Reason.NO_NAMESPACE
+    """P9: it may be another cluster's, or anybody's of that name, also where a rule asks for one of its labels."""
+    more = ("namespace: any\n" if takes_them else "") + "matchers: [alertname=Placeless, shop=web]"
+    rule = rule_text("placeless", service="web", on="alert", more=more)
+    verdict = await PipelineBench(documents=(rule,)).judged(placeless(**labels))
+    assert verdict.reason is reason
+    assert ("has no label `namespace`" in verdict.text) is not takes_them
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_with_three_at_once_recovery_keeps_to_the_bound_of_list_scheduling(shape
 
 
 @pytest.mark.parametrize("at_once", [0, 3])
-@pytest.mark.parametrize("shape", ["fan", "random"])
+@pytest.mark.parametrize("shape", ["fan"])
 def test_a_runner_that_does_one_step_after_another_fails_the_check(
     shape: str, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

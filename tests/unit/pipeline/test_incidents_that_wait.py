@@ -1,6 +1,7 @@
 """Held for an upstream, or for a person: looked at again until they start or end (E28)."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -85,58 +86,70 @@ async def waiting(ledger: Ledger, state: IncidentState, judged: Verdict = HELD) 
     return Waiting(ledger=ledger, business=business, requests=requests)
 
 
-async def test_an_incident_that_cleared_while_it_was_held_has_recovered_with_its_upstream(ledger: Ledger) -> None:
-    scene = await waiting(ledger, IncidentState.HELD)
-    await scene.clear()
-    await scene.tend()
-    assert await scene.closed() == [
-        (IncidentState.RECOVERED, "upstream: the service recovered while it was held (pod web-1 is unhealthy)")
-    ]
-
-
-async def test_an_incident_that_cleared_before_a_person_answered_needed_no_action(ledger: Ledger) -> None:
-    scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
-    await scene.clear()
-    await scene.tend()
-    assert await scene.closed() == [(IncidentState.NO_ACTION, "the trigger cleared before an approval")]
-
-
-@pytest.mark.parametrize("state", [IncidentState.HELD, IncidentState.AWAITING_APPROVAL])
-async def test_an_incident_that_still_goes_on_goes_on_waiting(state: IncidentState, ledger: Ledger) -> None:
+@pytest.mark.parametrize(
+    ("state", "ended", "why"),
+    [
+        (
+            IncidentState.HELD,
+            IncidentState.RECOVERED,
+            "upstream: the service recovered while it was held (pod web-1 is unhealthy)",
+        ),
+        (IncidentState.AWAITING_APPROVAL, IncidentState.NO_ACTION, "the trigger cleared before an approval"),
+    ],
+)
+async def test_an_incident_that_cleared_while_it_waited_is_closed(
+    ledger: Ledger, state: IncidentState, ended: IncidentState, why: str
+) -> None:
     scene = await waiting(ledger, state)
     await scene.tend()
-    assert not await scene.closed()
-    assert not scene.requests.asked
+    assert (await scene.closed(), scene.requests.asked) == ([], []), "it still goes on"
+    await scene.clear()
+    await scene.tend()
+    assert await scene.closed() == [(ended, why)]
 
 
-async def test_an_approved_run_starts_after_the_guards_were_asked_again(ledger: Ledger) -> None:
+OTHER = runbook_text("- {id: scale, run: kubectl scale deployment/web --replicas=0}")
+
+
+@pytest.mark.parametrize("twice", [False, True])
+async def test_an_approved_run_starts_once_after_the_guards_were_asked_again(ledger: Ledger, twice: bool) -> None:
+    """D2: also where the answer to the request comes late."""
     scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
     await scene.answer(who="ada", answered=NOW)
+    scene.requests.twice = twice
     await scene.tend()
-    assert len(scene.requests.asked) == 1
+    assert len(scene.requests.asked) == len(scene.business.supervisor.started) == 1
     assert scene.business.supervisor.started == list(await ledger.runs.open_runs())
-    assert len(scene.business.supervisor.started) == 1
 
 
-async def test_an_approved_run_is_not_started_by_a_blind_daemon(ledger: Ledger) -> None:
-    """P6."""
+@pytest.mark.parametrize(
+    ("documents", "closed"),
+    [
+        (None, []),
+        (
+            (rule_text(), ALERT_RULE, OTHER),
+            [(IncidentState.CANCELLED, "the plan has changed since it was approved")],
+        ),
+        (
+            (rule_text("other"), runbook_text()),
+            [(IncidentState.CANCELLED, "rule web-pods or its service is gone")],
+        ),
+    ],
+    ids=["a blind daemon", "another plan", "no rule"],
+)
+async def test_an_approved_run_is_not_started_by_a_blind_daemon_or_after_its_plan_has_changed(
+    ledger: Ledger, documents: Sequence[str] | None, closed: list[tuple[IncidentState, str]]
+) -> None:
+    """P6, E28: the catalog was reloaded between the question and the answer."""
     scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
     await scene.answer(who="ada", answered=NOW)
-    scene.business.cluster.caches.pods.silent_for = 99.0
+    if documents is None:
+        scene.business.cluster.caches.pods.silent_for = 99.0
+    else:
+        await scene.business.active_catalog.activate(catalog(service_text(), *documents))
     await scene.tend()
     assert not scene.business.supervisor.started
-    assert not await scene.closed()
-
-
-async def test_an_approval_does_not_hold_for_another_plan(ledger: Ledger) -> None:
-    """E28: the catalog was reloaded between the question and the answer."""
-    scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
-    await scene.answer(who="ada", answered=NOW)
-    other = runbook_text("- {id: scale, run: kubectl scale deployment/web --replicas=0}")
-    await scene.business.active_catalog.activate(catalog(service_text(), rule_text(), ALERT_RULE, other))
-    await scene.tend()
-    assert await scene.closed() == [(IncidentState.CANCELLED, "the plan has changed since it was approved")]
-    assert not scene.business.supervisor.started
+    assert await scene.closed() == closed
 
 
 async def test_a_plan_that_was_rejected_is_asked_about_again_after_the_cooldown_or_when_it_is_another(
@@ -152,8 +165,7 @@ async def test_a_plan_that_was_rejected_is_asked_about_again_after_the_cooldown_
     verdict = (await scene.business.verdicts())["sig-1"]
     assert (verdict.kind, verdict.reason) == (VerdictKind.REFUSED, Reason.REJECTED)
 
-    other = runbook_text("- {id: scale, run: kubectl scale deployment/web --replicas=0}")
-    await scene.business.active_catalog.activate(catalog(service_text(), rule_text(), ALERT_RULE, other))
+    await scene.business.active_catalog.activate(catalog(service_text(), rule_text(), ALERT_RULE, OTHER))
     await asyncio.sleep(31)
     await scene.business.pipeline.step()
     assert [each.state for each in await ledger.incidents.newest()] == [
@@ -306,24 +318,6 @@ async def test_a_run_whose_claim_was_answered_late_is_started_by_the_next_signal
     await ledger.signals.accept([signal()], NOW)
     await business.pipeline.step()
     assert business.supervisor.started == [left]
-
-
-async def test_an_approved_run_whose_claim_was_answered_late_is_started(ledger: Ledger) -> None:
-    """D2."""
-    scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
-    await scene.answer(who="ada", answered=NOW)
-    scene.requests.twice = True
-    await scene.tend()
-    assert scene.business.supervisor.started == list(await ledger.runs.open_runs())
-    assert len(scene.business.supervisor.started) == 1
-
-
-async def test_a_rule_that_is_gone_starts_nothing(ledger: Ledger) -> None:
-    scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
-    await scene.answer(who="ada", answered=NOW)
-    await scene.business.active_catalog.activate(catalog(service_text(), rule_text("other"), runbook_text()))
-    await scene.tend()
-    assert await scene.closed() == [(IncidentState.CANCELLED, "rule web-pods or its service is gone")]
 
 
 async def test_an_incident_that_has_its_run_is_the_runs_business(ledger: Ledger) -> None:

@@ -216,19 +216,35 @@ async def test_the_dns_is_known_by_its_labels_though_its_service_is_gone(labels:
     assert DNS in refused(PODS, "coredns-1", {"metadata": {"labels": labels}}, around())
 
 
-@pytest.mark.parametrize(("name", "starts"), [("kube-dns", False), ("web-front", True)])
-async def test_no_run_starts_for_a_service_of_the_catalog_that_is_the_dns(name: str, starts: bool) -> None:
-    """E23: nor does a drill, or the runbook of another service that comes to it."""
-    business = PipelineBench()
+@pytest.mark.parametrize(
+    ("name", "host", "essential"),
+    [
+        ("kube-dns", "", DNS),
+        ("web-front", "", ""),
+        ("web-front", "web-front.production.svc.cluster.local", LEDGER),
+        ("web-front", "WEB-FRONT.production.svc.", LEDGER),
+        ("web-front", "web-1.web-front.production.svc.cluster.local", LEDGER),
+        ("web-front", "10.0.0.7", LEDGER),
+        ("web-front", "web-front.staging", ""),
+        ("web-front", "other.production", ""),
+        ("web-front", "10.0.0.8", ""),
+    ],
+)
+async def test_no_run_starts_for_a_service_of_the_catalog_that_is_the_dns_or_holds_the_ledger(
+    name: str, host: str, essential: str
+) -> None:
+    """E23, P8: nor does a drill, or the runbook of another service that comes to it. What is done is written down first."""
+    business, limits = PipelineBench(), Limits(ledger_host=host)
     business.cluster.expose(name)
-    rule = business.catalog.rules["web-pods"]
-    planned = plan(rule, business.catalog.services["web"], business.catalog, now=NOW)
-    verdict = check(business.observed.guard_context(rule, planned, (), approved=True), History(), Limits(), now=NOW)
-    assert (verdict.kind is VerdictKind.STARTED) is starts, verdict
-    assert (verdict.reason is Reason.PROTECTED) is not starts
-    assert (DNS in business.observed.change_context(run(), AT, STEP).off_limits) is not starts
-    drill = business.observed.drill(business.catalog.services["web"], scheduled=False)
-    assert (DNS in drill.holds_ledger) is not starts
+    business.observed.limits = limits
+    web, rule = business.catalog.services["web"], business.catalog.rules["web-pods"]
+    request = business.observed.guard_context(rule, plan(rule, web, business.catalog, now=NOW), (), approved=True)
+    verdict = check(request, History(), limits, now=NOW)
+    refused = (VerdictKind.REFUSED, Reason.PROTECTED)
+    assert ((verdict.kind, verdict.reason) == refused) is bool(essential), verdict
+    off_limits = business.observed.change_context(run(), AT, STEP).off_limits
+    assert (bool(off_limits), DNS in off_limits) == (bool(essential), essential == DNS)
+    assert (DNS in business.observed.drill(web, scheduled=False).holds_ledger) is (essential == DNS)
 
 
 def test_the_addresses_that_are_asked_for_names_are_read_from_the_resolver_s_file(tmp_path: Path) -> None:

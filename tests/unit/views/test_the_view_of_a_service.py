@@ -53,29 +53,23 @@ async def test_a_service_that_is_well() -> None:
     assert view.serving
 
 
-async def test_a_service_is_reached_at_its_cluster_ip_by_its_tcp_ports() -> None:
+async def test_a_service_is_reached_at_its_cluster_ip_by_its_tcp_ports_or_at_its_ready_endpoints() -> None:
     cluster = await whole()
     ports = (ServicePort(port=53, protocol="UDP"), ServicePort(port=80), ServicePort(port=8443))
     cluster.expose(ports=ports)
     view = seen(cluster)
     assert view.host == "web-front.production.svc"
     assert [(each.host, each.port) for each in view.addresses] == [("10.0.0.7", 80), ("10.0.0.7", 8443)]
-
-
-async def test_a_service_without_a_cluster_ip_is_reached_at_its_ready_endpoints() -> None:
-    cluster = await whole()
     cluster.expose(cluster_ip="None")
     cluster.point("web-front", {"10.1.0.2": True, "10.1.0.1": True, "10.1.0.3": False})
     view = seen(cluster)
     assert view.host == "web-front.production.svc"
     assert [(each.host, each.port) for each in view.addresses] == [("10.1.0.1", 5432), ("10.1.0.2", 5432)]
-
-
-async def test_a_service_without_a_kubernetes_service_is_reached_nowhere() -> None:
     cluster = FakeCaches()
     cluster.deploy()
-    view = seen(cluster)
-    assert (view.host, view.addresses) == ("", ())
+    assert (seen(cluster).host, seen(cluster).addresses) == ("", ()), (
+        "without a Kubernetes Service it is reached nowhere"
+    )
 
 
 async def test_a_service_of_which_nothing_is_there() -> None:
@@ -224,30 +218,16 @@ async def test_a_service_that_was_down_when_it_was_first_looked_at_stopped_at_no
     assert seen(cluster).lapsed_since is None
 
 
-async def test_unready_pods_do_not_count() -> None:
-    cluster = await whole()
-    cluster.run("web-2", ready=False)
-    view = seen(cluster)
-    assert (view.ready, view.healthy) == (2, False)
-
-
-async def test_pods_of_others_do_not_count() -> None:
+async def test_only_the_ready_pods_that_are_there_and_a_service_s_own_count() -> None:
     cluster = await whole()
     cluster.run("api-1", app="api")
     assert seen(cluster).ready == 3
-
-
-async def test_a_pod_that_is_gone_is_gone() -> None:
-    cluster = await whole()
-    seen(cluster)
+    cluster.run("web-2", ready=False)
+    view = seen(cluster)
+    assert (view.ready, view.healthy) == (2, False)
     cluster.gone("web-2")
-    assert [pod.metadata.name for pod in seen(cluster).pods] == ["web-1", "web-3"]
-
-
-async def test_a_pod_that_is_relabelled_away_is_gone() -> None:
-    cluster = await whole()
-    cluster.run("web-2", app="other")
-    assert seen(cluster).ready == 2
+    cluster.run("web-1", app="other")
+    assert [pod.metadata.name for pod in seen(cluster).pods] == ["web-3"]
 
 
 async def test_health_and_failure_last_unbroken() -> None:
@@ -401,15 +381,6 @@ async def test_a_clock_in_doubt_blinds_and_what_holds_is_counted_anew_afterwards
     assert (view.failing_since, view.last_restart) == (moment(seconds=70), moment(hours=-1, seconds=10))
 
 
-async def test_events_are_hints_whose_silence_blinds_nobody() -> None:
-    """B20."""
-    cluster = FakeCaches()
-    cluster.caches.events.synced = False
-    cluster.caches.events.silent_for = 1e9
-    cluster.caches.events.problem = "forbidden"
-    assert cluster.services.stale_reason == ""
-
-
 async def test_restarts_are_counted_from_when_they_were_first_seen() -> None:
     cluster = FakeCaches()
     cluster.run("web-1", restarts=7)
@@ -422,14 +393,9 @@ async def test_restarts_are_counted_from_when_they_were_first_seen() -> None:
     cluster.run("web-1", restarts=10)
     view = seen(cluster)
     assert (view.restarts, view.last_restart, view.crash_interval) == (3, moment(seconds=50), timedelta(seconds=40))
-
-
-async def test_a_successor_has_restarted_nothing() -> None:
-    cluster = FakeCaches()
-    cluster.run("web-1", restarts=7)
     cluster.gone("web-1")
     cluster.run("web-1", restarts=0, uid="another")
-    assert seen(cluster).restarts == 0
+    assert seen(cluster).restarts == 3, "a successor has restarted nothing"
 
 
 async def test_other_managers_of_the_workload_are_named() -> None:
@@ -569,6 +535,9 @@ async def test_events_that_cannot_be_listed_hold_nobody_up() -> None:
     """B20: a daemon that may not list them says that it is ready, and then it must act."""
     cluster = FakeCaches()
     cluster.caches.events.synced = False
+    cluster.caches.events.silent_for = 1e9
+    cluster.caches.events.problem = "forbidden"
+    assert cluster.services.stale_reason == "", "events are hints, whose silence blinds nobody"
     async with asyncio.timeout(1):
         await cluster.caches.synced()
 

@@ -1,0 +1,246 @@
+"""What a question costs depends on what is open, not on what has been: the real statements, their plans, their steps."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kintsugi.ledger import Ledger
+from kintsugi.model.records import (
+    Approval,
+    IncidentState,
+    Occasion,
+    Pause,
+    PauseScope,
+    PendingMatch,
+    Reason,
+    RunRecord,
+    SignalSource,
+    StepState,
+    Target,
+    VerdictKind,
+)
+from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, hold, kept, run_request, signal, step, verdict
+from tests.contract.ledger.past import live_through
+from tests.contract.ledger.plans import count_steps, scans_of, sent_by
+from tests.harness import ledgers
+
+PAST = 3000
+"""Incidents of the past: with their signals, steps and the rest some thirty thousand rows."""
+
+Question = Callable[[Ledger, RunRecord], Awaitable[object]]
+
+
+async def _judge(ledger: Ledger, _run: RunRecord) -> None:
+    told = signal("judged anew")
+    (name,) = (await ledger.signals.accept([told], NOW)).ids
+    await ledger.signals.settle({name: verdict(VerdictKind.REFUSED, Reason.BUDGET, NOW + MINUTE)}, NOW)
+
+
+async def _hold(ledger: Ledger, _run: RunRecord) -> None:
+    told = signal("held")
+    await ledger.signals.accept([told], NOW)
+    await ledger.run_requests.request_run(run_request(told, service="s-1"), hold, NOW)
+
+
+async def _step(ledger: Ledger, run: RunRecord) -> None:
+    await ledger.runs.save_step(step(run, "one"), expect=None, now=NOW)
+    await ledger.runs.save_step(step(run, "one", StepState.DONE), expect=StepState.INTENT, now=NOW)
+
+
+async def _told(ledger: Ledger, _run: RunRecord) -> None:
+    for notice in await ledger.outbox.due_notices(NOW + HOUR):
+        await ledger.outbox.notice_sent(notice.id)
+
+
+async def _noted(ledger: Ledger, _run: RunRecord) -> None:
+    here = PendingMatch(rule="web-down", target=Target(kind="Pod", namespace="shop", name="web-1", uid="u"), since=NOW)
+    await ledger.pending_matches.save_conditions([here], [("web-down", "other")])
+
+
+def _asked(run: RunRecord) -> Approval:
+    return Approval(incident=run.incident, path="", question="?", plan="p", asked=NOW, expires=NOW + HOUR)
+
+
+def _ended(run: RunRecord) -> Pause:
+    return Pause(id=run.incident, scope=PauseScope.SERVICE, name="web", who="ann", why="repaired", since=NOW)
+
+
+QUESTIONS: Mapping[str, Question] = {
+    "due_signals": lambda ledger, _: ledger.signals.due(NOW),
+    "due_at": lambda ledger, _: ledger.signals.due_at(),
+    "accept and settle": _judge,
+    "request_run": _hold,
+    "rearm": lambda ledger, _: ledger.signals.rearm(NOW),
+    "reopen": lambda ledger, _: ledger.episodes.reopen(NOW, HOUR),
+    "make_due": lambda ledger, _: ledger.signals.make_due(["rule"], Reason.BUDGET, NOW, until=NOW),
+    "unjudged": lambda ledger, _: ledger.signals.pending(),
+    "firing": lambda ledger, _: ledger.signals.firing(SignalSource.ALERTMANAGER, SignalSource.POLL),
+    "firing_rules": lambda ledger, _: ledger.signals.firing_rules(["rule"]),
+    "last_verdicts": lambda ledger, _: ledger.signals.last_verdicts(["rule"]),
+    "firing_among": lambda ledger, _: ledger.signals.firing_among(["one", "two"]),
+    "add_to_verdict": lambda ledger, _: ledger.signals.add_to_verdict("one", "; problem: it"),
+    "judged_signals": lambda ledger, _: ledger.signals.newest(),
+    "signals_of": lambda ledger, run: ledger.signals.of_incident(run.incident),
+    "count_signals": lambda ledger, run: ledger.signals.count_of(run.incident),
+    "trigger_of": lambda ledger, run: ledger.triggers.of_incident(run.incident),
+    "firing_keys": lambda ledger, run: _all(ledger.triggers.firing_keys(run.incident)),
+    "end_stale": lambda ledger, _: ledger.triggers.end_stale(NOW - HOUR, NOW),
+    "history": lambda ledger, _: ledger.run_requests.history("s-1", "shop", NOW),
+    "handed_over": lambda ledger, _: ledger.runs.handed_over(NOW - HOUR),
+    "end_rest": lambda ledger, run: ledger.pauses.end_rest(_ended(run), ["rule"]),
+    "ended_rest": lambda ledger, run: ledger.pauses.ended_rest(run.incident),
+    "open_runs": lambda ledger, _: ledger.runs.open_runs(),
+    "runs_of": lambda ledger, run: ledger.runs.of_incident(run.incident),
+    "steps": lambda ledger, run: ledger.runs.steps(run.id),
+    "save_step": _step,
+    "move_run": lambda ledger, run: ledger.runs.move_run(run.id, IncidentState.VERIFYING, "walked", NOW),
+    "evidence": lambda ledger, run: ledger.evidence.of_run(run.id),
+    "keep_evidence": lambda ledger, run: ledger.evidence.keep(run.id, "one", "logs", "text", NOW),
+    "diagnoses": lambda ledger, run: ledger.diagnoses.of_incident(run.incident),
+    "keep_diagnosis": lambda ledger, run: ledger.diagnoses.keep(kept(run)),
+    "keep_diagnosis of a hand-over": lambda ledger, run: ledger.diagnoses.keep(kept(run, Occasion.HAND_OVER)),
+    "due_notices": _told,
+    "put_daemon_notice": lambda ledger, _: ledger.outbox.put_daemon_notice("names do not resolve", NOW),
+    "conditions": lambda ledger, _: ledger.pending_matches.conditions(),
+    "save_conditions": _noted,
+    "ask": lambda ledger, run: ledger.approvals.ask(_asked(run)),
+    "approvals": lambda ledger, run: ledger.approvals.of_incident(run.incident),
+    "abort": lambda ledger, run: ledger.incidents.abort_of(run.incident),
+    "pauses": lambda ledger, _: ledger.pauses.in_force(NOW),
+    "incidents": lambda ledger, _: ledger.incidents.newest(),
+    "open incidents": lambda ledger, _: ledger.incidents.newest(limit=1000, open_only=True),
+    "incidents of a service": lambda ledger, _: ledger.incidents.newest(service="s-1"),
+    "incident": lambda ledger, run: ledger.incidents.get(run.incident),
+    "good_revisions": lambda ledger, _: ledger.revisions.good_revisions("uid-7"),
+    "good_template": lambda ledger, _: ledger.templates.last("deployment", "shop", "web-7"),
+    "seen_replicas": lambda ledger, _: ledger.replicas.seen_replicas("uid-7"),
+    "scaled_to_zero": lambda ledger, _: ledger.replicas.scaled_to_zero("uid-7"),
+    "drills": lambda ledger, _: ledger.drills.memories(),
+    "dead_letters": lambda ledger, _: ledger.dead_letters.newest(),
+    "prune": lambda ledger, _: ledger.retention.prune(NOW - timedelta(days=400), NOW),
+}
+
+
+OF_A_CHANGE: Mapping[str, Question] = {
+    "trigger": lambda ledger, run: ledger.triggers.of_incident(run.incident),
+    "what is not silenced": lambda ledger, run: _first(ledger.triggers.firing_keys(run.incident)),
+    "pauses": lambda ledger, _: ledger.pauses.in_force(NOW),
+    "history": lambda ledger, _: ledger.run_requests.history("web", "shop", NOW),
+    "a page for people": lambda ledger, run: ledger.signals.of_incident(run.incident, limit=10),
+}
+
+
+async def _first(keys: AsyncIterator[str]) -> str:
+    return await anext(keys)
+
+
+async def _all(keys: AsyncIterator[str]) -> list[str]:
+    return [key async for key in keys]
+
+
+@pytest.fixture
+async def old(ledger: Ledger) -> Ledger:
+    """Return a ledger with a long past."""
+    await live_through(ledger, PAST)
+    return ledger
+
+
+async def test_no_question_of_a_daemon_at_work_reads_a_table_that_grows_from_end_to_end(old: Ledger) -> None:
+    """Whatever the ledger sends for it, on either database, begins at an index."""
+    run = await begin(old, "web")
+    found = []
+    for name, question in QUESTIONS.items():
+        async with sent_by(old) as sent:
+            await question(old, run)
+        assert sent, f"{name} asked nothing"
+        found += [f"{name}: {scan}" for scan in await scans_of(old, sent)]
+    assert not found, "\n".join(found)
+
+
+async def test_an_incident_of_ten_thousand_signals_costs_a_change_no_more_than_one_of_ten(tmp_path: Path) -> None:
+    """What is asked before each change and at each look: whether it goes on, and whether all of it is silenced."""
+    few, many = [await _steps_of_a_change(tmp_path / str(count), count) for count in (10, 10_000)]
+    assert few.keys() == many.keys()
+    grown = {name: (few[name], many[name]) for name in few if many[name] > 2 * few[name] + 200}
+    assert not grown
+
+
+async def _steps_of_a_change(folder: Path, count: int) -> dict[str, int]:
+    counted = {}
+    async with _opened(folder) as ledger:
+        run = await begin(ledger, "web")
+        for start in range(0, count, 1000):
+            told = [signal(f"fp-{number:05}") for number in range(start, min(start + 1000, count))]
+            await ledger.signals.accept(told, NOW)
+            joined = replace(verdict(VerdictKind.ATTACHED, Reason.ACTIVE_RUN), incident=run.incident)
+            await ledger.signals.settle({each.id: joined for each in told}, NOW)
+        assert await ledger.signals.count_of(run.incident) == count + 1
+        steps = await count_steps(ledger)
+
+        for name, question in OF_A_CHANGE.items():
+            await ledger.ping()
+            before = steps.count
+            await question(ledger, run)
+            counted[name] = steps.count - before
+    return counted
+
+
+IDLE = ("due_signals", "due_at", "rearm", "unjudged", "open_runs", "open incidents", "drills", "prune", "end_stale")
+"""What a daemon asks its ledger again and again while nothing happens."""
+
+
+async def test_an_idle_daemon_asks_no_more_of_a_hundred_thousand_rows_than_of_none(tmp_path: Path) -> None:
+    """Counted in instructions of SQLite; `python -m tests.bench idle` shows the processor time."""
+    empty, full = [await _idle_steps(tmp_path / str(past), past) for past in (0, 10_000)]
+    assert full <= 1.5 * empty, (empty, full)
+
+
+async def _idle_steps(folder: Path, past: int) -> int:
+    async with _opened(folder) as ledger:
+        await live_through(ledger, past)
+        run = await begin(ledger, "web")
+        steps = await count_steps(ledger)
+        await ledger.ping()
+        before = steps.count
+        for name in IDLE:
+            await QUESTIONS[name](ledger, run)
+        return steps.count - before
+
+
+async def test_a_question_takes_as_many_steps_in_a_ledger_with_a_past_as_in_one_that_is_new(tmp_path: Path) -> None:
+    """Counted in instructions of SQLite, which no other work of the machine changes."""
+    young, old = [await _steps(tmp_path / str(past), past) for past in (200, PAST)]
+    grown = {name: (young[name], old[name]) for name in QUESTIONS if old[name] > 2 * young[name] + 200}
+    assert not grown
+
+
+def _made(folder: Path) -> str:
+    """Return the URL of a ledger with its tables and no rows."""
+    folder.mkdir()
+    (folder / "ledger.db").write_bytes(ledgers.content())
+    return ledgers.url_of(folder / "ledger.db")
+
+
+@asynccontextmanager
+async def _opened(folder: Path) -> AsyncIterator[Ledger]:
+    async with Ledger.open(_made(folder), holder="kintsugi-0") as ledger:
+        await ledger.lead(NOW)
+        yield ledger
+
+
+async def _steps(folder: Path, past: int) -> dict[str, int]:
+    counted = {}
+    async with _opened(folder) as ledger:
+        await live_through(ledger, past)
+        run = await begin(ledger, "web")
+        steps = await count_steps(ledger)
+        for name, question in QUESTIONS.items():
+            await ledger.ping()
+            before = steps.count
+            await question(ledger, run)
+            counted[name] = steps.count - before
+    return counted

@@ -1,0 +1,166 @@
+"""Whom a notice tells of what, once, in the transaction that it belongs to, until it is sent (E28, E31, P9)."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from kintsugi.ledger import Ledger
+from kintsugi.model.history import History
+from kintsugi.model.records import Approval, Incident, IncidentState, Reason, RunKind, Verdict, VerdictKind
+from kintsugi.model.rules import Mode
+from tests.contract.ledger.build import (
+    HOUR,
+    MINUTE,
+    NOW,
+    accepted,
+    begin,
+    hold,
+    request,
+    run_request,
+    start,
+    verdict,
+)
+
+LIMIT = timedelta(minutes=15)
+LATER = NOW + LIMIT
+
+
+async def test_a_notice_waits_until_it_is_sent(ledger: Ledger) -> None:
+    """The outbox: retried with growing pauses, never lost."""
+    run = await begin(ledger)
+    await ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, "help", NOW)
+    (notice,) = await ledger.outbox.due_notices(NOW)
+    for _ in range(2):  # the same failure told twice counts once
+        await ledger.outbox.notice_failed(notice.id, NOW + MINUTE)
+    assert await ledger.outbox.due_notices(NOW) == ()
+    (again,) = await ledger.outbox.due_notices(NOW + MINUTE)
+    assert (again.id, again.attempts) == (notice.id, 1)
+    await ledger.outbox.notice_sent(notice.id)
+    assert await ledger.outbox.due_notices(NOW + HOUR) == ()
+
+
+async def test_a_notice_of_the_daemon_itself_is_left_once_an_hour_for_the_same_words(ledger: Ledger) -> None:
+    """A daemon that starts every minute, or DNS that comes and goes, calls nobody every minute."""
+    for minutes in (0, 30, 61):
+        await ledger.outbox.put_daemon_notice("names do not resolve", NOW + minutes * MINUTE)
+    await ledger.outbox.put_daemon_notice("something else", NOW)
+    told = [(each.incident, each.kind, each.text) for each in await ledger.outbox.due_notices(NOW + 2 * HOUR)]
+    of_daemon = (None, IncidentState.NEEDS_OPERATOR)
+    assert sorted(told, key=str) == [
+        (*of_daemon, "names do not resolve"),
+        (*of_daemon, "names do not resolve"),
+        (*of_daemon, "something else"),
+    ]
+
+
+@pytest.mark.parametrize("state", IncidentState)
+async def test_people_are_told_of_the_states_that_concern_them(ledger: Ledger, state: IncidentState) -> None:
+    """Needs operator, awaiting approval, rolled back, recovered, ineffective, failed; nothing else."""
+    run = await begin(ledger)
+    await ledger.runs.move_run(run.id, state, "so it is", NOW)
+    told = state in {
+        IncidentState.NEEDS_OPERATOR,
+        IncidentState.AWAITING_APPROVAL,
+        IncidentState.ROLLED_BACK,
+        IncidentState.RECOVERED,
+        IncidentState.INEFFECTIVE,
+        IncidentState.FAILED,
+    }
+    assert [notice.kind for notice in await ledger.outbox.due_notices(NOW)] == [state] * told
+
+
+def ask_first(_history: History) -> Verdict:
+    """Decide to ask a person."""
+    return verdict(VerdictKind.AWAITING_APPROVAL, Reason.APPROVAL)
+
+
+async def opened(ledger: Ledger, decide: Callable[[History], Verdict] = hold) -> Incident:
+    """Accept a signal and open an incident for it."""
+    told = await accepted(ledger, "the-key")
+    incident = (await request(ledger, told, decide)).incident
+    assert incident is not None
+    return incident
+
+
+async def said(ledger: Ledger, now: datetime = NOW + HOUR) -> list[tuple[IncidentState, str]]:
+    """Return the notices that wait."""
+    return [(each.kind, each.text) for each in await ledger.outbox.due_notices(now)]
+
+
+async def test_the_same_words_are_said_once_of_an_incident(ledger: Ledger) -> None:
+    incident = await opened(ledger)
+    for text in ("the hold is over\x00", "the hold is over\x00", "another"):
+        await ledger.outbox.put_notice_once(incident.id, IncidentState.HELD, text, NOW)
+    assert sorted(text for _, text in await said(ledger)) == ["another", "the hold is over\ufffd"]
+
+
+@pytest.mark.parametrize("notify", [True, False])
+async def test_a_cancelled_incident_is_told_only_where_that_is_asked_for(ledger: Ledger, notify: bool) -> None:
+    incident = await opened(ledger)
+    await ledger.incidents.move_incident(incident.id, IncidentState.CANCELLED, "no approval", NOW, notify=notify)
+    assert await said(ledger) == [(IncidentState.CANCELLED, "no approval")] * notify
+
+
+async def test_a_question_that_is_asked_anew_is_told_with_it(ledger: Ledger) -> None:
+    """E28: the state does not move, and yet a person hears of it; asked twice after a lost answer, once (D2)."""
+    incident = await opened(ledger, ask_first)
+    again = Approval(incident=incident.id, path="", question="Run it?", plan="p-1", asked=LATER, expires=LATER + HOUR)
+    for _ in range(2):
+        await ledger.approvals.ask(again, notice="approval is requested again")
+    assert await said(ledger) == [
+        (IncidentState.AWAITING_APPROVAL, "it is awaiting-approval"),
+        (IncidentState.AWAITING_APPROVAL, "approval is requested again"),
+    ]
+
+
+async def test_a_claim_that_goes_on_past_a_holds_limit_tells_a_person(ledger: Ledger) -> None:
+    incident = await opened(ledger)
+    (due,) = await ledger.signals.due(LATER)
+    released = replace(run_request(due), hold_limit=LIMIT)
+    requested = await ledger.run_requests.request_run(released, start, LATER)
+    assert requested.incident is not None
+    assert requested.incident.id == incident.id
+    ((kind, text),) = await said(ledger)
+    assert kind is IncidentState.HELD
+    assert text.startswith(
+        "The service is held since 12:00:00 because of an upstream. After 15m, Kintsugi evaluates the service on its own"
+    )
+    await ledger.outbox.put_notice_once(incident.id, IncidentState.HELD, text, LATER)
+    assert len(await said(ledger)) == 1, "the tick may have been first, or second"
+
+
+async def test_a_hold_whose_cause_has_ended_is_told_to_nobody(ledger: Ledger) -> None:
+    await opened(ledger)
+    (due,) = await ledger.signals.due(NOW + MINUTE)
+    await ledger.run_requests.request_run(replace(run_request(due), hold_limit=LIMIT), start, NOW + MINUTE)
+    assert await said(ledger) == []
+
+
+async def test_a_signal_that_goes_on_after_an_approval_ran_out_is_due_again(ledger: Ledger) -> None:
+    """P9: a verdict that belongs to an incident holds no longer than that."""
+    incident = await opened(ledger, ask_first)
+    assert await ledger.signals.rearm(NOW) == 0
+    await ledger.incidents.move_incident(incident.id, IncidentState.CANCELLED, "no approval", NOW)
+    assert await ledger.signals.rearm(LATER) == 1
+    (due,) = await ledger.signals.due(LATER)
+    again = await request(ledger, due, ask_first, LATER)
+    assert again.incident is not None
+    assert again.incident.id != incident.id
+
+
+async def test_the_incident_about_the_observer_is_one_at_a_time_and_in_nobody_s_way(ledger: Ledger) -> None:
+    """E31, D2: opened once, told, and followed by another one when it is closed; a service may have its name."""
+    why = "nothing is changed while the observed state is in doubt: 1 of 1 nodes do not report"
+    first = await ledger.incidents.open_observer_incident(why, Mode.AUTO, NOW)
+    assert (first.state, first.kind, first.reason) == (IncidentState.OPEN, RunKind.OBSERVER, why)
+    assert await ledger.incidents.open_observer_incident("another trouble", Mode.AUTO, NOW) == first
+    assert await ledger.incidents.observer_incident() == first
+    assert await said(ledger) == [(IncidentState.OPEN, why)]
+    requested = await request(ledger, await accepted(ledger), service="observer")
+    assert requested.incident is not None
+    assert (requested.verdict.kind, requested.incident.kind) == (VerdictKind.STARTED, RunKind.RECOVERY)
+    await ledger.incidents.move_incident(first.id, IncidentState.NO_ACTION, "it sees again", NOW, notify=True)
+    assert await ledger.incidents.observer_incident() is None
+    assert (await ledger.incidents.open_observer_incident(why, Mode.AUTO, NOW)).id != first.id

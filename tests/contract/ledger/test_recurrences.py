@@ -1,0 +1,170 @@
+"""A trouble that returns after every recovery: the person is told once, with all that was done, and it comes up again."""
+
+import asyncio
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.dialects import sqlite
+
+from kintsugi.ledger import Ledger
+from kintsugi.ledger.recurrences import recoveries_of
+from kintsugi.model.history import History
+from kintsugi.model.records import IncidentState, Notice, Reason, StepState, Verdict, VerdictKind
+from tests.contract.ledger.build import (
+    HOUR,
+    MINUTE,
+    NOW,
+    accepted,
+    begin,
+    end,
+    hold,
+    refuse_to_decide,
+    request,
+    signal,
+    started,
+    step,
+    verdict,
+    write,
+)
+
+ENDS = tuple(NOW - hours * HOUR + MINUTE for hours in (3, 2, 1))
+"""When the last three recoveries of web ended."""
+
+
+async def recover(ledger: Ledger, began: datetime, pod: str, *, service: str = "web") -> str:
+    """Let a run recover a service within a minute by deleting a pod."""
+    run = await begin(ledger, service, now=began)
+    await write(
+        ledger,
+        step(run, f"delete#{pod}", StepState.DONE, text=f"kubectl delete pod {pod} -n shop"),
+        step(run, "delete#none", StepState.SKIPPED, text="kubectl delete pod c"),
+    )
+    await end(ledger, run, IncidentState.RECOVERED, began + MINUTE)
+    return run.id
+
+
+async def returned(ledger: Ledger) -> list[str]:
+    """Let the web service be recovered three times within three hours; return the runs."""
+    return [await recover(ledger, NOW - hours * HOUR, f"web-{hours}") for hours in (3, 2, 1)]
+
+
+def leave_alone(history: History) -> Verdict:
+    """Decide as the guards do on three recoveries."""
+    assert history.recoveries == ENDS
+    return verdict(VerdictKind.REFUSED, Reason.INEFFECTIVE, NOW + 3 * HOUR)
+
+
+async def told(ledger: Ledger) -> list[Notice]:
+    """Return what a person is told of troubles that return."""
+    return [each for each in await ledger.outbox.due_notices(NOW + 9 * HOUR) if each.kind is IncidentState.INEFFECTIVE]
+
+
+async def recoveries(ledger: Ledger, runbook: str = "web-service-recovery") -> tuple[datetime, ...]:
+    """Return when the web service was recovered by a runbook."""
+    return (await ledger.run_requests.history("web", "shop", NOW, runbook)).recoveries
+
+
+async def test_the_recoveries_of_one_service_by_one_runbook_are_told(ledger: Ledger) -> None:
+    """P7: neither another end, nor another service or runbook is one; the rule that noticed does not matter."""
+    await returned(ledger)
+    await recover(ledger, NOW - HOUR, "api-1", service="api")
+    await end(ledger, await begin(ledger, now=NOW - 30 * MINUTE), IncidentState.INEFFECTIVE)
+    assert await recoveries(ledger) == ENDS
+    await end(ledger, started(await request(ledger, rule="web-slow")), IncidentState.RECOVERED)
+    assert await recoveries(ledger) == (*ENDS, NOW)
+    assert await recoveries(ledger, "workload-recovery") == await recoveries(ledger, "") == ()
+
+
+async def test_a_trouble_that_comes_and_goes_without_a_change_is_one_that_returns(ledger: Ledger) -> None:
+    """P9: nobody would hear of a service that fails again and again and is well each time before anything is changed."""
+    states = (IncidentState.NO_ACTION, IncidentState.RECOVERED, IncidentState.NO_ACTION)
+    for over, state in zip(ENDS, states, strict=True):
+        await end(ledger, await begin(ledger, now=over - MINUTE), state, over)
+    assert await recoveries(ledger) == ENDS
+
+
+async def test_the_recoveries_are_found_by_an_index_in_their_order(tmp_path: Path) -> None:
+    """A request takes as long with many runs as with few: nothing is scanned, and nothing sorted."""
+    async with Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", holder="kintsugi-0") as ledger:
+        query = recoveries_of("web", "web-service-recovery", IncidentState.NO_ACTION).compile(
+            dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}
+        )
+        async with ledger._store.engines.reader.connect() as connection:
+            (step,) = await connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))
+    assert "USING INDEX ix_runs_service_runbook_state (service=? AND runbook=? AND state=?" in step.detail
+
+
+async def test_a_person_is_told_once_with_the_history_and_nothing_is_started(ledger: Ledger) -> None:
+    """P9: each signal has its verdict, and names the incident that says why."""
+    runs = await returned(ledger)
+    signals = [await accepted(ledger, began=NOW) for _ in range(5)]
+    requested = list(await asyncio.gather(*(request(ledger, each, leave_alone) for each in signals)))
+    requested.append(await request(ledger, signals[0], leave_alone, NOW + 2 * HOUR))
+    (name,) = {each.verdict.incident for each in requested}
+    assert {(each.verdict.kind, each.run) for each in requested} == {(VerdictKind.REFUSED, None)}
+    incident = await ledger.incidents.get(name)
+    assert (incident.state, incident.opened, incident.closed) == (IncidentState.INEFFECTIVE, NOW, NOW)
+    (notice,) = await told(ledger)
+    assert (notice.incident, notice.text) == (incident.id, incident.reason)
+    head, title, *lines = notice.text.splitlines()
+    assert (head, title) == ("it is refused", "What was done so far:")
+    assert lines == [
+        f"  {over - MINUTE:%Y-%m-%d %H:%M:%S} {run}: kubectl delete pod web-{hours} -n shop: recovered at {over:%H:%M:%S}"
+        for run, hours, over in zip(runs, (3, 2, 1), ENDS, strict=True)
+    ]
+    assert await ledger.runs.open_runs() == ()
+
+
+async def test_a_trouble_that_returns_is_judged_again_when_the_rest_is_over(ledger: Ledger) -> None:
+    await returned(ledger)
+    again, over = await accepted(ledger, began=NOW), NOW + 3 * HOUR
+    await request(ledger, again, leave_alone)
+    assert await ledger.signals.due(over - MINUTE) == ()
+    assert [each.id for each in await ledger.signals.due(over)] == [again.id]
+    run = started(await request(ledger, again, now=over))
+    assert (await ledger.incidents.get(run.incident)).state is IncidentState.RUNNING
+
+
+async def test_when_it_returns_after_the_next_recovery_a_person_is_told_again(ledger: Ledger) -> None:
+    await returned(ledger)
+    await request(ledger, await accepted(ledger, began=NOW), leave_alone)
+    await recover(ledger, NOW + 3 * HOUR, "web-4")
+    refused = verdict(VerdictKind.REFUSED, Reason.INEFFECTIVE, NOW + 11 * HOUR)
+    later = NOW + 4 * HOUR
+    await request(ledger, await accepted(ledger, began=later), lambda _: refused, later)
+    assert [each.text.count("recovered at") for each in await told(ledger)] == [3, 4]
+
+
+async def test_an_incident_that_was_held_meanwhile_is_closed_with_the_trouble(ledger: Ledger) -> None:
+    """The incident is the one that was open already."""
+    await returned(ledger)
+    again = await accepted(ledger, began=NOW)
+    held = (await request(ledger, again, hold)).incident
+    closed = (await request(ledger, again, leave_alone, NOW + 2 * MINUTE)).incident
+    assert held is not None
+    assert closed is not None
+    assert (closed.id, closed.closed) == (held.id, NOW + 2 * MINUTE)
+    assert len(await told(ledger)) == 1
+
+
+@pytest.mark.parametrize("state", [IncidentState.CANCELLED, IncidentState.NO_ACTION])
+async def test_the_last_runs_that_say_something_are_told_however_many_came_to_nothing_since(
+    ledger: Ledger, state: IncidentState
+) -> None:
+    """P7: alerts that flap for days do not make a streak of failures forgotten."""
+    await end(ledger, await begin(ledger, now=NOW - 99 * HOUR), IncidentState.FAILED, NOW - 98 * HOUR)
+    for hours in range(40, 28, -1):
+        await end(ledger, await begin(ledger, now=NOW - hours * HOUR), state, NOW - (hours - 1) * HOUR)
+    recent = (await ledger.run_requests.history("web", "shop", NOW)).recent
+    assert [each.state for each in recent].count(IncidentState.FAILED) == 1
+    assert recent[-1].state is state
+
+
+async def test_a_signal_that_has_ended_is_no_return(ledger: Ledger) -> None:
+    await returned(ledger)
+    over = await accepted(ledger, "over", began=NOW)
+    await ledger.signals.accept([signal(began=NOW, ended=NOW + MINUTE, key="over")], NOW + MINUTE)
+    await request(ledger, over, refuse_to_decide, NOW + MINUTE)
+    assert await told(ledger) == []

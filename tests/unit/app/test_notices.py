@@ -1,0 +1,222 @@
+"""A person is told of an incident first and the next command last; and of names that do not resolve, and of deliveries that nobody knows (P9)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from kintsugi.app.notice_headlines import NoticeHeadlines
+from kintsugi.app.resolver_notice import ResolverNotice, notice_of
+from kintsugi.app.serving import NOT_UNDERSTOOD, NotifyingInbox
+from kintsugi.errors import LedgerUnavailable
+from kintsugi.ledger import Ledger
+from kintsugi.model.records import Approval, IncidentState, Notice
+from kintsugi.sources.alertmanager import decode
+from kubediagnosis.causes import ObjectChange
+from tests.contract.ledger.build import MINUTE, NOW, begin, kept, step
+from tests.harness.ledgers import Outage, in_memory
+from tests.unit.factories import moment
+
+TIMEOUT = timedelta(seconds=10)
+
+
+def notice(incident: str | None, kind: IncidentState = IncidentState.NEEDS_OPERATOR) -> Notice:
+    """Make a notice of now."""
+    return Notice(id=f"ntc-{incident}-{kind}", incident=incident, kind=kind, text="it is so", created=NOW, due=NOW)
+
+
+def headlines(ledger: Ledger, *, after: timedelta = timedelta(0), affected: Sequence[str] = ()) -> NoticeHeadlines:
+    """Return what completes notices, so long after they were made."""
+
+    async def of_incident(incident: str) -> Sequence[str]:
+        return affected
+
+    return NoticeHeadlines(ledger=ledger, clock=lambda: NOW + after, delay=TIMEOUT, affected=of_incident)
+
+
+async def test_a_notice_begins_with_the_diagnosis_of_its_own_incident(ledger: Ledger) -> None:
+    web, api = await begin(ledger, "web"), await begin(ledger, "api")
+    await ledger.diagnoses.keep(kept(web))
+    await ledger.runs.save_step(step(web), expect=None, now=NOW)
+    for run in (web, api):
+        await ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, "it is so", NOW)
+    found = await headlines(ledger).complete([notice(web.incident), notice(api.incident), notice(None)])
+    assert [each.text.splitlines() for each in found] == [
+        [
+            f"web {web.incident}: needs-operator",
+            "problem: ImagePull (certain): deployment/web containers[web].image: web: it cannot start",
+            "it is so",
+            f"next: kintsugi rollback {web.incident} (shows the undo commands, asks, and runs them)",
+        ],
+        [f"api {api.incident}: needs-operator", "it is so", f"next: kintsugi incident {api.incident} --all"],
+        ["it is so"],
+    ]
+
+
+async def test_a_notice_has_ten_lines_and_says_where_the_others_are(ledger: Ledger) -> None:
+    run = await begin(ledger)
+    long = replace(notice(run.incident), text="\n".join(map(str, range(20))))
+    (told,) = await headlines(ledger, affected=("frontend",)).complete([long])
+    lines = told.text.splitlines()
+    assert len(lines) == 10
+    assert lines[6:] == [
+        "5",
+        f"… and 14 more lines: kintsugi incident {run.incident} --all",
+        "also affected: frontend",
+        f"next: kintsugi abort {run.incident} --why TEXT (ends the run)",
+    ]
+
+
+async def test_a_notice_says_after_the_problem_what_changed_before(ledger: Ledger) -> None:
+    run = await begin(ledger)
+    change = ObjectChange(object="deployment/web", field="spec.replicas", at=NOW, by="kubectl", after="2", shown=True)
+    found = kept(run)
+    await ledger.diagnoses.keep(replace(found, diagnosis=replace(found.diagnosis, changes=(change,))))
+    (told,) = await headlines(ledger).complete([notice(run.incident)])
+    assert told.text.splitlines()[2:-1] == [
+        "earlier change: 2026-03-01 12:00:00 deployment/web spec.replicas - -> 2 (by kubectl)",
+        "it is so",
+    ]
+
+
+async def test_the_notice_of_a_question_waits_for_diagnosis_and_question_and_not_for_ever(ledger: Ledger) -> None:
+    run = await begin(ledger)
+    asked = notice(run.incident, IncidentState.AWAITING_APPROVAL)
+    assert await headlines(ledger).complete([asked]) == []
+    (late,) = await headlines(ledger, after=TIMEOUT).complete([asked])
+    assert "it is so" in late.text
+    await ledger.diagnoses.keep(kept(run, at=NOW + MINUTE))
+    assert await headlines(ledger).complete([asked]) == []
+    question = Approval(
+        incident=run.incident, path="", question="Run it?", plan="plan-1", asked=NOW, expires=NOW + MINUTE
+    )
+    await ledger.approvals.ask(question)
+    (told,) = await headlines(ledger).complete([asked])
+    assert told.text.splitlines()[1].startswith("problem: ImagePull (certain)")
+
+
+async def test_a_notice_names_the_services_that_suffer_too_unless_it_is_over(ledger: Ledger) -> None:
+    run = await begin(ledger)
+    going, over = notice(run.incident), notice(run.incident, IncidentState.RECOVERED)
+    daemon_s = notice(None)
+    told = await headlines(ledger, affected=("frontend", "web")).complete([going, over, daemon_s])
+    shown = [[line for line in each.text.splitlines() if line.startswith("also")] for each in told]
+    assert shown == [["also affected: frontend, web"], [], []]
+
+
+BEGIN = datetime(2026, 11, 24, 14, 0, tzinfo=UTC)
+
+
+async def told(ledger: Ledger) -> list[str]:
+    """List the notices that wait to be sent."""
+    return [notice.text for notice in await ledger.outbox.due_notices(BEGIN + timedelta(days=1))]
+
+
+async def test_a_problem_is_told_once_and_again_only_when_it_has_come_back(ledger: Ledger) -> None:
+    moments = iter((BEGIN, BEGIN + timedelta(hours=2)))
+    names = ResolverNotice(ledger.outbox, clock=lambda: next(moments))
+    await names.step()
+    names.hear("no answer")
+    await names.step()
+    await names.step()
+    assert await told(ledger) == [notice_of("no answer")]
+    names.hear("")
+    await names.step()
+    names.hear("no answer")
+    await names.step()
+    assert await told(ledger) == 2 * [notice_of("no answer")]
+
+
+class Answers:
+    """Names that resolve or do not, and how often they are asked."""
+
+    def __init__(self, names: ResolverNotice, *, resolves: bool) -> None:
+        self.names = names
+        self.answer = resolves
+        self.asked = 0
+
+    async def resolves(self) -> bool:
+        self.asked += 1
+        return self.answer
+
+    async def recheck(self) -> None:
+        self.asked += 1
+        self.names.hear("" if self.answer else "no answer")
+
+
+async def test_names_that_resolved_and_do_no_longer_are_a_sign_until_they_resolve_again(ledger: Ledger) -> None:
+    """E32: they are asked again while they do not: no run might be left that would notice."""
+    names = ResolverNotice(ledger.outbox, clock=lambda: BEGIN)
+    names.ask(answers := Answers(names, resolves=True))
+    for _ in range(2):
+        await names.step()
+    assert (names.sign, answers.asked) == ("", 1), "what resolves is not asked for nothing"
+    answers.answer = False
+    names.hear("no answer")
+    await names.step()
+    assert names.sign == "no answer"
+    answers.answer = True
+    await names.step()
+    assert names.sign == ""
+
+
+async def test_names_that_never_resolved_where_the_daemon_runs_are_no_sign_and_told_only_where_they_were_needed(
+    ledger: Ledger,
+) -> None:
+    """E35: outside of the cluster, as in a demonstration, all else goes on."""
+    names = ResolverNotice(ledger.outbox, clock=lambda: BEGIN)
+    names.ask(Answers(names, resolves=False))
+    for _ in range(2):
+        await names.step()
+    assert (names.sign, await told(ledger)) == ("", [])
+    names.hear("no such name")
+    await names.step()
+    assert (names.sign, await told(ledger)) == ("", [notice_of("no such name")])
+
+
+async def test_a_problem_that_is_over_before_the_next_look_calls_nobody(ledger: Ledger) -> None:
+    names = ResolverNotice(ledger.outbox, clock=lambda: BEGIN)
+    names.hear("no answer")
+    names.hear("")
+    await names.step()
+    assert await told(ledger) == []
+
+
+async def test_a_problem_is_told_once_the_ledger_is_back() -> None:
+    outage = Outage()
+    async with in_memory(BEGIN, outage) as ledger:
+        names = ResolverNotice(ledger.outbox, clock=lambda: BEGIN)
+        names.hear("no answer")
+        outage.away = True
+        with pytest.raises(LedgerUnavailable):
+            await names.step()
+        outage.away = False
+        await names.step()
+        assert await told(ledger) == [notice_of("no answer")]
+
+
+GROUP = b'{"version":"4","groupKey":"{}:{namespace=\\"shop\\"}","truncatedAlerts":%d,"alerts":[]}'
+
+
+async def test_alerts_that_a_group_was_cut_short_by_are_told_in_a_notice_once_an_hour(ledger: Ledger) -> None:
+    """A7: nothing can ask for them, and their number is another one each time."""
+    minutes = 0
+    core: Any = SimpleNamespace(
+        ledger=ledger,
+        pipeline=SimpleNamespace(wake=lambda: None),
+        clock=SimpleNamespace(now=lambda: moment(minutes=minutes)),
+    )
+    inbox = NotifyingInbox(core)
+    told = []
+    for minutes in (0, 5, 59, 70):
+        left_out = decode(GROUP % (minutes + 1), moment(minutes=minutes)).left_out
+        assert left_out is not None
+        await inbox.keep_dead_letters([left_out])
+        told.append(len(await ledger.outbox.due_notices(moment(hours=24))))
+    assert told == [1, 1, 1, 2]
+    assert {each.text for each in await ledger.outbox.due_notices(moment(hours=24))} == {NOT_UNDERSTOOD}
+    await inbox.keep_dead_letters([])
+    assert len(await ledger.outbox.due_notices(moment(hours=24))) == 2

@@ -1,0 +1,338 @@
+"""A diagnosis of an incident or of a verdict is made once, in bounded time; it is told what no object says."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kintsugi.decisions.breaker import ObserverHealth
+from kintsugi.errors import KubeError, LedgerUnavailable
+from kintsugi.ledger import DiagnosisRepository, Ledger
+from kintsugi.ledger.store import Store
+from kintsugi.model.records import IncidentState, KeptDiagnosis, Occasion, Reason, Signal, Target, Verdict, VerdictKind
+from kintsugi.model.rules import Mode
+from kintsugi.pipeline.declared_workloads import DeclaredWorkloads
+from kintsugi.pipeline.incident_diagnoses import AT_ONCE, IncidentDiagnoses
+from kintsugi.pipeline.verdict_diagnoses import VerdictDiagnoses
+from kintsugi.telemetry import Containment
+from kubediagnosis.causes import Diagnosis
+from kubediagnosis.related_objects import CheckFacts, DeclaredFacts, ObserverFacts
+from tests.contract.ledger.build import NOW, begin
+from tests.unit import factories
+from tests.unit.factories import NOW as THEN
+from tests.unit.factories import moment, signal, virtual_clock, web
+from tests.unit.pipeline.business import PipelineBench
+
+pytestmark = pytest.mark.looptime
+
+
+WITHIN = timedelta(seconds=5)
+
+Answer = Callable[[], Awaitable[None]]
+
+
+async def at_once() -> None:
+    """Take no time."""
+
+
+async def never() -> None:
+    """Take for ever."""
+    await asyncio.Event().wait()
+
+
+async def refused() -> None:
+    """Be told no by the API."""
+    raise KubeError("deployments is forbidden")
+
+
+async def broken() -> None:
+    """Have a mistake of our own."""
+    raise ValueError("no such field")
+
+
+@dataclass
+class CountingDiagnoser:
+    """Finds nothing, after `answer`, and counts how often it was asked, and by how many at one time."""
+
+    answer: Answer = at_once
+    asked: list[Target] = field(default_factory=list)
+    under_way: int = 0
+    most: int = 0
+
+    async def diagnose(self, target: Target) -> Diagnosis:
+        self.asked.append(target)
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            await self.answer()
+        finally:
+            self.under_way -= 1
+        reference = f"{target.kind}/{target.name}"
+        at = datetime.now(UTC)
+        return Diagnosis(object=reference, namespace=target.namespace, at=at, summary=f"{reference}: fine")
+
+
+class Away(DiagnosisRepository):
+    """Keeps diagnoses, and cannot while it is away."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.is_away = True
+        self.kept: list[KeptDiagnosis] = []
+
+    async def keep(self, kept: KeptDiagnosis) -> None:
+        if self.is_away:
+            raise LedgerUnavailable("the disk is full")
+        self.kept.append(kept)
+
+
+def diagnoses(ledger: Ledger, diagnoser: CountingDiagnoser) -> IncidentDiagnoses:
+    """Return what makes diagnoses with this diagnoser."""
+    return IncidentDiagnoses(diagnoser, ledger.diagnoses, clock=lambda: NOW, within=WITHIN, containment=Containment())
+
+
+async def test_the_first_diagnosis_of_an_incident_is_made_once_and_a_hand_over_s_anew(ledger: Ledger) -> None:
+    run, diagnoser = await begin(ledger), CountingDiagnoser()
+    made = diagnoses(ledger, diagnoser)
+    for occasion in (Occasion.OPENED, Occasion.OPENED, Occasion.HAND_OVER, Occasion.OPENED):
+        await made.make(run.incident, web(), occasion)
+    found = await ledger.diagnoses.of_incident(run.incident)
+    assert [each.occasion for each in found] == [Occasion.OPENED, Occasion.HAND_OVER]
+    assert diagnoser.asked == [Target(kind="deployment", namespace="production", name="web")] * 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (never, "the workload was not read within 5s"),
+        (refused, "deployments is forbidden"),
+        (broken, "ValueError: no such field"),
+    ],
+)
+async def test_a_diagnosis_that_goes_wrong_is_kept_as_not_known(ledger: Ledger, answer: Answer, why: str) -> None:
+    """A run waits no longer than its diagnosis may take, and goes on."""
+    run, began = await begin(ledger), asyncio.get_running_loop().time()
+    await diagnoses(ledger, CountingDiagnoser(answer)).make(run.incident, web(), Occasion.OPENED)
+    assert asyncio.get_running_loop().time() - began <= WITHIN.total_seconds()
+    (found,) = await ledger.diagnoses.of_incident(run.incident)
+    assert found.diagnosis.causes == ()
+    assert found.diagnosis.summary == "deployment/web: no cause is known"
+    assert found.diagnosis.unknown == (f"deployment/web: {why}",)
+
+
+async def test_a_diagnosis_behind_others_that_hang_takes_no_longer_either(ledger: Ledger) -> None:
+    """Few are made at one time, so that a storm does not ask the API for everything at once."""
+    runs = [await begin(ledger, f"s-{number}") for number in range(3 * AT_ONCE)]
+    diagnoser, began = CountingDiagnoser(never), asyncio.get_running_loop().time()
+    made = diagnoses(ledger, diagnoser)
+    await asyncio.gather(*(made.make(run.incident, web(), Occasion.OPENED) for run in runs))
+    assert asyncio.get_running_loop().time() - began <= 1.5 * WITHIN.total_seconds()
+    assert diagnoser.most == AT_ONCE
+
+
+async def test_a_diagnosis_that_nobody_waits_for_is_made_once_and_told_to_listeners(ledger: Ledger) -> None:
+    run, diagnoser, heard = await begin(ledger), CountingDiagnoser(), asyncio.Queue[KeptDiagnosis]()
+    made = diagnoses(ledger, diagnoser)
+    made.on_kept(lambda _, found: heard.put_nowait(found))
+    working = asyncio.create_task(made.run())
+    for _ in range(3):
+        made.ask(run.incident, web())
+    assert (await heard.get()).incident == run.incident
+    made.ask(run.incident, web())
+    await asyncio.sleep(60)
+    working.cancel()
+    assert len(diagnoser.asked) == 1
+
+
+async def test_a_diagnosis_that_could_not_be_kept_is_made_again(ledger: Ledger) -> None:
+    run, diagnoser = await begin(ledger), CountingDiagnoser()
+    away = Away(ledger.diagnoses._store)
+    made = IncidentDiagnoses(diagnoser, away, clock=lambda: NOW, within=WITHIN, containment=Containment())
+    working = asyncio.create_task(made.run())
+    made.ask(run.incident, web())
+    await asyncio.sleep(60)
+    assert away.kept == []
+    away.is_away = False
+    made.ask(run.incident, web())
+    await asyncio.sleep(60)
+    working.cancel()
+    assert [each.incident for each in away.kept] == [run.incident]
+
+
+WRONG = "; problem: deployment/web: fine"
+
+
+class ObservingBench:
+    """A pipeline in mode observe with what diagnoses its verdicts."""
+
+    def __init__(self, ledger: Ledger, *, notifies: bool = True) -> None:
+        self.ledger = ledger
+        self.business = PipelineBench(mode=Mode.OBSERVE, ledger=ledger)
+        self.diagnoser = CountingDiagnoser()
+        self.notified: list[str] = []
+        containment = Containment()
+        within = timedelta(seconds=5)
+        diagnoses = IncidentDiagnoses(
+            self.diagnoser, ledger.diagnoses, clock=virtual_clock, within=within, containment=containment
+        )
+        active = self.business.active_catalog
+        self.verdicts = VerdictDiagnoses(
+            diagnoses,
+            ledger,
+            active,
+            clock=virtual_clock,
+            containment=containment,
+            on_notice=self.notified.append if notifies else None,
+        )
+        self.business.pipeline.on_verdict(self.verdicts.note)
+
+    async def judge(self, *signals: Signal) -> None:
+        """Have signals judged, and their verdicts diagnosed."""
+        await self.ledger.signals.accept(signals, THEN)
+        await self.business.pipeline.step()
+        running = asyncio.create_task(self.verdicts.run())
+        await asyncio.sleep(10)
+        running.cancel()
+
+    async def texts(self) -> list[str]:
+        """List the texts of all verdicts, oldest first."""
+        return [verdict.text for _, verdict in reversed(await self.ledger.signals.newest()) if verdict is not None]
+
+    async def told(self) -> list[str]:
+        """List what people are told."""
+        notices = await self.ledger.outbox.due_notices(moment(hours=1), 100)
+        assert {each.kind for each in notices} <= {IncidentState.OPEN}
+        return [each.text for each in notices]
+
+
+async def test_a_verdict_of_mode_observe_says_what_is_wrong_and_is_told_once_an_episode(ledger: Ledger) -> None:
+    bench = ObservingBench(ledger)
+    first, second = signal(id="sig-1"), signal(id="sig-2", key="web-pods/uid-web-2")
+    await bench.judge(first)
+    await bench.judge(second)
+    observed = "mode is observe: mend would have been started"
+    assert await bench.texts() == [observed + WRONG, observed]
+    (text,) = await bench.told()
+    assert text.splitlines() == [
+        "problem: deployment/web: fine",
+        f"observed: web: rule web-pods: {observed}",
+        "next: kintsugi diagnose deployment/web -n production",
+    ]
+    assert (len(bench.diagnoser.asked), bench.notified) == (1, ["web"])
+
+
+async def test_the_next_episode_is_diagnosed_anew(ledger: Ledger) -> None:
+    bench = ObservingBench(ledger)
+    await bench.judge(signal(id="sig-1"))
+    await ledger.signals.accept([signal(id="end", ended=moment(seconds=20))], moment(seconds=20))
+    await bench.judge(signal(id="sig-2", key="web-pods/uid-web-2"))
+    assert [text.endswith(WRONG) for text in await bench.texts()] == [True, True]
+    assert len(bench.diagnoser.asked) == 2
+
+
+async def test_a_verdict_is_told_to_nobody_where_the_setting_says_so(ledger: Ledger) -> None:
+    bench = ObservingBench(ledger, notifies=False)
+    await bench.judge(signal(id="sig-1"))
+    assert (await bench.texts())[0].endswith(WRONG)
+    assert await bench.told() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "diagnosed"),
+    [
+        (VerdictKind.REFUSED, Reason.COOLDOWN, True),
+        (VerdictKind.REFUSED, Reason.OWNED, True),
+        (VerdictKind.REFUSED, Reason.FOREIGN_TARGET, False),
+        (VerdictKind.OBSERVED, Reason.RESOLVED, False),
+        (VerdictKind.STARTED, Reason.MATCHED, False),
+    ],
+)
+async def test_a_refusal_about_the_service_is_diagnosed_and_told_to_nobody(
+    ledger: Ledger, kind: VerdictKind, reason: Reason, diagnosed: bool
+) -> None:
+    bench = ObservingBench(ledger)
+    judged = Verdict(kind=kind, reason=reason, text="so it is", rule="web-pods")
+    await ledger.signals.accept([signal(id="sig-1")], THEN)
+    await ledger.signals.settle({"sig-1": judged}, THEN)
+    bench.verdicts.note(signal(id="sig-1"), judged)
+    await bench.judge()
+    assert await bench.texts() == [f"so it is{WRONG if diagnosed else ''}"]
+    assert await bench.told() == []
+
+
+async def test_a_refusal_that_is_judged_again_says_it_again(ledger: Ledger) -> None:
+    bench = ObservingBench(ledger)
+    again = moment(minutes=1)
+    judged = Verdict(kind=VerdictKind.REFUSED, reason=Reason.COOLDOWN, text="cooling", rule="web-pods", until=again)
+    await ledger.signals.accept([signal(id="sig-1")], THEN)
+    for _ in range(2):
+        await ledger.signals.settle({"sig-1": judged}, THEN)
+        bench.verdicts.note(signal(id="sig-1"), judged)
+        await bench.judge()
+        assert await bench.texts() == [f"cooling{WRONG}"]
+    assert len(bench.diagnoser.asked) == 1
+
+
+CATALOG = factories.catalog(
+    factories.service_text("db", namespace="data"),
+    factories.service_text("web", depends_on=("db",)),
+    factories.runbook_text(),
+)
+START_UP = timedelta(seconds=12)
+UNMET = CheckFacts(name="smoke", met=False, answer="HTTP 502")
+
+
+def declared(observer: ObserverHealth | None = None) -> DeclaredWorkloads:
+    """Return what is tested, with one check of `web` that is not met."""
+    return DeclaredWorkloads(
+        catalog=lambda: CATALOG,
+        answers=lambda name: (UNMET,) if name == "web" else (),
+        observer=lambda: observer or ObserverHealth(),
+        share=0.5,
+        view=lambda name: replace(factories.view(ready=0 if name == "web" else 3), host=f"{name}-front.data.svc"),
+        start_up=START_UP,
+    )
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "deploy", "deployment"])
+def test_a_workload_is_known_by_its_service_with_what_that_depends_on(kind: str) -> None:
+    service, upstream = CATALOG.services["web"], CATALOG.services["db"]
+    found = declared()(Target(kind=kind, namespace=service.namespace, name=service.workload.name))
+    assert (found.service, found.checks, found.serving, found.start_up) == ("web", (UNMET,), False, START_UP)
+    assert found.upstreams == (
+        Target(kind=upstream.workload.resource.kind, namespace="data", name=upstream.workload.name),
+    )
+
+
+def test_a_workload_is_told_which_services_are_behind_the_names_that_its_variables_may_have() -> None:
+    service, db = CATALOG.services["web"], CATALOG.services["db"]
+    found = declared()(Target(kind="Deployment", namespace=service.namespace, name=service.workload.name))
+    kind = db.workload.resource.kind
+    assert found.exposed == {"db-front.data": Target(kind=kind, namespace="data", name=db.workload.name)}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "kind"), [("elsewhere", "Deployment"), ("production", "StatefulSet")], ids=["namespace", "type"]
+)
+def test_a_workload_that_no_service_has_is_not_declared(namespace: str, kind: str) -> None:
+    name = CATALOG.services["web"].workload.name
+    assert declared()(Target(kind=kind, namespace=namespace, name=name)) == DeclaredFacts(start_up=START_UP)
+
+
+@pytest.mark.parametrize(
+    ("observer", "sight"),
+    [
+        (ObserverHealth(stale_reason="pods are stale"), ObserverFacts(stale="pods are stale")),
+        (
+            ObserverHealth(names="no answer"),
+            ObserverFacts(
+                doubt="the observer is suspected first: Kintsugi's own name server does not answer (no answer)",
+            ),
+        ),
+    ],
+)
+def test_our_own_sight_is_told_of_any_workload(observer: ObserverHealth, sight: ObserverFacts) -> None:
+    found = declared(observer)(Target(kind="Deployment", namespace="elsewhere", name="x"))
+    assert found.observer == sight

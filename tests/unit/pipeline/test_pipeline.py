@@ -1,0 +1,225 @@
+"""The inbox is looked into when there is news or a verdict ends; a signal is evaluated again once what has held it back is over (P9, P11)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from kintsugi.errors import LedgerUnavailable
+from kintsugi.ledger import Ledger
+from kintsugi.ledger.runs import CatalogRepository
+from kintsugi.ledger.signals import SignalRepository
+from kintsugi.ledger.store import Store
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.outages import Fault, Outage
+from kintsugi.model.records import IncidentState, KeptDiagnosis, Occasion, Reason, Signal, Verdict, VerdictKind
+from kintsugi.model.rules import Mode
+from kintsugi.pipeline.active_catalog import MOST_KNOWN, ActiveCatalog
+from kintsugi.pipeline.pipeline import IDLE
+from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
+from tests.harness.ledger_rows import keep
+from tests.unit.factories import (
+    NOW,
+    catalog,
+    incident,
+    moment,
+    rule_text,
+    run,
+    runbook_text,
+    service_text,
+    signal,
+    virtual_clock,
+)
+from tests.unit.pipeline.business import PipelineBench, alert
+
+pytestmark = pytest.mark.looptime
+
+
+EVERY = timedelta(milliseconds=200)
+
+
+class CountedSignals(SignalRepository):
+    """Signals that note how often they are looked into; while `away` nothing is answered."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.looks = 0
+        self.away = False
+
+    async def due(self, now: datetime, limit: int = 500) -> tuple[Signal, ...]:
+        """Return what is to be judged."""
+        self.looks += 1
+        if self.away:
+            raise LedgerUnavailable("away")
+        return await super().due(now, limit)
+
+
+@pytest.fixture
+async def inbox(ledger: Ledger) -> CountedSignals:
+    """Return the ledger's signals."""
+    ledger.signals = counted = CountedSignals(ledger._store)
+    return counted
+
+
+@pytest.fixture
+async def business(ledger: Ledger, inbox: CountedSignals) -> PipelineBench:
+    """Return a pipeline over the ledger."""
+    return PipelineBench(ledger=ledger)
+
+
+@asynccontextmanager
+async def running(business: PipelineBench) -> AsyncIterator[None]:
+    """Let the pipeline run meanwhile."""
+    task = asyncio.create_task(business.pipeline.run(EVERY))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_an_idle_inbox_is_hardly_looked_into(business: PipelineBench, inbox: CountedSignals) -> None:
+    async with running(business):
+        await asyncio.sleep(60)
+    assert inbox.looks <= 60 / IDLE.total_seconds() + 1
+
+
+async def test_a_new_signal_is_judged_at_once(business: PipelineBench, inbox: CountedSignals) -> None:
+    async with running(business):
+        await asyncio.sleep(1)
+        await inbox.accept([alert()], virtual_clock())
+        business.pipeline.wake()
+        await asyncio.sleep(0.01)
+        ((_, verdict),) = await inbox.newest()
+        assert verdict is not None
+
+
+async def test_a_provisional_verdict_is_looked_at_when_it_ends(business: PipelineBench, inbox: CountedSignals) -> None:
+    given = alert()
+    until = moment(seconds=2)
+    provisional = Verdict(kind=VerdictKind.REFUSED, reason=Reason.PAUSED, text="it is paused", until=until)
+    await inbox.accept([given], moment())
+    await inbox.settle({given.id: provisional}, moment())
+    async with running(business):
+        await asyncio.sleep(1.9)
+        assert inbox.looks == 1
+        await asyncio.sleep(0.2)
+        assert inbox.looks == 2
+
+
+async def test_a_ledger_that_is_away_is_asked_again_soon(business: PipelineBench, inbox: CountedSignals) -> None:
+    inbox.away = True
+    async with running(business):
+        await asyncio.sleep(2)
+    assert inbox.looks >= 2 / EVERY.total_seconds() - 1
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_pipeline_that_is_cancelled_just_as_there_is_news_ends(turns: int, business: PipelineBench) -> None:
+    task = asyncio.create_task(business.pipeline.run(EVERY))
+    await asyncio.sleep(1)
+    business.pipeline.wake()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task], timeout=60)
+    assert task.cancelled(), task
+
+
+DISK = Cause(
+    kind=CauseKind.VOLUME, object="persistentvolumeclaim/data", confidence=Confidence.LIKELY, text="it is full"
+)
+
+
+def outage(fault: Fault) -> Outage:
+    """Return an outage of web that began just now."""
+    return Outage(service="web", since=NOW, fault=fault, fault_since=NOW, diagnosed=NOW)
+
+
+async def handed_over(ledger: Ledger) -> PipelineBench:
+    """Return the pipeline of a service that was handed over with a full disk five minutes ago."""
+    closed = {"state": IncidentState.NEEDS_OPERATOR}
+    ended = replace(run(), **closed, started=moment(minutes=-20), finished=moment(minutes=-5))  # type: ignore[arg-type]
+    opened = replace(incident(), **closed, opened=moment(minutes=-20), closed=moment(minutes=-5))  # type: ignore[arg-type]
+    await keep(ledger, opened, ended)
+    found = Diagnosis(object="deployment/web", namespace="production", at=NOW, summary="it is full", causes=(DISK,))
+    await ledger.diagnoses.keep(KeptDiagnosis(incident="inc-1", occasion=Occasion.HAND_OVER, diagnosis=found))
+    return PipelineBench(ledger=ledger)
+
+
+async def test_the_fault_that_was_handed_over_stays_refused_and_another_one_starts_a_run(ledger: Ledger) -> None:
+    bench = await handed_over(ledger)
+    bench.observed.outages = lambda _: outage(Fault.of(DISK, "hash-1"))
+    given = signal()
+    verdict = await bench.judged(given)
+    assert (verdict.reason, verdict.until) == (Reason.HUMAN, moment(minutes=55))
+
+    await bench.pipeline.evaluate_refused("web")
+    await bench.pipeline.step()
+    assert (await bench.verdicts())[given.id].reason is Reason.HUMAN
+
+    bench.observed.outages = lambda _: outage(
+        Fault(template="hash-1", kind=CauseKind.IMAGE_PULL, object="deployment/web")
+    )
+    await bench.pipeline.step()
+    assert (await bench.verdicts())[given.id].reason is Reason.HUMAN, "nobody has said yet that there is another fault"
+    await bench.pipeline.evaluate_refused("web")
+    await bench.pipeline.step()
+    assert (await bench.verdicts())[given.id].kind is VerdictKind.STARTED
+    assert len(bench.supervisor.started) == 1
+
+
+async def test_a_signal_that_was_only_observed_starts_a_run_after_the_mode_was_changed(ledger: Ledger) -> None:
+    given = signal()
+    assert (await PipelineBench(ledger=ledger, mode=Mode.OBSERVE).judged(given)).kind is VerdictKind.OBSERVED
+    bench = PipelineBench(ledger=ledger, mode=Mode.AUTO)
+    await bench.pipeline.evaluate_observed()
+    await bench.pipeline.step()
+    assert (await bench.verdicts())[given.id].kind is VerdictKind.STARTED
+
+
+async def test_a_signal_that_is_over_is_not_evaluated_again_after_the_mode_was_changed(ledger: Ledger) -> None:
+    given = signal()
+    await PipelineBench(ledger=ledger, mode=Mode.OBSERVE).judged(given)
+    await ledger.signals.accept([signal(id="end", ended=moment(seconds=20))], moment(seconds=20))
+    bench = PipelineBench(ledger=ledger, mode=Mode.AUTO)
+    await bench.pipeline.evaluate_observed()
+    await bench.pipeline.step()
+    assert bench.supervisor.started == []
+
+
+class ReadCatalogs(CatalogRepository):
+    """The ledger's catalogs, which note what was read."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.read: list[str] = []
+
+    async def catalog_texts(self, digest: str) -> Mapping[str, str]:
+        """Return the texts."""
+        self.read.append(digest)
+        return await super().catalog_texts(digest)
+
+
+async def test_a_catalog_a_reload_does_not_fill_the_memory(ledger: Ledger) -> None:
+    first = catalog(service_text(), rule_text(), runbook_text())
+
+    def parse(texts: Mapping[str, str]) -> Catalog:
+        return replace(first, digest=texts["digest"])
+
+    keeper = ReadCatalogs(ledger._store)
+    active_catalog = ActiveCatalog(first, keeper, parse)
+    for number in range(100):
+        await active_catalog.activate(replace(first, digest=f"d{number}", texts={"digest": f"d{number}"}))
+    assert len(active_catalog._known) == MOST_KNOWN
+    assert (await active_catalog.by_digest("d99")).digest == "d99"
+    assert keeper.read == []
+    for number in range(20):
+        assert (await active_catalog.by_digest(f"d{number}")).digest == f"d{number}"
+    assert len(active_catalog._known) == MOST_KNOWN
+    assert (await active_catalog.by_digest("d99")).digest == "d99"
+    assert "d99" not in keeper.read
