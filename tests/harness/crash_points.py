@@ -10,9 +10,12 @@ import signal
 from collections import Counter
 from collections.abc import Collection
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from kintsugi import app
+from kintsugi.app import core
 
 KILL_AT = "KINTSUGI_TEST_KILL_AT"
 """The crash points at which the process kills itself, at whichever comes first: numbers or names, with commas between them."""
@@ -23,13 +26,25 @@ TRACE = "KINTSUGI_TEST_TRACE"
 """File to which crash points are written as they are passed, a line each: number, name."""
 
 
+LOOPBACK = "KINTSUGI_TEST_LOOPBACK"
+"""Whether probes may go to 127.0.0.0/8, where the pods of the embedded cluster are."""
+
+EXECUTOR = "KINTSUGI_TEST_EXECUTOR"
+"""The executor that stands in for the product's: MODULE:CLASS."""
+
+
 def arm() -> None:
-    """Let the daemon that this process is about to be pass the crash points of its environment; nothing where it names none."""
+    """Let the daemon that this process is about to be do what its environment names; nothing where it names nothing."""
     kill_at = frozenset(filter(None, os.environ.get(KILL_AT, "").split(",")))
     trace = os.environ.get(TRACE)
+    given: dict[str, Any] = {"loopback": True} if os.environ.get(LOOPBACK) else {}
     if kill_at or trace:
-        points = CrashPoints(kill_at, Path(trace) if trace else None)
-        app.run = partial(app.run, failpoints=points)
+        given["failpoints"] = CrashPoints(kill_at, Path(trace) if trace else None)
+    if given:
+        app.run = partial(app.run, **given)
+    if executor := os.environ.get(EXECUTOR):
+        module, _, name = executor.partition(":")
+        core.Executor = getattr(import_module(module), name)  # type: ignore[attr-defined]
 
 
 class CrashPoints:

@@ -33,7 +33,34 @@ _ON_HEALTH = ("/healthz", "/readyz", "/metrics")
 SOON_GOOD = {"KINTSUGI_WATCHDOG__GOOD_AFTER": "2m"}
 """Many stories begin once a revision is known to be good: it is so after a fifth of the time that it takes users'."""
 
+TIMEOUT = 240.0
+"""Seconds that a command may take: ten times what a start takes on a busy machine."""
+
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+def command(*words: str | Path, environment: Mapping[str, str] | None = None) -> Ended:
+    """Run `kintsugi WORDS…` as a person does, of whose own settings there are none; nobody can be asked."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("KINTSUGI_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "kintsugi.cli", *map(str, words)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+        env={**kept, "PYTHONPATH": str(ROOT / "daemon"), **(environment or {})},
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
 
 
 def rights() -> list[Json]:
@@ -72,45 +99,80 @@ class DaemonProcess:
     url: str = ""
     health_url: str = ""
     process: RunningProcess | None = None
+    _begins: int = 0
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.ledger = self.ledger or f"sqlite:///{self.folder / 'ledger.db'}"
         (self.folder / "webhook").write_text(TOKEN + "\n")
-        (self.folder / "operators").write_text(f"tester:{OPERATOR}\n")
+        self.people.write_text(f"tester:{OPERATOR}\n")
 
     @property
     def log(self) -> Path:
         """Return the file that the daemon's lines go to, of all its starts."""
         return self.folder / "daemon.log"
 
+    @property
+    def people(self) -> Path:
+        """Return the file with the operator's token."""
+        return self.folder / "operators"
+
     def start(self, environment: Mapping[str, str] | None = None, *, within: float = 90) -> "DaemonProcess":
         """Start the process and wait until it takes webhooks."""
-        before = self.log.stat().st_size if self.log.exists() else 0
+        self.launch(environment)
+
+        def has_begun() -> bool:
+            ended = None if self.process is None else self.process.poll()
+            # One that dies by the test's wish may have died by now, and yet have taken webhooks.
+            if not self.listens() and ended is not None:
+                raise HopelessError(f"the daemon ended with {ended}:\n{self.tail()}")
+            return bool(self.url)
+
+        wait_for(has_begun, within=within, describe=self.tail)
+        self.port = int(self.url.rsplit(":", 1)[1])
+        return self
+
+    def launch(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start the process, and wait for nothing."""
+        self._begins, self.url = self.log.stat().st_size if self.log.exists() else 0, ""
         arguments, given = self._arguments(), {**self._environment(), **(environment or {})}
         if self.from_scratch:
-            command = [sys.executable, "-m", "kintsugi.cli", *arguments]
+            words = [sys.executable, "-m", "kintsugi.cli", *arguments]
             with self.log.open("ab") as log:
-                self.process = subprocess.Popen(command, env=given, stdout=log, stderr=log, cwd=self.folder)
+                self.process = subprocess.Popen(words, env=given, stdout=log, stderr=log, cwd=self.folder)
         else:
             birth = ProcessStart(
                 arguments=arguments, environment=given, folder=self.folder, out=self.log, errors=self.log
             )
             self.process = forked.start(birth)
 
-        def said() -> str | None:
-            ended = None if self.process is None else self.process.poll()
-            text = self.log.read_bytes()[before:].decode(errors="replace")
-            told = _told(_SAYS, text)
-            self.health_url = _told(_HEALTH, text) or ""  # is told before
-            # One that dies by the test's wish may have died by now, and yet have taken webhooks.
-            if told is None and ended is not None:
-                raise HopelessError(f"the daemon ended with {ended}:\n{self.tail()}")
-            return told
+    def listens(self) -> bool:
+        """Return whether it takes webhooks, or has taken them since it was started."""
+        text = self.said()
+        self.url, self.health_url = _told(_SAYS, text) or "", _told(_HEALTH, text) or ""
+        return bool(self.url)
 
-        self.url = wait_for(said, within=within, describe=self.tail)
-        self.port = int(self.url.rsplit(":", 1)[1])
-        return self
+    def refuses(self, environment: Mapping[str, str] | None = None) -> Ended:
+        """Start the process, which is to end by itself, and return how it did."""
+        self.launch(environment)
+        return Ended(self.wait(within=TIMEOUT), "", self.said())
+
+    def said(self) -> str:
+        """Return what it has written since it was started last."""
+        return self.log.read_bytes()[self._begins :].decode(errors="replace") if self.log.exists() else ""
+
+    def says(self, words: str) -> str:
+        """Wait for a line with these words, and return it."""
+
+        def line() -> str | None:
+            return next((each for each in self.said().splitlines() if words in each), None)
+
+        return wait_for(line, within=TIMEOUT, describe=self.tail)
+
+    def command(self, *words: str | Path) -> Ended:
+        """Run a command as the operator."""
+        asked = {"KINTSUGI_SERVER": self.url, "KINTSUGI_TOKEN_FILE": str(self.people)}
+        return command(*words, environment=asked)
 
     def wait_ready(self, *, within: float = 60) -> "DaemonProcess":
         """Wait until its caches are synced."""
@@ -219,7 +281,7 @@ class DaemonProcess:
         arguments += ["--health-port", "0"]
         arguments += ["--kubeconfig", str(self.kubeconfig), "--ledger", self.ledger]
         arguments += ["--durations", str(self.durations), "--webhook-tokens", str(self.folder / "webhook")]
-        arguments += ["--operator-tokens", str(self.folder / "operators"), "--log-format", "json"]
+        arguments += ["--operator-tokens", str(self.people), "--log-format", "json"]
         return arguments + (["--catalog-directory", str(self.catalog)] if self.catalog is not None else [])
 
     def _environment(self) -> dict[str, str]:

@@ -26,6 +26,8 @@ SAID = "this is what it does"
 """The last line of what a process says at SIGUSR1."""
 
 FORKS = get_context("forkserver")
+PRELOADED = ["tests.harness.preloaded"]
+"""What the fork server has imported before it forks; what is added after the first start counts no more."""
 
 
 class RunningProcess(Protocol):
@@ -57,6 +59,11 @@ class Forked:
         """Return its number."""
         assert self._process.pid is not None
         return self._process.pid
+
+    @property
+    def sentinel(self) -> int:
+        """Return what becomes readable when it has ended."""
+        return self._process.sentinel
 
     def poll(self) -> int | None:
         """Look, and return how it ended, or None while it runs."""
@@ -91,7 +98,7 @@ class ProcessStart:
 
 def start(birth: ProcessStart, program: Callable[[Sequence[str]], int | None] = main) -> Forked:
     """Start `kintsugi ARGUMENTS…`, or another of the project's programs, by its main function."""
-    FORKS.set_forkserver_preload(["tests.harness.preloaded"])
+    FORKS.set_forkserver_preload(PRELOADED)
     process = FORKS.Process(target=live, args=(birth, program), name="kintsugi", daemon=True)
     process.start()
     return Forked(process)

@@ -16,6 +16,7 @@ import pytest
 
 from kintsugi.cli import main
 from kintsugi.model.records import DeadLetter, Signal
+from tests.harness.daemon import Ended
 from tests.integration.intake_server import served
 from tests.integration.operations_double import FakeOperations
 
@@ -31,15 +32,6 @@ class UnusedInbox:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a command ended and what it wrote."""
-
-    code: int
-    out: str
-    err: str
-
-
-@dataclass(frozen=True)
 class ApiDaemon:
     """Where a daemon listens, the operations behind it, and a file with the token of Ana."""
 
@@ -49,7 +41,7 @@ class ApiDaemon:
 
 
 @contextmanager
-def daemon(folder: Path, operations: FakeOperations) -> Iterator[ApiDaemon]:
+def served_api(folder: Path, operations: FakeOperations) -> Iterator[ApiDaemon]:
     """Serve the API from a thread with an event loop of its own, so that the command may have its own, too."""
     ready, stop = threading.Event(), threading.Event()
     urls: list[str] = []

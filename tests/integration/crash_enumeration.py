@@ -101,7 +101,7 @@ class Enumeration:
 
         async def one(points: Sequence[str], folder: Path) -> None:
             async with gate:
-                self._compare(await tell(self.scene.birth(folder, kill_at=points), self.scene))
+                self._compare(await tell(self.scene.daemon(folder, kill_at=points), self.scene))
 
         await asyncio.gather(*(one(points, self._next_folder()) for points in stories))
 

@@ -8,8 +8,8 @@ nobody: each is over, waits for an approval, or says for what it waits.
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +19,6 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import IncidentState, Pause, PauseScope, RunRecord
 from kubesim import Request
-from tests.integration.crash_daemon import url_of
 from tests.integration.crash_enumeration import AT_ONCE
 from tests.integration.crash_stage import SELDOM, CrashStage
 from tests.integration.crash_story import CrashScene, made
@@ -27,7 +26,7 @@ from tests.integration.crash_story import CrashScene, made
 STEADY = 3
 """How many looks in a row must find the daemon at rest before what it has written is counted."""
 
-A_QUESTION_LASTS = timedelta(hours=10)
+A_QUESTION_LASTS = "10h"
 """Scaled, some minutes: no question may run out while a busy machine is looked at."""
 
 SEEN, WAITS = '"caches synced"', ('"change waiting"', '"deadline postponed"')
@@ -44,12 +43,12 @@ class No:
     names: Sequence[str] = ("",)
     freeze: bool = False
 
-    async def say(self, folder: Path) -> None:
+    async def say(self, url: str) -> None:
         """Write the pauses into the ledger, as a daemon does that is asked for them."""
         if self.scope is None:
             return
         now = datetime.now(UTC)
-        async with Ledger.open(url_of(folder), holder="ada") as ledger:
+        async with Ledger.open(url, holder="ada") as ledger:
             for name in self.names:
                 pause = Pause(
                     id=new_id("pau", now),
@@ -107,18 +106,20 @@ class Refusals:
         return f"{self.scene.title}: N = {self.told.total()} deaths followed by a no ({each})"
 
     async def _story(self, folder: Path, point: str, no: No) -> list[str]:
-        birth = self.scene.birth(folder, kill_at=[point])
-        async with self.scene.stage(birth) as stage:
+        async with self.scene.stage(self.scene.daemon(folder, kill_at=[point])) as stage:
             stage.start()
             if not await self._dies(stage, point):
                 self.not_reached.append(point)
                 return []
             async with self._opening:
-                await no.say(folder)
+                await no.say(stage.daemon.ledger)
             self.told[no.title] += 1
             written, lines = len(made(stage)), len(self._lines(stage))
-            patient = replace(stage.birth.guards, approval_expiry=A_QUESTION_LASTS)
-            stage.birth = replace(stage.birth, mode=no.mode, guards=patient)
+            stage.daemon.mode = no.mode
+            stage.daemon.environment = {
+                **stage.daemon.environment,
+                "KINTSUGI_GUARDS__APPROVAL_EXPIRY": A_QUESTION_LASTS,
+            }
             stage.start()
             async with stage.ledger() as ledger:
                 await self._rests(stage, ledger, lines)
@@ -166,8 +167,7 @@ class Refusals:
         return paused and any(each in line for line in self._lines(stage)[lines:] for each in WAITS)
 
     def _lines(self, stage: CrashStage) -> list[str]:
-        file = stage.birth.folder / "daemon.log"
-        return file.read_text(errors="replace").splitlines() if file.exists() else []
+        return stage.daemon.log.read_text(errors="replace").splitlines()
 
 
 def dealt(points: Sequence[str], noes: Sequence[No], *, in_all: bool) -> list[tuple[str, No]]:

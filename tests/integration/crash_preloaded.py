@@ -36,6 +36,6 @@ def load_or_remember(sources: Iterable[Source], *, durations: float = 1.0, deadl
 watch.load_sources = load_or_remember  # type: ignore[attr-defined]
 for scene in (RESTORE, CRASH_LOOP, BAD_ROLLOUT, SLOWLY_TAKEN_BACK, TAKEN_BACK_AFTER_MANY_DEATHS):
     with TemporaryDirectory() as folder:
-        files = scene.birth(Path(folder) / "story").catalog
+        files = scene.daemon(Path(folder) / "story").catalog
         load_or_remember(read_sources(catalog_paths(files)), durations=scene.durations)
 gc.freeze()

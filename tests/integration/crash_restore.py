@@ -6,25 +6,20 @@ Server and worker are doubles: what counts is what is done to the cluster, how o
 
 import json
 import re
-import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import aiohttp
-
-from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import Approval
-from kintsugi.settings import GuardSettings, RestoreSettings
 from kubeobjects import resources
 from kubeobjects.resources import PODS, PVCS, PVS
 from kubesim import EmbeddedCluster, Image, Request
-from tests.integration.crash_daemon import DaemonStart
-from tests.integration.crash_stage import SELDOM, SPEED, USER, CrashStage
+from tests.harness.daemon import DaemonProcess
+from tests.integration.crash_daemon import crash_daemon
+from tests.integration.crash_stage import SELDOM, SPEED, CrashStage
 from tests.integration.crash_story import CrashStoryEnd, ended, made
 from tests.integration.database_doubles import OWN_CLAIM, SERVER, server, with_a_claim_of_its_own, worker
 from tests.integration.database_stage import (
@@ -45,6 +40,9 @@ NO_DATA = 'FATAL:  "/var/lib/postgresql/data" is not a valid data directory'
 TAKEN_BEFORE = timedelta(hours=1)
 """Longer ago than may be lost, with every duration scaled: a person is asked both times."""
 
+PATIENT = {"KINTSUGI_GUARDS__APPROVAL_EXPIRY": "20h"}
+"""A daemon whose questions wait for an answer also on a busy machine."""
+
 TIMEOUT = 480.0
 """Seconds that one story may take, in which the daemon is started dozens of times."""
 
@@ -59,37 +57,34 @@ class RestoreScene:
     title: str
     durations: float
 
-    def birth(self, folder: Path, *, kill_at: Collection[str] = (), executor: type[Executor] = Executor) -> DaemonStart:
-        """Return how this scene's daemon is started."""
-        return DaemonStart(
-            folder=folder,
+    def daemon(self, folder: Path, *, kill_at: Collection[str] = (), **settings: str) -> DaemonProcess:
+        """Describe this scene's daemon."""
+        restore = {"KINTSUGI_RESTORE__IMAGE": WORKER, "KINTSUGI_RESTORE__VOLUME_SIZE": "64Mi"}
+        return crash_daemon(
+            folder,
             durations=self.durations,
             kill_at=kill_at,
             catalog=without_haste(folder.parent / "catalog"),
-            executor=executor,
-            restore=RestoreSettings(image=WORKER, volume_size="64Mi"),
-            guards=GuardSettings(approval_expiry=timedelta(hours=20)),
+            **restore,
+            **PATIENT,
+            **settings,
         )
 
     @asynccontextmanager
-    async def stage(self, birth: DaemonStart) -> AsyncIterator[CrashStage]:
-        """Have the database, who writes to it, and a person who may approve."""
-        birth.folder.mkdir(parents=True)
-        birth.operators.write_text(f"ada:{secrets.token_hex(32)}\n")
-        async with EmbeddedCluster.start(speed=SPEED, images=images(birth.folder)) as cluster:
+    async def stage(self, daemon: DaemonProcess) -> AsyncIterator[CrashStage]:
+        """Have the database, and who writes to it."""
+        async with (
+            EmbeddedCluster.start(speed=SPEED, images=images(daemon.folder)) as cluster,
+            CrashStage.on(cluster, daemon) as stage,
+        ):
             for manifest in (*related_objects(), *database()):
                 cluster.apply(manifest)
-            cluster.kubeconfig(birth.kubeconfig, USER)
-            stage = CrashStage(cluster=cluster, birth=birth)
 
             async def are_well() -> bool:
                 return is_ready(cluster) and stage.is_well(API)
 
             await stage.until(are_well)
-            try:
-                yield stage
-            finally:
-                await stage.kill()
+            yield stage
 
     async def play(self, stage: CrashStage, ledger: Ledger) -> CrashStoryEnd:
         """Let the server find nothing, and a person agree to what is proposed."""
@@ -143,25 +138,7 @@ async def agree(stage: CrashStage, ledger: Ledger) -> None:
     for incident in await ledger.incidents.newest(limit=1, open_only=True):
         for asked in await ledger.approvals.of_incident(incident.id):
             if asked.answered is None:
-                with suppress(aiohttp.ClientError, FileNotFoundError):
-                    await approve(stage, asked)
-
-
-async def approve(stage: CrashStage, asked: Approval) -> None:
-    """Ask the daemon that is alive to note a yes; whoever is asked anew has not heard it."""
-    await ask(stage, f"incidents/{asked.incident}/approve", {"plan": asked.plan, "path": asked.path})
-
-
-async def ask(stage: CrashStage, path: str, said: Json) -> Json:
-    """Ask the daemon that is alive for something, as a person does who may, and return what it answers."""
-    token = stage.birth.operators.read_text().strip().partition(":")[2]
-    url = f"{stage.births[-1].ready.read_text()}/api/v1/{path}"
-    async with (
-        aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session,
-        session.post(url, json=said) as answer,
-    ):
-        told: Json = await answer.json(content_type=None)
-        return told
+                await stage.approve(asked)
 
 
 def effects(requests: Sequence[Request], old: str) -> Mapping[str, int]:

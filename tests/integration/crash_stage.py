@@ -1,20 +1,21 @@
 """An embedded cluster with the shop in it, and a daemon that is killed and started again on the same ledger."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from multiprocessing.context import ForkServerProcess
-from typing import Any
-from urllib.error import HTTPError
-from urllib.request import ProxyHandler, build_opener
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
 
 from kintsugi.ledger import Ledger
+from kintsugi.model.records import Approval
 from kintsugi_demo.shop import NAMESPACE, WEB, WEB_LABELS, shop
 from kubeobjects import resources
 from kubesim import EmbeddedCluster
+from tests.harness.crash_points import KILL_AT, TRACE
+from tests.harness.daemon import TOKEN, DaemonProcess
+from tests.harness.forked import Forked
 from tests.harness.waiting import eventually
-from tests.integration.crash_daemon import DaemonStart, start, url_of
 
 USER = "kintsugi"
 API = "api-deployment"
@@ -28,70 +29,86 @@ SELDOM = 0.5
 """Seconds between two looks at whether a story is over: many stories that look often cost more than what they wait for."""
 
 Json = dict[str, Any]
-_DIRECT = build_opener(ProxyHandler({}))
 
 
 @dataclass(kw_only=True)
 class CrashStage:
-    """The cluster, and the processes that the daemon has lived in so far."""
+    """The cluster, the daemon, and how many lives that has had so far."""
 
     cluster: EmbeddedCluster
-    birth: DaemonStart
-    births: list[DaemonStart] = field(default_factory=list)
-    process: ForkServerProcess | None = None
+    daemon: DaemonProcess
+    lives: int = 0
 
     @classmethod
     @asynccontextmanager
-    async def set(cls, birth: DaemonStart) -> AsyncIterator["CrashStage"]:
-        """Have the shop well and no daemon yet; the one that is started ends with the block."""
-        birth.folder.mkdir(parents=True)
-        async with EmbeddedCluster.start(speed=SPEED) as cluster:
+    async def set(cls, daemon: DaemonProcess, *, replicas: int = 3) -> AsyncIterator[Self]:
+        """Have the shop well, with so many replicas of the web service, and a daemon that is not started yet."""
+        async with EmbeddedCluster.start(speed=SPEED) as cluster, cls.on(cluster, daemon) as stage:
             for manifest in shop():
                 cluster.apply(manifest)
-            cluster.kubeconfig(birth.kubeconfig, USER)
-            stage = cls(cluster=cluster, birth=birth)
-            stage.change({"replicas": birth.replicas})
+            stage.change({"replicas": replicas})
 
             async def are_well() -> bool:
                 return stage.is_well() and stage.is_well(API)
 
             await stage.until(are_well)
-            try:
-                yield stage
-            finally:
-                await stage.kill()
+            yield stage
+
+    @classmethod
+    @asynccontextmanager
+    async def on(cls, cluster: EmbeddedCluster, daemon: DaemonProcess) -> AsyncIterator[Self]:
+        """Let a daemon know a cluster; the one that is started ends with the block."""
+        cluster.kubeconfig(daemon.kubeconfig, USER)
+        stage = cls(cluster=cluster, daemon=daemon)
+        try:
+            yield stage
+        finally:
+            await stage.kill()
+
+    @property
+    def kill_at(self) -> Sequence[str]:
+        """Name the points that are to be died at."""
+        return self.daemon.environment[KILL_AT].split(",")
 
     def start(self) -> None:
         """Start the daemon, which dies at the first of the points that no life before has died at."""
-        ahead = set(self.birth.kill_at).difference(self.died_at())
-        self.births.append(replace(self.birth, number=len(self.births) + 1, kill_at=ahead))
-        self.process = start(self.births[-1])
+        ahead = set(self.kill_at).difference(self.died_at())
+        self.lives += 1
+        self.daemon.launch({KILL_AT: ",".join(ahead), TRACE: str(self._trace(self.lives))})
 
     def passed(self) -> list[list[str]]:
         """Name the points that each life has passed, in their order."""
-        traces = [each.trace.read_text().splitlines() if each.trace.exists() else [] for each in self.births]
-        return [[line.partition(" ")[2] for line in trace] for trace in traces]
+        traces = [self._trace(number) for number in range(1, self.lives + 1)]
+        lines = [each.read_text().splitlines() if each.exists() else [] for each in traces]
+        return [[line.partition(" ")[2] for line in each] for each in lines]
+
+    def _trace(self, life: int) -> Path:
+        return self.daemon.folder / f"points-{life}"
 
     def died_at(self) -> list[str]:
         """Name the points that were to be died at and have been, in the order of the lives."""
-        return [points[-1] for points in self.passed() if points and points[-1] in self.birth.kill_at]
+        return [points[-1] for points in self.passed() if points and points[-1] in self.kill_at]
 
     async def ended(self) -> None:
         """Wait until the process is gone."""
-        assert self.process is not None
+        process = self.daemon.process
+        assert isinstance(process, Forked)
         loop, gone = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(self.process.sentinel, gone.set)
+        loop.add_reader(process.sentinel, gone.set)
         try:
             await gone.wait()
         finally:
-            loop.remove_reader(self.process.sentinel)
-        self.process.join()
+            loop.remove_reader(process.sentinel)
+        process.wait()
+
+    def is_alive(self) -> bool:
+        """Return whether the process is there."""
+        return self.daemon.process is not None and self.daemon.process.poll() is None
 
     async def kill(self) -> None:
         """Kill the daemon where it stands."""
-        if self.process is not None:
-            self.process.kill()
-            await self.ended()
+        if self.daemon.process is not None:
+            await asyncio.to_thread(self.daemon.kill)
 
     async def keep_alive(self) -> None:
         """Start the daemon again whenever it has ended, as Kubernetes does."""
@@ -103,12 +120,26 @@ class CrashStage:
     async def ledger(self) -> AsyncIterator[Ledger]:
         """Read the ledger beside the daemon, which has made it once it is ready."""
 
-        async def is_ready() -> bool:
-            return self.births[-1].ready.exists()
+        async def listens() -> bool:
+            return self.daemon.listens()
 
-        await self.until(is_ready)
-        async with Ledger.read(url_of(self.birth.folder)) as ledger:
+        await self.until(listens)
+        async with Ledger.read(self.daemon.ledger) as ledger:
             yield ledger
+
+    async def alert(self, labels: Mapping[str, str], **more: object) -> None:
+        """Send an alert as Alertmanager does."""
+        told = {"namespace": NAMESPACE, **labels}
+        one = {"status": "firing", "startsAt": "2026-11-24T02:58:00Z", "labels": told, **more}
+        body = {"version": "4", "groupKey": "g", "alerts": [one]}
+        status, answer = await asyncio.to_thread(self.daemon.post, "/alertmanager", body, token=TOKEN)
+        assert status == 200, answer
+
+    async def approve(self, asked: Approval) -> None:
+        """Approve what the daemon asks, as a person does who may; one that is not alive is told nothing."""
+        if self.daemon.listens():
+            body = {"plan": asked.plan, "path": asked.path}
+            await asyncio.to_thread(self.daemon.post, f"/api/v1/incidents/{asked.incident}/approve", body)
 
     async def until(
         self, condition: Callable[[], Awaitable[bool]], *, within: float = TIMEOUT, every: float = 0.1
@@ -145,24 +176,12 @@ class CrashStage:
         ]
         last = [life[-1] for life in self.passed() if life]
         died = f"died at {self.died_at()}, last commits and effects {last}"
-        return "\n".join([died, self.readiness(), *pods, self.log()])
+        return "\n".join([died, str(self.readiness()), *pods, self.daemon.tail(30)])
 
     def is_ready(self) -> bool:
         """Return whether the daemon that is alive says that it is ready."""
-        return '"ready":true' in self.readiness()
+        return self.readiness()[0] == 200
 
-    def readiness(self) -> str:
-        """Return what the daemon that is alive answers when it is asked whether it is ready."""
-        try:
-            with _DIRECT.open(f"{self.births[-1].health.read_text()}/readyz", timeout=5) as answer:
-                return str(answer.read().decode())
-        except HTTPError as error:
-            return str(error.read())
-        except OSError as error:
-            return f"nobody says whether it is ready: {error}"
-
-    def log(self) -> str:
-        """Return the last lines of the daemon's log."""
-        file = self.birth.folder / "daemon.log"
-        lines = file.read_text(errors="replace").splitlines() if file.exists() else []
-        return "\n".join(lines[-30:])
+    def readiness(self) -> tuple[int, Any]:
+        """Return what the daemon that is alive answers when it is asked whether it is ready; 0 when nobody answers."""
+        return self.daemon.get("/readyz") if self.daemon.listens() else (0, "nobody says whether it is ready")

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Protocol
 
 from kintsugi.catalog.library import shipped_paths
-from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
 from kintsugi_demo.shop import CRASHING, WEB
 from kubesim import Request
-from tests.integration.crash_daemon import DaemonStart
+from tests.harness.daemon import DaemonProcess
+from tests.integration.crash_daemon import crash_daemon
 from tests.integration.crash_stage import API, SELDOM, USER, CrashStage
 
 INDEX = re.compile(r"\[\d+\]")
@@ -30,19 +30,25 @@ INDEX = re.compile(r"\[\d+\]")
 DEADLINE = "30m"
 """When the shipped runbook of the web service is taken back."""
 
+ELSEWHERE = (
+    *(f"rules/{name}.yaml" for name in ("database", "cache-service", "ingress-controller", "stack")),
+    *(f"runbooks/{name}.yaml" for name in ("full-stack-recovery", "database-*", "cache-*", "ingress-*")),
+)
+"""The shipped files about what is not on the stage: it would be told as missing all along, and nothing would ever be quiet."""
+
 
 class CrashScene(Protocol):
-    """What is told again and again: how the daemon is started, on which stage, and what happens there."""
+    """What is told again and again: which daemon, on which stage, and what happens there."""
 
     @property
     def title(self) -> str:
         """Name it."""
 
-    def birth(self, folder: Path, *, kill_at: Collection[str] = (), executor: type[Executor] = Executor) -> DaemonStart:
-        """Return how this scene's daemon is started."""
+    def daemon(self, folder: Path, *, kill_at: Collection[str] = (), **settings: str) -> DaemonProcess:
+        """Describe this scene's daemon."""
 
-    def stage(self, birth: DaemonStart) -> AbstractAsyncContextManager[CrashStage]:
-        """Have all well, and no daemon yet."""
+    def stage(self, daemon: DaemonProcess) -> AbstractAsyncContextManager[CrashStage]:
+        """Have all well, and the daemon not started yet."""
 
     async def play(self, stage: CrashStage, ledger: Ledger) -> "CrashStoryEnd":
         """Break something, wait until nothing is left to do, and gather how it ended."""
@@ -63,20 +69,14 @@ class WebScene:
     replicas: int
     after: str = DEADLINE
 
-    def birth(self, folder: Path, *, kill_at: Collection[str] = (), executor: type[Executor] = Executor) -> DaemonStart:
-        """Return how this scene's daemon is started."""
-        return DaemonStart(
-            folder=folder,
-            durations=self.durations,
-            replicas=self.replicas,
-            kill_at=kill_at,
-            catalog=None if self.after == DEADLINE else with_deadline(folder.parent / "catalog", self.after),
-            executor=executor,
-        )
+    def daemon(self, folder: Path, *, kill_at: Collection[str] = (), **settings: str) -> DaemonProcess:
+        """Describe this scene's daemon."""
+        catalog = catalog_of_the_shop(folder.parent / "catalog", self.after)
+        return crash_daemon(folder, durations=self.durations, kill_at=kill_at, catalog=catalog, **settings)
 
-    def stage(self, birth: DaemonStart) -> AbstractAsyncContextManager[CrashStage]:
+    def stage(self, daemon: DaemonProcess) -> AbstractAsyncContextManager[CrashStage]:
         """Have the shop well."""
-        return CrashStage.set(birth)
+        return CrashStage.set(daemon, replicas=self.replicas)
 
     async def play(self, stage: CrashStage, ledger: Ledger) -> "CrashStoryEnd":
         """Break something once the daemon knows what is good."""
@@ -85,17 +85,21 @@ class WebScene:
         return await end_of(stage, ledger, before)
 
 
-def with_deadline(folder: Path, after: str) -> Path:
-    """Copy the shipped files, with another deadline and nothing else changed; the stack's own is shorter, and goes."""
+def catalog_of_the_shop(folder: Path, after: str) -> Path:
+    """Copy the shipped files of the services that are there, with a deadline of one's own and nothing else changed."""
     if not folder.exists():
         for shipped in shipped_paths():
             shutil.copytree(shipped, folder / shipped.name)
-        for each in ("rules/stack.yaml", "runbooks/full-stack-recovery.yaml"):
-            (folder / each).unlink()
-        runbook = folder / "runbooks" / "web-service-recovery.yaml"
-        text = runbook.read_text()
-        assert text.count(f"after: {DEADLINE}") == 1, "the shipped deadline has moved"
-        runbook.write_text(text.replace(f"after: {DEADLINE}", f"after: {after}"))
+        for pattern in ELSEWHERE:
+            for each in folder.glob(pattern):
+                each.unlink()
+        for name, before, now in (
+            ("runbooks/web-service-recovery.yaml", f"after: {DEADLINE}", f"after: {after}"),
+            ("rules/api-service.yaml", "dependsOn: [database, cache-service]", "dependsOn: []"),
+        ):
+            text = (folder / name).read_text()
+            assert text.count(before) == 1, f"{name} has changed: {before}"
+            (folder / name).write_text(text.replace(before, now))
     return folder
 
 
@@ -155,9 +159,9 @@ class CrashRepetition:
     died_at: Sequence[str]
 
 
-async def tell(birth: DaemonStart, scene: CrashScene) -> CrashRepetition:
+async def tell(daemon: DaemonProcess, scene: CrashScene) -> CrashRepetition:
     """Follow a story to its end; the daemon is started again when it dies."""
-    async with scene.stage(birth) as stage:
+    async with scene.stage(daemon) as stage:
         stage.start()
         keeper = asyncio.create_task(stage.keep_alive())
         try:

@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,9 +11,8 @@ from typing import Any
 from kintsugi_demo.shop import NAMESPACE, WEB, shop
 from kubeobjects import resources
 from kubesim import EmbeddedCluster
-from tests.harness.daemon import ROOT, DaemonProcess
+from tests.harness.daemon import DaemonProcess, Ended
 from tests.harness.waiting import eventually
-from tests.integration.command_line import Ended
 
 TIMEOUT = 120.0
 
@@ -74,7 +70,7 @@ class ManualStage:
 
     async def kintsugi(self, *arguments: str) -> Ended:
         """Run a command as the operator; nobody can be asked."""
-        return await asyncio.to_thread(self._command, *arguments)
+        return await asyncio.to_thread(self.daemon.command, *arguments)
 
     async def post(self, path: str, body: Json) -> tuple[int, Any]:
         """Ask the API as the operator."""
@@ -138,24 +134,6 @@ class ManualStage:
         found = self.cluster.get(resources.DEPLOYMENTS, WEB, NAMESPACE)
         assert found is not None
         return int(found["metadata"]["annotations"]["deployment.kubernetes.io/revision"]) - 1
-
-    def _command(self, *arguments: str) -> Ended:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("KINTSUGI_")}
-        done = subprocess.run(
-            [sys.executable, "-m", "kintsugi.cli", *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-            env={
-                **kept,
-                "PYTHONPATH": str(ROOT / "daemon"),
-                "KINTSUGI_SERVER": self.daemon.url,
-                "KINTSUGI_TOKEN_FILE": str(self.daemon.folder / "operators"),
-            },
-        )
-        return Ended(done.returncode, done.stdout, done.stderr)
 
 
 @asynccontextmanager

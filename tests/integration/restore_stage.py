@@ -18,7 +18,6 @@ from tests.harness import forked
 from tests.harness.fixtures import scratch
 from tests.harness.forked import ProcessStart
 from tests.harness.postgres import Postgres
-from tests.harness.processes import free_port
 from tests.harness.waiting import HopelessError, wait_for
 
 OPERATOR = "operator"
@@ -360,8 +359,3 @@ def with_programs(
         (extensions / f"{name}--1.sql").write_text(script)
     arguments = [programs.program("postgres"), *server.server.arguments[1:]]
     return replace(server, programs=programs, server=replace(server.server, arguments=arguments))
-
-
-def nobody_listens() -> int:
-    """Return a port at which nothing answers."""
-    return free_port()

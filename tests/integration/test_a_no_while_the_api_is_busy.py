@@ -1,13 +1,11 @@
 """An effect that the API puts off is not made once somebody has said no, or the daemon stops (C3, B8, E29)."""
 
-import os
-import secrets
+import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from kintsugi.ledger import Ledger
@@ -17,6 +15,8 @@ from kubesim.apiserver.audit import Request
 from tests.integration.crash_stage import CrashStage
 from tests.integration.crash_story import CRASH_LOOP, broken, made
 
+pytestmark = pytest.mark.long
+
 TOO_MANY_REQUESTS = 429
 
 BUSY = Fault(kind=FaultKind.TOO_MANY, verb="delete", path="*/pods/*", times=None)
@@ -25,8 +25,7 @@ BUSY = Fault(kind=FaultKind.TOO_MANY, verb="delete", path="*/pods/*", times=None
 @asynccontextmanager
 async def put_off(folder: Path) -> AsyncIterator[tuple[CrashStage, Ledger]]:
     """Have a daemon whose deletion of a crash-looping pod the API has refused for now, and goes on to refuse."""
-    async with CrashStage.set(CRASH_LOOP.birth(folder)) as stage:
-        stage.birth.operators.write_text(f"ada:{secrets.token_hex(32)}\n")
+    async with CRASH_LOOP.stage(CRASH_LOOP.daemon(folder)) as stage:
         stage.cluster.api_faults.order(BUSY)
         stage.start()
         async with stage.ledger() as ledger:
@@ -52,21 +51,14 @@ async def deletions(ledger: Ledger) -> list[StepRecord]:
 
 async def freeze(stage: CrashStage) -> None:
     """Freeze everything, as a person does."""
-    token = stage.birth.operators.read_text().strip().partition(":")[2]
-    url = f"{stage.births[-1].ready.read_text()}/api/v1/pauses"
     said = {"scope": "global", "why": "hands off", "freeze": True}
-    async with (
-        aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session,
-        session.post(url, json=said) as answer,
-    ):
-        assert answer.status == 201, await answer.text()
+    status, answer = await asyncio.to_thread(stage.daemon.post, "/api/v1/pauses", said)
+    assert status == 201, answer
 
 
 async def stop(stage: CrashStage) -> None:
     """Stop the daemon as Kubernetes does, and wait for its end."""
-    assert stage.process is not None
-    assert stage.process.pid is not None
-    os.kill(stage.process.pid, signal.SIGTERM)
+    stage.daemon.signal(signal.SIGTERM)
     await stage.ended()
 
 
@@ -79,8 +71,7 @@ async def test_a_change_that_the_api_has_put_off_is_not_made_after_a_no(
         asked = len(refused(stage))
 
         async def is_over() -> bool:
-            assert stage.process is not None
-            return not stage.process.is_alive() or not await ledger.runs.open_runs()
+            return not stage.is_alive() or not await ledger.runs.open_runs()
 
         await stage.until(is_over)
         stage.cluster.api_faults.clear()
@@ -95,4 +86,4 @@ async def test_a_change_that_the_api_has_put_off_is_not_made_after_a_no(
             assert all(each.error for each in steps), steps
             (incident,) = await ledger.incidents.newest(limit=1)
             assert incident.state is IncidentState.CANCELLED
-            assert "frozen by ada: hands off" in incident.reason
+            assert "frozen by tester: hands off" in incident.reason

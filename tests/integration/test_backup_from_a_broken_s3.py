@@ -22,8 +22,6 @@ from kintsugi_restore.worker.fetch_download import RetryBudget, download
 from kintsugi_restore.worker.staging_dir import StagingDir
 from tests.harness import disks
 from tests.harness.fixtures import scratch
-from tests.harness.postgres import Postgres
-from tests.harness.processes import free_port
 from tests.harness.s3 import KEY, REGION, SECRET, S3Server
 from tests.harness.waiting import eventually
 from tests.integration.backup_stage import (
@@ -31,10 +29,7 @@ from tests.integration.backup_stage import (
     Backups,
     BackupStage,
     comes_to,
-    live_shop,
-    made,
     progress,
-    served,
 )
 from tests.integration.restore_stage import TIMEOUT
 
@@ -43,33 +38,11 @@ pytestmark = pytest.mark.long
 GET = b"GET /backup-bucket/database/2.dump "
 
 
-@pytest.fixture(scope="module")
-def backups() -> Iterator[Backups]:
-    """Return the dumps."""
-    with made() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def live() -> Iterator[Postgres]:
-    """Return the server with the live shop."""
-    with live_shop() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3Server]:
-    """Return the S3 server."""
-    with served() as server:
-        yield server
-
-
 @pytest.fixture
-def stage(s3: S3Server, live: Postgres, backups: Backups) -> Iterator[BackupStage]:
-    """Return an S3 with yesterday's backup and today's; all that is live is the same afterwards."""
-    with BackupStage.set(s3, live, backups) as stage:
-        stage.put("2.dump", backups.stored)
-        yield stage
+def stage(fetching: BackupStage, backups: Backups) -> BackupStage:
+    """Return an S3 with yesterday's backup and today's."""
+    fetching.put("2.dump", backups.stored)
+    return fetching
 
 
 @pytest.fixture
@@ -79,37 +52,34 @@ def small_disk() -> Iterator[Path]:
         yield folder
 
 
-def test_a_bucket_that_does_not_exist_is_said(stage: BackupStage) -> None:
+@pytest.mark.parametrize(
+    ("url", "environment", "kind", "reason"),
+    [
+        ("s3://backup-bukket/database/", {}, WorkFailure.REFUSED, "there is no such bucket (NoSuchBucket)"),
+        (
+            URL,
+            {"AWS_SECRET_ACCESS_KEY": "another-secret-altogether"},
+            WorkFailure.REFUSED,
+            "the credentials are wrong: the secret does not belong to this access key (SignatureDoesNotMatch)",
+        ),
+        (
+            URL,
+            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+            WorkFailure.REFUSED,
+            "no usable credentials were found: Unable to locate credentials",
+        ),
+        (URL, {"KINTSUGI_S3_ENDPOINT": "http://127.0.0.1:1"}, WorkFailure.UNREACHABLE, "S3 cannot be reached: "),
+    ],
+    ids=["no bucket", "a wrong secret", "no credentials", "nobody listens"],
+)
+def test_an_s3_that_cannot_be_read_is_said_and_no_older_backup_is_looked_for(
+    stage: BackupStage, url: str, environment: dict[str, str], kind: WorkFailure, reason: str
+) -> None:
     """A slip of the pen must not look like a folder without backups."""
-    failed = stage.failed(stage.fetch(url="s3://backup-bukket/database/"))
-    assert failed.kind is WorkFailure.REFUSED
-    assert failed.reason == "s3://backup-bukket/database/: there is no such bucket (NoSuchBucket)"
-
-
-def test_wrong_credentials_are_said_and_no_older_backup_is_looked_for(stage: BackupStage) -> None:
-    """The server checks the signature."""
-    stage.environment = {"AWS_SECRET_ACCESS_KEY": "another-secret-altogether"}
-    failed = stage.failed(stage.fetch())
-    assert failed.kind is WorkFailure.REFUSED
-    assert failed.reason == (
-        f"{URL}: the credentials are wrong: the secret does not belong to this access key (SignatureDoesNotMatch)"
-    )
-
-
-def test_no_credentials_at_all_are_said(stage: BackupStage) -> None:
-    """A Secret that was not mounted."""
-    stage.environment = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
-    failed = stage.failed(stage.fetch())
-    assert failed.kind is WorkFailure.REFUSED
-    assert failed.reason == f"{URL}: no usable credentials were found: Unable to locate credentials"
-
-
-def test_an_s3_that_cannot_be_reached_is_said(stage: BackupStage) -> None:
-    """Nobody listens there."""
-    stage.environment = {"KINTSUGI_S3_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
-    failed = stage.failed(stage.fetch())
-    assert failed.kind is WorkFailure.UNREACHABLE
-    assert failed.reason.startswith(f"{URL}: S3 cannot be reached: ")
+    stage.environment = environment
+    failed = stage.failed(stage.fetch_here(url=url))
+    assert failed.kind is kind
+    assert failed.reason.startswith(f"{url}: {reason}")
 
 
 def test_credentials_that_expire_in_mid_download_are_said_and_no_older_backup_is_taken(

@@ -14,8 +14,9 @@ import pytest
 
 from kintsugi.model.records import IncidentState, Pause, PauseScope, Reason, Signal, SignalStatus, Target, VerdictKind
 from kintsugi.server.operations import ServiceSummary, SignalQuery
+from tests.harness.daemon import Ended
 from tests.harness.waiting import wait_for
-from tests.integration.command_line import CommandLine, Ended
+from tests.integration.command_line import CommandLine
 from tests.integration.operations_double import DETAIL, STATUS, STEPS, FakeOperations, at, running
 
 TIMEOUT = 60.0
@@ -195,7 +196,7 @@ def test_a_manifest_is_printed_as_it_is_with_the_values_that_are_masked_elsewher
         ("explain --pod production/web-1", ("explain", Target(kind="Pod", namespace="production", name="web-1"))),
     ],
 )
-def test_what_is_looked_for_reaches_the_daemon(
+def test_filters_and_names_reach_the_daemon(
     kintsugi: CommandLine, operations: FakeOperations, command: str, asked: tuple[object, ...]
 ) -> None:
     kintsugi(*command.split())

@@ -9,7 +9,7 @@ import pytest
 
 from kintsugi.model.records import IncidentState
 from kintsugi_demo.shop import GOOD
-from tests.integration.crash_daemon import EffectFirst
+from tests.integration.crash_daemon import EFFECT_FIRST
 from tests.integration.crash_enumeration import Enumeration, is_sure
 from tests.integration.crash_stage import CrashStage
 from tests.integration.crash_story import (
@@ -46,7 +46,7 @@ async def test_killed_before_and_after_every_commit_and_every_effect_a_story_end
     tmp_path: Path, scene: WebScene, deaths: int, state: str, effects: Mapping[str, int]
 ) -> None:
     """C1, C2: all points, none drawn by lot; the process gets SIGKILL and is started again on the same ledger."""
-    undisturbed = await tell(scene.birth(tmp_path / "undisturbed"), scene)
+    undisturbed = await tell(scene.daemon(tmp_path / "undisturbed"), scene)
     assert list(undisturbed.end.incidents) == [state]
     assert undisturbed.end.effects == effects
 
@@ -71,9 +71,9 @@ async def test_with_the_intent_moved_after_the_effect_the_enumeration_complains(
 ) -> None:
     """P8: the order of intent and effect is what the enumeration is about; undisturbed nobody could tell the difference."""
     right, undisturbed, killed = await asyncio.gather(
-        tell(scene.birth(tmp_path / "right"), scene),
-        tell(scene.birth(tmp_path / "undisturbed", executor=EffectFirst), scene),
-        tell(scene.birth(tmp_path / "killed", executor=EffectFirst, kill_at=[f"after effect {effect} 1"]), scene),
+        tell(scene.daemon(tmp_path / "right"), scene),
+        tell(scene.daemon(tmp_path / "undisturbed", **EFFECT_FIRST), scene),
+        tell(scene.daemon(tmp_path / "killed", kill_at=[f"after effect {effect} 1"], **EFFECT_FIRST), scene),
     )
 
     assert right.end.differences(undisturbed.end) == []
@@ -84,7 +84,7 @@ async def test_with_the_intent_moved_after_the_effect_the_enumeration_complains(
 async def test_dead_past_the_deadline_the_watchdog_looks_again_and_then_fires(tmp_path: Path) -> None:
     """P5: what it looks at are synced caches, and what it saw before it died counts for nothing."""
     scene = BAD_ROLLOUT
-    async with CrashStage.set(scene.birth(tmp_path / "story")) as stage:
+    async with scene.stage(scene.daemon(tmp_path / "story")) as stage:
         before = await dies_while_watching(scene, stage)
         seen_until_then = len(stage.cluster.requests)
         stage.start()
@@ -105,7 +105,7 @@ async def test_dead_past_the_deadline_the_watchdog_looks_again_and_then_fires(tm
 async def test_dead_past_the_deadline_a_service_that_was_mended_meanwhile_is_not_rolled_back(tmp_path: Path) -> None:
     """P5: an overdue watchdog does not fire on what was so before."""
     scene = BAD_ROLLOUT
-    async with CrashStage.set(scene.birth(tmp_path / "story")) as stage:
+    async with scene.stage(scene.daemon(tmp_path / "story")) as stage:
         before = await dies_while_watching(scene, stage)
         roll_out(stage, GOOD)
         stage.start()

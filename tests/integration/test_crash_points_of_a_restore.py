@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kintsugi.model.records import IncidentState
-from tests.integration.crash_daemon import EffectFirst
+from tests.integration.crash_daemon import EFFECT_FIRST
 from tests.integration.crash_enumeration import Enumeration, is_sure
 from tests.integration.crash_restore import RESTORE
 from tests.integration.crash_story import tell
@@ -52,7 +52,7 @@ async def test_killed_before_and_after_every_commit_and_every_effect_a_restore_e
 
     Each story dies at two dozen points that are far apart, so that it is also died at while a death is being mended.
     """
-    undisturbed = await tell(RESTORE.birth(tmp_path / "undisturbed"), RESTORE)
+    undisturbed = await tell(RESTORE.daemon(tmp_path / "undisturbed"), RESTORE)
     assert list(undisturbed.end.incidents) == [IncidentState.RECOVERED]
     assert undisturbed.end.effects == EFFECTS
     assert undisturbed.end.left == LEFT
@@ -69,9 +69,9 @@ async def test_with_the_intent_moved_after_the_effect_a_restore_s_enumeration_co
     """P8: what was changed before its intent was committed is not known to have been otherwise, and is not taken back."""
     point = "after effect restore/cronjobs[]#0 1"
     right, undisturbed, killed = await asyncio.gather(
-        tell(RESTORE.birth(tmp_path / "right"), RESTORE),
-        tell(RESTORE.birth(tmp_path / "undisturbed", executor=EffectFirst), RESTORE),
-        tell(RESTORE.birth(tmp_path / "killed", executor=EffectFirst, kill_at=[point]), RESTORE),
+        tell(RESTORE.daemon(tmp_path / "right"), RESTORE),
+        tell(RESTORE.daemon(tmp_path / "undisturbed", **EFFECT_FIRST), RESTORE),
+        tell(RESTORE.daemon(tmp_path / "killed", kill_at=[point], **EFFECT_FIRST), RESTORE),
     )
 
     assert right.end.differences(undisturbed.end) == []

@@ -1,7 +1,10 @@
-"""What is wrong with a workload, read from the embedded cluster and said by a real daemon and its command line."""
+"""What is wrong with a workload: read from the embedded cluster, and said by a real daemon wherever a person hears of it."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,17 +14,18 @@ import pytest
 from kintsugi.errors import NotRecorded
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.records import Target
-from kintsugi.pipeline.declared_workloads import ServiceFacts
 from kintsugi.pipeline.diagnoser import Diagnoser
 from kintsugi.settings import KubeSettings
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, RegistryAnswer
-from kubeobjects.resources import CONFIGMAPS, DEPLOYMENTS, NODES, PODS, REPLICASETS, SERVICES
+from kubediagnosis.related_objects import DeclaredFacts
+from kubeobjects.resources import CONFIGMAPS, DEPLOYMENTS, EVENTS, NODES, PODS, REPLICASETS, SERVICES
 from kubesim import EmbeddedCluster
 from kubesim.apiserver.rights import Rule
 from kubesim.images import GOOD
+from tests.harness.daemon import TOKEN, DaemonProcess
+from tests.harness.notices import NoticeReceiver, receiver
 from tests.harness.waiting import eventually
-from tests.integration.process_stage import NAMESPACE, PYTHON, ProcessStage
-from tests.integration.test_cli_runs_the_daemon import kintsugi
+from tests.integration.process_stage import NAMESPACE, PYTHON, TIMEOUT, ProcessStage
 
 pytestmark = pytest.mark.long
 
@@ -243,45 +247,9 @@ async def test_another_object_than_a_workload_is_refused(stage: ProcessStage) ->
         await diagnosed(stage.kube)
 
 
-async def test_the_command_line_says_the_cause_of_a_stuck_rollout_in_its_first_line(tmp_path: Path) -> None:
-    tokens = tmp_path / "people"
-    tokens.write_text("ana:the-token-of-ana\n", encoding="utf-8")
-    async with EmbeddedCluster.start(speed=10, images={"web:good": GOOD}) as cluster:
-        cluster.apply(deployment("web:good"))
-        flags = (
-            *("--kubeconfig", cluster.kubeconfig(tmp_path / "kubeconfig"), "--mode", "observe"),
-            *("--ledger", f"sqlite:///{tmp_path / 'ledger.db'}", "--host", "127.0.0.1", "--port", "0"),
-            *("--health-port", "0", "--insecure-no-token", "--operator-tokens", tokens),
-        )
-        async with kintsugi("run", *flags) as daemon:
-            url = (await daemon.says("Kintsugi takes webhooks on")).split()[-1]
-
-            async def asked(*more: str) -> tuple[int, str]:
-                command = ("diagnose", "deployment/front", "-n", NAMESPACE, "--server", url, "--token-file", tokens)
-                async with kintsugi(*command, *more) as looks:
-                    return await looks.ends()
-
-            cluster.apply(deployment("web:gone"))
-            told: list[tuple[int, str]] = []
-
-            async def pulled() -> bool:
-                told.append(await asked())
-                return "cannot pull" in told[-1][1]
-
-            await eventually_async(pulled, lambda: f"{told[-1:]}")
-            code, out = told[-1]
-            first = out.splitlines()[0]
-            assert code == 1
-            assert "container web cannot pull image web:gone: the registry does not have it" in first
-            assert 'failed to pull and unpack image "web:gone": not found' in first
-            code, out = await asked("-o", "json")
-            (found,) = json.loads(out)["causes"]
-            assert (code, found["kind"], found["field"]) == (1, "ImagePull", "containers[web].image")
-
-
-def named(name: str, *, replicas: int = 2) -> dict[str, Any]:
+def named(name: str, *, replicas: int = 2, image: str = "web:good") -> dict[str, Any]:
     """Describe a Deployment of another name."""
-    made, labels = deployment("web:good", replicas=replicas), {"app": name}
+    made, labels = deployment(image, replicas=replicas), {"app": name}
     template = {**made["spec"]["template"], "metadata": {"labels": labels}}
     spec = {**made["spec"], "selector": {"matchLabels": labels}, "template": template}
     return {**made, "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
@@ -296,7 +264,7 @@ async def test_a_service_that_a_variable_names_is_read_as_an_upstream_that_is_gu
     stage.cluster.apply(made)
     stage.cluster.apply(named("back", replicas=0))
     await stage.until(lambda: ready(stage) == 2)
-    clock, declared = (lambda: datetime.now(UTC)), ServiceFacts(service="front", exposed=exposed)
+    clock, declared = (lambda: datetime.now(UTC)), DeclaredFacts(service="front", exposed=exposed)
     diagnoser = Diagnoser(kube=stage.kube, clock=clock, declared=lambda _: declared)
     front = Target(kind="deployment", namespace=NAMESPACE, name="front")
     assert (await diagnoser.facts(front, upstreams=False)).upstreams == ()
@@ -309,10 +277,10 @@ async def test_a_chain_of_upstreams_is_read_to_its_end_and_each_of_them_once(sta
     needs = {"front": ("middle",), "middle": ("back", "front"), "back": ()}
     asked: list[str] = []
 
-    def declared(target: Target) -> ServiceFacts:
+    def declared(target: Target) -> DeclaredFacts:
         asked.append(target.name)
         upstreams = (Target(kind="Deployment", namespace=NAMESPACE, name=name) for name in needs[target.name])
-        return ServiceFacts(service=target.name, upstreams=tuple(upstreams))
+        return DeclaredFacts(service=target.name, upstreams=tuple(upstreams))
 
     async def diagnosed_once() -> Diagnosis:
         asked.clear()
@@ -354,3 +322,166 @@ async def test_a_service_that_leads_to_pods_of_others_is_found_by_those(stage: P
         stage.cluster.apply({**service, "spec": {"selector": both if name == "front" else labels, "ports": ports}})
     found = await cause(stage, CauseKind.SERVICE_ROUTING)
     assert (found.object, found.field) == ("service/front", "spec.selector")
+
+
+CATALOG = """
+apiVersion: kintsugi.dev/v1alpha1
+kind: Service
+metadata: {{name: {name}}}
+spec:
+  priority: 4
+  dependsOn: []
+  namespace: {namespace}
+  selector: app={name}
+  workload: deployment/{name}
+  healthy: desired > 0 && ready >= desired
+  runbook: look-at-{name}
+---
+apiVersion: kintsugi.dev/v1alpha1
+kind: Rule
+metadata: {{name: asked-{name}}}
+spec: {{on: alert, matchers: ['alertname="Asked"', 'deployment="{name}"'], service: {name}, mode: {mode}, cooldown: 10m}}
+---
+apiVersion: kintsugi.dev/v1alpha1
+kind: Runbook
+metadata: {{name: look-at-{name}}}
+spec:
+  title: Look
+  service: {name}
+  steps:
+    - id: look
+      run: kubectl get deployment {name}
+      expect: "false"
+      onFailure: escalate
+  rollback: {{after: 2h}}
+"""
+FIRST = "problem: ImagePull (certain): deployment/front containers[web].image: deployment/front: container web cannot pull image web:gone"
+
+
+@dataclass
+class RecordedStory:
+    """A daemon that looks after two Deployments, and whoever is sent its notices."""
+
+    cluster: EmbeddedCluster
+    daemon: DaemonProcess
+    notices: NoticeReceiver
+
+    @classmethod
+    @asynccontextmanager
+    async def set(cls, folder: Path) -> AsyncIterator["RecordedStory"]:
+        """Start them; `front` may be recovered by the daemon, `back` when a person agrees."""
+        catalog = folder / "catalog"
+        catalog.mkdir()
+        documents = [CATALOG.format(name=name, mode=mode, namespace=NAMESPACE) for name, mode in MODES.items()]
+        (catalog / "all.yaml").write_text("---\n".join(documents))
+        async with EmbeddedCluster.start(speed=10, images={"web:good": GOOD}) as cluster:
+            for name in MODES:
+                cluster.apply(named(name))
+            with receiver() as notices:
+                daemon = DaemonProcess(
+                    kubeconfig=cluster.kubeconfig(folder / "kubeconfig"),
+                    folder=folder / "daemon",
+                    durations=1,
+                    catalog=catalog,
+                    environment=notices.environment,
+                )
+                try:
+                    await asyncio.to_thread(daemon.start)
+                    yield cls(cluster, daemon, notices)
+                finally:
+                    await asyncio.to_thread(daemon.stop)
+
+    def waits(self, name: str) -> bool:
+        """Return whether a pod of a Deployment backs off from pulling its image."""
+        pods = [each for each in self.cluster.find(PODS, NAMESPACE) if each["metadata"]["labels"]["app"] == name]
+        states = [each for pod in pods for each in pod["status"].get("containerStatuses", [])]
+        return any(each["state"].get("waiting", {}).get("reason") == "ImagePullBackOff" for each in states)
+
+    def is_ready(self, name: str) -> bool:
+        """Return whether a Deployment has its pods."""
+        found = self.cluster.get(DEPLOYMENTS, name, NAMESPACE) or {}
+        return bool(found.get("status", {}).get("readyReplicas") == 2)
+
+    async def until(self, condition: Any) -> None:
+        """Wait for something, and show what was told when it does not come."""
+        await eventually(condition, within=4 * TIMEOUT, describe=lambda: f"{self.notices.taken}", every=0.1)
+
+    async def break_and_alert(self, name: str) -> None:
+        """Roll out an image that does not exist, and send the alert once that is seen."""
+        await self.until(lambda: self.is_ready(name))
+        self.cluster.apply(named(name, image="web:gone"))
+        await self.until(lambda: self.waits(name))
+        labels = {"alertname": "Asked", "namespace": NAMESPACE, "deployment": name}
+        alert = {"status": "firing", "startsAt": "2026-11-24T02:58:00Z", "labels": labels}
+        body = {"version": "4", "groupKey": "g", "alerts": [alert]}
+        status, told = await asyncio.to_thread(self.daemon.post, "/alertmanager", body, token=TOKEN)
+        assert status == 200, told
+
+    async def notice(self, kind: str) -> dict[str, Any]:
+        """Wait for a notice of a kind, and return it."""
+
+        def found() -> list[dict[str, Any]]:
+            return [each for each in self.notices.taken if each["kind"] == kind]
+
+        await self.until(found)
+        return found()[0]
+
+    async def asked(self, *command: str) -> tuple[int, str]:
+        """Return what a command answers."""
+        ended = await asyncio.to_thread(self.daemon.command, *command)
+        return ended.code, ended.out
+
+    def events(self, name: str) -> list[str]:
+        """Return the messages of our diagnoses in the Events of a Deployment."""
+        ours = [each for each in self.cluster.find(EVENTS, NAMESPACE) if each["reason"] == "KintsugiDiagnosed"]
+        return [each["message"] for each in ours if each["involvedObject"]["name"] == name]
+
+
+MODES = {"front": "auto", "back": "approve"}
+
+
+async def test_a_hand_over_says_first_what_is_wrong(tmp_path: Path) -> None:
+    async with RecordedStory.set(tmp_path) as story:
+        await story.break_and_alert("front")
+        notice = await story.notice("needs-operator")
+        assert notice["text"].splitlines()[1].startswith(FIRST), notice["text"]
+        code, out = await story.asked("incident", notice["incident"], "-o", "json")
+        assert code == 0
+        detail = json.loads(out)
+        occasions = [each["occasion"] for each in detail["diagnoses"]]
+        assert occasions == ["opened", "hand-over"]
+        for each in detail["diagnoses"]:
+            first = each["diagnosis"]["causes"][0]
+            assert (first["kind"], first["object"], first["field"]) == (
+                "ImagePull",
+                "deployment/front",
+                "containers[web].image",
+            )
+        code, out = await story.asked("diagnose", "deployment/front", "-n", NAMESPACE)
+        first = out.splitlines()[0]
+        assert code == 1
+        assert "container web cannot pull image web:gone: the registry does not have it" in first
+        assert 'failed to pull and unpack image "web:gone": not found' in first
+        _, out = await story.asked("incident", notice["incident"])
+        assert out.splitlines()[1].startswith("Cause: ImagePull (certain): deployment/front"), out
+        await story.until(lambda: len(story.events("front")) == 2)
+        assert all("ImagePull (certain)" in each for each in story.events("front"))
+
+
+async def test_a_question_says_first_what_is_wrong_and_explain_says_it_without_an_incident(tmp_path: Path) -> None:
+    async with RecordedStory.set(tmp_path) as story:
+        await story.break_and_alert("back")
+        notice = await story.notice("awaiting-approval")
+        first = notice["text"].splitlines()[1]
+        assert first.startswith("problem: ImagePull (certain): deployment/back containers[web].image"), notice
+        _, out = await story.asked("incident", notice["incident"], "-o", "json")
+        detail = json.loads(out)
+        assert [each["occasion"] for each in detail["diagnoses"]] == ["opened"]
+        assert detail["runs"] == []
+        alert = tmp_path / "alert.yaml"
+        alert.write_text(f"labels: {{alertname: Asked, namespace: {NAMESPACE}, deployment: front}}\n")
+        code, out = await story.asked("explain", "--alert", str(alert), "-o", "json")
+        assert code == 0
+        (answer,) = json.loads(out)["explanations"]
+        assert answer["diagnosis"]["object"] == "deployment/front"
+        assert answer["diagnosis"]["causes"] == []

@@ -25,19 +25,13 @@ from kintsugi.server.readiness import Component
 from kintsugi.settings import HealthSettings
 from kintsugi.telemetry import LoopHeartbeat, Metrics
 from tests.harness.waiting import eventually
-from tests.integration.intake_server import PATIENT, STANDSTILL, Served, ledger_in, served
+from tests.integration.intake_server import PATIENT, STANDSTILL, Served, served
 from tests.integration.operations_double import FakeOperations
 from tests.unit.sources.webhooks import alert, webhook
 
 DIRECT = build_opener(ProxyHandler({}))
 ANYWHERE = HealthSettings(host="127.0.0.1", port=0)
 FEW = replace(PATIENT, max_connections=20, header_timeout=timedelta(minutes=5), idle_timeout=timedelta(minutes=5))
-
-
-@pytest.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    async with ledger_in(tmp_path) as ledger:
-        yield ledger
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from kintsugi.ledger import Ledger
-from tests.integration.intake_server import PATIENT, WEBHOOK, Served, ledger_in, served
+from tests.integration.intake_server import PATIENT, WEBHOOK, Served, served
 from tests.integration.operations_double import FakeOperations
 from tests.unit.sources.webhooks import alert, webhook
 
@@ -23,12 +23,6 @@ NARROW = replace(PATIENT, max_body=LIMIT, max_body_memory=2 * LIMIT)
 HURRIED = replace(
     NARROW, header_timeout=3 * SECOND, body_timeout=2 * SECOND, idle_timeout=2 * SECOND, max_connections=50
 )
-
-
-@pytest.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    async with ledger_in(tmp_path) as ledger:
-        yield ledger
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ async def test_a_no_that_is_said_while_the_daemon_is_dead_holds_when_it_lives_ag
     tmp_path: Path, scene: WebScene, begins: str
 ) -> None:
     """Each effect under each of five noes, every other point under one of them, dealt round."""
-    undisturbed = await tell(scene.birth(tmp_path / "undisturbed"), scene)
+    undisturbed = await tell(scene.daemon(tmp_path / "undisturbed"), scene)
     (points,) = undisturbed.lives
     noes = all_noes("web-service")
     first = next(number for number, point in enumerate(points) if begins in point)
@@ -54,7 +54,7 @@ async def test_a_no_that_is_said_while_the_daemon_is_dead_holds_when_it_lives_ag
 @pytest.mark.timeout(36000 if ALL_PAIRS else 1800)
 async def test_a_no_that_is_said_in_the_middle_of_a_restore_leaves_it_for_a_person(tmp_path: Path) -> None:
     """P6, E29: before and after every effect of it, the noes dealt round; half of a restore is handed over, not finished."""
-    undisturbed = await tell(RESTORE.birth(tmp_path / "undisturbed"), RESTORE)
+    undisturbed = await tell(RESTORE.daemon(tmp_path / "undisturbed"), RESTORE)
     (points,) = undisturbed.lives
     noes = all_noes("database")
     later = points[points.index(PROPOSED) :]

@@ -6,7 +6,6 @@ P3: a command whose end was not seen may have run. Fault B7 for exec.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -48,20 +47,6 @@ def command(*frames: bytes, heard: list[bytes] | None = None, hangs: bool = Fals
         return socket
 
     return answer
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[ScriptedApi]:
-    """A scripted API server."""
-    async with scripted_api() as server:
-        yield server
-
-
-@pytest.fixture
-async def kube(api: ScriptedApi, tmp_path: Path) -> AsyncIterator[KubeClient]:
-    """A client of the scripted API server."""
-    async with KubeClient.connect(KubeSettings(kubeconfig=kubeconfig(tmp_path, api.url))) as client:
-        yield client
 
 
 async def test_outputs_are_apart_and_bytes_stay_bytes(api: ScriptedApi, kube: KubeClient) -> None:

@@ -5,9 +5,13 @@ It is `kintsugi run` in a process of its own, on an embedded cluster. What makes
 there when it is started again.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState
@@ -15,8 +19,10 @@ from kintsugi_demo.shop import NAMESPACE, WEB, WEB_LABELS, deployment, stateful_
 from kubeobjects import resources
 from kubesim import EmbeddedCluster, Image
 from kubesim.images import ExecReply
-from tests.integration.crash_daemon import DaemonStart
-from tests.integration.crash_stage import API, SPEED, USER, CrashStage
+from tests.integration.answering_service import serving
+from tests.integration.asked_story import WHEN_READY, AskedStory
+from tests.integration.crash_daemon import crash_daemon
+from tests.integration.crash_stage import API, SPEED, CrashStage
 
 pytestmark = pytest.mark.long
 
@@ -116,8 +122,7 @@ async def healed(stage: CrashStage, ledger: Ledger, times: int) -> None:
     stage.cluster.faults.make_unready(pod)
 
     async def is_over() -> bool:
-        assert stage.process is not None
-        assert stage.process.is_alive(), f"the daemon has ended:\n{stage.log()}"
+        assert stage.is_alive(), f"the daemon has ended:\n{stage.daemon.tail()}"
         found: list[Incident] = [each for each in await ledger.incidents.newest(limit=50) if each.service == "web"]
         return sum(each.state is IncidentState.RECOVERED for each in found) >= times and pod not in stage.pods()
 
@@ -126,33 +131,89 @@ async def healed(stage: CrashStage, ledger: Ledger, times: int) -> None:
 
 async def test_objects_and_answers_without_sense_end_no_daemon(tmp_path: Path) -> None:
     """B16."""
-    birth = DaemonStart(folder=tmp_path / "story", durations=0.02, catalog=catalog(tmp_path / "catalog"))
-    birth.folder.mkdir()
-    async with EmbeddedCluster.start(speed=SPEED, images={"postgres:16": POSTGRES}) as cluster:
+    daemon = crash_daemon(tmp_path / "story", durations=0.02, catalog=catalog(tmp_path / "catalog"))
+    async with (
+        EmbeddedCluster.start(speed=SPEED, images={"postgres:16": POSTGRES}) as cluster,
+        CrashStage.on(cluster, daemon) as stage,
+    ):
         cluster.apply(dict(deployment(API, {"app": "api"}, image="shop/api:good", replicas=2)))
         cluster.apply(dict(deployment(WEB, WEB_LABELS, image="shop/web:good", replicas=3)))
         cluster.apply(dict(stateful_set(DATABASE, {"image": "postgres:16"}, mounted="/data")))
-        cluster.kubeconfig(birth.kubeconfig, USER)
-        stage = CrashStage(cluster=cluster, birth=birth)
 
         async def are_well() -> bool:
             return stage.is_well() and stage.is_well(API)
 
         await stage.until(are_well)
         spoil(cluster)
-        try:
-            stage.start()
-            async with stage.ledger() as ledger:
-                await healed(stage, ledger, 1)
+        stage.start()
+        async with stage.ledger() as ledger:
+            await healed(stage, ledger, 1)
 
-                async def says_it() -> bool:
-                    log = (birth.folder / "daemon.log").read_text(errors="replace")
-                    return "the answer is not a list of rows" in log and "v7" in log
+            async def says_it() -> bool:
+                log = daemon.log.read_text(errors="replace")
+                return "the answer is not a list of rows" in log and "v7" in log
 
-                await stage.until(says_it)
-            await stage.kill()
-            stage.start()
-            async with stage.ledger() as ledger:
-                await healed(stage, ledger, 2)
-        finally:
-            await stage.kill()
+            await stage.until(says_it)
+        await stage.kill()
+        stage.start()
+        async with stage.ledger() as ledger:
+            await healed(stage, ledger, 2)
+
+
+LOOKS_LIKE_OURS = {"$kintsugi.integer": "x"}
+STEPS = """
+    - {{id: ask, name: Ask, run: 'curl {url}/answer', expect: status == 200}}
+    - {{id: gate, name: Wait, run: 'curl {url}/gate', expect: status == 200, within: 1h}}
+    - {{id: again, name: Compare, run: 'curl {url}/answer', expect: 'json == steps.ask.json'}}
+"""
+
+
+@dataclass
+class MarkedService:
+    """A service that answers with what looks like a mark of the ledger; its gate is shut at first."""
+
+    url: str = ""
+    is_open: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    @classmethod
+    @asynccontextmanager
+    async def serving(cls) -> AsyncIterator["MarkedService"]:
+        """Serve on a port of this machine."""
+        probed = cls()
+        app = web.Application()
+        app.router.add_get("/answer", probed.answer)
+        app.router.add_get("/gate", probed.gate)
+        async with serving(app) as probed.url:
+            yield probed
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Answer like the ledger's own marks."""
+        self.asked.append(request.path)
+        return web.json_response(LOOKS_LIKE_OURS)
+
+    async def gate(self, request: web.Request) -> web.Response:
+        """Hold the run up until the gate is opened."""
+        self.asked.append(request.path)
+        return web.Response(status=200 if self.is_open else 503)
+
+
+async def test_an_answer_like_a_mark_of_the_ledger_is_shown_and_the_run_goes_on_after_a_restart(tmp_path: Path) -> None:
+    """C1: what a probed service answers is a step's result, which is read again by people and by the next start."""
+    async with MarkedService.serving() as probed:
+        steps = STEPS.format(url=probed.url)
+        async with AskedStory.told(tmp_path, steps, healthy=WHEN_READY) as story:
+            await story.live()
+            await story.fires()
+            await story.holds(lambda: "/gate" in probed.asked)
+            assert story.step("ask")["result"]["json"] == LOOKS_LIKE_OURS
+
+            await story.kill()
+            probed.asked.clear()
+            probed.is_open = True
+            await story.live()
+            await story.closed()
+            ask, again = story.step("ask"), story.step("again")
+    assert probed.asked.count("/answer") == 1, "the step that had ended was done again"
+    assert ask["result"]["json"] == again["result"]["json"] == LOOKS_LIKE_OURS
+    assert (again["met"], again["error"]) == (True, "")

@@ -1,7 +1,7 @@
 """A daemon as a process: a trouble that returns after each recovery, and a restart that could only do harm."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +9,17 @@ import pytest
 
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState, Notice, Reason, StepRecord, StepState
-from kintsugi.settings import GuardSettings
 from kintsugi_demo.shop import NAMESPACE
 from kubeobjects import resources
 from tests.harness.restarting_runbook import write_restarting_runbook
-from tests.integration.crash_daemon import DaemonStart
+from tests.integration.crash_daemon import crash_daemon
 from tests.integration.crash_stage import API, SELDOM, CrashStage
 from tests.integration.crash_story import CRASH_LOOP, good_is_known, made
 from tests.integration.process_stage import PYTHON
 
 pytestmark = pytest.mark.long
 
-ALL_DAY = GuardSettings(recoveries_window=timedelta(days=10), recoveries_pause_max=timedelta(days=10))
+ALL_DAY = {f"KINTSUGI_GUARDS__RECOVERIES_{name}": "240h" for name in ("WINDOW", "PAUSE_MAX")}
 """Scaled, hours in which recoveries count: on a machine where each takes minutes they still do."""
 
 
@@ -63,11 +62,7 @@ async def told(ledger: Ledger, kind: IncidentState) -> Sequence[Notice]:
 
 async def test_a_trouble_that_returns_after_each_recovery_is_told_once_and_left_to_a_person(tmp_path: Path) -> None:
     """E34: P7: across a restart of the daemon, since what is counted is in the ledger."""
-    birth = CRASH_LOOP.birth(tmp_path / "story")
-    birth = DaemonStart(
-        folder=birth.folder, durations=birth.durations, replicas=birth.replicas, catalog=birth.catalog, guards=ALL_DAY
-    )
-    async with CrashStage.set(birth) as stage:
+    async with CRASH_LOOP.stage(CRASH_LOOP.daemon(tmp_path / "story", **ALL_DAY)) as stage:
         stage.start()
         async with stage.ledger() as ledger:
             await good_is_known(stage, ledger)
@@ -186,8 +181,8 @@ async def restart_of(ledger: Ledger) -> StepRecord | None:
 
 async def test_a_restart_that_would_end_the_last_good_pod_is_not_made(tmp_path: Path) -> None:
     """B24: One of two pods is made anew and cannot start, since a ConfigMap has lost a key; the strategy is Recreate."""
-    birth = DaemonStart(folder=tmp_path / "story", durations=0.01, catalog=catalog(tmp_path / "catalog"))
-    async with CrashStage.set(birth) as stage:
+    daemon = crash_daemon(tmp_path / "story", durations=0.01, catalog=catalog(tmp_path / "catalog"))
+    async with CrashStage.set(daemon) as stage:
         back_end(stage, {"type": "Recreate", "rollingUpdate": None})
 
         async def is_rolled_out() -> bool:

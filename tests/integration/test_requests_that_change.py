@@ -4,34 +4,22 @@ A request that sends something is a change: it passes the gate, it is written do
 Told with a real daemon and a service that counts what it is sent.
 """
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 from aiohttp import web
 
 from kintsugi.model.records import PauseScope
-from kintsugi_demo.shop import NAMESPACE, WEB
-from tests.harness.waiting import eventually
+from kintsugi_demo.shop import NAMESPACE
 from tests.integration.answering_service import serving
-from tests.integration.asked_catalog import WHEN_READY, asked_catalog
-from tests.integration.crash_daemon import DaemonStart
+from tests.integration.asked_story import WHEN_READY, AskedStory
 from tests.integration.crash_no import No
-from tests.integration.crash_stage import CrashStage
 
 pytestmark = pytest.mark.long
-
-TIMEOUT = 90
-DIRECT = build_opener(ProxyHandler({}))
-TOKEN = "the-token-of-ana"
-
-Json = Mapping[str, Any]
 
 STEPS = """
     - {{id: look, run: 'curl {url}/stock', expect: status == 200}}
@@ -76,81 +64,31 @@ class OrderService:
         return [each for each in self.sent if not each.startswith("GET ")]
 
 
-@dataclass
-class OrderStory:
-    """One daemon, and the shop that its runbook orders from."""
+@asynccontextmanager
+async def ordering(folder: Path, *kill_at: str) -> AsyncIterator[tuple[AskedStory, OrderService]]:
+    """Have a daemon that is not started yet, and the shop that its runbook orders from."""
+    async with OrderService.serving() as shop:
+        steps = STEPS.format(url=shop.url)
+        async with AskedStory.told(folder, steps, healthy=WHEN_READY, kill_at=kill_at) as story:
+            yield story, shop
 
-    stage: CrashStage
-    shop: OrderService
 
-    @classmethod
-    @asynccontextmanager
-    async def told(cls, folder: Path, **birth: Any) -> AsyncIterator["OrderStory"]:
-        """Set the stage; the daemon is not started yet."""
-        catalog = folder / "catalog"
-        catalog.mkdir()
-        born = DaemonStart(folder=folder / "story", durations=0.01, catalog=catalog, **birth)
-        async with OrderService.serving() as shop, CrashStage.set(born) as stage:
-            (catalog / "all.yaml").write_text(
-                asked_catalog(STEPS.format(url=shop.url), healthy=WHEN_READY, rollback="after: 2h")
-            )
-            stage.birth.operators.write_text(f"ana:{TOKEN}\n")
-            yield cls(stage, shop)
-
-    async def ready(self) -> None:
-        """Start the daemon and wait until it is ready."""
-        self.stage.start()
-        async with self.stage.ledger():
-            await self.until(self._is_ready)
-
-    async def alert(self) -> None:
-        """Send the alert that the rule is about."""
-        labels = {"alertname": "Asked", "namespace": NAMESPACE, "deployment": WEB}
-        one = {"status": "firing", "startsAt": "2026-11-24T02:58:00Z", "labels": labels}
-        await asyncio.to_thread(self._ask, "/alertmanager", {"version": "4", "groupKey": "g", "alerts": [one]})
-
-    async def until(self, condition: Any) -> None:
-        """Wait for something."""
-        await eventually(condition, within=TIMEOUT, describe=lambda: f"{self.shop.sent}\n{self.stage.state()}")
-
-    def incident(self) -> Json:
-        """Return all about the one incident, {} while there is none."""
-        _, found = self._ask("/api/v1/incidents")
-        if not found["incidents"]:
-            return {}
-        return dict(self._ask(f"/api/v1/incidents/{found['incidents'][0]['id']}")[1])
-
-    def step(self, path: str) -> Json:
-        """Return one step of the one run."""
-        return next((each for each in self.incident()["runs"][0]["steps"] if each["path"] == path), {})
-
-    def log(self) -> str:
-        """Return all that the daemon has written, in all its lives."""
-        return (self.stage.birth.folder / "daemon.log").read_text(errors="replace")
-
-    def _is_ready(self) -> bool:
-        with DIRECT.open(f"{self.stage.births[-1].health.read_text()}/readyz", timeout=10) as answer:
-            return bool(answer.status == 200)
-
-    def _ask(self, path: str, body: object | None = None) -> tuple[int, Any]:
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"} if data else {"Authorization": f"Bearer {TOKEN}"}
-        request = Request(f"{self.stage.births[-1].ready.read_text()}{path}", data=data, headers=headers)
-        with DIRECT.open(request, timeout=10) as answer:
-            return answer.status, json.loads(answer.read())
+async def ordered(story: AskedStory) -> None:
+    """Start the daemon, and send the alert that the rule is about."""
+    await story.live()
+    await story.fires()
 
 
 async def test_a_request_that_changes_is_sent_once_and_its_answer_is_seen_by_later_steps(tmp_path: Path) -> None:
     """P3, P8: its intent is in the ledger with the undo that the runbook says, before it is sent."""
-    async with OrderStory.told(tmp_path) as story:
-        await story.ready()
-        await story.alert()
-        await story.until(lambda: "GET /told" in story.shop.sent)
+    async with ordering(tmp_path) as (story, shop):
+        await ordered(story)
+        await story.holds(lambda: "GET /told" in shop.sent)
         made = story.step("order#0")
-    assert story.shop.changes == ["POST /orders what=tea"]
+    assert shop.changes == ["POST /orders what=tea"]
     assert (made["state"], made["changes"]) == ("done", True)
     assert "the undo steps of this step undo the change" in json.dumps(made)
-    (trace,) = story.stage.passed()
+    (trace,) = story.passed()
     sent = trace.index("before effect order#0 1")
     assert any("save-step order#0 intent" in each for each in trace[:sent])
 
@@ -166,49 +104,43 @@ async def test_a_request_that_changes_is_sent_once_and_its_answer_is_seen_by_lat
 )
 async def test_a_request_that_a_person_has_said_no_to_is_not_sent(tmp_path: Path, no: No) -> None:
     """E28, E29: the daemon is killed before it has sent anything, and started again under a no."""
-    async with OrderStory.told(tmp_path, kill_at={"after commit save-step order planned 1"}) as story:
-        story.stage.start()
-        async with story.stage.ledger():
-            await story.alert()
-            await story.stage.ended()
-        await no.say(story.stage.birth.folder)
-        story.stage.birth = replace(story.stage.birth, mode=no.mode)
-        await story.ready()
-        await story.until(lambda: '"state":"cancelled"' in story.log() or '"change waiting"' in story.log())
-    assert story.shop.changes == []
+    async with ordering(tmp_path, "after commit save-step order planned 1") as (story, shop):
+        await story.asks()
+        await story.ended()
+        await no.say(story.daemon.ledger)
+        story.daemon.mode = no.mode
+        await story.live()
+        await story.holds(lambda: '"state":"cancelled"' in story.log() or '"change waiting"' in story.log())
+    assert shop.changes == []
 
 
 async def test_a_request_whose_answer_is_lost_is_never_sent_again_and_a_person_is_asked(tmp_path: Path) -> None:
     """P3: nobody but the service knows whether it was taken."""
-    async with OrderStory.told(tmp_path) as story:
-        story.shop.silent = True
-        await story.ready()
-        await story.alert()
-        await story.until(lambda: '"state":"needs-operator"' in story.log())
+    async with ordering(tmp_path) as (story, shop):
+        shop.silent = True
+        await ordered(story)
+        await story.holds(lambda: '"state":"needs-operator"' in story.log())
         assert "it is unknown whether the change was applied" in json.dumps(story.incident())
-    assert story.shop.changes == ["POST /orders what=tea"]
+    assert shop.changes == ["POST /orders what=tea"]
 
 
 @pytest.mark.parametrize("point", ["after commit save-step order#0 intent 1", "after effect order#0 1"])
 async def test_a_daemon_that_is_killed_about_a_request_sends_none_at_its_next_start(tmp_path: Path, point: str) -> None:
     """P3, C2: whether the request had left before the end is not known, so that it is not sent anew."""
-    async with OrderStory.told(tmp_path, kill_at={point}) as story:
-        story.stage.start()
-        async with story.stage.ledger():
-            await story.alert()
-            await story.stage.ended()
-        sent = list(story.shop.changes)
-        await story.ready()
-        await story.until(lambda: '"state":"needs-operator"' in story.log())
-        assert story.shop.changes == sent
+    async with ordering(tmp_path, point) as (story, shop):
+        await story.asks()
+        await story.ended()
+        sent = list(shop.changes)
+        await story.live()
+        await story.holds(lambda: '"state":"needs-operator"' in story.log())
+        assert shop.changes == sent
     assert len(sent) == (1 if "effect" in point else 0)
 
 
 async def test_an_answer_of_the_server_s_own_fault_counts_as_not_known(tmp_path: Path) -> None:
     """P3: a gateway that has lost its back end cannot say what that had done by then."""
-    async with OrderStory.told(tmp_path) as story:
-        story.shop.status = 504
-        await story.ready()
-        await story.alert()
-        await story.until(lambda: '"state":"needs-operator"' in story.log())
-    assert story.shop.changes == ["POST /orders what=tea"]
+    async with ordering(tmp_path) as (story, shop):
+        shop.status = 504
+        await ordered(story)
+        await story.holds(lambda: '"state":"needs-operator"' in story.log())
+    assert shop.changes == ["POST /orders what=tea"]

@@ -5,7 +5,6 @@ The cluster is the embedded one; the server, the backups in S3, and the worker's
 """
 
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -28,15 +27,6 @@ pytestmark = pytest.mark.long
 ENDED = (IncidentState.PASSED, IncidentState.FAILED, IncidentState.CANCELLED, IncidentState.NEEDS_OPERATOR)
 DATABASES = "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database WHERE NOT datistemplate"
 LIVE = "SELECT md5(string_agg(orders::text, '' ORDER BY id)) FROM orders"
-
-
-@pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[DatabaseStage]:
-    """A shop whose database has a thousand orders."""
-    async with DatabaseStage.set(tmp_path, database=[postgres()]) as stage:
-        await stage.psql("CREATE DATABASE app")
-        await stage.fill(*SHOP)
-        yield stage
 
 
 async def drilled(stage: DatabaseStage) -> Incident:
@@ -67,17 +57,24 @@ async def nothing_is_left(stage: DatabaseStage, live: str) -> None:
     await stage.until(gone)
 
 
-async def test_a_good_backup_passes_and_nothing_live_is_touched(stage: DatabaseStage) -> None:
-    """P2, P7, P8: no lock, no lasting change, remembered; a backup that is none is passed over and told."""
-    await stage.back_up("monday.dump")
-    stage.s3.put("database/tuesday.dump", b"PGDMP cut off")
-    await stage.fill("INSERT INTO orders SELECT FROM generate_series(1, 11)")
-    live, volume = await stage.psql(LIVE, "app"), stage.volume()
+async def test_a_good_backup_passes_and_nothing_live_is_touched(database: DatabaseStage) -> None:
+    """
+    P2, P7, P8: no lock, no lasting change, remembered; a backup that is none is passed over and told.
 
-    ended = await drilled(stage)
+    The live server's log tells of every connection: there are none but those of probes and of the service's own checks.
+    """
+    await database.back_up("monday.dump")
+    database.s3.put("database/tuesday.dump", b"PGDMP cut off")
+    await database.fill("INSERT INTO orders SELECT FROM generate_series(1, 11)")
+    live, volume = await database.psql(LIVE, "app"), database.volume()
+    await database.tell_connections()
+    before = await database.connections()
 
-    assert ended.state is IncidentState.PASSED, await stage.story()
-    told = await report(stage, ended)
+    ended = await drilled(database)
+
+    assert ended.state is IncidentState.PASSED, await database.story()
+    assert await database.connections(since=before) == []
+    told = await report(database, ended)
     assert told.backup is not None
     assert told.restored is not None
     assert told.backup.url.endswith("/database/monday.dump")
@@ -86,42 +83,30 @@ async def test_a_good_backup_passes_and_nothing_live_is_touched(stage: DatabaseS
     assert [(check.name, check.met) for check in told.checks if not check.met] == []
     assert len(told.checks) == 5
     assert "public.orders 1000 rows restored; 5 checks passed" in ended.reason
-    assert (stage.volume(), stage.replicas()) == (volume, 2)
-    await nothing_is_left(stage, live)
-    touched = [each for each in await stage.changes() if "jobs" not in each and "persistentvolumeclaims" not in each]
+    assert (database.volume(), database.replicas()) == (volume, 2)
+    await nothing_is_left(database, live)
+    touched = [each for each in await database.changes() if "jobs" not in each and "persistentvolumeclaims" not in each]
     assert touched == []
-    assert (await stage.core.ledger.run_requests.history(DATABASE, NAMESPACE, ended.opened)).disruptions == ()
-    assert (await stage.core.ledger.drills.memories())[DATABASE].passed == ended.closed
+    assert (await database.core.ledger.run_requests.history(DATABASE, NAMESPACE, ended.opened)).disruptions == ()
+    assert (await database.core.ledger.drills.memories())[DATABASE].passed == ended.closed
 
 
-async def test_a_backup_that_does_not_hold_what_it_should_fails_and_a_person_is_told(stage: DatabaseStage) -> None:
+async def test_a_backup_that_does_not_hold_what_it_should_fails_and_a_person_is_told(database: DatabaseStage) -> None:
     """The very thing that a drill is for: the dump is whole, and its data are not."""
-    await stage.fill("CREATE TABLE kept AS TABLE orders", "DELETE FROM orders")
-    await stage.back_up("monday.dump")
-    await stage.fill("INSERT INTO orders SELECT * FROM kept", "DROP TABLE kept")
-    live = await stage.psql(LIVE, "app")
+    await database.fill("CREATE TABLE kept AS TABLE orders", "DELETE FROM orders")
+    await database.back_up("monday.dump")
+    await database.fill("INSERT INTO orders SELECT * FROM kept", "DROP TABLE kept")
+    live = await database.psql(LIVE, "app")
 
-    ended = await drilled(stage)
+    ended = await drilled(database)
 
-    assert ended.state is IncidentState.FAILED, await stage.story()
+    assert ended.state is IncidentState.FAILED, await database.story()
     assert "verify/orders: Orders are there: not met" in ended.reason
-    await nothing_is_left(stage, live)
-    assert "app" in await stage.psql(DATABASES)
-    notices = await stage.core.ledger.outbox.due_notices(stage.core.observed.clock())
+    await nothing_is_left(database, live)
+    assert "app" in await database.psql(DATABASES)
+    notices = await database.core.ledger.outbox.due_notices(database.core.observed.clock())
     assert [(notice.incident, notice.kind) for notice in notices] == [(ended.id, IncidentState.FAILED)]
-    assert DATABASE not in await stage.core.ledger.drills.memories()
-
-
-async def test_the_live_server_hears_nothing_of_a_drill(stage: DatabaseStage) -> None:
-    """Its log tells of every connection: there are none but those of probes and of the service's own checks."""
-    await stage.back_up("monday.dump")
-    await stage.tell_connections()
-    before = await stage.connections()
-
-    ended = await drilled(stage)
-
-    assert ended.state is IncidentState.PASSED, await stage.story()
-    assert await stage.connections(since=before) == []
+    assert DATABASE not in await database.core.ledger.drills.memories()
 
 
 async def until_restoring(stage: DatabaseStage) -> None:
@@ -133,79 +118,73 @@ async def until_restoring(stage: DatabaseStage) -> None:
     await stage.until(there)
 
 
-async def test_a_drill_is_taken_up_by_the_next_process(stage: DatabaseStage) -> None:
-    """P2, P3, C1: its worker goes on meanwhile, nothing is made twice, nothing is left."""
-    await stage.back_up("monday.dump")
-    live = await stage.psql(LIVE, "app")
-    await operator_service(stage.core).drill(DATABASE, who="ada")
-    await until_restoring(stage)
-    await stage.core.supervisor.stop()
-    await stage.core.supervisor.resume()
+async def test_a_drill_is_taken_up_by_the_next_process(database: DatabaseStage) -> None:
+    """P2, P3, C1: its worker goes on meanwhile, nothing is made twice, nothing is left; no other one begins beside it."""
+    await database.back_up("monday.dump")
+    live = await database.psql(LIVE, "app")
+    await operator_service(database.core).drill(DATABASE, who="ada")
+    with pytest.raises(WrongState, match="a drill is already running"):
+        await operator_service(database.core).drill(DATABASE, who="eve")
+    await until_restoring(database)
+    await database.core.supervisor.stop()
+    await database.core.supervisor.resume()
 
-    ended = await stage.reaches(*ENDED)
+    ended = await database.reaches(*ENDED)
 
-    assert ended.state is IncidentState.PASSED, await stage.story()
-    made = [each.split()[1] for each in await stage.changes() if each.startswith("POST") and "jobs" in each]
+    assert ended.state is IncidentState.PASSED, await database.story()
+    made = [each.split()[1] for each in await database.changes() if each.startswith("POST") and "jobs" in each]
     assert len(made) == 2, made
-    await nothing_is_left(stage, live)
+    await nothing_is_left(database, live)
 
 
 async def test_a_drill_whose_job_somebody_deletes_does_not_pass_and_the_next_one_begins_anew(
-    stage: DatabaseStage,
+    database: DatabaseStage,
 ) -> None:
     """It is no verdict on the backup, and nobody need be asked how far it came: its server went with it."""
-    await stage.fill("INSERT INTO orders SELECT FROM generate_series(1, 200000)")
-    await stage.back_up("monday.dump")
-    live = await stage.psql(LIVE, "app")
-    await operator_service(stage.core).drill(DATABASE, who="ada")
-    await until_restoring(stage)
-    (job,) = [each for each in stage.cluster.find(JOBS, NAMESPACE) if "restore" in each["metadata"]["name"]]
-    stage.cluster.delete(JOBS, job["metadata"]["name"], NAMESPACE)
+    await database.fill("INSERT INTO orders SELECT FROM generate_series(1, 200000)")
+    await database.back_up("monday.dump")
+    live = await database.psql(LIVE, "app")
+    await operator_service(database.core).drill(DATABASE, who="ada")
+    await until_restoring(database)
+    (job,) = [each for each in database.cluster.find(JOBS, NAMESPACE) if "restore" in each["metadata"]["name"]]
+    database.cluster.delete(JOBS, job["metadata"]["name"], NAMESPACE)
 
-    ended = await stage.reaches(*ENDED)
+    ended = await database.reaches(*ENDED)
 
-    assert ended.state is IncidentState.FAILED, await stage.story()
+    assert ended.state is IncidentState.FAILED, await database.story()
     assert "it was deleted; nothing but the server of its own was touched" in ended.reason
-    await nothing_is_left(stage, live)
-    again = await drilled(stage)
-    assert again.state is IncidentState.PASSED, await stage.story()
-    await nothing_is_left(stage, live)
+    await nothing_is_left(database, live)
+    again = await drilled(database)
+    assert again.state is IncidentState.PASSED, await database.story()
+    await nothing_is_left(database, live)
 
 
-async def test_a_drill_gives_way_when_the_live_server_ends(stage: DatabaseStage) -> None:
-    """Its own server goes at once: a recovery needs the node, the room and the bucket more."""
-    await stage.fill("INSERT INTO orders SELECT FROM generate_series(1, 200000)")
-    await stage.back_up("monday.dump")
-    live = await stage.psql(LIVE, "app")
-    await operator_service(stage.core).drill(DATABASE, who="ada")
-    await until_restoring(stage)
-    stage.cluster.delete(PODS, POD, NAMESPACE, grace=0)
+async def test_a_drill_gives_way_when_the_live_server_ends(database: DatabaseStage) -> None:
+    """
+    Its own server goes at once: a recovery needs the node, the room and the bucket more.
 
-    ended = await stage.reaches(*ENDED)
+    While the service is not well, none is begun either: it would only burden it.
+    """
+    await database.fill("INSERT INTO orders SELECT FROM generate_series(1, 200000)")
+    await database.back_up("monday.dump")
+    live = await database.psql(LIVE, "app")
+    await operator_service(database.core).drill(DATABASE, who="ada")
+    await until_restoring(database)
+    database.cluster.delete(PODS, POD, NAMESPACE, grace=0)
 
-    assert ended.state in (IncidentState.CANCELLED, IncidentState.PASSED), await stage.story()
+    ended = await database.reaches(*ENDED)
+
+    assert ended.state in (IncidentState.CANCELLED, IncidentState.PASSED), await database.story()
 
     async def well() -> bool:
-        return stage.core.services.views[DATABASE].healthy is True
+        return database.core.services.views[DATABASE].healthy is True
 
-    await eventually(well, within=240, describe=stage.story, every=0.2)
-    await nothing_is_left(stage, live)
-
-
-async def test_a_drill_is_refused_while_the_service_is_not_well_and_while_one_is_under_way(
-    stage: DatabaseStage,
-) -> None:
-    """It would only burden it; the reason is said."""
-    await stage.back_up("monday.dump")
-    await operator_service(stage.core).drill(DATABASE, who="ada")
-    with pytest.raises(WrongState, match="a drill is already running"):
-        await operator_service(stage.core).drill(DATABASE, who="eve")
-    ended = await stage.reaches(*ENDED)
-    assert ended.state is IncidentState.PASSED, await stage.story()
-    stage.corrupt()
-    await stage.until(lambda: stage.core.services.views[DATABASE].healthy is False)
+    await eventually(well, within=240, describe=database.story, every=0.2)
+    await nothing_is_left(database, live)
+    database.corrupt()
+    await database.until(lambda: database.core.services.views[DATABASE].healthy is False)
     with pytest.raises(WrongState, match=r"is not healthy|has the open incident"):
-        await operator_service(stage.core).drill(DATABASE, who="ada")
+        await operator_service(database.core).drill(DATABASE, who="ada")
 
 
 def without_vector(folder: Path) -> Image:

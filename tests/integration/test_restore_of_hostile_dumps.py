@@ -10,7 +10,7 @@ from kintsugi.model.worker_results import Failed, Restored, owner_of
 from kintsugi_restore.worker.target import OwnershipComment, hidden
 from tests.harness.waiting import wait_for
 from tests.integration.hostile_dump import ORDERS, hostile, running
-from tests.integration.restore_stage import TIMEOUT, Dumps, RestoreStage, dumps
+from tests.integration.restore_stage import TIMEOUT, RestoreStage
 
 pytestmark = pytest.mark.long
 
@@ -18,20 +18,6 @@ pytestmark = pytest.mark.long
 INTRUDER = "CREATE ROLE intruder SUPERUSER LOGIN;"
 AS_BEFORE = "RESET SESSION AUTHORIZATION; RESET ROLE; "
 FIRES = "CREATE TRIGGER fires BEFORE INSERT ON public.marked FOR EACH ROW EXECUTE FUNCTION public.harm();"
-
-
-@pytest.fixture(scope="module")
-def made() -> Iterator[Dumps]:
-    """Return the dumps."""
-    with dumps() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def built(made: Dumps) -> Iterator[RestoreStage]:
-    """Return the server that all tests here restore into."""
-    with RestoreStage.built(made) as stage:
-        yield stage
 
 
 @pytest.fixture

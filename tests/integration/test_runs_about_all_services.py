@@ -1,10 +1,13 @@
-"""A daemon as a process: a run about all services starts runs of its services, level by level, and changes nothing itself."""
+"""
+A run about all services starts runs of its services, level by level, and changes nothing itself; killed, it goes on.
+
+Three services are down at once: the cause, and two that depend on it.
+"""
 
 import os
-import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,15 +15,142 @@ import pytest
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Approval, Incident, IncidentState, RunRecord
 from kintsugi.model.services import STACK
-from kintsugi.settings import GuardSettings
-from tests.integration.crash_daemon import DaemonStart
+from kintsugi_demo.shop import NAMESPACE, WEB, deployment
+from kubeobjects import resources
+from tests.harness.daemon import DaemonProcess
+from tests.integration.crash_daemon import crash_daemon
 from tests.integration.crash_enumeration import Enumeration, deal, is_sure
-from tests.integration.crash_restore import approve
-from tests.integration.crash_stage import SELDOM, CrashStage
-from tests.integration.crash_story import made, tell
-from tests.integration.stack_story import WORKLOADS, StackScene, break_all
+from tests.integration.crash_restore import PATIENT
+from tests.integration.crash_stage import API, SELDOM, CrashStage
+from tests.integration.crash_story import CrashStoryEnd, end_of_services, made, tell
 
 pytestmark = pytest.mark.long
+
+STORE = "store"
+WORKLOADS: Mapping[str, str] = {"store": STORE, "api": API, "web": WEB}
+"""Services, and their Deployments."""
+
+SERVICE = """
+apiVersion: kintsugi.dev/v1alpha1
+kind: Service
+metadata: {{name: {name}}}
+spec:
+  priority: {priority}
+  namespace: production
+  selector: app={app}
+  workload: deployment/{workload}
+  healthy: desired > 0 && ready >= desired
+  runbook: restart
+"""
+
+RUNBOOKS = """
+apiVersion: kintsugi.dev/v1alpha1
+kind: Rule
+metadata: {name: several-down}
+spec:
+  on: services
+  when: size(services.filter(s, s.desired > 0 && !s.serving)) >= 2
+  for: 2m
+  runbook: stack-recovery
+  mode: auto
+---
+apiVersion: kintsugi.dev/v1alpha1
+kind: Runbook
+metadata: {name: restart}
+spec:
+  title: Restart
+  steps:
+    - id: pods
+      forEach: service.pods
+      when: unhealthy(each)
+      run: kubectl delete pod ${each}
+    - {id: well, expect: service.healthy, within: 10m}
+  rollback: {after: 1h, then: leave}
+---
+apiVersion: kintsugi.dev/v1alpha1
+kind: Runbook
+metadata: {name: stack-recovery}
+spec:
+  title: Everything, the cause first
+  steps:
+    - {id: nodes, run: kubectl get nodes, expect: size(items) > 0}
+    - {id: store, unless: services.store.healthy, service: store, runbook: restart}
+    - id: front
+      parallel:
+        - {id: api, unless: services.api.healthy, service: api, runbook: restart}
+        - {id: web, unless: services.web.healthy, service: web, runbook: restart}
+    - {id: well, expect: "services.all(s, s.healthy)", within: 10m}
+  rollback: {after: 10h}
+"""
+
+
+def write_catalog(folder: Path) -> Path:
+    """Write a catalog of three services, each of which the next ones depend on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    apps = {STORE: STORE, API: "api", WEB: "web-app"}
+    services = [
+        SERVICE.format(name=name, priority=priority, app=apps[workload], workload=workload)
+        for priority, (name, workload) in enumerate(WORKLOADS.items(), 1)
+    ]
+    (folder / "stack.yaml").write_text("---".join([*services, RUNBOOKS]))
+    return folder
+
+
+def break_all(stage: CrashStage) -> None:
+    """Let every pod of the stack crash-loop until it is made again."""
+    for pod in stage.cluster.find(resources.PODS, NAMESPACE):
+        stage.cluster.faults.crash_loop(pod["metadata"]["uid"])
+
+
+async def well(stage: CrashStage) -> None:
+    """Wait until every pod of the stack is ready."""
+
+    async def are_well() -> bool:
+        return all(stage.is_well(each) for each in WORKLOADS.values())
+
+    await stage.until(are_well)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StackScene:
+    """Every pod of three services crash-loops at once, once the daemon knows what is good."""
+
+    title: str = "three services are down at once"
+    durations: float = 0.015
+
+    def daemon(self, folder: Path, *, kill_at: Collection[str] = (), **settings: str) -> DaemonProcess:
+        """Describe this scene's daemon."""
+        catalog = write_catalog(folder.parent / "catalog")
+        return crash_daemon(folder, durations=self.durations, kill_at=kill_at, catalog=catalog, **settings)
+
+    @asynccontextmanager
+    async def stage(self, daemon: DaemonProcess) -> AsyncIterator[CrashStage]:
+        """Have all three services well."""
+        async with CrashStage.set(daemon, replicas=1) as stage:
+            stage.cluster.apply(deployment(STORE, {"app": STORE}, image="shop/store:good", replicas=1))
+            await well(stage)
+            yield stage
+
+    async def play(self, stage: CrashStage, ledger: Ledger) -> CrashStoryEnd:
+        """Break everything, wait until nothing is left to do, and gather how it ended."""
+
+        async def is_known() -> bool:
+            workloads = [stage.deployment(name)["metadata"]["uid"] for name in WORKLOADS.values()]
+            return all([await ledger.revisions.good_revisions(each) for each in workloads])
+
+        await stage.until(is_known)
+        before = {each["metadata"]["uid"] for each in stage.cluster.find(resources.PODS, NAMESPACE)}
+        break_all(stage)
+
+        async def is_quiet() -> bool:
+            incidents = await ledger.incidents.newest(limit=50)
+            over = bool(incidents) and all(each.closed for each in incidents)
+            return over and not await ledger.signals.firing() and not await ledger.signals.pending()
+
+        await stage.until(is_quiet, every=SELDOM)
+        await well(stage)
+        return await end_of_services(stage, ledger, before, WORKLOADS.values())
+
 
 SCENE = StackScene()
 
@@ -48,13 +178,13 @@ async def children(ledger: Ledger, incident: Incident) -> Mapping[str, RunRecord
 
 
 @pytest.fixture
-def birth(tmp_path: Path) -> DaemonStart:
-    """How the daemon of these tests is started."""
-    return SCENE.birth(tmp_path / "story")
+def watching(tmp_path: Path) -> DaemonProcess:
+    """The daemon of these tests."""
+    return SCENE.daemon(tmp_path / "story")
 
 
-async def test_a_run_about_all_services_heals_the_cause_first_and_the_rest_at_once(birth: DaemonStart) -> None:
-    async with SCENE.stage(birth) as stage:
+async def test_a_run_about_all_services_heals_the_cause_first_and_the_rest_at_once(watching: DaemonProcess) -> None:
+    async with SCENE.stage(watching) as stage:
         stage.start()
         async with stage.ledger() as ledger:
             break_all(stage)
@@ -72,8 +202,8 @@ async def test_a_run_about_all_services_heals_the_cause_first_and_the_rest_at_on
         assert all(stage.is_well(workload) for workload in WORKLOADS.values())
 
 
-async def test_a_killed_run_about_all_services_goes_on_and_starts_no_child_twice(birth: DaemonStart) -> None:
-    async with SCENE.stage(birth) as stage:
+async def test_a_killed_run_about_all_services_goes_on_and_starts_no_child_twice(watching: DaemonProcess) -> None:
+    async with SCENE.stage(watching) as stage:
         stage.start()
         async with stage.ledger() as ledger:
             break_all(stage)
@@ -93,11 +223,10 @@ async def test_a_killed_run_about_all_services_goes_on_and_starts_no_child_twice
         assert set(runs) == set(WORKLOADS)
 
 
-async def test_in_mode_approve_a_person_is_asked_once_about_all_services(birth: DaemonStart) -> None:
+async def test_in_mode_approve_a_person_is_asked_once_about_all_services(watching: DaemonProcess) -> None:
     """What the runs of its services do was in the plan that was approved."""
-    birth = replace(birth, mode="approve", guards=GuardSettings(approval_expiry=timedelta(hours=20)))
-    async with SCENE.stage(birth) as stage:
-        birth.operators.write_text(f"ada:{secrets.token_hex(32)}\n")
+    watching.mode, watching.environment = "approve", {**watching.environment, **PATIENT}
+    async with SCENE.stage(watching) as stage:
         stage.start()
         async with stage.ledger() as ledger:
             break_all(stage)
@@ -116,7 +245,7 @@ async def test_in_mode_approve_a_person_is_asked_once_about_all_services(birth: 
             (asking,) = await ledger.incidents.newest()
             assert asking.state is IncidentState.AWAITING_APPROVAL, asking
             assert "store: runbook restart" in asked.question
-            await approve(stage, asked)
+            await stage.approve(asked)
             incident = await of_stack(stage, ledger)
             counts = [len(await ledger.approvals.of_incident(each.id)) for each in await ledger.incidents.newest()]
         assert incident.state is IncidentState.RECOVERED, incident
@@ -133,7 +262,7 @@ DEATHS = 1
 @pytest.mark.timeout(36000 if EVERYWHERE else 1800)
 async def test_killed_at_every_effect_a_run_about_all_services_ends_the_same(tmp_path: Path) -> None:
     """P2, P3, P8, C1, C2: before and after each of them; each pod is deleted once, and each service has one run."""
-    undisturbed = await tell(SCENE.birth(tmp_path / "undisturbed"), SCENE)
+    undisturbed = await tell(SCENE.daemon(tmp_path / "undisturbed"), SCENE)
     assert undisturbed.end.incidents == ["api recovered", "stack recovered", "store recovered", "web recovered"]
     assert undisturbed.end.effects == {"delete a pod that was there": 4}
 

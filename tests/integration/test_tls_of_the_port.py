@@ -17,7 +17,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.server.ports import Certificate
 from tests.harness.certificates import Authority, KeyPair
 from tests.harness.waiting import eventually
-from tests.integration.intake_server import PATIENT, Served, ledger_in, served
+from tests.integration.intake_server import PATIENT, Served, served
 from tests.integration.operations_double import FakeOperations
 from tests.unit.sources.webhooks import alert, webhook
 
@@ -45,12 +45,6 @@ def files(tmp_path: Path) -> Files:
     found = Files(tmp_path, Authority(tmp_path / "authority"))
     found.put("first")
     return found
-
-
-@pytest.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    async with ledger_in(tmp_path) as ledger:
-        yield ledger
 
 
 @asynccontextmanager

@@ -17,6 +17,8 @@ from kintsugi.model.records import IncidentState
 from kintsugi.model.worker_results import OWNER
 from tests.integration.database_stage import DATABASE, SHOP, DatabaseStage, postgres
 
+pytestmark = pytest.mark.long
+
 HARMED = Path(tempfile.gettempdir()) / f"harmed-{token_hex(8)}"
 """What a program of the backup's would write, on whichever server: all of them are processes of this machine."""
 
@@ -58,7 +60,6 @@ async def stage(tmp_path: Path) -> AsyncIterator[DatabaseStage]:
         yield stage
 
 
-@pytest.mark.long
 async def test_a_hostile_backup_that_is_restored_runs_nothing_as_a_superuser(stage: DatabaseStage) -> None:
     """E9: its checks are met, with names looked up where they should be; what they call has no right."""
     roles = await stage.psql(ROLES)

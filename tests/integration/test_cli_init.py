@@ -1,5 +1,6 @@
 """`kintsugi init` on the embedded cluster: what it reads, what it writes, and what it says is in the way."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ import pytest
 
 from kubesim import EmbeddedCluster
 from kubesim.images import GOOD
-from tests.integration.test_cli_runs_the_daemon import kintsugi
+from tests.harness.daemon import command
 
 pytestmark = pytest.mark.long
 
@@ -76,9 +77,8 @@ async def kubeconfig(tmp_path: Path) -> AsyncIterator[Path]:
 
 async def init(kubeconfig: Path, folder: Path, *words: str) -> tuple[int, str, str]:
     """Run `kintsugi init`; return its exit code and what it has written on stdout and stderr."""
-    async with kintsugi("init", folder, "--kubeconfig", kubeconfig, *words) as process:
-        code, out = await process.ends()
-        return code, out, "".join(process.told)
+    ended = await asyncio.to_thread(command, "init", folder, "--kubeconfig", kubeconfig, *words)
+    return ended.code, ended.out, ended.err
 
 
 def nowhere(kubeconfig: Path) -> Path:
@@ -99,9 +99,8 @@ async def test_a_first_catalog_is_written_for_the_workloads_that_are_named(kubec
     text = (folder / "cart.yaml").read_text()
     assert "# selector: app.kubernetes.io/name=cart,tier=back\n" in text
     assert "# Argo CD market would revert changes of its template" in text
-    async with kintsugi("validate", "-o", "json", folder) as process:
-        code, out = await process.ends()
-    assert (code, json.loads(out)["ok"]) == (0, True)
+    validated = await asyncio.to_thread(command, "validate", "-o", "json", folder)
+    assert (validated.code, json.loads(validated.out)["ok"]) == (0, True)
 
 
 async def test_obstacles_are_told_all_at_once_and_nothing_is_written(kubeconfig: Path, tmp_path: Path) -> None:
@@ -156,12 +155,12 @@ async def test_a_first_catalog_is_written_for_all_workloads_of_a_namespace_but_t
 async def test_a_first_catalog_of_all_namespaces_leaves_out_those_that_the_cluster_lives_on(
     kubeconfig: Path, tmp_path: Path
 ) -> None:
-    code, _, err = await init(kubeconfig, tmp_path / "all", "-o", "json")
+    code, out, err = await init(kubeconfig, tmp_path / "all", "-o", "json")
     assert code == 0, err
-    everywhere = json.loads(_)
+    everywhere = json.loads(out)
     assert {each["workload"]: each["namespace"] for each in everywhere["left_out"]}["deployment/dns"] == "kube-system"
-    code, _, err = await init(kubeconfig, tmp_path / "some", "-l", "team=sales", "-o", "json")
-    assert [Path(each).name for each in json.loads(_)["written"]] == ["ledger.yaml"]
+    _, out, _ = await init(kubeconfig, tmp_path / "some", "-l", "team=sales", "-o", "json")
+    assert [Path(each).name for each in json.loads(out)["written"]] == ["ledger.yaml"]
     code, _, err = await init(kubeconfig, tmp_path / "none", "-n", NAMESPACE, "-l", "team=none")
     assert code == 2
     assert (
