@@ -173,7 +173,7 @@ async def test_writers_that_a_person_starts_meanwhile_stop_it_and_it_is_taken_ba
         scale(stage, 3)
 
         parked = await stage.reaches(IncidentState.NEEDS_OPERATOR)
-        assert "the restore is left as it is for a person: stopped at restore/still" in parked.reason
+        assert "Database restore is left as it is for a person: stopped at restore/still" in parked.reason
         assert f"kubectl scale deployment {API} --replicas=2 --current-replicas=0" in parked.reason
         assert stage.replicas() == 3
         assert stage.get(resources.CRONJOBS, NIGHTLY)["spec"]["suspend"] is True

@@ -14,10 +14,10 @@ import pytest
 from kintsugi.errors import NotRecorded
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.records import Target
+from kintsugi.pipeline.declared_workloads import ServiceFacts
 from kintsugi.pipeline.diagnoser import Diagnoser
 from kintsugi.settings import KubeSettings
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, RegistryAnswer
-from kubediagnosis.related_objects import DeclaredFacts
 from kubeobjects.resources import CONFIGMAPS, DEPLOYMENTS, EVENTS, NODES, PODS, REPLICASETS, SERVICES
 from kubesim import EmbeddedCluster
 from kubesim.apiserver.rights import Rule
@@ -264,7 +264,7 @@ async def test_a_service_that_a_variable_names_is_read_as_an_upstream_that_is_gu
     stage.cluster.apply(made)
     stage.cluster.apply(named("back", replicas=0))
     await stage.until(lambda: ready(stage) == 2)
-    clock, declared = (lambda: datetime.now(UTC)), DeclaredFacts(service="front", exposed=exposed)
+    clock, declared = (lambda: datetime.now(UTC)), ServiceFacts(service="front", exposed=exposed)
     diagnoser = Diagnoser(kube=stage.kube, clock=clock, declared=lambda _: declared)
     front = Target(kind="deployment", namespace=NAMESPACE, name="front")
     assert (await diagnoser.facts(front, upstreams=False)).upstreams == ()
@@ -277,10 +277,10 @@ async def test_a_chain_of_upstreams_is_read_to_its_end_and_each_of_them_once(sta
     needs = {"front": ("middle",), "middle": ("back", "front"), "back": ()}
     asked: list[str] = []
 
-    def declared(target: Target) -> DeclaredFacts:
+    def declared(target: Target) -> ServiceFacts:
         asked.append(target.name)
         upstreams = (Target(kind="Deployment", namespace=NAMESPACE, name=name) for name in needs[target.name])
-        return DeclaredFacts(service=target.name, upstreams=tuple(upstreams))
+        return ServiceFacts(service=target.name, upstreams=tuple(upstreams))
 
     async def diagnosed_once() -> Diagnosis:
         asked.clear()

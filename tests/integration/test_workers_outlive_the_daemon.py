@@ -49,6 +49,7 @@ kind: Runbook
 metadata: {name: from-backup}
 spec:
   title: From a backup
+  completeOnceBegun: true
   service: web-service
   steps:
     - id: newest

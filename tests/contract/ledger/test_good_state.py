@@ -113,8 +113,8 @@ async def test_dead_letters_are_bounded_to_the_newest(ledger: Ledger) -> None:
         for number in range(1500)
     ]
     for first in range(0, 1500, 500):
-        await ledger.dead_letters.keep(letters[first : first + 500])
-    await ledger.dead_letters.keep(letters[-1:])
+        await ledger.signals.keep_dead_letters(letters[first : first + 500])
+    await ledger.signals.keep_dead_letters(letters[-1:])
     kept = await ledger.dead_letters.newest(limit=2000)
     assert kept == tuple(reversed(letters[500:]))
 

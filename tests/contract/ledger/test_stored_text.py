@@ -281,7 +281,7 @@ async def test_no_canary_is_in_any_table_whichever_way_it_came(ledger: Ledger) -
     await ledger.evidence.keep(run.id, "look", "logs", SAID, NOW)
     found = diagnosis(f"web: {SAID}", text=SAID)
     await ledger.diagnoses.keep(KeptDiagnosis(incident=run.incident, occasion=Occasion.OPENED, diagnosis=found))
-    await ledger.dead_letters.keep(
+    await ledger.signals.keep_dead_letters(
         [DeadLetter(id="dead-1", source=SignalSource.POLL, received=NOW, reason=SAID, excerpt=SAID)]
     )
     await ledger.pauses.pause(Pause(id="pause-1", scope=PauseScope.GLOBAL, who="ana", why=SAID, since=NOW))

@@ -139,8 +139,8 @@ def as_before() -> Iterator[None]:
 
 
 async def test_present_objects_are_frozen_and_collections_are_rare() -> None:
-    collected = collector.collect_and_freeze()
-    assert collected.frozen == gc.get_freeze_count() > 1000
+    await collector.collect_and_freeze()
+    assert gc.get_freeze_count() > 1000
     assert gc.get_threshold() == collector.THRESHOLDS
     assert collector.THRESHOLDS[0] > 700
 
@@ -148,12 +148,12 @@ async def test_present_objects_are_frozen_and_collections_are_rare() -> None:
 async def test_a_full_collection_looks_only_at_what_came_after() -> None:
     """Counted in objects, which no other work of the machine changes."""
     before = len(gc.get_objects())
-    collector.collect_and_freeze()
+    await collector.collect_and_freeze()
     assert len(gc.get_objects()) < before / 10
 
 
 async def test_a_later_object_is_collected_as_ever() -> None:
-    collector.collect_and_freeze()
+    await collector.collect_and_freeze()
     seen = weakref.ref(Node())
     gc.collect()
     assert seen() is None
@@ -162,11 +162,11 @@ async def test_a_later_object_is_collected_as_ever() -> None:
 async def test_a_frozen_object_that_has_gone_since_is_found_by_the_next_full_collection() -> None:
     node = Node()
     seen = weakref.ref(node)
-    collector.collect_and_freeze()
+    await collector.collect_and_freeze()
     del node
     gc.collect()
     assert seen() is not None
-    await collector.step()
+    await collector.collect_and_freeze()
     assert seen() is None
     assert timedelta(0) < collector.EVERY <= timedelta(hours=1)
 

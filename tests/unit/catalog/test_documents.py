@@ -266,12 +266,6 @@ def test_a_runbook_of_drills_may_change_nothing_live(steps: str, says: str) -> N
     )
 
 
-def test_a_database_that_an_earlier_version_left_on_a_live_server_may_be_dropped() -> None:
-    """Nothing of a drill is there by itself any more."""
-    drop = "{id: drop, run: 'dropdb -h database -U postgres kintsugi_drill_${incident.id}'}"
-    assert said(DRILLED, RUNBOOK, drill(more=f"{MORE}rollback: {{steps: [{drop}]}}\n")) == []
-
-
 @pytest.mark.parametrize(
     ("service", "says"),
     [

@@ -11,7 +11,7 @@ from kintsugi.catalog import Source, load_sources, read_sources, schema, schemas
 from kintsugi.catalog.schema import ACTIONS, StepShape
 from kintsugi.commands import argv, parse, parse_argv, reference, rights, rows, verb_of
 from kintsugi.commands.command_spec import CommandSpec
-from kintsugi.commands.sql_functions import FUNCTIONS
+from kintsugi.expressions import computed_fields
 from kintsugi.scope.types import PARAMETERS
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -84,10 +84,11 @@ def test_the_page_on_adding_a_verb_quotes_the_one_that_was_added() -> None:
         assert piece in module, piece
 
 
-def test_the_table_of_functions_is_that_of_the_scope() -> None:
+def test_the_table_of_computed_fields_is_complete() -> None:
     text = (DOCS / "rules.md").read_text()
-    for function in FUNCTIONS:
-        assert f"| `{function}` | {function.result} | {function.meaning} |\n" in text
+    for each in computed_fields():
+        kind = each.of.__name__.removeprefix("Kube")
+        assert f"| `{each.name}` | {kind} | {each.type} | {each.meaning} |\n" in text
 
 
 def test_every_key_of_a_step_and_every_type_is_explained() -> None:

@@ -13,7 +13,8 @@ from kintsugi.model.catalog import Catalog
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.model.runbooks import InOrder, OnFailure, RollbackThen, Run, Step, UndoStep
 from kintsugi.scope.values import EvaluationContext, StepOutcome, step_names
-from kubeobjects.kept import Metadata, PersistentVolumeClaim
+from kubeobjects.metadata import Metadata
+from kubeobjects.storage import PersistentVolumeClaim
 from tests.unit.factories import NOW, incident, pod, view
 
 
@@ -44,7 +45,7 @@ def test_the_web_service_runbook_has_the_five_steps_of_the_page(catalog: Catalog
         "kubectl delete pod ${each}",
         "kubectl scale deployment web-app-deployment --replicas=${params.replicas}",
         "kubectl get svc web-app-service",
-        "curl http://${address(steps.balancer.item)}/health",
+        "curl http://${steps.balancer.item.address}/health",
     ]
 
 
@@ -250,7 +251,7 @@ def test_no_object_is_touched_before_a_person_agrees_and_none_is_scaled_before_t
     assert [step.id for step in changing][:2] == ["newest", "keep"]
     assert ids.index("newest") < ids.index("agreed") < ids.index("keep")
     assert catalog.runbooks["database-restore"].rollback.then is RollbackThen.LEAVE
-    assert catalog.runbooks["database-restore"].restores
+    assert catalog.runbooks["database-restore"].complete_once_begun
 
 
 def test_the_question_of_a_restore_says_what_is_lost(catalog: Catalog) -> None:
@@ -377,11 +378,10 @@ def test_no_object_is_touched_before_a_person_agrees_and_none_is_stopped_before_
     assert reset.rollback.then is RollbackThen.LEAVE
 
 
-def test_a_workload_that_a_reset_has_stopped_is_started_and_stopped_by_a_reset_only(catalog: Catalog) -> None:
-    """Deleting a claim, as putting data back, is what sets a runbook apart; deleting a pod is not."""
-    assert catalog.runbooks["cache-reset"].restores
-    assert not catalog.runbooks["cache-recovery"].restores
-    assert not catalog.runbooks["workload-recovery"].restores
+def test_only_the_reset_of_the_cache_is_completed_once_begun(catalog: Catalog) -> None:
+    assert catalog.runbooks["cache-reset"].complete_once_begun
+    assert not catalog.runbooks["cache-recovery"].complete_once_begun
+    assert not catalog.runbooks["workload-recovery"].complete_once_begun
 
 
 @pytest.mark.parametrize(
