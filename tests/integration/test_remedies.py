@@ -56,7 +56,7 @@ UNHEALTHY = """
 apiVersion: kintsugi.dev/v1alpha1
 kind: Rule
 metadata: {name: front-pods-unhealthy}
-spec: {on: pod, service: front, when: unhealthy(object), for: 10s, mode: auto, cooldown: 10m}
+spec: {on: pod, service: front, when: object.unhealthy, for: 10s, mode: auto, cooldown: 10m}
 """
 
 SERVER = """

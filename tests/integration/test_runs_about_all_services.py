@@ -62,7 +62,7 @@ spec:
   steps:
     - id: pods
       forEach: service.pods
-      when: unhealthy(each)
+      when: each.unhealthy
       run: kubectl delete pod ${each}
     - {id: well, expect: service.healthy, within: 10m}
   rollback: {after: 1h, then: leave}

@@ -42,7 +42,7 @@ spec:
 apiVersion: kintsugi.dev/v1alpha1
 kind: Rule
 metadata: {name: web-pods-unhealthy}
-spec: {on: pod, service: web-service, when: unhealthy(object), for: 2m, mode: auto, cooldown: 10m}
+spec: {on: pod, service: web-service, when: object.unhealthy, for: 2m, mode: auto, cooldown: 10m}
 ---
 apiVersion: kintsugi.dev/v1alpha1
 kind: Runbook
@@ -64,7 +64,7 @@ spec:
       undo: none
     - id: restart
       when: steps.restore.restored.tables.exists(t, t.rows == 1000)
-      forEach: service.pods.filter(p, unhealthy(p))
+      forEach: service.pods.filter(p, p.unhealthy)
       run: kubectl delete pod ${each}
       expect: service.ready >= service.desired
       within: 10h

@@ -292,7 +292,7 @@ def test_a_runbook_that_is_nobodys_drill_may_do_what_it_likes() -> None:
 ON_CHECKS = (
     SERVICE + "  checks:\n    smoke:\n      - {id: health, run: curl http://web/health, expect: status == 200}\n"
 )
-ON_CHECK = RULE.replace("on: pod", "on: check").replace("  when: unhealthy(object)\n", "  check: smoke\n  every: 1m\n")
+ON_CHECK = RULE.replace("on: pod", "on: check").replace("  when: object.unhealthy\n", "  check: smoke\n  every: 1m\n")
 
 
 def test_a_check_is_asked_as_often_as_its_rule_says_and_every_half_minute_by_default() -> None:
@@ -314,7 +314,7 @@ def test_when_narrows_a_rule_on_a_check_by_what_is_seen_of_its_service() -> None
         ("check: smoke", "check: smok", "there is no list of checks of web called 'smok'; did you mean 'smoke'?"),
         ("  check: smoke\n", "", "a rule on a check needs `check`"),
         ("every: 1m", "every: 1s", "`every` is between 5s and 1h"),
-        ("every: 1m", "when: unhealthy(object)", "object"),
+        ("every: 1m", "when: object.unhealthy", "object"),
         ("on: check", "on: services\n  when: 'true'", "`check` and `every` are for rules on a check"),
     ],
 )
@@ -375,7 +375,7 @@ def test_a_rule_that_could_start_is_not(tmp_path: Path, capsys: pytest.CaptureFi
 def test_only_rules_on_alerts_say_where_alerts_may_come_from() -> None:
     text = (
         rule()
-        .replace("on: alert", "on: pod\n  when: unhealthy(object)\n  namespace: any")
+        .replace("on: alert", "on: pod\n  when: object.unhealthy\n  namespace: any")
         .replace("  matchers: []\n", "")
     )
     (problem,) = said(SERVICE, RUNBOOK, text)

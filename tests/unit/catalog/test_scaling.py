@@ -32,11 +32,11 @@ def starting(age: timedelta) -> Pod:
 
 def catalog(durations: float) -> Catalog:
     """Load files that ask whether pods are unhealthy in a rule, in a runbook and in a check."""
-    check = "checks: {smoke: [{id: young, expect: '!service.pods.exists(p, unhealthy(p))'}]}\n"
+    check = "checks: {smoke: [{id: young, expect: '!service.pods.exists(p, p.unhealthy)'}]}\n"
     return factories.catalog(
         factories.service_text(more=check),
         factories.rule_text(),
-        factories.runbook_text("- {id: each, forEach: service.pods, when: unhealthy(each), run: kubectl get pods}"),
+        factories.runbook_text("- {id: each, forEach: service.pods, when: each.unhealthy, run: kubectl get pods}"),
         durations=durations,
     )
 

@@ -55,7 +55,7 @@ def test_a_key_that_stands_twice_is_refused_at_the_second() -> None:
     assert complaints("a: 1\nb: 2\na: 3\n") == "f.yaml:3:1: a: 'a' is a duplicate key: the first is in line 1"
 
 
-@pytest.mark.parametrize("text", ["when: !x", "when: !ready(object)", "when: !x && y", "when: !(a || b)"])
+@pytest.mark.parametrize("text", ["when: !x", "when: !object.ready", "when: !x && y", "when: !(a || b)"])
 def test_a_negation_that_yaml_takes_for_a_tag_is_explained(text: str) -> None:
     complaint = complaints(text)
     assert "f.yaml:1:" in complaint
@@ -277,9 +277,9 @@ SHAPES = [
         "'automatic' is not one of 'observe', 'approve' or 'auto'; did you mean 'auto'?",
     ),
     (RULE, "service: web", "service: wbe", "there is no service 'wbe'; did you mean 'web'?"),
-    (RULE, "unhealthy(object)", "unhealty(object)", "spec.when"),
-    (RULE, "unhealthy(object)", "object.status.phsae == 'x'", "b.yaml:7:"),
-    (RULE, "  when: unhealthy(object)\n", "", "a rule on pod needs `when`"),
+    (RULE, "object.unhealthy", "object.unhealty", "spec.when"),
+    (RULE, "object.unhealthy", "object.status.phsae == 'x'", "b.yaml:7:"),
+    (RULE, "  when: object.unhealthy\n", "", "a rule on pod needs `when`"),
     (RULE, "  service: web\n", "", "`service` is missing"),
     (RULE, "on: pod", "on: alert", "a rule on alerts needs `matchers`"),
     (RUNBOOK, "id: look", "id: Look", "'Look' is not an id"),
@@ -307,7 +307,7 @@ def test_a_mistake_in_one_document_is_told_once_and_not_of_those_that_name_it() 
 def test_all_mistakes_of_all_files_come_together_and_in_order() -> None:
     found = problems(
         wrong(wrong(SERVICE, "desired > 0", "desird > 0"), "deployment/web", "web"),
-        wrong(wrong(RULE, "mode: auto", "mdoe: auto"), "unhealthy(object)", "unhealthy(objct)"),
+        wrong(wrong(RULE, "mode: auto", "mdoe: auto"), "object.unhealthy", "objct.unhealthy"),
         wrong(RUNBOOK, "size(items)", "size(itmes)"),
         "a: b: c",
     )
@@ -339,7 +339,7 @@ def test_no_documents_at_all_are_a_mistake() -> None:
 
 
 def test_true_and_false_are_expressions_too() -> None:
-    loaded(SERVICE, wrong(RULE, "unhealthy(object)", "true"), RUNBOOK)
+    loaded(SERVICE, wrong(RULE, "object.unhealthy", "true"), RUNBOOK)
 
 
 def test_a_service_says_how_far_what_it_has_may_be_raised() -> None:

@@ -281,7 +281,7 @@ def test_a_rule_of_a_service_is_told_with_what_it_starts_when_and_from_where(tmp
         service_explanation(view_of(catalog), catalog.rules.values(), None, mode=Mode.AUTO, now=moment()).rules
     )
     value, place = rules["cart-pods-unhealthy"]
-    assert value == "auto: workload-recovery on pod for 5m: unhealthy(object)"
+    assert value == "auto: workload-recovery on pod for 5m: object.unhealthy"
     assert place.startswith("any-service.yaml:")
     assert not any(name.startswith("till") for name in rules)
 

@@ -223,7 +223,7 @@ def noticed_before() -> PendingMatch:
 
 DOUBT = "this machine's clock is 1h ahead of the API server's"
 FEW_PODS = factories.rule_text("web-too-few", on="services", more="when: service.ready < 3\nfor: 2m\n")
-RESTARTED = factories.rule_text("web-pods", more="for: 2m\n").replace("unhealthy(object)", "restarts(object) > 3")
+RESTARTED = factories.rule_text("web-pods", more="for: 2m\n").replace("object.unhealthy", "object.restarts > 3")
 AFTERWARDS = factories.catalog(factories.service_text(), FEW_PODS, RESTARTED, factories.runbook_text())
 
 
