@@ -15,7 +15,7 @@ from kintsugi.actions.secret_checks import check_undo
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode, encode, parse
-from kintsugi.errors import OutcomeUnknown, Refused
+from kintsugi.errors import NotYet, OutcomeUnknown, Refused
 from kintsugi.model.command import Command
 from kintsugi.model.records import Phase
 from kintsugi.settings import RestoreSettings
@@ -80,10 +80,12 @@ class Cluster(ClusterOfDicts):
         return [await self.make(each, **{"phase": Phase.UNDO, **about}) for each in commands]
 
     async def refusal(self, command: Command | str, **about: Any) -> str:
-        """Return why a change is refused, "" where it may be made; nothing is written for that."""
+        """Return why a change is refused for good, "" where it may be made; nothing is written. Raises NotYet."""
         written = len(self.writes)
         try:
             await self.plan(command, **about)
+        except NotYet:
+            raise
         except Refused as refused:
             return str(refused)
         finally:

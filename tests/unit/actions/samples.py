@@ -166,6 +166,32 @@ def stateful_set(*, replicas: int = 1, image: str = "db:2") -> dict[str, Any]:
     }
 
 
+def member(name: str = "db-0", *, ready: bool = True, **container: object) -> dict[str, Any]:
+    """Make a pod of the StatefulSet whose container `main` runs; keywords replace parts of the container's status."""
+    status = {"name": "main", "containerID": "c-1", "imageID": "img", "state": {"running": {}}, "ready": ready}
+    return {
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE,
+            "uid": f"uid-{name}",
+            "labels": {"app": "db"},
+            "ownerReferences": [owner("StatefulSet", "db", "uid-db")],
+        },
+        "spec": {"containers": [{"name": "main"}]},
+        "status": {
+            "phase": "Running",
+            "containerStatuses": [{**status, **container}],
+            "conditions": [{"type": "Ready", "status": str(ready)}],
+        },
+    }
+
+
+def with_metadata(obj: dict[str, Any], **metadata: object) -> dict[str, Any]:
+    """Return an object with other metadata."""
+    return {**obj, "metadata": {**obj["metadata"], **metadata}}
+
+
 def controller_revision(number: int, image: str) -> dict[str, Any]:
     """Make a revision of the StatefulSet, with the nulls that the API leaves in it."""
     made = {"$patch": "replace", **template(image)}

@@ -157,7 +157,7 @@ def resized(kube: Cluster) -> None:
         *((of_shop, each, by_a_person, "changed by another client since") for each in SETS),
     ],
 )
-async def test_what_somebody_has_changed_since_is_not_undone(
+async def test_a_change_over_which_somebody_has_written_since_is_not_undone(
     make: Callable[[], Cluster], command: str, tamper: Callable[[Cluster], None], why: str
 ) -> None:
     """E17."""
@@ -182,7 +182,7 @@ async def test_what_somebody_has_changed_since_is_not_undone(
         *((of_shop, each, lambda kube: web(kube)["spec"]["template"]["spec"]["containers"].reverse()) for each in SETS),
     ],
 )
-async def test_what_is_changed_between_intent_and_effect_fails_the_write(
+async def test_an_object_that_is_changed_between_intent_and_effect_fails_the_write(
     make: Callable[[], Cluster], command: str, tamper: Callable[[Cluster], None]
 ) -> None:
     """P4, B12, B13: the one write tests every field that was judged, and the uid."""
@@ -215,7 +215,7 @@ async def test_a_field_that_was_not_judged_may_change_before_the_write() -> None
         (of_shop, "kubectl set resources deployment/web --limits=memory=256Mi -c web"),
     ],
 )
-async def test_what_is_so_already_is_done_without_a_write_and_without_an_undo(
+async def test_a_change_that_is_so_already_is_done_without_a_write_and_without_an_undo(
     make: Callable[[], Cluster], command: str
 ) -> None:
     kube = make()

@@ -13,7 +13,17 @@ from kintsugi.model.command import Command, Delete, ObjectName
 from kintsugi.verbs.eviction import Evict
 from kubeobjects.resources import PODS
 from tests.unit.actions.changes import Cluster, Object
-from tests.unit.actions.samples import NAMESPACE, ago, healthy_pod, node, owner, pod, stateful_set, unschedulable_pod
+from tests.unit.actions.samples import (
+    NAMESPACE,
+    ago,
+    healthy_pod,
+    node,
+    owner,
+    pod,
+    stateful_set,
+    unschedulable_pod,
+    with_metadata,
+)
 
 DELETE, EVICT = "kubectl delete pod web-1", "kubectl evict-pod web-1"
 
@@ -64,16 +74,9 @@ async def test_the_evidence_of_a_pod_is_kept_before_it_is_deleted_without_its_se
     assert "allows 0 disruptions" in last.text
 
 
-def with_metadata(**metadata: object) -> Object:
-    """Make the failing pod with other metadata."""
-    made = pod()
-    made["metadata"] |= metadata
-    return made
-
-
-def image_missing(made: Object | None = None) -> Object:
+def image_missing() -> Object:
     """Make a pod whose image cannot be pulled."""
-    return made or pod(
+    return pod(
         containerStatuses=[{"name": "web", "ready": False, "state": {"waiting": {"reason": "ImagePullBackOff"}}}]
     )
 
@@ -87,17 +90,19 @@ STARTING = pod(
 @pytest.mark.parametrize(
     ("of", "on", "why"),
     [
-        pytest.param(with_metadata(ownerReferences=[]), node(), "bare pod", id="bare"),
-        pytest.param(with_metadata(ownerReferences=[owner("Node", "node-1")]), node(), "static pod", id="static"),
-        pytest.param(with_metadata(deletionTimestamp=ago(minutes=1)), node(), "being deleted already", id="B18"),
+        pytest.param(with_metadata(pod(), ownerReferences=[]), node(), "bare pod", id="bare"),
         pytest.param(
-            with_metadata(labels={"app": "cache"}),
+            with_metadata(pod(), ownerReferences=[owner("Node", "node-1")]), node(), "static pod", id="static"
+        ),
+        pytest.param(with_metadata(pod(), deletionTimestamp=ago(minutes=1)), node(), "being deleted already", id="B18"),
+        pytest.param(
+            with_metadata(pod(), labels={"app": "cache"}),
             node(),
             "not one of the pods of web-service (app=web)",
             id="not ours",
         ),
         pytest.param(
-            with_metadata(labels={"app": "web", "k8s-app": "kube-dns"}),
+            with_metadata(pod(), labels={"app": "web", "k8s-app": "kube-dns"}),
             node(),
             "belongs to the cluster's DNS",
             id="dns",
@@ -245,9 +250,7 @@ async def test_an_eviction_that_a_budget_forbids_has_changed_nothing_and_is_aske
     ids=["daemonset", "static", "bare"],
 )
 async def test_a_pod_that_would_not_come_back_elsewhere_is_not_evicted(maker: dict[str, Any], why: str) -> None:
-    made = healthy_pod()
-    made["metadata"]["ownerReferences"] = [maker]
-    assert why in await Cluster(made).refusal(EVICT)
+    assert why in await Cluster(with_metadata(healthy_pod(), ownerReferences=[maker])).refusal(EVICT)
 
 
 def test_an_eviction_spends_the_budget_of_the_pods_of_any_service() -> None:

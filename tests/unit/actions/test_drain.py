@@ -14,7 +14,7 @@ from kintsugi.verbs.cordon import Cordon
 from kubeobjects.resources import NODES, PODS
 from tests.unit.actions.changes import Cluster, Object
 from tests.unit.actions.cluster_of_dicts import NOW
-from tests.unit.actions.samples import healthy_pod, node, owner
+from tests.unit.actions.samples import healthy_pod, node, owner, with_metadata
 
 DRAIN, CORDON = "kubectl drain node-1", "kubectl cordon node-1"
 
@@ -26,9 +26,7 @@ def cluster(*pods: Object, others: tuple[Object, ...] = (node("node-2"),), cordo
 
 def made_by(name: str, *owners: Object, **metadata: object) -> Object:
     """Make a pod of these controllers."""
-    made = healthy_pod(name)
-    made["metadata"] |= {"ownerReferences": list(owners), **metadata}
-    return made
+    return with_metadata(healthy_pod(name), ownerReferences=list(owners), **metadata)
 
 
 def with_emptydir(name: str) -> Object:

@@ -11,6 +11,7 @@ from kintsugi.kube.execution import Executed
 from kintsugi.verbs.exec import disk_of
 from kubeobjects.resources import PODS
 from tests.unit.actions.changes import Cluster
+from tests.unit.actions.samples import member, owner, replica_set, stateful_set, with_metadata
 
 NO_TIMEOUT = OutcomeUnknown('no exit code: exec: "timeout": executable file not found in $PATH')
 Said = Executed | KubeError
@@ -28,7 +29,9 @@ class ClusterWithPrograms(Cluster):
     """A StatefulSet's pods; `says` answers a program by pod and words, `meanwhile` happens while it runs."""
 
     def __init__(self, *pods: str, ready: Sequence[str] | None = None) -> None:
-        super().__init__(workload(), *(pod(name, ready=ready is None or name in ready) for name in pods))
+        super().__init__(stateful_set(), *(member(name, ready=ready is None or name in ready) for name in pods))
+        for name in pods:
+            self.at(PODS, name)["spec"]["containers"].append({"name": "side"})
         self.says: Callable[[str, Sequence[str]], Said] = lambda _pod, _words: said()
         self.meanwhile: Callable[[], object] = lambda: None
         self.ran: list[tuple[str, Sequence[str]]] = []
@@ -43,53 +46,14 @@ class ClusterWithPrograms(Cluster):
         return answer
 
     async def ask(self, line: str) -> Mapping[str, object]:
-        """Give the names of an answer."""
+        """Return the names of an answer."""
         names = await self.read(line, timedelta(seconds=10))
         return {name: value for name, value in names.items() if name not in ("failed", "summary")}
-
-
-def workload() -> dict[str, Any]:
-    return {
-        "kind": "StatefulSet",
-        "metadata": {"name": "db", "namespace": "production", "uid": "s-1"},
-        "spec": {"selector": {"matchLabels": {"app": "db"}}},
-    }
-
-
-def pod(name: str, *, ready: bool = True, uid: str = "", container: str = "c-1") -> dict[str, Any]:
-    status = {"name": "main", "containerID": container, "imageID": "img", "state": {"running": {}}, "ready": ready}
-    return {
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "namespace": "production",
-            "uid": uid or f"u-{name}",
-            "labels": {"app": "db"},
-            "ownerReferences": [{"kind": "StatefulSet", "name": "db", "uid": "s-1", "controller": True}],
-        },
-        "spec": {"containers": [{"name": "main"}, {"name": "side"}]},
-        "status": {
-            "phase": "ClusterWithPrograms",
-            "containerStatuses": [status],
-            "conditions": [{"type": "Ready", "status": str(ready)}],
-        },
-    }
-
-
-def leaving(name: str) -> dict[str, Any]:
-    left = pod(name)
-    return {**left, "metadata": {**left["metadata"], "deletionTimestamp": "2026-05-04T12:00:00Z"}}
 
 
 def by_role(roles: Mapping[str, Said], answer: Said) -> Callable[[str, Sequence[str]], Said]:
     """Let pods tell their roles, and answer any other question alike."""
     return lambda name, words: roles[name] if "pg_is_in_recovery" in words[-1] else answer
-
-
-def stranger(name: str, *owners: dict[str, object]) -> dict[str, Any]:
-    """Make a ready pod that somebody has given the labels of the database."""
-    made = pod(name)
-    return {**made, "metadata": {**made["metadata"], "ownerReferences": list(owners)}}
 
 
 QUESTION = "kubectl exec sts/db -- psql -U postgres -c 'SELECT 7 AS seven'"
@@ -161,7 +125,7 @@ NO_PROGRAM = OutcomeUnknown('exec: "pg_isready": executable file not found in $P
     ],
     ids=["no ready pod", "no such container", "no pod", "its end was not seen", "timeout ended it", "no such program"],
 )
-async def test_where_nobody_can_be_asked_or_the_end_was_not_seen_there_is_no_answer(
+async def test_a_program_that_cannot_be_run_or_whose_end_was_not_seen_gives_no_answer(
     cluster: ClusterWithPrograms, asked: str, says: Said, error: type[Exception], why: str
 ) -> None:
     """E3. Without the program it is the question that is wrong, not the service."""
@@ -172,7 +136,12 @@ async def test_where_nobody_can_be_asked_or_the_end_was_not_seen_there_is_no_ans
 
 @pytest.mark.parametrize(
     "successor",
-    [pod("db-0", uid="u-other"), pod("db-0", container="c-2"), leaving("db-0"), None],
+    [
+        with_metadata(member(), uid="uid-other"),
+        member(containerID="c-2"),
+        with_metadata(member(), deletionTimestamp="2026-05-04T12:00:00Z"),
+        None,
+    ],
     ids=["pod", "container", "on its way out", "gone"],
 )
 async def test_an_answer_of_what_was_replaced_meanwhile_is_none(successor: dict[str, Any] | None) -> None:
@@ -207,12 +176,10 @@ async def test_an_image_without_timeout_or_with_an_old_one_is_asked_plainly(prog
     assert [words[0] for _, words in cluster.ran] == ["timeout", "pg_isready"]
 
 
-@pytest.mark.parametrize("owners", [(), ({"kind": "StatefulSet", "name": "other", "uid": "s-2", "controller": True},)])
-async def test_a_stranger_s_pod_with_the_labels_of_the_database_does_not_answer_for_it(
-    owners: tuple[dict[str, object], ...],
-) -> None:
+@pytest.mark.parametrize("owners", [[], [owner("StatefulSet", "other", "uid-other")]])
+async def test_a_stranger_s_pod_with_the_labels_of_the_database_does_not_answer_for_it(owners: list[object]) -> None:
     cluster = ClusterWithPrograms("db-0")
-    cluster.add(stranger("a-stranger", *owners))
+    cluster.add(with_metadata(member("a-stranger"), ownerReferences=owners))
     cluster.says = by_role({"a-stranger": STANDBY, "db-0": PRIMARY}, said('[{"seven":7}]'))
     await cluster.ask(QUESTION)
     await cluster.ask("kubectl exec sts/db -- redis-cli PING")
@@ -221,15 +188,15 @@ async def test_a_stranger_s_pod_with_the_labels_of_the_database_does_not_answer_
 
 async def test_a_stranger_s_replica_set_with_the_labels_of_a_deployment_does_not_answer_for_it() -> None:
     cluster = ClusterWithPrograms()
-    cluster.add({**workload(), "kind": "Deployment"})
-    for name, maker in (("another-5", "s-2"), ("db-5", "s-1")):
-        owner = {"kind": "Deployment", "name": name, "uid": maker, "controller": True}
-        metadata = {"name": name, "namespace": "production", "uid": f"u-{name}", "labels": {"app": "db"}}
-        cluster.add({"kind": "ReplicaSet", "metadata": {**metadata, "ownerReferences": [owner]}})
-        owner = {"kind": "ReplicaSet", "name": name, "uid": f"u-{name}", "controller": True}
-        cluster.add(stranger(f"{name}-pod", owner))
+    cluster.add({**stateful_set(), "kind": "Deployment"})
+    for number, maker in ((5, "uid-other"), (6, "uid-db")):
+        made = replica_set(number, "db:1", deployment="db")
+        owners = [owner("Deployment", "db", maker)]
+        cluster.add(with_metadata(made, labels={"app": "db"}, ownerReferences=owners))
+        owners = [owner("ReplicaSet", f"db-{number}", f"uid-db-{number}")]
+        cluster.add(with_metadata(member(f"db-{number}-pod"), ownerReferences=owners))
     await cluster.ask("kubectl exec deployment/db -- redis-cli PING")
-    assert [name for name, _ in cluster.ran] == ["db-5-pod"]
+    assert [name for name, _ in cluster.ran] == ["db-6-pod"]
 
 
 ANSWER = ["Filesystem     1024-blocks     Used Available Capacity Mounted on", "/dev/sda1 100 60 30 67% /data"]

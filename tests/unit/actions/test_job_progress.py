@@ -215,7 +215,7 @@ NO_SERVER = {
     ],
     ids=["it never ran", "no server of a drill", "a drill", "a fetch whose Job is gone", "a fetch", "a restore"],
 )
-async def test_what_a_worker_that_ended_without_a_word_may_have_done_is_known_by_its_kind(
+async def test_a_worker_that_ended_without_a_word_is_judged_by_what_its_kind_may_have_done(
     command: BackupFetch | PgRestore, status: dict[str, Any] | None, stage: WorkerStage, words: list[str]
 ) -> None:
     """P3: a fetch touches nothing but its room, a drill its own server; of a restore a person is asked."""

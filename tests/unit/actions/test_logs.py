@@ -15,6 +15,7 @@ from kintsugi.kube.execution import Executed
 from kintsugi.model.patterns import Pattern, Severity
 from kintsugi.verbs import logs
 from tests.unit.actions.changes import Cluster
+from tests.unit.actions.samples import member
 
 PATTERNS = load(shipped_paths()).patterns["postgresql"].patterns
 AT = "2026-05-04 12:00:00.123 UTC [42]"
@@ -103,38 +104,21 @@ def test_the_findings_of_a_log_are_bounded() -> None:
     assert {len(str(each["line"])) for each in found} == {LONGEST_LINE}
 
 
-def pod(*, restarts: int) -> dict[str, Any]:
-    """Make a database's pod."""
-    return {
-        "kind": "Pod",
-        "metadata": {"name": "database-0", "namespace": "production", "uid": "u-1"},
-        "spec": {"containers": [{"name": "postgres"}]},
-        "status": {"containerStatuses": [{"name": "postgres", "restartCount": restarts}]},
-    }
+PANIC = f"{AT} PANIC:  could not locate a valid checkpoint record"
+
+
+def logging(obj: dict[str, Any], now: str, before: str = "") -> Cluster:
+    """Make a cluster with the logs of a pod's container and of the one before it."""
+    cluster = Cluster(obj)
+    cluster.logs_of["db-0", "main", False] = f"{now}\n".encode()
+    if before:
+        cluster.logs_of["db-0", "main", True] = f"{before}\n".encode()
+    return cluster
 
 
 async def scanned(cluster: Cluster) -> dict[str, Any]:
     """Scan the log of the pod."""
-    return await cluster.read("kubectl logs database-0", probe_context=ProbeContext(patterns=PATTERNS))
-
-
-async def test_a_container_that_restarted_is_heard_with_the_one_before_it() -> None:
-    """The one that died knows why."""
-    cluster = Cluster(pod(restarts=1))
-    cluster.logs_of["database-0", "postgres", True] = (
-        f"{AT} PANIC:  could not locate a valid checkpoint record\n".encode()
-    )
-    cluster.logs_of["database-0", "postgres", False] = b"starting\n"
-    names = await scanned(cluster)
-    assert [each["means"] for each in names["findings"]] == ["corruption"]
-    assert names["lines"] == [f"{AT} PANIC:  could not locate a valid checkpoint record", "starting"]
-
-
-async def test_a_container_that_never_restarted_has_none_before_it() -> None:
-    cluster = Cluster(pod(restarts=0))
-    cluster.logs_of["database-0", "postgres", False] = b"starting\n"
-    names = await scanned(cluster)
-    assert (names["findings"], names["lines"]) == ([], ["starting"])
+    return await cluster.read("kubectl logs db-0", probe_context=ProbeContext(patterns=PATTERNS))
 
 
 class NotStartedCluster(Cluster):
@@ -146,18 +130,31 @@ class NotStartedCluster(Cluster):
 
     def answer(self) -> bytes:
         """Raise what the kubelet answers."""
-        raise Invalid('container "postgres" in pod "database-0" is waiting to start: ContainerCreating', status=400)
+        raise Invalid('container "main" in pod "db-0" is waiting to start: ContainerCreating', status=400)
 
 
-async def test_a_container_that_has_not_started_has_said_nothing_yet() -> None:
-    names = await scanned(NotStartedCluster(pod(restarts=0)))
-    assert (names["findings"], names["lines"]) == ([], [])
+@pytest.mark.parametrize(
+    ("cluster", "means", "lines"),
+    [
+        (logging(member(restartCount=1), "starting", PANIC), ["corruption"], [PANIC, "starting"]),
+        (logging(member(restartCount=0), "starting"), [], ["starting"]),
+        (NotStartedCluster(member(restartCount=0)), [], []),
+    ],
+    ids=["it restarted", "it never restarted", "it has not started"],
+)
+async def test_a_container_that_restarted_is_heard_with_the_one_before_it(
+    cluster: Cluster, means: list[str], lines: list[str]
+) -> None:
+    """The one that died knows why; one that has not started has said nothing yet."""
+    names = await scanned(cluster)
+    assert [each["means"] for each in names["findings"]] == means
+    assert names["lines"] == lines
 
 
 async def test_a_log_that_cannot_be_read_is_no_answer() -> None:
     """P6: no findings is not the same as no log."""
     with pytest.raises(NotFound):
-        await scanned(Cluster(pod(restarts=0)))
+        await scanned(Cluster(member(restartCount=0)))
 
 
 class Restarting(Cluster):
@@ -166,12 +163,8 @@ class Restarting(Cluster):
     def __init__(self, before: dict[str, Any], after: dict[str, Any] | None = None) -> None:
         super().__init__(before)
         self.after = after
-        self.logs_of["database-0", "postgres", True] = (
-            f"{AT} PANIC:  could not locate a valid checkpoint record\n".encode()
-        )
-        self.logs_of["database-0", "postgres", False] = (
-            f"{AT} PANIC:  WAL contains references to invalid pages\n".encode()
-        )
+        self.logs_of["db-0", "main", True] = PANIC.encode()
+        self.logs_of["db-0", "main", False] = f"{AT} PANIC:  WAL contains references to invalid pages".encode()
 
     async def logs(self, name: str, namespace: str, **options: Unpack[LogOptions]) -> AsyncGenerator[bytes, None]:
         """Yield the log; afterwards the pod may be another."""
@@ -183,11 +176,8 @@ class Restarting(Cluster):
 
 def started(restarts: int, *, waits: bool = False) -> dict[str, Any]:
     """Make the pod after so many restarts, running or held back before the next start."""
-    made = pod(restarts=restarts)
-    (status,) = made["status"]["containerStatuses"]
-    before = restarts if waits else restarts - 1
-    status |= {"containerID": f"c{restarts}", "lastState": {"terminated": {"containerID": f"c{before}"}}}
-    return made
+    before = {"terminated": {"containerID": f"c{restarts if waits else restarts - 1}"}}
+    return member(restartCount=restarts, containerID=f"c{restarts}", lastState=before)
 
 
 @pytest.mark.parametrize(
@@ -216,11 +206,7 @@ class Saying(Cluster):
     """A pod whose log and whose programs say `text`."""
 
     def __init__(self, text: bytes) -> None:
-        status = {"name": "main", "containerID": "c-1", "imageID": "img", "state": {"running": {}}, "ready": True}
-        metadata = {"name": "db-0", "namespace": "production", "uid": "u-1"}
-        spec = {"containers": [{"name": "main"}]}
-        state = {"phase": "Running", "containerStatuses": [status]}
-        super().__init__({"kind": "Pod", "metadata": metadata, "spec": spec, "status": state})
+        super().__init__(member())
         self.logs_of["db-0", "main", False] = text
         self.text = text
 

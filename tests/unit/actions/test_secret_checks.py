@@ -119,7 +119,7 @@ def revision(kube: Cluster) -> Object:
         (lambda kube: revision(kube)["spec"]["template"]["spec"].update(hostPID=True), "does not hold"),
     ],
 )
-async def test_what_somebody_has_changed_since_is_not_written_back(
+async def test_a_template_or_a_revision_that_somebody_has_changed_since_is_not_written_back(
     break_it: Callable[[Cluster], object], why: str
 ) -> None:
     """E17: the template, or the revision that held it."""

@@ -47,6 +47,7 @@ RESTORE = "pg_restore --exit-on-error --single-transaction -h database.productio
 CHILD = runbook_text(
     f"- {{id: restore, run: {RESTORE}}}\n- id: written\n  run: >-\n    {QUESTION}",
     name="restore",
+    more="completeOnceBegun: true",
     rollback="after: 20m\nthen: leave\ndataLossCheck: written",
 )
 CATALOG = catalog(service_text(), rule_text(), runbook_text("- {id: data, runbook: restore}"), CHILD)

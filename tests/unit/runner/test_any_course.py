@@ -88,7 +88,6 @@ class Course:
     bench: RunBench
     well_since: float | None = None
     restarted: float | None = None
-    complete: bool = True
     firing: bool = True
     seen: bool = True
     ready: int = 1

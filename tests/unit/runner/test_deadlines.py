@@ -86,7 +86,7 @@ def seen_again(at: float, *, ready: int, resolved: bool = True) -> Callable[[Run
         "the trigger persists",
     ],
 )
-async def test_what_is_seen_at_the_deadline_decides(
+async def test_a_run_ends_by_what_is_seen_at_its_deadline(
     steps: str, more: str, events: Callable[[RunBench], None], end: tuple[IncidentState, list[str]], over: float
 ) -> None:
     """P5, P6, E19: a watchdog that cannot see waits until it does, and a failure must last then."""

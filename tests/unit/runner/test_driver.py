@@ -127,7 +127,7 @@ async def test_the_fault_that_the_run_is_about_is_waited_for_until_the_deadline(
 
 
 @pytest.mark.parametrize("for_a_moment", [True, False], ids=["a problem of a moment", "a rollout that is well"])
-async def test_what_is_no_lasting_problem_ends_no_verification(for_a_moment: bool) -> None:
+async def test_a_problem_that_does_not_last_ends_no_verification(for_a_moment: bool) -> None:
     """Also a rollout of somebody else."""
     bench = verifying()
     if for_a_moment:

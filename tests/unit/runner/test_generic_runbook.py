@@ -84,7 +84,7 @@ async def test_a_diagnosis_that_a_busy_api_server_did_not_answer_at_first_is_ask
 
 
 @pytest.mark.parametrize("has_successor", [False, True])
-async def test_of_pods_that_fail_a_probe_the_others_are_recreated_once_the_successor_of_the_first_is_ready(
+async def test_pods_that_fail_a_probe_are_recreated_once_the_successor_of_the_first_is_ready(
     has_successor: bool,
 ) -> None:
     bench = failing("recreate-one", name="web-1")

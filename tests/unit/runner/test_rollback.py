@@ -76,7 +76,7 @@ async def test_the_changes_of_a_rule_that_was_taken_out_meanwhile_are_taken_back
     ],
     ids=["kept by the runbook's word", "refused", "left out"],
 )
-async def test_what_was_not_made_or_is_to_stay_is_not_taken_back(
+async def test_a_change_that_was_not_made_or_is_to_stay_is_not_taken_back(
     step: str, script: Mapping[str, ContainedCall]
 ) -> None:
     bench = RunBench(step + TWO, rollback="after: 10m", heals="kubectl uncordon one", script=script)
@@ -162,7 +162,7 @@ async def test_changes_inside_groups_and_items_are_found_but_not_those_of_a_chil
 
 
 @pytest.mark.parametrize("more", [True, False])
-async def test_what_a_step_has_taken_back_in_mid_run_is_not_taken_back_again(more: bool) -> None:
+async def test_a_change_that_a_step_has_taken_back_in_mid_run_is_not_taken_back_again(more: bool) -> None:
     """Nor does that count as a rollback."""
     reverts = "- {id: one, run: kubectl cordon one}\n- {id: back, undoStep: one}\n"
     two = "- {id: two, run: kubectl cordon two}" if more else ""

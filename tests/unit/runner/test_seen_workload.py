@@ -135,8 +135,10 @@ async def test_a_fix_that_is_rolled_out_between_two_steps_of_a_rollback_stays() 
     ],
     ids=["heals", "goes back", "sets an image"],
 )
-async def test_what_a_rollback_itself_brings_about_at_its_first_write_is_no_repair(undo: str, made: Repair) -> None:
-    """It makes the other writes, too."""
+async def test_a_rollback_that_heals_or_changes_the_template_at_its_first_write_makes_the_others_too(
+    undo: str, made: Repair
+) -> None:
+    """That is no repair of somebody else."""
     bench = RunBench(f"{ONE}\n{ONE.replace('one', 'two')}", rollback="after: 10m")
     if undo:
         bench.actor.undo_of = lambda _: undone_by(parse(undo))

@@ -16,6 +16,7 @@ from kintsugi.runner.context import ChildCall
 from kintsugi.runner.journal import recalled
 from kubeobjects.kept import EndpointSlice, Metadata, PersistentVolumeClaim
 from kubeobjects.storage import ClaimStatus
+from tests.unit.actions.samples import healthy_pod, node
 from tests.unit.factories import NOW, deployment, run
 from tests.unit.runner.fakes import ShownState
 from tests.unit.runner.test_stack import NAMES, StackBench, StackLedger
@@ -26,25 +27,6 @@ CATALOG = load(shipped_paths())
 PSQL = "kubectl exec statefulset/database -n production -- psql -U"
 PROMETHEUS = "http://prometheus.monitoring:9090"
 IN_ORDER = ["database", "cache-service", "api-service", "web-service", "ingress-controller"]
-RUNNING = {
-    "apiVersion": "v1",
-    "kind": "Pod",
-    "metadata": {"name": "p"},
-    "status": {
-        "phase": "Running",
-        "conditions": [{"type": "Ready", "status": "True"}],
-        "containerStatuses": [
-            {"name": "c", "ready": True, "state": {"running": {"startedAt": "2026-05-04T11:00:00Z"}}}
-        ],
-    },
-}
-NODE = {
-    "apiVersion": "v1",
-    "kind": "Node",
-    "metadata": {"name": "node-1"},
-    "spec": {},
-    "status": {"conditions": [{"type": "Ready", "status": "True"}]},
-}
 CLAIM = PersistentVolumeClaim(
     metadata=Metadata(name="data-database-0", namespace="production", uid="uid-claim"),
     status=ClaimStatus(phase="Bound"),
@@ -56,9 +38,9 @@ BALANCER = {
     "status": {"loadBalancer": {"ingress": [{"ip": "10.9.9.9"}]}},
 }
 ANSWERS: Mapping[str, Mapping[str, object]] = {
-    "kubectl get nodes": {"items": [NODE]},
+    "kubectl get nodes": {"items": [node()]},
     "kubectl get pvc,sc": {"pvc": [], "sc": [{"metadata": {"name": "standard"}}]},
-    "kubectl get pods": {"items": [RUNNING]},
+    "kubectl get pods": {"items": [healthy_pod()]},
     "kubectl get service": {"item": BALANCER, "items": [BALANCER]},
     "nslookup kubernetes.default.svc": {"addresses": ["10.0.0.1"]},
     "nc -z": {"open": True},
@@ -189,7 +171,7 @@ LOOKUP = "nslookup kubernetes.default.svc"
         (LOOKUP, ProbeFailed("it has no address"), "infrastructure/network/dns", set()),
         (
             "kubectl get nodes",
-            {"items": [{**NODE, "spec": {"unschedulable": True}}]},
+            {"items": [node(cordoned=True)]},
             "infrastructure/node_health",
             set(),
         ),
