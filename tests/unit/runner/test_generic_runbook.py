@@ -169,7 +169,10 @@ def back_at_the_deadline(*, good: bool, kept: str = "", heals: str = TO_KEPT) ->
     }
     answers = {
         "kintsugi diagnose": found,
-        "kubectl rollout history": {"revisions": [first, {**first, "number": 3, "current": True, "good": False}]},
+        "kubectl rollout history": {
+            "revisions": [first, {**first, "number": 3, "current": True, "good": False}],
+            **({"lastGood": first} if good else {}),
+        },
         "kubectl rollout status": {"complete": True, "message": ""},
     }
     bench = RunBench("- {id: look, run: kubectl get pods}", rollback=ROLLBACK, heals=heals, answers=answers)
