@@ -251,8 +251,8 @@ class ServiceViews:
             self._dirty |= self._selectors.names_in(subject.metadata.namespace)
             if isinstance(subject, Workload) and self._selectors.seen(subject):
                 self._place_all()
-            for listener in self._on_new_selector:
-                listener()
+                for listener in self._on_new_selector:
+                    listener()
             return
         if isinstance(change.old, Pod) and _moves(change.old, change.new):
             self._remove(change.old)

@@ -13,12 +13,12 @@ from kintsugi.ledger import DiagnosisRepository, Ledger
 from kintsugi.ledger.store import Store
 from kintsugi.model.records import IncidentState, KeptDiagnosis, Occasion, Reason, Signal, Target, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
-from kintsugi.pipeline.declared_workloads import DeclaredWorkloads
+from kintsugi.pipeline.declared_workloads import DeclaredWorkloads, ServiceFacts
 from kintsugi.pipeline.incident_diagnoses import AT_ONCE, IncidentDiagnoses
 from kintsugi.pipeline.verdict_diagnoses import VerdictDiagnoses
 from kintsugi.telemetry import Containment
 from kubediagnosis.causes import Diagnosis
-from kubediagnosis.related_objects import CheckFacts, DeclaredFacts, ObserverFacts
+from kubediagnosis.related_objects import CheckFacts, ObserverFacts
 from tests.contract.ledger.build import NOW, begin
 from tests.unit import factories
 from tests.unit.factories import NOW as THEN
@@ -318,7 +318,7 @@ def test_a_workload_is_told_which_services_are_behind_the_names_that_its_variabl
 )
 def test_a_workload_that_no_service_has_is_not_declared(namespace: str, kind: str) -> None:
     name = CATALOG.services["web"].workload.name
-    assert declared()(Target(kind=kind, namespace=namespace, name=name)) == DeclaredFacts(start_up=START_UP)
+    assert declared()(Target(kind=kind, namespace=namespace, name=name)) == ServiceFacts(start_up=START_UP)
 
 
 @pytest.mark.parametrize(
