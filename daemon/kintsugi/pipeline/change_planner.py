@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from kintsugi.actions.change_verb import ObjectVerb, namespace_of, object_of
 from kintsugi.commands import decode, parse, render
 from kintsugi.commands.registry import definition_of
-from kintsugi.drivers.rollback import undo_of
 from kintsugi.errors import CommandError, DecryptionFailed, KubeError, Refused
 from kintsugi.executor import RETRYABLE_ERRORS
 from kintsugi.model.command import Command
@@ -19,6 +18,7 @@ from kintsugi.model.records import Phase, RunRecord, StepRecord, StepState
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.runner.context import ClusterView, RunProber, StepScope
 from kintsugi.runner.report import undo_texts
+from kintsugi.runner.rollback import undo_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

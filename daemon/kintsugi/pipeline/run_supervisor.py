@@ -11,7 +11,6 @@ import structlog
 from kintsugi.decisions.priorities import OpenRuns
 from kintsugi.decisions.reconciliation import ReconcileAction, reconcile_action
 from kintsugi.decisions.watchdog import WatchdogTimings
-from kintsugi.drivers.stack import StackDriver
 from kintsugi.errors import LedgerUnavailable, StaleEpoch
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import IncidentState, RunKind, RunRecord, StepRecord
@@ -24,6 +23,7 @@ from kintsugi.retries import Waits, retry
 from kintsugi.runner import RunnerDeps
 from kintsugi.runner.context import RunProber
 from kintsugi.runner.report import hand_over
+from kintsugi.runner.stack import StackDriver
 from kintsugi.telemetry import Containment, FailureScope, log_context
 from kubeobjects.lines import Lines, line, lines
 

@@ -18,7 +18,6 @@ from kintsugi.actions.jobs import ending
 from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.drivers import RunDriver
-from kintsugi.drivers.run_watchdog import RunWatchdog
 from kintsugi.executor import Executor
 from kintsugi.model.command import BackupFetch, Command, PgRestore
 from kintsugi.model.records import IncidentState, Phase, RunRecord, SignalStatus, StepRecord, UndoRecord
@@ -27,6 +26,7 @@ from kintsugi.model.rules import RuleSource
 from kintsugi.runner import Journal, RunnerDeps
 from kintsugi.runner.context import Diagnoses
 from kintsugi.runner.gate import RunGate
+from kintsugi.runner.run_watchdog import RunWatchdog
 from kintsugi.runner.seen_workload import seen_of
 from kubeobjects import predicates
 from kubeobjects.kept import Pod

@@ -12,7 +12,6 @@ from kintsugi.actions.probe_context import ANONYMOUS_PROBE, ProbeContext
 from kintsugi.actions.result import Result
 from kintsugi.commands import render
 from kintsugi.decisions.breaker import ObserverHealth
-from kintsugi.drivers.deadlines import is_in_force
 from kintsugi.errors import BudgetSpent, KintsugiError, WrongState
 from kintsugi.ledger.admissions import RecentChanges
 from kintsugi.model.catalog import Catalog
@@ -41,6 +40,7 @@ from kintsugi.model.services import WorkloadRef
 from kintsugi.model.trigger import Trigger
 from kintsugi.model.views import ServiceView
 from kintsugi.runner.context import StepScope
+from kintsugi.runner.deadlines import is_in_force
 from kintsugi.verbs.cordon import Cordon
 from kintsugi.verbs.scale import Scale
 from kubeobjects.kept import Pod, StatefulSet

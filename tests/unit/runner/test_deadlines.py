@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from kintsugi.drivers.deadlines import covered
 from kintsugi.errors import KubeError
 from kintsugi.model.records import IncidentState, PauseScope, StepState
 from kintsugi.model.rules import RuleSource
+from kintsugi.runner.deadlines import covered
 from kubeobjects.metadata import Metadata
 from tests.unit.factories import moment, pause, pod
 from tests.unit.runner.bench import SCALE, RunBench, clock

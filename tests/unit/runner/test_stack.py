@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.drivers.stack import StackDriver
 from kintsugi.model.records import Approval, Incident, IncidentState, RunRecord, StepRecord, StepState, UndoRecord
 from kintsugi.model.services import STACK
 from kintsugi.model.step_path import StepPath
 from kintsugi.runner import Journal, RunnerDeps
 from kintsugi.runner.context import ChildCall
 from kintsugi.runner.ends import ExecutionStopped
+from kintsugi.runner.stack import StackDriver
 from tests.unit.as_ledger import as_ledger
 from tests.unit.factories import NOW, catalog, incident, rule_text, run, runbook_text, service_text, virtual_clock
 from tests.unit.runner.bench import RunBench

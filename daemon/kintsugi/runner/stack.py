@@ -13,8 +13,6 @@ from itertools import chain
 
 import structlog
 
-from kintsugi.drivers.deadlines import DeadlineClock
-from kintsugi.drivers.driver import Ends, until_stopped
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.manual import Override
@@ -23,6 +21,8 @@ from kintsugi.model.run_update import RunUpdate, SeenWorkload
 from kintsugi.model.runbooks import Runbook
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.runner.context import HELPED, ChildCall, Children, RunContext, RunnerDeps, StepScope
+from kintsugi.runner.deadlines import DeadlineClock
+from kintsugi.runner.driver import Ends, until_stopped
 from kintsugi.runner.ends import TOO_LATE, ExecutionAborted, ExecutionStopped, TriggerResolved, WritesForbidden
 from kintsugi.runner.gate import RunGate
 from kintsugi.runner.interpreter import Interpreter

@@ -12,18 +12,18 @@ from kintsugi.actions.effect_plan import undone_by
 from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.watchdog import WatchdogDecision
-from kintsugi.drivers.deadlines import noted_of
-from kintsugi.drivers.run_watchdog import RunWatchdog
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.command import Command
 from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
 from kintsugi.model.runbooks import InOrder, Parallel, Runbook, RunRunbook, Step, UndoPolicy
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.runner.context import ClusterView, RollbackDecision, RunContext, StepScope
+from kintsugi.runner.deadlines import noted_of
 from kintsugi.runner.ends import ExecutionStopped
 from kintsugi.runner.interpreter import Interpreter
 from kintsugi.runner.journal import Journal, left_to_undo
 from kintsugi.runner.report import between
+from kintsugi.runner.run_watchdog import RunWatchdog
 from kintsugi.runner.sections import sections
 from kintsugi.runner.seen_workload import is_workload_of
 

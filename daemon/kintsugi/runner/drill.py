@@ -28,7 +28,6 @@ from kintsugi.decisions.drills import (
     turned,
 )
 from kintsugi.decisions.guards import Limits, covers
-from kintsugi.drivers.driver import Ends, until_stopped
 from kintsugi.durations import format_duration
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
@@ -41,6 +40,7 @@ from kintsugi.model.runbooks import Runbook
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.model.worker_results import scratch_of
 from kintsugi.runner.context import RunContext, RunnerDeps, StepScope
+from kintsugi.runner.driver import Ends, until_stopped
 from kintsugi.runner.ends import ExecutionAborted, ExecutionStopped, TriggerResolved, WritesForbidden, raise_most_severe
 from kintsugi.runner.interpreter import Interpreter
 from kintsugi.runner.journal import Journal, left_to_undo

@@ -16,9 +16,6 @@ import structlog
 from kintsugi.decisions.outage_notices import NextFault, Verification, next_fault
 from kintsugi.decisions.reconciliation import rejection
 from kintsugi.decisions.watchdog import WatchdogDecision, WatchdogResult
-from kintsugi.drivers.deadlines import DeadlineClock, RollbackTimeout
-from kintsugi.drivers.rollback import RollbackRunner
-from kintsugi.drivers.run_watchdog import RunWatchdog
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.history import UNRESOLVED_OUTCOMES
@@ -29,6 +26,7 @@ from kintsugi.model.runbooks import Runbook
 from kintsugi.model.step_path import RUN
 from kintsugi.model.trigger import Trigger
 from kintsugi.runner.context import RunContext, RunnerDeps, StepScope
+from kintsugi.runner.deadlines import DeadlineClock, RollbackTimeout
 from kintsugi.runner.ends import (
     TOO_LATE,
     EffectFailed,
@@ -56,6 +54,8 @@ from kintsugi.runner.report import (
     restore_summary,
     rollback_summary,
 )
+from kintsugi.runner.rollback import RollbackRunner
+from kintsugi.runner.run_watchdog import RunWatchdog
 from kintsugi.runner.sections import Section, unfinished
 
 log = structlog.get_logger(__name__)
