@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.watchdog import WatchdogTimings
-from kintsugi.drivers import RunDriver
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import Incident, RunKind, RunRecord
@@ -17,6 +16,7 @@ from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.runner import Journal, RunnerDeps
 from kintsugi.runner.context import Children
 from kintsugi.runner.drill import DrillDriver, DrillGate
+from kintsugi.runner.driver import RunDriver
 from kintsugi.runner.gate import RunGate
 from kintsugi.runner.run_watchdog import RunWatchdog
 from kintsugi.runner.stack import StackDriver

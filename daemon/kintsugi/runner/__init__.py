@@ -1,4 +1,4 @@
-"""Executes the steps of a run, in order or in parallel, and resumes them after a restart."""
+"""One run: executes its steps, resumes them after a restart, and drives the run to its end or back."""
 
 from kintsugi.runner.context import RunnerDeps
 from kintsugi.runner.journal import Journal

@@ -192,7 +192,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run that has asked, and got a no, is not rolled back at its deadline",
-        file="drivers/driver.py",
+        file="runner/driver.py",
         old=('        if self.journal.changed:\n            return ""\n        asked'),
         new=('        if not self.journal.changed:\n            return ""\n        asked'),
         tests="unit/runner/test_holds.py",

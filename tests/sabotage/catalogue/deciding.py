@@ -246,7 +246,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="another problem ends the verification of a run",
         shows=("P11", "E36"),
-        file="drivers/driver.py",
+        file="runner/driver.py",
         old=("        if outage is None:\n            return None\n"),
         new=("        if outage is not None:\n            return None\n"),
         tests="unit/runner/test_driver.py",

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.structure.floors import floors
 from tests.unit.project.tree import DIAGNOSIS, KUBEOBJECTS, KUBESIM, PACKAGE, PACKAGES, RESTORE, ROOT, SOURCES
 
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
@@ -38,7 +39,7 @@ VIOLATIONS = (
     Violation("errors.py", "import kintsugi.settings", "layers"),
     Violation("ledger/store.py", "from kintsugi.kube.client import KubeClient", "layers"),
     Violation("executor.py", "from kintsugi.runner import Journal", "layers"),
-    Violation("runner/gate.py", "from kintsugi.drivers import RunDriver", "layers"),
+    Violation("runner/gate.py", "from kintsugi.runner.driver import RunDriver", "runner"),
     Violation("newcomer.py", "", "layers"),
     Violation("decisions/watchdog.py", "from kintsugi.decisions.guards import check", "decisions"),
     Violation("decisions/watchdog.py", "import asyncio", "pure"),
@@ -85,6 +86,20 @@ def layers(contract: str) -> list[set[str]]:
 def test_the_table_of_layers_in_the_architecture_is_the_contract() -> None:
     assert listed("## Import rules") == layers("layers")
     assert set().union(*listed("Within `decisions`")) == set().union(*layers("decisions"))
+
+
+def test_the_daemon_has_at_most_twelve_floors_and_no_circle() -> None:
+    """More of them would make each story a walk through all."""
+    assert max(floors(PACKAGE).values()) <= 12
+
+
+def test_a_circle_of_imports_is_named(tmp_path: Path) -> None:
+    package = tmp_path / "house"
+    for room, other in (("low", "high"), ("high", "low"), ("top", "high")):
+        (package / room).mkdir(parents=True)
+        (package / room / "room.py").write_text(f"from house.{other} import room\n")
+    with pytest.raises(ValueError, match="high > low > high"):
+        floors(package)
 
 
 @pytest.fixture(scope="module")

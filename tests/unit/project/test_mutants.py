@@ -16,7 +16,7 @@ DIAGNOSIS = Path("daemon", "kubediagnosis", "kubediagnosis")
         (CODE / "decisions" / "guards.py", ["tests/unit/guards"]),
         (CODE / "decisions" / "breaker.py", ["tests/unit/guards"]),
         (DIAGNOSIS / "nodes.py", ["tests/unit/diagnosis"]),
-        (CODE / "drivers" / "driver.py", ["tests/unit/runner"]),
+        (CODE / "runner" / "driver.py", ["tests/unit/runner"]),
         (CODE / "ledger" / "outbox.py", ["tests/unit/ledger", "tests/contract/ledger"]),
         (CODE / "notifier.py", []),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.project.tree import PACKAGE, Module, modules
 
-PARTS = ("app/", "cli/", "decisions/", "drivers/", "ledger/", "pipeline/", "runner/", "executor.py")
+PARTS = ("app/", "cli/", "decisions/", "ledger/", "pipeline/", "runner/", "executor.py")
 """Where paths of steps are met; elsewhere a path is a file's, or a URL's."""
 
 SIGNS = ("/", "[", "#", "~", "+", "?")

@@ -17,7 +17,6 @@ from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
 from kintsugi.actions.jobs import ending
 from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.watchdog import WatchdogTimings
-from kintsugi.drivers import RunDriver
 from kintsugi.executor import Executor
 from kintsugi.model.command import BackupFetch, Command, PgRestore
 from kintsugi.model.records import IncidentState, Phase, RunRecord, SignalStatus, StepRecord, UndoRecord
@@ -25,6 +24,7 @@ from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.rules import RuleSource
 from kintsugi.runner import Journal, RunnerDeps
 from kintsugi.runner.context import Diagnoses
+from kintsugi.runner.driver import RunDriver
 from kintsugi.runner.gate import RunGate
 from kintsugi.runner.run_watchdog import RunWatchdog
 from kintsugi.runner.seen_workload import seen_of
