@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from kintsugi.model.restores import Restored
 from kintsugi.model.worker_log import decode
-from kintsugi.model.worker_results import Restored
 from tests.bench.figures import Figure, Round
 from tests.bench.plan import LOAD, MEASURED, Plan
 from tests.bench.process import ROOT, peak_memory

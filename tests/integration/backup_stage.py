@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from kintsugi.model.restores import Backup
 from kintsugi.model.worker_log import Note, WorkLine
-from kintsugi.model.worker_results import Backup, Failed, WorkPhase, WorkProgress
+from kintsugi.model.worker_results import Failed, WorkPhase, WorkProgress
 from kintsugi_restore.worker.fetch import fetch
 from kintsugi_restore.worker.log_writer import WorkFailed
 from kintsugi_restore.worker.options import FetchOptions, read

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
+from kintsugi.model.restores import Backup, Restored, Table
 from kintsugi.model.worker_log import encode
-from kintsugi.model.worker_results import Backup, Restored, Table
 from kubesim import ExecReply, Image
 from kubesim.images import Program
 from tests.integration.database_stage import NAMESPACE, WORKER, stateful_set

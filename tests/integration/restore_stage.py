@@ -11,8 +11,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kintsugi.model.restores import Restored
 from kintsugi.model.worker_log import Note, WorkLine, decode, is_last
-from kintsugi.model.worker_results import Failed, Restored, WorkProgress, owner_of
+from kintsugi.model.worker_results import Failed, WorkProgress, owner_of
 from kintsugi_restore.worker.__main__ import main
 from tests.harness import forked
 from tests.harness.fixtures import scratch

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.model.worker_results import Failed, Restored, owner_of
+from kintsugi.model.restores import Restored
+from kintsugi.model.worker_results import Failed, owner_of
 from kintsugi_restore.worker.target import OwnershipComment, hidden
 from tests.harness.waiting import wait_for
 from tests.integration.hostile_dump import ORDERS, hostile, running

@@ -11,8 +11,8 @@ from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.container_exec import ContainerExec
 from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.command import PgRestore
 from kintsugi.model.services import WorkloadRef
+from kintsugi.model.worker_commands import PgRestore
 from kintsugi.model.worker_results import LOCK_CLASS
 from kintsugi.settings import KubeSettings
 from kubeobjects.resources import PODS, STATEFULSETS

@@ -21,8 +21,9 @@ from kintsugi.actions.pods import status_of_container
 from kintsugi.durations import format_duration
 from kintsugi.errors import Invalid, KubeError, NotFound
 from kintsugi.kube.client import KubeClient
+from kintsugi.model.restores import Backup, Restored
 from kintsugi.model.worker_log import Note, WorkLine, decode, is_last
-from kintsugi.model.worker_results import Backup, Failed, LastLine, Restored, WorkProgress
+from kintsugi.model.worker_results import Failed, LastLine, WorkProgress
 from kintsugi.offload import processed
 from kubeobjects import unstructured
 from kubeobjects.resources import JOBS, PODS

@@ -19,8 +19,9 @@ from kintsugi.actions.worker_job_spec import RUN, STEP, WorkerJobSpec
 from kintsugi.errors import Conflict, Forbidden, KubeError, NotFound, OutcomeUnknown, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.repeats import when_busy
-from kintsugi.model.command import BackupFetch, Delete, ObjectName, PgRestore, WorkerCommand
+from kintsugi.model.command import Delete, ObjectName
 from kintsugi.model.hosts import service_of
+from kintsugi.model.worker_commands import BackupFetch, PgRestore, WorkerCommand
 from kintsugi.retries import Waits, retry
 from kubeobjects import unstructured
 from kubeobjects.resources import JOBS, PODS, PVCS, SECRETS, SERVICES

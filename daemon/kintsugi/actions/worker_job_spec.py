@@ -7,12 +7,13 @@ from decimal import Decimal
 from hashlib import sha256
 
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.model.command import BackupFetch, PgRestore, WorkerCommand
 from kintsugi.model.hosts import service_of
 from kintsugi.model.records import Phase
+from kintsugi.model.restores import DRILL
 from kintsugi.model.services import SecretRef
 from kintsugi.model.step_path import StepPath
-from kintsugi.model.worker_results import BACKUPS, DRILL, SERVER_SOCKET
+from kintsugi.model.worker_commands import BackupFetch, PgRestore, WorkerCommand
+from kintsugi.model.worker_results import BACKUPS, SERVER_SOCKET
 from kintsugi.settings import RestoreSettings
 from kubeobjects.quantities import parse_quantity, whole
 

@@ -17,7 +17,7 @@ from kintsugi.actions.worker_job_spec import WorkerJobSpec
 from kintsugi.commands.results import ObjectType
 from kintsugi.commands.verb_definition import C
 from kintsugi.expressions import Type
-from kintsugi.model.command import WorkerCommand
+from kintsugi.model.worker_commands import WorkerCommand
 
 
 class WorkerVerb(JobVerb[C]):

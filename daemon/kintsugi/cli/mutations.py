@@ -21,7 +21,7 @@ from kintsugi.errors import Refused, UsageError
 from kintsugi.model.drills import DrillCheck, DrillReport
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import Approval, IncidentState, PauseScope
-from kintsugi.model.worker_results import Backup, Restored
+from kintsugi.model.restores import Backup, Restored
 from kintsugi.server.operations import (
     GuardResult,
     IncidentDetail,

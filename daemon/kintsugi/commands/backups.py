@@ -11,9 +11,9 @@ from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import Flag, ParsedCommand
 from kintsugi.commands.references import place_of
 from kintsugi.expressions import BOOL, DOUBLE, INT, STRING, TIMESTAMP, ListOf, Struct, Type
-from kintsugi.model.command import BackupFetch, PgRestore
-from kintsugi.model.hosts import OWN_SERVER, is_drill_server, service_of
-from kintsugi.model.worker_results import DRILL
+from kintsugi.model.hosts import service_of
+from kintsugi.model.restores import DRILL, OWN_SERVER
+from kintsugi.model.worker_commands import BackupFetch, PgRestore, is_drill_server
 
 BACKUP = Struct(
     "Backup",

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from kintsugi.commands.command_spec import CommandSpec
 from kintsugi.commands.results import ObjectType, items
 from kintsugi.expressions import Type
-from kintsugi.model.command import Command, ObjectName, PgRestore, Psql
+from kintsugi.model.command import Command, ObjectName, Psql
 from kintsugi.model.pod_address import PodAddress
 
 C = TypeVar("C", bound=Command)
@@ -43,6 +43,25 @@ class Content:
     text: str
     kind: str
     encrypted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RestoredDatabase:
+    """
+    A database that a command restores, and how its data are read: as `owner`, with the schemas `search_path`.
+
+    `container` is that of the command's own Job in which its server runs, "" where the server is a live one.
+    """
+
+    database: str
+    owner: str
+    search_path: str
+    container: str = ""
+
+    @property
+    def on_own_server(self) -> bool:
+        """Return whether the server lives and ends with the Job of the restore."""
+        return bool(self.container)
 
 
 class VerbDefinition(ABC, Generic[C]):
@@ -176,8 +195,8 @@ class VerbDefinition(ABC, Generic[C]):
         """Return the command that takes its workload to the last revision that was seen good, None where its undo is better."""
         return None
 
-    def restore(self, command: C) -> PgRestore | None:
-        """Return the restore of a database that a command is, None for any other command."""
+    def restore(self, command: C) -> RestoredDatabase | None:
+        """Return the database that a command restores, None for any other command."""
         return None
 
     def question(self, command: C) -> Psql | None:

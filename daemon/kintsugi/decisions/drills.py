@@ -9,21 +9,21 @@ import msgspec
 from cronsim import CronSim, CronSimError
 
 from kintsugi.commands.registry import definition_of, definitions_by_verb
+from kintsugi.commands.verb_definition import RestoredDatabase
 from kintsugi.decisions.guards import Limits, covers
 from kintsugi.durations import format_seconds
 from kintsugi.errors import CommandError
 from kintsugi.expressions import from_json
-from kintsugi.model.command import Command, PgRestore, Psql
+from kintsugi.model.command import Command, Psql
 from kintsugi.model.drills import DrillCheck, DrillReport
 from kintsugi.model.history import History
-from kintsugi.model.hosts import OWN_SERVER
 from kintsugi.model.records import Phase, Reason, RunRecord, StepRecord, StepState, Verdict, VerdictKind
+from kintsugi.model.restores import DRILL, OWN_SERVER, Backup, Restored, Table
 from kintsugi.model.rules import Mode
 from kintsugi.model.runbooks import CommandTemplate, InOrder, Parallel, Run, Runbook, RunRunbook, Step
 from kintsugi.model.services import Service
 from kintsugi.model.step_path import StepPath
 from kintsugi.model.views import ServiceView
-from kintsugi.model.worker_results import DRILL, Backup, Restored, Table
 from kubeobjects.lines import counted
 
 RULE = "drill"
@@ -171,7 +171,7 @@ def _about(do: Run) -> Iterator[str]:
             yield f"a drill restores into a server of its own, which ends with its Job: write -h {OWN_SERVER}"
 
 
-def _restored(do: Run) -> PgRestore | None:
+def _restored(do: Run) -> RestoredDatabase | None:
     command = do.command.sample()
     return definition_of(command).restore(command)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kintsugi.model.records import IncidentState
-from kintsugi.model.worker_results import Backup, Restored
+from kintsugi.model.restores import Backup, Restored
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,9 +7,6 @@ from kubeobjects.metadata import LABEL
 _ALONE = (2, 3)
 """Labels of SERVICE.NAMESPACE and POD.SERVICE.NAMESPACE."""
 
-OWN_SERVER = "localhost"
-"""The host that a drill's restore names: the server of its own Job, in the namespace after the dot."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceHost:
@@ -33,9 +30,3 @@ def service_of(host: str) -> ServiceHost | None:
     if len(own) not in _ALONE or not all(map(LABEL.fullmatch, labels)) or own[-1].isdigit():
         return None
     return ServiceHost(service=own[-2], namespace=own[-1])
-
-
-def is_drill_server(host: str) -> bool:
-    """Return whether a host means the server of a drill's own Job (`localhost.NAMESPACE`)."""
-    found = service_of(host)
-    return found is not None and found.service == OWN_SERVER

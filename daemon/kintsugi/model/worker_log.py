@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from kintsugi.model.worker_results import Backup, Failed, LastLine, Restored, WorkProgress
+from kintsugi.model.restores import Backup, Restored
+from kintsugi.model.worker_results import Failed, LastLine, WorkProgress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

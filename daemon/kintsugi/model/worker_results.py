@@ -1,15 +1,16 @@
 """
-The results of a backup worker: a backup that passed its checks, a restored database, its progress.
+The progress and the failure of a backup worker, and the names on which it and the daemon agree; its results are `model.restores`.
 
-The worker writes each as one JSON line on its log, under the word that names it (`{"backup": {…}}`); the daemon reads
-them back into these. Sizes are in bytes, times aware and in UTC.
+The worker writes each as one JSON line on its log, under the word that names it (`{"failed": {…}}`); the daemon reads
+them back into these. Sizes are in bytes.
 """
 
 import hashlib
 import re
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
+
+from kintsugi.model.restores import Backup, Restored
 
 BACKUPS = "/backups"
 """The path at which a worker sees the room for backups."""
@@ -19,9 +20,6 @@ SERVER = "server"
 
 SERVER_DATA, SERVER_SOCKET = "/server/data", "/server/socket"
 """The data folder of that server, and the folder of the only socket on which it listens."""
-
-DRILL = "kintsugi_drill_"
-"""The prefix of a drill's scratch database: a drill makes only such databases."""
 
 OWNER = "kintsugi_owner_"
 """The prefix of the role as which a database is restored, and restored data are read."""
@@ -74,57 +72,6 @@ class WorkProgress:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Skipped:
-    """A newer backup that did not pass its checks, and why."""
-
-    url: str
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Backup:
-    """
-    The backup that was taken: where it came from, and the `file` it is in now, a path inside the room for backups.
-
-    `taken` is the start of the dump: what was written after it is not in it. `proven`: its recorded checksum was
-    verified; else `sha256` is only what was downloaded. `skipped` are the newer ones that were no good.
-    """
-
-    url: str
-    file: str
-    key: str
-    size: int
-    taken: datetime
-    sha256: str
-    proven: bool
-    database: str
-    server_major: int
-    roles: tuple[str, ...] = ()
-    extensions: tuple[str, ...] = ()
-    skipped: tuple[Skipped, ...] = ()
-    age_seconds: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Table:
-    """One table of a restored database, with its schema (`public.orders`), and how many rows it has."""
-
-    name: str
-    rows: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Restored:
-    """A database that was restored; `bytes` were read from its dump. `taken` is known where the dump says it."""
-
-    database: str
-    bytes: int
-    seconds: float
-    tables: tuple[Table, ...] = ()
-    taken: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Failed:
     """The worker's own last word when it did not succeed; `reason` is one clear sentence."""
 
@@ -138,11 +85,6 @@ def owner_of(database: str) -> str:
     if len(name) <= _LONGEST_NAME and _PLAIN_NAME.fullmatch(database):
         return name
     return f"{OWNER}{hashlib.sha256(database.encode()).hexdigest()[:32]}"
-
-
-def scratch_of(incident: str) -> str:
-    """Name the scratch database of a drill, by its incident; its runbook writes `kintsugi_drill_${incident.id}`."""
-    return f"{DRILL}{incident}"
 
 
 LastLine = Backup | Restored | Failed

@@ -34,11 +34,11 @@ from kintsugi.model.catalog import Catalog
 from kintsugi.model.change_limits import Budget
 from kintsugi.model.command import Command
 from kintsugi.model.records import Incident, IncidentState, Phase, Reason, RunRecord
+from kintsugi.model.restores import scratch_of
 from kintsugi.model.rules import Mode
 from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.runbooks import Runbook
 from kintsugi.model.step_path import RUN, StepPath
-from kintsugi.model.worker_results import scratch_of
 from kintsugi.runner.context import RunContext, RunnerDeps, StepScope
 from kintsugi.runner.driver import Ends, until_stopped
 from kintsugi.runner.ends import ExecutionAborted, ExecutionStopped, TriggerResolved, WritesForbidden, raise_most_severe

@@ -12,17 +12,18 @@ from dataclasses import dataclass, replace
 
 from kintsugi.commands import argv, decode
 from kintsugi.commands.registry import definition_of
+from kintsugi.commands.verb_definition import RestoredDatabase
 from kintsugi.decisions.drills import question_of
-from kintsugi.model.command import Command, Exec, ObjectName, PgRestore, Psql
+from kintsugi.model.command import Command, Exec, ObjectName, Psql
 from kintsugi.model.records import StepRecord
-from kintsugi.model.worker_results import SEARCH_PATH, SERVER, owner_of
 from kubeobjects.resources import JOBS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RestoredIn:
-    """The place of a restored database: the server of this Job, or, without a Job, the server that its queries name."""
+    """A restored database, in the server of this Job, or, without a Job, in the server that its queries name."""
 
+    database: RestoredDatabase
     job: str = ""
     namespace: str = ""
 
@@ -41,8 +42,8 @@ def restored_databases(changes: Iterable[StepRecord]) -> Restored:
     return found
 
 
-def restore_of(step: StepRecord) -> PgRestore | None:
-    """Return the restore of a database that a change was, None when it was none."""
+def restore_of(step: StepRecord) -> RestoredDatabase | None:
+    """Return the database that a change has restored, or may have, None when it was no restore."""
     command = decode(step.command) if step.command is not None else None
     return definition_of(command).restore(command) if command is not None else None
 
@@ -52,22 +53,23 @@ def as_owner(command: Command, restored: Restored) -> Command:
     asked = question_of(command)
     if asked is None or (asked.database or asked.user) not in restored:
         return command
-    database = asked.database or asked.user
-    about = replace(asked, database=database, user=owner_of(database), search_path=SEARCH_PATH)
-    where = restored[database]
+    where = restored[asked.database or asked.user]
+    read = where.database
+    about = replace(asked, database=read.database, user=read.owner, search_path=read.search_path)
     if where.job:
         return _in_job(about, where)
     return definition_of(command).asking(command, about)
 
 
-def _where(command: PgRestore, step: StepRecord) -> RestoredIn:
-    if not command.on_own_server:
-        return RestoredIn()
-    return RestoredIn(job=str(step.facts.get("job", "")), namespace=str(step.facts.get("namespace", "")))
+def _where(restore: RestoredDatabase, step: StepRecord) -> RestoredIn:
+    if not restore.on_own_server:
+        return RestoredIn(database=restore)
+    facts = step.facts
+    return RestoredIn(database=restore, job=str(facts.get("job", "")), namespace=str(facts.get("namespace", "")))
 
 
 def _in_job(asked: Psql, where: RestoredIn) -> Exec:
     """Ask through the `psql` beside the Job's server, by its socket: how the live one is reached does not matter there."""
     there = replace(asked, host="", port=0, sslmode="", rootcert="", passfile="")
     job = ObjectName(resource=JOBS, name=where.job)
-    return Exec(object=job, namespace=where.namespace, container=SERVER, argv=tuple(argv(there)))
+    return Exec(object=job, namespace=where.namespace, container=where.database.container, argv=tuple(argv(there)))

@@ -8,7 +8,7 @@ from kintsugi.actions.worker_verb import WorkerVerb
 from kintsugi.commands import arg_types, backups, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag
 from kintsugi.commands.words import duration, namespace_option, server
-from kintsugi.model.command import BackupFetch, Verb
+from kintsugi.model.worker_commands import BackupFetch
 
 
 class BackupFetchVerb(WorkerVerb[BackupFetch]):
@@ -17,7 +17,7 @@ class BackupFetchVerb(WorkerVerb[BackupFetch]):
     command = BackupFetch
     allowed_in_drill = True
     spec = CommandSpec(
-        verb=Verb.BACKUP_FETCH,
+        verb="kintsugi backup fetch",
         changes=True,
         usage="kintsugi backup fetch s3://BUCKET/PREFIX --database=NAME [--max-age=DURATION] [-h HOST [-p PORT] -U USER] [-n NS]",
         example="kintsugi backup fetch s3://backup-bucket/database/ --database=app --max-age=26h",

@@ -11,8 +11,10 @@ from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.actions.worker_verb import WorkerVerb
 from kintsugi.commands import arg_types, backups
 from kintsugi.commands.command_spec import CommandSpec, Flag
+from kintsugi.commands.verb_definition import RestoredDatabase
 from kintsugi.commands.words import server
-from kintsugi.model.command import PgRestore, Verb
+from kintsugi.model.worker_commands import PgRestore
+from kintsugi.model.worker_results import SEARCH_PATH, SERVER, owner_of
 
 
 class PgRestoreVerb(WorkerVerb[PgRestore]):
@@ -21,7 +23,7 @@ class PgRestoreVerb(WorkerVerb[PgRestore]):
     command = PgRestore
     allowed_in_drill = True
     spec = CommandSpec(
-        verb=Verb.PG_RESTORE,
+        verb="pg_restore",
         changes=True,
         usage="pg_restore --exit-on-error --single-transaction -h SERVICE.NAMESPACE [-p PORT] -U USER -d DATABASE FILE",
         example="pg_restore --exit-on-error --single-transaction -h database.production -U postgres -d app /backups/app.dump",
@@ -67,8 +69,13 @@ class PgRestoreVerb(WorkerVerb[PgRestore]):
         return not command.on_own_server
 
     @override
-    def restore(self, command: PgRestore) -> PgRestore:
-        return command
+    def restore(self, command: PgRestore) -> RestoredDatabase:
+        return RestoredDatabase(
+            database=command.database,
+            owner=owner_of(command.database),
+            search_path=SEARCH_PATH,
+            container=SERVER if command.on_own_server else "",
+        )
 
     async def settle(
         self, clients: VerbClients, command: PgRestore, lost: WorkerStatus, context: ChangeContext

@@ -9,8 +9,8 @@ from kintsugi.actions.effect_plan import EffectPlan
 from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
 from kintsugi.actions.jobs import WorkerIntent
 from kintsugi.errors import ServerUnavailable
-from kintsugi.model.command import BackupFetch, PgRestore
 from kintsugi.model.records import UndoRecord
+from kintsugi.model.worker_commands import BackupFetch, PgRestore
 from tests.unit.actions.changes import Cluster
 from tests.unit.actions.cluster_of_dicts import NOW
 from tests.unit.actions.samples import NAMESPACE, ago, change_context

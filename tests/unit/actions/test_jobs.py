@@ -8,8 +8,9 @@ import pytest
 from kintsugi.actions.effect_plan import EffectStatus
 from kintsugi.commands import decode, render
 from kintsugi.errors import Conflict, Forbidden, Refused
-from kintsugi.model.command import BackupFetch, Delete, PgRestore
+from kintsugi.model.command import Delete
 from kintsugi.model.records import Phase
+from kintsugi.model.worker_commands import BackupFetch, PgRestore
 from kintsugi.settings import RestoreSettings
 from kubeobjects.resources import JOBS, PVCS, SECRETS
 from tests.unit.actions.changes import Cluster

@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from kintsugi.model.command import BackupFetch, PgRestore
 from kintsugi.model.services import SecretRef, WorkloadRef
+from kintsugi.model.worker_commands import BackupFetch, PgRestore
 from kintsugi.settings import RestoreSettings, S3Settings
 from kubeobjects.resources import STATEFULSETS
 from kubeobjects.selectors import Selector

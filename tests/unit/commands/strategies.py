@@ -7,18 +7,8 @@ from hypothesis import strategies as st
 
 from kintsugi.commands.kinds import MARKABLE, PATCHABLE, READABLE, ROLLED_OUT, WITH_PODS
 from kintsugi.commands.registry import by_verb
-from kintsugi.model.command import (
-    BackupFetch,
-    Command,
-    Delete,
-    Exec,
-    ObjectName,
-    Patch,
-    PgRestore,
-    Psql,
-    SetMetadata,
-    Verb,
-)
+from kintsugi.model.command import Command, Delete, Exec, ObjectName, Patch, Psql, SetMetadata, Verb
+from kintsugi.model.worker_commands import BackupFetch, PgRestore
 from kintsugi.verbs.can_i import CanI
 from kintsugi.verbs.check import CheckPod
 from kintsugi.verbs.cordon import Cordon

@@ -13,7 +13,7 @@ from typing import Any
 
 from kintsugi.commands.registry import command_types
 from kintsugi.ledger.tables import metadata
-from kintsugi.model import command, records, remedies, worker_results
+from kintsugi.model import command, records, remedies, restores, worker_commands, worker_results
 from kintsugi.model.worker_log import _Line
 from kintsugi.telemetry import Metrics
 from kubediagnosis import causes
@@ -30,9 +30,9 @@ def wire_names() -> Mapping[str, Table]:
     return {
         "commands and their fields": {name: _fields(kind) for name, kind in command_types().items()},
         "lines of a worker's log": dict.fromkeys(_fields(_Line), ()),
-        "values within commands": _dataclasses(command),
+        "values within commands": {**_dataclasses(command), **_dataclasses(worker_commands)},
         "values of a diagnosis": {**_dataclasses(causes), "KeptDiagnosis": _fields(records.KeptDiagnosis)},
-        "results of a worker": _dataclasses(worker_results),
+        "results of a worker": {**_dataclasses(worker_results), **_dataclasses(restores)},
         "columns of the ledger": {name: sorted(table.columns.keys()) for name, table in metadata.tables.items()},
         "words of the ledger": {
             kind.__name__: sorted(kind)

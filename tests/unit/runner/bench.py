@@ -18,10 +18,11 @@ from kintsugi.actions.jobs import ending
 from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.executor import Executor
-from kintsugi.model.command import BackupFetch, Command, PgRestore
+from kintsugi.model.command import Command
 from kintsugi.model.records import IncidentState, Phase, RunRecord, SignalStatus, StepRecord, UndoRecord
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.rules import RuleSource
+from kintsugi.model.worker_commands import BackupFetch, PgRestore
 from kintsugi.runner import Journal, RunnerDeps
 from kintsugi.runner.context import Diagnoses
 from kintsugi.runner.driver import RunDriver

@@ -10,8 +10,9 @@ from kintsugi.actions.effect_plan import record_without_undo, undone_by
 from kintsugi.commands import encode, parse, render
 from kintsugi.decisions.guards import Limits
 from kintsugi.errors import Refused
-from kintsugi.model.command import Command, Create, Delete, ObjectName, Patch, PgRestore
+from kintsugi.model.command import Command, Create, Delete, ObjectName, Patch
 from kintsugi.model.records import IncidentState, Phase, RunRecord, StepRecord, StepState, UndoRecord
+from kintsugi.model.worker_commands import PgRestore
 from kintsugi.runner.restoring import as_owner, restored_databases
 from kintsugi.verbs.cordon import Cordon
 from kintsugi.verbs.scale import Scale

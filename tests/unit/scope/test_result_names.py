@@ -5,7 +5,7 @@ from dataclasses import fields
 from kintsugi.commands.backups import BACKUP
 from kintsugi.commands.results import OUTPUT, USAGE, USE
 from kintsugi.expressions import BOOL
-from kintsugi.model.worker_results import Backup
+from kintsugi.model.restores import Backup
 from kintsugi.scope import seen
 from kintsugi.scope.result_names import shown_result
 from kintsugi.scope.types import StepPlace

@@ -5,17 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from kintsugi.model.restores import Backup, Restored, Skipped, Table
 from kintsugi.model.worker_log import Note, WorkLine, decode, encode, is_last
-from kintsugi.model.worker_results import (
-    Backup,
-    Failed,
-    Restored,
-    Skipped,
-    Table,
-    WorkFailure,
-    WorkPhase,
-    WorkProgress,
-)
+from kintsugi.model.worker_results import Failed, WorkFailure, WorkPhase, WorkProgress
 from kintsugi_restore.worker.log_writer import LogWriter
 
 BACKUP = Backup(

@@ -14,7 +14,8 @@ import sys
 from collections.abc import Sequence
 
 from kintsugi.errors import KintsugiError
-from kintsugi.model.worker_results import Failed, LastLine, Restored, WorkFailure
+from kintsugi.model.restores import Restored
+from kintsugi.model.worker_results import Failed, LastLine, WorkFailure
 from kintsugi_restore.worker.fetch import fetch
 from kintsugi_restore.worker.log_writer import LogWriter, Reporter, WorkFailed
 from kintsugi_restore.worker.options import FetchOptions, Options, RestoreOptions, read

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 
 from kintsugi.durations import format_duration
 from kintsugi.errors import StoreError, StoreUnreachable, UsageError
+from kintsugi.model.restores import Backup, Skipped
 from kintsugi.model.worker_log import Note, WorkLine
-from kintsugi.model.worker_results import Backup, Skipped, WorkFailure, WorkPhase, WorkProgress
+from kintsugi.model.worker_results import WorkFailure, WorkPhase, WorkProgress
 from kintsugi_restore.backups import BackupFlaw, BackupRequirements, newest_first, size
 from kintsugi_restore.s3 import S3Client, S3Service
 from kintsugi_restore.s3_objects import S3Folder, StoredObject

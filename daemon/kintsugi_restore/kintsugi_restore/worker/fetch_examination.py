@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kintsugi.errors import StoreChanged
+from kintsugi.model.restores import Backup
 from kintsugi.model.worker_log import Note
-from kintsugi.model.worker_results import Backup, WorkPhase, WorkProgress
+from kintsugi.model.worker_results import WorkPhase, WorkProgress
 from kintsugi_restore import backups
 from kintsugi_restore.backups import ArchiveContents, ArchiveHeader, BackupFlaw, BackupRequirements, UnfitBackup
 from kintsugi_restore.s3 import ObjectHead, S3Client

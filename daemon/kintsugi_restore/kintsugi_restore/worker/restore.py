@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from kintsugi.model.restores import DRILL, Restored, Table
 from kintsugi.model.worker_log import Note
-from kintsugi.model.worker_results import DRILL, Restored, Table, WorkFailure, WorkPhase, owner_of
+from kintsugi.model.worker_results import WorkFailure, WorkPhase, owner_of
 from kintsugi_restore.worker import extensions, owner, ownership, roles
 from kintsugi_restore.worker.contents import analyse, count
 from kintsugi_restore.worker.database import database_of
