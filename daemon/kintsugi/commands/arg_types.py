@@ -18,7 +18,6 @@ from kintsugi.commands.selectors import field_selector, label_selector
 from kintsugi.commands.sql import plain_statement
 from kintsugi.durations import parse_duration
 from kintsugi.expressions import format_value
-from kintsugi.model.worker_results import BACKUPS
 
 Shape = Literal["name", "integer", "duration", "seconds", "url", "text"]
 """The type of result that an expression needs to fill a place alone; `name` takes objects too."""
@@ -34,9 +33,6 @@ _CONDITION = re.compile(r"delete|create|condition=[A-Za-z][A-Za-z0-9.-]*(=[A-Za-
 _SORT = re.compile(r"\{?\.?[A-Za-z][A-Za-z0-9_.\[\]\\/-]*\}?")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _CAPITALS = re.compile(r"[A-Z]+")
-_S3 = re.compile(r"s3://[a-z0-9][-a-z0-9.]{1,61}[a-z0-9](?:/([^\s?#\\\x00-\x1f\x7f]{0,900}))?")
-_S3_PIECE = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_./]{0,250}[A-Za-z0-9])?")
-_BACKUP_FILE = re.compile(rf"{BACKUPS}/([^\x00-\x1f\x7f]{{1,900}})")
 _PRINTABLE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
@@ -160,34 +156,6 @@ def _is_ipv6(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _s3(text: str) -> str:
-    """Read a bucket and what its keys begin with; a key is no path, so that `..` in it could only mean mischief."""
-    if not (found := _S3.fullmatch(text)):
-        raise ValueError(f"{text!r} is not s3://BUCKET/PREFIX, without blanks, ?, # or a user name")
-    _check_segments(text, found[1] or "")
-    return text
-
-
-def _put_s3(before: str, value: object) -> str:
-    """A value alone is a whole URL; inside one it is a piece of the key."""
-    text = format_value(value)
-    if before and not _S3_PIECE.fullmatch(text):
-        raise ValueError(f"{text!r} is not a piece of a key (letters, digits, and -_./ between them)")
-    return text
-
-
-def _backup_file(text: str) -> str:
-    if not (found := _BACKUP_FILE.fullmatch(text)):
-        raise ValueError(f"{text!r} is not a file below {BACKUPS}: take it from the step that fetched it")
-    _check_segments(text, found[1])
-    return text
-
-
-def _check_segments(text: str, path: str) -> None:
-    if any(segment in {".", ".."} for segment in path.split("/")):
-        raise ValueError(f"{text!r} points outside its folder: leave out . and ..")
 
 
 def _json(text: str) -> str:
@@ -363,8 +331,6 @@ FILE = ArgType(
     sample="/sample",
     put=_put_text,
 )
-S3 = ArgType(word="s3://BUCKET/PREFIX", shape="url", convert=_s3, sample="s3://sample/sample", put=_put_s3)
-BACKUP_FILE = ArgType(word="FILE", shape="text", convert=_backup_file, sample=f"{BACKUPS}/sample", put=_put_text)
 PROGRAM_WORD = replace(PASSED, put=_put_program_word)
 IDENTIFIER = replace(PASSED, word="NAME", convert=matching(_WORD, "a name (letters, digits, and _.- between them)"))
 BODY = ArgType(word="BODY", shape="text", convert=_body, sample="sample", put=_put_body)

@@ -1,19 +1,27 @@
 """
 `kintsugi backup fetch` and `pg_restore`: the commands that a worker executes, in a Job of its own.
 
-Their rows and builders, and the names that an expression sees afterwards.
+The types of their arguments, their builders, and the names that an expression sees afterwards.
 """
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from kintsugi.commands import arg_types
+from kintsugi.commands.arg_types import ArgType
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import Flag, ParsedCommand
 from kintsugi.commands.references import place_of
-from kintsugi.expressions import BOOL, DOUBLE, INT, STRING, TIMESTAMP, ListOf, Struct, Type
+from kintsugi.expressions import BOOL, DOUBLE, INT, STRING, TIMESTAMP, ListOf, Struct, Type, format_value
 from kintsugi.model.hosts import service_of
 from kintsugi.model.restores import DRILL, OWN_SERVER
 from kintsugi.model.worker_commands import BackupFetch, PgRestore, is_drill_server
+from kintsugi.model.worker_results import BACKUPS
+
+_S3 = re.compile(r"s3://[a-z0-9][-a-z0-9.]{1,61}[a-z0-9](?:/([^\s?#\\\x00-\x1f\x7f]{0,900}))?")
+_S3_PIECE = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_./]{0,250}[A-Za-z0-9])?")
+_BACKUP_FILE = re.compile(rf"{BACKUPS}/([^\x00-\x1f\x7f]{{1,900}})")
 
 BACKUP = Struct(
     "Backup",
@@ -33,7 +41,7 @@ BACKUP = Struct(
         "ageSeconds": DOUBLE,
     },
 )
-"""The backup that was fetched; see `model.restore.Backup`."""
+"""The backup that was fetched; see `model.restores.Backup`."""
 
 RESTORED = Struct(
     "Restored",
@@ -115,3 +123,35 @@ def _host(parsed: ParsedCommand) -> str:
             f"{parsed.spec.verb}: {host!r} is not a Service of the cluster: write -h SERVICE.NAMESPACE, as in database.production"
         )
     return full
+
+
+def _s3(text: str) -> str:
+    """Read a bucket and what its keys begin with; a key is no path, so that `..` in it could only mean mischief."""
+    if not (found := _S3.fullmatch(text)):
+        raise ValueError(f"{text!r} is not s3://BUCKET/PREFIX, without blanks, ?, # or a user name")
+    _check_segments(text, found[1] or "")
+    return text
+
+
+def _put_s3(before: str, value: object) -> str:
+    """A value alone is a whole URL; inside one it is a piece of the key."""
+    text = format_value(value)
+    if before and not _S3_PIECE.fullmatch(text):
+        raise ValueError(f"{text!r} is not a piece of a key (letters, digits, and -_./ between them)")
+    return text
+
+
+def _backup_file(text: str) -> str:
+    if not (found := _BACKUP_FILE.fullmatch(text)):
+        raise ValueError(f"{text!r} is not a file below {BACKUPS}: take it from the step that fetched it")
+    _check_segments(text, found[1])
+    return text
+
+
+def _check_segments(text: str, path: str) -> None:
+    if any(segment in {".", ".."} for segment in path.split("/")):
+        raise ValueError(f"{text!r} points outside its folder: leave out . and ..")
+
+
+S3 = ArgType(word="s3://BUCKET/PREFIX", shape="url", convert=_s3, sample="s3://sample/sample", put=_put_s3)
+BACKUP_FILE = replace(arg_types.TEXT, word="FILE", convert=_backup_file, sample=f"{BACKUPS}/sample")

@@ -17,7 +17,7 @@ from kintsugi.commands.flags import KUBECTL
 from kintsugi.commands.registry import by_verb
 from kintsugi.commands.tokens import Tokens, has_placeholder
 
-_TOOLS = ("kubectl", "curl", "nslookup", "nc", "psql", "pg_restore", "promtool", "kintsugi")
+_TOOLS = ("kubectl", "curl", "nslookup", "nc", "psql", "promtool", "kintsugi")
 _SHORT_EQUALS = re.compile(r"(-[A-Za-z])=(.+)", re.DOTALL)
 _SWITCHED = re.compile(r"(--[a-z-]+)=(true|false)")
 _SHELLS = {"sh", "bash", "zsh", "ash", "dash", "eval", "exec", "sudo", "env", "xargs"}

@@ -27,7 +27,7 @@ class BackupFetchVerb(WorkerVerb[BackupFetch]):
             Flag(names=("--database",), key="database", kind=arg_types.IDENTIFIER, required=True),
             Flag(names=("--max-age",), key="max_age", kind=arg_types.DURATION),
         ),
-        arguments=(arg_types.S3,),
+        arguments=(backups.S3,),
         build=backups.build_fetch,
         result=backups.FETCH,
     )

@@ -48,7 +48,7 @@ class PgRestoreVerb(WorkerVerb[PgRestore]):
                 names=("-f", "--file"), kind=arg_types.TEXT, refused="no files are written: name the database with -d"
             ),
         ),
-        arguments=(arg_types.BACKUP_FILE,),
+        arguments=(backups.BACKUP_FILE,),
         build=backups.build_restore,
         result=backups.RESTORE,
     )
