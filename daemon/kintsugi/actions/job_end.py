@@ -10,8 +10,8 @@ from kintsugi.actions import preconditions
 from kintsugi.actions.delete_intent import DeleteIntent
 from kintsugi.actions.effect_plan import DeleteWrite, EffectPlan, Evidence, record_without_undo
 from kintsugi.actions.evidence import of_pod
+from kintsugi.actions.jobs import MANAGED_BY, OURS, RUN
 from kintsugi.actions.loaded_target import LoadedTarget
-from kintsugi.actions.worker_job_spec import MANAGED_BY, OURS, RUN
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Delete
 from kubeobjects import unstructured

@@ -7,6 +7,7 @@ from decimal import Decimal
 from hashlib import sha256
 
 from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.jobs import INCIDENT, MANAGED_BY, OURS, RUN, STEP
 from kintsugi.model.hosts import service_of
 from kintsugi.model.records import Phase
 from kintsugi.model.restores import DRILL
@@ -16,10 +17,6 @@ from kintsugi.model.worker_commands import BackupFetch, PgRestore, WorkerCommand
 from kintsugi.model.worker_results import BACKUPS, SERVER_SOCKET
 from kintsugi.settings import RestoreSettings
 from kubeobjects.quantities import parse_quantity, whole
-
-MANAGED_BY, OURS = "app.kubernetes.io/managed-by", "kintsugi"
-INCIDENT, RUN, STEP = "kintsugi.dev/incident", "kintsugi.dev/run", "kintsugi.dev/step"
-"""Labels of all that is made for a worker."""
 
 PASSWORD = "PGPASSWORD"  # noqa: S105  the name of the variable
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")

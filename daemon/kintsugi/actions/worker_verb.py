@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from typing_extensions import override
 
-from kintsugi.actions import job_progress, jobs
+from kintsugi.actions import job_plan, job_progress, jobs
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import JobVerb
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
-from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
+from kintsugi.actions.job_manifest import CONTAINER
+from kintsugi.actions.job_progress import LogContents, WorkerContainer, WorkerStage, WorkerStatus
 from kintsugi.actions.result import Result
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.actions.worker_job_spec import WorkerJobSpec
@@ -18,6 +19,8 @@ from kintsugi.commands.results import ObjectType
 from kintsugi.commands.verb_definition import C
 from kintsugi.expressions import Type
 from kintsugi.model.worker_commands import WorkerCommand
+from kintsugi.model.worker_log import lines_of, names_of
+from kintsugi.model.worker_results import Failed, LastLine
 
 
 class WorkerVerb(JobVerb[C]):
@@ -42,7 +45,7 @@ class WorkerVerb(JobVerb[C]):
     @override
     async def watch(self, clients: VerbClients, plan: EffectPlan, context: ChangeContext) -> WorkerStatus:
         intent = plan.remembered(jobs.WorkerIntent)
-        status = await job_progress.read(clients.kube, intent.job, intent.namespace)
+        status = await job_progress.read(clients.kube, intent.job, intent.namespace, WORKER)
         if status.stage is WorkerStage.STARTING:
             return job_progress.stuck_if_not_started(status, clients.restore.start_timeout, context.now)
         if status.stage is not WorkerStage.LOST:
@@ -58,7 +61,7 @@ class WorkerVerb(JobVerb[C]):
     async def plan_effect(self, clients: VerbClients, command: C, context: ChangeContext) -> EffectPlan:
         assert isinstance(command, WorkerCommand), command
         order = WorkerJobSpec(command=command, context=context, settings=clients.restore)
-        return await jobs.plan_effect(clients.kube, order)
+        return await job_plan.plan_effect(clients.kube, order)
 
     @override
     async def apply(self, clients: VerbClients, plan: EffectPlan) -> Result:
@@ -71,3 +74,16 @@ class WorkerVerb(JobVerb[C]):
     @override
     async def probe(self, clients: VerbClients, plan: EffectPlan) -> EffectStatus:
         return await jobs.probe(clients.kube, plan)
+
+
+def read_log(output: bytes) -> LogContents:
+    """Read the log of a worker: its last line says how the work ended."""
+    lines = lines_of(output)
+    last = next((line for line in reversed(lines) if isinstance(line, LastLine)), None)
+    names = names_of(lines)
+    if isinstance(last, Failed):
+        return LogContents(names=names, end=WorkerStage.FAILED, why=last.reason)
+    return LogContents(names=names, end=WorkerStage.DONE if last is not None else None)
+
+
+WORKER = WorkerContainer(name=CONTAINER, read_log=read_log)

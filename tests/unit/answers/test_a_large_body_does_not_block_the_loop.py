@@ -19,6 +19,7 @@ import pytest
 
 from kintsugi.actions import job_progress
 from kintsugi.actions.probe_context import ProbeContext
+from kintsugi.actions.worker_verb import WORKER
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.http import HttpClient, HttpRequest
 from kintsugi.clients.prometheus import PrometheusClient
@@ -186,7 +187,7 @@ async def worker_log(size: int) -> None:
     pod = worker_pod(job, phase="Running", **worker(running={}))
     cluster = ClusterOfDicts((JOBS, {**job, "status": {}}), (PODS, pod))
     cluster.logs_of[pod["metadata"]["name"], "worker", False] = work_line(note="x" * size).encode() + b"\n"
-    await job_progress.read(cluster, "j", NAMESPACE)
+    await job_progress.read(cluster, "j", NAMESPACE, WORKER)
 
 
 def commanded(line: str, *patterns: Pattern) -> Callable[[int], Awaitable[object]]:
