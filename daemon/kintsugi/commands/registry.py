@@ -19,7 +19,7 @@ BUILT_IN = (
     *("rollout_history", "rollout_status", "rollout_undo", "rollout_restart", "rollout_pause"),
     *("cordon", "drain", "evict"),
     *("patch", "set_image", "set_env", "set_resources", "set_metadata", "create"),
-    *("curl", "nslookup", "nc", "psql", "instant_query", "backup_fetch", "pg_restore"),
+    *("curl", "nslookup", "nc", "psql", "instant_query", "worker_verbs"),
 )
 """The modules of `kintsugi.verbs`, each with its `VERBS`; their rows are in this order."""
 

@@ -13,7 +13,7 @@ from datetime import datetime
 import msgspec
 
 from kintsugi.model.restores import Backup, Restored
-from kintsugi.model.worker_results import Failed, LastLine, WorkProgress
+from kintsugi.model.worker_results import Failed, WorkProgress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,11 +66,6 @@ def decode(text: str) -> WorkLine | None:
     if line.note is not None:
         return Note(text=line.note)
     return line.progress or line.backup or line.restored or line.failed
-
-
-def is_last(line: WorkLine) -> bool:
-    """Return whether a line says how the work ended."""
-    return isinstance(line, LastLine)
 
 
 def lines_of(output: bytes) -> list[WorkLine]:

@@ -19,7 +19,6 @@ import pytest
 
 from kintsugi.actions import job_progress
 from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.worker_verb import WORKER
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.http import HttpClient, HttpRequest
 from kintsugi.clients.prometheus import PrometheusClient
@@ -38,6 +37,7 @@ from kintsugi.settings import AlertmanagerSettings, KubeSettings, ServerSettings
 from kintsugi.sources.alertmanager import decode
 from kintsugi.sources.poll import Poller
 from kintsugi.telemetry import Metrics
+from kintsugi.verbs.worker_verbs import WORKER
 from kintsugi_restore.s3 import S3Client, S3Service
 from kintsugi_restore.s3_objects import S3Folder
 from kubeobjects.kept import Pod

@@ -1,0 +1,203 @@
+"""
+`kintsugi backup fetch` and `pg_restore`: the verbs that a worker executes, in a Job of its own.
+
+The effect is the Job, whose outcome is watched.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from typing_extensions import override
+
+from kintsugi.actions import job_plan, job_progress, job_target, jobs
+from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.change_verb import JobVerb
+from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
+from kintsugi.actions.job_manifest import CONTAINER
+from kintsugi.actions.job_progress import LogContents, WorkerContainer, WorkerStage, WorkerStatus
+from kintsugi.actions.result import Result
+from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.worker_job_spec import WorkerJobSpec
+from kintsugi.commands import arg_types, backups, flags
+from kintsugi.commands.command_spec import CommandSpec, Flag
+from kintsugi.commands.results import ObjectType
+from kintsugi.commands.verb_definition import C, RestoredDatabase
+from kintsugi.commands.words import duration, namespace_option, server
+from kintsugi.expressions import Type
+from kintsugi.model.worker_commands import BackupFetch, PgRestore, WorkerCommand
+from kintsugi.model.worker_log import lines_of, names_of
+from kintsugi.model.worker_results import SEARCH_PATH, SERVER, Failed, LastLine, owner_of
+
+
+def read_log(output: bytes) -> LogContents:
+    """Read the log of a worker: its last line says how the work ended."""
+    lines = lines_of(output)
+    last = next((line for line in reversed(lines) if isinstance(line, LastLine)), None)
+    names = names_of(lines)
+    if isinstance(last, Failed):
+        return LogContents(names=names, end=WorkerStage.FAILED, why=last.reason)
+    return LogContents(names=names, end=WorkerStage.DONE if last is not None else None)
+
+
+WORKER = WorkerContainer(name=CONTAINER, read_log=read_log)
+
+
+class WorkerVerb(JobVerb[C]):
+    """
+    The base of the verbs that a worker executes; planning and applying are the same for all of them: `actions.jobs`.
+    """
+
+    intent = jobs.WorkerIntent
+    begins_section = False
+
+    @abstractmethod
+    def touches(self, command: C) -> str:
+        """Return the object that a lost worker may have touched."""
+
+    async def settle(
+        self, clients: VerbClients, command: C, lost: WorkerStatus, context: ChangeContext
+    ) -> WorkerStatus:
+        """Return the outcome of a worker that ended without a last line: it has failed, unless a verb asks further."""
+        why = f"{lost.why}; nothing but {self.touches(command)} was touched"
+        return replace(lost, stage=WorkerStage.FAILED, why=why)
+
+    @override
+    async def watch(self, clients: VerbClients, plan: EffectPlan, context: ChangeContext) -> WorkerStatus:
+        intent = plan.remembered(jobs.WorkerIntent)
+        status = await job_progress.read(clients.kube, intent.job, intent.namespace, WORKER)
+        if status.stage is WorkerStage.STARTING:
+            return job_progress.stuck_if_not_started(status, clients.restore.start_timeout, context.now)
+        if status.stage is not WorkerStage.LOST:
+            return status
+        assert isinstance(plan.command, self.command), plan.command
+        return await self.settle(clients, plan.command, status, context)
+
+    def columns(self, command: C, type_of: ObjectType) -> Mapping[str, Type]:
+        """Return nothing besides what the row names."""
+        return {}
+
+    @override
+    async def plan_effect(self, clients: VerbClients, command: C, context: ChangeContext) -> EffectPlan:
+        assert isinstance(command, WorkerCommand), command
+        order = WorkerJobSpec(command=command, context=context, settings=clients.restore)
+        return await job_plan.plan_effect(clients.kube, order)
+
+    @override
+    async def apply(self, clients: VerbClients, plan: EffectPlan) -> Result:
+        return await jobs.apply(clients.kube, plan)
+
+    @override
+    async def reread(self, clients: VerbClients, plan: EffectPlan) -> Result:
+        return jobs.found(plan)
+
+    @override
+    async def probe(self, clients: VerbClients, plan: EffectPlan) -> EffectStatus:
+        return await jobs.probe(clients.kube, plan)
+
+
+class BackupFetchVerb(WorkerVerb[BackupFetch]):
+    """A worker does it, in a Job of its own."""
+
+    command = BackupFetch
+    allowed_in_drill = True
+    spec = CommandSpec(
+        verb="kintsugi backup fetch",
+        changes=True,
+        usage="kintsugi backup fetch s3://BUCKET/PREFIX --database=NAME [--max-age=DURATION] [-h HOST [-p PORT] -U USER] [-n NS]",
+        example="kintsugi backup fetch s3://backup-bucket/database/ --database=app --max-age=26h",
+        flags=(
+            flags.NAMESPACE,
+            *backups.SERVER,
+            Flag(names=("--database",), key="database", kind=arg_types.IDENTIFIER, required=True),
+            Flag(names=("--max-age",), key="max_age", kind=arg_types.DURATION),
+        ),
+        arguments=(backups.S3,),
+        build=backups.build_fetch,
+        result=backups.FETCH,
+    )
+
+    @override
+    def words(self, command: BackupFetch) -> Iterator[str]:
+        yield from [command.url, f"--database={command.database}", *duration("--max-age=", command.max_age)]
+        yield from [*server(command.host, command.port, command.user), *namespace_option(command.namespace)]
+
+    @override
+    def touches(self, command: BackupFetch) -> str:
+        return "the room for backups"
+
+
+class PgRestoreVerb(WorkerVerb[PgRestore]):
+    """A worker does it, in a Job of its own."""
+
+    command = PgRestore
+    allowed_in_drill = True
+    spec = CommandSpec(
+        verb="pg_restore",
+        changes=True,
+        usage="pg_restore --exit-on-error --single-transaction -h SERVICE.NAMESPACE [-p PORT] -U USER -d DATABASE FILE",
+        example="pg_restore --exit-on-error --single-transaction -h database.production -U postgres -d app /backups/app.dump",
+        flags=(
+            Flag(names=("-e", "--exit-on-error"), key="exits"),
+            Flag(names=("-1", "--single-transaction"), key="single"),
+            *(
+                Flag(names=each.names, key=each.key, kind=each.kind, required=each.key != "port")
+                for each in backups.SERVER
+            ),
+            Flag(names=("-d", "--dbname"), key="database", kind=arg_types.IDENTIFIER, required=True),
+            *(Flag(names=names) for names in (("-v", "--verbose"), ("-w", "--no-password"))),
+            backups.PROMPT,
+            Flag(names=("-c", "--clean"), refused=f"it drops existing objects: {backups.INTO_NEW_DATABASE}"),
+            Flag(names=("-C", "--create"), refused="the database is made by the worker: name it with -d"),
+            Flag(
+                names=("-j", "--jobs"),
+                kind=arg_types.NATURAL,
+                refused=f"it takes several transactions: {backups.INTO_NEW_DATABASE}",
+            ),
+            Flag(
+                names=("-f", "--file"), kind=arg_types.TEXT, refused="no files are written: name the database with -d"
+            ),
+        ),
+        arguments=(backups.BACKUP_FILE,),
+        build=backups.build_restore,
+        result=backups.RESTORE,
+    )
+
+    @override
+    def words(self, command: PgRestore) -> Iterator[str]:
+        yield from [
+            "--exit-on-error",
+            "--single-transaction",
+            *server(command.host, command.port, command.user),
+            "-d",
+            command.database,
+            command.file,
+        ]
+
+    @override
+    def replaces_data(self, command: PgRestore) -> bool:
+        return not command.on_own_server
+
+    @override
+    def restore(self, command: PgRestore) -> RestoredDatabase:
+        return RestoredDatabase(
+            database=command.database,
+            owner=owner_of(command.database),
+            search_path=SEARCH_PATH,
+            container=SERVER if command.on_own_server else "",
+        )
+
+    async def settle(
+        self, clients: VerbClients, command: PgRestore, lost: WorkerStatus, context: ChangeContext
+    ) -> WorkerStatus:
+        """Ask the live server; a server of its own is gone with the Job."""
+        if command.on_own_server:
+            return await super().settle(clients, command, lost, context)
+        return await job_target.settle(clients.kube, clients.containers, command, lost, context)
+
+    @override
+    def touches(self, command: PgRestore) -> str:
+        return "the server of its own"
+
+
+VERBS = (BackupFetchVerb(), PgRestoreVerb())
