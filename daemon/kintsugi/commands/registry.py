@@ -1,16 +1,18 @@
 """
-The table of verbs: each is defined by one module, which is found by its name; a third party's is found by its entry
-point.
+The table of verbs: each is defined by one module, which is found by its name; that of another distribution is found by its
+entry point.
 
 The modules are above the grammar, since they also make the changes; the grammar knows them as `VerbDefinition`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 
 from kintsugi.commands.command_spec import CommandSpec
 from kintsugi.commands.verb_definition import VerbDefinition
+from kintsugi.errors import UsageError
 from kintsugi.model.command import Command
 
 BUILT_IN = (
@@ -19,31 +21,72 @@ BUILT_IN = (
     *("rollout_history", "rollout_status", "rollout_undo", "rollout_restart", "rollout_pause"),
     *("cordon", "drain", "evict"),
     *("patch", "set_image", "set_env", "set_resources", "set_metadata", "create"),
-    *("curl", "nslookup", "nc", "psql", "instant_query", "worker_verbs"),
+    *("curl", "nslookup", "nc", "psql", "instant_query"),
 )
 """The modules of `kintsugi.verbs`, each with its `VERBS`; their rows are in this order."""
+
+GROUP = "kintsugi.verbs"
+"""The group of the entry points; each leads to a module's `VERBS`."""
+
+EXTRAS: Mapping[str, tuple[str, ...]] = {"restore": ("kintsugi backup fetch", "pg_restore")}
+"""
+Our other distributions with verbs, by the names of their extras, which are those of their entry points, too. Their verbs are
+enabled wherever they are installed.
+"""
 
 
 _added: list[VerbDefinition[Command]] = []
 
 
 @cache
-def built_in() -> tuple[VerbDefinition[Command], ...]:
-    """Return our own verbs."""
+def own() -> tuple[VerbDefinition[Command], ...]:
+    """Return our own verbs, with those of our other distributions as far as they are installed."""
     modules = [import_module(f"kintsugi.verbs.{name}") for name in BUILT_IN]
-    return tuple(verb for module in modules for verb in module.VERBS)
+    verbs = tuple(verb for module in modules for verb in module.VERBS)
+    for each in entry_points(group=GROUP):
+        if each.name in EXTRAS:
+            verbs = (*verbs, *load(each, verbs))
+    return verbs
 
 
 @cache
 def definitions() -> tuple[VerbDefinition[Command], ...]:
     """Return every verb."""
-    return (*built_in(), *_added)
+    return (*own(), *_added)
+
+
+def missing_extra(words: Sequence[str]) -> str:
+    """Return the extra of a distribution that is not installed and has the verb of these words, "" for none."""
+    for extra, verbs in EXTRAS.items():
+        if any(tuple(words[: len(verb.split())]) == tuple(verb.split()) for verb in verbs if verb not in by_verb()):
+            return extra
+    return ""
+
+
+def load(entry_point: EntryPoint, others: Sequence[VerbDefinition[Command]]) -> Sequence[VerbDefinition[Command]]:
+    """Load the verbs of a distribution. Raises UsageError for what cannot be loaded, is no verb or has the words of another."""
+    where = f"catalog.verbs: {entry_point.name} ({entry_point.value})"
+    try:
+        verbs = tuple(entry_point.load())
+    # Contained: what a stranger's module raises when it is loaded; the daemon does not start with half of its verbs.
+    except Exception as error:
+        raise UsageError(f"{where} cannot be loaded: {error!r}") from error
+    for verb in verbs:
+        if not isinstance(verb, VerbDefinition):
+            raise UsageError(f"{where}: {verb!r} is not a verb")
+        for other in others:
+            same = verb.spec is not None and other.spec is not None and verb.spec.verb == other.spec.verb
+            if same or verb.command.__name__ == other.command.__name__:
+                raise UsageError(
+                    f"{where}: there is a {verb.spec.verb if same and verb.spec else verb.command.__name__} already"
+                )
+    return verbs
 
 
 def add(verbs: Iterable[VerbDefinition[Command]]) -> None:
     """Add the verbs of other distributions, in the place of those that were added before; see `third_party`."""
     _added[:] = verbs
-    for cached in (definitions, command_types, by_verb, definitions_by_verb, _by_type):
+    for cached in (own, definitions, command_types, by_verb, definitions_by_verb, _by_type):
         cached.cache_clear()
 
 

@@ -20,7 +20,7 @@ BORDERS = {
     "actions/reads.py": "a look whose library fails",
     "app/clock.py": "the scheduler would go on",
     "app/lifecycle.py": "one that cannot be closed keeps no other open",
-    "commands/third_party.py": "a stranger's module is loaded",
+    "commands/registry.py": "a stranger's module is loaded",
     "kube/object_cache.py": "each change of each object: hands on to Containment",
     "ledger/group_committer.py": "raised at every caller who waits",
     "pipeline/run_supervisor.py": "one run's task",
