@@ -1,8 +1,7 @@
 """
-A worker's Job: judged, made, and found again.
+A worker's Job (`job_effect`): judged, and made with the claim of its staging volume.
 
-Its name is derived from the run's step, so that it is created only once. Its creation is the effect; its progress is watched
-afterwards (`job_progress`), also by a later process.
+Its name is derived from the run's step, so that it is created only once.
 """
 
 from collections.abc import Mapping
@@ -10,16 +9,17 @@ from datetime import timedelta
 
 from msgspec import UNSET
 
-from kintsugi.actions import api_objects, preconditions
-from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, Intent, JobWrite, undone_by
+from kintsugi.actions import api_objects, job_effect, preconditions
+from kintsugi.actions.change_context import RUN, STEP
+from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, JobWrite, undone_by
 from kintsugi.actions.job_manifest import DIGEST, job, owned, staging_pvc
 from kintsugi.actions.job_server import with_server
 from kintsugi.actions.result import Result
-from kintsugi.actions.worker_job_spec import RUN, STEP, WorkerJobSpec
+from kintsugi.actions.worker_job_spec import WorkerJobSpec
 from kintsugi.errors import Conflict, Forbidden, KubeError, NotFound, OutcomeUnknown, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.repeats import when_busy
-from kintsugi.model.command import BackupFetch, Delete, ObjectName, PgRestore, WorkerCommand
+from kintsugi.model.command import BackupFetch, PgRestore, WorkerCommand
 from kintsugi.model.hosts import service_of
 from kintsugi.retries import Waits, retry
 from kubeobjects import unstructured
@@ -38,13 +38,9 @@ _UNDONE: Mapping[type[WorkerCommand], str] = {
 }
 
 
-class WorkerIntent(Intent, frozen=True, kw_only=True):
-    """A worker's Job, whose it says it is, the claim that is made with it ("" for none), and the digest of what is asked."""
+class WorkerIntent(job_effect.JobIntent, frozen=True, kw_only=True):
+    """A worker's Job, the claim that is made with it ("" for none), and the digest of what is asked."""
 
-    job: str
-    namespace: str
-    run: str
-    step: str
     claim: str
     digest: str
 
@@ -61,7 +57,8 @@ async def plan_effect(kube: KubeClient, job_spec: WorkerJobSpec) -> EffectPlan:
     elif not isinstance(job_spec.command, BackupFetch):
         await _check_host(kube, job_spec.command, job_spec)
     await _check_secrets(kube, job_spec)
-    there, claimed = await _find(kube, job_spec), await _claim(kube, job_spec)
+    there = await job_effect.find(kube, job_spec.name, job_spec.namespace, job_spec.labels)
+    claimed = await _claim(kube, job_spec)
     wanted = job(job_spec)
     missing = job_spec.makes_pvc and not claimed
     write = JobWrite(job=None if there else wanted, staging_pvc=staging_pvc(job_spec) if missing else None)
@@ -79,7 +76,7 @@ async def plan_effect(kube: KubeClient, job_spec: WorkerJobSpec) -> EffectPlan:
             already=already or UNSET,
         ),
         undo=undone_by(
-            ending(job_spec.name, job_spec.namespace),
+            job_effect.ending(job_spec.name, job_spec.namespace),
             note=_SERVER_GOES if job_spec.brings_server else _UNDONE[type(job_spec.command)],
         ),
         write=None if already else write,
@@ -93,11 +90,13 @@ async def apply(kube: KubeClient, plan: EffectPlan) -> Result:
     A Job whose claim is refused for good is deleted again: it could never start.
     """
     if plan.already:
-        return found(plan)
+        return job_effect.found(plan)
     write, namespace = plan.write, plan.remembered(WorkerIntent).namespace
     if not isinstance(write, JobWrite):
         raise Refused(f"job/{plan.remembered(WorkerIntent).job}: a change prepared before a restart is not applied")
-    made = await _create(kube, plan, write.job) if write.job is not None else await _ours(kube, plan)
+    made = (
+        await job_effect.create(kube, plan, write.job) if write.job is not None else await job_effect.ours(kube, plan)
+    )
     if write.staging_pvc is not None:
         try:
             await kube.create(PVCS, namespace, owned(write.staging_pvc, made))
@@ -108,47 +107,18 @@ async def apply(kube: KubeClient, plan: EffectPlan) -> Result:
         except KubeError as error:
             await _take_away(kube, made, namespace, error)
             raise
-    return Result(names={}, summary=f"job/{unstructured.name(made)} made in {namespace}")
-
-
-def found(plan: EffectPlan) -> Result:
-    """Return the result that a Job exists; its progress is read by `job_progress`."""
-    return Result(
-        names={},
-        summary=f"job/{plan.remembered(WorkerIntent).job} exists in {plan.remembered(WorkerIntent).namespace}",
-    )
+    return job_effect.made(made, plan)
 
 
 async def probe(kube: KubeClient, plan: EffectPlan) -> EffectStatus:
-    """Return whether the Job was made, by its name and whose it says it is; without its claim it is only half made."""
-    if plan.already:
-        return EffectStatus.DONE
-    try:
-        found = await kube.get(JOBS, plan.remembered(WorkerIntent).job, plan.remembered(WorkerIntent).namespace)
-    except NotFound:
-        return EffectStatus.NOT_DONE
-    if not is_of(found, plan):
-        return EffectStatus.UNKNOWN
-    if claim := plan.remembered(WorkerIntent).claim:
+    """Return whether the Job was made; without its claim it is only half made."""
+    status = await job_effect.probe(kube, plan)
+    if status is EffectStatus.DONE and not plan.already and (claim := plan.remembered(WorkerIntent).claim):
         try:
             await kube.get(PVCS, claim, plan.remembered(WorkerIntent).namespace)
         except NotFound:
             return EffectStatus.NOT_DONE
-    return EffectStatus.DONE
-
-
-def ending(name: str, namespace: str) -> Delete:
-    """Return the command that ends a worker at any stage."""
-    return Delete(objects=(ObjectName(resource=JOBS, name=name),), namespace=namespace)
-
-
-def is_of(found: Unstructured, plan: EffectPlan) -> bool:
-    """Return whether a Job is the one that this very step of this very run made."""
-    labels = unstructured.labels(found)
-    return (labels.get(RUN), labels.get(STEP)) == (
-        plan.remembered(WorkerIntent).run,
-        plan.remembered(WorkerIntent).step,
-    )
+    return status
 
 
 def _elsewhere(job_spec: WorkerJobSpec) -> str:
@@ -207,21 +177,6 @@ async def _check_secrets(kube: KubeClient, job_spec: WorkerJobSpec) -> None:
             raise Refused(f"{name} comes from secret/{reference.secret}, which has no key {reference.key!r}")
 
 
-async def _find(kube: KubeClient, job_spec: WorkerJobSpec) -> Unstructured | None:
-    """Return the Job of this step when it is there already. Raises Refused when its name is somebody else's."""
-    try:
-        found = await kube.get(JOBS, job_spec.name, job_spec.namespace)
-    except NotFound:
-        return None
-    labels = unstructured.labels(found)
-    if (labels.get(RUN), labels.get(STEP)) != (job_spec.labels[RUN], job_spec.labels[STEP]):
-        raise Refused(
-            f"there is a job/{job_spec.name} in {job_spec.namespace} that is not of this step: its name is taken"
-        )
-    preconditions.check(preconditions.terminating(api_objects.named(JOBS, found), found))
-    return found
-
-
 async def _claim(kube: KubeClient, job_spec: WorkerJobSpec) -> bool:
     """Return whether the claim is there. Raises Refused where it should be and is not, or is somebody else's."""
     try:
@@ -245,21 +200,6 @@ async def _claim(kube: KubeClient, job_spec: WorkerJobSpec) -> bool:
         f"{asked} has lost its volume" if unstructured.nested_string(found, "status", "phase") == "Lost" else "",
     )
     return True
-
-
-async def _create(kube: KubeClient, plan: EffectPlan, manifest: Unstructured) -> Unstructured:
-    try:
-        return await kube.create(JOBS, plan.remembered(WorkerIntent).namespace, manifest)
-    except Conflict:
-        return await _ours(kube, plan)
-
-
-async def _ours(kube: KubeClient, plan: EffectPlan) -> Unstructured:
-    """Read the Job that has our name. Raises Conflict when it is not ours."""
-    found = await kube.get(JOBS, plan.remembered(WorkerIntent).job, plan.remembered(WorkerIntent).namespace)
-    if not is_of(found, plan):
-        raise Conflict(f"job/{unstructured.name(found)} is not of this step", status=409)
-    return found
 
 
 async def _check_claim(kube: KubeClient, plan: EffectPlan) -> None:

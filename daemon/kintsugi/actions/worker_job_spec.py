@@ -17,8 +17,7 @@ from kintsugi.settings import RestoreSettings
 from kubeobjects.quantities import parse_quantity, whole
 
 MANAGED_BY, OURS = "app.kubernetes.io/managed-by", "kintsugi"
-INCIDENT, RUN, STEP = "kintsugi.dev/incident", "kintsugi.dev/run", "kintsugi.dev/step"
-"""Labels of all that is made for a worker."""
+"""The label of all that is made for a worker, beside those of its step."""
 
 PASSWORD = "PGPASSWORD"  # noqa: S105  the name of the variable
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -83,9 +82,7 @@ class WorkerJobSpec:
     @property
     def labels(self) -> Mapping[str, str]:
         """Return whose work it is."""
-        around = self.context
-        step = re.sub(r"[^A-Za-z0-9_.]+", "-", around.path).strip("-_.")[:63].strip("-_.")
-        return {MANAGED_BY: OURS, INCIDENT: around.incident, RUN: around.run, STEP: step}
+        return {MANAGED_BY: OURS, **self.context.labels}
 
     @property
     def secrets(self) -> Mapping[str, SecretRef]:

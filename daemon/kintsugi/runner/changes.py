@@ -11,7 +11,7 @@ from functools import partial
 import structlog
 
 from kintsugi.actions.effect_plan import undone_by
-from kintsugi.actions.jobs import ending
+from kintsugi.actions.job_effect import ending
 from kintsugi.actions.secret_checks import holds_secret
 from kintsugi.commands import decode, encode
 from kintsugi.commands.registry import definition_of

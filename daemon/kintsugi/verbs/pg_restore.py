@@ -6,7 +6,7 @@ from typing_extensions import override
 
 from kintsugi.actions import job_target
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.job_progress import WorkerStatus
+from kintsugi.actions.job_effect import JobState
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.actions.worker_verb import WorkerVerb
 from kintsugi.commands import arg_types, backups
@@ -71,8 +71,8 @@ class PgRestoreVerb(WorkerVerb[PgRestore]):
         return command
 
     async def settle(
-        self, clients: VerbClients, command: PgRestore, lost: WorkerStatus, context: ChangeContext
-    ) -> WorkerStatus:
+        self, clients: VerbClients, command: PgRestore, lost: JobState, context: ChangeContext
+    ) -> JobState:
         """Ask the live server; a server of its own is gone with the Job."""
         if command.on_own_server:
             return await super().settle(clients, command, lost, context)
