@@ -24,8 +24,8 @@ from kintsugi.model.runbooks import Run, Step, UndoPolicy
 from kintsugi.model.step_path import StepPath
 from kintsugi.runner.context import RunContext, StepScope
 from kintsugi.runner.ends import EffectFailed, ExecutionStopped, OutcomeAmbiguous, StepEnd, merge_results
+from kintsugi.runner.job_watch import Workers
 from kintsugi.runner.journal import last_try, left_to_undo
-from kintsugi.runner.workers import Workers
 
 log = structlog.get_logger(__name__)
 
