@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kintsugi.actions.job_progress import WorkerStage
+from kintsugi.actions.job_effect import JobStage
 from kintsugi.commands import decode
 from kintsugi.errors import Forbidden
 from kintsugi.kube.client import KubeClient
@@ -89,11 +89,11 @@ async def test_a_drill_s_server_runs_under_the_strictest_standard_and_ends_with_
     settings = replace(SETTINGS, drill_image=POSTGRES, drill_ephemeral_storage="256Mi", drill_memory="256Mi")
     run = new_run()
     fetched = await place.made(place.fetch("good"), place.around(run, "newest"))
-    await place.until(fetched, run, lambda seen: seen.stage is WorkerStage.DONE)
+    await place.until(fetched, run, lambda seen: seen.stage is JobStage.DONE)
     words = {"file": "/backups/good.dump", "user": "postgres", "database": "kintsugi_drill_x"}
     command = decode({"command": "PgRestore", "host": f"localhost.{place.namespace}", **words})
     made = await place.made(command, place.around(run, "restore"), settings)
-    await place.until(made, run, lambda seen: seen.stage is WorkerStage.DONE)
+    await place.until(made, run, lambda seen: seen.stage is JobStage.DONE)
     job = f"job/{made.facts['job']}"
     own_image_cluster.kubectl("-n", place.namespace, "wait", job, "--for=condition=Complete", "--timeout=120s")
     (pod,) = own_image_cluster.list("pod", place.namespace, selector=f"job-name={made.facts['job']}")
@@ -108,7 +108,7 @@ async def test_a_quota_that_leaves_no_pod_is_told(cluster: RealCluster, place: S
     run = new_run()
     prepared = await place.made(place.fetch("good"), place.around(run, "newest"))
     standing = await place.until(prepared, run, lambda seen: "exceeded quota" in seen.why)
-    assert standing.stage is WorkerStage.STARTING
+    assert standing.stage is JobStage.STARTING
     assert re.search(r"it has no pod; FailedCreate: .*exceeded quota: small", standing.why)
 
 

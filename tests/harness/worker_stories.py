@@ -16,7 +16,7 @@ from typing import Any
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
-from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
+from kintsugi.actions.job_effect import JobStage, JobState
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode
@@ -126,20 +126,20 @@ class StoryNamespace:
         await does.apply(prepared)
         return prepared
 
-    async def until(self, prepared: EffectPlan, run: str, holds: Callable[[WorkerStatus], bool]) -> WorkerStatus:
+    async def until(self, prepared: EffectPlan, run: str, holds: Callable[[JobState], bool]) -> JobState:
         """Watch a worker until it stands so."""
-        seen: list[WorkerStatus] = []
+        seen: list[JobState] = []
 
-        async def look() -> WorkerStatus | None:
+        async def look() -> JobState | None:
             seen[:] = [await self.actions().watch(prepared, self.around(run, "newest"))]
             return seen[0] if holds(seen[0]) else None
 
         return await eventually(look, within=TIMEOUT, describe=lambda: seen)
 
-    async def ended(self, prepared: EffectPlan, run: str) -> WorkerStatus:
+    async def ended(self, prepared: EffectPlan, run: str) -> JobState:
         """Watch a worker to its end."""
         return await self.until(
-            prepared, run, lambda standing: standing.stage not in (WorkerStage.STARTING, WorkerStage.RUNNING)
+            prepared, run, lambda standing: standing.stage not in (JobStage.STARTING, JobStage.RUNNING)
         )
 
     async def is_gone(self, resource: Resource, name: str) -> bool:
@@ -161,7 +161,7 @@ async def a_backup_is_fetched_and_restored(place: StoryNamespace) -> None:
     run = new_run()
     fetch = await place.made(place.fetch("good"), place.around(run, "newest"))
     fetched = await place.ended(fetch, run)
-    assert fetched.stage is WorkerStage.DONE, fetched
+    assert fetched.stage is JobStage.DONE, fetched
     assert fetched.names["backup"] == {
         **BACKUP,
         "taken": datetime(2026, 5, 4, 2, 14, 7, tzinfo=UTC),
@@ -176,7 +176,7 @@ async def a_backup_is_fetched_and_restored(place: StoryNamespace) -> None:
 
     restore = await place.made(place.restore("good"), place.around(run, "restore"))
     restored = await place.ended(restore, run)
-    assert (restored.stage, restored.names["restored"]) == (WorkerStage.DONE, RESTORED), restored
+    assert (restored.stage, restored.names["restored"]) == (JobStage.DONE, RESTORED), restored
 
     claim = str(fetch.facts["claim"])
     assert not await place.is_gone(PVCS, claim)
@@ -197,7 +197,7 @@ async def a_failure_is_told_in_the_worker_s_words(place: StoryNamespace) -> None
     """Its last line is read though its container is gone."""
     run = new_run()
     standing = await place.ended(await place.made(place.fetch("failing"), place.around(run, "newest")), run)
-    assert (standing.stage, standing.why) == (WorkerStage.FAILED, NO_GOOD)
+    assert (standing.stage, standing.why) == (JobStage.FAILED, NO_GOOD)
 
 
 async def of_a_restore_that_ended_in_silence_nobody_knows(place: StoryNamespace) -> None:
@@ -205,7 +205,7 @@ async def of_a_restore_that_ended_in_silence_nobody_knows(place: StoryNamespace)
     run = new_run()
     await place.ended(await place.made(place.fetch("good"), place.around(run, "newest")), run)
     standing = await place.ended(await place.made(place.restore("silent"), place.around(run, "restore")), run)
-    assert standing.stage is WorkerStage.LOST
+    assert standing.stage is JobStage.LOST
     told = (
         r"has ended without the worker's last line \(Job has reached the specified backoff limit; Error; exit code 1\)"
     )
@@ -213,7 +213,7 @@ async def of_a_restore_that_ended_in_silence_nobody_knows(place: StoryNamespace)
     assert "the database cannot be asked" in standing.why
 
 
-def says(why: str, seen: WorkerStatus) -> bool:
+def says(why: str, seen: JobState) -> bool:
     """Return whether what keeps a worker from its start is told."""
     return re.search(why, seen.why) is not None
 
@@ -233,9 +233,9 @@ async def a_worker_that_does_not_start_says_why(place: StoryNamespace) -> None:
         run = new_run()
         prepared = await place.made(place.fetch("good"), place.around(run, "newest"), settings)
         standing = await place.until(prepared, run, partial(says, why))
-        assert standing.stage is WorkerStage.STARTING
+        assert standing.stage is JobStage.STARTING
         late = place.around(run, "newest", now=datetime.now(UTC) + timedelta(minutes=6))
-        assert (await place.actions(settings).watch(prepared, late)).stage is WorkerStage.STUCK
+        assert (await place.actions(settings).watch(prepared, late)).stage is JobStage.STUCK
 
 
 Story = Callable[[StoryNamespace], Awaitable[None]]

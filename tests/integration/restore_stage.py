@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kintsugi.model.restores import Restored
-from kintsugi.model.worker_log import Note, WorkLine, decode
-from kintsugi.model.worker_results import Failed, LastLine, WorkProgress, owner_of
+from kintsugi.model.worker_log import Note, WorkLine, decode, is_last
+from kintsugi.model.worker_results import Failed, WorkProgress, owner_of
 from kintsugi_restore.worker.__main__ import main
 from tests.harness import forked
 from tests.harness.fixtures import scratch
@@ -203,7 +203,7 @@ class Worker:
         errors = self._errors.read_text()
         assert "Traceback" not in errors, errors
         lines = self.lines
-        last = lines[-1] if lines and isinstance(lines[-1], LastLine) else None
+        last = lines[-1] if lines and is_last(lines[-1]) else None
         if code >= 0:
             assert last is not None, self._log.read_text() + errors
             assert code == (1 if isinstance(last, Failed) else 0)

@@ -9,7 +9,7 @@ import pytest
 from kintsugi.actions import job_target
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.container_exec import ContainerExec
-from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
+from kintsugi.actions.job_effect import JobStage, JobState
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.services import WorkloadRef
 from kintsugi.model.worker_commands import PgRestore
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.long
 
 
 RESTORE = PgRestore(file="/backups/app.dump", host="database.production", user="postgres", database="app")
-LOST = WorkerStatus(stage=WorkerStage.LOST, why="job/kintsugi-x has ended without the worker's last line")
+LOST = JobState(stage=JobStage.LOST, why="job/kintsugi-x has ended without the worker's last line")
 AROUND = ChangeContext(
     incident="inc-1",
     run="run-1",
@@ -78,7 +78,7 @@ def psql(kube: KubeClient) -> Psql:
     return do
 
 
-async def settled(kube: KubeClient) -> WorkerStatus:
+async def settled(kube: KubeClient) -> JobState:
     """Ask the database."""
     return await job_target.settle(kube, ContainerExec(kube), RESTORE, LOST, AROUND)
 
@@ -86,17 +86,17 @@ async def settled(kube: KubeClient) -> WorkerStatus:
 async def test_a_database_with_tables_is_whole_and_a_missing_one_was_not_restored(kube: KubeClient, psql: Psql) -> None:
     """A database is hidden until it is whole."""
     missing = await settled(kube)
-    assert missing.stage is WorkerStage.FAILED
+    assert missing.stage is JobStage.FAILED
     assert "nothing was restored into app" in missing.why
 
     await psql("CREATE DATABASE app")
-    assert (await settled(kube)).stage is WorkerStage.FAILED, "an empty one was there before"
+    assert (await settled(kube)).stage is JobStage.FAILED, "an empty one was there before"
 
     await psql("CREATE TABLE orders AS SELECT generate_series(1, 1000) AS id", "app")
     await psql('CREATE SCHEMA "of a shop" CREATE TABLE "it\'s" (id int)', "app")
     await psql("ANALYZE", "app")
     done = await settled(kube)
-    assert done.stage is WorkerStage.DONE
+    assert done.stage is JobStage.DONE
     restored = done.names["restored"]
     assert isinstance(restored, dict)
     assert restored["tables"] == [{"name": "of a shop.it's", "rows": 0}, {"name": "public.orders", "rows": 1000}]
@@ -108,11 +108,11 @@ async def test_while_the_lock_of_a_worker_is_held_it_is_at_work(kube: KubeClient
     holding = asyncio.create_task(psql(f"SELECT pg_advisory_lock({LOCK_CLASS}, hashtext('app')), pg_sleep(300)"))
 
     async def is_at_work() -> bool:
-        return (await settled(kube)).stage is WorkerStage.RUNNING
+        return (await settled(kube)).stage is JobStage.RUNNING
 
     await eventually(is_at_work, within=TIMEOUT)
     await psql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
-    assert (await settled(kube)).stage is WorkerStage.FAILED
+    assert (await settled(kube)).stage is JobStage.FAILED
     await asyncio.gather(holding, return_exceptions=True)
 
 
@@ -123,5 +123,5 @@ async def test_the_outcome_is_unknown_where_the_database_does_not_answer(
     cluster.apply({**postgres(), "spec": {**postgres()["spec"], "replicas": 0}})
     await eventually(lambda: cluster.get(PODS, POD, NAMESPACE) is None, within=TIMEOUT)
     standing = await settled(kube)
-    assert standing.stage is WorkerStage.LOST
+    assert standing.stage is JobStage.LOST
     assert "the database cannot be asked: statefulset/database has no primary that answers" in standing.why

@@ -14,7 +14,7 @@ from kintsugi.actions.container_exec import ContainerExec
 from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION, EffectPlan, EffectStatus
 from kintsugi.actions.encrypted import Encryption, as_kept
 from kintsugi.actions.good_templates import GoodTemplates
-from kintsugi.actions.job_progress import WorkerStatus
+from kintsugi.actions.job_effect import JobState
 from kintsugi.actions.probe_context import ANONYMOUS_PROBE, ProbeContext
 from kintsugi.actions.result import Result
 from kintsugi.actions.secret_checks import hide
@@ -142,7 +142,7 @@ class Actions:
         """Return whether a change was made; see `ObjectVerb.effect_status`. It is unknown for requests of `curl`."""
         return await _verb_of(plan).probe(self._clients, plan)
 
-    async def watch(self, plan: EffectPlan, context: ChangeContext) -> WorkerStatus:
+    async def watch(self, plan: EffectPlan, context: ChangeContext) -> JobState:
         """
         Return the state of a Job that was made, by this process or an earlier one.
 

@@ -1,5 +1,6 @@
 """The context of a change: all facts besides the live object on which a refusal may depend."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,6 +12,9 @@ from kintsugi.model.records import Phase
 from kintsugi.model.services import SecretRef, WorkloadRef
 from kubeobjects.predicates import START_UP_ALLOWANCE
 from kubeobjects.selectors import Selector
+
+INCIDENT, RUN, STEP = "kintsugi.dev/incident", "kintsugi.dev/run", "kintsugi.dev/step"
+"""Labels of a Job, and of all that is made for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +59,12 @@ class ChangeContext:
     def stops(self, asked: ObjectName, namespace: str) -> bool:
         """Return whether an object is one that the run's section may stop."""
         return namespace == self.namespace and str(asked) in self.stoppable_workloads
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Return the labels of what this step makes: a later process finds it by them."""
+        step = re.sub(r"[^A-Za-z0-9_.]+", "-", self.path).strip("-_.")[:63].strip("-_.")
+        return {INCIDENT: self.incident, RUN: self.run, STEP: step}
 
     @property
     def mark(self) -> str:

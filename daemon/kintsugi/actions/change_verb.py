@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 from typing_extensions import override
 
+from kintsugi.actions import job_effect
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import (
     RUN_ANNOTATION,
@@ -23,12 +24,14 @@ from kintsugi.actions.effect_plan import (
     JobWrite,
     PatchWrite,
 )
-from kintsugi.actions.job_progress import WorkerStatus
+from kintsugi.actions.job_effect import JobIntent, JobState
 from kintsugi.actions.result import Result, of_objects
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands.registry import definition_of
+from kintsugi.commands.results import ObjectType
 from kintsugi.commands.verb_definition import C, VerbDefinition
 from kintsugi.errors import CommandError, KubeError, NotFound, Refused
+from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient, PatchKind
 from kintsugi.model.command import Command, ObjectCommand, ObjectName
 from kubeobjects import unstructured
@@ -66,11 +69,28 @@ class ChangeVerb(VerbDefinition[C]):
 class JobVerb(ChangeVerb[C]):
     """A verb whose commands create a Job each, which the run watches to its end: a Job effect."""
 
+    intent: type[Intent] = JobIntent
     makes_job = True
 
+    def columns(self, command: C, type_of: ObjectType) -> Mapping[str, Type]:
+        """Return nothing besides what the row names."""
+        return {}
+
     @abstractmethod
-    async def watch(self, clients: VerbClients, plan: EffectPlan, context: ChangeContext) -> WorkerStatus:
+    async def watch(self, clients: VerbClients, plan: EffectPlan, context: ChangeContext) -> JobState:
         """Return the state of the Job that was made; KubeError says nothing about it."""
+
+    async def apply(self, clients: VerbClients, plan: EffectPlan) -> Result:
+        """Create the Job, unless it is there already."""
+        return await job_effect.apply(clients.kube, plan)
+
+    async def reread(self, clients: VerbClients, plan: EffectPlan) -> Result:
+        """Return that the Job is there: its state is watched."""
+        return job_effect.found(plan)
+
+    async def probe(self, clients: VerbClients, plan: EffectPlan) -> EffectStatus:
+        """Return whether the Job was made: by its name, and the labels of its step."""
+        return await job_effect.probe(clients.kube, plan)
 
 
 class ObjectVerb(ChangeVerb[C]):

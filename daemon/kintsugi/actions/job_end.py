@@ -1,16 +1,16 @@
 """
-Ends a worker before its time: its Job is deleted, and with it its pod and the claim that was made for it.
+Ends a Job of the run before its time: it is deleted, and with it its pods and the claim that was made for it.
 
-The worker is asked to stop and cleans up: a restore is one transaction, of which nothing is left then.
+Its programs are asked to stop, and have their grace period to clean up.
 """
 
 from dataclasses import replace
 
 from kintsugi.actions import preconditions
+from kintsugi.actions.change_context import RUN
 from kintsugi.actions.delete_intent import DeleteIntent
 from kintsugi.actions.effect_plan import DeleteWrite, EffectPlan, Evidence, record_without_undo
 from kintsugi.actions.evidence import of_pod
-from kintsugi.actions.jobs import MANAGED_BY, OURS, RUN
 from kintsugi.actions.loaded_target import LoadedTarget
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Delete
@@ -21,14 +21,13 @@ from kubeobjects.unstructured import Unstructured
 JOB_NAME = "batch.kubernetes.io/job-name"
 """The label by which the pods of a Job are found."""
 
-_NOT_UNDONE = "a worker that was ended is not started again: run its step again"
+_NOT_UNDONE = "a Job that was ended is not started again: run its step again"
 
 
 async def plan_effect(kube: KubeClient, command: Delete, loaded: LoadedTarget) -> EffectPlan:
-    """Judge the end of a worker of this very run; what it said is kept. Raises Refused for any other Job."""
-    labels = unstructured.labels(loaded.obj)
-    ours = labels.get(MANAGED_BY) == OURS and labels.get(RUN) == loaded.context.run
-    preconditions.check("" if ours else f"{loaded.asked} is not a worker of this run: it is left alone")
+    """Judge the end of a Job of this very run; what its pods said is kept. Raises Refused for any other Job."""
+    ours = unstructured.labels(loaded.obj).get(RUN) == loaded.context.run
+    preconditions.check("" if ours else f"{loaded.asked} is not of this run: it is left alone")
     kept: list[Evidence] = []
     for pod in await pods_of(kube, loaded.obj):
         kept += await of_pod(kube, pod)

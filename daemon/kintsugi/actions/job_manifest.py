@@ -16,6 +16,7 @@ from kintsugi.actions.worker_job_spec import KEYS, WorkerJobSpec
 from kintsugi.model.services import SecretRef
 from kintsugi.model.worker_commands import BackupFetch
 from kintsugi.model.worker_results import BACKUPS, SERVER_SOCKET
+from kubeobjects import unstructured
 from kubeobjects.unstructured import Unstructured
 
 CONTAINER = "worker"
@@ -54,7 +55,7 @@ def job(job_spec: WorkerJobSpec) -> Unstructured:
 
 
 def staging_pvc(job_spec: WorkerJobSpec) -> Unstructured:
-    """Write the claim; `jobs.owned` makes it go with its Job."""
+    """Write the claim; `owned` makes it go with its Job."""
     storage = job_spec.settings.storage_class_name
     return {
         "apiVersion": "v1",
@@ -70,6 +71,12 @@ def staging_pvc(job_spec: WorkerJobSpec) -> Unstructured:
             **({} if storage is None else {"storageClassName": storage}),
         },
     }
+
+
+def owned(made: Unstructured, job: Unstructured) -> Unstructured:
+    """Let the cluster take something away together with the Job that it was made for."""
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": unstructured.name(job), "uid": unstructured.uid(job)}
+    return unstructured.with_field(made, "metadata", "ownerReferences", value=[owner])
 
 
 def digest_of(spec: Unstructured) -> str:

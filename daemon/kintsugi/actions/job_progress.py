@@ -1,243 +1,149 @@
 """
-Reads the progress of a worker from its Job's status and its pod's log.
+Reads the progress of a worker from its Job's status and the lines of its pod's log.
 
-The end that the log tells decides. Without one, the state in the cluster is used: a pod that does not start is waited
+The worker's own last line decides. Without one, the state in the cluster is used: a pod that does not start is waited
 for, with its reason; for a pod that ended without a last line the progress is unknown. A log may quote megabytes of
 foreign text: a large one is read in a thread.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 
-from kintsugi.actions import api_objects
-from kintsugi.actions.description import events_about
-from kintsugi.actions.job_end import pods_of
+import msgspec
+
+from kintsugi.actions import job_effect
+from kintsugi.actions.job_effect import JobStage, JobState, end_of, end_words, has_started, terminated, waits_for
+from kintsugi.actions.job_manifest import CONTAINER
 from kintsugi.actions.pods import status_of_container
 from kintsugi.durations import format_duration
-from kintsugi.errors import Invalid, KubeError, NotFound
+from kintsugi.errors import Invalid, NotFound
 from kintsugi.kube.client import KubeClient
+from kintsugi.model.restores import Backup, Restored
+from kintsugi.model.worker_log import Note, WorkLine, decode, is_last
+from kintsugi.model.worker_results import Failed, LastLine, WorkProgress
 from kintsugi.offload import processed
 from kubeobjects import unstructured
-from kubeobjects.resources import JOBS, PODS
 from kubeobjects.unstructured import Unstructured
 
 _TAIL = 50
 """Lines that are read of a log that still grows."""
 
 _MOST_READ = 16 * 1024 * 1024
+_MOST_NOTES = 100
+_MOST_TABLES = 2000
 _TIMEOUT = timedelta(seconds=30)
-_STARTING = frozenset({"ContainerCreating", "PodInitializing"})
-"""Reasons of a container that waits which say nothing: the Events know more."""
 
 
-class WorkerStage(StrEnum):
-    """The stage of a worker."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    STUCK = "stuck"
-    LOST = "lost"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WorkerStatus:
-    """
-    The state of a worker. `names` are those that an expression sees, `why` says what it waits for or why it failed.
-
-    STUCK: it is given up, though it may go on. LOST: it has ended, and its progress is unknown. `since` is when its Job was made.
-    """
-
-    stage: WorkerStage
-    names: Mapping[str, object] = field(default_factory=dict)
-    why: str = ""
-    since: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LogContents:
-    """The contents of a worker's log: the names for expressions, and the `end` that it tells, None for none yet, with `why`."""
-
-    names: Mapping[str, object] = field(default_factory=dict)
-    end: WorkerStage | None = None
-    why: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WorkerContainer:
-    """The container of a Job that does its work, and the reader of its log."""
-
-    name: str
-    read_log: Callable[[bytes], LogContents]
-
-
-async def read(kube: KubeClient, name: str, namespace: str, worker: WorkerContainer) -> WorkerStatus:
+async def read(kube: KubeClient, name: str, namespace: str) -> JobState:
     """Return the state of a Job's worker. Raises KubeError."""
-    try:
-        job = await kube.get(JOBS, name, namespace)
-    except NotFound:
-        return WorkerStatus(stage=WorkerStage.LOST, why=f"job/{name} is gone: it was deleted")
-    pods = await pods_of(kube, job)
-    pod = pods[-1] if pods else None
-    output = await _output(kube, pod, worker, whole=has_ended(job, pod, worker.name)) if pod is not None else b""
-    since = datetime.fromisoformat(unstructured.nested_string(job, "metadata", "creationTimestamp"))
-    contents = await processed(len(output), lambda: worker.read_log(output))
-    status = replace(status_of(job, pod, worker.name, contents), since=since)
-    if status.stage is not WorkerStage.STARTING:
-        return status
-    warning = await _warning(kube, job, pod)
-    return replace(status, why="; ".join(dict.fromkeys(part for part in (status.why, warning) if part)))
+
+    async def judge(job: Unstructured, pods: Sequence[Unstructured]) -> JobState:
+        pod = pods[-1] if pods else None
+        output = await _output(kube, pod, whole=has_ended(job, pod)) if pod is not None else b""
+        return await processed(len(output), lambda: status_of(job, pod, lines_of(output)))
+
+    return await job_effect.read(kube, name, namespace, judge)
 
 
-def stuck_if_not_started(status: WorkerStatus, limit: timedelta, now: datetime) -> WorkerStatus:
+def stuck_if_not_started(status: JobState, limit: timedelta, now: datetime) -> JobState:
     """Return a worker's state, STUCK with the reason when the worker has not started in time."""
     if status.since is None or now - status.since < limit:
         return status
     why = f"the worker has not started within {format_duration(limit)}: {status.why or 'for no stated reason'}"
-    return replace(status, stage=WorkerStage.STUCK, why=why)
+    return replace(status, stage=JobStage.STUCK, why=why)
 
 
-def status_of(job: Unstructured, pod: Unstructured | None, container: str, contents: LogContents) -> WorkerStatus:
-    """Return the state of a worker by its Job, its newest pod and its log."""
-    names = contents.names
-    if contents.end is not None:
-        return WorkerStatus(stage=contents.end, names=names, why=contents.why)
-    status = status_of_container(pod, container) if pod is not None else {}
-    if (ended := end_of(job)) is not None:
-        return _ended_without_result(job, pod, ended, status, names)
-    state = unstructured.nested_map(status, "state")
-    if "running" in state or "terminated" in state:
-        return WorkerStatus(stage=WorkerStage.RUNNING, names=names)
-    return WorkerStatus(stage=WorkerStage.STARTING, names=names, why=_waits_for(pod, status))
+def status_of(job: Unstructured, pod: Unstructured | None, lines: Sequence[WorkLine]) -> JobState:
+    """Return the state of a worker by its Job, its newest pod and its lines."""
+    names = names_of(lines)
+    last = next((line for line in reversed(lines) if isinstance(line, LastLine)), None)
+    if isinstance(last, Failed):
+        return JobState(stage=JobStage.FAILED, names=names, why=last.reason)
+    if last is not None:
+        return JobState(stage=JobStage.DONE, names=names)
+    if end_of(job) is not None:
+        return _ended_without_result(job, pod, names)
+    if has_started(pod):
+        return JobState(stage=JobStage.RUNNING, names=names)
+    return JobState(stage=JobStage.STARTING, names=names, why=waits_for(pod))
 
 
-def has_ended(job: Unstructured, pod: Unstructured, container: str) -> bool:
+def names_of(lines: Sequence[WorkLine]) -> Mapping[str, object]:
+    """Return what an expression sees of a worker's lines: the newest progress, all notes, the result."""
+    notes = [line.text for line in lines if isinstance(line, Note)]
+    names: dict[str, object] = {"notes": notes[-_MOST_NOTES:]}
+    for line in lines:
+        match line:
+            case WorkProgress():
+                names["done"] = _shown(line)
+            case Backup():
+                names["backup"] = _shown(line)
+            case Restored():
+                names["restored"] = _shown(_bounded(line))
+            case Note() | Failed():
+                pass
+    return names
+
+
+def has_ended(job: Unstructured, pod: Unstructured) -> bool:
     """Return whether nothing more will be said."""
     return end_of(job) is not None or "terminated" in unstructured.nested_map(
-        status_of_container(pod, container), "state"
+        status_of_container(pod, CONTAINER), "state"
     )
 
 
-def end_of(job: Unstructured) -> Unstructured | None:
-    """Return the condition by which a Job says that it has ended, well or not."""
-    return next(
-        (
-            each
-            for each in unstructured.nested_maps(job, "status", "conditions")
-            if unstructured.nested_string(each, "type") in {"Complete", "Failed"}
-            and unstructured.nested_string(each, "status") == "True"
-        ),
-        None,
-    )
-
-
-def _ended_without_result(
-    job: Unstructured,
-    pod: Unstructured | None,
-    ended: Unstructured,
-    status: Unstructured,
-    names: Mapping[str, object],
-) -> WorkerStatus:
+def _ended_without_result(job: Unstructured, pod: Unstructured | None, names: Mapping[str, object]) -> JobState:
     """Judge a Job that has ended without the worker's last line: surely nothing was done where it never ran."""
-    output = unstructured.nested_string(ended, "message") or unstructured.nested_string(ended, "reason")
-    terminated = unstructured.nested_map(status, "state", "terminated")
-    reason = unstructured.nested_string(pod, "status", "reason") or unstructured.nested_string(terminated, "reason")
-    code = unstructured.nested_field(terminated, "exitCode")
-    parts = [
-        output,
-        reason,
-        unstructured.nested_string(pod, "status", "message"),
-        f"exit code {code}" if code is not None else "",
-    ]
-    parts += list(_init_container_errors(pod)) if pod is not None else []
-    why = f"job/{unstructured.name(job)} has ended without the worker's last line ({'; '.join(filter(None, parts))})"
-    never_ran = pod is not None and not terminated and not unstructured.nested_string(status, "containerID")
-    return WorkerStatus(stage=WorkerStage.FAILED if never_ran else WorkerStage.LOST, names=names, why=why)
+    status = status_of_container(pod, CONTAINER) if pod is not None else {}
+    why = f"job/{unstructured.name(job)} has ended without the worker's last line ({'; '.join(end_words(job, pod))})"
+    never_ran = pod is not None and not terminated(pod) and not unstructured.nested_string(status, "containerID")
+    return JobState(stage=JobStage.FAILED if never_ran else JobStage.LOST, names=names, why=why)
 
 
-def _waits_for(pod: Unstructured | None, status: Unstructured) -> str:
-    """Return the reason for which a pod does not run, as far as its status shows it."""
-    if pod is None:
-        return "it has no pod"
-    waiting = unstructured.nested_map(status, "state", "waiting")
-    if (reason := unstructured.nested_string(waiting, "reason")) and reason not in _STARTING:
-        return ": ".join(filter(None, (reason, unstructured.nested_string(waiting, "message"))))
-    if start_problems := list(_init_container_errors(pod)):
-        return "; ".join(start_problems)
-    for each in unstructured.nested_maps(pod, "status", "conditions"):
-        if (
-            unstructured.nested_string(each, "type") == "PodScheduled"
-            and unstructured.nested_string(each, "status") == "False"
-        ):
-            return ": ".join(
-                filter(None, (unstructured.nested_string(each, "reason"), unstructured.nested_string(each, "message")))
-            )
-    return ""
+def lines_of(output: bytes) -> list[WorkLine]:
+    """Return the lines of a log that are a worker's; JSON may hold what else Python takes for the end of a line."""
+    return [line for each in output.decode(errors="replace").split("\n") if each and (line := decode(each)) is not None]
 
 
-def _init_container_errors(pod: Unstructured) -> Iterator[str]:
-    """Yield what is wrong with the containers that must run before the worker: a drill's server."""
-    for status in unstructured.nested_maps(pod, "status", "initContainerStatuses"):
-        waiting, ended = (unstructured.nested_map(status, "state", state) for state in ("waiting", "terminated"))
-        reason = unstructured.nested_string(waiting, "reason")
-        if reason and reason not in _STARTING:
-            yield ": ".join(
-                filter(
-                    None,
-                    (
-                        unstructured.nested_string(status, "name"),
-                        reason,
-                        unstructured.nested_string(waiting, "message"),
-                    ),
-                )
-            )
-        code = unstructured.nested_field(ended, "exitCode")
-        if code:
-            output = unstructured.nested_string(ended, "message").strip() or unstructured.nested_string(ended, "reason")
-            yield f"{unstructured.nested_string(status, 'name')} exited {code}: {output}"
-
-
-async def _warning(kube: KubeClient, job: Unstructured, pod: Unstructured | None) -> str:
-    """Return the newest warning among the Events about the pod, or about the Job that could not make one."""
-    about = api_objects.named(PODS, pod) if pod is not None else api_objects.named(JOBS, job)
-    try:
-        found = await events_about(kube, about, unstructured.nested_string(job, "metadata", "namespace"))
-    except KubeError as error:
-        return f"its Events cannot be read: {error}"
-    warnings = [each for each in found if unstructured.nested_string(each, "type") == "Warning"]
-    return (
-        f"{unstructured.nested_string(warnings[-1], 'reason')}: {unstructured.nested_string(warnings[-1], 'message')}"
-        if warnings
-        else ""
-    )
-
-
-async def _output(kube: KubeClient, pod: Unstructured, worker: WorkerContainer, *, whole: bool) -> bytes:
+async def _output(kube: KubeClient, pod: Unstructured, *, whole: bool) -> bytes:
     """Read what a worker has said; where its log is gone, what the kubelet kept of its end."""
-    status = status_of_container(pod, worker.name)
+    status = status_of_container(pod, CONTAINER)
     if not unstructured.nested_string(status, "containerID"):
         return b""
     try:
-        output = await _log(kube, pod, worker.name, whole=whole)
+        output = await _log(kube, pod, whole=whole)
     except (NotFound, Invalid):
         output = b""
     output = output or unstructured.nested_string(status, "state", "terminated", "message").encode(errors="replace")
     # It has ended since the pod was read: what it said at first is to be told, too.
-    if not whole and await processed(len(output), lambda: worker.read_log(output).end is not None):
-        return await _output(kube, pod, worker, whole=True)
+    if not whole and await processed(len(output), lambda: any(is_last(line) for line in lines_of(output))):
+        return await _output(kube, pod, whole=True)
     return output
 
 
-async def _log(kube: KubeClient, pod: Unstructured, container: str, *, whole: bool) -> bytes:
+async def _log(kube: KubeClient, pod: Unstructured, *, whole: bool) -> bytes:
     chunks = kube.logs(
         unstructured.name(pod),
         unstructured.nested_string(pod, "metadata", "namespace"),
-        container=container,
+        container=CONTAINER,
         tail=None if whole else _TAIL,
         limit_bytes=_MOST_READ,
         deadline=_TIMEOUT,
     )
     return b"".join([chunk async for chunk in chunks])
+
+
+def _shown(output: WorkProgress | Backup | Restored) -> Mapping[str, object]:
+    """Return what was said as an expression sees it; what is not known is absent."""
+    fields = msgspec.to_builtins(output, builtin_types=(datetime,))
+    assert isinstance(fields, dict), fields
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in fields.items() if value is not None
+    }
+
+
+def _bounded(restored: Restored) -> Restored:
+    """Keep the largest tables, so that the result of a step fits the ledger."""
+    largest = sorted(restored.tables, key=lambda table: table.rows, reverse=True)[:_MOST_TABLES]
+    return replace(restored, tables=tuple(sorted(largest, key=lambda table: table.name)))

@@ -14,7 +14,7 @@ from datetime import timedelta
 from kintsugi.actions import psql
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.container_exec import ContainerExec
-from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
+from kintsugi.actions.job_effect import JobStage, JobState
 from kintsugi.actions.pods import pods_of
 from kintsugi.errors import KubeError, ProbeFailed, Refused
 from kintsugi.kube.client import KubeClient
@@ -36,22 +36,20 @@ ESTIMATED = "the worker's last line was not seen; the database is whole, and its
 
 
 async def settle(
-    kube: KubeClient, containers: ContainerExec, restore: PgRestore, lost: WorkerStatus, context: ChangeContext
-) -> WorkerStatus:
+    kube: KubeClient, containers: ContainerExec, restore: PgRestore, lost: JobState, context: ChangeContext
+) -> JobState:
     """
     Return whether the restore has happened, is still running, or has not happened; LOST when that cannot be found out.
     """
     try:
         return await _asked(kube, containers, restore, lost, context)
     except (KubeError, ProbeFailed, Refused) as error:
-        return WorkerStatus(
-            stage=WorkerStage.LOST, why=f"{lost.why}; the database cannot be asked: {error}", since=lost.since
-        )
+        return JobState(stage=JobStage.LOST, why=f"{lost.why}; the database cannot be asked: {error}", since=lost.since)
 
 
 async def _asked(
-    kube: KubeClient, containers: ContainerExec, restore: PgRestore, lost: WorkerStatus, context: ChangeContext
-) -> WorkerStatus:
+    kube: KubeClient, containers: ContainerExec, restore: PgRestore, lost: JobState, context: ChangeContext
+) -> JobState:
     workload = context.workload
     if workload is None:
         raise Refused(f"{context.service} has no workload that could be asked")
@@ -65,11 +63,11 @@ async def _asked(
         return (await psql.inside(containers, container, question, _TIMEOUT)).names
 
     if (await ask(first.statement)).get("value") != 0:
-        return WorkerStatus(stage=WorkerStage.RUNNING, why=f"{lost.why}; a worker still works in {restore.database}")
+        return JobState(stage=JobStage.RUNNING, why=f"{lost.why}; a worker still works in {restore.database}")
     there = (await ask(_THERE.format(database=restore.database))).get("value") != 0
     tables = (await ask(_TABLES, restore.database)).get("rows") if there else []
     if not isinstance(tables, list) or not tables:
         why = f"{lost.why}; nothing was restored into {restore.database}: the next restore takes over any leftover database"
-        return WorkerStatus(stage=WorkerStage.FAILED, why=why)
+        return JobState(stage=JobStage.FAILED, why=why)
     found = {"database": restore.database, "bytes": 0, "seconds": 0.0, "tables": tables}
-    return WorkerStatus(stage=WorkerStage.DONE, names={**lost.names, "restored": found, "notes": [ESTIMATED]})
+    return JobState(stage=JobStage.DONE, names={**lost.names, "restored": found, "notes": [ESTIMATED]})

@@ -7,7 +7,6 @@ from decimal import Decimal
 from hashlib import sha256
 
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.jobs import INCIDENT, MANAGED_BY, OURS, RUN, STEP
 from kintsugi.model.hosts import service_of
 from kintsugi.model.records import Phase
 from kintsugi.model.restores import DRILL
@@ -17,6 +16,9 @@ from kintsugi.model.worker_commands import BackupFetch, PgRestore, WorkerCommand
 from kintsugi.model.worker_results import BACKUPS, SERVER_SOCKET
 from kintsugi.settings import RestoreSettings
 from kubeobjects.quantities import parse_quantity, whole
+
+MANAGED_BY, OURS = "app.kubernetes.io/managed-by", "kintsugi"
+"""The label of all that is made for a worker, beside those of its step."""
 
 PASSWORD = "PGPASSWORD"  # noqa: S105  the name of the variable
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -81,9 +83,7 @@ class WorkerJobSpec:
     @property
     def labels(self) -> Mapping[str, str]:
         """Return whose work it is."""
-        around = self.context
-        step = re.sub(r"[^A-Za-z0-9_.]+", "-", around.path).strip("-_.")[:63].strip("-_.")
-        return {MANAGED_BY: OURS, INCIDENT: around.incident, RUN: around.run, STEP: step}
+        return {MANAGED_BY: OURS, **self.context.labels}
 
     @property
     def secrets(self) -> Mapping[str, SecretRef]:

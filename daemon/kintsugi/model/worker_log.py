@@ -6,14 +6,12 @@ warning, a line that was cut off): any other line is ignored. Unknown fields are
 read a newer worker.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 
 import msgspec
 
 from kintsugi.model.restores import Backup, Restored
-from kintsugi.model.worker_results import Failed, WorkProgress
+from kintsugi.model.worker_results import Failed, LastLine, WorkProgress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,8 +24,6 @@ class Note:
 WorkLine = WorkProgress | Note | Backup | Restored | Failed
 """The content of one line."""
 
-_MOST_NOTES = 100
-_MOST_TABLES = 2000
 _WORDS: dict[type, str] = {
     WorkProgress: "progress",
     Backup: "backup",
@@ -68,38 +64,6 @@ def decode(text: str) -> WorkLine | None:
     return line.progress or line.backup or line.restored or line.failed
 
 
-def lines_of(output: bytes) -> list[WorkLine]:
-    """Return the lines of a log that are a worker's; JSON may hold what else Python takes for the end of a line."""
-    return [line for each in output.decode(errors="replace").split("\n") if each and (line := decode(each)) is not None]
-
-
-def names_of(lines: Sequence[WorkLine]) -> Mapping[str, object]:
-    """Return what an expression sees of a worker's lines: the newest progress, all notes, the result."""
-    notes = [line.text for line in lines if isinstance(line, Note)]
-    names: dict[str, object] = {"notes": notes[-_MOST_NOTES:]}
-    for line in lines:
-        match line:
-            case WorkProgress():
-                names["done"] = _shown(line)
-            case Backup():
-                names["backup"] = _shown(line)
-            case Restored():
-                names["restored"] = _shown(_bounded(line))
-            case Note() | Failed():
-                pass
-    return names
-
-
-def _shown(output: WorkProgress | Backup | Restored) -> Mapping[str, object]:
-    """Return what was said as an expression sees it; what is not known is absent."""
-    fields = msgspec.to_builtins(output, builtin_types=(datetime,))
-    assert isinstance(fields, dict), fields
-    return {
-        name: list(value) if isinstance(value, tuple) else value for name, value in fields.items() if value is not None
-    }
-
-
-def _bounded(restored: Restored) -> Restored:
-    """Keep the largest tables, so that the result of a step fits the ledger."""
-    largest = sorted(restored.tables, key=lambda table: table.rows, reverse=True)[:_MOST_TABLES]
-    return replace(restored, tables=tuple(sorted(largest, key=lambda table: table.name)))
+def is_last(line: WorkLine) -> bool:
+    """Return whether a line says how the work ended."""
+    return isinstance(line, LastLine)

@@ -11,7 +11,7 @@ from functools import partial
 import structlog
 
 from kintsugi.actions.effect_plan import undone_by
-from kintsugi.actions.jobs import ending
+from kintsugi.actions.job_effect import ending
 from kintsugi.actions.secret_checks import holds_secret
 from kintsugi.commands import decode, encode
 from kintsugi.commands.registry import definition_of
@@ -24,8 +24,8 @@ from kintsugi.model.runbooks import Run, Step, UndoPolicy
 from kintsugi.model.step_path import StepPath
 from kintsugi.runner.context import RunContext, StepScope
 from kintsugi.runner.ends import EffectFailed, ExecutionStopped, OutcomeAmbiguous, StepEnd, merge_results
+from kintsugi.runner.job_watch import Workers
 from kintsugi.runner.journal import last_try, left_to_undo
-from kintsugi.runner.workers import Workers
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import EffectPlan
-from kintsugi.actions.job_progress import WorkerStatus
+from kintsugi.actions.job_effect import JobState
 from kintsugi.actions.probe_context import PodChecks
 from kintsugi.actions.prober import Prober
 from kintsugi.decisions.breaker import ObserverHealth
@@ -105,7 +105,7 @@ class RunProber(Prober, Protocol):
         """Return whether a workload has the template that a run has left. Raises KubeError."""
         ...
 
-    async def watch(self, plan: EffectPlan, context: ChangeContext) -> WorkerStatus:
+    async def watch(self, plan: EffectPlan, context: ChangeContext) -> JobState:
         """Return the state of the worker whose Job was made. Raises KubeError."""
         ...
 

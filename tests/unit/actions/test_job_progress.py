@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kintsugi.actions.effect_plan import EffectPlan
-from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
+from kintsugi.actions.job_effect import JobStage, JobState
 from kintsugi.actions.jobs import WorkerIntent
 from kintsugi.errors import ServerUnavailable
 from kintsugi.model.records import UndoRecord
@@ -42,7 +42,7 @@ def shown(
     return Cluster({"kind": "Job", **job, "status": status}), plan, job
 
 
-async def watched(kube: Cluster, prepared: EffectPlan, **changes: Any) -> WorkerStatus:
+async def watched(kube: Cluster, prepared: EffectPlan, **changes: Any) -> JobState:
     """Look once."""
     return await kube.actions.watch(prepared, change_context(**around(**changes)))
 
@@ -57,7 +57,7 @@ async def test_progress_and_notes_are_told_while_it_works() -> None:
     kube, prepared, job = shown()
     says(kube, pod(job, phase="Running", **worker(running={})), "Traceback: a runtime's warning", NOTE, READING)
     standing = await watched(kube, prepared)
-    assert standing.stage is WorkerStage.RUNNING
+    assert standing.stage is JobStage.RUNNING
     assert standing.names["done"] == {"phase": "reading", "bytes": 100, "of": 456, "what": "database/app.dump"}
     assert standing.names["notes"] == ["an older backup is taken since the newest is cut off"]
 
@@ -66,7 +66,7 @@ async def test_a_backup_is_what_its_last_line_says() -> None:
     kube, prepared, job = shown(**conditions("Complete", "CompletionsReached"))
     says(kube, pod(job, phase="Succeeded", **worker(terminated={"exitCode": 0})), READING, line(backup=BACKUP))
     standing = await watched(kube, prepared)
-    assert standing.stage is WorkerStage.DONE
+    assert standing.stage is JobStage.DONE
     backup = standing.names["backup"]
     assert isinstance(backup, dict)
     assert backup["taken"] == datetime(2026, 5, 4, 2, 14, 7, tzinfo=UTC)
@@ -79,7 +79,7 @@ async def test_the_first_lines_of_a_worker_are_told_though_it_ended_while_they_w
     kube, prepared, job = shown()
     says(kube, pod(job, phase="Running", **worker(running={})), NOTE, *[READING] * 100, line(backup=BACKUP))
     standing = await watched(kube, prepared)
-    assert standing.stage is WorkerStage.DONE
+    assert standing.stage is JobStage.DONE
     assert standing.names["notes"] == ["an older backup is taken since the newest is cut off"]
 
 
@@ -106,7 +106,7 @@ async def test_a_failure_is_told_in_the_worker_s_own_words() -> None:
     last = line(failed={"kind": "no-good-backup", "reason": reason})
     says(kube, pod(job, phase="Failed", **worker(terminated={"exitCode": 1})), NOTE, last)
     standing = await watched(kube, prepared)
-    assert (standing.stage, standing.why) == (WorkerStage.FAILED, reason)
+    assert (standing.stage, standing.why) == (JobStage.FAILED, reason)
 
 
 async def test_the_end_of_a_log_that_is_gone_stands_in_the_pod_s_status() -> None:
@@ -169,10 +169,10 @@ async def test_a_pod_that_does_not_start_says_why_with_its_event(status: dict[st
     told["involvedObject"]["name"] = made["metadata"]["name"]
     kube.add(told)
     standing = await watched(kube, prepared)
-    assert standing.stage is WorkerStage.STARTING
+    assert standing.stage is JobStage.STARTING
     assert why in standing.why
     late = await watched(kube, prepared, now=NOW + timedelta(minutes=9))
-    assert late.stage is WorkerStage.STUCK
+    assert late.stage is JobStage.STUCK
     assert late.why.startswith("the worker has not started within 10m: ")
     assert why in late.why
 
@@ -184,7 +184,7 @@ async def test_a_job_that_may_make_no_pod_says_so() -> None:
     told["involvedObject"]["name"] = job["metadata"]["name"]
     kube.add(told)
     standing = await watched(kube, prepared)
-    assert standing.stage is WorkerStage.STARTING
+    assert standing.stage is JobStage.STARTING
     assert standing.why == 'it has no pod; FailedCreate: pods "x" is forbidden: exceeded quota: pods'
 
 
@@ -201,22 +201,22 @@ NO_SERVER = {
 @pytest.mark.parametrize(
     ("command", "status", "stage", "words"),
     [
-        (RESTORE, EVICTED, WorkerStage.FAILED, ["the limit is reached; Evicted; The node was low on memory"]),
-        (DRILL, NO_SERVER, WorkerStage.FAILED, ["initdb exited 1: initdb: error: no space left on device"]),
+        (RESTORE, EVICTED, JobStage.FAILED, ["the limit is reached; Evicted; The node was low on memory"]),
+        (DRILL, NO_SERVER, JobStage.FAILED, ["initdb exited 1: initdb: error: no space left on device"]),
         (
             DRILL,
             {**KILLED, **EVICTED},
-            WorkerStage.FAILED,
+            JobStage.FAILED,
             ["The node was low on memory", "nothing but the server of its own was touched"],
         ),
-        (FETCH, None, WorkerStage.FAILED, ["it was deleted"]),
-        (FETCH, KILLED, WorkerStage.FAILED, ["OOMKilled; exit code 137"]),
-        (RESTORE, KILLED, WorkerStage.LOST, ["exit code 137", "the database cannot be asked"]),
+        (FETCH, None, JobStage.FAILED, ["it was deleted"]),
+        (FETCH, KILLED, JobStage.FAILED, ["OOMKilled; exit code 137"]),
+        (RESTORE, KILLED, JobStage.LOST, ["exit code 137", "the database cannot be asked"]),
     ],
     ids=["it never ran", "no server of a drill", "a drill", "a fetch whose Job is gone", "a fetch", "a restore"],
 )
 async def test_a_worker_that_ended_without_a_word_is_judged_by_what_its_kind_may_have_done(
-    command: BackupFetch | PgRestore, status: dict[str, Any] | None, stage: WorkerStage, words: list[str]
+    command: BackupFetch | PgRestore, status: dict[str, Any] | None, stage: JobStage, words: list[str]
 ) -> None:
     """P3: a fetch touches nothing but its room, a drill its own server; of a restore a person is asked."""
     kube, prepared, job = shown(command, **conditions("Failed", "BackoffLimitExceeded", "the limit is reached"))

@@ -307,7 +307,7 @@ async def test_a_worker_is_taken_back_by_ending_it_and_what_it_said_is_kept() ->
     (command,) = map(decode, prepared.undo.commands)
     assert isinstance(command, Delete)
     other = around(run="run-other00000000000000", phase=Phase.UNDO)
-    assert "not a worker of this run" in await kube.refusal(command, **other)
+    assert "is not of this run" in await kube.refusal(command, **other)
     end = await kube.plan(command, **around(phase=Phase.UNDO))
     assert end.facts["uid"] == kube.at(JOBS, FETCH_JOB)["metadata"]["uid"]
     await kube.actions.apply(end)

@@ -37,7 +37,6 @@ from kintsugi.settings import AlertmanagerSettings, KubeSettings, ServerSettings
 from kintsugi.sources.alertmanager import decode
 from kintsugi.sources.poll import Poller
 from kintsugi.telemetry import Metrics
-from kintsugi.verbs.worker_verbs import WORKER
 from kintsugi_restore.s3 import S3Client, S3Service
 from kintsugi_restore.s3_objects import S3Folder
 from kubeobjects.kept import Pod
@@ -187,7 +186,7 @@ async def worker_log(size: int) -> None:
     pod = worker_pod(job, phase="Running", **worker(running={}))
     cluster = ClusterOfDicts((JOBS, {**job, "status": {}}), (PODS, pod))
     cluster.logs_of[pod["metadata"]["name"], "worker", False] = work_line(note="x" * size).encode() + b"\n"
-    await job_progress.read(cluster, "j", NAMESPACE, WORKER)
+    await job_progress.read(cluster, "j", NAMESPACE)
 
 
 def commanded(line: str, *patterns: Pattern) -> Callable[[int], Awaitable[object]]:

@@ -13,8 +13,7 @@ from typing import Any, Protocol
 from msgspec import structs
 
 from kintsugi.actions.effect_plan import undone_by
-from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
-from kintsugi.actions.jobs import ending
+from kintsugi.actions.job_effect import JobStage, JobState, ending
 from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.executor import Executor
@@ -406,7 +405,7 @@ def worker_undo(command: Command) -> UndoRecord:
     return undone_by(ending(str(job), "production")) if job else undo_of(command)
 
 
-def at_work(bytes_done: int = 0) -> WorkerStatus:
+def at_work(bytes_done: int = 0) -> JobState:
     """Return how a worker stands that has done so much."""
     names = {"done": {"phase": "reading", "bytes": bytes_done}, "notes": []}
-    return WorkerStatus(stage=WorkerStage.RUNNING, names=names)
+    return JobState(stage=JobStage.RUNNING, names=names)

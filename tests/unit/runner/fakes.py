@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import EffectPlan, Intent
-from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
+from kintsugi.actions.job_effect import JobStage, JobState
 from kintsugi.actions.probe_context import ANONYMOUS_PROBE, ProbeContext
 from kintsugi.actions.result import Result
 from kintsugi.commands import render
@@ -457,7 +457,7 @@ class ScriptedProber:
         self.views = views
         self.ahead: Metadata | Exception | None = None
         self.answers: dict[str, Answer] = {}
-        self.workers: dict[str, Callable[[], WorkerStatus | Exception]] = {}
+        self.workers: dict[str, Callable[[], JobState | Exception]] = {}
         self.looked: list[tuple[float, str]] = []
         self.deadlines: list[timedelta] = []
         self.askers: list[ProbeContext] = []
@@ -503,13 +503,13 @@ class ScriptedProber:
             raise self.refusal
         return EffectPlan(command=command, intent=Intent(uid=""), undo=UndoRecord())
 
-    async def watch(self, prepared: EffectPlan, guard_context: ChangeContext) -> WorkerStatus:
+    async def watch(self, prepared: EffectPlan, guard_context: ChangeContext) -> JobState:
         """Return how a worker stands."""
         text = render(prepared.command)
         given = next((stands() for beginning, stands in self.workers.items() if text.startswith(beginning)), None)
         if isinstance(given, Exception):
             raise given
-        return given or WorkerStatus(stage=WorkerStage.DONE)
+        return given or JobState(stage=JobStage.DONE)
 
     def split(self, command: Command) -> tuple[Command, ...]:
         """Make a change over several objects into changes of one each."""

@@ -9,9 +9,9 @@ from kintsugi.model.rules import Mode
 from tests.unit.executor.scripted_actor import Lost
 from tests.unit.factories import moment, pause
 from tests.unit.runner.bench import RunBench, clock, cut_everywhere
+from tests.unit.runner.test_job_watch import RESTORE
+from tests.unit.runner.test_job_watch import restoring as with_workers
 from tests.unit.runner.test_restoring import STOP, restoring
-from tests.unit.runner.test_workers import RESTORE
-from tests.unit.runner.test_workers import restoring as with_workers
 
 pytestmark = pytest.mark.looptime
 

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
+from kintsugi.actions.job_effect import JobStage, JobState
 from kintsugi.catalog.library import catalog_paths
 from kintsugi.catalog.load import load
 from kintsugi.decisions.drills import report_of
@@ -89,8 +89,8 @@ class Drill(RunBench):
         self.prober = ScriptedProber()
         self.actor.facts_of, self.actor.undo_of, self.actor.on_change = worker_facts, worker_undo, lambda _: None
         self.prober.workers = {
-            "kintsugi": lambda: WorkerStatus(stage=WorkerStage.DONE, names={"backup": BACKUP, "notes": []}),
-            "pg_restore": lambda: WorkerStatus(stage=WorkerStage.DONE, names={"restored": RESTORED, "notes": []}),
+            "kintsugi": lambda: JobState(stage=JobStage.DONE, names={"backup": BACKUP, "notes": []}),
+            "pg_restore": lambda: JobState(stage=JobStage.DONE, names={"restored": RESTORED, "notes": []}),
         }
         self.look_well()
 
@@ -167,9 +167,9 @@ def no_orders(drill: Drill) -> None:
     drill.prober.will(f"{ASKED}'SELECT count", lambda: {"rows": [{"count": 0}], "value": 0})
 
 
-def worker(beginning: str, stage: WorkerStage, why: str) -> Callable[[Drill], None]:
+def worker(beginning: str, stage: JobStage, why: str) -> Callable[[Drill], None]:
     """Let a worker stand so."""
-    return lambda drill: drill.prober.workers.update({beginning: lambda: WorkerStatus(stage=stage, why=why)})
+    return lambda drill: drill.prober.workers.update({beginning: lambda: JobState(stage=stage, why=why)})
 
 
 def late(drill: Drill) -> None:
@@ -188,9 +188,9 @@ NO_ROOM = (
     ("spoil", "why", "effects"),
     [
         (no_orders, "the drill did not pass: verify/orders: Orders are there: not met", ALL),
-        (worker("pg_restore", WorkerStage.STUCK, NO_ROOM), "3 Insufficient ephemeral-storage", ALL),
+        (worker("pg_restore", JobStage.STUCK, NO_ROOM), "3 Insufficient ephemeral-storage", ALL),
         (
-            worker("kintsugi", WorkerStage.FAILED, "each of 3 is cut off"),
+            worker("kintsugi", JobStage.FAILED, "each of 3 is cut off"),
             "each of 3 is cut off",
             [FETCH, ENDS["fetch"]],
         ),

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from kintsugi.model.restores import Backup, Restored, Skipped, Table
-from kintsugi.model.worker_log import Note, WorkLine, decode, encode
-from kintsugi.model.worker_results import Failed, LastLine, WorkFailure, WorkPhase, WorkProgress
+from kintsugi.model.worker_log import Note, WorkLine, decode, encode, is_last
+from kintsugi.model.worker_results import Failed, WorkFailure, WorkPhase, WorkProgress
 from kintsugi_restore.worker.log_writer import LogWriter
 
 BACKUP = Backup(
@@ -44,7 +44,7 @@ def test_every_line_is_read_back_as_it_was_said(line: WorkLine) -> None:
 
 def test_only_how_it_ended_is_a_last_line() -> None:
     """Progress and notes are none."""
-    assert [isinstance(line, LastLine) for line in LINES] == [False, False, True, True, True]
+    assert [is_last(line) for line in LINES] == [False, False, True, True, True]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
+from kintsugi.actions.job_effect import JobStage, JobState
 from kintsugi.errors import Forbidden, ServerUnavailable
 from kintsugi.model.records import IncidentState, Phase, RunRecord, StepState
 from tests.unit.runner.bench import RunBench, at_work, clock, cut_everywhere, worker_facts, worker_undo
@@ -35,10 +35,10 @@ STEPS = f"""\
 """
 BACKUP = {"file": "/backups/a.dump", "taken": datetime(2020, 1, 1, tzinfo=UTC), "proven": True}
 RESTORED = {"database": "app", "bytes": 9, "seconds": 1.0, "tables": [{"name": "public.orders", "rows": 1000}]}
-FETCHED = WorkerStatus(stage=WorkerStage.DONE, names={"backup": BACKUP, "notes": []})
-WHOLE = WorkerStatus(stage=WorkerStage.DONE, names={"restored": RESTORED, "notes": []})
-NO_GOOD = WorkerStatus(stage=WorkerStage.FAILED, why="no backup below s3://backup-bucket/database/ is good")
-Stands = Callable[[RunBench], WorkerStatus | Exception]
+FETCHED = JobState(stage=JobStage.DONE, names={"backup": BACKUP, "notes": []})
+WHOLE = JobState(stage=JobStage.DONE, names={"restored": RESTORED, "notes": []})
+NO_GOOD = JobState(stage=JobStage.FAILED, why="no backup below s3://backup-bucket/database/ is good")
+Stands = Callable[[RunBench], JobState | Exception]
 
 
 def restoring(
@@ -52,11 +52,11 @@ def restoring(
     return made
 
 
-def lasting(seconds: float, end: WorkerStatus) -> Stands:
+def lasting(seconds: float, end: JobState) -> Stands:
     """Let a worker be at work for so long after it was first looked at."""
     began: list[float] = []
 
-    def stands(_: RunBench) -> WorkerStatus:
+    def stands(_: RunBench) -> JobState:
         began[:] = began or [clock()]
         passed = clock() - began[0]
         return end if passed >= seconds else at_work(int(passed // 60))
@@ -64,9 +64,9 @@ def lasting(seconds: float, end: WorkerStatus) -> Stands:
     return stands
 
 
-def until_ended(before: WorkerStatus, why: str, *, by: str = END_FETCH) -> Stands:
+def until_ended(before: JobState, why: str, *, by: str = END_FETCH) -> Stands:
     """Let a worker stand so until its Job is ended."""
-    gone = WorkerStatus(stage=WorkerStage.FAILED, why=why)
+    gone = JobState(stage=JobStage.FAILED, why=why)
     return lambda bench: gone if by in bench.effects else before
 
 
@@ -91,7 +91,7 @@ def test_every_job_is_made_once_and_its_result_taken_up_wherever_the_process_end
     assert cut_everywhere(restoring, check, down=120) > 20
 
 
-def unseen_for_long(_: RunBench) -> WorkerStatus | Exception:
+def unseen_for_long(_: RunBench) -> JobState | Exception:
     """Let the API give no answer for an hour."""
     if 300 < clock() < 3600:
         return ServerUnavailable("no answer")
@@ -127,7 +127,7 @@ NOT_STARTED = "the worker has not started within 10m: ImagePullBackOff: no such 
             [FETCH, END_FETCH],
         ),
         (
-            until_ended(WorkerStatus(stage=WorkerStage.STUCK, why=NOT_STARTED), NOT_STARTED),
+            until_ended(JobState(stage=JobStage.STUCK, why=NOT_STARTED), NOT_STARTED),
             IncidentState.FAILED,
             f"newest: {NOT_STARTED}",
             [FETCH, END_FETCH],
@@ -169,7 +169,7 @@ async def test_a_step_may_go_on_though_its_worker_failed() -> None:
 @pytest.mark.parametrize(
     ("restore", "why"),
     [
-        (lambda _: WorkerStatus(stage=WorkerStage.LOST, why="its pod is gone"), "restore: its pod is gone"),
+        (lambda _: JobState(stage=JobStage.LOST, why="its pod is gone"), "restore: its pod is gone"),
         (lambda _: at_work(), "it did not stop within 3m"),
     ],
 )

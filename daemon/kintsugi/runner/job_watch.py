@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import structlog
 
-from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
+from kintsugi.actions.job_effect import JobStage, JobState
 from kintsugi.durations import format_duration
 from kintsugi.errors import Forbidden, KubeError
 from kintsugi.executor import effect_plan_of
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 End = Callable[[StepRecord, StepScope], Awaitable[object]]
 """End a worker whose Job an effect has made."""
 
-GOES_ON = frozenset({WorkerStage.STARTING, WorkerStage.RUNNING})
+GOES_ON = frozenset({JobStage.STARTING, JobStage.RUNNING})
 LETTING_GO = timedelta(minutes=3)
 """The time that an ended worker may take to release the database: its own clean-up, and a node's time to notice."""
 
@@ -46,12 +46,12 @@ class Workers:
         Raises OutcomeAmbiguous when its progress cannot be found out.
         """
         status = await self._watched(step, scope, record)
-        if status.stage is WorkerStage.STUCK:
+        if status.stage is JobStage.STUCK:
             status = await self._given_up(status, scope, record)
         log.info("backup job ended", step=record.path, stage=status.stage, why=status.why)
-        if status.stage is WorkerStage.LOST:
+        if status.stage is JobStage.LOST:
             raise OutcomeAmbiguous(scope.path(step.id), status.why)
-        done = status.stage is WorkerStage.DONE
+        done = status.stage is JobStage.DONE
         state = StepState.DONE if done else StepState.FAILED
         return StepEnd(
             ran=True,
@@ -61,11 +61,11 @@ class Workers:
             error="" if done else status.why,
         )
 
-    async def _watched(self, step: Step, scope: StepScope, record: StepRecord) -> WorkerStatus:
+    async def _watched(self, step: Step, scope: StepScope, record: StepRecord) -> JobState:
         """Watch until it ends or is stuck. Time in which it could not be observed does not count."""
         clock = self._context.deps.clock
         moved, progress = record.finished or clock(), object()
-        logged = WorkerStage.DONE
+        logged = JobStage.DONE
         while True:
             status = await self._status(scope, record)
             now = clock()
@@ -78,25 +78,25 @@ class Workers:
                 if step.progress is not None and current != progress:
                     progress, moved = current, now
                 if step.timeout is not None and now - moved >= step.timeout:
-                    return replace(status, stage=WorkerStage.STUCK, why=_stuck(step.timeout, status))
+                    return replace(status, stage=JobStage.STUCK, why=_stuck(step.timeout, status))
                 if status.stage is not logged:
                     logged = status.stage
                     log.info("backup job stage changed", step=record.path, stage=logged, why=status.why)
             await asyncio.sleep(self._context.deps.poll_interval.total_seconds())
 
-    async def _status(self, scope: StepScope, record: StepRecord) -> WorkerStatus | None:
+    async def _status(self, scope: StepScope, record: StepRecord) -> JobState | None:
         """Look once; None when the cluster cannot be asked now. A right that is missing will not come by waiting."""
         deps = self._context.deps
         around = deps.observed.change_context(self._context.journal.run, scope, record)
         try:
             return await deps.prober.watch(effect_plan_of(record), around)
         except Forbidden as error:
-            return WorkerStatus(stage=WorkerStage.LOST, why=f"its worker cannot be watched: {error}")
+            return JobState(stage=JobStage.LOST, why=f"its worker cannot be watched: {error}")
         except KubeError as error:
             log.info("backup job not visible", step=record.path, why=str(error))
             return None
 
-    async def _given_up(self, stuck: WorkerStatus, scope: StepScope, record: StepRecord) -> WorkerStatus:
+    async def _given_up(self, stuck: JobState, scope: StepScope, record: StepRecord) -> JobState:
         """End a worker that is stuck, and see how much it had done: of a restore all or nothing."""
         await self._end(record, scope)
         why = f"{stuck.why}; its Job was ended"
@@ -104,16 +104,16 @@ class Workers:
         until = clock() + LETTING_GO
         while clock() < until:
             status = await self._status(scope, record)
-            if status is not None and status.stage is WorkerStage.FAILED:
+            if status is not None and status.stage is JobStage.FAILED:
                 return replace(status, names={**stuck.names, **status.names}, why=f"{why}: {status.why}")
-            if status is not None and status.stage not in GOES_ON | {WorkerStage.STUCK}:
+            if status is not None and status.stage not in GOES_ON | {JobStage.STUCK}:
                 return replace(status, why=f"{why}: {status.why}")
             await asyncio.sleep(self._context.deps.poll_interval.total_seconds())
         return replace(
-            stuck, stage=WorkerStage.LOST, why=f"{why}, and it did not stop within {format_duration(LETTING_GO)}"
+            stuck, stage=JobStage.LOST, why=f"{why}, and it did not stop within {format_duration(LETTING_GO)}"
         )
 
 
-def _stuck(timeout: timedelta, status: WorkerStatus) -> str:
-    how = "the worker has not started" if status.stage is WorkerStage.STARTING else "no progress"
+def _stuck(timeout: timedelta, status: JobState) -> str:
+    how = "the worker has not started" if status.stage is JobStage.STARTING else "no progress"
     return f"{how} within {format_duration(timeout)}{f': {status.why}' if status.why else ''}"
