@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from kintsugi.model.restores import Restored
-from kintsugi.model.worker_log import decode
+from kintsugi_restore.worker_log import decode
 from tests.bench.figures import Figure, Round
 from tests.bench.plan import LOAD, MEASURED, Plan
 from tests.bench.process import ROOT, peak_memory

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from kintsugi.model.restores import Backup
-from kintsugi.model.worker_log import Note, WorkLine
-from kintsugi.model.worker_results import Failed, WorkPhase, WorkProgress
 from kintsugi_restore.worker.fetch import fetch
 from kintsugi_restore.worker.log_writer import WorkFailed
 from kintsugi_restore.worker.options import FetchOptions, read
+from kintsugi_restore.worker_log import Note, WorkLine
+from kintsugi_restore.worker_results import Failed, WorkPhase, WorkProgress
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
 from tests.harness.s3 import S3Server

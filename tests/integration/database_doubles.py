@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from kintsugi.model.restores import Backup, Restored, Table
-from kintsugi.model.worker_log import encode
+from kintsugi_restore.worker_log import encode
 from kubesim import ExecReply, Image
 from kubesim.images import Program
 from tests.integration.database_stage import NAMESPACE, WORKER, stateful_set

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kintsugi.model.restores import Restored
-from kintsugi.model.worker_log import Note, WorkLine, decode, is_last
-from kintsugi.model.worker_results import Failed, WorkProgress, owner_of
 from kintsugi_restore.worker.__main__ import main
+from kintsugi_restore.worker_log import Note, WorkLine, decode, is_last
+from kintsugi_restore.worker_results import Failed, WorkProgress, owner_of
 from tests.harness import forked
 from tests.harness.fixtures import scratch
 from tests.harness.forked import ProcessStart

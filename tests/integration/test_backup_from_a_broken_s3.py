@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from kintsugi.errors import StoreUnreachable
-from kintsugi.model.worker_log import Note, WorkLine
-from kintsugi.model.worker_results import WorkFailure, WorkPhase
 from kintsugi_restore.s3 import S3Client, S3Service
 from kintsugi_restore.s3_objects import S3Folder
 from kintsugi_restore.worker.fetch_download import RetryBudget, download
 from kintsugi_restore.worker.staging_dir import StagingDir
+from kintsugi_restore.worker_log import Note, WorkLine
+from kintsugi_restore.worker_results import WorkFailure, WorkPhase
 from tests.harness import disks
 from tests.harness.fixtures import scratch
 from tests.harness.s3 import KEY, REGION, SECRET, S3Server

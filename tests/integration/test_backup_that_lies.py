@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.model.worker_results import WorkFailure
+from kintsugi_restore.worker_results import WorkFailure
 from tests.integration.backup_stage import DAY, HOUR, URL, Backups, BackupStage
 
 pytestmark = pytest.mark.long

@@ -14,7 +14,7 @@ import pytest
 
 from kintsugi.app.serving import operator_service
 from kintsugi.model.records import IncidentState
-from kintsugi.model.worker_results import OWNER
+from kintsugi_restore.worker_results import OWNER
 from tests.integration.database_stage import DATABASE, SHOP, DatabaseStage, postgres
 
 pytestmark = pytest.mark.long

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from kintsugi.model.restores import Restored
-from kintsugi.model.worker_results import Failed, owner_of
 from kintsugi_restore.worker.target import OwnershipComment, hidden
+from kintsugi_restore.worker_results import Failed, owner_of
 from tests.harness.waiting import wait_for
 from tests.integration.hostile_dump import ORDERS, hostile, running
 from tests.integration.restore_stage import TIMEOUT, RestoreStage

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from kintsugi.model.restores import Restored
-from kintsugi.model.worker_results import Failed, WorkFailure
+from kintsugi_restore.worker_results import Failed, WorkFailure
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
 from tests.harness.processes import free_port

@@ -10,8 +10,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from kintsugi.model.worker_results import OWNER, WorkFailure, owner_of
 from kintsugi_restore.worker.target import OwnershipComment, hidden
+from kintsugi_restore.worker_results import OWNER, WorkFailure, owner_of
 from tests.harness import disks
 from tests.harness.fixtures import scratch
 from tests.harness.waiting import eventually, wait_for

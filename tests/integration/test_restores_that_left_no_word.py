@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.actions import job_target
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.container_exec import ContainerExec
 from kintsugi.actions.job_effect import JobStage, JobState
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.services import WorkloadRef
-from kintsugi.model.worker_commands import PgRestore
-from kintsugi.model.worker_results import LOCK_CLASS
 from kintsugi.settings import KubeSettings
+from kintsugi_restore import job_target
+from kintsugi_restore.commands import PgRestore
+from kintsugi_restore.worker_results import LOCK_CLASS
 from kubeobjects.resources import PODS, STATEFULSETS
 from kubesim import EmbeddedCluster
 from kubesim.postgres import postgres_image

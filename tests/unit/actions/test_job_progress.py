@@ -7,10 +7,10 @@ import pytest
 
 from kintsugi.actions.effect_plan import EffectPlan
 from kintsugi.actions.job_effect import JobStage, JobState
-from kintsugi.actions.jobs import WorkerIntent
 from kintsugi.errors import ServerUnavailable
 from kintsugi.model.records import UndoRecord
-from kintsugi.model.worker_commands import BackupFetch, PgRestore
+from kintsugi_restore.commands import BackupFetch, PgRestore
+from kintsugi_restore.jobs import WorkerIntent
 from tests.unit.actions.changes import Cluster
 from tests.unit.actions.cluster_of_dicts import NOW
 from tests.unit.actions.samples import NAMESPACE, ago, change_context

@@ -10,8 +10,8 @@ from kintsugi.commands import decode, render
 from kintsugi.errors import Conflict, Forbidden, Refused
 from kintsugi.model.command import Delete
 from kintsugi.model.records import Phase
-from kintsugi.model.worker_commands import BackupFetch, PgRestore
 from kintsugi.settings import RestoreSettings
+from kintsugi_restore.commands import BackupFetch, PgRestore
 from kubeobjects.resources import JOBS, PVCS, SECRETS
 from tests.unit.actions.changes import Cluster
 from tests.unit.actions.samples import NAMESPACE

@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 
 from kintsugi.model.services import SecretRef, WorkloadRef
-from kintsugi.model.worker_commands import BackupFetch, PgRestore
 from kintsugi.settings import RestoreSettings, S3Settings
+from kintsugi_restore.commands import BackupFetch, PgRestore
 from kubeobjects.resources import STATEFULSETS
 from kubeobjects.selectors import Selector
 from tests.unit.actions.samples import NAMESPACE, ago

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 
-from kintsugi.actions import job_progress
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.http import HttpClient, HttpRequest
@@ -37,6 +36,7 @@ from kintsugi.settings import AlertmanagerSettings, KubeSettings, ServerSettings
 from kintsugi.sources.alertmanager import decode
 from kintsugi.sources.poll import Poller
 from kintsugi.telemetry import Metrics
+from kintsugi_restore import job_progress
 from kintsugi_restore.s3 import S3Client, S3Service
 from kintsugi_restore.s3_objects import S3Folder
 from kubeobjects.kept import Pod

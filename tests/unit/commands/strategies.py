@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from kintsugi.commands.kinds import MARKABLE, PATCHABLE, READABLE, ROLLED_OUT, WITH_PODS
 from kintsugi.commands.registry import by_verb
 from kintsugi.model.command import Command, Delete, Exec, ObjectName, Patch, Psql, SetMetadata, Verb
-from kintsugi.model.worker_commands import BackupFetch, PgRestore
 from kintsugi.verbs.can_i import CanI
 from kintsugi.verbs.check import CheckPod
 from kintsugi.verbs.cordon import Cordon
@@ -30,6 +29,7 @@ from kintsugi.verbs.set_image import SetImage
 from kintsugi.verbs.set_resources import SetResources
 from kintsugi.verbs.top import Top, Usage
 from kintsugi.verbs.wait import Wait
+from kintsugi_restore.commands import BackupFetch, PgRestore
 from kubeobjects.resources import DEPLOYMENTS, NODES, PODS, REPLICASETS, RESOURCES, Resource
 
 names = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,8}[a-z0-9])?", fullmatch=True)

@@ -5,7 +5,7 @@ import pytest
 from kintsugi.commands import CommandProblem, parse, parse_template, render
 from kintsugi.errors import CommandError
 from kintsugi.expressions import STRING, Scope
-from kintsugi.model.worker_commands import PgRestore
+from kintsugi_restore.commands import PgRestore
 
 SCOPE = Scope(names={"where": STRING})
 

@@ -9,9 +9,9 @@ from kintsugi.commands.registry import command_types, definitions_by_verb
 from tests.unit.project.tree import PACKAGE, Module, modules
 
 KNOWS = {
-    "daemon/kintsugi/actions/jobs.py": "judges whether a worker's Job can do its work, and says how it is undone",
-    "daemon/kintsugi/actions/job_manifest.py": "writes the manifest of a worker's Job",
-    "daemon/kintsugi/actions/worker_job_spec.py": "names a worker's Job, and writes its command line",
+    "daemon/kintsugi_restore/kintsugi_restore/jobs.py": "judges whether a worker's Job can do its work, and says how it is undone",
+    "daemon/kintsugi_restore/kintsugi_restore/job_manifest.py": "writes the manifest of a worker's Job",
+    "daemon/kintsugi_restore/kintsugi_restore/worker_job_spec.py": "names a worker's Job, and writes its command line",
 }
 """Who asks below `verbs` for the type of a command, with the reason: docs/decisions/0030-one-module-a-verb.md."""
 

@@ -13,9 +13,11 @@ from typing import Any
 
 from kintsugi.commands.registry import command_types
 from kintsugi.ledger.tables import metadata
-from kintsugi.model import command, records, remedies, restores, worker_commands, worker_results
-from kintsugi.model.worker_log import _Line
+from kintsugi.model import command, records, remedies, restores
 from kintsugi.telemetry import Metrics
+from kintsugi_restore import commands as worker_commands
+from kintsugi_restore import worker_results
+from kintsugi_restore.worker_log import _Line
 from kubediagnosis import causes
 from tests.unit.project.tree import ROOT
 

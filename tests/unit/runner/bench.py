@@ -21,13 +21,13 @@ from kintsugi.model.command import Command
 from kintsugi.model.records import IncidentState, Phase, RunRecord, SignalStatus, StepRecord, UndoRecord
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.rules import RuleSource
-from kintsugi.model.worker_commands import BackupFetch, PgRestore
 from kintsugi.runner import Journal, RunnerDeps
 from kintsugi.runner.context import Diagnoses
 from kintsugi.runner.driver import RunDriver
 from kintsugi.runner.gate import RunGate
 from kintsugi.runner.run_watchdog import RunWatchdog
 from kintsugi.runner.seen_workload import seen_of
+from kintsugi_restore.commands import BackupFetch, PgRestore
 from kubeobjects import predicates
 from kubeobjects.kept import Pod
 from tests.harness.daemon import ROOT

@@ -12,10 +12,10 @@ from kintsugi.decisions.guards import Limits
 from kintsugi.errors import Refused
 from kintsugi.model.command import Command, Create, Delete, ObjectName, Patch
 from kintsugi.model.records import IncidentState, Phase, RunRecord, StepRecord, StepState, UndoRecord
-from kintsugi.model.worker_commands import PgRestore
 from kintsugi.runner.restoring import as_owner, restored_databases
 from kintsugi.verbs.cordon import Cordon
 from kintsugi.verbs.scale import Scale
+from kintsugi_restore.commands import PgRestore
 from kubeobjects.resources import PVCS, PVS
 from tests.unit.factories import NOW, runbook_text
 from tests.unit.runner.bench import RunBench, clock, cut_everywhere

@@ -2,7 +2,6 @@
 
 from dataclasses import fields
 
-from kintsugi.commands.backups import BACKUP
 from kintsugi.commands.results import OUTPUT, USAGE, USE
 from kintsugi.expressions import BOOL
 from kintsugi.model.restores import Backup
@@ -11,6 +10,7 @@ from kintsugi.scope.result_names import shown_result
 from kintsugi.scope.types import StepPlace
 from kintsugi.scope.types import step_names as step_types
 from kintsugi.scope.values import EvaluationContext, StepOutcome, step_names
+from kintsugi_restore.grammar import BACKUP
 from tests.unit.factories import NOW
 
 USED = {

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kintsugi.model.worker_results import WorkFailure
 from kintsugi_restore.worker.restore_errors import ErrorOutput, classify
+from kintsugi_restore.worker_results import WorkFailure
 
 WHERE = "db:5432"
 MISSING_ROLE = b"""pg_restore: connecting to database for restore

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.model.worker_results import WorkFailure
 from kintsugi_restore.worker.dump import Dump
 from kintsugi_restore.worker.log_writer import WorkFailed
+from kintsugi_restore.worker_results import WorkFailure
 
 SIZE = 5_000_003
 

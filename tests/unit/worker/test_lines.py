@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from kintsugi.model.restores import Backup, Restored, Skipped, Table
-from kintsugi.model.worker_log import Note, WorkLine, decode, encode, is_last
-from kintsugi.model.worker_results import Failed, WorkFailure, WorkPhase, WorkProgress
 from kintsugi_restore.worker.log_writer import LogWriter
+from kintsugi_restore.worker_log import Note, WorkLine, decode, encode, is_last
+from kintsugi_restore.worker_results import Failed, WorkFailure, WorkPhase, WorkProgress
 
 BACKUP = Backup(
     url="s3://bucket/database/app.dump",

@@ -15,11 +15,11 @@ from collections.abc import Sequence
 
 from kintsugi.errors import KintsugiError
 from kintsugi.model.restores import Restored
-from kintsugi.model.worker_results import Failed, LastLine, WorkFailure
 from kintsugi_restore.worker.fetch import fetch
 from kintsugi_restore.worker.log_writer import LogWriter, Reporter, WorkFailed
 from kintsugi_restore.worker.options import FetchOptions, Options, RestoreOptions, read
 from kintsugi_restore.worker.restore import restore
+from kintsugi_restore.worker_results import Failed, LastLine, WorkFailure
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import asyncpg
 
 from kintsugi.model.restores import Table
-from kintsugi.model.worker_log import Note
-from kintsugi.model.worker_results import WorkPhase, WorkProgress
 from kintsugi_restore.worker.log_writer import Reporter
+from kintsugi_restore.worker_log import Note
+from kintsugi_restore.worker_results import WorkPhase, WorkProgress
 
 # How long counting may take in all, seconds: on a busy disk some 100 MB/s are read, so 30 GB are counted exactly.
 COUNTING = 300.0

@@ -11,11 +11,11 @@ import asyncio
 import re
 from dataclasses import dataclass
 
-from kintsugi.model.worker_results import WorkFailure
 from kintsugi_restore.worker.dump import Dump
 from kintsugi_restore.worker.log_writer import WorkFailed
 from kintsugi_restore.worker.programs import program
 from kintsugi_restore.worker.server import identifier, literal
+from kintsugi_restore.worker_results import WorkFailure
 
 _ENTRY = re.compile(
     r"^\d+; \d+ \d+ (?:DATABASE|DATABASE PROPERTIES|ACL - DATABASE|COMMENT - DATABASE) .*$", re.MULTILINE

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from kintsugi.model.worker_results import WorkFailure
 from kintsugi_restore.worker.log_writer import WorkFailed
+from kintsugi_restore.worker_results import WorkFailure
 
 _PIECE = 1 << 20
 # A pipe as large as an unprivileged process may have it (fs.pipe-max-size): fewer turns between the two.

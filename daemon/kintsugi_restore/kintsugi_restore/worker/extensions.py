@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from kintsugi.model.worker_results import WorkFailure
 from kintsugi_restore.backups import FILLABLE_TABLES
 from kintsugi_restore.worker.dump_ownership import Extension
 from kintsugi_restore.worker.log_writer import WorkFailed
 from kintsugi_restore.worker.server import DatabaseServer, identifier
+from kintsugi_restore.worker_results import WorkFailure
 
 _THERE = "SELECT extname FROM pg_catalog.pg_extension"
 _TABLES = """

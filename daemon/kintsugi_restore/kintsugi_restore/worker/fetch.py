@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from kintsugi.durations import format_duration
 from kintsugi.errors import StoreError, StoreUnreachable, UsageError
 from kintsugi.model.restores import Backup, Skipped
-from kintsugi.model.worker_log import Note, WorkLine
-from kintsugi.model.worker_results import WorkFailure, WorkPhase, WorkProgress
 from kintsugi_restore.backups import BackupFlaw, BackupRequirements, newest_first, size
 from kintsugi_restore.s3 import S3Client, S3Service
 from kintsugi_restore.s3_objects import S3Folder, StoredObject
@@ -26,6 +24,8 @@ from kintsugi_restore.worker.log_writer import Reporter, WorkFailed
 from kintsugi_restore.worker.options import FetchOptions
 from kintsugi_restore.worker.server_info import ServerInfo, inspect_server
 from kintsugi_restore.worker.staging_dir import StagingDir
+from kintsugi_restore.worker_log import Note, WorkLine
+from kintsugi_restore.worker_results import WorkFailure, WorkPhase, WorkProgress
 
 ENDPOINT = "KINTSUGI_S3_ENDPOINT"
 REGION = "AWS_REGION"

@@ -5,13 +5,13 @@ import time
 from dataclasses import dataclass
 
 from kintsugi.errors import StoreUnreachable
-from kintsugi.model.worker_log import Note
-from kintsugi.model.worker_results import WorkPhase, WorkProgress
 from kintsugi_restore.backups import size
 from kintsugi_restore.s3 import S3Client
 from kintsugi_restore.s3_objects import S3Folder, StoredObject
 from kintsugi_restore.worker.log_writer import Reporter
 from kintsugi_restore.worker.staging_dir import PartialFile
+from kintsugi_restore.worker_log import Note
+from kintsugi_restore.worker_results import WorkPhase, WorkProgress
 
 _EVERY = 1.0
 _LONGEST_PAUSE = 60.0

@@ -12,8 +12,6 @@ from pathlib import Path
 
 from kintsugi.errors import StoreChanged
 from kintsugi.model.restores import Backup
-from kintsugi.model.worker_log import Note
-from kintsugi.model.worker_results import WorkPhase, WorkProgress
 from kintsugi_restore import backups
 from kintsugi_restore.backups import ArchiveContents, ArchiveHeader, BackupFlaw, BackupRequirements, UnfitBackup
 from kintsugi_restore.s3 import ObjectHead, S3Client
@@ -24,6 +22,8 @@ from kintsugi_restore.worker.fetch_download import DownloadProgress, RetryBudget
 from kintsugi_restore.worker.log_writer import Reporter
 from kintsugi_restore.worker.server_info import CONTRIB, ServerInfo
 from kintsugi_restore.worker.staging_dir import PartialFile, StagingDir
+from kintsugi_restore.worker_log import Note
+from kintsugi_restore.worker_results import WorkPhase, WorkProgress
 
 _BEFORE = 100
 """The most older backups that are searched for the previous one of the same database."""

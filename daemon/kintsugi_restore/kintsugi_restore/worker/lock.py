@@ -10,9 +10,9 @@ import asyncio
 
 import asyncpg
 
-from kintsugi.model.worker_results import LOCK_CLASS as CLASS
-from kintsugi.model.worker_results import WorkFailure, WorkPhase, WorkProgress
 from kintsugi_restore.worker.log_writer import Reporter, WorkFailed
+from kintsugi_restore.worker_results import LOCK_CLASS as CLASS
+from kintsugi_restore.worker_results import WorkFailure, WorkPhase, WorkProgress
 
 TIMEOUT = 10.0
 

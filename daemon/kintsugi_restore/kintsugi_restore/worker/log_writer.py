@@ -1,5 +1,5 @@
 """
-Writes the worker's progress to standard output: the JSON lines of `kintsugi.model.worker_log`, each flushed at once.
+Writes the worker's progress to standard output: the JSON lines of `kintsugi_restore.worker_log`, each flushed at once.
 """
 
 import sys
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TextIO
 
 from kintsugi.errors import KintsugiError
-from kintsugi.model.worker_log import WorkLine, encode
-from kintsugi.model.worker_results import WorkFailure
+from kintsugi_restore.worker_log import WorkLine, encode
+from kintsugi_restore.worker_results import WorkFailure
 
 Reporter = Callable[[WorkLine], None]
 """Say one line."""

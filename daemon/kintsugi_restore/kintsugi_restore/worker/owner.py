@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import asyncpg
 
-from kintsugi.model.worker_results import WorkFailure, owner_of
 from kintsugi_restore.worker.log_writer import WorkFailed
 from kintsugi_restore.worker.roles import SALT, mark, verifier
 from kintsugi_restore.worker.server import DatabaseServer, identifier, literal
+from kintsugi_restore.worker_results import WorkFailure, owner_of
 
 _ATTRIBUTES = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION BYPASSRLS"
 """BYPASSRLS: rows come back, and are counted, whatever policies the dump has for its owners."""

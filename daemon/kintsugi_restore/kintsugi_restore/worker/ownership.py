@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterator
 
 import asyncpg
 
-from kintsugi.model.worker_log import Note
-from kintsugi.model.worker_results import WorkFailure, owner_of
 from kintsugi_restore.worker.dump_ownership import DefaultRight, DumpOwnership, key
 from kintsugi_restore.worker.log_writer import Reporter, WorkFailed
 from kintsugi_restore.worker.server import DatabaseServer, identifier
+from kintsugi_restore.worker_log import Note
+from kintsugi_restore.worker_results import WorkFailure, owner_of
 
 _HARMLESS = """
 SELECT rolname FROM pg_roles r WHERE rolname = ANY($1) AND rolname !~ '^pg_'

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from kintsugi.model.worker_results import WorkPhase, WorkProgress
 from kintsugi_restore.worker.dump import Dump
 from kintsugi_restore.worker.log_writer import Reporter, WorkFailed
 from kintsugi_restore.worker.options import PASSWORD
 from kintsugi_restore.worker.programs import program
 from kintsugi_restore.worker.restore_errors import ErrorOutput, classify
 from kintsugi_restore.worker.server import APPLICATION, KEEPALIVE, DatabaseServer
+from kintsugi_restore.worker_results import WorkPhase, WorkProgress
 
 # How often progress is told; seconds.
 _EVERY = 1.0

@@ -3,8 +3,8 @@
 import os
 import shutil
 
-from kintsugi.model.worker_results import WorkFailure
 from kintsugi_restore.worker.log_writer import WorkFailed
+from kintsugi_restore.worker_results import WorkFailure
 
 FOLDER = "KINTSUGI_PG_BIN"
 

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 import asyncpg
 
 from kintsugi.model.restores import DRILL, Restored, Table
-from kintsugi.model.worker_log import Note
-from kintsugi.model.worker_results import WorkFailure, WorkPhase, owner_of
 from kintsugi_restore.worker import extensions, owner, ownership, roles
 from kintsugi_restore.worker.contents import analyse, count
 from kintsugi_restore.worker.database import database_of
@@ -30,6 +28,8 @@ from kintsugi_restore.worker.options import DatabaseRole, RestoreOptions
 from kintsugi_restore.worker.pg_restore import DumpSource, RestoreProgress, pg_restore
 from kintsugi_restore.worker.server import DatabaseServer
 from kintsugi_restore.worker.target import OwnershipComment, RestoreTarget, TargetDatabase
+from kintsugi_restore.worker_log import Note
+from kintsugi_restore.worker_results import WorkFailure, WorkPhase, owner_of
 
 # Kubernetes gives a pod 30 s between SIGTERM and SIGKILL.
 _CLEAR_WITHIN = 20.0

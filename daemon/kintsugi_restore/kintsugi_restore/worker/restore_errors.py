@@ -7,7 +7,7 @@ Its messages contain text of the dump (commands, rows), so none of them is passe
 import re
 from dataclasses import dataclass, field
 
-from kintsugi.model.worker_results import WorkFailure
+from kintsugi_restore.worker_results import WorkFailure
 
 _PREFIX = "pg_restore: "
 _ERROR = re.compile(r"pg_restore: (?:\[[^]]*\] )?(?:error|fatal): (.*)")

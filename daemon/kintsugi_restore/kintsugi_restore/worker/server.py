@@ -13,11 +13,11 @@ from datetime import timedelta
 
 import asyncpg
 
-from kintsugi.model.worker_results import WorkFailure
 from kintsugi.retries import Waits, retry
 from kintsugi_restore.worker import PG_MAJOR
 from kintsugi_restore.worker.log_writer import WorkFailed
 from kintsugi_restore.worker.options import ServerOptions
+from kintsugi_restore.worker_results import WorkFailure
 
 APPLICATION = "kintsugi restore"
 # How long a server may start up or a Service's address may be without an end before that is an answer; seconds.

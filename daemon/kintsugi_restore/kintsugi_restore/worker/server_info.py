@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from kintsugi.model.worker_log import Note
 from kintsugi_restore.worker import PG_MAJOR
 from kintsugi_restore.worker.log_writer import Reporter, WorkFailed
 from kintsugi_restore.worker.options import FetchOptions, ServerOptions
 from kintsugi_restore.worker.server import DatabaseServer
+from kintsugi_restore.worker_log import Note
 
 USUAL_USER = "postgres"
 _DATABASE = "postgres"

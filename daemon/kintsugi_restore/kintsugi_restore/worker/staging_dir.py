@@ -15,9 +15,9 @@ from io import FileIO
 from pathlib import Path
 
 from kintsugi.errors import StoreChanged
-from kintsugi.model.worker_results import WorkFailure
 from kintsugi_restore.backups import size
 from kintsugi_restore.worker.log_writer import WorkFailed
+from kintsugi_restore.worker_results import WorkFailure
 
 _PART = ".part"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

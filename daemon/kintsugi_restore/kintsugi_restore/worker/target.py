@@ -18,14 +18,14 @@ from dataclasses import dataclass, replace
 import asyncpg
 import msgspec
 
-from kintsugi.model.worker_log import Note
-from kintsugi.model.worker_results import WorkFailure, owner_of
 from kintsugi_restore.worker.contents import made_by_people
 from kintsugi_restore.worker.database import Database, right_statement, setting_statement
 from kintsugi_restore.worker.log_writer import Reporter, WorkFailed
 from kintsugi_restore.worker.owner import as_owner
 from kintsugi_restore.worker.ownership import harmless
 from kintsugi_restore.worker.server import DatabaseServer, clients, emptied, identifier, literal
+from kintsugi_restore.worker_log import Note
+from kintsugi_restore.worker_results import WorkFailure, owner_of
 
 HIDDEN = "kintsugi_restoring_"
 _NO_SUCH_LOCALE = (

@@ -16,8 +16,8 @@ from kintsugi.commands.references import place_of
 from kintsugi.expressions import BOOL, DOUBLE, INT, STRING, TIMESTAMP, ListOf, Struct, Type, format_value
 from kintsugi.model.hosts import service_of
 from kintsugi.model.restores import DRILL, OWN_SERVER
-from kintsugi.model.worker_commands import BackupFetch, PgRestore, is_drill_server
-from kintsugi.model.worker_results import BACKUPS
+from kintsugi_restore.commands import BackupFetch, PgRestore, is_drill_server
+from kintsugi_restore.worker_results import BACKUPS
 
 _S3 = re.compile(r"s3://[a-z0-9][-a-z0-9.]{1,61}[a-z0-9](?:/([^\s?#\\\x00-\x1f\x7f]{0,900}))?")
 _S3_PIECE = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_./]{0,250}[A-Za-z0-9])?")

@@ -10,20 +10,21 @@ from dataclasses import replace
 
 from typing_extensions import override
 
-from kintsugi.actions import job_progress, job_target, jobs
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import JobVerb
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
 from kintsugi.actions.job_effect import JobStage, JobState
 from kintsugi.actions.result import Result
 from kintsugi.actions.verb_clients import VerbClients
-from kintsugi.actions.worker_job_spec import WorkerJobSpec
-from kintsugi.commands import arg_types, backups, flags
+from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag
 from kintsugi.commands.verb_definition import C, RestoredDatabase
 from kintsugi.commands.words import duration, namespace_option, server
-from kintsugi.model.worker_commands import BackupFetch, PgRestore, WorkerCommand
-from kintsugi.model.worker_results import SEARCH_PATH, SERVER, owner_of
+from kintsugi_restore import grammar as backups
+from kintsugi_restore import job_progress, job_target, jobs
+from kintsugi_restore.commands import BackupFetch, PgRestore, WorkerCommand
+from kintsugi_restore.worker_job_spec import WorkerJobSpec
+from kintsugi_restore.worker_results import SEARCH_PATH, SERVER, owner_of
 
 
 class WorkerVerb(JobVerb[C]):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from kintsugi.model.restores import Backup, Restored
-from kintsugi.model.worker_results import Failed, LastLine, WorkProgress
+from kintsugi_restore.worker_results import Failed, LastLine, WorkProgress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

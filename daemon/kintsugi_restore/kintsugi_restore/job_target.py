@@ -19,8 +19,8 @@ from kintsugi.actions.pods import pods_of
 from kintsugi.errors import KubeError, ProbeFailed, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName, Psql
-from kintsugi.model.worker_commands import PgRestore
-from kintsugi.model.worker_results import LOCK_CLASS
+from kintsugi_restore.commands import PgRestore
+from kintsugi_restore.worker_results import LOCK_CLASS
 
 _TIMEOUT = timedelta(seconds=15)
 

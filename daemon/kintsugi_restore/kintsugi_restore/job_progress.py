@@ -14,15 +14,15 @@ import msgspec
 
 from kintsugi.actions import job_effect
 from kintsugi.actions.job_effect import JobStage, JobState, end_of, end_words, has_started, terminated, waits_for
-from kintsugi.actions.job_manifest import CONTAINER
 from kintsugi.actions.pods import status_of_container
 from kintsugi.durations import format_duration
 from kintsugi.errors import Invalid, NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.restores import Backup, Restored
-from kintsugi.model.worker_log import Note, WorkLine, decode, is_last
-from kintsugi.model.worker_results import Failed, LastLine, WorkProgress
 from kintsugi.offload import processed
+from kintsugi_restore.job_manifest import CONTAINER
+from kintsugi_restore.worker_log import Note, WorkLine, decode, is_last
+from kintsugi_restore.worker_results import Failed, LastLine, WorkProgress
 from kubeobjects import unstructured
 from kubeobjects.unstructured import Unstructured
 

@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from kintsugi.actions import api_objects
 from kintsugi.actions.pods import default_container, pods_of
-from kintsugi.actions.worker_job_spec import ServerImage, WorkerJobSpec
 from kintsugi.errors import NotFound, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
-from kintsugi.model.worker_results import SERVER, SERVER_DATA, SERVER_SOCKET
+from kintsugi_restore.worker_job_spec import ServerImage, WorkerJobSpec
+from kintsugi_restore.worker_results import SERVER, SERVER_DATA, SERVER_SOCKET
 from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Pod
 from kubeobjects.unstructured import Unstructured

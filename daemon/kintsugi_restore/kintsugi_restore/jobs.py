@@ -12,16 +12,16 @@ from msgspec import UNSET
 from kintsugi.actions import api_objects, job_effect, preconditions
 from kintsugi.actions.change_context import RUN, STEP
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, JobWrite, undone_by
-from kintsugi.actions.job_manifest import DIGEST, job, owned, staging_pvc
-from kintsugi.actions.job_server import with_server
 from kintsugi.actions.result import Result
-from kintsugi.actions.worker_job_spec import WorkerJobSpec
 from kintsugi.errors import Conflict, Forbidden, KubeError, NotFound, OutcomeUnknown, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.repeats import when_busy
 from kintsugi.model.hosts import service_of
-from kintsugi.model.worker_commands import BackupFetch, PgRestore, WorkerCommand
 from kintsugi.retries import Waits, retry
+from kintsugi_restore.commands import BackupFetch, PgRestore, WorkerCommand
+from kintsugi_restore.drill_postgres import with_server
+from kintsugi_restore.job_manifest import DIGEST, job, owned, staging_pvc
+from kintsugi_restore.worker_job_spec import WorkerJobSpec
 from kubeobjects import unstructured
 from kubeobjects.resources import JOBS, PODS, PVCS, SECRETS, SERVICES
 from kubeobjects.unstructured import Unstructured

@@ -10,12 +10,12 @@ from hashlib import sha256
 
 import orjson
 
-from kintsugi.actions import job_server
 from kintsugi.actions.effect_plan import RUN_ANNOTATION
-from kintsugi.actions.worker_job_spec import KEYS, WorkerJobSpec
 from kintsugi.model.services import SecretRef
-from kintsugi.model.worker_commands import BackupFetch
-from kintsugi.model.worker_results import BACKUPS, SERVER_SOCKET
+from kintsugi_restore import drill_postgres as job_server
+from kintsugi_restore.commands import BackupFetch
+from kintsugi_restore.worker_job_spec import KEYS, WorkerJobSpec
+from kintsugi_restore.worker_results import BACKUPS, SERVER_SOCKET
 from kubeobjects import unstructured
 from kubeobjects.unstructured import Unstructured
 

@@ -12,9 +12,9 @@ from kintsugi.model.records import Phase
 from kintsugi.model.restores import DRILL
 from kintsugi.model.services import SecretRef
 from kintsugi.model.step_path import StepPath
-from kintsugi.model.worker_commands import BackupFetch, PgRestore, WorkerCommand
-from kintsugi.model.worker_results import BACKUPS, SERVER_SOCKET
 from kintsugi.settings import RestoreSettings
+from kintsugi_restore.commands import BackupFetch, PgRestore, WorkerCommand
+from kintsugi_restore.worker_results import BACKUPS, SERVER_SOCKET
 from kubeobjects.quantities import parse_quantity, whole
 
 MANAGED_BY, OURS = "app.kubernetes.io/managed-by", "kintsugi"
