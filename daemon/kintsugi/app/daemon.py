@@ -17,6 +17,7 @@ from kintsugi.app.serving import ListenAddresses, serve_on
 from kintsugi.catalog.library import catalog_paths
 from kintsugi.catalog.watch import CatalogFiles
 from kintsugi.clients.resolver import Lookup, resolve
+from kintsugi.commands.registry import missing_extras
 from kintsugi.errors import KubeError, LedgerUnavailable, StaleEpoch
 from kintsugi.kube.client import KubeClient
 from kintsugi.ledger import NO_FAILPOINTS, Failpoints
@@ -88,6 +89,8 @@ async def start(
     if settings.durations != 1:
         log.warning("durations scaled", durations=settings.durations)
     chosen = settings.catalog
+    for extra in missing_extras():
+        log.warning("package not installed", package=f"kintsugi-{extra}")
     paths = catalog_paths(chosen.directory, chosen.additions, example=chosen.example)
     metrics = Metrics()
     loaded: asyncio.Queue[Catalog] = asyncio.Queue()

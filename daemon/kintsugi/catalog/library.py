@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kintsugi.catalog.source import Plain, documents
+from kintsugi.commands.registry import missing_extras
 
 _RULES, _RUNBOOKS = "rules", "runbooks"
 _OF_EVERY_SERVICE = "any-service.yaml"
@@ -44,11 +45,11 @@ def catalog_paths(directory: Path | None, additions: Sequence[Path] = (), *, exa
     Return what to load: a folder that replaces what is shipped, or that, and whatever is added.
 
     The services of the `example` and their rules are left out where it is off: then the rules that every service gets stay, and the
-    shipped runbooks are a library.
+    shipped runbooks are a library. So it is where a package is not installed whose commands the example uses.
     """
     if directory is not None:
         return CatalogPaths(own=(directory, *additions))
-    if example:
+    if example and not missing_extras():
         return CatalogPaths(own=(*shipped_paths(), *additions))
     return CatalogPaths(own=(_home() / _RULES / _OF_EVERY_SERVICE, *additions), library=(_home() / _RUNBOOKS,))
 

@@ -14,7 +14,7 @@ import click
 from kintsugi.commands.command_problem import CommandProblem, nearest
 from kintsugi.commands.command_spec import CommandSpec, Flag
 from kintsugi.commands.flags import KUBECTL
-from kintsugi.commands.registry import by_verb, missing_extra
+from kintsugi.commands.registry import by_verb, missing_extras
 from kintsugi.commands.tokens import Tokens, has_placeholder
 
 _TOOLS = ("kubectl", "curl", "nslookup", "nc", "psql", "promtool", "kintsugi")
@@ -83,10 +83,12 @@ def _row(texts: list[str]) -> tuple[CommandSpec, list[str]]:
         raise CommandProblem(f"{tool!r} is not understood, no shell runs here: write the command itself")
     if tool == "kubectl":
         return _kubectl_row(rest)
-    if extra := missing_extra(texts):
-        raise CommandProblem(
-            f"the package kintsugi-{extra}, which has this command, is not installed: pip install 'kintsugi-daemon[{extra}]'"
-        )
+    for extra, verbs in missing_extras().items():
+        for verb in verbs:
+            if texts[: len(verb.split())] == verb.split():
+                raise CommandProblem(
+                    f"{verb} needs the package kintsugi-{extra}, which is not installed: pip install 'kintsugi-daemon[{extra}]'"
+                )
     for verb, spec in by_verb().items():
         program, *subcommand = verb.split()
         if program == tool and all(word.startswith("-") for word in subcommand):

@@ -55,12 +55,9 @@ def definitions() -> tuple[VerbDefinition[Command], ...]:
     return (*own(), *_added)
 
 
-def missing_extra(words: Sequence[str]) -> str:
-    """Return the extra of a distribution that is not installed and has the verb of these words, "" for none."""
-    for extra, verbs in EXTRAS.items():
-        if any(tuple(words[: len(verb.split())]) == tuple(verb.split()) for verb in verbs if verb not in by_verb()):
-            return extra
-    return ""
+def missing_extras() -> Mapping[str, tuple[str, ...]]:
+    """Return the extras that are not installed, each with its verbs."""
+    return {extra: verbs for extra, verbs in EXTRAS.items() if not by_verb().keys() & set(verbs)}
 
 
 def load(entry_point: EntryPoint, others: Sequence[VerbDefinition[Command]]) -> Sequence[VerbDefinition[Command]]:

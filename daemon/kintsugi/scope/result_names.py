@@ -2,7 +2,7 @@
 Results as expressions see them: their fields in CEL's own camelCase.
 
 Actions, workers and the ledger name the fields of a result as Python does; only here, where an expression reads them,
-they get the names that `commands.results` and `commands.backups` list. A kept result is read by later versions.
+they get the names that `commands.results` and the row of a verb list. A kept result is read by later versions.
 """
 
 from collections.abc import Mapping

@@ -12,7 +12,7 @@ import orjson
 
 from kintsugi.actions.effect_plan import RUN_ANNOTATION
 from kintsugi.model.services import SecretRef
-from kintsugi_restore import drill_postgres as job_server
+from kintsugi_restore import drill_postgres
 from kintsugi_restore.commands import BackupFetch
 from kintsugi_restore.worker_job_spec import KEYS, WorkerJobSpec
 from kintsugi_restore.worker_results import BACKUPS, SERVER_SOCKET
@@ -85,7 +85,11 @@ def digest_of(spec: Unstructured) -> str:
 
 
 def _annotations(job_spec: WorkerJobSpec) -> Unstructured:
-    return {"annotations": {job_server.ACCOUNT: job_server.account_line(USER)}} if job_spec.server is not None else {}
+    return (
+        {"annotations": {drill_postgres.ACCOUNT: drill_postgres.account_line(USER)}}
+        if job_spec.server is not None
+        else {}
+    )
 
 
 def _pod(job_spec: WorkerJobSpec) -> Unstructured:
@@ -108,12 +112,12 @@ def _pod(job_spec: WorkerJobSpec) -> Unstructured:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         **({"imagePullSecrets": pulled_with} if pulled_with else {}),
-        **({"initContainers": list(job_server.containers(job_spec))} if server is not None else {}),
+        **({"initContainers": list(drill_postgres.containers(job_spec))} if server is not None else {}),
         "containers": [_container(job_spec)],
         "volumes": [
             {"name": "backups", "persistentVolumeClaim": {"claimName": job_spec.pvc_name}},
             {"name": "tmp", "emptyDir": {"sizeLimit": _LEAST_DISK}},
-            *(job_server.volumes(job_spec) if server is not None else ()),
+            *(drill_postgres.volumes(job_spec) if server is not None else ()),
         ],
     }
 
@@ -143,7 +147,7 @@ def _container(job_spec: WorkerJobSpec) -> Unstructured:
         "volumeMounts": [
             {"name": "backups", "mountPath": BACKUPS, **only_reads},
             {"name": "tmp", "mountPath": _TMP},
-            *([{"name": job_server.SOCKET, "mountPath": SERVER_SOCKET}] if job_spec.server is not None else []),
+            *([{"name": drill_postgres.SOCKET, "mountPath": SERVER_SOCKET}] if job_spec.server is not None else []),
         ],
     }
 

@@ -20,8 +20,7 @@ from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag
 from kintsugi.commands.verb_definition import C, RestoredDatabase
 from kintsugi.commands.words import duration, namespace_option, server
-from kintsugi_restore import grammar as backups
-from kintsugi_restore import job_progress, job_target, jobs
+from kintsugi_restore import grammar, job_progress, job_target, jobs
 from kintsugi_restore.commands import BackupFetch, PgRestore, WorkerCommand
 from kintsugi_restore.worker_job_spec import WorkerJobSpec
 from kintsugi_restore.worker_results import SEARCH_PATH, SERVER, owner_of
@@ -29,7 +28,7 @@ from kintsugi_restore.worker_results import SEARCH_PATH, SERVER, owner_of
 
 class WorkerVerb(JobVerb[C]):
     """
-    The base of the verbs that a worker executes; planning and applying are the same for all of them: `actions.jobs`.
+    The base of the verbs that a worker executes; planning and applying are the same for all of them: `kintsugi_restore.jobs`.
     """
 
     intent = jobs.WorkerIntent
@@ -82,13 +81,13 @@ class BackupFetchVerb(WorkerVerb[BackupFetch]):
         example="kintsugi backup fetch s3://backup-bucket/database/ --database=app --max-age=26h",
         flags=(
             flags.NAMESPACE,
-            *backups.SERVER,
+            *grammar.SERVER,
             Flag(names=("--database",), key="database", kind=arg_types.IDENTIFIER, required=True),
             Flag(names=("--max-age",), key="max_age", kind=arg_types.DURATION),
         ),
-        arguments=(backups.S3,),
-        build=backups.build_fetch,
-        result=backups.FETCH,
+        arguments=(grammar.S3,),
+        build=grammar.build_fetch,
+        result=grammar.FETCH,
     )
 
     @override
@@ -116,25 +115,25 @@ class PgRestoreVerb(WorkerVerb[PgRestore]):
             Flag(names=("-1", "--single-transaction"), key="single"),
             *(
                 Flag(names=each.names, key=each.key, kind=each.kind, required=each.key != "port")
-                for each in backups.SERVER
+                for each in grammar.SERVER
             ),
             Flag(names=("-d", "--dbname"), key="database", kind=arg_types.IDENTIFIER, required=True),
             *(Flag(names=names) for names in (("-v", "--verbose"), ("-w", "--no-password"))),
-            backups.PROMPT,
-            Flag(names=("-c", "--clean"), refused=f"it drops existing objects: {backups.INTO_NEW_DATABASE}"),
+            grammar.PROMPT,
+            Flag(names=("-c", "--clean"), refused=f"it drops existing objects: {grammar.INTO_NEW_DATABASE}"),
             Flag(names=("-C", "--create"), refused="the database is made by the worker: name it with -d"),
             Flag(
                 names=("-j", "--jobs"),
                 kind=arg_types.NATURAL,
-                refused=f"it takes several transactions: {backups.INTO_NEW_DATABASE}",
+                refused=f"it takes several transactions: {grammar.INTO_NEW_DATABASE}",
             ),
             Flag(
                 names=("-f", "--file"), kind=arg_types.TEXT, refused="no files are written: name the database with -d"
             ),
         ),
-        arguments=(backups.BACKUP_FILE,),
-        build=backups.build_restore,
-        result=backups.RESTORE,
+        arguments=(grammar.BACKUP_FILE,),
+        build=grammar.build_restore,
+        result=grammar.RESTORE,
     )
 
     @override

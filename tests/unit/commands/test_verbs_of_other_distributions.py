@@ -1,12 +1,15 @@
-"""Verbs that come by entry point: none that is not named, and none that takes the place of another."""
+"""Verbs that come by entry point: none of strangers that is not named, and none that takes the place of another."""
 
 from collections.abc import Iterator
+from importlib.metadata import EntryPoints
 from pathlib import Path
 
 import pytest
 
-from kintsugi.commands import decode, enable, encode, parse, reference, render
+from kintsugi.catalog import CatalogErrors, catalog_paths, load
+from kintsugi.commands import decode, enable, encode, parse, reference, registry, render
 from kintsugi.errors import CommandError, UsageError
+from tests.unit.factories import runbook_text
 
 MODULE = """
 from collections.abc import Iterator
@@ -99,3 +102,44 @@ def test_a_distribution_that_cannot_be_used_is_reported_and_nothing_of_it_is_ena
         enable(["ping", name])
     with pytest.raises(CommandError):
         parse("acme ping web.production")
+
+
+FETCH = "kintsugi backup fetch s3://backups/ --database=app -n production"
+RESTORE = "pg_restore --exit-on-error --single-transaction -h database.production -U postgres -d app /backups/app.dump"
+
+
+@pytest.fixture
+def without_restores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have no distribution with verbs installed."""
+    with monkeypatch.context() as patched:
+        patched.setattr(registry, "entry_points", lambda **_: EntryPoints(()))
+        enable(())
+        yield
+    enable(())
+
+
+@pytest.mark.parametrize("line", [FETCH, RESTORE])
+def test_a_verb_of_our_own_distribution_needs_no_setting_where_that_is_installed(line: str) -> None:
+    enable(())
+    assert type(parse(line)).__module__ == "kintsugi_restore.commands"
+    enable(["restore"])
+    assert decode(encode(parse(line))) == parse(line), "to name it is no mistake"
+
+
+@pytest.mark.usefixtures("without_restores")
+@pytest.mark.parametrize(("line", "verb"), [(FETCH, "kintsugi backup fetch"), (RESTORE, "pg_restore")])
+def test_a_line_of_a_package_that_is_not_installed_says_which_and_how_to_install_it(line: str, verb: str) -> None:
+    why = rf"{verb} needs the package kintsugi-restore, .*: pip install 'kintsugi-daemon\[restore\]'"
+    with pytest.raises(CommandError, match=why):
+        parse(line)
+
+
+@pytest.mark.usefixtures("without_restores")
+def test_without_a_package_the_shipped_runbooks_are_those_that_do_not_need_it(tmp_path: Path) -> None:
+    """The example has a database whose runbooks need it: it is left out, and the daemon starts."""
+    catalog = load(catalog_paths(None))
+    assert "workload-recovery" in catalog.runbooks
+    assert not {"database-restore", "database-drill"} & catalog.runbooks.keys()
+    (tmp_path / "own.yaml").write_text(runbook_text(f"- {{id: newest, run: '{FETCH}'}}"))
+    with pytest.raises(CatalogErrors, match=r"own\.yaml:\d+.* needs the package kintsugi-restore"):
+        load(catalog_paths(None, [tmp_path]))

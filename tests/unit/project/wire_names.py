@@ -19,7 +19,7 @@ from kintsugi_restore import commands as worker_commands
 from kintsugi_restore import worker_results
 from kintsugi_restore.worker_log import _Line
 from kubediagnosis import causes
-from tests.unit.project.tree import ROOT
+from tests.unit.project.tree import PACKAGE, RESTORE, ROOT
 
 FILE = ROOT / "tests" / "data" / "wire_names.json"
 _MARK = re.compile(r'"(kintsugi\.dev/[a-z0-9-]+)"')
@@ -69,7 +69,7 @@ def _enums(module: object) -> Iterable[type[StrEnum]]:
 
 
 def _marks() -> set[str]:
-    sources = (file.read_text() for file in (ROOT / "daemon" / "kintsugi").rglob("*.py"))
+    sources = (file.read_text() for folder in (PACKAGE, RESTORE) for file in folder.rglob("*.py"))
     return {name for text in sources for name in _MARK.findall(text)}
 
 
