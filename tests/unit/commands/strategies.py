@@ -22,6 +22,7 @@ from kintsugi.model.command import (
 from kintsugi.verbs.can_i import CanI
 from kintsugi.verbs.check import CheckPod
 from kintsugi.verbs.cordon import Cordon
+from kintsugi.verbs.create_job import CreateJob
 from kintsugi.verbs.curl import Curl
 from kintsugi.verbs.describe import Describe
 from kintsugi.verbs.diagnose import Diagnose
@@ -367,6 +368,7 @@ def commands(*, uid: bool = False) -> st.SearchStrategy[Command]:
             timeout=st.none() | durations,
             pod_selector=maybe_selectors,
         ),
+        st.builds(CreateJob, name=names, cronjob=names, namespace=names),
         st.builds(Evict, object=objects_of((PODS,), most=1, uid=uid).map(lambda found: found[0]), namespace=names),
         st.builds(CheckPod, object=objects_of((PODS,), most=1, uid=uid).map(lambda found: found[0]), namespace=names),
         st.builds(
