@@ -242,6 +242,27 @@ def of_jobs(namespace: str, true: Object) -> Iterator[Forged]:
     )
 
 
+def of_cronjobs(off: str, on: str, true: Object) -> Iterator[Forged]:
+    """Make a Job of a CronJob where that is switched `off`, and Jobs that only resemble one where it is `on`."""
+
+    def other(**metadata: object) -> Object:
+        return {**true, "metadata": {**true["metadata"], **metadata}}
+
+    (owner,) = true["metadata"]["ownerReferences"]
+    bodies = {
+        "switched off": other(namespace=off),
+        "no label of a run": other(labels={}),
+        "no annotation": other(annotations={}),
+        "no owner": other(ownerReferences=[]),
+        "an owner that is no controller": other(ownerReferences=[{**owner, "controller": False}]),
+        "another owner": other(ownerReferences=[{**owner, "kind": "Job"}]),
+    }
+    for what, body in bodies.items():
+        path = f"/apis/batch/v1/namespaces/{body['metadata']['namespace']}/jobs"
+        of_job = {"what": f"a Job of a CronJob: {what}", "policy": "kintsugi-jobs", "says": "labelled as ours"}
+        yield Forged(**of_job, path=path, body=body, method="POST")
+
+
 def of_exec(namespace: str, pod: str) -> Iterator[Forged]:
     """Run programs in a container, and type into one."""
     path = f"/api/v1/namespaces/{namespace}/pods/{pod}/exec"

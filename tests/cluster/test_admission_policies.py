@@ -16,8 +16,9 @@ from urllib.parse import urlencode
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.change_context import RUN, ChangeContext
 from kintsugi.actions.effect_plan import EffectPlan, JobWrite
+from kintsugi.actions.job_effect import ending
 from kintsugi.actions.psql import words
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
@@ -27,6 +28,7 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, Psql
 from kintsugi.model.records import Phase
 from kintsugi.settings import KubeSettings, RestoreSettings
+from kintsugi.verbs.create_job import CreateJobVerb, manifest
 from tests.cluster import bound_account, forgeries
 from tests.cluster.forgeries import WEB, Forged, template
 from tests.cluster.kubectl import kubectl
@@ -46,6 +48,8 @@ POD: Object = {
     "containers": [{"name": "main", "image": PAUSE, "imagePullPolicy": "Never"}],
     "terminationGracePeriodSeconds": 1,
 }
+JOB: Object = {"spec": {"template": {"spec": {**POD, "restartPolicy": "Never"}}}}
+RULES = CreateJobVerb.rules
 QUESTIONS = (
     ("pg_isready", "-h", "127.0.0.1", "-p", "5432"),
     ("df", "-P", "-k", "/var/lib/postgresql/data"),
@@ -71,9 +75,19 @@ def place(cluster: RealCluster) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def mended(cluster: RealCluster) -> Iterator[str]:
-    """Return a namespace in which nothing is restored: the account may patch workloads there, and delete no claim."""
+    """
+    Return a namespace in which nothing is restored: the account may patch workloads there, and delete no claim.
+
+    It may make Jobs of CronJobs there, as with the chart's value `cronJobs`.
+    """
     with cluster.namespace("mended") as name:
-        cluster.apply(steady(name, replicas=0))
+        cluster.apply(steady(name, replicas=0), nightly(name))
+        rules = [{"apiGroups": [each.api_group], "resources": [each.resource], "verbs": [each.verb]} for each in RULES]
+        role = about("rbac.authorization.k8s.io/v1", "Role", name, "cronjobs")
+        subject = {"kind": "ServiceAccount", "name": bound_account.ACCOUNT, "namespace": bound_account.NAMESPACE}
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "cronjobs"}
+        bound = {**role, "kind": "RoleBinding", "roleRef": reference, "subjects": [subject]}
+        cluster.apply({**role, "rules": rules}, bound)
         yield name
 
 
@@ -82,18 +96,22 @@ def others(namespace: str) -> list[Object]:
     volume, _ = manifests.volume(namespace, claim="elsewhere")
     volume["metadata"]["name"] = f"elsewhere-of-{namespace}"
     volume["spec"]["claimRef"]["namespace"] = "kube-system"
-    job = {"spec": {"template": {"spec": {**POD, "restartPolicy": "Never"}}}}
-    nightly = {"schedule": "0 4 * * 0", "jobTemplate": job}
     excepted = labelled("excepted", {"replicas": 0})
     room = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     return [
         volume,
-        {**about("batch/v1", "CronJob", namespace, "nightly"), "spec": nightly},
-        {**about("batch/v1", "Job", namespace, "of-people"), **job},
+        nightly(namespace),
+        {**about("batch/v1", "Job", namespace, "of-people"), **JOB},
         {**about("v1", "PersistentVolumeClaim", namespace, ROOM), "spec": {**room, "storageClassName": ""}},
         steady(namespace, replicas=2),
         {**about("apps/v1", "Deployment", namespace, "excepted", **{"kintsugi.dev/changes": "any"}), "spec": excepted},
     ]
+
+
+def nightly(namespace: str) -> Object:
+    """Return a CronJob."""
+    spec = {"schedule": "0 4 * * 0", "jobTemplate": JOB}
+    return {**about("batch/v1", "CronJob", namespace, "nightly"), "spec": spec}
 
 
 def steady(namespace: str, *, replicas: int) -> Object:
@@ -153,10 +171,12 @@ def written(place: str, token: Path, command: Command, settings: RestoreSettings
 def forged(cluster: RealCluster, place: str, mended: str, true_job: Object, true_drill: Object) -> list[Forged]:
     """Return every forged request."""
     (pod,) = cluster.list("pod", place, selector=f"app={manifests.WEB}")
+    now = manifest("now", mended, cluster.get("cronjob", "nightly", mended), {RUN: "run-1"})
     return [
         *forgeries.of_workloads(place, mended),
         *forgeries.of_jobs(place, true_job),
         *forgeries.of_drills(place, true_drill),
+        *forgeries.of_cronjobs(place, mended, dict(now)),
         *forgeries.of_exec(place, pod["metadata"]["name"]),
         *forgeries.of_volumes(f"{place}-{manifests.WEB}-pvc", f"elsewhere-of-{place}"),
         *forgeries.of_claims(place),
@@ -245,6 +265,15 @@ async def test_a_worker_s_job_and_its_room_are_made_and_ended(
     for back in map(decode, prepared.undo.commands):
         await made(held, back, run=run, path="newest#0", phase=Phase.UNDO)
     assert [each for each in cluster.list("job", place) if each["metadata"]["name"] != "of-people"] == []
+
+
+async def test_a_job_of_a_cronjob_is_made_and_ended_where_that_is_granted(
+    held: KubeClient, cluster: RealCluster, mended: str
+) -> None:
+    run = new_run()
+    await made(held, parse("kubectl create job now --from=cronjob/nightly", namespace=mended), run=run)
+    assert cluster.get("job", "now", mended)["metadata"]["labels"][RUN] == run
+    await made(held, ending("now", mended), run=run, phase=Phase.UNDO)
 
 
 def test_a_drill_s_job_is_let_in_with_its_server(answers: object, token: Path, place: str, true_drill: Object) -> None:

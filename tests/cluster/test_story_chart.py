@@ -84,6 +84,7 @@ THREE_LINES = [
     },
 ]
 
+OF_A_CRONJOB = "kubectl create job now --from=cronjob/nightly"
 DEFINED = ("servicemonitors", "prometheusrules")
 WATCHED = {
     "serviceMonitor": {"enabled": True, "labels": {"release": "kube-prometheus-stack"}, "interval": "15s"},
@@ -213,15 +214,16 @@ def test_a_manifest_of_the_documentation_is_what_the_chart_renders(helm: Helm, n
         ({"nodes": {"cordon": True}}, ("kubectl cordon node-1",)),
         ({"nodes": {"drain": True}}, ("kubectl cordon node-1", "kubectl drain node-1", "kubectl evict-pod web-1")),
         ({"evictions": True, "namespaces": ["production"]}, ("kubectl evict-pod web-1",)),
+        ({"evictions": False, "cronJobs": True, "namespaces": ["production"]}, (OF_A_CRONJOB,)),
     ],
-    ids=["as it comes", "cordon", "drain", "evictions"],
+    ids=["as it comes", "cordon", "drain", "evictions", "Jobs of CronJobs"],
 )
-def test_rights_to_nodes_and_evictions_are_granted_where_the_values_say_so(
+def test_rights_to_nodes_and_evictions_and_jobs_are_granted_where_the_values_say_so(
     helm: Helm, values: Mapping[str, Any], lines: Sequence[str]
 ) -> None:
     """Each right that the verb says it needs, beside what everything is watched with; and none of it unless it is said."""
     granted = granted_by(helm.template({**IMAGE, **values}))
-    for line in ("kubectl cordon node-1", "kubectl drain node-1", "kubectl evict-pod web-1"):
+    for line in ("kubectl cordon node-1", "kubectl drain node-1", "kubectl evict-pod web-1", OF_A_CRONJOB):
         needed = {str(rule) for rule in definition_of(parse(line, namespace="production")).rules}
         assert (needed <= granted) is (line in lines), (line, needed - granted)
 

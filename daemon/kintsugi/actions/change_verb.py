@@ -234,8 +234,10 @@ def is_same_object(one: Command, other: Command) -> bool:
 
 
 def namespace_of(command: Command) -> str | None:
-    """Return the namespace of a change's object, None for an object that lives in none."""
+    """Return the namespace of a change's object or Job, None for an object that lives in none."""
     verb = definition_of(command)
+    if isinstance(verb, JobVerb):
+        return verb.namespace(command) or None
     if isinstance(verb, ObjectVerb) and object_of(command).resource.namespaced:
         return verb.namespace(command)
     return None

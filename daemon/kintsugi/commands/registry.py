@@ -20,7 +20,7 @@ BUILT_IN = (
     *("delete", "scale"),
     *("rollout_history", "rollout_status", "rollout_undo", "rollout_restart", "rollout_pause"),
     *("cordon", "drain", "evict"),
-    *("patch", "set_image", "set_env", "set_resources", "set_metadata", "create"),
+    *("patch", "set_image", "set_env", "set_resources", "set_metadata", "create", "create_job"),
     *("curl", "nslookup", "nc", "psql", "instant_query"),
 )
 """The modules of `kintsugi.verbs`, each with its `VERBS`; their rows are in this order."""

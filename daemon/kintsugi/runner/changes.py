@@ -24,7 +24,7 @@ from kintsugi.model.runbooks import Run, Step, UndoPolicy
 from kintsugi.model.step_path import StepPath
 from kintsugi.runner.context import RunContext, StepScope
 from kintsugi.runner.ends import EffectFailed, ExecutionStopped, OutcomeAmbiguous, StepEnd, merge_results
-from kintsugi.runner.job_watch import Workers
+from kintsugi.runner.job_watch import JobWatch
 from kintsugi.runner.journal import last_try, left_to_undo
 
 log = structlog.get_logger(__name__)
@@ -75,8 +75,8 @@ class Changes:
         if skip_reason and not ends:
             return StepEnd(ran=False, met=True, state=StepState.SKIPPED, error=skip_reason, left_out=True)
         done = [end for end in ends if end.state is StepState.DONE]
-        if done and makes_worker(done[0]):
-            return await Workers(self._context, self.end_worker).see_through(step, scope, done[0])
+        if done and makes_job(done[0]):
+            return await JobWatch(self._context, self.end_job).see_through(step, scope, done[0])
         return StepEnd(
             ran=bool(done),
             met=bool(done),
@@ -105,17 +105,17 @@ class Changes:
             if record.state is StepState.NEEDS_OPERATOR:
                 raise OutcomeAmbiguous(record.step_path, record.error)
 
-    async def end_worker(self, record: StepRecord, scope: StepScope) -> None:
-        """End the worker whose Job a change has created, even if the runbook does not undo it."""
+    async def end_job(self, record: StepRecord, scope: StepScope) -> None:
+        """End the Job that a change has created, even if the runbook does not undo it."""
         job, namespace = str(record.facts["job"]), str(record.facts["namespace"])
         await self.undo(record, undone_by(ending(job, namespace)), scope)
 
-    async def end_workers(self, scope: StepScope) -> None:
-        """End the workers that are still running, before their changes are undone."""
+    async def end_jobs(self, scope: StepScope) -> None:
+        """End the Jobs that are still running, before their changes are undone."""
         journal = self._context.journal
         for record in journal.changes(Phase.FORWARD):
-            if makes_worker(record) and journal.ended(Phase.FORWARD, record.step_path.step) is None:
-                await self.end_worker(record, scope)
+            if makes_job(record) and journal.ended(Phase.FORWARD, record.step_path.step) is None:
+                await self.end_job(record, scope)
 
     async def undo_below(self, scope: StepScope, path: StepPath) -> None:
         """Undo the changes at or below a path, newest first."""
@@ -252,8 +252,8 @@ class Changes:
         return commands
 
 
-def makes_worker(record: StepRecord) -> bool:
-    """Return whether an effect created a worker's Job."""
+def makes_job(record: StepRecord) -> bool:
+    """Return whether an effect created a Job."""
     return record.command is not None and definition_of(decode(record.command)).makes_job
 
 

@@ -89,7 +89,7 @@ class StepScope:
 
 
 class RunProber(Prober, Protocol):
-    """A prober that also splits commands, plans changes, and reads workloads and the state of workers."""
+    """A prober that also splits commands, plans changes, and reads workloads and the state of Jobs."""
 
     def split(self, command: Command) -> tuple[Command, ...]: ...
 
@@ -106,7 +106,7 @@ class RunProber(Prober, Protocol):
         ...
 
     async def watch(self, plan: EffectPlan, context: ChangeContext) -> JobState:
-        """Return the state of the worker whose Job was made. Raises KubeError."""
+        """Return the state of the Job that was made. Raises KubeError."""
         ...
 
 

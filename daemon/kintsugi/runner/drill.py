@@ -244,7 +244,7 @@ class DrillDriver:
         changes = interpreter.changes
         parts: list[Callable[[], Awaitable[object]]] = [
             lambda: changes.settle(scope),
-            lambda: changes.end_workers(scope),
+            lambda: changes.end_jobs(scope),
         ]
         if self._restored_anything():
             parts.append(lambda: interpreter.execute_steps(self.runbook.rollback.steps, scope))

@@ -1,8 +1,8 @@
 """
-Workers whose Jobs a run has made: seen through to their ends, by this process or by one after it.
+Jobs that a run has made: seen through to their ends, by this process or by one after it.
 
-Nothing is written while a worker is watched: its state is in the cluster, so that a restarted process continues to watch it, and
-the step ends when the worker does.
+Nothing is written while a Job is watched: its state is in the cluster, so that a restarted process continues to watch it, and
+the step ends when the Job does.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ from kintsugi.runner.wait import measure
 log = structlog.get_logger(__name__)
 
 End = Callable[[StepRecord, StepScope], Awaitable[object]]
-"""End a worker whose Job an effect has made."""
+"""End a Job that an effect has made."""
 
 GOES_ON = frozenset({JobStage.STARTING, JobStage.RUNNING})
 LETTING_GO = timedelta(minutes=3)
-"""The time that an ended worker may take to release the database: its own clean-up, and a node's time to notice."""
+"""The time that an ended Job may take to let go of what it works on: its own clean-up, and a node's time to notice."""
 
 
-class Workers:
-    """Watches the workers of one run; `end` ends one that is given up."""
+class JobWatch:
+    """Watches the Jobs of one run; `end` ends one that is given up."""
 
     def __init__(self, context: RunContext, end: End) -> None:
         self._context = context
@@ -41,15 +41,15 @@ class Workers:
 
     async def see_through(self, step: Step, scope: StepScope, record: StepRecord) -> StepEnd:
         """
-        Wait until the worker has ended, or has made no progress for the step's `timeout`; then it is ended.
+        Wait until the Job has ended, or has made no progress for the step's `timeout`; then it is ended.
 
         Raises OutcomeAmbiguous when its progress cannot be found out.
         """
         status = await self._watched(step, scope, record)
         if status.stage is JobStage.STUCK:
             status = await self._given_up(status, scope, record)
-        log.info("backup job ended", step=record.path, stage=status.stage, why=status.why)
-        if status.stage is JobStage.LOST:
+        log.info("job ended", step=record.path, stage=status.stage, why=status.why)
+        if status.stage in (JobStage.LOST, JobStage.GONE):
             raise OutcomeAmbiguous(scope.path(step.id), status.why)
         done = status.stage is JobStage.DONE
         state = StepState.DONE if done else StepState.FAILED
@@ -81,7 +81,7 @@ class Workers:
                     return replace(status, stage=JobStage.STUCK, why=_stuck(step.timeout, status))
                 if status.stage is not logged:
                     logged = status.stage
-                    log.info("backup job stage changed", step=record.path, stage=logged, why=status.why)
+                    log.info("job stage changed", step=record.path, stage=logged, why=status.why)
             await asyncio.sleep(self._context.deps.poll_interval.total_seconds())
 
     async def _status(self, scope: StepScope, record: StepRecord) -> JobState | None:
@@ -91,21 +91,22 @@ class Workers:
         try:
             return await deps.prober.watch(effect_plan_of(record), around)
         except Forbidden as error:
-            return JobState(stage=JobStage.LOST, why=f"its worker cannot be watched: {error}")
+            return JobState(stage=JobStage.LOST, why=f"its Job cannot be watched: {error}")
         except KubeError as error:
-            log.info("backup job not visible", step=record.path, why=str(error))
+            log.info("job not visible", step=record.path, why=str(error))
             return None
 
     async def _given_up(self, stuck: JobState, scope: StepScope, record: StepRecord) -> JobState:
-        """End a worker that is stuck, and see how much it had done: of a restore all or nothing."""
+        """End a Job that is stuck, and see how far it had come; one that is gone then has failed."""
         await self._end(record, scope)
         why = f"{stuck.why}; its Job was ended"
         clock = self._context.deps.clock
         until = clock() + LETTING_GO
         while clock() < until:
             status = await self._status(scope, record)
-            if status is not None and status.stage is JobStage.FAILED:
-                return replace(status, names={**stuck.names, **status.names}, why=f"{why}: {status.why}")
+            if status is not None and status.stage in (JobStage.FAILED, JobStage.GONE):
+                names = {**stuck.names, **status.names}
+                return replace(status, stage=JobStage.FAILED, names=names, why=f"{why}: {status.why}")
             if status is not None and status.stage not in GOES_ON | {JobStage.STUCK}:
                 return replace(status, why=f"{why}: {status.why}")
             await asyncio.sleep(self._context.deps.poll_interval.total_seconds())
@@ -115,5 +116,5 @@ class Workers:
 
 
 def _stuck(timeout: timedelta, status: JobState) -> str:
-    how = "the worker has not started" if status.stage is JobStage.STARTING else "no progress"
+    how = "the Job has not started" if status.stage is JobStage.STARTING else "no progress"
     return f"{how} within {format_duration(timeout)}{f': {status.why}' if status.why else ''}"

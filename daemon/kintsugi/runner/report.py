@@ -30,7 +30,7 @@ def hand_over(reason: str, steps: Iterable[StepRecord], rollback_command: str = 
     failed = {(step.phase, step.step_path) for step in ordered if step.state is StepState.FAILED}
 
     def has_failed(change: StepRecord) -> bool:
-        """Return whether what a change was made for has failed: a worker's Job."""
+        """Return whether what a change was made for has failed: a Job."""
         return (change.phase, change.step_path.step) in failed
 
     why = not_tried(ordered)
@@ -141,7 +141,7 @@ def between(step: StepRecord) -> str:
 
 
 def _works_on(change: StepRecord, steps: Iterable[StepRecord]) -> bool:
-    """Return whether the worker whose Job a change has created was not seen to end."""
+    """Return whether the Job that a change has created was not seen to end."""
     verb = definitions_by_verb().get(change.verb)
     if verb is None or not verb.makes_job or change.state is not StepState.DONE:
         return False

@@ -63,7 +63,7 @@ class RollbackRunner:
             phase=Phase.ROLLBACK, service=run.service, runbook=self._runbook.name, parameters=run.parameters
         )
         await self._changes.settle(scope)
-        await self._changes.end_workers(scope)  # a worker of ours ends whatever somebody has repaired meanwhile
+        await self._changes.end_jobs(scope)  # a Job of ours ends whatever somebody has repaired meanwhile
         scope = replace(scope, rollback=RollbackDecision(workload=run.workload_decided, since=since, requested=asked))
         await self._interpreter.execute_steps(self._runbook.rollback.steps, scope)
         await self._undo_the_rest(scope, asked=asked)

@@ -65,7 +65,7 @@ def build(parsed: ParsedCommand) -> Delete:
 
 
 class DeleteVerb(ObjectVerb[Delete]):
-    """The delete of pods and claims; and of a worker's Job, which no runbook can contain."""
+    """The delete of pods and claims; and of a Job of the run, which no runbook can contain."""
 
     command = Delete
     intent = DeleteIntent
@@ -114,7 +114,7 @@ class DeleteVerb(ObjectVerb[Delete]):
         return tuple(replace(command, objects=(each,)) for each in command.objects)
 
     async def plan_effect(self, clients: VerbClients, command: Delete, context: ChangeContext) -> EffectPlan:
-        """Judge a delete. Raises Refused for all kinds but pods, claims and workers' Jobs: nothing would bring them back."""
+        """Judge a delete. Raises Refused for all kinds but pods, claims and the run's own Jobs: nothing would bring them back."""
         asked = command.objects[0]
         if asked.resource not in (PODS, PVCS, JOBS):
             _refuse_kind(asked)

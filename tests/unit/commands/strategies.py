@@ -11,6 +11,7 @@ from kintsugi.model.command import Command, Delete, Exec, ObjectName, Patch, Psq
 from kintsugi.verbs.can_i import CanI
 from kintsugi.verbs.check import CheckPod
 from kintsugi.verbs.cordon import Cordon
+from kintsugi.verbs.create_job import CreateJob
 from kintsugi.verbs.curl import Curl
 from kintsugi.verbs.describe import Describe
 from kintsugi.verbs.diagnose import Diagnose
@@ -357,6 +358,7 @@ def commands(*, uid: bool = False) -> st.SearchStrategy[Command]:
             timeout=st.none() | durations,
             pod_selector=maybe_selectors,
         ),
+        st.builds(CreateJob, name=names, cronjob=names, namespace=names),
         st.builds(Evict, object=objects_of((PODS,), most=1, uid=uid).map(lambda found: found[0]), namespace=names),
         st.builds(CheckPod, object=objects_of((PODS,), most=1, uid=uid).map(lambda found: found[0]), namespace=names),
         st.builds(

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.unit.project.test_documents import FENCE
-from tests.unit.project.tree import DIAGNOSIS, KUBEOBJECTS, KUBESIM
+from tests.unit.project.tree import DIAGNOSIS, KUBEOBJECTS, KUBESIM, RESTORE
 
 EXAMPLES = [
     pytest.param(text, id=f"{folder.name} {number}")
-    for folder in (KUBEOBJECTS, DIAGNOSIS, KUBESIM)
+    for folder in (KUBEOBJECTS, DIAGNOSIS, KUBESIM, RESTORE)
     for number, (language, text) in enumerate(FENCE.findall((folder / "README.md").read_text()))
     if language == "python"
 ]
@@ -34,7 +34,7 @@ def test_an_example_runs(text: str, tmp_path: Path) -> None:
 
 
 def test_all_three_ways_are_shown() -> None:
-    assert len(EXAMPLES) == 6
+    assert len(EXAMPLES) == 7
     assert all(word in README for word in ("kubesim_cluster", "EmbeddedCluster.start", "in_background", "$ kubesim"))
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import yaml
 
+from kintsugi.actions.change_context import RUN
 from kintsugi.actions.psql import words
 from kintsugi.model.command import Psql
+from kintsugi.verbs.create_job import RIGHT, manifest
 from kintsugi.verbs.exec import PROGRAMS
 from kintsugi.views import Caches
 from kubeobjects.resources import Resource
@@ -216,6 +218,16 @@ def variables(policy: str) -> dict[str, str]:
 def test_jobs_are_held_to_the_image_that_the_deployment_names() -> None:
     (image,) = [each["value"] for each in pod()[1]["env"] if each["name"] == "KINTSUGI_IMAGE"]
     assert variables("kintsugi-jobs")["image"] == f"'{image}'"
+
+
+def test_a_job_of_a_cronjob_is_let_in_in_the_words_that_are_written() -> None:
+    (policy,) = [each for each in POLICIES if each["metadata"]["name"] == "kintsugi-jobs"]
+    allowed = {each["name"]: each["expression"] for each in policy["spec"]["matchConditions"]}["not-of-a-cronjob"]
+    metadata = manifest("now", "production", {}, {RUN: "run-1"})["metadata"]
+    assert isinstance(metadata, dict)
+    (owner,) = metadata["ownerReferences"]
+    written = (*metadata["labels"], *metadata["annotations"], *metadata["annotations"].values())
+    assert [each for each in (*written, owner["kind"], owner["apiVersion"], RIGHT) if f"'{each}'" not in allowed] == []
 
 
 def test_each_program_that_is_run_in_containers_is_let_in_in_the_words_that_are_sent() -> None:

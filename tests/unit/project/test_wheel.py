@@ -69,9 +69,27 @@ def test_the_installed_daemon_finds_the_shipped_documents(unpacked: Mapping[str,
         "import sys; sys.modules['kubesim'] = None; import kintsugi.app.daemon; from kintsugi.catalog import load; from kintsugi.catalog.library import shipped_paths; "
         "print(kintsugi.__file__); print(*sorted(load(shipped_paths()).runbooks))"
     )
-    where, runbooks = of_wheels(unpacked, code, "kintsugi", "kubediagnosis", "kubeobjects")
+    where, runbooks = of_wheels(unpacked, code, "kintsugi", "kintsugi_restore", "kubediagnosis", "kubeobjects")
     assert Path(where).is_relative_to(unpacked["kintsugi"])
     assert runbooks.split() == sorted(path.stem for path in (ROOT / "runbooks").glob("*.yaml"))
+
+
+def test_an_installation_without_the_restores_validates_and_says_which_package_a_line_needs(
+    unpacked: Mapping[str, Path],
+) -> None:
+    """Its modules cannot be imported, and it has no entry point."""
+    code = (
+        "import sys; from importlib import metadata; sys.modules['kintsugi_restore'] = None; real = metadata.entry_points\n"
+        "metadata.entry_points = lambda **of: metadata.EntryPoints(each for each in real(**of) if each.name != 'restore')\n"
+        "import kintsugi.app.daemon; from kintsugi.cli import main; from kintsugi.commands import parse\n"
+        "try: main(['validate'])\n"
+        "except SystemExit as end: print(end.code)\n"
+        "try: parse('pg_restore -h database.production')\n"
+        "except Exception as error: print(error)"
+    )
+    said, code_of_end, why = of_wheels(unpacked, code, "kintsugi", "kubediagnosis", "kubeobjects")
+    assert (said.partition(":")[0], code_of_end) == ("OK", "0")
+    assert "pip install 'kintsugi-daemon[restore]'" in why
 
 
 def test_the_embedded_cluster_runs_without_the_daemon(unpacked: Mapping[str, Path]) -> None:

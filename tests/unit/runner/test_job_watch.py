@@ -1,4 +1,4 @@
-"""A step that makes a worker's Job ends when the worker does, whichever process watches it then (P2, P3, C1)."""
+"""A step that makes a Job ends when the Job does, whichever process watches it then (P2, P3, C1)."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -7,7 +7,9 @@ import pytest
 
 from kintsugi.actions.job_effect import JobStage, JobState
 from kintsugi.errors import Forbidden, ServerUnavailable
-from kintsugi.model.records import IncidentState, Phase, RunRecord, StepState
+from kintsugi.model.records import IncidentState, Phase, RunRecord, StepState, UndoRecord
+from kintsugi.verbs.create_job import CreateJob
+from tests.unit.catalog.test_guides import GUIDES, examples
 from tests.unit.runner.bench import RunBench, at_work, clock, cut_everywhere, worker_facts, worker_undo
 
 pytestmark = pytest.mark.looptime
@@ -197,3 +199,94 @@ async def test_a_pause_stops_no_worker_but_the_next_step() -> None:
     await story.drive()
     assert story.ended == (IncidentState.RECOVERED, [FETCH, RESTORE])
     assert times[RESTORE] >= 1000
+
+
+EXAMPLE = next(each for each in examples(GUIDES[1]) if "--from=cronjob" in each)
+REINDEX = "kubectl create job reindex-inc-1 --from=cronjob/reindex -n production"
+END_REINDEX = "kubectl delete job reindex-inc-1 -n production"
+RESTART = "kubectl rollout restart deployment/web -n production"
+
+
+def reindexing(stands: Stands) -> RunBench:
+    """Have a run of the page's example: a Job of a CronJob, and a restart after it."""
+    made = RunBench("- {id: index, runbook: rebuild-the-index}", rollback="after: 2h", documents=(EXAMPLE,))
+    made.heals = RESTART
+    made.actor.facts_of = lambda command: (
+        {"job": command.name, "namespace": command.namespace} if isinstance(command, CreateJob) else {}
+    )
+    made.actor.undo_of = lambda _: UndoRecord(note="a Job that has run cannot be undone")
+    made.prober.workers = {"kubectl create job": lambda: stands(made)}
+    return made
+
+
+def reindexed(stage: JobStage, why: str = "", *, failed: int = 0) -> JobState:
+    """Return how the Job of a CronJob stands."""
+    return JobState(stage=stage, names={"job": {"name": "reindex-inc-1", "succeeded": 1, "failed": failed}}, why=why)
+
+
+async def test_the_example_of_the_page_waits_for_the_job_of_a_cronjob() -> None:
+    story = reindexing(lasting(600, reindexed(JobStage.DONE)))
+    times = story.note_times()
+    await story.drive()
+    assert story.ended == (IncidentState.RECOVERED, [REINDEX, RESTART]), story.reason
+    assert times[RESTART] - times[REINDEX] == pytest.approx(600, abs=5)
+
+
+def gone_when_ended(bench: RunBench) -> JobState:
+    """Have a Job that comes to no end, and is deleted at once."""
+    return reindexed(JobStage.GONE if END_REINDEX in bench.effects else JobStage.RUNNING, "job/reindex-inc-1 is gone")
+
+
+@pytest.mark.parametrize(
+    ("stands", "state", "why", "effects"),
+    [
+        (
+            gone_when_ended,
+            IncidentState.FAILED,
+            "no progress within 20m: job/reindex-inc-1 is gone; its Job was ended",
+            2,
+        ),
+        (lambda _: reindexed(JobStage.FAILED, "exit code 3"), IncidentState.FAILED, "exit code 3", 1),
+        (
+            lambda _: reindexed(JobStage.DONE, failed=1),
+            IncidentState.NEEDS_OPERATOR,
+            "the run has no change to undo",
+            1,
+        ),
+        (lambda _: reindexed(JobStage.GONE, "it was deleted"), IncidentState.NEEDS_OPERATOR, "it was deleted", 1),
+    ],
+    ids=["too slow", "failed", "not as expected", "deleted by others"],
+)
+async def test_a_job_of_a_cronjob_that_did_not_help_stops_its_run(
+    stands: Stands, state: IncidentState, why: str, effects: int
+) -> None:
+    story = reindexing(stands)
+    await story.drive()
+    assert story.ended == (state, [REINDEX, END_REINDEX][:effects]), story.reason
+    assert why in story.reason
+
+
+async def test_a_rollback_ends_a_job_that_still_runs_though_it_has_no_undo() -> None:
+    story = reindexing(gone_when_ended)
+    story.at(300, story.request_rollback)
+    await story.drive()
+    assert story.effects == [REINDEX, END_REINDEX]
+    assert f"# {REINDEX}: a Job that has run cannot be undone" in story.reason
+
+
+async def test_a_job_that_runs_when_its_run_is_aborted_goes_on_and_is_reported() -> None:
+    story = reindexing(gone_when_ended)
+    story.at(300, story.abort)
+    await story.drive()
+    assert story.ended == (IncidentState.NEEDS_OPERATOR, [REINDEX])
+    assert f"Still running:\n  {REINDEX} (its Job)" in story.reason
+
+
+@pytest.mark.long
+def test_a_job_of_a_cronjob_is_made_once_wherever_the_process_ends() -> None:
+    """C1, P2."""
+
+    def check(where: str, story: RunBench, ended: RunRecord) -> None:
+        assert story.ended == (IncidentState.RECOVERED, [REINDEX, RESTART]), f"{where}: {ended.reason}"
+
+    assert cut_everywhere(lambda: reindexing(lasting(300, reindexed(JobStage.DONE))), check, down=60) > 10
