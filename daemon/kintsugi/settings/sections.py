@@ -388,7 +388,7 @@ class CatalogSettings:
     example: bool = True
     """Whether the five services of the shipped example and their rules are loaded. Without them, the rules that every service
     gets stay, and the shipped runbooks are a library: runbooks that name a missing service or check are left out, unless one
-    of your documents names them."""
+    of your documents names them. The example needs the package `kintsugi-restore` and is not loaded without it."""
 
     verbs: Names = frozenset()
     """Verbs of other distributions, by the names of their entry points in the group `kintsugi.verbs`; an installed verb that is

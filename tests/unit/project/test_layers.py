@@ -50,6 +50,7 @@ VIOLATIONS = (
     Violation("actions/psql.py", "import asyncpg", "postgres"),
     Violation("actions/psql.py", "import boto3", "s3"),
     Violation("worker/log_writer.py", "import kintsugi.kube", "worker", RESTORE / "kintsugi_restore"),
+    Violation("jobs.py", "import kintsugi_restore.worker.restore", "restore", RESTORE / "kintsugi_restore"),
     Violation("scope/types.py", "from cel_expr_python import cel", "cel"),
     Violation("decisions/matcher.py", "import re2", "re2"),
     Violation("verbs/patch.py", "from cryptography.fernet import Fernet", "cryptography"),
