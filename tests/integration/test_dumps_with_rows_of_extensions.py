@@ -11,7 +11,7 @@ from kintsugi_restore.backups import ArchiveContents, check_contents
 from kintsugi_restore.worker.archive_reading import read_contents
 from tests.integration.backup_stage import dumped
 from tests.integration.restore_stage import Dumps, RestoreStage
-from tests.unit.backups.test_judging_a_backup import WANTED
+from tests.unit.restore.test_judging_a_backup import WANTED
 
 pytestmark = pytest.mark.long
 

@@ -15,7 +15,7 @@ from kubeobjects.resources import CRONJOBS, JOBS
 from tests.unit.actions.changes import Cluster
 from tests.unit.actions.cluster_of_dicts import NOW
 from tests.unit.actions.samples import NAMESPACE, ago, change_context
-from tests.unit.actions.worker_samples import conditions, pod
+from tests.unit.restore.worker_samples import conditions, pod
 
 LINE = "kubectl create job reindex-now --from=cronjob/reindex"
 MADE = {"kintsugi.dev/incident": "i-1", "kintsugi.dev/run": "r-1", "kintsugi.dev/step": "restart"}

@@ -47,12 +47,12 @@ from tests.harness import ledgers
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.actions.samples import NAMESPACE, ago
 from tests.unit.actions.test_logs import Saying
-from tests.unit.actions.worker_samples import line as work_line
-from tests.unit.actions.worker_samples import pod as worker_pod
-from tests.unit.actions.worker_samples import worker
 from tests.unit.answers.wire import answering, http_answer
 from tests.unit.pipeline.business import PipelineBench
 from tests.unit.pipeline.business import alert as judged_alert
+from tests.unit.restore.worker_samples import line as work_line
+from tests.unit.restore.worker_samples import pod as worker_pod
+from tests.unit.restore.worker_samples import worker
 from tests.unit.sources.test_polling_alertmanager import MemoryPollerInbox
 from tests.unit.sources.webhooks import alert
 from tests.unit.sources.webhooks import webhook as delivered

@@ -14,7 +14,7 @@ from kintsugi_restore.jobs import WorkerIntent
 from tests.unit.actions.changes import Cluster
 from tests.unit.actions.cluster_of_dicts import NOW
 from tests.unit.actions.samples import NAMESPACE, ago, change_context
-from tests.unit.actions.worker_samples import (
+from tests.unit.restore.worker_samples import (
     BACKUP,
     DRILL,
     FETCH,

@@ -16,7 +16,7 @@ from kubeobjects.resources import JOBS, PVCS, SECRETS
 from tests.unit.actions.changes import Cluster
 from tests.unit.actions.samples import NAMESPACE
 from tests.unit.actions.samples import pod as web_pod
-from tests.unit.actions.worker_samples import (
+from tests.unit.restore.worker_samples import (
     DRILL,
     FETCH,
     FETCH_JOB,
