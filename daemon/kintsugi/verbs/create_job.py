@@ -121,7 +121,7 @@ class CreateJobVerb(JobVerb[CreateJob]):
     @override
     async def watch(self, clients: VerbClients, plan: EffectPlan, context: ChangeContext) -> JobState:
         async def judge(job: Unstructured, pods: Sequence[Unstructured]) -> JobState:
-            return judged(job, pods, context.now)
+            return state_of(job, pods, context.now)
 
         intent = plan.remembered(JobIntent)
         return await job_effect.read(clients.kube, intent.job, intent.namespace, judge)
@@ -149,7 +149,7 @@ def manifest(name: str, namespace: str, cronjob: Unstructured, labels: Mapping[s
     }
 
 
-def judged(job: Unstructured, pods: Sequence[Unstructured], now: datetime) -> JobState:
+def state_of(job: Unstructured, pods: Sequence[Unstructured], now: datetime) -> JobState:
     """Return the state of a Job by its conditions and its counts; of one that failed with what its pods say."""
     status, ended = api_objects.convert(job, Job).status, unstructured.nested_string(job_effect.end_of(job), "type")
     condition = predicates.condition_of(status.conditions, ended)
