@@ -31,7 +31,7 @@ pytest_add_cli_args_test_selection=
     {tests}
 """
 
-NAMED_OTHERWISE = {"kubediagnosis": "diagnosis", "verbs": "actions"}
+NAMED_OTHERWISE = {"kintsugi_restore": "restore", "kubediagnosis": "diagnosis", "verbs": "actions"}
 """The folders of tests of packages that have none of their own name."""
 
 
