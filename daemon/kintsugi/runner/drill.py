@@ -27,7 +27,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.change_limits import Budget
 from kintsugi.model.command import Command
-from kintsugi.model.records import IncidentState, Phase
+from kintsugi.model.records import IncidentState, Phase, Reason
 from kintsugi.model.rules import Mode
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.model.worker_results import scratch_of
@@ -66,7 +66,9 @@ class DrillGate:
 
     async def blocked_by(self) -> str:
         """Return why the drill must end now, "" when it may go on. An unknown state is no reason to end it."""
-        return await gives_way_to(self.deps, self.ledger, self.journal.run)
+        return await gives_way_to(
+            self.deps, self.ledger, self.journal.run, frozenset({Reason.ACTIVE_RUN, Reason.LOCKED})
+        )
 
     async def decide(self, phase: Phase) -> AdmissionResult:
         """Decide on a change now; what a drill takes back is bound by less. Raises StaleEpoch."""

@@ -2,8 +2,8 @@
 Drives one rehearsal from its state in the ledger to its end: it executes the steps, then undoes all that they have changed.
 
 The outcome of the steps is kept before anything is undone, so that a restart in between does not change it. No watchdog judges
-a rehearsal, since none of its changes last. It gives way: it ends, and undoes, as soon as its service is under recovery or not
-healthy, or a pause holds. A recovery never waits for more than that.
+a rehearsal, since none of its changes last. It gives way: it ends, and undoes, as soon as a recovery of its service is needed or
+a pause holds. A recovery never waits for more than that.
 """
 
 from collections.abc import Awaitable, Callable
@@ -51,12 +51,12 @@ class GivingWayGate(RunGate):
     """The gate of a run that is a rehearsal: mode, budgets, locks and questions are those of any run."""
 
     async def blocked_by(self) -> str:
-        """Return why the rehearsal must end now."""
-        return await gives_way_to(self.deps, self.ledger, self.journal.run)
+        """Return why the rehearsal must end now; that its service is not healthy may be its own doing."""
+        return await gives_way_to(self.deps, self.ledger, self.journal.run, frozenset({Reason.ACTIVE_RUN}))
 
 
-async def gives_way_to(deps: RunnerDeps, ledger: Ledger, run: RunRecord) -> str:
-    """Return what a rehearsal gives way to: a pause, a recovery or a problem of its service; "" for nothing."""
+async def gives_way_to(deps: RunnerDeps, ledger: Ledger, run: RunRecord, reasons: frozenset[Reason]) -> str:
+    """Return what a rehearsal gives way to: a pause, or an objection of one of the `reasons`; "" for nothing."""
     observed = deps.observed
     if annotated := observed.annotation_pause(run.namespace):
         return annotated
@@ -65,7 +65,7 @@ async def gives_way_to(deps: RunnerDeps, ledger: Ledger, run: RunRecord) -> str:
         if covers(pause, namespace=run.namespace, rule=run.rule, service=run.service):
             return f"paused by {pause.who}: {pause.why}"
     found = objection(run.service, observed.views.get(run.service), history.incident)
-    return f"the {run.kind} is ended: {found[1]}" if found is not None and found[0] is not Reason.STALE else ""
+    return f"the {run.kind} is ended: {found[1]}" if found is not None and found[0] in reasons else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
