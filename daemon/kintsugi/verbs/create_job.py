@@ -60,6 +60,7 @@ class CreateJobVerb(JobVerb[CreateJob]):
     """Its Job is the CronJob's as kubectl makes it, with the labels of the step; it counts against the CronJob's history."""
 
     command = CreateJob
+    has_undo = False
     spec = CommandSpec(
         verb="kubectl create job",
         changes=True,
