@@ -1,5 +1,5 @@
 """
-A Job that an effect makes: made only once under its name, found again by its labels, and read until it has ended.
+A Job that an effect makes: made only once under its name, found again by its labels, read until it has ended, or ended.
 
 Its creation is the effect; its state is watched afterwards (`runner.job_watch`), also by a later process.
 """
@@ -11,9 +11,19 @@ from enum import StrEnum
 
 from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import RUN, STEP
+from kintsugi.actions.delete_intent import DeleteIntent
 from kintsugi.actions.description import events_about
-from kintsugi.actions.effect_plan import CreateWrite, EffectPlan, EffectStatus, Intent
-from kintsugi.actions.job_end import pods_of
+from kintsugi.actions.effect_plan import (
+    CreateWrite,
+    DeleteWrite,
+    EffectPlan,
+    EffectStatus,
+    Evidence,
+    Intent,
+    record_without_undo,
+)
+from kintsugi.actions.evidence import of_pod
+from kintsugi.actions.loaded_target import LoadedTarget
 from kintsugi.actions.result import Result
 from kintsugi.errors import Conflict, KubeError, NotFound, Refused
 from kintsugi.kube.client import KubeClient
@@ -22,6 +32,10 @@ from kubeobjects import unstructured
 from kubeobjects.resources import JOBS, PODS
 from kubeobjects.unstructured import Unstructured
 
+_JOB_NAME = "batch.kubernetes.io/job-name"
+"""The label by which the pods of a Job are found."""
+
+_NOT_UNDONE = "a Job that was ended is not started again: run its step again"
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 """Reasons of a container that waits which say nothing: the Events know more."""
 
@@ -133,6 +147,22 @@ def ending(name: str, namespace: str) -> Delete:
     return Delete(objects=(ObjectName(resource=JOBS, name=name),), namespace=namespace)
 
 
+async def plan_end(kube: KubeClient, command: Delete, loaded: LoadedTarget) -> EffectPlan:
+    """Judge the end of a Job of this very run; what its pods said is kept. Raises Refused for any other Job."""
+    is_ours = unstructured.labels(loaded.obj).get(RUN) == loaded.context.run
+    preconditions.check("" if is_ours else f"{loaded.asked} is not of this run: it is left alone")
+    kept: list[Evidence] = []
+    for pod in await pods_of(kube, loaded.obj):
+        kept += await of_pod(kube, pod)
+    return EffectPlan(
+        command=replace(command, objects=(loaded.asked,)),
+        intent=loaded.identified(DeleteIntent(uid=loaded.uid)),
+        undo=record_without_undo(_NOT_UNDONE),
+        evidence=tuple(kept),
+        write=DeleteWrite(grace=command.grace),
+    )
+
+
 async def read(kube: KubeClient, name: str, namespace: str, judge: Judge) -> JobState:
     """Return the state of a Job; of one that does not start, with the newest warning about it. Raises KubeError."""
     try:
@@ -146,6 +176,14 @@ async def read(kube: KubeClient, name: str, namespace: str, judge: Judge) -> Job
         return status
     warning = await _warning(kube, job, pods[-1] if pods else None)
     return replace(status, why="; ".join(dict.fromkeys(part for part in (status.why, warning) if part)))
+
+
+async def pods_of(kube: KubeClient, job: Unstructured) -> list[Unstructured]:
+    """List the pods of one Job, the oldest first; a namesake's before it are not its own."""
+    namespace = unstructured.nested_string(job, "metadata", "namespace")
+    found = (await kube.list(PODS, namespace, labels=f"{_JOB_NAME}={unstructured.name(job)}")).items
+    own = [pod for pod in found if _is_owned(pod, unstructured.uid(job))]
+    return sorted(own, key=lambda pod: unstructured.nested_string(pod, "metadata", "creationTimestamp"))
 
 
 def end_of(job: Unstructured) -> Unstructured | None:
@@ -207,6 +245,10 @@ def _is_of(job: Unstructured, run: str, step: str) -> bool:
     """Return whether a Job is the one that a step of a run has made."""
     labels = unstructured.labels(job)
     return (labels.get(RUN), labels.get(STEP)) == (run, step)
+
+
+def _is_owned(pod: Unstructured, uid: str) -> bool:
+    return any(owner.get("uid") == uid for owner in unstructured.nested_maps(pod, "metadata", "ownerReferences"))
 
 
 def _states(pod: Unstructured | None) -> list[Unstructured]:

@@ -20,8 +20,8 @@ from kintsugi.actions.job_effect import JobIntent, JobStage, JobState
 from kintsugi.actions.loaded_target import load_target
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, flags
-from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
-from kintsugi.commands.references import place_of, resource_of
+from kintsugi.commands.command_spec import Argument, CommandSpec, Flag, ParsedCommand
+from kintsugi.commands.references import objects, place_of
 from kintsugi.commands.verb_definition import PolicyRule
 from kintsugi.commands.words import namespace_option
 from kintsugi.errors import Refused
@@ -51,17 +51,16 @@ class CreateJob(Command):
 def build(parsed: ParsedCommand) -> CreateJob:
     """Build `kubectl create job` of one Job, from a CronJob that is named."""
     (name,) = parsed.exactly(1)
-    word, slash, cronjob = parsed.text("from").partition("/")
-    if not slash:
-        raise parsed.misused(f"--from takes cronjob/NAME, not {word!r}")
-    resource_of(parsed.spec, word)
-    return CreateJob(name=name.text, cronjob=cronjob, namespace=place_of(parsed))
+    source = parsed.text("from")
+    (cronjob,) = objects(parsed, (Argument(text=source, value=source, kind=arg_types.REFERENCE),))
+    return CreateJob(name=name.text, cronjob=cronjob.name, namespace=place_of(parsed))
 
 
 class CreateJobVerb(JobVerb[CreateJob]):
     """Its Job is the CronJob's as kubectl makes it, with the labels of the step; it counts against the CronJob's history."""
 
     command = CreateJob
+    has_undo = False
     spec = CommandSpec(
         verb="kubectl create job",
         changes=True,
@@ -76,9 +75,7 @@ class CreateJobVerb(JobVerb[CreateJob]):
         build=build,
         resources=(CRONJOBS,),
         only=_NO_COMMAND,
-        result={
-            "job": Struct("JobResult", {"name": STRING, "succeeded": INT, "failed": INT, "seconds": DOUBLE}),
-        },
+        result={"job": Struct("JobResult", {"name": STRING, "succeeded": INT, "failed": INT, "seconds": DOUBLE})},
     )
     rules = (
         *(PolicyRule(api_group=CRONJOBS.group, resource=CRONJOBS.plural, verb=verb) for verb in ("get", RIGHT)),

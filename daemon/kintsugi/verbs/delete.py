@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from typing_extensions import override
 
-from kintsugi.actions import api_objects, job_end, preconditions, pvcs
+from kintsugi.actions import api_objects, job_effect, preconditions, pvcs
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ObjectVerb, removal_status
 from kintsugi.actions.delete_intent import DeleteIntent
@@ -70,6 +70,7 @@ class DeleteVerb(ObjectVerb[Delete]):
     command = Delete
     intent = DeleteIntent
     removes = True
+    has_undo = False
     spec = CommandSpec(
         verb=Verb.DELETE,
         changes=True,
@@ -125,7 +126,7 @@ class DeleteVerb(ObjectVerb[Delete]):
         if asked.resource == PODS:
             return await _pod(clients.kube, bound, loaded)
         if asked.resource == JOBS:
-            return await job_end.plan_effect(clients.kube, bound, loaded)
+            return await job_effect.plan_end(clients.kube, bound, loaded)
         return await pvcs.plan_delete(clients.kube, bound, loaded)
 
     async def effect_status(self, kube: KubeClient, plan: EffectPlan) -> EffectStatus:
