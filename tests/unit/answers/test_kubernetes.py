@@ -34,7 +34,7 @@ from tests.unit.answers.objects import seen
 from tests.unit.answers.wire import Answering, http_answer, refused_by_name
 
 SOON = timedelta(seconds=20)
-BRIEFLY = timedelta(seconds=0.3)
+BRIEFLY = timedelta(seconds=0.1)
 STATUSES: Sequence[Mapping[str, object]] = (
     {
         "kind": "Status",

@@ -1,8 +1,10 @@
-"""Whatever answers an HTTP, DNS, TCP or PostgreSQL probe: a result, or one refusal that names who was asked."""
+"""Whatever answers a client over HTTP, DNS, TCP, as PostgreSQL, Prometheus or S3: a result, or one refusal that names who was asked."""
 
 import struct
-from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from math import isfinite
 
 import pytest
 from hypothesis import given
@@ -14,13 +16,18 @@ from kintsugi.clients.dns import DnsClient
 from kintsugi.clients.http import HttpClient, HttpRequest, HttpResponse
 from kintsugi.clients.postgres import PostgresClient, PostgresServer
 from kintsugi.clients.postgres_connection import MOST_ROUNDS
+from kintsugi.clients.prometheus import MOST_SAMPLES, PrometheusClient
 from kintsugi.clients.tcp import TcpClient
-from kintsugi.errors import ProbeFailed
-from tests.unit.answers.mutations import FUZZ, written, wrong, wrong_bytes
-from tests.unit.answers.wire import Answering, Replies, refused_by_name, replying
+from kintsugi.errors import ProbeFailed, StoreError
+from kintsugi.runner.journal import storable
+from kintsugi.verbs.instant_query import InstantQuery, read
+from kintsugi_restore.s3 import S3Client, S3Service
+from kintsugi_restore.s3_objects import S3Folder, StoredObject
+from tests.unit.answers.mutations import FUZZ, written, wrong, wrong_bytes, wrong_json
+from tests.unit.answers.wire import Answering, Replies, http_answer, refused_by_name, replying
 
 SOON = timedelta(seconds=20)
-BRIEFLY = timedelta(seconds=0.3)
+BRIEFLY = timedelta(seconds=0.1)
 """For examples in which each side waits for the other."""
 LOOPBACK = AddressRule(allow_loopback=True)
 
@@ -245,3 +252,147 @@ def test_any_output_as_psql_is_read_or_refused_by_name(printed: str) -> None:
     """B16."""
     with refused_by_name("database-0/postgres"):
         assert isinstance(answer(printed, "database-0/postgres").names["rows"], list)
+
+
+SERIES = {"metric": {"__name__": "up", "job": "web"}, "value": [1795881600.123, "1"]}
+SERIES_ANSWERS = (
+    {"status": "success", "data": {"resultType": "vector", "result": [SERIES, {"metric": {}, "value": [1, "NaN"]}]}},
+    {"status": "success", "data": {"resultType": "vector", "result": []}, "warnings": ["partial"], "infos": ["x"]},
+    {"status": "success", "data": {"resultType": "scalar", "result": [1795881600, "0.25"]}},
+    {"status": "success", "data": {"resultType": "matrix", "result": [{"metric": {}, "values": [[1, "2"]]}]}},
+    {"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "histogram": [1, {"count": "1"}]}]}},
+    {"status": "error", "errorType": "bad_data", "error": "parse error"},
+)  # fmt: skip
+
+
+SERIES_PAGES = st.one_of(
+    st.one_of([wrong_json(answer) for answer in SERIES_ANSWERS]).map(http_answer),
+    wrong_bytes(http_answer(written(SERIES_ANSWERS[0]))),
+    wrong_json(SERIES_ANSWERS[-1]).map(lambda body: http_answer(body, b"400 Bad Request")),
+    st.just(http_answer(b"<html>no</html>", b"503 Service Unavailable")),
+)
+
+
+async def asked(server: Answering, page: bytes) -> dict[str, object]:
+    """Return the names of what a server answers."""
+    server.parts = [page]
+    client = PrometheusClient(HttpClient(AddressRule(allow_loopback=True)))
+    command = InstantQuery(server=f"http://127.0.0.1:{server.port}", query="up")
+    return dict((await read(client, command, SOON)).names)
+
+
+@FUZZ
+@given(page=SERIES_PAGES)
+async def test_any_answer_as_prometheus_is_read_or_refused_by_name(server: Answering, page: bytes) -> None:
+    """B16: what is let in has the types of the grammar, and can be kept."""
+    with refused_by_name(f"127.0.0.1:{server.port}"):
+        names = await asked(server, page)
+        samples = names["samples"]
+        assert isinstance(samples, list)
+        assert len(samples) <= MOST_SAMPLES
+        for sample in samples:
+            assert all(
+                isinstance(each, str) for each in (sample["text"], *sample["labels"], *sample["labels"].values())
+            )
+            assert "value" not in sample or isfinite(sample["value"])
+        assert ("value" in names) <= (len(samples) == 1)
+        storable(names)
+    await server.silent()
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (SERIES_ANSWERS[3], "no range"),
+        (SERIES_ANSWERS[4], "histogram_quantile"),
+        (SERIES_ANSWERS[5], "bad_data: parse error"),
+        ({**SERIES_ANSWERS[0], "data": {"resultType": "vector", "result": [SERIES] * (MOST_SAMPLES + 1)}}, "1001 samples"),
+        ({"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, "1_0"]}]}}, "is not a number"),
+        ({"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, 7]}]}}, "no answer of"),
+        ({"status": "success"}, "gives no number"),
+        ({"found": 3}, "no answer of Prometheus"),
+    ],
+)  # fmt: skip
+async def test_an_answer_that_is_no_number_for_each_series_is_refused(
+    server: Answering, answer: object, why: str
+) -> None:
+    with pytest.raises(ProbeFailed, match=rf"^http://127\.0\.0\.1:\d+: .*{why}"):
+        await asked(server, http_answer(written(answer)))
+
+
+async def test_a_warning_of_prometheus_is_named(server: Answering) -> None:
+    names = await asked(server, http_answer(written(SERIES_ANSWERS[1])))
+    assert names == {"samples": [], "warnings": ["partial"]}
+
+
+FOLDER = S3Folder(bucket="backups", prefix="database/")
+LISTED = b"""<?xml version="1.0" encoding="UTF-8"?>
+<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>backups</Name><Prefix>database/</Prefix>
+<KeyCount>1</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated><Contents><Key>database/a.dump</Key>
+<LastModified>2026-11-26T02:00:00.000Z</LastModified><ETag>&quot;abc&quot;</ETag><Size>1024</Size>
+<StorageClass>STANDARD</StorageClass></Contents></ListBucketResult>"""
+DENIED = b"""<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>AccessDenied</Code><Message>Access Denied</Message><RequestId>1</RequestId></Error>"""
+
+
+S3_OBJECT = http_answer(
+    b"PGDMP",
+    b"206 Partial Content",
+    b'ETag: "abc"\r\nLast-Modified: Thu, 26 Nov 2026 02:00:00 GMT\r\nContent-Range: bytes 0-4/1024\r\n'
+    b"x-amz-meta-sha256: 00\r\n",
+)
+STORED = StoredObject(key="database/a.dump", size=1024, modified=datetime(2026, 11, 26, 2, tzinfo=UTC), etag="abc")
+
+
+@pytest.fixture(scope="module")
+def credentials() -> Iterator[None]:
+    """Have credentials, and nothing else of this machine's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "KEY")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "SECRET")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
+
+
+@pytest.fixture
+async def s3_client(server: Answering, credentials: None) -> AsyncIterator[S3Client]:
+    """What asks the server; making one takes longer than asking."""
+    endpoint = f"http://127.0.0.1:{server.port}"
+    made = S3Client(S3Service(endpoint=endpoint, region="eu-central-1", connect=5, silence=0.2, attempts=1))
+    yield made
+    made._boto().close()
+
+
+@contextmanager
+def refused_by_place() -> Iterator[None]:
+    """Let the body refuse, as long as it names the place."""
+    try:
+        yield
+    except StoreError as error:
+        if "s3://backups/database/" not in str(error):
+            raise AssertionError(f"the place is not named: {error}") from error
+
+
+@FUZZ
+@given(
+    page=st.one_of(
+        [
+            wrong_bytes(page)
+            for page in (http_answer(LISTED), http_answer(DENIED, b"403 Forbidden"), http_answer(b""), S3_OBJECT)
+        ]
+    )
+)
+async def test_any_answer_of_s3_is_read_or_ends_the_worker_by_name(
+    server: Answering, s3_client: S3Client, page: bytes
+) -> None:
+    """B16: the worker says what is wrong, and ends as it should."""
+    server.parts = [page]
+    with refused_by_place():
+        assert all(each.size >= 0 for each in await s3_client.list(FOLDER))
+    with refused_by_place():
+        assert (await s3_client.head(FOLDER, STORED, first=5)).stored.key == STORED.key
+    with refused_by_place():
+        await s3_client.uploads(FOLDER)
+    with refused_by_place():
+        async with s3_client.body(FOLDER, STORED) as body:
+            await body.copy(lambda _: None)
