@@ -112,7 +112,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="decisions/watchdog.py",
         old='            decision=WatchdogDecision.ROLL_BACK, reason=f"{view.name} is still failing at the deadline"',
         new='            decision=WatchdogDecision.WAIT, reason=f"{view.name} is still failing at the deadline"',
-        tests="unit/watchdog/test_at_the_deadline_it_looks_before_it_leaps.py",
+        tests="unit/watchdog/test_watchdog.py",
         red=(
             "test_a_run_whose_service_still_fails_is_rolled_back_where_nothing_speaks_against",
             "test_the_failure_must_have_lasted",
@@ -137,7 +137,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="decisions/matcher.py",
         old="        return ConditionResult(holds=None, problem=str(error))\n",
         new="        return ConditionResult(holds=True, problem=str(error))\n",
-        tests="unit/matcher/test_a_condition_without_an_answer_is_no_reason_to_act.py",
+        tests="unit/matcher/test_matcher.py",
         red=("test_a_condition_is_yes_no_or_unanswered",),
     ),
     Sabotage(
@@ -152,7 +152,7 @@ SABOTAGES: Sequence[Sabotage] = (
             "        )\n"
         ),
         new="",
-        tests="unit/watchdog/test_at_the_deadline_it_looks_before_it_leaps.py",
+        tests="unit/watchdog/test_watchdog.py",
         red=("test_a_blind_watchdog_waits_even_when_it_is_overdue",),
     ),
     Sabotage(
