@@ -24,7 +24,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="executor.py",
         old=("            await self._save(execution, StepState.UNKNOWN)\n        if execution.record.state is"),
         new=("            await self._save(execution, StepState.PLANNED)\n        if execution.record.state is"),
-        tests="unit/executor/test_the_gate_before_every_attempt.py",
+        tests="unit/executor/test_gate.py",
         red=("test_an_intent_of_an_earlier_life_passes_the_gate_after_its_probe",),
     ),
     Sabotage(
@@ -33,7 +33,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="executor.py",
         old='                await self._escalate(execution, "it is unknown whether the change was applied")',
         new="                await self._save(execution, StepState.PLANNED)",
-        tests="unit/executor/test_an_answer_that_was_lost.py",
+        tests="unit/executor/test_effects.py",
         red=("test_an_effect_whose_outcome_is_unknown_goes_to_a_person",),
     ),
     Sabotage(
@@ -64,7 +64,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="executor.py",
         old="        objection = await execution.effect.admission.objection()\n",
         new='        objection = ""\n',
-        tests="unit/executor/test_the_gate_before_every_attempt.py",
+        tests="unit/executor/test_gate.py",
         red=(
             "test_an_effect_that_the_gate_objects_to_after_the_intent_is_not_made_and_is_judged_anew",
             "test_a_refused_attempt_says_in_the_ledger_that_it_was_not_made_and_why",
@@ -131,7 +131,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="executor.py",
         old="            await self._save(execution, StepState.INTENT, budget=execution.effect.admission.budget(self._clock()))\n",
         new="            execution.effect.admission.budget(self._clock())\n",
-        tests="unit/executor/test_how_an_effect_ends.py",
+        tests="unit/executor/test_effects.py",
         red=(
             "test_an_effect_is_done_between_its_two_commits",
             "test_the_intent_says_what_on_what_until_when_and_how_to_take_it_back",
@@ -149,7 +149,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="executor.py",
         old="        undo=execution.effect.undo or plan.undo,\n",
         new="        undo=execution.effect.undo,\n",
-        tests="unit/executor/test_how_an_effect_ends.py",
+        tests="unit/executor/test_effects.py",
         red=(
             "test_the_intent_says_what_on_what_until_when_and_how_to_take_it_back",
             "test_an_object_that_somebody_else_has_deleted_is_overtaken_but_in_an_undo_it_is_as_it_should_be",

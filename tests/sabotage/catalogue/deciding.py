@@ -89,7 +89,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="decisions/reconciliation.py",
         old="    return ReconcileAction.HAND_OVER if liveness.failures > MOST_TASK_FAILURES else ReconcileAction.TAKE_UP\n",
         new="    return ReconcileAction.TAKE_UP\n",
-        tests="unit/reconciliation/test_what_an_open_run_needs.py",
+        tests="unit/reconciliation/test_reconciliation.py",
         red=("test_a_run_that_dies_again_and_again_is_handed_over",),
     ),
     Sabotage(

@@ -8,7 +8,7 @@ import pytest
 from kubeobjects.pods import Pod
 from kubesim.apiserver.pod_columns import restarts_column, status_column
 from kubesim.manifest import Json
-from tests.unit.objects.test_status_of_pods import RESTARTS, STATUSES
+from tests.unit.objects.test_pods import RESTARTS, STATUSES
 
 
 def manifest(pod: Pod) -> Json:
