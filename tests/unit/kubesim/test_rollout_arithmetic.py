@@ -51,16 +51,3 @@ def test_a_step_stays_within_the_bounds(situation: tuple[Size, list[Size], Bound
     available = new.available + sum(each.available for each in old)
     lost = sum(max(0, each.available - sizes[each.name]) for each in old)
     assert lost <= max(0, available - bounds.least_available)
-
-
-@given(situations())
-def test_when_everything_gets_available_the_rollout_ends(situation: tuple[Size, list[Size], Bounds]) -> None:
-    new, old, bounds = situation
-    for _ in range(40):
-        new = Size(name=new.name, wanted=new.wanted, available=new.wanted)
-        old = [Size(name=each.name, wanted=each.wanted, available=each.wanted) for each in old]
-        size, sizes = grown(new, old, bounds), shrunk(new, old, bounds)
-        new = Size(name=new.name, wanted=size, available=new.available)
-        old = [Size(name=each.name, wanted=sizes[each.name], available=sizes[each.name]) for each in old]
-    assert new.wanted == bounds.replicas
-    assert all(each.wanted == 0 for each in old)
