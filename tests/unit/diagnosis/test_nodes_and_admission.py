@@ -3,7 +3,7 @@
 import pytest
 
 from kubediagnosis.causes import CauseKind, Confidence
-from kubediagnosis.facts import NodeFacts, WebhookFacts
+from kubediagnosis.facts import WebhookFacts
 from tests.unit.diagnosis.around import bare_node
 from tests.unit.diagnosis.workload import Workload, row, waits
 
@@ -40,18 +40,6 @@ OBSTACLES = (
 )
 
 
-@pytest.mark.parametrize(("path", "value", "said", "field"), OBSTACLES)
-def test_a_field_that_a_new_template_asks_by_is_the_cause_of_a_pod_without_a_node(
-    path: tuple[str | int, ...], value: object, said: str, field: str
-) -> None:
-    web = Workload()
-    web.change(path, value)
-    web.roll_out(scheduling=NONE + said + HELP)
-    (cause,) = web.causes()
-    assert row(cause) == (CauseKind.UNSCHEDULABLE, "deployment/web", field, CERTAIN)
-    assert said in cause.text
-
-
 @pytest.mark.parametrize(
     ("reason", "said"), [("TriggeredScaleUp", "pod triggered scale-up"), ("Nominated", "on: node-7")]
 )
@@ -82,41 +70,6 @@ def test_a_second_obstacle_makes_the_template_only_likely() -> None:
     web.change((*APP, "resources", "requests", "memory"), "2Gi")
     web.roll_out(scheduling="0/2 nodes are available: 1 Insufficient memory, 1 node(s) had untolerated taint {a: b}.")
     assert web.causes()[0].confidence is LIKELY
-
-
-@pytest.mark.parametrize(
-    ("said", "node", "field"),
-    [
-        ("1 node(s) were unschedulable", bare_node("n1", cordoned=True), "spec.unschedulable"),
-        (
-            "1 node(s) had untolerated taint {node.kubernetes.io/unschedulable: }",
-            bare_node("n1", cordoned=True, taints=("node.kubernetes.io/unschedulable",)),
-            "spec.unschedulable",
-        ),
-        (
-            "1 node(s) had untolerated taint {dedicated: batch}",
-            bare_node("n1", taints=("dedicated",)),
-            "spec.taints[dedicated]",
-        ),
-        (
-            "1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }",
-            bare_node("n1", taints=("node.kubernetes.io/not-ready",)),
-            "status.conditions[Ready]",
-        ),
-    ],
-)
-@pytest.mark.parametrize("new", [False, True], ids=["good template", "new template"])
-def test_a_node_that_is_cordoned_or_tainted_is_the_cause(said: str, node: NodeFacts, field: str, new: bool) -> None:
-    """Also where a new template asks for too much: the scheduler names the node alone."""
-    web = Workload()
-    web.more["nodes"] = (node,)
-    if new:
-        web.change((*APP, "resources", "requests", "memory"), "900Gi")
-        web.roll_out(scheduling=NONE + said)
-    else:
-        web.replace_pod(waits(""), scheduling=NONE + said)
-    (cause,) = web.causes()
-    assert row(cause) == (CauseKind.NODE, "node/n1", field, CERTAIN)
 
 
 def test_a_taint_of_several_is_only_likely() -> None:

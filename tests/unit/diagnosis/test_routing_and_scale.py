@@ -22,18 +22,6 @@ def service(name: str = "web", target: int | str = 8080, **selector: str) -> Kub
     return KubeService(metadata=Metadata(name=name), spec=ServiceSpec(selector=selector or {"app": "web"}, ports=ports))
 
 
-@pytest.mark.parametrize(("at", "confidence"), [(ago(60), CERTAIN), (None, LIKELY)], ids=["told when", "not told when"])
-def test_a_workload_that_was_scaled_to_zero_is_the_cause_with_who_did_it(
-    at: datetime | None, confidence: Confidence
-) -> None:
-    web = Workload()
-    web.pods = []
-    web.more |= {"desired": 0, "scaled": FieldChange(manager="kubectl", at=at)}
-    (cause,) = web.causes()
-    assert row(cause) == (CauseKind.SCALED_TO_ZERO, "deployment/web", "spec.replicas", confidence)
-    assert "by kubectl" in cause.text
-
-
 SEEN, LAST_GOOD = ago(60), ago(3600)
 
 
@@ -100,12 +88,6 @@ def test_a_paused_rollout_is_the_cause_while_every_pod_of_the_earlier_template_f
     cause = web.causes()[0]
     assert row(cause) == first
     assert (not paused or failing == 1) != ("kubectl rollout resume deployment/web -n shop" in cause.text)
-
-
-def test_a_paused_rollout_of_a_service_that_is_well_is_no_cause() -> None:
-    web = Workload()
-    web.more |= PAUSED
-    assert web.causes() == ()
 
 
 @pytest.mark.parametrize(
@@ -179,12 +161,6 @@ def test_a_port_that_a_rollout_renamed_is_the_template_s() -> None:
     web.more["services"] = (service("web", "http"),)
     (cause,) = web.causes()
     assert row(cause) == (ROUTING, "deployment/web", "containers[app].ports[web].name", CERTAIN)
-
-
-def test_a_statefulset_s_governing_service_is_its_own() -> None:
-    web = Workload()
-    web.more |= {"services": (service("nodes", app="db"),), "governing": "nodes"}
-    assert row(web.causes()[0])[:2] == (ROUTING, "service/nodes")
 
 
 def test_a_service_that_bears_the_workload_s_labels_is_meant_for_it_whatever_it_selects() -> None:

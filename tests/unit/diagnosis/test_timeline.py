@@ -11,7 +11,7 @@ from kubediagnosis.diagnose import diagnose
 from kubediagnosis.facts import ConfigurationFacts, ConfigurationType, FieldChange, NodeFacts, WorkloadFacts
 from kubediagnosis.headline import change_text, what_changed
 from kubediagnosis.node_changes import MOST
-from kubediagnosis.object_facts import node_facts, written_by
+from kubediagnosis.object_facts import node_facts
 from kubediagnosis.related_facts import changes_of_autoscalers
 from kubediagnosis.timeline import changes_before
 from kubeobjects.metadata import Condition
@@ -60,22 +60,6 @@ def test_values_of_variables_commands_and_probes_are_never_told() -> None:
     assert "->" not in what_changed(diagnose(workload.facts()))
 
 
-def test_a_secret_that_was_written_is_told_by_its_key_and_an_older_one_is_not() -> None:
-    workload = Workload()
-    workload.more["configurations"] = (
-        ConfigurationFacts(
-            type=ConfigurationType.SECRET, name="token", exists=True, changed=ago(300), changed_keys=("token",)
-        ),
-        ConfigurationFacts(type=ConfigurationType.CONFIG_MAP, name="settings", exists=True, changed=ago(60)),
-        ConfigurationFacts(type=ConfigurationType.CONFIG_MAP, name="routes", exists=True, changed=ago(3 * 86400)),
-    )
-    found = changes_before(workload.facts())
-    assert [(each.object, each.field) for each in found] == [
-        ("secret/token", "data[token]"),
-        ("configmap/settings", "data"),
-    ]
-
-
 def test_a_configuration_that_is_as_it_was_made_before_the_workload_is_no_change() -> None:
     workload = Workload()
     made = partial(ConfigurationFacts, type=ConfigurationType.CONFIG_MAP, exists=True)
@@ -90,13 +74,6 @@ def test_a_configuration_that_is_as_it_was_made_before_the_workload_is_no_change
     assert [each.object for each in changes_before(workload.facts())] == ["configmap/routes", "configmap/settings"]
 
 
-def test_a_scale_is_told_with_who_did_it() -> None:
-    workload = Workload()
-    workload.more["scaled"] = FieldChange(manager="kubectl", at=ago(30))
-    (found,) = changes_before(workload.facts())
-    assert (found.field, found.by, found.after) == ("spec.replicas", "kubectl", "2")
-
-
 def test_changes_are_in_the_order_of_their_time_and_the_line_begins_with_the_latest() -> None:
     workload = Workload()
     workload.change(["spec", "containers", 0, "image"], "shop:2")
@@ -105,20 +82,6 @@ def test_changes_are_in_the_order_of_their_time_and_the_line_begins_with_the_lat
     found = diagnose(workload.facts()).changes
     assert [each.field for each in found] == ["containers[app].image", "spec.replicas"]
     assert what_changed(diagnose(workload.facts())).split("; ")[0].endswith("spec.replicas - -> 2 (by kubectl)")
-
-
-def test_the_writer_of_the_template_is_read_of_the_managed_fields() -> None:
-    def entry(manager: str, seconds: float, **spec: object) -> dict[str, object]:
-        return {"manager": manager, "time": iso(ago(seconds)), "fieldsV1": {"f:spec": spec}}
-
-    entries = [
-        entry("helm", 900, **{"f:template": {}}),
-        entry("kubectl-set", 60, **{"f:template": {}}),
-        entry("kubectl", 5, **{"f:replicas": {}}),
-    ]
-    assert written_by({"metadata": {"managedFields": entries}}, "f:template") == FieldChange(
-        manager="kubectl-set", at=ago(60)
-    )
 
 
 OLD = ago(86_000)
