@@ -45,15 +45,6 @@ def test_the_runbook_has_the_checks_before_and_the_four_phases_in_their_order(ru
     ]
 
 
-def test_the_checks_before_are_the_commands_of_the_page(runbook: Runbook) -> None:
-    lines = [step.do.command.source for step, _ in steps_of(runbook) if isinstance(step.do, Run)]
-    assert lines[:3] == [
-        "kubectl get nodes",
-        "kubectl top nodes",
-        "kubectl get events -A --sort-by=.metadata.creationTimestamp",
-    ]
-
-
 def test_the_runbook_s_own_steps_only_look_and_changes_are_made_by_runbooks_of_services(runbook: Runbook) -> None:
     changing = [step.id for step, _ in steps_of(runbook) if isinstance(step.do, Run) and step.do.command.changes]
     assert changing == []
@@ -74,16 +65,6 @@ def test_the_runbook_s_own_steps_only_look_and_changes_are_made_by_runbooks_of_s
         "ingress_at_zero": ("ingress-controller", "start-service"),
         "ingress": ("ingress-controller", "workload-recovery"),
     }
-
-
-def test_the_order_of_what_it_mends_is_that_of_the_priorities(catalog: Catalog, runbook: Runbook) -> None:
-    mended = [
-        catalog.services[step.service.source].priority
-        for step, _ in steps_of(runbook)
-        if isinstance(step.do, RunRunbook) and step.service is not None
-    ]
-    assert mended == sorted(mended)
-    assert set(mended) == {1, 2, 3, 4, 5}
 
 
 def test_a_service_that_recovered_is_left_when_the_run_s_time_is_over(runbook: Runbook) -> None:

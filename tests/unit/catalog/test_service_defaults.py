@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.catalog import CatalogErrors, catalog_paths, load, shipped_paths
+from kintsugi.catalog import CatalogErrors, catalog_paths, load
 from kintsugi.catalog.build import HEALTHY
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.rules import Mode, Rule, RuleSource
@@ -115,11 +115,6 @@ def test_a_service_switches_a_rule_off_or_changes_its_terms_by_name(tmp_path: Pa
     assert found["cart-not-healthy"].digest == plain["cart-not-healthy"].digest
 
 
-def test_rules_of_two_services_have_digests_of_their_own(tmp_path: Path) -> None:
-    found = rules(tmp_path, short(), short("till", "deployment/till"))
-    assert found["cart-pods-unhealthy"].digest != found["till-pods-unhealthy"].digest
-
-
 @pytest.mark.parametrize(
     ("name", "spec", "replaced"),
     [
@@ -176,9 +171,3 @@ spec: {on: services, when: service.redy == 0, runbook: mend}
         loaded(short(more=more), short("till", "deployment/till", more), template, runbook)
     [problem] = errors.value.problems
     assert (problem.file, problem.path) == ("c.yaml", "spec.when")
-
-
-def test_each_shipped_service_but_the_database_has_the_rules_of_every_service() -> None:
-    catalog = load(shipped_paths())
-    for service in catalog.services.keys() - {"database"}:
-        assert {f"{service}-{name}" for name in ALL} <= set(catalog.rules), service

@@ -115,6 +115,13 @@ def test_a_configmap_that_was_made_anew_may_hold_what_it_held(made: float) -> No
     assert web.causes()[0].confidence is (LIKELY if made == 90.0 else CERTAIN)
 
 
+@pytest.mark.parametrize(("known", "thing"), [(True, "secret/tls"), (False, "deployment/web")])
+def test_a_certificate_that_has_expired_is_the_secret_s_where_it_can_be_read(known: bool, thing: str) -> None:
+    web = unmet(EXPIRED)
+    web.more["configurations"] = (written("tls", "tls.crt", 9000),) if known else ()
+    assert row(web.causes()[0])[:2] == (CauseKind.CERTIFICATE, thing)
+
+
 EXPIRED = "x509: certificate has expired or is not yet valid"
 
 

@@ -49,6 +49,18 @@ def test_the_key_that_was_written_last_is_known_where_its_writer_wrote_no_other(
     assert (found.changed, found.changed_keys) == (ago(60), changed)
 
 
+def test_the_one_who_wrote_the_replicas_last_is_who_scaled() -> None:
+    entries = [
+        managed("helm", 900, {"f:spec": {"f:replicas": {}, "f:template": {}}}),
+        managed("kubectl", 60, {"f:spec": {"f:replicas": {}}}),
+        managed("controller", 5, {"f:status": {}}),
+    ]
+    assert object_facts.written_by({"metadata": {"managedFields": entries}}, "f:replicas") == FieldChange(
+        manager="kubectl", at=ago(60)
+    )
+    assert object_facts.written_by({"metadata": {}}, "f:replicas") is None
+
+
 @pytest.mark.parametrize(
     ("spec", "updated", "by"),
     [

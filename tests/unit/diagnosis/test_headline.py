@@ -14,7 +14,7 @@ from kintsugi.app.notice_headlines import headline_lines
 from kintsugi.model.records import IncidentState
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
 from kubediagnosis.diagnose import FINDERS, diagnose
-from kubediagnosis.headline import LONGEST, diagnosis_at, headline, what_changed
+from kubediagnosis.headline import LONGEST, diagnosis_at, headline, latest, what_changed
 from kubediagnosis.ranking import rank_of
 from kubediagnosis.template_difference import difference
 from kubediagnosis.template_fields import changed_fields, template_fields
@@ -241,6 +241,11 @@ def test_an_earlier_diagnosis_is_told_with_its_time_where_the_last_one_has_no_ca
         f"as found at 2026-11-24 03:02:00; at 03:32:00 {said}: deployment/web: container web cannot pull image"
     )
     assert what_changed(told) == what_changed(DIAGNOSIS)
+
+
+def test_an_earlier_diagnosis_is_not_told_where_the_last_one_has_a_cause() -> None:
+    assert latest([without_cause(), DIAGNOSIS]) == DIAGNOSIS
+    assert latest([without_cause()]) == without_cause()
 
 
 def test_the_headline_of_a_trouble_that_is_over_says_was_wrong() -> None:

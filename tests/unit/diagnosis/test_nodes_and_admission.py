@@ -3,7 +3,7 @@
 import pytest
 
 from kubediagnosis.causes import CauseKind, Confidence
-from kubediagnosis.facts import WebhookFacts
+from kubediagnosis.facts import NodeFacts, WebhookFacts
 from tests.unit.diagnosis.around import bare_node
 from tests.unit.diagnosis.workload import Workload, row, waits
 
@@ -70,6 +70,41 @@ def test_a_second_obstacle_makes_the_template_only_likely() -> None:
     web.change((*APP, "resources", "requests", "memory"), "2Gi")
     web.roll_out(scheduling="0/2 nodes are available: 1 Insufficient memory, 1 node(s) had untolerated taint {a: b}.")
     assert web.causes()[0].confidence is LIKELY
+
+
+@pytest.mark.parametrize(
+    ("said", "node", "field"),
+    [
+        ("1 node(s) were unschedulable", bare_node("n1", cordoned=True), "spec.unschedulable"),
+        (
+            "1 node(s) had untolerated taint {node.kubernetes.io/unschedulable: }",
+            bare_node("n1", cordoned=True, taints=("node.kubernetes.io/unschedulable",)),
+            "spec.unschedulable",
+        ),
+        (
+            "1 node(s) had untolerated taint {dedicated: batch}",
+            bare_node("n1", taints=("dedicated",)),
+            "spec.taints[dedicated]",
+        ),
+        (
+            "1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }",
+            bare_node("n1", taints=("node.kubernetes.io/not-ready",)),
+            "status.conditions[Ready]",
+        ),
+    ],
+)
+@pytest.mark.parametrize("new", [False, True], ids=["good template", "new template"])
+def test_a_node_that_is_cordoned_or_tainted_is_the_cause(said: str, node: NodeFacts, field: str, new: bool) -> None:
+    """Also where a new template asks for too much: the scheduler names the node alone."""
+    web = Workload()
+    web.more["nodes"] = (node,)
+    if new:
+        web.change((*APP, "resources", "requests", "memory"), "900Gi")
+        web.roll_out(scheduling=NONE + said)
+    else:
+        web.replace_pod(waits(""), scheduling=NONE + said)
+    (cause,) = web.causes()
+    assert row(cause) == (CauseKind.NODE, "node/n1", field, CERTAIN)
 
 
 def test_a_taint_of_several_is_only_likely() -> None:

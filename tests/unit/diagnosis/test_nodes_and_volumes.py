@@ -79,6 +79,19 @@ def test_an_eviction_for_a_limit_of_the_pod_s_own_is_the_template_s_and_not_the_
     assert web.causes() == ()
 
 
+@pytest.mark.parametrize(
+    ("others", "named"),
+    [((3, 0), True), ((3, 1), False), ((1, 0), False)],
+    ids=["nobody there is ready", "others there are", "too few to tell"],
+)
+def test_a_node_whose_pods_fail_of_whichever_workload_is_likely_the_cause(others: tuple[int, int], named: bool) -> None:
+    web = Workload()
+    unready(web, 1, on="node-2")
+    web.more["nodes"] = (node(), node("node-2", others=others))
+    found = [row(each) for each in web.causes()]
+    assert found == ([(NODE, "node/node-2", "", LIKELY)] if named else [])
+
+
 @pytest.mark.parametrize(("others", "kind"), [((3, 0), NODE), ((3, 3), CauseKind.LIVENESS_PROBE)])
 def test_a_probe_that_fails_on_a_node_where_all_pods_fail_says_nothing_of_the_container(
     others: tuple[int, int], kind: CauseKind

@@ -22,6 +22,18 @@ def service(name: str = "web", target: int | str = 8080, **selector: str) -> Kub
     return KubeService(metadata=Metadata(name=name), spec=ServiceSpec(selector=selector or {"app": "web"}, ports=ports))
 
 
+@pytest.mark.parametrize(("at", "confidence"), [(ago(60), CERTAIN), (None, LIKELY)], ids=["told when", "not told when"])
+def test_a_workload_that_was_scaled_to_zero_is_the_cause_with_who_did_it(
+    at: datetime | None, confidence: Confidence
+) -> None:
+    web = Workload()
+    web.pods = []
+    web.more |= {"desired": 0, "scaled": FieldChange(manager="kubectl", at=at)}
+    (cause,) = web.causes()
+    assert row(cause) == (CauseKind.SCALED_TO_ZERO, "deployment/web", "spec.replicas", confidence)
+    assert "by kubectl" in cause.text
+
+
 SEEN, LAST_GOOD = ago(60), ago(3600)
 
 

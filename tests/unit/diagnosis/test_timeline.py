@@ -60,6 +60,22 @@ def test_values_of_variables_commands_and_probes_are_never_told() -> None:
     assert "->" not in what_changed(diagnose(workload.facts()))
 
 
+def test_a_secret_that_was_written_is_told_by_its_key_and_an_older_one_is_not() -> None:
+    workload = Workload()
+    workload.more["configurations"] = (
+        ConfigurationFacts(
+            type=ConfigurationType.SECRET, name="token", exists=True, changed=ago(300), changed_keys=("token",)
+        ),
+        ConfigurationFacts(type=ConfigurationType.CONFIG_MAP, name="settings", exists=True, changed=ago(60)),
+        ConfigurationFacts(type=ConfigurationType.CONFIG_MAP, name="routes", exists=True, changed=ago(3 * 86400)),
+    )
+    found = changes_before(workload.facts())
+    assert [(each.object, each.field) for each in found] == [
+        ("secret/token", "data[token]"),
+        ("configmap/settings", "data"),
+    ]
+
+
 def test_a_configuration_that_is_as_it_was_made_before_the_workload_is_no_change() -> None:
     workload = Workload()
     made = partial(ConfigurationFacts, type=ConfigurationType.CONFIG_MAP, exists=True)
