@@ -375,6 +375,17 @@ async def test_restarts_have_one_way_back_to_the_last_good_revision(
         )
 
 
+async def test_a_workload_that_a_rollback_step_has_set_already_is_not_set_again() -> None:
+    ahead, back = (f"kubectl rollout undo deployment/web --to-revision={number}" for number in (7, 3))
+    bench = failing(
+        f"- {{id: ahead, run: {ahead}}}", rollback=f"after: 10m\nsteps: [{{id: back, run: {back}}}]", heals=back
+    )
+    undo = parse("kubectl rollout undo deployment/web --to-revision=6", namespace="production")
+    bench.actor.undo_of = lambda _: undone_by(undo)
+    await bench.drive()
+    assert bench.ended == (IncidentState.ROLLED_BACK, [f"{ahead} -n production", f"{back} -n production"])
+
+
 @pytest.mark.parametrize("other", OTHERS)
 async def test_a_rollback_step_deals_with_no_other_workload_of_the_name(other: str) -> None:
     """Workloads are one only by kind, name and namespace."""
@@ -409,6 +420,15 @@ async def test_without_a_good_revision_nothing_is_taken_back_and_a_person_hears_
     assert bench.ended == (IncidentState.NEEDS_OPERATOR, [RESTARTED])
     assert bench.reason.startswith("the rollback failed: the run has no change to undo: " + refusal)
     assert "To roll the workload back:\n  kubectl rollout undo deployment/web --to-revision=1" in bench.reason
+
+
+async def test_the_restart_of_a_workload_that_is_no_service_s_goes_back_to_nothing_unknown() -> None:
+    """Nobody knows which of its revisions are good: the action is asked for the last good one, and refuses."""
+    bench = restarting(RESTART.replace("/web", "/stranger"), rollback="after: 10m\npolicy: always")
+    refusal = Refused("no earlier revision was seen good")
+    bench.actor.will("prepare kubectl rollout undo deployment/stranger -n production", refusal)
+    await bench.drive()
+    assert (bench.state, len(bench.effects)) == (IncidentState.NEEDS_OPERATOR, 1)
 
 
 async def test_a_step_that_calls_a_person_for_a_release_of_helm_names_the_command_of_helm() -> None:
