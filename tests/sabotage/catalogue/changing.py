@@ -105,7 +105,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="decisions/admission.py",
         old="    return wait(inputs.observer.stale_reason) if inputs.observer.stale_reason else None\n",
         new="    return None\n",
-        tests="unit/admission/test_what_is_asked_before_every_attempt.py",
+        tests="unit/admission/test_admission.py",
         red=(
             "test_each_hindrance_holds_what_it_should_and_says_why",
             "test_a_section_under_way_is_held_by_people_and_by_blindness_only",
@@ -163,7 +163,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="decisions/admission.py",
         old=("    observing,\n    frozen,\n"),
         new="    observing,\n",
-        tests="unit/admission/test_what_is_asked_before_every_attempt.py",
+        tests="unit/admission/test_admission.py",
         red=(
             "test_each_hindrance_holds_what_it_should_and_says_why",
             "test_a_section_under_way_is_held_by_people_and_by_blindness_only",
@@ -179,7 +179,7 @@ SABOTAGES: Sequence[Sabotage] = (
             "            for namespace in sorted(attempt.namespaces)[:1]\n"
             "            for service in sorted(attempt.services)[:1]\n"
         ),
-        tests="unit/admission/test_what_is_asked_before_every_attempt.py",
+        tests="unit/admission/test_admission.py",
         red=("test_a_pause_counts_where_the_run_is_and_where_the_object_is",),
     ),
     Sabotage(

@@ -283,7 +283,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="decisions/breaker.py",
         old="    return ObserverNotice.OPEN if problem else ObserverNotice.CLOSE\n",
         new="    return ObserverNotice.NONE if problem else ObserverNotice.CLOSE\n",
-        tests="unit/pipeline/test_the_incident_about_the_observer.py",
+        tests="unit/pipeline/test_the_observed_state.py",
         red=(
             "test_a_doubt_that_lasts_is_one_incident_which_ends_with_it",
             "test_an_observer_that_comes_and_goes_is_one_incident",

@@ -1,4 +1,4 @@
-"""How a row of docs/faults.md is judged: by cause, object and field, by how sure that is, and by what else was called certain."""
+"""How a row of docs/faults.md and its end are judged, and what a move is about."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -7,7 +7,9 @@ import pytest
 
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource
 from tests.faults import end_results, page, results
+from tests.faults.ends import Write, of_upstream, wrongly_written
 from tests.faults.judge import Judgement, Named, expected_of
+from tests.faults.moves import program_of
 from tests.faults.results import Result, table
 
 DEPLOYMENT = "deployment/api-deployment"
@@ -120,3 +122,73 @@ def test_a_cause_of_several_faults_at_a_time_may_be_certain_beside_the_one_that_
     together = replace(alone, beside=page.named_beside()["move-forbidden-by-budget"], problems=[])
     together.conclude()
     assert together.right
+
+
+DELETE: Write = ("delete", "pods")
+UNDO: Write = ("patch", "deployments")
+
+
+@pytest.mark.parametrize(
+    ("id_", "writes"),
+    [
+        ("one-pod-crashes", (DELETE,)),
+        ("image-not-found", (UNDO,)),
+        ("bad-version-of-statefulset", (("patch", "statefulsets"), DELETE)),
+        ("scaled-to-zero", (UNDO,)),
+        ("hanging-for-ever", (DELETE,)),
+        ("routes-wrong", ()),
+        ("configmap-deleted", ()),
+        ("killed-once", ()),
+    ],
+)
+def test_a_rung_may_write_what_it_needs(id_: str, writes: tuple[Write, ...]) -> None:
+    row = page.row(id_)
+    assert wrongly_written(row, page.workloads()[row.service], writes) == []
+
+
+@pytest.mark.parametrize(
+    ("id_", "writes", "problem"),
+    [
+        ("one-pod-crashes", (DELETE, DELETE), "wrote delete pods 2 times"),
+        ("one-pod-crashes", (DELETE, UNDO), "wrote patch deployments"),
+        ("image-not-found", (), "did not write patch deployments"),
+        ("image-not-found", (UNDO, DELETE), "wrote delete pods"),
+        ("hanging-for-ever", (DELETE, DELETE), "wrote delete pods 2 times"),
+        ("configmap-deleted", (DELETE,), "wrote delete pods"),
+        ("killed-once", (DELETE,), "wrote delete pods"),
+        ("good-rollout", (UNDO,), "wrote patch deployments"),
+    ],
+)
+def test_a_write_that_is_none_of_the_end_s_is_told(id_: str, writes: tuple[Write, ...], problem: str) -> None:
+    row = page.row(id_)
+    assert wrongly_written(row, page.workloads()[row.service], writes) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("id_", "of", "end", "about"),
+    [
+        ("upstream-at-zero", "parcels depot", "healed: scale-back", "statefulset/depot"),
+        ("database-hangs", "shop database", "healed: restart-pod", page.NONE),
+    ],
+)
+def test_an_upstream_that_is_healed_for_a_row_has_an_end_of_its_own(id_: str, of: str, end: str, about: str) -> None:
+    found = of_upstream(page.row(id_))
+    assert found is not None
+    assert (found.of, found.end, found.object) == (of, end, about)
+
+
+def test_a_row_of_one_service_has_no_end_of_an_upstream() -> None:
+    assert of_upstream(page.row("image-not-found")) is None
+
+
+@pytest.mark.parametrize(
+    ("container", "application", "program"),
+    [
+        ("postgres", "shop", "postgres"),
+        ("redis", "shop", "redis-server"),
+        ("api", "shop", "shop"),
+        ("http", "parcels", "parcel"),
+    ],
+)
+def test_the_program_that_is_hung_is_the_one_of_the_pod(container: str, application: str, program: str) -> None:
+    assert program_of({"spec": {"containers": [{"name": container}]}}, application) == program
