@@ -9,7 +9,7 @@ from kubediagnosis.words import resolver_silent, unresolved
 from kubeobjects.metadata import Metadata
 from kubeobjects.network import KubeService, ServiceSpec
 from tests.unit.diagnosis.around import check, service, written
-from tests.unit.diagnosis.workload import Workload, ago, row, runs
+from tests.unit.diagnosis.workload import Workload, ago, crashes, row, runs
 
 CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY
 NOT_ANSWERING, STALE, NAME = CauseKind.NOT_ANSWERING, CauseKind.STALE_CONFIGURATION, CauseKind.NAME_RESOLUTION
@@ -91,6 +91,16 @@ def test_a_pod_that_a_rollout_is_about_to_replace_is_not_stale_while_all_is_answ
     assert web.causes() == ()
     web.more["checks"] = (check(),)
     assert STALE in {each.kind for each in web.causes()}
+
+
+def test_pods_that_do_not_know_a_change_are_none_the_worse_while_one_that_knows_it_does_not_come_up() -> None:
+    web = Workload()
+    web.more |= {"checks": (check(met=True),), "configurations": (written("settings", "currency", 90, kind=MAP),)}
+    web.replace_pod(crashes(3))
+    (cause,) = web.causes()
+    assert row(cause)[:3] == (CauseKind.CONTAINER_EXIT, "configmap/settings", "data[currency]")
+    web.replace_pod(runs(seconds=50))
+    assert {each.kind for each in web.causes()} == {STALE}
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,12 @@ def unready(web: Workload, index: int = 0, *, on: str = "node-1") -> Json:
     return pod
 
 
+def test_a_node_that_does_not_report_is_no_cause_for_pods_that_are_ready() -> None:
+    web = Workload()
+    web.more["nodes"] = (node(Ready="Unknown"),)
+    assert web.causes() == ()
+
+
 def evicted(web: Workload, message: str, seconds: float = 3600) -> None:
     """Let the kubelet have evicted a pod, so long ago."""
     pod = web.pods[0]
