@@ -116,6 +116,7 @@ SABOTAGES: Sequence[Sabotage] = (
         red=(
             "test_a_run_whose_service_still_fails_is_rolled_back_where_nothing_speaks_against",
             "test_the_failure_must_have_lasted",
+            "test_a_rollout_that_gets_on_is_waited_for_at_the_deadline_and_one_that_does_not_is_taken_back",
         ),
     ),
     Sabotage(
