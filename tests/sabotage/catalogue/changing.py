@@ -33,7 +33,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="executor.py",
         old='                await self._escalate(execution, "it is unknown whether the change was applied")',
         new="                await self._save(execution, StepState.PLANNED)",
-        tests="unit/executor/test_effects.py",
+        tests="unit/executor/test_an_answer_that_was_lost.py",
         red=("test_an_effect_whose_outcome_is_unknown_goes_to_a_person",),
     ),
     Sabotage(
@@ -74,6 +74,7 @@ SABOTAGES: Sequence[Sabotage] = (
             "test_a_daemon_that_has_lost_the_lead_makes_nothing",
             "test_a_budget_that_is_spent_in_the_intent_s_own_transaction_holds_the_effect",
             "test_cancelled_at_the_gate_an_effect_ends_at_once_and_under_way_it_ends_first",
+            "test_a_change_that_is_refused_at_its_intent_again_and_again_is_planned_less_and_less_often",
         ),
     ),
     Sabotage(
@@ -131,7 +132,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="executor.py",
         old="            await self._save(execution, StepState.INTENT, budget=execution.effect.admission.budget(self._clock()))\n",
         new="            execution.effect.admission.budget(self._clock())\n",
-        tests="unit/executor/test_effects.py",
+        tests="unit/executor/test_how_an_effect_ends.py",
         red=(
             "test_an_effect_is_done_between_its_two_commits",
             "test_the_intent_says_what_on_what_until_when_and_how_to_take_it_back",
@@ -149,7 +150,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="executor.py",
         old="        undo=execution.effect.undo or plan.undo,\n",
         new="        undo=execution.effect.undo,\n",
-        tests="unit/executor/test_effects.py",
+        tests="unit/executor/test_how_an_effect_ends.py",
         red=(
             "test_the_intent_says_what_on_what_until_when_and_how_to_take_it_back",
             "test_an_object_that_somebody_else_has_deleted_is_overtaken_but_in_an_undo_it_is_as_it_should_be",

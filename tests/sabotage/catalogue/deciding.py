@@ -163,11 +163,7 @@ SABOTAGES: Sequence[Sabotage] = (
         old="    if len(spent) >= limits.budget:\n",
         new="    if len(spent) > limits.budget * 2:\n",
         tests="unit/guards/test_the_budget.py",
-        red=(
-            "test_a_spent_budget_says_when_there_is_room_again",
-            "test_the_budget_is_never_exceeded_whenever_it_is_asked",
-            "test_when_the_named_moment_comes_there_is_room",
-        ),
+        red=("test_a_spent_budget_says_when_there_is_room_again",),
     ),
     Sabotage(
         takes_out="the budget is counted in the intent's own transaction",
