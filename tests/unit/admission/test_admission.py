@@ -171,17 +171,6 @@ def test_a_rule_of_a_service_about_another_runbook_or_another_rule_of_its_own_se
     assert mode_for(rule(), "other", ["web"], known(rule(), other)) is Mode.AUTO
 
 
-def test_a_rule_is_its_runbooks_services_own_where_it_names_none() -> None:
-    """It neither limits itself nor is limited by that service's other rules, and a run about all services goes by it."""
-    runbook = replace(shop().runbooks["mend"], name="mend-web", service="web")
-    by_runbook = replace(rule(name="web-by-runbook"), service="", runbook="mend-web")
-    careful = replace(rule(name="web-careful", mode=Mode.OBSERVE), runbook="mend-web")
-    catalog = replace(known(by_runbook, careful), runbooks={**shop().runbooks, "mend-web": runbook})
-    assert mode_for(by_runbook, "mend-web", ["web"], catalog) is Mode.AUTO
-    alone = replace(catalog, rules={each.name: each for each in (ABOUT_ALL, replace(by_runbook, mode=Mode.APPROVE))})
-    assert mode_for(ABOUT_ALL, "mend-web", ["web"], alone) is Mode.APPROVE
-
-
 NOBODY = frozenset[str]()
 
 
@@ -195,26 +184,6 @@ def web(count: int, ready: int, *, desired: int | None = None) -> ServiceView:
     return view(ready=ready, desired=count if desired is None else desired, pods=pods(count, ready))
 
 
-@pytest.mark.parametrize(
-    ("count", "percent", "stay"),
-    [(1, 50, 0), (2, 50, 1), (3, 50, 1), (4, 50, 2), (5, 50, 2), (3, 1, 2), (1, 1, 0), (4, 100, 0), (0, 50, 0)],
-)
-def test_a_share_is_rounded_up_so_that_one_pod_at_least_may_go(count: int, percent: int, stay: int) -> None:
-    assert pod_budget(web(count, count), percent).desired_healthy == stay
-
-
-@pytest.mark.parametrize(
-    ("count", "ready", "disrupted", "allowed"),
-    [(4, 4, (), 2), (4, 4, ("uid-web-0",), 1), (4, 4, ("uid-web-0", "uid-web-1"), 0), (4, 2, (), 0), (4, 0, (), 0)],
-)
-def test_a_pod_that_we_have_deleted_counts_as_gone_although_it_is_shown_as_ready_still(
-    count: int, ready: int, disrupted: tuple[str, ...], allowed: int
-) -> None:
-    budget = pod_budget(web(count, ready), 50)
-    assert budget.allowed(frozenset(disrupted)) == allowed
-    assert bool(budget.objection(f"uid-web-{count - 1}", frozenset(disrupted))) is (allowed == 0 and ready == count)
-
-
 def test_a_refusal_says_how_many_are_ready_and_how_many_must_stay() -> None:
     said = pod_budget(web(4, 3), 50).objection("uid-web-0", frozenset({"uid-web-1"}))
     assert said == "2 of 4 pods of web are ready, and 2 must stay so"
@@ -225,11 +194,6 @@ def test_a_pod_that_does_not_serve_is_never_held(ready: int) -> None:
     """Deleting it takes nothing away: a recovery in which all pods are down goes on at once."""
     budget = pod_budget(web(4, ready), 1)
     assert [budget.objection(f"uid-web-{number}", NOBODY) for number in range(ready, 4)] == [""] * (4 - ready)
-
-
-def test_a_pod_that_is_being_deleted_again_is_not_counted_twice() -> None:
-    """The intent of this very deletion is committed before it is asked for the last time."""
-    assert pod_budget(web(1, 1), 50).objection("uid-web-0", frozenset({"uid-web-0"})) == ""
 
 
 def test_a_pod_that_is_newer_than_what_is_seen_waits_until_it_is_seen() -> None:

@@ -88,18 +88,7 @@ def test_all_matchers_must_hold_and_the_first_that_does_not_is_told() -> None:
     )
 
 
-def test_no_matchers_ask_for_nothing() -> None:
-    assert difference([], {"alertname": "Down"}) is None
-
-
 words = st.text(alphabet="ab-.|\n", max_size=6)
-
-
-@given(words, words)
-def test_unequal_is_the_opposite_of_equal(value: str, label: str) -> None:
-    equal, unequal = (LabelMatcher(label="x", operator=each, value=value) for each in (EQUAL, NOT_EQUAL))
-    assert holds(equal, label) is not holds(unequal, label)
-    assert holds(equal, label) is (value == label)
 
 
 @given(st.sampled_from(["a|b", "a.*", ".+", "", "a?b*", "(ab)+"]), words)

@@ -1,11 +1,10 @@
 """A plan binds a runbook to a service; its digest names what will be done and to what, and nothing else changes it."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from kintsugi.decisions.planner import Plan, parameters_for, plan
+from kintsugi.decisions.planner import Plan, plan
 from kintsugi.model.catalog import Catalog
 from tests.unit.factories import NOW, catalog, moment, rule_text, runbook_text, service_text
 
@@ -36,16 +35,6 @@ def test_defaults_are_taken_where_the_service_says_nothing() -> None:
 def test_the_services_word_counts_before_the_default() -> None:
     found = planned(service="parameters: {replicas: 7, enough: 2}").parameters
     assert found == {"replicas": 7, "enough": 2, "patience": timedelta(seconds=90)}
-
-
-def test_a_parameter_that_a_runbook_does_not_take_is_not_given_to_it() -> None:
-    known = catalog(
-        service_text(more="parameters: {replicas: 7}"),
-        rule_text(),
-        runbook_text(more=PARAMETERS),
-        runbook_text(name="other"),
-    )
-    assert parameters_for(known.runbooks["other"], known.services["web"]) == {}
 
 
 def test_the_deadline_is_the_runbooks_from_now() -> None:
@@ -151,12 +140,6 @@ BEFORE = digest(documents())
 )
 def test_a_change_of_the_deed_changes_the_digest(known: Catalog) -> None:
     assert digest(known) != BEFORE
-
-
-def test_another_service_has_another_digest() -> None:
-    known = documents()
-    other = replace(known.services["web"], name="web-two")
-    assert plan(known.rules["web-pods"], other, known, now=moment()).digest != BEFORE
 
 
 @pytest.mark.parametrize(

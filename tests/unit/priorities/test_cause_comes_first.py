@@ -111,15 +111,6 @@ def test_the_deepest_cause_is_named() -> None:
     assert [held(name, seen=down)[0].upstream for name in ("web", "api", "cache")] == ["database"] * 3
 
 
-def test_when_the_deepest_serves_again_the_next_level_is_waited_for() -> None:
-    assert {each.upstream for each in held("web", seen=views(web=0, api=0, cache=0))} == {"api", "cache"}
-
-
-def test_a_single_arm_of_a_diamond_is_enough_to_wait() -> None:
-    (found,) = held("web", seen=views(web=0, cache=0))
-    assert found.upstream == "cache"
-
-
 def with_database(seen: dict[str, ServiceView], **changes: Any) -> dict[str, ServiceView]:
     """Return the views with a database that is otherwise."""
     return {**seen, "database": replace(seen["database"], **changes)}
