@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeobjects.cluster import Node, NodeStatus
 from kubeobjects.metadata import Condition, Metadata, OwnerReference
 from kubeobjects.network import IngressPoint, KubeService, LoadBalancer, ServiceStatus
 from kubeobjects.pods import (
@@ -27,7 +26,6 @@ from kubeobjects.predicates import (
     controller_of,
     crash_looping,
     image_failing,
-    ready,
     restarts,
     status_of,
     unhealthy,
@@ -107,13 +105,6 @@ def test_start_up_lasts_as_long_as_the_probes_allow() -> None:
     assert unhealthy(probed(starting, startup=SLOW_START), NOW + timedelta(minutes=2))
 
 
-def test_the_allowance_is_an_argument() -> None:
-    """Tests scale durations; the rules stay the same."""
-    starting = pod(running(since=0.1, ready=False), ready="False", changed=0.1)
-    assert not unhealthy(starting, NOW)
-    assert unhealthy(starting, NOW, start_up=timedelta(seconds=5))
-
-
 def test_an_old_crash_is_no_loop() -> None:
     """Ten minutes after its last crash a container that is not ready has another trouble."""
     recovered = pod(running(since=30, ready=False, restarts=9, crashed=30.1), ready="False")
@@ -141,15 +132,6 @@ def test_a_pod_whose_readiness_is_not_known_false_is_unhealthy_only_in_a_crash_l
     target = pod(container, ready=condition, changed=minutes)
     if unhealthy(target, NOW):
         assert condition == "False" or crash_looping(target, NOW)
-
-
-def test_readiness_is_only_what_is_known_to_be_true() -> None:
-    """For pods and nodes alike."""
-    assert ready(pod(running()))
-    assert not ready(pod(running(), ready="Unknown"))
-    assert not ready(pod(ready=""))
-    assert ready(Node(status=NodeStatus(conditions=(Condition(type="Ready", status="True"),))))
-    assert not ready(Node())
 
 
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName"])
@@ -270,13 +252,6 @@ STATUSES: Sequence[tuple[Pod, str]] = (
 def test_the_status_column_is_kubectls(target: Pod, expected: str) -> None:
     """`phase == "Running"` is true of a crash loop; this is not."""
     assert status_of(target) == expected
-
-
-def test_an_evicted_pod_shows_its_reason() -> None:
-    """The pod's own reason comes before its phase."""
-    evicted = pod(phase="Failed", ready="")
-    status = msgspec.structs.replace(evicted.status, reason="Evicted")
-    assert status_of(msgspec.structs.replace(evicted, status=status)) == "Evicted"
 
 
 RESTARTS: Sequence[tuple[Pod, int]] = (
