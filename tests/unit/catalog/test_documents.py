@@ -51,6 +51,18 @@ def test_a_service_says_what_follows_when_its_upstream_fails(written: str, means
     assert loaded(text, RULE, RUNBOOK).services["web"].on_upstream_failure is means
 
 
+def test_runbooks_that_run_each_other_are_refused_with_the_ring() -> None:
+    messages = said(
+        SERVICE,
+        RULE,
+        runbook("- {id: a, runbook: other}"),
+        runbook("- {id: g, parallel: [{id: a, runbook: mend}]}", name="other"),
+    )
+    assert len(messages) == 1
+    assert "runbooks run each other in a cycle: " in messages[0]
+    assert ".runbook:" in messages[0]
+
+
 def test_a_runbook_that_runs_itself_is_refused() -> None:
     (message,) = said(SERVICE, RULE, runbook("- {id: a, runbook: mend}"))
     assert message == "c.yaml:7:24: spec.steps[0].runbook: runbooks run each other in a cycle: mend -> mend"

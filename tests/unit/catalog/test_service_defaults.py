@@ -115,6 +115,11 @@ def test_a_service_switches_a_rule_off_or_changes_its_terms_by_name(tmp_path: Pa
     assert found["cart-not-healthy"].digest == plain["cart-not-healthy"].digest
 
 
+def test_rules_of_two_services_have_digests_of_their_own(tmp_path: Path) -> None:
+    found = rules(tmp_path, short(), short("till", "deployment/till"))
+    assert found["cart-pods-unhealthy"].digest != found["till-pods-unhealthy"].digest
+
+
 @pytest.mark.parametrize(
     ("name", "spec", "replaced"),
     [
