@@ -45,6 +45,15 @@ def test_the_runbook_has_the_checks_before_and_the_four_phases_in_their_order(ru
     ]
 
 
+def test_the_checks_before_are_the_commands_of_the_page(runbook: Runbook) -> None:
+    lines = [step.do.command.source for step, _ in steps_of(runbook) if isinstance(step.do, Run)]
+    assert lines[:3] == [
+        "kubectl get nodes",
+        "kubectl top nodes",
+        "kubectl get events -A --sort-by=.metadata.creationTimestamp",
+    ]
+
+
 def test_the_runbook_s_own_steps_only_look_and_changes_are_made_by_runbooks_of_services(runbook: Runbook) -> None:
     changing = [step.id for step, _ in steps_of(runbook) if isinstance(step.do, Run) and step.do.command.changes]
     assert changing == []
