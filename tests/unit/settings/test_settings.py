@@ -1,14 +1,157 @@
-"""What is said about settings that cannot be right: the place, the fault, the remedy, and all of it at once."""
+"""Where settings come from, what is always protected, and what is said of wrong ones."""
 
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from kintsugi.settings import SettingsError, check_watchdogs, known_settings, load
+from kintsugi.settings import Settings, SettingsError, check_watchdogs, known_settings, load
 from kintsugi.settings.fields import camel, snake
 
 OPEN = {"KINTSUGI_SERVER__INSECURE_NO_TOKEN": "true"}
+
+
+def settings_file(folder: Path, text: str) -> Path:
+    path = folder / "kintsugi.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_without_any_source_nothing_is_acted_upon() -> None:
+    """A new installation observes: somebody has to say so before anything is changed."""
+    settings = load(environ=OPEN)
+
+    assert settings.mode == "observe"
+    assert settings.durations == 1.0
+    assert settings.server.port == 8080
+    assert settings.ledger.url == "sqlite:////var/lib/kintsugi/ledger.db"
+
+
+def test_a_flag_is_heard_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
+    file = settings_file(tmp_path, "server: {port: 1, host: one}\nmode: auto\n")
+
+    settings = load(
+        flags={"server.port": 3}, environ=OPEN | {"KINTSUGI_SERVER__PORT": "2", "KINTSUGI_MODE": "approve"}, file=file
+    )
+
+    assert (settings.server.port, settings.mode, settings.server.host) == (3, "approve", "one")
+
+
+def test_a_flag_that_was_not_given_hides_nothing(tmp_path: Path) -> None:
+    file = settings_file(tmp_path, "server: {port: 1}\n")
+
+    assert load(flags={"server.port": None}, environ=OPEN, file=file).server.port == 1
+
+
+def test_lists_come_from_the_file_and_comma_separated_from_the_environment(tmp_path: Path) -> None:
+    file = settings_file(tmp_path, "guards:\n  protectedNamespaces: [a, b]\n")
+
+    from_file = load(environ=OPEN, file=file)
+    from_environment = load(environ=OPEN | {"KINTSUGI_GUARDS__PROTECTED_NAMESPACES": "c, d"}, file=file)
+
+    assert from_file.guards.protected_namespaces == {"a", "b"}
+    assert from_environment.guards.protected_namespaces == {"c", "d"}
+
+
+def test_the_daemons_own_namespace_is_always_protected() -> None:
+    settings = load(environ=OPEN | {"KINTSUGI_NAMESPACE": "mending", "KINTSUGI_GUARDS__PROTECTED_NAMESPACES": "a"})
+
+    assert settings.protected_namespaces == {"a", "mending", "kube-system", "kube-public", "kube-node-lease"}
+
+
+def test_durations_scale_the_guards_and_the_watchdog_but_not_the_machines() -> None:
+    settings = load(environ=OPEN | {"KINTSUGI_DURATIONS": "0.1", "KINTSUGI_WATCHDOG__VERIFY": "1m30s"})
+
+    assert settings.watchdog.verify == timedelta(seconds=9)
+    assert settings.guards.cooldown_max == timedelta(minutes=12)
+    assert settings.kube.request_timeout == timedelta(seconds=30)
+    assert settings.guards.budget == 20
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "KINTSUGI_PORT",
+        "KINTSUGI_PORT_8080_TCP_ADDR",
+        "KINTSUGI_SERVICE_HOST",
+        "KINTSUGI_SERVICE_PORT_HTTP",
+        "KINTSUGI_WEBHOOK_SERVICE_HOST",
+        "KINTSUGI_SERVER",
+    ],
+)
+def test_variables_that_kubernetes_and_the_command_line_set_are_no_settings(variable: str) -> None:
+    """Kubernetes announces a Service named kintsugi in every pod's environment; the daemon must still start."""
+    assert load(environ=OPEN | {variable: "tcp://10.0.0.1:8080"}) == load(environ=OPEN)
+
+
+def test_settings_cannot_be_changed_once_they_are_read() -> None:
+    settings: Settings = load(environ=OPEN)
+
+    with pytest.raises(AttributeError, match="cannot assign"):
+        settings.mode = "auto"  # type: ignore[misc]
+
+
+def test_the_daemons_own_image_is_that_of_its_workers_unless_another_is_named() -> None:
+    """The manifest that says from which image the daemon runs says it to the daemon, too."""
+    assert load(environ=OPEN).restore.image is None
+    own = OPEN | {"KINTSUGI_IMAGE": "registry/kintsugi:1.0"}
+    assert load(environ=own).restore.image == "registry/kintsugi:1.0"
+    assert load(environ=own | {"KINTSUGI_RESTORE__IMAGE": "registry/worker:2"}).restore.image == "registry/worker:2"
+    assert load(environ=OPEN | {"KINTSUGI_RESTORE__S3__REGION": "eu-1"}).restore.s3.region == "eu-1"
+
+
+CLUSTER = {"kube-system", "kube-public", "kube-node-lease"}
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> dict[str, str]:
+    """Return the environment of a pod that runs in `ops`."""
+    (tmp_path / "namespace").write_text("ops\n")
+    return OPEN | {"KINTSUGI_KUBE__SERVICE_ACCOUNT_DIR": str(tmp_path)}
+
+
+def test_a_setting_adds_to_the_cluster_s_own_and_takes_none_out() -> None:
+    """E23."""
+    settings = load(environ=OPEN | {"KINTSUGI_GUARDS__PROTECTED_NAMESPACES": "monitoring"})
+    assert settings.protected_namespaces == CLUSTER | {"monitoring", "kintsugi"}
+    assert Settings().protected_namespaces == CLUSTER | {"kintsugi"}
+
+
+def test_the_namespace_of_the_service_account_is_protected_though_nobody_names_it(pod: dict[str, str]) -> None:
+    """E23: who deploys it into another namespace than the documented one must not have to say so twice."""
+    settings = load(environ=pod)
+    assert settings.namespace == "ops"
+    assert "ops" in settings.protected_namespaces
+    assert load(environ=pod | {"KINTSUGI_NAMESPACE": "ops"}).namespace == "ops"
+
+
+def test_another_namespace_than_the_service_account_s_is_refused(pod: dict[str, str]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(environ=pod | {"KINTSUGI_NAMESPACE": "kintsugi"})
+
+    (line,) = caught.value.problems
+    assert line.startswith("environment: KINTSUGI_NAMESPACE: namespace: kintsugi, but this pod runs in ops (")
+    assert "guards.protectedNamespaces" in line
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe", b"no name"])
+def test_a_file_that_names_no_namespace_is_no_reason_to_protect_none(
+    pod: dict[str, str], tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "namespace").write_bytes(content)
+    with pytest.raises(SettingsError, match=r"namespace: .*namespace"):
+        load(environ=pod)
+
+
+def test_with_a_kubeconfig_the_settings_say_where_we_are(pod: dict[str, str], tmp_path: Path) -> None:
+    environ = pod | {"KINTSUGI_KUBE__KUBECONFIG": str(tmp_path / "config")}
+    assert load(environ=environ).namespace == "ops"
+    assert load(environ=environ | {"KINTSUGI_NAMESPACE": "mending"}).namespace == "mending"
+
+
+def test_a_misspelt_namespace_is_refused_instead_of_protecting_nothing() -> None:
+    with pytest.raises(SettingsError, match="'Kube_System' is not the name of an object"):
+        load(environ=OPEN | {"KINTSUGI_GUARDS__PROTECTED_NAMESPACES": "Kube_System"})
 
 
 def problems(tmp_path: Path, text: str = "", **environ: str) -> list[str]:
