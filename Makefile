@@ -160,7 +160,7 @@ chaos: $(READY) ## Try ten thousand wrong answers of each kind, then break the r
 	    drawn="$(PYTEST) --hypothesis-profile=drawn --hypothesis-seed=$$seed"; \
 	    CI= FUZZ_EXAMPLES=$(EXAMPLES) $$drawn --timeout=7200 tests/unit/answers; \
 	    CI= $$drawn -m hypothesis --ignore=tests/unit/answers tests/unit
-	@CI= FUZZ_HISTORIES=$(EXAMPLES) FUZZ_SEED=$${SEED:-$$RANDOM} $(PYTEST) --timeout=36000 tests/unit/pipeline/test_no_outage_is_silent.py
+	@CI= FUZZ_HISTORIES=$(EXAMPLES) FUZZ_SEED=$${SEED:-$$RANDOM} $(PYTEST) --timeout=36000 tests/unit/pipeline/test_no_history_is_silent.py
 	@KINTSUGI_ALL_PAIRS=1 $(PYTEST) --capture=no $(TOLD_NO) $(STACKS)
 	@tests/harness/setup
 	@$(PARTS) >/dev/null
