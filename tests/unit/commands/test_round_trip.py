@@ -47,7 +47,7 @@ def test_the_properties_reach_every_row() -> None:
     """Otherwise the properties above would be true of nothing."""
     reached = set()
 
-    @settings(max_examples=1500, deadline=None, database=None, derandomize=True, phases=[Phase.generate])
+    @settings(max_examples=1000, deadline=None, database=None, derandomize=True, phases=[Phase.generate])
     @given(commands())
     def reach(command: Command) -> None:
         reached.add(verb_of(command))
