@@ -225,7 +225,7 @@ def test_a_template_is_not_taken_back_at_once_for_what_only_events_say() -> None
     assert helps(replace(found, evidence=(event, *found.evidence))).kind is ROLL_BACK
 
 
-SILENT = cause(CauseKind.NOT_ANSWERING)
+SILENT = cause(CauseKind.NOT_ANSWERING, shown_by=())
 STALE = cause(CauseKind.STALE_CONFIGURATION, "secret/login", "data[password]", shown_by=["secret/login", "pod/web-2"])
 UNREADY = cause(CauseKind.READINESS_PROBE, field="containers[web].readinessProbe")
 KILLED = cause(CauseKind.LIVENESS_PROBE, shown_by=["pod/web-1"])
