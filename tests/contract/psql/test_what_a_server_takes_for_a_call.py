@@ -18,7 +18,7 @@ from kintsugi.errors import ProbeFailed
 from kintsugi.expressions import Scope
 from tests.contract.psql.test_one_answer_either_way import LocalContainer, quoted
 from tests.harness.postgres import Postgres
-from tests.unit.commands.test_sql_that_only_looks import QUESTIONS
+from tests.unit.commands.test_psql import QUESTIONS
 
 SOON = timedelta(seconds=20)
 SCHEMA = """

@@ -24,7 +24,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="executor.py",
         old=("            await self._save(execution, StepState.UNKNOWN)\n        if execution.record.state is"),
         new=("            await self._save(execution, StepState.PLANNED)\n        if execution.record.state is"),
-        tests="unit/executor/test_the_gate_before_every_attempt.py",
+        tests="unit/executor/test_gate.py",
         red=("test_an_intent_of_an_earlier_life_passes_the_gate_after_its_probe",),
     ),
     Sabotage(
@@ -64,7 +64,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="executor.py",
         old="        objection = await execution.effect.admission.objection()\n",
         new='        objection = ""\n',
-        tests="unit/executor/test_the_gate_before_every_attempt.py",
+        tests="unit/executor/test_gate.py",
         red=(
             "test_an_effect_that_the_gate_objects_to_after_the_intent_is_not_made_and_is_judged_anew",
             "test_a_refused_attempt_says_in_the_ledger_that_it_was_not_made_and_why",
@@ -74,6 +74,7 @@ SABOTAGES: Sequence[Sabotage] = (
             "test_a_daemon_that_has_lost_the_lead_makes_nothing",
             "test_a_budget_that_is_spent_in_the_intent_s_own_transaction_holds_the_effect",
             "test_cancelled_at_the_gate_an_effect_ends_at_once_and_under_way_it_ends_first",
+            "test_a_change_that_is_refused_at_its_intent_again_and_again_is_planned_less_and_less_often",
         ),
     ),
     Sabotage(
@@ -105,7 +106,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="decisions/admission.py",
         old="    return wait(inputs.observer.stale_reason) if inputs.observer.stale_reason else None\n",
         new="    return None\n",
-        tests="unit/admission/test_what_is_asked_before_every_attempt.py",
+        tests="unit/admission/test_admission.py",
         red=(
             "test_each_hindrance_holds_what_it_should_and_says_why",
             "test_a_section_under_way_is_held_by_people_and_by_blindness_only",
@@ -163,7 +164,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="decisions/admission.py",
         old=("    observing,\n    frozen,\n"),
         new="    observing,\n",
-        tests="unit/admission/test_what_is_asked_before_every_attempt.py",
+        tests="unit/admission/test_admission.py",
         red=(
             "test_each_hindrance_holds_what_it_should_and_says_why",
             "test_a_section_under_way_is_held_by_people_and_by_blindness_only",
@@ -179,7 +180,7 @@ SABOTAGES: Sequence[Sabotage] = (
             "            for namespace in sorted(attempt.namespaces)[:1]\n"
             "            for service in sorted(attempt.services)[:1]\n"
         ),
-        tests="unit/admission/test_what_is_asked_before_every_attempt.py",
+        tests="unit/admission/test_admission.py",
         red=("test_a_pause_counts_where_the_run_is_and_where_the_object_is",),
     ),
     Sabotage(

@@ -89,7 +89,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="decisions/reconciliation.py",
         old="    return ReconcileAction.HAND_OVER if liveness.failures > MOST_TASK_FAILURES else ReconcileAction.TAKE_UP\n",
         new="    return ReconcileAction.TAKE_UP\n",
-        tests="unit/reconciliation/test_what_an_open_run_needs.py",
+        tests="unit/reconciliation/test_reconciliation.py",
         red=("test_a_run_that_dies_again_and_again_is_handed_over",),
     ),
     Sabotage(
@@ -112,10 +112,11 @@ SABOTAGES: Sequence[Sabotage] = (
         file="decisions/watchdog.py",
         old='            decision=WatchdogDecision.ROLL_BACK, reason=f"{view.name} is still failing at the deadline"',
         new='            decision=WatchdogDecision.WAIT, reason=f"{view.name} is still failing at the deadline"',
-        tests="unit/watchdog/test_at_the_deadline_it_looks_before_it_leaps.py",
+        tests="unit/watchdog/test_watchdog.py",
         red=(
             "test_a_run_whose_service_still_fails_is_rolled_back_where_nothing_speaks_against",
             "test_the_failure_must_have_lasted",
+            "test_a_rollout_that_gets_on_is_waited_for_at_the_deadline_and_one_that_does_not_is_taken_back",
         ),
     ),
     Sabotage(
@@ -137,7 +138,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="decisions/matcher.py",
         old="        return ConditionResult(holds=None, problem=str(error))\n",
         new="        return ConditionResult(holds=True, problem=str(error))\n",
-        tests="unit/matcher/test_a_condition_without_an_answer_is_no_reason_to_act.py",
+        tests="unit/matcher/test_matcher.py",
         red=("test_a_condition_is_yes_no_or_unanswered",),
     ),
     Sabotage(
@@ -152,7 +153,7 @@ SABOTAGES: Sequence[Sabotage] = (
             "        )\n"
         ),
         new="",
-        tests="unit/watchdog/test_at_the_deadline_it_looks_before_it_leaps.py",
+        tests="unit/watchdog/test_watchdog.py",
         red=("test_a_blind_watchdog_waits_even_when_it_is_overdue",),
     ),
     Sabotage(
@@ -162,11 +163,7 @@ SABOTAGES: Sequence[Sabotage] = (
         old="    if len(spent) >= limits.budget:\n",
         new="    if len(spent) > limits.budget * 2:\n",
         tests="unit/guards/test_the_budget.py",
-        red=(
-            "test_a_spent_budget_says_when_there_is_room_again",
-            "test_the_budget_is_never_exceeded_whenever_it_is_asked",
-            "test_when_the_named_moment_comes_there_is_room",
-        ),
+        red=("test_a_spent_budget_says_when_there_is_room_again",),
     ),
     Sabotage(
         takes_out="the budget is counted in the intent's own transaction",
@@ -283,7 +280,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="decisions/breaker.py",
         old="    return ObserverNotice.OPEN if problem else ObserverNotice.CLOSE\n",
         new="    return ObserverNotice.NONE if problem else ObserverNotice.CLOSE\n",
-        tests="unit/pipeline/test_the_incident_about_the_observer.py",
+        tests="unit/pipeline/test_the_observed_state.py",
         red=(
             "test_a_doubt_that_lasts_is_one_incident_which_ends_with_it",
             "test_an_observer_that_comes_and_goes_is_one_incident",

@@ -7,7 +7,6 @@ Work in a thread waits here until the loop has had a turn. Whoever blocks the lo
 import asyncio
 import json
 import threading
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -29,7 +28,6 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.patterns import Pattern, Severity
 from kintsugi.model.records import DeadLetter, Phase, RunRecord, SignalSource, StepRecord, StepState
 from kintsugi.offload import MOST_ON_LOOP
-from kintsugi.pipeline.pipeline import SIGNALS_PER_TURN
 from kintsugi.server.answers import answer
 from kintsugi.server.webhook import WebhookHandler
 from kintsugi.settings import AlertmanagerSettings, KubeSettings, ServerSettings
@@ -48,8 +46,6 @@ from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.actions.samples import NAMESPACE, ago
 from tests.unit.actions.test_logs import Saying
 from tests.unit.answers.wire import answering, http_answer
-from tests.unit.pipeline.business import PipelineBench
-from tests.unit.pipeline.business import alert as judged_alert
 from tests.unit.restore.worker_samples import line as work_line
 from tests.unit.restore.worker_samples import pod as worker_pod
 from tests.unit.restore.worker_samples import worker
@@ -311,26 +307,3 @@ async def test_a_large_body_does_not_block_the_loop(way: str) -> None:
         assert (works > 0) == (way in ALWAYS)
         await WAYS[way](LARGE)
     assert (executor.works > works) == (way not in CUT)
-
-
-async def test_others_have_their_turn_while_alerts_are_evaluated() -> None:
-    """B16: each may have 64 KiB of text, which rules search."""
-    business = PipelineBench()
-    turns = 0
-    seen: list[int] = []
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0)
-            turns += 1
-
-    business.pipeline.on_verdict(lambda *_: seen.append(turns))
-    given = [
-        replace(judged_alert(alertname="Other"), id=f"s{each}", key=f"k{each}") for each in range(3 * SIGNALS_PER_TURN)
-    ]
-    await business.ledger.signals.accept(given, NOW)
-    counting = asyncio.create_task(others())
-    await business.pipeline.step()
-    counting.cancel()
-    assert max(Counter(seen).values()) == SIGNALS_PER_TURN

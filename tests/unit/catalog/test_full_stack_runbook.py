@@ -76,16 +76,6 @@ def test_the_runbook_s_own_steps_only_look_and_changes_are_made_by_runbooks_of_s
     }
 
 
-def test_the_order_of_what_it_mends_is_that_of_the_priorities(catalog: Catalog, runbook: Runbook) -> None:
-    mended = [
-        catalog.services[step.service.source].priority
-        for step, _ in steps_of(runbook)
-        if isinstance(step.do, RunRunbook) and step.service is not None
-    ]
-    assert mended == sorted(mended)
-    assert set(mended) == {1, 2, 3, 4, 5}
-
-
 def test_a_service_that_recovered_is_left_when_the_run_s_time_is_over(runbook: Runbook) -> None:
     assert (runbook.rollback.then, runbook.rollback.steps) == (RollbackThen.LEAVE, ())
 

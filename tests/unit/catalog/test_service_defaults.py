@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.catalog import CatalogErrors, catalog_paths, load, shipped_paths
+from kintsugi.catalog import CatalogErrors, catalog_paths, load
 from kintsugi.catalog.build import HEALTHY
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.rules import Mode, Rule, RuleSource
@@ -176,9 +176,3 @@ spec: {on: services, when: service.redy == 0, runbook: mend}
         loaded(short(more=more), short("till", "deployment/till", more), template, runbook)
     [problem] = errors.value.problems
     assert (problem.file, problem.path) == ("c.yaml", "spec.when")
-
-
-def test_each_shipped_service_but_the_database_has_the_rules_of_every_service() -> None:
-    catalog = load(shipped_paths())
-    for service in catalog.services.keys() - {"database"}:
-        assert {f"{service}-{name}" for name in ALL} <= set(catalog.rules), service

@@ -8,7 +8,6 @@ import pytest
 
 from kintsugi.actions import scan
 from kintsugi.catalog import load, shipped_paths
-from kintsugi.commands import render
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.model.runbooks import InOrder, OnFailure, RollbackThen, Run, Step, UndoStep
@@ -287,12 +286,6 @@ def test_the_question_of_a_restore_says_what_is_lost(catalog: Catalog) -> None:
 
 def step_of(catalog: Catalog, name: str, runbook: str = "database-recovery") -> Step:
     return next(step for step in catalog.runbooks[runbook].steps if step.id == name)
-
-
-def test_commands_are_bound_to_the_service_s_namespace(catalog: Catalog) -> None:
-    (check, *_) = catalog.runbooks["web-service-recovery"].steps
-    assert isinstance(check.do, Run)
-    assert render(check.do.command.bind({}, namespace="production")) == "kubectl get pods -n production -l app=web-app"
 
 
 def test_every_service_has_rules_on_its_pods_its_readiness_its_checks_and_its_alerts(catalog: Catalog) -> None:

@@ -1,16 +1,14 @@
 """The database runbooks take workload, namespace, labels and Service from the database that they are about."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from kintsugi.catalog import CatalogErrors, load, shipped_paths
-from kintsugi.decisions.planner import plan
 from kintsugi.model.catalog import Catalog
 from tests.unit.catalog.two_databases import RUNBOOKS, SECOND, both, rendered
-from tests.unit.factories import NOW
 
 
 @pytest.fixture(scope="module")
@@ -46,31 +44,6 @@ def test_each_command_is_in_the_namespace_of_its_database(
     assert [text for text in placed if f" -n {namespace}" not in text] == []
 
 
-PAGE = (
-    "kubectl get pods -n {namespace} -l {selector}",
-    "kubectl get pv,pvc -n {namespace}",
-    "kubectl logs pod/{name}-0 -n {namespace} -f --since=15m",
-    "kubectl exec {workload} -n {namespace} -- psql -U postgres -c 'SELECT 1'",
-    "kubectl exec {workload} -n {namespace} -- psql -U postgres -c 'SELECT * FROM pg_stat_replication'",
-)
-FIRST = {"namespace": "production", "selector": "app=database", "workload": "statefulset/database", "name": "database"}
-OTHER = {
-    "namespace": "finance",
-    "selector": "app=ledger,tier=data",
-    "workload": "statefulset/ledger-postgres",
-    "name": "ledger-postgres",
-}
-
-
-@pytest.mark.parametrize(("service", "own"), [("database", FIRST), ("billing", OTHER)])
-def test_the_five_checks_are_those_of_the_page_for_each_database(
-    catalog: Catalog, service: str, own: Mapping[str, str]
-) -> None:
-    found = lines(catalog, service, "database-recovery")
-    places = [found.index(line.format(**own)) for line in PAGE]
-    assert places == sorted(places)
-
-
 @pytest.mark.parametrize(
     ("service", "restored"),
     [
@@ -96,18 +69,6 @@ def test_the_second_database_is_stopped_and_started_and_the_first_is_not_named(c
         "kubectl scale statefulset ledger-postgres --replicas=1 -n finance",
         "kubectl scale statefulset ledger-postgres --replicas=2 -n finance",
     ]
-
-
-def test_each_database_has_a_plan_and_locks_of_its_own(catalog: Catalog) -> None:
-    first, second = (
-        plan(catalog.rules[f"{name}-pods-unhealthy"], catalog.services[name], catalog, now=NOW)
-        for name in ("database", "billing")
-    )
-    assert first.runbook.name == second.runbook.name == "database-recovery"
-    assert first.digest != second.digest
-    assert not set(first.locks) & set(second.locks)
-    assert second.locks == ("service billing", "finance/statefulset/ledger-postgres")
-    assert (first.parameters["database"], second.parameters["database"]) == ("app", "billing")
 
 
 def test_a_database_that_does_not_say_its_service_is_refused(tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
-"""What is rendered can be pasted and parsed: the text of a command and the command are the same thing."""
+"""Parsing what is rendered, journalled or written as a duration gives the same again."""
 
 import json
+from datetime import timedelta
 
+import pytest
 from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
-from kintsugi.commands import decode, encode, parse, parse_argv, render, rows, verb_of
+from kintsugi.commands import decode, encode, format_duration, parse, parse_argv, parse_duration, render, rows, verb_of
 from kintsugi.commands.render import argv
+from kintsugi.errors import CommandError
 from kintsugi.model.command import Command, Verb
 from kintsugi.verbs.set_env import SetEnv
 from tests.unit.commands.strategies import commands
@@ -43,10 +47,53 @@ def test_the_properties_reach_every_row() -> None:
     """Otherwise the properties above would be true of nothing."""
     reached = set()
 
-    @settings(max_examples=1500, deadline=None, database=None, derandomize=True, phases=[Phase.generate])
+    @settings(max_examples=1000, deadline=None, database=None, derandomize=True, phases=[Phase.generate])
     @given(commands())
     def reach(command: Command) -> None:
         reached.add(verb_of(command))
 
     reach()
     assert reached == {row.verb for row in rows()}
+
+
+def test_a_person_can_read_what_is_journalled() -> None:
+    assert encode(parse("kubectl delete pod web-1", namespace="production")) == {
+        "command": "Delete",
+        "objects": [{"resource": "pods", "name": "web-1"}],
+        "namespace": "production",
+    }
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"command": "Exec", "namespace": "x"},
+        {"command": "Delete", "namespace": "x"},
+        {"command": "Delete", "namespace": "x", "objects": [{"resource": "podz", "name": "a"}]},
+        {"command": "Scale", "namespace": "x", "objects": [{"resource": "pods", "name": "a"}], "replicas": "many"},
+    ],
+)
+def test_a_document_that_was_not_written_by_us_is_refused(document: dict[str, object]) -> None:
+    with pytest.raises(CommandError):
+        decode(document)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0", 0), ("0s", 0), ("90s", 90), ("2m", 120), ("1h30m", 5400), ("26h", 93_600), ("1.5h", 5400), ("250ms", 0.25)],
+)
+def test_a_duration_is_read(text: str, seconds: float) -> None:
+    assert parse_duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "5", "5 m", "2d", "-1m", "m", "1h 30m", "five minutes", "9999999h", "1m\n"])
+def test_a_text_that_is_not_a_duration_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match=r"1h30m|longer than a year"):
+        parse_duration(text)
+
+
+@given(st.integers(0, 30_000_000_000))
+def test_a_duration_that_is_written_is_read_again(milliseconds: int) -> None:
+    duration = timedelta(milliseconds=milliseconds)
+    assert parse_duration(format_duration(duration)) == duration

@@ -40,12 +40,6 @@ def test_a_check_that_is_not_met_without_any_change_is_the_workload_s_with_what_
     assert cause.text.endswith("the check answers fails: no answer within 2s")
 
 
-def test_checks_that_are_met_are_no_cause() -> None:
-    web = Workload()
-    web.more["checks"] = (check(met=True),)
-    assert web.causes() == ()
-
-
 def test_a_check_that_fails_since_a_rollout_is_of_its_image() -> None:
     assert row(rolled_out().causes()[0]) == (NOT_ANSWERING, "deployment/web", "containers[app].image", LIKELY)
 
@@ -80,22 +74,6 @@ def test_a_secret_that_images_are_pulled_with_is_not_the_cause() -> None:
     web.template["spec"]["imagePullSecrets"] = [{"name": "registry"}]
     web.more["configurations"] = (written("registry", ".dockerconfigjson", 90),)
     assert row(web.causes()[0])[1:3] == ("deployment/web", "")
-
-
-def test_pods_that_are_older_than_the_secret_in_their_environment_are_stale_where_a_check_is_not_met() -> None:
-    web = unmet()
-    web.more["configurations"] = (written("token", "token", 90),)
-    causes = web.causes()
-    assert row(causes[0]) == (STALE, "secret/token", "data[token]", LIKELY)
-
-
-def test_pods_that_are_newer_than_the_secret_do_not_answer_for_what_it_holds() -> None:
-    web = unmet()
-    web.pods = [web.pod(name, "7d9f", created=ago(80), app=runs(seconds=75)) for name in ("a", "b")]
-    web.more["configurations"] = (written("token", "token", 90),)
-    causes = web.causes()
-    assert row(causes[0]) == (NOT_ANSWERING, "secret/token", "data[token]", LIKELY)
-    assert STALE not in {each.kind for each in causes}
 
 
 def test_a_setting_that_nobody_has_read_yet_is_certain_and_the_last_to_be_named() -> None:
@@ -147,14 +125,14 @@ def test_a_configmap_that_was_made_anew_may_hold_what_it_held(made: float) -> No
     assert web.causes()[0].confidence is (LIKELY if made == 90.0 else CERTAIN)
 
 
-EXPIRED = "x509: certificate has expired or is not yet valid"
-
-
 @pytest.mark.parametrize(("known", "thing"), [(True, "secret/tls"), (False, "deployment/web")])
 def test_a_certificate_that_has_expired_is_the_secret_s_where_it_can_be_read(known: bool, thing: str) -> None:
     web = unmet(EXPIRED)
     web.more["configurations"] = (written("tls", "tls.crt", 9000),) if known else ()
     assert row(web.causes()[0])[:2] == (CauseKind.CERTIFICATE, thing)
+
+
+EXPIRED = "x509: certificate has expired or is not yet valid"
 
 
 def named(host: str, *, new: bool = False, answer: str = "HTTP 502") -> Workload:
@@ -189,14 +167,6 @@ def test_no_name_is_wrong_while_services_cannot_be_read() -> None:
     web = named("depo", new=True)
     web.more |= {"services": (), "services_known": False}
     assert {each.kind for each in web.causes()} == {NOT_ANSWERING}
-
-
-def test_a_resolver_of_its_own_that_a_new_template_has_is_the_cause() -> None:
-    web = unmet()
-    web.change(("spec", "dnsPolicy"), "None")
-    web.roll_out(runs())
-    web.pods = web.pods[2:]
-    assert row(web.causes()[0]) == (NAME, "deployment/web", "dnsPolicy", LIKELY)
 
 
 SILENT = "lookup depot on 10.96.0.10:53: read udp 10.0.0.7:4711->10.96.0.10:53: i/o timeout"

@@ -80,13 +80,6 @@ def test_a_crash_of_a_new_template_is_of_the_field_that_changed(
     assert "exit code 137" in cause.text
 
 
-def test_a_crash_of_a_sidecar_is_of_its_own_field() -> None:
-    web = Workload()
-    web.change(("spec", "containers", 1, "env", 0, "value"), "8080")
-    web.roll_out(runs(), metrics=crashes(5))
-    assert row(web.causes()[0]) == (EXIT, "deployment/web", "containers[metrics].env[PORT]", LIKELY)
-
-
 def test_a_crash_has_the_last_telling_line_of_the_log() -> None:
     web = Workload()
     web.replace_pod(crashes(3))
@@ -94,12 +87,6 @@ def test_a_crash_has_the_last_telling_line_of_the_log() -> None:
     (cause,) = web.causes()
     assert cause.text.endswith("fatal: CURRENCY is XYZ")
     assert cause.evidence[-1].text == "fatal: CURRENCY is XYZ"
-
-
-def test_a_pod_that_crashes_among_good_ones_is_its_own_cause() -> None:
-    web = Workload()
-    web.replace_pod(crashes(1))
-    assert row(web.causes()[0]) == (EXIT, "pod/web-good-3", "containers[app]", LIKELY)
 
 
 def test_pods_that_all_crash_are_their_workload_s() -> None:
@@ -197,14 +184,6 @@ def test_memory_of_a_container_without_a_limit_is_only_likely_its_own() -> None:
     assert row(web.causes()[0]) == (CauseKind.OUT_OF_MEMORY, "deployment/web", "containers[app]", LIKELY)
 
 
-def test_an_init_container_that_fails_is_of_its_own_changed_field() -> None:
-    web = Workload()
-    web.change(("spec", "initContainers", 0, "image"), "shop:bad")
-    web.roll_out(waits("PodInitializing"), migrate=crashes(1), metrics=waits("PodInitializing"))
-    (cause,) = web.causes()
-    assert row(cause) == (CauseKind.INIT_CONTAINER, "deployment/web", "initContainers[migrate].image", LIKELY)
-
-
 def test_an_init_container_that_hangs_and_is_new_is_named_as_a_whole() -> None:
     web = Workload()
     web.template["spec"]["initContainers"].append({"name": "wait", "image": "shop:1", "args": ["wait"]})
@@ -265,15 +244,6 @@ def test_a_container_that_hung_once_or_long_ago_has_no_liveness_cause(restarts: 
     assert web.causes() == ()
 
 
-def test_a_container_that_is_ended_before_it_has_started_fails_its_startup_probe() -> None:
-    web = Workload()
-    web.change((*APP, "env", 0, "value"), "120")
-    web.roll_out(runs(ready=False, started=False, restarts=1, seconds=5, ended=ends(137)))
-    killed(web, "pod/web-new-1", "startup")
-    (cause,) = web.causes()
-    assert row(cause) == (CauseKind.STARTUP_PROBE, "deployment/web", "containers[app].startupProbe", CERTAIN)
-
-
 def test_a_container_that_starts_slowly_and_in_time_is_no_cause() -> None:
     web = Workload()
     web.roll_out(runs(ready=False, started=False, seconds=20))
@@ -283,18 +253,6 @@ def test_a_container_that_starts_slowly_and_in_time_is_no_cause() -> None:
 
 
 UNREADY = "Readiness probe failed: HTTP probe failed with statuscode: 503"
-
-
-@pytest.mark.parametrize("told", [True, False])
-def test_a_container_that_stays_unready_beyond_its_start_fails_its_readiness_probe(told: bool) -> None:
-    web = Workload()
-    web.change((*APP, "readinessProbe", "httpGet", "path"), "/healthz")
-    web.roll_out(runs(ready=False, seconds=300))
-    if told:
-        web.event("pod/web-new-1", "Unhealthy", UNREADY, count=30, container="app")
-    (cause,) = web.causes()
-    expected = CERTAIN if told else LIKELY
-    assert row(cause) == (CauseKind.READINESS_PROBE, "deployment/web", "containers[app].readinessProbe", expected)
 
 
 @pytest.mark.parametrize(
@@ -331,18 +289,6 @@ def test_an_error_in_the_log_of_a_container_that_runs_unready_stands_in_its_caus
     cause = web.causes()[0]
     says = f"; its log says: {line}" if told else ""
     assert cause.text == f"container app fails its readiness probe: HTTP probe failed with statuscode: 503{says}"
-
-
-def test_a_pod_that_is_unready_among_good_ones_is_its_own_cause() -> None:
-    web = Workload()
-    web.pods[0] = web.pod("web-good-1", "7d9f", app=runs(ready=False, seconds=600))
-    web.event("pod/web-good-1", "Unhealthy", UNREADY, count=30, container="app")
-    assert row(web.causes()[0]) == (
-        CauseKind.READINESS_PROBE,
-        "pod/web-good-1",
-        "containers[app].readinessProbe",
-        CERTAIN,
-    )
 
 
 def test_a_pod_that_waits_for_a_condition_which_is_false_says_which_and_why() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from kubediagnosis.causes import CauseKind, Confidence, RegistryAnswer
 from kubediagnosis.facts import ConfigurationFacts, ConfigurationType
-from tests.unit.diagnosis.workload import GOOD, NOW, Workload, crashes, row, runs, waits
+from tests.unit.diagnosis.workload import GOOD, NOW, Workload, row, runs, waits
 
 CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY
 APP = ("spec", "containers", 0)
@@ -50,20 +50,6 @@ def test_an_image_that_cannot_be_had_is_said_in_the_registry_s_words(
     assert words in cause.text
 
 
-def test_an_image_that_is_being_pulled_is_no_cause() -> None:
-    web = Workload()
-    web.change((*APP, "image"), "r/shop:2")
-    web.roll_out(waits("ContainerCreating"))
-    assert web.causes() == ()
-
-
-def test_an_image_of_an_init_container_is_named_as_its_own() -> None:
-    web = Workload()
-    web.change(("spec", "initContainers", 0, "image"), "r/shop:2")
-    web.roll_out(waits("PodInitializing"), migrate=waits("ErrImagePull", "r/shop:2: not found"))
-    assert web.causes()[0].field == "initContainers[migrate].image"
-
-
 @pytest.mark.parametrize("by_event", [True, False])
 def test_a_pull_secret_that_is_gone_is_the_cause_of_a_registry_that_refuses(by_event: bool) -> None:
     web = new_image("unexpected status from HEAD request: 401 Unauthorized")
@@ -75,13 +61,6 @@ def test_a_pull_secret_that_is_gone_is_the_cause_of_a_registry_that_refuses(by_e
         web.more["configurations"] = (gone,)
     (cause,) = web.causes()
     assert row(cause) == (CauseKind.MISSING_CONFIGURATION, "secret/registry", "", LIKELY)
-
-
-def test_a_pull_secret_that_is_gone_explains_no_image_that_is_not_there() -> None:
-    web = new_image("r/shop:2: not found")
-    gone = ConfigurationFacts(type=ConfigurationType.SECRET, name="registry", exists=False)
-    web.more["configurations"] = (gone,)
-    assert row(web.causes()[0]) == IMAGE
 
 
 CONFIG = "CreateContainerConfigError"
@@ -101,14 +80,6 @@ def test_configuration_that_went_away_under_a_good_template_is_its_own_cause(sai
     web.replace_pod(waits(CONFIG, said))
     (cause,) = web.causes()
     assert row(cause) == (CauseKind.MISSING_CONFIGURATION, thing, field, CERTAIN)
-
-
-def test_a_new_template_that_names_what_never_was_is_the_cause() -> None:
-    web = Workload()
-    web.change((*APP, "env", 2, "valueFrom", "secretKeyRef", "name"), "tokens")
-    web.roll_out(waits(CONFIG, 'secret "tokens" not found'))
-    (cause,) = web.causes()
-    assert row(cause) == (CauseKind.MISSING_CONFIGURATION, "deployment/web", "containers[app].env[TOKEN]", CERTAIN)
 
 
 def test_a_new_template_that_names_the_same_as_before_is_not_the_cause() -> None:
@@ -161,9 +132,3 @@ def test_configuration_that_is_there_by_now_is_no_cause() -> None:
     )
     web.more["configurations"] = (there,)
     assert web.causes() == ()
-
-
-def test_a_container_that_crashes_misses_no_configuration() -> None:
-    web = Workload()
-    web.replace_pod(crashes(3))
-    assert [each.kind for each in web.causes()] == [CauseKind.CONTAINER_EXIT]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kubediagnosis.causes import CauseKind, Confidence
+from kubediagnosis.causes import CauseKind
 from kubediagnosis.network_policies import Peer, denying
 from kubediagnosis.related_objects import HostReference
 from tests.unit.diagnosis.around import POD_LABELS, check, depot, policy, service
@@ -85,14 +85,6 @@ def test_the_egress_of_a_pod_is_denied_only_by_a_policy_about_egress(body: dict[
     assert (denying([policy("p", {"app": "web"}, **body)], SOURCE, TARGET, 8080) is None) is allowed
 
 
-def test_a_policy_that_lets_through_is_enough_and_a_policy_about_other_pods_says_nothing() -> None:
-    closed = policy("closed", POD_LABELS, policyTypes=["Ingress"])
-    opened = policy("opened", POD_LABELS, policyTypes=["Ingress"], ingress=[{"from": [FROM_WEB]}])
-    other = policy("other", {"app": "x"}, policyTypes=["Ingress"])
-    assert denying([closed, opened], SOURCE, TARGET, 8080) is None
-    assert denying([other], SOURCE, TARGET, 8080) is None
-
-
 def test_a_namespace_whose_labels_are_not_known_is_not_taken_for_a_denial() -> None:
     nameless = Peer(namespace="other", labels={"app": "web"})
     rule = [{"from": [{"namespaceSelector": {"matchLabels": {"team": "shop"}}}]}]
@@ -108,24 +100,6 @@ def behind(*policies: Any, **more: Any) -> Workload:
     web = Workload()
     web.more |= {"checks": (check(),), "upstreams": (depot(),), "policies": policies, **more}
     return web
-
-
-def test_a_policy_that_lets_nobody_reach_the_upstream_comes_before_the_check_that_is_not_met() -> None:
-    causes = behind(DENY).causes()
-    assert row(causes[0]) == (POLICY, "networkpolicy/deny-depot", "spec.ingress", Confidence.LIKELY)
-    assert causes[1].kind is CauseKind.NOT_ANSWERING
-
-
-def test_a_policy_that_lets_the_workload_not_out_is_its_egress() -> None:
-    web = behind(
-        policy(
-            "api-egress",
-            {"app": "web"},
-            policyTypes=["Egress"],
-            egress=[{"to": [{"podSelector": {"matchLabels": {"app": "cache"}}}]}],
-        )
-    )
-    assert row(web.causes()[0])[:3] == (POLICY, "networkpolicy/api-egress", "spec.egress")
 
 
 def test_the_last_made_policy_of_those_that_deny_together_is_the_cause() -> None:

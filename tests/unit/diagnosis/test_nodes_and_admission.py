@@ -40,18 +40,6 @@ OBSTACLES = (
 )
 
 
-@pytest.mark.parametrize(("path", "value", "said", "field"), OBSTACLES)
-def test_a_field_that_a_new_template_asks_by_is_the_cause_of_a_pod_without_a_node(
-    path: tuple[str | int, ...], value: object, said: str, field: str
-) -> None:
-    web = Workload()
-    web.change(path, value)
-    web.roll_out(scheduling=NONE + said + HELP)
-    (cause,) = web.causes()
-    assert row(cause) == (CauseKind.UNSCHEDULABLE, "deployment/web", field, CERTAIN)
-    assert said in cause.text
-
-
 @pytest.mark.parametrize(
     ("reason", "said"), [("TriggeredScaleUp", "pod triggered scale-up"), ("Nominated", "on: node-7")]
 )

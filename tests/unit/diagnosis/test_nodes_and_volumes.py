@@ -10,7 +10,7 @@ from kubeobjects.metadata import Metadata
 from kubeobjects.workloads import ContainerMetrics, PodMetrics
 from tests.unit.diagnosis.around import bare_node, claim, mounting_claim, node
 from tests.unit.diagnosis.test_containers_and_probes import OOM, killed
-from tests.unit.diagnosis.workload import Json, Workload, ago, crashes, iso, row, runs, waits
+from tests.unit.diagnosis.workload import Json, Workload, ago, crashes, iso, row, waits
 
 CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY
 NODE, VOLUME, FINALIZER = CauseKind.NODE, CauseKind.VOLUME, CauseKind.FINALIZER
@@ -26,26 +26,10 @@ def unready(web: Workload, index: int = 0, *, on: str = "node-1") -> Json:
     return pod
 
 
-@pytest.mark.parametrize("status", ["Unknown", "False"])
-def test_a_node_that_does_not_report_is_the_cause_of_its_unready_pods(status: str) -> None:
-    web = Workload()
-    unready(web, on="node-2")
-    web.more["nodes"] = (node(), node("node-2", Ready=status))
-    (cause,) = web.causes()
-    assert row(cause) == (NODE, "node/node-2", "status.conditions[Ready]", CERTAIN)
-
-
 def test_a_node_that_does_not_report_is_no_cause_for_pods_that_are_ready() -> None:
     web = Workload()
     web.more["nodes"] = (node(Ready="Unknown"),)
     assert web.causes() == ()
-
-
-def test_an_unready_pod_on_a_node_that_reports_is_its_own_cause() -> None:
-    web = Workload()
-    web.replace_pod(crashes(1))
-    web.more["nodes"] = (node(),)
-    assert [each.kind for each in web.causes()] == [CauseKind.CONTAINER_EXIT]
 
 
 def evicted(web: Workload, message: str, seconds: float = 3600) -> None:
@@ -98,14 +82,6 @@ def test_an_eviction_for_a_limit_of_the_pod_s_own_is_the_template_s_and_not_the_
     web.pods.append(web.pod("web-good-9", "7d9f"))
     assert web.causes()[0].is_warning, "it will be so again"
     evicted(web, message, seconds=3600)
-    assert web.causes() == ()
-
-
-def test_an_eviction_that_was_made_good_elsewhere_is_over() -> None:
-    web = Workload()
-    evicted(web, "The node was low on resource: memory. ")
-    web.pods.append(web.pod("web-good-9", "7d9f"))
-    web.more["nodes"] = (node(MemoryPressure="True"),)
     assert web.causes() == ()
 
 
@@ -188,22 +164,10 @@ def starting(reason: str, message: str, *, count: int = 3) -> Workload:
     return web
 
 
-def test_a_folder_that_is_gone_is_the_persistent_volume_s() -> None:
-    web = starting("FailedMount", FOLDER)
-    web.more["claims"] = (claim(volume_field="spec.hostPath.path"),)
-    assert row(web.causes()[0]) == (VOLUME, "persistentvolume/pv-1", "spec.hostPath.path", CERTAIN)
-
-
 def test_a_mount_that_failed_once_is_only_likely() -> None:
     web = starting("FailedMount", FOLDER, count=1)
     web.more["claims"] = (claim(volume_field="spec.hostPath.path"),)
     assert web.causes()[0].confidence is LIKELY
-
-
-def test_a_volume_that_is_attached_elsewhere_is_the_claim_s() -> None:
-    web = starting("FailedAttachVolume", ATTACHED)
-    web.more["claims"] = (claim(),)
-    assert row(web.causes()[0]) == (VOLUME, "persistentvolumeclaim/data", "", CERTAIN)
 
 
 def test_a_configmap_that_cannot_be_mounted_is_no_volume_that_fails() -> None:
@@ -218,14 +182,6 @@ def test_a_mount_that_failed_before_the_pod_began_is_over() -> None:
     web.event("pod/web-good-1", "FailedMount", FOLDER, count=3)
     web.more["claims"] = (claim(volume_field="spec.hostPath.path"),)
     assert web.causes() == ()
-
-
-def test_a_claim_that_is_lost_is_the_cause_of_a_pod_that_does_not_start() -> None:
-    web = mounting_claim(Workload())
-    said = '0/1 nodes are available: persistentvolumeclaim "data" bound to non-existent persistentvolume "pv-1".'
-    web.replace_pod(waits(""), scheduling=said)
-    web.more["claims"] = (claim("Lost"),)
-    assert row(web.causes()[0]) == (VOLUME, "persistentvolumeclaim/data", "status.phase", CERTAIN)
 
 
 def test_a_claim_that_is_being_deleted_is_the_cause_of_a_pod_that_does_not_start() -> None:
@@ -269,13 +225,6 @@ def test_a_container_that_ends_for_want_of_space_names_the_claim_that_it_writes_
     assert first.kind is kind
     if kind is VOLUME:
         assert row(first) == (VOLUME, "persistentvolumeclaim/data", "status.capacity[storage]", LIKELY)
-
-
-def test_a_container_that_mounts_no_claim_has_none_that_is_full() -> None:
-    web = Workload()
-    web.replace_pod(crashes(4))
-    web.more["logs"] = (LogFacts(pod="web-good-3", container="app", line="no space left on device"),)
-    assert [each.kind for each in web.causes()] == [CauseKind.CONTAINER_EXIT]
 
 
 def terminating(web: Workload, seconds: float, *finalizers: str, running: bool = False) -> None:
@@ -357,10 +306,3 @@ def test_a_key_of_a_projected_volume_is_its_configmap_s() -> None:
     web.event("pod/web-good-3", "FailedMount", said, count=3)
     found = row(web.causes()[0])
     assert found[:3] == (CauseKind.MISSING_CONFIGURATION, "configmap/routes", "data[main]")
-
-
-def test_a_running_container_is_no_sign_of_a_node_that_fails() -> None:
-    web = Workload()
-    web.replace_pod(runs(ready=False, seconds=300))
-    web.more["nodes"] = (node(others=(4, 4)),)
-    assert [each.kind for each in web.causes()] == [CauseKind.READINESS_PROBE]

@@ -102,12 +102,6 @@ def test_a_paused_rollout_is_the_cause_while_every_pod_of_the_earlier_template_f
     assert (not paused or failing == 1) != ("kubectl rollout resume deployment/web -n shop" in cause.text)
 
 
-def test_a_paused_rollout_of_a_service_that_is_well_is_no_cause() -> None:
-    web = Workload()
-    web.more |= PAUSED
-    assert web.causes() == ()
-
-
 @pytest.mark.parametrize(
     "more",
     [
@@ -179,12 +173,6 @@ def test_a_port_that_a_rollout_renamed_is_the_template_s() -> None:
     web.more["services"] = (service("web", "http"),)
     (cause,) = web.causes()
     assert row(cause) == (ROUTING, "deployment/web", "containers[app].ports[web].name", CERTAIN)
-
-
-def test_a_statefulset_s_governing_service_is_its_own() -> None:
-    web = Workload()
-    web.more |= {"services": (service("nodes", app="db"),), "governing": "nodes"}
-    assert row(web.causes()[0])[:2] == (ROUTING, "service/nodes")
 
 
 def test_a_service_that_bears_the_workload_s_labels_is_meant_for_it_whatever_it_selects() -> None:

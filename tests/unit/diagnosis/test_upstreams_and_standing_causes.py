@@ -45,15 +45,6 @@ def test_an_upstream_in_another_namespace_is_told_by_the_kind_of_its_problem_alo
     assert web.causes()[0].text == "it depends on depot (statefulset/depot): ScaledToZero, in namespace platform"
 
 
-def test_an_upstream_of_which_only_a_symptom_is_known_is_named_as_a_whole_and_is_likely() -> None:
-    down = Workload(reference="statefulset/depot")
-    down.pods = [down.pod("depot-0", "7d9f", app=runs(ready=False, seconds=300))]
-    down.event("pod/depot-0", "Unhealthy", UNREADY, count=9, container="app")
-    web = dependent()
-    web.more["upstreams"] = (down.facts(),)
-    assert row(web.causes()[0]) == (UPSTREAM, "statefulset/depot", "", LIKELY)
-
-
 def test_an_upstream_that_serves_is_no_cause_whatever_else_is_wrong_with_it() -> None:
     """A rollout that is stuck beside old pods that serve is nobody else's trouble."""
     stuck = Workload(reference="statefulset/depot")
@@ -221,27 +212,11 @@ def test_the_workload_s_own_service_comes_before_another_one_that_leads_to_its_p
     assert found == [(ROUTING, "service/web", field, LIKELY), (ROUTING, "service/front", field, LIKELY)]
 
 
-def test_an_autoscaler_without_a_metric_says_so() -> None:
-    web = Workload()
-    web.change((*APP, "resources", "requests", "cpu"), "10m")
-    web.change(("spec", "containers", 1, "resources"), {"requests": {"cpu": "10m"}})
-    said = "unable to fetch metrics from resource metrics API"
-    web.more["autoscalers"] = (autoscaler("ScalingActive", "False", "FailedGetResourceMetric", said),)
-    expected = (CauseKind.AUTOSCALER, "horizontalpodautoscaler/web", "status.conditions[ScalingActive]", CERTAIN)
-    assert [row(each) for each in web.causes()] == [expected]
-
-
 def test_an_autoscaler_that_has_no_request_to_measure_by_is_the_template_s() -> None:
     web = Workload()
     web.more["autoscalers"] = (autoscaler("ScalingActive", "False", "FailedGetResourceMetric", "missing request"),)
     expected = (CauseKind.AUTOSCALER, "deployment/web", "containers[app].resources.requests.cpu", CERTAIN)
     assert [row(each) for each in web.causes()] == [expected]
-
-
-def test_an_autoscaler_at_its_maximum_says_so() -> None:
-    web = Workload()
-    web.more["autoscalers"] = (autoscaler("ScalingLimited", "True", "TooManyReplicas"),)
-    assert row(web.causes()[0]) == (CauseKind.AUTOSCALER, "horizontalpodautoscaler/web", "spec.maxReplicas", CERTAIN)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from kintsugi.expressions import ANY, DOUBLE, INT, STRING, TIMESTAMP, ListOf, MapOf, plain, struct_type
-from kubeobjects.kept import KEPT, Pod
 from tests.unit.expressions.examples import NOW, Piece, Shelf, Vase
 
 PIECE = struct_type(Piece)
@@ -37,21 +36,6 @@ def test_a_choice_of_types_is_left_to_the_values() -> None:
 def test_other_classes_are_refused() -> None:
     with pytest.raises(TypeError):
         struct_type(int)
-
-
-def test_a_kept_object_says_its_kind() -> None:
-    assert struct_type(Pod).fields["kind"] == STRING
-    shown = plain(Pod())
-    assert isinstance(shown, dict)
-    assert (shown["apiVersion"], shown["kind"]) == ("v1", "Pod")
-    assert "kind" not in struct_type(Piece).fields
-
-
-@pytest.mark.parametrize("kept", KEPT.values(), ids=lambda kept: kept.__name__)
-def test_the_fields_of_a_kept_object_are_within_its_type(kept: type[msgspec.Struct]) -> None:
-    shown = plain(msgspec.convert({"metadata": {"name": "x"}}, kept))
-    assert isinstance(shown, dict)
-    assert set(shown) <= set(struct_type(kept).fields)
 
 
 def test_a_plain_object_reads_back_as_itself() -> None:

@@ -3,12 +3,10 @@
 import re
 from dataclasses import replace
 from datetime import datetime
-from itertools import combinations
 
 import pytest
 
-from kintsugi.decisions.breaker import ObserverHealth
-from kintsugi.decisions.guards import GUARDS, GuardContext, GuardInput
+from kintsugi.decisions.guards import GUARDS, GuardContext
 from kintsugi.decisions.priorities import Hold, HoldCause
 from kintsugi.model.history import History, Rejection
 from kintsugi.model.records import IncidentState, Pause, PauseScope, Reason, VerdictKind
@@ -16,7 +14,7 @@ from kintsugi.model.rules import Mode
 from kubeobjects.owners import Manager, ManagerKind
 from tests.unit.factories import NOW, moment, past, pause, rejection, rule
 from tests.unit.guards.cases import CASES, Answer
-from tests.unit.guards.questions import LIMITS, guard_context, judged
+from tests.unit.guards.questions import guard_context, judged
 
 
 def test_a_run_with_nothing_in_the_way_starts() -> None:
@@ -25,7 +23,7 @@ def test_a_run_with_nothing_in_the_way_starts() -> None:
     assert verdict.text == "rule web-pods starts mend"
 
 
-def test_every_guard_has_a_case_here() -> None:
+def test_every_guard_has_a_case_here_in_the_order_in_which_they_are_asked() -> None:
     assert list(CASES) == [guard.__name__ for guard in GUARDS]
 
 
@@ -69,10 +67,6 @@ def test_a_hold_is_over_at_its_end() -> None:
     assert judged(context, held, now=moment(minutes=15)).kind is VerdictKind.STARTED
 
 
-def test_an_approved_run_starts() -> None:
-    assert judged(guard_context(mode=Mode.APPROVE, approved=True)).kind is VerdictKind.STARTED
-
-
 @pytest.mark.parametrize(
     "manager",
     [
@@ -87,15 +81,6 @@ def test_a_manager_of_the_template_or_the_replicas_does_not_keep_a_run_from_star
     assert judged(guard_context(managers=(manager,))).kind is VerdictKind.STARTED
 
 
-def test_a_run_of_another_service_is_not_this_ones() -> None:
-    history = History(active=(past(IncidentState.RUNNING, finished=None, service="api"),))
-    assert judged(history=history).kind is VerdictKind.STARTED
-
-
-def test_a_lock_of_something_else_does_not_matter() -> None:
-    assert judged(history=History(locks={"service api": "run-7"})).kind is VerdictKind.STARTED
-
-
 def test_two_rules_that_want_one_workload_do_not_run_together() -> None:
     """E20: another service with the same workload holds its lock; the second is refused with the reason, not queued."""
     verdict = judged(history=History(locks={"production/deployment/web": "run-of-web-canary"}))
@@ -106,78 +91,6 @@ def test_a_signal_that_a_run_causes_is_attached_to_it() -> None:
     """E22: the alerts that our own deletes raise join the run; they start no other, whatever else would be said."""
     history = History(active=(past(IncidentState.RUNNING, finished=None),), locks={"service web": "run-1"})
     assert judged(history=history).kind is VerdictKind.ATTACHED
-
-
-NAMES = [guard.__name__ for guard in GUARDS]
-
-
-def test_the_order_is_this_one() -> None:
-    assert NAMES == [
-        "protected",
-        "own_ledger",
-        "essential",
-        "active",
-        "observing",
-        "paused",
-        "stale",
-        "locked",
-        "owned",
-        "held_at_zero",
-        "breaker",
-        "handed_over",
-        "failures",
-        "rejected",
-        "ineffective",
-        "cooldown",
-        "upstream",
-        "budget",
-        "approving",
-    ]
-
-
-def both(first: str, second: str) -> tuple[GuardContext, History]:
-    """Put the trouble of two guards together."""
-    (one, past_one, _), (other, past_other, _) = CASES[first], CASES[second]
-    observer = ObserverHealth(
-        stale_reason=one.observer.stale_reason or other.observer.stale_reason,
-        nodes=max(one.observer.nodes, other.observer.nodes),
-        nodes_stale=max(one.observer.nodes_stale, other.observer.nodes_stale),
-    )
-    context = replace(
-        one,
-        service=one.service if one.service.namespace == "kube-system" else other.service,
-        mode=min(one.mode, other.mode, key=list(Mode).index),
-        observer=observer,
-        holds=one.holds or other.holds,
-        managers=one.managers or other.managers,
-        addresses=one.addresses | other.addresses,
-        essential=one.essential or other.essential,
-        starts=one.starts or other.starts,
-        plan=one.plan or other.plan,
-    )
-    history = History(
-        active=past_one.active or past_other.active,
-        recent=past_one.recent + past_other.recent,
-        disruptions=past_one.disruptions + past_other.disruptions,
-        locks={**past_one.locks, **past_other.locks},
-        pauses=past_one.pauses + past_other.pauses,
-        recoveries=past_one.recoveries + past_other.recoveries,
-        rejections=past_one.rejections + past_other.rejections,
-    )
-    return context, history
-
-
-PAIRS = [pair for pair in combinations(NAMES, 2) if pair != ("observing", "approving")]
-"""A mode is not both observe and approve."""
-
-
-@pytest.mark.parametrize(("first", "second"), PAIRS)
-def test_the_earlier_of_two_guards_answers(first: str, second: str) -> None:
-    context, history = both(first, second)
-    question = GuardInput(context=context, history=history, limits=LIMITS, now=NOW)
-    guards = {guard.__name__: guard for guard in GUARDS}
-    assert guards[second](question) is not None, "the later guard must have something to say, too"
-    assert judged(context, history) == guards[first](question)
 
 
 AGAIN = moment(seconds=30)
@@ -222,12 +135,6 @@ def test_a_paused_signal_is_judged_again_soon(until: datetime | None, again: dat
     """A person may lift a pause long before its end: what waited must not sleep until then (E29)."""
     verdict = judged(history=History(pauses=(pause(until=until),)))
     assert (verdict.reason, verdict.until) == (Reason.PAUSED, again)
-
-
-def test_the_first_pause_that_covers_speaks() -> None:
-    other = pause(PauseScope.RULE, "api-pods")
-    verdict = judged(history=History(pauses=(other, pause(PauseScope.RULE, "web-pods"))))
-    assert verdict.text.startswith("paused (rule web-pods)")
 
 
 def test_an_annotation_on_the_namespace_pauses_without_us() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -173,3 +174,31 @@ async def test_a_frozen_server_answers_after_the_thaw(embedded: EmbeddedCluster,
         embedded.thaw()
         assert (await request)[0] == 200
         assert b'"ADDED"' in await line
+
+
+async def test_a_request_is_witnessed_with_its_effect(embedded: EmbeddedCluster, client: Client) -> None:
+    """The witness of what was done: only what changed something counts as applied."""
+    await client.send("POST", CONFIGMAPS, config("one"))
+    await client.send("POST", CONFIGMAPS, config("one"))
+    await client.send("PATCH", f"{CONFIGMAPS}/one", {"data": {"a": "b"}}, kind="application/merge-patch+json")
+    await client.send("PATCH", f"{CONFIGMAPS}/one", {"data": {"a": "b"}}, kind="application/merge-patch+json")
+    await client.send("DELETE", f"{CONFIGMAPS}/one", dryRun="All")
+    await client.send("GET", f"{CONFIGMAPS}/one")
+    seen = [(each.verb, each.status, each.applied, each.mutating) for each in embedded.requests]
+    assert seen == [
+        ("create", 201, True, True),
+        ("create", 409, False, True),
+        ("patch", 200, True, True),
+        ("patch", 200, False, True),
+        ("delete", 200, False, False),
+        ("get", 200, False, False),
+    ]
+    assert {each.user for each in embedded.requests} == {"kubernetes-admin"}
+    first = embedded.requests[0]
+    assert (first.path, len(first.digest)) == (CONFIGMAPS, 64)
+    assert first.time <= embedded.requests[-1].time
+
+
+async def test_a_kubeconfig_is_for_its_owner_only(embedded: EmbeddedCluster, tmp_path: Path) -> None:
+    path = embedded.kubeconfig(tmp_path / "kubeconfig", account="secret")
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -3,7 +3,7 @@
 import pytest
 
 from kubeobjects import resources
-from kubeobjects.resources import RESOURCES, Resource, find, suggest
+from kubeobjects.resources import Resource, find, suggest
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,6 @@ def test_an_unknown_word_finds_nothing(word: str) -> None:
 def test_a_misspelt_word_is_met_with_the_nearest_one(word: str, nearest: str | None) -> None:
     """So that an error can say what would be right."""
     assert suggest(word) == nearest
-
-
-@pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.qualified)
-def test_every_kind_is_found_by_its_qualified_name(resource: Resource) -> None:
-    """Two kinds that share a word (pods) are told apart by their group."""
-    assert find(f"{resource.plural}.{resource.version}.{resource.group}".rstrip(".")) is resource
 
 
 @pytest.mark.parametrize(

@@ -35,15 +35,6 @@ def test_a_rule_that_lowers_after_another_has_raised_opposes_it_however_far_it_g
     assert bool(asked(f"kubectl scale deployment/web --replicas={wanted} -n shop", made())) is opposes
 
 
-def test_a_rule_that_raises_after_another_has_lowered_opposes_it_too() -> None:
-    lowered = made(
-        "kubectl scale deployment/web --replicas=2 -n shop",
-        "kubectl scale deployment/web --replicas=5 --current-replicas=2 -n shop",
-    )
-    assert asked(UP, lowered)
-    assert not asked("kubectl scale deployment/web --replicas=1 -n shop", lowered)
-
-
 def test_the_refusal_says_which_rules_what_was_done_when_and_what_to_do() -> None:
     assert asked("kubectl scale deployment/web --replicas=2 -n shop", made()) == (
         "rules busy and idle contradict each other: run run-1 did `kubectl scale deployment/web --replicas=5 -n shop` at"

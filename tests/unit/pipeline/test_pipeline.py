@@ -1,23 +1,27 @@
-"""The inbox is looked into when there is news or a verdict ends; a signal is evaluated again once what has held it back is over (P9, P11)."""
+"""When the inbox is looked into, which signals are evaluated again, and how a person resumes a service (P9, P11)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from kintsugi.errors import LedgerUnavailable
+from kintsugi.errors import LedgerUnavailable, NotRecorded, WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.runs import CatalogRepository
 from kintsugi.ledger.signals import SignalRepository
 from kintsugi.ledger.store import Store
+from kintsugi.model.api_types import ActivityKind
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.outages import Fault, Outage
 from kintsugi.model.records import IncidentState, KeptDiagnosis, Occasion, Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
 from kintsugi.pipeline.active_catalog import MOST_KNOWN, ActiveCatalog
+from kintsugi.pipeline.operator_service import OperatorService
 from kintsugi.pipeline.pipeline import IDLE
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
 from tests.harness.ledger_rows import keep
@@ -36,8 +40,6 @@ from tests.unit.factories import (
 from tests.unit.pipeline.business import PipelineBench, alert
 
 pytestmark = pytest.mark.looptime
-
-
 EVERY = timedelta(milliseconds=200)
 
 
@@ -223,3 +225,94 @@ async def test_a_catalog_a_reload_does_not_fill_the_memory(ledger: Ledger) -> No
     assert len(active_catalog._known) == MOST_KNOWN
     assert (await active_catalog.by_digest("d99")).digest == "d99"
     assert "d99" not in keeper.read
+
+
+class OperatorBench(PipelineBench):
+    """A daemon on a ledger, and what people ask of it; `untold` has by service for how long nobody was notified."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(ledger=ledger)
+        self.untold: dict[str, timedelta] = {}
+        supervisor: Any = SimpleNamespace(timings=None)
+        others = ("explainer", "drill_scheduler", "manual_starts", "reread", "diagnoser", "diagnoses", "differences")
+        parts: dict[str, Any] = {
+            **dict.fromkeys(others),
+            "outages": SimpleNamespace(unnotified=self.untold, notifies=False),
+            "supervisor": supervisor,
+            "unresolved": str,
+        }
+        self.operator = OperatorService(
+            cluster="",
+            since=NOW,
+            ledger=ledger,
+            active_catalog=self.active_catalog,
+            observed=self.observed,
+            pipeline=self.pipeline,
+            **parts,
+        )
+
+    async def resume(self, of: str = "inc-1") -> None:
+        """Let ana resume it."""
+        await self.operator.resume(of, who="ana", why="the disk has room")
+
+    async def current(self) -> ActivityKind:
+        """Return what happens with web."""
+        (web,) = (await self.operator.services()).services
+        return web.activity.kind
+
+
+async def was_handed_over(ledger: Ledger, state: IncidentState = IncidentState.NEEDS_OPERATOR) -> OperatorBench:
+    """Return a daemon whose web service had a run that ended so five minutes ago."""
+    ended = replace(run(), state=state, started=moment(minutes=-20), finished=moment(minutes=-5))
+    await keep(ledger, replace(incident(), state=state, opened=ended.started, closed=ended.finished), ended)
+    return OperatorBench(ledger)
+
+
+async def test_a_resumed_service_is_evaluated_anew_and_the_next_daemon_knows_it(ledger: Ledger) -> None:
+    bench, given = await was_handed_over(ledger), signal()
+    refused = await bench.judged(given)
+    assert (refused.reason, "kintsugi resume inc-1 --why TEXT" in refused.text) == (Reason.HUMAN, True)
+    assert await bench.current() is ActivityKind.HANDED_OVER
+
+    await bench.resume()
+    assert await bench.current() is not ActivityKind.HANDED_OVER
+    next_daemon = OperatorBench(ledger)
+    await next_daemon.pipeline.step()
+    assert (await next_daemon.verdicts())[given.id].kind is VerdictKind.STARTED
+    assert len(next_daemon.supervisor.started) == 1
+    resumed = (await next_daemon.operator.incident("inc-1")).resumed
+    assert resumed is not None
+    assert (resumed.who, resumed.why, resumed.since) == ("ana", "the disk has room", NOW)
+
+
+@pytest.mark.parametrize("state", [IncidentState.RECOVERED, IncidentState.CANCELLED, IncidentState.RUNNING])
+async def test_an_incident_that_was_not_handed_over_is_not_resumed(ledger: Ledger, state: IncidentState) -> None:
+    bench = await was_handed_over(ledger, state)
+    with pytest.raises(WrongState, match=f"incident inc-1 is {state}: it has not ended in a hand-over"):
+        await bench.resume()
+    with pytest.raises(NotRecorded, match="neither a pause nor an incident inc-9"):
+        await bench.resume("inc-9")
+
+
+async def test_a_rest_that_is_over_is_not_ended(ledger: Ledger) -> None:
+    """By a person, or because the service was well for long enough."""
+    bench = await was_handed_over(ledger)
+    limits = bench.observed.limits
+    bench.cluster.run("web-3")
+    bench.cluster.services.refresh(everything=True)
+    bench.observed.limits = replace(limits, good_after=timedelta())
+    assert await bench.current() is not ActivityKind.HANDED_OVER
+    with pytest.raises(WrongState, match="incident inc-1: web does not rest after this hand-over, or no longer"):
+        await bench.resume()
+    bench.observed.limits = limits
+    await bench.resume()
+    with pytest.raises(WrongState, match="or no longer"):
+        await bench.resume()
+
+
+async def test_the_daemon_counts_the_services_that_are_down_and_of_which_no_person_was_notified(ledger: Ledger) -> None:
+    """P11."""
+    bench = OperatorBench(ledger)
+    bench.untold.update(web=timedelta(minutes=1), api=timedelta())
+    status = (await bench.operator.services()).daemon
+    assert (status.unnotified, status.notifies) == (1, False)

@@ -1,7 +1,9 @@
 """A dependent waits while an upstream explains its trouble, and no longer."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -74,14 +76,6 @@ def waiting(
     return ongoing_hold(found, HoldRecord(since=since, ended=known), TERMS, now=moment() + after)
 
 
-def test_no_service_is_held_while_all_upstreams_serve() -> None:
-    assert held("web", seen=views(web=0)) == ()
-
-
-def test_a_service_that_depends_on_nothing_is_never_held() -> None:
-    assert held("database", seen=views(web=0, api=0, cache=0, database=0)) == ()
-
-
 def test_a_dependent_waits_for_an_upstream_that_does_not_serve() -> None:
     (found,) = held("api", seen=views(api=0, database=0))
     assert (found.upstream, found.cause, found.explained, found.recovering) == ("database", HoldCause.DOWN, True, False)
@@ -119,49 +113,18 @@ def test_the_deepest_cause_is_named() -> None:
     assert [held(name, seen=down)[0].upstream for name in ("web", "api", "cache")] == ["database"] * 3
 
 
-def test_when_the_deepest_serves_again_the_next_level_is_waited_for() -> None:
-    back = views(web=0, api=0, cache=0)
-    assert held("api", seen=back) == ()
-    assert held("cache", seen=back) == ()
-    assert {each.upstream for each in held("web", seen=back)} == {"api", "cache"}
+def with_database(seen: dict[str, ServiceView], **changes: Any) -> dict[str, ServiceView]:
+    """Return the views with a database that is otherwise."""
+    return {**seen, "database": replace(seen["database"], **changes)}
 
 
-def test_a_single_arm_of_a_diamond_is_enough_to_wait() -> None:
-    (found,) = held("web", seen=views(web=0, cache=0))
-    assert found.upstream == "cache"
-
-
-def test_an_upstream_that_serves_a_little_is_no_reason_to_wait() -> None:
-    """Serving is enough for those who depend on it: one of three replicas answers."""
-    assert waiting(held("api", seen=views(api=0, database=1))) is None
-
-
-def test_an_upstream_that_has_served_all_through_its_own_run_is_not_waited_for() -> None:
-    """One lagging replica blocks nobody."""
-    seen = views(api=0, database=2)
-    seen["database"] = replace(seen["database"], serving_since=moment(hours=-1))
-    assert held("api", seen=seen, under_way=MENDED) == ()
+RESTORED = with_database(views(api=0), serving_since=moment(minutes=5), lapsed_since=moment())
+"""The database went down, and seems to serve: it answers, and has nothing in it yet."""
 
 
 def test_an_upstream_that_went_down_is_waited_for_until_its_run_verifies_though_it_may_seem_to_serve() -> None:
-    """A restore: the new database answers, and has nothing in it yet."""
-    seen = views(api=0)
-    seen["database"] = replace(seen["database"], serving_since=moment(minutes=5), lapsed_since=moment())
-    (found,) = held("api", seen=seen, under_way=MENDED, now=moment(minutes=20))
+    (found,) = held("api", seen=RESTORED, under_way=MENDED, now=moment(minutes=20))
     assert found.why == "database is being recovered by run run-1"
-    verifying = OpenRuns(runs={"database": run(service="database", state=IncidentState.VERIFYING)})
-    assert held("api", seen=seen, under_way=verifying, now=moment(minutes=20)) == ()
-
-
-def test_siblings_and_dependents_that_are_being_recovered_are_not_waited_for() -> None:
-    going = OpenRuns(runs={name: run(service=name) for name in ("web", "cache")})
-    assert held("api", seen=views(web=0, cache=0, api=0), under_way=going) == ()
-
-
-def test_an_upstream_that_is_meant_to_be_off_is_not_waited_for() -> None:
-    seen = views(api=0)
-    seen["database"] = replace(seen["database"], ready=0, desired=0)
-    assert held("api", seen=seen) == ()
 
 
 def at_zero(**changes: object) -> dict[str, ServiceView]:
@@ -171,26 +134,11 @@ def at_zero(**changes: object) -> dict[str, ServiceView]:
     return {**seen, "database": replace(away, **changes)}  # type: ignore[arg-type]
 
 
-def test_an_upstream_that_was_scaled_to_none_is_named_and_waited_for_until_it_has_replicas_again() -> None:
+def test_an_upstream_that_was_scaled_to_none_is_named() -> None:
     found = held("api", seen=at_zero())
     assert [(each.cause, each.why) for each in found] == [
         (HoldCause.AT_ZERO, "database is scaled to 0 (replicas before: 2)")
     ]
-    assert waiting(found, after=timedelta(hours=5)) is not None
-
-
-def test_a_trouble_that_an_upstream_at_zero_does_not_explain_is_judged_by_itself_at_the_limit() -> None:
-    found = held("api", seen=at_zero(), own="api-1: ErrImagePull")
-    assert waiting(found, after=timedelta(minutes=14)) is not None
-    assert waiting(found, after=timedelta(minutes=15)) is None
-    ready = held("api", seen=at_zero(), choice=OnUpstreamFailure.PROCEED)
-    assert waiting(ready, after=timedelta(minutes=15)) is None
-
-
-def test_an_upstream_that_may_rest_at_zero_or_never_had_a_replica_is_not_waited_for() -> None:
-    assert held("api", seen=at_zero(rests="HorizontalPodAutoscaler database")) == ()
-    assert held("api", seen=at_zero(replicas=None)) == ()
-    assert held("api", seen=at_zero(workload=None)) == ()
 
 
 def test_a_dependent_waits_for_an_upstream_that_serves_badly_just_after_a_person_was_called_for_it() -> None:
@@ -227,26 +175,44 @@ def test_a_dependent_suffers_from_its_upstream_the_first_by_priority() -> None:
     assert unhealthy_dependents("cache", {"api", "web"}, SERVICES) == ("web",)
 
 
-def test_old_news_of_an_upstream_holds_nobody() -> None:
+DOWN = views(api=0, database=0)
+BLINKED = with_database(views(api=0), serving_since=moment(seconds=10), lapsed_since=moment())
+VERIFYING = OpenRuns(runs={"database": run(service="database", state=IncidentState.VERIFYING)})
+BESIDE = OpenRuns(runs={name: run(service=name) for name in ("web", "cache")})
+NOT_HELD: dict[str, tuple[str, dict[str, ServiceView], OpenRuns, float]] = {
+    "all upstreams serve": ("web", views(web=0), OpenRuns(), 0),
+    "it depends on nothing": ("database", views(web=0, api=0, cache=0, database=0), OpenRuns(), 0),
+    "the deepest upstream serves again": ("api", views(web=0, api=0, cache=0), OpenRuns(), 0),
+    "the upstream has served all through its own run": (
+        "api",
+        with_database(views(api=0, database=2), serving_since=moment(hours=-1)),
+        MENDED,
+        0,
+    ),
+    "the upstream's run verifies": ("api", RESTORED, VERIFYING, 1200),
+    "siblings and dependents are being recovered": ("api", views(web=0, cache=0, api=0), BESIDE, 0),
+    "the upstream is meant to be off": ("api", with_database(views(api=0), ready=0, desired=0), OpenRuns(), 0),
+    "the upstream may rest at zero": ("api", at_zero(rests="HorizontalPodAutoscaler database"), OpenRuns(), 0),
+    "the upstream never had a replica": ("api", at_zero(replicas=None), OpenRuns(), 0),
+    "the upstream's workload is gone": ("api", at_zero(workload=None), OpenRuns(), 0),
+    "the news of the upstream are old": ("api", with_database(DOWN, is_current=False), OpenRuns(), 0),
+    "the upstream was never seen": ("api", {name: DOWN[name] for name in ("api", "web", "cache")}, OpenRuns(), 0),
+    "the upstream has served for a while": ("api", BLINKED, OpenRuns(), 40),
+}
+
+
+@pytest.mark.parametrize(("name", "seen", "under_way", "seconds"), NOT_HELD.values(), ids=NOT_HELD)
+def test_a_service_is_not_held_where(
+    name: str, seen: dict[str, ServiceView], under_way: OpenRuns, seconds: float
+) -> None:
     """P6: what cannot be seen is no explanation; the guard against staleness speaks for itself."""
-    seen = views(api=0, database=0)
-    seen["database"] = replace(seen["database"], is_current=False)
-    assert held("api", seen=seen) == ()
-
-
-def test_an_upstream_that_was_never_seen_holds_nobody() -> None:
-    seen = views(api=0, database=0)
-    del seen["database"]
-    assert held("api", seen=seen) == ()
+    assert held(name, seen=seen, under_way=under_way, now=moment(seconds=seconds)) == ()
 
 
 def test_an_upstream_that_blinks_holds_until_it_has_served_for_a_while() -> None:
-    seen = views(api=0)
-    seen["database"] = replace(seen["database"], serving_since=moment(seconds=10), lapsed_since=moment())
-    wait = waiting(held("api", seen=seen, now=moment(seconds=15)), after=timedelta(seconds=15))
+    wait = waiting(held("api", seen=BLINKED, now=moment(seconds=15)), after=timedelta(seconds=15))
     assert wait is not None
     assert wait.until == moment(seconds=40)
-    assert held("api", seen=seen, now=moment(seconds=40)) == ()
 
 
 @pytest.mark.parametrize(
@@ -269,15 +235,53 @@ def test_a_trouble_that_began_after_its_upstream_and_says_nothing_of_its_own_is_
     assert (still is not None) is explained, "at the limit the others start; the explained wait for the run"
 
 
-def test_a_service_with_a_trouble_of_its_own_is_not_changed_either_before_the_limit() -> None:
-    found = held("api", seen=views(api=0, database=0), under_way=MENDED, own="api-1: ErrImagePull")
-    assert waiting(found, after=timedelta(minutes=14)) is not None
+PULL, PROCEED = "api-1: ErrImagePull", OnUpstreamFailure.PROCEED
+EARLIER, AFTER = (past(IncidentState.FAILED, service="database", finished=moment(minutes=each)) for each in (-5, 5))
+WAITS: dict[str, tuple[Callable[[], tuple[Hold, ...]], float, PastRun | None, bool]] = {
+    "for no run up to the limit": (partial(held, "api", seen=DOWN), 14.9, None, True),
+    "no longer": (partial(held, "api", seen=DOWN), 15, None, False),
+    "not where it serves a little": (partial(held, "api", seen=views(api=0, database=1)), 0, None, False),
+    "with a trouble of its own as well, up to the limit": (
+        partial(held, "api", seen=DOWN, under_way=MENDED, own=PULL),
+        14,
+        None,
+        True,
+    ),
+    "until it has replicas again": (partial(held, "api", seen=at_zero()), 300, None, True),
+    "at zero with a trouble of its own, up to the limit": (
+        partial(held, "api", seen=at_zero(), own=PULL),
+        14,
+        None,
+        True,
+    ),
+    "at zero with a trouble of its own, no longer": (partial(held, "api", seen=at_zero(), own=PULL), 15, None, False),
+    "at zero as its author wants it, no longer": (
+        partial(held, "api", seen=at_zero(), choice=PROCEED),
+        15,
+        None,
+        False,
+    ),
+    "a run in vain before it went down again says nothing": (
+        partial(held, "api", seen=DOWN, choice=PROCEED),
+        0,
+        EARLIER,
+        True,
+    ),
+    "a new run counts more than one in vain": (
+        partial(held, "api", seen=DOWN, under_way=MENDED, choice=PROCEED),
+        60,
+        AFTER,
+        True,
+    ),
+}
 
 
-def test_an_upstream_without_a_run_is_waited_for_up_to_the_limit() -> None:
-    found = held("api", seen=views(api=0, database=0))
-    assert waiting(found, after=timedelta(minutes=14, seconds=59)) is not None
-    assert waiting(found, after=timedelta(minutes=15)) is None
+@pytest.mark.parametrize(("found", "minutes", "ended", "waits"), WAITS.values(), ids=WAITS)
+def test_an_upstream_that_does_not_serve_is_waited_for(
+    found: Callable[[], tuple[Hold, ...]], minutes: float, ended: PastRun | None, waits: bool
+) -> None:
+    """Serving is enough for those who depend on it: one of three replicas answers."""
+    assert (waiting(found(), after=timedelta(minutes=minutes), ended=ended) is not None) is waits
 
 
 @pytest.mark.parametrize("own", ["", "api-1: ErrImagePull"])
@@ -297,23 +301,10 @@ def test_after_the_upstreams_run_has_ended_in_vain_all_go_by_the_authors_choice(
         )
 
 
-def test_a_run_that_ended_in_vain_before_the_upstream_went_down_again_says_nothing() -> None:
-    ended = past(IncidentState.FAILED, service="database", finished=moment(minutes=-5))
-    found = held("api", seen=views(api=0, database=0), choice=OnUpstreamFailure.PROCEED)
-    assert waiting(found, ended=ended) is not None
-
-
-def test_a_new_run_of_an_upstream_counts_more_than_one_that_ended_in_vain() -> None:
-    ended = past(IncidentState.FAILED, service="database", finished=moment(minutes=5))
-    found = held("api", seen=views(api=0, database=0), under_way=MENDED, choice=OnUpstreamFailure.PROCEED)
-    assert waiting(found, after=timedelta(hours=1), ended=ended) is not None
-
-
 def test_an_upstream_that_is_given_up_lets_no_service_past_another_that_is_being_recovered() -> None:
-    ended = past(IncidentState.FAILED, service="database", finished=moment(minutes=5))
     going = OpenRuns(runs={"cache": run(service="cache")})
     found = held("web", seen=views(web=0, cache=0, database=0), under_way=going, choice=OnUpstreamFailure.PROCEED)
-    still = waiting(found, after=timedelta(minutes=30), ended=ended)
+    still = waiting(found, after=timedelta(minutes=30), ended=AFTER)
     assert still is not None
     assert still.upstream == "cache"
 
@@ -374,10 +365,9 @@ def test_a_service_that_got_well_waits_while_its_upstreams_run_goes_on_and_for_t
     seen = views()
     seen["api"] = replace(seen["api"], healthy_since=moment(minutes=2))
     seen["database"] = replace(seen["database"], serving_since=moment(minutes=1), lapsed_since=moment())
-    verifying = OpenRuns(runs={"database": run(service="database", state=IncidentState.VERIFYING)})
     for name in ("api", "web"):
         seen[name] = replace(seen[name], healthy_since=moment(minutes=2), serving_since=moment(minutes=2))
-        found = held(name, seen=seen, under_way=verifying, now=moment(minutes=30))
+        found = held(name, seen=seen, under_way=VERIFYING, now=moment(minutes=30))
         assert waiting(found, after=timedelta(minutes=30)) is not None, name
     ended = past(IncidentState.RECOVERED, service="database", finished=moment(minutes=31))
     found = held("api", seen=seen, now=moment(minutes=32))

@@ -20,9 +20,16 @@ FEW = settings(max_examples=30, deadline=None)
 
 @FEW
 @given(stacks())
-def test_no_dependent_is_changed_while_its_upstream_does_not_serve_and_may_still_be_healed(stack: StackViews) -> None:
+def test_whatever_breaks_a_hold_waits_for_what_may_be_healed_and_is_over_by_itself(stack: StackViews) -> None:
+    stack.play(LONG)
+    no_dependent_was_changed_while_its_upstream_might_still_be_healed(stack)
+    no_service_is_held_for_ever(stack)
+    each_held_service_was_looked_at_again_before_it_ran(stack)
+
+
+def no_dependent_was_changed_while_its_upstream_might_still_be_healed(stack: StackViews) -> None:
     """It may until a hold's limit, and what it explains waits for its run; after a run in vain the author's choice counts."""
-    for start in stack.play(LONG).starts:
+    for start in stack.starts:
         tries = stack.services[start.service].on_upstream_failure is OnUpstreamFailure.PROCEED
         for upstream in start.down:
             if upstream in start.given_up:
@@ -32,11 +39,8 @@ def test_no_dependent_is_changed_while_its_upstream_does_not_serve_and_may_still
                 assert not (start.explained and upstream in start.mended), start
 
 
-@FEW
-@given(stacks())
-def test_no_service_is_held_for_ever(stack: StackViews) -> None:
+def no_service_is_held_for_ever(stack: StackViews) -> None:
     """What is held in the end waits for what a person was told of, as its author wants it."""
-    stack.play(LONG)
     for name in (each for each in stack.held if stack.scripts[each].ruled):
         waits = stack.services[name].on_upstream_failure is OnUpstreamFailure.WAIT
         down = [each for each in upstreams_of(name, stack.services) if not stack.views[each].serving]
@@ -47,11 +51,8 @@ def test_no_service_is_held_for_ever(stack: StackViews) -> None:
         assert recent or got_well or still_mended or (waits and ended_in_vain and stack.told[name]), name
 
 
-@FEW
-@given(stacks())
-def test_a_held_service_is_looked_at_again_before_it_runs(stack: StackViews) -> None:
+def each_held_service_was_looked_at_again_before_it_ran(stack: StackViews) -> None:
     """What got well meanwhile is not run, though its alert still fires; it is closed once that has ended."""
-    stack.play(LONG)
     assert [each for each in stack.starts if each.held_for and each.well_for is not None] == []
     once_held = [name for name in stack.recovered if not any(each.service == name for each in stack.starts)]
     assert all(name not in stack.held for name in once_held)

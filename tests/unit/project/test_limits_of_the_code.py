@@ -1,6 +1,7 @@
 """What CONTRIBUTING.md asks of every module, where ruff and mypy do not look."""
 
 import ast
+import re
 from collections.abc import Iterator
 from itertools import chain
 
@@ -94,6 +95,13 @@ def test_everything_is_caught_only_at_a_border_and_with_the_reason(package: tupl
     assert [f"{each.name}:{node.lineno}" for each, node in broad if not is_commented(each, node)] == []
     ours = {str(each.path.relative_to(PACKAGE)) for each, _ in broad if each.path.is_relative_to(PACKAGE)}
     assert ours - BORDERS.keys() == set()
+
+
+def test_only_one_module_makes_lines_for_people() -> None:
+    """What is typed as a line is one: its maker has escaped what a stranger may have put into it."""
+    makes = re.compile(r"\bLines?\(")
+    found = [each.name for each in modules(PACKAGE) if makes.search(each.text) and each.path.name != "lines.py"]
+    assert found == [], "call `line` or `lines` of daemon/kubeobjects/kubeobjects/lines.py"
 
 
 def lengths(package: tuple[Module, ...]) -> Iterator[tuple[Module, Function, int]]:

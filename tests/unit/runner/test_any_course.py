@@ -295,7 +295,6 @@ def judged(plan: Plan, *, steps: str, rollback: str) -> tuple[Course, RunRecord]
 
 STUCK: Plan = [(3.0, Rollout(updated=1)), (3.0, Ready(pods=3))]
 """A bad rollout begins beside two old pods that serve: the service is healthy by its own condition."""
-CRASHES: Plan = [(30.0 + 70 * count, Restart()) for count in range(40)]
 
 
 @settings(max_examples=300, deadline=None)
@@ -322,40 +321,11 @@ def test_any_course_of_things_comes_to_a_true_end_in_time(
     judged(planned(once, rhythm, calm), steps=STEPS[steps], rollback=rollback)
 
 
-def test_a_pod_that_crashes_beside_old_ones_that_serve_is_not_verified_for_ever() -> None:
-    """It restarts more often than health is asked to last, and the trigger persists."""
-    course, ended = judged(
-        sorted([*STUCK, *CRASHES], key=lambda each: each[0]), steps=STEPS["a change"], rollback=ROLLBACKS[0]
-    )
-    assert ended.state is IncidentState.INEFFECTIVE
-    assert ended.reason.startswith(
-        "web is healthy, but the trigger persists; the service was not healthy for 2m20s without interruption"
-    )
-    assert "the rollout of deployment/web is not complete: 1 of 3 pods are of the new template" in ended.reason
-    assert course.bench.effects == ["kubectl cordon one"]
-
-
-def test_a_trigger_that_ends_with_its_pod_is_no_recovery_while_the_rollout_is_stuck() -> None:
-    """The unready pod of a bad rollout was deleted: its signal ends with it, and the old pods serve."""
-    plan: Plan = [*STUCK, (4.0, Trigger(holds=False)), (5.0, Made(ready=False, again=False))]
-    _, ended = judged(plan, steps=STEPS["a change"], rollback=ROLLBACKS[0])
-    assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert ended.reason.startswith(
-        "web is healthy, but the rollout of deployment/web is not complete: 1 of 3 pods are of the new template; a person"
-    )
-
-
 def test_the_way_back_is_told_when_a_rollout_is_stuck_beside_pods_that_serve() -> None:
     bench = RunBench(STEPS["a change"], rollback=ROLLBACKS[0])
     bench.observed.last_good_number = 4
     ended = play(Course(bench=bench).run([*STUCK, (4.0, Trigger(holds=False))], until=END + SLACK))
     assert "kubectl rollout undo deployment/web --to-revision=4 -n production" in ended.reason
-
-
-def test_a_rollout_that_is_complete_in_the_end_is_recovered() -> None:
-    plan: Plan = [*STUCK, (4.0, Trigger(holds=False)), (900.0, Rollout(updated=3))]
-    _, ended = judged(plan, steps=STEPS["a change"], rollback=ROLLBACKS[0])
-    assert ended.state is IncidentState.RECOVERED
 
 
 def test_a_service_that_cannot_be_seen_for_ever_is_handed_over_without_a_change() -> None:
