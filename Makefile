@@ -152,7 +152,7 @@ lane-lost-answers:
 	@$(LANE) --capture=no $(LOST_ANSWERS)
 
 bench: $(READY) ## Measure what the daemon carries, beside what the machine could
-	@alone=; if $(ALONE) true 2>/dev/null; then alone='$(ALONE)'; fi; $$alone $(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench
 
 chaos: $(READY) ## Try ten thousand wrong answers of each kind, then break the real cluster again and again (ROUNDS=10)
 	@seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; \

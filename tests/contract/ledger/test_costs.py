@@ -194,7 +194,7 @@ IDLE = ("due_signals", "due_at", "rearm", "unjudged", "open_runs", "open inciden
 
 
 async def test_an_idle_daemon_asks_no_more_of_a_hundred_thousand_rows_than_of_none(tmp_path: Path) -> None:
-    """Counted in instructions of SQLite; `python -m tests.bench idle` shows the processor time."""
+    """Counted in instructions of SQLite."""
     empty, full = [await _idle_steps(tmp_path / str(past), past) for past in (0, 10_000)]
     assert full <= 1.5 * empty, (empty, full)
 
