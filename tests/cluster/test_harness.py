@@ -1,7 +1,6 @@
 """The harness keeps its word: the cluster is real, faults hit what they name and nothing else, and nothing is left."""
 
 import urllib.request
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +12,6 @@ from tests.harness.components import NODE
 from tests.harness.faults import Faults
 from tests.harness.machine import API_SERVER
 from tests.harness.waiting import WaitedTooLongError, eventually, wait_for
-
-ROOT = Path(__file__).parents[2]
 
 
 def web_pods(cluster: RealCluster, namespace: str) -> list[Object]:

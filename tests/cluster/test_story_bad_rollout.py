@@ -9,8 +9,6 @@ from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
 from tests.harness.images import WEB_GOOD
 
-# Never pulled, so that nobody says that it does not exist: it may come, and is not taken back before the deadline.
-ABSENT = "web:not-loaded-yet"
 # The alert's `pod` is the exporter that it was scraped from, as it is with kube-state-metrics: the Deployment counts.
 STUCK = {
     "alertname": "KubeDeploymentRolloutStuck",
