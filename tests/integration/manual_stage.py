@@ -112,6 +112,12 @@ class ManualStage:
         _, told = self.daemon.get("/api/v1/services")
         return {each["name"]: each["healthy"] for each in told["services"]} == {"web": True, "api": True}
 
+    def replicas(self) -> int:
+        """Return how many pods the web service is to have."""
+        found = self.cluster.get(resources.DEPLOYMENTS, WEB, NAMESPACE)
+        assert found is not None
+        return int(found["spec"]["replicas"])
+
     def restarts(self) -> int:
         """Count the rollouts of the web service since it was made."""
         found = self.cluster.get(resources.DEPLOYMENTS, WEB, NAMESPACE)

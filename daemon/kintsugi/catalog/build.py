@@ -25,6 +25,7 @@ from kintsugi.catalog.source import Path
 from kintsugi.catalog.steps import Steps
 from kintsugi.catalog.type_scope import TypeScope
 from kintsugi.commands.selectors import label_selector
+from kintsugi.decisions.rehearsals import unfit_for_rehearsal
 from kintsugi.errors import UsageError
 from kintsugi.expressions import ANY
 from kintsugi.model.label_matchers import LabelMatcher
@@ -224,6 +225,7 @@ def build_runbook(draft: DocumentBuilder[RunbookShape]) -> Runbook:
             data_loss_check=spec.rollback.data_loss_check or "",
         ),
         complete_once_begun=spec.complete_once_begun,
+        rehearsal=spec.rehearsal,
         digest=digest_of(draft.document.value, draft.known.durations),
         place=draft.place(("metadata", "name")),
     )
@@ -231,6 +233,9 @@ def build_runbook(draft: DocumentBuilder[RunbookShape]) -> Runbook:
         draft.note(
             (*path, "steps"), "it replaces data, and half of that is worse than none: write `completeOnceBegun: true`"
         )
+    if built.rehearsal:
+        for place, what in unfit_for_rehearsal(built):
+            draft.note(draft.path_of(place), what)
     return built
 
 

@@ -61,6 +61,8 @@ def _target(request: RecoverRequest, runbook: Runbook, catalog: Catalog) -> Serv
     if runbook.service and request.service not in ("", runbook.service):
         raise CatalogMismatch(f"{runbook.name} is about {runbook.service}, not about {request.service}")
     name = runbook.service or request.service or _only_one(runbook, catalog)
+    if runbook.rehearsal and name == STACK:
+        raise CatalogMismatch(f"service: {runbook.name} is a rehearsal, which is about one service: name it")
     unfit = unfit_for_all(runbook, catalog.runbooks) if name == STACK else None
     if unfit is not None:
         raise CatalogMismatch(f"{runbook.name} cannot be about all services: step {unfit[0].id!r} {unfit[1]}")

@@ -13,13 +13,14 @@ import structlog
 from kintsugi.commands import format_duration
 from kintsugi.decisions.guards import GuardContext
 from kintsugi.decisions.manual import StartObjection, may_start, objections
+from kintsugi.decisions.rehearsals import may_rehearse
 from kintsugi.errors import WrongState
 from kintsugi.ledger import Ledger, RunRequest, RunRequestResult
 from kintsugi.model.api_types import GuardResult, RecoverPreview
 from kintsugi.model.history import History
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import ManualStart, RecoverRequest
-from kintsugi.model.records import Verdict, VerdictKind
+from kintsugi.model.records import RunKind, Verdict, VerdictKind
 from kintsugi.model.runbooks import Value
 from kintsugi.model.services import Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
@@ -84,6 +85,8 @@ class ManualStarts:
         )
         found = objections(context, history, self._observed.limits, now=now)
         verdict = may_start(context, history, self._observed.limits, start_request.overrides, now=now)
+        if refused := self._not_rehearsed(bound, history):
+            found, verdict = (StartObjection(verdict=refused), *found), refused
         allowed = verdict.kind is VerdictKind.STARTED
         would = "would be started" if allowed else f"may not be started now: {verdict.text}"
         return preview_of(
@@ -95,7 +98,9 @@ class ManualStarts:
         start = start_of(bound, start_request, who, expires=now + self._approval_expiry)
 
         def decide(history: History) -> Verdict:
-            verdict = may_start(context, history, self._observed.limits, start_request.overrides, now=now)
+            verdict = self._not_rehearsed(bound, history) or may_start(
+                context, history, self._observed.limits, start_request.overrides, now=now
+            )
             return replace(verdict, text=start.reason) if verdict.kind is VerdictKind.STARTED else verdict
 
         request = RunRequest(
@@ -110,6 +115,7 @@ class ManualStarts:
             deadline=planned.deadline,
             locks=planned.locks,
             upstreams=tuple(each.upstream for each in context.holds),
+            kind=RunKind.REHEARSAL if planned.runbook.rehearsal else RunKind.RECOVERY,
             manual=start,
             starts=self._observed.starts(planned),
         )
@@ -118,6 +124,14 @@ class ManualStarts:
             "manual run requested", who=who, runbook=request.runbook, verdict=result.verdict.kind, why=start_request.why
         )
         return result
+
+    def _not_rehearsed(self, bound: BoundStart, history: History) -> Verdict | None:
+        """Return why nothing may be rehearsed on the service now; None where it may, and for what is no rehearsal."""
+        if not bound.plan.runbook.rehearsal:
+            return None
+        service, until = bound.plan.service.name, self._observed.clock() + self._observed.limits.recheck_after
+        view = self._observed.views.get(service)
+        return may_rehearse(bound.rule.name, service, view, history.incident, until=until)
 
     def _context(self, bound: BoundStart) -> GuardContext:
         """Gather the facts for the guards; a person's start approves its plan."""
