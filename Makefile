@@ -23,7 +23,6 @@ CONTRACTS := $(filter-out tests/contract/kube,$(wildcard tests/contract/[a-z]*))
 CRASHES := tests/integration/test_crash_points.py
 RESTORE_CRASHES := tests/integration/test_crash_points_of_a_restore.py
 TOLD_NO := tests/integration/test_killed_and_told_no.py
-LOST_ANSWERS := tests/integration/test_losing_the_answer_to_each_commit.py
 STACKS := tests/integration/test_runs_about_all_services.py
 DATABASES := $(sort $(wildcard tests/integration/test_database*.py))
 RESTORES := $(foreach what,backup restore workers,$(sort $(wildcard tests/integration/test_$(what)*.py)))
@@ -34,11 +33,11 @@ REAL := tests/contract/kube $(wildcard tests/cluster tests/acceptance tests/brow
 STORIES := $(sort $(wildcard tests/cluster/test_story_*.py))
 DATABASE_STORIES := $(filter tests/cluster/test_story_database% tests/cluster/test_story_standby%,$(STORIES))
 EARLY_STORIES := $(filter tests/cluster/test_story_a% tests/cluster/test_story_b% tests/cluster/test_story_c%,$(STORIES))
-ELSEWHERE := $(CRASHES) $(RESTORE_CRASHES) $(TOLD_NO) $(LOST_ANSWERS) $(DATABASES) $(RESTORES)
+ELSEWHERE := $(CRASHES) $(RESTORE_CRASHES) $(TOLD_NO) $(DATABASES) $(RESTORES)
 EARLY_INTEGRATION := $(filter-out $(ELSEWHERE),$(sort $(wildcard tests/integration/test_[a-k]*.py)))
 # One real cluster at a time, and one lane without beside it.
 CLUSTER_LANES := $(addprefix lane-,late-stories early-stories database-stories faults ends sequences cluster)
-LANES := $(addprefix lane-,integration early-integration restores crashes told-no databases lost-answers contracts units restore-crashes)
+LANES := $(addprefix lane-,integration early-integration restores crashes told-no databases contracts units restore-crashes)
 # Two of them go at a time, the longest first: the two halves of the integration tests, which mostly wait, fill what the others leave.
 QUICK_EARLY := $(sort $(wildcard tests/integration/test_[a-h]*.py))
 QUICK := $(addprefix quick-,unit contract early-integration late-integration)
@@ -148,11 +147,8 @@ lane-restore-crashes:
 lane-told-no:
 	@$(LANE) --capture=no $(TOLD_NO)
 
-lane-lost-answers:
-	@$(LANE) --capture=no $(LOST_ANSWERS)
-
 bench: $(READY) ## Measure what the daemon carries, beside what the machine could
-	@alone=; if $(ALONE) true 2>/dev/null; then alone='$(ALONE)'; fi; $$alone $(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench
 
 chaos: $(READY) ## Try ten thousand wrong answers of each kind, then break the real cluster again and again (ROUNDS=10)
 	@seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; \

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 
 from kintsugi.telemetry.log_config import configure_logging
-from tests.bench import alerts, executing, growth, idle, makespan, reaction, restoring, watching
+from tests.bench import alerts, growth, makespan, reaction, restoring, watching
 from tests.bench.figures import Figure, part, table
 from tests.bench.plan import LOAD, Plan
 
@@ -20,8 +20,6 @@ PARTS: Mapping[str, Callable[[Plan], Iterator[Figure]]] = {
     "watch": watching.measure,
     "rules": growth.measure,
     "restore": restoring.measure,
-    "exec": executing.measure,
-    "idle": idle.measure,
     "makespan": makespan.measure,
 }
 

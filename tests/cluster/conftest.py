@@ -5,17 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.usage import MeasuredNamespace, workloads
-from tests.harness import cluster as clusters
 from tests.harness import manifests, tiers
 from tests.harness import stack as stacks
 from tests.harness.api import ApiError
 from tests.harness.cluster import RealCluster
 from tests.harness.coredns import CoreDns
 from tests.harness.daemon import DaemonProcess, kubeconfig
-from tests.harness.metrics_server import MetricsServer
 from tests.harness.notices import NoticeReceiver, receiver
-from tests.harness.parts import obstacle as missing_parts
 from tests.harness.second_node import SecondNode
 from tests.harness.stack import ServiceStack
 from tests.harness.stack_manifests import INGRESS
@@ -49,22 +45,6 @@ PATIENT = 10.0
 HASTY = 1.0
 
 StartDaemon = Callable[..., DaemonProcess]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def measured(request: pytest.FixtureRequest) -> Iterator[MeasuredNamespace | None]:
-    """Begin to measure before the first test of this folder where one of them wants figures: they take half a minute."""
-    wanted = any("usage" in getattr(each, "fixturenames", ()) for each in request.session.items)
-    if not wanted or clusters.obstacle() or clusters.is_lent() or missing_parts("metrics-server"):
-        yield None
-        return
-    cluster: RealCluster = request.getfixturevalue("cluster")
-    with cluster.namespace("measured") as namespace:
-        cluster.apply(*workloads(namespace))
-        server = MetricsServer(cluster)
-        server.start()
-        yield MeasuredNamespace(namespace=namespace, server=server)
-        server.stop()
 
 
 @pytest.fixture

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.request import Request
 
-import yaml
-
 from tests.harness.deployed_daemon import DeployedDaemon
 from tests.harness.helm import NAME
 from tests.harness.waiting import wait_for
@@ -36,10 +34,6 @@ class InstalledDaemon(DeployedDaemon):
         """Return what stands in the Secrets, by their keys."""
         found = [self.cluster.get("secret", f"{NAME}-{kind}", NAME)["data"] for kind in ("webhook", "operators")]
         return {key: base64.b64decode(value).decode() for each in found for key, value in each.items()}
-
-    def mode_in_file(self) -> str:
-        """Return the mode by the settings that are mounted in its pod."""
-        return str(yaml.safe_load(self.execute("cat", "/etc/kintsugi/kintsugi.yaml"))["mode"])
 
     def _standing(self) -> list[Any]:
         """Return its one pod, once it is the only one and ready."""

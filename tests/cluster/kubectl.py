@@ -5,7 +5,6 @@ import shlex
 import subprocess
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +83,6 @@ def workload(kind: str, namespace: str, app: str, *, replicas: int = 0) -> Objec
     nowhere = {**pods, "spec": {**pods["spec"], "nodeSelector": {"example.com/no": "node"}}}
     spec = {"selector": made["spec"]["selector"], "template": nowhere if replicas == 0 else pods}
     return {**made, "kind": "DaemonSet", "metadata": metadata, "spec": spec}
-
-
-def grouped(items: list[Object]) -> list[tuple[str, list[Object]]]:
-    """Group a sorted list by the moment of creation: objects of one second have no order of their own."""
-    moments = groupby(items, key=lambda item: str(item["metadata"]["creationTimestamp"]))
-    return [(at, sorted(group, key=lambda item: str(item["metadata"]["uid"]))) for at, group in moments]
 
 
 async def same(seen: Callable[[], Awaitable[object]], expected: Callable[[], object]) -> None:

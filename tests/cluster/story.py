@@ -129,10 +129,6 @@ class ClusterStory:
         """Expect so many pods of the app to be ready."""
         return self.sees(f"{pods} ready", lambda: self.deployment()["status"].get("readyReplicas", 0) == pods)
 
-    def held_back(self, pod: Json, *, restarts: int = 0) -> "ClusterStory":
-        """Expect the kubelet to wait before it starts a container of this pod once more, after so many restarts."""
-        return self.sees("its container is held back", lambda: self.is_held_back(pod, restarts=restarts))
-
     def is_held_back(self, pod: Json, *, restarts: int = 0) -> bool:
         """Return whether the kubelet waits before it starts a container of this pod once more, after so many restarts."""
         now = next(each for each in self.pods() if each["metadata"]["uid"] == pod["metadata"]["uid"])

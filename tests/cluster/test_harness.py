@@ -1,8 +1,6 @@
 """The harness keeps its word: the cluster is real, faults hit what they name and nothing else, and nothing is left."""
 
-import subprocess
 import urllib.request
-from pathlib import Path
 
 import pytest
 
@@ -12,13 +10,8 @@ from tests.harness.api import ApiClient, ApiError, Object
 from tests.harness.cluster import RealCluster
 from tests.harness.components import NODE
 from tests.harness.faults import Faults
-from tests.harness.fixtures import StartAlertmanager
-from tests.harness.images import POSTGRES, WEB_BETTER
 from tests.harness.machine import API_SERVER
-from tests.harness.postgres import Postgres
 from tests.harness.waiting import WaitedTooLongError, eventually, wait_for
-
-ROOT = Path(__file__).parents[2]
 
 
 def web_pods(cluster: RealCluster, namespace: str) -> list[Object]:
@@ -71,13 +64,6 @@ def test_the_node_is_ready(cluster: RealCluster) -> None:
 
 
 @pytest.mark.cluster
-def test_the_load_balancer_answers_the_test_process(cluster: RealCluster, namespace: str, web: list[Object]) -> None:
-    """An address from outside the pods' and services' ranges is routed through kube-proxy to a pod."""
-    address = cluster.load_balancer_address("web-app-service", namespace)
-    assert answer(f"http://{address}/health") == 200
-
-
-@pytest.mark.cluster
 def test_a_crash_loop_stays_with_its_pod(
     cluster: RealCluster, namespace: str, web: list[Object], faults: Faults
 ) -> None:
@@ -101,48 +87,6 @@ def test_a_crash_loop_stays_with_its_pod(
 
 
 @pytest.mark.cluster
-def test_an_unready_pod_leaves_the_service(
-    cluster: RealCluster, namespace: str, web: list[Object], faults: Faults
-) -> None:
-    """It runs on without a restart, but its readiness probe fails."""
-    name = web[0]["metadata"]["name"]
-    faults.make_unready(web[0])
-    wait_for(lambda: not ready(cluster.get("pod", name, namespace)), within=30)
-    now = cluster.get("pod", name, namespace)
-    assert now["status"]["phase"] == "Running"
-    assert now["status"]["containerStatuses"][0]["restartCount"] == 0
-
-
-@pytest.mark.cluster
-def test_a_bad_rollout_is_ended_by_another_revision_only(
-    cluster: RealCluster, namespace: str, web: list[Object], faults: Faults
-) -> None:
-    """A new pod of the bad version fares as badly; the good version's pods are well."""
-    faults.bad_rollout(cluster.get("deployment", "web-app-deployment", namespace))
-
-    def bad() -> list[Object]:
-        return [pod for pod in web_pods(cluster, namespace) if waiting_reason(pod) == "CrashLoopBackOff"]
-
-    first = wait_for(bad, within=60)[0]
-    cluster.kubectl("delete", "pod", first["metadata"]["name"], "-n", namespace, "--wait=false")
-    wait_for(lambda: [pod for pod in bad() if pod["metadata"]["uid"] != first["metadata"]["uid"]], within=60)
-
-    cluster.kubectl("set", "image", "deployment/web-app-deployment", f"web={WEB_BETTER}", "-n", namespace)
-    cluster.kubectl("rollout", "status", "deployment/web-app-deployment", "-n", namespace, "--timeout=60s")
-
-
-@pytest.mark.cluster
-def test_a_lost_volume_makes_the_claim_lost(
-    cluster: RealCluster, namespace: str, web: list[Object], faults: Faults
-) -> None:
-    """The claim was Bound and its volume is gone."""
-    claim = cluster.get("pvc", "web-app-pvc", namespace)
-    assert claim["status"]["phase"] == "Bound"
-    faults.lose_volume(claim)
-    wait_for(lambda: cluster.get("pvc", "web-app-pvc", namespace)["status"]["phase"] == "Lost", within=30)
-
-
-@pytest.mark.cluster
 def test_a_frozen_api_server_answers_nothing_until_it_is_thawed(own_cluster: RealCluster) -> None:
     """A request gets no answer and no refusal while the server hangs."""
     impatient = ApiClient(own_cluster.access, limit=1)
@@ -153,35 +97,6 @@ def test_a_frozen_api_server_answers_nothing_until_it_is_thawed(own_cluster: Rea
     finally:
         own_cluster.thaw(API_SERVER)
     assert wait_for(lambda: impatient.request("GET", "/readyz"), within=10) == "ok"
-
-
-@pytest.mark.cluster
-def test_a_stopped_api_server_comes_back_with_the_same_state(
-    own_cluster: RealCluster, namespace: str, faults: Faults
-) -> None:
-    """Nobody listens in between."""
-    faults.stop_api_server(for_=1)
-    with pytest.raises(OSError):  # noqa: PT011 - refused, reset or cut short: it depends on the moment
-        own_cluster.api.request("GET", "/readyz")
-    wait_for(lambda: own_cluster.find("namespace", namespace), within=30)
-
-
-@pytest.mark.cluster
-def test_a_lost_watch_history_answers_gone(own_cluster: RealCluster, namespace: str) -> None:
-    """A watch from before is refused, so that a client has to list again."""
-    path = f"/api/v1/namespaces/{namespace}/configmaps"
-    before = own_cluster.api.request("GET", path)["metadata"]["resourceVersion"]
-    own_cluster.api.create("configmap", {"metadata": {"name": "later"}}, namespace)
-    own_cluster.lose_watch_history()
-    watch = f"{path}?watch=true&timeoutSeconds=2&resourceVersion={before}"
-
-    def gone() -> bool:
-        try:
-            return '"code":410' in str(own_cluster.api.request("GET", watch)).replace("'", '"').replace(" ", "")
-        except ApiError as error:
-            return error.status == 410
-
-    wait_for(gone, within=20)
 
 
 @pytest.mark.cluster
@@ -202,42 +117,7 @@ def test_a_service_account_may_do_what_its_rules_say_and_no_more(own_cluster: Re
     assert [event.code for event in log.where(verb="list", resource="secrets")] == [403]
 
 
-@pytest.mark.cluster
-def test_a_database_runs_in_the_cluster(cluster: RealCluster, namespace: str) -> None:
-    """It is a real PostgreSQL that answers a real query."""
-    cluster.load_images(POSTGRES)
-    cluster.apply(*manifests.postgres(namespace))
-    state = lambda: cluster.kubectl("get", "pods,events", "-n", namespace)  # noqa: E731 - a name for a long line
-    wait_for(lambda: ready(cluster.get("pod", "database-0", namespace)), within=60, describe=state)
-    query = "PGPASSWORD=$POSTGRES_PASSWORD psql -h 127.0.0.1 -U postgres -Atc 'SELECT 1'"
-    assert cluster.kubectl("exec", "-n", namespace, "database-0", "--", "sh", "-c", query) == "1\n"
-
-
 async def test_a_wait_that_ends_in_vain_tells_the_last_state() -> None:
     """A wait that ends in vain says what it waited for and what it saw last."""
     with pytest.raises(WaitedTooLongError, match=r"not within 0\.8 s.*\n.*\n.*the last state"):
         await eventually(lambda: 0, within=0.2, describe=lambda: "the last state")
-
-
-def test_a_postgres_server_hangs_and_comes_back(postgres_server: Postgres, postgres: str) -> None:
-    """Each test has a database of its own; a frozen server takes no statement."""
-    postgres_server.psql("CREATE TABLE t AS SELECT 7 AS n", dsn=postgres)
-    postgres_server.freeze()
-    try:
-        with pytest.raises(subprocess.TimeoutExpired):
-            subprocess.run(
-                [postgres_server.programs.program("psql"), postgres, "-c", "SELECT 1"], timeout=0.5, check=True
-            )
-    finally:
-        postgres_server.thaw()
-    assert postgres_server.psql("SELECT n FROM t", dsn=postgres) == "7"
-
-
-def test_two_alertmanagers_know_each_other(alertmanager: StartAlertmanager) -> None:
-    """A silence that one is told reaches the other."""
-    pair = alertmanager("http://127.0.0.1:9/alertmanager", replicas=2)
-    pair.silence({"namespace": "shop"}, replica=0)
-    pair.fire({"alertname": "Down", "namespace": "shop"})
-    wait_for(
-        lambda: pair.alerts(replica=1)[0]["status"]["state"] == "suppressed", within=10, describe=lambda: pair.alerts(1)
-    )

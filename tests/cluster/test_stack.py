@@ -7,7 +7,7 @@ from tests.harness.stack import Fault, ServiceStack, Tier
 BEHIND_THE_DATABASE = (Tier.API, Tier.WEB, Tier.INGRESS)
 
 
-@pytest.mark.parametrize("fault", [Fault.CRASH_LOOP, Fault.STUCK, Fault.SCALED_TO_NONE])
+@pytest.mark.parametrize("fault", [Fault.CRASH_LOOP, Fault.STUCK])
 def test_the_services_behind_the_database_go_down_after_it_level_by_level(stack: ServiceStack, fault: Fault) -> None:
     """
     Nothing is recovered by itself; mended, the database brings all of them back.

@@ -7,10 +7,8 @@ from tests.cluster.story import ClusterStory
 from tests.harness.api import Object
 from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
-from tests.harness.images import WEB_BAD, WEB_GOOD
+from tests.harness.images import WEB_GOOD
 
-# Never pulled, so that nobody says that it does not exist: it may come, and is not taken back before the deadline.
-ABSENT = "web:not-loaded-yet"
 # The alert's `pod` is the exporter that it was scraped from, as it is with kube-state-metrics: the Deployment counts.
 STUCK = {
     "alertname": "KubeDeploymentRolloutStuck",
@@ -48,23 +46,6 @@ def test_a_bad_rollout_is_taken_back_at_the_deadline_to_the_good_revision(
     steps = {step["path"]: step for step in story.steps(incident) if step["phase"] == "rollback"}
     assert "--to-revision=1" in steps["back#0"]["text"]
     assert steps["verify"]["met"]
-
-
-def test_the_bad_rollout_stays_while_the_daemon_only_observes(
-    cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon
-) -> None:
-    """The control: Kubernetes itself never goes back, not when the deadline of a run would be over either."""
-    story = ClusterStory(cluster, production, daemon(deadlines=HASTY, durations=0.003, mode="observe")).begin(
-        good="web-service"
-    )
-
-    story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
-
-    story.at("the alert fires", lambda: story.alert("firing", STUCK))
-    story.within(60).verdict("observed", rule="web-service-alerts")
-    story.stays(lambda: image_of(story.deployment()) == WEB_BAD, 6, "the bad version stays")
-    assert story.daemon.incidents() == []
-    assert not story.service("web-service")["healthy"]
 
 
 def test_after_two_bad_rollouts_it_goes_back_to_the_good_one_not_to_the_one_before(
@@ -109,24 +90,6 @@ def test_a_template_that_a_person_edits_meanwhile_ends_the_run_and_has_a_deadlin
     story.within(240).sees("it is taken back", lambda: image_of(story.deployment()) == WEB_GOOD)
     incident = story.within(120).closes()
     assert (incident["id"] != ended["id"], incident["state"]) in ((True, "recovered"), (True, "rolled-back")), incident
-
-
-def test_while_an_upstream_is_down_nothing_is_taken_back(
-    cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon
-) -> None:
-    """The revision may be innocent: what it needs is not there."""
-    story = ClusterStory(cluster, production, daemon(deadlines=HASTY, durations=0.02)).begin(good="web-service")
-    api = cluster.get("deployment", "api-deployment", production)
-
-    story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
-    story.within(20).rolls(2).at("the alert fires", lambda: story.alert("firing", STUCK))
-    story.within(120).reaches("verifying")
-    story.at("the API breaks, too, by an image that is not on the node", lambda: faults.bad_rollout(api, image=ABSENT))
-
-    incident = story.within(240).ends("needs-operator", service="web-service")
-    assert "its upstream api-service is unhealthy" in incident["reason"]
-    assert story.written_by_daemon("deployments") == []
-    assert image_of(story.deployment()) == WEB_BAD
 
 
 def annotate(cluster: RealCluster, annotation: str) -> None:

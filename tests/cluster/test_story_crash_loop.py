@@ -26,21 +26,6 @@ def test_a_crash_looping_pod_is_deleted_and_its_service_recovers(
     assert "logs" in {kept["kind"].split()[0] for kept in story.evidence(incident)}
 
 
-def test_three_of_three_crash_looping_pods_are_all_healed(
-    cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon
-) -> None:
-    """One incident and one run for all three."""
-    story = ClusterStory(cluster, production, daemon()).begin(good="web-service")
-    victims = story.pods()
-
-    story.at("all crash-loop", lambda: faults.crash_loop(*victims))
-
-    story.within(90).ends("recovered")
-    assert len(story.daemon.incidents()) == 1
-    assert sorted(story.deleted_by_daemon()) == sorted(victim["metadata"]["uid"] for victim in victims)
-    assert story.answers(web) == 200
-
-
 @pytest.mark.heart
 @pytest.mark.parametrize("mode", ["observe"])
 def test_the_same_pod_stays_broken_while_the_daemon_only_observes(

@@ -1,4 +1,4 @@
-"""Case 5 on the real cluster: the daemon is killed at three points, named or drawn by a seed, and each pod is deleted once."""
+"""Case 5 on the real cluster: the daemon is killed at three points, and each pod is deleted once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,20 +8,17 @@ import pytest
 
 from kubeobjects.predicates import CRASH_LOOP_RESTARTS
 from tests.cluster.conftest import StartDaemon
-from tests.cluster.crashes import SEED, alert_the_doomed, is_dead, lot
+from tests.cluster.crashes import alert_the_doomed, is_dead
 from tests.cluster.story import ClusterStory
 from tests.harness.api import Object
 from tests.harness.cluster import RealCluster
 from tests.harness.crash_points import KILL_AT, TRACE
 from tests.harness.faults import Faults
 
-DRAWN = 3
 FIXED = ("before effect restart[]#0 1", "after effect restart[]#0 1", "before commit move-run verifying 1")
 """Around the deletion, and after it: where a death would make a second one, or lose how the story goes on."""
 ALERT = {"alertname": "KubePodCrashLooping", "namespace": "production", "severity": "warning"}
 StartStory = Callable[[str, str], ClusterStory]
-OF_THE_RUN = frozenset({"request-run", "save-step", "keep-diagnosis", "keep-evidence", "move-run"})
-"""Commits that every story has. How many the watch needs hangs on chance: those are died at on the embedded cluster."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,21 +53,6 @@ def test_killed_at_three_points_it_goes_on_and_deletes_each_pod_once(
     ends_the_same(FIXED, undisturbed, start, faults, web)
 
 
-@pytest.mark.long
-def test_killed_at_three_points_drawn_by_a_seed_it_goes_on_and_deletes_each_pod_once(
-    start: StartStory, faults: Faults, web: str, tmp_path: Path
-) -> None:
-    """C1, C2: every point is died at on the embedded cluster."""
-    seed, draws = lot()
-    trace = tmp_path / "points"
-    undisturbed = tell(start(TRACE, str(trace)), faults)
-    points = [line.partition(" ")[2] for line in trace.read_text().splitlines()]
-    drawn = draws.sample([each for each in points if is_of_the_run(each)], DRAWN)
-    print(f"N = {len(points)} crash points; {SEED}={seed} draws {drawn}")
-
-    ends_the_same(drawn, undisturbed, start, faults, web)
-
-
 def ends_the_same(
     points: Sequence[str], undisturbed: ClusterStoryEnd, start: StartStory, faults: Faults, web: str
 ) -> None:
@@ -80,12 +62,6 @@ def ends_the_same(
         story = start(KILL_AT, point)
         assert tell(story, faults, killed_at=point) == undisturbed
     assert story.answers(web) == 200
-
-
-def is_of_the_run(point: str) -> bool:
-    """Return whether a point is an effect, or a commit that every story has."""
-    _, kind, name, *_ = point.split()
-    return kind == "effect" or name in OF_THE_RUN
 
 
 def tell(story: ClusterStory, faults: Faults, *, killed_at: str = "") -> ClusterStoryEnd:

@@ -1,12 +1,11 @@
-"""The five checks of the database page, on a real PostgreSQL: healthy, killed, and with its volume lost."""
+"""The five checks of the database page, on a real PostgreSQL: healthy, killed, and of no answer."""
 
-import json
 from collections.abc import Mapping, Sequence
 
 import pytest
 
 from tests.cluster.conftest import HASTY, StartDaemon
-from tests.cluster.story import ClusterStory, Json, moment
+from tests.cluster.story import ClusterStory, Json
 from tests.harness import manifests
 from tests.harness.api import Object
 from tests.harness.cluster import RealCluster
@@ -88,21 +87,6 @@ def test_a_postgres_that_was_killed_mends_itself_and_kintsugi_waits(
     assert connect["met"] is True
 
 
-def test_a_postgres_that_hangs_is_restarted_and_its_data_stay(
-    cluster: RealCluster, faults: Faults, database: str, production: str, daemon: StartDaemon
-) -> None:
-    """A pod that is stuck: its kubelet says so, its log says nothing against it."""
-    story = on_stage(cluster, production, daemon())
-    before = pod_of(cluster, production)
-    cluster.kubectl(*ask(production, "CREATE TABLE orders AS SELECT n FROM generate_series(1, 500) AS n"))
-
-    story.at("it hangs", lambda: faults.hang(before, "postgres"))
-
-    story.within(150).ends("recovered")
-    assert story.deleted_by_daemon() == [before["metadata"]["uid"]]
-    assert cluster.kubectl(*ask(production, "SELECT count(*) FROM orders")).strip() == "500"
-
-
 def test_a_database_that_runs_and_does_not_answer_is_found_by_our_own_question(
     cluster: RealCluster, database: str, production: str, daemon: StartDaemon
 ) -> None:
@@ -120,72 +104,6 @@ def test_a_database_that_runs_and_does_not_answer_is_found_by_our_own_question(
     assert (steps["pods"]["met"], steps["connect"]["met"], steps["restart"]["state"]) == (True, False, "skipped")
     assert "not currently accepting connections" in steps["connect"]["error"]
     assert story.deleted_by_daemon() == []
-
-
-def test_the_fault_of_each_volume_is_told_apart_with_its_event_and_a_person_is_called(
-    cluster: RealCluster, faults: Faults, database: str, production: str, daemon: StartDaemon
-) -> None:
-    """P6, P9: Pending, Released, a resize that failed, Lost: each by its rule, its own claims by steps; nothing is restarted over it."""
-    old = manifests.volume(production, claim="database-old", app="database")
-    cluster.apply(*old)
-    leave_over(cluster, old)
-    story = on_stage(cluster, production, daemon(deadlines=HASTY))
-    pod = pod_of(cluster, production)
-    claim = cluster.get("pvc", "database-pvc", production)
-
-    story.at("a claim's volume is left over from another", lambda: cluster.apply(old[1]))
-    story.at("a volume does not grow", lambda: refuse_to_grow(cluster, claim))
-    for rule in ("database-volume-not-bound", "database-volume-not-resized"):
-        story.within(30).verdict("observed", rule=rule)
-    story.at("a volume is lost", lambda: faults.lose_volume(claim))
-
-    incident = story.within(150).ends("needs-operator")
-    steps = {step["path"]: step for step in story.steps(incident)}
-    assert "stopped at restore/newest" in incident["reason"], "there is no image of a worker that could fetch a backup"
-    assert {path: steps[path]["met"] for path in VOLUMES} == VOLUMES, why(steps)
-    events = {(each["involvedObject"]["name"], each["reason"]) for each in steps["events"]["result"]["items"]}
-    assert events == {
-        ("database-pvc", "ClaimLost"),
-        ("database-pvc", "VolumeResizeFailed"),
-    }
-    assert steps["restart"]["state"] == "skipped"
-    assert {each["rule"] for each in story.verdicts() if each["verdict"] == "started"} == {"database-claim-lost"}
-    assert story.deleted_by_daemon() == []
-    assert pod_of(cluster, production)["metadata"]["uid"] == pod["metadata"]["uid"]
-
-
-def leave_over(cluster: RealCluster, made: Sequence[Object]) -> None:
-    """Delete the claim of a volume that keeps what is in it."""
-    volume, claim = (each["metadata"]["name"] for each in made)
-    namespace = made[1]["metadata"]["namespace"]
-
-    def phase_of(kind: str, name: str, *place: str) -> str:
-        return str(cluster.get(kind, name, *place).get("status", {}).get("phase"))
-
-    wait_for(lambda: phase_of("pvc", claim, namespace) == "Bound", within=30, describe=lambda: cluster.list("pvc"))
-    cluster.api.delete("pvc", claim, namespace)
-    wait_for(lambda: phase_of("pv", volume) == "Released", within=30, describe=lambda: cluster.get("pv", volume))
-
-
-def refuse_to_grow(cluster: RealCluster, claim: Object) -> None:
-    """Set on a claim what the resizer of a storage driver says when its pool is full."""
-    name, namespace = claim["metadata"]["name"], claim["metadata"]["namespace"]
-    condition = {"type": "ControllerResizeError", "status": "True", "message": "the pool is full"}
-    patch = json.dumps({"status": {"conditions": [condition]}})
-    cluster.kubectl("patch", "pvc", name, "-n", namespace, "--subresource=status", "--type=merge", "-p", patch)
-    about = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": name}
-    cluster.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": f"{name}.resize", "namespace": namespace},
-            "involvedObject": {**about, "uid": cluster.get("pvc", name, namespace)["metadata"]["uid"]},
-            "type": "Warning",
-            "reason": "VolumeResizeFailed",
-            "message": "the pool is full",
-            "lastTimestamp": moment(),
-        }
-    )
 
 
 def why(steps: Mapping[str, Json]) -> str:

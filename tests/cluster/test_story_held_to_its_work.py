@@ -38,40 +38,6 @@ def held(cluster: RealCluster, token: Path, web: str, production: str) -> Iterat
         cluster.kubectl(f"--kubeconfig={token}", *patch)
 
 
-def test_a_crash_looping_pod_is_healed(
-    cluster: RealCluster, faults: Faults, held: Path, web: str, production: str, daemon: StartDaemon
-) -> None:
-    """P2: deleting pods is held by nothing but its right."""
-    story = ClusterStory(cluster, production, daemon(kubeconfig=held), user=bound_account.USER).begin(
-        good="web-service"
-    )
-    victim = story.pods()[0]
-
-    story.at("the pod crash-loops", lambda: faults.crash_loop(victim))
-
-    story.within(90).ends("recovered")
-    assert story.deleted_by_daemon() == [victim["metadata"]["uid"]]
-    assert story.answers(web) == 200
-
-
-def test_too_few_pods_become_five(
-    cluster: RealCluster, faults: Faults, held: Path, web: str, production: str, daemon: StartDaemon
-) -> None:
-    """Scaling is a patch of replicas and of our own mark."""
-    cluster.kubectl("scale", "deployment/web-app-deployment", "--replicas=2", "-n", production)
-    story = ClusterStory(cluster, production, daemon(kubeconfig=held), user=bound_account.USER).begin(
-        good="web-service"
-    )
-    victim = story.pods()[0]
-
-    story.at("one of two pods stops to answer", lambda: faults.make_unready(victim))
-    story.within(20).ready(1).at("the alert fires", lambda: story.alert("firing", MISMATCH))
-    story.within(60).ready(5).at("the alert is resolved", lambda: story.alert("resolved", MISMATCH))
-
-    story.within(60).ends("recovered")
-    assert len(story.written_by_daemon("deployments")) == 1
-
-
 def test_a_bad_version_is_taken_back(
     cluster: RealCluster, faults: Faults, held: Path, web: str, production: str, daemon: StartDaemon
 ) -> None:

@@ -180,49 +180,6 @@ def test_a_cache_whose_dump_is_broken_begins_anew_by_a_persons_word_though_the_d
         assert back == TAKEN_BACK
 
 
-def test_a_cache_that_comes_back_with_few_of_its_keys_is_told_to_a_person(
-    own_cluster: RealCluster, production: str, daemon: StartDaemon
-) -> None:
-    """P6: it answers and all looks well; the last good look knows that it held a hundred times as much."""
-    with stacks.stack(own_cluster, production, [Tier.CACHE]) as stack:
-        dump = stack.folder(stack.claim(Tier.CACHE)) / "dump.rdb"
-        stack.fill_cache(stacks.KEYS // 100)
-        few = dump.read_bytes()
-        stack.fill_cache(stacks.KEYS)
-        story = ClusterStory(own_cluster, production, daemon(deadlines=HASTY), app="cache").begin()
-
-        def counted() -> bool:
-            return story.daemon.rows("SELECT service, value FROM good_counts") == [(Tier.CACHE, stacks.KEYS)]
-
-        story.within(120).sees("its keys are counted while it is well", counted)
-        dump.write_bytes(few)
-        stack.break_(Tier.CACHE, Fault.STUCK)
-
-        incident = story.within(240).ends("needs-operator", service=Tier.CACHE)
-        assert "Enough of them are back, measured by the last good look" in incident["reason"], incident
-        assert stack.keys() == stacks.KEYS // 100
-
-
-def test_a_cache_that_cannot_be_made_again_is_left_to_a_person_where_its_dump_is_broken(
-    own_cluster: RealCluster, production: str, daemon: StartDaemon, tmp_path: Path
-) -> None:
-    """P6: without `expendable: true` nobody is asked to let it begin empty, and nothing is changed."""
-    with stacks.stack(own_cluster, production, [Tier.CACHE]) as stack:
-        catalog = with_shipped(tmp_path / "catalog")
-        rules = catalog / "rules" / "cache-service.yaml"
-        rules.write_text(rules.read_text().replace("expendable: true", "expendable: false"))
-        story = ClusterStory(
-            own_cluster, production, daemon(deadlines=HASTY, durations=PACE, catalog=catalog), app="cache"
-        ).begin()
-        wait_for(lambda: story.service(Tier.CACHE).get("healthy"), within=60, describe=story.state)
-
-        stack.break_(Tier.CACHE, Fault.DUMP_BROKEN)
-
-        incident = story.within(300).ends("needs-operator", service=Tier.CACHE)
-        assert "stopped at sound" in incident["reason"]
-        assert story.writes() == []
-
-
 def lets_go(cluster: RealCluster, stack: ServiceStack) -> None:
     """Let the cache's claim go when it is scaled down, and its volume with its claim."""
     volume = stack.claim(Tier.CACHE)["spec"]["volumeName"]

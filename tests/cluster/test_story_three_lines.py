@@ -13,7 +13,6 @@ from tests.cluster.kubectl import workload
 from tests.cluster.story import ClusterStory, Json
 from tests.harness import manifests
 from tests.harness.cluster import RealCluster
-from tests.harness.faults import Faults
 from tests.harness.notices import NoticeReceiver
 from tests.harness.registry import Registry, served
 
@@ -62,14 +61,6 @@ def roll_out(story: ClusterStory, **changed: Any) -> None:
     story.patch({"spec": {"template": {"spec": {"containers": [container]}}}})
 
 
-def test_a_pod_of_a_three_line_service_that_crash_loops_is_restarted(story: ClusterStory, faults: Faults) -> None:
-    victim = story.pods()[0]
-    story.at("a pod crash-loops", lambda: faults.crash_loop(victim))
-    story.within(120).ends("recovered", service=SERVICE)
-    assert story.deleted_by_daemon() == [victim["metadata"]["uid"]]
-    story.within(60).ready(2)
-
-
 @pytest.mark.heart
 def test_an_image_that_does_not_exist_is_taken_back_by_what_init_wrote_beside_pods_that_serve(
     story: ClusterStory,
@@ -83,36 +74,3 @@ def test_an_image_that_does_not_exist_is_taken_back_by_what_init_wrote_beside_po
     assert container_of(story.deployment())["image"] == good
     assert set(before) <= set(story.uids())
     assert [(each.verb, each.resource) for each in story.writes()] == [("patch", "deployments")]
-
-
-def test_a_readiness_probe_on_a_wrong_port_is_taken_back_by_what_init_wrote(story: ClusterStory) -> None:
-    probe = container_of(story.deployment())["readinessProbe"]
-    wrong = {**probe, "httpGet": {**probe["httpGet"], "port": 8081}}
-    story.at("a wrong probe is rolled out", lambda: roll_out(story, readinessProbe=wrong))
-    story.within(240).closes(service=SERVICE)
-    assert container_of(story.deployment())["readinessProbe"] == probe, story.state()
-    assert story.deployment()["status"]["readyReplicas"] == 2
-
-
-def test_a_node_selector_that_fits_no_node_is_noticed_and_taken_back_by_what_init_wrote(story: ClusterStory) -> None:
-    selector = {"spec": {"template": {"spec": {"nodeSelector": {"disk": "none"}}}}}
-    story.at("no node fits any more", lambda: story.patch(selector))
-    story.within(240).closes(service=SERVICE)
-    assert "nodeSelector" not in story.deployment()["spec"]["template"]["spec"], story.state()
-
-
-def test_a_quota_that_is_used_up_is_handed_over_by_its_name(
-    story: ClusterStory, cluster: RealCluster, notices: NoticeReceiver
-) -> None:
-    """A pod that goes gets no successor."""
-    spec = {"hard": {"pods": "1"}}
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small", "namespace": story.namespace}}
-    victim = story.pods()[0]["metadata"]["name"]
-    cluster.apply({**quota, "spec": spec})
-    story.at("a pod goes", lambda: cluster.kubectl("delete", "pod", victim, "-n", story.namespace))
-    incident = story.within(240).closes(service=SERVICE)
-    assert incident["state"] in ("needs-operator", "ineffective"), story.state()
-    story.within(60).sees("a person is called", lambda: bool(notices.about(incident["id"])))
-    first = str(notices.about(incident["id"])[-1]).splitlines()[1]
-    assert "resourcequota/small" in first, first
-    assert story.writes() == []

@@ -52,23 +52,6 @@ def test_two_pods_are_too_few_after_the_restart_and_become_five(
     assert story.answers(two) == 200
 
 
-def test_two_pods_stay_two_while_the_daemon_only_observes(
-    cluster: RealCluster, faults: Faults, two: str, production: str, daemon: StartDaemon
-) -> None:
-    """The control: nobody else restarts or scales."""
-    story = ClusterStory(cluster, production, daemon(mode="observe")).begin()
-    victim = story.pods()[0]
-
-    story.at("one of two pods stops to answer", lambda: faults.make_unready(victim))
-    story.within(20).ready(1).at("the alert fires", lambda: story.alert("firing", MISMATCH))
-
-    story.within(20).verdict("observed", rule="web-service-alerts")
-    story.within(20).verdict("observed", rule="web-service-pods-unhealthy")
-    assert story.written_by_daemon("deployments") == []
-    assert story.deleted_by_daemon() == []
-    story.stays(lambda: story.deployment()["status"].get("readyReplicas") == 1, 2, "one of two ready")
-
-
 def test_a_deployment_that_must_not_be_scaled_is_not_and_the_run_says_why(
     cluster: RealCluster, two: str, production: str, daemon: StartDaemon, tmp_path: Path
 ) -> None:

@@ -1,6 +1,5 @@
 """Real Alertmanagers, one or several in gossip, that send what is fired to a webhook within a fraction of a second."""
 
-import itertools
 import json
 import shutil
 import urllib.request
@@ -79,15 +78,6 @@ class Alertmanager:
         """Kill all replicas."""
         for program in self._programs:
             program.stop()
-
-    def stop_replica(self, number: int) -> None:
-        """Kill one replica; its data stays."""
-        self._programs[number].stop()
-
-    def start_replica(self, number: int) -> None:
-        """Start a replica that was killed, with the data that it had."""
-        self._programs[number].start()
-        wait_for(lambda: self._ready(self._urls[number]), within=20, describe=self._programs[number].tail)
 
     def fire(
         self,
@@ -174,16 +164,6 @@ class Alertmanager:
         if self.replicas == 1:
             return bool(_call("GET", f"{url}/-/ready"))
         return len(_call("GET", f"{url}/api/v2/status")["cluster"].get("peers", ())) == self.replicas
-
-
-def write_token(folder: Path, token: str) -> Path:
-    """Write a bearer token to a file and return its path."""
-    path = folder / f"token-{next(_NUMBERS)}"
-    path.write_text(token)
-    return path
-
-
-_NUMBERS = itertools.count(1)
 
 
 def _cluster(own: str, others: Sequence[str]) -> list[str]:

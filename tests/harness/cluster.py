@@ -305,14 +305,6 @@ class RealCluster:
             machine.give_up_nodes_after(machine.node_monitor_grace_period)
             node.remove()
 
-    def stop_for(self, name: str, seconds: float) -> threading.Thread:
-        """Kill a component and start it again after `seconds`; join the thread to know that it serves again."""
-        self.stop_component(name)
-        timer = threading.Timer(seconds, self.start_component, [name])
-        self._timers.append(timer)
-        timer.start()
-        return timer
-
     def compact(self) -> None:
         """Compact etcd's history. The API server still has a window of its own: see `lose_watch_history`."""
         self.machine.compact()

@@ -251,12 +251,6 @@ class DaemonProcess:
         with closing(sqlite3.connect(self.ledger.removeprefix("sqlite:///"))) as ledger:
             return list(ledger.execute(query))
 
-    def told_of(self, incident: str) -> list[str]:
-        """Return the words that a person was called with about one incident."""
-        with closing(sqlite3.connect(self.ledger.removeprefix("sqlite:///"))) as ledger:
-            found = ledger.execute("SELECT text FROM notices WHERE incident = ? ORDER BY id", (incident,))
-            return [text for (text,) in found]
-
     def tail(self, lines: int = 40) -> str:
         """Return the last lines of its log."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -5,12 +5,10 @@ import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
 
 from tests.harness.api import Object
 from tests.harness.cluster import RealCluster
 from tests.harness.images import WEB_BAD
-from tests.harness.machine import API_SERVER
 from tests.harness.manifests import FAULTS
 
 
@@ -62,10 +60,6 @@ class Faults:
         for pid in processes:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-
-    def stop_api_server(self, *, for_: float) -> Thread:
-        """Kill the API server and bring it back after so many seconds; join the thread to know that it serves."""
-        return self._cluster.stop_for(API_SERVER, for_)
 
     def freeze(self, component: str) -> None:
         """Let a component of the cluster hang until the test thaws it."""

@@ -129,12 +129,6 @@ def tier(namespace: str, app: str, *, replicas: int = 1) -> Sequence[Object]:
     return web_deployment(namespace, app=app, replicas=replicas), service(namespace, app=app, kind="ClusterIP")
 
 
-def full_stack(namespace: str, *, replicas: int = 3) -> Sequence[Object]:
-    """Return database, cache, api and web in one namespace."""
-    tiers = [each for app in ("database", "cache", "api") for each in tier(namespace, app)]
-    return (*tiers, *web_stack(namespace, replicas=replicas))
-
-
 def postgres(namespace: str, *, app: str = "database", password: str = "postgres") -> Sequence[Object]:
     """Return a real PostgreSQL 16 in the cluster: Secret, volume, claim, StatefulSet and ClusterIP Service.
 

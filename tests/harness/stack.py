@@ -22,7 +22,6 @@ from tests.harness.api import ApiClient, Object
 from tests.harness.certificates import Authority
 from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
-from tests.harness.images import WEB_BAD
 from tests.harness.stack_manifests import INGRESS
 from tests.harness.tiers import PLACES, Fault, Tier
 from tests.harness.timeline import Timeline
@@ -46,7 +45,6 @@ class ServiceStack:
     namespace: str
     tiers: Sequence[Tier] = tuple(Tier)
     timeline: Timeline = field(init=False)
-    _wanted: dict[Tier, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         watching = ApiClient(self.cluster.access)  # connections of its own: it looks in a thread of its own
@@ -64,33 +62,20 @@ class ServiceStack:
                 self.until_up(tier, within=within)
                 fill()
         self.until_up(*self.tiers, within=within)
-        self._wanted = {tier: self.workload(tier)["spec"]["replicas"] for tier in self.tiers}
 
     def break_(self, tier: Tier, fault: Fault, *, pods: int | None = None) -> Sequence[Object]:
         """Break a service, or, where the fault is one of pods, only so many of them; return the pods that were there."""
         self.timeline.note(f"{tier}: {fault.name.lower().replace('_', ' ')}: {fault.value}")
         victims = self.pods(tier)[:pods]
-        match fault:
-            case Fault.SCALED_TO_NONE:
-                self._scale(tier, 0)
-            case Fault.BAD_ROLLOUT:
-                self._set_image(tier, WEB_BAD)
-            case Fault.VOLUME_LOST:
-                Faults(self.cluster).lose_volume(self.claim(tier))
-            case Fault.DUMP_BROKEN:
-                damage(self.folder(self.claim(tier)) / "dump.rdb")
-                for pod in victims:
-                    Faults(self.cluster).kill(pod, PLACES[tier].program)
-            case _:
-                for pod in victims:
-                    self._break_pod(pod, fault, PLACES[tier].program)
+        if fault is Fault.DUMP_BROKEN:
+            damage(self.folder(self.claim(tier)) / "dump.rdb")
+        for pod in victims:
+            self._break_pod(pod, fault, PLACES[tier].program)
         return victims
 
     def mend(self, tier: Tier) -> None:
-        """Mend a service as a person would, whatever broke it but a lost volume: image, replicas, then new pods."""
+        """Mend a service as a person would: with new pods."""
         self.timeline.note(f"{tier}: mended by hand")
-        self._set_image(tier, PLACES[tier].image)
-        self._scale(tier, self._wanted[tier])
         for pod in self.pods(tier):
             self._delete(pod)
 
@@ -166,19 +151,11 @@ class ServiceStack:
                 faults.kill(pod, program)
             case Fault.STUCK:
                 faults.hang(pod, program)
-            case _:
-                self._delete(pod)
+            case Fault.DUMP_BROKEN:
+                faults.kill(pod, program)
 
     def _delete(self, pod: Object) -> None:
         self.cluster.api.delete("pod", pod["metadata"]["name"], pod["metadata"]["namespace"], grace=0)
-
-    def _scale(self, tier: Tier, replicas: int) -> None:
-        change = {"spec": {"replicas": replicas}}
-        self.cluster.api.patch(PLACES[tier].kind, PLACES[tier].workload, change, self.namespace_of(tier))
-
-    def _set_image(self, tier: Tier, image: str) -> None:
-        workload = f"{PLACES[tier].kind}/{PLACES[tier].workload}"
-        self.cluster.kubectl("-n", self.namespace_of(tier), "set", "image", workload, f"*={image}")
 
     def _fill_database(self) -> None:
         """Have orders in it, and start it a second time: the log of the first start tells of an empty data folder."""

@@ -24,13 +24,9 @@ class Fault(Enum):
 
     CRASH_LOOP = "a pod's process is killed, and ends at each start: mended by deleting the pod"
     STUCK = "a pod's process hangs: mended by deleting the pod"
-    DELETED = "a pod is deleted: Kubernetes makes it again"
-    SCALED_TO_NONE = "no pod is asked for: mended by scaling up"
-    BAD_ROLLOUT = "an image whose pods end at once is rolled out: mended by a rollback"
     DUMP_BROKEN = (
         "a bit of the cache's dump turns, and its process is killed: no start reads it, and no restart mends it"
     )
-    VOLUME_LOST = "the volume of its claim is gone: its pod runs on until it ends, and no other starts"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -60,10 +60,6 @@ class Timeline:
         """Return the second at which the last ready pod of a service was first gone, None when that never was."""
         return next((each.at for each in self._moments if each.service == service and each.ready == 0), None)
 
-    def up(self, service: str) -> float | None:
-        """Return the second since which as many pods of a service are ready as now, None when that never changed."""
-        return next((each.at for each in reversed(self._moments) if each.service == service), None)
-
     def _watch(self) -> None:
         while not self._over.wait(_LOOKS_EVERY):
             self._look()

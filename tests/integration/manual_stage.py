@@ -112,23 +112,6 @@ class ManualStage:
         _, told = self.daemon.get("/api/v1/services")
         return {each["name"]: each["healthy"] for each in told["services"]} == {"web": True, "api": True}
 
-    async def lose_api(self) -> None:
-        """Let no pod of the API be ready any more, and wait until the daemon knows."""
-        for pod in self.cluster.find(resources.PODS, NAMESPACE, {"app": "api"}):
-            self.cluster.faults.make_unready(pod["metadata"]["uid"])
-        await eventually(lambda: not self._api()["serving"], within=TIMEOUT, describe=self.daemon.tail)
-
-    async def renew_api(self) -> None:
-        """Delete the API's pods, as somebody else would, and wait until the daemon knows that the new ones are well."""
-        for pod in self.cluster.find(resources.PODS, NAMESPACE, {"app": "api"}):
-            self.cluster.delete(resources.PODS, pod["metadata"]["name"], NAMESPACE)
-        await eventually(lambda: self._api()["healthy"], within=TIMEOUT, describe=self.daemon.tail)
-
-    def _api(self) -> Json:
-        _, told = self.daemon.get("/api/v1/services")
-        found: Json = next(each for each in told["services"] if each["name"] == "api")
-        return found
-
     def replicas(self) -> int:
         """Return how many pods the web service is to have."""
         found = self.cluster.get(resources.DEPLOYMENTS, WEB, NAMESPACE)

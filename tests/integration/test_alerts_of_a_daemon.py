@@ -13,6 +13,8 @@ import pytest
 from tests.harness.daemon import TOKEN, DaemonProcess, Ended
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 NO_END = "0001-01-01T00:00:00Z"
 LONG_AGO = datetime.now(UTC) - timedelta(hours=1)
 BEGAN, ENDED = LONG_AGO.isoformat(), (LONG_AGO + timedelta(minutes=5)).isoformat()
@@ -100,7 +102,7 @@ async def alerts(daemon: DaemonProcess) -> list[dict[str, str]]:
         pytest.param(
             HOSTILE_MATCHERS, {"labels": {"alertname": "Foreign", "summary": "a" * 20_000 + "!"}}, id="a label"
         ),
-        pytest.param("", {"annotations": LOOKS_LIKE_OURS}, id="an annotation", marks=pytest.mark.long),
+        pytest.param("", {"annotations": LOOKS_LIKE_OURS}, id="an annotation"),
     ],
 )
 async def test_an_alert_that_is_meant_to_harm_is_judged_now_and_after_the_next_start(
@@ -147,7 +149,6 @@ def episodes(daemon: DaemonProcess) -> list[Row]:
     return daemon.rows(f"SELECT ended, verdict FROM signals WHERE key = '{'1' * 16}' ORDER BY received")
 
 
-@pytest.mark.long
 async def test_an_alert_that_fires_again_is_judged_once_more_and_a_restart_in_between_loses_nothing(
     daemon: DaemonProcess,
 ) -> None:
@@ -168,22 +169,6 @@ async def test_an_alert_that_fires_again_is_judged_once_more_and_a_restart_in_be
     assert "ended alerts firing again" in daemon.log.read_text()
 
 
-@pytest.mark.long
-async def test_an_alert_that_resolves_after_all_stays_ended(daemon: DaemonProcess) -> None:
-    """A16: a look that takes up another alert has passed over this one."""
-    await asyncio.to_thread(daemon.start, {REOPEN: "1h"})
-    for status in ("firing", "resolved", "firing", "resolved"):
-        assert await deliver(daemon, lost(status)) == 200
-    for ends in (BEGAN, ENDED, NO_END):
-        assert await deliver(daemon, lost("firing", "2" * 16, ends)) == 200
-    await asyncio.to_thread(daemon.kill)
-    await asyncio.to_thread(daemon.start, {REOPEN: "1s"})
-    await asyncio.to_thread(daemon.says, "ended alerts firing again")
-    ((ended, _),) = episodes(daemon)
-    assert ended is not None
-
-
-@pytest.mark.long
 async def test_an_alert_that_no_rule_knows_is_listed_and_alerts_that_were_left_out_of_its_group_are_told(
     started: DaemonProcess,
 ) -> None:
@@ -214,7 +199,6 @@ async def test_an_alert_that_no_rule_knows_is_listed_and_alerts_that_were_left_o
     assert 'kintsugi_alerts_left_out_total{outcome="unknown"} 7.0' in metrics
 
 
-@pytest.mark.long
 async def test_a_dead_letter_is_sent_in_again_once_it_is_understood(started: DaemonProcess) -> None:
     """A11: until then it stays one, and that is said."""
     assert await deliver(started, body(version="5")) == 400
@@ -238,7 +222,6 @@ async def test_a_dead_letter_is_sent_in_again_once_it_is_understood(started: Dae
     assert (gone.code, "there is no dead letter" in gone.err) == (1, True)
 
 
-@pytest.mark.long
 async def test_a_dead_letter_that_was_too_large_or_held_a_secret_cannot_be_sent_in_again_and_says_so(
     started: DaemonProcess,
 ) -> None:
@@ -254,7 +237,6 @@ async def test_a_dead_letter_that_was_too_large_or_held_a_secret_cannot_be_sent_
     assert not any(b"hunter2" in file.read_bytes() for file in raw.parent.glob(f"{raw.name}*"))
 
 
-@pytest.mark.long
 async def test_a_canary_is_taken_and_judged_and_starts_nothing_whatever_the_rules_match(
     daemon: DaemonProcess, tmp_path: Path
 ) -> None:

@@ -16,7 +16,6 @@ pytestmark = pytest.mark.long
 
 SCALE = f"kubectl scale deployment/{WEB} -n {NAMESPACE}"
 FOUR = f"    - {{id: four, run: {SCALE} --replicas=4}}"
-ASKS = f'{FOUR}\n    - {{id: five, approve: "Five?", run: {SCALE} --replicas=5}}'
 RESTS = f"""
 {FOUR}
     - {{id: rest, expect: 1 == 2, within: 1h, onFailure: continue}}
@@ -50,19 +49,6 @@ async def test_after_a_no_to_its_plan_the_service_rests_and_is_asked_about_again
         assert again["incident"]["opened"] > ended["incident"]["closed"]
     assert '"reason":"rejected"' in story.log(), "it rested"
     assert story.replicas() == 3
-
-
-async def test_a_rejected_step_is_not_executed_and_ends_the_execution(tmp_path: Path) -> None:
-    async with AskedStory.told(tmp_path, ASKS, kill_at=["after commit reject five 1"]) as story:
-        await story.live()
-        await story.fires()
-        question = (await story.when(lambda found: found["approvals"]))["approvals"][0]
-        no = {"path": "five", "plan": question["plan"], "why": "four are enough"}
-        await story.tell_and_die(f"/api/v1/incidents/{question['incident']}/reject", no)
-        await story.live()
-        stopped = await story.when(lambda found: found["incident"]["state"] == "verifying")
-        assert stopped["incident"]["reason"] == "stopped at five: rejected by tester: four are enough: Five?"
-        assert story.replicas() == 4
 
 
 async def test_an_aborted_run_takes_no_further_step_and_is_rolled_back_at_a_person_s_word(tmp_path: Path) -> None:

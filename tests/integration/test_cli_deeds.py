@@ -59,10 +59,8 @@ def test_on_a_terminal_yes_means_yes(kintsugi: CommandLine, operations: FakeOper
 @pytest.mark.parametrize(
     ("answer", "command", "says"),
     [
-        ("", "approve inc-2", "nothing was approved"),
         ("n", "rollback inc-1", "nothing was rolled back"),
         ("", "recover workload-recovery --why w", "Start it? [y/N]"),
-        ("n", "resend dead-1", "dead-1"),
     ],
 )
 def test_on_a_terminal_enter_means_no(

@@ -12,9 +12,6 @@ from kubesim import EmbeddedCluster
 
 pytestmark = pytest.mark.long
 
-TIMEOUT = 120.0
-DEPENDENTS = ("api-service", "web-service", "ingress-controller")
-
 
 @pytest.fixture
 async def cluster() -> AsyncIterator[EmbeddedCluster]:

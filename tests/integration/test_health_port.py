@@ -15,7 +15,6 @@ from urllib.request import ProxyHandler, build_opener
 import aiohttp
 import msgspec
 import pytest
-from yarl import URL
 
 from kintsugi.errors import UsageError
 from kintsugi.ledger import Ledger
@@ -112,18 +111,6 @@ async def test_idle_connections_that_take_all_places_keep_no_webhook_out(
             assert (await asyncio.to_thread(ask, f"{port.health}/healthz"))[0] == 200
 
 
-async def test_two_addresses_that_ask_and_stay_keep_no_probe_of_the_kubelet_out(tmp_path: Path, ledger: Ledger) -> None:
-    """A15: the health port asks for no token, so that everybody's request is answered there."""
-    async with served(tmp_path, ledger.signals, FakeOperations()) as port:
-        host, number = str(URL(port.health).host), int(URL(port.health).port or 0)
-        with ExitStack() as stack:
-            for peer in ("127.0.0.2", "127.0.0.3"):
-                for _ in range(HealthSettings().max_connections // 2):
-                    stack.enter_context(closing(await asyncio.to_thread(kept_alive, host, number, peer)))
-            for _ in range(3):
-                stack.enter_context(closing(await asyncio.to_thread(kept_alive, host, number, "127.0.0.4")))
-
-
 async def test_an_idle_connection_of_an_address_that_has_shown_a_token_outlasts_strangers(
     tmp_path: Path, ledger: Ledger
 ) -> None:
@@ -212,16 +199,6 @@ async def test_however_often_strangers_ask_the_ledger_is_asked_once_a_second(tmp
         seconds = time.monotonic() - began
     assert set(statuses) == {200}
     assert 1 <= looks <= seconds + 1
-
-
-async def test_metrics_are_written_in_prometheus_format_without_a_token(tmp_path: Path, ledger: Ledger) -> None:
-    async with (
-        served(tmp_path, ledger.signals, FakeOperations()) as port,
-        port.client.get(f"{port.health}/metrics") as answer,
-    ):
-        assert answer.status == 200
-        assert answer.content_type == "text/plain"
-        assert "kintsugi_event_loop_lag_seconds_bucket" in await answer.text()
 
 
 async def test_the_health_port_and_the_other_share_no_route(tmp_path: Path, ledger: Ledger) -> None:

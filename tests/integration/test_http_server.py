@@ -1,4 +1,4 @@
-"""How the port is opened and closed."""
+"""How the port is closed."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.errors import UsageError
 from kintsugi.model.records import DeadLetter, Signal
-from kintsugi.settings import ServerSettings
 from tests.integration.intake_server import WEBHOOK, served
 from tests.integration.operations_double import FakeOperations
 from tests.unit.sources.webhooks import alert, webhook
@@ -29,15 +27,6 @@ class WaitingInbox:
 
     async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         raise AssertionError("no dead letters here")
-
-
-async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
-    inbox, operations = WaitingInbox(), FakeOperations()
-    async with served(tmp_path, inbox, operations) as port:
-        taken = ServerSettings(host="127.0.0.1", port=port.port)
-        with pytest.raises(UsageError, match=rf"cannot listen on 127.0.0.1:{port.port}: .*in use"):
-            async with served(tmp_path, inbox, operations, settings=taken):
-                pass
 
 
 async def test_a_delivery_under_way_is_finished_when_the_daemon_stops(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.unit.sources.webhooks import alert, webhook
 JSON = {"Content-Type": "application/json"}
 
 
-@pytest.mark.parametrize("at_answer", [1, 2, 7, 40, 41])
+@pytest.mark.parametrize("at_answer", [1, 40])
 async def test_a_process_killed_at_an_answer_has_lost_nothing_that_it_answered(tmp_path: Path, at_answer: int) -> None:
     """Eight senders post groups of three; as soon as one of them hears its answer the process gets SIGKILL."""
     answered: set[str] = set()

@@ -13,7 +13,6 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -470,22 +469,6 @@ async def test_an_answer_that_is_too_long_is_read_no_further_and_not_asked_for_a
     api.on(f"DELETE {POD}", write(b" " * (3 << 20)))
     with pytest.raises(OutcomeUnknown, match="longer than 1 MiB"):
         await delete_the_pod(kube)
-
-
-async def test_reads_wait_for_our_own_limit_while_changes_and_watches_go(api: ScriptedApi, tmp_path: Path) -> None:
-    settings = replace(KubeSettings(kubeconfig=kubeconfig(tmp_path, api.url)), qps=0.01, burst=1)
-    watch = Request(method="GET", path="/api/v1/namespaces/production/pods", params={"watch": "true"})
-    api.on(f"GET {POD}", reply({"kind": "Pod"}))
-    api.on(f"DELETE {POD}", reply({"kind": "Status"}))
-    api.on("WATCH", stream(stays=False))
-    async with Transport.connect(settings) as transport:
-        await transport.send(Request(method="GET", path=POD))
-        with pytest.raises(ServerUnavailable, match=r"nothing was sent: our own limit of 0\.01 a second"):
-            await transport.send(Request(method="GET", path=POD))
-        await transport.send(Request(method="DELETE", path=POD, changes=True))
-        async with transport.stream(watch, silence=None):
-            pass
-    assert [len(api.requests(place)) for place in (f"GET {POD}", f"DELETE {POD}", "WATCH")] == [1, 1, 1]
 
 
 async def test_each_answer_tells_when_it_was_written_and_between_which_moments(

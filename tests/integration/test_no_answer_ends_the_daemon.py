@@ -5,13 +5,9 @@ It is `kintsugi run` in a process of its own, on an embedded cluster. What makes
 there when it is started again.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState
@@ -19,8 +15,6 @@ from kintsugi_demo.shop import NAMESPACE, WEB, WEB_LABELS, deployment, stateful_
 from kubeobjects import resources
 from kubesim import EmbeddedCluster, Image
 from kubesim.images import ExecReply
-from tests.integration.answering_service import serving
-from tests.integration.asked_story import WHEN_READY, AskedStory
 from tests.integration.crash_daemon import crash_daemon
 from tests.integration.crash_stage import API, SPEED, CrashStage
 
@@ -158,62 +152,3 @@ async def test_objects_and_answers_without_sense_end_no_daemon(tmp_path: Path) -
         stage.start()
         async with stage.ledger() as ledger:
             await healed(stage, ledger, 2)
-
-
-LOOKS_LIKE_OURS = {"$kintsugi.integer": "x"}
-STEPS = """
-    - {{id: ask, name: Ask, run: 'curl {url}/answer', expect: status == 200}}
-    - {{id: gate, name: Wait, run: 'curl {url}/gate', expect: status == 200, within: 1h}}
-    - {{id: again, name: Compare, run: 'curl {url}/answer', expect: 'json == steps.ask.json'}}
-"""
-
-
-@dataclass
-class MarkedService:
-    """A service that answers with what looks like a mark of the ledger; its gate is shut at first."""
-
-    url: str = ""
-    is_open: bool = False
-    asked: list[str] = field(default_factory=list)
-
-    @classmethod
-    @asynccontextmanager
-    async def serving(cls) -> AsyncIterator["MarkedService"]:
-        """Serve on a port of this machine."""
-        probed = cls()
-        app = web.Application()
-        app.router.add_get("/answer", probed.answer)
-        app.router.add_get("/gate", probed.gate)
-        async with serving(app) as probed.url:
-            yield probed
-
-    async def answer(self, request: web.Request) -> web.Response:
-        """Answer like the ledger's own marks."""
-        self.asked.append(request.path)
-        return web.json_response(LOOKS_LIKE_OURS)
-
-    async def gate(self, request: web.Request) -> web.Response:
-        """Hold the run up until the gate is opened."""
-        self.asked.append(request.path)
-        return web.Response(status=200 if self.is_open else 503)
-
-
-async def test_an_answer_like_a_mark_of_the_ledger_is_shown_and_the_run_goes_on_after_a_restart(tmp_path: Path) -> None:
-    """C1: what a probed service answers is a step's result, which is read again by people and by the next start."""
-    async with MarkedService.serving() as probed:
-        steps = STEPS.format(url=probed.url)
-        async with AskedStory.told(tmp_path, steps, healthy=WHEN_READY) as story:
-            await story.live()
-            await story.fires()
-            await story.holds(lambda: "/gate" in probed.asked)
-            assert story.step("ask")["result"]["json"] == LOOKS_LIKE_OURS
-
-            await story.kill()
-            probed.asked.clear()
-            probed.is_open = True
-            await story.live()
-            await story.closed()
-            ask, again = story.step("ask"), story.step("again")
-    assert probed.asked.count("/answer") == 1, "the step that had ended was done again"
-    assert ask["result"]["json"] == again["result"]["json"] == LOOKS_LIKE_OURS
-    assert (again["met"], again["error"]) == (True, "")

@@ -15,7 +15,6 @@ from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
-from kintsugi.errors import ProbeFailed
 from kintsugi_demo.shop import worker_image
 from kintsugi_restore.worker import PG_MAJOR
 from kubeobjects import resources
@@ -65,18 +64,6 @@ async def psql(stage: ProcessStage, statement: str) -> str:
 def server(stage: ProcessStage) -> int:
     """Return the process id of the server, as its data folder says."""
     return int((stage.cluster.disk_of(CLAIM, NAMESPACE) / "pg" / "postmaster.pid").read_text().split()[0])
-
-
-async def test_postgresql_answers_the_page_s_own_commands(actions: Actions) -> None:
-    names = await look(actions, "kubectl exec -it statefulset/database -- psql -U postgres -c 'SELECT 1 AS one'")
-    assert (names["value"], names["rows"]) == (1, [{"one": 1}])
-    found = await look(actions, "kubectl exec database-0 -- pg_isready")
-    assert (found["exit_code"], str(found["text"]).endswith("/run/postgresql:5432 - accepting connections\n")) == (
-        0,
-        True,
-    )
-    with pytest.raises(ProbeFailed, match=r"relation .none. does not exist"):
-        await look(actions, "kubectl exec database-0 -- psql -U postgres -c 'TABLE none'")
 
 
 async def test_postgresql_is_reached_by_its_service_with_the_password_of_the_secret(stage: ProcessStage) -> None:

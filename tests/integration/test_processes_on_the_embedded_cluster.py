@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from kintsugi.errors import OutcomeUnknown
 from kubeobjects import resources
 from kubeobjects.resources import PODS
 from tests.harness.waiting import eventually, wait_for
@@ -70,21 +69,6 @@ async def test_a_program_s_output_is_the_log_and_its_exit_code_the_container_s(s
     assert await stage.log("one") == "out\nerr\n"
 
 
-async def test_a_signal_that_ends_a_program_is_told_as_128_and_its_number(stage: ProcessStage) -> None:
-    stage.cluster.apply(pod("one", "import os\nos.kill(os.getpid(), 9)"))
-    assert (await stage.until_ended("one"))["exitCode"] == 137
-
-
-async def test_a_program_that_ends_again_and_again_is_started_after_longer_and_longer_pauses(
-    stage: ProcessStage,
-) -> None:
-    stage.cluster.apply(pod("one", "print('again')\nraise SystemExit(1)", policy="Always"))
-    await stage.until(lambda: stage.waiting("one") == "CrashLoopBackOff" and stage.container("one")["restartCount"] > 1)
-    assert stage.container("one")["lastState"]["terminated"]["exitCode"] == 1
-    assert stage.events("BackOff")
-    assert await stage.log("one", previous=True) == "again\n"
-
-
 async def test_a_program_that_the_image_does_not_have_is_not_found_on_the_machine(stage: ProcessStage) -> None:
     stage.cluster.apply(pod("one", "", command=["sh"]))
     assert (await stage.until_ended("one"))["exitCode"] == 128
@@ -107,16 +91,6 @@ async def test_the_environment_is_what_the_pod_says_and_nothing_of_ours(stage: P
     assert (seen["WHO"], seen["LINE"]) == ("one", "one@postgres $(WHO) $(NOBODY)")
     assert seen["POD_ADDRESS"] == stage.get(PODS, "one")["status"]["podIP"]
     assert "PATH" not in seen
-
-
-async def test_a_secret_that_is_missing_holds_the_container_up_until_it_is_there(stage: ProcessStage) -> None:
-    env = [{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "credentials", "key": "password"}}}]
-    stage.cluster.apply(pod("one", "import os\nprint(os.environ['PASSWORD'])", env=env))
-    await stage.until(lambda: stage.waiting("one") == "CreateContainerConfigError")
-    assert stage.container("one")["state"]["waiting"]["message"] == 'secret "credentials" not found'
-    stage.cluster.apply(CREDENTIALS)
-    await stage.until_ended("one")
-    assert await stage.log("one") == "a 'quoted' $(HOME) one\n"
 
 
 async def test_a_program_that_is_deleted_is_asked_to_end_and_may_clear_up(stage: ProcessStage, tmp_path: Path) -> None:
@@ -189,23 +163,6 @@ async def test_a_command_is_executed_with_its_input_and_both_outputs_apart(stage
         b"$(reboot); `x`\n",
         7,
     )
-
-
-async def test_output_of_any_length_comes_whole_up_to_the_client_s_limit(stage: ProcessStage) -> None:
-    stage.cluster.apply(pod("one", FOR_EVER))
-    await first_line(stage, "one")
-    command = ["python", "-c", "print('x' * 3_000_000)"]
-    whole = await stage.kube.execute("one", NAMESPACE, command)
-    assert (len(whole.stdout), whole.truncated) == (3_000_001, False)
-    short = await stage.kube.execute("one", NAMESPACE, command, limit_bytes=1000)
-    assert (len(short.stdout), short.truncated, short.exit_code) == (1000, True, 0)
-
-
-async def test_a_command_without_such_a_program_is_answered_as_by_a_container_runtime(stage: ProcessStage) -> None:
-    stage.cluster.apply(pod("one", FOR_EVER))
-    await first_line(stage, "one")
-    with pytest.raises(OutcomeUnknown, match=r'exec: "sh": executable file not found in \$PATH'):
-        await stage.kube.execute("one", NAMESPACE, ["sh", "-c", "true"])
 
 
 async def test_a_command_ends_with_the_container_in_which_it_runs(stage: ProcessStage) -> None:
@@ -299,27 +256,6 @@ async def test_a_claim_made_anew_is_an_empty_folder_and_the_old_one_stays_with_i
     stage.cluster.delete(resources.PVCS, "data", NAMESPACE)
     await stage.until(lambda: not new.exists())
     assert folder.exists()
-
-
-async def test_a_pod_whose_claim_has_lost_its_volume_is_not_started(stage: ProcessStage) -> None:
-    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    metadata = {"name": "data", "namespace": NAMESPACE}
-    stage.cluster.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": claim})
-    await stage.until(lambda: stage.get(resources.PVCS, "data")["status"]["phase"] == "Bound")
-    stage.cluster.lose_volume("data", NAMESPACE)
-    await stage.until(lambda: stage.get(resources.PVCS, "data")["status"]["phase"] == "Lost")
-    stage.cluster.apply(
-        pod("one", FOR_EVER, volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}])
-    )
-    await stage.until(lambda: stage.events("FailedScheduling"))
-    assert 'persistentvolumeclaim "data" bound to non-existent persistentvolume' in stage.events("FailedScheduling")[0]
-    assert stage.get(PODS, "one")["status"]["phase"] == "Pending"
-
-
-async def test_the_end_of_the_log_stands_in_the_status_where_the_pod_asks_for_it(stage: ProcessStage) -> None:
-    policy = {"terminationMessagePolicy": "FallbackToLogsOnError"}
-    stage.cluster.apply(pod("one", "print('first')\nprint('last')\nraise SystemExit(1)", **policy))
-    assert (await stage.until_ended("one"))["message"] == "first\nlast\n"
 
 
 async def test_a_job_is_ended_when_its_time_is_over_and_taken_away_when_its_stay_is(stage: ProcessStage) -> None:

@@ -1,4 +1,4 @@
-"""`kintsugi recover` against a real daemon: shown, approved by the yes, refused with its reason, started once."""
+"""`kintsugi recover` against a real daemon: approved by the yes, started once."""
 
 import asyncio
 import re
@@ -13,27 +13,6 @@ from tests.harness.waiting import eventually
 from tests.integration.manual_stage import TIMEOUT, Json, ManualStage, staged, told
 
 pytestmark = pytest.mark.long
-
-LONG_COOLDOWN = """
-apiVersion: kintsugi.dev/v1alpha1
-kind: Rule
-metadata: {name: web-down}
-spec: {on: services, service: web, when: "service.desired < 0", mode: observe, cooldown: 24h}
-"""
-"""A rule whose cooldown outlasts what a test does."""
-
-
-async def test_in_mode_observe_the_plan_is_shown_and_nothing_is_started(tmp_path: Path) -> None:
-    """P6: exit code 4 says that it is only shown."""
-    async with staged(tmp_path, mode="observe") as stage:
-        ended = await stage.kintsugi("recover", "renew", "--why", "the pods are old", "--yes")
-        assert ended.code == 4, ended
-        assert "  Restart it: kubectl rollout restart ${service.workload}" in ended.err.splitlines(), ended.err
-        assert "mode is observe" in ended.err.splitlines()[-1]
-        plan = await stage.shown("renew")
-        forced = {"why": "a test", "confirm": True, "digest": plan["digest"]}
-        assert (await stage.post("/api/v1/runbooks/renew/recover", forced))[0] == 409
-        assert (stage.daemon.incidents(), stage.restarts()) == ([], 0)
 
 
 async def test_in_mode_approve_a_yes_is_the_approval_of_the_plan_and_nobody_is_asked_again(tmp_path: Path) -> None:
@@ -52,27 +31,6 @@ async def test_in_mode_approve_a_yes_is_the_approval_of_the_plan_and_nobody_is_a
         assert steps["@started"]["result"]["who"] == "tester"
         assert steps["restart#0"]["why"] == "started by tester: the pods are old (rule manual)"
         assert stage.restarts() == 1
-
-
-async def test_a_cooldown_is_overruled_by_its_name_and_that_is_recorded(tmp_path: Path) -> None:
-    """What cannot be overruled is said, and so is how the rest can be."""
-    async with staged(tmp_path, documents=LONG_COOLDOWN) as stage:
-        await stage.ended((await stage.begun("renew"))["incident"])
-        refused = await stage.kintsugi("recover", "renew", "--why", "again", "--yes")
-        assert refused.code == 4, refused
-        assert refused.err.splitlines()[-1].endswith("(to start it anyway: --override cooldown)"), refused.err
-        unknown = await stage.kintsugi("recover", "renew", "--why", "again", "--yes", "--override", "paused")
-        assert (unknown.code, unknown.err.splitlines()[-1]) == (
-            2,
-            "error: --override: 'paused' cannot be overruled; choose from: cooldown, failures, handed-over",
-        )
-        ended = await stage.kintsugi("recover", "renew", "--why", "again", "--yes", "--override", "cooldown")
-        assert ended.code == 0, ended
-        assert "Overruled (cooldown): cooling down until" in ended.err
-        newest = stage.daemon.incident(stage.daemon.incidents()[0]["id"])
-        assert newest["runs"][0]["steps"][0]["result"]["overrides"] == ["cooldown"]
-        await stage.ended(newest["incident"]["id"])
-        assert stage.restarts() == 2
 
 
 async def test_asked_again_for_the_same_it_is_started_once_also_by_another_life_and_when_it_is_over(
@@ -110,27 +68,6 @@ async def test_killed_while_it_starts_the_command_asks_again_and_gets_one_run(tm
         found = await stage.ended(told(ended)["incident"])
         assert found["incident"]["state"] == "recovered", found
         assert (len(stage.daemon.incidents()), stage.restarts()) == (1, 1)
-
-
-async def test_a_start_by_hand_that_is_not_allowed_is_refused_and_says_why(tmp_path: Path) -> None:
-    """P2, E28: an open incident by its id, a person's pause, and an upstream; none of them is queued."""
-    async with staged(tmp_path) as stage:
-        for name, scope in (("web", "service"), ("manual", "rule")):
-            _, pause = await stage.post("/api/v1/pauses", {"scope": scope, "name": name, "why": "a release"})
-            assert reasons(await stage.shown("renew")) == ["paused"]
-            stopped = await stage.kintsugi("recover", "renew", "--why", "old", "--yes", "--override", "cooldown")
-            assert (stopped.code, "a release" in stopped.err) == (4, True), stopped
-            await lift(stage, pause)
-        begun = await stage.begun("look", service="api")
-        await stage.lose_api()
-        assert reasons(await stage.shown("renew")) == ["upstream"]
-        held = await stage.kintsugi("recover", "renew", "--why", "old", "--yes")
-        assert (held.code, "cause first: api is not serving" in held.err) == (4, True), held
-        second = await stage.kintsugi("recover", "look", "--service", "api", "--why", "old", "--yes")
-        assert (second.code, f"api has the open incident {begun['incident']}" in second.err) == (4, True), second
-        await stage.renew_api()
-        await stage.ended(begun["incident"])
-        assert (len(stage.daemon.incidents()), stage.restarts()) == (1, 0)
 
 
 EVERYTHING = """
@@ -185,39 +122,6 @@ async def test_a_runbook_about_all_services_is_started_by_hand_and_its_children_
 def children(stage: ManualStage) -> list[Json]:
     """Return the incidents of the runs that were started for one service."""
     return [each for each in stage.daemon.incidents() if each["service"] != "stack"]
-
-
-WRONG = (
-    (("renov",), 1, "there is no runbook renov: did you mean 'renew'?"),
-    (("renew", "--service", "wep"), 1, "there is no service wep: did you mean 'web'?"),
-    (("look",), 2, "service: name the service for look, because no service has this runbook: api, web"),
-    (("renew", "--set", "replicas=many"), 2, "parameters: replicas: 'many' is not a whole number"),
-    (
-        ("renew", "--set", "size=3"),
-        2,
-        "parameters: renew has no parameter 'size': its parameters are patience, replicas",
-    ),
-    (("renew", "--set", "replicas"), 2, "--set: 'replicas': write NAME=VALUE"),
-)
-
-
-async def test_a_wish_that_makes_no_sense_is_answered_in_one_line(tmp_path: Path) -> None:
-    async with staged(tmp_path) as stage:
-        for arguments, code, error in WRONG:
-            ended = await stage.kintsugi("recover", *arguments, "--why", "old", "--yes")
-            said = (ended.code, ended.err.startswith(f"error: {error}"), ended.err.count("\n"))
-            assert said == (code, True, 1), ended
-
-
-def reasons(plan: Json) -> list[str]:
-    """Name what stands against a plan."""
-    return [each["reason"] for each in plan["answers"]]
-
-
-async def lift(stage: ManualStage, pause: Json) -> None:
-    """End a pause."""
-    ended = await stage.kintsugi("resume", pause["id"], "--why", "released")
-    assert ended.code == 0, ended
 
 
 REHEARSED = """

@@ -25,11 +25,9 @@ from tests.integration.scripted_api import (
     EXPIRED,
     Answer,
     ScriptedApi,
-    after,
     bad_gateway,
     bookmark,
     cut,
-    demand,
     event,
     kubeconfig,
     listing,
@@ -344,19 +342,6 @@ async def test_an_overloaded_server_is_asked_again_for_the_page_that_it_owes(api
     async with watching(api, tmp_path) as watched:
         await watched.until(lambda: watched.reflector.synced)
     assert [asked.query.get("continue", "") for asked in api.requests("LIST")] == ["", "t1", "t1"]
-
-
-async def test_an_expired_token_is_read_anew(api: ScriptedApi, tmp_path: Path) -> None:
-    """B10: the kubelet has put a new token in the file; the watch goes on with it, in the same round."""
-    token = tmp_path / "token"
-    token.write_text("old\n")
-    rotated = after(lambda: token.write_text("new\n"), listing(pod("a", 1), version=10))
-    api.on("LIST", demand("old", rotated))
-    api.on("WATCH", demand("new", stream(event("ADDED", pod("b", 11)))))
-    async with watching(api, tmp_path, tokenFile=str(token)) as watched:
-        await watched.until(lambda: "b" in watched.versions)
-    assert [asked.headers["Authorization"] for asked in api.requests("WATCH")] == ["Bearer old", "Bearer new"]
-    assert len(api.requests("LIST")) == 1
 
 
 async def test_a_missing_right_is_said_and_the_store_stays_unsynced(api: ScriptedApi, tmp_path: Path) -> None:

@@ -80,11 +80,10 @@ Json = dict[str, Any]
 
 
 BY_TCP: Json = {"tcpSocket": {"port": PORT}}
-BY_HTTP: Json = {"httpGet": {"path": "/health", "port": PORT}}
 
 
-def deployment(replicas: int, *, reads_token: bool, memory: str = "", probe: Json = BY_TCP) -> Json:
-    """Describe the service's Deployment: ready whatever it answers, but for a probe by HTTP; `memory` is its limit."""
+def deployment(replicas: int, *, reads_token: bool, memory: str = "") -> Json:
+    """Describe the service's Deployment: ready whatever it answers; `memory` is its limit."""
     address = {"name": "ADDRESS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
     token = {"name": "TOKEN", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "token"}}}
     container = {
@@ -93,7 +92,7 @@ def deployment(replicas: int, *, reads_token: bool, memory: str = "", probe: Jso
         "args": ["-c", SERVER],
         "env": [address, token] if reads_token else [address],
         "ports": [{"containerPort": PORT}],
-        "readinessProbe": {**probe, "periodSeconds": 10, "timeoutSeconds": 30},
+        "readinessProbe": {**BY_TCP, "periodSeconds": 10, "timeoutSeconds": 30},
     }
     if memory:
         container["resources"] = {"limits": {"memory": memory}, "requests": {"memory": "32Mi"}}
@@ -190,7 +189,6 @@ async def ladder(
     nodes: Collection[str] = ("node-1",),
     service: str = SERVICE,
     memory: str = "",
-    probe: Json = BY_TCP,
 ) -> AsyncIterator[LadderStage]:
     """Have the service's pods ready, and no daemon yet; without a `token` they read none, without `memory` they have no limit of it."""
     catalog = folder / "catalog"
@@ -204,7 +202,7 @@ async def ladder(
         for manifest in (
             settings(token),
             front_service(),
-            deployment(replicas, reads_token=bool(token), memory=memory, probe=probe),
+            deployment(replicas, reads_token=bool(token), memory=memory),
         ):
             cluster.apply(manifest)
         await stage.has(replicas)
@@ -335,33 +333,6 @@ async def test_a_limit_is_raised_in_place_and_told_to_be_temporary(tmp_path: Pat
     assert template["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] == LIMIT
 
 
-async def test_a_service_without_a_ceiling_is_handed_over_with_the_command(tmp_path: Path) -> None:
-    async with ladder(tmp_path, UNHEALTHY, replicas=1, memory=LIMIT) as stage:
-        stage.start()
-        async with stage.ledger() as ledger:
-            for uid in stage.front_pods():
-                stage.cluster.faults.need_memory(uid, "96Mi")
-            incident = await stage.closed(ledger)
-    assert incident.state is IncidentState.NEEDS_OPERATOR, incident
-    assert "declares no maxAllowed.memory" in incident.reason
-    assert RAISED_BY_HAND in incident.reason
-    assert resized(stage) == []
-
-
-async def test_a_limit_at_which_it_is_still_ended_is_handed_over_below_the_ceiling(tmp_path: Path) -> None:
-    async with ladder(tmp_path, UNHEALTHY, replicas=1, service=allowing("100Mi"), memory=LIMIT) as stage:
-        stage.start()
-        async with stage.ledger() as ledger:
-            for uid in stage.front_pods():
-                stage.cluster.faults.need_memory(uid, "512Mi")
-            incident = await stage.closed(ledger)
-    assert incident.state is IncidentState.NEEDS_OPERATOR, incident
-    assert limits(stage) == {"100Mi"}
-    assert len(resized(stage)) == 1
-    assert "Undo commands, newest first:" in incident.reason
-    assert "--subresource=resize" in incident.reason
-
-
 async def test_a_raise_that_the_node_has_no_room_for_is_handed_over_with_the_kubelet_s_words(tmp_path: Path) -> None:
     async with ladder(tmp_path, UNHEALTHY, replicas=1, service=allowing("256Mi"), memory=LIMIT) as stage:
         (front,) = stage.front_pods().values()
@@ -379,32 +350,3 @@ async def test_a_raise_that_the_node_has_no_room_for_is_handed_over_with_the_kub
     assert "The kubelets take it: not met" in incident.reason
     text = diagnoses[-1].diagnosis.causes[0].text
     assert "Infeasible: Node didn't have enough capacity: memory, requested: " in text
-
-
-THREE_LINES = """
-apiVersion: kintsugi.dev/v1alpha1
-kind: Service
-metadata: {name: front}
-spec:
-  namespace: production
-  workload: deployment/front
-"""
-
-
-async def test_a_port_that_leads_elsewhere_is_handed_over_with_the_service_s_field_and_no_pod_is_restarted(
-    tmp_path: Path,
-) -> None:
-    rules = (ROOT / "rules" / "any-service.yaml").read_text()
-    async with ladder(tmp_path, rules, replicas=2, service=THREE_LINES, probe=BY_HTTP) as stage:
-        stage.start()
-        async with stage.ledger() as ledger:
-
-            async def is_met() -> bool:
-                return any(each.name.endswith("/health") for each in await ledger.revisions.good_counts())
-
-            await stage.until(is_met)
-            stage.cluster.apply(front_service(9999))
-            incident = await stage.closed(ledger)
-    assert incident.state is IncidentState.NEEDS_OPERATOR, incident
-    assert "Service front routes to port 9999, but the containers listen on 8080" in incident.reason, incident
-    assert made(stage) == []

@@ -13,11 +13,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from kintsugi.model.records import PauseScope
-from kintsugi_demo.shop import NAMESPACE
 from tests.integration.answering_service import serving
 from tests.integration.asked_story import WHEN_READY, AskedStory
-from tests.integration.crash_no import No
 
 pytestmark = pytest.mark.long
 
@@ -91,27 +88,6 @@ async def test_a_request_that_changes_is_sent_once_and_its_answer_is_seen_by_lat
     (trace,) = story.passed()
     sent = trace.index("before effect order#0 1")
     assert any("save-step order#0 intent" in each for each in trace[:sent])
-
-
-@pytest.mark.parametrize(
-    "no",
-    [
-        No(title="observe", mode="observe"),
-        No(title="frozen", scope=PauseScope.GLOBAL, freeze=True),
-        No(title="paused", scope=PauseScope.NAMESPACE, names=(NAMESPACE,)),
-    ],
-    ids=lambda no: no.title,
-)
-async def test_a_request_that_a_person_has_said_no_to_is_not_sent(tmp_path: Path, no: No) -> None:
-    """E28, E29: the daemon is killed before it has sent anything, and started again under a no."""
-    async with ordering(tmp_path, "after commit save-step order planned 1") as (story, shop):
-        await story.asks()
-        await story.ended()
-        await no.say(story.daemon.ledger)
-        story.daemon.mode = no.mode
-        await story.live()
-        await story.holds(lambda: '"state":"cancelled"' in story.log() or '"change waiting"' in story.log())
-    assert shop.changes == []
 
 
 async def test_a_request_whose_answer_is_lost_is_never_sent_again_and_a_person_is_asked(tmp_path: Path) -> None:

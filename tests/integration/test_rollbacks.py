@@ -18,7 +18,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState, Target
 from kintsugi.pipeline.diagnoser import Diagnoser
 from kintsugi.settings import KubeSettings
-from kintsugi_demo.shop import CRASHING, NAMESPACE, WEB, deployment
+from kintsugi_demo.shop import NAMESPACE, WEB, deployment
 from kubediagnosis.causes import Diagnosis
 from kubeobjects.resources import DEPLOYMENTS, PODS, REPLICASETS
 from kubesim import GOOD
@@ -82,20 +82,6 @@ async def test_an_image_that_does_not_exist_is_taken_back_at_once_beside_pods_th
     assert [each.method for each in made(stage)] == ["PATCH"]
     assert stage.deployment(API)["spec"]["template"]["spec"]["containers"][0]["image"] == good
     assert before <= api_pods(stage)
-
-
-async def test_a_version_that_crashes_is_taken_back_by_the_generic_runbook_without_a_restart(tmp_path: Path) -> None:
-    async with CrashStage.set(crash_daemon(tmp_path / "story", durations=0.03)) as stage:
-        stage.start()
-        async with stage.ledger() as ledger:
-            await good_is_known(stage, ledger)
-            change_api(stage, CRASHING)
-            incident = await closed(stage, ledger)
-    assert incident.state is IncidentState.RECOVERED, incident
-    assert incident.service == "api-service"
-    assert incident.reason.startswith(f"rolled back from revision 2 (image {CRASHING}) to 1 (image ")
-    assert "ends with exit code 1" in incident.reason
-    assert [each.method for each in made(stage)] == ["PATCH"]
 
 
 async def test_an_image_of_the_good_revision_that_is_gone_is_handed_over_and_nothing_is_changed(tmp_path: Path) -> None:

@@ -13,16 +13,15 @@ from pathlib import Path
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import Approval, Incident, IncidentState, RunRecord
+from kintsugi.model.records import Incident, IncidentState, RunRecord
 from kintsugi.model.services import STACK
 from kintsugi_demo.shop import NAMESPACE, WEB, deployment
 from kubeobjects import resources
 from tests.harness.daemon import DaemonProcess
 from tests.integration.crash_daemon import crash_daemon
 from tests.integration.crash_enumeration import Enumeration, deal, is_sure
-from tests.integration.crash_restore import PATIENT
 from tests.integration.crash_stage import API, SELDOM, CrashStage
-from tests.integration.crash_story import CrashStoryEnd, end_of_services, made, tell
+from tests.integration.crash_story import CrashStoryEnd, end_of_services, tell
 
 pytestmark = pytest.mark.long
 
@@ -200,56 +199,6 @@ async def test_a_run_about_all_services_heals_the_cause_first_and_the_rest_at_on
         starts, ends = ([getattr(runs[name], what) for name in ("api", "web")] for what in ("started", "finished"))
         assert max(starts) < min(ends), runs
         assert all(stage.is_well(workload) for workload in WORKLOADS.values())
-
-
-async def test_a_killed_run_about_all_services_goes_on_and_starts_no_child_twice(watching: DaemonProcess) -> None:
-    async with SCENE.stage(watching) as stage:
-        stage.start()
-        async with stage.ledger() as ledger:
-            break_all(stage)
-
-            async def has_child() -> bool:
-                return any(run.parent for run in await ledger.runs.open_runs())
-
-            await stage.until(has_child)
-        await stage.kill()
-        stage.start()
-        async with stage.ledger() as ledger:
-            incident = await of_stack(stage, ledger)
-            runs = await children(ledger, incident)
-            every = [run for each in await ledger.incidents.newest() for run in await ledger.runs.of_incident(each.id)]
-        assert incident.state is IncidentState.RECOVERED, incident
-        assert len(every) == 1 + len(runs), every
-        assert set(runs) == set(WORKLOADS)
-
-
-async def test_in_mode_approve_a_person_is_asked_once_about_all_services(watching: DaemonProcess) -> None:
-    """What the runs of its services do was in the plan that was approved."""
-    watching.mode, watching.environment = "approve", {**watching.environment, **PATIENT}
-    async with SCENE.stage(watching) as stage:
-        stage.start()
-        async with stage.ledger() as ledger:
-            break_all(stage)
-
-            questions: Sequence[Approval] = ()
-
-            async def is_asked() -> bool:
-                nonlocal questions
-                found = [await ledger.approvals.of_incident(each.id) for each in await ledger.incidents.newest()]
-                questions = [question for each in found for question in each]
-                return bool(questions)
-
-            await stage.until(is_asked, every=SELDOM)
-            assert made(stage) == []
-            (asked,) = questions
-            (asking,) = await ledger.incidents.newest()
-            assert asking.state is IncidentState.AWAITING_APPROVAL, asking
-            assert "store: runbook restart" in asked.question
-            await stage.approve(asked)
-            incident = await of_stack(stage, ledger)
-            counts = [len(await ledger.approvals.of_incident(each.id)) for each in await ledger.incidents.newest()]
-        assert incident.state is IncidentState.RECOVERED, incident
-        assert sorted(counts) == [0, 0, 0, 1]
 
 
 EVERYWHERE = bool(os.environ.get("KINTSUGI_ALL_PAIRS"))

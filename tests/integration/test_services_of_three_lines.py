@@ -97,11 +97,6 @@ class InitStage:
         container = self.found()["spec"]["template"]["spec"]["containers"][0]
         self.template(containers=[{**container, "image": image}])
 
-    def scale(self, replicas: int) -> None:
-        """Scale the front end as somebody else would."""
-        found = self.found()
-        self.cluster.apply({**found, "spec": {**found["spec"], "replicas": replicas}})
-
     def runs(self) -> str:
         """Return the image that the front end is to run."""
         return str(self.found()["spec"]["template"]["spec"]["containers"][0]["image"])
@@ -195,23 +190,6 @@ def probed(probe: Json, *env: Json) -> Json:
     return {"name": "main", "image": "python:3", "readinessProbe": probe, **read}
 
 
-async def test_a_front_end_that_somebody_scaled_to_none_is_asked_about(tmp_path: Path) -> None:
-    async with init_stage(tmp_path) as stage:
-        stage.scale(0)
-        incident = await stage.incident("awaiting-approval")
-        assert "scaled to 0" in await stage.headline(incident)
-        assert stage.changes() == []
-
-
-async def test_a_kubernetes_service_that_selects_nothing_is_handed_over_with_its_selector(tmp_path: Path) -> None:
-    async with init_stage(tmp_path) as stage:
-        stage.cluster.apply(leads_to(FRONT, app="gone"))
-        incident = await stage.incident("needs-operator", "ineffective")
-        assert f"service/{FRONT}" in (line := await stage.headline(incident)), line
-        assert "selector" in line
-        assert stage.changes() == []
-
-
 async def test_a_configmap_that_is_missing_is_handed_over_with_its_name(tmp_path: Path) -> None:
     apple = {"name": "APPLE", "valueFrom": {"configMapKeyRef": {"name": "prices", "key": "apple"}}}
     front = workload("Deployment", FRONT, GOOD, replicas=2, containers=[probed(PROBE, apple)])
@@ -258,24 +236,3 @@ async def test_a_start_that_takes_as_long_as_its_probes_allow_is_left_alone(tmp_
         await stage.until("the rollout is complete", rolled_out)
         await stage.until("all is well", lambda: all(each["closed"] for each in stage.daemon.incidents()))
         assert stage.changes() == []
-
-
-async def test_an_application_that_is_well_is_left_alone(tmp_path: Path) -> None:
-    async with init_stage(tmp_path) as stage:
-        await asyncio.sleep(10)  # five minutes and more, as the rules count
-        assert (stage.daemon.incidents(), stage.changes()) == ([], [])
-
-
-async def test_a_daemon_that_observes_says_the_same_and_does_nothing(tmp_path: Path) -> None:
-    async with init_stage(tmp_path, mode="observe") as stage:
-        victim = stage.pods()[0]["metadata"]
-        stage.cluster.faults.crash_loop(victim["uid"])
-
-        def observed() -> bool:
-            _, told = stage.daemon.get("/api/v1/signals")
-            verdicts = [each.get("verdict", {}) for each in told["signals"]]
-            return any(each.get("kind") == "observed" and each["rule"] == "front-pods-unhealthy" for each in verdicts)
-
-        await stage.until("the verdict", observed)
-        assert (stage.daemon.incidents(), stage.changes()) == ([], [])
-        assert victim["uid"] in {each["metadata"]["uid"] for each in stage.pods()}

@@ -24,6 +24,7 @@ from kintsugi.model.records import (
     VerdictKind,
 )
 from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, hold, kept, run_request, signal, step, verdict
+from tests.contract.ledger.conftest import ON
 from tests.contract.ledger.past import live_through
 from tests.contract.ledger.plans import count_steps, scans_of, sent_by
 from tests.harness import ledgers
@@ -149,8 +150,9 @@ async def old(ledger: Ledger) -> Ledger:
     return ledger
 
 
+@pytest.mark.parametrize("made", ON, indirect=True)
 async def test_no_question_of_a_daemon_at_work_reads_a_table_that_grows_from_end_to_end(old: Ledger) -> None:
-    """Whatever the ledger sends for it, on either database, begins at an index."""
+    """Whatever the ledger sends for it, on either database, begins at an index. The in-memory one is SQLite's."""
     run = await begin(old, "web")
     found = []
     for name, question in QUESTIONS.items():
@@ -187,28 +189,6 @@ async def _steps_of_a_change(folder: Path, count: int) -> dict[str, int]:
             await question(ledger, run)
             counted[name] = steps.count - before
     return counted
-
-
-IDLE = ("due_signals", "due_at", "rearm", "unjudged", "open_runs", "open incidents", "drills", "prune", "end_stale")
-"""What a daemon asks its ledger again and again while nothing happens."""
-
-
-async def test_an_idle_daemon_asks_no_more_of_a_hundred_thousand_rows_than_of_none(tmp_path: Path) -> None:
-    """Counted in instructions of SQLite; `python -m tests.bench idle` shows the processor time."""
-    empty, full = [await _idle_steps(tmp_path / str(past), past) for past in (0, 10_000)]
-    assert full <= 1.5 * empty, (empty, full)
-
-
-async def _idle_steps(folder: Path, past: int) -> int:
-    async with _opened(folder) as ledger:
-        await live_through(ledger, past)
-        run = await begin(ledger, "web")
-        steps = await count_steps(ledger)
-        await ledger.ping()
-        before = steps.count
-        for name in IDLE:
-            await QUESTIONS[name](ledger, run)
-        return steps.count - before
 
 
 async def test_a_question_takes_as_many_steps_in_a_ledger_with_a_past_as_in_one_that_is_new(tmp_path: Path) -> None:

@@ -5,92 +5,26 @@ E4, E5: bounded, read-only, over in time. The container's side runs the real psq
 """
 
 import asyncio
-import os
-from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
-from typing import Unpack
 
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import ProbeFailed, Refused
-from kintsugi.kube.execution import ExecOptions, Executed
-from kubeobjects.resources import PODS
+from tests.contract.psql.asking import SOON, WAYS, AskedServer
 from tests.harness.postgres import Postgres
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 
-SOON = timedelta(seconds=10)
-POD: dict[str, object] = {
-    "metadata": {"name": "database-0", "namespace": "production", "uid": "u-1"},
-    "spec": {"containers": [{"name": "postgres"}]},
-    "status": {"containerStatuses": [{"name": "postgres", "containerID": "c://1", "state": {"running": {}}}]},
-}
-
-
-class LocalContainer(ClusterOfDicts):
-    """One container, whose programs run on this machine."""
-
-    def __init__(self, programs: Path) -> None:
-        super().__init__((PODS, POD))
-        self.programs = programs
-        self.started: list[Sequence[str]] = []
-
-    async def execute(
-        self, name: str, namespace: str, command: Sequence[str], **options: Unpack[ExecOptions]
-    ) -> Executed:
-        """Run the words as they are, and cut what is too long."""
-        limit_bytes, deadline = options["limit_bytes"], options["deadline"]
-        assert deadline is not None
-        self.started.append(command)
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}"},
-        )
-        out, err = await asyncio.wait_for(process.communicate(), deadline.total_seconds())
-        assert process.returncode is not None
-        return Executed(
-            stdout=out[:limit_bytes],
-            stderr=err[:limit_bytes],
-            exit_code=process.returncode,
-            truncated=len(out) > limit_bytes,
-        )
-
-
-class Either:
-    """Ask one server both ways."""
-
-    def __init__(self, server: Postgres) -> None:
-        self.container = LocalContainer(server.programs.bin)
-        self._actions = Actions(self.container, Clients.restricted_to(AddressRule(allow_loopback=True)))
-        self._server = ["-h", "127.0.0.1", "-p", str(server.port), "-U", "postgres"]
-
-    async def ask(self, way: str, statement: str, deadline: timedelta = SOON) -> dict[str, object]:
-        """Ask in a container, or directly."""
-        words = f"psql {' '.join(self._server)} -c {quoted(statement)}"
-        line = words if way == "directly" else f"kubectl exec database-0 -- {words}"
-        command = parse(line, namespace="production")
-        return dict((await self._actions.read(command, deadline=deadline, probe_context=ProbeContext())).names)
-
-
-def quoted(statement: str) -> str:
-    """Quote for the grammar, which splits as a shell does."""
-    return "'" + statement.replace("'", "'\"'\"'") + "'"
-
 
 @pytest.fixture
-def either(postgres_server: Postgres) -> Either:
+def either(postgres_server: Postgres) -> AskedServer:
     """Both ways to the run's own server."""
-    return Either(postgres_server)
+    return AskedServer(postgres_server)
 
 
-WAYS = ["in a container", "directly"]
 QUESTIONS = [
     ("SELECT 1", 1),
     ("SELECT true AS yes, false AS no", True),
@@ -112,7 +46,7 @@ QUESTIONS = [
 
 
 @pytest.mark.parametrize(("statement", "value"), QUESTIONS, ids=[statement for statement, _ in QUESTIONS])
-async def test_rows_and_value_are_the_same_either_way(either: Either, statement: str, value: object) -> None:
+async def test_rows_and_value_are_the_same_either_way(either: AskedServer, statement: str, value: object) -> None:
     inside, directly = [await either.ask(way, statement) for way in WAYS]
     assert inside == directly
     assert inside["value"] == value
@@ -120,12 +54,12 @@ async def test_rows_and_value_are_the_same_either_way(either: Either, statement:
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_without_a_row_there_is_no_value(either: Either, way: str) -> None:
+async def test_without_a_row_there_is_no_value(either: AskedServer, way: str) -> None:
     assert await either.ask(way, "SELECT 1 AS one WHERE false") == {"rows": []}
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_rows_keep_their_order_and_their_columns_names(either: Either, way: str) -> None:
+async def test_rows_keep_their_order_and_their_columns_names(either: AskedServer, way: str) -> None:
     names = await either.ask(way, "SELECT n, n * n AS square FROM generate_series(3, 1, -1) AS n")
     assert names["rows"] == [{"n": 3, "square": 9}, {"n": 2, "square": 4}, {"n": 1, "square": 1}]
 
@@ -140,18 +74,18 @@ async def test_rows_keep_their_order_and_their_columns_names(either: Either, way
     ],
 )
 async def test_a_statement_that_is_no_single_look_has_no_answer(
-    either: Either, way: str, statement: str, words: str
+    either: AskedServer, way: str, statement: str, words: str
 ) -> None:
     with pytest.raises(ProbeFailed, match=words):
         await either.ask(way, statement)
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_statement_that_takes_too_long_is_ended_by_the_server(either: Either, way: str) -> None:
+async def test_a_statement_that_takes_too_long_is_ended_by_the_server(either: AskedServer, way: str) -> None:
     """E1: the deadline holds where the work is done, not only where it is waited for."""
     slow = "SELECT count(*) FROM generate_series(1, 100000000000) AS n"
     with pytest.raises(ProbeFailed, match=r"statement timeout|no answer within|has not ended within"):
-        await either.ask(way, slow, timedelta(seconds=2))
+        await either.ask(way, slow, deadline=timedelta(seconds=2))
     running = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'kintsugi' AND query LIKE '%series(1, 1000000000%'"
     for _ in range(50):
         if (await either.ask("directly", f"{running} AND pid <> pg_backend_pid()"))["value"] == 0:
@@ -161,13 +95,13 @@ async def test_a_statement_that_takes_too_long_is_ended_by_the_server(either: Ei
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_server_that_is_not_there_is_told_in_its_own_words(either: Either, way: str) -> None:
-    either._server[3] = "1"
+async def test_a_server_that_is_not_there_is_told_in_its_own_words(either: AskedServer, way: str) -> None:
+    either.port = 1
     with pytest.raises(ProbeFailed, match=r"refused|Connect call failed"):
         await either.ask(way, "SELECT 1")
 
 
-async def test_the_program_is_held_to_its_deadline_in_the_container(either: Either) -> None:
+async def test_the_program_is_held_to_its_deadline_in_the_container(either: AskedServer) -> None:
     """E1: by `timeout -k`, where the container has it, and by psql's own limits in any case."""
     await either.ask("in a container", "SELECT 1")
     (words,) = either.container.started

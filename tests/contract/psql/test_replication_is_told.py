@@ -1,13 +1,12 @@
 """The replication steps of the shipped database runbook, against a real primary and a real streaming standby."""
 
-import asyncio
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.probe_context import ProbeContext
@@ -15,17 +14,16 @@ from kintsugi.catalog import load, shipped_paths
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.errors import ProbeFailed
-from kintsugi.kube.execution import Executed
 from kintsugi.model.runbooks import Run, Step
 from kintsugi.model.views import ServiceView
 from kintsugi.scope.values import EvaluationContext, step_names
 from kubeobjects.kept import StatefulSet
 from kubeobjects.metadata import Metadata
 from kubeobjects.resources import PODS, STATEFULSETS
+from tests.contract.psql.asking import LocalContainer
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
 from tests.harness.waiting import wait_for
-from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.factories import NOW
 
 SOON = timedelta(seconds=10)
@@ -68,35 +66,24 @@ def pair() -> Iterator[ReplicationPair]:
             primary.stop()
 
 
-class TwoPods(ClusterOfDicts):
-    """A StatefulSet of two pods, whose programs run on this machine: each knows its own server only."""
+class TwoPods(LocalContainer):
+    """A StatefulSet of two pods, each of which knows its own server only."""
 
     def __init__(self, pair: ReplicationPair) -> None:
-        super().__init__(
-            (
-                STATEFULSETS,
-                {
-                    "metadata": {"name": "database", "namespace": "production", "uid": "s"},
-                    "spec": {"selector": {"matchLabels": {"app": "database"}}},
-                },
-            ),
-            *((PODS, pod(name)) for name in ("database-0", "database-1")),
-        )
-        self.programs = pair.primary.programs.bin
+        workload: dict[str, Any] = {
+            "metadata": {"name": "database", "namespace": "production", "uid": "s"},
+            "spec": {"selector": {"matchLabels": {"app": "database"}}},
+        }
+        pods = [(PODS, pod(name)) for name in ("database-0", "database-1")]
+        super().__init__(pair.primary.programs.bin, (STATEFULSETS, workload), *pods)
         self.ports = {"database-0": pair.standby.port, "database-1": pair.primary.port}
 
-    async def execute(self, name: str, namespace: str, command: Sequence[str], **_: object) -> Executed:
-        """Run the words as they are."""
-        path = f"{self.programs}:{os.environ['PATH']}"
-        own = {"PATH": path, "PGHOST": "127.0.0.1", "PGPORT": str(self.ports[name])}
-        pipe = asyncio.subprocess.PIPE
-        done = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env={**os.environ, **own})
-        out, err = await done.communicate()
-        assert done.returncode is not None
-        return Executed(stdout=out, stderr=err, exit_code=done.returncode, truncated=False)
+    @override
+    def environment(self, pod: str) -> Mapping[str, str]:
+        return {"PGHOST": "127.0.0.1", "PGPORT": str(self.ports[pod])}
 
 
-def pod(name: str) -> dict[str, object]:
+def pod(name: str) -> dict[str, Any]:
     owner = {"kind": "StatefulSet", "name": "database", "uid": "s", "controller": True}
     labels = {"app": "database"}
     return {

@@ -4,23 +4,15 @@ A real PostgreSQL and the judgement of SQL agree: what the list allows only look
 P10. The server is asked of each function on the list; and what is refused is shown to act where nobody refuses it.
 """
 
-from datetime import timedelta
-
 import pytest
 
-from kintsugi.actions.actions import Actions
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.clients.addresses import AddressRule
-from kintsugi.clients.clients import Clients
-from kintsugi.commands import CommandProblem, parse_template
+from kintsugi.commands import CommandProblem
 from kintsugi.commands.sql_functions import FUNCTIONS, VOLATILE
 from kintsugi.errors import ProbeFailed
-from kintsugi.expressions import Scope
-from tests.contract.psql.test_one_answer_either_way import LocalContainer, quoted
+from tests.contract.psql.asking import WAYS, AskedServer
 from tests.harness.postgres import Postgres
 from tests.unit.commands.test_psql import QUESTIONS
 
-SOON = timedelta(seconds=20)
 SCHEMA = """
 CREATE SCHEMA judged; SET search_path = judged;
 CREATE TABLE told (name text);
@@ -36,30 +28,10 @@ SPELLINGS = [
 FILES = ["\"pg_read_file\"('PG_VERSION')", "pg_ls_dir('.')", "pg_catalog./**/pg_stat_file('PG_VERSION')"]
 
 
-class QueryRoute:
-    """Ask the server over the network or through the real `psql`, as a runbook's step does."""
-
-    def __init__(self, server: Postgres) -> None:
-        self._server = server
-        container = LocalContainer(server.programs.bin)
-        self._actions = Actions(container, Clients.restricted_to(AddressRule(allow_loopback=True)))
-
-    async def ask(
-        self, statement: str, *, way: str = "directly", allowed_functions: frozenset[str] = frozenset()
-    ) -> object:
-        """Ask, and return the first column of the first row."""
-        words = f"psql -h 127.0.0.1 -p {self._server.port} -U postgres -c {quoted(statement)}"
-        line = words if way == "directly" else f"kubectl exec database-0 -- {words}"
-        command = parse_template(line, Scope(names={}), allowed_functions=allowed_functions).bind(
-            {}, namespace="production"
-        )
-        return (await self._actions.read(command, deadline=SOON, probe_context=ProbeContext())).names.get("value")
-
-
 @pytest.fixture
-def asked(postgres_server: Postgres) -> QueryRoute:
+def asked(postgres_server: Postgres) -> AskedServer:
     """The run's own server."""
-    return QueryRoute(postgres_server)
+    return AskedServer(postgres_server)
 
 
 def test_each_function_of_the_list_is_the_servers_own_and_stable_and_everybody_s(postgres_server: Postgres) -> None:
@@ -78,47 +50,47 @@ def test_each_function_of_the_list_is_the_servers_own_and_stable_and_everybody_s
 
 @pytest.mark.parametrize("call", SPELLINGS)
 async def test_a_call_that_the_server_knows_in_any_spelling_is_refused_before_it_is_sent(
-    postgres_server: Postgres, asked: QueryRoute, call: str
+    postgres_server: Postgres, asked: AskedServer, call: str
 ) -> None:
     rest = "FROM pg_stat_activity WHERE application_name = 'nobody of this name'"
     assert postgres_server.psql(f"SELECT count({call}) {rest}") == "0"
     with pytest.raises(CommandProblem):
-        await asked.ask(f"SELECT {call} {rest}")
+        await asked.ask("directly", f"SELECT {call} {rest}")
 
 
 @pytest.mark.parametrize("call", FILES)
 async def test_a_read_only_transaction_alone_would_let_files_of_the_server_be_read(
-    postgres_server: Postgres, asked: QueryRoute, call: str
+    postgres_server: Postgres, asked: AskedServer, call: str
 ) -> None:
     shown = postgres_server.psql(f"SET default_transaction_read_only = on; SELECT count(*) FROM {call}")
     assert shown
     with pytest.raises(CommandProblem, match="is not known to be read-only"):
-        await asked.ask(f"SELECT {call}")
+        await asked.ask("directly", f"SELECT {call}")
 
 
-@pytest.mark.parametrize("way", ["directly", "in a container"])
+@pytest.mark.parametrize("way", WAYS)
 async def test_a_function_that_a_service_vouches_for_is_held_to_a_read_only_transaction(
-    postgres_server: Postgres, asked: QueryRoute, way: str
+    postgres_server: Postgres, asked: AskedServer, way: str
 ) -> None:
     postgres_server.psql("DROP SCHEMA IF EXISTS judged CASCADE")
     postgres_server.psql(SCHEMA)
     postgres_server.psql("ALTER ROLE postgres SET default_transaction_read_only = off")
     try:
         with pytest.raises(CommandProblem, match=r"judged\.told_of is not known to be read-only"):
-            await asked.ask("SELECT judged.told_of('x')", way=way)
+            await asked.ask(way, "SELECT judged.told_of('x')")
         with pytest.raises(ProbeFailed, match="read-only transaction"):
-            await asked.ask("SELECT judged.told_of('x')", way=way, allowed_functions=frozenset({"judged.told_of"}))
+            await asked.ask(way, "SELECT judged.told_of('x')", allowed_functions=frozenset({"judged.told_of"}))
         assert postgres_server.psql("SELECT count(*) FROM judged.told") == "0"
     finally:
         postgres_server.psql("DROP SCHEMA judged CASCADE")
         postgres_server.psql("ALTER ROLE postgres RESET default_transaction_read_only")
 
 
-async def test_a_comment_and_a_semicolon_make_no_difference_to_the_server(asked: QueryRoute) -> None:
-    assert await asked.ask("SELECT /* one */ 1; -- done", way="in a container") == 1
-    assert await asked.ask("SELECT 'a;b' -- a note") == "a;b"
+async def test_a_comment_and_a_semicolon_make_no_difference_to_the_server(asked: AskedServer) -> None:
+    assert (await asked.ask("in a container", "SELECT /* one */ 1; -- done"))["value"] == 1
+    assert (await asked.ask("directly", "SELECT 'a;b' -- a note"))["value"] == "a;b"
 
 
 @pytest.mark.parametrize("statement", [each for each in QUESTIONS if " t" not in each and "orders" not in each])
-async def test_a_function_that_the_list_takes_is_taken_by_the_server(asked: QueryRoute, statement: str) -> None:
-    await asked.ask(statement)
+async def test_a_function_that_the_list_takes_is_taken_by_the_server(asked: AskedServer, statement: str) -> None:
+    await asked.ask("directly", statement)

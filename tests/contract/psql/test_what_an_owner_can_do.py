@@ -6,20 +6,13 @@ as soon as a superuser calls it, in a read-only transaction, too.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 
 import pytest
 
-from kintsugi.actions.actions import Actions
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.clients.addresses import AddressRule
-from kintsugi.clients.clients import Clients
-from kintsugi.commands import parse
 from kintsugi.errors import ProbeFailed
-from tests.contract.psql.test_one_answer_either_way import WAYS, LocalContainer, quoted
+from tests.contract.psql.asking import WAYS, AskedServer, quoted
 from tests.harness.postgres import Postgres
 
-SOON = timedelta(seconds=20)
 OWNER, READER, DATABASE = "laying_owner", "laying_reader", "laying"
 RUNS = (
     "LANGUAGE plpgsql AS $$BEGIN COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; touch a-program-ran'; RETURN NULL; END$$"
@@ -79,11 +72,7 @@ def program_ran(server: Postgres) -> bool:
 async def ask(server: Postgres, way: str, statement: str, *, user: str = "postgres", connection: str = "") -> object:
     """Ask the owner's database, in a container or directly, with more words of the connection string."""
     database = quoted(f"dbname={DATABASE} {connection}") if connection else DATABASE
-    words = f"psql -h 127.0.0.1 -p {server.port} -U {user} -d {database} -c {quoted(statement)}"
-    line = words if way == "directly" else f"kubectl exec database-0 -- {words}"
-    actions = Actions(LocalContainer(server.programs.bin), Clients.restricted_to(AddressRule(allow_loopback=True)))
-    command = parse(line, namespace="production")
-    return (await actions.read(command, deadline=SOON, probe_context=ProbeContext())).names.get("value")
+    return (await AskedServer(server).ask(way, statement, connection=f"-U {user} -d {database}")).get("value")
 
 
 @pytest.mark.parametrize("way", WAYS)
