@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from kintsugi.expressions import ListOf, Scope, Type
-from kintsugi.scope import seen
 from kintsugi.scope.types import Names, StepPlace, step_names
 from kubeobjects.predicates import START_UP_ALLOWANCE
 
@@ -36,7 +35,7 @@ class TypeScope:
         place = StepPlace(
             parameters=self.parameters, earlier=self.earlier, own=own or {}, each=self.each, services=self.services
         )
-        return seen(step_names(place), start_up=self.start_up)
+        return Scope(names=step_names(place), start_up=self.start_up)
 
 
 def left_behind(own: Names, *, repeated: bool) -> Names:

@@ -9,17 +9,11 @@ from reprlib import repr as shortened
 from cel_expr_python import cel
 
 from kintsugi.errors import EvaluationError
-from kintsugi.expressions.bindings import Bindings, without_computed_fields
+from kintsugi.expressions.bindings import Bindings, Lost, holds_lost, lost_read, without_computed_fields
 from kintsugi.expressions.computed_fields import ComputedField, computed_fields
-from kintsugi.expressions.descriptors import PACKAGE
-from kintsugi.expressions.diagnostics import explain
-from kintsugi.expressions.dialect import read_type
-from kintsugi.expressions.environment import Environment, environment, meant_by, parse, stems_in
-from kintsugi.expressions.expression_problem import ExpressionProblem
-from kintsugi.expressions.lint import refuse
-from kintsugi.expressions.lost import Lost, holds_lost, lost_read
-from kintsugi.expressions.read_paths import Reads, fields_in
-from kintsugi.expressions.syntax import Node, read_tree
+from kintsugi.expressions.environment import PACKAGE, Environment, environment, meant_by, parse, read_type, stems_in
+from kintsugi.expressions.problems import ExpressionProblem, explain, refuse
+from kintsugi.expressions.syntax import Node, Reads, fields_in, read_tree
 from kintsugi.expressions.types import (
     ANY,
     BOOL,

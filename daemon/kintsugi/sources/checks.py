@@ -16,8 +16,8 @@ import structlog
 
 from kintsugi.actions.probe_context import PodAnswer, ProbeContext
 from kintsugi.actions.prober import Prober
-from kintsugi.commands.parse import parse_argv
 from kintsugi.commands.registry import definition_of
+from kintsugi.commands.template import parse_argv
 from kintsugi.decisions.matcher import Matcher, evaluate_condition
 from kintsugi.decisions.priorities import upstreams_of
 from kintsugi.errors import CommandError, EvaluationError, KubeError, ProbeFailed, Refused, ResolverFailed

@@ -13,7 +13,7 @@ from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import CommandProblem, parse_template
-from kintsugi.commands.sql_functions import FUNCTIONS, VOLATILE
+from kintsugi.commands.sql import FUNCTIONS, VOLATILE
 from kintsugi.errors import ProbeFailed
 from kintsugi.expressions import Scope
 from tests.contract.psql.test_one_answer_either_way import LocalContainer, quoted

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.commands.sql import checked_statement, names_of_owners
-from kintsugi.commands.sql_functions import FUNCTIONS
+from kintsugi.commands.sql import FUNCTIONS, checked_statement, names_of_owners
 
 QUESTIONS = """
 SELECT 1

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.commands import decode, enable, encode, parse, reference, render
+from kintsugi.commands import decode, enable, encode, parse, render
 from kintsugi.errors import CommandError, UsageError
+from tests.unit.project.guides import reference
 
 MODULE = """
 from collections.abc import Iterator
