@@ -14,8 +14,7 @@ import pytest
 
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.records import Target
-from kintsugi.pipeline.declared_workloads import ServiceFacts
-from kintsugi.pipeline.diagnoser import Diagnoser
+from kintsugi.pipeline.diagnoser import Diagnoser, ServiceFacts
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
 from kubediagnosis.related_objects import CheckFacts
 from tests.cluster.test_diagnosis import (

@@ -38,10 +38,9 @@ from kintsugi.model.catalog import Catalog
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.children import ChildRuns
-from kintsugi.pipeline.declared_workloads import DeclaredWorkloads
-from kintsugi.pipeline.diagnoser import Diagnoser
+from kintsugi.pipeline.diagnoser import DeclaredWorkloads, Diagnoser
+from kintsugi.pipeline.diagnoses import INTERVAL, SHORTEST_PAUSE, IncidentDiagnoses, WarningWatch
 from kintsugi.pipeline.drill_scheduler import DrillScheduler
-from kintsugi.pipeline.incident_diagnoses import IncidentDiagnoses
 from kintsugi.pipeline.manual_starts import ManualStarts
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.observer_incident import ObserverIncident
@@ -51,7 +50,6 @@ from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.run_preview import RunPreviewer
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.targets import TARGET_LABELS, Targets
-from kintsugi.pipeline.warning_watch import INTERVAL, SHORTEST_PAUSE, WarningWatch
 from kintsugi.runner import RunnerDeps
 from kintsugi.settings import Settings
 from kintsugi.sources.checks import Checks, CheckTerms

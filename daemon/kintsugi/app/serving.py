@@ -16,7 +16,7 @@ from kintsugi.notifier import Notifier
 from kintsugi.pipeline.affected_services import AffectedServices
 from kintsugi.pipeline.explainer import Explainer
 from kintsugi.pipeline.operator_service import OperatorService
-from kintsugi.pipeline.rollback_difference import RollbackDifference
+from kintsugi.pipeline.rollback_preview import RollbackPreviewer
 from kintsugi.server.api import Api
 from kintsugi.server.authentication import Authenticator, TokenFiles
 from kintsugi.server.health import Health, asked_on
@@ -188,7 +188,13 @@ def operator_service(core: Core) -> OperatorService:
         reread=lambda letter, now: reread(letter, now, timed=core.clock.trusted),
         diagnoser=core.diagnoser,
         diagnoses=core.diagnoses,
-        differences=RollbackDifference(kube=core.kube),
+        rollbacks=RollbackPreviewer(
+            ledger=core.ledger,
+            active_catalog=core.active_catalog,
+            observed=core.observed,
+            prober=core.supervisor.prober,
+            kube=core.kube,
+        ),
         outages=core.outages,
         unresolved=lambda: core.names.problem,
     )

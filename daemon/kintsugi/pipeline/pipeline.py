@@ -19,14 +19,11 @@ from kintsugi.model.records import Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Rule, RuleSource
 from kintsugi.model.services import Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
-from kintsugi.pipeline.contention import Contention
-from kintsugi.pipeline.lookups import ExistenceQuery
 from kintsugi.pipeline.observed_state import ObservedState
-from kintsugi.pipeline.run_requester import RunRequester
+from kintsugi.pipeline.run_requester import Contention, RunRequester, WaitingIncidents
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.signal_evaluator import Disposition, SignalEvaluator
-from kintsugi.pipeline.targets import Targets
-from kintsugi.pipeline.waiting_incidents import WaitingIncidents
+from kintsugi.pipeline.targets import ExistenceQuery, Targets
 from kintsugi.telemetry import FailureScope
 
 log = structlog.get_logger(__name__)

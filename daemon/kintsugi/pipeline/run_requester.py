@@ -1,31 +1,105 @@
 """
 Requests runs from the ledger, with the guards bound to the request, and asks a person for approval before.
 
-Signals use it as they are evaluated, waiting incidents as they are reconciled.
+Signals use it as they are evaluated, waiting incidents as they are reconciled. Services that want the same slot are ordered by
+priority and name, not by the time of the request.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from kintsugi.decisions.guards import check
 from kintsugi.decisions.planner import Plan, RunPreview, digest_with, plan, question_of
-from kintsugi.decisions.priorities import Hold
+from kintsugi.decisions.priorities import Hold, rank
 from kintsugi.decisions.reconciliation import is_still_asked, repeated_question
 from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
 from kintsugi.model.history import History
-from kintsugi.model.records import Approval, Incident, Signal, Verdict, VerdictKind
+from kintsugi.model.records import Approval, Incident, IncidentState, Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Rule
 from kintsugi.model.services import AllServices, Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
-from kintsugi.pipeline.contention import Contention
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.run_preview import no_preview
-from kintsugi.pipeline.waiting_incidents import WaitingIncidents
+from kintsugi.telemetry import Containment, FailureScope
 from kubeobjects.lines import lines
 
+WAITING = frozenset({IncidentState.HELD, IncidentState.AWAITING_APPROVAL, IncidentState.INEFFECTIVE})
+"""States in which an incident waits without a run: for an upstream, or for a person; one that returns too often is closed at once."""
+
 Preview = Callable[[Incident, Plan], Awaitable[RunPreview | None]]
+
+
+@dataclass(kw_only=True)
+class Contention:
+    """
+    The services that were refused for want of a slot, or held, until they have been evaluated again.
+
+    A service comes before no other while `is_held` says that it is held: services that are released together go by priority.
+    `without_slot` are services under recovery that have given their slot away. One that is not evaluated again when it is due
+    (its problem has ended) keeps its place for `grace`.
+    """
+
+    clock: Callable[[], datetime]
+    grace: timedelta
+    is_held: Callable[[Service], bool]
+    without_slot: Callable[[], Iterable[Service]] = tuple
+    _waiting: dict[str, tuple[Service, datetime]] = field(default_factory=dict)
+    _soon: set[str] = field(default_factory=set)
+
+    def note(self, service: Service | AllServices, verdict: Verdict) -> None:
+        """Note the verdict on a service; a run about all services takes no slot of its own."""
+        if isinstance(service, AllServices):
+            return
+        self._waiting.pop(service.name, None)
+        self._soon.discard(service.name)
+        if verdict.reason in (Reason.BUDGET, Reason.UPSTREAM) and verdict.until is not None:
+            self._waiting[service.name] = (service, verdict.until + self.grace)
+            # one that may change nothing more for now (a spent budget) is judged again much later
+            if verdict.reason is Reason.BUDGET and verdict.until <= self.clock() + self.grace:
+                self._soon.add(service.name)
+
+    def ahead_of(self, service: Service | AllServices) -> tuple[Service, ...]:
+        """Return the services that come before a service, in order."""
+        if isinstance(service, AllServices):
+            return ()
+        before = {each.name: each for each in self._still() if not self.is_held(each)}
+        before |= {each.name: each for each in self.without_slot()}
+        return tuple(sorted((each for each in before.values() if rank(each) < rank(service)), key=rank))
+
+    def for_slots(self) -> tuple[Service, ...]:
+        """Return the services that wait only for a slot, and those that have given theirs away, in order."""
+        waiting = {each.name: each for each in self._still() if each.name in self._soon}
+        return tuple(sorted((waiting | {each.name: each for each in self.without_slot()}).values(), key=rank))
+
+    def _still(self) -> list[Service]:
+        now = self.clock()
+        self._waiting = {name: each for name, each in self._waiting.items() if now < each[1]}
+        return [each for each, _ in self._waiting.values()]
+
+
+class WaitingIncidents:
+    """Passes each of them on to its listeners."""
+
+    def __init__(self, active_catalog: ActiveCatalog, containment: Containment) -> None:
+        self._active_catalog = active_catalog
+        self._containment = containment
+        self._listeners: list[Callable[[str, Service], None]] = []
+
+    def on_each(self, listener: Callable[[str, Service], None]) -> None:
+        """Call `listener` with each of them and its service; of one that goes on waiting it hears again and again."""
+        self._listeners.append(listener)
+
+    def note(self, incident: Incident | None) -> None:
+        """Pass an incident on, if it waits for somebody and is about a service of the catalog."""
+        if incident is None or incident.state not in WAITING:
+            return
+        service = self._active_catalog.catalog.services.get(incident.service)
+        if service is not None:
+            for listener in self._listeners:
+                with self._containment.around(FailureScope.LISTENER, incident.id):
+                    listener(incident.id, service)
 
 
 class RunRequester:

@@ -23,8 +23,8 @@ from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import IncidentState, Notice, Pause, PauseScope, Target
 from kintsugi.model.rules import Mode
 from kintsugi.pipeline.active_catalog import ActiveCatalog
+from kintsugi.pipeline.diagnoses import IncidentDiagnoses
 from kintsugi.pipeline.drivers import RunPolicy
-from kintsugi.pipeline.incident_diagnoses import IncidentDiagnoses
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.outage_watch import OutageWatch
 from kintsugi.pipeline.pending_incidents import PendingIncidents

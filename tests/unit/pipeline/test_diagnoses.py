@@ -13,9 +13,8 @@ from kintsugi.ledger import DiagnosisRepository, Ledger
 from kintsugi.ledger.store import Store
 from kintsugi.model.records import IncidentState, KeptDiagnosis, Occasion, Reason, Signal, Target, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
-from kintsugi.pipeline.declared_workloads import DeclaredWorkloads, ServiceFacts
-from kintsugi.pipeline.incident_diagnoses import AT_ONCE, IncidentDiagnoses
-from kintsugi.pipeline.verdict_diagnoses import VerdictDiagnoses
+from kintsugi.pipeline.diagnoser import DeclaredWorkloads, ServiceFacts
+from kintsugi.pipeline.diagnoses import AT_ONCE, IncidentDiagnoses, VerdictDiagnoses
 from kintsugi.telemetry import Containment
 from kubediagnosis.causes import Diagnosis
 from kubediagnosis.related_objects import CheckFacts, ObserverFacts

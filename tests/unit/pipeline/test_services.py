@@ -24,7 +24,7 @@ from kintsugi.model.records import IncidentState, PauseScope, RunKind, StepState
 from kintsugi.model.rules import Mode
 from kintsugi.model.services import STACK
 from kintsugi.model.views import DerivedCheck, ServiceView
-from kintsugi.pipeline.service_explanation import UNSEEN, service_explanation
+from kintsugi.pipeline.explainer import UNSEEN, service_explanation
 from kintsugi.pipeline.service_tree import OpenRecords, Terms, covered, summaries, tree
 from tests.unit import factories
 from tests.unit.catalog.test_service_defaults import short, taken

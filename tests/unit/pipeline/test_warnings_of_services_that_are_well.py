@@ -7,7 +7,7 @@ import pytest
 
 from kintsugi.errors import NotRecorded, ServerUnavailable
 from kintsugi.model.records import Target
-from kintsugi.pipeline.warning_watch import WarningWatch
+from kintsugi.pipeline.diagnoses import WarningWatch
 from kintsugi.telemetry import Containment
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource
 from tests.unit import factories
