@@ -16,7 +16,7 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.model.records import Target
 from kintsugi.pipeline.diagnoser import Diagnoser, ServiceFacts
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
-from kubediagnosis.related_objects import CheckFacts
+from kubediagnosis.facts import CheckFacts
 from tests.cluster.test_diagnosis import (
     NAME,
     SERVICE,

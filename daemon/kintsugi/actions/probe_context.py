@@ -10,7 +10,7 @@ from kintsugi.model.patterns import Pattern
 from kintsugi.model.pod_address import PodAddress
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.services import SecretRef
-from kubediagnosis.related_objects import DeclaredFacts
+from kubediagnosis.facts import DeclaredFacts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

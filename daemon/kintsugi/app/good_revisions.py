@@ -25,7 +25,7 @@ from kintsugi.model.views import ServiceView
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.telemetry import get_logger
 from kintsugi.views import ServiceViews
-from kubediagnosis.related_objects import CheckFacts
+from kubediagnosis.facts import CheckFacts
 
 log = get_logger(__name__)
 

@@ -23,8 +23,7 @@ from kintsugi.model.views import ServiceView
 from kubediagnosis import answering
 from kubediagnosis.causes import Diagnosis, ObjectChange
 from kubediagnosis.diagnose import diagnose
-from kubediagnosis.facts import WorkloadFacts
-from kubediagnosis.related_objects import CheckFacts, DeclaredFacts, ObserverFacts
+from kubediagnosis.facts import CheckFacts, DeclaredFacts, ObserverFacts, WorkloadFacts
 from kubeobjects.predicates import START_UP_ALLOWANCE
 from kubeobjects.resources import WORKLOADS, Resource, find
 

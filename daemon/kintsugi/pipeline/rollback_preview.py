@@ -36,9 +36,7 @@ from kintsugi.runner.restoring import restore_of
 from kintsugi.runner.sections import sections
 from kintsugi.runner.seen_workload import seen_of
 from kubediagnosis.headline import headline, latest
-from kubediagnosis.template_difference import difference
-from kubediagnosis.template_fields import template_fields
-from kubediagnosis.templates import template_of
+from kubediagnosis.templates import difference, template_fields, template_of
 from kubediagnosis.workload_revisions import current_of
 
 COUNTED = ("inserted", "updated", "deleted")

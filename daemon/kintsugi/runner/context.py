@@ -30,7 +30,7 @@ from kintsugi.model.views import ServiceView
 from kintsugi.runner.journal import WHY_LOST, Journal, masked_paths
 from kintsugi.runner.sections import Section
 from kintsugi.scope.values import EvaluationContext, StepOutcome, step_names
-from kubediagnosis.related_objects import DeclaredFacts
+from kubediagnosis.facts import DeclaredFacts
 from kubeobjects.metadata import Metadata
 
 HELPED = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION})

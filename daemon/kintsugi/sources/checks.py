@@ -34,7 +34,7 @@ from kintsugi.sources.cluster import service_target
 from kintsugi.telemetry import SECRETS, Containment, FailureScope
 from kintsugi.views import ServiceViews
 from kintsugi.views.service_memory import is_good
-from kubediagnosis.related_objects import CheckFacts
+from kubediagnosis.facts import CheckFacts
 
 log = structlog.get_logger(__name__)
 

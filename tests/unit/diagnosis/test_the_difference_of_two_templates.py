@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from kubediagnosis.template_difference import difference
-from kubediagnosis.template_fields import template_fields
+from kubediagnosis.templates import difference, template_fields
 
 
 def template(*containers: Any, **spec: Any) -> dict[str, str]:

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubediagnosis.causes import Cause, CauseKind, Confidence
-from kubediagnosis.diagnose import FINDERS, diagnose
-from kubediagnosis.ranking import rank_of
-from kubediagnosis.template_fields import changed_fields, template_fields
+from kubediagnosis.diagnose import FINDERS, diagnose, rank_of
+from kubediagnosis.templates import changed_fields, template_fields
 from tests.unit.diagnosis.workload import TEMPLATE, Json, Workload, crashes, ends, runs, waits
 
 WORDS = (

@@ -17,7 +17,7 @@ from kintsugi.pipeline.diagnoser import DeclaredWorkloads, ServiceFacts
 from kintsugi.pipeline.diagnoses import AT_ONCE, IncidentDiagnoses, VerdictDiagnoses
 from kintsugi.telemetry import Containment
 from kubediagnosis.causes import Diagnosis
-from kubediagnosis.related_objects import CheckFacts, ObserverFacts
+from kubediagnosis.facts import CheckFacts, ObserverFacts
 from tests.contract.ledger.build import NOW, begin
 from tests.unit import factories
 from tests.unit.factories import NOW as THEN
