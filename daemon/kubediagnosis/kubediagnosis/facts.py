@@ -1,8 +1,7 @@
 """
 The facts about one workload: frozen values, without a clock and without the contents of Secrets and ConfigMaps.
 
-`WorkloadReader` makes them. An unknown fact is None or listed in `WorkloadFacts.unknown`, and is
-never read as an absence.
+`WorkloadReader` makes them. An unknown fact is None or listed in `WorkloadFacts.unknown`, and is never read as an absence.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,8 @@
 """
-Reads the related objects of a workload, once for a diagnosis and bounded: nodes, claims, policies, budgets,
-autoscalers.
+Reads the related objects of a workload, once for a diagnosis and bounded: nodes, claims, policies, budgets, autoscalers.
 
-Some reads are made only for a workload that is not well.
+Some reads are made only for a workload that is not well. Each may be refused or fail: it is recorded as unknown then, and
+the diagnosis continues without it.
 """
 
 import asyncio

@@ -1,4 +1,9 @@
-"""Compares pod templates by their content, by a digest."""
+"""
+Pod templates: their content as a digest, as paths and values, and the difference of two, also as text for a person.
+
+A field is written as in docs/faults.md: `containers[app].env[TOKEN]`, `nodeSelector[disk]`. A variable's value is a digest.
+In texts neither values of variables and annotations nor anything longer than one short value is shown.
+"""
 
 import json
 from collections.abc import Iterator, Mapping

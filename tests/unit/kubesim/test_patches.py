@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubesim.apiserver.patches import json_patch, merge_patch
-from kubesim.apiserver.strategic import strategic_patch
+from kubesim.apiserver.patches import json_patch, merge_patch, strategic_patch
 from kubesim.storage.status import ApiRefusal
 
 SCALARS = st.one_of(st.booleans(), st.integers(-9, 9), st.text("ab", max_size=2))

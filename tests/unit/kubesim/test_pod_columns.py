@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from kubeobjects.pods import Pod
-from kubesim.apiserver.pod_columns import restarts_column, status_column
+from kubesim.apiserver.tables import restarts_column, status_column
 from kubesim.manifest import Json
 from tests.unit.objects.test_status_of_pods import RESTARTS, STATUSES
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubesim.controllers.rollout import Bounds, Size, bounds_of, grown, shrunk
+from kubesim.controllers.deployments import Bounds, Size, bounds_of, grown, shrunk
 
 
 def test_the_defaults_round_surge_up_and_unavailable_down() -> None:
