@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from kintsugi.model.max_allowed import NOTHING_ALLOWED, MaxAllowed
-from kintsugi.model.patterns import Pattern
 from kintsugi.model.pod_address import PodAddress
 from kintsugi.model.remedies import RemedyKind
-from kintsugi.model.services import SecretRef
+from kintsugi.model.runbooks import Pattern
+from kintsugi.model.services import NOTHING_ALLOWED, MaxAllowed, SecretRef
 from kubediagnosis.facts import DeclaredFacts
 
 

@@ -11,7 +11,7 @@ from kintsugi.app.core import Core
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.app.notice_headlines import NoticeHeadlines
 from kintsugi.ledger import Accepted
-from kintsugi.model.records import DeadLetter, Signal, SignalSource
+from kintsugi.model.records import DeadLetter, Delivery, Signal, SignalSource
 from kintsugi.notifier import Notifier
 from kintsugi.pipeline.affected_services import AffectedServices
 from kintsugi.pipeline.explainer import Explainer
@@ -25,7 +25,7 @@ from kintsugi.server.readiness import Component, Readiness
 from kintsugi.server.routes import AuthMiddleware, all_routes, documented, health_routes
 from kintsugi.server.webhook import WebhookHandler
 from kintsugi.settings import Settings
-from kintsugi.sources.alertmanager import Delivery, decode
+from kintsugi.sources.alertmanager import decode
 from kintsugi.sources.dead_letters import reread
 from kintsugi.sources.poll import Poller
 from kintsugi.telemetry import LoopHeartbeat, Metrics, get_logger

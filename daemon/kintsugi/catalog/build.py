@@ -27,13 +27,10 @@ from kintsugi.catalog.type_scope import TypeScope
 from kintsugi.commands.selectors import label_selector
 from kintsugi.errors import UsageError
 from kintsugi.expressions import ANY, Scope
-from kintsugi.model.label_matchers import LabelMatcher
 from kintsugi.model.manual import MANUAL
-from kintsugi.model.max_allowed import MaxAllowed
-from kintsugi.model.patterns import Pattern, Patterns, Severity
-from kintsugi.model.rules import Rule
-from kintsugi.model.runbooks import Parameter, Rollback, Run, Runbook, Step, Value
-from kintsugi.model.services import DERIVED, DrillTerms, SecretRef, Service, WorkloadRef
+from kintsugi.model.rules import LabelMatcher, Rule
+from kintsugi.model.runbooks import Parameter, Pattern, Patterns, Rollback, Run, Runbook, Severity, Step, Value
+from kintsugi.model.services import DERIVED, DrillTerms, MaxAllowed, SecretRef, Service, WorkloadRef
 from kintsugi.regex import compiled
 from kintsugi.scope.types import PARAMETERS, parameter_type, rule_names, service_names
 from kubeobjects.resources import DAEMONSETS, WORKLOADS, find, suggest

@@ -12,9 +12,8 @@ from kintsugi.catalog.problems import did_you_mean
 from kintsugi.catalog.schema import RuleShape, RunbookShape, ServiceShape
 from kintsugi.commands import format_duration
 from kintsugi.decisions.drills import DATABASE, INTEGRITY, turned, unfit_steps
-from kintsugi.model.patterns import Patterns
 from kintsugi.model.rules import Rule
-from kintsugi.model.runbooks import Runbook, Value
+from kintsugi.model.runbooks import Patterns, Runbook, Value
 from kintsugi.model.services import STACK, Service
 from kintsugi.model.worker_results import DRILL
 

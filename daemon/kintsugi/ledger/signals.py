@@ -19,9 +19,17 @@ from kintsugi.ledger.tables import incidents
 from kintsugi.ledger.tables import signals as inbox
 from kintsugi.ledger.texts import clean
 from kintsugi.model.api_types import EvaluatedSignal, SignalQuery
-from kintsugi.model.records import DeadLetter, IncidentState, Reason, Signal, SignalSource, Verdict, VerdictKind
+from kintsugi.model.records import (
+    DeadLetter,
+    IncidentState,
+    Reason,
+    Signal,
+    SignalSource,
+    Trigger,
+    Verdict,
+    VerdictKind,
+)
 from kintsugi.model.rules import RuleSource
-from kintsugi.model.trigger import Trigger
 
 _PAGE = 1_000
 """Open episodes that are read in one piece."""

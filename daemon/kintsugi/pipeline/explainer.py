@@ -12,11 +12,10 @@ from kintsugi.decisions.matcher import difference
 from kintsugi.decisions.revision_checks import standing_text
 from kintsugi.durations import format_duration
 from kintsugi.model.api_types import Explanation, ServiceExplanation, ServiceValue
-from kintsugi.model.canary import is_canary
 from kintsugi.model.identity import new_id
 from kintsugi.model.known import RevisionStanding
 from kintsugi.model.records import Signal, SignalSource, Target, Verdict, VerdictKind
-from kintsugi.model.rules import Mode, Rule, RuleSource
+from kintsugi.model.rules import Mode, Rule, RuleSource, is_canary
 from kintsugi.model.services import DERIVED, Service
 from kintsugi.model.views import ServiceView
 from kintsugi.pipeline.active_catalog import ActiveCatalog

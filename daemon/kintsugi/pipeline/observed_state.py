@@ -43,11 +43,10 @@ from kintsugi.model.essentials import (
 from kintsugi.model.hosts import service_of
 from kintsugi.model.known import GoodRevision, RevisionStanding
 from kintsugi.model.manual import MANUAL
-from kintsugi.model.max_allowed import NOTHING_ALLOWED
 from kintsugi.model.outages import Outage
 from kintsugi.model.records import RunRecord, StepRecord
 from kintsugi.model.rules import Mode, Rule
-from kintsugi.model.services import Service
+from kintsugi.model.services import NOTHING_ALLOWED, Service
 from kintsugi.model.views import ServiceView
 from kintsugi.runner.context import StepScope
 from kintsugi.views import Caches, ServiceViews

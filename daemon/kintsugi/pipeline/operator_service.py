@@ -35,13 +35,13 @@ from kintsugi.model.api_types import (
     ServiceTree,
     SignalQuery,
 )
-from kintsugi.model.decoded import DecodedAgain
 from kintsugi.model.history import HANDED_OVER_OUTCOMES, Abort
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import MANUAL, RecoverRequest
 from kintsugi.model.records import (
     Approval,
     DeadLetter,
+    Delivery,
     Incident,
     IncidentState,
     Pause,
@@ -88,7 +88,7 @@ class OperatorService:
     explainer: Explainer
     drill_scheduler: DrillScheduler
     manual_starts: ManualStarts
-    reread: Callable[[DeadLetter, datetime], DecodedAgain]
+    reread: Callable[[DeadLetter, datetime], Delivery]
     diagnoser: Diagnoser
     diagnoses: IncidentDiagnoses
     rollbacks: RollbackPreviewer

@@ -18,9 +18,9 @@ from kintsugi.model.records import (
     Signal,
     SignalStatus,
     VerdictKind,
+    clear_since,
 )
 from kintsugi.model.rules import Rule
-from kintsugi.model.trigger import clear_since
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.affected_services import AffectedServices
 from kintsugi.pipeline.observed_state import ObservedState

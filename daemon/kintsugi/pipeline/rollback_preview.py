@@ -22,8 +22,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.api_types import RollbackPreview
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.command import ObjectName
-from kintsugi.model.records import Phase, RunRecord, StepRecord, StepState
-from kintsugi.model.run_update import SeenWorkload
+from kintsugi.model.records import Phase, RunRecord, SeenWorkload, StepRecord, StepState
 from kintsugi.model.runbooks import CommandTemplate, Run, Runbook
 from kintsugi.model.services import WorkloadRef
 from kintsugi.model.step_path import StepPath

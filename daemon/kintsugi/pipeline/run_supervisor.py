@@ -16,8 +16,7 @@ from kintsugi.decisions.reconciliation import ReconcileAction, RunLiveness, reco
 from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.errors import LedgerUnavailable, StaleEpoch
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import IncidentState, RunKind, RunRecord, StepRecord
-from kintsugi.model.run_update import SeenWorkload
+from kintsugi.model.records import IncidentState, RunKind, RunRecord, SeenWorkload, StepRecord
 from kintsugi.model.services import STACK
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.drivers import AnyDriver, DriverFactory, RunPolicy

@@ -33,9 +33,8 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.change_limits import Budget
 from kintsugi.model.command import Command
-from kintsugi.model.records import Incident, IncidentState, Phase, Reason, RunRecord
+from kintsugi.model.records import Incident, IncidentState, Phase, Reason, RunRecord, SeenWorkload
 from kintsugi.model.rules import Mode
-from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.runbooks import Runbook
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.model.worker_results import scratch_of

@@ -7,9 +7,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from kintsugi.ledger import Ledger, Windows
-from kintsugi.model.records import IncidentState, Reason, RunRecord, Signal, SignalStatus, VerdictKind
+from kintsugi.model.records import IncidentState, Reason, RunRecord, Signal, SignalStatus, Trigger, VerdictKind
 from kintsugi.model.rules import RuleSource
-from kintsugi.model.trigger import Trigger
 from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, signal, step, verdict
 
 ALERT, POD, EVENT = (replace(signal(kind), kind=kind) for kind in (RuleSource.ALERT, RuleSource.POD, RuleSource.EVENT))

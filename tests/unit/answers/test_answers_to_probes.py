@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from kintsugi.actions.psql import answer
 from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import TcpClient
 from kintsugi.clients.dns import DnsClient
 from kintsugi.clients.http import HttpClient, HttpRequest, HttpResponse
 from kintsugi.clients.postgres import PostgresClient, PostgresServer
 from kintsugi.clients.postgres_connection import MOST_ROUNDS
-from kintsugi.clients.tcp import TcpClient
 from kintsugi.errors import ProbeFailed
 from tests.unit.answers.mutations import FUZZ, written, wrong, wrong_bytes
 from tests.unit.answers.wire import Answering, Replies, refused_by_name, replying

@@ -3,7 +3,7 @@
 import pytest
 
 from kintsugi.decisions.matcher import Matcher
-from kintsugi.model.canary import CANARY
+from kintsugi.model.rules import CANARY
 from tests.unit.factories import catalog, rule_text, runbook_text, service_text
 
 

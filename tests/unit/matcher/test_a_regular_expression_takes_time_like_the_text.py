@@ -5,7 +5,7 @@ import time
 import pytest
 
 from kintsugi.decisions.matcher import difference
-from kintsugi.model.label_matchers import LabelMatcher, MatchOperator
+from kintsugi.model.rules import LabelMatcher, MatchOperator
 
 SHORT, LONG = 8 << 10, 64 << 10
 FEW = 8

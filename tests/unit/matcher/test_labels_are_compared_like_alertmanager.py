@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kintsugi.decisions.matcher import Difference, difference, holds
-from kintsugi.model.label_matchers import LabelMatcher, MatchOperator
+from kintsugi.model.rules import LabelMatcher, MatchOperator
 
 EQUAL, NOT_EQUAL, MATCH, NOT_MATCH = MatchOperator
 

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from kintsugi.decisions.matcher import Matcher, ServiceIndex, difference
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.label_matchers import LabelMatcher, MatchOperator
-from kintsugi.model.rules import Rule, RuleSource
+from kintsugi.model.rules import LabelMatcher, MatchOperator, Rule, RuleSource
 from kintsugi.model.services import Service
 from kubeobjects.selectors import Selector
 from tests.unit.factories import rule, shop, web

@@ -15,8 +15,7 @@ from kintsugi.clients.clients import Clients
 from kintsugi.commands import encode, parse
 from kintsugi.errors import ProbeFailed, WrongState
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import IncidentState, Phase, RunRecord, StepRecord, StepState, UndoRecord
-from kintsugi.model.run_update import SeenWorkload
+from kintsugi.model.records import IncidentState, Phase, RunRecord, SeenWorkload, StepRecord, StepState, UndoRecord
 from kintsugi.model.services import WorkloadRef
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.operator_service import OperatorService

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from kintsugi.decisions.remedies import remedy
-from kintsugi.model.max_allowed import NOTHING_ALLOWED, MaxAllowed
 from kintsugi.model.remedies import ContainerMemory, Remedy, RemedyKind, RevisionFacts, WorkloadState
+from kintsugi.model.services import NOTHING_ALLOWED, MaxAllowed
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource
 
 WEB = "deployment/web"
