@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from reprlib import repr as shortened
 
@@ -17,13 +17,6 @@ from kintsugi.expressions.syntax import Node, Reads, fields_in, read_tree
 from kintsugi.expressions.types import (
     ANY,
     BOOL,
-    BYTES,
-    DOUBLE,
-    DURATION,
-    INT,
-    NULL,
-    STRING,
-    TIMESTAMP,
     ListOf,
     MapOf,
     Scalar,
@@ -33,17 +26,6 @@ from kintsugi.expressions.types import (
 )
 from kubeobjects.predicates import START_UP_ALLOWANCE
 
-_PYTHON: Mapping[Scalar, type | tuple[type, ...]] = {
-    BOOL: bool,
-    INT: int,
-    DOUBLE: (float, int),
-    STRING: str,
-    BYTES: (bytes, bytearray),
-    TIMESTAMP: datetime,
-    DURATION: timedelta,
-    NULL: type(None),
-    ANY: object,
-}
 _NO_ANSWER = (cel.Type.ERROR, cel.Type.UNKNOWN)
 
 
@@ -190,7 +172,7 @@ def _is(value: object, wanted: Type) -> bool:
         case MapOf() | Struct():
             return isinstance(value, dict)
         case Scalar():
-            plainly = isinstance(value, _PYTHON[wanted])
+            plainly = isinstance(value, wanted.python)
             return plainly and (wanted in (BOOL, ANY) or not isinstance(value, bool))
 
 

@@ -150,6 +150,11 @@ class RunRequestRepository(Repository):
         """Return the overrides of the person who started a run; empty for a run that was not started by hand."""
         return await self._store.read(lambda connection: _read_overrides(connection, run))
 
+    async def history_for(self, request: RunRequest, now: datetime) -> History:
+        """Read what a request would be decided by, without making it."""
+        place, upstreams = (request.service, request.namespace), request.upstreams
+        return await self.history(*place, now, request.runbook, upstreams, request.starts)
+
     async def history(
         self,
         service: str,

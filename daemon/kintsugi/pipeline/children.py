@@ -19,7 +19,7 @@ from kintsugi.decisions.manual import OVERRULED
 from kintsugi.decisions.planner import plan
 from kintsugi.decisions.priorities import rank
 from kintsugi.decisions.slots import Slots
-from kintsugi.ledger import Ledger, RunRequest, RunRequestResult
+from kintsugi.ledger import Ledger, RunRequestResult
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.history import History
 from kintsugi.model.manual import MANUAL
@@ -157,20 +157,11 @@ class ChildRuns:
         def decide(history: History) -> Verdict:
             return check_child(context, history, self._observed.limits, overruled, now=now)
 
-        request = RunRequest(
-            signal=None,
-            service=service.name,
-            namespace=service.namespace,
-            rule=rule.name,
-            runbook=call.runbook.name,
-            mode=context.mode,
-            catalog=parent.catalog,
-            parameters=bound.parameters,
+        request = replace(
+            self._observed.request_of(bound, rule, context.mode, parent.catalog),
             deadline=min(bound.deadline, parent.deadline),
-            locks=bound.locks,
             parent=parent.id,
             parent_step=call.step,
-            starts=self._observed.starts(bound),
         )
         return await self._ledger.run_requests.request_run(request, decide, now)
 

@@ -199,11 +199,7 @@ class ManualStarts:
         """Return the plan, and the objections of all guards."""
         now, service, runbook = self._observed.clock(), bound.plan.service, bound.plan.runbook
         context = self._context(bound)
-        upstreams = [each.upstream for each in context.holds]
-        starts = self._observed.starts(bound.plan)
-        history = await self._ledger.run_requests.history(
-            service.name, service.namespace, now, runbook.name, upstreams, starts
-        )
+        history = await self._ledger.run_requests.history_for(self._request(bound, context), now)
         found = objections(context, history, self._observed.limits, now=now)
         verdict = may_start(context, history, self._observed.limits, start_request.overrides, now=now)
         allowed = verdict.kind is VerdictKind.STARTED
@@ -213,33 +209,24 @@ class ManualStarts:
         )
 
     async def _request_run(self, bound: BoundStart, start_request: RecoverRequest, who: str) -> RunRequestResult:
-        now, planned, context = self._observed.clock(), bound.plan, self._context(bound)
+        now, context = self._observed.clock(), self._context(bound)
         start = start_of(bound, start_request, who, expires=now + self._approval_expiry)
 
         def decide(history: History) -> Verdict:
             verdict = may_start(context, history, self._observed.limits, start_request.overrides, now=now)
             return replace(verdict, text=start.reason) if verdict.kind is VerdictKind.STARTED else verdict
 
-        request = RunRequest(
-            signal=None,
-            service=planned.service.name,
-            namespace=planned.service.namespace,
-            rule=bound.rule.name,
-            runbook=planned.runbook.name,
-            mode=self._observed.mode,
-            catalog=self._active_catalog.catalog.digest,
-            parameters=planned.parameters,
-            deadline=planned.deadline,
-            locks=planned.locks,
-            upstreams=tuple(each.upstream for each in context.holds),
-            manual=start,
-            starts=self._observed.starts(planned),
-        )
-        result = await self._ledger.run_requests.request_run(request, decide, now)
+        request = self._request(bound, context)
+        result = await self._ledger.run_requests.request_run(replace(request, manual=start), decide, now)
         log.info(
             "manual run requested", who=who, runbook=request.runbook, verdict=result.verdict.kind, why=start_request.why
         )
         return result
+
+    def _request(self, bound: BoundStart, context: GuardContext) -> RunRequest:
+        digest = self._active_catalog.catalog.digest
+        request = self._observed.request_of(bound.plan, bound.rule, self._observed.mode, digest)
+        return replace(request, upstreams=tuple(each.upstream for each in context.holds))
 
     def _context(self, bound: BoundStart) -> GuardContext:
         """Gather the facts for the guards; a person's start approves its plan."""

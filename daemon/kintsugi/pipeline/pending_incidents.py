@@ -163,14 +163,7 @@ class PendingIncidents:
 
     async def _would_start(self, request: RunRequest, decide: Decide) -> bool:
         """Return whether the guards let a run start now, so that a preview is made only then."""
-        history = await self._ledger.run_requests.history(
-            request.service,
-            request.namespace,
-            self._observed.clock(),
-            request.runbook,
-            request.upstreams,
-            request.starts,
-        )
+        history = await self._ledger.run_requests.history_for(request, self._observed.clock())
         return decide(history).kind is VerdictKind.STARTED
 
     def _plan(self, incident: Incident) -> tuple[Rule, Plan] | None:

@@ -146,28 +146,18 @@ class RunRequester:
         now = self._observed.clock()
         bound = plan(rule, service, self._active_catalog.catalog, now=now)
         request = self.request_of(signal, rule, bound)
-        history = await self._ledger.run_requests.history(
-            request.service, request.namespace, now, request.runbook, request.upstreams, request.starts
-        )
+        history = await self._ledger.run_requests.history_for(request, now)
         return replace(self.decision(rule, bound, signal)(history), rule=rule.name)
 
     def request_of(self, signal: Signal, rule: Rule, bound: Plan) -> RunRequest:
         """Return the request of a plan."""
         held_by = self._holds(signal, bound)
-        return RunRequest(
+        mode, digest = rule.mode.at_most(self._observed.mode), self._active_catalog.catalog.digest
+        return replace(
+            self._observed.request_of(bound, rule, mode, digest),
             signal=signal,
-            service=bound.service.name,
-            namespace=bound.service.namespace,
-            rule=rule.name,
-            runbook=bound.runbook.name,
-            mode=rule.mode.at_most(self._observed.mode),
-            catalog=self._active_catalog.catalog.digest,
-            parameters=bound.parameters,
-            deadline=bound.deadline,
-            locks=bound.locks,
             upstreams=tuple(each.upstream for each in held_by),
             hold_limit=self._observed.limits.holds.limit if held_by else None,
-            starts=self._observed.starts(bound),
         )
 
     def decision(self, rule: Rule, bound: Plan, signal: Signal, *, approved_until: datetime | None = None) -> Decide:

@@ -7,7 +7,6 @@ from kubediagnosis.causes import Cause, CauseKind, Confidence, EvidenceItem
 from kubediagnosis.facts import HostReference, WorkloadFacts
 from kubeobjects.network import KubeService
 
-_RESOLVER = ("dnsPolicy", "dnsConfig")
 _OF_CLUSTER = ("svc", "svc.cluster.local")
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from kintsugi.commands.results import object_type
 from kintsugi.errors import EvaluationError
 from kintsugi.expressions import ANY, DURATION, INT, STRING, ExpressionProblem, ListOf, Scope
 from kintsugi.model.records import Incident, IncidentState, Signal, SignalSource
@@ -17,7 +18,6 @@ from kintsugi.scope import values
 from kintsugi.scope.types import (
     SERVICE,
     StepPlace,
-    object_type,
     parameter_type,
     rule_names,
     service_names,
