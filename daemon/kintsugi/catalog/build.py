@@ -22,8 +22,7 @@ from kintsugi.catalog.schema import (
     ServiceSpecShape,
 )
 from kintsugi.catalog.source import Path
-from kintsugi.catalog.steps import Steps
-from kintsugi.catalog.type_scope import TypeScope
+from kintsugi.catalog.steps import Steps, TypeScope
 from kintsugi.commands.selectors import label_selector
 from kintsugi.errors import UsageError
 from kintsugi.expressions import ANY, Scope

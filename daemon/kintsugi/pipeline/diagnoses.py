@@ -166,6 +166,7 @@ class _Asked:
     service: Service
 
 
+@dataclass(eq=False)
 class VerdictDiagnoses:
     """
     Adds the diagnosis of their service to verdicts without an incident; `run` does so in the background.
@@ -173,25 +174,15 @@ class VerdictDiagnoses:
     With `on_notice`, which is called with the service then, a person is notified of observed ones.
     """
 
-    def __init__(
-        self,
-        diagnoses: IncidentDiagnoses,
-        ledger: Ledger,
-        active_catalog: ActiveCatalog,
-        *,
-        clock: Callable[[], datetime],
-        containment: Containment,
-        on_notice: Callable[[str], None] | None,
-    ) -> None:
-        self._diagnoses = diagnoses
-        self._ledger = ledger
-        self._active_catalog = active_catalog
-        self._clock = clock
-        self._containment = containment
-        self._on_notice = on_notice
-        self._waiting: asyncio.Queue[_Asked] = asyncio.Queue(maxsize=MOST_VERDICTS)
-        self._seen: dict[str, set[str]] = defaultdict(set)
-        self._found: dict[str, tuple[str, str]] = {}
+    diagnoses: IncidentDiagnoses
+    ledger: Ledger
+    active_catalog: ActiveCatalog
+    clock: Callable[[], datetime]
+    containment: Containment
+    on_notice: Callable[[str], None] | None
+    _waiting: asyncio.Queue[_Asked] = field(default_factory=lambda: asyncio.Queue(maxsize=MOST_VERDICTS))
+    _seen: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _found: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def note(self, signal: Signal, verdict: Verdict) -> None:
         """
@@ -199,8 +190,8 @@ class VerdictDiagnoses:
 
         One that is judged again says the same again.
         """
-        rule = self._active_catalog.catalog.rules.get(verdict.rule)
-        service = self._active_catalog.catalog.services.get(rule.service) if rule is not None else None
+        rule = self.active_catalog.catalog.rules.get(verdict.rule)
+        service = self.active_catalog.catalog.services.get(rule.service) if rule is not None else None
         if service is None or signal.status is not SignalStatus.FIRING or not _has_no_incident(verdict):
             return
         found, _ = self._found.get(service.name, ("", ""))
@@ -214,7 +205,7 @@ class VerdictDiagnoses:
         while True:
             asked = await self._waiting.get()
             try:
-                with self._containment.around(FailureScope.SIGNAL, asked.signal):
+                with self.containment.around(FailureScope.SIGNAL, asked.signal):
                     await self._diagnose(asked)
             except LedgerUnavailable as error:
                 self._seen[asked.service.name].discard(asked.signal)
@@ -224,23 +215,23 @@ class VerdictDiagnoses:
         name = asked.service.name
         first, text = self._found.get(name, ("", ""))
         if first == asked.signal:
-            await self._ledger.signals.add_to_verdict(asked.signal, text)
+            await self.ledger.signals.add_to_verdict(asked.signal, text)
             return
-        firing = set(await self._ledger.signals.firing_among(self._seen[name]))
+        firing = set(await self.ledger.signals.firing_among(self._seen[name]))
         others = firing - {asked.signal}
         self._seen[name] = firing | {asked.signal}
         if others:
             return  # the episode has its diagnosis
-        found = headline(await self._diagnoses.diagnose(asked.service))
+        found = headline(await self.diagnoses.diagnose(asked.service))
         log.info("verdict diagnosed", signal=asked.signal, service=name, text=found)
         self._found[name] = (asked.signal, f"; problem: {found}")
-        await self._ledger.signals.add_to_verdict(*self._found[name])
-        if self._on_notice is not None and asked.verdict.kind is VerdictKind.OBSERVED:
+        await self.ledger.signals.add_to_verdict(*self._found[name])
+        if self.on_notice is not None and asked.verdict.kind is VerdictKind.OBSERVED:
             observed = f"observed: {name}: rule {asked.verdict.rule}: {asked.verdict.text}"
             following = f"next: kintsugi diagnose {asked.service.workload} -n {asked.service.namespace}"
             text = lines((line(f"problem: {found}"), line(observed), line(following)))
-            await self._ledger.outbox.put_observed_notice(text, self._clock())
-            self._on_notice(name)
+            await self.ledger.outbox.put_observed_notice(text, self.clock())
+            self.on_notice(name)
 
 
 def _has_no_incident(verdict: Verdict) -> bool:

@@ -153,25 +153,16 @@ def _unknown(kind: str, name: str, known: Mapping[str, object]) -> str:
     return f"there is no {kind} {name}{f': {near}' if near else ''}"
 
 
+@dataclass(eq=False)
 class ManualStarts:
     """Shows and starts runbooks for people; `durations` scales what they type."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        active_catalog: ActiveCatalog,
-        observed: ObservedState,
-        supervisor: RunSupervisor,
-        *,
-        approval_expiry: timedelta,
-        durations: float = 1.0,
-    ) -> None:
-        self._ledger = ledger
-        self._active_catalog = active_catalog
-        self._observed = observed
-        self._supervisor = supervisor
-        self._approval_expiry = approval_expiry
-        self._durations = durations
+    ledger: Ledger
+    active_catalog: ActiveCatalog
+    observed: ObservedState
+    supervisor: RunSupervisor
+    approval_expiry: timedelta
+    durations: float = 1.0
 
     async def recover(self, start_request: RecoverRequest, who: str) -> RecoverPreview:
         """
@@ -179,10 +170,10 @@ class ManualStarts:
 
         Raises NotRecorded and UsageError for a request that makes no sense, WrongState when it may not start now.
         """
-        bound = bind(start_request, self._active_catalog.catalog, durations=self._durations, now=self._observed.clock())
+        bound = bind(start_request, self.active_catalog.catalog, durations=self.durations, now=self.observed.clock())
         if not start_request.digest:
             return await self._shown(bound, start_request)
-        known = await self._ledger.run_requests.manual_start(bound.plan.service.name, start_request.key)
+        known = await self.ledger.run_requests.manual_start(bound.plan.service.name, start_request.key)
         if known is None and start_request.digest != bound.digest:
             raise WrongState("nothing is started: the plan has changed since it was shown; review the plan again")
         result = known or await self._request_run(bound, start_request, who)
@@ -190,18 +181,18 @@ class ManualStarts:
         if verdict.kind is not VerdictKind.STARTED or run is None:
             raise WrongState(f"nothing is started: {verdict.text}")
         if run.finished is None:
-            self._supervisor.start(run)  # once: also one whose request's answer was lost
+            self.supervisor.start(run)  # once: also one whose request's answer was lost
         text = f"{run.runbook} on {run.service}"
         shown = preview_of(bound, (), start_request, allowed=True, text=text)
         return replace(shown, begun=True, deadline=run.deadline, incident=run.incident)
 
     async def _shown(self, bound: BoundStart, start_request: RecoverRequest) -> RecoverPreview:
         """Return the plan, and the objections of all guards."""
-        now, service, runbook = self._observed.clock(), bound.plan.service, bound.plan.runbook
+        now, service, runbook = self.observed.clock(), bound.plan.service, bound.plan.runbook
         context = self._context(bound)
-        history = await self._ledger.run_requests.history_for(self._request(bound, context), now)
-        found = objections(context, history, self._observed.limits, now=now)
-        verdict = may_start(context, history, self._observed.limits, start_request.overrides, now=now)
+        history = await self.ledger.run_requests.history_for(self._request(bound, context), now)
+        found = objections(context, history, self.observed.limits, now=now)
+        verdict = may_start(context, history, self.observed.limits, start_request.overrides, now=now)
         allowed = verdict.kind is VerdictKind.STARTED
         would = "would be started" if allowed else f"may not be started now: {verdict.text}"
         return preview_of(
@@ -209,30 +200,30 @@ class ManualStarts:
         )
 
     async def _request_run(self, bound: BoundStart, start_request: RecoverRequest, who: str) -> RunRequestResult:
-        now, context = self._observed.clock(), self._context(bound)
-        start = start_of(bound, start_request, who, expires=now + self._approval_expiry)
+        now, context = self.observed.clock(), self._context(bound)
+        start = start_of(bound, start_request, who, expires=now + self.approval_expiry)
 
         def decide(history: History) -> Verdict:
-            verdict = may_start(context, history, self._observed.limits, start_request.overrides, now=now)
+            verdict = may_start(context, history, self.observed.limits, start_request.overrides, now=now)
             return replace(verdict, text=start.reason) if verdict.kind is VerdictKind.STARTED else verdict
 
         request = self._request(bound, context)
-        result = await self._ledger.run_requests.request_run(replace(request, manual=start), decide, now)
+        result = await self.ledger.run_requests.request_run(replace(request, manual=start), decide, now)
         log.info(
             "manual run requested", who=who, runbook=request.runbook, verdict=result.verdict.kind, why=start_request.why
         )
         return result
 
     def _request(self, bound: BoundStart, context: GuardContext) -> RunRequest:
-        digest = self._active_catalog.catalog.digest
-        request = self._observed.request_of(bound.plan, bound.rule, self._observed.mode, digest)
+        digest = self.active_catalog.catalog.digest
+        request = self.observed.request_of(bound.plan, bound.rule, self.observed.mode, digest)
         return replace(request, upstreams=tuple(each.upstream for each in context.holds))
 
     def _context(self, bound: BoundStart) -> GuardContext:
         """Gather the facts for the guards; a person's start approves its plan."""
-        target, now = bound.plan.service, self._observed.clock()
-        held_by = self._observed.holds(target, self._active_catalog.catalog, now) if isinstance(target, Service) else ()
-        return self._observed.guard_context(bound.rule, bound.plan, held_by, approved=True)
+        target, now = bound.plan.service, self.observed.clock()
+        held_by = self.observed.holds(target, self.active_catalog.catalog, now) if isinstance(target, Service) else ()
+        return self.observed.guard_context(bound.rule, bound.plan, held_by, approved=True)
 
 
 def start_of(bound: BoundStart, start_request: RecoverRequest, who: str, *, expires: datetime) -> ManualStart:

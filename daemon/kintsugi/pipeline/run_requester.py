@@ -102,6 +102,7 @@ class WaitingIncidents:
                     listener(incident.id, service)
 
 
+@dataclass(eq=False)
 class RunRequester:
     """
     Requests runs; refusals for want of a slot are noted in `contention`, incidents without a run in `waiting`.
@@ -109,55 +110,45 @@ class RunRequester:
     `preview` says what a run would do; it is set before any question is asked.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        active_catalog: ActiveCatalog,
-        observed: ObservedState,
-        contention: Contention,
-        waiting: WaitingIncidents,
-        *,
-        approval_expiry: timedelta,
-    ) -> None:
-        self._ledger = ledger
-        self._active_catalog = active_catalog
-        self._observed = observed
-        self._contention = contention
-        self._waiting = waiting
-        self._approval_expiry = approval_expiry
-        self._asking = asyncio.Lock()
-        self.preview: Preview = no_preview
+    ledger: Ledger
+    active_catalog: ActiveCatalog
+    observed: ObservedState
+    contention: Contention
+    waiting: WaitingIncidents
+    approval_expiry: timedelta
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    preview: Preview = field(default_factory=lambda: no_preview)
 
     async def request(self, signal: Signal, rule: Rule, service: Service | AllServices) -> RunRequestResult:
         """Plan the runbook of a rule for a service, and request it; ask for a missing approval."""
-        now = self._observed.clock()
-        bound = plan(rule, service, self._active_catalog.catalog, now=now)
-        result = await self._ledger.run_requests.request_run(
+        now = self.observed.clock()
+        bound = plan(rule, service, self.active_catalog.catalog, now=now)
+        result = await self.ledger.run_requests.request_run(
             self.request_of(signal, rule, bound), self.decision(rule, bound, signal), now
         )
-        self._contention.note(service, result.verdict)
-        self._waiting.note(result.incident)
+        self.contention.note(service, result.verdict)
+        self.waiting.note(result.incident)
         if result.verdict.kind is VerdictKind.AWAITING_APPROVAL and result.incident is not None:
             await self.ask(result.incident, bound)
         return result
 
     async def verdict_now(self, signal: Signal, rule: Rule, service: Service | AllServices) -> Verdict:
         """Return the verdict that this request would get now, without making it. Raises LedgerUnavailable."""
-        now = self._observed.clock()
-        bound = plan(rule, service, self._active_catalog.catalog, now=now)
+        now = self.observed.clock()
+        bound = plan(rule, service, self.active_catalog.catalog, now=now)
         request = self.request_of(signal, rule, bound)
-        history = await self._ledger.run_requests.history_for(request, now)
+        history = await self.ledger.run_requests.history_for(request, now)
         return replace(self.decision(rule, bound, signal)(history), rule=rule.name)
 
     def request_of(self, signal: Signal, rule: Rule, bound: Plan) -> RunRequest:
         """Return the request of a plan."""
         held_by = self._holds(signal, bound)
-        mode, digest = rule.mode.at_most(self._observed.mode), self._active_catalog.catalog.digest
+        mode, digest = rule.mode.at_most(self.observed.mode), self.active_catalog.catalog.digest
         return replace(
-            self._observed.request_of(bound, rule, mode, digest),
+            self.observed.request_of(bound, rule, mode, digest),
             signal=signal,
             upstreams=tuple(each.upstream for each in held_by),
-            hold_limit=self._observed.limits.holds.limit if held_by else None,
+            hold_limit=self.observed.limits.holds.limit if held_by else None,
         )
 
     def decision(self, rule: Rule, bound: Plan, signal: Signal, *, approved_until: datetime | None = None) -> Decide:
@@ -166,13 +157,13 @@ class RunRequester:
 
         A request may wait for its turn, so the approval counts only if it is still good when the guards are asked (E28).
         """
-        context = self._observed.guard_context(rule, bound, self._holds(signal, bound), approved=False)
-        context = replace(context, ahead=self._contention.ahead_of(bound.service))
+        context = self.observed.guard_context(rule, bound, self._holds(signal, bound), approved=False)
+        context = replace(context, ahead=self.contention.ahead_of(bound.service))
 
         def decide(history: History) -> Verdict:
-            now = self._observed.clock()
+            now = self.observed.clock()
             approved = approved_until is not None and now < approved_until
-            return check(replace(context, approved=approved), history, self._observed.limits, now=now)
+            return check(replace(context, approved=approved), history, self.observed.limits, now=now)
 
         return decide
 
@@ -184,7 +175,7 @@ class RunRequester:
         """
         async with self._asking:  # the tick asks, too, where a question's commit was lost
             known = await self._questions(incident)
-            if not is_still_asked(known, bound.digest, now=self._observed.clock()):
+            if not is_still_asked(known, bound.digest, now=self.observed.clock()):
                 await self._ask(known, incident, bound, await self.preview(incident, bound))
 
     async def is_as_approved(self, incident: Incident, bound: Plan, approval: Approval) -> bool:
@@ -200,12 +191,12 @@ class RunRequester:
 
     async def _questions(self, incident: Incident) -> Sequence[Approval]:
         """Return the questions about the whole run, oldest first."""
-        return [each for each in await self._ledger.approvals.of_incident(incident.id) if each.path == ""]
+        return [each for each in await self.ledger.approvals.of_incident(incident.id) if each.path == ""]
 
     async def _ask(
         self, known: Sequence[Approval], incident: Incident, bound: Plan, preview: RunPreview | None
     ) -> None:
-        now = self._observed.clock()
+        now = self.observed.clock()
         approval = Approval(
             incident=incident.id,
             path="",
@@ -213,11 +204,11 @@ class RunRequester:
             plan=digest_with(bound, preview),
             preview=lines(preview.lines if preview is not None else ()),
             asked=now,
-            expires=now + self._approval_expiry,
+            expires=now + self.approval_expiry,
         )
-        await self._ledger.approvals.ask(approval, notice=repeated_question(known, now=now))
+        await self.ledger.approvals.ask(approval, notice=repeated_question(known, now=now))
 
     def _holds(self, signal: Signal, bound: Plan) -> tuple[Hold, ...]:
         if isinstance(bound.service, AllServices):
             return ()
-        return self._observed.holds(bound.service, self._active_catalog.catalog, signal.began)
+        return self.observed.holds(bound.service, self.active_catalog.catalog, signal.began)
