@@ -324,7 +324,7 @@ def build_remediation(
     supervisor = RunSupervisor(deps, ledger, active_catalog, policy, containment=state.containment)
     supervisor.driver_factory.children = ChildRuns(ledger, active_catalog, observed, supervisor)
     observed.under_way = lambda: supervisor.under_way
-    observed.taken = lambda: supervisor.places
+    observed.places = lambda: supervisor.places
     targets = Targets(outside.kube, state.caches, state.services, limits.protected)
     pipeline = Pipeline(
         ledger, active_catalog, observed, targets, supervisor, approval_expiry=settings.guards.approval_expiry
@@ -415,7 +415,7 @@ def outages_of(
         notifies=settings.notifications.url is not None,
         on_fault=pipeline.evaluate_refused,
     )
-    state.observed.outages = watch.of
+    state.observed.outage = watch.of
     return watch
 
 

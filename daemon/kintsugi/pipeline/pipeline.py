@@ -69,7 +69,7 @@ class Pipeline:
         self.evaluator = SignalEvaluator(active_catalog, observed, targets, supervisor, self.requester)
         observed.waiting = self._contention.for_slots
         self._is_slot_free = False
-        observed.on_slot_given = self._slot_freed
+        observed.slot_given = self._slot_freed
         supervisor.on_free(self._slot_freed)
         self._listeners: list[Callable[[Signal, Verdict], None]] = []
 
@@ -164,7 +164,7 @@ class Pipeline:
             return
         self._is_slot_free = False
         observed, now = self._observed, self._observed.clock()
-        first = {each.name for each in admitted(self._contention.for_slots(), observed.limits.slots(observed.taken()))}
+        first = {each.name for each in admitted(self._contention.for_slots(), observed.limits.slots(observed.places()))}
         rules = [rule.name for rule in self._active_catalog.catalog.rules.values() if rule.service in first]
         if rules:
             await self._ledger.signals.make_due(rules, Reason.BUDGET, now, until=now + observed.limits.recheck_after)

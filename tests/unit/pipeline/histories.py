@@ -251,7 +251,7 @@ class Daemon:
         )
         self.supervisor = RunSupervisor(deps, self.ledger, self.active, policy)
         observed.under_way = lambda: self.supervisor.under_way
-        observed.taken = lambda: self.supervisor.places
+        observed.places = lambda: self.supervisor.places
         targets = Targets(ClusterOfDicts(), self.cluster.caches, self.cluster.services, frozenset())
         self.pipeline = Pipeline(
             self.ledger, self.active, observed, targets, self.supervisor, approval_expiry=timedelta(minutes=30)
@@ -268,7 +268,7 @@ class Daemon:
             notifies=True,
             on_fault=self.pipeline.evaluate_refused,
         )
-        observed.outages = self.outages.of
+        observed.outage = self.outages.of
         self.headlines = NoticeHeadlines(
             ledger=self.ledger, clock=virtual_clock, delay=timedelta(0), affected=no_affected
         )

@@ -153,7 +153,7 @@ async def handed_over(ledger: Ledger) -> PipelineBench:
 
 async def test_the_fault_that_was_handed_over_stays_refused_and_another_one_starts_a_run(ledger: Ledger) -> None:
     bench = await handed_over(ledger)
-    bench.observed.outages = lambda _: outage(Fault.of(DISK, "hash-1"))
+    bench.observed.outage = lambda _: outage(Fault.of(DISK, "hash-1"))
     given = signal()
     verdict = await bench.judged(given)
     assert (verdict.reason, verdict.until) == (Reason.HUMAN, moment(minutes=55))
@@ -162,7 +162,7 @@ async def test_the_fault_that_was_handed_over_stays_refused_and_another_one_star
     await bench.pipeline.step()
     assert (await bench.verdicts())[given.id].reason is Reason.HUMAN
 
-    bench.observed.outages = lambda _: outage(
+    bench.observed.outage = lambda _: outage(
         Fault(template="hash-1", kind=CauseKind.IMAGE_PULL, object="deployment/web")
     )
     await bench.pipeline.step()
