@@ -25,9 +25,7 @@ import msgspec
 from kintsugi.cli.errors import Unreachable, print_note
 from kintsugi.cli.options import DEFAULT_SERVER, Connection
 from kintsugi.errors import KintsugiError, NotRecorded, Refused, UsageError, WrongState
-from kintsugi.model.records import Approval, Incident, Pause
-from kintsugi.retries import Waits, retry
-from kintsugi.server.operations import (
+from kintsugi.model.api_types import (
     AbortResult,
     DeadLetterResendResult,
     DeadLetterSummary,
@@ -36,12 +34,14 @@ from kintsugi.server.operations import (
     IncidentDetail,
     PauseRequest,
     RecoverPreview,
-    RecoverRequest,
     RejectRequest,
     RollbackPreview,
     ServiceExplanation,
     ServiceTree,
 )
+from kintsugi.model.manual import RecoverRequest
+from kintsugi.model.records import Approval, Incident, Pause
+from kintsugi.retries import Waits, retry
 from kintsugi.server.responses import (
     DeadLetterList,
     DeliveryResponse,
