@@ -158,7 +158,7 @@ class ChildRuns:
             return check_child(context, history, self._observed.limits, overruled, now=now)
 
         request = replace(
-            self._observed.request_of(bound, rule, context.mode, parent.catalog),
+            RunRequest.of(bound, rule, context.mode, catalog=parent.catalog, starts=self._observed.starts(bound)),
             deadline=min(bound.deadline, parent.deadline),
             parent=parent.id,
             parent_step=call.step,

@@ -215,8 +215,8 @@ class ManualStarts:
         return result
 
     def _request(self, bound: BoundStart, context: GuardContext) -> RunRequest:
-        digest = self.active_catalog.catalog.digest
-        request = self.observed.request_of(bound.plan, bound.rule, self.observed.mode, digest)
+        digest, starts = self.active_catalog.catalog.digest, self.observed.starts(bound.plan)
+        request = RunRequest.of(bound.plan, bound.rule, self.observed.mode, catalog=digest, starts=starts)
         return replace(request, upstreams=tuple(each.upstream for each in context.holds))
 
     def _context(self, bound: BoundStart) -> GuardContext:

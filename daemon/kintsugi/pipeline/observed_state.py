@@ -29,7 +29,6 @@ from kintsugi.errors import ProbeFailed
 from kintsugi.kube.interning import PAUSED
 from kintsugi.kube.object_cache import Key
 from kintsugi.kube.reflector import Reflector
-from kintsugi.ledger import RunRequest
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.essentials import (
     LEDGER,
@@ -262,22 +261,6 @@ class ObservedState:
         """Return the workload (its uid) that a plan would start from 0, "" for none."""
         found = at_zero(self.views.get(plan.service.name)) if plan.runbook.starts else None
         return found.uid if found is not None else ""
-
-    def request_of(self, plan: Plan, rule: Rule, mode: Mode, catalog: str) -> RunRequest:
-        """Return the request of a plan of a catalog, which nobody has to wait for and no signal asks for."""
-        return RunRequest(
-            signal=None,
-            service=plan.service.name,
-            namespace=plan.service.namespace,
-            rule=rule.name,
-            runbook=plan.runbook.name,
-            mode=mode,
-            catalog=catalog,
-            parameters=plan.parameters,
-            deadline=plan.deadline,
-            locks=plan.locks,
-            starts=self.starts(plan),
-        )
 
     def drill(self, service: Service, *, scheduled: bool) -> DrillGuardInput:
         """Return the facts by which a drill is judged, besides its history."""

@@ -145,7 +145,7 @@ class RunRequester:
         held_by = self._holds(signal, bound)
         mode, digest = rule.mode.at_most(self.observed.mode), self.active_catalog.catalog.digest
         return replace(
-            self.observed.request_of(bound, rule, mode, digest),
+            RunRequest.of(bound, rule, mode, catalog=digest, starts=self.observed.starts(bound)),
             signal=signal,
             upstreams=tuple(each.upstream for each in held_by),
             hold_limit=self.observed.limits.holds.limit if held_by else None,
