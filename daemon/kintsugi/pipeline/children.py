@@ -19,7 +19,7 @@ from kintsugi.decisions.manual import OVERRULED
 from kintsugi.decisions.planner import plan
 from kintsugi.decisions.priorities import rank
 from kintsugi.decisions.slots import Slots
-from kintsugi.ledger import Ledger, RunRequestResult
+from kintsugi.ledger import Ledger, RunRequest, RunRequestResult
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.history import History
 from kintsugi.model.manual import MANUAL
