@@ -20,7 +20,7 @@ from kintsugi.ledger import DiagnosisRepository, Ledger
 from kintsugi.model.records import KeptDiagnosis, Occasion, Reason, Signal, SignalStatus, Target, Verdict, VerdictKind
 from kintsugi.model.services import Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
-from kintsugi.telemetry import Containment, FailureScope
+from kintsugi.telemetry import Containment, FailureScope, Listeners
 from kintsugi.views import ServiceViews
 from kubediagnosis.causes import Diagnosis
 from kubediagnosis.headline import headline
@@ -37,7 +37,6 @@ MOST_WAITING = 1000
 MOST_REMEMBERED = 10_000
 """The most incidents that are remembered as queued, and facts that are remembered as logged."""
 
-Listener = Callable[[Service, KeptDiagnosis], None]
 
 MOST_VERDICTS = 100
 """Verdicts that wait for a diagnosis; of a storm that is enough, for all of one service say the same."""
@@ -64,7 +63,7 @@ class WorkloadDiagnoser(Protocol):
 
 class IncidentDiagnoses:
     """
-    Makes diagnoses and keeps them; `run` makes the queued ones in the background.
+    Makes diagnoses and keeps them, and tells `on_kept` of each; `run` makes the queued ones in the background.
 
     `within` is the time limit of each.
     """
@@ -86,11 +85,7 @@ class IncidentDiagnoses:
         self._places = asyncio.Semaphore(AT_ONCE)
         self._waiting: asyncio.Queue[tuple[str, Service]] = asyncio.Queue(maxsize=MOST_WAITING)
         self._asked: set[str] = set()
-        self._listeners: list[Listener] = []
-
-    def on_kept(self, listener: Listener) -> None:
-        """Call `listener` with each diagnosis that was made."""
-        self._listeners.append(listener)
+        self.on_kept: Listeners[[Service, KeptDiagnosis]] = Listeners(containment)
 
     def ask(self, incident: str, service: Service) -> None:
         """Queue the diagnosis of an incident, once, and do not wait for it."""
@@ -119,9 +114,7 @@ class IncidentDiagnoses:
         first = found.diagnosis.causes[0] if found.diagnosis.causes else None
         cause = first.kind if first is not None else "none"
         log.info("diagnosis made", incident=incident, occasion=occasion, cause=cause, text=found.diagnosis.summary)
-        for listener in self._listeners:
-            with self._containment.around(FailureScope.LISTENER, incident):
-                listener(service, found)
+        self.on_kept.notify(incident, service, found)
 
     async def diagnose(self, service: Service) -> Diagnosis:
         """Return the diagnosis of a service's workload within the time limit; it names what could not be read."""

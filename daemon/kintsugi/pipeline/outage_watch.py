@@ -23,7 +23,7 @@ from kintsugi.model.records import RunRecord
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
 from kintsugi.pipeline.observed_state import ObservedState
-from kintsugi.telemetry import Containment, FailureScope
+from kintsugi.telemetry import Containment, FailureScope, Listeners
 from kubediagnosis.causes import Diagnosis
 from kubediagnosis.headline import headline
 from kubeobjects.lines import Lines, line, lines
@@ -80,16 +80,15 @@ class OutageWatch:
     on_fault: OnFault = ignore
     _well_since: dict[str, datetime] = field(default_factory=dict)
     _found: dict[str, Diagnosis] = field(default_factory=dict)
-    _listeners: list[Callable[[str, str], None]] = field(default_factory=list)
     _saved: dict[str, Outage] | None = None
+
+    def __post_init__(self) -> None:
+        """`on_notice` hears of each service of which a person is notified, and the text."""
+        self.on_notice: Listeners[[str, str]] = Listeners(self.containment)
 
     def of(self, service: str) -> Outage | None:
         """Return the outage of a service, None where it is not down."""
         return self.outages.get(service)
-
-    def on_notice(self, listener: Callable[[str, str], None]) -> None:
-        """Call `listener` with each service of which a person is notified, and the text."""
-        self._listeners.append(listener)
 
     def note_notified(self, service: str) -> None:
         """Note that a person was notified of a service's fault in another way."""
@@ -172,9 +171,7 @@ class OutageWatch:
             state = NoticeState.WAITING if self.notifies else NoticeState.SENT
             self.outages[view.name] = outage = replace(outage, notice=notice, notified=(*outage.notified, outage.fault))
             log.warning("outage notice written", service=view.name, since=str(outage.since), text=text)
-            for listener in self._listeners:
-                with self.containment.around(FailureScope.LISTENER, view.name):
-                    listener(view.name, text)
+            self.on_notice.notify(view.name, view.name, text)
         self.unnotified[view.name] = outage_notices.unnotified_for(outage, state, repair, self.timings, now=now)
 
     async def _notice_state(self, outage: Outage) -> NoticeState:

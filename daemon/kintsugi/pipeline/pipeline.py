@@ -5,7 +5,7 @@ The pipeline of signals: those that are due in the inbox are evaluated in batche
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -24,7 +24,7 @@ from kintsugi.pipeline.run_requester import Contention, RunRequester, WaitingInc
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.signal_evaluator import Disposition, SignalEvaluator
 from kintsugi.pipeline.targets import ExistenceQuery, Targets
-from kintsugi.telemetry import FailureScope
+from kintsugi.telemetry import FailureScope, Listeners
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ SIGNALS_PER_TURN = 16
 
 
 class Pipeline:
-    """Evaluates signals, one batch after another."""
+    """Evaluates signals, one batch after another; `on_verdict` hears of every verdict."""
 
     def __init__(
         self,
@@ -71,11 +71,7 @@ class Pipeline:
         self._is_slot_free = False
         observed.slot_given = self._slot_freed
         supervisor.on_free(self._slot_freed)
-        self._listeners: list[Callable[[Signal, Verdict], None]] = []
-
-    def on_verdict(self, listener: Callable[[Signal, Verdict], None]) -> None:
-        """Call `listener` with every verdict."""
-        self._listeners.append(listener)
+        self.on_verdict: Listeners[[Signal, Verdict]] = Listeners(supervisor.containment)
 
     def wake(self) -> None:
         """Read the inbox now."""
@@ -139,7 +135,7 @@ class Pipeline:
         await self._hasten()
         due = await self._ledger.signals.due(self._observed.clock())
         wanted = {signal.id: asked for signal in due if (asked := self._unseen(signal)) is not None}
-        lookup = asyncio.create_task(self._targets.prefetch(wanted.values()), name="look up the objects of alerts")
+        lookup = asyncio.create_task(self._targets.lookups.query(wanted.values()), name="look up the objects of alerts")
         try:
             settled = await self._evaluate_all([signal for signal in due if signal.id not in wanted])
             if wanted:
@@ -148,7 +144,7 @@ class Pipeline:
                 settled = await self._evaluate_all([signal for signal in due if signal.id in wanted])
         finally:
             lookup.cancel()
-            self._targets.forget()
+            self._targets.lookups.forget()
         await self._ledger.signals.settle(settled, self._observed.clock())
         if len(due) >= 500:
             self.wake()
@@ -227,6 +223,4 @@ class Pipeline:
         if verdict.kind is not VerdictKind.NO_RULE:  # a line each would be most of what a storm of foreign alerts costs
             fields = {"verdict": verdict.kind, "reason": verdict.reason, "rule": verdict.rule, "text": verdict.text}
             log.info("signal evaluated", signal=signal.id, **fields)
-        for listener in self._listeners:
-            with self._containment.around(FailureScope.LISTENER, signal.id):
-                listener(signal, verdict)
+        self.on_verdict.notify(signal.id, signal, verdict)

@@ -22,7 +22,7 @@ from kintsugi.model.services import AllServices, Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.run_preview import no_preview
-from kintsugi.telemetry import Containment, FailureScope
+from kintsugi.telemetry import Containment, Listeners
 from kubeobjects.lines import lines
 
 WAITING = frozenset({IncidentState.HELD, IncidentState.AWAITING_APPROVAL, IncidentState.INEFFECTIVE})
@@ -80,16 +80,11 @@ class Contention:
 
 
 class WaitingIncidents:
-    """Passes each of them on to its listeners."""
+    """Passes each incident that waits without a run, and its service, on to `on_each`, as long as it waits again and again."""
 
     def __init__(self, active_catalog: ActiveCatalog, containment: Containment) -> None:
         self._active_catalog = active_catalog
-        self._containment = containment
-        self._listeners: list[Callable[[str, Service], None]] = []
-
-    def on_each(self, listener: Callable[[str, Service], None]) -> None:
-        """Call `listener` with each of them and its service; of one that goes on waiting it hears again and again."""
-        self._listeners.append(listener)
+        self.on_each: Listeners[[str, Service]] = Listeners(containment)
 
     def note(self, incident: Incident | None) -> None:
         """Pass an incident on, if it waits for somebody and is about a service of the catalog."""
@@ -97,9 +92,7 @@ class WaitingIncidents:
             return
         service = self._active_catalog.catalog.services.get(incident.service)
         if service is not None:
-            for listener in self._listeners:
-                with self._containment.around(FailureScope.LISTENER, incident.id):
-                    listener(incident.id, service)
+            self.on_each.notify(incident.id, incident.id, service)
 
 
 @dataclass(eq=False)

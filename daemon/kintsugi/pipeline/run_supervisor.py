@@ -25,7 +25,7 @@ from kintsugi.runner import RunnerDeps
 from kintsugi.runner.context import RunProber
 from kintsugi.runner.report import hand_over
 from kintsugi.runner.stack import StackDriver
-from kintsugi.telemetry import Containment, FailureScope, log_context
+from kintsugi.telemetry import Containment, FailureScope, Listeners, log_context
 from kubeobjects.lines import Lines, line, lines
 
 log = structlog.get_logger(__name__)
@@ -113,6 +113,8 @@ class RunSupervisor:
     """
     Starts, holds and ends the tasks of runs.
 
+    `on_start` hears of each run that begins or is taken up again, `on_end` of each that has come to its end, with its steps,
+    and `on_free` whenever a run is no longer under way.
     `leadership_lost` is set when the ledger says that another daemon leads: this one may do nothing more. `containment` keeps
     an error of one run or listener from the others.
     """
@@ -137,9 +139,9 @@ class RunSupervisor:
         self._rollback_requests: dict[str, tuple[str, SeenWorkload | None]] = {}
         self._liveness = LivenessTracker(deps.clock)
         self._has_resumed = False
-        self._starts: list[Callable[[RunRecord], None]] = []
-        self._ends: list[Callable[[RunRecord, Sequence[StepRecord]], None]] = []
-        self._frees: list[Callable[[], None]] = []
+        self.on_start: Listeners[[RunRecord]] = Listeners(self.containment)
+        self.on_end: Listeners[[RunRecord, Sequence[StepRecord]]] = Listeners(self.containment)
+        self.on_free: Listeners[[]] = Listeners(self.containment)
         self.leadership_lost = asyncio.Event()
         self._reconciled: list[Callable[[ReconcileAction], None]] = []
 
@@ -192,18 +194,6 @@ class RunSupervisor:
         """Return the run that is under way for a service."""
         recoveries = (run for run in self._runs.values() if run.kind is RunKind.RECOVERY)
         return next((run for run in recoveries if run.service == service), None)
-
-    def on_start(self, listener: Callable[[RunRecord], None]) -> None:
-        """Call `listener` with each run that begins or is taken up again."""
-        self._starts.append(listener)
-
-    def on_end(self, listener: Callable[[RunRecord, Sequence[StepRecord]], None]) -> None:
-        """Call `listener` with each run that has come to its end, with its steps."""
-        self._ends.append(listener)
-
-    def on_free(self, listener: Callable[[], None]) -> None:
-        """Call `listener` whenever a run is no longer under way."""
-        self._frees.append(listener)
 
     def on_reconciled(self, listener: Callable[[ReconcileAction], None]) -> None:
         """Call `listener` with each open run that had to be taken up, restarted or handed over."""
@@ -317,9 +307,7 @@ class RunSupervisor:
                 self._liveness.ends(run.id)
                 for registry in (self._runs, self._drivers, self._tasks):
                     registry.pop(run.id, None)
-                for listener in self._frees:
-                    with self.containment.around(FailureScope.LISTENER, run.id):
-                        listener()
+                self.on_free.notify(run.id)
 
     async def _drive(self, run: RunRecord) -> RunRecord | None:
         """
@@ -335,7 +323,7 @@ class RunSupervisor:
             if found.finished is not None and not is_known:
                 return None
             if not is_known:
-                self._notify_started(found)
+                self.on_start.notify(run.id, found)
             is_known = True
             self._drivers[run.id] = driver = await self.driver_factory.of(found, heartbeat)
             if run.id in self._rollback_requests:  # said before it was driven, or before the ledger was away
@@ -360,16 +348,9 @@ class RunSupervisor:
             reason = f"the run cannot continue: {type(error).__name__}: {error}"
             return await self._give_up(run, reason)
 
-    def _notify_started(self, run: RunRecord) -> None:
-        for listener in self._starts:
-            with self.containment.around(FailureScope.LISTENER, run.id):
-                listener(run)
-
     def _notify_ended(self, run: RunRecord, steps: Sequence[StepRecord]) -> None:
         self._rollback_requests.pop(run.id, None)
-        for listener in self._ends:
-            with self.containment.around(FailureScope.LISTENER, run.id):
-                listener(run, steps)
+        self.on_end.notify(run.id, run, steps)
 
     async def _give_up(self, run: RunRecord, reason: str) -> RunRecord:
         """Hand a run to a person with a report of its steps; while the ledger is unavailable wait for it."""

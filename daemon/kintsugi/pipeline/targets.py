@@ -132,7 +132,7 @@ class Targets:
     """Resolves the objects of alerts; one that no cache has is looked up in the API before it counts as absent."""
 
     def __init__(self, kube: KubeClient, caches: Caches, services: ServiceViews, protected: frozenset[str]) -> None:
-        self._lookups = Lookups(kube)
+        self.lookups = Lookups(kube)
         self._caches = caches
         self._services = services
         self._protected = protected
@@ -144,14 +144,6 @@ class Targets:
             return None
         seen = (namespace, labels[word]) in self._stores()[KINDS[word]]
         return None if seen else ExistenceQuery(resource=KINDS[word], namespace=namespace, name=labels[word])
-
-    async def prefetch(self, wanted: Iterable[ExistenceQuery]) -> None:
-        """Look up the objects of one batch of alerts, a few at once and within one deadline."""
-        await self._lookups.query(wanted)
-
-    def forget(self) -> None:
-        """Forget the prefetched objects, once their alerts are evaluated."""
-        self._lookups.forget()
 
     async def objection(
         self, labels: Mapping[str, str], service: Service, *, anywhere: bool = False
@@ -209,7 +201,7 @@ class Targets:
         }
 
     async def _find(self, resource: Resource, namespace: str, name: str) -> Object | None:
-        return await self._lookups.find(ExistenceQuery(resource=resource, namespace=namespace, name=name))
+        return await self.lookups.find(ExistenceQuery(resource=resource, namespace=namespace, name=name))
 
     def _belongs(self, word: str, found: Object | None, service: Service) -> bool:
         if found is None:
