@@ -229,7 +229,7 @@ def state_of(outside: Connections, settings: Settings, catalog: Catalog) -> Clus
         mode=Mode(settings.mode),
         clock=clock.now,
         start_up=START_UP_ALLOWANCE * settings.durations,
-        silences=AlertmanagerSilences(alertmanager, clock.now) if alertmanager is not None else None,
+        silences=AlertmanagerSilences(alertmanager, clock.now).suppressed if alertmanager is not None else None,
     )
     return ClusterState(containment=containment, caches=caches, services=services, observed=observed)
 
@@ -264,7 +264,7 @@ def find_with(
         incidents=lambda service: outside.ledger.incidents.newest(limit=1, service=service),
     )
     diagnoses = IncidentDiagnoses(
-        diagnoser,
+        diagnoser.diagnose,
         outside.ledger.diagnoses,
         clock=clock,
         within=diagnosed_within(settings),
@@ -409,7 +409,7 @@ def outages_of(
     watch = OutageWatch(
         ledger=outside.ledger,
         observed=state.observed,
-        diagnoses=finders.diagnoses,
+        diagnose=finders.diagnoses.diagnose,
         containment=state.containment,
         timings=OutageTimings().scaled(settings.durations),
         notifies=settings.notifications.url is not None,

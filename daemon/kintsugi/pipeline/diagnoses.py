@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import structlog
 
@@ -53,31 +52,23 @@ SHORTEST_PAUSE = timedelta(seconds=2)
 """The pause between two diagnoses, each of some twenty reads: more than 30 services are diagnosed less often."""
 
 
-class WorkloadDiagnoser(Protocol):
-    """The port that diagnoses a workload; `Diagnoser` implements it."""
-
-    async def diagnose(self, target: Target) -> Diagnosis:
-        """Return the diagnosis. Raises NotRecorded, KubeError."""
-        ...
-
-
 class IncidentDiagnoses:
     """
     Makes diagnoses and keeps them, and tells `on_kept` of each; `run` makes the queued ones in the background.
 
-    `within` is the time limit of each.
+    `diagnose_workload` may raise NotRecorded and KubeError; `within` is the time limit of each diagnosis.
     """
 
     def __init__(
         self,
-        diagnoser: WorkloadDiagnoser,
+        diagnose_workload: Callable[[Target], Awaitable[Diagnosis]],
         kept: DiagnosisRepository,
         *,
         clock: Callable[[], datetime],
         within: timedelta,
         containment: Containment,
     ) -> None:
-        self._diagnoser = diagnoser
+        self._diagnose_workload = diagnose_workload
         self._kept = kept
         self._clock = clock
         self.within = within
@@ -124,7 +115,7 @@ class IncidentDiagnoses:
         with self._containment.around(FailureScope.SERVICE, service.name) as call:
             try:
                 async with asyncio.timeout(within.total_seconds()), self._places:
-                    return await self._diagnoser.diagnose(target)
+                    return await self._diagnose_workload(target)
             except TimeoutError:
                 why = f"the workload was not read within {within.total_seconds():g}s"
             except (KubeError, NotRecorded) as error:

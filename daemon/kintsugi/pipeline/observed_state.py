@@ -1,10 +1,10 @@
 """The observed state for the guards and the runner: views, caches and limits, put together in one place."""
 
-from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import isfinite
-from typing import Any, Protocol
+from typing import Any
 
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.decisions.breaker import ObserverHealth
@@ -57,12 +57,6 @@ MOST_GOOD = 20
 """Good revisions remembered of a workload: twice what Kubernetes keeps of a Deployment (revisionHistoryLimit)."""
 
 
-class Silences(Protocol):
-    """The port to the silences of alerts; Alertmanager implements it, where its address is given."""
-
-    async def suppressed(self) -> frozenset[str]: ...
-
-
 _DOWN = frozenset({HoldCause.DOWN, HoldCause.AT_ZERO, HoldCause.RECOVERING})
 """The causes of a hold by which an upstream explains the problem of its dependents."""
 
@@ -90,7 +84,7 @@ class ObservedState:
     checks, is in doubt; `unresolved` why the cluster's names do not resolve, also where they never did. `outage` returns
     the outage of a service, None where it is not down. `remembered` are the good revisions by workload uid, template and
     number, as the ledger knows them; `adopted_templates` (uid, template) were adopted. `standings` say of each service
-    whether its revision is good.
+    whether its revision is good. `silences` returns the alerts that Alertmanager suppresses, where its address is given.
     """
 
     services: ServiceViews
@@ -103,7 +97,7 @@ class ObservedState:
     places: Callable[[], tuple[str, ...]] = tuple
     slot_given: Callable[[], None] = lambda: None
     start_up: timedelta = predicates.START_UP_ALLOWANCE
-    silences: Silences | None = None
+    silences: Callable[[], Awaitable[frozenset[str]]] | None = None
     names: Callable[[], str] = str
     unresolved: Callable[[], str] = str
     outage: Callable[[str], Outage | None] = lambda _: None
@@ -413,7 +407,7 @@ class ObservedState:
         if self.silences is None:
             return ""
         try:
-            quiet = await self.silences.suppressed()
+            quiet = await self.silences()
         except ProbeFailed as error:
             return f"it is unknown whether the alerts are silenced: {error}"
         if not quiet:

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import structlog
 
@@ -34,14 +33,6 @@ MOST_AT_ONCE = 4
 """Diagnoses of one look: each reads the API a dozen times, and the changes of runs come first."""
 
 
-class ServiceDiagnoser(Protocol):
-    """The port that diagnoses a service in bounded time; `IncidentDiagnoses` implements it."""
-
-    async def diagnose(self, service: Service) -> Diagnosis:
-        """Return the diagnosis; it names what could not be read."""
-        ...
-
-
 Activities = Callable[[], Awaitable[Mapping[str, str]]]
 """Returns what happens with each service now, as `kintsugi services` shows it."""
 
@@ -62,7 +53,7 @@ async def ignore(_: str) -> None:
 @dataclass(kw_only=True)
 class OutageWatch:
     """
-    The outages of services. `notifies` is False where no way of notice is configured: then an Event tells, by `on_notice`.
+    The outages of services. `diagnose` diagnoses one in bounded time. `notifies` is False where no way of notice is configured: then an Event tells, by `on_notice`.
 
     `on_fault` has signals evaluated again that were refused because of another fault. `unnotified` has by service for how
     long nobody repairs its fault or knows of it.
@@ -70,7 +61,7 @@ class OutageWatch:
 
     ledger: Ledger
     observed: ObservedState
-    diagnoses: ServiceDiagnoser
+    diagnose: Callable[[Service], Awaitable[Diagnosis]]
     containment: Containment
     timings: OutageTimings
     notifies: bool
@@ -145,7 +136,7 @@ class OutageWatch:
         await asyncio.gather(*(self._diagnose_one(view.service) for view in due[:MOST_AT_ONCE]))
 
     async def _diagnose_one(self, service: Service) -> None:
-        found = await self.diagnoses.diagnose(service)
+        found = await self.diagnose(service)
         known = self.outages.get(service.name)
         if known is not None:
             self.outages[service.name] = current = outage_notices.diagnosed(known, found, now=self.observed.clock())

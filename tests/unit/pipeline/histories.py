@@ -222,7 +222,7 @@ class Daemon:
         self.active = ActiveCatalog(shop(), self.ledger.catalogs, lambda _: shop())
         containment = Containment()
         self.diagnoses = diagnoses = IncidentDiagnoses(
-            world,
+            world.diagnose,
             self.ledger.diagnoses,
             clock=virtual_clock,
             within=timedelta(seconds=5),
@@ -262,7 +262,7 @@ class Daemon:
         self.outages = OutageWatch(
             ledger=self.ledger,
             observed=observed,
-            diagnoses=diagnoses,
+            diagnose=diagnoses.diagnose,
             containment=containment,
             timings=OutageTimings(),
             notifies=True,

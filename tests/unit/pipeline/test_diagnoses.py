@@ -89,7 +89,9 @@ class Away(DiagnosisRepository):
 
 def diagnoses(ledger: Ledger, diagnoser: CountingDiagnoser) -> IncidentDiagnoses:
     """Return what makes diagnoses with this diagnoser."""
-    return IncidentDiagnoses(diagnoser, ledger.diagnoses, clock=lambda: NOW, within=WITHIN, containment=Containment())
+    return IncidentDiagnoses(
+        diagnoser.diagnose, ledger.diagnoses, clock=lambda: NOW, within=WITHIN, containment=Containment()
+    )
 
 
 async def test_the_first_diagnosis_of_an_incident_is_made_once_and_a_hand_over_s_anew(ledger: Ledger) -> None:
@@ -148,7 +150,7 @@ async def test_a_diagnosis_that_nobody_waits_for_is_made_once_and_told_to_listen
 async def test_a_diagnosis_that_could_not_be_kept_is_made_again(ledger: Ledger) -> None:
     run, diagnoser = await begin(ledger), CountingDiagnoser()
     away = Away(ledger.diagnoses._store)
-    made = IncidentDiagnoses(diagnoser, away, clock=lambda: NOW, within=WITHIN, containment=Containment())
+    made = IncidentDiagnoses(diagnoser.diagnose, away, clock=lambda: NOW, within=WITHIN, containment=Containment())
     working = asyncio.create_task(made.run())
     made.ask(run.incident, web())
     await asyncio.sleep(60)
@@ -174,7 +176,7 @@ class ObservingBench:
         containment = Containment()
         within = timedelta(seconds=5)
         diagnoses = IncidentDiagnoses(
-            self.diagnoser, ledger.diagnoses, clock=virtual_clock, within=within, containment=containment
+            self.diagnoser.diagnose, ledger.diagnoses, clock=virtual_clock, within=within, containment=containment
         )
         active = self.business.active_catalog
         self.verdicts = VerdictDiagnoses(
