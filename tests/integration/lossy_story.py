@@ -48,6 +48,7 @@ from kintsugi.runner import RunnerDeps
 from kintsugi.views import ServiceViews
 from kubeobjects.kept import Deployment, Metadata
 from kubeobjects.workloads import DeploymentSpec, DeploymentStatus
+from tests.harness.ledgers import newest_signals
 from tests.harness.waiting import eventually
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.executor.scripted_actor import ScriptedActor
@@ -270,7 +271,7 @@ class LossyStory:
             await asyncio.sleep(0.15)
 
     async def _is_judged(self, service: str, kind: VerdictKind) -> bool:
-        judged = {signal.id: verdict for signal, verdict in await self.ledger.signals.newest()}
+        judged = {signal.id: verdict for signal, verdict in await newest_signals(self.ledger)}
         verdict = judged.get(f"sig-{service}")
         return verdict is not None and verdict.kind is kind
 

@@ -15,6 +15,7 @@ from kintsugi.model.records import IncidentState
 from kubesim import EmbeddedCluster
 from tests.harness import ledgers
 from tests.harness.daemon import DaemonProcess
+from tests.harness.ledgers import newest_dead_letters, newest_signals
 from tests.harness.waiting import eventually
 from tests.unit.factories import runbook_text
 
@@ -137,12 +138,12 @@ def counted(daemon: DaemonProcess) -> str:
 
 async def check(ledger: Ledger) -> None:
     """Look at what the ledger holds once it is mended."""
-    told = {signal.id: verdict.kind if verdict else None for signal, verdict in await ledger.signals.newest()}
+    told = {signal.id: verdict.kind if verdict else None for signal, verdict in await newest_signals(ledger)}
     assert told == {"sig-1": "no-rule", "sig-2": "no-rule", "sig-4": "started"}
-    kept = {signal.id: signal.labels for signal, _ in await ledger.signals.newest()}
+    kept = {signal.id: signal.labels for signal, _ in await newest_signals(ledger)}
     assert kept["sig-1"] == {"$kintsugi.integer": "x"}
     assert kept["sig-2"] == {"$kintsugi.time": "2026-03-01T12:00:00+00:00"}
-    assert [letter.id for letter in await ledger.dead_letters.newest()] == ["sig-3"]
+    assert [letter.id for letter in await newest_dead_letters(ledger)] == ["sig-3"]
     assert await ledger.runs.open_runs() == ()
     assert await ledger.pending_matches.conditions() == ()
     assert dict((await ledger.run_requests.history("web-service", "n", END)).locks) == {}

@@ -137,11 +137,6 @@ async def close_without_run(connection: AsyncConnection, incident: str, reason: 
 class DeadLetterRepository(Repository):
     """Dead letters: deliveries that could not be understood."""
 
-    async def newest(self, limit: int = 50) -> tuple[DeadLetter, ...]:
-        """Return the newest dead letters, newest first."""
-        query = select(*columns(DeadLetter, dead_letters)).order_by(dead_letters.c.received.desc()).limit(limit)
-        return await self._shown(DeadLetter, query)
-
     async def summaries(self, *, limit: int, before: str = "") -> Sequence[DeadLetterSummary]:
         """
         Return the newest dead letters without their payloads, newest first, of those before the one with the id `before`.

@@ -260,11 +260,6 @@ class SignalRepository(Repository):
         """Count an incident's signals."""
         return sum(await self._scalars(select(func.count()).select_from(inbox).where(inbox.c.incident == incident)))
 
-    async def newest(self, limit: int = 50) -> tuple[tuple[Signal, Verdict | None], ...]:
-        """Return the newest signals with their verdicts, newest first."""
-        query = select(inbox).order_by(inbox.c.received.desc(), inbox.c.id.desc()).limit(limit)
-        return tuple((signal(row), verdict(row)) for row in await self._rows(Signal, query))
-
     async def firing_rules(self, rules: Collection[str]) -> tuple[str, ...]:
         """Return which of some rules have a signal that holds now. Kubernetes Events do not count: they never end."""
         columns = (inbox.c.judged_rule, inbox.c.rule, inbox.c.reason)

@@ -19,6 +19,7 @@ from kintsugi.telemetry import Containment
 from kubediagnosis.causes import Diagnosis
 from kubediagnosis.facts import CheckFacts, ObserverFacts
 from tests.contract.ledger.build import NOW, begin
+from tests.harness.ledgers import newest_signals
 from tests.unit import factories
 from tests.unit.factories import NOW as THEN
 from tests.unit.factories import moment, signal, virtual_clock, web
@@ -199,7 +200,7 @@ class ObservingBench:
 
     async def texts(self) -> list[str]:
         """List the texts of all verdicts, oldest first."""
-        return [verdict.text for _, verdict in reversed(await self.ledger.signals.newest()) if verdict is not None]
+        return [verdict.text for _, verdict in reversed(await newest_signals(self.ledger)) if verdict is not None]
 
     async def told(self) -> list[str]:
         """List what people are told."""

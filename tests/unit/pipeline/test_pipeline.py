@@ -13,6 +13,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.ledger.runs import CatalogRepository
 from kintsugi.ledger.signals import SignalRepository
 from kintsugi.ledger.store import Store
+from kintsugi.model.api_types import SignalQuery
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.outages import Fault, Outage
 from kintsugi.model.records import IncidentState, KeptDiagnosis, Occasion, Reason, Signal, Verdict, VerdictKind
@@ -94,8 +95,8 @@ async def test_a_new_signal_is_judged_at_once(business: PipelineBench, inbox: Co
         await inbox.accept([alert()], virtual_clock())
         business.pipeline.wake()
         await asyncio.sleep(0.01)
-        ((_, verdict),) = await inbox.newest()
-        assert verdict is not None
+        (judged,) = await inbox.list_signals(SignalQuery())
+        assert judged.verdict is not None
 
 
 async def test_a_provisional_verdict_is_looked_at_when_it_ends(business: PipelineBench, inbox: CountedSignals) -> None:
