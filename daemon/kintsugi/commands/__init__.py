@@ -11,7 +11,6 @@ from kintsugi.commands.registry import by_verb, rows
 from kintsugi.commands.render import argv, decode, encode, render, verb_of
 from kintsugi.commands.template import ParsedTemplate, parse, parse_argv, parse_template
 from kintsugi.commands.third_party import enable
-from kintsugi.durations import format_duration, parse_duration
 
 __all__ = [
     "CommandProblem",
@@ -23,10 +22,8 @@ __all__ = [
     "decode",
     "enable",
     "encode",
-    "format_duration",
     "parse",
     "parse_argv",
-    "parse_duration",
     "parse_template",
     "render",
     "rows",

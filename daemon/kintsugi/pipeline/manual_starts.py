@@ -14,10 +14,10 @@ import structlog
 from kintsugi.catalog.call_graph import reachable, unfit_for_all
 from kintsugi.catalog.parameters import read_text
 from kintsugi.catalog.problems import did_you_mean
-from kintsugi.commands import format_duration
 from kintsugi.decisions.guards import GuardContext
 from kintsugi.decisions.manual import StartObjection, may_start, objections
 from kintsugi.decisions.planner import Plan, digest_of, plan
+from kintsugi.durations import format_duration
 from kintsugi.errors import CatalogMismatch, NotRecorded, WrongState
 from kintsugi.ledger import Ledger, RunRequest, RunRequestResult
 from kintsugi.model.api_types import GuardResult, RecoverPreview

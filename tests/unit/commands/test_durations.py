@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.commands import format_duration, parse_duration
+from kintsugi.durations import format_duration, parse_duration
 
 
 @pytest.mark.parametrize(
