@@ -193,7 +193,7 @@ class DaemonClient:
     async def _ask(
         self,
         method: str,
-        path: str,
+        where: str,
         kind: type[Value],
         *,
         query: Mapping[str, str] | None = None,
@@ -201,7 +201,7 @@ class DaemonClient:
     ) -> Value:
         """Ask the API for people, or with a path from the root another part of the server; read the answer as a value."""
         data = None if body is None else msgspec.json.encode(body)
-        url = f"{self._server}{path if path.startswith('/') else f'/api/v1/{path}'}"
+        url = f"{self._server}{where if where.startswith('/') else f'/api/v1/{where}'}"
         try:
             async with self._session.request(method, url, params=query, data=data, allow_redirects=False) as response:
                 status, content = response.status, await response.read()
