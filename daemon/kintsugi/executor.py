@@ -110,8 +110,9 @@ class Effect:
     One change to be made. `record` is its planned record (state PLANNED), or the one that the journal has already.
 
     The gate has admitted the first attempt of a planned effect. `change_context` returns the current context for each
-    attempt. After `retry_until` no new attempt is made; `undo` is the runbook's own word on the undo. `namespace` is the run's:
-    a change of a cluster-scoped object is counted against its budget. `stopping` is set when the daemon stops.
+    attempt. After `retry_until` no new attempt is made; `undo` is the runbook's own word on the undo; `must_be_undoable`: a change
+    that could not be undone is refused. `namespace` is the run's: a change of a cluster-scoped object is counted against its
+    budget. `stopping` is set when the daemon stops.
     """
 
     record: StepRecord
@@ -123,6 +124,7 @@ class Effect:
     namespace: str
     stopping: asyncio.Event
     undo: UndoRecord | None = None
+    must_be_undoable: bool = False
 
 
 class EffectExecution:
@@ -188,6 +190,12 @@ def effect_plan_of(record: StepRecord) -> EffectPlan:
     assert record.undo is not None, f"{record.path} has an intent without its undo"
     command = decode(record.command)
     return EffectPlan(command=command, intent=read_intent(command, record.facts), undo=record.undo)
+
+
+def check_undoable(effect: Effect, plan: EffectPlan) -> None:
+    """Raise Refused for a change that has no undo, where one must have it."""
+    if effect.must_be_undoable and not (effect.undo or plan.already or plan.undo.commands):
+        raise Refused(f"it could not be undone: {plan.undo.note}")
 
 
 class Executor:
@@ -257,6 +265,7 @@ class Executor:
         try:
             plan = await self._actor.plan_effect(command, effect.change_context())
             check_undo(plan)
+            check_undoable(effect, plan)
         except RETRYABLE_ERRORS as later:
             await self._put_off(execution, later, over=StepState.SKIPPED)
         except (Refused, NotFound) as refusal:

@@ -129,6 +129,12 @@ class ManualStage:
         found: Json = next(each for each in told["services"] if each["name"] == "api")
         return found
 
+    def replicas(self) -> int:
+        """Return how many pods the web service is to have."""
+        found = self.cluster.get(resources.DEPLOYMENTS, WEB, NAMESPACE)
+        assert found is not None
+        return int(found["spec"]["replicas"])
+
     def restarts(self) -> int:
         """Count the rollouts of the web service since it was made."""
         found = self.cluster.get(resources.DEPLOYMENTS, WEB, NAMESPACE)

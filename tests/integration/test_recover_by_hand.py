@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from kintsugi_demo.shop import WEB
 from tests.harness.crash_points import KILL_AT
+from tests.harness.daemon import TOKEN
 from tests.harness.waiting import eventually
 from tests.integration.manual_stage import TIMEOUT, Json, ManualStage, staged, told
 
@@ -141,7 +143,7 @@ spec:
     - {id: api, name: The API, service: api, runbook: look}
     - {id: web, name: The web service, service: web, runbook: renew}
     - {id: well, expect: "services.all(s, s.healthy)", within: 20m}
-  rollback: {after: 2h}
+  rollback: {after: 1h}
 """
 
 
@@ -216,3 +218,54 @@ async def lift(stage: ManualStage, pause: Json) -> None:
     """End a pause."""
     ended = await stage.kintsugi("resume", pause["id"], "--why", "released")
     assert ended.code == 0, ended
+
+
+REHEARSED = """
+apiVersion: kintsugi.dev/v1alpha1
+kind: Runbook
+metadata: {{name: more-pods}}
+spec:
+  title: Is there room for more pods?
+  rehearsal: true
+  service: web
+  steps:
+    - {{id: scale, run: "kubectl scale ${{service.workload}} --replicas=5", expect: service.ready >= {ready}, within: 20m}}
+  rollback: {{after: 1h}}
+---
+apiVersion: kintsugi.dev/v1alpha1
+kind: Rule
+metadata: {{name: web-slow}}
+spec: {{on: alert, service: web, mode: auto, matchers: ['alertname="WebSlow"'], runbook: renew}}
+"""
+SLOW = {"alertname": "WebSlow", "namespace": "production", "deployment": WEB}
+
+
+async def test_a_rehearsal_goes_on_after_a_kill_and_undoes_what_it_has_changed(tmp_path: Path) -> None:
+    """P3, P8: killed when the outcome of its steps is known, and nothing is undone yet."""
+    point = "after commit save-step @outcome done 1"
+    async with staged(tmp_path, documents=REHEARSED.format(ready=5), **{KILL_AT: point}) as stage:
+        begun = await stage.begun("more-pods")
+        await asyncio.to_thread(stage.daemon.wait, within=60)
+        assert stage.replicas() == 5
+        stage.daemon.environment = {}
+        await stage.restart()
+        found = await stage.ended(begun["incident"])
+        assert (found["incident"]["kind"], found["incident"]["state"]) == ("rehearsal", "passed"), found
+        assert stage.replicas() == 3
+        again = await stage.kintsugi("rollback", begun["incident"], "--yes")
+        assert "was a rehearsal, which has undone all its changes" in again.err, again
+
+
+async def test_a_rehearsal_gives_way_to_a_recovery_of_its_service(tmp_path: Path) -> None:
+    """The recovery starts as soon as the rehearsal has undone its changes."""
+    async with staged(tmp_path, documents=REHEARSED.format(ready=50)) as stage:
+        begun = await stage.begun("more-pods")
+        await eventually(lambda: stage.replicas() == 5, within=TIMEOUT, describe=stage.daemon.tail)
+        alert = {"status": "firing", "labels": SLOW, "startsAt": "2026-05-04T12:00:00Z"}
+        body = {"version": "4", "groupKey": "g", "alerts": [alert]}
+        assert (await asyncio.to_thread(stage.daemon.post, "/alertmanager", body, token=TOKEN))[0] == 200
+        found = await stage.ended(begun["incident"])
+        assert found["incident"]["state"] == "cancelled", found
+        assert found["incident"]["reason"] == "a recovery of web is needed"
+        await eventually(lambda: stage.restarts() == 1, within=TIMEOUT, describe=stage.daemon.tail)
+        assert stage.replicas() == 3

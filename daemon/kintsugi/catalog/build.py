@@ -24,6 +24,7 @@ from kintsugi.catalog.schema import (
 from kintsugi.catalog.source import Path
 from kintsugi.catalog.steps import Steps, TypeScope
 from kintsugi.commands.selectors import label_selector
+from kintsugi.decisions.rehearsals import unfit_for_rehearsal
 from kintsugi.errors import UsageError
 from kintsugi.expressions import ANY, Scope
 from kintsugi.model.manual import MANUAL
@@ -219,6 +220,7 @@ def build_runbook(draft: DocumentBuilder[RunbookShape]) -> Runbook:
             data_loss_check=spec.rollback.data_loss_check or "",
         ),
         complete_once_begun=spec.complete_once_begun,
+        rehearsal=spec.rehearsal,
         digest=digest_of(draft.document.value, draft.known.durations),
         place=draft.place(("metadata", "name")),
     )
@@ -226,6 +228,9 @@ def build_runbook(draft: DocumentBuilder[RunbookShape]) -> Runbook:
         draft.note(
             (*path, "steps"), "it replaces data, and half of that is worse than none: write `completeOnceBegun: true`"
         )
+    if built.rehearsal:
+        for place, what in unfit_for_rehearsal(built):
+            draft.note(draft.path_of(place), what)
     return built
 
 

@@ -42,6 +42,7 @@ class CrossChecks:
                     self._check_deadline(name, call)
             self._check_depth()
         self._check_rules_about_all()
+        self._check_rehearsals()
         self._check_drills()
 
     def _check_dependencies(self) -> None:
@@ -104,6 +105,21 @@ class CrossChecks:
                     f"a rule about all services gives its runbook no service, but step {step.id!r} of {runbook.name} {why} "
                     f"(in {step.place})",
                 )
+
+    def _check_rehearsals(self) -> None:
+        """Refuse a rehearsal where something is to be recovered: it undoes all that it has done."""
+        rehearsals = {name for name, each in self.runbooks.items() if each.rehearsal}
+        for drafts in (self.rule_drafts.values(), self.service_drafts.values()):
+            for draft in drafts:
+                if (name := draft.shape.spec.runbook) in rehearsals:
+                    text = f"{name} is a rehearsal, which only a person starts: kintsugi recover {name}"
+                    draft.note(("spec", "runbook"), text)
+        for caller, runbook in self.runbooks.items():
+            calling = self.runbook_drafts[caller]
+            for call in calls_of(runbook):
+                if call.runbook in rehearsals:
+                    text = f"{call.runbook} is a rehearsal, which no other runbook runs"
+                    calling.note(calling.path_of(call.step.place), text)
 
     def _check_drills(self) -> None:
         """Hold what is run as a drill to it: by its runbook nothing live is touched, and its service can be asked."""

@@ -320,6 +320,7 @@ class RunbookSpecShape(Shape):
     service: Name | None = None
     parameters: dict[Id, ParameterShape] = {}
     complete_once_begun: bool = False
+    rehearsal: bool = False
     steps: Annotated[list[StepShape], Field(min_length=1, max_length=MOST_STEPS_IN_A_ROW)]
     rollback: RollbackShape = RollbackShape()
 

@@ -193,9 +193,9 @@ def _run(detail: RunDetail, now: datetime) -> Iterator[Text]:
 
 def _deadline(run: RunRecord, now: datetime) -> Iterator[Text]:
     """Yield when a run under way is judged, and what follows."""
-    if run.finished is None and run.kind is RunKind.DRILL:
+    if run.finished is None and run.kind is not RunKind.RECOVERY:
         yield plain(
-            f"The drill ends by {run.deadline:%H:%M:%S} at the latest. Then Kintsugi deletes everything that the drill created."
+            f"The {run.kind} ends by {run.deadline:%H:%M:%S} at the latest. Then Kintsugi undoes everything that it has changed."
         )
     elif run.finished is None:
         left = f"The watchdog checks at {run.deadline:%H:%M:%S}" if run.deadline > now else "The watchdog is due"

@@ -59,7 +59,7 @@ class VerbDefinition(ABC, Generic[C]):
     `concerns_any_service`: the pods that it ends may be another service's than the run's, whose locks the run then
     takes. `rolls_back`: it takes a workload back to another revision, and its intent says from which (`revision`) to
     which (`to`). `outlasts_run`: what it has changed stays so after a run that has helped, for a person to take back.
-    `allowed_in_drill`: a drill may change something by it. `sometimes_sends`: its row only looks, but for what `sends`.
+    `has_undo`: a change by it can be undone, whatever its object; `allowed_in_drill`: a drill may change something by it. `sometimes_sends`: its row only looks, but for what `sends`.
     Of what only looks: `diagnoses`: the `text` of its result says what is wrong; `asks_prometheus`: a Prometheus
     answers it; `reads_logs`: its result are lines of logs, which a step may `scan`; `previewed`: a few requests to the
     API server, which the preview of a run makes, too.
@@ -80,6 +80,7 @@ class VerbDefinition(ABC, Generic[C]):
     knows_tried: bool = False
     rolls_back: bool = False
     outlasts_run: bool = False
+    has_undo: bool = True
     allowed_in_drill: bool = False
     sometimes_sends: bool = False
     diagnoses: bool = False

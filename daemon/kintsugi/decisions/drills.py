@@ -10,6 +10,7 @@ from cronsim import CronSim, CronSimError
 
 from kintsugi.commands.registry import definition_of, definitions_by_verb
 from kintsugi.decisions.guards import Limits, covers
+from kintsugi.decisions.rehearsals import OUTCOME, inner_steps, objection
 from kintsugi.durations import format_seconds
 from kintsugi.errors import CommandError
 from kintsugi.expressions import from_json
@@ -43,9 +44,6 @@ INTEGRITY = "integrity"
 
 LEFT_OUT = StepPath.noted("left-out")
 """The path of a drill's note of the checks that it could not run."""
-
-OUTCOME = StepPath.noted("outcome")
-"""The path of a drill's note of its steps' outcome, kept while its changes are undone."""
 
 MOST_TABLES = 20
 """Tables that are named in a reason; the report names all."""
@@ -102,17 +100,6 @@ def _for_now(inputs: DrillGuardInput, history: History) -> tuple[Reason, str] | 
     return objection(service.name, view, history.incident)
 
 
-def objection(service: str, view: ServiceView | None, incident: str) -> tuple[Reason, str] | None:
-    """Return why no drill may burden a service now, also one that has begun; None when it is well."""
-    if incident:
-        return Reason.ACTIVE_RUN, f"{service} has the open incident {incident}; a recovery has priority over a drill"
-    if view is None or view.healthy is None:
-        return Reason.STALE, f"the health of {service} is unknown"
-    if not view.healthy:
-        return Reason.LOCKED, f"{service} is not healthy; a drill would add load"
-    return None
-
-
 def _refused(reason: Reason, text: str, *, until: datetime | None = None) -> Verdict:
     return Verdict(kind=VerdictKind.REFUSED, reason=reason, text=text, until=until, rule=RULE)
 
@@ -151,7 +138,7 @@ def _after(schedule: str, moment: datetime) -> Iterator[datetime]:
 
 def unfit_steps(runbook: Runbook) -> Iterator[tuple[Step, str]]:
     """Yield each step that a drill must not have, with what is wrong with it."""
-    for step in _all((*runbook.steps, *runbook.rollback.steps)):
+    for step in inner_steps((*runbook.steps, *runbook.rollback.steps)):
         if isinstance(step.do, RunRunbook):
             yield step, "a drill runs no other runbook: write its steps out"
         if step.approve is not None:
@@ -174,15 +161,6 @@ def _about(do: Run) -> Iterator[str]:
 def _restored(do: Run) -> PgRestore | None:
     command = do.command.sample()
     return definition_of(command).restore(command)
-
-
-def _all(steps: Iterable[Step]) -> Iterator[Step]:
-    for step in steps:
-        yield step
-        if isinstance(step.do, InOrder | Parallel):
-            yield from _all(step.do.steps)
-        if isinstance(step.undo, tuple):
-            yield from _all(step.undo)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -472,5 +472,5 @@ async def _read_overrides(connection: AsyncConnection, run: str) -> frozenset[Ov
 
 def _starts(service: str) -> Select[tuple[str, object]]:
     query = select(runs.c.id, steps.c.facts).join(steps, (steps.c.run == runs.c.id) & (steps.c.path == STARTED))
-    query = query.where(runs.c.service == service, runs.c.kind == RunKind.RECOVERY, runs.c.rule == MANUAL)
+    query = query.where(runs.c.service == service, runs.c.rule == MANUAL)
     return query.order_by(runs.c.started.desc(), runs.c.id.desc()).limit(_MOST_STARTS)

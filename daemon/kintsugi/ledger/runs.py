@@ -158,8 +158,8 @@ class RunRepository(Repository):
             before = await find_run(connection, run, lock=True)
             if before.finished is None:
                 return before
-            if before.kind is RunKind.DRILL:
-                raise WrongState(f"run {run} was a drill, which has undone all its changes")
+            if before.kind is not RunKind.RECOVERY and before.state is not IncidentState.NEEDS_OPERATOR:
+                raise WrongState(f"run {run} was a {before.kind}, which has undone all its changes")
             if before.service == STACK:
                 raise WrongState(f"run {run} has changed nothing itself: roll back the runs that it started")
             await _refuse_if_taken(connection, before)
@@ -218,7 +218,7 @@ class RunRepository(Repository):
             await connection.execute(update(runs).where(runs.c.id == run).values(moved))
             if state.is_final:
                 await connection.execute(delete(locks).where(locks.c.run == run))
-            if state is IncidentState.PASSED:
+            if state is IncidentState.PASSED and before.kind is RunKind.DRILL:
                 await note_passed(connection, before.service, now)
             await move_incident(connection, before.incident, after)
             if before.state is not state:

@@ -175,12 +175,14 @@ class Verdict:
 
 
 class RunKind(StrEnum):
-    """The purpose of an incident and its run: to recover a service, to try its backup, or to report doubt about the observer.
+    """The purpose of an incident and its run: to recover a service, to rehearse, or to report doubt about the observer.
 
-    An incident about the observer has no run: nothing is changed while the observed state is in doubt.
+    A rehearsal undoes all that it has changed; a drill is the rehearsal of a restore. An incident about the observer has no run:
+    nothing is changed while the observed state is in doubt.
     """
 
     RECOVERY = "recovery"
+    REHEARSAL = "rehearsal"
     DRILL = "drill"
     OBSERVER = "observer"
 

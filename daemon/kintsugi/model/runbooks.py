@@ -236,7 +236,7 @@ class Runbook:
     Named steps with their rollback.
 
     `service` empty: it works on its caller's service. `complete_once_begun`: its steps are a section, which is completed once
-    it has changed anything. `digest` identifies this version.
+    it has changed anything. `rehearsal`: a run undoes all that it has changed. `digest` identifies this version.
     """
 
     name: str
@@ -246,6 +246,7 @@ class Runbook:
     steps: tuple[Step, ...]
     rollback: Rollback
     complete_once_begun: bool = False
+    rehearsal: bool = False
     digest: str
     place: SourcePosition
 

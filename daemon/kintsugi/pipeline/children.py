@@ -128,6 +128,8 @@ class ChildRuns:
                 raise ExecutionStopped(
                     StepPath.parse(call.step), f"{call.runbook.name} on {call.service} may not start: {verdict.text}"
                 )
+            if verdict.reason is Reason.LOCKED:
+                self._supervisor.end_rehearsals(service.name)
             if verdict.text != logged:
                 log.info("child run waiting", run=call.run.id, step=call.step, why=verdict.text)
                 logged = verdict.text

@@ -1,5 +1,5 @@
 """
-Makes the driver of a run in the ledger: of one about a service, about all services, or of a drill.
+Makes the driver of a run in the ledger: of one about a service, about all services, or of a rehearsal.
 """
 
 from collections.abc import Callable
@@ -18,10 +18,11 @@ from kintsugi.runner.context import Children
 from kintsugi.runner.drill import DrillDriver, DrillGate
 from kintsugi.runner.driver import RunDriver
 from kintsugi.runner.gate import RunGate
+from kintsugi.runner.rehearsal import GivingWayGate, RehearsalDriver, RehearsalGate
 from kintsugi.runner.run_watchdog import RunWatchdog
 from kintsugi.runner.stack import StackDriver
 
-AnyDriver = RunDriver | DrillDriver | StackDriver
+AnyDriver = RunDriver | RehearsalDriver | StackDriver
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,8 +52,9 @@ class DriverFactory:
         incident = await self._ledger.incidents.get(run.incident)
         journal = await Journal.read(run, self._ledger)
         if run.kind is RunKind.DRILL:
-            return self._drill(deps, catalog, incident, journal)
-        gate = RunGate(
+            drills = DrillGate(begun_in=incident.mode, deps=deps, ledger=self._ledger, journal=journal)
+            return self._rehearsal(DrillDriver, deps, catalog, incident, journal, drills)
+        gate = (GivingWayGate if run.kind is RunKind.REHEARSAL else RunGate)(
             deps=deps,
             ledger=self._ledger,
             journal=journal,
@@ -62,18 +64,28 @@ class DriverFactory:
             expiry=self._policy.approval_expiry,
             parent=(await self._ledger.runs.get(run.parent)).incident if run.parent else "",
         )
+        if isinstance(gate, GivingWayGate):
+            return self._rehearsal(RehearsalDriver, deps, catalog, incident, journal, gate)
         make = self._stack if run.service == STACK else self._recovery
         return make(deps, catalog, incident, journal, gate)
 
-    def _drill(self, deps: RunnerDeps, catalog: Catalog, incident: Incident, journal: Journal) -> DrillDriver:
-        return DrillDriver(
+    def _rehearsal(
+        self,
+        driver: type[RehearsalDriver],
+        deps: RunnerDeps,
+        catalog: Catalog,
+        incident: Incident,
+        journal: Journal,
+        gate: RehearsalGate,
+    ) -> RehearsalDriver:
+        return driver(
             deps=deps,
             ledger=self._ledger,
             catalog=catalog,
             runbook=catalog.runbooks[journal.run.runbook],
             incident=incident,
             journal=journal,
-            gate=DrillGate(begun_in=incident.mode, deps=deps, ledger=self._ledger, journal=journal),
+            gate=gate,
         )
 
     def _stack(

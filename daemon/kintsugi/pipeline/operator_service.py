@@ -202,8 +202,8 @@ class OperatorService:
         if not runs:
             raise WrongState(f"incident {incident} never had a run, so there is nothing to undo")
         run = runs[-1]
-        if run.kind is RunKind.DRILL and run.finished is not None:
-            raise WrongState(f"run {run.id} was a drill, which has undone all its changes")
+        if run.kind is not RunKind.RECOVERY and run.state.is_final and run.state is not IncidentState.NEEDS_OPERATOR:
+            raise WrongState(f"run {run.id} was a {run.kind}, which has undone all its changes")
         if run.kind is RunKind.RECOVERY and run.service != STACK and not run.changed:
             raise WrongState(f"incident {incident}: nothing to undo: the run changed nothing")
         shown = await self.rollbacks.preview(run)

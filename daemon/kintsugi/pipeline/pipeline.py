@@ -223,4 +223,7 @@ class Pipeline:
         if verdict.kind is not VerdictKind.NO_RULE:  # a line each would be most of what a storm of foreign alerts costs
             fields = {"verdict": verdict.kind, "reason": verdict.reason, "rule": verdict.rule, "text": verdict.text}
             log.info("signal evaluated", signal=signal.id, **fields)
+        rule = self._active_catalog.catalog.rules.get(verdict.rule)
+        if verdict.reason is Reason.LOCKED and rule is not None:
+            self._supervisor.end_rehearsals(rule.service)
         self.on_verdict.notify(signal.id, signal, verdict)

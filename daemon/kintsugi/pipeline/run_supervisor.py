@@ -256,6 +256,12 @@ class RunSupervisor:
             if driver.run.incident == incident:
                 driver.request_abort(reason)
 
+    def end_rehearsals(self, service: str) -> None:
+        """End the rehearsal of a service that is to be recovered: it undoes its changes, and frees the lock."""
+        for driver in self._drivers.values():
+            if driver.run.kind is RunKind.REHEARSAL and driver.run.service == service:
+                driver.request_abort(f"a recovery of {service} is needed")
+
     async def stop(self) -> None:
         """Cancel all tasks and wait until the effects under way have ended; no run is resumed any more."""
         self._has_resumed = False

@@ -65,7 +65,7 @@ class Terms:
 def summaries(views: Iterable[ServiceView], opened: OpenRecords, terms: Terms) -> list[ServiceSummary]:
     """Summarise each service with its open incident and run; drills do not count."""
     incidents = {each.service: each for each in opened.incidents if each.kind is RunKind.RECOVERY}
-    runs = {each.service: each for each in opened.runs if each.kind is not RunKind.DRILL}
+    runs = {each.service: each for each in opened.runs if each.kind is RunKind.RECOVERY}
     ordered = sorted(views, key=lambda view: (view.service.priority, view.name))
     return [
         _summary(

@@ -19,7 +19,7 @@ from kintsugi.decisions.disruptions import deleted_uid, serving
 from kintsugi.errors import CommandError, DecryptionFailed, EvaluationError
 from kintsugi.executor import Effect
 from kintsugi.model.command import Command
-from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
+from kintsugi.model.records import Phase, RunKind, StepRecord, StepState, UndoRecord
 from kintsugi.model.runbooks import Run, Step, UndoPolicy
 from kintsugi.model.step_path import StepPath
 from kintsugi.runner.context import RunContext, StepScope
@@ -193,6 +193,7 @@ class Changes:
                 namespace=journal.run.namespace,
                 stopping=deps.stopping,
                 undo=undo_word(step) if step is not None else None,
+                must_be_undoable=step is not None and journal.run.kind is RunKind.REHEARSAL,
             )
             try:
                 record = await deps.executor.execute(effect)

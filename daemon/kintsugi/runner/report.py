@@ -160,6 +160,13 @@ def was_not_applied(step: StepRecord) -> bool:
     return wanted and step.state in (StepState.PLANNED, StepState.FAILED, StepState.SKIPPED) and bool(step.error)
 
 
+def refused_undos(steps: Iterable[StepRecord]) -> list[StepRecord]:
+    """Return the undos that were refused or failed, and that no later try has made."""
+    undos = [step for step in steps if step.phase is Phase.UNDO]
+    done = {step.step_path.first_try for step in undos if step.state is StepState.DONE}
+    return [step for step in undos if was_not_applied(step) and step.step_path.first_try not in done]
+
+
 def undo_texts(changes: list[StepRecord]) -> list[str]:
     """List the exact commands that take the changes back and were not done yet; a change that needs none says why."""
     undone = [step for step in changes if step.phase is Phase.UNDO and step.state is StepState.DONE]

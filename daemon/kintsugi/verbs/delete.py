@@ -70,6 +70,7 @@ class DeleteVerb(ObjectVerb[Delete]):
     command = Delete
     intent = DeleteIntent
     removes = True
+    has_undo = False
     spec = CommandSpec(
         verb=Verb.DELETE,
         changes=True,

@@ -32,6 +32,7 @@ class EvictVerb(SingleObjectVerb[Evict]):
     command = Evict
     intent = EvictIntent
     gone_is_done = True
+    has_undo = False
     concerns_any_service = True
     spec = CommandSpec(
         verb="kubectl evict-pod",

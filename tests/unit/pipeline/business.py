@@ -46,6 +46,7 @@ class ListedRuns:
     def __init__(self) -> None:
         self.under_way: list[RunRecord] = []
         self.started: list[RunRecord] = []
+        self.rehearsals_ended: list[str] = []
         self.containment = Containment()
 
     @property
@@ -70,6 +71,10 @@ class ListedRuns:
     def run_of(self, service: str) -> RunRecord | None:
         """Return the run of a service."""
         return next((each for each in self.under_way if each.service == service), None)
+
+    def end_rehearsals(self, service: str) -> None:
+        """Note that the rehearsal of a service is to end."""
+        self.rehearsals_ended.append(service)
 
     def start(self, started: RunRecord) -> None:
         """Begin a run."""

@@ -71,6 +71,7 @@ class Scene:
     runs: ChildRuns
     asked: ChildRequests
     started: list[RunRecord]
+    rehearsals_ended: list[str]
 
 
 async def scene(
@@ -81,6 +82,7 @@ async def scene(
     ledger.run_requests = asked = ChildRequests(ledger._store, refusals)
     started: list[RunRecord] = []
     ended: list[str] = []
+    rehearsals_ended: list[str] = []
 
     async def until_over(run: str) -> None:
         await asyncio.sleep(1)
@@ -95,6 +97,7 @@ async def scene(
         places=(),
         on_free=lambda _: None,
         run_of=lambda _: None,
+        end_rehearsals=rehearsals_ended.append,
     )
 
     async def by_digest(_digest: str) -> object:
@@ -110,7 +113,7 @@ async def scene(
         ),
     )
     made: Any = ChildRuns(ledger, SimpleNamespace(by_digest=by_digest), observed, supervisor)  # type: ignore[arg-type]
-    return Scene(ledger=ledger, runs=made, asked=asked, started=started)
+    return Scene(ledger=ledger, runs=made, asked=asked, started=started, rehearsals_ended=rehearsals_ended)
 
 
 def call(service: str = "web") -> ChildCall:
@@ -203,6 +206,7 @@ async def test_a_child_waits_for_a_refusal_that_passes(reason: Reason, ledger: L
     with suppress(ExecutionStopped):
         await run_to_its_end(made.runs, call())
     assert (len(made.asked.requests), [each.service for each in made.started]) == (3, ["web"])
+    assert made.rehearsals_ended == (["web"] * 2 if reason is Reason.LOCKED else []), "they hold the lock"
 
 
 @pytest.mark.parametrize("reason", [Reason.PROTECTED, Reason.MODE, Reason.HUMAN, Reason.FAILURES, Reason.OWNED])

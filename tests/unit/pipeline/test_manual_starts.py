@@ -1,5 +1,6 @@
 """A wish is bound to one plan or answered with what would be right; a person is shown the plan, and starts that one, once."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ from kintsugi.errors import KintsugiError, NotRecorded, UsageError, WrongState
 from kintsugi.ledger import Ledger, RunRequest
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.manual import MANUAL, Override, RecoverRequest
-from kintsugi.model.records import Incident, IncidentState, Reason, RunRecord
+from kintsugi.model.records import Incident, IncidentState, Reason, RunKind, RunRecord
 from kintsugi.model.rules import Mode
 from kintsugi.model.services import STACK, AllServices, DrillTerms
 from kintsugi.pipeline.manual_starts import BoundStart, ManualStarts, bind, parameter_text
@@ -275,6 +276,23 @@ async def test_the_claim_says_who_why_and_what_is_overruled(ledger: Ledger, requ
     assert request.manual.plan == shown.digest
     assert request.manual.expires == NOW + timedelta(minutes=30)
     assert len(business.supervisor.started) == 1
+
+
+@pytest.mark.parametrize("ready", [1, 2], ids=["healthy", "not healthy"])
+async def test_a_rehearsal_is_started_on_a_healthy_service_only(
+    ready: int, ledger: Ledger, requests: list[RunRequest]
+) -> None:
+    steps = "- {id: more, run: kubectl scale deployment/web --replicas=5}"
+    more = runbook_text(steps, name="more", more="rehearsal: true")
+    business = PipelineBench(known=catalog(service_text(healthy=f"ready > {ready}"), runbook_text(), more))
+    manual, wish = starts(business, ledger), replace(WEB_WISH, runbook="more")
+    shown = await manual.recover(wish, "ana")
+    assert (shown.allowed, [each.text for each in shown.answers]) == (
+        (True, []) if ready == 1 else (False, ["web is not healthy"])
+    )
+    with nullcontext() if shown.allowed else pytest.raises(WrongState, match="nothing is started: web is not healthy"):
+        await manual.recover(replace(wish, digest=shown.digest), "ana")
+    assert ([each.kind for each in requests], len(business.supervisor.started)) == ([RunKind.REHEARSAL], 2 - ready)
 
 
 async def test_another_plan_than_was_shown_is_not_started(ledger: Ledger, requests: list[RunRequest]) -> None:

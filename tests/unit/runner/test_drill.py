@@ -216,7 +216,7 @@ def test_a_drill_fails_with_the_reason_and_its_server_goes(
         (
             "pg_restore",
             lambda drill: setattr(drill.ledger, "trouble_of", "inc-7"),
-            "the drill is ended: database has the open incident inc-7; a recovery has priority over a drill",
+            "the drill is ended: database has the open incident inc-7; a recovery has priority",
         ),
         ("kintsugi", lambda drill: drill.observed.show("database", ready=0), "is not healthy"),
         ("pg_restore", lambda drill: drill.ledger.pauses.append(pause()), "paused by ada"),

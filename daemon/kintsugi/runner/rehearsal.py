@@ -1,0 +1,219 @@
+"""
+Drives one rehearsal from its state in the ledger to its end: it executes the steps, then undoes all that they have changed.
+
+The outcome of the steps is kept before anything is undone, so that a restart in between does not change it. No watchdog judges
+a rehearsal, since none of its changes last. It gives way: it ends, and undoes, as soon as a recovery of its service is needed or
+a pause holds. A recovery never waits for more than that.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from kintsugi.decisions.guards import covers
+from kintsugi.decisions.rehearsals import OUTCOME, objection
+from kintsugi.durations import format_duration
+from kintsugi.ledger import Ledger
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.records import Incident, IncidentState, Phase, Reason, RunRecord, SeenWorkload
+from kintsugi.model.runbooks import Runbook
+from kintsugi.model.step_path import RUN
+from kintsugi.runner.context import ChangeGate, RunContext, RunnerDeps, StepScope
+from kintsugi.runner.driver import Ends, until_stopped
+from kintsugi.runner.ends import ExecutionAborted, ExecutionStopped, TriggerResolved, raise_most_severe
+from kintsugi.runner.gate import RunGate
+from kintsugi.runner.holds import CLOCK_STOPPED
+from kintsugi.runner.interpreter import Interpreter
+from kintsugi.runner.journal import Journal, left_to_undo
+from kintsugi.runner.report import hand_over, refused_undos
+from kintsugi.runner.rollback import authored_undo_steps, undo_of
+
+log = structlog.get_logger(__name__)
+
+UNDO_LIMIT = timedelta(minutes=10)
+"""The limit of each undo; a Job that is left then ends by its own deadline."""
+
+
+class RehearsalGate(ChangeGate, Protocol):
+    """The gate of a rehearsal."""
+
+    async def blocked_by(self) -> str:
+        """Return why the rehearsal must end now, "" when it may go on. An unknown state is no reason to end it."""
+        ...
+
+
+class GivingWayGate(RunGate):
+    """The gate of a run that is a rehearsal: mode, budgets, locks and questions are those of any run."""
+
+    async def blocked_by(self) -> str:
+        """Return why the rehearsal must end now; that its service is not healthy may be its own doing."""
+        return await gives_way_to(self.deps, self.ledger, self.journal.run, frozenset({Reason.ACTIVE_RUN}))
+
+
+async def gives_way_to(deps: RunnerDeps, ledger: Ledger, run: RunRecord, reasons: frozenset[Reason]) -> str:
+    """Return what a rehearsal gives way to: a pause, or an objection of one of the `reasons`; "" for nothing."""
+    observed = deps.observed
+    if annotated := observed.annotation_pause(run.namespace):
+        return annotated
+    history = await ledger.run_requests.history(run.service, run.namespace, deps.clock())
+    for pause in history.pauses:
+        if covers(pause, namespace=run.namespace, rule=run.rule, service=run.service):
+            return f"paused by {pause.who}: {pause.why}"
+    found = objection(run.service, observed.views.get(run.service), history.incident)
+    return f"the {run.kind} is ended: {found[1]}" if found is not None and found[0] in reasons else ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """The outcome of the steps of a rehearsal."""
+
+    state: IncidentState
+    reason: str
+
+
+@dataclass(kw_only=True)
+class RehearsalDriver:
+    """One rehearsal under way. A person may end it: its changes are undone."""
+
+    deps: RunnerDeps
+    ledger: Ledger
+    catalog: Catalog
+    runbook: Runbook
+    incident: Incident
+    journal: Journal
+    gate: RehearsalGate
+    _ended: str = field(default="", init=False)
+
+    @property
+    def run(self) -> RunRecord:
+        """Return the run as it was last committed."""
+        return self.journal.run
+
+    def request_rollback(self, who: str, _shown: SeenWorkload | None = None) -> None:
+        """End the rehearsal now and undo its changes."""
+        self._ended = f"ended by {who}"
+
+    def request_abort(self, reason: str) -> None:
+        """End the rehearsal now and undo its changes."""
+        self._ended = reason
+
+    async def drive(self) -> RunRecord:
+        """Continue from the rehearsal's state until it is over and all of its changes are undone."""
+        while not self.run.state.is_final:
+            outcome = self._noted() or await self._executed()
+            left = await self._undo_all()
+            await self._move(outcome, left)
+        return self.run
+
+    async def about(self) -> Catalog:
+        """Return the catalog by which the steps are executed: the run's own."""
+        return self.catalog
+
+    def passed(self) -> str:
+        """Return in one sentence what a rehearsal whose steps have passed has shown."""
+        return "every step has passed, and every change is undone"
+
+    def _noted(self) -> Outcome | None:
+        state, reason = self.journal.fact(OUTCOME, "state"), self.journal.fact(OUTCOME, "reason")
+        return Outcome(state=IncidentState(str(state)), reason=str(reason)) if state is not None else None
+
+    async def _executed(self) -> Outcome:
+        """Execute the steps, and keep their outcome."""
+        outcome = await self._execute_steps()
+        facts = {"state": outcome.state.value, "reason": outcome.reason}
+        await self.journal.note(OUTCOME, f"How the {self.run.kind} ended", facts, now=self.deps.clock())
+        return self._noted() or outcome
+
+    async def _execute_steps(self) -> Outcome:
+        catalog = await self.about()
+        context = self._context(self.run.deadline - self.deps.clock())
+        try:
+            execution = Interpreter(context, catalog).execute_steps(self.runbook.steps, self._scope(Phase.FORWARD))
+            await until_stopped(
+                execution,
+                self._reasons_to_stop,
+                lambda: self.deps.poll_interval,
+                name=f"{self.run.kind} {self.run.id}",
+                conclude=raise_resolved_first,
+            )
+        except TriggerResolved as cleared:
+            return Outcome(state=IncidentState.CANCELLED, reason=cleared.why)
+        except ExecutionAborted as failure:
+            if blocked_by := await self.gate.blocked_by():
+                return Outcome(state=IncidentState.CANCELLED, reason=f"{blocked_by}; {failure}")
+            return Outcome(state=IncidentState.FAILED, reason=f"the {self.run.kind} did not pass: {failure}")
+        return Outcome(state=IncidentState.PASSED, reason=self.passed())
+
+    async def _reasons_to_stop(self) -> list[BaseException | None]:
+        """Return why the rehearsal must end now: a person's request, the deadline, or what it gives way to."""
+        if self._ended:
+            return [TriggerResolved(RUN, self._ended)]
+        if self.deps.clock() >= self.run.deadline and self.run.state not in CLOCK_STOPPED:
+            longest = format_duration(self.run.deadline - self.run.started)
+            return [ExecutionStopped(RUN, f"it did not finish within {longest}")]
+        blocked_by = await self.gate.blocked_by()
+        return [TriggerResolved(RUN, blocked_by)] if blocked_by else []
+
+    async def _undo_all(self) -> str:
+        """Undo all changes as far as possible; return what could not be undone."""
+        interpreter, scope = Interpreter(self._context(UNDO_LIMIT), self.catalog), self._scope(Phase.ROLLBACK)
+        changes, changed = interpreter.changes, self.journal.changes(Phase.FORWARD)
+        parts: list[Callable[[], Awaitable[object]]] = [
+            lambda: changes.settle(scope),
+            lambda: changes.end_workers(scope),
+        ]
+        if changed:
+            parts.append(lambda: interpreter.execute_steps(self.runbook.rollback.steps, scope))
+        left = [what for part in parts if (what := await _tried(part))]
+        for step, undo in left_to_undo(self.journal):
+            own, service = undo_of(step, undo, self.deps.observed, scope.service)
+            left.append(await _tried(partial(changes.undo, step, own, replace(scope, service=service))))
+        forward = replace(scope, phase=Phase.FORWARD)
+        interpreter.recall(self.runbook.steps, forward)
+        for written in authored_undo_steps(self.runbook.steps, [step.step_path for step in changed]):
+            undoing = partial(interpreter.execute_steps, written, replace(forward, phase=Phase.UNDO))
+            left.append(await _tried(undoing))
+        refused = [f"{step.text}: {step.error}" for step in refused_undos(self.journal.all())]
+        return "; ".join(what for what in [*left, *refused] if what)
+
+    async def _move(self, outcome: Outcome, left: str) -> None:
+        state, reason = outcome.state, outcome.reason
+        if left:
+            state, reason = self.left_state(state), f"{reason}; these changes could not be undone: {left}"
+        text = hand_over(reason, self.journal.all()) if state is IncidentState.NEEDS_OPERATOR else reason
+        self.journal.run = await self.ledger.runs.move_run(self.run.id, state, text, self.deps.clock())
+        log.info("rehearsal finished", run=self.run.id, incident=self.incident.id, state=state, reason=reason)
+
+    def left_state(self, state: IncidentState) -> IncidentState:
+        """Return the final state where a change could not be undone: something live is changed, and a person has it."""
+        return IncidentState.NEEDS_OPERATOR
+
+    def _scope(self, phase: Phase) -> StepScope:
+        return StepScope(
+            phase=phase, service=self.run.service, runbook=self.runbook.name, parameters=self.run.parameters
+        )
+
+    def _context(self, within: timedelta) -> RunContext:
+        retry_until = self.deps.clock() + within
+        return RunContext(
+            deps=self.deps, gate=self.gate, journal=self.journal, incident=self.incident, retry_until=retry_until
+        )
+
+
+def raise_resolved_first(ends: Ends) -> None:
+    """Raise the most severe of the ends; a TriggerResolved comes first, however the steps ended."""
+    if any(isinstance(end, TriggerResolved) for end in ends):
+        ends = [end for end in ends if not isinstance(end, ExecutionAborted) or isinstance(end, TriggerResolved)]
+    raise_most_severe(ends)
+
+
+async def _tried(part: Callable[[], Awaitable[object]]) -> str:
+    try:
+        await part()
+    except ExecutionAborted as error:
+        return str(error)
+    return ""
