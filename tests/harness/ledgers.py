@@ -17,6 +17,8 @@ from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import NO_FAILPOINTS, Failpoints, Ledger
 from kintsugi.ledger.engines import connect, parse_url
 from kintsugi.ledger.store import Store
+from kintsugi.model.api_types import SignalQuery
+from kintsugi.model.records import DeadLetter, Signal, Verdict
 from tests.harness.sqlite_at_once import ExecutorAtOnce, at_once
 
 _SHM = Path("/dev/shm")
@@ -154,3 +156,15 @@ async def in_memory(now: datetime, failpoints: Failpoints = NO_FAILPOINTS) -> As
         async with Ledger.open(url, holder="kintsugi-0", failpoints=failpoints) as ledger:
             await ledger.lead(now)
             yield ledger
+
+
+async def newest_signals(ledger: Ledger, limit: int = 50) -> tuple[tuple[Signal, Verdict | None], ...]:
+    """Return the newest signals with their verdicts, newest first."""
+    found = await ledger.signals.list_signals(SignalQuery(limit=limit))
+    return tuple((each.signal, each.verdict) for each in found)
+
+
+async def newest_dead_letters(ledger: Ledger, limit: int = 50) -> tuple[DeadLetter, ...]:
+    """Return the newest dead letters with their payloads, newest first."""
+    found = await ledger.dead_letters.summaries(limit=limit)
+    return tuple([await ledger.dead_letters.get(each.id) for each in found])

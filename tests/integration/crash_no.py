@@ -19,6 +19,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import IncidentState, Pause, PauseScope, RunRecord
 from kubesim import Request
+from tests.harness.ledgers import newest_signals
 from tests.integration.crash_enumeration import AT_ONCE
 from tests.integration.crash_stage import SELDOM, CrashStage
 from tests.integration.crash_story import CrashScene, made
@@ -149,7 +150,7 @@ class Refusals:
         async def is_at_rest() -> bool:
             nonlocal calm
             said = self._lines(stage)[lines:]
-            known = await ledger.signals.newest(limit=1)
+            known = await newest_signals(ledger, limit=1)
             seen = any(SEEN in line for line in said) and bool(known) and not await ledger.signals.pending()
             waits = any(each in line for line in said for each in WAITS)
             runs = await ledger.runs.open_runs()

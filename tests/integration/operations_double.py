@@ -5,7 +5,32 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from kintsugi.errors import LedgerUnavailable, NotRecorded, Refused, WrongState
-from kintsugi.model.api_types import ActivityKind, DaemonStatus, ServiceActivity, ServiceExplanation, ServiceValue
+from kintsugi.model.api_types import (
+    AbortResult,
+    ActivityKind,
+    CurrentStep,
+    DaemonStatus,
+    DeadLetterResendResult,
+    DeadLetterSummary,
+    EvaluatedSignal,
+    Explanation,
+    HoldSummary,
+    IncidentDetail,
+    KeptText,
+    PauseRequest,
+    RecoverPreview,
+    RejectRequest,
+    RollbackPreview,
+    RunDetail,
+    RunSummary,
+    ServiceActivity,
+    ServiceExplanation,
+    ServiceSummary,
+    ServiceTree,
+    ServiceValue,
+    SignalQuery,
+)
+from kintsugi.model.manual import RecoverRequest
 from kintsugi.model.records import (
     Approval,
     Incident,
@@ -25,27 +50,6 @@ from kintsugi.model.records import (
     VerdictKind,
 )
 from kintsugi.model.rules import Mode, RuleSource
-from kintsugi.server.operations import (
-    AbortResult,
-    CurrentStep,
-    DeadLetterResendResult,
-    DeadLetterSummary,
-    EvaluatedSignal,
-    Explanation,
-    HoldSummary,
-    IncidentDetail,
-    KeptText,
-    PauseRequest,
-    RecoverPreview,
-    RecoverRequest,
-    RejectRequest,
-    RollbackPreview,
-    RunDetail,
-    RunSummary,
-    ServiceSummary,
-    ServiceTree,
-    SignalQuery,
-)
 from kubediagnosis.causes import Diagnosis
 from tests.integration.told_diagnosis import DIAGNOSIS
 

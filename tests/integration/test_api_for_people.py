@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from kintsugi.model.api_types import PauseRequest, RejectRequest, SignalQuery
+from kintsugi.model.manual import Override, RecoverRequest
 from kintsugi.model.records import PauseScope, Reason, Signal, Target, VerdictKind
-from kintsugi.server.operations import Override, PauseRequest, RecoverRequest, RejectRequest, SignalQuery
 from tests.integration.intake_server import ANA, OPERATOR, WEBHOOK, Served, ledger_in, served
 from tests.integration.operations_double import QUESTION, FakeOperations
 

@@ -8,16 +8,9 @@ from pathlib import Path
 import pytest
 
 from kintsugi.cli import mutations
+from kintsugi.model.api_types import GuardResult, IncidentDetail, PauseRequest, RejectRequest, RunDetail
+from kintsugi.model.manual import Override, RecoverRequest
 from kintsugi.model.records import IncidentState, PauseScope, Reason, RunKind, StepRecord, StepState
-from kintsugi.server.operations import (
-    GuardResult,
-    IncidentDetail,
-    Override,
-    PauseRequest,
-    RecoverRequest,
-    RejectRequest,
-    RunDetail,
-)
 from tests.integration.command_line import CommandLine
 from tests.integration.operations_double import MENDED, PLAN, QUESTION, RUN, FakeOperations, at
 

@@ -12,8 +12,8 @@ from textwrap import dedent
 
 import pytest
 
+from kintsugi.model.api_types import ServiceSummary, SignalQuery
 from kintsugi.model.records import IncidentState, Pause, PauseScope, Reason, Signal, SignalStatus, Target, VerdictKind
-from kintsugi.server.operations import ServiceSummary, SignalQuery
 from tests.harness.daemon import Ended
 from tests.harness.waiting import wait_for
 from tests.integration.command_line import CommandLine

@@ -11,6 +11,7 @@ import pytest
 
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Signal, Verdict
+from tests.harness.ledgers import newest_dead_letters, newest_signals
 from tests.integration.intake_server import WEBHOOK, Served, ledger_in, served
 from tests.integration.operations_double import FakeOperations
 from tests.unit.sources.webhooks import alert, captured, webhook
@@ -25,7 +26,7 @@ class WebhookDaemon:
 
     async def kept(self) -> tuple[tuple[Signal, Verdict | None], ...]:
         """Return all signals of the ledger."""
-        return await self.ledger.signals.newest(limit=100_000)
+        return await newest_signals(self.ledger, limit=100_000)
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ async def test_a_bad_alert_costs_its_group_nothing(daemon: WebhookDaemon) -> Non
     assert await daemon.port.post(body) == 200
 
     assert {signal.key for signal, _ in await daemon.kept()} == {"a" * 16, "c" * 16}
-    (letter,) = await daemon.ledger.dead_letters.newest()
+    (letter,) = await newest_dead_letters(daemon.ledger)
     assert "missing required field `labels`" in letter.reason
     assert len(daemon.port.woken) == 1
 
@@ -103,7 +104,7 @@ async def test_a_webhook_that_cannot_be_read_is_refused_kept_and_followed_by_a_p
     """Covers A11 and A13."""
     assert await daemon.port.post(body) == 400
 
-    assert len(await daemon.ledger.dead_letters.newest()) == 1
+    assert len(await newest_dead_letters(daemon.ledger)) == 1
     assert daemon.port.count("kintsugi_dead_letters_total") == 1
     assert daemon.port.count("kintsugi_webhook_answers_total", status="400") == 1
     assert len(daemon.port.woken) == 1
@@ -116,7 +117,7 @@ async def test_a_truncated_delivery_makes_us_poll_for_the_rest(daemon: WebhookDa
 
     assert len(await daemon.kept()) == 5
     assert len(daemon.port.woken) == 1
-    assert await daemon.ledger.dead_letters.newest() == ()
+    assert await newest_dead_letters(daemon.ledger) == ()
     assert daemon.port.count("kintsugi_alerts_left_out_total", outcome="polled") == 7
 
 
@@ -130,7 +131,7 @@ async def test_alerts_that_nobody_can_ask_for_are_counted_and_told(tmp_path: Pat
             body = webhook(alert(), groupKey=group, truncatedAlerts=left_out)
             assert await port.post(body) == 200
 
-        letters = await ledger.dead_letters.newest()
+        letters = await newest_dead_letters(ledger)
         assert sorted((letter.excerpt, letter.reason.split(" out of")[0]) for letter in letters) == [
             ('"one"', "Alertmanager left 5 alerts"),
             ('"two"', "Alertmanager left 4 alerts"),

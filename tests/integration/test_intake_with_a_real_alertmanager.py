@@ -17,6 +17,7 @@ from kintsugi.sources.poll import AlertmanagerApi, AlertmanagerSilences, Poller
 from kintsugi.telemetry import Metrics
 from tests.harness.alertmanager import Alertmanager
 from tests.harness.fixtures import StartAlertmanager
+from tests.harness.ledgers import newest_signals
 from tests.harness.waiting import eventually
 from tests.integration.intake_server import Served, ledger_in, served
 from tests.integration.operations_double import FakeOperations
@@ -145,7 +146,7 @@ async def test_three_peers_tell_one_signal(scene: AlertmanagerScene) -> None:
     alertmanager.fire(LABELS)
     await eventually(scene.firing, within=30, describe="the alert in the ledger")
 
-    assert len(await scene.inbox.ledger.signals.newest()) == 1
+    assert len(await newest_signals(scene.inbox.ledger)) == 1
 
 
 async def test_a_delivery_that_was_lost_is_found_by_asking(scene: AlertmanagerScene) -> None:

@@ -11,6 +11,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState, Notice, Reason, StepRecord, StepState
 from kintsugi_demo.shop import NAMESPACE
 from kubeobjects import resources
+from tests.harness.ledgers import newest_signals
 from tests.harness.restarting_runbook import write_restarting_runbook
 from tests.integration.crash_daemon import crash_daemon
 from tests.integration.crash_stage import API, SELDOM, CrashStage
@@ -51,7 +52,7 @@ async def break_and_recover(stage: CrashStage, ledger: Ledger, count: int) -> No
 
 async def left_alone(ledger: Ledger) -> Sequence[str]:
     """Return the incidents that are named by the signals for which nothing is started, since the trouble returns."""
-    judged = [verdict for _, verdict in await ledger.signals.newest() if verdict is not None]
+    judged = [verdict for _, verdict in await newest_signals(ledger) if verdict is not None]
     return [each.incident for each in judged if each.reason is Reason.INEFFECTIVE]
 
 

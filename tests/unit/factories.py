@@ -27,10 +27,10 @@ from kintsugi.model.records import (
     StepRecord,
     StepState,
     Target,
+    Trigger,
 )
 from kintsugi.model.rules import Mode, Rule, RuleSource
 from kintsugi.model.services import Service
-from kintsugi.model.trigger import Trigger
 from kintsugi.model.views import ServiceView
 from kubeobjects.kept import Condition, ContainerStatus, Deployment, Metadata, OwnerReference, Pod
 from kubeobjects.pods import ContainerState, ContainerStateRunning, PodStatus

@@ -7,9 +7,8 @@ from datetime import datetime, timedelta
 
 from kintsugi.model.command import ObjectName
 from kintsugi.model.essentials import EssentialService
-from kintsugi.model.max_allowed import NOTHING_ALLOWED, MaxAllowed
 from kintsugi.model.records import Phase
-from kintsugi.model.services import SecretRef, WorkloadRef
+from kintsugi.model.services import NOTHING_ALLOWED, MaxAllowed, SecretRef, WorkloadRef
 from kubeobjects.predicates import START_UP_ALLOWANCE
 from kubeobjects.selectors import Selector
 

@@ -21,7 +21,7 @@ from kintsugi.errors import DecryptionFailed
 from kintsugi.ledger.workloads import TemplateRepository
 from kintsugi.model.command import ObjectName
 from kintsugi.model.known import GoodTemplate
-from kubediagnosis.kept_templates import KeptManifest, KeptTemplate
+from kubediagnosis.ports import KeptManifest, KeptTemplate
 from kubediagnosis.templates import template_digest, template_of
 from kubediagnosis.workload_revisions import Revision
 from kubeobjects import unstructured

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from kintsugi.model.max_allowed import NOTHING_ALLOWED, MaxAllowed
-from kintsugi.model.patterns import Pattern
 from kintsugi.model.pod_address import PodAddress
 from kintsugi.model.remedies import RemedyKind
-from kintsugi.model.services import SecretRef
-from kubediagnosis.related_objects import DeclaredFacts
+from kintsugi.model.runbooks import Pattern
+from kintsugi.model.services import NOTHING_ALLOWED, MaxAllowed, SecretRef
+from kubediagnosis.facts import DeclaredFacts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

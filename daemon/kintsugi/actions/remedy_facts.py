@@ -7,10 +7,8 @@ from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.model.command import ObjectName
 from kintsugi.model.remedies import KeptTemplateFacts, RevisionFacts
 from kubediagnosis.facts import WorkloadFacts
-from kubediagnosis.kept_templates import KeptTemplate
-from kubediagnosis.template_difference import difference
-from kubediagnosis.template_fields import changed_fields, template_fields
-from kubediagnosis.templates import template_of
+from kubediagnosis.ports import KeptTemplate
+from kubediagnosis.templates import changed_fields, difference, template_fields, template_of
 from kubediagnosis.workload_revisions import alike, current_of
 from kubeobjects import unstructured
 from kubeobjects.metadata import Object

@@ -7,7 +7,7 @@ Pure. A line matches by its text, or by its SQLSTATE; a number of another kind i
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from kintsugi.model.patterns import Pattern
+from kintsugi.model.runbooks import Pattern
 from kintsugi.regex import AnyOf, compiled, literally
 from kintsugi.telemetry import SECRETS
 

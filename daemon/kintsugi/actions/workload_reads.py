@@ -7,8 +7,7 @@ from kintsugi.actions.good_templates import GoodTemplates
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
 from kintsugi.telemetry import SECRETS
-from kubediagnosis.facts import WorkloadFacts
-from kubediagnosis.related_objects import DeclaredFacts
+from kubediagnosis.facts import DeclaredFacts, WorkloadFacts
 from kubediagnosis.workload_reader import WorkloadReader
 
 

@@ -38,10 +38,9 @@ from kintsugi.model.catalog import Catalog
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.children import ChildRuns
-from kintsugi.pipeline.declared_workloads import DeclaredWorkloads
-from kintsugi.pipeline.diagnoser import Diagnoser
+from kintsugi.pipeline.diagnoser import DeclaredWorkloads, Diagnoser
+from kintsugi.pipeline.diagnoses import INTERVAL, SHORTEST_PAUSE, IncidentDiagnoses, WarningWatch
 from kintsugi.pipeline.drill_scheduler import DrillScheduler
-from kintsugi.pipeline.incident_diagnoses import IncidentDiagnoses
 from kintsugi.pipeline.manual_starts import ManualStarts
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.observer_incident import ObserverIncident
@@ -51,7 +50,6 @@ from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.run_preview import RunPreviewer
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.targets import TARGET_LABELS, Targets
-from kintsugi.pipeline.warning_watch import INTERVAL, SHORTEST_PAUSE, WarningWatch
 from kintsugi.runner import RunnerDeps
 from kintsugi.settings import Settings
 from kintsugi.sources.checks import Checks, CheckTerms
@@ -231,7 +229,7 @@ def state_of(outside: Connections, settings: Settings, catalog: Catalog) -> Clus
         mode=Mode(settings.mode),
         clock=clock.now,
         start_up=START_UP_ALLOWANCE * settings.durations,
-        silences=AlertmanagerSilences(alertmanager, clock.now) if alertmanager is not None else None,
+        silences=AlertmanagerSilences(alertmanager, clock.now).suppressed if alertmanager is not None else None,
     )
     return ClusterState(containment=containment, caches=caches, services=services, observed=observed)
 
@@ -266,7 +264,7 @@ def find_with(
         incidents=lambda service: outside.ledger.incidents.newest(limit=1, service=service),
     )
     diagnoses = IncidentDiagnoses(
-        diagnoser,
+        diagnoser.diagnose,
         outside.ledger.diagnoses,
         clock=clock,
         within=diagnosed_within(settings),
@@ -326,7 +324,7 @@ def build_remediation(
     supervisor = RunSupervisor(deps, ledger, active_catalog, policy, containment=state.containment)
     supervisor.driver_factory.children = ChildRuns(ledger, active_catalog, observed, supervisor)
     observed.under_way = lambda: supervisor.under_way
-    observed.taken = lambda: supervisor.places
+    observed.places = lambda: supervisor.places
     targets = Targets(outside.kube, state.caches, state.services, limits.protected)
     pipeline = Pipeline(
         ledger, active_catalog, observed, targets, supervisor, approval_expiry=settings.guards.approval_expiry
@@ -411,13 +409,13 @@ def outages_of(
     watch = OutageWatch(
         ledger=outside.ledger,
         observed=state.observed,
-        diagnoses=finders.diagnoses,
+        diagnose=finders.diagnoses.diagnose,
         containment=state.containment,
         timings=OutageTimings().scaled(settings.durations),
         notifies=settings.notifications.url is not None,
         on_fault=pipeline.evaluate_refused,
     )
-    state.observed.outages = watch.of
+    state.observed.outage = watch.of
     return watch
 
 

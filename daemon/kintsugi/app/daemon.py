@@ -22,7 +22,7 @@ from kintsugi.errors import KubeError, LedgerUnavailable, StaleEpoch
 from kintsugi.kube.client import KubeClient
 from kintsugi.ledger import NO_FAILPOINTS, Failpoints
 from kintsugi.model.catalog import Catalog
-from kintsugi.pipeline.verdict_diagnoses import VerdictDiagnoses
+from kintsugi.pipeline.diagnoses import VerdictDiagnoses
 from kintsugi.retries import Waits, retry
 from kintsugi.settings import Settings, SettingsError, check_watchdogs
 from kintsugi.telemetry import LoopHeartbeat, Metrics, get_logger

@@ -9,6 +9,7 @@ workloads that are in the cluster, and the last revisions of each.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -25,7 +26,7 @@ from kintsugi.model.views import ServiceView
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.telemetry import get_logger
 from kintsugi.views import ServiceViews
-from kubediagnosis.related_objects import CheckFacts
+from kubediagnosis.facts import CheckFacts
 
 log = get_logger(__name__)
 
@@ -117,33 +118,24 @@ class ServiceChecks(Protocol):
         ...
 
 
+@dataclass(eq=False)
 class GoodRevisionTracker:
     """
     Tracks good revisions. `lasting` is the time of health that makes a revision good; `templates` keeps their
     templates, None for no keeper.
     """
 
-    def __init__(
-        self,
-        services: ServiceViews,
-        observed: ObservedState,
-        store: Ledger,
-        checks: ServiceChecks,
-        *,
-        lasting: timedelta,
-        templates: GoodTemplateKeeper | None = None,
-    ) -> None:
-        self._services = services
-        self._observed = observed
-        self._store = store
-        self._checks = checks
-        self._lasting = lasting
-        self._templates = templates
-        self._why_not: dict[str, str] = {}
-        self._recalled: set[str] = set()
-        self._knows_counts = False
-        self._noted: dict[tuple[str, str], datetime] = {}
-        self._first_good: dict[tuple[str, str], datetime] = {}
+    services: ServiceViews
+    observed: ObservedState
+    store: Ledger
+    checks: ServiceChecks
+    lasting: timedelta
+    templates: GoodTemplateKeeper | None = None
+    _why_not: dict[str, str] = field(default_factory=dict)
+    _recalled: set[str] = field(default_factory=set)
+    _knows_counts: bool = False
+    _noted: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    _first_good: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     async def step(self) -> None:
         """Recall what is known of workloads that were not seen before, and note what is good now."""
@@ -151,19 +143,19 @@ class GoodRevisionTracker:
         if there is not None:
             self._forget_all_but(there)
         for uid in sorted(self._workloads() - self._recalled):
-            self._remember(await self._store.revisions.good_revisions(uid))
-            if (seen := await self._store.replicas.seen_replicas(uid)) is not None:
-                self._services.replicas.recall(seen)
+            self._remember(await self.store.revisions.good_revisions(uid))
+            if (seen := await self.store.replicas.seen_replicas(uid)) is not None:
+                self.services.replicas.recall(seen)
             self._recalled.add(uid)
         await self._forget_what_fails()
         await self._note_replicas()
         await self._note_counts()
-        good = self._services.good_revisions(self._lasting)
+        good = self.services.good_revisions(self.lasting)
         due = await self._shown_good([each for each in good if self._is_new(each) or self._is_due(each)])
-        if self._templates is not None:
-            await self._templates.keep([each for each in good if each in due or not self._is_new(each)])
+        if self.templates is not None:
+            await self.templates.keep([each for each in good if each in due or not self._is_new(each)])
         if due:
-            await self._store.revisions.note_good(due)
+            await self.store.revisions.note_good(due)
             for each in due:
                 self._noted[each.workload, each.template] = each.last_good
                 if self._is_new(each):
@@ -175,44 +167,44 @@ class GoodRevisionTracker:
                         adopted=each.adopted,
                     )
             self._remember(due)
-        self._observed.standings = {view.name: self._standing(view) for view in self._services.views.values()}
+        self.observed.standings = {view.name: self._standing(view) for view in self.services.views.values()}
 
     def _standing(self, view: ServiceView) -> RevisionStanding:
         """Return whether the revision that a service has now is good, or when it will be."""
         uid = view.workload.metadata.uid if view.workload is not None else ""
-        known, time = self._observed.remembered.get(uid, {}), self._services.templates.times.get(view.name)
+        known, time = self.observed.remembered.get(uid, {}), self.services.templates.times.get(view.name)
         since, until, why_not = time.since if time else None, time.until if time else None, self._why_not.get(uid, "")
         is_good = view.template in known
         is_well = view.is_current and since is not None and until is None
         return RevisionStanding(
             number=view.revision,
             good_since=self._first_good.get((uid, view.template)) if is_good else None,
-            good_at=since + self._lasting if since is not None and is_well and not is_good else None,
-            adopted=view.template in self._observed.adopted(view.name),
+            good_at=since + self.lasting if since is not None and is_well and not is_good else None,
+            adopted=view.template in self.observed.adopted(view.name),
             why_not="" if is_good else why_not,
-            none_good="" if known else none_good(why_not, since, until, lasting=self._lasting),
+            none_good="" if known else none_good(why_not, since, until, lasting=self.lasting),
         )
 
     def _remember(self, revisions: tuple[GoodRevision, ...]) -> None:
-        self._observed.remember(revisions)
+        self.observed.remember(revisions)
         for each in revisions:
             self._first_good.setdefault((each.workload, each.template), each.first_good)
 
     async def _forget_what_fails(self) -> None:
         """Forget the good revisions in force that fail by themselves while they are on trial."""
-        views = self._services.views
+        views = self.services.views
         for view in views.values():
             key = (view.workload.metadata.uid if view.workload is not None else "", view.template)
-            first, now = self._first_good.get(key), self._services.now()
-            if first is None or not view.is_current or now - first > ON_TRIAL * self._lasting:
+            first, now = self._first_good.get(key), self.services.now()
+            if first is None or not view.is_current or now - first > ON_TRIAL * self.lasting:
                 continue
             upstream = unhealthy_upstream(view.name, views)
             if why := fails_by_itself(view, since=first, upstream=upstream, now=now):
-                await self._store.revisions.forget_good(*key)
-                self._observed.forget_good(*key)
-                if self._templates is not None:
-                    self._templates.forget(key[0])
-                self._services.restart_health(view.name)
+                await self.store.revisions.forget_good(*key)
+                self.observed.forget_good(*key)
+                if self.templates is not None:
+                    self.templates.forget(key[0])
+                self.services.restart_health(view.name)
                 del self._first_good[key]
                 log.warning("good revision forgotten", workload=key[0], template=key[1], why=why)
 
@@ -240,70 +232,70 @@ class GoodRevisionTracker:
 
         While the cluster's names do not resolve here, a check without an answer says nothing about the service.
         """
-        names_resolve = self._observed.unresolved() == ""
+        names_resolve = self.observed.unresolved() == ""
         for view in views:
             checked = CheckedRevision(
                 since=revision.first_good,
                 adopted=revision.adopted,
-                unanswered=self._checks.unanswered(view.name) if names_resolve else (),
-                unasked=self._checks.unasked(view.name, revision.first_good),
-                checks=self._checks.answers(view.name),
+                unanswered=self.checks.unanswered(view.name) if names_resolve else (),
+                unasked=self.checks.unasked(view.name, revision.first_good),
+                checks=self.checks.answers(view.name),
                 signals=holding.get(view.name, ()),
             )
-            if why := not_good(checked, lasting=self._lasting, now=revision.last_good):
+            if why := not_good(checked, lasting=self.lasting, now=revision.last_good):
                 return why
         return ""
 
     def _views_of_workloads(self) -> Mapping[str, Sequence[ServiceView]]:
         """Return the views of services by the uid of their workload."""
         found: dict[str, list[ServiceView]] = {}
-        for view in self._services.views.values():
+        for view in self.services.views.values():
             if view.workload is not None:
                 found.setdefault(view.workload.metadata.uid, []).append(view)
         return found
 
     async def _holding(self) -> Mapping[str, Sequence[str]]:
         """Return the rules whose signals hold, by their service."""
-        rules, found = self._services.catalog.rules, dict[str, list[str]]()
-        for name in await self._store.signals.firing_rules(rules):
+        rules, found = self.services.catalog.rules, dict[str, list[str]]()
+        for name in await self.store.signals.firing_rules(rules):
             found.setdefault(rules[name].service, []).append(name)
         return found
 
     async def _note_replicas(self) -> None:
-        seen = self._services.replicas.unsaved()
-        await self._store.replicas.note_replicas(seen)
-        self._services.replicas.saved(seen)
+        seen = self.services.replicas.unsaved()
+        await self.store.replicas.note_replicas(seen)
+        self.services.replicas.saved(seen)
 
     async def _note_counts(self) -> None:
-        counts = self._services.counts
+        counts = self.services.counts
         if not self._knows_counts:
-            counts.recall(await self._store.revisions.good_counts())
+            counts.recall(await self.store.revisions.good_counts())
             self._knows_counts = True
         unsaved = counts.unsaved()
-        await self._store.revisions.note_counts(unsaved)
+        await self.store.revisions.note_counts(unsaved)
         counts.saved(unsaved)
 
     def there(self) -> frozenset[str] | None:
         """Name the workloads (by uid) of all services that are in the cluster, None while it is not seen."""
-        return None if self._services.stale_reason else self._workloads()
+        return None if self.services.stale_reason else self._workloads()
 
     def _workloads(self) -> frozenset[str]:
-        views = self._services.views.values()
+        views = self.services.views.values()
         return frozenset(view.workload.metadata.uid for view in views if view.workload is not None) - {""}
 
     def _forget_all_but(self, there: frozenset[str]) -> None:
         """Keep in memory what can be asked for; the ledger knows the rest, should it come back."""
         self._recalled &= there
-        self._observed.forget_all_but(there)
-        self._services.replicas.forget_all_but(there)
-        if self._templates is not None:
-            self._templates.forget_all_but(there)
-        known = {(uid, template) for uid, templates in self._observed.remembered.items() for template in templates}
+        self.observed.forget_all_but(there)
+        self.services.replicas.forget_all_but(there)
+        if self.templates is not None:
+            self.templates.forget_all_but(there)
+        known = {(uid, template) for uid, templates in self.observed.remembered.items() for template in templates}
         self._noted = {key: moment for key, moment in self._noted.items() if key in known}
         self._first_good = {key: moment for key, moment in self._first_good.items() if key in known}
 
     def _is_new(self, revision: GoodRevision) -> bool:
-        known = self._observed.remembered.get(revision.workload, {})
+        known = self.observed.remembered.get(revision.workload, {})
         return known.get(revision.template) != revision.number
 
     def _is_due(self, revision: GoodRevision) -> bool:
@@ -312,7 +304,7 @@ class GoodRevisionTracker:
 
         So it is when an adopted one was watched for long enough.
         """
-        if not revision.adopted and (revision.workload, revision.template) in self._observed.adopted_templates:
+        if not revision.adopted and (revision.workload, revision.template) in self.observed.adopted_templates:
             return True
         noted = self._noted.get((revision.workload, revision.template))
         return noted is None or revision.last_good - noted >= NOTED_EVERY

@@ -11,12 +11,12 @@ from kintsugi.app.core import Core
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.app.notice_headlines import NoticeHeadlines
 from kintsugi.ledger import Accepted
-from kintsugi.model.records import DeadLetter, Signal, SignalSource
+from kintsugi.model.records import DeadLetter, Delivery, Signal, SignalSource
 from kintsugi.notifier import Notifier
 from kintsugi.pipeline.affected_services import AffectedServices
 from kintsugi.pipeline.explainer import Explainer
 from kintsugi.pipeline.operator_service import OperatorService
-from kintsugi.pipeline.rollback_difference import RollbackDifference
+from kintsugi.pipeline.rollback_preview import RollbackPreviewer
 from kintsugi.server.api import Api
 from kintsugi.server.authentication import Authenticator, TokenFiles
 from kintsugi.server.health import Health, asked_on
@@ -25,7 +25,7 @@ from kintsugi.server.readiness import Component, Readiness
 from kintsugi.server.routes import AuthMiddleware, all_routes, documented, health_routes
 from kintsugi.server.webhook import WebhookHandler
 from kintsugi.settings import Settings
-from kintsugi.sources.alertmanager import Delivery, decode
+from kintsugi.sources.alertmanager import decode
 from kintsugi.sources.dead_letters import reread
 from kintsugi.sources.poll import Poller
 from kintsugi.telemetry import LoopHeartbeat, Metrics, get_logger
@@ -188,7 +188,13 @@ def operator_service(core: Core) -> OperatorService:
         reread=lambda letter, now: reread(letter, now, timed=core.clock.trusted),
         diagnoser=core.diagnoser,
         diagnoses=core.diagnoses,
-        differences=RollbackDifference(kube=core.kube),
+        rollbacks=RollbackPreviewer(
+            ledger=core.ledger,
+            active_catalog=core.active_catalog,
+            observed=core.observed,
+            prober=core.supervisor.prober,
+            kube=core.kube,
+        ),
         outages=core.outages,
         unresolved=lambda: core.names.problem,
     )

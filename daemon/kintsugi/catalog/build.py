@@ -22,21 +22,16 @@ from kintsugi.catalog.schema import (
     ServiceSpecShape,
 )
 from kintsugi.catalog.source import Path
-from kintsugi.catalog.steps import Steps
-from kintsugi.catalog.type_scope import TypeScope
+from kintsugi.catalog.steps import Steps, TypeScope
 from kintsugi.commands.selectors import label_selector
 from kintsugi.decisions.rehearsals import unfit_for_rehearsal
 from kintsugi.errors import UsageError
-from kintsugi.expressions import ANY
-from kintsugi.model.label_matchers import LabelMatcher
+from kintsugi.expressions import ANY, Scope
 from kintsugi.model.manual import MANUAL
-from kintsugi.model.max_allowed import MaxAllowed
-from kintsugi.model.patterns import Pattern, Patterns, Severity
-from kintsugi.model.rules import Rule
-from kintsugi.model.runbooks import Parameter, Rollback, Run, Runbook, Step, Value
-from kintsugi.model.services import DERIVED, DrillTerms, SecretRef, Service, WorkloadRef
+from kintsugi.model.rules import LabelMatcher, Rule
+from kintsugi.model.runbooks import Parameter, Pattern, Patterns, Rollback, Run, Runbook, Severity, Step, Value
+from kintsugi.model.services import DERIVED, DrillTerms, MaxAllowed, SecretRef, Service, WorkloadRef
 from kintsugi.regex import compiled
-from kintsugi.scope import seen
 from kintsugi.scope.types import PARAMETERS, parameter_type, rule_names, service_names
 from kubeobjects.resources import DAEMONSETS, WORKLOADS, find, suggest
 from kubeobjects.selectors import NOTHING, Selector
@@ -64,7 +59,7 @@ def priority_of(spec: ServiceSpecShape) -> int:
 def build_service(draft: DocumentBuilder[ServiceShape], priorities: dict[str, int]) -> Service | None:
     """Build a service; with a priority and without `dependsOn` it depends on all services of higher priority."""
     spec, path = draft.shape.spec, ("spec",)
-    names = seen(service_names(), start_up=draft.known.start_up)
+    names = Scope(names=service_names(), start_up=draft.known.start_up)
     healthy = draft.expression((*path, "healthy"), spec.healthy or HEALTHY, names)
     workload, selector = _workload(draft), _selector(draft)
     checks = {name: _checks(draft, name) for name in spec.checks}
@@ -168,7 +163,7 @@ def build_rule(draft: DocumentBuilder[RuleShape], runbooks_of: dict[str, str]) -
         on=spec.on,
         service=spec.service or "",
         runbook=spec.runbook or runbooks_of.get(spec.service or "", ""),
-        when=draft.expression((*path, "when"), spec.when, seen(names, start_up=draft.known.start_up)),
+        when=draft.expression((*path, "when"), spec.when, Scope(names=names, start_up=draft.known.start_up)),
         matchers=_matchers(draft),
         any_namespace=spec.namespace == "any",
         for_duration=draft.scaled(spec.for_duration),

@@ -10,12 +10,11 @@ from kintsugi.catalog.document_builder import DocumentBuilder
 from kintsugi.catalog.parameters import known_type, read_value
 from kintsugi.catalog.problems import did_you_mean
 from kintsugi.catalog.schema import RuleShape, RunbookShape, ServiceShape
-from kintsugi.commands import format_duration
 from kintsugi.decisions.drills import DATABASE, INTEGRITY, turned, unfit_steps
-from kintsugi.model.patterns import Patterns
+from kintsugi.durations import format_duration
 from kintsugi.model.restores import DRILL
 from kintsugi.model.rules import Rule
-from kintsugi.model.runbooks import Runbook, Value
+from kintsugi.model.runbooks import Patterns, Runbook, Value
 from kintsugi.model.services import STACK, Service
 
 MOST_NESTED = 5

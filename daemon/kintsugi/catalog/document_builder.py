@@ -15,7 +15,7 @@ from kintsugi.catalog.source import Document, Path
 from kintsugi.commands import CommandProblem, parse_template
 from kintsugi.commands import ParsedTemplate as CommandTemplate
 from kintsugi.expressions import BOOL, Expression, ExpressionProblem, Scope, TextTemplate, Type
-from kintsugi.model.patterns import Patterns
+from kintsugi.model.runbooks import Patterns
 from kintsugi.model.source_position import SourcePosition
 from kubeobjects.predicates import START_UP_ALLOWANCE
 

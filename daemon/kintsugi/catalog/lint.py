@@ -8,8 +8,7 @@ from kintsugi.commands.sql import names_of_owners
 from kintsugi.errors import CommandError
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.command import Psql
-from kintsugi.model.label_matchers import MatchOperator
-from kintsugi.model.rules import Rule, RuleSource
+from kintsugi.model.rules import MatchOperator, Rule, RuleSource
 from kintsugi.model.runbooks import Run, Step
 from kintsugi.model.services import AllServices, Service
 from kintsugi.settings.settings import CLUSTER_NAMESPACES

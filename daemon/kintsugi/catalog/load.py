@@ -37,7 +37,7 @@ from kintsugi.catalog.schema import (
 )
 from kintsugi.catalog.source import Document, Path, Plain, documents
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.patterns import Patterns
+from kintsugi.model.runbooks import Patterns
 
 ShapeT = TypeVar("ShapeT", bound=DocumentShape)
 

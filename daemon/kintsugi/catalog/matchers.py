@@ -2,7 +2,7 @@
 
 import re
 
-from kintsugi.model.label_matchers import LabelMatcher, MatchOperator
+from kintsugi.model.rules import LabelMatcher, MatchOperator
 from kintsugi.regex import compiled
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'

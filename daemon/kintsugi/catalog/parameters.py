@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-from kintsugi.commands import parse_duration
+from kintsugi.durations import parse_duration
 from kintsugi.model.runbooks import Value
 from kintsugi.scope.types import PARAMETERS
 from kubeobjects.resources import find

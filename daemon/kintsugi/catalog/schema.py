@@ -23,8 +23,9 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel, to_snake
 
-from kintsugi.commands import parse_duration, rows
+from kintsugi.commands import rows
 from kintsugi.decisions.drills import read_schedule
+from kintsugi.durations import parse_duration
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.model.runbooks import OnFailure, RollbackPolicy, RollbackThen
 from kintsugi.model.services import OnUpstreamFailure

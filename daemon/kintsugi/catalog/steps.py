@@ -5,23 +5,58 @@ The scope of a step is defined here: its own result after it ran, and the result
 never those of later steps or of siblings that may run at the same time.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from kintsugi.catalog.document_builder import DocumentBuilder
 from kintsugi.catalog.schema import StepShape
 from kintsugi.catalog.source import Path
-from kintsugi.catalog.type_scope import Results, TypeScope, left_behind
 from kintsugi.commands.registry import definitions_by_verb
 from kintsugi.commands.results import PART, SCANNED
 from kintsugi.expressions import ANY, INT, STRING, Expression, ListOf, Scope, TextTemplate, Type
 from kintsugi.model.runbooks import Await, Do, InOrder, Parallel, Run, RunChecks, RunRunbook, Step, UndoPolicy, UndoStep
-from kintsugi.scope.types import Names
+from kintsugi.scope.types import Names, StepPlace, step_names
+from kubeobjects.predicates import START_UP_ALLOWANCE
+
+Results = Mapping[str, Names]
+"""Step ids, each with the names that its result has for later steps."""
 
 MOST_STEPS = 1000
 MOST_LEVELS = 6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TypeScope:
+    """A place in a list of steps. `start_up` is what a pod may take to become ready."""
+
+    services: tuple[str, ...]
+    start_up: timedelta = START_UP_ALLOWANCE
+    parameters: Names = field(default_factory=dict)
+    earlier: Results = field(default_factory=dict)
+    each: Type | None = None
+
+    def after(self, results: Results) -> "TypeScope":
+        """Return the scope after steps with these results."""
+        return replace(self, earlier={**self.earlier, **results})
+
+    def at(self, each: Type | None) -> "TypeScope":
+        """Return the scope of one item of `forEach`; without an item the scope is unchanged."""
+        return self if each is None else replace(self, each=each)
+
+    def scope(self, own: Names | None = None) -> Scope:
+        """Return what is seen from here; `own` are the names of a step's own result."""
+        place = StepPlace(
+            parameters=self.parameters, earlier=self.earlier, own=own or {}, each=self.each, services=self.services
+        )
+        return Scope(names=step_names(place), start_up=self.start_up)
+
+
+def left_behind(own: Names, *, repeated: bool) -> Names:
+    """Return what later steps see of a result; of a step that was done for each item, its lists, put together."""
+    return {name: kind for name, kind in own.items() if isinstance(kind, ListOf)} if repeated else own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,10 +17,10 @@ from kintsugi.cli.errors import ExitCode, Unreachable, print_note
 from kintsugi.cli.options import DEFAULT_SERVER, Connection, OutputFormat
 from kintsugi.cli.output import emit, took
 from kintsugi.errors import KintsugiError, Refused
-from kintsugi.model.canary import CANARY
+from kintsugi.model.api_types import EvaluatedSignal
 from kintsugi.model.records import SignalStatus, VerdictKind
+from kintsugi.model.rules import CANARY
 from kintsugi.retries import Waits, retry
-from kintsugi.server.operations import EvaluatedSignal
 
 _EVERY = timedelta(seconds=0.25)
 """The wait between two looks."""

@@ -25,9 +25,7 @@ import msgspec
 from kintsugi.cli.errors import Unreachable, print_note
 from kintsugi.cli.options import DEFAULT_SERVER, Connection
 from kintsugi.errors import KintsugiError, NotRecorded, Refused, UsageError, WrongState
-from kintsugi.model.records import Approval, Incident, Pause
-from kintsugi.retries import Waits, retry
-from kintsugi.server.operations import (
+from kintsugi.model.api_types import (
     AbortResult,
     DeadLetterResendResult,
     DeadLetterSummary,
@@ -36,12 +34,14 @@ from kintsugi.server.operations import (
     IncidentDetail,
     PauseRequest,
     RecoverPreview,
-    RecoverRequest,
     RejectRequest,
     RollbackPreview,
     ServiceExplanation,
     ServiceTree,
 )
+from kintsugi.model.manual import RecoverRequest
+from kintsugi.model.records import Approval, Incident, Pause
+from kintsugi.retries import Waits, retry
 from kintsugi.server.responses import (
     DeadLetterList,
     DeliveryResponse,
@@ -188,32 +188,20 @@ class DaemonClient:
 
     async def deliver(self, webhook: Mapping[str, object]) -> DeliveryResponse:
         """Bring alerts in as Alertmanager does; the token must be the webhook's."""
-        return await self._send("POST", "alertmanager", DeliveryResponse, body=webhook)
+        return await self._ask("POST", "/alertmanager", DeliveryResponse, body=webhook)
 
     async def _ask(
         self,
         method: str,
-        path: str,
+        where: str,
         kind: type[Value],
         *,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, object] | None = None,
     ) -> Value:
-        """Ask the API for people."""
-        return await self._send(method, f"api/v1/{path}", kind, query=query, body=body)
-
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        kind: type[Value],
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, object] | None = None,
-    ) -> Value:
-        """Send one request and read its answer as a value."""
+        """Ask the API for people, or with a path from the root another part of the server; read the answer as a value."""
         data = None if body is None else msgspec.json.encode(body)
-        url = f"{self._server}/{path}"
+        url = f"{self._server}{where if where.startswith('/') else f'/api/v1/{where}'}"
         try:
             async with self._session.request(method, url, params=query, data=data, allow_redirects=False) as response:
                 status, content = response.status, await response.read()

@@ -12,8 +12,8 @@ from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit, plain, print_lines, state
 from kintsugi.cli.story import evidence_texts, parents_of, section, shown, step_lines, story, summary, undo_commands
 from kintsugi.cli.tables import first_line
+from kintsugi.model.api_types import IncidentDetail
 from kintsugi.model.records import IncidentState, Phase, SignalStatus, StepState
-from kintsugi.server.operations import IncidentDetail
 
 GOOD = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION, IncidentState.PASSED})
 """Ends that need no attention; a cancelled incident is one, too, if nothing fires any more."""

@@ -18,20 +18,19 @@ from kintsugi.decisions.drills import report_of
 from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.durations import parse_duration
 from kintsugi.errors import Refused, UsageError
-from kintsugi.model.drills import DrillCheck, DrillReport
-from kintsugi.model.identity import new_id
-from kintsugi.model.records import Approval, IncidentState, PauseScope
-from kintsugi.model.restores import Backup, Restored
-from kintsugi.server.operations import (
+from kintsugi.model.api_types import (
     GuardResult,
     IncidentDetail,
-    Override,
     PauseRequest,
     RecoverPreview,
-    RecoverRequest,
     RejectRequest,
     RollbackPreview,
 )
+from kintsugi.model.drills import DrillCheck, DrillReport
+from kintsugi.model.identity import new_id
+from kintsugi.model.manual import Override, RecoverRequest
+from kintsugi.model.records import Approval, IncidentState, PauseScope
+from kintsugi.model.restores import Backup, Restored
 from kubediagnosis.headline import headline, latest
 from kubeobjects.lines import counted
 

@@ -32,7 +32,7 @@ from kintsugi.cli.tables import (
     show_signals,
 )
 from kintsugi.errors import UsageError
-from kintsugi.server.operations import Explanation, ServiceExplanation
+from kintsugi.model.api_types import Explanation, ServiceExplanation
 from kubeobjects.resources import WORKLOADS, find
 
 COLUMNS = tuple("SINCE" if name == "FOR" else name for name in SERVICES)

@@ -23,7 +23,7 @@ from kintsugi.settings import KubeSettings
 from kintsugi.settings.settings import CLUSTER_NAMESPACES
 from kintsugi.views.derived_checks import routed_checks
 from kintsugi.views.service_objects import leading_services
-from kubediagnosis.related_facts import hosts_of
+from kubediagnosis.object_facts import hosts_of
 from kubeobjects import unstructured
 from kubeobjects.kept import KEPT, KubeService, Object
 from kubeobjects.metadata import SUBDOMAIN

@@ -13,7 +13,7 @@ from kintsugi.cli.output import cut, moment, plain, print_lines, state, took
 from kintsugi.cli.tables import first_line, lasted, signal_text
 from kintsugi.decisions.next_command import next_command
 from kintsugi.decisions.reconciliation import open_questions
-from kintsugi.model.api_types import CoveredService
+from kintsugi.model.api_types import CoveredService, EvaluatedSignal, IncidentDetail, KeptText, RunDetail
 from kintsugi.model.records import (
     ENDED_WELL,
     NOT_MADE,
@@ -29,7 +29,6 @@ from kintsugi.model.records import (
     StepState,
 )
 from kintsugi.model.step_path import RUN, StepPath
-from kintsugi.server.operations import EvaluatedSignal, IncidentDetail, KeptText, RunDetail
 from kubediagnosis.causes import Cause, Diagnosis, EvidenceItem
 from kubediagnosis.headline import change_text, headline, latest, what_changed
 from kubeobjects.lines import command, counted

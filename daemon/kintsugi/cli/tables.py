@@ -7,11 +7,18 @@ from rich.text import Text
 
 from kintsugi.cli.output import moment, plain, state, table, took
 from kintsugi.decisions.revision_checks import standing_text
-from kintsugi.model.api_types import ActivityKind, DaemonStatus, ServiceActivity, ServiceSummary, ServiceTree
+from kintsugi.model.api_types import (
+    ActivityKind,
+    DaemonStatus,
+    DeadLetterSummary,
+    EvaluatedSignal,
+    ServiceActivity,
+    ServiceSummary,
+    ServiceTree,
+)
 from kintsugi.model.records import Incident, Pause, Signal
 from kintsugi.model.rules import RuleSource
 from kintsugi.model.services import STACK
-from kintsugi.server.operations import DeadLetterSummary, EvaluatedSignal
 
 _HEALTH = {True: Text("yes", style="green"), False: Text("no", style="bold red"), None: Text("unknown", style="yellow")}
 

@@ -7,14 +7,10 @@ what a person can paste, `encode` and `decode` carry a bound command through the
 
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag
-from kintsugi.commands.journal import decode, encode
-from kintsugi.commands.parse import parse, parse_argv, parse_template
-from kintsugi.commands.reference import reference, rights
 from kintsugi.commands.registry import by_verb, rows
-from kintsugi.commands.render import argv, render, verb_of
-from kintsugi.commands.template import ParsedTemplate
+from kintsugi.commands.render import argv, decode, encode, render, verb_of
+from kintsugi.commands.template import ParsedTemplate, parse, parse_argv, parse_template
 from kintsugi.commands.third_party import enable
-from kintsugi.durations import format_duration, parse_duration
 
 __all__ = [
     "CommandProblem",
@@ -26,14 +22,10 @@ __all__ = [
     "decode",
     "enable",
     "encode",
-    "format_duration",
     "parse",
     "parse_argv",
-    "parse_duration",
     "parse_template",
-    "reference",
     "render",
-    "rights",
     "rows",
     "verb_of",
 ]

@@ -4,17 +4,17 @@ A command as written, with holes for values: checked when a document is loaded, 
 The line was split into flags and arguments while its holes were empty, so a value fills exactly one place.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from kintsugi.commands.arg_types import REFERENCE, TEXT, ArgType, Shape
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import Argument, CommandSpec, Flag, ObjectArg, ParsedCommand
-from kintsugi.commands.line import ParsedLine
+from kintsugi.commands.line import ParsedLine, read
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.results import ObjectType, object_type
-from kintsugi.commands.tokens import Placeholder, Tokens, Word
+from kintsugi.commands.tokens import Placeholder, Tokens, Word, split
 from kintsugi.errors import KintsugiError
 from kintsugi.expressions import (
     ANY,
@@ -238,3 +238,34 @@ def _object(value: Mapping[str, object]) -> ObjectArg:
     of = metadata if isinstance(metadata, Mapping) else value
     kind, name, namespace, uid = value.get("kind"), of.get("name"), of.get("namespace"), of.get("uid")
     return ObjectArg(kind=str(kind or ""), name=str(name or ""), namespace=str(namespace or ""), uid=str(uid or ""))
+
+
+def parse(line: str, *, namespace: str = "") -> Command:
+    """Parse a command without holes; `namespace` is where it runs without -n. Raises CommandError."""
+    return _without_values(line, split(line), namespace)
+
+
+def parse_argv(argv: Sequence[str], *, namespace: str = "") -> Command:
+    """Parse a command whose words are apart already: nothing in them is syntax. Raises CommandError."""
+    if not argv:
+        raise CommandProblem("the command is empty")
+    return _without_values(" ".join(argv), Tokens(texts=tuple(argv), placeholders=()), namespace)
+
+
+def parse_template(
+    line: str, scope: Scope, *, waits: float = 1.0, allowed_functions: frozenset[str] = frozenset()
+) -> ParsedTemplate:
+    """
+    Parse a command with `${…}` holes, as a runbook has it, in the scope of its step.
+
+    `waits` scales how long it waits (`--timeout`); `allowed_functions` are functions that its SQL may call besides those that all
+    may. Raises CommandProblem or ExpressionProblem; their offsets count from the start of the line.
+    """
+    tokens = split(line)
+    return template(tokens, read(tokens), scope, source=line, waits=waits, allowed_functions=allowed_functions)
+
+
+def _without_values(line: str, tokens: Tokens, namespace: str) -> Command:
+    if tokens.placeholders:
+        raise CommandProblem("there are no values to put in here", offset=tokens.placeholders[0].offset)
+    return template(tokens, read(tokens), Scope(names={}), source=line).bind({}, namespace=namespace)

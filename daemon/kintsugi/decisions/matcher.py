@@ -13,10 +13,8 @@ from typing import Generic, TypeVar
 
 from kintsugi.errors import EvaluationError
 from kintsugi.mask import MASK
-from kintsugi.model.canary import is_canary
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.label_matchers import LabelMatcher, MatchOperator, quoted
-from kintsugi.model.rules import Rule, RuleSource
+from kintsugi.model.rules import LabelMatcher, MatchOperator, Rule, RuleSource, is_canary, quoted
 from kintsugi.model.services import Service
 from kintsugi.regex import compiled
 from kubeobjects.selectors import Operator, Selector

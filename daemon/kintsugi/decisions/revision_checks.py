@@ -13,7 +13,7 @@ from math import ceil
 from kintsugi.durations import format_duration, format_seconds
 from kintsugi.model.known import RevisionStanding
 from kintsugi.model.views import ServiceView
-from kubediagnosis.related_objects import CheckFacts
+from kubediagnosis.facts import CheckFacts
 from kubeobjects import predicates
 from kubeobjects.pods import Pod
 

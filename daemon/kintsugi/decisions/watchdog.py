@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from kintsugi.durations import format_duration, format_seconds
-from kintsugi.model.run_update import SeenWorkload
+from kintsugi.model.records import SeenWorkload
 from kintsugi.model.runbooks import RollbackPolicy, RollbackThen
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView

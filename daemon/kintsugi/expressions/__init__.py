@@ -6,15 +6,12 @@ The language CEL, used only here: the texts of `when`, `expect` and `${…}` bec
 EvaluationError where there is no result.
 """
 
-from kintsugi.expressions.bindings import Bindings
+from kintsugi.expressions.bindings import NOTHING_LOST, Bindings, Lost
 from kintsugi.expressions.computed_fields import ComputedField, computed_fields
 from kintsugi.expressions.expression import Expression, compile_expression
-from kintsugi.expressions.expression_problem import ExpressionProblem
-from kintsugi.expressions.json_values import from_json, to_json
-from kintsugi.expressions.lost import NOTHING_LOST, Lost
-from kintsugi.expressions.scope import Scope
+from kintsugi.expressions.problems import ExpressionProblem
 from kintsugi.expressions.structs import struct_type
-from kintsugi.expressions.template import TextTemplate, compile_template, format_value, placeholders_in
+from kintsugi.expressions.template import Scope, TextTemplate, compile_template, format_value, placeholders_in
 from kintsugi.expressions.types import (
     ANY,
     BOOL,
@@ -29,7 +26,7 @@ from kintsugi.expressions.types import (
     Struct,
     Type,
 )
-from kintsugi.expressions.values import plain
+from kintsugi.expressions.values import from_json, plain, to_json
 
 __all__ = [
     "ANY",

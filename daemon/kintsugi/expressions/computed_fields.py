@@ -17,7 +17,7 @@ from kubeobjects import predicates
 from kubeobjects.kept import Event, KubeService, Node, Object, Pod
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class ComputedField:
     """
     A field computed from each kept object of the class `of`.
@@ -49,61 +49,40 @@ def _concerns(event: Event, services: Iterable[Mapping[str, Any]]) -> list[str]:
 
 _FIELDS = (
     ComputedField(
-        name="displayStatus",
-        of=Pod,
-        type=STRING,
-        compute=predicates.status_of,
-        meaning="kubectl's STATUS column of the pod: Running, CrashLoopBackOff, Terminating, …",
+        "displayStatus",
+        Pod,
+        STRING,
+        predicates.status_of,
+        "kubectl's STATUS column of the pod: Running, CrashLoopBackOff, Terminating, …",
     ),
+    ComputedField("ready", Pod, BOOL, predicates.ready, "whether the pod is known to be ready"),
     ComputedField(
-        name="ready", of=Pod, type=BOOL, compute=predicates.ready, meaning="whether the pod is known to be ready"
-    ),
-    ComputedField(
-        name="crashLooping",
-        of=Pod,
-        type=BOOL,
-        compute=predicates.crash_looping,
-        meaning="whether a container of the pod crashes again and again",
+        "crashLooping",
+        Pod,
+        BOOL,
+        predicates.crash_looping,
+        "whether a container of the pod crashes again and again",
         uses=("now",),
     ),
     ComputedField(
-        name="unschedulable",
-        of=Pod,
-        type=BOOL,
-        compute=predicates.unschedulable,
-        meaning="whether the scheduler finds no node for the pod",
+        "unschedulable", Pod, BOOL, predicates.unschedulable, "whether the scheduler finds no node for the pod"
+    ),
+    ComputedField("imageFailing", Pod, BOOL, predicates.image_failing, "whether an image of the pod cannot be pulled"),
+    ComputedField("restarts", Pod, INT, predicates.restarts, "kubectl's RESTARTS column of the pod"),
+    ComputedField("ready", Node, BOOL, predicates.ready, "whether the node is known to be ready"),
+    ComputedField(
+        "address",
+        KubeService,
+        STRING,
+        predicates.address,
+        'address or host name of the load balancer of the Service, "" without one',
     ),
     ComputedField(
-        name="imageFailing",
-        of=Pod,
-        type=BOOL,
-        compute=predicates.image_failing,
-        meaning="whether an image of the pod cannot be pulled",
-    ),
-    ComputedField(
-        name="restarts",
-        of=Pod,
-        type=INT,
-        compute=predicates.restarts,
-        meaning="kubectl's RESTARTS column of the pod",
-    ),
-    ComputedField(
-        name="ready", of=Node, type=BOOL, compute=predicates.ready, meaning="whether the node is known to be ready"
-    ),
-    ComputedField(
-        name="address",
-        of=KubeService,
-        type=STRING,
-        compute=predicates.address,
-        meaning='address or host name of the load balancer of the Service, "" without one',
-    ),
-    ComputedField(
-        name="concerns",
-        of=Event,
-        type=ListOf(STRING),
-        compute=_concerns,
-        meaning="the names of the services that the Event is about: about an object of theirs, or one that their"
-        " workload has made or is",
+        "concerns",
+        Event,
+        ListOf(STRING),
+        _concerns,
+        "the names of the services that the Event is about: about an object of theirs, or one that their workload has made or is",
         uses=("services",),
     ),
 )
@@ -113,12 +92,11 @@ _FIELDS = (
 def computed_fields(start_up: timedelta = predicates.START_UP_ALLOWANCE) -> tuple[ComputedField, ...]:
     """Return all computed fields; `start_up` is what a pod may take to become ready before it counts as unhealthy."""
     unhealthy = ComputedField(
-        name="unhealthy",
-        of=Pod,
-        type=BOOL,
-        compute=partial(predicates.unhealthy, start_up=start_up),
-        meaning="whether the pod crash loops, or is known not to be ready past its start-up; Terminating and finished"
-        " pods are not",
+        "unhealthy",
+        Pod,
+        BOOL,
+        partial(predicates.unhealthy, start_up=start_up),
+        "whether the pod crash loops, or is known not to be ready past its start-up; Terminating and finished pods are not",
         uses=("now",),
     )
     return (unhealthy, *_FIELDS)

@@ -2,34 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from reprlib import repr as shortened
 
 from cel_expr_python import cel
 
 from kintsugi.errors import EvaluationError
-from kintsugi.expressions.bindings import Bindings, without_computed_fields
+from kintsugi.expressions.bindings import Bindings, Lost, holds_lost, lost_read, without_computed_fields
 from kintsugi.expressions.computed_fields import ComputedField, computed_fields
-from kintsugi.expressions.descriptors import PACKAGE
-from kintsugi.expressions.diagnostics import explain
-from kintsugi.expressions.dialect import read_type
-from kintsugi.expressions.environment import Environment, environment, meant_by, parse, stems_in
-from kintsugi.expressions.expression_problem import ExpressionProblem
-from kintsugi.expressions.lint import refuse
-from kintsugi.expressions.lost import Lost, holds_lost, lost_read
-from kintsugi.expressions.read_paths import Reads, fields_in
-from kintsugi.expressions.syntax import Node, read_tree
+from kintsugi.expressions.environment import PACKAGE, Environment, environment, meant_by, parse, read_type, stems_in
+from kintsugi.expressions.problems import ExpressionProblem, explain, refuse
+from kintsugi.expressions.syntax import Node, Reads, fields_in, read_tree
 from kintsugi.expressions.types import (
     ANY,
     BOOL,
-    BYTES,
-    DOUBLE,
-    DURATION,
-    INT,
-    NULL,
-    STRING,
-    TIMESTAMP,
     ListOf,
     MapOf,
     Scalar,
@@ -39,17 +26,6 @@ from kintsugi.expressions.types import (
 )
 from kubeobjects.predicates import START_UP_ALLOWANCE
 
-_PYTHON: Mapping[Scalar, type | tuple[type, ...]] = {
-    BOOL: bool,
-    INT: int,
-    DOUBLE: (float, int),
-    STRING: str,
-    BYTES: (bytes, bytearray),
-    TIMESTAMP: datetime,
-    DURATION: timedelta,
-    NULL: type(None),
-    ANY: object,
-}
 _NO_ANSWER = (cel.Type.ERROR, cel.Type.UNKNOWN)
 
 
@@ -196,7 +172,7 @@ def _is(value: object, wanted: Type) -> bool:
         case MapOf() | Struct():
             return isinstance(value, dict)
         case Scalar():
-            plainly = isinstance(value, _PYTHON[wanted])
+            plainly = isinstance(value, wanted.python)
             return plainly and (wanted in (BOOL, ANY) or not isinstance(value, bool))
 
 

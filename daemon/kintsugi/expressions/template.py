@@ -12,8 +12,10 @@ from datetime import UTC, datetime, timedelta
 from kintsugi.durations import format_duration
 from kintsugi.errors import EvaluationError
 from kintsugi.expressions.bindings import Bindings
-from kintsugi.expressions.expression import Expression
-from kintsugi.expressions.expression_problem import ExpressionProblem
+from kintsugi.expressions.expression import Expression, compile_expression
+from kintsugi.expressions.problems import ExpressionProblem
+from kintsugi.expressions.types import ANY, BOOL, Type
+from kubeobjects.predicates import START_UP_ALLOWANCE
 
 _OPENING, _ESCAPED = "${", "$${"
 
@@ -162,3 +164,26 @@ def _closing(source: str, start: int) -> int:
     raise ExpressionProblem(
         "`${` is not closed", offset=start, suggestion="close it with }, or write $${ for a plain ${"
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scope:
+    """
+    Names that the expressions of one place may use; they may leave out the prefix `container`.
+
+    `start_up` is what a pod may take to become ready before it counts as unhealthy.
+    """
+
+    names: Mapping[str, Type]
+    start_up: timedelta = START_UP_ALLOWANCE
+    container: str = ""
+
+    def expression(self, source: str, *, result: Type = BOOL) -> Expression:
+        """Compile an expression of this place; raises ExpressionProblem."""
+        return compile_expression(
+            source, names=self.names, result=result, start_up=self.start_up, container=self.container
+        )
+
+    def template(self, source: str) -> TextTemplate:
+        """Compile a text with holes; raises ExpressionProblem with an offset into `source`."""
+        return compile_template(source, lambda placeholder: self.expression(placeholder, result=ANY))

@@ -6,14 +6,16 @@ They are compared when a document is loaded, so that a misspelt field or a wrong
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A type without parts."""
+    """A type without parts, and the classes of its values in Python."""
 
     name: str
+    python: type | tuple[type, ...]
 
     def __str__(self) -> str:
         return self.name
@@ -55,15 +57,15 @@ class Struct:
 
 Type = Scalar | ListOf | MapOf | Struct
 
-BOOL = Scalar("bool")
-INT = Scalar("int")
-DOUBLE = Scalar("double")
-STRING = Scalar("string")
-BYTES = Scalar("bytes")
-TIMESTAMP = Scalar("timestamp")
-DURATION = Scalar("duration")
-NULL = Scalar("null")
-ANY = Scalar("any")
+BOOL = Scalar("bool", bool)
+INT = Scalar("int", int)
+DOUBLE = Scalar("double", (float, int))
+STRING = Scalar("string", str)
+BYTES = Scalar("bytes", (bytes, bytearray))
+TIMESTAMP = Scalar("timestamp", datetime)
+DURATION = Scalar("duration", timedelta)
+NULL = Scalar("null", type(None))
+ANY = Scalar("any", object)
 
 
 @lru_cache(maxsize=1024)

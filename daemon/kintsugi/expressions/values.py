@@ -29,6 +29,9 @@ GettersByType = Mapping[type, tuple[tuple[str, Getter], ...]]
 
 _NO_GETTERS: GettersByType = {}
 
+_TIME, _SECONDS, _MAP = "@time", "@seconds", "@map"
+_MARKERS = (_TIME, _SECONDS, _MAP)
+
 
 def plain(value: object, getters: GettersByType = _NO_GETTERS) -> object:
     """
@@ -147,3 +150,63 @@ _CONVERTERS: tuple[tuple[type | tuple[type, ...], Callable[[Any, GettersByType],
     (timedelta, _plain_duration),
     (Decimal, _plain_decimal),
 )
+
+
+def to_json(value: object) -> object:
+    """
+    Return a value in JSON's own types; `from_json` gives it back as an expression would answer it.
+
+    Raises EvaluationError for what no expression could read.
+    """
+    return _packed(plain(value))
+
+
+def from_json(value: object) -> object:
+    """
+    Return the value that `to_json` has encoded: dicts, lists, scalars, datetimes and timedeltas.
+
+    Other JSON (of another version, or what was never an expression's) is refused nowhere: a telling key over what
+    `to_json` does not put there is a key like any other.
+    """
+    match value:
+        case Mapping() if len(value) == 1 and next(iter(value)) in _MARKERS:
+            ((tag, inner),) = value.items()
+            try:
+                return _unpacked(str(tag), inner)
+            except (ValueError, OverflowError):
+                return {str(tag): from_json(inner)}
+        case Mapping():
+            return {str(name): from_json(item) for name, item in value.items()}
+        case list():
+            return [from_json(item) for item in value]
+        case _:
+            return value
+
+
+def _unpacked(tag: str, inner: object) -> object:
+    match tag, inner:
+        case "@time", str():
+            return datetime.fromisoformat(inner)
+        case "@seconds", float() | int() if not isinstance(inner, bool):
+            return timedelta(seconds=inner)
+        case "@map", Mapping():
+            return {str(name): from_json(item) for name, item in inner.items()}
+        case _:
+            raise ValueError(f"{tag} does not hold what to_json puts there")
+
+
+def _packed(value: object) -> object:
+    match value:
+        case Timestamp():
+            return {_TIME: value.ToDatetime(UTC).isoformat()}
+        case Duration():
+            return {_SECONDS: value.ToTimedelta().total_seconds()}
+        case dict():
+            packed = {name: _packed(item) for name, item in value.items()}
+            return {_MAP: packed} if len(packed) == 1 and next(iter(packed)) in _MARKERS else packed
+        case list():
+            return [_packed(item) for item in value]
+        case bytes():
+            return value.decode(errors="replace")
+        case _:
+            return value

@@ -19,7 +19,7 @@ from kintsugi.errors import NotRecorded
 from kintsugi.ledger.columns import RedactedText, TextColumn, Unreadable
 from kintsugi.ledger.outbox import put_notice
 from kintsugi.ledger.repository import Repository, is_before
-from kintsugi.ledger.rows import columns, record, signal, unreadable, values, verdict_values
+from kintsugi.ledger.rows import columns, record, shown, signal, unreadable, values, verdict_values
 from kintsugi.ledger.tables import conditions, dead_letters, incidents, runs, signals
 from kintsugi.model.api_types import DeadLetterSummary
 from kintsugi.model.records import (
@@ -137,11 +137,6 @@ async def close_without_run(connection: AsyncConnection, incident: str, reason: 
 class DeadLetterRepository(Repository):
     """Dead letters: deliveries that could not be understood."""
 
-    async def newest(self, limit: int = 50) -> tuple[DeadLetter, ...]:
-        """Return the newest dead letters, newest first."""
-        query = select(*columns(DeadLetter, dead_letters)).order_by(dead_letters.c.received.desc()).limit(limit)
-        return await self._shown(DeadLetter, query)
-
     async def summaries(self, *, limit: int, before: str = "") -> Sequence[DeadLetterSummary]:
         """
         Return the newest dead letters without their payloads, newest first, of those before the one with the id `before`.
@@ -159,7 +154,7 @@ class DeadLetterRepository(Repository):
                 if place is None:
                     raise _not_there(before)
                 page = query.where(is_before(order, place))
-            return [record(DeadLetterSummary, row) for row in await connection.execute(page)]
+            return [shown(DeadLetterSummary, row) for row in await connection.execute(page)]
 
         return await self._store.read(work)
 

@@ -13,8 +13,7 @@ from kintsugi.ledger.tables import aborts, approvals, diagnoses, incidents, lock
 from kintsugi.model.change_limits import Disruptions
 from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, Abort, History, MadeChange, PastRun, Rejection
 from kintsugi.model.outages import NO_FAULTS, KnownFaults
-from kintsugi.model.records import Approval, IncidentState, Pause, Phase, RunKind, StepState
-from kintsugi.model.run_update import SeenWorkload
+from kintsugi.model.records import Approval, IncidentState, Pause, Phase, RunKind, SeenWorkload, StepState
 from kintsugi.model.services import STACK
 from kintsugi.model.step_path import RUN, UNDOS_LIKE
 from kubediagnosis.causes import Diagnosis

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Select, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from kintsugi.decisions.planner import Plan
 from kintsugi.decisions.reconciliation import overdue_hold_notice
 from kintsugi.decisions.recurrence import recurrence_summary
 from kintsugi.errors import NotRecorded
@@ -42,7 +43,7 @@ from kintsugi.model.records import (
     Verdict,
     VerdictKind,
 )
-from kintsugi.model.rules import Mode
+from kintsugi.model.rules import Mode, Rule
 from kintsugi.model.step_path import RUN, StepPath
 
 Decide = Callable[[History], Verdict]
@@ -106,6 +107,23 @@ class RunRequest:
     manual: ManualStart | None = None
     starts: str = ""
 
+    @classmethod
+    def of(cls, plan: Plan, rule: Rule, mode: Mode, *, catalog: str, starts: str) -> "RunRequest":
+        """Return the request of a plan of a catalog that no signal asks for."""
+        return cls(
+            signal=None,
+            service=plan.service.name,
+            namespace=plan.service.namespace,
+            rule=rule.name,
+            runbook=plan.runbook.name,
+            mode=mode,
+            catalog=catalog,
+            parameters=plan.parameters,
+            deadline=plan.deadline,
+            locks=plan.locks,
+            starts=starts,
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunRequestResult:
@@ -149,6 +167,11 @@ class RunRequestRepository(Repository):
     async def overrides(self, run: str) -> frozenset[Override]:
         """Return the overrides of the person who started a run; empty for a run that was not started by hand."""
         return await self._store.read(lambda connection: _read_overrides(connection, run))
+
+    async def history_for(self, request: RunRequest, now: datetime) -> History:
+        """Read what a request would be decided by, without making it."""
+        place, upstreams = (request.service, request.namespace), request.upstreams
+        return await self.history(*place, now, request.runbook, upstreams, request.starts)
 
     async def history(
         self,

@@ -25,8 +25,17 @@ from kintsugi.ledger.workloads import note_scale
 from kintsugi.model.api_types import CurrentStep
 from kintsugi.model.change_limits import Budget
 from kintsugi.model.history import HANDED_OVER_OUTCOMES, INCONCLUSIVE_OUTCOMES
-from kintsugi.model.records import NOT_MADE, IncidentState, RunKind, RunRecord, StepRecord, StepState
-from kintsugi.model.run_update import NO_UPDATE, RunUpdate, SeenWorkload
+from kintsugi.model.records import (
+    NO_UPDATE,
+    NOT_MADE,
+    IncidentState,
+    RunKind,
+    RunRecord,
+    RunUpdate,
+    SeenWorkload,
+    StepRecord,
+    StepState,
+)
 from kintsugi.model.services import STACK
 from kintsugi.model.step_path import NOTES_LIKE
 from kubeobjects.resources import PODS, WORKLOADS

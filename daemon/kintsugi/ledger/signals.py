@@ -19,9 +19,17 @@ from kintsugi.ledger.tables import incidents
 from kintsugi.ledger.tables import signals as inbox
 from kintsugi.ledger.texts import clean
 from kintsugi.model.api_types import EvaluatedSignal, SignalQuery
-from kintsugi.model.records import DeadLetter, IncidentState, Reason, Signal, SignalSource, Verdict, VerdictKind
+from kintsugi.model.records import (
+    DeadLetter,
+    IncidentState,
+    Reason,
+    Signal,
+    SignalSource,
+    Trigger,
+    Verdict,
+    VerdictKind,
+)
 from kintsugi.model.rules import RuleSource
-from kintsugi.model.trigger import Trigger
 
 _PAGE = 1_000
 """Open episodes that are read in one piece."""
@@ -251,11 +259,6 @@ class SignalRepository(Repository):
     async def count_of(self, incident: str) -> int:
         """Count an incident's signals."""
         return sum(await self._scalars(select(func.count()).select_from(inbox).where(inbox.c.incident == incident)))
-
-    async def newest(self, limit: int = 50) -> tuple[tuple[Signal, Verdict | None], ...]:
-        """Return the newest signals with their verdicts, newest first."""
-        query = select(inbox).order_by(inbox.c.received.desc(), inbox.c.id.desc()).limit(limit)
-        return tuple((signal(row), verdict(row)) for row in await self._rows(Signal, query))
 
     async def firing_rules(self, rules: Collection[str]) -> tuple[str, ...]:
         """Return which of some rules have a signal that holds now. Kubernetes Events do not count: they never end."""

@@ -31,6 +31,7 @@ from kintsugi.model.records import (
     Phase,
     Reason,
     RunKind,
+    SeenWorkload,
     SignalSource,
     StepState,
     Target,
@@ -38,7 +39,6 @@ from kintsugi.model.records import (
     VerdictKind,
 )
 from kintsugi.model.rules import Mode, RuleSource
-from kintsugi.model.run_update import SeenWorkload
 from kubediagnosis.causes import Diagnosis
 
 metadata = MetaData(

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kintsugi.model.patterns import Patterns
 from kintsugi.model.rules import Rule
-from kintsugi.model.runbooks import Runbook
+from kintsugi.model.runbooks import Patterns, Runbook
 from kintsugi.model.services import STACK, AllServices, Service
 
 

@@ -5,15 +5,57 @@ Everything here is a frozen value. Times are aware and in UTC; ids are short, so
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from kintsugi.model.outages import Superseded
 from kintsugi.model.rules import Mode, RuleSource
-from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.step_path import StepPath
 from kubediagnosis.causes import Diagnosis
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeenWorkload:
+    """
+    A workload as a run has seen it. `template` is "" where the watch did not catch up with the API server in time.
+
+    `uid` is "" for a workload that does not exist. `generation` counts the changes of its spec. `healthy` is the service's health,
+    None where it is unknown.
+    """
+
+    template: str
+    revision: int
+    desired: int
+    ready: int
+    uid: str = ""
+    generation: int = 0
+    healthy: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunUpdate:
+    """The fields of a `RunRecord` that are written besides its state; a field that is None stays as it is."""
+
+    steps_finished_at: datetime | None = None
+    stopped_at: str | None = None
+    rollback_requested_by: str | None = None
+    awaits_person: bool | None = None
+    taken_up: datetime | None = None
+    workload_found: SeenWorkload | None = None
+    workload_left: SeenWorkload | None = None
+    workload_decided: SeenWorkload | None = None
+    superseded: Superseded | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Return the values to be written, by field."""
+        known = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in known.items() if value is not None}
+
+
+NO_UPDATE = RunUpdate()
 
 
 class SignalSource(StrEnum):
@@ -416,6 +458,24 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """
+    The decoded content of one body.
+
+    `truncated` counts alerts that the sender left out (A7); `left_out` is a dead letter that says so, for where no poll
+    fetches them. `unreadable` says why the body as a whole could not be read; then there are no signals, and one dead
+    letter. `stale` counts alerts of a dead letter that were left out, because they fired when it came in.
+    """
+
+    signals: tuple[Signal, ...] = ()
+    dead_letters: tuple[DeadLetter, ...] = ()
+    truncated: int = 0
+    left_out: DeadLetter | None = None
+    unreadable: str = ""
+    stale: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PendingMatch:
     """A watched condition that has held since `since`; a signal follows when it has held for the rule's `for`."""
 
@@ -442,3 +502,32 @@ class KeptDiagnosis:
     incident: str
     occasion: Occasion
     diagnosis: Diagnosis
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trigger:
+    """
+    The state of an incident's trigger.
+
+    Kubernetes Events are hints that never resolve (reliability B20): they are neither in `firing` nor in `ended`.
+    `firing`: a signal fires. `ended` is the latest end of those that are over, None when none is over; `alerts_only`:
+    something fires, and all of it, Events included, are alerts.
+    """
+
+    firing: bool = False
+    ended: datetime | None = None
+    alerts_only: bool = False
+
+    @property
+    def lasting(self) -> bool:
+        """Return whether anything started it that can end: not only Events, and not a person."""
+        return self.firing or self.ended is not None
+
+
+def clear_since(incident: Incident, trigger: Trigger) -> datetime | None:
+    """
+    Return the moment since when none of the incident's signals holds; None while one does.
+
+    A run without signals that can end was asked for by a person or by an Event, and has nothing to wait for.
+    """
+    return None if trigger.firing else trigger.ended or incident.opened

@@ -7,7 +7,7 @@ The remedy for a cause: the word that a runbook's steps test, and the reason for
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kintsugi.model.max_allowed import NOTHING_ALLOWED, MaxAllowed
+from kintsugi.model.services import NOTHING_ALLOWED, MaxAllowed
 
 
 class RemedyKind(StrEnum):

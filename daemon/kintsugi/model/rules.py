@@ -1,12 +1,47 @@
 """Rules, as people write them in `rules/`: an observation, the runbook that it starts, and the mode."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
 from kintsugi.expressions import Expression
-from kintsugi.model.label_matchers import LabelMatcher
 from kintsugi.model.source_position import SourcePosition
+
+CANARY = "KintsugiCanary"
+"""The name of the alert; no alert of this name starts anything, from any sender."""
+
+
+class MatchOperator(StrEnum):
+    """Alertmanager's four ways to compare a label."""
+
+    EQUAL = "="
+    NOT_EQUAL = "!="
+    MATCH = "=~"
+    NOT_MATCH = "!~"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelMatcher:
+    """One comparison of Alertmanager's matcher language; an absent label is the empty string, a regex is anchored."""
+
+    label: str
+    operator: MatchOperator
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.label}{self.operator}{quoted(self.value)}"
+
+
+def quoted(value: str) -> str:
+    """Write a label's value as in Alertmanager's matcher language."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def is_canary(labels: Mapping[str, str]) -> bool:
+    """Return whether these are the labels of a canary."""
+    return labels.get("alertname") == CANARY
 
 
 class Mode(StrEnum):

@@ -13,10 +13,37 @@ from typing import Protocol
 
 from kintsugi.expressions import Expression, TextTemplate
 from kintsugi.model.command import Command
-from kintsugi.model.patterns import Patterns
 from kintsugi.model.source_position import SourcePosition
 
 Value = str | int | float | bool | timedelta | tuple[object, ...]
+
+
+class Severity(StrEnum):
+    """The severity of a log line."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pattern:
+    """The meaning of log lines that a regular expression or one of some SQLSTATE codes matches."""
+
+    match: str
+    sqlstate: tuple[str, ...] = ()
+    means: str
+    severity: Severity
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patterns:
+    """A named list of patterns for a step's `scan`; the first that matches a line counts."""
+
+    name: str
+    patterns: tuple[Pattern, ...]
+    digest: str
+    place: SourcePosition
 
 
 class OnFailure(StrEnum):

@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import ClassVar
 
 from kintsugi.expressions import Expression
-from kintsugi.model.max_allowed import NOTHING_ALLOWED, MaxAllowed
 from kintsugi.model.runbooks import Step, Value
 from kintsugi.model.source_position import SourcePosition
 from kubeobjects.resources import Resource
@@ -14,6 +13,21 @@ from kubeobjects.selectors import NOTHING, Selector
 
 DERIVED = "smoke"
 """The list of checks that a service has without writing it: what its kubelets ask by HTTP, asked through its Kubernetes Service."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MaxAllowed:
+    """
+    The most that a service lets be set, as quantities; "" where nothing is raised.
+
+    `memory` is the limit of any one container of its pods, `storage` what any one of its claims asks for.
+    """
+
+    memory: str = ""
+    storage: str = ""
+
+
+NOTHING_ALLOWED = MaxAllowed()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,10 +5,12 @@ Each is a run like any other, with its service's locks and its own incident, and
 """
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import nullcontext
+from bisect import insort
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 
 import structlog
 
@@ -27,17 +29,58 @@ from kintsugi.model.runbooks import Runbook
 from kintsugi.model.services import Service
 from kintsugi.model.step_path import StepPath
 from kintsugi.pipeline.active_catalog import ActiveCatalog
-from kintsugi.pipeline.manual_binding import manual_rule
+from kintsugi.pipeline.manual_starts import manual_rule
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.run_supervisor import RunSupervisor
-from kintsugi.pipeline.slot_queue import SlotQueue
 from kintsugi.runner.context import ChildCall
 from kintsugi.runner.ends import ExecutionStopped
+
+Rank = tuple[int, str]
+"""The position in the queue: by priority, then by name."""
 
 log = structlog.get_logger(__name__)
 
 WAITED_FOR = frozenset({Reason.STALE, Reason.LOCKED, Reason.BUDGET, Reason.BREAKER, Reason.PAUSED, Reason.ACTIVE_RUN})
 """Reasons that pass while a parent waits; its deadline ends the waiting. Others are a no to this run."""
+
+
+class SlotQueue:
+    """
+    Lets one run after another ask, the lowest rank first. `has_free_slot` says whether a namespace seems to have a free slot.
+
+    Those of a namespace without a free slot are passed over: they keep no slot from the others.
+    """
+
+    def __init__(self, has_free_slot: Callable[[str], bool]) -> None:
+        self._has_free_slot = has_free_slot
+        self._waiting: list[tuple[Rank, int, str, asyncio.Future[None]]] = []
+        self._numbers = count()
+        self._is_asking = False
+
+    @asynccontextmanager
+    async def slot(self, rank: Rank, namespace: str) -> AsyncIterator[None]:
+        """Wait for the caller's turn, which lasts until the end of the block."""
+        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        insort(self._waiting, (rank, next(self._numbers), namespace, mine))
+        self.move_on()
+        try:
+            await mine
+            yield
+        finally:
+            # Cancelled between the turn's coming and its use it is given on as well.
+            if mine.done() and not mine.cancelled():
+                self._is_asking = False
+            self.move_on()
+
+    def move_on(self) -> None:
+        """Let the first one ask, if a slot is free now and no other is asking."""
+        self._waiting = [each for each in self._waiting if not each[-1].done()]
+        if self._is_asking:
+            return
+        first = next((each for each in self._waiting if self._has_free_slot(each[2])), None)
+        if first is not None:
+            self._is_asking = True
+            first[-1].set_result(None)
 
 
 class ChildRuns:
@@ -116,20 +159,11 @@ class ChildRuns:
         def decide(history: History) -> Verdict:
             return check_child(context, history, self._observed.limits, overruled, now=now)
 
-        request = RunRequest(
-            signal=None,
-            service=service.name,
-            namespace=service.namespace,
-            rule=rule.name,
-            runbook=call.runbook.name,
-            mode=context.mode,
-            catalog=parent.catalog,
-            parameters=bound.parameters,
+        request = replace(
+            RunRequest.of(bound, rule, context.mode, catalog=parent.catalog, starts=self._observed.starts(bound)),
             deadline=min(bound.deadline, parent.deadline),
-            locks=bound.locks,
             parent=parent.id,
             parent_step=call.step,
-            starts=self._observed.starts(bound),
         )
         return await self._ledger.run_requests.request_run(request, decide, now)
 

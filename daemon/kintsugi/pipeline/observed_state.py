@@ -1,10 +1,10 @@
 """The observed state for the guards and the runner: views, caches and limits, put together in one place."""
 
-from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import isfinite
-from typing import Any, Protocol
+from typing import Any
 
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.decisions.breaker import ObserverHealth
@@ -43,11 +43,10 @@ from kintsugi.model.essentials import (
 from kintsugi.model.hosts import service_of
 from kintsugi.model.known import GoodRevision, RevisionStanding
 from kintsugi.model.manual import MANUAL
-from kintsugi.model.max_allowed import NOTHING_ALLOWED
 from kintsugi.model.outages import Outage
 from kintsugi.model.records import RunRecord, StepRecord
 from kintsugi.model.rules import Mode, Rule
-from kintsugi.model.services import Service
+from kintsugi.model.services import NOTHING_ALLOWED, Service
 from kintsugi.model.views import ServiceView
 from kintsugi.runner.context import StepScope
 from kintsugi.views import Caches, ServiceViews
@@ -56,12 +55,6 @@ from kubeobjects.kept import Pod
 
 MOST_GOOD = 20
 """Good revisions remembered of a workload: twice what Kubernetes keeps of a Deployment (revisionHistoryLimit)."""
-
-
-class Silences(Protocol):
-    """The port to the silences of alerts; Alertmanager implements it, where its address is given."""
-
-    async def suppressed(self) -> frozenset[str]: ...
 
 
 _DOWN = frozenset({HoldCause.DOWN, HoldCause.AT_ZERO, HoldCause.RECOVERING})
@@ -85,13 +78,13 @@ class ObservedState:
     """
     The facts of this moment. `mode` is the global one; `start_up` is what a pod may take to become ready.
 
-    `waiting` are the services that wait for a slot, the first of them first, and `taken` the namespaces of those that have one;
-    `on_slot_given` is called when a run under way has given one away.
+    `waiting` are the services that wait for a slot, the first of them first, and `places` are the namespaces of those that have
+    one; `slot_given` is called when a run under way has given one away.
     `under_way` are the runs that are being driven; `names` and `checks` say why our own name server, or the path of our own
-    checks, is in doubt; `unresolved` why the cluster's names do not resolve, also where they never did. `outages` returns
+    checks, is in doubt; `unresolved` why the cluster's names do not resolve, also where they never did. `outage` returns
     the outage of a service, None where it is not down. `remembered` are the good revisions by workload uid, template and
     number, as the ledger knows them; `adopted_templates` (uid, template) were adopted. `standings` say of each service
-    whether its revision is good.
+    whether its revision is good. `silences` returns the alerts that Alertmanager suppresses, where its address is given.
     """
 
     services: ServiceViews
@@ -101,13 +94,13 @@ class ObservedState:
     clock: Callable[[], datetime]
     under_way: Callable[[], OpenRuns] = OpenRuns
     waiting: Callable[[], tuple[Service, ...]] = tuple
-    taken: Callable[[], tuple[str, ...]] = tuple
-    on_slot_given: Callable[[], None] = lambda: None
+    places: Callable[[], tuple[str, ...]] = tuple
+    slot_given: Callable[[], None] = lambda: None
     start_up: timedelta = predicates.START_UP_ALLOWANCE
-    silences: Silences | None = None
+    silences: Callable[[], Awaitable[frozenset[str]]] | None = None
     names: Callable[[], str] = str
     unresolved: Callable[[], str] = str
-    outages: Callable[[str], Outage | None] = lambda _: None
+    outage: Callable[[str], Outage | None] = lambda _: None
     checks: Callable[[], str] = str
     unmet: Callable[[], frozenset[str]] = frozenset
     remembered: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -258,10 +251,6 @@ class ObservedState:
         """Return from when to when a service was last well without interruption; None where that was not seen."""
         return well_before(self.outage(service), self.views.get(service), now=self.clock())
 
-    def outage(self, service: str) -> Outage | None:
-        """Return the outage of a service, None where it is not down."""
-        return self.outages(service)
-
     def starts(self, plan: Plan) -> str:
         """Return the workload (its uid) that a plan would start from 0, "" for none."""
         found = at_zero(self.views.get(plan.service.name)) if plan.runbook.starts else None
@@ -367,18 +356,10 @@ class ObservedState:
         found = self.holds(declared, self.services.catalog, began) if declared is not None else ()
         return (each for each in found if each.explained)
 
-    def places(self) -> tuple[str, ...]:
-        """Return the namespaces of the services that have a slot, one for each."""
-        return self.taken()
-
     def overtaker(self, service: str) -> str:
         """Return a service of higher priority that waits for the slot of a service under recovery; "" for none."""
         declared = self.services.catalog.services.get(service)
-        return overtaker(declared, self.waiting(), self.limits.slots(self.taken())) if declared is not None else ""
-
-    def slot_given(self) -> None:
-        """Have who waits for a slot judged now: a run has given one away."""
-        self.on_slot_given()
+        return overtaker(declared, self.waiting(), self.limits.slots(self.places())) if declared is not None else ""
 
     def slot_refusal(self, service: str) -> Callable[[tuple[str, ...]], str]:
         """Return what says why a service gets no slot now, behind those that come before it; one that is gone is let go on."""
@@ -426,7 +407,7 @@ class ObservedState:
         if self.silences is None:
             return ""
         try:
-            quiet = await self.silences.suppressed()
+            quiet = await self.silences()
         except ProbeFailed as error:
             return f"it is unknown whether the alerts are silenced: {error}"
         if not quiet:

@@ -9,14 +9,11 @@ from datetime import datetime, timedelta
 import orjson
 import structlog
 
-from kintsugi.commands.registry import definitions_by_verb
 from kintsugi.decisions.activity import HandOver, inaction_reason
 from kintsugi.decisions.breaker import doubt
 from kintsugi.decisions.drills import RULE
 from kintsugi.decisions.guards import rest_until
-from kintsugi.decisions.planner import digest_of
 from kintsugi.decisions.priorities import HoldRecord, OngoingHold, ongoing_hold
-from kintsugi.decisions.remedies import adopted_clause
 from kintsugi.errors import NotRecorded, UsageError, WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.api_types import (
@@ -38,13 +35,13 @@ from kintsugi.model.api_types import (
     ServiceTree,
     SignalQuery,
 )
-from kintsugi.model.decoded import DecodedAgain
 from kintsugi.model.history import HANDED_OVER_OUTCOMES, Abort
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import MANUAL, RecoverRequest
 from kintsugi.model.records import (
     Approval,
     DeadLetter,
+    Delivery,
     Incident,
     IncidentState,
     Pause,
@@ -52,35 +49,27 @@ from kintsugi.model.records import (
     RunKind,
     RunRecord,
     Signal,
-    StepState,
     Target,
 )
 from kintsugi.model.rules import Rule
-from kintsugi.model.run_update import SeenWorkload
-from kintsugi.model.runbooks import CommandTemplate, Run
 from kintsugi.model.services import STACK
 from kintsugi.model.views import ServiceView
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.affected_services import AffectedServices
-from kintsugi.pipeline.change_planner import ChangePlanner
-from kintsugi.pipeline.data_loss import DataLossEstimator
 from kintsugi.pipeline.diagnoser import Diagnoser
+from kintsugi.pipeline.diagnoses import IncidentDiagnoses
 from kintsugi.pipeline.drill_scheduler import DrillScheduler
-from kintsugi.pipeline.explainer import Explainer
-from kintsugi.pipeline.incident_diagnoses import IncidentDiagnoses
+from kintsugi.pipeline.explainer import Explainer, service_explanation
 from kintsugi.pipeline.manual_starts import ManualStarts
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.outage_watch import OutageWatch
 from kintsugi.pipeline.pending_incidents import MOST_INCIDENTS
 from kintsugi.pipeline.pipeline import Pipeline
-from kintsugi.pipeline.rollback_difference import RollbackDifference
+from kintsugi.pipeline.rollback_preview import RollbackPreviewer
 from kintsugi.pipeline.run_supervisor import RunSupervisor
-from kintsugi.pipeline.service_explanation import service_explanation
 from kintsugi.pipeline.service_tree import OpenRecords, Terms, covered, tree
 from kintsugi.runner.ends import requested
-from kintsugi.runner.seen_workload import seen_of
 from kubediagnosis.causes import Diagnosis
-from kubediagnosis.headline import headline, latest
 
 log = structlog.get_logger(__name__)
 
@@ -99,10 +88,10 @@ class OperatorService:
     explainer: Explainer
     drill_scheduler: DrillScheduler
     manual_starts: ManualStarts
-    reread: Callable[[DeadLetter, datetime], DecodedAgain]
+    reread: Callable[[DeadLetter, datetime], Delivery]
     diagnoser: Diagnoser
     diagnoses: IncidentDiagnoses
-    differences: RollbackDifference
+    rollbacks: RollbackPreviewer
     outages: OutageWatch
     unresolved: Callable[[], str]
     """Returns why the cluster's names do not resolve here, "" where they do."""
@@ -217,7 +206,7 @@ class OperatorService:
             raise WrongState(f"run {run.id} was a {run.kind}, which has undone all its changes")
         if run.kind is RunKind.RECOVERY and run.service != STACK and not run.changed:
             raise WrongState(f"incident {incident}: nothing to undo: the run changed nothing")
-        shown = await self._shown(run)
+        shown = await self.rollbacks.preview(run)
         if not confirmed:
             return shown
         if confirmed != shown.digest:
@@ -225,7 +214,7 @@ class OperatorService:
             raise WrongState(
                 f"incident {incident}: nothing is started: the rollback has changed since it was shown. Now {shown.text}: {what}"
             )
-        workload = self._workload(run)
+        workload = self.rollbacks.workload(run)
         if not self.supervisor.roll_back(incident, who, workload):
             now = self.observed.clock()
             reopened = await self.ledger.runs.reopen_run(run.id, requested(who), now, who=who, shown=workload)
@@ -451,63 +440,3 @@ class OperatorService:
             steps=await self.ledger.runs.steps(run.id, strict=False),
             evidence=tuple(KeptText(path=each.path, kind=each.kind, text=each.text) for each in kept),
         )
-
-    async def _shown(self, run: RunRecord) -> RollbackPreview:
-        """Return the commands and losses of a run's rollback, with their digest."""
-        commands = await self._undo_commands(run)
-        losses = await DataLossEstimator(prober=self.supervisor.prober).of(
-            run, await self.active_catalog.by_digest(run.catalog), await self.ledger.runs.steps(run.id, strict=False)
-        )
-        number, workload = self._good_revision(run, commands), self._workload(run)
-        changes = await self._changes(run, number)
-        adopted = number in self.observed.adopted(run.service).values()
-        identity = (workload.uid, workload.template, workload.revision) if workload is not None else ()
-        return RollbackPreview(
-            begun=False,
-            text=f"{run.runbook} on {run.service} would be rolled back{adopted_clause(number) if adopted else ''}",
-            commands=commands,
-            losses=tuple(loss.text for loss in losses),
-            wrong=await self._wrong(run),
-            changes=changes,
-            digest=digest_of(run.id, *commands, *(repr(loss.scale) for loss in losses), changes, repr(identity)),
-        )
-
-    def _workload(self, run: RunRecord) -> SeenWorkload | None:
-        """Return the workload of a run's service as it is shown now, None where the service is no longer in the catalog."""
-        view = self.observed.views.get(run.service)
-        return seen_of(view) if view is not None else None
-
-    async def _wrong(self, run: RunRecord) -> str:
-        kept = await self.ledger.diagnoses.of_incident(run.incident)
-        found = latest([each.diagnosis for each in kept])
-        return headline(found) if found is not None else ""
-
-    def _good_revision(self, run: RunRecord, commands: Sequence[str]) -> int:
-        """Return the number of the last good revision if a rollback leads to it, 0 otherwise."""
-        number = self.observed.last_good(run.service)
-        return number if any(f"--to-revision={number} " in command for command in commands) else 0
-
-    async def _changes(self, run: RunRecord, number: int) -> str:
-        """Return the rollback's difference of templates, where it leads to the last good revision `number`."""
-        view = self.observed.views.get(run.service)
-        if view is None or not number:
-            return ""
-        return await self.differences.to_revision(view.service.workload, run.namespace, number)
-
-    def _written(self, command: CommandTemplate, run: RunRecord) -> str:
-        """Return a command of the rollback as text; where its values come only later, with the revision that it would go to."""
-        view, number = self.observed.views.get(run.service), self.observed.last_good(run.service)
-        if definitions_by_verb()[command.verb].rolls_back and view is not None and number:
-            return f"kubectl rollout undo {view.service.workload} --to-revision={number} -n {run.namespace}"
-        return command.source
-
-    async def _undo_commands(self, run: RunRecord) -> tuple[str, ...]:
-        """Return the commands of a rollback: the runbook's own, as far as they are known now, then each undo."""
-        catalog = await self.active_catalog.by_digest(run.catalog)
-        steps = catalog.runbooks[run.runbook].rollback.steps
-        known = await self.ledger.runs.steps(run.id, strict=False)
-        made = [step for step in known if step.changes and step.state is StepState.DONE]
-        planner = ChangePlanner(prober=self.supervisor.prober, observed=self.observed, run=run)
-        own = [self._written(step.do.command, run) for step in steps if isinstance(step.do, Run)]
-        written = [await planner.step(command) for command in own]
-        return (*written, *await planner.undos(made))

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import structlog
 
@@ -23,7 +22,7 @@ from kintsugi.model.records import RunRecord
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
 from kintsugi.pipeline.observed_state import ObservedState
-from kintsugi.telemetry import Containment, FailureScope
+from kintsugi.telemetry import Containment, FailureScope, Listeners
 from kubediagnosis.causes import Diagnosis
 from kubediagnosis.headline import headline
 from kubeobjects.lines import Lines, line, lines
@@ -32,14 +31,6 @@ log = structlog.get_logger(__name__)
 
 MOST_AT_ONCE = 4
 """Diagnoses of one look: each reads the API a dozen times, and the changes of runs come first."""
-
-
-class ServiceDiagnoser(Protocol):
-    """The port that diagnoses a service in bounded time; `IncidentDiagnoses` implements it."""
-
-    async def diagnose(self, service: Service) -> Diagnosis:
-        """Return the diagnosis; it names what could not be read."""
-        ...
 
 
 Activities = Callable[[], Awaitable[Mapping[str, str]]]
@@ -62,7 +53,7 @@ async def ignore(_: str) -> None:
 @dataclass(kw_only=True)
 class OutageWatch:
     """
-    The outages of services. `notifies` is False where no way of notice is configured: then an Event tells, by `on_notice`.
+    The outages of services. `diagnose` diagnoses one in bounded time. `notifies` is False where no way of notice is configured: then an Event tells, by `on_notice`.
 
     `on_fault` has signals evaluated again that were refused because of another fault. `unnotified` has by service for how
     long nobody repairs its fault or knows of it.
@@ -70,7 +61,7 @@ class OutageWatch:
 
     ledger: Ledger
     observed: ObservedState
-    diagnoses: ServiceDiagnoser
+    diagnose: Callable[[Service], Awaitable[Diagnosis]]
     containment: Containment
     timings: OutageTimings
     notifies: bool
@@ -80,16 +71,15 @@ class OutageWatch:
     on_fault: OnFault = ignore
     _well_since: dict[str, datetime] = field(default_factory=dict)
     _found: dict[str, Diagnosis] = field(default_factory=dict)
-    _listeners: list[Callable[[str, str], None]] = field(default_factory=list)
     _saved: dict[str, Outage] | None = None
+
+    def __post_init__(self) -> None:
+        """`on_notice` hears of each service of which a person is notified, and the text."""
+        self.on_notice: Listeners[[str, str]] = Listeners(self.containment)
 
     def of(self, service: str) -> Outage | None:
         """Return the outage of a service, None where it is not down."""
         return self.outages.get(service)
-
-    def on_notice(self, listener: Callable[[str, str], None]) -> None:
-        """Call `listener` with each service of which a person is notified, and the text."""
-        self._listeners.append(listener)
 
     def note_notified(self, service: str) -> None:
         """Note that a person was notified of a service's fault in another way."""
@@ -146,7 +136,7 @@ class OutageWatch:
         await asyncio.gather(*(self._diagnose_one(view.service) for view in due[:MOST_AT_ONCE]))
 
     async def _diagnose_one(self, service: Service) -> None:
-        found = await self.diagnoses.diagnose(service)
+        found = await self.diagnose(service)
         known = self.outages.get(service.name)
         if known is not None:
             self.outages[service.name] = current = outage_notices.diagnosed(known, found, now=self.observed.clock())
@@ -172,9 +162,7 @@ class OutageWatch:
             state = NoticeState.WAITING if self.notifies else NoticeState.SENT
             self.outages[view.name] = outage = replace(outage, notice=notice, notified=(*outage.notified, outage.fault))
             log.warning("outage notice written", service=view.name, since=str(outage.since), text=text)
-            for listener in self._listeners:
-                with self.containment.around(FailureScope.LISTENER, view.name):
-                    listener(view.name, text)
+            self.on_notice.notify(view.name, view.name, text)
         self.unnotified[view.name] = outage_notices.unnotified_for(outage, state, repair, self.timings, now=now)
 
     async def _notice_state(self, outage: Outage) -> NoticeState:

@@ -3,6 +3,7 @@ Incidents without a run: held for an upstream, waiting for a person, or left ove
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -18,9 +19,9 @@ from kintsugi.model.records import (
     Signal,
     SignalStatus,
     VerdictKind,
+    clear_since,
 )
 from kintsugi.model.rules import Rule
-from kintsugi.model.trigger import clear_since
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.affected_services import AffectedServices
 from kintsugi.pipeline.observed_state import ObservedState
@@ -36,24 +37,15 @@ MOST_INCIDENTS = 10_000
 _ENDS = frozenset({VerdictKind.REFUSED, VerdictKind.OBSERVED})
 
 
+@dataclass(eq=False)
 class PendingIncidents:
     """Reconciles the incidents without a run."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        pipeline: Pipeline,
-        active_catalog: ActiveCatalog,
-        observed: ObservedState,
-        supervisor: RunSupervisor,
-    ) -> None:
-        self._ledger = ledger
-        self._pipeline = pipeline
-        self._active_catalog = active_catalog
-        self._observed = observed
-        self._supervisor = supervisor
-        self._containment = supervisor.containment
-        self._affected = AffectedServices(incidents=ledger.incidents, active_catalog=active_catalog, observed=observed)
+    ledger: Ledger
+    pipeline: Pipeline
+    active_catalog: ActiveCatalog
+    observed: ObservedState
+    supervisor: RunSupervisor
 
     async def tend(self) -> None:
         """
@@ -62,38 +54,44 @@ class PendingIncidents:
         A held incident is evaluated by its signals while they fire. A failure with one does not affect the others.
         Raises LedgerUnavailable, StaleEpoch.
         """
-        found = await self._ledger.incidents.newest(limit=MOST_INCIDENTS, open_only=True)
-        with_run = {run.incident for run in await self._ledger.runs.open_runs()}
+        found = await self.ledger.incidents.newest(limit=MOST_INCIDENTS, open_only=True)
+        with_run = {run.incident for run in await self.ledger.runs.open_runs()}
         for incident in found:
             if incident.id not in with_run and incident.kind is not RunKind.OBSERVER:
-                with self._containment.around(FailureScope.INCIDENT, incident.id):
+                with self.supervisor.containment.around(FailureScope.INCIDENT, incident.id):
                     await self._tend(incident.id)
 
     async def _tend(self, known_as: str) -> None:
         open_incident = await self._incident_state(known_as)
         if open_incident is None:
             return
-        now, incident = self._observed.clock(), open_incident.incident
-        self._pipeline.waiting.note(incident)
-        over = overdue_hold_notice(incident, self._observed.limits.holds.limit, now=now)
-        if over and not open_incident.clear and not await self._affected.is_notified_elsewhere(incident):
-            await self._ledger.outbox.put_notice_once(incident.id, IncidentState.HELD, over, now)
+        now, incident = self.observed.clock(), open_incident.incident
+        self.pipeline.waiting.note(incident)
+        over = overdue_hold_notice(incident, self.observed.limits.holds.limit, now=now)
+        if over and not open_incident.clear and not await self._is_notified_elsewhere(incident):
+            await self.ledger.outbox.put_notice_once(incident.id, IncidentState.HELD, over, now)
         need = need_of(open_incident, now=now)
         try:
             await self._do(need, incident, [signal for signal, _ in open_incident.signals])
         except WrongState as moved:
             log.info("incident moved meanwhile", incident=incident.id, error=str(moved))
 
+    async def _is_notified_elsewhere(self, incident: Incident) -> bool:
+        of = AffectedServices(
+            incidents=self.ledger.incidents, active_catalog=self.active_catalog, observed=self.observed
+        )
+        return await of.is_notified_elsewhere(incident)
+
     async def _incident_state(self, known_as: str) -> OpenIncident | None:
         """Return the state of an incident; None when it has been closed or got a run meanwhile."""
         # the signals first: verdict and state change together, and an older state would not fit to a newer verdict
-        signals = await self._ledger.signals.of_incident(known_as)
-        incident, runs = await self._ledger.incidents.get(known_as), await self._ledger.runs.of_incident(known_as)
+        signals = await self.ledger.signals.of_incident(known_as)
+        incident, runs = await self.ledger.incidents.get(known_as), await self.ledger.runs.of_incident(known_as)
         if incident.closed is not None or any(run.finished is None for run in runs):
             return None
-        trigger = await self._ledger.triggers.of_incident(known_as)
+        trigger = await self.ledger.triggers.of_incident(known_as)
         asked = (
-            await self._ledger.approvals.of_incident(incident.id)
+            await self.ledger.approvals.of_incident(incident.id)
             if incident.state is IncidentState.AWAITING_APPROVAL
             else ()
         )
@@ -103,7 +101,7 @@ class PendingIncidents:
             clear=trigger.lasting and clear_since(incident, trigger) is not None,
             signals=signals,
             approvals=[approval for approval in asked if approval.path == ""],
-            abort=await self._ledger.incidents.abort_of(incident.id),
+            abort=await self.ledger.incidents.abort_of(incident.id),
         )
 
     async def _do(self, need: IncidentNeed, incident: Incident, signals: Sequence[Signal]) -> None:
@@ -128,7 +126,7 @@ class PendingIncidents:
             return
         _, bound = planned
         log.info("approval requested", incident=incident.id)
-        await self._pipeline.requester.ask(incident, bound)
+        await self.pipeline.requester.ask(incident, bound)
 
     async def _evaluate(self, incident: Incident, signal: Signal, approval: Approval | None) -> None:
         """Start what was approved, if it still is the plan that was shown, or was held; the guards are asked again."""
@@ -140,47 +138,40 @@ class PendingIncidents:
         if approval is not None and bound.digest != approval.bound:
             await self._end(incident, IncidentState.CANCELLED, "the plan has changed since it was approved")
             return
-        request = self._pipeline.requester.request_of(signal, rule, bound)
+        request = self.pipeline.requester.request_of(signal, rule, bound)
         approved_until = approval.expires if approval is not None else None
-        decide = self._pipeline.requester.decision(rule, bound, signal, approved_until=approved_until)
+        decide = self.pipeline.requester.decision(rule, bound, signal, approved_until=approved_until)
         if (
             approval is not None
             and await self._would_start(request, decide)
-            and not await self._pipeline.requester.is_as_approved(incident, bound, approval)
+            and not await self.pipeline.requester.is_as_approved(incident, bound, approval)
         ):
             return  # a person is asked again
-        result = await self._ledger.run_requests.start_held(incident.id, request, decide, self._observed.clock())
+        result = await self.ledger.run_requests.start_held(incident.id, request, decide, self.observed.clock())
         verdict = result.verdict
         if result.run is not None and result.run.finished is None:
             log.info(
                 "run started", incident=incident.id, approved_by=approval.who if approval is not None else "nobody"
             )
-            self._supervisor.start(result.run)  # once: also one whose request's answer was lost
+            self.supervisor.start(result.run)  # once: also one whose request's answer was lost
             return
-        self._pipeline.wake()  # it has another verdict now, and with it another moment
+        self.pipeline.wake()  # it has another verdict now, and with it another moment
         if verdict.kind in _ENDS and verdict.until is None:
             await self._end(incident, IncidentState.CANCELLED, verdict.text)
 
     async def _would_start(self, request: RunRequest, decide: Decide) -> bool:
         """Return whether the guards let a run start now, so that a preview is made only then."""
-        history = await self._ledger.run_requests.history(
-            request.service,
-            request.namespace,
-            self._observed.clock(),
-            request.runbook,
-            request.upstreams,
-            request.starts,
-        )
+        history = await self.ledger.run_requests.history_for(request, self.observed.clock())
         return decide(history).kind is VerdictKind.STARTED
 
     def _plan(self, incident: Incident) -> tuple[Rule, Plan] | None:
         """Bind the incident's rule as it is now; None when it is gone."""
-        catalog = self._active_catalog.catalog
+        catalog = self.active_catalog.catalog
         rule, service = catalog.rules.get(incident.rule), catalog.subject(incident.service)
         if rule is None or service is None:
             return None
-        return rule, plan(rule, service, catalog, now=self._observed.clock())
+        return rule, plan(rule, service, catalog, now=self.observed.clock())
 
     async def _end(self, incident: Incident, state: IncidentState, reason: str, *, notify: bool = False) -> None:
-        await self._ledger.incidents.move_incident(incident.id, state, reason, self._observed.clock(), notify=notify)
+        await self.ledger.incidents.move_incident(incident.id, state, reason, self.observed.clock(), notify=notify)
         log.info("incident closed", incident=incident.id, state=state, reason=reason)

@@ -5,7 +5,7 @@ The pipeline of signals: those that are due in the inbox are evaluated in batche
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -19,15 +19,12 @@ from kintsugi.model.records import Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Rule, RuleSource
 from kintsugi.model.services import Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
-from kintsugi.pipeline.contention import Contention
-from kintsugi.pipeline.lookups import ExistenceQuery
 from kintsugi.pipeline.observed_state import ObservedState
-from kintsugi.pipeline.run_requester import RunRequester
+from kintsugi.pipeline.run_requester import Contention, RunRequester, WaitingIncidents
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.signal_evaluator import Disposition, SignalEvaluator
-from kintsugi.pipeline.targets import Targets
-from kintsugi.pipeline.waiting_incidents import WaitingIncidents
-from kintsugi.telemetry import FailureScope
+from kintsugi.pipeline.targets import ExistenceQuery, Targets
+from kintsugi.telemetry import FailureScope, Listeners
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +37,7 @@ SIGNALS_PER_TURN = 16
 
 
 class Pipeline:
-    """Evaluates signals, one batch after another."""
+    """Evaluates signals, one batch after another; `on_verdict` hears of every verdict."""
 
     def __init__(
         self,
@@ -72,13 +69,9 @@ class Pipeline:
         self.evaluator = SignalEvaluator(active_catalog, observed, targets, supervisor, self.requester)
         observed.waiting = self._contention.for_slots
         self._is_slot_free = False
-        observed.on_slot_given = self._slot_freed
+        observed.slot_given = self._slot_freed
         supervisor.on_free(self._slot_freed)
-        self._listeners: list[Callable[[Signal, Verdict], None]] = []
-
-    def on_verdict(self, listener: Callable[[Signal, Verdict], None]) -> None:
-        """Call `listener` with every verdict."""
-        self._listeners.append(listener)
+        self.on_verdict: Listeners[[Signal, Verdict]] = Listeners(supervisor.containment)
 
     def wake(self) -> None:
         """Read the inbox now."""
@@ -142,7 +135,7 @@ class Pipeline:
         await self._hasten()
         due = await self._ledger.signals.due(self._observed.clock())
         wanted = {signal.id: asked for signal in due if (asked := self._unseen(signal)) is not None}
-        lookup = asyncio.create_task(self._targets.prefetch(wanted.values()), name="look up the objects of alerts")
+        lookup = asyncio.create_task(self._targets.lookups.query(wanted.values()), name="look up the objects of alerts")
         try:
             settled = await self._evaluate_all([signal for signal in due if signal.id not in wanted])
             if wanted:
@@ -151,7 +144,7 @@ class Pipeline:
                 settled = await self._evaluate_all([signal for signal in due if signal.id in wanted])
         finally:
             lookup.cancel()
-            self._targets.forget()
+            self._targets.lookups.forget()
         await self._ledger.signals.settle(settled, self._observed.clock())
         if len(due) >= 500:
             self.wake()
@@ -167,7 +160,7 @@ class Pipeline:
             return
         self._is_slot_free = False
         observed, now = self._observed, self._observed.clock()
-        first = {each.name for each in admitted(self._contention.for_slots(), observed.limits.slots(observed.taken()))}
+        first = {each.name for each in admitted(self._contention.for_slots(), observed.limits.slots(observed.places()))}
         rules = [rule.name for rule in self._active_catalog.catalog.rules.values() if rule.service in first]
         if rules:
             await self._ledger.signals.make_due(rules, Reason.BUDGET, now, until=now + observed.limits.recheck_after)
@@ -233,6 +226,4 @@ class Pipeline:
         rule = self._active_catalog.catalog.rules.get(verdict.rule)
         if verdict.reason is Reason.LOCKED and rule is not None:
             self._supervisor.end_rehearsals(rule.service)
-        for listener in self._listeners:
-            with self._containment.around(FailureScope.LISTENER, signal.id):
-                listener(signal, verdict)
+        self.on_verdict.notify(signal.id, signal, verdict)

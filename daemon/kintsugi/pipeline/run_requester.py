@@ -1,33 +1,101 @@
 """
 Requests runs from the ledger, with the guards bound to the request, and asks a person for approval before.
 
-Signals use it as they are evaluated, waiting incidents as they are reconciled.
+Signals use it as they are evaluated, waiting incidents as they are reconciled. Services that want the same slot are ordered by
+priority and name, not by the time of the request.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from kintsugi.decisions.guards import check
 from kintsugi.decisions.planner import Plan, RunPreview, digest_with, plan, question_of
-from kintsugi.decisions.priorities import Hold
+from kintsugi.decisions.priorities import Hold, rank
 from kintsugi.decisions.reconciliation import is_still_asked, repeated_question
 from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
 from kintsugi.model.history import History
-from kintsugi.model.records import Approval, Incident, Signal, Verdict, VerdictKind
+from kintsugi.model.records import Approval, Incident, IncidentState, Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Rule
 from kintsugi.model.services import AllServices, Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
-from kintsugi.pipeline.contention import Contention
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.run_preview import no_preview
-from kintsugi.pipeline.waiting_incidents import WaitingIncidents
+from kintsugi.telemetry import Containment, Listeners
 from kubeobjects.lines import lines
+
+WAITING = frozenset({IncidentState.HELD, IncidentState.AWAITING_APPROVAL, IncidentState.INEFFECTIVE})
+"""States in which an incident waits without a run: for an upstream, or for a person; one that returns too often is closed at once."""
 
 Preview = Callable[[Incident, Plan], Awaitable[RunPreview | None]]
 
 
+@dataclass(kw_only=True)
+class Contention:
+    """
+    The services that were refused for want of a slot, or held, until they have been evaluated again.
+
+    A service comes before no other while `is_held` says that it is held: services that are released together go by priority.
+    `without_slot` are services under recovery that have given their slot away. One that is not evaluated again when it is due
+    (its problem has ended) keeps its place for `grace`.
+    """
+
+    clock: Callable[[], datetime]
+    grace: timedelta
+    is_held: Callable[[Service], bool]
+    without_slot: Callable[[], Iterable[Service]] = tuple
+    _waiting: dict[str, tuple[Service, datetime]] = field(default_factory=dict)
+    _soon: set[str] = field(default_factory=set)
+
+    def note(self, service: Service | AllServices, verdict: Verdict) -> None:
+        """Note the verdict on a service; a run about all services takes no slot of its own."""
+        if isinstance(service, AllServices):
+            return
+        self._waiting.pop(service.name, None)
+        self._soon.discard(service.name)
+        if verdict.reason in (Reason.BUDGET, Reason.UPSTREAM) and verdict.until is not None:
+            self._waiting[service.name] = (service, verdict.until + self.grace)
+            # one that may change nothing more for now (a spent budget) is judged again much later
+            if verdict.reason is Reason.BUDGET and verdict.until <= self.clock() + self.grace:
+                self._soon.add(service.name)
+
+    def ahead_of(self, service: Service | AllServices) -> tuple[Service, ...]:
+        """Return the services that come before a service, in order."""
+        if isinstance(service, AllServices):
+            return ()
+        before = {each.name: each for each in self._still() if not self.is_held(each)}
+        before |= {each.name: each for each in self.without_slot()}
+        return tuple(sorted((each for each in before.values() if rank(each) < rank(service)), key=rank))
+
+    def for_slots(self) -> tuple[Service, ...]:
+        """Return the services that wait only for a slot, and those that have given theirs away, in order."""
+        waiting = {each.name: each for each in self._still() if each.name in self._soon}
+        return tuple(sorted((waiting | {each.name: each for each in self.without_slot()}).values(), key=rank))
+
+    def _still(self) -> list[Service]:
+        now = self.clock()
+        self._waiting = {name: each for name, each in self._waiting.items() if now < each[1]}
+        return [each for each, _ in self._waiting.values()]
+
+
+class WaitingIncidents:
+    """Passes each incident that waits without a run, and its service, on to `on_each`, as long as it waits again and again."""
+
+    def __init__(self, active_catalog: ActiveCatalog, containment: Containment) -> None:
+        self._active_catalog = active_catalog
+        self.on_each: Listeners[[str, Service]] = Listeners(containment)
+
+    def note(self, incident: Incident | None) -> None:
+        """Pass an incident on, if it waits for somebody and is about a service of the catalog."""
+        if incident is None or incident.state not in WAITING:
+            return
+        service = self._active_catalog.catalog.services.get(incident.service)
+        if service is not None:
+            self.on_each.notify(incident.id, incident.id, service)
+
+
+@dataclass(eq=False)
 class RunRequester:
     """
     Requests runs; refusals for want of a slot are noted in `contention`, incidents without a run in `waiting`.
@@ -35,65 +103,45 @@ class RunRequester:
     `preview` says what a run would do; it is set before any question is asked.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        active_catalog: ActiveCatalog,
-        observed: ObservedState,
-        contention: Contention,
-        waiting: WaitingIncidents,
-        *,
-        approval_expiry: timedelta,
-    ) -> None:
-        self._ledger = ledger
-        self._active_catalog = active_catalog
-        self._observed = observed
-        self._contention = contention
-        self._waiting = waiting
-        self._approval_expiry = approval_expiry
-        self._asking = asyncio.Lock()
-        self.preview: Preview = no_preview
+    ledger: Ledger
+    active_catalog: ActiveCatalog
+    observed: ObservedState
+    contention: Contention
+    waiting: WaitingIncidents
+    approval_expiry: timedelta
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    preview: Preview = field(default_factory=lambda: no_preview)
 
     async def request(self, signal: Signal, rule: Rule, service: Service | AllServices) -> RunRequestResult:
         """Plan the runbook of a rule for a service, and request it; ask for a missing approval."""
-        now = self._observed.clock()
-        bound = plan(rule, service, self._active_catalog.catalog, now=now)
-        result = await self._ledger.run_requests.request_run(
+        now = self.observed.clock()
+        bound = plan(rule, service, self.active_catalog.catalog, now=now)
+        result = await self.ledger.run_requests.request_run(
             self.request_of(signal, rule, bound), self.decision(rule, bound, signal), now
         )
-        self._contention.note(service, result.verdict)
-        self._waiting.note(result.incident)
+        self.contention.note(service, result.verdict)
+        self.waiting.note(result.incident)
         if result.verdict.kind is VerdictKind.AWAITING_APPROVAL and result.incident is not None:
             await self.ask(result.incident, bound)
         return result
 
     async def verdict_now(self, signal: Signal, rule: Rule, service: Service | AllServices) -> Verdict:
         """Return the verdict that this request would get now, without making it. Raises LedgerUnavailable."""
-        now = self._observed.clock()
-        bound = plan(rule, service, self._active_catalog.catalog, now=now)
+        now = self.observed.clock()
+        bound = plan(rule, service, self.active_catalog.catalog, now=now)
         request = self.request_of(signal, rule, bound)
-        history = await self._ledger.run_requests.history(
-            request.service, request.namespace, now, request.runbook, request.upstreams, request.starts
-        )
+        history = await self.ledger.run_requests.history_for(request, now)
         return replace(self.decision(rule, bound, signal)(history), rule=rule.name)
 
     def request_of(self, signal: Signal, rule: Rule, bound: Plan) -> RunRequest:
         """Return the request of a plan."""
         held_by = self._holds(signal, bound)
-        return RunRequest(
+        mode, digest = rule.mode.at_most(self.observed.mode), self.active_catalog.catalog.digest
+        return replace(
+            RunRequest.of(bound, rule, mode, catalog=digest, starts=self.observed.starts(bound)),
             signal=signal,
-            service=bound.service.name,
-            namespace=bound.service.namespace,
-            rule=rule.name,
-            runbook=bound.runbook.name,
-            mode=rule.mode.at_most(self._observed.mode),
-            catalog=self._active_catalog.catalog.digest,
-            parameters=bound.parameters,
-            deadline=bound.deadline,
-            locks=bound.locks,
             upstreams=tuple(each.upstream for each in held_by),
-            hold_limit=self._observed.limits.holds.limit if held_by else None,
-            starts=self._observed.starts(bound),
+            hold_limit=self.observed.limits.holds.limit if held_by else None,
         )
 
     def decision(self, rule: Rule, bound: Plan, signal: Signal, *, approved_until: datetime | None = None) -> Decide:
@@ -102,13 +150,13 @@ class RunRequester:
 
         A request may wait for its turn, so the approval counts only if it is still good when the guards are asked (E28).
         """
-        context = self._observed.guard_context(rule, bound, self._holds(signal, bound), approved=False)
-        context = replace(context, ahead=self._contention.ahead_of(bound.service))
+        context = self.observed.guard_context(rule, bound, self._holds(signal, bound), approved=False)
+        context = replace(context, ahead=self.contention.ahead_of(bound.service))
 
         def decide(history: History) -> Verdict:
-            now = self._observed.clock()
+            now = self.observed.clock()
             approved = approved_until is not None and now < approved_until
-            return check(replace(context, approved=approved), history, self._observed.limits, now=now)
+            return check(replace(context, approved=approved), history, self.observed.limits, now=now)
 
         return decide
 
@@ -120,7 +168,7 @@ class RunRequester:
         """
         async with self._asking:  # the tick asks, too, where a question's commit was lost
             known = await self._questions(incident)
-            if not is_still_asked(known, bound.digest, now=self._observed.clock()):
+            if not is_still_asked(known, bound.digest, now=self.observed.clock()):
                 await self._ask(known, incident, bound, await self.preview(incident, bound))
 
     async def is_as_approved(self, incident: Incident, bound: Plan, approval: Approval) -> bool:
@@ -136,12 +184,12 @@ class RunRequester:
 
     async def _questions(self, incident: Incident) -> Sequence[Approval]:
         """Return the questions about the whole run, oldest first."""
-        return [each for each in await self._ledger.approvals.of_incident(incident.id) if each.path == ""]
+        return [each for each in await self.ledger.approvals.of_incident(incident.id) if each.path == ""]
 
     async def _ask(
         self, known: Sequence[Approval], incident: Incident, bound: Plan, preview: RunPreview | None
     ) -> None:
-        now = self._observed.clock()
+        now = self.observed.clock()
         approval = Approval(
             incident=incident.id,
             path="",
@@ -149,11 +197,11 @@ class RunRequester:
             plan=digest_with(bound, preview),
             preview=lines(preview.lines if preview is not None else ()),
             asked=now,
-            expires=now + self._approval_expiry,
+            expires=now + self.approval_expiry,
         )
-        await self._ledger.approvals.ask(approval, notice=repeated_question(known, now=now))
+        await self.ledger.approvals.ask(approval, notice=repeated_question(known, now=now))
 
     def _holds(self, signal: Signal, bound: Plan) -> tuple[Hold, ...]:
         if isinstance(bound.service, AllServices):
             return ()
-        return self._observed.holds(bound.service, self._active_catalog.catalog, signal.began)
+        return self.observed.holds(bound.service, self.active_catalog.catalog, signal.began)

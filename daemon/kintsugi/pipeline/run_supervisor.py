@@ -1,30 +1,31 @@
 """
 The runs under way: one task each, resumed from the ledger at the start and whenever one is found without a task.
+
+Whether a run looks is measured by the event loop's steady clock: a wall clock that jumps makes no run silent.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import structlog
 
 from kintsugi.decisions.priorities import OpenRuns
-from kintsugi.decisions.reconciliation import ReconcileAction, reconcile_action
+from kintsugi.decisions.reconciliation import ReconcileAction, RunLiveness, reconcile_action
 from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.errors import LedgerUnavailable, StaleEpoch
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import IncidentState, RunKind, RunRecord, StepRecord
-from kintsugi.model.run_update import SeenWorkload
+from kintsugi.model.records import IncidentState, RunKind, RunRecord, SeenWorkload, StepRecord
 from kintsugi.model.services import STACK
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.drivers import AnyDriver, DriverFactory, RunPolicy
-from kintsugi.pipeline.liveness import LivenessTracker
 from kintsugi.retries import Waits, retry
 from kintsugi.runner import RunnerDeps
 from kintsugi.runner.context import RunProber
 from kintsugi.runner.report import hand_over
 from kintsugi.runner.stack import StackDriver
-from kintsugi.telemetry import Containment, FailureScope, log_context
+from kintsugi.telemetry import Containment, FailureScope, Listeners, log_context
 from kubeobjects.lines import Lines, line, lines
 
 log = structlog.get_logger(__name__)
@@ -33,10 +34,87 @@ POLLS_BEFORE_ASKING = 60
 """The number of looks after which the ledger is asked about an awaited run, whatever its task does: about a minute."""
 
 
+class HeartbeatClock:
+    """The clock that a run reads at every look, so that a run that no longer looks is noticed."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._asked = _steady()
+
+    def __call__(self) -> datetime:
+        """Return the time."""
+        self._asked = _steady()
+        return self._clock()
+
+    @property
+    def since_heartbeat(self) -> timedelta:
+        """Return the time since the run's last look."""
+        return timedelta(seconds=_steady() - self._asked)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskFailure:
+    """The deaths of a run's task: their number, the time of the last one on the steady clock, and its error."""
+
+    times: int
+    at: float
+    of: str
+
+
+class LivenessTracker:
+    """Keeps the heartbeats of the runs that have a task, and the failures of those whose task has died."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._heartbeats: dict[str, HeartbeatClock] = {}
+        self._failures: dict[str, TaskFailure] = {}
+
+    def begins(self, run: str) -> None:
+        """Note that a run has a task now."""
+        self._heartbeats[run] = HeartbeatClock(self._clock)
+
+    def heartbeat(self, run: str) -> HeartbeatClock:
+        """Return the clock of a run that has a task."""
+        return self._heartbeats[run]
+
+    def record_failure(self, run: str, error: Exception) -> None:
+        """Note that a run's task has died, with the error."""
+        known = self._failures.get(run)
+        of = f"{type(error).__name__}: {error}"
+        self._failures[run] = TaskFailure(times=known.times + 1 if known is not None else 1, at=_steady(), of=of)
+
+    def ends(self, run: str) -> None:
+        """Note that a run's task has ended."""
+        self._heartbeats.pop(run, None)
+
+    def failure(self, run: str) -> TaskFailure:
+        """Return the failure of a run whose task has died."""
+        return self._failures[run]
+
+    def forget_all_but(self, runs: Collection[str]) -> None:
+        """Forget the failures of runs that are over."""
+        self._failures = {run: failure for run, failure in self._failures.items() if run in runs}
+
+    def of(self, run: str) -> RunLiveness:
+        """Return the liveness of a run."""
+        heartbeat, failure = self._heartbeats.get(run), self._failures.get(run)
+        return RunLiveness(
+            since_heartbeat=heartbeat.since_heartbeat if heartbeat is not None else None,
+            failures=failure.times if failure is not None else 0,
+            failed_for=timedelta(seconds=_steady() - failure.at) if failure is not None else timedelta(0),
+        )
+
+
+def _steady() -> float:
+    return asyncio.get_running_loop().time()
+
+
 class RunSupervisor:
     """
     Starts, holds and ends the tasks of runs.
 
+    `on_start` hears of each run that begins or is taken up again, `on_end` of each that has come to its end, with its steps,
+    and `on_free` whenever a run is no longer under way.
     `leadership_lost` is set when the ledger says that another daemon leads: this one may do nothing more. `containment` keeps
     an error of one run or listener from the others.
     """
@@ -61,9 +139,9 @@ class RunSupervisor:
         self._rollback_requests: dict[str, tuple[str, SeenWorkload | None]] = {}
         self._liveness = LivenessTracker(deps.clock)
         self._has_resumed = False
-        self._starts: list[Callable[[RunRecord], None]] = []
-        self._ends: list[Callable[[RunRecord, Sequence[StepRecord]], None]] = []
-        self._frees: list[Callable[[], None]] = []
+        self.on_start: Listeners[[RunRecord]] = Listeners(self.containment)
+        self.on_end: Listeners[[RunRecord, Sequence[StepRecord]]] = Listeners(self.containment)
+        self.on_free: Listeners[[]] = Listeners(self.containment)
         self.leadership_lost = asyncio.Event()
         self._reconciled: list[Callable[[ReconcileAction], None]] = []
 
@@ -116,18 +194,6 @@ class RunSupervisor:
         """Return the run that is under way for a service."""
         recoveries = (run for run in self._runs.values() if run.kind is RunKind.RECOVERY)
         return next((run for run in recoveries if run.service == service), None)
-
-    def on_start(self, listener: Callable[[RunRecord], None]) -> None:
-        """Call `listener` with each run that begins or is taken up again."""
-        self._starts.append(listener)
-
-    def on_end(self, listener: Callable[[RunRecord, Sequence[StepRecord]], None]) -> None:
-        """Call `listener` with each run that has come to its end, with its steps."""
-        self._ends.append(listener)
-
-    def on_free(self, listener: Callable[[], None]) -> None:
-        """Call `listener` whenever a run is no longer under way."""
-        self._frees.append(listener)
 
     def on_reconciled(self, listener: Callable[[ReconcileAction], None]) -> None:
         """Call `listener` with each open run that had to be taken up, restarted or handed over."""
@@ -247,9 +313,7 @@ class RunSupervisor:
                 self._liveness.ends(run.id)
                 for registry in (self._runs, self._drivers, self._tasks):
                     registry.pop(run.id, None)
-                for listener in self._frees:
-                    with self.containment.around(FailureScope.LISTENER, run.id):
-                        listener()
+                self.on_free.notify(run.id)
 
     async def _drive(self, run: RunRecord) -> RunRecord | None:
         """
@@ -265,7 +329,7 @@ class RunSupervisor:
             if found.finished is not None and not is_known:
                 return None
             if not is_known:
-                self._notify_started(found)
+                self.on_start.notify(run.id, found)
             is_known = True
             self._drivers[run.id] = driver = await self.driver_factory.of(found, heartbeat)
             if run.id in self._rollback_requests:  # said before it was driven, or before the ledger was away
@@ -290,16 +354,9 @@ class RunSupervisor:
             reason = f"the run cannot continue: {type(error).__name__}: {error}"
             return await self._give_up(run, reason)
 
-    def _notify_started(self, run: RunRecord) -> None:
-        for listener in self._starts:
-            with self.containment.around(FailureScope.LISTENER, run.id):
-                listener(run)
-
     def _notify_ended(self, run: RunRecord, steps: Sequence[StepRecord]) -> None:
         self._rollback_requests.pop(run.id, None)
-        for listener in self._ends:
-            with self.containment.around(FailureScope.LISTENER, run.id):
-                listener(run, steps)
+        self.on_end.notify(run.id, run, steps)
 
     async def _give_up(self, run: RunRecord, reason: str) -> RunRecord:
         """Hand a run to a person with a report of its steps; while the ledger is unavailable wait for it."""

@@ -58,22 +58,15 @@ class Disposition:
     kept: bool = False
 
 
+@dataclass(eq=False)
 class SignalEvaluator:
     """Evaluates one signal, and starts its run if one is granted."""
 
-    def __init__(
-        self,
-        active_catalog: ActiveCatalog,
-        observed: ObservedState,
-        targets: Targets,
-        supervisor: RunSupervisor,
-        requester: RunRequester,
-    ) -> None:
-        self._active_catalog = active_catalog
-        self._observed = observed
-        self._targets = targets
-        self._supervisor = supervisor
-        self._requester = requester
+    active_catalog: ActiveCatalog
+    observed: ObservedState
+    targets: Targets
+    supervisor: RunSupervisor
+    requester: RunRequester
 
     async def evaluate(self, signal: Signal) -> Disposition:
         """Take one signal from match to run request; every exit is a verdict with its reason."""
@@ -83,21 +76,21 @@ class SignalEvaluator:
         joined = self._join(result)
         if joined is not None:
             return Disposition(verdict=joined)
-        requested = await self._requester.request(signal, result.rule, result.service)
+        requested = await self.requester.request(signal, result.rule, result.service)
         if requested.run is not None and requested.run.finished is None:
-            self._supervisor.start(requested.run)  # once: also one whose request's answer was lost
+            self.supervisor.start(requested.run)  # once: also one whose request's answer was lost
         return Disposition(verdict=requested.verdict, kept=True)
 
     async def verdict_now(self, signal: Signal, satisfied: RuleTrace) -> Verdict:
         """Return the verdict that a satisfied rule would get now, without a request. Raises LedgerUnavailable."""
         joined = self._join(satisfied)
-        return joined or await self._requester.verdict_now(signal, satisfied.rule, satisfied.service)
+        return joined or await self.requester.verdict_now(signal, satisfied.rule, satisfied.service)
 
     async def trace(self, signal: Signal, *, whole: bool = False) -> Sequence[RuleTrace]:
         """Return what is found of each rule that the signal's labels match, up to the one that decides; `whole`: of all."""
         traces: list[RuleTrace] = []
         for rule in self._rules(signal):
-            subject = self._active_catalog.catalog.subject_of(rule)
+            subject = self.active_catalog.catalog.subject_of(rule)
             if subject is not None:
                 traces.append(await self._traced(signal, rule, subject))
             if traces and traces[-1].is_final and not whole:
@@ -106,14 +99,14 @@ class SignalEvaluator:
 
     def _rules(self, signal: Signal) -> Sequence[Rule]:
         if signal.kind is RuleSource.ALERT:
-            return self._active_catalog.matcher.rules_for_alert(signal.labels)
-        rules = self._active_catalog.catalog.rules
+            return self.active_catalog.matcher.rules_for_alert(signal.labels)
+        rules = self.active_catalog.catalog.rules
         return [rules[signal.rule]] if signal.rule in rules else []
 
     async def _traced(self, signal: Signal, rule: Rule, subject: Service | AllServices) -> RuleTrace:
         if signal.kind is not RuleSource.ALERT:  # its source has evaluated the condition of this object
             return RuleTrace(rule=rule, service=subject)
-        names = rule_names(RuleSource.ALERT, alert=signal, now=self._observed.clock())
+        names = rule_names(RuleSource.ALERT, alert=signal, now=self.observed.clock())
         trace = evaluate_rule(rule, subject, names)
         return await self._resolved(signal, trace) if trace.is_satisfied else trace
 
@@ -123,7 +116,7 @@ class SignalEvaluator:
         if isinstance(service, AllServices):  # it names no object that would have to be looked up
             return trace
         try:
-            objection = await self._targets.objection(signal.labels, service, anywhere=rule.any_namespace)
+            objection = await self.targets.objection(signal.labels, service, anywhere=rule.any_namespace)
         except KubeError as error:
             later = self.later(rule.name, Reason.STALE, f"the alert's object could not be looked up: {error}")
             return replace(trace, refused=later, is_unknown=True)
@@ -134,7 +127,7 @@ class SignalEvaluator:
 
     def _join(self, matched: RuleTrace) -> Verdict | None:
         """Join the service's run under way, without a transaction of its own, so that alert storms are cheap."""
-        run = self._supervisor.run_of(matched.service.name)
+        run = self.supervisor.run_of(matched.service.name)
         if run is None:
             return None
         text = f"{matched.service.name} is already being recovered"
@@ -143,7 +136,7 @@ class SignalEvaluator:
 
     def later(self, rule: str, reason: Reason, text: str) -> Verdict:
         """Return the verdict on a signal that cannot be evaluated now, and is evaluated again."""
-        until = self._observed.clock() + self._observed.limits.recheck_after
+        until = self.observed.clock() + self.observed.limits.recheck_after
         return Verdict(kind=VerdictKind.REFUSED, reason=reason, text=text, until=until, rule=rule)
 
 

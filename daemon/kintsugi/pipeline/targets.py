@@ -1,19 +1,29 @@
 """
 Resolves the object of an alert: its labels are a hint; the object is read from the API and must belong to the service.
+
+A name in an alert costs one GET at most, and only where no cache has the object: a few at once, within one deadline, so that
+alerts that need none are not delayed. An alert whose lookup was not answered in time is evaluated again.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
+from kintsugi.actions import api_objects
+from kintsugi.errors import KubeError, NotFound, ServerUnavailable
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.records import Reason
 from kintsugi.model.services import Service
-from kintsugi.pipeline.lookups import ExistenceQuery, Lookups
 from kintsugi.views import Caches, ServiceViews
 from kubeobjects import resources
 from kubeobjects.kept import Object
 from kubeobjects.metadata import LABEL, SUBDOMAIN
 from kubeobjects.resources import Resource
+
+AT_ONCE = 8
+LOOKUP_TIMEOUT = timedelta(seconds=5)
+"""The time limit of a whole batch."""
 
 KINDS: Mapping[str, Resource] = {
     "persistentvolumeclaim": resources.PVCS,
@@ -30,6 +40,70 @@ The labels by which the kube-prometheus alerts name objects; the first that an a
 
 TARGET_LABELS = frozenset({"alertname", "namespace", "node", *KINDS})
 """The labels by which alerts are distinguished, and their objects found."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExistenceQuery:
+    """One object that is asked for; `namespace` is "" for a cluster-scoped one."""
+
+    resource: Resource
+    namespace: str
+    name: str
+
+
+class Lookups:
+    """Asks the API for objects; the answers are valid for one batch of signals, None for what does not exist."""
+
+    def __init__(self, kube: KubeClient) -> None:
+        self._kube = kube
+        self._answers: dict[ExistenceQuery, Object | KubeError | None] = {}
+
+    async def query(self, wanted: Iterable[ExistenceQuery]) -> None:
+        """Ask for all of these objects, and forget earlier answers."""
+        unique = list(dict.fromkeys(wanted))
+        answers: dict[ExistenceQuery, Object | KubeError | None] = {}
+        limit = asyncio.Semaphore(AT_ONCE)
+
+        async def one(query: ExistenceQuery) -> None:
+            async with limit:
+                try:
+                    answers[query] = await self._ask(query)
+                except KubeError as error:
+                    answers[query] = error
+
+        asking = [asyncio.ensure_future(one(query)) for query in unique]
+        try:
+            if asking:
+                await asyncio.wait(asking, timeout=LOOKUP_TIMEOUT.total_seconds())
+        finally:
+            for task in asking:
+                task.cancel()
+        late = ServerUnavailable(f"not answered within {LOOKUP_TIMEOUT.total_seconds():g} s, with others")
+        self._answers = {query: answers.get(query, late) for query in unique}
+
+    def forget(self) -> None:
+        """Forget the answers: their batch is evaluated."""
+        self._answers = {}
+
+    async def find(self, query: ExistenceQuery) -> Object | None:
+        """Return an object as it was prefetched, else as it is now; None without one. Raises KubeError when unknown."""
+        if query not in self._answers:
+            try:
+                async with asyncio.timeout(LOOKUP_TIMEOUT.total_seconds()):
+                    return await self._ask(query)
+            except TimeoutError as error:
+                raise ServerUnavailable(f"not answered within {LOOKUP_TIMEOUT.total_seconds():g} s") from error
+        answer = self._answers[query]
+        if isinstance(answer, KubeError):
+            raise answer
+        return answer
+
+    async def _ask(self, query: ExistenceQuery) -> Object | None:
+        try:
+            found = await self._kube.get(query.resource, query.name, query.namespace or None)
+        except NotFound:
+            return None
+        return api_objects.convert(found, Object)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +132,7 @@ class Targets:
     """Resolves the objects of alerts; one that no cache has is looked up in the API before it counts as absent."""
 
     def __init__(self, kube: KubeClient, caches: Caches, services: ServiceViews, protected: frozenset[str]) -> None:
-        self._lookups = Lookups(kube)
+        self.lookups = Lookups(kube)
         self._caches = caches
         self._services = services
         self._protected = protected
@@ -70,14 +144,6 @@ class Targets:
             return None
         seen = (namespace, labels[word]) in self._stores()[KINDS[word]]
         return None if seen else ExistenceQuery(resource=KINDS[word], namespace=namespace, name=labels[word])
-
-    async def prefetch(self, wanted: Iterable[ExistenceQuery]) -> None:
-        """Look up the objects of one batch of alerts, a few at once and within one deadline."""
-        await self._lookups.query(wanted)
-
-    def forget(self) -> None:
-        """Forget the prefetched objects, once their alerts are evaluated."""
-        self._lookups.forget()
 
     async def objection(
         self, labels: Mapping[str, str], service: Service, *, anywhere: bool = False
@@ -135,7 +201,7 @@ class Targets:
         }
 
     async def _find(self, resource: Resource, namespace: str, name: str) -> Object | None:
-        return await self._lookups.find(ExistenceQuery(resource=resource, namespace=namespace, name=name))
+        return await self.lookups.find(ExistenceQuery(resource=resource, namespace=namespace, name=name))
 
     def _belongs(self, word: str, found: Object | None, service: Service) -> bool:
         if found is None:

@@ -19,10 +19,9 @@ from kintsugi.expressions import NOTHING_LOST, Bindings, Lost, TextTemplate
 from kintsugi.mask import MASK
 from kintsugi.model.command import Command
 from kintsugi.model.outages import Outage
-from kintsugi.model.records import Incident, IncidentState, Occasion, Phase, RunRecord, StepRecord, Target
+from kintsugi.model.records import Incident, IncidentState, Occasion, Phase, RunRecord, SeenWorkload, StepRecord, Target
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.rules import Mode
-from kintsugi.model.run_update import SeenWorkload
 from kintsugi.model.runbooks import CommandTemplate, Runbook
 from kintsugi.model.services import Service, WorkloadRef
 from kintsugi.model.step_path import RUN, StepPath
@@ -30,7 +29,7 @@ from kintsugi.model.views import ServiceView
 from kintsugi.runner.journal import WHY_LOST, Journal, masked_paths
 from kintsugi.runner.sections import Section
 from kintsugi.scope.values import EvaluationContext, StepOutcome, step_names
-from kubediagnosis.related_objects import DeclaredFacts
+from kubediagnosis.facts import DeclaredFacts
 from kubeobjects.metadata import Metadata
 
 HELPED = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION})

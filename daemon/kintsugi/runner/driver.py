@@ -20,11 +20,19 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.history import UNRESOLVED_OUTCOMES
 from kintsugi.model.outages import KnownFaults
-from kintsugi.model.records import Incident, IncidentState, Occasion, Phase, RunRecord
-from kintsugi.model.run_update import NO_UPDATE, RunUpdate, SeenWorkload
+from kintsugi.model.records import (
+    NO_UPDATE,
+    Incident,
+    IncidentState,
+    Occasion,
+    Phase,
+    RunRecord,
+    RunUpdate,
+    SeenWorkload,
+    Trigger,
+)
 from kintsugi.model.runbooks import Runbook
 from kintsugi.model.step_path import RUN
-from kintsugi.model.trigger import Trigger
 from kintsugi.runner.context import RunContext, RunnerDeps, StepScope
 from kintsugi.runner.deadlines import DeadlineClock, RollbackTimeout
 from kintsugi.runner.ends import (

@@ -26,10 +26,9 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.change_limits import Budget, Disruptions, PodBudget
 from kintsugi.model.command import Command
 from kintsugi.model.manual import MANUAL
-from kintsugi.model.records import Incident, Phase
+from kintsugi.model.records import Incident, Phase, clear_since
 from kintsugi.model.rules import Mode
 from kintsugi.model.step_path import RUN, StepPath
-from kintsugi.model.trigger import clear_since
 from kintsugi.runner.context import RunnerDeps, StepScope
 from kintsugi.runner.ends import ExecutionStopped, OpposingChange, RollbackSuperseded, TriggerResolved, WritesForbidden
 from kintsugi.runner.holds import Approvals

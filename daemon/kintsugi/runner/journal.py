@@ -15,8 +15,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.ledger.texts import dump
 from kintsugi.mask import MASK
 from kintsugi.model.change_limits import Budget
-from kintsugi.model.records import NOT_MADE, Phase, RunRecord, StepRecord, StepState, UndoRecord
-from kintsugi.model.run_update import RunUpdate
+from kintsugi.model.records import NOT_MADE, Phase, RunRecord, RunUpdate, StepRecord, StepState, UndoRecord
 from kintsugi.model.step_path import StepPath
 
 ENDED = frozenset({StepState.DONE, StepState.FAILED, StepState.SKIPPED, StepState.NEEDS_OPERATOR})

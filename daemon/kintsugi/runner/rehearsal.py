@@ -19,8 +19,7 @@ from kintsugi.decisions.rehearsals import OUTCOME, objection
 from kintsugi.durations import format_duration
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.records import Incident, IncidentState, Phase, Reason, RunRecord
-from kintsugi.model.run_update import SeenWorkload
+from kintsugi.model.records import Incident, IncidentState, Phase, Reason, RunRecord, SeenWorkload
 from kintsugi.model.runbooks import Runbook
 from kintsugi.model.step_path import RUN
 from kintsugi.runner.context import ChangeGate, RunContext, RunnerDeps, StepScope

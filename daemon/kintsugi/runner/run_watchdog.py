@@ -29,10 +29,8 @@ from kintsugi.decisions.watchdog import (
 from kintsugi.errors import KubeError
 from kintsugi.model.command import Command
 from kintsugi.model.manual import MANUAL
-from kintsugi.model.records import Incident, Phase, StepRecord, StepState
-from kintsugi.model.run_update import RunUpdate, SeenWorkload
+from kintsugi.model.records import Incident, Phase, RunUpdate, SeenWorkload, StepRecord, StepState, Trigger, clear_since
 from kintsugi.model.runbooks import RollbackThen, Runbook
-from kintsugi.model.trigger import Trigger, clear_since
 from kintsugi.model.views import ServiceView
 from kintsugi.runner.context import RunnerDeps
 from kintsugi.runner.journal import Journal

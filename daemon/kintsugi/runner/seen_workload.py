@@ -13,8 +13,7 @@ from kintsugi.commands.registry import definition_of
 from kintsugi.commands.verb_definition import VerbDefinition
 from kintsugi.errors import KubeError
 from kintsugi.model.command import Command
-from kintsugi.model.records import StepRecord
-from kintsugi.model.run_update import SeenWorkload
+from kintsugi.model.records import SeenWorkload, StepRecord
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
 from kintsugi.runner.context import RunnerDeps

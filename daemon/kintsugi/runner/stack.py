@@ -16,8 +16,7 @@ import structlog
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.manual import Override
-from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord
-from kintsugi.model.run_update import RunUpdate, SeenWorkload
+from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord, RunUpdate, SeenWorkload
 from kintsugi.model.runbooks import Runbook
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.runner.context import HELPED, ChildCall, Children, RunContext, RunnerDeps, StepScope

@@ -24,7 +24,6 @@ from kintsugi.expressions import (
 )
 from kintsugi.model.rules import RuleSource
 from kubeobjects.kept import (
-    KEPT,
     DaemonSet,
     Deployment,
     EndpointSlice,
@@ -34,7 +33,6 @@ from kubeobjects.kept import (
     Pod,
     StatefulSet,
 )
-from kubeobjects.resources import Resource
 
 Names = Mapping[str, Type]
 
@@ -142,11 +140,6 @@ _OBJECTS: Mapping[RuleSource, Type] = {
     RuleSource.EVENT: struct_type(Event),
 }
 _OUTCOME: Names = {"ran": BOOL, "passed": BOOL, "answered": BOOL}
-
-
-def object_type(resource: Resource) -> Type:
-    """Return the type of a kind of object: its kept fields, or ANY where none are kept."""
-    return struct_type(KEPT[resource]) if resource in KEPT else ANY
 
 
 def parameter_type(word: str) -> Type:

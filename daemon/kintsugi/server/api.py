@@ -13,13 +13,14 @@ import msgspec
 from aiohttp import web
 
 from kintsugi.errors import NotRecorded, UsageError
-from kintsugi.model.api_types import SIGNALS
+from kintsugi.model.api_types import SIGNALS, PauseRequest, RejectRequest, SignalQuery
+from kintsugi.model.manual import Override, RecoverRequest
 from kintsugi.model.records import PauseScope, Reason, Signal, Target, VerdictKind
 from kintsugi.server import readiness, responses
 from kintsugi.server.answers import answer
 from kintsugi.server.authentication import IDENTITY
 from kintsugi.server.bodies import BodyReader
-from kintsugi.server.operations import Operations, Override, PauseRequest, RecoverRequest, RejectRequest, SignalQuery
+from kintsugi.server.operations import Operations
 from kintsugi.server.webhook import Decode
 from kintsugi.tokens import is_name
 

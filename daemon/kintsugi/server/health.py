@@ -9,13 +9,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
-from typing import Protocol
 
 from aiohttp import web
 
 from kintsugi.server.answers import short_answer
 from kintsugi.server.readiness import Component, Readiness
-from kintsugi.telemetry import Metrics
+from kintsugi.telemetry import LoopHeartbeat, Metrics
 
 WaitingFor = Callable[[], Awaitable[Collection[Component]]]
 """Returns the parts that are waited for; empty when the daemon is ready."""
@@ -28,14 +27,6 @@ _CACHE_SECONDS = 1.0
 
 _TIMEOUT = 2.0
 """Seconds to wait for the daemon's loop, above what its own checks may take."""
-
-
-class Heartbeat(Protocol):
-    """The pulse of the daemon's event loop."""
-
-    def stood_still_for(self, now: float) -> float:
-        """Return for how many seconds the loop has not beaten; from any thread."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +50,7 @@ class Health:
 
     def __init__(
         self,
-        heartbeat: Heartbeat,
+        heartbeat: LoopHeartbeat,
         waiting_for: WaitingFor,
         metrics: Metrics,
         *,

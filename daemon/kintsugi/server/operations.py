@@ -8,55 +8,22 @@ from typing import Protocol
 from kintsugi.model.api_types import (
     SIGNALS,
     AbortResult,
-    CurrentStep,
     DeadLetterResendResult,
     DeadLetterSummary,
     EvaluatedSignal,
     Explanation,
-    GuardResult,
-    HoldSummary,
     IncidentDetail,
-    KeptText,
     PauseRequest,
     RecoverPreview,
     RejectRequest,
     RollbackPreview,
-    RunDetail,
-    RunSummary,
     ServiceExplanation,
-    ServiceSummary,
     ServiceTree,
     SignalQuery,
 )
-from kintsugi.model.manual import Override, RecoverRequest
+from kintsugi.model.manual import RecoverRequest
 from kintsugi.model.records import Approval, Incident, Pause, Signal, Target
 from kubediagnosis.causes import Diagnosis
-
-__all__ = [
-    "AbortResult",
-    "CurrentStep",
-    "DeadLetterResendResult",
-    "DeadLetterSummary",
-    "EvaluatedSignal",
-    "Explanation",
-    "GuardResult",
-    "HoldSummary",
-    "IncidentDetail",
-    "KeptText",
-    "Operations",
-    "Override",
-    "PauseRequest",
-    "RecoverPreview",
-    "RecoverRequest",
-    "RejectRequest",
-    "RollbackPreview",
-    "RunDetail",
-    "RunSummary",
-    "ServiceExplanation",
-    "ServiceSummary",
-    "ServiceTree",
-    "SignalQuery",
-]
 
 
 class Operations(Protocol):

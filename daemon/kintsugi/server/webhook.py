@@ -8,14 +8,12 @@ The webhook of Alertmanager: read, understand, commit, answer, in this order (P1
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from aiohttp import web
 
 from kintsugi.errors import KintsugiError, LedgerError, LedgerUnavailable
 from kintsugi.ledger import DeliveryInbox, in_pieces
-from kintsugi.model.decoded import Decoded
-from kintsugi.model.records import DeadLetter, Signal, SignalSource
+from kintsugi.model.records import DeadLetter, Delivery, Signal, SignalSource
 from kintsugi.offload import MOST_ON_LOOP
 from kintsugi.server.answers import refusal, short_answer
 from kintsugi.server.bodies import BodyError, BodyReader
@@ -26,17 +24,7 @@ from kintsugi.telemetry import Metrics, get_logger
 log = get_logger(__name__)
 
 
-class DecodedBody(Decoded, Protocol):
-    """The decoded content of a body; made by `sources`."""
-
-    @property
-    def truncated(self) -> int: ...
-
-    @property
-    def left_out(self) -> DeadLetter | None: ...
-
-
-Decode = Callable[[bytes, datetime], DecodedBody]
+Decode = Callable[[bytes, datetime], Delivery]
 Clock = Callable[[], datetime]
 
 
@@ -160,7 +148,7 @@ class WebhookHandler:
             self._ask_for_the_rest()
         return short_answer(DeliveryResponse(accepted=len(delivery.signals), dead_letters=len(delivery.dead_letters)))
 
-    async def _understand(self, body: bytes) -> DecodedBody:
+    async def _understand(self, body: bytes) -> Delivery:
         """Decode a body: a large one in a thread, and only one at a time, or they would starve the loop."""
         if len(body) <= MOST_ON_LOOP:
             return self._decode(body, self._clock())
@@ -178,7 +166,7 @@ class WebhookHandler:
         if self._on_incomplete is not None:
             self._on_incomplete()
 
-    async def _record_truncation(self, delivery: DecodedBody) -> None:
+    async def _record_truncation(self, delivery: Delivery) -> None:
         """
         Count and log the alerts that the sender left out; without a poll they are kept as a dead letter for a person
         (A7).

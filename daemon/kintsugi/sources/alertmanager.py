@@ -13,7 +13,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import NamedTuple
@@ -22,7 +22,7 @@ import msgspec
 
 from kintsugi.json_limits import DEEPEST, is_too_deep
 from kintsugi.model.identity import encode, new_id
-from kintsugi.model.records import DeadLetter, Signal, SignalSource, SignalStatus, Target
+from kintsugi.model.records import DeadLetter, Delivery, Signal, SignalSource, SignalStatus, Target
 from kintsugi.model.rules import RuleSource
 from kintsugi.telemetry import SECRETS
 
@@ -180,24 +180,6 @@ def _cut(text: str) -> str:
     if len(text) <= _LONGEST_ANNOTATION:
         return text
     return f"{text[:_LONGEST_ANNOTATION]}… (cut off after {_LONGEST_ANNOTATION} of {len(text)} characters)"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Delivery:
-    """
-    The content of one body.
-
-    `truncated` counts alerts that the sender left out (A7); `left_out` is a dead letter that says so, for where no poll
-    fetches them. `unreadable` says why the body as a whole could not be read; then there are no signals, and one dead
-    letter. `stale` counts alerts of a dead letter that were left out, because they fired when it came in.
-    """
-
-    signals: tuple[Signal, ...] = ()
-    dead_letters: tuple[DeadLetter, ...] = ()
-    truncated: int = 0
-    left_out: DeadLetter | None = None
-    unreadable: str = ""
-    stale: int = 0
 
 
 _MOST_LEFT_OUT = 1_000_000_000

@@ -16,8 +16,8 @@ import structlog
 
 from kintsugi.actions.probe_context import PodAnswer, ProbeContext
 from kintsugi.actions.prober import Prober
-from kintsugi.commands.parse import parse_argv
 from kintsugi.commands.registry import definition_of
+from kintsugi.commands.template import parse_argv
 from kintsugi.decisions.matcher import Matcher, evaluate_condition
 from kintsugi.decisions.priorities import upstreams_of
 from kintsugi.errors import CommandError, EvaluationError, KubeError, ProbeFailed, Refused, ResolverFailed
@@ -34,7 +34,7 @@ from kintsugi.sources.cluster import service_target
 from kintsugi.telemetry import SECRETS, Containment, FailureScope
 from kintsugi.views import ServiceViews
 from kintsugi.views.service_memory import is_good
-from kubediagnosis.related_objects import CheckFacts
+from kubediagnosis.facts import CheckFacts
 
 log = structlog.get_logger(__name__)
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from kintsugi.errors import ProbeFailed
-from kintsugi.model.records import DeadLetter, SignalSource, SignalStatus
-from kintsugi.sources.alertmanager import Delivery, decode
+from kintsugi.model.records import DeadLetter, Delivery, SignalSource, SignalStatus
+from kintsugi.sources.alertmanager import decode
 from kintsugi.sources.poll import decode_alerts
 
 CURRENT_FOR = timedelta(minutes=5)

@@ -1,6 +1,6 @@
 """The daemon's logs and metrics, and the redaction of both."""
 
-from kintsugi.telemetry.containment import ContainedCall, Containment, FailureScope, in_words, refused_as
+from kintsugi.telemetry.containment import ContainedCall, Containment, FailureScope, Listeners, in_words, refused_as
 from kintsugi.telemetry.log_config import Format, Logger, configure_logging, get_logger, log_context
 from kintsugi.telemetry.loop_lag import LoopHeartbeat
 from kintsugi.telemetry.metrics import KnownLabels, Metrics
@@ -13,6 +13,7 @@ __all__ = [
     "FailureScope",
     "Format",
     "KnownLabels",
+    "Listeners",
     "Logger",
     "LoopHeartbeat",
     "Metrics",

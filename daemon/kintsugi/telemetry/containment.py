@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Self
+from typing import Generic, ParamSpec, Self
 
 from kintsugi.errors import KintsugiError, LedgerUnavailable, StaleEpoch
 from kintsugi.telemetry.log_config import get_logger
@@ -20,6 +20,8 @@ log = get_logger(__name__)
 _MOST_NAMES = 10_000
 """Names whose failures are counted one by one; beyond, counting begins anew, and each is logged once more."""
 
+
+Event = ParamSpec("Event")
 
 _PASSED_ON = (LedgerUnavailable, StaleEpoch)
 
@@ -112,6 +114,24 @@ class ContainedCall:
         self.error = error
         self._containment.contain(self._scope, self._name, error)
         return True
+
+
+class Listeners(Generic[Event]):
+    """Those who are called with each event of one kind; the failure of one is contained, and does not affect the others."""
+
+    def __init__(self, containment: Containment) -> None:
+        self._containment = containment
+        self._listeners: list[Callable[Event, None]] = []
+
+    def __call__(self, listener: Callable[Event, None]) -> None:
+        """Call `listener` with each event from now on."""
+        self._listeners.append(listener)
+
+    def notify(self, about: str, *event: Event.args, **more: Event.kwargs) -> None:
+        """Call each listener; `about` names the event in the log where one fails."""
+        for listener in self._listeners:
+            with self._containment.around(FailureScope.LISTENER, about):
+                listener(*event, **more)
 
 
 @contextmanager

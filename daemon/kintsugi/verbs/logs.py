@@ -29,7 +29,7 @@ from kintsugi.expressions import Type
 from kintsugi.json_limits import MOST_LINES
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName, Verb
-from kintsugi.model.patterns import Pattern, Severity
+from kintsugi.model.runbooks import Pattern, Severity
 from kintsugi.offload import searched
 from kintsugi.verbs.log_text import JoinedLogs, Stream, Text, joined
 from kubeobjects import resources as of

@@ -37,10 +37,15 @@ from kintsugi.verbs.rollout import (
 )
 from kintsugi.verbs.set_template import validated
 from kintsugi.verbs.undo_by_revision import undo_by_revision
-from kubediagnosis.kept_templates import KeptTemplate
-from kubediagnosis.template_difference import difference
-from kubediagnosis.template_fields import template_fields
-from kubediagnosis.templates import differ_in_stamp_only, template_digest, template_of, unstamped_digest
+from kubediagnosis.ports import KeptTemplate
+from kubediagnosis.templates import (
+    differ_in_stamp_only,
+    difference,
+    template_digest,
+    template_fields,
+    template_of,
+    unstamped_digest,
+)
 from kubediagnosis.workload_revisions import Revision, current_of
 from kubeobjects import unstructured
 from kubeobjects.metadata import REVISION

@@ -7,13 +7,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from kintsugi.commands.selectors import selector_of
 from kintsugi.decisions.matcher import ServiceIndex
-from kintsugi.errors import UsageError
 from kintsugi.model.services import Service
 from kintsugi.model.views import Workload
 from kubeobjects.kept import KubeService, Object, Pod, StatefulSet
-from kubeobjects.selectors import NOTHING, Selector
+from kubeobjects.selectors import NOTHING, Selector, SelectorError, selector_of
 
 _ORDINAL = re.compile(r"0|[1-9][0-9]{0,9}")
 
@@ -57,7 +55,7 @@ class ServiceSelectors:
             return service.selector
         try:
             return selector_of(workload.spec.selector)
-        except UsageError:
+        except SelectorError:
             return NOTHING  # it has none, or one in a language of later versions: no pod is taken for its own
 
     def of_pod(self, pod: Object) -> tuple[Service, ...]:

@@ -5,8 +5,7 @@ from datetime import datetime
 
 from kubediagnosis import evidence_items, last_change
 from kubediagnosis.causes import EvidenceItem
-from kubediagnosis.facts import WorkloadFacts
-from kubediagnosis.related_objects import CheckFacts
+from kubediagnosis.facts import CheckFacts, WorkloadFacts
 from kubeobjects import predicates
 
 

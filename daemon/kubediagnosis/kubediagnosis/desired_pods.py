@@ -1,12 +1,35 @@
-"""MissingWorkload, ScaledToZero and PausedRollout: a workload that is not there, is asked for no pod, or for none of its template."""
+"""
+Pods that are not there, or not enough of them.
 
-from collections.abc import Iterator
+MissingWorkload, ScaledToZero and PausedRollout: a workload that is not there, is asked for no pod, or for none of its
+template. PodCreation: a pod is refused before it is there, by a quota, a limit range, a webhook, a service account or pod
+security. Autoscaler: a HorizontalPodAutoscaler that cannot act, since it has no metric, no request to measure by, or is at
+its maximum.
+"""
 
-from kubediagnosis import evidence_items, last_change
-from kubediagnosis.causes import Cause, CauseKind, Confidence
-from kubediagnosis.facts import WorkloadFacts
-from kubediagnosis.related_objects import MissingFacts
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+
+from kubediagnosis import evidence_items, last_change, words
+from kubediagnosis.causes import Cause, CauseKind, Confidence, EvidenceItem
+from kubediagnosis.facts import MissingFacts, WorkloadFacts
+from kubediagnosis.words import CreationRefusal
 from kubeobjects import predicates
+from kubeobjects.metadata import Condition
+from kubeobjects.resources import find
+from kubeobjects.workloads import HorizontalPodAutoscaler
+
+LATELY = timedelta(minutes=20)
+"""Controllers try again at the latest after 1000 s (k8s.io/client-go/util/workqueue): an older Event is over."""
+
+_CONDITION = "ReplicaFailure"
+_REASON = "FailedCreate"
+
+LASTING = timedelta(minutes=1)
+"""A new autoscaler, and one of new pods, has no metric until metrics-server has asked the kubelets (every 15 s)."""
+
+# Reasons of the autoscaler's own conditions (pkg/controller/podautoscaler/horizontal.go).
+_DISABLED, _AT_MAXIMUM = "ScalingDisabled", "TooManyReplicas"
 
 
 def missing_workload(facts: WorkloadFacts) -> Iterator[Cause]:
@@ -89,4 +112,161 @@ def paused_rollout(facts: WorkloadFacts) -> Iterator[Cause]:
             evidence_items.field(facts.reference, "spec.paused", f"true{by and f', written{by}'}", at),
             evidence_items.field(facts.reference, "status.updatedReplicas", "0"),
         ),
+    )
+
+
+def pod_creation(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find what refuses the pods that are asked for: by the controller's condition, else by its Events while pods lack."""
+    for said, seen in _messages(facts):
+        refusal, names = words.creation_refusal(said)
+        yield _of_refusal(facts, refusal, names, (said, seen))
+
+
+def _messages(facts: WorkloadFacts) -> Iterator[tuple[str, EvidenceItem]]:
+    failed = [(holder, each) for holder, each in facts.conditions if each.type == _CONDITION and each.status == "True"]
+    for holder, condition in failed[:1]:
+        yield (
+            condition.message,
+            evidence_items.field(
+                holder, f"status.conditions[{_CONDITION}]", condition.message, condition.last_transition_time
+            ),
+        )
+    if failed or len(last_change.living(facts)) >= facts.desired:
+        return
+    event = evidence_items.newest(
+        each
+        for each in facts.events
+        if each.reason == _REASON and each.at is not None and facts.now - each.at <= LATELY
+    )
+    if event is not None:
+        yield event.message, evidence_items.event_item(event)
+
+
+def _of_refusal(
+    facts: WorkloadFacts, refusal: CreationRefusal, names: Mapping[str, str], message: tuple[str, EvidenceItem]
+) -> Cause:
+    said, seen = message
+    holder, field, confidence = _blamed(facts, refusal, names)
+    return Cause(
+        kind=CauseKind.CERTIFICATE if refusal is CreationRefusal.WEBHOOK_EXPIRED else CauseKind.POD_CREATION,
+        object=holder,
+        field=field,
+        confidence=confidence,
+        text=f"a required pod cannot be created: {evidence_items.short(said, 300)}",
+        evidence=(seen,),
+    )
+
+
+def _blamed(facts: WorkloadFacts, refusal: CreationRefusal, names: Mapping[str, str]) -> tuple[str, str, Confidence]:
+    """Return object, field and confidence: the template's where it came to ask for this only now, else who refuses."""
+    name, resource = names.get("name", ""), names.get("resource", "")
+    changed = last_change.suspected(facts)
+    match refusal:
+        case CreationRefusal.QUOTA | CreationRefusal.QUOTA_WANTS:
+            if own := _asks(changed, resource):
+                return facts.reference, own, Confidence.CERTAIN
+            return f"resourcequota/{name}", f"spec.hard[{resource}]", Confidence.CERTAIN
+        case CreationRefusal.LIMIT_RANGE:
+            asked = f"{names.get('bound', 'limit')}s.{resource}"
+            own = _asks(changed, asked)
+            return facts.reference, own, Confidence.CERTAIN if own else Confidence.LIKELY
+        case CreationRefusal.SERVICE_ACCOUNT:
+            if "serviceAccountName" in changed:
+                return facts.reference, "serviceAccountName", Confidence.CERTAIN
+            return f"serviceaccount/{name}", "", Confidence.CERTAIN
+        case CreationRefusal.POD_SECURITY:
+            own = next((each for each in changed if "securityContext" in each or each.startswith("host")), "")
+            if own or changed:
+                return facts.reference, own, Confidence.LIKELY
+            field = "metadata.labels[pod-security.kubernetes.io/enforce]"
+            return f"namespace/{facts.namespace}", field, Confidence.CERTAIN
+        case CreationRefusal.WEBHOOK_FAILED | CreationRefusal.WEBHOOK_EXPIRED | CreationRefusal.WEBHOOK_DENIED:
+            holder = _webhook(facts, name)
+            sure = bool(holder) and refusal is not CreationRefusal.WEBHOOK_DENIED  # who denies may be right
+            return holder, f"webhooks[{name}]", Confidence.CERTAIN if sure else Confidence.LIKELY
+        case CreationRefusal.OTHER:
+            return facts.reference, "", Confidence.LIKELY
+
+
+def _webhook(facts: WorkloadFacts, name: str) -> str:
+    """Return the configuration that has a webhook of this name; which one it is, the refusal does not say."""
+    found = [each.reference for each in facts.webhooks if name in each.names]
+    return found[0] if len(found) == 1 else ""
+
+
+def _asks(changed: tuple[str, ...], resource: str) -> str:
+    """Return the changed field by which a template asks for a resource of a quota or limit range; "" where none does."""
+    wanted = resource if "." in resource else f"requests.{resource}"
+    return next((each for each in changed if each.endswith(f".resources.{wanted}")), "")
+
+
+def autoscaler(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find autoscalers of the workload that cannot act by their own conditions, for a while."""
+    for each in facts.autoscalers:
+        if _target(each) != facts.reference:
+            continue
+        for condition in each.status.conditions:
+            at = condition.last_transition_time
+            if at is not None and facts.now - at >= LASTING:
+                yield from _stopped(facts, each, condition)
+
+
+def _target(each: HorizontalPodAutoscaler) -> str:
+    target = each.spec.scale_target_ref
+    resource = find(target.kind)
+    return f"{resource.singular if resource is not None else target.kind.lower()}/{target.name}"
+
+
+def _stopped(facts: WorkloadFacts, each: HorizontalPodAutoscaler, condition: Condition) -> Iterator[Cause]:
+    name = each.metadata.name
+    holder = f"horizontalpodautoscaler/{name}"
+    text = ": ".join(filter(None, (condition.reason, condition.message)))
+    seen = evidence_items.field(holder, f"status.conditions[{condition.type}]", text, condition.last_transition_time)
+    said = evidence_items.short(condition.message, 200)
+    match condition.type, condition.status:
+        case "ScalingActive", "False" if condition.reason != _DISABLED:
+            lacking = _without_request(facts, each)
+            if lacking:
+                yield _of_autoscaler(
+                    facts.reference,
+                    lacking,
+                    f"autoscaler {name} cannot act, because a container has no request: {said}",
+                    seen,
+                )
+            else:
+                yield _of_autoscaler(
+                    holder, "status.conditions[ScalingActive]", f"autoscaler {name} cannot act: {said}", seen
+                )
+        case "AbleToScale", "False":
+            yield _of_autoscaler(
+                holder, "status.conditions[AbleToScale]", f"autoscaler {name} cannot act: {said}", seen
+            )
+        case "ScalingLimited", "True" if condition.reason == _AT_MAXIMUM:
+            text = f"autoscaler {name} wants more than its maximum of {each.spec.max_replicas} replicas"
+            yield _of_autoscaler(holder, "spec.maxReplicas", text, seen)
+
+
+def _without_request(facts: WorkloadFacts, each: HorizontalPodAutoscaler) -> str:
+    """Return the field of the request that a container lacks, where the autoscaler measures by a share of it; "" for none."""
+    wanted = [
+        metric.resource.name
+        for metric in each.spec.metrics
+        if metric.resource is not None and metric.resource.target.type == "Utilization"
+    ]
+    for resource in wanted:
+        for container in facts.template.containers:
+            asks = container.resources
+            if resource not in asks.requests and resource not in asks.limits:
+                return f"containers[{container.name}].resources.requests.{resource}"
+    return ""
+
+
+def _of_autoscaler(holder: str, field: str, text: str, seen: EvidenceItem) -> Cause:
+    return Cause(
+        kind=CauseKind.AUTOSCALER,
+        object=holder,
+        field=field,
+        confidence=Confidence.CERTAIN,
+        text=text,
+        evidence=(seen,),
     )

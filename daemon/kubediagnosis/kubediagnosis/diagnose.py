@@ -1,34 +1,83 @@
-"""The table of finders of causes, and the diagnosis that is made from their results."""
+"""
+The table of finders of causes, and the diagnosis that is made from their results.
+
+The workload's own causes come first, then explanations of symptoms, then symptoms, then causes that always hold, then warnings.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from enum import IntEnum
 
 from kubediagnosis import (
-    autoscalers,
-    budgets,
+    answering,
     chains,
     check_causes,
     configuration,
     containers,
-    creation,
-    denials,
     desired_pods,
     finalizers,
-    images,
     last_change,
     name_resolution,
+    network_policies,
     nodes,
     probes,
-    routing,
     scheduling,
     services,
     storage,
     timeline,
 )
-from kubediagnosis.causes import Cause, Confidence, Diagnosis
+from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
+from kubediagnosis.chains import PERMANENT, SYMPTOMS
 from kubediagnosis.facts import WorkloadFacts
-from kubediagnosis.ranking import ranked
 from kubeobjects import predicates
+
+_EXPLANATIONS = frozenset({CauseKind.UPSTREAM, CauseKind.NETWORK_POLICY, CauseKind.NAME_RESOLUTION, CauseKind.OBSERVER})
+
+
+class Rank(IntEnum):
+    """The rank of a cause among others: a lower one comes first, and of one rank the certain one."""
+
+    OWN = 0
+    EXPLANATION = 1
+    SYMPTOM = 2
+    PERMANENT = 3
+    WARNING = 4
+
+
+def ranked(facts: WorkloadFacts, causes: Sequence[Cause]) -> tuple[Cause, ...]:
+    """Return the causes, the likeliest first; what is equal stays in its order."""
+    return tuple(sorted(causes, key=lambda each: (rank_of(facts, each), each.confidence is not Confidence.CERTAIN)))
+
+
+def rank_of(facts: WorkloadFacts, cause: Cause) -> Rank:
+    """Return what a cause is beside the others of a workload."""
+    if cause.is_warning:
+        return Rank.WARNING
+    if cause.kind in _EXPLANATIONS or _is_of_others(facts, cause):
+        return Rank.EXPLANATION
+    if cause.kind in PERMANENT:
+        return Rank.PERMANENT
+    if cause.kind is CauseKind.STALE_CONFIGURATION and not answering.unmet(facts):
+        return Rank.PERMANENT
+    return Rank.SYMPTOM if _is_symptom(facts, cause) else Rank.OWN
+
+
+def _is_of_others(facts: WorkloadFacts, cause: Cause) -> bool:
+    """Return whether a cause is in a Service that leads to other workloads, too, while this workload has one of its own."""
+    if cause.kind is not CauseKind.SERVICE_ROUTING:
+        return False
+    is_own = {f"service/{each.metadata.name}": services.is_own(facts, each) for each in services.leading(facts)}
+    return any(is_own.values()) and not is_own.get(cause.object, True)
+
+
+def _is_symptom(facts: WorkloadFacts, cause: Cause) -> bool:
+    """Return whether nothing that changed is blamed: all of a workload's pods that show this may do so for another's fault."""
+    if cause.kind not in SYMPTOMS or cause.object != facts.reference:
+        return False
+    if cause.kind is CauseKind.NOT_ANSWERING:
+        return True
+    return not last_change.covering(last_change.suspected(facts), cause.field)
+
 
 Finder = Callable[[WorkloadFacts], Iterator[Cause]]
 
@@ -38,7 +87,7 @@ FINDERS: Sequence[Finder] = (
     desired_pods.paused_rollout,
     finalizers.finalizer,
     finalizers.pod_termination,
-    creation.pod_creation,
+    desired_pods.pod_creation,
     nodes.unreported,
     nodes.under_pressure,
     nodes.failing_alone,
@@ -46,8 +95,8 @@ FINDERS: Sequence[Finder] = (
     scheduling.unschedulable,
     storage.volumes,
     configuration.missing_configuration,
-    images.pull_secret,
-    images.image_pull,
+    containers.pull_secret,
+    containers.image_pull,
     containers.container_start,
     containers.out_of_memory,
     probes.startup_probe,
@@ -58,7 +107,7 @@ FINDERS: Sequence[Finder] = (
     containers.container_exit,
     probes.readiness_probe,
     probes.readiness_gate,
-    routing.service_routing,
+    services.service_routing,
     services.gone,
     services.unlisted_target_port,
     services.too_wide,
@@ -66,14 +115,14 @@ FINDERS: Sequence[Finder] = (
     check_causes.stale_configuration,
     name_resolution.cluster_dns,
     name_resolution.alias,
-    denials.network_policy,
+    network_policies.network_policy,
     name_resolution.resolver,
     name_resolution.host_name,
     chains.observer,
     lambda facts: chains.upstream(facts, lambda each: diagnose(each).causes),
     check_causes.not_answering,
-    autoscalers.autoscaler,
-    budgets.disruption_budget,
+    desired_pods.autoscaler,
+    finalizers.disruption_budget,
 )
 """
 The finders of causes, in the order of a pod's life and then of a request's path: among causes of one rank and one

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from kubediagnosis.facts import ConfigurationFacts, PodFacts, TemplateRevision, WorkloadFacts
-from kubediagnosis.template_fields import changed_fields
+from kubediagnosis.templates import changed_fields
 from kubeobjects import predicates
 
 FIRST_PODS = timedelta(minutes=30)

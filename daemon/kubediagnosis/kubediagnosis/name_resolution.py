@@ -4,11 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from kubediagnosis import answering, evidence_items, last_change, services, words
 from kubediagnosis.causes import Cause, CauseKind, Confidence, EvidenceItem
-from kubediagnosis.facts import WorkloadFacts
-from kubediagnosis.related_objects import HostReference
+from kubediagnosis.facts import HostReference, WorkloadFacts
 from kubeobjects.network import KubeService
 
-_RESOLVER = ("dnsPolicy", "dnsConfig")
 _OF_CLUSTER = ("svc", "svc.cluster.local")
 
 

@@ -8,7 +8,6 @@ from kubediagnosis.facts import NodeFacts, PodFacts, WorkloadFacts
 from kubeobjects import predicates
 from kubeobjects.metadata import Condition, Metadata
 
-PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
 _SEVERAL = 2
 """So many pods of other workloads have to fail on a node before it counts as the node's fault."""
 

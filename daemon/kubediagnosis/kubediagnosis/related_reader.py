@@ -1,23 +1,23 @@
 """
-Reads the related objects of a workload, once for a diagnosis and bounded: nodes, claims, policies, budgets,
-autoscalers.
+Reads the related objects of a workload, once for a diagnosis and bounded: nodes, claims, policies, budgets, autoscalers.
 
-Some reads are made only for a workload that is not well.
+Some reads are made only for a workload that is not well. Each may be refused or fail: it is recorded as unknown then, and
+the diagnosis continues without it.
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import TypeVar
 
 import msgspec
 
-from kubediagnosis import answering, last_change, object_facts, related_facts, service_ports, words
-from kubediagnosis.facts import LogFacts, NodeFacts, WorkloadFacts
-from kubediagnosis.related_objects import ClaimFacts, NameServerFacts, SharedService
-from kubediagnosis.tolerant_reads import TolerantReads, as_labels
+from kubediagnosis import answering, last_change, object_facts, services, words
+from kubediagnosis.facts import ClaimFacts, LogFacts, NameServerFacts, NodeFacts, PodFacts, SharedService, WorkloadFacts
+from kubediagnosis.ports import KubeReader
 from kubeobjects import predicates, unstructured
-from kubeobjects.errors import ObjectNotFound, ReadError
+from kubeobjects.errors import ObjectNotFound, ReadError, ReadForbidden
 from kubeobjects.metadata import Metadata
 from kubeobjects.network import NetworkPolicy
 from kubeobjects.resources import (
@@ -32,9 +32,13 @@ from kubeobjects.resources import (
     PVCS,
     PVS,
     STORAGECLASSES,
+    Resource,
 )
 from kubeobjects.storage import StorageClass
+from kubeobjects.unstructured import Unstructured
 from kubeobjects.workloads import HorizontalPodAutoscaler, PodDisruptionBudget, PodMetrics
+
+Read = TypeVar("Read")
 
 MOST_NODES = 10
 MOST_CLAIMS = 10
@@ -48,6 +52,84 @@ DNS_NAMESPACE, DNS_SERVICE = "kube-system", "kube-dns"
 """The Service of the cluster's DNS, for every DNS program (github.com/kubernetes/dns, specification)."""
 
 _OOM = "OOMKilled"
+
+
+def as_labels(selector: Mapping[str, str]) -> str:
+    """Return a Service's selector as a label selector."""
+    return ",".join(f"{key}={value}" for key, value in selector.items())
+
+
+@dataclass(kw_only=True, slots=True)
+class TolerantReads:
+    """
+    Reads of one namespace; `unknown` collects, once each, what could not be read and why.
+
+    `redact` masks what may be a secret in the line of a log.
+    """
+
+    client: KubeReader
+    namespace: str
+    redact: Callable[[str], str]
+    unknown: dict[str, None] = field(default_factory=dict)
+
+    async def known(self, what: str, read: Awaitable[Read], instead: Read) -> Read:
+        """
+        Return the read value, or `instead` where it cannot be read: the failure is recorded in `unknown` and raises
+        nothing.
+        """
+        try:
+            return await read
+        except ReadError as error:
+            self.unknown[f"{what}: {error}"] = None
+            return instead
+
+    async def listed(
+        self, what: str, resource: Resource, *, labels: str = "", fields: str = ""
+    ) -> Sequence[Unstructured] | None:
+        """Return the objects of a kind, of all namespaces where the kind has none; None where they cannot be read."""
+
+        async def items() -> Sequence[Unstructured] | None:
+            namespace = self.namespace if resource.namespaced else None
+            return (await self.client.list(resource, namespace, labels=labels, fields=fields)).items
+
+        return await self.known(what, items(), None)
+
+    async def logged(
+        self, pod: PodFacts, container: str, *, previous: bool, since: timedelta | None = None
+    ) -> LogFacts | None:
+        """Return the telling line of the end of a container's log, of its run before where that is asked for. Raises ReadError."""
+        read = bytearray()
+        chunks = self.client.logs(
+            pod.metadata.name,
+            self.namespace,
+            container=container,
+            previous=previous,
+            since=since,
+            tail=object_facts.LOG_LINES,
+            limit_bytes=object_facts.LOG_BYTES,
+            deadline=object_facts.LOG_TIME,
+        )
+        async for chunk in chunks:
+            read += chunk
+        line = words.error_line(bytes(read).decode(errors="replace").splitlines())
+        return LogFacts(pod=pod.metadata.name, container=container, line=self.redact(line)) if line else None
+
+    async def logs_of(self, reads: Iterable[Awaitable[LogFacts | None]]) -> tuple[LogFacts, ...]:
+        """Return the telling lines of several logs, of those that can be read."""
+        found = await asyncio.gather(*(self.known("logs", each, None) for each in reads))
+        return tuple(each for each in found if each is not None)
+
+    async def got(self, what: str, resource: Resource, name: str) -> tuple[Unstructured | None, bool]:
+        """Return one object, None where it does not exist; and whether that is known."""
+        try:
+            return await self.client.get(resource, name, self.namespace), True
+        except ObjectNotFound:
+            return None, True
+        except ReadForbidden:
+            self.unknown[f"{what}: no right to get them"] = None
+        except ReadError as error:
+            self.unknown[f"{resource.singular}/{name}: {error}"] = None
+        return None, False
 
 
 @dataclass(kw_only=True, slots=True)
@@ -81,7 +163,7 @@ class RelatedReader(TolerantReads):
             usage=usage,
             running_logs=running,
             name_server=name_server,
-            changed_around=tuple(related_facts.changes_of_autoscalers(autoscalers or (), known.reference)),
+            changed_around=tuple(object_facts.changes_of_autoscalers(autoscalers or (), known.reference)),
         )
 
     async def _nodes(self, known: WorkloadFacts) -> tuple[NodeFacts, ...]:
@@ -101,7 +183,7 @@ class RelatedReader(TolerantReads):
         async def items() -> Sequence[unstructured.Unstructured]:
             return (await self.client.list(PODS, None, fields=f"spec.nodeName={node.metadata.name}")).items
 
-        return related_facts.with_others(node, await self.known("pods of a node", items(), ()), self.owners)
+        return object_facts.with_others(node, await self.known("pods of a node", items(), ()), self.owners)
 
     async def _claims(self, known: WorkloadFacts) -> tuple[ClaimFacts, ...]:
         """Read the claims of pods that are not ready, with their volumes and classes."""
@@ -121,7 +203,7 @@ class RelatedReader(TolerantReads):
         found, is_known = await self.got("storageclasses", STORAGECLASSES, class_name) if class_name else (None, False)
         return msgspec.structs.replace(
             claim,
-            volume_field=related_facts.source_of(volume),
+            volume_field=object_facts.source_of(volume),
             class_exists=found is not None if is_known else None,
             grows=unstructured.convert(found, StorageClass).allow_volume_expansion if found is not None else None,
         )
@@ -132,15 +214,15 @@ class RelatedReader(TolerantReads):
 
     async def _shared(self, known: WorkloadFacts) -> tuple[SharedService, ...]:
         """Read which other pods are behind Services that do not ask for all labels by which the workload knows its pods."""
-        wide = [each for each in service_ports.leading(known) if not service_ports.is_own(known, each)][:MOST_SHARED]
-        others = list(service_ports.elsewhere(known))
+        wide = [each for each in services.leading(known) if not services.is_own(known, each)][:MOST_SHARED]
+        others = list(services.elsewhere(known))
         if not wide or not others:
             return ()
         read = await asyncio.gather(
             *(self.listed("pods of Services", PODS, labels=as_labels(each.spec.selector)) for each in wide)
         )
         found = (
-            related_facts.shared_of(each, items or (), self.owners, others)
+            object_facts.shared_of(each, items or (), self.owners, others)
             for each, items in zip(wide, read, strict=True)
         )
         return tuple(each for each in found if each is not None)
@@ -193,7 +275,7 @@ class RelatedReader(TolerantReads):
             return (await self.client.list(ENDPOINTSLICES, DNS_NAMESPACE, labels=labels)).items
 
         found = await self.known("endpoints of the cluster's DNS", items(), ())
-        return related_facts.name_server_of(DNS_SERVICE, found)
+        return object_facts.name_server_of(DNS_SERVICE, found)
 
 
 def _fails_alone(known: WorkloadFacts, node: NodeFacts) -> bool:

@@ -1,15 +1,61 @@
 """
-ServiceRouting other than unmatched selectors: a port on which no container listens, a missing Service, a selector that
-is too wide.
+ServiceRouting: a Service that leads to no pod that is ready, a port on which no container listens, a missing Service, or a
+selector that is too wide.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from kubediagnosis import answering, evidence_items, service_ports
+from kubediagnosis import answering, evidence_items, last_change
 from kubediagnosis.causes import Cause, CauseKind, Confidence, EvidenceItem
 from kubediagnosis.facts import WorkloadFacts
 from kubeobjects import predicates
+from kubeobjects.network import KubeService, ServicePort
+from kubeobjects.specified import SpecifiedPod
+
+
+def leading(facts: WorkloadFacts) -> Iterator[KubeService]:
+    """Yield the Services that select the workload's pods."""
+    for service in facts.services:
+        selector = service.spec.selector
+        if selector and service.spec.type != "ExternalName" and selector.items() <= facts.labels.items():
+            yield service
+
+
+def elsewhere(facts: WorkloadFacts) -> Iterator[KubeService]:
+    """Yield the Services that select pods, and not the workload's."""
+    for service in facts.services:
+        if service.spec.selector and not service.spec.selector.items() <= facts.labels.items():
+            yield service
+
+
+def reference(service: KubeService) -> str:
+    """Return a Service as kubectl writes it."""
+    return f"service/{service.metadata.name}"
+
+
+def is_own(facts: WorkloadFacts, service: KubeService) -> bool:
+    """Return whether a Service leads to this workload alone: another one's pods might have the port."""
+    return bool(facts.selector) and facts.selector.items() <= service.spec.selector.items()
+
+
+def named_ports(template: SpecifiedPod) -> Mapping[str, int]:
+    """Return the ports of all containers by name."""
+    containers = (*template.init_containers, *template.containers)
+    return {port.name: port.container_port for each in containers for port in each.ports if port.name}
+
+
+def numbers(template: SpecifiedPod) -> frozenset[int]:
+    """Return the numbers of all ports that containers say they listen on."""
+    containers = (*template.init_containers, *template.containers)
+    return frozenset(port.container_port for each in containers for port in each.ports)
+
+
+def number_of(port: ServicePort, template: SpecifiedPod) -> int:
+    """Return the number that a Service's port leads to, 0 where it is a name that no container has; an absent one is the port's own."""
+    if isinstance(port.target_port, str):
+        return named_ports(template).get(port.target_port, 0)
+    return port.target_port or port.port
 
 
 def unlisted_target_port(facts: WorkloadFacts) -> Iterator[Cause]:
@@ -18,21 +64,21 @@ def unlisted_target_port(facts: WorkloadFacts) -> Iterator[Cause]:
 
     Containers may listen on more than they say: that makes it likely only, and nothing is said of containers that say nothing.
     """
-    numbers = service_ports.numbers(facts.template)
-    if not numbers or not _serves(facts) or not answering.has_problem(facts):
+    listed = numbers(facts.template)
+    if not listed or not _serves(facts) or not answering.has_problem(facts):
         return
-    for service in service_ports.leading(facts):
+    for service in leading(facts):
         for port in service.spec.ports:
-            if isinstance(port.target_port, str) or service_ports.number_of(port, facts.template) in numbers:
+            if isinstance(port.target_port, str) or number_of(port, facts.template) in listed:
                 continue
-            name, number = service.metadata.name, service_ports.number_of(port, facts.template)
-            field, listens = f"spec.ports[{port.name or port.port}].targetPort", ", ".join(map(str, sorted(numbers)))
+            name, number = service.metadata.name, number_of(port, facts.template)
+            field, listens = f"spec.ports[{port.name or port.port}].targetPort", ", ".join(map(str, sorted(listed)))
             text = f"Service {name} routes to port {number}, but the containers listen on {listens}"
             proof = (
-                evidence_items.field(service_ports.reference(service), field, str(number)),
+                evidence_items.field(reference(service), field, str(number)),
                 evidence_items.field(facts.reference, "containers[*].ports[*].containerPort", listens),
             )
-            yield _cause(service_ports.reference(service), field, text, (*proof, *_answers(facts)))
+            yield _cause(reference(service), field, text, (*proof, *_answers(facts)))
 
 
 def gone(facts: WorkloadFacts) -> Iterator[Cause]:
@@ -53,7 +99,7 @@ def gone(facts: WorkloadFacts) -> Iterator[Cause]:
         return
     if not facts.services_known or not facts.governing or facts.governing in there:
         return
-    if not _serves(facts) or not answering.has_problem(facts) or any(True for _ in service_ports.leading(facts)):
+    if not _serves(facts) or not answering.has_problem(facts) or any(True for _ in leading(facts)):
         return
     text = f"Service {facts.governing}, which governs the names of the pods, does not exist"
     proof = (
@@ -69,11 +115,11 @@ def too_wide(facts: WorkloadFacts) -> Iterator[Cause]:
 
     Pods without one may be a second version of the same service. A Service beside the workload's own leads to all on purpose.
     """
-    leading = {each.metadata.name: each for each in service_ports.leading(facts)}
-    if any(service_ports.is_own(facts, each) for each in leading.values()):
+    own = {each.metadata.name: each for each in leading(facts)}
+    if any(is_own(facts, each) for each in own.values()):
         return
     for shared in facts.shared:
-        service = leading.get(shared.name)
+        service = own.get(shared.name)
         if service is None or not shared.own:
             continue
         selector = ",".join(f"{key}={value}" for key, value in service.spec.selector.items())
@@ -83,10 +129,10 @@ def too_wide(facts: WorkloadFacts) -> Iterator[Cause]:
         )
         only = f"routes to some of these pods, and to no pod of {facts.reference}"
         proof = (
-            evidence_items.field(service_ports.reference(service), "spec.selector", selector),
+            evidence_items.field(reference(service), "spec.selector", selector),
             *(evidence_items.field(f"service/{each}", "spec.selector", only) for each in shared.own),
         )
-        cause = _cause(service_ports.reference(service), "spec.selector", text, proof)
+        cause = _cause(reference(service), "spec.selector", text, proof)
         yield replace(cause, is_warning=answering.is_well(facts))
 
 
@@ -115,5 +161,98 @@ def _cause(holder: str, field: str, text: str, proof: tuple[EvidenceItem, ...]) 
         field=field,
         confidence=Confidence.LIKELY,
         text=text,
+        evidence=proof,
+    )
+
+
+def service_routing(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find Services that have no endpoints though pods are ready: a port's name that no container has, or a selector that none meets."""
+    if not any(predicates.serves(pod) for pod in facts.pods):
+        return
+    for service in facts.services:
+        selector = service.spec.selector
+        if not selector or service.spec.type == "ExternalName":
+            continue
+        if selector.items() <= facts.labels.items():
+            yield from _ports(facts, service)
+        elif service.metadata.name not in facts.selected and _is_near(facts, service):
+            yield _selector(facts, service)
+
+
+def _ports(facts: WorkloadFacts, service: KubeService) -> Iterator[Cause]:
+    current = [pod for pod in last_change.living(facts) if not last_change.is_replaced(facts, pod)]
+    made = (container for pod in current for container in pod.spec.containers)
+    containers = (*facts.template.init_containers, *facts.template.containers, *made)
+    named = {port.name for container in containers for port in container.ports if port.name}
+    is_well, leads_here_alone = answering.is_well(facts), is_own(facts, service)
+    for port in service.spec.ports:
+        if isinstance(port.target_port, str) and port.target_port not in named and (leads_here_alone or not is_well):
+            holder, field = _renamed(facts, service, port)
+            has = ", ".join(sorted(named)) or "none"
+            proof = (
+                evidence_items.field(
+                    reference(service),
+                    f"spec.ports[{port.name or port.port}].targetPort",
+                    port.target_port,
+                ),
+                evidence_items.field(facts.reference, "containers[*].ports[*].name", has),
+            )
+            text = f"Service {service.metadata.name} routes to the port {port.target_port}, but no container has a port with this name ({has})"
+            yield Cause(
+                kind=CauseKind.SERVICE_ROUTING,
+                object=holder,
+                field=field,
+                confidence=Confidence.CERTAIN if leads_here_alone else Confidence.LIKELY,
+                text=text,
+                evidence=proof,
+                is_warning=is_well,
+            )
+
+
+def _renamed(facts: WorkloadFacts, service: KubeService, port: ServicePort) -> tuple[str, str]:
+    """Return the template's field where the revision before had a port of this name, else the Service's."""
+    own = reference(service), f"spec.ports[{port.name or port.port}].targetPort"
+    if len(facts.revisions) < 2:
+        return own
+    before = facts.revisions[1].fields
+    if not any(
+        ".ports[" in each and each.endswith(".name") and name == port.target_port for each, name in before.items()
+    ):
+        return own
+    new = [each for each in last_change.changes(facts) if ".ports[" in each and each.endswith(".name")]
+    now = facts.revisions[0].fields
+    return facts.reference, next((each for each in new if each in now), new[0] if new else "")
+
+
+def _is_near(facts: WorkloadFacts, service: KubeService) -> bool:
+    """Return whether a Service that nothing meets seems meant for this workload: by its name, its labels, or those it asks for."""
+    name = facts.reference.partition("/")[2]
+    selector = service.spec.selector
+    meets = any(facts.labels.get(key) == value for key, value in selector.items())
+    labelled = bool(facts.selector) and facts.selector.items() <= service.metadata.labels.items()
+    asks = meets and selector.keys() <= facts.labels.keys()
+    return labelled or asks or service.metadata.name in (name, facts.governing)
+
+
+def _selector(facts: WorkloadFacts, service: KubeService) -> Cause:
+    key, wanted = next(item for item in service.spec.selector.items() if facts.labels.get(item[0]) != item[1])
+    has = facts.labels.get(key)
+    proof = (
+        evidence_items.field(reference(service), f"spec.selector[{key}]", wanted),
+        evidence_items.field(
+            facts.reference, f"spec.template.metadata.labels[{key}]", has if has is not None else "missing"
+        ),
+    )
+    text = (
+        f"Service {service.metadata.name} selects {key}={wanted}, but no pod has this label; the pods have {key}={has}"
+    )
+    return Cause(
+        kind=CauseKind.SERVICE_ROUTING,
+        object=reference(service),
+        field=f"spec.selector[{key}]",
+        confidence=Confidence.LIKELY,
+        text=text
+        if has is not None
+        else f"Service {service.metadata.name} selects the label {key}, which the pods do not have",
         evidence=proof,
     )

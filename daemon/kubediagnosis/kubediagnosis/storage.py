@@ -8,8 +8,7 @@ from datetime import timedelta
 
 from kubediagnosis import answering, evidence_items, last_change, words
 from kubediagnosis.causes import Cause, CauseKind, Confidence, EvidenceItem
-from kubediagnosis.facts import PodFacts, WorkloadFacts
-from kubediagnosis.related_objects import ClaimFacts
+from kubediagnosis.facts import ClaimFacts, PodFacts, WorkloadFacts
 from kubeobjects import predicates
 from kubeobjects.cluster import Event
 

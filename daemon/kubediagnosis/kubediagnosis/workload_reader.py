@@ -11,23 +11,23 @@ from datetime import datetime
 from difflib import get_close_matches
 from itertools import chain
 
-from kubediagnosis import object_facts, related_facts, service_ports, words
+from kubediagnosis import object_facts, services, words
 from kubediagnosis.facts import (
     ConfigurationFacts,
     ConfigurationType,
+    DeclaredFacts,
     LogFacts,
+    MissingFacts,
     NodeFacts,
     PodFacts,
     WebhookFacts,
     WorkloadFacts,
 )
-from kubediagnosis.kept_templates import KeptTemplate, KeptTemplates
+from kubediagnosis.ports import KeptTemplate, KeptTemplates
 from kubediagnosis.references import references
-from kubediagnosis.related_objects import DeclaredFacts, MissingFacts
-from kubediagnosis.related_reader import RelatedReader
+from kubediagnosis.related_reader import RelatedReader, TolerantReads, as_labels
 from kubediagnosis.scheduling import NODE_UNDER_WAY
 from kubediagnosis.templates import template_of
-from kubediagnosis.tolerant_reads import TolerantReads, as_labels
 from kubediagnosis.workload_revisions import find_revisions
 from kubeobjects import predicates, resources, unstructured
 from kubeobjects.errors import ObjectNotFound, ReadError, ReadForbidden
@@ -137,7 +137,7 @@ class WorkloadReader(TolerantReads):
             scaled=object_facts.written_by(workload, "f:replicas"),
             deleted=metadata.deletion_timestamp,
             finalizers=metadata.finalizers,
-            hosts=tuple(related_facts.hosts_of(workload)),
+            hosts=tuple(object_facts.hosts_of(workload)),
             declared=self.declared,
             paused_before_start=object_facts.paused_before_start(workload),
             templated=object_facts.written_by(workload, "f:template"),
@@ -275,7 +275,7 @@ class WorkloadReader(TolerantReads):
 
     async def _selected(self, known: WorkloadFacts) -> frozenset[str]:
         """Return the Services that other pods are behind, of those that do not select this workload; more than a few are left out."""
-        others = list(service_ports.elsewhere(known))
+        others = list(services.elsewhere(known))
         near = [each for each in others if each.spec.selector.keys() & known.labels.keys()]
         asked = await asyncio.gather(
             *(

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from kubediagnosis.kube_reader import KubeReader
+from kubediagnosis.ports import KubeReader
 from kubediagnosis.templates import differ_in_stamp_only, template_digest
 from kubeobjects import unstructured
 from kubeobjects.kept import LabelSelector, Object, Pod, ReplicaSet

@@ -31,13 +31,12 @@ from kubesim.controllers.balancers import Balancers
 from kubesim.controllers.control import Controller, ControlLoop
 from kubesim.controllers.deployments import Deployments
 from kubesim.controllers.disruptions import Disruptions
-from kubesim.controllers.garbage import GarbageCollector
+from kubesim.controllers.garbage import INITIAL, GarbageCollector, Namespaces
 from kubesim.controllers.jobs import Jobs
-from kubesim.controllers.namespaces import INITIAL, Namespaces
 from kubesim.controllers.nodes import Nodes, new_node
 from kubesim.controllers.replicasets import ReplicaSets
 from kubesim.controllers.scheduler import Scheduler
-from kubesim.controllers.services import Endpoints
+from kubesim.controllers.services import Endpoints, ready_endpoints
 from kubesim.controllers.statefulsets import StatefulSets
 from kubesim.controllers.volumes import Claims, Volumes
 from kubesim.errors import KubesimError
@@ -46,7 +45,6 @@ from kubesim.images import Image, Images
 from kubesim.kubeconfig import write_kubeconfig
 from kubesim.kubelet.kubelet import Kubelet
 from kubesim.manifest import Json, name_of
-from kubesim.names import resolve
 from kubesim.runtime.logs import PodLogs
 from kubesim.runtime.runtime import Runtime
 from kubesim.runtime.tcp_proxies import TcpProxies
@@ -55,6 +53,9 @@ from kubesim.storage.registry import STATUS, DeleteOptions, Registry
 from kubesim.storage.store import Store
 
 ADMIN: Final = "kubernetes-admin"
+
+API: Final = ("kubernetes", "default")
+DOMAIN: Final = ("svc", "cluster", "local")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -309,3 +310,25 @@ async def _ended(task: asyncio.Task[None]) -> None:
 def _token_of(account: str) -> str:
     # not the name itself: a daemon masks its token wherever it stands
     return f"token-of-{account}"
+
+
+def resolve(store: Store, host: str, *, api: str) -> tuple[str, ...]:
+    """
+    Return the addresses of a name; none when no Service has it.
+
+    A Service is NAME.NAMESPACE, and so on up to NAME.NAMESPACE.svc.cluster.local; one without a cluster IP has the
+    addresses of its ready endpoints.
+    """
+    labels = host.rstrip(".").split(".")
+    if len(labels) < 2 or tuple(labels[2:]) != DOMAIN[: len(labels) - 2]:
+        return ()
+    name, namespace = labels[:2]
+    if (name, namespace) == API:
+        return (api,)
+    service = store.get(resources.SERVICES, namespace, name)
+    if service is None:
+        return ()
+    own = service["spec"].get("clusterIP", "")
+    if own and own != "None":
+        return (own,)
+    return tuple(address for each in ready_endpoints(store, service) for address in each["addresses"])

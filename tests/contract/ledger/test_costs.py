@@ -28,6 +28,7 @@ from tests.contract.ledger.conftest import ON
 from tests.contract.ledger.past import live_through
 from tests.contract.ledger.plans import count_steps, scans_of, sent_by
 from tests.harness import ledgers
+from tests.harness.ledgers import newest_signals
 
 PAST = 3000
 """Incidents of the past: with their signals, steps and the rest some thirty thousand rows."""
@@ -84,7 +85,7 @@ QUESTIONS: Mapping[str, Question] = {
     "last_verdicts": lambda ledger, _: ledger.signals.last_verdicts(["rule"]),
     "firing_among": lambda ledger, _: ledger.signals.firing_among(["one", "two"]),
     "add_to_verdict": lambda ledger, _: ledger.signals.add_to_verdict("one", "; problem: it"),
-    "judged_signals": lambda ledger, _: ledger.signals.newest(),
+    "judged_signals": lambda ledger, _: newest_signals(ledger),
     "signals_of": lambda ledger, run: ledger.signals.of_incident(run.incident),
     "count_signals": lambda ledger, run: ledger.signals.count_of(run.incident),
     "trigger_of": lambda ledger, run: ledger.triggers.of_incident(run.incident),
@@ -121,7 +122,7 @@ QUESTIONS: Mapping[str, Question] = {
     "seen_replicas": lambda ledger, _: ledger.replicas.seen_replicas("uid-7"),
     "scaled_to_zero": lambda ledger, _: ledger.replicas.scaled_to_zero("uid-7"),
     "drills": lambda ledger, _: ledger.drills.memories(),
-    "dead_letters": lambda ledger, _: ledger.dead_letters.newest(),
+    "dead_letters": lambda ledger, _: ledger.dead_letters.summaries(limit=50),
     "prune": lambda ledger, _: ledger.retention.prune(NOW - timedelta(days=400), NOW),
 }
 

@@ -7,6 +7,7 @@ import pytest
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Reason, Signal, SignalSource, VerdictKind
 from tests.contract.ledger.build import MINUTE, NOW, accepted, signal, verdict
+from tests.harness.ledgers import newest_signals
 
 WAIT = 10 * MINUTE
 ENDED = NOW + 2 * MINUTE
@@ -46,7 +47,7 @@ async def test_a_signal_that_fires_again_is_open_and_due_ten_minutes_later(ledge
     assert due.id != known
     assert (due.key, due.began, due.received) == ("a", AGAIN, late)
     assert (due.labels, due.source) == ({"alertname": "PodDown", "namespace": "a"}, SignalSource.ALERTMANAGER)
-    first = {told.id: given for told, given in await ledger.signals.newest()}[known]
+    first = {told.id: given for told, given in await newest_signals(ledger)}[known]
     assert first is not None
     assert first.kind is VerdictKind.NO_RULE, "the first verdict stands"
     assert await ledger.episodes.reopen(late + WAIT, WAIT) == 0

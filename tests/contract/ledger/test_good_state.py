@@ -26,6 +26,7 @@ from kintsugi.model.records import (
 )
 from kintsugi.model.remedies import RemedyKind
 from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, good_template, run_request, signal, start, step
+from tests.harness.ledgers import newest_dead_letters
 
 
 def condition(uid: str, *, signalled: bool = False) -> PendingMatch:
@@ -115,7 +116,7 @@ async def test_dead_letters_are_bounded_to_the_newest(ledger: Ledger) -> None:
     for first in range(0, 1500, 500):
         await ledger.signals.keep_dead_letters(letters[first : first + 500])
     await ledger.signals.keep_dead_letters(letters[-1:])
-    kept = await ledger.dead_letters.newest(limit=2000)
+    kept = await newest_dead_letters(ledger, limit=2000)
     assert kept == tuple(reversed(letters[500:]))
 
 

@@ -8,8 +8,7 @@ import pytest
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.history import Abort, History, Rejection
-from kintsugi.model.records import IncidentState, Pause, PauseScope, Reason, RunRecord, Verdict, VerdictKind
-from kintsugi.model.run_update import RunUpdate
+from kintsugi.model.records import IncidentState, Pause, PauseScope, Reason, RunRecord, RunUpdate, Verdict, VerdictKind
 from tests.contract.ledger.build import HOUR, MINUTE, NOW, accepted, begin, request, signal, verdict
 
 LATER = NOW + 2 * MINUTE

@@ -8,8 +8,7 @@ import pytest
 from kintsugi.commands import encode, parse
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import IncidentState, StepRecord, StepState, UndoRecord
-from kintsugi.model.run_update import RunUpdate
+from kintsugi.model.records import IncidentState, RunUpdate, StepRecord, StepState, UndoRecord
 from tests.contract.ledger.build import MINUTE, NOW, accepted, begin, hold, request, step, write
 
 

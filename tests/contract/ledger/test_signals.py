@@ -15,6 +15,7 @@ from kintsugi.model.records import IncidentState, Reason, Signal, SignalSource, 
 from kintsugi.model.rules import RuleSource
 from kintsugi.sources.alertmanager import decode
 from tests.contract.ledger.build import MINUTE, NOW, accepted, begin, end, request, signal, started, verdict
+from tests.harness.ledgers import newest_signals
 from tests.unit.sources.webhooks import alert, webhook
 
 Timeline = list[tuple[datetime, datetime | None]]
@@ -82,7 +83,7 @@ async def test_an_alert_that_has_ended_has_a_verdict_at_once_and_keeps_one_that_
     assert (await ledger.signals.accept(ends, NOW)).resolved == 3
     assert await ledger.signals.pending() == 0
     found = {
-        told.key: (told.ended, given and (given.kind, given.reason)) for told, given in await ledger.signals.newest()
+        told.key: (told.ended, given and (given.kind, given.reason)) for told, given in await newest_signals(ledger)
     }
     resolved = (NOW + MINUTE, (VerdictKind.OBSERVED, Reason.RESOLVED))
     assert found == {
@@ -157,7 +158,7 @@ async def _deliver(url: str, batches: Sequence[Sequence[Signal]]) -> tuple[Timel
     async with Ledger.open(url, holder="kintsugi-0") as ledger:
         for batch in batches:
             await ledger.signals.accept(batch, NOW)
-        episodes = sorted((told.began, told.ended) for told, _ in await ledger.signals.newest(limit=100))
+        episodes = sorted((told.began, told.ended) for told, _ in await newest_signals(ledger, limit=100))
         return episodes, len(await ledger.signals.firing())
 
 

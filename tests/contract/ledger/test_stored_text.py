@@ -42,6 +42,7 @@ from tests.contract.ledger.build import (
     step,
     write,
 )
+from tests.harness.ledgers import newest_dead_letters
 
 MARKS = [f"$kintsugi.{word}" for word in ("", "time", "duration", "bytes", "integer", "map", "future")]
 TELLING = ["@time", "@seconds", "@map"]
@@ -180,7 +181,7 @@ async def test_any_text_comes_back_from_evidence_and_from_dead_letters(ledger: L
         id=f"dead-{number:09d}", source=SignalSource.ALERTMANAGER, received=NOW, reason=sent, excerpt=sent
     )
     await ledger.signals.keep_dead_letters([letter])
-    found = {each.id: each for each in await ledger.dead_letters.newest(limit=1000)}[letter.id]
+    found = {each.id: each for each in await newest_dead_letters(ledger, limit=1000)}[letter.id]
     assert (found.reason, found.excerpt) == (kept(SECRETS.text(sent)),) * 2
 
 

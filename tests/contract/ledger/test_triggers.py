@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from kintsugi.ledger import Ledger, Windows
-from kintsugi.model.records import IncidentState, Reason, RunRecord, Signal, SignalStatus, VerdictKind
+from kintsugi.model.records import IncidentState, Reason, RunRecord, Signal, SignalStatus, Trigger, VerdictKind
 from kintsugi.model.rules import RuleSource
-from kintsugi.model.trigger import Trigger
 from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, signal, step, verdict
+from tests.harness.ledgers import newest_signals
 
 ALERT, POD, EVENT = (replace(signal(kind), kind=kind) for kind in (RuleSource.ALERT, RuleSource.POD, RuleSource.EVENT))
 
@@ -77,7 +77,7 @@ async def test_an_alert_that_nobody_repeats_ends_as_stale_and_says_why(ledger: L
     now = NOW + 14 * HOUR
     assert await ledger.triggers.end_stale(now - 13 * HOUR, now) == 1
     assert [each.key for each in await ledger.signals.firing()] == ["heard"]
-    judged = {each.key: (each, verdict) for each, verdict in await ledger.signals.newest()}
+    judged = {each.key: (each, verdict) for each, verdict in await newest_signals(ledger)}
     ended, why = judged["silent"]
     assert (ended.status, ended.ended) == (SignalStatus.STALE, now)
     assert why is not None
@@ -92,7 +92,7 @@ async def test_an_alert_that_ended_as_stale_is_resolved_once_that_is_told(ledger
     await ledger.signals.settle({told.id: verdict(VerdictKind.NO_RULE, Reason.NO_RULE)}, NOW)
     await ledger.triggers.end_stale(NOW + HOUR, NOW + 2 * HOUR)
     await ledger.signals.accept([over(told, 30)], NOW + 3 * HOUR)
-    ((ended, _),) = await ledger.signals.newest()
+    ((ended, _),) = await newest_signals(ledger)
     assert (ended.status, ended.ended) == (SignalStatus.RESOLVED, NOW + 30 * MINUTE)
 
 

@@ -39,6 +39,7 @@ from tests.contract.ledger.build import (
     start,
     step,
 )
+from tests.harness.ledgers import newest_dead_letters, newest_signals
 
 OTHER = "of-another-version"
 DAMAGED = '{"a": '
@@ -94,10 +95,10 @@ def queries(run: RunRecord) -> Mapping[str, Query]:
     return {
         "due_signals": lambda ledger: ledger.signals.due(NOW + HOUR),
         "firing": lambda ledger: ledger.signals.firing(),
-        "judged_signals": lambda ledger: ledger.signals.newest(),
+        "judged_signals": newest_signals,
         "signals_of": lambda ledger: ledger.signals.of_incident(run.incident),
         "unjudged": lambda ledger: ledger.signals.pending(),
-        "dead_letters": lambda ledger: ledger.dead_letters.newest(),
+        "dead_letters": lambda ledger: ledger.dead_letters.summaries(limit=50),
         "incidents": lambda ledger: ledger.incidents.newest(),
         "open_runs": lambda ledger: ledger.runs.open_runs(),
         "runs_of": lambda ledger: ledger.runs.of_incident(run.incident),
@@ -201,7 +202,7 @@ async def test_a_signal_that_cannot_be_read_becomes_a_dead_letter_and_the_others
     await ledger.signals.accept(told, NOW)
     await change(ledger, "UPDATE signals SET kind = 'omen', annotations = 'oops' WHERE key = 'bad'")
     assert [each.key for each in await ledger.signals.due(NOW)] == ["good"]
-    (letter,) = await ledger.dead_letters.newest()
+    (letter,) = await newest_dead_letters(ledger)
     assert letter.id == told[1].id
     assert letter.reason.startswith(
         f"Signal {told[1].id} cannot be read: kind: 'omen' is not a valid RuleSource; annot"

@@ -13,8 +13,7 @@ from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse, parse_template
 from kintsugi.errors import EvaluationError, ProbeFailed
-from kintsugi.expressions import Bindings, ListOf
-from kintsugi.scope import seen
+from kintsugi.expressions import Bindings, ListOf, Scope
 from tests.harness.prometheus import OWN_JOB, Prometheus
 from tests.harness.results import named
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
@@ -34,9 +33,9 @@ async def ask(prometheus: Prometheus, query: str) -> Result:
 
 def met(result: Result, source: str) -> bool:
     """Judge an `expect` as the runner does: what has no answer is not met."""
-    names = parse_template("promtool query instant http://a up", seen({})).columns()
+    names = parse_template("promtool query instant http://a up", Scope(names={})).columns()
     try:
-        return seen(names).expression(source).evaluate(Bindings(result.names)) is True
+        return Scope(names=names).expression(source).evaluate(Bindings(result.names)) is True
     except EvaluationError:
         return False
 
@@ -129,6 +128,6 @@ def labels(result: Result) -> Mapping[str, object]:
 
 
 def test_the_names_of_an_answer_are_those_of_the_grammar() -> None:
-    columns = parse_template("promtool query instant http://a up", seen({})).columns()
+    columns = parse_template("promtool query instant http://a up", Scope(names={})).columns()
     assert sorted(columns) == ["samples", "value", "warnings"]
     assert isinstance(columns["samples"], ListOf)

@@ -7,7 +7,7 @@ P10. The server is asked of each function on the list; and what is refused is sh
 import pytest
 
 from kintsugi.commands import CommandProblem
-from kintsugi.commands.sql_functions import FUNCTIONS, VOLATILE
+from kintsugi.commands.sql import FUNCTIONS, VOLATILE
 from kintsugi.errors import ProbeFailed
 from tests.contract.psql.asking import WAYS, AskedServer
 from tests.harness.postgres import Postgres

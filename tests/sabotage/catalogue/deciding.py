@@ -182,7 +182,7 @@ SABOTAGES: Sequence[Sabotage] = (
         shows=("P9",),
         file="pipeline/signal_evaluator.py",
         old=(
-            "        until = self._observed.clock() + self._observed.limits.recheck_after\n"
+            "        until = self.observed.clock() + self.observed.limits.recheck_after\n"
             "        return Verdict(kind=VerdictKind.REFUSED, reason=reason, text=text, until=until, rule=rule)"
         ),
         new="        return Verdict(kind=VerdictKind.REFUSED, reason=reason, text=text, rule=rule)",

@@ -9,8 +9,8 @@ from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
 from kintsugi.errors import CommandError, Conflict, NotFound, Refused, ServerUnavailable
 from kintsugi.model.command import Command, Create, Delete, ObjectName, Patch
 from kintsugi.model.essentials import LEDGER, EssentialService
-from kintsugi.model.max_allowed import MaxAllowed
 from kintsugi.model.records import Phase
+from kintsugi.model.services import MaxAllowed
 from kintsugi.verbs.curl import Curl
 from kubeobjects.resources import CONFIGMAPS, DEPLOYMENTS, PODS, PVCS
 from tests.unit.actions.changes import Cluster, Object

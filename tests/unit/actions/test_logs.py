@@ -12,7 +12,7 @@ from kintsugi.errors import Invalid, NotFound
 from kintsugi.json_limits import MOST_LINES
 from kintsugi.kube.client import LogOptions
 from kintsugi.kube.execution import Executed
-from kintsugi.model.patterns import Pattern, Severity
+from kintsugi.model.runbooks import Pattern, Severity
 from kintsugi.verbs import logs
 from tests.unit.actions.changes import Cluster
 from tests.unit.actions.samples import member

@@ -7,7 +7,7 @@ import pytest
 
 from kintsugi.actions.effect_plan import RUN_ANNOTATION, EffectStatus, PatchWrite
 from kintsugi.commands import CommandProblem, decode, encode, parse, render
-from kintsugi.model.max_allowed import NOTHING_ALLOWED, MaxAllowed
+from kintsugi.model.services import NOTHING_ALLOWED, MaxAllowed
 from kubeobjects.resources import DEPLOYMENTS, PODS, PVCS, PVS
 from tests.unit.actions.changes import Cluster, Object
 from tests.unit.actions.samples import claim, deployment, pod, volume

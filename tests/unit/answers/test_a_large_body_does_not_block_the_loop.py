@@ -25,8 +25,8 @@ from kintsugi.kube.api_errors import Request
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.reflector import Reflector
 from kintsugi.ledger import Ledger
-from kintsugi.model.patterns import Pattern, Severity
 from kintsugi.model.records import DeadLetter, Phase, RunRecord, SignalSource, StepRecord, StepState
+from kintsugi.model.runbooks import Pattern, Severity
 from kintsugi.offload import MOST_ON_LOOP
 from kintsugi.server.answers import answer
 from kintsugi.server.webhook import WebhookHandler

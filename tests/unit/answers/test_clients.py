@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from kintsugi.actions.psql import answer
 from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import TcpClient
 from kintsugi.clients.dns import DnsClient
 from kintsugi.clients.http import HttpClient, HttpRequest, HttpResponse
 from kintsugi.clients.postgres import PostgresClient, PostgresServer
 from kintsugi.clients.postgres_connection import MOST_ROUNDS
 from kintsugi.clients.prometheus import MOST_SAMPLES, PrometheusClient
-from kintsugi.clients.tcp import TcpClient
 from kintsugi.errors import ProbeFailed, StoreError
 from kintsugi.runner.journal import storable
 from kintsugi.verbs.instant_query import InstantQuery, read

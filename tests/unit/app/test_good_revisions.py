@@ -16,7 +16,7 @@ from kintsugi.model.known import GoodCount, GoodRevision
 from kintsugi.model.records import Reason, Verdict, VerdictKind
 from kintsugi.pipeline.observed_state import MOST_GOOD
 from kintsugi.views.service_memory import TemplateHealth
-from kubediagnosis.related_objects import CheckFacts
+from kubediagnosis.facts import CheckFacts
 from kubeobjects.kept import Pod
 from kubeobjects.pods import ContainerState, ContainerStateTerminated, ContainerStateWaiting
 from tests.unit.factories import moment, pod, signal, virtual_clock

@@ -9,10 +9,11 @@ import pytest
 
 from kintsugi.catalog import Source, load_sources, read_sources, schema, schemas, shipped_paths
 from kintsugi.catalog.schema import ACTIONS, StepShape
-from kintsugi.commands import argv, parse, parse_argv, reference, rights, rows, verb_of
+from kintsugi.commands import argv, parse, parse_argv, rows, verb_of
 from kintsugi.commands.command_spec import CommandSpec
 from kintsugi.expressions import computed_fields
 from kintsugi.scope.types import PARAMETERS
+from tests.unit.project.guides import reference, rights
 
 DOCS = Path(__file__).parents[3] / "docs"
 GUIDES = [DOCS / "rules.md", DOCS / "runbooks.md"]

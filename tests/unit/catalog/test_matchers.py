@@ -3,7 +3,7 @@
 import pytest
 
 from kintsugi.catalog.matchers import parse_matcher
-from kintsugi.model.label_matchers import LabelMatcher, MatchOperator
+from kintsugi.model.rules import LabelMatcher, MatchOperator
 from tests.unit.catalog.documents import RUNBOOK, SERVICE, loaded, said
 
 

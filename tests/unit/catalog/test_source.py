@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kintsugi.catalog import CatalogErrors, Problem, load_sources, read_sources, shipped_paths
 from kintsugi.catalog.library import Source
 from kintsugi.catalog.source import MOST_BYTES, documents
-from kintsugi.model.max_allowed import MaxAllowed
+from kintsugi.model.services import MaxAllowed
 from tests.unit.catalog.documents import RULE, RUNBOOK, SERVICE, loaded, problems, runbook, said
 
 

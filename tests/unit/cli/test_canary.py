@@ -9,8 +9,8 @@ import pytest
 from kintsugi.cli.canary import Canary, TimeLimit, find, report, verdict_in_time
 from kintsugi.cli.errors import ExitCode
 from kintsugi.cli.options import OutputFormat
+from kintsugi.model.api_types import EvaluatedSignal
 from kintsugi.model.records import Reason, Verdict, VerdictKind
-from kintsugi.server.operations import EvaluatedSignal
 from tests.unit.factories import signal
 
 NONE = Verdict(kind=VerdictKind.NO_RULE, reason=Reason.NO_RULE, text="no rule matches")

@@ -8,6 +8,7 @@ import pytest
 
 from kintsugi.cli.story import parents_of, shown, step_lines, story, summary, undo_commands
 from kintsugi.decisions.next_command import next_command
+from kintsugi.model.api_types import IncidentDetail, RunDetail
 from kintsugi.model.records import (
     IncidentState,
     KeptDiagnosis,
@@ -19,7 +20,6 @@ from kintsugi.model.records import (
     UndoRecord,
 )
 from kintsugi.model.services import STACK
-from kintsugi.server.operations import IncidentDetail, RunDetail
 from kubediagnosis.causes import ObjectChange
 from tests.integration.operations_double import DETAIL, QUESTION, RUN, STEPS, at
 from tests.integration.told_diagnosis import DIAGNOSIS

@@ -12,9 +12,8 @@ import pytest
 
 from kintsugi.actions.actions import Actions
 from kintsugi.clients.addresses import AddressRule
-from kintsugi.clients.clients import Clients
+from kintsugi.clients.clients import Clients, TcpClient
 from kintsugi.clients.dns import DnsClient
-from kintsugi.clients.tcp import TcpClient
 from kintsugi.commands import parse
 from kintsugi.errors import ProbeFailed, Refused
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from kintsugi.commands import CommandProblem, parse, parse_template, render
 from kintsugi.commands.queries import check_psql
-from kintsugi.commands.sql import checked_statement, names_of_owners
-from kintsugi.commands.sql_functions import FUNCTIONS
+from kintsugi.commands.sql import FUNCTIONS, checked_statement, names_of_owners
 from kintsugi.expressions import INT, STRING, Scope
 from kintsugi.model.command import Exec, Psql
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from kintsugi.commands import decode, encode, format_duration, parse, parse_argv, parse_duration, render, rows, verb_of
+from kintsugi.commands import decode, encode, parse, parse_argv, render, rows, verb_of
 from kintsugi.commands.render import argv
+from kintsugi.durations import format_duration, parse_duration
 from kintsugi.errors import CommandError
 from kintsugi.model.command import Command, Verb
 from kintsugi.verbs.set_env import SetEnv

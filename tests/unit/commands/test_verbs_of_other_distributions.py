@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from kintsugi.catalog import CatalogErrors, catalog_paths, load
-from kintsugi.commands import decode, enable, encode, parse, reference, registry, render
+from kintsugi.commands import decode, enable, encode, parse, registry, render
 from kintsugi.errors import CommandError, UsageError
 from tests.unit.factories import runbook_text
+from tests.unit.project.guides import reference
 
 MODULE = """
 from collections.abc import Iterator

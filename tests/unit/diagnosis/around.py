@@ -6,8 +6,7 @@ from typing import Any
 
 import msgspec
 
-from kubediagnosis.facts import ConfigurationFacts, ConfigurationType, NodeFacts, WorkloadFacts
-from kubediagnosis.related_objects import CheckFacts, ClaimFacts
+from kubediagnosis.facts import CheckFacts, ClaimFacts, ConfigurationFacts, ConfigurationType, NodeFacts, WorkloadFacts
 from kubeobjects.cluster import NodeSpec, NodeStatus, Taint
 from kubeobjects.metadata import Condition, Metadata
 from kubeobjects.network import KubeService, NetworkPolicy, ServicePort, ServiceSpec

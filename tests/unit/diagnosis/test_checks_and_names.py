@@ -3,8 +3,14 @@
 import pytest
 
 from kubediagnosis.causes import CauseKind, Confidence
-from kubediagnosis.facts import ConfigurationFacts, ConfigurationType, LogFacts
-from kubediagnosis.related_objects import HostReference, NameServerFacts, ObserverFacts
+from kubediagnosis.facts import (
+    ConfigurationFacts,
+    ConfigurationType,
+    HostReference,
+    LogFacts,
+    NameServerFacts,
+    ObserverFacts,
+)
 from kubediagnosis.words import resolver_silent, unresolved
 from kubeobjects.metadata import Metadata
 from kubeobjects.network import KubeService, ServiceSpec

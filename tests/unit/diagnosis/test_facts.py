@@ -5,10 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubediagnosis import object_facts, related_facts
-from kubediagnosis.facts import ConfigurationType, FieldChange
+from kubediagnosis import object_facts
+from kubediagnosis.facts import ConfigurationType, FieldChange, HostReference
 from kubediagnosis.references import references
-from kubediagnosis.related_objects import HostReference
 from kubeobjects.specified import SpecifiedPod
 from tests.unit.diagnosis.around import node, service
 from tests.unit.diagnosis.workload import ago, iso
@@ -114,7 +113,7 @@ def workload(value: str) -> dict[str, Any]:
     ],
 )
 def test_the_value_of_a_variable_is_kept_as_host_and_port_alone(value: str, host: str, port: int) -> None:
-    found = list(related_facts.hosts_of(workload(value)))
+    found = list(object_facts.hosts_of(workload(value)))
     assert found == [HostReference(field="containers[app].env[URL]", host=host, port=port)]
     assert "hunter2secret" not in repr(found)
 
@@ -127,7 +126,7 @@ def test_the_value_of_a_variable_is_kept_as_host_and_port_alone(value: str, host
     ],
 )
 def test_a_value_that_names_no_host_is_not_kept(value: str) -> None:
-    assert list(related_facts.hosts_of(workload(value))) == []
+    assert list(object_facts.hosts_of(workload(value))) == []
 
 
 @pytest.mark.parametrize(
@@ -141,7 +140,7 @@ def test_a_value_that_names_no_host_is_not_kept(value: str) -> None:
     ],
 )
 def test_a_claim_knows_the_source_of_its_volume(source: dict[str, Any], field: str) -> None:
-    assert related_facts.source_of({"spec": source}) == field
+    assert object_facts.source_of({"spec": source}) == field
 
 
 def pod(name: str, owner: str, *, ready: bool = True, **spec: Any) -> dict[str, Any]:
@@ -160,7 +159,7 @@ def test_pods_of_others_on_a_node_are_counted_without_those_on_its_own_network()
         pod("c", "db"),
         pod("d", "proxy", hostNetwork=True),
     ]
-    found = related_facts.with_others(node(), items, frozenset({"web"}))
+    found = object_facts.with_others(node(), items, frozenset({"web"}))
     assert (found.others, found.others_ready) == (2, 1)
     assert found.status == node().status
 
@@ -182,17 +181,15 @@ def test_a_node_is_read_with_what_its_kubelet_reports() -> None:
     ],
 )
 def test_the_cluster_s_dns_is_away_where_no_endpoint_is_ready(slices: list[dict[str, Any]], ready: int | None) -> None:
-    assert related_facts.name_server_of("kube-dns", slices).ready == ready
+    assert object_facts.name_server_of("kube-dns", slices).ready == ready
 
 
 def test_a_service_is_shared_with_pods_of_others_and_with_the_services_that_lead_to_those() -> None:
     items = [pod("web-1", "web"), pod("depot-0", "depot")]
-    found = related_facts.shared_of(
-        service("web"), items, frozenset({"web"}), (service("depot"), service("x", app="x"))
-    )
+    found = object_facts.shared_of(service("web"), items, frozenset({"web"}), (service("depot"), service("x", app="x")))
     assert found is not None
     assert (found.pods, found.own) == (("depot-0",), ("depot",))
-    assert related_facts.shared_of(service("web"), items[:1], frozenset({"web"}), ()) is None
+    assert object_facts.shared_of(service("web"), items[:1], frozenset({"web"}), ()) is None
 
 
 def test_a_projected_volume_names_what_it_shows() -> None:

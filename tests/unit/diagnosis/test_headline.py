@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 from kintsugi.app.notice_headlines import headline_lines
 from kintsugi.model.records import IncidentState
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
-from kubediagnosis.diagnose import FINDERS, diagnose
+from kubediagnosis.diagnose import FINDERS, diagnose, rank_of
 from kubediagnosis.headline import LONGEST, diagnosis_at, headline, latest, what_changed
-from kubediagnosis.ranking import rank_of
-from kubediagnosis.template_difference import difference
-from kubediagnosis.template_fields import changed_fields, template_fields
+from kubediagnosis.templates import changed_fields, difference, template_fields
 from tests.integration.told_diagnosis import DIAGNOSIS
 from tests.unit.diagnosis.test_rows_of_the_faults_page import BROKEN
 from tests.unit.diagnosis.workload import TEMPLATE, Json, Workload, crashes, ends, runs, waits

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from kubediagnosis.causes import CauseKind
+from kubediagnosis.facts import HostReference
 from kubediagnosis.network_policies import Peer, denying
-from kubediagnosis.related_objects import HostReference
 from tests.unit.diagnosis.around import POD_LABELS, check, depot, policy, service
 from tests.unit.diagnosis.workload import Workload, row
 

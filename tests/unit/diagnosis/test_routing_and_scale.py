@@ -5,8 +5,7 @@ from datetime import datetime
 import pytest
 
 from kubediagnosis.causes import CauseKind, Confidence
-from kubediagnosis.facts import FieldChange
-from kubediagnosis.related_objects import MissingFacts
+from kubediagnosis.facts import FieldChange, MissingFacts
 from kubeobjects.metadata import Metadata
 from kubeobjects.network import KubeService, ServicePort, ServiceSpec
 from tests.unit.diagnosis.workload import Row, Workload, ago, crashes, row, runs

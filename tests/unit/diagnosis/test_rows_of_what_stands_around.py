@@ -5,8 +5,15 @@ from typing import Any
 
 import pytest
 
-from kubediagnosis.facts import ConfigurationType, FieldChange, LogFacts
-from kubediagnosis.related_objects import HostReference, NameServerFacts, ObserverFacts, SharedService
+from kubediagnosis.facts import (
+    ConfigurationType,
+    FieldChange,
+    HostReference,
+    LogFacts,
+    NameServerFacts,
+    ObserverFacts,
+    SharedService,
+)
 from tests.unit.diagnosis.around import (
     POD_LABELS,
     autoscaler,

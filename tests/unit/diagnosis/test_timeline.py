@@ -10,10 +10,8 @@ from kubediagnosis.causes import ObjectChange
 from kubediagnosis.diagnose import diagnose
 from kubediagnosis.facts import ConfigurationFacts, ConfigurationType, FieldChange, NodeFacts, WorkloadFacts
 from kubediagnosis.headline import change_text, what_changed
-from kubediagnosis.node_changes import MOST
-from kubediagnosis.object_facts import node_facts
-from kubediagnosis.related_facts import changes_of_autoscalers
-from kubediagnosis.timeline import changes_before
+from kubediagnosis.object_facts import changes_of_autoscalers, node_facts
+from kubediagnosis.timeline import MOST, changes_before
 from kubeobjects.metadata import Condition
 from tests.unit.diagnosis.around import bare_node
 from tests.unit.diagnosis.workload import Workload, ago, iso

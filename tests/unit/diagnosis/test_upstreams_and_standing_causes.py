@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from kubediagnosis.causes import CauseKind, Confidence
-from kubediagnosis.facts import FieldChange
-from kubediagnosis.related_objects import DeclaredFacts, SharedService
+from kubediagnosis.facts import DeclaredFacts, FieldChange, SharedService
 from tests.unit.diagnosis.around import autoscaler, budget, check, depot, node, service
 from tests.unit.diagnosis.test_containers_and_probes import UNREADY
 from tests.unit.diagnosis.workload import Workload, ago, crashes, row, runs, waits

@@ -8,10 +8,10 @@ from kintsugi.decisions.remedies import remedy
 from kintsugi.model.remedies import RemedyKind, RevisionFacts
 from kubediagnosis.causes import CauseKind
 from kubediagnosis.diagnose import diagnose
-from kubediagnosis.facts import LogFacts
-from kubediagnosis.related_objects import (
+from kubediagnosis.facts import (
     DeclaredFacts,
     HostReference,
+    LogFacts,
     NameServerFacts,
     ObserverFacts,
     SharedService,

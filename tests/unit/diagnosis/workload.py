@@ -10,9 +10,8 @@ import msgspec
 
 from kubediagnosis.causes import Cause, CauseKind, Confidence
 from kubediagnosis.diagnose import diagnose
-from kubediagnosis.facts import PodFacts, TemplateRevision, WorkloadFacts
-from kubediagnosis.related_objects import DeclaredFacts
-from kubediagnosis.template_fields import template_fields
+from kubediagnosis.facts import DeclaredFacts, PodFacts, TemplateRevision, WorkloadFacts
+from kubediagnosis.templates import template_fields
 from kubeobjects.cluster import Event
 from kubeobjects.metadata import Condition, ObjectReference
 from kubeobjects.specified import SpecifiedPod

@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from kintsugi.expressions import ANY, STRING, ListOf, struct_type
+from kintsugi.expressions import ANY, STRING, ListOf, Scope, struct_type
 from kintsugi.expressions.types import Type
 from kintsugi.model.rules import RuleSource
-from kintsugi.scope import seen
 from kintsugi.scope.types import SERVICE, rule_names
 from kubeobjects.kept import Deployment, Event, KubeService, Node, Pod
 from kubeobjects.metadata import Metadata
@@ -40,7 +39,7 @@ def pod(name: str = "web-1", *, ready: str = "True", waiting: str = "", restarts
 
 def ask(source: str, kind: Type, value: object, *, result: Type = ANY) -> object:
     """Ask an expression about one value named `x`."""
-    scope = seen({**rule_names(RuleSource.POD), "x": kind})
+    scope = Scope(names={**rule_names(RuleSource.POD), "x": kind})
     return scope.expression(source, result=result).evaluate({"x": value, "now": NOW})
 
 
@@ -75,7 +74,7 @@ def test_a_pod_of_which_nothing_is_known_is_not_unhealthy() -> None:
 
 
 def test_unhealthy_reads_the_moment_it_is_asked_at() -> None:
-    source = seen(rule_names(RuleSource.POD)).expression("object.unhealthy")
+    source = Scope(names=rule_names(RuleSource.POD)).expression("object.unhealthy")
     started = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
     young = {"object": pod(ready="False"), "now": started + timedelta(seconds=5)}
     assert source.evaluate(young) is False
@@ -142,7 +141,7 @@ def test_an_event_concerns_the_service_whose_object_it_is_about(
         **({"involvedObject": about} if about else {}),
     }
     known = {name: value for name, value in service.items() if value is not None}
-    scope = seen({"x": struct_type(Event), "services": ListOf(SERVICE)})
+    scope = Scope(names={"x": struct_type(Event), "services": ListOf(SERVICE)})
     asked = scope.expression("x.concerns", result=ListOf(STRING))
     assert asked.evaluate({"x": event, "services": [known]}) == (["web-service"] if expected else [])
     assert asked.reads == {"x.concerns", "services"}

@@ -14,7 +14,7 @@ import yaml
 from kubeobjects import resources
 from kubeobjects.pods import Pod
 from kubesim import BackgroundCluster, EmbeddedCluster, KubesimError, command, in_background
-from kubesim.apiserver.pod_columns import restarts_column, status_column
+from kubesim.apiserver.tables import restarts_column, status_column
 from kubesim.cluster import ClusterConfig
 from kubesim.manifest import Json
 from tests.unit.kubesim.client import config, deployment

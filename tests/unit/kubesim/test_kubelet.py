@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubesim.cluster_time import ClusterTime
-from kubesim.controllers.rollout import Bounds, Size, bounds_of, grown, shrunk
+from kubesim.controllers.deployments import Bounds, Size, bounds_of, grown, shrunk
 from kubesim.images import Image
 from kubesim.kubelet.containers import Container, ContainerContext
 

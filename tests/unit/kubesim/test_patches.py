@@ -1,6 +1,6 @@
 """Strategic patches of lists and retained keys do what the real server was seen to do."""
 
-from kubesim.apiserver.strategic import strategic_patch
+from kubesim.apiserver.patches import strategic_patch
 
 
 def test_patched_items_keep_their_place_and_new_ones_come_before_what_was_not_patched() -> None:

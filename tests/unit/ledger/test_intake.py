@@ -17,6 +17,7 @@ from kintsugi.ledger.texts import dump_labels_and_annotations
 from kintsugi.model.records import Signal, SignalSource
 from kintsugi.model.rules import RuleSource
 from tests.harness import ledgers
+from tests.harness.ledgers import newest_signals
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -148,7 +149,7 @@ async def test_long_labels_are_masked_before_the_transaction_begins(monkeypatch:
     monkeypatch.setattr(ledger_signals, "write_deliveries", write)
     async with ledgers.in_memory(NOW) as ledger:
         await ledger.signals.accept([*signals("long", 1, 50_000), *signals("short", 1, 10)], NOW)
-        kept = {each.id: each.annotations for each, _ in await ledger.signals.newest(limit=10)}
+        kept = {each.id: each.annotations for each, _ in await newest_signals(ledger, limit=10)}
     assert order == ["masks 50000", "begins", "masks 10"]
     assert kept == {"long-0": {"runbook": "x" * 50_000}, "short-0": {"runbook": "x" * 10}}
 

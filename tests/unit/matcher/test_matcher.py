@@ -8,10 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kintsugi.decisions.matcher import Difference, Matcher, ServiceIndex, difference, evaluate_condition, holds
-from kintsugi.model.canary import CANARY
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.label_matchers import LabelMatcher, MatchOperator
-from kintsugi.model.rules import Rule, RuleSource
+from kintsugi.model.rules import CANARY, LabelMatcher, MatchOperator, Rule, RuleSource
 from kintsugi.model.services import Service
 from kintsugi.scope.values import rule_names
 from kubeobjects.kept import Pod

@@ -22,6 +22,7 @@ from kintsugi.pipeline.targets import Targets
 from kintsugi.telemetry import Containment
 from kubeobjects.resources import Resource
 from tests.harness import ledgers
+from tests.harness.ledgers import newest_signals
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.factories import (
     catalog,
@@ -165,7 +166,7 @@ class PipelineBench:
 
     async def verdicts(self) -> dict[str, Verdict]:
         """Return the verdicts so far, by the ids of the signals."""
-        known = await self.ledger.signals.newest(limit=1000)
+        known = await newest_signals(self.ledger, limit=1000)
         return {each.id: verdict for each, verdict in known if verdict is not None}
 
     async def judged(self, given: Signal) -> Verdict:

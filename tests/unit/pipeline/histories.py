@@ -23,8 +23,8 @@ from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import IncidentState, Notice, Pause, PauseScope, Target
 from kintsugi.model.rules import Mode
 from kintsugi.pipeline.active_catalog import ActiveCatalog
+from kintsugi.pipeline.diagnoses import IncidentDiagnoses
 from kintsugi.pipeline.drivers import RunPolicy
-from kintsugi.pipeline.incident_diagnoses import IncidentDiagnoses
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.outage_watch import OutageWatch
 from kintsugi.pipeline.pending_incidents import PendingIncidents
@@ -222,7 +222,7 @@ class Daemon:
         self.active = ActiveCatalog(shop(), self.ledger.catalogs, lambda _: shop())
         containment = Containment()
         self.diagnoses = diagnoses = IncidentDiagnoses(
-            world,
+            world.diagnose,
             self.ledger.diagnoses,
             clock=virtual_clock,
             within=timedelta(seconds=5),
@@ -251,7 +251,7 @@ class Daemon:
         )
         self.supervisor = RunSupervisor(deps, self.ledger, self.active, policy)
         observed.under_way = lambda: self.supervisor.under_way
-        observed.taken = lambda: self.supervisor.places
+        observed.places = lambda: self.supervisor.places
         targets = Targets(ClusterOfDicts(), self.cluster.caches, self.cluster.services, frozenset())
         self.pipeline = Pipeline(
             self.ledger, self.active, observed, targets, self.supervisor, approval_expiry=timedelta(minutes=30)
@@ -262,13 +262,13 @@ class Daemon:
         self.outages = OutageWatch(
             ledger=self.ledger,
             observed=observed,
-            diagnoses=diagnoses,
+            diagnose=diagnoses.diagnose,
             containment=containment,
             timings=OutageTimings(),
             notifies=True,
             on_fault=self.pipeline.evaluate_refused,
         )
-        observed.outages = self.outages.of
+        observed.outage = self.outages.of
         self.headlines = NoticeHeadlines(
             ledger=self.ledger, clock=virtual_clock, delay=timedelta(0), affected=no_affected
         )

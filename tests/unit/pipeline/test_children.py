@@ -26,8 +26,7 @@ from kintsugi.model.records import (
 )
 from kintsugi.model.rules import Mode
 from kintsugi.model.services import STACK
-from kintsugi.pipeline.children import ChildRuns
-from kintsugi.pipeline.slot_queue import SlotQueue
+from kintsugi.pipeline.children import ChildRuns, SlotQueue
 from kintsugi.runner.context import ChildCall
 from kintsugi.runner.ends import ExecutionStopped
 from tests.harness.ledger_rows import keep

@@ -13,14 +13,13 @@ from kintsugi.ledger import DiagnosisRepository, Ledger
 from kintsugi.ledger.store import Store
 from kintsugi.model.records import IncidentState, KeptDiagnosis, Occasion, Reason, Signal, Target, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
-from kintsugi.pipeline.declared_workloads import DeclaredWorkloads, ServiceFacts
-from kintsugi.pipeline.incident_diagnoses import AT_ONCE, IncidentDiagnoses
-from kintsugi.pipeline.verdict_diagnoses import VerdictDiagnoses
-from kintsugi.pipeline.warning_watch import WarningWatch
+from kintsugi.pipeline.diagnoser import DeclaredWorkloads, ServiceFacts
+from kintsugi.pipeline.diagnoses import AT_ONCE, IncidentDiagnoses, VerdictDiagnoses, WarningWatch
 from kintsugi.telemetry import Containment
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource
-from kubediagnosis.related_objects import CheckFacts, ObserverFacts
+from kubediagnosis.facts import CheckFacts, ObserverFacts
 from tests.contract.ledger.build import NOW, begin
+from tests.harness.ledgers import newest_signals
 from tests.unit import factories
 from tests.unit.factories import NOW as THEN
 from tests.unit.factories import moment, signal, virtual_clock, web
@@ -90,7 +89,9 @@ class Away(DiagnosisRepository):
 
 def diagnoses(ledger: Ledger, diagnoser: CountingDiagnoser) -> IncidentDiagnoses:
     """Return what makes diagnoses with this diagnoser."""
-    return IncidentDiagnoses(diagnoser, ledger.diagnoses, clock=lambda: NOW, within=WITHIN, containment=Containment())
+    return IncidentDiagnoses(
+        diagnoser.diagnose, ledger.diagnoses, clock=lambda: NOW, within=WITHIN, containment=Containment()
+    )
 
 
 async def test_the_first_diagnosis_of_an_incident_is_made_once_and_a_hand_over_s_anew(ledger: Ledger) -> None:
@@ -149,7 +150,7 @@ async def test_a_diagnosis_that_nobody_waits_for_is_made_once_and_told_to_listen
 async def test_a_diagnosis_that_could_not_be_kept_is_made_again(ledger: Ledger) -> None:
     run, diagnoser = await begin(ledger), CountingDiagnoser()
     away = Away(ledger.diagnoses._store)
-    made = IncidentDiagnoses(diagnoser, away, clock=lambda: NOW, within=WITHIN, containment=Containment())
+    made = IncidentDiagnoses(diagnoser.diagnose, away, clock=lambda: NOW, within=WITHIN, containment=Containment())
     working = asyncio.create_task(made.run())
     made.ask(run.incident, web())
     await asyncio.sleep(60)
@@ -175,7 +176,7 @@ class ObservingBench:
         containment = Containment()
         within = timedelta(seconds=5)
         diagnoses = IncidentDiagnoses(
-            self.diagnoser, ledger.diagnoses, clock=virtual_clock, within=within, containment=containment
+            self.diagnoser.diagnose, ledger.diagnoses, clock=virtual_clock, within=within, containment=containment
         )
         active = self.business.active_catalog
         self.verdicts = VerdictDiagnoses(
@@ -198,7 +199,7 @@ class ObservingBench:
 
     async def texts(self) -> list[str]:
         """List the texts of all verdicts, oldest first."""
-        return [verdict.text for _, verdict in reversed(await self.ledger.signals.newest()) if verdict is not None]
+        return [verdict.text for _, verdict in reversed(await newest_signals(self.ledger)) if verdict is not None]
 
     async def told(self) -> list[str]:
         """List what people are told."""

@@ -14,8 +14,7 @@ from kintsugi.model.manual import MANUAL, Override, RecoverRequest
 from kintsugi.model.records import Incident, IncidentState, Reason, RunKind, RunRecord
 from kintsugi.model.rules import Mode
 from kintsugi.model.services import STACK, AllServices, DrillTerms
-from kintsugi.pipeline.manual_binding import BoundStart, bind
-from kintsugi.pipeline.manual_starts import ManualStarts, parameter_text
+from kintsugi.pipeline.manual_starts import BoundStart, ManualStarts, bind, parameter_text
 from tests.harness.ledger_rows import keep
 from tests.unit.factories import NOW, catalog, incident, moment, rule_text, run, runbook_text, service_text
 from tests.unit.pipeline.business import PipelineBench

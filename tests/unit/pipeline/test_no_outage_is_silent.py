@@ -39,7 +39,7 @@ class OutageBench:
         watch = OutageWatch(
             ledger=self.ledger,
             observed=self.business.observed,
-            diagnoses=self,
+            diagnose=self.diagnose,
             containment=Containment(),
             timings=OutageTimings(),
             notifies=notifies,

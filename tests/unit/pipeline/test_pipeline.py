@@ -15,7 +15,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.ledger.runs import CatalogRepository
 from kintsugi.ledger.signals import SignalRepository
 from kintsugi.ledger.store import Store
-from kintsugi.model.api_types import ActivityKind
+from kintsugi.model.api_types import ActivityKind, SignalQuery
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.outages import Fault, Outage
 from kintsugi.model.records import IncidentState, KeptDiagnosis, Occasion, Reason, Signal, Verdict, VerdictKind
@@ -96,8 +96,8 @@ async def test_a_new_signal_is_judged_at_once(business: PipelineBench, inbox: Co
         await inbox.accept([alert()], virtual_clock())
         business.pipeline.wake()
         await asyncio.sleep(0.01)
-        ((_, verdict),) = await inbox.newest()
-        assert verdict is not None
+        (judged,) = await inbox.list_signals(SignalQuery())
+        assert judged.verdict is not None
 
 
 async def test_a_provisional_verdict_is_looked_at_when_it_ends(business: PipelineBench, inbox: CountedSignals) -> None:
@@ -155,7 +155,7 @@ async def handed_over(ledger: Ledger) -> PipelineBench:
 
 async def test_the_fault_that_was_handed_over_stays_refused_and_another_one_starts_a_run(ledger: Ledger) -> None:
     bench = await handed_over(ledger)
-    bench.observed.outages = lambda _: outage(Fault.of(DISK, "hash-1"))
+    bench.observed.outage = lambda _: outage(Fault.of(DISK, "hash-1"))
     given = signal()
     verdict = await bench.judged(given)
     assert (verdict.reason, verdict.until) == (Reason.HUMAN, moment(minutes=55))
@@ -164,7 +164,7 @@ async def test_the_fault_that_was_handed_over_stays_refused_and_another_one_star
     await bench.pipeline.step()
     assert (await bench.verdicts())[given.id].reason is Reason.HUMAN
 
-    bench.observed.outages = lambda _: outage(
+    bench.observed.outage = lambda _: outage(
         Fault(template="hash-1", kind=CauseKind.IMAGE_PULL, object="deployment/web")
     )
     await bench.pipeline.step()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,14 +15,12 @@ from kintsugi.clients.clients import Clients
 from kintsugi.commands import encode, parse
 from kintsugi.errors import ProbeFailed, WrongState
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import IncidentState, Phase, RunRecord, StepRecord, StepState, UndoRecord
-from kintsugi.model.run_update import SeenWorkload
+from kintsugi.model.records import IncidentState, Phase, RunRecord, SeenWorkload, StepRecord, StepState, UndoRecord
 from kintsugi.model.services import WorkloadRef
 from kintsugi.pipeline.active_catalog import ActiveCatalog
-from kintsugi.pipeline.change_planner import ChangePlanner
-from kintsugi.pipeline.data_loss import KEPT, DataLossEstimator
 from kintsugi.pipeline.operator_service import OperatorService
-from kintsugi.pipeline.rollback_difference import RollbackDifference
+from kintsugi.pipeline.rollback_preview import KEPT, RollbackPreviewer, difference_to, losses_of
+from kintsugi.pipeline.run_preview import ChangePlanner
 from kintsugi.runner.context import StepScope
 from kubeobjects.resources import DEPLOYMENTS, REPLICASETS
 from tests.contract.ledger.build import kept
@@ -76,7 +74,7 @@ async def told(steps: tuple[StepRecord, ...], answer: Mapping[str, object] | Exc
     """Ask what would be lost."""
     prober = ScriptedProber()
     prober.will("kubectl exec", lambda: answer)
-    return tuple(loss.text for loss in await DataLossEstimator(prober=prober).of(RUN, CATALOG, steps))
+    return tuple(loss.text for loss in await losses_of(prober, RUN, CATALOG, steps))
 
 
 async def test_the_writes_to_every_table_since_the_restore_are_told() -> None:
@@ -230,7 +228,7 @@ async def test_a_preview_says_what_the_template_would_have_instead_of_what(
     workload: WorkloadRef, number: int, said: str
 ) -> None:
     _, kube = planner()
-    assert await RollbackDifference(kube=kube).to_revision(workload, NAMESPACE, number) == said
+    assert await difference_to(kube, workload, NAMESPACE, number) == said
 
 
 PAST = replace(RUN, catalog=CATALOG.digest, state=IncidentState.RECOVERED, finished=NOW, changed=True)
@@ -258,8 +256,8 @@ class RollbackScene:
         self.supervisor = Drivers(ScriptedProber())
         self.rows = [row("orders", 1012), row("items", 7)]
         self.supervisor.prober.will("kubectl exec", lambda: {"rows": self.rows})
-        self.observed = observed = ShownState(CATALOG)
-        observed.clock = virtual_clock  # type: ignore[attr-defined]
+        self.observed = observed = cast("Any", ShownState(CATALOG))
+        observed.clock = virtual_clock
         active_catalog = ActiveCatalog(CATALOG, ledger.catalogs, lambda _: CATALOG)
         unused = ("since", "pipeline", "explainer", "diagnoser", "diagnoses", "outages", "drill_scheduler")
         parts: dict[str, Any] = {
@@ -268,7 +266,13 @@ class RollbackScene:
             "ledger": ledger,
             "observed": observed,
             "supervisor": self.supervisor,
-            "differences": RollbackDifference(kube=ClusterOfDicts()),
+            "rollbacks": RollbackPreviewer(
+                ledger=ledger,
+                active_catalog=active_catalog,
+                observed=observed,
+                prober=self.supervisor.prober,
+                kube=ClusterOfDicts(),
+            ),
             "unresolved": str,
         }
         self.deeds = OperatorService(active_catalog=active_catalog, **parts)

@@ -28,7 +28,7 @@ from kintsugi.model.rules import Mode
 from kintsugi.model.services import STACK
 from kintsugi.model.views import DerivedCheck, ServiceView
 from kintsugi.pipeline.affected_services import AffectedServices
-from kintsugi.pipeline.service_explanation import UNSEEN, service_explanation
+from kintsugi.pipeline.explainer import UNSEEN, service_explanation
 from kintsugi.pipeline.service_tree import OpenRecords, Terms, covered, summaries, tree
 from tests.harness.ledger_rows import keep
 from tests.unit import factories

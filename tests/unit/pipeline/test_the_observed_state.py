@@ -273,7 +273,8 @@ async def test_silences_are_asked_for_once_and_no_more_alerts_are_read_than_need
 ) -> None:
     """A19."""
     business, keys = PipelineBench(), Keys()
-    business.observed.silences = alertmanager = FakeSilences(quiet)
+    alertmanager = FakeSilences(quiet)
+    business.observed.silences = alertmanager.suppressed
     assert ("silenced" in await business.observed.silence(keys.all())) is (quiet == ALL)
     assert (alertmanager.asked, len(keys.read)) == (1, read)
 
@@ -281,7 +282,7 @@ async def test_silences_are_asked_for_once_and_no_more_alerts_are_read_than_need
 async def test_silences_that_cannot_be_asked_for_hold_changes() -> None:
     """P6, A19."""
     business = PipelineBench()
-    business.observed.silences = FakeSilences(away=True)
+    business.observed.silences = FakeSilences(away=True).suppressed
     assert "it is unknown" in await business.observed.silence(Keys().all())
 
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import pytest
 
 from kintsugi.decisions.remedies import remedy
-from kintsugi.model.max_allowed import NOTHING_ALLOWED, MaxAllowed
 from kintsugi.model.remedies import (
     ClaimSize,
     ContainerMemory,
@@ -18,6 +17,7 @@ from kintsugi.model.remedies import (
     RevisionFacts,
     WorkloadState,
 )
+from kintsugi.model.services import NOTHING_ALLOWED, MaxAllowed
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource, RegistryAnswer
 
 CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY

@@ -21,6 +21,7 @@ from kintsugi.model.history import Abort, History, MadeChange
 from kintsugi.model.known import ScaledToZero
 from kintsugi.model.outages import Outage
 from kintsugi.model.records import (
+    NO_UPDATE,
     Approval,
     Incident,
     IncidentState,
@@ -28,16 +29,16 @@ from kintsugi.model.records import (
     Pause,
     Phase,
     RunRecord,
+    RunUpdate,
     Signal,
     SignalStatus,
     StepRecord,
     StepState,
+    Trigger,
     UndoRecord,
 )
 from kintsugi.model.rules import Mode
-from kintsugi.model.run_update import NO_UPDATE, RunUpdate
 from kintsugi.model.services import WorkloadRef
-from kintsugi.model.trigger import Trigger
 from kintsugi.model.views import ServiceView
 from kintsugi.runner.context import StepScope
 from kintsugi.runner.deadlines import is_in_force

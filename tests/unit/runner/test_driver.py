@@ -7,9 +7,8 @@ import pytest
 
 from kintsugi.errors import Forbidden
 from kintsugi.model.outages import Fault, Outage, Superseded
-from kintsugi.model.records import IncidentState, KeptDiagnosis, Occasion
+from kintsugi.model.records import IncidentState, KeptDiagnosis, Occasion, Trigger, clear_since
 from kintsugi.model.services import Service
-from kintsugi.model.trigger import Trigger, clear_since
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
 from tests.unit.factories import NOW, incident, moment
 from tests.unit.runner.bench import SCALE, TIMEOUT, RunBench, clock

@@ -7,19 +7,18 @@ import pytest
 
 from kintsugi.actions.result import Result
 from kintsugi.errors import CommandError, EvaluationError, Forbidden, ProbeFailed, Refused, ResolverFailed
-from kintsugi.expressions import BOOL, INT, Bindings
+from kintsugi.expressions import BOOL, INT, Bindings, Scope
 from kintsugi.model.records import IncidentState, StepState
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.services import SecretRef
 from kintsugi.runner.journal import recalled
 from kintsugi.runner.wait import MOST_KEPT, Expectation, Observation, poll_until
-from kintsugi.scope import seen as scope
 from tests.unit.factories import virtual_clock
 from tests.unit.runner.bench import RunBench, clock, driven
 
 pytestmark = pytest.mark.looptime
 
-SCOPE = scope({"level": INT})
+SCOPE = Scope(names={"level": INT})
 Level = Callable[[float], int | Exception]
 
 

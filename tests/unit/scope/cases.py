@@ -22,7 +22,6 @@ from kintsugi.expressions import (
     struct_type,
 )
 from kintsugi.model.rules import RuleSource
-from kintsugi.scope import seen
 from kintsugi.scope.types import SERVICE, WORKLOAD, StepPlace, parameter_type, rule_names, service_names, step_names
 from kubeobjects import kept
 
@@ -79,7 +78,7 @@ def cases() -> tuple[ExpressionCase, ...]:
             name=f"{entry['file']}: {entry['path']}",
             source=entry["source"],
             gives=GIVES[entry["gives"]],
-            scope=seen(_names(entry)),
+            scope=Scope(names=_names(entry)),
         )
         for entry in entries
     )

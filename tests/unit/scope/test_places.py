@@ -5,19 +5,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from kintsugi.commands.results import object_type
 from kintsugi.errors import EvaluationError
-from kintsugi.expressions import ANY, DURATION, INT, STRING, ExpressionProblem, ListOf
+from kintsugi.expressions import ANY, DURATION, INT, STRING, ExpressionProblem, ListOf, Scope
 from kintsugi.model.records import Incident, IncidentState, Signal, SignalSource
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.model.services import Service as ServiceDocument
 from kintsugi.model.services import WorkloadRef
 from kintsugi.model.source_position import SourcePosition
 from kintsugi.model.views import ServiceView
-from kintsugi.scope import seen, values
+from kintsugi.scope import values
 from kintsugi.scope.types import (
     SERVICE,
     StepPlace,
-    object_type,
     parameter_type,
     rule_names,
     service_names,
@@ -42,7 +42,7 @@ def view(name: str, *, ready: int = 1, healthy: bool | None = True) -> ServiceVi
         namespace="production",
         selector=Selector.parse(f"app={name}"),
         workload=WorkloadRef(resource=resources.DEPLOYMENTS, name=name),
-        healthy=seen(service_names()).expression("desired > 0 && ready >= desired"),
+        healthy=Scope(names=service_names()).expression("desired > 0 && ready >= desired"),
         runbook="workload-recovery",
         place=HERE,
     )
@@ -77,7 +77,7 @@ AROUND = values.EvaluationContext(
 
 
 def test_healthy_reads_the_view_by_bare_names_and_after_service() -> None:
-    scope = seen(service_names())
+    scope = Scope(names=service_names())
     for source in (
         "desired > 0 && ready >= desired",
         "service.ready == 2 && service.namespace == 'production'",
@@ -92,7 +92,7 @@ def test_healthy_reads_the_view_by_bare_names_and_after_service() -> None:
 )
 def test_healthy_does_not_ask_for_itself_nor_beyond_its_service(source: str) -> None:
     with pytest.raises(ExpressionProblem):
-        seen(service_names()).expression(source)
+        Scope(names=service_names()).expression(source)
 
 
 @pytest.mark.parametrize(
@@ -105,10 +105,12 @@ def test_healthy_does_not_ask_for_itself_nor_beyond_its_service(source: str) -> 
     ],
 )
 def test_a_rule_on_objects_sees_the_object_and_now(on: RuleSource, looked_at: Object) -> None:
-    asked = seen(rule_names(on)).expression("object.metadata.name == 'x' && now > timestamp('2026-01-01T00:00:00Z')")
+    asked = Scope(names=rule_names(on)).expression(
+        "object.metadata.name == 'x' && now > timestamp('2026-01-01T00:00:00Z')"
+    )
     assert asked.evaluate(values.rule_names(on, object=looked_at, now=NOW)) is True
     with pytest.raises(ExpressionProblem):
-        seen(rule_names(on)).expression("service.healthy")
+        Scope(names=rule_names(on)).expression("service.healthy")
 
 
 def test_a_rule_on_alerts_sees_the_alert_in_alertmanagers_words() -> None:
@@ -121,18 +123,18 @@ def test_a_rule_on_alerts_sees_the_alert_in_alertmanagers_words() -> None:
         began=NOW - timedelta(minutes=10),
         received=NOW,
     )
-    asked = seen(rule_names(RuleSource.ALERT)).expression(
+    asked = Scope(names=rule_names(RuleSource.ALERT)).expression(
         "alert.labels.severity == 'critical' && alert.status == 'firing' && now - alert.startsAt > duration('5m')"
     )
     assert asked.evaluate(values.rule_names(RuleSource.ALERT, alert=signal, now=NOW)) is True
-    ended = seen(rule_names(RuleSource.ALERT)).expression("has(alert.endsAt)")
+    ended = Scope(names=rule_names(RuleSource.ALERT)).expression("has(alert.endsAt)")
     assert ended.evaluate(values.rule_names(RuleSource.ALERT, alert=signal, now=NOW)) is False
     resolved = replace(signal, ended=NOW)
     assert ended.evaluate(values.rule_names(RuleSource.ALERT, alert=resolved, now=NOW)) is True
 
 
 def test_a_rule_on_services_sees_its_own_and_all_by_list_and_by_name() -> None:
-    scope = seen(rule_names(RuleSource.SERVICES, services=VIEWS))
+    scope = Scope(names=rule_names(RuleSource.SERVICES, services=VIEWS))
     given = values.rule_names(RuleSource.SERVICES, service=WEB, services=VIEWS, now=NOW)
     for source in (
         "service.ready == service.desired",
@@ -144,7 +146,7 @@ def test_a_rule_on_services_sees_its_own_and_all_by_list_and_by_name() -> None:
 
 
 def test_a_rule_without_a_service_has_none() -> None:
-    scope = seen(rule_names(RuleSource.SERVICES, services=VIEWS, service=False))
+    scope = Scope(names=rule_names(RuleSource.SERVICES, services=VIEWS, service=False))
     assert scope.expression("size(services.filter(s, !s.healthy)) >= 3")
     with pytest.raises(ExpressionProblem):
         scope.expression("service.ready < service.desired")
@@ -154,7 +156,7 @@ def test_a_service_whose_health_is_unknown_leaves_the_question_without_an_answer
     """P6: what could not be asked is neither well nor unwell."""
     views = {**VIEWS, "web-service": replace(WEB, healthy=None)}
     given = values.rule_names(RuleSource.SERVICES, services=views, now=NOW)
-    scope = seen(rule_names(RuleSource.SERVICES, services=VIEWS, service=False))
+    scope = Scope(names=rule_names(RuleSource.SERVICES, services=VIEWS, service=False))
     with pytest.raises(EvaluationError):
         scope.expression("size(services.filter(s, !s.healthy)) >= 1").evaluate(given)
     with pytest.raises(EvaluationError):
@@ -181,7 +183,7 @@ def test_a_step_sees_parameters_earlier_steps_its_own_result_each_and_the_servic
         own={"status": 200},
         each=pod,
     )
-    scope = seen(step_names(STEP))
+    scope = Scope(names=step_names(STEP))
     for source in (
         "status == 200 && params.replicas == 5 && params.wait < duration('2m')",
         "steps.check.ran && !steps.check.passed && steps.check.items.exists(p, p.metadata.name == each.metadata.name)",
@@ -194,7 +196,7 @@ def test_a_step_sees_parameters_earlier_steps_its_own_result_each_and_the_servic
 
 def test_the_results_of_a_step_that_did_not_run_have_no_answer() -> None:
     given = values.step_names(AROUND, earlier={"logs": values.StepOutcome(ran=False, met=False)})
-    scope = seen(step_names(STEP))
+    scope = Scope(names=step_names(STEP))
     assert scope.expression("!steps.logs.ran").evaluate(given) is True
     with pytest.raises(EvaluationError, match="no value here"):
         scope.expression("steps.logs.findings.all(f, f.severity != 'critical')").evaluate(given)
@@ -215,11 +217,11 @@ def test_the_results_of_a_step_that_did_not_run_have_no_answer() -> None:
 )
 def test_a_name_of_another_place_is_refused(source: str) -> None:
     with pytest.raises(ExpressionProblem):
-        seen(step_names(STEP)).expression(source)
+        Scope(names=step_names(STEP)).expression(source)
 
 
 def test_before_its_command_a_step_has_no_result_and_without_for_each_no_item() -> None:
-    scope = seen(step_names(replace(STEP, own={}, each=None)))
+    scope = Scope(names=step_names(replace(STEP, own={}, each=None)))
     for source in ("status == 200", "each.metadata.name == ''"):
         with pytest.raises(ExpressionProblem):
             scope.expression(source)
@@ -233,7 +235,7 @@ def test_the_values_of_a_view_are_those_of_its_type() -> None:
 def test_a_view_shows_its_objects_as_owned() -> None:
     """In a step `service` is a name, and so is each path below it."""
     assert values.shown_view(WEB)["owns"] == ["uid-of-web-service", "uid-web-service"]
-    scope = seen(step_names(StepPlace(own={"items": ListOf(POD)})))
+    scope = Scope(names=step_names(StepPlace(own={"items": ListOf(POD)})))
     pods = [Pod(metadata=Metadata(name=uid, uid=uid)) for uid in ("uid-web-service", "other")]
     names = values.step_names(values.EvaluationContext(now=NOW, service=WEB), own={"items": pods})
     mine = "items.filter(p, p.metadata.uid in service.owns).map(p, p.metadata.uid)"

@@ -3,13 +3,11 @@
 from dataclasses import fields
 
 from kintsugi.commands.results import OUTPUT, USAGE, USE
-from kintsugi.expressions import BOOL
+from kintsugi.expressions import BOOL, Scope
 from kintsugi.model.restores import Backup
-from kintsugi.scope import seen
-from kintsugi.scope.result_names import shown_result
 from kintsugi.scope.types import StepPlace
 from kintsugi.scope.types import step_names as step_types
-from kintsugi.scope.values import EvaluationContext, StepOutcome, step_names
+from kintsugi.scope.values import EvaluationContext, StepOutcome, shown_result, step_names
 from kintsugi_restore.grammar import BACKUP
 from tests.unit.factories import NOW
 
@@ -50,5 +48,5 @@ def test_a_result_that_the_ledger_has_kept_is_read_by_the_names_of_today() -> No
     outcome = StepOutcome(ran=True, met=False, result={"items": [USED], "exit_code": 3})
     types = step_types(StepPlace(earlier={"ask": {**USAGE, **OUTPUT}}))
     source = "steps.ask.exitCode == 3 && steps.ask.items[0].cpuPercent == 50 && !steps.ask.passed"
-    expression = seen(types).expression(source, result=BOOL)
+    expression = Scope(names=types).expression(source, result=BOOL)
     assert expression.evaluate(step_names(EvaluationContext(now=NOW), earlier={"ask": outcome})) is True

@@ -13,13 +13,11 @@ import orjson
 from kubeobjects import resources
 from kubesim.apiserver.metrics import Metrics
 from kubesim.apiserver.paging import Pages, Rest, listing
-from kubesim.apiserver.patches import json_patch, merge_patch, read_operations
+from kubesim.apiserver.patches import json_patch, merge_patch, read_operations, strategic_patch
 from kubesim.apiserver.paths import Target
-from kubesim.apiserver.protobuf import MAGIC
-from kubesim.apiserver.scale import scale_of, with_scale
-from kubesim.apiserver.strategic import strategic_patch
+from kubesim.apiserver.rights import MAGIC
 from kubesim.controllers.disruptions import evict
-from kubesim.manifest import Json, copy, name_of, namespace_of, uid_of
+from kubesim.manifest import Json, copy, dig, name_of, namespace_of, uid_of
 from kubesim.runtime.logs import PodLogs
 from kubesim.storage.kinds import RETURNED_WHEN_DELETED
 from kubesim.storage.registry import DeleteOptions, Propagation, Registry, Write
@@ -40,6 +38,35 @@ PATCHES: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "application/merge-patch+json": merge_patch,
     "application/strategic-merge-patch+json": strategic_patch,
 }
+
+
+def scale_of(workload: Json) -> Json:
+    """Show a workload as an `autoscaling/v1` Scale."""
+    keys = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    status: Json = {"replicas": dig(workload, "status", "replicas", default=0)}
+    selector = _selector_text(workload["spec"].get("selector") or {})
+    if selector:
+        status["selector"] = selector
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {key: workload["metadata"][key] for key in keys},
+        "spec": {"replicas": workload["spec"]["replicas"]} if workload["spec"]["replicas"] else {},
+        "status": status,
+    }
+
+
+def with_scale(workload: Json, scale: Json) -> Json:
+    """Take a workload's replicas, and the version that was expected, from a Scale."""
+    version = dig(scale, "metadata", "resourceVersion", default="")
+    workload["metadata"]["resourceVersion"] = version
+    workload["spec"]["replicas"] = dig(scale, "spec", "replicas", default=0)
+    return workload
+
+
+def _selector_text(selector: Json) -> str:
+    labels = selector.get("matchLabels") or {}
+    return ",".join(f"{key}={labels[key]}" for key in sorted(labels))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

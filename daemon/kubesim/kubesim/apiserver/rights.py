@@ -1,15 +1,29 @@
 """
 The users of the embedded API and their rights: bearer tokens and rules like those of RBAC.
 
-Asked by the server before every request, and by the access reviews. Rights can be taken away while
-the cluster runs.
+Asked by the server before every request, and by the access reviews, in which a caller asks for its rights before it acts.
+kubectl sends those as protobuf: just they are read so, field by field, by the published numbers
+(`k8s.io/api/authorization/v1/generated.proto`). Rights can be taken away while the cluster runs.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from kubeobjects.resources import Resource
-from kubesim.storage.status import ApiRefusal, details_of
+from kubesim.manifest import Json
+from kubesim.storage.status import ApiRefusal, bad_request, details_of
+
+REVIEW_PATHS: Final = {
+    "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews": "SelfSubjectAccessReview",
+    "/apis/authorization.k8s.io/v1/subjectaccessreviews": "SubjectAccessReview",
+    "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews": "SelfSubjectRulesReview",
+    "/apis/authentication.k8s.io/v1/selfsubjectreviews": "SelfSubjectReview",
+}
+
+MAGIC: Final = b"k8s\x00"
+ATTRIBUTES: Final = {1: "namespace", 2: "verb", 3: "group", 4: "version", 5: "resource", 6: "subresource", 7: "name"}
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,3 +133,93 @@ def forbidden(user: User, access: Access, resource: Resource | None = None) -> A
 
 def _in(value: str, allowed: tuple[str, ...]) -> bool:
     return value in allowed or "*" in allowed
+
+
+def review(path: str, body: Json, caller: User, users: Users) -> Json:
+    """Answer the review at one of `REVIEW_PATHS`."""
+    kind = REVIEW_PATHS[path]
+    answer: Json = {"kind": kind, "apiVersion": path.removeprefix("/apis/").rpartition("/")[0]}
+    answer |= {"metadata": body.get("metadata") or {}, "spec": body.get("spec") or {}}
+    match kind:
+        case "SelfSubjectReview":
+            del answer["spec"]
+            return {**answer, "status": {"userInfo": {"username": caller.name, "groups": ["system:authenticated"]}}}
+        case "SelfSubjectRulesReview":
+            return {**answer, "status": {"resourceRules": [_rule(rule) for rule in caller.rules], "incomplete": False}}
+        case "SubjectAccessReview":
+            subject = users.named(str(answer["spec"].get("user", "")))
+        case _:
+            subject = caller
+    allowed = subject is not None and subject.may(_access(answer["spec"]))
+    status: Json = {"allowed": allowed}
+    if allowed:
+        status["reason"] = "RBAC: allowed"
+    return {**answer, "status": status}
+
+
+def _access(spec: Json) -> Access:
+    wanted = spec.get("resourceAttributes") or {}
+    return Access(
+        verb=wanted.get("verb", ""),
+        resource=wanted.get("resource", ""),
+        group=wanted.get("group", ""),
+        namespace=wanted.get("namespace", ""),
+        name=wanted.get("name", ""),
+        subresource=wanted.get("subresource", ""),
+    )
+
+
+def _rule(rule: Rule) -> Json:
+    written: Json = {"verbs": list(rule.verbs), "apiGroups": list(rule.groups), "resources": list(rule.resources)}
+    return {**written, "resourceNames": list(rule.names)} if rule.names else written
+
+
+def decode_review(body: bytes) -> Json:
+    """Read a review into the JSON that it could have been; raise ApiRefusal 400 when it cannot be read."""
+    try:
+        envelope = _fields(body.removeprefix(MAGIC))
+        kind = _fields(envelope[1])[2].decode()
+        spec = _fields(_fields(envelope[2]).get(2, b""))
+        decoded: Json = {"kind": kind, "spec": _spec(kind, spec)}
+    except (KeyError, IndexError, ValueError) as problem:
+        raise bad_request(f"the object provided is unrecognized: {problem!r}") from problem
+    return decoded
+
+
+def _spec(kind: str, spec: dict[int, bytes]) -> Json:
+    if kind == "SelfSubjectRulesReview":
+        return {"namespace": spec.get(1, b"").decode()}
+    attributes = _fields(spec.get(1, b""))
+    named = {ATTRIBUTES[number]: value.decode() for number, value in attributes.items() if number in ATTRIBUTES}
+    read: Json = {"resourceAttributes": {name: value for name, value in named.items() if value}}
+    return {**read, "user": spec[3].decode()} if kind == "SubjectAccessReview" and 3 in spec else read
+
+
+def _fields(data: bytes) -> dict[int, bytes]:
+    """Read the length-delimited fields of a message; of a repeated one, the last."""
+    fields: dict[int, bytes] = {}
+    place = 0
+    while place < len(data):
+        tag, place = _varint(data, place)
+        wire = tag & 7
+        if wire == BYTES:
+            size, place = _varint(data, place)
+            fields[tag >> 3] = data[place : place + size]
+            place += size
+        elif wire == VARINT:
+            _, place = _varint(data, place)
+        elif wire in (FIXED64, FIXED32):
+            place += 8 if wire == FIXED64 else 4
+        else:
+            raise ValueError(f"wire type {wire}")
+    return fields
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    value, shift = 0, 0
+    while True:
+        byte = data[place]
+        value |= (byte & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+        if not byte & 0x80:
+            return value, place

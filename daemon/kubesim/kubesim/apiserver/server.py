@@ -19,10 +19,7 @@ from kubesim.apiserver.executions import Executions
 from kubesim.apiserver.operations import Call, Operations
 from kubesim.apiserver.paging import Pages
 from kubesim.apiserver.paths import Target, parse
-from kubesim.apiserver.protobuf import MAGIC, decode_review
-from kubesim.apiserver.reviews import PATHS as REVIEWS
-from kubesim.apiserver.reviews import review
-from kubesim.apiserver.rights import ANONYMOUS, User, Users, forbidden
+from kubesim.apiserver.rights import ANONYMOUS, MAGIC, REVIEW_PATHS, User, Users, decode_review, forbidden, review
 from kubesim.apiserver.streams import Streams
 from kubesim.apiserver.tables import metadata_of, table_of, wants_metadata, wants_table
 from kubesim.cluster_time import ClusterTime
@@ -198,7 +195,7 @@ class Server:
             raise unauthorized()
         if exchange.path in ALIVE:
             return web.Response(text="ok")
-        if exchange.path in REVIEWS and http.method == "POST":
+        if exchange.path in REVIEW_PATHS and http.method == "POST":
             return _json(review(exchange.path, exchange.json(), user, self._parts.users), 201)
         if target is None or http.method not in ("GET", *CHANGING):
             return _described(http.method, exchange.path)

@@ -8,7 +8,6 @@ An object that leaves the selection is sent as DELETED, one that enters it as AD
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
 
 import orjson
 
@@ -17,9 +16,6 @@ from kubesim.manifest import Json, namespace_of
 from kubesim.storage.selectors import Matcher
 from kubesim.storage.status import ApiRefusal, expired
 from kubesim.storage.store import Change, ChangeType, Compacted, Store
-
-BOOKMARK_EVERY: Final = 60.0
-"""Seconds between bookmarks, as the real server's watch cache sends them."""
 
 
 def as_it_is(obj: Json) -> Json:

@@ -5,6 +5,7 @@ The Deployment controller: one ReplicaSet a template, revisions, rolling updates
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 import orjson
@@ -12,13 +13,12 @@ import orjson
 from kubeobjects import resources
 from kubesim.cluster_time import ClusterTime
 from kubesim.controllers.control import Key
-from kubesim.controllers.deployment_status import Progress, deployment_status
 from kubesim.controllers.recorder import Recorder
-from kubesim.controllers.rollout import Size, bounds_of, grown, shrunk
 from kubesim.controllers.workload_pods import controllers_of, owned, owner_keys
 from kubesim.manifest import (
     Json,
     annotations_of,
+    condition,
     controller_reference,
     copy,
     deleting,
@@ -26,15 +26,191 @@ from kubesim.manifest import (
     labels_of,
     name_of,
     namespace_of,
+    timestamp,
+    uid_of,
+    with_condition,
 )
+from kubesim.storage.defaults import percentage
 from kubesim.storage.registry import NAME_LETTERS, STATUS, Registry
 from kubesim.storage.store import Change, ChangeType
+
+COMPLETE: Final = "NewReplicaSetAvailable"
+TIMED_OUT: Final = "ProgressDeadlineExceeded"
 
 REVISION: Final = "deployment.kubernetes.io/revision"
 DESIRED: Final = "deployment.kubernetes.io/desired-replicas"
 MOST: Final = "deployment.kubernetes.io/max-replicas"
 HASH: Final = "pod-template-hash"
 NOT_COPIED: Final = frozenset({REVISION, DESIRED, MOST, "kubectl.kubernetes.io/last-applied-configuration"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Size:
+    """A ReplicaSet by its numbers: pods wanted and pods available."""
+
+    name: str
+    wanted: int
+    available: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bounds:
+    """The bounds of a rolling update: the most pods, and the least available ones."""
+
+    replicas: int
+    surge: int
+    unavailable: int
+
+    @property
+    def most(self) -> int:
+        """Count the pods that there may be at once."""
+        return self.replicas + self.surge
+
+    @property
+    def least_available(self) -> int:
+        """Count the pods that must be available."""
+        return self.replicas - self.unavailable
+
+
+def bounds_of(spec: Json) -> Bounds:
+    """Read the bounds of a Deployment's strategy; both at zero means that one may be unavailable."""
+    replicas: int = spec["replicas"]
+    rolling = spec["strategy"].get("rollingUpdate") or {}
+    surge = percentage(rolling.get("maxSurge", 0), replicas, up=True)
+    unavailable = percentage(rolling.get("maxUnavailable", 0), replicas, up=False)
+    if surge == 0 and unavailable == 0:
+        unavailable = 1
+    return Bounds(replicas=replicas, surge=surge, unavailable=min(unavailable, replicas))
+
+
+def grown(new: Size, old: Sequence[Size], bounds: Bounds) -> int:
+    """Return how many pods the new ReplicaSet may want now."""
+    if new.wanted >= bounds.replicas:
+        return bounds.replicas
+    left = bounds.most - new.wanted - sum(each.wanted for each in old)
+    return min(bounds.replicas, new.wanted + max(0, left))
+
+
+def shrunk(new: Size, old: Sequence[Size], bounds: Bounds) -> dict[str, int]:
+    """Return how many pods each old ReplicaSet may keep: unavailable ones go first, the oldest ReplicaSets too."""
+    total = new.wanted + sum(each.wanted for each in old)
+    removable = total - bounds.least_available - max(0, new.wanted - new.available)
+    sizes = {each.name: each.wanted for each in old}
+    if removable <= 0:  # what is reported as available may be a pod that is on its way out already
+        return sizes
+    for each in old:
+        gone = min(max(0, removable), each.wanted - min(each.wanted, each.available))
+        sizes[each.name] -= gone
+        removable -= gone
+    spare = new.available + sum(each.available for each in old) - bounds.least_available
+    for each in old:
+        gone = min(max(0, spare), sizes[each.name])
+        sizes[each.name] -= gone
+        spare -= gone
+    return sizes
+
+
+class Progress:
+    """Remember when each Deployment last came nearer to its goal, on the cluster's clock."""
+
+    def __init__(self, time: ClusterTime) -> None:
+        self.time = time
+        self._last: dict[str, tuple[tuple[int, ...], float]] = {}
+
+    def waited(self, found: Json, counts: Json) -> float:
+        """Return for how many seconds of the clock a Deployment has not moved."""
+        state = (
+            found["metadata"].get("generation", 1),
+            counts.get("updatedReplicas", 0),
+            counts.get("readyReplicas", 0),
+            counts.get("availableReplicas", 0),
+            -counts.get("replicas", 0),
+        )
+        last = self._last.get(uid_of(found))
+        if last is None or last[0] != state:
+            self._last[uid_of(found)] = (state, self.time.clock())
+            return 0.0
+        return self.time.clock() - last[1]
+
+    def deadline(self, found: Json) -> float:
+        """Return the progress deadline in seconds of the clock."""
+        return self.time.seconds(timedelta(seconds=found["spec"]["progressDeadlineSeconds"]))
+
+    def time_left(self, found: Json, status: Json) -> float | None:
+        """Return in how many seconds the deadline must be looked at; None when nothing is under way."""
+        progressing = condition({"status": status}, "Progressing")
+        if progressing is None or progressing["reason"] in (COMPLETE, TIMED_OUT, "DeploymentPaused"):
+            return None
+        return max(0.01, self.deadline(found) - self.waited(found, status))
+
+
+def deployment_status(found: Json, new: Json | None, every: Sequence[Json], progress: Progress) -> Json:
+    """Write the status of a Deployment from its ReplicaSets."""
+    counts = _counts(found, new, every)
+    now = timestamp(progress.time.now())
+    conditions: list[Json] = dig(found, "status", "conditions", default=[])
+    available = _available(found, counts.get("availableReplicas", 0))
+    conditions = with_condition(conditions, _stamped(available, conditions, now))
+    progressing = _progressing(found, new, counts, progress)
+    if progressing is not None:
+        conditions = with_condition(conditions, _stamped(progressing, conditions, now))
+    return {**counts, "observedGeneration": found["metadata"].get("generation", 1), "conditions": conditions}
+
+
+def _counts(found: Json, new: Json | None, every: Sequence[Json]) -> Json:
+    def total(field: str) -> int:
+        return sum(dig(each, "status", field, default=0) for each in every)
+
+    available = total("availableReplicas")
+    counts = {
+        "replicas": total("replicas"),
+        "updatedReplicas": dig(new, "status", "replicas", default=0),
+        "readyReplicas": total("readyReplicas"),
+        "availableReplicas": available,
+        "unavailableReplicas": max(0, sum(each["spec"]["replicas"] for each in every) - available),
+    }
+    return {key: value for key, value in counts.items() if value}
+
+
+def _available(found: Json, available: int) -> Json:
+    if available >= bounds_of(found["spec"]).least_available:
+        return _entry("Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
+    message = "Deployment does not have minimum availability."
+    return _entry("Available", "False", "MinimumReplicasUnavailable", message)
+
+
+def _progressing(found: Json, new: Json | None, counts: Json, progress: Progress) -> Json | None:
+    """Return how the rollout goes; one that is complete stays so, whatever becomes of its pods, until the next one."""
+    if found["spec"].get("paused"):
+        return _entry("Progressing", "Unknown", "DeploymentPaused", "Deployment is paused")
+    if new is None:
+        return None
+    quoted = f'ReplicaSet "{name_of(new)}"'
+    wanted = found["spec"]["replicas"]
+    counted = [counts.get(key, 0) for key in ("replicas", "updatedReplicas", "availableReplicas")]
+    waited = progress.waited(found, counts)
+    before = condition(found, "Progressing")
+    if before is not None and before["reason"] == COMPLETE and counted[0] == counted[1]:
+        return before
+    if counted == [wanted, wanted, wanted]:
+        return _entry("Progressing", "True", COMPLETE, f"{quoted} has successfully progressed.")
+    if waited >= progress.deadline(found):
+        return _entry("Progressing", "False", TIMED_OUT, f"{quoted} has timed out progressing.")
+    if before is None:
+        return _entry("Progressing", "True", "NewReplicaSetCreated", f'Created new replica set "{name_of(new)}"')
+    return _entry("Progressing", "True", "ReplicaSetUpdated", f"{quoted} is progressing.")
+
+
+def _entry(kind: str, status: str, reason: str, message: str) -> Json:
+    return {"type": kind, "status": status, "reason": reason, "message": message}
+
+
+def _stamped(entry: Json, conditions: Sequence[Json], now: str) -> Json:
+    """Return a condition its times; `lastUpdateTime` moves when its reason or message do."""
+    old = next((each for each in conditions if each["type"] == entry["type"]), None)
+    same = old is not None and all(old.get(key) == entry[key] for key in ("status", "reason", "message"))
+    updated = old["lastUpdateTime"] if same and old is not None else now
+    return {**entry, "lastUpdateTime": updated, "lastTransitionTime": now}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,7 +296,7 @@ class Deployments:
         metadata = {
             "name": f"{name_of(found)}-{label[HASH]}",
             "labels": template["metadata"]["labels"],
-            "annotations": {**_copied(found), REVISION: str(revision), **_counts(found)},
+            "annotations": {**_copied(found), REVISION: str(revision), **_size_annotations(found)},
             "ownerReferences": [controller_reference(found)],
         }
         spec: Json = {"replicas": size, "selector": selector, "template": template}
@@ -163,7 +339,7 @@ class Deployments:
 
         def change(current: Json) -> Json:
             current["spec"]["replicas"] = size
-            return _annotated(current, _counts(found))
+            return _annotated(current, _size_annotations(found))
 
         self._registry.update(resources.REPLICASETS, namespace_of(found), name_of(replicaset), change)
         if before != size:
@@ -225,7 +401,7 @@ def _copied(found: Json) -> dict[str, str]:
     return {key: value for key, value in annotations_of(found).items() if key not in NOT_COPIED}
 
 
-def _counts(found: Json) -> dict[str, str]:
+def _size_annotations(found: Json) -> dict[str, str]:
     bounds = bounds_of(found["spec"])
     return {DESIRED: str(bounds.replicas), MOST: str(bounds.most)}
 

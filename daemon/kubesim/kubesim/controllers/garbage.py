@@ -1,14 +1,19 @@
 """
-Garbage collection: dependents follow their owner, before it (Foreground), after it (Background) or not (Orphan).
+Garbage collection: dependents follow their owner, before it (Foreground), after it (Background) or not (Orphan), and the
+content of a namespace goes with it. Each namespace gets its default service account.
 """
 
 from collections.abc import Iterable
+from typing import Final
 
+from kubeobjects import resources
 from kubeobjects.resources import Resource
 from kubesim.controllers.control import Key
 from kubesim.manifest import Json, deleting, name_of, namespace_of, uid_of
 from kubesim.storage.registry import FINALIZERS, DeleteOptions, Propagation, Registry
 from kubesim.storage.store import Change, ChangeType
+
+INITIAL: Final = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
 class GarbageCollector:
@@ -82,3 +87,46 @@ class GarbageCollector:
             return current
 
         self._registry.update(resource, namespace_of(owner), name_of(owner), change)
+
+
+class Namespaces:
+    """Furnish and clear namespaces."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._store = registry.store
+
+    def affected(self, change: Change) -> Iterable[Key]:
+        """Look at a namespace when it changes, and at one that is going when something in it goes."""
+        if change.resource == resources.NAMESPACES:
+            yield (None, name_of(change.object))
+        namespace = namespace_of(change.object)
+        if namespace is not None and change.type is ChangeType.DELETED:
+            yield (None, namespace)
+
+    def reconcile(self, key: Key) -> float | None:
+        """Furnish a new namespace; empty and drop one that is being deleted."""
+        found = self._store.get(resources.NAMESPACES, *key)
+        if found is None:
+            return None
+        name = name_of(found)
+        if not deleting(found):
+            if self._store.get(resources.SERVICEACCOUNTS, name, "default") is None:
+                self._registry.create(resources.SERVICEACCOUNTS, name, {"metadata": {"name": "default"}})
+            return None
+        if self._clear(name):
+            self._store.remove(resources.NAMESPACES, found)
+        return None
+
+    def _clear(self, namespace: str) -> bool:
+        """Delete everything in a namespace; return whether nothing is left."""
+        left = [
+            (resource, obj)
+            for resource in self._store.resources()
+            for obj in self._store.list(resource, namespace)
+            if resource.namespaced
+        ]
+        for resource, obj in left:
+            if not deleting(obj) and self._store.get(resource, namespace, name_of(obj)) is not None:
+                self._registry.delete(resource, namespace, name_of(obj), DeleteOptions())
+        return not left

@@ -11,9 +11,8 @@ from kubesim.controllers.control import Key
 from kubesim.controllers.recorder import Recorder
 from kubesim.faults import Faults, PodFault
 from kubesim.images import Images
-from kubesim.kubelet.allocation import PendingResize, refusal, resources_of, with_allocated
 from kubesim.kubelet.containers import Container, ContainerContext, Phase, WaitingState
-from kubesim.kubelet.pod_status import pod_status, waiting_message
+from kubesim.kubelet.pod_status import PendingResize, pod_status, refusal, resources_of, waiting_message, with_allocated
 from kubesim.manifest import Json, containers_of, deleting, dig, name_of, namespace_of, uid_of
 from kubesim.runtime.environment import ConfigError
 from kubesim.runtime.logs import PodLogs

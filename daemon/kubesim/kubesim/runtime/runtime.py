@@ -16,9 +16,8 @@ from kubesim.controllers.control import Key
 from kubesim.images import Program
 from kubesim.manifest import Json, name_of, namespace_of, uid_of
 from kubesim.runtime.environment import environment, expand
-from kubesim.runtime.folders import Folders
 from kubesim.runtime.logs import PodLogs
-from kubesim.runtime.mounts import Mounts
+from kubesim.runtime.mounts import Folders, Mounts
 from kubesim.runtime.probes import Probe
 from kubesim.runtime.process import CHUNK, Command, Process
 from kubesim.runtime.translation import Translation

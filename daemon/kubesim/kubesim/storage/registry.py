@@ -18,12 +18,10 @@ from kubeobjects.resources import Resource
 from kubesim.manifest import Json, copy, deleting, dig, name_of, timestamp, uid_of
 from kubesim.storage.addresses import Addresses
 from kubesim.storage.defaults import set_defaults, set_initial_status
-from kubesim.storage.expansion import check_expansion
 from kubesim.storage.kinds import WITH_GENERATION, WITH_STATUS
-from kubesim.storage.resize import resize_problems, resized
 from kubesim.storage.status import ApiRefusal, bad_request, conflict, exists, invalid, not_found, precondition
 from kubesim.storage.store import Store
-from kubesim.storage.validation import immutable, problems_of
+from kubesim.storage.validation import check_expansion, immutable, problems_of, resize_problems, resized
 
 NAME_LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 

@@ -1,21 +1,34 @@
 """
 The validation of the API server: the few rules that callers meet in practice.
 
-Each rule returns the causes that a real server names; the registry refuses with all of them.
+Each rule returns the causes that a real server names; the registry refuses with all of them. Also the allowed change of a
+claim's specification (ValidatePersistentVolumeClaimUpdate, and the admission PersistentVolumeClaimResize), and the fields of
+the `resize` subresource of pods (ValidatePodResize).
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import orjson
 
 from kubeobjects import resources
+from kubeobjects.quantities import quantity
 from kubeobjects.resources import Resource
-from kubesim.manifest import Json, dig, name_of
-from kubesim.storage.expansion import expansion_problems
+from kubesim.manifest import Json, copy, dig, name_of
+from kubesim.storage.defaults import qos_class
 from kubesim.storage.selectors import matches
-from kubesim.storage.status import Cause
+from kubesim.storage.status import ApiRefusal, Cause
+from kubesim.storage.store import Store
+
+_IMMUTABLE = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
+_NOT_ALLOWED = (
+    "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
+)
+
+GROUPS: Final = ("initContainers", "containers")
+TAKEN: Final = ("resources", "resizePolicy")
+MUTABLE: Final = frozenset({"cpu", "memory"})
 
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 SUBDOMAIN_RULE: Final = (
@@ -24,6 +37,85 @@ SUBDOMAIN_RULE: Final = (
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 )
 WORKLOADS: Final = (resources.DEPLOYMENTS, resources.REPLICASETS, resources.STATEFULSETS, resources.DAEMONSETS)
+
+
+def expansion_problems(claim: Json, previous: Json) -> list[Cause]:
+    """List why a claim is not changed so: it is not bound, or would shrink."""
+    had, gets, has = _requested(previous), _requested(claim), dig(previous, "status", "capacity", "storage")
+    if had != gets and dig(previous, "status", "phase") != "Bound":
+        return [Cause(reason="FieldValueForbidden", field="spec", message=f"Forbidden: {_IMMUTABLE}")]
+    if quantity(gets) >= quantity(had) or quantity(gets) > quantity(has):
+        return []
+    message = "Forbidden: field can not be less than status.capacity"
+    return [Cause(reason="FieldValueForbidden", field="spec.resources.requests.storage", message=message)]
+
+
+def check_expansion(store: Store, claim: Json, previous: Json) -> None:
+    """Raise ApiRefusal 403 for a claim whose class does not let it grow."""
+    if quantity(_requested(claim)) <= quantity(_requested(previous)):
+        return
+    found = store.get(resources.STORAGECLASSES, None, dig(previous, "spec", "storageClassName", default=""))
+    if found is None or found.get("allowVolumeExpansion") is not True:
+        name = claim["metadata"]["name"]
+        message = f'persistentvolumeclaims "{name}" is forbidden: {_NOT_ALLOWED}'
+        raise ApiRefusal(403, "Forbidden", message, {"name": name, "kind": "persistentvolumeclaims"})
+
+
+def _requested(claim: Json) -> str | None:
+    found: str | None = dig(claim, "spec", "resources", "requests", "storage")
+    return found
+
+
+def resized(current: Json, wanted: Json) -> Json:
+    """Take over the resources of containers alone; all of them where others are named, which is refused then."""
+    new = copy(current)
+    for group in GROUPS:
+        old, sent = current["spec"].get(group) or [], (wanted.get("spec") or {}).get(group) or []
+        if [each["name"] for each in old] != [each.get("name") for each in sent]:
+            new["spec"][group] = sent
+            continue
+        for container, asked in zip(new["spec"].get(group) or [], sent, strict=True):
+            container.update({key: copy(asked[key]) for key in TAKEN if key in asked})
+    return new
+
+
+def resize_problems(new: Json, old: Json) -> list[Cause]:
+    """List why a pod is not resized so."""
+    causes = []
+    if qos_class(new["spec"]) != qos_class(old["spec"]):
+        message = f'Invalid value: "{old["status"]["qosClass"]}": Pod QOS Class may not change as a result of resizing'
+        causes.append(Cause(reason="FieldValueInvalid", field="spec", message=message))
+    for group in GROUPS:
+        had, has = (spec.get(group) or [] for spec in (old["spec"], new["spec"]))
+        if len(had) != len(has):
+            return [*causes, _forbidden(f"spec.{group}", f"{group} may not be added or removed on resize")]
+        for index, (before, after) in enumerate(zip(had, has, strict=True)):
+            if before["name"] != after.get("name"):
+                why = f"{group} may not be renamed or reordered on resize"
+                return [*causes, _forbidden(f"spec.{group}[{index}].name", why)]
+            causes += _removed(f"spec.{group}[{index}].resources", after, before)
+    if not causes and any(_others_changed(new, old)):
+        causes.append(_forbidden("spec", "only cpu and memory resources are mutable"))
+    return causes
+
+
+def _removed(field: str, after: Json, before: Json) -> Iterator[Cause]:
+    for kind in ("requests", "limits"):
+        had, has = ((each.get("resources") or {}).get(kind) or {} for each in (before, after))
+        if not had.keys() <= has.keys():
+            yield _forbidden(f"{field}.{kind}", f"resource {kind} cannot be removed")
+
+
+def _others_changed(new: Json, old: Json) -> Iterator[bool]:
+    for group in GROUPS:
+        for before, after in zip(old["spec"].get(group) or [], new["spec"].get(group) or [], strict=True):
+            for kind in ("requests", "limits"):
+                had, has = ((each.get("resources") or {}).get(kind) or {} for each in (before, after))
+                yield any(had.get(key) != has.get(key) for key in (had.keys() | has.keys()) - MUTABLE)
+
+
+def _forbidden(field: str, why: str) -> Cause:
+    return Cause(reason="FieldValueForbidden", field=field, message=f"Forbidden: {why}")
 
 
 def problems_of(resource: Resource, obj: Json, previous: Json | None) -> list[Cause]:
