@@ -42,7 +42,7 @@ class EncryptionKey:
     secret: bytes = field(repr=False)
 
     @property
-    def texts(self) -> tuple[str, str]:
+    def base64_forms(self) -> tuple[str, str]:
         """Return the key as a file may hold it, in either alphabet of base64."""
         return base64.b64encode(self.secret).decode(), base64.urlsafe_b64encode(self.secret).decode()
 

@@ -20,7 +20,7 @@ from kintsugi.actions.change_verb import namespace_of, read_intent
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, Evidence
 from kintsugi.actions.result import Result
 from kintsugi.actions.secret_checks import check_undo
-from kintsugi.cancellation import to_its_end
+from kintsugi.cancellation import uncancelled
 from kintsugi.commands import decode, encode, render, verb_of
 from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.admission import INTENT_AGE
@@ -243,7 +243,7 @@ class Executor:
         if execution.record.state is StepState.INTENT:
             await self._save(execution, StepState.UNKNOWN)
         if execution.record.state is StepState.UNKNOWN:
-            await to_its_end(self._find_out(execution))
+            await uncancelled(self._find_out(execution))
 
     async def _admitted(self, execution: "EffectExecution") -> str:
         """Ask the gate before a further attempt. Waiting there does not count against the effect's time."""
@@ -277,7 +277,7 @@ class Executor:
                 if each not in execution.kept:
                     await effect.journal.keep_evidence(record.run, record.path, each.kind, each.text, self._clock())
                     execution.kept.add(each)
-            await to_its_end(self._make(execution, plan))
+            await uncancelled(self._make(execution, plan))
 
     async def _make(self, execution: "EffectExecution", plan: EffectPlan) -> None:
         """Commit the intent, make the change unless the gate objects, and settle its outcome."""

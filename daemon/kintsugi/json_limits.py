@@ -56,7 +56,7 @@ def is_too_deep(text: bytes, deepest: int = DEEPEST) -> bool:
     return bool(brackets)
 
 
-def at_most(text: bytes) -> int:
+def max_entries(text: bytes) -> int:
     """
     Return the most entries that a JSON text can have, in a pass at the speed of C: each but the first follows a mark.
     """

@@ -158,7 +158,7 @@ class RecoveryBench:
         self.active_catalog = ActiveCatalog(self.catalog, ledger.catalogs, lambda _: self.catalog)
         self.supervisor = RunSupervisor(deps, ledger, self.active_catalog, policy)
         observed.under_way = lambda: self.supervisor.under_way
-        observed.places = lambda: self.supervisor.places
+        observed.slot_namespaces = lambda: self.supervisor.slot_namespaces
         self.supervisor.driver_factory.children = ChildRuns(ledger, self.active_catalog, observed, self.supervisor)
         targets = Targets(ClusterOfDicts(), self.caches, self.services, limits.protected)
         self.pipeline = Pipeline(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from kintsugi.app.clock import Clock
+from kintsugi.app.clock import PeriodicJobs
 from kintsugi.errors import LedgerUnavailable
 from tests.harness.waiting import eventually
 
@@ -43,7 +43,7 @@ def never(name: str, error: BaseException) -> None:
 @pytest.mark.parametrize("shift", [timedelta(hours=-1), timedelta(hours=1), timedelta(days=20_000)], ids=str)
 async def test_ticks_begin_anew_once_the_wall_clock_was_set(shift: timedelta) -> None:
     """Set back, the scheduler is silent; set forward, as on a machine that starts in 1970, it makes up for no interval."""
-    clock, looks = Clock(never), CountedTicks()
+    clock, looks = PeriodicJobs(never), CountedTicks()
     clock.every(OFTEN, "a look", looks)
     clock.start()
     await looks.come(2)
@@ -54,7 +54,7 @@ async def test_ticks_begin_anew_once_the_wall_clock_was_set(shift: timedelta) ->
 
 
 async def test_a_look_that_waits_for_the_ledger_comes_again_and_holds_up_no_other() -> None:
-    clock, waits, works = Clock(never), CountedTicks(LedgerUnavailable("away")), CountedTicks()
+    clock, waits, works = PeriodicJobs(never), CountedTicks(LedgerUnavailable("away")), CountedTicks()
     clock.every(OFTEN, "waits", waits)
     clock.every(OFTEN, "works", works)
     clock.start()
@@ -71,7 +71,7 @@ async def test_a_look_that_goes_wrong_unexpectedly_is_told_by_name() -> None:
         heard.append((name, error))
 
     mistake = RuntimeError("a mistake")
-    clock, looks = Clock(hear), CountedTicks(mistake)
+    clock, looks = PeriodicJobs(hear), CountedTicks(mistake)
     clock.every(OFTEN, "a look", looks)
     clock.start()
     await looks.come(1)
@@ -97,7 +97,7 @@ async def test_a_stopped_clock_has_waited_for_the_look_under_way_to_leave_the_le
                 await asyncio.sleep(0)
             left.set()
 
-    clock = Clock(never)
+    clock = PeriodicJobs(never)
     clock.every(OFTEN, "a look", look)
     clock.start()
     async with asyncio.timeout(60):

@@ -82,12 +82,12 @@ async def test_a_drill_begins_at_its_moment_and_not_before_and_not_twice(ledger:
     around = Surroundings()
     for minutes, begun in ((0, 0), (1, 0), (2, 1), (3, 1)):
         around.now = SUNDAY - (2 - minutes) * MINUTE
-        await daemon(ledger, around).tend()
+        await daemon(ledger, around).reconcile()
         assert len(around.started) == begun, around.now
     await over(ledger, around)
     for later in (MINUTE, WEEK - MINUTE):
         around.now = SUNDAY + later
-        await daemon(ledger, around).tend()
+        await daemon(ledger, around).reconcile()
     assert len(around.started) == 1
     assert around.started[0].parameters["database"] == "app"
     assert "scheduled for 2026-05-03 04:00 UTC" in around.started[0].reason
@@ -96,11 +96,11 @@ async def test_a_drill_begins_at_its_moment_and_not_before_and_not_twice(ledger:
 async def test_moments_that_were_missed_are_made_up_once(ledger: Ledger) -> None:
     """C1: the daemon was away for a month."""
     around = Surroundings()
-    await daemon(ledger, around).tend()
+    await daemon(ledger, around).reconcile()
     around.now = SUNDAY + 4 * WEEK + MINUTE
-    await daemon(ledger, around).tend()
+    await daemon(ledger, around).reconcile()
     await over(ledger, around)
-    await daemon(ledger, around).tend()
+    await daemon(ledger, around).reconcile()
     assert len(around.started) == 1
     assert (await ledger.drills.memories())["database"].slot == SUNDAY + 4 * WEEK
 
@@ -110,26 +110,26 @@ async def test_a_drill_that_may_not_begin_is_tried_again_and_told_once(ledger: L
     around, refused = Surroundings(), list[str]()
     drill_scheduler = daemon(ledger, around)
     drill_scheduler.on_refused(refused.append)
-    await drill_scheduler.tend()
+    await drill_scheduler.reconcile()
     around.well = False
     for minutes in range(5):
         around.now = SUNDAY + minutes * MINUTE
-        await drill_scheduler.tend()
+        await drill_scheduler.reconcile()
     assert (around.started, refused) == ([], ["database"])
     around.well = True
-    await drill_scheduler.tend()
+    await drill_scheduler.reconcile()
     assert len(around.started) == 1
 
 
 async def test_a_schedule_that_is_changed_counts_from_then_on(ledger: Ledger) -> None:
     """Nobody expects a drill at noon because of a moment before the change."""
     around = Surroundings()
-    await daemon(ledger, around).tend()
+    await daemon(ledger, around).reconcile()
     around.now, around.catalog = SUNDAY + timedelta(hours=8), scheduled("0 5 * * *")
-    await daemon(ledger, around).tend()
+    await daemon(ledger, around).reconcile()
     assert around.started == []
     around.now = SUNDAY + timedelta(hours=25)
-    await daemon(ledger, around).tend()
+    await daemon(ledger, around).reconcile()
     assert len(around.started) == 1
 
 
@@ -138,5 +138,5 @@ async def test_a_service_without_a_schedule_is_never_begun_by_itself(ledger: Led
     around = Surroundings(catalog=scheduled(""))
     for moment in (SUNDAY - MINUTE, SUNDAY, SUNDAY + WEEK):
         around.now = moment
-        await daemon(ledger, around).tend()
+        await daemon(ledger, around).reconcile()
     assert (around.started, await ledger.drills.memories()) == ([], {})

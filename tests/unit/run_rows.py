@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Table, delete, insert, select
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.rows import columns, record, values
+from kintsugi.ledger.rows import columns, read_strictly, values
 from kintsugi.ledger.tables import evidence, incidents, runs, steps
 from kintsugi.model.records import Incident, Phase, RunRecord, StepRecord, StepState
 from tests.harness.ledgers import LedgerAtOnce
@@ -83,7 +83,7 @@ class RunRows:
         where = (steps.c.run == self._run.id, steps.c.phase == phase, steps.c.path == path)
         with self._memory.reading() as connection:
             row = connection.execute(select(*columns(StepRecord, steps)).where(*where)).one_or_none()
-        return None if row is None else record(StepRecord, row)
+        return None if row is None else read_strictly(StepRecord, row)
 
     @property
     def evidence(self) -> list[tuple[str, str, str]]:

@@ -86,7 +86,7 @@ class JobVerb(ChangeVerb[C]):
 
     async def reread(self, clients: VerbClients, plan: EffectPlan) -> Result:
         """Return that the Job is there: its state is watched."""
-        return job_effect.found(plan)
+        return job_effect.existing_result(plan)
 
     async def probe(self, clients: VerbClients, plan: EffectPlan) -> EffectStatus:
         """Return whether the Job was made: by its name, and the labels of its step."""

@@ -109,7 +109,7 @@ class Encryption:
         if read.problems:
             raise DecryptionFailed(f"the key file {file} cannot be used: {'; '.join(read.problems)}")
         for key in read.keys:
-            for text in key.texts:
+            for text in key.base64_forms:
                 SECRETS.register(text)
         return read.keys
 

@@ -95,7 +95,7 @@ async def find(kube: KubeClient, name: str, namespace: str, labels: Mapping[str,
 async def apply(kube: KubeClient, plan: EffectPlan) -> Result:
     """Create the Job; one that exists already is ours, and is left as it is. Raises Conflict when it is not."""
     if plan.already:
-        return found(plan)
+        return existing_result(plan)
     if not isinstance(plan.write, CreateWrite):
         raise Refused(f"job/{plan.remembered(JobIntent).job}: a change prepared before a restart is not applied")
     return made(await create(kube, plan, plan.write.manifest), plan)
@@ -123,7 +123,7 @@ def made(job: Unstructured, plan: EffectPlan) -> Result:
     return Result(names={}, summary=f"job/{unstructured.name(job)} made in {plan.remembered(JobIntent).namespace}")
 
 
-def found(plan: EffectPlan) -> Result:
+def existing_result(plan: EffectPlan) -> Result:
     """Return the result that a Job exists."""
     intent = plan.remembered(JobIntent)
     return Result(names={}, summary=f"job/{intent.job} exists in {intent.namespace}")

@@ -96,7 +96,7 @@ async def load_target(kube: KubeClient, asked: ObjectName, namespace: str, conte
 def check_loaded(asked: ObjectName, obj: Unstructured, namespace: str, context: ChangeContext) -> LoadedTarget:
     """Return an object that was just read as the target. Raises Refused when it is another one, terminating, or essential."""
     preconditions.check(
-        preconditions.another(asked, obj),
+        preconditions.wrong_uid(asked, obj),
         preconditions.terminating(asked, obj),
         preconditions.refuse_essential(asked, obj, namespace, context),
     )

@@ -29,7 +29,7 @@ def check(*reasons: str) -> None:
             raise Refused(reason)
 
 
-def another(asked: ObjectName, obj: Unstructured) -> str:
+def wrong_uid(asked: ObjectName, obj: Unstructured) -> str:
     """Refuse an object that has taken the name of the intended one (B13)."""
     if asked.uid and asked.uid != unstructured.uid(obj):
         return f"{asked} is another object now (uid {unstructured.uid(obj)}): the one that was judged (uid {asked.uid}) is gone"
@@ -132,7 +132,9 @@ def another_s_workload(asked: ObjectName, context: ChangeContext, namespace: str
     return f"{asked} in {namespace} is not the workload of {context.service}: only that is started from 0"
 
 
-def at_rest(asked: ObjectName, scalers: Sequence[HorizontalPodAutoscaler], scaled: Sequence[Unstructured]) -> str:
+def autoscaler_inactive(
+    asked: ObjectName, scalers: Sequence[HorizontalPodAutoscaler], scaled: Sequence[Unstructured]
+) -> str:
     """Refuse to start a workload that may rest at 0; `scaled` are the namespace's ScaledObjects (a paused one has no autoscaler)."""
     if why := rests(scalers):
         return f"{asked} stays at 0: {why}"
@@ -146,7 +148,7 @@ def at_rest(asked: ObjectName, scalers: Sequence[HorizontalPodAutoscaler], scale
     return ""
 
 
-def lowered(asked: ObjectName, present: int, wanted: int, context: ChangeContext, namespace: str) -> str:
+def scales_down(asked: ObjectName, present: int, wanted: int, context: ChangeContext, namespace: str) -> str:
     """Refuse to lower replicas in a recovery (E14)."""
     allowed = context.phase is not Phase.FORWARD or context.stops(asked, namespace)
     if wanted < present and not allowed:

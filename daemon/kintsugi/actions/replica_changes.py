@@ -25,7 +25,7 @@ async def check_replicas(
     Return the autoscalers that sleep while it is at zero, with their bounds, for the intent.
     """
     asked, context = loaded.asked, loaded.context
-    preconditions.check(preconditions.lowered(asked, present, wanted, context, loaded.namespace))
+    preconditions.check(preconditions.scales_down(asked, present, wanted, context, loaded.namespace))
     found = [each async for each in kube.iter_objects(HPAS, HorizontalPodAutoscaler, loaded.namespace)]
     scalers = scalers_of(asked.resource, asked.name, found)
     may_rest = context.stops(asked, loaded.namespace) or context.phase is not Phase.FORWARD
@@ -34,7 +34,7 @@ async def check_replicas(
         preconditions.check(
             preconditions.left_at_zero(asked, expected),
             preconditions.another_s_workload(asked, context, loaded.namespace),
-            preconditions.at_rest(asked, scalers, await _scaled_objects(kube, loaded.namespace)),
+            preconditions.autoscaler_inactive(asked, scalers, await _scaled_objects(kube, loaded.namespace)),
         )
     asleep = (may_rest or starts) and 0 in (present, wanted)
     preconditions.check(preconditions.autoscaled(asked, scalers, context, asleep=asleep))

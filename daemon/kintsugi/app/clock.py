@@ -38,7 +38,7 @@ class _Every(BaseTrigger):  # type: ignore[misc]  # the scheduler has no types
         return max(previous_fire_time or now, now) + self._interval
 
 
-class Clock:
+class PeriodicJobs:
     """Runs named, periodic jobs. `failed` is called with the name of a job that failed unexpectedly, and the error."""
 
     def __init__(self, failed: Failed) -> None:

@@ -198,8 +198,8 @@ def actions_on(
     outside: Connections, settings: Settings, names: ResolverNotice, *, lookup: Lookup, loopback: bool
 ) -> Actions:
     """Return the actions; `names` notifies a person when the cluster's names do not resolve."""
-    resolver = Resolver(lookup, report=names.hear)
-    names.ask(resolver)
+    resolver = Resolver(lookup, report=names.on_answer)
+    names.set_names(resolver)
     addresses = AddressRule(allow_loopback=loopback, resolver=resolver)
     encryption = Encryption(settings.ledger.encryption_key_file)
     templates = GoodTemplates(outside.ledger.templates, encryption)
@@ -324,7 +324,7 @@ def build_remediation(
     supervisor = RunSupervisor(deps, ledger, active_catalog, policy, containment=state.containment)
     supervisor.driver_factory.children = ChildRuns(ledger, active_catalog, observed, supervisor)
     observed.under_way = lambda: supervisor.under_way
-    observed.places = lambda: supervisor.places
+    observed.slot_namespaces = lambda: supervisor.slot_namespaces
     targets = Targets(outside.kube, state.caches, state.services, limits.protected)
     pipeline = Pipeline(
         ledger, active_catalog, observed, targets, supervisor, approval_expiry=settings.guards.approval_expiry

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from kintsugi.app import collector
-from kintsugi.app.clock import Clock, Tick
+from kintsugi.app.clock import PeriodicJobs, Tick
 from kintsugi.app.core import Core, build
 from kintsugi.app.events import ObjectEvents
 from kintsugi.app.lifecycle import Lifecycle
@@ -217,7 +217,7 @@ def follow_files(
 def start_clock(settings: Settings, core: Core, recorder: MetricsRecorder, life: Lifecycle) -> None:
     """Start the clock with every periodic job."""
     often = max(timedelta(seconds=5) * settings.durations, timedelta(seconds=1))
-    clock, now = Clock(life.fail), core.clock.now
+    clock, now = PeriodicJobs(life.fail), core.clock.now
 
     def trusting(tick: Tick) -> Tick:
         """Skip a job that compares times of rows with now while the clock is in doubt."""
@@ -229,7 +229,7 @@ def start_clock(settings: Settings, core: Core, recorder: MetricsRecorder, life:
         return ticked
 
     clock.every(often, "open runs", trusting(core.supervisor.reconcile))
-    clock.every(often, "waiting incidents", trusting(core.pending_incidents.tend))
+    clock.every(often, "waiting incidents", trusting(core.pending_incidents.reconcile))
     clock.every(often, "drills", lambda: drill(core))
     clock.every(often, "names of the cluster", trusting(core.names.step))
     clock.every(often, "the observer", trusting(core.observer.step))
@@ -240,7 +240,9 @@ def start_clock(settings: Settings, core: Core, recorder: MetricsRecorder, life:
     clock.every(often, "every service", lambda: refresh_all(core))
     clock.every(timedelta(seconds=5), "gauges", recorder.collect)
     clock.every(timedelta(hours=1), "rows that cannot be read", lambda: core.ledger.repair.repair_rows(now()))
-    forgetting = RetentionTask(settings=settings, ledger=core.ledger, workloads=core.good_revisions.there, clock=now)
+    forgetting = RetentionTask(
+        settings=settings, ledger=core.ledger, workloads=core.good_revisions.known_workloads, clock=now
+    )
     clock.every(EVERY, "retention", trusting(forgetting.step))
     clock.every(collector.EVERY, "garbage", collector.collect_and_freeze)
     core.clock.on_trusted(lambda _: clock.restart_ticks())
@@ -251,7 +253,7 @@ def start_clock(settings: Settings, core: Core, recorder: MetricsRecorder, life:
 async def drill(core: Core) -> None:
     """Begin the drills that are due, once the caches can be trusted."""
     if not core.observed.stale_reason:
-        await core.drill_scheduler.tend()
+        await core.drill_scheduler.reconcile()
 
 
 async def reopen(core: Core, settings: Settings) -> None:

@@ -139,7 +139,7 @@ class GoodRevisionTracker:
 
     async def step(self) -> None:
         """Recall what is known of workloads that were not seen before, and note what is good now."""
-        there = self.there()
+        there = self.known_workloads()
         if there is not None:
             self._forget_all_but(there)
         for uid in sorted(self._workloads() - self._recalled):
@@ -275,7 +275,7 @@ class GoodRevisionTracker:
         await self.store.revisions.note_counts(unsaved)
         counts.saved(unsaved)
 
-    def there(self) -> frozenset[str] | None:
+    def known_workloads(self) -> frozenset[str] | None:
         """Name the workloads (by uid) of all services that are in the cluster, None while it is not seen."""
         return None if self.services.stale_reason else self._workloads()
 

@@ -92,7 +92,7 @@ class MetricsRecorder:
         core, metrics, limits = self._core, self._metrics, self._core.observed.limits
         namespaces = sorted({each.namespace for each in core.active_catalog.catalog.services.values()})
         changed = await core.ledger.admissions.disruptions(namespaces, now - limits.budget_window)
-        slots = limits.slots(core.supervisor.places)
+        slots = limits.slots(core.supervisor.slot_namespaces)
         metrics.slots_left.set(slots.left)
         for namespace in namespaces:
             metrics.namespace_slots_left.labels(namespace).set(slots.left_in(namespace))

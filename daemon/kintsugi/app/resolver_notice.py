@@ -38,13 +38,13 @@ class ResolverNotice:
         """Return why names that did resolve do so no longer, "" where they do, or never did: there nothing has changed."""
         return self.problem if self._resolved else ""
 
-    def ask(self, names: NameResolver) -> None:
+    def set_names(self, names: NameResolver) -> None:
         """
         Set the names to check: once at first, and while names that did resolve do not, so that their return is noticed.
         """
         self._names = names
 
-    def hear(self, problem: str) -> None:
+    def on_answer(self, problem: str) -> None:
         """Take the reason for which the cluster's names do not resolve, or "" when they resolve again."""
         log_problem(problem)
         self._untold = self.problem = problem

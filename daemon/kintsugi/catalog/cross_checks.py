@@ -10,7 +10,7 @@ from kintsugi.catalog.document_builder import DocumentBuilder
 from kintsugi.catalog.parameters import known_type, read_value
 from kintsugi.catalog.problems import did_you_mean
 from kintsugi.catalog.schema import RuleShape, RunbookShape, ServiceShape
-from kintsugi.decisions.drills import DATABASE, INTEGRITY, turned, unfit_steps
+from kintsugi.decisions.drills import DATABASE, INTEGRITY, retargeted, unfit_steps
 from kintsugi.durations import format_duration
 from kintsugi.model.restores import DRILL
 from kintsugi.model.rules import Rule
@@ -144,7 +144,7 @@ class CrossChecks:
                 f"{runbook.name} has no parameter {DATABASE}: a drill needs the name of the restored database",
                 key=True,
             )
-        elif not turned(checks, str(database), DRILL)[0]:
+        elif not retargeted(checks, str(database), DRILL)[0]:
             draft.note(
                 path,
                 f"a drill runs the service's checks {INTEGRITY!r} on the restored database: write one that asks {database}, "

@@ -10,7 +10,16 @@ from kintsugi.cli.client import DaemonClient, retry_while_unreachable
 from kintsugi.cli.errors import ExitCode
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit, plain, print_lines, state
-from kintsugi.cli.story import evidence_texts, parents_of, section, shown, step_lines, story, summary, undo_commands
+from kintsugi.cli.story import (
+    evidence_texts,
+    parents_of,
+    section,
+    step_lines,
+    story,
+    summary,
+    undo_commands,
+    visible_steps,
+)
 from kintsugi.cli.tables import first_line
 from kintsugi.model.api_types import IncidentDetail
 from kintsugi.model.records import IncidentState, Phase, SignalStatus, StepState
@@ -60,7 +69,7 @@ class IncidentFollower:
             before = self.detail
             self._detail = await retry_while_unreachable(lambda: self._daemon.incident(self._incident), every=every)
             if self._form is OutputFormat.TEXT:
-                print_lines(news(before, self.detail))
+                print_lines(changes_since(before, self.detail))
 
     def finish(self, *, evidence: bool) -> None:
         """Write what belongs at the end: the evidence if wanted, or everything as JSON."""
@@ -70,14 +79,14 @@ class IncidentFollower:
             print_lines(evidence_texts(self.detail))
 
 
-def news(before: IncidentDetail, after: IncidentDetail) -> Iterator[Text]:
+def changes_since(before: IncidentDetail, after: IncidentDetail) -> Iterator[Text]:
     """Yield a line for each change between two fetches: steps first, then the state of the incident."""
     known = {
         step for run in before.runs for step in ((each.run, each.phase, each.path, each.state) for each in run.steps)
     }
     for run in after.runs:
         for phase in Phase:
-            steps = shown(run.steps, phase)
+            steps = visible_steps(run.steps, phase)
             parents = parents_of(steps)
             for step in steps:
                 if step.state is StepState.SKIPPED:

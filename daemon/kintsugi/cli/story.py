@@ -78,7 +78,7 @@ def _labelled(label: str, text: str) -> Text:
 
 def _made(detail: IncidentDetail) -> Iterator[Text]:
     """Yield the commands of the changes that were made or may have been, in order, and the child runs."""
-    steps = (step for run in detail.runs for phase in Phase for step in shown(run.steps, phase))
+    steps = (step for run in detail.runs for phase in Phase for step in visible_steps(run.steps, phase))
     made = [step for step in steps if step.changes and step.state not in NOT_MADE]
     lines = [f"$ {step.text}{'' if step.state is StepState.DONE else f' ({step.state})'}" for step in made]
     lines += [
@@ -183,7 +183,7 @@ def _more(detail: IncidentDetail) -> Iterator[Text]:
 def _run(detail: RunDetail, now: datetime) -> Iterator[Text]:
     run = detail.run
     for phase in Phase:
-        steps = shown(detail.steps, phase)
+        steps = visible_steps(detail.steps, phase)
         if steps:
             parents = parents_of(steps)
             title = f"{_PHASES[phase]} (run {run.id})"
@@ -202,7 +202,7 @@ def _deadline(run: RunRecord, now: datetime) -> Iterator[Text]:
         yield plain(f"{left}: if {run.service} is not healthy then, the change is rolled back or a person is notified.")
 
 
-def shown(steps: Sequence[StepRecord], phase: Phase) -> list[StepRecord]:
+def visible_steps(steps: Sequence[StepRecord], phase: Phase) -> list[StepRecord]:
     """Choose the steps that mean something to people, in the order in which they began; bookkeeping is left out."""
     kept = [step for step in steps if step.phase is phase and not step.step_path.note]
     kept = [step for step in kept if not step.step_path.is_listing]
@@ -289,7 +289,7 @@ def undo_commands(detail: IncidentDetail) -> list[Text]:
 
 def _undo(steps: Sequence[StepRecord]) -> Iterator[Text]:
     gone = {step.step_path.undone for step in steps if step.phase is Phase.UNDO and step.state is StepState.DONE}
-    for step in reversed(shown(steps, Phase.FORWARD)):
+    for step in reversed(visible_steps(steps, Phase.FORWARD)):
         if not step.changes or step.undo is None or step.state in (StepState.FAILED, StepState.SKIPPED):
             continue
         if step.step_path in gone:

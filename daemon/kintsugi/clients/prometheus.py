@@ -15,7 +15,7 @@ import msgspec
 
 from kintsugi.clients.http import HttpClient, HttpRequest, HttpResponse
 from kintsugi.errors import ProbeFailed
-from kintsugi.json_limits import MOST_IN_ANSWER, at_most
+from kintsugi.json_limits import MOST_IN_ANSWER, max_entries
 from kintsugi.telemetry import in_words, refused_as
 
 MOST_SAMPLES = 1000
@@ -95,7 +95,7 @@ class PrometheusClient:
 
 def _read(server: str, response: HttpResponse) -> Answer:
     text = response.body.encode()
-    if at_most(text) > MOST_IN_ANSWER:
+    if max_entries(text) > MOST_IN_ANSWER:
         raise ProbeFailed(f"{server}: the answer has too many labels or samples: ask for less, as with sum or topk")
     refusal = f"{server}: no answer of Prometheus ({response.status})"
     # A DecodeError, and a RecursionError or ValueError on what is nested too deep or a number beyond bounds.

@@ -168,16 +168,16 @@ class VerbDefinition(ABC, Generic[C]):
         """Return whether a change that was made, with the facts of its intent, is about a rollout or has set a pod template."""
         return self.rolls_out or self.writes_template
 
-    def aspect(self, command: C) -> object:
+    def conflict_key(self, command: C) -> object:
         """Return what of its objects a command is about, None where it never takes another change back."""
         return None
 
-    def compared(self, command: C) -> Command:
+    def opposing_command(self, command: C) -> Command:
         """Return the command that a change is compared with the ways back of others as: itself, or what it does first."""
         return command
 
-    def takes_back(self, command: C, undo: C) -> bool:
-        """Return whether a command goes the way back from another change, whose undo is of the same type and aspect."""
+    def opposes(self, command: C, undo: C) -> bool:
+        """Return whether a command goes the way back from another change, whose undo is of the same type and conflict key."""
         return False
 
     def starts(self, command: C) -> bool:

@@ -231,7 +231,7 @@ CHECKS: tuple[Check, ...] = (
 
 def can_oppose(command: Command | None) -> bool:
     """Return whether a change may be one that takes another back: most, a deleted pod or a restart, never are."""
-    return command is not None and _aspect(_compared(command)) is not None
+    return command is not None and _conflict_key(_opposing_command(command)) is not None
 
 
 def opposition(command: Command | None, changes: Iterable[MadeChange], *, rule: str, run: str) -> str:
@@ -243,7 +243,7 @@ def opposition(command: Command | None, changes: Iterable[MadeChange], *, rule: 
     """
     if command is None or rule == MANUAL:
         return ""
-    command = _compared(command)
+    command = _opposing_command(command)
     concerned = ((change, undo) for change in changes for undo in _undone_by(change) if _is_same(command, undo))
     change, undo = max(concerned, key=lambda each: each[0].finished, default=(None, None))
     if (
@@ -251,7 +251,7 @@ def opposition(command: Command | None, changes: Iterable[MadeChange], *, rule: 
         or undo is None
         or change.run == run
         or change.rule in (rule, MANUAL)
-        or not definition_of(command).takes_back(command, undo)
+        or not definition_of(command).opposes(command, undo)
     ):
         return ""
     return (
@@ -274,18 +274,18 @@ def _is_same(command: Command, undo: Command) -> bool:
     """Return whether a change and the way back from another one are about the same thing of the same object."""
     if type(command) is not type(undo) or not _names(command) & _names(undo):
         return False
-    aspect = _aspect(command)
-    return aspect is not None and aspect == _aspect(undo)
+    key = _conflict_key(command)
+    return key is not None and key == _conflict_key(undo)
 
 
-def _compared(command: Command) -> Command:
+def _opposing_command(command: Command) -> Command:
     """Return what a change does first, where that is a change of another verb: a drain cordons."""
-    return definition_of(command).compared(command)
+    return definition_of(command).opposing_command(command)
 
 
 def _names(command: Command) -> frozenset[str]:
     return frozenset(map(str, definition_of(command).objects(command)))
 
 
-def _aspect(command: Command) -> object:
-    return definition_of(command).aspect(command)
+def _conflict_key(command: Command) -> object:
+    return definition_of(command).conflict_key(command)

@@ -62,7 +62,7 @@ def doubt(observer: ObserverHealth, share: float) -> str:
     return observer.stale_reason or breaker_reason(observer, share)
 
 
-class ObserverNotice(Enum):
+class ObserverAction(Enum):
     """The action that is due for the incident of the observer."""
 
     NONE = "none"
@@ -70,7 +70,7 @@ class ObserverNotice(Enum):
     CLOSE = "close"
 
 
-def observer_notice(problem: str, lasting: timedelta, *, notified: bool, notify_after: timedelta) -> ObserverNotice:
+def observer_notice(problem: str, lasting: timedelta, *, notified: bool, notify_after: timedelta) -> ObserverAction:
     """
     Decide whether the incident about the observer is opened or closed.
 
@@ -78,5 +78,5 @@ def observer_notice(problem: str, lasting: timedelta, *, notified: bool, notify_
     comes and goes is one incident.
     """
     if bool(problem) is notified or lasting < notify_after:
-        return ObserverNotice.NONE
-    return ObserverNotice.OPEN if problem else ObserverNotice.CLOSE
+        return ObserverAction.NONE
+    return ObserverAction.OPEN if problem else ObserverAction.CLOSE

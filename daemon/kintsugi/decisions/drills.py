@@ -232,14 +232,14 @@ class RetargetedCommand:
         return definition_of(command).asking(command, about)
 
 
-def turned(steps: Iterable[Step], database: str, scratch: str) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+def retargeted(steps: Iterable[Step], database: str, scratch: str) -> tuple[tuple[Step, ...], tuple[str, ...]]:
     """Return the checks of the scratch database, and the names of those that cannot be asked of it."""
     kept: list[Step] = []
     left_out: list[str] = []
     for step in steps:
         match step.do:
             case InOrder(steps=inner) | Parallel(steps=inner):
-                below, missing = turned(inner, database, scratch)
+                below, missing = retargeted(inner, database, scratch)
                 left_out += missing
                 if below:
                     kept.append(replace(step, do=replace(step.do, steps=below)))

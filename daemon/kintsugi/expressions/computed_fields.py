@@ -74,7 +74,7 @@ _FIELDS = (
         "address",
         KubeService,
         STRING,
-        predicates.address,
+        predicates.load_balancer_address,
         'address or host name of the load balancer of the Service, "" without one',
     ),
     ComputedField(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import force_setattr
 
-from kubeobjects.metadata import REVISION, Kept, Metadata, Object
+from kubeobjects.metadata import REVISION, Metadata, Object, PartialObject
 from kubeobjects.owners import GITOPS, RELEASE
 from kubeobjects.pods import Pod
 from kubeobjects.predicates import controller_of
@@ -91,7 +91,7 @@ def _size(annotations: Mapping[str, str]) -> int:
     return sum(map(len, annotations)) + sum(map(len, annotations.values()))
 
 
-def _take_equal(part: Kept, pattern: Kept, names: tuple[str, ...]) -> None:
+def _take_equal(part: PartialObject, pattern: PartialObject, names: tuple[str, ...]) -> None:
     for name in names:
         known = getattr(pattern, name)
         if getattr(part, name) == known:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import msgspec
 from msgspec.structs import astuple
 
-from kintsugi.json_limits import at_most
+from kintsugi.json_limits import max_entries
 from kintsugi.kube.api_errors import UNREADABLE
 from kubeobjects.metadata import Object
 
@@ -183,7 +183,7 @@ def _too_many(item: Object, body: bytes) -> str:
     object with far more parts than real ones have is not kept.
     """
     most = item.MOST_PARTS
-    if len(body) <= _UNCOUNTED or at_most(body) <= most // 2:
+    if len(body) <= _UNCOUNTED or max_entries(body) <= most // 2:
         return ""
     return f"more than {most:,} entries: so large an object is not kept" if parts_of(item, most) > most else ""
 

@@ -13,9 +13,9 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import NotRecorded, WrongState
-from kintsugi.ledger.history import pauses_at, places, read_changed, read_changes
+from kintsugi.ledger.history import pauses_at, read_changed, read_changes, slot_namespaces
 from kintsugi.ledger.repository import Repository
-from kintsugi.ledger.rows import columns, record, shown, values
+from kintsugi.ledger.rows import columns, read_leniently, read_strictly, values
 from kintsugi.ledger.run_requests import DECISION_LOCK_ID
 from kintsugi.ledger.runs import find_run, move_incident
 from kintsugi.ledger.tables import locks, runs
@@ -53,7 +53,7 @@ class AdmissionRepository(Repository):
 
         async def work(connection: AsyncConnection) -> RecentChanges:
             await self._store.check_epoch(connection)
-            pauses = [shown(Pause, row) for row in await connection.execute(pauses_at(now))]
+            pauses = [read_leniently(Pause, row) for row in await connection.execute(pauses_at(now))]
             changed = await read_changed(connection, (namespace,), since)
             return RecentChanges(
                 pauses=tuple(pauses),
@@ -82,7 +82,7 @@ class AdmissionRepository(Repository):
             before = await find_run(connection, run, lock=True)
             if before.state is not IncidentState.HELD:
                 return before
-            if refusal(await places(connection)):
+            if refusal(await slot_namespaces(connection)):
                 return None
             after = replace(before, state=IncidentState.RUNNING, reason=for_people(reason), deadline=deadline)
             await connection.execute(update(runs).where(runs.c.id == run).values(values(after)))
@@ -94,7 +94,7 @@ class AdmissionRepository(Repository):
     async def locks_of(self, run: str) -> tuple[Lock, ...]:
         """Return the locks that a run holds."""
         found = await self._select(select(*_LOCK).where(locks.c.run == run).order_by(locks.c.name))
-        return tuple(record(Lock, row) for row in found)
+        return tuple(read_strictly(Lock, row) for row in found)
 
     async def take_locks(self, run: str, path: str, names: Sequence[str], now: datetime) -> Lock | None:
         """
@@ -111,7 +111,7 @@ class AdmissionRepository(Repository):
             if row.finished is not None:
                 raise WrongState(f"run {run} is over: it takes no locks")
             found = await connection.execute(select(*_LOCK).where(locks.c.name.in_(names)).order_by(locks.c.name))
-            held = [record(Lock, each) for each in found]
+            held = [read_strictly(Lock, each) for each in found]
             foreign = next((lock for lock in held if lock.run != run), None)
             if foreign is not None:
                 return foreign

@@ -11,7 +11,7 @@ from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger.incidents import find_incident
 from kintsugi.ledger.outbox import put_notice_once
 from kintsugi.ledger.repository import Repository
-from kintsugi.ledger.rows import columns, record, values
+from kintsugi.ledger.rows import columns, read_strictly, values
 from kintsugi.ledger.tables import approvals
 from kintsugi.model.api_types import RejectRequest
 from kintsugi.model.records import Approval, IncidentState
@@ -104,7 +104,7 @@ async def _newest(connection: AsyncConnection, incident: str, path: str) -> Appr
     query = select(*_APPROVAL).where(approvals.c.incident == incident, approvals.c.path == path)
     newest = query.order_by(approvals.c.number.desc()).limit(1).with_for_update()
     row = (await connection.execute(newest)).one_or_none()
-    return None if row is None else record(Approval, row)
+    return None if row is None else read_strictly(Approval, row)
 
 
 async def _answer(connection: AsyncConnection, asked: Approval, now: datetime, **answer: object) -> Approval:

@@ -19,7 +19,7 @@ from kintsugi.errors import NotRecorded
 from kintsugi.ledger.columns import RedactedText, TextColumn, Unreadable
 from kintsugi.ledger.outbox import put_notice
 from kintsugi.ledger.repository import Repository, is_before
-from kintsugi.ledger.rows import columns, record, shown, signal, unreadable, values, verdict_values
+from kintsugi.ledger.rows import columns, read_leniently, read_strictly, signal, unreadable, values, verdict_values
 from kintsugi.ledger.tables import conditions, dead_letters, incidents, runs, signals
 from kintsugi.model.api_types import DeadLetterSummary
 from kintsugi.model.records import (
@@ -154,7 +154,7 @@ class DeadLetterRepository(Repository):
                 if place is None:
                     raise _not_there(before)
                 page = query.where(is_before(order, place))
-            return [shown(DeadLetterSummary, row) for row in await connection.execute(page)]
+            return [read_leniently(DeadLetterSummary, row) for row in await connection.execute(page)]
 
         return await self._store.read(work)
 
@@ -166,7 +166,7 @@ class DeadLetterRepository(Repository):
             row = (await connection.execute(query)).one_or_none()
             if row is None:
                 raise _not_there(letter)
-            return record(DeadLetter, row)
+            return read_strictly(DeadLetter, row)
 
         return await self._store.read(work)
 

@@ -6,7 +6,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.repository import Repository
-from kintsugi.ledger.rows import columns, shown, values
+from kintsugi.ledger.rows import columns, read_leniently, values
 from kintsugi.ledger.tables import drills
 from kintsugi.model.drills import DrillMemory
 
@@ -51,4 +51,4 @@ async def note_passed(connection: AsyncConnection, service: str, now: datetime) 
 
 async def _find(connection: AsyncConnection, service: str) -> DrillMemory | None:
     row = (await connection.execute(select(*_DRILL).where(drills.c.service == service))).one_or_none()
-    return None if row is None else shown(DrillMemory, row)
+    return None if row is None else read_leniently(DrillMemory, row)

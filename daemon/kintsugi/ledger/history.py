@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, CompoundSelect, Select, exists, func, select, union, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.ledger.rows import columns, readable, shown, unreadable
+from kintsugi.ledger.rows import columns, read_leniently, readable, unreadable
 from kintsugi.ledger.tables import aborts, approvals, diagnoses, incidents, locks, pauses, runs, steps
 from kintsugi.model.change_limits import Disruptions
 from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, Abort, History, MadeChange, PastRun, Rejection
@@ -89,7 +89,7 @@ async def read_history(
         recent=tuple(run for run in past if run.finished is not None),
         disruptions=await read_disruptions(connection, namespace, now - windows.changes),
         locks={row.name: row.run for row in await connection.execute(select(locks.c.name, locks.c.run))},
-        pauses=tuple(shown(Pause, row) for row in await connection.execute(pauses_at(now))),
+        pauses=tuple(read_leniently(Pause, row) for row in await connection.execute(pauses_at(now))),
         incident=opened.id if opened is not None else "",
         last_faults=await _last_faults(connection, service),
         held_since=opened.opened if opened is not None and opened.state is IncidentState.HELD else None,
@@ -221,7 +221,7 @@ async def read_disruptions(connection: AsyncConnection, namespace: str, since: d
     return tuple(started for started in await connection.scalars(query) if isinstance(started, datetime))
 
 
-async def places(connection: AsyncConnection) -> tuple[str, ...]:
+async def slot_namespaces(connection: AsyncConnection) -> tuple[str, ...]:
     """Read the namespaces of the services that have a slot, one for each."""
     query = select(runs.c.namespace).where(runs.c.finished.is_(None), _RECOVERY, runs.c.service != STACK)
     return tuple(await connection.scalars(query.where(runs.c.state != IncidentState.HELD)))

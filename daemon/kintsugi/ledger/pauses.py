@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger.history import pauses_at
 from kintsugi.ledger.repository import Repository
-from kintsugi.ledger.rows import columns, shown, values
+from kintsugi.ledger.rows import columns, read_leniently, values
 from kintsugi.ledger.signals import evaluate_anew
 from kintsugi.ledger.tables import pauses
 from kintsugi.model.records import Pause
@@ -36,7 +36,7 @@ class PauseRepository(Repository):
                 raise NotRecorded(f"there is no pause {pause}")
             lift = update(pauses).where(pauses.c.id == pause, pauses.c.lifted.is_(None))
             await connection.execute(lift.values(lifted=now, lifted_by=who, lifted_why=why))
-            return shown(Pause, row)
+            return read_leniently(Pause, row)
 
         return await self._store.write("resume", work)
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Column, ColumnElement, Delete, Row, Select, UpdateBase, insert, literal, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.ledger.rows import readable, shown, unreadable
+from kintsugi.ledger.rows import read_leniently, readable, unreadable
 from kintsugi.ledger.store import Store
 from kintsugi.model.records import DeadLetter, Signal, StepRecord
 
@@ -80,4 +80,4 @@ class Repository:
 
     async def _shown(self, kind: type[T], query: Select[Any]) -> tuple[T, ...]:
         """Return every record as far as it can be read, to be shown, counted or closed."""
-        return tuple(shown(kind, row) for row in await self._rows(kind, query))
+        return tuple(read_leniently(kind, row) for row in await self._rows(kind, query))

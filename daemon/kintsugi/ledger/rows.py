@@ -2,7 +2,7 @@
 Converts between rows and records: a frozen record has a field for each of the columns.
 
 A row may have unreadable values (`columns.Unreadable`): another version's word, a damaged text. A record that is acted upon is
-read whole or not at all (`record`); one that is only shown, counted or closed is read as far as possible (`shown`), and names
+read whole or not at all (`read_strictly`); one that is only shown, counted or closed is read as far as possible (`read_leniently`), and names
 what is missing. So an unreadable row neither hides the others nor stays open for ever.
 """
 
@@ -116,7 +116,7 @@ def unreadable(kind: type[object], row: Any) -> UnreadableRow | None:
     return UnreadableRow(f"{kind.__name__} {name} cannot be read: {'; '.join(wrong)}")
 
 
-def record(kind: type[T], row: Any) -> T:
+def read_strictly(kind: type[T], row: Any) -> T:
     """Build a record from a row that has a column for each field without a default. Raises UnreadableRow."""
     error = unreadable(kind, row)
     if error is not None:
@@ -124,7 +124,7 @@ def record(kind: type[T], row: Any) -> T:
     return kind(**row._mapping)
 
 
-def shown(kind: type[T], row: Any) -> T:
+def read_leniently(kind: type[T], row: Any) -> T:
     """Build a record as far as it can be read, to be shown, counted or closed; never to be acted upon."""
     error = unreadable(kind, row)
     return kind(**(row._mapping if error is None else _as_far_as_known(kind, row._mapping, error)))

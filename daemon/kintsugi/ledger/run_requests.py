@@ -22,7 +22,7 @@ from kintsugi.ledger.incidents import find_child, find_incident, last_run
 from kintsugi.ledger.outbox import put_notice, put_notice_once
 from kintsugi.ledger.recurrences import notified_since, read_attempts, read_recoveries
 from kintsugi.ledger.repository import Repository
-from kintsugi.ledger.rows import columns, shown, values, verdict, verdict_values
+from kintsugi.ledger.rows import columns, read_leniently, values, verdict, verdict_values
 from kintsugi.ledger.store import Store
 from kintsugi.ledger.tables import approvals, incidents, locks, runs, signals, steps
 from kintsugi.ledger.texts import without_secrets
@@ -346,7 +346,7 @@ class _Decision:
         query = query.where(incidents.c.service == self._request.service, incidents.c.closed.is_(None))
         query = query.where(incidents.c.kind == self._request.kind)
         row = (await self._connection.execute(query)).one_or_none()
-        return None if row is None else shown(Incident, row)
+        return None if row is None else read_leniently(Incident, row)
 
     async def _put_incident(self, opened: Incident | None, state: IncidentState, reason: str) -> Incident:
         request = self._request
@@ -460,7 +460,7 @@ async def _find_started_run(connection: AsyncConnection, service: str, key: str)
     if found is None:
         return None
     query = select(*columns(RunRecord, runs)).where(runs.c.id == found)
-    return shown(RunRecord, (await connection.execute(query)).one())
+    return read_leniently(RunRecord, (await connection.execute(query)).one())
 
 
 async def _read_overrides(connection: AsyncConnection, run: str) -> frozenset[Override]:

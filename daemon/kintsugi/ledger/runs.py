@@ -17,7 +17,7 @@ from kintsugi.ledger.drills import note_passed
 from kintsugi.ledger.history import RESUMED, read_changed
 from kintsugi.ledger.outbox import put_first_change, put_notice
 from kintsugi.ledger.repository import Repository
-from kintsugi.ledger.rows import columns, record, shown, values
+from kintsugi.ledger.rows import columns, read_leniently, read_strictly, values
 from kintsugi.ledger.run_requests import DECISION_LOCK_ID
 from kintsugi.ledger.tables import catalogs, incidents, locks, runs, steps
 from kintsugi.ledger.texts import clean, dump, for_people, without_secrets
@@ -100,7 +100,7 @@ class RunRepository(Repository):
         """
         query = select(*_STEP).where(steps.c.run == run).order_by(steps.c.number)
         rows = await self._rows(StepRecord, query)
-        return tuple((record if strict else shown)(StepRecord, row) for row in rows)
+        return tuple((read_strictly if strict else read_leniently)(StepRecord, row) for row in rows)
 
     async def save_step(
         self, step: StepRecord, *, expect: StepState | None, now: datetime, budget: Budget | None = None
@@ -256,7 +256,7 @@ async def find_run(connection: AsyncConnection, run: str, *, lock: bool = False,
     row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
     if row is None:
         raise NotRecorded(f"there is no run {run}")
-    return record(RunRecord, row) if strict else shown(RunRecord, row)
+    return read_strictly(RunRecord, row) if strict else read_leniently(RunRecord, row)
 
 
 def columns_of(updates: RunUpdate) -> dict[str, Any]:
@@ -298,7 +298,7 @@ async def _spend(connection: AsyncConnection, step: StepRecord, budget: Budget) 
 async def _find_step(connection: AsyncConnection, step: StepRecord) -> StepRecord | None:
     query = select(*_STEP).where(steps.c.run == step.run, steps.c.phase == step.phase, steps.c.path == step.path)
     row = (await connection.execute(query)).one_or_none()
-    return None if row is None else record(StepRecord, row)
+    return None if row is None else read_strictly(StepRecord, row)
 
 
 async def _put_step(connection: AsyncConnection, step: StepRecord, *, known: bool) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.cancellation import to_its_end
+from kintsugi.cancellation import uncancelled
 from kintsugi.errors import LedgerError, StaleEpoch, UnreadableRow
 from kintsugi.ledger.engines import Engines
 from kintsugi.ledger.failures import DRIVER_ERRORS, DatabaseFailure, classify, is_read_only, ledger_error
@@ -97,7 +97,7 @@ class Store:
         cancelled is so once the transaction has ended.
         """
         # A transaction that is cut in the middle keeps SQLite's lock until its connection is collected as garbage.
-        return await _with_retries(lambda: to_its_end(self._once(name, work, fenced=fenced)), f"write ({name})")
+        return await _with_retries(lambda: uncancelled(self._once(name, work, fenced=fenced)), f"write ({name})")
 
     async def read(self, work: Work[T]) -> T:
         """
@@ -110,7 +110,7 @@ class Store:
             async with self.engines.reader.connect() as connection:
                 return await work(connection)
 
-        return await _with_retries(lambda: to_its_end(once()), "read")
+        return await _with_retries(lambda: uncancelled(once()), "read")
 
     async def commit(self, connection: AsyncConnection, name: str) -> None:
         """Commit: the only place where anything becomes durable, and where failpoints are hit."""

@@ -14,7 +14,7 @@ from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.errors import CommandError
 from kintsugi.ledger.repository import Repository
-from kintsugi.ledger.rows import columns, moment, record, values
+from kintsugi.ledger.rows import columns, moment, read_strictly, values
 from kintsugi.ledger.tables import good_counts, good_revisions, good_templates, scaled_to_zero, seen_replicas
 from kintsugi.model.known import GoodCount, GoodRevision, GoodTemplate, ScaledToZero, SeenReplicas
 from kintsugi.model.records import NOT_MADE, Phase, StepRecord, StepState
@@ -128,7 +128,7 @@ async def read_scaled_to_zero(connection: AsyncConnection, workload: str) -> Sca
     """Read which run has scaled a workload to 0 last. Raises UnreadableRow."""
     query = select(*columns(ScaledToZero, scaled_to_zero)).where(scaled_to_zero.c.workload == workload)
     row = (await connection.execute(query)).one_or_none()
-    return None if row is None else record(ScaledToZero, row)
+    return None if row is None else read_strictly(ScaledToZero, row)
 
 
 async def note_scale(connection: AsyncConnection, step: StepRecord, now: datetime) -> None:

@@ -147,7 +147,7 @@ class ChildRuns:
         return self._slots().left_in(namespace) > 0
 
     def _slots(self) -> Slots:
-        return self._observed.limits.slots(self._supervisor.places)
+        return self._observed.limits.slots(self._supervisor.slot_namespaces)
 
     async def _request_run(self, call: ChildCall, catalog: Catalog, service: Service) -> RunRequestResult:
         """Request a child run with the parent's documents, in the parent's name and within its deadline."""

@@ -59,15 +59,15 @@ class DrillScheduler:
         self._refused(name)
         raise WrongState(f"no drill is started: {self._why(result.verdict)}")
 
-    async def tend(self) -> None:
+    async def reconcile(self) -> None:
         """Begin the drills that are due; one that may not begin now is tried again."""
         known = await self._ledger.drills.memories()
         for service in self._active_catalog.catalog.services.values():
             if service.drill is not None and service.drill.schedule:
                 with self._containment.around(FailureScope.SERVICE, service.name):
-                    await self._tend(service, service.drill.schedule, known.get(service.name))
+                    await self._reconcile(service, service.drill.schedule, known.get(service.name))
 
-    async def _tend(self, service: Service, schedule: str, known: DrillMemory | None) -> None:
+    async def _reconcile(self, service: Service, schedule: str, known: DrillMemory | None) -> None:
         now = self._observed.clock()
         if known is None or known.slot is None or known.schedule != schedule:
             await self._ledger.drills.begin_schedule(service.name, schedule, now)

@@ -78,7 +78,7 @@ class ObservedState:
     """
     The facts of this moment. `mode` is the global one; `start_up` is what a pod may take to become ready.
 
-    `waiting` are the services that wait for a slot, the first of them first, and `places` are the namespaces of those that have
+    `waiting` are the services that wait for a slot, the first of them first, and `slot_namespaces` are the namespaces of those that have
     one; `slot_given` is called when a run under way has given one away.
     `under_way` are the runs that are being driven; `names` and `checks` say why our own name server, or the path of our own
     checks, is in doubt; `unresolved` why the cluster's names do not resolve, also where they never did. `outage` returns
@@ -94,7 +94,7 @@ class ObservedState:
     clock: Callable[[], datetime]
     under_way: Callable[[], OpenRuns] = OpenRuns
     waiting: Callable[[], tuple[Service, ...]] = tuple
-    places: Callable[[], tuple[str, ...]] = tuple
+    slot_namespaces: Callable[[], tuple[str, ...]] = tuple
     slot_given: Callable[[], None] = lambda: None
     start_up: timedelta = predicates.START_UP_ALLOWANCE
     silences: Callable[[], Awaitable[frozenset[str]]] | None = None
@@ -359,7 +359,11 @@ class ObservedState:
     def overtaker(self, service: str) -> str:
         """Return a service of higher priority that waits for the slot of a service under recovery; "" for none."""
         declared = self.services.catalog.services.get(service)
-        return overtaker(declared, self.waiting(), self.limits.slots(self.places())) if declared is not None else ""
+        return (
+            overtaker(declared, self.waiting(), self.limits.slots(self.slot_namespaces()))
+            if declared is not None
+            else ""
+        )
 
     def slot_refusal(self, service: str) -> Callable[[tuple[str, ...]], str]:
         """Return what says why a service gets no slot now, behind those that come before it; one that is gone is let go on."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from kintsugi.decisions.breaker import ObserverNotice, doubt, observer_notice
+from kintsugi.decisions.breaker import ObserverAction, doubt, observer_notice
 from kintsugi.errors import WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState
@@ -37,12 +37,12 @@ class ObserverIncident:
             return
         known = await self._ledger.incidents.observer_incident()
         match observer_notice(problem, lasting, notified=known is not None, notify_after=self._notify_after):
-            case ObserverNotice.OPEN:
+            case ObserverAction.OPEN:
                 await self._open(problem)
-            case ObserverNotice.CLOSE:
+            case ObserverAction.CLOSE:
                 assert known is not None, "only an incident that is open is closed"
                 await self._close(known)
-            case ObserverNotice.NONE:
+            case ObserverAction.NONE:
                 pass
 
     async def _open(self, problem: str) -> None:

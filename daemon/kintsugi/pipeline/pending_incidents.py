@@ -47,7 +47,7 @@ class PendingIncidents:
     observed: ObservedState
     supervisor: RunSupervisor
 
-    async def tend(self) -> None:
+    async def reconcile(self) -> None:
         """
         Evaluate again, ask about, start or close each open incident without a run.
 
@@ -59,9 +59,9 @@ class PendingIncidents:
         for incident in found:
             if incident.id not in with_run and incident.kind is not RunKind.OBSERVER:
                 with self.supervisor.containment.around(FailureScope.INCIDENT, incident.id):
-                    await self._tend(incident.id)
+                    await self._reconcile(incident.id)
 
-    async def _tend(self, known_as: str) -> None:
+    async def _reconcile(self, known_as: str) -> None:
         open_incident = await self._incident_state(known_as)
         if open_incident is None:
             return

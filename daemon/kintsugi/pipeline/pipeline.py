@@ -20,7 +20,7 @@ from kintsugi.model.rules import Rule, RuleSource
 from kintsugi.model.services import Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.observed_state import ObservedState
-from kintsugi.pipeline.run_requester import Contention, RunRequester, WaitingIncidents
+from kintsugi.pipeline.run_requester import Contention, IncidentListeners, RunRequester
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.signal_evaluator import Disposition, SignalEvaluator
 from kintsugi.pipeline.targets import ExistenceQuery, Targets
@@ -56,7 +56,7 @@ class Pipeline:
         self._supervisor = supervisor
         self._news = asyncio.Event()
         self._containment = supervisor.containment
-        self.waiting = WaitingIncidents(active_catalog, supervisor.containment)
+        self.waiting = IncidentListeners(active_catalog, supervisor.containment)
         self._contention = Contention(
             clock=observed.clock,
             grace=observed.limits.recheck_after,
@@ -160,7 +160,10 @@ class Pipeline:
             return
         self._is_slot_free = False
         observed, now = self._observed, self._observed.clock()
-        first = {each.name for each in admitted(self._contention.for_slots(), observed.limits.slots(observed.places()))}
+        first = {
+            each.name
+            for each in admitted(self._contention.for_slots(), observed.limits.slots(observed.slot_namespaces()))
+        }
         rules = [rule.name for rule in self._active_catalog.catalog.rules.values() if rule.service in first]
         if rules:
             await self._ledger.signals.make_due(rules, Reason.BUDGET, now, until=now + observed.limits.recheck_after)

@@ -79,7 +79,7 @@ class Contention:
         return [each for each, _ in self._waiting.values()]
 
 
-class WaitingIncidents:
+class IncidentListeners:
     """Passes each incident that waits without a run, and its service, on to `on_each`, as long as it waits again and again."""
 
     def __init__(self, active_catalog: ActiveCatalog, containment: Containment) -> None:
@@ -107,7 +107,7 @@ class RunRequester:
     active_catalog: ActiveCatalog
     observed: ObservedState
     contention: Contention
-    waiting: WaitingIncidents
+    waiting: IncidentListeners
     approval_expiry: timedelta
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
     preview: Preview = field(default_factory=lambda: no_preview)

@@ -166,7 +166,7 @@ class RunSupervisor:
         return frozenset(run.service for run in self._runs.values() if run.kind is RunKind.RECOVERY)
 
     @property
-    def places(self) -> tuple[str, ...]:
+    def slot_namespaces(self) -> tuple[str, ...]:
         """Return the namespaces of the services that have a slot, one for each; a run about all services takes none."""
         runs = self.under_way.runs
         return tuple(

@@ -184,7 +184,7 @@ class ClusterView(Protocol):
         """Return a service of higher priority that waits for the slot of a service under recovery; "" for none."""
         ...
 
-    def places(self) -> tuple[str, ...]:
+    def slot_namespaces(self) -> tuple[str, ...]:
         """Return the namespaces of the services that have a slot, one for each."""
         ...
 

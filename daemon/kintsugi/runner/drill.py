@@ -19,8 +19,8 @@ from kintsugi.decisions.drills import (
     LEFT_OUT,
     RULE,
     report_of,
+    retargeted,
     summary_of,
-    turned,
 )
 from kintsugi.decisions.guards import Limits
 from kintsugi.ledger import Ledger
@@ -130,7 +130,7 @@ class DrillDriver(RehearsalDriver):
         """Return the catalog in which the service's integrity checks ask the scratch database."""
         service = self.catalog.services[self.run.service]
         database, scratch = str(self.run.parameters[DATABASE]), scratch_of(self.incident.id)
-        checks, left_out = turned(service.checks.get(INTEGRITY, ()), database, scratch)
+        checks, left_out = retargeted(service.checks.get(INTEGRITY, ()), database, scratch)
         if left_out:
             facts = {"checks": list(left_out)}
             await self.journal.note(LEFT_OUT, "Checks that do not test the backup", facts, now=self.deps.clock())

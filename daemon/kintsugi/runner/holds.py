@@ -185,7 +185,7 @@ class SlotYielder:
                 text = f"The run has waited for a slot since {since:%H:%M:%S}: {run.reason}."
                 await self.ledger.outbox.put_notice_once(run.incident, IncidentState.HELD, text, now)
             refusal = observed.slot_refusal(run.service)
-            if refusal(observed.places()):
+            if refusal(observed.slot_namespaces()):
                 continue
             deadline, reason = run.deadline + (now - since), "the run has a slot again and continues"
             moved = await self.ledger.admissions.take_slot(run.id, refusal, reason, now, deadline=deadline)

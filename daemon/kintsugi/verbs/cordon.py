@@ -80,11 +80,11 @@ class CordonVerb(ObjectVerb[Cordon]):
     def split(self, command: Cordon) -> tuple[Command, ...]:
         return tuple(replace(command, objects=(each,)) for each in command.objects)
 
-    def aspect(self, command: Cordon) -> object:
+    def conflict_key(self, command: Cordon) -> object:
         """Return that both directions are about the same."""
         return Cordon
 
-    def takes_back(self, command: Cordon, undo: Cordon) -> bool:
+    def opposes(self, command: Cordon, undo: Cordon) -> bool:
         """Return whether both go in one direction."""
         return command.on is undo.on
 

@@ -129,7 +129,7 @@ class DrainVerb(ObjectVerb[Drain]):
     def objects(self, command: Drain) -> tuple[ObjectName, ...]:
         return (command.object,)
 
-    def compared(self, command: Drain) -> Command:
+    def opposing_command(self, command: Drain) -> Command:
         """Return its cordon, which is what it may take another rule's change back by."""
         return Cordon(objects=(command.object,), on=True)
 

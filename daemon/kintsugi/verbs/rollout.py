@@ -123,7 +123,7 @@ class RolloutVerb(SingleObjectVerb[Rollout]):
         yield from number("--current-revision=", command.current or None)
         yield from [*duration("--timeout=", command.timeout), *namespace_option(command.namespace)]
 
-    def takes_back(self, command: Rollout, undo: Rollout) -> bool:
+    def opposes(self, command: Rollout, undo: Rollout) -> bool:
         """Return whether both go in one direction."""
         return command.verb is undo.verb
 

@@ -24,7 +24,7 @@ class RolloutPauseVerb(RolloutVerb):
         self._pause = pause
         self.spec = changing(self.verb, resources=(DEPLOYMENTS,))
 
-    def aspect(self, command: Rollout) -> object:
+    def conflict_key(self, command: Rollout) -> object:
         """Return that both directions are about the same."""
         return RolloutPauseVerb
 

@@ -35,7 +35,7 @@ from kintsugi.verbs.rollout import (
     changing,
     intent_of,
 )
-from kintsugi.verbs.set_template import validated
+from kintsugi.verbs.set_template import dry_run
 from kintsugi.verbs.undo_by_revision import undo_by_revision
 from kubediagnosis.ports import KeptTemplate
 from kubediagnosis.templates import (
@@ -141,7 +141,7 @@ async def _plan_to_kept(clients: VerbClients, command: Rollout, loaded: LoadedTa
     assert found is not None, asked
     wanted = unstructured.with_field(loaded.obj, "spec", "template", value=found.pods)
     try:
-        after = await validated(clients.kube, loaded, wanted, "")
+        after = await dry_run(clients.kube, loaded, wanted, "")
     except KintsugiError as error:
         hide(error, PatchWrite(operations=difference_of(loaded.obj, wanted)))
         raise

@@ -101,10 +101,10 @@ class ScaleVerb(ObjectVerb[Scale]):
         return command.replicas == 0
 
     @override
-    def aspect(self, command: Scale) -> object:
+    def conflict_key(self, command: Scale) -> object:
         return Scale
 
-    def takes_back(self, command: Scale, undo: Scale) -> bool:
+    def opposes(self, command: Scale, undo: Scale) -> bool:
         """Return whether it goes in the direction of the way back at all."""
         after = undo.current
         return after is not None and (command.replicas - after) * (undo.replicas - after) > 0

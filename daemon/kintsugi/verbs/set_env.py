@@ -96,7 +96,7 @@ class SetEnvVerb(SetVerb[SetEnv]):
         """Return the variables by their names: a runbook may say what `LOG_LEVEL` is, and never a password."""
         return dict(command.env)
 
-    def takes_back(self, command: SetEnv, undo: SetEnv) -> bool:
+    def opposes(self, command: SetEnv, undo: SetEnv) -> bool:
         """Return whether a variable is removed that was set, or gets the value that it had."""
         return any(name in undo.env and undo.env[name] == value for name, value in command.env.items())
 

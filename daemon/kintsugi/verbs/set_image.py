@@ -67,7 +67,7 @@ class SetImageVerb(SetVerb[SetImage]):
         yield from (f"{name}={image}" for name, image in command.images.items())
         yield from namespace_option(command.namespace)
 
-    def takes_back(self, command: SetImage, undo: SetImage) -> bool:
+    def opposes(self, command: SetImage, undo: SetImage) -> bool:
         """Return whether a container gets the image that it had."""
         return any(_wanted(command.images, name) == image for name, image in undo.images.items())
 

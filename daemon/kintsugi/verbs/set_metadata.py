@@ -93,11 +93,11 @@ class SetMetadataVerb(ObjectVerb[SetMetadata]):
     def split(self, command: SetMetadata) -> tuple[Command, ...]:
         return tuple(replace(command, objects=(each,)) for each in command.objects)
 
-    def aspect(self, command: SetMetadata) -> object:
+    def conflict_key(self, command: SetMetadata) -> object:
         """Return the verb: labels and annotations are two things."""
         return command.verb
 
-    def takes_back(self, command: SetMetadata, undo: SetMetadata) -> bool:
+    def opposes(self, command: SetMetadata, undo: SetMetadata) -> bool:
         """Return whether a mark gets the value that it had."""
         return any(key in undo.values and undo.values[key] == value for key, value in command.values.items())
 

@@ -85,7 +85,7 @@ class SetResourcesVerb(SetVerb[SetResources]):
         yield from option("-c", "" if command.containers == "*" else command.containers)
         yield from namespace_option(command.namespace)
 
-    def takes_back(self, command: SetResources, undo: SetResources) -> bool:
+    def opposes(self, command: SetResources, undo: SetResources) -> bool:
         """Return whether the one container of a way back gets an amount that it had."""
         return chosen(command.containers, undo.containers) and any(
             name in former and quantity(former[name]) == quantity(amount)

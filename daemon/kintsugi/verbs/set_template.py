@@ -61,7 +61,7 @@ class SetVerb(SingleObjectVerb[S]):
     async def planned(self, clients: VerbClients, command: S, loaded: LoadedTarget, after: Unstructured) -> EffectPlan:
         """Return the plan that makes a workload what the server would have of it `after` the change, with its way back."""
 
-    def aspect(self, command: S) -> object:
+    def conflict_key(self, command: S) -> object:
         """Return that it is about the same as others of its kind."""
         return self.command
 
@@ -71,7 +71,7 @@ class SetVerb(SingleObjectVerb[S]):
         bound = replace(command, object=loaded.asked)
         preconditions.check(self.objection(bound, loaded))
         wanted = with_containers(loaded.obj, partial(self.changed, bound))
-        return await self.planned(clients, bound, loaded, await validated(clients.kube, loaded, wanted, command.over))
+        return await self.planned(clients, bound, loaded, await dry_run(clients.kube, loaded, wanted, command.over))
 
 
 def containers_of(obj: Unstructured) -> Iterator[Unstructured]:
@@ -107,7 +107,7 @@ def no_matching_container(loaded: LoadedTarget, pattern: str) -> str:
     return f"{loaded.asked} does not have any containers matching {pattern!r}: it has {', '.join(names)}"
 
 
-async def validated(kube: KubeClient, loaded: LoadedTarget, wanted: Unstructured, over: str) -> Unstructured:
+async def dry_run(kube: KubeClient, loaded: LoadedTarget, wanted: Unstructured, over: str) -> Unstructured:
     """
     Judge what a workload is to become, and return what the server makes of it; where nothing would change, as it is.
 

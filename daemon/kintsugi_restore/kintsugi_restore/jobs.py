@@ -90,7 +90,7 @@ async def apply(kube: KubeClient, plan: EffectPlan) -> Result:
     A Job whose claim is refused for good is deleted again: it could never start.
     """
     if plan.already:
-        return job_effect.found(plan)
+        return job_effect.existing_result(plan)
     write, namespace = plan.write, plan.remembered(WorkerIntent).namespace
     if not isinstance(write, JobWrite):
         raise Refused(f"job/{plan.remembered(WorkerIntent).job}: a change prepared before a restart is not applied")

@@ -4,11 +4,11 @@ from datetime import datetime
 
 import msgspec
 
-from kubeobjects.metadata import Condition, Kept, Moment, Object, ObjectReference
+from kubeobjects.metadata import Condition, Moment, Object, ObjectReference, PartialObject
 from kubeobjects.resources import find
 
 
-class Taint(Kept, frozen=True):
+class Taint(PartialObject, frozen=True):
     """A mark on a node that keeps pods away."""
 
     key: str = ""
@@ -17,7 +17,7 @@ class Taint(Kept, frozen=True):
     time_added: Moment | None = None
 
 
-class NodeSpec(Kept, frozen=True):
+class NodeSpec(PartialObject, frozen=True):
     """The desired state. `kubectl cordon` sets `unschedulable`."""
 
     unschedulable: bool = False
@@ -25,14 +25,14 @@ class NodeSpec(Kept, frozen=True):
     taints: tuple[Taint, ...] = ()
 
 
-class NodeAddress(Kept, frozen=True):
+class NodeAddress(PartialObject, frozen=True):
     """One address of a node: InternalIP, ExternalIP, Hostname, …"""
 
     type: str = ""
     address: str = ""
 
 
-class NodeInfo(Kept, frozen=True):
+class NodeInfo(PartialObject, frozen=True):
     """The software of the node."""
 
     kubelet_version: str = ""
@@ -42,7 +42,7 @@ class NodeInfo(Kept, frozen=True):
     architecture: str = ""
 
 
-class NodeStatus(Kept, frozen=True):
+class NodeStatus(PartialObject, frozen=True):
     """The state that the kubelet reports; capacity and allocatable are quantities in text."""
 
     conditions: tuple[Condition, ...] = ()
@@ -67,7 +67,7 @@ class NodeMetrics(Object, frozen=True):
     usage: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class NamespaceStatus(Kept, frozen=True):
+class NamespaceStatus(PartialObject, frozen=True):
     """Active or Terminating."""
 
     phase: str = ""
@@ -79,14 +79,14 @@ class Namespace(Object, frozen=True):
     status: NamespaceStatus = NamespaceStatus()
 
 
-class EventSource(Kept, frozen=True):
+class EventSource(PartialObject, frozen=True):
     """The reporter of an Event, in its old form."""
 
     component: str = ""
     host: str = ""
 
 
-class EventSeries(Kept, frozen=True):
+class EventSeries(PartialObject, frozen=True):
     """The count and the last time of a series of Events."""
 
     count: int = 0
@@ -128,7 +128,7 @@ class Event(Object, frozen=True):
         return said or self.event_time or self.metadata.creation_timestamp
 
 
-class LeaseSpec(Kept, frozen=True):
+class LeaseSpec(PartialObject, frozen=True):
     """The holder of the lease, and its last renewal."""
 
     holder_identity: str | None = None

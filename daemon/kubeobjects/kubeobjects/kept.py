@@ -11,13 +11,13 @@ from kubeobjects import resources
 from kubeobjects.cluster import Event, Lease, Namespace, Node, NodeMetrics
 from kubeobjects.metadata import (
     Condition,
-    Kept,
     LabelRequirement,
     LabelSelector,
     Metadata,
     Object,
     ObjectReference,
     OwnerReference,
+    PartialObject,
 )
 from kubeobjects.network import EndpointSlice, Ingress, KubeService
 from kubeobjects.pods import Container, ContainerState, ContainerStatus, Pod, Probe
@@ -53,7 +53,6 @@ __all__ = [
     "HorizontalPodAutoscaler",
     "Ingress",
     "Job",
-    "Kept",
     "KubeService",
     "LabelRequirement",
     "LabelSelector",
@@ -65,6 +64,7 @@ __all__ = [
     "Object",
     "ObjectReference",
     "OwnerReference",
+    "PartialObject",
     "PersistentVolume",
     "PersistentVolumeClaim",
     "Pod",

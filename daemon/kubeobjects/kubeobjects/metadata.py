@@ -30,11 +30,11 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time as the API writes it, with its time zone: one without cannot be compared with ours."""
 
 
-class Kept(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class PartialObject(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """Base of every kept struct: frozen, JSON names in camel case, unknown fields ignored."""
 
 
-class OwnerReference(Kept, frozen=True):
+class OwnerReference(PartialObject, frozen=True):
     """An owner of the object; at most one has `controller`."""
 
     api_version: str = ""
@@ -44,7 +44,7 @@ class OwnerReference(Kept, frozen=True):
     controller: bool = False
 
 
-class Metadata(Kept, frozen=True):
+class Metadata(PartialObject, frozen=True):
     """An object's identity and marks. `uid` distinguishes an object from another of the same name."""
 
     name: str = ""
@@ -65,7 +65,7 @@ class Metadata(Kept, frozen=True):
             msgspec.structs.force_setattr(self, "annotations", rest)
 
 
-class Object(Kept, frozen=True):
+class Object(PartialObject, frozen=True):
     """
     Any object, of which only the metadata is known.
 
@@ -77,7 +77,7 @@ class Object(Kept, frozen=True):
     metadata: Metadata = Metadata()
 
 
-class Condition(Kept, frozen=True):
+class Condition(PartialObject, frozen=True):
     """One entry of `status.conditions`. `status` is "True", "False" or "Unknown"."""
 
     type: str = ""
@@ -87,7 +87,7 @@ class Condition(Kept, frozen=True):
     last_transition_time: Moment | None = None
 
 
-class LabelRequirement(Kept, frozen=True):
+class LabelRequirement(PartialObject, frozen=True):
     """One expression of a label selector; `operator` is In, NotIn, Exists or DoesNotExist."""
 
     key: str = ""
@@ -95,14 +95,14 @@ class LabelRequirement(Kept, frozen=True):
     values: tuple[str, ...] = ()
 
 
-class LabelSelector(Kept, frozen=True):
+class LabelSelector(PartialObject, frozen=True):
     """`spec.selector` of a workload: which pods are its own."""
 
     match_labels: dict[str, str] = msgspec.field(default_factory=dict)
     match_expressions: tuple[LabelRequirement, ...] = ()
 
 
-class ObjectReference(Kept, frozen=True):
+class ObjectReference(PartialObject, frozen=True):
     """A reference to an object of any kind."""
 
     api_version: str = ""

@@ -4,10 +4,10 @@ from typing import ClassVar
 
 import msgspec
 
-from kubeobjects.metadata import Kept, LabelSelector, Object, ObjectReference
+from kubeobjects.metadata import LabelSelector, Object, ObjectReference, PartialObject
 
 
-class ServicePort(Kept, frozen=True):
+class ServicePort(PartialObject, frozen=True):
     """One port of a service. It leads to `target_port` of its pods, a number or a container's name for one; 0 is `port` itself."""
 
     name: str = ""
@@ -17,7 +17,7 @@ class ServicePort(Kept, frozen=True):
     node_port: int = 0
 
 
-class ServiceSpec(Kept, frozen=True):
+class ServiceSpec(PartialObject, frozen=True):
     """The desired state. `clusterIP` is "None" for a headless service."""
 
     type: str = "ClusterIP"
@@ -31,20 +31,20 @@ class ServiceSpec(Kept, frozen=True):
     publish_not_ready_addresses: bool = False
 
 
-class IngressPoint(Kept, frozen=True):
+class IngressPoint(PartialObject, frozen=True):
     """A point where a load balancer accepts traffic: an address, a host name, or both."""
 
     ip: str = ""
     hostname: str = ""
 
 
-class LoadBalancer(Kept, frozen=True):
+class LoadBalancer(PartialObject, frozen=True):
     """A load balancer's points of entry; none until it is provisioned."""
 
     ingress: tuple[IngressPoint, ...] = ()
 
 
-class ServiceStatus(Kept, frozen=True):
+class ServiceStatus(PartialObject, frozen=True):
     """The state that the load balancer's controller reports."""
 
     load_balancer: LoadBalancer = LoadBalancer()
@@ -61,7 +61,7 @@ SERVICE_NAME = "kubernetes.io/service-name"
 """The label of an EndpointSlice that says of which Service it is."""
 
 
-class EndpointConditions(Kept, frozen=True):
+class EndpointConditions(PartialObject, frozen=True):
     """The conditions of an endpoint. An absent `ready` means ready, as in the API."""
 
     ready: bool = True
@@ -69,7 +69,7 @@ class EndpointConditions(Kept, frozen=True):
     terminating: bool = False
 
 
-class Endpoint(Kept, frozen=True):
+class Endpoint(PartialObject, frozen=True):
     """One endpoint behind a service."""
 
     addresses: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class Endpoint(Kept, frozen=True):
     zone: str = ""
 
 
-class EndpointPort(Kept, frozen=True):
+class EndpointPort(PartialObject, frozen=True):
     """A port that all endpoints of a slice listen on."""
 
     name: str = ""
@@ -104,20 +104,20 @@ class EndpointSlice(Object, frozen=True):
             msgspec.structs.force_setattr(self, "ports", ())
 
 
-class IngressRule(Kept, frozen=True):
+class IngressRule(PartialObject, frozen=True):
     """A host that an ingress serves."""
 
     host: str = ""
 
 
-class IngressSpec(Kept, frozen=True):
+class IngressSpec(PartialObject, frozen=True):
     """The desired state."""
 
     ingress_class_name: str = ""
     rules: tuple[IngressRule, ...] = ()
 
 
-class IngressStatus(Kept, frozen=True):
+class IngressStatus(PartialObject, frozen=True):
     """The points where traffic is accepted."""
 
     load_balancer: LoadBalancer = LoadBalancer()
@@ -133,14 +133,14 @@ class Ingress(Object, frozen=True):
 INGRESS, EGRESS = "Ingress", "Egress"
 
 
-class AddressBlock(Kept, frozen=True):
+class AddressBlock(PartialObject, frozen=True):
     """Addresses by CIDR, without those of `except`."""
 
     cidr: str = ""
     other_than: tuple[str, ...] = msgspec.field(default=(), name="except")
 
 
-class PolicyPeer(Kept, frozen=True):
+class PolicyPeer(PartialObject, frozen=True):
     """
     An allowed peer: pods of namespaces, or addresses. Without a namespace selector the namespace is the policy's own.
     """
@@ -150,7 +150,7 @@ class PolicyPeer(Kept, frozen=True):
     ip_block: AddressBlock | None = None
 
 
-class PolicyPort(Kept, frozen=True):
+class PolicyPort(PartialObject, frozen=True):
     """A port, a range up to `endPort`, or the name of one; none is all of the protocol."""
 
     protocol: str = "TCP"
@@ -158,7 +158,7 @@ class PolicyPort(Kept, frozen=True):
     end_port: int = 0
 
 
-class NetworkPolicyRule(Kept, frozen=True):
+class NetworkPolicyRule(PartialObject, frozen=True):
     """A rule of allowed traffic: an empty list of peers or ports means all."""
 
     sources: tuple[PolicyPeer, ...] = msgspec.field(default=(), name="from")
@@ -166,7 +166,7 @@ class NetworkPolicyRule(Kept, frozen=True):
     ports: tuple[PolicyPort, ...] = ()
 
 
-class PolicySpec(Kept, frozen=True):
+class PolicySpec(PartialObject, frozen=True):
     """The specification of a policy: the pods that it selects, its directions, and the traffic that it allows."""
 
     pod_selector: LabelSelector = LabelSelector()

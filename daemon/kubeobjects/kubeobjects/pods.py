@@ -6,16 +6,16 @@ A pod of two containers takes under 4 KiB in a reflector's store (tests/unit/obj
 
 import msgspec
 
-from kubeobjects.metadata import Condition, Kept, Moment, Object
+from kubeobjects.metadata import Condition, Moment, Object, PartialObject
 
 
-class HttpHeader(Kept, frozen=True):
+class HttpHeader(PartialObject, frozen=True):
     """A header that a probe sends."""
 
     name: str = ""
 
 
-class HttpGet(Kept, frozen=True):
+class HttpGet(PartialObject, frozen=True):
     """The request of a probe by HTTP; `port` is a number or the name of a container's port, "" for `host` is the pod itself."""
 
     path: str = ""
@@ -25,7 +25,7 @@ class HttpGet(Kept, frozen=True):
     http_headers: tuple[HttpHeader, ...] = ()
 
 
-class Probe(Kept, frozen=True):
+class Probe(PartialObject, frozen=True):
     """A kubelet's probe: when it starts, how long it may fail, and what it asks by HTTP. Defaults are the API's."""
 
     initial_delay_seconds: int = 0
@@ -36,14 +36,14 @@ class Probe(Kept, frozen=True):
     http_get: HttpGet | None = None
 
 
-class Requirements(Kept, frozen=True):
+class Requirements(PartialObject, frozen=True):
     """Resource requests and limits, as quantities in text ("250m", "1Gi")."""
 
     requests: dict[str, str] = msgspec.field(default_factory=dict)
     limits: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class ContainerPort(Kept, frozen=True):
+class ContainerPort(PartialObject, frozen=True):
     """A port that a container says it listens on."""
 
     name: str = ""
@@ -51,7 +51,7 @@ class ContainerPort(Kept, frozen=True):
     protocol: str = "TCP"
 
 
-class Container(Kept, frozen=True):
+class Container(PartialObject, frozen=True):
     """A container as specified. An init container with `restartPolicy: Always` is a sidecar."""
 
     name: str = ""
@@ -65,27 +65,27 @@ class Container(Kept, frozen=True):
     liveness_probe: Probe | None = None
 
 
-class ClaimVolume(Kept, frozen=True):
+class ClaimVolume(PartialObject, frozen=True):
     """A volume that is a PersistentVolumeClaim of the pod's namespace."""
 
     claim_name: str = ""
     read_only: bool = False
 
 
-class Volume(Kept, frozen=True):
+class Volume(PartialObject, frozen=True):
     """A volume of a pod; of its many sources only the claim is kept."""
 
     name: str = ""
     persistent_volume_claim: ClaimVolume | None = None
 
 
-class ReadinessGate(Kept, frozen=True):
+class ReadinessGate(PartialObject, frozen=True):
     """A condition that must be true, too, before the pod counts as ready."""
 
     condition_type: str = ""
 
 
-class PodSpec(Kept, frozen=True):
+class PodSpec(PartialObject, frozen=True):
     """The desired state."""
 
     node_name: str = ""
@@ -102,20 +102,20 @@ class PodSpec(Kept, frozen=True):
     readiness_gates: tuple[ReadinessGate, ...] = ()
 
 
-class ContainerStateWaiting(Kept, frozen=True):
+class ContainerStateWaiting(PartialObject, frozen=True):
     """The reason for which a container does not run yet (ContainerCreating, CrashLoopBackOff, ImagePullBackOff, …)."""
 
     reason: str = ""
     message: str = ""
 
 
-class ContainerStateRunning(Kept, frozen=True):
+class ContainerStateRunning(PartialObject, frozen=True):
     """A container that runs."""
 
     started_at: Moment | None = None
 
 
-class ContainerStateTerminated(Kept, frozen=True):
+class ContainerStateTerminated(PartialObject, frozen=True):
     """The end of a container."""
 
     exit_code: int = 0
@@ -126,7 +126,7 @@ class ContainerStateTerminated(Kept, frozen=True):
     finished_at: Moment | None = None
 
 
-class ContainerState(Kept, frozen=True):
+class ContainerState(PartialObject, frozen=True):
     """Exactly one of the three is set; none means that the kubelet has not said."""
 
     waiting: ContainerStateWaiting | None = None
@@ -134,7 +134,7 @@ class ContainerState(Kept, frozen=True):
     terminated: ContainerStateTerminated | None = None
 
 
-class ContainerStatus(Kept, frozen=True):
+class ContainerStatus(PartialObject, frozen=True):
     """A container as the kubelet last saw it. `started` is None until a start-up probe was asked."""
 
     name: str = ""
@@ -147,7 +147,7 @@ class ContainerStatus(Kept, frozen=True):
     last_state: ContainerState = ContainerState()
 
 
-class PodStatus(Kept, frozen=True):
+class PodStatus(PartialObject, frozen=True):
     """The state that the kubelet and the scheduler report."""
 
     phase: str = ""

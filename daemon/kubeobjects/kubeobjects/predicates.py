@@ -155,7 +155,7 @@ def status_of(pod: Pod) -> str:
     return reason
 
 
-def address(service: KubeService) -> str:
+def load_balancer_address(service: KubeService) -> str:
     """Return the first address or host name at which a load balancer takes traffic in, or "" without one."""
     for point in service.status.load_balancer.ingress:
         if point.ip or point.hostname:

@@ -4,11 +4,11 @@ The fields of pods that no cache keeps and a diagnosis reads: where an environme
 Each struct extends the kept one, so that what is known of a kept pod is known of these.
 """
 
-from kubeobjects.metadata import Kept, Metadata
+from kubeobjects.metadata import Metadata, PartialObject
 from kubeobjects.pods import Container, PodSpec, Volume
 
 
-class Name(Kept, frozen=True):
+class Name(PartialObject, frozen=True):
     """The name of another object, or of a volume."""
 
     name: str = ""
@@ -20,21 +20,21 @@ class KeyReference(Name, frozen=True):
     key: str = ""
 
 
-class ValueSource(Kept, frozen=True):
+class ValueSource(PartialObject, frozen=True):
     """The source of a variable's value: a key of a ConfigMap or Secret."""
 
     config_map_key_ref: KeyReference | None = None
     secret_key_ref: KeyReference | None = None
 
 
-class Variable(Kept, frozen=True):
+class Variable(PartialObject, frozen=True):
     """A variable of a container's environment; its value is not kept."""
 
     name: str = ""
     value_from: ValueSource | None = None
 
 
-class EnvironmentSource(Kept, frozen=True):
+class EnvironmentSource(PartialObject, frozen=True):
     """All keys of a ConfigMap or Secret as variables."""
 
     config_map_ref: Name | None = None
@@ -49,7 +49,7 @@ class SpecifiedContainer(Container, frozen=True):
     volume_mounts: tuple[Name, ...] = ()
 
 
-class VolumeItem(Kept, frozen=True):
+class VolumeItem(PartialObject, frozen=True):
     """A key of a ConfigMap or Secret that a volume shows as a file."""
 
     key: str = ""
@@ -61,21 +61,21 @@ class ConfigurationVolume(Name, frozen=True):
     items: tuple[VolumeItem, ...] = ()
 
 
-class SecretVolume(Kept, frozen=True):
+class SecretVolume(PartialObject, frozen=True):
     """A volume that is a Secret."""
 
     secret_name: str = ""
     items: tuple[VolumeItem, ...] = ()
 
 
-class ProjectedSource(Kept, frozen=True):
+class ProjectedSource(PartialObject, frozen=True):
     """One source of a projected volume; a token or the downward API has neither."""
 
     config_map: ConfigurationVolume | None = None
     secret: ConfigurationVolume | None = None
 
 
-class ProjectedVolume(Kept, frozen=True):
+class ProjectedVolume(PartialObject, frozen=True):
     """A volume of several sources."""
 
     sources: tuple[ProjectedSource, ...] = ()
@@ -89,7 +89,7 @@ class SpecifiedVolume(Volume, frozen=True):
     projected: ProjectedVolume | None = None
 
 
-class Toleration(Kept, frozen=True):
+class Toleration(PartialObject, frozen=True):
     """A taint that a pod bears; without a key, each."""
 
     key: str = ""

@@ -2,11 +2,11 @@
 
 import msgspec
 
-from kubeobjects.metadata import Condition, Kept, Object, ObjectReference
+from kubeobjects.metadata import Condition, Object, ObjectReference, PartialObject
 from kubeobjects.pods import Requirements
 
 
-class ClaimSpec(Kept, frozen=True):
+class ClaimSpec(PartialObject, frozen=True):
     """The desired state. `volumeName` is set once the claim is bound, or was bound by hand."""
 
     access_modes: tuple[str, ...] = ()
@@ -16,7 +16,7 @@ class ClaimSpec(Kept, frozen=True):
     resources: Requirements = Requirements()
 
 
-class ClaimStatus(Kept, frozen=True):
+class ClaimStatus(PartialObject, frozen=True):
     """Pending, Bound or Lost."""
 
     phase: str = ""
@@ -32,7 +32,7 @@ class PersistentVolumeClaim(Object, frozen=True):
     status: ClaimStatus = ClaimStatus()
 
 
-class VolumeSpec(Kept, frozen=True):
+class VolumeSpec(PartialObject, frozen=True):
     """The desired state. `persistentVolumeReclaimPolicy` is Retain, Delete or Recycle."""
 
     access_modes: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class VolumeSpec(Kept, frozen=True):
     volume_mode: str = "Filesystem"
 
 
-class VolumeStatus(Kept, frozen=True):
+class VolumeStatus(PartialObject, frozen=True):
     """Pending, Available, Bound, Released or Failed."""
 
     phase: str = ""

@@ -4,24 +4,24 @@ The kept fields of the objects that create pods and limit them: Deployments, Sta
 
 import msgspec
 
-from kubeobjects.metadata import Condition, Kept, LabelSelector, Metadata, Moment, Object
+from kubeobjects.metadata import Condition, LabelSelector, Metadata, Moment, Object, PartialObject
 from kubeobjects.pods import PodSpec
 
 
-class PodTemplate(Kept, frozen=True):
+class PodTemplate(PartialObject, frozen=True):
     """The pods that a workload makes."""
 
     metadata: Metadata = Metadata()
     spec: PodSpec = PodSpec()
 
 
-class DeploymentStrategy(Kept, frozen=True):
+class DeploymentStrategy(PartialObject, frozen=True):
     """The strategy that replaces old pods: RollingUpdate or Recreate."""
 
     type: str = ""
 
 
-class DeploymentSpec(Kept, frozen=True):
+class DeploymentSpec(PartialObject, frozen=True):
     """The desired state."""
 
     replicas: int = 1
@@ -34,7 +34,7 @@ class DeploymentSpec(Kept, frozen=True):
     template: PodTemplate = PodTemplate()
 
 
-class DeploymentStatus(Kept, frozen=True):
+class DeploymentStatus(PartialObject, frozen=True):
     """The state that the controller reports; valid once `observedGeneration` has reached `metadata.generation`."""
 
     observed_generation: int = 0
@@ -54,7 +54,7 @@ class Deployment(Object, frozen=True):
     status: DeploymentStatus = DeploymentStatus()
 
 
-class ReplicaSetSpec(Kept, frozen=True):
+class ReplicaSetSpec(PartialObject, frozen=True):
     """The desired state."""
 
     replicas: int = 1
@@ -63,7 +63,7 @@ class ReplicaSetSpec(Kept, frozen=True):
     template: PodTemplate = PodTemplate()
 
 
-class ReplicaSetStatus(Kept, frozen=True):
+class ReplicaSetStatus(PartialObject, frozen=True):
     """The state that the controller reports."""
 
     observed_generation: int = 0
@@ -81,27 +81,27 @@ class ReplicaSet(Object, frozen=True):
     status: ReplicaSetStatus = ReplicaSetStatus()
 
 
-class ClaimRetention(Kept, frozen=True):
+class ClaimRetention(PartialObject, frozen=True):
     """The policy for a StatefulSet's claims: Retain or Delete."""
 
     when_deleted: str = "Retain"
     when_scaled: str = "Retain"
 
 
-class RollingUpdate(Kept, frozen=True):
+class RollingUpdate(PartialObject, frozen=True):
     """The partition of a StatefulSet's update: pods below `partition` stay as they are."""
 
     partition: int = 0
 
 
-class StatefulSetStrategy(Kept, frozen=True):
+class StatefulSetStrategy(PartialObject, frozen=True):
     """The update strategy of a StatefulSet: RollingUpdate or OnDelete."""
 
     type: str = ""
     rolling_update: RollingUpdate = RollingUpdate()
 
 
-class StatefulSetSpec(Kept, frozen=True):
+class StatefulSetSpec(PartialObject, frozen=True):
     """The desired state. Of `volumeClaimTemplates` the metadata are kept: names of claims come from them."""
 
     replicas: int = 1
@@ -116,7 +116,7 @@ class StatefulSetSpec(Kept, frozen=True):
     persistent_volume_claim_retention_policy: ClaimRetention = ClaimRetention()
 
 
-class StatefulSetStatus(Kept, frozen=True):
+class StatefulSetStatus(PartialObject, frozen=True):
     """The state that the controller reports."""
 
     observed_generation: int = 0
@@ -137,13 +137,13 @@ class StatefulSet(Object, frozen=True):
     status: StatefulSetStatus = StatefulSetStatus()
 
 
-class DaemonSetStrategy(Kept, frozen=True):
+class DaemonSetStrategy(PartialObject, frozen=True):
     """The update strategy of a DaemonSet: RollingUpdate or OnDelete."""
 
     type: str = ""
 
 
-class DaemonSetSpec(Kept, frozen=True):
+class DaemonSetSpec(PartialObject, frozen=True):
     """The desired state."""
 
     min_ready_seconds: int = 0
@@ -153,7 +153,7 @@ class DaemonSetSpec(Kept, frozen=True):
     update_strategy: DaemonSetStrategy = DaemonSetStrategy()
 
 
-class DaemonSetStatus(Kept, frozen=True):
+class DaemonSetStatus(PartialObject, frozen=True):
     """The state that the controller reports."""
 
     observed_generation: int = 0
@@ -180,7 +180,7 @@ class ControllerRevision(Object, frozen=True):
     revision: int = 0
 
 
-class JobSpec(Kept, frozen=True):
+class JobSpec(PartialObject, frozen=True):
     """The desired state."""
 
     parallelism: int = 1
@@ -192,7 +192,7 @@ class JobSpec(Kept, frozen=True):
     template: PodTemplate = PodTemplate()
 
 
-class JobStatus(Kept, frozen=True):
+class JobStatus(PartialObject, frozen=True):
     """The state that the controller reports; `conditions` has Complete or Failed at the end."""
 
     active: int = 0
@@ -211,7 +211,7 @@ class Job(Object, frozen=True):
     status: JobStatus = JobStatus()
 
 
-class CronJobSpec(Kept, frozen=True):
+class CronJobSpec(PartialObject, frozen=True):
     """The desired state."""
 
     schedule: str = ""
@@ -219,7 +219,7 @@ class CronJobSpec(Kept, frozen=True):
     concurrency_policy: str = "Allow"
 
 
-class CronJobStatus(Kept, frozen=True):
+class CronJobStatus(PartialObject, frozen=True):
     """The state that the controller reports."""
 
     last_schedule_time: Moment | None = None
@@ -233,7 +233,7 @@ class CronJob(Object, frozen=True):
     status: CronJobStatus = CronJobStatus()
 
 
-class ScaleTarget(Kept, frozen=True):
+class ScaleTarget(PartialObject, frozen=True):
     """The workload that an autoscaler owns the replicas of."""
 
     api_version: str = ""
@@ -241,27 +241,27 @@ class ScaleTarget(Kept, frozen=True):
     name: str = ""
 
 
-class MetricTarget(Kept, frozen=True):
+class MetricTarget(PartialObject, frozen=True):
     """The target of a metric; `type` is Utilization, Value or AverageValue."""
 
     type: str = ""
 
 
-class ResourceMetric(Kept, frozen=True):
+class ResourceMetric(PartialObject, frozen=True):
     """A metric of what pods use of a resource."""
 
     name: str = ""
     target: MetricTarget = MetricTarget()
 
 
-class Metric(Kept, frozen=True):
+class Metric(PartialObject, frozen=True):
     """One metric of an autoscaler; only one of what pods use has `resource`."""
 
     type: str = ""
     resource: ResourceMetric | None = None
 
 
-class AutoscalerSpec(Kept, frozen=True):
+class AutoscalerSpec(PartialObject, frozen=True):
     """The desired state."""
 
     scale_target_ref: ScaleTarget = ScaleTarget()
@@ -270,7 +270,7 @@ class AutoscalerSpec(Kept, frozen=True):
     metrics: tuple[Metric, ...] = ()
 
 
-class AutoscalerStatus(Kept, frozen=True):
+class AutoscalerStatus(PartialObject, frozen=True):
     """The state that the controller reports."""
 
     observed_generation: int = 0
@@ -287,7 +287,7 @@ class HorizontalPodAutoscaler(Object, frozen=True):
     status: AutoscalerStatus = AutoscalerStatus()
 
 
-class DisruptionBudgetSpec(Kept, frozen=True):
+class DisruptionBudgetSpec(PartialObject, frozen=True):
     """The pods that the budget covers, and one of the bounds, a number or a percentage; the status says how many disruptions it allows."""
 
     selector: LabelSelector | None = None
@@ -295,7 +295,7 @@ class DisruptionBudgetSpec(Kept, frozen=True):
     max_unavailable: int | str | None = None
 
 
-class DisruptionBudgetStatus(Kept, frozen=True):
+class DisruptionBudgetStatus(PartialObject, frozen=True):
     """The number of pods that may be disrupted now."""
 
     observed_generation: int = 0
@@ -312,7 +312,7 @@ class PodDisruptionBudget(Object, frozen=True):
     status: DisruptionBudgetStatus = DisruptionBudgetStatus()
 
 
-class ContainerMetrics(Kept, frozen=True):
+class ContainerMetrics(PartialObject, frozen=True):
     """The usage of one container, as quantities in text ("12m", "40960Ki")."""
 
     name: str = ""
@@ -327,13 +327,13 @@ class PodMetrics(Object, frozen=True):
     containers: tuple[ContainerMetrics, ...] = ()
 
 
-class ScaleSpec(Kept, frozen=True):
+class ScaleSpec(PartialObject, frozen=True):
     """The desired replicas."""
 
     replicas: int = 0
 
 
-class ScaleStatus(Kept, frozen=True):
+class ScaleStatus(PartialObject, frozen=True):
     """The current replicas, and their selector as text."""
 
     replicas: int = 0

@@ -87,7 +87,7 @@ async def test_a_workload_that_is_gone_is_forgotten_in_memory_and_recalled_when_
     business.observed.remember((gone,))
     await part.step()
     assert "uid-old" not in business.observed.remembered
-    assert part.there() == frozenset({"uid-web"})
+    assert part.known_workloads() == frozenset({"uid-web"})
 
 
 async def test_the_last_good_revisions_of_a_workload_are_remembered() -> None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.app import collector
-from kintsugi.app.clock import Clock
+from kintsugi.app.clock import PeriodicJobs
 from kintsugi.app.figures import diagnosed_within
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.errors import KubeError, LedgerUnavailable, StaleEpoch
@@ -26,7 +26,7 @@ def life() -> Lifecycle:
 
 async def ticking(life: Lifecycle, tick: Callable[[], Awaitable[object]], *, until: Callable[[], bool]) -> None:
     """Let a clock tick until something holds."""
-    clock = Clock(life.fail)
+    clock = PeriodicJobs(life.fail)
     clock.every(OFTEN, "a look", tick)
     clock.start()
     try:

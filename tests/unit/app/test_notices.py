@@ -119,13 +119,13 @@ async def test_a_problem_is_told_once_and_again_only_when_it_has_come_back(ledge
     moments = iter((BEGIN, BEGIN + timedelta(hours=2)))
     names = ResolverNotice(ledger.outbox, clock=lambda: next(moments))
     await names.step()
-    names.hear("no answer")
+    names.on_answer("no answer")
     await names.step()
     await names.step()
     assert await told(ledger) == [notice_of("no answer")]
-    names.hear("")
+    names.on_answer("")
     await names.step()
-    names.hear("no answer")
+    names.on_answer("no answer")
     await names.step()
     assert await told(ledger) == 2 * [notice_of("no answer")]
 
@@ -144,18 +144,18 @@ class Answers:
 
     async def recheck(self) -> None:
         self.asked += 1
-        self.names.hear("" if self.answer else "no answer")
+        self.names.on_answer("" if self.answer else "no answer")
 
 
 async def test_names_that_resolved_and_do_no_longer_are_a_sign_until_they_resolve_again(ledger: Ledger) -> None:
     """E32: they are asked again while they do not: no run might be left that would notice."""
     names = ResolverNotice(ledger.outbox, clock=lambda: BEGIN)
-    names.ask(answers := Answers(names, resolves=True))
+    names.set_names(answers := Answers(names, resolves=True))
     for _ in range(2):
         await names.step()
     assert (names.sign, answers.asked) == ("", 1), "what resolves is not asked for nothing"
     answers.answer = False
-    names.hear("no answer")
+    names.on_answer("no answer")
     await names.step()
     assert names.sign == "no answer"
     answers.answer = True
@@ -168,19 +168,19 @@ async def test_names_that_never_resolved_where_the_daemon_runs_are_no_sign_and_t
 ) -> None:
     """E35: outside of the cluster, as in a demonstration, all else goes on."""
     names = ResolverNotice(ledger.outbox, clock=lambda: BEGIN)
-    names.ask(Answers(names, resolves=False))
+    names.set_names(Answers(names, resolves=False))
     for _ in range(2):
         await names.step()
     assert (names.sign, await told(ledger)) == ("", [])
-    names.hear("no such name")
+    names.on_answer("no such name")
     await names.step()
     assert (names.sign, await told(ledger)) == ("", [notice_of("no such name")])
 
 
 async def test_a_problem_that_is_over_before_the_next_look_calls_nobody(ledger: Ledger) -> None:
     names = ResolverNotice(ledger.outbox, clock=lambda: BEGIN)
-    names.hear("no answer")
-    names.hear("")
+    names.on_answer("no answer")
+    names.on_answer("")
     await names.step()
     assert await told(ledger) == []
 
@@ -189,7 +189,7 @@ async def test_a_problem_is_told_once_the_ledger_is_back() -> None:
     outage = Outage()
     async with in_memory(BEGIN, outage) as ledger:
         names = ResolverNotice(ledger.outbox, clock=lambda: BEGIN)
-        names.hear("no answer")
+        names.on_answer("no answer")
         outage.away = True
         with pytest.raises(LedgerUnavailable):
             await names.step()

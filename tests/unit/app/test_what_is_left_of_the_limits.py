@@ -46,7 +46,7 @@ def core_of(ledger: Ledger, limits: Limits, places: tuple[str, ...] = (), *, sta
                 "api": view(known.services["api"], ready=0, desired=2),
             }
         ),
-        supervisor=SimpleNamespace(on_end=lambda _: None, on_reconciled=lambda _: None, places=places),
+        supervisor=SimpleNamespace(on_end=lambda _: None, on_reconciled=lambda _: None, slot_namespaces=places),
         watch=ignored,
         pipeline=ignored,
         containment=Containment(),

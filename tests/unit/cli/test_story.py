@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kintsugi.cli.story import parents_of, shown, step_lines, story, summary, undo_commands
+from kintsugi.cli.story import parents_of, step_lines, story, summary, undo_commands, visible_steps
 from kintsugi.decisions.next_command import next_command
 from kintsugi.model.api_types import IncidentDetail, RunDetail
 from kintsugi.model.records import (
@@ -43,7 +43,7 @@ def of(*steps: StepRecord, state: IncidentState = IncidentState.RECOVERED) -> In
 
 def test_bookkeeping_is_not_told_and_steps_come_in_the_order_of_their_beginning() -> None:
     mixed = [step("late", started=at(99)), *STEPS, step("drain#"), step("never")]
-    assert [each.path for each in shown(mixed, Phase.FORWARD)] == [
+    assert [each.path for each in visible_steps(mixed, Phase.FORWARD)] == [
         *("check", "restart", "restart[0]#0", "scale#0", "cleanup", "late", "never"),
     ]
 

@@ -3,7 +3,7 @@
 from textwrap import dedent
 
 from kintsugi.commands import render
-from kintsugi.decisions.drills import INTEGRITY, turned
+from kintsugi.decisions.drills import INTEGRITY, retargeted
 from kintsugi.model.runbooks import InOrder, Run, Step
 from tests.unit.factories import catalog, runbook_text, service_text
 
@@ -31,7 +31,7 @@ def test_a_question_in_a_container_and_a_direct_one_go_to_the_scratch_database()
         - {id: two, run: "kubectl exec statefulset/database -- psql --dbname=app -c 'SELECT 1'", expect: value == 1}
         - {id: three, run: "psql -h database.production -U postgres -d 'dbname=app sslmode=require' -c 'SELECT 1'", expect: value == 1}
     """)
-    found, left_out = turned(steps, "app", SCRATCH)
+    found, left_out = retargeted(steps, "app", SCRATCH)
     assert left_out == ()
     assert [asked(step) for step in found] == [
         f"kubectl exec statefulset/database -n production -- psql -U postgres -d {SCRATCH} -c 'SELECT 1'",
@@ -48,7 +48,7 @@ def test_a_check_that_asks_another_database_or_none_is_left_out_and_named() -> N
         - {id: pods, run: kubectl get pods, expect: size(items) > 0}
         - {id: waits, expect: service.ready > 0}
     """)
-    assert turned(steps, "app", SCRATCH) == ((), ("Another", "usual", "pods", "waits"))
+    assert retargeted(steps, "app", SCRATCH) == ((), ("Another", "usual", "pods", "waits"))
 
 
 def test_steps_inside_others_are_turned_too() -> None:
@@ -59,7 +59,7 @@ def test_steps_inside_others_are_turned_too() -> None:
             - {id: one, run: "kubectl exec statefulset/database -- psql -d app -c 'SELECT 1'", expect: value == 1}
             - {id: two, run: kubectl get pods}
     """)
-    ((group,), left_out) = turned(steps, "app", SCRATCH)
+    ((group,), left_out) = retargeted(steps, "app", SCRATCH)
     assert isinstance(group.do, InOrder)
     assert [asked(step) for step in group.do.steps] == [
         f"kubectl exec statefulset/database -n production -- psql -d {SCRATCH} -c 'SELECT 1'"

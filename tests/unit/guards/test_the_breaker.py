@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.decisions.breaker import ObserverHealth, ObserverNotice, doubt, observer_notice
+from kintsugi.decisions.breaker import ObserverAction, ObserverHealth, doubt, observer_notice
 from kintsugi.model.records import Reason, VerdictKind
 from tests.unit.guards.questions import guard_context, judged
 
@@ -89,16 +89,16 @@ def test_to_be_blind_is_a_doubt_as_any_sign_is() -> None:
 @pytest.mark.parametrize(
     ("problem", "seconds", "notified", "owed"),
     [
-        ("it is away", 59, False, ObserverNotice.NONE),
-        ("it is away", 60, False, ObserverNotice.OPEN),
-        ("it is away", 600, True, ObserverNotice.NONE),
-        ("", 59, True, ObserverNotice.NONE),
-        ("", 60, True, ObserverNotice.CLOSE),
-        ("", 600, False, ObserverNotice.NONE),
+        ("it is away", 59, False, ObserverAction.NONE),
+        ("it is away", 60, False, ObserverAction.OPEN),
+        ("it is away", 600, True, ObserverAction.NONE),
+        ("", 59, True, ObserverAction.NONE),
+        ("", 60, True, ObserverAction.CLOSE),
+        ("", 600, False, ObserverAction.NONE),
     ],
 )
 def test_a_doubt_that_lasts_is_told_once_and_is_over_once_it_is_gone_as_long(
-    problem: str, seconds: int, notified: bool, owed: ObserverNotice
+    problem: str, seconds: int, notified: bool, owed: ObserverAction
 ) -> None:
     """E31: one that comes and goes is one incident."""
     notify_after = timedelta(minutes=1)

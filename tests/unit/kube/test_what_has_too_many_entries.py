@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from kintsugi.errors import KubeError, OutcomeUnknown, ServerUnavailable
-from kintsugi.json_limits import MOST_IN_ANSWER, MOST_IN_OBJECT, MOST_OBJECTS, at_most, entries_of
+from kintsugi.json_limits import MOST_IN_ANSWER, MOST_IN_OBJECT, MOST_OBJECTS, entries_of, max_entries
 from kintsugi.kube.api_errors import Request
 from kintsugi.kube.client import KubeClient, PatchKind
 from kintsugi.settings import KubeSettings
@@ -51,7 +51,7 @@ def with_entries(count: int) -> Json:
 def test_entries_are_counted_however_they_are_nested() -> None:
     value = {"a": [1, {"b": None}, []], "c": "x,[{"}
     assert entries_of(value, 1000) == 7
-    assert at_most(json.dumps(value).encode()) >= 7
+    assert max_entries(json.dumps(value).encode()) >= 7
     assert entries_of([{}] * 1000, 10) > 10
 
 

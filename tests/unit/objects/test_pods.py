@@ -21,11 +21,11 @@ from kubeobjects.pods import (
     Volume,
 )
 from kubeobjects.predicates import (
-    address,
     claim_names,
     controller_of,
     crash_looping,
     image_failing,
+    load_balancer_address,
     restarts,
     status_of,
     unhealthy,
@@ -162,7 +162,9 @@ def test_a_pod_without_a_node_is_known() -> None:
 )
 def test_the_address_of_a_service_is_its_load_balancers(points: tuple[IngressPoint, ...], expected: str) -> None:
     """Empty until it is provisioned."""
-    assert address(KubeService(status=ServiceStatus(load_balancer=LoadBalancer(ingress=points)))) == expected
+    assert (
+        load_balancer_address(KubeService(status=ServiceStatus(load_balancer=LoadBalancer(ingress=points)))) == expected
+    )
 
 
 def test_the_controller_is_the_owner_that_recreates() -> None:

@@ -251,7 +251,7 @@ class Daemon:
         )
         self.supervisor = RunSupervisor(deps, self.ledger, self.active, policy)
         observed.under_way = lambda: self.supervisor.under_way
-        observed.places = lambda: self.supervisor.places
+        observed.slot_namespaces = lambda: self.supervisor.slot_namespaces
         targets = Targets(ClusterOfDicts(), self.cluster.caches, self.cluster.services, frozenset())
         self.pipeline = Pipeline(
             self.ledger, self.active, observed, targets, self.supervisor, approval_expiry=timedelta(minutes=30)
@@ -297,7 +297,7 @@ class Daemon:
         await self.ledger.signals.rearm(virtual_clock())
         await self.pipeline.step()
         await self.supervisor.reconcile()
-        await self.pending.tend()
+        await self.pending.reconcile()
         await self.outages.step()
 
 

@@ -94,7 +94,7 @@ async def scene(
         poll_interval=timedelta(seconds=1),
         start=started.append,
         until_over=until_over,
-        places=(),
+        slot_namespaces=(),
         on_free=lambda _: None,
         run_of=lambda _: None,
         end_rehearsals=rehearsals_ended.append,

@@ -63,7 +63,7 @@ class Waiting:
 
     async def tend(self) -> None:
         """Look after the incidents that wait."""
-        await self.business.pending_incidents.tend()
+        await self.business.pending_incidents.reconcile()
 
     async def clear(self) -> None:
         """Let what the incident is about have ended a minute ago."""
@@ -422,7 +422,7 @@ class Questions:
     async def approve(self) -> None:
         """Let a person approve each question, and the daemon look after its incidents."""
         await change(self.ledger, Approval, who="ada", answered=NOW)
-        await self.bench.pending_incidents.tend()
+        await self.bench.pending_incidents.reconcile()
 
     async def notices(self) -> list[str]:
         """Return the notices as they are sent."""
@@ -513,7 +513,7 @@ async def test_a_rejected_plan_is_not_asked_about_again_when_it_would_make_other
     scene = Questions(ledger, good=True)
     await scene.ask()
     await change(ledger, Approval, who="ada", rejected=NOW, why="a deploy")
-    await scene.bench.pending_incidents.tend()
+    await scene.bench.pending_incidents.reconcile()
     scene.bench.observed.forget_good("uid-web", "hash-1")
     await ledger.signals.rearm(NOW)
     await scene.bench.pipeline.step()

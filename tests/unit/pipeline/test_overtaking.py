@@ -190,7 +190,7 @@ async def recalled(services: Sequence[Coming]) -> str:
         )
         await stage.ledger.signals.accept([waits], now)
         await stage.ledger.signals.settle({waits.id: refused}, now)
-        stage.observed.places = lambda: ("shop",)
+        stage.observed.slot_namespaces = lambda: ("shop",)
         before = stage.observed.overtaker("web")
         await stage.pipeline.recall()
         return f"{before or 'nobody'}, {stage.observed.overtaker('web')}"

@@ -374,5 +374,5 @@ async def test_an_incident_that_somebody_else_has_closed_is_closed(ledger: Ledge
 
 async def test_the_look_after_waiting_incidents_leaves_the_observer_s_alone(ledger: Ledger) -> None:
     opened = await ledger.incidents.open_observer_incident("it is away", Mode.AUTO, NOW)
-    await PipelineBench(ledger=ledger).pending_incidents.tend()
+    await PipelineBench(ledger=ledger).pending_incidents.reconcile()
     assert await ledger.incidents.observer_incident() == opened

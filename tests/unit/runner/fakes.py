@@ -328,7 +328,7 @@ class ShownState:
         """Return who waits for the slot of every service."""
         return self.higher
 
-    def places(self) -> tuple[str, ...]:
+    def slot_namespaces(self) -> tuple[str, ...]:
         """Return none: whether there is a slot is said by `full`."""
         return ()
 

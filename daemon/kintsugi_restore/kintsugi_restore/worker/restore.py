@@ -51,14 +51,14 @@ async def restore(options: RestoreOptions, report: Reporter) -> Restored:
             source_database, dump_ownership = await database_of(dump), await dump_ownership_of(dump)
             await ownership.refuse_missing(session, dump_ownership, [role.name for role in options.roles], server.where)
             new = await roles.missing(session, (*options.roles, DatabaseRole(name=owner_of(options.database))))
-            taken = await target.take(_mark(options, sha256, [role.name for role in new]), source_database)
+            taken = await target.claim(_mark(options, sha256, [role.name for role in new]), source_database)
             declared = [role for role in new if role in options.roles]
             context = _RestoreContext(
                 server=server, session=session, taken=taken, dump_ownership=dump_ownership, new=declared, report=report
             )
             await _fill(context, dump, options)
             tables = await _count_and_analyse(server, taken, report)
-            await target.hand_over(taken, source_database, report)
+            await target.rename_into_place(taken, source_database, report)
         return Restored(
             database=options.database, bytes=dump.size, seconds=round(time.monotonic() - begun, 3), tables=tables
         )
@@ -157,13 +157,13 @@ async def _rollback_on_failure(
 
 async def _give_back(server: DatabaseServer, session: asyncpg.Connection, taken: RestoreTarget) -> None:
     if not session.is_closed():
-        await TargetDatabase(server, session, taken.database).give_back(taken)
+        await TargetDatabase(server, session, taken.database).restore_owner(taken)
         await roles.drop(session, taken.mark.roles, taken.database)
         return
     # The server ended our session, and with it the lock; it may be another worker's by now.
     async with server.session(maintenance(taken.database)) as again:
         await lock(again, taken.database, lambda _: None)
-        await TargetDatabase(server, again, taken.database).give_back(taken)
+        await TargetDatabase(server, again, taken.database).restore_owner(taken)
         await roles.drop(again, taken.mark.roles, taken.database)
 
 

@@ -107,7 +107,7 @@ class TargetDatabase:
         if await self._exists(self._database):
             await self._refuse_full(self._database, self._database)
 
-    async def take(self, wanted: OwnershipComment, like: Database) -> RestoreTarget:
+    async def claim(self, wanted: OwnershipComment, like: Database) -> RestoreTarget:
         """Take the target for a restore: the leftover of an earlier one, the empty database, or a new one."""
         if await self._exists(self._hidden):
             return await self._take_up(wanted, like)
@@ -120,7 +120,7 @@ class TargetDatabase:
         await self._refuse_full(self._database, self._database)
         return await self._hide(wanted)
 
-    async def give_back(self, taken: RestoreTarget) -> None:
+    async def restore_owner(self, taken: RestoreTarget) -> None:
         """Leave things as they were: a new database is dropped, an old one gets its name and its comment again."""
         await emptied(self._session, taken.hidden)
         if taken.mark.created:
@@ -133,7 +133,7 @@ class TargetDatabase:
         """Make the hidden database the owner's, for as long as the restore lasts."""
         await self._session.execute(f"ALTER DATABASE {identifier(taken.hidden)} OWNER TO {self._owner}")
 
-    async def hand_over(self, taken: RestoreTarget, like: Database, report: Reporter) -> None:
+    async def rename_into_place(self, taken: RestoreTarget, like: Database, report: Reporter) -> None:
         """Rename a whole database. Raises WorkFailed, and keeps all, when there is another of that name by now."""
         described = taken.mark.created and like.name == self._database
         if described:
@@ -264,7 +264,7 @@ class TargetDatabase:
             # Between the first look and the new name somebody may have written.
             await self._refuse_full(self._hidden, self._database)
         except WorkFailed:
-            await self.give_back(taken)
+            await self.restore_owner(taken)
             raise
         return taken
 
