@@ -20,7 +20,7 @@ from kintsugi.encryption import fingerprint, is_of
 from kintsugi.errors import DecryptionFailed
 from kintsugi.ledger.workloads import TemplateRepository
 from kintsugi.model.command import ObjectName
-from kintsugi.model.known import GoodTemplate
+from kintsugi.model.good_state import GoodTemplate
 from kubediagnosis.ports import KeptManifest, KeptTemplate
 from kubediagnosis.templates import template_digest, template_of
 from kubediagnosis.workload_revisions import Revision

@@ -21,7 +21,7 @@ from kintsugi.errors import DecryptionFailed, KubeError
 from kintsugi.kube.client import KubeClient
 from kintsugi.ledger import Ledger
 from kintsugi.model.command import ObjectName
-from kintsugi.model.known import GoodRevision, RevisionStanding
+from kintsugi.model.good_state import GoodRevision, RevisionStanding
 from kintsugi.model.views import ServiceView
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.telemetry import get_logger

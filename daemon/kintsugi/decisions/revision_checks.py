@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from kintsugi.durations import format_duration, format_seconds
-from kintsugi.model.known import RevisionStanding
+from kintsugi.model.good_state import RevisionStanding
 from kintsugi.model.views import ServiceView
 from kubediagnosis.facts import CheckFacts
 from kubeobjects import predicates

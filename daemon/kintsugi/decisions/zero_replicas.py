@@ -8,7 +8,7 @@ Pure. The guards ask before a run is started, the gate again before the workload
 from dataclasses import dataclass
 from datetime import datetime
 
-from kintsugi.model.known import ScaledToZero
+from kintsugi.model.good_state import ScaledToZero
 from kintsugi.model.services import WorkloadRef
 from kintsugi.model.views import ServiceView
 

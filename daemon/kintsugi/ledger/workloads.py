@@ -16,7 +16,7 @@ from kintsugi.errors import CommandError
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, moment, read_strictly, values
 from kintsugi.ledger.tables import good_counts, good_revisions, good_templates, scaled_to_zero, seen_replicas
-from kintsugi.model.known import GoodCount, GoodRevision, GoodTemplate, ScaledToZero, SeenReplicas
+from kintsugi.model.good_state import GoodCount, GoodRevision, GoodTemplate, ScaledToZero, SeenReplicas
 from kintsugi.model.records import NOT_MADE, Phase, StepRecord, StepState
 
 LARGEST = 256 * 1024

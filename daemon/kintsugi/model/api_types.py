@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from kintsugi.model.good_state import RevisionStanding
 from kintsugi.model.history import Abort
-from kintsugi.model.known import RevisionStanding
 from kintsugi.model.records import (
     Approval,
     Incident,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from kintsugi.model.known import ScaledToZero
+from kintsugi.model.good_state import ScaledToZero
 from kintsugi.model.outages import NO_FAULTS, KnownFaults, Superseded
 from kintsugi.model.records import IncidentState, Pause, UndoRecord, bound_of
 

@@ -12,8 +12,8 @@ from kintsugi.decisions.matcher import difference
 from kintsugi.decisions.revision_checks import standing_text
 from kintsugi.durations import format_duration
 from kintsugi.model.api_types import Explanation, ServiceExplanation, ServiceValue
+from kintsugi.model.good_state import RevisionStanding
 from kintsugi.model.identity import new_id
-from kintsugi.model.known import RevisionStanding
 from kintsugi.model.records import Signal, SignalSource, Target, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, Rule, RuleSource, is_canary
 from kintsugi.model.services import DERIVED, Service

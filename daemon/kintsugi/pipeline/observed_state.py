@@ -40,8 +40,8 @@ from kintsugi.model.essentials import (
     ledger_hosts,
     with_objects,
 )
+from kintsugi.model.good_state import GoodRevision, RevisionStanding
 from kintsugi.model.hosts import service_of
-from kintsugi.model.known import GoodRevision, RevisionStanding
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.outages import Outage
 from kintsugi.model.records import RunRecord, StepRecord

@@ -21,7 +21,7 @@ from kintsugi.model.api_types import (
     ServiceTree,
     StackSummary,
 )
-from kintsugi.model.known import RevisionStanding
+from kintsugi.model.good_state import RevisionStanding
 from kintsugi.model.records import Approval, Incident, IncidentState, Pause, RunKind, RunRecord
 from kintsugi.model.services import STACK
 from kintsugi.model.views import ServiceView

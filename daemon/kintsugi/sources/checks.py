@@ -23,7 +23,7 @@ from kintsugi.decisions.priorities import upstreams_of
 from kintsugi.errors import CommandError, EvaluationError, KubeError, ProbeFailed, Refused, ResolverFailed
 from kintsugi.expressions import Bindings, Expression
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.known import GoodCount
+from kintsugi.model.good_state import GoodCount
 from kintsugi.model.pod_address import PodAddress
 from kintsugi.model.records import Target
 from kintsugi.model.rules import Rule, RuleSource

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from kintsugi.model.known import GoodCount, GoodRevision, SeenReplicas
+from kintsugi.model.good_state import GoodCount, GoodRevision, SeenReplicas
 from kintsugi.model.views import ServiceView, Workload
 from kintsugi.views.view_builder import Restarts, is_rollout_complete
 from kubeobjects import predicates

@@ -18,7 +18,7 @@ from kintsugi.errors import KubeError
 from kintsugi.kube.object_cache import Change
 from kintsugi.kube.reflector import Reflector
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.known import GoodRevision, SeenReplicas
+from kintsugi.model.good_state import GoodRevision, SeenReplicas
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView, Workload
 from kintsugi.scope.values import health_names

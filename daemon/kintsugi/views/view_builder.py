@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from kintsugi.errors import EvaluationError
-from kintsugi.model.known import SeenReplicas
+from kintsugi.model.good_state import SeenReplicas
 from kintsugi.model.services import DERIVED, Service
 from kintsugi.model.views import DerivedCheck, ServiceView, SocketAddress, Workload
 from kintsugi.views.service_objects import host_of

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
+from kintsugi.model.good_state import GoodTemplate
 from kintsugi.model.history import History
-from kintsugi.model.known import GoodTemplate
 from kintsugi.model.records import (
     IncidentState,
     KeptDiagnosis,

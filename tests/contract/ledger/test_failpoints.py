@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.known import GoodRevision
+from kintsugi.model.good_state import GoodRevision
 from kintsugi.model.records import (
     Approval,
     DeadLetter,

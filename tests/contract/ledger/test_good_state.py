@@ -9,8 +9,8 @@ import pytest
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.retention import RetentionTerms
 from kintsugi.ledger.workloads import LARGEST
+from kintsugi.model.good_state import GoodCount, GoodRevision, ScaledToZero, SeenReplicas
 from kintsugi.model.history import History
-from kintsugi.model.known import GoodCount, GoodRevision, ScaledToZero, SeenReplicas
 from kintsugi.model.records import (
     DeadLetter,
     IncidentState,

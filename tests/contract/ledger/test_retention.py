@@ -8,7 +8,7 @@ from sqlalchemy import func, select, text
 
 from kintsugi.ledger import Ledger, RetentionTerms
 from kintsugi.ledger.tables import metadata
-from kintsugi.model.known import GoodRevision
+from kintsugi.model.good_state import GoodRevision
 from kintsugi.model.records import IncidentState, Reason, VerdictKind
 from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, kept, signal, step, verdict, write
 from tests.contract.ledger.past import SERVICES, live_through

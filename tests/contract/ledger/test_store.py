@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.known import GoodRevision
+from kintsugi.model.good_state import GoodRevision
 from kintsugi.model.records import IncidentState, StepState
 from tests.contract.ledger.build import NOW, accepted, begin, request, signal, started, step, write
 from tests.contract.ledger.test_manual_starts import by_hand

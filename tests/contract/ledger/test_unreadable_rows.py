@@ -10,7 +10,7 @@ from sqlalchemy import text
 from kintsugi.errors import UnreadableRow
 from kintsugi.ledger import Ledger
 from kintsugi.model.drills import DrillMemory
-from kintsugi.model.known import GoodRevision, SeenReplicas
+from kintsugi.model.good_state import GoodRevision, SeenReplicas
 from kintsugi.model.records import (
     Approval,
     DeadLetter,

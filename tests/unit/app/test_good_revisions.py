@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from kintsugi.app.good_revisions import NOTED_EVERY, GoodRevisionTracker
 from kintsugi.decisions.revision_checks import standing_text
 from kintsugi.ledger import Ledger
-from kintsugi.model.known import GoodCount, GoodRevision
+from kintsugi.model.good_state import GoodCount, GoodRevision
 from kintsugi.model.records import Reason, Verdict, VerdictKind
 from kintsugi.pipeline.observed_state import MOST_GOOD
 from kintsugi.views.service_memory import TemplateHealth

@@ -9,7 +9,7 @@ from kintsugi.actions.good_templates import GoodTemplates
 from kintsugi.app.good_revisions import AGAIN_AFTER, MOST_AT_ONCE, GoodTemplateKeeper
 from kintsugi.errors import KubeError
 from kintsugi.ledger import Ledger
-from kintsugi.model.known import GoodRevision
+from kintsugi.model.good_state import GoodRevision
 from kubeobjects.resources import DEPLOYMENTS, REPLICASETS
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.actions.samples import deployment, replica_set

@@ -16,7 +16,7 @@ from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.signals import SignalRepository
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.known import GoodRevision
+from kintsugi.model.good_state import GoodRevision
 from kintsugi.model.records import Approval, Incident, IncidentState, Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
 from kintsugi.pipeline.run_preview import RunPreviewer

@@ -22,7 +22,7 @@ from kintsugi.model.api_types import (
     ServiceValue,
 )
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.known import RevisionStanding
+from kintsugi.model.good_state import RevisionStanding
 from kintsugi.model.records import IncidentState, PauseScope, RunKind, StepState
 from kintsugi.model.rules import Mode
 from kintsugi.model.services import STACK

@@ -13,7 +13,7 @@ from kintsugi.decisions.planner import plan
 from kintsugi.errors import ProbeFailed
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.incidents import IncidentRepository
-from kintsugi.model.known import GoodRevision
+from kintsugi.model.good_state import GoodRevision
 from kintsugi.model.records import Incident, IncidentState
 from kintsugi.model.rules import Mode
 from kintsugi.pipeline.observer_incident import ObserverIncident

@@ -17,8 +17,8 @@ from kintsugi.ledger.admissions import RecentChanges
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.change_limits import Budget, Disruptions, Lock
 from kintsugi.model.command import Command, Delete, SetMetadata
+from kintsugi.model.good_state import ScaledToZero
 from kintsugi.model.history import Abort, History, MadeChange
-from kintsugi.model.known import ScaledToZero
 from kintsugi.model.outages import Outage
 from kintsugi.model.records import (
     NO_UPDATE,

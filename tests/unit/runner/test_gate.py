@@ -11,8 +11,8 @@ from kintsugi.commands import parse
 from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.model.change_limits import Lock
+from kintsugi.model.good_state import ScaledToZero
 from kintsugi.model.history import MadeChange
-from kintsugi.model.known import ScaledToZero
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.records import IncidentState, PauseScope, StepState
 from kintsugi.model.rules import Mode, RuleSource

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from kintsugi.model.known import GoodCount, SeenReplicas
+from kintsugi.model.good_state import GoodCount, SeenReplicas
 from kintsugi.views.service_memory import CountMemory, ReplicaMemory, seen_now
 from kubeobjects.autoscalers import rests
 from kubeobjects.kept import HorizontalPodAutoscaler, Metadata, OwnerReference

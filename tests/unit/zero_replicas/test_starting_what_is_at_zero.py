@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 
 from kintsugi.decisions.zero_replicas import AtZero, at_zero, objection
-from kintsugi.model.known import ScaledToZero
+from kintsugi.model.good_state import ScaledToZero
 from tests.unit.factories import moment, view, web
 
 STANDING = AtZero(
