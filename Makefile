@@ -193,5 +193,6 @@ $(READY): requirements-test.lock pyproject.toml $(wildcard daemon/*/pyproject.to
 $(MUTANTS)/ready: requirements-test.lock pyproject.toml
 	@test -x $(MUTANTS)/bin/python || $(PYTHON) -m venv $(MUTANTS)
 	@$(MUTANTS)/bin/python -m $(INSTALL) --require-hashes --requirement requirements-test.lock
-	@$(MUTANTS)/bin/python -m $(INSTALL) --no-build-isolation --editable daemon/kubeobjects --editable daemon/kubediagnosis --editable daemon/kubesim --editable daemon/kintsugi_restore --editable daemon/kintsugi_demo --editable '.[mutants]'
+	@$(MUTANTS)/bin/python -m $(INSTALL) --no-deps --no-build-isolation --editable daemon/kubeobjects --editable daemon/kubediagnosis --editable daemon/kubesim --editable . --editable daemon/kintsugi_restore --editable daemon/kintsugi_demo
+	@$(MUTANTS)/bin/python -m $(INSTALL) --no-build-isolation --editable '.[mutants]'
 	@touch $@
