@@ -234,7 +234,7 @@ class OperatorBench(PipelineBench):
         super().__init__(ledger=ledger)
         self.untold: dict[str, timedelta] = {}
         supervisor: Any = SimpleNamespace(timings=None)
-        others = ("explainer", "drill_scheduler", "manual_starts", "reread", "diagnoser", "diagnoses", "differences")
+        others = ("explainer", "drill_scheduler", "manual_starts", "reread", "diagnoser", "diagnoses", "rollbacks")
         parts: dict[str, Any] = {
             **dict.fromkeys(others),
             "outages": SimpleNamespace(unnotified=self.untold, notifies=False),
