@@ -85,7 +85,7 @@ def layers(contract: str) -> list[set[str]]:
 
 
 def test_the_table_of_layers_in_the_architecture_is_the_contract() -> None:
-    assert listed("## Import rules") == layers("layers")
+    assert listed("## Folders of the daemon") == layers("layers")
     assert set().union(*listed("Within `decisions`")) == set().union(*layers("decisions"))
 
 
