@@ -88,7 +88,7 @@ class GuardContext:
     `addresses` are the service's own: IPs, and names as NAME.NAMESPACE. `essential` names the essential that the service is, ""
     for none. `ahead` are services of a higher priority that wait for a slot. `plan` is the digest of the plan. `starts` is the
     workload at 0 replicas that would be started, None for none. `fault` is the service's current fault, None where it is not down;
-    `well` is from when to when it was last well.
+    `well` is from when to when it was last well. `unhealthy` is why nothing may be rehearsed on the service, None for no rehearsal.
     """
 
     rule: Rule
@@ -107,6 +107,7 @@ class GuardContext:
     plan: str = ""
     fault: Fault | None = None
     well: tuple[datetime, datetime] | None = None
+    unhealthy: tuple[Reason, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -237,6 +238,12 @@ def locked(inputs: GuardInput) -> Verdict | None:
         if run is not None:
             return inputs.refuse(Reason.LOCKED, f"{lock} is held by run {run}", inputs.again)
     return None
+
+
+def unhealthy(inputs: GuardInput) -> Verdict | None:
+    """Rehearse nothing on a service that is not known to be healthy."""
+    found = inputs.context.unhealthy
+    return inputs.refuse(*found, inputs.again) if found is not None else None
 
 
 def breaker(inputs: GuardInput) -> Verdict | None:
@@ -439,6 +446,7 @@ GUARDS: tuple[Guard, ...] = (
     paused,
     stale,
     locked,
+    unhealthy,
     owned,
     held_at_zero,
     breaker,

@@ -4,10 +4,9 @@ its service now. Pure.
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 
 from kintsugi.commands.registry import definitions_by_verb
-from kintsugi.model.records import Reason, Verdict, VerdictKind
+from kintsugi.model.records import Reason
 from kintsugi.model.runbooks import InOrder, Parallel, Run, Runbook, RunRunbook, Step, UndoPolicy
 from kintsugi.model.source_position import SourcePosition
 from kintsugi.model.step_path import StepPath
@@ -17,7 +16,7 @@ OUTCOME = StepPath.noted("outcome")
 """The path of a rehearsal's note of its steps' outcome, kept while its changes are undone."""
 
 
-def objection(service: str, view: ServiceView | None, incident: str) -> tuple[Reason, str] | None:
+def objection(service: str, view: ServiceView | None, incident: str = "") -> tuple[Reason, str] | None:
     """Return why nothing may be rehearsed on a service now, also what has begun; None when it is well."""
     if incident:
         return Reason.ACTIVE_RUN, f"{service} has the open incident {incident}; a recovery has priority"
@@ -26,17 +25,6 @@ def objection(service: str, view: ServiceView | None, incident: str) -> tuple[Re
     if not view.healthy:
         return Reason.LOCKED, f"{service} is not healthy"
     return None
-
-
-def may_rehearse(
-    rule: str, service: str, view: ServiceView | None, incident: str, *, until: datetime
-) -> Verdict | None:
-    """Return the refusal of a rehearsal for now, with the moment of the next look; None where it may start."""
-    found = objection(service, view, incident)
-    if found is None:
-        return None
-    reason, text = found
-    return Verdict(kind=VerdictKind.REFUSED, reason=reason, text=text, until=until, rule=rule)
 
 
 def unfit_for_rehearsal(runbook: Runbook) -> Iterator[tuple[SourcePosition, str]]:

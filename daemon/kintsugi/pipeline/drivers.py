@@ -14,11 +14,11 @@ from kintsugi.model.records import Incident, RunKind, RunRecord
 from kintsugi.model.services import STACK
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.runner import Journal, RunnerDeps
-from kintsugi.runner.context import Children
+from kintsugi.runner.context import ChangeGate, Children
 from kintsugi.runner.drill import DrillDriver, DrillGate
 from kintsugi.runner.driver import RunDriver
 from kintsugi.runner.gate import RunGate
-from kintsugi.runner.rehearsal import GivingWayGate, RehearsalDriver, RehearsalGate
+from kintsugi.runner.rehearsal import RehearsalDriver
 from kintsugi.runner.run_watchdog import RunWatchdog
 from kintsugi.runner.stack import StackDriver
 
@@ -54,7 +54,7 @@ class DriverFactory:
         if run.kind is RunKind.DRILL:
             drills = DrillGate(begun_in=incident.mode, deps=deps, ledger=self._ledger, journal=journal)
             return self._rehearsal(DrillDriver, deps, catalog, incident, journal, drills)
-        gate = (GivingWayGate if run.kind is RunKind.REHEARSAL else RunGate)(
+        gate = RunGate(
             deps=deps,
             ledger=self._ledger,
             journal=journal,
@@ -64,7 +64,7 @@ class DriverFactory:
             expiry=self._policy.approval_expiry,
             parent=(await self._ledger.runs.get(run.parent)).incident if run.parent else "",
         )
-        if isinstance(gate, GivingWayGate):
+        if run.kind is RunKind.REHEARSAL:
             return self._rehearsal(RehearsalDriver, deps, catalog, incident, journal, gate)
         make = self._stack if run.service == STACK else self._recovery
         return make(deps, catalog, incident, journal, gate)
@@ -76,7 +76,7 @@ class DriverFactory:
         catalog: Catalog,
         incident: Incident,
         journal: Journal,
-        gate: RehearsalGate,
+        gate: ChangeGate,
     ) -> RehearsalDriver:
         return driver(
             deps=deps,

@@ -17,7 +17,6 @@ from kintsugi.catalog.problems import did_you_mean
 from kintsugi.decisions.guards import GuardContext
 from kintsugi.decisions.manual import StartObjection, may_start, objections
 from kintsugi.decisions.planner import Plan, digest_of, plan
-from kintsugi.decisions.rehearsals import may_rehearse
 from kintsugi.durations import format_duration
 from kintsugi.errors import CatalogMismatch, NotRecorded, WrongState
 from kintsugi.ledger import Ledger, RunRequest, RunRequestResult
@@ -196,8 +195,6 @@ class ManualStarts:
         history = await self.ledger.run_requests.history_for(self._request(bound, context), now)
         found = objections(context, history, self.observed.limits, now=now)
         verdict = may_start(context, history, self.observed.limits, start_request.overrides, now=now)
-        if refused := self._not_rehearsed(bound, history):
-            found, verdict = (StartObjection(verdict=refused), *found), refused
         allowed = verdict.kind is VerdictKind.STARTED
         would = "would be started" if allowed else f"may not be started now: {verdict.text}"
         return preview_of(
@@ -209,9 +206,7 @@ class ManualStarts:
         start = start_of(bound, start_request, who, expires=now + self.approval_expiry)
 
         def decide(history: History) -> Verdict:
-            verdict = self._not_rehearsed(bound, history) or may_start(
-                context, history, self.observed.limits, start_request.overrides, now=now
-            )
+            verdict = may_start(context, history, self.observed.limits, start_request.overrides, now=now)
             return replace(verdict, text=start.reason) if verdict.kind is VerdictKind.STARTED else verdict
 
         request = self._request(bound, context)
@@ -226,14 +221,6 @@ class ManualStarts:
         request = RunRequest.of(bound.plan, bound.rule, self.observed.mode, catalog=digest, starts=starts)
         kind = RunKind.REHEARSAL if bound.plan.runbook.rehearsal else RunKind.RECOVERY
         return replace(request, kind=kind, upstreams=tuple(each.upstream for each in context.holds))
-
-    def _not_rehearsed(self, bound: BoundStart, history: History) -> Verdict | None:
-        """Return why nothing may be rehearsed on the service now; None where it may, and for what is no rehearsal."""
-        if not bound.plan.runbook.rehearsal:
-            return None
-        service, until = bound.plan.service.name, self.observed.clock() + self.observed.limits.recheck_after
-        view = self.observed.views.get(service)
-        return may_rehearse(bound.rule.name, service, view, history.incident, until=until)
 
     def _context(self, bound: BoundStart) -> GuardContext:
         """Gather the facts for the guards; a person's start approves its plan."""

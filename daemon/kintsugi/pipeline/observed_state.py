@@ -23,6 +23,7 @@ from kintsugi.decisions.priorities import (
     own_reason,
     rank,
 )
+from kintsugi.decisions.rehearsals import objection
 from kintsugi.decisions.slots import overtaker
 from kintsugi.decisions.zero_replicas import at_zero
 from kintsugi.errors import ProbeFailed
@@ -245,6 +246,7 @@ class ObservedState:
             plan=plan.digest,
             fault=outage.fault if (outage := self.outage(plan.service.name)) is not None else None,
             well=self.well(plan.service.name),
+            unhealthy=objection(plan.service.name, view) if plan.runbook.rehearsal else None,
         )
 
     def well(self, service: str) -> tuple[datetime, datetime] | None:

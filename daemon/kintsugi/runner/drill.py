@@ -34,9 +34,12 @@ from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.runner.context import RunnerDeps, StepScope
 from kintsugi.runner.ends import ExecutionStopped, TriggerResolved, WritesForbidden
 from kintsugi.runner.journal import Journal
-from kintsugi.runner.rehearsal import RehearsalDriver, gives_way_to
+from kintsugi.runner.rehearsal import RehearsalDriver, reason_to_end
 
 log = structlog.get_logger(__name__)
+
+GIVES_WAY_TO = frozenset({Reason.ACTIVE_RUN, Reason.LOCKED})
+"""A drill ends also when its service is not healthy: it would add load."""
 
 NO_LIMITS = Limits()
 """Neither a budget nor the breaker delays a drill: it disrupts nothing, and ends when its service has a problem."""
@@ -65,10 +68,8 @@ class DrillGate:
         raise ExecutionStopped(path, f"a drill cannot ask for approval: {question}")
 
     async def blocked_by(self) -> str:
-        """Return why the drill must end now, "" when it may go on. An unknown state is no reason to end it."""
-        return await gives_way_to(
-            self.deps, self.ledger, self.journal.run, frozenset({Reason.ACTIVE_RUN, Reason.LOCKED})
-        )
+        """Return why the drill must end now, "" when it may go on."""
+        return await reason_to_end(self.deps, self.ledger, self.journal.run, GIVES_WAY_TO)
 
     async def decide(self, phase: Phase) -> AdmissionResult:
         """Decide on a change now; what a drill takes back is bound by less. Raises StaleEpoch."""
@@ -125,6 +126,8 @@ class DrillAdmission:
 
 class DrillDriver(RehearsalDriver):
     """One drill under way: a rehearsal that asks the restored database what its service's data is asked."""
+
+    gives_way_to = GIVES_WAY_TO
 
     async def about(self) -> Catalog:
         """Return the catalog in which the service's integrity checks ask the scratch database."""

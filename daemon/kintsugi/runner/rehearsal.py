@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
-from typing import Protocol
+from typing import ClassVar
 
 import structlog
 
@@ -25,7 +25,6 @@ from kintsugi.model.step_path import RUN
 from kintsugi.runner.context import ChangeGate, RunContext, RunnerDeps, StepScope
 from kintsugi.runner.driver import Ends, until_stopped
 from kintsugi.runner.ends import ExecutionAborted, ExecutionStopped, TriggerResolved, raise_most_severe
-from kintsugi.runner.gate import RunGate
 from kintsugi.runner.holds import CLOCK_STOPPED
 from kintsugi.runner.interpreter import Interpreter
 from kintsugi.runner.journal import Journal, left_to_undo
@@ -38,24 +37,12 @@ UNDO_LIMIT = timedelta(minutes=10)
 """The limit of each undo; a Job that is left then ends by its own deadline."""
 
 
-class RehearsalGate(ChangeGate, Protocol):
-    """The gate of a rehearsal."""
+async def reason_to_end(deps: RunnerDeps, ledger: Ledger, run: RunRecord, reasons: frozenset[Reason]) -> str:
+    """
+    Return why a rehearsal must end now: a pause, or an objection of one of the `reasons`; "" when it may go on.
 
-    async def blocked_by(self) -> str:
-        """Return why the rehearsal must end now, "" when it may go on. An unknown state is no reason to end it."""
-        ...
-
-
-class GivingWayGate(RunGate):
-    """The gate of a run that is a rehearsal: mode, budgets, locks and questions are those of any run."""
-
-    async def blocked_by(self) -> str:
-        """Return why the rehearsal must end now; that its service is not healthy may be its own doing."""
-        return await gives_way_to(self.deps, self.ledger, self.journal.run, frozenset({Reason.ACTIVE_RUN}))
-
-
-async def gives_way_to(deps: RunnerDeps, ledger: Ledger, run: RunRecord, reasons: frozenset[Reason]) -> str:
-    """Return what a rehearsal gives way to: a pause, or an objection of one of the `reasons`; "" for nothing."""
+    An unknown state is no reason to end it.
+    """
     observed = deps.observed
     if annotated := observed.annotation_pause(run.namespace):
         return annotated
@@ -77,7 +64,11 @@ class Outcome:
 
 @dataclass(kw_only=True)
 class RehearsalDriver:
-    """One rehearsal under way. A person may end it: its changes are undone."""
+    """
+    One rehearsal under way. A person may end it: its changes are undone.
+
+    It gives way to a recovery of its service, and not to a service that is not healthy: that may be its own doing.
+    """
 
     deps: RunnerDeps
     ledger: Ledger
@@ -85,7 +76,8 @@ class RehearsalDriver:
     runbook: Runbook
     incident: Incident
     journal: Journal
-    gate: RehearsalGate
+    gate: ChangeGate
+    gives_way_to: ClassVar = frozenset({Reason.ACTIVE_RUN})
     _ended: str = field(default="", init=False)
 
     @property
@@ -117,6 +109,9 @@ class RehearsalDriver:
         """Return in one sentence what a rehearsal whose steps have passed has shown."""
         return "every step has passed, and every change is undone"
 
+    async def _blocked_by(self) -> str:
+        return await reason_to_end(self.deps, self.ledger, self.run, self.gives_way_to)
+
     def _noted(self) -> Outcome | None:
         state, reason = self.journal.fact(OUTCOME, "state"), self.journal.fact(OUTCOME, "reason")
         return Outcome(state=IncidentState(str(state)), reason=str(reason)) if state is not None else None
@@ -143,7 +138,7 @@ class RehearsalDriver:
         except TriggerResolved as cleared:
             return Outcome(state=IncidentState.CANCELLED, reason=cleared.why)
         except ExecutionAborted as failure:
-            if blocked_by := await self.gate.blocked_by():
+            if blocked_by := await self._blocked_by():
                 return Outcome(state=IncidentState.CANCELLED, reason=f"{blocked_by}; {failure}")
             return Outcome(state=IncidentState.FAILED, reason=f"the {self.run.kind} did not pass: {failure}")
         return Outcome(state=IncidentState.PASSED, reason=self.passed())
@@ -155,7 +150,7 @@ class RehearsalDriver:
         if self.deps.clock() >= self.run.deadline and self.run.state not in CLOCK_STOPPED:
             longest = format_duration(self.run.deadline - self.run.started)
             return [ExecutionStopped(RUN, f"it did not finish within {longest}")]
-        blocked_by = await self.gate.blocked_by()
+        blocked_by = await self._blocked_by()
         return [TriggerResolved(RUN, blocked_by)] if blocked_by else []
 
     async def _undo_all(self) -> str:

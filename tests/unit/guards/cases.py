@@ -62,6 +62,11 @@ CASES: dict[str, tuple[GuardContext, History, Answer]] = {
         History(locks={"production/deployment/web": "run-7"}),
         (VerdictKind.REFUSED, Reason.LOCKED, AGAIN, "production/deployment/web is held by run run-7"),
     ),
+    "unhealthy": (
+        replace(guard_context(), unhealthy=(Reason.LOCKED, "web is not healthy")),
+        History(),
+        (VerdictKind.REFUSED, Reason.LOCKED, AGAIN, "web is not healthy"),
+    ),
     "owned": (
         guard_context(
             managers=(

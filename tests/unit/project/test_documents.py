@@ -10,8 +10,11 @@ import pytest
 import typer
 import yaml
 
+from kintsugi.catalog.scaffold import FoundWorkload, document
 from kintsugi.cli import app, main
+from kintsugi.model.services import WorkloadRef
 from kintsugi.settings import load
+from kubeobjects.resources import DEPLOYMENTS
 from tests.unit.project.tree import ROOT, pages
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -104,6 +107,12 @@ def readable(path: Path) -> str:
 BLOCKS = FENCE.findall((ROOT / "docs" / "install.md").read_text())
 FILES = {found[1]: text for _, text in BLOCKS if (found := re.match(r"# ([\w-]+\.ya?ml)\n", text))}
 COMMANDS = "".join(text for language, text in BLOCKS if language == "sh")
+QUICKSTART = (ROOT / "docs" / "quickstart.md").read_text()
+
+
+def test_every_file_of_the_page_on_installing_is_used_by_a_command_of_it() -> None:
+    assert list(FILES) == ["services.yaml", "alertmanager.yml", "alertmanagerconfig.yaml", "people.yaml"]
+    assert [name for name in FILES if name not in COMMANDS] == []
 
 
 def test_the_services_of_the_page_on_installing_are_valid_beside_what_is_shipped(tmp_path: Path) -> None:
@@ -114,6 +123,13 @@ def test_the_services_of_the_page_on_installing_are_valid_beside_what_is_shipped
         with pytest.raises(SystemExit) as left:
             main(["validate", str(tmp_path / "service.yaml")])
         assert left.value.code == 0
+
+
+def test_readme_installs_what_the_page_installs() -> None:
+    readme = (ROOT / "README.md").read_text()
+    [installed] = re.findall(r"^helm install .*\\\n +(--set .*)$", readme, re.MULTILINE)
+    assert installed in COMMANDS
+    assert "(docs/install.md)" in readme
 
 
 def test_notifications_are_set_as_the_page_on_installing_says(tmp_path: Path) -> None:
@@ -127,3 +143,12 @@ def test_notifications_are_set_as_the_page_on_installing_says(tmp_path: Path) ->
     file.write_text(yaml.safe_dump({"server": {"insecureNoToken": True}, "notifications": told}))
     found = load(flags={}, environ={}, file=file).notifications
     assert (str(found.url), found.token_file) == ("https://chat.example.com/hooks/on-call", tmp_path / "token")
+
+
+def test_the_file_of_the_quickstart_begins_as_init_writes_it() -> None:
+    """Its commands are run by tests/cluster/test_story_quickstart.py, those of the page on installing by test_story_chart_page.py."""
+    [shown] = [text for language, text in FENCE.findall(QUICKSTART) if language == "yaml"]
+    workload = WorkloadRef(resource=DEPLOYMENTS, name="cart")
+    found = FoundWorkload(workload=workload, namespace="shop", selector="app=cart")
+    assert document(found, "cart", "catalog").startswith(shown.partition("  # …")[0])
+    assert all("quickstart.md" in (ROOT / name).read_text() for name in ("README.md", "docs/install.md"))

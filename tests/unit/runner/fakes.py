@@ -92,7 +92,8 @@ class RunLedger(CasJournal):
     The ledger of one run.
 
     `moves` tells every state with its reason, `trouble` is raised when pauses are read, `answers_after` is how long Ada
-    takes to say yes (None: she does not). `commit_takes` is how long it is until a step is committed.
+    takes to say yes (None: she does not). `commit_takes` is how long it is until a step is committed. `recovery` is the incident
+    that a recovery of the service has open.
     """
 
     def __init__(self, run: RunRecord, incident: Incident) -> None:
@@ -115,6 +116,7 @@ class RunLedger(CasJournal):
         self.diagnosed: list[KeptDiagnosis] = []
         self.commit_takes = timedelta(0)
         self.zero: dict[str, ScaledToZero] = {}
+        self.recovery = ""
 
     async def run(self, run: str) -> RunRecord:
         """Return the run as it was last committed."""
@@ -248,8 +250,9 @@ class RunLedger(CasJournal):
         self.pauses = [each if is_in_force(each, now) is False else replace(each, until=now) for each in self.pauses]
 
     async def history(self, service: str, namespace: str, now: datetime) -> History:
-        """Return the changes in the namespace of late."""
-        return History(disruptions=self.disruptions)
+        """Return the changes of late, and what a rehearsal gives way to."""
+        pauses = (await self.constraints(namespace, now, now)).pauses
+        return History(disruptions=self.disruptions, incident=self.recovery, pauses=pauses)
 
     async def ask(self, approval: Approval) -> None:
         """Keep a question."""

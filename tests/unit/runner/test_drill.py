@@ -13,7 +13,6 @@ from kintsugi.catalog.library import catalog_paths
 from kintsugi.catalog.load import load
 from kintsugi.decisions.drills import report_of
 from kintsugi.decisions.planner import parameters_for
-from kintsugi.model.history import History
 from kintsugi.model.records import IncidentState, Phase, RunKind, RunRecord, StepState
 from kintsugi.model.rules import Mode
 from kintsugi.runner import Journal, RunnerDeps
@@ -59,16 +58,6 @@ RESTORED: Mapping[str, object] = {
 }
 
 
-class DrillLedger(RunLedger):
-    """The ledger of one drill; `trouble_of` is the incident that its service has open."""
-
-    trouble_of = ""
-
-    async def history(self, service: str, namespace: str, now: datetime) -> History:
-        """Return what guards and drills look at."""
-        return History(incident=self.trouble_of, pauses=(await self.constraints(namespace, now, now)).pauses)
-
-
 class Drill(RunBench):
     """A drill that passes, unless the test makes something of it worse."""
 
@@ -84,7 +73,7 @@ class Drill(RunBench):
             parameters=cast("Mapping[str, object]", parameters_for(self.runbook, service)),
         )
         record = replace(record, deadline=record.started + self.runbook.rollback.after)
-        self.ledger: DrillLedger = DrillLedger(record, replace(incident(service="database"), kind=RunKind.DRILL))
+        self.ledger = RunLedger(record, replace(incident(service="database"), kind=RunKind.DRILL))
         self.observed = ShownState(self.catalog)
         self.prober = ScriptedProber()
         self.actor.facts_of, self.actor.undo_of, self.actor.on_change = worker_facts, worker_undo, lambda _: None
@@ -215,7 +204,7 @@ def test_a_drill_fails_with_the_reason_and_its_server_goes(
     [
         (
             "pg_restore",
-            lambda drill: setattr(drill.ledger, "trouble_of", "inc-7"),
+            lambda drill: setattr(drill.ledger, "recovery", "inc-7"),
             "the drill is ended: database has the open incident inc-7; a recovery has priority",
         ),
         ("kintsugi", lambda drill: drill.observed.show("database", ready=0), "is not healthy"),

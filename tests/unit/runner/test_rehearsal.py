@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
@@ -11,15 +10,14 @@ from kintsugi.catalog import CatalogErrors
 from kintsugi.decisions.planner import parameters_for
 from kintsugi.errors import Refused
 from kintsugi.model.command import Command
-from kintsugi.model.history import History
 from kintsugi.model.records import IncidentState, RunKind, RunRecord, UndoRecord
 from kintsugi.runner import Journal, RunnerDeps
-from kintsugi.runner.rehearsal import GivingWayGate, RehearsalDriver
+from kintsugi.runner.rehearsal import RehearsalDriver
 from kintsugi.verbs.scale import Scale
 from tests.unit.as_ledger import as_ledger
 from tests.unit.catalog.test_guides import GUIDES, examples
 from tests.unit.factories import catalog, incident, pause, rule_text, run, runbook_text, service_text
-from tests.unit.runner.bench import LIMITS, RunBench, cut_everywhere
+from tests.unit.runner.bench import RunBench, cut_everywhere
 from tests.unit.runner.fakes import RunLedger
 from tests.unit.virtual import play
 
@@ -28,15 +26,6 @@ pytestmark = pytest.mark.looptime
 EXAMPLE = next(each for each in examples(GUIDES[1]) if "rehearsal: true" in each)
 MORE = "kubectl scale deployment web --replicas=5 -n production"
 BACK = "kubectl scale deployment web --replicas=3 -n production"
-
-
-class RehearsalLedger(RunLedger):
-    """The ledger of one rehearsal; `recovery` is the incident that its service has open."""
-
-    recovery = ""
-
-    async def history(self, service: str, namespace: str, now: object) -> History:
-        return History(incident=self.recovery, pauses=tuple(self.pauses))
 
 
 class Rehearsal(RunBench):
@@ -53,7 +42,7 @@ class Rehearsal(RunBench):
             parameters=dict(parameters_for(self.runbook, self.catalog.services["web"])),
         )
         record = replace(record, deadline=record.started + self.runbook.rollback.after)
-        self.ledger: RehearsalLedger = RehearsalLedger(record, replace(incident(), kind=RunKind.REHEARSAL))
+        self.ledger = RunLedger(record, replace(incident(), kind=RunKind.REHEARSAL))
         self.actor.undo_of = undo_of
         self.actor.on_change = lambda text: self.observed.show(ready=5 if text == MORE else 3, desired=3, healthy=True)
 
@@ -61,15 +50,6 @@ class Rehearsal(RunBench):
         self.observed.show(ready=3, desired=3, healthy=True)
 
     def make_driver(self, deps: RunnerDeps, journal: Journal) -> RehearsalDriver:
-        gate = GivingWayGate(
-            deps=deps,
-            ledger=as_ledger(self.ledger),
-            journal=journal,
-            incident=self.ledger.incident,
-            limits=LIMITS,
-            plan=self.runbook.digest,
-            expiry=timedelta(minutes=30),
-        )
         return RehearsalDriver(
             deps=deps,
             ledger=as_ledger(self.ledger),
@@ -77,7 +57,7 @@ class Rehearsal(RunBench):
             runbook=self.runbook,
             incident=self.ledger.incident,
             journal=journal,
-            gate=gate,
+            gate=self.make_gate(deps, journal),
         )
 
     def never_ready(self) -> None:
