@@ -19,10 +19,11 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.records import IncidentState, RunKind, RunRecord, SeenWorkload, StepRecord
 from kintsugi.model.services import STACK
 from kintsugi.pipeline.active_catalog import ActiveCatalog
-from kintsugi.pipeline.drivers import AnyDriver, DriverFactory, RunPolicy
+from kintsugi.pipeline.drivers import DriverFactory, RunPolicy
 from kintsugi.retries import Waits, retry
 from kintsugi.runner import RunnerDeps
 from kintsugi.runner.context import RunProber
+from kintsugi.runner.driver import Driver
 from kintsugi.runner.report import hand_over
 from kintsugi.runner.stack import StackDriver
 from kintsugi.telemetry import Containment, FailureScope, Listeners, log_context
@@ -134,7 +135,7 @@ class RunSupervisor:
         self.driver_factory = DriverFactory(deps, ledger, active_catalog, policy)
         self._policy = policy
         self._runs: dict[str, RunRecord] = {}
-        self._drivers: dict[str, AnyDriver] = {}
+        self._drivers: dict[str, Driver] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._rollback_requests: dict[str, tuple[str, SeenWorkload | None]] = {}
         self._liveness = LivenessTracker(deps.clock)

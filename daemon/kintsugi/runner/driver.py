@@ -5,6 +5,7 @@ The ledger says how far the run is, however the process ended; the next process 
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from typing_extensions import override
 
 from kintsugi.decisions.outage_notices import NextFault, Verification, next_fault
 from kintsugi.decisions.reconciliation import rejection
@@ -33,7 +35,7 @@ from kintsugi.model.records import (
 )
 from kintsugi.model.runbooks import Runbook
 from kintsugi.model.step_path import RUN
-from kintsugi.runner.context import RunContext, RunnerDeps, StepScope
+from kintsugi.runner.context import ChangeGate, RunContext, RunnerDeps, StepScope
 from kintsugi.runner.deadlines import DeadlineClock, RollbackTimeout
 from kintsugi.runner.ends import (
     TOO_LATE,
@@ -85,12 +87,11 @@ WRITE_CHECK_INTERVAL = timedelta(seconds=5)
 
 
 @dataclass(kw_only=True)
-class RunDriver:
+class Driver(ABC):
     """
-    One run under way.
+    Drives one run, whose documents are `catalog` and `runbook`, from its state in the ledger to its end.
 
-    `rollback_requested` is set when a person wants it rolled back now; it takes effect at the next step boundary.
-    `rollback_shown` is the workload that this person was shown.
+    `_ended` says why a person, or what the run gives way to, wants it to end; "" for no one.
     """
 
     deps: RunnerDeps
@@ -99,8 +100,50 @@ class RunDriver:
     runbook: Runbook
     incident: Incident
     journal: Journal
-    watchdog: RunWatchdog
+    gate: ChangeGate
+    _ended: str = field(default="", init=False)
+
+    @property
+    def run(self) -> RunRecord:
+        """Return the run as it was last committed."""
+        return self.journal.run
+
+    @abstractmethod
+    async def drive(self) -> RunRecord:
+        """Continue from the run's state until it is over."""
+
+    def request_rollback(self, who: str, shown: SeenWorkload | None = None) -> None:
+        """End the run for a person who wants its changes undone, of the workload that was `shown`."""
+        self.request_abort(f"ended by {who}")
+
+    def request_abort(self, reason: str) -> None:
+        """Take no further step."""
+        self._ended = reason
+
+    def scope(self, phase: Phase) -> StepScope:
+        """Return the scope of the runbook's own steps."""
+        return StepScope(
+            phase=phase, service=self.run.service, runbook=self.runbook.name, parameters=self.run.parameters
+        )
+
+    def context(self, retry_until: datetime) -> RunContext:
+        """Return the context in which steps are executed; after `retry_until` no change is tried again."""
+        return RunContext(
+            deps=self.deps, gate=self.gate, journal=self.journal, incident=self.incident, retry_until=retry_until
+        )
+
+
+@dataclass(kw_only=True)
+class RunDriver(Driver):
+    """
+    One recovery under way.
+
+    `rollback_requested` is set when a person wants it rolled back now; it takes effect at the next step boundary.
+    `rollback_shown` is the workload that this person was shown.
+    """
+
     gate: RunGate
+    watchdog: RunWatchdog
     rollback_requested: asyncio.Event = field(default_factory=asyncio.Event)
     rollback_by: str = ""
     rollback_shown: SeenWorkload | None = None
@@ -113,13 +156,8 @@ class RunDriver:
         after = self.runbook.rollback.after
         self.clock = DeadlineClock(deps=self.deps, ledger=self.ledger, journal=self.journal, after=after)
 
-    @property
-    def run(self) -> RunRecord:
-        """Return the run as it was last committed."""
-        return self.journal.run
-
+    @override
     async def drive(self) -> RunRecord:
-        """Continue from the run's state until it is final."""
         await self.watchdog.note_found()
         await self._diagnose(Occasion.OPENED)  # before anything is changed: what is deleted tells no more
         while not self.run.state.is_final:
@@ -134,17 +172,17 @@ class RunDriver:
                     await self._execute_steps()
         return self.run
 
+    @override
     def request_rollback(self, who: str, shown: SeenWorkload | None = None) -> None:
-        """Begin a rollback for a person, of the workload that was shown."""
         self.rollback_by, self.rollback_shown, self.gate.abort_reason = who, shown, ""
         self.rollback_requested.set()
 
+    @override
     def request_abort(self, reason: str) -> None:
-        """Take no further step, and leave the changes as they are, for a person."""
         self.gate.abort_reason = reason
 
     async def _execute_steps(self) -> None:
-        context, scope = self._context(self.run.deadline), self._scope()
+        context, scope = self.context(self.run.deadline), self.scope(Phase.FORWARD)
         state, reason = IncidentState.VERIFYING, "all steps have ended"
         updates = NO_UPDATE
         try:
@@ -178,15 +216,11 @@ class RunDriver:
         await self.watchdog.note_left()
         await self._move(state, reason, replace(updates, steps_finished_at=self.deps.clock()))
 
-    def _scope(self) -> StepScope:
-        service, parameters = self.catalog.services.get(self.run.service), self.run.parameters
-        return StepScope(
-            phase=Phase.FORWARD,
-            service=self.run.service,
-            runbook=self.runbook.name,
-            parameters=parameters,
-            section=Section.of(self.runbook, service, parameters, RUN),
-        )
+    @override
+    def scope(self, phase: Phase) -> StepScope:
+        service = self.catalog.services.get(self.run.service)
+        section = Section.of(self.runbook, service, self.run.parameters, RUN)
+        return replace(super().scope(phase), section=section)
 
     async def _settle(self, context: RunContext, scope: StepScope) -> None:
         """Find out what became of a change that a restart has left open; the report names one that stays in doubt."""
@@ -216,7 +250,7 @@ class RunDriver:
             return None
         self._write_checked_at = now
         try:
-            await self.gate.admission(self._scope()).raise_if_forbidden()
+            await self.gate.admission(self.scope(Phase.FORWARD)).raise_if_forbidden()
         except WritesForbidden as forbidden:
             return forbidden
         return None
@@ -318,7 +352,7 @@ class RunDriver:
             return
         rollback, verify = self.runbook.rollback, self.watchdog.timings.verify
         term = await RollbackTimeout.begin(self.deps, self.journal, self.clock, rollback, verify)
-        context = self._context(self.deps.clock() + rollback.after)
+        context = self.context(self.deps.clock() + rollback.after)
         going = RollbackRunner(context, self.catalog, self.runbook, self.watchdog)
         try:
             done = await term.in_time(going.do(since=term.began, asked=self.run.rollback_requested_by != ""))
@@ -356,11 +390,6 @@ class RunDriver:
             text = hand_over(reason, self.journal.all(), self.watchdog.rollback_command(now))
         self.journal.run = await self.ledger.runs.move_run(self.run.id, state, text, now, updates=updates)
         log.info("run state changed", run=self.run.id, incident=self.incident.id, state=state, reason=reason)
-
-    def _context(self, retry_until: datetime) -> RunContext:
-        return RunContext(
-            deps=self.deps, gate=self.gate, journal=self.journal, incident=self.incident, retry_until=retry_until
-        )
 
 
 def superseded(found: NextFault, *, changed: bool) -> WatchdogResult:

@@ -50,14 +50,14 @@ class ExecutionAborted(KintsugiError):
         self.path = path
         self.why = why
 
-
-class ExecutionStopped(ExecutionAborted):
-    """A step's expectation was not met: no further steps; the watchdog decides the rest."""
-
     @property
     def summary(self) -> str:
         """Return a sentence that says where it stopped, and why."""
         return f"stopped at {self}" if self.path else f"stopped: {self}"
+
+
+class ExecutionStopped(ExecutionAborted):
+    """A step's expectation was not met: no further steps; the watchdog decides the rest."""
 
 
 class ExpectationUndecided(ExecutionStopped):

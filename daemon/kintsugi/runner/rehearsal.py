@@ -7,27 +7,27 @@ a pause holds. A recovery never waits for more than that.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import ClassVar
 
 import structlog
+from typing_extensions import override
 
 from kintsugi.decisions.guards import covers
 from kintsugi.decisions.rehearsals import OUTCOME, objection
 from kintsugi.durations import format_duration
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.records import Incident, IncidentState, Phase, Reason, RunRecord, SeenWorkload
-from kintsugi.model.runbooks import Runbook
+from kintsugi.model.records import IncidentState, Phase, Reason, RunRecord
 from kintsugi.model.step_path import RUN
-from kintsugi.runner.context import ChangeGate, RunContext, RunnerDeps, StepScope
-from kintsugi.runner.driver import Ends, until_stopped
+from kintsugi.runner.context import RunnerDeps
+from kintsugi.runner.driver import Driver, Ends, until_stopped
 from kintsugi.runner.ends import ExecutionAborted, ExecutionStopped, TriggerResolved, raise_most_severe
 from kintsugi.runner.holds import CLOCK_STOPPED
 from kintsugi.runner.interpreter import Interpreter
-from kintsugi.runner.journal import Journal, left_to_undo
+from kintsugi.runner.journal import left_to_undo
 from kintsugi.runner.report import hand_over, refused_undos
 from kintsugi.runner.rollback import authored_undo_steps, undo_of
 
@@ -54,47 +54,22 @@ async def reason_to_end(deps: RunnerDeps, ledger: Ledger, run: RunRecord, reason
     return f"the {run.kind} is ended: {found[1]}" if found is not None and found[0] in reasons else ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """The outcome of the steps of a rehearsal."""
-
-    state: IncidentState
-    reason: str
+Outcome = tuple[IncidentState, str]
+"""The outcome of the steps of a rehearsal, with its reason."""
 
 
 @dataclass(kw_only=True)
-class RehearsalDriver:
+class RehearsalDriver(Driver):
     """
     One rehearsal under way. A person may end it: its changes are undone.
 
     It gives way to a recovery of its service, and not to a service that is not healthy: that may be its own doing.
     """
 
-    deps: RunnerDeps
-    ledger: Ledger
-    catalog: Catalog
-    runbook: Runbook
-    incident: Incident
-    journal: Journal
-    gate: ChangeGate
     gives_way_to: ClassVar = frozenset({Reason.ACTIVE_RUN})
-    _ended: str = field(default="", init=False)
 
-    @property
-    def run(self) -> RunRecord:
-        """Return the run as it was last committed."""
-        return self.journal.run
-
-    def request_rollback(self, who: str, _shown: SeenWorkload | None = None) -> None:
-        """End the rehearsal now and undo its changes."""
-        self._ended = f"ended by {who}"
-
-    def request_abort(self, reason: str) -> None:
-        """End the rehearsal now and undo its changes."""
-        self._ended = reason
-
+    @override
     async def drive(self) -> RunRecord:
-        """Continue from the rehearsal's state until it is over and all of its changes are undone."""
         while not self.run.state.is_final:
             outcome = self._noted() or await self._executed()
             left = await self._undo_all()
@@ -114,20 +89,20 @@ class RehearsalDriver:
 
     def _noted(self) -> Outcome | None:
         state, reason = self.journal.fact(OUTCOME, "state"), self.journal.fact(OUTCOME, "reason")
-        return Outcome(state=IncidentState(str(state)), reason=str(reason)) if state is not None else None
+        return (IncidentState(str(state)), str(reason)) if state is not None else None
 
     async def _executed(self) -> Outcome:
         """Execute the steps, and keep their outcome."""
-        outcome = await self._execute_steps()
-        facts = {"state": outcome.state.value, "reason": outcome.reason}
+        state, reason = outcome = await self._execute_steps()
+        facts = {"state": state.value, "reason": reason}
         await self.journal.note(OUTCOME, f"How the {self.run.kind} ended", facts, now=self.deps.clock())
         return self._noted() or outcome
 
     async def _execute_steps(self) -> Outcome:
         catalog = await self.about()
-        context = self._context(self.run.deadline - self.deps.clock())
+        interpreter, scope = Interpreter(self.context(self.run.deadline), catalog), self.scope(Phase.FORWARD)
         try:
-            execution = Interpreter(context, catalog).execute_steps(self.runbook.steps, self._scope(Phase.FORWARD))
+            execution = interpreter.execute_steps(self.runbook.steps, scope)
             await until_stopped(
                 execution,
                 self._reasons_to_stop,
@@ -136,12 +111,12 @@ class RehearsalDriver:
                 conclude=raise_resolved_first,
             )
         except TriggerResolved as cleared:
-            return Outcome(state=IncidentState.CANCELLED, reason=cleared.why)
+            return IncidentState.CANCELLED, cleared.why
         except ExecutionAborted as failure:
             if blocked_by := await self._blocked_by():
-                return Outcome(state=IncidentState.CANCELLED, reason=f"{blocked_by}; {failure}")
-            return Outcome(state=IncidentState.FAILED, reason=f"the {self.run.kind} did not pass: {failure}")
-        return Outcome(state=IncidentState.PASSED, reason=self.passed())
+                return IncidentState.CANCELLED, f"{blocked_by}; {failure}"
+            return IncidentState.FAILED, f"the {self.run.kind} did not pass: {failure}"
+        return IncidentState.PASSED, self.passed()
 
     async def _reasons_to_stop(self) -> list[BaseException | None]:
         """Return why the rehearsal must end now: a person's request, the deadline, or what it gives way to."""
@@ -155,7 +130,8 @@ class RehearsalDriver:
 
     async def _undo_all(self) -> str:
         """Undo all changes as far as possible; return what could not be undone."""
-        interpreter, scope = Interpreter(self._context(UNDO_LIMIT), self.catalog), self._scope(Phase.ROLLBACK)
+        context, scope = self.context(self.deps.clock() + UNDO_LIMIT), self.scope(Phase.ROLLBACK)
+        interpreter = Interpreter(context, self.catalog)
         changes, changed = interpreter.changes, self.journal.changes(Phase.FORWARD)
         parts: list[Callable[[], Awaitable[object]]] = [
             lambda: changes.settle(scope),
@@ -176,7 +152,7 @@ class RehearsalDriver:
         return "; ".join(what for what in [*left, *refused] if what)
 
     async def _move(self, outcome: Outcome, left: str) -> None:
-        state, reason = outcome.state, outcome.reason
+        state, reason = outcome
         if left:
             state, reason = self.left_state(state), f"{reason}; these changes could not be undone: {left}"
         text = hand_over(reason, self.journal.all()) if state is IncidentState.NEEDS_OPERATOR else reason
@@ -186,17 +162,6 @@ class RehearsalDriver:
     def left_state(self, state: IncidentState) -> IncidentState:
         """Return the final state where a change could not be undone: something live is changed, and a person has it."""
         return IncidentState.NEEDS_OPERATOR
-
-    def _scope(self, phase: Phase) -> StepScope:
-        return StepScope(
-            phase=phase, service=self.run.service, runbook=self.runbook.name, parameters=self.run.parameters
-        )
-
-    def _context(self, within: timedelta) -> RunContext:
-        retry_until = self.deps.clock() + within
-        return RunContext(
-            deps=self.deps, gate=self.gate, journal=self.journal, incident=self.incident, retry_until=retry_until
-        )
 
 
 def raise_resolved_first(ends: Ends) -> None:

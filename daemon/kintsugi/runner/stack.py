@@ -12,18 +12,16 @@ from datetime import datetime
 from itertools import chain
 
 import structlog
+from typing_extensions import override
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.catalog import Catalog
 from kintsugi.model.manual import Override
-from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord, RunUpdate, SeenWorkload
-from kintsugi.model.runbooks import Runbook
+from kintsugi.model.records import IncidentState, Phase, RunRecord, RunUpdate
 from kintsugi.model.step_path import RUN, StepPath
-from kintsugi.runner.context import HELPED, ChildCall, Children, RunContext, RunnerDeps, StepScope
+from kintsugi.runner.context import HELPED, ChildCall, Children, RunnerDeps
 from kintsugi.runner.deadlines import DeadlineClock
-from kintsugi.runner.driver import Ends, until_stopped
+from kintsugi.runner.driver import Driver, Ends, until_stopped
 from kintsugi.runner.ends import TOO_LATE, ExecutionAborted, ExecutionStopped, TriggerResolved, WritesForbidden
-from kintsugi.runner.gate import RunGate
 from kintsugi.runner.interpreter import Interpreter
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.report import asking, child_summary, not_watched, section, undo_section
@@ -97,20 +95,12 @@ class ChildWaits:
 
 
 @dataclass(kw_only=True)
-class StackDriver:
+class StackDriver(Driver):
     """One run about all services. A person may end it: the runs that it has started go on by themselves."""
 
-    deps: RunnerDeps
-    ledger: Ledger
-    catalog: Catalog
-    runbook: Runbook
-    incident: Incident
-    journal: Journal
-    gate: RunGate
     children: Children
     clock: DeadlineClock = field(init=False)
     waits: ChildWaits = field(init=False)
-    _ended: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         after = self.runbook.rollback.after
@@ -124,34 +114,16 @@ class StackDriver:
         )
         self.clock.others = self.waits.all
 
-    @property
-    def run(self) -> RunRecord:
-        """Return the run as it was last committed."""
-        return self.journal.run
-
-    def request_rollback(self, who: str, _shown: SeenWorkload | None = None) -> None:
-        """End the run now: it has changed nothing itself."""
-        self._ended = f"ended by {who}"
-
-    def request_abort(self, reason: str) -> None:
-        """End the run now."""
-        self._ended = reason
-
+    @override
     async def drive(self) -> RunRecord:
-        """Continue from the run's state to its end."""
         if not self.run.state.is_final:
             state, reason = await self._execute_steps()
             await self._move(state, reason)
         return self.run
 
     async def _execute_steps(self) -> tuple[IncidentState, str]:
-        scope = StepScope(
-            phase=Phase.FORWARD,
-            service=self.run.service,
-            runbook=self.runbook.name,
-            parameters=self.run.parameters,
-        )
-        execution = Interpreter(self._context(), self.catalog, self.waits).execute_steps(self.runbook.steps, scope)
+        interpreter = Interpreter(self.context(self.run.deadline), self.catalog, self.waits)
+        execution = interpreter.execute_steps(self.runbook.steps, self.scope(Phase.FORWARD))
         try:
             await until_stopped(
                 execution, self._reasons_to_stop, lambda: self.deps.poll_interval, name=f"steps of {self.run.id}"
@@ -161,7 +133,7 @@ class StackDriver:
         except WritesForbidden as stop:
             return IncidentState.NEEDS_OPERATOR, stop.why
         except ExecutionAborted as stop:
-            return IncidentState.NEEDS_OPERATOR, f"stopped at {stop}" if stop.path else f"stopped: {stop}"
+            return IncidentState.NEEDS_OPERATOR, stop.summary
         return await self._evaluate()
 
     async def _evaluate(self) -> tuple[IncidentState, str]:
@@ -247,12 +219,3 @@ class StackDriver:
         """Return the services that are not known to be healthy, by priority."""
         views = sorted(self.deps.observed.views.values(), key=lambda view: (view.service.priority, view.name))
         return [view.name for view in views if view.healthy is not True]
-
-    def _context(self) -> RunContext:
-        return RunContext(
-            deps=self.deps,
-            gate=self.gate,
-            journal=self.journal,
-            incident=self.incident,
-            retry_until=self.run.deadline,
-        )
