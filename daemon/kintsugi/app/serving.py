@@ -25,8 +25,7 @@ from kintsugi.server.readiness import Component, Readiness
 from kintsugi.server.routes import AuthMiddleware, all_routes, documented, health_routes
 from kintsugi.server.webhook import WebhookHandler
 from kintsugi.settings import Settings
-from kintsugi.sources.alertmanager import decode
-from kintsugi.sources.dead_letters import reread
+from kintsugi.sources.alertmanager import decode, reread
 from kintsugi.sources.poll import Poller
 from kintsugi.telemetry import LoopHeartbeat, Metrics, get_logger
 

@@ -1,30 +1,33 @@
 """
-Alertmanager's webhook, version 4, and the alerts as Alertmanager writes them: bytes in, signals out.
+Alertmanager's webhook, version 4, and the list of its API: bytes in, signals out.
 
-The webhook and the API write alerts alike, so that the same alert is the same signal from either. An alert is untrusted
-input: it is a hint at an object, never an instruction (A20).
+Both write alerts alike, so that the same alert is the same signal from either. An alert is untrusted input: it is a hint
+at an object, never an instruction (A20). One bad alert does not affect its group (A12).
 
-`server` calls `decode` with a body whose sender is known; the result is committed before the answer. One bad alert does
-not affect its group (A12), a body that is no webhook is reported as such (A11), and neither is an exception: the result
-is a value.
+`server` calls `decode` with a body whose sender is known; the result is committed before the answer. A body that is no
+webhook is reported as such (A11), which is no exception: the result is a value. `poll` calls `decode_alerts`, and a person
+has a dead letter read again by `reread`.
 """
 
 import hashlib
 import re
 import secrets
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from kintsugi.errors import ProbeFailed
 from kintsugi.json_limits import DEEPEST, is_too_deep
 from kintsugi.model.identity import encode, new_id
 from kintsugi.model.records import DeadLetter, Delivery, Signal, SignalSource, SignalStatus, Target
 from kintsugi.model.rules import RuleSource
 from kintsugi.telemetry import SECRETS
+
+T = TypeVar("T")
 
 _NO_END = "0001-01-01T"
 """The prefix of an end that Alertmanager does not know yet."""
@@ -218,7 +221,14 @@ def decode(body: bytes, now: datetime, *, timed: bool = True) -> Delivery:
         webhook = _webhook(body)
     except ValueError as error:
         return _unreadable(body, str(error), now)
-    signals, wrong = _read_each(webhook.alerts, AlertOrigin(SignalSource.ALERTMANAGER, now, timed))
+    origin = AlertOrigin(SignalSource.ALERTMANAGER, now, timed)
+
+    def signal_of(raw: msgspec.Raw, signal_id: str) -> Signal:
+        alert, size = _ALERT.decode(raw), len(memoryview(raw))
+        firing = alert.status is SignalStatus.FIRING
+        return to_signal(alert, firing=firing, size=size, origin=origin, signal_id=signal_id)
+
+    signals, wrong = _read_each(webhook.alerts, signal_of, now)
     letters = _letters(wrong, now)
     truncated = min(max(0, webhook.truncated_alerts), _MOST_LEFT_OUT)
     left_out = _left_out(truncated, bytes(webhook.group_key), now) if truncated else None
@@ -310,21 +320,18 @@ def _whole(escape: re.Match[bytes]) -> bytes:
     return b"\\ufffd" if escape["half"] else escape[0]
 
 
-def _read_each(alerts: list[msgspec.Raw], origin: AlertOrigin) -> tuple[list[Signal], list[tuple[bytes, str]]]:
+def _read_each(
+    alerts: list[msgspec.Raw], read: Callable[[msgspec.Raw, str], T], now: datetime
+) -> tuple[list[T], list[tuple[bytes, str]]]:
     """Read alerts one by one, so that each fails for itself; return the wrong ones with what is wrong with them."""
-    ids = signal_ids(origin.received)
-    signals: list[Signal] = []
+    found: list[T] = []
     wrong: list[tuple[bytes, str]] = []
-    for raw, signal_id in zip(alerts, ids, strict=False):
+    for raw, signal_id in zip(alerts, signal_ids(now), strict=False):
         try:
-            alert = _ALERT.decode(raw)
-            firing = alert.status is SignalStatus.FIRING
-            signals.append(
-                to_signal(alert, firing=firing, size=len(memoryview(raw)), origin=origin, signal_id=signal_id)
-            )
+            found.append(read(raw, signal_id))
         except (*UNDECODABLE, ValueError) as error:
             wrong.append((bytes(raw), f"alert: {error}"))
-    return signals, wrong
+    return found, wrong
 
 
 def _letters(wrong: list[tuple[bytes, str]], now: datetime) -> list[DeadLetter]:
@@ -344,3 +351,90 @@ def _unreadable(body: bytes, reason: str, now: datetime) -> Delivery:
     """Return the answer that a whole body could not be read."""
     letter = dead_letter(SignalSource.ALERTMANAGER, body, reason, now, payload=body)
     return Delivery(dead_letters=(letter,), unreadable=reason)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PolledAlert:
+    """An alert as the API shows it: `suppressed` by a silence, an inhibition or a mute time."""
+
+    signal: Signal
+    suppressed: bool = False
+
+
+class _Status(msgspec.Struct, frozen=True, rename="camel"):
+    state: str
+    silenced_by: list[str] = []
+    inhibited_by: list[str] = []
+    muted_by: list[str] = []
+
+
+class _PolledAlert(AlertFields, frozen=True, rename="camel", kw_only=True):
+    status: _Status
+
+
+_ALERTS = msgspec.json.Decoder(list[msgspec.Raw])
+_POLLED = msgspec.json.Decoder(_PolledAlert)
+
+
+def decode_alerts(body: bytes, now: datetime) -> tuple[list[PolledAlert], list[DeadLetter]]:
+    """Read the API's list, each alert for itself. Raises ProbeFailed when it is no list."""
+    try:
+        listed = _ALERTS.decode(body)
+    except UNDECODABLE as error:
+        raise ProbeFailed(f"Alertmanager's alerts cannot be read: {error}") from error
+    # a listed alert fires, whatever its end: that is its sender's guess, by another clock than ours
+    origin = AlertOrigin(SignalSource.POLL, now, timed=False)
+
+    def polled(raw: msgspec.Raw, signal_id: str) -> PolledAlert:
+        alert, size = _POLLED.decode(raw), len(memoryview(raw))
+        signal = to_signal(alert, firing=True, size=size, origin=origin, signal_id=signal_id)
+        return PolledAlert(signal=signal, suppressed=_is_suppressed(alert.status))
+
+    alerts, wrong = _read_each(listed, polled, now)
+    return alerts, [_polled_letter(raw, reason, now) for raw, reason in wrong]
+
+
+def _polled_letter(raw: bytes, reason: str, now: datetime) -> DeadLetter:
+    """Make the one dead letter of a bad alert, which comes with every poll for as long as it fires."""
+    payload = b"[" + raw + b"]"
+    return only_newest(dead_letter(SignalSource.POLL, raw, reason, now, payload=payload), payload)
+
+
+def _is_suppressed(status: _Status) -> bool:
+    """Return whether Alertmanager suppresses the notifications of an alert at present."""
+    return status.state == "suppressed" or bool(status.silenced_by or status.inhibited_by or status.muted_by)
+
+
+CURRENT_FOR = timedelta(minutes=5)
+"""The time for which "it fires" is current: Alertmanager sends a group's changes every `group_interval`, by default 5
+minutes (https://prometheus.io/docs/alerting/latest/configuration).
+"""
+
+
+def reread(letter: DeadLetter, now: datetime, *, timed: bool) -> Delivery:
+    """
+    Read the payload of a letter at `now`; without one there is nothing, and that is said.
+
+    Whether an alert still fires that an old letter says fires is not known: it is left out, and counted in `stale`. What has
+    ended has ended. `timed`: whether our clock may be compared with the times in it.
+    """
+    if letter.payload is None:
+        return Delivery(unreadable="it was not stored whole: it is too large, or probably contains a secret")
+    try:
+        found = _reread(letter, letter.payload, now, timed=timed)
+    except ProbeFailed as error:
+        return Delivery(unreadable=str(error))
+    if timed and now - letter.received <= CURRENT_FOR:
+        return found
+    ended = tuple(each for each in found.signals if each.status is SignalStatus.RESOLVED)
+    return replace(found, signals=ended, stale=len(found.signals) - len(ended))
+
+
+def _reread(letter: DeadLetter, payload: bytes, now: datetime, *, timed: bool) -> Delivery:
+    """Read a payload as its source does. Raises ProbeFailed for a poll's answer that cannot be read."""
+    if letter.source is not SignalSource.POLL:
+        return decode(payload, now, timed=timed)
+    alerts, letters = decode_alerts(payload, now)
+    return Delivery(
+        signals=tuple(alert.signal for alert in alerts if not alert.suppressed), dead_letters=tuple(letters)
+    )

@@ -23,15 +23,7 @@ from kintsugi.model.records import DeadLetter, Signal, SignalSource, SignalStatu
 from kintsugi.model.rules import RuleSource
 from kintsugi.offload import searched
 from kintsugi.settings import AlertmanagerSettings
-from kintsugi.sources.alertmanager import (
-    UNDECODABLE,
-    AlertFields,
-    AlertOrigin,
-    dead_letter,
-    only_newest,
-    signal_ids,
-    to_signal,
-)
+from kintsugi.sources.alertmanager import UNDECODABLE, PolledAlert, decode_alerts, signal_ids
 from kintsugi.telemetry import SECRETS, Metrics, get_logger
 from kintsugi.tokens import read_bearer
 from kubeobjects.lines import quoted
@@ -164,7 +156,7 @@ class Poller:
 
 async def _listed(
     api: AlertmanagerClient, now: datetime, *, suppressed: bool
-) -> tuple[list["PolledAlert"], list[DeadLetter]]:
+) -> tuple[list[PolledAlert], list[DeadLetter]]:
     """Ask for the list and read it: the alerts that cannot be read are searched for secrets."""
     body = await api.alerts(suppressed=suppressed)
     return await searched(len(body), partial(decode_alerts, body, now))
@@ -182,58 +174,11 @@ def _resolved(signal: Signal, now: datetime) -> Signal:
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PolledAlert:
-    """An alert as the API shows it: `suppressed` by a silence, an inhibition or a mute time."""
-
-    signal: Signal
-    suppressed: bool = False
-
-
-class _Status(msgspec.Struct, frozen=True, rename="camel"):
-    state: str
-    silenced_by: list[str] = []
-    inhibited_by: list[str] = []
-    muted_by: list[str] = []
-
-
-class _PolledAlert(AlertFields, frozen=True, rename="camel", kw_only=True):
-    status: _Status
-
-
 class _ServerStatus(msgspec.Struct, frozen=True):
     uptime: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-_ALERTS = msgspec.json.Decoder(list[msgspec.Raw])
-_ALERT = msgspec.json.Decoder(_PolledAlert)
 _SERVER_STATUS = msgspec.json.Decoder(_ServerStatus)
-
-
-def decode_alerts(body: bytes, now: datetime) -> tuple[list[PolledAlert], list[DeadLetter]]:
-    """Read the API's list, each alert for itself. Raises ProbeFailed when it is no list."""
-    try:
-        each = _ALERTS.decode(body)
-    except UNDECODABLE as error:
-        raise ProbeFailed(f"Alertmanager's alerts cannot be read: {error}") from error
-    # a listed alert fires, whatever its end: that is its sender's guess, by another clock than ours
-    origin, alerts, letters = AlertOrigin(SignalSource.POLL, now, timed=False), [], []
-    for raw, signal_id in zip(each, signal_ids(now), strict=False):
-        try:
-            alert = _ALERT.decode(raw)
-            size = len(memoryview(raw))
-            signal = to_signal(alert, firing=True, size=size, origin=origin, signal_id=signal_id)
-            alerts.append(PolledAlert(signal=signal, suppressed=_is_suppressed(alert.status)))
-        except (*UNDECODABLE, ValueError) as error:
-            one = b"[" + bytes(raw) + b"]"
-            letter = dead_letter(SignalSource.POLL, bytes(raw), f"alert: {error}", now, payload=one)
-            letters.append(only_newest(letter, one))  # it comes with every poll for as long as it fires
-    return alerts, letters
-
-
-def _is_suppressed(status: _Status) -> bool:
-    """Return whether Alertmanager suppresses the notifications of an alert at present."""
-    return status.state == "suppressed" or bool(status.silenced_by or status.inhibited_by or status.muted_by)
 
 
 class AlertmanagerApi:

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from kintsugi.json_limits import DEEPEST, is_too_deep
 from kintsugi.model.records import DeadLetter, SignalSource, SignalStatus, Target
 from kintsugi.model.rules import RuleSource
-from kintsugi.sources.alertmanager import LARGEST_PAYLOAD, decode, fingerprint
-from kintsugi.sources.dead_letters import CURRENT_FOR, reread
+from kintsugi.sources.alertmanager import CURRENT_FOR, LARGEST_PAYLOAD, decode, fingerprint, reread
 from tests.unit.factories import NOW as THEN
 from tests.unit.factories import moment
 from tests.unit.sources.webhooks import NOW, alert, captured, webhook
