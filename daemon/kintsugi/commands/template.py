@@ -87,7 +87,8 @@ class ParsedTemplate:
 
     `waits` scales how long it waits, `allowed_functions` are functions that its SQL may call besides those that all may.
     `sends`: it is a request that changes something, though others of its row only ask. `removes`, `starts`, `replaces_data`: it makes
-    objects go, starts what is scaled to 0, puts other data in the place of a service's.
+    objects go, starts what is scaled to 0, puts other data in the place of a service's. `changed_by` returns the command that takes
+    the place of the one that was written.
     """
 
     source: str
@@ -100,6 +101,7 @@ class ParsedTemplate:
     removes: bool = False
     starts: bool = False
     replaces_data: bool = False
+    changed_by: Callable[[Command], Command] = lambda command: command
 
     @property
     def verb(self) -> str:
@@ -128,6 +130,10 @@ class ParsedTemplate:
     def sample(self, *, namespace: str = "sample") -> Command:
         """Bind plausible values: what is wrong with the command whatever its values shows at load. Raises CommandProblem."""
         return self._bound(self._filled_with_samples, namespace)
+
+    def then(self, change: Callable[[Command], Command]) -> "ParsedTemplate":
+        """Return a template by which `change` is made to each command once its values are put in."""
+        return replace(self, changed_by=change)
 
     def columns(self) -> Mapping[str, Type]:
         """Return the names that an expression sees afterwards, with their types."""
@@ -158,7 +164,7 @@ class ParsedTemplate:
             namespace=namespace,
             allowed_functions=self.allowed_functions,
         )
-        return self.spec.build(parsed)
+        return self.changed_by(self.spec.build(parsed))
 
     def _value(self, flag: Flag, values: tuple[object, ...]) -> object:
         match values:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -163,75 +164,6 @@ def _restored(do: Run) -> RestoredDatabase | None:
     return definition_of(command).restore(command)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RetargetedCommand:
-    """A command that asks one database as if it were the other."""
-
-    written: CommandTemplate
-    database: str
-    scratch: str
-
-    @property
-    def verb(self) -> str:
-        """Return its row of the grammar."""
-        return self.written.verb
-
-    @property
-    def source(self) -> str:
-        """Return it as it was written, about the service's own database."""
-        return self.written.source
-
-    @property
-    def changes(self) -> bool:
-        """Return whether it changes anything: a check never does."""
-        return self.written.changes
-
-    @property
-    def removes(self) -> bool:
-        """Return whether it makes objects go: a check never does."""
-        return self.written.removes
-
-    @property
-    def starts(self) -> bool:
-        """Return whether it starts a workload: a check never does."""
-        return self.written.starts
-
-    @property
-    def sends(self) -> bool:
-        """Return that it never does."""
-        return False
-
-    @property
-    def replaces_data(self) -> bool:
-        """Return whether it replaces data: a check never does."""
-        return self.written.replaces_data
-
-    @property
-    def reads(self) -> frozenset[str]:
-        """Return the paths that its values are read from."""
-        return self.written.reads
-
-    @property
-    def variables(self) -> frozenset[str]:
-        """Return the names whose values are read."""
-        return self.written.variables
-
-    def sample(self, *, namespace: str = "sample") -> Command:
-        """Bind plausible values."""
-        return self._about_scratch(self.written.sample(namespace=namespace))
-
-    def bind(self, names: Mapping[str, object], *, namespace: str) -> Command:
-        """Put values in, and the scratch database for the other one. Raises CommandError or EvaluationError."""
-        return self._about_scratch(self.written.bind(names, namespace=namespace))
-
-    def _about_scratch(self, command: Command) -> Command:
-        asked = question_of(command)
-        if asked is None or asked.database != self.database:
-            raise CommandError(f"{self.source!r} no longer asks {self.database}")
-        about = replace(asked, database=self.scratch)
-        return definition_of(command).asking(command, about)
-
-
 def retargeted(steps: Iterable[Step], database: str, scratch: str) -> tuple[tuple[Step, ...], tuple[str, ...]]:
     """Return the checks of the scratch database, and the names of those that cannot be asked of it."""
     kept: list[Step] = []
@@ -244,14 +176,19 @@ def retargeted(steps: Iterable[Step], database: str, scratch: str) -> tuple[tupl
                 if below:
                     kept.append(replace(step, do=replace(step.do, steps=below)))
             case Run(command=command) if asks(command, database):
-                kept.append(
-                    replace(
-                        step, do=Run(command=RetargetedCommand(written=command, database=database, scratch=scratch))
-                    )
-                )
+                about = partial(_about_scratch, written=command.source, database=database, scratch=scratch)
+                kept.append(replace(step, do=Run(command=command.then(about))))
             case _:
                 left_out.append(step.name or step.id)
     return tuple(kept), tuple(left_out)
+
+
+def _about_scratch(command: Command, *, written: str, database: str, scratch: str) -> Command:
+    """Ask the scratch database what a command, as it was written, asks the other one. Raises CommandError."""
+    asked = question_of(command)
+    if asked is None or asked.database != database:
+        raise CommandError(f"{written!r} no longer asks {database}")
+    return definition_of(command).asking(command, replace(asked, database=scratch))
 
 
 def asks(command: CommandTemplate, database: str) -> bool:

@@ -5,7 +5,7 @@ Runbooks: steps with their commands and expectations, and the rollback; checked 
 time only its values can be wrong.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -95,6 +95,9 @@ class CommandTemplate(Protocol):
 
     def bind(self, names: Mapping[str, object], *, namespace: str) -> Command:
         """Put values in; each is one argument. Raises CommandError or EvaluationError."""
+
+    def then(self, change: Callable[[Command], Command]) -> "CommandTemplate":
+        """Return a template by which `change` is made to each command once its values are put in."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
