@@ -102,19 +102,19 @@ def remedy(diagnosis: Diagnosis, facts: RevisionFacts, state: WorkloadState = _N
     cause = next((each for each in diagnosis.causes if not each.is_warning), None)
     if cause is None and is_unproven(facts):
         why = f"no cause is known yet; revision {facts.revision} was never seen good and is rolled back at the deadline"
-        return Remedy(kind=RemedyKind.WAIT, reason=why)
+        return RemedyKind.WAIT.because(why)
     if cause is None:
-        return Remedy(kind=RemedyKind.RESTART, reason="no cause is known; unhealthy pods may be restarted")
+        return RemedyKind.RESTART.because("no cause is known; unhealthy pods may be restarted")
     if cause.registry is not None and cause.registry not in REFUSING:
-        return Remedy(kind=RemedyKind.WAIT, reason=f"the registry may recover: {cause.text}")
+        return RemedyKind.WAIT.because(f"the registry may recover: {cause.text}")
     if lies_in_change(diagnosis, cause, facts):
         return _of_template(diagnosis, cause, facts, state)
     if cause.kind in ELSEWHERE:
-        return Remedy(kind=RemedyKind.WAIT, reason=f"no action on this workload helps: {cause.text}")
+        return RemedyKind.WAIT.because(f"no action on this workload helps: {cause.text}")
     if rung := RUNGS.get(cause.kind):
         return rung(diagnosis, cause, facts, state)
     if cause.kind in BEYOND_A_RESTART:
-        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"a restart does not help: {cause.text}")
+        return RemedyKind.HAND_OVER.because(f"a restart does not help: {cause.text}")
     return restart(cause)
 
 
@@ -145,24 +145,23 @@ def _explains(changed: Iterable[str], cause: Cause) -> bool:
 
 def _of_template(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
     if why := _against(facts):
-        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"not rolled back, {why}: {cause.text}")
+        return RemedyKind.HAND_OVER.because(f"not rolled back, {why}: {cause.text}")
     if facts.upstream:
         why = f"not rolled back while its upstream {facts.upstream} is not healthy: {cause.text}"
-        return Remedy(kind=RemedyKind.WAIT, reason=why)
+        return RemedyKind.WAIT.because(why)
     if facts.kept is not None:
         return _of_kept(diagnosis, cause, facts, facts.kept, waits=_hangs(cause) and bool(state.serving))
     if cause.kind in NOT_AT_ONCE or is_hint(cause) or (_hangs(cause) and state.serving):
-        return Remedy(
-            kind=RemedyKind.WAIT,
-            reason=f"rolled back at the deadline if the service is not healthy by then: {cause.text}",
+        return RemedyKind.WAIT.because(
+            f"rolled back at the deadline if the service is not healthy by then: {cause.text}"
         )
     if facts.release:
         why = f"helm rollback {facts.release} -n {diagnosis.namespace} is the owner's way to roll back"
-        return Remedy(kind=RemedyKind.ROLL_BACK_ASKED, reason=f"{why}{_adopted(facts)}: {cause.text}")
+        return RemedyKind.ROLL_BACK_ASKED.because(f"{why}{_adopted(facts)}: {cause.text}")
     if _hangs(cause):
         why = "no pod serves, but it may not hang; without an answer it is rolled back at the deadline"
-        return Remedy(kind=RemedyKind.ROLL_BACK_ASKED, reason=f"{why}{_adopted(facts)}: {cause.text}")
-    return Remedy(kind=RemedyKind.ROLL_BACK, reason=f"{cause.text}{_adopted(facts)}")
+        return RemedyKind.ROLL_BACK_ASKED.because(f"{why}{_adopted(facts)}: {cause.text}")
+    return RemedyKind.ROLL_BACK.because(f"{cause.text}{_adopted(facts)}")
 
 
 def _adopted(facts: RevisionFacts) -> str:
@@ -180,9 +179,9 @@ def _of_kept(
     """Return what becomes of a template where only the ledger has the good one: it is gone back to when a person agrees."""
     if kept.missing:
         why = f"not rolled back, since the last good template lacks the values of {', '.join(kept.missing)}"
-        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"{why}: {cause.text}")
+        return RemedyKind.HAND_OVER.because(f"{why}: {cause.text}")
     if cause.kind in NOT_AT_ONCE or waits:
-        return Remedy(kind=RemedyKind.WAIT, reason=f"the service may recover without a change: {cause.text}")
+        return RemedyKind.WAIT.because(f"the service may recover without a change: {cause.text}")
     instead = f" ({kept.difference})" if kept.difference else ""
     helm = (
         f"helm rollback {facts.release} -n {diagnosis.namespace} is the owner's way to roll back; "
@@ -190,7 +189,7 @@ def _of_kept(
         else ""
     )
     why = f"{helm}Kubernetes no longer has a good revision, but the ledger has the last good template{instead}"
-    return Remedy(kind=RemedyKind.ROLL_BACK_ASKED, reason=f"{why}: {cause.text}")
+    return RemedyKind.ROLL_BACK_ASKED.because(f"{why}: {cause.text}")
 
 
 def _against(facts: RevisionFacts) -> str:
@@ -221,7 +220,7 @@ def _hangs(cause: Cause) -> bool:
 
 def restart(cause: Cause) -> Remedy:
     """Return the remedy for what new pods of the same template may not have."""
-    return Remedy(kind=RemedyKind.RESTART, reason=f"a restart may help: {cause.text}")
+    return RemedyKind.RESTART.because(f"a restart may help: {cause.text}")
 
 
 def restart_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
@@ -232,9 +231,8 @@ def restart_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state:
     repair damage by a change of a ConfigMap or Secret.
     """
     if cause.object not in (diagnosis.object, "") and not _began_before(cause):
-        return Remedy(
-            kind=RemedyKind.HAND_OVER,
-            reason=f"a restart does not help, because the configuration is wrong: {cause.text}",
+        return RemedyKind.HAND_OVER.because(
+            f"a restart does not help, because the configuration is wrong: {cause.text}"
         )
     if facts.upstream:
         return _waiting_for(facts.upstream, cause)
@@ -243,18 +241,18 @@ def restart_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state:
     by_hand = f"kubectl rollout restart {diagnosis.object} -n {diagnosis.namespace}"
     if tried := state.tried & {RemedyKind.RESTART_CANARY, RemedyKind.ROLLOUT_RESTART}:
         why = f"{_listed(tried)} was tried before for this cause and did not help: {cause.text}"
-        return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
+        return RemedyKind.HAND_OVER.because(why)
     if not diagnosis.object.startswith((_DEPLOYMENT, _STATEFUL_SET)):
         why = f"Kintsugi does not restart ready pods of a DaemonSet; {by_hand} would restart all of them: {cause.text}"
-        return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
+        return RemedyKind.HAND_OVER.because(why)
     if len(state.serving) >= ENOUGH_FOR_A_CANARY:
         why = f"one pod is restarted first; the others follow only if that pod answers: {cause.text}"
-        return Remedy(kind=RemedyKind.RESTART_CANARY, reason=why, name=_first(cause, state))
+        return RemedyKind.RESTART_CANARY.because(why, name=_first(cause, state))
     if diagnosis.object.startswith(_DEPLOYMENT) and not facts.managers:
         why = f"a new pod becomes ready before the only pod is deleted: {cause.text}"
-        return Remedy(kind=RemedyKind.ROLLOUT_RESTART, reason=why, name=state.serving[0])
+        return RemedyKind.ROLLOUT_RESTART.because(why, name=state.serving[0])
     why = f"Kintsugi never deletes the only ready pod; {by_hand} would restart the pod: {cause.text}"
-    return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
+    return RemedyKind.HAND_OVER.because(why)
 
 
 def recreate_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
@@ -269,9 +267,9 @@ def recreate_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state
         return _waiting_for(facts.upstream, cause)
     if RemedyKind.RECREATE_ONE in state.tried:
         why = f"another pod of this template was made before for this cause and did not get ready: {cause.text}"
-        return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
+        return RemedyKind.HAND_OVER.because(why)
     why = f"one pod is recreated first; the others follow only if its successor gets ready: {cause.text}"
-    return Remedy(kind=RemedyKind.RECREATE_ONE, reason=why, name=state.failing[0])
+    return RemedyKind.RECREATE_ONE.because(why, name=state.failing[0])
 
 
 def leave_to_kubelet(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
@@ -279,7 +277,7 @@ def leave_to_kubelet(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, s
     if not facts.known_good or cause.confidence is not Confidence.CERTAIN:
         return restart(cause)
     why = f"a restart does not help, the kubelet restarts it again and again: {cause.text}"
-    return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
+    return RemedyKind.HAND_OVER.because(why)
 
 
 def scale_back(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
@@ -294,8 +292,8 @@ def scale_back(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: 
     elif RemedyKind.SCALE_BACK_ASKED in state.tried:
         why = "an earlier scale for this cause did not help"
     if why:
-        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"not scaled back, {why}: {cause.text}")
-    return Remedy(kind=RemedyKind.SCALE_BACK_ASKED, reason=cause.text)
+        return RemedyKind.HAND_OVER.because(f"not scaled back, {why}: {cause.text}")
+    return RemedyKind.SCALE_BACK_ASKED.because(cause.text)
 
 
 def move_pods(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
@@ -311,17 +309,16 @@ def move_pods(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: W
     )
     is_unwell = not cause.field or cause.field.startswith(_CONDITIONS)
     if not moves or not is_unwell or not cause.object.startswith(_NODE):
-        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"a restart does not help: {cause.text}")
+        return RemedyKind.HAND_OVER.because(f"a restart does not help: {cause.text}")
     if RemedyKind.MOVE_PODS in state.tried:
         why = f"an earlier move of its pods for this cause did not help ({by_hand}): {cause.text}"
-        return Remedy(kind=RemedyKind.HAND_OVER, reason=why)
+        return RemedyKind.HAND_OVER.because(why)
     why = f"its pods on the node are moved; run kubectl uncordon {node} once the node is healthy: {cause.text}"
-    return Remedy(kind=RemedyKind.MOVE_PODS, reason=why, name=node)
+    return RemedyKind.MOVE_PODS.because(why, name=node)
 
 
 def _waiting_for(upstream: str, cause: Cause) -> Remedy:
-    why = f"no pod is restarted while its upstream {upstream} is not healthy: {cause.text}"
-    return Remedy(kind=RemedyKind.WAIT, reason=why)
+    return RemedyKind.WAIT.because(f"no pod is restarted while its upstream {upstream} is not healthy: {cause.text}")
 
 
 def _began_before(cause: Cause) -> bool:
@@ -348,7 +345,7 @@ def raise_memory(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state
     """
     found = _LIMIT.fullmatch(cause.field)
     if found is None or cause.object != diagnosis.object or cause.confidence is not Confidence.CERTAIN:
-        return Remedy(kind=RemedyKind.RESTART, reason=f"a restart may help: {cause.text}")
+        return restart(cause)
     container = found[1]
     having = [each for each in state.memory if each.container == container and each.limit]
     killed = _killed(cause, having)
@@ -360,7 +357,7 @@ def raise_memory(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state
     wanted = max(limit * BUMP_UP_RATIO, limit + MIN_BUMP_UP)
     if why := _against_raise(having, limit, ceiling, state):
         by_hand = _by_hand(diagnosis, container, _text(wanted), present)
-        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"{why}; {by_hand} would raise the limit: {cause.text}")
+        return RemedyKind.HAND_OVER.because(f"{why}; {by_hand} would raise the limit: {cause.text}")
     amount = state.max_allowed.memory if wanted >= ceiling else _text(wanted)
     request = _request(present, amount)
     where = f"{cause.field} in the template is unchanged; raise it there with {_by_hand(diagnosis, container, amount, present)}"
@@ -379,13 +376,13 @@ def grow_claim(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: 
     name = cause.object.removeprefix(_CLAIM)
     found = next((each for each in state.claims if each.name == name and each.capacity), None)
     if cause.field != _FULL or found is None:
-        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"a restart does not help: {cause.text}")
+        return RemedyKind.HAND_OVER.because(f"a restart does not help: {cause.text}")
     present, ceiling = quantity(found.capacity), quantity(state.max_allowed.storage or None)
     wanted = present * GROWTH_RATIO
     amount = state.max_allowed.storage if 0 < ceiling <= wanted else _text(wanted)
     if why := _against_growth(found, present, ceiling, state):
         by_hand = _growing(diagnosis, name, _text(wanted))
-        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"{why}; {by_hand} would enlarge the claim: {cause.text}")
+        return RemedyKind.HAND_OVER.because(f"{why}; {by_hand} would enlarge the claim: {cause.text}")
     why = f"from {found.capacity} to {amount}; a claim cannot be made smaller again"
     return Remedy(kind=RemedyKind.GROW_CLAIM_ASKED, reason=f"{why}: {cause.text}", name=name, amount=amount)
 

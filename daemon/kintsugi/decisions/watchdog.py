@@ -127,6 +127,10 @@ class WatchdogDecision(StrEnum):
     HAND_OVER = "hand-over"
     CANCEL = "cancel"
 
+    def because(self, reason: str) -> "WatchdogResult":
+        """Return this decision with its reason."""
+        return WatchdogResult(decision=self, reason=reason)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WatchdogResult:
@@ -208,21 +212,17 @@ def watch(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, no
         and (problem := persisting_problem(view, progress, timings, now=now))
     ):
         why = f": {progress.untried}" if progress.untried else ", and no further action is available"
-        return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=f"{problem}{why}")
+        return WatchdogDecision.HAND_OVER.because(f"{problem}{why}")
     if waits := settling(view, progress, timings, now=now):
-        return WatchdogResult(decision=WatchdogDecision.WAIT, reason=waits)
+        return WatchdogDecision.WAIT.because(waits)
     lasting = now - (steady_since(view, progress) or now)
     doubt = unfinished(view, progress.began)
     if progress.clear_since is not None:
         return (
-            WatchdogResult(decision=WatchdogDecision.WAIT, reason=f"{view.name} is healthy, but {doubt}")
-            if doubt
-            else success(view, progress)
+            WatchdogDecision.WAIT.because(f"{view.name} is healthy, but {doubt}") if doubt else success(view, progress)
         )
     if lasting < settle_time(view, timings) + timings.alert_lag:
-        return WatchdogResult(
-            decision=WatchdogDecision.WAIT, reason="everything is healthy; the trigger has not cleared yet"
-        )
+        return WatchdogDecision.WAIT.because("everything is healthy; the trigger has not cleared yet")
     goes_on = "; ".join(["the trigger persists", *([doubt] if doubt else [])])
     return without_success(f"{view.name} is healthy, but {goes_on}", progress)
 
@@ -230,9 +230,8 @@ def watch(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, no
 def without_success(problem: str, progress: Progress) -> WatchdogResult:
     """Close a run whose trigger persists: ineffective, or handed over with its cause where nothing was tried against that."""
     if progress.untried:
-        why = f"{problem}, and nothing was changed: {progress.untried}"
-        return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=why)
-    return WatchdogResult(decision=WatchdogDecision.INEFFECTIVE, reason=f"{problem}; a person is needed")
+        return WatchdogDecision.HAND_OVER.because(f"{problem}, and nothing was changed: {progress.untried}")
+    return WatchdogDecision.INEFFECTIVE.because(f"{problem}; a person is needed")
 
 
 def settling(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, now: datetime) -> str:
@@ -290,10 +289,8 @@ def persisting_problem(view: ServiceView, progress: Progress, timings: WatchdogT
 def success(view: ServiceView, progress: Progress) -> WatchdogResult:
     """Close a run on a healthy service: recovered when the run changed something, else no action."""
     if progress.changed:
-        return WatchdogResult(
-            decision=WatchdogDecision.RECOVERED, reason=f"{view.name} is healthy and the trigger has cleared"
-        )
-    return WatchdogResult(decision=WatchdogDecision.NO_ACTION, reason=f"{view.name} is healthy; no change was needed")
+        return WatchdogDecision.RECOVERED.because(f"{view.name} is healthy and the trigger has cleared")
+    return WatchdogDecision.NO_ACTION.because(f"{view.name} is healthy; no change was needed")
 
 
 def steady_since(view: ServiceView, progress: Progress) -> datetime | None:
@@ -322,13 +319,13 @@ def in_the_end(view: ServiceView, progress: Progress, timings: WatchdogTimings, 
     """
     if has_unknown_state(view):
         why = f"{view.name} could not be observed reliably before its time was over; its health is unknown"
-        return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=why)
+        return WatchdogDecision.HAND_OVER.because(why)
     since = steady_since(view, progress)
     if since is None:
         rollout = unsettled(view.workload) if view.workload is not None else ""
         flapping = f"{view.name} is flapping: its health changes too often for a decision"
         slow = f"the rollout of {view.service.workload} did not complete in time: {rollout}"
-        return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=slow if rollout else flapping)
+        return WatchdogDecision.HAND_OVER.because(slow if rollout else flapping)
     doubts = ["the trigger persists"] if progress.clear_since is None else []
     settle = settle_time(view, timings)
     if now - since < settle:
@@ -343,7 +340,7 @@ def in_the_end(view: ServiceView, progress: Progress, timings: WatchdogTimings, 
     problem = f"{view.name} is healthy, but {'; '.join(doubts)}"
     if progress.clear_since is None:
         return without_success(problem, progress)
-    return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=f"{problem}; a person is needed")
+    return WatchdogDecision.HAND_OVER.because(f"{problem}; a person is needed")
 
 
 def after_rollback(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, now: datetime) -> WatchdogResult:
@@ -360,12 +357,12 @@ def after_rollback(view: ServiceView, progress: Progress, timings: WatchdogTimin
         patient = (ROLLOUT if doubt else 1) * timings.verify
         why = f"{view.name} is not healthy: {view.ready} of {view.desired} ready"
     elif not doubt and now - since >= timings.verify:
-        return WatchdogResult(decision=WatchdogDecision.RECOVERED, reason=f"{view.name} is healthy")
+        return WatchdogDecision.RECOVERED.because(f"{view.name} is healthy")
     else:
         patient = (ROLLOUT + 1) * timings.verify
         why = f"{doubt or f'{view.name} has been healthy only since {since:%H:%M:%S}'}"
     over = progress.steps_finished_at is not None and now - progress.steps_finished_at >= patient
-    return WatchdogResult(decision=WatchdogDecision.HAND_OVER if over else WatchdogDecision.WAIT, reason=why)
+    return (WatchdogDecision.HAND_OVER if over else WatchdogDecision.WAIT).because(why)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -391,42 +388,30 @@ def at_deadline(
     are well, no other manager owns the workload, and the failure has lasted; `always` is the author's choice.
     """
     if not view.is_current or view.healthy is None:
-        return WatchdogResult(
-            decision=WatchdogDecision.WAIT,
-            reason=f"the deadline was reached, but {view.name} cannot be observed reliably",
-        )
+        return WatchdogDecision.WAIT.because(f"the deadline was reached, but {view.name} cannot be observed reliably")
     if view.healthy:
-        return WatchdogResult(
-            decision=WatchdogDecision.WAIT,
-            reason=f"the deadline was reached, but {view.name} is healthy and is being verified",
+        return WatchdogDecision.WAIT.because(
+            f"the deadline was reached, but {view.name} is healthy and is being verified"
         )
     if terms.then is RollbackThen.LEAVE:
-        return WatchdogResult(
-            decision=WatchdogDecision.HAND_OVER,
-            reason="the deadline was reached; all changes are left in place for a person",
+        return WatchdogDecision.HAND_OVER.because(
+            "the deadline was reached; all changes are left in place for a person"
         )
     if terms.policy is RollbackPolicy.ALWAYS:
-        return WatchdogResult(
-            decision=WatchdogDecision.ROLL_BACK, reason="the deadline was reached and the runbook always rolls back"
-        )
+        return WatchdogDecision.ROLL_BACK.because("the deadline was reached and the runbook always rolls back")
     objection = _objection_to_rollback(view, evidence)
     if objection:
-        return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=f"not rolled back: {objection}")
+        return WatchdogDecision.HAND_OVER.because(f"not rolled back: {objection}")
     if evidence.progresses:
-        return WatchdogResult(
-            decision=WatchdogDecision.WAIT,
-            reason=f"the deadline was reached, but the rollout of {view.service.workload} progresses beside serving pods",
+        return WatchdogDecision.WAIT.because(
+            f"the deadline was reached, but the rollout of {view.service.workload} progresses beside serving pods"
         )
     if view.failing_since is not None and now - view.failing_since >= timings.failing_for:
-        return WatchdogResult(
-            decision=WatchdogDecision.ROLL_BACK, reason=f"{view.name} is still failing at the deadline"
-        )
+        return WatchdogDecision.ROLL_BACK.because(f"{view.name} is still failing at the deadline")
     if now - terms.observed_since > FLAPPING * timings.failing_for:
-        return WatchdogResult(
-            decision=WatchdogDecision.HAND_OVER,
-            reason=f"{view.name} is flapping: its health changes too often for a decision",
+        return WatchdogDecision.HAND_OVER.because(
+            f"{view.name} is flapping: its health changes too often for a decision"
         )
-    return WatchdogResult(
-        decision=WatchdogDecision.WAIT,
-        reason=f"the deadline was reached; {view.name} has not failed for {format_duration(timings.failing_for)} without interruption",
+    return WatchdogDecision.WAIT.because(
+        f"the deadline was reached; {view.name} has not failed for {format_duration(timings.failing_for)} without interruption"
     )

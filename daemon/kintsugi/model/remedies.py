@@ -36,6 +36,10 @@ class RemedyKind(StrEnum):
     GROW_CLAIM_ASKED = "grow-claim-asked"
     HAND_OVER = "hand-over"
 
+    def because(self, reason: str, *, name: str = "") -> "Remedy":
+        """Return this remedy with its reason, and the pod or node that it is about."""
+        return Remedy(kind=self, reason=reason, name=name)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remedy:

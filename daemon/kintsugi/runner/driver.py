@@ -278,7 +278,7 @@ class RunDriver(Driver):
                 break
             await asyncio.sleep(self.deps.poll_interval.total_seconds())
             if self.rollback_requested.is_set():
-                result = WatchdogResult(decision=WatchdogDecision.ROLL_BACK, reason=requested(self.rollback_by))
+                result = WatchdogDecision.ROLL_BACK.because(requested(self.rollback_by))
                 updates = RunUpdate(rollback_requested_by=self.rollback_by)
                 break
             result = await self._watchdog_result()
@@ -317,12 +317,12 @@ class RunDriver(Driver):
         trigger = Trigger() if early else await self.ledger.triggers.of_incident(self.incident.id)
         if upstream and trigger.firing:
             reason = f"upstream: {upstream}; nothing was changed, and the trigger waits for the upstream"
-            return WatchdogResult(decision=WatchdogDecision.CANCEL, reason=reason)
+            return WatchdogDecision.CANCEL.because(reason)
         result = self.watchdog.evaluate(self.incident, trigger)
         if result.decision is WatchdogDecision.ROLL_BACK and (rejected := await self._rejected()):
-            return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=f"{rejected}; {result.reason}")
+            return WatchdogDecision.HAND_OVER.because(f"{rejected}; {result.reason}")
         if stands and result.decision is WatchdogDecision.ROLL_BACK:
-            return WatchdogResult(decision=WatchdogDecision.WAIT, reason=f"{stands}; no rollback starts meanwhile")
+            return WatchdogDecision.WAIT.because(f"{stands}; no rollback starts meanwhile")
         if result.decision is WatchdogDecision.WAIT and not self.watchdog.is_well:
             return await self._unless_forbidden(result)
         return result
@@ -344,7 +344,7 @@ class RunDriver(Driver):
     def _left_as_it_is(self, why: str) -> WatchdogResult:
         """Hand a run over if it has changed anything, else cancel it."""
         decision = WatchdogDecision.HAND_OVER if self.journal.changed else WatchdogDecision.CANCEL
-        return WatchdogResult(decision=decision, reason=why)
+        return decision.because(why)
 
     async def _roll_back(self) -> None:
         if self.gate.abort_reason and not self.run.rollback_requested_by:  # aborted as the rollback was decided
@@ -398,7 +398,7 @@ def superseded(found: NextFault, *, changed: bool) -> WatchdogResult:
         decision = WatchdogDecision.RECOVERED if changed else WatchdogDecision.NO_ACTION
     else:
         decision = WatchdogDecision.INEFFECTIVE if changed else WatchdogDecision.CANCEL
-    return WatchdogResult(decision=decision, reason=found.text)
+    return decision.because(found.text)
 
 
 async def until_stopped(

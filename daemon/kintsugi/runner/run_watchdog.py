@@ -146,9 +146,7 @@ class RunWatchdog:
         """Judge now: before the deadline whether the run helped, after it whether to roll back."""
         view, now = self.view, self.deps.clock()
         if view is None:
-            return WatchdogResult(
-                decision=WatchdogDecision.HAND_OVER, reason=f"{self.journal.run.service} is no longer in the catalog"
-            )
+            return WatchdogDecision.HAND_OVER.because(f"{self.journal.run.service} is no longer in the catalog")
         progress = self._progress(incident, trigger)
         if now >= progress.deadline and not view.healthy:
             result = self._after_deadline(view, now)
@@ -167,9 +165,7 @@ class RunWatchdog:
         view, run, now = self.view, self.journal.run, self.deps.clock()
         self.rolled_back_since = self.rolled_back_since or now
         if view is None:
-            return WatchdogResult(
-                decision=WatchdogDecision.HAND_OVER, reason=f"{run.service} is no longer in the catalog"
-            )
+            return WatchdogDecision.HAND_OVER.because(f"{run.service} is no longer in the catalog")
         progress = Progress(began=run.started, deadline=run.deadline, steps_finished_at=self.rolled_back_since)
         return after_rollback(view, progress, self.timings, now=now)
 

@@ -110,8 +110,8 @@ SABOTAGES: Sequence[Sabotage] = (
         takes_out="what still fails at the deadline is rolled back",
         shows=("P5",),
         file="decisions/watchdog.py",
-        old='            decision=WatchdogDecision.ROLL_BACK, reason=f"{view.name} is still failing at the deadline"',
-        new='            decision=WatchdogDecision.WAIT, reason=f"{view.name} is still failing at the deadline"',
+        old='        return WatchdogDecision.ROLL_BACK.because(f"{view.name} is still failing at the deadline")',
+        new='        return WatchdogDecision.WAIT.because(f"{view.name} is still failing at the deadline")',
         tests="unit/watchdog/test_watchdog.py",
         red=(
             "test_a_run_whose_service_still_fails_is_rolled_back_where_nothing_speaks_against",
@@ -147,10 +147,7 @@ SABOTAGES: Sequence[Sabotage] = (
         file="decisions/watchdog.py",
         old=(
             "    if not view.is_current or view.healthy is None:\n"
-            "        return WatchdogResult(\n"
-            "            decision=WatchdogDecision.WAIT,\n"
-            '            reason=f"the deadline was reached, but {view.name} cannot be observed reliably",\n'
-            "        )\n"
+            '        return WatchdogDecision.WAIT.because(f"the deadline was reached, but {view.name} cannot be observed reliably")\n'
         ),
         new="",
         tests="unit/watchdog/test_watchdog.py",
