@@ -2,10 +2,11 @@
 Decides whether a run may start now. Each guard returns a verdict with its reason, or None for no objection.
 
 Pure: context, history and `now` are arguments. The ledger calls `check` inside the request's transaction, so that locks,
-budgets and cooldowns hold across replicas and restarts (P7). `GUARDS` is the whole order of asking.
+budgets and cooldowns hold across replicas and restarts (P7). `GUARDS` is the whole order of asking. A start by hand asks the
+same guards, except those overruled by name (`may_start`); before that, a person is shown all objections.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -17,7 +18,7 @@ from kintsugi.decisions.recurrence import conclusive_runs, recurring, superseded
 from kintsugi.decisions.slots import Slots
 from kintsugi.decisions.zero_replicas import AtZero, objection
 from kintsugi.model.history import HANDED_OVER_OUTCOMES, History, PastRun
-from kintsugi.model.manual import MANUAL
+from kintsugi.model.manual import MANUAL, Override
 from kintsugi.model.outages import Fault
 from kintsugi.model.records import Pause, PauseScope, Reason, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, Rule
@@ -463,3 +464,46 @@ GUARDS: tuple[Guard, ...] = (
 
 CHILD_GUARDS = tuple(each for each in GUARDS if each not in (rejected, cooldown, ineffective, upstream, approving))
 """The guards that are not asked about a child: they were asked about its parent, which also decides the order."""
+
+OVERRULED: Mapping[Guard, Override] = {
+    cooldown: Override.COOLDOWN,
+    failures: Override.FAILURES,
+    handed_over: Override.HANDED_OVER,
+}
+"""The guards that judge the remedy: a person may know better. The others protect from risks that a person may overlook."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartObjection:
+    """The objection of a guard; `override` is the name by which it may be overruled, None where it may not."""
+
+    verdict: Verdict
+    override: Override | None = None
+
+
+def objections(context: GuardContext, history: History, limits: Limits, *, now: datetime) -> tuple[StartObjection, ...]:
+    """Return all objections to a start by hand, in the order of the guards."""
+    inputs = GuardInput(context=context, history=history, limits=limits, now=now)
+    answers = ((guard, (_occupied if guard is active else guard)(inputs)) for guard in GUARDS)
+    found = [(guard, verdict) for guard, verdict in answers if verdict is not None]
+    return tuple(StartObjection(verdict=verdict, override=OVERRULED.get(guard)) for guard, verdict in found)
+
+
+def may_start(
+    context: GuardContext, history: History, limits: Limits, overrides: Collection[Override], *, now: datetime
+) -> Verdict:
+    """Answer with STARTED, or with the first objection that is not overruled: nothing that a person starts waits."""
+    for each in objections(context, history, limits, now=now):
+        if each.override is None or each.override not in overrides:
+            return each.verdict
+    text = f"{context.rule.runbook} starts"
+    return Verdict(kind=VerdictKind.STARTED, reason=Reason.MATCHED, text=text, rule=context.rule.name)
+
+
+def _occupied(inputs: GuardInput) -> Verdict | None:
+    """Count an open incident of the service as its run, also where it only waits."""
+    incident, service = inputs.history.incident, inputs.context.service.name
+    if not incident:
+        return active(inputs)
+    text = f"{service} has the open incident {incident}: kintsugi incident {incident} shows it"
+    return inputs.answer(VerdictKind.ATTACHED, Reason.ACTIVE_RUN, text)

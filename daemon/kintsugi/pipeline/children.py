@@ -14,8 +14,7 @@ from itertools import count
 
 import structlog
 
-from kintsugi.decisions.guards import Guard, check_child
-from kintsugi.decisions.manual import OVERRULED
+from kintsugi.decisions.guards import OVERRULED, Guard, check_child
 from kintsugi.decisions.planner import plan
 from kintsugi.decisions.priorities import rank
 from kintsugi.decisions.slots import Slots

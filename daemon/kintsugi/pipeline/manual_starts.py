@@ -14,8 +14,7 @@ import structlog
 from kintsugi.catalog.call_graph import reachable, unfit_for_all
 from kintsugi.catalog.parameters import read_text
 from kintsugi.catalog.problems import did_you_mean
-from kintsugi.decisions.guards import GuardContext
-from kintsugi.decisions.manual import StartObjection, may_start, objections
+from kintsugi.decisions.guards import GuardContext, StartObjection, may_start, objections
 from kintsugi.decisions.planner import Plan, digest_of, plan
 from kintsugi.durations import format_duration
 from kintsugi.errors import CatalogMismatch, NotRecorded, WrongState

@@ -6,8 +6,7 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.decisions.breaker import ObserverHealth
-from kintsugi.decisions.guards import CHILD_GUARDS, GUARDS, GuardContext, check_child
-from kintsugi.decisions.manual import may_start, objections
+from kintsugi.decisions.guards import CHILD_GUARDS, GUARDS, GuardContext, check_child, may_start, objections
 from kintsugi.model.history import History, PastRun
 from kintsugi.model.manual import MANUAL, Override
 from kintsugi.model.records import IncidentState, Reason, Verdict, VerdictKind
