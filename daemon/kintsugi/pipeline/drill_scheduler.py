@@ -4,7 +4,6 @@ Begins drills: when a person asks for one, or at the times of a schedule.
 A drill is requested like a recovery, in one transaction; the moment of its schedule moves with it.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -21,13 +20,13 @@ from kintsugi.model.services import Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.run_supervisor import RunSupervisor
-from kintsugi.telemetry import FailureScope
+from kintsugi.telemetry import FailureScope, Listeners
 
 log = structlog.get_logger(__name__)
 
 
 class DrillScheduler:
-    """Begins drills."""
+    """Begins drills; `on_refused` hears of the service of each one that did not begin, of a scheduled one once a moment."""
 
     def __init__(
         self,
@@ -42,11 +41,7 @@ class DrillScheduler:
         self._supervisor = supervisor
         self._containment = supervisor.containment
         self._notified: dict[str, datetime] = {}
-        self._listeners: list[Callable[[str], None]] = []
-
-    def on_refused(self, listener: Callable[[str], None]) -> None:
-        """Call `listener` with the service of each drill that did not begin; of a scheduled one once a moment."""
-        self._listeners.append(listener)
+        self.on_refused: Listeners[[str]] = Listeners(supervisor.containment)
 
     async def begin(self, name: str, who: str) -> Incident:
         """Begin a drill for a person. Raises NotRecorded for an unknown service, WrongState when it may not begin."""
@@ -56,7 +51,7 @@ class DrillScheduler:
         result = await self._request_run(service, f"requested by {who}")
         if result.verdict.kind is VerdictKind.STARTED and result.incident is not None:
             return result.incident
-        self._refused(name)
+        self.on_refused.notify(name, name)
         raise WrongState(f"no drill is started: {self._why(result.verdict)}")
 
     async def reconcile(self) -> None:
@@ -79,7 +74,7 @@ class DrillScheduler:
         if result.verdict.kind is not VerdictKind.STARTED and self._notified.get(service.name) != slot:
             self._notified[service.name] = slot
             log.warning("drill waiting", service=service.name, slot=str(slot), why=self._why(result.verdict))
-            self._refused(service.name)
+            self.on_refused.notify(service.name, service.name)
 
     async def _request_run(self, service: Service, reason: str, *, slot: datetime | None = None) -> RunRequestResult:
         now = self._observed.clock()
@@ -115,7 +110,3 @@ class DrillScheduler:
     def _why(self, verdict: Verdict) -> str:
         under_way = f"a drill is already running: {verdict.text}"
         return under_way if verdict.kind is VerdictKind.ATTACHED else verdict.text
-
-    def _refused(self, service: str) -> None:
-        for listener in self._listeners:
-            listener(service)

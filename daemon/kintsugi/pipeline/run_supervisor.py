@@ -5,9 +5,10 @@ Whether a run looks is measured by the event loop's steady clock: a wall clock t
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import structlog
 
@@ -30,6 +31,8 @@ from kintsugi.telemetry import Containment, FailureScope, Listeners, log_context
 from kubeobjects.lines import Lines, line, lines
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 POLLS_BEFORE_ASKING = 60
 """The number of looks after which the ledger is asked about an awaited run, whatever its task does: about a minute."""
@@ -62,50 +65,6 @@ class TaskFailure:
     of: str
 
 
-class LivenessTracker:
-    """Keeps the heartbeats of the runs that have a task, and the failures of those whose task has died."""
-
-    def __init__(self, clock: Callable[[], datetime]) -> None:
-        self._clock = clock
-        self._heartbeats: dict[str, HeartbeatClock] = {}
-        self._failures: dict[str, TaskFailure] = {}
-
-    def begins(self, run: str) -> None:
-        """Note that a run has a task now."""
-        self._heartbeats[run] = HeartbeatClock(self._clock)
-
-    def heartbeat(self, run: str) -> HeartbeatClock:
-        """Return the clock of a run that has a task."""
-        return self._heartbeats[run]
-
-    def record_failure(self, run: str, error: Exception) -> None:
-        """Note that a run's task has died, with the error."""
-        known = self._failures.get(run)
-        of = f"{type(error).__name__}: {error}"
-        self._failures[run] = TaskFailure(times=known.times + 1 if known is not None else 1, at=_steady(), of=of)
-
-    def ends(self, run: str) -> None:
-        """Note that a run's task has ended."""
-        self._heartbeats.pop(run, None)
-
-    def failure(self, run: str) -> TaskFailure:
-        """Return the failure of a run whose task has died."""
-        return self._failures[run]
-
-    def forget_all_but(self, runs: Collection[str]) -> None:
-        """Forget the failures of runs that are over."""
-        self._failures = {run: failure for run, failure in self._failures.items() if run in runs}
-
-    def of(self, run: str) -> RunLiveness:
-        """Return the liveness of a run."""
-        heartbeat, failure = self._heartbeats.get(run), self._failures.get(run)
-        return RunLiveness(
-            since_heartbeat=heartbeat.since_heartbeat if heartbeat is not None else None,
-            failures=failure.times if failure is not None else 0,
-            failed_for=timedelta(seconds=_steady() - failure.at) if failure is not None else timedelta(0),
-        )
-
-
 def _steady() -> float:
     return asyncio.get_running_loop().time()
 
@@ -115,7 +74,8 @@ class RunSupervisor:
     Starts, holds and ends the tasks of runs.
 
     `on_start` hears of each run that begins or is taken up again, `on_end` of each that has come to its end, with its steps,
-    and `on_free` whenever a run is no longer under way.
+    `on_free` whenever a run is no longer under way, and `on_reconciled` of each open run that had to be taken up, restarted or
+    handed over.
     `leadership_lost` is set when the ledger says that another daemon leads: this one may do nothing more. `containment` keeps
     an error of one run or listener from the others.
     """
@@ -138,13 +98,14 @@ class RunSupervisor:
         self._drivers: dict[str, Driver] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._rollback_requests: dict[str, tuple[str, SeenWorkload | None]] = {}
-        self._liveness = LivenessTracker(deps.clock)
+        self._heartbeats: dict[str, HeartbeatClock] = {}
+        self._failures: dict[str, TaskFailure] = {}
         self._has_resumed = False
         self.on_start: Listeners[[RunRecord]] = Listeners(self.containment)
         self.on_end: Listeners[[RunRecord, Sequence[StepRecord]]] = Listeners(self.containment)
         self.on_free: Listeners[[]] = Listeners(self.containment)
+        self.on_reconciled: Listeners[[ReconcileAction]] = Listeners(self.containment)
         self.leadership_lost = asyncio.Event()
-        self._reconciled: list[Callable[[ReconcileAction], None]] = []
 
     @property
     def prober(self) -> RunProber:
@@ -196,10 +157,6 @@ class RunSupervisor:
         recoveries = (run for run in self._runs.values() if run.kind is RunKind.RECOVERY)
         return next((run for run in recoveries if run.service == service), None)
 
-    def on_reconciled(self, listener: Callable[[ReconcileAction], None]) -> None:
-        """Call `listener` with each open run that had to be taken up, restarted or handed over."""
-        self._reconciled.append(listener)
-
     async def resume(self) -> None:
         """Resume every open run of the ledger; changes may be made from now on."""
         self._deps.stopping.clear()
@@ -218,10 +175,10 @@ class RunSupervisor:
         if not self._has_resumed or self.leadership_lost.is_set():
             return
         runs = await self._ledger.runs.open_runs()
-        self._liveness.forget_all_but({run.id for run in runs})
+        self._failures = {run.id: self._failures[run.id] for run in runs if run.id in self._failures}
         for run in runs:
             now = self._deps.clock()
-            action = reconcile_action(run, self._liveness.of(run.id), pause=self._policy.retry_after, now=now)
+            action = reconcile_action(run, self._liveness(run.id), pause=self._policy.retry_after, now=now)
             if action is not ReconcileAction.LEAVE:
                 with self.containment.around(FailureScope.RUN, run.id), log_context(run=run.id, incident=run.incident):
                     await self._reconcile_run(run, action, overdue=run.deadline < now)
@@ -230,7 +187,7 @@ class RunSupervisor:
         """Start a run's task, once."""
         if run.id not in self._tasks:
             self._runs[run.id] = run
-            self._liveness.begins(run.id)
+            self._heartbeats[run.id] = HeartbeatClock(self._deps.clock)
             self._tasks[run.id] = asyncio.create_task(self._run_task(run), name=f"run {run.id}")
 
     async def until_over(self, run: str) -> None:
@@ -272,14 +229,21 @@ class RunSupervisor:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _liveness(self, run: str) -> RunLiveness:
+        heartbeat, failure = self._heartbeats.get(run), self._failures.get(run)
+        return RunLiveness(
+            since_heartbeat=heartbeat.since_heartbeat if heartbeat is not None else None,
+            failures=failure.times if failure is not None else 0,
+            failed_for=timedelta(seconds=_steady() - failure.at) if failure is not None else timedelta(0),
+        )
+
     def _current(self, run: RunRecord) -> RunRecord:
         driver = self._drivers.get(run.id)
         return driver.journal.run if driver is not None else run
 
     async def _reconcile_run(self, run: RunRecord, action: ReconcileAction, *, overdue: bool) -> None:
         """Resume a run or hand it over; one that hangs is resumed by the next tick, once its task has ended."""
-        for listener in self._reconciled:
-            listener(action)
+        self.on_reconciled.notify(run.id, action)
         match action:
             case ReconcileAction.TAKE_UP:
                 log.warning("orphaned run taken up", service=run.service, state=run.state, overdue=overdue)
@@ -289,7 +253,7 @@ class RunSupervisor:
                 self._tasks[run.id].cancel()
             case ReconcileAction.HAND_OVER:
                 log.error("run handed over after repeated crashes", service=run.service, state=run.state)
-                failure, now = self._liveness.failure(run.id), self._deps.clock()
+                failure, now = self._failures[run.id], self._deps.clock()
                 reason = f"the run cannot continue: its task crashed {failure.times} times, last with {failure.of}"
                 ended = await self._ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, reason, now)
                 self._notify_ended(ended, ())
@@ -307,12 +271,13 @@ class RunSupervisor:
                 if (
                     call.error is not None
                 ):  # nothing of a run may die unheard: `reconcile` takes it up, or hands it over
-                    self._liveness.record_failure(run.id, call.error)
+                    times = self._liveness(run.id).failures + 1
+                    of = f"{type(call.error).__name__}: {call.error}"
+                    self._failures[run.id] = TaskFailure(times=times, at=_steady(), of=of)
             except StaleEpoch:
                 self.leadership_lost.set()
             finally:
-                self._liveness.ends(run.id)
-                for registry in (self._runs, self._drivers, self._tasks):
+                for registry in (self._runs, self._drivers, self._tasks, self._heartbeats):
                     registry.pop(run.id, None)
                 self.on_free.notify(run.id)
 
@@ -322,7 +287,7 @@ class RunSupervisor:
 
         Returns None for a run that was over before it was begun.
         """
-        heartbeat, is_known = self._liveness.heartbeat(run.id), False
+        is_known = False
 
         async def attempt() -> RunRecord | None:
             nonlocal is_known
@@ -332,20 +297,15 @@ class RunSupervisor:
             if not is_known:
                 self.on_start.notify(run.id, found)
             is_known = True
-            self._drivers[run.id] = driver = await self.driver_factory.of(found, heartbeat)
+            self._drivers[run.id] = driver = await self.driver_factory.of(found, self._heartbeats[run.id])
             if run.id in self._rollback_requests:  # said before it was driven, or before the ledger was away
                 driver.request_rollback(*self._rollback_requests[run.id])
             elif (abort := await self._ledger.incidents.abort_of(run.incident)) and not found.rollback_requested_by:
                 driver.request_abort(abort.reason)
             return await driver.drive()
 
-        def again(error: Exception) -> bool:
-            if isinstance(error, LedgerUnavailable):
-                log.warning("run waits for the ledger", error=str(error), since=str(heartbeat()))
-            return isinstance(error, LedgerUnavailable)
-
         try:
-            return await retry(attempt, again, Waits.of(self._policy.retry_after))
+            return await self._with_ledger(run, attempt)
         except StaleEpoch:
             raise
         except Exception as error:
@@ -366,9 +326,14 @@ class RunSupervisor:
             text = await self._report(run, reason)
             return await self._ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, text, self._deps.clock())
 
+        return await self._with_ledger(run, attempt)
+
+    async def _with_ledger(self, run: RunRecord, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Return what an attempt returns; while the ledger is unavailable wait for it, with a heartbeat for each look."""
+
         def again(error: Exception) -> bool:
             if isinstance(error, LedgerUnavailable):
-                log.warning("failed run waits for the ledger", error=str(error))
+                log.warning("run waits for the ledger", error=str(error), since=str(self._heartbeats[run.id]()))
             return isinstance(error, LedgerUnavailable)
 
         return await retry(attempt, again, Waits.of(self._policy.retry_after))

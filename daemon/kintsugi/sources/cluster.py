@@ -25,7 +25,7 @@ from kintsugi.model.records import PendingMatch, Signal, SignalSource, SignalSta
 from kintsugi.model.rules import Rule, RuleSource
 from kintsugi.model.views import ServiceView
 from kintsugi.scope.values import rule_names
-from kintsugi.telemetry import Containment, FailureScope
+from kintsugi.telemetry import Containment, FailureScope, Listeners
 from kintsugi.views import Caches, ServiceViews
 from kubeobjects import predicates
 from kubeobjects.kept import Object, Pod
@@ -41,7 +41,8 @@ class ClusterWatch:
 
     A condition is one rule on one object (by uid). It ends when it no longer holds, or its object is gone or no longer
     among those of the rule; an unanswerable one neither begins nor ends (P6). `for` counts from the first match, across
-    restarts; but a match of an earlier process becomes a signal only once this process has seen it, too.
+    restarts; but a match of an earlier process becomes a signal only once this process has seen it, too. `on_signals` hears
+    of every commit of signals: how many there were.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class ClusterWatch:
         self._changed: dict[str, Pod] = {}
         self._rechecked: dict[str, Pod] = {}
         self._on_views: dict[str, list[Rule]] = {}
-        self._listeners: list[Callable[[int], None]] = []
+        self.on_signals: Listeners[[int]] = Listeners(self._containment)
         caches.pods.subscribe(self._note_pod)
         services.listen(self._check_view)
         services.on_new_selector(self._note_all)
@@ -87,10 +88,6 @@ class ClusterWatch:
         self._changed, self._rechecked = {}, {}
         for pod in self._caches.pods.store.values():
             self._note(pod)
-
-    def on_signals(self, listener: Callable[[int], None]) -> None:
-        """Call `listener` with every commit of signals: how many there were."""
-        self._listeners.append(listener)
 
     async def run(self, every: timedelta) -> None:
         """Follow conditions until cancelled; while the ledger is unavailable they are delayed."""
@@ -320,8 +317,7 @@ class ClusterWatch:
 
     async def _emit(self, signals: Sequence[Signal], now: datetime) -> None:
         await self._ledger.signals.accept(signals, now)
-        for listener in self._listeners:
-            listener(len(signals))
+        self.on_signals.notify("signals of the watch", len(signals))
 
     def _signal(self, condition: PendingMatch, status: SignalStatus) -> Signal:
         now, rule = self._clock(), self._rules.get(condition.rule)

@@ -22,7 +22,7 @@ from kintsugi.model.good_state import GoodRevision, SeenReplicas
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView, Workload
 from kintsugi.scope.values import health_names
-from kintsugi.telemetry import Containment, FailureScope, get_logger
+from kintsugi.telemetry import Containment, FailureScope, Listeners, get_logger
 from kintsugi.views.caches import ByNamespace, Caches, Sight
 from kintsugi.views.derived_checks import derived_check
 from kintsugi.views.service_memory import CountMemory, ReplicaMemory, RestartTally, TemplateHealth
@@ -60,7 +60,8 @@ class ServiceViews:
     """
     The live view of each service of the catalog.
 
-    `views` is never older than the last `refresh`. Views of services that the catalog no longer has are dropped.
+    `views` is never older than the last `refresh`. Views of services that the catalog no longer has are dropped. `on_new_selector`
+    hears when services select other pods than before, because a workload was seen that says which.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class ServiceViews:
         self._sight: dict[Resource, Sight] = {}
         self._last_current: dict[str, ServiceView] = {}
         self._listeners: list[Listener] = []
-        self._on_new_selector: list[Callable[[], None]] = []
+        self.on_new_selector: Listeners[[]] = Listeners(self._containment)
         self.views: dict[str, ServiceView] = {}
         self._workloads: Mapping[Resource, Reflector[Any]] = {
             DEPLOYMENTS: caches.deployments,
@@ -127,10 +128,6 @@ class ServiceViews:
     def listen(self, listener: Listener) -> None:
         """Call `listener` with each rebuilt view."""
         self._listeners.append(listener)
-
-    def on_new_selector(self, listener: Callable[[], None]) -> None:
-        """Call `listener` when services select other pods than before, because a workload was seen that says which."""
-        self._on_new_selector.append(listener)
 
     @property
     def stale_reason(self) -> str:
@@ -251,8 +248,7 @@ class ServiceViews:
             self._dirty |= self._selectors.names_in(subject.metadata.namespace)
             if isinstance(subject, Workload) and self._selectors.seen(subject):
                 self._place_all()
-                for listener in self._on_new_selector:
-                    listener()
+                self.on_new_selector.notify(subject.metadata.name)
             return
         if isinstance(change.old, Pod) and _moves(change.old, change.new):
             self._remove(change.old)
