@@ -333,7 +333,6 @@ def build_remediation(
         deps=deps,
         ledger=ledger,
         active_catalog=active_catalog,
-        limits=limits,
         containment=state.containment,
         within=diagnosed_within(settings),
     )

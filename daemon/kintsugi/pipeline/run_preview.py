@@ -15,7 +15,6 @@ from kintsugi.actions.change_verb import ObjectVerb, namespace_of, object_of
 from kintsugi.actions.secret_checks import holds_secret
 from kintsugi.commands import decode, parse, render
 from kintsugi.commands.registry import definition_of, definitions_by_verb
-from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.planner import Plan, RunPreview
 from kintsugi.durations import format_duration
 from kintsugi.errors import CommandError, DecryptionFailed, EvaluationError, KubeError, Refused
@@ -30,9 +29,8 @@ from kintsugi.model.services import Service
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.runner import Journal, RunnerDeps
-from kintsugi.runner.context import ClusterView, RunContext, RunProber, StepScope
+from kintsugi.runner.context import ClusterView, ReadContext, RunProber, StepScope
 from kintsugi.runner.ends import ExpectationUndecided
-from kintsugi.runner.gate import RunGate
 from kintsugi.runner.interpreter import scope_of_child
 from kintsugi.runner.report import undo_texts
 from kintsugi.runner.rollback import undo_of
@@ -140,7 +138,6 @@ class RunPreviewer:
     deps: RunnerDeps
     ledger: Ledger
     active_catalog: ActiveCatalog
-    limits: Limits
     containment: Containment
     within: timedelta
 
@@ -173,7 +170,7 @@ class RunPreviewer:
             commands=tuple(evaluation.commands), possible=tuple(evaluation.possible), reason=evaluation.reason
         )
 
-    def _context(self, incident: Incident, bound: Plan) -> RunContext:
+    def _context(self, incident: Incident, bound: Plan) -> ReadContext:
         """Return the context of a run that does not exist."""
         run = RunRecord(
             id="",
@@ -189,24 +186,14 @@ class RunPreviewer:
             started=self.deps.clock(),
             deadline=bound.deadline,
         )
-        journal = Journal(run, self.ledger, ())
-        gate = RunGate(
-            deps=self.deps,
-            ledger=self.ledger,
-            journal=journal,
-            incident=incident,
-            limits=self.limits,
-            plan=bound.digest,
-            expiry=timedelta(0),
-        )
-        return RunContext(deps=self.deps, gate=gate, journal=journal, incident=incident, retry_until=bound.deadline)
+        return ReadContext(deps=self.deps, journal=Journal(run, self.ledger, ()), incident=incident)
 
 
 @dataclass(kw_only=True)
 class _Evaluation:
     """One evaluation of the steps; `changed` once a change comes before the step that is evaluated."""
 
-    context: RunContext
+    context: ReadContext
     catalog: Catalog
     planner: ChangePlanner
     commands: list[str] = field(default_factory=list)

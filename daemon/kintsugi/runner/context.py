@@ -291,14 +291,12 @@ class ChildWaiter(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunContext:
-    """The context of one run. After `retry_until`, or a later deadline of the run, no change is tried again."""
+class ReadContext:
+    """The context in which the steps of a run read, which is all that a preview of the run does."""
 
     deps: RunnerDeps
-    gate: ChangeGate
     journal: Journal
     incident: Incident
-    retry_until: datetime
 
     def names(
         self, scope: StepScope, result: Mapping[str, object] | None = None, lost: frozenset[str] = frozenset()
@@ -337,3 +335,11 @@ class RunContext:
         """Return the namespace of a command without `-n`."""
         view = self.deps.observed.views.get(scope.service)
         return view.service.namespace if view is not None else self.journal.run.namespace
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext(ReadContext):
+    """The context of one run. After `retry_until`, or a later deadline of the run, no change is tried again."""
+
+    gate: ChangeGate
+    retry_until: datetime

@@ -19,7 +19,7 @@ from kintsugi.expressions import Expression
 from kintsugi.model.records import Phase, StepState, Target
 from kintsugi.model.runbooks import OnFailure, Run, Step
 from kintsugi.model.views import ServiceView
-from kintsugi.runner.context import RunContext, RunnerDeps, StepScope
+from kintsugi.runner.context import ReadContext, RunnerDeps, StepScope
 from kintsugi.runner.ends import ExpectationUndecided, StepEnd, merge_results
 from kintsugi.runner.restoring import as_owner, restored_databases
 from kintsugi.telemetry import get_logger
@@ -67,7 +67,7 @@ class Expectation:
     every: timedelta
 
 
-async def probe(context: RunContext, step: Step, scope: StepScope) -> StepEnd:
+async def probe(context: ReadContext, step: Step, scope: StepScope) -> StepEnd:
     """Run a command that only looks until the step's expectation holds; keep of its result what the step's `keep` says."""
     assert isinstance(step.do, Run), step.id
     template, deps = step.do.command, context.deps
@@ -105,7 +105,7 @@ async def probe(context: RunContext, step: Step, scope: StepScope) -> StepEnd:
     return replace(ended, result={PART: kept[-MOST_KEPT:]})
 
 
-async def wait(context: RunContext, step: Step, scope: StepScope) -> StepEnd:
+async def wait(context: ReadContext, step: Step, scope: StepScope) -> StepEnd:
     """Wait until a step's expectation about the service holds; a step without one is met at once."""
 
     async def no_result() -> ResultNames:
@@ -115,7 +115,7 @@ async def wait(context: RunContext, step: Step, scope: StepScope) -> StepEnd:
     return StepEnd(ran=True, met=observation.met, error=observation.error)
 
 
-async def settled(context: RunContext, step: Step, scope: StepScope, ended: StepEnd) -> StepEnd:
+async def settled(context: ReadContext, step: Step, scope: StepScope, ended: StepEnd) -> StepEnd:
     """After a change, look until the expectation holds; where nothing was changed, look only once."""
     if step.expect is None or ended.left_out or ended.state is StepState.FAILED:
         return ended
@@ -139,7 +139,7 @@ async def settled(context: RunContext, step: Step, scope: StepScope, ended: Step
     return replace(ended, met=observation.met, error="" if observation.met else error)
 
 
-def probe_context(context: RunContext, step: Step, scope: StepScope) -> ProbeContext:
+def probe_context(context: ReadContext, step: Step, scope: StepScope) -> ProbeContext:
     """Return the context in which a command of this step looks."""
     observed = context.deps.observed
     view = observed.views.get(scope.service)
@@ -172,14 +172,14 @@ def own_workload_of(deps: RunnerDeps, view: ServiceView) -> OwnWorkload:
 
 
 async def until(
-    context: RunContext,
+    context: ReadContext,
     step: Step,
     scope: StepScope,
     probe_once: Callable[[], Awaitable[ResultNames]],
     lost: frozenset[str] = frozenset(),
 ) -> Observation:
     """
-    Look until a step's expectation holds, as long as the step says; `lost` as for `RunContext.names`.
+    Look until a step's expectation holds, as long as the step says; `lost` as for `ReadContext.names`.
 
     Raises ExpectationUndecided when the last probe could not be made, unless the step's failure is ignored anyway.
     """

@@ -43,7 +43,7 @@ from tests.unit.factories import (
     signal,
     virtual_clock,
 )
-from tests.unit.pipeline.business import ALERT_RULE, LIMITS, PipelineBench, SlowCluster
+from tests.unit.pipeline.business import ALERT_RULE, PipelineBench, SlowCluster
 from tests.unit.pipeline.noted_requests import NotedRequests
 
 pytestmark = pytest.mark.looptime
@@ -394,7 +394,6 @@ class Questions:
             deps=deps,
             ledger=ledger,
             active_catalog=self.bench.active_catalog,
-            limits=LIMITS,
             containment=Containment(),
             within=timedelta(seconds=3),
         )
