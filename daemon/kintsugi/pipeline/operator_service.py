@@ -67,7 +67,7 @@ from kintsugi.pipeline.pending_incidents import MOST_INCIDENTS
 from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.rollback_preview import RollbackPreviewer
 from kintsugi.pipeline.run_supervisor import RunSupervisor
-from kintsugi.pipeline.service_tree import OpenRecords, Terms, covered, tree
+from kintsugi.pipeline.service_tree import TreeInput, covered, tree
 from kintsugi.runner.ends import requested
 from kubediagnosis.causes import Diagnosis
 
@@ -310,7 +310,8 @@ class OperatorService:
         asking = [each.id for each in found if each.state is IncidentState.AWAITING_APPROVAL]
         views = self.observed.views.values()
         status = self._status(await self.ledger.pauses.in_force(now))
-        opened = OpenRecords(
+        inputs = TreeInput(
+            now=now,
             incidents=found,
             runs=runs,
             steps=await self.ledger.runs.current_steps([each.id for each in runs]),
@@ -320,14 +321,11 @@ class OperatorService:
             handed_over=await self._hand_overs(now),
             questions=await self.ledger.approvals.of_incidents(asking),
             pauses=status.pauses,
-        )
-        terms = Terms(
-            now=now,
             stale=self.observed.stale_reason,
             annotations={each.service.namespace: self._annotation(each) for each in views},
             timings=self.supervisor.timings,
         )
-        return tree(views, opened, terms, status)
+        return tree(views, inputs, status)
 
     async def activities(self) -> Mapping[str, str]:
         """Return what happens with each service now."""

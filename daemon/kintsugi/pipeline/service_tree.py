@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from kintsugi.decisions.activity import ActivityInput, HandOver, activity
 from kintsugi.decisions.priorities import OngoingHold
@@ -27,16 +28,18 @@ from kintsugi.model.services import STACK
 from kintsugi.model.views import ServiceView
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OpenRecords:
+@dataclass(frozen=True, kw_only=True)
+class TreeInput:
     """
-    The open rows of the ledger: incidents and runs, and by run its current step. `holds` are those that count now.
+    The open rows of the ledger: incidents and runs, and by run its current step; and the terms by which activity is judged.
 
-    `inaction` has, of services that are not well, the reason for which nothing is done for them. `handed_over` has by
-    service the hand-over after which it rests; `questions` are those to people about open incidents.
-    `standings` say whether the revisions of services are good.
+    `holds` are those that count now. `inaction` has, of services that are not well, the reason for which nothing is done for
+    them. `handed_over` has by service the hand-over after which it rests; `questions` are those to people about open
+    incidents. `standings` say whether the revisions of services are good. `stale` is why the state of the cluster cannot be
+    trusted, `annotations` are the pauses in annotations by namespace.
     """
 
+    now: datetime
     incidents: Iterable[Incident] = ()
     runs: Iterable[RunRecord] = ()
     steps: Mapping[str, CurrentStep] = field(default_factory=dict)
@@ -46,49 +49,37 @@ class OpenRecords:
     handed_over: Mapping[str, HandOver] = field(default_factory=dict)
     questions: Iterable[Approval] = ()
     pauses: tuple[Pause, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Terms:
-    """
-    What the activity of services is judged by. `stale` is why the state of the cluster cannot be trusted.
-
-    `annotations` are the pauses in annotations by namespace.
-    """
-
-    now: datetime
     stale: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)
     timings: WatchdogTimings = field(default_factory=WatchdogTimings)
 
+    @cached_property
+    def incident_of(self) -> Mapping[str, Incident]:
+        """Return the open incident of each service, and of all of them together; drills do not count."""
+        return {each.service: each for each in self.incidents if each.kind is RunKind.RECOVERY}
 
-def summaries(views: Iterable[ServiceView], opened: OpenRecords, terms: Terms) -> list[ServiceSummary]:
-    """Summarise each service with its open incident and run; drills do not count."""
-    incidents = {each.service: each for each in opened.incidents if each.kind is RunKind.RECOVERY}
-    runs = {each.service: each for each in opened.runs if each.kind is RunKind.RECOVERY}
-    ordered = sorted(views, key=lambda view: (view.service.priority, view.name))
-    return [
-        _summary(
-            view, _facts(view.name, view, (incidents.get(view.name), runs.get(view.name)), opened, terms), terms, opened
-        )
-        for view in ordered
-    ]
+    @cached_property
+    def run_of(self) -> Mapping[str, RunRecord]:
+        """Return the run under way of each service, and of all of them together; drills do not count."""
+        return {each.service: each for each in self.runs if each.kind is RunKind.RECOVERY}
 
 
-def tree(views: Iterable[ServiceView], opened: OpenRecords, terms: Terms, daemon: DaemonStatus) -> ServiceTree:
+def summaries(views: Iterable[ServiceView], inputs: TreeInput) -> list[ServiceSummary]:
+    """Summarise each service with its open incident and run."""
+    return [_summary(view, inputs) for view in sorted(views, key=lambda view: (view.service.priority, view.name))]
+
+
+def tree(views: Iterable[ServiceView], inputs: TreeInput, daemon: DaemonStatus) -> ServiceTree:
     """Summarise all services, and the open incident about all of them together."""
-    incident = next((each for each in opened.incidents if each.service == STACK), None)
-    run = next((each for each in opened.runs if each.service == STACK), None)
-    stack = None
-    if incident is not None:
-        facts = _facts(STACK, None, (incident, run), opened, terms)
+    about_all, stack = _activity_input(STACK, None, inputs), None
+    if about_all.incident is not None:
         stack = StackSummary(
-            incident=incident.id,
-            state=incident.state,
-            run=run_summary(run, facts.step),
-            activity=activity(facts, now=terms.now),
+            incident=about_all.incident.id,
+            state=about_all.incident.state,
+            run=run_summary(about_all.run, about_all.step),
+            activity=activity(about_all, now=inputs.now),
         )
-    return ServiceTree(services=tuple(summaries(views, opened, terms)), daemon=daemon, stack=stack)
+    return ServiceTree(services=tuple(summaries(views, inputs)), daemon=daemon, stack=stack)
 
 
 def covered(views: Iterable[ServiceView], children: Iterable[RunRecord]) -> tuple[CoveredService, ...]:
@@ -116,35 +107,30 @@ def covered(views: Iterable[ServiceView], children: Iterable[RunRecord]) -> tupl
     )
 
 
-def _facts(
-    name: str,
-    view: ServiceView | None,
-    found: tuple[Incident | None, RunRecord | None],
-    opened: OpenRecords,
-    terms: Terms,
-) -> ActivityInput:
-    """Return what is known of a service, or of all of them together, whose incident and run were `found`."""
-    incident, run = found
-    asked = [each for each in opened.questions if incident is not None and each.incident == incident.id]
+def _activity_input(name: str, view: ServiceView | None, inputs: TreeInput) -> ActivityInput:
+    """Return what is known of a service, or of all of them together (`view` None)."""
+    incident, run = inputs.incident_of.get(name), inputs.run_of.get(name)
+    asked = [each for each in inputs.questions if incident is not None and each.incident == incident.id]
     return ActivityInput(
         name=name,
         view=view,
-        stale=terms.stale,
-        pauses=opened.pauses,
-        annotation=terms.annotations.get(view.service.namespace, "") if view is not None else "",
-        handed_over=opened.handed_over.get(name),
+        stale=inputs.stale,
+        pauses=inputs.pauses,
+        annotation=inputs.annotations.get(view.service.namespace, "") if view is not None else "",
+        handed_over=inputs.handed_over.get(name),
         incident=incident,
         question=next(reversed(open_questions(asked)), None),
-        hold=_hold(incident, opened.holds.get(name)),
+        hold=_hold(incident, inputs.holds.get(name)),
         run=run,
-        step=opened.steps.get(run.id) if run is not None else None,
-        timings=terms.timings,
-        inaction=opened.inaction.get(name, ""),
+        step=inputs.steps.get(run.id) if run is not None else None,
+        timings=inputs.timings,
+        inaction=inputs.inaction.get(name, ""),
     )
 
 
-def _summary(view: ServiceView, facts: ActivityInput, terms: Terms, opened: OpenRecords) -> ServiceSummary:
-    current = activity(facts, now=terms.now)
+def _summary(view: ServiceView, inputs: TreeInput) -> ServiceSummary:
+    known = _activity_input(view.name, view, inputs)
+    current = activity(known, now=inputs.now)
     return ServiceSummary(
         name=view.name,
         namespace=view.service.namespace,
@@ -154,13 +140,13 @@ def _summary(view: ServiceView, facts: ActivityInput, terms: Terms, opened: Open
         ready=view.ready,
         desired=view.desired,
         since=view.healthy_since or view.failing_since,
-        incident=facts.incident.id if facts.incident is not None else "",
+        incident=known.incident.id if known.incident is not None else "",
         depends_on=view.service.depends_on,
         inaction=current.text if current.kind is ActivityKind.INACTION else "",
-        hold=facts.hold,
-        run=run_summary(facts.run, facts.step),
+        hold=known.hold,
+        run=run_summary(known.run, known.step),
         activity=current,
-        revision=opened.standings.get(view.name),
+        revision=inputs.standings.get(view.name),
     )
 
 

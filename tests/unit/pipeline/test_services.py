@@ -29,7 +29,7 @@ from kintsugi.model.services import STACK
 from kintsugi.model.views import DerivedCheck, ServiceView
 from kintsugi.pipeline.affected_services import AffectedServices
 from kintsugi.pipeline.explainer import UNSEEN, service_explanation
-from kintsugi.pipeline.service_tree import OpenRecords, Terms, covered, summaries, tree
+from kintsugi.pipeline.service_tree import TreeInput, covered, summaries, tree
 from tests.harness.ledger_rows import keep
 from tests.unit import factories
 from tests.unit.catalog.test_service_defaults import short, taken
@@ -37,13 +37,12 @@ from tests.unit.factories import NOW, approval, incident, moment, pause, rule, r
 
 KNOWN = services(("web", ("api",)), ("api", ()))
 API = replace(KNOWN["api"], priority=1)
-TERMS = Terms(now=NOW)
 DAEMON = DaemonStatus(mode=Mode.AUTO, since=NOW, cluster="https://10.0.0.1")
 VIEWS = (view(KNOWN["web"], ready=0, healthy=False), view(API, ready=1, healthy=False))
 
 
 def test_the_most_important_comes_first_and_serving_is_not_healthy() -> None:
-    api, web = summaries(VIEWS, OpenRecords(), TERMS)
+    api, web = summaries(VIEWS, TreeInput(now=NOW))
     assert (api.name, api.serving, api.healthy, api.ready, api.desired) == ("api", True, False, 1, 3)
     assert (web.name, web.serving, web.healthy, web.depends_on, web.since) == ("web", False, False, ("api",), NOW)
     assert (web.incident, web.hold, web.run) == ("", None, None)
@@ -51,7 +50,7 @@ def test_the_most_important_comes_first_and_serving_is_not_healthy() -> None:
 
 def test_a_service_that_is_not_seen_is_neither_serving_nor_down() -> None:
     """P6."""
-    (unseen,) = summaries([view(ready=3, healthy=None, is_current=False)], OpenRecords(), TERMS)
+    (unseen,) = summaries([view(ready=3, healthy=None, is_current=False)], TreeInput(now=NOW))
     assert (unseen.serving, unseen.healthy) == (None, None)
 
 
@@ -65,21 +64,21 @@ def test_a_held_service_says_by_whom_why_and_until_when_as_far_as_that_is_known(
         (held, {}, HoldSummary(upstream="", why=held.reason, since=held.opened)),
         (incident(), {"web": hold}, None),
     ):
-        _, web = summaries(VIEWS, OpenRecords(incidents=[opened], holds=holds), TERMS)
+        _, web = summaries(VIEWS, TreeInput(now=NOW, incidents=[opened], holds=holds))
         assert (web.incident, web.hold) == (opened.id, expected)
 
 
 def test_a_run_says_at_which_step_it_is_and_when_its_watchdog_looks() -> None:
     at = CurrentStep(path="restart", name="Restart it", state=StepState.PLANNED)
-    _, web = summaries(VIEWS, OpenRecords(incidents=[incident()], runs=[run()], steps={"run-1": at}), TERMS)
+    _, web = summaries(VIEWS, TreeInput(now=NOW, incidents=[incident()], runs=[run()], steps={"run-1": at}))
     assert web.run is not None
     assert (web.run.runbook, web.run.watchdog, web.run.step) == ("mend", moment(minutes=30), at)
 
 
 def test_a_drill_is_neither_the_incident_nor_the_run_of_a_service() -> None:
     drill = RunKind.DRILL
-    opened = OpenRecords(incidents=[replace(incident(), kind=drill)], runs=[replace(run(), kind=drill)])
-    _, web = summaries(VIEWS, opened, TERMS)
+    opened = TreeInput(now=NOW, incidents=[replace(incident(), kind=drill)], runs=[replace(run(), kind=drill)])
+    _, web = summaries(VIEWS, opened)
     assert (web.incident, web.run) == ("", None)
 
 
@@ -88,14 +87,14 @@ def test_an_incident_about_all_services_says_at_which_step_it_is() -> None:
     about_all = replace(incident(), id="inc-9", service=STACK)
     its_run = replace(run(), id="run-9", service=STACK, runbook="full-stack-recovery")
     told = tree(
-        VIEWS, OpenRecords(incidents=[incident(), about_all], runs=[run(), its_run], steps={"run-9": at}), TERMS, DAEMON
+        VIEWS, TreeInput(now=NOW, incidents=[incident(), about_all], runs=[run(), its_run], steps={"run-9": at}), DAEMON
     )
     assert told.stack is not None
     assert told.stack.run is not None
     assert (told.stack.incident, told.stack.state) == ("inc-9", about_all.state)
     assert (told.stack.run.runbook, told.stack.run.step) == ("full-stack-recovery", at)
     assert [each.name for each in told.services] == ["api", "web"]
-    assert tree(VIEWS, OpenRecords(incidents=[incident()], runs=[run()]), TERMS, DAEMON).stack is None
+    assert tree(VIEWS, TreeInput(now=NOW, incidents=[incident()], runs=[run()]), DAEMON).stack is None
 
 
 def test_a_run_about_all_services_covers_each_with_what_it_has_started_for_it() -> None:
@@ -111,7 +110,7 @@ def test_a_run_about_all_services_covers_each_with_what_it_has_started_for_it() 
 
 def test_a_service_that_is_not_well_and_has_no_incident_says_why_nothing_is_done() -> None:
     why = {"web": "no rule watches this service", "api": "no rule watches this service"}
-    api, web = summaries(VIEWS, OpenRecords(incidents=[incident()], inaction=why), TERMS)
+    api, web = summaries(VIEWS, TreeInput(now=NOW, incidents=[incident()], inaction=why))
     assert (api.inaction, web.inaction) == ("no rule watches this service", "")
 
 
