@@ -22,10 +22,9 @@ from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.model.services import STACK
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.children import ChildRuns
-from kintsugi.pipeline.drivers import RunPolicy
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.pipeline import Pipeline
-from kintsugi.pipeline.run_supervisor import RunSupervisor
+from kintsugi.pipeline.run_supervisor import RunPolicy, RunSupervisor
 from kintsugi.pipeline.targets import Targets
 from kintsugi.runner import RunnerDeps
 from kintsugi.views import ServiceViews
@@ -159,7 +158,7 @@ class RecoveryBench:
         self.supervisor = RunSupervisor(deps, ledger, self.active_catalog, policy)
         observed.under_way = lambda: self.supervisor.under_way
         observed.slot_namespaces = lambda: self.supervisor.slot_namespaces
-        self.supervisor.driver_factory.children = ChildRuns(ledger, self.active_catalog, observed, self.supervisor)
+        self.supervisor.children = ChildRuns(ledger, self.active_catalog, observed, self.supervisor)
         targets = Targets(ClusterOfDicts(), self.caches, self.services, limits.protected)
         self.pipeline = Pipeline(
             ledger, self.active_catalog, observed, targets, self.supervisor, approval_expiry=timedelta(minutes=30)

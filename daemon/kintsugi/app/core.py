@@ -322,7 +322,7 @@ def build_remediation(
     ledger, observed, limits = outside.ledger, state.observed, state.observed.limits
     policy = run_policy_of(settings, limits)
     supervisor = RunSupervisor(deps, ledger, active_catalog, policy, containment=state.containment)
-    supervisor.driver_factory.children = ChildRuns(ledger, active_catalog, observed, supervisor)
+    supervisor.children = ChildRuns(ledger, active_catalog, observed, supervisor)
     observed.under_way = lambda: supervisor.under_way
     observed.slot_namespaces = lambda: supervisor.slot_namespaces
     targets = Targets(outside.kube, state.caches, state.services, limits.protected)

@@ -12,7 +12,7 @@ from kintsugi.decisions.priorities import HoldTimings
 from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.ledger import Windows
 from kintsugi.model.catalog import Catalog
-from kintsugi.pipeline.drivers import RunPolicy
+from kintsugi.pipeline.run_supervisor import RunPolicy
 from kintsugi.settings import Settings
 
 POLL_INTERVAL = timedelta(seconds=1)

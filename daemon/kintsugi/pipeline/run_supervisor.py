@@ -1,31 +1,36 @@
 """
-The runs under way: one task each, resumed from the ledger at the start and whenever one is found without a task.
+The runs under way: one task and one driver each, resumed from the ledger at the start and whenever one is found without a task.
 
 Whether a run looks is measured by the event loop's steady clock: a wall clock that jumps makes no run silent.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 import structlog
 
+from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.priorities import OpenRuns
 from kintsugi.decisions.reconciliation import ReconcileAction, RunLiveness, reconcile_action
 from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.errors import LedgerUnavailable, StaleEpoch
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import IncidentState, RunKind, RunRecord, SeenWorkload, StepRecord
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.records import Incident, IncidentState, RunKind, RunRecord, SeenWorkload, StepRecord
+from kintsugi.model.runbooks import Runbook
 from kintsugi.model.services import STACK
 from kintsugi.pipeline.active_catalog import ActiveCatalog
-from kintsugi.pipeline.drivers import DriverFactory, RunPolicy
 from kintsugi.retries import Waits, retry
-from kintsugi.runner import RunnerDeps
-from kintsugi.runner.context import RunProber
-from kintsugi.runner.driver import Driver
+from kintsugi.runner import Journal, RunnerDeps
+from kintsugi.runner.context import Children, RunProber
+from kintsugi.runner.driver import Driver, RunDriver
+from kintsugi.runner.gate import RunGate
+from kintsugi.runner.rehearsal import DrillDriver, DrillGate, RehearsalDriver
 from kintsugi.runner.report import hand_over
+from kintsugi.runner.run_watchdog import RunWatchdog
 from kintsugi.runner.stack import StackDriver
 from kintsugi.telemetry import Containment, FailureScope, Listeners, log_context
 from kubeobjects.lines import Lines, line, lines
@@ -36,6 +41,27 @@ T = TypeVar("T")
 
 POLLS_BEFORE_ASKING = 60
 """The number of looks after which the ledger is asked about an awaited run, whatever its task does: about a minute."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunPolicy:
+    """The figures of every run."""
+
+    timings: WatchdogTimings
+    limits: Limits
+    approval_expiry: timedelta
+    retry_after: timedelta
+
+
+class DriverParts(TypedDict):
+    """What every driver is made of, besides its gate."""
+
+    deps: RunnerDeps
+    ledger: Ledger
+    catalog: Catalog
+    runbook: Runbook
+    incident: Incident
+    journal: Journal
 
 
 class HeartbeatClock:
@@ -77,7 +103,8 @@ class RunSupervisor:
     `on_free` whenever a run is no longer under way, and `on_reconciled` of each open run that had to be taken up, restarted or
     handed over.
     `leadership_lost` is set when the ledger says that another daemon leads: this one may do nothing more. `containment` keeps
-    an error of one run or listener from the others.
+    an error of one run or listener from the others. `children` starts the child runs of a run about all services; it is set before
+    any run is started.
     """
 
     def __init__(
@@ -92,7 +119,8 @@ class RunSupervisor:
         self.containment = containment or Containment()
         self._deps = deps
         self._ledger = ledger
-        self.driver_factory = DriverFactory(deps, ledger, active_catalog, policy)
+        self._active_catalog = active_catalog
+        self.children: Children | None = None
         self._policy = policy
         self._runs: dict[str, RunRecord] = {}
         self._drivers: dict[str, Driver] = {}
@@ -297,7 +325,7 @@ class RunSupervisor:
             if not is_known:
                 self.on_start.notify(run.id, found)
             is_known = True
-            self._drivers[run.id] = driver = await self.driver_factory.of(found, self._heartbeats[run.id])
+            self._drivers[run.id] = driver = await self._driver_of(found)
             if run.id in self._rollback_requests:  # said before it was driven, or before the ledger was away
                 driver.request_rollback(*self._rollback_requests[run.id])
             elif (abort := await self._ledger.incidents.abort_of(run.incident)) and not found.rollback_requested_by:
@@ -314,6 +342,41 @@ class RunSupervisor:
             log.exception("run failed")
             reason = f"the run cannot continue: {type(error).__name__}: {error}"
             return await self._give_up(run, reason)
+
+    async def _driver_of(self, run: RunRecord) -> Driver:
+        """Make the driver of a run with the run's own documents. Raises LedgerUnavailable; KeyError when its runbook is missing."""
+        deps = replace(self._deps, clock=self._heartbeats[run.id])
+        catalog = await self._active_catalog.by_digest(run.catalog)
+        runbook, incident = catalog.runbooks[run.runbook], await self._ledger.incidents.get(run.incident)
+        journal = await Journal.read(run, self._ledger)
+        parts = DriverParts(
+            deps=deps,
+            ledger=self._ledger,
+            catalog=catalog,
+            runbook=runbook,
+            incident=incident,
+            journal=journal,
+        )
+        if run.kind is RunKind.DRILL:
+            drill_gate = DrillGate(begun_in=incident.mode, deps=deps, ledger=self._ledger, journal=journal)
+            return DrillDriver(**parts, gate=drill_gate)
+        gate = RunGate(
+            deps=deps,
+            ledger=self._ledger,
+            journal=journal,
+            incident=incident,
+            limits=self._policy.limits,
+            plan=runbook.digest,
+            expiry=self._policy.approval_expiry,
+            parent=(await self._ledger.runs.get(run.parent)).incident if run.parent else "",
+        )
+        if run.kind is RunKind.REHEARSAL:
+            return RehearsalDriver(**parts, gate=gate)
+        if run.service == STACK:
+            assert self.children is not None, "it is set before any run is started"
+            return StackDriver(**parts, gate=gate, children=self.children)
+        watchdog = RunWatchdog(deps=deps, journal=journal, runbook=runbook, timings=self._policy.timings)
+        return RunDriver(**parts, gate=gate, watchdog=watchdog)
 
     def _notify_ended(self, run: RunRecord, steps: Sequence[StepRecord]) -> None:
         self._rollback_requests.pop(run.id, None)

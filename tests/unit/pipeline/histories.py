@@ -24,12 +24,11 @@ from kintsugi.model.records import IncidentState, Notice, Pause, PauseScope, Tar
 from kintsugi.model.rules import Mode
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.diagnoses import IncidentDiagnoses
-from kintsugi.pipeline.drivers import RunPolicy
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.outage_watch import OutageWatch
 from kintsugi.pipeline.pending_incidents import PendingIncidents
 from kintsugi.pipeline.pipeline import Pipeline
-from kintsugi.pipeline.run_supervisor import RunSupervisor
+from kintsugi.pipeline.run_supervisor import RunPolicy, RunSupervisor
 from kintsugi.pipeline.targets import Targets
 from kintsugi.runner import RunnerDeps
 from kintsugi.sources.cluster import ClusterWatch

@@ -17,8 +17,7 @@ from kintsugi.model.history import Abort
 from kintsugi.model.records import Incident, IncidentState, RunRecord, StepRecord, StepState
 from kintsugi.model.services import STACK
 from kintsugi.pipeline.active_catalog import ActiveCatalog
-from kintsugi.pipeline.drivers import RunPolicy
-from kintsugi.pipeline.run_supervisor import RunSupervisor
+from kintsugi.pipeline.run_supervisor import RunPolicy, RunSupervisor
 from kintsugi.telemetry import FailureScope
 from tests.harness import ledgers
 from tests.unit.as_ledger import as_ledger

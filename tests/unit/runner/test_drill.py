@@ -16,7 +16,7 @@ from kintsugi.decisions.planner import parameters_for
 from kintsugi.model.records import IncidentState, Phase, RunKind, RunRecord, StepState
 from kintsugi.model.rules import Mode
 from kintsugi.runner import Journal, RunnerDeps
-from kintsugi.runner.drill import DrillDriver, DrillGate
+from kintsugi.runner.rehearsal import DrillDriver, DrillGate
 from kintsugi_restore.worker_results import SEARCH_PATH, owner_of
 from tests.unit.as_ledger import as_ledger
 from tests.unit.factories import incident, pause, run
