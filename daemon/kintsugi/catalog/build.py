@@ -24,7 +24,7 @@ from kintsugi.catalog.schema import (
 from kintsugi.catalog.source import Path
 from kintsugi.catalog.steps import Steps, TypeScope
 from kintsugi.commands.selectors import label_selector
-from kintsugi.decisions.rehearsals import unfit_for_rehearsal
+from kintsugi.decisions.drills import unfit_for_rehearsal
 from kintsugi.errors import UsageError
 from kintsugi.expressions import ANY, Scope
 from kintsugi.model.manual import MANUAL

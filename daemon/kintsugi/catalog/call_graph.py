@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from kintsugi.errors import CommandError
 from kintsugi.expressions import Expression, TextTemplate
 from kintsugi.model.rules import Rule
-from kintsugi.model.runbooks import InOrder, Parallel, Run, Runbook, RunChecks, RunRunbook, Step, UndoStep
+from kintsugi.model.runbooks import Run, Runbook, RunChecks, RunRunbook, Step, UndoStep
 from kintsugi.model.services import Service
 
 
@@ -24,8 +24,7 @@ def all_steps(steps: Iterable[Step], service: str | None = "") -> Iterator[tuple
     for step in steps:
         given = service if step.service is None else None if step.service.placeholders else step.service.source
         yield step, given
-        if isinstance(step.do, InOrder | Parallel):
-            yield from all_steps(step.do.steps, given)
+        yield from all_steps(step.inner, given)
         if isinstance(step.undo, tuple):
             yield from all_steps(step.undo, given)
 

@@ -1,4 +1,9 @@
-"""Decisions about drills: whether and when one may begin, the checks of the scratch database, and the report. Pure."""
+"""
+Decisions about rehearsals, which undo all that they have changed: whether a runbook can be one, and whether one may burden its
+service now. Of drills, the rehearsals of a restore, also when one begins, the checks of the scratch database, and the report.
+
+Pure: facts, history and `now` are arguments.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +17,6 @@ from cronsim import CronSim, CronSimError
 from kintsugi.commands.registry import definition_of, definitions_by_verb
 from kintsugi.commands.verb_definition import RestoredDatabase
 from kintsugi.decisions.guards import Limits, covers
-from kintsugi.decisions.rehearsals import OUTCOME, inner_steps, objection
 from kintsugi.durations import format_seconds
 from kintsugi.errors import CommandError
 from kintsugi.expressions import from_json
@@ -22,11 +26,15 @@ from kintsugi.model.history import History
 from kintsugi.model.records import Phase, Reason, RunRecord, StepRecord, StepState, Verdict, VerdictKind
 from kintsugi.model.restores import DRILL, OWN_SERVER, Backup, Restored, Table
 from kintsugi.model.rules import Mode
-from kintsugi.model.runbooks import CommandTemplate, InOrder, Parallel, Run, Runbook, RunRunbook, Step
+from kintsugi.model.runbooks import CommandTemplate, InOrder, Parallel, Run, Runbook, RunRunbook, Step, UndoPolicy
 from kintsugi.model.services import Service
+from kintsugi.model.source_position import SourcePosition
 from kintsugi.model.step_path import StepPath
 from kintsugi.model.views import ServiceView
 from kubeobjects.lines import counted
+
+OUTCOME = StepPath.noted("outcome")
+"""The path of a rehearsal's note of its steps' outcome, kept while its changes are undone."""
 
 RULE = "drill"
 """The name of the rule of drills; a pause may name it."""
@@ -50,6 +58,41 @@ MOST_TABLES = 20
 """Tables that are named in a reason; the report names all."""
 
 Found = TypeVar("Found")
+
+
+def objection(service: str, view: ServiceView | None, incident: str = "") -> tuple[Reason, str] | None:
+    """Return why nothing may be rehearsed on a service now, also what has begun; None when it is well."""
+    if incident:
+        return Reason.ACTIVE_RUN, f"{service} has the open incident {incident}; a recovery has priority"
+    if view is None or view.healthy is None:
+        return Reason.STALE, f"the health of {service} is unknown"
+    if not view.healthy:
+        return Reason.LOCKED, f"{service} is not healthy"
+    return None
+
+
+def unfit_for_rehearsal(runbook: Runbook) -> Iterator[tuple[SourcePosition, str]]:
+    """Yield the places of what a rehearsal must not have, with what is wrong there."""
+    if runbook.complete_once_begun:
+        yield runbook.place, "a rehearsal undoes what it has begun: leave out `completeOnceBegun` or `rehearsal`"
+    for step in inner_steps(runbook.steps):
+        if isinstance(step.do, RunRunbook):
+            yield step.place, "a rehearsal runs no other runbook: write its steps out"
+        if step.undo is UndoPolicy.KEEP:
+            yield step.place, "a rehearsal undoes all that it has changed: leave out `undo: keep`"
+        if isinstance(step.do, Run) and step.do.command.changes and step.undo is UndoPolicy.INVERSE:
+            verb = step.do.command.verb
+            if not definitions_by_verb()[verb].has_undo:
+                yield step.place, f"{verb} has no undo: write the steps that undo it under `undo`, or `undo: none`"
+
+
+def inner_steps(steps: Iterable[Step]) -> Iterator[Step]:
+    """Yield steps, those inside them, and those that undo them."""
+    for step in steps:
+        yield step
+        yield from inner_steps(step.inner)
+        if isinstance(step.undo, tuple):
+            yield from inner_steps(step.undo)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

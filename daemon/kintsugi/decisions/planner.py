@@ -13,7 +13,7 @@ from functools import reduce
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import WITH_PREVIEW
 from kintsugi.model.rules import Mode, Rule
-from kintsugi.model.runbooks import InOrder, Parallel, Run, Runbook, RunRunbook, Step, Value
+from kintsugi.model.runbooks import Run, Runbook, RunRunbook, Step, Value
 from kintsugi.model.services import AllServices, Service
 from kubeobjects.lines import Line, Lines, line, lines
 from kubeobjects.resources import find
@@ -152,8 +152,7 @@ def outline(steps: tuple[Step, ...], indent: int = 0) -> list[str]:
         elif isinstance(step.do, RunRunbook):
             command = f": runbook {step.do.runbook}"
         lines.append(f"{'  ' * indent}{step.name or step.id}{command}")
-        if isinstance(step.do, InOrder | Parallel):
-            lines.extend(outline(step.do.steps, indent + 1))
+        lines.extend(outline(step.inner, indent + 1))
     return lines
 
 

@@ -5,7 +5,7 @@ Runbooks: steps with their commands and expectations, and the rollback; checked 
 time only its values can be wrong.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -193,6 +193,17 @@ class Step:
     needs: tuple[str, ...] = ()
     place: SourcePosition
 
+    @property
+    def inner(self) -> tuple["Step", ...]:
+        """Return the steps inside this one."""
+        return self.do.steps if isinstance(self.do, InOrder | Parallel) else ()
+
+    def flat(self) -> Iterator["Step"]:
+        """Yield this step, and all steps inside it."""
+        yield self
+        for step in self.inner:
+            yield from step.flat()
+
 
 class RollbackPolicy(StrEnum):
     """Whether a rollback happens only where it is safe, or always (the author's choice)."""
@@ -256,16 +267,11 @@ class Runbook:
     @property
     def replaces_data(self) -> bool:
         """Return whether it restores a database, or gives a service an empty volume."""
-        return any(isinstance(step.do, Run) and step.do.command.replaces_data for step in _flat(self.steps))
+        return any(
+            isinstance(step.do, Run) and step.do.command.replaces_data for each in self.steps for step in each.flat()
+        )
 
     @property
     def starts(self) -> bool:
         """Return whether one of its own commands starts a workload that is scaled to 0 (`--current-replicas=0`)."""
-        return any(isinstance(step.do, Run) and step.do.command.starts for step in _flat(self.steps))
-
-
-def _flat(steps: Iterable[Step]) -> Iterator[Step]:
-    for step in steps:
-        yield step
-        if isinstance(step.do, InOrder | Parallel):
-            yield from _flat(step.do.steps)
+        return any(isinstance(step.do, Run) and step.do.command.starts for each in self.steps for step in each.flat())

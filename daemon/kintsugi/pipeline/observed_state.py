@@ -8,7 +8,7 @@ from typing import Any
 
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.decisions.breaker import ObserverHealth
-from kintsugi.decisions.drills import DrillGuardInput
+from kintsugi.decisions.drills import DrillGuardInput, objection
 from kintsugi.decisions.guards import GuardContext, Limits, holds_ledger
 from kintsugi.decisions.outage_notices import well_before
 from kintsugi.decisions.planner import Plan, mode_for
@@ -23,7 +23,6 @@ from kintsugi.decisions.priorities import (
     own_reason,
     rank,
 )
-from kintsugi.decisions.rehearsals import objection
 from kintsugi.decisions.slots import overtaker
 from kintsugi.decisions.zero_replicas import at_zero
 from kintsugi.errors import ProbeFailed

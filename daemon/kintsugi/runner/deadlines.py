@@ -18,7 +18,7 @@ from kintsugi.decisions.watchdog import ROLLOUT
 from kintsugi.durations import format_duration
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import IncidentState, Pause, Phase, RunRecord
-from kintsugi.model.runbooks import InOrder, Parallel, Rollback, Step
+from kintsugi.model.runbooks import Rollback, Step
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.runner.context import RunnerDeps
 from kintsugi.runner.ends import ExecutionStopped
@@ -242,6 +242,5 @@ def noted_of(number: int, about: str = "") -> StepPath:
 
 def total_timeout(steps: Sequence[Step]) -> timedelta:
     """Return the sum of the steps' own time limits."""
-    own = [step.within + step.for_duration + (step.timeout or timedelta()) for step in steps]
-    inner = [total_timeout(step.do.steps) for step in steps if isinstance(step.do, InOrder | Parallel)]
-    return sum([*own, *inner], timedelta())
+    every = (step for each in steps for step in each.flat())
+    return sum((step.within + step.for_duration + (step.timeout or timedelta()) for step in every), timedelta())

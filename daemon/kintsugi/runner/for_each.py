@@ -12,7 +12,7 @@ from kintsugi.decisions.disruptions import serving
 from kintsugi.errors import EvaluationError
 from kintsugi.mask import MASK
 from kintsugi.model.records import StepState
-from kintsugi.model.runbooks import InOrder, Parallel, Run, Step
+from kintsugi.model.runbooks import Run, Step
 from kintsugi.model.step_path import RUN
 from kintsugi.runner.context import RunContext, StepScope
 from kintsugi.runner.ends import ExecutionStopped, StepEnd, merge_results, raise_most_severe
@@ -130,13 +130,7 @@ def take_next(waiting: list[tuple[int, Item]], last: Collection[str]) -> tuple[i
 
 def deletes(step: Step) -> bool:
     """Return whether a step, or a step inside it, deletes objects."""
-    match step.do:
-        case Run(command=command):
-            return command.removes
-        case InOrder(steps=steps) | Parallel(steps=steps):
-            return any(deletes(each) for each in steps)
-        case _:
-            return False
+    return any(isinstance(each.do, Run) and each.do.command.removes for each in step.flat())
 
 
 async def listed(context: RunContext, step: Step, scope: StepScope, *, at_once: bool = False) -> Sequence[object]:

@@ -91,8 +91,8 @@ class Interpreter:
                 raise
             raise HandoverRequested(unanswered.path, unanswered.why) from unanswered
         self._remember(step, scope, ended)
-        if known is not None and isinstance(step.do, InOrder | Parallel):
-            self.recall(step.do.steps, scope.below(step.id))
+        if known is not None:
+            self.recall(step.inner, scope.below(step.id))
         self._apply_on_failure(step, scope, ended)
 
     def recall(self, steps: Sequence[Step], scope: StepScope) -> None:
@@ -101,8 +101,7 @@ class Interpreter:
             known = self.context.journal.ended(scope.phase, scope.path(step.id))
             if known is not None:
                 self._remember(step, scope, self._recalled(known))
-            if isinstance(step.do, InOrder | Parallel):
-                self.recall(step.do.steps, scope.below(step.id))
+            self.recall(step.inner, scope.below(step.id))
 
     def _remember(self, step: Step, scope: StepScope, ended: StepEnd) -> None:
         """Keep the outcome of a step for the expressions of later steps."""

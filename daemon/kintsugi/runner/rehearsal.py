@@ -21,9 +21,18 @@ from typing_extensions import override
 
 from kintsugi.decisions.admission import AdmissionDecision, AdmissionInput, AdmissionResult, Attempt, admit
 from kintsugi.decisions.breaker import ObserverHealth
-from kintsugi.decisions.drills import DATABASE, INTEGRITY, LEFT_OUT, RULE, report_of, retargeted, summary_of
+from kintsugi.decisions.drills import (
+    DATABASE,
+    INTEGRITY,
+    LEFT_OUT,
+    OUTCOME,
+    RULE,
+    objection,
+    report_of,
+    retargeted,
+    summary_of,
+)
 from kintsugi.decisions.guards import Limits, covers
-from kintsugi.decisions.rehearsals import OUTCOME, objection
 from kintsugi.durations import format_duration
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog

@@ -15,7 +15,7 @@ from kintsugi.decisions.watchdog import WatchdogDecision
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.command import Command
 from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
-from kintsugi.model.runbooks import InOrder, Parallel, Runbook, RunRunbook, Step, UndoPolicy
+from kintsugi.model.runbooks import Runbook, RunRunbook, Step, UndoPolicy
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.runner.context import ClusterView, RollbackDecision, RunContext, StepScope
 from kintsugi.runner.deadlines import noted_of
@@ -181,8 +181,7 @@ def recovered_children(steps: Sequence[Step], journal: Journal, above: StepPath 
     """Yield the paths of steps by which a child runbook recovered its service: the parent does not undo these."""
     for step in steps:
         path = above.down(step.id)
-        if isinstance(step.do, InOrder | Parallel):
-            yield from recovered_children(step.do.steps, journal, path)
+        yield from recovered_children(step.inner, journal, path)
         ended = journal.ended(Phase.FORWARD, path)
         if isinstance(step.do, RunRunbook) and ended is not None and ended.met:
             yield path
@@ -195,8 +194,7 @@ def authored_undo_steps(
     found: list[tuple[Step, ...]] = []
     for step in reversed(steps):
         path = above.down(step.id)
-        if isinstance(step.do, InOrder | Parallel):
-            found.extend(authored_undo_steps(step.do.steps, changed, path))
+        found.extend(authored_undo_steps(step.inner, changed, path))
         if not isinstance(step.undo, UndoPolicy) and any(each.is_below(path) for each in changed):
             found.append(step.undo)
     return found

@@ -13,7 +13,7 @@ from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.planner import stoppable_workloads
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import Phase
-from kintsugi.model.runbooks import InOrder, Parallel, Runbook, RunRunbook, Step
+from kintsugi.model.runbooks import Runbook, RunRunbook, Step
 from kintsugi.model.services import Service
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.runner.journal import Journal
@@ -73,7 +73,6 @@ def unfinished(runbook: Runbook, catalog: Catalog, journal: Journal) -> str:
 def _sections_of(steps: tuple[Step, ...], catalog: Catalog, above: StepPath) -> Iterator[tuple[StepPath, Runbook]]:
     for step in steps:
         path = above.down(step.id)
-        if isinstance(step.do, InOrder | Parallel):
-            yield from _sections_of(step.do.steps, catalog, path)
+        yield from _sections_of(step.inner, catalog, path)
         if isinstance(step.do, RunRunbook):
             yield from sections(catalog.runbooks[step.do.runbook], catalog, path)

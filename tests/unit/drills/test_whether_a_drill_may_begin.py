@@ -7,9 +7,8 @@ import pytest
 
 from kintsugi.catalog.library import catalog_paths
 from kintsugi.catalog.load import load
-from kintsugi.decisions.drills import DrillGuardInput, may_drill
+from kintsugi.decisions.drills import DrillGuardInput, may_drill, objection
 from kintsugi.decisions.guards import Limits
-from kintsugi.decisions.rehearsals import objection
 from kintsugi.model.history import History
 from kintsugi.model.records import PauseScope, Reason, VerdictKind
 from kintsugi.model.rules import Mode
