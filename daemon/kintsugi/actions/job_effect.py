@@ -1,7 +1,7 @@
 """
 A Job that an effect makes: made only once under its name, found again by its labels, read until it has ended, or ended.
 
-Its creation is the effect; its state is watched afterwards (`runner.job_watch`), also by a later process.
+Its creation is the effect; its state is watched afterwards (`runner.changes`), also by a later process.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence

@@ -1,31 +1,35 @@
 """
-The changes of one run: each command is bound once and becomes one effect an object; and their undo.
+The changes of one run: each command is bound once and becomes one effect an object; their undo; and the Jobs that they make.
+
+Nothing is written while a Job is watched: its state is in the cluster, so that a restarted process continues to watch it, and
+the step ends when the Job does.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
 
 from kintsugi.actions.effect_plan import undone_by
-from kintsugi.actions.job_effect import ending
+from kintsugi.actions.job_effect import JobStage, JobState, ending
 from kintsugi.actions.secret_checks import holds_secret
 from kintsugi.commands import decode, encode
 from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.disruptions import deleted_uid, serving
-from kintsugi.errors import CommandError, DecryptionFailed, EvaluationError
-from kintsugi.executor import Effect
+from kintsugi.durations import format_duration
+from kintsugi.errors import CommandError, DecryptionFailed, EvaluationError, Forbidden, KubeError
+from kintsugi.executor import Admission, Effect, effect_plan_of
 from kintsugi.model.command import Command
 from kintsugi.model.records import Phase, RunKind, StepRecord, StepState, UndoRecord
 from kintsugi.model.runbooks import Run, Step, UndoPolicy
 from kintsugi.model.step_path import StepPath
 from kintsugi.runner.context import RunContext, StepScope
 from kintsugi.runner.ends import EffectFailed, ExecutionStopped, OutcomeAmbiguous, StepEnd, merge_results
-from kintsugi.runner.job_watch import JobWatch
 from kintsugi.runner.journal import last_try, left_to_undo
+from kintsugi.runner.wait import measure
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +42,11 @@ UNDO_WORDS = {
     UndoPolicy.KEEP: UndoRecord(note="the runbook keeps this change"),
     UndoPolicy.NONE: UndoRecord(note="the runbook declares that no undo is needed"),
 }
+
+
+GOES_ON = frozenset({JobStage.STARTING, JobStage.RUNNING})
+LETTING_GO = timedelta(minutes=3)
+"""The time that an ended Job may take to let go of what it works on: its own clean-up, and a node's time to notice."""
 
 
 class Changes:
@@ -65,7 +74,7 @@ class Changes:
         waiting = list(enumerate([] if skip_reason else await self._commands(step, scope)))
         while waiting:
             index, command = self._taken(waiting)
-            blank = self._effect(step, scope, index)
+            blank = self._blank(step, scope, index)
             end = await self._again_and_again(blank, command, scope, step)
             if is_left_out(end):
                 skip_reason = end.error
@@ -76,7 +85,7 @@ class Changes:
             return StepEnd(ran=False, met=True, state=StepState.SKIPPED, error=skip_reason, left_out=True)
         done = [end for end in ends if end.state is StepState.DONE]
         if done and makes_job(done[0]):
-            return await JobWatch(self._context, self.end_job).see_through(step, scope, done[0])
+            return await JobWatch(self._context, self).see_through(step, scope, done[0])
         return StepEnd(
             ran=bool(done),
             met=bool(done),
@@ -91,17 +100,8 @@ class Changes:
         for known in [step for step in journal.changes(Phase.FORWARD) if step.state in OPEN]:
             assert known.command is not None, f"{known.path} has an intent without a command"
             command = decode(known.command)
-            effect = Effect(
-                record=known,
-                journal=journal,
-                command=command,
-                admission=self._context.gate.admission(scope, command, phase=known.phase),
-                change_context=partial(deps.observed.change_context, journal.run, scope, known),
-                retry_until=deps.clock(),
-                namespace=journal.run.namespace,
-                stopping=deps.stopping,
-            )
-            record = await deps.executor.settle(effect)
+            admission = self._context.gate.admission(scope, command, phase=known.phase)
+            record = await deps.executor.settle(self._effect(known, command, admission, scope, deps.clock()))
             if record.state is StepState.NEEDS_OPERATOR:
                 raise OutcomeAmbiguous(record.step_path, record.error)
 
@@ -165,7 +165,22 @@ class Changes:
         last = str(blank.step_path.retried(step.retries))
         return await self._execute(replace(blank, path=last), command, scope, step)
 
-    def _effect(self, step: Step, scope: StepScope, index: int) -> StepRecord:
+    def _effect(
+        self, record: StepRecord, command: Command, admission: Admission, scope: StepScope, retry_until: datetime
+    ) -> Effect:
+        journal, deps = self._context.journal, self._context.deps
+        return Effect(
+            record=record,
+            journal=journal,
+            command=command,
+            admission=admission,
+            change_context=partial(deps.observed.change_context, journal.run, scope, record),
+            retry_until=retry_until,
+            namespace=journal.run.namespace,
+            stopping=deps.stopping,
+        )
+
+    def _blank(self, step: Step, scope: StepScope, index: int) -> StepRecord:
         record = self._context.journal.blank(
             scope.path(step.id).changing(index), name=step.name or step.id, phase=scope.phase
         )
@@ -183,18 +198,10 @@ class Changes:
             skip_reason = await admission.admit() if begun.state is StepState.PLANNED else ""
             if skip_reason:
                 return replace(blank, state=StepState.SKIPPED, error=skip_reason, facts=LEFT_OUT)
-            effect = Effect(
-                record=begun,
-                journal=journal,
-                command=command,
-                admission=admission,
-                change_context=partial(deps.observed.change_context, journal.run, scope, blank),
-                retry_until=self._retry_until(step),
-                namespace=journal.run.namespace,
-                stopping=deps.stopping,
-                undo=undo_word(step) if step is not None else None,
-                must_be_undoable=step is not None and journal.run.kind is RunKind.REHEARSAL,
-            )
+            effect = self._effect(begun, command, admission, scope, self._retry_until(step))
+            if step is not None:
+                is_rehearsal = journal.run.kind is RunKind.REHEARSAL
+                effect = replace(effect, undo=undo_word(step), must_be_undoable=is_rehearsal)
             try:
                 record = await deps.executor.execute(effect)
             except DecryptionFailed as error:
@@ -268,3 +275,91 @@ def undo_word(step: Step) -> UndoRecord | None:
     if isinstance(step.undo, UndoPolicy):
         return UNDO_WORDS.get(step.undo)
     return UndoRecord(note="the undo steps of this step undo the change")
+
+
+class JobWatch:
+    """Watches the Jobs that the changes of one run have made."""
+
+    def __init__(self, context: RunContext, changes: Changes) -> None:
+        self._context = context
+        self._changes = changes
+
+    async def see_through(self, step: Step, scope: StepScope, record: StepRecord) -> StepEnd:
+        """
+        Wait until the Job has ended, or has made no progress for the step's `timeout`; then it is ended.
+
+        Raises OutcomeAmbiguous when its progress cannot be found out.
+        """
+        status = await self._watched(step, scope, record)
+        if status.stage is JobStage.STUCK:
+            status = await self._given_up(status, scope, record)
+        log.info("job ended", step=record.path, stage=status.stage, why=status.why)
+        if status.stage in (JobStage.LOST, JobStage.GONE):
+            raise OutcomeAmbiguous(scope.path(step.id), status.why)
+        done = status.stage is JobStage.DONE
+        state = StepState.DONE if done else StepState.FAILED
+        return StepEnd(
+            ran=True,
+            met=done,
+            state=state,
+            result={**(record.result or {}), **status.names},
+            error="" if done else status.why,
+        )
+
+    async def _watched(self, step: Step, scope: StepScope, record: StepRecord) -> JobState:
+        """Watch until it ends or is stuck. Time in which it could not be observed does not count."""
+        clock = self._context.deps.clock
+        moved, progress = record.finished or clock(), object()
+        logged = JobStage.DONE
+        while True:
+            status = await self._status(scope, record)
+            now = clock()
+            if status is None:
+                moved = now
+            elif status.stage not in GOES_ON:
+                return status
+            else:
+                current = measure(step.progress, self._context.names(scope, status.names))
+                if step.progress is not None and current != progress:
+                    progress, moved = current, now
+                if step.timeout is not None and now - moved >= step.timeout:
+                    return replace(status, stage=JobStage.STUCK, why=_stuck(step.timeout, status))
+                if status.stage is not logged:
+                    logged = status.stage
+                    log.info("job stage changed", step=record.path, stage=logged, why=status.why)
+            await asyncio.sleep(self._context.deps.poll_interval.total_seconds())
+
+    async def _status(self, scope: StepScope, record: StepRecord) -> JobState | None:
+        """Look once; None when the cluster cannot be asked now. A right that is missing will not come by waiting."""
+        deps = self._context.deps
+        around = deps.observed.change_context(self._context.journal.run, scope, record)
+        try:
+            return await deps.prober.watch(effect_plan_of(record), around)
+        except Forbidden as error:
+            return JobState(stage=JobStage.LOST, why=f"its Job cannot be watched: {error}")
+        except KubeError as error:
+            log.info("job not visible", step=record.path, why=str(error))
+            return None
+
+    async def _given_up(self, stuck: JobState, scope: StepScope, record: StepRecord) -> JobState:
+        """End a Job that is stuck, and see how far it had come; one that is gone then has failed."""
+        await self._changes.end_job(record, scope)
+        why = f"{stuck.why}; its Job was ended"
+        clock = self._context.deps.clock
+        until = clock() + LETTING_GO
+        while clock() < until:
+            status = await self._status(scope, record)
+            if status is not None and status.stage in (JobStage.FAILED, JobStage.GONE):
+                names = {**stuck.names, **status.names}
+                return replace(status, stage=JobStage.FAILED, names=names, why=f"{why}: {status.why}")
+            if status is not None and status.stage not in GOES_ON | {JobStage.STUCK}:
+                return replace(status, why=f"{why}: {status.why}")
+            await asyncio.sleep(self._context.deps.poll_interval.total_seconds())
+        return replace(
+            stuck, stage=JobStage.LOST, why=f"{why}, and it did not stop within {format_duration(LETTING_GO)}"
+        )
+
+
+def _stuck(timeout: timedelta, status: JobState) -> str:
+    how = "the Job has not started" if status.stage is JobStage.STARTING else "no progress"
+    return f"{how} within {format_duration(timeout)}{f': {status.why}' if status.why else ''}"

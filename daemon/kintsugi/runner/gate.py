@@ -1,13 +1,19 @@
 """
 The gate of one run: it gathers the current state, asks `admission`, and then waits, asks a person or holds the run.
 
-`holds` asks a person, about a step or about the whole run, and waits for the answer.
+`holds` asks a person, about a step or about the whole run, and waits for the answer. `affected_by` names the services and
+namespaces that a change affects: their pauses, budgets and locks apply to it. Locks are taken in one order, by the priority and
+the name of the service: a run waits only for a lock that comes after all that it holds, so that two runs never wait for each
+other.
 """
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from kintsugi.actions.change_verb import is_change, namespace_of, object_of
+from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.admission import (
     AdmissionDecision,
     AdmissionInput,
@@ -18,30 +24,119 @@ from kintsugi.decisions.admission import (
     goes_forward,
     opposition,
 )
-from kintsugi.decisions.disruptions import budgets_of, may_remove_any_pod, services_of_removed, uid_of
+from kintsugi.decisions.disruptions import budgets_of, may_remove_any_pod, pod_deleted_by, services_of_removed, uid_of
 from kintsugi.decisions.guards import Limits
+from kintsugi.decisions.planner import locks_of
+from kintsugi.decisions.priorities import rank
 from kintsugi.decisions.watchdog import superseded
-from kintsugi.decisions.zero_replicas import AtZero, objection
+from kintsugi.decisions.zero_replicas import AtZero, as_at_zero, objection
 from kintsugi.ledger import Ledger
 from kintsugi.model.change_limits import Budget, Disruptions, PodBudget
-from kintsugi.model.command import Command
+from kintsugi.model.command import Command, ObjectName
 from kintsugi.model.manual import MANUAL
-from kintsugi.model.records import Incident, Phase, clear_since
+from kintsugi.model.records import Incident, Phase, RunRecord, clear_since
 from kintsugi.model.rules import Mode
+from kintsugi.model.services import Service
 from kintsugi.model.step_path import RUN, StepPath
+from kintsugi.model.views import ServiceView
 from kintsugi.runner.context import RunnerDeps, StepScope
 from kintsugi.runner.ends import ExecutionStopped, OpposingChange, RollbackSuperseded, TriggerResolved, WritesForbidden
 from kintsugi.runner.holds import Approvals
-from kintsugi.runner.impact import ImpactScope, affected_by, started_by
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.sections import has_begun
 from kintsugi.runner.seen_workload import rollout_verb, seen_workload
 from kintsugi.telemetry import get_logger
+from kubeobjects import resources
+from kubeobjects.resources import CRONJOBS, DAEMONSETS, DEPLOYMENTS, STATEFULSETS
 
 log = get_logger(__name__)
 
 SILENCE_AGE = timedelta(seconds=30)
 """The time for which a run that is silenced relies on that answer before it asks again."""
+
+
+LOCKED_KINDS = frozenset({CRONJOBS, DAEMONSETS, DEPLOYMENTS, STATEFULSETS})
+"""Kinds whose objects are locked also where no service of the catalog is about them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImpactScope:
+    """
+    The services, namespaces and locks that one change of one run affects.
+
+    `namespace` is that of the object, `namespaces` and `services` those of the run and of the object together; `locks`
+    are the names that the run must hold. `known` are all services, whose order is that of their locks. `pod` is the name of a pod
+    that is deleted, "" for other changes.
+    """
+
+    namespace: str
+    namespaces: frozenset[str]
+    services: frozenset[str]
+    locks: tuple[str, ...]
+    known: Mapping[str, Service]
+    pod: str = ""
+
+    def may_wait_for(self, lock: str, held: Iterable[str]) -> bool:
+        """Return whether a run that holds some locks may wait for another: it comes after all of them."""
+        order = {lock: rank(each) for each in self.known.values() for lock in locks_of(each)}
+        return all(_place(each, order) < _place(lock, order) for each in held)
+
+
+def affected_by(run: RunRecord, service: str, command: Command | None, views: Mapping[str, ServiceView]) -> ImpactScope:
+    """
+    Return what a change of a run's step affects: its service, and the object's where the command is known already.
+
+    An object's services are those whose workload, pod, claim, volume or Kubernetes Service it is.
+    """
+    asked = object_of(command) if command is not None and is_change(command) else None
+    namespace = (namespace_of(command) if command is not None else None) or run.namespace
+    services = {name: view.service for name, view in views.items()}
+    names = {service, *services_of_removed(command, views)}
+    if asked is not None:
+        names.update(name for name, view in views.items() if _has(view, asked, namespace))
+    changed = sorted((services[name] for name in names if name in services), key=rank)
+    own = [f"{namespace}/{asked}"] if asked is not None and asked.resource in LOCKED_KINDS else []
+    return ImpactScope(
+        namespace=namespace,
+        namespaces=frozenset({run.namespace, namespace, *(each.namespace for each in changed)}),
+        services=frozenset({run.service, *names}),
+        locks=tuple(dict.fromkeys([*(lock for each in changed for lock in locks_of(each)), *own])),
+        known=services,
+        pod=pod_deleted_by(command),
+    )
+
+
+def _has(view: ServiceView, asked: ObjectName, namespace: str) -> bool:
+    """Return whether an object is one of a service's."""
+    if asked.resource == resources.PVS:
+        return any(claim.spec.volume_name == asked.name for claim in view.all_pvcs)
+    if view.service.namespace != namespace:
+        return False
+    match asked.resource:
+        case resources.PODS:
+            return any(pod.metadata.name == asked.name for pod in view.pods)
+        case resources.PVCS:
+            return any(claim.metadata.name == asked.name for claim in view.all_pvcs)
+        case resources.SERVICES:
+            return view.host.partition(".")[0] == asked.name
+        case _:
+            return str(view.service.workload) == str(asked)
+
+
+def started_by(command: Command | None, affected: ImpactScope, views: Mapping[str, ServiceView]) -> AtZero | None:
+    """Return the workload that a command scales up from 0, None for any other command."""
+    if command is None or not definition_of(command).starts(command):
+        return None
+    place = (affected.namespace, str(object_of(command)))
+    for view in views.values():
+        if (view.service.namespace, str(view.service.workload)) == place:
+            return as_at_zero(view)
+    return None
+
+
+def _place(lock: str, order: Mapping[str, tuple[int, str]]) -> tuple[int, int, str]:
+    known = order.get(lock)
+    return (0, *known) if known is not None else (1, 0, lock)
 
 
 @dataclass(kw_only=True)
@@ -89,7 +184,7 @@ class RunGate:
     ) -> "RunAdmission":
         """Return the gate before a change in this scope, of the command's object where that is known already."""
         run, views = self.journal.run, self.deps.observed.views
-        affected = affected_by(run, scope.service, command, views, services_of_removed(command, views))
+        affected = affected_by(run, scope.service, command, views)
         starts = None if scope.section is not None else started_by(command, affected, views)
         return RunAdmission(
             gate=self, scope=scope, phase=phase or scope.phase, affected=affected, command=command, starts=starts
