@@ -195,7 +195,6 @@ def operator_service(core: Core) -> OperatorService:
             kube=core.kube,
         ),
         outages=core.outages,
-        unresolved=lambda: core.names.problem,
     )
 
 

@@ -5,8 +5,6 @@ Pure. A share of unhealthy services alone is no sign: where kubelets report and 
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
-from enum import Enum
 
 MANY = 3
 """Of more services than these an unexplained unhealthy majority is a sign in itself: the path to all of them is the cause."""
@@ -60,23 +58,3 @@ def breaker_reason(observer: ObserverHealth, share: float) -> str:
 def doubt(observer: ObserverHealth, share: float) -> str:
     """Return why the observed state may not be acted upon (it is stale, or the observer is suspected), "" when it may."""
     return observer.stale_reason or breaker_reason(observer, share)
-
-
-class ObserverAction(Enum):
-    """The action that is due for the incident of the observer."""
-
-    NONE = "none"
-    OPEN = "open"
-    CLOSE = "close"
-
-
-def observer_notice(problem: str, lasting: timedelta, *, notified: bool, notify_after: timedelta) -> ObserverAction:
-    """
-    Decide whether the incident about the observer is opened or closed.
-
-    It has been in doubt (`problem`), or trusted, for `lasting`, unbroken. Both count only after `notify_after`: an observer that
-    comes and goes is one incident.
-    """
-    if bool(problem) is notified or lasting < notify_after:
-        return ObserverAction.NONE
-    return ObserverAction.OPEN if problem else ObserverAction.CLOSE

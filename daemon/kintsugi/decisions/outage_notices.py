@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from kintsugi.decisions.watchdog import progresses
+from kintsugi.decisions.watchdog import WatchdogTimings, progresses
 from kintsugi.model.outages import Fault, KnownFaults, NoticeOfProblem, NoticeState, Outage, Superseded
 from kintsugi.model.records import IncidentState, KeptDiagnosis, RunRecord
 from kintsugi.model.views import ServiceView
@@ -94,20 +94,6 @@ def well_before(outage: Outage | None, view: ServiceView | None, *, now: datetim
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Verification:
-    """
-    A run that verifies: when its steps ended, and whether it has changed anything.
-
-    `well_for` is the health after which a run has reached what it could. `lasting` is how long another problem must last.
-    """
-
-    steps_finished_at: datetime | None
-    changed: bool
-    well_for: timedelta
-    lasting: timedelta
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class NextFault:
     """Another problem of a service whose run verifies: why that run ends, and whether its steps had made the service well."""
 
@@ -116,19 +102,21 @@ class NextFault:
     text: str
 
 
-def next_fault(outage: Outage | None, known: KnownFaults, run: Verification, *, now: datetime) -> NextFault | None:
+def next_fault(
+    outage: Outage, known: KnownFaults, run: RunRecord, timings: WatchdogTimings, *, changed: bool, now: datetime
+) -> NextFault | None:
     """
-    Return the problem that ends a run's verification, None for none.
+    Return the problem that ends the verification of a run, None for none. `changed`: the run has changed anything.
 
     Another template always does. The same template does once the service was well for long enough, or was well at all and the run
     has changed nothing. Otherwise the problem may be the run's own, and its deadline decides. It must have been diagnosed.
     """
-    if outage is None or outage.diagnosed is None or now - outage.fault_since < run.lasting:
+    if outage.diagnosed is None or now - outage.fault_since < timings.relapse:
         return None
     well = outage.since - (run.steps_finished_at or outage.since)
     was_well = well > timedelta(0)
     rolled_out = not known.has_template(outage.fault)
-    if not rolled_out and not (well >= run.well_for or (was_well and not run.changed)):
+    if not rolled_out and not (well >= timings.verify or (was_well and not changed)):
         return None
     other = rolled_out or not known.has_cause(outage.fault)
     until = f"was well until {outage.since:%H:%M:%S}, then" if was_well else "did not become well, and since then"

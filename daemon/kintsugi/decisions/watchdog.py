@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from kintsugi.durations import format_duration, format_seconds
 from kintsugi.model.records import SeenWorkload
-from kintsugi.model.runbooks import RollbackPolicy, RollbackThen
+from kintsugi.model.runbooks import Rollback, RollbackPolicy, RollbackThen
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
 from kubeobjects import predicates
@@ -365,24 +365,19 @@ def after_rollback(view: ServiceView, progress: Progress, timings: WatchdogTimin
     return (WatchdogDecision.HAND_OVER if over else WatchdogDecision.WAIT).because(why)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeadlinePolicy:
-    """
-    The policy of a runbook at its deadline: rollback with care or always, and the action after the rollback's steps.
-
-    `observed_since` is the time at which this process first judged the service after the deadline with a current view.
-    """
-
-    policy: RollbackPolicy
-    then: RollbackThen
-    observed_since: datetime
-
-
 def at_deadline(
-    view: ServiceView, evidence: RollbackEvidence, terms: DeadlinePolicy, timings: WatchdogTimings, *, now: datetime
+    view: ServiceView,
+    evidence: RollbackEvidence,
+    rollback: Rollback,
+    timings: WatchdogTimings,
+    *,
+    observed_since: datetime,
+    now: datetime,
 ) -> WatchdogResult:
     """
     Judge at the deadline, on what is seen now (P5: an overdue watchdog checks again first).
+
+    `rollback` is the runbook's. This process first judged the service after the deadline with a current view at `observed_since`.
 
     A rollback happens by itself only when the failing template was never seen good, is as our run left it, upstreams
     are well, no other manager owns the workload, and the failure has lasted; `always` is the author's choice.
@@ -393,11 +388,11 @@ def at_deadline(
         return WatchdogDecision.WAIT.because(
             f"the deadline was reached, but {view.name} is healthy and is being verified"
         )
-    if terms.then is RollbackThen.LEAVE:
+    if rollback.then is RollbackThen.LEAVE:
         return WatchdogDecision.HAND_OVER.because(
             "the deadline was reached; all changes are left in place for a person"
         )
-    if terms.policy is RollbackPolicy.ALWAYS:
+    if rollback.policy is RollbackPolicy.ALWAYS:
         return WatchdogDecision.ROLL_BACK.because("the deadline was reached and the runbook always rolls back")
     objection = _objection_to_rollback(view, evidence)
     if objection:
@@ -408,7 +403,7 @@ def at_deadline(
         )
     if view.failing_since is not None and now - view.failing_since >= timings.failing_for:
         return WatchdogDecision.ROLL_BACK.because(f"{view.name} is still failing at the deadline")
-    if now - terms.observed_since > FLAPPING * timings.failing_for:
+    if now - observed_since > FLAPPING * timings.failing_for:
         return WatchdogDecision.HAND_OVER.because(
             f"{view.name} is flapping: its health changes too often for a decision"
         )

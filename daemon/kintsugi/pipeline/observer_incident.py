@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from kintsugi.decisions.breaker import ObserverAction, doubt, observer_notice
+from kintsugi.decisions.breaker import doubt
 from kintsugi.errors import WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState
@@ -17,7 +17,11 @@ log = structlog.get_logger(__name__)
 
 
 class ObserverIncident:
-    """Looks again and again whether what is seen is in doubt; `notify_after` is how long before a person hears of a change."""
+    """
+    Looks again and again whether what is seen is in doubt.
+
+    A doubt, and its end, count only after `notify_after`: an observer that comes and goes is one incident.
+    """
 
     def __init__(self, ledger: Ledger, observed: ObservedState, *, notify_after: timedelta) -> None:
         self._ledger = ledger
@@ -36,14 +40,10 @@ class ObserverIncident:
         if lasting < self._notify_after:
             return
         known = await self._ledger.incidents.observer_incident()
-        match observer_notice(problem, lasting, notified=known is not None, notify_after=self._notify_after):
-            case ObserverAction.OPEN:
-                await self._open(problem)
-            case ObserverAction.CLOSE:
-                assert known is not None, "only an incident that is open is closed"
-                await self._close(known)
-            case ObserverAction.NONE:
-                pass
+        if problem and known is None:
+            await self._open(problem)
+        if known is not None and not problem:
+            await self._close(known)
 
     async def _open(self, problem: str) -> None:
         reason = f"nothing is changed while the observed state is in doubt: {problem}"

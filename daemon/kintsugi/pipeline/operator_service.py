@@ -93,8 +93,6 @@ class OperatorService:
     diagnoses: IncidentDiagnoses
     rollbacks: RollbackPreviewer
     outages: OutageWatch
-    unresolved: Callable[[], str]
-    """Returns why the cluster's names do not resolve here, "" where they do."""
 
     @property
     def _affected(self) -> AffectedServices:
@@ -345,7 +343,7 @@ class OperatorService:
             annotations=tuple(annotations),
             unnotified=sum(time > timedelta() for time in self.outages.unnotified.values()),
             notifies=self.outages.notifies,
-            unresolved=self.unresolved(),
+            unresolved=observed.unresolved(),
         )
 
     def _annotation(self, view: ServiceView) -> str:

@@ -282,14 +282,6 @@ class Children(Protocol):
         ...
 
 
-class ChildWaiter(Protocol):
-    """The port that runs a child from its start to its end; `ChildWaits` implements it."""
-
-    async def run(self, call: ChildCall) -> RunRecord:
-        """Start or join a child run, and return it when it is over. Raises as `Children.start`."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class ReadContext:
     """The context in which the steps of a run read, which is all that a preview of the run does."""

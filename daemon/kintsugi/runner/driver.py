@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 from typing_extensions import override
 
-from kintsugi.decisions.outage_notices import NextFault, Verification, next_fault
+from kintsugi.decisions.outage_notices import NextFault, next_fault
 from kintsugi.decisions.reconciliation import rejection
 from kintsugi.decisions.watchdog import WatchdogDecision, WatchdogResult
 from kintsugi.ledger import Ledger
@@ -295,14 +295,8 @@ class RunDriver(Driver):
             return None
         kept = await self.ledger.diagnoses.of_incident(self.incident.id)
         known = KnownFaults.of(self.watchdog.templates, (each.diagnosis for each in kept))
-        timings = self.watchdog.timings
-        verification = Verification(
-            steps_finished_at=self.run.steps_finished_at,
-            changed=self.journal.changed,
-            well_for=timings.verify,
-            lasting=timings.relapse,
-        )
-        return next_fault(outage, known, verification, now=self.deps.clock())
+        changed, now = self.journal.changed, self.deps.clock()
+        return next_fault(outage, known, self.run, self.watchdog.timings, changed=changed, now=now)
 
     async def _watchdog_result(self) -> WatchdogResult:
         """

@@ -6,7 +6,7 @@ runs probes, `changes` runs actions.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -17,7 +17,7 @@ from kintsugi.decisions.planner import parameters_for
 from kintsugi.errors import EvaluationError
 from kintsugi.expressions import TextTemplate
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.records import Phase, StepRecord, StepState
+from kintsugi.model.records import Phase, RunRecord, StepRecord, StepState
 from kintsugi.model.runbooks import (
     Await,
     InOrder,
@@ -33,7 +33,7 @@ from kintsugi.model.runbooks import (
 from kintsugi.model.services import Service
 from kintsugi.model.step_path import StepPath
 from kintsugi.runner.changes import Changes
-from kintsugi.runner.context import HELPED, ChildCall, ChildWaiter, RunContext, StepScope
+from kintsugi.runner.context import HELPED, ChildCall, RunContext, StepScope
 from kintsugi.runner.ends import (
     EffectFailed,
     ExecutionStopped,
@@ -57,19 +57,23 @@ log = structlog.get_logger(__name__)
 
 
 class Interpreter:
-    """One execution of one run's steps. Raises an ExecutionAborted when it does not reach the end."""
+    """
+    One execution of one run's steps. Raises an ExecutionAborted when it does not reach the end.
+
+    `child` starts or joins a child run, and returns it when it is over; without it runbooks are executed as part of this run.
+    """
 
     def __init__(
         self,
         context: RunContext,
         catalog: Catalog,
-        children: ChildWaiter | None = None,
+        child: Callable[[ChildCall], Awaitable[RunRecord]] | None = None,
         yielding: SlotYielder | None = None,
     ) -> None:
         self.context = context
         self.changes = Changes(context)
         self._catalog = catalog
-        self._children = children
+        self._run_child = child
         self._yielding = yielding
         self._began: dict[tuple[Phase, StepPath], datetime] = {}
 
@@ -233,14 +237,14 @@ class Interpreter:
     async def _child(self, runbook: Runbook, step: Step, scope: StepScope) -> str:
         """Run another runbook: as a child run where this run may start some, else as part of this run."""
         service = runbook.service or scope.service
-        if self._children is not None:
+        if self._run_child is not None:
             call = ChildCall(
                 run=self.context.journal.run,
                 step=str(scope.path(step.id)),
                 runbook=runbook,
                 service=service,
             )
-            child = await self._children.run(call)
+            child = await self._run_child(call)
             if child.state not in HELPED:
                 raise ExecutionStopped(scope.path(step.id), child_summary(child))
             return child_summary(child)

@@ -33,7 +33,7 @@ def hand_over(reason: str, steps: Iterable[StepRecord], rollback_command: str = 
         """Return whether what a change was made for has failed: a Job."""
         return (change.phase, change.step_path.step) in failed
 
-    why = not_tried(ordered)
+    why = reason_for(RemedyKind.HAND_OVER, ordered)
     parts = (
         (line(SECRETS.text(reason)),),
         section("Not repaired", [why] if why else []),
@@ -58,21 +58,8 @@ def undo_section(title: str, changes: list[StepRecord]) -> Sequence[Line]:
     return section(title, [command(SECRETS.text(text)) for text in undo_texts(changes)])
 
 
-def not_tried(steps: Iterable[StepRecord]) -> str:
-    """Return why the last diagnosis that a run's own steps made has left it to a person, "" where it has not."""
-    return _reason(steps, RemedyKind.HAND_OVER)
-
-
-def waited_for(steps: Iterable[StepRecord]) -> str:
-    """Return why the last diagnosis that a run's own steps made has left it to Kubernetes or to others, "" where it has not."""
-    return _reason(steps, RemedyKind.WAIT)
-
-
-def _reason(steps: Iterable[StepRecord], remedy: RemedyKind) -> str:
-    """
-    Return the reason that the last diagnosis of a run's own steps has for a remedy, "" where it has another one, or
-    there is no diagnosis.
-    """
+def reason_for(remedy: RemedyKind, steps: Iterable[StepRecord]) -> str:
+    """Return why the last diagnosis that a run's own steps made chose a remedy, "" where it chose another one, or none was made."""
     found = [
         recalled(step.result)
         for step in steps

@@ -10,7 +10,6 @@ from datetime import datetime
 from kintsugi.commands.verb_definition import VerbDefinition
 from kintsugi.decisions.priorities import unhealthy_upstream
 from kintsugi.decisions.watchdog import (
-    DeadlinePolicy,
     Progress,
     RollbackEvidence,
     WatchdogDecision,
@@ -30,11 +29,12 @@ from kintsugi.errors import KubeError
 from kintsugi.model.command import Command
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.records import Incident, Phase, RunUpdate, SeenWorkload, StepRecord, StepState, Trigger, clear_since
+from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.runbooks import RollbackThen, Runbook
 from kintsugi.model.views import ServiceView
 from kintsugi.runner.context import RunnerDeps
 from kintsugi.runner.journal import Journal
-from kintsugi.runner.report import not_tried, waited_for
+from kintsugi.runner.report import reason_for
 from kintsugi.runner.seen_workload import rollout_verb, seen_of, seen_workload
 from kubeobjects.owners import ManagerKind, helm_release
 
@@ -171,7 +171,7 @@ class RunWatchdog:
 
     def _progress(self, incident: Incident, trigger: Trigger) -> Progress:
         run, steps = self.journal.run, () if self.journal.changed else self.journal.all()
-        left = not_tried(steps)
+        left = reason_for(RemedyKind.HAND_OVER, steps)
         return Progress(
             began=run.started,
             deadline=run.deadline,
@@ -181,7 +181,7 @@ class RunWatchdog:
             clear_since=clear_since(incident, trigger),
             stuck=self._is_stuck
             or (left != "" and not trigger.alerts_only),  # an alert may lag behind what somebody has mended
-            untried=left or waited_for(steps),
+            untried=left or reason_for(RemedyKind.WAIT, steps),
         )
 
     @property
@@ -194,10 +194,8 @@ class RunWatchdog:
         if not view.is_current:
             self.observed_since = None
         self.observed_since = self.observed_since or now
-        terms = DeadlinePolicy(
-            policy=self.runbook.rollback.policy, then=self.runbook.rollback.then, observed_since=self.observed_since
-        )
-        return at_deadline(view, self._rollback_evidence(view, now), terms, self.timings, now=now)
+        evidence, since = self._rollback_evidence(view, now), self.observed_since
+        return at_deadline(view, evidence, self.runbook.rollback, self.timings, observed_since=since, now=now)
 
     def _rollback_evidence(self, view: ServiceView, now: datetime) -> RollbackEvidence:
         run = self.journal.run

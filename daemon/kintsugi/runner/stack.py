@@ -39,7 +39,7 @@ GOES_ON = "a person has answered, and the run continues"
 @dataclass(kw_only=True)
 class ChildWaits:
     """
-    The child runs of one run; implements `ChildWaiter`. `catch_up` moves the run's deadline past the time of waiting.
+    The child runs of one run. `catch_up` moves the run's deadline past the time of waiting.
 
     All of them are read once; afterwards only those that are open, and each of the others once it is over: this is asked at
     each look, and a run may have started hundreds.
@@ -122,7 +122,7 @@ class StackDriver(Driver):
         return self.run
 
     async def _execute_steps(self) -> tuple[IncidentState, str]:
-        interpreter = Interpreter(self.context(self.run.deadline), self.catalog, self.waits)
+        interpreter = Interpreter(self.context(self.run.deadline), self.catalog, self.waits.run)
         execution = interpreter.execute_steps(self.runbook.steps, self.scope(Phase.FORWARD))
         try:
             await until_stopped(

@@ -274,9 +274,9 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a doubt in what is seen that lasts is told by an incident of its own",
         shows=("P11", "E31"),
-        file="decisions/breaker.py",
-        old="    return ObserverAction.OPEN if problem else ObserverAction.CLOSE\n",
-        new="    return ObserverAction.NONE if problem else ObserverAction.CLOSE\n",
+        file="pipeline/observer_incident.py",
+        old="            await self._open(problem)\n",
+        new="            pass\n",
         tests="unit/pipeline/test_the_observed_state.py",
         red=(
             "test_a_doubt_that_lasts_is_one_incident_which_ends_with_it",

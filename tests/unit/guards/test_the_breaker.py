@@ -1,10 +1,8 @@
 """Signs that the observer is at fault stop every change, at any number of services; a share of sick services is none (E31, E32)."""
 
-from datetime import timedelta
-
 import pytest
 
-from kintsugi.decisions.breaker import ObserverAction, ObserverHealth, doubt, observer_notice
+from kintsugi.decisions.breaker import ObserverHealth, doubt
 from kintsugi.model.records import Reason, VerdictKind
 from tests.unit.guards.questions import guard_context, judged
 
@@ -84,22 +82,3 @@ def test_to_be_blind_is_a_doubt_as_any_sign_is() -> None:
         == "the observer is suspected first: 1 of 1 nodes do not report"
     )
     assert doubt(ObserverHealth(nodes=1), 0.5) == ""
-
-
-@pytest.mark.parametrize(
-    ("problem", "seconds", "notified", "owed"),
-    [
-        ("it is away", 59, False, ObserverAction.NONE),
-        ("it is away", 60, False, ObserverAction.OPEN),
-        ("it is away", 600, True, ObserverAction.NONE),
-        ("", 59, True, ObserverAction.NONE),
-        ("", 60, True, ObserverAction.CLOSE),
-        ("", 600, False, ObserverAction.NONE),
-    ],
-)
-def test_a_doubt_that_lasts_is_told_once_and_is_over_once_it_is_gone_as_long(
-    problem: str, seconds: int, notified: bool, owed: ObserverAction
-) -> None:
-    """E31: one that comes and goes is one incident."""
-    notify_after = timedelta(minutes=1)
-    assert observer_notice(problem, timedelta(seconds=seconds), notified=notified, notify_after=notify_after) is owed

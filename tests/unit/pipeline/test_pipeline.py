@@ -239,7 +239,6 @@ class OperatorBench(PipelineBench):
             **dict.fromkeys(others),
             "outages": SimpleNamespace(unnotified=self.untold, notifies=False),
             "supervisor": supervisor,
-            "unresolved": str,
         }
         self.operator = OperatorService(
             cluster="",

@@ -273,7 +273,6 @@ class RollbackScene:
                 prober=self.supervisor.prober,
                 kube=ClusterOfDicts(),
             ),
-            "unresolved": str,
         }
         self.deeds = OperatorService(active_catalog=active_catalog, **parts)
 

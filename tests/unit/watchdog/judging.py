@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta
 
 from kintsugi.decisions.watchdog import (
-    DeadlinePolicy,
     Progress,
     RollbackEvidence,
     WatchdogResult,
@@ -11,7 +10,7 @@ from kintsugi.decisions.watchdog import (
     at_deadline,
     watch,
 )
-from kintsugi.model.runbooks import RollbackPolicy, RollbackThen
+from kintsugi.model.runbooks import Rollback, RollbackPolicy, RollbackThen
 from kintsugi.model.views import ServiceView
 from tests.unit.factories import NOW, moment
 
@@ -53,5 +52,5 @@ def decided_late(
     observed_since: datetime | None = None,
 ) -> WatchdogResult:
     """Judge at or after the deadline."""
-    terms = DeadlinePolicy(policy=when, then=then, observed_since=observed_since or now)
-    return at_deadline(seen, evidence, terms, TIMEOUT, now=now)
+    rollback = Rollback(policy=when, then=then)
+    return at_deadline(seen, evidence, rollback, TIMEOUT, observed_since=observed_since or now, now=now)
