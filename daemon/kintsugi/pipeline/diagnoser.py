@@ -104,16 +104,6 @@ def _target(service: Service) -> Target:
 MOST_UPSTREAMS = 8
 """The most upstream workloads that are read: the end of a longer chain stays unknown."""
 
-Declared = Callable[[Target], ServiceFacts]
-
-
-Incidents = Callable[[str], Awaitable[Sequence[Incident]]]
-
-
-def undeclared(_: Target) -> ServiceFacts:
-    """Return no declared facts: the default where nothing declares any."""
-    return ServiceFacts()
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Diagnoser:
@@ -126,9 +116,9 @@ class Diagnoser:
 
     kube: KubeClient
     clock: Callable[[], datetime]
-    declared: Declared = undeclared
+    declared: Callable[[Target], ServiceFacts] = lambda _: ServiceFacts()
     templates: GoodTemplates = field(default_factory=GoodTemplates)
-    incidents: Incidents | None = None
+    incidents: Callable[[str], Awaitable[Sequence[Incident]]] | None = None
 
     async def diagnose(self, target: Target, *, upstreams: bool = True) -> Diagnosis:
         """

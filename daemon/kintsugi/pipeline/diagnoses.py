@@ -141,15 +141,6 @@ class IncidentDiagnoses:
                 log.warning("diagnosis not kept", incident=incident, error=str(error))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Asked:
-    """A verdict that is to have a diagnosis."""
-
-    signal: str
-    verdict: Verdict
-    service: Service
-
-
 @dataclass(eq=False)
 class VerdictDiagnoses:
     """
@@ -164,7 +155,9 @@ class VerdictDiagnoses:
     clock: Callable[[], datetime]
     containment: Containment
     on_notice: Callable[[str], None] | None
-    _waiting: asyncio.Queue[_Asked] = field(default_factory=lambda: asyncio.Queue(maxsize=MOST_VERDICTS))
+    _waiting: asyncio.Queue[tuple[str, Verdict, Service]] = field(
+        default_factory=lambda: asyncio.Queue(maxsize=MOST_VERDICTS)
+    )
     _seen: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     _found: dict[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -182,37 +175,37 @@ class VerdictDiagnoses:
         is_unproven = signal.id not in self._seen[service.name] or signal.id == found
         if is_unproven and not self._waiting.full():
             self._seen[service.name].add(signal.id)
-            self._waiting.put_nowait(_Asked(signal=signal.id, verdict=verdict, service=service))
+            self._waiting.put_nowait((signal.id, verdict, service))
 
     async def run(self) -> None:
         """Make the queued diagnoses, one after another, until cancelled."""
         while True:
-            asked = await self._waiting.get()
+            signal, verdict, service = await self._waiting.get()
             try:
-                with self.containment.around(FailureScope.SIGNAL, asked.signal):
-                    await self._diagnose(asked)
+                with self.containment.around(FailureScope.SIGNAL, signal):
+                    await self._diagnose(signal, verdict, service)
             except LedgerUnavailable as error:
-                self._seen[asked.service.name].discard(asked.signal)
-                log.warning("diagnosis of a verdict not kept", signal=asked.signal, error=str(error))
+                self._seen[service.name].discard(signal)
+                log.warning("diagnosis of a verdict not kept", signal=signal, error=str(error))
 
-    async def _diagnose(self, asked: _Asked) -> None:
-        name = asked.service.name
+    async def _diagnose(self, signal: str, verdict: Verdict, service: Service) -> None:
+        name = service.name
         first, text = self._found.get(name, ("", ""))
-        if first == asked.signal:
-            await self.ledger.signals.add_to_verdict(asked.signal, text)
+        if first == signal:
+            await self.ledger.signals.add_to_verdict(signal, text)
             return
         firing = set(await self.ledger.signals.firing_among(self._seen[name]))
-        others = firing - {asked.signal}
-        self._seen[name] = firing | {asked.signal}
+        others = firing - {signal}
+        self._seen[name] = firing | {signal}
         if others:
             return  # the episode has its diagnosis
-        found = headline(await self.diagnoses.diagnose(asked.service))
-        log.info("verdict diagnosed", signal=asked.signal, service=name, text=found)
-        self._found[name] = (asked.signal, f"; problem: {found}")
+        found = headline(await self.diagnoses.diagnose(service))
+        log.info("verdict diagnosed", signal=signal, service=name, text=found)
+        self._found[name] = (signal, f"; problem: {found}")
         await self.ledger.signals.add_to_verdict(*self._found[name])
-        if self.on_notice is not None and asked.verdict.kind is VerdictKind.OBSERVED:
-            observed = f"observed: {name}: rule {asked.verdict.rule}: {asked.verdict.text}"
-            following = f"next: kintsugi diagnose {asked.service.workload} -n {asked.service.namespace}"
+        if self.on_notice is not None and verdict.kind is VerdictKind.OBSERVED:
+            observed = f"observed: {name}: rule {verdict.rule}: {verdict.text}"
+            following = f"next: kintsugi diagnose {service.workload} -n {service.namespace}"
             text = lines((line(f"problem: {found}"), line(observed), line(following)))
             await self.ledger.outbox.put_observed_notice(text, self.clock())
             self.on_notice(name)

@@ -223,11 +223,6 @@ async def nothing_tried(_service: str) -> frozenset[RemedyKind]:
     return frozenset()
 
 
-def undeclared(_: Target) -> DeclaredFacts:
-    """Return no declared facts: the default where nothing declares any."""
-    return DeclaredFacts()
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunnerDeps:
     """
@@ -248,7 +243,7 @@ class RunnerDeps:
     command_timeout: timedelta
     prometheus: str = ""
     diagnoses: Diagnoses | None = None
-    declared: Callable[[Target], DeclaredFacts] = undeclared
+    declared: Callable[[Target], DeclaredFacts] = lambda _: DeclaredFacts()
     checks: PodChecks | None = None
     tried: Callable[[str], Awaitable[frozenset[RemedyKind]]] = nothing_tried
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -174,8 +174,6 @@ class RollbackTimeout:
     Where no time is left because no process ran, it gets the time of a rollout once, to look again (`grace`).
     """
 
-    deps: RunnerDeps
-    journal: Journal
     clock: DeadlineClock
     number: int
     why: str
@@ -184,12 +182,11 @@ class RollbackTimeout:
     grace: timedelta
 
     @classmethod
-    async def begin(
-        cls, deps: RunnerDeps, journal: Journal, clock: DeadlineClock, rollback: Rollback, verify: timedelta
-    ) -> "RollbackTimeout":
+    async def begin(cls, clock: DeadlineClock, rollback: Rollback, verify: timedelta) -> "RollbackTimeout":
         """Begin, or go on with the one that is not over. The run's reason is why."""
+        journal = clock.journal
         number = next(each for each in count() if journal.known(Phase.FORWARD, noted_of(each, OVER)) is None)
-        path, now = noted_of(number), deps.clock()
+        path, now = noted_of(number), clock.deps.clock()
         await journal.note(path, "Why it was rolled back", {"why": journal.run.reason, "when": now}, now=now)
         began = journal.fact(path, "when")
         assert isinstance(began, datetime), began
@@ -199,27 +196,20 @@ class RollbackTimeout:
             late = journal.fact(noted_of(number, LATE), "when")
             assert isinstance(late, datetime), late
             grace = late - began - limit + ROLLOUT * verify
-        return cls(
-            deps=deps,
-            journal=journal,
-            clock=clock,
-            number=number,
-            why=str(journal.fact(path, "why")),
-            began=began,
-            limit=limit,
-            grace=grace,
-        )
+        why = str(journal.fact(path, "why"))
+        return cls(clock=clock, number=number, why=why, began=began, limit=limit, grace=grace)
 
     async def end(self) -> None:
         """Note that the rollback is over, before the run changes its state."""
-        await self.journal.note(noted_of(self.number, OVER), "The rollback is over", {}, now=self.deps.clock())
+        now = self.clock.deps.clock()
+        await self.clock.journal.note(noted_of(self.number, OVER), "The rollback is over", {}, now=now)
 
     async def in_time(self, rollback: Coroutine[Any, Any, T]) -> T:
         """Await the rollback within its time; waiting for a person does not count. Raises ExecutionAborted."""
-        going = asyncio.create_task(rollback, name=f"rollback {self.journal.run.id}")
+        going = asyncio.create_task(rollback, name=f"rollback {self.clock.journal.run.id}")
         try:
             while not going.done():
-                await asyncio.wait([going], timeout=self.deps.poll_interval.total_seconds())
+                await asyncio.wait([going], timeout=self.clock.deps.poll_interval.total_seconds())
                 if not going.done() and await self._is_late():
                     raise ExecutionStopped(RUN, f"it did not finish within {format_duration(self.limit)}")
             return going.result()
@@ -228,9 +218,9 @@ class RollbackTimeout:
             await asyncio.gather(going, return_exceptions=True)
 
     async def _is_late(self) -> bool:
-        now = self.deps.clock()
+        now = self.clock.deps.clock()
         end = self.began + self.limit + self.grace
-        if now < end or self.journal.run.state is IncidentState.AWAITING_APPROVAL:
+        if now < end or self.clock.journal.run.state is IncidentState.AWAITING_APPROVAL:
             return False
         return now >= end + await self.clock.waited(self.began)
 

@@ -344,8 +344,8 @@ class RunDriver(Driver):
         if self.gate.abort_reason and not self.run.rollback_requested_by:  # aborted as the rollback was decided
             await self._move(self._end_without_writing(), self.gate.abort_reason)
             return
-        rollback, verify = self.runbook.rollback, self.watchdog.timings.verify
-        term = await RollbackTimeout.begin(self.deps, self.journal, self.clock, rollback, verify)
+        rollback = self.runbook.rollback
+        term = await RollbackTimeout.begin(self.clock, rollback, self.watchdog.timings.verify)
         context = self.context(self.deps.clock() + rollback.after)
         going = RollbackRunner(context, self.catalog, self.runbook, self.watchdog)
         try:

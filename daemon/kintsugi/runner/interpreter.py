@@ -135,13 +135,14 @@ class Interpreter:
 
     async def _ask(self, step: Step, question: TextTemplate, scope: StepScope) -> None:
         """Ask a person and wait for the answer. Raises ExecutionStopped when no one answers in time."""
-        try:
-            text = self.context.text(question, scope)
-        except EvaluationError as error:
-            raise ExecutionStopped(
-                scope.path(step.id), f"its `approve` question cannot be resolved: {error}"
-            ) from error
+        text = self._text("`approve` question", question, step, scope)
         await self.context.gate.ask(scope, scope.path(step.id), text)
+
+    def _text(self, what: str, template: TextTemplate, step: Step, scope: StepScope) -> str:
+        try:
+            return self.context.text(template, scope)
+        except EvaluationError as error:
+            raise ExecutionStopped(scope.path(step.id), f"its {what} cannot be resolved: {error}") from error
 
     async def _begin(self, step: Step, scope: StepScope) -> None:
         """Commit that a step begins; a single probe is not committed, since it can be repeated."""
@@ -177,10 +178,7 @@ class Interpreter:
         """Return the scope of the service that the step names."""
         if step.service is None:
             return scope
-        try:
-            return replace(scope, service=self.context.text(step.service, scope))
-        except EvaluationError as error:
-            raise ExecutionStopped(scope.path(step.id), f"its service cannot be resolved: {error}") from error
+        return replace(scope, service=self._text("service", step.service, step, scope))
 
     async def _execute(self, step: Step, scope: StepScope) -> StepEnd:
         """Execute the step's `do`, for each item with `forEach`; after a change wait for its expectation."""

@@ -10,11 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import count
 
+from kintsugi.commands import decode
 from kintsugi.expressions import from_json, to_json
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.texts import dump
 from kintsugi.mask import MASK
 from kintsugi.model.change_limits import Budget
+from kintsugi.model.command import Command
 from kintsugi.model.records import NOT_MADE, Phase, RunRecord, RunUpdate, StepRecord, StepState, UndoRecord
 from kintsugi.model.step_path import StepPath
 
@@ -135,6 +137,11 @@ class Journal:
                 met=True,
             )
             await self.save_step(step, expect=None, now=now)
+
+
+def command_of(step: StepRecord) -> Command | None:
+    """Return the command of a step, None when it has none."""
+    return decode(step.command) if step.command is not None else None
 
 
 def left_to_undo(journal: Journal) -> Sequence[tuple[StepRecord, UndoRecord]]:

@@ -10,12 +10,13 @@ server of its own, it connects there.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from kintsugi.commands import argv, decode
+from kintsugi.commands import argv
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.verb_definition import RestoredDatabase
 from kintsugi.decisions.drills import question_of
 from kintsugi.model.command import Command, Exec, ObjectName, Psql
 from kintsugi.model.records import StepRecord
+from kintsugi.runner.journal import command_of
 from kubeobjects.resources import JOBS
 
 
@@ -44,7 +45,7 @@ def restored_databases(changes: Iterable[StepRecord]) -> Restored:
 
 def restore_of(step: StepRecord) -> RestoredDatabase | None:
     """Return the database that a change has restored, or may have, None when it was no restore."""
-    command = decode(step.command) if step.command is not None else None
+    command = command_of(step)
     return definition_of(command).restore(command) if command is not None else None
 
 

@@ -13,7 +13,6 @@ from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.watchdog import WatchdogDecision
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.command import Command
 from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
 from kintsugi.model.runbooks import Runbook, RunRunbook, Step, UndoPolicy
 from kintsugi.model.step_path import RUN, StepPath
@@ -21,7 +20,7 @@ from kintsugi.runner.context import ClusterView, RollbackDecision, RunContext, S
 from kintsugi.runner.deadlines import noted_of
 from kintsugi.runner.ends import ExecutionStopped
 from kintsugi.runner.interpreter import Interpreter
-from kintsugi.runner.journal import Journal, left_to_undo
+from kintsugi.runner.journal import Journal, command_of, left_to_undo
 from kintsugi.runner.report import between
 from kintsugi.runner.run_watchdog import RunWatchdog
 from kintsugi.runner.sections import sections
@@ -153,11 +152,6 @@ def undo_of(step: StepRecord, undo: UndoRecord, observed: ClusterView, service: 
     if step.facts.get("revision_template") in observed.good(owner):
         return undo, owner
     return undone_by(back), owner
-
-
-def command_of(step: StepRecord) -> Command | None:
-    """Return the command of a step, None when it has none."""
-    return decode(step.command) if step.command is not None else None
 
 
 def started_after(one: StepRecord, other: StepRecord) -> bool:

@@ -8,7 +8,6 @@ from datetime import timedelta
 import structlog
 
 from kintsugi.actions.change_verb import namespace_of, object_of
-from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.verb_definition import VerbDefinition
 from kintsugi.errors import KubeError
@@ -17,6 +16,7 @@ from kintsugi.model.records import SeenWorkload, StepRecord
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
 from kintsugi.runner.context import RunnerDeps
+from kintsugi.runner.journal import command_of
 from kubeobjects.metadata import Metadata
 from kubeobjects.workloads import Deployment
 
@@ -92,7 +92,7 @@ def is_workload_of(command: Command, service: Service) -> bool:
 
 def rollout_verb(step: StepRecord, service: Service) -> VerbDefinition[Command] | None:
     """Return the verb by which a step has rolled out a service's workload, None for another change."""
-    command = decode(step.command) if step.command is not None else None
+    command = command_of(step)
     if command is None:
         return None
     verb = definition_of(command)
