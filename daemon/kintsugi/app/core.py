@@ -343,7 +343,7 @@ def build_remediation(
 def subscribe(clock: SteadyClock, state: ClusterState, finders: Finders, business: Business) -> None:
     """Subscribe the parts to each other's events: signals, a clock that is trusted again, a new catalog."""
     pipeline, active_catalog = business.pipeline, business.active_catalog
-    pipeline.waiting.on_each(finders.diagnoses.ask)
+    pipeline.requester.on_waiting(finders.diagnoses.ask)
     finders.watch.on_signals(lambda _: pipeline.wake())
     clock.on_trusted(finders.watch.reevaluate_all)
     active_catalog.on_change(lambda changed, _: state.services.reload(changed))

@@ -15,7 +15,6 @@ import msgspec
 from cronsim import CronSim, CronSimError
 
 from kintsugi.commands.registry import definition_of, definitions_by_verb
-from kintsugi.commands.verb_definition import RestoredDatabase
 from kintsugi.decisions.guards import Limits, covers
 from kintsugi.durations import format_seconds
 from kintsugi.errors import CommandError
@@ -193,18 +192,14 @@ def unfit_steps(runbook: Runbook) -> Iterator[tuple[Step, str]]:
 
 def _about(do: Run) -> Iterator[str]:
     allowed = {verb for verb, definition in definitions_by_verb().items() if definition.allowed_in_drill}
+    command = do.command.sample()
     if do.command.verb not in allowed:
         yield f"a drill changes nothing live: only {', '.join(sorted(allowed))} may be used here"
-    elif (restored := _restored(do)) is not None:
+    elif (restored := definition_of(command).restore(command)) is not None:
         if SCRATCH not in do.command.source or not restored.database.startswith(DRILL):
             yield f"a drill restores into a scratch database of its own: write -d {SCRATCH}"
         elif not restored.on_own_server:
             yield f"a drill restores into a server of its own, which ends with its Job: write -h {OWN_SERVER}"
-
-
-def _restored(do: Run) -> RestoredDatabase | None:
-    command = do.command.sample()
-    return definition_of(command).restore(command)
 
 
 def retargeted(steps: Iterable[Step], database: str, scratch: str) -> tuple[tuple[Step, ...], tuple[str, ...]]:

@@ -240,7 +240,7 @@ def restart_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state:
         return restart(cause)
     by_hand = f"kubectl rollout restart {diagnosis.object} -n {diagnosis.namespace}"
     if tried := state.tried & {RemedyKind.RESTART_CANARY, RemedyKind.ROLLOUT_RESTART}:
-        why = f"{_listed(tried)} was tried before for this cause and did not help: {cause.text}"
+        why = f"{', '.join(sorted(tried))} was tried before for this cause and did not help: {cause.text}"
         return RemedyKind.HAND_OVER.because(why)
     if not diagnosis.object.startswith((_DEPLOYMENT, _STATEFUL_SET)):
         why = f"Kintsugi does not restart ready pods of a DaemonSet; {by_hand} would restart all of them: {cause.text}"
@@ -330,10 +330,6 @@ def _first(cause: Cause, state: WorkloadState) -> str:
     """Return the pod that is restarted first: one that shows the cause, else the first in order."""
     shown = {each.object.removeprefix(_POD) for each in cause.evidence if each.object.startswith(_POD)}
     return next((each for each in state.serving if each in shown), state.serving[0])
-
-
-def _listed(tried: frozenset[RemedyKind]) -> str:
-    return ", ".join(sorted(tried))
 
 
 def raise_memory(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:

@@ -6,7 +6,7 @@ Each is a run like any other, with its service's locks and its own incident, and
 
 import asyncio
 from bisect import insort
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
@@ -109,7 +109,9 @@ class ChildRuns:
         It is requested until there is one, in the order of the services' priorities. Raises ExecutionStopped.
         """
         catalog, logged = await self._active_catalog.by_digest(call.run.catalog), ""
-        service = _service(catalog.services, call)
+        service = catalog.services.get(call.service)
+        if service is None:
+            raise ExecutionStopped(StepPath.parse(call.step), f"there is no service {call.service}")
         while True:
             joins = self._supervisor.run_of(service.name) is not None
             if not joins and not self._has_free_slot(service.namespace):
@@ -177,11 +179,3 @@ class ChildRuns:
         overrides = await self._ledger.run_requests.overrides(parent.id)
         guards = frozenset(guard for guard, name in OVERRULED.items() if name in overrides)
         return manual_rule(runbook, service, cooldown=timedelta(0)), guards
-
-
-def _service(services: Mapping[str, Service], call: ChildCall) -> Service:
-    """Return the service that a step calls a runbook for. Raises ExecutionStopped."""
-    service = services.get(call.service)
-    if service is None:
-        raise ExecutionStopped(StepPath.parse(call.step), f"there is no service {call.service}")
-    return service

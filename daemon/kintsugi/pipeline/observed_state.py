@@ -337,8 +337,8 @@ class ObservedState:
 
         A run waits for no longer than a hold may last: its locks may be what the upstream's run needs.
         """
-        declared, runs, now = self.services.catalog.services.get(service), self.under_way().runs, self.clock()
-        for each in self.holds(declared, self.services.catalog, now) if declared is not None else ():
+        runs, now = self.under_way().runs, self.clock()
+        for each in self._holds_of(service, now):
             if each.cause is HoldCause.RECOVERING:
                 since = each.stopped_serving_at or runs[each.upstream].started
                 return each.why if now < since + self.limits.holds.limit else ""
@@ -353,18 +353,16 @@ class ObservedState:
         return next((each.upstream for each in self._explained(service, began) if each.cause in _UNHEALTHY), "")
 
     def _explained(self, service: str, began: datetime) -> Iterable[Hold]:
+        return (each for each in self._holds_of(service, began) if each.explained)
+
+    def _holds_of(self, service: str, began: datetime) -> tuple[Hold, ...]:
         declared = self.services.catalog.services.get(service)
-        found = self.holds(declared, self.services.catalog, began) if declared is not None else ()
-        return (each for each in found if each.explained)
+        return self.holds(declared, self.services.catalog, began) if declared is not None else ()
 
     def overtaker(self, service: str) -> str:
         """Return a service of higher priority that waits for the slot of a service under recovery; "" for none."""
-        declared = self.services.catalog.services.get(service)
-        return (
-            overtaker(declared, self.waiting(), self.limits.slots(self.slot_namespaces()))
-            if declared is not None
-            else ""
-        )
+        declared, slots = self.services.catalog.services.get(service), self.limits.slots(self.slot_namespaces())
+        return overtaker(declared, self.waiting(), slots) if declared is not None else ""
 
     def slot_refusal(self, service: str) -> Callable[[tuple[str, ...]], str]:
         """Return what says why a service gets no slot now, behind those that come before it; one that is gone is let go on."""

@@ -93,7 +93,9 @@ class OutageWatch:
             return
         await self._recall()
         now, views = self.observed.clock(), self.observed.views
-        down = [view for view in views.values() if self._is_down(view, now)]
+        down = [
+            view for view in views.values() if outage_notices.is_down(view, start_up=self.observed.start_up, now=now)
+        ]
         for view in down:
             known, well_since = self.outages.get(view.name), self._well_since.pop(view.name, None)
             self.outages[view.name] = outage_notices.observed(known, view, well_since, now=now)
@@ -120,9 +122,6 @@ class OutageWatch:
         changed = [each for name, each in current.items() if saved.get(name) != each]
         await self.ledger.outages.save(changed, saved.keys() - current.keys())
         self._saved = current
-
-    def _is_down(self, view: ServiceView, now: datetime) -> bool:
-        return outage_notices.is_down(view, start_up=self.observed.start_up, now=now)
 
     def _forget(self, name: str) -> None:
         for known in (self.outages, self.unnotified, self._found):

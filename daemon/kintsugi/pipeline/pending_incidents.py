@@ -66,7 +66,7 @@ class PendingIncidents:
         if open_incident is None:
             return
         now, incident = self.observed.clock(), open_incident.incident
-        self.pipeline.waiting.note(incident)
+        self.pipeline.requester.note_waiting(incident)
         over = overdue_hold_notice(incident, self.observed.limits.holds.limit, now=now)
         if over and not open_incident.clear and not await self._is_notified_elsewhere(incident):
             await self.ledger.outbox.put_notice_once(incident.id, IncidentState.HELD, over, now)

@@ -20,7 +20,7 @@ from kintsugi.model.rules import Rule, RuleSource
 from kintsugi.model.services import Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.observed_state import ObservedState
-from kintsugi.pipeline.run_requester import Contention, IncidentListeners, RunRequester
+from kintsugi.pipeline.run_requester import Contention, RunRequester
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.signal_evaluator import Disposition, SignalEvaluator
 from kintsugi.pipeline.targets import ExistenceQuery, Targets
@@ -56,15 +56,15 @@ class Pipeline:
         self._supervisor = supervisor
         self._news = asyncio.Event()
         self._containment = supervisor.containment
-        self.waiting = IncidentListeners(active_catalog, supervisor.containment)
         self._contention = Contention(
             clock=observed.clock,
             grace=observed.limits.recheck_after,
             is_held=self._is_held,
             without_slot=self._without_slot,
         )
+        on_waiting: Listeners[[str, Service]] = Listeners(supervisor.containment)
         self.requester = RunRequester(
-            ledger, active_catalog, observed, self._contention, self.waiting, approval_expiry=approval_expiry
+            ledger, active_catalog, observed, self._contention, on_waiting, approval_expiry=approval_expiry
         )
         self.evaluator = SignalEvaluator(active_catalog, observed, targets, supervisor, self.requester)
         observed.waiting = self._contention.for_slots

@@ -22,7 +22,7 @@ from kintsugi.model.services import AllServices, Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.run_preview import no_preview
-from kintsugi.telemetry import Containment, Listeners
+from kintsugi.telemetry import Listeners
 from kubeobjects.lines import lines
 
 WAITING = frozenset({IncidentState.HELD, IncidentState.AWAITING_APPROVAL, IncidentState.INEFFECTIVE})
@@ -79,26 +79,11 @@ class Contention:
         return [each for each, _ in self._waiting.values()]
 
 
-class IncidentListeners:
-    """Passes each incident that waits without a run, and its service, on to `on_each`, as long as it waits again and again."""
-
-    def __init__(self, active_catalog: ActiveCatalog, containment: Containment) -> None:
-        self._active_catalog = active_catalog
-        self.on_each: Listeners[[str, Service]] = Listeners(containment)
-
-    def note(self, incident: Incident | None) -> None:
-        """Pass an incident on, if it waits for somebody and is about a service of the catalog."""
-        if incident is None or incident.state not in WAITING:
-            return
-        service = self._active_catalog.catalog.services.get(incident.service)
-        if service is not None:
-            self.on_each.notify(incident.id, incident.id, service)
-
-
 @dataclass(eq=False)
 class RunRequester:
     """
-    Requests runs; refusals for want of a slot are noted in `contention`, incidents without a run in `waiting`.
+    Requests runs; refusals for want of a slot are noted in `contention`. `on_waiting` hears of each incident that waits without a
+    run, and of its service, as long as it waits again and again.
 
     `preview` says what a run would do; it is set before any question is asked.
     """
@@ -107,7 +92,7 @@ class RunRequester:
     active_catalog: ActiveCatalog
     observed: ObservedState
     contention: Contention
-    waiting: IncidentListeners
+    on_waiting: Listeners[[str, Service]]
     approval_expiry: timedelta
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
     preview: Preview = field(default_factory=lambda: no_preview)
@@ -120,10 +105,18 @@ class RunRequester:
             self.request_of(signal, rule, bound), self.decision(rule, bound, signal), now
         )
         self.contention.note(service, result.verdict)
-        self.waiting.note(result.incident)
+        self.note_waiting(result.incident)
         if result.verdict.kind is VerdictKind.AWAITING_APPROVAL and result.incident is not None:
             await self.ask(result.incident, bound)
         return result
+
+    def note_waiting(self, incident: Incident | None) -> None:
+        """Pass an incident on, if it waits for somebody and is about a service of the catalog."""
+        if incident is None or incident.state not in WAITING:
+            return
+        service = self.active_catalog.catalog.services.get(incident.service)
+        if service is not None:
+            self.on_waiting.notify(incident.id, incident.id, service)
 
     async def verdict_now(self, signal: Signal, rule: Rule, service: Service | AllServices) -> Verdict:
         """Return the verdict that this request would get now, without making it. Raises LedgerUnavailable."""

@@ -206,7 +206,8 @@ class RunDriver(Driver):
             state, reason = IncidentState.NEEDS_OPERATOR, conflict.why
         except WritesForbidden as stop:
             if self.gate.abort_reason:
-                await self._settle(context, scope)
+                with suppress(OutcomeAmbiguous):  # the report names a change that stays in doubt
+                    await Interpreter(context, self.catalog).changes.settle(scope)
             state, reason = self._end_without_writing(), stop.why
         except TriggerResolved as cleared:
             state, reason = IncidentState.CANCELLED, cleared.why
@@ -221,11 +222,6 @@ class RunDriver(Driver):
         service = self.catalog.services.get(self.run.service)
         section = Section.of(self.runbook, service, self.run.parameters, RUN)
         return replace(super().scope(phase), section=section)
-
-    async def _settle(self, context: RunContext, scope: StepScope) -> None:
-        """Find out what became of a change that a restart has left open; the report names one that stays in doubt."""
-        with suppress(OutcomeAmbiguous):
-            await Interpreter(context, self.catalog).changes.settle(scope)
 
     def _end_without_writing(self) -> IncidentState:
         """End a run for which nothing more may be written: it is handed to a person if it has changed anything."""

@@ -91,18 +91,13 @@ class RollbackRunner:
                 continue
             in_section = any(step.step_path.is_below(path) for path in whole)
             if in_section or not (self._is_dealt_with(step) or self._is_better_left(step)):
-                command, undo_scope = self._undo_of(step, undo, scope)
-                await self._changes.undo(step, command, undo_scope)
+                found, service = undo_of(step, undo, self._context.deps.observed, scope.service)
+                await self._changes.undo(step, found, replace(scope, service=service))
         changed = [step.step_path for step in journal.changes(Phase.FORWARD)]
         undo_scope = replace(scope, phase=Phase.FORWARD, outcomes={})
         self._interpreter.recall(self._runbook.steps, undo_scope)
         for written in authored_undo_steps(self._runbook.steps, changed):
             await self._interpreter.execute_steps(written, replace(undo_scope, phase=Phase.UNDO))
-
-    def _undo_of(self, step: StepRecord, undo: UndoRecord, scope: StepScope) -> tuple[UndoRecord, StepScope]:
-        """Return the undo of a change, in the scope of its service."""
-        found, service = undo_of(step, undo, self._context.deps.observed, scope.service)
-        return found, replace(scope, service=service)
 
     def _is_dealt_with(self, step: StepRecord) -> bool:
         """Return whether a rollback step, or after a restart an undo, has set the same workload's template already."""

@@ -220,7 +220,8 @@ def decode(body: bytes, now: datetime, *, timed: bool = True) -> Delivery:
     try:
         webhook = _webhook(body)
     except ValueError as error:
-        return _unreadable(body, str(error), now)
+        letter = dead_letter(SignalSource.ALERTMANAGER, body, str(error), now, payload=body)
+        return Delivery(dead_letters=(letter,), unreadable=str(error))
     origin = AlertOrigin(SignalSource.ALERTMANAGER, now, timed)
 
     def signal_of(raw: msgspec.Raw, signal_id: str) -> Signal:
@@ -345,12 +346,6 @@ def _letters(wrong: list[tuple[bytes, str]], now: datetime) -> list[DeadLetter]:
     if more > 0:
         letters.append(dead_letter(SignalSource.ALERTMANAGER, b"", f"{more} more alerts of the same delivery", now))
     return letters
-
-
-def _unreadable(body: bytes, reason: str, now: datetime) -> Delivery:
-    """Return the answer that a whole body could not be read."""
-    letter = dead_letter(SignalSource.ALERTMANAGER, body, reason, now, payload=body)
-    return Delivery(dead_letters=(letter,), unreadable=reason)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -226,7 +226,8 @@ class Checks:
         views, prometheus = self._services.views, self._terms.prometheus
         context = CheckContext(view=view, views=views, now=self._clock(), prometheus=prometheus)
         try:
-            met = await self._met(rule.check, context)
+            steps = view.service.checks.get(rule.check)
+            met = await (self._derived(context) if steps is None else self._all(steps, context))
         except ResolverFailed:
             # it is the same for every check by a name, and the resolver has logged it once
             self._asked[rule.name] = context.now
@@ -296,11 +297,6 @@ class Checks:
         derived, is_own = context.view.derived_check, rule.check in context.view.service.checks
         through = f"service/{derived.service}" if derived is not None and not is_own else ""
         self._answers[rule.name] = CheckFacts(name=rule.check, met=met, answer=answer, since=since, through=through)
-
-    async def _met(self, check: str, context: CheckContext) -> bool | None:
-        """Ask a list of checks of the service, or the derived one."""
-        steps = context.view.service.checks.get(check)
-        return await (self._derived(context) if steps is None else self._all(steps, context))
 
     async def _derived(self, context: CheckContext) -> bool | None:
         """

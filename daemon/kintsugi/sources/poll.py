@@ -119,7 +119,8 @@ class Poller:
         """Poll once. Raises ProbeFailed or LedgerUnavailable, and then nothing is concluded."""
         now = self._clock()
         alerts, letters = await _listed(self._api, now, suppressed=False)
-        believed = {signal.key: signal for signal in await self._believed()}
+        firing = await self._inbox.firing(SignalSource.ALERTMANAGER, SignalSource.POLL)
+        believed = {signal.key: signal for signal in firing if signal.kind is RuleSource.ALERT}
         over = await self._over(believed, {alert.signal.key for alert in alerts}, now)
         active = [alert.signal for alert in alerts if not alert.suppressed]
         found = [*active, *over]
@@ -131,11 +132,6 @@ class Poller:
         self._metrics.signals_received.labels(SignalSource.POLL).inc(len(active) + len(over))
         self._metrics.polls.labels("ok").inc()
         return Polled(firing=len(active), over=len(over))
-
-    async def _believed(self) -> list[Signal]:
-        """Return the alerts that fire by our ledger, from any source."""
-        firing = await self._inbox.firing(SignalSource.ALERTMANAGER, SignalSource.POLL)
-        return [signal for signal in firing if signal.kind is RuleSource.ALERT]
 
     async def _over(self, believed: dict[str, Signal], there: set[str], now: datetime) -> list[Signal]:
         """

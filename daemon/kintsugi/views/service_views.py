@@ -53,15 +53,13 @@ log = get_logger(__name__)
 PAUSE_FACTOR = 9
 """The pause after a refresh, in multiples of its duration: during a flood of changes, following them comes first."""
 
-Listener = Callable[[ServiceView], None]
-
 
 class ServiceViews:
     """
     The live view of each service of the catalog.
 
-    `views` is never older than the last `refresh`. Views of services that the catalog no longer has are dropped. `on_new_selector`
-    hears when services select other pods than before, because a workload was seen that says which.
+    `views` is never older than the last `refresh`. Views of services that the catalog no longer has are dropped. A listener of
+    `listen` hears of each rebuilt view, one of `on_new_selector` when services select other pods than before, because a workload was seen that says which.
     """
 
     def __init__(
@@ -93,7 +91,7 @@ class ServiceViews:
         self._odd_revisions: dict[str, str] = {}
         self._sight: dict[Resource, Sight] = {}
         self._last_current: dict[str, ServiceView] = {}
-        self._listeners: list[Listener] = []
+        self.listen: Listeners[[ServiceView]] = Listeners(self._containment)
         self.on_new_selector: Listeners[[]] = Listeners(self._containment)
         self.views: dict[str, ServiceView] = {}
         self._workloads: Mapping[Resource, Reflector[Any]] = {
@@ -124,10 +122,6 @@ class ServiceViews:
         self.views = {name: view for name, view in self.views.items() if name in catalog.services}
         self._last_current = {name: self._last_current[name] for name in self._last_current.keys() & self.views}
         self.refresh()
-
-    def listen(self, listener: Listener) -> None:
-        """Call `listener` with each rebuilt view."""
-        self._listeners.append(listener)
 
     @property
     def stale_reason(self) -> str:
@@ -188,7 +182,7 @@ class ServiceViews:
         self.views.update({view.name: view for view in made})
         self._last_current.update({view.name: view for view in made if view.is_current})
         for view in made:
-            self._notify(view)
+            self.listen.notify(view.name, view)
         return made
 
     def _sights(self) -> dict[Resource, Sight]:
@@ -208,11 +202,6 @@ class ServiceViews:
         self.templates.forget(service.name)
         self._last_current.pop(service.name, None)
         return unreadable(service)
-
-    def _notify(self, view: ServiceView) -> None:
-        for listener in self._listeners:
-            with self._containment.around(FailureScope.SERVICE, view.name):
-                listener(view)
 
     async def run(self, every: timedelta) -> None:
         """Refresh what is marked, `every` so often, but not most of the time, until cancelled."""

@@ -255,7 +255,7 @@ class Daemon:
         self.pipeline = Pipeline(
             self.ledger, self.active, observed, targets, self.supervisor, approval_expiry=timedelta(minutes=30)
         )
-        self.pipeline.waiting.on_each(diagnoses.ask)
+        self.pipeline.requester.on_waiting(diagnoses.ask)
         self.pending = PendingIncidents(self.ledger, self.pipeline, self.active, observed, self.supervisor)
         self.watch = ClusterWatch(self.cluster.caches, self.cluster.services, self.ledger, clock=virtual_clock)
         self.outages = OutageWatch(
