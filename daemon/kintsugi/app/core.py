@@ -47,7 +47,7 @@ from kintsugi.pipeline.observer_incident import ObserverIncident
 from kintsugi.pipeline.outage_watch import OutageWatch
 from kintsugi.pipeline.pending_incidents import PendingIncidents
 from kintsugi.pipeline.pipeline import Pipeline
-from kintsugi.pipeline.run_preview import RunPreviewer
+from kintsugi.pipeline.previews import RunPreviewer
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.targets import TARGET_LABELS, Targets
 from kintsugi.runner import RunnerDeps

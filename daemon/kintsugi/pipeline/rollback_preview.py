@@ -28,7 +28,7 @@ from kintsugi.model.services import WorkloadRef
 from kintsugi.model.step_path import StepPath
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.observed_state import ObservedState
-from kintsugi.pipeline.run_preview import ChangePlanner
+from kintsugi.pipeline.previews import ChangePlanner
 from kintsugi.runner.context import RunProber
 from kintsugi.runner.journal import recalled
 from kintsugi.runner.restoring import restore_of

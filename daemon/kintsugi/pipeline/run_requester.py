@@ -21,7 +21,7 @@ from kintsugi.model.rules import Rule
 from kintsugi.model.services import AllServices, Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.observed_state import ObservedState
-from kintsugi.pipeline.run_preview import no_preview
+from kintsugi.pipeline.previews import no_preview
 from kintsugi.telemetry import Listeners
 from kubeobjects.lines import lines
 

@@ -19,7 +19,7 @@ from kintsugi.model.catalog import Catalog
 from kintsugi.model.good_state import GoodRevision
 from kintsugi.model.records import Approval, Incident, IncidentState, Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
-from kintsugi.pipeline.run_preview import RunPreviewer
+from kintsugi.pipeline.previews import RunPreviewer
 from kintsugi.runner import RunnerDeps
 from kintsugi.telemetry import Containment, FailureScope
 from kubeobjects.resources import DEPLOYMENTS, NODES, PODS, REPLICASETS
