@@ -14,7 +14,7 @@ import pytest
 from kintsugi.errors import NotRecorded
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.records import Target
-from kintsugi.pipeline.diagnoser import Diagnoser, ServiceFacts
+from kintsugi.pipeline.diagnoses import Diagnoser, ServiceFacts
 from kintsugi.settings import KubeSettings
 from kubediagnosis.causes import Cause, CauseKind, Diagnosis
 from kubeobjects.resources import CONFIGMAPS, DEPLOYMENTS, EVENTS, NODES, PODS, REPLICASETS

@@ -16,7 +16,7 @@ from kintsugi.actions.good_templates import GoodTemplates
 from kintsugi.kube.client import KubeClient
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState, Target
-from kintsugi.pipeline.diagnoser import Diagnoser
+from kintsugi.pipeline.diagnoses import Diagnoser
 from kintsugi.settings import KubeSettings
 from kintsugi_demo.shop import NAMESPACE, WEB, deployment
 from kubediagnosis.causes import Diagnosis

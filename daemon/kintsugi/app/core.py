@@ -38,8 +38,14 @@ from kintsugi.model.catalog import Catalog
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.children import ChildRuns
-from kintsugi.pipeline.diagnoser import DeclaredWorkloads, Diagnoser
-from kintsugi.pipeline.diagnoses import INTERVAL, SHORTEST_PAUSE, IncidentDiagnoses, WarningWatch
+from kintsugi.pipeline.diagnoses import (
+    INTERVAL,
+    SHORTEST_PAUSE,
+    DeclaredWorkloads,
+    Diagnoser,
+    IncidentDiagnoses,
+    WarningWatch,
+)
 from kintsugi.pipeline.drill_scheduler import DrillScheduler
 from kintsugi.pipeline.manual_starts import ManualStarts
 from kintsugi.pipeline.observed_state import ObservedState

@@ -16,7 +16,7 @@ from kintsugi.notifier import Notifier
 from kintsugi.pipeline.affected_services import AffectedServices
 from kintsugi.pipeline.explainer import Explainer
 from kintsugi.pipeline.operator_service import OperatorService
-from kintsugi.pipeline.rollback_preview import RollbackPreviewer
+from kintsugi.pipeline.previews import RollbackPreviewer
 from kintsugi.server.api import Api
 from kintsugi.server.authentication import Authenticator, TokenFiles
 from kintsugi.server.health import Health, asked_on

@@ -13,9 +13,8 @@ from itertools import takewhile
 
 from kintsugi.decisions.breaker import ObserverHealth, breaker_reason
 from kintsugi.decisions.next_command import resume_hint
-from kintsugi.decisions.priorities import Hold, HoldRecord, HoldTimings, ongoing_hold
+from kintsugi.decisions.priorities import Hold, HoldRecord, HoldTimings, Slots, ongoing_hold
 from kintsugi.decisions.recurrence import conclusive_runs, recurring, superseded_in_a_row, unhelpful_streak
-from kintsugi.decisions.slots import Slots
 from kintsugi.decisions.zero_replicas import AtZero, objection
 from kintsugi.model.history import HANDED_OVER_OUTCOMES, History, PastRun
 from kintsugi.model.manual import MANUAL, Override

@@ -9,6 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Generic, TypeVar
 
 from kintsugi.errors import EvaluationError
@@ -64,7 +65,7 @@ class LabelIndex(Generic[T]):
         found = [*self._always]
         for label in labels.items():
             found += self._by_label.get(label, ())
-        return (item for _, item in sorted(found, key=_place))
+        return (item for _, item in sorted(found, key=itemgetter(0)))
 
 
 class ServiceIndex:
@@ -120,7 +121,7 @@ class Matcher:
     def rules_on_pods(self, services: Iterable[Service]) -> tuple[Rule, ...]:
         """List the rules on pods of the services that select one."""
         found = [each for service in services for each in self._on_pods.get(service.name, ())]
-        return tuple(rule for _, rule in sorted(found, key=_place))
+        return tuple(rule for _, rule in sorted(found, key=itemgetter(0)))
 
     def rules_for_alert(self, labels: Mapping[str, str]) -> tuple[Rule, ...]:
         """List the alert rules whose matchers all hold, by the priority of their services; none for a canary."""
@@ -131,10 +132,6 @@ class Matcher:
 
     def _priority(self, rule: Rule) -> int:
         return self._services[rule.service].priority if rule.service else 0
-
-
-def _place(found: tuple[int, object]) -> int:
-    return found[0]
 
 
 def _wanted_by_selector(selector: Selector) -> Sequence[Wanted]:

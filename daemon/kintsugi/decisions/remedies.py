@@ -400,7 +400,6 @@ def _against_growth(found: ClaimSize, present: Decimal, ceiling: Decimal, state:
 
 
 def _growing(diagnosis: Diagnosis, name: str, amount: str) -> str:
-    """Return the command that lets a claim grow."""
     patch = f'{{"spec":{{"resources":{{"requests":{{"storage":"{amount}"}}}}}}}}'
     return f"kubectl patch pvc {name} -p '{patch}' -n {diagnosis.namespace}"
 

@@ -16,8 +16,7 @@ import structlog
 
 from kintsugi.decisions.guards import OVERRULED, Guard, check_child
 from kintsugi.decisions.planner import plan
-from kintsugi.decisions.priorities import rank
-from kintsugi.decisions.slots import Slots
+from kintsugi.decisions.priorities import Slots, rank
 from kintsugi.ledger import Ledger, RunRequest, RunRequestResult
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.history import History

@@ -20,10 +20,10 @@ from kintsugi.decisions.priorities import (
     UnhealthyService,
     causes,
     holds,
+    overtaker,
     own_reason,
     rank,
 )
-from kintsugi.decisions.slots import overtaker
 from kintsugi.decisions.zero_replicas import at_zero
 from kintsugi.errors import ProbeFailed
 from kintsugi.kube.interning import PAUSED

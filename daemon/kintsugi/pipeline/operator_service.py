@@ -56,8 +56,7 @@ from kintsugi.model.services import STACK
 from kintsugi.model.views import ServiceView
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.affected_services import AffectedServices
-from kintsugi.pipeline.diagnoser import Diagnoser
-from kintsugi.pipeline.diagnoses import IncidentDiagnoses
+from kintsugi.pipeline.diagnoses import Diagnoser, IncidentDiagnoses
 from kintsugi.pipeline.drill_scheduler import DrillScheduler
 from kintsugi.pipeline.explainer import Explainer, service_explanation
 from kintsugi.pipeline.manual_starts import ManualStarts
@@ -65,7 +64,7 @@ from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.outage_watch import OutageWatch
 from kintsugi.pipeline.pending_incidents import MOST_INCIDENTS
 from kintsugi.pipeline.pipeline import Pipeline
-from kintsugi.pipeline.rollback_preview import RollbackPreviewer
+from kintsugi.pipeline.previews import RollbackPreviewer
 from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.service_tree import TreeInput, covered, tree
 from kintsugi.runner.ends import requested

@@ -112,7 +112,6 @@ class OutageWatch:
         await self._save()
 
     async def _recall(self) -> None:
-        """Recall the outages that an earlier process saw."""
         if self._saved is None:
             self._saved = {each.service: each for each in await self.ledger.outages.all()}
             self.outages.update(self._saved)
@@ -145,7 +144,6 @@ class OutageWatch:
                 self._found[service.name] = found
 
     async def _notify(self, view: ServiceView) -> None:
-        """Notify a person of an outage where that is due."""
         outage, now = self.outages[view.name], self.observed.clock()
         upstream = unhealthy_upstream(view.name, self.observed.views)
         if outage_notices.is_explained(outage, self.outages.get(upstream)):

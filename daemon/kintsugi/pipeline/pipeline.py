@@ -11,8 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from kintsugi.decisions.priorities import NOWHERE, HoldCause, rank
-from kintsugi.decisions.slots import admitted
+from kintsugi.decisions.priorities import NOWHERE, HoldCause, admitted, rank
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Reason, Signal, Verdict, VerdictKind
@@ -125,7 +124,6 @@ class Pipeline:
             await asyncio.sleep(min(clock.time() - began, every.total_seconds()))
 
     def _until(self, due: datetime | None, least: timedelta) -> timedelta:
-        """Return the time until a signal is due."""
         return IDLE if due is None else min(max(due - self._observed.clock(), least), IDLE)
 
     async def step(self) -> None:

@@ -426,7 +426,6 @@ def reread(letter: DeadLetter, now: datetime, *, timed: bool) -> Delivery:
 
 
 def _reread(letter: DeadLetter, payload: bytes, now: datetime, *, timed: bool) -> Delivery:
-    """Read a payload as its source does. Raises ProbeFailed for a poll's answer that cannot be read."""
     if letter.source is not SignalSource.POLL:
         return decode(payload, now, timed=timed)
     alerts, letters = decode_alerts(payload, now)

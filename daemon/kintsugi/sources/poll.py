@@ -159,7 +159,6 @@ async def _listed(
 
 
 def _resolved(signal: Signal, now: datetime) -> Signal:
-    """Return whether an episode ended by now."""
     return replace(
         signal,
         id=next(signal_ids(now)),
@@ -206,7 +205,6 @@ class AlertmanagerApi:
             raise ProbeFailed(f"Alertmanager's status cannot be read: {error}") from error
 
     async def _get(self, path: str, query: dict[str, str]) -> bytes:
-        """Ask, and give the body of a 200."""
         try:
             async with self._session.get(
                 self._url + path, params=query, headers=self._headers(), timeout=self._timeout, allow_redirects=False

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kintsugi.decisions.guards import Limits
-from kintsugi.decisions.priorities import rank
-from kintsugi.decisions.slots import Slots, overtaker
+from kintsugi.decisions.priorities import Slots, overtaker, rank
 from kintsugi.model.history import History, PastRun
 from kintsugi.model.records import IncidentState, Reason, VerdictKind
 from kintsugi.model.services import Service

@@ -13,8 +13,14 @@ from kintsugi.ledger import DiagnosisRepository, Ledger
 from kintsugi.ledger.store import Store
 from kintsugi.model.records import IncidentState, KeptDiagnosis, Occasion, Reason, Signal, Target, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
-from kintsugi.pipeline.diagnoser import DeclaredWorkloads, ServiceFacts
-from kintsugi.pipeline.diagnoses import AT_ONCE, IncidentDiagnoses, VerdictDiagnoses, WarningWatch
+from kintsugi.pipeline.diagnoses import (
+    AT_ONCE,
+    DeclaredWorkloads,
+    IncidentDiagnoses,
+    ServiceFacts,
+    VerdictDiagnoses,
+    WarningWatch,
+)
 from kintsugi.telemetry import Containment
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource
 from kubediagnosis.facts import CheckFacts, ObserverFacts

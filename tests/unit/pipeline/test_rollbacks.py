@@ -19,8 +19,7 @@ from kintsugi.model.records import IncidentState, Phase, RunRecord, SeenWorkload
 from kintsugi.model.services import WorkloadRef
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.operator_service import OperatorService
-from kintsugi.pipeline.previews import ChangePlanner
-from kintsugi.pipeline.rollback_preview import KEPT, RollbackPreviewer, difference_to, losses_of
+from kintsugi.pipeline.previews import KEPT, ChangePlanner, RollbackPreviewer, difference_to, losses_of
 from kintsugi.runner.context import StepScope
 from kubeobjects.resources import DEPLOYMENTS, REPLICASETS
 from tests.contract.ledger.build import kept
