@@ -126,15 +126,6 @@ class HoldRecord:
     ended: Mapping[str, PastRun] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OngoingHold:
-    """A hold that goes on: why, and when it is over at the latest, None where something else must end it."""
-
-    upstream: str
-    why: str
-    until: datetime | None = None
-
-
 def own_reason(view: ServiceView, good: Collection[str]) -> str:
     """
     Return what a service's own pods say that no upstream explains, "" for nothing.
@@ -186,18 +177,20 @@ def holds(
     return (*_stack(unhealthy.service.name, inputs), *found, *_healthy_upstreams(unhealthy, known, inputs))
 
 
-def ongoing_hold(
-    held_by: Iterable[Hold], held: HoldRecord, timings: HoldTimings, *, now: datetime
-) -> OngoingHold | None:
-    """Return the first hold that goes on, the deepest cause first; None when the service may be judged by itself."""
+def ongoing_hold(held_by: Iterable[Hold], held: HoldRecord, timings: HoldTimings, *, now: datetime) -> Hold | None:
+    """
+    Return the first hold that goes on, the deepest cause first; None when the service may be judged by itself.
+
+    It is over at `until` at the latest, None where something else must end it.
+    """
     return next((wait for each in held_by if (wait := _wait(each, held, timings, now)) is not None), None)
 
 
-def _wait(hold: Hold, held: HoldRecord, timings: HoldTimings, now: datetime) -> OngoingHold | None:
+def _wait(hold: Hold, held: HoldRecord, timings: HoldTimings, now: datetime) -> Hold | None:
     """Decide one hold: by its limit, by the upstream's run, and after a failed run by the author's choice."""
     limit = (held.since or now) + timings.limit
     if hold.cause is HoldCause.STACK:
-        return OngoingHold(upstream=hold.upstream, why=hold.why)
+        return replace(hold, until=None)
     if hold.cause is HoldCause.ALERTS_CLEARING:
         return _wait_for_alerts(hold, held, timings, now)
     if hold.cause is HoldCause.UNHEALTHY:
@@ -207,23 +200,23 @@ def _wait(hold: Hold, held: HoldRecord, timings: HoldTimings, now: datetime) -> 
         return None
     if failed is not None:
         why = f"{hold.why}, and its recovery ended {failed.state}; the service waits because of onUpstreamFailure"
-        return OngoingHold(upstream=hold.upstream, why=why)
+        return replace(hold, why=why, until=None)
     if now >= limit and not (hold.explained and (hold.recovering or _stays_away(hold))):
         return None
     ends = [each for each in (limit, hold.until) if each is not None and each > now]
-    return OngoingHold(upstream=hold.upstream, why=hold.why, until=min(ends, default=None))
+    return replace(hold, until=min(ends, default=None))
 
 
-def _wait_for_alerts(hold: Hold, held: HoldRecord, timings: HoldTimings, now: datetime) -> OngoingHold | None:
+def _wait_for_alerts(hold: Hold, held: HoldRecord, timings: HoldTimings, now: datetime) -> Hold | None:
     """Let a service that got healthy wait for its alerts to clear: during an upstream's run, and then for the alert lag."""
     if held.since is None:
         return None
     if hold.recovering:
-        return OngoingHold(upstream=hold.upstream, why=hold.why)
+        return replace(hold, until=None)
     ended = held.ended.get(hold.upstream)
     lag = ended.finished + timings.alert_lag if ended is not None and ended.finished is not None else None
     until = max((each for each in (hold.until, lag) if each is not None), default=now)
-    return OngoingHold(upstream=hold.upstream, why=hold.why, until=until) if now < until else None
+    return replace(hold, until=until) if now < until else None
 
 
 def _stays_away(hold: Hold) -> bool:
@@ -231,7 +224,7 @@ def _stays_away(hold: Hold) -> bool:
     return hold.cause is HoldCause.AT_ZERO and not hold.proceeds
 
 
-def _wait_for_person(hold: Hold, held: HoldRecord, timings: HoldTimings, now: datetime) -> OngoingHold | None:
+def _wait_for_person(hold: Hold, held: HoldRecord, timings: HoldTimings, now: datetime) -> Hold | None:
     """Let an explained problem wait just after a person was called for the upstream: both have one cause."""
     if hold.proceeds or not hold.explained:
         return None
@@ -240,7 +233,7 @@ def _wait_for_person(hold: Hold, held: HoldRecord, timings: HoldTimings, now: da
         return None
     until = last.finished + timings.limit
     why = f"{hold.why}, and its recovery ended {last.state}; a person was notified"
-    return OngoingHold(upstream=hold.upstream, why=why, until=until) if now < until else None
+    return replace(hold, why=why, until=until) if now < until else None
 
 
 def _failed_run(hold: Hold, last: PastRun | None) -> PastRun | None:
@@ -311,11 +304,6 @@ def _readiness(view: ServiceView) -> str:
     return f"{ready}, and its Service routes to none of them" if view.ready else ready
 
 
-def fails_dependents(view: ServiceView) -> bool:
-    """Return whether a service cannot answer its dependents: it does not serve, or was scaled to zero."""
-    return _is_away(view) or (view.desired > 0 and not view.serving)
-
-
 def unhealthy_upstream(name: str, views: Mapping[str, ServiceView]) -> str:
     """
     Return the deepest upstream of a service, direct or not, that cannot answer or is not known to be healthy.
@@ -325,7 +313,7 @@ def unhealthy_upstream(name: str, views: Mapping[str, ServiceView]) -> str:
     services = {each: view.service for each, view in views.items()}
     for each in upstreams_of(name, services) if name in services else ():
         view = views[each]
-        if fails_dependents(view) or (view.desired > 0 and view.healthy is not True):
+        if _is_away(view) or (view.desired > 0 and not (view.serving and view.healthy)):
             return each
     return ""
 

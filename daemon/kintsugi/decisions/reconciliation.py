@@ -154,15 +154,15 @@ def repeated_question(approvals: Sequence[Approval], *, now: datetime) -> str:
 
 
 def overdue_hold_notice(incident: Incident, limit: timedelta, *, now: datetime) -> str:
-    """Return the notice of a hold that has reached its limit, "" before that, or when there is no hold."""
-    over = incident.state is IncidentState.HELD and now >= incident.opened + limit
-    return hold_notice(incident.opened, limit) if over else ""
+    """
+    Return the notice of a hold that has reached its limit, "" before that, or when there is no hold.
 
-
-def hold_notice(opened: datetime, limit: timedelta) -> str:
-    """Return the notice that a hold is over: always the same text for one incident, so that it is sent once."""
+    It is always the same text for one incident, so that it is sent once.
+    """
+    if incident.state is not IncidentState.HELD or now < incident.opened + limit:
+        return ""
     return (
-        f"The service is held since {opened:%H:%M:%S} because of an upstream. After {format_duration(limit)}, Kintsugi evaluates the service on its own. The hold lasts"
+        f"The service is held since {incident.opened:%H:%M:%S} because of an upstream. After {format_duration(limit)}, Kintsugi evaluates the service on its own. The hold lasts"
         " longer if the upstream explains the problem and is still being recovered, or if its recovery failed and onUpstreamFailure is wait."
     )
 

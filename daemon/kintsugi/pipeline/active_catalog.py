@@ -1,6 +1,4 @@
-"""
-The catalog in force: replaced whole, and kept by digest for runs that began under an older one.
-"""
+"""The catalog in force: replaced whole, and kept by digest for runs that began under an older one."""
 
 from collections.abc import Callable, Mapping
 

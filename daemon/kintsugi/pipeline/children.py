@@ -33,9 +33,6 @@ from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.runner.context import ChildCall
 from kintsugi.runner.ends import ExecutionStopped
 
-Rank = tuple[int, str]
-"""The position in the queue: by priority, then by name."""
-
 log = structlog.get_logger(__name__)
 
 WAITED_FOR = frozenset({Reason.STALE, Reason.LOCKED, Reason.BUDGET, Reason.BREAKER, Reason.PAUSED, Reason.ACTIVE_RUN})
@@ -51,12 +48,12 @@ class SlotQueue:
 
     def __init__(self, has_free_slot: Callable[[str], bool]) -> None:
         self._has_free_slot = has_free_slot
-        self._waiting: list[tuple[Rank, int, str, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[tuple[int, str], int, str, asyncio.Future[None]]] = []
         self._numbers = count()
         self._is_asking = False
 
     @asynccontextmanager
-    async def slot(self, rank: Rank, namespace: str) -> AsyncIterator[None]:
+    async def slot(self, rank: tuple[int, str], namespace: str) -> AsyncIterator[None]:
         """Wait for the caller's turn, which lasts until the end of the block."""
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         insort(self._waiting, (rank, next(self._numbers), namespace, mine))

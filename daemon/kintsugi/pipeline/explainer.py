@@ -127,12 +127,13 @@ def service_explanation(
     """
     service = view.service
     seen = standing_text(standing, now) if standing is not None else UNSEEN
+    warnings = [("warnings", "; ".join(view.warnings))] if view.warnings else []
     own = sorted((rule for rule in rules if rule.service == service.name), key=lambda rule: rule.name)
     return ServiceExplanation(
         service=service.name,
         values=tuple(
             ServiceValue(key=key, value=value, place=str(service.positions[key]) if key in service.positions else "")
-            for key, value in (*_values(service), ("checks", _checks(view)), ("revision", seen), *_warnings(view))
+            for key, value in (*_values(service), ("checks", _checks(view)), ("revision", seen), *warnings)
         ),
         rules=tuple(ServiceValue(key=rule.name, value=_terms(rule, mode), place=str(rule.place)) for rule in own),
     )
@@ -156,11 +157,6 @@ def _checks(view: ServiceView) -> str:
         counts = "" if derived.url in view.counts else ", which counts once it has answered"
         own.append(f"{DERIVED}: {derived.url} through service/{derived.service}{counts}")
     return ", ".join(own) or "none"
-
-
-def _warnings(view: ServiceView) -> Iterator[tuple[str, str]]:
-    if view.warnings:
-        yield "warnings", "; ".join(view.warnings)
 
 
 def _terms(rule: Rule, mode: Mode) -> str:

@@ -1,6 +1,4 @@
-"""
-The operations behind the API: what people may read and do.
-"""
+"""The operations behind the API: what people may read and do."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +11,7 @@ from kintsugi.decisions.activity import HandOver, inaction_reason
 from kintsugi.decisions.breaker import doubt
 from kintsugi.decisions.drills import RULE
 from kintsugi.decisions.guards import rest_until
-from kintsugi.decisions.priorities import HoldRecord, OngoingHold, ongoing_hold
+from kintsugi.decisions.priorities import Hold, HoldRecord, ongoing_hold
 from kintsugi.errors import NotRecorded, UsageError, WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.api_types import (
@@ -416,7 +414,7 @@ class OperatorService:
         paused = [each.name for each in status.pauses if each.scope is PauseScope.RULE]
         return {name: inaction_reason(own, holding, verdicts, paused, mode=status.mode) for name, own in rules.items()}
 
-    async def _hold(self, incident: Incident) -> OngoingHold | None:
+    async def _hold(self, incident: Incident) -> Hold | None:
         """Return the upstream for which a held incident waits now."""
         catalog, now = self.active_catalog.catalog, self.observed.clock()
         service = catalog.services.get(incident.service)

@@ -151,11 +151,6 @@ class RunSupervisor:
         return self._deps.poll_interval
 
     @property
-    def recovering(self) -> frozenset[str]:
-        """Return the services that have a run under way; drills do not count."""
-        return frozenset(run.service for run in self._runs.values() if run.kind is RunKind.RECOVERY)
-
-    @property
     def slot_namespaces(self) -> tuple[str, ...]:
         """Return the namespaces of the services that have a slot, one for each; a run about all services takes none."""
         runs = self.under_way.runs

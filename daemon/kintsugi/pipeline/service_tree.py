@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cached_property
 
 from kintsugi.decisions.activity import ActivityInput, HandOver, activity
-from kintsugi.decisions.priorities import OngoingHold
+from kintsugi.decisions.priorities import Hold
 from kintsugi.decisions.reconciliation import open_questions
 from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.model.api_types import (
@@ -43,7 +43,7 @@ class TreeInput:
     incidents: Iterable[Incident] = ()
     runs: Iterable[RunRecord] = ()
     steps: Mapping[str, CurrentStep] = field(default_factory=dict)
-    holds: Mapping[str, OngoingHold] = field(default_factory=dict)
+    holds: Mapping[str, Hold] = field(default_factory=dict)
     inaction: Mapping[str, str] = field(default_factory=dict)
     standings: Mapping[str, RevisionStanding] = field(default_factory=dict)
     handed_over: Mapping[str, HandOver] = field(default_factory=dict)
@@ -150,7 +150,7 @@ def _summary(view: ServiceView, inputs: TreeInput) -> ServiceSummary:
     )
 
 
-def _hold(incident: Incident | None, hold: OngoingHold | None) -> HoldSummary | None:
+def _hold(incident: Incident | None, hold: Hold | None) -> HoldSummary | None:
     """Return the upstream that holds an incident; one whose reason has just gone is evaluated again within moments."""
     if incident is None or incident.state is not IncidentState.HELD:
         return None

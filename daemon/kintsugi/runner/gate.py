@@ -205,15 +205,6 @@ class RunGate:
         own = path if scope.phase is Phase.FORWARD else path.in_phase(scope.phase.value)
         await self.approvals.ask(own, question, scope.phase, self.admission(scope).raise_if_forbidden)
 
-    async def ask_about_run(self, admission: "RunAdmission", why: str) -> None:
-        """
-        Ask whether a run without an approval may go on. Raises ApprovalExpired on expiry, WritesForbidden as `ask`
-        does.
-        """
-        run = self.journal.run
-        question = f"{why}: may {run.runbook} on {run.service} continue?"
-        await self.approvals.ask(RUN, question, admission.phase, admission.raise_if_forbidden)
-
     async def skip_reason(self, attempt: Attempt) -> str:
         """
         Return why a change forward is no longer needed, "" when it is.
@@ -341,7 +332,9 @@ class RunAdmission:
             case AdmissionDecision.HAND_OVER:
                 raise OpposingChange(RUN, result.reason)
             case AdmissionDecision.ASK:
-                await self.gate.ask_about_run(self, result.reason)
+                run = self.gate.journal.run
+                question = f"{result.reason}: may {run.runbook} on {run.service} continue?"
+                await self.gate.approvals.ask(RUN, question, self.phase, self.raise_if_forbidden)
                 return result.reason
             case AdmissionDecision.WAIT:
                 return result.reason

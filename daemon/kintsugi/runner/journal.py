@@ -114,10 +114,6 @@ class Journal:
         """Write what the run found or left, so that a restarted process knows it, too."""
         self.run = await self._store.runs.update_run(self.run.id, updates)
 
-    def is_noted(self, path: StepPath) -> bool:
-        """Return whether the run has a note at a path."""
-        return self.known(Phase.FORWARD, path) is not None
-
     def fact(self, path: StepPath, name: str) -> object:
         """Return one fact that the run noted, or None."""
         step = self.known(Phase.FORWARD, path)
@@ -125,7 +121,7 @@ class Journal:
 
     async def note(self, path: StepPath, name: str, facts: Mapping[str, object], *, now: datetime) -> None:
         """Write a note once, so that a restarted process knows it, too."""
-        if not self.is_noted(path):
+        if self.known(Phase.FORWARD, path) is None:
             step = StepRecord(
                 run=self.run.id,
                 path=str(path),

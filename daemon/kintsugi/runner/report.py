@@ -17,6 +17,9 @@ from kintsugi.runner.journal import ENDED, recalled
 from kintsugi.telemetry import SECRETS
 from kubeobjects.lines import Line, Lines, command, line, lines
 
+UNCERTAIN = frozenset({StepState.INTENT, StepState.UNKNOWN, StepState.NEEDS_OPERATOR})
+"""The states of a change of which it is not known whether it was made."""
+
 
 def hand_over(reason: str, steps: Iterable[StepRecord], rollback_command: str = "") -> Lines:
     """
@@ -40,7 +43,7 @@ def hand_over(reason: str, steps: Iterable[StepRecord], rollback_command: str = 
         section("To roll the workload back", [command(rollback_command)] if rollback_command else []),
         section("Done", [f"{step.text}" for step in changes if step.state is StepState.DONE and not has_failed(step)]),
         section("Still running", [f"{step.text} (its Job)" for step in changes if _works_on(step, known)]),
-        section("Uncertain", [f"{step.text} ({step.error})" for step in changes if is_uncertain(step)]),
+        section("Uncertain", [f"{step.text} ({step.error})" for step in changes if step.state in UNCERTAIN]),
         section("Not done", [f"{step.text} ({step.error})" for step in ordered if was_not_applied(step)]),
         undo_section("Undo commands, newest first", changes),
     )
@@ -134,11 +137,6 @@ def _works_on(change: StepRecord, steps: Iterable[StepRecord]) -> bool:
         return False
     place = change.phase, change.step_path.step
     return not any(step.state in ENDED for step in steps if (step.phase, step.step_path) == place)
-
-
-def is_uncertain(step: StepRecord) -> bool:
-    """Return whether it is not known if a change was made."""
-    return step.state in (StepState.INTENT, StepState.UNKNOWN, StepState.NEEDS_OPERATOR)
 
 
 def was_not_applied(step: StepRecord) -> bool:

@@ -1,6 +1,4 @@
-"""
-Gathers the watchdog's facts for one run: how the workload was found and left, and the service's current state.
-"""
+"""Gathers the watchdog's facts for one run: how the workload was found and left, and the service's current state."""
 
 from collections.abc import Iterator
 from contextlib import suppress

@@ -242,11 +242,6 @@ def signal_ids(now: datetime) -> Iterator[str]:
     return (f"{batch}-{number}" for number in count(1))
 
 
-def of_alert(raw: bytes) -> bytes:
-    """Return the body of a webhook that brings nothing but this alert."""
-    return b'{"version":"4","alerts":[' + raw + b"]}"
-
-
 def dead_letter(
     source: SignalSource, raw: bytes, reason: str, now: datetime, *, payload: bytes | None = None
 ) -> DeadLetter:
@@ -340,7 +335,7 @@ def _letters(wrong: list[tuple[bytes, str]], now: datetime) -> list[DeadLetter]:
     more, left = len(wrong) - _MOST_LETTERS, LARGEST_PAYLOAD
     letters = []
     for raw, reason in wrong[:_MOST_LETTERS]:
-        payload = of_alert(raw) if len(raw) <= left else None
+        payload = b'{"version":"4","alerts":[' + raw + b"]}" if len(raw) <= left else None
         left -= len(payload or b"")
         letters.append(dead_letter(SignalSource.ALERTMANAGER, raw, reason, now, payload=payload))
     if more > 0:

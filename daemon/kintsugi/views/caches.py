@@ -1,6 +1,4 @@
-"""
-The daemon's reflectors: one a kind, started together, with one answer to whether they can be trusted.
-"""
+"""The daemon's reflectors: one a kind, started together, with one answer to whether they can be trusted."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping

@@ -88,7 +88,7 @@ async def reconciled(supervisor: RunSupervisor, *, seconds: int) -> None:
 async def over(supervisor: RunSupervisor) -> None:
     """Wait until no run is under way."""
     async with asyncio.timeout(7200):
-        while supervisor.recovering:
+        while supervisor.under_way.runs:
             await asyncio.sleep(1)
 
 
@@ -100,7 +100,7 @@ async def test_a_run_is_carried_to_its_end_and_told() -> None:
     supervisor.on_start(lambda run: begins.append(run.id))
     supervisor.on_end(lambda run, steps: ends.append(run.state) if steps else None)
     supervisor.start(bench.ledger.record)
-    assert supervisor.recovering == {"web"}
+    assert supervisor.under_way.runs.keys() == {"web"}
     assert supervisor.run_of("web") is not None
     await over(supervisor)
     assert (begins, ends) == (["run-1"], [IncidentState.RECOVERED])
@@ -114,7 +114,7 @@ async def test_runs_under_way_are_told_as_they_stand() -> None:
     supervisor = supervisor_of(bench)
     supervisor.start(bench.ledger.record)
     states: set[IncidentState] = set()
-    while supervisor.recovering:
+    while supervisor.under_way.runs:
         assert set(supervisor.under_way.runs) == {"web"}
         states |= {each.state for each in supervisor.under_way.runs.values()}
         await asyncio.sleep(1)
@@ -242,7 +242,7 @@ async def test_an_open_run_without_a_task_is_taken_up_by_the_tick() -> None:
     await supervisor.resume()
     bench.ledger.record = finished
     await supervisor.reconcile()
-    assert supervisor.recovering == {"web"}
+    assert supervisor.under_way.runs.keys() == {"web"}
     await supervisor.reconcile()
     await over(supervisor)
     assert bench.effects == [SCALE]
@@ -254,13 +254,13 @@ async def test_no_run_is_taken_up_before_the_start_or_after_the_stop() -> None:
     bench = RunBench(STEPS)
     supervisor = supervisor_of(bench)
     await supervisor.reconcile()
-    assert not supervisor.recovering
+    assert not supervisor.under_way.runs
     await supervisor.resume()
     await asyncio.sleep(0)
     await supervisor.stop()
     assert not bench.ledger.record.state.is_final
     await supervisor.reconcile()
-    assert not supervisor.recovering
+    assert not supervisor.under_way.runs
 
 
 async def test_a_run_that_is_over_when_it_is_begun_is_told_to_nobody() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from kintsugi.commands.selectors import label_selector
 from kintsugi.decisions.activity import ActivityInput, HandOver, activity, inaction_reason
-from kintsugi.decisions.priorities import OngoingHold
+from kintsugi.decisions.priorities import Hold, HoldCause
 from kintsugi.ledger import Ledger
 from kintsugi.model.api_types import (
     ActivityKind,
@@ -57,7 +57,7 @@ def test_a_service_that_is_not_seen_is_neither_serving_nor_down() -> None:
 def test_a_held_service_says_by_whom_why_and_until_when_as_far_as_that_is_known() -> None:
     """A hold that has lost its reason lasts until it is looked at again; a reason without a held incident is no hold."""
     held = incident(state=IncidentState.HELD)
-    hold = OngoingHold(upstream="api", why="api is being recovered", until=moment(minutes=15))
+    hold = Hold(upstream="api", why="api is being recovered", cause=HoldCause.RECOVERING, until=moment(minutes=15))
     whole = HoldSummary(upstream="api", why="api is being recovered", since=held.opened, until=moment(minutes=15))
     for opened, holds, expected in (
         (held, {"web": hold}, whole),
