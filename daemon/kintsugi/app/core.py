@@ -420,7 +420,7 @@ def outages_of(
         notifies=settings.notifications.url is not None,
         on_fault=pipeline.evaluate_refused,
     )
-    state.observed.outage = watch.of
+    state.observed.outage = watch.outages.get
     return watch
 
 

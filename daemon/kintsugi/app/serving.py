@@ -100,9 +100,7 @@ def notify(settings: Settings, core: Core, metrics: Metrics, life: Lifecycle) ->
 
 def headlines_of(core: Core) -> NoticeHeadlines:
     """Return the part that completes notices."""
-    affected = AffectedServices(
-        incidents=core.ledger.incidents, active_catalog=core.active_catalog, observed=core.observed
-    )
+    affected = AffectedServices(core.ledger.incidents, core.active_catalog, core.observed)
     return NoticeHeadlines(
         ledger=core.ledger,
         clock=core.clock.now,

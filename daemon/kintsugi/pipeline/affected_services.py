@@ -13,7 +13,7 @@ MOST_INCIDENTS = 1_000
 """Open incidents that are looked at; there is one a service at most, and one drill."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class AffectedServices:
     """Finds the services that an incident's problem affects, and whether a held incident is notified with its cause."""
 

@@ -91,13 +91,6 @@ class OperatorService:
     rollbacks: RollbackPreviewer
     outages: OutageWatch
 
-    @property
-    def _affected(self) -> AffectedServices:
-        """Return who names the services that suffer from another one's problem."""
-        return AffectedServices(
-            incidents=self.ledger.incidents, active_catalog=self.active_catalog, observed=self.observed
-        )
-
     async def incidents(self, *, limit: int, service: str, open_only: bool) -> Sequence[Incident]:
         """List incidents, newest first."""
         return await self.ledger.incidents.newest(limit=limit, service=service, open_only=open_only)
@@ -107,6 +100,7 @@ class OperatorService:
         found = await self.ledger.incidents.get(incident, strict=False)
         page = await self.ledger.signals.of_incident(incident, limit=signals, skip=skip)
         runs = [await self._detail(run) for run in await self.ledger.runs.of_incident(incident)]
+        affected = AffectedServices(self.ledger.incidents, self.active_catalog, self.observed)
         children = [child for each in runs for child in await self.ledger.runs.children_of(each.run.id)]
         return IncidentDetail(
             incident=found,
@@ -117,7 +111,7 @@ class OperatorService:
             firing=(await self.ledger.triggers.of_incident(incident)).firing,
             diagnoses=await self.ledger.diagnoses.of_incident(incident),
             covers=covered(self.observed.views.values(), children) if found.service == STACK else (),
-            affected=await self._affected.now(found),
+            affected=await affected.now(found),
             abort=await self.ledger.incidents.abort_of(incident),
             resumed=await self.ledger.pauses.ended_rest(incident),
         )
@@ -364,11 +358,15 @@ class OperatorService:
 
     async def explain_service(self, service: str) -> ServiceExplanation:
         """Explain what a service is and which rules it has. Raises NotRecorded for no such service."""
+        view = self._view(service)
+        standing, rules = self.observed.standings.get(service), self.active_catalog.catalog.rules.values()
+        return service_explanation(view, rules, standing, mode=self.observed.mode, now=self.observed.clock())
+
+    def _view(self, service: str) -> ServiceView:
         view = self.observed.views.get(service)
         if view is None:
             raise NotRecorded(f"the rules in force declare no service {service}")
-        standing, rules = self.observed.standings.get(service), self.active_catalog.catalog.rules.values()
-        return service_explanation(view, rules, standing, mode=self.observed.mode, now=self.observed.clock())
+        return view
 
     def missing_workloads(self) -> tuple[str, ...]:
         """Return the services whose workload does not exist."""
@@ -380,9 +378,7 @@ class OperatorService:
 
         Raises NotRecorded where none is kept, WrongState where values of it are not known, LedgerUnavailable.
         """
-        view = self.observed.views.get(service)
-        if view is None:
-            raise NotRecorded(f"the rules in force declare no service {service}")
+        view = self._view(service)
         workload, namespace = view.service.workload, view.service.namespace
         kept = await self.diagnoser.templates.manifest(workload.resource.singular, namespace, workload.name)
         if kept is None:

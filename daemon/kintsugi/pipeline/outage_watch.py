@@ -77,10 +77,6 @@ class OutageWatch:
         """`on_notice` hears of each service of which a person is notified, and the text."""
         self.on_notice: Listeners[[str, str]] = Listeners(self.containment)
 
-    def of(self, service: str) -> Outage | None:
-        """Return the outage of a service, None where it is not down."""
-        return self.outages.get(service)
-
     def note_notified(self, service: str) -> None:
         """Note that a person was notified of a service's fault in another way."""
         known = self.outages.get(service)

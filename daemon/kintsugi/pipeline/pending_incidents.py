@@ -68,19 +68,14 @@ class PendingIncidents:
         now, incident = self.observed.clock(), open_incident.incident
         self.pipeline.requester.note_waiting(incident)
         over = overdue_hold_notice(incident, self.observed.limits.holds.limit, now=now)
-        if over and not open_incident.clear and not await self._is_notified_elsewhere(incident):
+        affected = AffectedServices(self.ledger.incidents, self.active_catalog, self.observed)
+        if over and not open_incident.clear and not await affected.is_notified_elsewhere(incident):
             await self.ledger.outbox.put_notice_once(incident.id, IncidentState.HELD, over, now)
         need = need_of(open_incident, now=now)
         try:
             await self._do(need, incident, [signal for signal, _ in open_incident.signals])
         except WrongState as moved:
             log.info("incident moved meanwhile", incident=incident.id, error=str(moved))
-
-    async def _is_notified_elsewhere(self, incident: Incident) -> bool:
-        of = AffectedServices(
-            incidents=self.ledger.incidents, active_catalog=self.active_catalog, observed=self.observed
-        )
-        return await of.is_notified_elsewhere(incident)
 
     async def _incident_state(self, known_as: str) -> OpenIncident | None:
         """Return the state of an incident; None when it has been closed or got a run meanwhile."""
@@ -120,19 +115,13 @@ class PendingIncidents:
 
     async def _ask(self, incident: Incident) -> None:
         """Ask a question that was not asked yet, or whose answer cannot be used any more."""
-        planned = self._plan(incident)
-        if planned is None:
-            await self._end(incident, IncidentState.CANCELLED, f"rule {incident.rule} or its service is gone")
-            return
-        _, bound = planned
-        log.info("approval requested", incident=incident.id)
-        await self.pipeline.requester.ask(incident, bound)
+        if (planned := await self._plan(incident)) is not None:
+            log.info("approval requested", incident=incident.id)
+            await self.pipeline.requester.ask(incident, planned[1])
 
     async def _evaluate(self, incident: Incident, signal: Signal, approval: Approval | None) -> None:
         """Start what was approved, if it still is the plan that was shown, or was held; the guards are asked again."""
-        planned = self._plan(incident)
-        if planned is None:
-            await self._end(incident, IncidentState.CANCELLED, f"rule {incident.rule} or its service is gone")
+        if (planned := await self._plan(incident)) is None:
             return
         rule, bound = planned
         if approval is not None and bound.digest != approval.bound:
@@ -164,11 +153,12 @@ class PendingIncidents:
         history = await self.ledger.run_requests.history_for(request, self.observed.clock())
         return decide(history).kind is VerdictKind.STARTED
 
-    def _plan(self, incident: Incident) -> tuple[Rule, Plan] | None:
-        """Bind the incident's rule as it is now; None when it is gone."""
+    async def _plan(self, incident: Incident) -> tuple[Rule, Plan] | None:
+        """Bind the incident's rule as it is now; None when it is gone, which ends the incident."""
         catalog = self.active_catalog.catalog
         rule, service = catalog.rules.get(incident.rule), catalog.subject(incident.service)
         if rule is None or service is None:
+            await self._end(incident, IncidentState.CANCELLED, f"rule {incident.rule} or its service is gone")
             return None
         return rule, plan(rule, service, catalog, now=self.observed.clock())
 

@@ -94,19 +94,15 @@ class RunProber(Prober, Protocol):
 
     async def plan_effect(self, command: Command, context: ChangeContext) -> EffectPlan:
         """Judge a change by a live read; nothing is changed. Raises Refused with the reason, KubeError, CommandError."""
-        ...
 
     async def metadata(self, workload: WorkloadRef, namespace: str) -> Metadata | None:
         """Return a workload's metadata from the API server, None where it does not exist. Raises KubeError."""
-        ...
 
     async def is_as_left(self, workload: WorkloadRef, namespace: str, run: str) -> bool:
         """Return whether a workload has the template that a run has left. Raises KubeError."""
-        ...
 
     async def watch(self, plan: EffectPlan, context: ChangeContext) -> JobState:
         """Return the state of the Job that was made. Raises KubeError."""
-        ...
 
 
 class ChangeGate(Protocol):
@@ -114,15 +110,12 @@ class ChangeGate(Protocol):
 
     def admission(self, scope: StepScope, command: Command | None = None, *, phase: Phase | None = None) -> Admission:
         """Return the gate before a change in this scope, of the command's object where that is known already."""
-        ...
 
     async def release(self, child: StepPath) -> None:
         """Release the locks that a child of the run has taken, once it is over."""
-        ...
 
     async def ask(self, scope: StepScope, path: StepPath, question: str) -> None:
         """Wait for a person's approval. Raises ExecutionStopped when it does not come in time."""
-        ...
 
 
 class Diagnoses(Protocol):
@@ -130,7 +123,6 @@ class Diagnoses(Protocol):
 
     async def make(self, incident: str, service: Service, occasion: Occasion) -> None:
         """Make and keep a diagnosis in bounded time, even if it fails. Raises LedgerUnavailable, StaleEpoch."""
-        ...
 
 
 class ClusterView(Protocol):
@@ -147,73 +139,57 @@ class ClusterView(Protocol):
 
     def annotation_pause(self, namespace: str) -> str:
         """Return the pause that a person has set by an annotation on the namespace, "" for none."""
-        ...
 
     def outage(self, service: str) -> Outage | None:
         """Return the outage of a service, None where it is not down."""
-        ...
 
     async def silence(self, alerts: AsyncIterable[str]) -> str:
         """Return a sentence when all of these alerts (by fingerprint) are silenced or that is unknown; "" otherwise."""
-        ...
 
     @property
     def mode(self) -> Mode: ...
 
     def mode_of(self, rule: str, runbook: str, services: Collection[str]) -> Mode:
         """Return how far runs of a rule may go now: as the daemon's mode, the rule and those of other services let a runbook."""
-        ...
 
     def retired(self, rule: str) -> str:
         """Return a sentence when a rule is no longer in the catalog, "" otherwise."""
-        ...
 
     def observer(self) -> ObserverHealth:
         """Return the health of the observer."""
-        ...
 
     def upstream(self, service: str) -> str:
         """Return an upstream that went down and is being recovered now; "" for none."""
-        ...
 
     def explained_by(self, service: str, began: datetime) -> str:
         """Return an upstream that is down and explains a problem that began at `began`; "" for none."""
-        ...
 
     def overtaker(self, service: str) -> str:
         """Return a service of higher priority that waits for the slot of a service under recovery; "" for none."""
-        ...
 
     def slot_namespaces(self) -> tuple[str, ...]:
         """Return the namespaces of the services that have a slot, one for each."""
-        ...
 
     def slot_given(self) -> None:
         """Note that a run has given its slot away and that the ledger has it."""
-        ...
 
     def slot_refusal(self, service: str) -> Callable[[tuple[str, ...]], str]:
         """Return a function from the namespaces with a slot to why the service gets none, "" when it gets one."""
-        ...
 
     @property
     def covered(self) -> bool:
         """Return whether a run about all services is under way, which will recover the others."""
-        ...
 
     def good(self, service: str) -> frozenset[str]: ...
 
     def adopted(self, service: str) -> Mapping[str, int]:
         """Return the good templates that were adopted, and the numbers of their revisions."""
-        ...
 
     def none_good(self, service: str) -> str:
         """Return why no revision is good yet, "" where one is or that is not known."""
-        ...
 
     def last_good(self, service: str) -> int:
         """Return the number of the newest good revision that is not the current one; 0 when none is known."""
-        ...
 
     def change_context(self, run: RunRecord, scope: StepScope, step: StepRecord) -> ChangeContext: ...
 
@@ -270,11 +246,9 @@ class Children(Protocol):
         A run that may not start yet is requested again. Raises ExecutionStopped when it may not start at all,
         LedgerUnavailable, StaleEpoch.
         """
-        ...
 
     async def until_over(self, child: RunRecord) -> RunRecord:
         """Wait until a child run is over, and return it as it ended."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)

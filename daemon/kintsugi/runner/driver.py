@@ -267,10 +267,8 @@ class RunDriver(Driver):
         result = await self._watchdog_result()
         while result.decision is WatchdogDecision.WAIT:
             if (found := await self._next_fault()) is not None:
-                result, updates = (
-                    superseded(found, changed=self.journal.changed),
-                    RunUpdate(superseded=found.superseded),
-                )
+                result = superseded(found, changed=self.journal.changed)
+                updates = RunUpdate(superseded=found.superseded)
                 break
             await asyncio.sleep(self.deps.poll_interval.total_seconds())
             if self.rollback_requested.is_set():
@@ -313,8 +311,9 @@ class RunDriver(Driver):
             return WatchdogDecision.HAND_OVER.because(f"{rejected}; {result.reason}")
         if stands and result.decision is WatchdogDecision.ROLL_BACK:
             return WatchdogDecision.WAIT.because(f"{stands}; no rollback starts meanwhile")
-        if result.decision is WatchdogDecision.WAIT and not self.watchdog.is_well:
-            return await self._unless_forbidden(result)
+        may_hand_over = result.decision is WatchdogDecision.WAIT and not self.watchdog.is_well
+        if may_hand_over and (forbidden := await self._forbidden()) is not None:
+            return self._left_as_it_is(forbidden.why)
         return result
 
     async def _rejected(self) -> str:
@@ -323,13 +322,6 @@ class RunDriver(Driver):
             return ""
         asked = await self.ledger.approvals.of_incident(self.incident.id)
         return next((rejection(each) for each in asked if each.rejected is not None), "")
-
-    async def _unless_forbidden(self, waits: WatchdogResult) -> WatchdogResult:
-        """Hand a run over whose service is not well yet and for which nothing could be written if it stays so; else let it wait."""
-        forbidden = await self._forbidden()
-        if forbidden is None:
-            return waits
-        return self._left_as_it_is(forbidden.why)
 
     def _left_as_it_is(self, why: str) -> WatchdogResult:
         """Hand a run over if it has changed anything, else cancel it."""

@@ -42,6 +42,9 @@ class StepEnd:
         )
 
 
+NOT_NEEDED = StepEnd(ran=False, met=False, state=StepState.SKIPPED, error="not needed", left_out=True)
+
+
 class ExecutionAborted(KintsugiError):
     """The steps were not all executed. `path` is the step, or the run itself; `why` a sentence."""
 

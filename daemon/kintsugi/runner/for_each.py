@@ -15,7 +15,7 @@ from kintsugi.model.records import StepState
 from kintsugi.model.runbooks import Run, Step
 from kintsugi.model.step_path import RUN
 from kintsugi.runner.context import RunContext, StepScope
-from kintsugi.runner.ends import ExecutionStopped, StepEnd, merge_results, raise_most_severe
+from kintsugi.runner.ends import NOT_NEEDED, ExecutionStopped, StepEnd, merge_results, raise_most_severe
 from kintsugi.runner.journal import WHY_LOST
 
 
@@ -179,7 +179,7 @@ def combine(ends: Sequence[StepEnd]) -> StepEnd:
     """Combine the ends of a step's items: met when all are, ran when any did; left out when no item was wanted."""
     wanted = [end for end in ends if not end.left_out]
     if not wanted:
-        return StepEnd(ran=False, met=False, state=StepState.SKIPPED, error="not needed", left_out=True)
+        return NOT_NEEDED
     return StepEnd(
         ran=any(end.ran for end in wanted),
         met=all(end.met for end in wanted),

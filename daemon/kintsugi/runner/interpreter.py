@@ -35,6 +35,7 @@ from kintsugi.model.step_path import StepPath
 from kintsugi.runner.changes import Changes
 from kintsugi.runner.context import HELPED, ChildCall, RunContext, StepScope
 from kintsugi.runner.ends import (
+    NOT_NEEDED,
     EffectFailed,
     ExecutionStopped,
     ExpectationUndecided,
@@ -50,8 +51,6 @@ from kintsugi.runner.report import child_summary
 from kintsugi.runner.sections import Section, has_begun
 from kintsugi.runner.wait import NOT_MET, probe, settled, wait
 from kintsugi.scope.values import StepOutcome
-
-LEFT_OUT = StepEnd(ran=False, met=False, state=StepState.SKIPPED, error="not needed", left_out=True)
 
 log = structlog.get_logger(__name__)
 
@@ -126,7 +125,7 @@ class Interpreter:
         """
         if not self._has_begun(step, scope):
             if step.for_each is None and not await is_wanted(self.context, step, scope):
-                return await self._end(step, scope, LEFT_OUT)
+                return await self._end(step, scope, NOT_NEEDED)
             if step.approve is not None:
                 await self._ask(step, step.approve, scope)
             await self._begin(step, scope)

@@ -228,10 +228,6 @@ class DrillGate:
         """Raise ExecutionStopped: a drill's runbook may not ask a person."""
         raise ExecutionStopped(path, f"a drill cannot ask for approval: {question}")
 
-    async def blocked_by(self) -> str:
-        """Return why the drill must end now, "" when it may go on."""
-        return await reason_to_end(self.deps, self.ledger, self.journal.run, GIVES_WAY_TO)
-
     async def decide(self, phase: Phase) -> AdmissionResult:
         """Decide on a change now; what a drill takes back is bound by less. Raises StaleEpoch."""
         run, observed, now = self.journal.run, self.deps.observed, self.deps.clock()
@@ -266,7 +262,7 @@ class DrillAdmission:
         What a drill takes back it takes back whatever goes on, but in mode observe or under a freeze.
         """
         while True:
-            if self.phase is Phase.FORWARD and (why := await self.gate.blocked_by()):
+            if self.phase is Phase.FORWARD and (why := await self._reason_to_end()):
                 raise TriggerResolved(RUN, why)
             result = await self.gate.decide(self.phase)
             if result.decision is AdmissionDecision.ADMIT:
@@ -275,6 +271,9 @@ class DrillAdmission:
                 raise WritesForbidden(RUN, result.reason)
             log.info("drill change waiting", run=self.gate.journal.run.id, why=result.reason)
             await asyncio.sleep(self.gate.deps.poll_interval.total_seconds())
+
+    async def _reason_to_end(self) -> str:
+        return await reason_to_end(self.gate.deps, self.gate.ledger, self.gate.journal.run, GIVES_WAY_TO)
 
     async def objection(self) -> str:
         """Return the objection to the attempt at this moment, "" for none. Raises StaleEpoch."""

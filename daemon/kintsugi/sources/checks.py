@@ -223,8 +223,7 @@ class Checks:
         if not view.desired:
             self._report(rule, None, view)
             return None
-        views, prometheus = self._services.views, self._terms.prometheus
-        context = CheckContext(view=view, views=views, now=self._clock(), prometheus=prometheus)
+        context = self._context(view)
         try:
             steps = view.service.checks.get(rule.check)
             met = await (self._derived(context) if steps is None else self._all(steps, context))
@@ -260,8 +259,7 @@ class Checks:
             return PodAnswer(met=None if view is None else True, text="" if view else "its service is not known")
         directed = False
         for name in unmet or names:
-            views, prometheus = self._services.views, self._terms.prometheus
-            context = CheckContext(view=view, views=views, now=self._clock(), prometheus=prometheus, pod=pod)
+            context = self._context(view, pod)
             met = await self._all(view.service.checks[name], context)
             directed = directed or context.reached_pod
             if met is not True:
@@ -269,6 +267,10 @@ class Checks:
         if not directed:
             return PodAnswer(met=None, text=f"no check of {service} asks a pod by itself")
         return PodAnswer(met=True)
+
+    def _context(self, view: ServiceView, pod: PodAddress | None = None) -> CheckContext:
+        views, prometheus = self._services.views, self._terms.prometheus
+        return CheckContext(view=view, views=views, now=self._clock(), prometheus=prometheus, pod=pod)
 
     def _report(self, rule: Rule, met: bool | None, asked: ServiceView) -> None:
         """Record whether a rule holds: its check is not met, and its `when` is true by now. Nothing where that has no answer."""

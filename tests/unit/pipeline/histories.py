@@ -267,7 +267,7 @@ class Daemon:
             notifies=True,
             on_fault=self.pipeline.evaluate_refused,
         )
-        observed.outage = self.outages.of
+        observed.outage = self.outages.outages.get
         self.headlines = NoticeHeadlines(
             ledger=self.ledger, clock=virtual_clock, delay=timedelta(0), affected=no_affected
         )
