@@ -5,13 +5,16 @@ Pure. A pod that does not serve does not count, so that a recovery of pods that 
 such ones are deleted first, so that none waits for one that is not ready because it was not yet deleted.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TypeVar
 
 from kintsugi.commands.registry import definition_of
 from kintsugi.model.change_limits import PodBudget
 from kintsugi.model.command import Command
 from kintsugi.model.views import ServiceView
 from kubeobjects import predicates
+
+T = TypeVar("T")
 
 
 def pod_deleted_by(command: Command | None) -> str:
@@ -78,6 +81,17 @@ def pod_budget(view: ServiceView, percent: int) -> PodBudget:
 def serving(views: Iterable[ServiceView]) -> frozenset[str]:
     """Return the uids of the pods that serve: of several pods, these are deleted last."""
     return frozenset(pod.metadata.uid for view in views for pod in view.pods if predicates.serves(pod))
+
+
+def take_next(waiting: list[tuple[int, T]], uid_of: Callable[[T], str], last: Collection[str]) -> tuple[int, T]:
+    """
+    Take the next of those that wait: in listed order, but those with a uid in `last` come last.
+
+    A serving pod may have to wait until enough others serve, and must not wait for one that is only deleted after it.
+    """
+    following = next((each for each in waiting if uid_of(each[1]) not in last), waiting[0])
+    waiting.remove(following)
+    return following
 
 
 def _there(namespace: str, views: Mapping[str, ServiceView]) -> list[ServiceView]:

@@ -301,12 +301,7 @@ def steady_since(view: ServiceView, progress: Progress) -> datetime | None:
     """
     if not view.healthy or view.healthy_since is None:
         return None
-    conditions = [predicates.condition_of(pod.status.conditions, "Ready") for pod in made_since(view, progress.began)]
-    ready = [
-        condition.last_transition_time
-        for condition in conditions
-        if condition is not None and condition.status == "True"
-    ]
+    ready = [predicates.ready_since(pod) for pod in made_since(view, progress.began)]
     moments = [view.healthy_since, view.last_restart, progress.steps_finished_at, *ready]
     return max(moment for moment in moments if moment is not None)
 

@@ -18,7 +18,7 @@ from kintsugi.actions.job_effect import JobStage, JobState, ending
 from kintsugi.actions.secret_checks import holds_secret
 from kintsugi.commands import decode, encode
 from kintsugi.commands.registry import definition_of
-from kintsugi.decisions.disruptions import deleted_uid, serving
+from kintsugi.decisions.disruptions import deleted_uid, serving, take_next
 from kintsugi.durations import format_duration
 from kintsugi.errors import CommandError, DecryptionFailed, EvaluationError, Forbidden, KubeError
 from kintsugi.executor import Admission, Effect, effect_plan_of
@@ -73,7 +73,9 @@ class Changes:
         ends: list[StepRecord] = []
         waiting = list(enumerate([] if skip_reason else await self._commands(step, scope)))
         while waiting:
-            index, command = self._taken(waiting)
+            views = self._context.deps.observed.views
+            # deletions of serving pods come last, since they may wait
+            index, command = take_next(waiting, partial(deleted_uid, views=views), serving(views.values()))
             blank = self._blank(step, scope, index)
             end = await self._again_and_again(blank, command, scope, step)
             if is_left_out(end):
@@ -220,14 +222,6 @@ class Changes:
         if step is None or step.timeout is None:
             return latest
         return min(latest, self._context.deps.clock() + step.timeout)
-
-    def _taken(self, waiting: list[tuple[int, Command]]) -> tuple[int, Command]:
-        """Take the next command in the order of binding; deletions of serving pods come last, since they may wait."""
-        views = self._context.deps.observed.views
-        last = serving(views.values())
-        following = next((each for each in waiting if deleted_uid(each[1], views) not in last), waiting[0])
-        waiting.remove(following)
-        return following
 
     async def _commands(self, step: Step, scope: StepScope) -> Sequence[Command]:
         """Bind a step's command once; a command that was bound before a restart is read from the journal."""

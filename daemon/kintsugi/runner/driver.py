@@ -337,10 +337,10 @@ class RunDriver(Driver):
         context = self.context(self.deps.clock() + rollback.after)
         going = RollbackRunner(context, self.catalog, self.runbook, self.watchdog)
         try:
-            done = await term.in_time(going.do(since=term.began, asked=self.run.rollback_requested_by != ""))
-            state = IncidentState.ROLLED_BACK if done.helped else IncidentState.NEEDS_OPERATOR
-            ending = done.reason if done.helped else f"but {done.reason}"
-            reason = f"rolled back ({term.why}): {done.what}; {ending}"
+            done, result = await term.in_time(going.do(since=term.began, asked=self.run.rollback_requested_by != ""))
+            helped = result.decision is WatchdogDecision.RECOVERED
+            state = IncidentState.ROLLED_BACK if helped else IncidentState.NEEDS_OPERATOR
+            reason = f"rolled back ({term.why}): {done}; {'' if helped else 'but '}{result.reason}"
         except RollbackSuperseded as superseded:
             state, reason = IncidentState.NEEDS_OPERATOR, f"not rolled back: {superseded.why}"
         except ExecutionAborted as error:

@@ -5,10 +5,11 @@ Items are compared by identity, so that a list that is evaluated again contains 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
-from kintsugi.decisions.disruptions import serving
+from kintsugi.decisions.disruptions import serving, take_next
 from kintsugi.errors import EvaluationError
 from kintsugi.mask import MASK
 from kintsugi.model.records import StepState
@@ -81,7 +82,7 @@ async def run_for_each(
         async with gate:
             try:
                 views = context.deps.observed.views.values()
-                index, item = take_next(waiting, serving(views) if deletes(step) else ())
+                index, item = take_next(waiting, attrgetter("uid"), serving(views) if deletes(step) else ())
                 here = await bind_item(context, step, scope, (index, item)) if not over.is_set() else None
                 if here is None:
                     return index, None
@@ -115,17 +116,6 @@ async def items_of(context: RunContext, step: Step, scope: StepScope) -> Sequenc
     listing = replace(record, state=StepState.DONE, met=True, facts=kept(items))
     await context.journal.save_step(listing, expect=None, now=context.deps.clock())
     return items
-
-
-def take_next(waiting: list[tuple[int, Item]], last: Collection[str]) -> tuple[int, Item]:
-    """
-    Take the next of the waiting items: in listed order, but those with a uid in `last` come last.
-
-    A serving pod may have to wait until enough others serve, and must not wait for one that is only deleted after it.
-    """
-    following = next((each for each in waiting if each[1].uid not in last), waiting[0])
-    waiting.remove(following)
-    return following
 
 
 def deletes(step: Step) -> bool:

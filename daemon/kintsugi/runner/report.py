@@ -5,7 +5,7 @@ It also names restored data, their possible loss, and conditions that were not w
 records in the journal.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
@@ -63,12 +63,13 @@ def undo_section(title: str, changes: list[StepRecord]) -> Sequence[Line]:
 
 def reason_for(remedy: RemedyKind, steps: Iterable[StepRecord]) -> str:
     """Return why the last diagnosis that a run's own steps made chose a remedy, "" where it chose another one, or none was made."""
-    found = [
-        recalled(step.result)
-        for step in steps
-        if step.phase is Phase.FORWARD and step.state is StepState.DONE and _diagnoses(step)
-    ]
+    found = [recalled(step.result) for step in _done(steps) if _diagnoses(step)]
     return str(found[-1].get("reason") or "") if found and found[-1].get("remedy") == remedy else ""
+
+
+def _done(steps: Iterable[StepRecord]) -> Iterator[StepRecord]:
+    """Yield the run's own steps that are done."""
+    return (step for step in steps if step.phase is Phase.FORWARD and step.state is StepState.DONE)
 
 
 def _diagnoses(step: StepRecord) -> bool:
@@ -83,9 +84,7 @@ def rollback_summary(steps: Iterable[StepRecord]) -> str:
     Why is what the last diagnosis before it has found.
     """
     cause, parts = "", []
-    for step in steps:
-        if step.phase is not Phase.FORWARD or step.state is not StepState.DONE:
-            continue
+    for step in _done(steps):
         verb = definitions_by_verb().get(step.verb)
         if _diagnoses(step):
             cause = str(recalled(step.result).get("text") or "")
@@ -111,9 +110,7 @@ def left_changed(steps: Iterable[StepRecord]) -> str:
 def memory_raise_summary(steps: Iterable[StepRecord]) -> str:
     """Return what a run's own steps have raised in place, in how many pods, and what makes it last; "" for nothing."""
     why, counts = "", dict[str, int]()
-    for step in steps:
-        if step.phase is not Phase.FORWARD or step.state is not StepState.DONE:
-            continue
+    for step in _done(steps):
         if _diagnoses(step):
             found = recalled(step.result)
             why = str(found.get("reason") or "") if found.get("remedy") == RemedyKind.RAISE_MEMORY else ""

@@ -4,14 +4,14 @@ Rolls a run back: executes the runbook's rollback steps, undoes the remaining ch
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from kintsugi.actions.change_verb import is_same_object, object_of
 from kintsugi.actions.effect_plan import undone_by
 from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
-from kintsugi.decisions.watchdog import WatchdogDecision
+from kintsugi.decisions.watchdog import WatchdogDecision, WatchdogResult
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
 from kintsugi.model.runbooks import Runbook, RunRunbook, Step, UndoPolicy
@@ -30,15 +30,6 @@ MOST_CHANGES = 5
 """The number of changes that the sentence about a rollback lists; the record has them all."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RollbackResult:
-    """The result of a rollback: its actions as a clause, and whether it `helped`, else the reason why not."""
-
-    what: str
-    helped: bool
-    reason: str
-
-
 class RollbackRunner:
     """The rollback of one run; after a restart it continues where it was."""
 
@@ -50,9 +41,9 @@ class RollbackRunner:
         self._runbook = runbook
         self._watchdog = watchdog
 
-    async def do(self, *, since: datetime, asked: bool) -> RollbackResult:
+    async def do(self, *, since: datetime, asked: bool) -> tuple[str, WatchdogResult]:
         """
-        Roll back and return the result; a section only when a person `asked`. `since` is when this rollback began.
+        Roll back; return what was done, and whether it helped. A section is rolled back only when a person `asked`. `since` is when this rollback began.
 
         Raises RollbackSuperseded where somebody has changed or repaired the service since the decision, ExecutionAborted when it
         fails, or when there was nothing to undo.
@@ -73,8 +64,7 @@ class RollbackRunner:
         while result.decision is WatchdogDecision.WAIT:
             await asyncio.sleep(self._context.deps.poll_interval.total_seconds())
             result = self._watchdog.evaluate_rollback()
-        helped = result.decision is WatchdogDecision.RECOVERED
-        return RollbackResult(what=self._summary(made), helped=helped, reason=result.reason)
+        return self._summary(made), result
 
     async def _undo_the_rest(self, scope: StepScope, *, asked: bool) -> None:
         """

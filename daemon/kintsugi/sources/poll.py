@@ -9,6 +9,7 @@ from a missing answer (P6).
 import asyncio
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -109,11 +110,9 @@ class Poller:
                 self._metrics.polls.labels("failed").inc()
                 log.warning("alertmanager poll failed", error=str(error))
             self._woken.clear()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(self._interval):
                     await self._woken.wait()
-            except TimeoutError:
-                continue
 
     async def poll(self) -> Polled:
         """Poll once. Raises ProbeFailed or LedgerUnavailable, and then nothing is concluded."""

@@ -238,8 +238,7 @@ def ready_since(view: ServiceView) -> datetime | None:
 
 
 def _ready_since(pod: Pod) -> datetime | None:
-    condition = predicates.condition_of(pod.status.conditions, "Ready")
-    moment = condition.last_transition_time if condition is not None and condition.status == "True" else None
+    moment = predicates.ready_since(pod)
     started = [each.state.running.started_at if each.state.running else None for each in pod.status.container_statuses]
     if moment is None or any(each is None or each > moment for each in started):
         return None

@@ -180,7 +180,9 @@ def with_serving(view: ServiceView, before: ServiceView | None, *, now: datetime
     if not view.is_current:
         return replace(view, serving_since=None, lapsed_since=lapsed)
     if view.serving:
-        return replace(view, serving_since=served or _ready_since(view.pods, now), lapsed_since=lapsed)
+        ready = (predicates.ready_since(pod) for pod in view.pods if predicates.serves(pod))
+        since = served or min((moment for moment in ready if moment is not None), default=now)
+        return replace(view, serving_since=since, lapsed_since=lapsed)
     return replace(view, serving_since=None, lapsed_since=now if served is not None else lapsed)
 
 
@@ -189,11 +191,6 @@ def with_missing_since(view: ServiceView, before: ServiceView | None, *, now: da
     if not view.workload_missing or before is None:
         return view
     return replace(view, missing_since=now if before.workload is not None else before.missing_since)
-
-
-def _ready_since(pods: Iterable[Pod], now: datetime) -> datetime:
-    turned = [predicates.condition_of(pod.status.conditions, "Ready") for pod in pods if predicates.serves(pod)]
-    return min((each.last_transition_time for each in turned if each and each.last_transition_time), default=now)
 
 
 def unreadable(service: Service) -> ServiceView:

@@ -48,6 +48,12 @@ def ready(target: Pod | Node) -> bool:
     return condition is not None and condition.status == "True"
 
 
+def ready_since(pod: Pod) -> datetime | None:
+    """Return since when a pod is ready, None where it is not, or does not say so."""
+    condition = condition_of(pod.status.conditions, "Ready")
+    return condition.last_transition_time if condition is not None and condition.status == "True" else None
+
+
 def serves(pod: Pod) -> bool:
     """Return whether a pod can serve: ready, and not on its way out."""
     return ready(pod) and pod.metadata.deletion_timestamp is None
