@@ -204,7 +204,7 @@ class GoodRevisionTracker:
                 self.observed.forget_good(*key)
                 if self.templates is not None:
                     self.templates.forget(key[0])
-                self.services.restart_health(view.name)
+                self.services.templates.forget(view.name)
                 del self._first_good[key]
                 log.warning("good revision forgotten", workload=key[0], template=key[1], why=why)
 

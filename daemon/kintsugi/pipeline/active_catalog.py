@@ -9,8 +9,6 @@ from kintsugi.model.catalog import Catalog
 MOST_KNOWN = 8
 """Catalogs kept in memory; an older one is read from the ledger again when a run of it asks."""
 
-Parse = Callable[[Mapping[str, str]], Catalog]
-
 
 class ActiveCatalog:
     """
@@ -19,7 +17,9 @@ class ActiveCatalog:
     `activate` keeps the texts before a run may name their digest, so that a restart can read the run's documents.
     """
 
-    def __init__(self, catalog: Catalog, keeper: CatalogRepository, parse: Parse) -> None:
+    def __init__(
+        self, catalog: Catalog, keeper: CatalogRepository, parse: Callable[[Mapping[str, str]], Catalog]
+    ) -> None:
         self.catalog = catalog
         self.matcher = Matcher(catalog)
         self._keeper = keeper

@@ -123,11 +123,6 @@ class ObservedState:
         age = self.caches.silent_for()
         return self.clock() - timedelta(seconds=age) if isfinite(age) else None
 
-    @property
-    def clock_problem(self) -> str:
-        """Return why the clock cannot be trusted now; "" when it can."""
-        return self.services.clock_problem
-
     def mode_of(self, rule: str, runbook: str, services: Collection[str]) -> Mode:
         """
         Return how far runs of a rule may go now with a runbook that changes these services.

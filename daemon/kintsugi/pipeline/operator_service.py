@@ -227,8 +227,8 @@ class OperatorService:
             raise NotRecorded(f"there is no rule {request.name}")
         if request.scope is PauseScope.SERVICE and request.name not in self.active_catalog.catalog.services:
             raise NotRecorded(f"there is no service {request.name}")
-        if request.lasts is not None and self.observed.clock_problem:
-            why = f"the end of the pause is unknown: {self.observed.clock_problem}"
+        if request.lasts is not None and self.observed.services.clock_problem:
+            why = f"the end of the pause is unknown: {self.observed.services.clock_problem}"
             raise WrongState(f"{why}. Pause without an end, and resume later")
         now = self.observed.clock()
         pause = Pause(

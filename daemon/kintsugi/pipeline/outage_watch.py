@@ -33,17 +33,9 @@ MOST_AT_ONCE = 4
 """Diagnoses of one look: each reads the API a dozen times, and the changes of runs come first."""
 
 
-Activities = Callable[[], Awaitable[Mapping[str, str]]]
-"""Returns what happens with each service now, as `kintsugi services` shows it."""
-
-
 async def no_activities() -> Mapping[str, str]:
     """Return no texts: the default where nothing knows them."""
     return {}
-
-
-OnFault = Callable[[str], Awaitable[object]]
-"""Is called with each service whose fault became known, or is another one now."""
 
 
 async def ignore(_: str) -> None:
@@ -55,7 +47,8 @@ class OutageWatch:
     """
     The outages of services. `diagnose` diagnoses one in bounded time. `notifies` is False where no way of notice is configured: then an Event tells, by `on_notice`.
 
-    `on_fault` has signals evaluated again that were refused because of another fault. `unnotified` has by service for how
+    `activities` returns what happens with each service now, as `kintsugi services` shows it. `on_fault` is called with each service
+    whose fault became known, or is another one now, and has signals evaluated again that were refused because of the one before. `unnotified` has by service for how
     long nobody repairs its fault or knows of it.
     """
 
@@ -65,10 +58,10 @@ class OutageWatch:
     containment: Containment
     timings: OutageTimings
     notifies: bool
-    activities: Activities = no_activities
+    activities: Callable[[], Awaitable[Mapping[str, str]]] = no_activities
     outages: dict[str, Outage] = field(default_factory=dict)
     unnotified: dict[str, timedelta] = field(default_factory=dict)
-    on_fault: OnFault = ignore
+    on_fault: Callable[[str], Awaitable[object]] = ignore
     _well_since: dict[str, datetime] = field(default_factory=dict)
     _found: dict[str, Diagnosis] = field(default_factory=dict)
     _saved: dict[str, Outage] | None = None

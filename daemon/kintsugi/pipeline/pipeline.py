@@ -128,7 +128,7 @@ class Pipeline:
 
     async def step(self) -> None:
         """Evaluate one batch of due signals; a full batch means that there are more. None is due while the clock is in doubt."""
-        if self._observed.clock_problem:
+        if self._observed.services.clock_problem:
             return
         await self._hasten()
         due = await self._ledger.signals.due(self._observed.clock())

@@ -206,20 +206,25 @@ NO_LIMITS = Limits()
 """Neither a budget nor the breaker delays a drill: it disrupts nothing, and ends when its service has a problem."""
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DrillGate:
-    """The gate of one drill. `begun_in` is the daemon's mode when it began: in observe only a person begins one."""
+    """
+    The gate of one drill, and before a change of it in a `phase`; implements `ChangeGate` and `executor.Admission`.
+
+    `begun_in` is the daemon's mode when the drill began: in observe only a person begins one.
+    """
 
     begun_in: Mode
     deps: RunnerDeps
     ledger: Ledger
     journal: Journal
+    phase: Phase = Phase.FORWARD
 
     def admission(
         self, scope: StepScope, _command: Command | None = None, *, phase: Phase | None = None
-    ) -> "DrillAdmission":
+    ) -> "DrillGate":
         """Return the gate before a change of the drill."""
-        return DrillAdmission(gate=self, phase=phase or scope.phase)
+        return replace(self, phase=phase or scope.phase)
 
     async def release(self, child: StepPath) -> None:
         """Do nothing: a drill takes no locks of services."""
@@ -228,12 +233,38 @@ class DrillGate:
         """Raise ExecutionStopped: a drill's runbook may not ask a person."""
         raise ExecutionStopped(path, f"a drill cannot ask for approval: {question}")
 
-    async def decide(self, phase: Phase) -> AdmissionResult:
+    async def admit(self) -> str:
+        """
+        Wait until the change can be seen. Raises TriggerResolved when the drill must give way, WritesForbidden when nothing may be written.
+
+        What a drill takes back it takes back whatever goes on, but in mode observe or under a freeze.
+        """
+        while True:
+            run, is_forward = self.journal.run, self.phase is Phase.FORWARD
+            if is_forward and (why := await reason_to_end(self.deps, self.ledger, run, GIVES_WAY_TO)):
+                raise TriggerResolved(RUN, why)
+            result = await self._decide()
+            if result.decision is AdmissionDecision.ADMIT:
+                return ""
+            if result.decision is AdmissionDecision.DENY:
+                raise WritesForbidden(RUN, result.reason)
+            log.info("drill change waiting", run=run.id, why=result.reason)
+            await asyncio.sleep(self.deps.poll_interval.total_seconds())
+
+    async def objection(self) -> str:
+        """Return the objection to the attempt at this moment, "" for none. Raises StaleEpoch."""
+        return (await self._decide()).reason
+
+    def budget(self, now: datetime) -> Budget | None:
+        """Return None: a drill disrupts nothing."""
+        return None
+
+    async def _decide(self) -> AdmissionResult:
         """Decide on a change now; what a drill takes back is bound by less. Raises StaleEpoch."""
         run, observed, now = self.journal.run, self.deps.observed, self.deps.clock()
         constraints = await self.ledger.admissions.constraints(run.namespace, now, now)
         attempt = Attempt(
-            phase=phase,
+            phase=self.phase,
             rule=RULE,
             namespaces=frozenset({run.namespace}),
             services=frozenset({run.service}),
@@ -246,42 +277,6 @@ class DrillGate:
             pauses=constraints.pauses,
         )
         return admit(attempt, inputs, NO_LIMITS)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DrillAdmission:
-    """The gate of a drill before the attempts of one effect; implements `executor.Admission`."""
-
-    gate: DrillGate
-    phase: Phase
-
-    async def admit(self) -> str:
-        """
-        Wait until the change can be seen. Raises TriggerResolved when the drill must give way, WritesForbidden when nothing may be written.
-
-        What a drill takes back it takes back whatever goes on, but in mode observe or under a freeze.
-        """
-        while True:
-            if self.phase is Phase.FORWARD and (why := await self._reason_to_end()):
-                raise TriggerResolved(RUN, why)
-            result = await self.gate.decide(self.phase)
-            if result.decision is AdmissionDecision.ADMIT:
-                return ""
-            if result.decision is AdmissionDecision.DENY:
-                raise WritesForbidden(RUN, result.reason)
-            log.info("drill change waiting", run=self.gate.journal.run.id, why=result.reason)
-            await asyncio.sleep(self.gate.deps.poll_interval.total_seconds())
-
-    async def _reason_to_end(self) -> str:
-        return await reason_to_end(self.gate.deps, self.gate.ledger, self.gate.journal.run, GIVES_WAY_TO)
-
-    async def objection(self) -> str:
-        """Return the objection to the attempt at this moment, "" for none. Raises StaleEpoch."""
-        return (await self.gate.decide(self.phase)).reason
-
-    def budget(self, now: datetime) -> Budget | None:
-        """Return None: a drill disrupts nothing."""
-        return None
 
 
 class DrillDriver(RehearsalDriver):

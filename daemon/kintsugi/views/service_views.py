@@ -133,10 +133,6 @@ class ServiceViews:
         """Return why the clock cannot be trusted now; "" when it can."""
         return self._clock_problem()
 
-    def restart_health(self, service: str) -> None:
-        """Count from the next look on how long a service has been well with its template."""
-        self.templates.forget(service)
-
     def now(self) -> datetime:
         """Return the time by which the views are made."""
         return self._clock()
