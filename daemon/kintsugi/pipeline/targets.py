@@ -167,7 +167,8 @@ class Targets:
         if not LABEL.fullmatch(namespace) or (word and not SUBDOMAIN.fullmatch(labels[word])):
             return Objection(reason=Reason.NO_TARGET, text=f"{what[:200]!r} is not a valid object name")
         seen = self._stores()[KINDS[word]].get((namespace, labels[word])) if word else None
-        found = seen or (await self._find(KINDS[word], namespace, labels[word]) if word else None)
+        query = ExistenceQuery(resource=KINDS[word], namespace=namespace, name=labels[word]) if word else None
+        found = seen or (await self.lookups.find(query) if query is not None else None)
         if word and found is None:
             return Objection(reason=Reason.NO_TARGET, text=f"{what} does not exist (any more)")
         if word == "pod" and found is not None and not any(each.controller for each in found.metadata.owner_references):
@@ -199,9 +200,6 @@ class Targets:
             resources.DAEMONSETS: self._caches.daemon_sets.store,
             resources.PVCS: self._caches.pvcs.store,
         }
-
-    async def _find(self, resource: Resource, namespace: str, name: str) -> Object | None:
-        return await self.lookups.find(ExistenceQuery(resource=resource, namespace=namespace, name=name))
 
     def _belongs(self, word: str, found: Object | None, service: Service) -> bool:
         if found is None:

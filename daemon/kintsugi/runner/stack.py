@@ -140,10 +140,8 @@ class StackDriver(Driver):
         """Evaluate a finished execution: it has recovered if the services are healthy now, whatever its steps expected."""
         unhealthy = self._unhealthy()
         if unhealthy:
-            return (
-                IncidentState.NEEDS_OPERATOR,
-                f"every step was done, but these services are not healthy: {', '.join(unhealthy)}",
-            )
+            text = f"every step was done, but these services are not healthy: {', '.join(unhealthy)}"
+            return IncidentState.NEEDS_OPERATOR, text
         children = await self.waits.all()
         what = [child_summary(each) for each in children] or ["no run was needed"]
         text = "; ".join(["every service is healthy", *what])
