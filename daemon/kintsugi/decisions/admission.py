@@ -94,11 +94,8 @@ Check = Callable[[Attempt, AdmissionInput, Limits], AdmissionResult | None]
 
 def admit(attempt: Attempt, inputs: AdmissionInput, limits: Limits) -> AdmissionResult:
     """Ask every check in order; the first result decides, without one the attempt is admitted."""
-    for check in CHECKS:
-        result = check(attempt, inputs, limits)
-        if result is not None:
-            return result
-    return AdmissionResult(decision=AdmissionDecision.ADMIT)
+    results = (check(attempt, inputs, limits) for check in CHECKS)
+    return next((each for each in results if each is not None), AdmissionResult(decision=AdmissionDecision.ADMIT))
 
 
 def stopping(_attempt: Attempt, inputs: AdmissionInput, _limits: Limits) -> AdmissionResult | None:

@@ -136,31 +136,22 @@ class GuardInput:
 Guard = Callable[[GuardInput], Verdict | None]
 
 
-def check(context: GuardContext, history: History, limits: Limits, *, now: datetime) -> Verdict:
-    """Ask every guard in order; the first verdict decides, without one the run starts."""
-    return _ask(GUARDS, GuardInput(context=context, history=history, limits=limits, now=now))
+def check(
+    context: GuardContext, history: History, limits: Limits, guards: Iterable[Guard] | None = None, *, now: datetime
+) -> Verdict:
+    """Ask every guard in order, or those of `guards`; the first verdict decides, without one the run starts."""
+    inputs = GuardInput(context=context, history=history, limits=limits, now=now)
+    verdicts = (guard(inputs) for guard in (GUARDS if guards is None else guards))
+    text = f"rule {context.rule.name} starts {context.rule.runbook}"
+    start = inputs.answer(VerdictKind.STARTED, Reason.MATCHED, text)
+    return next((verdict for verdict in verdicts if verdict is not None), start)
 
 
 def check_child(
-    context: GuardContext,
-    history: History,
-    limits: Limits,
-    overruled: Collection[Guard] = (),
-    *,
-    now: datetime,
+    context: GuardContext, history: History, limits: Limits, overruled: Collection[Guard] = (), *, now: datetime
 ) -> Verdict:
     """Ask the guards about a child run, except those that were asked about its parent, overruled, or that its steps order."""
-    inputs = GuardInput(context=context, history=history, limits=limits, now=now)
-    return _ask((each for each in CHILD_GUARDS if each not in overruled), inputs)
-
-
-def _ask(guards: Iterable[Guard], inputs: GuardInput) -> Verdict:
-    context = inputs.context
-    for guard in guards:
-        verdict = guard(inputs)
-        if verdict is not None:
-            return verdict
-    return inputs.answer(VerdictKind.STARTED, Reason.MATCHED, f"rule {context.rule.name} starts {context.rule.runbook}")
+    return check(context, history, limits, (each for each in CHILD_GUARDS if each not in overruled), now=now)
 
 
 def protected(inputs: GuardInput) -> Verdict | None:

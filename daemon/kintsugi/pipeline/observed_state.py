@@ -51,7 +51,6 @@ from kintsugi.model.views import ServiceView
 from kintsugi.runner.context import StepScope
 from kintsugi.views import Caches, ServiceViews
 from kubeobjects import predicates, reasons
-from kubeobjects.kept import Pod
 
 MOST_GOOD = 20
 """Good revisions remembered of a workload: twice what Kubernetes keeps of a Deployment (revisionHistoryLimit)."""
@@ -195,7 +194,7 @@ class ObservedState:
         """Return the context of a change."""
         view = self.views.get(scope.service)
         slices, services = self.caches.endpoints.store.values(), self.caches.services.store.values()
-        known = self._with_objects(self._essentials(), self.caches.pods.store.values())
+        known = with_objects(self._essentials(), self.caches.pods.store.values(), slices)
         guarded = self.limits.protected | {each.namespace for each in known}
         return ChangeContext(
             phase=step.phase,
@@ -287,14 +286,11 @@ class ObservedState:
         labels = [pod.metadata.labels for pod in view.pods]
         labels += [view.workload.spec.template.metadata.labels] if view.workload is not None else []
         namespace, workload = view.service.namespace, view.service.workload
-        known = self._with_objects(self._essentials(namespace), view.pods)
+        known = with_objects(self._essentials(namespace), view.pods, self.caches.endpoints.store.values())
         if what := essential_object(workload.resource.kind, namespace, workload.name, known):
             return what
         found = (essential(namespace, each, known) for each in labels)
         return next((what for what in found if what), "")
-
-    def _with_objects(self, known: tuple[EssentialService, ...], pods: Iterable[Pod]) -> tuple[EssentialService, ...]:
-        return with_objects(known, pods, self.caches.endpoints.store.values())
 
     def _addresses(self, view: ServiceView) -> frozenset[str]:
         """Name where a service is reached: its pods, and the Services in front of them."""

@@ -33,15 +33,6 @@ MOST_AT_ONCE = 4
 """Diagnoses of one look: each reads the API a dozen times, and the changes of runs come first."""
 
 
-async def no_activities() -> Mapping[str, str]:
-    """Return no texts: the default where nothing knows them."""
-    return {}
-
-
-async def ignore(_: str) -> None:
-    """Do nothing: the default where nobody listens."""
-
-
 @dataclass(kw_only=True)
 class OutageWatch:
     """
@@ -58,10 +49,10 @@ class OutageWatch:
     containment: Containment
     timings: OutageTimings
     notifies: bool
-    activities: Callable[[], Awaitable[Mapping[str, str]]] = no_activities
+    activities: Callable[[], Awaitable[Mapping[str, str]]] | None = None
     outages: dict[str, Outage] = field(default_factory=dict)
     unnotified: dict[str, timedelta] = field(default_factory=dict)
-    on_fault: Callable[[str], Awaitable[object]] = ignore
+    on_fault: Callable[[str], Awaitable[object]] | None = None
     _well_since: dict[str, datetime] = field(default_factory=dict)
     _found: dict[str, Diagnosis] = field(default_factory=dict)
     _saved: dict[str, Outage] | None = None
@@ -127,7 +118,7 @@ class OutageWatch:
         known = self.outages.get(service.name)
         if known is not None:
             self.outages[service.name] = current = outage_notices.diagnosed(known, found, now=self.observed.clock())
-            if current.fault != known.fault or known.diagnosed is None:
+            if self.on_fault is not None and (current.fault != known.fault or known.diagnosed is None):
                 await self.on_fault(service.name)
             if found.causes or service.name not in self._found:
                 self._found[service.name] = found
@@ -173,7 +164,8 @@ class OutageWatch:
 
     async def _text(self, view: ServiceView, outage: Outage) -> Lines:
         """Return the notice: what is down since when, the cause, why nothing is repaired, who suffers, the next command."""
-        happens = (await self.activities()).get(view.name) or "Kintsugi makes no change"
+        activities = await self.activities() if self.activities is not None else {}
+        happens = activities.get(view.name) or "Kintsugi makes no change"
         found = self._found.get(view.name)
         problem = "its rollout is stuck" if view.healthy else "down"
         names = frozenset(self.outages)

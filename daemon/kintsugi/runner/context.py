@@ -194,11 +194,6 @@ class ClusterView(Protocol):
     def change_context(self, run: RunRecord, scope: StepScope, step: StepRecord) -> ChangeContext: ...
 
 
-async def nothing_tried(_service: str) -> frozenset[RemedyKind]:
-    """Return no remedies: the default where nothing keeps them."""
-    return frozenset()
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunnerDeps:
     """
@@ -221,7 +216,7 @@ class RunnerDeps:
     diagnoses: Diagnoses | None = None
     declared: Callable[[Target], DeclaredFacts] = lambda _: DeclaredFacts()
     checks: PodChecks | None = None
-    tried: Callable[[str], Awaitable[frozenset[RemedyKind]]] = nothing_tried
+    tried: Callable[[str], Awaitable[frozenset[RemedyKind]]] | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     yielding: asyncio.Lock = field(default_factory=asyncio.Lock)
 

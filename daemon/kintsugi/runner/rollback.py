@@ -23,7 +23,7 @@ from kintsugi.runner.interpreter import Interpreter
 from kintsugi.runner.journal import Journal, command_of, left_to_undo
 from kintsugi.runner.report import between
 from kintsugi.runner.run_watchdog import RunWatchdog
-from kintsugi.runner.sections import sections
+from kintsugi.runner.sections import sections, with_paths
 from kintsugi.runner.seen_workload import is_workload_of
 
 MOST_CHANGES = 5
@@ -156,24 +156,16 @@ def no_undo_text(journal: Journal) -> str:
     return ": ".join(["the run has no change to undo", *refused[:1]])
 
 
-def recovered_children(steps: Sequence[Step], journal: Journal, above: StepPath = RUN) -> Iterator[StepPath]:
+def recovered_children(steps: Sequence[Step], journal: Journal) -> Iterator[StepPath]:
     """Yield the paths of steps by which a child runbook recovered its service: the parent does not undo these."""
-    for step in steps:
-        path = above.down(step.id)
-        yield from recovered_children(step.inner, journal, path)
+    for path, step in with_paths(steps):
         ended = journal.ended(Phase.FORWARD, path)
         if isinstance(step.do, RunRunbook) and ended is not None and ended.met:
             yield path
 
 
-def authored_undo_steps(
-    steps: Sequence[Step], changed: Sequence[StepPath], above: StepPath = RUN
-) -> list[tuple[Step, ...]]:
-    """Return the authors' undo steps of steps that changed something, the last step's first."""
-    found: list[tuple[Step, ...]] = []
-    for step in reversed(steps):
-        path = above.down(step.id)
-        found.extend(authored_undo_steps(step.inner, changed, path))
+def authored_undo_steps(steps: Sequence[Step], changed: Sequence[StepPath]) -> Iterator[tuple[Step, ...]]:
+    """Yield the authors' undo steps of steps that changed something, the last step's first."""
+    for path, step in reversed(list(with_paths(steps))):
         if not isinstance(step.undo, UndoPolicy) and any(each.is_below(path) for each in changed):
-            found.append(step.undo)
-    return found
+            yield step.undo

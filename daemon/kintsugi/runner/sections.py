@@ -5,7 +5,7 @@ A section that has begun does not stop half-way at the end of the trigger, is ne
 person may have it undone.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from kintsugi.commands import decode
@@ -58,7 +58,17 @@ def sections(runbook: Runbook, catalog: Catalog, path: StepPath = RUN) -> Iterat
     """List the sections of a runbook at a path: the runbook itself, and those that it runs, each with its path."""
     if runbook.complete_once_begun:
         yield path, runbook
-    yield from _sections_of(runbook.steps, catalog, path)
+    for at, step in with_paths(runbook.steps, path):
+        if isinstance(step.do, RunRunbook):
+            yield from sections(catalog.runbooks[step.do.runbook], catalog, at)
+
+
+def with_paths(steps: Iterable[Step], above: StepPath = RUN) -> Iterator[tuple[StepPath, Step]]:
+    """Yield steps, each before the steps inside it, with their paths."""
+    for step in steps:
+        path = above.down(step.id)
+        yield path, step
+        yield from with_paths(step.inner, path)
 
 
 def unfinished(runbook: Runbook, catalog: Catalog, journal: Journal) -> str:
@@ -68,11 +78,3 @@ def unfinished(runbook: Runbook, catalog: Catalog, journal: Journal) -> str:
         if has_begun(journal, path) and (ended is None or (path != RUN and not ended.met)):
             return section.title
     return ""
-
-
-def _sections_of(steps: tuple[Step, ...], catalog: Catalog, above: StepPath) -> Iterator[tuple[StepPath, Runbook]]:
-    for step in steps:
-        path = above.down(step.id)
-        yield from _sections_of(step.inner, catalog, path)
-        if isinstance(step.do, RunRunbook):
-            yield from sections(catalog.runbooks[step.do.runbook], catalog, path)

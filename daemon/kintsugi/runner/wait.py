@@ -82,7 +82,7 @@ async def probe(context: ReadContext, step: Step, scope: StepScope) -> StepEnd:
         asked[:] = [render(command)]
         verb, asking = definition_of(command), probe_context(context, step, scope)
         deadline = step.for_duration or timeout if verb.follows(command) else timeout
-        if verb.knows_tried:
+        if verb.knows_tried and deps.tried is not None:
             asking = replace(asking, seen=replace(asking.seen, tried=await deps.tried(scope.service)))
         result = await deps.prober.read(command, deadline=deadline, probe_context=asking)
         if result.failed and step.expect is None:
