@@ -19,7 +19,7 @@ from kintsugi.decisions.zero_replicas import AtZero, objection
 from kintsugi.model.history import HANDED_OVER_OUTCOMES, History, PastRun
 from kintsugi.model.manual import MANUAL, Override
 from kintsugi.model.outages import Fault
-from kintsugi.model.records import Pause, PauseScope, Reason, Verdict, VerdictKind
+from kintsugi.model.records import Pause, PauseScope, Reason, RunRecord, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, Rule
 from kintsugi.model.services import STACK, AllServices, Service
 from kubeobjects.owners import Manager, ManagerKind
@@ -42,6 +42,11 @@ def covers(pause: Pause, *, namespace: str, rule: str, service: str) -> bool:
             return pause.name == rule
         case PauseScope.SERVICE:
             return pause.name == service
+
+
+def covers_run(pause: Pause, run: RunRecord) -> bool:
+    """Return whether a pause concerns a run."""
+    return covers(pause, namespace=run.namespace, rule=run.rule, service=run.service)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from kintsugi.decisions import outage_notices
-from kintsugi.decisions.guards import covers
+from kintsugi.decisions.guards import covers_run
 from kintsugi.decisions.outage_notices import OutageTimings
 from kintsugi.decisions.priorities import unhealthy_dependents, unhealthy_upstream
 from kintsugi.ledger import Ledger
@@ -159,8 +159,7 @@ class OutageWatch:
 
     async def _is_paused(self, run: RunRecord, now: datetime) -> bool:
         pauses = await self.ledger.pauses.in_force(now)
-        covered = any(covers(each, namespace=run.namespace, rule=run.rule, service=run.service) for each in pauses)
-        return covered or self.observed.annotation_pause(run.namespace) != ""
+        return any(covers_run(each, run) for each in pauses) or self.observed.annotation_pause(run.namespace) != ""
 
     async def _text(self, view: ServiceView, outage: Outage) -> Lines:
         """Return the notice: what is down since when, the cause, why nothing is repaired, who suffers, the next command."""

@@ -166,8 +166,8 @@ class RunSupervisor:
     @property
     def under_way(self) -> OpenRuns:
         """Return the recoveries under way, by service."""
-        going = (self._current(run) for run in self._runs.values() if run.kind is RunKind.RECOVERY)
-        runs = {run.service: run for run in going}
+        going = (run for run in self._runs.values() if run.kind is RunKind.RECOVERY)
+        runs = {run.service: self._drivers[run.id].run if run.id in self._drivers else run for run in going}
         stack = runs.get(STACK)
         if stack is None:
             return OpenRuns(runs=runs)
@@ -259,10 +259,6 @@ class RunSupervisor:
             failures=failure.times if failure is not None else 0,
             failed_for=timedelta(seconds=_steady() - failure.at) if failure is not None else timedelta(0),
         )
-
-    def _current(self, run: RunRecord) -> RunRecord:
-        driver = self._drivers.get(run.id)
-        return driver.journal.run if driver is not None else run
 
     async def _reconcile_run(self, run: RunRecord, action: ReconcileAction, *, overdue: bool) -> None:
         """Resume a run or hand it over; one that hangs is resumed by the next tick, once its task has ended."""

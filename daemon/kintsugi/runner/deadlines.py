@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, TypeVar
 
-from kintsugi.decisions.guards import covers
+from kintsugi.decisions.guards import covers_run
 from kintsugi.decisions.watchdog import ROLLOUT
 from kintsugi.durations import format_duration
 from kintsugi.ledger import Ledger
@@ -121,7 +121,7 @@ class DeadlineClock:
         """
         run = self.journal.run
         found = await self.ledger.pauses.since(run.started, now)
-        return [each for each in found if not each.freeze and any(_covers(each, one) for one in (run, *others))]
+        return [each for each in found if not each.freeze and any(covers_run(each, one) for one in (run, *others))]
 
     def _mark(self, now: datetime) -> str:
         """Keep that the namespace is marked as paused now, and return by what; "" when it is not."""
@@ -145,10 +145,6 @@ class DeadlineClock:
             over[each.incident] = max(each.finished or now, over.get(each.incident, each.started))
         asked = await self.ledger.approvals.of_incidents(over)
         return [(one.asked, one.answered or one.rejected or min(one.expires, over[one.incident])) for one in asked]
-
-
-def _covers(pause: Pause, run: RunRecord) -> bool:
-    return covers(pause, namespace=run.namespace, rule=run.rule, service=run.service)
 
 
 def is_in_force(pause: Pause, now: datetime) -> bool:

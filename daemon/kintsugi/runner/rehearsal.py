@@ -32,7 +32,7 @@ from kintsugi.decisions.drills import (
     retargeted,
     summary_of,
 )
-from kintsugi.decisions.guards import Limits, covers
+from kintsugi.decisions.guards import Limits, covers_run
 from kintsugi.durations import format_duration
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
@@ -68,7 +68,7 @@ async def reason_to_end(deps: RunnerDeps, ledger: Ledger, run: RunRecord, reason
         return annotated
     history = await ledger.run_requests.history(run.service, run.namespace, deps.clock())
     for pause in history.pauses:
-        if covers(pause, namespace=run.namespace, rule=run.rule, service=run.service):
+        if covers_run(pause, run):
             return f"paused by {pause.who}: {pause.why}"
     found = objection(run.service, observed.views.get(run.service), history.incident)
     return f"the {run.kind} is ended: {found[1]}" if found is not None and found[0] in reasons else ""

@@ -7,6 +7,7 @@ not met.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -126,7 +127,7 @@ class Checks:
         self._clock = clock
         self._terms = terms
         self._rules: tuple[Rule, ...] = ()
-        self._rules_of: Mapping[str, Sequence[Rule]] = {}
+        self._rules_of: dict[str, list[Rule]] = {}
         self._next: dict[str, float] = {}
         self._results: dict[str, bool | None] = {}
         self._answers: dict[str, CheckFacts] = {}
@@ -136,10 +137,9 @@ class Checks:
     def reload(self, _catalog: Catalog, matcher: Matcher) -> None:
         """Take a new catalog into force."""
         self._rules = matcher.rules(RuleSource.CHECK)
-        by_service: dict[str, list[Rule]] = {}
+        self._rules_of = defaultdict(list)
         for rule in self._rules:
-            by_service.setdefault(rule.service, []).append(rule)
-        self._rules_of = by_service
+            self._rules_of[rule.service].append(rule)
 
     def doubt(self) -> str:
         """
