@@ -36,11 +36,12 @@ MOST_AT_ONCE = 4
 @dataclass(kw_only=True)
 class OutageWatch:
     """
-    The outages of services. `diagnose` diagnoses one in bounded time. `notifies` is False where no way of notice is configured: then an Event tells, by `on_notice`.
+    The outages of services. `diagnose` diagnoses one in bounded time. `notifies` is False where no way of notice is configured: then
+    an Event tells, by `on_notice`.
 
     `activities` returns what happens with each service now, as `kintsugi services` shows it. `on_fault` is called with each service
-    whose fault became known, or is another one now, and has signals evaluated again that were refused because of the one before. `unnotified` has by service for how
-    long nobody repairs its fault or knows of it.
+    whose fault became known, or is another one now, and has signals evaluated again that were refused because of the one before.
+    `unnotified` has by service for how long nobody repairs its fault or knows of it.
     """
 
     ledger: Ledger

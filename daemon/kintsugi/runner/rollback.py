@@ -43,7 +43,9 @@ class RollbackRunner:
 
     async def do(self, *, since: datetime, asked: bool) -> tuple[str, WatchdogResult]:
         """
-        Roll back; return what was done, and whether it helped. A section is rolled back only when a person `asked`. `since` is when this rollback began.
+        Roll back; return what was done, and whether it helped. `since` is when this rollback began.
+
+        A section is rolled back only when a person `asked`.
 
         Raises RollbackSuperseded where somebody has changed or repaired the service since the decision, ExecutionAborted when it
         fails, or when there was nothing to undo.

@@ -59,7 +59,8 @@ class ServiceViews:
     The live view of each service of the catalog.
 
     `views` is never older than the last `refresh`. Views of services that the catalog no longer has are dropped. A listener of
-    `listen` hears of each rebuilt view, one of `on_new_selector` when services select other pods than before, because a workload was seen that says which.
+    `listen` hears of each rebuilt view, one of `on_new_selector` when services select other pods than before, because a workload was
+    seen that says which.
     """
 
     def __init__(
