@@ -62,7 +62,6 @@ MOST_WAITING = 1000
 MOST_REMEMBERED = 10_000
 """The most incidents that are remembered as queued, and facts that are remembered as logged."""
 
-
 MOST_VERDICTS = 100
 """Verdicts that wait for a diagnosis; of a storm that is enough, for all of one service say the same."""
 

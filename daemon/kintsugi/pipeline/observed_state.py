@@ -55,7 +55,6 @@ from kubeobjects import predicates, reasons
 MOST_GOOD = 20
 """Good revisions remembered of a workload: twice what Kubernetes keeps of a Deployment (revisionHistoryLimit)."""
 
-
 _DOWN = frozenset({HoldCause.DOWN, HoldCause.AT_ZERO, HoldCause.RECOVERING})
 """The causes of a hold by which an upstream explains the problem of its dependents."""
 

@@ -27,7 +27,6 @@ from kintsugi.telemetry import FailureScope, Listeners
 
 log = structlog.get_logger(__name__)
 
-
 IDLE = timedelta(seconds=5)
 """The interval at which the inbox is read without a wake-up: for rows of another process, or after a change of the clock."""
 

@@ -43,7 +43,6 @@ UNDO_WORDS = {
     UndoPolicy.NONE: UndoRecord(note="the runbook declares that no undo is needed"),
 }
 
-
 GOES_ON = frozenset({JobStage.STARTING, JobStage.RUNNING})
 LETTING_GO = timedelta(minutes=3)
 """The time that an ended Job may take to let go of what it works on: its own clean-up, and a node's time to notice."""

@@ -119,7 +119,6 @@ BY_SEVERITY = (
 )
 """The order of severity: of several ends the most severe counts, so that one that needs a person is not hidden."""
 
-
 TOO_LATE = "the deadline was reached before all steps had finished"
 """The reason of an execution that takes too long."""
 

@@ -54,7 +54,6 @@ log = get_logger(__name__)
 SILENCE_AGE = timedelta(seconds=30)
 """The time for which a run that is silenced relies on that answer before it asks again."""
 
-
 LOCKED_KINDS = frozenset({CRONJOBS, DAEMONSETS, DEPLOYMENTS, STATEFULSETS})
 """Kinds whose objects are locked also where no service of the catalog is about them."""
 
