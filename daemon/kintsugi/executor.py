@@ -18,7 +18,7 @@ import structlog
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import namespace_of, read_intent
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, Evidence
-from kintsugi.actions.result import Result
+from kintsugi.actions.probe_context import Result
 from kintsugi.actions.secret_checks import check_undo
 from kintsugi.cancellation import uncancelled
 from kintsugi.commands import decode, encode, render, verb_of

@@ -1,11 +1,14 @@
 """
-The base of verbs that change something: a change is judged, made, probed when its answer was lost, and summarised in a line.
+The bases of the verbs: of those that only read, and of those that change something.
 
-`Actions` calls the verb of a command. This module has the common parts; a module of `kintsugi.verbs` has the verb's own.
+A change is judged, made, probed when its answer was lost, and summarised in a line. `Actions` calls the verb of a command.
+This module has the common parts; a module of `kintsugi.verbs` has the verb's own.
 """
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TypeVar
 
 import msgspec
@@ -24,9 +27,11 @@ from kintsugi.actions.effect_plan import (
     JobWrite,
     PatchWrite,
 )
+from kintsugi.actions.good_templates import GoodTemplates
 from kintsugi.actions.job_effect import JobIntent, JobState
-from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.pods import ContainerExec
+from kintsugi.actions.probe_context import ProbeContext, Result, of_objects
+from kintsugi.clients.clients import Clients
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.results import ObjectType
 from kintsugi.commands.verb_definition import C, VerbDefinition
@@ -34,10 +39,35 @@ from kintsugi.errors import CommandError, KubeError, NotFound, Refused
 from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient, PatchKind
 from kintsugi.model.command import Command, ObjectCommand, ObjectName
+from kintsugi.settings import RestoreSettings
 from kubeobjects import unstructured
 from kubeobjects.unstructured import Unstructured
 
 Single = TypeVar("Single", bound=ObjectCommand)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerbClients:
+    """The clients for the cluster and for probes, the settings of workers, the good templates; `encrypts`: an undo may hold a secret."""
+
+    kube: KubeClient
+    clients: Clients
+    containers: ContainerExec
+    restore: RestoreSettings = field(default_factory=RestoreSettings)
+    encrypts: bool = False
+    templates: GoodTemplates = field(default_factory=GoodTemplates)
+
+
+class ProbeVerb(VerbDefinition[C]):
+    """A verb whose commands change nothing. `lasts`: until its deadline, when it ends by itself with what it has seen."""
+
+    lasts = False
+
+    @abstractmethod
+    async def read(
+        self, clients: VerbClients, command: C, *, deadline: timedelta, probe_context: ProbeContext
+    ) -> Result:
+        """Ask; see `Actions.read` for what it raises."""
 
 
 class ChangeVerb(VerbDefinition[C]):

@@ -153,3 +153,13 @@ def undone_by(*commands: Command, note: str = "") -> UndoRecord:
 def record_without_undo(why: str) -> UndoRecord:
     """Return the undo record of a change that needs no undo, or cannot have one, with the reason."""
     return UndoRecord(note=why)
+
+
+class DeleteIntent(Intent, frozen=True, kw_only=True):
+    """Of a pod its status, restarts, node and controller; of a claim the name of its volume, "" for none."""
+
+    status: str | UnsetType = UNSET
+    restarts: int | UnsetType = UNSET
+    node: str | UnsetType | None = UNSET
+    controller: str | UnsetType = UNSET
+    volume: str | UnsetType = UNSET

@@ -11,10 +11,10 @@ from enum import StrEnum
 
 from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import RUN, STEP
-from kintsugi.actions.delete_intent import DeleteIntent
-from kintsugi.actions.description import events_about
+from kintsugi.actions.description import events_about, evidence_of_pod
 from kintsugi.actions.effect_plan import (
     CreateWrite,
+    DeleteIntent,
     DeleteWrite,
     EffectPlan,
     EffectStatus,
@@ -22,9 +22,8 @@ from kintsugi.actions.effect_plan import (
     Intent,
     record_without_undo,
 )
-from kintsugi.actions.evidence import of_pod
 from kintsugi.actions.loaded_target import LoadedTarget
-from kintsugi.actions.result import Result
+from kintsugi.actions.probe_context import Result
 from kintsugi.errors import Conflict, KubeError, NotFound, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Delete, ObjectName
@@ -153,7 +152,7 @@ async def plan_end(kube: KubeClient, command: Delete, loaded: LoadedTarget) -> E
     preconditions.check("" if is_ours else f"{loaded.asked} is not of this run: it is left alone")
     kept: list[Evidence] = []
     for pod in await pods_of(kube, loaded.obj):
-        kept += await of_pod(kube, pod)
+        kept += await evidence_of_pod(kube, pod)
     return EffectPlan(
         command=replace(command, objects=(loaded.asked,)),
         intent=loaded.identified(DeleteIntent(uid=loaded.uid)),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from kintsugi.actions.probe_context import ANONYMOUS_PROBE
-from kintsugi.actions.revisions import find_revisions
+from kintsugi.actions.workload_reads import find_revisions
 from kintsugi.commands import parse
 from kintsugi.commands.registry import definitions_by_verb
 from kintsugi.decisions.planner import digest_of

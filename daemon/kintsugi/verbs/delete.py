@@ -16,12 +16,17 @@ from typing_extensions import override
 
 from kintsugi.actions import api_objects, job_effect, preconditions, pvcs
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import ObjectVerb, removal_status
-from kintsugi.actions.delete_intent import DeleteIntent
-from kintsugi.actions.effect_plan import DeleteWrite, EffectPlan, EffectStatus, Evidence, record_without_undo
-from kintsugi.actions.evidence import of_pod
+from kintsugi.actions.change_verb import ObjectVerb, VerbClients, removal_status
+from kintsugi.actions.description import evidence_of_pod
+from kintsugi.actions.effect_plan import (
+    DeleteIntent,
+    DeleteWrite,
+    EffectPlan,
+    EffectStatus,
+    Evidence,
+    record_without_undo,
+)
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
-from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
@@ -175,7 +180,7 @@ async def _pod(kube: KubeClient, command: Delete, loaded: LoadedTarget) -> Effec
             )
         ),
         undo=record_without_undo(_NO_SUCCESSOR if to_go else _SUCCESSOR),
-        evidence=(*await of_pod(kube, loaded.obj), *await _budgets(kube, loaded)),
+        evidence=(*await evidence_of_pod(kube, loaded.obj), *await _budgets(kube, loaded)),
         write=DeleteWrite(grace=command.grace),
     )
 

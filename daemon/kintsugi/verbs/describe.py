@@ -7,12 +7,10 @@ from datetime import timedelta
 from typing_extensions import override
 
 from kintsugi.actions import api_objects
+from kintsugi.actions.api_objects import by_name, listed, summary
+from kintsugi.actions.change_verb import ProbeVerb, VerbClients
 from kintsugi.actions.description import clip, described, events_about
-from kintsugi.actions.object_reads import by_name, listed, summary
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.probe_context import ProbeContext, Result, of_objects
 from kintsugi.commands import flags, results
 from kintsugi.commands.arg_types import NAME, REFERENCE
 from kintsugi.commands.command_spec import CommandSpec, ParsedCommand

@@ -7,10 +7,8 @@ from datetime import timedelta
 from typing_extensions import override
 
 from kintsugi.actions import psql
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.actions.result import Result
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.change_verb import ProbeVerb, VerbClients
+from kintsugi.actions.probe_context import ProbeContext, Result
 from kintsugi.commands import arg_types, queries, results
 from kintsugi.commands.command_spec import CommandSpec, Flag
 from kintsugi.commands.results import ObjectType
@@ -18,6 +16,8 @@ from kintsugi.commands.words import option
 from kintsugi.expressions import Type
 from kintsugi.model.command import Psql, Verb
 from kintsugi.model.pod_address import PodAddress
+
+_PORT = 5432
 
 
 class PsqlVerb(ProbeVerb[Psql]):
@@ -70,8 +70,6 @@ class PsqlVerb(ProbeVerb[Psql]):
 
 
 VERBS = (PsqlVerb(),)
-
-_PORT = 5432
 
 
 def _connection(command: Psql) -> str:

@@ -6,11 +6,10 @@ from datetime import timedelta
 from typing_extensions import override
 
 from kintsugi.actions import api_objects
-from kintsugi.actions.object_reads import by_name
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.revisions import find_revisions, last_good_of
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.api_objects import by_name
+from kintsugi.actions.change_verb import VerbClients
+from kintsugi.actions.probe_context import ProbeContext, Result, of_objects
+from kintsugi.actions.workload_reads import find_revisions, last_good_of
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.command_spec import CommandSpec
 from kintsugi.commands.kinds import ROLLED_OUT

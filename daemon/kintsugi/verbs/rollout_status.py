@@ -8,17 +8,16 @@ from datetime import timedelta
 from typing_extensions import override
 
 from kintsugi.actions import api_objects
-from kintsugi.actions.object_reads import by_name
-from kintsugi.actions.polling import poll_until
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.api_objects import by_name
+from kintsugi.actions.change_verb import VerbClients
+from kintsugi.actions.probe_context import ProbeContext, Result, of_objects
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.command_spec import CommandSpec, Flag
 from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Verb
 from kintsugi.verbs.rollout import REVISION, ReadOnlyRolloutVerb, Rollout, build_rollout
+from kintsugi.verbs.wait import poll_until
 from kubeobjects import metadata, unstructured
 from kubeobjects.kept import DaemonSet, Deployment, StatefulSet
 from kubeobjects.predicates import condition_of

@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.change_verb import VerbClients
 from kintsugi.actions.difference import Operation, pointer, test
 from kintsugi.actions.difference import difference as difference_of
 from kintsugi.actions.effect_plan import (
@@ -17,9 +18,8 @@ from kintsugi.actions.effect_plan import (
     record_without_undo,
 )
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
-from kintsugi.actions.revisions import find_revisions, referred, target_of
 from kintsugi.actions.secret_checks import hide
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.workload_reads import find_revisions, referred, target_of
 from kintsugi.commands import arg_types
 from kintsugi.commands.command_spec import Flag
 from kintsugi.errors import KintsugiError
@@ -34,9 +34,9 @@ from kintsugi.verbs.rollout import (
     back_to,
     changing,
     intent_of,
+    undo_by_revision,
 )
 from kintsugi.verbs.set_template import dry_run
-from kintsugi.verbs.undo_by_revision import undo_by_revision
 from kubediagnosis.ports import KeptTemplate
 from kubediagnosis.templates import (
     differ_in_stamp_only,

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 
 from typing_extensions import override
 
+from kintsugi.actions.change_verb import VerbClients
 from kintsugi.actions.difference import restoring_patch
 from kintsugi.actions.effect_plan import EffectPlan, Intent, record_without_undo, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget
 from kintsugi.actions.secret_checks import holds_secret
-from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.kinds import ROLLED_OUT
@@ -25,8 +25,8 @@ from kintsugi.commands.words import namespace_option, option
 from kintsugi.errors import Refused
 from kintsugi.mask import MASK
 from kintsugi.model.records import UndoRecord
+from kintsugi.verbs.rollout import undo_by_revision
 from kintsugi.verbs.set_template import SetCommand, SetVerb, chosen, containers_of, name_of, no_matching_container
-from kintsugi.verbs.undo_by_revision import undo_by_revision
 from kubediagnosis.templates import template_of, unstamped_digest
 from kubeobjects import unstructured
 from kubeobjects.unstructured import Unstructured
