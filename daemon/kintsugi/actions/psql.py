@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from kintsugi.actions import secrets
 from kintsugi.actions.pods import ContainerExec, ContainerRef, running
 from kintsugi.actions.probe_context import ProbeContext, Result
 from kintsugi.clients.postgres import (
@@ -73,7 +72,7 @@ async def directly(
 ) -> Result:
     """Ask the server over the network. Raises ProbeFailed when there is no answer, Refused for its address."""
     given = probe_context.env.get(PASSWORD)
-    password = await secrets.value_of(kube, given, probe_context.namespace) if given and not command.passfile else ""
+    password = await value_of(kube, given, probe_context.namespace) if given and not command.passfile else ""
     server = PostgresServer(
         host=command.host,
         port=command.port or USUAL_PORT,

@@ -103,7 +103,7 @@ class Patch(ObjectCommand):
     Change fields of one object by a merge, strategic or JSON patch (`patch` is its JSON text).
 
     `subresource` is the part of the object that is patched, "" for the object itself. `encrypted`: that text is as the ledger keeps it,
-    see `actions.encrypted`; no line of a runbook means this.
+    see `actions.secret_checks`; no line of a runbook means this.
     """
 
     patch: str
