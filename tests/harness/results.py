@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kintsugi.actions.probe_context import Result
+from kintsugi.actions.probe import Result
 
 
 def named(result: Result) -> dict[str, Any]:

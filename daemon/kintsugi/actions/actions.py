@@ -10,13 +10,13 @@ from datetime import timedelta
 
 from kintsugi.actions import api_objects, preconditions, pvcs
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import ChangeVerb, JobVerb, ObjectVerb, ProbeVerb, VerbClients, object_of
+from kintsugi.actions.command_secrets import Encryption, as_kept, hide
 from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION, EffectPlan, EffectStatus
 from kintsugi.actions.good_templates import GoodTemplates
 from kintsugi.actions.job_effect import JobState
 from kintsugi.actions.pods import ContainerExec
-from kintsugi.actions.probe_context import ANONYMOUS_PROBE, ProbeContext, Result
-from kintsugi.actions.secret_checks import Encryption, as_kept, hide
+from kintsugi.actions.probe import ANONYMOUS_PROBE, ProbeContext, Result
+from kintsugi.actions.verb_bases import ChangeVerb, JobVerb, ObjectVerb, ProbeVerb, VerbClients, object_of
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import render
 from kintsugi.commands.registry import definition_of

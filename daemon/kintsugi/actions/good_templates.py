@@ -18,7 +18,7 @@ from datetime import datetime
 import orjson
 
 from kintsugi.actions import api_objects
-from kintsugi.actions.secret_checks import Encryption
+from kintsugi.actions.command_secrets import Encryption
 from kintsugi.encryption import fingerprint, is_of
 from kintsugi.errors import DecryptionFailed
 from kintsugi.ledger.workloads import TemplateRepository

@@ -23,7 +23,7 @@ from kintsugi.actions.effect_plan import (
     record_without_undo,
 )
 from kintsugi.actions.loaded_target import LoadedTarget
-from kintsugi.actions.probe_context import Result
+from kintsugi.actions.probe import Result
 from kintsugi.errors import Conflict, KubeError, NotFound, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Delete, ObjectName

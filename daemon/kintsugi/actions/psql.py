@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from kintsugi.actions.pods import ContainerExec, ContainerRef, running
-from kintsugi.actions.probe_context import ProbeContext, Result
+from kintsugi.actions.probe import ProbeContext, Result
 from kintsugi.clients.postgres import (
     READ_ONLY,
     USUAL_PORT,

@@ -12,8 +12,8 @@ from socket import gethostname
 import aiohttp
 
 from kintsugi.actions.actions import Actions
+from kintsugi.actions.command_secrets import Encryption
 from kintsugi.actions.good_templates import GoodTemplates
-from kintsugi.actions.secret_checks import Encryption
 from kintsugi.app.figures import (
     TRIED_LATELY,
     diagnosed_within,

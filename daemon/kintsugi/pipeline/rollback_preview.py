@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from kintsugi.actions.probe_context import ANONYMOUS_PROBE
+from kintsugi.actions.probe import ANONYMOUS_PROBE
 from kintsugi.actions.workload_reads import find_revisions
 from kintsugi.commands import parse
 from kintsugi.commands.registry import definitions_by_verb

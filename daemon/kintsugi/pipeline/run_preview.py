@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from kintsugi.actions.change_verb import ObjectVerb, namespace_of, object_of
-from kintsugi.actions.secret_checks import holds_secret
+from kintsugi.actions.command_secrets import holds_secret
+from kintsugi.actions.verb_bases import ObjectVerb, namespace_of, object_of
 from kintsugi.commands import decode, parse, render
 from kintsugi.commands.registry import definition_of, definitions_by_verb
 from kintsugi.decisions.guards import Limits

@@ -8,7 +8,7 @@ that it holds, so that two runs never wait for each other.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from kintsugi.actions.change_verb import is_change, namespace_of, object_of
+from kintsugi.actions.verb_bases import is_change, namespace_of, object_of
 from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.disruptions import pod_deleted_by
 from kintsugi.decisions.planner import locks_of

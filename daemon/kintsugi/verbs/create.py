@@ -8,9 +8,9 @@ from typing_extensions import override
 
 from kintsugi.actions import pvcs
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import SingleObjectVerb, VerbClients, is_marked
+from kintsugi.actions.command_secrets import json_content
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
-from kintsugi.actions.secret_checks import json_content
+from kintsugi.actions.verb_bases import SingleObjectVerb, VerbClients, is_marked
 from kintsugi.commands.verb_definition import Content
 from kintsugi.commands.words import content, namespace_option
 from kintsugi.errors import NotFound

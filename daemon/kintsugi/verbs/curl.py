@@ -15,9 +15,9 @@ from yarl import URL
 
 from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import ChangeVerb, ProbeVerb, VerbClients
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, HttpWrite, Intent, record_without_undo
-from kintsugi.actions.probe_context import ProbeContext, Result
+from kintsugi.actions.probe import ProbeContext, Result
+from kintsugi.actions.verb_bases import ChangeVerb, ProbeVerb, VerbClients
 from kintsugi.clients.clients import Clients
 from kintsugi.clients.http import HttpRequest, HttpResponse
 from kintsugi.commands import arg_types, encode, results

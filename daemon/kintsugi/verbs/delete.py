@@ -16,7 +16,6 @@ from typing_extensions import override
 
 from kintsugi.actions import api_objects, job_effect, preconditions, pvcs
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import ObjectVerb, VerbClients, removal_status
 from kintsugi.actions.description import evidence_of_pod
 from kintsugi.actions.effect_plan import (
     DeleteIntent,
@@ -27,6 +26,7 @@ from kintsugi.actions.effect_plan import (
     record_without_undo,
 )
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
+from kintsugi.actions.verb_bases import ObjectVerb, VerbClients, removal_status
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand

@@ -8,9 +8,9 @@ from typing_extensions import override
 
 from kintsugi.actions import api_objects
 from kintsugi.actions.api_objects import by_name, listed, summary
-from kintsugi.actions.change_verb import ProbeVerb, VerbClients
 from kintsugi.actions.description import clip, described, events_about
-from kintsugi.actions.probe_context import ProbeContext, Result, of_objects
+from kintsugi.actions.probe import ProbeContext, Result, of_objects
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import flags, results
 from kintsugi.commands.arg_types import NAME, REFERENCE
 from kintsugi.commands.command_spec import CommandSpec, ParsedCommand

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing_extensions import override
 
 from kintsugi.actions import api_objects
-from kintsugi.actions.change_verb import ProbeVerb, VerbClients
-from kintsugi.actions.probe_context import OwnWorkload, ProbeContext, Result
+from kintsugi.actions.probe import OwnWorkload, ProbeContext, Result
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.actions.workload_reads import find_revisions, read_workload
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.command_spec import CommandSpec, ParsedCommand

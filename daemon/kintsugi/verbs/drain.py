@@ -16,9 +16,9 @@ from typing_extensions import override
 
 from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import ObjectVerb, VerbClients
 from kintsugi.actions.effect_plan import EffectPlan, Intent, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
+from kintsugi.actions.verb_bases import ObjectVerb, VerbClients
 from kintsugi.commands import arg_types, encode, flags
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand

@@ -16,7 +16,6 @@ from typing_extensions import override
 
 from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import SingleObjectVerb, VerbClients, removal_status, send
 from kintsugi.actions.effect_plan import (
     NOTHING_CHANGED,
     CreateWrite,
@@ -26,6 +25,7 @@ from kintsugi.actions.effect_plan import (
     record_without_undo,
 )
 from kintsugi.actions.loaded_target import check_loaded
+from kintsugi.actions.verb_bases import SingleObjectVerb, VerbClients, removal_status, send
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.references import place_of, single

@@ -12,9 +12,9 @@ from getopt import GetoptError, gnu_getopt
 from typing_extensions import override
 
 from kintsugi.actions import api_objects, psql
-from kintsugi.actions.change_verb import ProbeVerb, VerbClients
 from kintsugi.actions.pods import ContainerExec, ContainerRef, pods_of, running
-from kintsugi.actions.probe_context import ProbeContext, Result
+from kintsugi.actions.probe import ProbeContext, Result
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import arg_types, argv, flags, queries, results
 from kintsugi.commands.arg_types import NAME
 from kintsugi.commands.command_problem import CommandProblem, nearest

@@ -8,9 +8,9 @@ from functools import cmp_to_key
 from typing_extensions import override
 
 from kintsugi.actions.api_objects import by_name, check_entries, listed, summary
-from kintsugi.actions.change_verb import ProbeVerb, VerbClients
 from kintsugi.actions.jsonpath import JsonPath
-from kintsugi.actions.probe_context import ProbeContext, Result, of_objects
+from kintsugi.actions.probe import ProbeContext, Result, of_objects
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import flags, results
 from kintsugi.commands.arg_types import NAME, REFERENCE
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand

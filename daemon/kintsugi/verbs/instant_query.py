@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from kintsugi.actions.change_verb import ProbeVerb, VerbClients
-from kintsugi.actions.probe_context import ProbeContext, Result
+from kintsugi.actions.probe import ProbeContext, Result
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.clients.prometheus import Answer, PrometheusClient, Sample
 from kintsugi.commands import arg_types, results
 from kintsugi.commands.arg_types import ArgType, matching

@@ -12,9 +12,9 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions.change_verb import ProbeVerb, VerbClients
 from kintsugi.actions.pods import default_container, pods_of, status_of_container
-from kintsugi.actions.probe_context import ProbeContext, Result
+from kintsugi.actions.probe import ProbeContext, Result
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.arg_types import NAME
 from kintsugi.commands.command_spec import Argument, CommandSpec, Flag, ParsedCommand

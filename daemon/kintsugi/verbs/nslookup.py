@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions.change_verb import ProbeVerb, VerbClients
-from kintsugi.actions.probe_context import ProbeContext, Result
+from kintsugi.actions.probe import ProbeContext, Result
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import arg_types, results
 from kintsugi.commands.command_spec import CommandSpec, ParsedCommand
 from kintsugi.commands.results import ObjectType

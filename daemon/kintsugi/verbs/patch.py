@@ -15,12 +15,12 @@ from typing_extensions import override
 
 from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import SingleObjectVerb, VerbClients
+from kintsugi.actions.command_secrets import holds_secret, json_content, placed
 from kintsugi.actions.difference import Operation, difference, pointer, restoring_patch, test
 from kintsugi.actions.effect_plan import NOTHING_CHANGED, EffectPlan, EffectStatus, Intent, PatchWrite, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
 from kintsugi.actions.pvcs import check_growth
-from kintsugi.actions.secret_checks import holds_secret, json_content, placed
+from kintsugi.actions.verb_bases import SingleObjectVerb, VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.kinds import PATCHABLE

@@ -9,11 +9,11 @@ from typing_extensions import override
 
 from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import ProbeVerb, SingleObjectVerb, VerbClients
+from kintsugi.actions.command_secrets import WITH_A_KEY
 from kintsugi.actions.difference import restoring_patch
 from kintsugi.actions.effect_plan import EffectPlan, Intent, record_without_undo, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
-from kintsugi.actions.secret_checks import WITH_A_KEY
+from kintsugi.actions.verb_bases import ProbeVerb, SingleObjectVerb, VerbClients
 from kintsugi.actions.workload_reads import find_revisions
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand

@@ -7,8 +7,8 @@ from typing_extensions import override
 
 from kintsugi.actions import api_objects
 from kintsugi.actions.api_objects import by_name
-from kintsugi.actions.change_verb import VerbClients
-from kintsugi.actions.probe_context import ProbeContext, Result, of_objects
+from kintsugi.actions.probe import ProbeContext, Result, of_objects
+from kintsugi.actions.verb_bases import VerbClients
 from kintsugi.actions.workload_reads import find_revisions, last_good_of
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.command_spec import CommandSpec

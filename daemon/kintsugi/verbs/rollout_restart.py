@@ -9,11 +9,11 @@ from typing_extensions import override
 
 from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import VerbClients
 from kintsugi.actions.difference import pointer, test
 from kintsugi.actions.effect_plan import EffectPlan
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
 from kintsugi.actions.pods import made_by
+from kintsugi.actions.verb_bases import VerbClients
 from kintsugi.actions.workload_reads import find_revisions
 from kintsugi.model.command import ObjectName, Verb
 from kintsugi.verbs.rollout import Rollout, RolloutVerb, back_to, changing, intent_of

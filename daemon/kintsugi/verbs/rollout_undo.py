@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import VerbClients
+from kintsugi.actions.command_secrets import hide
 from kintsugi.actions.difference import Operation, pointer, test
 from kintsugi.actions.difference import difference as difference_of
 from kintsugi.actions.effect_plan import (
@@ -18,7 +18,7 @@ from kintsugi.actions.effect_plan import (
     record_without_undo,
 )
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
-from kintsugi.actions.secret_checks import hide
+from kintsugi.actions.verb_bases import VerbClients
 from kintsugi.actions.workload_reads import find_revisions, referred, target_of
 from kintsugi.commands import arg_types
 from kintsugi.commands.command_spec import Flag

@@ -7,10 +7,10 @@ from typing_extensions import override
 
 from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import ObjectVerb, VerbClients
 from kintsugi.actions.difference import restoring_patch
 from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION, EffectPlan, Intent, undone_by
 from kintsugi.actions.loaded_target import load_target
+from kintsugi.actions.verb_bases import ObjectVerb, VerbClients
 from kintsugi.commands import flags
 from kintsugi.commands.arg_types import LABEL_VALUE, NAME, REFERENCE
 from kintsugi.commands.command_problem import CommandProblem

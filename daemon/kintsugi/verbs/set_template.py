@@ -16,10 +16,10 @@ from typing_extensions import override
 
 from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import SingleObjectVerb, VerbClients
 from kintsugi.actions.difference import difference
 from kintsugi.actions.effect_plan import EffectPlan
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
+from kintsugi.actions.verb_bases import SingleObjectVerb, VerbClients
 from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.commands.verb_definition import PolicyRule
 from kintsugi.errors import Conflict, Invalid, NotYet, Refused

@@ -8,8 +8,8 @@ from enum import StrEnum
 
 from typing_extensions import override
 
-from kintsugi.actions.change_verb import ProbeVerb, VerbClients
-from kintsugi.actions.probe_context import ProbeContext, Result
+from kintsugi.actions.probe import ProbeContext, Result
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.arg_types import NAME, REFERENCE
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand

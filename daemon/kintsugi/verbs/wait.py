@@ -9,9 +9,9 @@ from typing import TypeVar
 from typing_extensions import override
 
 from kintsugi.actions import api_objects
-from kintsugi.actions.change_verb import ProbeVerb, VerbClients
 from kintsugi.actions.jsonpath import JsonPath, as_text
-from kintsugi.actions.probe_context import ProbeContext, Result, of_objects
+from kintsugi.actions.probe import ProbeContext, Result, of_objects
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.arg_types import NAME, REFERENCE
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from kintsugi.actions import api_objects, job_effect, preconditions
 from kintsugi.actions.change_context import RUN, STEP
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, JobWrite, undone_by
-from kintsugi.actions.probe_context import Result
+from kintsugi.actions.probe import Result
 from kintsugi.errors import Conflict, Forbidden, KubeError, NotFound, OutcomeUnknown, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.repeats import when_busy

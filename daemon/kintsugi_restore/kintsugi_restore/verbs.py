@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing_extensions import override
 
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import JobVerb, VerbClients
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
 from kintsugi.actions.job_effect import JobStage, JobState
-from kintsugi.actions.probe_context import Result
+from kintsugi.actions.probe import Result
+from kintsugi.actions.verb_bases import JobVerb, VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag
 from kintsugi.commands.verb_definition import C, RestoredDatabase

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
+from kintsugi.actions.command_secrets import Encryption
 from kintsugi.actions.good_templates import GoodTemplates, with_values, withheld, without_values
-from kintsugi.actions.secret_checks import Encryption
 from kintsugi.actions.workload_reads import find_revisions
 from kintsugi.commands import decode
 from kintsugi.ledger import Ledger

@@ -5,7 +5,7 @@ from typing import Any, Unpack
 
 import pytest
 
-from kintsugi.actions.probe_context import ProbeContext
+from kintsugi.actions.probe import ProbeContext
 from kintsugi.catalog import load, shipped_paths
 from kintsugi.errors import Invalid, NotFound
 from kintsugi.json_limits import MOST_LINES

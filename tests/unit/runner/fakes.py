@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import EffectPlan, Intent
 from kintsugi.actions.job_effect import JobStage, JobState
-from kintsugi.actions.probe_context import ANONYMOUS_PROBE, ProbeContext, Result
+from kintsugi.actions.probe import ANONYMOUS_PROBE, ProbeContext, Result
 from kintsugi.commands import render
 from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.errors import BudgetSpent, KintsugiError, WrongState

@@ -30,7 +30,7 @@ from kintsugi.actions.effect_plan import (
 from kintsugi.actions.good_templates import GoodTemplates
 from kintsugi.actions.job_effect import JobIntent, JobState
 from kintsugi.actions.pods import ContainerExec
-from kintsugi.actions.probe_context import ProbeContext, Result, of_objects
+from kintsugi.actions.probe import ProbeContext, Result, of_objects
 from kintsugi.clients.clients import Clients
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.results import ObjectType
