@@ -63,6 +63,10 @@ class ProbeVerb(VerbDefinition[C]):
 
     lasts = False
 
+    def columns(self, command: C, type_of: ObjectType) -> Mapping[str, Type]:
+        """Return nothing besides what the row names."""
+        return {}
+
     @abstractmethod
     async def read(
         self, clients: VerbClients, command: C, *, deadline: timedelta, probe_context: ProbeContext

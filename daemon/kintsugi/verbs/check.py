@@ -1,6 +1,6 @@
 """`kintsugi check`: run the checks of a service on one pod alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,10 +11,8 @@ from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.command_spec import CommandSpec, ParsedCommand
 from kintsugi.commands.references import place_of, single
-from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import namespace_option
 from kintsugi.errors import NotFound, ProbeFailed
-from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName, Verb
 from kintsugi.model.pod_address import PodAddress
@@ -60,10 +58,6 @@ class CheckVerb(ProbeVerb[CheckPod]):
     @override
     def words(self, command: CheckPod) -> Iterator[str]:
         yield from [command.object.name, *namespace_option(command.namespace)]
-
-    @override
-    def columns(self, command: CheckPod, type_of: ObjectType) -> Mapping[str, Type]:
-        return {}
 
     async def read(
         self, clients: VerbClients, command: CheckPod, *, deadline: timedelta, probe_context: ProbeContext

@@ -23,10 +23,8 @@ from kintsugi.clients.http import HttpRequest, HttpResponse
 from kintsugi.commands import arg_types, encode, results
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
-from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import seconds, switch
 from kintsugi.errors import KubeError, OutcomeUnknown, ProbeFailed, Refused
-from kintsugi.expressions import Type
 from kintsugi.json_limits import DEEPEST_ANSWER, MOST_IN_ANSWER, has_more, is_too_deep
 from kintsugi.model.command import Command, Verb
 from kintsugi.model.hosts import service_of
@@ -155,10 +153,6 @@ class CurlVerb(ProbeVerb[Curl], ChangeVerb[Curl]):
         yield from [] if command.body is None else ["-d", command.body]
         yield from [*switch("-k", command.insecure), *switch("-f", command.fail), *switch("-L", command.follow)]
         yield from [*seconds("-m", command.max_time), command.url]
-
-    @override
-    def columns(self, command: Curl, type_of: ObjectType) -> Mapping[str, Type]:
-        return {}
 
     @override
     async def read(

@@ -15,10 +15,8 @@ from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.command_spec import CommandSpec, ParsedCommand
 from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.commands.references import place_of, single
-from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import namespace_option
 from kintsugi.decisions.remedies import remedy
-from kintsugi.expressions import Type
 from kintsugi.model.command import Command, ObjectName, Verb
 from kintsugi.model.remedies import (
     ClaimSize,
@@ -86,10 +84,6 @@ class DiagnoseVerb(ProbeVerb[Diagnose]):
     @override
     def words(self, command: Diagnose) -> Iterator[str]:
         yield from [str(command.object), *namespace_option(command.namespace)]
-
-    @override
-    def columns(self, command: Diagnose, type_of: ObjectType) -> Mapping[str, Type]:
-        return {}
 
     @override
     async def read(

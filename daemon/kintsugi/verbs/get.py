@@ -20,7 +20,6 @@ from kintsugi.commands.results import ObjectType, column_name
 from kintsugi.commands.words import named_objects, option, scope, switch
 from kintsugi.errors import CommandError
 from kintsugi.expressions import ListOf, Type
-from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName, Verb
 from kubeobjects.quantities import parse_quantity
 from kubeobjects.resources import Resource
@@ -104,30 +103,29 @@ class GetVerb(ProbeVerb[Get]):
     def objects(self, command: Get) -> tuple[ObjectName, ...]:
         return command.objects
 
-    @override
     async def read(
         self, clients: VerbClients, command: Get, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        return await get(clients.kube, command)
+        """Read objects by name, or lists of one or several kinds. Raises NotFound in kubectl's words, for all at once."""
+        if command.objects:
+            items = await by_name(clients.kube, command.objects, command.namespace, missing_ok=command.ignore_not_found)
+            return of_objects(_ordered(items, command), named=len(command.objects), summary=summary(items))
+        lists: list[list[Unstructured]] = []
+        for resource in command.resources:
+            lists.append(
+                await listed(clients.kube, resource, command.namespace, labels=command.labels, fields=command.fields)
+            )
+            check_entries(lists)
+        everything = [item for items in lists for item in items]
+        if len(lists) == 1:
+            return of_objects(_ordered(everything, command), named=0, summary=summary(everything))
+        columns = {
+            column_name(word): _ordered(items, command) for word, items in zip(command.words, lists, strict=True)
+        }
+        return Result(names=columns, summary=summary(everything))
 
 
 VERBS = (GetVerb(),)
-
-
-async def get(kube: KubeClient, command: Get) -> Result:
-    """Read objects by name, or lists of one or several kinds. Raises NotFound in kubectl's words, for all at once."""
-    if command.objects:
-        items = await by_name(kube, command.objects, command.namespace, missing_ok=command.ignore_not_found)
-        return of_objects(_ordered(items, command), named=len(command.objects), summary=summary(items))
-    lists: list[list[Unstructured]] = []
-    for resource in command.resources:
-        lists.append(await listed(kube, resource, command.namespace, labels=command.labels, fields=command.fields))
-        check_entries(lists)
-    everything = [item for items in lists for item in items]
-    if len(lists) == 1:
-        return of_objects(_ordered(everything, command), named=0, summary=summary(everything))
-    columns = {column_name(word): _ordered(items, command) for word, items in zip(command.words, lists, strict=True)}
-    return Result(names=columns, summary=summary(everything))
 
 
 def _ordered(items: list[Unstructured], command: Get) -> list[Unstructured]:

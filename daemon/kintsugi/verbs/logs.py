@@ -20,10 +20,8 @@ from kintsugi.commands.arg_types import NAME
 from kintsugi.commands.command_spec import Argument, CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.kinds import WITH_PODS
 from kintsugi.commands.references import named, place_of
-from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import duration, namespace_option, number, option, switch
 from kintsugi.errors import Invalid, ProbeFailed
-from kintsugi.expressions import Type
 from kintsugi.json_limits import MOST_LINES
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName, Verb
@@ -201,10 +199,6 @@ class LogsVerb(ProbeVerb[Logs]):
             *number("--tail=", command.tail),
         ]
         yield from [*switch("--timestamps", command.timestamps), *switch("--prefix", command.prefix)]
-
-    @override
-    def columns(self, command: Logs, type_of: ObjectType) -> Mapping[str, Type]:
-        return {}
 
     @override
     def follows(self, command: Logs) -> bool:

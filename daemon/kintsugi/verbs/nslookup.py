@@ -1,6 +1,6 @@
 """`nslookup`: resolve a name."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,8 +10,6 @@ from kintsugi.actions.probe import ProbeContext, Result
 from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import arg_types, results
 from kintsugi.commands.command_spec import CommandSpec, ParsedCommand
-from kintsugi.commands.results import ObjectType
-from kintsugi.expressions import Type
 from kintsugi.model.command import Command, Verb
 
 
@@ -49,10 +47,6 @@ class NslookupVerb(ProbeVerb[Nslookup]):
     @override
     def words(self, command: Nslookup) -> Iterator[str]:
         yield from [command.name, *([command.server] if command.server else [])]
-
-    @override
-    def columns(self, command: Nslookup, type_of: ObjectType) -> Mapping[str, Type]:
-        return {}
 
     @override
     async def read(

@@ -1,6 +1,6 @@
 """`psql`: ask a PostgreSQL server one question, in a read-only transaction."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,9 +11,7 @@ from kintsugi.actions.probe import ProbeContext, Result
 from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import arg_types, queries, results
 from kintsugi.commands.command_spec import CommandSpec, Flag
-from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import option
-from kintsugi.expressions import Type
 from kintsugi.model.command import Psql, Verb
 from kintsugi.model.pod_address import PodAddress
 
@@ -48,10 +46,6 @@ class PsqlVerb(ProbeVerb[Psql]):
     def words(self, command: Psql) -> Iterator[str]:
         yield from [*option("-h", command.host), *(["-p", str(command.port)] if command.port else [])]
         yield from [*option("-U", command.user), *option("-d", _connection(command)), "-c", command.statement]
-
-    @override
-    def columns(self, command: Psql, type_of: ObjectType) -> Mapping[str, Type]:
-        return {}
 
     @override
     async def read(

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from typing_extensions import override
-
 from kintsugi.actions import api_objects
 from kintsugi.actions.api_objects import by_name
 from kintsugi.actions.probe import ProbeContext, Result, of_objects
@@ -38,36 +36,31 @@ class RolloutHistoryVerb(ReadOnlyRolloutVerb):
         result=results.REVISIONS,
     )
 
-    @override
     async def read(
         self, clients: VerbClients, command: Rollout, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        return await history(clients.kube, command, probe_context.good)
+        """Read the revisions of a workload, or of all of a type."""
+        if not command.object.name:
+            return await _histories(clients.kube, command, probe_context.good)
+        (workload,) = await by_name(clients.kube, (command.object,), command.namespace)
+        found = await find_revisions(clients.kube, command.object, workload, probe_context.good)
+        if command.revision:
+            found = tuple(revision for revision in found if revision.number == command.revision)
+        current, good_one = current_of(found), last_good_of(found)
+        known = ", ".join(str(revision.number) for revision in found if revision.good) or "none"
+        result = of_objects([workload], named=1, summary="")
+        return Result(
+            names={
+                **result.names,
+                "revisions": _columns(workload, found),
+                **({"lastGood": _column(workload, good_one)} if good_one else {}),
+            },
+            summary=f"{len(found)} revisions, now at {current.number if current else '?'}, known to be good: {known}",
+            failed="" if found else _no_history(command),
+        )
 
 
 VERBS = (RolloutHistoryVerb(),)
-
-
-async def history(kube: KubeClient, command: Rollout, good: frozenset[str]) -> Result:
-    """Read the revisions of a workload, or of all of a type."""
-    if not command.object.name:
-        return await _histories(kube, command, good)
-    (workload,) = await by_name(kube, (command.object,), command.namespace)
-    found = await find_revisions(kube, command.object, workload, good)
-    if command.revision:
-        found = tuple(revision for revision in found if revision.number == command.revision)
-    current, good_one = current_of(found), last_good_of(found)
-    known = ", ".join(str(revision.number) for revision in found if revision.good) or "none"
-    result = of_objects([workload], named=1, summary="")
-    return Result(
-        names={
-            **result.names,
-            "revisions": _columns(workload, found),
-            **({"lastGood": _column(workload, good_one)} if good_one else {}),
-        },
-        summary=f"{len(found)} revisions, now at {current.number if current else '?'}, known to be good: {known}",
-        failed="" if found else _no_history(command),
-    )
 
 
 async def _histories(kube: KubeClient, command: Rollout, good: frozenset[str]) -> Result:

@@ -5,8 +5,6 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from typing_extensions import override
-
 from kintsugi.actions import api_objects
 from kintsugi.actions.api_objects import by_name
 from kintsugi.actions.probe import ProbeContext, Result, of_objects
@@ -14,7 +12,6 @@ from kintsugi.actions.verb_bases import VerbClients
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.command_spec import CommandSpec, Flag
 from kintsugi.commands.kinds import ROLLED_OUT
-from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Verb
 from kintsugi.verbs.rollout import REVISION, ReadOnlyRolloutVerb, Rollout, build_rollout
 from kintsugi.verbs.wait import poll_until
@@ -52,34 +49,29 @@ class RolloutStatusVerb(ReadOnlyRolloutVerb):
         result=results.PROGRESS,
     )
 
-    @override
     async def read(
         self, clients: VerbClients, command: Rollout, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        return await status(clients.kube, command, deadline)
+        """Watch a rollout until it has ended or cannot end; kubectl's own wait has no end without --timeout."""
+
+        async def read_once() -> tuple[Unstructured, RolloutStatus]:
+            (workload,) = await by_name(clients.kube, (command.object,), command.namespace)
+            return workload, status_of(workload, command.revision)
+
+        within = min(command.timeout or deadline, deadline)
+        workload, status = await poll_until(read_once, lambda seen: seen[1].done or seen[1].error, within=within)
+        failed = "" if status.done else status.message
+        if not status.done and not status.error:
+            failed = f"timed out waiting for the condition ({status.message})"
+        names = of_objects([workload], named=1, summary="").names
+        return Result(
+            names={**names, "complete": status.done, "message": status.message},
+            summary=failed or status.message,
+            failed=failed,
+        )
 
 
 VERBS = (RolloutStatusVerb(),)
-
-
-async def status(kube: KubeClient, command: Rollout, deadline: timedelta) -> Result:
-    """Watch a rollout until it has ended or cannot end; kubectl's own wait has no end without --timeout."""
-
-    async def read_once() -> tuple[Unstructured, RolloutStatus]:
-        (workload,) = await by_name(kube, (command.object,), command.namespace)
-        return workload, status_of(workload, command.revision)
-
-    within = min(command.timeout or deadline, deadline)
-    workload, status = await poll_until(read_once, lambda seen: seen[1].done or seen[1].error, within=within)
-    failed = "" if status.done else status.message
-    if not status.done and not status.error:
-        failed = f"timed out waiting for the condition ({status.message})"
-    names = of_objects([workload], named=1, summary="").names
-    return Result(
-        names={**names, "complete": status.done, "message": status.message},
-        summary=failed or status.message,
-        failed=failed,
-    )
 
 
 def status_of(workload: Unstructured, revision: int = 0) -> RolloutStatus:

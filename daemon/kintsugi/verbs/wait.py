@@ -101,11 +101,28 @@ class WaitVerb(ProbeVerb[Wait]):
     def objects(self, command: Wait) -> tuple[ObjectName, ...]:
         return command.objects
 
-    @override
     async def read(
         self, clients: VerbClients, command: Wait, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        return await wait(clients.kube, command, within=deadline)
+        """
+        Wait for all objects at once, for the command's own timeout or `deadline` if that is shorter.
+
+        Raises NotFound for a named object that is not there, unless its creation or deletion is waited for.
+        """
+        goal = goal_of(command.condition)
+        objects = command.objects or await _selected(clients.kube, command)
+        if not objects and command.condition.lower() != "delete":
+            return of_objects([], named=0, summary="no matching resources found", failed="no matching resources found")
+
+        async def read() -> Sequence[Unstructured | None]:
+            return [await _read(clients.kube, asked, command.namespace, goal) for asked in objects]
+
+        seen = await poll_until(read, lambda found: all(map(goal.holds, found)), within=min(deadline, command.timeout))
+        items = [unstructured.without_managed_fields(obj) for obj in seen if obj is not None]
+        unmet = [asked for asked, obj in zip(objects, seen, strict=True) if not goal.holds(obj)]
+        failed = "; ".join(f"{_TIMED_OUT} {asked.resource.plural}/{asked.name}" for asked in unmet)
+        summary = failed or f"{', '.join(map(str, objects)) or 'nothing left'}: {command.condition} met"
+        return of_objects(items, named=len(command.objects), summary=summary, failed=failed)
 
 
 VERBS = (WaitVerb(),)
@@ -117,28 +134,6 @@ class Goal:
 
     holds: Callable[[Unstructured | None], bool]
     may_be_absent: bool = False
-
-
-async def wait(kube: KubeClient, command: Wait, *, within: timedelta) -> Result:
-    """
-    Wait for all objects at once, for the command's own timeout or `within` if that is shorter.
-
-    Raises NotFound for a named object that is not there, unless its creation or deletion is waited for.
-    """
-    goal = goal_of(command.condition)
-    objects = command.objects or await _selected(kube, command)
-    if not objects and command.condition.lower() != "delete":
-        return of_objects([], named=0, summary="no matching resources found", failed="no matching resources found")
-
-    async def read() -> Sequence[Unstructured | None]:
-        return [await _read(kube, asked, command.namespace, goal) for asked in objects]
-
-    seen = await poll_until(read, lambda found: all(map(goal.holds, found)), within=min(within, command.timeout))
-    items = [unstructured.without_managed_fields(obj) for obj in seen if obj is not None]
-    unmet = [asked for asked, obj in zip(objects, seen, strict=True) if not goal.holds(obj)]
-    failed = "; ".join(f"{_TIMED_OUT} {asked.resource.plural}/{asked.name}" for asked in unmet)
-    summary = failed or f"{', '.join(map(str, objects)) or 'nothing left'}: {command.condition} met"
-    return of_objects(items, named=len(command.objects), summary=summary, failed=failed)
 
 
 async def _selected(kube: KubeClient, command: Wait) -> tuple[ObjectName, ...]:
