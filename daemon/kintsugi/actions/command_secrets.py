@@ -176,7 +176,7 @@ def check_undo(plan: EffectPlan) -> None:
             )
 
 
-def hide(error: KintsugiError, asked: Command | Write) -> None:
+def hide(error: KintsugiError, asked: Command | Write | None) -> None:
     """
     Mask the secrets of a command in an error's text: a server may quote the value that it refuses.
 
@@ -191,7 +191,7 @@ def hide(error: KintsugiError, asked: Command | Write) -> None:
     error.args = (own.text(str(error)), *error.args[1:])
 
 
-def _document(asked: Command | Write) -> object:
+def _document(asked: Command | Write | None) -> object:
     """Return the content of a command or a write that may hold secrets, nested as in its object."""
     match asked:
         case PatchWrite(operations=operations):

@@ -22,9 +22,7 @@ from kintsugi.actions.effect_plan import (
     DeleteWrite,
     EffectPlan,
     EffectStatus,
-    HttpWrite,
     Intent,
-    JobWrite,
     PatchWrite,
 )
 from kintsugi.actions.good_templates import GoodTemplates
@@ -241,7 +239,7 @@ async def send(kube: KubeClient, plan: EffectPlan, asked: ObjectName, namespace:
             return await kube.create(asked.resource, namespace, manifest)
         case CreateWrite(manifest=manifest, subresource=subresource):
             return await kube.create(asked.resource, namespace, manifest, name=asked.name, subresource=subresource)
-        case JobWrite() | HttpWrite() | None:
+        case _:
             raise Refused(f"{asked}: a change prepared before a restart is not applied: prepare it again")
 
 

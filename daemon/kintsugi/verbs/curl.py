@@ -15,7 +15,7 @@ from yarl import URL
 
 from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, HttpWrite, Intent, record_without_undo
+from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, Intent, Write, record_without_undo
 from kintsugi.actions.probe import ProbeContext, Result
 from kintsugi.actions.verb_bases import ChangeVerb, ProbeVerb, VerbClients
 from kintsugi.clients.clients import Clients
@@ -98,6 +98,13 @@ def _headers(parsed: ParsedCommand) -> tuple[tuple[str, str], ...]:
         if name.lower() in {"authorization", "cookie", "proxy-authorization"}:
             raise CommandProblem(f"curl: the header {name} carries credentials: a runbook must not contain them")
     return headers
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HttpWrite(Write):
+    """A request over HTTP, and the addresses that it is not sent to, each with why."""
+
+    denied_addresses: Mapping[str, str]
 
 
 class RequestIntent(Intent, frozen=True, kw_only=True):

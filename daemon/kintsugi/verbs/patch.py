@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.command_secrets import holds_secret, json_content, placed
+from kintsugi.actions.command_secrets import json_content, placed
 from kintsugi.actions.difference import Operation, difference, pointer, restoring_patch, test
 from kintsugi.actions.effect_plan import NOTHING_CHANGED, EffectPlan, EffectStatus, Intent, PatchWrite, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
@@ -31,7 +31,7 @@ from kintsugi.errors import CommandError, Conflict, NotFound, Refused
 from kintsugi.kube.client import KubeClient, PatchKind
 from kintsugi.model.command import Patch, Verb
 from kintsugi.model.records import Phase
-from kintsugi.verbs.rollout import undo_by_revision
+from kintsugi.verbs.rollout import undo_of
 from kintsugi.verbs.scale import check_replicas
 from kubeobjects import unstructured
 from kubeobjects.quantities import quantity
@@ -149,14 +149,7 @@ class PatchVerb(SingleObjectVerb[Patch]):
         if (noted := check_growth(loaded, after)) is not None:
             return loaded.patch(bound, after, intent, noted)
         whole = restoring_patch(loaded.asked, command.namespace, loaded.obj, after)
-        if not holds_secret(whole, written=command.patch):
-            return loaded.patch(bound, after, intent, undone_by(whole))
-        try:
-            undo = await undo_by_revision(clients.kube, loaded, after)
-        except Refused:
-            if not clients.encrypts:
-                raise
-            undo = undone_by(whole)
+        undo = await undo_of(clients, loaded, after, whole, written=command.patch)
         return loaded.patch(bound, after, intent, undo)
 
     def rolled_out(self, facts: Mapping[str, object]) -> bool:

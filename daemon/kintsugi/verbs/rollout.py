@@ -1,4 +1,8 @@
-"""The common parts of the commands of `kubectl rollout`; each has a module of its own."""
+"""
+The common parts of the commands of `kubectl rollout`, and `pause` and `resume`; the others have a module each.
+
+An undo names the revision with the former pod template, so that its secrets stay in that revision.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -9,8 +13,8 @@ from typing_extensions import override
 
 from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.command_secrets import WITH_A_KEY
-from kintsugi.actions.difference import restoring_patch
+from kintsugi.actions.command_secrets import WITH_A_KEY, holds_secret
+from kintsugi.actions.difference import Operation, pointer, restoring_patch, test
 from kintsugi.actions.effect_plan import EffectPlan, Intent, record_without_undo, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
 from kintsugi.actions.verb_bases import ProbeVerb, SingleObjectVerb, VerbClients
@@ -25,7 +29,7 @@ from kintsugi.commands.words import duration, namespace_option, number, switch
 from kintsugi.errors import NotYet, Refused
 from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.command import ObjectCommand, ObjectName, TemplateReference, Verb
+from kintsugi.model.command import ObjectCommand, ObjectName, Patch, TemplateReference, Verb
 from kintsugi.model.records import UndoRecord
 from kubediagnosis.templates import template_digest, template_of, unstamped_digest
 from kubediagnosis.workload_revisions import Revision, current_of
@@ -34,6 +38,7 @@ from kubeobjects.resources import DEPLOYMENTS, WORKLOADS, Resource
 from kubeobjects.unstructured import Unstructured
 
 REVISION = Flag(names=("--revision",), key="revision", kind=arg_types.NATURAL)
+_NOTHING = "[]"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,6 +189,11 @@ def intent_of(loaded: LoadedTarget, revisions: tuple[Revision, ...]) -> RolloutI
     )
 
 
+def same_template(loaded: LoadedTarget) -> Operation:
+    """Return the test that a workload has the judged template."""
+    return test(pointer("spec", "template"), template_of(loaded.obj))
+
+
 def back_to(command: Rollout, former: Revision | None) -> UndoRecord:
     """Return the way back to the revision that was there."""
     if former is None:
@@ -196,6 +206,60 @@ def back_to(command: Rollout, former: Revision | None) -> UndoRecord:
 def annotations_of(obj: Unstructured) -> Mapping[str, object]:
     """Return the annotations of a workload."""
     return unstructured.nested_map(obj, "metadata", "annotations")
+
+
+async def undo_by_revision(kube: KubeClient, loaded: LoadedTarget, after: Unstructured) -> UndoRecord:
+    """
+    Write down where the former values of a pod template are: a secret stays in its revision.
+
+    Raises Refused when no revision holds them, NotYet while the controller has not made it.
+    """
+    former = loaded.obj
+    template, left = (unstructured.nested_map(obj, "spec", "template") for obj in (former, after))
+    if loaded.asked.resource not in WORKLOADS or template == left:
+        raise Refused(
+            f"{loaded.asked}: to undo this a secret would have to be kept, and no revision holds it; {WITH_A_KEY}"
+        )
+    if unstructured.nested_int(former, "spec", "revisionHistoryLimit", default=10) < 1:
+        raise Refused(
+            f"{loaded.asked} keeps no old revisions: its former template, which holds a secret, would be lost; {WITH_A_KEY}"
+        )
+    revision = current_of(await find_revisions(kube, loaded.asked, former, loaded.context.good))
+    if revision is None:
+        raise NotYet(f"{loaded.asked} has no revision yet that holds its template")
+    reference = TemplateReference(uid=revision.uid, digest=template_digest(revision.pods), over=unstamped_digest(left))
+    back = Rollout(
+        verb=Verb.ROLLOUT_UNDO,
+        object=loaded.asked,
+        namespace=loaded.namespace,
+        revision=revision.number,
+        template=reference,
+    )
+    others = restoring_patch(
+        loaded.asked,
+        loaded.namespace,
+        *(unstructured.without_field(obj, "spec", "template") for obj in (former, after)),
+    )
+    return undone_by(back, *([others] if others.patch != _NOTHING else []))
+
+
+async def undo_of(
+    clients: VerbClients, loaded: LoadedTarget, after: Unstructured, patch: Patch, *, written: str = ""
+) -> UndoRecord:
+    """
+    Return the way back of a change whose former values `patch` restores: by their revision, if a secret is among them.
+
+    Where no revision holds them the patch is encrypted; raises as `undo_by_revision` without a key. `written` is as for
+    `holds_secret`.
+    """
+    if not holds_secret(patch, written=written):
+        return undone_by(patch)
+    try:
+        return await undo_by_revision(clients.kube, loaded, after)
+    except Refused:
+        if not clients.encrypts:
+            raise
+        return undone_by(patch)
 
 
 class RolloutPauseVerb(RolloutVerb):
@@ -235,41 +299,3 @@ class RolloutPauseVerb(RolloutVerb):
 
 
 VERBS = (RolloutPauseVerb(pause=True), RolloutPauseVerb(pause=False))
-
-
-_NOTHING = "[]"
-
-
-async def undo_by_revision(kube: KubeClient, loaded: LoadedTarget, after: Unstructured) -> UndoRecord:
-    """
-    Write down where the former values of a pod template are: a secret stays in its revision.
-
-    Raises Refused when no revision holds them, NotYet while the controller has not made it.
-    """
-    former = loaded.obj
-    template, left = (unstructured.nested_map(obj, "spec", "template") for obj in (former, after))
-    if loaded.asked.resource not in WORKLOADS or template == left:
-        raise Refused(
-            f"{loaded.asked}: to undo this a secret would have to be kept, and no revision holds it; {WITH_A_KEY}"
-        )
-    if unstructured.nested_int(former, "spec", "revisionHistoryLimit", default=10) < 1:
-        raise Refused(
-            f"{loaded.asked} keeps no old revisions: its former template, which holds a secret, would be lost; {WITH_A_KEY}"
-        )
-    revision = current_of(await find_revisions(kube, loaded.asked, former, loaded.context.good))
-    if revision is None:
-        raise NotYet(f"{loaded.asked} has no revision yet that holds its template")
-    reference = TemplateReference(uid=revision.uid, digest=template_digest(revision.pods), over=unstamped_digest(left))
-    back = Rollout(
-        verb=Verb.ROLLOUT_UNDO,
-        object=loaded.asked,
-        namespace=loaded.namespace,
-        revision=revision.number,
-        template=reference,
-    )
-    others = restoring_patch(
-        loaded.asked,
-        loaded.namespace,
-        *(unstructured.without_field(obj, "spec", "template") for obj in (former, after)),
-    )
-    return undone_by(back, *([others] if others.patch != _NOTHING else []))

@@ -9,14 +9,13 @@ from typing_extensions import override
 
 from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.difference import pointer, test
 from kintsugi.actions.effect_plan import EffectPlan
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
 from kintsugi.actions.pods import made_by
 from kintsugi.actions.verb_bases import VerbClients
 from kintsugi.actions.workload_reads import find_revisions
 from kintsugi.model.command import ObjectName, Verb
-from kintsugi.verbs.rollout import Rollout, RolloutVerb, back_to, changing, intent_of
+from kintsugi.verbs.rollout import Rollout, RolloutVerb, back_to, changing, intent_of, same_template
 from kubediagnosis.templates import RESTARTED, template_of
 from kubediagnosis.workload_revisions import Revision, alike, current_of
 from kubeobjects import predicates, unstructured
@@ -72,7 +71,7 @@ class RolloutRestartVerb(RolloutVerb):
             unstructured.with_field(loaded.obj, "spec", "template", value=template),
             intent,
             back_to(bound, current_of(revisions)),
-            test(pointer("spec", "template"), template_of(loaded.obj)),
+            same_template(loaded),
         )
 
     @override

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 
 from typing_extensions import override
 
-from kintsugi.actions.command_secrets import holds_secret
 from kintsugi.actions.difference import restoring_patch
 from kintsugi.actions.effect_plan import EffectPlan, Intent, record_without_undo, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget
@@ -22,10 +21,9 @@ from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.commands.references import place_of
 from kintsugi.commands.template_args import CONTAINERS, VARIABLE, pairs, target
 from kintsugi.commands.words import namespace_option, option
-from kintsugi.errors import Refused
 from kintsugi.mask import MASK
 from kintsugi.model.records import UndoRecord
-from kintsugi.verbs.rollout import undo_by_revision
+from kintsugi.verbs.rollout import undo_of
 from kintsugi.verbs.set_template import SetCommand, SetVerb, chosen, containers_of, name_of, no_matching_container
 from kubediagnosis.templates import template_of, unstamped_digest
 from kubeobjects import unstructured
@@ -173,11 +171,4 @@ async def _back(
         over = unstamped_digest(template_of(after))
         return undone_by(replace(command, env=dict.fromkeys(command.env), over=over))
     whole = restoring_patch(loaded.asked, loaded.namespace, loaded.obj, after)
-    if not holds_secret(whole):
-        return undone_by(whole)
-    try:
-        return await undo_by_revision(clients.kube, loaded, after)
-    except Refused:
-        if not clients.encrypts:
-            raise
-        return undone_by(whole)
+    return await undo_of(clients, loaded, after, whole)

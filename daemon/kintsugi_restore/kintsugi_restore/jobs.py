@@ -5,13 +5,14 @@ Its name is derived from the run's step, so that it is created only once.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from msgspec import UNSET
 
 from kintsugi.actions import api_objects, job_effect, preconditions
 from kintsugi.actions.change_context import RUN, STEP
-from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, JobWrite, undone_by
+from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, Write, undone_by
 from kintsugi.actions.probe import Result
 from kintsugi.errors import Conflict, Forbidden, KubeError, NotFound, OutcomeUnknown, Refused
 from kintsugi.kube.client import KubeClient
@@ -36,6 +37,18 @@ _UNDONE: Mapping[type[WorkerCommand], str] = {
     BackupFetch: _FETCH_UNDONE,
     PgRestore: _RESTORE_UNDONE,
 }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobWrite(Write):
+    """
+    A worker's Job, and the claim of its staging volume where that is made with it; None for an object that exists already.
+
+    The claim belongs to the Job and comes second: until it is there the Job's pod only waits.
+    """
+
+    job: Unstructured | None
+    staging_pvc: Unstructured | None
 
 
 class WorkerIntent(job_effect.JobIntent, frozen=True, kw_only=True):
