@@ -7,7 +7,7 @@ This module has the common parts; a module of `kintsugi.verbs` has the verb's ow
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -36,12 +36,13 @@ from kintsugi.commands.verb_definition import C, VerbDefinition
 from kintsugi.errors import CommandError, KubeError, NotFound, Refused
 from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient, PatchKind
-from kintsugi.model.command import Command, ObjectCommand, ObjectName
+from kintsugi.model.command import Command, ObjectCommand, ObjectName, ObjectsCommand
 from kintsugi.settings import RestoreSettings
 from kubeobjects import unstructured
 from kubeobjects.unstructured import Unstructured
 
 Single = TypeVar("Single", bound=ObjectCommand)
+Several = TypeVar("Several", bound=ObjectsCommand)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,6 +191,22 @@ class ObjectVerb(ChangeVerb[C]):
         items = [] if obj is None else [unstructured.without_managed_fields(obj)]
         done = "nothing to do: " if plan.already else ""
         return of_objects(items, named=1, summary=f"{done}{self.summary(plan)}")
+
+
+class SeveralObjectsVerb(ObjectVerb[Several]):
+    """A verb whose commands name the objects that they change, one after the other."""
+
+    @override
+    def objects(self, command: Several) -> tuple[ObjectName, ...]:
+        return command.objects
+
+    @override
+    def namespace(self, command: Several) -> str:
+        return command.namespace
+
+    @override
+    def split(self, command: Several) -> tuple[Command, ...]:
+        return tuple(replace(command, objects=(each,)) for each in command.objects)
 
 
 class SingleObjectVerb(ObjectVerb[Single]):

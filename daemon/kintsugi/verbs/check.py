@@ -14,7 +14,7 @@ from kintsugi.commands.references import place_of, single
 from kintsugi.commands.words import namespace_option
 from kintsugi.errors import NotFound, ProbeFailed
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.command import Command, ObjectName, Verb
+from kintsugi.model.command import ObjectCommand, ObjectName, Verb
 from kintsugi.model.pod_address import PodAddress
 from kubeobjects import unstructured
 from kubeobjects.resources import PODS, SERVICES
@@ -22,11 +22,8 @@ from kubeobjects.unstructured import Unstructured
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CheckPod(Command):
+class CheckPod(ObjectCommand):
     """Ask one pod what the checks of its service ask."""
-
-    object: ObjectName
-    namespace: str
 
 
 def build(parsed: ParsedCommand) -> CheckPod:

@@ -10,7 +10,6 @@ order ends no pod before its predecessors are ready, nor one of an earlier templ
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from typing import NoReturn
 
 from typing_extensions import override
 
@@ -26,7 +25,7 @@ from kintsugi.actions.effect_plan import (
     record_without_undo,
 )
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
-from kintsugi.actions.verb_bases import ObjectVerb, VerbClients, removal_status
+from kintsugi.actions.verb_bases import SeveralObjectsVerb, VerbClients, removal_status
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
@@ -36,7 +35,7 @@ from kintsugi.commands.verb_definition import PolicyRule
 from kintsugi.commands.words import named_objects, namespace_option, number
 from kintsugi.errors import NotFound, NotYet, Refused
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.command import Command, Delete, ObjectName, Verb
+from kintsugi.model.command import Delete, ObjectName, Verb
 from kintsugi.model.records import Phase
 from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Node, Pod, PodDisruptionBudget, StatefulSet
@@ -69,7 +68,7 @@ def build(parsed: ParsedCommand) -> Delete:
     )
 
 
-class DeleteVerb(ObjectVerb[Delete]):
+class DeleteVerb(SeveralObjectsVerb[Delete]):
     """The delete of pods and claims; and of a Job of the run, which no runbook can contain."""
 
     command = Delete
@@ -98,14 +97,6 @@ class DeleteVerb(ObjectVerb[Delete]):
         yield from [*named_objects(command.objects), *namespace_option(command.namespace)]
         yield from number("--grace-period=", int(command.grace.total_seconds()) if command.grace else None)
 
-    @override
-    def objects(self, command: Delete) -> tuple[ObjectName, ...]:
-        return command.objects
-
-    @override
-    def namespace(self, command: Delete) -> str:
-        return command.namespace
-
     def removed_pod(self, command: Delete) -> str:
         """Return the pod's name, where one is deleted alone."""
         one = command.objects[0]
@@ -115,15 +106,13 @@ class DeleteVerb(ObjectVerb[Delete]):
         """Return whether a claim is deleted, whose service then gets an empty volume."""
         return any(each.resource is PVCS for each in command.objects)
 
-    @override
-    def split(self, command: Delete) -> tuple[Command, ...]:
-        return tuple(replace(command, objects=(each,)) for each in command.objects)
-
     async def plan_effect(self, clients: VerbClients, command: Delete, context: ChangeContext) -> EffectPlan:
         """Judge a delete. Raises Refused for all kinds but pods, claims and the run's own Jobs: nothing would bring them back."""
         asked = command.objects[0]
         if asked.resource not in (PODS, PVCS, JOBS):
-            _refuse_kind(asked)
+            raise Refused(
+                f"{asked} is not deleted: only pods are recreated by their controllers, and claims by their volume"
+            )
         if context.phase is Phase.UNDO and asked.resource == PVCS:
             return await pvcs.plan_undo(clients.kube, command, context)
         loaded = await load_target(clients.kube, asked, command.namespace, context)
@@ -145,10 +134,6 @@ class DeleteVerb(ObjectVerb[Delete]):
 
 
 VERBS = (DeleteVerb(),)
-
-
-def _refuse_kind(asked: ObjectName) -> NoReturn:
-    raise Refused(f"{asked} is not deleted: only pods are recreated by their controllers, and claims by their volume")
 
 
 async def _pod(kube: KubeClient, command: Delete, loaded: LoadedTarget) -> EffectPlan:

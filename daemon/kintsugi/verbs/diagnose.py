@@ -17,7 +17,7 @@ from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.commands.references import place_of, single
 from kintsugi.commands.words import namespace_option
 from kintsugi.decisions.remedies import remedy
-from kintsugi.model.command import Command, ObjectName, Verb
+from kintsugi.model.command import ObjectCommand, ObjectName, Verb
 from kintsugi.model.remedies import (
     ClaimSize,
     ContainerMemory,
@@ -51,11 +51,8 @@ _TARGETS = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Diagnose(Command):
+class Diagnose(ObjectCommand):
     """Find out what is wrong with one workload, and what helps against it."""
-
-    object: ObjectName
-    namespace: str
 
 
 def build(parsed: ParsedCommand) -> Diagnose:

@@ -251,8 +251,7 @@ class DrainVerb(ObjectVerb[Drain]):
 
     @override
     def summary(self, plan: EffectPlan) -> str:
-        assert isinstance(plan.command, Drain), plan.command
-        return f"{plan.command.object} cordoned to be drained of {plan.remembered(DrainIntent).pods} pods"
+        return f"{self.object_of(plan)} cordoned to be drained of {plan.remembered(DrainIntent).pods} pods"
 
 
 class AwaitDrainedVerb(ObjectVerb[AwaitDrained]):
@@ -291,8 +290,7 @@ class AwaitDrainedVerb(ObjectVerb[AwaitDrained]):
 
     @override
     def summary(self, plan: EffectPlan) -> str:
-        assert isinstance(plan.command, AwaitDrained), plan.command
-        return f"{plan.command.object} is drained"
+        return f"{self.object_of(plan)} is drained"
 
 
 VERBS = (CordonVerb(on=True), CordonVerb(on=False), DrainVerb(), AwaitDrainedVerb())

@@ -145,8 +145,7 @@ class EvictVerb(SingleObjectVerb[Evict]):
 
     @override
     def summary(self, plan: EffectPlan) -> str:
-        assert isinstance(plan.command, Evict), plan.command
-        return f"{plan.command.object} evicted"
+        return f"{self.object_of(plan)} evicted"
 
 
 VERBS = (EvictVerb(),)

@@ -9,13 +9,12 @@ from typing_extensions import override
 from kintsugi.actions import psql
 from kintsugi.actions.probe import ProbeContext, Result
 from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
+from kintsugi.clients.postgres import USUAL_PORT
 from kintsugi.commands import arg_types, queries, results
 from kintsugi.commands.command_spec import CommandSpec, Flag
 from kintsugi.commands.words import option
 from kintsugi.model.command import Psql, Verb
 from kintsugi.model.pod_address import PodAddress
-
-_PORT = 5432
 
 
 class PsqlVerb(ProbeVerb[Psql]):
@@ -59,7 +58,7 @@ class PsqlVerb(ProbeVerb[Psql]):
 
     def at_pod(self, command: Psql, pod: PodAddress) -> Psql | None:
         """Return that the pod's own server is asked; by its address no certificate is valid, so that is asked as it is."""
-        port = pod.port_behind(command.host, command.port or _PORT)
+        port = pod.port_behind(command.host, command.port or USUAL_PORT)
         return None if port is None or command.sslmode == "verify-full" else replace(command, host=pod.ip, port=port)
 
 

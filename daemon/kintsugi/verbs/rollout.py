@@ -17,17 +17,15 @@ from kintsugi.actions.command_secrets import WITH_A_KEY, holds_secret
 from kintsugi.actions.difference import Operation, pointer, restoring_patch, test
 from kintsugi.actions.effect_plan import EffectPlan, Intent, record_without_undo, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
-from kintsugi.actions.verb_bases import ProbeVerb, SingleObjectVerb, VerbClients
+from kintsugi.actions.verb_bases import SingleObjectVerb, VerbClients
 from kintsugi.actions.workload_reads import find_revisions
-from kintsugi.commands import arg_types, flags, results
+from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.commands.references import named, place_of, single
-from kintsugi.commands.results import ObjectType
 from kintsugi.commands.verb_definition import PolicyRule
 from kintsugi.commands.words import duration, namespace_option, number, switch
 from kintsugi.errors import NotYet, Refused
-from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectCommand, ObjectName, Patch, TemplateReference, Verb
 from kintsugi.model.records import UndoRecord
@@ -37,7 +35,6 @@ from kubeobjects import unstructured
 from kubeobjects.resources import DEPLOYMENTS, WORKLOADS, Resource
 from kubeobjects.unstructured import Unstructured
 
-REVISION = Flag(names=("--revision",), key="revision", kind=arg_types.NATURAL)
 _NOTHING = "[]"
 
 
@@ -153,29 +150,6 @@ def changing(
         build=build_rollout(verb),
         resources=resources,
     )
-
-
-class ReadOnlyRolloutVerb(ProbeVerb[Rollout]):
-    """The base of the two rollout commands that only look."""
-
-    command = Rollout
-    verb: Verb
-
-    @override
-    def is_of(self, command: Rollout) -> bool:
-        return command.verb is self.verb
-
-    @override
-    def words(self, command: Rollout) -> Iterator[str]:
-        about = str(command.object) if command.object.name else command.object.resource.singular
-        yield from [about, *number("--revision=", command.revision or None)]
-        yield from [*duration("--timeout=", command.timeout), *namespace_option(command.namespace)]
-
-    @override
-    def columns(self, command: Rollout, type_of: ObjectType) -> Mapping[str, Type]:
-        if not command.object.name:
-            return results.items((), (command.object.resource,), type_of)
-        return results.items((command.object,), (), type_of)
 
 
 def intent_of(loaded: LoadedTarget, revisions: tuple[Revision, ...]) -> RolloutIntent:

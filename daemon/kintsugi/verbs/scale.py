@@ -10,7 +10,7 @@ from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import EffectPlan, Intent, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
-from kintsugi.actions.verb_bases import ObjectVerb, VerbClients
+from kintsugi.actions.verb_bases import SeveralObjectsVerb, VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.references import objects, place_of
@@ -19,7 +19,7 @@ from kintsugi.commands.verb_definition import PolicyRule
 from kintsugi.commands.words import named_objects, namespace_option, number
 from kintsugi.errors import NotFound, Refused
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.command import Command, ObjectName, Verb
+from kintsugi.model.command import ObjectsCommand, Verb
 from kintsugi.model.records import Phase
 from kubeobjects import predicates, unstructured
 from kubeobjects.autoscalers import SCALED_OBJECTS, rests, scalers_of
@@ -29,11 +29,9 @@ from kubeobjects.unstructured import Unstructured
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Scale(Command):
+class Scale(ObjectsCommand):
     """Set the replicas of workloads; `current` is kubectl's --current-replicas precondition."""
 
-    objects: tuple[ObjectName, ...]
-    namespace: str
     replicas: int
     current: int | None = None
 
@@ -55,7 +53,7 @@ class ScaleIntent(Intent, frozen=True, kw_only=True):
     autoscalers: tuple[Mapping[str, object], ...] | UnsetType = UNSET
 
 
-class ScaleVerb(ObjectVerb[Scale]):
+class ScaleVerb(SeveralObjectsVerb[Scale]):
     """Its undo scales back, unless somebody else has scaled meanwhile."""
 
     command = Scale
@@ -84,18 +82,6 @@ class ScaleVerb(ObjectVerb[Scale]):
     def words(self, command: Scale) -> Iterator[str]:
         yield from [*named_objects(command.objects), f"--replicas={command.replicas}"]
         yield from [*number("--current-replicas=", command.current), *namespace_option(command.namespace)]
-
-    @override
-    def objects(self, command: Scale) -> tuple[ObjectName, ...]:
-        return command.objects
-
-    @override
-    def namespace(self, command: Scale) -> str:
-        return command.namespace
-
-    @override
-    def split(self, command: Scale) -> tuple[Command, ...]:
-        return tuple(replace(command, objects=(each,)) for each in command.objects)
 
     def starts(self, command: Scale) -> bool:
         """Return whether it expects 0 replicas (`--current-replicas=0`)."""
