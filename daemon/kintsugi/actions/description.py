@@ -60,13 +60,11 @@ def event_time(event: Unstructured) -> str:
 
 async def described(obj: Unstructured, events: Sequence[Unstructured]) -> str:
     """Return the text of an object and its newest Events, at most 64 KiB; it is made in a thread where they are large."""
-    return await searched(len(orjson.dumps([obj, *events])), lambda: describe(obj, events))
 
+    def describe() -> str:
+        return clip(SECRETS.text("\n".join((*_head(obj), *_body(obj), *_events(events)))))
 
-def describe(obj: Unstructured, events: Sequence[Unstructured]) -> str:
-    """Return the text of an object and its newest Events, at most 64 KiB."""
-    text = "\n".join((*_head(obj), *_body(obj), *_events(events)))
-    return clip(SECRETS.text(text))
+    return await searched(len(orjson.dumps([obj, *events])), describe)
 
 
 def clip(text: str, longest: int = LONGEST) -> str:

@@ -26,13 +26,6 @@ def check(*reasons: str) -> None:
             raise Refused(reason)
 
 
-def wrong_uid(asked: ObjectName, obj: Unstructured) -> str:
-    """Refuse an object that has taken the name of the intended one (B13)."""
-    if asked.uid and asked.uid != unstructured.uid(obj):
-        return f"{asked} is another object now (uid {unstructured.uid(obj)}): the one that was judged (uid {asked.uid}) is gone"
-    return ""
-
-
 def protected(namespace: str, context: ChangeContext) -> str:
     """Refuse an object in a protected namespace (E23)."""
     if namespace in context.protected:

@@ -2,11 +2,11 @@
 `kubectl patch`: change fields of one object.
 
 A dry run shows the patched object first. Its difference, field by field with a test of each, is judged, written and undone, for
-every kind of patch.
+every kind of patch. A pod's resources are changed in place, by its `resize` subresource.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import msgspec
@@ -16,7 +16,7 @@ from typing_extensions import override
 from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.command_secrets import json_content, placed
-from kintsugi.actions.difference import Operation, difference, pointer, restoring_patch, test
+from kintsugi.actions.difference import difference, pointer, restoring_patch, test
 from kintsugi.actions.effect_plan import NOTHING_CHANGED, EffectPlan, EffectStatus, Intent, PatchWrite, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
 from kintsugi.actions.pvcs import check_growth
@@ -143,7 +143,9 @@ class PatchVerb(SingleObjectVerb[Patch]):
         if bound.subresource:
             return _resized(loaded, bound, after)
         preconditions.check(preconditions.managed(loaded.asked, loaded.obj, context))
-        await _check_scale(clients.kube, loaded, after)
+        present, wanted = unstructured.replicas(loaded.obj), unstructured.replicas(after)
+        if loaded.asked.resource in (DEPLOYMENTS, STATEFULSETS, REPLICASETS) and present != wanted:
+            await check_replicas(clients.kube, loaded, present, wanted)
         fields = tuple(str(operation["path"]) for operation in changed if operation["op"] != "test")
         intent = PatchIntent(uid=loaded.uid, fields=fields)
         if (noted := check_growth(loaded, after)) is not None:
@@ -167,7 +169,8 @@ class PatchVerb(SingleObjectVerb[Patch]):
         obj = await self.find(kube, plan)
         if obj is None:
             return EffectStatus.UNKNOWN
-        return EffectStatus.DONE if has_values(obj, wanted) else EffectStatus.NOT_DONE
+        made = all(_at(obj, path) == value for path, value in wanted.items())
+        return EffectStatus.DONE if made else EffectStatus.NOT_DONE
 
     @override
     def summary(self, plan: EffectPlan) -> str:
@@ -213,10 +216,17 @@ async def _is_gone(kube: KubeClient, command: Patch) -> bool:
 
 
 def _resized(loaded: LoadedTarget, command: Patch, after: Unstructured) -> EffectPlan:
-    """Return the plan of a change of a pod's resources in place. Raises Refused as `check_resize`."""
-    check_resize(loaded, after)
+    """
+    Return the plan of a change of a pod's resources in place.
+
+    Raises Refused for another service's pod, and in a recovery for all but more memory within what the service allows.
+    A container that its resize policy would restart is left as it is while it is ready.
+    """
+    preconditions.check(preconditions.foreign_pod(loaded.asked, loaded.obj, loaded.context))
+    if loaded.context.phase is Phase.FORWARD:
+        preconditions.check(*(why for each in _pairs(loaded.obj, after) for why in _refusals(loaded, *each)))
     operations = difference(loaded.obj, after)
-    fields = written(operations)
+    fields = {str(each["path"]): each["value"] for each in operations if each["op"] in ("add", "replace")}
     back = restoring_patch(loaded.asked, command.namespace, loaded.obj, after)
     return EffectPlan(
         command=command,
@@ -226,34 +236,6 @@ def _resized(loaded: LoadedTarget, command: Patch, after: Unstructured) -> Effec
             operations=(test(pointer("metadata", "uid"), loaded.uid), *operations), subresource=command.subresource
         ),
     )
-
-
-async def _check_scale(kube: KubeClient, loaded: LoadedTarget, after: Unstructured) -> None:
-    """Refuse a patch of `spec.replicas` as a scale is refused."""
-    present, wanted = unstructured.replicas(loaded.obj), unstructured.replicas(after)
-    if loaded.asked.resource in (DEPLOYMENTS, STATEFULSETS, REPLICASETS) and present != wanted:
-        await check_replicas(kube, loaded, present, wanted)
-
-
-def check_resize(loaded: LoadedTarget, after: Unstructured) -> None:
-    """
-    Raise Refused for another service's pod, and in a recovery for all but more memory within what the service allows.
-
-    A container that its resize policy would restart is left as it is while it is ready.
-    """
-    preconditions.check(preconditions.foreign_pod(loaded.asked, loaded.obj, loaded.context))
-    if loaded.context.phase is Phase.FORWARD:
-        preconditions.check(*(why for each in _pairs(loaded.obj, after) for why in _refusals(loaded, *each)))
-
-
-def written(operations: Sequence[Operation]) -> Mapping[str, object]:
-    """Return what is written, by JSON Pointers."""
-    return {str(each["path"]): each["value"] for each in operations if each["op"] in ("add", "replace")}
-
-
-def has_values(obj: Unstructured, wanted: Mapping[str, object]) -> bool:
-    """Return whether an object has all that was to be written."""
-    return all(_at(obj, path) == value for path, value in wanted.items())
 
 
 def _pairs(before: Unstructured, after: Unstructured) -> Iterator[tuple[Unstructured, Unstructured]]:
