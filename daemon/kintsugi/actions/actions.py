@@ -20,7 +20,7 @@ from kintsugi.actions.verb_bases import ChangeVerb, JobVerb, ObjectVerb, ProbeVe
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import render
 from kintsugi.commands.registry import definition_of
-from kintsugi.errors import CommandError, KintsugiError, KubeError, NotFound, ProbeFailed, Refused
+from kintsugi.errors import CommandError, KintsugiError, KubeError, ProbeFailed, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command
 from kintsugi.model.services import WorkloadRef
@@ -88,11 +88,8 @@ class Actions:
 
     async def metadata(self, workload: WorkloadRef, namespace: str) -> Metadata | None:
         """Return a workload's metadata from the API server, None where it does not exist. Raises KubeError."""
-        try:
-            found = await self._kube.get(workload.resource, workload.name, namespace)
-        except NotFound:
-            return None
-        return api_objects.convert(found, Object).metadata
+        found = await api_objects.found(self._kube, workload.resource, workload.name, namespace)
+        return api_objects.convert(found, Object).metadata if found is not None else None
 
     async def is_as_left(self, workload: WorkloadRef, namespace: str, run: str) -> bool:
         """

@@ -60,6 +60,14 @@ async def by_name(
     return found
 
 
+async def found(kube: KubeClient, resource: Resource, name: str, namespace: str | None = None) -> Unstructured | None:
+    """Read an object, None where it does not exist."""
+    try:
+        return await kube.get(resource, name, namespace)
+    except NotFound:
+        return None
+
+
 def check_entries(found: Sequence[object]) -> None:
     """Raise KubeError where objects that were read one after another have too many entries together."""
     if len(found) > 1 and entries_of(found, MOST_IN_ANSWER) > MOST_IN_ANSWER:

@@ -81,9 +81,8 @@ Judge = Callable[[Unstructured, Sequence[Unstructured]], Awaitable[JobState]]
 
 async def find(kube: KubeClient, name: str, namespace: str, labels: Mapping[str, str]) -> Unstructured | None:
     """Return the Job of this step when it is there already. Raises Refused when its name is somebody else's."""
-    try:
-        found = await kube.get(JOBS, name, namespace)
-    except NotFound:
+    found = await api_objects.found(kube, JOBS, name, namespace)
+    if found is None:
         return None
     if not _is_of(found, labels[RUN], labels[STEP]):
         raise Refused(f"there is a job/{name} in {namespace} that is not of this step: its name is taken")
@@ -164,9 +163,8 @@ async def plan_end(kube: KubeClient, command: Delete, loaded: LoadedTarget) -> E
 
 async def read(kube: KubeClient, name: str, namespace: str, judge: Judge) -> JobState:
     """Return the state of a Job; of one that does not start, with the newest warning about it. Raises KubeError."""
-    try:
-        job = await kube.get(JOBS, name, namespace)
-    except NotFound:
+    job = await api_objects.found(kube, JOBS, name, namespace)
+    if job is None:
         return JobState(stage=JobStage.GONE, why=f"job/{name} is gone: it was deleted")
     pods = await pods_of(kube, job)
     since = datetime.fromisoformat(unstructured.nested_string(job, "metadata", "creationTimestamp"))

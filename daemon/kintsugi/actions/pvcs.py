@@ -6,12 +6,13 @@ A claim that a StatefulSet makes for its pods comes back with the next pod. No c
 recreated as it was, without its former volume.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import orjson
 
 from kintsugi.actions import api_objects, preconditions
+from kintsugi.actions.api_objects import found
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.description import evidence_of_claim
 from kintsugi.actions.effect_plan import (
@@ -21,7 +22,6 @@ from kintsugi.actions.effect_plan import (
     DeleteIntent,
     DeleteWrite,
     EffectPlan,
-    Intent,
     PatchWrite,
     record_without_undo,
     undone_by,
@@ -38,7 +38,7 @@ from kintsugi.telemetry.redaction import is_manifest
 from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Pod, StatefulSet
 from kubeobjects.quantities import quantity
-from kubeobjects.resources import PODS, PVCS, PVS, STATEFULSETS, Resource
+from kubeobjects.resources import PODS, PVCS, PVS, STATEFULSETS
 from kubeobjects.unstructured import Unstructured
 
 # Annotations that the cluster writes about a claim's volume: a claim without them is a new one.
@@ -77,7 +77,7 @@ async def plan_delete(kube: KubeClient, command: Delete, loaded: LoadedTarget) -
     """Judge the deletion of a claim. Raises NotYet while the pods that use it are ending."""
     asked = loaded.asked
     bound = unstructured.nested_string(loaded.obj, "spec", "volumeName")
-    volume = await _found(kube, PVS, bound) if bound else None
+    volume = await found(kube, PVS, bound) if bound else None
     preconditions.check(_unretained(asked, volume))
     _check_users(asked, [each async for each in kube.iter_objects(PODS, Pod, loaded.namespace) if _uses(each, asked)])
     anew = () if await _has_maker(kube, loaded) else (_create(loaded.obj, command.namespace),)
@@ -96,36 +96,6 @@ async def plan_delete(kube: KubeClient, command: Delete, loaded: LoadedTarget) -
     )
 
 
-async def plan_create(kube: KubeClient, command: Create, context: ChangeContext) -> EffectPlan:
-    """
-    Plan the creation of a claim. Raises Refused when another one has the name, NotYet while the former one is being
-    deleted.
-
-    An existing claim of that name that is not being deleted suffices where no particular volume is wanted.
-    """
-    asked, manifest = command.object, _manifest_of(command)
-    preconditions.check(preconditions.protected(command.namespace, context))
-    wanted = unstructured.nested_string(manifest, "spec", "volumeName")
-    present = await _present(kube, command)
-    if present is not None:
-        has = unstructured.nested_string(present, "spec", "volumeName")
-        if wanted and has != wanted:
-            raise Refused(
-                f"{asked} is bound to {has or 'no volume'}: its name is taken, {wanted} cannot be bound to it"
-            )
-        return EffectPlan(
-            command=command, intent=Intent(uid=unstructured.uid(present), already=True), undo=NOTHING_CHANGED
-        )
-    mark = context.mark
-    marked = unstructured.with_field(manifest, "metadata", "annotations", RUN_ANNOTATION, value=mark)
-    return EffectPlan(
-        command=command,
-        intent=Intent(uid="", mark=mark),
-        undo=record_without_undo("the undo of the preceding deletion removes this claim and restores the former claim"),
-        write=CreateWrite(manifest=marked),
-    )
-
-
 async def check_claims_stay(kube: KubeClient, plan: EffectPlan, asked: ObjectName, namespace: str) -> None:
     """
     Judge whether a planned change of `asked` ends a pod whose claim is being deleted. Raises Refused for one that does; KubeError.
@@ -137,7 +107,7 @@ async def check_claims_stay(kube: KubeClient, plan: EffectPlan, asked: ObjectNam
     for pod in await _ended_by(kube, plan, asked, namespace):
         for name in predicates.claim_names(pod):
             if name not in read:
-                read[name] = await _found(kube, PVCS, name, namespace)
+                read[name] = await found(kube, PVCS, name, namespace)
             since = unstructured.nested_string(read[name], "metadata", "deletionTimestamp")
             if since and not predicates.finished(pod):
                 raise Refused(
@@ -164,20 +134,6 @@ async def _ended_by(kube: KubeClient, plan: EffectPlan, asked: ObjectName, names
     return await made_by(kube, asked, workload) if ends else ()
 
 
-def _manifest_of(command: Create) -> Unstructured:
-    content = orjson.loads(command.manifest)
-    if not isinstance(content, Mapping) or command.object.resource != PVCS:
-        raise Refused(f"{command.object} is not created: only claims are created")
-    return content
-
-
-async def _present(kube: KubeClient, command: Create) -> Unstructured | None:
-    obj = await _found(kube, PVCS, command.object.name, command.namespace)
-    if obj is not None and preconditions.terminating(command.object, obj):
-        raise NotYet(f"the {command.object} before it is still being deleted")
-    return obj
-
-
 def _unretained(asked: ObjectName, volume: Unstructured | None) -> str:
     """Refuse a claim whose volume would go with it."""
     policy = unstructured.nested_string(volume, "spec", "persistentVolumeReclaimPolicy")
@@ -199,13 +155,6 @@ def _check_users(asked: ObjectName, users: Sequence[Pod]) -> None:
         raise Refused(f"{asked} is in use by {', '.join(staying)}: stop them first")
     if users:
         raise NotYet(f"{asked} is in use by {users[0].metadata.name}, which is ending")
-
-
-async def _found(kube: KubeClient, resource: Resource, name: str, namespace: str | None = None) -> Unstructured | None:
-    try:
-        return await kube.get(resource, name, namespace)
-    except NotFound:
-        return None
 
 
 async def _has_maker(kube: KubeClient, loaded: LoadedTarget) -> bool:

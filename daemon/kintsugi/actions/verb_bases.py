@@ -15,6 +15,7 @@ import msgspec
 from typing_extensions import override
 
 from kintsugi.actions import job_effect
+from kintsugi.actions.api_objects import found
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import (
     RUN_ANNOTATION,
@@ -33,7 +34,7 @@ from kintsugi.clients.clients import Clients
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.results import ObjectType
 from kintsugi.commands.verb_definition import C, VerbDefinition
-from kintsugi.errors import CommandError, KubeError, NotFound, Refused
+from kintsugi.errors import CommandError, KubeError, Refused
 from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient, PatchKind
 from kintsugi.model.command import Command, ObjectCommand, ObjectName, ObjectsCommand
@@ -145,11 +146,10 @@ class ObjectVerb(ChangeVerb[C]):
     async def find(self, kube: KubeClient, plan: EffectPlan) -> Unstructured | None:
         """Read the object of a change; None when it is gone, or another one has its name."""
         asked = self.object_of(plan)
-        try:
-            obj = await kube.get(asked.resource, asked.name, self.namespace_of(plan))
-        except NotFound:
+        obj = await found(kube, asked.resource, asked.name, self.namespace_of(plan))
+        if obj is None or unstructured.uid(obj) != plan.intent.uid:
             return None
-        return unstructured.without_managed_fields(obj) if unstructured.uid(obj) == plan.intent.uid else None
+        return unstructured.without_managed_fields(obj)
 
     async def effect_status(self, kube: KubeClient, plan: EffectPlan) -> EffectStatus:
         """

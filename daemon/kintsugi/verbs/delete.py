@@ -141,15 +141,15 @@ async def _pod(kube: KubeClient, command: Delete, loaded: LoadedTarget) -> Effec
     preconditions.check(
         preconditions.foreign_pod(asked, loaded.obj, loaded.context),
         without_successor(asked, pod),
-        finished(asked, pod),
+        f"{asked} has finished ({pod.status.phase}): there is nothing to restart" if predicates.finished(pod) else "",
     )
     owning = await _stateful_set_of(kube, pod, loaded.namespace)
     to_go = owning is not None and owning.spec.replicas == 0
     may_go = to_go or (owning is not None and is_superseded(pod, owning))
     if not may_go:
         _check(asked, beyond_a_restart(asked, pod), owning)
-    if node_name := pod.spec.node_name:
-        preconditions.check(on_dead_node(asked, await _node(kube, node_name), node_name))
+    if pod.spec.node_name:
+        await _check_node(kube, asked, pod.spec.node_name)
     if not may_go:
         _check(asked, healthy(asked, pod, loaded.context), owning)
     owner = predicates.controller_of(pod)
@@ -191,11 +191,16 @@ def _check(asked: ObjectName, refusal: str, owning: StatefulSet | None) -> None:
     preconditions.check(refusal)
 
 
-async def _node(kube: KubeClient, name: str) -> Node | None:
+async def _check_node(kube: KubeClient, asked: ObjectName, name: str) -> None:
+    """Refuse a pod of a node that does not answer: the delete would wait for its kubelet."""
     try:
-        return api_objects.convert(await kube.get(NODES, name), Node)
-    except NotFound:
-        return None
+        node = api_objects.convert(await kube.get(NODES, name), Node)
+    except NotFound as error:
+        raise Refused(f"the node {name} of {asked} is gone: the cluster itself removes its pods") from error
+    if not predicates.ready(node):
+        raise Refused(
+            f"the node {name} of {asked} is not ready: the pod would only stay Terminating, the node needs repair"
+        )
 
 
 async def _budgets(kube: KubeClient, loaded: LoadedTarget) -> tuple[Evidence, ...]:
@@ -225,13 +230,6 @@ def without_successor(asked: ObjectName, pod: Pod) -> str:
     return ""
 
 
-def finished(asked: ObjectName, pod: Pod) -> str:
-    """Refuse a pod that has ended: there is nothing to restart."""
-    if predicates.finished(pod):
-        return f"{asked} has finished ({pod.status.phase}): there is nothing to restart"
-    return ""
-
-
 def beyond_a_restart(asked: ObjectName, pod: Pod) -> str:
     """Refuse a delete that cannot help: a new pod would have the same problem."""
     if predicates.unschedulable(pod):
@@ -256,17 +254,6 @@ def is_superseded(pod: Pod, owning: StatefulSet) -> bool:
         and "" not in (revision, status.update_revision)
         and revision != status.update_revision
     )
-
-
-def on_dead_node(asked: ObjectName, node: Node | None, node_name: str) -> str:
-    """Refuse a pod of a node that does not answer: the delete would wait for its kubelet."""
-    if node is None:
-        return f"the node {node_name} of {asked} is gone: the cluster itself removes its pods"
-    if not predicates.ready(node):
-        return (
-            f"the node {node_name} of {asked} is not ready: the pod would only stay Terminating, the node needs repair"
-        )
-    return ""
 
 
 def healthy(asked: ObjectName, pod: Pod, context: ChangeContext) -> str:

@@ -14,6 +14,7 @@ import orjson
 from typing_extensions import override
 
 from kintsugi.actions import preconditions
+from kintsugi.actions.api_objects import found
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.command_secrets import json_content, placed
 from kintsugi.actions.difference import difference, pointer, restoring_patch, test
@@ -27,7 +28,7 @@ from kintsugi.commands.kinds import PATCHABLE
 from kintsugi.commands.references import namespace_for, single
 from kintsugi.commands.verb_definition import Content
 from kintsugi.commands.words import content, named_objects, namespace_option, option
-from kintsugi.errors import CommandError, Conflict, NotFound, Refused
+from kintsugi.errors import CommandError, Conflict, Refused
 from kintsugi.kube.client import KubeClient, PatchKind
 from kintsugi.model.command import Patch, Verb
 from kintsugi.model.records import Phase
@@ -208,11 +209,9 @@ async def _tried(kube: KubeClient, command: Patch) -> Unstructured:
 
 async def _is_gone(kube: KubeClient, command: Patch) -> bool:
     """Return whether the very object is not there any more."""
-    try:
-        obj = await kube.get(command.object.resource, command.object.name, command.namespace)
-    except NotFound:
-        return True
-    return bool(command.object.uid) and unstructured.uid(obj) != command.object.uid
+    asked = command.object
+    obj = await found(kube, asked.resource, asked.name, command.namespace)
+    return obj is None or (bool(asked.uid) and unstructured.uid(obj) != asked.uid)
 
 
 def _resized(loaded: LoadedTarget, command: Patch, after: Unstructured) -> EffectPlan:

@@ -165,13 +165,10 @@ def _use(metrics: Unstructured, usage: Sequence[Unstructured], limits: Sequence[
 def _sorted(items: list[dict[str, object]], command: Top) -> list[dict[str, object]]:
     """Put them in kubectl's order: by place and name, or those first that use most."""
     by_name = sorted(items, key=lambda use: (str(use["namespace"]), str(use["name"])))
-    match command.sort_by:
-        case Usage.CPU:
-            return sorted(by_name, key=lambda use: _number(use, "cpu_millicores"), reverse=True)
-        case Usage.MEMORY:
-            return sorted(by_name, key=lambda use: _number(use, "memory_bytes"), reverse=True)
-        case None:
-            return by_name
+    if command.sort_by is None:
+        return by_name
+    column = {Usage.CPU: "cpu_millicores", Usage.MEMORY: "memory_bytes"}[command.sort_by]
+    return sorted(by_name, key=lambda use: _number(use, column), reverse=True)
 
 
 def _sum(amounts: Sequence[Unstructured], kind: str) -> Decimal:
