@@ -54,16 +54,15 @@ class Encryption:
         if self._file is None:
             return plan
         written = render(plan.command)
-        back, following = list(plan.undo.commands), plan.then
-        if not any(holds_secret(decode(each), written=written) for each in (*back, *following)):
+        back, following = ([decode(each) for each in every] for every in (plan.undo.commands, plan.then))
+        if not any(holds_secret(each, written=written) for each in (*back, *following)):
             return plan
         try:
             key = (await self._keys(self._file))[0]
         except DecryptionFailed as error:
             raise Refused(f"the undo would write back a secret, and {error}: the object is not changed") from error
 
-        def kept(encoded: Sequence[object]) -> list[Command]:
-            commands = [decode(each) for each in encoded if isinstance(each, dict)]
+        def kept(commands: Sequence[Command]) -> list[Command]:
             return [
                 _encrypted(each, key, context) if holds_secret(each, written=written) else each for each in commands
             ]

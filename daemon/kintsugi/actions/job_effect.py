@@ -13,18 +13,16 @@ from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import RUN, STEP
 from kintsugi.actions.description import events_about, evidence_of_pod
 from kintsugi.actions.effect_plan import (
-    CreateWrite,
     DeleteIntent,
     DeleteWrite,
     EffectPlan,
-    EffectStatus,
     Evidence,
     Intent,
     record_without_undo,
 )
 from kintsugi.actions.loaded_target import LoadedTarget
 from kintsugi.actions.probe import Result
-from kintsugi.errors import Conflict, KubeError, NotFound, Refused
+from kintsugi.errors import Conflict, KubeError, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Delete, ObjectName
 from kubeobjects import unstructured
@@ -90,15 +88,6 @@ async def find(kube: KubeClient, name: str, namespace: str, labels: Mapping[str,
     return found
 
 
-async def apply(kube: KubeClient, plan: EffectPlan) -> Result:
-    """Create the Job; one that exists already is ours, and is left as it is. Raises Conflict when it is not."""
-    if plan.already:
-        return existing_result(plan)
-    if not isinstance(plan.write, CreateWrite):
-        raise Refused(f"job/{plan.remembered(JobIntent).job}: a change prepared before a restart is not applied")
-    return made(await create(kube, plan, plan.write.manifest), plan)
-
-
 async def create(kube: KubeClient, plan: EffectPlan, manifest: Unstructured) -> Unstructured:
     """Create the Job, and return it; or the one of this step that is there already. Raises Conflict for another one."""
     try:
@@ -116,28 +105,10 @@ async def ours(kube: KubeClient, plan: EffectPlan) -> Unstructured:
     return there
 
 
-def made(job: Unstructured, plan: EffectPlan) -> Result:
-    """Return the result that a Job was made; its state is watched afterwards."""
-    return Result(names={}, summary=f"job/{unstructured.name(job)} made in {plan.remembered(JobIntent).namespace}")
-
-
-def existing_result(plan: EffectPlan) -> Result:
-    """Return the result that a Job exists."""
+def made(plan: EffectPlan) -> Result:
+    """Return the result that a Job is there; its state is watched afterwards."""
     intent = plan.remembered(JobIntent)
-    return Result(names={}, summary=f"job/{intent.job} exists in {intent.namespace}")
-
-
-async def probe(kube: KubeClient, plan: EffectPlan) -> EffectStatus:
-    """Return whether the Job was made, by its name and whose it says it is."""
-    if plan.already:
-        return EffectStatus.DONE
-    try:
-        await ours(kube, plan)
-    except NotFound:
-        return EffectStatus.NOT_DONE
-    except Conflict:
-        return EffectStatus.UNKNOWN
-    return EffectStatus.DONE
+    return Result(names={}, summary=f"job/{intent.job} {'exists' if plan.already else 'made'} in {intent.namespace}")
 
 
 def ending(name: str, namespace: str) -> Delete:

@@ -34,7 +34,7 @@ from kintsugi.clients.clients import Clients
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.results import ObjectType
 from kintsugi.commands.verb_definition import C, VerbDefinition
-from kintsugi.errors import CommandError, KubeError, Refused
+from kintsugi.errors import CommandError, Conflict, KubeError, NotFound, Refused
 from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient, PatchKind
 from kintsugi.model.command import Command, ObjectCommand, ObjectName, ObjectsCommand
@@ -115,16 +115,30 @@ class JobVerb(ChangeVerb[C]):
         """Return the state of the Job that was made; KubeError says nothing about it."""
 
     async def apply(self, clients: VerbClients, plan: EffectPlan) -> Result:
-        """Create the Job, unless it is there already."""
-        return await job_effect.apply(clients.kube, plan)
+        """Create the Job; one that exists already is ours, and is left as it is. Raises Conflict when it is not."""
+        if not plan.already:
+            if not isinstance(plan.write, CreateWrite):
+                raise Refused(
+                    f"job/{plan.remembered(JobIntent).job}: a change prepared before a restart is not applied"
+                )
+            await job_effect.create(clients.kube, plan, plan.write.manifest)
+        return job_effect.made(plan)
 
     async def reread(self, clients: VerbClients, plan: EffectPlan) -> Result:
         """Return that the Job is there: its state is watched."""
-        return job_effect.existing_result(plan)
+        return job_effect.made(plan)
 
     async def probe(self, clients: VerbClients, plan: EffectPlan) -> EffectStatus:
         """Return whether the Job was made: by its name, and the labels of its step."""
-        return await job_effect.probe(clients.kube, plan)
+        if plan.already:
+            return EffectStatus.DONE
+        try:
+            await job_effect.ours(clients.kube, plan)
+        except NotFound:
+            return EffectStatus.NOT_DONE
+        except Conflict:
+            return EffectStatus.UNKNOWN
+        return EffectStatus.DONE
 
 
 class ObjectVerb(ChangeVerb[C]):

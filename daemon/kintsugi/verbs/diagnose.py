@@ -158,6 +158,7 @@ async def read_revisions(
     kept = (
         None if good else await clients.templates.find(asked.resource.singular, facts.namespace, asked.name, workload)
     )
+    last = good[-1].pods if good else kept.pods if kept is not None else None
     return RevisionFacts(
         revision=current.number if current is not None else 0,
         template=current.template if current is not None else "",
@@ -166,19 +167,13 @@ async def read_revisions(
         adopted=bool(good) and good[-1].template in probe_context.adopted,
         none_good=probe_context.none_good,
         kept=_of_kept(workload, kept) if kept is not None else None,
-        changed=_changed(workload, good[-1].pods if good else kept.pods if kept is not None else None),
+        changed=changed_fields(template_fields(last), template_fields(template_of(workload))) if last else (),
         pods=frozenset(each.reference for each in facts.pods if current is not None and current.makes(each)),
         upstream=probe_context.upstream,
         managers=tuple(str(each) for each in managers(metadata)),
         release=helm_release(metadata),
         paused=unstructured.nested_field(workload, "spec", "paused") is True,
     )
-
-
-def _changed(workload: Unstructured, good: Unstructured | None) -> tuple[str, ...]:
-    if good is None:
-        return ()
-    return changed_fields(template_fields(good), template_fields(template_of(workload)))
 
 
 def _of_kept(workload: Unstructured, found: KeptTemplate) -> KeptTemplateFacts:

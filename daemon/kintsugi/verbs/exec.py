@@ -182,15 +182,11 @@ VERBS = (ExecVerb(),)
 
 
 def _first_ready(pods: list[Unstructured], command: Exec) -> ContainerRef:
-    ready = next((pod for pod in pods if _serves(pod)), None)
-    if ready is None:
-        raise ProbeFailed(f"{command.object} has no pod that is ready, of {len(pods)}")
-    return running(ready, command.container)
-
-
-def _serves(pod: Unstructured) -> bool:
-    kept = api_objects.convert(pod, Pod)
-    return predicates.ready(kept) and not predicates.terminating(kept)
+    for pod in pods:
+        kept = api_objects.convert(pod, Pod)
+        if predicates.ready(kept) and not predicates.terminating(kept):
+            return running(pod, command.container)
+    raise ProbeFailed(f"{command.object} has no pod that is ready, of {len(pods)}")
 
 
 def _output(container: ContainerRef, program: str, executed: Executed) -> Result:

@@ -349,7 +349,8 @@ def find(
     `starts` names the start of a container that each line is of, "" where that is not known.
     """
     known = [(compiled(pattern.match), pattern) for pattern in patterns]
-    prefilter = _any_of(pattern for _, pattern in known)
+    # Ask of a line at once what few lines have: what fits one of the patterns, or a code that one of them names.
+    prefilter = AnyOf(text for _, each in known for text in (each.match, *map(literally, each.sqlstate)))
     found: list[dict[str, object]] = []
     for whole, pod, start in zip(lines, pods, starts or [""] * len(lines), strict=True):
         line = whole[:LONGEST_LINE]
@@ -369,11 +370,6 @@ def find(
                 }
             )
     return [{**each, "line": SECRETS.text(str(each["line"]))} for each in found[-MOST_FINDINGS:]]
-
-
-def _any_of(patterns: Iterable[Pattern]) -> AnyOf:
-    """Ask of a line at once what few lines have: what fits one of the patterns, or a code that one of them names."""
-    return AnyOf(text for each in patterns for text in (each.match, *map(literally, each.sqlstate)))
 
 
 def by_start(findings: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:

@@ -102,7 +102,8 @@ def missing(loaded: LoadedTarget, pods: Sequence[Pod]) -> str:
     one before it is not ready yet, it has a reason to wait.
     """
     workload = loaded.obj
-    if loaded.asked.resource == DEPLOYMENTS or not _is_observed(workload):
+    observed = unstructured.nested_int(workload, "status", "observedGeneration")
+    if loaded.asked.resource == DEPLOYMENTS or observed < unstructured.nested_int(workload, "metadata", "generation"):
         return ""
     ordered = unstructured.nested_string(workload, "spec", "podManagementPolicy") != "Parallel"
     stateful = loaded.asked.resource == STATEFULSETS
@@ -114,12 +115,6 @@ def missing(loaded: LoadedTarget, pods: Sequence[Pod]) -> str:
         else unstructured.nested_int(workload, "status", "desiredNumberScheduled")
     )
     return f"only {len(pods)} of its {wanted} pods have been made" if len(pods) < wanted else ""
-
-
-def _is_observed(workload: Unstructured) -> bool:
-    return unstructured.nested_int(workload, "status", "observedGeneration") >= unstructured.nested_int(
-        workload, "metadata", "generation"
-    )
 
 
 def operated(asked: ObjectName, obj: Unstructured, context: ChangeContext) -> str:
