@@ -109,7 +109,7 @@ class Patch(ObjectCommand):
     Change fields of one object by a merge, strategic or JSON patch (`patch` is its JSON text).
 
     `subresource` is the part of the object that is patched, "" for the object itself. `encrypted`: that text is as the ledger keeps it,
-    see `actions.secret_checks`; no line of a runbook means this.
+    see `actions.command_secrets`; no line of a runbook means this.
     """
 
     patch: str
