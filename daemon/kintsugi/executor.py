@@ -16,10 +16,10 @@ from typing import Protocol, TypeVar
 import structlog
 
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import namespace_of, read_intent
+from kintsugi.actions.command_secrets import check_undo
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, Evidence
-from kintsugi.actions.result import Result
-from kintsugi.actions.secret_checks import check_undo
+from kintsugi.actions.probe import Result
+from kintsugi.actions.verb_bases import namespace_of, read_intent
 from kintsugi.cancellation import uncancelled
 from kintsugi.commands import decode, encode, render, verb_of
 from kintsugi.commands.registry import definition_of

@@ -17,7 +17,7 @@ import pytest
 
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.change_context import RUN, ChangeContext
-from kintsugi.actions.effect_plan import EffectPlan, JobWrite
+from kintsugi.actions.effect_plan import EffectPlan
 from kintsugi.actions.job_effect import ending
 from kintsugi.actions.psql import words
 from kintsugi.clients.addresses import AddressRule
@@ -29,6 +29,7 @@ from kintsugi.model.command import Command, Psql
 from kintsugi.model.records import Phase
 from kintsugi.settings import KubeSettings, RestoreSettings
 from kintsugi.verbs.create_job import CreateJobVerb, manifest
+from kintsugi_restore.jobs import JobWrite
 from tests.cluster import bound_account, forgeries
 from tests.cluster.forgeries import WEB, Forged, template
 from tests.cluster.kubectl import kubectl

@@ -17,7 +17,7 @@ import pytest
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
-from kintsugi.actions.result import Result
+from kintsugi.actions.probe import Result
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode, parse

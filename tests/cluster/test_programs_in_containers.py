@@ -9,7 +9,7 @@ from typing import Unpack
 
 import pytest
 
-from kintsugi.actions.container_exec import ContainerExec, ContainerRef, running
+from kintsugi.actions.pods import ContainerExec, ContainerRef, running
 from kintsugi.errors import OutcomeUnknown, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.execution import ExecOptions, Executed

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kintsugi.actions.result import Result
+from kintsugi.actions.probe import Result
 
 
 def named(result: Result) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kintsugi.actions import api_objects
-from kintsugi.actions.rollout_availability import good_pods, survivors
 from kintsugi.kube.client import PatchKind
+from kintsugi.verbs.rollout_restart import good_pods, survivors
 from kubediagnosis.templates import RESTARTED
 from kubeobjects.kept import Pod
 from kubeobjects.resources import DEPLOYMENTS, PODS, REPLICASETS, STATEFULSETS, Resource

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.container_exec import ContainerExec
 from kintsugi.actions.job_effect import JobStage, JobState
+from kintsugi.actions.pods import ContainerExec
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.services import WorkloadRef
 from kintsugi.settings import KubeSettings

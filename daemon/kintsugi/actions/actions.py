@@ -5,30 +5,33 @@ Only the executor calls it for changes: `plan_effect` judges, the executor commi
 `probe` determines the outcome of a write whose answer was lost.
 """
 
+import asyncio
 from datetime import timedelta
 
-from kintsugi.actions import api_objects, preconditions, pvcs, reads
+from kintsugi.actions import api_objects, preconditions, pvcs
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import ChangeVerb, JobVerb, ObjectVerb, object_of
-from kintsugi.actions.container_exec import ContainerExec
+from kintsugi.actions.command_secrets import Encryption, as_kept, hide
 from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION, EffectPlan, EffectStatus
-from kintsugi.actions.encrypted import Encryption, as_kept
 from kintsugi.actions.good_templates import GoodTemplates
 from kintsugi.actions.job_effect import JobState
-from kintsugi.actions.probe_context import ANONYMOUS_PROBE, ProbeContext
-from kintsugi.actions.result import Result
-from kintsugi.actions.secret_checks import hide
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.pods import ContainerExec
+from kintsugi.actions.probe import ANONYMOUS_PROBE, ProbeContext, Result
+from kintsugi.actions.verb_bases import ChangeVerb, JobVerb, ObjectVerb, ProbeVerb, VerbClients, object_of
 from kintsugi.clients.clients import Clients
+from kintsugi.commands import render
 from kintsugi.commands.registry import definition_of
-from kintsugi.errors import CommandError, KubeError, NotFound, Refused
+from kintsugi.errors import CommandError, KintsugiError, KubeError, ProbeFailed, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command
 from kintsugi.model.services import WorkloadRef
 from kintsugi.settings import RestoreSettings
+from kintsugi.telemetry import in_words
 from kubediagnosis.templates import template_digest, template_of
 from kubeobjects import unstructured
 from kubeobjects.metadata import Metadata, Object
+
+_LAST_PROBE = 5.0
+"""The time limit in seconds of a probe that began before the deadline."""
 
 
 class Actions:
@@ -66,17 +69,27 @@ class Actions:
 
         A log that is followed, a wait and a `rollout status` last until `deadline` at most; a log then ends well.
         `probe_context` has the other facts that the answer depends on. Raises KubeError or ProbeFailed when there is no
-        answer, Refused for an address that may not be asked.
+        answer, Refused for an address that may not be asked, and for a command that changes something.
         """
-        return await reads.run(self._clients, command, deadline=deadline, probe_context=probe_context)
+        verb, seconds = definition_of(command), deadline.total_seconds()
+        if not isinstance(verb, ProbeVerb):
+            raise Refused(f"{type(command).__name__} changes something: it is not a probe")
+        try:
+            # A command that lasts until its deadline ends by itself with its result; a second is for its last look.
+            async with asyncio.timeout(seconds + (_LAST_PROBE if verb.lasts else 0)):
+                return await verb.read(self._clients, command, deadline=deadline, probe_context=probe_context)
+        except TimeoutError as error:
+            raise ProbeFailed(f"{render(command)}: no answer within {seconds:g} s") from error
+        except KintsugiError:
+            raise
+        # Contained: errors of parsing an answer that does not match the API. Nothing is known then (P6).
+        except Exception as error:
+            raise KubeError(f"{render(command)}: the answer cannot be read: {in_words(error)}") from error
 
     async def metadata(self, workload: WorkloadRef, namespace: str) -> Metadata | None:
         """Return a workload's metadata from the API server, None where it does not exist. Raises KubeError."""
-        try:
-            found = await self._kube.get(workload.resource, workload.name, namespace)
-        except NotFound:
-            return None
-        return api_objects.convert(found, Object).metadata
+        found = await api_objects.found(self._kube, workload.resource, workload.name, namespace)
+        return api_objects.convert(found, Object).metadata if found is not None else None
 
     async def is_as_left(self, workload: WorkloadRef, namespace: str, run: str) -> bool:
         """

@@ -1,16 +1,20 @@
-"""Objects as the API has sent them, in the daemon's own types, with its own errors."""
+"""Objects of the API: read by name or as a list, in the daemon's own types, with its own errors."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
 
-from kintsugi.errors import KintsugiError, KubeError
+from kintsugi.errors import KintsugiError, KubeError, NotFound
+from kintsugi.json_limits import MOST_IN_ANSWER, entries_of
+from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
-from kubeobjects import unstructured
+from kubeobjects import predicates, unstructured
 from kubeobjects.errors import ReadError
-from kubeobjects.resources import Resource
+from kubeobjects.kept import Pod
+from kubeobjects.resources import PODS, Resource
 from kubeobjects.selectors import SelectorError
 from kubeobjects.unstructured import Unstructured
 
@@ -37,3 +41,57 @@ def as_kube_errors() -> Iterator[None]:
         raise
     except (ReadError, SelectorError) as error:
         raise KubeError(str(error)) from error
+
+
+async def by_name(
+    kube: KubeClient, objects: Sequence[ObjectName], namespace: str | None, *, missing_ok: bool = False
+) -> list[Unstructured]:
+    """Read named objects. Raises NotFound naming all that are missing, unless that is no matter."""
+    found: list[Unstructured] = []
+    missing: list[str] = []
+    for asked in objects:
+        try:
+            found.append(unstructured.without_managed_fields(await kube.get(asked.resource, asked.name, namespace)))
+        except NotFound as error:
+            missing.append(str(error))
+        check_entries(found)
+    if missing and not missing_ok:
+        raise NotFound("; ".join(missing), status=404, reason="NotFound")
+    return found
+
+
+async def found(kube: KubeClient, resource: Resource, name: str, namespace: str | None = None) -> Unstructured | None:
+    """Read an object, None where it does not exist."""
+    try:
+        return await kube.get(resource, name, namespace)
+    except NotFound:
+        return None
+
+
+def check_entries(found: Sequence[object]) -> None:
+    """Raise KubeError where objects that were read one after another have too many entries together."""
+    if len(found) > 1 and entries_of(found, MOST_IN_ANSWER) > MOST_IN_ANSWER:
+        raise KubeError(f"the objects have more than {MOST_IN_ANSWER:,} entries together: ask for fewer at once")
+
+
+async def listed(
+    kube: KubeClient, resource: Resource, namespace: str | None, *, labels: str, fields: str = ""
+) -> list[Unstructured]:
+    """List objects of one kind."""
+    listing = await kube.list(resource, namespace if resource.namespaced else None, labels=labels, fields=fields)
+    return [unstructured.without_managed_fields(item) for item in listing.items]
+
+
+def summary(items: Sequence[Unstructured]) -> str:
+    """Return what was read in a line: kinds by number, pods by their status where it is not Running."""
+    if not items:
+        return "No resources found"
+    kinds = Counter(unstructured.nested_string(item, "kind") or "object" for item in items)
+    counted = [f"{number} {kind if number == 1 else f'{kind}s'}" for kind, number in kinds.items()]
+    states = Counter(
+        predicates.status_of(convert(item, Pod))
+        for item in items
+        if unstructured.nested_string(item, "kind") == PODS.kind
+    )
+    unusual = [f"{number} {state}" for state, number in states.items() if state != "Running"]
+    return ", ".join([*counted, *unusual])

@@ -1,15 +1,19 @@
 """
 The Events about an object, and the object with them as text, as `kubectl describe` shows it: bounded and without secrets.
 
-The text is for a person, and is kept as evidence; nothing decides on it.
+The text is for a person. It is kept as evidence of an object before that is deleted, with its logs; nothing decides on it.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 
 import orjson
 import yaml
 
 from kintsugi.actions import api_objects
+from kintsugi.actions.effect_plan import Evidence
+from kintsugi.errors import KubeError
 from kintsugi.kube.client import KubeClient
 from kintsugi.mask import MASK
 from kintsugi.model.command import ObjectName
@@ -17,13 +21,16 @@ from kintsugi.offload import searched
 from kintsugi.telemetry.redaction import SECRETS, environment, is_manifest, is_secret_key
 from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Object, Pod
-from kubeobjects.resources import EVENTS
+from kubeobjects.resources import EVENTS, PODS
 from kubeobjects.unstructured import Unstructured
 
 LONGEST = 64 * 1024
 _MOST_EVENTS = 40
 _HEADED = ("apiVersion", "kind", "metadata", "status")
 _DATA = ("data", "stringData", "binaryData")
+_LOG_LINES = 500
+_LOG_BYTES = 64 * 1024
+_LOG_TIMEOUT = timedelta(seconds=10)
 
 
 async def events_about(kube: KubeClient, about: ObjectName | None, namespace: str | None) -> Sequence[Unstructured]:
@@ -53,13 +60,11 @@ def event_time(event: Unstructured) -> str:
 
 async def described(obj: Unstructured, events: Sequence[Unstructured]) -> str:
     """Return the text of an object and its newest Events, at most 64 KiB; it is made in a thread where they are large."""
-    return await searched(len(orjson.dumps([obj, *events])), lambda: describe(obj, events))
 
+    def describe() -> str:
+        return clip(SECRETS.text("\n".join((*_head(obj), *_body(obj), *_events(events)))))
 
-def describe(obj: Unstructured, events: Sequence[Unstructured]) -> str:
-    """Return the text of an object and its newest Events, at most 64 KiB."""
-    text = "\n".join((*_head(obj), *_body(obj), *_events(events)))
-    return clip(SECRETS.text(text))
+    return await searched(len(orjson.dumps([obj, *events])), describe)
 
 
 def clip(text: str, longest: int = LONGEST) -> str:
@@ -147,3 +152,65 @@ def _events(events: Sequence[Unstructured]) -> Iterator[str]:
             f"  {event_time(event)}  {unstructured.nested_string(event, 'type'):<8}{unstructured.nested_string(event, 'reason'):<20}"
             f"(x{times})  {unstructured.nested_string(event, 'message').strip()}"
         )
+
+
+async def evidence_of_pod(kube: KubeClient, obj: Unstructured) -> tuple[Evidence, ...]:
+    """
+    Return a pod's description, and the current and previous log of each of its containers.
+
+    Evidence that cannot be read (a container that never started has no log) contains the error instead.
+    """
+    description, *logs = await asyncio.gather(
+        _description(kube, obj), *(_log(kube, obj, container, previous) for container, previous in _logs_of(obj))
+    )
+    return (description, *logs)
+
+
+async def evidence_of_claim(obj: Unstructured) -> Evidence:
+    """Return the whole description of a claim or a volume, from which a person could recreate it."""
+    return Evidence(
+        kind=f"describe {unstructured.nested_string(obj, 'kind')} {unstructured.name(obj)}",
+        text=await described(unstructured.without_managed_fields(obj), ()),
+    )
+
+
+async def _description(kube: KubeClient, obj: Unstructured) -> Evidence:
+    about, namespace = api_objects.named(PODS, obj), unstructured.nested_string(obj, "metadata", "namespace")
+    events: Sequence[Unstructured] = ()
+    unread = ""
+    try:
+        events = await events_about(kube, about, namespace)
+    except KubeError as error:
+        unread = f"\nits events cannot be read: {error}"
+    return Evidence(kind="describe", text=await described(unstructured.without_managed_fields(obj), events) + unread)
+
+
+def _logs_of(obj: Unstructured) -> Iterator[tuple[str, bool]]:
+    """Yield each log to read: the container, and whether it is that of the previous instance."""
+    pod = api_objects.convert(obj, Pod)
+    for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
+        yield status.name, False
+        if status.restart_count > 0:
+            yield status.name, True
+
+
+async def _log(kube: KubeClient, obj: Unstructured, container: str, previous: bool) -> Evidence:
+    kind = f"logs {container}{' --previous' if previous else ''}"
+    try:
+        chunks = [
+            chunk
+            async for chunk in kube.logs(
+                unstructured.name(obj),
+                unstructured.nested_string(obj, "metadata", "namespace"),
+                container=container,
+                previous=previous,
+                tail=_LOG_LINES,
+                timestamps=True,
+                limit_bytes=_LOG_BYTES,
+                deadline=_LOG_TIMEOUT,
+            )
+        ]
+    except KubeError as error:
+        return Evidence(kind=kind, text=f"cannot be read: {error}")
+    log = b"".join(chunks)
+    return Evidence(kind=kind, text=clip(SECRETS.text(log.decode(errors="replace"))))

@@ -18,7 +18,6 @@ from kintsugi.actions.difference import Operation
 from kintsugi.commands import encode, render
 from kintsugi.model.command import Command
 from kintsugi.model.records import UndoRecord
-from kubeobjects.unstructured import Unstructured
 
 RUN_ANNOTATION = "kintsugi.dev/run"
 """The annotation that says which step of which run changed an object last."""
@@ -38,7 +37,12 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PatchWrite:
+class Write:
+    """The one write of a change; a verb that makes it by itself has a class of its own."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PatchWrite(Write):
     """A JSON patch; its tests hold the uid and every field that was judged. Or one of an object's `subresource`."""
 
     operations: tuple[Operation, ...]
@@ -46,40 +50,18 @@ class PatchWrite:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DeleteWrite:
+class DeleteWrite(Write):
     """A delete with the uid as its precondition."""
 
     grace: timedelta | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CreateWrite:
+class CreateWrite(Write):
     """The creation of an object with our mark, or of an object's `subresource`; it fails when the name is taken."""
 
     manifest: Mapping[str, object]
     subresource: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JobWrite:
-    """
-    A worker's Job, and the claim of its staging volume where that is made with it; None for an object that exists already.
-
-    The claim belongs to the Job and comes second: until it is there the Job's pod only waits.
-    """
-
-    job: Unstructured | None
-    staging_pvc: Unstructured | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HttpWrite:
-    """A request over HTTP, and the addresses that it is not sent to, each with why."""
-
-    denied_addresses: Mapping[str, str]
-
-
-Write = PatchWrite | DeleteWrite | CreateWrite | JobWrite | HttpWrite | None
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +92,7 @@ class EffectPlan:
     intent: Intent
     undo: UndoRecord
     evidence: tuple[Evidence, ...] = ()
-    write: Write = field(default=None, repr=False)
+    write: Write | None = field(default=None, repr=False)
 
     @property
     def already(self) -> bool:
@@ -153,3 +135,13 @@ def undone_by(*commands: Command, note: str = "") -> UndoRecord:
 def record_without_undo(why: str) -> UndoRecord:
     """Return the undo record of a change that needs no undo, or cannot have one, with the reason."""
     return UndoRecord(note=why)
+
+
+class DeleteIntent(Intent, frozen=True, kw_only=True):
+    """Of a pod its status, restarts, node and controller; of a claim the name of its volume, "" for none."""
+
+    status: str | UnsetType = UNSET
+    restarts: int | UnsetType = UNSET
+    node: str | UnsetType | None = UNSET
+    controller: str | UnsetType = UNSET
+    volume: str | UnsetType = UNSET

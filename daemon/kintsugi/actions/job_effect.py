@@ -11,21 +11,18 @@ from enum import StrEnum
 
 from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import RUN, STEP
-from kintsugi.actions.delete_intent import DeleteIntent
-from kintsugi.actions.description import events_about
+from kintsugi.actions.description import events_about, evidence_of_pod
 from kintsugi.actions.effect_plan import (
-    CreateWrite,
+    DeleteIntent,
     DeleteWrite,
     EffectPlan,
-    EffectStatus,
     Evidence,
     Intent,
     record_without_undo,
 )
-from kintsugi.actions.evidence import of_pod
 from kintsugi.actions.loaded_target import LoadedTarget
-from kintsugi.actions.result import Result
-from kintsugi.errors import Conflict, KubeError, NotFound, Refused
+from kintsugi.actions.probe import Result
+from kintsugi.errors import Conflict, KubeError, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Delete, ObjectName
 from kubeobjects import unstructured
@@ -82,23 +79,13 @@ Judge = Callable[[Unstructured, Sequence[Unstructured]], Awaitable[JobState]]
 
 async def find(kube: KubeClient, name: str, namespace: str, labels: Mapping[str, str]) -> Unstructured | None:
     """Return the Job of this step when it is there already. Raises Refused when its name is somebody else's."""
-    try:
-        found = await kube.get(JOBS, name, namespace)
-    except NotFound:
+    found = await api_objects.found(kube, JOBS, name, namespace)
+    if found is None:
         return None
     if not _is_of(found, labels[RUN], labels[STEP]):
         raise Refused(f"there is a job/{name} in {namespace} that is not of this step: its name is taken")
     preconditions.check(preconditions.terminating(api_objects.named(JOBS, found), found))
     return found
-
-
-async def apply(kube: KubeClient, plan: EffectPlan) -> Result:
-    """Create the Job; one that exists already is ours, and is left as it is. Raises Conflict when it is not."""
-    if plan.already:
-        return existing_result(plan)
-    if not isinstance(plan.write, CreateWrite):
-        raise Refused(f"job/{plan.remembered(JobIntent).job}: a change prepared before a restart is not applied")
-    return made(await create(kube, plan, plan.write.manifest), plan)
 
 
 async def create(kube: KubeClient, plan: EffectPlan, manifest: Unstructured) -> Unstructured:
@@ -118,28 +105,10 @@ async def ours(kube: KubeClient, plan: EffectPlan) -> Unstructured:
     return there
 
 
-def made(job: Unstructured, plan: EffectPlan) -> Result:
-    """Return the result that a Job was made; its state is watched afterwards."""
-    return Result(names={}, summary=f"job/{unstructured.name(job)} made in {plan.remembered(JobIntent).namespace}")
-
-
-def existing_result(plan: EffectPlan) -> Result:
-    """Return the result that a Job exists."""
+def made(plan: EffectPlan) -> Result:
+    """Return the result that a Job is there; its state is watched afterwards."""
     intent = plan.remembered(JobIntent)
-    return Result(names={}, summary=f"job/{intent.job} exists in {intent.namespace}")
-
-
-async def probe(kube: KubeClient, plan: EffectPlan) -> EffectStatus:
-    """Return whether the Job was made, by its name and whose it says it is."""
-    if plan.already:
-        return EffectStatus.DONE
-    try:
-        await ours(kube, plan)
-    except NotFound:
-        return EffectStatus.NOT_DONE
-    except Conflict:
-        return EffectStatus.UNKNOWN
-    return EffectStatus.DONE
+    return Result(names={}, summary=f"job/{intent.job} {'exists' if plan.already else 'made'} in {intent.namespace}")
 
 
 def ending(name: str, namespace: str) -> Delete:
@@ -153,7 +122,7 @@ async def plan_end(kube: KubeClient, command: Delete, loaded: LoadedTarget) -> E
     preconditions.check("" if is_ours else f"{loaded.asked} is not of this run: it is left alone")
     kept: list[Evidence] = []
     for pod in await pods_of(kube, loaded.obj):
-        kept += await of_pod(kube, pod)
+        kept += await evidence_of_pod(kube, pod)
     return EffectPlan(
         command=replace(command, objects=(loaded.asked,)),
         intent=loaded.identified(DeleteIntent(uid=loaded.uid)),
@@ -165,9 +134,8 @@ async def plan_end(kube: KubeClient, command: Delete, loaded: LoadedTarget) -> E
 
 async def read(kube: KubeClient, name: str, namespace: str, judge: Judge) -> JobState:
     """Return the state of a Job; of one that does not start, with the newest warning about it. Raises KubeError."""
-    try:
-        job = await kube.get(JOBS, name, namespace)
-    except NotFound:
+    job = await api_objects.found(kube, JOBS, name, namespace)
+    if job is None:
         return JobState(stage=JobStage.GONE, why=f"job/{name} is gone: it was deleted")
     pods = await pods_of(kube, job)
     since = datetime.fromisoformat(unstructured.nested_string(job, "metadata", "creationTimestamp"))

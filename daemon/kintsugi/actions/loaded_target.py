@@ -95,8 +95,10 @@ async def load_target(kube: KubeClient, asked: ObjectName, namespace: str, conte
 
 def check_loaded(asked: ObjectName, obj: Unstructured, namespace: str, context: ChangeContext) -> LoadedTarget:
     """Return an object that was just read as the target. Raises Refused when it is another one, terminating, or essential."""
+    uid = unstructured.uid(obj)
+    if asked.uid not in ("", uid):  # B13
+        raise Refused(f"{asked} is another object now (uid {uid}): the one that was judged (uid {asked.uid}) is gone")
     preconditions.check(
-        preconditions.wrong_uid(asked, obj),
         preconditions.terminating(asked, obj),
         preconditions.refuse_essential(asked, obj, namespace, context),
     )

@@ -7,15 +7,15 @@ own.
 """
 
 import asyncio
+import base64
+import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from kintsugi.actions import secrets
-from kintsugi.actions.container_exec import ContainerExec, ContainerRef, running
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.result import Result
+from kintsugi.actions.pods import ContainerExec, ContainerRef, running
+from kintsugi.actions.probe import ProbeContext, Result
 from kintsugi.clients.postgres import (
     READ_ONLY,
     USUAL_PORT,
@@ -25,14 +25,32 @@ from kintsugi.clients.postgres import (
     session_settings,
 )
 from kintsugi.commands.sql import shown_setting
-from kintsugi.errors import ProbeFailed
+from kintsugi.errors import KubeError, NotFound, ProbeFailed
 from kintsugi.json_limits import DEEPEST_ANSWER, MOST_IN_ANSWER, has_more, is_too_deep
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName, Psql
+from kintsugi.model.services import SecretRef
 from kintsugi.offload import searched
 from kintsugi.telemetry import SECRETS
+from kubeobjects import unstructured
 from kubeobjects.lines import quoted
+from kubeobjects.resources import SECRETS as KIND
 from kubeobjects.unstructured import Unstructured
+
+
+async def value_of(kube: KubeClient, reference: SecretRef, namespace: str) -> str:
+    """Return the value. Raises NotFound when the Secret or its key is missing, KubeError when it cannot be read."""
+    secret = await kube.get(KIND, reference.secret, namespace)
+    encoded = unstructured.nested_string(secret, "data", reference.key)
+    if not encoded:
+        raise NotFound(f"secret/{reference.secret} in {namespace} has no key {reference.key!r}", status=404)
+    try:
+        value = base64.b64decode(encoded, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise KubeError(f"the key {reference.key!r} of secret/{reference.secret} is not text") from error
+    SECRETS.register(value)
+    return value
+
 
 MOST_ROWS = 1000
 """A longer answer counts as none: an expression that counts its rows would be wrong. Let the database count."""
@@ -54,7 +72,7 @@ async def directly(
 ) -> Result:
     """Ask the server over the network. Raises ProbeFailed when there is no answer, Refused for its address."""
     given = probe_context.env.get(PASSWORD)
-    password = await secrets.value_of(kube, given, probe_context.namespace) if given and not command.passfile else ""
+    password = await value_of(kube, given, probe_context.namespace) if given and not command.passfile else ""
     server = PostgresServer(
         host=command.host,
         port=command.port or USUAL_PORT,

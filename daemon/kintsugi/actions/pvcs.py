@@ -1,31 +1,31 @@
 """
 Claims and their volumes: a claim is deleted only when its volume is kept, comes back empty, and is bound again in an undo.
-No pod is ended whose claim is being deleted.
+A claim grows only within the ceiling of its service. No pod is ended whose claim is being deleted.
 
 A claim that a StatefulSet makes for its pods comes back with the next pod. No controller recreates another claim: it is
 recreated as it was, without its former volume.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import orjson
 
 from kintsugi.actions import api_objects, preconditions
+from kintsugi.actions.api_objects import found
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.delete_intent import DeleteIntent
+from kintsugi.actions.description import evidence_of_claim
 from kintsugi.actions.effect_plan import (
     NOTHING_CHANGED,
     RUN_ANNOTATION,
     CreateWrite,
+    DeleteIntent,
     DeleteWrite,
     EffectPlan,
-    Intent,
     PatchWrite,
     record_without_undo,
     undone_by,
 )
-from kintsugi.actions.evidence import of_claim
 from kintsugi.actions.loaded_target import LoadedTarget, check_loaded
 from kintsugi.actions.pods import made_by
 from kintsugi.commands import encode
@@ -37,7 +37,8 @@ from kintsugi.model.records import UndoRecord
 from kintsugi.telemetry.redaction import is_manifest
 from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Pod, StatefulSet
-from kubeobjects.resources import PODS, PVCS, PVS, STATEFULSETS, Resource
+from kubeobjects.quantities import quantity
+from kubeobjects.resources import PODS, PVCS, PVS, STATEFULSETS
 from kubeobjects.unstructured import Unstructured
 
 # Annotations that the cluster writes about a claim's volume: a claim without them is a new one.
@@ -76,8 +77,8 @@ async def plan_delete(kube: KubeClient, command: Delete, loaded: LoadedTarget) -
     """Judge the deletion of a claim. Raises NotYet while the pods that use it are ending."""
     asked = loaded.asked
     bound = unstructured.nested_string(loaded.obj, "spec", "volumeName")
-    volume = await _found(kube, PVS, bound) if bound else None
-    preconditions.check(preconditions.unretained(asked, volume))
+    volume = await found(kube, PVS, bound) if bound else None
+    preconditions.check(_unretained(asked, volume))
     _check_users(asked, [each async for each in kube.iter_objects(PODS, Pod, loaded.namespace) if _uses(each, asked)])
     anew = () if await _has_maker(kube, loaded) else (_create(loaded.obj, command.namespace),)
     return EffectPlan(
@@ -90,38 +91,8 @@ async def plan_delete(kube: KubeClient, command: Delete, loaded: LoadedTarget) -
             )
         ),
         undo=_bind_again(command, loaded.obj, volume),
-        evidence=tuple([await of_claim(each) for each in (loaded.obj, volume) if each]),
+        evidence=tuple([await evidence_of_claim(each) for each in (loaded.obj, volume) if each]),
         write=DeleteWrite(grace=command.grace),
-    )
-
-
-async def plan_create(kube: KubeClient, command: Create, context: ChangeContext) -> EffectPlan:
-    """
-    Plan the creation of a claim. Raises Refused when another one has the name, NotYet while the former one is being
-    deleted.
-
-    An existing claim of that name that is not being deleted suffices where no particular volume is wanted.
-    """
-    asked, manifest = command.object, _manifest_of(command)
-    preconditions.check(preconditions.protected(command.namespace, context))
-    wanted = unstructured.nested_string(manifest, "spec", "volumeName")
-    present = await _present(kube, command)
-    if present is not None:
-        has = unstructured.nested_string(present, "spec", "volumeName")
-        if wanted and has != wanted:
-            raise Refused(
-                f"{asked} is bound to {has or 'no volume'}: its name is taken, {wanted} cannot be bound to it"
-            )
-        return EffectPlan(
-            command=command, intent=Intent(uid=unstructured.uid(present), already=True), undo=NOTHING_CHANGED
-        )
-    mark = context.mark
-    marked = unstructured.with_field(manifest, "metadata", "annotations", RUN_ANNOTATION, value=mark)
-    return EffectPlan(
-        command=command,
-        intent=Intent(uid="", mark=mark),
-        undo=record_without_undo("the undo of the preceding deletion removes this claim and restores the former claim"),
-        write=CreateWrite(manifest=marked),
     )
 
 
@@ -136,7 +107,7 @@ async def check_claims_stay(kube: KubeClient, plan: EffectPlan, asked: ObjectNam
     for pod in await _ended_by(kube, plan, asked, namespace):
         for name in predicates.claim_names(pod):
             if name not in read:
-                read[name] = await _found(kube, PVCS, name, namespace)
+                read[name] = await found(kube, PVCS, name, namespace)
             since = unstructured.nested_string(read[name], "metadata", "deletionTimestamp")
             if since and not predicates.finished(pod):
                 raise Refused(
@@ -163,18 +134,14 @@ async def _ended_by(kube: KubeClient, plan: EffectPlan, asked: ObjectName, names
     return await made_by(kube, asked, workload) if ends else ()
 
 
-def _manifest_of(command: Create) -> Unstructured:
-    content = orjson.loads(command.manifest)
-    if not isinstance(content, Mapping) or command.object.resource != PVCS:
-        raise Refused(f"{command.object} is not created: only claims are created")
-    return content
-
-
-async def _present(kube: KubeClient, command: Create) -> Unstructured | None:
-    obj = await _found(kube, PVCS, command.object.name, command.namespace)
-    if obj is not None and preconditions.terminating(command.object, obj):
-        raise NotYet(f"the {command.object} before it is still being deleted")
-    return obj
+def _unretained(asked: ObjectName, volume: Unstructured | None) -> str:
+    """Refuse a claim whose volume would go with it."""
+    policy = unstructured.nested_string(volume, "spec", "persistentVolumeReclaimPolicy")
+    if volume is None or policy == "Retain":
+        return ""
+    return (
+        f"the volume {unstructured.name(volume)} of {asked} would be deleted with it ({policy}): set it to Retain first"
+    )
 
 
 def _uses(pod: Pod, asked: ObjectName) -> bool:
@@ -183,16 +150,11 @@ def _uses(pod: Pod, asked: ObjectName) -> bool:
 
 def _check_users(asked: ObjectName, users: Sequence[Pod]) -> None:
     """Raise Refused while pods use a claim, NotYet while the last of them are ending."""
-    preconditions.check(preconditions.claim_in_use(asked, [pod for pod in users if not predicates.terminating(pod)]))
+    staying = sorted(pod.metadata.name for pod in users if not predicates.terminating(pod))
+    if staying:
+        raise Refused(f"{asked} is in use by {', '.join(staying)}: stop them first")
     if users:
         raise NotYet(f"{asked} is in use by {users[0].metadata.name}, which is ending")
-
-
-async def _found(kube: KubeClient, resource: Resource, name: str, namespace: str | None = None) -> Unstructured | None:
-    try:
-        return await kube.get(resource, name, namespace)
-    except NotFound:
-        return None
 
 
 async def _has_maker(kube: KubeClient, loaded: LoadedTarget) -> bool:
@@ -262,3 +224,31 @@ def _bind_again(command: Delete, claim: Unstructured, volume: Unstructured | Non
         _create(claim, command.namespace, name),
         note=f"the old volume {name} is kept and bound again",
     )
+
+
+def check_growth(loaded: LoadedTarget, after: Unstructured) -> UndoRecord | None:
+    """
+    Return what is noted of a claim that grows in place of a way back; None for any other change.
+
+    Raises Refused for one that would grow beyond what its service allows, and for one that would shrink.
+    """
+    had, gets = _request(loaded.obj), _request(after)
+    if loaded.asked.resource != PVCS or had == gets:
+        return None
+    ceiling, service = loaded.context.max_allowed.storage, loaded.context.service or "its service"
+    preconditions.check(
+        f"{loaded.asked} cannot be made smaller (from {had} to {gets})" if _less(gets, had) else "",
+        "" if ceiling else f"{loaded.asked} does not grow: {service} declares no maxAllowed.storage",
+        f"{loaded.asked} does not grow to {gets}: maxAllowed.storage of {service} is {ceiling}"
+        if ceiling and _less(ceiling, gets)
+        else "",
+    )
+    return record_without_undo(f"a claim cannot be made smaller: it asked for {had} before")
+
+
+def _request(claim: Unstructured) -> str:
+    return str(unstructured.nested_field(claim, "spec", "resources", "requests", "storage") or "")
+
+
+def _less(one: str, other: str) -> bool:
+    return quantity(one or None) < quantity(other or None)

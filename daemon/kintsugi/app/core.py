@@ -12,7 +12,7 @@ from socket import gethostname
 import aiohttp
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.encrypted import Encryption
+from kintsugi.actions.command_secrets import Encryption
 from kintsugi.actions.good_templates import GoodTemplates
 from kintsugi.app.figures import (
     TRIED_LATELY,

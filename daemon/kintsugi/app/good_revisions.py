@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from kintsugi.actions.good_templates import GoodTemplates
-from kintsugi.actions.revisions import find_revisions
+from kintsugi.actions.workload_reads import find_revisions
 from kintsugi.decisions.priorities import unhealthy_upstream
 from kintsugi.decisions.revision_checks import ON_TRIAL, CheckedRevision, fails_by_itself, none_good, not_good
 from kintsugi.errors import DecryptionFailed, KubeError

@@ -124,9 +124,11 @@ class HttpClient:
         raise ProbeFailed(f"{request.url}: more than {_LONGEST_CHAIN} redirects")
 
     async def _once(self, request: HttpRequest, within: timedelta, passage: _Passage) -> HttpResponse:
-        url = _parsed(request.url)
+        url = URL(request.url)
+        if url.scheme not in ("http", "https") or not url.host:
+            raise ProbeFailed(f"{request.url!r} is not asked: write http://HOST/… or https://HOST/…")
         addresses = await self._rule.resolve(
-            url.host or "", url.port or 80, within=within, denied_addresses=request.denied_addresses
+            url.host, url.port or 80, within=within, denied_addresses=request.denied_addresses
         )
         connector = aiohttp.TCPConnector(resolver=_Pinned(addresses), ssl=not request.insecure, force_close=True)
         async with (
@@ -180,13 +182,6 @@ class _Pinned(AbstractResolver):
 
     async def close(self) -> None:
         """Nothing is held."""
-
-
-def _parsed(text: str) -> URL:
-    url = URL(text)
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ProbeFailed(f"{text!r} is not asked: write http://HOST/… or https://HOST/…")
-    return url
 
 
 def _headers(request: HttpRequest) -> list[tuple[str, str]]:

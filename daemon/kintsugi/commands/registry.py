@@ -18,8 +18,8 @@ from kintsugi.model.command import Command
 BUILT_IN = (
     *("get", "describe", "logs", "exec", "top", "list_events", "wait", "can_i", "diagnose", "check"),
     *("delete", "scale"),
-    *("rollout_history", "rollout_status", "rollout_undo", "rollout_restart", "rollout_pause"),
-    *("cordon", "drain", "evict"),
+    *("rollout_status", "rollout_undo", "rollout_restart", "rollout"),
+    *("drain", "evict"),
     *("patch", "set_image", "set_env", "set_resources", "set_metadata", "create", "create_job"),
     *("curl", "nslookup", "nc", "psql", "instant_query"),
 )

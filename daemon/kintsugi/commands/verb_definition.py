@@ -2,7 +2,7 @@
 The definition of a verb that needs no cluster: its grammar, and the objects of its commands.
 
 A module of `kintsugi.verbs` defines one verb, or a few that are one thing in several directions (`cordon`, `uncordon`).
-`actions.change_verb` adds its execution.
+`actions.verb_bases` adds its execution.
 """
 
 import shlex

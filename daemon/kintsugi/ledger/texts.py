@@ -228,7 +228,7 @@ async def without_secrets(step: StepRecord) -> StepRecord:
     Return a step in the form that is stored: texts, facts and result masked by place, shape and known values.
 
     Commands stay as they are, also those of an undo and those that complete a change: they are executed again after a
-    restart. A change whose commands hold a secret is refused beforehand (`actions.secret_checks`).
+    restart. A change whose commands hold a secret is refused beforehand (`actions.command_secrets`).
     """
     return await searched(len(repr(step)), lambda: _masked_step(step))
 

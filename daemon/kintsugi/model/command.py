@@ -76,11 +76,17 @@ class ObjectCommand(Command):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Delete(Command):
-    """Delete objects, each by name and uid."""
+class ObjectsCommand(Command):
+    """A command about objects of one namespace; `namespace` is "" for those that live in none."""
 
     objects: tuple[ObjectName, ...]
     namespace: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delete(ObjectsCommand):
+    """Delete objects, each by name and uid."""
+
     grace: timedelta | None = None
 
 
@@ -103,7 +109,7 @@ class Patch(ObjectCommand):
     Change fields of one object by a merge, strategic or JSON patch (`patch` is its JSON text).
 
     `subresource` is the part of the object that is patched, "" for the object itself. `encrypted`: that text is as the ledger keeps it,
-    see `actions.encrypted`; no line of a runbook means this.
+    see `actions.command_secrets`; no line of a runbook means this.
     """
 
     patch: str
@@ -113,12 +119,10 @@ class Patch(ObjectCommand):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SetMetadata(Command):
+class SetMetadata(ObjectsCommand):
     """Set or remove (value None) labels or annotations."""
 
     verb: Verb
-    objects: tuple[ObjectName, ...]
-    namespace: str
     values: Mapping[str, str | None]
     overwrite: bool = False
 
@@ -136,15 +140,13 @@ class Create(ObjectCommand):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Exec(Command):
+class Exec(ObjectCommand):
     """
     Run a program that only looks in a container: of a pod, or of one of a workload's pods.
 
     For `psql` that is the primary, for other programs the first pod that is ready.
     """
 
-    object: ObjectName
-    namespace: str
     container: str = ""
     argv: tuple[str, ...]
 

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from kintsugi.actions.change_verb import ObjectVerb, namespace_of, object_of
-from kintsugi.actions.probe_context import ANONYMOUS_PROBE
-from kintsugi.actions.revisions import find_revisions
-from kintsugi.actions.secret_checks import holds_secret
+from kintsugi.actions.command_secrets import holds_secret
+from kintsugi.actions.probe import ANONYMOUS_PROBE
+from kintsugi.actions.verb_bases import ObjectVerb, namespace_of, object_of
+from kintsugi.actions.workload_reads import find_revisions
 from kintsugi.commands import decode, parse, render
 from kintsugi.commands.registry import definition_of, definitions_by_verb
 from kintsugi.decisions.planner import Plan, RunPreview, digest_of

@@ -13,9 +13,9 @@ from functools import partial
 
 import structlog
 
+from kintsugi.actions.command_secrets import holds_secret
 from kintsugi.actions.effect_plan import undone_by
 from kintsugi.actions.job_effect import JobStage, JobState, ending
-from kintsugi.actions.secret_checks import holds_secret
 from kintsugi.commands import decode, encode
 from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.disruptions import deleted_uid, serving, take_next

@@ -11,8 +11,7 @@ from typing import Protocol
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import EffectPlan
 from kintsugi.actions.job_effect import JobState
-from kintsugi.actions.probe_context import PodChecks
-from kintsugi.actions.prober import Prober
+from kintsugi.actions.probe import PodChecks, Prober
 from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.executor import Admission, Executor
 from kintsugi.expressions import NOTHING_LOST, Bindings, Lost, TextTemplate

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from kintsugi.actions.change_verb import is_change, namespace_of, object_of
+from kintsugi.actions.verb_bases import is_change, namespace_of, object_of
 from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.admission import (
     AdmissionDecision,

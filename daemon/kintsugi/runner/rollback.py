@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from kintsugi.actions.change_verb import is_same_object, object_of
 from kintsugi.actions.effect_plan import undone_by
+from kintsugi.actions.verb_bases import is_same_object, object_of
 from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.watchdog import WatchdogDecision, WatchdogResult

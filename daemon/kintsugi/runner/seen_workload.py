@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from kintsugi.actions.change_verb import namespace_of, object_of
+from kintsugi.actions.verb_bases import namespace_of, object_of
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.verb_definition import VerbDefinition
 from kintsugi.errors import KubeError

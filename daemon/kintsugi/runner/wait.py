@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from kintsugi.actions.probe_context import OwnWorkload, ProbeContext
+from kintsugi.actions.probe import OwnWorkload, ProbeContext
 from kintsugi.commands import render
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.results import PART

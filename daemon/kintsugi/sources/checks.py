@@ -15,8 +15,7 @@ from math import inf
 
 import structlog
 
-from kintsugi.actions.probe_context import PodAnswer, ProbeContext
-from kintsugi.actions.prober import Prober
+from kintsugi.actions.probe import PodAnswer, ProbeContext, Prober
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.template import parse_argv
 from kintsugi.decisions.matcher import Matcher, evaluate_condition

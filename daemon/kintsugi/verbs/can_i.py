@@ -1,23 +1,19 @@
 """`kubectl auth can-i`: ask whether our own identity has a right."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.actions.result import Result
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.probe import ProbeContext, Result
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.arg_types import NAME, REFERENCE
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.references import resource_of, scope_of
-from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import option, scope
-from kintsugi.expressions import Type
 from kintsugi.model.command import Command, Verb
 from kubeobjects.resources import Resource
 
@@ -73,10 +69,6 @@ class CanIVerb(ProbeVerb[CanI]):
         target = f"{command.resource.qualified}/{command.name}" if command.name else command.resource.qualified
         yield from [command.verb, target, *option("--subresource=", command.subresource)]
         yield from scope(command.namespace, command.resource)
-
-    @override
-    def columns(self, command: CanI, type_of: ObjectType) -> Mapping[str, Type]:
-        return {}
 
     @override
     async def read(

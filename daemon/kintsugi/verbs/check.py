@@ -1,33 +1,29 @@
 """`kintsugi check`: run the checks of a service on one pod alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions.pod_addresses import address_of
-from kintsugi.actions.probe_context import PodAnswer, ProbeContext
-from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.actions.result import Result
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.probe import PodAnswer, ProbeContext, Result
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.command_spec import CommandSpec, ParsedCommand
 from kintsugi.commands.references import place_of, single
-from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import namespace_option
-from kintsugi.errors import ProbeFailed
-from kintsugi.expressions import Type
-from kintsugi.model.command import Command, ObjectName, Verb
-from kubeobjects.resources import PODS
+from kintsugi.errors import NotFound, ProbeFailed
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.command import ObjectCommand, ObjectName, Verb
+from kintsugi.model.pod_address import PodAddress
+from kubeobjects import unstructured
+from kubeobjects.resources import PODS, SERVICES
+from kubeobjects.unstructured import Unstructured
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CheckPod(Command):
+class CheckPod(ObjectCommand):
     """Ask one pod what the checks of its service ask."""
-
-    object: ObjectName
-    namespace: str
 
 
 def build(parsed: ParsedCommand) -> CheckPod:
@@ -60,10 +56,6 @@ class CheckVerb(ProbeVerb[CheckPod]):
     def words(self, command: CheckPod) -> Iterator[str]:
         yield from [command.object.name, *namespace_option(command.namespace)]
 
-    @override
-    def columns(self, command: CheckPod, type_of: ObjectType) -> Mapping[str, Type]:
-        return {}
-
     async def read(
         self, clients: VerbClients, command: CheckPod, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
@@ -80,3 +72,39 @@ class CheckVerb(ProbeVerb[CheckPod]):
 
 
 VERBS = (CheckVerb(),)
+
+
+async def address_of(kube: KubeClient, asked: ObjectName, namespace: str) -> PodAddress:
+    """Read the address of a pod. Raises KubeError: NotFound where it is gone, also where another one has its name."""
+    pod = await kube.get(PODS, asked.name, namespace)
+    if asked.uid and unstructured.uid(pod) != asked.uid:
+        raise NotFound(f"{asked} is gone: another pod has its name")
+    services = (await kube.list(SERVICES, namespace)).items
+    return PodAddress(
+        name=asked.name,
+        namespace=namespace,
+        ip=unstructured.nested_string(pod, "status", "podIP"),
+        ports={key: port for service in services for key, port in _ports(service, pod)},
+    )
+
+
+def _ports(service: Unstructured, pod: Unstructured) -> Iterator[tuple[tuple[str, int], int]]:
+    """Yield the ports of a pod that a Service leads to, by the Service's name and by its cluster IP."""
+    selector = unstructured.nested_map(service, "spec", "selector")
+    if not selector or not selector.items() <= unstructured.labels(pod).items():
+        return
+    named = dict(_named_ports(pod))
+    names = (unstructured.name(service), unstructured.nested_string(service, "spec", "clusterIP"))
+    for port in unstructured.nested_maps(service, "spec", "ports"):
+        number, target = port.get("port"), port.get("targetPort", port.get("port"))
+        leads = target if isinstance(target, int) else named.get(str(target))
+        if isinstance(number, int) and leads is not None:
+            yield from (((name, number), leads) for name in names if name not in ("", "None"))
+
+
+def _named_ports(pod: Unstructured) -> Iterator[tuple[str, int]]:
+    for container in unstructured.nested_maps(pod, "spec", "containers"):
+        for port in unstructured.nested_maps(container, "ports"):
+            name, number = port.get("name"), port.get("containerPort")
+            if isinstance(name, str) and isinstance(number, int):
+                yield name, number

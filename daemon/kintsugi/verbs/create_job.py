@@ -14,11 +14,10 @@ from typing_extensions import override
 
 from kintsugi.actions import api_objects, job_effect
 from kintsugi.actions.change_context import RUN, STEP, ChangeContext
-from kintsugi.actions.change_verb import JobVerb
 from kintsugi.actions.effect_plan import CreateWrite, EffectPlan, record_without_undo
 from kintsugi.actions.job_effect import JobIntent, JobStage, JobState
 from kintsugi.actions.loaded_target import load_target
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.verb_bases import JobVerb, VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import Argument, CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.references import objects, place_of

@@ -15,21 +15,15 @@ from yarl import URL
 
 from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import ChangeVerb
-from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, HttpWrite, Intent, record_without_undo
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.actions.result import Result
-from kintsugi.actions.verb_clients import VerbClients
-from kintsugi.clients.clients import Clients
+from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, Intent, Write, record_without_undo
+from kintsugi.actions.probe import ProbeContext, Result
+from kintsugi.actions.verb_bases import ChangeVerb, ProbeVerb, VerbClients
 from kintsugi.clients.http import HttpRequest, HttpResponse
 from kintsugi.commands import arg_types, encode, results
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
-from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import seconds, switch
 from kintsugi.errors import KubeError, OutcomeUnknown, ProbeFailed, Refused
-from kintsugi.expressions import Type
 from kintsugi.json_limits import DEEPEST_ANSWER, MOST_IN_ANSWER, has_more, is_too_deep
 from kintsugi.model.command import Command, Verb
 from kintsugi.model.hosts import service_of
@@ -105,6 +99,13 @@ def _headers(parsed: ParsedCommand) -> tuple[tuple[str, str], ...]:
     return headers
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HttpWrite(Write):
+    """A request over HTTP, and the addresses that it is not sent to, each with why."""
+
+    denied_addresses: Mapping[str, str]
+
+
 class RequestIntent(Intent, frozen=True, kw_only=True):
     """The host that a request is sent to."""
 
@@ -159,15 +160,15 @@ class CurlVerb(ProbeVerb[Curl], ChangeVerb[Curl]):
         yield from [*switch("-k", command.insecure), *switch("-f", command.fail), *switch("-L", command.follow)]
         yield from [*seconds("-m", command.max_time), command.url]
 
-    @override
-    def columns(self, command: Curl, type_of: ObjectType) -> Mapping[str, Type]:
-        return {}
-
-    @override
     async def read(
         self, clients: VerbClients, command: Curl, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        return await ask(clients.clients, command, deadline)
+        """Send a request that changes nothing. Raises Refused for one that sends something, ProbeFailed without an answer."""
+        if command.changes:
+            raise Refused(f"curl with {command.method} changes something: it is not a probe")
+        within = min(command.max_time or deadline, deadline)
+        response = await clients.clients.http.ask(_request(command), within=within)
+        return _result(command, response, response.body)
 
     def sends(self, command: Curl) -> bool:
         """Return whether it has a body, or a method that may change something."""
@@ -177,15 +178,45 @@ class CurlVerb(ProbeVerb[Curl], ChangeVerb[Curl]):
         """Return the whole command."""
         return encode(command)
 
-    @override
     async def plan_effect(self, clients: VerbClients, command: Curl, context: ChangeContext) -> EffectPlan:
-        return planned(command, context)
+        """Judge a request that sends something: not into a protected namespace, and not to our own ledger's database."""
+        if not command.changes:
+            raise Refused("Curl is a probe: there is nothing to prepare")
+        host = URL(command.url).host or ""
+        place = service_of(host)
+        unread = context.unread_addresses
+        preconditions.check(
+            preconditions.protected(place.namespace if place is not None else "", context),
+            preconditions.own_ledger(host, host, context),
+            unread and f"{unread}, and no request that changes something may reach it",
+        )
+        return EffectPlan(
+            command=command,
+            intent=RequestIntent(uid=context.mark, host=host),
+            undo=record_without_undo("only the receiver of the request can undo it"),
+            write=HttpWrite(denied_addresses=context.denied_addresses),
+        )
 
     async def apply(self, clients: VerbClients, plan: EffectPlan) -> Result:
-        """Send it once."""
-        assert isinstance(plan.command, Curl), plan.command
-        assert isinstance(plan.write, HttpWrite), plan.write
-        return await send(clients.clients, plan.command, plan.write.denied_addresses)
+        """
+        Send a request once, and to none of the denied addresses, whatever its host is called.
+
+        Raises Refused or KubeError when it changed nothing, OutcomeUnknown when that is not known.
+
+        With `-f` an answer of 400 to 499 is a refusal; after one of 500 and more it is unknown what was done.
+        """
+        command, write = plan.command, plan.write
+        assert isinstance(command, Curl), command
+        assert isinstance(write, HttpWrite), write
+        request = replace(_request(command), denied_addresses=write.denied_addresses)
+        try:
+            response = await clients.clients.http.send(request, within=min(command.max_time or USUAL, LONGEST))
+        except ProbeFailed as error:
+            raise KubeError(f"it was not sent: {error}") from error
+        result = _result(command, response, response.body[:LARGEST_BODY])
+        if result.failed:
+            raise (OutcomeUnknown if response.status >= 500 else KubeError)(result.failed, status=response.status)
+        return result
 
     async def reread(self, clients: VerbClients, plan: EffectPlan) -> Result:
         """Return an empty result: the effect of a request cannot be read."""
@@ -214,51 +245,6 @@ class CurlVerb(ProbeVerb[Curl], ChangeVerb[Curl]):
 
 
 VERBS = (CurlVerb(),)
-
-
-async def ask(clients: Clients, command: Curl, within: timedelta) -> Result:
-    """Send a request that changes nothing. Raises Refused for one that sends something, ProbeFailed without an answer."""
-    if command.changes:
-        raise Refused(f"curl with {command.method} changes something: it is not a probe")
-    response = await clients.http.ask(_request(command), within=min(command.max_time or within, within))
-    return _result(command, response, response.body)
-
-
-def planned(command: Curl, context: ChangeContext) -> EffectPlan:
-    """Judge a request that sends something: not into a protected namespace, and not to our own ledger's database."""
-    if not command.changes:
-        raise Refused("Curl is a probe: there is nothing to prepare")
-    host = URL(command.url).host or ""
-    place = service_of(host)
-    preconditions.check(
-        preconditions.protected(place.namespace if place is not None else "", context),
-        preconditions.own_ledger(host, host, context),
-        context.unread_addresses and f"{context.unread_addresses}, and no request that changes something may reach it",
-    )
-    undo = record_without_undo("only the receiver of the request can undo it")
-    intent = RequestIntent(uid=context.mark, host=host)
-    return EffectPlan(
-        command=command, intent=intent, undo=undo, write=HttpWrite(denied_addresses=context.denied_addresses)
-    )
-
-
-async def send(clients: Clients, command: Curl, denied_addresses: Mapping[str, str]) -> Result:
-    """
-    Send a request once, and to none of some addresses, whatever its host is called.
-
-    Raises Refused or KubeError when it changed nothing, OutcomeUnknown when that is not known.
-
-    With `-f` an answer of 400 to 499 is a refusal; after one of 500 and more it is unknown what was done.
-    """
-    try:
-        request = replace(_request(command), denied_addresses=denied_addresses)
-        response = await clients.http.send(request, within=min(command.max_time or USUAL, LONGEST))
-    except ProbeFailed as error:
-        raise KubeError(f"it was not sent: {error}") from error
-    result = _result(command, response, response.body[:LARGEST_BODY])
-    if result.failed:
-        raise (OutcomeUnknown if response.status >= 500 else KubeError)(result.failed, status=response.status)
-    return result
 
 
 def _request(command: Curl) -> HttpRequest:

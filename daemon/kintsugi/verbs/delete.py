@@ -10,18 +10,22 @@ order ends no pod before its predecessors are ready, nor one of an earlier templ
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from typing import NoReturn
 
 from typing_extensions import override
 
 from kintsugi.actions import api_objects, job_effect, preconditions, pvcs
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import ObjectVerb, removal_status
-from kintsugi.actions.delete_intent import DeleteIntent
-from kintsugi.actions.effect_plan import DeleteWrite, EffectPlan, EffectStatus, Evidence, record_without_undo
-from kintsugi.actions.evidence import of_pod
+from kintsugi.actions.description import evidence_of_pod
+from kintsugi.actions.effect_plan import (
+    DeleteIntent,
+    DeleteWrite,
+    EffectPlan,
+    EffectStatus,
+    Evidence,
+    record_without_undo,
+)
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.verb_bases import SeveralObjectsVerb, VerbClients, removal_status
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
@@ -31,7 +35,7 @@ from kintsugi.commands.verb_definition import PolicyRule
 from kintsugi.commands.words import named_objects, namespace_option, number
 from kintsugi.errors import NotFound, NotYet, Refused
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.command import Command, Delete, ObjectName, Verb
+from kintsugi.model.command import Delete, ObjectName, Verb
 from kintsugi.model.records import Phase
 from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Node, Pod, PodDisruptionBudget, StatefulSet
@@ -64,7 +68,7 @@ def build(parsed: ParsedCommand) -> Delete:
     )
 
 
-class DeleteVerb(ObjectVerb[Delete]):
+class DeleteVerb(SeveralObjectsVerb[Delete]):
     """The delete of pods and claims; and of a Job of the run, which no runbook can contain."""
 
     command = Delete
@@ -93,14 +97,6 @@ class DeleteVerb(ObjectVerb[Delete]):
         yield from [*named_objects(command.objects), *namespace_option(command.namespace)]
         yield from number("--grace-period=", int(command.grace.total_seconds()) if command.grace else None)
 
-    @override
-    def objects(self, command: Delete) -> tuple[ObjectName, ...]:
-        return command.objects
-
-    @override
-    def namespace(self, command: Delete) -> str:
-        return command.namespace
-
     def removed_pod(self, command: Delete) -> str:
         """Return the pod's name, where one is deleted alone."""
         one = command.objects[0]
@@ -110,15 +106,13 @@ class DeleteVerb(ObjectVerb[Delete]):
         """Return whether a claim is deleted, whose service then gets an empty volume."""
         return any(each.resource is PVCS for each in command.objects)
 
-    @override
-    def split(self, command: Delete) -> tuple[Command, ...]:
-        return tuple(replace(command, objects=(each,)) for each in command.objects)
-
     async def plan_effect(self, clients: VerbClients, command: Delete, context: ChangeContext) -> EffectPlan:
         """Judge a delete. Raises Refused for all kinds but pods, claims and the run's own Jobs: nothing would bring them back."""
         asked = command.objects[0]
         if asked.resource not in (PODS, PVCS, JOBS):
-            _refuse_kind(asked)
+            raise Refused(
+                f"{asked} is not deleted: only pods are recreated by their controllers, and claims by their volume"
+            )
         if context.phase is Phase.UNDO and asked.resource == PVCS:
             return await pvcs.plan_undo(clients.kube, command, context)
         loaded = await load_target(clients.kube, asked, command.namespace, context)
@@ -142,24 +136,20 @@ class DeleteVerb(ObjectVerb[Delete]):
 VERBS = (DeleteVerb(),)
 
 
-def _refuse_kind(asked: ObjectName) -> NoReturn:
-    raise Refused(f"{asked} is not deleted: only pods are recreated by their controllers, and claims by their volume")
-
-
 async def _pod(kube: KubeClient, command: Delete, loaded: LoadedTarget) -> EffectPlan:
     asked, pod = loaded.asked, api_objects.convert(loaded.obj, Pod)
     preconditions.check(
         preconditions.foreign_pod(asked, loaded.obj, loaded.context),
         without_successor(asked, pod),
-        finished(asked, pod),
+        f"{asked} has finished ({pod.status.phase}): there is nothing to restart" if predicates.finished(pod) else "",
     )
     owning = await _stateful_set_of(kube, pod, loaded.namespace)
     to_go = owning is not None and owning.spec.replicas == 0
     may_go = to_go or (owning is not None and is_superseded(pod, owning))
     if not may_go:
         _check(asked, beyond_a_restart(asked, pod), owning)
-    if node_name := pod.spec.node_name:
-        preconditions.check(on_dead_node(asked, await _node(kube, node_name), node_name))
+    if pod.spec.node_name:
+        await _check_node(kube, asked, pod.spec.node_name)
     if not may_go:
         _check(asked, healthy(asked, pod, loaded.context), owning)
     owner = predicates.controller_of(pod)
@@ -175,7 +165,7 @@ async def _pod(kube: KubeClient, command: Delete, loaded: LoadedTarget) -> Effec
             )
         ),
         undo=record_without_undo(_NO_SUCCESSOR if to_go else _SUCCESSOR),
-        evidence=(*await of_pod(kube, loaded.obj), *await _budgets(kube, loaded)),
+        evidence=(*await evidence_of_pod(kube, loaded.obj), *await _budgets(kube, loaded)),
         write=DeleteWrite(grace=command.grace),
     )
 
@@ -201,11 +191,16 @@ def _check(asked: ObjectName, refusal: str, owning: StatefulSet | None) -> None:
     preconditions.check(refusal)
 
 
-async def _node(kube: KubeClient, name: str) -> Node | None:
+async def _check_node(kube: KubeClient, asked: ObjectName, name: str) -> None:
+    """Refuse a pod of a node that does not answer: the delete would wait for its kubelet."""
     try:
-        return api_objects.convert(await kube.get(NODES, name), Node)
-    except NotFound:
-        return None
+        node = api_objects.convert(await kube.get(NODES, name), Node)
+    except NotFound as error:
+        raise Refused(f"the node {name} of {asked} is gone: the cluster itself removes its pods") from error
+    if not predicates.ready(node):
+        raise Refused(
+            f"the node {name} of {asked} is not ready: the pod would only stay Terminating, the node needs repair"
+        )
 
 
 async def _budgets(kube: KubeClient, loaded: LoadedTarget) -> tuple[Evidence, ...]:
@@ -235,13 +230,6 @@ def without_successor(asked: ObjectName, pod: Pod) -> str:
     return ""
 
 
-def finished(asked: ObjectName, pod: Pod) -> str:
-    """Refuse a pod that has ended: there is nothing to restart."""
-    if predicates.finished(pod):
-        return f"{asked} has finished ({pod.status.phase}): there is nothing to restart"
-    return ""
-
-
 def beyond_a_restart(asked: ObjectName, pod: Pod) -> str:
     """Refuse a delete that cannot help: a new pod would have the same problem."""
     if predicates.unschedulable(pod):
@@ -266,17 +254,6 @@ def is_superseded(pod: Pod, owning: StatefulSet) -> bool:
         and "" not in (revision, status.update_revision)
         and revision != status.update_revision
     )
-
-
-def on_dead_node(asked: ObjectName, node: Node | None, node_name: str) -> str:
-    """Refuse a pod of a node that does not answer: the delete would wait for its kubelet."""
-    if node is None:
-        return f"the node {node_name} of {asked} is gone: the cluster itself removes its pods"
-    if not predicates.ready(node):
-        return (
-            f"the node {node_name} of {asked} is not ready: the pod would only stay Terminating, the node needs repair"
-        )
-    return ""
 
 
 def healthy(asked: ObjectName, pod: Pod, context: ChangeContext) -> str:

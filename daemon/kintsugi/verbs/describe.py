@@ -7,12 +7,10 @@ from datetime import timedelta
 from typing_extensions import override
 
 from kintsugi.actions import api_objects
+from kintsugi.actions.api_objects import by_name, listed, summary
 from kintsugi.actions.description import clip, described, events_about
-from kintsugi.actions.object_reads import by_name, listed, summary
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.probe import ProbeContext, Result, of_objects
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import flags, results
 from kintsugi.commands.arg_types import NAME, REFERENCE
 from kintsugi.commands.command_spec import CommandSpec, ParsedCommand
@@ -82,27 +80,22 @@ class DescribeVerb(ProbeVerb[Describe]):
     def objects(self, command: Describe) -> tuple[ObjectName, ...]:
         return command.objects
 
-    @override
     async def read(
         self, clients: VerbClients, command: Describe, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        return await describe_objects(clients.kube, command)
+        """Read objects with their Events, as text for a person."""
+        if command.resource is None:
+            items = await by_name(clients.kube, command.objects, command.namespace or None)
+            kinds = [asked.resource for asked in command.objects]
+        else:
+            items = await listed(clients.kube, command.resource, command.namespace or None, labels=command.labels)
+            kinds = [command.resource] * len(items)
+        texts = [await _description(clients.kube, resource, item) for resource, item in zip(kinds, items, strict=True)]
+        result = of_objects(items, named=len(command.objects), summary=summary(items))
+        return replace(result, names={**result.names, "text": clip("\n\n".join(texts))})
 
 
 VERBS = (DescribeVerb(),)
-
-
-async def describe_objects(kube: KubeClient, command: Describe) -> Result:
-    """Read objects with their Events, as text for a person."""
-    if command.resource is None:
-        items = await by_name(kube, command.objects, command.namespace or None)
-        kinds = [asked.resource for asked in command.objects]
-    else:
-        items = await listed(kube, command.resource, command.namespace or None, labels=command.labels)
-        kinds = [command.resource] * len(items)
-    texts = [await _description(kube, resource, item) for resource, item in zip(kinds, items, strict=True)]
-    result = of_objects(items, named=len(command.objects), summary=summary(items))
-    return replace(result, names={**result.names, "text": clip("\n\n".join(texts))})
 
 
 async def _description(kube: KubeClient, resource: Resource, item: Unstructured) -> str:

@@ -7,26 +7,38 @@ from datetime import UTC, datetime, timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.actions.remedy_facts import read_revisions
-from kintsugi.actions.result import Result
-from kintsugi.actions.verb_clients import VerbClients
-from kintsugi.actions.workload_reads import read_workload
-from kintsugi.actions.workload_state import state_of
+from kintsugi.actions import api_objects
+from kintsugi.actions.probe import OwnWorkload, ProbeContext, Result
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
+from kintsugi.actions.workload_reads import find_revisions, read_workload
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.command_spec import CommandSpec, ParsedCommand
 from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.commands.references import place_of, single
-from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import namespace_option
 from kintsugi.decisions.remedies import remedy
-from kintsugi.expressions import Type
-from kintsugi.model.command import Command, ObjectName, Verb
-from kintsugi.model.remedies import Remedy, RemedyKind
+from kintsugi.model.command import ObjectCommand, ObjectName, Verb
+from kintsugi.model.remedies import (
+    ClaimSize,
+    ContainerMemory,
+    KeptTemplateFacts,
+    Remedy,
+    RemedyKind,
+    RevisionFacts,
+    WorkloadState,
+)
+from kubediagnosis import last_change
+from kubediagnosis.containers import pending_resize
 from kubediagnosis.diagnose import diagnose
 from kubediagnosis.facts import PodFacts, WorkloadFacts
+from kubediagnosis.ports import KeptTemplate
+from kubediagnosis.templates import changed_fields, difference, template_fields, template_of
+from kubediagnosis.workload_revisions import alike, current_of
+from kubeobjects import predicates, unstructured
+from kubeobjects.metadata import Object
+from kubeobjects.owners import helm_release, managers
 from kubeobjects.resources import NODES, PODS, PVCS
+from kubeobjects.unstructured import Unstructured
 
 _TARGETS = {
     RemedyKind.RESTART_CANARY: PODS,
@@ -39,11 +51,8 @@ _TARGETS = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Diagnose(Command):
+class Diagnose(ObjectCommand):
     """Find out what is wrong with one workload, and what helps against it."""
-
-    object: ObjectName
-    namespace: str
 
 
 def build(parsed: ParsedCommand) -> Diagnose:
@@ -72,10 +81,6 @@ class DiagnoseVerb(ProbeVerb[Diagnose]):
     @override
     def words(self, command: Diagnose) -> Iterator[str]:
         yield from [str(command.object), *namespace_option(command.namespace)]
-
-    @override
-    def columns(self, command: Diagnose, type_of: ObjectType) -> Mapping[str, Type]:
-        return {}
 
     @override
     async def read(
@@ -138,3 +143,83 @@ def _target(facts: WorkloadFacts, helps: Remedy) -> Mapping[str, str]:
 def _concerns(helps: Remedy, pod: PodFacts) -> bool:
     """Return whether a pod's memory limit is raised, or the pod is on the node that is left."""
     return pod.metadata.name in helps.pods or (helps.kind is RemedyKind.MOVE_PODS and pod.spec.node_name == helps.name)
+
+
+async def read_revisions(
+    clients: VerbClients, asked: ObjectName, facts: WorkloadFacts, probe_context: ProbeContext
+) -> RevisionFacts:
+    """Read the revisions of a workload whose diagnosis was made of `facts`. Raises KubeError, LedgerUnavailable."""
+    workload = await clients.kube.get(asked.resource, asked.name, facts.namespace)
+    revisions = await find_revisions(clients.kube, asked, workload, probe_context.good)
+    metadata = api_objects.convert(workload, Object).metadata
+    current = current_of(revisions)
+    same = alike(revisions)
+    good = [each for each in revisions if each.good and each not in same]
+    kept = (
+        None if good else await clients.templates.find(asked.resource.singular, facts.namespace, asked.name, workload)
+    )
+    last = good[-1].pods if good else kept.pods if kept is not None else None
+    return RevisionFacts(
+        revision=current.number if current is not None else 0,
+        template=current.template if current is not None else "",
+        known_good=any(each.good for each in same),
+        good=good[-1].number if good else 0,
+        adopted=bool(good) and good[-1].template in probe_context.adopted,
+        none_good=probe_context.none_good,
+        kept=_of_kept(workload, kept) if kept is not None else None,
+        changed=changed_fields(template_fields(last), template_fields(template_of(workload))) if last else (),
+        pods=frozenset(each.reference for each in facts.pods if current is not None and current.makes(each)),
+        upstream=probe_context.upstream,
+        managers=tuple(str(each) for each in managers(metadata)),
+        release=helm_release(metadata),
+        paused=unstructured.nested_field(workload, "spec", "paused") is True,
+    )
+
+
+def _of_kept(workload: Unstructured, found: KeptTemplate) -> KeptTemplateFacts:
+    has, had = difference(template_fields(found.pods), template_fields(template_of(workload)))
+    changed = f"{has} instead of {had}" if has and had else has
+    return KeptTemplateFacts(difference=changed, missing=found.missing)
+
+
+def state_of(facts: WorkloadFacts, seen: OwnWorkload) -> WorkloadState:
+    """Return the state of a workload whose diagnosis was made from `facts`."""
+    serving = sorted((each for each in facts.pods if predicates.serves(each)), key=_order)
+    # an ordered StatefulSet recreates no pod before those of a lower ordinal are ready
+    failing = sorted((each for each in last_change.living(facts) if not predicates.ready(each)), key=_order)
+    return WorkloadState(
+        serving=tuple(each.metadata.name for each in serving),
+        failing=tuple(each.metadata.name for each in reversed(failing)),
+        replicas=seen.replicas,
+        rests=seen.rests,
+        tried=seen.tried,
+        memory=tuple(_memory(facts)),
+        claims=tuple(
+            ClaimSize(
+                name=each.metadata.name,
+                requested=each.spec.resources.requests.get("storage", ""),
+                capacity=each.capacity,
+                grows=each.grows,
+            )
+            for each in facts.claims
+        ),
+        max_allowed=seen.max_allowed,
+    )
+
+
+def _memory(facts: WorkloadFacts) -> Iterator[ContainerMemory]:
+    for pod in last_change.living(facts):
+        for container in pod.spec.containers:
+            yield ContainerMemory(
+                pod=pod.metadata.name,
+                container=container.name,
+                limit=container.resources.limits.get("memory", ""),
+                request=container.resources.requests.get("memory", ""),
+                pending=pending_resize(pod),
+            )
+
+
+def _order(pod: PodFacts) -> tuple[int, str]:
+    """Sort as a rolling update of a StatefulSet goes, the last ordinal first; all others by their names."""
+    _, _, ordinal = pod.metadata.name.rpartition("-")
+    return (-int(ordinal) if ordinal.isdecimal() and len(ordinal) < 10 else 0, pod.metadata.name)

@@ -1,7 +1,8 @@
 """
-`kubectl drain`: cordon a node, then evict its pods one by one, as their PodDisruptionBudgets allow.
+`kubectl cordon` and `uncordon`: keep new pods off a node, or let them on again. `kubectl drain`: cordon a node, then evict its
+pods one by one, as their PodDisruptionBudgets allow.
 
-All is judged before anything is changed, as kubectl judges it: pods of DaemonSets, pods with an `emptyDir` and pods
+All of a drain is judged before anything is changed, as kubectl judges it: pods of DaemonSets, pods with an `emptyDir` and pods
 that no controller would recreate prevent it. The cordon is the first effect; an eviction of each pod follows, and at
 last the probe that all of them are gone, each of them an effect of its own with the gate before it. An eviction that a
 budget forbids is asked for again until the step's time is over. Its undo is `kubectl uncordon`.
@@ -15,27 +16,111 @@ from typing_extensions import override
 
 from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import ObjectVerb
 from kintsugi.actions.effect_plan import EffectPlan, Intent, undone_by
-from kintsugi.actions.loaded_target import load_target
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.loaded_target import LoadedTarget, load_target
+from kintsugi.actions.verb_bases import ObjectVerb, VerbClients
 from kintsugi.commands import arg_types, encode, flags
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
-from kintsugi.commands.references import single
+from kintsugi.commands.references import objects, single
 from kintsugi.commands.verb_definition import PolicyRule
 from kintsugi.commands.words import duration, number, option, switch
 from kintsugi.errors import NotYet, Refused
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.command import Command, ObjectName
-from kintsugi.verbs.cordon import Cordon
-from kintsugi.verbs.eviction import Evict, check_ours_to_evict, is_going, is_past
+from kintsugi.model.command import Command, ObjectName, Verb
+from kintsugi.verbs.evict import Evict, check_ours_to_evict, is_going, is_past
 from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Node, Pod
 from kubeobjects.resources import DAEMONSETS, NODES, PODS
 from kubeobjects.unstructured import Unstructured
 
 _NOT_FORCED = "a pod without a controller is not recreated: move it by hand"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cordon(Command):
+    """Keep new pods off nodes, or (`on` False) let them on again."""
+
+    objects: tuple[ObjectName, ...]
+    on: bool
+
+
+class CordonIntent(Intent, frozen=True, kw_only=True):
+    """The intent of a cordon; `unschedulable` is whether the node was cordoned before."""
+
+    unschedulable: bool
+
+
+class CordonVerb(ObjectVerb[Cordon]):
+    """One of the two directions; its undo is the other one, if the node was not so before."""
+
+    command = Cordon
+    intent = CordonIntent
+    rules = (PolicyRule(api_group="", resource="nodes", verb="patch"),)
+
+    def __init__(self, *, on: bool) -> None:
+        verb = Verb.CORDON if on else Verb.UNCORDON
+        self._on = on
+        self.outlasts_run = on
+        self.spec = CommandSpec(
+            verb=verb,
+            changes=True,
+            usage=f"{verb} NODE…",
+            example=f"{verb} node-1",
+            flags=(*flags.KUBECTL, *flags.CHANGES),
+            arguments=(arg_types.BARE, arg_types.NAME),
+            build=self.build,
+            resources=(NODES,),
+            bare=NODES,
+        )
+
+    def build(self, parsed: ParsedCommand) -> Cordon:
+        """Build the command."""
+        found = objects(parsed)
+        assert all(each.resource == NODES for each in found), "the row takes nodes only"
+        return Cordon(objects=found, on=self._on)
+
+    @override
+    def is_of(self, command: Cordon) -> bool:
+        return command.on is self._on
+
+    @override
+    def words(self, command: Cordon) -> Iterator[str]:
+        yield from (each.name for each in command.objects)
+
+    @override
+    def objects(self, command: Cordon) -> tuple[ObjectName, ...]:
+        return command.objects
+
+    @override
+    def split(self, command: Cordon) -> tuple[Command, ...]:
+        return tuple(replace(command, objects=(each,)) for each in command.objects)
+
+    def conflict_key(self, command: Cordon) -> object:
+        """Return that both directions are about the same."""
+        return Cordon
+
+    def opposes(self, command: Cordon, undo: Cordon) -> bool:
+        """Return whether both go in one direction."""
+        return command.on is undo.on
+
+    @override
+    async def plan_effect(self, clients: VerbClients, command: Cordon, context: ChangeContext) -> EffectPlan:
+        loaded = await load_target(clients.kube, command.objects[0], "", context)
+        bound = replace(command, objects=(loaded.asked,))
+        present = _is_cordoned(loaded)
+        intent = CordonIntent(uid=loaded.uid, unschedulable=present)
+        if present is command.on:
+            return loaded.already(bound, intent)
+        if command.on:
+            after = await _cordoned(clients.kube, loaded)
+        else:
+            after = unstructured.without_field(loaded.obj, "spec", "unschedulable")
+        return loaded.patch(bound, after, intent, undone_by(replace(bound, on=not command.on)))
+
+    @override
+    def summary(self, plan: EffectPlan) -> str:
+        return f"{self.object_of(plan)} {'cordoned' if self._on else 'uncordoned'}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,7 +237,7 @@ class DrainVerb(ObjectVerb[Drain]):
                 until=until,
             )
         )
-        cordoned = unstructured.nested_field(loaded.obj, "spec", "unschedulable") is True
+        cordoned = _is_cordoned(loaded)
         intent = DrainIntent(
             uid=loaded.uid,
             unschedulable=cordoned,
@@ -161,16 +246,12 @@ class DrainVerb(ObjectVerb[Drain]):
         )
         if cordoned:
             return loaded.already(bound, intent)
-        nodes = clients.kube.iter_objects(NODES, Node)
-        take = [preconditions.takes_pods(node) async for node in nodes if node.metadata.name != command.object.name]
-        preconditions.check(preconditions.last_node(loaded.asked, any(take)))
-        after = unstructured.with_field(loaded.obj, "spec", "unschedulable", value=True)
+        after = await _cordoned(clients.kube, loaded)
         return loaded.patch(bound, after, intent, undone_by(Cordon(objects=(loaded.asked,), on=False)))
 
     @override
     def summary(self, plan: EffectPlan) -> str:
-        assert isinstance(plan.command, Drain), plan.command
-        return f"{plan.command.object} cordoned to be drained of {plan.remembered(DrainIntent).pods} pods"
+        return f"{self.object_of(plan)} cordoned to be drained of {plan.remembered(DrainIntent).pods} pods"
 
 
 class AwaitDrainedVerb(ObjectVerb[AwaitDrained]):
@@ -209,11 +290,22 @@ class AwaitDrainedVerb(ObjectVerb[AwaitDrained]):
 
     @override
     def summary(self, plan: EffectPlan) -> str:
-        assert isinstance(plan.command, AwaitDrained), plan.command
-        return f"{plan.command.object} is drained"
+        return f"{self.object_of(plan)} is drained"
 
 
-VERBS = (DrainVerb(), AwaitDrainedVerb())
+VERBS = (CordonVerb(on=True), CordonVerb(on=False), DrainVerb(), AwaitDrainedVerb())
+
+
+def _is_cordoned(loaded: LoadedTarget) -> bool:
+    return unstructured.nested_field(loaded.obj, "spec", "unschedulable") is True
+
+
+async def _cordoned(kube: KubeClient, loaded: LoadedTarget) -> Unstructured:
+    """Return a node without new pods. Raises Refused for the only one that they could go to."""
+    others = [each async for each in kube.iter_objects(NODES, Node) if each.metadata.name != loaded.asked.name]
+    if not any(predicates.ready(each) and not each.spec.unschedulable for each in others):
+        raise Refused(f"{loaded.asked} is the last node that takes new pods: after the cordon no pod could start")
+    return unstructured.with_field(loaded.obj, "spec", "unschedulable", value=True)
 
 
 async def _pods_on(kube: KubeClient, node: str, selector: str) -> Sequence[Unstructured]:

@@ -12,12 +12,9 @@ from getopt import GetoptError, gnu_getopt
 from typing_extensions import override
 
 from kintsugi.actions import api_objects, psql
-from kintsugi.actions.container_exec import ContainerExec, ContainerRef, running
-from kintsugi.actions.pods import pods_of
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.actions.result import Result
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.pods import ContainerRef, pods_of, running
+from kintsugi.actions.probe import ProbeContext, Result
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import arg_types, argv, flags, queries, results
 from kintsugi.commands.arg_types import NAME
 from kintsugi.commands.command_problem import CommandProblem, nearest
@@ -30,7 +27,6 @@ from kintsugi.commands.words import namespace_option, option
 from kintsugi.errors import ProbeFailed
 from kintsugi.expressions import Type
 from kintsugi.json_limits import MOST_LINES
-from kintsugi.kube.client import KubeClient
 from kintsugi.kube.execution import Executed
 from kintsugi.model.command import Exec, ObjectName, Psql, Verb
 from kintsugi.model.pod_address import PodAddress
@@ -148,11 +144,24 @@ class ExecVerb(ProbeVerb[Exec]):
     def columns(self, command: Exec, type_of: ObjectType) -> Mapping[str, Type]:
         return results.PROGRAMS.get(command.argv[0], results.OUTPUT)
 
-    @override
     async def read(
         self, clients: VerbClients, command: Exec, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        return await execute(clients.kube, clients.containers, command, deadline)
+        """Run the program. Raises ProbeFailed when no container can take it, OutcomeUnknown when its end was not seen."""
+        pods = sorted(await pods_of(clients.kube, command.object, command.namespace), key=unstructured.name)
+        one = command.object.resource == PODS
+        if command.argv[0] == "psql":
+            asked = psql_of(command.argv)
+            if one:
+                container = running(pods[0], command.container)
+            else:
+                place = (command.object, command.container)
+                container = await psql.primary(clients.containers, pods, place, asked, deadline)
+            return await psql.inside(clients.containers, container, asked, deadline)
+        container = running(pods[0], command.container) if one else _first_ready(pods, command)
+        executed = await clients.containers.run(container, command.argv, within=deadline)
+        size = len(executed.stdout) + len(executed.stderr)
+        return await searched(size, lambda: _output(container, command.argv[0], executed))
 
     def question(self, command: Exec) -> Psql | None:
         """Return what its `psql` asks, None of any other program."""
@@ -172,32 +181,12 @@ class ExecVerb(ProbeVerb[Exec]):
 VERBS = (ExecVerb(),)
 
 
-async def execute(kube: KubeClient, containers: ContainerExec, command: Exec, within: timedelta) -> Result:
-    """Run the program. Raises ProbeFailed when no container can take it, OutcomeUnknown when its end was not seen."""
-    pods = sorted(await pods_of(kube, command.object, command.namespace), key=unstructured.name)
-    one = command.object.resource == PODS
-    if command.argv[0] == "psql":
-        asked = psql_of(command.argv)
-        if one:
-            return await psql.inside(containers, running(pods[0], command.container), asked, within)
-        place = (command.object, command.container)
-        return await psql.inside(containers, await psql.primary(containers, pods, place, asked, within), asked, within)
-    container = running(pods[0], command.container) if one else _first_ready(pods, command)
-    executed = await containers.run(container, command.argv, within=within)
-    size = len(executed.stdout) + len(executed.stderr)
-    return await searched(size, lambda: _output(container, command.argv[0], executed))
-
-
 def _first_ready(pods: list[Unstructured], command: Exec) -> ContainerRef:
-    ready = next((pod for pod in pods if _serves(pod)), None)
-    if ready is None:
-        raise ProbeFailed(f"{command.object} has no pod that is ready, of {len(pods)}")
-    return running(ready, command.container)
-
-
-def _serves(pod: Unstructured) -> bool:
-    kept = api_objects.convert(pod, Pod)
-    return predicates.ready(kept) and not predicates.terminating(kept)
+    for pod in pods:
+        kept = api_objects.convert(pod, Pod)
+        if predicates.ready(kept) and not predicates.terminating(kept):
+            return running(pod, command.container)
+    raise ProbeFailed(f"{command.object} has no pod that is ready, of {len(pods)}")
 
 
 def _output(container: ContainerRef, program: str, executed: Executed) -> Result:

@@ -1,17 +1,16 @@
 """`kubectl get`: read objects."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cmp_to_key
 
 from typing_extensions import override
 
-from kintsugi.actions.object_reads import by_name, check_entries, listed, summary
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.sorting import sorted_by
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.api_objects import by_name, check_entries, listed, summary
+from kintsugi.actions.jsonpath import JsonPath
+from kintsugi.actions.probe import ProbeContext, Result, of_objects
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import flags, results
 from kintsugi.commands.arg_types import NAME, REFERENCE
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
@@ -19,9 +18,10 @@ from kintsugi.commands.kinds import READABLE, SECRETS_STAY
 from kintsugi.commands.references import kinds_of, named, scope_of
 from kintsugi.commands.results import ObjectType, column_name
 from kintsugi.commands.words import named_objects, option, scope, switch
+from kintsugi.errors import CommandError
 from kintsugi.expressions import ListOf, Type
-from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName, Verb
+from kubeobjects.quantities import parse_quantity
 from kubeobjects.resources import Resource
 from kubeobjects.unstructured import Unstructured
 
@@ -103,31 +103,61 @@ class GetVerb(ProbeVerb[Get]):
     def objects(self, command: Get) -> tuple[ObjectName, ...]:
         return command.objects
 
-    @override
     async def read(
         self, clients: VerbClients, command: Get, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        return await get(clients.kube, command)
+        """Read objects by name, or lists of one or several kinds. Raises NotFound in kubectl's words, for all at once."""
+        if command.objects:
+            items = await by_name(clients.kube, command.objects, command.namespace, missing_ok=command.ignore_not_found)
+            return of_objects(_ordered(items, command), named=len(command.objects), summary=summary(items))
+        lists: list[list[Unstructured]] = []
+        for resource in command.resources:
+            lists.append(
+                await listed(clients.kube, resource, command.namespace, labels=command.labels, fields=command.fields)
+            )
+            check_entries(lists)
+        everything = [item for items in lists for item in items]
+        if len(lists) == 1:
+            return of_objects(_ordered(everything, command), named=0, summary=summary(everything))
+        columns = {
+            column_name(word): _ordered(items, command) for word, items in zip(command.words, lists, strict=True)
+        }
+        return Result(names=columns, summary=summary(everything))
 
 
 VERBS = (GetVerb(),)
 
 
-async def get(kube: KubeClient, command: Get) -> Result:
-    """Read objects by name, or lists of one or several kinds. Raises NotFound in kubectl's words, for all at once."""
-    if command.objects:
-        items = await by_name(kube, command.objects, command.namespace, missing_ok=command.ignore_not_found)
-        return of_objects(_ordered(items, command), named=len(command.objects), summary=summary(items))
-    lists: list[list[Unstructured]] = []
-    for resource in command.resources:
-        lists.append(await listed(kube, resource, command.namespace, labels=command.labels, fields=command.fields))
-        check_entries(lists)
-    everything = [item for items in lists for item in items]
-    if len(lists) == 1:
-        return of_objects(_ordered(everything, command), named=0, summary=summary(everything))
-    columns = {column_name(word): _ordered(items, command) for word, items in zip(command.words, lists, strict=True)}
-    return Result(names=columns, summary=summary(everything))
-
-
 def _ordered(items: list[Unstructured], command: Get) -> list[Unstructured]:
     return sorted_by(items, command.sort_by) if command.sort_by else items
+
+
+def sorted_by(items: Sequence[Unstructured], field: str) -> list[Unstructured]:
+    """
+    Sort by a field; what lacks it comes first. Texts that are quantities are compared as numbers.
+
+    Raises CommandError when no object has the field (kubectl's own sentence).
+    """
+    path = JsonPath.parse(field)
+    keyed = [(next(iter(path.find(item)), None), item) for item in items]
+    if items and all(key is None for key, _ in keyed):
+        raise CommandError(f"couldn't find any field with path {field!r} in the list of objects")
+    place = cmp_to_key(_compare)
+    return [item for _, item in sorted(keyed, key=lambda each: place(each[0]))]
+
+
+def _compare(one: object, other: object) -> int:
+    if one is None or other is None:
+        return (one is not None) - (other is not None)
+    if isinstance(one, str) and isinstance(other, str):
+        return _compare_texts(one, other)
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return (one > other) - (one < other)
+    raise CommandError(f"cannot sort by a field that is a {type(one).__name__}")
+
+
+def _compare_texts(one: str, other: str) -> int:
+    amount, another = parse_quantity(one), parse_quantity(other)
+    if amount is not None and another is not None:
+        return (amount > another) - (amount < another)
+    return (one > other) - (one < other)

@@ -6,24 +6,21 @@ end it: it is never syntax.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.actions.result import Result
-from kintsugi.actions.verb_clients import VerbClients
-from kintsugi.clients.prometheus import Answer, PrometheusClient, Sample
+from kintsugi.actions.probe import ProbeContext, Result
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
+from kintsugi.clients.prometheus import Answer, Sample
 from kintsugi.commands import arg_types, results
 from kintsugi.commands.arg_types import ArgType, matching
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, ParsedCommand
-from kintsugi.commands.results import ObjectType
-from kintsugi.expressions import Type, format_value
+from kintsugi.expressions import format_value
 from kintsugi.model.command import Command, Verb
 
 MOST = 8 * 1024
@@ -92,36 +89,27 @@ class InstantQueryVerb(ProbeVerb[InstantQuery]):
     def words(self, command: InstantQuery) -> Iterator[str]:
         yield from [command.server, command.query]
 
-    @override
-    def columns(self, command: InstantQuery, type_of: ObjectType) -> Mapping[str, Type]:
-        return {}
-
-    @override
     async def read(
         self, clients: VerbClients, command: InstantQuery, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        return await read(clients.clients.prometheus, command, deadline)
+        """
+        Send the query and return its samples. Raises ProbeFailed without an answer, Refused for an address that may not be
+        asked.
+
+        An answer without samples is valid and means that nothing was measured: it has no `value`, so that no comparison
+        with it holds. `value` is also absent for NaN, which is neither more nor less than 0, and for several samples.
+        """
+        answer = await clients.clients.prometheus.instant(command.server, command.query, within=deadline)
+        names: dict[str, object] = {
+            "samples": [_columns(sample) for sample in answer.samples],
+            "warnings": list(answer.warnings),
+        }
+        if len(answer.samples) == 1 and (value := answer.samples[0].value) is not None:
+            names["value"] = value
+        return Result(names=names, summary=_summary(command, answer))
 
 
 VERBS = (InstantQueryVerb(),)
-
-
-async def read(client: PrometheusClient, command: InstantQuery, within: timedelta) -> Result:
-    """
-    Send the query and return its samples. Raises ProbeFailed without an answer, Refused for an address that may not be
-    asked.
-
-    An answer without samples is valid and means that nothing was measured: it has no `value`, so that no comparison
-    with it holds. `value` is also absent for NaN, which is neither more nor less than 0, and for several samples.
-    """
-    answer = await client.instant(command.server, command.query, within=within)
-    names: dict[str, object] = {
-        "samples": [_columns(sample) for sample in answer.samples],
-        "warnings": list(answer.warnings),
-    }
-    if len(answer.samples) == 1 and (value := answer.samples[0].value) is not None:
-        names["value"] = value
-    return Result(names=names, summary=_summary(command, answer))
 
 
 def _columns(sample: Sample) -> dict[str, object]:

@@ -7,10 +7,8 @@ from datetime import timedelta
 from typing_extensions import override
 
 from kintsugi.actions.description import events_about
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.actions.result import Result
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.probe import ProbeContext, Result
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.arg_types import REFERENCE
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand

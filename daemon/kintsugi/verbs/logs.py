@@ -5,6 +5,7 @@ Of a workload all pods are read, where kubectl takes the first: any of them may 
 """
 
 import asyncio
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,40 +13,89 @@ from datetime import timedelta
 from typing_extensions import override
 
 from kintsugi.actions.pods import default_container, pods_of, status_of_container
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.actions.result import Result
-from kintsugi.actions.scan import by_start, find
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.probe import ProbeContext, Result
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.arg_types import NAME
 from kintsugi.commands.command_spec import Argument, CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.kinds import WITH_PODS
 from kintsugi.commands.references import named, place_of
-from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import duration, namespace_option, number, option, switch
 from kintsugi.errors import Invalid, ProbeFailed
-from kintsugi.expressions import Type
 from kintsugi.json_limits import MOST_LINES
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName, Verb
 from kintsugi.model.runbooks import Pattern, Severity
 from kintsugi.offload import searched
-from kintsugi.verbs.log_text import JoinedLogs, Stream, Text, joined
+from kintsugi.regex import AnyOf, compiled, literally
+from kintsugi.telemetry import SECRETS
 from kubeobjects import resources as of
 from kubeobjects import unstructured
 from kubeobjects.resources import PODS
 from kubeobjects.unstructured import Unstructured
 
 _MOST_READ = 32 * 1024 * 1024
-
 _MOST_KEPT = 1024 * 1024
-
 _MOST_STREAMS = 50
-
 
 # Errors of the API server when there is no log: the container has not started, or the one before it was garbage collected.
 _SILENT = ("is waiting to start", "does not have a host assigned", "previous terminated container")
+
+MOST_FINDINGS = 1000
+"""The most findings; the newest are kept, since they show the current problem."""
+
+LONGEST_LINE = 4096
+
+# As log_line_prefix (%e) writes it, as log_error_verbosity = verbose does, and in the JSON log. A process id in
+# brackets, or a part of a time, is no code.
+_SQLSTATE = re.compile(
+    r'"state_code"\s*:\s*"([0-9A-Z]{5})"'
+    r"|\b(?:WARNING|ERROR|FATAL|PANIC):\s+([0-9A-Z]{5}):"
+    r"|(?<![\w\[.:+-])([0-9A-Z]{5})(?![\w\].:-])[^\n]{0,80}?\b(?:WARNING|ERROR|FATAL|PANIC):"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One log: of a container of a pod. `start` is the container's id, "" where it is not sure."""
+
+    pod: str
+    container: str
+    previous: bool = False
+    start: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The text of a log; `cut`: its oldest part is left out."""
+
+    lines: str
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedLogs:
+    """The lines of several logs, one after the other, each with the place of its stream among them."""
+
+    lines: list[str]
+    origins: list[int]
+    summary: str
+
+
+def joined(texts: Sequence[Text], streams: Sequence[Stream], most: int, *, prefixed: bool) -> JoinedLogs:
+    """Put the lines of several logs one after the other, of each its newest `most`."""
+    lines: list[str] = []
+    origins: list[int] = []
+    cut = any(text.cut for text in texts)
+    for origin, (stream, text) in enumerate(zip(streams, texts, strict=True)):
+        prefix = f"[pod/{stream.pod}/{stream.container}] " if prefixed else ""
+        found = text.lines.rsplit("\n", most) if text.lines else []
+        if len(found) > most:
+            found, cut = found[1:], True
+        lines += [prefix + line for line in found] if prefix else found
+        origins += [origin] * len(found)
+    left_out = ", the oldest left out" if cut else ""
+    return JoinedLogs(lines, origins, f"{len(lines)} lines from {len(streams)} containers{left_out}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,10 +199,6 @@ class LogsVerb(ProbeVerb[Logs]):
             *number("--tail=", command.tail),
         ]
         yield from [*switch("--timestamps", command.timestamps), *switch("--prefix", command.prefix)]
-
-    @override
-    def columns(self, command: Logs, type_of: ObjectType) -> Mapping[str, Type]:
-        return {}
 
     @override
     def follows(self, command: Logs) -> bool:
@@ -292,3 +338,50 @@ async def _text(kube: KubeClient, command: Logs, stream: Stream, share: int, wit
     text = bytes(kept[-share:]).decode(errors="replace").removesuffix("\n")
     # The first line after the cut is incomplete.
     return Text(text.partition("\n")[2], cut=True) if read > share else Text(text)
+
+
+def find(
+    lines: Sequence[str], pods: Sequence[str], patterns: Iterable[Pattern], starts: Sequence[str] = ()
+) -> list[dict[str, object]]:
+    """
+    Return the findings in the lines, in their order; `pods` names the pod of each line.
+
+    `starts` names the start of a container that each line is of, "" where that is not known.
+    """
+    known = [(compiled(pattern.match), pattern) for pattern in patterns]
+    # Ask of a line at once what few lines have: what fits one of the patterns, or a code that one of them names.
+    prefilter = AnyOf(text for _, each in known for text in (each.match, *map(literally, each.sqlstate)))
+    found: list[dict[str, object]] = []
+    for whole, pod, start in zip(lines, pods, starts or [""] * len(lines), strict=True):
+        line = whole[:LONGEST_LINE]
+        if not prefilter.may_search(line):
+            continue
+        code = sqlstate_of(line)
+        pattern = next((each for regex, each in known if code in each.sqlstate or regex.searches(line)), None)
+        if pattern is not None:
+            found.append(
+                {
+                    "severity": str(pattern.severity),
+                    "means": pattern.means,
+                    "line": line,
+                    "pod": pod,
+                    "sqlstate": code,
+                    "start": start,
+                }
+            )
+    return [{**each, "line": SECRETS.text(str(each["line"]))} for each in found[-MOST_FINDINGS:]]
+
+
+def by_start(findings: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
+    """Return what was found of each start of a container that is sure: `pod`, `start`, and the `means` of its lines."""
+    means: dict[tuple[object, object], dict[object, None]] = {}
+    for each in findings:
+        if each["start"]:
+            means.setdefault((each["pod"], each["start"]), {})[each["means"]] = None
+    return [{"pod": pod, "start": start, "means": list(found)} for (pod, start), found in means.items()]
+
+
+def sqlstate_of(line: str) -> str:
+    """Return the SQLSTATE that a line of PostgreSQL's log carries, "" when it carries none."""
+    found = _SQLSTATE.search(line)
+    return next((code for code in found.groups() if code), "") if found else ""

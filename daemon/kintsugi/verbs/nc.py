@@ -1,20 +1,16 @@
 """`nc -z`: check whether a TCP port accepts a connection."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.actions.result import Result
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.probe import ProbeContext, Result
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import arg_types, results
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
-from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import seconds
-from kintsugi.expressions import Type
 from kintsugi.model.command import Command, Verb
 from kintsugi.model.pod_address import PodAddress
 
@@ -59,10 +55,6 @@ class NcZVerb(ProbeVerb[NcZ]):
     @override
     def words(self, command: NcZ) -> Iterator[str]:
         yield from [command.host, str(command.port), *seconds("-w", command.timeout)]
-
-    @override
-    def columns(self, command: NcZ, type_of: ObjectType) -> Mapping[str, Type]:
-        return {}
 
     @override
     async def read(

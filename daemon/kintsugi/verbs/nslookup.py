@@ -1,19 +1,15 @@
 """`nslookup`: resolve a name."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 from typing_extensions import override
 
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.actions.result import Result
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.probe import ProbeContext, Result
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import arg_types, results
 from kintsugi.commands.command_spec import CommandSpec, ParsedCommand
-from kintsugi.commands.results import ObjectType
-from kintsugi.expressions import Type
 from kintsugi.model.command import Command, Verb
 
 
@@ -51,10 +47,6 @@ class NslookupVerb(ProbeVerb[Nslookup]):
     @override
     def words(self, command: Nslookup) -> Iterator[str]:
         yield from [command.name, *([command.server] if command.server else [])]
-
-    @override
-    def columns(self, command: Nslookup, type_of: ObjectType) -> Mapping[str, Type]:
-        return {}
 
     @override
     async def read(

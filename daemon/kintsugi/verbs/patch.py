@@ -2,7 +2,7 @@
 `kubectl patch`: change fields of one object.
 
 A dry run shows the patched object first. Its difference, field by field with a test of each, is judged, written and undone, for
-every kind of patch.
+every kind of patch. A pod's resources are changed in place, by its `resize` subresource.
 """
 
 import json
@@ -14,33 +14,40 @@ import orjson
 from typing_extensions import override
 
 from kintsugi.actions import preconditions
+from kintsugi.actions.api_objects import found
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import SingleObjectVerb
-from kintsugi.actions.claim_growth import check_growth
+from kintsugi.actions.command_secrets import json_content, placed
 from kintsugi.actions.difference import difference, pointer, restoring_patch, test
 from kintsugi.actions.effect_plan import NOTHING_CHANGED, EffectPlan, EffectStatus, Intent, PatchWrite, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
-from kintsugi.actions.pod_resize import RESIZE, check_resize, has_values, written
-from kintsugi.actions.replica_changes import check_replicas
-from kintsugi.actions.secret_checks import holds_secret, json_content, placed
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.pvcs import check_growth
+from kintsugi.actions.verb_bases import SingleObjectVerb, VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.kinds import PATCHABLE
 from kintsugi.commands.references import namespace_for, single
 from kintsugi.commands.verb_definition import Content
 from kintsugi.commands.words import content, named_objects, namespace_option, option
-from kintsugi.errors import CommandError, Conflict, NotFound, Refused
+from kintsugi.errors import CommandError, Conflict, Refused
 from kintsugi.kube.client import KubeClient, PatchKind
 from kintsugi.model.command import Patch, Verb
 from kintsugi.model.records import Phase
-from kintsugi.verbs.undo_by_revision import undo_by_revision
+from kintsugi.verbs.rollout import undo_of
+from kintsugi.verbs.scale import check_replicas
 from kubeobjects import unstructured
+from kubeobjects.quantities import quantity
 from kubeobjects.resources import DEPLOYMENTS, PODS, REPLICASETS, STATEFULSETS
 from kubeobjects.unstructured import Unstructured
 
 _NO_PATCH = "a wrong field of other kinds cannot be undone safely"
 _KINDS = {"strategic": PatchKind.STRATEGIC, "merge": PatchKind.MERGE, "json": PatchKind.JSON}
+
+RESIZE = "resize"
+"""The subresource (Kubernetes 1.33 and later)."""
+
+_GROUPS = ("initContainers", "containers")
+_MEMORY, _RESTARTS = "memory", "RestartContainer"
+_ABSENT = object()
 
 
 def build(parsed: ParsedCommand) -> Patch:
@@ -137,20 +144,15 @@ class PatchVerb(SingleObjectVerb[Patch]):
         if bound.subresource:
             return _resized(loaded, bound, after)
         preconditions.check(preconditions.managed(loaded.asked, loaded.obj, context))
-        await _check_scale(clients.kube, loaded, after)
+        present, wanted = unstructured.replicas(loaded.obj), unstructured.replicas(after)
+        if loaded.asked.resource in (DEPLOYMENTS, STATEFULSETS, REPLICASETS) and present != wanted:
+            await check_replicas(clients.kube, loaded, present, wanted)
         fields = tuple(str(operation["path"]) for operation in changed if operation["op"] != "test")
         intent = PatchIntent(uid=loaded.uid, fields=fields)
         if (noted := check_growth(loaded, after)) is not None:
             return loaded.patch(bound, after, intent, noted)
         whole = restoring_patch(loaded.asked, command.namespace, loaded.obj, after)
-        if not holds_secret(whole, written=command.patch):
-            return loaded.patch(bound, after, intent, undone_by(whole))
-        try:
-            undo = await undo_by_revision(clients.kube, loaded, after)
-        except Refused:
-            if not clients.encrypts:
-                raise
-            undo = undone_by(whole)
+        undo = await undo_of(clients, loaded, after, whole, written=command.patch)
         return loaded.patch(bound, after, intent, undo)
 
     def rolled_out(self, facts: Mapping[str, object]) -> bool:
@@ -168,7 +170,8 @@ class PatchVerb(SingleObjectVerb[Patch]):
         obj = await self.find(kube, plan)
         if obj is None:
             return EffectStatus.UNKNOWN
-        return EffectStatus.DONE if has_values(obj, wanted) else EffectStatus.NOT_DONE
+        made = all(_at(obj, path) == value for path, value in wanted.items())
+        return EffectStatus.DONE if made else EffectStatus.NOT_DONE
 
     @override
     def summary(self, plan: EffectPlan) -> str:
@@ -206,18 +209,23 @@ async def _tried(kube: KubeClient, command: Patch) -> Unstructured:
 
 async def _is_gone(kube: KubeClient, command: Patch) -> bool:
     """Return whether the very object is not there any more."""
-    try:
-        obj = await kube.get(command.object.resource, command.object.name, command.namespace)
-    except NotFound:
-        return True
-    return bool(command.object.uid) and unstructured.uid(obj) != command.object.uid
+    asked = command.object
+    obj = await found(kube, asked.resource, asked.name, command.namespace)
+    return obj is None or (bool(asked.uid) and unstructured.uid(obj) != asked.uid)
 
 
 def _resized(loaded: LoadedTarget, command: Patch, after: Unstructured) -> EffectPlan:
-    """Return the plan of a change of a pod's resources in place. Raises Refused as `check_resize`."""
-    check_resize(loaded, after)
+    """
+    Return the plan of a change of a pod's resources in place.
+
+    Raises Refused for another service's pod, and in a recovery for all but more memory within what the service allows.
+    A container that its resize policy would restart is left as it is while it is ready.
+    """
+    preconditions.check(preconditions.foreign_pod(loaded.asked, loaded.obj, loaded.context))
+    if loaded.context.phase is Phase.FORWARD:
+        preconditions.check(*(why for each in _pairs(loaded.obj, after) for why in _refusals(loaded, *each)))
     operations = difference(loaded.obj, after)
-    fields = written(operations)
+    fields = {str(each["path"]): each["value"] for each in operations if each["op"] in ("add", "replace")}
     back = restoring_patch(loaded.asked, command.namespace, loaded.obj, after)
     return EffectPlan(
         command=command,
@@ -229,8 +237,69 @@ def _resized(loaded: LoadedTarget, command: Patch, after: Unstructured) -> Effec
     )
 
 
-async def _check_scale(kube: KubeClient, loaded: LoadedTarget, after: Unstructured) -> None:
-    """Refuse a patch of `spec.replicas` as a scale is refused."""
-    present, wanted = unstructured.replicas(loaded.obj), unstructured.replicas(after)
-    if loaded.asked.resource in (DEPLOYMENTS, STATEFULSETS, REPLICASETS) and present != wanted:
-        await check_replicas(kube, loaded, present, wanted)
+def _pairs(before: Unstructured, after: Unstructured) -> Iterator[tuple[Unstructured, Unstructured]]:
+    for group in _GROUPS:
+        old, new = (unstructured.nested_maps(obj, "spec", group) for obj in (before, after))
+        yield from zip(old, new, strict=True)
+
+
+def _refusals(loaded: LoadedTarget, old: Unstructured, new: Unstructured) -> Iterator[str]:
+    """Yield why a container is not changed so."""
+    if old == new:
+        return
+    name = unstructured.nested_string(old, "name")
+    had, gets = (_without_memory(each) for each in (old, new))
+    if had != gets:
+        yield f"{loaded.asked}: of container {name} more than its memory would be changed"
+    present, wanted = (_limit(each) for each in (old, new))
+    if quantity(wanted or None) < quantity(present or None):
+        yield f"{loaded.asked}: a recovery never lowers a memory limit (of {name}, from {present} to {wanted})"
+    yield _above(loaded.context, f"the memory limit of {name}", wanted)
+    if _is_restarted(old) and name in _ready(loaded.obj):
+        yield f"{loaded.asked}: its resize policy would restart container {name}, which is ready"
+
+
+def _above(context: ChangeContext, what: str, wanted: str) -> str:
+    ceiling = context.max_allowed.memory
+    if not ceiling:
+        return f"{what} is not raised: {context.service or 'its service'} declares no maxAllowed.memory"
+    if quantity(wanted or None) > quantity(ceiling):
+        return f"{what} is not raised to {wanted}: maxAllowed.memory of {context.service} is {ceiling}"
+    return ""
+
+
+def _limit(container: Unstructured) -> str:
+    return str(unstructured.nested_field(container, "resources", "limits", _MEMORY) or "")
+
+
+def _without_memory(container: Unstructured) -> Unstructured:
+    for kind in ("limits", "requests"):
+        container = unstructured.without_field(container, "resources", kind, _MEMORY)
+    return container
+
+
+def _is_restarted(container: Unstructured) -> bool:
+    policies = unstructured.nested_maps(container, "resizePolicy")
+    return any((each.get("resourceName"), each.get("restartPolicy")) == (_MEMORY, _RESTARTS) for each in policies)
+
+
+def _ready(pod: Unstructured) -> frozenset[str]:
+    found = [
+        each
+        for part in ("containerStatuses", "initContainerStatuses")
+        for each in unstructured.nested_maps(pod, "status", part)
+    ]
+    return frozenset(unstructured.nested_string(each, "name") for each in found if each.get("ready") is True)
+
+
+def _at(obj: object, path: str) -> object:
+    """Return the value at a JSON Pointer; an object that equals no other where the path is absent."""
+    for part in path.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(obj, Mapping):
+            obj = obj.get(key, _ABSENT)
+        elif isinstance(obj, list) and key.isdecimal() and int(key) < len(obj):
+            obj = obj[int(key)]
+        else:
+            return _ABSENT
+    return obj

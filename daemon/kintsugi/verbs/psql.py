@@ -1,21 +1,18 @@
 """`psql`: ask a PostgreSQL server one question, in a read-only transaction."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 from typing_extensions import override
 
 from kintsugi.actions import psql
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.actions.result import Result
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.probe import ProbeContext, Result
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
+from kintsugi.clients.postgres import USUAL_PORT
 from kintsugi.commands import arg_types, queries, results
 from kintsugi.commands.command_spec import CommandSpec, Flag
-from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import option
-from kintsugi.expressions import Type
 from kintsugi.model.command import Psql, Verb
 from kintsugi.model.pod_address import PodAddress
 
@@ -50,10 +47,6 @@ class PsqlVerb(ProbeVerb[Psql]):
         yield from [*option("-U", command.user), *option("-d", _connection(command)), "-c", command.statement]
 
     @override
-    def columns(self, command: Psql, type_of: ObjectType) -> Mapping[str, Type]:
-        return {}
-
-    @override
     async def read(
         self, clients: VerbClients, command: Psql, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
@@ -65,13 +58,11 @@ class PsqlVerb(ProbeVerb[Psql]):
 
     def at_pod(self, command: Psql, pod: PodAddress) -> Psql | None:
         """Return that the pod's own server is asked; by its address no certificate is valid, so that is asked as it is."""
-        port = pod.port_behind(command.host, command.port or _PORT)
+        port = pod.port_behind(command.host, command.port or USUAL_PORT)
         return None if port is None or command.sslmode == "verify-full" else replace(command, host=pod.ip, port=port)
 
 
 VERBS = (PsqlVerb(),)
-
-_PORT = 5432
 
 
 def _connection(command: Psql) -> str:

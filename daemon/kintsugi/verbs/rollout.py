@@ -1,4 +1,8 @@
-"""The common parts of the commands of `kubectl rollout`; each has a module of its own."""
+"""
+The common parts of the commands of `kubectl rollout`, and `pause` and `resume`; the others have a module each.
+
+An undo names the revision with the former pod template, so that its secrets stay in that revision.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -7,27 +11,31 @@ from datetime import timedelta
 from msgspec import UNSET, UnsetType
 from typing_extensions import override
 
-from kintsugi.actions.change_verb import SingleObjectVerb
-from kintsugi.actions.effect_plan import Intent, record_without_undo, undone_by
-from kintsugi.actions.loaded_target import LoadedTarget
-from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.commands import arg_types, flags, results
+from kintsugi.actions import preconditions
+from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.command_secrets import WITH_A_KEY, holds_secret
+from kintsugi.actions.difference import Operation, pointer, restoring_patch, test
+from kintsugi.actions.effect_plan import EffectPlan, Intent, record_without_undo, undone_by
+from kintsugi.actions.loaded_target import LoadedTarget, load_target
+from kintsugi.actions.verb_bases import SingleObjectVerb, VerbClients
+from kintsugi.actions.workload_reads import find_revisions
+from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.commands.references import named, place_of, single
-from kintsugi.commands.results import ObjectType
 from kintsugi.commands.verb_definition import PolicyRule
 from kintsugi.commands.words import duration, namespace_option, number, switch
-from kintsugi.expressions import Type
-from kintsugi.model.command import ObjectCommand, ObjectName, TemplateReference, Verb
+from kintsugi.errors import NotYet, Refused
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.command import ObjectCommand, ObjectName, Patch, TemplateReference, Verb
 from kintsugi.model.records import UndoRecord
-from kubediagnosis.templates import template_digest, template_of
+from kubediagnosis.templates import template_digest, template_of, unstamped_digest
 from kubediagnosis.workload_revisions import Revision, current_of
 from kubeobjects import unstructured
-from kubeobjects.resources import Resource
+from kubeobjects.resources import DEPLOYMENTS, WORKLOADS, Resource
 from kubeobjects.unstructured import Unstructured
 
-REVISION = Flag(names=("--revision",), key="revision", kind=arg_types.NATURAL)
+_NOTHING = "[]"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,29 +152,6 @@ def changing(
     )
 
 
-class ReadOnlyRolloutVerb(ProbeVerb[Rollout]):
-    """The base of the two rollout commands that only look."""
-
-    command = Rollout
-    verb: Verb
-
-    @override
-    def is_of(self, command: Rollout) -> bool:
-        return command.verb is self.verb
-
-    @override
-    def words(self, command: Rollout) -> Iterator[str]:
-        about = str(command.object) if command.object.name else command.object.resource.singular
-        yield from [about, *number("--revision=", command.revision or None)]
-        yield from [*duration("--timeout=", command.timeout), *namespace_option(command.namespace)]
-
-    @override
-    def columns(self, command: Rollout, type_of: ObjectType) -> Mapping[str, Type]:
-        if not command.object.name:
-            return results.items((), (command.object.resource,), type_of)
-        return results.items((command.object,), (), type_of)
-
-
 def intent_of(loaded: LoadedTarget, revisions: tuple[Revision, ...]) -> RolloutIntent:
     """Return what a change of the template remembers of what it found."""
     current = current_of(revisions)
@@ -176,6 +161,11 @@ def intent_of(loaded: LoadedTarget, revisions: tuple[Revision, ...]) -> RolloutI
         revision=current.number if current else 0,
         revision_template=current.template if current else "",
     )
+
+
+def same_template(loaded: LoadedTarget) -> Operation:
+    """Return the test that a workload has the judged template."""
+    return test(pointer("spec", "template"), template_of(loaded.obj))
 
 
 def back_to(command: Rollout, former: Revision | None) -> UndoRecord:
@@ -190,3 +180,96 @@ def back_to(command: Rollout, former: Revision | None) -> UndoRecord:
 def annotations_of(obj: Unstructured) -> Mapping[str, object]:
     """Return the annotations of a workload."""
     return unstructured.nested_map(obj, "metadata", "annotations")
+
+
+async def undo_by_revision(kube: KubeClient, loaded: LoadedTarget, after: Unstructured) -> UndoRecord:
+    """
+    Write down where the former values of a pod template are: a secret stays in its revision.
+
+    Raises Refused when no revision holds them, NotYet while the controller has not made it.
+    """
+    former = loaded.obj
+    template, left = (unstructured.nested_map(obj, "spec", "template") for obj in (former, after))
+    if loaded.asked.resource not in WORKLOADS or template == left:
+        raise Refused(
+            f"{loaded.asked}: to undo this a secret would have to be kept, and no revision holds it; {WITH_A_KEY}"
+        )
+    if unstructured.nested_int(former, "spec", "revisionHistoryLimit", default=10) < 1:
+        raise Refused(
+            f"{loaded.asked} keeps no old revisions: its former template, which holds a secret, would be lost; {WITH_A_KEY}"
+        )
+    revision = current_of(await find_revisions(kube, loaded.asked, former, loaded.context.good))
+    if revision is None:
+        raise NotYet(f"{loaded.asked} has no revision yet that holds its template")
+    reference = TemplateReference(uid=revision.uid, digest=template_digest(revision.pods), over=unstamped_digest(left))
+    back = Rollout(
+        verb=Verb.ROLLOUT_UNDO,
+        object=loaded.asked,
+        namespace=loaded.namespace,
+        revision=revision.number,
+        template=reference,
+    )
+    others = restoring_patch(
+        loaded.asked,
+        loaded.namespace,
+        *(unstructured.without_field(obj, "spec", "template") for obj in (former, after)),
+    )
+    return undone_by(back, *([others] if others.patch != _NOTHING else []))
+
+
+async def undo_of(
+    clients: VerbClients, loaded: LoadedTarget, after: Unstructured, patch: Patch, *, written: str = ""
+) -> UndoRecord:
+    """
+    Return the way back of a change whose former values `patch` restores: by their revision, if a secret is among them.
+
+    Where no revision holds them the patch is encrypted; raises as `undo_by_revision` without a key. `written` is as for
+    `holds_secret`.
+    """
+    if not holds_secret(patch, written=written):
+        return undone_by(patch)
+    try:
+        return await undo_by_revision(clients.kube, loaded, after)
+    except Refused:
+        if not clients.encrypts:
+            raise
+        return undone_by(patch)
+
+
+class RolloutPauseVerb(RolloutVerb):
+    """One of the two directions; its undo is the other one, if the Deployment was not so before."""
+
+    def __init__(self, *, pause: bool) -> None:
+        self.verb = Verb.ROLLOUT_PAUSE if pause else Verb.ROLLOUT_RESUME
+        self._pause = pause
+        self.spec = changing(self.verb, resources=(DEPLOYMENTS,))
+
+    def conflict_key(self, command: Rollout) -> object:
+        """Return that both directions are about the same."""
+        return RolloutPauseVerb
+
+    @override
+    async def plan_effect(self, clients: VerbClients, command: Rollout, context: ChangeContext) -> EffectPlan:
+        loaded = await load_target(clients.kube, command.object, command.namespace, context)
+        bound = replace(command, object=loaded.asked)
+        if loaded.asked.resource != DEPLOYMENTS:
+            raise Refused(f"{loaded.asked}: only Deployments can be paused and resumed")
+        preconditions.check(preconditions.managed(loaded.asked, loaded.obj, loaded.context))
+        present = unstructured.nested_field(loaded.obj, "spec", "paused") is True
+        intent = RolloutIntent(uid=loaded.uid, paused=present)
+        if present is self._pause:
+            return loaded.already(bound, intent)
+        after = (
+            unstructured.with_field(loaded.obj, "spec", "paused", value=True)
+            if self._pause
+            else unstructured.without_field(loaded.obj, "spec", "paused")
+        )
+        back = replace(bound, verb=Verb.ROLLOUT_RESUME if self._pause else Verb.ROLLOUT_PAUSE)
+        return loaded.patch(bound, after, intent, undone_by(back))
+
+    @override
+    def summary(self, plan: EffectPlan) -> str:
+        return f"{self.object_of(plan)} {'paused' if self._pause else 'resumed'}"
+
+
+VERBS = (RolloutPauseVerb(pause=True), RolloutPauseVerb(pause=False))

@@ -1,5 +1,6 @@
 """`kubectl rollout restart`: make the pods of a workload anew."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -8,22 +9,22 @@ from typing_extensions import override
 
 from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.difference import pointer, test
 from kintsugi.actions.effect_plan import EffectPlan
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
 from kintsugi.actions.pods import made_by
-from kintsugi.actions.revisions import find_revisions
-from kintsugi.actions.rollout_availability import good_pods, how_it_rolls, survivors
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.verb_bases import VerbClients
+from kintsugi.actions.workload_reads import find_revisions
 from kintsugi.model.command import ObjectName, Verb
-from kintsugi.verbs.rollout import Rollout, RolloutVerb, back_to, changing, intent_of
+from kintsugi.verbs.rollout import Rollout, RolloutVerb, back_to, changing, intent_of, same_template
 from kubediagnosis.templates import RESTARTED, template_of
 from kubediagnosis.workload_revisions import Revision, alike, current_of
 from kubeobjects import predicates, unstructured
 from kubeobjects.kept import Object, Pod
-from kubeobjects.resources import DEPLOYMENTS, STATEFULSETS
+from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, Resource
 from kubeobjects.starting import start_failure
 from kubeobjects.unstructured import Unstructured
+
+_NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 class RolloutRestartVerb(RolloutVerb):
@@ -70,7 +71,7 @@ class RolloutRestartVerb(RolloutVerb):
             unstructured.with_field(loaded.obj, "spec", "template", value=template),
             intent,
             back_to(bound, current_of(revisions)),
-            test(pointer("spec", "template"), template_of(loaded.obj)),
+            same_template(loaded),
         )
 
     @override
@@ -101,7 +102,8 @@ def missing(loaded: LoadedTarget, pods: Sequence[Pod]) -> str:
     one before it is not ready yet, it has a reason to wait.
     """
     workload = loaded.obj
-    if loaded.asked.resource == DEPLOYMENTS or not _is_observed(workload):
+    observed = unstructured.nested_int(workload, "status", "observedGeneration")
+    if loaded.asked.resource == DEPLOYMENTS or observed < unstructured.nested_int(workload, "metadata", "generation"):
         return ""
     ordered = unstructured.nested_string(workload, "spec", "podManagementPolicy") != "Parallel"
     stateful = loaded.asked.resource == STATEFULSETS
@@ -113,12 +115,6 @@ def missing(loaded: LoadedTarget, pods: Sequence[Pod]) -> str:
         else unstructured.nested_int(workload, "status", "desiredNumberScheduled")
     )
     return f"only {len(pods)} of its {wanted} pods have been made" if len(pods) < wanted else ""
-
-
-def _is_observed(workload: Unstructured) -> bool:
-    return unstructured.nested_int(workload, "status", "observedGeneration") >= unstructured.nested_int(
-        workload, "metadata", "generation"
-    )
 
 
 def operated(asked: ObjectName, obj: Unstructured, context: ChangeContext) -> str:
@@ -143,3 +139,77 @@ def last_good_pod(asked: ObjectName, good: int, left: int, strategy: str) -> str
         pods = "its only ready pod" if good == 1 else f"all of its {good} ready pods"
         return f"a restart of {asked} ({strategy}) would end {pods} before a new one is ready"
     return ""
+
+
+def good_pods(pods: Sequence[Pod]) -> list[Pod]:
+    """Return the pods that are ready and not terminating."""
+    return [pod for pod in pods if predicates.ready(pod) and not predicates.terminating(pod)]
+
+
+def survivors(resource: Resource, workload: Unstructured, pods: Sequence[Pod]) -> int:
+    """Count the good pods of a Deployment, StatefulSet or DaemonSet that its rollout would not end before a new one is ready."""
+    good = good_pods(pods)
+    if resource == DEPLOYMENTS:
+        return _of_deployment(workload, len(good))
+    if unstructured.nested_string(workload, "spec", "updateStrategy", "type") == "OnDelete":
+        return len(good)
+    return _of_daemon_set(workload, len(good)) if resource == DAEMONSETS else _of_stateful_set(workload, pods)
+
+
+def how_it_rolls(resource: Resource, workload: Unstructured) -> str:
+    """Name the strategy by which the workload's pods are replaced, for people."""
+    field = "strategy" if resource == DEPLOYMENTS else "updateStrategy"
+    unavailable = unstructured.nested_field(workload, "spec", field, "rollingUpdate", "maxUnavailable")
+    kind = unstructured.nested_string(workload, "spec", field, "type") or "RollingUpdate"
+    return kind if unavailable is None or kind != "RollingUpdate" else f"{kind}, maxUnavailable {unavailable}"
+
+
+def _of_deployment(workload: Unstructured, good: int) -> int:
+    """Recreate keeps none; a rolling update lowers what is available no further than `replicas` less `maxUnavailable`."""
+    strategy = unstructured.nested_map(workload, "spec", "strategy")
+    if strategy.get("type") == "Recreate":
+        return 0
+    replicas, rolling = unstructured.replicas(workload), unstructured.nested_map(strategy, "rollingUpdate")
+    surge = _share(rolling.get("maxSurge", "25%"), replicas, up=True)
+    unavailable = _share(rolling.get("maxUnavailable", "25%"), replicas, up=False)
+    if surge == 0 and unavailable == 0:
+        unavailable = 1
+    return min(good, max(replicas - unavailable, 0))
+
+
+def _of_stateful_set(workload: Unstructured, pods: Sequence[Pod]) -> int:
+    """Each pod from `partition` on goes, the last ordinal first; the next one waits until it is ready again."""
+    rolling = unstructured.nested_map(workload, "spec", "updateStrategy", "rollingUpdate")
+    partition = unstructured.nested_int(rolling, "partition") + unstructured.nested_int(
+        workload, "spec", "ordinals", "start"
+    )
+    at_once = max(_share(rolling.get("maxUnavailable", 1), unstructured.replicas(workload), up=True), 1)
+    updated = sorted((pod for pod in pods if _ordinal(pod) >= partition), key=_ordinal, reverse=True)
+    first = {pod.metadata.uid for pod in updated[:at_once]}
+    return sum(pod.metadata.uid not in first for pod in good_pods(pods))
+
+
+def _of_daemon_set(workload: Unstructured, good: int) -> int:
+    """Without a surge, pods go as long as no more than `maxUnavailable` are unavailable."""
+    rolling = unstructured.nested_map(workload, "spec", "updateStrategy", "rollingUpdate")
+    desired = unstructured.nested_int(workload, "status", "desiredNumberScheduled")
+    if _share(rolling.get("maxSurge", 0), desired, up=True) > 0:
+        return good
+    at_once = max(_share(rolling.get("maxUnavailable", 1), desired, up=True), 1)
+    return good - min(good, max(at_once - max(desired - good, 0), 0))
+
+
+def _share(value: object, whole: int, *, up: bool) -> int:
+    """Resolve a number or a percentage (IntOrString); what is neither counts as none."""
+    if isinstance(value, int):
+        return value
+    text = str(value).removesuffix("%")
+    if not _NUMBER.fullmatch(text):
+        return 0
+    share = int(text) * whole
+    return -(-share // 100) if up else share // 100
+
+
+def _ordinal(pod: Pod) -> int:
+    _, _, number = pod.metadata.name.rpartition("-")
+    return int(number) if _NUMBER.fullmatch(number) else -1

@@ -1,29 +1,37 @@
 """
 `kubectl rollout status`: read the progress of a rollout, in kubectl's words (polymorphichelpers/rollout_status.go).
+
+`kubectl rollout history`: read the revisions of a workload, or of all of a type.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from typing_extensions import override
 
 from kintsugi.actions import api_objects
-from kintsugi.actions.object_reads import by_name
-from kintsugi.actions.polling import poll_until
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.api_objects import by_name
+from kintsugi.actions.probe import ProbeContext, Result, of_objects
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
+from kintsugi.actions.workload_reads import find_revisions, last_good_of
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.command_spec import CommandSpec, Flag
 from kintsugi.commands.kinds import ROLLED_OUT
+from kintsugi.commands.results import ObjectType
+from kintsugi.commands.words import duration, namespace_option, number
+from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Verb
-from kintsugi.verbs.rollout import REVISION, ReadOnlyRolloutVerb, Rollout, build_rollout
+from kintsugi.verbs.rollout import Rollout, build_rollout
+from kintsugi.verbs.wait import poll_until
+from kubediagnosis.workload_revisions import Revision, current_of
 from kubeobjects import metadata, unstructured
 from kubeobjects.kept import DaemonSet, Deployment, StatefulSet
 from kubeobjects.predicates import condition_of
 from kubeobjects.unstructured import Unstructured
 
+_REVISION = Flag(names=("--revision",), key="revision", kind=arg_types.NATURAL)
 _ROLLING = "RollingUpdate"
 
 
@@ -36,6 +44,70 @@ class RolloutStatus:
     error: bool = False
 
 
+class ReadOnlyRolloutVerb(ProbeVerb[Rollout]):
+    """The base of both commands."""
+
+    command = Rollout
+    verb: Verb
+
+    @override
+    def is_of(self, command: Rollout) -> bool:
+        return command.verb is self.verb
+
+    @override
+    def words(self, command: Rollout) -> Iterator[str]:
+        about = str(command.object) if command.object.name else command.object.resource.singular
+        yield from [about, *number("--revision=", command.revision or None)]
+        yield from [*duration("--timeout=", command.timeout), *namespace_option(command.namespace)]
+
+    @override
+    def columns(self, command: Rollout, type_of: ObjectType) -> Mapping[str, Type]:
+        if not command.object.name:
+            return results.items((), (command.object.resource,), type_of)
+        return results.items((command.object,), (), type_of)
+
+
+class RolloutHistoryVerb(ReadOnlyRolloutVerb):
+    """The revisions of one workload; without a name those of all of a type."""
+
+    verb = Verb.ROLLOUT_HISTORY
+    previewed = True
+    spec = CommandSpec(
+        verb=Verb.ROLLOUT_HISTORY,
+        changes=False,
+        usage="kubectl rollout history TYPE/NAME | TYPE [--revision=N] [-n NS]",
+        example="kubectl rollout history deployment/web",
+        flags=(*flags.KUBECTL, _REVISION, flags.OUTPUT),
+        arguments=(arg_types.REFERENCE, arg_types.NAME),
+        build=build_rollout(Verb.ROLLOUT_HISTORY),
+        resources=ROLLED_OUT,
+        result=results.REVISIONS,
+    )
+
+    async def read(
+        self, clients: VerbClients, command: Rollout, *, deadline: timedelta, probe_context: ProbeContext
+    ) -> Result:
+        """Read the revisions of a workload, or of all of a type."""
+        if not command.object.name:
+            return await _histories(clients.kube, command, probe_context.good)
+        (workload,) = await by_name(clients.kube, (command.object,), command.namespace)
+        found = await find_revisions(clients.kube, command.object, workload, probe_context.good)
+        if command.revision:
+            found = tuple(revision for revision in found if revision.number == command.revision)
+        current, good_one = current_of(found), last_good_of(found)
+        known = ", ".join(str(revision.number) for revision in found if revision.good) or "none"
+        result = of_objects([workload], named=1, summary="")
+        return Result(
+            names={
+                **result.names,
+                "revisions": _columns(workload, found),
+                **({"lastGood": _column(workload, good_one)} if good_one else {}),
+            },
+            summary=f"{len(found)} revisions, now at {current.number if current else '?'}, known to be good: {known}",
+            failed="" if found else _no_history(command),
+        )
+
+
 class RolloutStatusVerb(ReadOnlyRolloutVerb):
     """It lasts until the rollout has ended, or cannot end."""
 
@@ -46,41 +118,73 @@ class RolloutStatusVerb(ReadOnlyRolloutVerb):
         changes=False,
         usage="kubectl rollout status TYPE/NAME [--timeout=DURATION] [-n NS]",
         example="kubectl rollout status deployment/web --timeout=5m",
-        flags=(*flags.KUBECTL, flags.TIMEOUT, Flag(names=("-w", "--watch")), REVISION),
+        flags=(*flags.KUBECTL, flags.TIMEOUT, Flag(names=("-w", "--watch")), _REVISION),
         arguments=(arg_types.REFERENCE, arg_types.NAME),
         build=build_rollout(Verb.ROLLOUT_STATUS),
         resources=ROLLED_OUT,
         result=results.PROGRESS,
     )
 
-    @override
     async def read(
         self, clients: VerbClients, command: Rollout, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        return await status(clients.kube, command, deadline)
+        """Watch a rollout until it has ended or cannot end; kubectl's own wait has no end without --timeout."""
+
+        async def read_once() -> tuple[Unstructured, RolloutStatus]:
+            (workload,) = await by_name(clients.kube, (command.object,), command.namespace)
+            return workload, status_of(workload, command.revision)
+
+        within = min(command.timeout or deadline, deadline)
+        workload, status = await poll_until(read_once, lambda seen: seen[1].done or seen[1].error, within=within)
+        failed = "" if status.done else status.message
+        if not status.done and not status.error:
+            failed = f"timed out waiting for the condition ({status.message})"
+        names = of_objects([workload], named=1, summary="").names
+        return Result(
+            names={**names, "complete": status.done, "message": status.message},
+            summary=failed or status.message,
+            failed=failed,
+        )
 
 
-VERBS = (RolloutStatusVerb(),)
+VERBS = (RolloutHistoryVerb(), RolloutStatusVerb())
 
 
-async def status(kube: KubeClient, command: Rollout, deadline: timedelta) -> Result:
-    """Watch a rollout until it has ended or cannot end; kubectl's own wait has no end without --timeout."""
-
-    async def read_once() -> tuple[Unstructured, RolloutStatus]:
-        (workload,) = await by_name(kube, (command.object,), command.namespace)
-        return workload, status_of(workload, command.revision)
-
-    within = min(command.timeout or deadline, deadline)
-    workload, status = await poll_until(read_once, lambda seen: seen[1].done or seen[1].error, within=within)
-    failed = "" if status.done else status.message
-    if not status.done and not status.error:
-        failed = f"timed out waiting for the condition ({status.message})"
-    names = of_objects([workload], named=1, summary="").names
+async def _histories(kube: KubeClient, command: Rollout, good: frozenset[str]) -> Result:
+    """Read the revisions of all workloads of a type."""
+    listing = await kube.list(command.object.resource, command.namespace)
+    workloads = [unstructured.without_managed_fields(each) for each in listing.items]
+    revisions: list[dict[str, object]] = []
+    for workload in workloads:
+        asked = api_objects.named(command.object.resource, workload)
+        revisions += _columns(workload, await find_revisions(kube, asked, workload, good))
+    result = of_objects(workloads, named=0, summary="")
     return Result(
-        names={**names, "complete": status.done, "message": status.message},
-        summary=failed or status.message,
-        failed=failed,
+        names={**result.names, "revisions": revisions},
+        summary=f"{len(revisions)} revisions of {len(workloads)} {command.object.resource.plural}",
+        failed="" if revisions else "no rollout history found",
     )
+
+
+def _columns(workload: Unstructured, found: Sequence[Revision]) -> list[dict[str, object]]:
+    return [_column(workload, revision) for revision in found]
+
+
+def _column(workload: Unstructured, revision: Revision) -> dict[str, object]:
+    """Return what expressions see of a revision."""
+    return {
+        "workload": unstructured.name(workload),
+        "number": revision.number,
+        "current": revision.current,
+        "good": revision.good,
+        "cause": revision.cause,
+        "images": revision.images,
+        "created": revision.created,
+    }
+
+
+def _no_history(command: Rollout) -> str:
+    return "unable to find the specified revision" if command.revision else "no rollout history found"
 
 
 def status_of(workload: Unstructured, revision: int = 0) -> RolloutStatus:

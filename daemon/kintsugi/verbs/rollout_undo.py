@@ -1,5 +1,6 @@
 """`kubectl rollout undo`: go back to a revision."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from msgspec import structs
@@ -7,6 +8,7 @@ from typing_extensions import override
 
 from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.command_secrets import hide
 from kintsugi.actions.difference import Operation, pointer, test
 from kintsugi.actions.difference import difference as difference_of
 from kintsugi.actions.effect_plan import (
@@ -17,14 +19,12 @@ from kintsugi.actions.effect_plan import (
     record_without_undo,
 )
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
-from kintsugi.actions.revisions import find_revisions, referred, target_of
-from kintsugi.actions.secret_checks import hide
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.verb_bases import VerbClients
+from kintsugi.actions.workload_reads import find_revisions, last_good_of
 from kintsugi.commands import arg_types
 from kintsugi.commands.command_spec import Flag
-from kintsugi.errors import KintsugiError
-from kintsugi.kube.client import KubeClient
-from kintsugi.model.command import TemplateReference, Verb
+from kintsugi.errors import KintsugiError, Refused
+from kintsugi.model.command import ObjectName, TemplateReference, Verb
 from kintsugi.model.records import Phase, UndoRecord
 from kintsugi.verbs.rollout import (
     Rollout,
@@ -34,9 +34,10 @@ from kintsugi.verbs.rollout import (
     back_to,
     changing,
     intent_of,
+    same_template,
+    undo_by_revision,
 )
-from kintsugi.verbs.set_template import dry_run
-from kintsugi.verbs.undo_by_revision import undo_by_revision
+from kintsugi.verbs.set_template import dry_run, edited, not_over
 from kubediagnosis.ports import KeptTemplate
 from kubediagnosis.templates import (
     differ_in_stamp_only,
@@ -44,7 +45,6 @@ from kubediagnosis.templates import (
     template_digest,
     template_fields,
     template_of,
-    unstamped_digest,
 )
 from kubediagnosis.workload_revisions import Revision, current_of
 from kubeobjects import unstructured
@@ -85,14 +85,22 @@ class RolloutUndoVerb(RolloutVerb):
     rolls_back = True
 
     async def plan_effect(self, clients: VerbClients, command: Rollout, context: ChangeContext) -> EffectPlan:
-        """Judge an undo: to a revision by its number, or to the named template."""
+        """Judge an undo: to a revision by its number, to the named template, or to the last good one in the ledger."""
         loaded = await load_target(clients.kube, command.object, command.namespace, context)
         bound = replace(command, object=loaded.asked)
-        if bound.template is not None:
-            return await _restore_template(clients.kube, bound, loaded, bound.template)
+        reference = bound.template
+        preconditions.check(
+            preconditions.paused(loaded.asked, loaded.obj, "roll back"),
+            preconditions.managed(loaded.asked, loaded.obj, context),
+            edited_since(loaded) if reference is None else not_over(loaded, reference.over),
+        )
+        revisions = await find_revisions(clients.kube, loaded.asked, loaded.obj, context.good)
+        preconditions.check(_overtaken(bound, revisions))
+        if reference is not None:
+            return _to_template(bound, loaded, revisions, reference)
         if bound.to_kept:
-            return await _plan_to_kept(clients, bound, loaded)
-        return await _plan_undo(clients.kube, bound, loaded)
+            return await _to_kept(clients, bound, loaded, revisions)
+        return _to_revision(bound, loaded, revisions)
 
     @override
     def summary(self, plan: EffectPlan) -> str:
@@ -105,39 +113,24 @@ class RolloutUndoVerb(RolloutVerb):
 VERBS = (RolloutUndoVerb(),)
 
 
-async def _plan_undo(kube: KubeClient, command: Rollout, loaded: LoadedTarget) -> EffectPlan:
-    preconditions.check(
-        preconditions.paused(loaded.asked, loaded.obj, "roll back"),
-        preconditions.managed(loaded.asked, loaded.obj, loaded.context),
-        edited_since(loaded),
-    )
-    revisions = await find_revisions(kube, loaded.asked, loaded.obj, loaded.context.good)
-    preconditions.check(_overtaken(command, revisions))
+def _to_revision(command: Rollout, loaded: LoadedTarget, revisions: tuple[Revision, ...]) -> EffectPlan:
     target = target_of(loaded.asked, revisions, command.revision, loaded.context.phase)
     after = unstructured.with_field(_annotated(command, loaded.obj, target), "spec", "template", value=target.pods)
     former = current_of(revisions)
     undo = back_to(command, former) if former is not None and former.good else _never_back(former)
+    bound = replace(command, revision=target.number)
     return loaded.patch(
-        replace(command, revision=target.number),
-        after,
-        _going_to(loaded, revisions, target),
-        undo,
-        test(pointer("spec", "template"), template_of(loaded.obj)),
-        *_of_number(loaded),
+        bound, after, _going_to(loaded, revisions, target), undo, same_template(loaded), *_same_number(loaded)
     )
 
 
-async def _plan_to_kept(clients: VerbClients, command: Rollout, loaded: LoadedTarget) -> EffectPlan:
+async def _to_kept(
+    clients: VerbClients, command: Rollout, loaded: LoadedTarget, revisions: tuple[Revision, ...]
+) -> EffectPlan:
     """Put the last good template back as the ledger keeps it, where Kubernetes has no good revision; all of it or nothing."""
     asked = loaded.asked
-    preconditions.check(
-        preconditions.paused(asked, loaded.obj, "roll back"),
-        preconditions.managed(asked, loaded.obj, loaded.context),
-        edited_since(loaded),
-    )
-    revisions = await find_revisions(clients.kube, asked, loaded.obj, loaded.context.good)
     found = await clients.templates.find(asked.resource.singular, loaded.namespace, asked.name, loaded.obj)
-    preconditions.check(_overtaken(command, revisions), _refuse_kept_template(loaded, revisions, found))
+    preconditions.check(_refuse_kept_template(loaded, revisions, found))
     assert found is not None, asked
     wanted = unstructured.with_field(loaded.obj, "spec", "template", value=found.pods)
     try:
@@ -145,26 +138,23 @@ async def _plan_to_kept(clients: VerbClients, command: Rollout, loaded: LoadedTa
     except KintsugiError as error:
         hide(error, PatchWrite(operations=difference_of(loaded.obj, wanted)))
         raise
-    had, gets = difference(template_fields(template_of(loaded.obj)), template_fields(found.pods))
-    intent = structs.replace(
-        intent_of(loaded, revisions),
-        to=found.number,
-        to_template=found.template,
-        had=had,
-        gets=gets,
-        kept=True,
-    )
-    return loaded.patch(
-        command,
-        after,
-        intent,
-        await undo_by_revision(clients.kube, loaded, after),
-        test(pointer("spec", "template"), template_of(loaded.obj)),
-        *_of_number(loaded),
-    )
+    intent = structs.replace(_going_to(loaded, revisions, found), kept=True)
+    undo = await undo_by_revision(clients.kube, loaded, after)
+    return loaded.patch(command, after, intent, undo, same_template(loaded), *_same_number(loaded))
 
 
-def _of_number(loaded: LoadedTarget) -> tuple[Operation, ...]:
+def _to_template(
+    command: Rollout, loaded: LoadedTarget, revisions: tuple[Revision, ...], reference: TemplateReference
+) -> EffectPlan:
+    """Restore a former template from its revision."""
+    target = referred(loaded.asked, revisions, reference)
+    after = unstructured.with_field(loaded.obj, "spec", "template", value=target.pods)
+    undo = record_without_undo("it is itself the undo of a change")
+    bound = replace(command, revision=target.number)
+    return loaded.patch(bound, after, _going_to(loaded, revisions, target), undo, same_template(loaded))
+
+
+def _same_number(loaded: LoadedTarget) -> tuple[Operation, ...]:
     """Return the test that a Deployment is at the judged revision; a path within an absent map would fail any patch."""
     annotations = annotations_of(loaded.obj)
     return (
@@ -196,27 +186,7 @@ def _refuse_kept_template(loaded: LoadedTarget, revisions: tuple[Revision, ...],
     return ""
 
 
-async def _restore_template(
-    kube: KubeClient, command: Rollout, loaded: LoadedTarget, reference: TemplateReference
-) -> EffectPlan:
-    """Restore a former template from its revision, unless somebody has changed the current one (E17)."""
-    preconditions.check(
-        preconditions.paused(loaded.asked, loaded.obj, "roll back"),
-        preconditions.managed(loaded.asked, loaded.obj, loaded.context),
-        "" if unstamped_digest(template_of(loaded.obj)) == reference.over else _edited(loaded),
-    )
-    revisions = await find_revisions(kube, loaded.asked, loaded.obj, loaded.context.good)
-    target = referred(loaded.asked, revisions, reference)
-    return loaded.patch(
-        replace(command, revision=target.number),
-        unstructured.with_field(loaded.obj, "spec", "template", value=target.pods),
-        _going_to(loaded, revisions, target),
-        record_without_undo("it is itself the undo of a change"),
-        test(pointer("spec", "template"), template_of(loaded.obj)),
-    )
-
-
-def _going_to(loaded: LoadedTarget, revisions: tuple[Revision, ...], target: Revision) -> RolloutIntent:
+def _going_to(loaded: LoadedTarget, revisions: tuple[Revision, ...], target: Revision | KeptTemplate) -> RolloutIntent:
     had, gets = difference(template_fields(template_of(loaded.obj)), template_fields(target.pods))
     return structs.replace(
         intent_of(loaded, revisions), to=target.number, to_template=target.template, had=had, gets=gets
@@ -229,14 +199,10 @@ def edited_since(loaded: LoadedTarget) -> str:
     ours = str(annotations.get(RUN_ANNOTATION, "")).startswith(f"{loaded.context.run}/")
     left = annotations.get(TEMPLATE_ANNOTATION)
     if not ours and loaded.context.undoes:
-        return _edited(loaded)  # `kubectl replace`, or another run's change, has taken the mark of the change away
+        return edited(loaded)  # `kubectl replace`, or another run's change, has taken the mark of the change away
     if loaded.context.phase is Phase.FORWARD or not ours or left is None:
         return ""
-    return _edited(loaded) if left != template_digest(template_of(loaded.obj)) else ""
-
-
-def _edited(loaded: LoadedTarget) -> str:
-    return f"{loaded.asked} has been changed by another client since this run changed it: it is left as it is"
+    return edited(loaded) if left != template_digest(template_of(loaded.obj)) else ""
 
 
 def _never_back(former: Revision | None) -> UndoRecord:
@@ -252,3 +218,38 @@ def _annotated(command: Rollout, obj: Unstructured, target: Revision) -> Unstruc
     kept = {key: present[key] for key in _KEPT_ANNOTATIONS if key in present}
     theirs = {key: value for key, value in target.annotations.items() if key not in _KEPT_ANNOTATIONS}
     return unstructured.with_field(obj, "metadata", "annotations", value={**theirs, **kept})
+
+
+def target_of(asked: ObjectName, revisions: Sequence[Revision], number: int, phase: Phase) -> Revision:
+    """
+    Return the revision for a rollback: the named one, else the last one that was seen good (E13).
+
+    Raises Refused when it does not exist, is the current one, or was never seen good. An undo may also go back over a
+    mere restart, whose two revisions differ in nothing else.
+    """
+    current = current_of(revisions)
+    if number == 0:
+        good = last_good_of(revisions)
+        if good is None:
+            raise Refused(f"no earlier revision of {asked} was seen good: a person has to choose one")
+        return good
+    known = ", ".join(str(revision.number) for revision in revisions) or "none"
+    target = next((revision for revision in revisions if revision.number == number), None)
+    if target is None:
+        raise Refused(f"unable to find specified revision {number} in history: {asked} has {known}")
+    if target.current:
+        raise Refused(f"{asked} is at revision {number} already: a rollback to it would change nothing")
+    over_restart = phase is Phase.UNDO and current is not None and differ_in_stamp_only(current.pods, target.pods)
+    if not target.good and not over_restart:
+        raise Refused(f"revision {number} of {asked} was never seen good: there is no rollback to it")
+    return target
+
+
+def referred(asked: ObjectName, revisions: Sequence[Revision], reference: TemplateReference) -> Revision:
+    """Find the revision that a reference names. Raises Refused when it is gone, or holds another template by now."""
+    found = next((revision for revision in revisions if revision.uid == reference.uid), None)
+    if found is None:
+        raise Refused(f"the revision of {asked} that holds its former template (uid {reference.uid}) is gone")
+    if template_digest(found.pods) != reference.digest:
+        raise Refused(f"revision {found.number} of {asked} does not hold the former template any more")
+    return found

@@ -1,34 +1,37 @@
 """`kubectl scale`: set the replicas of workloads."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from msgspec import UNSET, UnsetType, structs
 from typing_extensions import override
 
-from kintsugi.actions import preconditions
+from kintsugi.actions import api_objects, preconditions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import ObjectVerb
 from kintsugi.actions.effect_plan import EffectPlan, Intent, undone_by
-from kintsugi.actions.loaded_target import load_target
-from kintsugi.actions.replica_changes import check_replicas
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.loaded_target import LoadedTarget, load_target
+from kintsugi.actions.verb_bases import SeveralObjectsVerb, VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.references import objects, place_of
+from kintsugi.commands.selectors import selector_of
 from kintsugi.commands.verb_definition import PolicyRule
 from kintsugi.commands.words import named_objects, namespace_option, number
-from kintsugi.model.command import Command, ObjectName, Verb
-from kubeobjects import unstructured
-from kubeobjects.resources import DEPLOYMENTS, REPLICASETS, STATEFULSETS
+from kintsugi.errors import NotFound, Refused
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.command import ObjectsCommand, Verb
+from kintsugi.model.records import Phase
+from kubeobjects import predicates, unstructured
+from kubeobjects.autoscalers import SCALED_OBJECTS, rests, scalers_of
+from kubeobjects.kept import HorizontalPodAutoscaler, LabelSelector, Pod
+from kubeobjects.resources import DEPLOYMENTS, HPAS, PODS, REPLICASETS, STATEFULSETS
+from kubeobjects.unstructured import Unstructured
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Scale(Command):
+class Scale(ObjectsCommand):
     """Set the replicas of workloads; `current` is kubectl's --current-replicas precondition."""
 
-    objects: tuple[ObjectName, ...]
-    namespace: str
     replicas: int
     current: int | None = None
 
@@ -50,7 +53,7 @@ class ScaleIntent(Intent, frozen=True, kw_only=True):
     autoscalers: tuple[Mapping[str, object], ...] | UnsetType = UNSET
 
 
-class ScaleVerb(ObjectVerb[Scale]):
+class ScaleVerb(SeveralObjectsVerb[Scale]):
     """Its undo scales back, unless somebody else has scaled meanwhile."""
 
     command = Scale
@@ -80,18 +83,6 @@ class ScaleVerb(ObjectVerb[Scale]):
         yield from [*named_objects(command.objects), f"--replicas={command.replicas}"]
         yield from [*number("--current-replicas=", command.current), *namespace_option(command.namespace)]
 
-    @override
-    def objects(self, command: Scale) -> tuple[ObjectName, ...]:
-        return command.objects
-
-    @override
-    def namespace(self, command: Scale) -> str:
-        return command.namespace
-
-    @override
-    def split(self, command: Scale) -> tuple[Command, ...]:
-        return tuple(replace(command, objects=(each,)) for each in command.objects)
-
     def starts(self, command: Scale) -> bool:
         """Return whether it expects 0 replicas (`--current-replicas=0`)."""
         return command.current == 0
@@ -115,7 +106,10 @@ class ScaleVerb(ObjectVerb[Scale]):
         present = unstructured.replicas(loaded.obj)
         intent = ScaleIntent(uid=loaded.uid, replicas=present, wanted=command.replicas)
         bound = replace(command, objects=(loaded.asked,))
-        preconditions.check(preconditions.not_as_expected(loaded.asked, present, command.current))
+        if command.current not in (None, present):  # E17
+            raise Refused(
+                f"{loaded.asked} has {present} replicas, not {command.current} as expected: it has been scaled since"
+            )
         if command.replicas == present:
             return loaded.already(bound, intent)
         preconditions.check(preconditions.managed(loaded.asked, loaded.obj, context))
@@ -134,3 +128,74 @@ class ScaleVerb(ObjectVerb[Scale]):
 
 
 VERBS = (ScaleVerb(),)
+
+
+async def check_replicas(
+    kube: KubeClient, loaded: LoadedTarget, present: int, wanted: int, *, expected: int | None = None
+) -> tuple[Mapping[str, object], ...]:
+    """
+    Raise Refused when this workload's replicas may not be changed so; `expected` is what the command says that it has.
+
+    Return the autoscalers that sleep while it is at zero, with their bounds, for the intent.
+    """
+    asked, context = loaded.asked, loaded.context
+    may_rest = context.stops(asked, loaded.namespace) or context.phase is not Phase.FORWARD
+    if wanted < present and not may_rest:  # E14
+        raise Refused(f"{asked} has {present} replicas: a recovery never lowers them (to {wanted})")
+    found = [each async for each in kube.iter_objects(HPAS, HorizontalPodAutoscaler, loaded.namespace)]
+    scalers = scalers_of(asked.resource, asked.name, found)
+    starts = present == 0 and not may_rest
+    if starts:
+        preconditions.check(_stays_at_zero(loaded, expected, scalers, await _scaled_objects(kube, loaded.namespace)))
+    # An autoscaler sleeps while its workload is at zero: stopping writers and starting them again is no conflict with it.
+    asleep = (may_rest or starts) and 0 in (present, wanted)
+    if scalers and not context.allow_managed and not asleep:  # B21
+        by = scalers[0].metadata.name
+        raise Refused(f"{asked} is scaled by the HorizontalPodAutoscaler {by}, which would scale it back")
+    if wanted > present and context.phase is Phase.FORWARD and (pods := await _waiting_pods(kube, loaded)):
+        names = ", ".join(pods)
+        raise Refused(f"{asked} has pods that cannot be scheduled ({names}): more of them would find no node either")
+    return tuple(
+        {"name": each.metadata.name, "min": each.spec.min_replicas, "max": each.spec.max_replicas} for each in scalers
+    )
+
+
+def _stays_at_zero(
+    loaded: LoadedTarget,
+    expected: int | None,
+    scalers: Sequence[HorizontalPodAutoscaler],
+    scaled: Sequence[Unstructured],
+) -> str:
+    """
+    Refuse to start a workload that somebody has scaled to 0, unless the command expects 0 replicas; that of another service, of
+    which it is unknown why; and one that may rest at 0. `scaled` are the namespace's ScaledObjects: a paused one has no autoscaler.
+    """
+    asked, context = loaded.asked, loaded.context
+    if expected != 0:
+        return f"{asked} is scaled to 0: only a step with --current-replicas=0 starts it (kubectl scale {asked} --current-replicas=0 …)"
+    if (loaded.namespace, str(asked)) != (context.namespace, str(context.workload)):
+        return f"{asked} in {loaded.namespace} is not the workload of {context.service}: only that is started from 0"
+    if why := rests(scalers):
+        return f"{asked} stays at 0: {why}"
+    for each in scaled:
+        target = unstructured.nested_map(each, "spec", "scaleTargetRef")
+        kind = unstructured.nested_string(target, "kind") or DEPLOYMENTS.kind
+        if (kind, unstructured.nested_string(target, "name")) == (asked.resource.kind, asked.name):
+            return f"{asked} stays at 0: the ScaledObject {unstructured.name(each)} scales it and may let it rest at 0"
+    return ""
+
+
+async def _scaled_objects(kube: KubeClient, namespace: str) -> Sequence[Unstructured]:
+    """Read KEDA's objects; none where the cluster does not know the kind."""
+    try:
+        return (await kube.list(SCALED_OBJECTS, namespace)).items
+    except NotFound:
+        return ()
+
+
+async def _waiting_pods(kube: KubeClient, loaded: LoadedTarget) -> list[str]:
+    """Read the names of the workload's pods that find no node."""
+    selector = selector_of(api_objects.convert(unstructured.nested_map(loaded.obj, "spec", "selector"), LabelSelector))
+    pods = kube.iter_objects(PODS, Pod, loaded.namespace, labels=str(selector))
+    waiting = [each async for each in pods if predicates.unschedulable(each) and not predicates.terminating(each)]
+    return sorted(each.metadata.name for each in waiting)

@@ -14,19 +14,17 @@ from typing_extensions import override
 from kintsugi.actions.difference import restoring_patch
 from kintsugi.actions.effect_plan import EffectPlan, Intent, record_without_undo, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget
-from kintsugi.actions.secret_checks import holds_secret
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.verb_bases import VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.commands.references import place_of
 from kintsugi.commands.template_args import CONTAINERS, VARIABLE, pairs, target
 from kintsugi.commands.words import namespace_option, option
-from kintsugi.errors import Refused
 from kintsugi.mask import MASK
 from kintsugi.model.records import UndoRecord
+from kintsugi.verbs.rollout import undo_of
 from kintsugi.verbs.set_template import SetCommand, SetVerb, chosen, containers_of, name_of, no_matching_container
-from kintsugi.verbs.undo_by_revision import undo_by_revision
 from kubediagnosis.templates import template_of, unstamped_digest
 from kubeobjects import unstructured
 from kubeobjects.unstructured import Unstructured
@@ -173,11 +171,4 @@ async def _back(
         over = unstamped_digest(template_of(after))
         return undone_by(replace(command, env=dict.fromkeys(command.env), over=over))
     whole = restoring_patch(loaded.asked, loaded.namespace, loaded.obj, after)
-    if not holds_secret(whole):
-        return undone_by(whole)
-    try:
-        return await undo_by_revision(clients.kube, loaded, after)
-    except Refused:
-        if not clients.encrypts:
-            raise
-        return undone_by(whole)
+    return await undo_of(clients, loaded, after, whole)

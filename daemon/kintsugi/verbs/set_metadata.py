@@ -7,11 +7,10 @@ from typing_extensions import override
 
 from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import ObjectVerb
 from kintsugi.actions.difference import restoring_patch
 from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION, EffectPlan, Intent, undone_by
 from kintsugi.actions.loaded_target import load_target
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.verb_bases import SeveralObjectsVerb, VerbClients
 from kintsugi.commands import flags
 from kintsugi.commands.arg_types import LABEL_VALUE, NAME, REFERENCE
 from kintsugi.commands.command_problem import CommandProblem
@@ -19,7 +18,7 @@ from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.kinds import MARKABLE
 from kintsugi.commands.references import kinds_of, namespace_for, objects
 from kintsugi.commands.words import named_objects, namespace_option, switch
-from kintsugi.model.command import Command, ObjectName, SetMetadata, Verb
+from kintsugi.model.command import SetMetadata, Verb
 from kubeobjects import unstructured
 from kubeobjects.unstructured import Unstructured
 
@@ -30,7 +29,7 @@ class SetMetadataIntent(Intent, frozen=True, kw_only=True):
     former: Mapping[str, object]
 
 
-class SetMetadataVerb(ObjectVerb[SetMetadata]):
+class SetMetadataVerb(SeveralObjectsVerb[SetMetadata]):
     """Labels or annotations; their undo restores the former values where ours are unchanged."""
 
     command = SetMetadata
@@ -80,18 +79,6 @@ class SetMetadataVerb(ObjectVerb[SetMetadata]):
         yield from named_objects(command.objects)
         yield from (f"{key}-" if value is None else f"{key}={value}" for key, value in command.values.items())
         yield from [*switch("--overwrite", command.overwrite), *namespace_option(command.namespace)]
-
-    @override
-    def objects(self, command: SetMetadata) -> tuple[ObjectName, ...]:
-        return command.objects
-
-    def namespace(self, command: SetMetadata) -> str:
-        """Return the namespace of those that live in one."""
-        return command.namespace
-
-    @override
-    def split(self, command: SetMetadata) -> tuple[Command, ...]:
-        return tuple(replace(command, objects=(each,)) for each in command.objects)
 
     def conflict_key(self, command: SetMetadata) -> object:
         """Return the verb: labels and annotations are two things."""

@@ -8,7 +8,7 @@ from typing_extensions import override
 from kintsugi.actions.difference import restoring_patch
 from kintsugi.actions.effect_plan import EffectPlan, Intent, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.verb_bases import VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.kinds import ROLLED_OUT

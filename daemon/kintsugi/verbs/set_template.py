@@ -16,11 +16,10 @@ from typing_extensions import override
 
 from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import SingleObjectVerb
 from kintsugi.actions.difference import difference
 from kintsugi.actions.effect_plan import EffectPlan
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.verb_bases import SingleObjectVerb, VerbClients
 from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.commands.verb_definition import PolicyRule
 from kintsugi.errors import Conflict, Invalid, NotYet, Refused
@@ -121,7 +120,7 @@ async def dry_run(kube: KubeClient, loaded: LoadedTarget, wanted: Unstructured, 
         return loaded.obj
     preconditions.check(
         preconditions.managed(asked, loaded.obj, loaded.context),
-        _edited(loaded) if over and unstamped_digest(template_of(loaded.obj)) != over else "",
+        not_over(loaded, over) if over else "",
     )
     try:
         return await kube.patch(
@@ -133,5 +132,11 @@ async def dry_run(kube: KubeClient, loaded: LoadedTarget, wanted: Unstructured, 
         raise Refused(f"{asked} cannot be changed this way: {error}") from error
 
 
-def _edited(loaded: LoadedTarget) -> str:
+def not_over(loaded: LoadedTarget, over: str) -> str:
+    """Refuse a way back over another template than the one that it was written for (E17)."""
+    return "" if unstamped_digest(template_of(loaded.obj)) == over else edited(loaded)
+
+
+def edited(loaded: LoadedTarget) -> str:
+    """Say that somebody else has changed a workload."""
     return f"{loaded.asked} has been changed by another client since this run changed it: it is left as it is"

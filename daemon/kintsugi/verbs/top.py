@@ -1,6 +1,6 @@
 """`kubectl top`: read the usage of pods or nodes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -8,18 +8,14 @@ from enum import StrEnum
 
 from typing_extensions import override
 
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.actions.result import Result
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.probe import ProbeContext, Result
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.arg_types import NAME, REFERENCE
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.references import named, scope_of
-from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import option, scope
 from kintsugi.errors import NotFound, ProbeFailed, ServerUnavailable
-from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, Verb
 from kubeobjects import resources as of
@@ -93,34 +89,25 @@ class TopVerb(ProbeVerb[Top]):
         yield from [*scope(command.namespace, command.resource), *option("-l", command.labels)]
         yield from option("--sort-by=", command.sort_by or "")
 
-    @override
-    def columns(self, command: Top, type_of: ObjectType) -> Mapping[str, Type]:
-        return {}
-
-    @override
     async def read(
         self, clients: VerbClients, command: Top, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        return await read_usage(clients.kube, command)
+        """Read usage. Raises ProbeFailed when the metrics API is not there, or knows nothing of what is asked for yet."""
+        of_nodes = command.resource == NODES
+        namespace = None if of_nodes else command.namespace
+        metrics = await _metrics(clients.kube, NODE_METRICS if of_nodes else POD_METRICS, command, namespace)
+        objects = await _objects(clients.kube, command, namespace)
+        if of_nodes:
+            items = [_use_of_node(each, objects) for each in metrics]
+        else:
+            items = [_use_of_pod(each, objects) for each in metrics]
+        items = _sorted(items, command)
+        busiest = max(items, key=lambda use: _number(use, "cpu_millicores"), default=None)
+        most = f", {busiest['name']} uses most ({busiest['cpu_millicores']}m CPU)" if busiest else ""
+        return Result(names={"items": items}, summary=f"{len(items)} {command.resource.plural}{most}")
 
 
 VERBS = (TopVerb(),)
-
-
-async def read_usage(kube: KubeClient, command: Top) -> Result:
-    """Read usage. Raises ProbeFailed when the metrics API is not there, or knows nothing of what is asked for yet."""
-    of_nodes = command.resource == NODES
-    namespace = None if of_nodes else command.namespace
-    metrics = await _metrics(kube, NODE_METRICS if of_nodes else POD_METRICS, command, namespace)
-    objects = await _objects(kube, command, namespace)
-    if of_nodes:
-        items = [_use_of_node(each, objects) for each in metrics]
-    else:
-        items = [_use_of_pod(each, objects) for each in metrics]
-    items = _sorted(items, command)
-    busiest = max(items, key=lambda use: _number(use, "cpu_millicores"), default=None)
-    most = f", {busiest['name']} uses most ({busiest['cpu_millicores']}m CPU)" if busiest else ""
-    return Result(names={"items": items}, summary=f"{len(items)} {command.resource.plural}{most}")
 
 
 async def _metrics(kube: KubeClient, resource: Resource, command: Top, namespace: str | None) -> Sequence[Unstructured]:
@@ -178,13 +165,10 @@ def _use(metrics: Unstructured, usage: Sequence[Unstructured], limits: Sequence[
 def _sorted(items: list[dict[str, object]], command: Top) -> list[dict[str, object]]:
     """Put them in kubectl's order: by place and name, or those first that use most."""
     by_name = sorted(items, key=lambda use: (str(use["namespace"]), str(use["name"])))
-    match command.sort_by:
-        case Usage.CPU:
-            return sorted(by_name, key=lambda use: _number(use, "cpu_millicores"), reverse=True)
-        case Usage.MEMORY:
-            return sorted(by_name, key=lambda use: _number(use, "memory_bytes"), reverse=True)
-        case None:
-            return by_name
+    if command.sort_by is None:
+        return by_name
+    column = {Usage.CPU: "cpu_millicores", Usage.MEMORY: "memory_bytes"}[command.sort_by]
+    return sorted(by_name, key=lambda use: _number(use, column), reverse=True)
 
 
 def _sum(amounts: Sequence[Unstructured], kind: str) -> Decimal:

@@ -1,18 +1,17 @@
 """`kubectl wait`: wait until a condition holds for every named object."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 from typing_extensions import override
 
 from kintsugi.actions import api_objects
 from kintsugi.actions.jsonpath import JsonPath, as_text
-from kintsugi.actions.polling import poll_until
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.probe import ProbeContext, Result, of_objects
+from kintsugi.actions.verb_bases import ProbeVerb, VerbClients
 from kintsugi.commands import arg_types, flags, results
 from kintsugi.commands.arg_types import NAME, REFERENCE
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
@@ -20,7 +19,7 @@ from kintsugi.commands.kinds import READABLE, SECRETS_STAY
 from kintsugi.commands.references import kinds_of, named, namespace_for, one_kind
 from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import duration, kind, named_objects, namespace_option, option
-from kintsugi.errors import CommandError, NotFound
+from kintsugi.errors import CommandError, NotFound, ServerUnavailable, TooManyRequests
 from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName, Verb
@@ -32,6 +31,9 @@ _WAIT = timedelta(seconds=30)
 """kubectl's own default for `wait --timeout`."""
 
 _TIMED_OUT = "timed out waiting for the condition on"
+
+_INTERVAL = 1.0
+"""Seconds between two reads."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,11 +101,28 @@ class WaitVerb(ProbeVerb[Wait]):
     def objects(self, command: Wait) -> tuple[ObjectName, ...]:
         return command.objects
 
-    @override
     async def read(
         self, clients: VerbClients, command: Wait, *, deadline: timedelta, probe_context: ProbeContext
     ) -> Result:
-        return await wait(clients.kube, command, within=deadline)
+        """
+        Wait for all objects at once, for the command's own timeout or `deadline` if that is shorter.
+
+        Raises NotFound for a named object that is not there, unless its creation or deletion is waited for.
+        """
+        goal = goal_of(command.condition)
+        objects = command.objects or await _selected(clients.kube, command)
+        if not objects and command.condition.lower() != "delete":
+            return of_objects([], named=0, summary="no matching resources found", failed="no matching resources found")
+
+        async def read() -> Sequence[Unstructured | None]:
+            return [await _read(clients.kube, asked, command.namespace, goal) for asked in objects]
+
+        seen = await poll_until(read, lambda found: all(map(goal.holds, found)), within=min(deadline, command.timeout))
+        items = [unstructured.without_managed_fields(obj) for obj in seen if obj is not None]
+        unmet = [asked for asked, obj in zip(objects, seen, strict=True) if not goal.holds(obj)]
+        failed = "; ".join(f"{_TIMED_OUT} {asked.resource.plural}/{asked.name}" for asked in unmet)
+        summary = failed or f"{', '.join(map(str, objects)) or 'nothing left'}: {command.condition} met"
+        return of_objects(items, named=len(command.objects), summary=summary, failed=failed)
 
 
 VERBS = (WaitVerb(),)
@@ -115,28 +134,6 @@ class Goal:
 
     holds: Callable[[Unstructured | None], bool]
     may_be_absent: bool = False
-
-
-async def wait(kube: KubeClient, command: Wait, *, within: timedelta) -> Result:
-    """
-    Wait for all objects at once, for the command's own timeout or `within` if that is shorter.
-
-    Raises NotFound for a named object that is not there, unless its creation or deletion is waited for.
-    """
-    goal = goal_of(command.condition)
-    objects = command.objects or await _selected(kube, command)
-    if not objects and command.condition.lower() != "delete":
-        return of_objects([], named=0, summary="no matching resources found", failed="no matching resources found")
-
-    async def read() -> Sequence[Unstructured | None]:
-        return [await _read(kube, asked, command.namespace, goal) for asked in objects]
-
-    seen = await poll_until(read, lambda found: all(map(goal.holds, found)), within=min(within, command.timeout))
-    items = [unstructured.without_managed_fields(obj) for obj in seen if obj is not None]
-    unmet = [asked for asked, obj in zip(objects, seen, strict=True) if not goal.holds(obj)]
-    failed = "; ".join(f"{_TIMED_OUT} {asked.resource.plural}/{asked.name}" for asked in unmet)
-    summary = failed or f"{', '.join(map(str, objects)) or 'nothing left'}: {command.condition} met"
-    return of_objects(items, named=len(command.objects), summary=summary, failed=failed)
 
 
 async def _selected(kube: KubeClient, command: Wait) -> tuple[ObjectName, ...]:
@@ -210,3 +207,26 @@ def _value_at(path: JsonPath, wanted: str | None) -> Callable[[Unstructured | No
         return wanted is None or as_text(found[0]).strip() == wanted.strip()
 
     return holds
+
+
+Seen = TypeVar("Seen")
+
+
+async def poll_until(read: Callable[[], Awaitable[Seen]], holds: Callable[[Seen], bool], *, within: timedelta) -> Seen:
+    """
+    Read until it holds, and return what was seen last, whether it held or not.
+
+    An API server that does not answer is asked again; its error is raised only when the time is up.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + within.total_seconds()
+    while True:
+        try:
+            seen = await read()
+        except (ServerUnavailable, TooManyRequests):
+            if loop.time() >= end:
+                raise
+        else:
+            if holds(seen) or loop.time() >= end:
+                return seen
+        await asyncio.sleep(max(0.0, min(_INTERVAL, end - loop.time())))

@@ -13,9 +13,8 @@ from datetime import timedelta
 
 from kintsugi.actions import psql
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.container_exec import ContainerExec
 from kintsugi.actions.job_effect import JobStage, JobState
-from kintsugi.actions.pods import pods_of
+from kintsugi.actions.pods import ContainerExec, pods_of
 from kintsugi.errors import KubeError, ProbeFailed, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName, Psql

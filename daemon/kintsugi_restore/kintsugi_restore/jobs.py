@@ -5,14 +5,15 @@ Its name is derived from the run's step, so that it is created only once.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from msgspec import UNSET
 
 from kintsugi.actions import api_objects, job_effect, preconditions
 from kintsugi.actions.change_context import RUN, STEP
-from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, JobWrite, undone_by
-from kintsugi.actions.result import Result
+from kintsugi.actions.effect_plan import EffectPlan, Write, undone_by
+from kintsugi.actions.probe import Result
 from kintsugi.errors import Conflict, Forbidden, KubeError, NotFound, OutcomeUnknown, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.repeats import when_busy
@@ -36,6 +37,18 @@ _UNDONE: Mapping[type[WorkerCommand], str] = {
     BackupFetch: _FETCH_UNDONE,
     PgRestore: _RESTORE_UNDONE,
 }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobWrite(Write):
+    """
+    A worker's Job, and the claim of its staging volume where that is made with it; None for an object that exists already.
+
+    The claim belongs to the Job and comes second: until it is there the Job's pod only waits.
+    """
+
+    job: Unstructured | None
+    staging_pvc: Unstructured | None
 
 
 class WorkerIntent(job_effect.JobIntent, frozen=True, kw_only=True):
@@ -90,7 +103,7 @@ async def apply(kube: KubeClient, plan: EffectPlan) -> Result:
     A Job whose claim is refused for good is deleted again: it could never start.
     """
     if plan.already:
-        return job_effect.existing_result(plan)
+        return job_effect.made(plan)
     write, namespace = plan.write, plan.remembered(WorkerIntent).namespace
     if not isinstance(write, JobWrite):
         raise Refused(f"job/{plan.remembered(WorkerIntent).job}: a change prepared before a restart is not applied")
@@ -107,18 +120,7 @@ async def apply(kube: KubeClient, plan: EffectPlan) -> Result:
         except KubeError as error:
             await _take_away(kube, made, namespace, error)
             raise
-    return job_effect.made(made, plan)
-
-
-async def probe(kube: KubeClient, plan: EffectPlan) -> EffectStatus:
-    """Return whether the Job was made; without its claim it is only half made."""
-    status = await job_effect.probe(kube, plan)
-    if status is EffectStatus.DONE and not plan.already and (claim := plan.remembered(WorkerIntent).claim):
-        try:
-            await kube.get(PVCS, claim, plan.remembered(WorkerIntent).namespace)
-        except NotFound:
-            return EffectStatus.NOT_DONE
-    return status
+    return job_effect.made(plan)
 
 
 def _elsewhere(job_spec: WorkerJobSpec) -> str:

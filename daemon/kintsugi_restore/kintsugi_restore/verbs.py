@@ -10,12 +10,12 @@ from dataclasses import replace
 
 from typing_extensions import override
 
+from kintsugi.actions.api_objects import found
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import JobVerb
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
 from kintsugi.actions.job_effect import JobStage, JobState
-from kintsugi.actions.result import Result
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.probe import Result
+from kintsugi.actions.verb_bases import JobVerb, VerbClients
 from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag
 from kintsugi.commands.verb_definition import C, RestoredDatabase
@@ -24,6 +24,7 @@ from kintsugi_restore import grammar, job_progress, job_target, jobs
 from kintsugi_restore.commands import BackupFetch, PgRestore, WorkerCommand
 from kintsugi_restore.worker_job_spec import WorkerJobSpec
 from kintsugi_restore.worker_results import SEARCH_PATH, SERVER, owner_of
+from kubeobjects.resources import PVCS
 
 
 class WorkerVerb(JobVerb[C]):
@@ -64,9 +65,13 @@ class WorkerVerb(JobVerb[C]):
     async def apply(self, clients: VerbClients, plan: EffectPlan) -> Result:
         return await jobs.apply(clients.kube, plan)
 
-    @override
     async def probe(self, clients: VerbClients, plan: EffectPlan) -> EffectStatus:
-        return await jobs.probe(clients.kube, plan)
+        """Return whether the Job was made; without its claim it is only half made."""
+        status, intent = await super().probe(clients, plan), plan.remembered(jobs.WorkerIntent)
+        if status is not EffectStatus.DONE or plan.already or not intent.claim:
+            return status
+        claim = await found(clients.kube, PVCS, intent.claim, intent.namespace)
+        return EffectStatus.NOT_DONE if claim is None else EffectStatus.DONE
 
 
 class BackupFetchVerb(WorkerVerb[BackupFetch]):

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.result import Result
+from kintsugi.actions.probe import Result
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse, parse_template

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.probe_context import ProbeContext
+from kintsugi.actions.probe import ProbeContext
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse_template

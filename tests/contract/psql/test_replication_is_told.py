@@ -9,7 +9,7 @@ import pytest
 from typing_extensions import override
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.probe_context import ProbeContext
+from kintsugi.actions.probe import ProbeContext
 from kintsugi.catalog import load, shipped_paths
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients

@@ -7,11 +7,10 @@ import orjson
 import pytest
 
 from kintsugi.actions.actions import Actions
+from kintsugi.actions.command_secrets import Encryption, check_undo
 from kintsugi.actions.effect_plan import EffectPlan
-from kintsugi.actions.encrypted import Encryption
 from kintsugi.actions.good_templates import GoodTemplates
-from kintsugi.actions.probe_context import ANONYMOUS_PROBE, ProbeContext
-from kintsugi.actions.secret_checks import check_undo
+from kintsugi.actions.probe import ANONYMOUS_PROBE, ProbeContext
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode, encode, parse

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from kintsugi.actions.change_verb import namespace_of
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
 from kintsugi.actions.job_effect import JobStage, JobState, ending
+from kintsugi.actions.verb_bases import namespace_of
 from kintsugi.commands import decode, encode
 from kintsugi.errors import Conflict, Refused
 from kintsugi.model.records import Phase

@@ -10,7 +10,7 @@ from kintsugi.commands import parse, render
 from kintsugi.commands.registry import definition_of
 from kintsugi.errors import CommandError, NotYet, TooManyRequests
 from kintsugi.model.command import Command, Delete, ObjectName
-from kintsugi.verbs.eviction import Evict
+from kintsugi.verbs.evict import Evict
 from kubeobjects.resources import PODS
 from tests.unit.actions.changes import Cluster, Object
 from tests.unit.actions.samples import (

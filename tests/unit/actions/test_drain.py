@@ -10,7 +10,7 @@ from kintsugi.errors import CommandError, Conflict, NotFound, NotYet
 from kintsugi.executor import is_obsolete
 from kintsugi.model.command import Command, ObjectName
 from kintsugi.model.records import Phase, StepRecord, StepState
-from kintsugi.verbs.cordon import Cordon
+from kintsugi.verbs.drain import Cordon
 from kubeobjects.resources import NODES, PODS
 from tests.unit.actions.changes import Cluster, Object
 from tests.unit.actions.cluster_of_dicts import NOW

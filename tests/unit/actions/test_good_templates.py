@@ -8,10 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
-from kintsugi.actions.encrypted import Encryption
-from kintsugi.actions.good_templates import GoodTemplates
-from kintsugi.actions.revisions import find_revisions
-from kintsugi.actions.withheld_values import with_values, withheld, without_values
+from kintsugi.actions.command_secrets import Encryption
+from kintsugi.actions.good_templates import GoodTemplates, with_values, withheld, without_values
+from kintsugi.actions.workload_reads import find_revisions
 from kintsugi.commands import decode
 from kintsugi.ledger import Ledger
 from kintsugi.model.command import ObjectName

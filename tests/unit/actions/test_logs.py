@@ -5,8 +5,7 @@ from typing import Any, Unpack
 
 import pytest
 
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.actions.scan import LONGEST_LINE, MOST_FINDINGS, find, sqlstate_of
+from kintsugi.actions.probe import ProbeContext
 from kintsugi.catalog import load, shipped_paths
 from kintsugi.errors import Invalid, NotFound
 from kintsugi.json_limits import MOST_LINES
@@ -14,6 +13,7 @@ from kintsugi.kube.client import LogOptions
 from kintsugi.kube.execution import Executed
 from kintsugi.model.runbooks import Pattern, Severity
 from kintsugi.verbs import logs
+from kintsugi.verbs.logs import LONGEST_LINE, MOST_FINDINGS, find, sqlstate_of
 from tests.unit.actions.changes import Cluster
 from tests.unit.actions.samples import member
 

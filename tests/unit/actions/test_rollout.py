@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION, EffectStatus, PatchWrite
-from kintsugi.actions.probe_context import ProbeContext
+from kintsugi.actions.probe import ProbeContext
 from kintsugi.commands import decode
 from kintsugi.model.command import Command, Verb
 from kintsugi.model.records import Phase

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kintsugi.actions.secret_checks import holds_secret
+from kintsugi.actions.command_secrets import holds_secret
 from kintsugi.commands import decode, encode, parse, render
 from kintsugi.errors import CommandError, NotYet
 from kubeobjects.resources import DEPLOYMENTS

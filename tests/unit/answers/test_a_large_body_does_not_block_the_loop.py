@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from kintsugi.actions.probe_context import ProbeContext
+from kintsugi.actions.probe import ProbeContext
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.http import HttpClient, HttpRequest
 from kintsugi.clients.prometheus import PrometheusClient

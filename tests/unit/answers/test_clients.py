@@ -3,6 +3,7 @@
 import struct
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kintsugi.actions.actions import Actions
 from kintsugi.actions.psql import answer
 from kintsugi.clients.addresses import AddressRule
-from kintsugi.clients.clients import TcpClient
+from kintsugi.clients.clients import Clients, TcpClient
 from kintsugi.clients.dns import DnsClient
 from kintsugi.clients.http import HttpClient, HttpRequest, HttpResponse
 from kintsugi.clients.postgres import PostgresClient, PostgresServer
@@ -20,9 +22,10 @@ from kintsugi.clients.postgres_connection import MOST_ROUNDS
 from kintsugi.clients.prometheus import MOST_SAMPLES, PrometheusClient
 from kintsugi.errors import ProbeFailed, StoreError
 from kintsugi.runner.journal import storable
-from kintsugi.verbs.instant_query import InstantQuery, read
+from kintsugi.verbs.instant_query import InstantQuery
 from kintsugi_restore.s3 import S3Client, S3Service
 from kintsugi_restore.s3_objects import S3Folder, StoredObject
+from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.answers.mutations import FUZZ, written, wrong, wrong_bytes, wrong_json
 from tests.unit.answers.wire import Answering, Replies, http_answer, refused_by_name, replying
 
@@ -278,7 +281,8 @@ async def asked(server: Answering, page: bytes) -> dict[str, object]:
     server.parts = [page]
     client = PrometheusClient(HttpClient(AddressRule(allow_loopback=True)))
     command = InstantQuery(server=f"http://127.0.0.1:{server.port}", query="up")
-    return dict((await read(client, command, SOON)).names)
+    actions = Actions(ClusterOfDicts(), replace(Clients.restricted_to(LOOPBACK), prometheus=client))
+    return dict((await actions.read(command, deadline=SOON)).names)
 
 
 @FUZZ

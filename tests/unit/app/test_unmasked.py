@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from kintsugi.actions.command_secrets import hide
 from kintsugi.actions.effect_plan import PatchWrite
-from kintsugi.actions.secret_checks import hide
 from kintsugi.app.core import spare_names
 from kintsugi.app.events import ObjectEvents
 from kintsugi.errors import Forbidden

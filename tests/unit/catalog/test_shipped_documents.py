@@ -6,12 +6,12 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from kintsugi.actions import scan
 from kintsugi.catalog import load, shipped_paths
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.model.runbooks import InOrder, OnFailure, RollbackThen, Run, Step, UndoStep
 from kintsugi.scope.values import EvaluationContext, StepOutcome, step_names
+from kintsugi.verbs import logs
 from kubeobjects.metadata import Metadata
 from kubeobjects.storage import PersistentVolumeClaim
 from tests.unit.factories import NOW, incident, pod, view
@@ -340,7 +340,7 @@ def test_only_what_redis_has_read_twice_calls_a_dump_broken(
     catalog: Catalog, lines: tuple[str, ...], broken: bool
 ) -> None:
     """P6: a short read alone may be for want of memory."""
-    found = scan.find(lines, ["cache-0"] * len(lines), step_of(catalog, "logs", "cache-recovery").scan.patterns)  # type: ignore[union-attr]
+    found = logs.find(lines, ["cache-0"] * len(lines), step_of(catalog, "logs", "cache-recovery").scan.patterns)  # type: ignore[union-attr]
     assert any(each["means"] == "corruption" for each in found) is broken
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.probe_context import ProbeContext
+from kintsugi.actions.probe import ProbeContext
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.clients.postgres import PostgresClient, PostgresServer

@@ -10,13 +10,12 @@ from kintsugi.commands.registry import by_verb
 from kintsugi.model.command import Command, Delete, Exec, ObjectName, Patch, Psql, SetMetadata, Verb
 from kintsugi.verbs.can_i import CanI
 from kintsugi.verbs.check import CheckPod
-from kintsugi.verbs.cordon import Cordon
 from kintsugi.verbs.create_job import CreateJob
 from kintsugi.verbs.curl import Curl
 from kintsugi.verbs.describe import Describe
 from kintsugi.verbs.diagnose import Diagnose
-from kintsugi.verbs.drain import Drain
-from kintsugi.verbs.eviction import Evict
+from kintsugi.verbs.drain import Cordon, Drain
+from kintsugi.verbs.evict import Evict
 from kintsugi.verbs.get import Get
 from kintsugi.verbs.instant_query import InstantQuery
 from kintsugi.verbs.list_events import Events

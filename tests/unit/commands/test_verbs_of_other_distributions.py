@@ -16,8 +16,8 @@ MODULE = """
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kintsugi.actions.probe_verb import ProbeVerb
-from kintsugi.actions.result import Result
+from kintsugi.actions.verb_bases import ProbeVerb
+from kintsugi.actions.probe import Result
 from kintsugi.commands import arg_types
 from kintsugi.commands.command_spec import CommandSpec
 from kintsugi.model.command import Command

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.change_verb import read_intent
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, Evidence, PatchWrite, record_without_undo, undone_by
-from kintsugi.actions.result import Result
+from kintsugi.actions.probe import Result
+from kintsugi.actions.verb_bases import read_intent
 from kintsugi.commands import render
 from kintsugi.errors import OutcomeUnknown
 from kintsugi.model.command import Command, Delete
 from kintsugi.model.records import UndoRecord
-from kintsugi.verbs.cordon import Cordon
+from kintsugi.verbs.drain import Cordon
 from kintsugi.verbs.scale import Scale
 from tests.unit.executor.power import Power
 

@@ -19,12 +19,12 @@ from kintsugi.model.essentials import DNS, LEDGER
 from kintsugi.model.history import History
 from kintsugi.model.records import Phase, Reason, StepRecord, StepState, VerdictKind
 from kintsugi.runner.context import StepScope
-from kintsugi.verbs.curl import Curl, planned
 from kubeobjects.kept import EndpointSlice, KubeService, Metadata
 from kubeobjects.metadata import OwnerReference
 from kubeobjects.network import SERVICE_NAME, Endpoint, ServicePort, ServiceSpec
 from kubeobjects.pods import ClaimVolume, PodSpec, Volume
 from kubeobjects.resources import DEPLOYMENTS, PODS, PVCS, PVS, STATEFULSETS, Resource
+from tests.unit.actions.changes import Cluster
 from tests.unit.factories import NOW, pod, run
 from tests.unit.pipeline.business import PipelineBench
 
@@ -167,12 +167,12 @@ async def test_no_request_that_changes_is_sent_while_an_address_of_what_is_never
     business = PipelineBench()
     command = parse("curl -X POST http://10.0.0.12/")
     caches = business.cluster.caches
-    assert isinstance(command, Curl)
+    actions = Cluster().actions
     caches.endpoints.mirror.mark_undecodable(("staging", "odd"), "too new")
-    planned(command, business.observed.change_context(run(), AT, STEP))
+    await actions.plan_effect(command, business.observed.change_context(run(), AT, STEP))
     caches.endpoints.mirror.mark_undecodable(("kube-system", "metrics-1"), "too new")
     with pytest.raises(Refused, match=r"EndpointSlice metrics-1 in kube-system cannot be read \(too new\)"):
-        planned(command, business.observed.change_context(run(), AT, STEP))
+        await actions.plan_effect(command, business.observed.change_context(run(), AT, STEP))
 
 
 async def test_a_ledger_that_is_a_file_or_elsewhere_protects_no_object() -> None:

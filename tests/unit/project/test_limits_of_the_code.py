@@ -18,7 +18,7 @@ STRAIGHT_LINES = {
 }
 WORN_NAMES = {"base", "common", "core_utils", "helper", "helpers", "lib", "manager", "misc", "util", "utils"}
 BORDERS = {
-    "actions/reads.py": "a look whose library fails",
+    "actions/actions.py": "a look whose library fails",
     "app/clock.py": "the scheduler would go on",
     "app/lifecycle.py": "one that cannot be closed keeps no other open",
     "commands/registry.py": "a stranger's module is loaded",

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import EffectPlan, Intent
 from kintsugi.actions.job_effect import JobStage, JobState
-from kintsugi.actions.probe_context import ANONYMOUS_PROBE, ProbeContext
-from kintsugi.actions.result import Result
+from kintsugi.actions.probe import ANONYMOUS_PROBE, ProbeContext, Result
 from kintsugi.commands import render
 from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.errors import BudgetSpent, KintsugiError, WrongState
@@ -42,7 +41,7 @@ from kintsugi.model.services import WorkloadRef
 from kintsugi.model.views import ServiceView
 from kintsugi.runner.context import StepScope
 from kintsugi.runner.deadlines import is_in_force
-from kintsugi.verbs.cordon import Cordon
+from kintsugi.verbs.drain import Cordon
 from kintsugi.verbs.scale import Scale
 from kubeobjects.kept import Pod, StatefulSet
 from kubeobjects.metadata import Metadata

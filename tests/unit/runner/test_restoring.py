@@ -13,7 +13,7 @@ from kintsugi.errors import Refused
 from kintsugi.model.command import Command, Create, Delete, ObjectName, Patch
 from kintsugi.model.records import IncidentState, Phase, RunRecord, StepRecord, StepState, UndoRecord
 from kintsugi.runner.restoring import as_owner, restored_databases
-from kintsugi.verbs.cordon import Cordon
+from kintsugi.verbs.drain import Cordon
 from kintsugi.verbs.scale import Scale
 from kintsugi_restore.commands import PgRestore
 from kubeobjects.resources import PVCS, PVS

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.actions.result import Result
+from kintsugi.actions.probe import Result
 from kintsugi.errors import CommandError, EvaluationError, Forbidden, ProbeFailed, Refused, ResolverFailed
 from kintsugi.expressions import BOOL, INT, Bindings, Scope
 from kintsugi.model.records import IncidentState, StepState

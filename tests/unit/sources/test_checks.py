@@ -10,8 +10,7 @@ from types import SimpleNamespace
 import pytest
 from structlog.testing import capture_logs
 
-from kintsugi.actions.probe_context import ANONYMOUS_PROBE, PodAnswer, ProbeContext
-from kintsugi.actions.result import Result
+from kintsugi.actions.probe import ANONYMOUS_PROBE, PodAnswer, ProbeContext, Result
 from kintsugi.commands import render
 from kintsugi.decisions.matcher import Matcher
 from kintsugi.errors import (

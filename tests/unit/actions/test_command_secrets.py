@@ -8,9 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
+from kintsugi.actions.command_secrets import Encryption, check_undo, holds_secret
 from kintsugi.actions.effect_plan import EffectPlan, Intent, undone_by
-from kintsugi.actions.encrypted import Encryption
-from kintsugi.actions.secret_checks import check_undo, holds_secret
 from kintsugi.commands import decode, encode, parse
 from kintsugi.errors import DecryptionFailed, Invalid, NotYet, Refused
 from kintsugi.mask import MASK

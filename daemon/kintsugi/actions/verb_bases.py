@@ -1,17 +1,21 @@
 """
-The base of verbs that change something: a change is judged, made, probed when its answer was lost, and summarised in a line.
+The bases of the verbs: of those that only read, and of those that change something.
 
-`Actions` calls the verb of a command. This module has the common parts; a module of `kintsugi.verbs` has the verb's own.
+A change is judged, made, probed when its answer was lost, and summarised in a line. `Actions` calls the verb of a command.
+This module has the common parts; a module of `kintsugi.verbs` has the verb's own.
 """
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TypeVar
 
 import msgspec
 from typing_extensions import override
 
 from kintsugi.actions import job_effect
+from kintsugi.actions.api_objects import found
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import (
     RUN_ANNOTATION,
@@ -19,25 +23,55 @@ from kintsugi.actions.effect_plan import (
     DeleteWrite,
     EffectPlan,
     EffectStatus,
-    HttpWrite,
     Intent,
-    JobWrite,
     PatchWrite,
 )
+from kintsugi.actions.good_templates import GoodTemplates
 from kintsugi.actions.job_effect import JobIntent, JobState
-from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.pods import ContainerExec
+from kintsugi.actions.probe import ProbeContext, Result, of_objects
+from kintsugi.clients.clients import Clients
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.results import ObjectType
 from kintsugi.commands.verb_definition import C, VerbDefinition
-from kintsugi.errors import CommandError, KubeError, NotFound, Refused
+from kintsugi.errors import CommandError, Conflict, KubeError, NotFound, Refused
 from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient, PatchKind
-from kintsugi.model.command import Command, ObjectCommand, ObjectName
+from kintsugi.model.command import Command, ObjectCommand, ObjectName, ObjectsCommand
+from kintsugi.settings import RestoreSettings
 from kubeobjects import unstructured
 from kubeobjects.unstructured import Unstructured
 
 Single = TypeVar("Single", bound=ObjectCommand)
+Several = TypeVar("Several", bound=ObjectsCommand)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerbClients:
+    """The clients for the cluster and for probes, the settings of workers, the good templates; `encrypts`: an undo may hold a secret."""
+
+    kube: KubeClient
+    clients: Clients
+    containers: ContainerExec
+    restore: RestoreSettings = field(default_factory=RestoreSettings)
+    encrypts: bool = False
+    templates: GoodTemplates = field(default_factory=GoodTemplates)
+
+
+class ProbeVerb(VerbDefinition[C]):
+    """A verb whose commands change nothing. `lasts`: until its deadline, when it ends by itself with what it has seen."""
+
+    lasts = False
+
+    def columns(self, command: C, type_of: ObjectType) -> Mapping[str, Type]:
+        """Return nothing besides what the row names."""
+        return {}
+
+    @abstractmethod
+    async def read(
+        self, clients: VerbClients, command: C, *, deadline: timedelta, probe_context: ProbeContext
+    ) -> Result:
+        """Ask; see `Actions.read` for what it raises."""
 
 
 class ChangeVerb(VerbDefinition[C]):
@@ -81,16 +115,30 @@ class JobVerb(ChangeVerb[C]):
         """Return the state of the Job that was made; KubeError says nothing about it."""
 
     async def apply(self, clients: VerbClients, plan: EffectPlan) -> Result:
-        """Create the Job, unless it is there already."""
-        return await job_effect.apply(clients.kube, plan)
+        """Create the Job; one that exists already is ours, and is left as it is. Raises Conflict when it is not."""
+        if not plan.already:
+            if not isinstance(plan.write, CreateWrite):
+                raise Refused(
+                    f"job/{plan.remembered(JobIntent).job}: a change prepared before a restart is not applied"
+                )
+            await job_effect.create(clients.kube, plan, plan.write.manifest)
+        return job_effect.made(plan)
 
     async def reread(self, clients: VerbClients, plan: EffectPlan) -> Result:
         """Return that the Job is there: its state is watched."""
-        return job_effect.existing_result(plan)
+        return job_effect.made(plan)
 
     async def probe(self, clients: VerbClients, plan: EffectPlan) -> EffectStatus:
         """Return whether the Job was made: by its name, and the labels of its step."""
-        return await job_effect.probe(clients.kube, plan)
+        if plan.already:
+            return EffectStatus.DONE
+        try:
+            await job_effect.ours(clients.kube, plan)
+        except NotFound:
+            return EffectStatus.NOT_DONE
+        except Conflict:
+            return EffectStatus.UNKNOWN
+        return EffectStatus.DONE
 
 
 class ObjectVerb(ChangeVerb[C]):
@@ -112,11 +160,10 @@ class ObjectVerb(ChangeVerb[C]):
     async def find(self, kube: KubeClient, plan: EffectPlan) -> Unstructured | None:
         """Read the object of a change; None when it is gone, or another one has its name."""
         asked = self.object_of(plan)
-        try:
-            obj = await kube.get(asked.resource, asked.name, self.namespace_of(plan))
-        except NotFound:
+        obj = await found(kube, asked.resource, asked.name, self.namespace_of(plan))
+        if obj is None or unstructured.uid(obj) != plan.intent.uid:
             return None
-        return unstructured.without_managed_fields(obj) if unstructured.uid(obj) == plan.intent.uid else None
+        return unstructured.without_managed_fields(obj)
 
     async def effect_status(self, kube: KubeClient, plan: EffectPlan) -> EffectStatus:
         """
@@ -158,6 +205,22 @@ class ObjectVerb(ChangeVerb[C]):
         items = [] if obj is None else [unstructured.without_managed_fields(obj)]
         done = "nothing to do: " if plan.already else ""
         return of_objects(items, named=1, summary=f"{done}{self.summary(plan)}")
+
+
+class SeveralObjectsVerb(ObjectVerb[Several]):
+    """A verb whose commands name the objects that they change, one after the other."""
+
+    @override
+    def objects(self, command: Several) -> tuple[ObjectName, ...]:
+        return command.objects
+
+    @override
+    def namespace(self, command: Several) -> str:
+        return command.namespace
+
+    @override
+    def split(self, command: Several) -> tuple[Command, ...]:
+        return tuple(replace(command, objects=(each,)) for each in command.objects)
 
 
 class SingleObjectVerb(ObjectVerb[Single]):
@@ -207,7 +270,7 @@ async def send(kube: KubeClient, plan: EffectPlan, asked: ObjectName, namespace:
             return await kube.create(asked.resource, namespace, manifest)
         case CreateWrite(manifest=manifest, subresource=subresource):
             return await kube.create(asked.resource, namespace, manifest, name=asked.name, subresource=subresource)
-        case JobWrite() | HttpWrite() | None:
+        case _:
             raise Refused(f"{asked}: a change prepared before a restart is not applied: prepare it again")
 
 

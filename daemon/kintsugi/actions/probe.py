@@ -1,15 +1,39 @@
-"""The context of a probe: all facts besides the command on which its answer may depend."""
+"""A probe: its context, which are all facts besides the command on which its answer may depend, its result, and its port."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
+from kintsugi.model.command import Command
 from kintsugi.model.pod_address import PodAddress
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.runbooks import Pattern
 from kintsugi.model.services import NOTHING_ALLOWED, MaxAllowed, SecretRef
 from kubediagnosis.facts import DeclaredFacts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """
+    The result of a probe or a change.
+
+    `names` are the result columns of the command's row in the grammar. `summary` is one line. `failed` is the message of the tool
+    when it ends with a failure (`rollout status` that timed out, a closed port, `curl -f` on a 503): a step without an
+    expectation is then not met. Empty: it succeeded.
+    """
+
+    names: Mapping[str, object]
+    summary: str
+    failed: str = ""
+
+
+def of_objects(items: Sequence[Mapping[str, object]], *, named: int, summary: str, failed: str = "") -> Result:
+    """Return the result of a command on objects: `items`, and `item` when one was named and exists."""
+    names: dict[str, object] = {"items": list(items)}
+    if named == 1 and items:
+        names["item"] = items[0]
+    return Result(names=names, summary=summary, failed=failed)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,3 +101,13 @@ class ProbeContext:
 
 
 ANONYMOUS_PROBE = ProbeContext()
+
+
+class Prober(Protocol):
+    """The port for commands that only look; `actions.Actions` implements it."""
+
+    async def read(
+        self, command: Command, *, deadline: timedelta, probe_context: ProbeContext = ANONYMOUS_PROBE
+    ) -> Result:
+        """Return the result of a command. Raises KubeError, ProbeFailed, Refused, CommandError."""
+        ...
