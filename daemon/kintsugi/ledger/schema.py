@@ -1,8 +1,9 @@
 """
 The schema's version: brought up to date when the daemon opens its ledger, and checked by all other programs.
 
-Migrations only ever add (expand, then contract a release later), so that two versions of the daemon can share a
-ledger during a rollout; an unknown schema, of a newer version or from before the first release, is refused (C16).
+A new ledger is made from `tables` as they are, and has the newest version at once; a migration brings an earlier ledger to
+the same tables. Migrations only ever add (expand, then contract a release later), so that two versions of the daemon can share
+a ledger during a rollout; an unknown schema, of a newer version or from before the first release, is refused (C16).
 """
 
 from functools import cache
@@ -15,13 +16,18 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from kintsugi.errors import LedgerError
+from kintsugi.ledger.tables import metadata
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 def migrate(connection: Connection) -> None:
     """Bring the schema to this version, in the caller's transaction. Raises `LedgerError` for an unknown one."""
-    if _version(connection) == _scripts().get_current_head():
+    version = _version(connection)
+    if version is None:
+        metadata.create_all(connection, checkfirst=False)
+        MigrationContext.configure(connection).stamp(_scripts(), "head")
+    if version in (None, _scripts().get_current_head()):
         return
     config = _config()
     config.attributes["connection"] = connection
