@@ -16,7 +16,6 @@ from kintsugi.decisions.planner import Plan
 from kintsugi.decisions.reconciliation import overdue_hold_notice
 from kintsugi.decisions.recurrence import recurrence_summary
 from kintsugi.errors import NotRecorded
-from kintsugi.ledger.drills import note_slot
 from kintsugi.ledger.history import read_history, read_upstreams
 from kintsugi.ledger.incidents import find_child, find_incident, last_run
 from kintsugi.ledger.outbox import put_notice, put_notice_once
@@ -26,7 +25,7 @@ from kintsugi.ledger.rows import columns, read_leniently, values, verdict, verdi
 from kintsugi.ledger.store import Store
 from kintsugi.ledger.tables import approvals, incidents, locks, runs, signals, steps
 from kintsugi.ledger.texts import without_secrets
-from kintsugi.ledger.workloads import read_scaled_to_zero
+from kintsugi.ledger.workloads import note_slot, read_scaled_to_zero
 from kintsugi.model.history import History
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import MANUAL, ManualStart, Override

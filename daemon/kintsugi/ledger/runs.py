@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.errors import BudgetSpent, CommandError, NotRecorded, WrongState
-from kintsugi.ledger.drills import note_passed
 from kintsugi.ledger.history import RESUMED, read_changed
 from kintsugi.ledger.outbox import put_first_change, put_notice
 from kintsugi.ledger.repository import Repository
@@ -21,7 +20,7 @@ from kintsugi.ledger.rows import columns, read_leniently, read_strictly, values
 from kintsugi.ledger.run_requests import DECISION_LOCK_ID
 from kintsugi.ledger.tables import catalogs, incidents, locks, runs, steps
 from kintsugi.ledger.texts import clean, dump, for_people, without_secrets
-from kintsugi.ledger.workloads import note_scale
+from kintsugi.ledger.workloads import note_passed, note_scale
 from kintsugi.model.api_types import CurrentStep
 from kintsugi.model.change_limits import Budget
 from kintsugi.model.history import HANDED_OVER_OUTCOMES, INCONCLUSIVE_OUTCOMES
