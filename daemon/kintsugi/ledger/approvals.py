@@ -12,7 +12,7 @@ from kintsugi.ledger.history import pauses_at
 from kintsugi.ledger.incidents import find_incident
 from kintsugi.ledger.outbox import put_notice_once
 from kintsugi.ledger.repository import Repository
-from kintsugi.ledger.rows import columns, read_leniently, read_strictly, values
+from kintsugi.ledger.rows import columns, read_one, values
 from kintsugi.ledger.signals import evaluate_anew
 from kintsugi.ledger.tables import approvals, pauses
 from kintsugi.model.api_types import RejectRequest
@@ -105,8 +105,7 @@ async def _newest(connection: AsyncConnection, incident: str, path: str) -> Appr
     """Read the newest question of a step, and lock its row."""
     query = select(*_APPROVAL).where(approvals.c.incident == incident, approvals.c.path == path)
     newest = query.order_by(approvals.c.number.desc()).limit(1).with_for_update()
-    row = (await connection.execute(newest)).one_or_none()
-    return None if row is None else read_strictly(Approval, row)
+    return await read_one(connection, Approval, newest)
 
 
 async def _answer(connection: AsyncConnection, asked: Approval, now: datetime, **answer: object) -> Approval:
@@ -144,12 +143,13 @@ class PauseRepository(Repository):
         """Lift a pause and return it; lifting it again changes nothing. Raises `NotRecorded`."""
 
         async def work(connection: AsyncConnection) -> Pause:
-            row = (await connection.execute(select(*columns(Pause, pauses)).where(pauses.c.id == pause))).one_or_none()
-            if row is None:
+            query = select(*columns(Pause, pauses)).where(pauses.c.id == pause)
+            known = await read_one(connection, Pause, query, strict=False)
+            if known is None:
                 raise NotRecorded(f"there is no pause {pause}")
             lift = update(pauses).where(pauses.c.id == pause, pauses.c.lifted.is_(None))
             await connection.execute(lift.values(lifted=now, lifted_by=who, lifted_why=why))
-            return read_leniently(Pause, row)
+            return known
 
         return await self._store.write("resume", work)
 

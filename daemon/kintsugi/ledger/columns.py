@@ -7,7 +7,7 @@ An unreadable value comes out as `Unreadable`, so that one value never fails a q
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -174,14 +174,8 @@ class Packed(TolerantColumn[object]):
 
     @override
     def process_bind_param(self, value: object, dialect: Dialect) -> str | None:
-        if value is None or isinstance(value, type) or not is_dataclass(value):
-            return None
-        return dump(_fields(value))
+        return None if value is None else dump(value)
 
     @override
     def read(self, value: str) -> object:
         return msgspec.convert(load(value), self.record)
-
-
-def _fields(record: Any) -> Mapping[str, object]:
-    return asdict(record)

@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, Connection, Engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -71,6 +71,12 @@ def parse_url(url: str) -> URL:
     if not parsed.database or parsed.database == ":memory:":
         raise LedgerError("the ledger needs a file: an SQLite database in memory is lost at the next restart")
     return parsed.set(drivername="sqlite+aiosqlite")
+
+
+def shown_url(engine: Engine) -> str:
+    """Return the ledger's URL as a person sets it, without its password."""
+    url = engine.url
+    return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
 
 
 def file_of(url: URL) -> Path | None:

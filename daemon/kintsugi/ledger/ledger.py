@@ -17,7 +17,7 @@ from kintsugi.ledger.admissions import AdmissionRepository
 from kintsugi.ledger.approvals import ApprovalRepository, PauseRepository
 from kintsugi.ledger.dead_letters import DeadLetterRepository, RowRepair
 from kintsugi.ledger.diagnoses import DiagnosisRepository, EvidenceRepository
-from kintsugi.ledger.engines import Engines, connect, file_of, parse_url
+from kintsugi.ledger.engines import Engines, connect, file_of, parse_url, shown_url
 from kintsugi.ledger.failures import DAMAGED, DRIVER_ERRORS, ledger_error
 from kintsugi.ledger.history import Windows
 from kintsugi.ledger.inbox import EpisodeReopener
@@ -162,13 +162,7 @@ async def _prepare(engines: Engines) -> None:
                 await connection.execute(select(func.pg_advisory_xact_lock(_LOCK_ID)))
             await connection.run_sync(schema.migrate)
     except DRIVER_ERRORS as error:
-        raise ledger_error(error, f"open {_shown(engines)} (--ledger, ledger.url)") from error
-
-
-def _shown(engines: Engines) -> str:
-    """Return the ledger's URL as a person sets it, without its password."""
-    url = engines.writer.url
-    return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
+        raise ledger_error(error, f"open {shown_url(engines.writer.sync_engine)} (--ledger, ledger.url)") from error
 
 
 async def _quick_check(engines: Engines) -> None:

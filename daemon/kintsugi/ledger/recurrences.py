@@ -15,7 +15,7 @@ from kintsugi.commands.registry import definitions_by_verb
 from kintsugi.decisions.recurrence import PastRecovery, RunRemedies, failed_remedies
 from kintsugi.ledger.history import RESUMED
 from kintsugi.ledger.repository import Repository
-from kintsugi.ledger.rows import columns, read_strictly
+from kintsugi.ledger.rows import columns, read_one
 from kintsugi.ledger.tables import incidents, runs, steps
 from kintsugi.model.records import Incident, IncidentState, Phase, RunKind, StepState
 from kintsugi.model.remedies import RemedyKind
@@ -92,8 +92,7 @@ async def notified_since(connection: AsyncConnection, service: str, runbook: str
         .order_by(incidents.c.opened)
         .limit(1)
     )
-    row = (await connection.execute(query)).one_or_none()
-    return None if row is None else read_strictly(Incident, row)
+    return await read_one(connection, Incident, query)
 
 
 class RemedyRepository(Repository):

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Table
+from sqlalchemy import Column, ColumnElement, Select, Table
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import UnreadableRow
 from kintsugi.ledger.columns import Unreadable
@@ -128,6 +129,14 @@ def read_leniently(kind: type[T], row: Any) -> T:
     """Build a record as far as it can be read, to be shown, counted or closed; never to be acted upon."""
     error = unreadable(kind, row)
     return kind(**(row._mapping if error is None else _as_far_as_known(kind, row._mapping, error)))
+
+
+async def read_one(connection: AsyncConnection, kind: type[T], query: Select[Any], *, strict: bool = True) -> T | None:
+    """Read the record of a query for at most one row. Raises UnreadableRow where it is `strict`."""
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        return None
+    return read_strictly(kind, row) if strict else read_leniently(kind, row)
 
 
 def readable(kind: type[T], rows: Sequence[Any]) -> tuple[T, ...]:

@@ -21,7 +21,7 @@ from kintsugi.ledger.incidents import find_child, find_incident, last_run
 from kintsugi.ledger.outbox import put_notice, put_notice_once
 from kintsugi.ledger.recurrences import notified_since, read_attempts, read_recoveries
 from kintsugi.ledger.repository import Repository
-from kintsugi.ledger.rows import columns, read_leniently, values, verdict, verdict_values
+from kintsugi.ledger.rows import columns, read_leniently, read_one, values, verdict, verdict_values
 from kintsugi.ledger.store import Store
 from kintsugi.ledger.tables import approvals, incidents, locks, runs, signals, steps
 from kintsugi.ledger.texts import without_secrets
@@ -182,18 +182,14 @@ class RunRequestRepository(Repository):
         starts: str = "",
     ) -> History:
         """Read what a request (of `runbook`, where one is given) would be decided by, without asking for a run."""
-        windows = self._store.windows
 
         async def work(connection: AsyncConnection) -> History:
-            history = await read_history(connection, service, namespace, now, windows)
-            history = replace(
-                history,
+            return replace(
+                await read_history(connection, service, namespace, now, self._store.windows),
+                recoveries=await read_recoveries(connection, service, runbook) if runbook else (),
                 upstreams=await read_upstreams(connection, upstreams),
                 scaled_to_zero=await read_scaled_to_zero(connection, starts) if starts else None,
             )
-            if not runbook:
-                return history
-            return replace(history, recoveries=await read_recoveries(connection, service, runbook))
 
         return await self._store.read(work)
 
@@ -274,9 +270,8 @@ class _Decision:
         if opened is not None and (opened.id != own or opened.state not in _WAITING):
             return await self._attach(opened)
         request = self._request
-        history = await read_history(self._connection, request.service, request.namespace, self._now, self._windows)
         history = replace(
-            history,
+            await read_history(self._connection, request.service, request.namespace, self._now, self._windows),
             recoveries=await read_recoveries(self._connection, request.service, request.runbook),
             upstreams=await read_upstreams(self._connection, request.upstreams),
             scaled_to_zero=await read_scaled_to_zero(self._connection, request.starts) if request.starts else None,
@@ -344,8 +339,7 @@ class _Decision:
         query = select(*columns(Incident, incidents))
         query = query.where(incidents.c.service == self._request.service, incidents.c.closed.is_(None))
         query = query.where(incidents.c.kind == self._request.kind)
-        row = (await self._connection.execute(query)).one_or_none()
-        return None if row is None else read_leniently(Incident, row)
+        return await read_one(self._connection, Incident, query, strict=False)
 
     async def _put_incident(self, opened: Incident | None, state: IncidentState, reason: str) -> Incident:
         request = self._request

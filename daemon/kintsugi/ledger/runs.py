@@ -16,7 +16,7 @@ from kintsugi.errors import BudgetSpent, CommandError, NotRecorded, WrongState
 from kintsugi.ledger.history import RESUMED, read_changed
 from kintsugi.ledger.outbox import put_first_change, put_notice
 from kintsugi.ledger.repository import Repository
-from kintsugi.ledger.rows import columns, read_leniently, read_strictly, values
+from kintsugi.ledger.rows import columns, read_leniently, read_one, read_strictly, values
 from kintsugi.ledger.run_requests import DECISION_LOCK_ID
 from kintsugi.ledger.tables import catalogs, incidents, locks, runs, steps
 from kintsugi.ledger.texts import clean, dump, for_people, without_secrets
@@ -252,10 +252,10 @@ def changes_workload(step: StepRecord) -> bool:
 async def find_run(connection: AsyncConnection, run: str, *, lock: bool = False, strict: bool = True) -> RunRecord:
     """Read a run. Raises NotRecorded; UnreadableRow where `strict`."""
     query = select(*_RUN).where(runs.c.id == run)
-    row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
-    if row is None:
+    found = await read_one(connection, RunRecord, query.with_for_update() if lock else query, strict=strict)
+    if found is None:
         raise NotRecorded(f"there is no run {run}")
-    return read_strictly(RunRecord, row) if strict else read_leniently(RunRecord, row)
+    return found
 
 
 def columns_of(updates: RunUpdate) -> dict[str, Any]:
@@ -296,8 +296,7 @@ async def _spend(connection: AsyncConnection, step: StepRecord, budget: Budget) 
 
 async def _find_step(connection: AsyncConnection, step: StepRecord) -> StepRecord | None:
     query = select(*_STEP).where(steps.c.run == step.run, steps.c.phase == step.phase, steps.c.path == step.path)
-    row = (await connection.execute(query)).one_or_none()
-    return None if row is None else read_strictly(StepRecord, row)
+    return await read_one(connection, StepRecord, query)
 
 
 async def _put_step(connection: AsyncConnection, step: StepRecord, *, known: bool) -> None:

@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from kintsugi.errors import LedgerError
+from kintsugi.ledger.engines import shown_url
 from kintsugi.ledger.tables import metadata
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
@@ -47,10 +48,8 @@ def _version(connection: Connection) -> str | None:
     version = MigrationContext.configure(connection).get_current_revision()
     known = {script.revision for script in _scripts().walk_revisions()}
     if version is not None and version not in known:
-        url = connection.engine.url
-        where = url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
         raise LedgerError(
-            f"the ledger {where} has the schema {version}, which this Kintsugi does not know: "
+            f"the ledger {shown_url(connection.engine)} has the schema {version}, which this Kintsugi does not know: "
             "upgrade Kintsugi if a newer one wrote it, or set --ledger (ledger.url) to a new ledger"
         )
     return version

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import orjson
 
@@ -207,18 +208,10 @@ def _typed(mark: str, text: str) -> object:
     return value if marked == {mark: text} else None
 
 
-def _span(text: str) -> timedelta:
-    return timedelta(microseconds=int(text))
-
-
-def _content(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
-
-
 _TYPES: Mapping[str, Callable[[str], object]] = {
     _TIME: datetime.fromisoformat,
-    _DURATION: _span,
-    _BYTES: _content,
+    _DURATION: lambda text: timedelta(microseconds=int(text)),
+    _BYTES: partial(base64.b64decode, validate=True),
     _INTEGER: int,
 }
 

@@ -16,7 +16,7 @@ from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.errors import CommandError
 from kintsugi.ledger.repository import Repository
-from kintsugi.ledger.rows import columns, moment, read_leniently, read_strictly, values
+from kintsugi.ledger.rows import columns, moment, read_one, values
 from kintsugi.ledger.tables import drills, good_counts, good_revisions, good_templates, scaled_to_zero, seen_replicas
 from kintsugi.model.drills import DrillMemory
 from kintsugi.model.good_state import GoodCount, GoodRevision, GoodTemplate, ScaledToZero, SeenReplicas
@@ -130,8 +130,7 @@ class ReplicaRepository(Repository):
 async def read_scaled_to_zero(connection: AsyncConnection, workload: str) -> ScaledToZero | None:
     """Read which run has scaled a workload to 0 last. Raises UnreadableRow."""
     query = select(*columns(ScaledToZero, scaled_to_zero)).where(scaled_to_zero.c.workload == workload)
-    row = (await connection.execute(query)).one_or_none()
-    return None if row is None else read_strictly(ScaledToZero, row)
+    return await read_one(connection, ScaledToZero, query)
 
 
 async def note_scale(connection: AsyncConnection, step: StepRecord, now: datetime) -> None:
@@ -203,5 +202,5 @@ async def note_passed(connection: AsyncConnection, service: str, now: datetime) 
 
 
 async def _find(connection: AsyncConnection, service: str) -> DrillMemory | None:
-    row = (await connection.execute(select(*_DRILL).where(drills.c.service == service))).one_or_none()
-    return None if row is None else read_leniently(DrillMemory, row)
+    query = select(*_DRILL).where(drills.c.service == service)
+    return await read_one(connection, DrillMemory, query, strict=False)
