@@ -9,19 +9,18 @@ from datetime import datetime
 
 from kintsugi.app.core import Core
 from kintsugi.app.lifecycle import Lifecycle
-from kintsugi.app.notice_headlines import NoticeHeadlines
 from kintsugi.ledger import Accepted
 from kintsugi.model.records import DeadLetter, Delivery, Signal, SignalSource
-from kintsugi.notifier import Notifier
+from kintsugi.notifier import NoticeHeadlines, Notifier
 from kintsugi.pipeline.affected_services import AffectedServices
 from kintsugi.pipeline.explainer import Explainer
 from kintsugi.pipeline.operator_service import OperatorService
 from kintsugi.pipeline.rollback_preview import RollbackPreviewer
 from kintsugi.server.api import Api
 from kintsugi.server.authentication import Authenticator, TokenFiles
-from kintsugi.server.health import Health, asked_on
+from kintsugi.server.health import Health, Readiness, asked_on
 from kintsugi.server.ports import serve, serve_health
-from kintsugi.server.readiness import Component, Readiness
+from kintsugi.server.responses import Component
 from kintsugi.server.routes import AuthMiddleware, all_routes, documented, health_routes
 from kintsugi.server.webhook import WebhookHandler
 from kintsugi.settings import Settings

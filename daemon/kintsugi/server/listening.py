@@ -21,8 +21,8 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from kintsugi.errors import UsageError
+from kintsugi.server.answers import Handler
 from kintsugi.server.authentication import IDENTITY, ApiRole
-from kintsugi.server.contract import Handler
 from kintsugi.telemetry import get_logger
 
 MakeHandler = Callable[[], RequestHandler]

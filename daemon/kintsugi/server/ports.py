@@ -21,9 +21,9 @@ from aiohttp import web
 
 from kintsugi.errors import UsageError
 from kintsugi.server.answers import in_json
-from kintsugi.server.contract import Route
 from kintsugi.server.health import Health
 from kintsugi.server.listening import Listening, ListenOptions, listen
+from kintsugi.server.openapi import Route
 from kintsugi.server.routes import AuthMiddleware, health_routes
 from kintsugi.settings import HealthSettings, ServerSettings
 from kintsugi.telemetry import get_logger

@@ -24,13 +24,23 @@ from kintsugi.model.api_types import (
 )
 from kintsugi.model.records import Approval, Incident, Pause, PauseScope, Reason, VerdictKind
 from kintsugi.server import api, responses
-from kintsugi.server.answers import failure, refusal
+from kintsugi.server.answers import Handler, failure, refusal
 from kintsugi.server.api import Api
 from kintsugi.server.authentication import IDENTITY, Action, ApiRole, Authenticator, may
 from kintsugi.server.bodies import BodyError
-from kintsugi.server.contract import JSON, Contract, Handler, PlainText, RequestBody, Route, flag, number, text, word
 from kintsugi.server.health import Alive, Health, Ready
-from kintsugi.server.openapi import document
+from kintsugi.server.openapi import (
+    JSON,
+    Contract,
+    PlainText,
+    RequestBody,
+    Route,
+    document,
+    flag,
+    number,
+    text,
+    word,
+)
 from kintsugi.server.webhook import WebhookHandler
 from kintsugi.telemetry import Metrics, get_logger
 from kubediagnosis.causes import Diagnosis
