@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger.history import pauses_at, read_changed, read_changes, slot_namespaces
-from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, read_leniently, read_strictly, values
 from kintsugi.ledger.run_requests import DECISION_LOCK_ID
 from kintsugi.ledger.runs import find_run, move_incident
+from kintsugi.ledger.store import Repository
 from kintsugi.ledger.tables import locks, runs
 from kintsugi.ledger.texts import for_people
 from kintsugi.model.change_limits import Disruptions, Lock

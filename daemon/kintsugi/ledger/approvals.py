@@ -11,9 +11,9 @@ from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger.history import pauses_at
 from kintsugi.ledger.incidents import find_incident
 from kintsugi.ledger.outbox import put_notice_once
-from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, read_one, values
 from kintsugi.ledger.signals import evaluate_anew
+from kintsugi.ledger.store import Repository
 from kintsugi.ledger.tables import approvals, pauses
 from kintsugi.model.api_types import RejectRequest
 from kintsugi.model.records import Approval, IncidentState, Pause

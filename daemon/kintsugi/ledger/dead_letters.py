@@ -18,7 +18,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger.columns import RedactedText, TextColumn, Unreadable
 from kintsugi.ledger.outbox import put_notice
-from kintsugi.ledger.repository import Repository, is_before
 from kintsugi.ledger.rows import (
     columns,
     read_leniently,
@@ -28,6 +27,7 @@ from kintsugi.ledger.rows import (
     values,
     verdict_values,
 )
+from kintsugi.ledger.store import Repository, is_before
 from kintsugi.ledger.tables import conditions, dead_letters, incidents, runs, signals
 from kintsugi.model.api_types import DeadLetterSummary
 from kintsugi.model.records import (

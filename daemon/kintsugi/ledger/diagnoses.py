@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, values
+from kintsugi.ledger.store import Repository
 from kintsugi.ledger.tables import diagnoses, evidence
 from kintsugi.ledger.texts import clean
 from kintsugi.model.records import KeptDiagnosis, Occasion

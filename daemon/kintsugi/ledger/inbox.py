@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger import episodes
 from kintsugi.ledger.episodes import Episode, Seen
-from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import UNKNOWN_TIME, moment
+from kintsugi.ledger.store import Repository
 from kintsugi.ledger.tables import signals
 from kintsugi.ledger.texts import clean, clean_key, dump, dump_labels_and_annotations
 from kintsugi.model.identity import new_id

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger.outbox import put_notice, put_notice_once
-from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, read_one, readable, values
+from kintsugi.ledger.store import Repository
 from kintsugi.ledger.tables import aborts, incidents, runs
 from kintsugi.ledger.texts import for_people
 from kintsugi.model.history import Abort

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import and_, delete, func, or_, select
 
 from kintsugi.ledger.outbox import put_outage_notice
-from kintsugi.ledger.repository import Repository
+from kintsugi.ledger.store import Repository
 from kintsugi.ledger.tables import incidents, notices, outages, steps
 from kintsugi.model.outages import NoticeOfProblem, Outage
 from kintsugi.model.records import NOT_MADE, IncidentState

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, values
+from kintsugi.ledger.store import Repository
 from kintsugi.ledger.tables import notices
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import IncidentState, Notice, RunRecord, StepRecord

@@ -13,7 +13,7 @@ from sqlalchemy import Column, ColumnElement, Delete, Select, and_, delete, exis
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.history import LAST_RUNS
-from kintsugi.ledger.repository import Repository
+from kintsugi.ledger.store import Repository
 from kintsugi.ledger.tables import (
     aborts,
     approvals,

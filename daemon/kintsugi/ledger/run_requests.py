@@ -16,13 +16,11 @@ from kintsugi.decisions.planner import Plan
 from kintsugi.decisions.reconciliation import overdue_hold_notice
 from kintsugi.decisions.recurrence import recurrence_summary
 from kintsugi.errors import NotRecorded
-from kintsugi.ledger.history import read_history, read_upstreams
+from kintsugi.ledger.history import notified_since, read_attempts, read_history, read_recoveries, read_upstreams
 from kintsugi.ledger.incidents import find_child, find_incident, last_run
 from kintsugi.ledger.outbox import put_notice, put_notice_once
-from kintsugi.ledger.recurrences import notified_since, read_attempts, read_recoveries
-from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, read_leniently, read_one, values, verdict, verdict_values
-from kintsugi.ledger.store import Store
+from kintsugi.ledger.store import Repository, Store
 from kintsugi.ledger.tables import approvals, incidents, locks, runs, signals, steps
 from kintsugi.ledger.texts import without_secrets
 from kintsugi.ledger.workloads import note_slot, read_scaled_to_zero

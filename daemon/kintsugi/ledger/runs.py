@@ -15,9 +15,9 @@ from kintsugi.commands.registry import definition_of
 from kintsugi.errors import BudgetSpent, CommandError, NotRecorded, WrongState
 from kintsugi.ledger.history import RESUMED, read_changed
 from kintsugi.ledger.outbox import put_first_change, put_notice
-from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, read_leniently, read_one, read_strictly, values
 from kintsugi.ledger.run_requests import DECISION_LOCK_ID
+from kintsugi.ledger.store import Repository
 from kintsugi.ledger.tables import catalogs, incidents, locks, runs, steps
 from kintsugi.ledger.texts import clean, dump, for_people, without_secrets
 from kintsugi.ledger.workloads import note_passed, note_scale

@@ -26,9 +26,8 @@ from kintsugi.errors import NotRecorded
 from kintsugi.ledger.dead_letters import UnreadableSignal, put_aside, put_dead_letters
 from kintsugi.ledger.group_committer import GroupCommitter
 from kintsugi.ledger.inbox import DELIVERY_LOCK_ID, Accepted, DeliveryResult, large_texts, summed, write_deliveries
-from kintsugi.ledger.repository import Repository, is_before
 from kintsugi.ledger.rows import columns, signal, signal_columns, unreadable, verdict, verdict_values
-from kintsugi.ledger.store import Store
+from kintsugi.ledger.store import Repository, Store, is_before
 from kintsugi.ledger.tables import conditions, incidents
 from kintsugi.ledger.tables import signals as inbox
 from kintsugi.ledger.texts import clean

@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.errors import CommandError
-from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, moment, read_one, values
+from kintsugi.ledger.store import Repository
 from kintsugi.ledger.tables import drills, good_counts, good_revisions, good_templates, scaled_to_zero, seen_replicas
 from kintsugi.model.drills import DrillMemory
 from kintsugi.model.good_state import GoodCount, GoodRevision, GoodTemplate, ScaledToZero, SeenReplicas
