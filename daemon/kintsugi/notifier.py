@@ -91,7 +91,6 @@ class Notifier:
         return ""
 
     async def _write_down(self, notice: Notice, failure: str) -> None:
-        """Keep what became of a notice."""
         if not failure:
             await self._outbox.notice_sent(notice.id)
             self._metrics.notices.labels("sent").inc()
@@ -113,10 +112,7 @@ class Notifier:
             raise ProbeFailed(f"the receiver of notices cannot be reached: {error or type(error).__name__}") from error
 
     def _headers(self) -> dict[str, str]:
-        """
-        Return the headers, with the token as the file holds it now. Raises ProbeFailed where the file has no valid
-        token.
-        """
+        """Return the headers, with the token that its file holds now. Raises ProbeFailed where it holds no valid one."""
         headers = {"Content-Type": "application/json"}
         if self._settings.token_file is not None:
             token = read_bearer(self._settings.token_file)

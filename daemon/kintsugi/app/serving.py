@@ -1,6 +1,4 @@
-"""
-Starts the two HTTP ports, the poll of Alertmanager and the notifier.
-"""
+"""Starts the two HTTP ports, the poll of Alertmanager and the notifier."""
 
 import asyncio
 from collections.abc import Sequence

@@ -29,10 +29,7 @@ _LOCK = columns(Lock, locks)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecentChanges:
-    """
-    The pauses in force, and the changes in one namespace since a moment: all of them, and the forward ones one by one
-    (`changes`).
-    """
+    """The pauses in force, and the changes in a namespace since a moment; `changes` are the forward ones, one by one."""
 
     pauses: tuple[Pause, ...] = ()
     disruptions: Disruptions = field(default_factory=Disruptions)

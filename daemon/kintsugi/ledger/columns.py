@@ -22,9 +22,7 @@ from kintsugi.ledger.texts import clean, dump, dump_labels, for_people, load, lo
 T = TypeVar("T")
 
 _WRONG = (ValueError, TypeError, OverflowError, RecursionError, msgspec.ValidationError)
-"""
-The errors of reading a value that this version cannot understand: no JSON, no such member, no time, another shape.
-"""
+"""The errors of reading a value that this version cannot understand: no JSON, no member, no time, another shape."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

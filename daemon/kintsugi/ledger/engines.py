@@ -24,9 +24,7 @@ BUSY_TIMEOUT = timedelta(seconds=10)
 """The time limit of a lock, a statement or a connect: more than a busy disk takes, and less than a person waits."""
 
 QUEUE = timedelta(seconds=15)
-"""
-The time limit of the queue for a connection: SQLite has one that writes, and unlike a stuck statement a queue moves.
-"""
+"""The time limit of the queue for a connection: SQLite has one writer, and unlike a stuck statement a queue moves."""
 
 _POOL = 8
 _READERS = 2

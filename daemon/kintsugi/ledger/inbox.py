@@ -103,10 +103,7 @@ _INSERT = _Bulk(insert(signals), _ROW)
 _INSERT_ENDED = _Bulk(insert(signals), [*_ROW, *_VERDICT])
 
 _SAME = ("kind", "key", "rule", "labels", "annotations", "target")
-"""
-The columns that a signal takes from the one that it continues. The database copies them, so that they may be
-unreadable.
-"""
+"""The columns that a signal takes from the one that it continues: the database copies also unreadable ones."""
 
 _FORGET = update(signals).where(signals.c.id.in_(bindparam("ids", expanding=True))).values(refired=None)
 

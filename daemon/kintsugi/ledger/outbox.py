@@ -30,9 +30,7 @@ NOTIFIED_STATES = frozenset(
 """The states of which a person is notified."""
 
 AGAIN_AFTER = timedelta(hours=1)
-"""
-The time for which a notice of the daemon itself is not repeated: it may restart, or its problem return, every minute.
-"""
+"""The time before a notice of the daemon itself is repeated: it may restart, or its problem return, every minute."""
 
 
 async def put_notice(

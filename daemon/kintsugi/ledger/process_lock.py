@@ -27,10 +27,7 @@ from kintsugi.ledger.failures import DRIVER_ERRORS, ledger_error
 log = structlog.get_logger(__name__)
 
 EVERY = timedelta(seconds=2)
-"""
-The interval of the check that the session holds its lock: a fraction of the 25 s after which a server drops a dead
-peer.
-"""
+"""The interval of the check of the session's lock: a fraction of the 25 s after which a server drops a dead peer."""
 
 _MINE = text(
     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()"

@@ -168,10 +168,7 @@ def _status(row: Any) -> SignalStatus:
 
 
 def verdict(row: Any) -> Verdict | None:
-    """
-    Build the verdict that a signal's row carries, None before the verdict. An unreadable one is a DEAD_LETTER that says
-    so.
-    """
+    """Build the verdict in a signal's row, None before the verdict; an unreadable one is a DEAD_LETTER that says so."""
     if row.verdict is None:
         return None
     kind, reason = row.verdict, row.reason

@@ -55,10 +55,7 @@ STARTED = str(StepPath.noted("started"))
 """Path under which a run keeps who started it by hand, and why."""
 
 _MOST_STARTS = 100
-"""
-The most manual starts of one service that are searched for a repeated request: one that is further back is not
-repeated.
-"""
+"""The most manual starts of one service among which a repeated request is recognised."""
 
 _OPENS = {
     VerdictKind.STARTED: IncidentState.RUNNING,
@@ -415,7 +412,6 @@ async def _known_start(connection: AsyncConnection, service: str, key: str) -> R
 
 
 async def _keep_start(connection: AsyncConnection, run: RunRecord, start: ManualStart) -> None:
-    """Keep a person's start with its run."""
     approval = Approval(
         incident=run.incident,
         path=str(RUN),

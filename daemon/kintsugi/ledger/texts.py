@@ -26,10 +26,7 @@ LONGEST_KEY = 512
 _TIME, _DURATION, _BYTES, _INTEGER = "$kintsugi.time", "$kintsugi.duration", "$kintsugi.bytes", "$kintsugi.integer"
 _MAP = "$kintsugi.map"
 _OURS = "$kintsugi."
-"""
-The prefix of a mark, the only key of its map: it names the value's type, or quotes a foreign map that looks like a
-mark.
-"""
+"""The prefix of a mark, the only key of its map: it names the value's type, or quotes a map that looks like a mark."""
 
 _MARK = f'"{_OURS}'
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS

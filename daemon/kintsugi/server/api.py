@@ -369,9 +369,7 @@ class Api:
         return await answer(await self._operations.services())
 
     async def readiness(self, _request: web.Request) -> web.Response:
-        """
-        Return the parts that are waited for, with the reasons: `/readyz` shows callers without a token only the parts.
-        """
+        """Return the parts that are waited for, with the reasons: without a token, `/readyz` shows only the parts."""
         waiting_for = await self._ready.check()
         return await answer(
             responses.ReadinessDetail(

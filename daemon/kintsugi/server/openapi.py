@@ -211,7 +211,6 @@ def _close(schema: Json) -> None:
 
 
 def _operation(route: Route, schemas: _Schemas) -> Json:
-    """Describe one method of one path."""
     contract = route.contract
     parameters = [_in_path(name) for name in _PARAMETER.findall(route.path)] + [_in_query(e) for e in contract.query]
     described: Json = {
@@ -233,13 +232,11 @@ def _roles(action: Action) -> list[ApiRole]:
 
 
 def _operation_id(route: Route) -> str:
-    """Name an operation after its method and path."""
     words = [route.method.lower(), *re.findall(r"[a-z0-9]+", route.path.replace("{", "by-"))]
     return "-".join(words)
 
 
 def _responses(route: Route, schemas: _Schemas) -> Json:
-    """Describe every answer of a route."""
     found: Json = {}
     for status, kind in route.contract.answers.items():
         if isinstance(kind, PlainText):
@@ -254,12 +251,10 @@ def _responses(route: Route, schemas: _Schemas) -> Json:
 
 
 def _in_path(name: str) -> Json:
-    """Describe a part of the path."""
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 
 
 def _in_query(parameter: QueryParameter) -> Json:
-    """Describe a parameter of the query."""
     return {
         "name": parameter.name,
         "in": "query",
@@ -270,7 +265,6 @@ def _in_query(parameter: QueryParameter) -> Json:
 
 
 def _body(body: RequestBody, schemas: _Schemas) -> Json:
-    """Describe the body of a request."""
     parts = [schemas.ref(body.kind)] if body.kind is not None else []
     parts += [dict(body.rules)] if body.rules else []
     schema: Json = parts[0] if len(parts) == 1 else {"allOf": parts}

@@ -120,7 +120,6 @@ class Certificate:
 
 
 def _in_words(error: OSError) -> str:
-    """Return what is wrong with the files."""
     if isinstance(error, ssl.SSLError):
         return f"they are no certificate with its key, without a passphrase, in PEM ({error.reason or error})"
     return error.strerror or str(error)
@@ -155,7 +154,6 @@ async def serve_health(settings: HealthSettings, health: Health) -> AsyncIterato
 
 
 def _live(settings: HealthSettings, health: Health, opened: "Future[_Opened]") -> None:
-    """Be the thread."""
     try:
         asyncio.run(_serve(settings, health, opened))
     except BaseException as error:

@@ -77,9 +77,7 @@ _AS_SHOWN = {
 """A rollback, or a start by hand, is confirmed by the digest of what was shown."""
 
 _CHANGES = (400, 404, 409, 413, 415, 502, 503)
-"""
-The statuses of a refused change: not understood, not found, an objection, too large, compressed, cluster or ledger unavailable.
-"""
+"""The statuses of a refused change: invalid, not found, an objection, too large, compressed, no cluster or no ledger."""
 
 DELIVER = Contract(
     summary="Take a delivery of Alertmanager (webhook, version 4)",

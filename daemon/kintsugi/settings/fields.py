@@ -29,10 +29,7 @@ STRICT = ConfigDict(
     alias_generator=camel,
     populate_by_name=True,
 )
-"""
-The configuration of every settings class: no unknown field, texts kept as documentation, no value in an error,
-camelCase outside.
-"""
+"""The configuration of all settings: no unknown field, texts as documentation, no value in errors, camelCase outside."""
 
 
 def _as_list(value: object) -> object:
@@ -53,7 +50,6 @@ def _duration(value: object) -> object:
 
 
 def _positive(value: timedelta) -> timedelta:
-    """Refuse a wait of nothing."""
     if value <= timedelta(0):
         raise ValueError("must be longer than 0s")
     return value

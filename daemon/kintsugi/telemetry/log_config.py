@@ -139,7 +139,6 @@ def _escape_for_console(_logger: object, _method: str, line: _Line) -> _Line:
 
 
 def _for_json(text: str) -> str:
-    """Escape what a JSON encoder leaves as it is."""
     return _FOR_JSON.sub(_escape, text)
 
 
@@ -149,7 +148,6 @@ def _for_traceback(text: str) -> str:
 
 
 def _escape(match: re.Match[str]) -> str:
-    """Write one character as its escape."""
     character = match.group()
     if character in _SHORT:
         return _SHORT[character]
@@ -158,7 +156,6 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _each_text(value: object, escape: Any) -> object:
-    """Apply an escape to every text of a nested value."""
     if isinstance(value, str):
         return escape(value)
     if isinstance(value, dict):
@@ -169,5 +166,4 @@ def _each_text(value: object, escape: Any) -> object:
 
 
 def _json(line: object, **_options: object) -> str:
-    """Encode one line."""
     return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()

@@ -62,9 +62,7 @@ _SURE_WORDS = r"passwo?r?d|passwd|passphrase|pgpass|api[-_]?key|private[-_]?key|
 _SECRET_KEY = AnyOf([rf"(?i){_KEY_WORDS}|(?:^|[_.-])pass(?:$|[_.-])"])
 
 _SUFFIX = r"(?:s|hash|value|data|string|text|key|id|[0-9]{1,4}|[-_.][\w.-]{0,40})?"
-"""
-The suffixes that such a word may have in the name of a secret; `secretName` and `secretKeyRef` are only references.
-"""
+"""The suffixes of such a word in the name of a secret; `secretName` and `secretKeyRef` are only references."""
 
 _VALUE = r"""(?:"(?:\\.|[^"\\])*"?|'[^'\n]*'?|[^\s,;&"'}]+)"""
 _FLAGS = (
