@@ -49,7 +49,12 @@ async def serve_on(
             Component.CACHES: lambda: caches_ready(core),
         }
     )
-    health = health_of(settings, readiness, metrics, heartbeat)
+    health = Health(
+        heartbeat,
+        asked_on(asyncio.get_running_loop(), readiness),
+        metrics,
+        standstill=settings.health.standstill.total_seconds(),
+    )
     on_health = await life.enter("health", serve_health(settings.health, health))
 
     def read(body: bytes, now: datetime) -> Delivery:
@@ -127,16 +132,6 @@ def poll(settings: Settings, core: Core, metrics: Metrics, life: Lifecycle) -> P
     )
     life.spawn("poll", poller.run())
     return poller
-
-
-def health_of(settings: Settings, readiness: Readiness, metrics: Metrics, heartbeat: LoopHeartbeat) -> Health:
-    """Return the part that answers the kubelet and Prometheus about the running event loop."""
-    return Health(
-        heartbeat,
-        asked_on(asyncio.get_running_loop(), readiness),
-        metrics,
-        standstill=settings.health.standstill.total_seconds(),
-    )
 
 
 NOT_UNDERSTOOD = (

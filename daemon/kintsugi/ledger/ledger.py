@@ -13,21 +13,27 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import schema
-from kintsugi.ledger.admissions import AdmissionRepository
 from kintsugi.ledger.approvals import ApprovalRepository, PauseRepository
 from kintsugi.ledger.dead_letters import DeadLetterRepository, RowRepair
 from kintsugi.ledger.diagnoses import DiagnosisRepository, EvidenceRepository
-from kintsugi.ledger.engines import Engines, connect, file_of, parse_url, shown_url
-from kintsugi.ledger.failures import DAMAGED, DRIVER_ERRORS, ledger_error
+from kintsugi.ledger.engines import (
+    DAMAGED,
+    DRIVER_ERRORS,
+    Engines,
+    connect,
+    file_of,
+    ledger_error,
+    parse_url,
+    shown_url,
+)
 from kintsugi.ledger.history import RemedyRepository
 from kintsugi.ledger.inbox import EpisodeReopener
 from kintsugi.ledger.incidents import IncidentRepository
-from kintsugi.ledger.outages import OutageRepository
-from kintsugi.ledger.outbox import OutboxRepository
+from kintsugi.ledger.outbox import OutageRepository, OutboxRepository
 from kintsugi.ledger.process_lock import LockSession, process_lock
 from kintsugi.ledger.retention import RetentionRepository
 from kintsugi.ledger.run_requests import RunRequestRepository
-from kintsugi.ledger.runs import CatalogRepository, RunRepository
+from kintsugi.ledger.runs import AdmissionRepository, CatalogRepository, RunRepository
 from kintsugi.ledger.signals import PendingMatchRepository, SignalRepository, TriggerRepository
 from kintsugi.ledger.store import NO_FAILPOINTS, Failpoints, Store, Windows
 from kintsugi.ledger.workloads import DrillRepository, ReplicaRepository, RevisionRepository, TemplateRepository

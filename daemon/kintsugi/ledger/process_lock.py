@@ -21,8 +21,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import LedgerHeld, LedgerUnavailable, StaleEpoch
-from kintsugi.ledger.engines import Engines
-from kintsugi.ledger.failures import DRIVER_ERRORS, ledger_error
+from kintsugi.ledger.engines import DRIVER_ERRORS, Engines, ledger_error
 
 log = structlog.get_logger(__name__)
 

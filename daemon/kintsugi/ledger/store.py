@@ -37,8 +37,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.cancellation import uncancelled
 from kintsugi.errors import LedgerError, StaleEpoch, UnreadableRow
-from kintsugi.ledger.engines import Engines
-from kintsugi.ledger.failures import DRIVER_ERRORS, DatabaseFailure, classify, is_read_only, ledger_error
+from kintsugi.ledger.engines import DRIVER_ERRORS, DatabaseFailure, Engines, classify, is_read_only, ledger_error
 from kintsugi.ledger.rows import read_leniently, readable, unreadable
 from kintsugi.ledger.tables import commit_counts, leadership, pauses
 from kintsugi.model.records import DeadLetter, PauseScope, Signal, StepRecord
