@@ -90,28 +90,24 @@ def notify(settings: Settings, core: Core, metrics: Metrics, life: Lifecycle) ->
             set="notifications.url",
         )
         return
+    affected = AffectedServices(
+        incidents=core.ledger.incidents, active_catalog=core.active_catalog, observed=core.observed
+    )
+    headlines = NoticeHeadlines(
+        ledger=core.ledger,
+        clock=core.clock.now,
+        delay=2 * core.diagnoses.within,
+        affected=affected.of_incident,
+    )
     notifier = Notifier(
         settings.notifications,
         core.ledger.outbox,
         core.session,
         metrics=metrics,
         clock=core.clock.now,
-        complete=headlines_of(core).complete,
+        complete=headlines.complete,
     )
     life.spawn("notifier", notifier.run())
-
-
-def headlines_of(core: Core) -> NoticeHeadlines:
-    """Return the part that completes notices."""
-    affected = AffectedServices(
-        incidents=core.ledger.incidents, active_catalog=core.active_catalog, observed=core.observed
-    )
-    return NoticeHeadlines(
-        ledger=core.ledger,
-        clock=core.clock.now,
-        delay=2 * core.diagnoses.within,
-        affected=affected.of_incident,
-    )
 
 
 def poll(settings: Settings, core: Core, metrics: Metrics, life: Lifecycle) -> Poller | None:

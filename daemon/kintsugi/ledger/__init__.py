@@ -4,7 +4,7 @@ The database of everything seen, decided and done, on SQLite or PostgreSQL. Only
 The daemon uses `Ledger.open(url, holder=…)`, all others `Ledger.read(url)`.
 """
 
-from kintsugi.ledger.diagnoses import DiagnosisRepository, EvidenceRecord
+from kintsugi.ledger.diagnoses import DiagnosisRepository
 from kintsugi.ledger.inbox import Accepted, in_pieces
 from kintsugi.ledger.incidents import IncidentRepository
 from kintsugi.ledger.ledger import Ledger
@@ -22,7 +22,6 @@ __all__ = [
     "Decide",
     "DeliveryInbox",
     "DiagnosisRepository",
-    "EvidenceRecord",
     "Failpoints",
     "IncidentRepository",
     "Ledger",

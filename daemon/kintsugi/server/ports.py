@@ -59,17 +59,12 @@ async def serve(settings: ServerSettings, auth: AuthMiddleware, routes: Sequence
         idle_timeout=settings.idle_timeout.total_seconds(),
         shutdown_timeout=settings.shutdown_timeout.total_seconds(),
     )
-    certificate = _certificate_of(settings)
+    certificate = None
+    if settings.tls_certificate_file is not None and settings.tls_key_file is not None:
+        certificate = Certificate(settings.tls_certificate_file, settings.tls_key_file)
     app = application(auth, routes)
     async with listen(options, app, tls=None if certificate is None else certificate.context) as listening:
         yield listening
-
-
-def _certificate_of(settings: ServerSettings) -> "Certificate | None":
-    """Read the certificate of the port; None where it goes in the clear. Raises UsageError."""
-    if settings.tls_certificate_file is None or settings.tls_key_file is None:
-        return None
-    return Certificate(settings.tls_certificate_file, settings.tls_key_file)
 
 
 def application(auth: AuthMiddleware, routes: Sequence[Route]) -> web.Application:
@@ -113,9 +108,8 @@ class Certificate:
     def _read(self) -> ssl.SSLContext:
         """Make a context of the files. Raises OSError, of which ssl.SSLError is one."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(
-            self._certificate, self._key, password=lambda: ""
-        )  # OpenSSL asks for none on a terminal
+        # with a password, OpenSSL asks for none on a terminal
+        context.load_cert_chain(self._certificate, self._key, password=lambda: "")
         return context
 
 

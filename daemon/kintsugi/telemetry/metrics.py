@@ -131,24 +131,17 @@ class Metrics:
             ["scope"],
         )
         self.notices = counter("kintsugi_notices_total", "Attempts to send a notice by outcome.", ["outcome"])
-        _preset_own_labels(self)
+        for metric, labels in (
+            (self.webhook_answers, ("200", "400", "401", "413", "415", "503")),
+            (self.alerts_left_out, ("polled", "unknown")),
+            (self.polls, ("ok", "failed")),
+            (self.catalog_loads, ("taken", "refused")),
+            (self.contained, tuple(FailureScope)),
+            (self.notices, ("sent", "failed")),
+        ):
+            for label in labels:
+                metric.labels(label)
 
     def exposition(self) -> bytes:
         """Write all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
-
-
-def _preset_own_labels(metrics: Metrics) -> None:
-    """Start the series whose labels are fixed here."""
-    for status in ("200", "400", "401", "413", "415", "503"):
-        metrics.webhook_answers.labels(status)
-    for outcome in ("polled", "unknown"):
-        metrics.alerts_left_out.labels(outcome)
-    for outcome in ("ok", "failed"):
-        metrics.polls.labels(outcome)
-    for outcome in ("taken", "refused"):
-        metrics.catalog_loads.labels(outcome)
-    for scope in FailureScope:
-        metrics.contained.labels(scope)
-    for outcome in ("sent", "failed"):
-        metrics.notices.labels(outcome)
