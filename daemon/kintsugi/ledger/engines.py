@@ -99,6 +99,17 @@ def connect(url: URL, *, read_only: bool = False) -> Engines:
     return Engines(writer=reader if read_only else _sqlite(url, size=1, begin="BEGIN IMMEDIATE"), reader=reader)
 
 
+def _engine(url: URL, size: int, connect_args: Mapping[str, object]) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=QUEUE.total_seconds(),
+        hide_parameters=True,  # labels and logs may hold what is nobody's business
+        connect_args={"timeout": BUSY_TIMEOUT.total_seconds(), **connect_args},
+    )
+
+
 def _postgres(url: URL, *, read_only: bool) -> AsyncEngine:
     milliseconds = str(BUSY_TIMEOUT // timedelta(milliseconds=1))
     # force_custom_plan: a plan that was made for empty tables and kept would scan them whole until the next ANALYZE
@@ -112,18 +123,7 @@ def _postgres(url: URL, *, read_only: bool) -> AsyncEngine:
     }
     if read_only:
         settings["default_transaction_read_only"] = "on"
-    engine = create_async_engine(
-        url,
-        pool_size=_POOL,
-        max_overflow=0,
-        pool_timeout=QUEUE.total_seconds(),
-        hide_parameters=True,  # labels and logs may hold what is nobody's business
-        connect_args={
-            "timeout": BUSY_TIMEOUT.total_seconds(),
-            "command_timeout": BUSY_TIMEOUT.total_seconds(),
-            "server_settings": settings,
-        },
-    )
+    engine = _engine(url, _POOL, {"command_timeout": BUSY_TIMEOUT.total_seconds(), "server_settings": settings})
     event.listen(engine.sync_engine, "connect", _commit_durably)
     return engine
 
@@ -139,14 +139,7 @@ def _commit_durably(connection: Any, _record: object) -> None:
 
 
 def _sqlite(url: URL, *, size: int, begin: str, query_only: bool = False) -> AsyncEngine:
-    engine = create_async_engine(
-        url,
-        pool_size=size,
-        max_overflow=0,
-        pool_timeout=QUEUE.total_seconds(),
-        hide_parameters=True,  # labels and logs may hold what is nobody's business
-        connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT.total_seconds()},
-    )
+    engine = _engine(url, size, {"isolation_level": None})
     pragmas: Mapping[str, str] = {
         "busy_timeout": str(BUSY_TIMEOUT // timedelta(milliseconds=1)),
         "foreign_keys": "ON",

@@ -53,18 +53,22 @@ class LockSession:
         self._engines, self._kind, self._name, self._refusal = engines, kind, name, refusal
         self._connection: AsyncConnection | None = None
         self._birth: object = None
+        self._lock = select(func.pg_try_advisory_lock(kind, name))
 
     async def take(self) -> None:
         """Take the lock in a new session. Raises LedgerHeld when another live process has it, LedgerUnavailable."""
         try:
-            self._connection = await self._engines.writer.connect()
-            await self._connection.execution_options(isolation_level="AUTOCOMMIT")
-            self._birth = await self._connection.scalar(_BIRTH)
-            taken = await self._connection.scalar(select(func.pg_try_advisory_lock(self._kind, self._name)))
+            taken = await (await self._connect()).scalar(self._lock)
         except DRIVER_ERRORS as error:
             raise ledger_error(error, "open") from error
         if not taken:
             raise LedgerHeld(self._refusal)
+
+    async def _connect(self) -> AsyncConnection:
+        self._connection = await self._engines.writer.connect()
+        await self._connection.execution_options(isolation_level="AUTOCOMMIT")
+        self._birth = await self._connection.scalar(_BIRTH)
+        return self._connection
 
     async def close(self) -> None:
         """End the session for good, not given back to the pool: the server frees the lock with it."""
@@ -103,12 +107,8 @@ class LockSession:
         birth = self._birth
         try:
             await self.close()
-            connection = self._connection = await self._engines.writer.connect()
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            self._birth = await connection.scalar(_BIRTH)
-            mine = self._birth != birth and await connection.scalar(
-                select(func.pg_try_advisory_lock(self._kind, self._name))
-            )
+            connection = await self._connect()
+            mine = self._birth != birth and await connection.scalar(self._lock)
             if mine:
                 await ours(connection)
         except DRIVER_ERRORS as error:

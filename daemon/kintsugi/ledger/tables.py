@@ -95,10 +95,7 @@ incidents = Table(
     _partial("uq_incidents_open_service", "service", "kind", unique=True, where="closed IS NULL"),
 )
 
-_PROVISIONAL = "until IS NOT NULL AND ended IS NULL"
-_FIRING = "incident IS NOT NULL AND ended IS NULL"
 _LASTED = "incident IS NOT NULL AND ended IS NOT NULL AND kind <> 'event'"
-_WITHOUT_INCIDENT = "incident IS NULL AND ended IS NOT NULL"
 
 signals = Table(
     "signals",
@@ -130,11 +127,11 @@ signals = Table(
     Index("uq_signals_key_began", "key", "began", unique=True),
     _partial("uq_signals_open_key", "key", unique=True, where="ended IS NULL"),
     _partial("ix_signals_unjudged", "received", "id", where="verdict IS NULL"),
-    _partial("ix_signals_provisional", "until", where=_PROVISIONAL),
-    _partial("ix_signals_firing", "incident", "kind", "id", where=_FIRING),
+    _partial("ix_signals_provisional", "until", where="until IS NOT NULL AND ended IS NULL"),
+    _partial("ix_signals_firing", "incident", "kind", "id", where="incident IS NOT NULL AND ended IS NULL"),
     _partial("ix_signals_lasting", "incident", "ended", where=_LASTED),
     _partial("ix_signals_incident", "incident", "received", "id", where="incident IS NOT NULL"),
-    _partial("ix_signals_stray", "ended", where=_WITHOUT_INCIDENT),
+    _partial("ix_signals_stray", "ended", where="incident IS NULL AND ended IS NOT NULL"),
     _partial("ix_signals_refired", "refired", where="refired IS NOT NULL"),
     Index("ix_signals_received", "received", "id"),
     _partial("ix_signals_verdict_received", "verdict", "received", "id", where="verdict IS NOT NULL"),
