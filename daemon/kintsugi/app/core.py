@@ -326,7 +326,9 @@ def subscribe(clock: SteadyClock, state: ClusterState, finders: Finders, busines
     finders.watch.on_signals(lambda _: pipeline.wake())
     clock.on_trusted(finders.watch.reevaluate_all)
     active_catalog.on_change(lambda changed, _: state.services.reload(changed))
-    active_catalog.on_change(lambda changed, _: state.caches.keep_events_in(namespaces_of(changed)))
+    active_catalog.on_change(
+        lambda changed, _: state.caches.keep_events_in({each.namespace for each in changed.services.values()})
+    )
     active_catalog.on_change(lambda changed, _: spare_names(changed))
     active_catalog.on_change(finders.watch.reload)
     active_catalog.on_change(finders.checks.reload)
@@ -406,11 +408,6 @@ def good_revisions_of(
         lasting=settings.watchdog.good_after,
         templates=GoodTemplateKeeper(state.services, outside.kube, finders.templates),
     )
-
-
-def namespaces_of(catalog: Catalog) -> frozenset[str]:
-    """Return the namespaces of the catalog's services."""
-    return frozenset(service.namespace for service in catalog.services.values())
 
 
 def spare_names(catalog: Catalog) -> None:

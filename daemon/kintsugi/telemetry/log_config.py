@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Literal, TextIO
 
 import orjson
@@ -127,7 +128,7 @@ def _cut(text: str) -> str:
 
 def _escape_for_json(_logger: object, _method: str, line: _Line) -> _Line:
     """Escape what the encoder would let through."""
-    return {key: _each_text(value, _for_json) for key, value in line.items()}
+    return {key: _each_text(value, partial(_FOR_JSON.sub, _escape)) for key, value in line.items()}
 
 
 def _escape_for_console(_logger: object, _method: str, line: _Line) -> _Line:
@@ -136,10 +137,6 @@ def _escape_for_console(_logger: object, _method: str, line: _Line) -> _Line:
         key: _for_traceback(str(value)) if key in _TRACEBACKS else _each_text(value, printable)
         for key, value in line.items()
     }
-
-
-def _for_json(text: str) -> str:
-    return _FOR_JSON.sub(_escape, text)
 
 
 def _for_traceback(text: str) -> str:

@@ -195,11 +195,6 @@ def environment(item: object) -> object:
     return MASK if item else item
 
 
-def _follows_flag(text: str) -> bool:
-    """Return whether the argument after this one is a secret."""
-    return _FLAG.match(text) is not None
-
-
 def _variable(each: object) -> object:
     if isinstance(each, Mapping):
         return {key: MASK if key == "value" and value else value for key, value in each.items()}
@@ -324,7 +319,7 @@ class Redactor:
             began = in_key or ("PRIVATE KEY-----" in line and "-----BEGIN" in line)
             masked.append(MASK if line and (began or after_flag) else self.value(item))
             in_key = began and "-----END" not in line
-            after_flag = bool(line) and _follows_flag(line)
+            after_flag = bool(line) and _FLAG.match(line) is not None
         return masked
 
 
