@@ -301,12 +301,12 @@ class Repository:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def _select(self, query: Select[Any]) -> Sequence[Row[Any]]:
+    async def _select(self, query: Select[Any], *, in_thread: bool = False) -> Sequence[Row[Any]]:
         """Return the rows of a query as they are."""
 
         async def work(connection: AsyncConnection) -> Sequence[Row[Any]]:
-            rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
-            return rows
+            result = await connection.execute(query)  # all that the database has said; what is left is to decode it
+            return await asyncio.to_thread(result.all) if in_thread else result.all()
 
         return await self._store.read(work)
 
@@ -336,12 +336,7 @@ class Repository:
 
     async def _rows(self, kind: type[object], query: Select[Any]) -> Sequence[Row[Any]]:
         """Run a query, and log each row that cannot be read whole, once."""
-
-        async def work(connection: AsyncConnection) -> Sequence[Row[Any]]:
-            result = await connection.execute(query)  # all that the database has said; what is left is to decode it
-            return await asyncio.to_thread(result.all) if kind in _OF_STRANGERS else result.all()
-
-        rows = await self._store.read(work)
+        rows = await self._select(query, in_thread=kind in _OF_STRANGERS)
         for row in rows:
             self._store.note(unreadable(kind, row))
         return rows
