@@ -31,9 +31,7 @@ from kintsugi.model.step_path import RUN, UNDOS_LIKE
 from kubediagnosis.causes import Diagnosis
 
 LAST_RUNS = 10
-"""The number of finished runs read of the service itself, and of those that say something of the remedy, of any age:
-enough for every streak that a guard counts.
-"""
+"""The finished runs read of a service, and those that say something of the remedy: enough for every guard's streak."""
 
 _NOT_MADE = (StepState.PLANNED, StepState.SKIPPED)
 
@@ -221,10 +219,7 @@ def _changed(*columns: ColumnElement[Any]) -> Select[Any]:
 
 
 MOST = 32
-"""
-The most recoveries read of one service by one runbook, and the most runs listed: more than the limit's largest setting,
-and than the doublings of the cooldown.
-"""
+"""The most recoveries and runs read of a service by one runbook: more than any limit, or doublings of the cooldown."""
 
 MOST_RUNS = 8
 """Runs that are looked at, the newest: a service that was given up more often than that has had every remedy."""

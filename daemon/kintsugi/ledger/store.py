@@ -201,10 +201,9 @@ class Store:
         self.epoch = await self.write("lead", work)
         return self.epoch
 
-    async def check_epoch(self, connection: AsyncConnection, *, lock: bool = False) -> None:
+    async def check_epoch(self, connection: AsyncConnection) -> None:
         """Raise `StaleEpoch` unless the ledger is led under the epoch of this process."""
-        query = select(leadership.c.epoch)
-        found = await connection.scalar(query.with_for_update(read=True) if lock else query)
+        found = await connection.scalar(select(leadership.c.epoch))
         if found != self.epoch:
             raise StaleEpoch(f"the ledger is led under epoch {found}, this process holds {self.epoch}: it must stop")
 
@@ -269,9 +268,11 @@ class Store:
 
     async def _fence(self, connection: AsyncConnection) -> None:
         # FOR SHARE: a successor's epoch waits until this transaction has ended, so none commits under an old one
+        epoch = await connection.scalar(select(leadership.c.epoch).with_for_update(read=True))
         if self.epoch is None:
             raise LedgerError("this process does not lead: call lead() before changing runs")
-        await self.check_epoch(connection, lock=True)
+        if epoch != self.epoch:
+            raise StaleEpoch(f"the ledger is led under epoch {epoch}, this process holds {self.epoch}: it must stop")
 
 
 async def _with_retries(once: Callable[[], Awaitable[T]], what: str) -> T:
