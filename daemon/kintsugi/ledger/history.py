@@ -31,7 +31,7 @@ from kintsugi.model.step_path import RUN, UNDOS_LIKE
 from kubediagnosis.causes import Diagnosis
 
 LAST_RUNS = 10
-"""The finished runs read of a service, and those that say something of the remedy: enough for every guard's streak."""
+"""Finished runs of any age read of a service, and of those about the remedy: enough for every guard's streak."""
 
 _NOT_MADE = (StepState.PLANNED, StepState.SKIPPED)
 
