@@ -100,9 +100,7 @@ def key_of(encrypted: str) -> str:
 
 
 def fingerprint(text: str) -> str:
-    """
-    Return a digest that recognises a text and discloses nothing of it: scrypt, as in RFC 7914, with a salt of its own.
-    """
+    """Return a digest with a salt (scrypt, RFC 7914) that recognises a text and discloses nothing of it."""
     salt = os.urandom(_SALT)
     return (
         f"{_SCRYPT}:{base64.b64encode(salt).decode()}:{base64.b64encode(_scrypt(salt).derive(text.encode())).decode()}"

@@ -1,41 +1,4 @@
-"""
-Every exception of the package, in one tree.
-
-    KintsugiError
-    ├── UsageError              what the caller asked cannot be understood (CLI exit 2)
-    ├── CatalogErrors           rules, services or runbooks are wrong; carries every problem
-    ├── EvaluationError         an expression could not be answered: never a reason to act
-    ├── CommandError            a bound command is not valid (a value does not fit its place)
-    ├── KubeError               the Kubernetes API said no, or could not be asked
-    │   ├── NotFound
-    │   ├── Conflict
-    │   ├── Forbidden
-    │   ├── Gone
-    │   ├── Invalid
-    │   ├── Unauthorized
-    │   ├── TooManyRequests
-    │   ├── ServerUnavailable   a read that stayed unanswered
-    │   │   └── StreamSilent    an open answer that sends nothing more: it may be sound, or its connection dead
-    │   └── OutcomeUnknown      a change whose answer was lost: it may have happened
-    ├── LedgerError
-    │   ├── LedgerUnavailable   nothing could be read or written: accept nothing, do nothing
-    │   ├── StaleEpoch          another daemon leads: stop at once
-    │   ├── LedgerHeld          another daemon is alive on this ledger
-    │   ├── BudgetSpent         a namespace has seen as many changes as it may for now
-    │   ├── NotRecorded         no such incident, run or question
-    │   ├── WrongState          a record is not in the state that the caller built on
-    │   └── UnreadableRow       a row holds what this version cannot understand
-    ├── StoreError              what S3 holds could not be read
-    │   ├── StoreUnreachable    it could not be asked, or broke off too often
-    │   ├── StoreRefused        it said no: credentials, rights, bucket, region
-    │   └── StoreChanged        an object is no longer the one that was listed
-    ├── ProbeFailed             a client (HTTP, DNS, TCP) could not be asked
-    │   └── ResolverFailed      for our own DNS does not know the cluster: nothing follows about who was to be asked
-    ├── DecryptionFailed        what is kept encrypted cannot be read: its key is gone, or it is another text
-    ├── NotAdmitted             the gate refused an effect: it is not made in this run any more
-    └── Refused                 an action declined, with its reason; nothing was changed
-        └── NotYet              it waits for something that is about to end: ask again
-"""
+"""Every exception of the package; all are `KintsugiError`, and each class says when it is raised."""
 
 from datetime import timedelta
 

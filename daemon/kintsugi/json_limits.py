@@ -57,9 +57,7 @@ def is_too_deep(text: bytes, deepest: int = DEEPEST) -> bool:
 
 
 def max_entries(text: bytes) -> int:
-    """
-    Return the most entries that a JSON text can have, in a pass at the speed of C: each but the first follows a mark.
-    """
+    """Return the most entries that a JSON text can have, at the speed of C: each but the first follows a mark."""
     return 1 + len(text) - len(text.translate(None, _MARKS))
 
 

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from kintsugi.ledger import Ledger
 from kintsugi.server.authentication import Action, Authenticator, TokenFiles
-from kintsugi.server.contract import Route
+from kintsugi.server.openapi import Route
 from kintsugi.server.ports import serve
 from kintsugi.server.routes import DELIVER, AuthMiddleware
 from kintsugi.server.webhook import WebhookHandler

@@ -11,12 +11,11 @@ from pathlib import Path
 import aiohttp
 
 from kintsugi.ledger import DeliveryInbox, Ledger
-from kintsugi.server.api import Api
+from kintsugi.server.api import Api, Operations
 from kintsugi.server.authentication import Authenticator, TokenFiles
-from kintsugi.server.health import Health, asked_on
-from kintsugi.server.operations import Operations
+from kintsugi.server.health import Check, Health, Readiness, asked_on
 from kintsugi.server.ports import serve, serve_health
-from kintsugi.server.readiness import Check, Component, Readiness
+from kintsugi.server.responses import Component
 from kintsugi.server.routes import AuthMiddleware, all_routes, documented, health_routes
 from kintsugi.server.webhook import WebhookHandler
 from kintsugi.settings import HealthSettings, ServerSettings

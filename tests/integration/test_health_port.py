@@ -20,7 +20,7 @@ from kintsugi.errors import UsageError
 from kintsugi.ledger import Ledger
 from kintsugi.server.health import Health
 from kintsugi.server.ports import serve_health
-from kintsugi.server.readiness import Component
+from kintsugi.server.responses import Component
 from kintsugi.settings import HealthSettings
 from kintsugi.telemetry import LoopHeartbeat, Metrics
 from tests.harness.waiting import eventually

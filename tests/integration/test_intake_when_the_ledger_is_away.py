@@ -14,7 +14,7 @@ import pytest
 from kintsugi.errors import LedgerError, LedgerUnavailable
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import DeadLetter, Signal
-from kintsugi.server.readiness import Component
+from kintsugi.server.responses import Component
 from tests.harness.waiting import eventually
 from tests.integration.intake_server import ANA, PATIENT, Served, ledger_in, served
 from tests.integration.operations_double import FakeOperations

@@ -1,14 +1,22 @@
 """
+
 The clock: it runs periodic jobs. The deadlines themselves are rows of the ledger.
 
 One job never overlaps itself, and a missed tick is made up by the next: nothing here is a one-shot. An unexpected error
 would recur at each tick, with half of the daemon running: it ends the daemon. The scheduler uses the wall clock: a
 clock that is set forward must not be made up for interval by interval, and after one is set back, the scheduler is
 silent until `restart_ticks`.
+
+Two of the jobs are here. Old rows of the ledger are deleted in batches every minute, so that a storm of signals is deleted as
+fast as it came: ten thousand rows a minute are more than fourteen million a day, and a tick that finds nothing reads a few
+indexes. Garbage is collected once, and then hourly, so that the collector does not stop the event loop for long-lived objects.
+
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import gc
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -16,6 +24,8 @@ from apscheduler.triggers.base import BaseTrigger
 from typing_extensions import override
 
 from kintsugi.errors import KubeError, LedgerUnavailable
+from kintsugi.ledger import Ledger, RetentionTerms
+from kintsugi.settings import Settings
 from kintsugi.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -91,3 +101,75 @@ class PeriodicJobs:
         await asyncio.sleep(0)  # the scheduler cancels them in the loop's next turn
         if self._under_way:
             await asyncio.wait(self._under_way)
+
+
+COLLECTED_EVERY = timedelta(hours=1)
+
+THRESHOLDS = (50_000, 20, 100)
+"""
+Objects more than before a young collection, young ones before a middle one, middle ones before a full one. Python's own
+(700, 10, 10) are for programs whose memory is small; these took a tenth off the processor time of a batch of alerts.
+"""
+
+
+async def collect_and_freeze() -> None:
+    """
+    Collect everything once, and let the collector look at none of what is left again until the next call.
+
+    Modules, catalog and caches are some 200,000 objects that live as long as the daemon. A full collection visits each of
+    them: 125 ms on a quiet core, 340 ms on a busy one, on the loop, whenever enough objects were made since. Frozen, they
+    are visited no more: a full collection takes less than a millisecond for each ten thousand objects that came after.
+    """
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*THRESHOLDS)
+    log.info("garbage collected", frozen=gc.get_freeze_count(), milliseconds=round((loop.time() - began) * 1000))
+
+
+PRUNED_EVERY = timedelta(minutes=1)
+
+BATCH = 1000
+"""Rows of one table that go in one transaction: tens of milliseconds, so that no request waits long behind it."""
+
+BATCHES = 10
+"""Transactions a tick."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetentionTask:
+    """`workloads` are the uids of the workloads in the cluster, None while the cluster is not seen."""
+
+    settings: Settings
+    ledger: Ledger
+    workloads: Callable[[], Collection[str] | None]
+    clock: Callable[[], datetime]
+
+    async def step(self) -> None:
+        """Delete some batches, and end alerts that are not repeated where Alertmanager is not polled either."""
+        now, loop = self.clock(), asyncio.get_running_loop()
+        # where nobody is notified, people read notices with the incidents: unsent ones keep nothing
+        kept = RetentionTerms(notices=self.settings.notifications.url is not None, workloads=self.workloads())
+        gone = 0
+        for _ in range(BATCHES):
+            began = loop.time()
+            batch = await self.ledger.retention.prune(now - self.settings.ledger.retention, now, BATCH, kept)
+            gone += batch
+            if batch < BATCH:
+                break
+            await asyncio.sleep(loop.time() - began)  # as long for the others as for us
+        if gone:
+            log.info("old rows deleted", rows=gone)
+        if self.settings.alertmanager.url is None:
+            await self._end_stale(now)
+
+    async def _end_stale(self, now: datetime) -> None:
+        stale = await self.ledger.triggers.end_stale(now - self.settings.alertmanager.stale_after, now, BATCH)
+        if stale:
+            log.warning(
+                "alerts ended as stale: they were not repeated, and alertmanager.url is not set",
+                alerts=stale,
+                stale_after=self.settings.alertmanager.stale_after,
+            )

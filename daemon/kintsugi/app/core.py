@@ -113,34 +113,17 @@ class Business:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Core:
-    """The parts of a daemon that the server, the CLI's demo and the clock use."""
+class Core(Connections, ClusterState, Finders, Business):
+    """The parts of a daemon that the server, the CLI's demo and the clock use: all groups, and what only these call."""
 
-    clock: SteadyClock
-    ledger: Ledger
-    kube: KubeClient
-    session: aiohttp.ClientSession
-    alertmanager: AlertmanagerApi | None
-    caches: Caches
-    services: ServiceViews
-    observed: ObservedState
-    active_catalog: ActiveCatalog
-    targets: Targets
-    pipeline: Pipeline
-    supervisor: RunSupervisor
     pending_incidents: PendingIncidents
-    diagnoser: Diagnoser
-    diagnoses: IncidentDiagnoses
     drill_scheduler: DrillScheduler
     manual_starts: ManualStarts
-    watch: ClusterWatch
-    checks: Checks
     good_revisions: GoodRevisionTracker
     names: ResolverNotice
     observer: ObserverIncident
     outages: OutageWatch
     warnings: WarningWatch
-    containment: Containment
 
 
 async def build(
@@ -251,7 +234,12 @@ def find_with(
     """Return the parts that detect problems and diagnose them; `has_open_run` says whether a service has an open run."""
     clock, observed = outside.clock.now, state.observed
     watch = ClusterWatch(state.caches, state.services, outside.ledger, clock=clock, containment=state.containment)
-    terms = check_terms(settings, has_open_run)
+    terms = CheckTerms(
+        within=settings.kube.request_timeout,
+        prometheus=str(settings.prometheus.url or ""),
+        lasting=settings.watchdog.verify,
+        has_open_run=has_open_run,
+    )
     checks = Checks(state.services, actions, watch.record, clock=clock, terms=terms, containment=state.containment)
     observed.checks, observed.unmet = checks.doubt, checks.unmet
     declared = DeclaredWorkloads(
@@ -283,16 +271,6 @@ def find_with(
         templates=actions.templates,
         diagnoser=diagnoser,
         diagnoses=diagnoses,
-    )
-
-
-def check_terms(settings: Settings, has_open_run: Callable[[str], bool]) -> CheckTerms:
-    """Return the terms on which the checks of services are run."""
-    return CheckTerms(
-        within=settings.kube.request_timeout,
-        prometheus=str(settings.prometheus.url or ""),
-        lasting=settings.watchdog.verify,
-        has_open_run=has_open_run,
     )
 
 
@@ -353,7 +331,9 @@ def subscribe(clock: SteadyClock, state: ClusterState, finders: Finders, busines
     finders.watch.on_signals(lambda _: pipeline.wake())
     clock.on_trusted(finders.watch.reevaluate_all)
     active_catalog.on_change(lambda changed, _: state.services.reload(changed))
-    active_catalog.on_change(lambda changed, _: state.caches.keep_events_in(namespaces_of(changed)))
+    active_catalog.on_change(
+        lambda changed, _: state.caches.keep_events_in({each.namespace for each in changed.services.values()})
+    )
     active_catalog.on_change(lambda changed, _: spare_names(changed))
     active_catalog.on_change(finders.watch.reload)
     active_catalog.on_change(finders.checks.reload)
@@ -368,42 +348,28 @@ def core_of(
     names: ResolverNotice,
 ) -> Core:
     """Return all parts together, with those that only the clock or a person calls."""
-    ledger, observed = outside.ledger, state.observed
+    ledger, observed, pipeline = outside.ledger, state.observed, business.pipeline
     active_catalog, supervisor = business.active_catalog, business.supervisor
-    manual_starts = ManualStarts(
-        ledger,
-        active_catalog,
-        observed,
-        supervisor,
-        approval_expiry=settings.guards.approval_expiry,
-        durations=settings.durations,
-    )
     return Core(
-        clock=outside.clock,
-        ledger=outside.ledger,
-        kube=outside.kube,
-        session=outside.session,
-        alertmanager=outside.alertmanager,
-        caches=state.caches,
-        services=state.services,
-        observed=state.observed,
-        active_catalog=active_catalog,
-        targets=business.targets,
-        pipeline=business.pipeline,
-        supervisor=supervisor,
-        pending_incidents=PendingIncidents(ledger, business.pipeline, active_catalog, observed, supervisor),
-        diagnoser=finders.diagnoser,
-        diagnoses=finders.diagnoses,
+        **vars(outside),
+        **vars(state),
+        **vars(finders),
+        **vars(business),
+        pending_incidents=PendingIncidents(ledger, pipeline, active_catalog, observed, supervisor),
         drill_scheduler=DrillScheduler(ledger, active_catalog, observed, supervisor),
-        manual_starts=manual_starts,
-        watch=finders.watch,
-        checks=finders.checks,
+        manual_starts=ManualStarts(
+            ledger,
+            active_catalog,
+            observed,
+            supervisor,
+            approval_expiry=settings.guards.approval_expiry,
+            durations=settings.durations,
+        ),
         good_revisions=good_revisions_of(settings, outside, state, finders),
         names=names,
         observer=ObserverIncident(ledger, observed, notify_after=settings.kube.notify_after),
-        outages=outages_of(settings, outside, state, finders, business.pipeline),
+        outages=outages_of(settings, outside, state, finders, pipeline),
         warnings=warnings_of(settings, state, finders),
-        containment=state.containment,
     )
 
 
@@ -447,11 +413,6 @@ def good_revisions_of(
         lasting=settings.watchdog.good_after,
         templates=GoodTemplateKeeper(state.services, outside.kube, finders.templates),
     )
-
-
-def namespaces_of(catalog: Catalog) -> frozenset[str]:
-    """Return the namespaces of the catalog's services."""
-    return frozenset(service.namespace for service in catalog.services.values())
 
 
 def spare_names(catalog: Catalog) -> None:

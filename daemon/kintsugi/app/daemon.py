@@ -6,13 +6,11 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from kintsugi.app import collector
-from kintsugi.app.clock import PeriodicJobs, Tick
+from kintsugi.app.clock import COLLECTED_EVERY, PRUNED_EVERY, PeriodicJobs, RetentionTask, Tick, collect_and_freeze
 from kintsugi.app.core import Core, build
 from kintsugi.app.events import ObjectEvents
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.app.metrics_recorder import MetricsRecorder
-from kintsugi.app.retention_task import EVERY, RetentionTask
 from kintsugi.app.serving import ListenAddresses, serve_on
 from kintsugi.catalog.library import catalog_paths
 from kintsugi.catalog.watch import CatalogFiles
@@ -167,7 +165,7 @@ async def lead(core: Core) -> None:
     await core.clock.wait_trusted()
     log.info("caches synced", pods=len(core.caches.pods.store))
     core.services.refresh(everything=True)
-    await collector.collect_and_freeze()
+    await collect_and_freeze()
     await with_retries(core.good_revisions.step, "good revisions")
     await with_retries(core.pipeline.recall, "signals that wait")
     await with_retries(core.pipeline.evaluate_observed, "observed signals")
@@ -243,8 +241,8 @@ def start_clock(settings: Settings, core: Core, recorder: MetricsRecorder, life:
     forgetting = RetentionTask(
         settings=settings, ledger=core.ledger, workloads=core.good_revisions.known_workloads, clock=now
     )
-    clock.every(EVERY, "retention", trusting(forgetting.step))
-    clock.every(collector.EVERY, "garbage", collector.collect_and_freeze)
+    clock.every(PRUNED_EVERY, "retention", trusting(forgetting.step))
+    clock.every(COLLECTED_EVERY, "garbage", collect_and_freeze)
     core.clock.on_trusted(lambda _: clock.restart_ticks())
     clock.start()
     life.on_stop("clock", clock.stop)

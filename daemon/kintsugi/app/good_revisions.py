@@ -41,9 +41,7 @@ AGAIN_AFTER = timedelta(minutes=10)
 
 
 class GoodTemplateKeeper:
-    """
-    Keeps the pod template of each revision that becomes good: read once a revision, a few at a time, and kept in `templates`.
-    """
+    """Keeps the pod template of each good revision in `templates`: read once a revision, a few at a time."""
 
     def __init__(self, services: ServiceViews, kube: KubeClient, templates: GoodTemplates) -> None:
         self._services = services
@@ -120,10 +118,7 @@ class ServiceChecks(Protocol):
 
 @dataclass(eq=False)
 class GoodRevisionTracker:
-    """
-    Tracks good revisions. `lasting` is the time of health that makes a revision good; `templates` keeps their
-    templates, None for no keeper.
-    """
+    """Tracks good revisions: `lasting` is how long one must be healthy; `templates`, if given, keeps their templates."""
 
     services: ServiceViews
     observed: ObservedState

@@ -6,7 +6,6 @@ bounded time, and one that fails does not skip the others.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -15,14 +14,7 @@ from kintsugi.telemetry import get_logger
 log = get_logger(__name__)
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cleanup:
-    """One thing to undo when the daemon stops."""
-
-    name: str
-    stop: Callable[[], Awaitable[object]]
+Stop = Callable[[], Awaitable[object]]
 
 
 class Lifecycle:
@@ -35,12 +27,12 @@ class Lifecycle:
 
     def __init__(self, *, shutdown: timedelta) -> None:
         self._shutdown = shutdown
-        self._cleanups: list[Cleanup] = []
+        self._cleanups: list[tuple[str, Stop]] = []
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def on_stop(self, name: str, stop: Callable[[], Awaitable[object]]) -> None:
+    def on_stop(self, name: str, stop: Stop) -> None:
         """Remember how to stop what has just been started."""
-        self._cleanups.append(Cleanup(name=name, stop=stop))
+        self._cleanups.append((name, stop))
 
     async def enter(self, name: str, resource: AbstractAsyncContextManager[T]) -> T:
         """Open a resource that is closed at the end."""
@@ -69,18 +61,18 @@ class Lifecycle:
         loop = asyncio.get_running_loop()
         end = loop.time() + self._shutdown.total_seconds()
         while self._cleanups:
-            await self._stop_one(self._cleanups.pop(), (end - loop.time()) / 2)
+            await self._stop_one(*self._cleanups.pop(), (end - loop.time()) / 2)
 
-    async def _stop_one(self, cleanup: Cleanup, seconds: float) -> None:
+    async def _stop_one(self, name: str, stop: Stop, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds) as limit:
-                await cleanup.stop()
+                await stop()
         except Exception:
             # A resource that cannot be closed must not keep the next from being closed; the process ends anyway.
             if limit.expired():
-                log.warning("component did not stop in time", what=cleanup.name, seconds=seconds)
+                log.warning("component did not stop in time", what=name, seconds=seconds)
             else:
-                log.exception("component failed to stop", what=cleanup.name)
+                log.exception("component failed to stop", what=name)
 
     def fail(self, name: str, error: BaseException) -> None:
         """Let the daemon end because of this: only the first reason counts."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from itertools import product
 
 from kintsugi.app.core import Core
 from kintsugi.commands import by_verb
@@ -24,7 +25,7 @@ from kintsugi.model.records import (
     VerdictKind,
 )
 from kintsugi.pipeline.pending_incidents import MOST_INCIDENTS
-from kintsugi.telemetry import KnownLabels, Metrics
+from kintsugi.telemetry import Metrics
 
 COMMON_VERDICTS = (
     (VerdictKind.STARTED, Reason.MATCHED),
@@ -39,7 +40,6 @@ REFUSED = "refused"
 OTHER = "other"
 """The label of a step without a command of the grammar, such as the run of a child."""
 DRILLS = (IncidentState.PASSED, IncidentState.FAILED, IncidentState.CANCELLED, REFUSED)
-WATCHDOGS = ("pending", "overdue")
 
 
 class MetricsRecorder:
@@ -49,12 +49,10 @@ class MetricsRecorder:
         self._core = core
         self._metrics = metrics
         self._unreadable_rows = 0
-        metrics.preset(known_labels(core.active_catalog.catalog))
+        preset(metrics, core.active_catalog.catalog)
         core.watch.on_signals(metrics.signals_received.labels(SignalSource.WATCH).inc)
         core.pipeline.on_verdict(self._verdict)
         core.supervisor.on_end(self._run)
-        for action in (ReconcileAction.TAKE_UP, ReconcileAction.RESTART, ReconcileAction.HAND_OVER):
-            metrics.runs_reconciled.labels(action.value)
         core.supervisor.on_reconciled(lambda action: metrics.runs_reconciled.labels(action.value).inc())
         core.containment.on_contained(lambda scope: metrics.contained.labels(scope).inc())
         core.drill_scheduler.on_refused(lambda service: metrics.drills.labels(service, REFUSED).inc())
@@ -116,18 +114,22 @@ class MetricsRecorder:
                 self._metrics.steps.labels(step.verb or OTHER, step.state).inc()
 
 
-def known_labels(catalog: Catalog) -> KnownLabels:
-    """List the label values that are known at start."""
-    return KnownLabels(
-        sources=tuple(SignalSource),
-        verdicts=COMMON_VERDICTS,
-        outcomes=tuple(sorted(FINAL_STATES)),
-        runbooks=tuple(catalog.runbooks),
-        actions=(*by_verb(), OTHER),
-        step_outcomes=(StepState.DONE, StepState.FAILED, StepState.SKIPPED),
-        watchdogs=WATCHDOGS,
-        services=tuple(catalog.services),
-        drills=tuple(
-            (each.name, end) for each in catalog.services.values() if each.drill is not None for end in DRILLS
-        ),
-    )
+def preset(metrics: Metrics, catalog: Catalog) -> None:
+    """Start every series at zero whose labels the enums or the catalog name."""
+    for source in SignalSource:
+        metrics.signals_received.labels(source)
+    for verdict, reason in COMMON_VERDICTS:
+        metrics.verdicts.labels(verdict, reason)
+    for runbook, outcome in product(catalog.runbooks, sorted(FINAL_STATES)):
+        metrics.runs.labels(runbook, outcome)
+    for verb, state in product((*by_verb(), OTHER), (StepState.DONE, StepState.FAILED, StepState.SKIPPED)):
+        metrics.steps.labels(verb, state)
+    for watchdog in ("pending", "overdue"):
+        metrics.watchdogs.labels(watchdog)
+    for action in (ReconcileAction.TAKE_UP, ReconcileAction.RESTART, ReconcileAction.HAND_OVER):
+        metrics.runs_reconciled.labels(action.value)
+    of_service = (metrics.service_healthy, metrics.service_serving, metrics.service_held)
+    for gauge, name in product((*of_service, metrics.unnotified, metrics.disruptions_allowed), catalog.services):
+        gauge.labels(name)
+    for drilled, end in product((each for each in catalog.services.values() if each.drill is not None), DRILLS):
+        metrics.drills.labels(drilled.name, end)

@@ -1,6 +1,4 @@
-"""
-Notifies a person that the cluster's own names do not resolve where the daemon runs.
-"""
+"""Notifies a person that the cluster's own names do not resolve where the daemon runs."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -39,9 +37,7 @@ class ResolverNotice:
         return self.problem if self._resolved else ""
 
     def set_names(self, names: NameResolver) -> None:
-        """
-        Set the names to check: once at first, and while names that did resolve do not, so that their return is noticed.
-        """
+        """Set the names to check: once at first, and while names that did resolve do not, to notice their return."""
         self._names = names
 
     def on_answer(self, problem: str) -> None:
@@ -51,10 +47,7 @@ class ResolverNotice:
         self._resolved = self._resolved or not problem
 
     async def step(self) -> None:
-        """
-        Ask again where that is due, and leave the notice. Raises StaleEpoch, LedgerUnavailable; the next step tries
-        again.
-        """
+        """Ask again where due, and leave the notice. Raises StaleEpoch, LedgerUnavailable; the next step tries again."""
         if self._names is not None and self._resolved is None:
             self._resolved = await self._names.resolves()
         elif self._names is not None and self.sign:

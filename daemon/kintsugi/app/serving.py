@@ -1,6 +1,4 @@
-"""
-Starts the two HTTP ports, the poll of Alertmanager and the notifier.
-"""
+"""Starts the two HTTP ports, the poll of Alertmanager and the notifier."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,19 +7,18 @@ from datetime import datetime
 
 from kintsugi.app.core import Core
 from kintsugi.app.lifecycle import Lifecycle
-from kintsugi.app.notice_headlines import NoticeHeadlines
 from kintsugi.ledger import Accepted
 from kintsugi.model.records import DeadLetter, Delivery, Signal, SignalSource
-from kintsugi.notifier import Notifier
+from kintsugi.notifier import NoticeHeadlines, Notifier
 from kintsugi.pipeline.affected_services import AffectedServices
 from kintsugi.pipeline.explainer import Explainer
 from kintsugi.pipeline.operator_service import OperatorService
 from kintsugi.pipeline.previews import RollbackPreviewer
 from kintsugi.server.api import Api
 from kintsugi.server.authentication import Authenticator, TokenFiles
-from kintsugi.server.health import Health, asked_on
+from kintsugi.server.health import Health, Readiness, asked_on
 from kintsugi.server.ports import serve, serve_health
-from kintsugi.server.readiness import Component, Readiness
+from kintsugi.server.responses import Component
 from kintsugi.server.routes import AuthMiddleware, all_routes, documented, health_routes
 from kintsugi.server.webhook import WebhookHandler
 from kintsugi.settings import Settings
@@ -51,7 +48,12 @@ async def serve_on(
             Component.CACHES: lambda: caches_ready(core),
         }
     )
-    health = health_of(settings, readiness, metrics, heartbeat)
+    health = Health(
+        heartbeat,
+        asked_on(asyncio.get_running_loop(), readiness),
+        metrics,
+        standstill=settings.health.standstill.total_seconds(),
+    )
     on_health = await life.enter("health", serve_health(settings.health, health))
 
     def read(body: bytes, now: datetime) -> Delivery:
@@ -87,26 +89,24 @@ def notify(settings: Settings, core: Core, metrics: Metrics, life: Lifecycle) ->
             set="notifications.url",
         )
         return
+    affected = AffectedServices(
+        incidents=core.ledger.incidents, active_catalog=core.active_catalog, observed=core.observed
+    )
+    headlines = NoticeHeadlines(
+        ledger=core.ledger,
+        clock=core.clock.now,
+        delay=2 * core.diagnoses.within,
+        affected=affected.of_incident,
+    )
     notifier = Notifier(
         settings.notifications,
         core.ledger.outbox,
         core.session,
         metrics=metrics,
         clock=core.clock.now,
-        complete=headlines_of(core).complete,
+        complete=headlines.complete,
     )
     life.spawn("notifier", notifier.run())
-
-
-def headlines_of(core: Core) -> NoticeHeadlines:
-    """Return the part that completes notices."""
-    affected = AffectedServices(core.ledger.incidents, core.active_catalog, core.observed)
-    return NoticeHeadlines(
-        ledger=core.ledger,
-        clock=core.clock.now,
-        delay=2 * core.diagnoses.within,
-        affected=affected.of_incident,
-    )
 
 
 def poll(settings: Settings, core: Core, metrics: Metrics, life: Lifecycle) -> Poller | None:
@@ -127,16 +127,6 @@ def poll(settings: Settings, core: Core, metrics: Metrics, life: Lifecycle) -> P
     )
     life.spawn("poll", poller.run())
     return poller
-
-
-def health_of(settings: Settings, readiness: Readiness, metrics: Metrics, heartbeat: LoopHeartbeat) -> Health:
-    """Return the part that answers the kubelet and Prometheus about the running event loop."""
-    return Health(
-        heartbeat,
-        asked_on(asyncio.get_running_loop(), readiness),
-        metrics,
-        standstill=settings.health.standstill.total_seconds(),
-    )
 
 
 NOT_UNDERSTOOD = (

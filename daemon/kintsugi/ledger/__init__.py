@@ -5,8 +5,6 @@ The daemon uses `Ledger.open(url, holder=…)`, all others `Ledger.read(url)`.
 """
 
 from kintsugi.ledger.diagnoses import DiagnosisRepository
-from kintsugi.ledger.evidence import EvidenceRecord
-from kintsugi.ledger.history import Windows
 from kintsugi.ledger.inbox import Accepted, in_pieces
 from kintsugi.ledger.incidents import IncidentRepository
 from kintsugi.ledger.ledger import Ledger
@@ -15,7 +13,7 @@ from kintsugi.ledger.retention import RetentionTerms
 from kintsugi.ledger.run_requests import Decide, RunRequest, RunRequestResult
 from kintsugi.ledger.runs import CatalogRepository
 from kintsugi.ledger.signals import DeliveryInbox, SignalInbox
-from kintsugi.ledger.store import NO_FAILPOINTS, Failpoints
+from kintsugi.ledger.store import NO_FAILPOINTS, Failpoints, Windows
 
 __all__ = [
     "NO_FAILPOINTS",
@@ -24,7 +22,6 @@ __all__ = [
     "Decide",
     "DeliveryInbox",
     "DiagnosisRepository",
-    "EvidenceRecord",
     "Failpoints",
     "IncidentRepository",
     "Ledger",

@@ -1,20 +1,22 @@
-"""Questions to people, and their answers."""
+"""Questions to people and their answers; pauses, and the rests that people have ended."""
 
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import and_, case, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.decisions.reconciliation import rejection
 from kintsugi.errors import NotRecorded, WrongState
+from kintsugi.ledger.history import pauses_at
 from kintsugi.ledger.incidents import find_incident
 from kintsugi.ledger.outbox import put_notice_once
-from kintsugi.ledger.repository import Repository
-from kintsugi.ledger.rows import columns, read_strictly, values
-from kintsugi.ledger.tables import approvals
+from kintsugi.ledger.rows import columns, read_one, values
+from kintsugi.ledger.signals import evaluate_anew
+from kintsugi.ledger.store import Repository
+from kintsugi.ledger.tables import approvals, pauses
 from kintsugi.model.api_types import RejectRequest
-from kintsugi.model.records import Approval, IncidentState
+from kintsugi.model.records import Approval, IncidentState, Pause
 
 _APPROVAL = columns(Approval, approvals)
 _CHANGED = "the plan has changed since it was shown: review it again"
@@ -103,8 +105,7 @@ async def _newest(connection: AsyncConnection, incident: str, path: str) -> Appr
     """Read the newest question of a step, and lock its row."""
     query = select(*_APPROVAL).where(approvals.c.incident == incident, approvals.c.path == path)
     newest = query.order_by(approvals.c.number.desc()).limit(1).with_for_update()
-    row = (await connection.execute(newest)).one_or_none()
-    return None if row is None else read_strictly(Approval, row)
+    return await read_one(connection, Approval, newest)
 
 
 async def _answer(connection: AsyncConnection, asked: Approval, now: datetime, **answer: object) -> Approval:
@@ -124,3 +125,72 @@ async def _answer(connection: AsyncConnection, asked: Approval, now: datetime, *
 def _check(holds: bool, incident: str, what: str) -> None:
     if not holds:
         raise WrongState(f"incident {incident}: {what}")
+
+
+class PauseRepository(Repository):
+    """Pauses. Any replica may write them: a pause needs no leader."""
+
+    async def pause(self, pause: Pause) -> None:
+        """Begin a pause; the same id twice is the same pause."""
+
+        async def work(connection: AsyncConnection) -> None:
+            if await connection.scalar(select(pauses.c.id).where(pauses.c.id == pause.id)) is None:
+                await connection.execute(insert(pauses).values(values(pause)))
+
+        await self._store.write("pause", work)
+
+    async def resume(self, pause: str, who: str, why: str, now: datetime) -> Pause:
+        """Lift a pause and return it; lifting it again changes nothing. Raises `NotRecorded`."""
+
+        async def work(connection: AsyncConnection) -> Pause:
+            query = select(*columns(Pause, pauses)).where(pauses.c.id == pause)
+            known = await read_one(connection, Pause, query, strict=False)
+            if known is None:
+                raise NotRecorded(f"there is no pause {pause}")
+            lift = update(pauses).where(pauses.c.id == pause, pauses.c.lifted.is_(None))
+            await connection.execute(lift.values(lifted=now, lifted_by=who, lifted_why=why))
+            return known
+
+        return await self._store.write("resume", work)
+
+    async def end_rest(self, ended: Pause, rules: Collection[str]) -> None:
+        """
+        Keep who ended the rest after a hand-over, when and why, and make the signals due that `rules` refused meanwhile (P9).
+
+        It is a pause with the incident's id that was lifted as it began: it holds nothing back.
+        Of two of one incident the later one stays.
+        """
+        lifted = {"lifted": ended.since, "lifted_by": ended.who, "lifted_why": ended.why}
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(delete(pauses).where(pauses.c.id == ended.id))
+            await connection.execute(insert(pauses).values({**values(ended), **lifted}))
+            await evaluate_anew(connection, ended.id, rules, ended.since)
+
+        await self._store.write("end-rest", work, fenced=True)
+
+    async def ended_rest(self, incident: str) -> Pause | None:
+        """Return by whom and when the rest after an incident's hand-over was ended, None where nobody has."""
+        found = await self._shown(Pause, select(*columns(Pause, pauses)).where(pauses.c.id == incident))
+        return next(iter(found), None)
+
+    async def in_force(self, now: datetime) -> tuple[Pause, ...]:
+        """Return the pauses in force at `now`, oldest first. One whose subject cannot be read applies to everything."""
+        return await self._shown(Pause, pauses_at(now))
+
+    async def since(self, moment: datetime, now: datetime) -> tuple[Pause, ...]:
+        """
+        Return the pauses that held at any time from `moment` to `now`, oldest first.
+
+        `until` is when each has really ended: when it was lifted, if that came first; None for one without an end.
+        """
+        held = and_(
+            pauses.c.since <= now,
+            or_(pauses.c.lifted.is_(None), pauses.c.lifted > moment),
+            or_(pauses.c.until.is_(None), pauses.c.until > moment),
+        )
+        early = and_(pauses.c.lifted.is_not(None), or_(pauses.c.until.is_(None), pauses.c.lifted < pauses.c.until))
+        first = case((early, pauses.c.lifted), else_=pauses.c.until)
+        others = [column for column in columns(Pause, pauses) if column is not pauses.c.until]
+        query = select(*others, first.label("until")).where(held).order_by(pauses.c.since, pauses.c.id)
+        return await self._shown(Pause, query)

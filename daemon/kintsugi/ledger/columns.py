@@ -7,7 +7,7 @@ An unreadable value comes out as `Unreadable`, so that one value never fails a q
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -22,9 +22,7 @@ from kintsugi.ledger.texts import clean, dump, dump_labels, for_people, load, lo
 T = TypeVar("T")
 
 _WRONG = (ValueError, TypeError, OverflowError, RecursionError, msgspec.ValidationError)
-"""
-The errors of reading a value that this version cannot understand: no JSON, no such member, no time, another shape.
-"""
+"""The errors of reading a value that this version cannot understand: no JSON, no member, no time, another shape."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,14 +172,8 @@ class Packed(TolerantColumn[object]):
 
     @override
     def process_bind_param(self, value: object, dialect: Dialect) -> str | None:
-        if value is None or isinstance(value, type) or not is_dataclass(value):
-            return None
-        return dump(_fields(value))
+        return None if value is None else dump(value)
 
     @override
     def read(self, value: str) -> object:
         return msgspec.convert(load(value), self.record)
-
-
-def _fields(record: Any) -> Mapping[str, object]:
-    return asdict(record)

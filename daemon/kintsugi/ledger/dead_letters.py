@@ -18,8 +18,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger.columns import RedactedText, TextColumn, Unreadable
 from kintsugi.ledger.outbox import put_notice
-from kintsugi.ledger.repository import Repository, is_before
-from kintsugi.ledger.rows import columns, read_leniently, read_strictly, signal, unreadable, values, verdict_values
+from kintsugi.ledger.rows import (
+    columns,
+    read_leniently,
+    read_one,
+    signal,
+    unreadable,
+    values,
+    verdict_values,
+)
+from kintsugi.ledger.store import Repository, is_before
 from kintsugi.ledger.tables import conditions, dead_letters, incidents, runs, signals
 from kintsugi.model.api_types import DeadLetterSummary
 from kintsugi.model.records import (
@@ -163,10 +171,10 @@ class DeadLetterRepository(Repository):
         query = select(*columns(DeadLetter, dead_letters)).where(dead_letters.c.id == letter)
 
         async def work(connection: AsyncConnection) -> DeadLetter:
-            row = (await connection.execute(query)).one_or_none()
-            if row is None:
+            found = await read_one(connection, DeadLetter, query)
+            if found is None:
                 raise _not_there(letter)
-            return read_strictly(DeadLetter, row)
+            return found
 
         return await self._store.read(work)
 

@@ -1,32 +1,38 @@
 """
-Connections to the two databases, set up so that neither loses anything.
+
+Connections to the two databases, set up so that neither loses anything; and what their errors mean.
 
 SQLite: WAL with synchronous=FULL (a power cut loses no commit), foreign keys, and BEGIN IMMEDIATE: with the driver's own
 transactions, concurrent read-modify-writes are lost without an error. One connection writes; others only read.
 PostgreSQL: every wait has an end, on the server and here.
+
+An error of a driver or of SQLAlchemy is classified by three questions: may the same transaction be retried, was the connection
+lost (so that a COMMIT may have succeeded), and which advice does a person need.
+
 """
 
 import os
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, event, make_url
+import asyncpg
+from sqlalchemy import URL, Connection, Engine, event, exc, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from kintsugi.errors import LedgerError
+from kintsugi.errors import LedgerError, LedgerUnavailable
 from kintsugi.telemetry import SECRETS
 
 BUSY_TIMEOUT = timedelta(seconds=10)
 """The time limit of a lock, a statement or a connect: more than a busy disk takes, and less than a person waits."""
 
 QUEUE = timedelta(seconds=15)
-"""
-The time limit of the queue for a connection: SQLite has one that writes, and unlike a stuck statement a queue moves.
-"""
+"""The time limit of the queue for a connection: SQLite has one writer, and unlike a stuck statement a queue moves."""
 
 _POOL = 8
 _READERS = 2
@@ -73,6 +79,12 @@ def parse_url(url: str) -> URL:
     return parsed.set(drivername="sqlite+aiosqlite")
 
 
+def shown_url(engine: Engine) -> str:
+    """Return the ledger's URL as a person sets it, without its password."""
+    url = engine.url
+    return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
+
+
 def file_of(url: URL) -> Path | None:
     """Return the file of an SQLite ledger, None for PostgreSQL."""
     return Path(url.database) if url.drivername.startswith("sqlite") and url.database else None
@@ -85,6 +97,17 @@ def connect(url: URL, *, read_only: bool = False) -> Engines:
         return Engines(writer=engine, reader=engine)
     reader = _sqlite(url, size=_READERS, begin="BEGIN", query_only=True)
     return Engines(writer=reader if read_only else _sqlite(url, size=1, begin="BEGIN IMMEDIATE"), reader=reader)
+
+
+def _engine(url: URL, size: int, connect_args: Mapping[str, object]) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=QUEUE.total_seconds(),
+        hide_parameters=True,  # labels and logs may hold what is nobody's business
+        connect_args={"timeout": BUSY_TIMEOUT.total_seconds(), **connect_args},
+    )
 
 
 def _postgres(url: URL, *, read_only: bool) -> AsyncEngine:
@@ -100,18 +123,7 @@ def _postgres(url: URL, *, read_only: bool) -> AsyncEngine:
     }
     if read_only:
         settings["default_transaction_read_only"] = "on"
-    engine = create_async_engine(
-        url,
-        pool_size=_POOL,
-        max_overflow=0,
-        pool_timeout=QUEUE.total_seconds(),
-        hide_parameters=True,  # labels and logs may hold what is nobody's business
-        connect_args={
-            "timeout": BUSY_TIMEOUT.total_seconds(),
-            "command_timeout": BUSY_TIMEOUT.total_seconds(),
-            "server_settings": settings,
-        },
-    )
+    engine = _engine(url, _POOL, {"command_timeout": BUSY_TIMEOUT.total_seconds(), "server_settings": settings})
     event.listen(engine.sync_engine, "connect", _commit_durably)
     return engine
 
@@ -127,14 +139,7 @@ def _commit_durably(connection: Any, _record: object) -> None:
 
 
 def _sqlite(url: URL, *, size: int, begin: str, query_only: bool = False) -> AsyncEngine:
-    engine = create_async_engine(
-        url,
-        pool_size=size,
-        max_overflow=0,
-        pool_timeout=QUEUE.total_seconds(),
-        hide_parameters=True,  # labels and logs may hold what is nobody's business
-        connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT.total_seconds()},
-    )
+    engine = _engine(url, size, {"isolation_level": None})
     pragmas: Mapping[str, str] = {
         "busy_timeout": str(BUSY_TIMEOUT // timedelta(milliseconds=1)),
         "foreign_keys": "ON",
@@ -163,3 +168,113 @@ def _with_ssl(url: URL) -> URL:
     mode = url.query.get("sslmode", os.environ.get("PGSSLMODE", ""))
     query = {name: value for name, value in url.query.items() if name != "sslmode"}
     return url.set(query={**query, "ssl": mode} if mode else query)
+
+
+DRIVER_ERRORS = (
+    exc.SQLAlchemyError,
+    sqlite3.Error,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+)
+"""Everything that a statement, a commit or a connect can raise; asyncpg's connect errors arrive unwrapped."""
+
+
+class DatabaseFailure(Enum):
+    """The consequence of a failed transaction."""
+
+    AGAIN = "again"  # nothing was kept; the same transaction may succeed
+    LOST = "lost"  # the connection went; at COMMIT the outcome is unknown
+    UNAVAILABLE = "unavailable"  # down, full, locked, read-only
+    REFUSED = "refused"  # the database understood and said no: a fault of ours
+
+
+DAMAGED = (
+    ". The file is damaged: stop the daemon, keep the file, and restore it from a backup; "
+    "it is never recreated automatically, because limits and cooldowns would be lost"
+)
+
+_NOT_UNIQUE = "23505"
+_AGAIN_STATES = frozenset({"40001", "40P01", _NOT_UNIQUE})
+"""Serialisation failure, deadlock, and a unique row that another replica wrote between our look and our insert."""
+
+_LOST_STATES = frozenset({"57P01", "57P02", "57P05", "25P03"})
+"""The server ended the session: shutdown, crash of a peer, idle too long."""
+
+_UNAVAILABLE_CLASSES = ("08", "25006", "28", "3D", "42501", "53", "55P03", "57", "58", "XX")
+"""Connection, read-only, authorisation, no such database, resources, lock timeout, operator, system and internal errors."""
+
+_SQLITE_REFUSED = ("no such", "syntax error", "constraint failed", "has no column")
+
+
+def classify(error: BaseException) -> DatabaseFailure:
+    """Return the consequence of an error for the transaction that it ended."""
+    if isinstance(error, (exc.TimeoutError, TimeoutError)):  # no connection came free, or no answer: enough waited
+        return DatabaseFailure.UNAVAILABLE
+    if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+        return DatabaseFailure.LOST
+    state = _state(error)
+    if state:
+        return _classify_state(state)
+    if isinstance(error, (OSError, asyncpg.InterfaceError)):
+        return DatabaseFailure.LOST
+    if isinstance(error, exc.DBAPIError) and error.orig is not None and error.orig is not error:
+        return classify(error.orig)
+    if isinstance(error, sqlite3.DatabaseError):
+        refused = any(words in str(error) for words in _SQLITE_REFUSED)
+        return DatabaseFailure.REFUSED if refused else DatabaseFailure.UNAVAILABLE
+    return _classify_cause(error)
+
+
+def ledger_error(error: BaseException, what: str) -> LedgerError:
+    """Build our error for another one; `what` says which transaction it ended."""
+    text = _first_line(error)
+    if isinstance(error, exc.TimeoutError):
+        return LedgerUnavailable(f"the ledger could not {what}: every connection stayed busy ({text})")
+    if isinstance(error, TimeoutError):
+        return LedgerUnavailable(f"the ledger could not {what}: the database gave no answer in time")
+    if classify(error) is DatabaseFailure.REFUSED or _state(error) == _NOT_UNIQUE:
+        return LedgerError(f"the ledger could not {what}: the database refused it: {text}")
+    return LedgerUnavailable(f"the ledger could not {what}: {text}{_advice(text)}")
+
+
+def _classify_state(state: str) -> DatabaseFailure:
+    if state in _AGAIN_STATES:
+        return DatabaseFailure.AGAIN
+    if state in _LOST_STATES or state.startswith("08"):
+        return DatabaseFailure.LOST
+    return DatabaseFailure.UNAVAILABLE if state.startswith(_UNAVAILABLE_CLASSES) else DatabaseFailure.REFUSED
+
+
+def _classify_cause(error: BaseException) -> DatabaseFailure:
+    cause = error.__cause__
+    if cause is not None and cause is not error and isinstance(cause, DRIVER_ERRORS):
+        return classify(cause)
+    return DatabaseFailure.REFUSED
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Return whether the server takes no writes: a standby, or a primary that was demoted under our connections."""
+    return _state(error) == "25006"
+
+
+def _state(error: BaseException) -> str:
+    orig = error.orig if isinstance(error, exc.DBAPIError) else error
+    state = getattr(orig, "sqlstate", None)
+    return state if isinstance(state, str) else ""
+
+
+def _first_line(error: BaseException) -> str:
+    orig = error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
+    lines = str(orig).strip().splitlines()
+    text = lines[0] if lines else type(orig).__name__
+    return text.removeprefix("<class 'asyncpg.exceptions.").removeprefix("<class '")
+
+
+def _advice(text: str) -> str:
+    if "malformed" in text or "not a database" in text:
+        return DAMAGED
+    if "full" in text:
+        return ". Free space where the ledger lies; nothing is accepted or changed until then"
+    return ""

@@ -18,9 +18,7 @@ Seen = tuple[tuple[datetime, tuple[datetime, ...]], ...]
 """Every beginning that was reported for an episode, ascending, each with the ends that were reported for it."""
 
 REOPEN_AFTER = timedelta(minutes=1)
-"""
-The least age of an end, relative to a poll's answer, at which the answer outweighs it; a poll is seconds old at most.
-"""
+"""The least age of an end at which a poll's answer outweighs it; an answer is seconds old at most."""
 
 TICK = timedelta(milliseconds=1)
 """The shortest episode: one of no length could not be distinguished from another that ends where it begins."""

@@ -1,52 +1,37 @@
-"""The history for the guards, read inside the request's own transaction (P7)."""
+"""
+
+The history that decisions are made by: for the guards it is read inside the request's own transaction (P7).
+
+The history of a recurring problem are the recoveries of one service by one runbook, the changes of each run, and the notices. It
+is read by runbook and not by rule: several rules can notice the same problem, and where one is left to a person another one soon
+matches. The repeated remedy is what counts.
+
+"""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import ColumnElement, CompoundSelect, Select, exists, func, select, union, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.ledger.rows import columns, read_leniently, readable, unreadable
+from kintsugi.commands.registry import definitions_by_verb
+from kintsugi.decisions.recurrence import PastRecovery, RunRemedies, failed_remedies
+from kintsugi.ledger.rows import columns, read_leniently, read_one, readable, unreadable
+from kintsugi.ledger.store import Repository, Windows
 from kintsugi.ledger.tables import aborts, approvals, diagnoses, incidents, locks, pauses, runs, steps
 from kintsugi.model.change_limits import Disruptions
 from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, Abort, History, MadeChange, PastRun, Rejection
 from kintsugi.model.outages import NO_FAULTS, KnownFaults
-from kintsugi.model.records import Approval, IncidentState, Pause, Phase, RunKind, SeenWorkload, StepState
+from kintsugi.model.records import Approval, Incident, IncidentState, Pause, Phase, RunKind, SeenWorkload, StepState
+from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.services import STACK
 from kintsugi.model.step_path import RUN, UNDOS_LIKE
 from kubediagnosis.causes import Diagnosis
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Windows:
-    """
-    `changes`: how far back the disruption budget counts, by default the hour of `guards.budgetWindow`.
-
-    `runs`: how far back finished runs are read, by default more than the longest cooldown (2 h) and the pause after
-    failures (1 h) of the default settings.
-    """
-
-    changes: timedelta = timedelta(hours=1)
-    runs: timedelta = timedelta(hours=3)
-
-    @classmethod
-    def covering(cls, *, changes: timedelta, runs: timedelta) -> "Windows":
-        """Return windows that reach at least so far back."""
-        usual = cls()
-        return cls(changes=max(usual.changes, changes), runs=max(usual.runs, runs))
-
-    @property
-    def longest(self) -> timedelta:
-        """Return the longest of the windows."""
-        return max(self.changes, self.runs)
-
-
 LAST_RUNS = 10
-"""The number of finished runs read of the service itself, and of those that say something of the remedy, of any age:
-enough for every streak that a guard counts.
-"""
+"""Finished runs of any age read of a service, and of those about the remedy: enough for every guard's streak."""
 
 _NOT_MADE = (StepState.PLANNED, StepState.SKIPPED)
 
@@ -231,3 +216,113 @@ def _changed(*columns: ColumnElement[Any]) -> Select[Any]:
     """Build the query for changes that were made or may have been, the oldest first."""
     query = select(*columns).join(runs, runs.c.id == steps.c.run)
     return query.where(_RECOVERY, steps.c.changes, steps.c.state.not_in(_NOT_MADE)).order_by(steps.c.started)
+
+
+MOST = 32
+"""The most recoveries and runs read of a service by one runbook: more than any limit, or doublings of the cooldown."""
+
+MOST_RUNS = 8
+"""Runs that are looked at, the newest: a service that was given up more often than that has had every remedy."""
+
+WELL_AGAIN = (IncidentState.RECOVERED, IncidentState.NO_ACTION)
+"""The ends of runs whose service is well: a problem that comes and goes by itself also counts as recurring."""
+
+
+async def read_recoveries(connection: AsyncConnection, service: str, runbook: str) -> tuple[datetime, ...]:
+    """Read when runs of one runbook ended with the service well, the oldest first; the newest `MOST` at most."""
+    found: list[datetime] = []
+    for state in WELL_AGAIN:
+        found += await connection.scalars(recoveries_of(service, runbook, state))
+    return tuple(sorted(found)[-MOST:])
+
+
+def recoveries_of(service: str, runbook: str, state: IncidentState) -> Select[tuple[datetime]]:
+    """Build the query for the newest of them in one state, which an index answers however many runs there are."""
+    return (
+        select(runs.c.finished)
+        .where(runs.c.service == service, runs.c.runbook == runbook, runs.c.state == state)
+        .where(runs.c.finished.is_not(None), runs.c.kind == RunKind.RECOVERY)
+        .order_by(runs.c.finished.desc())
+        .limit(MOST)
+    )
+
+
+async def read_attempts(
+    connection: AsyncConnection, service: str, runbook: str, recoveries: tuple[datetime, ...]
+) -> tuple[PastRecovery, ...]:
+    """Read the runs of one runbook on a service since the first of these recoveries, the oldest first, with their changes."""
+    query = (
+        select(runs.c.id, runs.c.started, runs.c.finished, runs.c.state)
+        .where(runs.c.service == service, runs.c.runbook == runbook, runs.c.kind == RunKind.RECOVERY)
+        .where(runs.c.finished >= min(recoveries))
+        .order_by(runs.c.started.desc())
+        .limit(MOST)
+    )
+    found = list(await connection.execute(query))
+    made = (
+        select(steps.c.run, steps.c.text)
+        .where(steps.c.run.in_([row.id for row in found]), steps.c.changes, steps.c.state == StepState.DONE)
+        .where(steps.c.phase == Phase.FORWARD)
+        .order_by(steps.c.number)
+    )
+    changes = list(await connection.execute(made))
+    return tuple(
+        PastRecovery(
+            run=row.id,
+            started=row.started,
+            finished=row.finished,
+            state=row.state,
+            did=tuple(change.text for change in changes if change.run == row.id),
+        )
+        for row in reversed(found)
+    )
+
+
+async def notified_since(connection: AsyncConnection, service: str, runbook: str, since: datetime) -> Incident | None:
+    """Return the incident by which a person was notified since `since` that this problem recurs: it never had a run."""
+    query = (
+        select(*columns(Incident, incidents))
+        .where(incidents.c.service == service, incidents.c.runbook == runbook, incidents.c.opened >= since)
+        .where(incidents.c.state == IncidentState.INEFFECTIVE, ~exists().where(runs.c.incident == incidents.c.id))
+        .order_by(incidents.c.opened)
+        .limit(1)
+    )
+    return await read_one(connection, Incident, query)
+
+
+class RemedyRepository(Repository):
+    """The tried remedies of services."""
+
+    async def failed_remedies(self, service: str, since: datetime) -> frozenset[RemedyKind]:
+        """
+        Return the remedies of runs that have ended since then without having helped.
+
+        None of those before one that helped, or before a person resumed the service.
+        """
+        return failed_remedies(await self._store.read(lambda connection: _read(connection, service, since)))
+
+
+async def _read(connection: AsyncConnection, service: str, since: datetime) -> tuple[RunRemedies, ...]:
+    """Read what each diagnosis of the newest runs has named; the newest run first. A word of a later version is passed over."""
+    newest = (
+        select(runs.c.id, runs.c.state, RESUMED)
+        .where(runs.c.service == service, runs.c.kind == RunKind.RECOVERY, runs.c.finished >= since)
+        .order_by(runs.c.finished.desc())
+        .limit(MOST_RUNS)
+    )
+    found = list(takewhile(lambda row: row.resumed is None, await connection.execute(newest)))
+    ids = [row.id for row in found]
+    forward = (steps.c.run.in_(ids), steps.c.phase == Phase.FORWARD, steps.c.state == StepState.DONE)
+    changed = set(await connection.scalars(select(steps.c.run).where(*forward, steps.c.changes)))
+    diagnosing = [verb for verb, definition in definitions_by_verb().items() if definition.diagnoses]
+    diagnoses = select(steps.c.run, steps.c.result).where(*forward, steps.c.verb.in_(diagnosing))
+    named = [(row.run, (row.result or {}).get("remedy")) for row in await connection.execute(diagnoses)]
+    return tuple(
+        RunRemedies(
+            state=row.state,
+            remedies=frozenset(
+                RemedyKind(word) for run, word in named if run == row.id and run in changed and word in set(RemedyKind)
+            ),
+        )
+        for row in found
+    )

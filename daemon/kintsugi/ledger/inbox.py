@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger import episodes
 from kintsugi.ledger.episodes import Episode, Seen
-from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import UNKNOWN_TIME, moment
+from kintsugi.ledger.store import Repository
 from kintsugi.ledger.tables import signals
 from kintsugi.ledger.texts import clean, clean_key, dump, dump_labels_and_annotations
 from kintsugi.model.identity import new_id
@@ -103,10 +103,7 @@ _INSERT = _Bulk(insert(signals), _ROW)
 _INSERT_ENDED = _Bulk(insert(signals), [*_ROW, *_VERDICT])
 
 _SAME = ("kind", "key", "rule", "labels", "annotations", "target")
-"""
-The columns that a signal takes from the one that it continues. The database copies them, so that they may be
-unreadable.
-"""
+"""The columns that a signal takes from the one that it continues: the database copies also unreadable ones."""
 
 _FORGET = update(signals).where(signals.c.id.in_(bindparam("ids", expanding=True))).values(refired=None)
 

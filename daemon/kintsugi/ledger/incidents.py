@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger.outbox import put_notice, put_notice_once
-from kintsugi.ledger.repository import Repository
-from kintsugi.ledger.rows import columns, read_leniently, read_strictly, readable, values
+from kintsugi.ledger.rows import columns, read_one, readable, values
+from kintsugi.ledger.store import Repository
 from kintsugi.ledger.tables import aborts, incidents, runs
 from kintsugi.ledger.texts import for_people
 from kintsugi.model.history import Abort
@@ -84,9 +84,10 @@ class IncidentRepository(Repository):
         """Open the incident about the observer itself and leave a notice of it; one that is open already stays."""
 
         async def work(connection: AsyncConnection) -> Incident:
-            row = (await connection.execute(select(*_INCIDENT).where(*_OF_OBSERVER))).one_or_none()
-            if row is not None:
-                return read_leniently(Incident, row)
+            query = select(*_INCIDENT).where(*_OF_OBSERVER)
+            known = await read_one(connection, Incident, query, strict=False)
+            if known is not None:
+                return known
             opened = Incident(
                 id=new_id("inc", now),
                 service=RunKind.OBSERVER,
@@ -135,24 +136,24 @@ class IncidentRepository(Repository):
 
 async def find_incident(connection: AsyncConnection, incident: str, *, strict: bool = False) -> Incident:
     """Read an incident as far as it can be; raises `NotRecorded`, and `UnreadableRow` where that must be all of it."""
-    row = (await connection.execute(select(*_INCIDENT).where(incidents.c.id == incident))).one_or_none()
-    if row is None:
+    query = select(*_INCIDENT).where(incidents.c.id == incident)
+    found = await read_one(connection, Incident, query, strict=strict)
+    if found is None:
         raise NotRecorded(f"there is no incident {incident}")
-    return read_strictly(Incident, row) if strict else read_leniently(Incident, row)
+    return found
 
 
 async def find_child(connection: AsyncConnection, parent: str, step: str) -> RunRecord | None:
     """Read the run that a step of another run has started as far as it can be, None when it has started none."""
     query = select(*columns(RunRecord, runs)).where(runs.c.parent == parent, runs.c.parent_step == step)
-    row = (await connection.execute(query.where(runs.c.parent != ""))).one_or_none()
-    return None if row is None else read_leniently(RunRecord, row)
+    return await read_one(connection, RunRecord, query.where(runs.c.parent != ""), strict=False)
 
 
 async def last_run(connection: AsyncConnection, incident: str) -> RunRecord | None:
     """Read an incident's newest run as far as it can be, None when it has none."""
     query = select(*columns(RunRecord, runs)).where(runs.c.incident == incident)
-    row = (await connection.execute(query.order_by(runs.c.started.desc(), runs.c.id.desc()).limit(1))).one_or_none()
-    return None if row is None else read_leniently(RunRecord, row)
+    newest = query.order_by(runs.c.started.desc(), runs.c.id.desc()).limit(1)
+    return await read_one(connection, RunRecord, newest, strict=False)
 
 
 def _refuse_rollback(incident: Incident, run: RunRecord | None) -> None:

@@ -13,29 +13,30 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import schema
-from kintsugi.ledger.admissions import AdmissionRepository
-from kintsugi.ledger.approvals import ApprovalRepository
+from kintsugi.ledger.approvals import ApprovalRepository, PauseRepository
 from kintsugi.ledger.dead_letters import DeadLetterRepository, RowRepair
-from kintsugi.ledger.diagnoses import DiagnosisRepository
-from kintsugi.ledger.drills import DrillRepository
-from kintsugi.ledger.engines import Engines, connect, file_of, parse_url
-from kintsugi.ledger.evidence import EvidenceRepository
-from kintsugi.ledger.failures import DAMAGED, DRIVER_ERRORS, ledger_error
-from kintsugi.ledger.history import Windows
+from kintsugi.ledger.diagnoses import DiagnosisRepository, EvidenceRepository
+from kintsugi.ledger.engines import (
+    DAMAGED,
+    DRIVER_ERRORS,
+    Engines,
+    connect,
+    file_of,
+    ledger_error,
+    parse_url,
+    shown_url,
+)
+from kintsugi.ledger.history import RemedyRepository
 from kintsugi.ledger.inbox import EpisodeReopener
 from kintsugi.ledger.incidents import IncidentRepository
-from kintsugi.ledger.outages import OutageRepository
-from kintsugi.ledger.outbox import OutboxRepository
-from kintsugi.ledger.pauses import PauseRepository
-from kintsugi.ledger.pending_matches import PendingMatchRepository
+from kintsugi.ledger.outbox import OutageRepository, OutboxRepository
 from kintsugi.ledger.process_lock import LockSession, process_lock
-from kintsugi.ledger.recurrences import RemedyRepository
 from kintsugi.ledger.retention import RetentionRepository
 from kintsugi.ledger.run_requests import RunRequestRepository
-from kintsugi.ledger.runs import CatalogRepository, RunRepository
-from kintsugi.ledger.signals import SignalRepository, TriggerRepository
-from kintsugi.ledger.store import NO_FAILPOINTS, Failpoints, Store
-from kintsugi.ledger.workloads import ReplicaRepository, RevisionRepository, TemplateRepository
+from kintsugi.ledger.runs import AdmissionRepository, CatalogRepository, RunRepository
+from kintsugi.ledger.signals import PendingMatchRepository, SignalRepository, TriggerRepository
+from kintsugi.ledger.store import NO_FAILPOINTS, Failpoints, Store, Windows
+from kintsugi.ledger.workloads import DrillRepository, ReplicaRepository, RevisionRepository, TemplateRepository
 
 _LOCK_ID = 0x6B696E00
 """Replicas that start together bring the schema up to date one after the other."""
@@ -166,13 +167,7 @@ async def _prepare(engines: Engines) -> None:
                 await connection.execute(select(func.pg_advisory_xact_lock(_LOCK_ID)))
             await connection.run_sync(schema.migrate)
     except DRIVER_ERRORS as error:
-        raise ledger_error(error, f"open {_shown(engines)} (--ledger, ledger.url)") from error
-
-
-def _shown(engines: Engines) -> str:
-    """Return the ledger's URL as a person sets it, without its password."""
-    url = engines.writer.url
-    return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
+        raise ledger_error(error, f"open {shown_url(engines.writer.sync_engine)} (--ledger, ledger.url)") from error
 
 
 async def _quick_check(engines: Engines) -> None:

@@ -1,20 +1,24 @@
 """
-The outbox: notices that are written with the change that they report, and sent later.
+
+The outbox: notices that are written with the change that they report, and sent later; and outages, with their notices (P11).
 
 A notice is in the same transaction as its cause, so that none is lost and none is sent for a change that was not committed.
 The notifier may send one twice; the receiver recognises it by its id.
+
 """
 
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, values
-from kintsugi.ledger.tables import notices
+from kintsugi.ledger.store import Repository
+from kintsugi.ledger.tables import incidents, notices, outages, steps
 from kintsugi.model.identity import new_id
-from kintsugi.model.records import IncidentState, Notice, RunRecord, StepRecord
+from kintsugi.model.outages import NoticeOfProblem, Outage
+from kintsugi.model.records import NOT_MADE, IncidentState, Notice, RunRecord, StepRecord
 from kubeobjects.lines import line, lines
 
 NOTIFIED_STATES = frozenset(
@@ -30,9 +34,7 @@ NOTIFIED_STATES = frozenset(
 """The states of which a person is notified."""
 
 AGAIN_AFTER = timedelta(hours=1)
-"""
-The time for which a notice of the daemon itself is not repeated: it may restart, or its problem return, every minute.
-"""
+"""The time before a notice of the daemon itself is repeated: it may restart, or its problem return, every minute."""
 
 
 async def put_notice(
@@ -63,11 +65,6 @@ async def put_first_change(connection: AsyncConnection, run: RunRecord, step: St
         why = (line(f"because {step.why}"),) if step.why else ()
         text = lines((line(f"begins: {step.text}"), *why))
         await _put(connection, run.incident, IncidentState.RUNNING, text, now)
-
-
-async def put_outage_notice(connection: AsyncConnection, text: str, now: datetime) -> str:
-    """Put a notice of a service that is down into the outbox, in the caller's transaction, and return its id."""
-    return await _put(connection, None, IncidentState.OPEN, text, now)
 
 
 async def _put(connection: AsyncConnection, incident: str | None, kind: IncidentState, text: str, now: datetime) -> str:
@@ -129,3 +126,55 @@ class OutboxRepository(Repository):
         """Count a failed attempt; the notice is due again at `due`."""
         failed = update(notices).where(notices.c.id == notice, notices.c.due != due)  # twice is once: see Store.write
         await self._execute("notice-failed", failed.values(attempts=notices.c.attempts + 1, due=due))
+
+
+_TELLING = (
+    IncidentState.AWAITING_APPROVAL,
+    IncidentState.NEEDS_OPERATOR,
+    IncidentState.INEFFECTIVE,
+    IncidentState.FAILED,
+    IncidentState.HELD,
+)
+"""The notices of an incident that tell a person of a problem and of what is needed."""
+
+
+class OutageRepository(Repository):
+    """One row a service that is down."""
+
+    async def all(self) -> tuple[Outage, ...]:
+        """Return the outages that were not over when they were last written."""
+        return tuple(each for each in await self._scalars(select(outages.c.outage)) if isinstance(each, Outage))
+
+    async def save(self, changed: Sequence[Outage], ended: Collection[str]) -> None:
+        """Write outages in place of earlier ones, and forget those of services that are not down. Raises StaleEpoch."""
+        names = {*ended, *(each.service for each in changed)}
+        rows = [{"service": each.service, "outage": each} for each in changed]
+        if names:
+            await self._replace("save-outages", delete(outages).where(outages.c.service.in_(names)), rows, fenced=True)
+
+    async def notices(self, outage: Outage) -> tuple[NoticeOfProblem, ...]:
+        """Return the outage's own notice, and those of the service's incidents since the fault began."""
+        open_since = (incidents.c.service == outage.service) & (
+            incidents.c.closed.is_(None) | (incidents.c.closed >= outage.fault_since)
+        )
+        of_incident = and_(
+            notices.c.incident.in_(select(incidents.c.id).where(open_since)),
+            notices.c.created >= outage.fault_since,
+            notices.c.kind.in_(_TELLING),
+        )
+        query = select(notices.c.incident, notices.c.created, notices.c.sent)
+        query = query.where(or_(notices.c.id == outage.notice, of_incident)).order_by(notices.c.created)
+        rows = await self._select(query)
+        return tuple(NoticeOfProblem(incident=row.incident, created=row.created, sent=row.sent) for row in rows)
+
+    async def last_change(self, run: str) -> datetime | None:
+        """Return when a run last made a change, or may have made one; None for no change."""
+        made = (steps.c.run == run, steps.c.changes, steps.c.state.not_in(NOT_MADE))
+        query = select(func.coalesce(steps.c.finished, steps.c.started, type_=steps.c.started.type)).where(*made)
+        return max((each for each in await self._scalars(query) if isinstance(each, datetime)), default=None)
+
+    async def put_notice(self, text: str, now: datetime) -> str:
+        """Leave a notice about an outage in the outbox, and return its id. Raises StaleEpoch, LedgerUnavailable."""
+        return await self._store.write(
+            "outage-notice", lambda connection: _put(connection, None, IncidentState.OPEN, text, now), fenced=True
+        )

@@ -21,16 +21,12 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import LedgerHeld, LedgerUnavailable, StaleEpoch
-from kintsugi.ledger.engines import Engines
-from kintsugi.ledger.failures import DRIVER_ERRORS, ledger_error
+from kintsugi.ledger.engines import DRIVER_ERRORS, Engines, ledger_error
 
 log = structlog.get_logger(__name__)
 
 EVERY = timedelta(seconds=2)
-"""
-The interval of the check that the session holds its lock: a fraction of the 25 s after which a server drops a dead
-peer.
-"""
+"""The interval of the check of the session's lock: a fraction of the 25 s after which a server drops a dead peer."""
 
 _MINE = text(
     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()"
@@ -57,18 +53,22 @@ class LockSession:
         self._engines, self._kind, self._name, self._refusal = engines, kind, name, refusal
         self._connection: AsyncConnection | None = None
         self._birth: object = None
+        self._lock = select(func.pg_try_advisory_lock(kind, name))
 
     async def take(self) -> None:
         """Take the lock in a new session. Raises LedgerHeld when another live process has it, LedgerUnavailable."""
         try:
-            self._connection = await self._engines.writer.connect()
-            await self._connection.execution_options(isolation_level="AUTOCOMMIT")
-            self._birth = await self._connection.scalar(_BIRTH)
-            taken = await self._connection.scalar(select(func.pg_try_advisory_lock(self._kind, self._name)))
+            taken = await (await self._connect()).scalar(self._lock)
         except DRIVER_ERRORS as error:
             raise ledger_error(error, "open") from error
         if not taken:
             raise LedgerHeld(self._refusal)
+
+    async def _connect(self) -> AsyncConnection:
+        self._connection = await self._engines.writer.connect()
+        await self._connection.execution_options(isolation_level="AUTOCOMMIT")
+        self._birth = await self._connection.scalar(_BIRTH)
+        return self._connection
 
     async def close(self) -> None:
         """End the session for good, not given back to the pool: the server frees the lock with it."""
@@ -107,12 +107,8 @@ class LockSession:
         birth = self._birth
         try:
             await self.close()
-            connection = self._connection = await self._engines.writer.connect()
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            self._birth = await connection.scalar(_BIRTH)
-            mine = self._birth != birth and await connection.scalar(
-                select(func.pg_try_advisory_lock(self._kind, self._name))
-            )
+            connection = await self._connect()
+            mine = self._birth != birth and await connection.scalar(self._lock)
             if mine:
                 await ours(connection)
         except DRIVER_ERRORS as error:

@@ -13,7 +13,7 @@ from sqlalchemy import Column, ColumnElement, Delete, Select, and_, delete, exis
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.history import LAST_RUNS
-from kintsugi.ledger.repository import Repository
+from kintsugi.ledger.store import Repository
 from kintsugi.ledger.tables import (
     aborts,
     approvals,
@@ -133,14 +133,8 @@ class _Batch:
         since = exists().where(same, other.c.last_good >= self._old)
         newer = select(func.count()).select_from(other).where(same, other.c.last_good > good_revisions.c.last_good)
         gone = ~since & good_revisions.c.workload.not_in(there)
-        query = select(good_revisions.c.workload, good_revisions.c.template).where(
-            good_revisions.c.last_good < self._old, gone | (newer.scalar_subquery() >= LAST_GOOD)
-        )
-        found = await self._connection.execute(query.order_by(good_revisions.c.last_good).limit(self._limit))
-        lost = [(row.workload, row.template) for row in found]
-        if lost:
-            key = tuple_(good_revisions.c.workload, good_revisions.c.template)
-            await self._count(delete(good_revisions).where(key.in_(lost)))
+        old = good_revisions.c.last_good < self._old
+        await self._delete(old & (gone | (newer.scalar_subquery() >= LAST_GOOD)), good_revisions.c.last_good)
 
     async def good_templates(self) -> None:
         """Forget the templates of good revisions that are forgotten."""
@@ -148,13 +142,7 @@ class _Batch:
             good_revisions.c.workload == good_templates.c.workload,
             good_revisions.c.template == good_templates.c.template,
         )
-        query = select(good_templates.c.kind, good_templates.c.namespace, good_templates.c.name)
-        query = query.where(good_templates.c.seen < self._old, ~exists().where(*same))
-        found = await self._connection.execute(query.order_by(good_templates.c.seen).limit(self._limit))
-        lost = [(row.kind, row.namespace, row.name) for row in found]
-        if lost:
-            key = tuple_(good_templates.c.kind, good_templates.c.namespace, good_templates.c.name)
-            await self._count(delete(good_templates).where(key.in_(lost)))
+        await self._delete((good_templates.c.seen < self._old) & ~exists().where(*same), good_templates.c.seen)
 
     async def replicas(self, there: Collection[str]) -> None:
         """Forget how many replicas workloads had that are gone, and who has scaled them to 0: no other has their uid."""
@@ -177,10 +165,12 @@ class _Batch:
 
     async def _delete(self, which: ColumnElement[bool], order: Column[str]) -> None:
         """Delete at most a batch of what answers to `which`, found in the order of an index's column."""
-        key = next(iter(order.table.primary_key.columns))
-        found = list(await self._connection.scalars(select(key).where(which).order_by(order).limit(self._limit)))
+        keys = list(order.table.primary_key.columns)
+        rows = await self._connection.execute(select(*keys).where(which).order_by(order).limit(self._limit))
+        found = [tuple(row) for row in rows]
         if found:
-            await self._count(delete(order.table).where(key.in_(found)))
+            of_them = tuple_(*keys).in_(found) if len(keys) > 1 else keys[0].in_([key for (key,) in found])
+            await self._count(delete(order.table).where(of_them))
 
     async def _count(self, statement: Delete) -> None:
         self.gone += (await self._connection.execute(statement)).rowcount

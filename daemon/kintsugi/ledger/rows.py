@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Table
+from sqlalchemy import Column, ColumnElement, Select, Table
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import UnreadableRow
 from kintsugi.ledger.columns import Unreadable
@@ -130,6 +131,14 @@ def read_leniently(kind: type[T], row: Any) -> T:
     return kind(**(row._mapping if error is None else _as_far_as_known(kind, row._mapping, error)))
 
 
+async def read_one(connection: AsyncConnection, kind: type[T], query: Select[Any], *, strict: bool = True) -> T | None:
+    """Read the record of a query for at most one row. Raises UnreadableRow where it is `strict`."""
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        return None
+    return read_strictly(kind, row) if strict else read_leniently(kind, row)
+
+
 def readable(kind: type[T], rows: Sequence[Any]) -> tuple[T, ...]:
     """Build the records of the rows that can be read whole; the others are left out."""
     return tuple(kind(**row._mapping) for row in rows if unreadable(kind, row) is None)
@@ -159,10 +168,7 @@ def _status(row: Any) -> SignalStatus:
 
 
 def verdict(row: Any) -> Verdict | None:
-    """
-    Build the verdict that a signal's row carries, None before the verdict. An unreadable one is a DEAD_LETTER that says
-    so.
-    """
+    """Build the verdict in a signal's row, None before the verdict; an unreadable one is a DEAD_LETTER that says so."""
     if row.verdict is None:
         return None
     kind, reason = row.verdict, row.reason

@@ -16,17 +16,14 @@ from kintsugi.decisions.planner import Plan
 from kintsugi.decisions.reconciliation import overdue_hold_notice
 from kintsugi.decisions.recurrence import recurrence_summary
 from kintsugi.errors import NotRecorded
-from kintsugi.ledger.drills import note_slot
-from kintsugi.ledger.history import read_history, read_upstreams
+from kintsugi.ledger.history import notified_since, read_attempts, read_history, read_recoveries, read_upstreams
 from kintsugi.ledger.incidents import find_child, find_incident, last_run
 from kintsugi.ledger.outbox import put_notice, put_notice_once
-from kintsugi.ledger.recurrences import notified_since, read_attempts, read_recoveries
-from kintsugi.ledger.repository import Repository
-from kintsugi.ledger.rows import columns, read_leniently, values, verdict, verdict_values
-from kintsugi.ledger.store import Store
+from kintsugi.ledger.rows import columns, read_leniently, read_one, values, verdict, verdict_values
+from kintsugi.ledger.store import Repository, Store
 from kintsugi.ledger.tables import approvals, incidents, locks, runs, signals, steps
 from kintsugi.ledger.texts import without_secrets
-from kintsugi.ledger.workloads import read_scaled_to_zero
+from kintsugi.ledger.workloads import note_slot, read_scaled_to_zero
 from kintsugi.model.history import History
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import MANUAL, ManualStart, Override
@@ -58,10 +55,7 @@ STARTED = str(StepPath.noted("started"))
 """Path under which a run keeps who started it by hand, and why."""
 
 _MOST_STARTS = 100
-"""
-The most manual starts of one service that are searched for a repeated request: one that is further back is not
-repeated.
-"""
+"""The most manual starts of one service among which a repeated request is recognised."""
 
 _OPENS = {
     VerdictKind.STARTED: IncidentState.RUNNING,
@@ -183,18 +177,14 @@ class RunRequestRepository(Repository):
         starts: str = "",
     ) -> History:
         """Read what a request (of `runbook`, where one is given) would be decided by, without asking for a run."""
-        windows = self._store.windows
 
         async def work(connection: AsyncConnection) -> History:
-            history = await read_history(connection, service, namespace, now, windows)
-            history = replace(
-                history,
+            return replace(
+                await read_history(connection, service, namespace, now, self._store.windows),
+                recoveries=await read_recoveries(connection, service, runbook) if runbook else (),
                 upstreams=await read_upstreams(connection, upstreams),
                 scaled_to_zero=await read_scaled_to_zero(connection, starts) if starts else None,
             )
-            if not runbook:
-                return history
-            return replace(history, recoveries=await read_recoveries(connection, service, runbook))
 
         return await self._store.read(work)
 
@@ -275,9 +265,8 @@ class _Decision:
         if opened is not None and (opened.id != own or opened.state not in _WAITING):
             return await self._attach(opened)
         request = self._request
-        history = await read_history(self._connection, request.service, request.namespace, self._now, self._windows)
         history = replace(
-            history,
+            await read_history(self._connection, request.service, request.namespace, self._now, self._windows),
             recoveries=await read_recoveries(self._connection, request.service, request.runbook),
             upstreams=await read_upstreams(self._connection, request.upstreams),
             scaled_to_zero=await read_scaled_to_zero(self._connection, request.starts) if request.starts else None,
@@ -345,8 +334,7 @@ class _Decision:
         query = select(*columns(Incident, incidents))
         query = query.where(incidents.c.service == self._request.service, incidents.c.closed.is_(None))
         query = query.where(incidents.c.kind == self._request.kind)
-        row = (await self._connection.execute(query)).one_or_none()
-        return None if row is None else read_leniently(Incident, row)
+        return await read_one(self._connection, Incident, query, strict=False)
 
     async def _put_incident(self, opened: Incident | None, state: IncidentState, reason: str) -> Incident:
         request = self._request
@@ -424,7 +412,6 @@ async def _known_start(connection: AsyncConnection, service: str, key: str) -> R
 
 
 async def _keep_start(connection: AsyncConnection, run: RunRecord, start: ManualStart) -> None:
-    """Keep a person's start with its run."""
     approval = Approval(
         incident=run.incident,
         path=str(RUN),

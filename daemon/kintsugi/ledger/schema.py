@@ -1,8 +1,9 @@
 """
 The schema's version: brought up to date when the daemon opens its ledger, and checked by all other programs.
 
-Migrations only ever add (expand, then contract a release later), so that two versions of the daemon can share a
-ledger during a rollout; an unknown schema, of a newer version or from before the first release, is refused (C16).
+A new ledger is made from `tables` as they are, and has the newest version at once; a migration brings an earlier ledger to
+the same tables. Migrations only ever add (expand, then contract a release later), so that two versions of the daemon can share
+a ledger during a rollout; an unknown schema, of a newer version or from before the first release, is refused (C16).
 """
 
 from functools import cache
@@ -15,13 +16,19 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from kintsugi.errors import LedgerError
+from kintsugi.ledger.engines import shown_url
+from kintsugi.ledger.tables import metadata
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 def migrate(connection: Connection) -> None:
     """Bring the schema to this version, in the caller's transaction. Raises `LedgerError` for an unknown one."""
-    if _version(connection) == _scripts().get_current_head():
+    version = _version(connection)
+    if version is None:
+        metadata.create_all(connection, checkfirst=False)
+        MigrationContext.configure(connection).stamp(_scripts(), "head")
+    if version in (None, _scripts().get_current_head()):
         return
     config = _config()
     config.attributes["connection"] = connection
@@ -41,10 +48,8 @@ def _version(connection: Connection) -> str | None:
     version = MigrationContext.configure(connection).get_current_revision()
     known = {script.revision for script in _scripts().walk_revisions()}
     if version is not None and version not in known:
-        url = connection.engine.url
-        where = url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
         raise LedgerError(
-            f"the ledger {where} has the schema {version}, which this Kintsugi does not know: "
+            f"the ledger {shown_url(connection.engine)} has the schema {version}, which this Kintsugi does not know: "
             "upgrade Kintsugi if a newer one wrote it, or set --ledger (ledger.url) to a new ledger"
         )
     return version

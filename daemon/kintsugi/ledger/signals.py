@@ -1,27 +1,41 @@
-"""Signals: accepted, evaluated, and read again until each has its verdict (P1, P9)."""
+"""Signals: accepted, evaluated, and read again until each has its verdict (P1, P9); and watched conditions that become signals."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, exists, func, or_, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger.dead_letters import UnreadableSignal, put_aside, put_dead_letters
 from kintsugi.ledger.group_committer import GroupCommitter
 from kintsugi.ledger.inbox import DELIVERY_LOCK_ID, Accepted, DeliveryResult, large_texts, summed, write_deliveries
-from kintsugi.ledger.repository import Repository, is_before
-from kintsugi.ledger.rows import signal, signal_columns, unreadable, verdict, verdict_values
-from kintsugi.ledger.store import Store
-from kintsugi.ledger.tables import incidents
+from kintsugi.ledger.rows import columns, signal, signal_columns, unreadable, verdict, verdict_values
+from kintsugi.ledger.store import Repository, Store, is_before
+from kintsugi.ledger.tables import conditions, incidents
 from kintsugi.ledger.tables import signals as inbox
 from kintsugi.ledger.texts import clean
 from kintsugi.model.api_types import EvaluatedSignal, SignalQuery
 from kintsugi.model.records import (
     DeadLetter,
     IncidentState,
+    PendingMatch,
     Reason,
     Signal,
     SignalSource,
@@ -382,3 +396,41 @@ class TriggerRepository(Repository):
 
 def _fires(incident: str, kinds: Sequence[RuleSource]) -> ColumnElement[bool]:
     return exists().where(inbox.c.incident == incident, inbox.c.ended.is_(None), inbox.c.kind.in_(kinds))
+
+
+_CHUNK = 500
+
+
+class PendingMatchRepository(Repository):
+    """One row a rule and object, while the condition holds."""
+
+    async def conditions(self) -> tuple[PendingMatch, ...]:
+        """Return all conditions that held when last seen, oldest first."""
+        query = select(*columns(PendingMatch, conditions)).order_by(
+            conditions.c.since, conditions.c.rule, conditions.c.uid
+        )
+
+        return await self._whole(PendingMatch, query)
+
+    async def save_conditions(self, began: Sequence[PendingMatch], ended: Sequence[tuple[str, str]]) -> None:
+        """
+        Keep the conditions of `began`, instead of what was kept of them, and forget those of `ended`: (rule, uid).
+
+        Raises `StaleEpoch` when another daemon has taken the lead.
+        """
+        kept = {(condition.rule, condition.target.uid): condition for condition in began}
+        rows = [
+            {"rule": rule, "uid": uid, "target": each.target, "since": each.since, "signalled": each.signalled}
+            for (rule, uid), each in kept.items()
+        ]
+        forgotten = [*ended, *kept]
+        key = tuple_(conditions.c.rule, conditions.c.uid)
+
+        async def work(connection: AsyncConnection) -> None:
+            for start in range(0, len(forgotten), _CHUNK):
+                await connection.execute(delete(conditions).where(key.in_(forgotten[start : start + _CHUNK])))
+            if rows:
+                await connection.execute(insert(conditions), rows)
+
+        if forgotten:
+            await self._store.write("save-conditions", work, fenced=True)

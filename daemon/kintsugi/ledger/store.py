@@ -1,28 +1,46 @@
 """
-The connector: transactions on the ledger's database, the epoch of the leader, and the one function that commits.
+
+The connector: transactions on the ledger's database, the epoch of the leader, and the one function that commits; and the base
+of the repositories, which read and write by it.
 
 Every change goes through `Store.write`, which opens a transaction, tests the epoch where the change is a leader's,
 runs the work and commits. Nothing is done outside a transaction, so a failed one may simply run again; and since each
 work first looks at what is already written, it may run again even when a COMMIT's answer was lost.
+
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
-from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Delete,
+    Row,
+    Select,
+    UpdateBase,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.cancellation import uncancelled
 from kintsugi.errors import LedgerError, StaleEpoch, UnreadableRow
-from kintsugi.ledger.engines import Engines
-from kintsugi.ledger.failures import DRIVER_ERRORS, DatabaseFailure, classify, is_read_only, ledger_error
-from kintsugi.ledger.history import Windows
+from kintsugi.ledger.engines import DRIVER_ERRORS, DatabaseFailure, Engines, classify, is_read_only, ledger_error
+from kintsugi.ledger.rows import read_leniently, readable, unreadable
 from kintsugi.ledger.tables import commit_counts, leadership, pauses
-from kintsugi.model.records import PauseScope
+from kintsugi.model.records import DeadLetter, PauseScope, Signal, StepRecord
 from kintsugi.retries import Waits, retry
 
 log = structlog.get_logger(__name__)
@@ -43,6 +61,30 @@ _LOST = {
 }
 _MOST_NOTED = 10_000
 """The most rows that are remembered as logged."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Windows:
+    """
+    `changes`: how far back the disruption budget counts, by default the hour of `guards.budgetWindow`.
+
+    `runs`: how far back finished runs are read, by default more than the longest cooldown (2 h) and the pause after
+    failures (1 h) of the default settings.
+    """
+
+    changes: timedelta = timedelta(hours=1)
+    runs: timedelta = timedelta(hours=3)
+
+    @classmethod
+    def covering(cls, *, changes: timedelta, runs: timedelta) -> "Windows":
+        """Return windows that reach at least so far back."""
+        usual = cls()
+        return cls(changes=max(usual.changes, changes), runs=max(usual.runs, runs))
+
+    @property
+    def longest(self) -> timedelta:
+        """Return the longest of the windows."""
+        return max(self.changes, self.runs)
 
 
 class Failpoints(Protocol):
@@ -199,7 +241,9 @@ class Store:
             return
         await connection.rollback()
         await connection.begin()
-        await connection.execute(insert(pauses).values(**_LOST, id=f"lost-commits-{epoch}").on_conflict_do_nothing())
+        await connection.execute(
+            postgresql.insert(pauses).values(**_LOST, id=f"lost-commits-{epoch}").on_conflict_do_nothing()
+        )
         await self.commit(connection, "freeze")
         raise StaleEpoch(f"the ledger is at epoch {epoch}, but it has lost commits: this process must stop")
 
@@ -216,7 +260,7 @@ class Store:
             connection.info[_NUMBER] = next(self._numbers)
         key = self.epoch, connection.info[_NUMBER]
         commits = self._committed.get(key, 0) + 1
-        row = insert(commit_counts).values(epoch=key[0], connection=key[1], commits=commits)
+        row = postgresql.insert(commit_counts).values(epoch=key[0], connection=key[1], commits=commits)
         await connection.execute(
             row.on_conflict_do_update(index_elements=["epoch", "connection"], set_={"commits": commits})
         )
@@ -240,3 +284,68 @@ async def _with_retries(once: Callable[[], Awaitable[T]], what: str) -> T:
 
 def _may_run_again(error: Exception) -> bool:
     return isinstance(error, DRIVER_ERRORS) and classify(error) in (DatabaseFailure.AGAIN, DatabaseFailure.LOST)
+
+
+_OF_STRANGERS = (DeadLetter, Signal, StepRecord)
+"""Records that hold what strangers have written: so many rows may have as many MiB, and are decoded in a thread."""
+
+
+def is_before(order: Sequence[Column[Any]], place: Sequence[object]) -> ColumnElement[bool]:
+    """Compare rows with a position in their order, by all columns at once: both databases use an index on them for it."""
+    values = [literal(value, type_=column.type) for column, value in zip(order, place, strict=True)]
+    return tuple_(*order) < tuple_(*values)
+
+
+class Repository:
+    """One concern of the ledger; `Ledger` binds the repositories together."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def _select(self, query: Select[Any], *, in_thread: bool = False) -> Sequence[Row[Any]]:
+        """Return the rows of a query as they are."""
+
+        async def work(connection: AsyncConnection) -> Sequence[Row[Any]]:
+            result = await connection.execute(query)  # all that the database has said; what is left is to decode it
+            return await asyncio.to_thread(result.all) if in_thread else result.all()
+
+        return await self._store.read(work)
+
+    async def _scalars(self, query: Select[Any]) -> tuple[Any, ...]:
+        """Return the values of a query for one column."""
+        return tuple(row[0] for row in await self._select(query))
+
+    async def _execute(self, name: str, statement: UpdateBase, *, fenced: bool = False) -> int:
+        """Execute one statement in a transaction of its own; return the number of changed rows. See `Store.write`."""
+
+        async def work(connection: AsyncConnection) -> int:
+            return (await connection.execute(statement)).rowcount
+
+        return await self._store.write(name, work, fenced=fenced)
+
+    async def _replace(
+        self, name: str, old: Delete, new: Sequence[Mapping[str, object]], *, fenced: bool = False
+    ) -> None:
+        """Delete rows and insert others in their place, in one transaction. See `Store.write`."""
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(old)
+            if new:
+                await connection.execute(insert(old.table), new)
+
+        await self._store.write(name, work, fenced=fenced)
+
+    async def _rows(self, kind: type[object], query: Select[Any]) -> Sequence[Row[Any]]:
+        """Run a query, and log each row that cannot be read whole, once."""
+        rows = await self._select(query, in_thread=kind in _OF_STRANGERS)
+        for row in rows:
+            self._store.note(unreadable(kind, row))
+        return rows
+
+    async def _whole(self, kind: type[T], query: Select[Any]) -> tuple[T, ...]:
+        """Return the records that can be read whole: only these are acted upon."""
+        return readable(kind, await self._rows(kind, query))
+
+    async def _shown(self, kind: type[T], query: Select[Any]) -> tuple[T, ...]:
+        """Return every record as far as it can be read, to be shown, counted or closed."""
+        return tuple(read_leniently(kind, row) for row in await self._rows(kind, query))

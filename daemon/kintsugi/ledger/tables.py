@@ -1,5 +1,5 @@
 """
-The tables of the ledger, as SQLAlchemy Core sees them. `migrations/` makes them; a test holds the two together.
+The tables of the ledger, as SQLAlchemy Core sees them. `schema` makes them; a changed table needs a migration.
 
 A column that belongs to a field of `model.records` has the field's name and gives the field's type, so that a row is
 a record. Partial unique indexes hold what must never be true twice: one open episode a key, one open incident and one
@@ -54,9 +54,9 @@ _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 """A row's number in order of arrival; SQLite numbers only a plain INTEGER PRIMARY KEY."""
 
 
-def _partial(name: str, *columns: str, where: str) -> Index:
+def _partial(name: str, *columns: str, where: str, on_sqlite: str = "", unique: bool = False) -> Index:
     """Return the index of the rows for which a condition holds, the same on both databases."""
-    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+    return Index(name, *columns, unique=unique, sqlite_where=text(on_sqlite or where), postgresql_where=text(where))
 
 
 leadership = Table(
@@ -92,20 +92,10 @@ incidents = Table(
     Index("ix_incidents_opened", "opened"),
     Index("ix_incidents_service_opened", "service", "opened"),
     Index("ix_incidents_closed", "closed"),
-    Index(
-        "uq_incidents_open_service",
-        "service",
-        "kind",
-        unique=True,
-        sqlite_where=text("closed IS NULL"),
-        postgresql_where=text("closed IS NULL"),
-    ),
+    _partial("uq_incidents_open_service", "service", "kind", unique=True, where="closed IS NULL"),
 )
 
-_PROVISIONAL = "until IS NOT NULL AND ended IS NULL"
-_FIRING = "incident IS NOT NULL AND ended IS NULL"
 _LASTED = "incident IS NOT NULL AND ended IS NOT NULL AND kind <> 'event'"
-_WITHOUT_INCIDENT = "incident IS NULL AND ended IS NOT NULL"
 
 signals = Table(
     "signals",
@@ -135,19 +125,13 @@ signals = Table(
     Column("incident", TextColumn, ForeignKey("incidents.id")),
     Column("stale", Moment),  # equal to `ended` where that was concluded from silence
     Index("uq_signals_key_began", "key", "began", unique=True),
-    Index(
-        "uq_signals_open_key",
-        "key",
-        unique=True,
-        sqlite_where=text("ended IS NULL"),
-        postgresql_where=text("ended IS NULL"),
-    ),
+    _partial("uq_signals_open_key", "key", unique=True, where="ended IS NULL"),
     _partial("ix_signals_unjudged", "received", "id", where="verdict IS NULL"),
-    _partial("ix_signals_provisional", "until", where=_PROVISIONAL),
-    _partial("ix_signals_firing", "incident", "kind", "id", where=_FIRING),
+    _partial("ix_signals_provisional", "until", where="until IS NOT NULL AND ended IS NULL"),
+    _partial("ix_signals_firing", "incident", "kind", "id", where="incident IS NOT NULL AND ended IS NULL"),
     _partial("ix_signals_lasting", "incident", "ended", where=_LASTED),
     _partial("ix_signals_incident", "incident", "received", "id", where="incident IS NOT NULL"),
-    _partial("ix_signals_stray", "ended", where=_WITHOUT_INCIDENT),
+    _partial("ix_signals_stray", "ended", where="incident IS NULL AND ended IS NOT NULL"),
     _partial("ix_signals_refired", "refired", where="refired IS NOT NULL"),
     Index("ix_signals_received", "received", "id"),
     _partial("ix_signals_verdict_received", "verdict", "received", "id", where="verdict IS NOT NULL"),
@@ -195,26 +179,12 @@ runs = Table(
     Column("workload_decided", Packed(SeenWorkload)),
     Column("superseded", Choice(Superseded)),
     Index("ix_runs_incident", "incident"),
-    Index(
-        "uq_runs_parent_step",
-        "parent",
-        "parent_step",
-        unique=True,
-        sqlite_where=text("parent != ''"),
-        postgresql_where=text("parent != ''"),
-    ),
+    _partial("uq_runs_parent_step", "parent", "parent_step", unique=True, where="parent != ''"),
     Index("ix_runs_service_kind_started", "service", "kind", "started", "id"),
     Index("ix_runs_service_runbook_state", "service", "runbook", "state", "finished"),
     Index("ix_runs_finished", "finished"),
     Index("ix_runs_catalog", "catalog"),
-    Index(
-        "uq_runs_open_service",
-        "service",
-        "kind",
-        unique=True,
-        sqlite_where=text("finished IS NULL"),
-        postgresql_where=text("finished IS NULL"),
-    ),
+    _partial("uq_runs_open_service", "service", "kind", unique=True, where="finished IS NULL"),
 )
 
 steps = Table(
@@ -241,14 +211,8 @@ steps = Table(
     Column("met", Boolean),
     Column("error", TextColumn, nullable=False),
     UniqueConstraint("run", "phase", "path"),
-    Index("ix_steps_changes", "started", sqlite_where=text("changes = 1"), postgresql_where=text("changes")),
-    Index(
-        "ix_steps_namespace_started",
-        "namespace",
-        "started",
-        sqlite_where=text("changes = 1"),
-        postgresql_where=text("changes"),
-    ),
+    _partial("ix_steps_changes", "started", where="changes", on_sqlite="changes = 1"),
+    _partial("ix_steps_namespace_started", "namespace", "started", where="changes", on_sqlite="changes = 1"),
 )
 
 locks = Table(
@@ -355,7 +319,7 @@ notices = Table(
     Column("sent", Boolean, nullable=False),
     Index("ix_notices_incident", "incident"),
     _partial("ix_notices_created", "created", where="incident IS NULL"),
-    Index("ix_notices_due", "due", "id", sqlite_where=text("sent = 0"), postgresql_where=text("NOT sent")),
+    _partial("ix_notices_due", "due", "id", where="NOT sent", on_sqlite="sent = 0"),
 )
 
 drills = Table(

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import orjson
 
@@ -25,10 +26,7 @@ LONGEST_KEY = 512
 _TIME, _DURATION, _BYTES, _INTEGER = "$kintsugi.time", "$kintsugi.duration", "$kintsugi.bytes", "$kintsugi.integer"
 _MAP = "$kintsugi.map"
 _OURS = "$kintsugi."
-"""
-The prefix of a mark, the only key of its map: it names the value's type, or quotes a foreign map that looks like a
-mark.
-"""
+"""The prefix of a mark, the only key of its map: it names the value's type, or quotes a map that looks like a mark."""
 
 _MARK = f'"{_OURS}'
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
@@ -207,18 +205,10 @@ def _typed(mark: str, text: str) -> object:
     return value if marked == {mark: text} else None
 
 
-def _span(text: str) -> timedelta:
-    return timedelta(microseconds=int(text))
-
-
-def _content(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
-
-
 _TYPES: Mapping[str, Callable[[str], object]] = {
     _TIME: datetime.fromisoformat,
-    _DURATION: _span,
-    _BYTES: _content,
+    _DURATION: lambda text: timedelta(microseconds=int(text)),
+    _BYTES: partial(base64.b64decode, validate=True),
     _INTEGER: int,
 }
 

@@ -1,7 +1,9 @@
 """
-What is known of workloads, and kept longer than incidents: good revisions, templates and counts, and replicas.
+What is known of services and their workloads, and kept longer than incidents.
 
-The replicas, and the run that scaled a workload to 0, decide whether it may be started again.
+Of workloads these are good revisions, templates and counts, and replicas; the replicas, and the run that scaled a workload to 0,
+decide whether it may be started again. Of services these are the drills: when the last one passed, and the handled times of
+their schedules.
 """
 
 from collections.abc import Sequence
@@ -13,9 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.errors import CommandError
-from kintsugi.ledger.repository import Repository
-from kintsugi.ledger.rows import columns, moment, read_strictly, values
-from kintsugi.ledger.tables import good_counts, good_revisions, good_templates, scaled_to_zero, seen_replicas
+from kintsugi.ledger.rows import columns, moment, read_one, values
+from kintsugi.ledger.store import Repository
+from kintsugi.ledger.tables import drills, good_counts, good_revisions, good_templates, scaled_to_zero, seen_replicas
+from kintsugi.model.drills import DrillMemory
 from kintsugi.model.good_state import GoodCount, GoodRevision, GoodTemplate, ScaledToZero, SeenReplicas
 from kintsugi.model.records import NOT_MADE, Phase, StepRecord, StepState
 
@@ -127,8 +130,7 @@ class ReplicaRepository(Repository):
 async def read_scaled_to_zero(connection: AsyncConnection, workload: str) -> ScaledToZero | None:
     """Read which run has scaled a workload to 0 last. Raises UnreadableRow."""
     query = select(*columns(ScaledToZero, scaled_to_zero)).where(scaled_to_zero.c.workload == workload)
-    row = (await connection.execute(query)).one_or_none()
-    return None if row is None else read_strictly(ScaledToZero, row)
+    return await read_one(connection, ScaledToZero, query)
 
 
 async def note_scale(connection: AsyncConnection, step: StepRecord, now: datetime) -> None:
@@ -158,3 +160,47 @@ def _stops(step: StepRecord) -> bool:
     except CommandError:
         return False
     return definition_of(command).stops(command)
+
+
+_DRILL = columns(DrillMemory, drills)
+
+
+class DrillRepository(Repository):
+    """The facts about drills that are kept longer than incidents."""
+
+    async def memories(self) -> dict[str, DrillMemory]:
+        """Return the facts about drills, by service."""
+
+        return {known.service: known for known in await self._shown(DrillMemory, select(*_DRILL))}
+
+    async def begin_schedule(self, service: str, schedule: str, now: datetime) -> None:
+        """Start a schedule at `now`; one that has started already is left as it is."""
+
+        async def work(connection: AsyncConnection) -> None:
+            known = await _find(connection, service)
+            if known is None:
+                first = DrillMemory(service=service, schedule=schedule, slot=now)
+                await connection.execute(insert(drills).values(values(first)))
+            elif known.schedule != schedule or known.slot is None:
+                changed = update(drills).where(drills.c.service == service)
+                await connection.execute(changed.values(schedule=schedule, slot=now))
+
+        await self._store.write("begin-schedule", work, fenced=True)
+
+
+async def note_slot(connection: AsyncConnection, service: str, slot: datetime) -> None:
+    """Note a moment of the schedule as handled, in the caller's transaction."""
+    await connection.execute(update(drills).where(drills.c.service == service).values(slot=slot))
+
+
+async def note_passed(connection: AsyncConnection, service: str, now: datetime) -> None:
+    """Note that a drill has passed, in the caller's transaction."""
+    if await _find(connection, service) is None:
+        await connection.execute(insert(drills).values(values(DrillMemory(service=service, passed=now))))
+    else:
+        await connection.execute(update(drills).where(drills.c.service == service).values(passed=now))
+
+
+async def _find(connection: AsyncConnection, service: str) -> DrillMemory | None:
+    query = select(*_DRILL).where(drills.c.service == service)
+    return await read_one(connection, DrillMemory, query, strict=False)

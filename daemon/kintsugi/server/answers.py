@@ -1,5 +1,7 @@
 """Answers over HTTP: values as JSON, errors as `{"error": …}` with the status that fits them."""
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 from aiohttp import web
 
@@ -15,9 +17,10 @@ from kintsugi.errors import (
     WrongState,
 )
 from kintsugi.offload import searched
-from kintsugi.server.contract import Handler
 from kintsugi.server.responses import ErrorResponse
 from kintsugi.telemetry import SECRETS
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _ENCODER = msgspec.json.Encoder()
 

@@ -36,12 +36,11 @@ class BodyReader:
         """
         if hdrs.CONTENT_ENCODING in request.headers:
             raise BodyError(415, "the body has a Content-Encoding: send it as it is, uncompressed")
-        self._check_announced(request.content_length or 0)
+        self._check(request.content_length or 0)  # by the announced length, before anything is read
         held = BufferedBody(self)
         with ExitStack() as unread:
-            unread.callback(
-                held.release
-            )  # however a body ends (too large, broken off, cancelled), its room is given back
+            # however a body ends (too large, broken off, cancelled), its room is given back
+            unread.callback(held.release)
             try:
                 async with asyncio.timeout(self._timeout):
                     async for chunk in request.content.iter_any():
@@ -51,19 +50,15 @@ class BodyReader:
             unread.pop_all()
         return held
 
-    def _check_announced(self, length: int) -> None:
-        """Refuse by the announced length, before anything is read."""
-        if length > self._largest:
-            raise BodyError(413, f"the body is larger than {self._largest} bytes")
-        if self._held + length > self._memory:
-            raise BodyError(503, "too many requests are being read: retry later")
-
-    def take(self, size: int, held: int) -> None:
-        """Count bytes of one body that already holds `held`. Raises BodyError."""
+    def _check(self, size: int, held: int = 0) -> None:
         if held + size > self._largest:
             raise BodyError(413, f"the body is larger than {self._largest} bytes")
         if self._held + size > self._memory:
             raise BodyError(503, "too many requests are being read: retry later")
+
+    def take(self, size: int, held: int) -> None:
+        """Count bytes of one body that already holds `held`. Raises BodyError."""
+        self._check(size, held)
         self._held += size
 
     def give_back(self, size: int) -> None:

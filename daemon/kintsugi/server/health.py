@@ -1,20 +1,62 @@
 """
+
 Serves liveness, readiness and metrics, for the kubelet and for Prometheus, without a token.
 
-Served from a thread with an event loop of its own, so that a blocked loop of the daemon is noticed. No answer here
-names a host, a user or an object.
+Served from a thread with an event loop of its own, so that a blocked loop of the daemon is noticed. Readiness is checked on the
+event loop of the parts. No answer here names a host, a user or an object; the reasons for which a part is waited for do, and are
+for people with a token.
+
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
 
+from kintsugi.errors import KintsugiError
 from kintsugi.server.answers import short_answer
-from kintsugi.server.readiness import Component, Readiness
-from kintsugi.telemetry import LoopHeartbeat, Metrics
+from kintsugi.server.responses import Component
+from kintsugi.telemetry import SECRETS, LoopHeartbeat, Metrics, get_logger
+
+log = get_logger(__name__)
+
+Check = Callable[[], Awaitable[str]]
+"""Returns "" when all is well, else what is not; may raise any KintsugiError."""
+
+_CHECK_TIMEOUT = 1.0
+"""Seconds that one check may take; a kubelet waits about as long."""
+
+
+class Readiness:
+    """The checks of one daemon."""
+
+    def __init__(self, checks: Mapping[Component, Check]) -> None:
+        self._checks = checks
+        self._last: frozenset[Component] = frozenset()
+
+    async def check(self) -> Mapping[Component, str]:
+        """Ask every check; return the parts that are waited for, each with what is not well. A change is logged."""
+        parts = list(self._checks)
+        found = await asyncio.gather(*(_ask(self._checks[part]) for part in parts))
+        waiting_for = {part: SECRETS.text(text) for part, text in zip(parts, found, strict=True) if text}
+        if waiting_for.keys() != self._last:
+            self._last = frozenset(waiting_for)
+            log.info("readiness changed", ready=not waiting_for, waiting_for=waiting_for)
+        return waiting_for
+
+
+async def _ask(check: Check) -> str:
+    """Ask one check, for a second at most."""
+    try:
+        async with asyncio.timeout(_CHECK_TIMEOUT):
+            return await check()
+    except TimeoutError:
+        return f"no answer within {_CHECK_TIMEOUT:g}s"
+    except KintsugiError as error:
+        return str(error)
+
 
 WaitingFor = Callable[[], Awaitable[Collection[Component]]]
 """Returns the parts that are waited for; empty when the daemon is ready."""

@@ -21,8 +21,8 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from kintsugi.errors import UsageError
+from kintsugi.server.answers import Handler
 from kintsugi.server.authentication import IDENTITY, ApiRole
-from kintsugi.server.contract import Handler
 from kintsugi.telemetry import get_logger
 
 MakeHandler = Callable[[], RequestHandler]
@@ -114,7 +114,6 @@ class ConnectionSlots:
             self._by_handler.pop(connection.handler, None)
 
     def _remember(self, peer: str) -> None:
-        """Remember that an address has shown a token."""
         self._known.pop(peer, None)
         self._known[peer] = None
         if len(self._known) > _MOST_KNOWN:
@@ -283,10 +282,7 @@ class Listening:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListenOptions:
-    """
-    The address and limits of a port; times in seconds. `setting` is the setting that an error names when the port
-    cannot be opened.
-    """
+    """The address and limits of a port; times in seconds. An error names `setting` when the port cannot be opened."""
 
     setting: str
     host: str
@@ -353,7 +349,6 @@ async def _stop_reading(request: web.Request, response: web.StreamResponse) -> N
 
 
 def _logger_of_handlers() -> logging.Logger:
-    """Return what the handlers of connections log to."""
     logger = logging.getLogger("kintsugi.server.listening")
     if not any(isinstance(each, _NoHttp) for each in logger.filters):
         logger.addFilter(_NoHttp())

@@ -1,18 +1,20 @@
 """
-The document of the HTTP API (OpenAPI 3.1), made from the table of routes and the types of their requests and answers.
+The contracts of routes, and the document of the HTTP API (OpenAPI 3.1) that is made from them.
 
-It is served at `/openapi.json` and kept in docs/openapi.json; tests compare both, and every answer of a running daemon,
+The document is served at `/openapi.json` and kept in docs/openapi.json; tests compare both, and every answer of a running daemon,
 with this document. Answers are closed: a field that is in no type is never sent.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import msgspec
 
+from kintsugi.server.answers import Handler
 from kintsugi.server.authentication import RIGHTS, Action, ApiRole
-from kintsugi.server.contract import JSON, Contract, PlainText, QueryParameter, RequestBody, Route
 from kintsugi.server.responses import ErrorResponse
 
 Json = dict[str, Any]
@@ -25,6 +27,90 @@ _ABOUT = """\
 Alertmanager delivers to `/alertmanager` with the webhook's token. People use their own tokens for everything under
 `/api/v1`. Health and metrics are on another port, without a token. The API follows the daemon's version. New fields may be
 added, and clients should ignore fields that they do not know."""
+
+Schema = Mapping[str, object]
+"""A JSON Schema."""
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueryParameter:
+    """A parameter of the query; none is required where there is a default, or where leaving it out means all."""
+
+    name: str
+    about: str
+    schema: Schema
+    required: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequestBody:
+    """
+    A body in JSON, read into `kind`; `rules` is a JSON Schema with further constraints.
+
+    Without a `kind` the rules are the whole contract: another layer reads such a body.
+    """
+
+    kind: type | None = None
+    rules: Schema = field(default_factory=dict)
+    required: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlainText:
+    """An answer that is text of this type, not JSON."""
+
+    content_type: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contract:
+    """
+    One route's part of the document.
+
+    `answers` has the type of the value for each status that is no error; an error is always a `ErrorResponse`, and `errors` are
+    the statuses that a caller has to reckon with, beside 401 and 403 of the gate.
+    """
+
+    summary: str
+    answers: Mapping[int, type | PlainText]
+    errors: tuple[int, ...] = ()
+    query: tuple[QueryParameter, ...] = ()
+    body: RequestBody | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A method and path, its right, its handler, and its contract."""
+
+    method: str
+    path: str
+    action: Action
+    handler: Handler
+    contract: Contract
+
+
+def text(name: str, about: str, *, pattern: str = "", required: bool = False) -> QueryParameter:
+    """Make a parameter that is text."""
+    schema: Schema = {"type": "string", "pattern": pattern} if pattern else {"type": "string"}
+    return QueryParameter(name=name, about=about, schema=schema, required=required)
+
+
+def number(name: str, about: str, *, least: int, most: int, default: int) -> QueryParameter:
+    """Make a parameter that is a whole number."""
+    schema = {"type": "integer", "minimum": least, "maximum": most, "default": default}
+    return QueryParameter(name=name, about=about, schema=schema)
+
+
+def word(name: str, about: str, members: type[StrEnum]) -> QueryParameter:
+    """Make a parameter that is one of some words."""
+    return QueryParameter(name=name, about=about, schema={"type": "string", "enum": sorted(members)})
+
+
+def flag(name: str, about: str) -> QueryParameter:
+    """Make a parameter that is true or false."""
+    return QueryParameter(name=name, about=about, schema={"type": "boolean", "default": False})
 
 
 def document(server: Sequence[Route], health: Sequence[Route]) -> Json:
@@ -125,7 +211,6 @@ def _close(schema: Json) -> None:
 
 
 def _operation(route: Route, schemas: _Schemas) -> Json:
-    """Describe one method of one path."""
     contract = route.contract
     parameters = [_in_path(name) for name in _PARAMETER.findall(route.path)] + [_in_query(e) for e in contract.query]
     described: Json = {
@@ -147,13 +232,11 @@ def _roles(action: Action) -> list[ApiRole]:
 
 
 def _operation_id(route: Route) -> str:
-    """Name an operation after its method and path."""
     words = [route.method.lower(), *re.findall(r"[a-z0-9]+", route.path.replace("{", "by-"))]
     return "-".join(words)
 
 
 def _responses(route: Route, schemas: _Schemas) -> Json:
-    """Describe every answer of a route."""
     found: Json = {}
     for status, kind in route.contract.answers.items():
         if isinstance(kind, PlainText):
@@ -168,12 +251,10 @@ def _responses(route: Route, schemas: _Schemas) -> Json:
 
 
 def _in_path(name: str) -> Json:
-    """Describe a part of the path."""
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 
 
 def _in_query(parameter: QueryParameter) -> Json:
-    """Describe a parameter of the query."""
     return {
         "name": parameter.name,
         "in": "query",
@@ -184,7 +265,6 @@ def _in_query(parameter: QueryParameter) -> Json:
 
 
 def _body(body: RequestBody, schemas: _Schemas) -> Json:
-    """Describe the body of a request."""
     parts = [schemas.ref(body.kind)] if body.kind is not None else []
     parts += [dict(body.rules)] if body.rules else []
     schema: Json = parts[0] if len(parts) == 1 else {"allOf": parts}

@@ -21,9 +21,9 @@ from aiohttp import web
 
 from kintsugi.errors import UsageError
 from kintsugi.server.answers import in_json
-from kintsugi.server.contract import Route
 from kintsugi.server.health import Health
 from kintsugi.server.listening import Listening, ListenOptions, listen
+from kintsugi.server.openapi import Route
 from kintsugi.server.routes import AuthMiddleware, health_routes
 from kintsugi.settings import HealthSettings, ServerSettings
 from kintsugi.telemetry import get_logger
@@ -59,17 +59,12 @@ async def serve(settings: ServerSettings, auth: AuthMiddleware, routes: Sequence
         idle_timeout=settings.idle_timeout.total_seconds(),
         shutdown_timeout=settings.shutdown_timeout.total_seconds(),
     )
-    certificate = _certificate_of(settings)
+    certificate = None
+    if settings.tls_certificate_file is not None and settings.tls_key_file is not None:
+        certificate = Certificate(settings.tls_certificate_file, settings.tls_key_file)
     app = application(auth, routes)
     async with listen(options, app, tls=None if certificate is None else certificate.context) as listening:
         yield listening
-
-
-def _certificate_of(settings: ServerSettings) -> "Certificate | None":
-    """Read the certificate of the port; None where it goes in the clear. Raises UsageError."""
-    if settings.tls_certificate_file is None or settings.tls_key_file is None:
-        return None
-    return Certificate(settings.tls_certificate_file, settings.tls_key_file)
 
 
 def application(auth: AuthMiddleware, routes: Sequence[Route]) -> web.Application:
@@ -113,14 +108,12 @@ class Certificate:
     def _read(self) -> ssl.SSLContext:
         """Make a context of the files. Raises OSError, of which ssl.SSLError is one."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(
-            self._certificate, self._key, password=lambda: ""
-        )  # OpenSSL asks for none on a terminal
+        # with a password, OpenSSL asks for none on a terminal
+        context.load_cert_chain(self._certificate, self._key, password=lambda: "")
         return context
 
 
 def _in_words(error: OSError) -> str:
-    """Return what is wrong with the files."""
     if isinstance(error, ssl.SSLError):
         return f"they are no certificate with its key, without a passphrase, in PEM ({error.reason or error})"
     return error.strerror or str(error)
@@ -155,7 +148,6 @@ async def serve_health(settings: HealthSettings, health: Health) -> AsyncIterato
 
 
 def _live(settings: HealthSettings, health: Health, opened: "Future[_Opened]") -> None:
-    """Be the thread."""
     try:
         asyncio.run(_serve(settings, health, opened))
     except BaseException as error:

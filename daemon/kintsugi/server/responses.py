@@ -6,10 +6,19 @@ Every answer has a type here, in `kintsugi.model.api_types` or in `kintsugi.mode
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from kintsugi.model.api_types import DeadLetterSummary, EvaluatedSignal
 from kintsugi.model.records import Incident, Pause
-from kintsugi.server.readiness import Component
+
+
+class Component(StrEnum):
+    """A part that must work before the daemon is ready."""
+
+    LEDGER = "ledger"
+    CLOCK = "clock"
+    CACHES = "caches"
+    EVENT_LOOP = "event-loop"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,13 +24,23 @@ from kintsugi.model.api_types import (
 )
 from kintsugi.model.records import Approval, Incident, Pause, PauseScope, Reason, VerdictKind
 from kintsugi.server import api, responses
-from kintsugi.server.answers import failure, refusal
+from kintsugi.server.answers import Handler, failure, refusal
 from kintsugi.server.api import Api
 from kintsugi.server.authentication import IDENTITY, Action, ApiRole, Authenticator, may
 from kintsugi.server.bodies import BodyError
-from kintsugi.server.contract import JSON, Contract, Handler, PlainText, RequestBody, Route, flag, number, text, word
 from kintsugi.server.health import Alive, Health, Ready
-from kintsugi.server.openapi import document
+from kintsugi.server.openapi import (
+    JSON,
+    Contract,
+    PlainText,
+    RequestBody,
+    Route,
+    document,
+    flag,
+    number,
+    text,
+    word,
+)
 from kintsugi.server.webhook import WebhookHandler
 from kintsugi.telemetry import Metrics, get_logger
 from kubediagnosis.causes import Diagnosis
@@ -67,9 +77,7 @@ _AS_SHOWN = {
 """A rollback, or a start by hand, is confirmed by the digest of what was shown."""
 
 _CHANGES = (400, 404, 409, 413, 415, 502, 503)
-"""
-The statuses of a refused change: not understood, not found, an objection, too large, compressed, cluster or ledger unavailable.
-"""
+"""The statuses of a refused change: invalid, not found, an objection, too large, compressed, no cluster or no ledger."""
 
 DELIVER = Contract(
     summary="Take a delivery of Alertmanager (webhook, version 4)",

@@ -162,15 +162,11 @@ class WebhookHandler:
         return refusal(status, text)
 
     def _ask_for_the_rest(self) -> None:
-        """Wake the poller, where there is one."""
         if self._on_incomplete is not None:
             self._on_incomplete()
 
     async def _record_truncation(self, delivery: Delivery) -> None:
-        """
-        Count and log the alerts that the sender left out; without a poll they are kept as a dead letter for a person
-        (A7).
-        """
+        """Count and log alerts that the sender left out; without a poll they become a dead letter for a person (A7)."""
         if not delivery.truncated:
             return
         polled = self._on_incomplete is not None
@@ -180,7 +176,6 @@ class WebhookHandler:
         log.warning("Alertmanager left alerts out of a group", alerts=delivery.truncated, polled=polled)
 
     async def _keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep dead letters."""
         if letters:
             await self._inbox.keep_dead_letters(letters)
             self._metrics.dead_letters.inc(len(letters))

@@ -29,10 +29,7 @@ STRICT = ConfigDict(
     alias_generator=camel,
     populate_by_name=True,
 )
-"""
-The configuration of every settings class: no unknown field, texts kept as documentation, no value in an error,
-camelCase outside.
-"""
+"""The configuration of all settings: no unknown field, texts as documentation, no value in errors, camelCase outside."""
 
 
 def _as_list(value: object) -> object:
@@ -53,58 +50,45 @@ def _duration(value: object) -> object:
 
 
 def _positive(value: timedelta) -> timedelta:
-    """Refuse a wait of nothing."""
     if value <= timedelta(0):
         raise ValueError("must be longer than 0s")
     return value
 
 
-def _quantity(value: str) -> str:
-    """Accept a quantity of Kubernetes that is above nothing."""
-    if not _QUANTITY.fullmatch(value):
-        raise ValueError(f"{value!r} is not a Kubernetes quantity: write a value such as 20Gi, 512Mi or 250m")
-    return value
+def _matching(pattern: str, what: str) -> AfterValidator:
+    """Accept a text that a pattern matches whole; `what` completes the sentence about any other."""
 
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"{value!r} is not {what}")
+        return value
 
-def _object_name(value: str) -> str:
-    """Accept the name of an object of Kubernetes."""
-    if not _OBJECT_NAME.fullmatch(value):
-        raise ValueError(f"{value!r} is not the name of an object: lower-case letters, digits, and -. between them")
-    return value
+    return AfterValidator(check)
 
-
-def _object_names(values: frozenset[str]) -> frozenset[str]:
-    """Accept names of objects only: one that is misspelt would protect nothing."""
-    return frozenset(map(_object_name, values))
-
-
-def _image(value: str) -> str:
-    """Accept the name of an image, with a tag or a digest."""
-    if not _IMAGE.fullmatch(value):
-        raise ValueError(f"{value!r} is not an image: write a name such as registry.example.com/kintsugi:1.0")
-    return value
-
-
-def _percentage(value: str) -> str:
-    """Accept a percentage above nothing."""
-    if not _PERCENTAGE.fullmatch(value):
-        raise ValueError(f"{value!r} is not a percentage from 1% to 100%: write a value such as 50%")
-    return value
-
-
-_PERCENTAGE = re.compile(r"([1-9][0-9]?|100)%")
-_QUANTITY = re.compile(r"(?=.*[1-9])\d{1,12}(\.\d{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
-_OBJECT_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
-_IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]{0,400}")
 
 Wait = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 Paths = Annotated[tuple[Path, ...], BeforeValidator(_as_list)]
 Names = Annotated[frozenset[str], BeforeValidator(_as_list)]
-Namespaces = Annotated[frozenset[str], BeforeValidator(_as_list), AfterValidator(_object_names)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
-Percentage = Annotated[str, AfterValidator(_percentage)]
-Quantity = Annotated[str, AfterValidator(_quantity)]
-ObjectName = Annotated[str, AfterValidator(_object_name)]
-ImageName = Annotated[str, AfterValidator(_image)]
+Percentage = Annotated[str, _matching(r"([1-9][0-9]?|100)%", "a percentage from 1% to 100%: write a value such as 50%")]
+Quantity = Annotated[
+    str,
+    _matching(
+        r"(?=.*[1-9])\d{1,12}(\.\d{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?",
+        "a Kubernetes quantity: write a value such as 20Gi, 512Mi or 250m",
+    ),
+]
+ObjectName = Annotated[
+    str,
+    _matching(
+        r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?",
+        "the name of an object: lower-case letters, digits, and -. between them",
+    ),
+]
+Namespaces = Annotated[frozenset[ObjectName], BeforeValidator(_as_list)]
+ImageName = Annotated[
+    str,
+    _matching(r"[a-z0-9][A-Za-z0-9._/:@-]{0,400}", "an image: write a name such as registry.example.com/kintsugi:1.0"),
+]

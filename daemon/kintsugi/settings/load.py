@@ -50,9 +50,7 @@ _ADAPTER: TypeAdapter[Settings] = TypeAdapter(Settings)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SettingsFile:
-    """
-    The contents of a settings file: nested texts, the place of each, and the unreadable parts (place and message).
-    """
+    """The contents of a settings file: nested texts, their places, and the unreadable parts (place and message)."""
 
     values: Mapping[str, object] = field(default_factory=dict)
     places: Mapping[Dotted, str] = field(default_factory=dict)
@@ -235,7 +233,6 @@ def _lines(error: ValidationError, gathered: _Gathered) -> Iterator[str]:
 
 
 def _message(finding: ErrorDetails, path: Dotted) -> str:
-    """Return what is wrong with one value, in words of a person."""
     if finding["type"] == "unexpected_keyword_argument":
         return f"there is no such setting{_suggestion(path)}"
     if finding["type"] in {"dataclass_type", "dataclass_exact_type"}:

@@ -87,7 +87,6 @@ class Settings:
 
 
 def _scaled(section: _Section, factor: float) -> _Section:
-    """Multiply every duration of a section."""
     values: dict[str, Any] = {each.name: getattr(section, each.name) for each in fields(section)}
     scaled = {name: value * factor for name, value in values.items() if isinstance(value, timedelta)}
     return type(section)(**{**values, **scaled})

@@ -3,7 +3,7 @@
 from kintsugi.telemetry.containment import ContainedCall, Containment, FailureScope, Listeners, in_words, refused_as
 from kintsugi.telemetry.log_config import Format, Logger, configure_logging, get_logger, log_context
 from kintsugi.telemetry.loop_lag import LoopHeartbeat
-from kintsugi.telemetry.metrics import KnownLabels, Metrics
+from kintsugi.telemetry.metrics import Metrics
 from kintsugi.telemetry.redaction import SECRETS, Redactor, is_secret_key
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "Containment",
     "FailureScope",
     "Format",
-    "KnownLabels",
     "Listeners",
     "Logger",
     "LoopHeartbeat",

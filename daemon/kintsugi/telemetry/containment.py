@@ -71,9 +71,6 @@ class Containment:
         """
         if _passes(error):
             raise error
-        self._note(scope, name, error)
-
-    def _note(self, scope: FailureScope, name: str, error: Exception) -> None:
         if len(self._failures) >= _MOST_NAMES:
             self._failures.clear()
         self._failures[scope, name] += 1

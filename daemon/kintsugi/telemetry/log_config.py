@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Literal, TextIO
 
 import orjson
@@ -127,7 +128,7 @@ def _cut(text: str) -> str:
 
 def _escape_for_json(_logger: object, _method: str, line: _Line) -> _Line:
     """Escape what the encoder would let through."""
-    return {key: _each_text(value, _for_json) for key, value in line.items()}
+    return {key: _each_text(value, partial(_FOR_JSON.sub, _escape)) for key, value in line.items()}
 
 
 def _escape_for_console(_logger: object, _method: str, line: _Line) -> _Line:
@@ -138,18 +139,12 @@ def _escape_for_console(_logger: object, _method: str, line: _Line) -> _Line:
     }
 
 
-def _for_json(text: str) -> str:
-    """Escape what a JSON encoder leaves as it is."""
-    return _FOR_JSON.sub(_escape, text)
-
-
 def _for_traceback(text: str) -> str:
     """Keep line ends but indent every line, so that none can pass for a line of the log."""
     return "\n".join("    " + line for line in _FOR_TRACEBACK.sub(_escape, text).split("\n"))
 
 
 def _escape(match: re.Match[str]) -> str:
-    """Write one character as its escape."""
     character = match.group()
     if character in _SHORT:
         return _SHORT[character]
@@ -158,7 +153,6 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _each_text(value: object, escape: Any) -> object:
-    """Apply an escape to every text of a nested value."""
     if isinstance(value, str):
         return escape(value)
     if isinstance(value, dict):
@@ -169,5 +163,4 @@ def _each_text(value: object, escape: Any) -> object:
 
 
 def _json(line: object, **_options: object) -> str:
-    """Encode one line."""
     return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()

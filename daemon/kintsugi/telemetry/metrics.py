@@ -5,8 +5,6 @@ Names are stable, since people alert on them. No label has text from an alert or
 create series. Counters with known labels start at zero: there is no rate over a series that was absent.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -16,21 +14,6 @@ from kintsugi.telemetry.containment import FailureScope
 _COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _RUN_BUCKETS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21600)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KnownLabels:
-    """Label values that are known at start; the composition root takes them from the enums and the catalog."""
-
-    sources: Iterable[str] = ()
-    verdicts: Iterable[tuple[str, str]] = ()
-    outcomes: Iterable[str] = ()
-    runbooks: Iterable[str] = ()
-    actions: Iterable[str] = ()
-    step_outcomes: Iterable[str] = ()
-    watchdogs: Iterable[str] = ()
-    services: Iterable[str] = ()
-    drills: Iterable[tuple[str, str]] = ()
 
 
 class Metrics:
@@ -148,47 +131,17 @@ class Metrics:
             ["scope"],
         )
         self.notices = counter("kintsugi_notices_total", "Attempts to send a notice by outcome.", ["outcome"])
-        _preset_own_labels(self)
-
-    def preset(self, known: KnownLabels) -> None:
-        """Start every series whose labels are known at zero."""
-        for source in known.sources:
-            self.signals_received.labels(source)
-        for verdict, reason in known.verdicts:
-            self.verdicts.labels(verdict, reason)
-        for runbook in known.runbooks:
-            for outcome in known.outcomes:
-                self.runs.labels(runbook, outcome)
-        for action in known.actions:
-            for outcome in known.step_outcomes:
-                self.steps.labels(action, outcome)
-        for state in known.watchdogs:
-            self.watchdogs.labels(state)
-        for service, outcome in known.drills:
-            self.drills.labels(service, outcome)
-        for service in known.services:
-            self.service_healthy.labels(service)
-            self.service_serving.labels(service)
-            self.service_held.labels(service)
-            self.unnotified.labels(service)
-            self.disruptions_allowed.labels(service)
+        for metric, labels in (
+            (self.webhook_answers, ("200", "400", "401", "413", "415", "503")),
+            (self.alerts_left_out, ("polled", "unknown")),
+            (self.polls, ("ok", "failed")),
+            (self.catalog_loads, ("taken", "refused")),
+            (self.contained, tuple(FailureScope)),
+            (self.notices, ("sent", "failed")),
+        ):
+            for label in labels:
+                metric.labels(label)
 
     def exposition(self) -> bytes:
         """Write all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
-
-
-def _preset_own_labels(metrics: Metrics) -> None:
-    """Start the series whose labels are fixed here."""
-    for status in ("200", "400", "401", "413", "415", "503"):
-        metrics.webhook_answers.labels(status)
-    for outcome in ("polled", "unknown"):
-        metrics.alerts_left_out.labels(outcome)
-    for outcome in ("ok", "failed"):
-        metrics.polls.labels(outcome)
-    for outcome in ("taken", "refused"):
-        metrics.catalog_loads.labels(outcome)
-    for scope in FailureScope:
-        metrics.contained.labels(scope)
-    for outcome in ("sent", "failed"):
-        metrics.notices.labels(outcome)

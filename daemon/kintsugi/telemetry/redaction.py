@@ -62,9 +62,7 @@ _SURE_WORDS = r"passwo?r?d|passwd|passphrase|pgpass|api[-_]?key|private[-_]?key|
 _SECRET_KEY = AnyOf([rf"(?i){_KEY_WORDS}|(?:^|[_.-])pass(?:$|[_.-])"])
 
 _SUFFIX = r"(?:s|hash|value|data|string|text|key|id|[0-9]{1,4}|[-_.][\w.-]{0,40})?"
-"""
-The suffixes that such a word may have in the name of a secret; `secretName` and `secretKeyRef` are only references.
-"""
+"""The suffixes of such a word in the name of a secret; `secretName` and `secretKeyRef` are only references."""
 
 _VALUE = r"""(?:"(?:\\.|[^"\\])*"?|'[^'\n]*'?|[^\s,;&"'}]+)"""
 _FLAGS = (
@@ -197,11 +195,6 @@ def environment(item: object) -> object:
     return MASK if item else item
 
 
-def _follows_flag(text: str) -> bool:
-    """Return whether the argument after this one is a secret."""
-    return _FLAG.match(text) is not None
-
-
 def _variable(each: object) -> object:
     if isinstance(each, Mapping):
         return {key: MASK if key == "value" and value else value for key, value in each.items()}
@@ -326,7 +319,7 @@ class Redactor:
             began = in_key or ("PRIVATE KEY-----" in line and "-----BEGIN" in line)
             masked.append(MASK if line and (began or after_flag) else self.value(item))
             in_key = began and "-----END" not in line
-            after_flag = bool(line) and _follows_flag(line)
+            after_flag = bool(line) and _FLAG.match(line) is not None
         return masked
 
 

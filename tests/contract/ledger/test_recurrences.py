@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.dialects import sqlite
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.recurrences import recoveries_of
+from kintsugi.ledger.history import recoveries_of
 from kintsugi.model.history import History
 from kintsugi.model.records import IncidentState, Notice, Reason, StepState, Verdict, VerdictKind
 from tests.contract.ledger.build import (

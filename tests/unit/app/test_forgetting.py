@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from kintsugi.app.retention_task import BATCH, BATCHES, EVERY, RetentionTask
+from kintsugi.app.clock import BATCH, BATCHES, PRUNED_EVERY, RetentionTask
 from kintsugi.ledger import RetentionTerms
 from kintsugi.settings import Settings
 from tests.unit.as_ledger import as_ledger
@@ -55,7 +55,7 @@ async def test_a_tick_is_bounded_and_the_defaults_keep_up_with_ten_million_rows_
     rows = Rows(old=10**9)
     await forgetting(rows, Settings()).step()
     assert 10**9 - rows.old == BATCH * BATCHES
-    assert BATCH * BATCHES * (timedelta(days=1) / EVERY) >= 10_000_000
+    assert BATCH * BATCHES * (timedelta(days=1) / PRUNED_EVERY) >= 10_000_000
 
 
 @pytest.mark.parametrize("url", [None, "http://people.example.com"])

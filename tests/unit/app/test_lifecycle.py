@@ -8,8 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.app import collector
-from kintsugi.app.clock import PeriodicJobs
+from kintsugi.app.clock import COLLECTED_EVERY, THRESHOLDS, PeriodicJobs, collect_and_freeze
 from kintsugi.app.figures import diagnosed_within
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.errors import KubeError, LedgerUnavailable, StaleEpoch
@@ -139,21 +138,21 @@ def as_before() -> Iterator[None]:
 
 
 async def test_present_objects_are_frozen_and_collections_are_rare() -> None:
-    await collector.collect_and_freeze()
+    await collect_and_freeze()
     assert gc.get_freeze_count() > 1000
-    assert gc.get_threshold() == collector.THRESHOLDS
-    assert collector.THRESHOLDS[0] > 700
+    assert gc.get_threshold() == THRESHOLDS
+    assert THRESHOLDS[0] > 700
 
 
 async def test_a_full_collection_looks_only_at_what_came_after() -> None:
     """Counted in objects, which no other work of the machine changes."""
     before = len(gc.get_objects())
-    await collector.collect_and_freeze()
+    await collect_and_freeze()
     assert len(gc.get_objects()) < before / 10
 
 
 async def test_a_later_object_is_collected_as_ever() -> None:
-    await collector.collect_and_freeze()
+    await collect_and_freeze()
     seen = weakref.ref(Node())
     gc.collect()
     assert seen() is None
@@ -162,13 +161,13 @@ async def test_a_later_object_is_collected_as_ever() -> None:
 async def test_a_frozen_object_that_has_gone_since_is_found_by_the_next_full_collection() -> None:
     node = Node()
     seen = weakref.ref(node)
-    await collector.collect_and_freeze()
+    await collect_and_freeze()
     del node
     gc.collect()
     assert seen() is not None
-    await collector.collect_and_freeze()
+    await collect_and_freeze()
     assert seen() is None
-    assert timedelta(0) < collector.EVERY <= timedelta(hours=1)
+    assert timedelta(0) < COLLECTED_EVERY <= timedelta(hours=1)
 
 
 @pytest.mark.parametrize(("durations", "deadlines", "seconds"), [(1, 1, 10), (0.1, 1, 10), (0.1, 3, 30), (1, 0.1, 10)])

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from kintsugi.app.notice_headlines import NoticeHeadlines
 from kintsugi.app.resolver_notice import ResolverNotice, notice_of
 from kintsugi.app.serving import NOT_UNDERSTOOD, NotifyingInbox
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Approval, IncidentState, Notice
+from kintsugi.notifier import NoticeHeadlines
 from kintsugi.sources.alertmanager import decode
 from kubediagnosis.causes import ObjectChange
 from tests.contract.ledger.build import MINUTE, NOW, begin, kept, step

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.app.notice_headlines import headline_lines
 from kintsugi.model.records import IncidentState
+from kintsugi.notifier import headline_lines
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
 from kubediagnosis.diagnose import FINDERS, diagnose, rank_of
 from kubediagnosis.headline import LONGEST, diagnosis_at, headline, latest, what_changed

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from functools import cache
 from random import Random
 
-from kintsugi.app.notice_headlines import NoticeHeadlines
 from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.matcher import Matcher
 from kintsugi.decisions.outage_notices import SAME_TIME, OutageTimings
@@ -22,6 +21,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import IncidentState, Notice, Pause, PauseScope, Target
 from kintsugi.model.rules import Mode
+from kintsugi.notifier import NoticeHeadlines
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.diagnoses import IncidentDiagnoses
 from kintsugi.pipeline.observed_state import ObservedState

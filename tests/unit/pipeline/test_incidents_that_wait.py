@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.app.notice_headlines import NoticeHeadlines
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.executor import Executor
@@ -19,6 +18,7 @@ from kintsugi.model.catalog import Catalog
 from kintsugi.model.good_state import GoodRevision
 from kintsugi.model.records import Approval, Incident, IncidentState, Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
+from kintsugi.notifier import NoticeHeadlines
 from kintsugi.pipeline.previews import RunPreviewer
 from kintsugi.runner import RunnerDeps
 from kintsugi.telemetry import Containment, FailureScope

@@ -9,10 +9,9 @@ import msgspec
 
 from kintsugi.model.records import DeadLetter, Signal
 from kintsugi.server.api import Api
-from kintsugi.server.contract import Route
-from kintsugi.server.health import Health
-from kintsugi.server.openapi import Json, document
-from kintsugi.server.readiness import Component, Readiness
+from kintsugi.server.health import Health, Readiness
+from kintsugi.server.openapi import Json, Route, document
+from kintsugi.server.responses import Component
 from kintsugi.server.routes import all_routes, documented, health_routes
 from kintsugi.server.webhook import WebhookHandler
 from kintsugi.settings import ServerSettings

@@ -15,7 +15,8 @@ DIAGNOSIS = Path("daemon", "kubediagnosis", "kubediagnosis")
     [
         (CODE / "decisions" / "guards.py", ["tests/unit/guards"]),
         (CODE / "ledger" / "outbox.py", ["tests/unit/ledger", "tests/contract/ledger"]),
-        (CODE / "notifier.py", []),
+        (CODE / "notifier.py", ["tests/unit/pipeline"]),
+        (CODE / "cancellation.py", []),
     ],
 )
 def test_a_module_has_the_tests_of_its_name_or_its_package_or_of_those_that_import_it(

@@ -1,6 +1,11 @@
 """The names that people alert on, there from the start."""
 
-from kintsugi.telemetry import KnownLabels, Metrics
+from dataclasses import replace
+
+from kintsugi.app.metrics_recorder import preset
+from kintsugi.model.services import DrillTerms
+from kintsugi.telemetry import Metrics
+from tests.unit.factories import shop, web
 
 PROMISED = {
     "kintsugi_signals_received_total",
@@ -34,29 +39,19 @@ def test_the_promised_metrics_exist() -> None:
 def test_known_series_start_at_zero() -> None:
     """A rate over a series that appears with its first event misses that event."""
     metrics = Metrics()
-    metrics.preset(
-        KnownLabels(
-            sources=["alertmanager"],
-            verdicts=[("started", "matched")],
-            runbooks=["web"],
-            outcomes=["recovered"],
-            actions=["delete"],
-            step_outcomes=["done"],
-            watchdogs=["armed"],
-            services=["shop"],
-            drills=[("shop", "passed")],
-        )
-    )
+    preset(metrics, replace(shop(), services={"web": replace(web(), drill=DrillTerms(runbook="mend"))}))
 
     lines = metrics.exposition().decode().splitlines()
     for series in (
         'kintsugi_signals_received_total{source="alertmanager"} 0.0',
         'kintsugi_verdicts_total{reason="matched",verdict="started"} 0.0',
-        'kintsugi_runs_total{outcome="recovered",runbook="web"} 0.0',
-        'kintsugi_steps_total{action="delete",outcome="done"} 0.0',
-        'kintsugi_watchdogs{state="armed"} 0.0',
+        'kintsugi_runs_total{outcome="recovered",runbook="mend"} 0.0',
+        'kintsugi_steps_total{action="kubectl delete",outcome="done"} 0.0',
+        'kintsugi_watchdogs{state="pending"} 0.0',
         'kintsugi_webhook_answers_total{status="503"} 0.0',
-        'kintsugi_drills_total{outcome="passed",service="shop"} 0.0',
+        'kintsugi_runs_reconciled_total{action="restarted"} 0.0',
+        'kintsugi_service_held{service="web"} 0.0',
+        'kintsugi_drills_total{outcome="passed",service="web"} 0.0',
         "kintsugi_dead_letters_total 0.0",
     ):
         assert series in lines
