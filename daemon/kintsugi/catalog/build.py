@@ -22,7 +22,7 @@ from kintsugi.catalog.schema import (
     ServiceSpecShape,
 )
 from kintsugi.catalog.source import Path
-from kintsugi.catalog.steps import Steps, TypeScope
+from kintsugi.catalog.steps import Steps
 from kintsugi.commands.selectors import label_selector
 from kintsugi.decisions.rehearsals import unfit_for_rehearsal
 from kintsugi.errors import UsageError
@@ -32,7 +32,7 @@ from kintsugi.model.rules import LabelMatcher, Rule
 from kintsugi.model.runbooks import Parameter, Pattern, Patterns, Rollback, Run, Runbook, Severity, Step, Value
 from kintsugi.model.services import DERIVED, DrillTerms, MaxAllowed, SecretRef, Service, WorkloadRef
 from kintsugi.regex import compiled
-from kintsugi.scope.types import PARAMETERS, parameter_type, rule_names, service_names
+from kintsugi.scope.types import PARAMETERS, StepPlace, parameter_type, rule_names, service_names
 from kubeobjects.resources import DAEMONSETS, WORKLOADS, find, suggest
 from kubeobjects.selectors import NOTHING, Selector
 
@@ -135,9 +135,9 @@ def _selector(draft: DocumentBuilder[ServiceShape]) -> Selector | None:
 
 
 def _checks(draft: DocumentBuilder[ServiceShape], name: str) -> tuple[Step, ...]:
-    type_scope = TypeScope(services=draft.known.services, start_up=draft.known.start_up)
+    place, path = StepPlace(services=draft.known.services), ("spec", "checks", name)
     steps, _ = Steps(draft=draft, about=draft.name, probes_only=True).in_order(
-        draft.shape.spec.checks[name], ("spec", "checks", name), type_scope
+        draft.shape.spec.checks[name], path, place
     )
     return steps
 
@@ -150,14 +150,11 @@ def build_rule(draft: DocumentBuilder[RuleShape], runbooks_of: dict[str, str]) -
         draft.note(
             ("metadata", "name"), f"{MANUAL!r} is reserved for runs that a person starts: give the rule another name"
         )
-    if spec.service is not None:
-        draft.one_of((*path, "service"), spec.service, draft.known.services, "service")
-    if spec.runbook is not None:
-        draft.one_of((*path, "runbook"), spec.runbook, draft.known.runbooks, "runbook")
-    if spec.check is not None and spec.service in draft.known.checks:
-        what = f"list of checks of {spec.service} called"
+    draft.one_of((*path, "service"), spec.service, draft.known.services, "service")
+    draft.one_of((*path, "runbook"), spec.runbook, draft.known.runbooks, "runbook")
+    if spec.service in draft.known.checks:
         known = dict.fromkeys((*draft.known.checks[spec.service], DERIVED))
-        draft.one_of((*path, "check"), spec.check, tuple(known), what)
+        draft.one_of((*path, "check"), spec.check, known, f"list of checks of {spec.service} called")
     return Rule(
         name=draft.name,
         on=spec.on,
@@ -195,17 +192,15 @@ def _matchers(draft: DocumentBuilder[RuleShape]) -> tuple[LabelMatcher, ...]:
 def build_runbook(draft: DocumentBuilder[RunbookShape]) -> Runbook:
     """Build a runbook; its digest does not know its children yet."""
     spec, path = draft.shape.spec, ("spec",)
-    if spec.service is not None:
-        draft.one_of((*path, "service"), spec.service, draft.known.services, "service")
+    draft.one_of((*path, "service"), spec.service, draft.known.services, "service")
     parameters = tuple(_parameter(draft, name, shape) for name, shape in spec.parameters.items())
     types = {each.name: parameter_type(each.type) if known_type(each.type) else ANY for each in parameters}
-    type_scope = TypeScope(services=draft.known.services, start_up=draft.known.start_up, parameters=types)
-    steps, _ = Steps(draft=draft, about=spec.service or "").in_order(spec.steps, (*path, "steps"), type_scope)
-    if spec.rollback.data_loss_check is not None:
-        known = tuple(step.id for step in steps if isinstance(step.do, Run) and not step.do.command.changes)
-        draft.one_of((*path, "rollback", "dataLossCheck"), spec.rollback.data_loss_check, known, "step that asks")
+    start = StepPlace(services=draft.known.services, parameters=types)
+    steps, _ = Steps(draft=draft, about=spec.service or "").in_order(spec.steps, (*path, "steps"), start)
+    known = [step.id for step in steps if isinstance(step.do, Run) and not step.do.command.changes]
+    draft.one_of((*path, "rollback", "dataLossCheck"), spec.rollback.data_loss_check, known, "step that asks")
     in_rollback = Steps(draft=draft, about=spec.service or "", in_rollback=True)
-    back, _ = in_rollback.in_order(spec.rollback.steps, (*path, "rollback", "steps"), type_scope)
+    back, _ = in_rollback.in_order(spec.rollback.steps, (*path, "rollback", "steps"), start)
     built = Runbook(
         name=draft.name,
         title=spec.title,
@@ -239,7 +234,7 @@ def _parameter(draft: DocumentBuilder[RunbookShape], name: str, shape: Parameter
     word = shape.type
     default: Value | None = None
     if not known_type(word):
-        draft.one_of((*path, "type"), word.strip("[]"), tuple(PARAMETERS), "type of parameter")
+        draft.one_of((*path, "type"), word.strip("[]"), PARAMETERS, "type of parameter")
     elif shape.default is not None:
         try:
             default = read_value(word, shape.default, draft.known.durations)

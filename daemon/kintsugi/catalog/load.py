@@ -78,12 +78,12 @@ def read_sources(paths: Sequence[File] | CatalogPaths) -> list[Source]:
     problems: list[Problem] = []
     for path in paths.all:
         if not path.exists():
-            problems.append(_unreadable(path, "there is no such file or folder"))
+            problems.append(Problem(file=str(path), message="there is no such file or folder"))
         for file in files_in(path):
             try:
                 sources.append(Source(name=str(file), content=file.read_bytes(), library=path in paths.library))
             except OSError as error:
-                problems.append(_unreadable(file, error.strerror or str(error)))
+                problems.append(Problem(file=str(file), message=error.strerror or str(error)))
     if problems:
         raise CatalogErrors(problems)
     return sources
@@ -118,7 +118,9 @@ def _load_all(sources: Sequence[Source], loading: "_Loading") -> Catalog:
         for document in found:
             loading.take(document)
     if not loading.problems and not loading.shapes:
-        loading.problems.append(_nothing(sources))
+        # An emptied folder is a mistake, never a wish to be left without rules.
+        where = sources[0].name if sources else ""
+        loading.problems.append(Problem(file=where, message="there is no Service, Rule or Runbook in these files"))
     catalog = loading.finish()
     return replace(catalog, texts={source.name: source.content.decode() for source in sources})
 
@@ -256,16 +258,6 @@ def _without(value: Plain, paths: Iterable[tuple[str | int, ...]]) -> Plain:
                 return part
 
     return copy(value, ())
-
-
-def _nothing(sources: Sequence[Source]) -> Problem:
-    """Return the problem that there is no document: an emptied folder is a mistake, never a wish to be left without rules."""
-    where = sources[0].name if sources else ""
-    return Problem(file=where, line=1, column=1, path="", message="there is no Service, Rule or Runbook in these files")
-
-
-def _unreadable(path: File, message: str) -> Problem:
-    return Problem(file=str(path), line=1, column=1, path="", message=message)
 
 
 def problems_of(error: ValidationError, document: Document, shape: type[BaseModel]) -> Iterator[Problem]:

@@ -49,10 +49,9 @@ class RuleTemplates:
 
     def _check_overrides(self, service: DocumentBuilder[ServiceShape]) -> None:
         for name, overrides in service.shape.spec.rules.items():
-            service.one_of(("spec", "rules", name), name, tuple(self.templates), "rule of every service called")
-            if overrides.runbook is not None:
-                path = ("spec", "rules", name, "runbook")
-                service.one_of(path, overrides.runbook, service.known.runbooks, "runbook")
+            path = ("spec", "rules", name)
+            service.one_of(path, name, self.templates, "rule of every service called")
+            service.one_of((*path, "runbook"), overrides.runbook, service.known.runbooks, "runbook")
 
     def _fits(self, name: str, service: DocumentBuilder[ServiceShape]) -> bool:
         if len(name) > LONGEST_NAME:

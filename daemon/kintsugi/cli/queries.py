@@ -20,7 +20,7 @@ from kintsugi.cli.errors import ExitCode, Unreachable, print_note
 from kintsugi.cli.incident_follower import IncidentFollower
 from kintsugi.cli.options import Connection, OutputFormat
 from kintsugi.cli.output import LiveTable, emit, moment, plain, print_lines, table
-from kintsugi.cli.story import diagnosis_lines, show_diagnosis
+from kintsugi.cli.story import diagnosis_lines
 from kintsugi.cli.tables import (
     SERVICES,
     daemon_line,
@@ -164,7 +164,7 @@ async def diagnose(connection: Connection, workload: str, *, namespace: str) -> 
     if connection.output is OutputFormat.JSON:
         emit(found)
     else:
-        show_diagnosis(found)
+        print_lines(diagnosis_lines(found))
     return ExitCode.FINDINGS if found.causes else ExitCode.DONE
 
 
@@ -213,10 +213,7 @@ def _lines(about: str, explanation: Explanation) -> Iterator[Text]:
 def _show_service_explanation(explained: ServiceExplanation) -> None:
     """Write what a service is for a person: a table of its values, and one of its rules."""
     for key, listed in (("KEY", explained.values), ("RULE", explained.rules)):
-        table(
-            (key, "VALUE", "FROM"),
-            [[plain(each.key), plain(each.value), plain(each.place or "derived")] for each in listed],
-        )
+        table((key, "VALUE", "FROM"), ((each.key, each.value, each.place or "derived") for each in listed))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

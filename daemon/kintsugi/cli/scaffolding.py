@@ -5,11 +5,9 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from rich.text import Text
-
 from kintsugi.actions import api_objects
 from kintsugi.catalog.scaffold import FoundWorkload, document, file_names, upstreams_of
-from kintsugi.cli.documents import validate
+from kintsugi.cli.documents import validate, write
 from kintsugi.cli.errors import ExitCode, print_note
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit, table
@@ -86,7 +84,7 @@ async def init(folder: Path, wanted: WorkloadSelection, settings: KubeSettings, 
     ]
     by_name = dict(zip(names, found, strict=True))
     for file, each in files.items():
-        _write(file, document(each, file.stem, str(folder), upstreams_of(each, by_name)))
+        write(file, document(each, file.stem, str(folder), upstreams_of(each, by_name)), mode="x")
     return _report(folder, files, left_out, output)
 
 
@@ -223,20 +221,11 @@ def _report(
         emit({"written": list(map(str, files)), "left_out": [asdict(each) for each in left_out]})
         return ExitCode.DONE
     if files:
-        rows = [
-            (str(file), f"{each.namespace}/{each.workload}", ", ".join(each.kube_services), each.check)
+        rows = (
+            (str(file), f"{each.namespace}/{each.workload}", ", ".join(each.kube_services) or "-", each.check or "-")
             for file, each in files.items()
-        ]
-        table(("FILE", "WORKLOAD", "SERVICE", "CHECK"), [[Text(cell or "-") for cell in row] for row in rows])
+        )
+        table(("FILE", "WORKLOAD", "SERVICE", "CHECK"), rows)
     for each in left_out:
         print_note(f"left out {each.namespace}/{each.workload}: {each.why}")
     return validate([folder], output) if folder.exists() else ExitCode.DONE
-
-
-def _write(file: Path, content: str) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("x", encoding="utf-8") as opened:
-            opened.write(content)
-    except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror}") from error
