@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from kintsugi.errors import NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
-from kintsugi.model.pod_address import PodAddress
+from kintsugi.model.hosts import PodAddress
 from kubeobjects import unstructured
 from kubeobjects.resources import PODS, SERVICES
 from kubeobjects.unstructured import Unstructured

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from kintsugi.model.pod_address import PodAddress
+from kintsugi.model.hosts import PodAddress
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.runbooks import Pattern
 from kintsugi.model.services import NOTHING_ALLOWED, MaxAllowed, SecretRef

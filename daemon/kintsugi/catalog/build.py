@@ -23,18 +23,24 @@ from kintsugi.catalog.schema import (
 )
 from kintsugi.catalog.source import Path
 from kintsugi.catalog.steps import Steps
-from kintsugi.commands.selectors import label_selector
 from kintsugi.decisions.rehearsals import unfit_for_rehearsal
-from kintsugi.errors import UsageError
 from kintsugi.expressions import ANY, Scope
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.rules import LabelMatcher, Rule
 from kintsugi.model.runbooks import Parameter, Pattern, Patterns, Rollback, Run, Runbook, Severity, Step, Value
-from kintsugi.model.services import DERIVED, DrillTerms, MaxAllowed, SecretRef, Service, WorkloadRef
+from kintsugi.model.services import (
+    DERIVED,
+    WORKLOAD_FORMS,
+    DrillTerms,
+    MaxAllowed,
+    SecretRef,
+    Service,
+    WorkloadRef,
+)
 from kintsugi.regex import compiled
 from kintsugi.scope.types import PARAMETERS, StepPlace, parameter_type, rule_names, service_names
-from kubeobjects.resources import DAEMONSETS, WORKLOADS, find, suggest
-from kubeobjects.selectors import NOTHING, Selector
+from kubeobjects.resources import DAEMONSETS, find, suggest
+from kubeobjects.selectors import NOTHING, Selector, SelectorError
 
 EVERY = timedelta(seconds=30)
 """The default interval of a rule on a check."""
@@ -71,6 +77,8 @@ def build_service(draft: DocumentBuilder[ServiceShape], priorities: dict[str, in
         draft.one_of((*path, "dependsOn", index), needed, others, "other service")
     if healthy is None or workload is None or selector is None:
         return None
+    if spec.replicas is not None and workload.resource is DAEMONSETS:
+        draft.note((*path, "replicas"), f"{workload} has a pod for each node, and no number of replicas")
     return Service(
         name=draft.name,
         priority=priority_of(spec),
@@ -78,7 +86,7 @@ def build_service(draft: DocumentBuilder[ServiceShape], priorities: dict[str, in
         namespace=spec.namespace,
         selector=selector,
         workload=workload,
-        replicas=_replicas(draft, workload),
+        replicas=spec.replicas,
         healthy=healthy,
         runbook=spec.runbook,
         env={name: SecretRef(secret=ref.secret, key=ref.key) for name, ref in spec.env.items()},
@@ -100,36 +108,25 @@ def _depends_on(spec: ServiceSpecShape, priorities: dict[str, int]) -> tuple[str
     return tuple(sorted(name for name, priority in priorities.items() if priority < spec.priority))
 
 
-def _replicas(draft: DocumentBuilder[ServiceShape], workload: WorkloadRef) -> int | None:
-    """Return how many replicas a service is started with. A DaemonSet has as many pods as nodes."""
-    replicas = draft.shape.spec.replicas
-    if replicas is not None and workload.resource is DAEMONSETS:
-        draft.note(("spec", "replicas"), f"{workload} has a pod for each node, and no number of replicas")
-    return replicas
-
-
 def _workload(draft: DocumentBuilder[ServiceShape]) -> WorkloadRef | None:
-    text, path = draft.shape.spec.workload, ("spec", "workload")
-    word, _, name = text.partition("/")
-    resource = find(word)
-    if resource in WORKLOADS and name:
-        return WorkloadRef(resource=resource, name=name)
-    known = ", ".join(f"{each.singular}/NAME" for each in WORKLOADS)
-    near = suggest(word) if resource is None else None
-    draft.note(
-        path,
-        f"{text!r} is not the workload of a service: write {known}",
-        suggestion=f"did you mean '{near}/{name}'?" if near else "",
-    )
-    return None
+    text = draft.shape.spec.workload
+    if (found := WorkloadRef.parse(text)) is None:
+        word, _, name = text.partition("/")
+        near = suggest(word) if find(word) is None else None
+        draft.note(
+            ("spec", "workload"),
+            f"{text!r} is not the workload of a service: write {WORKLOAD_FORMS}",
+            suggestion=f"did you mean '{near}/{name}'?" if near else "",
+        )
+    return found
 
 
 def _selector(draft: DocumentBuilder[ServiceShape]) -> Selector | None:
     """Read a service's selector, NOTHING where it is the workload's own; None when it is wrong, which is noted."""
     text = draft.shape.spec.selector
     try:
-        return NOTHING if text is None else label_selector(text)
-    except UsageError as error:
+        return NOTHING if text is None else Selector.parse(text)
+    except SelectorError as error:
         draft.note(("spec", "selector"), str(error))
         return None
 

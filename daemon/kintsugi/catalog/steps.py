@@ -78,20 +78,18 @@ class Steps:
     def parallel(
         self, shapes: Sequence[StepShape], path: Path, place: StepPlace, level: int
     ) -> tuple[tuple[Step, ...], Results]:
-        """Build steps that go at once; a step sees the siblings that it needs."""
+        """Build steps that go at once; a step sees the siblings that it needs, and those that they need."""
         self._check_size(path, level)
         steps: dict[int, Step] = {}
         results: dict[str, Names] = {}
-        left_by: dict[str, Results] = {}
+        behind: dict[str, Results] = {}
         for index in self._by_need(shapes, path):
             shape, inner = shapes[index], (*path, index)
-            visible = {
-                name: kind for need in self._all_needs(shape, shapes) for name, kind in left_by.get(need, {}).items()
-            }
+            visible = {name: kind for need in shape.needs for name, kind in behind.get(need, {}).items()}
             if shape.undo_step is not None:
                 self.draft.note((*inner, "undoStep"), "a step is undone by a later step, not by a parallel one")
             steps[index], left = self._step(shape, inner, place.after(visible), level)
-            left_by[shape.id] = left
+            behind[shape.id] = {**visible, **left}
             results |= left
         return tuple(steps[index] for index in sorted(steps)), results
 
@@ -113,17 +111,6 @@ class Steps:
             ring = " -> ".join(shapes[index].id for index in reversed(error.args[1]))
             self.draft.note((*path, error.args[1][0], "needs"), f"steps wait for each other: {ring}")
             return list(range(len(shapes)))
-
-    def _all_needs(self, shape: StepShape, shapes: Sequence[StepShape]) -> set[str]:
-        by_id = {other.id: other for other in shapes}
-        found: set[str] = set()
-        waiting = list(shape.needs)
-        while waiting:
-            need = waiting.pop()
-            if need in by_id and need not in found:
-                found.add(need)
-                waiting += by_id[need].needs
-        return found
 
     def _step(self, shape: StepShape, path: Path, place: StepPlace, level: int) -> tuple[Step, Results]:
         self._claim_id(shape, path)

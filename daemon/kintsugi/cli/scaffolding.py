@@ -15,7 +15,7 @@ from kintsugi.commands.selectors import selector_of
 from kintsugi.errors import Forbidden, NotFound, UsageError
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.hosts import service_of
-from kintsugi.model.services import WorkloadRef
+from kintsugi.model.services import WORKLOAD_FORMS, WorkloadRef
 from kintsugi.model.views import DerivedCheck, Workload
 from kintsugi.settings import KubeSettings
 from kintsugi.settings.settings import CLUSTER_NAMESPACES
@@ -26,10 +26,9 @@ from kubeobjects import unstructured
 from kubeobjects.kept import KEPT, KubeService, Object
 from kubeobjects.metadata import SUBDOMAIN
 from kubeobjects.owners import managers
-from kubeobjects.resources import CRONJOBS, PODS, SERVICES, WORKLOADS, find
+from kubeobjects.resources import CRONJOBS, PODS, SERVICES, WORKLOADS
 from kubeobjects.unstructured import Unstructured
 
-_KNOWN = ", ".join(f"{each.singular}/NAME" for each in WORKLOADS)
 _HOOK = "helm.sh/hook"
 
 
@@ -94,7 +93,7 @@ async def _named(kube: KubeClient, wanted: WorkloadSelection, folder: Path) -> l
     asked = {text: _workload(text) for text in wanted.workloads}
     known = list(dict.fromkeys(each for each in asked.values() if each is not None))
     files = [folder / f"{name}.yaml" for name in file_names([(namespace, each) for each in known])]
-    problems = [f"{text!r}: write one of {_KNOWN}" for text, each in asked.items() if each is None]
+    problems = [f"{text!r}: write one of {WORKLOAD_FORMS}" for text, each in asked.items() if each is None]
     problems += [f"{file} already exists and is not overwritten" for file in files if file.exists()]
     services = await _services(kube, namespace)
     found: list[FoundWorkload] = []
@@ -170,11 +169,8 @@ def _not_ours(obj: Unstructured) -> str:
 
 def _workload(text: str) -> WorkloadRef | None:
     """Read TYPE/NAME; None for any other text."""
-    word, _, name = text.partition("/")
-    resource = find(word)
-    if resource not in WORKLOADS or not SUBDOMAIN.fullmatch(name):
-        return None
-    return WorkloadRef(resource=resource, name=name)
+    found = WorkloadRef.parse(text)
+    return found if found is not None and SUBDOMAIN.fullmatch(found.name) else None
 
 
 async def _services(kube: KubeClient, namespace: str | None) -> Sequence[KubeService]:

@@ -114,7 +114,7 @@ def story(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
     yield from section("Abort", [plain(f"{each.requested:%H:%M:%S}  {each.reason}") for each in aborts])
     resumed = [detail.resumed] if detail.resumed else []
     yield from section("Resumed", [plain(f"{each.since:%H:%M:%S}  by {each.who}: {each.why}") for each in resumed])
-    yield from section("Evidence", [line for run in detail.runs for line in _evidence(run.evidence)])
+    yield from section("Evidence", [_evidence(each) for run in detail.runs for each in run.evidence])
     yield from section("Undo commands, newest first", undo_commands(detail))
 
 
@@ -257,9 +257,8 @@ def _approval(approval: Approval) -> Iterator[Text]:
     yield from (plain(f"          {line}", "dim") for line in approval.question.splitlines())
 
 
-def _evidence(evidence: Sequence[KeptText]) -> Iterator[Text]:
-    for each in evidence:
-        yield plain(f"{each.path}: {each.kind} ({counted(len(each.text.splitlines()), 'line')})")
+def _evidence(kept: KeptText) -> Text:
+    return plain(f"{kept.path}: {kept.kind} ({counted(len(kept.text.splitlines()), 'line')})")
 
 
 def evidence_texts(detail: IncidentDetail) -> Iterator[Text]:

@@ -16,7 +16,7 @@ from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import seconds
 from kintsugi.expressions import Type
 from kintsugi.model.command import Command, Verb
-from kintsugi.model.pod_address import PodAddress
+from kintsugi.model.hosts import PodAddress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

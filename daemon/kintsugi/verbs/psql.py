@@ -17,7 +17,7 @@ from kintsugi.commands.results import ObjectType
 from kintsugi.commands.words import option
 from kintsugi.expressions import Type
 from kintsugi.model.command import Psql, Verb
-from kintsugi.model.pod_address import PodAddress
+from kintsugi.model.hosts import PodAddress
 
 
 class PsqlVerb(ProbeVerb[Psql]):
