@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from kintsugi.model.command import Command
-from kintsugi.model.pod_address import PodAddress
+from kintsugi.model.hosts import PodAddress
 from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.runbooks import Pattern
 from kintsugi.model.services import NOTHING_ALLOWED, MaxAllowed, SecretRef

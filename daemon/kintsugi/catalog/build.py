@@ -22,19 +22,25 @@ from kintsugi.catalog.schema import (
     ServiceSpecShape,
 )
 from kintsugi.catalog.source import Path
-from kintsugi.catalog.steps import Steps, TypeScope
-from kintsugi.commands.selectors import label_selector
+from kintsugi.catalog.steps import Steps
 from kintsugi.decisions.drills import unfit_for_rehearsal
-from kintsugi.errors import UsageError
 from kintsugi.expressions import ANY, Scope
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.rules import LabelMatcher, Rule
 from kintsugi.model.runbooks import Parameter, Pattern, Patterns, Rollback, Run, Runbook, Severity, Step, Value
-from kintsugi.model.services import DERIVED, DrillTerms, MaxAllowed, SecretRef, Service, WorkloadRef
+from kintsugi.model.services import (
+    DERIVED,
+    WORKLOAD_FORMS,
+    DrillTerms,
+    MaxAllowed,
+    SecretRef,
+    Service,
+    WorkloadRef,
+)
 from kintsugi.regex import compiled
-from kintsugi.scope.types import PARAMETERS, parameter_type, rule_names, service_names
-from kubeobjects.resources import DAEMONSETS, WORKLOADS, find, suggest
-from kubeobjects.selectors import NOTHING, Selector
+from kintsugi.scope.types import PARAMETERS, StepPlace, parameter_type, rule_names, service_names
+from kubeobjects.resources import DAEMONSETS, find, suggest
+from kubeobjects.selectors import NOTHING, Selector, SelectorError
 
 EVERY = timedelta(seconds=30)
 """The default interval of a rule on a check."""
@@ -71,6 +77,8 @@ def build_service(draft: DocumentBuilder[ServiceShape], priorities: dict[str, in
         draft.one_of((*path, "dependsOn", index), needed, others, "other service")
     if healthy is None or workload is None or selector is None:
         return None
+    if spec.replicas is not None and workload.resource is DAEMONSETS:
+        draft.note((*path, "replicas"), f"{workload} has a pod for each node, and no number of replicas")
     return Service(
         name=draft.name,
         priority=priority_of(spec),
@@ -78,7 +86,7 @@ def build_service(draft: DocumentBuilder[ServiceShape], priorities: dict[str, in
         namespace=spec.namespace,
         selector=selector,
         workload=workload,
-        replicas=_replicas(draft, workload),
+        replicas=spec.replicas,
         healthy=healthy,
         runbook=spec.runbook,
         env={name: SecretRef(secret=ref.secret, key=ref.key) for name, ref in spec.env.items()},
@@ -100,44 +108,33 @@ def _depends_on(spec: ServiceSpecShape, priorities: dict[str, int]) -> tuple[str
     return tuple(sorted(name for name, priority in priorities.items() if priority < spec.priority))
 
 
-def _replicas(draft: DocumentBuilder[ServiceShape], workload: WorkloadRef) -> int | None:
-    """Return how many replicas a service is started with. A DaemonSet has as many pods as nodes."""
-    replicas = draft.shape.spec.replicas
-    if replicas is not None and workload.resource is DAEMONSETS:
-        draft.note(("spec", "replicas"), f"{workload} has a pod for each node, and no number of replicas")
-    return replicas
-
-
 def _workload(draft: DocumentBuilder[ServiceShape]) -> WorkloadRef | None:
-    text, path = draft.shape.spec.workload, ("spec", "workload")
-    word, _, name = text.partition("/")
-    resource = find(word)
-    if resource in WORKLOADS and name:
-        return WorkloadRef(resource=resource, name=name)
-    known = ", ".join(f"{each.singular}/NAME" for each in WORKLOADS)
-    near = suggest(word) if resource is None else None
-    draft.note(
-        path,
-        f"{text!r} is not the workload of a service: write {known}",
-        suggestion=f"did you mean '{near}/{name}'?" if near else "",
-    )
-    return None
+    text = draft.shape.spec.workload
+    if (found := WorkloadRef.parse(text)) is None:
+        word, _, name = text.partition("/")
+        near = suggest(word) if find(word) is None else None
+        draft.note(
+            ("spec", "workload"),
+            f"{text!r} is not the workload of a service: write {WORKLOAD_FORMS}",
+            suggestion=f"did you mean '{near}/{name}'?" if near else "",
+        )
+    return found
 
 
 def _selector(draft: DocumentBuilder[ServiceShape]) -> Selector | None:
     """Read a service's selector, NOTHING where it is the workload's own; None when it is wrong, which is noted."""
     text = draft.shape.spec.selector
     try:
-        return NOTHING if text is None else label_selector(text)
-    except UsageError as error:
+        return NOTHING if text is None else Selector.parse(text)
+    except SelectorError as error:
         draft.note(("spec", "selector"), str(error))
         return None
 
 
 def _checks(draft: DocumentBuilder[ServiceShape], name: str) -> tuple[Step, ...]:
-    type_scope = TypeScope(services=draft.known.services, start_up=draft.known.start_up)
+    place, path = StepPlace(services=draft.known.services), ("spec", "checks", name)
     steps, _ = Steps(draft=draft, about=draft.name, probes_only=True).in_order(
-        draft.shape.spec.checks[name], ("spec", "checks", name), type_scope
+        draft.shape.spec.checks[name], path, place
     )
     return steps
 
@@ -150,14 +147,11 @@ def build_rule(draft: DocumentBuilder[RuleShape], runbooks_of: dict[str, str]) -
         draft.note(
             ("metadata", "name"), f"{MANUAL!r} is reserved for runs that a person starts: give the rule another name"
         )
-    if spec.service is not None:
-        draft.one_of((*path, "service"), spec.service, draft.known.services, "service")
-    if spec.runbook is not None:
-        draft.one_of((*path, "runbook"), spec.runbook, draft.known.runbooks, "runbook")
-    if spec.check is not None and spec.service in draft.known.checks:
-        what = f"list of checks of {spec.service} called"
+    draft.one_of((*path, "service"), spec.service, draft.known.services, "service")
+    draft.one_of((*path, "runbook"), spec.runbook, draft.known.runbooks, "runbook")
+    if spec.service in draft.known.checks:
         known = dict.fromkeys((*draft.known.checks[spec.service], DERIVED))
-        draft.one_of((*path, "check"), spec.check, tuple(known), what)
+        draft.one_of((*path, "check"), spec.check, known, f"list of checks of {spec.service} called")
     return Rule(
         name=draft.name,
         on=spec.on,
@@ -195,17 +189,15 @@ def _matchers(draft: DocumentBuilder[RuleShape]) -> tuple[LabelMatcher, ...]:
 def build_runbook(draft: DocumentBuilder[RunbookShape]) -> Runbook:
     """Build a runbook; its digest does not know its children yet."""
     spec, path = draft.shape.spec, ("spec",)
-    if spec.service is not None:
-        draft.one_of((*path, "service"), spec.service, draft.known.services, "service")
+    draft.one_of((*path, "service"), spec.service, draft.known.services, "service")
     parameters = tuple(_parameter(draft, name, shape) for name, shape in spec.parameters.items())
     types = {each.name: parameter_type(each.type) if known_type(each.type) else ANY for each in parameters}
-    type_scope = TypeScope(services=draft.known.services, start_up=draft.known.start_up, parameters=types)
-    steps, _ = Steps(draft=draft, about=spec.service or "").in_order(spec.steps, (*path, "steps"), type_scope)
-    if spec.rollback.data_loss_check is not None:
-        known = tuple(step.id for step in steps if isinstance(step.do, Run) and not step.do.command.changes)
-        draft.one_of((*path, "rollback", "dataLossCheck"), spec.rollback.data_loss_check, known, "step that asks")
+    start = StepPlace(services=draft.known.services, parameters=types)
+    steps, _ = Steps(draft=draft, about=spec.service or "").in_order(spec.steps, (*path, "steps"), start)
+    known = [step.id for step in steps if isinstance(step.do, Run) and not step.do.command.changes]
+    draft.one_of((*path, "rollback", "dataLossCheck"), spec.rollback.data_loss_check, known, "step that asks")
     in_rollback = Steps(draft=draft, about=spec.service or "", in_rollback=True)
-    back, _ = in_rollback.in_order(spec.rollback.steps, (*path, "rollback", "steps"), type_scope)
+    back, _ = in_rollback.in_order(spec.rollback.steps, (*path, "rollback", "steps"), start)
     built = Runbook(
         name=draft.name,
         title=spec.title,
@@ -239,7 +231,7 @@ def _parameter(draft: DocumentBuilder[RunbookShape], name: str, shape: Parameter
     word = shape.type
     default: Value | None = None
     if not known_type(word):
-        draft.one_of((*path, "type"), word.strip("[]"), tuple(PARAMETERS), "type of parameter")
+        draft.one_of((*path, "type"), word.strip("[]"), PARAMETERS, "type of parameter")
     elif shape.default is not None:
         try:
             default = read_value(word, shape.default, draft.known.durations)

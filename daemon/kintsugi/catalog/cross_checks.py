@@ -14,7 +14,7 @@ from kintsugi.decisions.drills import DATABASE, INTEGRITY, retargeted, unfit_ste
 from kintsugi.durations import format_duration
 from kintsugi.model.restores import DRILL
 from kintsugi.model.rules import Rule
-from kintsugi.model.runbooks import Patterns, Runbook, Value
+from kintsugi.model.runbooks import Runbook, Value
 from kintsugi.model.services import STACK, Service
 
 MOST_NESTED = 5
@@ -27,7 +27,6 @@ class CrossChecks:
     services: Mapping[str, Service]
     rules: Mapping[str, Rule]
     runbooks: Mapping[str, Runbook]
-    patterns: Mapping[str, Patterns]
     service_drafts: Mapping[str, DocumentBuilder[ServiceShape]]
     rule_drafts: Mapping[str, DocumentBuilder[RuleShape]]
     runbook_drafts: Mapping[str, DocumentBuilder[RunbookShape]]

@@ -4,9 +4,10 @@ The builder of a document whose shape is valid: it compiles and checks the docum
 Each problem is noted with its place, and the work continues, so that all problems are reported together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Generic, TypeVar
 
 from kintsugi.catalog.problems import Problem, did_you_mean
@@ -19,6 +20,7 @@ from kintsugi.model.runbooks import Patterns
 from kintsugi.model.source_position import SourcePosition
 from kubeobjects.predicates import START_UP_ALLOWANCE
 
+Compiled = TypeVar("Compiled")
 ShapeT_co = TypeVar("ShapeT_co", bound=DocumentShape, covariant=True)
 
 
@@ -94,43 +96,32 @@ class DocumentBuilder(Generic[ShapeT_co]):
         """
         if source is None or scope is None:
             return None
-        try:
-            return scope.expression(source, result=result)
-        except ExpressionProblem as problem:
-            self._note_text(path, source, problem)
-            return None
+        return self._compiled(path, source, partial(scope.expression, source, result=result))
 
     def template(self, path: Path, source: str | None, scope: Scope) -> TextTemplate | None:
         """Compile a text with holes; None when it is absent, or when it is wrong, which is noted."""
-        if source is None:
-            return None
-        try:
-            return scope.template(source)
-        except ExpressionProblem as problem:
-            self._note_text(path, source, problem)
-            return None
+        return None if source is None else self._compiled(path, source, partial(scope.template, source))
 
     def command(self, path: Path, source: str, scope: Scope, *, service: str = "") -> CommandTemplate | None:
         """Parse a command of a step that is about a service; None when it is wrong, which is noted."""
+        parse = partial(
+            parse_template,
+            source,
+            scope,
+            waits=self.known.durations * self.known.deadlines,
+            allowed_functions=self.known.allowed_functions.get(service, frozenset()),
+        )
+        return self._compiled(path, source, parse)
+
+    def _compiled(self, path: Path, source: str, compile_text: Callable[[], Compiled]) -> Compiled | None:
         try:
-            return parse_template(
-                source,
-                scope,
-                waits=self.known.durations * self.known.deadlines,
-                allowed_functions=self.known.allowed_functions.get(service, frozenset()),
-            )
+            return compile_text()
         except (CommandProblem, ExpressionProblem) as problem:
-            self._note_text(path, source, problem)
+            if not any(f"steps.{step}." in source for step in self.unclear):
+                self.note(path, problem.message, suggestion=problem.suggestion, offset=problem.offset)
             return None
 
-    def _note_text(self, path: Path, source: str, problem: CommandProblem | ExpressionProblem) -> None:
-        if any(f"steps.{step}." in source for step in self.unclear):
-            return
-        self.note(path, problem.message, suggestion=problem.suggestion, offset=problem.offset)
-
-    def one_of(self, path: Path, word: str, known: tuple[str, ...], what: str) -> bool:
-        """Return whether a name is known; when it is not, that is noted, with the nearest one."""
-        if word in known:
-            return True
-        self.note(path, f"there is no {what} {word!r}", suggestion=did_you_mean(word, known))
-        return False
+    def one_of(self, path: Path, word: str | None, known: Collection[str], what: str) -> None:
+        """Note a name that is given and not known, with the nearest one."""
+        if word is not None and word not in known:
+            self.note(path, f"there is no {what} {word!r}", suggestion=did_you_mean(word, known))

@@ -4,7 +4,7 @@ Loads a catalog: YAML files become one checked, frozen catalog, or all of their 
 pydantic's errors about a document become problems for people, each with its place in the file.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path as File
 from typing import Any, TypeVar, get_args, get_origin
@@ -78,12 +78,12 @@ def read_sources(paths: Sequence[File] | CatalogPaths) -> list[Source]:
     problems: list[Problem] = []
     for path in paths.all:
         if not path.exists():
-            problems.append(_unreadable(path, "there is no such file or folder"))
+            problems.append(Problem(file=str(path), message="there is no such file or folder"))
         for file in files_in(path):
             try:
                 sources.append(Source(name=str(file), content=file.read_bytes(), library=path in paths.library))
             except OSError as error:
-                problems.append(_unreadable(file, error.strerror or str(error)))
+                problems.append(Problem(file=str(file), message=error.strerror or str(error)))
     if problems:
         raise CatalogErrors(problems)
     return sources
@@ -118,7 +118,9 @@ def _load_all(sources: Sequence[Source], loading: "_Loading") -> Catalog:
         for document in found:
             loading.take(document)
     if not loading.problems and not loading.shapes:
-        loading.problems.append(_nothing(sources))
+        # An emptied folder is a mistake, never a wish to be left without rules.
+        where = sources[0].name if sources else ""
+        loading.problems.append(Problem(file=where, message="there is no Service, Rule or Runbook in these files"))
     catalog = loading.finish()
     return replace(catalog, texts={source.name: source.content.decode() for source in sources})
 
@@ -166,7 +168,7 @@ class _Loading:
         try:
             return SHAPES[kind].model_validate(value)
         except ValidationError as error:
-            self.problems += problems_of(error, document, SHAPES[kind])
+            self.problems += [_problem(each, document, SHAPES[kind]) for each in error.errors(include_url=False)]
             paths = [path_of(details, value) for details in error.errors() if details["type"] != "missing"]
         if any(path and isinstance(path[-1], int) for path in paths):
             return None
@@ -192,7 +194,6 @@ class _Loading:
             services={name: service for name, service in built.items() if service is not None},
             rules={**written, **of_all},
             runbooks={name: build_runbook(draft) for name, draft in runbooks.items()},
-            patterns=scans,
             service_drafts=services,
             rule_drafts=rules,
             runbook_drafts=runbooks,
@@ -207,7 +208,7 @@ class _Loading:
             services=bound,
             rules=whole.rules,
             runbooks=whole.sealed_runbooks(),
-            patterns=whole.patterns,
+            patterns=scans,
             digest=digest_of(sorted(digest_of(document.value) for document, _ in self.shapes), self.durations),
         )
 
@@ -216,20 +217,13 @@ class _Loading:
         Collect the names that documents may use; a document with mistakes is included, so that each mistake is reported
         once.
         """
+        specs = {shape.metadata.name: shape.spec for _, shape in self.shapes if isinstance(shape, ServiceShape)}
         return NameIndex(
             services=tuple(self.named["Service"]),
             runbooks=tuple(self.named["Runbook"]),
             patterns={name: patterns.get(name) for name in self.named["Patterns"]},
-            checks={
-                shape.metadata.name: tuple(shape.spec.checks)
-                for _, shape in self.shapes
-                if isinstance(shape, ServiceShape)
-            },
-            allowed_functions={
-                shape.metadata.name: frozenset(shape.spec.sql_functions)
-                for _, shape in self.shapes
-                if isinstance(shape, ServiceShape)
-            },
+            checks={name: tuple(spec.checks) for name, spec in specs.items()},
+            allowed_functions={name: frozenset(spec.sql_functions) for name, spec in specs.items()},
             durations=self.durations,
             deadlines=self.deadlines,
         )
@@ -256,22 +250,6 @@ def _without(value: Plain, paths: Iterable[tuple[str | int, ...]]) -> Plain:
                 return part
 
     return copy(value, ())
-
-
-def _nothing(sources: Sequence[Source]) -> Problem:
-    """Return the problem that there is no document: an emptied folder is a mistake, never a wish to be left without rules."""
-    where = sources[0].name if sources else ""
-    return Problem(file=where, line=1, column=1, path="", message="there is no Service, Rule or Runbook in these files")
-
-
-def _unreadable(path: File, message: str) -> Problem:
-    return Problem(file=str(path), line=1, column=1, path="", message=message)
-
-
-def problems_of(error: ValidationError, document: Document, shape: type[BaseModel]) -> Iterator[Problem]:
-    """Yield a problem for each thing that does not fit."""
-    for details in error.errors(include_url=False):
-        yield _problem(details, document, shape)
 
 
 def path_of(details: ErrorDetails, value: object) -> Path:
@@ -303,17 +281,14 @@ def _problem(details: ErrorDetails, document: Document, shape: type[BaseModel]) 
     context = details.get("ctx", {})
     match details["type"]:
         case "extra_forbidden":
-            known = _keys_at(shape, path[:-1])
-            return document.problem(
-                path, f"the key {path[-1]!r} is not known here", suggestion=_near(str(path[-1]), known), key=True
-            )
+            near = did_you_mean(str(path[-1]), _keys_at(shape, path[:-1]))
+            return document.problem(path, f"the key {path[-1]!r} is not known here", suggestion=near, key=True)
         case "missing":
             return document.problem(path[:-1], f"`{path[-1]}` is missing", key=True)
         case "literal_error" | "enum":
             message = f"{details['input']!r} is not one of {context['expected']}"
-            return document.problem(
-                path, message, suggestion=_near(str(details["input"]), context["expected"].split("'"))
-            )
+            near = did_you_mean(str(details["input"]), filter(None, context["expected"].split("'")))
+            return document.problem(path, message, suggestion=near)
         case "value_error":
             return document.problem(path, str(context["error"]))
         case "string_pattern_mismatch":
@@ -335,10 +310,6 @@ def _shown(value: object) -> str:
             return "a list"
         case _:
             return repr(value) if not isinstance(value, bool) else str(value).lower()
-
-
-def _near(word: str, known: list[str]) -> str:
-    return did_you_mean(word, [name for name in known if name])
 
 
 def _keys_at(shape: type[BaseModel], path: Path) -> list[str]:

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from kintsugi.durations import parse_duration
 from kintsugi.model.runbooks import Value
 from kintsugi.scope.types import PARAMETERS
 from kubeobjects.resources import find
+
+Kind = TypeVar("Kind")
 
 _NAME = re.compile(r"[a-z0-9_]([-a-z0-9_.]{0,61}[a-z0-9_])?")
 
@@ -59,28 +62,19 @@ def _read_one(word: str, value: object, durations: float) -> Value:
     return _READERS[word](value)
 
 
-def _integer(value: object) -> Value:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise ValueError(f"{value!r} is not a whole number")
+def _of(kind: type[Kind] | tuple[type[Kind], ...], what: str) -> Callable[[object], Kind]:
+    """Make a reader that takes values of a kind as they are; true and false are no numbers."""
+
+    def read(value: object) -> Kind:
+        if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+            return value
+        raise ValueError(f"{value!r} is not {what}")
+
+    return read
 
 
-def _number(value: object) -> Value:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    raise ValueError(f"{value!r} is not a number")
-
-
-def _boolean(value: object) -> Value:
-    if isinstance(value, bool):
-        return value
-    raise ValueError(f"{value!r} is not true or false")
-
-
-def _string(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    raise ValueError(f"{value!r} is not text: put it in quotes")
+_string = _of(str, "text: put it in quotes")
+_number = _of((int, float), "a number")
 
 
 def _name(value: object) -> Value:
@@ -107,9 +101,9 @@ def _workload(value: object) -> Value:
 
 
 _READERS: Mapping[str, Callable[[object], Value]] = {
-    "integer": _integer,
-    "number": _number,
-    "boolean": _boolean,
+    "integer": _of(int, "a whole number"),
+    "number": lambda value: float(_number(value)),
+    "boolean": _of(bool, "true or false"),
     "string": _string,
     "name": _name,
     "url": _url("http", "https"),

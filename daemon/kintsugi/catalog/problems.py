@@ -13,14 +13,14 @@ class Problem:
     """
     One mistake.
 
-    `path` is the way to it inside its document, as in `spec.steps[2].expect`; `suggestion` is a phrase that says what
-    would be right, or empty.
+    `path` is the way to it inside its document, as in `spec.steps[2].expect`, "" for the whole file; `suggestion` is a
+    phrase that says what would be right, or empty.
     """
 
     file: str
-    line: int
-    column: int
-    path: str
+    line: int = 1
+    column: int = 1
+    path: str = ""
     message: str
     suggestion: str = ""
 

@@ -6,8 +6,7 @@ whose meaning would change is refused.
 """
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -20,23 +19,20 @@ _NO_LIMIT = 1_000_000
 """Lines are broken where their author broke them."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rewritten:
-    """A file as it would be written."""
+def rewrite(sources: Sequence[Source]) -> Mapping[str, str]:
+    """
+    Return the files that would be written differently, each with its new text.
 
-    file: str
-    text: str
-
-
-def rewrite(sources: Sequence[Source]) -> list[Rewritten]:
-    """Write files anew. Raises CatalogErrors with what cannot be read, and what cannot be written without another meaning."""
+    Raises CatalogErrors with what cannot be read, and what cannot be written without another meaning.
+    """
     read = [documents(source.content, source.name) for source in sources]
     if problems := [problem for _, found in read for problem in found]:
         raise CatalogErrors(problems)
-    return [_rewritten(source, before) for source, (before, _) in zip(sources, read, strict=True)]
+    written = {source: _rewritten(source, before) for source, (before, _) in zip(sources, read, strict=True)}
+    return {source.name: text for source, text in written.items() if text.encode() != source.content}
 
 
-def _rewritten(source: Source, before: Sequence[Document]) -> Rewritten:
+def _rewritten(source: Source, before: Sequence[Document]) -> str:
     yaml = YAML(typ="rt")
     yaml.preserve_quotes = True
     yaml.width = _NO_LIMIT
@@ -45,13 +41,10 @@ def _rewritten(source: Source, before: Sequence[Document]) -> Rewritten:
     try:
         yaml.dump_all(yaml.load_all(source.content.decode()), stream)
     except (YAMLError, ValueError) as error:
-        raise CatalogErrors([_refused(source.name, f"it cannot be rewritten: {error}")]) from error
+        raise CatalogErrors([Problem(file=source.name, message=f"it cannot be rewritten: {error}")]) from error
     written = stream.getvalue()
     read, problems = documents(written.encode(), source.name)
     if problems or [each.value for each in read] != [each.value for each in before]:
-        raise CatalogErrors([_refused(source.name, "rewriting would change its meaning: rewrite it by hand")])
-    return Rewritten(file=source.name, text=written)
-
-
-def _refused(file: str, message: str) -> Problem:
-    return Problem(file=file, line=1, column=1, path="", message=message)
+        refused = "rewriting would change its meaning: rewrite it by hand"
+        raise CatalogErrors([Problem(file=source.name, message=refused)])
+    return written

@@ -49,10 +49,9 @@ class RuleTemplates:
 
     def _check_overrides(self, service: DocumentBuilder[ServiceShape]) -> None:
         for name, overrides in service.shape.spec.rules.items():
-            service.one_of(("spec", "rules", name), name, tuple(self.templates), "rule of every service called")
-            if overrides.runbook is not None:
-                path = ("spec", "rules", name, "runbook")
-                service.one_of(path, overrides.runbook, service.known.runbooks, "runbook")
+            path = ("spec", "rules", name)
+            service.one_of(path, name, self.templates, "rule of every service called")
+            service.one_of((*path, "runbook"), overrides.runbook, service.known.runbooks, "runbook")
 
     def _fits(self, name: str, service: DocumentBuilder[ServiceShape]) -> bool:
         if len(name) > LONGEST_NAME:
@@ -86,7 +85,8 @@ def _rule(
     service: DocumentBuilder[ServiceShape],
     runbooks_of: dict[str, str],
 ) -> Rule:
-    overrides = _overrides(service, template)
+    said = service.shape.spec.rules.get(template.name, RuleOverridesShape())
+    overrides = {key: value for key, value in said if key != "enabled" and value is not None}
     terms = {**dict(template.shape.spec), **overrides, "service": service.name}
     if template.shape.spec.matchers is not None:
         # an alert of another namespace is about no object of this service: it is told apart by the index already
@@ -101,11 +101,3 @@ def _rule(
     rule = build_rule(draft, runbooks_of)
     template.problems += [each for each in draft.problems if each not in template.problems]
     return replace(rule, digest=digest_of(rule.digest, service.name, overrides))
-
-
-def _overrides(
-    service: DocumentBuilder[ServiceShape], template: DocumentBuilder[RuleTemplateShape]
-) -> Mapping[str, object]:
-    """Return what a service says otherwise, by the names of a rule's fields."""
-    overrides = service.shape.spec.rules.get(template.name, RuleOverridesShape())
-    return {key: value for key, value in overrides if key != "enabled" and value is not None}

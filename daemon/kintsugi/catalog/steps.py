@@ -7,7 +7,6 @@ never those of later steps or of siblings that may run at the same time.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -19,39 +18,12 @@ from kintsugi.commands.results import PART, SCANNED
 from kintsugi.expressions import ANY, INT, STRING, Expression, ListOf, Scope, TextTemplate, Type
 from kintsugi.model.runbooks import Await, Do, InOrder, Parallel, Run, RunChecks, RunRunbook, Step, UndoPolicy, UndoStep
 from kintsugi.scope.types import Names, StepPlace, step_names
-from kubeobjects.predicates import START_UP_ALLOWANCE
 
 Results = Mapping[str, Names]
 """Step ids, each with the names that its result has for later steps."""
 
 MOST_STEPS = 1000
 MOST_LEVELS = 6
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TypeScope:
-    """A place in a list of steps. `start_up` is what a pod may take to become ready."""
-
-    services: tuple[str, ...]
-    start_up: timedelta = START_UP_ALLOWANCE
-    parameters: Names = field(default_factory=dict)
-    earlier: Results = field(default_factory=dict)
-    each: Type | None = None
-
-    def after(self, results: Results) -> "TypeScope":
-        """Return the scope after steps with these results."""
-        return replace(self, earlier={**self.earlier, **results})
-
-    def at(self, each: Type | None) -> "TypeScope":
-        """Return the scope of one item of `forEach`; without an item the scope is unchanged."""
-        return self if each is None else replace(self, each=each)
-
-    def scope(self, own: Names | None = None) -> Scope:
-        """Return what is seen from here; `own` are the names of a step's own result."""
-        place = StepPlace(
-            parameters=self.parameters, earlier=self.earlier, own=own or {}, each=self.each, services=self.services
-        )
-        return Scope(names=step_names(place), start_up=self.start_up)
 
 
 def left_behind(own: Names, *, repeated: bool) -> Names:
@@ -84,7 +56,7 @@ class Steps:
     ids: set[str] = field(default_factory=set)
 
     def in_order(
-        self, shapes: Sequence[StepShape], path: Path, type_scope: TypeScope, level: int = 0
+        self, shapes: Sequence[StepShape], path: Path, place: StepPlace, level: int = 0
     ) -> tuple[tuple[Step, ...], Results]:
         """Build steps that go one after another, each seeing what the earlier ones left."""
         self._check_size(path, level)
@@ -96,29 +68,28 @@ class Steps:
                 self.draft.note(
                     (*inner, "needs"), "steps in order need no `needs`: it is for steps under `parallel`", key=True
                 )
-            self._check_undo_step(shape, inner, shapes[:index])
-            step, left = self._step(shape, inner, type_scope.after(results), level)
+            earlier = [step.id for step in shapes[:index]]
+            self.draft.one_of((*inner, "undoStep"), shape.undo_step, earlier, "earlier step in this list")
+            step, left = self._step(shape, inner, place.after(results), level)
             steps.append(step)
             results |= left
         return tuple(steps), results
 
     def parallel(
-        self, shapes: Sequence[StepShape], path: Path, type_scope: TypeScope, level: int
+        self, shapes: Sequence[StepShape], path: Path, place: StepPlace, level: int
     ) -> tuple[tuple[Step, ...], Results]:
-        """Build steps that go at once; a step sees the siblings that it needs."""
+        """Build steps that go at once; a step sees the siblings that it needs, and those that they need."""
         self._check_size(path, level)
         steps: dict[int, Step] = {}
         results: dict[str, Names] = {}
-        left_by: dict[str, Results] = {}
+        behind: dict[str, Results] = {}
         for index in self._by_need(shapes, path):
             shape, inner = shapes[index], (*path, index)
-            visible = {
-                name: kind for need in self._all_needs(shape, shapes) for name, kind in left_by.get(need, {}).items()
-            }
+            visible = {name: kind for need in shape.needs for name, kind in behind.get(need, {}).items()}
             if shape.undo_step is not None:
                 self.draft.note((*inner, "undoStep"), "a step is undone by a later step, not by a parallel one")
-            steps[index], left = self._step(shape, inner, type_scope.after(visible), level)
-            left_by[shape.id] = left
+            steps[index], left = self._step(shape, inner, place.after(visible), level)
+            behind[shape.id] = {**visible, **left}
             results |= left
         return tuple(steps[index] for index in sorted(steps)), results
 
@@ -141,28 +112,17 @@ class Steps:
             self.draft.note((*path, error.args[1][0], "needs"), f"steps wait for each other: {ring}")
             return list(range(len(shapes)))
 
-    def _all_needs(self, shape: StepShape, shapes: Sequence[StepShape]) -> set[str]:
-        by_id = {other.id: other for other in shapes}
-        found: set[str] = set()
-        waiting = list(shape.needs)
-        while waiting:
-            need = waiting.pop()
-            if need in by_id and need not in found:
-                found.add(need)
-                waiting += by_id[need].needs
-        return found
-
-    def _step(self, shape: StepShape, path: Path, type_scope: TypeScope, level: int) -> tuple[Step, Results]:
+    def _step(self, shape: StepShape, path: Path, place: StepPlace, level: int) -> tuple[Step, Results]:
         self._claim_id(shape, path)
         draft = self.draft
-        for_each = draft.expression((*path, "forEach"), shape.for_each, type_scope.scope(), ANY)
-        inner = type_scope.at(None if shape.for_each is None else self._item(for_each, path))
-        scope = inner.scope()
+        for_each = draft.expression((*path, "forEach"), shape.for_each, self._scope(place), ANY)
+        inner = place if shape.for_each is None else replace(place, each=self._item(for_each, path))
+        scope = self._scope(inner)
         around, self.about = self.about, self._about(shape)
         done = self._do(shape, path, inner, level)
         undo = self._undo(shape, path, inner.after({shape.id: done.own}), level)
         self.about = around
-        after = None if shape.id in draft.unclear else inner.scope(done.own)
+        after = None if shape.id in draft.unclear else self._scope(replace(inner, own=done.own))
         step = Step(
             id=shape.id,
             name=shape.name or shape.id,
@@ -193,21 +153,24 @@ class Steps:
         own = done.own if step.keep is None else {PART: step.keep.result}
         return step, {**({} if repeated else done.inside), shape.id: left_behind(own, repeated=repeated)}
 
+    def _scope(self, place: StepPlace) -> Scope:
+        return Scope(names=step_names(place), start_up=self.draft.known.start_up)
+
     def _about(self, shape: StepShape) -> str:
         """Return the service that a step and what is inside it are about, as far as the document says it."""
         if shape.service is None:
             return self.about
         return "" if "${" in shape.service else shape.service
 
-    def _do(self, shape: StepShape, path: Path, type_scope: TypeScope, level: int) -> _Done:
+    def _do(self, shape: StepShape, path: Path, place: StepPlace, level: int) -> _Done:
         match shape:
             case StepShape(run=str(line)):
-                return self._run(shape, line, path, type_scope.scope())
+                return self._run(shape, line, path, self._scope(place))
             case StepShape(steps=[*shapes]):
-                ordered, results = self.in_order(shapes, (*path, "steps"), type_scope, level + 1)
+                ordered, results = self.in_order(shapes, (*path, "steps"), place, level + 1)
                 return _Done(do=InOrder(steps=ordered), inside=results)
             case StepShape(parallel=[*shapes]):
-                at_once, results = self.parallel(shapes, (*path, "parallel"), type_scope, level + 1)
+                at_once, results = self.parallel(shapes, (*path, "parallel"), place, level + 1)
                 return _Done(do=Parallel(steps=at_once), inside=results)
             case StepShape(runbook=str(name)):
                 self._refuse_change((*path, "runbook"), "a runbook may change something")
@@ -252,7 +215,7 @@ class Steps:
     def _scanned(self, scan: str, path: Path, verb: str) -> Names:
         if not definitions_by_verb()[verb].reads_logs:
             self.draft.note((*path, "scan"), f"only lines of logs are scanned, and {verb} returns no lines", key=True)
-        self.draft.one_of((*path, "scan"), scan, tuple(self.draft.known.patterns), "Patterns document")
+        self.draft.one_of((*path, "scan"), scan, self.draft.known.patterns, "Patterns document")
         return SCANNED
 
     def _item(self, for_each: Expression | None, path: Path) -> Type:
@@ -274,10 +237,10 @@ class Steps:
             self.draft.one_of((*path, "service"), shape.service, self.draft.known.services, "service")
         return template
 
-    def _undo(self, shape: StepShape, path: Path, type_scope: TypeScope, level: int) -> UndoPolicy | tuple[Step, ...]:
+    def _undo(self, shape: StepShape, path: Path, place: StepPlace, level: int) -> UndoPolicy | tuple[Step, ...]:
         if isinstance(shape.undo, list):
             around, self.in_rollback = self.in_rollback, True
-            steps, _ = self.in_order(shape.undo, (*path, "undo"), type_scope, level + 1)
+            steps, _ = self.in_order(shape.undo, (*path, "undo"), place, level + 1)
             self.in_rollback = around
             return steps
         return UndoPolicy(shape.undo) if shape.undo else UndoPolicy.INVERSE
@@ -295,11 +258,6 @@ class Steps:
                 path, f"steps are nested more than {MOST_LEVELS} levels deep: make runbooks of parts of them"
             )
 
-    def _check_undo_step(self, shape: StepShape, path: Path, earlier: Sequence[StepShape]) -> None:
-        if shape.undo_step is not None:
-            known = tuple(step.id for step in earlier)
-            self.draft.one_of((*path, "undoStep"), shape.undo_step, known, "earlier step in this list")
-
     def _check_checks(self, shape: StepShape, name: str, path: Path) -> None:
         of_all = self.draft.known.checks
         if shape.service in of_all:
@@ -307,7 +265,7 @@ class Steps:
                 (*path, "checks"), name, of_all[shape.service], f"list of checks of {shape.service} called"
             )
         else:
-            known = tuple(sorted({check for checks in of_all.values() for check in checks}))
+            known = sorted({check for checks in of_all.values() for check in checks})
             self.draft.one_of((*path, "checks"), name, known, "service with checks called")
 
     def _refuse_change(self, path: Path, what: str) -> None:

@@ -77,9 +77,7 @@ class DaemonClient:
 
     async def incidents(self, *, service: str, open_only: bool, limit: int) -> Sequence[Incident]:
         """List incidents, newest first."""
-        query = (
-            {"limit": str(limit)} | ({"service": service} if service else {}) | ({"open": "true"} if open_only else {})
-        )
+        query = {"limit": str(limit), "service": service, "open": "true" if open_only else ""}
         return (await self._ask("GET", "incidents", IncidentList, query=query)).incidents
 
     async def incident(self, incident: str) -> IncidentDetail:
@@ -88,20 +86,18 @@ class DaemonClient:
 
     async def signals(self, *, verdict: str, reason: str, before: str, limit: int) -> Sequence[EvaluatedSignal]:
         """List signals with their verdicts, newest first; what is empty is no filter."""
-        filters = {"verdict": verdict, "reason": reason, "before": before, "limit": str(limit)}
-        query = {name: value for name, value in filters.items() if value}
+        query = {"verdict": verdict, "reason": reason, "before": before, "limit": str(limit)}
         return (await self._ask("GET", "signals", SignalList, query=query)).signals
 
     async def dead_letters(self, *, before: str, limit: int) -> Sequence[DeadLetterSummary]:
         """List what could not be understood, newest first."""
-        query = {"limit": str(limit)} | ({"before": before} if before else {})
+        query = {"limit": str(limit), "before": before}
         return (await self._ask("GET", "dead-letters", DeadLetterList, query=query)).dead_letters
 
     async def resend(self, letter: str) -> DeadLetterResendResult:
         """Send a dead letter in again."""
-        return await self._ask(
-            "POST", f"dead-letters/{_part(letter)}/resend", DeadLetterResendResult, body={"who": self._who}
-        )
+        where = f"dead-letters/{_part(letter)}/resend"
+        return await self._ask("POST", where, DeadLetterResendResult, body={"who": self._who})
 
     async def approve(self, incident: str, *, path: str, plan: str) -> Approval:
         """Approve the plan with this digest."""
@@ -158,8 +154,9 @@ class DaemonClient:
             "why": request.why,
             "freeze": request.freeze,
             "minutes": minutes,
+            "who": self._who,
         }
-        return await self._ask("POST", "pauses", Pause, body={**body, "who": self._who})
+        return await self._ask("POST", "pauses", Pause, body=body)
 
     async def resume(self, of: str, *, why: str) -> Pause:
         """Lift a pause, or end the rest after an incident's hand-over."""
@@ -196,14 +193,19 @@ class DaemonClient:
         where: str,
         kind: type[Value],
         *,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str] = {},
         body: Mapping[str, object] | None = None,
     ) -> Value:
-        """Ask the API for people, or with a path from the root another part of the server; read the answer as a value."""
+        """
+        Ask the API for people, or with a path from the root another part of the server; read the answer as a value.
+
+        What is empty in `query` is not sent.
+        """
+        params = {name: value for name, value in query.items() if value}
         data = None if body is None else msgspec.json.encode(body)
         url = f"{self._server}{where if where.startswith('/') else f'/api/v1/{where}'}"
         try:
-            async with self._session.request(method, url, params=query, data=data, allow_redirects=False) as response:
+            async with self._session.request(method, url, params=params, data=data, allow_redirects=False) as response:
                 status, content = response.status, await response.read()
         except _TRANSPORT as error:
             raise Unreachable(_unreachable(self._server, error)) from error

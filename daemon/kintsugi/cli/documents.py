@@ -10,7 +10,7 @@ import typer
 from kintsugi.catalog import CatalogErrors, CatalogPaths, catalog_paths, files_in, load, read_sources, schemas
 from kintsugi.catalog import schema as schema_of_all
 from kintsugi.catalog.lint import lint
-from kintsugi.catalog.rewrite import Rewritten, rewrite
+from kintsugi.catalog.rewrite import rewrite
 from kintsugi.cli.errors import ExitCode, print_note
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit
@@ -62,11 +62,13 @@ def schema(kind: str) -> ExitCode:
 def write_schemas(kind: str, folder: Path, output: OutputFormat) -> ExitCode:
     """Write schemas as files, `rule.schema.json` and so on. Raises UsageError."""
     chosen = {kind: _known(kind)[kind]} if kind else {**schemas(), "kintsugi": schema_of_all()}
-    written = [_write_schema(folder / f"{name.lower()}.schema.json", content) for name, content in chosen.items()]
+    files = {str(folder / f"{name.lower()}.schema.json"): content for name, content in chosen.items()}
+    for file, content in files.items():
+        write(Path(file), json.dumps(content, indent=2) + "\n", option="--write: ")
     if output is OutputFormat.JSON:
-        emit({"written": written})
+        emit({"written": list(files)})
     else:
-        typer.echo("\n".join(written))
+        typer.echo("\n".join(files))
     return ExitCode.DONE
 
 
@@ -77,48 +79,33 @@ def _known(kind: str) -> dict[str, dict[str, object]]:
     return known
 
 
-def _write_schema(file: Path, content: object) -> str:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--write: {file} cannot be written: {error.strerror}") from error
-    return str(file)
-
-
 def fmt(paths: Sequence[Path], output: OutputFormat, *, check: bool) -> ExitCode:
     """Rewrite files, or only say which would change (`check`). One that cannot be read leaves all as they are."""
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise UsageError(f"{missing[0]}: there is no such file or folder")
+    files = list(dict.fromkeys(file for path in paths for file in files_in(path)))
     try:
-        changed = _changed(_files(paths))
+        changed = rewrite(read_sources(files))
     except CatalogErrors as errors:
         _print_errors(errors, output)
         return ExitCode.FINDINGS
     if not check:
-        for each in changed:
-            _write(Path(each.file), each.text)
+        for file, text in changed.items():
+            write(Path(file), text)
     if output is OutputFormat.JSON:
-        emit({"changed": [{"file": each.file} for each in changed]})
+        emit({"changed": [{"file": file} for file in changed]})
     else:
-        for each in changed:
-            typer.echo(printable(f"{each.file}: {'would be rewritten' if check else 'rewritten'}"))
+        for file in changed:
+            typer.echo(printable(f"{file}: {'would be rewritten' if check else 'rewritten'}"))
     return ExitCode.FINDINGS if check and changed else ExitCode.DONE
 
 
-def _files(paths: Sequence[Path]) -> list[Path]:
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        raise UsageError(f"{missing[0]}: there is no such file or folder")
-    return list(dict.fromkeys(file for path in paths for file in files_in(path)))
-
-
-def _changed(files: Sequence[Path]) -> list[Rewritten]:
-    """Return the files that would be written differently. Raises CatalogErrors with what is wrong with any of them."""
-    sources = read_sources(files)
-    return [new for source, new in zip(sources, rewrite(sources), strict=True) if new.text.encode() != source.content]
-
-
-def _write(file: Path, text: str) -> None:
+def write(file: Path, text: str, *, mode: str = "w", option: str = "") -> None:
+    """Write a file, with the folders above it. Raises UsageError, which names the option that asked for the file."""
     try:
-        file.write_bytes(text.encode())
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open(mode, encoding="utf-8", newline="") as opened:
+            opened.write(text)
     except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror}") from error
+        raise UsageError(f"{option}{file} cannot be written: {error.strerror}") from error

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import typer
 from rich.text import Text
 
-from kintsugi.cli.client import DaemonClient, dial, retry_while_unreachable
+from kintsugi.cli.client import dial, retry_while_unreachable
 from kintsugi.cli.errors import ExitCode, print_note
 from kintsugi.cli.incident_follower import IncidentFollower
 from kintsugi.cli.options import Connection, Manually, Only, OutputFormat
@@ -162,7 +162,8 @@ async def recover(connection: Connection, request: RecoverRequest, *, yes: bool)
             raise Refused(f"{shown.text}{_override_hint(shown.answers)}")
         if not agreed("Start it?", yes=yes):
             raise Refused("nothing was started")
-        begun = await _start(daemon, request, shown.digest)
+        # While no answer comes, the same is asked for again, which starts nothing twice.
+        begun = await retry_while_unreachable(lambda: daemon.recover(request, digest=shown.digest), every=AGAIN)
     return _done(connection, begun, f"Started: {begun.text}. {_see(begun.incident)}")
 
 
@@ -211,11 +212,6 @@ def _override_hint(answers: Sequence[GuardResult]) -> str:
     if not refusals or not all(each.override for each in refusals):
         return ""
     return f" (to start it anyway: {' '.join(f'--override {each.override}' for each in refusals)})"
-
-
-async def _start(daemon: DaemonClient, request: RecoverRequest, digest: str) -> RecoverPreview:
-    """Start it; while no answer comes ask again for the same, which starts nothing twice."""
-    return await retry_while_unreachable(lambda: daemon.recover(request, digest=digest), every=AGAIN)
 
 
 def agreed(question: str, *, yes: bool) -> bool:

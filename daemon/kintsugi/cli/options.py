@@ -7,7 +7,7 @@ A parameter whose type is a dataclass is replaced by its fields: each becomes an
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -138,37 +138,17 @@ def spread(work: Work) -> Callable[..., None]:
     for parameter in inspect.signature(work).parameters.values():
         if isinstance(parameter.annotation, type) and is_dataclass(parameter.annotation):
             groups[parameter.name] = parameter.annotation
-            parameters += _options(parameter.annotation)
+            parameters += inspect.signature(parameter.annotation).parameters.values()
         else:
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
     def command(**given: object) -> None:
-        ended = work(**_gathered(given, groups))
+        for name, group in groups.items():
+            given[name] = group(**{each.name: given.pop(each.name) for each in fields(group)})
+        ended = work(**given)
         raise typer.Exit(ended if isinstance(ended, ExitCode) else asyncio.run(ended))
 
     command.__name__, command.__doc__ = work.__name__, work.__doc__
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     vars(command)["__signature__"] = inspect.Signature(parameters)
     return command
-
-
-def _options(group: type) -> list[inspect.Parameter]:
-    """Make a keyword of every field."""
-    return [
-        inspect.Parameter(
-            each.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if each.default is MISSING else each.default,
-            annotation=each.type,
-        )
-        for each in fields(group)
-    ]
-
-
-def _gathered(given: Mapping[str, object], groups: Mapping[str, type]) -> dict[str, object]:
-    """Put the options of each group back into its dataclass."""
-    taken = {each.name for group in groups.values() for each in fields(group)}
-    rest = {name: value for name, value in given.items() if name not in taken}
-    for name, group in groups.items():
-        rest[name] = group(**{each.name: given[each.name] for each in fields(group)})
-    return rest

@@ -24,6 +24,9 @@ WIDEST = 200
 _NARROWEST = 20
 """Columns that the widest column of a table keeps."""
 
+Cell = Text | str | int
+"""A value of a table; what is no `Text` yet is made one by `plain`."""
+
 _STYLES = {
     IncidentState.RECOVERED: "green",
     IncidentState.PASSED: "green",
@@ -60,7 +63,7 @@ def print_indented(text: str) -> None:
     console.print(Text("\n".join(_wrapped(printable(text), console.width))), no_wrap=True)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Text]]) -> None:
+def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
     """Write a table, as wide as the terminal at most."""
     console = _console()
     drawn = _drawn(columns, rows, console)
@@ -89,7 +92,7 @@ class LiveTable:
         if self._live is not None:
             self._live.stop()
 
-    def show(self, columns: Sequence[str], rows: Iterable[Sequence[Text]], *, head: str) -> None:
+    def show(self, columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, head: str) -> None:
         """Show a table under a line; that line alone is no change."""
         drawn = _drawn(columns, rows, self._live.console if self._live is not None else _console())
         if self._live is not None:
@@ -109,9 +112,9 @@ def _wrapped(line: str, width: int) -> Sequence[str]:
     ]
 
 
-def _drawn(columns: Sequence[str], rows: Iterable[Sequence[Text]], console: Console) -> Table:
+def _drawn(columns: Sequence[str], rows: Iterable[Sequence[Cell]], console: Console) -> Table:
     """Draw a table whose widest column gives way: it is wrapped on a terminal, elsewhere cut."""
-    cells = [list(row) for row in rows]
+    cells = [[each if isinstance(each, Text) else plain(each) for each in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     widest = widths.index(max(widths))
     others = sum(widths) - widths[widest] + 2 * (len(widths) - 1)

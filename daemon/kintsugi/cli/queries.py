@@ -20,7 +20,7 @@ from kintsugi.cli.errors import ExitCode, Unreachable, print_note
 from kintsugi.cli.incident_follower import IncidentFollower
 from kintsugi.cli.options import Connection, OutputFormat
 from kintsugi.cli.output import LiveTable, emit, moment, plain, print_lines, table
-from kintsugi.cli.story import diagnosis_lines, show_diagnosis
+from kintsugi.cli.story import diagnosis_lines
 from kintsugi.cli.tables import (
     SERVICES,
     daemon_line,
@@ -32,8 +32,8 @@ from kintsugi.cli.tables import (
     show_signals,
 )
 from kintsugi.errors import UsageError
-from kintsugi.model.api_types import Explanation, ServiceExplanation
-from kubeobjects.resources import WORKLOADS, find
+from kintsugi.model.api_types import Explanation
+from kintsugi.model.services import WORKLOAD_FORMS, WorkloadRef
 
 COLUMNS = tuple("SINCE" if name == "FOR" else name for name in SERVICES)
 
@@ -131,7 +131,8 @@ async def _explain_service(connection: Connection, service: str) -> ExitCode:
     if connection.output is OutputFormat.JSON:
         emit(found)
     else:
-        _show_service_explanation(found)
+        for key, listed in (("KEY", found.values), ("RULE", found.rules)):
+            table((key, "VALUE", "FROM"), ((each.key, each.value, each.place or "derived") for each in listed))
     return ExitCode.DONE
 
 
@@ -156,15 +157,14 @@ async def manifest(connection: Connection, service: str) -> ExitCode:
 async def diagnose(connection: Connection, workload: str, *, namespace: str) -> ExitCode:
     """Diagnose a workload; where something is wrong, or nothing is known, that is a finding."""
     kind, _, name = workload.partition("/")
-    if find(kind) not in WORKLOADS or not name or "/" in name:
-        known = ", ".join(f"{each.singular}/NAME" for each in WORKLOADS)
-        raise UsageError(f"{workload!r}: write one of {known}")
+    if WorkloadRef.parse(workload) is None or "/" in name:
+        raise UsageError(f"{workload!r}: write one of {WORKLOAD_FORMS}")
     async with dial(connection) as daemon:
         found = await daemon.diagnose(kind, name, namespace)
     if connection.output is OutputFormat.JSON:
         emit(found)
     else:
-        show_diagnosis(found)
+        print_lines(diagnosis_lines(found))
     return ExitCode.FINDINGS if found.causes else ExitCode.DONE
 
 
@@ -208,15 +208,6 @@ def _lines(about: str, explanation: Explanation) -> Iterator[Text]:
         yield plain(f"  - {line}")
     if explanation.diagnosis is not None:
         yield from (Text.assemble("  ", line) for line in diagnosis_lines(explanation.diagnosis))
-
-
-def _show_service_explanation(explained: ServiceExplanation) -> None:
-    """Write what a service is for a person: a table of its values, and one of its rules."""
-    for key, listed in (("KEY", explained.values), ("RULE", explained.rules)):
-        table(
-            (key, "VALUE", "FROM"),
-            [[plain(each.key), plain(each.value), plain(each.place or "derived")] for each in listed],
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,11 +5,9 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from rich.text import Text
-
 from kintsugi.actions import api_objects
 from kintsugi.catalog.scaffold import FoundWorkload, document, file_names, upstreams_of
-from kintsugi.cli.documents import validate
+from kintsugi.cli.documents import validate, write
 from kintsugi.cli.errors import ExitCode, print_note
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit, table
@@ -17,7 +15,7 @@ from kintsugi.commands.selectors import selector_of
 from kintsugi.errors import Forbidden, NotFound, UsageError
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.hosts import service_of
-from kintsugi.model.services import WorkloadRef
+from kintsugi.model.services import WORKLOAD_FORMS, WorkloadRef
 from kintsugi.model.views import DerivedCheck, Workload
 from kintsugi.settings import KubeSettings
 from kintsugi.settings.settings import CLUSTER_NAMESPACES
@@ -28,10 +26,9 @@ from kubeobjects import unstructured
 from kubeobjects.kept import KEPT, KubeService, Object
 from kubeobjects.metadata import SUBDOMAIN
 from kubeobjects.owners import managers
-from kubeobjects.resources import CRONJOBS, PODS, SERVICES, WORKLOADS, find
+from kubeobjects.resources import CRONJOBS, PODS, SERVICES, WORKLOADS
 from kubeobjects.unstructured import Unstructured
 
-_KNOWN = ", ".join(f"{each.singular}/NAME" for each in WORKLOADS)
 _HOOK = "helm.sh/hook"
 
 
@@ -86,7 +83,7 @@ async def init(folder: Path, wanted: WorkloadSelection, settings: KubeSettings, 
     ]
     by_name = dict(zip(names, found, strict=True))
     for file, each in files.items():
-        _write(file, document(each, file.stem, str(folder), upstreams_of(each, by_name)))
+        write(file, document(each, file.stem, str(folder), upstreams_of(each, by_name)), mode="x")
     return _report(folder, files, left_out, output)
 
 
@@ -96,7 +93,7 @@ async def _named(kube: KubeClient, wanted: WorkloadSelection, folder: Path) -> l
     asked = {text: _workload(text) for text in wanted.workloads}
     known = list(dict.fromkeys(each for each in asked.values() if each is not None))
     files = [folder / f"{name}.yaml" for name in file_names([(namespace, each) for each in known])]
-    problems = [f"{text!r}: write one of {_KNOWN}" for text, each in asked.items() if each is None]
+    problems = [f"{text!r}: write one of {WORKLOAD_FORMS}" for text, each in asked.items() if each is None]
     problems += [f"{file} already exists and is not overwritten" for file in files if file.exists()]
     services = await _services(kube, namespace)
     found: list[FoundWorkload] = []
@@ -172,11 +169,8 @@ def _not_ours(obj: Unstructured) -> str:
 
 def _workload(text: str) -> WorkloadRef | None:
     """Read TYPE/NAME; None for any other text."""
-    word, _, name = text.partition("/")
-    resource = find(word)
-    if resource not in WORKLOADS or not SUBDOMAIN.fullmatch(name):
-        return None
-    return WorkloadRef(resource=resource, name=name)
+    found = WorkloadRef.parse(text)
+    return found if found is not None and SUBDOMAIN.fullmatch(found.name) else None
 
 
 async def _services(kube: KubeClient, namespace: str | None) -> Sequence[KubeService]:
@@ -223,20 +217,11 @@ def _report(
         emit({"written": list(map(str, files)), "left_out": [asdict(each) for each in left_out]})
         return ExitCode.DONE
     if files:
-        rows = [
-            (str(file), f"{each.namespace}/{each.workload}", ", ".join(each.kube_services), each.check)
+        rows = (
+            (str(file), f"{each.namespace}/{each.workload}", ", ".join(each.kube_services) or "-", each.check or "-")
             for file, each in files.items()
-        ]
-        table(("FILE", "WORKLOAD", "SERVICE", "CHECK"), [[Text(cell or "-") for cell in row] for row in rows])
+        )
+        table(("FILE", "WORKLOAD", "SERVICE", "CHECK"), rows)
     for each in left_out:
         print_note(f"left out {each.namespace}/{each.workload}: {each.why}")
     return validate([folder], output) if folder.exists() else ExitCode.DONE
-
-
-def _write(file: Path, content: str) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("x", encoding="utf-8") as opened:
-            opened.write(content)
-    except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror}") from error

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-from kintsugi.cli.output import cut, moment, plain, print_lines, state, took
+from kintsugi.cli.output import cut, moment, plain, state, took
 from kintsugi.cli.tables import first_line, lasted, signal_text
 from kintsugi.decisions.next_command import next_command
 from kintsugi.decisions.reconciliation import open_questions
@@ -53,7 +53,7 @@ MOST_CHANGES = 4
 def summary(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
     """Yield an incident in about ten lines: its cause, what was changed, the outcome, and the next command."""
     incident = detail.incident
-    took_text = f"opened {moment(incident.opened)} UTC, took {lasted(incident.opened, incident.closed, now)}"
+    took_text = f"opened {moment(incident.opened)} UTC, took {lasted(incident, now)}"
     known = latest([each.diagnosis for each in detail.diagnoses])
     yield Text.assemble(*(plain(f"{each}  ", "bold") for each in (incident.id, incident.service)), plain(took_text))
     if known is not None:
@@ -110,12 +110,11 @@ def story(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
         yield from _run(run, now)
     yield from section("Covered services", [line for each in detail.covers for line in _covered(each)])
     yield from section("Approvals", [line for each in detail.approvals for line in _approval(each)])
-    yield from section(
-        "Abort", [plain(f"{detail.abort.requested:%H:%M:%S}  {detail.abort.reason}")] if detail.abort else []
-    )
+    aborts = [detail.abort] if detail.abort else []
+    yield from section("Abort", [plain(f"{each.requested:%H:%M:%S}  {each.reason}") for each in aborts])
     resumed = [detail.resumed] if detail.resumed else []
     yield from section("Resumed", [plain(f"{each.since:%H:%M:%S}  by {each.who}: {each.why}") for each in resumed])
-    yield from section("Evidence", [line for run in detail.runs for line in _evidence(run.evidence)])
+    yield from section("Evidence", [_evidence(each) for run in detail.runs for each in run.evidence])
     yield from section("Undo commands, newest first", undo_commands(detail))
 
 
@@ -124,18 +123,18 @@ def _head(detail: IncidentDetail, now: datetime) -> Iterator[Text]:
     yield Text.assemble(plain(incident.id, "bold"), "  ", plain(incident.service, "bold"), "  ", state(incident.state))
     if (known := latest([each.diagnosis for each in detail.diagnoses])) is not None:
         wrong = "Past problem" if incident.state in ENDED_WELL else "Problem"
-        yield Text.assemble(plain(f"{wrong}: ", "bold"), plain(headline(known)))
+        yield _labelled(wrong, headline(known))
         if changed := what_changed(known):
-            yield Text.assemble(plain("Earlier change: ", "bold"), plain(changed))
+            yield _labelled("Earlier change", changed)
     if detail.affected:
-        yield Text.assemble(plain("Also affected: ", "bold"), plain(", ".join(detail.affected)))
+        yield _labelled("Also affected", ", ".join(detail.affected))
     yield plain(first_line(incident.reason))
     yield Text()
     runbook = f", runbook {incident.runbook}" if incident.runbook else ""
     rule = f"rule {incident.rule}{runbook}, " if incident.rule else ""
     yield plain(f"{rule}mode {incident.mode}")
     closed = f", closed {moment(incident.closed)}" if incident.closed else ""
-    yield plain(f"opened {moment(incident.opened)} UTC{closed}, took {lasted(incident.opened, incident.closed, now)}")
+    yield plain(f"opened {moment(incident.opened)} UTC{closed}, took {lasted(incident, now)}")
 
 
 def section(title: str, lines: Sequence[Text]) -> Iterator[Text]:
@@ -204,8 +203,8 @@ def _deadline(run: RunRecord, now: datetime) -> Iterator[Text]:
 
 def visible_steps(steps: Sequence[StepRecord], phase: Phase) -> list[StepRecord]:
     """Choose the steps that mean something to people, in the order in which they began; bookkeeping is left out."""
-    kept = [step for step in steps if step.phase is phase and not step.step_path.note]
-    kept = [step for step in kept if not step.step_path.is_listing]
+    shown = (step for step in steps if step.phase is phase)
+    kept = (step for step in shown if not (step.step_path.note or step.step_path.is_listing))
     return sorted(kept, key=lambda step: (step.started or step.finished or _LATE, step.path))
 
 
@@ -217,7 +216,7 @@ def parents_of(steps: Sequence[StepRecord]) -> frozenset[StepPath]:
 def step_lines(step: StepRecord, parents: frozenset[StepPath]) -> Iterator[Text]:
     """Yield the lines of one step: when, how it ended, what it is called; its command; what was found or stood in the way."""
     path = step.step_path
-    indent = "  " * (max(len(path.steps) - 1, 0) + (1 if path.owner else 0))
+    indent = "  " * (max(len(path.steps) - 1, 0) + bool(path.owner))
     began = f"{step.started:%H:%M:%S}" if step.started else "        "
     effect = path.owner and step.phase is not Phase.UNDO
     name = step.path if effect else step.name or step.path
@@ -258,9 +257,8 @@ def _approval(approval: Approval) -> Iterator[Text]:
     yield from (plain(f"          {line}", "dim") for line in approval.question.splitlines())
 
 
-def _evidence(evidence: Sequence[KeptText]) -> Iterator[Text]:
-    for each in evidence:
-        yield plain(f"{each.path}: {each.kind} ({counted(len(each.text.splitlines()), 'line')})")
+def _evidence(kept: KeptText) -> Text:
+    return plain(f"{kept.path}: {kept.kind} ({counted(len(kept.text.splitlines()), 'line')})")
 
 
 def evidence_texts(detail: IncidentDetail) -> Iterator[Text]:
@@ -273,35 +271,23 @@ def evidence_texts(detail: IncidentDetail) -> Iterator[Text]:
 
 def undo_commands(detail: IncidentDetail) -> list[Text]:
     """List the commands that undo what is still changed; a change that needs none says why."""
-    lines: list[Text] = []
-    for each in reversed(detail.runs):
-        if each.run.state is not IncidentState.ROLLED_BACK:
-            lines += _undo(each.steps)
+    changed = (each for each in reversed(detail.runs) if each.run.state is not IncidentState.ROLLED_BACK)
+    lines = [line for each in changed for line in _undo(each.steps)]
     if any(line.plain.startswith("$ ") for line in lines):
-        lines.append(
-            plain(
-                f"kintsugi rollback {detail.incident.id} runs these commands and checks whether the service recovers",
-                "dim",
-            )
-        )
+        rollback = f"kintsugi rollback {detail.incident.id}"
+        lines.append(plain(f"{rollback} runs these commands and checks whether the service recovers", "dim"))
     return lines
 
 
 def _undo(steps: Sequence[StepRecord]) -> Iterator[Text]:
     gone = {step.step_path.undone for step in steps if step.phase is Phase.UNDO and step.state is StepState.DONE}
     for step in reversed(visible_steps(steps, Phase.FORWARD)):
-        if not step.changes or step.undo is None or step.state in (StepState.FAILED, StepState.SKIPPED):
-            continue
-        if step.step_path in gone:
+        never_made = not step.changes or step.state in (StepState.FAILED, StepState.SKIPPED)
+        if never_made or step.undo is None or step.step_path in gone:
             continue
         yield from (plain(f"$ {command(text)}", "bold") for text in step.undo.texts)
         if not step.undo.texts:
             yield plain(f"{step.text}: {step.undo.note}", "dim")
-
-
-def show_diagnosis(found: Diagnosis) -> None:
-    """Write it."""
-    print_lines(diagnosis_lines(found))
 
 
 def diagnosis_lines(found: Diagnosis) -> Iterator[Text]:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from kintsugi.cli.output import moment, plain, state, table, took
+from kintsugi.cli.output import Cell, moment, plain, state, table, took
 from kintsugi.decisions.revision_checks import standing_text
 from kintsugi.model.api_types import (
     ActivityKind,
@@ -40,14 +40,7 @@ def show_incidents(incidents: Iterable[Incident], *, now: datetime) -> None:
     table(
         ("ID", "SERVICE", "STATE", "REASON", "OPENED (UTC)", "TOOK"),
         (
-            (
-                plain(each.id),
-                plain(each.service),
-                state(each.state),
-                plain(first_line(each.reason)),
-                plain(moment(each.opened)),
-                plain(lasted(each.opened, each.closed, now)),
-            )
+            (each.id, each.service, state(each.state), first_line(each.reason), moment(each.opened), lasted(each, now))
             for each in incidents
         ),
     )
@@ -79,7 +72,7 @@ def show_services(services: ServiceTree, *, now: datetime) -> None:
 
 def daemon_line(daemon: DaemonStatus) -> str:
     """Return the state of the daemon in one line: mode, pauses, since when it runs, and whether it sees cluster and ledger."""
-    pauses = [*(_pause_text(each) for each in daemon.pauses), *daemon.annotations]
+    pauses = [*map(_pause_text, daemon.pauses), *daemon.annotations]
     parts = [f"mode {daemon.mode}", "; ".join(pauses) or "no pauses", f"running since {moment(daemon.since)} UTC"]
     cluster = f"the cluster at {daemon.cluster}"
     if daemon.stale:
@@ -103,7 +96,7 @@ def _pause_text(pause: Pause) -> str:
     return f"{'frozen' if pause.freeze else 'paused'}: {what} by {pause.who} {until} ({pause.why})"
 
 
-def service_rows(tree: ServiceTree, *, now: datetime | None) -> Iterator[Sequence[Text]]:
+def service_rows(tree: ServiceTree, *, now: datetime | None) -> Iterator[Sequence[Cell]]:
     """
     Make a row of each service; without `now` it says since when it has been so, which stays the same while it is.
 
@@ -111,21 +104,21 @@ def service_rows(tree: ServiceTree, *, now: datetime | None) -> Iterator[Sequenc
     """
     if tree.stack is not None:
         activity = _activity(tree.stack.activity) if tree.stack.activity.text else state(tree.stack.state)
-        yield (*map(plain, ("-", STACK, *"-------", tree.stack.incident)), activity)
+        yield ("-", STACK, *"-------", tree.stack.incident, activity)
     levels = _levels(tree.services)
     for each in tree.services:
         since = "-" if each.since is None else took(now - each.since) if now is not None else f"{each.since:%H:%M:%S}"
         yield (
-            plain(each.priority),
-            plain(f"{'  ' * levels[each.name]}{each.name}"),
-            plain(each.namespace),
+            each.priority,
+            f"{'  ' * levels[each.name]}{each.name}",
+            each.namespace,
             _HEALTH[each.serving],
             _HEALTH[each.healthy],
-            plain(f"{each.ready}/{each.desired}"),
-            plain(since),
-            plain(", ".join(each.depends_on) or "-"),
-            plain(standing_text(each.revision, now) if each.revision is not None else "-"),
-            plain(each.incident or "-"),
+            f"{each.ready}/{each.desired}",
+            since,
+            ", ".join(each.depends_on) or "-",
+            standing_text(each.revision, now) if each.revision is not None else "-",
+            each.incident or "-",
             _activity(each.activity),
         )
 
@@ -155,15 +148,9 @@ def show_pauses(pauses: Iterable[Pause]) -> None:
     table(
         ("ID", "BLOCKS", "WHO", "WHY", "SINCE (UTC)", "UNTIL (UTC)"),
         (
-            (
-                plain(each.id),
-                plain(pause_scope_text(each)),
-                plain(each.who),
-                plain(each.why),
-                plain(moment(each.since)),
-                plain(moment(each.until) if each.until else "resumed"),
-            )
+            (each.id, pause_scope_text(each), each.who, each.why, moment(each.since), until)
             for each in pauses
+            for until in [moment(each.until) if each.until else "resumed"]
         ),
     )
 
@@ -179,9 +166,10 @@ def first_line(text: str) -> str:
     return text.partition("\n")[0]
 
 
-def lasted(began: datetime, ended: datetime | None, now: datetime) -> str:
-    """Return how long something took, or takes so far."""
-    return took(ended - began) if ended is not None else f"{took(now - began)} so far"
+def lasted(incident: Incident, now: datetime) -> str:
+    """Return how long an incident took, or takes so far."""
+    so_far = "" if incident.closed is not None else " so far"
+    return f"{took((incident.closed or now) - incident.opened)}{so_far}"
 
 
 _SHOWN_LABELS = (
@@ -207,13 +195,13 @@ def show_signals(signals: Iterable[EvaluatedSignal]) -> None:
         ("ID", "RECEIVED (UTC)", "SIGNAL", "FIRES", "VERDICT", "REASON", "WHY"),
         (
             (
-                plain(each.signal.id),
-                plain(moment(each.signal.received)),
-                plain(signal_text(each.signal)),
-                plain(_fires(each)),
-                plain(each.verdict.kind if each.verdict else "-"),
-                plain(each.verdict.reason if each.verdict else "-"),
-                plain(first_line(each.verdict.text) if each.verdict else "no verdict yet"),
+                each.signal.id,
+                moment(each.signal.received),
+                signal_text(each.signal),
+                _fires(each),
+                each.verdict.kind if each.verdict else "-",
+                each.verdict.reason if each.verdict else "-",
+                first_line(each.verdict.text) if each.verdict else "no verdict yet",
             )
             for each in signals
         ),
@@ -225,15 +213,9 @@ def show_dead_letters(letters: Iterable[DeadLetterSummary]) -> None:
     table(
         ("ID", "RECEIVED (UTC)", "FROM", "RESEND", "REASON", "EXCERPT"),
         (
-            (
-                plain(each.id),
-                plain(moment(each.received)),
-                plain(each.source),
-                plain("yes" if each.resendable else "no"),
-                plain(each.reason),
-                plain(each.excerpt[:_EXCERPT]),
-            )
+            (each.id, moment(each.received), each.source, resendable, each.reason, each.excerpt[:_EXCERPT])
             for each in letters
+            for resendable in ["yes" if each.resendable else "no"]
         ),
     )
 

@@ -7,10 +7,9 @@ what a person can paste, `encode` and `decode` carry a bound command through the
 
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import CommandSpec, Flag
-from kintsugi.commands.registry import by_verb, rows
+from kintsugi.commands.registry import by_verb, enable, rows
 from kintsugi.commands.render import argv, decode, encode, render, verb_of
 from kintsugi.commands.template import ParsedTemplate, parse, parse_argv, parse_template
-from kintsugi.commands.third_party import enable
 
 __all__ = [
     "CommandProblem",

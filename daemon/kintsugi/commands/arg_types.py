@@ -14,10 +14,10 @@ from ipaddress import IPv6Address
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-from kintsugi.commands.selectors import field_selector, label_selector
 from kintsugi.commands.sql import plain_statement
 from kintsugi.durations import parse_duration
 from kintsugi.expressions import format_value
+from kubeobjects.selectors import FieldSelector, Selector
 
 Shape = Literal["name", "integer", "duration", "seconds", "url", "text"]
 """The type of result that an expression needs to fill a place alone; `name` takes objects too."""
@@ -32,8 +32,14 @@ _HEADER = re.compile(r"([-!#$%&'*+.^_`|~0-9A-Za-z]+):[ \t]*(.*)")
 _CONDITION = re.compile(r"delete|create|condition=[A-Za-z][A-Za-z0-9.-]*(=[A-Za-z0-9]+)?|jsonpath=\{[^}]+\}(=.*)?")
 _SORT = re.compile(r"\{?\.?[A-Za-z][A-Za-z0-9_.\[\]\\/-]*\}?")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-_CAPITALS = re.compile(r"[A-Z]+")
 _PRINTABLE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+
+
+def _put_text(before: str, value: object) -> str:
+    text = format_value(value)
+    if not _PRINTABLE.fullmatch(text):
+        raise ValueError(f"{text!r} contains a line break or another control character")
+    return text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,10 +47,10 @@ class ArgType:
     """One kind of place. `convert` raises ValueError; `put(before, value)` gives the text of a value after literal text."""
 
     word: str
-    shape: Shape
+    shape: Shape = "text"
     convert: Callable[[str], object]
     sample: object
-    put: Callable[[str, object], str]
+    put: Callable[[str, object], str] = _put_text
 
 
 def _put_reference(before: str, value: object) -> str:
@@ -69,11 +75,13 @@ def _plain(pattern: re.Pattern[str], hint: str) -> Callable[[str, object], str]:
     return put
 
 
-def matching(pattern: re.Pattern[str], hint: str) -> Callable[[str], str]:
+def matching(pattern: str | re.Pattern[str], hint: str) -> Callable[[str], str]:
     """Make a `convert` that only takes text of one pattern."""
 
+    form = re.compile(pattern)
+
     def convert(text: str) -> str:
-        if not pattern.fullmatch(text):
+        if not form.fullmatch(text):
             raise ValueError(f"{text!r} is not {hint}")
         return text
 
@@ -108,14 +116,14 @@ def _put_seconds(before: str, value: object) -> str:
     return format_value(value.total_seconds() if isinstance(value, timedelta) else value)
 
 
-def _selector(text: str) -> str:
-    label_selector(text)
-    return text
+def _readable(parse: Callable[[str], object]) -> Callable[[str], str]:
+    """Make a `convert` that takes all text that can be parsed, as it is."""
 
+    def convert(text: str) -> str:
+        parse(text)
+        return text
 
-def _field_selector(text: str) -> str:
-    field_selector(text)
-    return text
+    return convert
 
 
 def _put_selector(before: str, value: object) -> str:
@@ -178,16 +186,16 @@ def _put_json(before: str, value: object) -> str:
     return json.dumps(format_value(value))
 
 
-def _mark(text: str) -> tuple[str, str | None]:
-    """Read KEY=VALUE, or KEY- which takes the key away."""
-    key, equals, value = text.partition("=")
-    if not equals and text.endswith("-"):
-        key = text[:-1]
-    elif not equals:
-        raise ValueError(f"{text!r} is not KEY=VALUE or KEY-")
-    if not _LABEL_KEY.fullmatch(key):
-        raise ValueError(f"{key!r} is not the key of a label or an annotation")
-    return key, value if equals else None
+def key_value(key: Callable[[str], str]) -> Callable[[str], tuple[str, str | None]]:
+    """Make a `convert` that reads KEY=VALUE, or KEY- which takes the key away."""
+
+    def convert(text: str) -> tuple[str, str | None]:
+        name, equals, value = text.partition("=")
+        if not equals and not text.endswith("-"):
+            raise ValueError(f"{text!r} is not KEY=VALUE or KEY-")
+        return (key(name), value) if equals else (key(text[:-1]), None)
+
+    return convert
 
 
 def _put_mark(before: str, value: object) -> str:
@@ -198,13 +206,6 @@ def _header(text: str) -> tuple[str, str]:
     if not (found := _HEADER.fullmatch(text)):
         raise ValueError(f"{text!r} is not a header: write 'Name: value'")
     return found[1], found[2]
-
-
-def _put_text(before: str, value: object) -> str:
-    text = format_value(value)
-    if not _PRINTABLE.fullmatch(text):
-        raise ValueError(f"{text!r} contains a line break or another control character")
-    return text
 
 
 def _body(text: str) -> str:
@@ -272,13 +273,7 @@ REFERENCE = ArgType(
     put=_put_reference,
 )
 BARE = replace(REFERENCE, word="NAME | TYPE/NAME", sample="sample", put=_put_bare)
-WORD = ArgType(
-    word="WORD",
-    shape="text",
-    convert=matching(re.compile(r"[A-Za-z][A-Za-z-]*"), "a word"),
-    sample="get",
-    put=_put_name,
-)
+WORD = ArgType(word="WORD", convert=matching(r"[A-Za-z][A-Za-z-]*", "a word"), sample="get", put=_put_name)
 METHOD = replace(WORD, word="METHOD", sample="GET", put=_put_method)
 PATCH_TYPE = replace(WORD, word="strategic|merge|json", sample="strategic")
 SUBRESOURCE = replace(WORD, word="SUBRESOURCE", sample="resize")
@@ -289,56 +284,36 @@ DURATION = ArgType(
     word="DURATION", shape="duration", convert=parse_duration, sample=timedelta(seconds=1), put=_put_duration
 )
 SECONDS = ArgType(word="SECONDS", shape="seconds", convert=_seconds, sample=timedelta(seconds=1), put=_put_seconds)
-SELECTOR = ArgType(word="SELECTOR", shape="text", convert=_selector, sample="sample=sample", put=_put_selector)
-FIELDS = ArgType(word="FIELDS", shape="text", convert=_field_selector, sample="metadata.name=sample", put=_put_selector)
-URL = ArgType(word="URL", shape="url", convert=_url, sample="http://sample", put=_put_url)
-HOST = ArgType(
-    word="HOST", shape="text", convert=matching(_HOST, "a host name or an address"), sample="sample", put=_put_host
+SELECTOR = ArgType(word="SELECTOR", convert=_readable(Selector.parse), sample="sample=sample", put=_put_selector)
+FIELDS = ArgType(
+    word="FIELDS", convert=_readable(FieldSelector.parse), sample="metadata.name=sample", put=_put_selector
 )
-JSON = ArgType(word="JSON", shape="text", convert=_json, sample={"sample": 1}, put=_put_json)
-KEY_VALUE = ArgType(word="KEY=VALUE", shape="text", convert=_mark, sample="sample=sample", put=_put_mark)
-HEADER = ArgType(word="'NAME: VALUE'", shape="text", convert=_header, sample="Sample: sample", put=_put_text)
+URL = ArgType(word="URL", shape="url", convert=_url, sample="http://sample", put=_put_url)
+HOST = ArgType(word="HOST", convert=matching(_HOST, "a host name or an address"), sample="sample", put=_put_host)
+JSON = ArgType(word="JSON", convert=_json, sample={"sample": 1}, put=_put_json)
+_A_KEY = matching(_LABEL_KEY, "the key of a label or an annotation")
+KEY_VALUE = ArgType(word="KEY=VALUE", convert=key_value(_A_KEY), sample="sample=sample", put=_put_mark)
+HEADER = ArgType(word="'NAME: VALUE'", convert=_header, sample="Sample: sample")
 CONDITION = ArgType(
     word="CONDITION",
-    shape="text",
     convert=matching(_CONDITION, "condition=NAME, condition=NAME=VALUE, delete, create or jsonpath='{.PATH}'=VALUE"),
     sample="delete",
-    put=_put_text,
 )
 SORT = ArgType(
     word="FIELD",
-    shape="text",
     convert=matching(_SORT, "a field to sort by, as in .metadata.creationTimestamp"),
     sample=".metadata.name",
     put=_put_label_value,
 )
-USAGE = ArgType(
-    word="cpu|memory",
-    shape="text",
-    convert=matching(re.compile(r"cpu|memory"), "cpu or memory"),
-    sample="cpu",
-    put=_put_text,
-)
-TEXT = ArgType(
-    word="TEXT", shape="text", convert=matching(re.compile(r"(?s).*"), "text"), sample="sample", put=_put_text
-)
+USAGE = ArgType(word="cpu|memory", convert=matching(r"cpu|memory", "cpu or memory"), sample="cpu")
+TEXT = ArgType(word="TEXT", convert=matching(r"(?s).*", "text"), sample="sample", put=_put_text)
 PASSED = replace(TEXT, word="WORD", put=_put_word)
-SQL = ArgType(word="STATEMENT", shape="text", convert=plain_statement, sample="SELECT 1", put=_put_sql)
-FILE = ArgType(
-    word="FILE",
-    shape="text",
-    convert=matching(re.compile(r"/\S+|system"), "a file, by its whole path"),
-    sample="/sample",
-    put=_put_text,
-)
+SQL = ArgType(word="STATEMENT", convert=plain_statement, sample="SELECT 1", put=_put_sql)
+FILE = ArgType(word="FILE", convert=matching(r"/\S+|system", "a file, by its whole path"), sample="/sample")
 PROGRAM_WORD = replace(PASSED, put=_put_program_word)
 IDENTIFIER = replace(PASSED, word="NAME", convert=matching(_WORD, "a name (letters, digits, and _.- between them)"))
-BODY = ArgType(word="BODY", shape="text", convert=_body, sample="sample", put=_put_body)
-OUTPUT = ArgType(word="FORMAT", shape="text", convert=_output, sample="wide", put=_put_text)
+BODY = ArgType(word="BODY", convert=_body, sample="sample", put=_put_body)
+OUTPUT = ArgType(word="FORMAT", convert=_output, sample="wide")
 TYPES = ArgType(
-    word="TYPES",
-    shape="text",
-    convert=matching(re.compile(r"(Normal|Warning)(,(Normal|Warning))?"), "Normal, Warning or both"),
-    sample="Warning",
-    put=_put_text,
+    word="TYPES", convert=matching(r"(Normal|Warning)(,(Normal|Warning))?", "Normal, Warning or both"), sample="Warning"
 )

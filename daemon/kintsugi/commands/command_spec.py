@@ -103,7 +103,7 @@ class ParsedCommand:
         return CommandProblem(f"{self.spec.verb}: {what}; it is written: {self.spec.usage}")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CommandSpec:
     """
     One command of the grammar.

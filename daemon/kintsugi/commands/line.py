@@ -6,6 +6,7 @@ become either.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -14,8 +15,10 @@ import click
 from kintsugi.commands.command_problem import CommandProblem, nearest
 from kintsugi.commands.command_spec import CommandSpec, Flag
 from kintsugi.commands.flags import KUBECTL
-from kintsugi.commands.registry import by_verb, missing_extras
+from kintsugi.commands.registry import by_verb, definitions, missing_extras
 from kintsugi.commands.tokens import Tokens, has_placeholder
+from kintsugi.commands.verb_definition import VerbDefinition
+from kintsugi.model.command import Command
 
 _TOOLS = ("kubectl", "curl", "nslookup", "nc", "psql", "promtool", "kintsugi")
 _SHORT_EQUALS = re.compile(r"(-[A-Za-z])=(.+)", re.DOTALL)
@@ -24,32 +27,29 @@ _SHELLS = {"sh", "bash", "zsh", "ash", "dash", "eval", "exec", "sudo", "env", "x
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GivenFlag:
-    """A flag as it was given: a switch has no texts."""
-
-    flag: Flag
-    texts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ParsedLine:
-    """A line split into its parts; texts still have their holes' markers."""
+    """A line split into its parts; texts, of which a switch has none, still have their holes' markers."""
 
     spec: CommandSpec
-    flags: tuple[GivenFlag, ...]
+    flags: tuple[tuple[Flag, tuple[str, ...]], ...]
     arguments: tuple[str, ...]
 
 
-@lru_cache(maxsize=1024)
 def read(tokens: Tokens) -> ParsedLine:
     """
     Return flags from arguments, once for each line.
 
     Raises CommandProblem for what the grammar does not know, with the nearest that it knows.
     """
+    return _read(tokens, definitions())
+
+
+@lru_cache(maxsize=1024)
+def _read(tokens: Tokens, _verbs: tuple[VerbDefinition[Command], ...]) -> ParsedLine:
+    """Read a line by the verbs that there are now."""
     spec, texts = _row(list(tokens.texts))
     try:
-        context = _click_command(spec.verb).make_context(str(spec.verb), _normal(spec, texts))
+        context = _click_command(spec).make_context(str(spec.verb), _normal(spec, texts))
     except click.NoSuchOption as error:
         raise CommandProblem(
             f"{spec.verb}: the flag {error.option_name} is not known; it is written: {spec.usage}",
@@ -60,18 +60,12 @@ def read(tokens: Tokens) -> ParsedLine:
             f"{spec.verb}: {error.format_message().rstrip('.')}; it is written: {spec.usage}"
         ) from error
     values = [context.params[f"flag_{number}"] for number in range(len(spec.flags))]
-    found = [_given(spec, flag, value) for flag, value in zip(spec.flags, values, strict=True)]
-    flags = tuple(given for given in found if given is not None)
+    given = [(flag, value) for flag, value in zip(spec.flags, values, strict=True) if value]
+    flags = tuple((flag, _texts(spec, flag, value)) for flag, value in given)
     arguments = tuple(context.params["arguments"])
-    _check_required(spec, flags)
+    _check_required(spec, [flag for flag, _ in given])
     _check_passed(spec, len(arguments) - max(0, len(texts) - _own(texts) - 1), len(arguments))
     return ParsedLine(spec=spec, flags=flags, arguments=arguments)
-
-
-def forget() -> None:
-    """Forget what was read: the table has other rows now."""
-    read.cache_clear()
-    _click_command.cache_clear()
 
 
 def _row(texts: list[str]) -> tuple[CommandSpec, list[str]]:
@@ -155,10 +149,10 @@ def _next_word(before: str, texts: list[str]) -> tuple[list[str], str, list[str]
 
 
 @cache
-def _click_command(verb: str) -> click.Command:
-    options = [_option(f"flag_{number}", flag) for number, flag in enumerate(by_verb()[verb].flags)]
+def _click_command(spec: CommandSpec) -> click.Command:
+    options = [_option(f"flag_{number}", flag) for number, flag in enumerate(spec.flags)]
     arguments = click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)
-    return click.Command(str(verb), params=[*options, arguments], add_help_option=False)
+    return click.Command(str(spec.verb), params=[*options, arguments], add_help_option=False)
 
 
 def _option(name: str, flag: Flag) -> click.Option:
@@ -198,15 +192,14 @@ def _normal(spec: CommandSpec, texts: list[str]) -> list[str]:
     return normal + texts[end:]
 
 
-def _given(spec: CommandSpec, flag: Flag, value: object) -> GivenFlag | None:
-    if not value:
-        return None
+def _texts(spec: CommandSpec, flag: Flag, value: object) -> tuple[str, ...]:
+    """Return the texts of a flag that was given. Raises CommandProblem where it may not be, or not as often."""
     if flag.refused:
         raise CommandProblem(f"{spec.verb}: {flag.names[-1]} is refused: {flag.refused}")
     texts = value if isinstance(value, tuple) else ()
     if len(texts) > 1 and not flag.many:
         raise CommandProblem(f"{spec.verb}: {flag.names[-1]} is given {len(texts)} times")
-    return GivenFlag(flag=flag, texts=texts)
+    return texts
 
 
 def _check_passed(spec: CommandSpec, own: int, together: int) -> None:
@@ -217,9 +210,9 @@ def _check_passed(spec: CommandSpec, own: int, together: int) -> None:
         )
 
 
-def _check_required(spec: CommandSpec, given: tuple[GivenFlag, ...]) -> None:
+def _check_required(spec: CommandSpec, given: Sequence[Flag]) -> None:
     for flag in spec.flags:
-        if flag.required and not any(each.flag is flag for each in given):
+        if flag.required and not any(each is flag for each in given):
             assert flag.kind is not None, "a switch is never required"
             raise CommandProblem(
                 f"{spec.verb}: {flag.names[-1]}={flag.kind.word} is missing; it is written: {spec.usage}"

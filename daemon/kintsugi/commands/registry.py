@@ -10,6 +10,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
+from kintsugi.commands.command_problem import nearest
 from kintsugi.commands.command_spec import CommandSpec
 from kintsugi.commands.verb_definition import VerbDefinition
 from kintsugi.errors import UsageError
@@ -80,8 +81,22 @@ def load(entry_point: EntryPoint, others: Sequence[VerbDefinition[Command]]) -> 
     return verbs
 
 
-def add(verbs: Iterable[VerbDefinition[Command]]) -> None:
-    """Add the verbs of other distributions, in the place of those that were added before; see `third_party`."""
+def enable(names: Iterable[str]) -> None:
+    """
+    Load the verbs of other distributions that are named, in the place of those that were enabled before.
+
+    For the start of a process, before anything is parsed. Raises UsageError for one that is not installed, cannot be loaded
+    or has the words or the commands of another.
+    """
+    found = {each.name: each for each in entry_points(group=GROUP)}
+    verbs: list[VerbDefinition[Command]] = []
+    for name in sorted(names):
+        if name not in found:
+            near = nearest(name, list(found))
+            hint = f"; did you mean {near}?" if near else ""
+            raise UsageError(f"catalog.verbs: no installed package has the entry point {name!r} in {GROUP}{hint}")
+        if name not in EXTRAS:
+            verbs += load(found[name], (*own(), *verbs))
     _added[:] = verbs
     for cached in (own, definitions, command_types, by_verb, definitions_by_verb, _by_type):
         cached.cache_clear()

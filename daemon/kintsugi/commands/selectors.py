@@ -1,5 +1,5 @@
 """
-Selectors in a person's commands and documents, and of objects: a SelectorError of `kubeobjects` becomes a UsageError here.
+The selectors of objects: a SelectorError of `kubeobjects` becomes a UsageError here.
 """
 
 from collections.abc import Iterator, Mapping
@@ -8,19 +8,7 @@ from contextlib import contextmanager
 from kintsugi.errors import UsageError
 from kubeobjects import selectors
 from kubeobjects.metadata import LabelSelector
-from kubeobjects.selectors import FieldSelector, Selector, SelectorError
-
-
-def label_selector(text: str) -> Selector:
-    """Parse kubectl's `-l` language. Raises UsageError for an empty selector or one that cannot be read."""
-    with _as_usage():
-        return Selector.parse(text)
-
-
-def field_selector(text: str) -> FieldSelector:
-    """Parse kubectl's `--field-selector`. Raises UsageError for an empty selector or one that cannot be read."""
-    with _as_usage():
-        return FieldSelector.parse(text)
+from kubeobjects.selectors import Selector, SelectorError
 
 
 def selector_of(selector: LabelSelector) -> Selector:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from kintsugi.commands.arg_types import REFERENCE, TEXT, ArgType, Shape
 from kintsugi.commands.command_problem import CommandProblem
 from kintsugi.commands.command_spec import Argument, CommandSpec, Flag, ObjectArg, ParsedCommand
-from kintsugi.commands.line import ParsedLine, read
+from kintsugi.commands.line import read
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.results import ObjectType, object_type
 from kintsugi.commands.tokens import Placeholder, Tokens, Word, split
@@ -176,16 +176,10 @@ class ParsedTemplate:
                 return values if flag.many else values[0]
 
 
-def template(
-    tokens: Tokens,
-    line: ParsedLine,
-    scope: Scope,
-    *,
-    source: str,
-    waits: float = 1.0,
-    allowed_functions: frozenset[str] = frozenset(),
+def _template(
+    tokens: Tokens, scope: Scope, *, source: str, waits: float = 1.0, allowed_functions: frozenset[str] = frozenset()
 ) -> ParsedTemplate:
-    """Make a template of a line that was read. Raises CommandProblem or ExpressionProblem, with offsets in the line."""
+    line = read(tokens)
 
     def place(kind: ArgType, text: str) -> ArgTemplate:
         word = tokens.open(text)
@@ -194,9 +188,7 @@ def template(
     made = ParsedTemplate(
         source=source,
         spec=line.spec,
-        flags=tuple(
-            (given.flag, tuple(place(given.flag.kind or TEXT, text) for text in given.texts)) for given in line.flags
-        ),
+        flags=tuple((flag, tuple(place(flag.kind or TEXT, text) for text in texts)) for flag, texts in line.flags),
         arguments=tuple(
             place(line.spec.kind_at(position, tokens.open(text)), text) for position, text in enumerate(line.arguments)
         ),
@@ -267,11 +259,10 @@ def parse_template(
     `waits` scales how long it waits (`--timeout`); `allowed_functions` are functions that its SQL may call besides those that all
     may. Raises CommandProblem or ExpressionProblem; their offsets count from the start of the line.
     """
-    tokens = split(line)
-    return template(tokens, read(tokens), scope, source=line, waits=waits, allowed_functions=allowed_functions)
+    return _template(split(line), scope, source=line, waits=waits, allowed_functions=allowed_functions)
 
 
 def _without_values(line: str, tokens: Tokens, namespace: str) -> Command:
     if tokens.placeholders:
         raise CommandProblem("there are no values to put in here", offset=tokens.placeholders[0].offset)
-    return template(tokens, read(tokens), Scope(names={}), source=line).bind({}, namespace=namespace)
+    return _template(tokens, Scope(names={}), source=line).bind({}, namespace=namespace)

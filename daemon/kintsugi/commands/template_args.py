@@ -6,9 +6,8 @@ A workload is followed by `KEY=VALUE`s, as in kubectl: `deployment/web web=nginx
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 
-from kintsugi.commands.arg_types import TEXT, ArgType, matching
+from kintsugi.commands.arg_types import ArgType, key_value, matching
 from kintsugi.commands.command_spec import ParsedCommand
 from kintsugi.commands.references import objects
 from kintsugi.expressions import format_value
@@ -16,9 +15,7 @@ from kintsugi.model.command import ObjectName
 from kubeobjects.quantities import parse_quantity
 
 _CONTAINER = re.compile(r"\*|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_CONTAINERS = re.compile(r"[-a-z0-9*]{1,63}")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,400}")
-_VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]{0,250}")
 _RESOURCE = re.compile(r"[a-z0-9]([-a-z0-9./]{0,200}[a-z0-9])?")
 _PIECE = re.compile(r"[A-Za-z0-9._:/@+-]{1,400}")
 
@@ -37,18 +34,6 @@ def _image(text: str) -> tuple[str, str]:
     if not _IMAGE.fullmatch(image):
         raise ValueError(f"{image!r} is not an image")
     return container, image
-
-
-def _variable(text: str) -> tuple[str, str | None]:
-    """Read KEY=VALUE, or KEY- which takes the variable away."""
-    key, equals, value = text.partition("=")
-    if not equals and text.endswith("-"):
-        key = text[:-1]
-    elif not equals:
-        raise ValueError(f"{text!r} is not KEY=VALUE or KEY-")
-    if not _VARIABLE.fullmatch(key):
-        raise ValueError(f"{key!r} is not the name of a variable (letters, digits, and -_. after the first)")
-    return key, value if equals else None
 
 
 def _amounts(text: str) -> str:
@@ -76,15 +61,14 @@ def _put_piece(before: str, value: object) -> str:
     return text
 
 
-CONTAINER_IMAGE = ArgType(word="CONTAINER=IMAGE", shape="text", convert=_image, sample="sample=sample", put=_put_piece)
-VARIABLE = ArgType(word="KEY=VALUE", shape="text", convert=_variable, sample="SAMPLE=sample", put=TEXT.put)
-AMOUNTS = ArgType(word="RESOURCE=QUANTITY,…", shape="text", convert=_amounts, sample="memory=1Mi", put=_put_piece)
-CONTAINERS = replace(
-    TEXT,
-    word="CONTAINERS",
-    convert=matching(_CONTAINERS, "the name of a container, with * for any letters"),
-    put=_put_piece,
+_A_VARIABLE = matching(
+    r"[-._a-zA-Z][-._a-zA-Z0-9]{0,250}", "the name of a variable (letters, digits, and -_. after the first)"
 )
+_SOME_CONTAINERS = matching(r"[-a-z0-9*]{1,63}", "the name of a container, with * for any letters")
+CONTAINER_IMAGE = ArgType(word="CONTAINER=IMAGE", convert=_image, sample="sample=sample", put=_put_piece)
+VARIABLE = ArgType(word="KEY=VALUE", convert=key_value(_A_VARIABLE), sample="SAMPLE=sample")
+AMOUNTS = ArgType(word="RESOURCE=QUANTITY,…", convert=_amounts, sample="memory=1Mi", put=_put_piece)
+CONTAINERS = ArgType(word="CONTAINERS", convert=_SOME_CONTAINERS, sample="sample", put=_put_piece)
 
 
 def amounts_of(text: str) -> Mapping[str, str]:

@@ -15,7 +15,7 @@ from kintsugi.expressions import ExpressionProblem, placeholders_in
 _FIRST = 0xE000
 """The marker of the first hole: each hole is one character of Unicode's private use area, numbered from here."""
 _MOST_HOLES = 64
-_MARKER = re.compile("[\ue000-\ue0ff]")
+_MARKER = re.compile("([\ue000-\ue0ff])")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ue000-\uf8ff]")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
@@ -60,16 +60,8 @@ class Tokens:
 
     def open(self, text: str) -> Word:
         """Return a word, or a piece of one, with its holes."""
-        parts: list[str | Placeholder] = []
-        position = 0
-        for marker in _MARKER.finditer(text):
-            if marker.start() > position:
-                parts.append(text[position : marker.start()])
-            parts.append(self.placeholders[ord(marker.group()) - _FIRST])
-            position = marker.end()
-        if position < len(text) or not parts:
-            parts.append(text[position:])
-        return tuple(parts)
+        pieces = [piece for piece in _MARKER.split(text) if piece] or [""]
+        return tuple(self.placeholders[ord(piece) - _FIRST] if has_placeholder(piece) else piece for piece in pieces)
 
 
 def split(line: str) -> Tokens:

@@ -15,7 +15,7 @@ from kintsugi.commands.command_spec import CommandSpec
 from kintsugi.commands.results import ObjectType, items
 from kintsugi.expressions import Type
 from kintsugi.model.command import Command, ObjectName, Psql
-from kintsugi.model.pod_address import PodAddress
+from kintsugi.model.hosts import PodAddress
 
 C = TypeVar("C", bound=Command)
 

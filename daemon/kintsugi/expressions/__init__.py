@@ -11,7 +11,7 @@ from kintsugi.expressions.computed_fields import ComputedField, computed_fields
 from kintsugi.expressions.expression import Expression, compile_expression
 from kintsugi.expressions.problems import ExpressionProblem
 from kintsugi.expressions.structs import struct_type
-from kintsugi.expressions.template import Scope, TextTemplate, compile_template, format_value, placeholders_in
+from kintsugi.expressions.template import Scope, TextTemplate, format_value, placeholders_in
 from kintsugi.expressions.types import (
     ANY,
     BOOL,
@@ -50,7 +50,6 @@ __all__ = [
     "TextTemplate",
     "Type",
     "compile_expression",
-    "compile_template",
     "computed_fields",
     "format_value",
     "from_json",

@@ -63,7 +63,7 @@ MAP = "map"
 
 # What an index or an optional field is called in the tree.
 _INDEX = frozenset({"_[_]", "_[?_]"})
-_OPTIONAL_FIELD = "_?._"
+_FIELD = frozenset({"_?._", *_INDEX})
 _PASSES_ON = frozenset({"_?_:_", "_&&_", "_||_", "!_", "_+_", "size", "@not_strictly_false", *_INDEX})
 """Calls that do not look into the items of a list or the fields of a map that they are given."""
 
@@ -204,7 +204,7 @@ def fields_in(tree: Node) -> Iterator[tuple[int, str, str]]:
         match node:
             case Select():
                 yield node.offset, node.field, node.owner
-            case CallExpr(function=name, arguments=(_, Literal(text=str(text)))) if name in {_OPTIONAL_FIELD, *_INDEX}:
+            case CallExpr(function=name, arguments=(_, Literal(text=str(text)))) if name in _FIELD:
                 yield node.offset, text, ""
 
 
@@ -272,9 +272,7 @@ class Reads:
                 return node.name
             case Select():
                 return self._below(node.operand, node.field, bound)
-            case CallExpr(function=name, arguments=(operand, Literal(text=str(text)))) if name == _OPTIONAL_FIELD:
-                return self._below(operand, text, bound)
-            case CallExpr(function=name, arguments=(operand, Literal(text=str(text)))) if name in _INDEX:
+            case CallExpr(function=name, arguments=(operand, Literal(text=str(text)))) if name in _FIELD:
                 return self._below(operand, text, bound)
             case CallExpr(function=name, arguments=(operand, index)) if name in _INDEX:
                 self.visit(index, bound)

@@ -5,7 +5,7 @@ Text with `${…}` holes, each an expression.
 `${each}` an object with its uid.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -66,26 +66,6 @@ class TextTemplate:
             return format_value(value)
         except ValueError as error:
             raise EvaluationError(f"{part.source}: {error}") from error
-
-
-def compile_template(source: str, compile_hole: Callable[[str], Expression]) -> TextTemplate:
-    """
-    Take a text apart and compile its holes.
-
-    Raises ExpressionProblem, with the offset of the mistake in `source`.
-    """
-    parts: list[str | Expression] = []
-    for offset, text, is_hole in _pieces(source):
-        if not is_hole:
-            parts.append(text)
-            continue
-        if not text.strip():
-            raise ExpressionProblem("there is nothing between ${ and }", offset=offset)
-        try:
-            parts.append(compile_hole(text))
-        except ExpressionProblem as problem:
-            raise problem.moved(offset) from problem
-    return TextTemplate(source=source, parts=tuple(parts))
 
 
 def placeholders_in(source: str) -> list[tuple[int, int]]:
@@ -186,4 +166,15 @@ class Scope:
 
     def template(self, source: str) -> TextTemplate:
         """Compile a text with holes; raises ExpressionProblem with an offset into `source`."""
-        return compile_template(source, lambda placeholder: self.expression(placeholder, result=ANY))
+        parts: list[str | Expression] = []
+        for offset, text, is_hole in _pieces(source):
+            if not is_hole:
+                parts.append(text)
+                continue
+            if not text.strip():
+                raise ExpressionProblem("there is nothing between ${ and }", offset=offset)
+            try:
+                parts.append(self.expression(text, result=ANY))
+            except ExpressionProblem as problem:
+                raise problem.moved(offset) from problem
+        return TextTemplate(source=source, parts=tuple(parts))

@@ -6,7 +6,7 @@ out, as in the API's JSON: to read it is an error, so that a missing value is ne
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -93,22 +93,6 @@ def _read(value: Mapping[object, object], kind: type) -> object:
         raise EvaluationError(f"this is not a {kind.__name__}: {error}") from error
 
 
-def _plain_list(value: Iterable[object], getters: GettersByType) -> list[object]:
-    return [plain(item, getters) for item in value]
-
-
-def _plain_set(value: Iterable[object], getters: GettersByType) -> list[object]:
-    return [plain(item, getters) for item in sorted(value, key=str)]
-
-
-def _plain_enum(value: Enum, _: GettersByType) -> object:
-    return plain(value.value)
-
-
-def _plain_decimal(value: Decimal, _: GettersByType) -> int | float:
-    return int(value) if value == value.to_integral_value() else float(value)
-
-
 def _plain_time(value: datetime, _: GettersByType) -> Timestamp:
     if value.tzinfo is None:
         raise EvaluationError(f"the time {value} has no time zone: times are aware, in UTC")
@@ -123,32 +107,24 @@ def _plain_duration(value: timedelta, _: GettersByType) -> Duration:
     return duration
 
 
-def _as_it_is(value: object, _: GettersByType) -> object:
-    return value
-
-
-def _exact(kind: Callable[[Any], object], value: object, _: GettersByType) -> object:
-    return kind(value)
-
-
 def _unreadable(value: object, _: GettersByType) -> object:
     raise EvaluationError(f"a {type(value).__name__} cannot be read by an expression")
 
 
 # The first family that a type is of: an enum of strings is an enum first. CEL takes exact builtins only.
 _CONVERTERS: tuple[tuple[type | tuple[type, ...], Callable[[Any, GettersByType], object]], ...] = (
-    (Enum, _plain_enum),
-    ((bool, bytes, type(None), Timestamp, Duration), _as_it_is),
-    (int, partial(_exact, int)),
-    (float, partial(_exact, float)),
-    ((str, UUID), partial(_exact, str)),
-    (bytearray, partial(_exact, bytes)),
+    (Enum, lambda value, _: plain(value.value)),
+    ((bool, bytes, type(None), Timestamp, Duration), lambda value, _: value),
+    (int, lambda value, _: int(value)),
+    (float, lambda value, _: float(value)),
+    ((str, UUID), lambda value, _: str(value)),
+    (bytearray, lambda value, _: bytes(value)),
     (Mapping, _plain_mapping),
-    ((list, tuple), _plain_list),
-    (AbstractSet, _plain_set),
+    ((list, tuple), lambda value, getters: [plain(item, getters) for item in value]),
+    (AbstractSet, lambda value, getters: [plain(item, getters) for item in sorted(value, key=str)]),
     (datetime, _plain_time),
     (timedelta, _plain_duration),
-    (Decimal, _plain_decimal),
+    (Decimal, lambda value, _: int(value) if value == value.to_integral_value() else float(value)),
 )
 
 

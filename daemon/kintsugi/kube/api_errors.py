@@ -120,7 +120,8 @@ def refusal(request: Request, http_status: int, body: bytes, retry_after: str | 
     it was judged.
     """
     status = read_status(body)
-    message = status.message[:LONGEST_MESSAGE] or f"{request}: HTTP {http_status} {_excerpt(body)}".rstrip()
+    excerpt = " ".join(body[:200].decode(errors="replace").split())
+    message = status.message[:LONGEST_MESSAGE] or f"{request}: HTTP {http_status} {excerpt}".rstrip()
     if http_status == 429:
         reason = DISRUPTION_BUDGET if status.has_cause(DISRUPTION_BUDGET) else status.reason
         return TooManyRequests(message, retry_after=_retry_after(status, retry_after), reason=reason)
@@ -157,7 +158,3 @@ def _retry_after(status: Status, header: str | None) -> timedelta | None:
         return timedelta(seconds=min(int(found[0]), longest) if found else longest)
     seconds = status.details.retry_after_seconds if status.details else 0
     return timedelta(seconds=min(seconds, longest)) if seconds > 0 else None
-
-
-def _excerpt(body: bytes) -> str:
-    return " ".join(body[:200].decode(errors="replace").split())

@@ -14,6 +14,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Self, TypedDict, TypeVar, Unpack
 
+import msgspec
 import orjson
 
 from kintsugi.errors import KubeError
@@ -29,12 +30,13 @@ from kintsugi.json_limits import (
 from kintsugi.kube.api_errors import Request, unanswered
 from kintsugi.kube.execution import ExecOptions, Executed, exec_request, execute
 from kintsugi.kube.object_cache import T
-from kintsugi.kube.pages import ListMetadata, Page, Reader, iter_objects, list_metadata, pages
+from kintsugi.kube.pages import ListMetadata, Page, Reader, iter_objects, pages
 from kintsugi.kube.repeats import persist
 from kintsugi.kube.transport import AnswerListener, Transport, ignore_answer
 from kintsugi.offload import processed
 from kintsugi.settings import KubeSettings
 from kubeobjects.resources import PODS, Resource
+from kubeobjects.unstructured import without_managed_fields
 
 Json = dict[str, object]
 Read = TypeVar("Read")
@@ -375,19 +377,16 @@ def encode(body: object) -> bytes:
 
 def _items(resource: Resource, request: Request, body: bytes) -> tuple[ListMetadata, list[Json]]:
     """Read a page. Raises ServerUnavailable when it is not a list of objects."""
-    metadata, page = list_metadata(request, body), _object(request, body)
+    page = _object(request, body)
     items = page.get("items") or ()
+    try:
+        metadata = msgspec.convert(page.get("metadata", {}), ListMetadata)
+    except msgspec.ValidationError as error:
+        raise unanswered(request, f"the answer is not a list of objects: {error}") from error
     if not isinstance(items, list | tuple) or not all(isinstance(each, dict) for each in items):
         raise unanswered(request, "the answer is not a list of objects")
     identity: Json = {"apiVersion": resource.api_version, "kind": resource.kind}
-    return metadata, [identity | _without_managed_fields(item) for item in items]
-
-
-def _without_managed_fields(obj: Json) -> Json:
-    metadata = obj.get("metadata")
-    if isinstance(metadata, dict):
-        metadata.pop("managedFields", None)
-    return obj
+    return metadata, [identity | without_managed_fields(item) for item in items]
 
 
 def _named_object(request: Request, body: bytes) -> Json:

@@ -14,7 +14,7 @@ from typing import TypedDict
 
 import aiohttp
 
-from kintsugi.kube.api_errors import LONGEST_MESSAGE, Request, Status, read_status, unanswered
+from kintsugi.kube.api_errors import LONGEST_MESSAGE, Request, read_status, unanswered
 from kintsugi.kube.transport import Transport
 
 DEFAULT_LIMIT_BYTES = 10 * 1024 * 1024
@@ -111,14 +111,8 @@ def _exit_code(request: Request, body: bytes) -> int:
     status = read_status(body)
     if status.status == "Success":
         return 0
-    code = _exit_cause(status)
-    if code is None:
-        raise unanswered(
-            request, f"no exit code: {status.message[:LONGEST_MESSAGE] or body[:200].decode(errors='replace')}"
-        )
-    return code
-
-
-def _exit_cause(status: Status) -> int | None:
-    codes = (cause.message for cause in status.causes if cause.reason == "ExitCode")
-    return next((int(code) for code in codes if _CODE.fullmatch(code)), None)
+    for cause in status.causes:
+        if cause.reason == "ExitCode" and _CODE.fullmatch(cause.message):
+            return int(cause.message)
+    why = status.message[:LONGEST_MESSAGE] or body[:200].decode(errors="replace")
+    raise unanswered(request, f"no exit code: {why}")

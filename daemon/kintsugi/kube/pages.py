@@ -52,23 +52,12 @@ class Page(Generic[T]):
     first: bool = False
 
 
-class _Head(msgspec.Struct, frozen=True):
+class _RawPage(msgspec.Struct, frozen=True):
     metadata: ListMetadata = ListMetadata()
-
-
-class _RawPage(_Head, frozen=True):
     items: list[msgspec.Raw] | None = None
 
 
-_HEADS, _RAW_PAGES = msgspec.json.Decoder(_Head), msgspec.json.Decoder(_RawPage)
-
-
-def list_metadata(request: Request, body: bytes) -> ListMetadata:
-    """Return the list metadata of a page. Raises ServerUnavailable when it has none as in the API."""
-    try:
-        return _HEADS.decode(body).metadata
-    except UNREADABLE as error:
-        raise unanswered(request, f"the answer is not a list of objects: {error}") from error
+_RAW_PAGES = msgspec.json.Decoder(_RawPage)
 
 
 def raw_items(request: Request, body: bytes) -> tuple[ListMetadata, Sequence[msgspec.Raw]]:
@@ -91,17 +80,14 @@ async def pages(
     for attempt in range(_PAGED_ATTEMPTS + 1):
         limit = PAGE if attempt < _PAGED_ATTEMPTS else 0
         try:
-            async for page in _pages_once(fetch, path, _asked(query, limit), read):
+            asked = {key: value for key, value in {**query, "limit": str(limit or "")}.items() if value}
+            async for page in _pages_once(fetch, path, asked, read):
                 yield page
         except Gone:
             if limit == 0:
                 raise
         else:
             return
-
-
-def _asked(query: Mapping[str, str], limit: int) -> Mapping[str, str]:
-    return {key: value for key, value in query.items() if value} | ({"limit": str(limit)} if limit else {})
 
 
 async def _pages_once(

@@ -120,7 +120,8 @@ def denied_addresses(
     for service in services:
         if reason := why(service.metadata.namespace, service.metadata.name):
             found |= dict.fromkeys(_addresses(service) - {"", "None"}, reason)
-            found |= {f":{port}": f"at a node's port, {reason}" for port in _node_ports(service)}
+            ports = {service.spec.health_check_node_port, *(each.node_port for each in service.spec.ports)} - {0}
+            found |= {f":{port}": f"at a node's port, {reason}" for port in ports}
     for each in slices:
         if reason := why(each.metadata.namespace, each.metadata.labels.get(SERVICE_NAME, "")):
             found |= {address: reason for endpoint in each.endpoints or () for address in endpoint.addresses}
@@ -193,7 +194,3 @@ def _plain(host: str) -> str:
 def _addresses(service: KubeService) -> set[str]:
     spec, points = service.spec, service.status.load_balancer.ingress
     return {spec.cluster_ip, *spec.cluster_ips, *spec.external_ips, *(point.ip or point.hostname for point in points)}
-
-
-def _node_ports(service: KubeService) -> set[int]:
-    return {service.spec.health_check_node_port, *(each.node_port for each in service.spec.ports)} - {0}

@@ -1,6 +1,7 @@
-"""Host names of the cluster: the Service and namespace of a name."""
+"""Host names of the cluster: the Service and namespace of a name, and the address of one pod behind a Service."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from kubeobjects.metadata import LABEL
 
@@ -30,3 +31,23 @@ def service_of(host: str) -> ServiceHost | None:
     if len(own) not in _ALONE or not all(map(LABEL.fullmatch, labels)) or own[-1].isdigit():
         return None
     return ServiceHost(service=own[-2], namespace=own[-1])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PodAddress:
+    """
+    A pod with its address, "" where it has none yet.
+
+    `ports` are the ports of the pod that its Services lead to, by the Service's name or cluster IP, and its port.
+    """
+
+    name: str
+    namespace: str
+    ip: str
+    ports: Mapping[tuple[str, int], int] = field(default_factory=dict)
+
+    def port_behind(self, host: str, port: int) -> int | None:
+        """Return the pod's port that a Service of its namespace leads to, None for any other host and for a port that it does not have."""
+        found = service_of(host)
+        name = found.service if found is not None and found.namespace == self.namespace else host
+        return self.ports.get((name, port)) if self.ip else None

@@ -8,7 +8,7 @@ from typing import ClassVar
 from kintsugi.expressions import Expression
 from kintsugi.model.runbooks import Step, Value
 from kintsugi.model.source_position import SourcePosition
-from kubeobjects.resources import Resource
+from kubeobjects.resources import WORKLOADS, Resource, find
 from kubeobjects.selectors import NOTHING, Selector
 
 DERIVED = "smoke"
@@ -37,8 +37,19 @@ class WorkloadRef:
     resource: Resource
     name: str
 
+    @classmethod
+    def parse(cls, text: str) -> "WorkloadRef | None":
+        """Read TYPE/NAME; None for any other text, and for a type of which no workload is."""
+        word, _, name = text.partition("/")
+        resource = find(word)
+        return cls(resource=resource, name=name) if resource in WORKLOADS and name else None
+
     def __str__(self) -> str:
         return f"{self.resource.singular}/{self.name}"
+
+
+WORKLOAD_FORMS = ", ".join(f"{each.singular}/NAME" for each in WORKLOADS)
+"""The forms of a reference, for people."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

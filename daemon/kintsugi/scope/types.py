@@ -6,7 +6,7 @@ later step or a sibling is refused when the document is loaded.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kintsugi.expressions import (
     ANY,
@@ -188,7 +188,7 @@ class StepPlace:
 
     `earlier` holds the result names of the steps that are done by then, by id; `own` those of the step's own command,
     once it has run (`expect`, `progress`); `each` the type of an item of `forEach`. `services` are the names of all
-    services of the catalog; `service` is whether the runbook works on one.
+    services of the catalog.
     """
 
     parameters: Names = field(default_factory=dict)
@@ -196,14 +196,17 @@ class StepPlace:
     own: Names = field(default_factory=dict)
     each: Type | None = None
     services: tuple[str, ...] = ()
-    service: bool = True
+
+    def after(self, results: Mapping[str, Names]) -> "StepPlace":
+        """Return the place after steps with these results."""
+        return replace(self, earlier={**self.earlier, **results})
 
 
 def step_names(place: StepPlace) -> Names:
     """Return the names of a step's expressions and templates. The innermost wins: the step's own result."""
     return {
         **_all_services(place.services),
-        **(_own_service() if place.service else {}),
+        **_own_service(),
         "incident": INCIDENT,
         "now": TIMESTAMP,
         PROMETHEUS: STRING,

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
+from pydantic.alias_generators import to_snake
+
 from kintsugi.expressions import NOTHING_LOST, Bindings, Lost
 from kintsugi.mask import MASK
 from kintsugi.model.records import Incident, Signal
@@ -31,6 +33,9 @@ USE = {
 Views = Mapping[str, ServiceView]
 
 SERVICES = "services"
+
+_ATTRIBUTES = {name: to_snake(name) for name in SERVICE.fields}
+"""The attributes of a view, by the names that expressions read them under."""
 
 
 def shown_result(result: Mapping[str, object]) -> Mapping[str, object]:
@@ -192,18 +197,11 @@ def shown_view(view: ServiceView) -> dict[str, object]:
         "expendable": declared.expendable,
         "managers": [str(each) for each in view.managers],
         "owns": [each.metadata.uid for each in objects_of(view)],
-        "healthySince": view.healthy_since,
-        "failingSince": view.failing_since,
-        "lastRestart": view.last_restart,
-        "clusterIP": view.cluster_ip,
         "claims": view.pvcs,
-        "workloadMissing": view.workload_missing,
-        "rolloutComplete": view.rollout_complete,
-        "rolloutStuck": view.rollout_stuck,
         "checksMet": not view.unmet,
     }
-    fields = {name: of_document[name] if name in of_document else getattr(view, name) for name in SERVICE.fields}
-    return _known(fields)
+    named = _ATTRIBUTES.items()
+    return _known({name: of_document[name] if name in of_document else getattr(view, own) for name, own in named})
 
 
 def objects_of(view: ServiceView) -> tuple[Object, ...]:

@@ -24,7 +24,7 @@ from kintsugi.errors import CommandError, EvaluationError, KubeError, ProbeFaile
 from kintsugi.expressions import Bindings, Expression
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.good_state import GoodCount
-from kintsugi.model.pod_address import PodAddress
+from kintsugi.model.hosts import PodAddress
 from kintsugi.model.records import Target
 from kintsugi.model.rules import Rule, RuleSource
 from kintsugi.model.runbooks import Await, InOrder, Parallel, Run, Step

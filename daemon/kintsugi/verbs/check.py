@@ -15,7 +15,7 @@ from kintsugi.commands.words import namespace_option
 from kintsugi.errors import NotFound, ProbeFailed
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectCommand, ObjectName, Verb
-from kintsugi.model.pod_address import PodAddress
+from kintsugi.model.hosts import PodAddress
 from kubeobjects import unstructured
 from kubeobjects.resources import PODS, SERVICES
 from kubeobjects.unstructured import Unstructured

@@ -26,8 +26,7 @@ from kintsugi.commands.words import seconds, switch
 from kintsugi.errors import KubeError, OutcomeUnknown, ProbeFailed, Refused
 from kintsugi.json_limits import DEEPEST_ANSWER, MOST_IN_ANSWER, has_more, is_too_deep
 from kintsugi.model.command import Command, Verb
-from kintsugi.model.hosts import service_of
-from kintsugi.model.pod_address import PodAddress
+from kintsugi.model.hosts import PodAddress, service_of
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 

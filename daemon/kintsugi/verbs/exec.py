@@ -29,7 +29,7 @@ from kintsugi.expressions import Type
 from kintsugi.json_limits import MOST_LINES
 from kintsugi.kube.execution import Executed
 from kintsugi.model.command import Exec, ObjectName, Psql, Verb
-from kintsugi.model.pod_address import PodAddress
+from kintsugi.model.hosts import PodAddress
 from kintsugi.offload import searched
 from kintsugi.telemetry import SECRETS
 from kubeobjects import predicates, unstructured

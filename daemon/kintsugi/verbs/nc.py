@@ -12,7 +12,7 @@ from kintsugi.commands import arg_types, results
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.words import seconds
 from kintsugi.model.command import Command, Verb
-from kintsugi.model.pod_address import PodAddress
+from kintsugi.model.hosts import PodAddress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

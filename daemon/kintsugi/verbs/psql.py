@@ -14,7 +14,7 @@ from kintsugi.commands import arg_types, queries, results
 from kintsugi.commands.command_spec import CommandSpec, Flag
 from kintsugi.commands.words import option
 from kintsugi.model.command import Psql, Verb
-from kintsugi.model.pod_address import PodAddress
+from kintsugi.model.hosts import PodAddress
 
 
 class PsqlVerb(ProbeVerb[Psql]):

@@ -144,11 +144,11 @@ def print_table(outcomes: Iterable[SceneOutcome]) -> None:
         ("SCENE", "ENDED", "EXPECTED", "TOOK", "REASON"),
         (
             (
-                plain(each.name),
+                each.name,
                 state(each.state) if each.state is not None else plain("no incident", "red"),
-                plain(f"no, {each.problem}" if each.problem else "yes"),
-                plain(took(timedelta(seconds=each.seconds))),
-                plain(each.reason),
+                f"no, {each.problem}" if each.problem else "yes",
+                took(timedelta(seconds=each.seconds)),
+                each.reason,
             )
             for each in outcomes
         ),

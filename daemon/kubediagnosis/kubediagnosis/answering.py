@@ -16,6 +16,11 @@ def unmet(facts: WorkloadFacts) -> tuple[CheckFacts, ...]:
     return tuple(each for each in facts.declared.checks if not each.met)
 
 
+def serves(facts: WorkloadFacts) -> bool:
+    """Return whether any pod of the workload serves."""
+    return any(predicates.serves(pod) for pod in facts.pods)
+
+
 def lacks_pods(facts: WorkloadFacts) -> bool:
     """Return whether fewer pods serve than are asked for, or one that is there does not."""
     serving = sum(predicates.serves(pod) for pod in facts.pods)
@@ -32,8 +37,12 @@ def is_well(facts: WorkloadFacts) -> bool:
     return facts.declared.serving is not False and not unmet(facts) and not lacks_pods(facts)
 
 
-def seen(check: CheckFacts, facts: WorkloadFacts) -> EvidenceItem:
-    """Return what was answered to a check."""
+def answers(facts: WorkloadFacts) -> tuple[EvidenceItem, ...]:
+    """Return what was answered to the checks that are not met."""
+    return tuple(_seen(each, facts) for each in unmet(facts))
+
+
+def _seen(check: CheckFacts, facts: WorkloadFacts) -> EvidenceItem:
     return evidence_items.field(facts.reference, f"check {check.name}", check.answer or "not met", check.since)
 
 
@@ -46,7 +55,7 @@ def unmet_checks(facts: WorkloadFacts) -> Iterator[tuple[str, EvidenceItem]]:
     """Yield what the service itself says of its problem: answers to checks that are not met, and the telling lines of logs."""
     for check in unmet(facts):
         if check.answer:
-            yield check.answer, seen(check, facts)
+            yield check.answer, _seen(check, facts)
     for pod in facts.pods:
         for each in (*facts.running_logs, *facts.logs):
             if each.pod == pod.metadata.name:

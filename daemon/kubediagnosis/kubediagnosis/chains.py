@@ -49,9 +49,9 @@ def upstream(facts: WorkloadFacts, found: Found) -> Iterator[Cause]:
         first = next(iter(causes), None)
         if first is not None and _is_down(each, first):
             yield _end(facts, each, first)
-        elif first is None and not _serves(each):
+        elif first is None and not answering.serves(each):
             yield _unexplained(each)
-        elif each.declared.serving is False and _serves(each):
+        elif each.declared.serving is False and answering.serves(each):
             routing = next((cause for cause in causes if cause.kind is CauseKind.SERVICE_ROUTING), None)
             yield _end(facts, each, routing) if routing is not None else _unexplained(each)
 
@@ -77,11 +77,7 @@ def observer(facts: WorkloadFacts) -> Iterator[Cause]:
 
 def _is_down(upstream: WorkloadFacts, first: Cause) -> bool:
     """Return whether an upstream does not serve: no pod of it, or what is wrong is how it is reached or answers."""
-    return first.kind in _OF_ANSWERS or not _serves(upstream)
-
-
-def _serves(upstream: WorkloadFacts) -> bool:
-    return any(predicates.serves(pod) for pod in upstream.pods)
+    return first.kind in _OF_ANSWERS or not answering.serves(upstream)
 
 
 def _end(facts: WorkloadFacts, upstream: WorkloadFacts, first: Cause) -> Cause:
@@ -97,7 +93,7 @@ def _end(facts: WorkloadFacts, upstream: WorkloadFacts, first: Cause) -> Cause:
         object=first.object if known else upstream.reference,
         field=first.field if known else "",
         confidence=first.confidence if known and not upstream.is_guessed else Confidence.LIKELY,
-        text=f"{_depends(upstream)} {_name(upstream)}: {why}",
+        text=f"{_dependency(upstream)}: {why}",
         evidence=first.evidence,
     )
 
@@ -115,14 +111,12 @@ def _unexplained(upstream: WorkloadFacts) -> Cause:
         kind=CauseKind.UPSTREAM,
         object=upstream.reference,
         confidence=Confidence.LIKELY,
-        text=f"{_depends(upstream)} {_name(upstream)}, {what}",
+        text=f"{_dependency(upstream)}, {what}",
         evidence=(evidence_items.field(upstream.reference, "status.readyReplicas", seen),),
     )
 
 
-def _depends(upstream: WorkloadFacts) -> str:
-    return "a variable names, and it likely depends on" if upstream.is_guessed else "it depends on"
-
-
-def _name(upstream: WorkloadFacts) -> str:
-    return f"{upstream.declared.service} ({upstream.reference})" if upstream.declared.service else upstream.reference
+def _dependency(upstream: WorkloadFacts) -> str:
+    depends = "a variable names, and it likely depends on" if upstream.is_guessed else "it depends on"
+    service = upstream.declared.service
+    return f"{depends} {f'{service} ({upstream.reference})' if service else upstream.reference}"

@@ -45,27 +45,23 @@ def not_answering(facts: WorkloadFacts) -> Iterator[Cause]:
     Of a derived check the pods themselves answer the same request: no change of them helps.
     """
     unmet = answering.unmet(facts)
-    if not unmet or not any(predicates.serves(pod) for pod in facts.pods):
+    if not unmet or not answering.serves(facts):
         return
     first = unmet[0]
     answer = f": {evidence_items.short(first.answer, 200)}" if first.answer else ""
     if first.through:
-        yield Cause(
-            kind=CauseKind.SERVICE_ROUTING,
-            object=first.through,
-            confidence=Confidence.LIKELY,
-            text=f"the pods answer the HTTP probe of their kubelets, but not through {first.through}{answer}",
-            evidence=tuple(answering.seen(each, facts) for each in unmet),
-        )
-        return
-    holder, field = _blamed(facts)
+        kind, (holder, field) = CauseKind.SERVICE_ROUTING, (first.through, "")
+        text = f"the pods answer the HTTP probe of their kubelets, but not through {first.through}"
+    else:
+        kind, (holder, field) = CauseKind.NOT_ANSWERING, _blamed(facts)
+        text = f"pods are ready, but the check {first.name} fails"
     yield Cause(
-        kind=CauseKind.NOT_ANSWERING,
+        kind=kind,
         object=holder,
         field=field,
         confidence=Confidence.LIKELY,
-        text=f"pods are ready, but the check {first.name} fails{answer}",
-        evidence=tuple(answering.seen(each, facts) for each in unmet),
+        text=f"{text}{answer}",
+        evidence=answering.answers(facts),
     )
 
 
@@ -137,7 +133,7 @@ def _stale(
             evidence_items.field(
                 pod.reference, "status.containerStatuses", f"running since {began:%Y-%m-%dT%H:%M:%SZ}", began
             ),
-            *(answering.seen(each, facts) for each in answering.unmet(facts)),
+            *answering.answers(facts),
         ),
         is_warning=answering.is_well(facts),
     )

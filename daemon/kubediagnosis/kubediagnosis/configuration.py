@@ -95,20 +95,15 @@ def _cause(facts: WorkloadFacts, pod: PodFacts, what: tuple[str, str, str], seen
     changed = last_change.suspected(facts, pod)
     new = next((field for field in fields if last_change.covering(changed, field)), "")
     if new:
-        return Cause(
-            kind=CauseKind.MISSING_CONFIGURATION,
-            object=facts.reference,
-            field=new,
-            confidence=Confidence.CERTAIN,
-            text=f"the new pod template names {missing}, which does not exist",
-            evidence=tuple(proof),
-        )
-    known = len(facts.revisions) > 1 or last_change.ran_before(facts, pod)
+        holder, field, known, need = facts.reference, new, True, "the new pod template names"
+    else:
+        holder, field, need = f"{kind}/{name}", f"data[{key}]" if key else "", "the pods need"
+        known = len(facts.revisions) > 1 or last_change.ran_before(facts, pod)
     return Cause(
         kind=CauseKind.MISSING_CONFIGURATION,
-        object=f"{kind}/{name}",
-        field=f"data[{key}]" if key else "",
+        object=holder,
+        field=field,
         confidence=Confidence.CERTAIN if known else Confidence.LIKELY,
-        text=f"the pods need {missing}, which does not exist",
+        text=f"{need} {missing}, which does not exist",
         evidence=tuple(proof),
     )

@@ -48,50 +48,48 @@ _REFUSED = (RegistryAnswer.DENIED, RegistryAnswer.UNAUTHORIZED)
 
 def container_start(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find containers that the kubelet or the runtime cannot start."""
-    for pod in last_change.living(facts):
-        for status, _ in pod.statuses():
-            waits, end = status.state.waiting, _end(status)
-            if waits is not None and waits.reason in _NOT_MADE and words.missing(waits.message) is None:
-                said, seen = waits.message or waits.reason, evidence_items.waiting(pod, status)
-            elif end is not None and end.reason in _NOT_RUN and not status.ready:
-                said, seen = end.message or end.reason, evidence_items.ended(pod, status, end)
-            else:
-                continue
-            field, confidence = _start_field(facts, pod, status.name, said)
-            yield Cause(
-                kind=CauseKind.CONTAINER_START,
-                object=facts.reference,
-                field=field,
-                confidence=confidence,
-                text=f"container {status.name} cannot be started: {evidence_items.short(said, 300)}",
-                evidence=(seen,),
-            )
+    for pod, status, _ in last_change.containers(facts):
+        waits, end = status.state.waiting, _end(status)
+        if waits is not None and waits.reason in _NOT_MADE and words.missing(waits.message) is None:
+            said, seen = waits.message or waits.reason, evidence_items.waiting(pod, status)
+        elif end is not None and end.reason in _NOT_RUN and not status.ready:
+            said, seen = end.message or end.reason, evidence_items.ended(pod, status, end)
+        else:
+            continue
+        field, confidence = _start_field(facts, pod, status.name, said)
+        yield Cause(
+            kind=CauseKind.CONTAINER_START,
+            object=facts.reference,
+            field=field,
+            confidence=confidence,
+            text=f"container {status.name} cannot be started: {evidence_items.short(said, 300)}",
+            evidence=(seen,),
+        )
 
 
 def out_of_memory(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find containers that the kernel ended for their memory, and that are not ready, or were ended again lately."""
-    for pod in last_change.living(facts):
-        for status, _ in pod.statuses():
-            end = _end(status)
-            if end is None or end.reason != _OOM:
-                continue
-            lately = end.finished_at is not None and facts.now - end.finished_at <= LATELY
-            if status.ready and not (lately and status.restart_count > 1):
-                continue
-            container = pod.container(status.name)
-            limit = container.resources.limits.get("memory", "") if container is not None else ""
-            member = pod.field_of(status.name)
-            at_limit = f"at its memory limit of {limit}" if limit else "for lack of memory, without a limit of its own"
-            yield Cause(
-                kind=CauseKind.OUT_OF_MEMORY,
-                object=facts.reference,
-                field=f"{member}.resources.limits.memory" if limit else member,
-                confidence=Confidence.CERTAIN if limit else Confidence.LIKELY,
-                text=_with_pending(
-                    pod, f"container {status.name} is killed {at_limit} (OOMKilled, {status.restart_count} restarts)"
-                ),
-                evidence=(evidence_items.ended(pod, status, end), *_use(facts, pod, status.name), *_resize(pod)),
-            )
+    for pod, status, _ in last_change.containers(facts):
+        end = _end(status)
+        if end is None or end.reason != _OOM:
+            continue
+        lately = end.finished_at is not None and facts.now - end.finished_at <= LATELY
+        if status.ready and not (lately and status.restart_count > 1):
+            continue
+        container = pod.container(status.name)
+        limit = container.resources.limits.get("memory", "") if container is not None else ""
+        member = pod.field_of(status.name)
+        at_limit = f"at its memory limit of {limit}" if limit else "for lack of memory, without a limit of its own"
+        yield Cause(
+            kind=CauseKind.OUT_OF_MEMORY,
+            object=facts.reference,
+            field=f"{member}.resources.limits.memory" if limit else member,
+            confidence=Confidence.CERTAIN if limit else Confidence.LIKELY,
+            text=_with_pending(
+                pod, f"container {status.name} is killed {at_limit} (OOMKilled, {status.restart_count} restarts)"
+            ),
+            evidence=(evidence_items.ended(pod, status, end), *_use(facts, pod, status.name), *_resize(pod)),
+        )
 
 
 def pending_resize(pod: PodFacts) -> str:
@@ -107,8 +105,7 @@ def _pending(pod: PodFacts) -> Condition | None:
 def _resize(pod: PodFacts) -> Iterator[EvidenceItem]:
     """Yield the condition of a pod whose changed resources the kubelet has not taken."""
     if (found := _pending(pod)) is not None:
-        field = f"status.conditions[{_RESIZE_PENDING}]"
-        yield evidence_items.field(pod.reference, field, pending_resize(pod), found.last_transition_time)
+        yield evidence_items.condition(pod.reference, found, pending_resize(pod))
 
 
 def _with_pending(pod: PodFacts, text: str) -> str:
@@ -131,53 +128,51 @@ def _use(facts: WorkloadFacts, pod: PodFacts, container: str) -> Iterator[Eviden
 
 def init_container(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find init containers that fail again and again, or have not ended long after their start."""
-    for pod in last_change.living(facts):
-        for status, has_to_end in pod.statuses():
-            if not has_to_end:
-                continue
-            end, running = _end(status), status.state.running
-            if _fails(status) and end is not None and end.reason not in (_OOM, *_NOT_RUN):
-                text = f"init container {status.name} fails with exit code {end.exit_code}"
-                seen = [evidence_items.ended(pod, status, end), *evidence_items.logged(facts, pod, status.name)]
-            elif running is not None and running.started_at is not None and facts.now - running.started_at >= LONG_INIT:
-                text = f"init container {status.name} has not ended since {running.started_at:%H:%M:%S}"
-                since = f"status.initContainerStatuses[{status.name}]{STILL_RUNS}"
-                seen = [
-                    evidence_items.field(
-                        pod.reference, since, f"{running.started_at:%Y-%m-%dT%H:%M:%SZ}", running.started_at
-                    )
-                ]
-            else:
-                continue
-            yield Cause(
-                kind=CauseKind.INIT_CONTAINER,
-                object=facts.reference,
-                field=_changed_in(facts, pod, status.name) or pod.field_of(status.name),
-                confidence=Confidence.LIKELY,
-                text=_with_log(facts, pod, status.name, text),
-                evidence=tuple(seen),
-            )
+    for pod, status, has_to_end in last_change.containers(facts):
+        if not has_to_end:
+            continue
+        end, running = _end(status), status.state.running
+        if _fails(status) and end is not None and end.reason not in (_OOM, *_NOT_RUN):
+            text = f"init container {status.name} fails with exit code {end.exit_code}"
+            seen = [evidence_items.ended(pod, status, end), *evidence_items.logged(facts, pod, status.name)]
+        elif running is not None and running.started_at is not None and facts.now - running.started_at >= LONG_INIT:
+            text = f"init container {status.name} has not ended since {running.started_at:%H:%M:%S}"
+            since = f"status.initContainerStatuses[{status.name}]{STILL_RUNS}"
+            seen = [
+                evidence_items.field(
+                    pod.reference, since, f"{running.started_at:%Y-%m-%dT%H:%M:%SZ}", running.started_at
+                )
+            ]
+        else:
+            continue
+        yield Cause(
+            kind=CauseKind.INIT_CONTAINER,
+            object=facts.reference,
+            field=_changed_in(facts, pod, status.name) or pod.field_of(status.name),
+            confidence=Confidence.LIKELY,
+            text=_with_log(facts, pod, status.name, text),
+            evidence=tuple(seen),
+        )
 
 
 def container_exit(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find containers that start and end by themselves; the field is what changed before, else the container."""
-    for pod in last_change.living(facts):
-        for status, has_to_end in pod.statuses():
-            end = _end(status)
-            if has_to_end or end is None or not _exits(status, facts.now) or end.reason in (_OOM, *_NOT_RUN):
-                continue
-            if ended_by_probe(facts, pod, status):
-                continue
-            holder, field = _blamed(facts, pod, status.name)
-            text = f"container {status.name} ends with exit code {end.exit_code}, {status.restart_count} restarts"
-            yield Cause(
-                kind=CauseKind.CONTAINER_EXIT,
-                object=holder,
-                field=field,
-                confidence=Confidence.LIKELY,
-                text=_with_log(facts, pod, status.name, text),
-                evidence=(evidence_items.ended(pod, status, end), *evidence_items.logged(facts, pod, status.name)),
-            )
+    for pod, status, has_to_end in last_change.containers(facts):
+        end = _end(status)
+        if has_to_end or end is None or not _exits(status, facts.now) or end.reason in (_OOM, *_NOT_RUN):
+            continue
+        if ended_by_probe(facts, pod, status):
+            continue
+        holder, field = _blamed(facts, pod, status.name)
+        text = f"container {status.name} ends with exit code {end.exit_code}, {status.restart_count} restarts"
+        yield Cause(
+            kind=CauseKind.CONTAINER_EXIT,
+            object=holder,
+            field=field,
+            confidence=Confidence.LIKELY,
+            text=_with_log(facts, pod, status.name, text),
+            evidence=(evidence_items.ended(pod, status, end), *evidence_items.logged(facts, pod, status.name)),
+        )
 
 
 def _end(status: ContainerStatus) -> ContainerStateTerminated | None:
@@ -251,33 +246,28 @@ def _with_log(facts: WorkloadFacts, pod: PodFacts, container: str, text: str) ->
 
 def image_pull(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find containers whose image cannot be pulled; where a Secret to pull with is gone, that is the cause instead."""
-    for pod, status in _failing(facts):
-        image, said, event = _words(facts, pod, status)
+    for pod, status, image, said, seen in _failing(facts):
         answer = words.registry_answer(said)
         if answer in _REFUSED and lost_pull_secrets(facts, pod):
             continue
         words_of_it = f": {evidence_items.short(said, 300)}" if said else ""
-        seen = [evidence_items.waiting(pod, status), *([evidence_items.event_item(event)] if event is not None else [])]
         yield Cause(
             kind=CauseKind.IMAGE_PULL,
             object=facts.reference,
             field=f"{pod.field_of(status.name)}.image",
             confidence=Confidence.CERTAIN,
             text=f"container {status.name} cannot pull image {image}: {_MEANS[answer]}{words_of_it}",
-            evidence=tuple(seen),
+            evidence=seen,
             registry=answer,
         )
 
 
 def pull_secret(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find Secrets for pulling that are gone while the registry refuses who comes without one."""
-    for pod, status in _failing(facts):
-        image, said, event = _words(facts, pod, status)
+    for pod, _, image, said, seen in _failing(facts):
         lost = lost_pull_secrets(facts, pod)
         if words.registry_answer(said) not in _REFUSED or not lost:
             continue
-        seen = [evidence_items.waiting(pod, status), *([evidence_items.event_item(event)] if event is not None else [])]
-        seen += [evidence_items.event_item(each) for each in _not_retrieved(facts, pod)]
         named = last_change.within(last_change.suspected(facts, pod), f"imagePullSecrets[{lost[0]}]")
         yield Cause(
             kind=CauseKind.MISSING_CONFIGURATION,
@@ -285,7 +275,7 @@ def pull_secret(facts: WorkloadFacts) -> Iterator[Cause]:
             field=named[0] if named else "",
             confidence=Confidence.LIKELY,
             text=f"Secret {lost[0]}, the pull secret of image {image}, does not exist, and the registry refuses: {evidence_items.short(said, 300)}",
-            evidence=tuple(seen),
+            evidence=(*seen, *map(evidence_items.event_item, _not_retrieved(facts, pod))),
         )
 
 
@@ -304,11 +294,15 @@ def lost_pull_secrets(facts: WorkloadFacts, pod: PodFacts) -> tuple[str, ...]:
     )
 
 
-def _failing(facts: WorkloadFacts) -> Iterator[tuple[PodFacts, ContainerStatus]]:
-    for pod in last_change.living(facts):
-        for status, _ in pod.statuses():
-            if status.state.waiting is not None and status.state.waiting.reason in predicates.IMAGE_REASONS:
-                yield pod, status
+def _failing(
+    facts: WorkloadFacts,
+) -> Iterator[tuple[PodFacts, ContainerStatus, str, str, tuple[EvidenceItem, ...]]]:
+    """Yield containers whose image is not there, with the image, what was answered to the pull, and what shows it."""
+    for pod, status, _ in last_change.containers(facts):
+        if status.state.waiting is not None and status.state.waiting.reason in predicates.IMAGE_REASONS:
+            image, said, event = _words(facts, pod, status)
+            heard = [evidence_items.event_item(event)] if event is not None else []
+            yield pod, status, image, said, (evidence_items.waiting(pod, status), *heard)
 
 
 def _words(facts: WorkloadFacts, pod: PodFacts, status: ContainerStatus) -> tuple[str, str, Event | None]:

@@ -9,6 +9,7 @@ its maximum.
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 
 from kubediagnosis import evidence_items, last_change, words
 from kubediagnosis.causes import Cause, CauseKind, Confidence, EvidenceItem
@@ -125,12 +126,7 @@ def pod_creation(facts: WorkloadFacts) -> Iterator[Cause]:
 def _messages(facts: WorkloadFacts) -> Iterator[tuple[str, EvidenceItem]]:
     failed = [(holder, each) for holder, each in facts.conditions if each.type == _CONDITION and each.status == "True"]
     for holder, condition in failed[:1]:
-        yield (
-            condition.message,
-            evidence_items.field(
-                holder, f"status.conditions[{_CONDITION}]", condition.message, condition.last_transition_time
-            ),
-        )
+        yield condition.message, evidence_items.condition(holder, condition, condition.message)
     if failed or len(last_change.living(facts)) >= facts.desired:
         return
     event = evidence_items.newest(
@@ -221,29 +217,21 @@ def _stopped(facts: WorkloadFacts, each: HorizontalPodAutoscaler, condition: Con
     name = each.metadata.name
     holder = f"horizontalpodautoscaler/{name}"
     text = ": ".join(filter(None, (condition.reason, condition.message)))
-    seen = evidence_items.field(holder, f"status.conditions[{condition.type}]", text, condition.last_transition_time)
+    seen = evidence_items.condition(holder, condition, text)
+    cause = partial(Cause, kind=CauseKind.AUTOSCALER, confidence=Confidence.CERTAIN, evidence=(seen,))
     said = evidence_items.short(condition.message, 200)
     match condition.type, condition.status:
         case "ScalingActive", "False" if condition.reason != _DISABLED:
-            lacking = _without_request(facts, each)
-            if lacking:
-                yield _of_autoscaler(
-                    facts.reference,
-                    lacking,
-                    f"autoscaler {name} cannot act, because a container has no request: {said}",
-                    seen,
-                )
+            if lacking := _without_request(facts, each):
+                text = f"autoscaler {name} cannot act, because a container has no request: {said}"
+                yield cause(object=facts.reference, field=lacking, text=text)
             else:
-                yield _of_autoscaler(
-                    holder, "status.conditions[ScalingActive]", f"autoscaler {name} cannot act: {said}", seen
-                )
+                yield cause(object=holder, field=seen.field, text=f"autoscaler {name} cannot act: {said}")
         case "AbleToScale", "False":
-            yield _of_autoscaler(
-                holder, "status.conditions[AbleToScale]", f"autoscaler {name} cannot act: {said}", seen
-            )
+            yield cause(object=holder, field=seen.field, text=f"autoscaler {name} cannot act: {said}")
         case "ScalingLimited", "True" if condition.reason == _AT_MAXIMUM:
             text = f"autoscaler {name} wants more than its maximum of {each.spec.max_replicas} replicas"
-            yield _of_autoscaler(holder, "spec.maxReplicas", text, seen)
+            yield cause(object=holder, field="spec.maxReplicas", text=text)
 
 
 def _without_request(facts: WorkloadFacts, each: HorizontalPodAutoscaler) -> str:
@@ -259,14 +247,3 @@ def _without_request(facts: WorkloadFacts, each: HorizontalPodAutoscaler) -> str
             if resource not in asks.requests and resource not in asks.limits:
                 return f"containers[{container.name}].resources.requests.{resource}"
     return ""
-
-
-def _of_autoscaler(holder: str, field: str, text: str, seen: EvidenceItem) -> Cause:
-    return Cause(
-        kind=CauseKind.AUTOSCALER,
-        object=holder,
-        field=field,
-        confidence=Confidence.CERTAIN,
-        text=text,
-        evidence=(seen,),
-    )

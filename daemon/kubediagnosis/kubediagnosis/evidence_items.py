@@ -7,6 +7,7 @@ from kubediagnosis.causes import EvidenceItem, EvidenceSource
 from kubediagnosis.facts import LogFacts, PodFacts, WorkloadFacts
 from kubeobjects.cluster import Event
 from kubeobjects.lines import line
+from kubeobjects.metadata import Condition
 from kubeobjects.pods import ContainerStateTerminated, ContainerStatus
 
 LONGEST = 600
@@ -21,6 +22,11 @@ def short(text: str, longest: int = LONGEST) -> str:
 def field(holder: str, name: str, text: str, at: datetime | None = None) -> EvidenceItem:
     """Return what a field of an object holds."""
     return EvidenceItem(source=EvidenceSource.FIELD, object=holder, field=name, text=short(text), at=at)
+
+
+def condition(holder: str, found: Condition, text: str) -> EvidenceItem:
+    """Return what a condition of an object says."""
+    return field(holder, f"status.conditions[{found.type}]", text, found.last_transition_time)
 
 
 def waiting(pod: PodFacts, status: ContainerStatus) -> EvidenceItem:

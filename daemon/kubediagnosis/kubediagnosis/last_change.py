@@ -5,12 +5,13 @@ A template is suspected while no pod of it has become ready. It is not the cause
 came into force.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from kubediagnosis.facts import ConfigurationFacts, PodFacts, TemplateRevision, WorkloadFacts
 from kubediagnosis.templates import changed_fields
 from kubeobjects import predicates
+from kubeobjects.pods import ContainerStatus
 
 FIRST_PODS = timedelta(minutes=30)
 """A pod that was made so much later than its template replaces one of the same template that had run."""
@@ -26,6 +27,13 @@ change.
 def living(facts: WorkloadFacts) -> tuple[PodFacts, ...]:
     """Return the pods that are neither terminating nor finished."""
     return tuple(pod for pod in facts.pods if not predicates.terminating(pod) and not predicates.finished(pod))
+
+
+def containers(facts: WorkloadFacts) -> Iterator[tuple[PodFacts, ContainerStatus, bool]]:
+    """Yield the containers of the living pods, and whether each is an init container that has to end."""
+    for pod in living(facts):
+        for status, has_to_end in pod.statuses():
+            yield pod, status, has_to_end
 
 
 def alike(facts: WorkloadFacts, pod: PodFacts) -> tuple[PodFacts, ...]:

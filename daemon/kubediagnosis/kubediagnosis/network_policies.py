@@ -125,13 +125,7 @@ def network_policy(facts: WorkloadFacts) -> Iterator[Cause]:
             direction, policies = denied
             connections = f"connections from {facts.reference} to {upstream.reference}"
             yield _cause(facts, _newest(policies), direction, f"denies {connections}")
-    shut = [
-        each
-        for each in facts.policies
-        if each.metadata.namespace == facts.namespace
-        and INGRESS in each.directions
-        and selects(each.spec.pod_selector, facts.labels)
-    ]
+    shut = [each for each in facts.policies if _is_about(each, source, INGRESS)]
     if shut and answering.unmet(facts) and not any(each.spec.ingress for each in shut):
         yield _cause(facts, _newest(shut), INGRESS, f"denies every connection to {facts.reference}")
 
@@ -194,6 +188,6 @@ def _cause(facts: WorkloadFacts, policy: NetworkPolicy, direction: str, text: st
         text=f"NetworkPolicy {name} {text}",
         evidence=(
             evidence_items.field(holder, field, said, policy.metadata.creation_timestamp),
-            *(answering.seen(each, facts) for each in answering.unmet(facts)),
+            *answering.answers(facts),
         ),
     )

@@ -83,9 +83,7 @@ def _on_nodes(facts: WorkloadFacts) -> Iterator[tuple[NodeFacts, Sequence[PodFac
 
 def _seen(node: NodeFacts, condition: Condition) -> EvidenceItem:
     text = ": ".join(filter(None, (condition.status, condition.reason, condition.message)))
-    return evidence_items.field(
-        node.reference, f"status.conditions[{condition.type}]", text, condition.last_transition_time
-    )
+    return evidence_items.condition(node.reference, condition, text)
 
 
 def _unready(pod: PodFacts) -> EvidenceItem:

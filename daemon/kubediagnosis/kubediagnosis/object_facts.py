@@ -260,19 +260,16 @@ def changes_of_autoscalers(items: Iterable[Unstructured], workload: str) -> Iter
     for each in items:
         found = unstructured.convert(each, HorizontalPodAutoscaler)
         target = found.spec.scale_target_ref
-        if f"{target.kind.lower()}/{target.name}" == workload:
-            yield from _changes_of_autoscaler(each, found)
-
-
-def _changes_of_autoscaler(obj: Unstructured, found: HorizontalPodAutoscaler) -> Iterator[ObjectChange]:
-    reference, created = f"{HPAS.singular}/{found.metadata.name}", found.metadata.creation_timestamp
-    yield _shown(reference, "metadata.creationTimestamp", FieldChange(manager="", at=created), "added")
-    for field, value in (("minReplicas", found.spec.min_replicas), ("maxReplicas", found.spec.max_replicas)):
-        written = written_by(obj, f"f:{field}")
-        if written is not None and written.at != created:
-            yield _shown(reference, f"spec.{field}", written, f"{value}")
-    scaled = FieldChange(manager="", at=found.status.last_scale_time)
-    yield _shown(reference, "status.desiredReplicas", scaled, f"{found.status.desired_replicas}")
+        if f"{target.kind.lower()}/{target.name}" != workload:
+            continue
+        reference, created = f"{HPAS.singular}/{found.metadata.name}", found.metadata.creation_timestamp
+        yield _shown(reference, "metadata.creationTimestamp", FieldChange(manager="", at=created), "added")
+        for field, value in (("minReplicas", found.spec.min_replicas), ("maxReplicas", found.spec.max_replicas)):
+            written = written_by(each, f"f:{field}")
+            if written is not None and written.at != created:
+                yield _shown(reference, f"spec.{field}", written, f"{value}")
+        scaled = FieldChange(manager="", at=found.status.last_scale_time)
+        yield _shown(reference, "status.desiredReplicas", scaled, f"{found.status.desired_replicas}")
 
 
 def _shown(reference: str, field: str, by: FieldChange, after: str) -> ObjectChange:

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from kubediagnosis import evidence_items, last_change, nodes, words
 from kubediagnosis.causes import Cause, CauseKind, Confidence
-from kubediagnosis.facts import LogFacts, PodFacts, WorkloadFacts
+from kubediagnosis.facts import PodFacts, WorkloadFacts
 from kubediagnosis.words import ProbeType
 from kubeobjects import predicates
 from kubeobjects.cluster import Event
@@ -98,10 +98,9 @@ def ended_by_probe(facts: WorkloadFacts, pod: PodFacts, status: ContainerStatus)
 
 def _containers(facts: WorkloadFacts) -> Iterator[tuple[PodFacts, ContainerStatus]]:
     failing = nodes.names_of_failing_alone(facts)
-    for pod in last_change.living(facts):
-        for status, has_to_end in pod.statuses():
-            if not has_to_end and pod.spec.node_name not in failing:
-                yield pod, status
+    for pod, status, has_to_end in last_change.containers(facts):
+        if not has_to_end and pod.spec.node_name not in failing:
+            yield pod, status
 
 
 def _kills(facts: WorkloadFacts, pod: PodFacts, status: ContainerStatus, probe: ProbeType) -> tuple[Event, ...]:
@@ -142,7 +141,8 @@ def _cause(
     else:
         state = [evidence_items.ended(pod, status, end)] if end is not None and end.exit_code in _TOLD_TO_END else []
     output = f": {evidence_items.short(answer, 200)}" if answer else ""
-    log = next((each for each in facts.running_logs if _is_of(each, pod, status) and words.is_error(each.line)), None)
+    own = (each for each in facts.running_logs if (each.pod, each.container) == (pod.metadata.name, status.name))
+    log = next((each for each in own if words.is_error(each.line)), None)
     says = f"; its log says: {evidence_items.short(log.line, 200)}" if log is not None else ""
     does = "is restarted because it fails" if kills else "fails"
     return Cause(
@@ -153,7 +153,3 @@ def _cause(
         text=f"container {status.name} {does} its {probe.value.removesuffix('Probe')} probe{output}{says}",
         evidence=(*seen, *state, *([evidence_items.log_line(pod, log)] if log is not None else [])),
     )
-
-
-def _is_of(log: LogFacts, pod: PodFacts, status: ContainerStatus) -> bool:
-    return (log.pod, log.container) == (pod.metadata.name, status.name)

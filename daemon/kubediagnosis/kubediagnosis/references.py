@@ -34,26 +34,21 @@ def references(spec: SpecifiedPod) -> tuple[ConfigurationReference, ...]:
 
 def in_environment(spec: SpecifiedPod, configuration: ConfigurationFacts) -> tuple[ConfigurationReference, ...]:
     """Return where a pod takes variables from a ConfigMap or Secret: what it has read at its start, and never again."""
-    return tuple(
-        each
-        for each in references(spec)
-        if (each.type, each.name) == (configuration.type, configuration.name)
-        and (".env[" in each.field or ".envFrom[" in each.field)
-    )
+    return tuple(each for each in _to(spec, configuration) if ".env[" in each.field or ".envFrom[" in each.field)
 
 
 def reads(spec: SpecifiedPod, configuration: ConfigurationFacts) -> bool:
     """Return whether the containers of a pod have a ConfigMap or Secret; what its images are pulled with they never see."""
-    return any(
-        (each.type, each.name) == (configuration.type, configuration.name)
-        and not each.field.startswith("imagePullSecrets")
-        for each in references(spec)
-    )
+    return any(not each.field.startswith("imagePullSecrets") for each in _to(spec, configuration))
 
 
 def names(spec: SpecifiedPod, configuration: ConfigurationFacts) -> bool:
     """Return whether a pod names a ConfigMap or Secret anywhere."""
-    return any((each.type, each.name) == (configuration.type, configuration.name) for each in references(spec))
+    return any(_to(spec, configuration))
+
+
+def _to(spec: SpecifiedPod, named: ConfigurationFacts) -> Iterator[ConfigurationReference]:
+    return (each for each in references(spec) if (each.type, each.name) == (named.type, named.name))
 
 
 def _environment(part: str, container: SpecifiedContainer) -> Iterator[ConfigurationReference]:

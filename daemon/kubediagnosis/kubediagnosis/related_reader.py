@@ -6,7 +6,7 @@ the diagnosis continues without it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeVar
@@ -52,11 +52,6 @@ DNS_NAMESPACE, DNS_SERVICE = "kube-system", "kube-dns"
 """The Service of the cluster's DNS, for every DNS program (github.com/kubernetes/dns, specification)."""
 
 _OOM = "OOMKilled"
-
-
-def as_labels(selector: Mapping[str, str]) -> str:
-    """Return a Service's selector as a label selector."""
-    return ",".join(f"{key}={value}" for key, value in selector.items())
 
 
 @dataclass(kw_only=True, slots=True)
@@ -119,10 +114,13 @@ class TolerantReads:
         found = await asyncio.gather(*(self.known("logs", each, None) for each in reads))
         return tuple(each for each in found if each is not None)
 
-    async def got(self, what: str, resource: Resource, name: str) -> tuple[Unstructured | None, bool]:
+    async def got(
+        self, what: str, resource: Resource, name: str, *, metadata_alone: bool = False
+    ) -> tuple[Unstructured | None, bool]:
         """Return one object, None where it does not exist; and whether that is known."""
+        read = self.client.get_metadata if metadata_alone else self.client.get
         try:
-            return await self.client.get(resource, name, self.namespace), True
+            return await read(resource, name, self.namespace), True
         except ObjectNotFound:
             return None, True
         except ReadForbidden:
@@ -219,7 +217,7 @@ class RelatedReader(TolerantReads):
         if not wide or not others:
             return ()
         read = await asyncio.gather(
-            *(self.listed("pods of Services", PODS, labels=as_labels(each.spec.selector)) for each in wide)
+            *(self.listed("pods of Services", PODS, labels=services.as_labels(each.spec.selector)) for each in wide)
         )
         found = (
             object_facts.shared_of(each, items or (), self.owners, others)
@@ -238,7 +236,8 @@ class RelatedReader(TolerantReads):
         if not any(end is not None and end.reason == _OOM for end in ends):
             return ()
         try:
-            items = (await self.client.list(POD_METRICS, self.namespace, labels=as_labels(known.selector))).items
+            labels = services.as_labels(known.selector)
+            items = (await self.client.list(POD_METRICS, self.namespace, labels=labels)).items
         except ObjectNotFound:
             return ()  # nobody has metrics here
         except ReadError as error:

@@ -43,9 +43,7 @@ def unschedulable(facts: WorkloadFacts) -> Iterator[Cause]:
         condition = predicates.condition_of(pod.status.conditions, "PodScheduled")
         if condition is None or not predicates.unschedulable(pod) or _gets_node(facts, pod):
             continue
-        seen = evidence_items.field(
-            pod.reference, "status.conditions[PodScheduled]", condition.message, condition.last_transition_time
-        )
+        seen = evidence_items.condition(pod.reference, condition, condition.message)
         found = words.scheduler_reasons(condition.message)
         causes = [*_of_template(facts, pod, found, seen), *_of_claims(facts, pod, condition.message, found, seen)]
         if not causes:
@@ -73,14 +71,9 @@ def _of_template(
         field = _asked(changed, why)
         rest = found - {why} - ({SchedulerReason.VOLUME_NODE} if why is SchedulerReason.SELECTOR else set())
         if field:
-            yield Cause(
-                kind=CauseKind.VOLUME if why is SchedulerReason.CLAIM_MISSING else CauseKind.UNSCHEDULABLE,
-                object=facts.reference,
-                field=field,
-                confidence=Confidence.LIKELY if rest else Confidence.CERTAIN,
-                text=f"no node accepts a pod of the new template: {evidence_items.short(seen.text, 300)}",
-                evidence=(seen,),
-            )
+            cause = _cause(facts, field, "a pod of the new template", seen)
+            kind = CauseKind.VOLUME if why is SchedulerReason.CLAIM_MISSING else cause.kind
+            yield replace(cause, kind=kind, confidence=Confidence.LIKELY if rest else Confidence.CERTAIN)
 
 
 def _asked(fields: Iterable[str], why: SchedulerReason) -> str:
@@ -175,11 +168,15 @@ def _unexplained(facts: WorkloadFacts, pod: PodFacts, found: frozenset[Scheduler
     """Return that no node takes the pod, where nothing shows who would have to change: the field that is asked for, likely."""
     fields = facts.revisions[0].fields if facts.revisions else {}
     asked = next(filter(None, (_asked(sorted(fields), why) for why in sorted(found))), "")
+    return _cause(facts, asked, pod.reference, seen)
+
+
+def _cause(facts: WorkloadFacts, field: str, pod: str, seen: EvidenceItem) -> Cause:
     return Cause(
         kind=CauseKind.UNSCHEDULABLE,
         object=facts.reference,
-        field=asked,
+        field=field,
         confidence=Confidence.LIKELY,
-        text=f"no node accepts {pod.reference}: {evidence_items.short(seen.text, 300)}",
+        text=f"no node accepts {pod}: {evidence_items.short(seen.text, 300)}",
         evidence=(seen,),
     )

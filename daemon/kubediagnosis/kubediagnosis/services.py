@@ -4,14 +4,15 @@ selector that is too wide.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from functools import partial
 
 from kubediagnosis import answering, evidence_items, last_change
-from kubediagnosis.causes import Cause, CauseKind, Confidence, EvidenceItem
+from kubediagnosis.causes import Cause, CauseKind, Confidence
 from kubediagnosis.facts import WorkloadFacts
-from kubeobjects import predicates
 from kubeobjects.network import KubeService, ServicePort
 from kubeobjects.specified import SpecifiedPod
+
+_cause = partial(Cause, kind=CauseKind.SERVICE_ROUTING, confidence=Confidence.LIKELY)
 
 
 def leading(facts: WorkloadFacts) -> Iterator[KubeService]:
@@ -27,6 +28,11 @@ def elsewhere(facts: WorkloadFacts) -> Iterator[KubeService]:
     for service in facts.services:
         if service.spec.selector and not service.spec.selector.items() <= facts.labels.items():
             yield service
+
+
+def as_labels(selector: Mapping[str, str]) -> str:
+    """Return a Service's selector as a label selector."""
+    return ",".join(f"{key}={value}" for key, value in selector.items())
 
 
 def reference(service: KubeService) -> str:
@@ -65,20 +71,21 @@ def unlisted_target_port(facts: WorkloadFacts) -> Iterator[Cause]:
     Containers may listen on more than they say: that makes it likely only, and nothing is said of containers that say nothing.
     """
     listed = numbers(facts.template)
-    if not listed or not _serves(facts) or not answering.has_problem(facts):
+    if not listed or not answering.serves(facts) or not answering.has_problem(facts):
         return
     for service in leading(facts):
         for port in service.spec.ports:
             if isinstance(port.target_port, str) or number_of(port, facts.template) in listed:
                 continue
             name, number = service.metadata.name, number_of(port, facts.template)
-            field, listens = f"spec.ports[{port.name or port.port}].targetPort", ", ".join(map(str, sorted(listed)))
+            field, listens = _target_port(port), ", ".join(map(str, sorted(listed)))
             text = f"Service {name} routes to port {number}, but the containers listen on {listens}"
             proof = (
                 evidence_items.field(reference(service), field, str(number)),
                 evidence_items.field(facts.reference, "containers[*].ports[*].containerPort", listens),
             )
-            yield _cause(reference(service), field, text, (*proof, *_answers(facts)))
+            evidence = (*proof, *answering.answers(facts))
+            yield _cause(object=reference(service), field=field, text=text, evidence=evidence)
 
 
 def gone(facts: WorkloadFacts) -> Iterator[Cause]:
@@ -91,22 +98,23 @@ def gone(facts: WorkloadFacts) -> Iterator[Cause]:
         facts.services_known
         and facts.declared.lost_service
         and facts.declared.lost_service not in there
-        and _serves(facts)
+        and answering.serves(facts)
     ):
         text = f"Service {facts.declared.lost_service}, which led to the pods, does not exist any more"
-        proof = (evidence_items.field(f"service/{facts.declared.lost_service}", "", "not found"), *_answers(facts))
-        yield replace(_cause(f"service/{facts.declared.lost_service}", "", text, proof), confidence=Confidence.CERTAIN)
+        holder = f"service/{facts.declared.lost_service}"
+        proof = (evidence_items.field(holder, "", "not found"), *answering.answers(facts))
+        yield _cause(object=holder, confidence=Confidence.CERTAIN, text=text, evidence=proof)
         return
     if not facts.services_known or not facts.governing or facts.governing in there:
         return
-    if not _serves(facts) or not answering.has_problem(facts) or any(True for _ in leading(facts)):
+    if not answering.serves(facts) or not answering.has_problem(facts) or any(True for _ in leading(facts)):
         return
     text = f"Service {facts.governing}, which governs the names of the pods, does not exist"
     proof = (
         evidence_items.field(facts.reference, "spec.serviceName", facts.governing),
         evidence_items.field(f"service/{facts.governing}", "", "not found"),
     )
-    yield _cause(f"service/{facts.governing}", "", text, (*proof, *_answers(facts)))
+    yield _cause(object=f"service/{facts.governing}", text=text, evidence=(*proof, *answering.answers(facts)))
 
 
 def too_wide(facts: WorkloadFacts) -> Iterator[Cause]:
@@ -122,7 +130,7 @@ def too_wide(facts: WorkloadFacts) -> Iterator[Cause]:
         service = own.get(shared.name)
         if service is None or not shared.own:
             continue
-        selector = ",".join(f"{key}={value}" for key, value in service.spec.selector.items())
+        selector = as_labels(service.spec.selector)
         others = ", ".join(shared.pods)
         text = (
             f"Service {shared.name} selects {selector}, and therefore also routes to pods of other Services: {others}"
@@ -132,8 +140,8 @@ def too_wide(facts: WorkloadFacts) -> Iterator[Cause]:
             evidence_items.field(reference(service), "spec.selector", selector),
             *(evidence_items.field(f"service/{each}", "spec.selector", only) for each in shared.own),
         )
-        cause = _cause(reference(service), "spec.selector", text, proof)
-        yield replace(cause, is_warning=answering.is_well(facts))
+        is_well = answering.is_well(facts)
+        yield _cause(object=reference(service), field="spec.selector", text=text, evidence=proof, is_warning=is_well)
 
 
 def missing_host(facts: WorkloadFacts, host: str, field: str) -> Cause:
@@ -143,31 +151,12 @@ def missing_host(facts: WorkloadFacts, host: str, field: str) -> Cause:
         evidence_items.field(facts.reference, field, f"names {host}"),
         evidence_items.field(f"service/{host}", "", "not found"),
     )
-    return _cause(f"service/{host}", "", text, proof)
-
-
-def _serves(facts: WorkloadFacts) -> bool:
-    return any(predicates.serves(pod) for pod in facts.pods)
-
-
-def _answers(facts: WorkloadFacts) -> Iterator[EvidenceItem]:
-    return (answering.seen(each, facts) for each in answering.unmet(facts))
-
-
-def _cause(holder: str, field: str, text: str, proof: tuple[EvidenceItem, ...]) -> Cause:
-    return Cause(
-        kind=CauseKind.SERVICE_ROUTING,
-        object=holder,
-        field=field,
-        confidence=Confidence.LIKELY,
-        text=text,
-        evidence=proof,
-    )
+    return _cause(object=f"service/{host}", text=text, evidence=proof)
 
 
 def service_routing(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find Services that have no endpoints though pods are ready: a port's name that no container has, or a selector that none meets."""
-    if not any(predicates.serves(pod) for pod in facts.pods):
+    if not answering.serves(facts):
         return
     for service in facts.services:
         selector = service.spec.selector
@@ -190,28 +179,21 @@ def _ports(facts: WorkloadFacts, service: KubeService) -> Iterator[Cause]:
             holder, field = _renamed(facts, service, port)
             has = ", ".join(sorted(named)) or "none"
             proof = (
-                evidence_items.field(
-                    reference(service),
-                    f"spec.ports[{port.name or port.port}].targetPort",
-                    port.target_port,
-                ),
+                evidence_items.field(reference(service), _target_port(port), port.target_port),
                 evidence_items.field(facts.reference, "containers[*].ports[*].name", has),
             )
             text = f"Service {service.metadata.name} routes to the port {port.target_port}, but no container has a port with this name ({has})"
-            yield Cause(
-                kind=CauseKind.SERVICE_ROUTING,
-                object=holder,
-                field=field,
-                confidence=Confidence.CERTAIN if leads_here_alone else Confidence.LIKELY,
-                text=text,
-                evidence=proof,
-                is_warning=is_well,
-            )
+            sure = Confidence.CERTAIN if leads_here_alone else Confidence.LIKELY
+            yield _cause(object=holder, field=field, confidence=sure, text=text, evidence=proof, is_warning=is_well)
+
+
+def _target_port(port: ServicePort) -> str:
+    return f"spec.ports[{port.name or port.port}].targetPort"
 
 
 def _renamed(facts: WorkloadFacts, service: KubeService, port: ServicePort) -> tuple[str, str]:
     """Return the template's field where the revision before had a port of this name, else the Service's."""
-    own = reference(service), f"spec.ports[{port.name or port.port}].targetPort"
+    own = reference(service), _target_port(port)
     if len(facts.revisions) < 2:
         return own
     before = facts.revisions[1].fields
@@ -236,23 +218,14 @@ def _is_near(facts: WorkloadFacts, service: KubeService) -> bool:
 
 def _selector(facts: WorkloadFacts, service: KubeService) -> Cause:
     key, wanted = next(item for item in service.spec.selector.items() if facts.labels.get(item[0]) != item[1])
-    has = facts.labels.get(key)
+    if (has := facts.labels.get(key)) is not None:
+        selects = f"{key}={wanted}, but no pod has this label; the pods have {key}={has}"
+    else:
+        selects, has = f"the label {key}, which the pods do not have", "missing"
+    holder, field = reference(service), f"spec.selector[{key}]"
     proof = (
-        evidence_items.field(reference(service), f"spec.selector[{key}]", wanted),
-        evidence_items.field(
-            facts.reference, f"spec.template.metadata.labels[{key}]", has if has is not None else "missing"
-        ),
+        evidence_items.field(holder, field, wanted),
+        evidence_items.field(facts.reference, f"spec.template.metadata.labels[{key}]", has),
     )
-    text = (
-        f"Service {service.metadata.name} selects {key}={wanted}, but no pod has this label; the pods have {key}={has}"
-    )
-    return Cause(
-        kind=CauseKind.SERVICE_ROUTING,
-        object=reference(service),
-        field=f"spec.selector[{key}]",
-        confidence=Confidence.LIKELY,
-        text=text
-        if has is not None
-        else f"Service {service.metadata.name} selects the label {key}, which the pods do not have",
-        evidence=proof,
-    )
+    text = f"Service {service.metadata.name} selects {selects}"
+    return _cause(object=holder, field=field, text=text, evidence=proof)

@@ -4,6 +4,7 @@ of local storage.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 from kubediagnosis import answering, evidence_items, last_change, words
@@ -77,15 +78,10 @@ def full(facts: WorkloadFacts) -> Iterator[Cause]:
             for name in mounted:
                 claim = next((each for each in facts.claims if each.metadata.name == name), None)
                 size = f" of {claim.capacity}" if claim is not None and claim.capacity else ""
-                yield Cause(
-                    kind=CauseKind.VOLUME,
-                    object=f"persistentvolumeclaim/{name}",
-                    field="status.capacity[storage]",
-                    confidence=Confidence.LIKELY,
-                    text=f"claim {name}{size} is full: {evidence_items.short(log.line, 200)}",
-                    evidence=(evidence_items.log_line(pod, log),),
-                    is_warning=answering.is_well(facts),
-                )
+                blamed = (f"persistentvolumeclaim/{name}", "status.capacity[storage]")
+                text = f"claim {name}{size} is full: {evidence_items.short(log.line, 200)}"
+                found = cause(blamed, Confidence.LIKELY, text, evidence_items.log_line(pod, log))
+                yield replace(found, is_warning=answering.is_well(facts))
 
 
 def evicted(facts: WorkloadFacts) -> Iterator[Cause]:
@@ -97,15 +93,9 @@ def evicted(facts: WorkloadFacts) -> Iterator[Cause]:
         if field is None or at is None or facts.now - at > EVICTED_LATELY:
             continue
         said = evidence_items.field(pod.reference, "status.message", pod.status.message, at)
-        yield Cause(
-            kind=CauseKind.VOLUME,
-            object=facts.reference,
-            field=field,
-            confidence=Confidence.CERTAIN,
-            text=f"pods are evicted: {evidence_items.short(pod.status.message, 200)}",
-            evidence=(said,),
-            is_warning=answering.is_well(facts),
-        )
+        text = f"pods are evicted: {evidence_items.short(pod.status.message, 200)}"
+        found = cause((facts.reference, field), Confidence.CERTAIN, text, said)
+        yield replace(found, is_warning=answering.is_well(facts))
 
 
 def lacks_class(claim: ClaimFacts) -> bool:
@@ -121,17 +111,10 @@ def without_class(claim: ClaimFacts) -> Cause:
 
 
 def _of_claim(claim: ClaimFacts, field: str, text: str, found: str) -> Cause:
-    return Cause(
-        kind=CauseKind.VOLUME,
-        object=claim.reference,
-        field=field,
-        confidence=Confidence.CERTAIN,
-        text=text,
-        evidence=(
-            evidence_items.field(claim.reference, "status.phase", claim.status.phase),
-            *([evidence_items.field(claim.reference, field, found)] if field != "status.phase" else []),
-        ),
-    )
+    phase = evidence_items.field(claim.reference, "status.phase", claim.status.phase)
+    of_field = [evidence_items.field(claim.reference, field, found)] if field != "status.phase" else []
+    certain = cause((claim.reference, field), Confidence.CERTAIN, text, phase)
+    return replace(certain, evidence=(phase, *of_field))
 
 
 def _failed(facts: WorkloadFacts, pod: PodFacts, event: Event) -> Cause | None:
@@ -157,11 +140,7 @@ def _failed(facts: WorkloadFacts, pod: PodFacts, event: Event) -> Cause | None:
 def _is_host_path(pod: PodFacts, name: str) -> bool:
     """Return whether a volume of the pod is neither a claim nor configuration: those have causes of their own."""
     return any(
-        each.name == name
-        and each.persistent_volume_claim is None
-        and each.config_map is None
-        and each.secret is None
-        and each.projected is None
+        each.name == name and not (each.persistent_volume_claim or each.config_map or each.secret or each.projected)
         for each in pod.spec.volumes
     )
 

@@ -101,14 +101,10 @@ def changed_fields(before: Mapping[str, str], after: Mapping[str, str]) -> tuple
     differing = [
         field
         for field in (*after, *(field for field in before if field not in after))
-        if _differs(before, after, field)
+        if before.get(field) != after.get(field)
     ]
     found = {_new_whole(field, before, after): None for field in differing if field != RESTART_MARK}
     return tuple(sorted(found, key=lambda field: (not field.startswith(("containers", "initContainers")), field)))
-
-
-def _differs(before: Mapping[str, str], after: Mapping[str, str], field: str) -> bool:
-    return before.get(field) != after.get(field)
 
 
 def _new_whole(field: str, before: Mapping[str, str], after: Mapping[str, str]) -> str:

@@ -122,16 +122,10 @@ def _changes(node: NodeFacts) -> Iterator[ObjectChange]:
     reference, created = node.reference, node.metadata.creation_timestamp
     ready = predicates.condition_of(node.status.conditions, "Ready")
     if ready is not None and ready.status in _LOST:
-        yield _change(
-            reference, "status.conditions[Ready]", ready.last_transition_time, before="True", after=ready.status
-        )
+        field, at = "status.conditions[Ready]", ready.last_transition_time
+        yield ObjectChange(object=reference, field=field, at=at, before="True", after=ready.status, shown=True)
     if node.spec.unschedulable and node.marked is not None:
-        yield _change(reference, "spec.unschedulable", node.marked.at, after="true", by=node.marked.manager)
+        at, by = node.marked.at, node.marked.manager
+        yield ObjectChange(object=reference, field="spec.unschedulable", at=at, by=by, after="true", shown=True)
     if created is not None:
-        yield _change(reference, "metadata.creationTimestamp", created, after="added")
-
-
-def _change(
-    reference: str, field: str, at: datetime | None, *, before: str = "", after: str, by: str = ""
-) -> ObjectChange:
-    return ObjectChange(object=reference, field=field, at=at, by=by, before=before, after=after, shown=True)
+        yield ObjectChange(object=reference, field="metadata.creationTimestamp", at=created, after="added", shown=True)

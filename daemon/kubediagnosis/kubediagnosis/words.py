@@ -10,42 +10,41 @@ from enum import StrEnum
 
 from kubediagnosis.causes import RegistryAnswer
 
-_REGISTRY: Sequence[tuple[RegistryAnswer, re.Pattern[str]]] = tuple(
-    (answer, re.compile(pattern, re.IGNORECASE))
-    for answer, pattern in (
-        # kubelet, pkg/kubelet/images/types.go: ErrInvalidImageName; distribution/reference: ErrReferenceInvalidFormat
-        (RegistryAnswer.INVALID_NAME, r"InvalidImageName|couldn't parse image|invalid reference format"),
-        # containerd, core/remotes/docker/errcode.go: TOOMANYREQUESTS; HTTP 429
-        (RegistryAnswer.BUSY, r"toomanyrequests|429 Too Many Requests|rate limit"),
-        # HTTP 5xx, as containerd's resolver passes it on: "unexpected status from HEAD request to …: 503 Service Unavailable"
+_REGISTRY: Sequence[tuple[RegistryAnswer, str]] = (
+    # kubelet, pkg/kubelet/images/types.go: ErrInvalidImageName; distribution/reference: ErrReferenceInvalidFormat
+    (RegistryAnswer.INVALID_NAME, r"InvalidImageName|couldn't parse image|invalid reference format"),
+    # containerd, core/remotes/docker/errcode.go: TOOMANYREQUESTS; HTTP 429
+    (RegistryAnswer.BUSY, r"toomanyrequests|429 Too Many Requests|rate limit"),
+    # HTTP 5xx, as containerd's resolver passes it on: "unexpected status from HEAD request to …: 503 Service Unavailable"
+    (
+        RegistryAnswer.UNREACHABLE,
+        r"\b50[0234] (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time-?out)",
+    ),
+    # Go's net and net/http: what a registry that is not reached is told by
+    (
+        RegistryAnswer.UNREACHABLE,
         (
-            RegistryAnswer.UNREACHABLE,
-            r"\b50[0234] (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time-?out)",
+            r"connection refused|no such host|i/o timeout|TLS handshake timeout|deadline exceeded|connection reset"
+            r"|no route to host|network is unreachable|server misbehaving|\bEOF\b|request canceled"
         ),
-        # Go's net and net/http: what a registry that is not reached is told by
-        (
-            RegistryAnswer.UNREACHABLE,
-            (
-                r"connection refused|no such host|i/o timeout|TLS handshake timeout|deadline exceeded|connection reset"
-                r"|no route to host|network is unreachable|server misbehaving|\bEOF\b|request canceled"
-            ),
-        ),
-        # HTTP 401; containerd, core/remotes/docker/auth: "no basic auth credentials"
-        (
-            RegistryAnswer.UNAUTHORIZED,
-            r"401 Unauthorized|no basic auth credentials|authentication required|\bunauthorized\b",
-        ),
-        # containerd, core/remotes/docker/resolver.go: "pull access denied, repository does not exist or may require authorization"
-        (RegistryAnswer.DENIED, r"403 Forbidden|pull access denied|insufficient_scope|authorization failed|\bdenied\b"),
-        # containerd, errdefs.ErrNotFound; distribution, registry/api/v2: MANIFEST_UNKNOWN, NAME_UNKNOWN
-        (RegistryAnswer.NOT_FOUND, r"\bnot found\b|manifest unknown|name unknown|404 Not Found"),
-    )
+    ),
+    # HTTP 401; containerd, core/remotes/docker/auth: "no basic auth credentials"
+    (
+        RegistryAnswer.UNAUTHORIZED,
+        r"401 Unauthorized|no basic auth credentials|authentication required|\bunauthorized\b",
+    ),
+    # containerd, core/remotes/docker/resolver.go: "pull access denied, repository does not exist or may require authorization"
+    (RegistryAnswer.DENIED, r"403 Forbidden|pull access denied|insufficient_scope|authorization failed|\bdenied\b"),
+    # containerd, errdefs.ErrNotFound; distribution, registry/api/v2: MANIFEST_UNKNOWN, NAME_UNKNOWN
+    (RegistryAnswer.NOT_FOUND, r"\bnot found\b|manifest unknown|name unknown|404 Not Found"),
 )
 
 
 def registry_answer(text: str) -> RegistryAnswer:
     """Return what a pull's error says; a busy registry or one that is not reached is known before all else."""
-    return next((answer for answer, pattern in _REGISTRY if pattern.search(text)), RegistryAnswer.OTHER)
+    return next(
+        (answer for answer, pattern in _REGISTRY if re.search(pattern, text, re.IGNORECASE)), RegistryAnswer.OTHER
+    )
 
 
 # kubelet, pkg/kubelet/images/image_manager.go: "Back-off pulling image %q" has no reason; newer ones add ": ErrImagePull: …"
@@ -139,35 +138,29 @@ class SchedulerReason(StrEnum):
     CLAIM_UNBOUND = "claim-unbound"
 
 
-_SCHEDULER_REASONS: Sequence[tuple[SchedulerReason, re.Pattern[str]]] = tuple(
-    (reason, re.compile(pattern))
-    for reason, pattern in (
-        # pkg/scheduler/framework/plugins: noderesources (fit.go), "Insufficient %v" and "Too many pods"
-        (SchedulerReason.CPU, r"Insufficient cpu"),
-        (SchedulerReason.MEMORY, r"Insufficient memory"),
-        (SchedulerReason.STORAGE, r"Insufficient ephemeral-storage"),
-        (SchedulerReason.PODS, r"Too many pods"),
-        # plugin nodeaffinity, in node_affinity.go
-        (SchedulerReason.SELECTOR, r"didn't match Pod's node affinity|didn't match node selector"),
-        # plugin interpodaffinity, in filtering.go
-        (SchedulerReason.POD_ANTI_AFFINITY, r"didn't (?:match|satisfy existing) pods? anti-affinity rules"),
-        (SchedulerReason.POD_AFFINITY, r"didn't match pod affinity rules"),
-        # plugin nodeports, in node_ports.go
-        (SchedulerReason.PORTS, r"didn't have free ports for the requested pod ports"),
-        # plugin volumebinding, in binder.go
-        (SchedulerReason.VOLUME_NODE, r"volume node affinity conflict|didn't match PersistentVolume's node affinity"),
-        (
-            SchedulerReason.CLAIM_UNBOUND,
-            r"unbound immediate PersistentVolumeClaims|didn't find available persistent volumes to bind",
-        ),
-        (SchedulerReason.CLAIM_MISSING, r'persistentvolumeclaim "[^"]+" not found'),
-        # plugins nodeunschedulable and tainttoleration
-        (
-            SchedulerReason.CORDONED,
-            r"node\(s\) were unschedulable|untolerated taint \{node\.kubernetes\.io/unschedulable",
-        ),
-        (SchedulerReason.TAINT, r"untolerated taint"),
-    )
+_SCHEDULER_REASONS: Sequence[tuple[SchedulerReason, str]] = (
+    # pkg/scheduler/framework/plugins: noderesources (fit.go), "Insufficient %v" and "Too many pods"
+    (SchedulerReason.CPU, r"Insufficient cpu"),
+    (SchedulerReason.MEMORY, r"Insufficient memory"),
+    (SchedulerReason.STORAGE, r"Insufficient ephemeral-storage"),
+    (SchedulerReason.PODS, r"Too many pods"),
+    # plugin nodeaffinity, in node_affinity.go
+    (SchedulerReason.SELECTOR, r"didn't match Pod's node affinity|didn't match node selector"),
+    # plugin interpodaffinity, in filtering.go
+    (SchedulerReason.POD_ANTI_AFFINITY, r"didn't (?:match|satisfy existing) pods? anti-affinity rules"),
+    (SchedulerReason.POD_AFFINITY, r"didn't match pod affinity rules"),
+    # plugin nodeports, in node_ports.go
+    (SchedulerReason.PORTS, r"didn't have free ports for the requested pod ports"),
+    # plugin volumebinding, in binder.go
+    (SchedulerReason.VOLUME_NODE, r"volume node affinity conflict|didn't match PersistentVolume's node affinity"),
+    (
+        SchedulerReason.CLAIM_UNBOUND,
+        r"unbound immediate PersistentVolumeClaims|didn't find available persistent volumes to bind",
+    ),
+    (SchedulerReason.CLAIM_MISSING, r'persistentvolumeclaim "[^"]+" not found'),
+    # plugins nodeunschedulable and tainttoleration
+    (SchedulerReason.CORDONED, r"node\(s\) were unschedulable|untolerated taint \{node\.kubernetes\.io/unschedulable"),
+    (SchedulerReason.TAINT, r"untolerated taint"),
 )
 CLAIM_NOT_FOUND = re.compile(r'persistentvolumeclaim "(?P<name>[^"]+)" not found')
 TAINT = re.compile(r"untolerated taint \{([^:}]+)")
@@ -176,7 +169,7 @@ TAINT = re.compile(r"untolerated taint \{([^:}]+)")
 def scheduler_reasons(text: str) -> frozenset[SchedulerReason]:
     """Return every reason that the scheduler names; the reasons after `preemption:` are left out."""
     before_preemption = text.partition(" preemption: ")[0]
-    return frozenset(reason for reason, pattern in _SCHEDULER_REASONS if pattern.search(before_preemption))
+    return frozenset(reason for reason, pattern in _SCHEDULER_REASONS if re.search(pattern, before_preemption))
 
 
 class CreationRefusal(StrEnum):
@@ -193,36 +186,33 @@ class CreationRefusal(StrEnum):
     OTHER = "other"
 
 
-_CREATION: Sequence[tuple[CreationRefusal, re.Pattern[str]]] = tuple(
-    (refusal, re.compile(pattern))
-    for refusal, pattern in (
-        # staging/src/k8s.io/apiserver/pkg/admission/plugin/resourcequota/controller.go, and pkg/quota/v1/evaluator/core/pods.go
-        (CreationRefusal.QUOTA, r"exceeded quota: (?P<name>[^,\s]+), requested: (?P<resource>[^=,\s]+)="),
-        (CreationRefusal.QUOTA_WANTS, r"failed quota: (?P<name>[^:\s]+): must specify (?P<resource>[^\s,;]+)"),
-        # plugin/pkg/admission/limitranger/admission.go: maxConstraint, minConstraint
-        (
-            CreationRefusal.LIMIT_RANGE,
-            r"(?:maximum|minimum) (?P<resource>\S+) usage per (?P<per>\w+) is \S+ but (?P<bound>limit|request) is",
-        ),
-        # staging/src/k8s.io/apiserver/pkg/admission/plugin/webhook/errors: ErrCallingWebhook, then Go's crypto/x509
-        (
-            CreationRefusal.WEBHOOK_EXPIRED,
-            r'failed calling webhook "(?P<name>[^"]+)".*certificate has expired or is not yet valid: current time \S+ is after',
-        ),
-        (CreationRefusal.WEBHOOK_FAILED, r'failed calling webhook "(?P<name>[^"]+)"'),
-        (CreationRefusal.WEBHOOK_DENIED, r'admission webhook "(?P<name>[^"]+)" denied the request'),
-        # staging/src/k8s.io/pod-security-admission/admission/admission.go
-        (CreationRefusal.POD_SECURITY, r'violates PodSecurity "(?P<name>[^":]+)'),
-        # plugin/pkg/admission/serviceaccount/admission.go
-        (CreationRefusal.SERVICE_ACCOUNT, r"error looking up service account [^/\s]+/(?P<name>[^:\s]+)"),
-    )
+_CREATION: Sequence[tuple[CreationRefusal, str]] = (
+    # staging/src/k8s.io/apiserver/pkg/admission/plugin/resourcequota/controller.go, and pkg/quota/v1/evaluator/core/pods.go
+    (CreationRefusal.QUOTA, r"exceeded quota: (?P<name>[^,\s]+), requested: (?P<resource>[^=,\s]+)="),
+    (CreationRefusal.QUOTA_WANTS, r"failed quota: (?P<name>[^:\s]+): must specify (?P<resource>[^\s,;]+)"),
+    # plugin/pkg/admission/limitranger/admission.go: maxConstraint, minConstraint
+    (
+        CreationRefusal.LIMIT_RANGE,
+        r"(?:maximum|minimum) (?P<resource>\S+) usage per (?P<per>\w+) is \S+ but (?P<bound>limit|request) is",
+    ),
+    # staging/src/k8s.io/apiserver/pkg/admission/plugin/webhook/errors: ErrCallingWebhook, then Go's crypto/x509
+    (
+        CreationRefusal.WEBHOOK_EXPIRED,
+        r'failed calling webhook "(?P<name>[^"]+)".*certificate has expired or is not yet valid: current time \S+ is after',
+    ),
+    (CreationRefusal.WEBHOOK_FAILED, r'failed calling webhook "(?P<name>[^"]+)"'),
+    (CreationRefusal.WEBHOOK_DENIED, r'admission webhook "(?P<name>[^"]+)" denied the request'),
+    # staging/src/k8s.io/pod-security-admission/admission/admission.go
+    (CreationRefusal.POD_SECURITY, r'violates PodSecurity "(?P<name>[^":]+)'),
+    # plugin/pkg/admission/serviceaccount/admission.go
+    (CreationRefusal.SERVICE_ACCOUNT, r"error looking up service account [^/\s]+/(?P<name>[^:\s]+)"),
 )
 
 
 def creation_refusal(text: str) -> tuple[CreationRefusal, Mapping[str, str]]:
     """Return why a pod was not made, with `name` and `resource` where the text has them."""
     for refusal, pattern in _CREATION:
-        if found := pattern.search(text):
+        if found := re.search(pattern, text):
             return refusal, found.groupdict()
     return CreationRefusal.OTHER, {}
 
@@ -275,37 +265,34 @@ def eviction_pressure(text: str) -> str:
 
 
 # kubelet, pkg/kubelet/eviction/eviction_manager.go: what of a pod's own storage was more than its limit
-_OWN_LIMITS: Sequence[tuple[re.Pattern[str], str]] = (
-    (re.compile(r'Usage of EmptyDir volume "(?P<name>[^"]+)" exceeds the limit'), "volumes[{name}].emptyDir.sizeLimit"),
+_OWN_LIMITS = (
+    (r'Usage of EmptyDir volume "(?P<name>[^"]+)" exceeds the limit', "volumes[{name}].emptyDir.sizeLimit"),
     (
-        re.compile(r"Container (?P<name>\S+) exceeded its local ephemeral storage limit"),
+        r"Container (?P<name>\S+) exceeded its local ephemeral storage limit",
         "containers[{name}].resources.limits.ephemeral-storage",
     ),
-    (re.compile(r"Pod ephemeral local storage usage exceeds the total limit of containers"), ""),
+    (r"Pod ephemeral local storage usage exceeds the total limit of containers", ""),
 )
 
 
 def evicted_by_limit(text: str) -> str | None:
     """Return the template's field of the limit for which a pod was evicted, "" for all limits together, None for any other text."""
     for pattern, field in _OWN_LIMITS:
-        if (found := pattern.search(text)) is not None:
+        if (found := re.search(pattern, text)) is not None:
             return field.format(**found.groupdict())
     return None
 
 
 # How a name is said not to resolve: Go's net, glibc and musl, Python, Node.js, Java, curl, busybox; with the name where it stands there
 _HOST = r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)"
-_UNRESOLVED: Sequence[re.Pattern[str]] = tuple(
-    re.compile(each)
-    for each in (
-        rf"lookup {_HOST}\.?(?: on \S+)?: no such host",
-        rf"getaddrinfo ENOTFOUND {_HOST}",
-        rf"UnknownHostException: {_HOST}",
-        rf"[Cc]ould not resolve host: {_HOST}",
-        rf"bad address '{_HOST}(?::\d+)?'",
-        rf'could not translate host name "{_HOST}" to address: Name or service not known',
-        rf"{_HOST}: (?:Name or service not known|Name does not resolve|no such host)",
-    )
+_UNRESOLVED = (
+    rf"lookup {_HOST}\.?(?: on \S+)?: no such host",
+    rf"getaddrinfo ENOTFOUND {_HOST}",
+    rf"UnknownHostException: {_HOST}",
+    rf"[Cc]ould not resolve host: {_HOST}",
+    rf"bad address '{_HOST}(?::\d+)?'",
+    rf'could not translate host name "{_HOST}" to address: Name or service not known',
+    rf"{_HOST}: (?:Name or service not known|Name does not resolve|no such host)",
 )
 _RESOLVER_SILENT = re.compile(
     r"lookup \S+ on \S+: (?:read|dial) \S+ .*(?:i/o timeout|connection refused)|lookup \S+: i/o timeout"
@@ -326,7 +313,7 @@ def refused_name(text: str) -> str:
 
 def unresolved(text: str) -> str:
     """Return the name that does not resolve, "" where a text names none."""
-    found = next((each for pattern in _UNRESOLVED if (each := pattern.search(text))), None)
+    found = next((each for pattern in _UNRESOLVED if (each := re.search(pattern, text))), None)
     return found["host"].rstrip(".") if found else ""
 
 

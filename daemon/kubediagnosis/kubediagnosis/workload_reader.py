@@ -25,12 +25,12 @@ from kubediagnosis.facts import (
 )
 from kubediagnosis.ports import KeptTemplate, KeptTemplates
 from kubediagnosis.references import references
-from kubediagnosis.related_reader import RelatedReader, TolerantReads, as_labels
+from kubediagnosis.related_reader import RelatedReader, TolerantReads
 from kubediagnosis.scheduling import NODE_UNDER_WAY
 from kubediagnosis.templates import template_of
 from kubediagnosis.workload_revisions import find_revisions
 from kubeobjects import predicates, resources, unstructured
-from kubeobjects.errors import ObjectNotFound, ReadError, ReadForbidden
+from kubeobjects.errors import ObjectNotFound
 from kubeobjects.kept import KEPT, DaemonSet, Deployment, Event, KubeService, ReplicaSet, StatefulSet
 from kubeobjects.owners import operators, recreating_command
 from kubeobjects.resources import (
@@ -248,17 +248,12 @@ class WorkloadReader(TolerantReads):
 
     async def _configuration(self, kind: ConfigurationType, name: str) -> ConfigurationFacts:
         """Read the metadata of a ConfigMap or Secret: which key was written when, and no value."""
-        try:
-            obj = await self.client.get_metadata(_KINDS[kind], name, self.namespace)
-        except ObjectNotFound:
-            return ConfigurationFacts(type=kind, name=name, exists=False)
-        except ReadForbidden:
-            self.unknown[f"{_KINDS[kind].plural} of {self.namespace}: no right to get them"] = None
-        except ReadError as error:
-            self.unknown[f"{kind}/{name}: {error}"] = None
-        else:
-            return object_facts.configuration_facts(kind, name, obj)
-        return ConfigurationFacts(type=kind, name=name, exists=None)
+        resource = _KINDS[kind]
+        what = f"{resource.plural} of {self.namespace}"
+        obj, is_known = await self.got(what, resource, name, metadata_alone=True)
+        if obj is None:
+            return ConfigurationFacts(type=kind, name=name, exists=False if is_known else None)
+        return object_facts.configuration_facts(kind, name, obj)
 
     async def _logs(self, pods: Sequence[PodFacts]) -> tuple[LogFacts, ...]:
         """Read the last lines of containers that have ended and are not ready, of a few pods."""
@@ -279,7 +274,7 @@ class WorkloadReader(TolerantReads):
         near = [each for each in others if each.spec.selector.keys() & known.labels.keys()]
         asked = await asyncio.gather(
             *(
-                self._list("pods of other Services", PODS, labels=as_labels(each.spec.selector))
+                self._list("pods of other Services", PODS, labels=services.as_labels(each.spec.selector))
                 for each in near[:MOST_SERVICES]
             )
         )

@@ -4,8 +4,8 @@ The revisions of a workload, as `kubectl rollout history` finds them.
 A Deployment's revisions are its ReplicaSets, those of a StatefulSet or DaemonSet its ControllerRevisions.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from kubediagnosis.ports import KubeReader
@@ -35,12 +35,12 @@ class Revision:
     number: int
     uid: str
     template: str
-    current: bool
-    good: bool
     cause: str
     created: datetime | None
     pods: Unstructured
     annotations: Mapping[str, str]
+    current: bool = False
+    good: bool = False
     failure: str = ""
 
     def makes(self, pod: Pod) -> bool:
@@ -68,8 +68,11 @@ async def find_revisions(
         made_by, unstructured.nested_string(workload, "metadata", "namespace"), labels=str(selector)
     )
     owned = [each for each in listing.items if _is_controlled(each, workload)]
-    revisions = _of_replica_sets if resource == DEPLOYMENTS else _of_controller_revisions
-    return tuple(sorted(revisions(owned, workload, frozenset(good)), key=lambda revision: revision.number))
+    made = _of_replica_sets(owned) if resource == DEPLOYMENTS else _of_controller_revisions(owned)
+    wanted = template_digest(unstructured.nested_map(workload, "spec", "template"))
+    current = next((each for each in made if template_digest(each.pods) == wanted), None)
+    known = (replace(each, current=each is current, good=each.template in good) for each in made)
+    return tuple(sorted(known, key=lambda revision: revision.number))
 
 
 def _is_controlled(obj: Unstructured, workload: Unstructured) -> bool:
@@ -77,67 +80,47 @@ def _is_controlled(obj: Unstructured, workload: Unstructured) -> bool:
     return any(owner.controller and owner.uid == unstructured.uid(workload) for owner in owners)
 
 
-def _of_replica_sets(sets: Sequence[Unstructured], workload: Unstructured, good: frozenset[str]) -> list[Revision]:
-    """Make revisions of ReplicaSets; the oldest of those with the Deployment's template is the current one."""
-    wanted = template_digest(unstructured.nested_map(workload, "spec", "template"))
-    made: list[Revision] = []
+def _of_replica_sets(sets: Iterable[Unstructured]) -> list[Revision]:
+    """Make revisions of ReplicaSets, the oldest first: the first with the Deployment's template is the current one."""
+    made = []
     for each in sorted(
         sets, key=lambda obj: (unstructured.nested_string(obj, "metadata", "creationTimestamp"), unstructured.name(obj))
     ):
-        kept = unstructured.convert(each, Object).metadata
+        kept = unstructured.convert(each, ReplicaSet)
         pods = unstructured.without_field(unstructured.nested_map(each, "spec", "template"), "metadata", "labels", HASH)
-        number = kept.annotations.get(REVISION, "")
-        if not number.isdecimal():
-            continue
-        current = template_digest(pods) == wanted and not any(other.current for other in made)
-        template = kept.labels.get(HASH, "")
-        made.append(
-            Revision(
-                number=int(number),
-                uid=kept.uid,
-                template=template,
-                current=current,
-                good=template in good,
-                cause=kept.annotations.get(CAUSE, ""),
-                created=kept.creation_timestamp,
-                pods=pods,
-                annotations=kept.annotations,
-                failure=_failure(each),
-            )
-        )
+        number, template = kept.metadata.annotations.get(REVISION, ""), kept.metadata.labels.get(HASH, "")
+        if number.isdecimal():
+            made.append(replace(_revision(kept, int(number), template, pods), failure=_failure(kept)))
     return made
 
 
-def _failure(replica_set: Unstructured) -> str:
-    conditions = unstructured.convert(replica_set, ReplicaSet).status.conditions
-    condition = condition_of(conditions, "ReplicaFailure")
+def _of_controller_revisions(found: Iterable[Unstructured]) -> list[Revision]:
+    """Make revisions of ControllerRevisions, the newest first: the first with the workload's template is the current one."""
+    made = []
+    for each in sorted(found, key=lambda obj: unstructured.nested_int(obj, "revision"), reverse=True):
+        kept = unstructured.convert(each, Object)
+        pods = unstructured.without_field(unstructured.nested_map(each, "data", "spec", "template"), "$patch")
+        made.append(_revision(kept, unstructured.nested_int(each, "revision"), kept.metadata.name, pods))
+    return made
+
+
+def _revision(kept: Object, number: int, template: str, pods: Unstructured) -> Revision:
+    return Revision(
+        number=number,
+        uid=kept.metadata.uid,
+        template=template,
+        cause=kept.metadata.annotations.get(CAUSE, ""),
+        created=kept.metadata.creation_timestamp,
+        pods=pods,
+        annotations=kept.metadata.annotations,
+    )
+
+
+def _failure(replica_set: ReplicaSet) -> str:
+    condition = condition_of(replica_set.status.conditions, "ReplicaFailure")
     if condition is None or condition.status != "True" or condition.reason != "FailedCreate":
         return ""
     return f"its pods cannot be created: {' '.join(condition.message.split())[:300]}"
-
-
-def _of_controller_revisions(
-    found: Sequence[Unstructured], workload: Unstructured, good: frozenset[str]
-) -> list[Revision]:
-    wanted = template_digest(unstructured.nested_map(workload, "spec", "template"))
-    made: list[Revision] = []
-    for each in sorted(found, key=lambda obj: unstructured.nested_int(obj, "revision"), reverse=True):
-        kept = unstructured.convert(each, Object).metadata
-        pods = unstructured.without_field(unstructured.nested_map(each, "data", "spec", "template"), "$patch")
-        made.append(
-            Revision(
-                number=unstructured.nested_int(each, "revision"),
-                uid=kept.uid,
-                template=kept.name,
-                current=template_digest(pods) == wanted and not any(other.current for other in made),
-                good=kept.name in good,
-                cause=kept.annotations.get(CAUSE, ""),
-                created=kept.creation_timestamp,
-                pods=pods,
-                annotations=kept.annotations,
-            )
-        )
-    return made
 
 
 def current_of(revisions: Sequence[Revision]) -> Revision | None:

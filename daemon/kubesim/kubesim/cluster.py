@@ -36,7 +36,7 @@ from kubesim.controllers.jobs import Jobs
 from kubesim.controllers.nodes import Nodes, new_node
 from kubesim.controllers.replicasets import ReplicaSets
 from kubesim.controllers.scheduler import Scheduler
-from kubesim.controllers.services import Endpoints, ready_endpoints
+from kubesim.controllers.services import Endpoints, addresses_of
 from kubesim.controllers.statefulsets import StatefulSets
 from kubesim.controllers.volumes import Claims, Volumes
 from kubesim.errors import KubesimError
@@ -49,7 +49,7 @@ from kubesim.runtime.logs import PodLogs
 from kubesim.runtime.runtime import Runtime
 from kubesim.runtime.tcp_proxies import TcpProxies
 from kubesim.storage.addresses import Addresses
-from kubesim.storage.registry import STATUS, DeleteOptions, Registry
+from kubesim.storage.registry import DeleteOptions, Registry
 from kubesim.storage.store import Store
 
 ADMIN: Final = "kubernetes-admin"
@@ -154,12 +154,7 @@ class EmbeddedCluster:
         if name and self.store.get(resource, namespace, name) is not None:
             return self.registry.update(resource, namespace, name, lambda current: dict(merge_patch(current, manifest)))
         created = self.registry.create(resource, namespace, manifest)
-        if manifest.get("status"):
-            status = manifest["status"]
-            created = self.registry.update(
-                resource, namespace, name_of(created), lambda current: {**current, "status": status}, STATUS
-            )
-        return created
+        return self.registry.set_status(resource, created, manifest["status"]) if manifest.get("status") else created
 
     def get(self, resource: Resource, name: str, namespace: str | None = "default") -> Json | None:
         """Find an object; None when it is not there. The answer must not be changed."""
@@ -189,20 +184,20 @@ class EmbeddedCluster:
 
     def lose_volume(self, claim: str, namespace: str = "default") -> str:
         """Take the volume from under a claim, whatever protects it; the answer is the volume's name."""
-        found = self.registry.get(resources.PVCS, namespace, claim)
-        volume = self.store.get(resources.PVS, None, str(found["spec"].get("volumeName", "")))
-        if volume is None:
-            raise KubesimError(f"claim {namespace}/{claim} has no volume to lose")
+        volume = self._volume_of(claim, namespace)
         self.store.remove(resources.PVS, volume)
         return name_of(volume)
 
     def disk_of(self, claim: str, namespace: str = "default") -> Path:
         """Return the folder in which a claim's data lie, for programs that are real; what is spoilt there is spoilt."""
+        return self.runtime.folders.volume(self._volume_of(claim, namespace))
+
+    def _volume_of(self, claim: str, namespace: str) -> Json:
         found = self.registry.get(resources.PVCS, namespace, claim)
         volume = self.store.get(resources.PVS, None, str(found["spec"].get("volumeName", "")))
         if volume is None:
             raise KubesimError(f"claim {namespace}/{claim} has no volume")
-        return self.runtime.folders.volume(volume)
+        return volume
 
     def freeze(self) -> None:
         """Stop answering: requests wait, watches stall, the cluster itself goes on."""
@@ -325,10 +320,4 @@ def resolve(store: Store, host: str, *, api: str) -> tuple[str, ...]:
     name, namespace = labels[:2]
     if (name, namespace) == API:
         return (api,)
-    service = store.get(resources.SERVICES, namespace, name)
-    if service is None:
-        return ()
-    own = service["spec"].get("clusterIP", "")
-    if own and own != "None":
-        return (own,)
-    return tuple(address for each in ready_endpoints(store, service) for address in each["addresses"])
+    return tuple(addresses_of(store, name, namespace))

@@ -6,7 +6,7 @@ from kintsugi.commands import parse, render
 from kintsugi.commands.registry import definition_of
 from kintsugi.errors import NotFound
 from kintsugi.model.command import ObjectName
-from kintsugi.model.pod_address import PodAddress
+from kintsugi.model.hosts import PodAddress
 from kintsugi.verbs.check import address_of
 from kubeobjects.resources import PODS, SERVICES
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts

@@ -4,21 +4,17 @@ import asyncio
 import os
 import signal
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 import yaml
 
 from kubeobjects import resources
-from kubeobjects.pods import Pod
 from kubesim import BackgroundCluster, EmbeddedCluster, KubesimError, command, in_background
-from kubesim.apiserver.tables import restarts_column, status_column
+from kubesim.apiserver.tables import table_of
 from kubesim.cluster import ClusterConfig
-from kubesim.manifest import Json
 from tests.unit.kubesim.client import config, deployment
-from tests.unit.objects.test_pods import RESTARTS, STATUSES
 
 
 def test_calls_are_made_on_the_thread_of_the_cluster(kubesim_cluster: BackgroundCluster) -> None:
@@ -141,29 +137,14 @@ def test_the_command_says_its_errors_in_one_line(
     assert error.splitlines()[-1].startswith("kubesim: ")
 
 
-def manifest(pod: Pod) -> Json:
-    """Return a pod as JSON, without what is not said of it."""
-    read: Json = said(msgspec.to_builtins(pod))
-    return read
-
-
-def said(value: Any) -> Any:
-    """Leave out what is null."""
-    if isinstance(value, dict):
-        return {key: said(each) for key, each in value.items() if each is not None}
-    return [said(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-@pytest.mark.parametrize(("target", "expected"), STATUSES)
-def test_the_status_column_is_kubectls(target: Pod, expected: str) -> None:
-    assert status_column(manifest(target)) == expected
-
-
-@pytest.mark.parametrize(("target", "expected"), RESTARTS)
-def test_the_restarts_column_is_kubectls(target: Pod, expected: int) -> None:
-    assert restarts_column(manifest(target)) == expected
-
-
-def test_an_evicted_pod_shows_its_reason() -> None:
-    evicted = {"metadata": {"name": "web"}, "spec": {}, "status": {"phase": "Failed", "reason": "Evicted"}}
-    assert status_column(evicted) == "Evicted"
+def test_the_columns_of_a_pod_are_kubectls() -> None:
+    """tests/unit/objects has all cases of STATUS and RESTARTS."""
+    web = {"name": "web", "ready": False, "restartCount": 2, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+    status = {"phase": "Running", "containerStatuses": [web]}
+    pod = {"metadata": {"name": "web"}, "spec": {"containers": [{"name": "web"}]}, "status": status}
+    evicted = {"metadata": {"name": "gone"}, "spec": {}, "status": {"phase": "Failed", "reason": "Evicted"}}
+    shown = table_of(resources.PODS, [pod, evicted], {}, datetime.now(UTC))
+    assert [row["cells"][:4] for row in shown["rows"]] == [
+        ["web", "0/1", "CrashLoopBackOff", "2"],
+        ["gone", "0/0", "Evicted", "0"],
+    ]

@@ -144,7 +144,7 @@ async def test_a_claim_loses_its_volume(embedded: EmbeddedCluster) -> None:
     volume = embedded.lose_volume("data")
     await until(lambda: phase() == "Lost", phase)
     assert embedded.get(resources.PVS, volume, None) is None
-    with pytest.raises(KubesimError, match="no volume to lose"):
+    with pytest.raises(KubesimError, match="has no volume"):
         embedded.lose_volume("data")
 
 

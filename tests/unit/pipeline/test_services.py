@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from kintsugi.commands.selectors import label_selector
 from kintsugi.decisions.activity import ActivityInput, HandOver, activity, inaction_reason
 from kintsugi.decisions.priorities import Hold, HoldCause
 from kintsugi.ledger import Ledger
@@ -30,6 +29,7 @@ from kintsugi.model.views import DerivedCheck, ServiceView
 from kintsugi.pipeline.affected_services import AffectedServices
 from kintsugi.pipeline.explainer import UNSEEN, service_explanation
 from kintsugi.pipeline.service_tree import TreeInput, covered, summaries, tree
+from kubeobjects.selectors import Selector
 from tests.harness.ledger_rows import keep
 from tests.unit import factories
 from tests.unit.catalog.test_service_defaults import short, taken
@@ -259,7 +259,7 @@ def view_of(catalog: Catalog) -> ServiceView:
 
 def test_a_value_of_a_service_comes_from_its_document_or_is_derived(tmp_path: Path) -> None:
     catalog = taken(tmp_path, short(more="dependsOn: [till]"), short("till", "statefulset/till"))
-    seen = replace(catalog.services["cart"], selector=label_selector("app=cart"))
+    seen = replace(catalog.services["cart"], selector=Selector.parse("app=cart"))
     standing = RevisionStanding(number=1, good_at=moment(minutes=6))
     check = DerivedCheck(service="front", address="10.0.0.7", scheme="http", port=80, path="/health")
     view = replace(factories.view(seen), derived_check=check, warnings=("a port is wrong",))

@@ -106,6 +106,5 @@ def _names(entry: Mapping[str, object]) -> Mapping[str, Type]:
             own=merged(own),
             each=EACH[str(entry["each"])] if "each" in entry else None,
             services=SERVICES,
-            service=bool(entry.get("service")),
         )
     )

@@ -25,7 +25,7 @@ from kintsugi.errors import (
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.command import Command
 from kintsugi.model.good_state import GoodCount
-from kintsugi.model.pod_address import PodAddress
+from kintsugi.model.hosts import PodAddress
 from kintsugi.model.records import Target
 from kintsugi.model.rules import Rule
 from kintsugi.model.views import DerivedCheck, ServiceView

@@ -19,7 +19,7 @@ from kubesim.images import ExecReply, Images
 from kubesim.manifest import Json, containers_of, is_true, statuses_of, uid_of
 from kubesim.runtime.logs import container_of
 from kubesim.runtime.process import CHUNK, Process
-from kubesim.runtime.runtime import Running, Runtime
+from kubesim.runtime.runtime import NoSuchProgram, Running, Runtime
 from kubesim.storage.status import ApiRefusal, bad_request
 
 PROTOCOLS: Final = ("v5.channel.k8s.io", "v4.channel.k8s.io")
@@ -74,7 +74,7 @@ class Executions:
         for channel, text in ((STDOUT, reply.stdout), (STDERR, reply.stderr)) if reply else ():
             if text:
                 await socket.send_bytes(channel + text.encode())
-        return _ended(reply.exit_code) if reply is not None else _not_started(_no_program(command[0]))
+        return _ended(reply.exit_code) if reply is not None else _not_started(str(NoSuchProgram(command[0])))
 
     def _answer(self, pod: Json, container: str, command: Sequence[str]) -> ExecReply | None:
         """Find what the command says; None when the image has no such program."""
@@ -122,10 +122,6 @@ async def _hear(socket: web.WebSocketResponse, process: Process | None) -> None:
 async def _pass(reader: asyncio.StreamReader, socket: web.WebSocketResponse, channel: bytes) -> None:
     while chunk := await reader.read(CHUNK):
         await socket.send_bytes(channel + chunk)
-
-
-def _no_program(name: str) -> str:
-    return f'exec: "{name}": executable file not found in $PATH'
 
 
 def _not_started(why: str) -> Json:

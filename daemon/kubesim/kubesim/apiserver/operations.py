@@ -20,7 +20,7 @@ from kubesim.controllers.disruptions import evict
 from kubesim.manifest import Json, copy, dig, name_of, namespace_of, uid_of
 from kubesim.runtime.logs import PodLogs
 from kubesim.storage.kinds import RETURNED_WHEN_DELETED
-from kubesim.storage.registry import DeleteOptions, Propagation, Registry, Write
+from kubesim.storage.registry import DeleteOptions, Registry, Write
 from kubesim.storage.selectors import query_matcher
 from kubesim.storage.status import (
     bad_request,
@@ -262,14 +262,4 @@ class Operations:
 
 
 def _delete_options(call: Call) -> DeleteOptions:
-    body: Json = call.json() if call.body else {}
-    conditions = body.get("preconditions") or {}
-    grace = body.get("gracePeriodSeconds", call.query.get("gracePeriodSeconds"))
-    policy = body.get("propagationPolicy") or call.query.get("propagationPolicy") or Propagation.BACKGROUND
-    return DeleteOptions(
-        grace=None if grace is None else int(grace),
-        uid=conditions.get("uid") or "",
-        resource_version=conditions.get("resourceVersion") or "",
-        propagation=Propagation(policy),
-        dry_run=call.query.get("dryRun") == "All" or body.get("dryRun") == ["All"],
-    )
+    return DeleteOptions.read(call.json() if call.body else {}, call.query)

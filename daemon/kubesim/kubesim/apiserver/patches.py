@@ -171,8 +171,12 @@ def _tokens(pointer: str) -> tuple[str, ...]:
 
 def _resolve(document: Any, path: Sequence[str]) -> Any:
     for token in path:
-        document = document[int(token)] if isinstance(document, list) else document[token]
+        document = document[_at(document, token)]
     return document
+
+
+def _at(holder: Any, token: str) -> int | str:
+    return int(token) if isinstance(holder, list) else token
 
 
 def _add_value(document: Any, path: Sequence[str], value: Any) -> Any:
@@ -190,11 +194,8 @@ def _add_value(document: Any, path: Sequence[str], value: Any) -> Any:
 
 
 def _remove(document: Any, path: Sequence[str], _: Json) -> Any:
-    parent, last = _resolve(document, path[:-1]), path[-1]
-    if isinstance(parent, list):
-        del parent[int(last)]
-    else:
-        del parent[last]
+    parent = _resolve(document, path[:-1])
+    del parent[_at(parent, path[-1])]
     return document
 
 
@@ -205,11 +206,9 @@ def _add(document: Any, path: Sequence[str], operation: Json) -> Any:
 def _replace(document: Any, path: Sequence[str], operation: Json) -> Any:
     if not path:
         return copy(operation["value"])
-    parent, last = _resolve(document, path[:-1]), path[-1]
-    if isinstance(parent, list):
-        parent[int(last)] = copy(operation["value"])
-    else:  # a field that is absent is added, as the real server's library does
-        parent[last] = copy(operation["value"])
+    parent = _resolve(document, path[:-1])
+    # A field that is absent is added, as the real server's library does.
+    parent[_at(parent, path[-1])] = copy(operation["value"])
     return document
 
 

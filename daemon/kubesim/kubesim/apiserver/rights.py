@@ -151,22 +151,12 @@ def review(path: str, body: Json, caller: User, users: Users) -> Json:
         case _:
             subject = caller
     allowed = subject is not None and subject.may(_access(answer["spec"]))
-    status: Json = {"allowed": allowed}
-    if allowed:
-        status["reason"] = "RBAC: allowed"
-    return {**answer, "status": status}
+    return {**answer, "status": {"allowed": True, "reason": "RBAC: allowed"} if allowed else {"allowed": False}}
 
 
 def _access(spec: Json) -> Access:
     wanted = spec.get("resourceAttributes") or {}
-    return Access(
-        verb=wanted.get("verb", ""),
-        resource=wanted.get("resource", ""),
-        group=wanted.get("group", ""),
-        namespace=wanted.get("namespace", ""),
-        name=wanted.get("name", ""),
-        subresource=wanted.get("subresource", ""),
-    )
+    return Access(**{name: wanted.get(name, "") for name in ATTRIBUTES.values() if name != "version"})
 
 
 def _rule(rule: Rule) -> Json:

@@ -49,7 +49,9 @@ class Streams:
             response = web.StreamResponse(headers={"Content-Type": "application/json"})
             await response.prepare(http)
             with suppress(ConnectionResetError):  # a client that was killed says no good-bye
-                await self._pump(response, stream, watch, float(http.query.get("timeoutSeconds") or _longest()))
+                await self._pump(
+                    response, stream, watch, float(http.query.get("timeoutSeconds") or secrets.choice(LONGEST))
+                )
         finally:
             end()
             self._faults.closed(stream)
@@ -88,7 +90,8 @@ class Streams:
                     line = await stream.next_line()
             except TimeoutError:
                 bookmark_at = self._next_bookmark(clock(), deadline)
-                self._mark(watch, stream)
+                if watch.bookmarks and self._faults.bookmarks and self._store.version > watch.version:
+                    stream.send(bookmark(watch.resource, self._store.version))
                 continue
             await self._unfrozen.wait()
             if line is None:
@@ -99,11 +102,3 @@ class Streams:
         """Return when the next bookmark is due: once a minute, and once shortly before the end."""
         regular, last = now + self._time.seconds(BOOKMARK_EVERY), deadline - BEFORE_END.total_seconds()
         return last if now < last < regular else regular
-
-    def _mark(self, watch: Watch, stream: Stream) -> None:
-        if watch.bookmarks and self._faults.bookmarks and self._store.version > watch.version:
-            stream.send(bookmark(watch.resource, self._store.version))
-
-
-def _longest() -> int:
-    return secrets.choice(LONGEST)

@@ -1,17 +1,18 @@
 """
 The other forms of an answer: the columns of `kubectl get`, for which the server makes the table, and metadata alone.
 
-Kinds without columns of their own get NAME and AGE. The STATUS and RESTARTS columns of pods follow kubectl's server-side
-printer (printPod in k8s.io/kubernetes, printers.go).
+Kinds without columns of their own get NAME and AGE.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
-from kubeobjects import resources
+from kubeobjects import resources, unstructured
+from kubeobjects.pods import Pod
+from kubeobjects.predicates import restarts, status_of
 from kubeobjects.resources import Resource
-from kubesim.manifest import Json, condition, deleting, dig, is_true, name_of
+from kubesim.manifest import Json, dig, is_true, name_of
 
 TABLE: Final = "as=Table"
 METADATA: Final = "as=PartialObjectMetadata;"
@@ -20,93 +21,6 @@ UNITS: Final = ((2 * 86400, 86400, "d"), (3 * 3600, 3600, "h"), (120, 60, "m"), 
 
 NONE: Final = "<none>"
 Cells = Callable[[Json], list[object]]
-
-
-def status_column(pod: Json) -> str:
-    """Return "Running", "CrashLoopBackOff", "Init:0/1", "Completed", "Terminating", …"""
-    phase, said = dig(pod, "status", "phase", default=""), dig(pod, "status", "reason", default="")
-    reason = str(said or phase)
-    if dig(condition(pod, "PodScheduled"), "reason") == "SchedulingGated":
-        reason = "SchedulingGated"
-    initializing = _initializing(pod)
-    if initializing is not None:
-        reason = initializing
-    if initializing is None or is_true(pod, "Initialized"):
-        reason = _reason_of_containers(pod, reason)
-    if deleting(pod) and said == "NodeLost":
-        return "Unknown"
-    if deleting(pod) and phase not in ("Succeeded", "Failed"):
-        return "Terminating"
-    return reason
-
-
-def restarts_column(pod: Json) -> int:
-    """Return the restarts of the init containers while they run, then of containers and sidecars."""
-    initial = _init_statuses(pod)
-    if _initializing(pod) is not None and not is_true(pod, "Initialized"):
-        return sum(_restarts(status) for status in initial)
-    sidecars = _sidecars(pod)
-    counted = [*(status for status in initial if status["name"] in sidecars), *_statuses(pod)]
-    return sum(_restarts(status) for status in counted)
-
-
-def _initializing(pod: Json) -> str | None:
-    """Return the STATUS of a pod whose init containers have not all done their part, or None when they have."""
-    sidecars = _sidecars(pod)
-    for index, status in enumerate(_init_statuses(pod)):
-        terminated, waiting = dig(status, "state", "terminated"), dig(status, "state", "waiting", "reason", default="")
-        if terminated is not None and not terminated.get("exitCode"):
-            continue
-        if status["name"] in sidecars and status.get("started"):
-            continue
-        if terminated is not None:
-            return f"Init:{_ending(terminated)}"
-        if waiting not in ("", "PodInitializing"):
-            return f"Init:{waiting}"
-        return f"Init:{index}/{len(dig(pod, 'spec', 'initContainers', default=[]))}"
-    return None
-
-
-def _reason_of_containers(pod: Json, reason: str) -> str:
-    runs = False
-    for status in reversed(_statuses(pod)):
-        state = status.get("state") or {}
-        if waiting := dig(state, "waiting", "reason", default=""):
-            reason = str(waiting)
-        elif "terminated" in state:
-            reason = _ending(state["terminated"])
-        elif status.get("ready") and "running" in state:
-            runs = True
-    if reason == "Completed" and runs:
-        return "Running" if is_true(pod, "Ready") else "NotReady"
-    return reason
-
-
-def _ending(terminated: Json) -> str:
-    if terminated.get("reason"):
-        return str(terminated["reason"])
-    if terminated.get("signal"):
-        return f"Signal:{terminated['signal']}"
-    return f"ExitCode:{terminated.get('exitCode', 0)}"
-
-
-def _statuses(pod: Json) -> list[Json]:
-    found: list[Json] = dig(pod, "status", "containerStatuses", default=[])
-    return found
-
-
-def _init_statuses(pod: Json) -> list[Json]:
-    found: list[Json] = dig(pod, "status", "initContainerStatuses", default=[])
-    return found
-
-
-def _restarts(status: Json) -> int:
-    return int(status.get("restartCount") or 0)
-
-
-def _sidecars(pod: Json) -> frozenset[str]:
-    specs = dig(pod, "spec", "initContainers", default=[])
-    return frozenset(str(each["name"]) for each in specs if each.get("restartPolicy") == "Always")
 
 
 def wants_table(accept: str) -> bool:
@@ -153,9 +67,9 @@ def _column(name: str, form: str = "") -> Json:
 
 
 def _pod(pod: Json) -> list[object]:
-    statuses = dig(pod, "status", "containerStatuses", default=[])
-    ready = len([status for status in statuses if status["ready"]])
-    return [f"{ready}/{len(pod['spec']['containers'])}", status_column(pod), str(restarts_column(pod))]
+    kept = unstructured.convert(pod, Pod)
+    ready = len([status for status in kept.status.container_statuses if status.ready])
+    return [f"{ready}/{len(kept.spec.containers)}", status_of(kept), str(restarts(kept))]
 
 
 def _deployment(item: Json) -> list[object]:

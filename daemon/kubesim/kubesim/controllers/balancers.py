@@ -15,7 +15,7 @@ from kubesim.controllers.recorder import Recorder
 from kubesim.controllers.services import ready_endpoints
 from kubesim.manifest import Json, dig, name_of, namespace_of, uid_of
 from kubesim.storage.addresses import Addresses
-from kubesim.storage.registry import STATUS, Registry
+from kubesim.storage.registry import Registry
 from kubesim.storage.store import Change, ChangeType
 
 ATTEMPTS: Final = 20
@@ -109,6 +109,4 @@ class Balancers:
         if self._registry.store.get(resources.SERVICES, namespace_of(service), name_of(service)) is None:
             return
         status = {"loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}}
-        self._registry.update(
-            resources.SERVICES, namespace_of(service), name_of(service), lambda now: {**now, "status": status}, STATUS
-        )
+        self._registry.set_status(resources.SERVICES, service, status)

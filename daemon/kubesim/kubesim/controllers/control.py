@@ -6,9 +6,11 @@ Controllers are level-driven and synchronous: they read and write one moment of 
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
+from kubesim.storage.registry import Registry
 from kubesim.storage.store import Change, Store
 
 LOG: Final = logging.getLogger(__name__)
@@ -19,16 +21,20 @@ Key = tuple[str | None, str]
 """Namespace and name."""
 
 
-class Controller(Protocol):
+class Controller(ABC):
     """One loop of the control plane, or of a kubelet."""
 
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._store = registry.store
+
+    @abstractmethod
     def affected(self, change: Change) -> Iterable[Key]:
         """Name the objects that must be looked at after a change."""
-        ...
 
+    @abstractmethod
     def reconcile(self, key: Key) -> float | None:
         """Bring one object nearer to what is wanted; answer in how many seconds to look again, if at all."""
-        ...
 
 
 class ControlLoop:

@@ -11,8 +11,9 @@ from typing import Final
 import orjson
 
 from kubeobjects import resources
+from kubeobjects.resources import Resource
 from kubesim.cluster_time import ClusterTime
-from kubesim.controllers.control import Key
+from kubesim.controllers.control import Controller, Key
 from kubesim.controllers.recorder import Recorder
 from kubesim.controllers.workload_pods import controllers_of, owned, owner_keys
 from kubesim.manifest import (
@@ -31,7 +32,7 @@ from kubesim.manifest import (
     with_condition,
 )
 from kubesim.storage.defaults import percentage
-from kubesim.storage.registry import NAME_LETTERS, STATUS, Registry
+from kubesim.storage.registry import NAME_LETTERS, Registry
 from kubesim.storage.store import Change, ChangeType
 
 COMPLETE: Final = "NewReplicaSetAvailable"
@@ -226,11 +227,11 @@ class Generations:
         return (*self.old, self.new) if self.new is not None else self.old
 
 
-class Deployments:
+class Deployments(Controller):
     """Roll Deployments out."""
 
     def __init__(self, registry: Registry, time: ClusterTime) -> None:
-        self._registry = registry
+        super().__init__(registry)
         self._events = Recorder(registry, "deployment-controller")
         self._progress = Progress(time)
 
@@ -242,12 +243,12 @@ class Deployments:
             yield from owner_keys(resources.DEPLOYMENTS, change)
         if change.resource == resources.PODS and change.type is ChangeType.DELETED:
             for namespace, name in owner_keys(resources.REPLICASETS, change):
-                replicaset = self._registry.store.get(resources.REPLICASETS, namespace, name)
+                replicaset = self._store.get(resources.REPLICASETS, namespace, name)
                 yield from controllers_of(resources.DEPLOYMENTS, replicaset) if replicaset is not None else ()
 
     def reconcile(self, key: Key) -> float | None:
         """Take a rollout one step further, then write the status."""
-        found = self._registry.store.get(resources.DEPLOYMENTS, *key)
+        found = self._store.get(resources.DEPLOYMENTS, *key)
         if found is None:
             return None
         generations = self._generations(found)
@@ -259,7 +260,7 @@ class Deployments:
         return self._write_status(key)
 
     def _generations(self, found: Json) -> Generations:
-        sets = sorted(owned(self._registry.store, resources.REPLICASETS, found), key=revision_of)
+        sets = sorted(owned(self._store, resources.REPLICASETS, found), key=revision_of)
         same = [each for each in sets if _bare(each["spec"]["template"]) == _bare(found["spec"]["template"])]
         new = same[-1] if same else None
         return Generations(new=new, old=tuple(each for each in sets if each is not new))
@@ -270,17 +271,12 @@ class Deployments:
         if generations.new is None:
             new = self._make(found, latest + 1, generations)
         elif revision_of(generations.new) <= latest:
-            new = self._annotate(generations.new, {REVISION: str(latest + 1)})
+            new = self._annotate(resources.REPLICASETS, generations.new, {REVISION: str(latest + 1)})
         else:
             new = generations.new
         revision = annotations_of(new)[REVISION]
         if annotations_of(found).get(REVISION) != revision:
-            self._registry.update(
-                resources.DEPLOYMENTS,
-                namespace_of(found),
-                name_of(found),
-                lambda now: _annotated(now, {REVISION: revision}),
-            )
+            self._annotate(resources.DEPLOYMENTS, found, {REVISION: revision})
         return Generations(new=new, old=generations.old)
 
     def _make(self, found: Json, revision: int, generations: Generations) -> Json:
@@ -307,12 +303,9 @@ class Deployments:
             self._record_scaling(found, name_of(made), 0, size)
         return made
 
-    def _annotate(self, replicaset: Json, annotations: dict[str, str]) -> Json:
+    def _annotate(self, resource: Resource, obj: Json, annotations: dict[str, str]) -> Json:
         return self._registry.update(
-            resources.REPLICASETS,
-            namespace_of(replicaset),
-            name_of(replicaset),
-            lambda current: _annotated(current, annotations),
+            resource, namespace_of(obj), name_of(obj), lambda current: _annotated(current, annotations)
         )
 
     def _resize(self, found: Json, generations: Generations) -> None:
@@ -329,7 +322,7 @@ class Deployments:
 
     def _recreated(self, found: Json, generations: Generations, old: Sequence[Size]) -> dict[str, int]:
         """Remove every old pod before the first new one is made."""
-        left = any(owned(self._registry.store, resources.PODS, each) for each in generations.old)
+        left = any(owned(self._store, resources.PODS, each) for each in generations.old)
         wanted = {each.name: 0 for each in old}
         new = generations.new or {}
         return {**wanted, name_of(new): new["spec"]["replicas"] if left else found["spec"]["replicas"]}
@@ -361,7 +354,7 @@ class Deployments:
         found = self._registry.get(resources.DEPLOYMENTS, *key)
         generations = self._generations(found)
         status = deployment_status(found, generations.new, generations.all, self._progress)
-        self._registry.update(resources.DEPLOYMENTS, *key, lambda now: {**now, "status": status}, STATUS)
+        self._registry.set_status(resources.DEPLOYMENTS, found, status)
         return self._progress.time_left(found, status)
 
 

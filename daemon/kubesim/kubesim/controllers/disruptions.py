@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from typing import Final
 
 from kubeobjects import resources
-from kubesim.controllers.control import Key
-from kubesim.manifest import Json, deleting, dig, is_true, labels_of, name_of, namespace_of
+from kubesim.controllers.control import Controller, Key
+from kubesim.controllers.workload_pods import active
+from kubesim.manifest import Json, is_true, labels_of, name_of, namespace_of
 from kubesim.storage.defaults import percentage
-from kubesim.storage.registry import STATUS, DeleteOptions, Registry
+from kubesim.storage.registry import DeleteOptions, Registry
 from kubesim.storage.selectors import matches
 from kubesim.storage.status import too_many_requests
 from kubesim.storage.store import Change, Store
@@ -16,11 +17,8 @@ REFUSED: Final = "Cannot evict pod as it would violate the pod's disruption budg
 EVICTED: Final[Json] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
-class Disruptions:
+class Disruptions(Controller):
     """Keep the status of PodDisruptionBudgets."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
 
     def affected(self, change: Change) -> Iterable[Key]:
         """Look at a budget when it changes, and when one of its pods does."""
@@ -28,16 +26,16 @@ class Disruptions:
         if change.resource == resources.PDBS:
             yield (namespace, name_of(change.object))
         if change.resource == resources.PODS:
-            for budget in self._registry.store.list(resources.PDBS, namespace):
+            for budget in self._store.list(resources.PDBS, namespace):
                 if matches(budget["spec"].get("selector"), labels_of(change.object)):
                     yield (namespace, name_of(budget))
 
     def reconcile(self, key: Key) -> float | None:
         """Count the pods of one budget."""
-        budget = self._registry.store.get(resources.PDBS, *key)
+        budget = self._store.get(resources.PDBS, *key)
         if budget is None:
             return None
-        pods = _pods_of(self._registry.store, budget)
+        pods = _pods_of(self._store, budget)
         healthy = len([pod for pod in pods if is_true(pod, "Ready")])
         desired = _desired(budget["spec"], len(pods))
         status: Json = {
@@ -48,21 +46,14 @@ class Disruptions:
             "disruptionsAllowed": max(0, healthy - desired) if pods else 0,
             "observedGeneration": budget["metadata"].get("generation", 1),
         }
-        self._registry.update(resources.PDBS, *key, lambda now: {**now, "status": status}, STATUS)
+        self._registry.set_status(resources.PDBS, budget, status)
         return None
 
 
 def evict(registry: Registry, namespace: str | None, name: str, eviction: Json) -> Json:
     """Delete a pod if its budgets allow it; raise ApiRefusal 429 when one does not."""
     pod = registry.get(resources.PODS, namespace, name)
-    wanted = eviction.get("deleteOptions") or {}
-    conditions = wanted.get("preconditions") or {}
-    options = DeleteOptions(
-        grace=wanted.get("gracePeriodSeconds"),
-        uid=conditions.get("uid") or "",
-        resource_version=conditions.get("resourceVersion") or "",
-        dry_run=wanted.get("dryRun") == ["All"],
-    )
+    options = DeleteOptions.read(eviction.get("deleteOptions") or {}, {})
     budgets = [
         budget
         for budget in registry.store.list(resources.PDBS, namespace)
@@ -88,9 +79,7 @@ def _pods_of(store: Store, budget: Json) -> list[Json]:
     return [
         pod
         for pod in store.list(resources.PODS, namespace_of(budget))
-        if matches(budget["spec"].get("selector"), labels_of(pod))
-        and not deleting(pod)
-        and dig(pod, "status", "phase") not in ("Succeeded", "Failed")
+        if matches(budget["spec"].get("selector"), labels_of(pod)) and active(pod)
     ]
 
 

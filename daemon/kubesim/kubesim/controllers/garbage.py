@@ -8,7 +8,7 @@ from typing import Final
 
 from kubeobjects import resources
 from kubeobjects.resources import Resource
-from kubesim.controllers.control import Key
+from kubesim.controllers.control import Controller, Key
 from kubesim.manifest import Json, deleting, name_of, namespace_of, uid_of
 from kubesim.storage.registry import FINALIZERS, DeleteOptions, Propagation, Registry
 from kubesim.storage.store import Change, ChangeType
@@ -16,12 +16,11 @@ from kubesim.storage.store import Change, ChangeType
 INITIAL: Final = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
-class GarbageCollector:
+class GarbageCollector(Controller):
     """Delete what has lost its owner. Keys are uids of owners, in place of names."""
 
     def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-        self._store = registry.store
+        super().__init__(registry)
         self._going: dict[str, tuple[Resource, str | None, str]] = {}
 
     def affected(self, change: Change) -> Iterable[Key]:
@@ -30,11 +29,7 @@ class GarbageCollector:
         if change.type is ChangeType.DELETED or deleting(obj):
             self._going[uid_of(obj)] = (change.resource, namespace_of(obj), name_of(obj))
             yield (None, uid_of(obj))
-        if change.type is ChangeType.DELETED:
-            for reference in obj["metadata"].get("ownerReferences") or ():
-                if reference["uid"] in self._going:
-                    yield (None, reference["uid"])
-        if change.type is ChangeType.ADDED:
+        if change.type in (ChangeType.DELETED, ChangeType.ADDED):
             for reference in obj["metadata"].get("ownerReferences") or ():
                 if reference["uid"] in self._going:
                     yield (None, reference["uid"])
@@ -51,12 +46,12 @@ class GarbageCollector:
         if FINALIZERS[Propagation.ORPHAN] in finalizers:
             for dependent_of, dependent in self._dependents(uid):
                 self._orphan(dependent_of, dependent, uid)
-            self._finish(resource, owner, FINALIZERS[Propagation.ORPHAN])
+            self._registry.drop_finalizer(resource, owner, FINALIZERS[Propagation.ORPHAN])
         elif FINALIZERS[Propagation.FOREGROUND] in finalizers:
             dependents = self._dependents(uid)
             self._delete_all(dependents)
             if not self._dependents(uid):
-                self._finish(resource, owner, FINALIZERS[Propagation.FOREGROUND])
+                self._registry.drop_finalizer(resource, owner, FINALIZERS[Propagation.FOREGROUND])
         return None
 
     def _dependents(self, uid: str) -> list[tuple[Resource, Json]]:
@@ -80,21 +75,9 @@ class GarbageCollector:
 
         self._registry.update(resource, namespace_of(obj), name_of(obj), change)
 
-    def _finish(self, resource: Resource, owner: Json, finalizer: str) -> None:
-        def change(current: Json) -> Json:
-            left = [each for each in current["metadata"].get("finalizers", ()) if each != finalizer]
-            current["metadata"]["finalizers"] = left
-            return current
 
-        self._registry.update(resource, namespace_of(owner), name_of(owner), change)
-
-
-class Namespaces:
+class Namespaces(Controller):
     """Furnish and clear namespaces."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-        self._store = registry.store
 
     def affected(self, change: Change) -> Iterable[Key]:
         """Look at a namespace when it changes, and at one that is going when something in it goes."""

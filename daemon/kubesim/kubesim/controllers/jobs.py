@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Final
 
 from kubeobjects import resources
-from kubesim.controllers.control import Key
+from kubesim.controllers.control import Controller, Key
 from kubesim.controllers.recorder import Recorder
-from kubesim.controllers.workload_pods import active, owned, owner_keys, pod_from
+from kubesim.controllers.workload_pods import active, keys_about, owned, pod_from
 from kubesim.manifest import (
     Json,
     condition,
@@ -21,7 +21,7 @@ from kubesim.manifest import (
     timestamp,
     with_condition,
 )
-from kubesim.storage.registry import STATUS, DeleteOptions, Registry
+from kubesim.storage.registry import DeleteOptions, Registry
 from kubesim.storage.store import Change
 
 DEADLINE_EXCEEDED: Final[Json] = {
@@ -32,28 +32,25 @@ DEADLINE_EXCEEDED: Final[Json] = {
 }
 
 
-class Jobs:
+class Jobs(Controller):
     """Run Jobs to their end."""
 
     def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+        super().__init__(registry)
         self._events = Recorder(registry, "job-controller")
 
     def affected(self, change: Change) -> Iterable[Key]:
         """Look at a Job when it or one of its pods changes."""
-        if change.resource == resources.JOBS:
-            yield (namespace_of(change.object), name_of(change.object))
-        if change.resource == resources.PODS:
-            yield from owner_keys(resources.JOBS, change)
+        return keys_about(resources.JOBS, change)
 
     def reconcile(self, key: Key) -> float | None:
         """Make the pods that are missing, and write the status; answer when its time, or its stay, is over."""
-        job = self._registry.store.get(resources.JOBS, *key)
+        job = self._store.get(resources.JOBS, *key)
         if job is None or deleting(job):
             return None
         if is_finished(job):
             return self._take_away(job)
-        pods = owned(self._registry.store, resources.PODS, job)
+        pods = owned(self._store, resources.PODS, job)
         running = [pod for pod in pods if active(pod)]
         succeeded, failed = _count(pods, "Succeeded"), _count(pods, "Failed")
         spec = job["spec"]
@@ -108,9 +105,7 @@ class Jobs:
             status["conditions"] = with_condition(dig(job, "status", "conditions", default=()), {**ended, **times})
             if ended["type"] == "Complete":
                 status["completionTime"] = moment
-        self._registry.update(
-            resources.JOBS, namespace_of(job), name_of(job), lambda now: {**now, "status": status}, STATUS
-        )
+        self._registry.set_status(resources.JOBS, job, status)
 
 
 def is_finished(job: Json) -> bool:

@@ -6,7 +6,7 @@ from typing import Final
 
 from kubeobjects import resources
 from kubesim.cluster_time import ClusterTime
-from kubesim.controllers.control import Key
+from kubesim.controllers.control import Controller, Key
 from kubesim.faults import Faults
 from kubesim.manifest import (
     Json,
@@ -15,12 +15,11 @@ from kubesim.manifest import (
     is_true,
     micro_timestamp,
     name_of,
-    namespace_of,
     timestamp,
     with_condition,
 )
 from kubesim.storage.addresses import HOST
-from kubesim.storage.registry import STATUS, Registry
+from kubesim.storage.registry import Registry
 from kubesim.storage.store import Change
 
 LEASES_IN: Final = "kube-node-lease"
@@ -35,11 +34,11 @@ HEALTHY: Final = {
 }
 
 
-class Nodes:
+class Nodes(Controller):
     """Renews the leases of living nodes, and marks a silent one."""
 
     def __init__(self, registry: Registry, time: ClusterTime, faults: Faults) -> None:
-        self._registry = registry
+        super().__init__(registry)
         self._time = time
         self._faults = faults
         self._renewed: dict[str, float] = {}
@@ -51,7 +50,7 @@ class Nodes:
 
     def reconcile(self, key: Key) -> float | None:
         """Renew a node's lease when it is due; mark the node when its lease has run out."""
-        node = self._registry.store.get(resources.NODES, *key)
+        node = self._store.get(resources.NODES, *key)
         if node is None:
             return None
         name, now = name_of(node), self._time.clock()
@@ -67,7 +66,7 @@ class Nodes:
         self._renewed[name] = now
         moment = micro_timestamp(self._registry.now())
         spec = {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": moment}
-        if self._registry.store.get(resources.LEASES, LEASES_IN, name) is None:
+        if self._store.get(resources.LEASES, LEASES_IN, name) is None:
             self._registry.create(resources.LEASES, LEASES_IN, {"metadata": {"name": name}, "spec": spec})
         else:
             self._registry.update(resources.LEASES, LEASES_IN, name, lambda lease: {**lease, "spec": spec})
@@ -80,18 +79,15 @@ class Nodes:
         entry = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown", "message": message}
         entry |= {"lastHeartbeatTime": moment, "lastTransitionTime": moment}
         status = {**node["status"], "conditions": with_condition(node["status"]["conditions"], entry)}
-        self._registry.update(resources.NODES, None, name_of(node), lambda now: {**now, "status": status}, STATUS)
-        for pod in self._registry.store.list(resources.PODS):
+        self._registry.set_status(resources.NODES, node, status)
+        for pod in self._store.list(resources.PODS):
             if dig(pod, "spec", "nodeName") == name_of(node):
                 self._mark_unready(pod)
 
     def _mark_unready(self, pod: Json) -> None:
         entry = condition_entry(pod, "Ready", self._registry.now(), holds=False)
         conditions = with_condition(dig(pod, "status", "conditions", default=()), entry)
-        status = {**pod["status"], "conditions": conditions}
-        self._registry.update(
-            resources.PODS, namespace_of(pod), name_of(pod), lambda now: {**now, "status": status}, STATUS
-        )
+        self._registry.set_status(resources.PODS, pod, {**pod["status"], "conditions": conditions})
 
 
 def new_node(name: str, moment: datetime) -> tuple[Json, Json]:

@@ -8,7 +8,7 @@ from typing import Final
 from kubeobjects import resources
 from kubeobjects.quantities import quantity
 from kubesim.cluster_time import ClusterTime
-from kubesim.controllers.control import Key
+from kubesim.controllers.control import Controller, Key
 from kubesim.controllers.recorder import Recorder
 from kubesim.faults import Faults, PodFault
 from kubesim.manifest import (
@@ -30,12 +30,11 @@ NAME: Final = "default-scheduler"
 INSUFFICIENT_CPU: Final = "Insufficient cpu"
 
 
-class Scheduler:
+class Scheduler(Controller):
     """Bind pods to nodes."""
 
     def __init__(self, registry: Registry, time: ClusterTime, faults: Faults) -> None:
-        self._registry = registry
-        self._store = registry.store
+        super().__init__(registry)
         self._time = time
         self._faults = faults
         self._events = Recorder(registry, NAME)

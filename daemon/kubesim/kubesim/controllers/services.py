@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from kubeobjects import resources
-from kubesim.controllers.control import Key
+from kubesim.controllers.control import Controller, Key
 from kubesim.manifest import (
     Json,
     controller_reference,
@@ -16,7 +16,6 @@ from kubesim.manifest import (
     namespace_of,
     uid_of,
 )
-from kubesim.storage.registry import Registry
 from kubesim.storage.store import Change, Store
 
 SERVICE_NAME: Final = "kubernetes.io/service-name"
@@ -24,12 +23,8 @@ MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"
 MANAGER: Final = "endpointslice-controller.k8s.io"
 
 
-class Endpoints:
+class Endpoints(Controller):
     """Keep one EndpointSlice, and the older Endpoints, for each Service with a selector."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-        self._store = registry.store
 
     def affected(self, change: Change) -> Iterable[Key]:
         """Look at a Service when it changes, and when a pod behind it does."""
@@ -115,6 +110,16 @@ def ready_endpoints(store: Store, service: Json) -> list[Json]:
         for endpoint in each.get("endpoints") or ()
         if dig(endpoint, "conditions", "ready")
     ]
+
+
+def addresses_of(store: Store, name: str, namespace: str) -> list[str]:
+    """List the addresses of a Service: its own, or without one those of its ready endpoints; none without the Service."""
+    service = store.get(resources.SERVICES, namespace, name)
+    if service is None:
+        return []
+    if service["spec"].get("clusterIP") not in (None, "", "None"):
+        return [service["spec"]["clusterIP"]]
+    return [address for each in ready_endpoints(store, service) for address in each["addresses"]]
 
 
 def _endpoint(pod: Json) -> Json:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from kubeobjects import resources
-from kubesim.controllers.control import Key
+from kubesim.controllers.control import Controller, Key
 from kubesim.controllers.deployments import template_hash
 from kubesim.controllers.recorder import Recorder
-from kubesim.controllers.workload_pods import active, owned, owner_keys, pod_from
+from kubesim.controllers.workload_pods import active, keys_about, owned, pod_from
 from kubesim.manifest import (
     Json,
     controller_reference,
@@ -22,7 +22,7 @@ from kubesim.manifest import (
     namespace_of,
     uid_of,
 )
-from kubesim.storage.registry import STATUS, DeleteOptions, Registry
+from kubesim.storage.registry import DeleteOptions, Registry
 from kubesim.storage.store import Change
 
 HASH: Final = "controller-revision-hash"
@@ -30,20 +30,16 @@ POD_NAME: Final = "statefulset.kubernetes.io/pod-name"
 POD_INDEX: Final = "apps.kubernetes.io/pod-index"
 
 
-class StatefulSets:
+class StatefulSets(Controller):
     """Keep the pods of each StatefulSet, in order."""
 
     def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-        self._store = registry.store
+        super().__init__(registry)
         self._events = Recorder(registry, "statefulset-controller")
 
     def affected(self, change: Change) -> Iterable[Key]:
         """Look at a StatefulSet when it or one of its pods changes."""
-        if change.resource == resources.STATEFULSETS:
-            yield (namespace_of(change.object), name_of(change.object))
-        if change.resource == resources.PODS:
-            yield from owner_keys(resources.STATEFULSETS, change)
+        return keys_about(resources.STATEFULSETS, change)
 
     def reconcile(self, key: Key) -> float | None:
         """Take one step: the next pod to make, to replace or to remove; then write the status."""
@@ -62,8 +58,8 @@ class StatefulSets:
         for name in wanted:
             if name not in pods:
                 self._make(found, name, revision)
-            elif not active(pods[name]):
-                self._replace_finished(pods[name])
+            elif not active(pods[name]) and not deleting(pods[name]):
+                self._registry.delete_now(resources.PODS, pods[name])
             if not parallel and not _is_ready(self._store.get(resources.PODS, namespace_of(found), name)):
                 break
         else:
@@ -110,10 +106,6 @@ class StatefulSets:
                 return
             if not _is_ready(pod):
                 return
-
-    def _replace_finished(self, pod: Json) -> None:
-        if not deleting(pod):
-            self._registry.delete_now(resources.PODS, pod)
 
     def _make(self, found: Json, name: str, revision: str) -> None:
         labels = {HASH: revision, POD_NAME: name, POD_INDEX: str(_ordinal(name))}
@@ -187,9 +179,7 @@ class StatefulSets:
         status |= {key: value for key, value in counts.items() if value}
         status |= {"currentRevision": current, "updateRevision": revision}
         status["observedGeneration"] = found["metadata"].get("generation", 1)
-        self._registry.update(
-            resources.STATEFULSETS, namespace_of(found), name_of(found), lambda now: {**now, "status": status}, STATUS
-        )
+        self._registry.set_status(resources.STATEFULSETS, found, status)
 
 
 def _owned_by(obj: Json, owner: Json) -> Json:

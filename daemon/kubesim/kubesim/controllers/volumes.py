@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from kubeobjects import resources
 from kubeobjects.quantities import quantity
-from kubesim.controllers.control import Key
+from kubesim.controllers.control import Controller, Key
 from kubesim.controllers.recorder import Recorder
 from kubesim.manifest import Json, annotations_of, deleting, dig, name_of, namespace_of, timestamp, uid_of
 from kubesim.storage.registry import Registry
@@ -14,12 +14,11 @@ DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 STATIC_ONLY = "kubernetes.io/no-provisioner"
 
 
-class Claims:
+class Claims(Controller):
     """Bind claims to volumes, and write down what has become of them."""
 
     def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-        self._store = registry.store
+        super().__init__(registry)
         self._events = Recorder(registry, "persistentvolume-controller")
 
     def affected(self, change: Change) -> Iterable[Key]:
@@ -38,7 +37,7 @@ class Claims:
             return None
         if deleting(claim):
             if not self._in_use(claim):
-                _drop_finalizer(self._registry, resources.PVCS, claim, "kubernetes.io/pvc-protection")
+                self._registry.drop_finalizer(resources.PVCS, claim, "kubernetes.io/pvc-protection")
             return None
         if dig(claim, "spec", "volumeName") and annotations_of(claim).get("pv.kubernetes.io/bind-completed"):
             self._check_volume(claim)
@@ -141,12 +140,8 @@ class Claims:
         )
 
 
-class Volumes:
+class Volumes(Controller):
     """Keep the phase of volumes."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-        self._store = registry.store
 
     def affected(self, change: Change) -> Iterable[Key]:
         """Look at a volume when it or its claim changes."""
@@ -167,7 +162,7 @@ class Volumes:
         if dig(volume, "status", "phase") != phase:
             volume = self._store.put(resources.PVS, {**volume, "status": _phase(self._registry, phase)})
         if not bound and deleting(volume):
-            _drop_finalizer(self._registry, resources.PVS, volume, "kubernetes.io/pv-protection")
+            self._registry.drop_finalizer(resources.PVS, volume, "kubernetes.io/pv-protection")
         elif phase == "Released" and volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete":
             self._registry.delete_now(resources.PVS, volume)
         return None
@@ -197,12 +192,3 @@ def _meets(volume: Json, claim: Json) -> bool:
 
 def _phase(registry: Registry, phase: str) -> Json:
     return {"phase": phase, "lastPhaseTransitionTime": timestamp(registry.now())}
-
-
-def _drop_finalizer(registry: Registry, resource: resources.Resource, obj: Json, finalizer: str) -> None:
-    def change(current: Json) -> Json:
-        left = [each for each in current["metadata"].get("finalizers", ()) if each != finalizer]
-        current["metadata"]["finalizers"] = left
-        return current
-
-    registry.update(resource, namespace_of(obj), name_of(obj), change)

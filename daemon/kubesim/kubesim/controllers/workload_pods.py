@@ -35,6 +35,13 @@ def active(pod: Json) -> bool:
     return not deleting(pod) and dig(pod, "status", "phase") not in ("Succeeded", "Failed")
 
 
+def keys_about(resource: Resource, change: Change) -> list[tuple[str | None, str]]:
+    """Name the objects of a kind that must be looked at because they, or pods of their own, have changed."""
+    if change.resource == resource:
+        return [(namespace_of(change.object), name_of(change.object))]
+    return owner_keys(resource, change) if change.resource == resources.PODS else []
+
+
 def owner_keys(resource: Resource, change: Change) -> list[tuple[str | None, str]]:
     """Name the objects of a kind that must be looked at because one of their own has changed."""
     states = [obj for obj in (change.object, change.previous) if obj is not None]

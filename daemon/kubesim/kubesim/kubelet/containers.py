@@ -13,9 +13,6 @@ from kubesim.cluster_time import ClusterTime
 from kubesim.images import Image
 from kubesim.runtime.runtime import ContainerRun
 
-START_DELAY: Final = timedelta(milliseconds=300)
-PULL_RETRY: Final = timedelta(seconds=2)
-CONFIG_RETRY: Final = timedelta(seconds=2)
 FIRST_BACK_OFF: Final = timedelta(seconds=10)
 LONGEST_BACK_OFF: Final = timedelta(minutes=5)
 FORGIVEN_AFTER: Final = timedelta(minutes=10)
@@ -34,6 +31,16 @@ class Phase(StrEnum):
     RUNNING = "Running"
     BACK_OFF = "CrashLoopBackOff"
     EXITED = "Exited"
+
+
+DELAYS: Final = {
+    Phase.CREATING: timedelta(milliseconds=300),
+    Phase.INITIALISING: timedelta(milliseconds=300),
+    Phase.PULL_FAILED: timedelta(seconds=2),
+    Phase.PULL_BACK_OFF: FIRST_BACK_OFF,
+    Phase.CONFIG_FAILED: timedelta(seconds=2),
+}
+"""The time after which a container goes on, by its phase."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,21 +147,9 @@ class Container:
         return None if delay is None else self.since + context.time.seconds(delay)
 
     def _delay(self, context: ContainerContext) -> timedelta | None:
-        match self.phase:
-            case Phase.CREATING | Phase.INITIALISING:
-                return START_DELAY
-            case Phase.PULL_FAILED:
-                return PULL_RETRY
-            case Phase.PULL_BACK_OFF:
-                return FIRST_BACK_OFF
-            case Phase.CONFIG_FAILED:
-                return CONFIG_RETRY
-            case Phase.BACK_OFF:
-                return self.back_off()
-            case Phase.RUNNING:
-                return self._lifetime(context)
-            case Phase.EXITED:
-                return None
+        if self.phase is Phase.BACK_OFF:
+            return self.back_off()
+        return self._lifetime(context) if self.phase is Phase.RUNNING else DELAYS.get(self.phase)
 
     def _next(self, context: ContainerContext) -> None:
         match self.phase:

@@ -7,7 +7,7 @@ from typing import Final
 
 from kubeobjects import resources
 from kubeobjects.quantities import quantity
-from kubesim.controllers.control import Key
+from kubesim.controllers.control import Controller, Key
 from kubesim.controllers.recorder import Recorder
 from kubesim.faults import Faults, PodFault
 from kubesim.images import Images
@@ -19,7 +19,7 @@ from kubesim.runtime.logs import PodLogs
 from kubesim.runtime.mounts import MountFailed, removed_with
 from kubesim.runtime.runtime import Runtime, Start
 from kubesim.storage.addresses import HOST, Addresses
-from kubesim.storage.registry import STATUS, Registry
+from kubesim.storage.registry import Registry
 from kubesim.storage.store import Change, ChangeType
 
 RESIZE_RETRY: Final = timedelta(seconds=3)
@@ -58,11 +58,11 @@ class Sandbox:
         return container.instance > 0 or all(each.lets_on for each in before if each.initialises)
 
 
-class Kubelet:
+class Kubelet(Controller):
     """Bring pods to life and to their end."""
 
     def __init__(self, registry: Registry, images: Images, faults: Faults, logs: PodLogs, runtime: Runtime) -> None:
-        self._registry = registry
+        super().__init__(registry)
         self._time = runtime.time
         self._images = images
         self._faults = faults
@@ -89,12 +89,12 @@ class Kubelet:
 
     def reconcile(self, key: Key) -> float | None:
         """Advance one pod."""
-        pod = self._registry.store.get(resources.PODS, *key)
+        pod = self._store.get(resources.PODS, *key)
         if pod is None:
             self._sandboxes.pop(key, None)
             return None
         node = dig(pod, "spec", "nodeName", default="")
-        if self._registry.store.get(resources.NODES, None, node) is None or self._faults.is_down(node):
+        if self._store.get(resources.NODES, None, node) is None or self._faults.is_down(node):
             return None
         if self._runtime.outlived(pod):
             return OUTLIVED
@@ -125,8 +125,8 @@ class Kubelet:
         sandbox.pending = None
         if (asked := resources_of(pod)) == sandbox.allocated:
             return None
-        node = self._registry.store.get(resources.NODES, None, pod["spec"]["nodeName"]) or {}
-        others = (each for each in self._registry.store.list(resources.PODS) if uid_of(each) != uid_of(pod))
+        node = self._store.get(resources.NODES, None, pod["spec"]["nodeName"]) or {}
+        others = (each for each in self._store.list(resources.PODS) if uid_of(each) != uid_of(pod))
         beside = [each for each in others if dig(each, "spec", "nodeName") == pod["spec"]["nodeName"]]
         sandbox.pending = refusal(pod, node, [each for each in beside if dig(each, "status", "phase") not in ENDED])
         if sandbox.pending is None:
@@ -151,9 +151,7 @@ class Kubelet:
             self._runtime.stop(uid_of(pod))
         given = with_allocated(pod, sandbox.allocated)
         status = pod_status(given, sandbox.containers, (HOST, sandbox.address), self._registry.now(), sandbox.pending)
-        self._registry.update(
-            resources.PODS, namespace_of(pod), name_of(pod), lambda current: {**current, "status": status}, STATUS
-        )
+        self._registry.set_status(resources.PODS, pod, status)
         return self._wait(due)
 
     def _wait(self, due: Iterable[float | None]) -> float | None:

@@ -44,7 +44,8 @@ class TcpProxies:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            self._targets = dict(self._wanted())
+            services = self._store.list(resources.SERVICES)
+            self._targets = dict(pair for service in services for pair in self._pairs(service))
             for address in self._listeners.keys() - self._targets.keys():
                 self._listeners.pop(address).close()
             for address in self._targets.keys() - self._listeners.keys():
@@ -68,9 +69,6 @@ class TcpProxies:
     def _on_change(self, change: Change) -> None:
         if change.resource in (resources.SERVICES, resources.ENDPOINTSLICES):
             self._changed.set()
-
-    def _wanted(self) -> list[tuple[Address, Address]]:
-        return [pair for service in self._store.list(resources.SERVICES) for pair in self._pairs(service)]
 
     def _pairs(self, service: Json) -> list[tuple[Address, Address]]:
         """Return each port of a Service and the port of the first ready process behind it, or that HTTP is answered here."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from kubeobjects import resources
-from kubesim.controllers.services import ready_endpoints
+from kubesim.controllers.services import addresses_of
 from kubesim.manifest import dig, namespace_of
 from kubesim.storage.store import Store
 
@@ -73,16 +73,7 @@ def address_of(store: Store, name: str) -> str:
     parts = _DOMAIN.sub("", name).split(".")
     if len(parts) == 3:
         return _pod(store, *parts)
-    return _service(store, *parts) if len(parts) == 2 else ""
-
-
-def _service(store: Store, name: str, namespace: str) -> str:
-    service = store.get(resources.SERVICES, namespace, name)
-    if service is None:
-        return ""
-    if service["spec"].get("clusterIP") not in (None, "", "None"):
-        return str(service["spec"]["clusterIP"])
-    return next((str(each["addresses"][0]) for each in ready_endpoints(store, service)), "")
+    return next(iter(addresses_of(store, *parts)), "") if len(parts) == 2 else ""
 
 
 def _pod(store: Store, hostname: str, subdomain: str, namespace: str) -> str:

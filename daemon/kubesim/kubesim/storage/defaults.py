@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from kubeobjects import resources
 from kubeobjects.resources import Resource
-from kubesim.manifest import Json, dig, name_of, uid_of
+from kubesim.manifest import Json, copy, dig, name_of, uid_of
 
 TOLERATIONS: Final[list[Json]] = [
     {"key": f"node.kubernetes.io/{state}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
@@ -33,14 +33,12 @@ ADMITTED: Final[Json] = {
 PROBE: Final[Json] = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
 CONTAINER: Final[Json] = {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
 
-ROLLING: Final[Json] = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}}
-
 
 def default_pod(pod: Json) -> None:
     """Fill in a pod's specification, and what admission adds to it."""
     spec = pod.setdefault("spec", {})
     _default_spec(spec)
-    _fill(spec, ADMITTED)
+    fill(spec, ADMITTED)
     if spec.get("tolerations") is None:
         spec["tolerations"] = [dict(each) for each in TOLERATIONS]
 
@@ -68,7 +66,7 @@ def _guaranteed(resources: Json) -> bool:
 
 
 def _default_spec(spec: Json) -> None:
-    _fill(spec, SPEC)
+    fill(spec, SPEC)
     if spec.get("securityContext") is None:
         spec["securityContext"] = {}
     for container in [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]:
@@ -78,18 +76,18 @@ def _default_spec(spec: Json) -> None:
 
 
 def _default_container(container: Json) -> None:
-    _fill(container, CONTAINER)
-    _fill(container, {"imagePullPolicy": _pull_policy(container.get("image", ""))})
+    fill(container, CONTAINER)
+    fill(container, {"imagePullPolicy": _pull_policy(container.get("image", ""))})
     resources = container.setdefault("resources", {})
     if resources.get("limits"):
         resources["requests"] = {**resources["limits"], **(resources.get("requests") or {})}
     for port in container.get("ports") or ():
-        _fill(port, {"protocol": "TCP"})
+        fill(port, {"protocol": "TCP"})
     for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
         if container.get(probe) is not None:
-            _fill(container[probe], PROBE)
+            fill(container[probe], PROBE)
             if container[probe].get("httpGet") is not None:
-                _fill(container[probe]["httpGet"], {"scheme": "HTTP", "path": "/"})
+                fill(container[probe]["httpGet"], {"scheme": "HTTP", "path": "/"})
 
 
 def _pull_policy(image: str) -> str:
@@ -100,17 +98,11 @@ def _pull_policy(image: str) -> str:
 def _default_volume(volume: Json) -> None:
     for kind in ("secret", "configMap", "projected"):
         if volume.get(kind) is not None:
-            _fill(volume[kind], {"defaultMode": 420})
+            fill(volume[kind], {"defaultMode": 420})
     if dig(volume, "hostPath") is not None:
-        _fill(volume["hostPath"], {"type": ""})
+        fill(volume["hostPath"], {"type": ""})
     if set(volume) == {"name"}:
         volume["emptyDir"] = {}
-
-
-def _fill(target: Json, values: dict[str, Any]) -> None:
-    for key, value in values.items():
-        if target.get(key) is None:
-            target[key] = value
 
 
 def set_defaults(resource: Resource, obj: Json) -> None:
@@ -125,9 +117,10 @@ def set_defaults(resource: Resource, obj: Json) -> None:
 def set_initial_status(resource: Resource, obj: Json) -> None:
     """Set the status of a new object that its kind is born with, in place; what the caller sent is dropped."""
     obj.pop("status", None)
-    status = _INITIAL_STATUS.get(resource)
-    if status is not None:
-        obj["status"] = status(obj)
+    if resource in _INITIAL_STATUS:
+        obj["status"] = copy(_INITIAL_STATUS[resource])
+    if resource == resources.PODS:
+        obj["status"]["qosClass"] = qos_class(obj["spec"])
 
 
 def _prune(target: Json, keys: Sequence[str]) -> None:
@@ -151,7 +144,7 @@ def _deployment(obj: Json) -> None:
     fill(strategy, {"type": "RollingUpdate"})
     if strategy["type"] == "RollingUpdate":
         fill(strategy, {"rollingUpdate": {}})
-        fill(strategy["rollingUpdate"], ROLLING["rollingUpdate"])
+        fill(strategy["rollingUpdate"], {"maxUnavailable": "25%", "maxSurge": "25%"})
     default_template(spec)
 
 
@@ -255,10 +248,6 @@ def _autoscaler(obj: Json) -> None:
     fill(spec, {"metrics": [{"type": "Resource", "resource": utilisation}]})
 
 
-def _storage_class(obj: Json) -> None:
-    fill(obj, {"reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"})
-
-
 def _event(obj: Json) -> None:
     fill(obj, {"type": "Normal", "reportingComponent": "", "reportingInstance": ""})
     obj.setdefault("source", {})
@@ -289,34 +278,26 @@ _DEFAULTERS: Final[Mapping[Resource, Callable[[Json], None]]] = {
     resources.NAMESPACES: _namespace,
     resources.SECRETS: _secret,
     resources.HPAS: _autoscaler,
-    resources.STORAGECLASSES: _storage_class,
+    resources.STORAGECLASSES: lambda obj: fill(obj, {"reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"}),
     resources.EVENTS: _event,
 }
 
-_INITIAL_STATUS: Final[Mapping[Resource, Callable[[Json], Json]]] = {
-    resources.PODS: lambda pod: {"phase": "Pending", "qosClass": qos_class(pod["spec"])},
-    resources.DEPLOYMENTS: lambda _: {},
-    resources.REPLICASETS: lambda _: {"replicas": 0},
-    resources.STATEFULSETS: lambda _: {"replicas": 0, "availableReplicas": 0},
-    resources.DAEMONSETS: lambda _: {
-        "currentNumberScheduled": 0,
-        "numberMisscheduled": 0,
-        "desiredNumberScheduled": 0,
-        "numberReady": 0,
-    },
-    resources.JOBS: lambda _: {},
-    resources.CRONJOBS: lambda _: {},
-    resources.SERVICES: lambda _: {"loadBalancer": {}},
-    resources.PVCS: lambda _: {"phase": "Pending"},
-    resources.PVS: lambda _: {"phase": "Pending"},
-    resources.NAMESPACES: lambda _: {"phase": "Active"},
-    resources.HPAS: lambda _: {"desiredReplicas": 0, "currentMetrics": None},
-    resources.PDBS: lambda _: {
-        "disruptionsAllowed": 0,
-        "currentHealthy": 0,
-        "desiredHealthy": 0,
-        "expectedPods": 0,
-    },
-    resources.INGRESSES: lambda _: {"loadBalancer": {}},
-    resources.NODES: lambda _: {"daemonEndpoints": {"kubeletEndpoint": {"Port": 0}}, "nodeInfo": {}},
+_INITIAL_STATUS: Final[Mapping[Resource, Json]] = {
+    resources.PODS: {"phase": "Pending"},
+    resources.DEPLOYMENTS: {},
+    resources.REPLICASETS: {"replicas": 0},
+    resources.STATEFULSETS: {"replicas": 0, "availableReplicas": 0},
+    resources.DAEMONSETS: dict.fromkeys(
+        ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady"), 0
+    ),
+    resources.JOBS: {},
+    resources.CRONJOBS: {},
+    resources.SERVICES: {"loadBalancer": {}},
+    resources.PVCS: {"phase": "Pending"},
+    resources.PVS: {"phase": "Pending"},
+    resources.NAMESPACES: {"phase": "Active"},
+    resources.HPAS: {"desiredReplicas": 0, "currentMetrics": None},
+    resources.PDBS: dict.fromkeys(("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"), 0),
+    resources.INGRESSES: {"loadBalancer": {}},
+    resources.NODES: {"daemonEndpoints": {"kubeletEndpoint": {"Port": 0}}, "nodeInfo": {}},
 }

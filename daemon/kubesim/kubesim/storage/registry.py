@@ -7,7 +7,7 @@ synchronous, so that each call is one transaction.
 
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -15,11 +15,20 @@ from typing import Final
 
 from kubeobjects import resources
 from kubeobjects.resources import Resource
-from kubesim.manifest import Json, copy, deleting, dig, name_of, timestamp, uid_of
+from kubesim.manifest import Json, copy, deleting, dig, name_of, namespace_of, timestamp, uid_of
 from kubesim.storage.addresses import Addresses
 from kubesim.storage.defaults import set_defaults, set_initial_status
 from kubesim.storage.kinds import WITH_GENERATION, WITH_STATUS
-from kubesim.storage.status import ApiRefusal, bad_request, conflict, exists, invalid, not_found, precondition
+from kubesim.storage.status import (
+    ApiRefusal,
+    bad_request,
+    conflict,
+    details_of,
+    exists,
+    invalid,
+    not_found,
+    precondition,
+)
 from kubesim.storage.store import Store
 from kubesim.storage.validation import check_expansion, immutable, problems_of, resize_problems, resized
 
@@ -46,6 +55,20 @@ class DeleteOptions:
     resource_version: str = ""
     propagation: Propagation = Propagation.BACKGROUND
     dry_run: bool = False
+
+    @classmethod
+    def read(cls, body: Json, query: Mapping[str, str]) -> "DeleteOptions":
+        """Read the options of a request: the body's, else those of its query."""
+        conditions = body.get("preconditions") or {}
+        grace = body.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
+        policy = body.get("propagationPolicy") or query.get("propagationPolicy") or Propagation.BACKGROUND
+        return cls(
+            grace=None if grace is None else int(grace),
+            uid=conditions.get("uid") or "",
+            resource_version=conditions.get("resourceVersion") or "",
+            propagation=Propagation(policy),
+            dry_run=query.get("dryRun") == "All" or body.get("dryRun") == ["All"],
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,6 +154,20 @@ class Registry:
         new["metadata"]["managedFields"] = [self._managed(resource, write, _written(resource, current, new))]
         return new if write.dry_run else self._stored(resource, new)
 
+    def set_status(self, resource: Resource, obj: Json, status: Json) -> Json:
+        """Give an object another status, and answer with its new state; raise ApiRefusal as `update` does."""
+        return self.update(resource, namespace_of(obj), name_of(obj), lambda now: {**now, "status": status}, STATUS)
+
+    def drop_finalizer(self, resource: Resource, obj: Json, finalizer: str) -> None:
+        """Take a finalizer off an object."""
+
+        def change(current: Json) -> Json:
+            left = [each for each in current["metadata"].get("finalizers", ()) if each != finalizer]
+            current["metadata"]["finalizers"] = left
+            return current
+
+        self.update(resource, namespace_of(obj), name_of(obj), change)
+
     def delete(self, resource: Resource, namespace: str | None, name: str, options: DeleteOptions) -> Deletion:
         """Delete an object, or start to: with a grace period (pods) or finalizers it stays for a while."""
         current = self.get(resource, namespace, name)
@@ -154,9 +191,9 @@ class Registry:
 
     def delete_now(self, resource: Resource, obj: Json) -> None:
         """Delete this very object without grace, if it is still there."""
-        current = self.store.get(resource, obj["metadata"].get("namespace"), name_of(obj))
+        current = self.store.get(resource, namespace_of(obj), name_of(obj))
         if current is not None and uid_of(current) == uid_of(obj):
-            self.delete(resource, obj["metadata"].get("namespace"), name_of(obj), DeleteOptions(grace=0))
+            self.delete(resource, namespace_of(obj), name_of(obj), DeleteOptions(grace=0))
 
     def _identify(self, resource: Resource, namespace: str | None, obj: Json) -> None:
         metadata = obj.setdefault("metadata", {})
@@ -187,9 +224,8 @@ class Registry:
                 "because it is being terminated"
             )
             cause = {"reason": "NamespaceTerminating", "message": f"namespace {namespace} is being terminated"}
-            details = {"name": name, "group": resource.group, "kind": resource.plural}
-            kept = {key: value for key, value in details.items() if value}
-            raise ApiRefusal(403, "Forbidden", message, {**kept, "causes": [{**cause, "field": "metadata.namespace"}]})
+            causes = [{**cause, "field": "metadata.namespace"}]
+            raise ApiRefusal(403, "Forbidden", message, {**details_of(resource, name), "causes": causes})
 
     def _check(self, resource: Resource, obj: Json, previous: Json | None, subresource: str = "") -> None:
         if subresource == "resize" and previous is not None:

@@ -1,15 +1,16 @@
 """
 The selection of objects by a request or a controller: label selectors, field selectors, `matchLabels`.
 
-The text language of `labelSelector` is that of `kubeobjects.selectors`.
+The language of label selectors is that of `kubeobjects.selectors`.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from kubeobjects import resources
+from kubeobjects import resources, unstructured
+from kubeobjects.metadata import LabelSelector
 from kubeobjects.resources import Resource
-from kubeobjects.selectors import Selector, SelectorError
+from kubeobjects.selectors import Selector, SelectorError, selects
 from kubesim.manifest import Json, dig, labels_of
 from kubesim.storage.status import bad_request
 
@@ -62,24 +63,7 @@ def matches(selector: Json | None, labels: Mapping[str, str]) -> bool:
     """Return whether labels meet a `LabelSelector`; a missing or empty one meets nothing here."""
     if not selector:
         return False
-    wanted: dict[str, str] = selector.get("matchLabels") or {}
-    expressions: list[Json] = selector.get("matchExpressions") or []
-    if any(labels.get(key) != value for key, value in wanted.items()):
-        return False
-    return all(_expression_holds(each, labels) for each in expressions)
-
-
-def _expression_holds(expression: Json, labels: Mapping[str, str]) -> bool:
-    key, values = expression["key"], expression.get("values") or ()
-    match expression["operator"]:
-        case "In":
-            return labels.get(key) in values
-        case "NotIn":
-            return labels.get(key) not in values
-        case "Exists":
-            return key in labels
-        case _:
-            return key not in labels
+    return selects(unstructured.convert(selector, LabelSelector), labels)
 
 
 def _label_matcher(text: str) -> Matcher:
@@ -117,8 +101,6 @@ def _term(text: str) -> tuple[str, str, bool]:
 def _field(obj: Json, path: str) -> str:
     if path == "source":
         return str(dig(obj, "source", "component", default=""))
-    if path == "reportingComponent":
-        return str(dig(obj, "reportingComponent", default=""))
     if path == "status.successful":
         return str(dig(obj, "status", "succeeded", default=0))
     value = dig(obj, *path.split("."), default="")

@@ -6,13 +6,13 @@ claim's specification (ValidatePersistentVolumeClaimUpdate, and the admission Pe
 the `resize` subresource of pods (ValidatePodResize).
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import orjson
 
 from kubeobjects import resources
+from kubeobjects.metadata import SUBDOMAIN
 from kubeobjects.quantities import quantity
 from kubeobjects.resources import Resource
 from kubesim.manifest import Json, copy, dig, name_of
@@ -30,7 +30,6 @@ GROUPS: Final = ("initContainers", "containers")
 TAKEN: Final = ("resources", "resizePolicy")
 MUTABLE: Final = frozenset({"cpu", "memory"})
 
-SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 SUBDOMAIN_RULE: Final = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "
     "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
@@ -43,11 +42,10 @@ def expansion_problems(claim: Json, previous: Json) -> list[Cause]:
     """List why a claim is not changed so: it is not bound, or would shrink."""
     had, gets, has = _requested(previous), _requested(claim), dig(previous, "status", "capacity", "storage")
     if had != gets and dig(previous, "status", "phase") != "Bound":
-        return [Cause(reason="FieldValueForbidden", field="spec", message=f"Forbidden: {_IMMUTABLE}")]
+        return [_forbidden("spec", _IMMUTABLE)]
     if quantity(gets) >= quantity(had) or quantity(gets) > quantity(has):
         return []
-    message = "Forbidden: field can not be less than status.capacity"
-    return [Cause(reason="FieldValueForbidden", field="spec.resources.requests.storage", message=message)]
+    return [_forbidden("spec.resources.requests.storage", "field can not be less than status.capacity")]
 
 
 def check_expansion(store: Store, claim: Json, previous: Json) -> None:
@@ -132,31 +130,28 @@ def _name(obj: Json) -> list[Cause]:
     name = name_of(obj)
     if not name:
         return [_required("metadata.name", "name or generateName is required")]
-    if SUBDOMAIN.fullmatch(name) and len(name) <= 253:
+    if SUBDOMAIN.fullmatch(name):
         return []
     return [_wrong("metadata.name", name, SUBDOMAIN_RULE)]
-
-
-def _pod(obj: Json) -> list[Cause]:
-    return _containers(obj["spec"], "spec")
 
 
 def _containers(spec: Json, at: str) -> list[Cause]:
     containers = spec.get("containers")
     if not containers:
         return [_required(f"{at}.containers")]
-    causes = []
-    for index, container in enumerate(containers):
-        if not container.get("name"):
-            causes.append(_required(f"{at}.containers[{index}].name"))
-        if not container.get("image"):
-            causes.append(_required(f"{at}.containers[{index}].image"))
-    return causes
+    return [
+        _required(f"{at}.containers[{index}].{key}")
+        for index, container in enumerate(containers)
+        for key in ("name", "image")
+        if not container.get(key)
+    ]
 
 
 def _workload(obj: Json) -> list[Cause]:
     spec, selector = obj["spec"], obj["spec"].get("selector")
-    causes = _replicas(spec)
+    causes, replicas = [], spec.get("replicas", 0)
+    if isinstance(replicas, int) and replicas < 0:
+        causes.append(_wrong("spec.replicas", replicas, "must be greater than or equal to 0"))
     if not selector:
         causes.append(_required("spec.selector"))
     labels = dig(spec, "template", "metadata", "labels", default={})
@@ -165,13 +160,6 @@ def _workload(obj: Json) -> list[Cause]:
         wrong = f"Invalid value: {text}: `selector` does not match template `labels`"
         causes.append(Cause(reason="FieldValueInvalid", field="spec.template.metadata.labels", message=wrong))
     return [*causes, *_containers(spec["template"]["spec"], "spec.template.spec")]
-
-
-def _replicas(spec: Json) -> list[Cause]:
-    replicas = spec.get("replicas", 0)
-    if isinstance(replicas, int) and replicas < 0:
-        return [_wrong("spec.replicas", replicas, "must be greater than or equal to 0")]
-    return []
 
 
 def _service(obj: Json) -> list[Cause]:
@@ -189,10 +177,9 @@ def _immutable(resource: Resource, obj: Json, previous: Json) -> list[Cause]:
         causes += expansion_problems(obj, previous)
     if resource == resources.PODS and _frozen(obj) != _frozen(previous):
         causes.append(
-            Cause(
-                reason="FieldValueForbidden",
-                field="spec",
-                message="Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"
+            _forbidden(
+                "spec",
+                "pod updates may not change fields other than `spec.containers[*].image`,"
                 "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` "
                 "(only additions to existing tolerations),`spec.terminationGracePeriodSeconds` "
                 "(allow it to be set to 1 if it was previously negative)",
@@ -224,6 +211,6 @@ def _wrong(field: str, value: object, why: str) -> Cause:
 
 
 _RULES: Final[Mapping[Resource, Callable[[Json], list[Cause]]]] = {
-    resources.PODS: _pod,
+    resources.PODS: lambda pod: _containers(pod["spec"], "spec"),
     resources.SERVICES: _service,
 }
