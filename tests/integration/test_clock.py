@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from kintsugi.app.clock import PeriodicJobs
+from kintsugi.app.periodic_jobs import PeriodicJobs
 from kintsugi.errors import LedgerUnavailable
 from tests.harness.waiting import eventually
 

@@ -6,11 +6,18 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from kintsugi.app.clock import COLLECTED_EVERY, PRUNED_EVERY, PeriodicJobs, RetentionTask, Tick, collect_and_freeze
 from kintsugi.app.core import Core, build
 from kintsugi.app.events import ObjectEvents
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.app.metrics_recorder import MetricsRecorder
+from kintsugi.app.periodic_jobs import (
+    COLLECTED_EVERY,
+    PRUNED_EVERY,
+    PeriodicJobs,
+    RetentionTask,
+    Tick,
+    collect_and_freeze,
+)
 from kintsugi.app.serving import ListenAddresses, serve_on
 from kintsugi.catalog.library import catalog_paths
 from kintsugi.catalog.watch import CatalogFiles

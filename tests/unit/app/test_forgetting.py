@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from kintsugi.app.clock import BATCH, BATCHES, PRUNED_EVERY, RetentionTask
+from kintsugi.app.periodic_jobs import BATCH, BATCHES, PRUNED_EVERY, RetentionTask
 from kintsugi.ledger import RetentionTerms
 from kintsugi.settings import Settings
 from tests.unit.as_ledger import as_ledger

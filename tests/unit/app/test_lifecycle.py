@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.app.clock import COLLECTED_EVERY, THRESHOLDS, PeriodicJobs, collect_and_freeze
 from kintsugi.app.figures import diagnosed_within
 from kintsugi.app.lifecycle import Lifecycle
+from kintsugi.app.periodic_jobs import COLLECTED_EVERY, THRESHOLDS, PeriodicJobs, collect_and_freeze
 from kintsugi.errors import KubeError, LedgerUnavailable, StaleEpoch
 from kintsugi.settings import Settings
 from tests.harness.waiting import eventually

@@ -19,7 +19,7 @@ STRAIGHT_LINES = {
 WORN_NAMES = {"base", "common", "core_utils", "helper", "helpers", "lib", "manager", "misc", "util", "utils"}
 BORDERS = {
     "actions/actions.py": "a look whose library fails",
-    "app/clock.py": "the scheduler would go on",
+    "app/periodic_jobs.py": "the scheduler would go on",
     "app/lifecycle.py": "one that cannot be closed keeps no other open",
     "commands/registry.py": "a stranger's module is loaded",
     "kube/object_cache.py": "each change of each object: hands on to Containment",

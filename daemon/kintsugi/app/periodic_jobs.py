@@ -1,6 +1,5 @@
 """
-
-The clock: it runs periodic jobs. The deadlines themselves are rows of the ledger.
+Runs periodic jobs. The deadlines themselves are rows of the ledger.
 
 One job never overlaps itself, and a missed tick is made up by the next: nothing here is a one-shot. An unexpected error
 would recur at each tick, with half of the daemon running: it ends the daemon. The scheduler uses the wall clock: a
@@ -10,7 +9,6 @@ silent until `restart_ticks`.
 Two of the jobs are here. Old rows of the ledger are deleted in batches every minute, so that a storm of signals is deleted as
 fast as it came: ten thousand rows a minute are more than fourteen million a day, and a tick that finds nothing reads a few
 indexes. Garbage is collected once, and then hourly, so that the collector does not stop the event loop for long-lived objects.
-
 """
 
 import asyncio
