@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from kintsugi.model.catalog import Catalog
+from kintsugi.model.views import ServiceView
 from kintsugi.views import ServiceViews
 from kubeobjects.kept import (
     Deployment,
@@ -44,6 +45,11 @@ class FakeCaches:
             stale_after=timedelta(seconds=30),
             clock_problem=lambda: self.clock_problem,
         )
+
+    def seen(self) -> ServiceView:
+        """Look at the service web now."""
+        self.services.refresh()
+        return self.services.views["web"]
 
     def deploy(
         self,
