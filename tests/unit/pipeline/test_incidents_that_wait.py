@@ -43,8 +43,7 @@ from tests.unit.factories import (
     signal,
     virtual_clock,
 )
-from tests.unit.pipeline.business import ALERT_RULE, LIMITS, PipelineBench, SlowCluster
-from tests.unit.pipeline.noted_requests import NotedRequests
+from tests.unit.pipeline.business import ALERT_RULE, LIMITS, NotedRequests, PipelineBench, SlowCluster
 
 pytestmark = pytest.mark.looptime
 FINAL = Verdict(kind=VerdictKind.ATTACHED, reason=Reason.ACTIVE_RUN, text="it has an incident", incident="inc-1")

@@ -17,8 +17,7 @@ from kintsugi.model.services import STACK, AllServices, DrillTerms
 from kintsugi.pipeline.manual_starts import BoundStart, ManualStarts, bind, parameter_text
 from tests.harness.ledger_rows import keep
 from tests.unit.factories import NOW, catalog, incident, moment, rule_text, run, runbook_text, service_text
-from tests.unit.pipeline.business import PipelineBench
-from tests.unit.pipeline.noted_requests import NotedRequests
+from tests.unit.pipeline.business import NotedRequests, PipelineBench
 
 pytestmark = pytest.mark.looptime
 

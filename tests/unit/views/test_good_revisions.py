@@ -12,8 +12,7 @@ from kintsugi.views import ServiceViews
 from kubeobjects.kept import DaemonSet, Metadata, OwnerReference, PodTemplate
 from kubeobjects.workloads import DaemonSetSpec, DaemonSetStatus
 from tests.unit.factories import catalog, moment, pod, rule_text, runbook_text, service_text, virtual_clock
-from tests.unit.views.caches import scripted_caches
-from tests.unit.views.cluster import FakeCaches
+from tests.unit.views.cluster import FakeCaches, scripted_caches
 
 pytestmark = pytest.mark.looptime
 
