@@ -223,3 +223,13 @@ class FakeCaches:
         """Return the next resourceVersion."""
         self.versions += 1
         return str(self.versions)
+
+
+def well_cluster() -> FakeCaches:
+    """Return a cluster in which web is well with revision 1."""
+    cluster = FakeCaches()
+    cluster.deploy()
+    for name in ("web-1", "web-2", "web-3"):
+        cluster.run(name)
+    cluster.services.refresh()
+    return cluster

@@ -12,22 +12,12 @@ from kintsugi.views import ServiceViews
 from kubeobjects.kept import DaemonSet, Metadata, OwnerReference, PodTemplate
 from kubeobjects.workloads import DaemonSetSpec, DaemonSetStatus
 from tests.unit.factories import catalog, moment, pod, rule_text, runbook_text, service_text, virtual_clock
-from tests.unit.views.cluster import FakeCaches, scripted_caches
+from tests.unit.views.cluster import FakeCaches, scripted_caches, well_cluster
 
 pytestmark = pytest.mark.looptime
 
 
 LASTING = timedelta(minutes=2)
-
-
-async def well() -> FakeCaches:
-    """Return a cluster in which web is well with revision 1."""
-    cluster = FakeCaches()
-    cluster.deploy(1)
-    for name in ("web-1", "web-2", "web-3"):
-        cluster.run(name)
-    cluster.services.refresh()
-    return cluster
 
 
 def good(cluster: FakeCaches) -> list[int]:
@@ -37,7 +27,7 @@ def good(cluster: FakeCaches) -> list[int]:
 
 
 async def test_health_must_have_lasted() -> None:
-    cluster = await well()
+    cluster = well_cluster()
     await asyncio.sleep(119)
     assert good(cluster) == []
     await asyncio.sleep(1)
@@ -48,7 +38,7 @@ async def test_health_must_have_lasted() -> None:
 
 
 async def test_a_rollout_that_is_not_complete_is_not_good() -> None:
-    cluster = await well()
+    cluster = well_cluster()
     await asyncio.sleep(600)
     cluster.deploy(2, rolled_out=False)
     assert good(cluster) == []
@@ -56,7 +46,7 @@ async def test_a_rollout_that_is_not_complete_is_not_good() -> None:
 
 async def test_a_new_template_must_show_by_itself_that_it_is_good() -> None:
     """The service was well throughout a rolling update; that says nothing about the template of a moment ago."""
-    cluster = await well()
+    cluster = well_cluster()
     await asyncio.sleep(600)
     assert good(cluster) == [1]
     cluster.deploy(2)
@@ -83,7 +73,7 @@ async def test_a_failure_starts_the_time_anew(
     fails: Callable[[FakeCaches], None], recovers: Callable[[FakeCaches], None]
 ) -> None:
     """Where no endpoint leads to them the pods are ready, and nobody reaches them."""
-    cluster = await well()
+    cluster = well_cluster()
     cluster.expose()
     cluster.answer(ready=3)
     for what in (fails, recovers):
@@ -97,7 +87,7 @@ async def test_a_failure_starts_the_time_anew(
 @pytest.mark.parametrize("changed", [False, True])
 async def test_a_gap_starts_the_time_anew_only_where_something_has_changed_in_it(changed: bool) -> None:
     """P6: while a watch is interrupted, no revision is good."""
-    cluster = await well()
+    cluster = well_cluster()
     await asyncio.sleep(119)
     cluster.caches.pods.problem = "reset"
     assert good(cluster) == []
