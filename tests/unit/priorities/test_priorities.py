@@ -1,9 +1,7 @@
 """A dependent waits while an upstream explains its trouble, and no longer, whatever breaks in whatever order."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from random import Random
 from typing import Any
 
@@ -242,51 +240,26 @@ def test_a_trouble_that_began_after_its_upstream_and_says_nothing_of_its_own_is_
 
 PULL, PROCEED = "api-1: ErrImagePull", OnUpstreamFailure.PROCEED
 EARLIER, AFTER = (past(IncidentState.FAILED, service="database", finished=moment(minutes=each)) for each in (-5, 5))
-WAITS: dict[str, tuple[Callable[[], tuple[Hold, ...]], float, PastRun | None, bool]] = {
-    "for no run up to the limit": (partial(held, "api", seen=DOWN), 14.9, None, True),
-    "no longer": (partial(held, "api", seen=DOWN), 15, None, False),
-    "not where it serves a little": (partial(held, "api", seen=views(api=0, database=1)), 0, None, False),
-    "with a trouble of its own as well, up to the limit": (
-        partial(held, "api", seen=DOWN, under_way=MENDED, own=PULL),
-        14,
-        None,
-        True,
-    ),
-    "until it has replicas again": (partial(held, "api", seen=at_zero()), 300, None, True),
-    "at zero with a trouble of its own, up to the limit": (
-        partial(held, "api", seen=at_zero(), own=PULL),
-        14,
-        None,
-        True,
-    ),
-    "at zero with a trouble of its own, no longer": (partial(held, "api", seen=at_zero(), own=PULL), 15, None, False),
-    "at zero as its author wants it, no longer": (
-        partial(held, "api", seen=at_zero(), choice=PROCEED),
-        15,
-        None,
-        False,
-    ),
-    "a run in vain before it went down again says nothing": (
-        partial(held, "api", seen=DOWN, choice=PROCEED),
-        0,
-        EARLIER,
-        True,
-    ),
-    "a new run counts more than one in vain": (
-        partial(held, "api", seen=DOWN, under_way=MENDED, choice=PROCEED),
-        60,
-        AFTER,
-        True,
-    ),
+WAITS: dict[str, tuple[dict[str, Any], float, PastRun | None, bool]] = {
+    "for no run up to the limit": ({"seen": DOWN}, 14.9, None, True),
+    "no longer": ({"seen": DOWN}, 15, None, False),
+    "not where it serves a little": ({"seen": views(api=0, database=1)}, 0, None, False),
+    "with a trouble of its own, up to the limit": ({"seen": DOWN, "under_way": MENDED, "own": PULL}, 14, None, True),
+    "until it has replicas again": ({"seen": at_zero()}, 300, None, True),
+    "at zero with a trouble of its own, up to the limit": ({"seen": at_zero(), "own": PULL}, 14, None, True),
+    "at zero with a trouble of its own, no longer": ({"seen": at_zero(), "own": PULL}, 15, None, False),
+    "at zero as its author wants it, no longer": ({"seen": at_zero(), "choice": PROCEED}, 15, None, False),
+    "one in vain before it went down says nothing": ({"seen": DOWN, "choice": PROCEED}, 0, EARLIER, True),
+    "a new run counts more": ({"seen": DOWN, "under_way": MENDED, "choice": PROCEED}, 60, AFTER, True),
 }
 
 
-@pytest.mark.parametrize(("found", "minutes", "ended", "waits"), WAITS.values(), ids=WAITS)
+@pytest.mark.parametrize(("known", "minutes", "ended", "waits"), WAITS.values(), ids=WAITS)
 def test_an_upstream_that_does_not_serve_is_waited_for(
-    found: Callable[[], tuple[Hold, ...]], minutes: float, ended: PastRun | None, waits: bool
+    known: dict[str, Any], minutes: float, ended: PastRun | None, waits: bool
 ) -> None:
     """Serving is enough for those who depend on it: one of three replicas answers."""
-    assert (waiting(found(), after=timedelta(minutes=minutes), ended=ended) is not None) is waits
+    assert (waiting(held("api", **known), after=timedelta(minutes=minutes), ended=ended) is not None) is waits
 
 
 @pytest.mark.parametrize("own", ["", "api-1: ErrImagePull"])

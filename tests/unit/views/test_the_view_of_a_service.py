@@ -65,12 +65,6 @@ async def test_a_service_is_reached_at_its_cluster_ip_by_its_tcp_ports_or_at_its
     )
 
 
-async def test_a_service_of_which_nothing_is_there() -> None:
-    view = FakeCaches().seen()
-    assert (view.ready, view.desired, view.healthy, view.serving) == (0, 0, False, False)
-    assert (view.template, view.revision, view.workload) == ("", 0, None)
-
-
 @pytest.mark.parametrize(
     ("ready", "endpoints", "serving"),
     [
