@@ -18,8 +18,7 @@ from kubeobjects.kept import EndpointSlice, Metadata, PersistentVolumeClaim
 from kubeobjects.storage import ClaimStatus
 from tests.unit.actions.samples import healthy_pod, node
 from tests.unit.factories import NOW, deployment, run
-from tests.unit.runner.fakes import ShownState
-from tests.unit.runner.test_stack import NAMES, StackBench, StackLedger
+from tests.unit.runner.test_stack import NAMES, StackBench
 
 pytestmark = pytest.mark.looptime
 
@@ -60,12 +59,7 @@ class Shipped(StackBench):
 
     def __init__(self) -> None:
         super().__init__()
-        self.catalog = CATALOG
-        self.runbook = CATALOG.runbooks["full-stack-recovery"]
-        record = replace(run(service=STACK), runbook=self.runbook.name)
-        record = replace(record, deadline=record.started + self.runbook.rollback.after)
-        self.ledger = StackLedger(record, replace(self.ledger.incident, runbook=self.runbook.name))
-        self.observed = ShownState(CATALOG)
+        self.begin(CATALOG, replace(run(service=STACK), runbook="full-stack-recovery"))
         self.ends = dict.fromkeys(IN_ORDER, IncidentState.RECOVERED)
         self.well |= set(NAMES)  # whose states this bench shows itself
         for number, name in enumerate(IN_ORDER, 1):
