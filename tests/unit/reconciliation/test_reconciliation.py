@@ -107,19 +107,19 @@ WAITING = (IncidentState.HELD, IncidentState.AWAITING_APPROVAL)
 
 
 @pytest.mark.parametrize(
-    ("found", "why"),
+    ("found", "lacks"),
     [
-        *((standing(each), f"the incident was {each} without a run; check whether web is healthy") for each in CARRIED),
-        *((standing(each, had_run=True), "") for each in WAITING),
-        *((standing(each, signals=()), "without a signal") for each in WAITING),
+        *((standing(each), "a run") for each in CARRIED),
+        *((standing(each, had_run=True), "a run") for each in WAITING),
+        *((standing(each, signals=()), "a signal to re-evaluate") for each in WAITING),
     ],
 )
 def test_an_incident_that_should_have_a_run_and_has_none_or_that_waits_for_nothing_is_handed_over(
-    found: OpenIncident, why: str
+    found: OpenIncident, lacks: str
 ) -> None:
     need = need_of(found, now=NOW)
     assert (need.action, need.state, need.notify) == (IncidentAction.END, IncidentState.NEEDS_OPERATOR, True)
-    assert why in need.reason
+    assert need.reason == f"the incident was {found.incident.state} without {lacks}; check whether web is healthy"
 
 
 def test_a_held_incident_recovers_with_its_upstream() -> None:
