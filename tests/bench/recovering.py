@@ -48,7 +48,7 @@ from tests.unit.factories import (
     virtual_clock,
 )
 from tests.unit.runner.fakes import ScriptedProber
-from tests.unit.views.caches import scripted_caches
+from tests.unit.views.cluster import scripted_caches
 
 VERIFY = timedelta(seconds=30)
 """How long a service must stay well: part of what each recovery takes, whoever does it."""

@@ -11,7 +11,7 @@ from kintsugi.commands.sql import FUNCTIONS, VOLATILE
 from kintsugi.errors import ProbeFailed
 from tests.contract.psql.asking import WAYS, AskedServer
 from tests.harness.postgres import Postgres
-from tests.unit.commands.test_psql import QUESTIONS
+from tests.unit.commands.test_programs import QUESTIONS
 
 SCHEMA = """
 CREATE SCHEMA judged; SET search_path = judged;

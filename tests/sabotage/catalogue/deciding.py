@@ -114,9 +114,9 @@ SABOTAGES: Sequence[Sabotage] = (
         new='        return WatchdogDecision.WAIT.because(f"{view.name} is still failing at the deadline")',
         tests="unit/watchdog/test_watchdog.py",
         red=(
-            "test_a_run_whose_service_still_fails_is_rolled_back_where_nothing_speaks_against",
+            "test_a_run_whose_service_still_fails_is_rolled_back_unless_something_speaks_against_that",
             "test_the_failure_must_have_lasted",
-            "test_a_rollout_that_gets_on_is_waited_for_at_the_deadline_and_one_that_does_not_is_taken_back",
+            "test_a_rollout_that_gets_on_is_waited_for_at_the_deadline_unless_something_speaks_against_its_rollback",
         ),
     ),
     Sabotage(
@@ -151,7 +151,7 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
         new="",
         tests="unit/watchdog/test_watchdog.py",
-        red=("test_a_blind_watchdog_waits_even_when_it_is_overdue",),
+        red=("test_an_overdue_watchdog_looks_again_and_takes_nothing_back_while_it_sees_no_failure",),
     ),
     Sabotage(
         takes_out="a claim beyond the budget of its namespace is refused",

@@ -38,6 +38,13 @@ def stored(plan: EffectPlan) -> str:
     return orjson.dumps(kept).decode()
 
 
+def follow(plan: EffectPlan) -> list[Command]:
+    """Return the changes that complete a change."""
+    then = plan.facts["then"]
+    assert isinstance(then, list)
+    return [decode(each) for each in then]
+
+
 class Cluster(ClusterOfDicts):
     """
     Holds objects of any kind, and does commands on them.

@@ -4,15 +4,15 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
-from kintsugi.commands import decode, parse, render
+from kintsugi.actions.effect_plan import EffectStatus
+from kintsugi.commands import parse, render
 from kintsugi.errors import CommandError, Conflict, NotFound, NotYet
 from kintsugi.executor import is_obsolete
-from kintsugi.model.command import Command, ObjectName
+from kintsugi.model.command import ObjectName
 from kintsugi.model.records import Phase, StepRecord, StepState
 from kintsugi.verbs.drain import Cordon
 from kubeobjects.resources import NODES, PODS
-from tests.unit.actions.changes import Cluster, Object
+from tests.unit.actions.changes import Cluster, Object, follow
 from tests.unit.actions.cluster_of_dicts import NOW
 from tests.unit.actions.samples import healthy_pod, node, owner, with_metadata
 
@@ -34,13 +34,6 @@ def with_emptydir(name: str) -> Object:
     made = healthy_pod(name)
     made["spec"]["volumes"] = [{"name": "cache", "emptyDir": {}}]
     return made
-
-
-def follow(plan: EffectPlan) -> list[Command]:
-    """Return the changes that complete a drain."""
-    then = plan.facts["then"]
-    assert isinstance(then, list)
-    return [decode(each) for each in then]
 
 
 async def test_a_cordon_is_undone_by_an_uncordon_and_a_node_that_was_cordoned_before_is_left_as_it_was() -> None:

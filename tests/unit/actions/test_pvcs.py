@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from kintsugi.actions.effect_plan import RUN_ANNOTATION, EffectPlan, EffectStatus
+from kintsugi.actions.effect_plan import RUN_ANNOTATION, EffectStatus
 from kintsugi.commands import decode, encode, render
 from kintsugi.errors import Conflict, NotFound, NotYet
-from kintsugi.model.command import Command, Create, ObjectName
+from kintsugi.model.command import Create, ObjectName
 from kintsugi.model.records import Phase
 from kubeobjects.resources import DEPLOYMENTS, PVCS, PVS, Resource
-from tests.unit.actions.changes import Cluster, Object
+from tests.unit.actions.changes import Cluster, Object, follow
 from tests.unit.actions.cluster_of_dicts import NOW
 from tests.unit.actions.samples import NAMESPACE, change_context, claim, healthy_pod, volume
 
@@ -37,13 +37,6 @@ def bound(volume: str = "pv-1", **spec: object) -> Object:
 def collect(kube: Cluster) -> None:
     """Let the claim that is going be gone, as its protection ends."""
     assert "deletionTimestamp" in kube.objects.pop((PVCS, NAMESPACE, NAME))["metadata"]
-
-
-def follow(plan: EffectPlan) -> list[Command]:
-    """Return the changes that complete a delete."""
-    then = plan.facts["then"]
-    assert isinstance(then, list)
-    return [decode(each) for each in then]
 
 
 def create(name: str = "", resource: Resource = PVCS) -> Create:

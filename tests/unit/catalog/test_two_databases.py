@@ -1,14 +1,148 @@
 """The database runbooks take workload, namespace, labels and Service from the database that they are about."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from kintsugi.catalog import CatalogErrors, load, shipped_paths
+from kintsugi.catalog.call_graph import steps_of
+from kintsugi.commands import render
+from kintsugi.decisions.planner import parameters_for
 from kintsugi.model.catalog import Catalog
-from tests.unit.catalog.two_databases import RUNBOOKS, SECOND, both, rendered
+from kintsugi.model.runbooks import Run, Runbook, Step
+from kintsugi.model.services import Service
+from kintsugi.model.views import ServiceView
+from kintsugi.scope.values import EvaluationContext, StepOutcome, shown_view, step_names
+from kubeobjects.kept import Metadata, PersistentVolume, PersistentVolumeClaim, StatefulSet
+from kubeobjects.metadata import ObjectReference
+from kubeobjects.storage import ClaimSpec, ClaimStatus, VolumeSpec
+from kubeobjects.workloads import StatefulSetSpec
+from tests.unit.factories import NOW, incident, pod
+
+SECOND = """\
+apiVersion: kintsugi.dev/v1alpha1
+kind: Service
+metadata: {name: billing}
+spec:
+  priority: 1
+  namespace: finance
+  selector: app=ledger,tier=data
+  workload: statefulset/ledger-postgres
+  healthy: desired > 0 && ready >= desired && claims.all(c, c.status.phase == "Bound")
+  runbook: database-recovery
+  parameters:
+    database: billing
+    backups: s3://finance-backups/billing/
+    host: ledger.finance
+    writers: [deployment/invoices]
+    cronjobs: [cronjob/month-end]
+    standbys: 1
+    standby_hosts: [ledger-standby.finance]
+  env:
+    PGPASSWORD: {secret: ledger-credentials, key: password}
+    PGPASSWORD_BILLING: {secret: ledger-credentials, key: billing-password}
+  drill: {}
+  checks:
+    integrity:
+      - id: invoices
+        run: kubectl exec -it statefulset/ledger-postgres -- psql -U billing -d billing -c 'SELECT count(*) FROM public.invoices'
+        expect: value > 0
+---
+apiVersion: kintsugi.dev/v1alpha1
+kind: Rule
+metadata: {name: billing-pods-unhealthy}
+spec:
+  on: pod
+  service: billing
+  when: object.unhealthy
+  for: 1m
+  mode: auto
+  cooldown: 30m
+"""
+RUNBOOKS = ("database-recovery", "database-restore", "database-drill")
+
+
+def both(folder: Path) -> Catalog:
+    """Load the shipped documents with the second database."""
+    (folder / "billing.yaml").write_text(SECOND)
+    return load([*shipped_paths(), folder])
+
+
+def seen(service: Service) -> ServiceView:
+    """Return the database as the caches show it: one pod, one claim, its StatefulSet."""
+    name = service.workload.name
+    workload = StatefulSet(
+        metadata=Metadata(name=name, namespace=service.namespace, uid=f"uid-{name}"),
+        spec=StatefulSetSpec(replicas=2),
+    )
+    return ServiceView(
+        service=service,
+        workload=workload,
+        pods=(pod(f"{name}-0", namespace=service.namespace, uid=f"uid-{name}-0"),),
+        pvcs=(_claim(service),),
+        desired=2,
+        ready=1,
+        is_current=True,
+    )
+
+
+def _claim(service: Service) -> PersistentVolumeClaim:
+    return PersistentVolumeClaim(
+        metadata=Metadata(name=f"data-{service.workload.name}-0", namespace=service.namespace, uid="uid-claim"),
+        spec=ClaimSpec(volume_name=f"pv-{service.name}"),
+        status=ClaimStatus(phase="Bound"),
+    )
+
+
+def _volume(service: Service) -> PersistentVolume:
+    about = ObjectReference(namespace=service.namespace, name=f"data-{service.workload.name}-0")
+    meta = Metadata(name=f"pv-{service.name}", uid="uid-volume")
+    return PersistentVolume(metadata=meta, spec=VolumeSpec(claim_ref=about))
+
+
+def rendered(catalog: Catalog, service: Service, name: str) -> Iterator[tuple[str, str]]:
+    """Yield every command of a runbook as it would be run at a service, for each item where there are several."""
+    runbook = catalog.runbooks[name]
+    for step, _ in steps_of(runbook):
+        if isinstance(step.do, Run):
+            for each in _items(step, service, runbook):
+                names = step_names(_around(service, runbook), earlier=_earlier(service), each=each)
+                yield step.id, render(step.do.command.bind(names, namespace=service.namespace))
+
+
+def _around(service: Service, runbook: Runbook) -> EvaluationContext:
+    view = seen(service)
+    return EvaluationContext(
+        now=NOW,
+        incident=incident(service=service.name),
+        parameters=parameters_for(runbook, service),
+        service=view,
+        services={service.name: view},
+    )
+
+
+def _items(step: Step, service: Service, runbook: Runbook) -> Iterator[object]:
+    if step.for_each is None:
+        yield None
+        return
+    items = step.for_each.evaluate(step_names(_around(service, runbook), earlier=_earlier(service)))
+    assert isinstance(items, list | tuple), step.id
+    yield from items
+
+
+def _earlier(service: Service) -> dict[str, StepOutcome]:
+    """Return the steps whose results commands are made of, as they would have ended."""
+    shown = shown_view(seen(service))["workload"]
+    volumes = {"items": [_volume(service)], "pv": [_volume(service)], "pvc": []}
+    found: dict[str, Mapping[str, object]] = {
+        "newest": {"backup": {"file": f"/backups/{service.name}.dump"}},
+        "before": {"item": shown, "items": [shown]},
+        "volumes": volumes,
+        "keep": volumes,
+    }
+    return {step: StepOutcome(ran=True, met=True, result=result) for step, result in found.items()}
 
 
 @pytest.fixture(scope="module")

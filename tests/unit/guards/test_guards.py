@@ -13,8 +13,7 @@ from kintsugi.model.records import IncidentState, Pause, PauseScope, Reason, Ver
 from kintsugi.model.rules import Mode
 from kubeobjects.owners import Manager, ManagerKind
 from tests.unit.factories import NOW, moment, past, pause, rejection, rule
-from tests.unit.guards.cases import CASES, Answer
-from tests.unit.guards.questions import guard_context, judged
+from tests.unit.guards.cases import CASES, Answer, guard_context, judged
 
 
 def test_a_run_with_nothing_in_the_way_starts() -> None:

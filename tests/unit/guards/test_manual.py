@@ -14,8 +14,7 @@ from kintsugi.model.rules import Mode
 from kintsugi.model.services import STACK
 from kubeobjects.owners import Manager, ManagerKind
 from tests.unit.factories import NOW, moment, past, rule
-from tests.unit.guards.cases import CASES
-from tests.unit.guards.questions import LIMITS, guard_context, judged
+from tests.unit.guards.cases import CASES, LIMITS, guard_context, judged
 
 EVERYTHING = frozenset(Override)
 OWN = {"cooldown": Override.COOLDOWN, "failures": Override.FAILURES, "handed_over": Override.HANDED_OVER}

@@ -20,7 +20,7 @@ from kintsugi.model.records import IncidentState, Reason, Verdict, VerdictKind
 from kintsugi.model.remedies import RemedyKind
 from kubediagnosis.causes import CauseKind
 from tests.unit.factories import NOW, moment, past, rule
-from tests.unit.guards.questions import guard_context, judged
+from tests.unit.guards.cases import guard_context, judged
 
 MANY = Limits(failures=1000)
 """Limits under which only the cooldown speaks."""

@@ -4,7 +4,7 @@ import pytest
 
 from kintsugi.decisions.breaker import ObserverHealth, doubt
 from kintsugi.model.records import Reason, VerdictKind
-from tests.unit.guards.questions import guard_context, judged
+from tests.unit.guards.cases import guard_context, judged
 
 
 @pytest.mark.parametrize(

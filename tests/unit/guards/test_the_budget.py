@@ -14,7 +14,7 @@ from kintsugi.model.history import History, PastRun
 from kintsugi.model.records import IncidentState, Reason, VerdictKind
 from kintsugi.model.services import Service
 from tests.unit.factories import moment, past, web
-from tests.unit.guards.questions import judged
+from tests.unit.guards.cases import judged
 
 SMALL = Limits(budget=3)
 

@@ -27,10 +27,7 @@ def asked(text: str, *changes: MadeChange, rule: str = "idle") -> str:
     return opposition(parse(text), changes, rule=rule, run="run-9")
 
 
-@pytest.mark.parametrize(
-    ("wanted", "opposes"),
-    [(1, True), (2, True), (4, True), (5, False), (8, False)],
-)
+@pytest.mark.parametrize(("wanted", "opposes"), [(1, True), (2, True), (4, True), (5, False), (8, False)])
 def test_a_rule_that_lowers_after_another_has_raised_opposes_it_however_far_it_goes(wanted: int, opposes: bool) -> None:
     assert bool(asked(f"kubectl scale deployment/web --replicas={wanted} -n shop", made())) is opposes
 
@@ -75,15 +72,7 @@ def test_every_change_that_has_a_way_back_is_opposed_by_it_and_not_by_itself(don
         replace(made(), undo=None),
         replace(made(), undo=UndoRecord(commands=({"command": "Unheard"},))),
     ],
-    ids=[
-        "its own",
-        "a person's",
-        "the same run's",
-        "another object's",
-        "another thing's",
-        "no way back",
-        "not readable",
-    ],
+    ids=["its own", "a person's", "this run's", "another object's", "another thing's", "no way back", "not readable"],
 )
 def test_a_change_is_opposed_only_by_what_another_rule_has_done_to_its_object(change: MadeChange) -> None:
     assert not asked("kubectl scale deployment/web --replicas=2 -n shop", change)

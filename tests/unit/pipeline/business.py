@@ -1,14 +1,16 @@
-"""The pipeline over told caches and the in-memory ledger: what becomes of one signal."""
+"""The pipeline over told caches and the in-memory ledger, whose requests for runs are noted: what becomes of one signal."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.priorities import OpenRuns
-from kintsugi.ledger import Ledger
+from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
+from kintsugi.ledger.run_requests import RunRequestRepository
+from kintsugi.ledger.store import Store
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import IncidentState, RunRecord, Signal, Verdict
 from kintsugi.model.rules import Mode, RuleSource
@@ -33,8 +35,39 @@ from tests.unit.factories import (
     signal,
     virtual_clock,
 )
-from tests.unit.pipeline.noted_requests import NotedRequests
 from tests.unit.views.cluster import FakeCaches
+
+
+class NotedRequests(RunRequestRepository):
+    """
+    Requests of which each is noted before it is decided.
+
+    One of an incident that waited takes `turn` seconds to be decided; with `twice` its first answer is lost on the way. What is
+    `raised` is so by the requests of a signal, by its id.
+    """
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.asked: list[RunRequest] = []
+        self.turn = 0.0
+        self.twice = False
+        self.raised: dict[str, Exception] = {}
+
+    async def request_run(self, request: RunRequest, decide: Decide, now: datetime) -> RunRequestResult:
+        """Note a request, and decide it."""
+        self.asked.append(request)
+        if request.signal is not None and request.signal.id in self.raised:
+            raise self.raised[request.signal.id]
+        return await super().request_run(request, decide, now)
+
+    async def start_held(self, incident: str, request: RunRequest, decide: Decide, now: datetime) -> RunRequestResult:
+        """Note a request, and decide it when it is its turn."""
+        self.asked.append(request)
+        await asyncio.sleep(self.turn)
+        if self.twice:
+            await super().start_held(incident, request, decide, now)
+        return await super().start_held(incident, request, decide, now)
+
 
 ALERT_RULE = rule_text("web-alerts", on="alert", more="matchers: ['alertname=\"Down\"']")
 LIMITS = Limits(protected=frozenset({"kube-system"}))

@@ -31,7 +31,7 @@ from kintsugi.runner.context import ChildCall
 from kintsugi.runner.ends import ExecutionStopped
 from tests.harness.ledger_rows import keep
 from tests.unit.factories import catalog, incident, moment, rule_text, run, runbook_text, service_text, virtual_clock
-from tests.unit.guards.questions import LIMITS, guard_context
+from tests.unit.guards.cases import LIMITS, guard_context
 
 pytestmark = pytest.mark.looptime
 

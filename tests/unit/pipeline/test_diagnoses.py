@@ -30,7 +30,7 @@ from tests.unit import factories
 from tests.unit.factories import NOW as THEN
 from tests.unit.factories import moment, signal, virtual_clock, web
 from tests.unit.pipeline.business import PipelineBench
-from tests.unit.views.cluster import FakeCaches
+from tests.unit.views.cluster import FakeCaches, well_cluster
 from tests.unit.virtual import play
 
 pytestmark = pytest.mark.looptime
@@ -376,16 +376,6 @@ class ScriptedDiagnoser:
         )
 
 
-def well() -> FakeCaches:
-    """Return a cluster in which web is well."""
-    cluster = FakeCaches()
-    cluster.deploy()
-    for name in ("web-1", "web-2", "web-3"):
-        cluster.run(name)
-    cluster.services.refresh()
-    return cluster
-
-
 def watch(cluster: FakeCaches, diagnoser: ScriptedDiagnoser) -> WarningWatch:
     """Return what is tested."""
     within = timedelta(seconds=10)
@@ -394,47 +384,41 @@ def watch(cluster: FakeCaches, diagnoser: ScriptedDiagnoser) -> WarningWatch:
     )
 
 
-def shown(cluster: FakeCaches) -> tuple[str, ...]:
-    """Return the warnings of the view."""
-    cluster.services.refresh()
-    return cluster.services.views["web"].warnings
-
-
 async def test_warnings_of_a_diagnosis_are_in_the_view_and_no_other_cause_is() -> None:
-    cluster = well()
+    cluster = well_cluster()
     others = cause("a limit", CauseKind.AUTOSCALER, is_warning=False), cause("stale", CauseKind.STALE_CONFIGURATION)
     watching = watch(cluster, diagnoser := ScriptedDiagnoser(cause("no such port"), *others))
     await watching.diagnose("web")
-    assert shown(cluster) == ("no such port", "stale")
+    assert cluster.seen().warnings == ("no such port", "stale")
     diagnoser.found = ()
     await watching.diagnose("web")
-    assert shown(cluster) == ()
+    assert cluster.seen().warnings == ()
 
 
 @pytest.mark.parametrize("error", [ServerUnavailable("no answer"), NotRecorded("it is gone"), TimeoutError()])
 async def test_a_diagnosis_that_cannot_be_made_leaves_what_was_known(error: Exception) -> None:
     """P6."""
-    cluster = well()
+    cluster = well_cluster()
     watching = watch(cluster, diagnoser := ScriptedDiagnoser(cause("no such port")))
     await watching.diagnose("web")
     diagnoser.error = error
     await watching.diagnose("web")
-    assert shown(cluster) == ("no such port",)
+    assert cluster.seen().warnings == ("no such port",)
 
 
 async def test_a_service_that_is_not_well_has_no_warnings_and_is_not_diagnosed() -> None:
-    cluster = well()
+    cluster = well_cluster()
     watching = watch(cluster, diagnoser := ScriptedDiagnoser(cause("no such port")))
     await watching.diagnose("web")
     cluster.run("web-1", ready=False)
     cluster.services.refresh()
     await watching.diagnose("web")
-    assert (shown(cluster), len(diagnoser.asked)) == ((), 1)
+    assert (cluster.seen().warnings, len(diagnoser.asked)) == ((), 1)
 
 
 async def test_a_cluster_that_is_not_seen_leaves_the_warnings_as_they_were() -> None:
     """P6."""
-    cluster = well()
+    cluster = well_cluster()
     watching = watch(cluster, diagnoser := ScriptedDiagnoser(cause("no such port")))
     await watching.diagnose("web")
     cluster.caches.pods.silent_for = 10_000
@@ -445,7 +429,7 @@ async def test_a_cluster_that_is_not_seen_leaves_the_warnings_as_they_were() -> 
 
 def test_each_service_is_diagnosed_once_an_interval() -> None:
     async def story() -> list[str]:
-        cluster, diagnoser = well(), ScriptedDiagnoser()
+        cluster, diagnoser = well_cluster(), ScriptedDiagnoser()
         running = asyncio.create_task(watch(cluster, diagnoser).run())
         await asyncio.sleep(301)
         running.cancel()

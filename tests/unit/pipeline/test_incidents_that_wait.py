@@ -43,8 +43,8 @@ from tests.unit.factories import (
     signal,
     virtual_clock,
 )
-from tests.unit.pipeline.business import ALERT_RULE, PipelineBench, SlowCluster
-from tests.unit.pipeline.noted_requests import NotedRequests
+from tests.unit.pipeline.business import ALERT_RULE, NotedRequests, PipelineBench, SlowCluster
+from tests.unit.pipeline.histories import no_affected
 
 pytestmark = pytest.mark.looptime
 FINAL = Verdict(kind=VerdictKind.ATTACHED, reason=Reason.ACTIVE_RUN, text="it has an incident", incident="inc-1")
@@ -428,11 +428,6 @@ class Questions:
         headlines = NoticeHeadlines(ledger=self.ledger, clock=virtual_clock, delay=timedelta(0), affected=no_affected)
         due = await self.ledger.outbox.due_notices(moment(hours=1), 100)
         return [each.text for each in await headlines.complete(due)]
-
-
-async def no_affected(_: str) -> Sequence[str]:
-    """Return no service: there is only one."""
-    return ()
 
 
 async def test_a_question_and_its_notice_show_the_rollback_that_the_diagnosis_leads_to(ledger: Ledger) -> None:

@@ -17,8 +17,7 @@ from kintsugi.model.services import STACK, AllServices, DrillTerms
 from kintsugi.pipeline.manual_starts import BoundStart, ManualStarts, bind, parameter_text
 from tests.harness.ledger_rows import keep
 from tests.unit.factories import NOW, catalog, incident, moment, rule_text, run, runbook_text, service_text
-from tests.unit.pipeline.business import PipelineBench
-from tests.unit.pipeline.noted_requests import NotedRequests
+from tests.unit.pipeline.business import NotedRequests, PipelineBench
 
 pytestmark = pytest.mark.looptime
 
@@ -352,17 +351,10 @@ async def test_in_mode_observe_it_is_only_shown(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("mode", list(Mode))
-async def test_a_run_by_hand_keeps_to_the_daemons_own_mode(mode: Mode) -> None:
-    """It has no rule in the catalog that could forbid it, or be taken out."""
+@pytest.mark.parametrize(("rule", "retired"), [(MANUAL, ""), ("gone", "rule gone is no longer in the catalog")])
+async def test_a_run_by_hand_or_of_a_rule_that_was_taken_out_keeps_to_the_daemons_own_mode(
+    rule: str, retired: str, mode: Mode
+) -> None:
+    """The removal is no *observe*: what it has begun is taken back or finished, and only further changes wait."""
     observed = PipelineBench(mode=mode).observed
-    assert (observed.mode_of(MANUAL, "mend", {"web"}), observed.retired(MANUAL)) == (mode, "")
-
-
-@pytest.mark.parametrize("mode", list(Mode))
-async def test_a_run_of_a_rule_that_was_taken_out_keeps_to_the_daemons_own_mode(mode: Mode) -> None:
-    """Its removal is no *observe*: what it has begun is taken back or finished, and only further changes wait."""
-    observed = PipelineBench(mode=mode).observed
-    assert (observed.mode_of("gone", "mend", {"web"}), observed.retired("gone")) == (
-        mode,
-        "rule gone is no longer in the catalog",
-    )
+    assert (observed.mode_of(rule, "mend", {"web"}), observed.retired(rule)) == (mode, retired)

@@ -142,19 +142,10 @@ def outage(fault: Fault) -> Outage:
     return Outage(service="web", since=NOW, fault=fault, fault_since=NOW, diagnosed=NOW)
 
 
-async def handed_over(ledger: Ledger) -> PipelineBench:
-    """Return the pipeline of a service that was handed over with a full disk five minutes ago."""
-    closed = {"state": IncidentState.NEEDS_OPERATOR}
-    ended = replace(run(), **closed, started=moment(minutes=-20), finished=moment(minutes=-5))  # type: ignore[arg-type]
-    opened = replace(incident(), **closed, opened=moment(minutes=-20), closed=moment(minutes=-5))  # type: ignore[arg-type]
-    await keep(ledger, opened, ended)
+async def test_the_fault_that_was_handed_over_stays_refused_and_another_one_starts_a_run(ledger: Ledger) -> None:
+    bench = await was_handed_over(ledger)
     found = Diagnosis(object="deployment/web", namespace="production", at=NOW, summary="it is full", causes=(DISK,))
     await ledger.diagnoses.keep(KeptDiagnosis(incident="inc-1", occasion=Occasion.HAND_OVER, diagnosis=found))
-    return PipelineBench(ledger=ledger)
-
-
-async def test_the_fault_that_was_handed_over_stays_refused_and_another_one_starts_a_run(ledger: Ledger) -> None:
-    bench = await handed_over(ledger)
     bench.observed.outage = lambda _: outage(Fault.of(DISK, "hash-1"))
     given = signal()
     verdict = await bench.judged(given)

@@ -181,22 +181,13 @@ HEALTHY = view(since=moment(minutes=-10))
     ("facts", "text"),
     [
         ({"stale": "the watch of pods is interrupted"}, "not observed: the watch of pods is interrupted"),
-        (
-            {"view": view(healthy=None, is_current=False)},
-            "not observed: objects of the service cannot be read",
-        ),
-        (
-            {"pauses": (pause(until=moment(minutes=30)),), "inaction": ACTS},
-            "paused by ada until 12:30:00: a release",
-        ),
+        ({"view": view(healthy=None, is_current=False)}, "not observed: objects of the service cannot be read"),
+        ({"pauses": (pause(until=moment(minutes=30)),), "inaction": ACTS}, "paused by ada until 12:30:00: a release"),
         (
             {"pauses": (pause(freeze=True, until=moment(hours=20)),)},
             "frozen by ada until 2026-05-05 08:00:00: a release",
         ),
-        (
-            {"pauses": (pause(),), "run": run()},
-            "paused by ada until resumed: a release; run of mend: running",
-        ),
+        ({"pauses": (pause(),), "run": run()}, "paused by ada until resumed: a release; run of mend: running"),
         ({"annotation": "paused by annotation"}, "paused by annotation"),
         (
             {"handed_over": BEFORE, "inaction": ACTS},

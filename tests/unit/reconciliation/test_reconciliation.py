@@ -102,26 +102,24 @@ def standing(
     )
 
 
+CARRIED = (IncidentState.OPEN, IncidentState.RUNNING, IncidentState.VERIFYING, IncidentState.ROLLING_BACK)
+WAITING = (IncidentState.HELD, IncidentState.AWAITING_APPROVAL)
+
+
 @pytest.mark.parametrize(
-    "state", [IncidentState.OPEN, IncidentState.RUNNING, IncidentState.VERIFYING, IncidentState.ROLLING_BACK]
+    ("found", "lacks"),
+    [
+        *((standing(each), "a run") for each in CARRIED),
+        *((standing(each, had_run=True), "a run") for each in WAITING),
+        *((standing(each, signals=()), "a signal to re-evaluate") for each in WAITING),
+    ],
 )
-def test_an_incident_that_should_have_a_run_and_has_none_is_handed_over(state: IncidentState) -> None:
-    need = need_of(standing(state), now=NOW)
+def test_an_incident_that_should_have_a_run_and_has_none_or_that_waits_for_nothing_is_handed_over(
+    found: OpenIncident, lacks: str
+) -> None:
+    need = need_of(found, now=NOW)
     assert (need.action, need.state, need.notify) == (IncidentAction.END, IncidentState.NEEDS_OPERATOR, True)
-    assert need.reason == f"the incident was {state} without a run; check whether web is healthy"
-
-
-@pytest.mark.parametrize("state", [IncidentState.HELD, IncidentState.AWAITING_APPROVAL])
-def test_an_incident_that_waits_although_its_run_is_over_is_handed_over(state: IncidentState) -> None:
-    need = need_of(standing(state, had_run=True), now=NOW)
-    assert (need.action, need.state, need.notify) == (IncidentAction.END, IncidentState.NEEDS_OPERATOR, True)
-
-
-@pytest.mark.parametrize("state", [IncidentState.HELD, IncidentState.AWAITING_APPROVAL])
-def test_an_incident_that_waits_without_a_signal_is_handed_over(state: IncidentState) -> None:
-    need = need_of(standing(state, signals=()), now=NOW)
-    assert (need.action, need.state, need.notify) == (IncidentAction.END, IncidentState.NEEDS_OPERATOR, True)
-    assert "without a signal" in need.reason
+    assert need.reason == f"the incident was {found.incident.state} without {lacks}; check whether web is healthy"
 
 
 def test_a_held_incident_recovers_with_its_upstream() -> None:

@@ -37,22 +37,21 @@ def is_away(error: Exception) -> bool:
     return isinstance(error, LedgerUnavailable)
 
 
-async def test_waits_double_up_to_the_longest() -> None:
-    attempt, times = attempts_of(*away(5))
-    assert await retry(attempt, is_away, WAITS) == "done"
-    assert times == [0, 1, 3, 7, 12, 17]
-
-
-async def test_waits_of_one_length_stay_as_they_are() -> None:
-    attempt, times = attempts_of(*away(3))
-    assert await retry(attempt, is_away, Waits.of(timedelta(seconds=2))) == "done"
-    assert times == [0, 2, 4, 6]
-
-
-async def test_a_wait_that_the_failure_asks_for_takes_the_place_of_the_usual_one() -> None:
-    attempt, times = attempts_of(*away(2))
-    assert await retry(attempt, lambda _: timedelta(seconds=9), WAITS) == "done"
-    assert times == [0, 9, 18]
+@pytest.mark.parametrize(
+    ("waits", "passes", "tried"),
+    [
+        (WAITS, is_away, [0, 1, 3, 7, 12, 17]),
+        (Waits.of(timedelta(seconds=2)), is_away, [0, 2, 4, 6]),
+        (WAITS, lambda _: timedelta(seconds=9), [0, 9, 18]),
+    ],
+    ids=["doubled up to the longest", "of one length", "as the failure asks"],
+)
+async def test_the_waits_between_attempts(
+    waits: Waits, passes: Callable[[Exception], bool | timedelta], tried: list[float]
+) -> None:
+    attempt, times = attempts_of(*away(len(tried) - 1))
+    assert await retry(attempt, passes, waits) == "done"
+    assert times == tried
 
 
 async def test_a_failure_that_does_not_pass_is_raised_at_once() -> None:

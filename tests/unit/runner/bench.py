@@ -17,6 +17,7 @@ from kintsugi.actions.job_effect import JobStage, JobState, ending
 from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.executor import Executor
+from kintsugi.model.catalog import Catalog
 from kintsugi.model.command import Command
 from kintsugi.model.records import IncidentState, Phase, RunRecord, SignalStatus, StepRecord, UndoRecord
 from kintsugi.model.remedies import RemedyKind
@@ -76,6 +77,8 @@ class RunBench:
     their texts; `script` says what happens at the first calls of the actor.
     """
 
+    LEDGER: type[RunLedger] = RunLedger
+
     def __init__(
         self,
         steps: str,
@@ -89,14 +92,9 @@ class RunBench:
         answers: Mapping[str, Mapping[str, object] | Exception] | None = None,
         script: Mapping[str, ContainedCall] | None = None,
     ) -> None:
-        self.catalog = catalog(
-            service_text(more=service), rule_text(), runbook_text(steps, rollback=rollback, more=more), *documents
-        )
-        self.runbook = self.catalog.runbooks["mend"]
-        started = run()
-        self.ledger = RunLedger(replace(started, deadline=started.started + self.runbook.rollback.after), incident())
+        mend = runbook_text(steps, rollback=rollback, more=more)
+        self.begin(catalog(service_text(more=service), rule_text(), mend, *documents), run())
         self.ledger.signals = [signal()]
-        self.observed = ShownState(self.catalog)
         self.prober = ScriptedProber(lambda: self.observed.views)
         self.actor = ScriptedActor()
         self.actor.on_change = self._changed
@@ -116,6 +114,14 @@ class RunBench:
             self.prober.will(beginning, partial(lambda given: given, answer))
         for stage, turn in (script or {}).items():
             self.actor.will(stage, turn)
+
+    def begin(self, known: Catalog, record: RunRecord) -> None:
+        """Be this run, of which nothing is done yet."""
+        self.catalog, self.runbook = known, known.runbooks[record.runbook]
+        record = replace(record, deadline=record.started + self.runbook.rollback.after)
+        about = replace(incident(service=record.service), kind=record.kind, runbook=record.runbook)
+        self.ledger = self.LEDGER(record, about)
+        self.observed = ShownState(known)
 
     async def drive(self, power: Power | None = None) -> RunRecord:
         """Start a process and let it drive the run to its end."""

@@ -50,45 +50,9 @@ from tests.unit.executor.power import Power
 from tests.unit.factories import NOW, deployment, trigger_of, view, virtual_clock
 
 
-class CasJournal:
-    """Keeps steps and evidence; `power` may end the process before or after any commit."""
-
-    def __init__(self, power: Power | None = None) -> None:
-        self.power = power or Power()
-        self.kept: dict[tuple[Phase, str], StepRecord] = {}
-        self.evidence: list[tuple[str, str, str]] = []
-        self.states: dict[tuple[Phase, str], list[StepState]] = {}
-
-    async def save_step(
-        self, step: StepRecord, *, expect: StepState | None, now: datetime, budget: Budget | None = None
-    ) -> None:
-        """Commit a step that is in state `expect`. Raises WrongState."""
-        key = (step.phase, step.path)
-        self.power.hit(f"before the commit of {step.path} as {step.state}")
-        known = self.kept.get(key)
-        if known != step:
-            if (known.state if known else None) is not expect:
-                raise WrongState(f"{step.path} is {known.state if known else 'not written'}, expected {expect}")
-            self.kept[key] = step
-            self.states.setdefault(key, []).append(step.state)
-            self.power.tell(f"{step.path} {step.state}")
-        self.power.hit(f"after the commit of {step.path} as {step.state}")
-
-    async def keep_evidence(self, run: str, path: str, kind: str, text: str, now: datetime) -> None:
-        """Commit evidence."""
-        self.power.hit(f"before the commit of evidence {kind}")
-        self.evidence.append((path, kind, text))
-        self.power.tell(f"{path} evidence {kind}")
-        self.power.hit(f"after the commit of evidence {kind}")
-
-    def known(self, path: str, phase: Phase = Phase.FORWARD) -> StepRecord | None:
-        """Return what is kept of a step."""
-        return self.kept.get((phase, path))
-
-
-class RunLedger(CasJournal):
+class RunLedger:
     """
-    The ledger of one run.
+    The ledger of one run; `power` may end the process before or after any commit.
 
     `moves` tells every state with its reason, `trouble` is raised when pauses are read, `answers_after` is how long Ada
     takes to say yes (None: she does not). `commit_takes` is how long it is until a step is committed. `recovery` is the incident
@@ -96,13 +60,13 @@ class RunLedger(CasJournal):
     """
 
     def __init__(self, run: RunRecord, incident: Incident) -> None:
-        super().__init__()
+        self.power = Power()
+        self.kept: dict[tuple[Phase, str], StepRecord] = {}
         self.record = run
         self.incident = incident
         self.signals: list[Signal] = []
         self.pauses: list[Pause] = []
         self.locks: dict[str, Lock] = {}
-        self.asked_about: list[str] = []
         self.disruptions: tuple[datetime, ...] = ()
         self.changes_of_late: tuple[MadeChange, ...] = ()
         self.questions: list[Approval] = []
@@ -128,7 +92,7 @@ class RunLedger(CasJournal):
     async def save_step(
         self, step: StepRecord, *, expect: StepState | None, now: datetime, budget: Budget | None = None
     ) -> None:
-        """Commit a step; there is no new intent for a run that is over, nor beyond the budget."""
+        """Commit a step that is in state `expect`; there is no new intent for a run that is over, nor beyond the budget."""
         if self.commit_takes:
             await asyncio.sleep(self.commit_takes.total_seconds())
         if step.state is StepState.INTENT and self.record.finished is not None:
@@ -140,7 +104,25 @@ class RunLedger(CasJournal):
         for objection in (each.objection(uid, self._changed()) for each in (budget.pods if budget is not None else ())):
             if objection:
                 raise BudgetSpent(objection)
-        await super().save_step(step, expect=expect, now=now)
+        key = (step.phase, step.path)
+        self.power.hit(f"before the commit of {step.path} as {step.state}")
+        known = self.kept.get(key)
+        if known != step:
+            if (known.state if known else None) is not expect:
+                raise WrongState(f"{step.path} is {known.state if known else 'not written'}, expected {expect}")
+            self.kept[key] = step
+            self.power.tell(f"{step.path} {step.state}")
+        self.power.hit(f"after the commit of {step.path} as {step.state}")
+
+    async def keep_evidence(self, run: str, path: str, kind: str, text: str, now: datetime) -> None:
+        """Commit evidence."""
+        self.power.hit(f"before the commit of evidence {kind}")
+        self.power.tell(f"{path} evidence {kind}")
+        self.power.hit(f"after the commit of evidence {kind}")
+
+    def known(self, path: str, phase: Phase = Phase.FORWARD) -> StepRecord | None:
+        """Return what is kept of a step."""
+        return self.kept.get((phase, path))
 
     def _changed(self) -> frozenset[str]:
         """List the uids of what was changed, or may have been."""
@@ -201,7 +183,6 @@ class RunLedger(CasJournal):
         self, namespace: str, since: datetime, now: datetime, *, changes: bool = False
     ) -> RecentChanges:
         """Return the pauses that hold, and the changes in the namespace of late."""
-        self.asked_about.append(namespace)
         if self.trouble is not None:
             raise self.trouble
         return RecentChanges(
@@ -313,7 +294,6 @@ class ShownState:
         self.taken_out = ""
         self.asked_for_silences = 0
         self.silenced: set[str] = set()
-        self.why_none_good = ""
         self.known_good: frozenset[str] = frozenset()
         self.last_good_number = 0
         self.known_adopted: dict[str, int] = {}
@@ -426,8 +406,8 @@ class ShownState:
         return self.known_adopted
 
     def none_good(self, service: str) -> str:
-        """Return why no revision is good."""
-        return self.why_none_good
+        """Return no reason why no revision is good."""
+        return ""
 
     def good(self, service: str) -> frozenset[str]:
         """Name the templates that were seen good."""
@@ -464,8 +444,6 @@ class ScriptedProber:
         self.looked: list[tuple[float, str]] = []
         self.deadlines: list[timedelta] = []
         self.askers: list[ProbeContext] = []
-        self.planned: list[tuple[Phase, str]] = []
-        self.refusal: KintsugiError | None = None
         self.as_left: Callable[[], bool] = lambda: True
 
     def will(self, beginning: str, answer: Answer) -> None:
@@ -500,10 +478,7 @@ class ScriptedProber:
         return self.as_left()
 
     async def plan_effect(self, command: Command, context: ChangeContext) -> EffectPlan:
-        """Refuse a change, or judge none."""
-        self.planned.append((context.phase, render(command)))
-        if self.refusal is not None:
-            raise self.refusal
+        """Judge no change."""
         return EffectPlan(command=command, intent=Intent(uid=""), undo=UndoRecord())
 
     async def watch(self, prepared: EffectPlan, guard_context: ChangeContext) -> JobState:

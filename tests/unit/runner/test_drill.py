@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import cast
 
 import pytest
 
@@ -19,9 +18,9 @@ from kintsugi.runner import Journal, RunnerDeps
 from kintsugi.runner.rehearsal import DrillDriver, DrillGate
 from kintsugi_restore.worker_results import SEARCH_PATH, owner_of
 from tests.unit.as_ledger import as_ledger
-from tests.unit.factories import incident, pause, run
+from tests.unit.factories import pause, run
 from tests.unit.runner.bench import RunBench, at_work, cut_everywhere, worker_facts, worker_undo
-from tests.unit.runner.fakes import RunLedger, ScriptedProber, ShownState
+from tests.unit.runner.fakes import ScriptedProber
 from tests.unit.virtual import play
 
 pytestmark = pytest.mark.looptime
@@ -63,18 +62,9 @@ class Drill(RunBench):
 
     def __init__(self) -> None:
         super().__init__("- {id: look, run: kubectl get pods}\n")
-        self.catalog, self.runbook = CATALOG, CATALOG.runbooks["database-drill"]
-        service = CATALOG.services["database"]
-        record = replace(
-            run(service="database"),
-            runbook=self.runbook.name,
-            rule="drill",
-            kind=RunKind.DRILL,
-            parameters=cast("Mapping[str, object]", parameters_for(self.runbook, service)),
-        )
-        record = replace(record, deadline=record.started + self.runbook.rollback.after)
-        self.ledger = RunLedger(record, replace(incident(service="database"), kind=RunKind.DRILL))
-        self.observed = ShownState(self.catalog)
+        given = dict(parameters_for(CATALOG.runbooks["database-drill"], CATALOG.services["database"]))
+        record = replace(run(service="database"), runbook="database-drill", rule="drill", kind=RunKind.DRILL)
+        self.begin(CATALOG, replace(record, parameters=given))
         self.prober = ScriptedProber()
         self.actor.facts_of, self.actor.undo_of, self.actor.on_change = worker_facts, worker_undo, lambda _: None
         self.prober.workers = {

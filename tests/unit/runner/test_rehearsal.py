@@ -16,9 +16,8 @@ from kintsugi.runner.rehearsal import RehearsalDriver
 from kintsugi.verbs.scale import Scale
 from tests.unit.as_ledger import as_ledger
 from tests.unit.catalog.test_guides import GUIDES, examples
-from tests.unit.factories import catalog, incident, pause, rule_text, run, runbook_text, service_text
+from tests.unit.factories import catalog, pause, rule_text, run, runbook_text, service_text
 from tests.unit.runner.bench import RunBench, cut_everywhere
-from tests.unit.runner.fakes import RunLedger
 from tests.unit.virtual import play
 
 pytestmark = pytest.mark.looptime
@@ -33,16 +32,9 @@ class Rehearsal(RunBench):
 
     def __init__(self, example: str = EXAMPLE) -> None:
         super().__init__("- {id: look, run: kubectl get pods}", documents=(example,))
-        self.runbook = self.catalog.runbooks["room-for-more-pods"]
-        record = replace(
-            run(),
-            runbook=self.runbook.name,
-            rule="manual",
-            kind=RunKind.REHEARSAL,
-            parameters=dict(parameters_for(self.runbook, self.catalog.services["web"])),
-        )
-        record = replace(record, deadline=record.started + self.runbook.rollback.after)
-        self.ledger = RunLedger(record, replace(incident(), kind=RunKind.REHEARSAL))
+        given = dict(parameters_for(self.catalog.runbooks["room-for-more-pods"], self.catalog.services["web"]))
+        record = replace(run(), runbook="room-for-more-pods", rule="manual", kind=RunKind.REHEARSAL)
+        self.begin(self.catalog, replace(record, parameters=given))
         self.actor.undo_of = undo_of
         self.actor.on_change = lambda text: self.observed.show(ready=5 if text == MORE else 3, desired=3, healthy=True)
 

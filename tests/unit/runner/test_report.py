@@ -1,6 +1,6 @@
 """What people are told of a run: the hand-over, the account of a restore, what its own steps have taken back or left changed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -178,19 +178,6 @@ DIAGNOSED = done("why", "kintsugi diagnose", text=CAUSE)
 WENT_BACK = done("back~0", "kubectl rollout undo", revision=2, to=1, had="image web:2", gets="image web:1")
 
 
-@pytest.mark.parametrize(
-    ("steps", "told"),
-    [
-        ([DIAGNOSED, WENT_BACK], f"rolled back from revision 2 (image web:2) to 1 (image web:1): {CAUSE}"),
-        ([DIAGNOSED, done("restart~0", "kubectl rollout undo", phase=Phase.UNDO, revision=2, to=1)], ""),
-        ([done("back~0", "kubectl rollout pause", revision=2, to=1)], ""),
-    ],
-    ids=["by a step", "by the undo of a change", "by its text and not its verb"],
-)
-def test_a_rollback_by_a_step_is_told_with_the_cause_found_before_it(steps: list[StepRecord], told: str) -> None:
-    assert rollback_summary(steps) == told
-
-
 CORDONED = replace(
     done("moved/cordon~0", "kubectl cordon", unschedulable=False),
     text="kubectl cordon node-2",
@@ -201,40 +188,35 @@ UNDONE = replace(CORDONED, path=str(CORDONED.step_path.undone_by(0)), phase=Phas
 EVICTED = replace(done("moved/evict~0", "kubectl evict-pod", uid="u1"), undo=UndoRecord(note="it is made anew"))
 
 
-@pytest.mark.parametrize(
-    ("steps", "told"),
-    [
-        ([CORDONED, EVICTED], "kubectl cordon node-2 stays in force until a person runs kubectl uncordon node-2"),
-        ([replace(CORDONED, undo=UndoRecord(note="nothing was changed"))], ""),
-        ([CORDONED, UNCORDONED], ""),
-        ([CORDONED, UNDONE], ""),
-        ([EVICTED], ""),
-    ],
-    ids=["cordoned", "cordoned before", "uncordoned by a later step", "undone", "evicted"],
-)
-def test_a_cordon_that_stays_after_its_run_is_told_with_the_command_that_ends_it(
-    steps: list[StepRecord], told: str
-) -> None:
-    assert left_changed(steps) == told
-
-
 RAISED = replace(DIAGNOSED, result={"remedy": "raise-memory", "reason": "its limit is raised"})
 RESIZED = done("raised/resize[1]", "kubectl patch", written={"/spec/containers/0/resources/limits/memory": "164Mi"})
 
 
-@pytest.mark.parametrize(
-    ("steps", "told"),
-    [
-        ([RAISED, RESIZED, RESIZED], "temporary, in 2 pods: its limit is raised"),
-        ([RAISED, RESIZED], "temporary, in 1 pod: its limit is raised"),
-        ([RAISED], ""),
-        ([DIAGNOSED, RESIZED], ""),
-        ([RAISED, replace(RESIZED, phase=Phase.UNDO)], ""),
-        ([RAISED, done("mark~0", "kubectl patch", fields=["/metadata/labels/a"])], ""),
-    ],
-    ids=["two pods", "one pod", "not raised", "not for the cause", "lowered again", "another patch"],
-)
-def test_a_limit_that_was_raised_in_place_for_the_cause_is_told_to_be_temporary(
-    steps: list[StepRecord], told: str
+ROLLED_BACK = f"rolled back from revision 2 (image web:2) to 1 (image web:1): {CAUSE}"
+STAYS = "kubectl cordon node-2 stays in force until a person runs kubectl uncordon node-2"
+UNDID = done("restart~0", "kubectl rollout undo", phase=Phase.UNDO, revision=2, to=1)
+CASES: Mapping[str, tuple[Callable[[Sequence[StepRecord]], str], list[StepRecord], str]] = {
+    "rolled back by a step": (rollback_summary, [DIAGNOSED, WENT_BACK], ROLLED_BACK),
+    "by the undo of a change": (rollback_summary, [DIAGNOSED, UNDID], ""),
+    "by its text and not its verb": (rollback_summary, [done("a~0", "kubectl rollout pause", revision=2, to=1)], ""),
+    "cordoned": (left_changed, [CORDONED, EVICTED], STAYS),
+    "cordoned before": (left_changed, [replace(CORDONED, undo=UndoRecord(note="nothing was changed"))], ""),
+    "uncordoned by a later step": (left_changed, [CORDONED, UNCORDONED], ""),
+    "undone": (left_changed, [CORDONED, UNDONE], ""),
+    "evicted": (left_changed, [EVICTED], ""),
+    "two pods": (memory_raise_summary, [RAISED, RESIZED, RESIZED], "temporary, in 2 pods: its limit is raised"),
+    "one pod": (memory_raise_summary, [RAISED, RESIZED], "temporary, in 1 pod: its limit is raised"),
+    "not raised": (memory_raise_summary, [RAISED], ""),
+    "not for the cause": (memory_raise_summary, [DIAGNOSED, RESIZED], ""),
+    "lowered again": (memory_raise_summary, [RAISED, replace(RESIZED, phase=Phase.UNDO)], ""),
+    "another patch": (memory_raise_summary, [RAISED, done("a~0", "kubectl patch", fields=["/metadata/a"])], ""),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_rollback_a_cordon_that_stays_and_a_limit_raised_in_place_are_told_of_the_steps_that_did_them(
+    case: str,
 ) -> None:
-    assert memory_raise_summary(steps) == told
+    """With the cause found before it, the command that ends it, and that it is temporary."""
+    summary, steps, told = CASES[case]
+    assert summary(steps) == told

@@ -15,9 +15,9 @@ from kintsugi.runner.context import ChildCall
 from kintsugi.runner.ends import ExecutionStopped
 from kintsugi.runner.stack import StackDriver
 from tests.unit.as_ledger import as_ledger
-from tests.unit.factories import NOW, catalog, incident, rule_text, run, runbook_text, service_text, virtual_clock
+from tests.unit.factories import NOW, catalog, rule_text, run, runbook_text, service_text, virtual_clock
 from tests.unit.runner.bench import RunBench
-from tests.unit.runner.fakes import RunLedger, ShownState
+from tests.unit.runner.fakes import RunLedger
 
 pytestmark = pytest.mark.looptime
 
@@ -80,16 +80,15 @@ class StackBench(RunBench):
     a person for as long as `asks_for` says. What is `joined` was begun by others.
     """
 
+    LEDGER = StackLedger
+    ledger: StackLedger
+
     def __init__(self, steps: str = STEPS, *, rollback: str = "") -> None:
         super().__init__("- {id: look, run: kubectl get pods}\n")
         texts = (service_text(name) for name in NAMES)
         everything = runbook_text(steps, name="everything", rollback=rollback)
-        self.catalog = catalog(*texts, rule_text(), runbook_text(), everything)
-        self.runbook = self.catalog.runbooks["everything"]
-        record = replace(run(service=STACK), runbook="everything")
-        record = replace(record, deadline=record.started + self.runbook.rollback.after)
-        self.ledger: StackLedger = StackLedger(record, incident(service=STACK))
-        self.observed = ShownState(self.catalog)
+        known = catalog(*texts, rule_text(), runbook_text(), everything)
+        self.begin(known, replace(run(service=STACK), runbook="everything"))
         self.ends = dict.fromkeys(NAMES, IncidentState.RECOVERED)
         self.takes = timedelta(minutes=1)
         self.well: set[str] = set()

@@ -18,8 +18,7 @@ from kubeobjects.kept import EndpointSlice, Metadata, PersistentVolumeClaim
 from kubeobjects.storage import ClaimStatus
 from tests.unit.actions.samples import healthy_pod, node
 from tests.unit.factories import NOW, deployment, run
-from tests.unit.runner.fakes import ShownState
-from tests.unit.runner.test_stack import NAMES, StackBench, StackLedger
+from tests.unit.runner.test_stack import NAMES, StackBench
 
 pytestmark = pytest.mark.looptime
 
@@ -60,12 +59,7 @@ class Shipped(StackBench):
 
     def __init__(self) -> None:
         super().__init__()
-        self.catalog = CATALOG
-        self.runbook = CATALOG.runbooks["full-stack-recovery"]
-        record = replace(run(service=STACK), runbook=self.runbook.name)
-        record = replace(record, deadline=record.started + self.runbook.rollback.after)
-        self.ledger = StackLedger(record, replace(self.ledger.incident, runbook=self.runbook.name))
-        self.observed = ShownState(CATALOG)
+        self.begin(CATALOG, replace(run(service=STACK), runbook="full-stack-recovery"))
         self.ends = dict.fromkeys(IN_ORDER, IncidentState.RECOVERED)
         self.well |= set(NAMES)  # whose states this bench shows itself
         for number, name in enumerate(IN_ORDER, 1):
@@ -125,7 +119,7 @@ async def test_all_five_are_recovered_in_the_order_of_the_page_and_what_nobody_w
     assert bench.step("before/top").error == "the metrics API is not available"
     kept: Any = recalled(bench.step("before/events").result)["kept"]
     assert [each["metadata"]["name"] for each in kept] == ["web-app-deployment-1"]
-    assert len(bench.asked("nc -z")) == 2 * len(IN_ORDER)
+    assert sorted(bench.asked("nc -z")) == sorted([f"nc -z 10.0.0.{number} 80 -w 5" for number in range(1, 6)] * 2)
 
 
 @pytest.mark.parametrize(
@@ -224,3 +218,4 @@ async def test_with_a_prometheus_no_sample_is_not_success(answer: Mapping[str, o
     if state is IncidentState.NEEDS_OPERATOR:
         assert ended.reason.startswith("stopped at verification/metrics: Watch the metrics: ")
     assert "not watched" not in ended.reason
+    assert bench.asked("promtool")[-1].startswith(f"promtool query instant {PROMETHEUS} '(sum(rate(")

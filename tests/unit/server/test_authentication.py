@@ -116,22 +116,17 @@ def test_a_file_with_several_lines_holds_several_tokens(tmp_path: Path) -> None:
     assert tokens.holder(b"webhook-token-one\r\nwebhook-token-two") is None
 
 
-def test_without_a_token_file_nobody_is_let_in(tmp_path: Path) -> None:
-    authentication = Authenticator(TokenFiles([]), TokenFiles([], named=True))
-
-    assert authentication.identify([]) == authentication.identify(["Bearer "]) == Principal(role=ApiRole.NOBODY)
-
-
-def test_the_explicit_flag_lets_anybody_deliver_and_nothing_else() -> None:
-    authentication = Authenticator(TokenFiles([]), TokenFiles([], named=True), open_webhook=True)
-
-    assert authentication.identify([]).role is ApiRole.WEBHOOK
-
-
-def test_the_flag_opens_nothing_where_there_is_a_token(tmp_path: Path) -> None:
-    files = TokenFiles([token_file(tmp_path, "token", "webhook-token-one")])
-
-    assert Authenticator(files, TokenFiles([], named=True), open_webhook=True).identify([]).role is ApiRole.NOBODY
+@pytest.mark.parametrize(
+    ("flag", "has_token", "role"),
+    [(False, False, ApiRole.NOBODY), (True, False, ApiRole.WEBHOOK), (True, True, ApiRole.NOBODY)],
+)
+def test_without_a_token_file_nobody_is_let_in_unless_the_explicit_flag_lets_anybody_deliver(
+    flag: bool, has_token: bool, role: ApiRole, tmp_path: Path
+) -> None:
+    files = TokenFiles([token_file(tmp_path, "token", "webhook-token-one")] if has_token else [])
+    authentication = Authenticator(files, TokenFiles([], named=True), open_webhook=flag)
+    assert authentication.identify([]).role is role
+    assert authentication.identify(["Bearer "]).role is ApiRole.NOBODY
 
 
 LONG, OTHER = "0123456789abcdef", "fedcba9876543210"

@@ -111,27 +111,28 @@ def nothing_noted(_service: str, _check: str, *, met: bool) -> None:
     """Take an answer that the views would keep."""
 
 
+TERMS = CheckTerms(within=SOON)
+
+
 def checks(
     looks: ScriptedProber,
-    told: RecordedAnswers,
-    view: ServiceView | None = None,
-    stale_reason: str = "",
-    *,
+    told: Callable[[Rule, Target, bool], None],
+    *views: ServiceView,
     catalog: Catalog = CATALOG,
+    terms: CheckTerms = TERMS,
+    **seen: object,
 ) -> Checks:
-    """Make what is tested, over one service."""
-    view = view or service()
-    services = SimpleNamespace(views={view.name: view}, stale_reason=stale_reason, note_check=nothing_noted)
-    made = Checks(services, looks, told, clock=factories.virtual_clock, terms=CheckTerms(within=SOON))  # type: ignore[arg-type]
+    """Make what is tested, over the service that is well or over these."""
+    seen = {"views": {view.name: view for view in views or (service(),)}, "counts": CountMemory(), **seen}
+    services = SimpleNamespace(**{"stale_reason": "", "catalog": catalog, "note_check": nothing_noted, **seen})
+    made = Checks(services, looks, told, clock=factories.virtual_clock, terms=terms)  # type: ignore[arg-type]
     made.reload(catalog, Matcher(catalog))
     return made
 
 
-async def asked(
-    looks: ScriptedProber, told: RecordedAnswers, view: ServiceView | None = None, stale_reason: str = ""
-) -> bool | None:
+async def asked(looks: ScriptedProber, told: RecordedAnswers, *views: ServiceView, **seen: object) -> bool | None:
     """Ask the rule's check once."""
-    return await checks(looks, told, view, stale_reason).ask(CATALOG.rules["web-answers"])
+    return await checks(looks, told, *views, **seen).ask(CATALOG.rules["web-answers"])  # type: ignore[arg-type]
 
 
 async def test_a_check_that_is_met_tells_that_its_rule_does_not_hold() -> None:
@@ -213,7 +214,7 @@ async def test_a_service_that_cannot_be_seen_or_is_not_wanted_is_not_asked(
     change: Callable[[ServiceView], ServiceView], stale_reason: str
 ) -> None:
     looks, told = ScriptedProber(), RecordedAnswers()
-    assert await asked(looks, told, change(service()), stale_reason) is None
+    assert await asked(looks, told, change(service()), stale_reason=stale_reason) is None
     assert (looks.asked, told.holds) == ([], [])
 
 
@@ -275,15 +276,13 @@ async def test_a_path_on_which_every_check_fails_is_doubted_before_the_services(
     ]
     catalog = factories.catalog(*texts, factories.runbook_text())
     views = {name: replace(factories.view(catalog.services[name], ready=ready), host=host) for name in names}
-    services = SimpleNamespace(views=views, stale_reason="", catalog=catalog, note_check=nothing_noted)
     looks = ScriptedProber()
-    checks = Checks(services, looks, lambda *_: None, clock=factories.virtual_clock, terms=CheckTerms(within=SOON))  # type: ignore[arg-type]
-    checks.reload(catalog, Matcher(catalog))
+    made = checks(looks, lambda *_: None, *views.values(), catalog=catalog)
     for name in names:
         looks.wrong = {"curl": {"status": 500 if name in failing else 200}}
-        await checks.ask(catalog.rules[f"{name}-answers"])
+        await made.ask(catalog.rules[f"{name}-answers"])
     said = "our own checks of mail, web all fail, although their kubelets find them ready"
-    assert checks.doubt() == (said if doubted else "")
+    assert made.doubt() == (said if doubted else "")
 
 
 COUNTING = factories.catalog(
@@ -312,22 +311,17 @@ async def test_a_count_of_a_check_is_remembered_while_its_service_is_well_and_no
     """P6: what has just come back may have lost what it is counted by."""
     since = None if well_for is None else factories.virtual_clock() - timedelta(seconds=well_for)
     view = replace(factories.view(COUNTING.services["web"]), healthy_since=since)
-    services = SimpleNamespace(views={"web": view}, stale_reason="", counts=CountMemory(), note_check=nothing_noted)
     terms = CheckTerms(within=SOON, lasting=timedelta(minutes=2), has_open_run=lambda _: is_open)
-    looks = ScriptedProber({"kubectl get pods": {"items": items}})
-    made = Checks(services, looks, RecordedAnswers(), clock=factories.virtual_clock, terms=terms)  # type: ignore[arg-type]
-    made.reload(COUNTING, Matcher(COUNTING))
+    looks, counts = ScriptedProber({"kubectl get pods": {"items": items}}), CountMemory()
+    made = checks(looks, RecordedAnswers(), view, catalog=COUNTING, terms=terms, counts=counts)
     await made.ask(COUNTING.rules["web-answers"])
-    assert services.counts.of("web") == remembered
-    assert [each.value for each in services.counts.unsaved()] == list(remembered.values())
+    assert counts.of("web") == remembered
+    assert [each.value for each in counts.unsaved()] == list(remembered.values())
 
 
 async def test_the_last_answer_of_a_check_is_kept_for_a_diagnosis_with_its_status_and_masked() -> None:
-    looks, told = (
-        ScriptedProber({"curl": {"status": 502, "body": "upstream db:\n  password=hunter2secret"}}),
-        RecordedAnswers(),
-    )
-    made, rule = checks(looks, told), CATALOG.rules["web-answers"]
+    looks = ScriptedProber({"curl": {"status": 502, "body": "upstream db:\n  password=hunter2secret"}})
+    made, rule = checks(looks, RecordedAnswers()), CATALOG.rules["web-answers"]
     await made.ask(rule)
     (found,) = made.answers("web")
     assert (found.name, found.met, found.since is None) == ("smoke", False, False)
@@ -354,11 +348,8 @@ WEB_1 = PodAddress(name="web-1", namespace="production", ip="10.1.0.7", ports={(
 def asking_pods(looks: ScriptedProber, checks_of_web: str) -> tuple[Checks, RecordedAnswers]:
     """Make checks of the web service, and what is told of them."""
     catalog = factories.catalog(factories.service_text(more=checks_of_web), ON_CHECK, factories.runbook_text())
-    view = factories.view(catalog.services["web"], pods=(factories.pod(),))
-    services, told = SimpleNamespace(views={"web": view}, stale_reason="", note_check=nothing_noted), RecordedAnswers()
-    made = Checks(services, looks, told, clock=factories.virtual_clock, terms=CheckTerms(within=SOON))  # type: ignore[arg-type]
-    made.reload(catalog, Matcher(catalog))
-    return made, told
+    told = RecordedAnswers()
+    return checks(looks, told, factories.view(catalog.services["web"], pods=(factories.pod(),)), catalog=catalog), told
 
 
 @pytest.mark.parametrize(("status", "text"), [(200, ""), (503, "answers: not met (HTTP 503)")])
@@ -410,16 +401,8 @@ class Stage:
 
     def daemon(self) -> None:
         """Begin with a new daemon, which knows what the ledger has."""
-        services = SimpleNamespace(
-            views=self.views,
-            stale_reason="",
-            catalog=DERIVED,
-            counts=self.counts,
-            note_check=lambda _service, _check, *, met: self.noted.append(met),
-        )
-        clock, terms = factories.virtual_clock, CheckTerms(within=timedelta(seconds=10))
-        self.checks = Checks(services, self.prober, self.told, clock=clock, terms=terms)  # type: ignore[arg-type]
-        self.checks.reload(DERIVED, Matcher(DERIVED))
+        seen = {"counts": self.counts, "note_check": lambda _service, _check, *, met: self.noted.append(met)}
+        self.checks = checks(self.prober, self.told, catalog=DERIVED, views=self.views, **seen)  # type: ignore[arg-type]
 
     async def ask(self, answer: object) -> bool | None:
         """Ask the check, which is answered so."""

@@ -31,7 +31,7 @@ from kubeobjects.pods import ClaimVolume, Volume
 from tests.unit import factories
 from tests.unit.objects.pods import NOW, running
 from tests.unit.sources.watched_ledger import WatchedLedger, nothing
-from tests.unit.views.caches import scripted_caches
+from tests.unit.views.cluster import scripted_caches
 
 TOO_FEW = factories.rule_text("web-too-few", on="services", more="when: service.ready < service.desired\nfor: 0s\n")
 CATALOG = factories.catalog(factories.service_text(), TOO_FEW, factories.runbook_text())

@@ -1,16 +1,23 @@
-"""Services in a cluster that is told, web most of all: a Deployment, its ReplicaSets, pods and a Kubernetes Service."""
+"""Services in a cluster that is told, web most of all, over caches without a server."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
+from kintsugi.kube.object_cache import Change, Key, ObjectCache, Subscriber
 from kintsugi.model.catalog import Catalog
-from kintsugi.views import ServiceViews
+from kintsugi.model.views import ServiceView
+from kintsugi.views import Caches, ServiceViews
 from kubeobjects.kept import (
     Deployment,
     KubeService,
     LabelSelector,
     Metadata,
+    Namespace,
+    Object,
     OwnerReference,
+    Pod,
     PodTemplate,
     ReplicaSet,
 )
@@ -23,9 +30,64 @@ from kubeobjects.network import (
     ServicePort,
     ServiceSpec,
 )
+from kubeobjects.resources import Resource
 from kubeobjects.workloads import DeploymentSpec, DeploymentStatus
 from tests.unit.factories import pod, shop, virtual_clock
-from tests.unit.views.caches import scripted_caches
+
+
+class ScriptedReflector:
+    """A reflector whose objects are put in by the test."""
+
+    def __init__(self, _kube: object, resource: Resource, _kept: object) -> None:
+        self.resource = resource
+        self.mirror: ObjectCache[Any] = ObjectCache()
+        self.store: Mapping[Key, Any] = self.mirror.objects
+        self.undecodable_objects: Mapping[Key, str] = self.mirror.undecodable_objects
+        self.synced = True
+        self.problem = ""
+        self.silent_for = 0.0
+        self.silence = timedelta(seconds=60)
+        self.sends_bookmarks = True
+        self.gaps = 0
+
+    def age(self, _now: float) -> float:
+        """Return the seconds since the server was last heard."""
+        return self.silent_for
+
+    async def wait_synced(self, _within: timedelta) -> None:
+        """Wait for the first list: for ever, where there is none."""
+        if not self.synced:
+            await asyncio.Event().wait()
+
+    def subscribe(self, subscriber: Subscriber[Any]) -> None:
+        """Call `subscriber` with every change."""
+        self.mirror.subscribe(subscriber)
+
+    def keep_only(self, wanted: Callable[[Any], bool]) -> None:
+        """Keep what is wanted."""
+        self.wanted = wanted
+
+    def put(self, item: Object) -> None:
+        """Let an object be so."""
+        self.mirror.put((item.metadata.namespace, item.metadata.name), item)
+
+    def drop(self, item: Object) -> None:
+        """Let an object be gone."""
+        self.mirror.remove((item.metadata.namespace, item.metadata.name))
+
+
+def scripted_caches() -> Any:
+    """Make caches of nothing; with a pod its namespace is there."""
+    caches: Any = Caches.of(None, ScriptedReflector)  # type: ignore[arg-type]
+
+    def note(change: Change[Pod]) -> None:
+        name = change.subject.metadata.namespace
+        if ("", name) not in caches.namespaces.store:
+            caches.namespaces.put(Namespace(metadata=Metadata(name=name)))
+
+    caches.pods.subscribe(note)
+    return caches
+
 
 REVISION = "deployment.kubernetes.io/revision"
 
@@ -44,6 +106,11 @@ class FakeCaches:
             stale_after=timedelta(seconds=30),
             clock_problem=lambda: self.clock_problem,
         )
+
+    def seen(self) -> ServiceView:
+        """Look at the service web now."""
+        self.services.refresh()
+        return self.services.views["web"]
 
     def deploy(
         self,
@@ -156,3 +223,13 @@ class FakeCaches:
         """Return the next resourceVersion."""
         self.versions += 1
         return str(self.versions)
+
+
+def well_cluster() -> FakeCaches:
+    """Return a cluster in which web is well with revision 1."""
+    cluster = FakeCaches()
+    cluster.deploy()
+    for name in ("web-1", "web-2", "web-3"):
+        cluster.run(name)
+    cluster.services.refresh()
+    return cluster

@@ -1,6 +1,6 @@
 """What a service does not say is derived: its selector, when it is healthy, and the check that it is asked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import pytest
@@ -19,12 +19,6 @@ pytestmark = pytest.mark.looptime
 DERIVED = catalog(service_text().replace("  selector: app=web\n", ""), runbook_text())
 
 
-def seen(cluster: FakeCaches) -> ServiceView:
-    """Look at the service web now."""
-    cluster.services.refresh()
-    return cluster.services.views["web"]
-
-
 def pods_of(view: ServiceView) -> Sequence[str]:
     return [each.metadata.name for each in view.pods]
 
@@ -32,7 +26,7 @@ def pods_of(view: ServiceView) -> Sequence[str]:
 async def test_a_service_whose_workload_was_never_seen_has_no_pods() -> None:
     cluster = FakeCaches(DERIVED)
     cluster.run("web-1")
-    view = seen(cluster)
+    view = cluster.seen()
     assert (pods_of(view), view.service.selector, view.healthy) == ([], NOTHING, False)
     assert not view.service.selector.matches({"app": "web"})
 
@@ -50,7 +44,7 @@ async def test_the_selector_is_the_workload_s_whichever_is_seen_first(first: str
         cluster.deploy()
         cluster.run("web-1")
         cluster.run("other", app="api")
-    view = seen(cluster)
+    view = cluster.seen()
     assert (pods_of(view), str(view.service.selector)) == (["web-1"], "app=web")
     assert told == ["anew"], "what goes by pods looks at them again"
 
@@ -60,23 +54,23 @@ async def test_a_workload_that_is_made_anew_with_another_selector_has_other_pods
     cluster.deploy()
     cluster.run("web-1")
     cluster.run("web-2", app="web-two")
-    assert pods_of(seen(cluster)) == ["web-1"]
+    assert pods_of(cluster.seen()) == ["web-1"]
     cluster.deploy(2, selects={"app": "web-two"})
-    assert pods_of(seen(cluster)) == ["web-2"]
+    assert pods_of(cluster.seen()) == ["web-2"]
 
 
 async def test_a_workload_that_selects_everything_gives_its_service_nothing() -> None:
     cluster = FakeCaches(DERIVED)
     cluster.deploy(selects={})
     cluster.run("web-1")
-    assert pods_of(seen(cluster)) == []
+    assert pods_of(cluster.seen()) == []
 
 
 async def test_a_selector_that_is_written_stays_whatever_the_workload_selects() -> None:
     cluster = FakeCaches()
     cluster.deploy(selects={"app": "web-two"})
     cluster.run("web-1")
-    view = seen(cluster)
+    view = cluster.seen()
     assert (pods_of(view), str(view.service.selector)) == (["web-1"], "app=web")
 
 
@@ -97,52 +91,33 @@ def well() -> FakeCaches:
     return cluster
 
 
-def is_healthy(cluster: FakeCaches) -> bool | None:
-    cluster.services.refresh()
-    return cluster.services.views["web"].healthy
-
-
-async def test_a_service_whose_pods_serve_and_answer_is_healthy() -> None:
-    assert is_healthy(well())
-
-
-async def test_a_rollout_that_is_not_complete_is_not_health_beside_pods_that_serve() -> None:
+@pytest.mark.parametrize(
+    "fails",
+    [
+        lambda cluster: cluster.deploy(2, rolled_out=False),
+        lambda cluster: cluster.run("web-3", ready=False),
+        lambda cluster: cluster.answer(0),
+        lambda cluster: cluster.deploy(replicas=0),
+        lambda cluster: cluster.services.note_check("web", "smoke", met=False),
+    ],
+    ids=["an incomplete rollout", "an unready pod", "a Service without pods", "no replicas", "a check that is not met"],
+)
+async def test_a_service_is_healthy_unless_something_that_belongs_to_it_fails(
+    fails: Callable[[FakeCaches], None],
+) -> None:
     cluster = well()
-    cluster.deploy(2, rolled_out=False)
-    assert is_healthy(cluster) is False
+    assert cluster.seen().healthy
+    fails(cluster)
+    assert cluster.seen().healthy is False
 
 
-async def test_a_pod_that_is_not_ready_is_not_health() -> None:
+async def test_a_check_counts_until_it_is_met_again_or_no_rule_asks_it_any_more() -> None:
     cluster = well()
-    cluster.run("web-3", ready=False)
-    assert is_healthy(cluster) is False
-
-
-async def test_a_kubernetes_service_that_leads_to_no_pod_is_not_health() -> None:
-    cluster = well()
-    cluster.answer(0)
-    assert is_healthy(cluster) is False
-
-
-async def test_a_service_that_is_scaled_to_none_is_not_healthy() -> None:
-    cluster = well()
-    cluster.deploy(replicas=0)
-    assert is_healthy(cluster) is False
-
-
-async def test_a_check_that_is_not_met_is_not_health_until_it_is_met_again() -> None:
-    cluster = well()
-    cluster.services.note_check("web", "smoke", met=False)
-    assert is_healthy(cluster) is False
-    cluster.services.note_check("web", "smoke", met=True)
-    assert is_healthy(cluster)
-
-
-async def test_a_check_that_no_rule_asks_any_more_counts_no_longer() -> None:
-    cluster = well()
-    cluster.services.note_check("web", "smoke", met=False)
+    for met in (True, False):
+        cluster.services.note_check("web", "smoke", met=met)
+        assert cluster.seen().healthy is met
     cluster.services.reload(catalog(SERVICE, runbook_text()))
-    assert is_healthy(cluster)
+    assert cluster.seen().healthy
 
 
 HEALTH = {"path": "/health", "port": "http"}

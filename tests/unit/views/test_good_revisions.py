@@ -1,6 +1,7 @@
 """A revision is good when its rollout was complete and the service well for long enough, with that very template."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -11,23 +12,12 @@ from kintsugi.views import ServiceViews
 from kubeobjects.kept import DaemonSet, Metadata, OwnerReference, PodTemplate
 from kubeobjects.workloads import DaemonSetSpec, DaemonSetStatus
 from tests.unit.factories import catalog, moment, pod, rule_text, runbook_text, service_text, virtual_clock
-from tests.unit.views.caches import scripted_caches
-from tests.unit.views.cluster import FakeCaches
+from tests.unit.views.cluster import FakeCaches, scripted_caches, well_cluster
 
 pytestmark = pytest.mark.looptime
 
 
 LASTING = timedelta(minutes=2)
-
-
-async def well() -> FakeCaches:
-    """Return a cluster in which web is well with revision 1."""
-    cluster = FakeCaches()
-    cluster.deploy(1)
-    for name in ("web-1", "web-2", "web-3"):
-        cluster.run(name)
-    cluster.services.refresh()
-    return cluster
 
 
 def good(cluster: FakeCaches) -> list[int]:
@@ -37,7 +27,7 @@ def good(cluster: FakeCaches) -> list[int]:
 
 
 async def test_health_must_have_lasted() -> None:
-    cluster = await well()
+    cluster = well_cluster()
     await asyncio.sleep(119)
     assert good(cluster) == []
     await asyncio.sleep(1)
@@ -48,7 +38,7 @@ async def test_health_must_have_lasted() -> None:
 
 
 async def test_a_rollout_that_is_not_complete_is_not_good() -> None:
-    cluster = await well()
+    cluster = well_cluster()
     await asyncio.sleep(600)
     cluster.deploy(2, rolled_out=False)
     assert good(cluster) == []
@@ -56,7 +46,7 @@ async def test_a_rollout_that_is_not_complete_is_not_good() -> None:
 
 async def test_a_new_template_must_show_by_itself_that_it_is_good() -> None:
     """The service was well throughout a rolling update; that says nothing about the template of a moment ago."""
-    cluster = await well()
+    cluster = well_cluster()
     await asyncio.sleep(600)
     assert good(cluster) == [1]
     cluster.deploy(2)
@@ -67,13 +57,29 @@ async def test_a_new_template_must_show_by_itself_that_it_is_good() -> None:
     assert good(cluster) == [2]
 
 
-async def test_a_failure_starts_the_time_anew() -> None:
-    cluster = await well()
-    await asyncio.sleep(600)
-    cluster.run("web-1", ready=False)
-    assert good(cluster) == []
-    cluster.run("web-1")
-    assert good(cluster) == []
+@pytest.mark.parametrize(
+    ("fails", "recovers"),
+    [
+        (lambda cluster: cluster.run("web-1", ready=False), lambda cluster: cluster.run("web-1")),
+        (lambda cluster: cluster.answer(ready=0), lambda cluster: cluster.answer(ready=3)),
+        (
+            lambda cluster: cluster.services.note_check("web", "smoke", met=False),
+            lambda cluster: cluster.services.note_check("web", "smoke", met=True),
+        ),
+    ],
+    ids=["a pod", "the endpoints", "a check, whatever its author calls healthy"],
+)
+async def test_a_failure_starts_the_time_anew(
+    fails: Callable[[FakeCaches], None], recovers: Callable[[FakeCaches], None]
+) -> None:
+    """Where no endpoint leads to them the pods are ready, and nobody reaches them."""
+    cluster = well_cluster()
+    cluster.expose()
+    cluster.answer(ready=3)
+    for what in (fails, recovers):
+        await asyncio.sleep(600)
+        what(cluster)
+        assert good(cluster) == []
     await asyncio.sleep(120)
     assert good(cluster) == [1]
 
@@ -81,7 +87,7 @@ async def test_a_failure_starts_the_time_anew() -> None:
 @pytest.mark.parametrize("changed", [False, True])
 async def test_a_gap_starts_the_time_anew_only_where_something_has_changed_in_it(changed: bool) -> None:
     """P6: while a watch is interrupted, no revision is good."""
-    cluster = await well()
+    cluster = well_cluster()
     await asyncio.sleep(119)
     cluster.caches.pods.problem = "reset"
     assert good(cluster) == []
@@ -93,33 +99,6 @@ async def test_a_gap_starts_the_time_anew_only_where_something_has_changed_in_it
     assert good(cluster) == ([] if changed else [1])
     await asyncio.sleep(120)
     assert good(cluster) == [1]
-
-
-async def test_a_check_that_was_not_met_starts_the_time_anew_whatever_its_author_calls_healthy() -> None:
-    cluster = await well()
-    await asyncio.sleep(600)
-    cluster.services.note_check("web", "smoke", met=False)
-    assert good(cluster) == []
-    cluster.services.note_check("web", "smoke", met=True)
-    assert good(cluster) == []
-    await asyncio.sleep(120)
-    assert good(cluster) == [1]
-
-
-async def test_a_template_whose_pods_no_endpoint_leads_to_is_not_good() -> None:
-    """A Service without a port, or of another name for it: the pods are ready, and nobody reaches them."""
-    cluster = await well()
-    cluster.expose()
-    cluster.answer(ready=0)
-    await asyncio.sleep(600)
-    assert good(cluster) == []
-    cluster.answer(ready=3)
-    assert good(cluster) == []
-    await asyncio.sleep(120)
-    assert good(cluster) == [1]
-
-
-LASTED = timedelta(minutes=2)
 
 
 class Agents:
@@ -157,7 +136,7 @@ class Agents:
     def good(self) -> list[str]:
         """List the templates of the good revisions now."""
         self.views.refresh()
-        return [each.template for each in self.views.good_revisions(LASTED)]
+        return [each.template for each in self.views.good_revisions(LASTING)]
 
     def _version(self) -> str:
         self.versions += 1
@@ -176,7 +155,7 @@ async def test_a_revision_that_all_pods_of_a_daemon_set_have_is_good_after_a_whi
     for name in ("web-1", "web-2"):
         agents.run(name, "abc")
     assert agents.good() == []
-    await asyncio.sleep(LASTED.total_seconds())
+    await asyncio.sleep(LASTING.total_seconds())
     assert agents.good() == ["web-abc"]
 
 
@@ -195,5 +174,5 @@ async def test_a_daemon_set_on_its_way_to_a_new_template_has_no_good_one_until_a
     agents.run("web-2", "def")
     agents.roll_out(2)
     assert agents.good() == []
-    await asyncio.sleep(LASTED.total_seconds())
+    await asyncio.sleep(LASTING.total_seconds())
     assert agents.good() == ["web-def"]

@@ -7,7 +7,6 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from kintsugi.model.views import ServiceView
 from kintsugi.views.service_objects import PvcNames
 from kubeobjects.kept import (
     HorizontalPodAutoscaler,
@@ -27,12 +26,6 @@ from tests.unit.views.cluster import REVISION, FakeCaches
 pytestmark = pytest.mark.looptime
 
 
-def seen(cluster: FakeCaches) -> ServiceView:
-    """Look at the service web now."""
-    cluster.services.refresh()
-    return cluster.services.views["web"]
-
-
 async def whole() -> FakeCaches:
     """Return a cluster in which web is well."""
     cluster = FakeCaches()
@@ -45,7 +38,7 @@ async def whole() -> FakeCaches:
 
 
 async def test_a_service_that_is_well() -> None:
-    view = seen(await whole())
+    view = (await whole()).seen()
     assert (view.ready, view.desired, view.healthy, view.healthy_since) == (3, 3, True, moment())
     assert (view.template, view.revision) == ("hash-1", 1)
     assert (view.cluster_ip, view.port) == ("10.0.0.7", 80)
@@ -57,25 +50,19 @@ async def test_a_service_is_reached_at_its_cluster_ip_by_its_tcp_ports_or_at_its
     cluster = await whole()
     ports = (ServicePort(port=53, protocol="UDP"), ServicePort(port=80), ServicePort(port=8443))
     cluster.expose(ports=ports)
-    view = seen(cluster)
+    view = cluster.seen()
     assert view.host == "web-front.production.svc"
     assert [(each.host, each.port) for each in view.addresses] == [("10.0.0.7", 80), ("10.0.0.7", 8443)]
     cluster.expose(cluster_ip="None")
     cluster.point("web-front", {"10.1.0.2": True, "10.1.0.1": True, "10.1.0.3": False})
-    view = seen(cluster)
+    view = cluster.seen()
     assert view.host == "web-front.production.svc"
     assert [(each.host, each.port) for each in view.addresses] == [("10.1.0.1", 5432), ("10.1.0.2", 5432)]
     cluster = FakeCaches()
     cluster.deploy()
-    assert (seen(cluster).host, seen(cluster).addresses) == ("", ()), (
+    assert (cluster.seen().host, cluster.seen().addresses) == ("", ()), (
         "without a Kubernetes Service it is reached nowhere"
     )
-
-
-async def test_a_service_of_which_nothing_is_there() -> None:
-    view = seen(FakeCaches())
-    assert (view.ready, view.desired, view.healthy, view.serving) == (0, 0, False, False)
-    assert (view.template, view.revision, view.workload) == ("", 0, None)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +81,7 @@ async def test_a_service_serves_by_the_ready_endpoints_of_its_kubernetes_service
     cluster = await whole()
     cluster.answer(*endpoints)
     cluster.run("web-2", ready=ready)
-    view = seen(cluster)
+    view = cluster.seen()
     assert (view.serving, view.healthy) == (serving, ready)
 
 
@@ -106,25 +93,25 @@ async def test_a_service_without_endpoints_to_go_by_serves_by_its_ready_pods(unr
         cluster.expose(unready_too=True)
         cluster.answer(1)
     cluster.run("web-1", ready=False)
-    assert not seen(cluster).serving
+    assert not cluster.seen().serving
     cluster.run("web-1")
-    assert seen(cluster).serving
+    assert cluster.seen().serving
 
 
 @pytest.mark.parametrize("unready_too", [False, True])
 async def test_a_service_whose_kubernetes_service_selects_none_of_its_pods_does_not_serve(unready_too: bool) -> None:
     """It is the one that has led to them so far: where that was never seen, the one of the workload's own name."""
     cluster = await whole()
-    assert seen(cluster).serving
+    assert cluster.seen().serving
     cluster.expose(selector={"app": "wbe"}, unready_too=unready_too)
-    assert seen(cluster).serving, "its endpoints are there still"
+    assert cluster.seen().serving, "its endpoints are there still"
     cluster.answer(0)
-    view = seen(cluster)
+    view = cluster.seen()
     assert (view.serving, view.ready, view.ready_endpoints) == (False, 3, 0)
     assert (view.host, view.lapsed_since) == ("web-front.production.svc", moment())
     cluster.expose()
     cluster.answer(3)
-    assert seen(cluster).serving
+    assert cluster.seen().serving
 
 
 @pytest.mark.parametrize(("name", "serving"), [("web", False), ("metrics", True)])
@@ -135,7 +122,7 @@ async def test_a_kubernetes_service_that_was_never_seen_to_lead_to_the_pods_is_t
     cluster.deploy()
     cluster.run("web-1")
     cluster.expose(name, selector={"app": "other"})
-    assert seen(cluster).serving is serving
+    assert cluster.seen().serving is serving
 
 
 async def test_a_kubernetes_service_that_leads_to_other_pods_by_now_is_not_the_workload_s() -> None:
@@ -144,104 +131,104 @@ async def test_a_kubernetes_service_that_leads_to_other_pods_by_now_is_not_the_w
     cluster.run("web-1")
     cluster.expose("web", selector={"app": "web-green"})
     cluster.point("web", {"10.1.0.9": True})
-    view = seen(cluster)
+    view = cluster.seen()
     assert (view.serving, view.host, view.ready_endpoints) == (True, "", None)
 
 
 async def test_a_service_whose_kubernetes_service_is_gone_does_not_serve_until_another_one_leads_to_its_pods() -> None:
     cluster = await whole()
-    assert seen(cluster).serving
+    assert cluster.seen().serving
     cluster.conceal("web-front")
-    view = seen(cluster)
+    view = cluster.seen()
     assert (view.serving, view.lost_service, view.ready) == (False, "web-front", 3)
     cluster.expose("web-anew")
     cluster.point("web-anew", {"10.1.0.9": True})
-    view = seen(cluster)
+    view = cluster.seen()
     assert (view.serving, view.lost_service) == (True, "")
 
 
 async def test_a_workload_that_is_gone_has_a_time_where_it_was_seen_to_go_and_is_logged_once() -> None:
     with capture_logs() as logged:
         cluster = FakeCaches()
-        never = seen(cluster)
+        never = cluster.seen()
         await asyncio.sleep(30)
     assert (never.workload_missing, never.missing_since, never.healthy) == (True, None, False)
     assert [each["event"] for each in logged] == ["workload not found"]
     cluster.deploy()
-    assert not seen(cluster).workload_missing
+    assert not cluster.seen().workload_missing
     cluster.undeploy()
-    assert seen(cluster).workload_missing
+    assert cluster.seen().workload_missing
     await asyncio.sleep(60)
-    gone = seen(cluster)
+    gone = cluster.seen()
     assert (gone.workload_missing, gone.missing_since) == (True, moment(seconds=30))
 
 
 async def test_a_workload_that_is_made_anew_without_a_kubernetes_service_has_lost_none() -> None:
     cluster = await whole()
-    seen(cluster)
+    cluster.seen()
     cluster.conceal("web-front")
     cluster.undeploy()
-    seen(cluster)
+    cluster.seen()
     cluster.deploy()
-    assert seen(cluster).lost_service == ""
+    assert cluster.seen().lost_service == ""
 
 
 async def test_endpoints_without_a_port_serve_nobody() -> None:
     """Kubernetes lists pods that do not have a Service's named target port without any port."""
     cluster = await whole()
     cluster.answer(3, ports=())
-    view = seen(cluster)
+    view = cluster.seen()
     assert (view.serving, view.ready, view.ready_endpoints) == (False, 3, 0)
 
 
 async def test_the_view_says_since_when_a_service_serves_and_when_it_last_stopped() -> None:
     cluster = await whole()
-    first = seen(cluster)
+    first = cluster.seen()
     assert (first.serving_since, first.lapsed_since) == (moment(minutes=-60), None), "a restart of ours is no lapse"
     await asyncio.sleep(10)
     cluster.answer(0, 1)
-    down = seen(cluster)
+    down = cluster.seen()
     assert (down.serving_since, down.lapsed_since) == (None, moment(seconds=10))
     await asyncio.sleep(10)
-    assert seen(cluster).lapsed_since == moment(seconds=10)
+    assert cluster.seen().lapsed_since == moment(seconds=10)
     for name in ("web-1", "web-2", "web-3"):
         cluster.gone(name)
     cluster.run("web-4", made=moment(seconds=20))
     cluster.answer(1)
-    back = seen(cluster)
+    back = cluster.seen()
     assert (back.serving_since, back.lapsed_since) == (moment(seconds=20), moment(seconds=10))
 
 
 async def test_a_service_that_was_down_when_it_was_first_looked_at_stopped_at_no_known_moment() -> None:
     cluster = await whole()
     cluster.answer(0, 1)
-    assert seen(cluster).lapsed_since is None
+    assert cluster.seen().lapsed_since is None
 
 
 async def test_only_the_ready_pods_that_are_there_and_a_service_s_own_count() -> None:
     cluster = await whole()
     cluster.run("api-1", app="api")
-    assert seen(cluster).ready == 3
+    assert cluster.seen().ready == 3
     cluster.run("web-2", ready=False)
-    view = seen(cluster)
+    view = cluster.seen()
     assert (view.ready, view.healthy) == (2, False)
     cluster.gone("web-2")
     cluster.run("web-1", app="other")
-    assert [pod.metadata.name for pod in seen(cluster).pods] == ["web-3"]
+    assert [pod.metadata.name for pod in cluster.seen().pods] == ["web-3"]
 
 
 async def test_health_and_failure_last_unbroken() -> None:
     cluster = await whole()
-    assert seen(cluster).healthy_since == moment()
+    assert cluster.seen().healthy_since == moment()
     await asyncio.sleep(60)
     cluster.run("web-1")
-    assert seen(cluster).healthy_since == moment()
+    assert cluster.seen().healthy_since == moment()
     cluster.run("web-2", ready=False)
-    view = seen(cluster)
+    view = cluster.seen()
     assert (view.healthy_since, view.failing_since) == (None, moment(seconds=60))
     await asyncio.sleep(60)
     cluster.run("web-2")
-    view = seen(cluster)
+    view = cluster.seen()
     assert (view.healthy_since, view.failing_since) == (moment(seconds=120), None)
 
 
@@ -249,7 +236,7 @@ async def test_health_and_failure_last_unbroken() -> None:
 async def test_a_view_that_cannot_be_trusted_is_neither_well_nor_failing(blindness: str) -> None:
     """P6: and when it is seen again and nothing of it has changed, its time goes on."""
     cluster = await whole()
-    before = seen(cluster)
+    before = cluster.seen()
     await asyncio.sleep(600)
     match blindness:
         case "silent":
@@ -262,7 +249,7 @@ async def test_a_view_that_cannot_be_trusted_is_neither_well_nor_failing(blindne
     view = cluster.services.views["web"]
     assert (view.is_current, view.healthy, view.healthy_since, view.failing_since) == (False, None, None, None)
     cluster.caches.pods.silent_for, cluster.caches.pods.synced, cluster.caches.pods.problem = 0.0, True, ""
-    view = seen(cluster)
+    view = cluster.seen()
     assert (view.healthy_since, view.serving_since) == (moment(), before.serving_since)
 
 
@@ -271,49 +258,49 @@ async def test_a_service_whose_objects_have_changed_in_a_gap_starts_its_times_an
     """P6: a pod that broke and was well again; a change of another service's is none."""
     cluster = await whole()
     cluster.run("api-1", app="api")
-    seen(cluster)
+    cluster.seen()
     await asyncio.sleep(600)
     cluster.caches.pods.problem = "the connection was reset"
     if sampled:
-        seen(cluster)
+        cluster.seen()
     cluster.run("api-1", app="api", ready=False)
     cluster.caches.pods.problem, cluster.caches.pods.gaps = "", 1
-    assert seen(cluster).healthy_since == moment()
+    assert cluster.seen().healthy_since == moment()
     await asyncio.sleep(60)
     cluster.caches.pods.problem = "the connection was reset"
     if sampled:
-        seen(cluster)
+        cluster.seen()
     cluster.run("web-1", ready=False)
     cluster.run("web-1")
     cluster.caches.pods.problem, cluster.caches.pods.gaps = "", 2
-    assert seen(cluster).healthy_since == moment(seconds=660)
+    assert cluster.seen().healthy_since == moment(seconds=660)
 
 
 async def test_a_failure_that_a_gap_ends_with_begins_then_and_one_that_goes_on_goes_on() -> None:
     cluster = await whole()
-    seen(cluster)
+    cluster.seen()
     await asyncio.sleep(60)
     cluster.caches.endpoints.problem = "the connection was reset"
     cluster.run("web-1", ready=False)
-    assert seen(cluster).healthy is None
+    assert cluster.seen().healthy is None
     await asyncio.sleep(60)
     cluster.caches.endpoints.problem = ""
-    assert seen(cluster).failing_since == moment(seconds=120)
+    assert cluster.seen().failing_since == moment(seconds=120)
     cluster.caches.endpoints.problem = "the connection was reset"
-    assert seen(cluster).failing_since is None
+    assert cluster.seen().failing_since is None
     await asyncio.sleep(60)
     cluster.caches.endpoints.problem = ""
-    assert seen(cluster).failing_since == moment(seconds=120)
+    assert cluster.seen().failing_since == moment(seconds=120)
 
 
 @pytest.mark.parametrize("kind", ["autoscalers", "namespaces", "nodes", "stateful_sets", "daemon_sets"])
 async def test_a_kind_by_which_its_health_is_not_judged_takes_nothing_from_a_service(kind: str) -> None:
     """P6: it still keeps changes from being made."""
     cluster = await whole()
-    seen(cluster)
+    cluster.seen()
     await asyncio.sleep(600)
     getattr(cluster.caches, kind).problem = "the connection was reset"
-    view = seen(cluster)
+    view = cluster.seen()
     assert (view.is_current, view.healthy, view.healthy_since) == (True, True, moment())
     assert "is interrupted" in cluster.services.stale_reason
 
@@ -323,16 +310,16 @@ async def test_a_watch_that_sends_no_bookmarks_may_be_silent_until_it_is_opened_
     cluster = await whole()
     cluster.caches.pods.sends_bookmarks = False
     cluster.caches.pods.silent_for = 89.0
-    assert seen(cluster).is_current
+    assert cluster.seen().is_current
     cluster.caches.pods.silent_for = 91.0
-    assert not seen(cluster).is_current
+    assert not cluster.seen().is_current
 
 
 async def test_a_health_that_cannot_be_answered_is_unknown() -> None:
     cluster = FakeCaches()
     text = service_text(healthy="workload.status.unavailableReplicas == 0")
     cluster.services.reload(catalog(text, rule_text(), runbook_text()))
-    assert seen(cluster).healthy is None
+    assert cluster.seen().healthy is None
 
 
 async def test_the_watch_that_is_blind_is_named() -> None:
@@ -349,7 +336,7 @@ async def test_the_watch_that_is_blind_is_named() -> None:
 async def test_going_blind_and_seeing_again_are_noticed_without_any_change_of_an_object() -> None:
     """P6: a view that was made before a watch broke off must not pass for what is so."""
     cluster = await whole()
-    seen(cluster)
+    cluster.seen()
     running = asyncio.create_task(cluster.services.run(timedelta(milliseconds=100)))
     cluster.caches.pods.problem = "the connection was reset"
     await asyncio.sleep(0.2)
@@ -370,32 +357,32 @@ async def test_a_clock_in_doubt_blinds_and_what_holds_is_counted_anew_afterwards
     cluster.run("web-1", restarts=7)
     await asyncio.sleep(10)
     cluster.run("web-1", restarts=8)
-    assert seen(cluster).failing_since == moment()
+    assert cluster.seen().failing_since == moment()
     cluster.clock_problem = "this machine's clock was set 1h back"
     assert cluster.services.stale_reason == cluster.clock_problem
-    assert (seen(cluster).healthy, seen(cluster).failing_since) == (None, None)
+    assert (cluster.seen().healthy, cluster.seen().failing_since) == (None, None)
     await asyncio.sleep(60)
     cluster.clock_problem = ""
     cluster.services.clock_set(timedelta(hours=-1))
-    view = seen(cluster)
+    view = cluster.seen()
     assert (view.failing_since, view.last_restart) == (moment(seconds=70), moment(hours=-1, seconds=10))
 
 
 async def test_restarts_are_counted_from_when_they_were_first_seen() -> None:
     cluster = FakeCaches()
     cluster.run("web-1", restarts=7)
-    assert (seen(cluster).restarts, seen(cluster).last_restart) == (0, None)
+    assert (cluster.seen().restarts, cluster.seen().last_restart) == (0, None)
     await asyncio.sleep(10)
     cluster.run("web-1", restarts=9)
-    view = seen(cluster)
+    view = cluster.seen()
     assert (view.restarts, view.last_restart, view.crash_interval) == (2, moment(seconds=10), timedelta(0))
     await asyncio.sleep(40)
     cluster.run("web-1", restarts=10)
-    view = seen(cluster)
+    view = cluster.seen()
     assert (view.restarts, view.last_restart, view.crash_interval) == (3, moment(seconds=50), timedelta(seconds=40))
     cluster.gone("web-1")
     cluster.run("web-1", restarts=0, uid="another")
-    assert seen(cluster).restarts == 3, "a successor has restarted nothing"
+    assert cluster.seen().restarts == 3, "a successor has restarted nothing"
 
 
 async def test_other_managers_of_the_workload_are_named() -> None:
@@ -404,7 +391,7 @@ async def test_other_managers_of_the_workload_are_named() -> None:
         target = AutoscalerSpec(scale_target_ref=ScaleTarget(kind=kind, name=name))
         meta = Metadata(name=f"{kind}-{name}".lower(), namespace="production")
         cluster.caches.autoscalers.put(HorizontalPodAutoscaler(metadata=meta, spec=target))
-    assert [str(each) for each in seen(cluster).managers] == ["HPA deployment-web"]
+    assert [str(each) for each in cluster.seen().managers] == ["HPA deployment-web"]
 
 
 async def test_the_front_leads_to_the_pods_and_is_the_first_by_name() -> None:
@@ -412,10 +399,10 @@ async def test_the_front_leads_to_the_pods_and_is_the_first_by_name() -> None:
     cluster.deploy()
     cluster.expose("a-nothing", selector={})
     cluster.expose("b-other", selector={"app": "api"})
-    assert seen(cluster).port == 0
+    assert cluster.seen().port == 0
     cluster.expose("d-web")
     cluster.expose("c-web")
-    assert seen(cluster).port == 80
+    assert cluster.seen().port == 80
 
 
 async def test_only_what_changed_is_looked_at_again() -> None:
@@ -463,7 +450,7 @@ async def test_a_claim_belongs_to_a_service_by_what_mounts_it_and_not_by_its_lab
         made = pod(name)
         metadata = replace(made.metadata, owner_references=(owner,), resource_version=cluster.version())
         cluster.caches.pods.put(replace(made, metadata=metadata, spec=replace(made.spec, volumes=(volume,))))
-    view = seen(cluster)
+    view = cluster.seen()
     assert [each.metadata.name for each in view.pvcs] == ["ours"]
     assert sorted(each.metadata.name for each in view.labelled_pvcs) == ["labelled", "mounted-by-a-stranger"]
 
@@ -480,7 +467,7 @@ async def test_the_claims_of_all_replicas_of_a_stateful_set_are_its_own_while_it
         spec = StatefulSetSpec(replicas=replicas, volume_claim_templates=(Object(metadata=Metadata(name="data")),))
         metadata = Metadata(name="db", namespace="production", uid="uid-db", resource_version=cluster.version())
         cluster.caches.stateful_sets.put(StatefulSet(metadata=metadata, spec=spec))
-        claims = [each.metadata.name for each in seen(cluster).pvcs]
+        claims = [each.metadata.name for each in cluster.seen().pvcs]
         assert claims == [f"data-db-{ordinal}" for ordinal in range(replicas or 2)]
 
 

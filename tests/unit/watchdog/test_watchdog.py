@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,94 +14,101 @@ from kintsugi.decisions.watchdog import (
     Progress,
     RollbackEvidence,
     WatchdogDecision,
+    WatchdogResult,
+    WatchdogTimings,
     after_rollback,
+    at_deadline,
     end_of,
     in_the_end,
     progresses,
     rollback_command,
+    watch,
 )
-from kintsugi.model.runbooks import RollbackPolicy, RollbackThen
+from kintsugi.model.runbooks import Rollback, RollbackPolicy, RollbackThen
 from kintsugi.model.views import ServiceView
 from kubeobjects.kept import Pod
 from kubeobjects.owners import Manager, ManagerKind
 from kubeobjects.pods import ContainerState, ContainerStateRunning
 from kubeobjects.workloads import Deployment, DeploymentSpec
 from tests.unit.factories import NOW, deployment, moment, pod, view, web
-from tests.unit.watchdog.judging import INNOCENT, TIMEOUT, decided_late, watched
 
-CLEAR = moment(minutes=1)
-LATE = moment(minutes=5)
+Said = tuple[WatchdogDecision, str]
+WAIT, RECOVERED, HAND_OVER = WatchdogDecision.WAIT, WatchdogDecision.RECOVERED, WatchdogDecision.HAND_OVER
+INEFFECTIVE, ROLL_BACK = WatchdogDecision.INEFFECTIVE, WatchdogDecision.ROLL_BACK
+TIMEOUT = WatchdogTimings(
+    verify=timedelta(minutes=2), alert_lag=timedelta(minutes=15), failing_for=timedelta(minutes=3)
+)
+INNOCENT = RollbackEvidence(known_good=False, last_written_by_us=True)
+"""Nothing speaks against going back."""
+CLEAR, DUE = moment(minutes=1), moment(minutes=30)
 
 
-def test_both_together_are_recovery() -> None:
-    result = watched(view(), now=LATE, clear_since=CLEAR)
-    assert result.decision is WatchdogDecision.RECOVERED
-    assert result.reason == "web is healthy and the trigger has cleared"
+def said(result: WatchdogResult) -> Said:
+    """Return the decision and why."""
+    return result.decision, result.reason
 
 
-def test_health_alone_waits_for_the_trigger() -> None:
-    result = watched(view(), now=LATE)
-    assert (result.decision, result.reason) == (
-        WatchdogDecision.WAIT,
-        "everything is healthy; the trigger has not cleared yet",
+def watched(seen: ServiceView, *, minutes: float = 5, clear: datetime | None = CLEAR, **more: Any) -> Said:
+    """Judge before the deadline."""
+    progress = Progress(
+        began=NOW, deadline=DUE, clear_since=clear, **{"steps_finished_at": None, "changed": True, **more}
     )
+    return said(watch(seen, progress, TIMEOUT, now=moment(minutes=minutes)))
 
 
-def test_a_clear_trigger_alone_waits_for_health() -> None:
-    result = watched(view(healthy=False, ready=1), now=LATE, clear_since=CLEAR)
-    assert (result.decision, result.reason) == (WatchdogDecision.WAIT, "web is not healthy: 1 of 3 ready")
+def overdue(
+    seen: ServiceView,
+    evidence: RollbackEvidence = INNOCENT,
+    *,
+    late: timedelta = timedelta(0),
+    when: RollbackPolicy = RollbackPolicy.SAFE,
+    then: RollbackThen = RollbackThen.UNDO,
+    observed_since: datetime | None = None,
+) -> Said:
+    """Judge at the deadline, or so long after it."""
+    rollback, now = Rollback(policy=when, then=then), DUE + late
+    return said(at_deadline(seen, evidence, rollback, TIMEOUT, observed_since=observed_since or now, now=now))
+
+
+HEALED = "web is healthy and the trigger has cleared"
+FIRES = "everything is healthy; the trigger has not cleared yet"
+
+
+@pytest.mark.parametrize(
+    ("seen", "about", "answer"),
+    [
+        (view(), {}, (RECOVERED, HEALED)),
+        (view(), {"clear": None}, (WAIT, FIRES)),
+        (view(healthy=False, ready=1), {}, (WAIT, "web is not healthy: 1 of 3 ready")),
+        (view(), {"minutes": 119 / 60}, (WAIT, "web has been healthy since 12:00:00; 2m are required")),
+        (view(), {"minutes": 2}, (RECOVERED, HEALED)),
+        (replace(view(), last_restart=moment(minutes=4)), {"minutes": 6}, (RECOVERED, HEALED)),
+        (replace(view(), workload=None), {}, (RECOVERED, HEALED)),
+        (view(), {"clear": None, "minutes": 16.9}, (WAIT, FIRES)),
+        (
+            view(),
+            {"clear": None, "minutes": 17},
+            (INEFFECTIVE, "web is healthy, but the trigger persists; a person is needed"),
+        ),
+        (view(), {"changed": False}, (WatchdogDecision.NO_ACTION, "web is healthy; no change was needed")),
+    ],
+)
+def test_recovery_takes_health_that_lasts_and_a_trigger_that_clears_in_time(
+    seen: ServiceView, about: dict[str, Any], answer: Said
+) -> None:
+    """E19: well for the settle time and another quarter of an hour, and still it fires: a person is called."""
+    assert watched(seen, **about) == answer
+
+
+def test_a_restart_of_a_container_starts_the_time_anew() -> None:
+    assert watched(replace(view(), last_restart=moment(minutes=4)))[0] is WAIT
 
 
 @pytest.mark.parametrize("clear", [None, CLEAR])
 @pytest.mark.parametrize("seen", [view(is_current=False), view(healthy=None), view(is_current=False, healthy=None)])
 def test_a_blind_watchdog_waits(seen: ServiceView, clear: datetime | None) -> None:
     """P6, E31: resolved through missing data is not health; nor is it a failure."""
-    result = watched(seen, now=moment(hours=5), clear_since=clear)
-    assert (result.decision, result.reason) == (WatchdogDecision.WAIT, "web cannot be observed reliably")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "decision"),
-    [
-        (0, WatchdogDecision.WAIT),
-        (119, WatchdogDecision.WAIT),
-        (120, WatchdogDecision.RECOVERED),
-        (3600, WatchdogDecision.RECOVERED),
-    ],
-)
-def test_health_must_last(seconds: float, decision: WatchdogDecision) -> None:
-    result = watched(view(), now=moment(seconds=seconds), clear_since=CLEAR)
-    assert result.decision is decision
-    if decision is WatchdogDecision.WAIT:
-        assert result.reason == "web has been healthy since 12:00:00; 2m are required"
-
-
-def test_a_restart_of_a_container_starts_the_time_anew() -> None:
-    seen = replace(view(), last_restart=moment(minutes=4))
-    assert watched(seen, now=moment(minutes=5), clear_since=CLEAR).decision is WatchdogDecision.WAIT
-    assert watched(seen, now=moment(minutes=6), clear_since=CLEAR).decision is WatchdogDecision.RECOVERED
-
-
-@pytest.mark.parametrize(
-    ("minutes", "decision"),
-    [
-        (2, WatchdogDecision.WAIT),
-        (16.9, WatchdogDecision.WAIT),
-        (17, WatchdogDecision.INEFFECTIVE),
-        (60, WatchdogDecision.INEFFECTIVE),
-    ],
-)
-def test_an_alert_may_lag_but_not_for_ever(minutes: float, decision: WatchdogDecision) -> None:
-    """E19: well for the settle time and another quarter of an hour, and still it fires: a person is called."""
-    result = watched(view(), now=moment(minutes=minutes))
-    assert result.decision is decision
-    if decision is WatchdogDecision.INEFFECTIVE:
-        assert result.reason == "web is healthy, but the trigger persists; a person is needed"
-
-
-def test_when_nothing_was_changed_it_is_no_recovery() -> None:
-    result = watched(view(), now=LATE, changed=False, clear_since=CLEAR)
-    assert (result.decision, result.reason) == (WatchdogDecision.NO_ACTION, "web is healthy; no change was needed")
+    assert watched(seen, minutes=300, clear=clear) == (WAIT, "web cannot be observed reliably")
 
 
 seconds = st.integers(min_value=0, max_value=7200)
@@ -122,11 +130,11 @@ def test_recovered_is_never_called_without_all_that_it_takes(
         return None if second is None else moment(seconds=second)
 
     seen = replace(view(healthy=healthy, since=moment(seconds=since)), last_restart=at(restart))
-    result = watched(seen, now=moment(seconds=now), steps_finished_at=at(steps_finished_at), clear_since=at(clear))
+    decision, _ = watched(seen, minutes=now / 60, steps_finished_at=at(steps_finished_at), clear=at(clear))
     latest = max(each for each in (since, restart, steps_finished_at) if each is not None)
     enough = healthy is True and clear is not None and now - latest >= 120
-    assert (result.decision is WatchdogDecision.RECOVERED) == enough
-    assert result.decision in {WatchdogDecision.RECOVERED, WatchdogDecision.WAIT, WatchdogDecision.INEFFECTIVE}
+    assert (decision is RECOVERED) == enough
+    assert decision in {RECOVERED, WAIT, INEFFECTIVE}
 
 
 @pytest.mark.parametrize(
@@ -144,12 +152,11 @@ def test_a_person_is_called_soon_where_nothing_is_left_to_try(
 ) -> None:
     """Its steps were not all done, and at its deadline it would only call a person: why wait for hours?"""
     seen = view(healthy=ready == 3, ready=ready)
-    result = watched(seen, now=moment(minutes=minutes), steps_finished_at=NOW, clear_since=clear, stuck=True)
-    assert (result.decision is WatchdogDecision.HAND_OVER) is bool(reason)
-    assert not reason or result.reason == reason
+    decision, why = watched(seen, minutes=minutes, steps_finished_at=NOW, clear=clear, stuck=True)
+    assert (decision is HAND_OVER) is bool(reason)
+    assert not reason or why == reason
 
 
-LATER = moment(minutes=10)
 OLD = (pod("web-1"), pod("web-2"), pod("web-3"))
 
 
@@ -169,24 +176,19 @@ def seen(*pods: Pod, updated: int | None = None) -> ServiceView:
     return replace(view(pods=(*OLD, *pods)), workload=stuck)
 
 
-def test_a_pod_made_since_that_is_not_ready() -> None:
+@pytest.mark.parametrize(
+    ("made", "named"),
+    [
+        ([pod("web-4", ready=False, made=moment(seconds=2))], "web-4"),
+        ([pod("web-4", ready=False, made=moment(seconds=-20))], "web-4"),
+        ([pod(f"web-{number}", ready=False, made=NOW) for number in range(4, 9)], "web-4, web-5, web-6 and 2 more"),
+    ],
+    ids=["one", "one made by a clock that is a little behind", "many"],
+)
+def test_pods_made_since_that_are_not_ready_are_waited_for_by_name(made: list[Pod], named: str) -> None:
     """The successor of a pod that the run has deleted: it is not unhealthy yet, and it is not well either."""
-    result = watched(seen(pod("web-4", ready=False, made=moment(seconds=2))), now=LATER, clear_since=CLEAR)
-    assert (result.decision, result.reason) == (
-        WatchdogDecision.WAIT,
-        "web is healthy, but pods created since the run began are not ready: web-4",
-    )
-
-
-def test_a_pod_that_was_made_by_a_clock_that_is_a_little_behind() -> None:
-    made = pod("web-4", ready=False, made=moment(seconds=-20))
-    assert watched(seen(made), now=LATER, clear_since=CLEAR).decision is WatchdogDecision.WAIT
-
-
-def test_some_of_many_pods_are_named() -> None:
-    made = [pod(f"web-{number}", ready=False, made=NOW) for number in range(4, 9)]
-    reason = watched(seen(*made), now=LATER, clear_since=CLEAR).reason
-    assert reason.endswith("not ready: web-4, web-5, web-6 and 2 more")
+    why = f"web is healthy, but pods created since the run began are not ready: {named}"
+    assert watched(seen(*made), minutes=10) == (WAIT, why)
 
 
 @pytest.mark.parametrize(
@@ -202,34 +204,25 @@ def test_some_of_many_pods_are_named() -> None:
 )
 def test_other_pods_stand_in_no_way(other: Pod) -> None:
     """What was not ready before the run, has ended, or is being deleted, is the health's own business."""
-    assert watched(seen(other), now=LATER, clear_since=CLEAR).decision is WatchdogDecision.RECOVERED
+    assert watched(seen(other), minutes=10)[0] is RECOVERED
 
 
-@pytest.mark.parametrize(("minutes", "decision"), [(5.9, WatchdogDecision.WAIT), (6, WatchdogDecision.RECOVERED)])
+@pytest.mark.parametrize(("minutes", "decision"), [(5.9, WAIT), (6, RECOVERED)])
 def test_a_pod_made_since_counts_from_when_it_became_ready(minutes: float, decision: WatchdogDecision) -> None:
     """One that became ready a moment ago may crash in the next."""
-    made = pod("web-4", made=moment(minutes=4))
-    assert watched(seen(made), now=moment(minutes=minutes), clear_since=CLEAR).decision is decision
-
-
-def test_a_service_whose_workload_is_not_seen_is_judged_by_its_health() -> None:
-    assert watched(replace(view(), workload=None), now=LATER, clear_since=CLEAR).decision is WatchdogDecision.RECOVERED
+    assert watched(seen(pod("web-4", made=moment(minutes=4))), minutes=minutes)[0] is decision
 
 
 def test_the_trouble_that_goes_on_is_said_with_the_rollout() -> None:
-    result = watched(seen(updated=1), now=moment(minutes=20))
-    assert (result.decision, result.reason) == (
-        WatchdogDecision.INEFFECTIVE,
-        (
-            "web is healthy, but the trigger persists; the rollout of deployment/web is not complete:"
-            " 1 of 3 pods are of the new template; a person is needed"
-        ),
+    why = (
+        "web is healthy, but the trigger persists; the rollout of deployment/web is not complete:"
+        " 1 of 3 pods are of the new template; a person is needed"
     )
+    assert watched(seen(updated=1), minutes=20, clear=None) == (INEFFECTIVE, why)
 
 
 FAILING = view(healthy=False, ready=0, since=moment(minutes=20))
 """It has failed since ten minutes before the deadline at 30."""
-DUE = moment(minutes=30)
 ARGO = Manager(kind=ManagerKind.GITOPS, name="Argo CD shop")
 FLUX = Manager(kind=ManagerKind.GITOPS, name="Flux shop")
 OPERATOR = Manager(kind=ManagerKind.OPERATOR, name="Web/web")
@@ -261,76 +254,54 @@ OBJECTIONS = {
 }
 
 
-def test_a_run_whose_service_still_fails_is_rolled_back_where_nothing_speaks_against() -> None:
-    result = decided_late(FAILING, now=DUE)
-    assert (result.decision, result.reason) == (WatchdogDecision.ROLL_BACK, "web is still failing at the deadline")
+@pytest.mark.parametrize(("evidence", "reason"), OBJECTIONS.values(), ids=OBJECTIONS)
+def test_a_run_whose_service_still_fails_is_rolled_back_unless_something_speaks_against_that(
+    evidence: RollbackEvidence, reason: str
+) -> None:
+    """A person is called instead; *always* is the author's choice, whatever speaks against it."""
+    assert overdue(FAILING) == (ROLL_BACK, "web is still failing at the deadline")
+    assert overdue(FAILING, evidence) == (HAND_OVER, reason)
+    always = (ROLL_BACK, "the deadline was reached and the runbook always rolls back")
+    assert overdue(FAILING, evidence, when=RollbackPolicy.ALWAYS) == always
 
 
 @pytest.mark.parametrize("when", RollbackPolicy)
 @pytest.mark.parametrize("then", RollbackThen)
-@pytest.mark.parametrize("seen", [view(is_current=False), replace(FAILING, is_current=False), view(healthy=None)])
-def test_a_blind_watchdog_waits_even_when_it_is_overdue(
-    seen: ServiceView, when: RollbackPolicy, then: RollbackThen
+@pytest.mark.parametrize(
+    ("seen", "why"),
+    [
+        *((each, "web cannot be observed reliably") for each in (view(is_current=False), view(healthy=None))),
+        (replace(FAILING, is_current=False), "web cannot be observed reliably"),
+        (view(), "web is healthy and is being verified"),
+    ],
+)
+def test_an_overdue_watchdog_looks_again_and_takes_nothing_back_while_it_sees_no_failure(
+    seen: ServiceView, why: str, when: RollbackPolicy, then: RollbackThen
 ) -> None:
     """P5, P6, E16: after a restart past the deadline nothing happens until the caches are synced."""
-    result = decided_late(seen, now=moment(hours=9), when=when, then=then)
-    assert (result.decision, result.reason) == (
-        WatchdogDecision.WAIT,
-        "the deadline was reached, but web cannot be observed reliably",
-    )
-
-
-@pytest.mark.parametrize("when", RollbackPolicy)
-@pytest.mark.parametrize("then", RollbackThen)
-def test_a_run_whose_service_has_become_well_meanwhile_is_not_taken_back(
-    when: RollbackPolicy, then: RollbackThen
-) -> None:
-    """P5: an overdue watchdog looks again first."""
-    result = decided_late(view(), now=DUE, when=when, then=then)
-    assert (result.decision, result.reason) == (
-        WatchdogDecision.WAIT,
-        "the deadline was reached, but web is healthy and is being verified",
-    )
-
-
-@pytest.mark.parametrize(("evidence", "reason"), OBJECTIONS.values(), ids=OBJECTIONS)
-def test_each_objection_calls_a_person_instead(evidence: RollbackEvidence, reason: str) -> None:
-    result = decided_late(FAILING, now=DUE, evidence=evidence)
-    assert (result.decision, result.reason) == (WatchdogDecision.HAND_OVER, reason)
-
-
-@pytest.mark.parametrize(("evidence", "_"), OBJECTIONS.values(), ids=OBJECTIONS)
-def test_always_is_the_authors_choice_whatever_speaks_against(evidence: RollbackEvidence, _: str) -> None:
-    result = decided_late(FAILING, now=DUE, evidence=evidence, when=RollbackPolicy.ALWAYS)
-    assert result.decision is WatchdogDecision.ROLL_BACK
-    assert result.reason == "the deadline was reached and the runbook always rolls back"
+    answer = overdue(seen, late=timedelta(hours=8), when=when, then=then)
+    assert answer == (WAIT, f"the deadline was reached, but {why}")
 
 
 @pytest.mark.parametrize("when", RollbackPolicy)
 def test_park_leaves_everything_for_a_person(when: RollbackPolicy) -> None:
-    result = decided_late(FAILING, now=DUE, when=when, then=RollbackThen.LEAVE)
-    assert result.decision is WatchdogDecision.HAND_OVER
-    assert result.reason == "the deadline was reached; all changes are left in place for a person"
+    why = "the deadline was reached; all changes are left in place for a person"
+    assert overdue(FAILING, when=when, then=RollbackThen.LEAVE) == (HAND_OVER, why)
 
 
-@pytest.mark.parametrize(
-    ("minutes", "decision"), [(0, WatchdogDecision.WAIT), (2.9, WatchdogDecision.WAIT), (3, WatchdogDecision.ROLL_BACK)]
-)
-def test_the_failure_must_have_lasted(minutes: float, decision: WatchdogDecision) -> None:
-    failing = view(healthy=False, since=DUE)
-    result = decided_late(failing, now=DUE + timedelta(minutes=minutes), observed_since=DUE)
-    assert result.decision is decision
-    if decision is WatchdogDecision.WAIT:
-        assert result.reason == "the deadline was reached; web has not failed for 3m without interruption"
+def test_the_failure_must_have_lasted() -> None:
+    failing, lasting = view(healthy=False, since=DUE), TIMEOUT.failing_for
+    why = "the deadline was reached; web has not failed for 3m without interruption"
+    assert overdue(failing, late=lasting - timedelta(seconds=1), observed_since=DUE) == (WAIT, why)
+    assert overdue(failing, late=lasting, observed_since=DUE)[0] is ROLL_BACK
 
 
 def test_a_service_that_neither_stays_well_nor_fails_for_long_goes_to_a_person() -> None:
     limit = FLAPPING * TIMEOUT.failing_for
-    for late, decision in ((limit, WatchdogDecision.WAIT), (limit + timedelta(seconds=1), WatchdogDecision.HAND_OVER)):
-        now = DUE + late
-        result = decided_late(view(healthy=False, since=now), now=now, observed_since=DUE)
-        assert result.decision is decision
-    assert result.reason == "web is flapping: its health changes too often for a decision"
+    assert overdue(view(healthy=False, since=DUE + limit), late=limit, observed_since=DUE)[0] is WAIT
+    late = limit + timedelta(seconds=1)
+    why = "web is flapping: its health changes too often for a decision"
+    assert overdue(view(healthy=False, since=DUE + late), late=late, observed_since=DUE) == (HAND_OVER, why)
 
 
 suspicions = st.builds(
@@ -353,11 +324,11 @@ def test_a_run_is_never_rolled_back_by_itself_unless_everything_speaks_for_it(
     evidence: RollbackEvidence, healthy: bool | None, is_current: bool, lasting: int, then: RollbackThen
 ) -> None:
     seen = view(healthy=healthy, is_current=is_current, since=DUE - timedelta(seconds=lasting))
-    result = decided_late(seen, now=DUE, evidence=evidence, then=then)
+    decision, _ = overdue(seen, evidence, then=then)
     speaks_for_it = (
         is_current and healthy is False and evidence == INNOCENT and lasting >= 180 and then is RollbackThen.UNDO
     )
-    assert (result.decision is WatchdogDecision.ROLL_BACK) == speaks_for_it
+    assert (decision is ROLL_BACK) == speaks_for_it
 
 
 START_UP = timedelta(minutes=2)
@@ -399,19 +370,12 @@ def test_a_rollout_gets_on_while_its_pods_are_within_what_their_probes_allow(
     assert progresses(seen, start_up=START_UP, now=DUE) is gets_on
 
 
-def test_a_rollout_that_gets_on_is_waited_for_at_the_deadline_and_one_that_does_not_is_taken_back() -> None:
-    seen = rolling(*SERVING, NEW)
-    waits = decided_late(seen, now=DUE, evidence=replace(INNOCENT, progresses=True))
-    assert (waits.decision, waits.reason) == (
-        WatchdogDecision.WAIT,
-        "the deadline was reached, but the rollout of deployment/web progresses beside serving pods",
-    )
-    assert decided_late(seen, now=DUE).decision is WatchdogDecision.ROLL_BACK
-
-
-def test_an_objection_to_a_rollback_is_told_before_the_rollout_is_waited_for() -> None:
-    evidence = replace(INNOCENT, progresses=True, upstream="database")
-    assert decided_late(rolling(*SERVING, NEW), now=DUE, evidence=evidence).decision is WatchdogDecision.HAND_OVER
+def test_a_rollout_that_gets_on_is_waited_for_at_the_deadline_unless_something_speaks_against_its_rollback() -> None:
+    seen, gets_on = rolling(*SERVING, NEW), replace(INNOCENT, progresses=True)
+    why = "the deadline was reached, but the rollout of deployment/web progresses beside serving pods"
+    assert overdue(seen, gets_on) == (WAIT, why)
+    assert overdue(seen)[0] is ROLL_BACK
+    assert overdue(seen, replace(gets_on, upstream="database"))[0] is HAND_OVER
 
 
 OVER = moment(minutes=47)
@@ -442,142 +406,95 @@ def test_a_run_is_over_after_its_deadline_the_lag_and_a_verification(taken_up: d
 
 
 RESTARTING = replace(view(), last_restart=moment(minutes=46, seconds=30), crash_interval=timedelta(minutes=5))
+UNSEEN = "web could not be observed reliably before its time was over; its health is unknown"
+NOT_FOR_10M = (
+    "the service was not healthy for 10m without interruption:"
+    " the last container restart was at 12:46:30; a person is needed"
+)
+NOT_FOR_2M = (
+    "web is healthy, but the service was not healthy for 2m without interruption:"
+    " all conditions are met only since 12:46:00; a person is needed"
+)
+INCOMPLETE = "the rollout of deployment/web is not complete: 1 of 3 pods are of the new template"
+FLAPS = "web is flapping: its health changes too often for a decision"
 ENDS = {
-    "blind": (
-        view(is_current=False, healthy=None),
-        CLEAR,
-        WatchdogDecision.HAND_OVER,
-        "web could not be observed reliably before its time was over; its health is unknown",
-    ),
-    "without an answer": (
-        view(healthy=None),
-        None,
-        WatchdogDecision.HAND_OVER,
-        "web could not be observed reliably before its time was over; its health is unknown",
-    ),
-    "failing since a moment": (
-        view(healthy=False, since=moment(minutes=46)),
-        CLEAR,
-        WatchdogDecision.HAND_OVER,
-        "web is flapping: its health changes too often for a decision",
-    ),
-    "well since a moment": (
-        view(since=moment(minutes=46)),
-        CLEAR,
-        WatchdogDecision.HAND_OVER,
-        (
-            "web is healthy, but the service was not healthy for 2m without interruption:"
-            " all conditions are met only since 12:46:00; a person is needed"
-        ),
-    ),
-    "restarting": (
-        RESTARTING,
-        CLEAR,
-        WatchdogDecision.HAND_OVER,
-        (
-            "web is healthy, but the service was not healthy for 10m without interruption:"
-            " the last container restart was at 12:46:30; a person is needed"
-        ),
-    ),
+    "blind": (view(is_current=False, healthy=None), CLEAR, (HAND_OVER, UNSEEN)),
+    "without an answer": (view(healthy=None), None, (HAND_OVER, UNSEEN)),
+    "failing since a moment": (view(healthy=False, since=moment(minutes=46)), CLEAR, (HAND_OVER, FLAPS)),
+    "well since a moment": (view(since=moment(minutes=46)), CLEAR, (HAND_OVER, NOT_FOR_2M)),
+    "restarting": (RESTARTING, CLEAR, (HAND_OVER, f"web is healthy, but {NOT_FOR_10M}")),
     "restarting, and it goes on": (
         RESTARTING,
         None,
-        WatchdogDecision.INEFFECTIVE,
-        (
-            "web is healthy, but the trigger persists; the service was not healthy for 10m without interruption:"
-            " the last container restart was at 12:46:30; a person is needed"
-        ),
+        (INEFFECTIVE, f"web is healthy, but the trigger persists; {NOT_FOR_10M}"),
     ),
     "stuck": (
         replace(view(), workload=STUCK),
         CLEAR,
-        WatchdogDecision.HAND_OVER,
-        (
-            "web is healthy, but the rollout of deployment/web is not complete:"
-            " 1 of 3 pods are of the new template; a person is needed"
-        ),
+        (HAND_OVER, f"web is healthy, but {INCOMPLETE}; a person is needed"),
     ),
 }
 
 
-@pytest.mark.parametrize(("seen", "clear", "decision", "reason"), ENDS.values(), ids=ENDS)
-def test_the_watchdog_says_what_it_has_waited_for(
-    seen: ServiceView, clear: datetime | None, decision: WatchdogDecision, reason: str
-) -> None:
-    result = in_the_end(seen, progress(clear=clear), TIMEOUT, now=OVER)
-    assert (result.decision, result.reason) == (decision, reason)
+@pytest.mark.parametrize(("seen", "clear", "answer"), ENDS.values(), ids=ENDS)
+def test_the_watchdog_says_what_it_has_waited_for(seen: ServiceView, clear: datetime | None, answer: Said) -> None:
+    assert said(in_the_end(seen, progress(clear=clear), TIMEOUT, now=OVER)) == answer
 
 
 @pytest.mark.parametrize(
-    ("seen", "minutes", "reason"),
+    ("seen", "minutes", "decision", "reason"),
     [
-        (view(healthy=False, ready=1), 12, "web is not healthy: 1 of 3 ready"),
-        (replace(view(healthy=False, ready=1), workload=STUCK), 20, "web is not healthy: 1 of 3 ready"),
-        (
-            replace(view(), workload=STUCK),
-            22,
-            "the rollout of deployment/web is not complete: 1 of 3 pods are of the new template",
-        ),
-        (view(since=moment(minutes=21)), 22, "web has been healthy only since 12:21:00"),
-        (view(is_current=False), 20, "web cannot be observed reliably"),
+        (view(healthy=False, ready=1), 12, HAND_OVER, "web is not healthy: 1 of 3 ready"),
+        (replace(view(healthy=False, ready=1), workload=STUCK), 20, HAND_OVER, "web is not healthy: 1 of 3 ready"),
+        (replace(view(), workload=STUCK), 22, HAND_OVER, INCOMPLETE),
+        (view(since=moment(minutes=21)), 22, HAND_OVER, "web has been healthy only since 12:21:00"),
+        (view(is_current=False), 20, HAND_OVER, "web cannot be observed reliably"),
+        (view(), 12, RECOVERED, "web is healthy"),
     ],
 )
 def test_a_rollback_is_waited_for_as_long_as_what_it_waits_for_may_take(
-    seen: ServiceView, minutes: float, reason: str
+    seen: ServiceView, minutes: float, decision: WatchdogDecision, reason: str
 ) -> None:
-    """Its last change was made after ten minutes."""
-    for late, decision in ((timedelta(seconds=-1), WatchdogDecision.WAIT), (timedelta(0), WatchdogDecision.HAND_OVER)):
-        now = moment(minutes=minutes) + late
-        result = after_rollback(seen, progress(), TIMEOUT, now=now)
-        assert (result.decision, result.reason) == (decision, reason)
-
-
-def test_a_rollback_has_helped_when_the_service_has_been_well_by_it_for_long_enough() -> None:
-    for minutes, decision in ((11.9, WatchdogDecision.WAIT), (12, WatchdogDecision.RECOVERED)):
-        result = after_rollback(view(), progress(), TIMEOUT, now=moment(minutes=minutes))
-        assert result.decision is decision
-    assert result.reason == "web is healthy"
+    """Its last change was made after ten minutes; it has helped when the service has been well by it for long enough."""
+    now = moment(minutes=minutes)
+    before = said(after_rollback(seen, progress(), TIMEOUT, now=now - timedelta(seconds=1)))
+    assert before[0] is WAIT
+    assert before[1] == reason or decision is RECOVERED
+    assert said(after_rollback(seen, progress(), TIMEOUT, now=now)) == (decision, reason)
 
 
 HELM = "helm rollback shop -n production  # to the previous release"
 UNDO = "kubectl rollout undo deployment/web --to-revision=4 -n production  # a revision that was seen healthy"
 
 
-def test_a_workload_of_nobody_goes_back_to_the_revision_that_was_seen_good() -> None:
-    assert rollback_command(FAILING, INNOCENT, last_good=4) == UNDO
+PAUSED = replace(FAILING, workload=Deployment(spec=DeploymentSpec(paused=True)))
+NO_GOOD = "no revision was seen good yet: healthy since 01:43:00, 10m are required"
+RELEASE = replace(INNOCENT, release="shop")
+COMMANDS = {
+    "nobody's": (FAILING, INNOCENT, {}, UNDO),
+    "paused, which kubectl refuses to undo": (
+        PAUSED,
+        INNOCENT,
+        {},
+        f"kubectl rollout resume deployment/web -n production && {UNDO}",
+    ),
+    "no good revision": (FAILING, INNOCENT, {"last_good": 0}, ""),
+    "none yet": (FAILING, INNOCENT, {"last_good": 0, "none_good": NO_GOOD}, f"# {NO_GOOD}"),
+    "a release of Helm": (FAILING, RELEASE, {}, HELM),
+    "a release without a good revision": (FAILING, RELEASE, {"last_good": 0}, HELM),
+    "seen good": (FAILING, replace(INNOCENT, known_good=True), {}, ""),
+    "a release that was seen good": (FAILING, replace(RELEASE, known_good=True), {}, ""),
+    "GitOps": (FAILING, replace(INNOCENT, managers=(ARGO,)), {}, ""),
+    "an operator's release": (FAILING, replace(RELEASE, managers=(OPERATOR,)), {}, ""),
+}
 
 
-def test_a_paused_rollout_is_resumed_first() -> None:
-    """kubectl refuses to undo it before."""
-    paused = replace(FAILING, workload=Deployment(spec=DeploymentSpec(paused=True)))
-    resumed = f"kubectl rollout resume deployment/web -n production && {UNDO}"
-    assert rollback_command(paused, INNOCENT, last_good=4) == resumed
-
-
-def test_a_workload_without_a_good_revision_has_no_command() -> None:
-    assert rollback_command(FAILING, INNOCENT, last_good=0) == ""
-    why = "no revision was seen good yet: healthy since 01:43:00, 10m are required"
-    assert rollback_command(FAILING, INNOCENT, last_good=0, none_good=why) == f"# {why}"
+@pytest.mark.parametrize(("seen", "evidence", "about", "command"), COMMANDS.values(), ids=COMMANDS)
+def test_a_workload_goes_back_by_its_owner_s_command_where_that_helps(
+    seen: ServiceView, evidence: RollbackEvidence, about: dict[str, Any], command: str
+) -> None:
+    assert rollback_command(seen, evidence, **{"last_good": 4, **about}) == command
 
 
 def test_a_revision_that_was_adopted_is_named_so() -> None:
     assert "# an adopted revision" in rollback_command(FAILING, INNOCENT, last_good=4, adopted=True)
-
-
-@pytest.mark.parametrize("last_good", [0, 4])
-def test_a_workload_of_a_helm_release_goes_back_by_helm_alone(last_good: int) -> None:
-    assert rollback_command(FAILING, replace(INNOCENT, release="shop"), last_good=last_good) == HELM
-
-
-@pytest.mark.parametrize(
-    "evidence",
-    [
-        replace(INNOCENT, known_good=True),
-        replace(INNOCENT, known_good=True, release="shop"),
-        replace(INNOCENT, managers=(Manager(kind=ManagerKind.GITOPS, name="Argo CD shop"),)),
-        replace(INNOCENT, managers=(Manager(kind=ManagerKind.OPERATOR, name="Web/web"),), release="shop"),
-    ],
-    ids=["seen good", "a release that was seen good", "GitOps", "an operator's release"],
-)
-def test_a_workload_that_no_rollback_would_help_has_no_command(evidence: RollbackEvidence) -> None:
-    assert rollback_command(FAILING, evidence, last_good=4) == ""

@@ -1,4 +1,4 @@
-"""What a program or a question in a container may say, and the SQL that only looks (P10)."""
+"""What a program or a question in a container may say, the SQL that only looks (P10), and what a drill may type."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from kintsugi.commands import CommandProblem, parse, parse_template, render
 from kintsugi.commands.queries import check_psql
 from kintsugi.commands.sql import FUNCTIONS, checked_statement, names_of_owners
+from kintsugi.errors import CommandError
 from kintsugi.expressions import INT, STRING, Scope
 from kintsugi.model.command import Exec, Psql
+from kintsugi_restore.commands import PgRestore
 
 SCOPE = Scope(names={"name": STRING, "number": INT})
 UNDERSTOOD = [
@@ -320,3 +322,53 @@ def test_no_function_that_acts_is_listed() -> None:
 )
 def test_a_statement_names_what_belongs_to_others_by_its_schema(statement: str, names: Sequence[str]) -> None:
     assert list(names_of_owners(statement)) == names
+
+
+DRILL_SCOPE = Scope(names={"where": STRING})
+
+
+def test_a_drill_restores_into_a_server_of_its_own() -> None:
+    """In the namespace that the step stands in; written out it reads back."""
+    words = (
+        "pg_restore --exit-on-error --single-transaction -h localhost -U postgres -d kintsugi_drill_inc-1 /backups/a"
+    )
+    command = parse(words, namespace="production")
+    assert isinstance(command, PgRestore)
+    assert (command.host, command.on_own_server) == ("localhost.production", True)
+    assert parse(render(command)) == command
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "pg_restore -e -1 -h localhost -U postgres -d app /backups/a",
+        "pg_restore -e -1 -h localhost -p 5433 -U postgres -d kintsugi_drill_one /backups/a",
+        "kintsugi backup fetch s3://bucket/ --database=app -h localhost -U postgres",
+    ],
+)
+def test_the_server_of_a_drill_is_for_nothing_else(words: str) -> None:
+    """It ends with the restore, and nobody else reaches it."""
+    with pytest.raises(CommandProblem, match="the server of a drill's own Job"):
+        parse(words, namespace="production")
+
+
+@pytest.mark.parametrize("words", ["df", "df /data", "df -h /data", "df -P -k /a /b", "df -P -k --sync"])
+def test_df_is_taken_in_one_form(words: str) -> None:
+    """Its answer is read: other forms differ from image to image."""
+    with pytest.raises(CommandProblem, match="df -P -k PATH"):
+        parse(f"kubectl exec statefulset/database -- {words}", namespace="production")
+
+
+def test_the_servers_own_word_for_where_its_data_is_may_be_asked_of_df() -> None:
+    """P10: a path of plain names is one argument."""
+    asked = parse_template("kubectl exec statefulset/database -- df -P -k ${where}", DRILL_SCOPE)
+    command = asked.bind({"where": "/var/lib/postgresql/data"}, namespace="production")
+    assert render(command).endswith("-- df -P -k /var/lib/postgresql/data")
+
+
+@pytest.mark.parametrize("value", ["/", "/a/../b", "-h", "/a b", "/a;b", "/-a", "/a/", "/a\n/b"])
+def test_a_path_that_is_not_plain_is_refused(value: str) -> None:
+    """P10: whoever said it."""
+    asked = parse_template("kubectl exec statefulset/database -- df -P -k ${where}", DRILL_SCOPE)
+    with pytest.raises(CommandError):
+        asked.bind({"where": value}, namespace="production")

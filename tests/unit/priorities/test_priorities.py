@@ -1,35 +1,38 @@
-"""A dependent waits while an upstream explains its trouble, and no longer."""
+"""A dependent waits while an upstream explains its trouble, and no longer, whatever breaks in whatever order."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kintsugi.decisions.priorities import (
     Hold,
     HoldCause,
     HoldInput,
     HoldRecord,
-    HoldTimings,
     OpenRuns,
     UnhealthyService,
+    causes,
     holds,
     ongoing_hold,
     unhealthy_dependents,
     unhealthy_upstream,
+    upstreams_of,
 )
 from kintsugi.model.history import PastRun
 from kintsugi.model.records import IncidentState
 from kintsugi.model.services import OnUpstreamFailure
 from kintsugi.model.views import ServiceView
-from tests.unit.factories import NOW, moment, past, run, services, view
+from tests.bench.graphs import SHAPES, graph
+from tests.unit.factories import NOW, moment, past, run, services, view, web
+from tests.unit.priorities.stack import TERMS, TICK, Script, StackViews, Start, stack_of, stacks
 
 EDGES = (("web", ("api", "cache")), ("api", ("database",)), ("cache", ("database",)), ("database", ()))
 SERVICES = services(*EDGES)
-TERMS = HoldTimings()
 MENDED = OpenRuns(runs={"database": run(service="database")})
 
 
@@ -239,51 +242,26 @@ def test_a_trouble_that_began_after_its_upstream_and_says_nothing_of_its_own_is_
 
 PULL, PROCEED = "api-1: ErrImagePull", OnUpstreamFailure.PROCEED
 EARLIER, AFTER = (past(IncidentState.FAILED, service="database", finished=moment(minutes=each)) for each in (-5, 5))
-WAITS: dict[str, tuple[Callable[[], tuple[Hold, ...]], float, PastRun | None, bool]] = {
-    "for no run up to the limit": (partial(held, "api", seen=DOWN), 14.9, None, True),
-    "no longer": (partial(held, "api", seen=DOWN), 15, None, False),
-    "not where it serves a little": (partial(held, "api", seen=views(api=0, database=1)), 0, None, False),
-    "with a trouble of its own as well, up to the limit": (
-        partial(held, "api", seen=DOWN, under_way=MENDED, own=PULL),
-        14,
-        None,
-        True,
-    ),
-    "until it has replicas again": (partial(held, "api", seen=at_zero()), 300, None, True),
-    "at zero with a trouble of its own, up to the limit": (
-        partial(held, "api", seen=at_zero(), own=PULL),
-        14,
-        None,
-        True,
-    ),
-    "at zero with a trouble of its own, no longer": (partial(held, "api", seen=at_zero(), own=PULL), 15, None, False),
-    "at zero as its author wants it, no longer": (
-        partial(held, "api", seen=at_zero(), choice=PROCEED),
-        15,
-        None,
-        False,
-    ),
-    "a run in vain before it went down again says nothing": (
-        partial(held, "api", seen=DOWN, choice=PROCEED),
-        0,
-        EARLIER,
-        True,
-    ),
-    "a new run counts more than one in vain": (
-        partial(held, "api", seen=DOWN, under_way=MENDED, choice=PROCEED),
-        60,
-        AFTER,
-        True,
-    ),
+WAITS: dict[str, tuple[dict[str, Any], float, PastRun | None, bool]] = {
+    "for no run up to the limit": ({"seen": DOWN}, 14.9, None, True),
+    "no longer": ({"seen": DOWN}, 15, None, False),
+    "not where it serves a little": ({"seen": views(api=0, database=1)}, 0, None, False),
+    "with a trouble of its own, up to the limit": ({"seen": DOWN, "under_way": MENDED, "own": PULL}, 14, None, True),
+    "until it has replicas again": ({"seen": at_zero()}, 300, None, True),
+    "at zero with a trouble of its own, up to the limit": ({"seen": at_zero(), "own": PULL}, 14, None, True),
+    "at zero with a trouble of its own, no longer": ({"seen": at_zero(), "own": PULL}, 15, None, False),
+    "at zero as its author wants it, no longer": ({"seen": at_zero(), "choice": PROCEED}, 15, None, False),
+    "one in vain before it went down says nothing": ({"seen": DOWN, "choice": PROCEED}, 0, EARLIER, True),
+    "a new run counts more": ({"seen": DOWN, "under_way": MENDED, "choice": PROCEED}, 60, AFTER, True),
 }
 
 
-@pytest.mark.parametrize(("found", "minutes", "ended", "waits"), WAITS.values(), ids=WAITS)
+@pytest.mark.parametrize(("known", "minutes", "ended", "waits"), WAITS.values(), ids=WAITS)
 def test_an_upstream_that_does_not_serve_is_waited_for(
-    found: Callable[[], tuple[Hold, ...]], minutes: float, ended: PastRun | None, waits: bool
+    known: dict[str, Any], minutes: float, ended: PastRun | None, waits: bool
 ) -> None:
     """Serving is enough for those who depend on it: one of three replicas answers."""
-    assert (waiting(found(), after=timedelta(minutes=minutes), ended=ended) is not None) is waits
+    assert (waiting(held("api", **known), after=timedelta(minutes=minutes), ended=ended) is not None) is waits
 
 
 @pytest.mark.parametrize("own", ["", "api-1: ErrImagePull"])
@@ -377,3 +355,167 @@ def test_a_service_that_got_well_waits_while_its_upstreams_run_goes_on_and_for_t
     assert still is not None
     assert still.until == moment(minutes=46)
     assert waiting(found, after=timedelta(minutes=46), ended=ended) is None
+
+
+CAUSE_EDGES = (("db", ()), ("api", ("db",)), ("web", ("api",)), ("other", ()))
+
+
+@pytest.mark.parametrize(
+    ("ill", "expected"),
+    [
+        ({"db", "api", "web"}, {"db"}),
+        ({"db", "web"}, {"db"}),
+        ({"web", "other"}, {"web", "other"}),
+        (set(), set()),
+    ],
+)
+def test_the_causes_are_those_with_no_ill_upstream(ill: set[str], expected: set[str]) -> None:
+    assert causes(ill, services(*CAUSE_EDGES)) == expected
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_causes_are_the_same_as_by_looking_at_all_upstreams_of_each(shape: str) -> None:
+    needs = graph(shape, 30, seed=3).needs
+    known = services(*((name, tuple(upstreams)) for name, upstreams in needs.items()))
+    ill = {name for place, name in enumerate(needs) if place % 3}
+    assert causes(ill, known) == {name for name in ill if not ill & set(upstreams_of(name, known))}
+
+
+CHAIN = (("web", ("api",)), ("api", ("database",)), ("database", ()))
+DIAMOND = (("web", ("api", "cache")), ("api", ("database",)), ("cache", ("database",)), ("database", ()))
+
+
+@pytest.mark.parametrize(
+    ("edges", "name", "upstreams"),
+    [
+        (CHAIN, "web", ("database", "api")),
+        (CHAIN, "api", ("database",)),
+        (CHAIN, "database", ()),
+        (DIAMOND, "api", ("database",)),
+        (DIAMOND, "database", ()),
+    ],
+)
+def test_a_chain_is_listed_from_its_end(
+    edges: tuple[tuple[str, tuple[str, ...]], ...], name: str, upstreams: tuple[str, ...]
+) -> None:
+    assert upstreams_of(name, services(*edges)) == upstreams
+
+
+def test_in_a_diamond_the_common_cause_comes_first_and_once() -> None:
+    found = upstreams_of("web", services(*DIAMOND))
+    assert found[0] == "database"
+    assert sorted(found) == ["api", "cache", "database"]
+
+
+graphs = st.integers(min_value=1, max_value=7).flatmap(
+    lambda size: st.tuples(
+        *(st.frozensets(st.integers(0, place - 1)) if place else st.just(frozenset()) for place in range(size))
+    )
+)
+
+
+@given(graphs)
+def test_every_upstream_stands_behind_its_own(graph: tuple[frozenset[int], ...]) -> None:
+    known = {
+        f"s{at}": replace(web(), name=f"s{at}", depends_on=tuple(f"s{other}" for other in sorted(needs)))
+        for at, needs in enumerate(graph)
+    }
+    for name, service in known.items():
+        found = upstreams_of(name, known)
+        assert len(found) == len(set(found))
+        assert set(service.depends_on) <= set(found)
+        assert name not in found
+        for place, each in enumerate(found):
+            assert set(known[each].depends_on) <= set(found[:place])
+
+
+LONG = 90 * 4
+"""Ticks of ninety minutes: every run is over, and every limit."""
+FEW = settings(max_examples=30, deadline=None)
+"""A stack's ninety minutes take a tenth of a second."""
+
+
+@FEW
+@given(stacks())
+def test_whatever_breaks_a_hold_waits_for_what_may_be_healed_and_is_over_by_itself(stack: StackViews) -> None:
+    stack.play(LONG)
+    no_dependent_was_changed_while_its_upstream_might_still_be_healed(stack)
+    no_service_is_held_for_ever(stack)
+    each_held_service_was_looked_at_again_before_it_ran(stack)
+
+
+def no_dependent_was_changed_while_its_upstream_might_still_be_healed(stack: StackViews) -> None:
+    """It may until a hold's limit, and what it explains waits for its run; after a run in vain the author's choice counts."""
+    for start in stack.starts:
+        tries = stack.services[start.service].on_upstream_failure is OnUpstreamFailure.PROCEED
+        for upstream in start.down:
+            if upstream in start.given_up:
+                assert tries, start
+            else:
+                assert start.held_for >= TERMS.limit, start
+                assert not (start.explained and upstream in start.mended), start
+
+
+def no_service_is_held_for_ever(stack: StackViews) -> None:
+    """What is held in the end waits for what a person was told of, as its author wants it."""
+    for name in (each for each in stack.held if stack.scripts[each].ruled):
+        waits = stack.services[name].on_upstream_failure is OnUpstreamFailure.WAIT
+        down = [each for each in upstreams_of(name, stack.services) if not stack.views[each].serving]
+        ended_in_vain = [each for each in down if each in stack.ended and not stack.scripts[each].mends]
+        recent = stack.now - stack.held[name] < TERMS.limit
+        still_mended = any(each in stack.runs for each in down) and not stack.scripts[name].own
+        got_well = stack.views[name].healthy
+        assert recent or got_well or still_mended or (waits and ended_in_vain and stack.told[name]), name
+
+
+def each_held_service_was_looked_at_again_before_it_ran(stack: StackViews) -> None:
+    """What got well meanwhile is not run, though its alert still fires; it is closed once that has ended."""
+    assert [each for each in stack.starts if each.held_for and each.well_for is not None] == []
+    once_held = [name for name in stack.recovered if not any(each.service == name for each in stack.starts)]
+    assert all(name not in stack.held for name in once_held)
+
+
+@FEW
+@given(stacks(), st.randoms(use_true_random=False))
+def test_the_order_of_arrival_does_not_change_the_outcome(stack: StackViews, chance: Random) -> None:
+    arrival = list(stack.arrival)
+    chance.shuffle(arrival)
+    other = replace(stack, arrival=arrival, starts=[], told={}, recovered=[])
+    assert stack.play(LONG).starts == other.play(LONG).starts
+    assert stack.recovered == other.recovered
+
+
+@FEW
+@given(st.integers(1, 2), st.integers(1, 4), st.booleans())
+def test_a_flapping_upstream_lets_nobody_go_and_makes_no_thrash(half: int, dependents: int, ruled: bool) -> None:
+    """It serves for less than it must: not one run begins for a dependent before the limit, and no hold ends by a blink."""
+    flapping = Script(breaks=1, mends=False, flaps=half, takes=10 * LONG, ruled=ruled)
+    scripts = [flapping, *(Script(breaks=1) for _ in range(dependents))]
+    stack = stack_of(scripts, [[], *([0] for _ in range(dependents))], [OnUpstreamFailure.WAIT] * (dependents + 1))
+    stack.play(TERMS.limit // TICK)
+    assert {each.service for each in stack.starts} <= {"s0"}
+    assert len(stack.starts) <= 1
+
+
+def test_when_the_cause_is_mended_what_got_well_by_itself_is_closed_and_the_rest_goes_level_by_level() -> None:
+    """The database goes and takes all with it; the API has a trouble of its own besides, the web front end has none."""
+    scripts = [Script(breaks=0, takes=20), Script(breaks=2, takes=10), Script(), Script()]
+    stack = stack_of(scripts, [[], [0], [1], [2]], [OnUpstreamFailure.WAIT] * 4).play(LONG)
+    assert [each.service for each in stack.starts] == ["s0", "s1"]
+    assert stack.recovered == ["s2", "s3"]
+    database, api = stack.starts
+    assert api.at - database.at < timedelta(minutes=15)
+    assert stack.told == dict.fromkeys(("s1", "s2", "s3"), 0)
+
+
+def test_services_that_are_released_together_start_by_priority_and_then_by_name() -> None:
+    scripts = [Script(breaks=0, takes=20), *(Script(breaks=2, takes=40) for _ in range(4))]
+    stack = stack_of(scripts, [[], [0], [0], [0], [0]], [OnUpstreamFailure.WAIT] * 5)
+    stack.services = {
+        name: replace(each, priority={"s0": 1, "s1": 4}.get(name, 2)) for name, each in stack.services.items()
+    }
+    assert _order(stack.play(LONG).starts) == ["s0", "s2", "s3", "s4", "s1"]
+
+
+def _order(starts: list[Start]) -> list[str]:
+    return [each.service for each in starts]
