@@ -16,7 +16,6 @@ from tests.harness.images import WEB_BAD, WEB_GOOD
 
 ALERT = {"namespace": "production", "deployment": "web-app-deployment", "severity": "warning"}
 STUCK = {**ALERT, "alertname": "KubeDeploymentRolloutStuck"}
-MISMATCH = {**ALERT, "alertname": "KubeDeploymentReplicasMismatch"}
 NODE = {"spec": {"template": {"spec": {"volumes": [{"name": "node", "hostPath": {"path": "/"}}]}}}}
 
 

@@ -5,17 +5,10 @@ import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from kintsugi.actions.actions import Actions
-from kintsugi.actions.probe_context import ProbeContext
-from kintsugi.clients.addresses import AddressRule
-from kintsugi.clients.clients import Clients
-from kintsugi.commands import parse
-from kintsugi_demo.shop import worker_image
 from kintsugi_restore.worker import PG_MAJOR
 from kubeobjects import resources
 from kubeobjects.resources import PODS
@@ -32,26 +25,12 @@ DATABASE = manifests.postgres(NAMESPACE, password=PASSWORD)
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[ProcessStage]:
-    """A cluster with a database that is ready, and knows our own image."""
-    async with ProcessStage.set(tmp_path, {"postgres:16": postgres_image(), "kintsugi:*": worker_image()}) as stage:
+    """A cluster with a database that is ready."""
+    async with ProcessStage.set(tmp_path, {"postgres:16": postgres_image()}) as stage:
         for manifest in DATABASE:
             stage.cluster.apply(dict(manifest))
         await stage.until_ready(POD)
         yield stage
-
-
-@pytest.fixture
-def actions(stage: ProcessStage) -> Actions:
-    """What does commands on it, as the daemon does."""
-    return Actions(stage.kube, Clients.restricted_to(AddressRule(allow_loopback=True)))
-
-
-async def look(actions: Actions, line: str) -> dict[str, object]:
-    """Do a command that looks."""
-    deadline = timedelta(seconds=60)
-    return dict(
-        (await actions.read(parse(line, namespace=NAMESPACE), deadline=deadline, probe_context=ProbeContext())).names
-    )
 
 
 async def psql(stage: ProcessStage, statement: str) -> str:

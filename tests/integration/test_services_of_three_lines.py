@@ -28,7 +28,7 @@ pytestmark = pytest.mark.long
 
 NAMESPACE = "market"
 FRONT, BACK, STORE = "front", "back", "store"
-GOOD, GONE, CRASHING = "market:1", "market:gone", "market:crash"
+GOOD, CRASHING = "market:1", "market:crash"
 SPEED, DURATIONS = 20.0, 0.03
 TIMEOUT = 60.0
 
