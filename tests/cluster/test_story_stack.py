@@ -140,44 +140,44 @@ def test_a_cache_whose_dump_is_broken_begins_anew_by_a_persons_word_though_the_d
 ) -> None:
     """P2, P3, P8: shown at two starts, asked, and only then, under the policies; what is on the old volume stays as it was."""
     own_cluster.apply(free_volume(production, "spare", "1Gi"))
-    with stacks.stack(own_cluster, production, [Tier.CACHE]) as stack:
-        lets_go(own_cluster, stack)
-        started = daemon(deadlines=HASTY, durations=PACE, environment={KILL_AT: "after effect anew/claim[]#0 1"})
-        story = ClusterStory(own_cluster, production, started, app="cache").begin()
-        wait_for(lambda: story.service(Tier.CACHE).get("healthy"), within=60, describe=story.state)
-        old = stack.claim(Tier.CACHE)
-        volume, folder = old["spec"]["volumeName"], stack.folder(old)
+    stack = stacks.stack(own_cluster, production, [Tier.CACHE])
+    lets_go(own_cluster, stack)
+    started = daemon(deadlines=HASTY, durations=PACE, environment={KILL_AT: "after effect anew/claim[]#0 1"})
+    story = ClusterStory(own_cluster, production, started, app="cache").begin()
+    wait_for(lambda: story.service(Tier.CACHE).get("healthy"), within=60, describe=story.state)
+    old = stack.claim(Tier.CACHE)
+    volume, folder = old["spec"]["volumeName"], stack.folder(old)
 
-        stack.break_(Tier.CACHE, Fault.DUMP_BROKEN)
-        broken = (folder / "dump.rdb").read_bytes()
-        asking = story.within(300).reaches("awaiting-approval")
-        [question] = story.daemon.incident(asking["id"])["approvals"]
-        print(question)
-        assert story.writes() == []
-        story.at("a person agrees", lambda: story.approve(asking))
-        story.within(120).sees("it dies when it has deleted the claim", lambda: is_dead(story))
-        story.at("it is started again", lambda: story.daemon.start({KILL_AT: ""}))
+    stack.break_(Tier.CACHE, Fault.DUMP_BROKEN)
+    broken = (folder / "dump.rdb").read_bytes()
+    asking = story.within(300).reaches("awaiting-approval")
+    [question] = story.daemon.incident(asking["id"])["approvals"]
+    print(question)
+    assert story.writes() == []
+    story.at("a person agrees", lambda: story.approve(asking))
+    story.within(120).sees("it dies when it has deleted the claim", lambda: is_dead(story))
+    story.at("it is started again", lambda: story.daemon.start({KILL_AT: ""}))
 
-        story.within(240).ends("recovered", service=Tier.CACHE)
-        assert stack.keys() == 0
-        new = stack.claim(Tier.CACHE)["spec"]["volumeName"]
-        assert new != volume
-        kept = own_cluster.get("persistentvolume", volume)
-        assert kept["metadata"]["labels"]["kintsugi.dev/incident"] == asking["id"]
-        assert (kept["status"]["phase"], kept["spec"]["persistentVolumeReclaimPolicy"]) == ("Released", "Retain")
-        assert (folder / "dump.rdb").read_bytes() == broken
-        assert changed(story) == RESET
+    story.within(240).ends("recovered", service=Tier.CACHE)
+    assert stack.keys() == 0
+    new = stack.claim(Tier.CACHE)["spec"]["volumeName"]
+    assert new != volume
+    kept = own_cluster.get("persistentvolume", volume)
+    assert kept["metadata"]["labels"]["kintsugi.dev/incident"] == asking["id"]
+    assert (kept["status"]["phase"], kept["spec"]["persistentVolumeReclaimPolicy"]) == ("Released", "Retain")
+    assert (folder / "dump.rdb").read_bytes() == broken
+    assert changed(story) == RESET
 
-        story.at("a person takes it back", lambda: story.take_back(asking))
-        story.within(120).sees("all is taken back", lambda: is_undone(story, asking))
-        # The claim names its volume when it is made; a controller of the cluster binds the two afterwards.
-        story.within(60).sees("its claim is bound", lambda: stack.claim(Tier.CACHE)["status"]["phase"] == "Bound")
-        assert stack.claim(Tier.CACHE)["spec"]["volumeName"] == volume
-        assert stack.workload(Tier.CACHE)["spec"]["replicas"] == 1
-        assert (folder / "dump.rdb").read_bytes() == broken
-        # Whether the newer claim went with its pod or was deleted before is a matter of moments.
-        back = [each for each in changed(story)[len(RESET) :] if each != f"delete {CLAIM}"]
-        assert back == TAKEN_BACK
+    story.at("a person takes it back", lambda: story.take_back(asking))
+    story.within(120).sees("all is taken back", lambda: is_undone(story, asking))
+    # The claim names its volume when it is made; a controller of the cluster binds the two afterwards.
+    story.within(60).sees("its claim is bound", lambda: stack.claim(Tier.CACHE)["status"]["phase"] == "Bound")
+    assert stack.claim(Tier.CACHE)["spec"]["volumeName"] == volume
+    assert stack.workload(Tier.CACHE)["spec"]["replicas"] == 1
+    assert (folder / "dump.rdb").read_bytes() == broken
+    # Whether the newer claim went with its pod or was deleted before is a matter of moments.
+    back = [each for each in changed(story)[len(RESET) :] if each != f"delete {CLAIM}"]
+    assert back == TAKEN_BACK
 
 
 def lets_go(cluster: RealCluster, stack: ServiceStack) -> None:
