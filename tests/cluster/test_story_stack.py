@@ -1,12 +1,9 @@
 """The shipped rules on the five services that they are about: each is seen, asked, and mended."""
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from kintsugi.catalog.library import shipped_paths
 from tests.cluster.conftest import HASTY, TIME_FOR_DEPENDENTS, TIME_FOR_PODS, StartDaemon
 from tests.cluster.crashes import is_dead
 from tests.cluster.database import free_volume
@@ -15,7 +12,6 @@ from tests.harness import admission_policies
 from tests.harness import stack as stacks
 from tests.harness.admission_policies import Held
 from tests.harness.cluster import RealCluster
-from tests.harness.coredns import CoreDns
 from tests.harness.crash_points import KILL_AT
 from tests.harness.stack import Fault, ServiceStack, Tier
 from tests.harness.waiting import wait_for
@@ -42,31 +38,6 @@ RESET = [
 TAKEN_BACK = [f"patch {WORKLOAD}", f"patch {VOLUME}", f"create {CLAIM}", f"patch {WORKLOAD}"]
 """And its way back: stopped, the old volume lets go of the claim that is no more, a claim asks for it, started."""
 
-WANTED = {"alertname": "SmokeTestsWanted", "namespace": "production"}
-SMOKE_TESTS = """\
-apiVersion: kintsugi.dev/v1alpha1
-kind: Rule
-metadata: {name: smoke-tests-wanted}
-spec:
-  on: alert
-  matchers: [alertname="SmokeTestsWanted"]
-  service: database
-  runbook: smoke-tests
-  mode: auto
-  cooldown: 10m
----
-apiVersion: kintsugi.dev/v1alpha1
-kind: Runbook
-metadata: {name: smoke-tests}
-spec:
-  title: Smoke tests
-  steps:
-    - id: smoke
-      forEach: services
-      service: ${each.name}
-      checks: smoke
-"""
-
 
 @pytest.fixture
 def held(own_cluster: RealCluster) -> Iterator[None]:
@@ -74,45 +45,6 @@ def held(own_cluster: RealCluster) -> Iterator[None]:
     admission_policies.enforce(own_cluster, Held(user=USER))
     yield
     admission_policies.lift(own_cluster)
-
-
-@pytest.fixture
-def names(stack: ServiceStack) -> Iterator[None]:
-    """Let the daemon, which runs beside the cluster, look the names of Services up."""
-    server = CoreDns(stack.cluster)
-    server.start()
-    with server.asked_here():
-        yield
-    server.stop()
-
-
-def test_every_shipped_service_is_seen_healthy_and_passes_its_smoke_checks(
-    stack: ServiceStack, names: None, daemon: StartDaemon, tmp_path: Path
-) -> None:
-    """P8: over HTTP by name and through the load balancer, over HTTPS, by SQL, by PING; and nothing is changed."""
-    story = ClusterStory(stack.cluster, stack.namespace, daemon(catalog=with_smoke_tests(tmp_path / "catalog"))).begin()
-    wait_for(lambda: all(story.service(tier).get("healthy") for tier in Tier), within=60, describe=story.state)
-
-    story.at("smoke tests are wanted", lambda: story.alert("firing", WANTED))
-    story.within(30).reaches("running")
-    story.at("no longer", lambda: story.alert("resolved", WANTED))
-
-    incident = story.within(120).ends("no-action")
-    asked = [step for step in story.steps(incident) if step["path"].startswith("smoke[") and step["text"]]
-    print(*(f"{step['met']} {step['text']}" for step in asked), sep="\n")
-    assert all(step["met"] for step in asked), asked
-    web = stack.cluster.load_balancer_address("web-app-service", stack.namespace)
-    assert {step["text"] for step in asked} == {
-        "kubectl get pods -n production -l app=database",
-        "kubectl exec statefulset/database -n production -- psql -U postgres -c 'SELECT 1'",
-        "kubectl get pods -n production -l app=cache",
-        "kubectl exec statefulset/cache -n production -- redis-cli PING",
-        "curl http://api-service.production/health",
-        "kubectl get service web-app-service -n production",
-        f"curl http://{web}/health",
-        "curl -k https://ingress-controller.ingress/healthz",
-    }
-    assert story.writes() == []
 
 
 def test_a_broken_pod_of_cache_api_and_ingress_is_mended_by_the_shipped_rules(
@@ -197,17 +129,3 @@ def changed(story: ClusterStory) -> list[str]:
 def is_undone(story: ClusterStory, incident: Json) -> bool:
     """Return whether the first change that can be taken back has been, which is the last of the rollback."""
     return any((each["path"], each["state"]) == ("anew/stop#0~0", "done") for each in story.steps(incident))
-
-
-def with_shipped(folder: Path) -> Path:
-    """Copy the shipped files."""
-    for shipped in shipped_paths():
-        shutil.copytree(shipped, folder / shipped.name)
-    return folder
-
-
-def with_smoke_tests(folder: Path) -> Path:
-    """Copy the shipped files, and add a runbook that asks every service's smoke checks when an alert wants it."""
-    with_shipped(folder)
-    (folder / "rules" / "smoke-tests.yaml").write_text(SMOKE_TESTS)
-    return folder
