@@ -21,7 +21,6 @@ import pytest
 from aiohttp import web
 
 from kintsugi.errors import (
-    Conflict,
     Forbidden,
     Invalid,
     KubeError,
@@ -117,15 +116,6 @@ async def test_a_delete_carries_the_uid_that_was_judged(api: ScriptedApi, kube: 
     assert body["propagationPolicy"] == "Background"
 
 
-async def test_a_delete_of_a_pod_that_is_another_by_now_is_a_conflict(api: ScriptedApi, kube: KubeClient) -> None:
-    """B12: the uid precondition failed; nothing was done."""
-    sentence = "Precondition failed: UID in precondition: u-1, UID in object meta: u-2"
-    api.on(f"DELETE {POD}", refuse(409, "Conflict", sentence))
-    with pytest.raises(Conflict, match="UID in precondition") as caught:
-        await delete_the_pod(kube)
-    assert caught.value.status == 409
-
-
 @pytest.mark.parametrize(("kind", "content_type"), [(kind, kind.value) for kind in PatchKind])
 async def test_a_patch_says_which_form_it_has_and_whose_it_is(
     api: ScriptedApi, kube: KubeClient, kind: PatchKind, content_type: str
@@ -139,17 +129,6 @@ async def test_a_patch_says_which_form_it_has_and_whose_it_is(
     assert seen.headers["Content-Type"] == content_type
     assert seen.query["fieldManager"] == "kintsugi"
     assert json.loads(seen.body) == patch
-
-
-async def test_a_json_patch_whose_test_fails_is_a_conflict(api: ScriptedApi, kube: KubeClient) -> None:
-    """B12: the field that was judged has changed since; the server says only "Invalid", without a cause."""
-    api.on(
-        f"PATCH {DEPLOYMENT}",
-        refuse(422, "Invalid", "the server rejected our request due to an error in our request"),
-    )
-    patch = [{"op": "test", "path": "/metadata/uid", "value": "u"}, {"op": "remove", "path": "/spec/paused"}]
-    with pytest.raises(Conflict, match="a field is not as it was judged"):
-        await kube.patch(resources.DEPLOYMENTS, "web", "production", patch, kind=PatchKind.JSON)
 
 
 async def test_a_patch_that_the_server_finds_invalid_says_why(api: ScriptedApi, kube: KubeClient) -> None:
