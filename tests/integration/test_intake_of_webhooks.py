@@ -12,7 +12,8 @@ import pytest
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Signal, Verdict
 from tests.harness.ledgers import newest_dead_letters, newest_signals
-from tests.integration.intake_server import WEBHOOK, Served, ledger_in, served
+from tests.harness.waiting import eventually
+from tests.integration.intake_server import WEBHOOK, FaultyInbox, Served, ledger_in, request, served
 from tests.integration.operations_double import FakeOperations
 from tests.unit.sources.webhooks import alert, captured, webhook
 
@@ -134,13 +135,29 @@ async def test_only_plain_json_is_read(daemon: WebhookDaemon, body: bytes, heade
 async def test_the_connection_stays_open_for_the_next_delivery(daemon: WebhookDaemon) -> None:
     reader, writer = await asyncio.open_connection(daemon.port.host, daemon.port.port)
     body = webhook(alert())
-    head = "".join(f"{name}: {value}\r\n" for name, value in {**WEBHOOK, "Content-Length": str(len(body))}.items())
-
     for _ in range(3):
-        writer.write(f"POST /alertmanager HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode() + body)
+        writer.write(request({**WEBHOOK, "Content-Length": len(body)}) + body)
         answer = await reader.readuntil(b"\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 200")
         length = int(answer.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         assert json.loads(await reader.readexactly(length)) == {"accepted": 1, "dead_letters": 0}
     writer.close()
     await writer.wait_closed()
+
+
+async def test_a_delivery_under_way_is_finished_when_the_daemon_stops(tmp_path: Path) -> None:
+    """The daemon stops while a commit is pending, and the sender still gets its answer."""
+    body = webhook(alert())
+    async with ledger_in(tmp_path) as ledger:
+        inbox = FaultyInbox(ledger)
+        inbox.answers.clear()
+        async with served(tmp_path, inbox, FakeOperations()) as port:
+            reader, writer = await asyncio.open_connection(port.host, port.port)
+            writer.write(request({**WEBHOOK, "Content-Length": len(body)}) + body)
+            await eventually(lambda: inbox.calls, within=60)
+            asyncio.get_running_loop().call_later(0.2, inbox.answers.set)
+
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        assert await ledger.signals.pending() == 1
+        writer.close()
+        await writer.wait_closed()
