@@ -113,8 +113,5 @@ async def dies_while_watching(scene: WebScene, stage: CrashStage) -> frozenset[s
         await stage.kill()
         (run,) = await ledger.runs.open_runs()
 
-        async def is_overdue() -> bool:
-            return datetime.now(UTC) > run.deadline
-
-        await stage.until(is_overdue)
+        await stage.until(lambda: datetime.now(UTC) > run.deadline)
     return frozenset(before)

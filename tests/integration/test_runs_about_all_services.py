@@ -20,25 +20,13 @@ from tests.integration.crash_daemon import crash_daemon
 from tests.integration.crash_enumeration import Enumeration, deal, is_sure
 from tests.integration.crash_stage import API, SELDOM, CrashStage
 from tests.integration.crash_story import CrashStoryEnd, end_of_services, tell
+from tests.integration.documents import service
 
 pytestmark = pytest.mark.long
 
 STORE = "store"
 WORKLOADS: Mapping[str, str] = {"store": STORE, "api": API, "web": WEB}
 """Services, and their Deployments."""
-
-SERVICE = """
-apiVersion: kintsugi.dev/v1alpha1
-kind: Service
-metadata: {{name: {name}}}
-spec:
-  priority: {priority}
-  namespace: production
-  selector: app={app}
-  workload: deployment/{workload}
-  healthy: desired > 0 && ready >= desired
-  runbook: restart
-"""
 
 RUNBOOKS = """
 apiVersion: kintsugi.dev/v1alpha1
@@ -86,10 +74,10 @@ def write_catalog(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     apps = {STORE: STORE, API: "api", WEB: "web-app"}
     services = [
-        SERVICE.format(name=name, priority=priority, app=apps[workload], workload=workload)
+        service(name, priority=priority, app=apps[workload], workload=f"deployment/{workload}", runbook="restart")
         for priority, (name, workload) in enumerate(WORKLOADS.items(), 1)
     ]
-    (folder / "stack.yaml").write_text("---".join([*services, RUNBOOKS]))
+    (folder / "stack.yaml").write_text("\n---\n".join([*services, RUNBOOKS]))
     return folder
 
 
@@ -102,10 +90,7 @@ def break_all(stage: CrashStage) -> None:
 async def well(stage: CrashStage) -> None:
     """Wait until every pod of the stack is ready."""
 
-    async def are_well() -> bool:
-        return all(stage.is_well(each) for each in WORKLOADS.values())
-
-    await stage.until(are_well)
+    await stage.until(lambda: all(stage.is_well(each) for each in WORKLOADS.values()))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
