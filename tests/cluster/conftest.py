@@ -92,8 +92,7 @@ def stack(request: pytest.FixtureRequest, own_cluster: RealCluster, production: 
     if reason:
         pytest.skip(reason)
     try:
-        with stacks.stack(own_cluster, production, wanted) as made:
-            yield made
+        yield stacks.stack(own_cluster, production, wanted)
     finally:
         clear(own_cluster, INGRESS)
 

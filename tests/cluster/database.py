@@ -100,22 +100,14 @@ class Database:
             **{name: self.ask(_EACH_TABLE, name) for name in names.splitlines()},
         }
 
-    def dump(self, database: str = "app") -> bytes:
-        """Dump a database as people do."""
-        address = self.cluster.get("pod", self.pod, self.namespace)["status"]["podIP"]
-        words = [PostgresPrograms.find().program("pg_dump"), "-Fc", "-h", address, "-U", "postgres", "-d", database]
-        environment = {**os.environ, "PGPASSWORD": PASSWORD}
-        return subprocess.run(words, env=environment, capture_output=True, check=True).stdout
-
-    def put(self, name: str, content: bytes, *, recorded: bytes | None = None) -> None:
-        """Put something where the backups are, with the checksum of what was `recorded`, if anything was."""
-        metadata = {} if recorded is None else {"sha256": hashlib.sha256(recorded).hexdigest()}
-        self.s3.put(f"{self.backups}/{name}", content, metadata=metadata)
-
     def back_up(self, name: str) -> None:
-        """Put a good backup where the backups are."""
-        dump = self.dump()
-        self.put(name, dump, recorded=dump)
+        """Dump the application's database, as people do, and put it with its checksum where the backups are."""
+        address = self.cluster.get("pod", self.pod, self.namespace)["status"]["podIP"]
+        words = [PostgresPrograms.find().program("pg_dump"), "-Fc", "-h", address, "-U", "postgres", "-d", "app"]
+        environment = {**os.environ, "PGPASSWORD": PASSWORD}
+        dump = subprocess.run(words, env=environment, capture_output=True, check=True).stdout
+        recorded = {"sha256": hashlib.sha256(dump).hexdigest()}
+        self.s3.put(f"{self.backups}/{name}", dump, metadata=recorded)
 
     def tell_connections(self) -> Sequence[str]:
         """Have the server write down every connection to it from now on, and return those so far."""

@@ -8,7 +8,6 @@ from tests.harness import manifests
 from tests.harness.access import Access
 from tests.harness.api import ApiClient, ApiError, Object
 from tests.harness.cluster import RealCluster
-from tests.harness.components import NODE
 from tests.harness.faults import Faults
 from tests.harness.machine import API_SERVER
 from tests.harness.waiting import WaitedTooLongError, eventually, wait_for
@@ -53,14 +52,6 @@ def answer(url: str) -> int:
     """Return the HTTP code of a GET."""
     with urllib.request.urlopen(url, timeout=5) as response:
         return int(response.status)
-
-
-@pytest.mark.cluster
-def test_the_node_is_ready(cluster: RealCluster) -> None:
-    """kubectl, the real one, says so."""
-    columns = "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
-    assert cluster.kubectl("get", "nodes", "-o", columns) == "True"
-    assert cluster.get("node", NODE)["status"]["nodeInfo"]["kubeletVersion"] == "v1.34.4"
 
 
 @pytest.mark.cluster

@@ -1,4 +1,4 @@
-"""A run of the tests: what it needs, what it says of tests that did not run, and that nothing of it is left."""
+"""A run of the tests: what it needs, and that nothing of it is left."""
 
 import os
 import subprocess
@@ -139,47 +139,17 @@ def test_a_second_run_on_the_machine_waits_for_the_first(tmp_path: Path) -> None
     assert first.returncode == 0
 
 
-def pytest_in_a_run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run pytest on the harness's own tests as a run of its own, without the network that this run has."""
-    env = {name: value for name, value in os.environ.items() if name not in {RUN, KUBECONFIG, "CI"}}
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        str(ROOT / "tests/cluster/test_harness.py"),
-        *arguments,
-    ]
-    return subprocess.run(
-        command, cwd=ROOT, env={**env, **environment}, capture_output=True, text=True, check=False, timeout=250
-    )
-
-
-def test_a_cluster_test_that_cannot_run_is_told() -> None:
-    """The run ends with the count and the reason, and passes where that is allowed."""
-    done = pytest_in_a_run("-k", "test_the_node_is_ready")
-    assert "cluster: 0 run, " in done.stdout
-    assert "NOT RUN: " in done.stdout
-    assert "not in a network of its own" in done.stdout
-    assert done.returncode == 0, done.stdout
-
-
-def test_a_cluster_test_that_cannot_run_fails_the_run_where_all_must() -> None:
-    """With CI=true a skip is a failure, and so is leaving a test out."""
-    assert pytest_in_a_run("-k", "test_the_node_is_ready", CI="true").returncode == 1
-    left_out = pytest_in_a_run("-k", "test_a_wait_that_ends_in_vain", CI="true")
-    assert "deselected" in left_out.stdout
-    assert left_out.returncode == 1
-
-
 @pytest.mark.cluster
 def test_a_lent_cluster_is_used_and_left_alone(own_cluster: RealCluster) -> None:
     """KINTSUGI_TEST_KUBECONFIG names it; what would stop its components does not run."""
     kubectl = own_cluster.machine.parts.binary("kubectl").parent
+    kept = {name: value for name, value in os.environ.items() if name not in {RUN, "CI"}}
     lent = {KUBECONFIG: str(own_cluster.kubeconfig), "PATH": f"{kubectl}:{os.environ['PATH']}"}
-    done = pytest_in_a_run("-k", "test_a_crash_loop or test_a_frozen", **lent)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/cluster/test_harness.py"]
+    command += ["-k", "test_a_crash_loop or test_a_frozen"]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**kept, **lent}, capture_output=True, text=True, check=False, timeout=250
+    )
     assert done.returncode == 0, done.stdout
     assert "cluster: 1 run" in done.stdout
     assert "whose components are left alone" in done.stdout

@@ -71,27 +71,6 @@ def test_after_two_bad_rollouts_it_goes_back_to_the_good_one_not_to_the_one_befo
     assert story.answers(web) == 200
 
 
-def test_a_template_that_a_person_edits_meanwhile_ends_the_run_and_has_a_deadline_of_its_own(
-    cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon
-) -> None:
-    """E17, P11: the run about the template before changes nothing any more; the new one fails as well, and is another fault."""
-    story = ClusterStory(cluster, production, daemon(deadlines=HASTY, durations=0.02)).begin(good="web-service")
-
-    story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
-    story.within(20).rolls(2).at("the alert fires", lambda: story.alert("firing", STUCK))
-    story.within(120).reaches("verifying")
-    story.at("a person tries a fix", lambda: story.set_variable("FIX=attempt"))
-
-    ended = story.within(240).ends("cancelled")
-    assert "another problem began" in ended["reason"]
-    assert story.written_by_daemon("deployments") == []
-    assert "FIX" in [each["name"] for each in container_of(story.deployment())["env"]]
-
-    story.within(240).sees("it is taken back", lambda: image_of(story.deployment()) == WEB_GOOD)
-    incident = story.within(120).closes()
-    assert (incident["id"] != ended["id"], incident["state"]) in ((True, "recovered"), (True, "rolled-back")), incident
-
-
 def annotate(cluster: RealCluster, annotation: str) -> None:
     """Set or remove an annotation of the namespace."""
     cluster.kubectl("annotate", "namespace", "production", annotation, "--overwrite")

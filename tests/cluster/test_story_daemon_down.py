@@ -35,22 +35,6 @@ def two(cluster: RealCluster, web: str, production: str) -> str:
     return web
 
 
-def test_an_alert_that_is_sent_while_the_daemon_is_down_is_not_lost(
-    cluster: RealCluster, two: str, production: str, daemon: StartDaemon, alertmanager: StartAlertmanager
-) -> None:
-    """D1, P1: it is sent in vain, again and again, and taken when the daemon is back."""
-    story, began = ClusterStory(cluster, production, daemon()).begin(good="web-service"), datetime.now(UTC)
-    sender = alertmanager(f"{story.daemon.url}/alertmanager")
-
-    story.at("the daemon is killed", story.daemon.kill)
-    story.at("the alert fires", lambda: sender.fire(MISMATCH, starts_at=began))
-    story.within(30).sees("it was sent in vain", lambda: sender.in_vain() >= 3)
-    story.at("the daemon is started again", story.daemon.start)
-    story.within(30).ready(5).at("the alert is resolved", lambda: sender.resolve(MISMATCH, starts_at=began))
-
-    is_complete(story)
-
-
 def test_with_the_disk_full_webhooks_are_refused_and_nothing_is_done_until_there_is_room(
     cluster: RealCluster,
     two: str,

@@ -12,11 +12,10 @@ from tests.cluster.story import ClusterStory
 from tests.harness import admission_policies
 from tests.harness.cluster import KubectlError, RealCluster
 from tests.harness.faults import Faults
-from tests.harness.images import WEB_BAD, WEB_GOOD
+from tests.harness.images import WEB_BAD
 
 ALERT = {"namespace": "production", "deployment": "web-app-deployment", "severity": "warning"}
 STUCK = {**ALERT, "alertname": "KubeDeploymentRolloutStuck"}
-MISMATCH = {**ALERT, "alertname": "KubeDeploymentReplicasMismatch"}
 NODE = {"spec": {"template": {"spec": {"volumes": [{"name": "node", "hostPath": {"path": "/"}}]}}}}
 
 
@@ -36,21 +35,6 @@ def held(cluster: RealCluster, token: Path, web: str, production: str) -> Iterat
     patch = ("patch", "deployment/web-app-deployment", "-n", production, "--dry-run=server", "-p", json.dumps(NODE))
     with pytest.raises(KubectlError, match=r"'kintsugi-workloads'.*no volume that it does not have"):
         cluster.kubectl(f"--kubeconfig={token}", *patch)
-
-
-def test_a_bad_version_is_taken_back(
-    cluster: RealCluster, faults: Faults, held: Path, web: str, production: str, daemon: StartDaemon
-) -> None:
-    """P5: back to another tag of the same image."""
-    started = daemon(kubeconfig=held, deadlines=HASTY, durations=0.01, environment=TIME_FOR_PODS)
-    story = ClusterStory(cluster, production, started, user=bound_account.USER).begin(good="web-service")
-
-    story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
-    story.within(20).rolls(2).at("the alert fires", lambda: story.alert("firing", STUCK))
-
-    story.within(120).ends("rolled-back")
-    assert image_of(story) == WEB_GOOD
-    assert story.answers(web) == 200
 
 
 def test_a_change_that_a_policy_denies_is_handed_to_a_person_in_its_words(

@@ -1,12 +1,9 @@
 """The shipped rules on the five services that they are about: each is seen, asked, and mended."""
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from kintsugi.catalog.library import shipped_paths
 from tests.cluster.conftest import HASTY, TIME_FOR_DEPENDENTS, TIME_FOR_PODS, StartDaemon
 from tests.cluster.crashes import is_dead
 from tests.cluster.database import free_volume
@@ -15,7 +12,6 @@ from tests.harness import admission_policies
 from tests.harness import stack as stacks
 from tests.harness.admission_policies import Held
 from tests.harness.cluster import RealCluster
-from tests.harness.coredns import CoreDns
 from tests.harness.crash_points import KILL_AT
 from tests.harness.stack import Fault, ServiceStack, Tier
 from tests.harness.waiting import wait_for
@@ -42,31 +38,6 @@ RESET = [
 TAKEN_BACK = [f"patch {WORKLOAD}", f"patch {VOLUME}", f"create {CLAIM}", f"patch {WORKLOAD}"]
 """And its way back: stopped, the old volume lets go of the claim that is no more, a claim asks for it, started."""
 
-WANTED = {"alertname": "SmokeTestsWanted", "namespace": "production"}
-SMOKE_TESTS = """\
-apiVersion: kintsugi.dev/v1alpha1
-kind: Rule
-metadata: {name: smoke-tests-wanted}
-spec:
-  on: alert
-  matchers: [alertname="SmokeTestsWanted"]
-  service: database
-  runbook: smoke-tests
-  mode: auto
-  cooldown: 10m
----
-apiVersion: kintsugi.dev/v1alpha1
-kind: Runbook
-metadata: {name: smoke-tests}
-spec:
-  title: Smoke tests
-  steps:
-    - id: smoke
-      forEach: services
-      service: ${each.name}
-      checks: smoke
-"""
-
 
 @pytest.fixture
 def held(own_cluster: RealCluster) -> Iterator[None]:
@@ -74,45 +45,6 @@ def held(own_cluster: RealCluster) -> Iterator[None]:
     admission_policies.enforce(own_cluster, Held(user=USER))
     yield
     admission_policies.lift(own_cluster)
-
-
-@pytest.fixture
-def names(stack: ServiceStack) -> Iterator[None]:
-    """Let the daemon, which runs beside the cluster, look the names of Services up."""
-    server = CoreDns(stack.cluster)
-    server.start()
-    with server.asked_here():
-        yield
-    server.stop()
-
-
-def test_every_shipped_service_is_seen_healthy_and_passes_its_smoke_checks(
-    stack: ServiceStack, names: None, daemon: StartDaemon, tmp_path: Path
-) -> None:
-    """P8: over HTTP by name and through the load balancer, over HTTPS, by SQL, by PING; and nothing is changed."""
-    story = ClusterStory(stack.cluster, stack.namespace, daemon(catalog=with_smoke_tests(tmp_path / "catalog"))).begin()
-    wait_for(lambda: all(story.service(tier).get("healthy") for tier in Tier), within=60, describe=story.state)
-
-    story.at("smoke tests are wanted", lambda: story.alert("firing", WANTED))
-    story.within(30).reaches("running")
-    story.at("no longer", lambda: story.alert("resolved", WANTED))
-
-    incident = story.within(120).ends("no-action")
-    asked = [step for step in story.steps(incident) if step["path"].startswith("smoke[") and step["text"]]
-    print(*(f"{step['met']} {step['text']}" for step in asked), sep="\n")
-    assert all(step["met"] for step in asked), asked
-    web = stack.cluster.load_balancer_address("web-app-service", stack.namespace)
-    assert {step["text"] for step in asked} == {
-        "kubectl get pods -n production -l app=database",
-        "kubectl exec statefulset/database -n production -- psql -U postgres -c 'SELECT 1'",
-        "kubectl get pods -n production -l app=cache",
-        "kubectl exec statefulset/cache -n production -- redis-cli PING",
-        "curl http://api-service.production/health",
-        "kubectl get service web-app-service -n production",
-        f"curl http://{web}/health",
-        "curl -k https://ingress-controller.ingress/healthz",
-    }
-    assert story.writes() == []
 
 
 def test_a_broken_pod_of_cache_api_and_ingress_is_mended_by_the_shipped_rules(
@@ -140,44 +72,44 @@ def test_a_cache_whose_dump_is_broken_begins_anew_by_a_persons_word_though_the_d
 ) -> None:
     """P2, P3, P8: shown at two starts, asked, and only then, under the policies; what is on the old volume stays as it was."""
     own_cluster.apply(free_volume(production, "spare", "1Gi"))
-    with stacks.stack(own_cluster, production, [Tier.CACHE]) as stack:
-        lets_go(own_cluster, stack)
-        started = daemon(deadlines=HASTY, durations=PACE, environment={KILL_AT: "after effect anew/claim[]#0 1"})
-        story = ClusterStory(own_cluster, production, started, app="cache").begin()
-        wait_for(lambda: story.service(Tier.CACHE).get("healthy"), within=60, describe=story.state)
-        old = stack.claim(Tier.CACHE)
-        volume, folder = old["spec"]["volumeName"], stack.folder(old)
+    stack = stacks.stack(own_cluster, production, [Tier.CACHE])
+    lets_go(own_cluster, stack)
+    started = daemon(deadlines=HASTY, durations=PACE, environment={KILL_AT: "after effect anew/claim[]#0 1"})
+    story = ClusterStory(own_cluster, production, started, app="cache").begin()
+    wait_for(lambda: story.service(Tier.CACHE).get("healthy"), within=60, describe=story.state)
+    old = stack.claim(Tier.CACHE)
+    volume, folder = old["spec"]["volumeName"], stack.folder(old)
 
-        stack.break_(Tier.CACHE, Fault.DUMP_BROKEN)
-        broken = (folder / "dump.rdb").read_bytes()
-        asking = story.within(300).reaches("awaiting-approval")
-        [question] = story.daemon.incident(asking["id"])["approvals"]
-        print(question)
-        assert story.writes() == []
-        story.at("a person agrees", lambda: story.approve(asking))
-        story.within(120).sees("it dies when it has deleted the claim", lambda: is_dead(story))
-        story.at("it is started again", lambda: story.daemon.start({KILL_AT: ""}))
+    stack.break_(Tier.CACHE, Fault.DUMP_BROKEN)
+    broken = (folder / "dump.rdb").read_bytes()
+    asking = story.within(300).reaches("awaiting-approval")
+    [question] = story.daemon.incident(asking["id"])["approvals"]
+    print(question)
+    assert story.writes() == []
+    story.at("a person agrees", lambda: story.approve(asking))
+    story.within(120).sees("it dies when it has deleted the claim", lambda: is_dead(story))
+    story.at("it is started again", lambda: story.daemon.start({KILL_AT: ""}))
 
-        story.within(240).ends("recovered", service=Tier.CACHE)
-        assert stack.keys() == 0
-        new = stack.claim(Tier.CACHE)["spec"]["volumeName"]
-        assert new != volume
-        kept = own_cluster.get("persistentvolume", volume)
-        assert kept["metadata"]["labels"]["kintsugi.dev/incident"] == asking["id"]
-        assert (kept["status"]["phase"], kept["spec"]["persistentVolumeReclaimPolicy"]) == ("Released", "Retain")
-        assert (folder / "dump.rdb").read_bytes() == broken
-        assert changed(story) == RESET
+    story.within(240).ends("recovered", service=Tier.CACHE)
+    assert stack.keys() == 0
+    new = stack.claim(Tier.CACHE)["spec"]["volumeName"]
+    assert new != volume
+    kept = own_cluster.get("persistentvolume", volume)
+    assert kept["metadata"]["labels"]["kintsugi.dev/incident"] == asking["id"]
+    assert (kept["status"]["phase"], kept["spec"]["persistentVolumeReclaimPolicy"]) == ("Released", "Retain")
+    assert (folder / "dump.rdb").read_bytes() == broken
+    assert changed(story) == RESET
 
-        story.at("a person takes it back", lambda: story.take_back(asking))
-        story.within(120).sees("all is taken back", lambda: is_undone(story, asking))
-        # The claim names its volume when it is made; a controller of the cluster binds the two afterwards.
-        story.within(60).sees("its claim is bound", lambda: stack.claim(Tier.CACHE)["status"]["phase"] == "Bound")
-        assert stack.claim(Tier.CACHE)["spec"]["volumeName"] == volume
-        assert stack.workload(Tier.CACHE)["spec"]["replicas"] == 1
-        assert (folder / "dump.rdb").read_bytes() == broken
-        # Whether the newer claim went with its pod or was deleted before is a matter of moments.
-        back = [each for each in changed(story)[len(RESET) :] if each != f"delete {CLAIM}"]
-        assert back == TAKEN_BACK
+    story.at("a person takes it back", lambda: story.take_back(asking))
+    story.within(120).sees("all is taken back", lambda: is_undone(story, asking))
+    # The claim names its volume when it is made; a controller of the cluster binds the two afterwards.
+    story.within(60).sees("its claim is bound", lambda: stack.claim(Tier.CACHE)["status"]["phase"] == "Bound")
+    assert stack.claim(Tier.CACHE)["spec"]["volumeName"] == volume
+    assert stack.workload(Tier.CACHE)["spec"]["replicas"] == 1
+    assert (folder / "dump.rdb").read_bytes() == broken
+    # Whether the newer claim went with its pod or was deleted before is a matter of moments.
+    back = [each for each in changed(story)[len(RESET) :] if each != f"delete {CLAIM}"]
+    assert back == TAKEN_BACK
 
 
 def lets_go(cluster: RealCluster, stack: ServiceStack) -> None:
@@ -197,17 +129,3 @@ def changed(story: ClusterStory) -> list[str]:
 def is_undone(story: ClusterStory, incident: Json) -> bool:
     """Return whether the first change that can be taken back has been, which is the last of the rollback."""
     return any((each["path"], each["state"]) == ("anew/stop#0~0", "done") for each in story.steps(incident))
-
-
-def with_shipped(folder: Path) -> Path:
-    """Copy the shipped files."""
-    for shipped in shipped_paths():
-        shutil.copytree(shipped, folder / shipped.name)
-    return folder
-
-
-def with_smoke_tests(folder: Path) -> Path:
-    """Copy the shipped files, and add a runbook that asks every service's smoke checks when an alert wants it."""
-    with_shipped(folder)
-    (folder / "rules" / "smoke-tests.yaml").write_text(SMOKE_TESTS)
-    return folder

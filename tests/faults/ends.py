@@ -21,7 +21,7 @@ from tests.harness.waiting import WaitedTooLongError, wait_for
 Json = Mapping[str, Any]
 Write = tuple[str, str]
 
-HEALED, HANDED_OVER, NOTIFIED, LET_ALONE = "healed", "handed over", "notified", "let alone"
+HEALED, HANDED_OVER, NOTIFIED = "healed", "handed over", "notified"
 _DELETE, _UNDO = ("delete", "pods"), ("patch", "WORKLOAD")
 _RUNGS: Mapping[str, frozenset[Write]] = {
     "restart-pod": frozenset({_DELETE}),

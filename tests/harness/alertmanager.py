@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from tests.harness.processes import Program, free_port
 from tests.harness.waiting import wait_for
 
@@ -102,13 +100,6 @@ class Alertmanager:
         """Return the alerts that a replica has now."""
         found: list[dict[str, Any]] = _call("GET", f"{self._urls[replica]}/api/v2/alerts")
         return found
-
-    def in_vain(self, replica: int = 0) -> int:
-        """Return how many requests to the webhook have failed."""
-        counted = text_string_to_metric_families(_call("GET", f"{self._urls[replica]}/metrics"))
-        samples = [sample for family in counted for sample in family.samples]
-        failed = [each.value for each in samples if each.name == "alertmanager_notification_requests_failed_total"]
-        return int(sum(failed))
 
     def silence(self, matchers: Mapping[str, str], *, lasts: timedelta = timedelta(hours=1), replica: int = 0) -> str:
         """Silence alerts whose labels have these values, and return the silence's id; gossip carries it to the others."""

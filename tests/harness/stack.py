@@ -1,30 +1,26 @@
 """
-The five services of the shipped rules on a real cluster: set up, broken one by one, and watched, with a timeline.
+The five services of the shipped rules on a real cluster: set up, broken one by one, and watched.
 
-    with stack(cluster, namespace) as shop:
-        shop.break_(Tier.DATABASE, Fault.CRASH_LOOP)
-        shop.until_down(Tier.API, Tier.WEB, Tier.INGRESS, within=120)
-        …
-        shop.until_up(*Tier, within=120)
+    shop = stack(cluster, namespace)
+    shop.break_(Tier.DATABASE, Fault.CRASH_LOOP)
+    …
+    shop.until_up(*Tier, within=120)
 
-A fault stays in force until what it broke is mended: no test lifts it. The timeline is printed at the end.
+A fault stays in force until what it broke is mended: no test lifts it.
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.harness import network, stack_manifests
-from tests.harness.api import ApiClient, Object
+from tests.harness.api import Object
 from tests.harness.certificates import Authority
 from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
 from tests.harness.stack_manifests import INGRESS
 from tests.harness.tiers import PLACES, Fault, Tier
-from tests.harness.timeline import Timeline
 from tests.harness.waiting import wait_for
 
 __all__ = ["Fault", "ServiceStack", "Tier", "stack"]
@@ -44,11 +40,6 @@ class ServiceStack:
     cluster: RealCluster
     namespace: str
     tiers: Sequence[Tier] = tuple(Tier)
-    timeline: Timeline = field(init=False)
-
-    def __post_init__(self) -> None:
-        watching = ApiClient(self.cluster.access)  # connections of its own: it looks in a thread of its own
-        self.timeline = Timeline({tier: partial(self._ready, watching, tier) for tier in self.tiers})
 
     def set_up(self, *, within: float = 300) -> None:
         """Have every service up, upstreams first, with orders in the database and keys in the cache."""
@@ -65,19 +56,12 @@ class ServiceStack:
 
     def break_(self, tier: Tier, fault: Fault, *, pods: int | None = None) -> Sequence[Object]:
         """Break a service, or, where the fault is one of pods, only so many of them; return the pods that were there."""
-        self.timeline.note(f"{tier}: {fault.name.lower().replace('_', ' ')}: {fault.value}")
         victims = self.pods(tier)[:pods]
         if fault is Fault.DUMP_BROKEN:
             damage(self.folder(self.claim(tier)) / "dump.rdb")
         for pod in victims:
             self._break_pod(pod, fault, PLACES[tier].program)
         return victims
-
-    def mend(self, tier: Tier) -> None:
-        """Mend a service as a person would: with new pods."""
-        self.timeline.note(f"{tier}: mended by hand")
-        for pod in self.pods(tier):
-            self._delete(pod)
 
     def pods(self, tier: Tier) -> list[Object]:
         """Return the pods of a service that are not on their way out, by name."""
@@ -103,7 +87,9 @@ class ServiceStack:
 
     def ready(self, tier: Tier) -> int:
         """Return how many addresses the Kubernetes Service of a tier leads to."""
-        return self._ready(self.cluster.api, tier)
+        label = f"kubernetes.io/service-name={PLACES[tier].front}"
+        slices = self.cluster.list("endpointslice", self.namespace_of(tier), selector=label)
+        return sum(bool(each["conditions"].get("ready")) for one in slices for each in one.get("endpoints") or [])
 
     def is_up(self, tier: Tier) -> bool:
         """Return whether all pods that a workload asks for are there, of its newest template, and ready behind its Service."""
@@ -117,14 +103,6 @@ class ServiceStack:
         """Wait until all of these services are up."""
         wait_for(lambda: all(map(self.is_up, tiers)), within=within, describe=self.state)
 
-    def until_down(self, *tiers: Tier, within: float) -> None:
-        """Wait until the Services of all of these tiers lead nowhere, and the timeline says so."""
-        wait_for(lambda: not any(map(self.timeline.ready, tiers)), within=within, describe=self.state)
-
-    def orders(self) -> int:
-        """Count the orders in the database."""
-        return int(self._ask_database("SELECT count(*) FROM orders", "app"))
-
     def keys(self) -> int:
         """Count the keys in the cache."""
         return int(self.ask_cache("DBSIZE"))
@@ -134,14 +112,8 @@ class ServiceStack:
         return self._execute("cache-0", "redis-cli", *words)
 
     def state(self) -> str:
-        """Return what an assertion should show: the timeline, and how each pod is."""
-        pods = [_told(each) for tier in self.tiers for each in self.pods(tier)]
-        return "\n".join([str(self.timeline), "pods:", *pods])
-
-    def _ready(self, api: ApiClient, tier: Tier) -> int:
-        label = f"kubernetes.io/service-name={PLACES[tier].front}"
-        slices = api.list("endpointslice", self.namespace_of(tier), selector=label)
-        return sum(bool(each["conditions"].get("ready")) for one in slices for each in one.get("endpoints") or [])
+        """Return what an assertion should show: how each pod is."""
+        return "\n".join(_told(each) for tier in self.tiers for each in self.pods(tier))
 
     def _break_pod(self, pod: Object, fault: Fault, program: str) -> None:
         faults = Faults(self.cluster)
@@ -194,17 +166,11 @@ class ServiceStack:
                     return stack_manifests.ingress(self.namespace, authority.server("ingress-controller", *names))
 
 
-@contextmanager
-def stack(cluster: RealCluster, namespace: str, tiers: Sequence[Tier] = tuple(Tier)) -> Iterator[ServiceStack]:
-    """Have the services up in a namespace that is empty, and print the timeline in the end; what is there stays there."""
+def stack(cluster: RealCluster, namespace: str, tiers: Sequence[Tier] = tuple(Tier)) -> ServiceStack:
+    """Have the services up in a namespace that is empty; what is there stays there."""
     made = ServiceStack(cluster=cluster, namespace=namespace, tiers=tiers)
     made.set_up()
-    made.timeline.start()
-    try:
-        yield made
-    finally:
-        made.timeline.stop()
-        print(made.timeline)
+    return made
 
 
 def damage(file: Path) -> None:

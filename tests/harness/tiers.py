@@ -29,7 +29,7 @@ class Fault(Enum):
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class TierPlace:
     """Where a tier is: its workload, its pods, the program in them, the Service in front of them."""
 
@@ -44,46 +44,18 @@ class TierPlace:
 
 PLACES: Mapping[Tier, TierPlace] = {
     Tier.DATABASE: TierPlace(
-        kind="statefulset",
-        workload="database",
-        selector="app=database",
-        program="postgres",
-        image=POSTGRES,
-        front="database",
-        claim="database-pvc",
+        "statefulset", "database", "app=database", "postgres", POSTGRES, "database", claim="database-pvc"
     ),
-    Tier.CACHE: TierPlace(
-        kind="statefulset",
-        workload="cache",
-        selector="app=cache",
-        program="redis-server",
-        image=REDIS,
-        front="cache",
-        claim="data-cache-0",
-    ),
-    Tier.API: TierPlace(
-        kind="deployment",
-        workload="api-deployment",
-        selector="app=api",
-        program="shop",
-        image=SHOP_GOOD,
-        front="api-service",
-    ),
-    Tier.WEB: TierPlace(
-        kind="deployment",
-        workload="web-app-deployment",
-        selector="app=web-app",
-        program="shop",
-        image=SHOP_GOOD,
-        front="web-app-service",
-    ),
+    Tier.CACHE: TierPlace("statefulset", "cache", "app=cache", "redis-server", REDIS, "cache", claim="data-cache-0"),
+    Tier.API: TierPlace("deployment", "api-deployment", "app=api", "shop", SHOP_GOOD, "api-service"),
+    Tier.WEB: TierPlace("deployment", "web-app-deployment", "app=web-app", "shop", SHOP_GOOD, "web-app-service"),
     Tier.INGRESS: TierPlace(
-        kind="deployment",
-        workload="ingress-controller",
-        selector="app.kubernetes.io/name=ingress-controller",
-        program="skipper",
-        image=SKIPPER,
-        front="ingress-controller",
+        "deployment",
+        "ingress-controller",
+        "app.kubernetes.io/name=ingress-controller",
+        "skipper",
+        SKIPPER,
+        "ingress-controller",
     ),
 }
 

@@ -5,40 +5,19 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from kintsugi_demo.shop import NAMESPACE, WEB
+from kintsugi_demo.shop import WEB
 from tests.integration.crash_daemon import crash_daemon
 from tests.integration.crash_stage import SELDOM, CrashStage, Json
+from tests.integration.documents import service
+from tests.unit.factories import runbook_text
 
 NEVER_HEALTHY, WHEN_READY = "desired > 100", "desired > 0 && ready >= desired"
-CATALOG = f"""
-apiVersion: kintsugi.dev/v1alpha1
-kind: Service
-metadata: {{{{name: web-service}}}}
-spec:
-  priority: 4
-  dependsOn: []
-  namespace: {NAMESPACE}
-  selector: app=web-app
-  workload: deployment/{WEB}
-  healthy: {{healthy}}
-  runbook: mend
----
+RULE = """
 apiVersion: kintsugi.dev/v1alpha1
 kind: Rule
-metadata: {{{{name: asked}}}}
-spec: {{{{on: alert, matchers: ['alertname="Asked"'], service: web-service, mode: {{mode}}, cooldown: 10m}}}}
----
-apiVersion: kintsugi.dev/v1alpha1
-kind: Runbook
-metadata: {{{{name: mend}}}}
-spec:
-  title: Mend
-  service: web-service
-  steps:
-{{steps}}
-  rollback: {{{{{{rollback}}}}}}
+metadata: {{name: asked}}
+spec: {{on: alert, matchers: ['alertname="Asked"'], service: web-service, mode: {mode}, cooldown: 10m}}
 """
-"""Only the steps differ from test to test; they are indented by four, as under `spec`."""
 
 
 class AskedStory(CrashStage):
@@ -59,8 +38,9 @@ class AskedStory(CrashStage):
         """Set the stage; the daemon is not started yet. The settings `MODE` and `DURATIONS` are the rule's and the daemon's."""
         catalog, mode = folder / "catalog", settings.pop("MODE", "auto")
         catalog.mkdir()
-        text = CATALOG.format(steps=steps.strip("\n"), healthy=healthy, mode=mode, rollback=rollback)
-        (catalog / "all.yaml").write_text(text)
+        asked = service("web-service", app="web-app", workload=f"deployment/{WEB}", healthy=healthy)
+        mend = runbook_text(steps, more="service: web-service", rollback=rollback)
+        (catalog / "all.yaml").write_text("\n---\n".join([asked, RULE.format(mode=mode), mend]))
         durations = float(settings.pop("DURATIONS", "0.01"))
         daemon = crash_daemon(folder / "story", durations=durations, kill_at=kill_at, catalog=catalog, **settings)
         async with cls.set(daemon) as story:
@@ -114,10 +94,7 @@ class AskedStory(CrashStage):
     async def holds(self, condition: Callable[[], object]) -> None:
         """Wait for something that is seen from outside."""
 
-        async def so() -> bool:
-            return bool(condition())
-
-        await self.until(so, every=SELDOM)
+        await self.until(condition, every=SELDOM)
 
     def log(self) -> str:
         """Return all that the daemon has written, in all its lives."""

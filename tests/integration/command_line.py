@@ -7,10 +7,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -19,6 +20,8 @@ from kintsugi.model.records import DeadLetter, Signal
 from tests.harness.daemon import Ended
 from tests.integration.intake_server import served
 from tests.integration.operations_double import FakeOperations
+
+T = TypeVar("T")
 
 
 class UnusedInbox:
@@ -41,27 +44,34 @@ class ApiDaemon:
 
 
 @contextmanager
-def served_api(folder: Path, operations: FakeOperations) -> Iterator[ApiDaemon]:
-    """Serve the API from a thread with an event loop of its own, so that the command may have its own, too."""
+def in_thread(serving: AbstractAsyncContextManager[T]) -> Iterator[T]:
+    """Serve from a thread with an event loop of its own, so that the command may have its own, too."""
     ready, stop = threading.Event(), threading.Event()
-    urls: list[str] = []
+    entered: list[T] = []
 
     async def serve() -> None:
-        async with served(folder, UnusedInbox(), operations) as port:
-            urls.append(port.url)
+        async with serving as served:
+            entered.append(served)
             ready.set()
             await asyncio.to_thread(stop.wait)
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
     thread.start()
-    assert ready.wait(20), "the API did not come up"
-    token = folder / "my-token"
-    token.write_text("the-token-of-ana\n", encoding="utf-8")
+    assert ready.wait(20), "nobody listens"
     try:
-        yield ApiDaemon(urls[0], operations, token)
+        yield entered[0]
     finally:
         stop.set()
         thread.join(20)
+
+
+@contextmanager
+def served_api(folder: Path, operations: FakeOperations) -> Iterator[ApiDaemon]:
+    """Serve the API."""
+    token = folder / "my-token"
+    token.write_text("the-token-of-ana\n", encoding="utf-8")
+    with in_thread(served(folder, UnusedInbox(), operations)) as port:
+        yield ApiDaemon(port.url, operations, token)
 
 
 class CommandLine:

@@ -80,10 +80,7 @@ class RestoreScene:
             for manifest in (*related_objects(), *database()):
                 cluster.apply(manifest)
 
-            async def are_well() -> bool:
-                return is_ready(cluster) and stage.is_well(API)
-
-            await stage.until(are_well)
+            await stage.until(lambda: is_ready(cluster) and stage.is_well(API))
             yield stage
 
     async def play(self, stage: CrashStage, ledger: Ledger) -> CrashStoryEnd:

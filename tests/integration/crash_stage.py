@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any, Self
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import Approval
+from kintsugi.model.records import Approval, Incident
 from kintsugi_demo.shop import NAMESPACE, WEB, WEB_LABELS, shop
 from kubeobjects import resources
 from kubesim import EmbeddedCluster
@@ -48,10 +49,7 @@ class CrashStage:
                 cluster.apply(manifest)
             stage.change({"replicas": replicas})
 
-            async def are_well() -> bool:
-                return stage.is_well() and stage.is_well(API)
-
-            await stage.until(are_well)
+            await stage.until(lambda: stage.is_well() and stage.is_well(API))
             yield stage
 
     @classmethod
@@ -120,10 +118,7 @@ class CrashStage:
     async def ledger(self) -> AsyncIterator[Ledger]:
         """Read the ledger beside the daemon, which has made it once it is ready."""
 
-        async def listens() -> bool:
-            return self.daemon.listens()
-
-        await self.until(listens)
+        await self.until(self.daemon.listens)
         async with Ledger.read(self.daemon.ledger) as ledger:
             yield ledger
 
@@ -142,10 +137,28 @@ class CrashStage:
             await asyncio.to_thread(self.daemon.post, f"/api/v1/incidents/{asked.incident}/approve", body)
 
     async def until(
-        self, condition: Callable[[], Awaitable[bool]], *, within: float = TIMEOUT, every: float = 0.1
+        self, condition: Callable[[], object | Awaitable[object]], *, within: float = TIMEOUT, every: float = 0.1
     ) -> None:
-        """Wait for something, and show how things stand when it does not come."""
-        await eventually(condition, within=within, every=every, describe=self.state)
+        """Wait for something that can be seen or must be asked for, and show how things stand when it does not come."""
+
+        async def holds() -> bool:
+            answer = condition()
+            return bool(await answer if isawaitable(answer) else answer)
+
+        await eventually(holds, within=within, every=every, describe=self.state)
+
+    async def all_closed(self, ledger: Ledger, count: int = 1) -> Incident:
+        """Wait until there are so many incidents and all are closed; return the newest."""
+        found: Sequence[Incident] = ()
+
+        async def are_closed() -> bool:
+            nonlocal found
+            found = await ledger.incidents.newest(limit=50)
+            return len(found) >= count and all(each.closed for each in found)
+
+        await self.until(are_closed, every=SELDOM)
+        assert len(found) == count, found
+        return found[0]
 
     def change(self, spec: Json) -> None:
         """Change the web Deployment."""

@@ -230,17 +230,13 @@ async def end_of_services(
     incidents = await ledger.incidents.newest(limit=50)
     runs = [run for each in incidents for run in await ledger.runs.of_incident(each.id)]
     steps = [(run.service, step) for run in runs for step in await ledger.runs.steps(run.id)]
-    requests = made(stage)
-    deleted = [uid_of(each) for each in requests if each.method == "DELETE"]
-    effects = Counter("delete a pod that was there" if uid in before else "delete a later pod" for uid in deleted)
-    effects["delete the same pod again"] = len(deleted) - len(set(deleted))
     return CrashStoryEnd(
         incidents=sorted(f"{each.service} {each.state}" for each in incidents),
         runs=len(runs),
         changes={
             f"{name} {step.phase} {INDEX.sub('[]', step.path)}": step.state for name, step in steps if step.changes
         },
-        effects=+(effects + Counter(f"{each.method} {each.path}" for each in requests if each.method != "DELETE")),
+        effects=effects(made(stage), before),
         left={name: str(stage.deployment(name)["spec"]["replicas"]) for name in workloads},
     )
 
@@ -252,7 +248,7 @@ def made(stage: CrashStage) -> Sequence[Request]:
 
 
 def effects(requests: Sequence[Request], before: Collection[str]) -> Mapping[str, int]:
-    """Count what was done to the web service, whose only deletions are of pods."""
+    """Count what was done where only pods are deleted."""
     deleted = [uid_of(each) for each in requests if each.method == "DELETE"]
     counted = Counter("delete a pod that was there" if uid in before else "delete a later pod" for uid in deleted)
     counted["delete the same pod again"] = len(deleted) - len(set(deleted))

@@ -80,7 +80,6 @@ class DatabaseStage:
         *,
         database: Sequence[Json],
         images: Mapping[str, Image] | None = None,
-        drill_image: str | None = None,
         rules: str = "",
         changed: Sequence[Change] = (),
     ) -> AsyncIterator["DatabaseStage"]:
@@ -99,7 +98,7 @@ class DatabaseStage:
             life = Lifecycle(shutdown=timedelta(seconds=20))
             try:
                 await eventually(lambda: is_ready(cluster), within=TIMEOUT, every=0.1)
-                told = settings(folder, cluster, s3, drill_image=drill_image)
+                told = settings(folder, cluster, s3)
                 change(folder / "catalog", changed)
                 if rules:
                     (folder / "catalog" / "rules" / "own.yaml").write_text(rules)
@@ -277,7 +276,7 @@ def is_ready(cluster: EmbeddedCluster) -> bool:
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
-def settings(folder: Path, cluster: EmbeddedCluster, s3: S3Server, *, drill_image: str | None = None) -> Settings:
+def settings(folder: Path, cluster: EmbeddedCluster, s3: S3Server) -> Settings:
     """Return the daemon's settings."""
     return Settings(
         mode="auto",
@@ -290,7 +289,6 @@ def settings(folder: Path, cluster: EmbeddedCluster, s3: S3Server, *, drill_imag
         restore=RestoreSettings(
             image=WORKER,
             volume_size="64Mi",
-            drill_image=drill_image,
             s3=S3Settings(endpoint=s3.endpoint, region=REGION, credentials="s3-credentials"),
         ),
     ).scaled()

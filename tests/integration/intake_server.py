@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 
 from kintsugi.ledger import DeliveryInbox, Ledger
+from kintsugi.model.records import DeadLetter, Signal
 from kintsugi.server.api import Api, Operations
 from kintsugi.server.authentication import Authenticator, TokenFiles
 from kintsugi.server.health import Check, Health, Readiness, asked_on
@@ -64,6 +65,38 @@ class Served:
     def count(self, metric: str, **labels: str) -> float:
         """Read one of the metrics."""
         return self.metrics.registry.get_sample_value(metric, labels) or 0.0
+
+
+class FaultyInbox:
+    """A real ledger that is away, or refuses one caller's rows, while it has an error, and hangs until it `answers`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.error: Exception | None = None
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.calls = 0
+
+    async def accept(self, delivered: Sequence[Signal], now: datetime) -> None:
+        await self.asked()
+        await self.ledger.signals.accept(delivered, now)
+
+    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        await self.asked()
+        await self.ledger.signals.keep_dead_letters(letters)
+
+    async def asked(self) -> None:
+        """Count, and fail or hang as it was told to."""
+        self.calls += 1
+        await self.answers.wait()
+        if self.error is not None:
+            raise self.error
+
+
+def request(headers: Mapping[str, str | int]) -> bytes:
+    """Write the head of a delivery."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"POST /alertmanager HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode()
 
 
 @asynccontextmanager

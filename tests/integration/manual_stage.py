@@ -13,22 +13,9 @@ from kubeobjects import resources
 from kubesim import EmbeddedCluster
 from tests.harness.daemon import DaemonProcess, Ended
 from tests.harness.waiting import eventually
+from tests.integration.documents import service
 
 TIMEOUT = 120.0
-
-SERVICE = """
-apiVersion: kintsugi.dev/v1alpha1
-kind: Service
-metadata: {{name: {name}}}
-spec:
-  priority: {priority}
-  dependsOn: [{depends_on}]
-  namespace: production
-  selector: app={app}
-  workload: deployment/{workload}
-  healthy: desired > 0 && ready >= desired
-  runbook: {runbook}
-"""
 
 RUNBOOKS = """
 apiVersion: kintsugi.dev/v1alpha1
@@ -137,12 +124,12 @@ async def staged(
     """Set the stage: both services are well, and no rule does anything but those of further `documents`."""
     catalog = folder / "catalog"
     catalog.mkdir()
-    web = SERVICE.format(name="web", priority=2, depends_on="api", app="web-app", workload=WEB, runbook="renew")
-    api = SERVICE.format(
-        name="api", priority=1, depends_on="", app="api", workload="api-deployment", runbook="workload-renewal"
-    )
+    web = service("web", app="web-app", workload=f"deployment/{WEB}", depends_on=["api"], runbook="renew")
+    api = service("api", app="api", workload="deployment/api-deployment", priority=1, runbook="workload-renewal")
     renewal = RUNBOOKS.replace("name: renew}", "name: workload-renewal}").partition("---")[0]
-    (catalog / "shop.yaml").write_text("---".join([web, api, RUNBOOKS, renewal, *([documents] if documents else [])]))
+    (catalog / "shop.yaml").write_text(
+        "\n---\n".join([web, api, RUNBOOKS, renewal, *([documents] if documents else [])])
+    )
     async with EmbeddedCluster.start(speed=20, nodes=nodes) as cluster:
         for manifest in shop():
             cluster.apply(manifest)

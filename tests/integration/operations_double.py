@@ -90,63 +90,49 @@ PODS_SEEN = {
     "items": [{"kind": "Pod", "metadata": {"name": "web-1"}}, {"kind": "Pod", "metadata": {"name": "web-2"}}],
 }
 
+
+def step(path: str, name: str, began: float | None = None, ended: float | None = None, **more: object) -> StepRecord:
+    """Return a step of the run that is over."""
+    record = StepRecord(run="run-1", path=path, name=name, state=StepState.DONE)
+    times = {key: at(seconds) for key, seconds in (("started", began), ("finished", ended)) if seconds is not None}
+    return replace(record, **times, **more)  # type: ignore[arg-type]
+
+
+SCALED = "kubectl scale deployment/web --replicas={} -n production"
 STEPS = (
-    StepRecord(run="run-1", path="@found", state=StepState.DONE, started=at(1), result={"ready": 2}),
-    StepRecord(
-        run="run-1",
-        path="check",
-        name="Check service health",
-        state=StepState.DONE,
+    step("@found", "", 1, result={"ready": 2}),
+    step(
+        "check",
+        "Check service health",
+        1,
+        1.2,
         text="kubectl get pods -l app=web-app",
-        started=at(1),
-        finished=at(1.2),
         result=PODS_SEEN,
         met=False,
         error="not met: size(items) > 0",
     ),
-    StepRecord(run="run-1", path="restart[]", name="Restart unhealthy pods", state=StepState.DONE, facts={"items": []}),
-    StepRecord(
-        run="run-1",
-        path="restart",
-        name="Restart unhealthy pods",
-        state=StepState.DONE,
-        text="kubectl delete pod ${each}",
-        started=at(2),
-        finished=at(40),
-        met=True,
-    ),
-    StepRecord(
-        run="run-1",
-        path="restart[0]#0",
-        name="Restart unhealthy pods",
-        state=StepState.DONE,
+    step("restart[]", "Restart unhealthy pods", facts={"items": []}),
+    step("restart", "Restart unhealthy pods", 2, 40, text="kubectl delete pod ${each}", met=True),
+    step(
+        "restart[0]#0",
+        "Restart unhealthy pods",
+        3,
+        5,
         changes=True,
         text="kubectl delete pod web-1 -n production",
         why="web-1 was unhealthy (rule web-pods-unhealthy)",
-        started=at(3),
-        finished=at(5),
         undo=UndoRecord(note="its controller makes a successor"),
     ),
-    StepRecord(
-        run="run-1",
-        path="scale#0",
-        name="Scale the deployment if needed",
-        state=StepState.DONE,
+    step(
+        "scale#0",
+        "Scale the deployment if needed",
+        41,
+        42,
         changes=True,
-        text="kubectl scale deployment/web --replicas=5 -n production",
-        started=at(41),
-        finished=at(42),
-        undo=UndoRecord(texts=("kubectl scale deployment/web --replicas=3 -n production",)),
+        text=SCALED.format(5),
+        undo=UndoRecord(texts=(SCALED.format(3),)),
     ),
-    StepRecord(
-        run="run-1",
-        path="cleanup",
-        name="Clean up",
-        state=StepState.SKIPPED,
-        started=at(43),
-        finished=at(43),
-        error="not needed",
-    ),
+    step("cleanup", "Clean up", 43, 43, state=StepState.SKIPPED, error="not needed"),
 )
 
 RUN = RunRecord(

@@ -12,6 +12,7 @@ import pytest
 
 from tests.harness.daemon import TOKEN, DaemonProcess, Ended
 from tests.harness.waiting import eventually
+from tests.unit.factories import rule_text, runbook_text, service_text
 
 pytestmark = pytest.mark.long
 
@@ -22,34 +23,16 @@ TIMEOUT = 90
 REOPEN = "KINTSUGI_ALERTMANAGER__REOPEN_AFTER"
 LOOKS_LIKE_OURS = {"$kintsugi.integer": "x"}
 
-HOSTILE_MATCHERS = """
-apiVersion: kintsugi.dev/v1alpha1
-kind: Service
-metadata: {name: web-service}
-spec:
-  priority: 4
-  dependsOn: []
-  namespace: production
-  selector: app=web-app
-  workload: deployment/web-app-deployment
-  healthy: desired > 0 && ready >= desired
-  runbook: look
----
-apiVersion: kintsugi.dev/v1alpha1
-kind: Rule
-metadata: {name: about-a-word}
-spec: {on: alert, matchers: ['summary=~"((a|aa)+)+b"', 'summary=~".*a.*b.*c.*d.*"'], service: web-service, mode: observe}
----
-apiVersion: kintsugi.dev/v1alpha1
-kind: Runbook
-metadata: {name: look}
-spec:
-  title: Look
-  service: web-service
-  steps:
-    - {id: look, name: Look, run: kubectl get pods}
-  rollback: {after: 2h}
-"""
+HOSTILE_MATCHERS = "\n---\n".join(
+    [
+        service_text(),
+        rule_text(
+            on="alert",
+            more="""matchers: ['summary=~"((a|aa)+)+b"', 'summary=~".*a.*b.*c.*d.*"']""",
+        ),
+        runbook_text(),
+    ]
+)
 """A rule whose expressions could go back for ever over a label of many letters."""
 
 ANY_ALERT = """

@@ -149,15 +149,6 @@ def test_how_much_less_is_suspicious_can_be_said(fetching: BackupStage, backups:
     assert fetching.taken(fetching.fetch_here("--min-size-ratio", "0.1")).url == f"{URL}2.dump"
 
 
-def test_the_size_is_compared_with_the_backup_before_of_the_same_database(
-    fetching: BackupStage, backups: Backups
-) -> None:
-    """In one folder there may be large and small databases."""
-    fetching.put("2.dump", backups.other.read_bytes() + bytes(backups.good.stat().st_size * 4), age=HOUR)
-    fetching.put("3.dump", backups.good)
-    assert fetching.taken(fetching.fetch_here()).url == f"{URL}3.dump"
-
-
 def test_among_many_backups_of_other_databases_ours_is_found_and_compared(
     fetching: BackupStage, backups: Backups
 ) -> None:
@@ -207,13 +198,6 @@ def test_a_role_that_only_the_live_server_has_is_said(fetching: BackupStage, bac
     finally:
         fetching.live.psql("DROP ROLE auditor")
     assert f"{URL}2.dump needs roles that are not declared and that only this server has: auditor" in worker.notes
-
-
-def test_a_backup_that_is_too_old_is_told_with_its_age(fetching: BackupStage) -> None:
-    """The backups stopped and nobody saw it: that is for a person."""
-    failed = fetching.failed(fetching.fetch_here("--max-age", str(20 * HOUR)))
-    assert failed.kind is WorkFailure.NO_GOOD_BACKUP
-    assert failed.reason == f"no backup of shop in {URL} is good: 1.dump: the backup is 24h old, older than 20h"
 
 
 def test_every_backup_that_is_no_good_is_named(fetching: BackupStage, backups: Backups) -> None:

@@ -1,8 +1,6 @@
 """The exit codes that scripts build on, and the one line that says what to do (0 done, 1 findings, 2 usage, 3 unreachable, 4 refused)."""
 
-import asyncio
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,35 +9,21 @@ import pytest
 from aiohttp import web
 
 from tests.integration.answering_service import serving
-from tests.integration.command_line import CommandLine
+from tests.integration.command_line import CommandLine, in_thread
 from tests.integration.operations_double import FakeOperations
 
 
 @contextmanager
 def something_else(status: int, body: str) -> Iterator[str]:
     """Serve some other program's answers."""
-    ready, stop = threading.Event(), threading.Event()
-    urls: list[str] = []
 
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(status=status, text=body, content_type="text/html")
 
-    async def serve() -> None:
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", answer)
-        async with serving(app) as url:
-            urls.append(url)
-            ready.set()
-            await asyncio.to_thread(stop.wait)
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
-    thread.start()
-    assert ready.wait(20), "the other program did not come up"
-    try:
-        yield urls[0]
-    finally:
-        stop.set()
-        thread.join(20)
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    with in_thread(serving(app)) as url:
+        yield url
 
 
 USAGE = [

@@ -23,26 +23,13 @@ from kubeobjects.resources import PODS
 from kubesim.faults import PodFault
 from tests.integration.database_doubles import OWN_CLAIM, images, with_a_claim_of_its_own
 from tests.integration.database_stage import DATABASE, NAMESPACE, Change, DatabaseStage
+from tests.integration.documents import service
 
 pytestmark = pytest.mark.long
 
 
 CACHE, API, WEB = "cache-service", "api-service", "web-service"
 WORKLOADS: Mapping[str, str] = {CACHE: "cache", API: "api-deployment", WEB: "web-app-deployment"}
-SERVICE = """
-apiVersion: kintsugi.dev/v1alpha1
-kind: Service
-metadata: {{name: {name}}}
-spec:
-  priority: {priority}
-  dependsOn: {depends_on}
-  namespace: production
-  selector: app={app}
-  workload: deployment/{workload}
-  healthy: desired > 0 && ready >= desired
-  runbook: workload-recovery
----"""
-
 STACK_RUNBOOK = """
 apiVersion: kintsugi.dev/v1alpha1
 kind: Runbook
@@ -87,12 +74,19 @@ kind: Rule
 metadata: {name: start-what-is-down}
 spec: {on: services, service: api-service, when: service.desired == 0, runbook: start-it, mode: auto, cooldown: 1s}
 """
-RULES = (
-    "".join(
-        SERVICE.format(name=name, priority=priority, depends_on=upstreams, app=app, workload=WORKLOADS[name])
-        for name, priority, upstreams, app in ((CACHE, 2, "[]", "cache"), (WEB, 4, "[api-service]", "web-app"))
-    )
-    + STACK_RUNBOOK
+RULES = "\n---\n".join(
+    [
+        service(CACHE, app="cache", workload=f"deployment/{WORKLOADS[CACHE]}", runbook="workload-recovery"),
+        service(
+            WEB,
+            app="web-app",
+            workload=f"deployment/{WORKLOADS[WEB]}",
+            priority=4,
+            depends_on=[API],
+            runbook="workload-recovery",
+        ),
+        STACK_RUNBOOK,
+    ]
 )
 WELL_WITHIN = "all(s, s.healthy)\n      within: {}\n"
 STARTS_AFTER = timedelta(seconds=60)

@@ -187,18 +187,13 @@ def below(process: int) -> list[int]:
     return found + [each for child in found for each in below(child)]
 
 
-@pytest.mark.parametrize("options", [("--list",), ("--scene", "no-such-scene")])
-def test_scenes_are_listed_and_another_one_is_an_error_with_their_names(options: tuple[str, ...]) -> None:
+def test_a_scene_that_there_is_not_is_an_error_with_the_names_of_those_that_there_are() -> None:
     ended = subprocess.run(
-        command(*options), capture_output=True, text=True, timeout=60, check=False, env=environment()
+        command("--scene", "no-such-scene"), capture_output=True, text=True, timeout=60, check=False, env=environment()
     )
-    if options == ("--list",):
-        assert ended.returncode == ExitCode.DONE
-        assert all(f"{name} " in ended.stdout and SHOWS[name] in ended.stdout for name in SceneName), ended.stdout
-    else:
-        assert ended.returncode == ExitCode.USAGE
-        error = ended.stderr.splitlines()[-1]
-        assert all(name in error for name in ("no-such-scene", *SceneName)), ended.stderr
+    assert ended.returncode == ExitCode.USAGE
+    error = ended.stderr.splitlines()[-1]
+    assert all(name in error for name in ("no-such-scene", *SceneName)), ended.stderr
 
 
 def test_an_incident_that_ends_well_is_not_enough_when_the_rows_are_not_those_of_the_backup() -> None:

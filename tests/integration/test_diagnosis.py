@@ -1,10 +1,7 @@
 """What is wrong with a workload: read from the embedded cluster, and said by a real daemon wherever a person hears of it."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,15 +13,17 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.model.records import Target
 from kintsugi.pipeline.diagnoses import Diagnoser, ServiceFacts
 from kintsugi.settings import KubeSettings
+from kintsugi_demo.shop import WEB, WEB_LABELS
 from kubediagnosis.causes import Cause, CauseKind, Diagnosis
 from kubeobjects.resources import CONFIGMAPS, DEPLOYMENTS, EVENTS, NODES, PODS, REPLICASETS
 from kubesim import EmbeddedCluster
 from kubesim.apiserver.rights import Rule
 from kubesim.images import GOOD
-from tests.harness.daemon import TOKEN, DaemonProcess
-from tests.harness.notices import NoticeReceiver, receiver
+from tests.harness.notices import receiver
 from tests.harness.waiting import eventually
-from tests.integration.process_stage import NAMESPACE, PYTHON, TIMEOUT, ProcessStage
+from tests.integration.asked_story import AskedStory
+from tests.integration.crash_story import roll_out
+from tests.integration.process_stage import NAMESPACE, PYTHON, ProcessStage
 
 pytestmark = pytest.mark.long
 
@@ -187,9 +186,9 @@ async def test_another_object_than_a_workload_is_refused(stage: ProcessStage) ->
         await diagnosed(stage.kube)
 
 
-def named(name: str, *, replicas: int = 2, image: str = "web:good") -> dict[str, Any]:
+def named(name: str, *, replicas: int = 2) -> dict[str, Any]:
     """Describe a Deployment of another name."""
-    made, labels = deployment(image, replicas=replicas), {"app": name}
+    made, labels = deployment("web:good", replicas=replicas), {"app": name}
     template = {**made["spec"]["template"], "metadata": {"labels": labels}}
     spec = {**made["spec"], "selector": {"matchLabels": labels}, "template": template}
     return {**made, "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
@@ -264,140 +263,49 @@ async def test_a_service_that_leads_to_pods_of_others_is_found_by_those(stage: P
     assert (found.object, found.field) == ("service/front", "spec.selector")
 
 
-CATALOG = """
-apiVersion: kintsugi.dev/v1alpha1
-kind: Service
-metadata: {{name: {name}}}
-spec:
-  priority: 4
-  dependsOn: []
-  namespace: {namespace}
-  selector: app={name}
-  workload: deployment/{name}
-  healthy: desired > 0 && ready >= desired
-  runbook: look-at-{name}
----
-apiVersion: kintsugi.dev/v1alpha1
-kind: Rule
-metadata: {{name: asked-{name}}}
-spec: {{on: alert, matchers: ['alertname="Asked"', 'deployment="{name}"'], service: {name}, mode: auto, cooldown: 10m}}
----
-apiVersion: kintsugi.dev/v1alpha1
-kind: Runbook
-metadata: {{name: look-at-{name}}}
-spec:
-  title: Look
-  service: {name}
-  steps:
-    - id: look
-      run: kubectl get deployment {name}
-      expect: "false"
-      onFailure: escalate
-  rollback: {{after: 2h}}
-"""
-FIRST = "problem: ImagePull (certain): deployment/front containers[web].image: deployment/front: container web cannot pull image web:gone"
-
-
-@dataclass
-class RecordedStory:
-    """A daemon that looks after a Deployment, and whoever is sent its notices."""
-
-    cluster: EmbeddedCluster
-    daemon: DaemonProcess
-    notices: NoticeReceiver
-
-    @classmethod
-    @asynccontextmanager
-    async def set(cls, folder: Path) -> AsyncIterator["RecordedStory"]:
-        """Start them."""
-        catalog = folder / "catalog"
-        catalog.mkdir()
-        (catalog / "all.yaml").write_text(CATALOG.format(name="front", namespace=NAMESPACE))
-        async with EmbeddedCluster.start(speed=10, images={"web:good": GOOD}) as cluster:
-            cluster.apply(named("front"))
-            with receiver() as notices:
-                daemon = DaemonProcess(
-                    kubeconfig=cluster.kubeconfig(folder / "kubeconfig"),
-                    folder=folder / "daemon",
-                    durations=1,
-                    catalog=catalog,
-                    environment=notices.environment,
-                )
-                try:
-                    await asyncio.to_thread(daemon.start)
-                    yield cls(cluster, daemon, notices)
-                finally:
-                    await asyncio.to_thread(daemon.stop)
-
-    def waits(self, name: str) -> bool:
-        """Return whether a pod of a Deployment backs off from pulling its image."""
-        pods = [each for each in self.cluster.find(PODS, NAMESPACE) if each["metadata"]["labels"]["app"] == name]
-        states = [each for pod in pods for each in pod["status"].get("containerStatuses", [])]
-        return any(each["state"].get("waiting", {}).get("reason") == "ImagePullBackOff" for each in states)
-
-    def is_ready(self, name: str) -> bool:
-        """Return whether a Deployment has its pods."""
-        found = self.cluster.get(DEPLOYMENTS, name, NAMESPACE) or {}
-        return bool(found.get("status", {}).get("readyReplicas") == 2)
-
-    async def until(self, condition: Any) -> None:
-        """Wait for something, and show what was told when it does not come."""
-        await eventually(condition, within=4 * TIMEOUT, describe=lambda: f"{self.notices.taken}", every=0.1)
-
-    async def break_and_alert(self, name: str) -> None:
-        """Roll out an image that does not exist, and send the alert once that is seen."""
-        await self.until(lambda: self.is_ready(name))
-        self.cluster.apply(named(name, image="web:gone"))
-        await self.until(lambda: self.waits(name))
-        labels = {"alertname": "Asked", "namespace": NAMESPACE, "deployment": name}
-        alert = {"status": "firing", "startsAt": "2026-11-24T02:58:00Z", "labels": labels}
-        body = {"version": "4", "groupKey": "g", "alerts": [alert]}
-        status, told = await asyncio.to_thread(self.daemon.post, "/alertmanager", body, token=TOKEN)
-        assert status == 200, told
-
-    async def notice(self, kind: str) -> dict[str, Any]:
-        """Wait for a notice of a kind, and return it."""
-
-        def found() -> list[dict[str, Any]]:
-            return [each for each in self.notices.taken if each["kind"] == kind]
-
-        await self.until(found)
-        return found()[0]
-
-    async def asked(self, *command: str) -> tuple[int, str]:
-        """Return what a command answers."""
-        ended = await asyncio.to_thread(self.daemon.command, *command)
-        return ended.code, ended.out
-
-    def events(self, name: str) -> list[str]:
-        """Return the messages of our diagnoses in the Events of a Deployment."""
-        ours = [each for each in self.cluster.find(EVENTS, NAMESPACE) if each["reason"] == "KintsugiDiagnosed"]
-        return [each["message"] for each in ours if each["involvedObject"]["name"] == name]
+GONE = "shop/web:gone"
+LOOK = f"    - {{id: look, run: kubectl get deployment {WEB} -n {NAMESPACE}, expect: 'false', onFailure: escalate}}"
+PULLS = f"container web cannot pull image {GONE}"
 
 
 async def test_a_hand_over_says_first_what_is_wrong(tmp_path: Path) -> None:
-    async with RecordedStory.set(tmp_path) as story:
-        await story.break_and_alert("front")
-        notice = await story.notice("needs-operator")
-        assert notice["text"].splitlines()[1].startswith(FIRST), notice["text"]
-        code, out = await story.asked("incident", notice["incident"], "-o", "json")
-        assert code == 0
-        detail = json.loads(out)
-        occasions = [each["occasion"] for each in detail["diagnoses"]]
-        assert occasions == ["opened", "hand-over"]
-        for each in detail["diagnoses"]:
-            first = each["diagnosis"]["causes"][0]
-            assert (first["kind"], first["object"], first["field"]) == (
-                "ImagePull",
-                "deployment/front",
-                "containers[web].image",
-            )
-        code, out = await story.asked("diagnose", "deployment/front", "-n", NAMESPACE)
-        first = out.splitlines()[0]
-        assert code == 1
-        assert "container web cannot pull image web:gone: the registry does not have it" in first
-        assert 'failed to pull and unpack image "web:gone": not found' in first
-        _, out = await story.asked("incident", notice["incident"])
-        assert out.splitlines()[1].startswith("Cause: ImagePull (certain): deployment/front"), out
-        await story.until(lambda: len(story.events("front")) == 2)
-        assert all("ImagePull (certain)" in each for each in story.events("front"))
+    with receiver() as notices:
+        async with AskedStory.told(tmp_path, LOOK, **notices.environment) as story:
+
+            def backs_off() -> bool:
+                pods = story.cluster.find(PODS, NAMESPACE, WEB_LABELS)
+                states = [each["state"] for pod in pods for each in pod["status"].get("containerStatuses", [])]
+                return any(each.get("waiting", {}).get("reason") == "ImagePullBackOff" for each in states)
+
+            def called() -> list[dict[str, Any]]:
+                return [each for each in notices.taken if each["kind"] == "needs-operator"]
+
+            def told() -> list[str]:
+                events = story.cluster.find(EVENTS, NAMESPACE)
+                return [each["message"] for each in events if each["reason"] == "KintsugiDiagnosed"]
+
+            await story.live()
+            roll_out(story, GONE)
+            await story.holds(backs_off)
+            await story.fires()
+            await story.holds(called)
+            notice = called()[0]
+            first = f"problem: ImagePull (certain): deployment/{WEB} containers[web].image: deployment/{WEB}: {PULLS}"
+            assert notice["text"].splitlines()[1].startswith(first), notice["text"]
+            diagnoses = story.incident()["diagnoses"]
+            assert [each["occasion"] for each in diagnoses] == ["opened", "hand-over"]
+            for each in diagnoses:
+                cause = each["diagnosis"]["causes"][0]
+                assert (cause["kind"], cause["object"], cause["field"]) == (
+                    "ImagePull",
+                    f"deployment/{WEB}",
+                    "containers[web].image",
+                )
+            ended = await asyncio.to_thread(story.daemon.command, "diagnose", f"deployment/{WEB}", "-n", NAMESPACE)
+            assert ended.code == 1
+            assert f"{PULLS}: the registry does not have it" in ended.out.splitlines()[0]
+            assert f'failed to pull and unpack image "{GONE}": not found' in ended.out.splitlines()[0]
+            ended = await asyncio.to_thread(story.daemon.command, "incident", notice["incident"])
+            assert ended.out.splitlines()[1].startswith(f"Cause: ImagePull (certain): deployment/{WEB}"), ended
+            await story.holds(lambda: len(told()) == 2)
+            assert all("ImagePull (certain)" in each for each in told())

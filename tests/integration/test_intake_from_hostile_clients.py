@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +13,7 @@ import pytest
 
 from kintsugi.ledger import Ledger
 from tests.harness.ledgers import newest_dead_letters
-from tests.integration.intake_server import PATIENT, WEBHOOK, Served, served
+from tests.integration.intake_server import PATIENT, WEBHOOK, Served, request, served
 from tests.integration.operations_double import FakeOperations
 from tests.unit.sources.webhooks import alert, webhook
 
@@ -71,32 +71,27 @@ async def connected(port: Served) -> AsyncIterator[Raw]:
         await asyncio.sleep(0)
 
 
-def head(headers: Mapping[str, str | int], path: str = "/alertmanager") -> bytes:
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"POST {path} HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode()
-
-
 async def test_without_a_token_the_body_is_not_waited_for(port: Served) -> None:
     """Covers A8: the answer comes although of a gigabyte nothing was sent."""
     async with connected(port) as client:
-        await client.say(head({"Content-Length": 10**9, "Content-Type": "application/json"}))
+        await client.say(request({"Content-Length": 10**9, "Content-Type": "application/json"}))
 
         assert (await client.hear()).startswith(b"HTTP/1.1 401")
 
 
 async def test_without_a_token_nobody_is_invited_to_send(port: Served) -> None:
     async with connected(port) as client:
-        await client.say(head({"Content-Length": 10, "Expect": "100-continue", "Content-Type": "application/json"}))
+        await client.say(request({"Content-Length": 10, "Expect": "100-continue", "Content-Type": "application/json"}))
         assert (await client.hear()).startswith(b"HTTP/1.1 401")
 
     async with connected(port) as client:
-        await client.say(head({**WEBHOOK, "Content-Length": 10, "Expect": "100-continue"}))
+        await client.say(request({**WEBHOOK, "Content-Length": 10, "Expect": "100-continue"}))
         assert (await client.hear()).startswith(b"HTTP/1.1 100")
 
 
 async def test_a_refused_body_without_end_is_soon_cut_off(port: Served, ledger: Ledger) -> None:
     async with connected(port) as client:
-        await client.say(head({"Transfer-Encoding": "chunked", "Content-Type": "application/json"}))
+        await client.say(request({"Transfer-Encoding": "chunked", "Content-Type": "application/json"}))
         assert (await client.hear()).startswith(b"HTTP/1.1 401")
         async with asyncio.timeout(60):
             while await client.hear():
@@ -111,7 +106,7 @@ async def test_compressed_bodies_without_a_token_are_not_unpacked(port: Served) 
 
     async def send() -> bytes:
         async with connected(port) as client:
-            await client.say(head({**headers, "Content-Length": len(packed)}) + packed)
+            await client.say(request({**headers, "Content-Length": len(packed)}) + packed)
             status = await client.hear()
             while await client.hear():
                 pass
@@ -127,11 +122,11 @@ async def test_compressed_bodies_without_a_token_are_not_unpacked(port: Served) 
 async def test_a_connection_whose_body_was_refused_takes_no_further_request(port: Served) -> None:
     """Covers A8: nothing is understood of what still comes, and the answer says so."""
     async with connected(port) as client:
-        await client.say(head({"Content-Length": 2, "Content-Type": "application/json"}))
+        await client.say(request({"Content-Length": 2, "Content-Type": "application/json"}))
         heard = [await client.hear()]
         while heard[-1] != b"\r\n":
             heard.append(await client.hear())
-        await client.say(b"{}" + head({**WEBHOOK, "Content-Length": 2}) + b"{}")
+        await client.say(b"{}" + request({**WEBHOOK, "Content-Length": 2}) + b"{}")
 
         assert heard[0].startswith(b"HTTP/1.1 401")
         assert b"Connection: close\r\n" in heard
@@ -146,7 +141,7 @@ async def test_an_odd_authorization_is_a_401_and_nothing_else(port: Served, auth
     """Covers A10."""
     async with connected(port) as client:
         await client.say(
-            head({"Content-Length": 2}).replace(b"\r\n\r\n", b"\r\nAuthorization: " + authorization + b"\r\n\r\n{}")
+            request({"Content-Length": 2}).replace(b"\r\n\r\n", b"\r\nAuthorization: " + authorization + b"\r\n\r\n{}")
         )
 
         assert (await client.hear()).startswith(b"HTTP/1.1 401")
@@ -155,7 +150,7 @@ async def test_an_odd_authorization_is_a_401_and_nothing_else(port: Served, auth
 async def test_a_body_that_announces_too_much_is_a_413_at_once(port: Served) -> None:
     """Covers A6: counted, and we poll, for Alertmanager will never send it smaller."""
     async with connected(port) as client:
-        await client.say(head({**WEBHOOK, "Content-Length": LIMIT + 1}))
+        await client.say(request({**WEBHOOK, "Content-Length": LIMIT + 1}))
 
         assert (await client.hear()).startswith(b"HTTP/1.1 413")
     assert len(port.woken) == 1
@@ -165,7 +160,7 @@ async def test_a_body_that_announces_too_much_is_a_413_at_once(port: Served) -> 
 async def test_a_chunked_body_without_end_is_a_413_as_soon_as_it_is_too_large(port: Served) -> None:
     """Covers A6: the limit holds while reading."""
     async with connected(port) as client:
-        await client.say(head({**WEBHOOK, "Transfer-Encoding": "chunked"}))
+        await client.say(request({**WEBHOOK, "Transfer-Encoding": "chunked"}))
         for _ in range(LIMIT // 4096 + 2):
             await client.say(b"1000\r\n" + b"x" * 4096 + b"\r\n")
 
@@ -178,7 +173,7 @@ async def test_bodies_that_together_take_too_much_memory_come_again(port: Served
     body += b" " * (LIMIT - len(body))
     async with connected(port) as one, connected(port) as two:
         for client in (one, two):
-            await client.say(head({**WEBHOOK, "Content-Length": LIMIT}) + body[:-1])
+            await client.say(request({**WEBHOOK, "Content-Length": LIMIT}) + body[:-1])
         statuses = [await port.post(body)]
         for client in (one, two):
             await client.say(body[-1:])
@@ -192,7 +187,7 @@ async def test_a_body_that_does_not_arrive_is_not_waited_for(hurried: Served) ->
     """Covers A15; 503 because the sender may have better luck the next time."""
     async with connected(hurried) as client:
         began = time.monotonic()
-        await client.say(head({**WEBHOOK, "Content-Length": 100}) + b"{")
+        await client.say(request({**WEBHOOK, "Content-Length": 100}) + b"{")
 
         assert (await client.hear()).startswith(b"HTTP/1.1 503")
         assert time.monotonic() - began > 1.9
@@ -222,9 +217,22 @@ async def test_a_header_that_drips_is_closed_although_it_never_pauses(hurried: S
 async def test_a_connection_between_two_deliveries_is_kept_for_a_while_only(hurried: Served) -> None:
     async with connected(hurried) as client:
         began = time.monotonic()
-        await client.say(head({**WEBHOOK, "Content-Length": 2}) + b"{}")
+        await client.say(request({**WEBHOOK, "Content-Length": 2}) + b"{}")
         assert (await client.hear()).startswith(b"HTTP/1.1 400")
         while await client.hear():
             pass
 
         assert time.monotonic() - began > 1.9
+
+
+async def test_a_request_that_is_no_http_is_told_in_a_line_without_its_bytes(
+    port: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever reaches the port does not write the log full, and a token in a broken header does not get into it."""
+    async with connected(port) as client:
+        await client.say(b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hunter2\x00\r\n\r\n")
+        assert (await client.hear()).startswith(b"HTTP/1.0 400")
+    written = "".join(capsys.readouterr())
+    assert "request is not HTTP" in written
+    assert "hunter2" not in written
+    assert "Traceback" not in written

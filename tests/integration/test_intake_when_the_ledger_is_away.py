@@ -2,48 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kintsugi.errors import LedgerError, LedgerUnavailable
-from kintsugi.ledger import Ledger
-from kintsugi.model.records import DeadLetter, Signal
 from kintsugi.server.responses import Component
 from tests.harness.waiting import eventually
-from tests.integration.intake_server import ANA, PATIENT, Served, ledger_in, served
+from tests.integration.intake_server import ANA, PATIENT, FaultyInbox, Served, ledger_in, served
 from tests.integration.operations_double import FakeOperations
 from tests.unit.sources.webhooks import alert, webhook
 
 TIMEOUT = timedelta(seconds=1)
-
-
-class FaultyInbox:
-    """A real ledger that is away, hangs, or refuses one caller's rows, as long as it is told to."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
-        self.error: Exception | None = None
-        self.hanging = False
-
-    async def accept(self, delivered: Sequence[Signal], now: datetime) -> None:
-        await self._fail()
-        await self.ledger.signals.accept(delivered, now)
-
-    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        await self._fail()
-        await self.ledger.signals.keep_dead_letters(letters)
-
-    async def _fail(self) -> None:
-        if self.hanging:
-            await asyncio.Event().wait()
-        if self.error is not None:
-            raise self.error
 
 
 @pytest.fixture
@@ -83,7 +58,7 @@ async def test_all_webhooks_that_wait_for_a_hanging_ledger_are_answered_503_with
     hurried: Served, inbox: FaultyInbox
 ) -> None:
     """A5: nobody waits for the patience of those before them."""
-    inbox.hanging = True
+    inbox.answers.clear()
     began = time.monotonic()
 
     statuses = await asyncio.gather(
@@ -96,7 +71,7 @@ async def test_all_webhooks_that_wait_for_a_hanging_ledger_are_answered_503_with
 
 async def test_above_the_mark_the_rest_is_answered_503_and_never_429(hurried: Served, inbox: FaultyInbox) -> None:
     """Covers A4 and A5: Alertmanager does not come again after a 429."""
-    inbox.hanging = True
+    inbox.answers.clear()
 
     statuses = await asyncio.gather(*(hurried.post(webhook(*[alert()] * 20)) for _ in range(20)))
 
@@ -136,7 +111,7 @@ async def test_the_daemon_is_alive_but_not_ready_while_the_ledger_is_away(tmp_pa
     """A restart would mend nothing, so only readiness goes; strangers learn which part is away, people with a token why."""
 
     async def ledger() -> str:
-        await inbox._fail()
+        await inbox.asked()
         return ""
 
     async def caches() -> str:
@@ -163,7 +138,8 @@ async def test_the_daemon_is_alive_but_not_ready_while_the_ledger_is_away(tmp_pa
         await waits_for("caches", "ledger")
         assert await why() == {"ledger": str(inbox.error), "caches": "pods are not synced"}
         assert (await status(f"{there.health}/healthz"))[0] == 200
-        inbox.error, inbox.hanging = None, True
+        inbox.error = None
+        inbox.answers.clear()
         del checks[Component.CACHES]
         await waits_for("ledger")
         assert await why() == {"ledger": "no answer within 1s"}

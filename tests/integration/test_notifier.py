@@ -18,6 +18,7 @@ from kintsugi.notifier import Notifier
 from kintsugi.settings import NotificationSettings
 from kintsugi.telemetry import Metrics
 from tests.harness.waiting import eventually
+from tests.integration.answering_service import serving
 
 NOW = datetime(2026, 11, 24, 14, 0, tzinfo=UTC)
 
@@ -54,7 +55,6 @@ class NoticeReceiver:
 
     status: int = 200
     hanging: bool = False
-    port: int = 0
     got: list[tuple[dict[str, object], str]] = field(default_factory=list)
 
     async def take(self, request: web.Request) -> web.Response:
@@ -88,17 +88,10 @@ async def telling(tmp_path: Path) -> AsyncIterator[NotifierScene]:
     receiver, outbox, metrics = NoticeReceiver(), MemoryNoticeQueue(), Metrics()
     app = web.Application()
     app.router.add_post("/notices", receiver.take)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    receiver.port = runner.addresses[0][1]
     token = tmp_path / "token"
     token.write_text("the-notifiers-token\n", encoding="utf-8")
-    settings = NotificationSettings(
-        url=f"http://127.0.0.1:{receiver.port}/notices", token_file=token, interval=timedelta(milliseconds=10)
-    )
-    async with aiohttp.ClientSession() as session:
+    async with serving(app) as url, aiohttp.ClientSession() as session:
+        settings = NotificationSettings(url=f"{url}/notices", token_file=token, interval=timedelta(milliseconds=10))
         clock = ManualClock()
 
         def notifier(changed: NotificationSettings) -> Notifier:
@@ -106,7 +99,6 @@ async def telling(tmp_path: Path) -> AsyncIterator[NotifierScene]:
 
         hasty = notifier(replace(settings, timeout=timedelta(milliseconds=300)))
         yield NotifierScene(notifier(settings), hasty, outbox, receiver, metrics, clock)
-    await runner.cleanup()
 
 
 async def test_a_notice_is_posted_once_with_token_and_id(telling: NotifierScene) -> None:

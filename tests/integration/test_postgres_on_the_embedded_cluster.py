@@ -5,17 +5,10 @@ import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from kintsugi.actions.actions import Actions
-from kintsugi.actions.probe import ProbeContext
-from kintsugi.clients.addresses import AddressRule
-from kintsugi.clients.clients import Clients
-from kintsugi.commands import parse
-from kintsugi_demo.shop import worker_image
 from kintsugi_restore.worker import PG_MAJOR
 from kubeobjects import resources
 from kubeobjects.resources import PODS
@@ -32,26 +25,12 @@ DATABASE = manifests.postgres(NAMESPACE, password=PASSWORD)
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[ProcessStage]:
-    """A cluster with a database that is ready, and knows our own image."""
-    async with ProcessStage.set(tmp_path, {"postgres:16": postgres_image(), "kintsugi:*": worker_image()}) as stage:
+    """A cluster with a database that is ready."""
+    async with ProcessStage.set(tmp_path, {"postgres:16": postgres_image()}) as stage:
         for manifest in DATABASE:
             stage.cluster.apply(dict(manifest))
         await stage.until_ready(POD)
         yield stage
-
-
-@pytest.fixture
-def actions(stage: ProcessStage) -> Actions:
-    """What does commands on it, as the daemon does."""
-    return Actions(stage.kube, Clients.restricted_to(AddressRule(allow_loopback=True)))
-
-
-async def look(actions: Actions, line: str) -> dict[str, object]:
-    """Do a command that looks."""
-    deadline = timedelta(seconds=60)
-    return dict(
-        (await actions.read(parse(line, namespace=NAMESPACE), deadline=deadline, probe_context=ProbeContext())).names
-    )
 
 
 async def psql(stage: ProcessStage, statement: str) -> str:
@@ -141,77 +120,6 @@ async def test_over_spoilt_data_it_panics_again_and_again_and_its_log_says_why(s
     assert "PANIC:  could not locate a valid checkpoint record" in log
     assert stage.container(POD)["lastState"]["terminated"]["exitCode"] == 1
     assert await stage.kube.can_i("get", resources.PODS, namespace=NAMESPACE), "the API goes on"
-
-
-async def test_over_an_empty_volume_it_is_a_new_and_empty_database(stage: ProcessStage) -> None:
-    """The way of a restore: scaled down, another claim of the same name, scaled up; the old folder stays."""
-    await psql(stage, "CREATE TABLE orders AS SELECT n FROM generate_series(1, 500) AS n")
-    old = stage.cluster.disk_of(CLAIM, NAMESPACE)
-    scale(stage, 0)
-    await stage.until(lambda: stage.cluster.get(PODS, POD, NAMESPACE) is None)
-    stage.cluster.delete(resources.PVCS, CLAIM, NAMESPACE)
-    await stage.until(lambda: stage.cluster.get(resources.PVCS, CLAIM, NAMESPACE) is None)
-    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    metadata = {"name": CLAIM, "namespace": NAMESPACE}
-    stage.cluster.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
-    scale(stage, 1)
-    await stage.until_ready(POD)
-    assert await psql(stage, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == "0"
-    assert stage.cluster.disk_of(CLAIM, NAMESPACE) != old
-    assert (old / "pg" / "PG_VERSION").read_text() == f"{PG_MAJOR}\n"
-
-
-def scale(stage: ProcessStage, replicas: int) -> None:
-    """Scale the database, as a person does."""
-    metadata = {"name": "database", "namespace": NAMESPACE}
-    spec = {"replicas": replicas}
-    stage.cluster.apply({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": spec})
-
-
-async def test_a_job_of_our_own_image_restores_a_dump_into_it(stage: ProcessStage) -> None:
-    """The very worker of production: the claim's folder is its /backups, the Service's name its way to the server."""
-    await psql(stage, "CREATE TABLE orders AS SELECT n FROM generate_series(1, 500) AS n")
-    room = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    metadata = {"name": "room", "namespace": NAMESPACE}
-    stage.cluster.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": room})
-    await stage.until(lambda: stage.get(resources.PVCS, "room")["status"]["phase"] == "Bound")
-    dumped = await stage.kube.execute(POD, NAMESPACE, ["pg_dump", "-U", "postgres", "-Fc", "postgres"])
-    folder = stage.cluster.disk_of("room", NAMESPACE)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "app.dump").write_bytes(dumped.stdout)
-
-    words = ["restore", "/backups/app.dump", "--host", f"database-service.{NAMESPACE}", "--port", "5432"]
-    stage.cluster.apply(job("restore-it", [*words, "--user", "postgres", "--database", "app"]))
-    await stage.until(lambda: stage.get(resources.JOBS, "restore-it").get("status", {}).get("conditions"))
-    [run] = stage.cluster.find(PODS, NAMESPACE, {"job-name": "restore-it"})
-    lines = (await stage.log(run["metadata"]["name"])).splitlines()
-    assert lines, "the worker says what it does"
-    assert '"restored"' in lines[-1], lines
-    done = await stage.kube.execute(
-        POD, NAMESPACE, ["psql", "-XAtU", "postgres", "-d", "app", "-c", "SELECT count(*) FROM orders"]
-    )
-    assert done.stdout.decode().strip() == "500"
-
-
-def job(name: str, arguments: Sequence[str]) -> dict[str, object]:
-    """Describe a Job that runs the worker."""
-    password = {"secretKeyRef": {"name": "database-credentials", "key": "password"}}
-    container = {
-        "name": "worker",
-        "image": "kintsugi:0.1.0",
-        "command": ["python", "-m", "kintsugi_restore.worker"],
-        "args": list(arguments),
-        "env": [{"name": "PGPASSWORD", "valueFrom": password}],
-        "volumeMounts": [{"name": "backups", "mountPath": "/backups"}],
-    }
-    volumes = [{"name": "backups", "persistentVolumeClaim": {"claimName": "room"}}]
-    template = {"spec": {"restartPolicy": "Never", "containers": [container], "volumes": volumes}}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": name, "namespace": NAMESPACE},
-        "spec": {"backoffLimit": 0, "template": template},
-    }
 
 
 def test_without_the_package_with_its_programs_it_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

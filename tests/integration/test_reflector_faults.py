@@ -252,33 +252,23 @@ async def test_until_the_new_list_is_read_whole_the_view_is_known_to_be_of_befor
         assert watched.versions == {"a": "1", "b": "2"}
 
 
-async def test_a_page_token_that_expires_starts_the_list_anew(api: ScriptedApi, tmp_path: Path) -> None:
-    """B2: what the void pages said is forgotten; nothing is half there in between."""
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_page_token_that_expires_starts_the_list_anew_and_one_that_does_again_leads_to_a_list_in_one_answer(
+    api: ScriptedApi, tmp_path: Path, times: int
+) -> None:
+    """B2: what the void pages said is forgotten, nothing is half there; a server too slow for paging is asked for all at once."""
     expired = refuse(410, "Expired", "The provided continue parameter is too old")
-    api.on(
-        "LIST",
-        listing(pod("gone", 1), version=10, token="t1"),
-        expired,
-        listing(pod("a", 12), version=20, token="t2"),
-        listing(pod("b", 13), version=20),
-    )
+    void = (listing(pod("gone", 1), version=10, token="t1"), expired) * times
+    whole = (listing(pod("a", 12), version=20, token="t2"), listing(pod("b", 13), version=20))
+    api.on("LIST", *void, *(whole if times == 1 else (listing(pod("a", 12), pod("b", 13), version=20),)))
     api.on("WATCH", stream())
     async with watching(api, tmp_path) as watched:
         await watched.until(lambda: watched.reflector.synced)
         assert watched.versions == {"a": "12", "b": "13"}
     assert watched.story == ["added a 12", "added b 13"]
-    assert [asked.query.get("continue", "") for asked in api.requests("LIST")] == ["", "t1", "", "t2"]
-
-
-async def test_page_tokens_that_expire_twice_lead_to_a_list_in_one_answer(api: ScriptedApi, tmp_path: Path) -> None:
-    """B2: a server that is too slow for paging is asked for everything at once."""
-    expired = refuse(410, "Expired", "The provided continue parameter is too old")
-    page = listing(pod("a", 1), version=10, token="t")
-    api.on("LIST", page, expired, page, expired, listing(pod("a", 1), pod("b", 2), version=20))
-    api.on("WATCH", stream())
-    async with watching(api, tmp_path) as watched:
-        await watched.until(lambda: watched.versions == {"a": "1", "b": "2"})
-    assert "limit" not in api.requests("LIST")[-1].query
+    asked = [(each.query.get("limit", ""), each.query.get("continue", "")) for each in api.requests("LIST")]
+    again = [("500", ""), ("500", "t2")] if times == 1 else [("", "")]
+    assert asked == [("500", ""), ("500", "t1")] * times + again
 
 
 async def test_a_watch_answered_with_a_web_page_is_asked_again_gently(api: ScriptedApi, tmp_path: Path) -> None:

@@ -163,10 +163,7 @@ class LadderStage(CrashStage):
     async def has(self, replicas: int) -> None:
         """Wait until so many pods are ready."""
 
-        async def are_ready() -> bool:
-            return self.ready() == replicas
-
-        await self.until(are_ready)
+        await self.until(lambda: self.ready() == replicas)
 
     async def closed(self, ledger: Ledger) -> Incident:
         """Wait until the first incident is closed, and return it."""
@@ -331,22 +328,3 @@ async def test_a_limit_is_raised_in_place_and_told_to_be_temporary(tmp_path: Pat
     assert limits(stage) == {"164Mi"}
     template = stage.cluster.get(DEPLOYMENTS, NAME, NAMESPACE) or {}
     assert template["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] == LIMIT
-
-
-async def test_a_raise_that_the_node_has_no_room_for_is_handed_over_with_the_kubelet_s_words(tmp_path: Path) -> None:
-    async with ladder(tmp_path, UNHEALTHY, replicas=1, service=allowing("256Mi"), memory=LIMIT) as stage:
-        (front,) = stage.front_pods().values()
-        node = stage.cluster.get(NODES, "node-1")
-        assert node is not None
-        stage.cluster.store.put(
-            NODES, {**node, "status": {**node["status"], "allocatable": {"cpu": "8", "memory": "1Mi"}}}
-        )
-        stage.start()
-        async with stage.ledger() as ledger:
-            stage.cluster.faults.need_memory(front["metadata"]["uid"], "96Mi")
-            incident = await stage.closed(ledger)
-            diagnoses = await ledger.diagnoses.of_incident(incident.id)
-    assert incident.state is IncidentState.NEEDS_OPERATOR, incident
-    assert "The kubelets take it: not met" in incident.reason
-    text = diagnoses[-1].diagnosis.causes[0].text
-    assert "Infeasible: Node didn't have enough capacity: memory, requested: " in text

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import Incident, IncidentState, Notice, Reason, StepRecord, StepState
+from kintsugi.model.records import IncidentState, Notice, Reason, StepRecord, StepState
 from kintsugi_demo.shop import NAMESPACE
 from kubeobjects import resources
 from tests.harness.ledgers import newest_signals
@@ -16,7 +16,9 @@ from tests.harness.restarting_runbook import write_restarting_runbook
 from tests.integration.crash_daemon import crash_daemon
 from tests.integration.crash_stage import API, SELDOM, CrashStage
 from tests.integration.crash_story import CRASH_LOOP, good_is_known, made
+from tests.integration.documents import service
 from tests.integration.process_stage import PYTHON
+from tests.unit.factories import rule_text
 
 pytestmark = pytest.mark.long
 
@@ -24,24 +26,10 @@ ALL_DAY = {f"KINTSUGI_GUARDS__RECOVERIES_{name}": "240h" for name in ("WINDOW", 
 """Scaled, hours in which recoveries count: on a machine where each takes minutes they still do."""
 
 
-async def closed(stage: CrashStage, ledger: Ledger, count: int) -> Incident:
-    """Wait until there are so many incidents and all are closed; return the newest."""
-    found: Sequence[Incident] = ()
-
-    async def are_closed() -> bool:
-        nonlocal found
-        found = await ledger.incidents.newest(limit=50)
-        return len(found) >= count and all(each.closed for each in found)
-
-    await stage.until(are_closed, every=SELDOM)
-    assert len(found) == count, found
-    return found[0]
-
-
 async def break_and_recover(stage: CrashStage, ledger: Ledger, count: int) -> None:
     """Let a pod crash-loop, and wait until it has been recovered for the so-manieth time."""
     stage.cluster.faults.crash_loop(stage.pods()[0])
-    incident = await closed(stage, ledger, count)
+    incident = await stage.all_closed(ledger, count)
     assert incident.state is IncidentState.RECOVERED, incident
 
     async def is_quiet() -> bool:
@@ -81,7 +69,7 @@ async def test_a_trouble_that_returns_after_each_recovery_is_told_once_and_left_
                 return len(await left_alone(ledger)) >= len(ill)
 
             await stage.until(both_are_left_alone, every=SELDOM)
-            incident = await closed(stage, ledger, 4)
+            incident = await stage.all_closed(ledger, 4)
             assert incident.state is IncidentState.INEFFECTIVE
             assert set(await left_alone(ledger)) == {incident.id}
             assert await ledger.runs.of_incident(incident.id) == ()
@@ -129,29 +117,27 @@ def back_end(stage: CrashStage, strategy: Mapping[str, Any]) -> None:
     )
 
 
-CATALOG = """
-apiVersion: kintsugi.dev/v1alpha1
-kind: Service
-metadata: {name: api}
-spec:
-  priority: 1
-  namespace: production
-  selector: app=api
-  workload: deployment/api-deployment
-  healthy: desired > 0 && ready >= desired && workload.status.unavailableReplicas == 0
-  runbook: restart-everything
----
-apiVersion: kintsugi.dev/v1alpha1
-kind: Rule
-metadata: {name: api-too-few-ready}
-spec: {on: services, service: api, when: service.ready < service.desired, for: 5m, mode: auto, cooldown: 10m}
-"""
+CATALOG = (
+    service(
+        "api",
+        app="api",
+        workload=f"deployment/{API}",
+        healthy="desired > 0 && ready >= desired && workload.status.unavailableReplicas == 0",
+        runbook="restart-everything",
+    ),
+    rule_text(
+        "api-too-few-ready",
+        service="api",
+        on="services",
+        more="when: service.ready < service.desired\nfor: 5m\ncooldown: 10m",
+    ),
+)
 
 
 def catalog(folder: Path) -> Path:
     """Write a catalog of one service, with a runbook that restarts whatever is wrong."""
     folder.mkdir()
-    (folder / "api.yaml").write_text(CATALOG)
+    (folder / "api.yaml").write_text("\n---\n".join(CATALOG))
     write_restarting_runbook(folder)
     return folder
 
@@ -204,16 +190,15 @@ async def test_a_restart_that_would_end_the_last_good_pod_is_not_made(tmp_path: 
             )
             stage.cluster.delete(resources.PODS, api_pods(stage)[gone]["metadata"]["name"], NAMESPACE)
 
-            async def cannot_start() -> bool:
-                return any(waits_for(pod, "CreateContainerConfigError") for pod in api_pods(stage).values())
-
-            await stage.until(cannot_start)
+            await stage.until(
+                lambda: any(waits_for(pod, "CreateContainerConfigError") for pod in api_pods(stage).values())
+            )
 
             async def has_come_to_the_restart() -> bool:
                 return await restart_of(ledger) is not None
 
             await stage.until(has_come_to_the_restart, every=SELDOM)
-            incident = await closed(stage, ledger, 1)
+            incident = await stage.all_closed(ledger, 1)
             restart = await restart_of(ledger)
             assert restart is not None
             assert restart.state is StepState.SKIPPED, restart

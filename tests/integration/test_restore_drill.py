@@ -4,9 +4,6 @@ The newest backup of a real PostgreSQL is tried: restored into a server of the d
 The cluster is the embedded one; the server, the backups in S3, and the worker's Jobs are real.
 """
 
-import shutil
-from pathlib import Path
-
 import pytest
 
 from kintsugi.app.serving import operator_service
@@ -15,11 +12,8 @@ from kintsugi.errors import WrongState
 from kintsugi.model.drills import DrillReport
 from kintsugi.model.records import Incident, IncidentState, RunKind
 from kubeobjects.resources import JOBS, PODS, PVCS
-from kubesim import Image
-from kubesim.postgres import postgres_image
-from tests.harness.postgres_programs import PostgresPrograms
 from tests.harness.waiting import eventually
-from tests.integration.database_stage import DATABASE, NAMESPACE, POD, SHOP, DatabaseStage, postgres
+from tests.integration.database_stage import DATABASE, NAMESPACE, POD, DatabaseStage
 
 pytestmark = pytest.mark.long
 
@@ -138,28 +132,6 @@ async def test_a_drill_is_taken_up_by_the_next_process(database: DatabaseStage) 
     await nothing_is_left(database, live)
 
 
-async def test_a_drill_whose_job_somebody_deletes_does_not_pass_and_the_next_one_begins_anew(
-    database: DatabaseStage,
-) -> None:
-    """It is no verdict on the backup, and nobody need be asked how far it came: its server went with it."""
-    await database.fill("INSERT INTO orders SELECT FROM generate_series(1, 200000)")
-    await database.back_up("monday.dump")
-    live = await database.psql(LIVE, "app")
-    await operator_service(database.core).drill(DATABASE, who="ada")
-    await until_restoring(database)
-    (job,) = [each for each in database.cluster.find(JOBS, NAMESPACE) if "restore" in each["metadata"]["name"]]
-    database.cluster.delete(JOBS, job["metadata"]["name"], NAMESPACE)
-
-    ended = await database.reaches(*ENDED)
-
-    assert ended.state is IncidentState.FAILED, await database.story()
-    assert "it was deleted; nothing but the server of its own was touched" in ended.reason
-    await nothing_is_left(database, live)
-    again = await drilled(database)
-    assert again.state is IncidentState.PASSED, await database.story()
-    await nothing_is_left(database, live)
-
-
 async def test_a_drill_gives_way_when_the_live_server_ends(database: DatabaseStage) -> None:
     """
     Its own server goes at once: a recovery needs the node, the room and the bucket more.
@@ -186,32 +158,3 @@ async def test_a_drill_gives_way_when_the_live_server_ends(database: DatabaseSta
     await database.until(lambda: database.core.services.views[DATABASE].healthy is False)
     with pytest.raises(WrongState, match=r"is not healthy|has the open incident"):
         await operator_service(database.core).drill(DATABASE, who="ada")
-
-
-def without_vector(folder: Path) -> Image:
-    """Make an image of PostgreSQL that lacks an extension."""
-    programs = PostgresPrograms.find()
-    for name, source in programs.files().items():
-        if source.name != "vector.control":
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, folder / name)
-    return postgres_image(folder / programs.bin.relative_to(programs.site))
-
-
-async def test_an_extension_that_the_drill_s_server_lacks_fails_the_drill_by_its_name(tmp_path: Path) -> None:
-    """Its image is the one in the settings here; the live server has the extension, and is not asked."""
-    images = {"postgres:bare": without_vector(tmp_path / "bare")}
-    async with DatabaseStage.set(tmp_path, database=[postgres()], images=images, drill_image="postgres:bare") as stage:
-        await stage.psql("CREATE DATABASE app")
-        await stage.fill(*SHOP, "CREATE EXTENSION vector")
-        await stage.back_up("monday.dump")
-        live = await stage.psql(LIVE, "app")
-
-        ended = await drilled(stage)
-
-        assert ended.state is IncidentState.FAILED, await stage.story()
-        assert (
-            "the dump needs the extension vector, which is not installed on the server beside the worker"
-            in ended.reason
-        )
-        await nothing_is_left(stage, live)

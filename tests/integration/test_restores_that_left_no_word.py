@@ -15,7 +15,7 @@ from kintsugi.settings import KubeSettings
 from kintsugi_restore import job_target
 from kintsugi_restore.commands import PgRestore
 from kintsugi_restore.worker_results import LOCK_CLASS
-from kubeobjects.resources import PODS, STATEFULSETS
+from kubeobjects.resources import STATEFULSETS
 from kubesim import EmbeddedCluster
 from kubesim.postgres import postgres_image
 from tests.harness.waiting import eventually
@@ -114,14 +114,3 @@ async def test_while_the_lock_of_a_worker_is_held_it_is_at_work(kube: KubeClient
     await psql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
     assert (await settled(kube)).stage is JobStage.FAILED
     await asyncio.gather(holding, return_exceptions=True)
-
-
-async def test_the_outcome_is_unknown_where_the_database_does_not_answer(
-    cluster: EmbeddedCluster, kube: KubeClient
-) -> None:
-    """P3: a person is asked."""
-    cluster.apply({**postgres(), "spec": {**postgres()["spec"], "replicas": 0}})
-    await eventually(lambda: cluster.get(PODS, POD, NAMESPACE) is None, within=TIMEOUT)
-    standing = await settled(kube)
-    assert standing.stage is JobStage.LOST
-    assert "the database cannot be asked: statefulset/database has no primary that answers" in standing.why

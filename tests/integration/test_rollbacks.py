@@ -42,48 +42,6 @@ def change_api(stage: CrashStage, image: str) -> None:
     stage.cluster.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
 
 
-def api_pods(stage: CrashStage) -> set[str]:
-    """Return the uids of the API's pods that are not on their way out."""
-    found = stage.cluster.find(PODS, NAMESPACE, {"app": "api"})
-    return {each["metadata"]["uid"] for each in found if not each["metadata"].get("deletionTimestamp")}
-
-
-async def closed(stage: CrashStage, ledger: Ledger) -> Incident:
-    """Wait until the one incident is closed, and return it."""
-    found: list[Incident] = []
-
-    async def is_closed() -> bool:
-        found[:] = await ledger.incidents.newest()
-        return bool(found) and all(each.closed for each in found)
-
-    await stage.until(is_closed, every=SELDOM)
-    (incident,) = found
-    return incident
-
-
-async def test_an_image_that_does_not_exist_is_taken_back_at_once_beside_pods_that_serve(tmp_path: Path) -> None:
-    async with CrashStage.set(crash_daemon(tmp_path / "story", durations=0.03)) as stage:
-        stage.start()
-        async with stage.ledger() as ledger:
-            await good_is_known(stage, ledger)
-            good = stage.deployment(API)["spec"]["template"]["spec"]["containers"][0]["image"]
-            before = api_pods(stage)
-            change_api(stage, GONE)
-            incident = await closed(stage, ledger)
-            (run,) = await ledger.runs.of_incident(incident.id)
-            notices = await ledger.outbox.due_notices(datetime.now(UTC), limit=50)
-    assert incident.state is IncidentState.RECOVERED, incident
-    assert incident.service == "api-service"
-    said = f"rolled back from revision 2 (image {GONE}) to 1 (image {good}): container web cannot pull image {GONE}: the registry does not have it"
-    assert incident.reason.startswith(said), incident.reason
-    assert run.steps_finished_at is not None
-    assert run.steps_finished_at < run.deadline
-    assert [said in each.text for each in notices if each.kind is IncidentState.RECOVERED] == [True]
-    assert [each.method for each in made(stage)] == ["PATCH"]
-    assert stage.deployment(API)["spec"]["template"]["spec"]["containers"][0]["image"] == good
-    assert before <= api_pods(stage)
-
-
 async def test_an_image_of_the_good_revision_that_is_gone_is_handed_over_and_nothing_is_changed(tmp_path: Path) -> None:
     async with CrashStage.set(crash_daemon(tmp_path / "story", durations=0.03)) as stage:
         stage.cluster.images.add(KEPT, GOOD)
@@ -100,7 +58,7 @@ async def test_an_image_of_the_good_revision_that_is_gone_is_handed_over_and_not
             stage.cluster.images.remove(KEPT)
             pod = stage.cluster.find(PODS, NAMESPACE, {"app": "api"})[0]
             stage.cluster.delete(PODS, pod["metadata"]["name"], NAMESPACE)
-            incident = await closed(stage, ledger)
+            incident = await stage.all_closed(ledger)
     assert incident.state is IncidentState.NEEDS_OPERATOR, incident
     assert incident.service == "api-service"
     assert made(stage) == []
@@ -161,10 +119,7 @@ async def begin(stage: CrashStage) -> None:
     """Have the API with its token well, and start the daemon."""
     stage.cluster.apply(api(GOOD_API))
 
-    async def is_well() -> bool:
-        return stage.is_well(API)
-
-    await stage.until(is_well)
+    await stage.until(lambda: stage.is_well(API))
     stage.start()
 
 
@@ -235,17 +190,10 @@ async def test_a_fix_that_is_rolled_out_after_the_decision_is_not_rolled_back(tm
             if by == "replace":
                 stage.cluster.apply(bare(stage.deployment()))
 
-            async def is_repaired() -> bool:
-                return stage.is_well(WEB)
-
-            await stage.until(is_repaired)
+            await stage.until(lambda: stage.is_well(WEB))
             stage.start()
 
-            async def is_over() -> bool:
-                return all(each.closed for each in await ledger.incidents.newest())
-
-            await stage.until(is_over, every=SELDOM)
-            (incident,) = await ledger.incidents.newest()
+            incident = await stage.all_closed(ledger)
             assert image(stage) == FIX
             assert incident.state is IncidentState.NEEDS_OPERATOR
             assert "was changed" in incident.reason

@@ -5,7 +5,7 @@ Three services are down at once: the cause, and two that depend on it.
 """
 
 import os
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import Incident, IncidentState, RunRecord
-from kintsugi.model.services import STACK
 from kintsugi_demo.shop import NAMESPACE, WEB, deployment
 from kubeobjects import resources
 from tests.harness.daemon import DaemonProcess
@@ -22,25 +20,13 @@ from tests.integration.crash_daemon import crash_daemon
 from tests.integration.crash_enumeration import Enumeration, deal, is_sure
 from tests.integration.crash_stage import API, SELDOM, CrashStage
 from tests.integration.crash_story import CrashStoryEnd, end_of_services, tell
+from tests.integration.documents import service
 
 pytestmark = pytest.mark.long
 
 STORE = "store"
 WORKLOADS: Mapping[str, str] = {"store": STORE, "api": API, "web": WEB}
 """Services, and their Deployments."""
-
-SERVICE = """
-apiVersion: kintsugi.dev/v1alpha1
-kind: Service
-metadata: {{name: {name}}}
-spec:
-  priority: {priority}
-  namespace: production
-  selector: app={app}
-  workload: deployment/{workload}
-  healthy: desired > 0 && ready >= desired
-  runbook: restart
-"""
 
 RUNBOOKS = """
 apiVersion: kintsugi.dev/v1alpha1
@@ -88,10 +74,10 @@ def write_catalog(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     apps = {STORE: STORE, API: "api", WEB: "web-app"}
     services = [
-        SERVICE.format(name=name, priority=priority, app=apps[workload], workload=workload)
+        service(name, priority=priority, app=apps[workload], workload=f"deployment/{workload}", runbook="restart")
         for priority, (name, workload) in enumerate(WORKLOADS.items(), 1)
     ]
-    (folder / "stack.yaml").write_text("---".join([*services, RUNBOOKS]))
+    (folder / "stack.yaml").write_text("\n---\n".join([*services, RUNBOOKS]))
     return folder
 
 
@@ -104,10 +90,7 @@ def break_all(stage: CrashStage) -> None:
 async def well(stage: CrashStage) -> None:
     """Wait until every pod of the stack is ready."""
 
-    async def are_well() -> bool:
-        return all(stage.is_well(each) for each in WORKLOADS.values())
-
-    await stage.until(are_well)
+    await stage.until(lambda: all(stage.is_well(each) for each in WORKLOADS.values()))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,53 +135,6 @@ class StackScene:
 
 
 SCENE = StackScene()
-
-
-async def of_stack(stage: CrashStage, ledger: Ledger) -> Incident:
-    """Wait until the incident about all services is over, and return it."""
-    found: Sequence[Incident] = ()
-
-    async def is_closed() -> bool:
-        nonlocal found
-        found = await ledger.incidents.newest(limit=50, service=STACK)
-        return bool(found) and found[0].closed is not None
-
-    await stage.until(is_closed, every=SELDOM)
-    (incident,) = found
-    return incident
-
-
-async def children(ledger: Ledger, incident: Incident) -> Mapping[str, RunRecord]:
-    """Return the runs that an incident's run has started, by their service; each service has one."""
-    (run,) = await ledger.runs.of_incident(incident.id)
-    found = await ledger.runs.children_of(run.id)
-    assert len({each.service for each in found}) == len(found), found
-    return {each.service: each for each in found}
-
-
-@pytest.fixture
-def watching(tmp_path: Path) -> DaemonProcess:
-    """The daemon of these tests."""
-    return SCENE.daemon(tmp_path / "story")
-
-
-async def test_a_run_about_all_services_heals_the_cause_first_and_the_rest_at_once(watching: DaemonProcess) -> None:
-    async with SCENE.stage(watching) as stage:
-        stage.start()
-        async with stage.ledger() as ledger:
-            break_all(stage)
-            incident = await of_stack(stage, ledger)
-            runs = await children(ledger, incident)
-            own = [await ledger.incidents.get(run.incident) for run in runs.values()]
-        assert incident.state is IncidentState.RECOVERED, incident
-        assert set(runs) == set(WORKLOADS)
-        assert {each.state for each in own} == {IncidentState.RECOVERED}, own
-        finished = runs["store"].finished
-        assert finished is not None
-        assert all(runs[name].started >= finished for name in ("api", "web"))
-        starts, ends = ([getattr(runs[name], what) for name in ("api", "web")] for what in ("started", "finished"))
-        assert max(starts) < min(ends), runs
-        assert all(stage.is_well(workload) for workload in WORKLOADS.values())
 
 
 EVERYWHERE = bool(os.environ.get("KINTSUGI_ALL_PAIRS"))

@@ -33,7 +33,7 @@ ISSUED = "ghp_canary0canary0canary0canary0canary0"
 CANARIES = (OPERATOR, TOKEN, LITERAL, APPLIED, COOKIE, PASSWORD, IN_URL, ANNOTATED, BEARER, ISSUED)
 
 SESSION = ISSUED
-POLICY = "after: 5m, policy: always"
+POLICY = "after: 5m\npolicy: always"
 
 STEPS = """
     - {{id: ask, name: Ask, run: 'curl {url}/answer', expect: 'body.contains("canary-of-a-pass")'}}
@@ -129,10 +129,7 @@ async def with_secrets(stage: CrashStage) -> None:
     metadata = {"name": WEB, "namespace": NAMESPACE, "annotations": {f"kubectl.kubernetes.io/{LAST}": APPLIED}}
     stage.cluster.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata})
 
-    async def is_rolled_out() -> bool:
-        return stage.is_well()
-
-    await stage.until(is_rolled_out)
+    await stage.until(stage.is_well)
 
 
 LAST = "last-applied-configuration"

@@ -96,15 +96,6 @@ def in_the_clear(port: Served) -> bytes:
             return b""
 
 
-async def test_a_certificate_that_is_renewed_is_shown_from_the_next_connection_on(
-    tmp_path: Path, ledger: Ledger, files: Files
-) -> None:
-    async with secured(tmp_path, ledger, files) as port:
-        assert await asyncio.to_thread(deliver, port, files) == (200, "first")
-        await asyncio.to_thread(files.put, "second")
-        assert await asyncio.to_thread(deliver, port, files) == (200, "second")
-
-
 async def test_a_renewal_that_makes_no_sense_leaves_the_last_certificate_in_use(
     tmp_path: Path, ledger: Ledger, files: Files
 ) -> None:
