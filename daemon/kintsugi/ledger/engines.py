@@ -1,5 +1,4 @@
 """
-
 Connections to the two databases, set up so that neither loses anything; and what their errors mean.
 
 SQLite: WAL with synchronous=FULL (a power cut loses no commit), foreign keys, and BEGIN IMMEDIATE: with the driver's own
@@ -8,7 +7,6 @@ PostgreSQL: every wait has an end, on the server and here.
 
 An error of a driver or of SQLAlchemy is classified by three questions: may the same transaction be retried, was the connection
 lost (so that a COMMIT may have succeeded), and which advice does a person need.
-
 """
 
 import os

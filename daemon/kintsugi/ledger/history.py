@@ -1,11 +1,9 @@
 """
-
 The history that decisions are made by: for the guards it is read inside the request's own transaction (P7).
 
 The history of a recurring problem are the recoveries of one service by one runbook, the changes of each run, and the notices. It
 is read by runbook and not by rule: several rules can notice the same problem, and where one is left to a person another one soon
 matches. The repeated remedy is what counts.
-
 """
 
 from collections.abc import Collection, Mapping, Sequence

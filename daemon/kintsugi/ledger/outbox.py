@@ -1,10 +1,8 @@
 """
-
 The outbox: notices that are written with the change that they report, and sent later; and outages, with their notices (P11).
 
 A notice is in the same transaction as its cause, so that none is lost and none is sent for a change that was not committed.
 The notifier may send one twice; the receiver recognises it by its id.
-
 """
 
 from collections.abc import Collection, Sequence

@@ -1,11 +1,9 @@
 """
-
 Runs, their steps and their locks: every transition is a compare and set under the leader's epoch (P4, P8). And the facts for
 the gate before every effect, and the documents of runs.
 
 A run holds the locks of its own service from its request on. The locks of another service that a step changes are taken before
 the first change there, and released at the end of the child that took them.
-
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -1,12 +1,10 @@
 """
-
 The connector: transactions on the ledger's database, the epoch of the leader, and the one function that commits; and the base
 of the repositories, which read and write by it.
 
 Every change goes through `Store.write`, which opens a transaction, tests the epoch where the change is a leader's,
 runs the work and commits. Nothing is done outside a transaction, so a failed one may simply run again; and since each
 work first looks at what is already written, it may run again even when a COMMIT's answer was lost.
-
 """
 
 import asyncio

@@ -1,11 +1,9 @@
 """
-
 Serves liveness, readiness and metrics, for the kubelet and for Prometheus, without a token.
 
 Served from a thread with an event loop of its own, so that a blocked loop of the daemon is noticed. Readiness is checked on the
 event loop of the parts. No answer here names a host, a user or an object; the reasons for which a part is waited for do, and are
 for people with a token.
-
 """
 
 import asyncio
