@@ -58,10 +58,11 @@ class RequestBody:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PlainText:
-    """An answer that is text of this type, not JSON."""
+class OtherContent:
+    """An answer that is no record of the API: text, or an object whose fields are not listed, by its `schema`."""
 
     content_type: str
+    schema: Schema = field(default_factory=lambda: {"type": "string"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +75,7 @@ class Contract:
     """
 
     summary: str
-    answers: Mapping[int, type | PlainText]
+    answers: Mapping[int, type | OtherContent]
     errors: tuple[int, ...] = ()
     query: tuple[QueryParameter, ...] = ()
     body: RequestBody | None = None
@@ -178,7 +179,7 @@ class _Schemas:
 
     def __init__(self, contracts: Sequence[Contract]) -> None:
         answer_types = {
-            each for contract in contracts for each in contract.answers.values() if not isinstance(each, PlainText)
+            each for contract in contracts for each in contract.answers.values() if not isinstance(each, OtherContent)
         }
         taken = {contract.body.kind for contract in contracts if contract.body is not None and contract.body.kind}
         answers, bodies = _components({*answer_types, ErrorResponse}), _components(taken)
@@ -239,8 +240,8 @@ def _operation_id(route: Route) -> str:
 def _responses(route: Route, schemas: _Schemas) -> Json:
     found: Json = {}
     for status, kind in route.contract.answers.items():
-        if isinstance(kind, PlainText):
-            content: Mapping[str, Any] = {kind.content_type: {"schema": {"type": "string"}}}
+        if isinstance(kind, OtherContent):
+            content: Mapping[str, Any] = {kind.content_type: {"schema": dict(kind.schema)}}
         else:
             content = {JSON: {"schema": schemas.ref(kind)}}
         found[str(status)] = {"description": _DONE[status], "content": content}

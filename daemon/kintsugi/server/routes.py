@@ -32,7 +32,7 @@ from kintsugi.server.health import Alive, Health, Ready
 from kintsugi.server.openapi import (
     JSON,
     Contract,
-    PlainText,
+    OtherContent,
     RequestBody,
     Route,
     document,
@@ -49,6 +49,7 @@ _LIMIT = number("limit", "Maximum number of results.", least=1, most=api.MOST, d
 _BEFORE = text("before", "The id of the last result of a page; returns the next page.")
 _SKIP = number("skip", "Number of signals to skip.", least=0, most=api.MOST_SKIPPED, default=0)
 _SIGNALS = number("signals", "Number of signals to show.", least=1, most=api.MOST, default=SIGNALS)
+_ANY_OBJECT = OtherContent(content_type=JSON, schema={"type": "object"})
 _POD = text("pod", "The pod, as NAMESPACE/NAME.", pattern=f"^{api.NAMESPACED}$", required=True)
 
 _VISIBLE = r"[^\s\x1c-\x1f]"
@@ -198,7 +199,7 @@ EXPLAIN_SERVICE = Contract(
 )
 MANIFEST = Contract(
     summary="Return the workload of a service as it was last good, as `kubectl apply` takes it, with its secret values",
-    answers={200: PlainText(content_type=JSON)},
+    answers={200: _ANY_OBJECT},
     errors=(404, 409, 503),
 )
 DRILL = Contract(
@@ -233,14 +234,14 @@ EXPLAIN_ALERT = Contract(
     errors=(400, 413, 415, 502, 503),
     body=RequestBody(kind=api.AlertBody, rules={"properties": {"labels": {"minProperties": 1}}}),
 )
-DOCUMENT = Contract(summary="Show this document", answers={200: PlainText(content_type=JSON)})
+DOCUMENT = Contract(summary="Show this document", answers={200: _ANY_OBJECT})
 
 ALIVE = Contract(summary="Report whether the event loop is running", answers={200: Alive, 503: Alive})
 READY = Contract(
     summary="Report whether the daemon is ready, and the part that it waits for", answers={200: Ready, 503: Ready}
 )
 METRICS = Contract(
-    summary="Write the metrics in Prometheus' text format", answers={200: PlainText(content_type="text/plain")}
+    summary="Write the metrics in Prometheus' text format", answers={200: OtherContent(content_type="text/plain")}
 )
 
 log = get_logger(__name__)
