@@ -60,11 +60,11 @@ def test_a_test_that_did_not_run_is_told_and_fails_the_run_where_all_must(
 ) -> None:
     """Marks sort the tests into commands: what was left out by its mark is run by another one."""
     monkeypatch.setenv("CI", ci)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(TESTS)
     pytester.makeini("[pytest]\nmarkers =\n    cluster: x\n    long: x\n")
 
-    done = pytester.runpytest_subprocess("-p", "tests.harness.tally", "-p", "no:cacheprovider", *options)
+    done = pytester.runpytest_inprocess("-p", "tests.harness.tally", "-p", "no:cacheprovider", *options)
 
     assert done.ret == code
     assert told in done.stdout.str()
