@@ -9,10 +9,10 @@ import concurrent.futures
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from unittest.mock import patch
 
-from sqlalchemy import URL, Connection, CursorResult, Executable, ScalarResult, create_engine
+from sqlalchemy import URL, Connection, CursorResult, Dialect, Executable, ScalarResult, create_engine
 
 T = TypeVar("T")
 
@@ -25,11 +25,19 @@ def at_once() -> Iterator[None]:
 
 
 class EngineAtOnce:
-    """What a ledger asks of an asynchronous engine, over a synchronous one."""
+    """
+    What a ledger asks of an asynchronous engine, over a synchronous one.
+
+    A statement is compiled for a dialect: the engines of all tests share one, and what was compiled for it.
+    """
+
+    dialect: ClassVar[Dialect] = create_engine("sqlite://").dialect
+    _compiled: ClassVar[dict[Any, Any]] = {}
 
     def __init__(self, url: URL, **settings: Any) -> None:
-        self.sync_engine = create_engine(url.set(drivername="sqlite"), **settings)
-        self.dialect = self.sync_engine.dialect
+        options = {"compiled_cache": self._compiled}
+        self.sync_engine = create_engine(url.set(drivername="sqlite"), execution_options=options, **settings)
+        self.sync_engine.dialect = self.dialect
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator["ConnectionAtOnce"]:
