@@ -70,8 +70,9 @@ class Steps:
                 )
             earlier = [step.id for step in shapes[:index]]
             self.draft.one_of((*inner, "undoStep"), shape.undo_step, earlier, "earlier step in this list")
-            step, left = self._step(shape, inner, place.after(results), level)
+            step, left = self._step(shape, inner, place, level)
             steps.append(step)
+            place = place.after(left)
             results |= left
         return tuple(steps), results
 

@@ -139,6 +139,7 @@ _OBJECTS: Mapping[RuleSource, Type] = {
     RuleSource.NODE: struct_type(Node),
     RuleSource.EVENT: struct_type(Event),
 }
+_OWN_SERVICE: Names = {"service": SERVICE, **{f"service.{name}": kind for name, kind in SERVICE.fields.items()}}
 _OUTCOME: Names = {"ran": BOOL, "passed": BOOL, "answered": BOOL}
 
 
@@ -173,10 +174,10 @@ def rule_names(on: RuleSource, *, services: Iterable[str] = (), service: bool = 
         case RuleSource.ALERT:
             return {"alert": ALERT, "now": TIMESTAMP}
         case RuleSource.SERVICES:
-            own = _own_service() if service else {}
+            own = _OWN_SERVICE if service else {}
             return {**_all_services(services), **own, "now": TIMESTAMP}
         case RuleSource.CHECK:
-            return {**_own_service(), "now": TIMESTAMP}
+            return {**_OWN_SERVICE, "now": TIMESTAMP}
         case _:
             return {"object": _OBJECTS[on], "now": TIMESTAMP}
 
@@ -186,36 +187,37 @@ class StepPlace:
     """
     The place of an expression in a step.
 
-    `earlier` holds the result names of the steps that are done by then, by id; `own` those of the step's own command,
-    once it has run (`expect`, `progress`); `each` the type of an item of `forEach`. `services` are the names of all
-    services of the catalog.
+    `earlier` holds the names of what the steps that are done by then left; `own` those of the step's own command, once
+    it has run (`expect`, `progress`); `each` the type of an item of `forEach`. `services` are the names of all services
+    of the catalog.
     """
 
     parameters: Names = field(default_factory=dict)
-    earlier: Mapping[str, Names] = field(default_factory=dict)
+    earlier: Names = field(default_factory=dict)
     own: Names = field(default_factory=dict)
     each: Type | None = None
     services: tuple[str, ...] = ()
 
     def after(self, results: Mapping[str, Names]) -> "StepPlace":
-        """Return the place after steps with these results."""
-        return replace(self, earlier={**self.earlier, **results})
+        """Return the place after steps that left these results, by their ids."""
+        left = {
+            f"steps.{step}.{name}": kind
+            for step, result in results.items()
+            for name, kind in {**result, **_OUTCOME}.items()
+        }
+        return replace(self, earlier={**self.earlier, **left})
 
 
 def step_names(place: StepPlace) -> Names:
     """Return the names of a step's expressions and templates. The innermost wins: the step's own result."""
     return {
         **_all_services(place.services),
-        **_own_service(),
+        **_OWN_SERVICE,
         "incident": INCIDENT,
         "now": TIMESTAMP,
         PROMETHEUS: STRING,
         **{f"params.{name}": kind for name, kind in place.parameters.items()},
-        **{
-            f"steps.{step}.{name}": kind
-            for step, result in place.earlier.items()
-            for name, kind in {**result, **_OUTCOME}.items()
-        },
+        **place.earlier,
         **({} if place.each is None else {"each": place.each}),
         **place.own,
     }
@@ -224,10 +226,6 @@ def step_names(place: StepPlace) -> Names:
 def identifier(service: str) -> str:
     """Return the name of a service after `services.`: a dash would be a minus."""
     return service.replace("-", "_").replace(".", "_")
-
-
-def _own_service() -> Names:
-    return {"service": SERVICE, **{f"service.{name}": kind for name, kind in SERVICE.fields.items()}}
 
 
 def _all_services(services: Iterable[str]) -> Names:

@@ -102,9 +102,8 @@ def _names(entry: Mapping[str, object]) -> Mapping[str, Type]:
     return step_names(
         StepPlace(
             parameters={name: parameter_type(word) for name, word in parameters.items()},
-            earlier={step: merged(results) for step, results in earlier.items()},
             own=merged(own),
             each=EACH[str(entry["each"])] if "each" in entry else None,
             services=SERVICES,
-        )
+        ).after({step: merged(results) for step, results in earlier.items()})
     )

@@ -165,11 +165,10 @@ def test_a_service_whose_health_is_unknown_leaves_the_question_without_an_answer
 
 STEP = StepPlace(
     parameters={"replicas": INT, "wait": DURATION},
-    earlier={"check": {"items": ListOf(POD)}, "logs": merged(["findings"])},
     own={"status": INT},
     each=POD,
     services=("web-service", "cache-service"),
-)
+).after({"check": {"items": ListOf(POD)}, "logs": merged(["findings"])})
 
 
 def test_a_step_sees_parameters_earlier_steps_its_own_result_each_and_the_services() -> None:

@@ -46,7 +46,7 @@ def test_result_names_that_are_right_already_or_not_ours_stay() -> None:
 
 def test_a_result_that_the_ledger_has_kept_is_read_by_the_names_of_today() -> None:
     outcome = StepOutcome(ran=True, met=False, result={"items": [USED], "exit_code": 3})
-    types = step_types(StepPlace(earlier={"ask": {**USAGE, **OUTPUT}}))
+    types = step_types(StepPlace().after({"ask": {**USAGE, **OUTPUT}}))
     source = "steps.ask.exitCode == 3 && steps.ask.items[0].cpuPercent == 50 && !steps.ask.passed"
     expression = Scope(names=types).expression(source, result=BOOL)
     assert expression.evaluate(step_names(EvaluationContext(now=NOW), earlier={"ask": outcome})) is True
