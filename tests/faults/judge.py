@@ -43,7 +43,8 @@ class Judgement:
         """
         recovers = self.broken if self.expected[0] == NONE else ""
         wanted = {self.expected[:2], *self.beside}
-        return sorted(each for each in self.certain if each[:2] not in wanted and each[1] != recovers)
+        others = (each for each in self.certain if each[:2] not in wanted and each[0] not in self.row.beside)
+        return sorted(each for each in others if each[1] != recovers)
 
     @property
     def is_too_sure(self) -> bool:

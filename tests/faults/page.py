@@ -16,7 +16,7 @@ class Row:
     One fault: in which table it stands, of which service it is, what makes it, and what is expected.
 
     `commands` are what stands in the page between backquotes, in order. `cause`, `object` and `field` are `-` where none is
-    expected; `confidence` is the most that may be said.
+    expected; `confidence` is the most that may be said. `beside` are causes that may be named too, and be certain.
     """
 
     table: str
@@ -29,6 +29,7 @@ class Row:
     confidence: str
     end: str
     near_miss: str
+    beside: frozenset[str] = frozenset()
 
     @property
     def application(self) -> str:
@@ -164,7 +165,7 @@ def files() -> Mapping[str, str]:
 def _row(table: str, id_: str, of: str, made_by: str, _seen: str, cause: str, *rest: str) -> Row:
     confidence, end, near_miss, _source = rest
     words = re.findall("`([^`]+)`", cause)
-    kind, object_, field = words if len(words) == 3 else (NONE, NONE, NONE)
+    kind, object_, field, *beside = words if len(words) >= 3 else (NONE, NONE, NONE)
     return Row(
         table=table,
         id=id_,
@@ -176,4 +177,5 @@ def _row(table: str, id_: str, of: str, made_by: str, _seen: str, cause: str, *r
         confidence=confidence.strip("`"),
         end=end,
         near_miss=near_miss,
+        beside=frozenset(beside),
     )

@@ -34,7 +34,11 @@ def finalizer(facts: WorkloadFacts) -> Iterator[Cause]:
 
 
 def pod_termination(facts: WorkloadFacts) -> Iterator[Cause]:
-    """Find pods that take longer to end than a pod takes to start, and whose successors come only after that."""
+    """
+    Find pods that take longer to end than a pod takes to start, and whose successors come only after that.
+
+    Only likely where a finalizer stands as well: it may keep the pod beyond its grace.
+    """
     if len(last_change.living(facts)) >= facts.desired:
         return
     for pod in facts.pods:
@@ -47,7 +51,7 @@ def pod_termination(facts: WorkloadFacts) -> Iterator[Cause]:
             kind=CauseKind.POD_TERMINATION,
             object=pod.reference,
             field="metadata.deletionGracePeriodSeconds",
-            confidence=Confidence.CERTAIN,
+            confidence=Confidence.LIKELY if pod.metadata.finalizers else Confidence.CERTAIN,
             text=(
                 f"{pod.reference} is ending since {began:%H:%M:%S}, its grace period of {seconds} s lasts until {until:%H:%M:%S},"
                 f" and its successor comes after that; to end it sooner, unless its preStop hook runs: {sooner}"

@@ -272,6 +272,14 @@ def test_a_pod_that_takes_long_to_end_and_has_no_successor_is_the_cause(
     assert all("kubectl delete pod/web-good-1 -n shop --grace-period=1" in each.text for each in web.causes())
 
 
+def test_a_pod_s_long_end_is_not_certainly_its_grace_while_a_finalizer_stands() -> None:
+    web = Workload()
+    terminating(web, 180 - 600, "parcels.test/hold", running=True)
+    web.pods[0]["metadata"]["deletionGracePeriodSeconds"] = 600
+    web.more["desired"] = 2
+    assert [each.confidence for each in web.causes()] == [LIKELY]
+
+
 def test_a_workload_that_a_finalizer_holds_says_so() -> None:
     web = Workload()
     web.more |= {"deleted": ago(300), "finalizers": ("parcels.test/hold",)}

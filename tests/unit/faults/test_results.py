@@ -124,6 +124,14 @@ def test_a_cause_of_several_faults_at_a_time_may_be_certain_beside_the_one_that_
     assert together.right
 
 
+def test_a_cause_that_a_row_names_besides_may_be_certain() -> None:
+    paused = ("PausedRollout", "deployment/reception", "spec.paused")
+    first = cause(CauseKind.PAUSED_ROLLOUT, *paused[1:])
+    unready = ("ReadinessProbe", "pod/reception-1", "containers[http].readinessProbe")
+    assert judged("rollout-paused-and-unready", first, expected=paused, certain=(unready,)).right
+    assert not judged("rollout-paused-and-unready", first, expected=paused, certain=(BAD_VERSION,)).right
+
+
 DELETE: Write = ("delete", "pods")
 UNDO: Write = ("patch", "deployments")
 
