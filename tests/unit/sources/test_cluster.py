@@ -57,7 +57,7 @@ class ServiceScene:
         watch.reload(catalog, Matcher(catalog))
         return watch
 
-    def listen(self, listener: Callable[[ServiceView], None]) -> None:
+    def on_view(self, listener: Callable[[ServiceView], None]) -> None:
         self.listeners.append(listener)
 
     def on_new_selector(self, _listener: Callable[[], None]) -> None:

@@ -408,7 +408,7 @@ async def test_the_front_leads_to_the_pods_and_is_the_first_by_name() -> None:
 async def test_only_what_changed_is_looked_at_again() -> None:
     cluster = await whole()
     told: list[str] = []
-    cluster.services.listen(lambda view: told.append(view.name))
+    cluster.services.on_view(lambda view: told.append(view.name))
     cluster.services.refresh()
     assert told == ["web"]
     assert cluster.services.refresh() == ()
@@ -500,8 +500,8 @@ async def test_a_listener_that_fails_keeps_the_news_from_nobody() -> None:
     """B16."""
     cluster = await whole()
     told: list[str] = []
-    cluster.services.listen(lambda view: told.append(view.name[999]))
-    cluster.services.listen(lambda view: told.append(view.name))
+    cluster.services.on_view(lambda view: told.append(view.name[999]))
+    cluster.services.on_view(lambda view: told.append(view.name))
     with capture_logs() as said:
         cluster.services.refresh(everything=True)
     assert told == ["web"]
