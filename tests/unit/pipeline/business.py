@@ -12,7 +12,7 @@ from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
 from kintsugi.ledger.run_requests import RunRequestRepository
 from kintsugi.ledger.store import Store
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.records import IncidentState, RunRecord, Signal, Verdict
+from kintsugi.model.records import IncidentState, Reason, RunRecord, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.model.services import STACK
 from kintsugi.pipeline.active_catalog import ActiveCatalog
@@ -42,8 +42,8 @@ class NotedRequests(RunRequestRepository):
     """
     Requests of which each is noted before it is decided.
 
-    One of an incident that waited takes `turn` seconds to be decided; with `twice` its first answer is lost on the way. What is
-    `raised` is so by the requests of a signal, by its id.
+    The first of them are refused for the reasons of `refusals`. One of an incident that waited takes `turn` seconds to be decided;
+    with `twice` its first answer is lost on the way. What is `raised` is so by the requests of a signal, by its id.
     """
 
     def __init__(self, store: Store) -> None:
@@ -52,12 +52,17 @@ class NotedRequests(RunRequestRepository):
         self.turn = 0.0
         self.twice = False
         self.raised: dict[str, Exception] = {}
+        self.refusals: list[Reason] = []
 
     async def request_run(self, request: RunRequest, decide: Decide, now: datetime) -> RunRequestResult:
         """Note a request, and decide it."""
         self.asked.append(request)
         if request.signal is not None and request.signal.id in self.raised:
             raise self.raised[request.signal.id]
+        if self.refusals:
+            reason = self.refusals.pop(0)
+            refused = Verdict(kind=VerdictKind.REFUSED, reason=reason, text=f"it is {reason}")
+            return await super().request_run(request, lambda _: refused, now)
         return await super().request_run(request, decide, now)
 
     async def start_held(self, incident: str, request: RunRequest, decide: Decide, now: datetime) -> RunRequestResult:
