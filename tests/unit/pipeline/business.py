@@ -143,7 +143,7 @@ class SlowCluster(ClusterOfDicts):
 
 class PipelineBench:
     """
-    All of it; web has three pods, one of them bad.
+    All of it; web has three pods, one of them bad, unless the test has a `cluster` of its own.
 
     Without a `ledger` of the test's own it has an empty one, whose requests for runs are noted.
     """
@@ -155,11 +155,9 @@ class PipelineBench:
         mode: Mode = Mode.AUTO,
         known: Catalog | None = None,
         ledger: Ledger | None = None,
+        cluster: FakeCaches | None = None,
     ) -> None:
-        self.cluster = FakeCaches()
-        self.cluster.deploy()
-        for name, ready in (("web-1", True), ("web-2", True), ("web-3", False)):
-            self.cluster.run(name, ready=ready)
+        self.cluster = cluster or two_of_three()
         self.catalog = known or catalog(service_text(), rule_text(), ALERT_RULE, runbook_text(), *documents)
         self.cluster.services.reload(self.catalog)
         self.supervisor, self.kube = ListedRuns(), SlowCluster()
@@ -174,21 +172,14 @@ class PipelineBench:
         )
         self.active_catalog = ActiveCatalog(self.catalog, self.ledger.catalogs, lambda _: self.catalog)
         targets = Targets(self.kube, self.cluster.caches, self.cluster.services, LIMITS.protected)
-        self.pipeline = Pipeline(
-            self.ledger,
-            self.active_catalog,
-            self.observed,
-            targets,
-            self.supervisor,  # type: ignore[arg-type]
-            approval_expiry=timedelta(minutes=30),
-        )
-        self.pending_incidents = PendingIncidents(
-            self.ledger,
-            self.pipeline,
-            self.active_catalog,
-            self.observed,
-            self.supervisor,  # type: ignore[arg-type]
-        )
+        runs = self._supervisor()
+        expiry = timedelta(minutes=30)
+        self.pipeline = Pipeline(self.ledger, self.active_catalog, self.observed, targets, runs, approval_expiry=expiry)
+        self.pending_incidents = PendingIncidents(self.ledger, self.pipeline, self.active_catalog, self.observed, runs)
+
+    def _supervisor(self) -> Any:
+        """Return what the runs are given to."""
+        return self.supervisor
 
     def _own(self) -> Ledger:
         self._memory = ledgers.LedgerAtOnce()
@@ -222,6 +213,15 @@ class PipelineBench:
     def bare(self, name: str) -> None:
         """Let there be a pod that nobody would make again."""
         self.cluster.caches.pods.put(pod(name, owner="", version=self.cluster.version()))
+
+
+def two_of_three() -> FakeCaches:
+    """Return a cluster in which one of the three pods of web is bad."""
+    cluster = FakeCaches()
+    cluster.deploy()
+    for name, ready in (("web-1", True), ("web-2", True), ("web-3", False)):
+        cluster.run(name, ready=ready)
+    return cluster
 
 
 def alert(**labels: str) -> Signal:
