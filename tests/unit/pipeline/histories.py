@@ -18,7 +18,6 @@ from typing_extensions import override
 from kintsugi.decisions.matcher import Matcher
 from kintsugi.decisions.outage_notices import SAME_TIME, OutageTimings
 from kintsugi.decisions.watchdog import WatchdogTimings
-from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import IncidentState, Notice, Pause, PauseScope, Target
@@ -27,17 +26,14 @@ from kintsugi.notifier import NoticeHeadlines
 from kintsugi.pipeline.diagnoses import IncidentDiagnoses
 from kintsugi.pipeline.outage_watch import OutageWatch
 from kintsugi.pipeline.run_supervisor import RunPolicy, RunSupervisor
-from kintsugi.runner import RunnerDeps
 from kintsugi.sources.cluster import ClusterWatch
 from kintsugi.telemetry import Containment
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
 from tests.harness.daemon import ROOT
-from tests.unit.executor.effects import Boundary
-from tests.unit.executor.power import Power
 from tests.unit.executor.scripted_actor import ScriptedActor
 from tests.unit.factories import catalog, moment, service_text, virtual_clock
 from tests.unit.pipeline.business import PipelineBench
-from tests.unit.runner.fakes import ScriptedProber
+from tests.unit.runner.fakes import ScriptedProber, runner_deps
 from tests.unit.views.cluster import FakeCaches
 
 STEP = timedelta(minutes=1)
@@ -240,15 +236,7 @@ class Daemon(PipelineBench):
         prober.will("kubectl rollout status", lambda: {"complete": world.fault is None, "message": ""})
         prober.as_left = lambda: world.is_as_left
         prober.will("kubectl rollout history", lambda: {"revisions": []})
-        deps = RunnerDeps(
-            executor=Executor(actor, Boundary(power=Power()), clock=virtual_clock),
-            prober=prober,
-            observed=observed,
-            clock=virtual_clock,
-            poll_interval=STEP,
-            command_timeout=timedelta(seconds=30),
-            diagnoses=self.diagnoses,
-        )
+        deps = runner_deps(prober, observed, actor, pace=STEP, diagnoses=self.diagnoses)
         policy = RunPolicy(
             timings=WatchdogTimings(),
             limits=observed.limits,
