@@ -18,6 +18,7 @@ from kintsugi.model.services import STACK
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.explainer import Explainer
 from kintsugi.pipeline.observed_state import ObservedState
+from kintsugi.pipeline.operator_service import OperatorService
 from kintsugi.pipeline.pending_incidents import PendingIncidents
 from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.targets import Targets
@@ -27,6 +28,7 @@ from tests.harness import ledgers
 from tests.harness.ledgers import newest_signals
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.factories import (
+    NOW,
     catalog,
     pod,
     rule_text,
@@ -122,8 +124,8 @@ class ListedRuns:
 class SlowCluster(ClusterOfDicts):
     """A cluster whose answers take as long as it is `slow`; `asked` names what was asked for, `most_at_once` how many at one time."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *objects: tuple[Resource, dict[str, Any]]) -> None:
+        super().__init__(*objects)
         self.slow = 0.0
         self.asked: list[str] = []
         self.at_once = 0
@@ -213,6 +215,16 @@ class PipelineBench:
     def bare(self, name: str) -> None:
         """Let there be a pod that nobody would make again."""
         self.cluster.caches.pods.put(pod(name, owner="", version=self.cluster.version()))
+
+
+def operator_service(
+    ledger: Ledger, active_catalog: ActiveCatalog, observed: ObservedState, **parts: Any
+) -> OperatorService:
+    """Return what people ask; the parts that a test does not name are not asked."""
+    names = ("supervisor", "pipeline", "explainer", "outages", "diagnoser", "diagnoses", "rollbacks")
+    unasked = dict.fromkeys((*names, "drill_scheduler", "manual_starts", "reread"))
+    known: dict[str, Any] = {"ledger": ledger, "active_catalog": active_catalog, "observed": observed}
+    return OperatorService(cluster="", since=NOW, **known, **{**unasked, **parts})
 
 
 def two_of_three() -> FakeCaches:

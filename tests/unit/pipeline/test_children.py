@@ -12,7 +12,6 @@ from kintsugi.ledger import Ledger
 from kintsugi.ledger.run_requests import STARTED
 from kintsugi.model.manual import MANUAL, Override
 from kintsugi.model.records import (
-    Incident,
     IncidentState,
     Reason,
     RunRecord,
@@ -25,7 +24,17 @@ from kintsugi.pipeline.children import ChildRuns, SlotQueue
 from kintsugi.runner.context import ChildCall
 from kintsugi.runner.ends import ExecutionStopped
 from tests.harness.ledger_rows import keep
-from tests.unit.factories import catalog, incident, moment, rule_text, run, runbook_text, service_text, virtual_clock
+from tests.unit.factories import (
+    catalog,
+    ended,
+    incident,
+    moment,
+    rule_text,
+    run,
+    runbook_text,
+    service_text,
+    virtual_clock,
+)
 from tests.unit.pipeline.business import ListedRuns, NotedRequests, PipelineBench
 
 pytestmark = pytest.mark.looptime
@@ -78,15 +87,6 @@ def call(service: str = "web") -> ChildCall:
     return ChildCall(run=PARENT, step="data/web", runbook=CATALOG.runbooks["mend"], service=service)
 
 
-def handed_over() -> tuple[Incident, RunRecord]:
-    """Return a run of web that was handed to a person a minute ago, with its incident."""
-    began, finished, state = moment(minutes=-6), moment(minutes=-1), IncidentState.NEEDS_OPERATOR
-    return (
-        replace(incident(state=state), id="inc-before", opened=began, closed=finished),
-        replace(run(state=state), id="run-before", incident="inc-before", started=began, finished=finished),
-    )
-
-
 def started_by_hand(overrides: frozenset[Override]) -> StepRecord:
     """Return what the parent keeps of who started it, with what that person has overruled."""
     said = {"who": "ada", "why": "", "overrides": sorted(overrides), "plan": ""}
@@ -136,7 +136,7 @@ async def test_a_child_of_what_a_person_started_is_that_persons_too(
 ) -> None:
     """No document has its rule; what was overruled for the parent is overruled for it, and nothing else."""
     made = await scene(ledger, parent=replace(PARENT, rule=MANUAL))
-    await keep(ledger, *handed_over(), started_by_hand(overrides))
+    await keep(ledger, *ended(IncidentState.NEEDS_OPERATOR, finished=moment(minutes=-1)), started_by_hand(overrides))
     with suppress(ExecutionStopped):
         await run_to_its_end(made.runs, replace(call(), run=replace(PARENT, rule=MANUAL)))
     (request,) = made.requests.asked

@@ -370,11 +370,8 @@ class Questions:
 
     def __init__(self, ledger: Ledger, *, good: bool) -> None:
         self.ledger = ledger
-        self.kube = SlowCluster()
-        self.kube.put(DEPLOYMENTS, deployment())
-        for number in (1, 2):
-            self.kube.put(REPLICASETS, replica_set(number, f"web:{number}"))
-        self.kube.put(PODS, without_image("web-3"))
+        revisions = [(REPLICASETS, replica_set(number, f"web:{number}")) for number in (1, 2)]
+        self.kube = SlowCluster((DEPLOYMENTS, deployment()), *revisions, (PODS, without_image("web-3")))
         self.bench = PipelineBench(mode=Mode.APPROVE, known=shipped(), ledger=ledger)
         if good:
             self.good(1)
