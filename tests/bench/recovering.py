@@ -14,7 +14,6 @@ from datetime import timedelta
 
 from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.watchdog import WatchdogTimings
-from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import RunRecord, Signal, SignalSource, SignalStatus, Target
@@ -26,7 +25,6 @@ from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.run_supervisor import RunPolicy, RunSupervisor
 from kintsugi.pipeline.targets import Targets
-from kintsugi.runner import RunnerDeps
 from kintsugi.views import ServiceViews
 from kintsugi.views.view_builder import TEMPLATE_HASH
 from kubeobjects.kept import Pod
@@ -35,8 +33,6 @@ from kubeobjects.workloads import Deployment, ReplicaSet
 from tests.bench.graphs import Graph, graph
 from tests.harness import ledgers
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
-from tests.unit.executor.effects import Boundary
-from tests.unit.executor.power import Power
 from tests.unit.executor.scripted_actor import ScriptedActor
 from tests.unit.factories import (
     NOW,
@@ -47,7 +43,7 @@ from tests.unit.factories import (
     service_text,
     virtual_clock,
 )
-from tests.unit.runner.fakes import ScriptedProber
+from tests.unit.runner.fakes import ScriptedProber, runner_deps
 from tests.unit.views.cluster import scripted_caches
 
 VERIFY = timedelta(seconds=30)
@@ -140,14 +136,7 @@ class RecoveryBench:
         )
         self.actor, prober = ScriptedActor(), ScriptedProber(lambda: self.services.views)
         self.actor.on_change = self._restarted
-        deps = RunnerDeps(
-            executor=Executor(self.actor, Boundary(power=Power()), clock=virtual_clock),
-            prober=prober,
-            observed=observed,
-            clock=virtual_clock,
-            poll_interval=PACE,
-            command_timeout=timedelta(seconds=30),
-        )
+        deps = runner_deps(prober, observed, self.actor, pace=PACE)
         policy = RunPolicy(
             timings=WatchdogTimings(verify=VERIFY),
             limits=limits,

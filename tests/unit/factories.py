@@ -274,6 +274,13 @@ def run(
     )
 
 
+def ended(state: IncidentState = IncidentState.RECOVERED, *, finished: datetime = NOW) -> tuple[Incident, RunRecord]:
+    """Return a run that took five minutes and ended so, with its incident."""
+    began = finished - timedelta(minutes=5)
+    over = replace(run(state=state), started=began, finished=finished, changed=True)
+    return replace(incident(state=state), opened=began, closed=finished), over
+
+
 def step(path: str = "scale#0", *, state: StepState = StepState.PLANNED) -> StepRecord:
     """Return the record of one step of the run."""
     return StepRecord(run="run-1", path=path, name=path, state=state)

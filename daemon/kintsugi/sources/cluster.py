@@ -70,7 +70,7 @@ class ClusterWatch:
         self._on_views: dict[str, list[Rule]] = {}
         self.on_signals: Listeners[[int]] = Listeners(self._containment)
         caches.pods.subscribe(self._note_pod)
-        services.listen(self._check_view)
+        services.on_view(self._check_view)
         services.on_new_selector(self._note_all)
 
     def reload(self, catalog: Catalog, matcher: Matcher) -> None:

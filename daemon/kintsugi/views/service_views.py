@@ -58,7 +58,7 @@ class ServiceViews:
     The live view of each service of the catalog.
 
     `views` is never older than the last `refresh`. Views of services that the catalog no longer has are dropped. A listener of
-    `listen` hears of each rebuilt view, one of `on_new_selector` when services select other pods than before, because a workload was
+    `on_view` hears of each rebuilt view, one of `on_new_selector` when services select other pods than before, because a workload was
     seen that says which.
     """
 
@@ -91,7 +91,7 @@ class ServiceViews:
         self._odd_revisions: dict[str, str] = {}
         self._sight: dict[Resource, Sight] = {}
         self._last_current: dict[str, ServiceView] = {}
-        self.listen: Listeners[[ServiceView]] = Listeners(self._containment)
+        self.on_view: Listeners[[ServiceView]] = Listeners(self._containment)
         self.on_new_selector: Listeners[[]] = Listeners(self._containment)
         self.views: dict[str, ServiceView] = {}
         self._workloads: Mapping[Resource, Reflector[Any]] = {
@@ -178,7 +178,7 @@ class ServiceViews:
         self.views.update({view.name: view for view in made})
         self._last_current.update({view.name: view for view in made if view.is_current})
         for view in made:
-            self.listen.notify(view.name, view)
+            self.on_view.notify(view.name, view)
         return made
 
     def _sights(self) -> dict[Resource, Sight]:

@@ -130,7 +130,7 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
         new="    return None\n",
         tests="unit/guards/test_guards.py",
-        red=("test_a_guard_says_why_and_until_when", "test_a_provisional_refusal_is_judged_again_in_the_future"),
+        red=("test_a_guard_says_why_and_until_when",),
     ),
     Sabotage(
         takes_out="a rule whose condition has no answer does not hold",

@@ -10,5 +10,5 @@ from tests.unit.answers.wire import Answering, answering
 @pytest.fixture
 async def server() -> AsyncIterator[Answering]:
     """A server that says what an example holds."""
-    async with answering() as made:
+    async with answering(Answering()) as made:
         yield made

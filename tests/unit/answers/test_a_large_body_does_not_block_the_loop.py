@@ -9,7 +9,6 @@ import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +20,6 @@ from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.http import HttpClient, HttpRequest
 from kintsugi.clients.prometheus import PrometheusClient
 from kintsugi.errors import ProbeFailed
-from kintsugi.kube.api_errors import Request
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.reflector import Reflector
 from kintsugi.ledger import Ledger
@@ -45,7 +43,7 @@ from tests.harness import ledgers
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.actions.samples import NAMESPACE, ago
 from tests.unit.actions.test_logs import Saying
-from tests.unit.answers.wire import answering, http_answer
+from tests.unit.answers.wire import Answering, BodyTransport, answering, http_answer
 from tests.unit.restore.worker_samples import line as work_line
 from tests.unit.restore.worker_samples import pod as worker_pod
 from tests.unit.restore.worker_samples import worker
@@ -84,23 +82,6 @@ class TurnTakingExecutor(ThreadPoolExecutor):
             return fn(*args, **kwargs)
 
         return super().submit(run)
-
-
-class BodyTransport:
-    """A transport that answers every request with `body`, and every watch with `lines`."""
-
-    def __init__(self, body: bytes, lines: bytes = b"") -> None:
-        self._body, self._lines = body, lines
-
-    async def send(self, _request: Request, *, total: timedelta | None = None) -> bytes:
-        return self._body
-
-    @asynccontextmanager
-    async def stream(self, _request: Request, *, silence: timedelta | None) -> AsyncIterator[AsyncIterator[bytes]]:
-        async def chunks() -> AsyncIterator[bytes]:
-            yield self._lines
-
-        yield chunks()
 
 
 def pod_of(size: int) -> Mapping[str, object]:
@@ -243,13 +224,13 @@ HTTP = HttpClient(AddressRule(allow_loopback=True))
 
 
 async def http(size: int) -> None:
-    async with answering(http_answer(b"x" * size)) as server:
+    async with answering(Answering(parts=[http_answer(b"x" * size)])) as server:
         response = await HTTP.ask(HttpRequest(url=f"http://127.0.0.1:{server.port}/"), within=SOON)
     assert len(response.body) == min(size, MOST_ON_LOOP)
 
 
 async def prometheus(size: int) -> None:
-    async with answering(http_answer(b"x" * size)) as server:
+    async with answering(Answering(parts=[http_answer(b"x" * size)])) as server:
         with pytest.raises(ProbeFailed, match="longer than 1 MiB" if size > MOST_ON_LOOP else "no answer"):
             await PrometheusClient(HTTP).instant(f"http://127.0.0.1:{server.port}", "up", within=SOON)
 
@@ -259,7 +240,7 @@ async def s3(size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", "KEY")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "SECRET")
-        async with answering(http_answer(listed)) as server:
+        async with answering(Answering(parts=[http_answer(listed)])) as server:
             endpoint = f"http://127.0.0.1:{server.port}"
             client = S3Client(S3Service(endpoint=endpoint, region="eu-central-1", connect=5, silence=5, attempts=1))
             assert await client.list(S3Folder(bucket="backups", prefix="database/")) == ()

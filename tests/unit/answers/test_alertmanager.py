@@ -1,6 +1,5 @@
 """Whatever Alertmanager's API answers: alerts with what could not be read beside them, or one ProbeFailed."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import aiohttp
@@ -8,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kintsugi.errors import KintsugiError
-from kintsugi.model.records import DeadLetter, Signal, SignalSource
+from kintsugi.model.rules import RuleSource
 from kintsugi.settings import AlertmanagerSettings
 from kintsugi.sources.poll import AlertmanagerApi, AlertmanagerSilences, Poller
 from kintsugi.telemetry import Metrics
 from tests.unit.answers.mutations import FUZZ, written, wrong_bytes, wrong_json
 from tests.unit.answers.wire import Answering, http_answer, refused_by_name
+from tests.unit.factories import signal
+from tests.unit.sources.test_polling_alertmanager import MemoryPollerInbox
 
 NOW = datetime(2026, 11, 26, 4, 30, tzinfo=UTC)
 ALERTS = [
@@ -37,27 +38,14 @@ ALERTS = [
     },
 ]
 STATUS = {"cluster": {"status": "ready"}, "uptime": "2026-11-26T01:00:00.000Z", "versionInfo": {"version": "0.27.0"}}
-BELIEVED = Signal(
-    id="sig-1",
-    source=SignalSource.ALERTMANAGER,
-    kind="alert",  # type: ignore[arg-type]
-    key="0000000000000000",
-    labels={"alertname": "Gone"},
-    began=NOW,
-    received=NOW,
-)
+BELIEVED = signal(kind=RuleSource.ALERT, key="0" * 16, labels={"alertname": "Gone"})
 
 
-class OneFiringInbox:
-    """Believes that one alert fires, and keeps nothing."""
-
-    async def accept(self, delivered: Sequence[Signal], now: datetime) -> object:
-        return None
-
-    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None: ...
-
-    async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]:
-        return (BELIEVED,)
+def inbox() -> MemoryPollerInbox:
+    """Return an inbox that believes that one alert fires."""
+    made = MemoryPollerInbox()
+    made.open[BELIEVED.key] = BELIEVED
+    return made
 
 
 BODIES = st.one_of(wrong_json(ALERTS), wrong_json(STATUS))
@@ -108,7 +96,7 @@ async def test_any_answer_to_a_poll_is_read_or_refused_by_name(alerts: bytes, al
     """B16."""
     settings = AlertmanagerSettings(url="http://127.0.0.1:9")
     api = FixedAlertsApi(alerts, all_alerts, status)
-    poller = Poller(settings, api, OneFiringInbox(), Metrics(), lambda: NOW)
+    poller = Poller(settings, api, inbox(), Metrics(), lambda: NOW)
     for _ in range(2):
         try:
             polled = await poller.poll()

@@ -31,7 +31,7 @@ from kubeobjects.resources import PODS, Resource
 from tests.integration.scripted_api import kubeconfig
 from tests.unit.answers.mutations import FUZZ, written, wrong_bytes, wrong_json
 from tests.unit.answers.objects import seen
-from tests.unit.answers.wire import Answering, http_answer, refused_by_name
+from tests.unit.answers.wire import Answering, BodyTransport, answering, http_answer, refused_by_name
 
 SOON = timedelta(seconds=20)
 BRIEFLY = timedelta(seconds=0.1)
@@ -74,21 +74,6 @@ def test_any_refusal_of_the_api_is_read_or_refused_by_name(
     assert waits is None or timedelta(0) <= waits <= LONGEST_RETRY_AFTER
 
 
-class FixedBodyTransport:
-    """A transport that answers every request with one body."""
-
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-
-    async def send(self, request: Request, *, total: timedelta | None = None) -> bytes:
-        return self.body
-
-
-def client(body: bytes) -> KubeClient:
-    """Return a client to which everything is answered with this body."""
-    return KubeClient(FixedBodyTransport(body), KubeSettings())  # type: ignore[arg-type]
-
-
 def a_list(resource: Resource) -> dict[str, object]:
     """Return a list of a kind, as it is answered."""
     return {"kind": "List", "metadata": {"resourceVersion": "500"}, "items": [dict(each) for each in seen()[resource]]}
@@ -106,7 +91,7 @@ BODIES = (
 @given(body=st.one_of([wrong_json(body) for body in BODIES]))
 async def test_any_answer_to_a_request_is_read_or_refused_by_name(body: bytes) -> None:
     """B16."""
-    kube = client(body)
+    kube = KubeClient(BodyTransport(body), KubeSettings())  # type: ignore[arg-type]
     with refused_by_name("/api/v1/namespaces/production/pods"):
         assert isinstance((await kube.list(PODS, "production")).items, list)
     with refused_by_name("/api/v1/namespaces/production/pods/web-1"):
@@ -271,14 +256,9 @@ class Upgrading(Answering):
 )
 async def test_any_answer_to_a_program_in_a_container_is_read_or_refused_by_name(tmp_path: Path, said: bytes) -> None:
     """B16."""
-    made = Upgrading(first=said)
-    listening = await asyncio.start_server(made.talk, "127.0.0.1", 0)
-    made.port = listening.sockets[0].getsockname()[1]
-    try:
-        settings = KubeSettings(kubeconfig=kubeconfig(tmp_path, f"http://127.0.0.1:{made.port}"))
+    async with answering(Upgrading(first=said)) as server:
+        settings = KubeSettings(kubeconfig=kubeconfig(tmp_path, f"http://127.0.0.1:{server.port}"))
         async with KubeClient.connect(settings) as kube:
             with refused_by_name("pods/web-1/exec"):
                 done = await kube.execute("web-1", "production", ["true"], deadline=BRIEFLY)
                 assert isinstance(done.exit_code, int)
-    finally:
-        listening.close()

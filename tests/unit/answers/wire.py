@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import cast
 
 from kintsugi.errors import KubeError, ProbeFailed, Refused
+from kintsugi.kube.api_errors import Request
 
 TIMEOUT = 60
 """Seconds after which a connection that does not end is taken for one that nobody closes."""
@@ -55,10 +57,26 @@ def http_answer(body: bytes, status: bytes = b"200 OK", more: bytes = b"") -> by
     return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n%sConnection: close\r\n\r\n%s" % (status, len(body), more, body)
 
 
+class BodyTransport:
+    """A transport that answers every request with `body`, and every watch with `lines`."""
+
+    def __init__(self, body: bytes, lines: bytes = b"") -> None:
+        self._body, self._lines = body, lines
+
+    async def send(self, _request: Request, *, total: timedelta | None = None) -> bytes:
+        return self._body
+
+    @asynccontextmanager
+    async def stream(self, _request: Request, *, silence: timedelta | None) -> AsyncIterator[AsyncIterator[bytes]]:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield self._lines
+
+        yield chunks()
+
+
 @asynccontextmanager
-async def answering(*parts: bytes) -> AsyncIterator[Answering]:
-    """Listen on a port of this machine."""
-    made = Answering(parts=parts)
+async def answering(made: Answering) -> AsyncIterator[Answering]:
+    """Let a server listen on a port of this machine."""
     server = await asyncio.start_server(made.talk, "127.0.0.1", 0, limit=1 << 20)
     made.port = server.sockets[0].getsockname()[1]
     try:

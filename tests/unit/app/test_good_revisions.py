@@ -17,7 +17,6 @@ from kintsugi.model.records import Reason, Verdict, VerdictKind
 from kintsugi.pipeline.observed_state import MOST_GOOD
 from kintsugi.views.service_memory import TemplateHealth
 from kubediagnosis.facts import CheckFacts
-from kubeobjects.kept import Pod
 from kubeobjects.pods import ContainerState, ContainerStateTerminated, ContainerStateWaiting
 from tests.unit.factories import moment, pod, signal, virtual_clock
 from tests.unit.pipeline.business import PipelineBench
@@ -52,14 +51,14 @@ def remembering(
     checks: ScriptedChecks | None = None,
     *,
     ready: Sequence[str] = ("web-3",),
+    lasting: timedelta = timedelta(minutes=2),
 ) -> GoodRevisionTracker:
     """Return the part that remembers, over a cluster in which web is well once these pods are ready."""
     for name in ready:
         business.cluster.run(name, ready=True)
-    business.cluster.services.refresh()
-    return GoodRevisionTracker(
-        business.cluster.services, business.observed, ledger, checks or ScriptedChecks(), lasting=timedelta(minutes=2)
-    )
+    services = business.cluster.services
+    services.refresh()
+    return GoodRevisionTracker(services, business.observed, ledger, checks or ScriptedChecks(), lasting=lasting)
 
 
 async def test_a_revision_that_stays_good_is_noted_again_each_day(ledger: Ledger) -> None:
@@ -112,18 +111,10 @@ async def test_replicas_and_counts_are_noted_and_known_to_the_next_life(ledger: 
 
     later = PipelineBench()
     later.cluster.deploy(replicas=0)
-    await remembering_only(later, ledger).step()
+    await remembering(later, ledger, ready=()).step()
     later.cluster.services.refresh(everything=True)
     view = later.cluster.services.views["web"]
     assert (view.desired, view.replicas, view.counts) == (0, 3, {"keys": 9})
-
-
-def remembering_only(business: PipelineBench, ledger: Ledger) -> GoodRevisionTracker:
-    """Return the part that remembers, over a cluster as it is."""
-    business.cluster.services.refresh()
-    return GoodRevisionTracker(
-        business.cluster.services, business.observed, ledger, ScriptedChecks(), lasting=timedelta(minutes=2)
-    )
 
 
 async def noted(part: GoodRevisionTracker, ledger: Ledger) -> list[str]:
@@ -147,15 +138,6 @@ async def test_a_revision_is_not_good_while_a_check_of_its_service_is_not_met(le
     assert await noted(part, ledger) == ["hash-1"]
 
 
-async def test_a_revision_is_not_good_before_each_check_was_asked_since_it_is_well(ledger: Ledger) -> None:
-    business, checks = PipelineBench(), ScriptedChecks(left=("smoke",))
-    part = remembering(business, ledger, checks)
-    await asyncio.sleep(600)
-    assert await noted(part, ledger) == []
-    checks.left = ()
-    assert await noted(part, ledger) == ["hash-1"]
-
-
 async def test_a_revision_is_not_good_while_a_signal_about_its_service_holds(ledger: Ledger) -> None:
     """An alert that names an object of somebody else is none about this service."""
     business = PipelineBench()
@@ -173,18 +155,21 @@ async def test_a_revision_is_not_good_while_a_signal_about_its_service_holds(led
     assert await noted(part, ledger) == ["hash-1"]
 
 
-async def test_a_revision_of_a_service_that_has_answered_none_of_its_checks_is_not_good(ledger: Ledger) -> None:
+@pytest.mark.parametrize(
+    ("missing", "why_not"), [("left", "smoke has not been checked yet"), ("mute", "smoke had no answer yet")]
+)
+async def test_a_revision_is_not_good_before_the_checks_of_its_service_were_asked_and_one_was_answered(
+    missing: str, why_not: str, ledger: Ledger
+) -> None:
     """Ten minutes in which pods were ready show nothing where something could answer."""
-    business, checks = PipelineBench(), ScriptedChecks(mute=("smoke",))
+    business, checks = PipelineBench(), ScriptedChecks()
+    setattr(checks, missing, ("smoke",))
     part = remembering(business, ledger, checks)
     await asyncio.sleep(600)
     assert await noted(part, ledger) == []
     standing = business.observed.standings["web"]
-    assert (standing.why_not, standing.none_good) == (
-        "smoke had no answer yet",
-        "no revision was seen good yet: smoke had no answer yet",
-    )
-    checks.known = (CheckFacts(name="smoke", met=True),)
+    assert (standing.why_not, standing.none_good) == (why_not, f"no revision was seen good yet: {why_not}")
+    checks.known, checks.left = (CheckFacts(name="smoke", met=True),), ()
     assert await noted(part, ledger) == ["hash-1"]
 
 
@@ -287,9 +272,7 @@ class Trial:
 
     def started(self) -> GoodRevisionTracker:
         """Return the part as a process has it that has just started."""
-        services, observed = self.cluster.services, self.business.observed
-        services.refresh()
-        return GoodRevisionTracker(services, observed, self.ledger, ScriptedChecks(), lasting=LASTING)
+        return remembering(self.business, self.ledger, ready=(), lasting=LASTING)
 
     def be(self, name: str, *, waiting: str = "", ended: str = "", at: datetime | None = None) -> None:
         """Let a pod wait for a reason, or be ready after its container has ended for one."""
@@ -299,10 +282,13 @@ class Trial:
         last = ContainerState(terminated=ContainerStateTerminated(exit_code=137, reason=ended, finished_at=at))
         status = replace(status, state=state, last_state=last if ended else status.last_state)
         versioned = replace(made.metadata, resource_version=self.cluster.version())
-        self._put(replace(made, metadata=versioned, status=replace(made.status, container_statuses=(status,))))
+        status_of = replace(made.status, container_statuses=(status,))
+        self.cluster.caches.pods.put(replace(made, metadata=versioned, status=status_of))
 
-    def _put(self, made: Pod) -> None:
-        self.cluster.caches.pods.put(made)
+    def crash(self, names: Sequence[str] = PODS) -> None:
+        """Let pods crash again and again."""
+        for name in names:
+            self.be(name, waiting="CrashLoopBackOff")
 
     async def good(self) -> list[str]:
         """Return the templates that are good now, as the ledger has them."""
@@ -320,15 +306,20 @@ class Trial:
 async def test_a_revision_whose_pods_all_crash_again_and_again_soon_after_it_was_good_is_good_no_more(
     ledger: Ledger,
 ) -> None:
+    """Until it is well again without a break."""
     trial = Trial(ledger)
     assert await trial.after(10) == ["hash-1"]
-    for name in PODS:
-        trial.be(name, waiting="CrashLoopBackOff")
+    trial.crash()
     with capture_logs() as logs:
         assert await trial.after(30) == []
     (said,) = [each for each in logs if each["event"] == "good revision forgotten"]
     assert (said["workload"], said["template"]) == ("uid-web", "hash-1")
     assert "crash loop" in said["why"]
+    for name in PODS:
+        trial.be(name)
+    assert await trial.good() == []
+    assert await trial.after(9) == []
+    assert await trial.after(2) == ["hash-1"]
 
 
 async def test_a_revision_whose_pods_were_all_ended_for_want_of_memory_since_it_was_good_is_good_no_more(
@@ -350,42 +341,19 @@ async def test_an_end_for_want_of_memory_before_a_revision_was_good_says_nothing
     assert await trial.after(10) == ["hash-1"]
 
 
-async def test_a_revision_stays_good_while_one_of_its_pods_does_not_fail(ledger: Ledger) -> None:
-    """One pod may fail for its node or its volume."""
+@pytest.mark.parametrize(
+    ("good_for", "restarts", "crash", "good"),
+    [(0, False, PODS[:2], ["hash-1"]), (61, False, PODS, ["hash-1"]), (0, True, PODS, [])],
+    ids=["one of its pods does not fail", "it was good for more than an hour", "the daemon restarts"],
+)
+async def test_a_revision_is_on_trial_for_an_hour_across_restarts_and_good_while_one_of_its_pods_does_not_fail(
+    good_for: float, restarts: bool, crash: Sequence[str], good: Sequence[str], ledger: Ledger
+) -> None:
+    """One pod may fail for its node or its volume. After an hour, what has changed since is more likely to be the cause."""
     trial = Trial(ledger)
     assert await trial.after(10) == ["hash-1"]
-    for name in PODS[:2]:
-        trial.be(name, waiting="CrashLoopBackOff")
-    assert await trial.after(5) == ["hash-1"]
-
-
-async def test_a_revision_that_was_good_for_more_than_an_hour_stays_so_however_its_pods_fail(ledger: Ledger) -> None:
-    """What has changed since is more likely to be the cause."""
-    trial = Trial(ledger)
-    assert await trial.after(10) == ["hash-1"]
-    assert await trial.after(61) == ["hash-1"]
-    for name in PODS:
-        trial.be(name, waiting="CrashLoopBackOff")
-    assert await trial.after(5) == ["hash-1"]
-
-
-async def test_a_revision_stays_on_trial_across_a_restart_of_the_daemon(ledger: Ledger) -> None:
-    trial = Trial(ledger)
-    assert await trial.after(10) == ["hash-1"]
-    trial.part = trial.started()
-    for name in PODS:
-        trial.be(name, waiting="CrashLoopBackOff")
-    assert await trial.after(5) == []
-
-
-async def test_a_revision_that_is_well_again_without_a_break_is_good_again(ledger: Ledger) -> None:
-    trial = Trial(ledger)
-    assert await trial.after(10) == ["hash-1"]
-    for name in PODS:
-        trial.be(name, waiting="CrashLoopBackOff")
-    assert await trial.after(5) == []
-    for name in PODS:
-        trial.be(name)
-    assert await trial.good() == []
-    assert await trial.after(9) == []
-    assert await trial.after(2) == ["hash-1"]
+    assert await trial.after(good_for) == ["hash-1"]
+    if restarts:
+        trial.part = trial.started()
+    trial.crash(crash)
+    assert await trial.after(5) == good

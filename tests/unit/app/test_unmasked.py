@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
@@ -36,14 +37,21 @@ JUDGED = rule_text("by-team", on="alert", more=MATCHERS)
 WORDS = ("production", "web-pods", "web-alerts", "deployment", "mend-it")
 
 
+@contextmanager
+def secrets(*values: str) -> Iterator[None]:
+    """Have secrets with these values meanwhile."""
+    known, forms = dict(SECRETS._known), SECRETS._forms
+    for value in values:
+        SECRETS.register(value)
+    yield
+    SECRETS._known, SECRETS._forms = known, forms
+
+
 @pytest.fixture(autouse=True)
 def registered() -> Iterator[None]:
     """Have secrets with the values of names for the time of a test."""
-    known, forms = dict(SECRETS._known), SECRETS._forms
-    for word in WORDS:
-        SECRETS.register(word)
-    yield
-    SECRETS._known, SECRETS._forms = known, forms
+    with secrets(*WORDS):
+        yield
     SECRETS.spare(())
 
 
@@ -61,17 +69,12 @@ async def test_a_secret_with_the_value_of_a_name_is_warned_of_and_not_named() ->
     assert not any(word in str(line) for word in WORDS)
 
 
-async def verdict_on(labels: Mapping[str, str], *secrets: str) -> Verdict:
+async def verdict_on(labels: Mapping[str, str], *values: str) -> Verdict:
     """Judge an alert while these are values of secrets."""
-    known, forms = dict(SECRETS._known), SECRETS._forms
     bench = PipelineBench(documents=[JUDGED])
     spare_names(bench.catalog)
-    for secret in secrets:
-        SECRETS.register(secret)
-    try:
+    with secrets(*values):
         return await bench.judged(alert(**labels))
-    finally:
-        SECRETS._known, SECRETS._forms = known, forms
 
 
 VALUES: Mapping[str, Sequence[str]] = {

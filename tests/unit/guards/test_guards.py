@@ -28,26 +28,16 @@ def test_every_guard_has_a_case_here_in_the_order_in_which_they_are_asked() -> N
 
 @pytest.mark.parametrize(("context", "history", "answer"), CASES.values(), ids=CASES)
 def test_a_guard_says_why_and_until_when(context: GuardContext, history: History, answer: Answer) -> None:
+    """E20, P9: a refusal that will end says when; that moment is never past, or it would be judged without end."""
     kind, reason, until, text = answer
     verdict = judged(context, history)
     assert (verdict.kind, verdict.reason, verdict.until) == (kind, reason, until)
+    assert until is None or until > NOW
     assert re.search(text, verdict.text), verdict.text
     assert verdict.rule == "web-pods"
 
 
-PROVISIONAL = [name for name, case in CASES.items() if case[2][2] is not None]
-
-
-@pytest.mark.parametrize("name", PROVISIONAL)
-def test_a_provisional_refusal_is_judged_again_in_the_future(name: str) -> None:
-    """P9: a refusal that will end says when; that moment is never past, or it would be judged without end."""
-    context, history, _ = CASES[name]
-    verdict = judged(context, history)
-    assert verdict.until is not None
-    assert verdict.until > NOW
-
-
-@pytest.mark.parametrize("name", ["failures", "cooldown", "budget"])
+@pytest.mark.parametrize("name", ["failures", "cooldown", "budget", "ineffective"])
 def test_a_refusal_is_over_at_the_moment_that_it_named(name: str) -> None:
     context, history, (_, _, until, _) = CASES[name]
     assert until is not None
@@ -78,12 +68,6 @@ def test_a_hold_is_over_at_its_end() -> None:
 def test_a_manager_of_the_template_or_the_replicas_does_not_keep_a_run_from_starting(manager: Manager) -> None:
     """Their changes are refused one by one where they would fight; deleting a pod fights nobody (B21)."""
     assert judged(guard_context(managers=(manager,))).kind is VerdictKind.STARTED
-
-
-def test_two_rules_that_want_one_workload_do_not_run_together() -> None:
-    """E20: another service with the same workload holds its lock; the second is refused with the reason, not queued."""
-    verdict = judged(history=History(locks={"production/deployment/web": "run-of-web-canary"}))
-    assert (verdict.kind, verdict.reason) == (VerdictKind.REFUSED, Reason.LOCKED)
 
 
 def test_a_signal_that_a_run_causes_is_attached_to_it() -> None:

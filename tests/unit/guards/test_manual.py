@@ -5,14 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.decisions.breaker import ObserverHealth
-from kintsugi.decisions.guards import CHILD_GUARDS, GUARDS, GuardContext, check_child, may_start, objections
-from kintsugi.model.history import History, PastRun
+from kintsugi.decisions.guards import GuardContext, check_child, may_start, objections
+from kintsugi.model.history import History
 from kintsugi.model.manual import MANUAL, Override
 from kintsugi.model.records import IncidentState, Reason, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
 from kintsugi.model.services import STACK
-from kubeobjects.owners import Manager, ManagerKind
 from tests.unit.factories import NOW, moment, past, rule
 from tests.unit.guards.cases import CASES, LIMITS, guard_context, judged
 
@@ -100,54 +98,25 @@ def test_a_run_by_hand_and_the_rules_of_its_runbook_rest_after_each_other(
     assert (judged(context, History(recent=(run,))).reason is Reason.COOLDOWN) is rests
 
 
-def of_child(context: GuardContext | None = None, history: History | None = None) -> Verdict:
+ANSWERED_BY_THE_PARENT = {"rejected", "cooldown", "ineffective", "upstream", "approving"}
+"""The guards that are not asked about a child."""
+
+
+def of_child(context: GuardContext, history: History) -> Verdict:
     """Ask the guards of a child."""
-    return check_child(context or guard_context(), history or History(), LIMITS, now=NOW)
+    return check_child(context, history, LIMITS, now=NOW)
 
 
-def going(service: str) -> PastRun:
-    """Return a run that is under way."""
-    return replace(past(IncidentState.RUNNING, service=service), finished=None, changes=0)
-
-
-@pytest.mark.parametrize(
-    ("context", "history", "reason"),
-    [
-        (guard_context(), History(recent=(past(),)), Reason.COOLDOWN),
-        (guard_context(mode=Mode.APPROVE), History(), Reason.APPROVAL),
-    ],
-    ids=["cooldown", "approval"],
-)
-def test_a_child_is_not_held_to_what_its_parent_has_answered(
-    context: GuardContext, history: History, reason: Reason
-) -> None:
-    assert judged(context, history).reason is reason
-    assert of_child(context, history).kind is VerdictKind.STARTED
-
-
-@pytest.mark.parametrize(
-    ("context", "history", "reason"),
-    [
-        (guard_context(namespace="kube-system"), History(), Reason.PROTECTED),
-        (guard_context(mode=Mode.OBSERVE), History(), Reason.MODE),
-        (guard_context(annotation="paused by ann"), History(), Reason.PAUSED),
-        (guard_context(observer=ObserverHealth(stale_reason="the watch is stale", seen=10)), History(), Reason.STALE),
-        (guard_context(), History(locks={"service web": "run-9"}), Reason.LOCKED),
-        (guard_context(), History(active=(going("web"),)), Reason.ACTIVE_RUN),
-        (guard_context(), History(active=tuple(going(name) for name in "abc")), Reason.BUDGET),
-        (guard_context(), History(recent=(past(IncidentState.NEEDS_OPERATOR),)), Reason.HUMAN),
-        (guard_context(managers=(Manager(kind=ManagerKind.OPERATOR, name="postgres"),)), History(), Reason.OWNED),
-    ],
-)
-def test_a_child_is_held_to_what_keeps_others_safe(context: GuardContext, history: History, reason: Reason) -> None:
+@pytest.mark.parametrize("guard", sorted(CASES))
+def test_a_child_is_held_to_what_keeps_others_safe_and_not_to_what_its_parent_has_answered(guard: str) -> None:
     """P2, P6, P7."""
-    assert of_child(context, history).reason is reason
+    context, history, (kind, reason, *_) = CASES[guard]
+    verdict = of_child(context, history)
+    starts = (VerdictKind.STARTED, Reason.MATCHED)
+    assert (verdict.kind, verdict.reason) == (starts if guard in ANSWERED_BY_THE_PARENT else (kind, reason))
 
 
-def test_the_run_of_its_parent_takes_no_slot_from_a_child() -> None:
-    active = tuple(map(going, ("a", "b", STACK)))
-    assert of_child(history=History(active=active)).kind is VerdictKind.STARTED
-
-
-def test_the_guards_of_a_child_are_asked_in_the_order_of_all() -> None:
-    assert [each for each in GUARDS if each in CHILD_GUARDS] == list(CHILD_GUARDS)
+@pytest.mark.parametrize(("going", "starts"), [(("a", "b", STACK), True), (("a", "b", "c"), False)])
+def test_only_the_run_of_its_parent_takes_no_slot_from_a_child(going: tuple[str, ...], starts: bool) -> None:
+    active = tuple(past(IncidentState.RUNNING, service=each, finished=None) for each in going)
+    assert of_child(guard_context(), History(active=active)).reason is (Reason.MATCHED if starts else Reason.BUDGET)

@@ -155,16 +155,6 @@ def test_so_many_recoveries_within_the_window_are_a_trouble_that_returns_and_res
     assert left_alone_until(*recoveries) == (None if until is None else moment(hours=until))
 
 
-RETURNED = History(recoveries=(moment(hours=-3), moment(hours=-2), moment(hours=-1)))
-
-
-def test_no_run_is_started_until_the_rest_is_over() -> None:
-    """The verdict is provisional: the trouble is judged again then."""
-    verdict = judged(history=RETURNED)
-    assert (verdict.kind, verdict.reason, verdict.until) == (VerdictKind.REFUSED, Reason.INEFFECTIVE, moment(hours=3))
-    assert judged(history=RETURNED, now=moment(hours=3)).kind is VerdictKind.STARTED
-
-
 def test_the_figures_are_those_of_the_limits() -> None:
     limits = Limits(recoveries=2, recoveries_window=timedelta(minutes=30), recoveries_pause_max=timedelta(minutes=45))
     history = History(recoveries=(moment(minutes=-60), moment(minutes=-40), moment(minutes=-5)))

@@ -12,12 +12,13 @@ from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
 from kintsugi.ledger.run_requests import RunRequestRepository
 from kintsugi.ledger.store import Store
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.records import IncidentState, RunRecord, Signal, Verdict
+from kintsugi.model.records import IncidentState, Reason, RunRecord, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.model.services import STACK
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.explainer import Explainer
 from kintsugi.pipeline.observed_state import ObservedState
+from kintsugi.pipeline.operator_service import OperatorService
 from kintsugi.pipeline.pending_incidents import PendingIncidents
 from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.targets import Targets
@@ -27,6 +28,7 @@ from tests.harness import ledgers
 from tests.harness.ledgers import newest_signals
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.factories import (
+    NOW,
     catalog,
     pod,
     rule_text,
@@ -42,8 +44,8 @@ class NotedRequests(RunRequestRepository):
     """
     Requests of which each is noted before it is decided.
 
-    One of an incident that waited takes `turn` seconds to be decided; with `twice` its first answer is lost on the way. What is
-    `raised` is so by the requests of a signal, by its id.
+    The first of them are refused for the reasons of `refusals`. One of an incident that waited takes `turn` seconds to be decided;
+    with `twice` its first answer is lost on the way. What is `raised` is so by the requests of a signal, by its id.
     """
 
     def __init__(self, store: Store) -> None:
@@ -52,12 +54,17 @@ class NotedRequests(RunRequestRepository):
         self.turn = 0.0
         self.twice = False
         self.raised: dict[str, Exception] = {}
+        self.refusals: list[Reason] = []
 
     async def request_run(self, request: RunRequest, decide: Decide, now: datetime) -> RunRequestResult:
         """Note a request, and decide it."""
         self.asked.append(request)
         if request.signal is not None and request.signal.id in self.raised:
             raise self.raised[request.signal.id]
+        if self.refusals:
+            reason = self.refusals.pop(0)
+            refused = Verdict(kind=VerdictKind.REFUSED, reason=reason, text=f"it is {reason}")
+            return await super().request_run(request, lambda _: refused, now)
         return await super().request_run(request, decide, now)
 
     async def start_held(self, incident: str, request: RunRequest, decide: Decide, now: datetime) -> RunRequestResult:
@@ -117,8 +124,8 @@ class ListedRuns:
 class SlowCluster(ClusterOfDicts):
     """A cluster whose answers take as long as it is `slow`; `asked` names what was asked for, `most_at_once` how many at one time."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *objects: tuple[Resource, dict[str, Any]]) -> None:
+        super().__init__(*objects)
         self.slow = 0.0
         self.asked: list[str] = []
         self.at_once = 0
@@ -138,7 +145,7 @@ class SlowCluster(ClusterOfDicts):
 
 class PipelineBench:
     """
-    All of it; web has three pods, one of them bad.
+    All of it; web has three pods, one of them bad, unless the test has a `cluster` of its own.
 
     Without a `ledger` of the test's own it has an empty one, whose requests for runs are noted.
     """
@@ -150,11 +157,9 @@ class PipelineBench:
         mode: Mode = Mode.AUTO,
         known: Catalog | None = None,
         ledger: Ledger | None = None,
+        cluster: FakeCaches | None = None,
     ) -> None:
-        self.cluster = FakeCaches()
-        self.cluster.deploy()
-        for name, ready in (("web-1", True), ("web-2", True), ("web-3", False)):
-            self.cluster.run(name, ready=ready)
+        self.cluster = cluster or two_of_three()
         self.catalog = known or catalog(service_text(), rule_text(), ALERT_RULE, runbook_text(), *documents)
         self.cluster.services.reload(self.catalog)
         self.supervisor, self.kube = ListedRuns(), SlowCluster()
@@ -169,21 +174,14 @@ class PipelineBench:
         )
         self.active_catalog = ActiveCatalog(self.catalog, self.ledger.catalogs, lambda _: self.catalog)
         targets = Targets(self.kube, self.cluster.caches, self.cluster.services, LIMITS.protected)
-        self.pipeline = Pipeline(
-            self.ledger,
-            self.active_catalog,
-            self.observed,
-            targets,
-            self.supervisor,  # type: ignore[arg-type]
-            approval_expiry=timedelta(minutes=30),
-        )
-        self.pending_incidents = PendingIncidents(
-            self.ledger,
-            self.pipeline,
-            self.active_catalog,
-            self.observed,
-            self.supervisor,  # type: ignore[arg-type]
-        )
+        runs = self._supervisor()
+        expiry = timedelta(minutes=30)
+        self.pipeline = Pipeline(self.ledger, self.active_catalog, self.observed, targets, runs, approval_expiry=expiry)
+        self.pending_incidents = PendingIncidents(self.ledger, self.pipeline, self.active_catalog, self.observed, runs)
+
+    def _supervisor(self) -> Any:
+        """Return what the runs are given to."""
+        return self.supervisor
 
     def _own(self) -> Ledger:
         self._memory = ledgers.LedgerAtOnce()
@@ -217,6 +215,25 @@ class PipelineBench:
     def bare(self, name: str) -> None:
         """Let there be a pod that nobody would make again."""
         self.cluster.caches.pods.put(pod(name, owner="", version=self.cluster.version()))
+
+
+def operator_service(
+    ledger: Ledger, active_catalog: ActiveCatalog, observed: ObservedState, **parts: Any
+) -> OperatorService:
+    """Return what people ask; the parts that a test does not name are not asked."""
+    names = ("supervisor", "pipeline", "explainer", "outages", "diagnoser", "diagnoses", "rollbacks")
+    unasked = dict.fromkeys((*names, "drill_scheduler", "manual_starts", "reread"))
+    known: dict[str, Any] = {"ledger": ledger, "active_catalog": active_catalog, "observed": observed}
+    return OperatorService(cluster="", since=NOW, **known, **{**unasked, **parts})
+
+
+def two_of_three() -> FakeCaches:
+    """Return a cluster in which one of the three pods of web is bad."""
+    cluster = FakeCaches()
+    cluster.deploy()
+    for name, ready in (("web-1", True), ("web-2", True), ("web-3", False)):
+        cluster.run(name, ready=ready)
+    return cluster
 
 
 def alert(**labels: str) -> Signal:

@@ -11,36 +11,29 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from random import Random
+from typing import Any
 
-from kintsugi.decisions.guards import Limits
+from typing_extensions import override
+
 from kintsugi.decisions.matcher import Matcher
 from kintsugi.decisions.outage_notices import SAME_TIME, OutageTimings
 from kintsugi.decisions.watchdog import WatchdogTimings
-from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import IncidentState, Notice, Pause, PauseScope, Target
 from kintsugi.model.rules import Mode
 from kintsugi.notifier import NoticeHeadlines
-from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.diagnoses import IncidentDiagnoses
-from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.outage_watch import OutageWatch
-from kintsugi.pipeline.pending_incidents import PendingIncidents
-from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.run_supervisor import RunPolicy, RunSupervisor
-from kintsugi.pipeline.targets import Targets
-from kintsugi.runner import RunnerDeps
 from kintsugi.sources.cluster import ClusterWatch
 from kintsugi.telemetry import Containment
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
 from tests.harness.daemon import ROOT
-from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
-from tests.unit.executor.effects import Boundary
-from tests.unit.executor.power import Power
 from tests.unit.executor.scripted_actor import ScriptedActor
 from tests.unit.factories import catalog, moment, service_text, virtual_clock
-from tests.unit.runner.fakes import ScriptedProber
+from tests.unit.pipeline.business import PipelineBench
+from tests.unit.runner.fakes import ScriptedProber, runner_deps
 from tests.unit.views.cluster import FakeCaches
 
 STEP = timedelta(minutes=1)
@@ -204,28 +197,38 @@ def shop() -> Catalog:
     return catalog(service_text(runbook="workload-recovery", depends_on=(UPSTREAM,)), upstream, *texts)
 
 
-class Daemon:
+class Daemon(PipelineBench):
     """One process: everything that it knows but the ledger is new."""
 
     def __init__(self, world: World) -> None:
-        self.world, self.ledger = world, world.ledger
-        self.cluster = FakeCaches(shop())
-        world.show(self.cluster)
-        self.observed = observed = ObservedState(
-            services=self.cluster.services,
-            caches=self.cluster.caches,
-            limits=Limits(),
-            mode=world.mode,
-            clock=virtual_clock,
+        self.world, cluster = world, FakeCaches(shop())
+        world.show(cluster)
+        super().__init__(known=shop(), mode=world.mode, ledger=world.ledger, cluster=cluster)
+        self.pipeline.requester.on_waiting(self.diagnoses.ask)
+        self.watch = ClusterWatch(cluster.caches, cluster.services, self.ledger, clock=virtual_clock)
+        self.outages = OutageWatch(
+            ledger=self.ledger,
+            observed=self.observed,
+            diagnose=self.diagnoses.diagnose,
+            containment=Containment(),
+            timings=OutageTimings(),
+            notifies=True,
+            on_fault=self.pipeline.evaluate_refused,
         )
-        self.active = ActiveCatalog(shop(), self.ledger.catalogs, lambda _: shop())
-        containment = Containment()
-        self.diagnoses = diagnoses = IncidentDiagnoses(
+        self.observed.outage = self.outages.outages.get
+        self.headlines = NoticeHeadlines(
+            ledger=self.ledger, clock=virtual_clock, delay=timedelta(0), affected=no_affected
+        )
+
+    @override
+    def _supervisor(self) -> Any:
+        world, observed = self.world, self.observed
+        self.diagnoses = IncidentDiagnoses(
             world.diagnose,
             self.ledger.diagnoses,
             clock=virtual_clock,
             within=timedelta(seconds=5),
-            containment=containment,
+            containment=Containment(),
         )
         actor, prober = ScriptedActor(), ScriptedProber(lambda: self.cluster.services.views)
         actor.on_change = world.on_change
@@ -233,58 +236,31 @@ class Daemon:
         prober.will("kubectl rollout status", lambda: {"complete": world.fault is None, "message": ""})
         prober.as_left = lambda: world.is_as_left
         prober.will("kubectl rollout history", lambda: {"revisions": []})
-        deps = RunnerDeps(
-            executor=Executor(actor, Boundary(power=Power()), clock=virtual_clock),
-            prober=prober,
-            observed=observed,
-            clock=virtual_clock,
-            poll_interval=STEP,
-            command_timeout=timedelta(seconds=30),
-            diagnoses=diagnoses,
-        )
+        deps = runner_deps(prober, observed, actor, pace=STEP, diagnoses=self.diagnoses)
         policy = RunPolicy(
             timings=WatchdogTimings(),
             limits=observed.limits,
             approval_expiry=timedelta(minutes=30),
             retry_after=STEP,
         )
-        self.supervisor = RunSupervisor(deps, self.ledger, self.active, policy)
-        observed.under_way = lambda: self.supervisor.under_way
-        observed.slot_namespaces = lambda: self.supervisor.slot_namespaces
-        targets = Targets(ClusterOfDicts(), self.cluster.caches, self.cluster.services, frozenset())
-        self.pipeline = Pipeline(
-            self.ledger, self.active, observed, targets, self.supervisor, approval_expiry=timedelta(minutes=30)
-        )
-        self.pipeline.requester.on_waiting(diagnoses.ask)
-        self.pending = PendingIncidents(self.ledger, self.pipeline, self.active, observed, self.supervisor)
-        self.watch = ClusterWatch(self.cluster.caches, self.cluster.services, self.ledger, clock=virtual_clock)
-        self.outages = OutageWatch(
-            ledger=self.ledger,
-            observed=observed,
-            diagnose=diagnoses.diagnose,
-            containment=containment,
-            timings=OutageTimings(),
-            notifies=True,
-            on_fault=self.pipeline.evaluate_refused,
-        )
-        observed.outage = self.outages.outages.get
-        self.headlines = NoticeHeadlines(
-            ledger=self.ledger, clock=virtual_clock, delay=timedelta(0), affected=no_affected
-        )
+        self.runs = RunSupervisor(deps, self.ledger, self.active_catalog, policy)
+        observed.under_way = lambda: self.runs.under_way
+        observed.slot_namespaces = lambda: self.runs.slot_namespaces
+        return self.runs
 
     async def start(self) -> None:
         """Take up what an earlier process has left."""
-        await self.active.activate(shop())
+        await self.active_catalog.activate(shop())
         self.watch.reload(shop(), Matcher(shop()))
         self.cluster.services.refresh(everything=True)
         await self.watch.recall()
         await self.pipeline.evaluate_observed()
-        await self.supervisor.resume()
+        await self.runs.resume()
         self.diagnosing = asyncio.create_task(self.diagnoses.run())
 
     async def stop(self) -> None:
         """End, as a process does that is asked to."""
-        await self.supervisor.stop()
+        await self.runs.stop()
         self.diagnosing.cancel()
         await asyncio.gather(self.diagnosing, return_exceptions=True)
 
@@ -295,8 +271,8 @@ class Daemon:
         await self.watch.step()
         await self.ledger.signals.rearm(virtual_clock())
         await self.pipeline.step()
-        await self.supervisor.reconcile()
-        await self.pending.reconcile()
+        await self.runs.reconcile()
+        await self.pending_incidents.reconcile()
         await self.outages.step()
 
 

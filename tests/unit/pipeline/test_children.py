@@ -4,25 +4,19 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from types import SimpleNamespace
-from typing import Any
+from datetime import timedelta
 
 import pytest
 
-from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
-from kintsugi.ledger.run_requests import STARTED, RunRequestRepository
-from kintsugi.ledger.store import Store
+from kintsugi.ledger import Ledger
+from kintsugi.ledger.run_requests import STARTED
 from kintsugi.model.manual import MANUAL, Override
 from kintsugi.model.records import (
-    Incident,
     IncidentState,
     Reason,
     RunRecord,
     StepRecord,
     StepState,
-    Verdict,
-    VerdictKind,
 )
 from kintsugi.model.rules import Mode
 from kintsugi.model.services import STACK
@@ -30,104 +24,67 @@ from kintsugi.pipeline.children import ChildRuns, SlotQueue
 from kintsugi.runner.context import ChildCall
 from kintsugi.runner.ends import ExecutionStopped
 from tests.harness.ledger_rows import keep
-from tests.unit.factories import catalog, incident, moment, rule_text, run, runbook_text, service_text, virtual_clock
-from tests.unit.guards.cases import LIMITS, guard_context
+from tests.unit.factories import (
+    catalog,
+    ended,
+    incident,
+    moment,
+    rule_text,
+    run,
+    runbook_text,
+    service_text,
+    virtual_clock,
+)
+from tests.unit.pipeline.business import ListedRuns, NotedRequests, PipelineBench
 
 pytestmark = pytest.mark.looptime
 
 
 CATALOG = catalog(service_text(), rule_text(), runbook_text())
-PARENT = replace(run(service=STACK), id="run-stack", incident="inc-stack", rule="web-pods")
+PARENT = replace(run(service=STACK), id="run-stack", incident="inc-stack", rule="web-pods", catalog=CATALOG.digest)
 
 
-class ChildRequests(RunRequestRepository):
-    """Requests with their verdicts, noted; the guards' answers to the first of them are `refusals`."""
+class EndingRuns(ListedRuns):
+    """Runs whose task ends twice; only then a run is over."""
 
-    def __init__(self, store: Store, refusals: Sequence[Reason]) -> None:
-        super().__init__(store)
-        self.refusals = list(refusals)
-        self.requests: list[RunRequest] = []
-        self.verdicts: list[Verdict] = []
+    poll_interval = timedelta(seconds=1)
+    slot_namespaces = ()
 
-    async def request_run(self, request: RunRequest, decide: Decide, now: datetime) -> RunRequestResult:
-        """Decide a request, and note it."""
-        reason = self.refusals.pop(0) if self.refusals else None
-        result = await super().request_run(request, decide if reason is None else lambda _: refusal(reason), now)
-        self.requests.append(request)
-        self.verdicts.append(result.verdict)
-        return result
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__()
+        self._ledger = ledger
+        self._ends = 0
 
-
-def refusal(reason: Reason) -> Verdict:
-    """Return what a guard says."""
-    return Verdict(kind=VerdictKind.REFUSED, reason=reason, text=f"it is {reason}")
+    async def until_over(self, run: str) -> None:
+        """Wait for the end of a task."""
+        await asyncio.sleep(1)
+        self._ends += 1
+        if self._ends == 2:
+            await self._ledger.runs.move_run(run, IncidentState.RECOVERED, "all is well", virtual_clock())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
-    """Who starts child runs over a ledger in which the parent is under way, and the runs whose task was started."""
+    """Who starts child runs over a ledger in which the parent is under way."""
 
-    ledger: Ledger
     runs: ChildRuns
-    asked: ChildRequests
-    started: list[RunRecord]
-    rehearsals_ended: list[str]
+    requests: NotedRequests
+    supervisor: EndingRuns
 
 
-async def scene(
-    ledger: Ledger, refusals: Sequence[Reason] = (), *, parent: RunRecord = PARENT, own: Mode = Mode.AUTO
-) -> Scene:
-    """Let the parent be under way; the task of a child ends twice, and only then it is over."""
+async def scene(ledger: Ledger, *refusals: Reason, parent: RunRecord = PARENT, own: Mode = Mode.AUTO) -> Scene:
+    """Let the parent be under way; the first requests of children are refused for these reasons."""
     await keep(ledger, replace(incident(service=STACK), id=PARENT.incident), parent)
-    ledger.run_requests = asked = ChildRequests(ledger._store, refusals)
-    started: list[RunRecord] = []
-    ended: list[str] = []
-    rehearsals_ended: list[str] = []
-
-    async def until_over(run: str) -> None:
-        await asyncio.sleep(1)
-        ended.append(run)
-        if len(ended) == 2:
-            await ledger.runs.move_run(run, IncidentState.RECOVERED, "all is well", virtual_clock())
-
-    supervisor = SimpleNamespace(
-        poll_interval=timedelta(seconds=1),
-        start=started.append,
-        until_over=until_over,
-        slot_namespaces=(),
-        on_free=lambda _: None,
-        run_of=lambda _: None,
-        end_rehearsals=rehearsals_ended.append,
-    )
-
-    async def by_digest(_digest: str) -> object:
-        return CATALOG
-
-    observed = SimpleNamespace(
-        clock=virtual_clock,
-        limits=LIMITS,
-        mode_of=lambda *_: own,
-        starts=lambda _: "",
-        guard_context=lambda rule, _plan, _hold, *, approved: replace(
-            guard_context(), rule=rule, mode=rule.mode, approved=approved
-        ),
-    )
-    made: Any = ChildRuns(ledger, SimpleNamespace(by_digest=by_digest), observed, supervisor)  # type: ignore[arg-type]
-    return Scene(ledger=ledger, runs=made, asked=asked, started=started, rehearsals_ended=rehearsals_ended)
+    ledger.run_requests = requests = NotedRequests(ledger._store)
+    requests.refusals += refusals
+    business, supervisor = PipelineBench(mode=own, known=CATALOG, ledger=ledger), EndingRuns(ledger)
+    runs = ChildRuns(ledger, business.active_catalog, business.observed, supervisor)  # type: ignore[arg-type]
+    return Scene(runs=runs, requests=requests, supervisor=supervisor)
 
 
 def call(service: str = "web") -> ChildCall:
     """Return a step's wish."""
     return ChildCall(run=PARENT, step="data/web", runbook=CATALOG.runbooks["mend"], service=service)
-
-
-def handed_over() -> tuple[Incident, RunRecord]:
-    """Return a run of web that was handed to a person a minute ago, with its incident."""
-    began, finished, state = moment(minutes=-6), moment(minutes=-1), IncidentState.NEEDS_OPERATOR
-    return (
-        replace(incident(state=state), id="inc-before", opened=began, closed=finished),
-        replace(run(state=state), id="run-before", incident="inc-before", started=began, finished=finished),
-    )
 
 
 def started_by_hand(overrides: frozenset[Override]) -> StepRecord:
@@ -144,8 +101,8 @@ async def run_to_its_end(runs: ChildRuns, wish: ChildCall) -> RunRecord:
 async def test_a_child_is_claimed_in_the_name_of_its_parent_and_within_its_time(ledger: Ledger) -> None:
     made = await scene(ledger)
     ended = await run_to_its_end(made.runs, call())
-    (request,) = made.asked.requests
-    assert (ended.state, [each.id for each in made.started]) == (IncidentState.RECOVERED, [ended.id])
+    (request,) = made.requests.asked
+    assert (ended.state, [each.id for each in made.supervisor.started]) == (IncidentState.RECOVERED, [ended.id])
     assert (ended.parent, ended.parent_step, ended.service, ended.catalog) == (
         PARENT.id,
         "data/web",
@@ -154,7 +111,6 @@ async def test_a_child_is_claimed_in_the_name_of_its_parent_and_within_its_time(
     )
     assert request.deadline <= PARENT.deadline
     assert request.locks == ("service web", "production/deployment/web")
-    assert made.asked.verdicts[0].kind is VerdictKind.STARTED
 
 
 @pytest.mark.parametrize(("own", "starts"), [(Mode.AUTO, True), (Mode.APPROVE, True), (Mode.OBSERVE, False)])
@@ -167,29 +123,25 @@ async def test_a_child_goes_no_further_than_its_services_own_rules_let_it(
         nullcontext() if starts else pytest.raises(ExecutionStopped, match="mend on web may not start: mode is observe")
     ):
         await run_to_its_end(made.runs, call())
-    (request,) = made.asked.requests
-    assert (request.mode, bool(made.started)) == (own, starts)
+    (request,) = made.requests.asked
+    assert (request.mode, bool(made.supervisor.started)) == (own, starts)
 
 
 @pytest.mark.parametrize(
-    ("overrides", "kind"),
-    [
-        (frozenset(), VerdictKind.REFUSED),
-        ({Override.COOLDOWN}, VerdictKind.REFUSED),
-        ({Override.HANDED_OVER}, VerdictKind.STARTED),
-    ],
+    ("overrides", "starts"),
+    [(frozenset(), False), ({Override.COOLDOWN}, False), ({Override.HANDED_OVER}, True)],
 )
 async def test_a_child_of_what_a_person_started_is_that_persons_too(
-    overrides: frozenset[Override], kind: VerdictKind, ledger: Ledger
+    overrides: frozenset[Override], starts: bool, ledger: Ledger
 ) -> None:
     """No document has its rule; what was overruled for the parent is overruled for it, and nothing else."""
     made = await scene(ledger, parent=replace(PARENT, rule=MANUAL))
-    await keep(ledger, *handed_over(), started_by_hand(overrides))
+    await keep(ledger, *ended(IncidentState.NEEDS_OPERATOR, finished=moment(minutes=-1)), started_by_hand(overrides))
     with suppress(ExecutionStopped):
         await run_to_its_end(made.runs, replace(call(), run=replace(PARENT, rule=MANUAL)))
-    (request,) = made.asked.requests
+    (request,) = made.requests.asked
     assert (request.rule, request.parent, request.mode) == (MANUAL, PARENT.id, Mode.AUTO)
-    assert made.asked.verdicts[0].kind is kind
+    assert bool(made.supervisor.started) is starts
 
 
 async def test_a_run_that_is_under_way_is_joined(ledger: Ledger) -> None:
@@ -202,19 +154,19 @@ async def test_a_run_that_is_under_way_is_joined(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("reason", [Reason.STALE, Reason.LOCKED, Reason.BUDGET, Reason.BREAKER, Reason.PAUSED])
 async def test_a_child_waits_for_a_refusal_that_passes(reason: Reason, ledger: Ledger) -> None:
-    made = await scene(ledger, [reason, reason])
+    made = await scene(ledger, reason, reason)
     with suppress(ExecutionStopped):
         await run_to_its_end(made.runs, call())
-    assert (len(made.asked.requests), [each.service for each in made.started]) == (3, ["web"])
-    assert made.rehearsals_ended == (["web"] * 2 if reason is Reason.LOCKED else []), "they hold the lock"
+    assert (len(made.requests.asked), [each.service for each in made.supervisor.started]) == (3, ["web"])
+    assert made.supervisor.rehearsals_ended == (["web"] * 2 if reason is Reason.LOCKED else []), "they hold the lock"
 
 
 @pytest.mark.parametrize("reason", [Reason.PROTECTED, Reason.MODE, Reason.HUMAN, Reason.FAILURES, Reason.OWNED])
 async def test_a_no_stops_the_step_with_its_reason(reason: Reason, ledger: Ledger) -> None:
-    made = await scene(ledger, [reason])
+    made = await scene(ledger, reason)
     with pytest.raises(ExecutionStopped, match=f"mend on web may not start: it is {reason}"):
         await run_to_its_end(made.runs, call())
-    assert made.started == []
+    assert made.supervisor.started == []
 
 
 async def test_a_service_that_is_not_there_stops_the_step(ledger: Ledger) -> None:

@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from kintsugi.decisions.breaker import ObserverHealth
-from kintsugi.errors import KubeError, LedgerUnavailable, NotRecorded, ServerUnavailable
-from kintsugi.ledger import DiagnosisRepository, Ledger
-from kintsugi.ledger.store import Store
+from kintsugi.errors import KubeError, NotRecorded
+from kintsugi.ledger import Ledger
 from kintsugi.model.records import IncidentState, KeptDiagnosis, Occasion, Reason, Signal, Target, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
 from kintsugi.pipeline.diagnoses import (
@@ -24,14 +23,12 @@ from kintsugi.pipeline.diagnoses import (
 from kintsugi.telemetry import Containment
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis, EvidenceItem, EvidenceSource
 from kubediagnosis.facts import CheckFacts, ObserverFacts
-from tests.contract.ledger.build import NOW, begin
-from tests.harness.ledgers import newest_signals
+from tests.contract.ledger.build import begin
+from tests.harness.ledgers import Outage, in_memory, newest_signals
 from tests.unit import factories
-from tests.unit.factories import NOW as THEN
-from tests.unit.factories import moment, signal, virtual_clock, web
+from tests.unit.factories import NOW, moment, signal, virtual_clock, web
 from tests.unit.pipeline.business import PipelineBench
 from tests.unit.views.cluster import FakeCaches, well_cluster
-from tests.unit.virtual import play
 
 pytestmark = pytest.mark.looptime
 WITHIN = timedelta(seconds=5)
@@ -58,10 +55,11 @@ async def broken() -> None:
 
 
 @dataclass
-class CountingDiagnoser:
-    """Finds nothing, after `answer`, and counts how often it was asked, and by how many at one time."""
+class ScriptedDiagnoser:
+    """Finds what a test says, after `answer`, and counts how often it was asked, and by how many at one time."""
 
     answer: Answer = at_once
+    found: tuple[Cause, ...] = ()
     asked: list[Target] = field(default_factory=list)
     under_way: int = 0
     most: int = 0
@@ -75,33 +73,20 @@ class CountingDiagnoser:
         finally:
             self.under_way -= 1
         reference = f"{target.kind}/{target.name}"
-        at = datetime.now(UTC)
-        return Diagnosis(object=reference, namespace=target.namespace, at=at, summary=f"{reference}: fine")
+        return Diagnosis(
+            object=reference, namespace=target.namespace, at=NOW, summary=f"{reference}: fine", causes=self.found
+        )
 
 
-class Away(DiagnosisRepository):
-    """Keeps diagnoses, and cannot while it is away."""
-
-    def __init__(self, store: Store) -> None:
-        super().__init__(store)
-        self.is_away = True
-        self.kept: list[KeptDiagnosis] = []
-
-    async def keep(self, kept: KeptDiagnosis) -> None:
-        if self.is_away:
-            raise LedgerUnavailable("the disk is full")
-        self.kept.append(kept)
-
-
-def diagnoses(ledger: Ledger, diagnoser: CountingDiagnoser) -> IncidentDiagnoses:
+def diagnoses(ledger: Ledger, diagnoser: ScriptedDiagnoser) -> IncidentDiagnoses:
     """Return what makes diagnoses with this diagnoser."""
     return IncidentDiagnoses(
-        diagnoser.diagnose, ledger.diagnoses, clock=lambda: NOW, within=WITHIN, containment=Containment()
+        diagnoser.diagnose, ledger.diagnoses, clock=virtual_clock, within=WITHIN, containment=Containment()
     )
 
 
 async def test_the_first_diagnosis_of_an_incident_is_made_once_and_a_hand_over_s_anew(ledger: Ledger) -> None:
-    run, diagnoser = await begin(ledger), CountingDiagnoser()
+    run, diagnoser = await begin(ledger), ScriptedDiagnoser()
     made = diagnoses(ledger, diagnoser)
     for occasion in (Occasion.OPENED, Occasion.OPENED, Occasion.HAND_OVER, Occasion.OPENED):
         await made.make(run.incident, web(), occasion)
@@ -121,7 +106,7 @@ async def test_the_first_diagnosis_of_an_incident_is_made_once_and_a_hand_over_s
 async def test_a_diagnosis_that_goes_wrong_is_kept_as_not_known(ledger: Ledger, answer: Answer, why: str) -> None:
     """A run waits no longer than its diagnosis may take, and goes on."""
     run, began = await begin(ledger), asyncio.get_running_loop().time()
-    await diagnoses(ledger, CountingDiagnoser(answer)).make(run.incident, web(), Occasion.OPENED)
+    await diagnoses(ledger, ScriptedDiagnoser(answer)).make(run.incident, web(), Occasion.OPENED)
     assert asyncio.get_running_loop().time() - began <= WITHIN.total_seconds()
     (found,) = await ledger.diagnoses.of_incident(run.incident)
     assert found.diagnosis.causes == ()
@@ -132,7 +117,7 @@ async def test_a_diagnosis_that_goes_wrong_is_kept_as_not_known(ledger: Ledger, 
 async def test_a_diagnosis_behind_others_that_hang_takes_no_longer_either(ledger: Ledger) -> None:
     """Few are made at one time, so that a storm does not ask the API for everything at once."""
     runs = [await begin(ledger, f"s-{number}") for number in range(3 * AT_ONCE)]
-    diagnoser, began = CountingDiagnoser(never), asyncio.get_running_loop().time()
+    diagnoser, began = ScriptedDiagnoser(never), asyncio.get_running_loop().time()
     made = diagnoses(ledger, diagnoser)
     await asyncio.gather(*(made.make(run.incident, web(), Occasion.OPENED) for run in runs))
     assert asyncio.get_running_loop().time() - began <= 1.5 * WITHIN.total_seconds()
@@ -140,7 +125,7 @@ async def test_a_diagnosis_behind_others_that_hang_takes_no_longer_either(ledger
 
 
 async def test_a_diagnosis_that_nobody_waits_for_is_made_once_and_told_to_listeners(ledger: Ledger) -> None:
-    run, diagnoser, heard = await begin(ledger), CountingDiagnoser(), asyncio.Queue[KeptDiagnosis]()
+    run, diagnoser, heard = await begin(ledger), ScriptedDiagnoser(), asyncio.Queue[KeptDiagnosis]()
     made = diagnoses(ledger, diagnoser)
     made.on_kept(lambda _, found: heard.put_nowait(found))
     working = asyncio.create_task(made.run())
@@ -153,19 +138,17 @@ async def test_a_diagnosis_that_nobody_waits_for_is_made_once_and_told_to_listen
     assert len(diagnoser.asked) == 1
 
 
-async def test_a_diagnosis_that_could_not_be_kept_is_made_again(ledger: Ledger) -> None:
-    run, diagnoser = await begin(ledger), CountingDiagnoser()
-    away = Away(ledger.diagnoses._store)
-    made = IncidentDiagnoses(diagnoser.diagnose, away, clock=lambda: NOW, within=WITHIN, containment=Containment())
-    working = asyncio.create_task(made.run())
-    made.ask(run.incident, web())
-    await asyncio.sleep(60)
-    assert away.kept == []
-    away.is_away = False
-    made.ask(run.incident, web())
-    await asyncio.sleep(60)
-    working.cancel()
-    assert [each.incident for each in away.kept] == [run.incident]
+async def test_a_diagnosis_that_could_not_be_kept_is_made_again() -> None:
+    outage = Outage()
+    async with in_memory(NOW, outage) as ledger:
+        run, made = await begin(ledger), diagnoses(ledger, ScriptedDiagnoser())
+        working = asyncio.create_task(made.run())
+        for outage.away in (True, False):
+            assert await ledger.diagnoses.of_incident(run.incident) == ()
+            made.ask(run.incident, web())
+            await asyncio.sleep(60)
+        working.cancel()
+        assert len(await ledger.diagnoses.of_incident(run.incident)) == 1
 
 
 WRONG = "; problem: deployment/web: fine"
@@ -177,27 +160,21 @@ class ObservingBench:
     def __init__(self, ledger: Ledger, *, notifies: bool = True) -> None:
         self.ledger = ledger
         self.business = PipelineBench(mode=Mode.OBSERVE, ledger=ledger)
-        self.diagnoser = CountingDiagnoser()
+        self.diagnoser = ScriptedDiagnoser()
         self.notified: list[str] = []
-        containment = Containment()
-        within = timedelta(seconds=5)
-        diagnoses = IncidentDiagnoses(
-            self.diagnoser.diagnose, ledger.diagnoses, clock=virtual_clock, within=within, containment=containment
-        )
-        active = self.business.active_catalog
         self.verdicts = VerdictDiagnoses(
-            diagnoses,
+            diagnoses(ledger, self.diagnoser),
             ledger,
-            active,
+            self.business.active_catalog,
             clock=virtual_clock,
-            containment=containment,
+            containment=Containment(),
             on_notice=self.notified.append if notifies else None,
         )
         self.business.pipeline.on_verdict(self.verdicts.note)
 
     async def judge(self, *signals: Signal) -> None:
         """Have signals judged, and their verdicts diagnosed."""
-        await self.ledger.signals.accept(signals, THEN)
+        await self.ledger.signals.accept(signals, NOW)
         await self.business.pipeline.step()
         running = asyncio.create_task(self.verdicts.run())
         await asyncio.sleep(10)
@@ -261,8 +238,8 @@ async def test_a_refusal_about_the_service_is_diagnosed_and_told_to_nobody(
 ) -> None:
     bench = ObservingBench(ledger)
     judged = Verdict(kind=kind, reason=reason, text="so it is", rule="web-pods")
-    await ledger.signals.accept([signal(id="sig-1")], THEN)
-    await ledger.signals.settle({"sig-1": judged}, THEN)
+    await ledger.signals.accept([signal(id="sig-1")], NOW)
+    await ledger.signals.settle({"sig-1": judged}, NOW)
     bench.verdicts.note(signal(id="sig-1"), judged)
     await bench.judge()
     assert await bench.texts() == [f"so it is{WRONG if diagnosed else ''}"]
@@ -273,9 +250,9 @@ async def test_a_refusal_that_is_judged_again_says_it_again(ledger: Ledger) -> N
     bench = ObservingBench(ledger)
     again = moment(minutes=1)
     judged = Verdict(kind=VerdictKind.REFUSED, reason=Reason.COOLDOWN, text="cooling", rule="web-pods", until=again)
-    await ledger.signals.accept([signal(id="sig-1")], THEN)
+    await ledger.signals.accept([signal(id="sig-1")], NOW)
     for _ in range(2):
-        await ledger.signals.settle({"sig-1": judged}, THEN)
+        await ledger.signals.settle({"sig-1": judged}, NOW)
         bench.verdicts.note(signal(id="sig-1"), judged)
         await bench.judge()
         assert await bench.texts() == [f"cooling{WRONG}"]
@@ -358,22 +335,7 @@ def cause(text: str, kind: CauseKind = CauseKind.NAME_RESOLUTION, *, is_warning:
     )
 
 
-class ScriptedDiagnoser:
-    """Finds what a test says."""
-
-    def __init__(self, *found: Cause) -> None:
-        self.found: tuple[Cause, ...] = found
-        self.error: Exception | None = None
-        self.asked: list[str] = []
-
-    async def diagnose(self, target: Target) -> Diagnosis:
-        """Answer."""
-        self.asked.append(f"{target.kind}/{target.name}")
-        if self.error is not None:
-            raise self.error
-        return Diagnosis(
-            object="deployment/web", namespace=target.namespace, at=factories.NOW, summary="", causes=self.found
-        )
+WARNED = (cause("no such port"),)
 
 
 def watch(cluster: FakeCaches, diagnoser: ScriptedDiagnoser) -> WarningWatch:
@@ -387,7 +349,7 @@ def watch(cluster: FakeCaches, diagnoser: ScriptedDiagnoser) -> WarningWatch:
 async def test_warnings_of_a_diagnosis_are_in_the_view_and_no_other_cause_is() -> None:
     cluster = well_cluster()
     others = cause("a limit", CauseKind.AUTOSCALER, is_warning=False), cause("stale", CauseKind.STALE_CONFIGURATION)
-    watching = watch(cluster, diagnoser := ScriptedDiagnoser(cause("no such port"), *others))
+    watching = watch(cluster, diagnoser := ScriptedDiagnoser(found=(*WARNED, *others)))
     await watching.diagnose("web")
     assert cluster.seen().warnings == ("no such port", "stale")
     diagnoser.found = ()
@@ -395,46 +357,42 @@ async def test_warnings_of_a_diagnosis_are_in_the_view_and_no_other_cause_is() -
     assert cluster.seen().warnings == ()
 
 
-@pytest.mark.parametrize("error", [ServerUnavailable("no answer"), NotRecorded("it is gone"), TimeoutError()])
-async def test_a_diagnosis_that_cannot_be_made_leaves_what_was_known(error: Exception) -> None:
+async def lost() -> None:
+    """Find the service gone."""
+    raise NotRecorded("it is gone")
+
+
+@pytest.mark.parametrize("answer", [refused, lost, never])
+async def test_a_diagnosis_that_cannot_be_made_leaves_what_was_known(answer: Answer) -> None:
     """P6."""
     cluster = well_cluster()
-    watching = watch(cluster, diagnoser := ScriptedDiagnoser(cause("no such port")))
+    watching = watch(cluster, diagnoser := ScriptedDiagnoser(found=WARNED))
     await watching.diagnose("web")
-    diagnoser.error = error
+    diagnoser.answer = answer
     await watching.diagnose("web")
-    assert cluster.seen().warnings == ("no such port",)
+    assert (cluster.seen().warnings, len(diagnoser.asked)) == (("no such port",), 2)
 
 
-async def test_a_service_that_is_not_well_has_no_warnings_and_is_not_diagnosed() -> None:
+@pytest.mark.parametrize(("is_seen", "warnings"), [(True, ()), (False, ("no such port",))])
+async def test_a_service_that_is_not_well_has_no_warnings_and_one_that_is_not_seen_those_it_had(
+    is_seen: bool, warnings: tuple[str, ...]
+) -> None:
+    """P6: neither is diagnosed."""
     cluster = well_cluster()
-    watching = watch(cluster, diagnoser := ScriptedDiagnoser(cause("no such port")))
+    watching = watch(cluster, diagnoser := ScriptedDiagnoser(found=WARNED))
     await watching.diagnose("web")
-    cluster.run("web-1", ready=False)
+    if is_seen:
+        cluster.run("web-1", ready=False)
+    else:
+        cluster.caches.pods.silent_for = 10_000
     cluster.services.refresh()
     await watching.diagnose("web")
-    assert (cluster.seen().warnings, len(diagnoser.asked)) == ((), 1)
+    assert (cluster.seen().warnings, len(diagnoser.asked)) == (warnings, 1)
 
 
-async def test_a_cluster_that_is_not_seen_leaves_the_warnings_as_they_were() -> None:
-    """P6."""
-    cluster = well_cluster()
-    watching = watch(cluster, diagnoser := ScriptedDiagnoser(cause("no such port")))
-    await watching.diagnose("web")
-    cluster.caches.pods.silent_for = 10_000
-    cluster.services.refresh()
-    await watching.diagnose("web")
-    assert (cluster.services.views["web"].warnings, len(diagnoser.asked)) == (("no such port",), 1)
-
-
-def test_each_service_is_diagnosed_once_an_interval() -> None:
-    async def story() -> list[str]:
-        cluster, diagnoser = well_cluster(), ScriptedDiagnoser()
-        running = asyncio.create_task(watch(cluster, diagnoser).run())
-        await asyncio.sleep(301)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        return diagnoser.asked
-
-    asked = play(story())
-    assert asked.count("deployment/web") == 5
+async def test_each_service_is_diagnosed_once_an_interval() -> None:
+    running = asyncio.create_task(watch(well_cluster(), diagnoser := ScriptedDiagnoser()).run())
+    await asyncio.sleep(301)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert [each.name for each in diagnoser.asked].count("web") == 5

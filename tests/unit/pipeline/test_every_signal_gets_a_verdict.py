@@ -21,6 +21,7 @@ from kubeobjects.resources import PODS, PVCS
 from tests.harness.ledger_rows import keep
 from tests.unit.factories import (
     catalog,
+    ended,
     incident,
     moment,
     pod,
@@ -32,7 +33,6 @@ from tests.unit.factories import (
     virtual_clock,
 )
 from tests.unit.pipeline.business import PipelineBench, alert
-from tests.unit.pipeline.test_manual_starts import recovered
 from tests.unit.pipeline.test_the_observed_state import node as node_facts
 
 pytestmark = pytest.mark.looptime
@@ -211,7 +211,7 @@ async def test_the_more_careful_mode_counts_and_a_person_is_asked_for_this_very_
 
 async def test_the_guards_decide_with_the_history_of_the_ledger() -> None:
     business = PipelineBench()
-    await keep(business.ledger, *recovered(moment(minutes=-1)))
+    await keep(business.ledger, *ended(finished=moment(minutes=-1)))
     verdict = await business.judged(signal())
     assert (verdict.reason, verdict.until) == (Reason.COOLDOWN, moment(minutes=9))
     assert not business.supervisor.started
@@ -239,9 +239,7 @@ async def test_a_batch_is_settled_at_once_and_every_verdict_is_told() -> None:
 @pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
 async def test_a_batch_is_judged_by_priority_whoever_came_first(order: tuple[int, ...]) -> None:
     """Equal priorities go by name; what is of no service comes last."""
-    texts = [service_text("api"), service_text("mail"), service_text("database", priority=1)]
-    rules = [rule_text(f"{name}-pods", service=name) for name in ("api", "mail", "database")]
-    business = PipelineBench(known=catalog(*texts, *rules, runbook_text()))
+    business = of_services(service_text("api"), service_text("mail"), service_text("database", priority=1))
     given = [
         signal(id="sig-db", rule="database-pods", key="a"),
         signal(id="sig-api", rule="api-pods", key="d"),

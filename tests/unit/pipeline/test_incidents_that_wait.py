@@ -11,7 +11,6 @@ import pytest
 from kintsugi.actions.actions import Actions
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
-from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.signals import SignalRepository
 from kintsugi.model.catalog import Catalog
@@ -20,16 +19,12 @@ from kintsugi.model.records import Approval, Incident, IncidentState, Reason, Si
 from kintsugi.model.rules import Mode
 from kintsugi.notifier import NoticeHeadlines
 from kintsugi.pipeline.previews import RunPreviewer
-from kintsugi.runner import RunnerDeps
 from kintsugi.telemetry import Containment, FailureScope
 from kubeobjects.resources import DEPLOYMENTS, NODES, PODS, REPLICASETS
 from tests.harness.daemon import ROOT
 from tests.harness.ledger_rows import change, keep
 from tests.unit.actions.samples import deployment, node, owner, replica_set
 from tests.unit.actions.samples import pod as sample_pod
-from tests.unit.executor.effects import Boundary
-from tests.unit.executor.power import Power
-from tests.unit.executor.scripted_actor import ScriptedActor
 from tests.unit.factories import (
     NOW,
     catalog,
@@ -45,6 +40,7 @@ from tests.unit.factories import (
 )
 from tests.unit.pipeline.business import ALERT_RULE, NotedRequests, PipelineBench, SlowCluster
 from tests.unit.pipeline.histories import no_affected
+from tests.unit.runner.fakes import runner_deps
 
 pytestmark = pytest.mark.looptime
 FINAL = Verdict(kind=VerdictKind.ATTACHED, reason=Reason.ACTIVE_RUN, text="it has an incident", incident="inc-1")
@@ -374,24 +370,14 @@ class Questions:
 
     def __init__(self, ledger: Ledger, *, good: bool) -> None:
         self.ledger = ledger
-        self.kube = SlowCluster()
-        self.kube.put(DEPLOYMENTS, deployment())
-        for number in (1, 2):
-            self.kube.put(REPLICASETS, replica_set(number, f"web:{number}"))
-        self.kube.put(PODS, without_image("web-3"))
+        revisions = [(REPLICASETS, replica_set(number, f"web:{number}")) for number in (1, 2)]
+        self.kube = SlowCluster((DEPLOYMENTS, deployment()), *revisions, (PODS, without_image("web-3")))
         self.bench = PipelineBench(mode=Mode.APPROVE, known=shipped(), ledger=ledger)
         if good:
             self.good(1)
-        deps = RunnerDeps(
-            executor=Executor(ScriptedActor(), Boundary(power=Power()), clock=virtual_clock),
-            prober=Actions(self.kube, Clients.restricted_to(AddressRule())),
-            observed=self.bench.observed,
-            clock=virtual_clock,
-            poll_interval=timedelta(seconds=1),
-            command_timeout=timedelta(seconds=30),
-        )
+        prober = Actions(self.kube, Clients.restricted_to(AddressRule()))
         previewer = RunPreviewer(
-            deps=deps,
+            deps=runner_deps(prober, self.bench.observed),
             ledger=ledger,
             active_catalog=self.bench.active_catalog,
             containment=Containment(),

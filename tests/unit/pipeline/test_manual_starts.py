@@ -2,7 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,12 +11,12 @@ from kintsugi.errors import KintsugiError, NotRecorded, UsageError, WrongState
 from kintsugi.ledger import Ledger, RunRequest
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.manual import MANUAL, Override, RecoverRequest
-from kintsugi.model.records import Incident, IncidentState, Reason, RunKind, RunRecord
+from kintsugi.model.records import IncidentState, Reason, RunKind
 from kintsugi.model.rules import Mode
 from kintsugi.model.services import STACK, AllServices, DrillTerms
 from kintsugi.pipeline.manual_starts import BoundStart, ManualStarts, bind, parameter_text
 from tests.harness.ledger_rows import keep
-from tests.unit.factories import NOW, catalog, incident, moment, rule_text, run, runbook_text, service_text
+from tests.unit.factories import NOW, catalog, ended, incident, moment, rule_text, runbook_text, service_text
 from tests.unit.pipeline.business import NotedRequests, PipelineBench
 
 pytestmark = pytest.mark.looptime
@@ -231,15 +231,6 @@ def requests(ledger: Ledger) -> list[RunRequest]:
     return noted.asked
 
 
-def recovered(finished: datetime) -> tuple[Incident, RunRecord]:
-    """Return a run of web that has helped, with its incident."""
-    opened, ended = finished - timedelta(minutes=5), IncidentState.RECOVERED
-    return (
-        replace(incident(state=ended), opened=opened, closed=finished),
-        replace(run(state=ended), started=opened, finished=finished, changed=True),
-    )
-
-
 def starts(business: PipelineBench, ledger: Ledger) -> ManualStarts:
     """Make what starts runbooks for people."""
     supervisor: Any = business.supervisor
@@ -260,7 +251,7 @@ async def test_a_start_that_is_only_shown_is_neither_claimed_nor_started(
 
 async def test_the_claim_says_who_why_and_what_is_overruled(ledger: Ledger, requests: list[RunRequest]) -> None:
     business = PipelineBench(mode=Mode.APPROVE)
-    await keep(ledger, *recovered(moment(minutes=-1)))
+    await keep(ledger, *ended(finished=moment(minutes=-1)))
     wish = replace(WEB_WISH, overrides=frozenset({Override.COOLDOWN, Override.FAILURES}))
     manual = starts(business, ledger)
     shown = await manual.recover(wish, "ana")

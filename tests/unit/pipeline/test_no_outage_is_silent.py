@@ -71,13 +71,9 @@ class OutageBench:
             await self.watch.step()
             await asyncio.sleep(5)
 
-    def heal(self) -> None:
-        """Let all pods be ready."""
-        self.business.cluster.run("web-3")
-
-    def break_it(self) -> None:
-        """Let a pod be bad again."""
-        self.business.cluster.run("web-3", ready=False)
+    def be(self, *, well: bool) -> None:
+        """Let all pods be ready, or one of them not."""
+        self.business.cluster.run("web-3", ready=well)
 
     async def notice(self) -> Notice:
         """Return the only notice."""
@@ -130,9 +126,9 @@ async def test_another_template_is_another_fault_of_the_same_cause(bench: Outage
 
 async def test_the_next_outage_is_told_anew(bench: OutageBench) -> None:
     await bench.look(timedelta(minutes=8))
-    bench.heal()
+    bench.be(well=True)
     await bench.look(timedelta(minutes=1))
-    bench.break_it()
+    bench.be(well=False)
     await bench.look(timedelta(minutes=8))
     assert len(await bench.notices()) == 2
 
@@ -246,6 +242,6 @@ async def test_the_notice_about_an_upstream_tells_of_its_dependents(ledger: Ledg
     await bench.look(timedelta(minutes=20))
     notice = await bench.notice()
     assert "also affected: shop" in notice.text.splitlines()
-    bench.heal()
+    bench.be(well=True)
     await bench.look(PROMISED)
     assert [each.text.partition(":")[0] for each in await bench.notices()] == ["web", "shop"]

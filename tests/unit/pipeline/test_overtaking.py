@@ -167,18 +167,13 @@ def test_a_higher_priority_that_comes_later_has_the_slot_before_the_next_step() 
     assert {each.state for each in told.runs.values()} == {IncidentState.RECOVERED}
 
 
-def test_the_same_priority_overtakes_nobody() -> None:
+def test_the_same_priority_overtakes_nobody_and_has_the_slot_as_soon_as_the_run_has_ended() -> None:
     services = [Coming(name="web", priority=3, at=0), Coming(name="api", priority=3, at=5)]
     told = play(recovered(services, replace(UNLIMITED, max_concurrent_services=1)))
     assert told.part("api", 0)[0] >= told.part("web", STEPS - 1)[1]
-
-
-def test_a_waiting_service_has_the_slot_as_soon_as_a_run_has_ended() -> None:
-    services = [Coming(name="web", priority=3, at=0), Coming(name="api", priority=3, at=5)]
-    runs = play(recovered(services, replace(UNLIMITED, max_concurrent_services=1))).runs
-    ended = runs["web"].finished
+    ended = told.runs["web"].finished
     assert ended is not None
-    assert ended <= runs["api"].started <= ended + WITHIN
+    assert ended <= told.runs["api"].started <= ended + WITHIN
 
 
 async def recalled(services: Sequence[Coming]) -> str:

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -21,23 +20,21 @@ from kintsugi.model.outages import Fault, Outage
 from kintsugi.model.records import IncidentState, KeptDiagnosis, Occasion, Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
 from kintsugi.pipeline.active_catalog import MOST_KNOWN, ActiveCatalog
-from kintsugi.pipeline.operator_service import OperatorService
 from kintsugi.pipeline.pipeline import IDLE
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
 from tests.harness.ledger_rows import keep
 from tests.unit.factories import (
     NOW,
     catalog,
-    incident,
+    ended,
     moment,
     rule_text,
-    run,
     runbook_text,
     service_text,
     signal,
     virtual_clock,
 )
-from tests.unit.pipeline.business import PipelineBench, alert
+from tests.unit.pipeline.business import PipelineBench, alert, operator_service
 
 pytestmark = pytest.mark.looptime
 EVERY = timedelta(milliseconds=200)
@@ -224,21 +221,13 @@ class OperatorBench(PipelineBench):
     def __init__(self, ledger: Ledger) -> None:
         super().__init__(ledger=ledger)
         self.untold: dict[str, timedelta] = {}
-        supervisor: Any = SimpleNamespace(timings=None)
-        others = ("explainer", "drill_scheduler", "manual_starts", "reread", "diagnoser", "diagnoses", "rollbacks")
-        parts: dict[str, Any] = {
-            **dict.fromkeys(others),
-            "outages": SimpleNamespace(unnotified=self.untold, notifies=False),
-            "supervisor": supervisor,
-        }
-        self.operator = OperatorService(
-            cluster="",
-            since=NOW,
-            ledger=ledger,
-            active_catalog=self.active_catalog,
-            observed=self.observed,
+        self.operator = operator_service(
+            ledger,
+            self.active_catalog,
+            self.observed,
             pipeline=self.pipeline,
-            **parts,
+            outages=SimpleNamespace(unnotified=self.untold, notifies=False),
+            supervisor=SimpleNamespace(timings=None),
         )
 
     async def resume(self, of: str = "inc-1") -> None:
@@ -253,8 +242,7 @@ class OperatorBench(PipelineBench):
 
 async def was_handed_over(ledger: Ledger, state: IncidentState = IncidentState.NEEDS_OPERATOR) -> OperatorBench:
     """Return a daemon whose web service had a run that ended so five minutes ago."""
-    ended = replace(run(), state=state, started=moment(minutes=-20), finished=moment(minutes=-5))
-    await keep(ledger, replace(incident(), state=state, opened=ended.started, closed=ended.finished), ended)
+    await keep(ledger, *ended(state, finished=moment(minutes=-5)))
     return OperatorBench(ledger)
 
 

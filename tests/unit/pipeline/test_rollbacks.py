@@ -18,7 +18,6 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.records import IncidentState, Phase, RunRecord, SeenWorkload, StepRecord, StepState, UndoRecord
 from kintsugi.model.services import WorkloadRef
 from kintsugi.pipeline.active_catalog import ActiveCatalog
-from kintsugi.pipeline.operator_service import OperatorService
 from kintsugi.pipeline.previews import KEPT, ChangePlanner, RollbackPreviewer, difference_to, losses_of
 from kintsugi.runner.context import StepScope
 from kubeobjects.resources import DEPLOYMENTS, REPLICASETS
@@ -37,6 +36,7 @@ from tests.unit.factories import (
     service_text,
     virtual_clock,
 )
+from tests.unit.pipeline.business import operator_service
 from tests.unit.runner.fakes import ScriptedProber, ShownState
 
 QUESTION = "kubectl exec statefulset/database -n production -- psql -U postgres -d app -c 'TABLE pg_stat_user_tables'"
@@ -258,22 +258,14 @@ class RollbackScene:
         self.observed = observed = cast("Any", ShownState(CATALOG))
         observed.clock = virtual_clock
         active_catalog = ActiveCatalog(CATALOG, ledger.catalogs, lambda _: CATALOG)
-        unused = ("since", "pipeline", "explainer", "diagnoser", "diagnoses", "outages", "drill_scheduler")
-        parts: dict[str, Any] = {
-            **dict.fromkeys((*unused, "manual_starts", "reread")),
-            "cluster": "",
-            "ledger": ledger,
-            "observed": observed,
-            "supervisor": self.supervisor,
-            "rollbacks": RollbackPreviewer(
-                ledger=ledger,
-                active_catalog=active_catalog,
-                observed=observed,
-                prober=self.supervisor.prober,
-                kube=ClusterOfDicts(),
-            ),
-        }
-        self.deeds = OperatorService(active_catalog=active_catalog, **parts)
+        rollbacks = RollbackPreviewer(
+            ledger=ledger,
+            active_catalog=active_catalog,
+            observed=observed,
+            prober=self.supervisor.prober,
+            kube=ClusterOfDicts(),
+        )
+        self.deeds = operator_service(ledger, active_catalog, observed, supervisor=self.supervisor, rollbacks=rollbacks)
 
     async def shown(self) -> str:
         answer = await self.deeds.roll_back("inc-1", who="ana")

@@ -16,7 +16,6 @@ from kintsugi.actions.effect_plan import undone_by
 from kintsugi.actions.job_effect import JobStage, JobState, ending
 from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.watchdog import WatchdogTimings
-from kintsugi.executor import Executor
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.command import Command
 from kintsugi.model.records import IncidentState, Phase, RunRecord, SignalStatus, StepRecord, UndoRecord
@@ -33,7 +32,6 @@ from kubeobjects import predicates
 from kubeobjects.kept import Pod
 from tests.harness.daemon import ROOT
 from tests.unit.as_ledger import as_ledger
-from tests.unit.executor.effects import Boundary
 from tests.unit.executor.power import Power, PowerCutError
 from tests.unit.executor.scripted_actor import ContainedCall, ScriptedActor, undo_of
 from tests.unit.factories import (
@@ -49,7 +47,7 @@ from tests.unit.factories import (
     signal,
     virtual_clock,
 )
-from tests.unit.runner.fakes import RunLedger, ScriptedProber, ShownState
+from tests.unit.runner.fakes import RunLedger, ScriptedProber, ShownState, runner_deps
 from tests.unit.virtual import play
 
 TIMEOUT = WatchdogTimings(
@@ -200,13 +198,12 @@ class RunBench:
 
     def deps(self) -> RunnerDeps:
         """Return what runs work with."""
-        return RunnerDeps(
-            executor=Executor(self.actor, Boundary(power=self.power), clock=virtual_clock),
-            prober=self.prober,
-            observed=self.observed,
-            clock=virtual_clock,
-            poll_interval=self.pace,
-            command_timeout=timedelta(seconds=30),
+        return runner_deps(
+            self.prober,
+            self.observed,
+            self.actor,
+            power=self.power,
+            pace=self.pace,
             prometheus=self.prometheus,
             diagnoses=self.diagnoses,
             tried=self.failed_remedies,

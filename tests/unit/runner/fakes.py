@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import EffectPlan, Intent
@@ -12,6 +13,7 @@ from kintsugi.actions.probe import ANONYMOUS_PROBE, ProbeContext, Result
 from kintsugi.commands import render
 from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.errors import BudgetSpent, KintsugiError, WrongState
+from kintsugi.executor import Executor
 from kintsugi.ledger.runs import RecentChanges
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.change_limits import Budget, Disruptions, Lock
@@ -39,14 +41,17 @@ from kintsugi.model.records import (
 from kintsugi.model.rules import Mode
 from kintsugi.model.services import WorkloadRef
 from kintsugi.model.views import ServiceView
-from kintsugi.runner.context import StepScope
+from kintsugi.runner import RunnerDeps
+from kintsugi.runner.context import ClusterView, RunProber, StepScope
 from kintsugi.runner.deadlines import is_in_force
 from kintsugi.verbs.drain import Cordon
 from kintsugi.verbs.scale import Scale
 from kubeobjects.kept import Pod, StatefulSet
 from kubeobjects.metadata import Metadata
 from kubeobjects.predicates import START_UP_ALLOWANCE
+from tests.unit.executor.effects import Boundary
 from tests.unit.executor.power import Power
+from tests.unit.executor.scripted_actor import ScriptedActor
 from tests.unit.factories import NOW, deployment, trigger_of, view, virtual_clock
 
 
@@ -494,3 +499,24 @@ class ScriptedProber:
         if isinstance(command, Cordon | Delete | SetMetadata | Scale):
             return tuple(replace(command, objects=(each,)) for each in command.objects)
         return (command,)
+
+
+def runner_deps(
+    prober: RunProber,
+    observed: ClusterView,
+    actor: ScriptedActor | None = None,
+    *,
+    power: Power | None = None,
+    pace: timedelta = timedelta(seconds=1),
+    **more: Any,
+) -> RunnerDeps:
+    """Return what runs work with, which look once each `pace`; unless it says otherwise, an actor changes nothing."""
+    return RunnerDeps(
+        executor=Executor(actor or ScriptedActor(), Boundary(power=power or Power()), clock=virtual_clock),
+        prober=prober,
+        observed=observed,
+        clock=virtual_clock,
+        poll_interval=pace,
+        command_timeout=timedelta(seconds=30),
+        **more,
+    )

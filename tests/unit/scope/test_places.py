@@ -1,18 +1,15 @@
 """What each place of a document sees: no more when it is loaded, no less when it is asked."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from kintsugi.commands.results import object_type
 from kintsugi.errors import EvaluationError
-from kintsugi.expressions import ANY, DURATION, INT, STRING, ExpressionProblem, ListOf, Scope
-from kintsugi.model.records import Incident, IncidentState, Signal, SignalSource
-from kintsugi.model.rules import Mode, RuleSource
-from kintsugi.model.services import Service as ServiceDocument
-from kintsugi.model.services import WorkloadRef
-from kintsugi.model.source_position import SourcePosition
+from kintsugi.expressions import ANY, DURATION, INT, STRING, Bindings, ExpressionProblem, ListOf, Scope, Type
+from kintsugi.model.rules import RuleSource
 from kintsugi.model.views import ServiceView
 from kintsugi.scope import values
 from kintsugi.scope.types import (
@@ -24,67 +21,47 @@ from kintsugi.scope.types import (
     step_names,
 )
 from kubeobjects import resources
-from kubeobjects.kept import Deployment, Event, Node, Object, PersistentVolumeClaim, Pod
+from kubeobjects.kept import Event, Node, Object, PersistentVolumeClaim, Pod
 from kubeobjects.metadata import Metadata
-from kubeobjects.selectors import Selector
+from tests.unit.factories import NOW, incident, moment, pod, services, signal
+from tests.unit.factories import view as view_of
 from tests.unit.scope.cases import POD, merged
 
-NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-HERE = SourcePosition(file="rules/web.yaml", line=1, column=1)
+KNOWN = services(("web-service", ("database",)), ("cache-service", ("database",)), ("database", ()))
 
 
-def view(name: str, *, ready: int = 1, healthy: bool | None = True) -> ServiceView:
+def view(name: str, *, ready: int = 1, healthy: bool = True) -> ServiceView:
     """Return a service's view with one pod."""
-    service = ServiceDocument(
-        name=name,
-        priority=1,
-        depends_on=("database",),
-        namespace="production",
-        selector=Selector.parse(f"app={name}"),
-        workload=WorkloadRef(resource=resources.DEPLOYMENTS, name=name),
-        healthy=Scope(names=service_names()).expression("desired > 0 && ready >= desired"),
-        runbook="workload-recovery",
-        place=HERE,
-    )
-    return ServiceView(
-        service=service,
-        pods=(Pod(metadata=Metadata(name=f"{name}-1", uid=f"uid-{name}")),),
-        workload=Deployment(metadata=Metadata(name=name, uid=f"uid-of-{name}")),
-        ready=ready,
-        desired=2,
-        healthy=healthy,
-        cluster_ip="10.0.0.1",
-        port=80,
-        is_current=True,
-    )
+    seen = view_of(KNOWN[name], ready=ready, desired=2, healthy=healthy, pods=(pod(f"{name}-1"),))
+    return replace(seen, cluster_ip="10.0.0.1", port=80)
 
 
 WEB, CACHE = view("web-service", ready=2), view("cache-service", healthy=False)
 VIEWS = {"web-service": WEB, "cache-service": CACHE}
-INCIDENT = Incident(
-    id="i1",
-    service="web-service",
-    rule="r",
-    runbook="b",
-    mode=Mode.AUTO,
-    state=IncidentState.OPEN,
-    reason="",
-    opened=NOW - timedelta(hours=1),
-)
 AROUND = values.EvaluationContext(
-    now=NOW, incident=INCIDENT, parameters={"replicas": 5, "wait": timedelta(minutes=1)}, service=WEB, services=VIEWS
+    now=NOW,
+    incident=replace(incident(), opened=moment(hours=-1)),
+    parameters={"replicas": 5, "wait": timedelta(minutes=1)},
+    service=WEB,
+    services=VIEWS,
 )
+
+
+def all_hold(names: Mapping[str, Type], given: Bindings, *sources: str) -> None:
+    """Hold that expressions are accepted where these names are known, and true of what is given."""
+    for source in sources:
+        assert Scope(names=names).expression(source).evaluate(given) is True, source
 
 
 def test_healthy_reads_the_view_by_bare_names_and_after_service() -> None:
-    scope = Scope(names=service_names())
-    for source in (
+    all_hold(
+        service_names(),
+        values.health_names(WEB),
         "desired > 0 && ready >= desired",
         "service.ready == 2 && service.namespace == 'production'",
         "serving",
-    ):
-        assert scope.expression(source).evaluate(values.health_names(WEB)) is True
-    assert scope.expression("ready >= desired").evaluate(values.health_names(CACHE)) is False
+    )
+    assert Scope(names=service_names()).expression("ready >= desired").evaluate(values.health_names(CACHE)) is False
 
 
 @pytest.mark.parametrize(
@@ -98,51 +75,37 @@ def test_healthy_does_not_ask_for_itself_nor_beyond_its_service(source: str) -> 
 @pytest.mark.parametrize(
     ("on", "looked_at"),
     [
-        (RuleSource.POD, Pod(metadata=Metadata(name="x"))),
-        (RuleSource.PVC, PersistentVolumeClaim(metadata=Metadata(name="x"))),
-        (RuleSource.NODE, Node(metadata=Metadata(name="x"))),
-        (RuleSource.EVENT, Event(metadata=Metadata(name="x"))),
+        (RuleSource.POD, Pod),
+        (RuleSource.PVC, PersistentVolumeClaim),
+        (RuleSource.NODE, Node),
+        (RuleSource.EVENT, Event),
     ],
 )
-def test_a_rule_on_objects_sees_the_object_and_now(on: RuleSource, looked_at: Object) -> None:
-    asked = Scope(names=rule_names(on)).expression(
-        "object.metadata.name == 'x' && now > timestamp('2026-01-01T00:00:00Z')"
-    )
-    assert asked.evaluate(values.rule_names(on, object=looked_at, now=NOW)) is True
+def test_a_rule_on_objects_sees_the_object_and_now(on: RuleSource, looked_at: type[Object]) -> None:
+    given = values.rule_names(on, object=looked_at(metadata=Metadata(name="x")), now=NOW)
+    all_hold(rule_names(on), given, "object.metadata.name == 'x' && now > timestamp('2026-01-01T00:00:00Z')")
     with pytest.raises(ExpressionProblem):
         Scope(names=rule_names(on)).expression("service.healthy")
 
 
 def test_a_rule_on_alerts_sees_the_alert_in_alertmanagers_words() -> None:
-    signal = Signal(
-        id="s",
-        source=SignalSource.ALERTMANAGER,
-        kind=RuleSource.ALERT,
-        key="f00",
-        labels={"severity": "critical"},
-        began=NOW - timedelta(minutes=10),
-        received=NOW,
-    )
-    asked = Scope(names=rule_names(RuleSource.ALERT)).expression(
-        "alert.labels.severity == 'critical' && alert.status == 'firing' && now - alert.startsAt > duration('5m')"
-    )
-    assert asked.evaluate(values.rule_names(RuleSource.ALERT, alert=signal, now=NOW)) is True
-    ended = Scope(names=rule_names(RuleSource.ALERT)).expression("has(alert.endsAt)")
-    assert ended.evaluate(values.rule_names(RuleSource.ALERT, alert=signal, now=NOW)) is False
-    resolved = replace(signal, ended=NOW)
-    assert ended.evaluate(values.rule_names(RuleSource.ALERT, alert=resolved, now=NOW)) is True
+    names = rule_names(RuleSource.ALERT)
+    fires = signal(kind=RuleSource.ALERT, labels={"severity": "critical"})
+    given = values.rule_names(RuleSource.ALERT, alert=fires, now=moment(minutes=10))
+    critical = "alert.labels.severity == 'critical' && alert.status == 'firing'"
+    all_hold(names, given, f"{critical} && now - alert.startsAt > duration('5m')", "!has(alert.endsAt)")
+    all_hold(names, values.rule_names(RuleSource.ALERT, alert=replace(fires, ended=NOW), now=NOW), "has(alert.endsAt)")
 
 
 def test_a_rule_on_services_sees_its_own_and_all_by_list_and_by_name() -> None:
-    scope = Scope(names=rule_names(RuleSource.SERVICES, services=VIEWS))
-    given = values.rule_names(RuleSource.SERVICES, service=WEB, services=VIEWS, now=NOW)
-    for source in (
+    all_hold(
+        rule_names(RuleSource.SERVICES, services=VIEWS),
+        values.rule_names(RuleSource.SERVICES, service=WEB, services=VIEWS, now=NOW),
         "service.ready == service.desired",
         "services.filter(s, !s.healthy).map(s, s.name) == ['cache-service']",
         "!services.cache_service.healthy && services.web_service.ready == 2",
         "services.filter(s, 'database' in s.dependsOn).size() == 2",
-    ):
-        assert scope.expression(source).evaluate(given) is True
+    )
 
 
 def test_a_rule_without_a_service_has_none() -> None:
@@ -157,10 +120,9 @@ def test_a_service_whose_health_is_unknown_leaves_the_question_without_an_answer
     views = {**VIEWS, "web-service": replace(WEB, healthy=None)}
     given = values.rule_names(RuleSource.SERVICES, services=views, now=NOW)
     scope = Scope(names=rule_names(RuleSource.SERVICES, services=VIEWS, service=False))
-    with pytest.raises(EvaluationError):
-        scope.expression("size(services.filter(s, !s.healthy)) >= 1").evaluate(given)
-    with pytest.raises(EvaluationError):
-        scope.expression("services.web_service.healthy").evaluate(given)
+    for source in ("size(services.filter(s, !s.healthy)) >= 1", "services.web_service.healthy"):
+        with pytest.raises(EvaluationError):
+            scope.expression(source).evaluate(given)
 
 
 STEP = StepPlace(
@@ -172,25 +134,19 @@ STEP = StepPlace(
 
 
 def test_a_step_sees_parameters_earlier_steps_its_own_result_each_and_the_services() -> None:
-    pod = Pod(metadata=Metadata(name="web-1"))
-    given = values.step_names(
-        AROUND,
-        earlier={
-            "check": values.StepOutcome(ran=True, met=False, result={"items": [pod]}),
-            "logs": values.StepOutcome(ran=False, met=False),
-        },
-        own={"status": 200},
-        each=pod,
-    )
-    scope = Scope(names=step_names(STEP))
-    for source in (
+    earlier = {
+        "check": values.StepOutcome(ran=True, met=False, result={"items": [pod()]}),
+        "logs": values.StepOutcome(ran=False, met=False),
+    }
+    all_hold(
+        step_names(STEP),
+        values.step_names(AROUND, earlier=earlier, own={"status": 200}, each=pod()),
         "status == 200 && params.replicas == 5 && params.wait < duration('2m')",
         "steps.check.ran && !steps.check.passed && steps.check.items.exists(p, p.metadata.name == each.metadata.name)",
         "service.ready == 2 && services.all(s, s.port == 80) && !services.cache_service.healthy",
-        "now - incident.began == duration('1h') && incident.id == 'i1'",
+        "now - incident.began == duration('1h') && incident.id == 'inc-1'",
         "service.workload.metadata.uid in service.owns && service.workload.kind == 'Deployment'",
-    ):
-        assert scope.expression(source).evaluate(given) is True
+    )
 
 
 def test_the_results_of_a_step_that_did_not_run_have_no_answer() -> None:
@@ -233,12 +189,12 @@ def test_the_values_of_a_view_are_those_of_its_type() -> None:
 
 def test_a_view_shows_its_objects_as_owned() -> None:
     """In a step `service` is a name, and so is each path below it."""
-    assert values.shown_view(WEB)["owns"] == ["uid-of-web-service", "uid-web-service"]
+    assert values.shown_view(WEB)["owns"] == ["uid-web-service", "uid-web-service-1"]
     scope = Scope(names=step_names(StepPlace(own={"items": ListOf(POD)})))
-    pods = [Pod(metadata=Metadata(name=uid, uid=uid)) for uid in ("uid-web-service", "other")]
+    pods = [pod("web-service-1"), pod("other")]
     names = values.step_names(values.EvaluationContext(now=NOW, service=WEB), own={"items": pods})
     mine = "items.filter(p, p.metadata.uid in service.owns).map(p, p.metadata.uid)"
-    assert scope.expression(mine, result=ANY).evaluate(names) == ["uid-web-service"]
+    assert scope.expression(mine, result=ANY).evaluate(names) == ["uid-web-service-1"]
 
 
 @pytest.mark.parametrize(("word", "expected"), [("integer", INT), ("s3", STRING), ("[workload]", ListOf(STRING))])

@@ -12,7 +12,7 @@ OPEN = {"KINTSUGI_SERVER__INSECURE_NO_TOKEN": "true"}
 
 
 def settings_file(folder: Path, text: str) -> Path:
-    path = folder / "kintsugi.yaml"
+    path = folder / "k.yaml"
     path.write_text(text, encoding="utf-8")
     return path
 
@@ -150,10 +150,8 @@ def test_a_misspelt_namespace_is_refused_instead_of_protecting_nothing() -> None
 
 def problems(tmp_path: Path, text: str = "", **environ: str) -> list[str]:
     """Load what is wrong and give the complaints, the file's directory cut off."""
-    path = tmp_path / "k.yaml"
-    path.write_text(text, encoding="utf-8")
     with pytest.raises(SettingsError) as caught:
-        load(environ=OPEN | environ, file=path)
+        load(environ=OPEN | environ, file=settings_file(tmp_path, text))
     return [line.replace(f"{tmp_path}/", "") for line in caught.value.problems]
 
 
@@ -281,6 +279,5 @@ def test_every_setting_is_documented() -> None:
 
 
 def test_both_ports_may_be_any_free_one(tmp_path: Path) -> None:
-    file = tmp_path / "k.yaml"
-    file.write_text("server: {port: 0}\nhealth: {port: 0}\n", encoding="utf-8")
+    file = settings_file(tmp_path, "server: {port: 0}\nhealth: {port: 0}\n")
     assert load(environ=OPEN, file=file).health.port == 0

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -364,9 +365,7 @@ def test_an_end_is_taken_at_any_age_and_what_fired_beside_it_is_left_out() -> No
 
 
 def test_a_letter_that_was_not_kept_whole_is_not_sent_in_again() -> None:
-    lost = DeadLetter(
-        id="dead-1", source=SignalSource.ALERTMANAGER, received=THEN, reason="?", excerpt="", payload=None
-    )
+    lost = replace(letter(), payload=None)
     assert reread(lost, THEN, timed=True).unreadable.startswith("it was not stored whole")
 
 

@@ -1,10 +1,8 @@
 """A pod is looked at once for all its changes; what was told as firing is told as resolved (P9), and nothing while the clock is in doubt (C9)."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from types import SimpleNamespace
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace as changed
@@ -14,7 +12,6 @@ from kintsugi.decisions.matcher import Matcher
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import PendingMatch, SignalStatus, Target
-from kintsugi.model.views import ServiceView
 from kintsugi.sources.cluster import ClusterWatch, service_target
 from kintsugi.views import ServiceViews
 from kubeobjects.kept import (
@@ -38,201 +35,16 @@ CATALOG = factories.catalog(factories.service_text(), TOO_FEW, factories.runbook
 KEY = ("web-too-few", "web")
 
 
-@dataclass
-class ServiceScene:
-    """A watch on a service that is seen as the test says."""
-
-    ledger: WatchedLedger
-    now: datetime = factories.NOW
-    stale_reason: str = ""
-    views: dict[str, ServiceView] = field(default_factory=dict)
-    listeners: list[Callable[[ServiceView], None]] = field(default_factory=list)
-
-    def watch(self, catalog: Catalog = CATALOG) -> ClusterWatch:
-        """Start a watch, as a new process does."""
-        nothing_there = SimpleNamespace(store={}, subscribe=lambda _: None)
-        caches = SimpleNamespace(pods=nothing_there, pvcs=nothing_there, nodes=nothing_there, events=nothing_there)
-        self.listeners.clear()
-        watch = ClusterWatch(caches, self, self.ledger.ledger, clock=lambda: self.now)  # type: ignore[arg-type]
-        watch.reload(catalog, Matcher(catalog))
-        return watch
-
-    def listen(self, listener: Callable[[ServiceView], None]) -> None:
-        self.listeners.append(listener)
-
-    def on_new_selector(self, _listener: Callable[[], None]) -> None:
-        """Call nobody: the selector is the document's."""
-
-    def see(self, *, ready: int) -> None:
-        """Show the service with so many of three pods ready, a second later."""
-        self.now += timedelta(seconds=1)
-        view = self.views["web"] = factories.view(CATALOG.services["web"], ready=ready)
-        for listener in self.listeners:
-            listener(view)
-
-    async def step(self, watch: ClusterWatch, *, ready: int | None = None, meanwhile: int | None = None) -> None:
-        """Let a watch see the service so, and let that change once while its step is being committed."""
-        if ready is not None:
-            self.see(ready=ready)
-        if meanwhile is not None:
-            self.ledger.failpoints.happens = lambda: self.see(ready=meanwhile)
-        await watch.step()
-        self.ledger.failpoints.happens = nothing
-
-
-@pytest.fixture
-def scene(watched: WatchedLedger) -> ServiceScene:
-    return ServiceScene(watched)
-
-
-FIRING, RESOLVED = SignalStatus.FIRING, SignalStatus.RESOLVED
-
-
-async def test_a_condition_that_ends_while_its_signal_is_being_committed_is_resolved(scene: ServiceScene) -> None:
-    """The end is noticed between the commit of the signal and that of the condition."""
-    watch = scene.watch()
-    await scene.step(watch, ready=2, meanwhile=3)
-    await scene.step(watch)
-    assert scene.ledger.told == [FIRING, RESOLVED]
-    assert await scene.ledger.kept() == {}
-
-
-async def test_a_condition_that_ends_while_others_are_being_kept_is_resolved(scene: ServiceScene) -> None:
-    """What is noticed while the ledger is busy belongs to the next commit, not to the one under way."""
-    watch = scene.watch()
-    for ready in (2, 3):
-        await scene.step(watch, ready=ready)
-    await scene.step(watch, ready=2, meanwhile=3)
-    await scene.step(watch)
-    assert (await scene.ledger.firing(), await scene.ledger.kept()) == ((), {})
-
-
-async def test_a_condition_that_begins_anew_while_its_end_is_being_kept_is_known(scene: ServiceScene) -> None:
-    """Nothing that holds is forgotten."""
-    watch = scene.watch()
-    await scene.step(watch, ready=2)
-    await scene.step(watch, ready=3, meanwhile=2)
-    await scene.step(watch)
-    assert list(await scene.ledger.kept()) == [KEY]
-    assert scene.ledger.told == [FIRING, RESOLVED, FIRING]
-
-
-async def test_an_end_that_cannot_be_kept_is_kept_when_the_ledger_is_back(scene: ServiceScene) -> None:
-    """D1."""
-    watch = scene.watch()
-    await scene.step(watch, ready=2)
-    scene.ledger.failpoints.away = True
-    with pytest.raises(LedgerUnavailable):
-        await scene.step(watch, ready=3)
-    scene.ledger.failpoints.away = False
-    await scene.step(watch)
-    assert scene.ledger.told == [FIRING, RESOLVED]
-    assert await scene.ledger.kept() == {}
-
-
-@pytest.mark.parametrize("left", ["unmarked", "no condition", "no rule"])
-async def test_a_signal_of_an_earlier_process_ends_when_what_it_tells_of_does_not_hold(
-    scene: ServiceScene, left: str
-) -> None:
-    """C1, C17: the process died before it marked the condition, or kept none; or nobody would answer it again."""
-    await scene.step(scene.watch(), ready=2)
-    if left == "unmarked":
-        await scene.ledger.keep(replace((await scene.ledger.kept())[KEY], signalled=False))
-    elif left == "no condition":
-        await scene.ledger.keep(ended=[KEY])
-    after = scene.watch(factories.shop() if left == "no rule" else CATALOG)
-    await after.recall()
-    await scene.step(after, ready=None if left == "no rule" else 3)
-    assert await scene.ledger.firing() == ()
-    assert left == "no condition" or await scene.ledger.kept() == {}
-
-
-async def test_every_signal_is_told_to_who_counts_them_once_it_is_committed(scene: ServiceScene) -> None:
-    """P9: what was received is counted whatever source it has; what the ledger has not taken is not received yet."""
-    watch = scene.watch()
-    told: list[int] = []
-    watch.on_signals(told.append)
-    scene.see(ready=2)
-    scene.ledger.failpoints.away = True
-    with pytest.raises(LedgerUnavailable):
-        await watch.step()
-    assert told == []
-    scene.ledger.failpoints.away = False
-    await watch.step()
-    assert told == [1]
-    scene.see(ready=3)
-    await watch.step()
-    assert told == [1, 1]
-
-
-async def test_a_condition_that_begins_and_ends_while_an_earlier_process_is_recalled_ends_no_other(
-    scene: ServiceScene,
-) -> None:
-    """C1: a view that comes in before the ledger was read must not bring the watch down."""
-    watch = scene.watch()
-    rule = CATALOG.rules["web-too-few"]
-    target = Target(kind="Service", namespace="production", name="web", uid="web")
-
-    watch.record(rule, target, holds=True)
-    watch.record(rule, target, holds=False)
-    await watch.recall()
-    await watch.step()
-
-    assert await scene.ledger.kept() == {}
-    assert scene.ledger.told == []
-
-
-async def test_a_condition_that_has_ended_unwatched_is_not_told_though_its_time_is_over_by_now(
-    scene: ServiceScene,
-) -> None:
-    """C1, P6: the next process sees the service before it has read what was noticed by the one that died."""
-    await scene.ledger.keep(noticed_before())
-
-    watch = scene.watch()
-    scene.see(ready=3)
-    await watch.recall()
-    await watch.step()
-
-    assert scene.ledger.told == []
-    assert await scene.ledger.kept() == {}
-
-
-async def test_a_condition_that_an_earlier_process_noticed_is_told_once_it_is_seen_again(scene: ServiceScene) -> None:
-    """C1, P6: a question that nobody has asked anew has no answer; once it has one, its time counts from the beginning."""
-    await scene.ledger.keep(noticed_before())
-
-    watch = scene.watch()
-    await watch.recall()
-    await watch.step()
-    assert scene.ledger.told == []
-
-    watch.record(CATALOG.rules["web-too-few"], noticed_before().target, holds=None)
-    await watch.step()
-    assert scene.ledger.told == []
-
-    watch.record(CATALOG.rules["web-too-few"], noticed_before().target, holds=True)
-    await watch.step()
-    assert [signal.began for signal in await scene.ledger.firing()] == [noticed_before().since]
-
-
-def noticed_before() -> PendingMatch:
-    """Return a condition that an earlier process has noticed and not told of."""
-    target = Target(kind="Service", namespace="production", name="web", uid="web")
-    return PendingMatch(rule="web-too-few", target=target, since=factories.NOW - timedelta(hours=1))
-
-
-DOUBT = "this machine's clock is 1h ahead of the API server's"
-FEW_PODS = factories.rule_text("web-too-few", on="services", more="when: service.ready < 3\nfor: 2m\n")
-RESTARTED = factories.rule_text("web-pods", more="for: 2m\n").replace("object.unhealthy", "object.restarts > 3")
-AFTERWARDS = factories.catalog(factories.service_text(), FEW_PODS, RESTARTED, factories.runbook_text())
-
-
 class WatchScene:
     """A watch over caches that are told, on a clock that is moved by hand."""
 
     def __init__(self, ledger: WatchedLedger, catalog: Catalog) -> None:
         self.now, self.problem = factories.NOW, ""
         self.caches, self.ledger = scripted_caches(), ledger
+        self.restart(catalog)
+
+    def restart(self, catalog: Catalog) -> None:
+        """Begin anew, as another process does."""
         self.services = ServiceViews(
             self.caches,
             catalog,
@@ -242,6 +54,22 @@ class WatchScene:
         )
         self.watch = ClusterWatch(self.caches, self.services, self.ledger.ledger, clock=lambda: self.now)
         self.watch.reload(catalog, Matcher(catalog))
+
+    def see(self, *, ready: int) -> None:
+        """Show the service with so many of three pods ready, a second later."""
+        self.now += timedelta(seconds=1)
+        self.caches.deployments.put(factories.deployment(factories.web()))
+        for number in range(3):
+            self.caches.pods.put(factories.pod(f"web-{number}", ready=number < ready, version=str(self.now)))
+        self.services.refresh(everything=True)
+
+    async def step(self, *, ready: int, meanwhile: int | None = None) -> None:
+        """Let the watch see the service so, and let that change once while its step is being committed."""
+        self.see(ready=ready)
+        if meanwhile is not None:
+            self.ledger.failpoints.happens = lambda: self.see(ready=meanwhile)
+        await self.watch.step()
+        self.ledger.failpoints.happens = nothing
 
     async def goes_on(self, **passed: float) -> None:
         """Let time pass, and look."""
@@ -255,6 +83,146 @@ class WatchScene:
         self.now += set_by
         self.services.clock_set(set_by)
         self.watch.reevaluate_all(set_by)
+
+
+@pytest.fixture
+async def scene(watched: WatchedLedger) -> WatchScene:
+    return WatchScene(watched, CATALOG)
+
+
+FIRING, RESOLVED = SignalStatus.FIRING, SignalStatus.RESOLVED
+
+
+async def test_a_condition_that_ends_while_its_signal_is_being_committed_is_resolved(scene: WatchScene) -> None:
+    """The end is noticed between the commit of the signal and that of the condition."""
+    await scene.step(ready=2, meanwhile=3)
+    await scene.watch.step()
+    assert scene.ledger.told == [FIRING, RESOLVED]
+    assert await scene.ledger.kept() == {}
+
+
+async def test_a_condition_that_ends_while_others_are_being_kept_is_resolved(scene: WatchScene) -> None:
+    """What is noticed while the ledger is busy belongs to the next commit, not to the one under way."""
+    for ready in (2, 3):
+        await scene.step(ready=ready)
+    await scene.step(ready=2, meanwhile=3)
+    await scene.watch.step()
+    assert (await scene.ledger.firing(), await scene.ledger.kept()) == ((), {})
+
+
+async def test_a_condition_that_begins_anew_while_its_end_is_being_kept_is_known(scene: WatchScene) -> None:
+    """Nothing that holds is forgotten."""
+    await scene.step(ready=2)
+    await scene.step(ready=3, meanwhile=2)
+    await scene.watch.step()
+    assert list(await scene.ledger.kept()) == [KEY]
+    assert scene.ledger.told == [FIRING, RESOLVED, FIRING]
+
+
+async def test_an_end_that_cannot_be_kept_is_kept_when_the_ledger_is_back(scene: WatchScene) -> None:
+    """D1."""
+    await scene.step(ready=2)
+    scene.ledger.failpoints.away = True
+    with pytest.raises(LedgerUnavailable):
+        await scene.step(ready=3)
+    scene.ledger.failpoints.away = False
+    await scene.watch.step()
+    assert scene.ledger.told == [FIRING, RESOLVED]
+    assert await scene.ledger.kept() == {}
+
+
+@pytest.mark.parametrize("left", ["unmarked", "no condition", "no rule"])
+async def test_a_signal_of_an_earlier_process_ends_when_what_it_tells_of_does_not_hold(
+    scene: WatchScene, left: str
+) -> None:
+    """C1, C17: the process died before it marked the condition, or kept none; or nobody would answer it again."""
+    await scene.step(ready=2)
+    if left == "unmarked":
+        await scene.ledger.keep(replace((await scene.ledger.kept())[KEY], signalled=False))
+    elif left == "no condition":
+        await scene.ledger.keep(ended=[KEY])
+    scene.restart(factories.shop() if left == "no rule" else CATALOG)
+    await scene.watch.recall()
+    await scene.step(ready=3)
+    assert await scene.ledger.firing() == ()
+    assert left == "no condition" or await scene.ledger.kept() == {}
+
+
+async def test_every_signal_is_told_to_who_counts_them_once_it_is_committed(scene: WatchScene) -> None:
+    """P9: what was received is counted whatever source it has; what the ledger has not taken is not received yet."""
+    told: list[int] = []
+    scene.watch.on_signals(told.append)
+    scene.see(ready=2)
+    scene.ledger.failpoints.away = True
+    with pytest.raises(LedgerUnavailable):
+        await scene.watch.step()
+    assert told == []
+    scene.ledger.failpoints.away = False
+    await scene.watch.step()
+    assert told == [1]
+    scene.see(ready=3)
+    await scene.watch.step()
+    assert told == [1, 1]
+
+
+async def test_a_condition_that_begins_and_ends_while_an_earlier_process_is_recalled_ends_no_other(
+    scene: WatchScene,
+) -> None:
+    """C1: a view that comes in before the ledger was read must not bring the watch down."""
+    rule = CATALOG.rules["web-too-few"]
+    target = Target(kind="Service", namespace="production", name="web", uid="web")
+
+    scene.watch.record(rule, target, holds=True)
+    scene.watch.record(rule, target, holds=False)
+    await scene.watch.recall()
+    await scene.watch.step()
+
+    assert await scene.ledger.kept() == {}
+    assert scene.ledger.told == []
+
+
+async def test_a_condition_that_has_ended_unwatched_is_not_told_though_its_time_is_over_by_now(
+    scene: WatchScene,
+) -> None:
+    """C1, P6: the next process sees the service before it has read what was noticed by the one that died."""
+    await scene.ledger.keep(noticed_before())
+
+    scene.see(ready=3)
+    await scene.watch.recall()
+    await scene.watch.step()
+
+    assert scene.ledger.told == []
+    assert await scene.ledger.kept() == {}
+
+
+async def test_a_condition_that_an_earlier_process_noticed_is_told_once_it_is_seen_again(scene: WatchScene) -> None:
+    """C1, P6: a question that nobody has asked anew has no answer; once it has one, its time counts from the beginning."""
+    await scene.ledger.keep(noticed_before())
+    scene.services.views.clear()
+
+    await scene.watch.recall()
+    await scene.watch.step()
+    assert scene.ledger.told == []
+
+    scene.watch.record(CATALOG.rules["web-too-few"], noticed_before().target, holds=None)
+    await scene.watch.step()
+    assert scene.ledger.told == []
+
+    scene.watch.record(CATALOG.rules["web-too-few"], noticed_before().target, holds=True)
+    await scene.watch.step()
+    assert [signal.began for signal in await scene.ledger.firing()] == [noticed_before().since]
+
+
+def noticed_before() -> PendingMatch:
+    """Return a condition that an earlier process has noticed and not told of."""
+    target = Target(kind="Service", namespace="production", name="web", uid="web")
+    return PendingMatch(rule="web-too-few", target=target, since=factories.NOW - timedelta(hours=1))
+
+
+DOUBT = "this machine's clock is 1h ahead of the API server's"
+FEW_PODS = factories.rule_text("web-too-few", on="services", more="when: service.ready < 3\nfor: 2m\n")
+RESTARTED = factories.rule_text("web-pods", more="for: 2m\n").replace("object.unhealthy", "object.restarts > 3")
+AFTERWARDS = factories.catalog(factories.service_text(), FEW_PODS, RESTARTED, factories.runbook_text())
 
 
 async def test_a_condition_that_held_before_counts_from_when_the_clock_is_trusted_again(watched: WatchedLedger) -> None:

@@ -104,21 +104,14 @@ def test_secrets_are_masked_by_key_and_by_value_also_in_tracebacks(shape: Format
 HOSTILE = "x\r\n2026-01-01 [info] forged\x1b[31m \x9b31m \u2028 \u202e \ud800 \x00"
 
 
-def test_in_json_hostile_text_stays_inside_its_value() -> None:
-    stream = written("json")
-
-    get_logger("x").info("pod", name=HOSTILE, nested={"k\n": [HOSTILE]})
-
-    assert len(stream.getvalue().splitlines()) == 1
-    assert not set(stream.getvalue()) & set("\r\x1b\x9b\u2028\u202e\ud800\x00")
-
-
-def test_on_the_console_hostile_text_makes_no_second_line() -> None:
-    stream = written("console")
+@pytest.mark.parametrize("shape", ["json", "console"])
+def test_hostile_text_makes_no_second_line(shape: Format) -> None:
+    stream = written(shape)
 
     get_logger("x").info("pod", name=HOSTILE, nested={"k\n": [HOSTILE]})
 
     assert stream.getvalue().count("\n") == 1
+    assert len(stream.getvalue().splitlines()) == 1
     assert not set(stream.getvalue()) & set("\r\x1b\x9b\u2028\u202e\ud800\x00")
 
 
@@ -137,23 +130,18 @@ def test_a_traceback_on_the_console_cannot_pass_for_lines_of_the_log() -> None:
     assert all(line.startswith("    ") for line in rest if line)
 
 
-def test_a_value_without_end_is_cut() -> None:
-    stream = written("json")
-
-    get_logger("x").info("pod", name="x" * 100_000)
-
-    assert len(stream.getvalue()) < 10_000
-
-
 @pytest.mark.parametrize("before", range(8192 - 20, 8192 + 1))
-def test_no_part_of_a_secret_is_left_where_a_value_is_cut(before: int) -> None:
-    """E5: what stands on the cut is masked first."""
+def test_a_long_value_is_cut_and_no_part_of_a_secret_is_left_there(before: int) -> None:
+    """E4, E5: what stands on the cut is masked first."""
     SECRETS.register("hunter2-and-more")
     stream = written("json")
-    get_logger("kintsugi.x").info("said", text="x" * (before - 1) + " hunter2-and-more " + "y" * 100)
-    get_logger("kintsugi.x").info("said", text="x" * (before - 6) + " token=swordfish " + "y" * 100)
-    assert "hun" not in stream.getvalue()
-    assert "sword" not in stream.getvalue()
+    get_logger("kintsugi.x").info("said", text="x" * (before - 1) + " hunter2-and-more " + "y" * 9_000)
+    get_logger("kintsugi.x").info("said", text="x" * (before - 6) + " token=swordfish " + "y" * 9_000)
+    for text in (json.loads(line)["text"] for line in stream.getvalue().splitlines()):
+        assert "hun" not in text
+        assert "sword" not in text
+        assert text.startswith("x" * (before - 6))
+        assert len(text) < 8_300
 
 
 def test_lines_below_the_level_are_not_written() -> None:
@@ -162,13 +150,3 @@ def test_lines_below_the_level_are_not_written() -> None:
     get_logger("x").debug("noise")
 
     assert stream.getvalue() == ""
-
-
-def test_a_secret_on_the_cut_of_a_long_value_is_masked_before_it_is_cut() -> None:
-    """E4: a part of one is a secret, too."""
-    stream = written("json")
-    get_logger("kintsugi.x").info("it said", text="x" * 8_180 + " password: canary-on-the-cut and more " + "y" * 9_000)
-    line = json.loads(stream.getvalue())
-    assert "canary" not in line["text"]
-    assert line["text"].startswith("x" * 8_180)
-    assert len(line["text"]) < 8_300

@@ -3,8 +3,8 @@
 import asyncio
 import threading
 import time
-from collections.abc import Coroutine
-from typing import Any
+
+import pytest
 
 from kintsugi.telemetry import LoopHeartbeat, Metrics
 from kintsugi.telemetry.loop_lag import BEAT_EVERY
@@ -46,55 +46,31 @@ class LoopTime:
         return asyncio.get_running_loop().time() + self._worked
 
 
-def observed(story: Coroutine[Any, Any, list[float]]) -> list[float]:
-    """Play a story and give the lags that were observed, to the millisecond."""
-    return [round(lag, 3) for lag in play(story)]
-
-
-def test_a_loop_that_turns_beats_four_times_a_second_and_is_not_late() -> None:
-    async def story() -> list[float]:
-        lags: list[float] = []
-        clock = LoopTime()
-        heartbeat = LoopHeartbeat(lags.append, steady=clock)
-        task = asyncio.create_task(heartbeat.run())
-        await asyncio.sleep(10 * BEAT_EVERY + 0.1)
-        assert round(heartbeat.stood_still_for(clock()), 3) == 0.1
-        task.cancel()
-        return lags
-
-    assert observed(story()) == [0.0] * 10
-
-
-def test_work_that_takes_the_loop_is_observed_once_as_lag() -> None:
-    async def story() -> list[float]:
-        lags: list[float] = []
-        clock = LoopTime()
-        heartbeat = LoopHeartbeat(lags.append, steady=clock)
-        task = asyncio.create_task(heartbeat.run())
-        await asyncio.sleep(0.1)
-        clock.work(3)
-        assert round(heartbeat.stood_still_for(clock()), 3) == 3.1
-        await asyncio.sleep(2 * BEAT_EVERY)
-        task.cancel()
-        return lags
-
-    assert observed(story()) == [3.0, 0.0]
-
-
-def test_the_wait_for_the_start_of_the_loop_is_no_lag() -> None:
+@pytest.mark.parametrize(
+    ("before", "at_work", "lags"),
+    [(0, 0, [0.0] * 10), (0, 3, [3.0, *[0.0] * 9]), (30, 0, [0.0] * 10)],
+    ids=["a loop that turns four times a second", "work that takes the loop", "the wait for the start of the loop"],
+)
+def test_work_that_takes_the_loop_is_observed_once_as_lag_and_nothing_else(
+    before: float, at_work: float, lags: list[float]
+) -> None:
     """The daemon is made long before its loop is asked to beat."""
 
     async def story() -> list[float]:
-        lags: list[float] = []
+        found: list[float] = []
         clock = LoopTime()
-        heartbeat = LoopHeartbeat(lags.append, steady=clock)
-        clock.work(30)
+        heartbeat = LoopHeartbeat(lambda lag: found.append(round(lag, 3)), steady=clock)
+        clock.work(before)
         task = asyncio.create_task(heartbeat.run())
-        await asyncio.sleep(BEAT_EVERY + 0.1)
+        await asyncio.sleep(0.1)
+        clock.work(at_work)
+        assert round(heartbeat.stood_still_for(clock()), 3) == 0.1 + at_work
+        await asyncio.sleep(10 * BEAT_EVERY)
+        assert round(heartbeat.stood_still_for(clock()), 3) == 0.1
         task.cancel()
-        return lags
+        return found
 
-    assert observed(story()) == [0.0]
+    assert play(story()) == lags
 
 
 async def test_another_thread_sees_that_the_loop_stands_still_and_that_it_turns_again() -> None:

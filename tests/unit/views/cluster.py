@@ -233,3 +233,14 @@ def well_cluster() -> FakeCaches:
         cluster.run(name)
     cluster.services.refresh()
     return cluster
+
+
+def whole_cluster(catalog: Catalog | None = None) -> FakeCaches:
+    """Return a cluster in which web is well behind its Kubernetes Service, and at which nobody has looked yet."""
+    cluster = FakeCaches(catalog)
+    cluster.deploy()
+    cluster.expose()
+    cluster.answer(3)
+    for name in ("web-1", "web-2", "web-3"):
+        cluster.run(name)
+    return cluster

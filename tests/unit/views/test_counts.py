@@ -68,8 +68,7 @@ async def test_the_view_of_a_service_at_zero_says_with_how_many_it_is_started() 
     cluster = FakeCaches()
     for replicas in (4, 0):
         cluster.deploy(replicas=replicas)
-        cluster.services.refresh()
-    view = cluster.services.views["web"]
+        view = cluster.seen()
     assert (view.desired, view.replicas) == (0, 4)
     cluster.services.reload(catalog(service_text(more="replicas: 7"), rule_text(), runbook_text()))
     assert cluster.services.views["web"].replicas == 7
@@ -80,17 +79,15 @@ async def test_no_replicas_are_noted_while_the_cluster_is_not_seen() -> None:
     cluster = FakeCaches()
     cluster.clock_problem = "the clock was set"
     cluster.deploy(replicas=4)
-    cluster.services.refresh()
+    assert cluster.seen().replicas is None
     assert cluster.services.replicas.unsaved() == ()
-    assert cluster.services.views["web"].replicas is None
 
 
 async def test_replicas_that_an_earlier_life_has_seen_are_recalled() -> None:
     memory, cluster = ReplicaMemory(), FakeCaches()
     memory.recall(RUNS)
     cluster.deploy(replicas=0)
-    cluster.services.refresh()
-    workload = cluster.services.views["web"].workload
+    workload = cluster.seen().workload
     assert memory.note(workload, moment()) == replace(RUNS, until=moment())
     assert memory.unsaved() == (replace(RUNS, until=moment()),)
 
@@ -99,8 +96,7 @@ async def test_a_workload_that_has_replicas_before_and_after_a_restart_had_them_
     """A restore that stopped it in between has then stopped this very stretch: it is held rather too long than too short."""
     cluster = FakeCaches()
     cluster.deploy(replicas=3)
-    cluster.services.refresh()
-    workload = cluster.services.views["web"].workload
+    workload = cluster.seen().workload
     for known, since in ((RUNS, RUNS.since), (replace(RUNS, until=moment(hours=-1)), moment())):
         memory = ReplicaMemory()
         memory.note(workload, moment())
@@ -122,8 +118,7 @@ async def test_saved_replicas_are_not_saved_again_and_those_of_a_workload_that_i
     assert memory.unsaved() == ()
     memory.forget_all_but(())
     cluster.deploy(replicas=0)
-    cluster.services.refresh()
-    assert cluster.services.views["web"].replicas is None
+    assert cluster.seen().replicas is None
 
 
 def scaler(least: int, *, owner: str = "") -> HorizontalPodAutoscaler:

@@ -11,7 +11,7 @@ from kintsugi.views.service_objects import leading_services
 from kubeobjects.kept import Deployment, KubeService
 from kubeobjects.selectors import NOTHING
 from tests.unit.factories import catalog, rule_text, runbook_text, service_text
-from tests.unit.views.cluster import FakeCaches
+from tests.unit.views.cluster import FakeCaches, whole_cluster
 
 pytestmark = pytest.mark.looptime
 
@@ -80,17 +80,6 @@ ASKED = rule_text("answers", on="check", more="check: smoke")
 BY_ITSELF = catalog(SERVICE, ASKED, runbook_text())
 
 
-def well() -> FakeCaches:
-    """Return a cluster in which web is well."""
-    cluster = FakeCaches(BY_ITSELF)
-    cluster.deploy()
-    cluster.expose()
-    cluster.answer(3)
-    for name in ("web-1", "web-2", "web-3"):
-        cluster.run(name)
-    return cluster
-
-
 @pytest.mark.parametrize(
     "fails",
     [
@@ -105,14 +94,14 @@ def well() -> FakeCaches:
 async def test_a_service_is_healthy_unless_something_that_belongs_to_it_fails(
     fails: Callable[[FakeCaches], None],
 ) -> None:
-    cluster = well()
+    cluster = whole_cluster(BY_ITSELF)
     assert cluster.seen().healthy
     fails(cluster)
     assert cluster.seen().healthy is False
 
 
 async def test_a_check_counts_until_it_is_met_again_or_no_rule_asks_it_any_more() -> None:
-    cluster = well()
+    cluster = whole_cluster(BY_ITSELF)
     for met in (True, False):
         cluster.services.note_check("web", "smoke", met=met)
         assert cluster.seen().healthy is met

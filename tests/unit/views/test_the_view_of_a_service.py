@@ -21,24 +21,13 @@ from kubeobjects.network import ServicePort
 from kubeobjects.pods import ClaimVolume, PodSpec, Volume
 from kubeobjects.workloads import AutoscalerSpec, ScaleTarget, StatefulSetSpec
 from tests.unit.factories import catalog, moment, pod, rule_text, runbook_text, service_text
-from tests.unit.views.cluster import REVISION, FakeCaches
+from tests.unit.views.cluster import REVISION, FakeCaches, whole_cluster
 
 pytestmark = pytest.mark.looptime
 
 
-async def whole() -> FakeCaches:
-    """Return a cluster in which web is well."""
-    cluster = FakeCaches()
-    cluster.deploy()
-    cluster.expose()
-    cluster.answer(3)
-    for name in ("web-1", "web-2", "web-3"):
-        cluster.run(name)
-    return cluster
-
-
 async def test_a_service_that_is_well() -> None:
-    view = (await whole()).seen()
+    view = whole_cluster().seen()
     assert (view.ready, view.desired, view.healthy, view.healthy_since) == (3, 3, True, moment())
     assert (view.template, view.revision) == ("hash-1", 1)
     assert (view.cluster_ip, view.port) == ("10.0.0.7", 80)
@@ -47,7 +36,7 @@ async def test_a_service_that_is_well() -> None:
 
 
 async def test_a_service_is_reached_at_its_cluster_ip_by_its_tcp_ports_or_at_its_ready_endpoints() -> None:
-    cluster = await whole()
+    cluster = whole_cluster()
     ports = (ServicePort(port=53, protocol="UDP"), ServicePort(port=80), ServicePort(port=8443))
     cluster.expose(ports=ports)
     view = cluster.seen()
@@ -78,7 +67,7 @@ async def test_a_service_serves_by_the_ready_endpoints_of_its_kubernetes_service
     ready: bool, endpoints: tuple[int, int], serving: bool
 ) -> None:
     """Serving and healthy are two things."""
-    cluster = await whole()
+    cluster = whole_cluster()
     cluster.answer(*endpoints)
     cluster.run("web-2", ready=ready)
     view = cluster.seen()
@@ -101,7 +90,7 @@ async def test_a_service_without_endpoints_to_go_by_serves_by_its_ready_pods(unr
 @pytest.mark.parametrize("unready_too", [False, True])
 async def test_a_service_whose_kubernetes_service_selects_none_of_its_pods_does_not_serve(unready_too: bool) -> None:
     """It is the one that has led to them so far: where that was never seen, the one of the workload's own name."""
-    cluster = await whole()
+    cluster = whole_cluster()
     assert cluster.seen().serving
     cluster.expose(selector={"app": "wbe"}, unready_too=unready_too)
     assert cluster.seen().serving, "its endpoints are there still"
@@ -136,7 +125,7 @@ async def test_a_kubernetes_service_that_leads_to_other_pods_by_now_is_not_the_w
 
 
 async def test_a_service_whose_kubernetes_service_is_gone_does_not_serve_until_another_one_leads_to_its_pods() -> None:
-    cluster = await whole()
+    cluster = whole_cluster()
     assert cluster.seen().serving
     cluster.conceal("web-front")
     view = cluster.seen()
@@ -164,7 +153,7 @@ async def test_a_workload_that_is_gone_has_a_time_where_it_was_seen_to_go_and_is
 
 
 async def test_a_workload_that_is_made_anew_without_a_kubernetes_service_has_lost_none() -> None:
-    cluster = await whole()
+    cluster = whole_cluster()
     cluster.seen()
     cluster.conceal("web-front")
     cluster.undeploy()
@@ -175,14 +164,14 @@ async def test_a_workload_that_is_made_anew_without_a_kubernetes_service_has_los
 
 async def test_endpoints_without_a_port_serve_nobody() -> None:
     """Kubernetes lists pods that do not have a Service's named target port without any port."""
-    cluster = await whole()
+    cluster = whole_cluster()
     cluster.answer(3, ports=())
     view = cluster.seen()
     assert (view.serving, view.ready, view.ready_endpoints) == (False, 3, 0)
 
 
 async def test_the_view_says_since_when_a_service_serves_and_when_it_last_stopped() -> None:
-    cluster = await whole()
+    cluster = whole_cluster()
     first = cluster.seen()
     assert (first.serving_since, first.lapsed_since) == (moment(minutes=-60), None), "a restart of ours is no lapse"
     await asyncio.sleep(10)
@@ -200,13 +189,13 @@ async def test_the_view_says_since_when_a_service_serves_and_when_it_last_stoppe
 
 
 async def test_a_service_that_was_down_when_it_was_first_looked_at_stopped_at_no_known_moment() -> None:
-    cluster = await whole()
+    cluster = whole_cluster()
     cluster.answer(0, 1)
     assert cluster.seen().lapsed_since is None
 
 
 async def test_only_the_ready_pods_that_are_there_and_a_service_s_own_count() -> None:
-    cluster = await whole()
+    cluster = whole_cluster()
     cluster.run("api-1", app="api")
     assert cluster.seen().ready == 3
     cluster.run("web-2", ready=False)
@@ -218,7 +207,7 @@ async def test_only_the_ready_pods_that_are_there_and_a_service_s_own_count() ->
 
 
 async def test_health_and_failure_last_unbroken() -> None:
-    cluster = await whole()
+    cluster = whole_cluster()
     assert cluster.seen().healthy_since == moment()
     await asyncio.sleep(60)
     cluster.run("web-1")
@@ -235,7 +224,7 @@ async def test_health_and_failure_last_unbroken() -> None:
 @pytest.mark.parametrize("blindness", ["silent", "unsynced", "interrupted"])
 async def test_a_view_that_cannot_be_trusted_is_neither_well_nor_failing(blindness: str) -> None:
     """P6: and when it is seen again and nothing of it has changed, its time goes on."""
-    cluster = await whole()
+    cluster = whole_cluster()
     before = cluster.seen()
     await asyncio.sleep(600)
     match blindness:
@@ -256,7 +245,7 @@ async def test_a_view_that_cannot_be_trusted_is_neither_well_nor_failing(blindne
 @pytest.mark.parametrize("sampled", [True, False], ids=["the gap was noticed", "the gap was over before a look"])
 async def test_a_service_whose_objects_have_changed_in_a_gap_starts_its_times_anew(sampled: bool) -> None:
     """P6: a pod that broke and was well again; a change of another service's is none."""
-    cluster = await whole()
+    cluster = whole_cluster()
     cluster.run("api-1", app="api")
     cluster.seen()
     await asyncio.sleep(600)
@@ -277,7 +266,7 @@ async def test_a_service_whose_objects_have_changed_in_a_gap_starts_its_times_an
 
 
 async def test_a_failure_that_a_gap_ends_with_begins_then_and_one_that_goes_on_goes_on() -> None:
-    cluster = await whole()
+    cluster = whole_cluster()
     cluster.seen()
     await asyncio.sleep(60)
     cluster.caches.endpoints.problem = "the connection was reset"
@@ -296,7 +285,7 @@ async def test_a_failure_that_a_gap_ends_with_begins_then_and_one_that_goes_on_g
 @pytest.mark.parametrize("kind", ["autoscalers", "namespaces", "nodes", "stateful_sets", "daemon_sets"])
 async def test_a_kind_by_which_its_health_is_not_judged_takes_nothing_from_a_service(kind: str) -> None:
     """P6: it still keeps changes from being made."""
-    cluster = await whole()
+    cluster = whole_cluster()
     cluster.seen()
     await asyncio.sleep(600)
     getattr(cluster.caches, kind).problem = "the connection was reset"
@@ -307,7 +296,7 @@ async def test_a_kind_by_which_its_health_is_not_judged_takes_nothing_from_a_ser
 
 async def test_a_watch_that_sends_no_bookmarks_may_be_silent_until_it_is_opened_anew() -> None:
     """P6, B3."""
-    cluster = await whole()
+    cluster = whole_cluster()
     cluster.caches.pods.sends_bookmarks = False
     cluster.caches.pods.silent_for = 89.0
     assert cluster.seen().is_current
@@ -335,17 +324,16 @@ async def test_the_watch_that_is_blind_is_named() -> None:
 
 async def test_going_blind_and_seeing_again_are_noticed_without_any_change_of_an_object() -> None:
     """P6: a view that was made before a watch broke off must not pass for what is so."""
-    cluster = await whole()
+    cluster = whole_cluster()
     cluster.seen()
     running = asyncio.create_task(cluster.services.run(timedelta(milliseconds=100)))
     cluster.caches.pods.problem = "the connection was reset"
     await asyncio.sleep(0.2)
     blind = cluster.services.views["web"]
-    assert blind.is_current is False
+    assert not blind.is_current
     cluster.caches.pods.problem = ""
     await asyncio.sleep(0.2)
-    again = cluster.services.views["web"]
-    assert again.is_current is True
+    assert cluster.services.views["web"].is_current
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
@@ -386,7 +374,7 @@ async def test_restarts_are_counted_from_when_they_were_first_seen() -> None:
 
 
 async def test_other_managers_of_the_workload_are_named() -> None:
-    cluster = await whole()
+    cluster = whole_cluster()
     for kind, name in (("Deployment", "web"), ("Deployment", "api"), ("StatefulSet", "web")):
         target = AutoscalerSpec(scale_target_ref=ScaleTarget(kind=kind, name=name))
         meta = Metadata(name=f"{kind}-{name}".lower(), namespace="production")
@@ -406,9 +394,9 @@ async def test_the_front_leads_to_the_pods_and_is_the_first_by_name() -> None:
 
 
 async def test_only_what_changed_is_looked_at_again() -> None:
-    cluster = await whole()
+    cluster = whole_cluster()
     told: list[str] = []
-    cluster.services.listen(lambda view: told.append(view.name))
+    cluster.services.on_view(lambda view: told.append(view.name))
     cluster.services.refresh()
     assert told == ["web"]
     assert cluster.services.refresh() == ()
@@ -418,7 +406,7 @@ async def test_only_what_changed_is_looked_at_again() -> None:
 
 
 async def test_a_new_catalog_drops_the_services_that_it_no_longer_has() -> None:
-    cluster = await whole()
+    cluster = whole_cluster()
     text = service_text("api")
     cluster.services.reload(catalog(text, rule_text(service="api"), runbook_text()))
     assert set(cluster.services.views) == {"api"}
@@ -440,7 +428,7 @@ def test_the_claims_of_a_workload_are_known_when_it_has_no_pods() -> None:
 
 async def test_a_claim_belongs_to_a_service_by_what_mounts_it_and_not_by_its_labels() -> None:
     """Claims with the labels of the service, also one that a stranger's pod mounts, are no claims of a restore."""
-    cluster = await whole()
+    cluster = whole_cluster()
     for name in ("ours", "labelled", "mounted-by-a-stranger"):
         metadata = Metadata(name=name, namespace="production", labels={"app": "web"}, resource_version="1")
         cluster.caches.pvcs.put(PersistentVolumeClaim(metadata=metadata))
@@ -473,7 +461,7 @@ async def test_the_claims_of_all_replicas_of_a_stateful_set_are_its_own_while_it
 
 async def test_a_revision_that_is_no_number_counts_for_none() -> None:
     """B16: whoever may write a Deployment may write what they like into its annotations."""
-    cluster = await whole()
+    cluster = whole_cluster()
     for store in (cluster.caches.deployments, cluster.caches.replica_sets):
         for item in tuple(store.store.values()):
             metadata = replace(
@@ -486,22 +474,20 @@ async def test_a_revision_that_is_no_number_counts_for_none() -> None:
 
 async def test_a_workload_that_cannot_be_read_leaves_its_service_unreadable_and_no_other() -> None:
     """B16, P6: without its Deployment a service would look as if nothing were wanted of it."""
-    cluster = await whole()
+    cluster = whole_cluster()
     cluster.caches.deployments.mirror.mark_undecodable(("production", "web"), "replicas: expected int")
-    cluster.services.refresh()
-    view = cluster.services.views["web"]
+    view = cluster.seen()
     assert (view.is_current, view.healthy) == (False, None)
     cluster.deploy(2)
-    cluster.services.refresh()
-    assert cluster.services.views["web"].is_current
+    assert cluster.seen().is_current
 
 
 async def test_a_listener_that_fails_keeps_the_news_from_nobody() -> None:
     """B16."""
-    cluster = await whole()
+    cluster = whole_cluster()
     told: list[str] = []
-    cluster.services.listen(lambda view: told.append(view.name[999]))
-    cluster.services.listen(lambda view: told.append(view.name))
+    cluster.services.on_view(lambda view: told.append(view.name[999]))
+    cluster.services.on_view(lambda view: told.append(view.name))
     with capture_logs() as said:
         cluster.services.refresh(everything=True)
     assert told == ["web"]
