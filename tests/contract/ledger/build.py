@@ -1,10 +1,15 @@
 """Signals, claims and steps for the ledger's tests, and a decision for every taste."""
 
 import itertools
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
+from kintsugi.errors import LedgerError
 from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
 from kintsugi.model.good_state import GoodTemplate
 from kintsugi.model.history import History
@@ -31,6 +36,21 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 
 _NUMBERS = itertools.count(1)
+
+
+@asynccontextmanager
+async def leading(url: str, **more: Any) -> AsyncIterator[Ledger]:
+    """Open a ledger that this process leads."""
+    async with Ledger.open(url, holder="kintsugi-0", **more) as ledger:
+        await ledger.lead(NOW)
+        yield ledger
+
+
+async def not_opened(opening: AbstractAsyncContextManager[Ledger], error: type[LedgerError], why: str) -> None:
+    """Check that a ledger is not opened."""
+    with pytest.raises(error, match=why):
+        async with opening:
+            raise AssertionError("it was opened")
 
 
 def signal(

@@ -19,16 +19,7 @@ from kintsugi.model.records import (
     UndoRecord,
     VerdictKind,
 )
-from tests.contract.ledger.build import (
-    HOUR,
-    MINUTE,
-    NOW,
-    accepted,
-    begin,
-    request,
-    step,
-    write,
-)
+from tests.contract.ledger.build import HOUR, MINUTE, NOW, accepted, begin, leading, request, step, write
 
 
 async def test_a_pause_is_known_as_soon_as_it_is_said_and_no_longer_than_it_lasts(ledger: Ledger) -> None:
@@ -126,8 +117,7 @@ async def test_a_pod_counts_as_deleted_while_that_may_be_and_not_when_it_surely_
 
 async def test_a_daemon_that_has_lost_the_lead_hears_it_before_an_effect(made: str) -> None:
     """P4, C4."""
-    async with Ledger.open(made, holder="kintsugi-0") as ledger:
-        await ledger.lead(NOW)
+    async with leading(made) as ledger:
         await ledger.admissions.constraints("shop", NOW - HOUR, NOW)
         held = ledger._store.epoch
         await ledger.lead(NOW)

@@ -6,7 +6,7 @@ import pytest
 
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Reason, Signal, SignalSource, VerdictKind
-from tests.contract.ledger.build import MINUTE, NOW, accepted, signal, verdict
+from tests.contract.ledger.build import MINUTE, NOW, accepted, leading, signal, verdict
 from tests.harness.ledgers import newest_signals
 
 WAIT = 10 * MINUTE
@@ -95,8 +95,7 @@ async def test_a_signal_that_fires_again_ends_by_its_old_end_told_once_more(ledg
 
 async def test_a_signal_that_fires_again_is_remembered_across_a_restart(made: str) -> None:
     """P1: the note is committed with the delivery, before that is answered."""
-    async with Ledger.open(made, holder="kintsugi-0") as ledger:
-        await ledger.lead(NOW)
+    async with leading(made) as ledger:
         await fire_again(ledger)
     async with Ledger.open(made, holder="kintsugi-0") as ledger:
         await ledger.lead(LATE)

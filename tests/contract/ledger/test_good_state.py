@@ -25,7 +25,18 @@ from kintsugi.model.records import (
     Verdict,
 )
 from kintsugi.model.remedies import RemedyKind
-from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, good_template, run_request, signal, start, step
+from tests.contract.ledger.build import (
+    HOUR,
+    MINUTE,
+    NOW,
+    begin,
+    good_template,
+    leading,
+    run_request,
+    signal,
+    start,
+    step,
+)
 from tests.harness.ledgers import newest_dead_letters
 
 
@@ -37,8 +48,7 @@ def condition(uid: str, *, signalled: bool = False) -> PendingMatch:
 
 async def test_a_condition_is_kept_across_a_restart(url: str) -> None:
     """`for:` counts from the first yes."""
-    async with Ledger.open(url, holder="kintsugi-0") as ledger:
-        await ledger.lead(NOW)
+    async with leading(url) as ledger:
         await ledger.pending_matches.save_conditions([condition("a"), condition("b")], ())
         await ledger.pending_matches.save_conditions([condition("a", signalled=True)], [("pod-not-ready", "b")])
     async with Ledger.open(url, holder="kintsugi-0") as ledger:

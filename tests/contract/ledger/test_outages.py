@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import Ledger
-from tests.contract.ledger.build import NOW, begin, request, signal, started, step, write
+from tests.contract.ledger.build import NOW, begin, leading, not_opened, request, signal, started, step, write
 from tests.harness import disks
 from tests.harness.postgres import Postgres
 
@@ -58,8 +58,7 @@ async def _keys(url: str) -> set[str]:
 
 async def test_a_full_disk_refuses_and_leaves_nothing_half_done(tmp_path: Path) -> None:
     """D7, P8: no intent on record, no effect; and all goes on when there is room again."""
-    async with Ledger.open(f"sqlite:///{tmp_path}/ledger.db", holder="kintsugi-0") as ledger:
-        await ledger.lead(NOW)
+    async with leading(f"sqlite:///{tmp_path}/ledger.db") as ledger:
         run = await begin(ledger)
         await _limit_pages(ledger, 1)  # no more than it has already
         with pytest.raises(LedgerUnavailable, match="full"):
@@ -104,7 +103,9 @@ async def test_a_full_file_system_refuses_and_recovers(small_disk: Path) -> None
         assert await ledger.signals.pending() == accepted + 1
 
 
-async def test_a_damaged_file_is_refused_with_an_instruction_and_kept(tmp_path: Path) -> None:
+async def test_a_damaged_file_and_one_that_is_no_database_are_refused_with_an_instruction_and_kept(
+    tmp_path: Path,
+) -> None:
     """D9: a ledger made anew would have forgotten limits and cooldowns."""
     path = tmp_path / "ledger.db"
     async with Ledger.open(f"sqlite:///{path}", holder="kintsugi-0") as ledger:
@@ -112,28 +113,17 @@ async def test_a_damaged_file_is_refused_with_an_instruction_and_kept(tmp_path: 
             await ledger.signals.accept([signal() for _ in range(50)], NOW)
     damaged = bytearray(path.read_bytes())
     damaged[4096 * 3 : 4096 * 40] = b"\xa5" * (4096 * 37)
-    path.write_bytes(damaged)
-    with pytest.raises(LedgerUnavailable, match="restore it from a backup"):
-        async with Ledger.open(f"sqlite:///{path}", holder="kintsugi-0"):
-            raise AssertionError("a damaged ledger was opened")
-    assert path.read_bytes() == bytes(damaged)
-
-
-async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
-    """D9."""
-    path = tmp_path / "ledger.db"
-    path.write_bytes(b"this is not a database, and must not become one " * 200)
-    with pytest.raises(LedgerUnavailable, match="restore it from a backup"):
-        async with Ledger.open(f"sqlite:///{path}", holder="kintsugi-0"):
-            raise AssertionError("a text file was opened")
-    assert path.read_bytes().startswith(b"this is not a database")
+    for content in (bytes(damaged), b"this is not a database, and must not become one " * 200):
+        path.write_bytes(content)
+        opening = Ledger.open(f"sqlite:///{path}", holder="kintsugi-0")
+        await not_opened(opening, LedgerUnavailable, "restore it from a backup")
+        assert path.read_bytes() == content
 
 
 async def test_a_ledger_in_a_folder_that_does_not_exist_is_unavailable(tmp_path: Path) -> None:
     """The volume is not mounted."""
-    with pytest.raises(LedgerUnavailable, match=r"cannot be opened: .*set --ledger sqlite:///PATH"):
-        async with Ledger.open(f"sqlite:///{tmp_path}/nowhere/ledger.db", holder="kintsugi-0"):
-            raise AssertionError("opened in a folder that does not exist")
+    opening = Ledger.open(f"sqlite:///{tmp_path}/nowhere/ledger.db", holder="kintsugi-0")
+    await not_opened(opening, LedgerUnavailable, r"cannot be opened: .*set --ledger sqlite:///PATH")
 
 
 async def test_a_file_locked_by_another_program_is_unavailable_and_then_available(tmp_path: Path) -> None:
@@ -152,8 +142,7 @@ async def test_a_file_locked_by_another_program_is_unavailable_and_then_availabl
 @pytest.fixture
 async def on_postgres(postgres: str) -> AsyncIterator[Ledger]:
     """Return an open ledger on PostgreSQL that this process leads."""
-    async with Ledger.open(postgres, holder="kintsugi-0") as ledger:
-        await ledger.lead(NOW)
+    async with leading(postgres) as ledger:
         yield ledger
 
 

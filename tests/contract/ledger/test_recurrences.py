@@ -2,14 +2,10 @@
 
 import asyncio
 from datetime import datetime
-from pathlib import Path
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.dialects import sqlite
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.history import recoveries_of
 from kintsugi.model.history import History
 from kintsugi.model.records import IncidentState, Notice, Reason, StepState, Verdict, VerdictKind
 from tests.contract.ledger.build import (
@@ -83,17 +79,6 @@ async def test_a_trouble_that_comes_and_goes_without_a_change_is_one_that_return
     for over, state in zip(ENDS, states, strict=True):
         await end(ledger, await begin(ledger, now=over - MINUTE), state, over)
     assert await recoveries(ledger) == ENDS
-
-
-async def test_the_recoveries_are_found_by_an_index_in_their_order(tmp_path: Path) -> None:
-    """A request takes as long with many runs as with few: nothing is scanned, and nothing sorted."""
-    async with Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", holder="kintsugi-0") as ledger:
-        query = recoveries_of("web", "web-service-recovery", IncidentState.NO_ACTION).compile(
-            dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}
-        )
-        async with ledger._store.engines.reader.connect() as connection:
-            (step,) = await connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))
-    assert "USING INDEX ix_runs_service_runbook_state (service=? AND runbook=? AND state=?" in step.detail
 
 
 async def test_a_person_is_told_once_with_the_history_and_nothing_is_started(ledger: Ledger) -> None:

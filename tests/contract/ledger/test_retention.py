@@ -10,7 +10,7 @@ from kintsugi.ledger import Ledger, RetentionTerms
 from kintsugi.ledger.tables import metadata
 from kintsugi.model.good_state import GoodRevision
 from kintsugi.model.records import IncidentState, Reason, VerdictKind
-from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, kept, signal, step, verdict, write
+from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, kept, leading, signal, step, verdict, write
 from tests.contract.ledger.past import SERVICES, live_through
 from tests.harness import ledgers
 
@@ -165,8 +165,7 @@ async def test_an_old_notice_of_the_daemon_goes_once_it_is_sent_or_nobody_is_tol
 
 async def test_changes_that_the_budget_counts_stay(made: str) -> None:
     """P7: a window longer than `keep` would be met by nothing, were its changes forgotten."""
-    async with Ledger.open(made, holder="kintsugi-0") as ledger:
-        await ledger.lead(NOW)
+    async with leading(made) as ledger:
         for number in range(11):
             await past_run(ledger, "web", 5 - number / 10)
         before = len(await ledger.incidents.newest())
@@ -197,8 +196,7 @@ async def test_a_second_storm_of_the_same_size_does_not_make_the_file_grow(tmp_p
     """D10: what was forgotten makes room for what comes."""
     file, sizes = tmp_path / "ledger.db", []
     file.write_bytes(ledgers.content())
-    async with Ledger.open(ledgers.url_of(file), holder="kintsugi-0") as ledger:
-        await ledger.lead(NOW)
+    async with leading(ledgers.url_of(file)) as ledger:
         for storm in range(3):
             await _storm(ledger, f"storm-{storm}", NOW + storm * 100 * DAY)
             sizes.append(await _pages(ledger))

@@ -108,6 +108,7 @@ async def test_ten_thousand_alerts_in_one_group_are_kept(ledger: Ledger) -> None
     answer = await ledger.signals.accept(storm, NOW)
     assert (answer.new, len(set(answer.ids)), await ledger.signals.pending()) == (10_000,) * 3
     assert (await ledger.signals.accept(storm, NOW)).repeated == 10_000
+    assert [each.id for each in await ledger.signals.firing()] == sorted(answer.ids)
 
 
 async def test_many_callers_at_once_each_get_their_own_answer_also_where_one_goes_away(ledger: Ledger) -> None:

@@ -12,7 +12,7 @@ import pytest
 from kintsugi.ledger import Ledger
 from kintsugi.model.good_state import GoodRevision
 from kintsugi.model.records import IncidentState, StepState
-from tests.contract.ledger.build import NOW, accepted, begin, request, signal, started, step, write
+from tests.contract.ledger.build import NOW, accepted, begin, leading, request, signal, started, step, write
 from tests.contract.ledger.test_manual_starts import by_hand
 
 
@@ -78,8 +78,7 @@ async def lossy(url: str, *, lands: bool) -> AsyncIterator[tuple[Ledger, Breakin
     port = server.sockets[0].getsockname()[1]
     try:
         through = url.replace(f":{real.port}/", f":{port}/")
-        async with Ledger.open(through, holder="kintsugi-0", failpoints=line) as ledger:
-            await ledger.lead(NOW)
+        async with leading(through, failpoints=line) as ledger:
             yield ledger, line
     finally:
         server.close()
