@@ -14,6 +14,7 @@ from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
 from kintsugi.model.good_state import GoodTemplate
 from kintsugi.model.history import History
 from kintsugi.model.records import (
+    Incident,
     IncidentState,
     KeptDiagnosis,
     Occasion,
@@ -159,6 +160,19 @@ def started(requested: RunRequestResult) -> RunRecord:
     assert requested.verdict.kind is VerdictKind.STARTED, requested.verdict
     assert requested.run is not None
     return requested.run
+
+
+def incident_of(requested: RunRequestResult) -> Incident:
+    """Return the incident of a claim that must have opened or found one."""
+    assert requested.incident is not None, requested.verdict
+    return requested.incident
+
+
+async def judged(ledger: Ledger, incident: str) -> VerdictKind:
+    """Return the verdict on the one signal of an incident."""
+    ((_, given),) = await ledger.signals.of_incident(incident)
+    assert given is not None
+    return given.kind
 
 
 def diagnosis(summary: str = "web: it cannot start", *, at: datetime = NOW, text: str = "it says no") -> Diagnosis:

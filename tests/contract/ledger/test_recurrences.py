@@ -16,6 +16,7 @@ from tests.contract.ledger.build import (
     begin,
     end,
     hold,
+    incident_of,
     refuse_to_decide,
     request,
     signal,
@@ -126,10 +127,8 @@ async def test_an_incident_that_was_held_meanwhile_is_closed_with_the_trouble(le
     """The incident is the one that was open already."""
     await returned(ledger)
     again = await accepted(ledger, began=NOW)
-    held = (await request(ledger, again, hold)).incident
-    closed = (await request(ledger, again, leave_alone, NOW + 2 * MINUTE)).incident
-    assert held is not None
-    assert closed is not None
+    held = incident_of(await request(ledger, again, hold))
+    closed = incident_of(await request(ledger, again, leave_alone, NOW + 2 * MINUTE))
     assert (closed.id, closed.closed) == (held.id, NOW + 2 * MINUTE)
     assert len(await told(ledger)) == 1
 
