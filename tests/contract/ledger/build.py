@@ -11,9 +11,11 @@ import pytest
 
 from kintsugi.errors import LedgerError
 from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
-from kintsugi.model.good_state import GoodTemplate
+from kintsugi.model.good_state import GoodRevision, GoodTemplate
 from kintsugi.model.history import History
 from kintsugi.model.records import (
+    Approval,
+    DeadLetter,
     Incident,
     IncidentState,
     KeptDiagnosis,
@@ -122,6 +124,19 @@ def refuse_to_decide(_history: History) -> Verdict:
     raise AssertionError("this claim was decided before and must not be decided again")
 
 
+class Noted:
+    """A decision that notes the histories that it is made by."""
+
+    def __init__(self, decide: Decide) -> None:
+        self.histories: list[History] = []
+        self._decide = decide
+
+    def __call__(self, history: History) -> Verdict:
+        """Note it, and decide."""
+        self.histories.append(history)
+        return self._decide(history)
+
+
 async def accepted(ledger: Ledger, key: str = "", **more: Any) -> Signal:
     """Accept a signal that fires, and return it."""
     told = signal(key, **more)
@@ -195,6 +210,27 @@ def diagnosis(summary: str = "web: it cannot start", *, at: datetime = NOW, text
 def kept(run: RunRecord, occasion: Occasion = Occasion.OPENED, *, at: datetime = NOW) -> KeptDiagnosis:
     """Make what is kept of a diagnosis with a run's incident."""
     return KeptDiagnosis(incident=run.incident, occasion=occasion, diagnosis=diagnosis(at=at))
+
+
+def question(incident: str, plan: str = "plan-1", *, path: str = "restore", asked: datetime = NOW) -> Approval:
+    """Make a question about a step, which may be answered for half an hour."""
+    return Approval(
+        incident=incident, path=path, question="Restore it?", plan=plan, asked=asked, expires=asked + 30 * MINUTE
+    )
+
+
+def dead_letter(name: str, text: str = "malformed", *, at: datetime = NOW, payload: bytes | None = None) -> DeadLetter:
+    """Make a dead letter with the same text for its reason and its excerpt."""
+    return DeadLetter(
+        id=name, source=SignalSource.ALERTMANAGER, received=at, reason=text, excerpt=text, payload=payload
+    )
+
+
+def good_revision(
+    workload: str = "uid-1", template: str = "abc", number: int = 3, *, at: datetime = NOW
+) -> GoodRevision:
+    """Make a revision that was good at one moment."""
+    return GoodRevision(workload=workload, template=template, number=number, first_good=at, last_good=at)
 
 
 def good_template(name: str = "web") -> GoodTemplate:

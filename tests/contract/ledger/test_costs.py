@@ -10,7 +10,6 @@ import pytest
 from kintsugi.ledger import Ledger
 from kintsugi.model.api_types import SignalQuery
 from kintsugi.model.records import (
-    Approval,
     IncidentState,
     Occasion,
     Pause,
@@ -32,6 +31,7 @@ from tests.contract.ledger.build import (
     hold,
     kept,
     leading,
+    question,
     request,
     signal,
     step,
@@ -72,10 +72,6 @@ async def _told(ledger: Ledger, _run: RunRecord) -> None:
 async def _noted(ledger: Ledger, _run: RunRecord) -> None:
     here = PendingMatch(rule="web-down", target=Target(kind="Pod", namespace="shop", name="web-1", uid="u"), since=NOW)
     await ledger.pending_matches.save_conditions([here], [("web-down", "other")])
-
-
-def _asked(run: RunRecord) -> Approval:
-    return Approval(incident=run.incident, path="", question="?", plan="p", asked=NOW, expires=NOW + HOUR)
 
 
 def _ended(run: RunRecord) -> Pause:
@@ -122,7 +118,7 @@ QUESTIONS: Mapping[str, Question] = {
     "put_daemon_notice": lambda ledger, _: ledger.outbox.put_daemon_notice("names do not resolve", NOW),
     "conditions": lambda ledger, _: ledger.pending_matches.conditions(),
     "save_conditions": _noted,
-    "ask": lambda ledger, run: ledger.approvals.ask(_asked(run)),
+    "ask": lambda ledger, run: ledger.approvals.ask(question(run.incident)),
     "approvals": lambda ledger, run: ledger.approvals.of_incident(run.incident),
     "abort": lambda ledger, run: ledger.incidents.abort_of(run.incident),
     "pauses": lambda ledger, _: ledger.pauses.in_force(NOW),
@@ -169,9 +165,9 @@ async def test_no_question_of_a_daemon_at_work_reads_a_table_that_grows_from_end
     """Whatever the ledger sends for it, on either database, begins at an index. The in-memory one is SQLite's."""
     run = await begin(old, "web")
     found = []
-    for name, question in QUESTIONS.items():
+    for name, ask in QUESTIONS.items():
         async with sent_by(old) as sent:
-            await question(old, run)
+            await ask(old, run)
         assert sent, f"{name} asked nothing"
         found += [f"{name}: {scan}" for scan in await scans_of(old, sent)]
     assert not found, "\n".join(found)
@@ -199,10 +195,10 @@ async def _steps_of_a_change(folder: Path, count: int) -> dict[str, int]:
 
 async def _counted(ledger: Ledger, run: RunRecord, questions: Mapping[str, Question]) -> dict[str, int]:
     steps, counted = await count_steps(ledger), {}
-    for name, question in questions.items():
+    for name, ask in questions.items():
         await ledger.ping()
         before = steps.count
-        await question(ledger, run)
+        await ask(ledger, run)
         counted[name] = steps.count - before
     return counted
 

@@ -5,25 +5,17 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.good_state import GoodRevision
-from kintsugi.model.records import (
-    Approval,
-    DeadLetter,
-    IncidentState,
-    Pause,
-    PauseScope,
-    RunRecord,
-    SignalSource,
-    VerdictKind,
-)
+from kintsugi.model.records import IncidentState, Pause, PauseScope, RunRecord, VerdictKind
 from tests.contract.ledger.build import (
-    MINUTE,
     NOW,
     Crossings,
     begin,
+    dead_letter,
+    good_revision,
     good_template,
     kept,
     leading,
+    question,
     request,
     signal,
     started,
@@ -37,9 +29,7 @@ Change = Callable[[Ledger, RunRecord], Awaitable[object]]
 CHANGES: dict[str, Change] = {
     "accept": lambda ledger, _: ledger.signals.accept([signal()], NOW),
     "settle": lambda ledger, _: ledger.signals.settle({"sig-x": verdict(VerdictKind.NO_RULE)}, NOW),
-    "keep-dead-letters": lambda ledger, _: ledger.signals.keep_dead_letters(
-        [DeadLetter(id="dead-1", source=SignalSource.ALERTMANAGER, received=NOW, reason="no labels", excerpt="{}")]
-    ),
+    "keep-dead-letters": lambda ledger, _: ledger.signals.keep_dead_letters([dead_letter("dead-1")]),
     "save-conditions": lambda ledger, _: ledger.pending_matches.save_conditions((), [("rule", "uid")]),
     "request-run": lambda ledger, _: request(ledger, service="other"),
     "save-step delete/pods#0 intent": lambda ledger, run: write(ledger, step(run)),
@@ -49,12 +39,8 @@ CHANGES: dict[str, Change] = {
     "pause": lambda ledger, _: ledger.pauses.pause(
         Pause(id="pause-1", scope=PauseScope.GLOBAL, who="ann", why="deploy", since=NOW)
     ),
-    "ask a": lambda ledger, run: ledger.approvals.ask(
-        Approval(incident=run.incident, path="a", question="sure?", plan="p", asked=NOW, expires=NOW + MINUTE)
-    ),
-    "note-good": lambda ledger, _: ledger.revisions.note_good(
-        [GoodRevision(workload="uid", template="abc", number=3, first_good=NOW, last_good=NOW)]
-    ),
+    "ask a": lambda ledger, run: ledger.approvals.ask(question(run.incident, path="a")),
+    "note-good": lambda ledger, _: ledger.revisions.note_good([good_revision()]),
     "forget-good": lambda ledger, _: ledger.revisions.forget_good("uid", "abc"),
     "keep-template": lambda ledger, _: ledger.templates.keep(good_template()),
     "keep-catalog": lambda ledger, _: ledger.catalogs.keep_catalog("digest", {"web.yaml": "service: web"}),

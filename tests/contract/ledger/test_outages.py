@@ -7,7 +7,7 @@ import signal as signals
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -139,18 +139,14 @@ async def test_a_file_locked_by_another_program_is_unavailable_and_then_availabl
         assert await ledger.signals.pending() == 1
 
 
-@pytest.fixture
-async def on_postgres(postgres: str) -> AsyncIterator[Ledger]:
-    """Return an open ledger on PostgreSQL that this process leads."""
-    async with leading(postgres) as ledger:
-        yield ledger
+on_postgres = pytest.mark.parametrize("made", ["postgres"], indirect=True)
 
 
+@on_postgres
 async def test_postgres_stopped_is_unavailable_at_once_and_available_when_it_is_back(
-    on_postgres: Ledger, postgres_server: Postgres
+    ledger: Ledger, postgres_server: Postgres
 ) -> None:
     """D1, A5: the sender is told, and waits for no time to pass; what was accepted is kept, what was refused is not."""
-    ledger = on_postgres
     await ledger.signals.accept([signal("before")], NOW)
     postgres_server.stop()
     try:
@@ -166,45 +162,44 @@ async def test_postgres_stopped_is_unavailable_at_once_and_available_when_it_is_
     started(await request(ledger))
 
 
-async def test_postgres_restarted_between_two_calls_is_not_noticed(
-    on_postgres: Ledger, postgres_server: Postgres
-) -> None:
+@on_postgres
+async def test_postgres_restarted_between_two_calls_is_not_noticed(ledger: Ledger, postgres_server: Postgres) -> None:
     """D1: pooled connections are dead; the transaction runs again on a new one."""
-    run = await begin(on_postgres)
-    await asyncio.gather(*(on_postgres.ping() for _ in range(20)))
+    run = await begin(ledger)
+    await asyncio.gather(*(ledger.ping() for _ in range(20)))
     postgres_server.stop()
     postgres_server.start()
-    await write(on_postgres, step(run))
-    assert len(await on_postgres.runs.steps(run.id)) == 1
+    await write(ledger, step(run))
+    assert len(await ledger.runs.steps(run.id)) == 1
 
 
+@on_postgres
 async def test_postgres_that_hangs_is_unavailable_within_a_bounded_time(
-    on_postgres: Ledger, postgres_server: Postgres
+    ledger: Ledger, postgres_server: Postgres
 ) -> None:
     """C12, C7: nothing waits for ever."""
-    await on_postgres.ping()
+    await ledger.ping()
     postgres_server.freeze()
     try:
         with pytest.raises(LedgerUnavailable):
-            await asyncio.wait_for(on_postgres.signals.accept([signal()], NOW), 60)
+            await asyncio.wait_for(ledger.signals.accept([signal()], NOW), 60)
     finally:
         postgres_server.thaw()
-    accepted = await on_postgres.signals.accept([signal()], NOW)
+    accepted = await ledger.signals.accept([signal()], NOW)
     assert accepted.new == 1
 
 
-async def test_a_read_only_postgres_is_unavailable(
-    on_postgres: Ledger, postgres: str, postgres_server: Postgres
-) -> None:
+@on_postgres
+async def test_a_read_only_postgres_is_unavailable(ledger: Ledger, made: str, postgres_server: Postgres) -> None:
     """D4: a standby, or a primary that was demoted under our connections."""
-    run = await begin(on_postgres)
-    _set_read_only(postgres, postgres_server, "on")
+    run = await begin(ledger)
+    _set_read_only(made, postgres_server, "on")
     with pytest.raises(LedgerUnavailable, match="read-only"):
-        await write(on_postgres, step(run))
+        await write(ledger, step(run))
     with pytest.raises(LedgerUnavailable, match="read-only"):
-        await on_postgres.signals.accept([signal()], NOW)
-    _set_read_only(postgres, postgres_server, "off")
-    await write(on_postgres, step(run))
+        await ledger.signals.accept([signal()], NOW)
+    _set_read_only(made, postgres_server, "off")
+    await write(ledger, step(run))
 
 
 def _set_read_only(url: str, server: Postgres, state: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from kintsugi.ledger import Ledger
 from kintsugi.model.history import History
-from kintsugi.model.records import Approval, Incident, IncidentState, Reason, RunKind, Verdict, VerdictKind
+from kintsugi.model.records import Incident, IncidentState, Reason, RunKind, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
 from tests.contract.ledger.build import (
     HOUR,
@@ -18,6 +18,7 @@ from tests.contract.ledger.build import (
     begin,
     hold,
     incident_of,
+    question,
     request,
     run_request,
     start,
@@ -105,9 +106,8 @@ async def test_a_cancelled_incident_is_told_only_where_that_is_asked_for(ledger:
 async def test_a_question_that_is_asked_anew_is_told_with_it(ledger: Ledger) -> None:
     """E28: the state does not move, and yet a person hears of it; asked twice after a lost answer, once (D2)."""
     incident = await opened(ledger, ask_first)
-    again = Approval(incident=incident.id, path="", question="Run it?", plan="p-1", asked=LATER, expires=LATER + HOUR)
     for _ in range(2):
-        await ledger.approvals.ask(again, notice="approval is requested again")
+        await ledger.approvals.ask(question(incident.id, path="", asked=LATER), notice="approval is requested again")
     assert await said(ledger) == [
         (IncidentState.AWAITING_APPROVAL, "it is awaiting-approval"),
         (IncidentState.AWAITING_APPROVAL, "approval is requested again"),

@@ -16,6 +16,7 @@ from tests.contract.ledger.build import (
     HOUR,
     MINUTE,
     NOW,
+    Noted,
     accepted,
     begin,
     end,
@@ -32,19 +33,6 @@ from tests.contract.ledger.build import (
     verdict,
     write,
 )
-
-
-class Noted:
-    """A decision that notes the histories that it is made by."""
-
-    def __init__(self, decide: Decide) -> None:
-        self.histories: list[History] = []
-        self._decide = decide
-
-    def __call__(self, history: History) -> Verdict:
-        """Note it, and decide."""
-        self.histories.append(history)
-        return self._decide(history)
 
 
 async def test_a_request_that_starts_writes_incident_run_locks_and_verdict_together(ledger: Ledger) -> None:

@@ -8,8 +8,8 @@ import pytest
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger import Ledger
 from kintsugi.model.api_types import EvaluatedSignal, SignalQuery
-from kintsugi.model.records import DeadLetter, Reason, SignalSource, VerdictKind
-from tests.contract.ledger.build import MINUTE, NOW, signal, verdict
+from kintsugi.model.records import DeadLetter, Reason, VerdictKind
+from tests.contract.ledger.build import MINUTE, NOW, dead_letter, signal, verdict
 
 SECOND = timedelta(seconds=1)
 REFUSED = verdict(VerdictKind.REFUSED, Reason.COOLDOWN)
@@ -78,14 +78,7 @@ async def test_a_page_after_a_signal_that_is_not_there_is_no_page(ledger: Ledger
 
 def letter(number: int, payload: bytes | None = None) -> DeadLetter:
     """Make a dead letter; two of them come at one moment."""
-    return DeadLetter(
-        id=f"dead-{number:03}",
-        source=SignalSource.ALERTMANAGER,
-        received=NOW + number // 2 * SECOND,
-        reason="malformed",
-        excerpt="{",
-        payload=payload,
-    )
+    return dead_letter(f"dead-{number:03}", at=NOW + number // 2 * SECOND, payload=payload)
 
 
 async def test_dead_letters_are_listed_and_read_whole(ledger: Ledger) -> None:

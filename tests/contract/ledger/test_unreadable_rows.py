@@ -9,11 +9,10 @@ from sqlalchemy import text
 
 from kintsugi.errors import UnreadableRow
 from kintsugi.ledger import Ledger
+from kintsugi.ledger.tables import commit_counts, leadership, metadata
 from kintsugi.model.drills import DrillMemory
-from kintsugi.model.good_state import GoodRevision, SeenReplicas
+from kintsugi.model.good_state import SeenReplicas
 from kintsugi.model.records import (
-    Approval,
-    DeadLetter,
     IncidentState,
     Pause,
     PauseScope,
@@ -32,11 +31,14 @@ from tests.contract.ledger.build import (
     NOW,
     accepted,
     begin,
+    dead_letter,
+    good_revision,
     good_template,
     hold,
     incident_of,
     judged,
     kept,
+    question,
     request,
     signal,
     started,
@@ -71,14 +73,11 @@ async def fill(ledger: Ledger) -> RunRecord:
         for path in ("one#0", "two#0"):
             undo = UndoRecord(commands=({"command": "Scale"},), texts=("kubectl scale",))
             await write(ledger, step(run, path, text=path, command={}, result={}, undo=undo))
-        await ledger.approvals.ask(
-            Approval(incident=run.incident, path="", question="?", plan="p", asked=NOW, expires=NOW + HOUR)
-        )
+        await ledger.approvals.ask(question(run.incident, path=""))
         await ledger.runs.move_run(run.id, IncidentState.AWAITING_APPROVAL, "it asks", NOW)
         await ledger.evidence.keep(run.id, "one#0", "logs", run.id, NOW)
         await ledger.diagnoses.keep(kept(run))
-        good = GoodRevision(workload="uid-7", template=run.id, number=1, first_good=NOW, last_good=NOW)
-        await ledger.revisions.note_good([good])
+        await ledger.revisions.note_good([good_revision("uid-7", run.id)])
         await ledger.templates.keep(good_template(f"{run.service}-7"))
         await ledger.replicas.note_replicas([SeenReplicas(workload="uid-7", replicas=2, since=NOW, until=NOW)])
         await ledger.drills.begin_schedule(run.service, "0 4 * * 0", NOW)
@@ -86,8 +85,7 @@ async def fill(ledger: Ledger) -> RunRecord:
         await ledger.signals.accept([replace(signal(name), target=POD)], NOW)
         await ledger.pauses.pause(Pause(id=name, scope=PauseScope.RULE, name=name, who="ana", why="w", since=NOW))
         await ledger.pending_matches.save_conditions([PendingMatch(rule=name, target=POD, since=NOW)], [])
-        letter = DeadLetter(id=name, source=SignalSource.POLL, received=NOW, reason="r", excerpt="e")
-        await ledger.signals.keep_dead_letters([letter])
+        await ledger.signals.keep_dead_letters([dead_letter(name)])
     return runs[0]
 
 
@@ -169,9 +167,7 @@ async def test_every_query_survives_a_column_that_cannot_be_read(
         await ledger.signals.accept([signal("a", began=NOW + MINUTE), signal("z", ended=NOW + HOUR)], NOW)
         for told in await ledger.signals.due(NOW + HOUR):
             await request(ledger, told, hold)
-        await ledger.revisions.note_good(
-            [GoodRevision(workload="uid-7", template=run.id, number=1, first_good=NOW, last_good=NOW)]
-        )
+        await ledger.revisions.note_good([good_revision("uid-7", run.id)])
         await ledger.repair.repair_rows(NOW)
         await ledger.retention.prune(NOW, NOW)
         await empty(ledger)
@@ -179,9 +175,9 @@ async def test_every_query_survives_a_column_that_cannot_be_read(
 
 async def empty(ledger: Ledger) -> None:
     """Forget everything, children first."""
-    tables = "evidence diagnoses approvals notices locks steps runs signals incidents conditions pauses dead_letters"
-    for table in [*tables.split(), "good_revisions", "good_templates", "drills", "seen_replicas"]:
-        await change(ledger, f"DELETE FROM {table}")
+    for table in reversed(metadata.sorted_tables):
+        if table not in (leadership, commit_counts):
+            await change(ledger, f"DELETE FROM {table.name}")
 
 
 async def test_a_signal_that_cannot_be_read_becomes_a_dead_letter_and_the_others_are_judged(ledger: Ledger) -> None:
