@@ -11,7 +11,7 @@ import pytest
 from kubesim import EmbeddedCluster, Fault, FaultKind
 from tests.contract.kube.objects import config
 from tests.contract.kube.talk import ApiUser
-from tests.unit.kubesim.client import until
+from tests.unit.kubesim.waiting import until
 
 PODS = "/api/v1/namespaces/default/pods"
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"

@@ -10,7 +10,7 @@ from kubeobjects import resources
 from kubesim import EmbeddedCluster, ExecReply, Image, Rule
 from kubesim.manifest import is_true
 from tests.contract.kube.objects import deployment
-from tests.unit.kubesim.client import until
+from tests.unit.kubesim.waiting import until
 
 KUBECTL = shutil.which("kubectl")
 pytestmark = pytest.mark.skipif(KUBECTL is None, reason="there is no kubectl on PATH")

@@ -15,7 +15,7 @@ from kubesim.runtime.tcp_proxies import TcpProxies
 from kubesim.storage.store import Store
 from tests.contract.kube.objects import deployment, of_kind
 from tests.harness.waiting import eventually
-from tests.unit.kubesim.client import until
+from tests.unit.kubesim.waiting import until
 
 
 def service(port: int) -> dict[str, Any]:

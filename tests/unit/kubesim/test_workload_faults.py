@@ -8,7 +8,7 @@ from kubeobjects import resources
 from kubesim import EmbeddedCluster, KubesimError, PodFault
 from kubesim.manifest import condition, is_true
 from tests.contract.kube.objects import deployment, of_kind
-from tests.unit.kubesim.client import until
+from tests.unit.kubesim.waiting import until
 
 Pods = list[dict[str, Any]]
 
