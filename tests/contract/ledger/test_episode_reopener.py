@@ -85,14 +85,6 @@ async def test_a_signal_that_is_open_again_is_repeated_and_resolved_like_any_oth
     assert (await ledger.signals.firing(), await ledger.signals.pending()) == ((), 0)
 
 
-async def test_a_signal_that_fires_again_ends_by_its_old_end_told_once_more(ledger: Ledger) -> None:
-    """A16: with groups that are told every half an hour the end of a late duplicate comes after those ten minutes."""
-    await fire_again(ledger)
-    await ledger.episodes.reopen(AGAIN + WAIT, WAIT)
-    await ledger.signals.accept([resolved(AGAIN + 2 * WAIT)], AGAIN + 2 * WAIT)
-    assert await ledger.signals.firing() == ()
-
-
 async def test_a_signal_that_fires_again_is_remembered_across_a_restart(made: str) -> None:
     """P1: the note is committed with the delivery, before that is answered."""
     async with leading(made) as ledger:

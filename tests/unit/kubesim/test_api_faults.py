@@ -152,17 +152,6 @@ async def test_bookmarks_can_be_left_out(embedded: EmbeddedCluster, client: ApiU
         assert await watch.rest() == []
 
 
-async def test_history_that_was_compacted_is_gone(embedded: EmbeddedCluster, client: ApiUser) -> None:
-    version = str(embedded.store.version)
-    embedded.apply(config("one"))
-    embedded.compact()
-    async with client.watch(CONFIGMAPS, resourceVersion=version) as watch:
-        assert b'"reason":"Expired"' in await watch.line()
-    async with client.watch(CONFIGMAPS, resourceVersion=str(embedded.store.version)) as watch:
-        embedded.apply(config("two"))
-        assert b'"two"' in await watch.line()
-
-
 async def test_a_frozen_server_answers_after_the_thaw(embedded: EmbeddedCluster, client: ApiUser) -> None:
     """Requests wait, watches stall, and nothing is lost."""
     async with client.watch(CONFIGMAPS, resourceVersion=str(embedded.store.version)) as watch:
