@@ -7,8 +7,7 @@ server's answers are written there anew.
 
 import difflib
 import os
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import yaml
 
 from kubesim import EmbeddedCluster, ExecReply, Image, Rule
 from tests.contract.kube.plain import plain
-from tests.contract.kube.talk import Answer, ApiUser, Json
+from tests.contract.kube.talk import Answer, ApiUser, Check, Json
 from tests.harness.access import Access
 from tests.harness.cluster import RealCluster
 
@@ -31,7 +30,6 @@ COMMANDS = {
     "sh -c *exit 3'": ExecReply(stdout="out\n", stderr="err\n", exit_code=3),
     "sh -c *": ExecReply(stdout="out\n"),
 }
-_PASSED: Counter[str] = Counter()
 
 
 @pytest.fixture(params=[EMBEDDED, pytest.param(REAL, marks=pytest.mark.cluster)])
@@ -93,7 +91,7 @@ def _embedded(cluster: EmbeddedCluster, session: aiohttp.ClientSession, namespac
 
 
 @pytest.fixture
-def expected(api: ApiUser, server: str, request: pytest.FixtureRequest) -> Iterator[Callable[[str, object], None]]:
+def expected(api: ApiUser, server: str, request: pytest.FixtureRequest) -> Iterator[Check]:
     """Compare answers, whole, with what the real server is known to answer."""
     function = request.node.function.__name__
     path = EXPECTED / f"{function.removeprefix('test_')}.yaml"
@@ -117,17 +115,3 @@ def _difference(wanted: object, found: object) -> str:
     """Show what differs, line by line."""
     before, after = (yaml.safe_dump(each, width=110).splitlines() for each in (wanted, found))
     return "\n".join(difflib.unified_diff(before, after, "expected", "found", lineterm="", n=2))
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Count the cases of this suite that passed, by server."""
-    if report.when == "call" and report.passed and "contract/kube/" in report.nodeid:
-        for name in (EMBEDDED, REAL):
-            if f"[{name}" in report.nodeid:
-                _PASSED[name] += 1
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print how many cases each server passed; the numbers are equal when the suite is whole."""
-    if _PASSED:
-        terminalreporter.write_line(f"kube contract: embedded {_PASSED[EMBEDDED]}, real {_PASSED[REAL]}")

@@ -7,12 +7,15 @@ WEB = "web:good"
 BETTER = "web:better"
 
 
+def of_kind(api_version: str, kind: str, name: str, labels: dict[str, str] | None = None, **more: Any) -> Json:
+    """Describe an object."""
+    metadata = {"name": name, "labels": labels} if labels else {"name": name}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **more}
+
+
 def config(name: str, *, labels: dict[str, str] | None = None, **data: str) -> Json:
     """Describe a ConfigMap."""
-    metadata: Json = {"name": name}
-    if labels:
-        metadata["labels"] = labels
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+    return of_kind("v1", "ConfigMap", name, labels, data=data)
 
 
 def pod_spec(image: str = WEB, **more: Any) -> Json:
@@ -28,30 +31,19 @@ def pod_spec(image: str = WEB, **more: Any) -> Json:
 
 def unscheduled(name: str, *, labels: dict[str, str] | None = None) -> Json:
     """Describe a pod that no scheduler takes: it stays as it was written."""
-    spec = pod_spec(schedulerName="nobody")
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "labels": labels or {"app": name}},
-        "spec": spec,
-    }
+    return of_kind("v1", "Pod", name, labels or {"app": name}, spec=pod_spec(schedulerName="nobody"))
 
 
 def pod(name: str, image: str = WEB, **more: Any) -> Json:
     """Describe a pod that runs."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "labels": {"app": name}},
-        "spec": pod_spec(image, **more),
-    }
+    return of_kind("v1", "Pod", name, {"app": name}, spec=pod_spec(image, **more))
 
 
 def deployment(name: str = "web", *, replicas: int = 2, image: str = WEB, **more: Any) -> Json:
     """Describe a Deployment."""
     template = {"metadata": {"labels": {"app": name}}, "spec": pod_spec(image)}
     spec = {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template, **more}
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
+    return of_kind("apps/v1", "Deployment", name, spec=spec)
 
 
 def idle(name: str = "web", *, replicas: int = 2) -> Json:
@@ -63,7 +55,7 @@ def stateful(name: str = "db", *, replicas: int = 2) -> Json:
     """Describe a StatefulSet."""
     template = {"metadata": {"labels": {"app": name}}, "spec": pod_spec()}
     spec = {"replicas": replicas, "serviceName": name, "selector": {"matchLabels": {"app": name}}, "template": template}
-    return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name}, "spec": spec}
+    return of_kind("apps/v1", "StatefulSet", name, spec=spec)
 
 
 def claim(name: str, storage_class: str = "") -> Json:
@@ -73,7 +65,7 @@ def claim(name: str, storage_class: str = "") -> Json:
         "storageClassName": storage_class,
         "resources": {"requests": {"storage": "1Mi"}},
     }
-    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
+    return of_kind("v1", "PersistentVolumeClaim", name, spec=spec)
 
 
 def volume(name: str, storage_class: str) -> Json:
@@ -85,10 +77,10 @@ def volume(name: str, storage_class: str) -> Json:
         "persistentVolumeReclaimPolicy": "Retain",
         "hostPath": {"path": "/tmp/contract"},
     }
-    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
+    return of_kind("v1", "PersistentVolume", name, spec=spec)
 
 
 def budget(name: str, app: str, min_available: int) -> Json:
     """Describe a disruption budget."""
     spec = {"minAvailable": min_available, "selector": {"matchLabels": {"app": app}}}
-    return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name}, "spec": spec}
+    return of_kind("policy/v1", "PodDisruptionBudget", name, spec=spec)

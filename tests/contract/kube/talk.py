@@ -17,7 +17,16 @@ MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 CORE = "/api/v1"
-APPS = "/apis/apps/v1"
+GROUPS: Mapping[str, str] = {
+    **dict.fromkeys(("deployments", "replicasets", "statefulsets"), "/apis/apps/v1"),
+    "endpointslices": "/apis/discovery.k8s.io/v1",
+    "jobs": "/apis/batch/v1",
+    "leases": "/apis/coordination.k8s.io/v1",
+    "poddisruptionbudgets": "/apis/policy/v1",
+}
+Check = Callable[[str, object], None]
+"""Compares an answer, under a word for it, with what the real server is known to answer."""
+
 DEADLINE = 40.0
 """Seconds that anything may take on either server."""
 
@@ -43,9 +52,13 @@ class OpenWatch:
         self.status = response.status
         self._response = response
 
+    async def line(self, within: float = DEADLINE) -> bytes:
+        """Read the next line as it comes; nothing when the stream has ended."""
+        return await asyncio.wait_for(self._response.content.readline(), within)
+
     async def next(self, within: float = DEADLINE) -> Json | None:
         """Read the next event; None when the stream has ended."""
-        line = await asyncio.wait_for(self._response.content.readline(), within)
+        line = await self.line(within)
         return json.loads(line) if line else None
 
     async def take(self, count: int) -> list[Json]:
@@ -77,9 +90,9 @@ class ApiUser:
     new_user: Callable[[str, Sequence[Json]], "ApiUser"] | None = None
     forget: Callable[[], None] | None = None
 
-    def path(self, plural: str, name: str = "", part: str = "", *, group: str = CORE) -> str:
+    def path(self, plural: str, name: str = "", part: str = "") -> str:
         """Write a path in the own namespace."""
-        pieces = [group, "namespaces", self.namespace, plural, name, part]
+        pieces = [GROUPS.get(plural, CORE), "namespaces", self.namespace, plural, name, part]
         return "/".join(piece for piece in pieces if piece)
 
     async def send(
@@ -109,6 +122,12 @@ class ApiUser:
     async def create(self, path: str, body: Json, **query: Any) -> Answer:
         """Send a POST."""
         return await self.send("POST", path, body, **query)
+
+    async def start(self, pod: Json) -> Json:
+        """Create a pod, and wait until it is ready; return it."""
+        await self.create(self.path("pods"), pod)
+        found: Json = await self.until(self.path("pods", pod["metadata"]["name"]), ready)
+        return found
 
     async def patch(self, path: str, body: Any, kind: str = MERGE, **query: Any) -> Answer:
         """Send a PATCH."""

@@ -1,14 +1,19 @@
 """Creating: generated and defaulted fields, and everything that is refused."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
-from tests.contract.kube.objects import budget, claim, config, deployment, idle, pod_spec, stateful, unscheduled
-from tests.contract.kube.talk import APPS, CORE, ApiUser, Json
-
-Check = Callable[[str, object], None]
+from tests.contract.kube.objects import (
+    budget,
+    claim,
+    config,
+    deployment,
+    idle,
+    of_kind,
+    pod_spec,
+    stateful,
+    unscheduled,
+)
+from tests.contract.kube.talk import CORE, ApiUser, Check, Json
 
 
 def probed(name: str) -> Json:
@@ -22,30 +27,20 @@ def probed(name: str) -> Json:
     return body
 
 
-def deployment_without_replicas() -> Json:
-    """Describe a Deployment that does not say how many pods it wants."""
-    body = idle()
-    del body["spec"]["replicas"]
-    return body
-
-
-def of_kind(api_version: str, kind: str, name: str, **more: Any) -> Json:
-    """Describe an object."""
-    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, **more}
-
-
 async def test_an_object_is_completed_with_defaults_and_kept_as_it_was_sent(api: ApiUser, expected: Check) -> None:
     spec = {"selector": {"app": "web"}, "ports": [{"port": 80}]}
     lease = {"holderIdentity": "me", "leaseDurationSeconds": 15, "renewTime": "2026-11-24T10:00:00.000000Z"}
     pod = {"kind": "Pod", "namespace": api.namespace, "name": "p", "apiVersion": "v1"}
-    said = {"reason": "Tried", "message": "it was tried", "type": "Normal", "count": 1}
+    said: Json = {"reason": "Tried", "message": "it was tried", "type": "Normal", "count": 1}
     event = of_kind("v1", "Event", "e", involvedObject=pod, **said, source={"component": "contract"})
+    without_replicas = idle()
+    del without_replicas["spec"]["replicas"]
     job = {"template": {"spec": pod_spec(restartPolicy="Never")}, "suspend": True}
     for label, path, body in (
         ("pod", api.path("pods"), unscheduled("one")),
         ("pod with probes and volumes", api.path("pods"), probed("two")),
-        ("deployment", api.path("deployments", group=APPS), deployment_without_replicas()),
-        ("stateful set", api.path("statefulsets", group=APPS), stateful(replicas=0)),
+        ("deployment", api.path("deployments"), without_replicas),
+        ("stateful set", api.path("statefulsets"), stateful(replicas=0)),
         ("cluster address", api.path("services"), of_kind("v1", "Service", "inner", spec=spec)),
         (
             "load balancer",
@@ -55,11 +50,11 @@ async def test_an_object_is_completed_with_defaults_and_kept_as_it_was_sent(api:
         ("headless", api.path("services"), of_kind("v1", "Service", "headless", spec={**spec, "clusterIP": "None"})),
         ("claim", api.path("persistentvolumeclaims"), claim("data", "none-such")),
         ("secret", api.path("secrets"), of_kind("v1", "Secret", "s", stringData={"a": "b"})),
-        ("budget", api.path("poddisruptionbudgets", group="/apis/policy/v1"), budget("b", "web", 1)),
-        ("job", api.path("jobs", group="/apis/batch/v1"), of_kind("batch/v1", "Job", "once", spec=job)),
+        ("budget", api.path("poddisruptionbudgets"), budget("b", "web", 1)),
+        ("job", api.path("jobs"), of_kind("batch/v1", "Job", "once", spec=job)),
         (
             "lease",
-            api.path("leases", group="/apis/coordination.k8s.io/v1"),
+            api.path("leases"),
             of_kind("coordination.k8s.io/v1", "Lease", "l", spec=lease),
         ),
         ("event", api.path("events"), event),
@@ -93,8 +88,8 @@ async def test_an_object_that_is_there_or_has_no_place_is_not_created(api: ApiUs
     assert (await api.get(api.path("configmaps", "one"))).status == 404
     await api.create(api.path("configmaps"), config("one"))
     expected("configmap", await api.create(api.path("configmaps"), config("one")))
-    await api.create(api.path("deployments", group=APPS), idle())
-    expected("deployment", await api.create(api.path("deployments", group=APPS), idle()))
+    await api.create(api.path("deployments"), idle())
+    expected("deployment", await api.create(api.path("deployments"), idle()))
     expected("no namespace", await api.create(f"{CORE}/namespaces/none-such/configmaps", config("one")))
     other = config("two")
     other["metadata"]["namespace"] = "default"
@@ -111,9 +106,9 @@ async def test_wrong_fields_are_all_named(api: ApiUser, expected: Check) -> None
     expected("container without name and image", await api.create(api.path("pods"), nameless))
     other = idle()
     other["spec"]["template"]["metadata"]["labels"] = {"app": "other"}
-    expected("selector", await api.create(api.path("deployments", group=APPS), other))
+    expected("selector", await api.create(api.path("deployments"), other))
     negative = idle(replicas=-1)
-    expected("replicas", await api.create(api.path("deployments", group=APPS), negative))
+    expected("replicas", await api.create(api.path("deployments"), negative))
 
 
 @pytest.mark.parametrize("what", ["kind", "json", "list"])

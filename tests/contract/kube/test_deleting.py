@@ -1,11 +1,8 @@
 """Deleting: preconditions, grace, finalizers, dependents, dry runs."""
 
-from collections.abc import Callable
+from tests.contract.kube.objects import config, idle, of_kind, pod, unscheduled
+from tests.contract.kube.talk import CORE, ApiUser, Check, Json
 
-from tests.contract.kube.objects import config, idle, pod, unscheduled
-from tests.contract.kube.talk import APPS, CORE, ApiUser, Json, ready
-
-Check = Callable[[str, object], None]
 OTHER_UID = "00000000-0000-4000-8000-000000000000"
 
 
@@ -20,13 +17,11 @@ async def test_a_deletion_is_answered_with_status_or_object(api: ApiUser, expect
     await api.create(api.path("pods"), unscheduled("one"))
     expected("pod without a node", await api.delete(api.path("pods", "one")))
     spec = {"selector": {"app": "web"}, "ports": [{"port": 80}]}
-    await api.create(
-        api.path("services"), {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": spec}
-    )
+    await api.create(api.path("services"), of_kind("v1", "Service", "s", spec=spec))
     expected("service", await api.delete(api.path("services", "s")))
-    await api.create(api.path("deployments", group=APPS), idle())
-    expected("deployment", await api.delete(api.path("deployments", "web", group=APPS)))
-    for path in (api.path("configmaps", "one"), api.path("pods", "one"), api.path("deployments", "web", group=APPS)):
+    await api.create(api.path("deployments"), idle())
+    expected("deployment", await api.delete(api.path("deployments", "web")))
+    for path in (api.path("configmaps", "one"), api.path("pods", "one"), api.path("deployments", "web")):
         assert (await api.get(path)).status == 404
 
 
@@ -39,16 +34,15 @@ async def test_preconditions_protect_what_was_not_meant(api: ApiUser, expected: 
         expected(f"{plural} version", await api.delete(api.path(plural, "one"), stale))
         right = {"preconditions": {key: created["metadata"][key] for key in ("uid", "resourceVersion")}}
         assert (await api.delete(api.path(plural, "one"), right)).status == 200
-    await api.create(api.path("deployments", group=APPS), idle())
+    await api.create(api.path("deployments"), idle())
     expected(
         "deployment uid",
-        await api.delete(api.path("deployments", "web", group=APPS), {"preconditions": {"uid": OTHER_UID}}),
+        await api.delete(api.path("deployments", "web"), {"preconditions": {"uid": OTHER_UID}}),
     )
 
 
 async def test_a_running_pod_is_given_its_grace(api: ApiUser) -> None:
-    await api.create(api.path("pods"), pod("one"))
-    running = await api.until(api.path("pods", "one"), ready)
+    running = await api.start(pod("one"))
     answer = await api.delete(api.path("pods", "one"), {"gracePeriodSeconds": 5})
     metadata = answer.body["metadata"]
     assert (answer.status, metadata["deletionGracePeriodSeconds"]) == (200, 5)
@@ -60,8 +54,7 @@ async def test_a_running_pod_is_given_its_grace(api: ApiUser) -> None:
 
 
 async def test_a_running_pod_goes_at_once_without_grace(api: ApiUser) -> None:
-    await api.create(api.path("pods"), pod("one"))
-    await api.until(api.path("pods", "one"), ready)
+    await api.start(pod("one"))
     answer = await api.delete(api.path("pods", "one"), {"gracePeriodSeconds": 0})
     assert answer.body["kind"] == "Pod"
     assert (await api.get(api.path("pods", "one"))).status == 404
@@ -126,7 +119,7 @@ async def test_a_collection_is_deleted_by_its_labels(api: ApiUser) -> None:
 
 async def test_a_namespace_takes_its_content_along(api: ApiUser) -> None:
     name = f"{api.namespace}-short"
-    await api.create(f"{CORE}/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    await api.create(f"{CORE}/namespaces", of_kind("v1", "Namespace", name))
     await api.create(f"{CORE}/namespaces/{name}/configmaps", config("one"))
     answer = await api.delete(f"{CORE}/namespaces/{name}")
     assert (answer.status, answer.body["status"]["phase"]) == (200, "Terminating")
@@ -138,7 +131,7 @@ async def test_no_object_is_created_in_a_namespace_that_is_terminating(api: ApiU
     held = config("held")
     held["metadata"]["finalizers"] = ["contract.dev/hold"]
     name = f"{api.namespace}-going"
-    await api.create(f"{CORE}/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    await api.create(f"{CORE}/namespaces", of_kind("v1", "Namespace", name))
     await api.create(f"{CORE}/namespaces/{name}/configmaps", held)
     await api.delete(f"{CORE}/namespaces/{name}")
     expected("answer", await api.create(f"{CORE}/namespaces/{name}/configmaps", config("late")))

@@ -1,13 +1,9 @@
 """Patches of three kinds, and those that cannot be applied."""
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.contract.kube.objects import config, idle, unscheduled
-from tests.contract.kube.talk import APPS, JSON_PATCH, MERGE, STRATEGIC, Answer, ApiUser, Json
-
-Check = Callable[[str, object], None]
+from tests.contract.kube.talk import JSON_PATCH, MERGE, STRATEGIC, Answer, ApiUser, Check, Json
 
 
 async def test_a_merge_patch_sets_and_removes(api: ApiUser, expected: Check) -> None:
@@ -17,10 +13,10 @@ async def test_a_merge_patch_sets_and_removes(api: ApiUser, expected: Check) -> 
 
 
 async def test_a_merge_patch_replaces_lists(api: ApiUser) -> None:
-    await api.create(api.path("deployments", group=APPS), idle())
+    await api.create(api.path("deployments"), idle())
     containers = [{"name": "other", "image": "web:better"}]
     patch = {"spec": {"template": {"spec": {"containers": containers}}}}
-    answer = await api.patch(api.path("deployments", "web", group=APPS), patch, MERGE)
+    answer = await api.patch(api.path("deployments", "web"), patch, MERGE)
     assert [each["name"] for each in answer.body["spec"]["template"]["spec"]["containers"]] == ["other"]
 
 
@@ -30,8 +26,8 @@ async def test_a_strategic_patch_merges_containers_and_their_environment(api: Ap
         {"name": "A", "value": "1"},
         {"name": "B", "value": "2"},
     ]
-    await api.create(api.path("deployments", group=APPS), body)
-    path = api.path("deployments", "web", group=APPS)
+    await api.create(api.path("deployments"), body)
+    path = api.path("deployments", "web")
 
     def spec(answer: Answer) -> Json:
         assert answer.status == 200, answer
@@ -54,10 +50,10 @@ async def test_a_strategic_patch_merges_containers_and_their_environment(api: Ap
 
 
 async def test_a_strategic_patch_sets_annotations_as_a_restart_does(api: ApiUser) -> None:
-    await api.create(api.path("deployments", group=APPS), idle())
+    await api.create(api.path("deployments"), idle())
     stamp = {"kubectl.kubernetes.io/restartedAt": "2026-11-24T10:00:00Z"}
     patch = {"spec": {"template": {"metadata": {"annotations": stamp}}}}
-    answer = await api.patch(api.path("deployments", "web", group=APPS), patch, STRATEGIC)
+    answer = await api.patch(api.path("deployments", "web"), patch, STRATEGIC)
     assert answer.body["spec"]["template"]["metadata"]["annotations"] == stamp
     assert answer.body["metadata"]["generation"] == 2
 
@@ -86,14 +82,14 @@ async def test_a_json_patch_does_its_operations_in_order(api: ApiUser, expected:
 
 
 async def test_a_json_patch_works_on_lists(api: ApiUser) -> None:
-    await api.create(api.path("deployments", group=APPS), idle())
+    await api.create(api.path("deployments"), idle())
     at = "/spec/template/spec/containers"
     patch = [
         {"op": "add", "path": f"{at}/0", "value": {"name": "first", "image": "web:good"}},
         {"op": "add", "path": f"{at}/-", "value": {"name": "last", "image": "web:good"}},
         {"op": "remove", "path": f"{at}/1"},
     ]
-    answer = await api.patch(api.path("deployments", "web", group=APPS), patch, JSON_PATCH)
+    answer = await api.patch(api.path("deployments", "web"), patch, JSON_PATCH)
     names = [each["name"] for each in answer.body["spec"]["template"]["spec"]["containers"]]
     assert names == ["first", "last"]
 
@@ -150,9 +146,9 @@ async def test_a_json_patch_tests_strings_and_numbers_as_they_are_spelled(
     body = idle()
     body["metadata"]["annotations"] = NOTES
     body["spec"]["template"]["spec"]["containers"][0]["args"] = ["-c", "a"]
-    await api.create(api.path("deployments", group=APPS), body)
+    await api.create(api.path("deployments"), body)
     patch = b'[{"op":"test","path":"' + path.encode() + b'","value":' + value + b"}]"
-    answer = await api.send("PATCH", api.path("deployments", "web", group=APPS), patch, kind=JSON_PATCH)
+    answer = await api.send("PATCH", api.path("deployments", "web"), patch, kind=JSON_PATCH)
     assert answer.status == status
 
 
@@ -183,6 +179,6 @@ async def test_a_patch_that_is_not_json_is_refused(api: ApiUser) -> None:
 
 
 async def test_a_patch_cannot_make_an_object_invalid(api: ApiUser, expected: Check) -> None:
-    await api.create(api.path("deployments", group=APPS), idle())
-    answer = await api.patch(api.path("deployments", "web", group=APPS), {"spec": {"replicas": -1}})
+    await api.create(api.path("deployments"), idle())
+    answer = await api.patch(api.path("deployments", "web"), {"spec": {"replicas": -1}})
     expected("answer", answer)

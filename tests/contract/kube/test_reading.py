@@ -1,11 +1,7 @@
 """Reading: get, list, selectors, pages, and what is not there."""
 
-from collections.abc import Callable
-
 from tests.contract.kube.objects import config, unscheduled
-from tests.contract.kube.talk import APPS, CORE, METADATA, ApiUser
-
-Check = Callable[[str, object], None]
+from tests.contract.kube.talk import CORE, METADATA, ApiUser, Check
 
 
 async def test_an_object_is_read_as_it_was_created(api: ApiUser, expected: Check) -> None:
@@ -31,7 +27,7 @@ async def test_the_metadata_of_an_object_are_read_without_its_content(api: ApiUs
 
 async def test_an_object_that_is_not_there_is_named(api: ApiUser, expected: Check) -> None:
     expected("core", await api.get(api.path("pods", "none")))
-    expected("group", await api.get(api.path("deployments", "none", group=APPS)))
+    expected("group", await api.get(api.path("deployments", "none")))
     expected("cluster-wide", await api.get(f"{CORE}/nodes/none"))
     expected("delete", await api.delete(api.path("configmaps", "none")))
     expected("patch", await api.patch(api.path("configmaps", "none"), {"data": {"a": "b"}}))
@@ -90,7 +86,7 @@ async def test_a_list_holds_what_the_fields_select(api: ApiUser, expected: Check
 
 async def test_an_empty_list_is_a_list(api: ApiUser, expected: Check) -> None:
     expected("pods", await api.get(api.path("pods")))
-    expected("deployments", await api.get(api.path("deployments", group=APPS)))
+    expected("deployments", await api.get(api.path("deployments")))
     expected("events", await api.get(api.path("events")))
 
 

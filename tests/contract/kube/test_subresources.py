@@ -1,13 +1,9 @@
 """Parts of objects: status, scale, logs, evictions, commands."""
 
 import json
-from collections.abc import Callable
 
-from tests.contract.kube.objects import budget, config, idle, pod, unscheduled
-from tests.contract.kube.talk import APPS, JSON_PATCH, MERGE, STRATEGIC, ApiUser, Json, ready
-
-Check = Callable[[str, object], None]
-POLICY = "/apis/policy/v1"
+from tests.contract.kube.objects import budget, config, idle, of_kind, pod, unscheduled
+from tests.contract.kube.talk import JSON_PATCH, MERGE, STRATEGIC, ApiUser, Check, Json
 
 
 async def test_a_status_is_changed_only_through_its_subresource(api: ApiUser, expected: Check) -> None:
@@ -26,8 +22,8 @@ async def test_a_status_is_changed_only_through_its_subresource(api: ApiUser, ex
 
 
 async def test_a_scale_is_read_and_changed(api: ApiUser, expected: Check) -> None:
-    await api.create(api.path("deployments", group=APPS), idle(replicas=0))
-    path, whole = api.path("deployments", "web", "scale", group=APPS), api.path("deployments", "web", group=APPS)
+    await api.create(api.path("deployments"), idle(replicas=0))
+    path, whole = api.path("deployments", "web", "scale"), api.path("deployments", "web")
     expected("read", await api.get(path))
     tried = await api.patch(path, {"spec": {"replicas": 3}}, dryRun="All")
     assert (tried.status, tried.body["spec"]) == (200, {"replicas": 3})
@@ -51,8 +47,7 @@ async def test_a_scale_is_read_and_changed(api: ApiUser, expected: Check) -> Non
 
 
 async def test_a_log_is_text(api: ApiUser) -> None:
-    await api.create(api.path("pods"), pod("one"))
-    await api.until(api.path("pods", "one"), ready)
+    await api.start(pod("one"))
     answer = await api.get(api.path("pods", "one", "log"))
     assert (answer.status, answer.content_type) == (200, "text/plain")
     assert answer.body.endswith("\n")
@@ -71,25 +66,23 @@ async def test_a_log_that_is_not_there_is_refused(api: ApiUser, expected: Check)
     await api.create(api.path("pods"), body)
     expected("which container", await api.get(api.path("pods", "two", "log")))
     expected("no such container", await api.get(api.path("pods", "two", "log"), container="none"))
-    await api.create(api.path("pods"), pod("one"))
-    await api.until(api.path("pods", "one"), ready)
+    await api.start(pod("one"))
     expected("previous", await api.get(api.path("pods", "one", "log"), previous="true"))
 
 
 async def test_an_eviction_asks_the_budget(api: ApiUser, expected: Check) -> None:
-    await api.create(api.path("pods"), pod("one"))
-    await api.until(api.path("pods", "one"), ready)
-    await api.create(api.path("poddisruptionbudgets", group=POLICY), budget("keep", "one", 1))
+    await api.start(pod("one"))
+    await api.create(api.path("poddisruptionbudgets"), budget("keep", "one", 1))
     found = await api.until(
-        api.path("poddisruptionbudgets", "keep", group=POLICY), lambda body: body["status"].get("currentHealthy") == 1
+        api.path("poddisruptionbudgets", "keep"), lambda body: body["status"].get("currentHealthy") == 1
     )
     assert found["status"]["disruptionsAllowed"] == 0
-    eviction: Json = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "one"}}
+    eviction = of_kind("policy/v1", "Eviction", "one")
     path = api.path("pods", "one", "eviction")
     expected("refused", await api.create(path, eviction))
     assert "deletionTimestamp" not in (await api.get(api.path("pods", "one"))).body["metadata"]
-    await api.delete(api.path("poddisruptionbudgets", "keep", group=POLICY))
-    await api.until(api.path("poddisruptionbudgets", "keep", group=POLICY), lambda body: body.get("code") == 404)
+    await api.delete(api.path("poddisruptionbudgets", "keep"))
+    await api.until(api.path("poddisruptionbudgets", "keep"), lambda body: body.get("code") == 404)
     expected("granted", await api.create(path, eviction))
     await api.until(api.path("pods", "one"), lambda body: body.get("code") == 404)
     expected("gone", await api.create(path, eviction))
@@ -98,14 +91,13 @@ async def test_an_eviction_asks_the_budget(api: ApiUser, expected: Check) -> Non
 async def test_an_eviction_may_be_for_one_uid_only(api: ApiUser, expected: Check) -> None:
     await api.create(api.path("pods"), unscheduled("one"))
     options = {"preconditions": {"uid": "00000000-0000-4000-8000-000000000000"}}
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "one"}, "deleteOptions": options}
+    eviction = of_kind("policy/v1", "Eviction", "one", deleteOptions=options)
     expected("answer", await api.create(api.path("pods", "one", "eviction"), eviction))
     assert (await api.get(api.path("pods", "one"))).status == 200
 
 
 async def test_a_command_is_executed_in_a_container(api: ApiUser, expected: Check) -> None:
-    await api.create(api.path("pods"), pod("one"))
-    await api.until(api.path("pods", "one"), ready)
+    await api.start(pod("one"))
     path = api.path("pods", "one", "exec")
     said = await api.execute(path, "sh", "-c", "echo out; echo err >&2; exit 3")
     assert (said[1], said[2]) == (b"out\n", b"err\n")
@@ -168,8 +160,7 @@ async def test_a_resize_that_would_change_what_a_pod_is_is_refused(api: ApiUser,
 
 
 async def test_a_kubelet_takes_more_memory_for_a_container_that_runs(api: ApiUser) -> None:
-    await api.create(api.path("pods"), with_memory("one", "64Mi", "32Mi"))
-    await api.until(api.path("pods", "one"), ready)
+    await api.start(with_memory("one", "64Mi", "32Mi"))
     assert (await api.patch(api.path("pods", "one", "resize"), memory("96Mi", "32Mi"), STRATEGIC)).status == 200
 
     def has_it(body: Json) -> bool:
@@ -177,13 +168,11 @@ async def test_a_kubelet_takes_more_memory_for_a_container_that_runs(api: ApiUse
         return bool(status["resources"]["limits"]["memory"] == "96Mi")
 
     found = await api.until(api.path("pods", "one"), has_it)
-    (status,) = found["status"]["containerStatuses"]
-    assert (status["restartCount"], status["ready"]) == (0, True)
+    assert [(each["restartCount"], each["ready"]) for each in found["status"]["containerStatuses"]] == [(0, True)]
 
 
 async def test_a_kubelet_says_that_its_node_has_not_so_much_memory(api: ApiUser) -> None:
-    await api.create(api.path("pods"), with_memory("one", "64Mi", "32Mi"))
-    await api.until(api.path("pods", "one"), ready)
+    await api.start(with_memory("one", "64Mi", "32Mi"))
     huge = memory("100Ti", "100Ti")
     assert (await api.patch(api.path("pods", "one", "resize"), huge, STRATEGIC)).status == 200
 

@@ -1,11 +1,8 @@
 """Replacing objects: versions, identities, what may not change."""
 
-from collections.abc import Callable
-
 from tests.contract.kube.objects import claim, config, idle, unscheduled, volume
-from tests.contract.kube.talk import APPS, CORE, ApiUser, Json
+from tests.contract.kube.talk import CORE, ApiUser, Check, Json
 
-Check = Callable[[str, object], None]
 CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
 OTHER_UID = "00000000-0000-4000-8000-000000000000"
 
@@ -44,8 +41,8 @@ async def test_another_uid_is_refused(api: ApiUser, expected: Check) -> None:
     patch = {"metadata": {"uid": OTHER_UID}, "data": {"key": "late"}}
     answer = await api.patch(api.path("configmaps", "one"), patch)
     expected("patch", answer)
-    await api.create(api.path("deployments", group=APPS), idle())
-    answer = await api.patch(api.path("deployments", "web", group=APPS), {"metadata": {"uid": OTHER_UID}})
+    await api.create(api.path("deployments"), idle())
+    answer = await api.patch(api.path("deployments", "web"), {"metadata": {"uid": OTHER_UID}})
     expected("deployment", answer)
 
 
@@ -61,18 +58,18 @@ async def test_the_name_of_object_and_path_must_agree(api: ApiUser, expected: Ch
 
 
 async def test_the_generation_counts_changes_of_the_specification(api: ApiUser) -> None:
-    path = api.path("deployments", "web", group=APPS)
-    await api.create(api.path("deployments", group=APPS), idle(replicas=0))
+    path = api.path("deployments", "web")
+    await api.create(api.path("deployments"), idle(replicas=0))
     patches = ({"metadata": {"labels": {"a": "b"}}}, {"spec": {"replicas": 1}}, {"spec": {"minReadySeconds": 1}})
     generations = [(await api.patch(path, patch)).body["metadata"]["generation"] for patch in patches]
     assert generations == [1, 2, 3]
 
 
 async def test_an_immutable_field_is_not_changed(api: ApiUser, expected: Check) -> None:
-    await api.create(api.path("deployments", group=APPS), idle())
+    await api.create(api.path("deployments"), idle())
     selector = {"spec": {"selector": {"matchLabels": {"app": "other"}}}}
     both = {"spec": {**selector["spec"], "template": {"metadata": {"labels": {"app": "other"}}}}}
-    expected("selector", await api.patch(api.path("deployments", "web", group=APPS), both))
+    expected("selector", await api.patch(api.path("deployments", "web"), both))
     await api.create(api.path("pods"), unscheduled("one"))
     answer = await api.patch(api.path("pods", "one"), {"spec": {"hostname": "other"}})
     assert (answer.status, answer.body["reason"]) == (422, "Invalid")

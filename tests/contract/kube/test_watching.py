@@ -1,11 +1,9 @@
 """Watches: what they tell, in which order, and how they end."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from tests.contract.kube.objects import config
-from tests.contract.kube.talk import ApiUser, Json
-
-Check = Callable[[str, object], None]
+from tests.contract.kube.talk import ApiUser, Check, Json
 
 
 def told(events: Sequence[Json]) -> list[tuple[str, str]]:

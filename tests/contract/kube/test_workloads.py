@@ -1,12 +1,10 @@
 """Controllers: rollouts and their revisions, pods that are replaced, claims that are bound and lost."""
 
 import re
-from collections.abc import Callable
 
-from tests.contract.kube.objects import BETTER, claim, deployment, pod, stateful, volume
-from tests.contract.kube.talk import APPS, CORE, STRATEGIC, ApiUser, Json, living, ready
+from tests.contract.kube.objects import BETTER, claim, deployment, of_kind, pod, stateful, volume
+from tests.contract.kube.talk import CORE, STRATEGIC, ApiUser, Check, Json, living, ready
 
-Check = Callable[[str, object], None]
 REVISION = "deployment.kubernetes.io/revision"
 
 
@@ -25,7 +23,7 @@ def rolled_out(body: Json) -> bool:
 
 async def revisions(api: ApiUser) -> dict[str, tuple[str, int]]:
     """Show the ReplicaSets: revision to image and wanted pods."""
-    found = (await api.get(api.path("replicasets", group=APPS))).body["items"]
+    found = (await api.get(api.path("replicasets"))).body["items"]
     return {
         each["metadata"]["annotations"][REVISION]: (
             each["spec"]["template"]["spec"]["containers"][0]["image"],
@@ -36,15 +34,15 @@ async def revisions(api: ApiUser) -> dict[str, tuple[str, int]]:
 
 
 async def test_a_deployment_makes_a_replica_set_and_pods(api: ApiUser, expected: Check) -> None:
-    path = api.path("deployments", "web", group=APPS)
-    await api.create(api.path("deployments", group=APPS), deployment())
+    path = api.path("deployments", "web")
+    await api.create(api.path("deployments"), deployment())
 
     def complete(body: Json) -> bool:
         return rolled_out(body) and condition(body, "Progressing").get("reason") == "NewReplicaSetAvailable"
 
     expected("deployment", await api.until(path, complete))
     sets = await api.until(
-        api.path("replicasets", group=APPS), lambda body: body["items"][0]["status"].get("availableReplicas") == 2
+        api.path("replicasets"), lambda body: body["items"][0]["status"].get("availableReplicas") == 2
     )
     expected("replica set", sets["items"])
     pods = await api.until(api.path("pods"), lambda body: all(map(ready, body["items"])))
@@ -52,8 +50,8 @@ async def test_a_deployment_makes_a_replica_set_and_pods(api: ApiUser, expected:
 
 
 async def test_a_new_template_is_a_new_revision_and_an_old_one_comes_back_as_the_newest(api: ApiUser) -> None:
-    path = api.path("deployments", "web", group=APPS)
-    first = (await api.create(api.path("deployments", group=APPS), deployment())).body["spec"]["template"]
+    path = api.path("deployments", "web")
+    first = (await api.create(api.path("deployments"), deployment())).body["spec"]["template"]
     await api.until(path, rolled_out)
     change = {"spec": {"template": {"spec": {"containers": [{"name": "web", "image": BETTER}]}}}}
     await api.patch(path, change, STRATEGIC)
@@ -70,8 +68,8 @@ async def test_a_new_template_is_a_new_revision_and_an_old_one_comes_back_as_the
 async def test_a_rollout_that_gets_nowhere_exceeds_its_deadline_and_keeps_the_old_pods(
     api: ApiUser, expected: Check
 ) -> None:
-    path = api.path("deployments", "web", group=APPS)
-    await api.create(api.path("deployments", group=APPS), deployment(progressDeadlineSeconds=3))
+    path = api.path("deployments", "web")
+    await api.create(api.path("deployments"), deployment(progressDeadlineSeconds=3))
     await api.until(path, rolled_out)
     change = {"spec": {"template": {"spec": {"containers": [{"name": "web", "image": "web:none-such"}]}}}}
     await api.patch(path, change, STRATEGIC)
@@ -84,8 +82,8 @@ async def test_a_rollout_that_gets_nowhere_exceeds_its_deadline_and_keeps_the_ol
 
 
 async def test_a_deleted_pod_is_replaced_by_another(api: ApiUser) -> None:
-    path = api.path("deployments", "web", group=APPS)
-    await api.create(api.path("deployments", group=APPS), deployment())
+    path = api.path("deployments", "web")
+    await api.create(api.path("deployments"), deployment())
     await api.until(path, rolled_out)
     before = {each["metadata"]["uid"]: each for each in (await api.get(api.path("pods"))).body["items"]}
     victim = next(iter(before.values()))["metadata"]
@@ -100,8 +98,8 @@ async def test_a_deleted_pod_is_replaced_by_another(api: ApiUser) -> None:
 
 
 async def test_a_pod_that_leaves_the_selector_is_let_go_and_replaced(api: ApiUser) -> None:
-    await api.create(api.path("deployments", group=APPS), deployment(replicas=1))
-    await api.until(api.path("deployments", "web", group=APPS), rolled_out)
+    await api.create(api.path("deployments"), deployment(replicas=1))
+    await api.until(api.path("deployments", "web"), rolled_out)
     name = (await api.get(api.path("pods"))).body["items"][0]["metadata"]["name"]
     await api.patch(api.path("pods", name), {"metadata": {"labels": {"app": "aside"}}})
     freed = await api.until(api.path("pods", name), lambda body: "ownerReferences" not in body["metadata"])
@@ -110,8 +108,8 @@ async def test_a_pod_that_leaves_the_selector_is_let_go_and_replaced(api: ApiUse
 
 
 async def test_a_deployment_scales_to_nothing_and_back(api: ApiUser) -> None:
-    path = api.path("deployments", "web", group=APPS)
-    await api.create(api.path("deployments", group=APPS), deployment())
+    path = api.path("deployments", "web")
+    await api.create(api.path("deployments"), deployment())
     await api.until(path, rolled_out)
     await api.patch(path, {"spec": {"replicas": 0}})
     await api.until(api.path("pods"), lambda body: not body["items"])
@@ -122,16 +120,16 @@ async def test_a_deployment_scales_to_nothing_and_back(api: ApiUser) -> None:
 
 
 async def test_a_deleted_deployment_takes_its_replica_sets_and_pods_along(api: ApiUser) -> None:
-    await api.create(api.path("deployments", group=APPS), deployment())
-    await api.until(api.path("deployments", "web", group=APPS), rolled_out)
-    await api.delete(api.path("deployments", "web", group=APPS), {"propagationPolicy": "Background"})
-    await api.until(api.path("replicasets", group=APPS), lambda body: not body["items"])
+    await api.create(api.path("deployments"), deployment())
+    await api.until(api.path("deployments", "web"), rolled_out)
+    await api.delete(api.path("deployments", "web"), {"propagationPolicy": "Background"})
+    await api.until(api.path("replicasets"), lambda body: not body["items"])
     await api.until(api.path("pods"), lambda body: not body["items"])
 
 
 async def test_a_stateful_pod_comes_back_under_its_name(api: ApiUser, expected: Check) -> None:
-    path = api.path("statefulsets", "db", group=APPS)
-    await api.create(api.path("statefulsets", group=APPS), stateful())
+    path = api.path("statefulsets", "db")
+    await api.create(api.path("statefulsets"), stateful())
     body = await api.until(
         path, lambda body: body["status"].get("readyReplicas") == 2 and body["status"].get("availableReplicas") == 2
     )
@@ -232,20 +230,19 @@ async def test_a_claim_is_kept_for_a_pod_on_a_node_and_for_no_other(api: ApiUser
 
 async def test_a_service_knows_the_pods_behind_it(api: ApiUser) -> None:
     spec = {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}
-    metadata = {"name": "front"}
-    await api.create(api.path("services"), {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
-    await api.create(api.path("deployments", group=APPS), deployment(replicas=1))
+    await api.create(api.path("services"), of_kind("v1", "Service", "front", spec=spec))
+    await api.create(api.path("deployments"), deployment(replicas=1))
 
     def serving(body: Json) -> bool:
         endpoints = [each for item in body["items"] for each in item["endpoints"] or ()]
         return [each["conditions"]["ready"] for each in endpoints] == [True]
 
-    path = api.path("endpointslices", group="/apis/discovery.k8s.io/v1")
+    path = api.path("endpointslices")
     slices = await api.until(path, serving)
     (found,) = slices["items"]
     assert found["metadata"]["labels"]["kubernetes.io/service-name"] == "front"
     assert found["ports"] == [{"name": "", "port": 8080, "protocol": "TCP"}]
     (pod_behind,) = (await api.get(api.path("pods"))).body["items"]
     assert found["endpoints"][0]["targetRef"]["uid"] == pod_behind["metadata"]["uid"]
-    await api.patch(api.path("deployments", "web", "scale", group=APPS), {"spec": {"replicas": 0}})
+    await api.patch(api.path("deployments", "web", "scale"), {"spec": {"replicas": 0}})
     await api.until(path, lambda body: not [each for item in body["items"] for each in item["endpoints"] or ()])

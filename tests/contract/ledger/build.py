@@ -1,14 +1,22 @@
 """Signals, claims and steps for the ledger's tests, and a decision for every taste."""
 
 import itertools
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
+from kintsugi.errors import LedgerError
 from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
-from kintsugi.model.good_state import GoodTemplate
+from kintsugi.model.good_state import GoodRevision, GoodTemplate
 from kintsugi.model.history import History
 from kintsugi.model.records import (
+    Approval,
+    DeadLetter,
+    Incident,
     IncidentState,
     KeptDiagnosis,
     Occasion,
@@ -31,6 +39,21 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 
 _NUMBERS = itertools.count(1)
+
+
+@asynccontextmanager
+async def leading(url: str, **more: Any) -> AsyncIterator[Ledger]:
+    """Open a ledger that this process leads."""
+    async with Ledger.open(url, holder="kintsugi-0", **more) as ledger:
+        await ledger.lead(NOW)
+        yield ledger
+
+
+async def not_opened(opening: AbstractAsyncContextManager[Ledger], error: type[LedgerError], why: str) -> None:
+    """Check that a ledger is not opened."""
+    with pytest.raises(error, match=why):
+        async with opening:
+            raise AssertionError("it was opened")
 
 
 def signal(
@@ -101,6 +124,19 @@ def refuse_to_decide(_history: History) -> Verdict:
     raise AssertionError("this claim was decided before and must not be decided again")
 
 
+class Noted:
+    """A decision that notes the histories that it is made by."""
+
+    def __init__(self, decide: Decide) -> None:
+        self.histories: list[History] = []
+        self._decide = decide
+
+    def __call__(self, history: History) -> Verdict:
+        """Note it, and decide."""
+        self.histories.append(history)
+        return self._decide(history)
+
+
 async def accepted(ledger: Ledger, key: str = "", **more: Any) -> Signal:
     """Accept a signal that fires, and return it."""
     told = signal(key, **more)
@@ -141,6 +177,19 @@ def started(requested: RunRequestResult) -> RunRecord:
     return requested.run
 
 
+def incident_of(requested: RunRequestResult) -> Incident:
+    """Return the incident of a claim that must have opened or found one."""
+    assert requested.incident is not None, requested.verdict
+    return requested.incident
+
+
+async def judged(ledger: Ledger, incident: str) -> VerdictKind:
+    """Return the verdict on the one signal of an incident."""
+    ((_, given),) = await ledger.signals.of_incident(incident)
+    assert given is not None
+    return given.kind
+
+
 def diagnosis(summary: str = "web: it cannot start", *, at: datetime = NOW, text: str = "it says no") -> Diagnosis:
     """Make a diagnosis with a cause, its evidence and what is not known."""
     seen = EvidenceItem(source=EvidenceSource.EVENT, object="pod/web-1", field="Failed", text=text, at=at)
@@ -161,6 +210,27 @@ def diagnosis(summary: str = "web: it cannot start", *, at: datetime = NOW, text
 def kept(run: RunRecord, occasion: Occasion = Occasion.OPENED, *, at: datetime = NOW) -> KeptDiagnosis:
     """Make what is kept of a diagnosis with a run's incident."""
     return KeptDiagnosis(incident=run.incident, occasion=occasion, diagnosis=diagnosis(at=at))
+
+
+def question(incident: str, plan: str = "plan-1", *, path: str = "restore", asked: datetime = NOW) -> Approval:
+    """Make a question about a step, which may be answered for half an hour."""
+    return Approval(
+        incident=incident, path=path, question="Restore it?", plan=plan, asked=asked, expires=asked + 30 * MINUTE
+    )
+
+
+def dead_letter(name: str, text: str = "malformed", *, at: datetime = NOW, payload: bytes | None = None) -> DeadLetter:
+    """Make a dead letter with the same text for its reason and its excerpt."""
+    return DeadLetter(
+        id=name, source=SignalSource.ALERTMANAGER, received=at, reason=text, excerpt=text, payload=payload
+    )
+
+
+def good_revision(
+    workload: str = "uid-1", template: str = "abc", number: int = 3, *, at: datetime = NOW
+) -> GoodRevision:
+    """Make a revision that was good at one moment."""
+    return GoodRevision(workload=workload, template=template, number=number, first_good=at, last_good=at)
 
 
 def good_template(name: str = "web") -> GoodTemplate:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kintsugi.ledger import Ledger
-from tests.contract.ledger.build import NOW
+from tests.contract.ledger.build import leading
 from tests.harness import ledgers
 from tests.harness.postgres import Postgres
 
@@ -56,6 +56,5 @@ def made_database(postgres_server: Postgres) -> str:
 @pytest.fixture
 async def ledger(made: str) -> AsyncIterator[Ledger]:
     """Return an open ledger that this process leads."""
-    async with Ledger.open(made, holder="kintsugi-0") as opened:
-        await opened.lead(NOW)
+    async with leading(made) as opened:
         yield opened

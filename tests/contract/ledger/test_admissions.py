@@ -1,6 +1,7 @@
 """What the gate before every effect asks the ledger: pauses, the budget, the lead, and locks."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -15,20 +16,12 @@ from kintsugi.model.records import (
     PauseScope,
     Phase,
     RunRecord,
+    StepRecord,
     StepState,
     UndoRecord,
     VerdictKind,
 )
-from tests.contract.ledger.build import (
-    HOUR,
-    MINUTE,
-    NOW,
-    accepted,
-    begin,
-    request,
-    step,
-    write,
-)
+from tests.contract.ledger.build import HOUR, MINUTE, NOW, accepted, begin, leading, request, step, write
 
 
 async def test_a_pause_is_known_as_soon_as_it_is_said_and_no_longer_than_it_lasts(ledger: Ledger) -> None:
@@ -78,19 +71,18 @@ async def test_a_recent_change_is_told_with_its_way_back_and_its_rule(ledger: Le
     assert told == MadeChange(rule=run.rule, run=run.id, text=done.text, finished=NOW + MINUTE, undo=back)
 
 
+async def committed(ledger: Ledger, intents: Iterable[StepRecord], budget: Budget) -> int:
+    """Write intents of several runs at once; return how many the budget has let through."""
+    writes = [ledger.runs.save_step(each, expect=None, now=NOW, budget=budget) for each in intents]
+    found = await asyncio.gather(*writes, return_exceptions=True)
+    assert all(each is None or isinstance(each, BudgetSpent) for each in found), found
+    return found.count(None)
+
+
 async def test_the_last_change_of_a_budget_is_made_by_one_of_many_runs(ledger: Ledger) -> None:
     """P7: counted and written in one transaction."""
     runs = [await begin(ledger, f"service-{number}") for number in range(6)]
-    budget = Budget(most=2, since=NOW - HOUR)
-
-    async def intend(number: int) -> bool:
-        try:
-            await ledger.runs.save_step(step(runs[number]), expect=None, now=NOW, budget=budget)
-        except BudgetSpent:
-            return False
-        return True
-
-    assert sum(await asyncio.gather(*(intend(number) for number in range(6)))) == 2
+    assert await committed(ledger, map(step, runs), Budget(most=2, since=NOW - HOUR)) == 2
     assert len((await ledger.admissions.constraints("shop", NOW - HOUR, NOW)).disruptions.moments) == 2
 
 
@@ -101,17 +93,8 @@ async def test_runs_that_delete_pods_of_one_service_take_no_more_than_may_be_dow
     runs = [await begin(ledger, f"service-{number}") for number in range(6)]
     uids = [f"uid-{number}" for number in range(6)]
     pods = PodBudget(service="web", expected=6, desired_healthy=4, ready=frozenset(uids))
-    budget = Budget(most=20, since=NOW - HOUR, pods=(pods,))
-
-    async def intend(number: int) -> bool:
-        try:
-            intent = step(runs[number], facts={"uid": uids[number]})
-            await ledger.runs.save_step(intent, expect=None, now=NOW, budget=budget)
-        except BudgetSpent:
-            return False
-        return True
-
-    assert sum(await asyncio.gather(*(intend(number) for number in range(6)))) == 2
+    intents = [step(run, facts={"uid": uid}) for run, uid in zip(runs, uids, strict=True)]
+    assert await committed(ledger, intents, Budget(most=20, since=NOW - HOUR, pods=(pods,))) == 2
     assert len((await ledger.admissions.constraints("shop", NOW - HOUR, NOW)).disruptions.objects) == 2
 
 
@@ -126,8 +109,7 @@ async def test_a_pod_counts_as_deleted_while_that_may_be_and_not_when_it_surely_
 
 async def test_a_daemon_that_has_lost_the_lead_hears_it_before_an_effect(made: str) -> None:
     """P4, C4."""
-    async with Ledger.open(made, holder="kintsugi-0") as ledger:
-        await ledger.lead(NOW)
+    async with leading(made) as ledger:
         await ledger.admissions.constraints("shop", NOW - HOUR, NOW)
         held = ledger._store.epoch
         await ledger.lead(NOW)

@@ -1,7 +1,6 @@
 """Questions and answers: who gave them, to which plan, and until when."""
 
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
@@ -9,21 +8,8 @@ from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.api_types import RejectRequest
 from kintsugi.model.history import Rejection
-from kintsugi.model.records import Approval, IncidentState
-from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin
-
-
-def question(incident: str, plan: str = "plan-1", *, asked: timedelta = timedelta()) -> Approval:
-    """Make a question about a step."""
-    return Approval(
-        incident=incident,
-        path="restore",
-        question="Restore the database?",
-        plan=plan,
-        asked=NOW + asked,
-        expires=NOW + asked + 30 * MINUTE,
-    )
-
+from kintsugi.model.records import IncidentState
+from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, question
 
 NO = RejectRequest(path="restore", plan="plan-1", why="the standby has the data")
 
@@ -53,7 +39,7 @@ async def test_an_answer_to_another_plan_is_refused_also_where_there_is_an_answe
     """An approval holds only for the plan that was shown, and that is carried out."""
     run = await begin(ledger)
     await ledger.approvals.ask(question(run.incident, "plan-1"))
-    await ledger.approvals.ask(question(run.incident, "plan-2", asked=MINUTE))
+    await ledger.approvals.ask(question(run.incident, "plan-2", asked=NOW + MINUTE))
     with pytest.raises(WrongState, match="plan has changed"):
         await ledger.approvals.approve(run.incident, "restore", "plan-1", "ann", NOW + 2 * MINUTE)
     given = await ledger.approvals.approve(run.incident, "restore", "plan-2", "ann", NOW + 2 * MINUTE)
@@ -95,7 +81,7 @@ async def test_the_plans_that_people_have_rejected_are_in_the_history_of_their_s
     for service in ("web", "api"):
         run = await begin(ledger, service)
         await ledger.approvals.ask(question(run.incident))
-        await ledger.approvals.ask(replace(question(run.incident), path="", plan=f"plan of {service}"))
+        await ledger.approvals.ask(question(run.incident, f"plan of {service}", path=""))
         await ledger.approvals.reject(run.incident, NO, "ann", NOW)
         whole = RejectRequest(plan=f"plan of {service}", why="not now")
         await ledger.approvals.reject(run.incident, whole, "ann", NOW + MINUTE)

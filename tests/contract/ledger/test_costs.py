@@ -1,7 +1,6 @@
 """What a question costs depends on what is open, not on what has been: the real statements, their plans, their steps."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from kintsugi.ledger import Ledger
+from kintsugi.model.api_types import SignalQuery
 from kintsugi.model.records import (
-    Approval,
     IncidentState,
     Occasion,
     Pause,
@@ -23,7 +22,22 @@ from kintsugi.model.records import (
     Target,
     VerdictKind,
 )
-from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, hold, kept, run_request, signal, step, verdict
+from tests.contract.ledger.build import (
+    HOUR,
+    MINUTE,
+    NOW,
+    accepted,
+    begin,
+    hold,
+    kept,
+    leading,
+    question,
+    request,
+    signal,
+    step,
+    verdict,
+    write,
+)
 from tests.contract.ledger.conftest import ON
 from tests.contract.ledger.past import live_through
 from tests.contract.ledger.plans import count_steps, scans_of, sent_by
@@ -37,20 +51,17 @@ Question = Callable[[Ledger, RunRecord], Awaitable[object]]
 
 
 async def _judge(ledger: Ledger, _run: RunRecord) -> None:
-    told = signal("judged anew")
-    (name,) = (await ledger.signals.accept([told], NOW)).ids
-    await ledger.signals.settle({name: verdict(VerdictKind.REFUSED, Reason.BUDGET, NOW + MINUTE)}, NOW)
+    told = await accepted(ledger, "judged anew")
+    await ledger.signals.settle({told.id: verdict(VerdictKind.REFUSED, Reason.BUDGET, NOW + MINUTE)}, NOW)
 
 
 async def _hold(ledger: Ledger, _run: RunRecord) -> None:
-    told = signal("held")
-    await ledger.signals.accept([told], NOW)
-    await ledger.run_requests.request_run(run_request(told, service="s-1"), hold, NOW)
+    await request(ledger, await accepted(ledger, "held"), hold, service="s-1")
 
 
 async def _step(ledger: Ledger, run: RunRecord) -> None:
-    await ledger.runs.save_step(step(run, "one"), expect=None, now=NOW)
-    await ledger.runs.save_step(step(run, "one", StepState.DONE), expect=StepState.INTENT, now=NOW)
+    await write(ledger, step(run, "one"))
+    await write(ledger, step(run, "one", StepState.DONE), expect=StepState.INTENT)
 
 
 async def _told(ledger: Ledger, _run: RunRecord) -> None:
@@ -61,10 +72,6 @@ async def _told(ledger: Ledger, _run: RunRecord) -> None:
 async def _noted(ledger: Ledger, _run: RunRecord) -> None:
     here = PendingMatch(rule="web-down", target=Target(kind="Pod", namespace="shop", name="web-1", uid="u"), since=NOW)
     await ledger.pending_matches.save_conditions([here], [("web-down", "other")])
-
-
-def _asked(run: RunRecord) -> Approval:
-    return Approval(incident=run.incident, path="", question="?", plan="p", asked=NOW, expires=NOW + HOUR)
 
 
 def _ended(run: RunRecord) -> Pause:
@@ -86,12 +93,14 @@ QUESTIONS: Mapping[str, Question] = {
     "firing_among": lambda ledger, _: ledger.signals.firing_among(["one", "two"]),
     "add_to_verdict": lambda ledger, _: ledger.signals.add_to_verdict("one", "; problem: it"),
     "judged_signals": lambda ledger, _: newest_signals(ledger),
+    "signals by verdict": lambda ledger, _: ledger.signals.list_signals(SignalQuery(verdict=VerdictKind.OBSERVED)),
+    "signals by reason": lambda ledger, _: ledger.signals.list_signals(SignalQuery(reason=Reason.COOLDOWN)),
     "signals_of": lambda ledger, run: ledger.signals.of_incident(run.incident),
     "count_signals": lambda ledger, run: ledger.signals.count_of(run.incident),
     "trigger_of": lambda ledger, run: ledger.triggers.of_incident(run.incident),
     "firing_keys": lambda ledger, run: _all(ledger.triggers.firing_keys(run.incident)),
     "end_stale": lambda ledger, _: ledger.triggers.end_stale(NOW - HOUR, NOW),
-    "history": lambda ledger, _: ledger.run_requests.history("s-1", "shop", NOW),
+    "history": lambda ledger, _: ledger.run_requests.history("s-1", "shop", NOW, "recover"),
     "handed_over": lambda ledger, _: ledger.runs.handed_over(NOW - HOUR),
     "end_rest": lambda ledger, run: ledger.pauses.end_rest(_ended(run), ["rule"]),
     "ended_rest": lambda ledger, run: ledger.pauses.ended_rest(run.incident),
@@ -109,7 +118,7 @@ QUESTIONS: Mapping[str, Question] = {
     "put_daemon_notice": lambda ledger, _: ledger.outbox.put_daemon_notice("names do not resolve", NOW),
     "conditions": lambda ledger, _: ledger.pending_matches.conditions(),
     "save_conditions": _noted,
-    "ask": lambda ledger, run: ledger.approvals.ask(_asked(run)),
+    "ask": lambda ledger, run: ledger.approvals.ask(question(run.incident)),
     "approvals": lambda ledger, run: ledger.approvals.of_incident(run.incident),
     "abort": lambda ledger, run: ledger.incidents.abort_of(run.incident),
     "pauses": lambda ledger, _: ledger.pauses.in_force(NOW),
@@ -156,9 +165,9 @@ async def test_no_question_of_a_daemon_at_work_reads_a_table_that_grows_from_end
     """Whatever the ledger sends for it, on either database, begins at an index. The in-memory one is SQLite's."""
     run = await begin(old, "web")
     found = []
-    for name, question in QUESTIONS.items():
+    for name, ask in QUESTIONS.items():
         async with sent_by(old) as sent:
-            await question(old, run)
+            await ask(old, run)
         assert sent, f"{name} asked nothing"
         found += [f"{name}: {scan}" for scan in await scans_of(old, sent)]
     assert not found, "\n".join(found)
@@ -173,8 +182,7 @@ async def test_an_incident_of_ten_thousand_signals_costs_a_change_no_more_than_o
 
 
 async def _steps_of_a_change(folder: Path, count: int) -> dict[str, int]:
-    counted = {}
-    async with _opened(folder) as ledger:
+    async with leading(_made(folder)) as ledger:
         run = await begin(ledger, "web")
         for start in range(0, count, 1000):
             told = [signal(f"fp-{number:05}") for number in range(start, min(start + 1000, count))]
@@ -182,13 +190,16 @@ async def _steps_of_a_change(folder: Path, count: int) -> dict[str, int]:
             joined = replace(verdict(VerdictKind.ATTACHED, Reason.ACTIVE_RUN), incident=run.incident)
             await ledger.signals.settle({each.id: joined for each in told}, NOW)
         assert await ledger.signals.count_of(run.incident) == count + 1
-        steps = await count_steps(ledger)
+        return await _counted(ledger, run, OF_A_CHANGE)
 
-        for name, question in OF_A_CHANGE.items():
-            await ledger.ping()
-            before = steps.count
-            await question(ledger, run)
-            counted[name] = steps.count - before
+
+async def _counted(ledger: Ledger, run: RunRecord, questions: Mapping[str, Question]) -> dict[str, int]:
+    steps, counted = await count_steps(ledger), {}
+    for name, ask in questions.items():
+        await ledger.ping()
+        before = steps.count
+        await ask(ledger, run)
+        counted[name] = steps.count - before
     return counted
 
 
@@ -206,22 +217,7 @@ def _made(folder: Path) -> str:
     return ledgers.url_of(folder / "ledger.db")
 
 
-@asynccontextmanager
-async def _opened(folder: Path) -> AsyncIterator[Ledger]:
-    async with Ledger.open(_made(folder), holder="kintsugi-0") as ledger:
-        await ledger.lead(NOW)
-        yield ledger
-
-
 async def _steps(folder: Path, past: int) -> dict[str, int]:
-    counted = {}
-    async with _opened(folder) as ledger:
+    async with leading(_made(folder)) as ledger:
         await live_through(ledger, past)
-        run = await begin(ledger, "web")
-        steps = await count_steps(ledger)
-        for name, question in QUESTIONS.items():
-            await ledger.ping()
-            before = steps.count
-            await question(ledger, run)
-            counted[name] = steps.count - before
-    return counted
+        return await _counted(ledger, await begin(ledger, "web"), QUESTIONS)

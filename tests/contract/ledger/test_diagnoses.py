@@ -9,23 +9,8 @@ from kubediagnosis.causes import Diagnosis
 from tests.contract.ledger.build import MINUTE, NOW, begin, kept
 
 
-async def test_a_diagnosis_comes_back_as_it_was_made(ledger: Ledger) -> None:
-    run = await begin(ledger)
-    made = kept(run)
-    await ledger.diagnoses.keep(made)
-    assert await ledger.diagnoses.of_incident(run.incident) == (made,)
-
-
-async def test_the_diagnosis_of_an_incident_s_opening_is_kept_once(ledger: Ledger) -> None:
-    """A restart, or whoever else looks at the incident, makes it again."""
-    run = await begin(ledger)
-    first, again = kept(run), kept(run, at=NOW + MINUTE)
-    await ledger.diagnoses.keep(first)
-    await ledger.diagnoses.keep(again)
-    assert await ledger.diagnoses.of_incident(run.incident) == (first,)
-
-
-async def test_later_diagnoses_are_kept_in_order_and_a_repeated_write_is_one(ledger: Ledger) -> None:
+async def test_diagnoses_are_kept_in_order_as_they_were_made_and_a_repeated_write_is_one(ledger: Ledger) -> None:
+    """That of the opening is kept once: a restart, or whoever else looks at the incident, makes it again."""
     run = await begin(ledger)
     made = [
         kept(run),
@@ -33,7 +18,7 @@ async def test_later_diagnoses_are_kept_in_order_and_a_repeated_write_is_one(led
         kept(run, Occasion.HAND_OVER, at=NOW + 2 * MINUTE),
         kept(run, Occasion.HAND_OVER, at=NOW + 3 * MINUTE),
     ]
-    for each in (*made, made[1], made[2]):
+    for each in (*made, made[1], made[2], kept(run, at=NOW + MINUTE)):
         await ledger.diagnoses.keep(each)
     assert await ledger.diagnoses.of_incident(run.incident) == tuple(made)
 

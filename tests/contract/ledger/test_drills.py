@@ -9,11 +9,12 @@ from kintsugi.errors import WrongState
 from kintsugi.ledger import Ledger, RunRequest
 from kintsugi.model.drills import DrillMemory
 from kintsugi.model.history import History
-from kintsugi.model.records import IncidentState, RunKind, Verdict, VerdictKind
+from kintsugi.model.records import IncidentState, RunKind, VerdictKind
 from tests.contract.ledger.build import (
     HOUR,
     MINUTE,
     NOW,
+    Noted,
     begin,
     refuse_to_decide,
     run_request,
@@ -38,15 +39,10 @@ async def test_a_recovery_begins_while_a_drill_runs_and_a_drill_is_told_of_a_rec
         drilling.id: RunKind.DRILL,
         recovery.id: RunKind.RECOVERY,
     }
-    seen: list[History] = []
-
-    def look(history: History) -> Verdict:
-        seen.append(history)
-        return verdict(VerdictKind.REFUSED)
-
+    noted = Noted(lambda _: verdict(VerdictKind.REFUSED))
     await ledger.runs.move_run(drilling.id, IncidentState.CANCELLED, "it gave way", NOW)
-    await ledger.run_requests.request_run(drill(), look, NOW)
-    assert [history.incident for history in seen] == [recovery.incident]
+    await ledger.run_requests.request_run(drill(), noted, NOW)
+    assert [history.incident for history in noted.histories] == [recovery.incident]
 
 
 async def test_a_second_drill_of_a_service_is_not_begun(ledger: Ledger) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Reason, Signal, SignalSource, VerdictKind
-from tests.contract.ledger.build import MINUTE, NOW, accepted, signal, verdict
+from tests.contract.ledger.build import MINUTE, NOW, accepted, leading, signal, verdict
 from tests.harness.ledgers import newest_signals
 
 WAIT = 10 * MINUTE
@@ -85,18 +85,9 @@ async def test_a_signal_that_is_open_again_is_repeated_and_resolved_like_any_oth
     assert (await ledger.signals.firing(), await ledger.signals.pending()) == ((), 0)
 
 
-async def test_a_signal_that_fires_again_ends_by_its_old_end_told_once_more(ledger: Ledger) -> None:
-    """A16: with groups that are told every half an hour the end of a late duplicate comes after those ten minutes."""
-    await fire_again(ledger)
-    await ledger.episodes.reopen(AGAIN + WAIT, WAIT)
-    await ledger.signals.accept([resolved(AGAIN + 2 * WAIT)], AGAIN + 2 * WAIT)
-    assert await ledger.signals.firing() == ()
-
-
 async def test_a_signal_that_fires_again_is_remembered_across_a_restart(made: str) -> None:
     """P1: the note is committed with the delivery, before that is answered."""
-    async with Ledger.open(made, holder="kintsugi-0") as ledger:
-        await ledger.lead(NOW)
+    async with leading(made) as ledger:
         await fire_again(ledger)
     async with Ledger.open(made, holder="kintsugi-0") as ledger:
         await ledger.lead(LATE)

@@ -5,24 +5,17 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.good_state import GoodRevision
-from kintsugi.model.records import (
-    Approval,
-    DeadLetter,
-    IncidentState,
-    Pause,
-    PauseScope,
-    RunRecord,
-    SignalSource,
-    VerdictKind,
-)
+from kintsugi.model.records import IncidentState, Pause, PauseScope, RunRecord, VerdictKind
 from tests.contract.ledger.build import (
-    MINUTE,
     NOW,
     Crossings,
     begin,
+    dead_letter,
+    good_revision,
     good_template,
     kept,
+    leading,
+    question,
     request,
     signal,
     started,
@@ -36,9 +29,7 @@ Change = Callable[[Ledger, RunRecord], Awaitable[object]]
 CHANGES: dict[str, Change] = {
     "accept": lambda ledger, _: ledger.signals.accept([signal()], NOW),
     "settle": lambda ledger, _: ledger.signals.settle({"sig-x": verdict(VerdictKind.NO_RULE)}, NOW),
-    "keep-dead-letters": lambda ledger, _: ledger.signals.keep_dead_letters(
-        [DeadLetter(id="dead-1", source=SignalSource.ALERTMANAGER, received=NOW, reason="no labels", excerpt="{}")]
-    ),
+    "keep-dead-letters": lambda ledger, _: ledger.signals.keep_dead_letters([dead_letter("dead-1")]),
     "save-conditions": lambda ledger, _: ledger.pending_matches.save_conditions((), [("rule", "uid")]),
     "request-run": lambda ledger, _: request(ledger, service="other"),
     "save-step delete/pods#0 intent": lambda ledger, run: write(ledger, step(run)),
@@ -48,12 +39,8 @@ CHANGES: dict[str, Change] = {
     "pause": lambda ledger, _: ledger.pauses.pause(
         Pause(id="pause-1", scope=PauseScope.GLOBAL, who="ann", why="deploy", since=NOW)
     ),
-    "ask a": lambda ledger, run: ledger.approvals.ask(
-        Approval(incident=run.incident, path="a", question="sure?", plan="p", asked=NOW, expires=NOW + MINUTE)
-    ),
-    "note-good": lambda ledger, _: ledger.revisions.note_good(
-        [GoodRevision(workload="uid", template="abc", number=3, first_good=NOW, last_good=NOW)]
-    ),
+    "ask a": lambda ledger, run: ledger.approvals.ask(question(run.incident, path="a")),
+    "note-good": lambda ledger, _: ledger.revisions.note_good([good_revision()]),
     "forget-good": lambda ledger, _: ledger.revisions.forget_good("uid", "abc"),
     "keep-template": lambda ledger, _: ledger.templates.keep(good_template()),
     "keep-catalog": lambda ledger, _: ledger.catalogs.keep_catalog("digest", {"web.yaml": "service: web"}),
@@ -69,8 +56,7 @@ CHANGES: dict[str, Change] = {
 async def test_the_boundary_is_passed_once_before_and_once_after_each_commit(url: str, name: str) -> None:
     """C1: crash points are numbered here, so none may be missing and none be double."""
     crossings = Crossings()
-    async with Ledger.open(url, holder="kintsugi-0", failpoints=crossings) as ledger:
-        await ledger.lead(NOW)
+    async with leading(url, failpoints=crossings) as ledger:
         run = await begin(ledger)
         crossings.passed.clear()
         await CHANGES[name](ledger, run)
@@ -107,13 +93,11 @@ class CrashBefore:
 async def test_a_crash_before_the_commit_leaves_nothing_half_done(url: str) -> None:
     """C1, P8: neither the run nor its incident nor its locks nor the verdict."""
     told = signal()
-    async with Ledger.open(url, holder="kintsugi-0", failpoints=CrashBefore("request-run")) as ledger:
-        await ledger.lead(NOW)
+    async with leading(url, failpoints=CrashBefore("request-run")) as ledger:
         await ledger.signals.accept([told], NOW)
         with pytest.raises(Crash):
             await request(ledger, told)
-    async with Ledger.open(url, holder="kintsugi-0") as ledger:
-        await ledger.lead(NOW)
+    async with leading(url) as ledger:
         assert await ledger.incidents.newest() == ()
         assert await ledger.signals.pending() == 1
         started(await request(ledger, told))
@@ -121,15 +105,13 @@ async def test_a_crash_before_the_commit_leaves_nothing_half_done(url: str) -> N
 
 async def test_a_notice_is_written_with_its_cause_or_not_at_all(url: str) -> None:
     """The outbox: nobody is told of what was not kept, and nothing kept goes untold."""
-    async with Ledger.open(url, holder="kintsugi-0", failpoints=CrashBefore("move-run needs-operator")) as ledger:
-        await ledger.lead(NOW)
+    async with leading(url, failpoints=CrashBefore("move-run needs-operator")) as ledger:
         run = await begin(ledger)
         with pytest.raises(Crash):
             await ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, "help", NOW)
         assert await ledger.outbox.due_notices(NOW) == ()
         assert (await ledger.runs.get(run.id)).state is IncidentState.RUNNING
-    async with Ledger.open(url, holder="kintsugi-0") as ledger:
-        await ledger.lead(NOW)
+    async with leading(url) as ledger:
         await ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, "help", NOW)
         (notice,) = await ledger.outbox.due_notices(NOW)
         assert (notice.incident, notice.kind, notice.text) == (run.incident, IncidentState.NEEDS_OPERATOR, "help")
@@ -137,8 +119,7 @@ async def test_a_notice_is_written_with_its_cause_or_not_at_all(url: str) -> Non
 
 async def test_a_crash_of_the_intake_answers_everybody_who_waited(url: str) -> None:
     """P1: nobody waits for ever, and nobody is told yes."""
-    async with Ledger.open(url, holder="kintsugi-0", failpoints=CrashBefore("accept")) as ledger:
-        await ledger.lead(NOW)
+    async with leading(url, failpoints=CrashBefore("accept")) as ledger:
         with pytest.raises(Crash):
             await ledger.signals.accept([signal()], NOW)
         assert await ledger.signals.pending() == 0

@@ -9,23 +9,33 @@ import pytest
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.retention import RetentionTerms
 from kintsugi.ledger.workloads import LARGEST
-from kintsugi.model.good_state import GoodCount, GoodRevision, ScaledToZero, SeenReplicas
-from kintsugi.model.history import History
+from kintsugi.model.good_state import GoodCount, ScaledToZero, SeenReplicas
 from kintsugi.model.records import (
-    DeadLetter,
     IncidentState,
     Pause,
     PauseScope,
     PendingMatch,
     Phase,
-    SignalSource,
     StepRecord,
     StepState,
     Target,
-    Verdict,
 )
 from kintsugi.model.remedies import RemedyKind
-from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, good_template, run_request, signal, start, step
+from tests.contract.ledger.build import (
+    HOUR,
+    MINUTE,
+    NOW,
+    Noted,
+    accepted,
+    begin,
+    dead_letter,
+    good_revision,
+    good_template,
+    leading,
+    request,
+    start,
+    step,
+)
 from tests.harness.ledgers import newest_dead_letters
 
 
@@ -37,8 +47,7 @@ def condition(uid: str, *, signalled: bool = False) -> PendingMatch:
 
 async def test_a_condition_is_kept_across_a_restart(url: str) -> None:
     """`for:` counts from the first yes."""
-    async with Ledger.open(url, holder="kintsugi-0") as ledger:
-        await ledger.lead(NOW)
+    async with leading(url) as ledger:
         await ledger.pending_matches.save_conditions([condition("a"), condition("b")], ())
         await ledger.pending_matches.save_conditions([condition("a", signalled=True)], [("pod-not-ready", "b")])
     async with Ledger.open(url, holder="kintsugi-0") as ledger:
@@ -56,8 +65,7 @@ async def test_many_conditions_begin_and_end_in_one_call(ledger: Ledger) -> None
 
 async def test_a_good_revision_keeps_its_first_and_moves_its_last_time(ledger: Ledger) -> None:
     """`rollout undo` goes to the last revision known to be good."""
-    old = GoodRevision(workload="uid-1", template="abc", number=3, first_good=NOW, last_good=NOW)
-    new = GoodRevision(workload="uid-1", template="def", number=4, first_good=NOW + HOUR, last_good=NOW + HOUR)
+    old, new = good_revision(), good_revision(template="def", number=4, at=NOW + HOUR)
     await ledger.revisions.note_good([old, new])
     later = replace(old, number=5, first_good=NOW + 2 * HOUR, last_good=NOW + 2 * HOUR)
     await ledger.revisions.note_good([later])
@@ -69,7 +77,7 @@ async def test_a_good_revision_keeps_its_first_and_moves_its_last_time(ledger: L
 async def test_an_adopted_revision_stays_adopted_until_it_is_seen_good_itself_and_is_never_adopted_then(
     ledger: Ledger,
 ) -> None:
-    adopted = GoodRevision(workload="u", template="abc", number=3, first_good=NOW, last_good=NOW, adopted=True)
+    adopted = replace(good_revision("u"), adopted=True)
     later = replace(adopted, last_good=NOW + HOUR)
     await ledger.revisions.note_good([adopted])
     await ledger.revisions.note_good([later])
@@ -103,16 +111,7 @@ async def test_the_documents_of_a_run_can_be_read_after_a_reload(ledger: Ledger)
 
 async def test_dead_letters_are_bounded_to_the_newest(ledger: Ledger) -> None:
     """A11, D10: a flood of nonsense fills no disk."""
-    letters = [
-        DeadLetter(
-            id=f"dead-{number:05d}",
-            source=SignalSource.ALERTMANAGER,
-            received=NOW + number * MINUTE,
-            reason="labels: expected a mapping",
-            excerpt="{}",
-        )
-        for number in range(1500)
-    ]
+    letters = [dead_letter(f"dead-{number:05d}", at=NOW + number * MINUTE) for number in range(1500)]
     for first in range(0, 1500, 500):
         await ledger.signals.keep_dead_letters(letters[first : first + 500])
     await ledger.signals.keep_dead_letters(letters[-1:])
@@ -132,16 +131,14 @@ async def test_a_template_is_found_by_the_name_of_its_workload_and_as_it_was_kep
     assert await ledger.templates.last("deployment", "shop", "db") is None
 
 
-async def test_the_newest_good_template_takes_the_place_of_the_one_before(ledger: Ledger) -> None:
+async def test_the_newest_template_takes_the_place_of_the_one_before_also_if_it_is_too_large_to_keep(
+    ledger: Ledger,
+) -> None:
     newer = replace(WEB, workload="uid-2", template="def", number=1, seen=NOW + HOUR, withheld="")
     await ledger.templates.keep(WEB)
     await ledger.templates.keep(newer)
     assert await ledger.templates.last("deployment", "shop", "web") == newer
-
-
-async def test_a_template_that_is_too_large_is_not_kept_nor_is_the_one_before(ledger: Ledger) -> None:
-    await ledger.templates.keep(WEB)
-    assert not await ledger.templates.keep(replace(WEB, template="def", document="x" * LARGEST))
+    assert not await ledger.templates.keep(replace(WEB, template="ghi", document="x" * LARGEST))
     assert await ledger.templates.last("deployment", "shop", "web") is None
 
 
@@ -149,9 +146,8 @@ async def test_a_template_is_forgotten_with_its_good_revision(ledger: Ledger) ->
     """D10: what is there, or was good not long ago, stays however long ago it was kept."""
     long_ago = NOW - 200 * DAY
     for name, last_good in {"gone": 100, "just-gone": 10, "there": 100}.items():
-        then = NOW - last_good * DAY
-        good = GoodRevision(workload=f"uid-{name}", template="abc", number=3, first_good=long_ago, last_good=then)
-        await ledger.revisions.note_good([good])
+        good = good_revision(f"uid-{name}", at=long_ago)
+        await ledger.revisions.note_good([replace(good, last_good=NOW - last_good * DAY)])
         await ledger.templates.keep(replace(WEB, name=name, workload=f"uid-{name}", seen=long_ago))
     terms = RetentionTerms(workloads={"uid-there"})
     assert await ledger.retention.prune(NOW - 90 * DAY, NOW, kept=RetentionTerms(workloads=None)) == 0
@@ -221,15 +217,9 @@ async def test_a_change_that_was_not_made_or_is_an_undo_has_stopped_no_workload(
 async def test_a_claim_that_would_start_it_is_told_of_that_run(ledger: Ledger) -> None:
     """In its own transaction (P7)."""
     intent = await stopping(ledger)
-    told, heard = signal(), list[History]()
-    await ledger.signals.accept([told], NOW)
-
-    def decide(history: History) -> Verdict:
-        heard.append(history)
-        return start(history)
-
-    await ledger.run_requests.request_run(replace(run_request(told, service="api"), starts=UID), decide, NOW)
-    (history,) = heard
+    noted = Noted(start)
+    await request(ledger, await accepted(ledger), noted, service="api", starts=UID)
+    (history,) = noted.histories
     assert history.scaled_to_zero == await ledger.replicas.scaled_to_zero(UID)
     shown = await ledger.run_requests.history("api", "shop", NOW, starts=UID)
     assert shown.scaled_to_zero is not None

@@ -12,7 +12,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.ledger.process_lock import is_mount_point
 from kintsugi.ledger.tables import leadership
 from kintsugi.model.records import IncidentState, PauseScope
-from tests.contract.ledger.build import NOW, begin, run_request, signal, start, step, write
+from tests.contract.ledger.build import NOW, begin, leading, not_opened, run_request, signal, start, step, write
 from tests.contract.ledger.test_failpoints import CHANGES, Change
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
@@ -65,8 +65,7 @@ async def test_a_stale_leader_writes_nothing(ledger: Ledger, name: str) -> None:
 @pytest.mark.parametrize("name", TRANSITIONS)
 async def test_a_standby_writes_nothing(url: str, name: str) -> None:
     """P4: a standby accepts signals and changes no run."""
-    async with Ledger.open(url, holder="kintsugi-0") as ledger:
-        await ledger.lead(NOW)
+    async with leading(url) as ledger:
         run = await begin(ledger)
     async with Ledger.open(url, holder="kintsugi-1") as standby:
         await standby.signals.accept([signal()], NOW)
@@ -101,9 +100,7 @@ async def test_a_second_daemon_on_sqlite_is_refused_while_the_first_lives(tmp_pa
     """C13."""
     url = f"sqlite:///{tmp_path}/ledger.db"
     async with Ledger.open(url, holder="kintsugi-0"):
-        with pytest.raises(LedgerHeld, match=r"held by kintsugi-0, process \d+"):
-            async with Ledger.open(url, holder="kintsugi-1"):
-                raise AssertionError("two daemons hold one SQLite ledger")
+        await not_opened(Ledger.open(url, holder="kintsugi-1"), LedgerHeld, r"held by kintsugi-0, process \d+")
     async with Ledger.open(url, holder="kintsugi-1") as ledger:
         await ledger.ping()
 
@@ -115,18 +112,16 @@ async def test_a_second_name_of_an_sqlite_file_finds_the_same_lock(tmp_path: Pat
     (tmp_path / "link.db").symlink_to("ledger.db")
     (tmp_path / "there").symlink_to(tmp_path)
     async with Ledger.open(f"sqlite:///{tmp_path}/ledger.db", holder="kintsugi-0"):
-        with pytest.raises(LedgerHeld, match="held by kintsugi-0"):
-            async with Ledger.open(f"sqlite:///{tmp_path}/{name}", holder="kintsugi-1"):
-                raise AssertionError("two daemons hold one SQLite ledger")
+        other = Ledger.open(f"sqlite:///{tmp_path}/{name}", holder="kintsugi-1")
+        await not_opened(other, LedgerHeld, "held by kintsugi-0")
 
 
 async def test_a_file_with_a_hard_link_is_no_ledger(tmp_path: Path) -> None:
     """C13: SQLite keeps its log beside the name, and so do we our lock: two names would be two ledgers over one file."""
     async with Ledger.open(f"sqlite:///{tmp_path}/ledger.db", holder="kintsugi-0"):
         (tmp_path / "other.db").hardlink_to(tmp_path / "ledger.db")
-        with pytest.raises(LedgerUnavailable, match="has a second name"):
-            async with Ledger.open(f"sqlite:///{tmp_path}/other.db", holder="kintsugi-1"):
-                raise AssertionError("two daemons hold one SQLite ledger")
+        other = Ledger.open(f"sqlite:///{tmp_path}/other.db", holder="kintsugi-1")
+        await not_opened(other, LedgerUnavailable, "has a second name")
 
 
 def test_a_file_that_is_mounted_alone_is_no_ledger() -> None:
@@ -140,9 +135,8 @@ def test_a_file_that_is_mounted_alone_is_no_ledger() -> None:
 async def test_a_daemon_that_is_to_be_alone_lets_no_other_in(postgres: str) -> None:
     """P4: without a Lease, one under another name would take the lead from a healthy one, and that one from it."""
     async with Ledger.open(postgres, holder="kintsugi-0", alone=True):
-        with pytest.raises(LedgerHeld, match="another daemon holds this ledger"):
-            async with Ledger.open(postgres, holder="kintsugi-1", alone=True):
-                raise AssertionError("two daemons hold the ledger")
+        other = Ledger.open(postgres, holder="kintsugi-1", alone=True)
+        await not_opened(other, LedgerHeld, "another daemon holds this ledger")
     async with Ledger.open(postgres, holder="kintsugi-1", alone=True) as ledger:
         await ledger.ping()
 
@@ -151,8 +145,7 @@ async def test_a_daemon_that_has_lost_the_session_of_its_lock_learns_of_it(
     postgres: str, postgres_server: Postgres
 ) -> None:
     """P4: ended by a person, a proxy or a failover; the server lives, and another daemon may hold the ledger by now."""
-    async with Ledger.open(postgres, holder="kintsugi-0", alone=True) as ledger:
-        await ledger.lead(NOW)
+    async with leading(postgres, alone=True) as ledger:
         watched = asyncio.create_task(ledger.keep_held())
         end = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = "
         postgres_server.psql(f"{end}(SELECT oid FROM pg_database WHERE datname = '{postgres.rpartition('/')[2]}')")
@@ -167,8 +160,7 @@ async def test_after_a_restart_of_the_server_the_lock_is_taken_again_unless_some
     postgres: str, postgres_server: Postgres, led: bool
 ) -> None:
     """P4, D1: while the database is away nobody can lead; who comes first afterwards does."""
-    async with Ledger.open(postgres, holder="kintsugi-0", alone=True) as ledger:
-        await ledger.lead(NOW)
+    async with leading(postgres, alone=True) as ledger:
         postgres_server.stop()
         postgres_server.start()
         if led:
@@ -195,8 +187,7 @@ async def test_a_replica_that_takes_over_without_the_last_commits_is_noticed_and
         primary = Postgres.prepare(folder / "primary")
         primary.start()
         dsn = primary.create_database()
-        async with Ledger.open(dsn, holder="kintsugi-0", alone=True) as ledger:
-            await ledger.lead(NOW)
+        async with leading(dsn, alone=True) as ledger:
             await ledger.signals.accept([signal()], NOW)
             run = await begin(ledger) if not lags else None
             standby = primary.standby(folder / "standby", port=primary.port)
@@ -232,9 +223,7 @@ def is_locked(postgres: str, server: Postgres) -> bool:
 async def test_a_second_process_of_the_same_name_on_postgres_is_refused(postgres: str) -> None:
     """C13: replicas share a PostgreSQL ledger, but each once."""
     async with Ledger.open(postgres, holder="kintsugi-0"), Ledger.open(postgres, holder="kintsugi-1"):
-        with pytest.raises(LedgerHeld, match="kintsugi-0"):
-            async with Ledger.open(postgres, holder="kintsugi-0"):
-                raise AssertionError("two processes of one name hold the ledger")
+        await not_opened(Ledger.open(postgres, holder="kintsugi-0"), LedgerHeld, "kintsugi-0")
     async with Ledger.open(postgres, holder="kintsugi-0") as ledger:
         await ledger.ping()
 

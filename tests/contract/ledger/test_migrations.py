@@ -14,7 +14,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 from kintsugi.errors import LedgerError, LedgerUnavailable
 from kintsugi.ledger import Ledger, schema
 from kintsugi.ledger.tables import metadata
-from tests.contract.ledger.build import NOW, begin
+from tests.contract.ledger.build import begin, leading, not_opened
 from tests.harness.postgres import Postgres
 
 TABLES = {"v1": "749303d4eb9da05533dbd39f0d651c525879ca4d1022d1acf92135253180f5bb"}
@@ -52,8 +52,7 @@ async def test_a_new_ledger_has_the_tables_that_the_code_speaks_of(ledger: Ledge
 
 async def test_opening_again_migrates_nothing_and_loses_nothing(url: str) -> None:
     """C16."""
-    async with Ledger.open(url, holder="kintsugi-0") as ledger:
-        await ledger.lead(NOW)
+    async with leading(url) as ledger:
         run = await begin(ledger)
     async with Ledger.open(url, holder="kintsugi-0") as ledger:
         assert await ledger.runs.open_runs() == (run,)
@@ -65,24 +64,16 @@ async def test_a_ledger_with_another_schema_is_refused(url: str, schema: str) ->
     async with Ledger.open(url, holder="kintsugi-0") as ledger, ledger._store.engines.writer.begin() as connection:
         await connection.execute(text(f"UPDATE alembic_version SET version_num = '{schema}'"))
     refused = re.escape(f"the ledger {url} has the schema {schema}") + ".*upgrade.*or set --ledger .ledger.url."
-    with pytest.raises(LedgerError, match=refused):
-        async with Ledger.open(url, holder="kintsugi-0"):
-            raise AssertionError("a ledger with another schema was opened")
-    with pytest.raises(LedgerError, match=refused):
-        async with Ledger.read(url):
-            raise AssertionError("a ledger with another schema was read")
+    for opening in (Ledger.open(url, holder="kintsugi-0"), Ledger.read(url)):
+        await not_opened(opening, LedgerError, refused)
 
 
 async def test_a_reader_does_not_make_a_ledger(tmp_path: Path, postgres: str) -> None:
     """`kintsugi incidents` with a wrong path says so."""
     file = tmp_path / "ledger.db"
-    with pytest.raises(LedgerUnavailable, match="no ledger at"):
-        async with Ledger.read(f"sqlite:///{file}"):
-            raise AssertionError("a ledger was made by reading")
+    await not_opened(Ledger.read(f"sqlite:///{file}"), LedgerUnavailable, "no ledger at")
     assert not file.exists()
-    with pytest.raises(LedgerError, match="no ledger yet"):
-        async with Ledger.read(postgres):
-            raise AssertionError("a ledger was made by reading")
+    await not_opened(Ledger.read(postgres), LedgerError, "no ledger yet")
 
 
 async def test_sqlite_keeps_what_a_power_cut_must_not_take(tmp_path: Path) -> None:

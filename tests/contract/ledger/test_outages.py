@@ -7,7 +7,7 @@ import signal as signals
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import Ledger
-from tests.contract.ledger.build import NOW, begin, request, signal, started, step, write
+from tests.contract.ledger.build import NOW, begin, leading, not_opened, request, signal, started, step, write
 from tests.harness import disks
 from tests.harness.postgres import Postgres
 
@@ -58,8 +58,7 @@ async def _keys(url: str) -> set[str]:
 
 async def test_a_full_disk_refuses_and_leaves_nothing_half_done(tmp_path: Path) -> None:
     """D7, P8: no intent on record, no effect; and all goes on when there is room again."""
-    async with Ledger.open(f"sqlite:///{tmp_path}/ledger.db", holder="kintsugi-0") as ledger:
-        await ledger.lead(NOW)
+    async with leading(f"sqlite:///{tmp_path}/ledger.db") as ledger:
         run = await begin(ledger)
         await _limit_pages(ledger, 1)  # no more than it has already
         with pytest.raises(LedgerUnavailable, match="full"):
@@ -104,7 +103,9 @@ async def test_a_full_file_system_refuses_and_recovers(small_disk: Path) -> None
         assert await ledger.signals.pending() == accepted + 1
 
 
-async def test_a_damaged_file_is_refused_with_an_instruction_and_kept(tmp_path: Path) -> None:
+async def test_a_damaged_file_and_one_that_is_no_database_are_refused_with_an_instruction_and_kept(
+    tmp_path: Path,
+) -> None:
     """D9: a ledger made anew would have forgotten limits and cooldowns."""
     path = tmp_path / "ledger.db"
     async with Ledger.open(f"sqlite:///{path}", holder="kintsugi-0") as ledger:
@@ -112,28 +113,17 @@ async def test_a_damaged_file_is_refused_with_an_instruction_and_kept(tmp_path: 
             await ledger.signals.accept([signal() for _ in range(50)], NOW)
     damaged = bytearray(path.read_bytes())
     damaged[4096 * 3 : 4096 * 40] = b"\xa5" * (4096 * 37)
-    path.write_bytes(damaged)
-    with pytest.raises(LedgerUnavailable, match="restore it from a backup"):
-        async with Ledger.open(f"sqlite:///{path}", holder="kintsugi-0"):
-            raise AssertionError("a damaged ledger was opened")
-    assert path.read_bytes() == bytes(damaged)
-
-
-async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
-    """D9."""
-    path = tmp_path / "ledger.db"
-    path.write_bytes(b"this is not a database, and must not become one " * 200)
-    with pytest.raises(LedgerUnavailable, match="restore it from a backup"):
-        async with Ledger.open(f"sqlite:///{path}", holder="kintsugi-0"):
-            raise AssertionError("a text file was opened")
-    assert path.read_bytes().startswith(b"this is not a database")
+    for content in (bytes(damaged), b"this is not a database, and must not become one " * 200):
+        path.write_bytes(content)
+        opening = Ledger.open(f"sqlite:///{path}", holder="kintsugi-0")
+        await not_opened(opening, LedgerUnavailable, "restore it from a backup")
+        assert path.read_bytes() == content
 
 
 async def test_a_ledger_in_a_folder_that_does_not_exist_is_unavailable(tmp_path: Path) -> None:
     """The volume is not mounted."""
-    with pytest.raises(LedgerUnavailable, match=r"cannot be opened: .*set --ledger sqlite:///PATH"):
-        async with Ledger.open(f"sqlite:///{tmp_path}/nowhere/ledger.db", holder="kintsugi-0"):
-            raise AssertionError("opened in a folder that does not exist")
+    opening = Ledger.open(f"sqlite:///{tmp_path}/nowhere/ledger.db", holder="kintsugi-0")
+    await not_opened(opening, LedgerUnavailable, r"cannot be opened: .*set --ledger sqlite:///PATH")
 
 
 async def test_a_file_locked_by_another_program_is_unavailable_and_then_available(tmp_path: Path) -> None:
@@ -149,19 +139,14 @@ async def test_a_file_locked_by_another_program_is_unavailable_and_then_availabl
         assert await ledger.signals.pending() == 1
 
 
-@pytest.fixture
-async def on_postgres(postgres: str) -> AsyncIterator[Ledger]:
-    """Return an open ledger on PostgreSQL that this process leads."""
-    async with Ledger.open(postgres, holder="kintsugi-0") as ledger:
-        await ledger.lead(NOW)
-        yield ledger
+on_postgres = pytest.mark.parametrize("made", ["postgres"], indirect=True)
 
 
+@on_postgres
 async def test_postgres_stopped_is_unavailable_at_once_and_available_when_it_is_back(
-    on_postgres: Ledger, postgres_server: Postgres
+    ledger: Ledger, postgres_server: Postgres
 ) -> None:
     """D1, A5: the sender is told, and waits for no time to pass; what was accepted is kept, what was refused is not."""
-    ledger = on_postgres
     await ledger.signals.accept([signal("before")], NOW)
     postgres_server.stop()
     try:
@@ -177,45 +162,44 @@ async def test_postgres_stopped_is_unavailable_at_once_and_available_when_it_is_
     started(await request(ledger))
 
 
-async def test_postgres_restarted_between_two_calls_is_not_noticed(
-    on_postgres: Ledger, postgres_server: Postgres
-) -> None:
+@on_postgres
+async def test_postgres_restarted_between_two_calls_is_not_noticed(ledger: Ledger, postgres_server: Postgres) -> None:
     """D1: pooled connections are dead; the transaction runs again on a new one."""
-    run = await begin(on_postgres)
-    await asyncio.gather(*(on_postgres.ping() for _ in range(20)))
+    run = await begin(ledger)
+    await asyncio.gather(*(ledger.ping() for _ in range(20)))
     postgres_server.stop()
     postgres_server.start()
-    await write(on_postgres, step(run))
-    assert len(await on_postgres.runs.steps(run.id)) == 1
+    await write(ledger, step(run))
+    assert len(await ledger.runs.steps(run.id)) == 1
 
 
+@on_postgres
 async def test_postgres_that_hangs_is_unavailable_within_a_bounded_time(
-    on_postgres: Ledger, postgres_server: Postgres
+    ledger: Ledger, postgres_server: Postgres
 ) -> None:
     """C12, C7: nothing waits for ever."""
-    await on_postgres.ping()
+    await ledger.ping()
     postgres_server.freeze()
     try:
         with pytest.raises(LedgerUnavailable):
-            await asyncio.wait_for(on_postgres.signals.accept([signal()], NOW), 60)
+            await asyncio.wait_for(ledger.signals.accept([signal()], NOW), 60)
     finally:
         postgres_server.thaw()
-    accepted = await on_postgres.signals.accept([signal()], NOW)
+    accepted = await ledger.signals.accept([signal()], NOW)
     assert accepted.new == 1
 
 
-async def test_a_read_only_postgres_is_unavailable(
-    on_postgres: Ledger, postgres: str, postgres_server: Postgres
-) -> None:
+@on_postgres
+async def test_a_read_only_postgres_is_unavailable(ledger: Ledger, made: str, postgres_server: Postgres) -> None:
     """D4: a standby, or a primary that was demoted under our connections."""
-    run = await begin(on_postgres)
-    _set_read_only(postgres, postgres_server, "on")
+    run = await begin(ledger)
+    _set_read_only(made, postgres_server, "on")
     with pytest.raises(LedgerUnavailable, match="read-only"):
-        await write(on_postgres, step(run))
+        await write(ledger, step(run))
     with pytest.raises(LedgerUnavailable, match="read-only"):
-        await on_postgres.signals.accept([signal()], NOW)
-    _set_read_only(postgres, postgres_server, "off")
-    await write(on_postgres, step(run))
+        await ledger.signals.accept([signal()], NOW)
+    _set_read_only(made, postgres_server, "off")
+    await write(ledger, step(run))
 
 
 def _set_read_only(url: str, server: Postgres, state: str) -> None:

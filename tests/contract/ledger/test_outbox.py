@@ -8,7 +8,7 @@ import pytest
 
 from kintsugi.ledger import Ledger
 from kintsugi.model.history import History
-from kintsugi.model.records import Approval, Incident, IncidentState, Reason, RunKind, Verdict, VerdictKind
+from kintsugi.model.records import Incident, IncidentState, Reason, RunKind, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
 from tests.contract.ledger.build import (
     HOUR,
@@ -17,9 +17,12 @@ from tests.contract.ledger.build import (
     accepted,
     begin,
     hold,
+    incident_of,
+    question,
     request,
     run_request,
     start,
+    started,
     verdict,
 )
 
@@ -78,10 +81,7 @@ def ask_first(_history: History) -> Verdict:
 
 async def opened(ledger: Ledger, decide: Callable[[History], Verdict] = hold) -> Incident:
     """Accept a signal and open an incident for it."""
-    told = await accepted(ledger, "the-key")
-    incident = (await request(ledger, told, decide)).incident
-    assert incident is not None
-    return incident
+    return incident_of(await request(ledger, await accepted(ledger), decide))
 
 
 async def said(ledger: Ledger, now: datetime = NOW + HOUR) -> list[tuple[IncidentState, str]]:
@@ -106,9 +106,8 @@ async def test_a_cancelled_incident_is_told_only_where_that_is_asked_for(ledger:
 async def test_a_question_that_is_asked_anew_is_told_with_it(ledger: Ledger) -> None:
     """E28: the state does not move, and yet a person hears of it; asked twice after a lost answer, once (D2)."""
     incident = await opened(ledger, ask_first)
-    again = Approval(incident=incident.id, path="", question="Run it?", plan="p-1", asked=LATER, expires=LATER + HOUR)
     for _ in range(2):
-        await ledger.approvals.ask(again, notice="approval is requested again")
+        await ledger.approvals.ask(question(incident.id, path="", asked=LATER), notice="approval is requested again")
     assert await said(ledger) == [
         (IncidentState.AWAITING_APPROVAL, "it is awaiting-approval"),
         (IncidentState.AWAITING_APPROVAL, "approval is requested again"),
@@ -120,8 +119,7 @@ async def test_a_claim_that_goes_on_past_a_holds_limit_tells_a_person(ledger: Le
     (due,) = await ledger.signals.due(LATER)
     released = replace(run_request(due), hold_limit=LIMIT)
     requested = await ledger.run_requests.request_run(released, start, LATER)
-    assert requested.incident is not None
-    assert requested.incident.id == incident.id
+    assert incident_of(requested).id == incident.id
     ((kind, text),) = await said(ledger)
     assert kind is IncidentState.HELD
     assert text.startswith(
@@ -145,9 +143,7 @@ async def test_a_signal_that_goes_on_after_an_approval_ran_out_is_due_again(ledg
     await ledger.incidents.move_incident(incident.id, IncidentState.CANCELLED, "no approval", NOW)
     assert await ledger.signals.rearm(LATER) == 1
     (due,) = await ledger.signals.due(LATER)
-    again = await request(ledger, due, ask_first, LATER)
-    assert again.incident is not None
-    assert again.incident.id != incident.id
+    assert incident_of(await request(ledger, due, ask_first, LATER)).id != incident.id
 
 
 async def test_the_incident_about_the_observer_is_one_at_a_time_and_in_nobody_s_way(ledger: Ledger) -> None:
@@ -158,9 +154,7 @@ async def test_the_incident_about_the_observer_is_one_at_a_time_and_in_nobody_s_
     assert await ledger.incidents.open_observer_incident("another trouble", Mode.AUTO, NOW) == first
     assert await ledger.incidents.observer_incident() == first
     assert await said(ledger) == [(IncidentState.OPEN, why)]
-    requested = await request(ledger, await accepted(ledger), service="observer")
-    assert requested.incident is not None
-    assert (requested.verdict.kind, requested.incident.kind) == (VerdictKind.STARTED, RunKind.RECOVERY)
+    assert started(await request(ledger, await accepted(ledger), service="observer")).kind is RunKind.RECOVERY
     await ledger.incidents.move_incident(first.id, IncidentState.NO_ACTION, "it sees again", NOW, notify=True)
     assert await ledger.incidents.observer_incident() is None
     assert (await ledger.incidents.open_observer_incident(why, Mode.AUTO, NOW)).id != first.id

@@ -7,9 +7,9 @@ import pytest
 
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger import Ledger
-from kintsugi.model.history import Abort, History, Rejection
-from kintsugi.model.records import IncidentState, Pause, PauseScope, Reason, RunRecord, RunUpdate, Verdict, VerdictKind
-from tests.contract.ledger.build import HOUR, MINUTE, NOW, accepted, begin, request, signal, verdict
+from kintsugi.model.history import Abort, Rejection
+from kintsugi.model.records import IncidentState, Pause, PauseScope, Reason, RunRecord, RunUpdate, VerdictKind
+from tests.contract.ledger.build import HOUR, MINUTE, NOW, Noted, accepted, begin, request, signal, verdict
 
 LATER = NOW + 2 * MINUTE
 
@@ -72,15 +72,10 @@ async def test_a_pause_made_or_lifted_twice_is_one(ledger: Ledger) -> None:
 
 async def test_a_pause_is_seen_by_the_very_next_request(ledger: Ledger) -> None:
     """P7: read in the request's transaction, not from a copy."""
-    seen: list[tuple[Pause, ...]] = []
-
-    def look(history: History) -> Verdict:
-        seen.append(history.pauses)
-        return verdict(VerdictKind.REFUSED, Reason.PAUSED, NOW + MINUTE)
-
+    noted = Noted(lambda _: verdict(VerdictKind.REFUSED, Reason.PAUSED, NOW + MINUTE))
     await ledger.pauses.pause(pause())
-    await request(ledger, await accepted(ledger), look)
-    assert seen == [(pause(),)]
+    await request(ledger, await accepted(ledger), noted)
+    assert [history.pauses for history in noted.histories] == [(pause(),)]
 
 
 def abort(incident: str, who: str = "ann") -> Abort:

@@ -2,14 +2,10 @@
 
 import asyncio
 from datetime import datetime
-from pathlib import Path
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.dialects import sqlite
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.history import recoveries_of
 from kintsugi.model.history import History
 from kintsugi.model.records import IncidentState, Notice, Reason, StepState, Verdict, VerdictKind
 from tests.contract.ledger.build import (
@@ -20,6 +16,7 @@ from tests.contract.ledger.build import (
     begin,
     end,
     hold,
+    incident_of,
     refuse_to_decide,
     request,
     signal,
@@ -85,17 +82,6 @@ async def test_a_trouble_that_comes_and_goes_without_a_change_is_one_that_return
     assert await recoveries(ledger) == ENDS
 
 
-async def test_the_recoveries_are_found_by_an_index_in_their_order(tmp_path: Path) -> None:
-    """A request takes as long with many runs as with few: nothing is scanned, and nothing sorted."""
-    async with Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", holder="kintsugi-0") as ledger:
-        query = recoveries_of("web", "web-service-recovery", IncidentState.NO_ACTION).compile(
-            dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}
-        )
-        async with ledger._store.engines.reader.connect() as connection:
-            (step,) = await connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))
-    assert "USING INDEX ix_runs_service_runbook_state (service=? AND runbook=? AND state=?" in step.detail
-
-
 async def test_a_person_is_told_once_with_the_history_and_nothing_is_started(ledger: Ledger) -> None:
     """P9: each signal has its verdict, and names the incident that says why."""
     runs = await returned(ledger)
@@ -141,10 +127,8 @@ async def test_an_incident_that_was_held_meanwhile_is_closed_with_the_trouble(le
     """The incident is the one that was open already."""
     await returned(ledger)
     again = await accepted(ledger, began=NOW)
-    held = (await request(ledger, again, hold)).incident
-    closed = (await request(ledger, again, leave_alone, NOW + 2 * MINUTE)).incident
-    assert held is not None
-    assert closed is not None
+    held = incident_of(await request(ledger, again, hold))
+    closed = incident_of(await request(ledger, again, leave_alone, NOW + 2 * MINUTE))
     assert (closed.id, closed.closed) == (held.id, NOW + 2 * MINUTE)
     assert len(await told(ledger)) == 1
 

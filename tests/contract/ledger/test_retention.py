@@ -8,9 +8,20 @@ from sqlalchemy import func, select, text
 
 from kintsugi.ledger import Ledger, RetentionTerms
 from kintsugi.ledger.tables import metadata
-from kintsugi.model.good_state import GoodRevision
 from kintsugi.model.records import IncidentState, Reason, VerdictKind
-from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, kept, signal, step, verdict, write
+from tests.contract.ledger.build import (
+    HOUR,
+    MINUTE,
+    NOW,
+    begin,
+    good_revision,
+    kept,
+    leading,
+    signal,
+    step,
+    verdict,
+    write,
+)
 from tests.contract.ledger.past import SERVICES, live_through
 from tests.harness import ledgers
 
@@ -165,8 +176,7 @@ async def test_an_old_notice_of_the_daemon_goes_once_it_is_sent_or_nobody_is_tol
 
 async def test_changes_that_the_budget_counts_stay(made: str) -> None:
     """P7: a window longer than `keep` would be met by nothing, were its changes forgotten."""
-    async with Ledger.open(made, holder="kintsugi-0") as ledger:
-        await ledger.lead(NOW)
+    async with leading(made) as ledger:
         for number in range(11):
             await past_run(ledger, "web", 5 - number / 10)
         before = len(await ledger.incidents.newest())
@@ -175,17 +185,11 @@ async def test_changes_that_the_budget_counts_stay(made: str) -> None:
         assert len(await ledger.incidents.newest()) == before
 
 
-def _good(workload: str, template: str, days: float, number: int = 1) -> GoodRevision:
-    then = NOW - days * DAY
-    return GoodRevision(workload=workload, template=template, number=number, first_good=then, last_good=then)
-
-
 async def test_good_revisions_go_with_their_workload(ledger: Ledger) -> None:
     """D10: one that is there keeps its last ones however old; one that is gone, until it was not well for long."""
-    there = [_good("there", f"t{number}", 130 - number, number) for number in range(25)]
-    await ledger.revisions.note_good(
-        [*there, _good("gone", "a", 100), _good("just gone", "a", 100), _good("just gone", "b", 10)]
-    )
+    there = [good_revision("there", f"t{number}", number, at=NOW - (130 - number) * DAY) for number in range(25)]
+    gone, just_gone = [good_revision(name, at=NOW - 100 * DAY) for name in ("gone", "just gone")]
+    await ledger.revisions.note_good([*there, gone, just_gone, good_revision("just gone", "b", at=NOW - 10 * DAY)])
     assert await ledger.retention.prune(NOW - 90 * DAY, NOW, kept=RetentionTerms(workloads=None)) == 0
     assert await ledger.retention.prune(NOW - 90 * DAY, NOW, kept=RetentionTerms(workloads={"there"})) == 6
     assert len(await ledger.revisions.good_revisions("there")) == 20
@@ -197,8 +201,7 @@ async def test_a_second_storm_of_the_same_size_does_not_make_the_file_grow(tmp_p
     """D10: what was forgotten makes room for what comes."""
     file, sizes = tmp_path / "ledger.db", []
     file.write_bytes(ledgers.content())
-    async with Ledger.open(ledgers.url_of(file), holder="kintsugi-0") as ledger:
-        await ledger.lead(NOW)
+    async with leading(ledgers.url_of(file)) as ledger:
         for storm in range(3):
             await _storm(ledger, f"storm-{storm}", NOW + storm * 100 * DAY)
             sizes.append(await _pages(ledger))

@@ -16,10 +16,13 @@ from tests.contract.ledger.build import (
     HOUR,
     MINUTE,
     NOW,
+    Noted,
     accepted,
     begin,
     end,
     hold,
+    incident_of,
+    judged,
     refuse_to_decide,
     request,
     run_request,
@@ -32,30 +35,15 @@ from tests.contract.ledger.build import (
 )
 
 
-class Noted:
-    """A decision that notes the histories that it is made by."""
-
-    def __init__(self, decide: Decide) -> None:
-        self.histories: list[History] = []
-        self._decide = decide
-
-    def __call__(self, history: History) -> Verdict:
-        """Note it, and decide."""
-        self.histories.append(history)
-        return self._decide(history)
-
-
 async def test_a_request_that_starts_writes_incident_run_locks_and_verdict_together(ledger: Ledger) -> None:
     """P2, P9."""
     requested = await request(ledger, await accepted(ledger))
     run = started(requested)
-    assert requested.incident is not None
-    assert requested.incident.state is IncidentState.RUNNING
+    assert incident_of(requested).state is IncidentState.RUNNING
     assert await ledger.runs.open_runs() == (run,)
     assert await ledger.incidents.get(run.incident) == requested.incident
     assert (run.epoch, run.parameters) == (ledger.epoch, {"replicas": 3})
-    ((_, judged),) = await ledger.signals.of_incident(run.incident)
-    assert judged == requested.verdict
+    assert [given for _, given in await ledger.signals.of_incident(run.incident)] == [requested.verdict]
     assert await ledger.signals.pending() == 0
 
 
@@ -152,18 +140,17 @@ async def test_a_refusal_settles_the_signal_and_opens_nothing(ledger: Ledger) ->
 async def test_a_held_incident_is_one_for_all_signals_of_its_service_until_its_run_starts(ledger: Ledger) -> None:
     """Cause first: held, not dropped."""
     told = await accepted(ledger)
-    held = await request(ledger, told, hold)
-    assert held.run is None
-    assert held.incident is not None
-    assert held.incident.state is IncidentState.HELD
-    assert (await request(ledger, told, hold, NOW + MINUTE)).incident == held.incident
+    requested = await request(ledger, told, hold)
+    held = incident_of(requested)
+    assert (requested.run, held.state) == (None, IncidentState.HELD)
+    assert (await request(ledger, told, hold, NOW + MINUTE)).incident == held
     joined = await request(ledger, await accepted(ledger), refuse_to_decide)
-    assert (joined.verdict.kind, joined.incident) == (VerdictKind.ATTACHED, held.incident)
+    assert (joined.verdict.kind, joined.incident) == (VerdictKind.ATTACHED, held)
     run = started(await request(ledger, told, now=NOW + 2 * MINUTE))
     assert [(each.id, each.state) for each in await ledger.incidents.newest()] == [
         (run.incident, IncidentState.RUNNING)
     ]
-    assert run.incident == held.incident.id
+    assert run.incident == held.id
 
 
 async def test_a_request_is_told_since_when_its_service_is_held_and_how_the_runs_of_its_upstreams_ended(
@@ -190,20 +177,17 @@ async def test_a_request_is_told_since_when_its_service_is_held_and_how_the_runs
 async def test_a_run_that_awaits_approval_starts_when_it_is_approved(ledger: Ledger) -> None:
     """The incident's waiting signals get the new verdict."""
     told = await accepted(ledger)
-    waiting = await request(ledger, told, lambda _: verdict(VerdictKind.AWAITING_APPROVAL, Reason.APPROVAL))
-    assert waiting.incident is not None
+    asked = verdict(VerdictKind.AWAITING_APPROVAL, Reason.APPROVAL)
+    waiting = incident_of(await request(ledger, told, lambda _: asked))
     assert [notice.kind for notice in await ledger.outbox.due_notices(NOW)] == [IncidentState.AWAITING_APPROVAL]
-    run = started(await ledger.run_requests.start_held(waiting.incident.id, run_request(told), start, NOW + MINUTE))
-    ((_, judged),) = await ledger.signals.of_incident(run.incident)
-    assert judged is not None
-    assert judged.kind is VerdictKind.STARTED
+    run = started(await ledger.run_requests.start_held(waiting.id, run_request(told), start, NOW + MINUTE))
+    assert await judged(ledger, run.incident) is VerdictKind.STARTED
 
 
 async def test_a_held_incident_is_started_once(ledger: Ledger) -> None:
     """P2: the signal and the incident may both be looked at again at the same time."""
     told = await accepted(ledger)
-    held = (await request(ledger, told, hold)).incident
-    assert held is not None
+    held = incident_of(await request(ledger, told, hold))
     found = await asyncio.gather(
         ledger.run_requests.start_held(held.id, run_request(told), start, NOW + MINUTE),
         request(ledger, told, now=NOW + MINUTE),
@@ -280,13 +264,10 @@ async def test_a_step_of_a_run_about_all_services_starts_one_run_however_often_i
 async def test_a_child_takes_over_the_incident_of_its_service_that_is_held(ledger: Ledger) -> None:
     """P9: the signals that were held get the child's verdict."""
     parent = await begin(ledger, STACK, namespace="")
-    held = (await request(ledger, await accepted(ledger), hold)).incident
-    assert held is not None
+    held = incident_of(await request(ledger, await accepted(ledger), hold))
     assert started(await child(ledger, parent)).incident == held.id
     assert (await ledger.incidents.get(held.id)).state is IncidentState.RUNNING
-    ((_, judged),) = await ledger.signals.of_incident(held.id)
-    assert judged is not None
-    assert judged.kind is VerdictKind.STARTED
+    assert await judged(ledger, held.id) is VerdictKind.STARTED
 
 
 async def test_a_child_joins_the_run_that_its_service_has_under_way(ledger: Ledger) -> None:

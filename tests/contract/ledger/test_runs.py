@@ -9,7 +9,7 @@ from kintsugi.commands import encode, parse
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import IncidentState, RunUpdate, StepRecord, StepState, UndoRecord
-from tests.contract.ledger.build import MINUTE, NOW, accepted, begin, hold, request, step, write
+from tests.contract.ledger.build import MINUTE, NOW, accepted, begin, hold, incident_of, request, step, write
 
 
 async def test_a_step_is_read_back_as_it_was_written(ledger: Ledger) -> None:
@@ -150,13 +150,11 @@ async def test_a_run_that_is_over_stays_as_it_ended(ledger: Ledger) -> None:
 
 async def test_a_held_incident_that_its_upstream_healed_is_closed_without_a_run(ledger: Ledger) -> None:
     """Cause first: most held incidents end like this."""
-    told = await accepted(ledger)
-    held = await request(ledger, told, hold)
-    assert held.incident is not None
-    closed = await ledger.incidents.move_incident(held.incident.id, IncidentState.RECOVERED, "its upstream serves", NOW)
+    held = incident_of(await request(ledger, await accepted(ledger), hold))
+    closed = await ledger.incidents.move_incident(held.id, IncidentState.RECOVERED, "its upstream serves", NOW)
     assert closed.closed == NOW
     with pytest.raises(WrongState):
-        await ledger.incidents.move_incident(held.incident.id, IncidentState.HELD, "again", NOW)
+        await ledger.incidents.move_incident(held.id, IncidentState.HELD, "again", NOW)
 
 
 async def test_an_incident_with_a_run_is_moved_by_its_run_only(ledger: Ledger) -> None:

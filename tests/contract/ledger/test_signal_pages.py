@@ -1,19 +1,15 @@
-"""Signals by verdict and reason, and dead letters: read by people, a page at a time, each question by its index."""
+"""Signals by verdict and reason, and dead letters: read by people, a page at a time."""
 
 from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Select, insert, text
 
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.signals import first_page_query
-from kintsugi.ledger.tables import signals
 from kintsugi.model.api_types import EvaluatedSignal, SignalQuery
-from kintsugi.model.records import DeadLetter, Reason, SignalSource, VerdictKind
-from kintsugi.model.rules import RuleSource
-from tests.contract.ledger.build import MINUTE, NOW, signal, verdict
+from kintsugi.model.records import DeadLetter, Reason, VerdictKind
+from tests.contract.ledger.build import MINUTE, NOW, dead_letter, signal, verdict
 
 SECOND = timedelta(seconds=1)
 REFUSED = verdict(VerdictKind.REFUSED, Reason.COOLDOWN)
@@ -80,51 +76,9 @@ async def test_a_page_after_a_signal_that_is_not_there_is_no_page(ledger: Ledger
         await ledger.dead_letters.summaries(limit=5, before="dead-x")
 
 
-@pytest.mark.parametrize(
-    ("wish", "index"),
-    [
-        (SignalQuery(), "ix_signals_received"),
-        (SignalQuery(verdict=VerdictKind.STARTED), "ix_signals_verdict_received"),
-        (SignalQuery(reason=Reason.BUDGET), "ix_signals_reason_received"),
-    ],
-)
-async def test_each_filter_reads_an_index_and_sorts_nothing(ledger: Ledger, wish: SignalQuery, index: str) -> None:
-    """The page is found among many others, of which the filter lets few through."""
-    row = {"source": SignalSource.ALERTMANAGER, "kind": RuleSource.ALERT, "rule": "", "labels": {}, "annotations": {}}
-    judged = {"verdict": VerdictKind.NO_RULE, "reason": Reason.NO_RULE, "text": "", "judged": NOW, "judged_rule": ""}
-    rows = [
-        {**row, **judged, "id": f"s{n}", "key": f"k{n}", "began": NOW, "ended": NOW, "received": NOW, "last_seen": NOW}
-        for n in range(3000)
-    ]
-    async with ledger._store.engines.writer.begin() as connection:
-        await connection.execute(insert(signals), rows)
-    async with ledger._store.engines.writer.connect() as connection:
-        await connection.execute(text("ANALYZE"))
-        await connection.commit()
-    plan = await _plan(ledger, first_page_query(wish))
-    assert index in plan, plan
-    assert "sort" not in plan.lower(), plan
-    assert "temp b-tree" not in plan.lower(), plan
-
-
-async def _plan(ledger: Ledger, query: Select[tuple[object, ...]]) -> str:
-    engine = ledger._store.engines
-    asked = str(query.compile(engine.reader.sync_engine, compile_kwargs={"literal_binds": True}))
-    explain = "EXPLAIN " if engine.on_postgres else "EXPLAIN QUERY PLAN "
-    async with engine.reader.connect() as connection:
-        return "\n".join(str(row) for row in await connection.execute(text(explain + asked)))
-
-
 def letter(number: int, payload: bytes | None = None) -> DeadLetter:
     """Make a dead letter; two of them come at one moment."""
-    return DeadLetter(
-        id=f"dead-{number:03}",
-        source=SignalSource.ALERTMANAGER,
-        received=NOW + number // 2 * SECOND,
-        reason="malformed",
-        excerpt="{",
-        payload=payload,
-    )
+    return dead_letter(f"dead-{number:03}", at=NOW + number // 2 * SECOND, payload=payload)
 
 
 async def test_dead_letters_are_listed_and_read_whole(ledger: Ledger) -> None:

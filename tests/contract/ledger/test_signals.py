@@ -16,6 +16,7 @@ from kintsugi.model.rules import RuleSource
 from kintsugi.sources.alertmanager import decode
 from tests.contract.ledger.build import MINUTE, NOW, accepted, begin, end, request, signal, started, verdict
 from tests.harness.ledgers import newest_signals
+from tests.unit.ledger.test_episodes import Delivery, anything
 from tests.unit.sources.webhooks import alert, webhook
 
 Timeline = list[tuple[datetime, datetime | None]]
@@ -108,6 +109,7 @@ async def test_ten_thousand_alerts_in_one_group_are_kept(ledger: Ledger) -> None
     answer = await ledger.signals.accept(storm, NOW)
     assert (answer.new, len(set(answer.ids)), await ledger.signals.pending()) == (10_000,) * 3
     assert (await ledger.signals.accept(storm, NOW)).repeated == 10_000
+    assert [each.id for each in await ledger.signals.firing()] == sorted(answer.ids)
 
 
 async def test_many_callers_at_once_each_get_their_own_answer_also_where_one_goes_away(ledger: Ledger) -> None:
@@ -135,25 +137,6 @@ async def test_two_replicas_never_open_the_same_episode_twice(postgres: str) -> 
         assert sum(answer.new for answer in answers) == len(await one.signals.firing()) == 50
 
 
-def histories() -> st.SearchStrategy[list[Signal]]:
-    """Draw what really happened to one key: episodes one after the other, beginnings that move, ends told or not."""
-
-    def deliveries(gaps: Sequence[tuple[int, int, bool]]) -> list[Signal]:
-        told, clock = [], NOW
-        for last, (length, pause, moves) in zip(range(len(gaps), 0, -1), gaps, strict=True):
-            end = clock + length * MINUTE
-            told.append(signal("k", began=clock))
-            if moves:
-                told.append(signal("k", began=clock + length * MINUTE / 2))
-            if last > 1 or pause % 2:
-                told.append(signal("k", began=clock, ended=end))
-            clock = end + pause * MINUTE
-        return told
-
-    gap = st.tuples(st.integers(1, 5), st.integers(1, 4), st.booleans())
-    return st.lists(gap, min_size=1, max_size=4).map(deliveries)
-
-
 async def _deliver(url: str, batches: Sequence[Sequence[Signal]]) -> tuple[Timeline, int]:
     async with Ledger.open(url, holder="kintsugi-0") as ledger:
         for batch in batches:
@@ -163,11 +146,12 @@ async def _deliver(url: str, batches: Sequence[Sequence[Signal]]) -> tuple[Timel
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(told=histories(), data=st.data())
+@given(deliveries=anything, data=st.data())
 def test_any_multiset_and_order_of_deliveries_gives_the_same_episodes(
-    told: list[Signal], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+    deliveries: list[Delivery], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """A1, A2, A3, A16: duplicated, permuted and cut into any batches."""
+    told = [signal("k", began=began, ended=ended) for began, ended in deliveries]
     extra = data.draw(st.lists(st.sampled_from(told), max_size=4))
     shuffled = data.draw(st.permutations([*told, *extra]))
     cut = data.draw(st.integers(0, len(shuffled)))

@@ -3,16 +3,26 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.good_state import GoodRevision
 from kintsugi.model.records import IncidentState, StepState
-from tests.contract.ledger.build import NOW, accepted, begin, request, signal, started, step, write
+from tests.contract.ledger.build import (
+    NOW,
+    accepted,
+    begin,
+    good_revision,
+    leading,
+    request,
+    signal,
+    started,
+    step,
+    write,
+)
 from tests.contract.ledger.test_manual_starts import by_hand
 
 
@@ -69,82 +79,70 @@ class BreakingConnection:
         writer.close()
 
 
-@asynccontextmanager
-async def lossy(url: str, *, lands: bool) -> AsyncIterator[tuple[Ledger, BreakingConnection]]:
-    """Open a ledger over a line that will break."""
-    real = urlsplit(url)
-    line = BreakingConnection(host=real.hostname or "", port=real.port or 0, lands=lands)
+@pytest.fixture(params=[True, False], ids=["it-landed", "it-did-not-land"])
+async def lossy(request: pytest.FixtureRequest, postgres: str) -> AsyncIterator[tuple[Ledger, BreakingConnection]]:
+    """Return a ledger that is led over a line that will break, and the line."""
+    real = urlsplit(postgres)
+    line = BreakingConnection(host=real.hostname or "", port=real.port or 0, lands=request.param)
     server = await asyncio.start_server(line.serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    try:
-        through = url.replace(f":{real.port}/", f":{port}/")
-        async with Ledger.open(through, holder="kintsugi-0", failpoints=line) as ledger:
-            await ledger.lead(NOW)
-            yield ledger, line
-    finally:
-        server.close()
+    through = postgres.replace(f":{real.port}/", f":{server.sockets[0].getsockname()[1]}/")
+    async with leading(through, failpoints=line) as ledger:
+        yield ledger, line
+    server.close()
 
 
-both = pytest.mark.parametrize("lands", [True, False], ids=["it-landed", "it-did-not-land"])
-
-
-@both
-async def test_a_claim_starts_one_run(postgres: str, lands: bool) -> None:
+async def test_a_claim_starts_one_run(lossy: tuple[Ledger, BreakingConnection]) -> None:
     """D2, P2: known by its signal."""
-    async with lossy(postgres, lands=lands) as (ledger, line):
-        told = await accepted(ledger)
-        line.arm = "request-run"
-        run = started(await request(ledger, told))
-        assert line.broken == 1
-        assert await ledger.runs.open_runs() == (run,)
-        assert len(await ledger.incidents.newest()) == 1
+    ledger, line = lossy
+    told = await accepted(ledger)
+    line.arm = "request-run"
+    run = started(await request(ledger, told))
+    assert line.broken == 1
+    assert await ledger.runs.open_runs() == (run,)
+    assert len(await ledger.incidents.newest()) == 1
 
 
-@both
-async def test_a_start_by_hand_starts_one_run(postgres: str, lands: bool) -> None:
+async def test_a_start_by_hand_starts_one_run(lossy: tuple[Ledger, BreakingConnection]) -> None:
     """D2, P2: known by its key."""
-    async with lossy(postgres, lands=lands) as (ledger, line):
-        line.arm = "request-run"
-        run = started(await by_hand(ledger))
-        assert line.broken == 1
-        assert await ledger.runs.open_runs() == (run,)
-        assert len(await ledger.approvals.of_incident(run.incident)) == 1
+    ledger, line = lossy
+    line.arm = "request-run"
+    run = started(await by_hand(ledger))
+    assert line.broken == 1
+    assert await ledger.runs.open_runs() == (run,)
+    assert len(await ledger.approvals.of_incident(run.incident)) == 1
 
 
-@both
-async def test_signals_are_accepted_once(postgres: str, lands: bool) -> None:
+async def test_signals_are_accepted_once(lossy: tuple[Ledger, BreakingConnection]) -> None:
     """D2, P1: known by key and beginning."""
-    async with lossy(postgres, lands=lands) as (ledger, line):
-        line.arm = "accept"
-        accepted = await ledger.signals.accept([signal("a"), signal("b")], NOW)
-        assert line.broken == 1
-        assert len(set(accepted.ids)) == 2
-        assert {each.id for each in await ledger.signals.firing()} == set(accepted.ids)
+    ledger, line = lossy
+    line.arm = "accept"
+    accepted = await ledger.signals.accept([signal("a"), signal("b")], NOW)
+    assert line.broken == 1
+    assert len(set(accepted.ids)) == 2
+    assert {each.id for each in await ledger.signals.firing()} == set(accepted.ids)
 
 
-@both
-async def test_a_step_moves_once(postgres: str, lands: bool) -> None:
+async def test_a_step_moves_once(lossy: tuple[Ledger, BreakingConnection]) -> None:
     """D2, P3: known by run, phase, path and state."""
-    async with lossy(postgres, lands=lands) as (ledger, line):
-        run = await begin(ledger)
-        line.arm = "save-step delete/pods#0 intent"
-        await write(ledger, step(run))
-        line.arm = "save-step delete/pods#0 done"
-        await write(ledger, step(run, state=StepState.DONE), expect=StepState.INTENT)
-        assert line.broken == 2
-        assert [each.state for each in await ledger.runs.steps(run.id)] == [StepState.DONE]
+    ledger, line = lossy
+    run = await begin(ledger)
+    line.arm = "save-step delete/pods#0 intent"
+    await write(ledger, step(run))
+    line.arm = "save-step delete/pods#0 done"
+    await write(ledger, step(run, state=StepState.DONE), expect=StepState.INTENT)
+    assert line.broken == 2
+    assert [each.state for each in await ledger.runs.steps(run.id)] == [StepState.DONE]
 
 
-@both
-async def test_a_run_ends_once_and_people_are_told_once(postgres: str, lands: bool) -> None:
+async def test_a_run_ends_once_and_people_are_told_once(lossy: tuple[Ledger, BreakingConnection]) -> None:
     """D2."""
-    async with lossy(postgres, lands=lands) as (ledger, line):
-        run = await begin(ledger)
-        line.arm = "move-run recovered"
-        over = await ledger.runs.move_run(run.id, IncidentState.RECOVERED, "well", NOW)
-        assert line.broken == 1
-        assert await ledger.runs.get(run.id) == over
-        assert len(await ledger.outbox.due_notices(NOW)) == 1
+    ledger, line = lossy
+    run = await begin(ledger)
+    line.arm = "move-run recovered"
+    over = await ledger.runs.move_run(run.id, IncidentState.RECOVERED, "well", NOW)
+    assert line.broken == 1
+    assert await ledger.runs.get(run.id) == over
+    assert len(await ledger.outbox.due_notices(NOW)) == 1
 
 
 _MOMENTS = 60
@@ -164,7 +162,9 @@ def _nothing_collected() -> Iterator[None]:
 async def test_a_write_after_one_that_was_cancelled_at_any_moment_is_made(ledger: Ledger, again: bool) -> None:
     """A run whose deadline comes while it writes must not lock the ledger for itself and for everybody else."""
     for moment in range(_MOMENTS):
-        writing = asyncio.create_task(ledger.revisions.note_good([revision("cut", each) for each in range(3)]))
+        writing = asyncio.create_task(
+            ledger.revisions.note_good([good_revision("cut", f"t-{each}") for each in range(3)])
+        )
         await asyncio.sleep(moment * 0.0002)
         writing.cancel()
         if again:
@@ -172,14 +172,9 @@ async def test_a_write_after_one_that_was_cancelled_at_any_moment_is_made(ledger
             writing.cancel()
         with suppress(asyncio.CancelledError):
             await writing
-        await ledger.revisions.note_good([revision("whole", moment)])
+        await ledger.revisions.note_good([good_revision("whole", f"t-{moment}")])
 
     assert len(await ledger.revisions.good_revisions("whole")) == _MOMENTS
-
-
-def revision(workload: str, number: int) -> GoodRevision:
-    """Return a revision that was seen good."""
-    return GoodRevision(workload=workload, template=f"t-{number}", number=number, first_good=NOW, last_good=NOW)
 
 
 @pytest.mark.usefixtures("_nothing_collected")

@@ -16,13 +16,11 @@ from kintsugi.ledger import Ledger
 from kintsugi.ledger.tables import metadata
 from kintsugi.mask import MASK
 from kintsugi.model.records import (
-    DeadLetter,
     IncidentState,
     KeptDiagnosis,
     Occasion,
     Pause,
     PauseScope,
-    SignalSource,
     StepState,
     UndoRecord,
 )
@@ -33,11 +31,10 @@ from tests.contract.ledger.build import (
     MINUTE,
     NOW,
     begin,
+    dead_letter,
     diagnosis,
     request,
-    run_request,
     signal,
-    start,
     started,
     step,
     write,
@@ -124,21 +121,11 @@ async def test_any_labels_and_annotations_come_back(ledger: Ledger, told: list[d
 @given(st.lists(documents, min_size=1, max_size=4))
 async def test_any_document_comes_back_from_a_step_and_from_parameters(ledger: Ledger, sent: list[object]) -> None:
     """A14: results are what services answer; facts, commands and undo are what objects hold."""
-    told, service = signal(), f"service-{next(NUMBERS)}"
-    await ledger.signals.accept([told], NOW)
-    asked = replace(run_request(told, service=service), parameters={"sent": sent})
-    run = started(await ledger.run_requests.request_run(asked, start, NOW))
+    run = started(await request(ledger, service=f"service-{next(NUMBERS)}", parameters={"sent": sent}))
     for number, each in enumerate(sent):
         holding = {"sent": each}
-        done = step(
-            run,
-            f"look#{number}",
-            StepState.DONE,
-            result=holding,
-            facts=holding,
-            command=holding,
-            undo=UndoRecord(commands=(holding,)),
-        )
+        kinds = {"result": holding, "facts": holding, "command": holding, "undo": UndoRecord(commands=(holding,))}
+        done = step(run, f"look#{number}", StepState.DONE, **kinds)
         for _ in range(2):  # the second time it is recognised as the same
             await write(ledger, done)
     assert same((await ledger.runs.get(run.id)).parameters, {"sent": kept(sent)})
@@ -146,10 +133,7 @@ async def test_any_document_comes_back_from_a_step_and_from_parameters(ledger: L
         undone = found.undo.commands[0] if found.undo is not None else None
         for part in (found.result, found.facts):
             assert same(part, {"sent": kept(SECRETS.value(each))})
-        for part in (
-            found.command,
-            undone,
-        ):  # what is carried out is never masked: `effect` refuses what holds a secret
+        for part in (found.command, undone):  # carried out, so never masked: `effect` refuses what holds a secret
             assert same(part, {"sent": kept(each)})
 
 
@@ -157,8 +141,7 @@ async def test_any_document_comes_back_from_a_step_and_from_parameters(ledger: L
 @given(documents)
 async def test_any_answer_is_seen_by_later_steps_after_a_restart(ledger: Ledger, sent: object) -> None:
     """C1: what an expression saw of an answer it sees again."""
-    service = f"service-{next(NUMBERS)}"
-    run = started(await request(ledger, service=service))
+    run = started(await request(ledger, service=f"service-{next(NUMBERS)}"))
     looked = step(run, "look", StepState.DONE, result=storable({"json": sent}))
     await write(ledger, looked)
     (found,) = await ledger.runs.steps(run.id)
@@ -177,9 +160,7 @@ async def test_any_text_comes_back_from_evidence_and_from_dead_letters(ledger: L
     (evidence,) = await ledger.evidence.of_run(run.id)
     assert (evidence.path, evidence.kind) == (kept(sent),) * 2
     assert evidence.text == kept(SECRETS.text(sent))
-    letter = DeadLetter(
-        id=f"dead-{number:09d}", source=SignalSource.ALERTMANAGER, received=NOW, reason=sent, excerpt=sent
-    )
+    letter = dead_letter(f"dead-{number:09d}", sent)
     await ledger.signals.keep_dead_letters([letter])
     found = {each.id: each for each in await newest_dead_letters(ledger, limit=1000)}[letter.id]
     assert (found.reason, found.excerpt) == (kept(SECRETS.text(sent)),) * 2
@@ -189,8 +170,7 @@ async def test_any_text_comes_back_from_evidence_and_from_dead_letters(ledger: L
 @given(documents, texts)
 async def test_json_without_a_secret_comes_back_equal_beside_one(ledger: Ledger, sent: object, secret: str) -> None:
     """E4: what is masked is the secret and no more."""
-    service = f"service-{next(NUMBERS)}"
-    run = started(await request(ledger, service=service))
+    run = started(await request(ledger, service=f"service-{next(NUMBERS)}"))
     holding = {"env": [{"name": "PLACE", "value": secret}], "password": secret, "rest": sent}
     await write(ledger, step(run, "look", StepState.DONE, result=holding))
     (found,) = await ledger.runs.steps(run.id)
@@ -282,9 +262,7 @@ async def test_no_canary_is_in_any_table_whichever_way_it_came(ledger: Ledger) -
     await ledger.evidence.keep(run.id, "look", "logs", SAID, NOW)
     found = diagnosis(f"web: {SAID}", text=SAID)
     await ledger.diagnoses.keep(KeptDiagnosis(incident=run.incident, occasion=Occasion.OPENED, diagnosis=found))
-    await ledger.signals.keep_dead_letters(
-        [DeadLetter(id="dead-1", source=SignalSource.POLL, received=NOW, reason=SAID, excerpt=SAID)]
-    )
+    await ledger.signals.keep_dead_letters([dead_letter("dead-1", SAID)])
     await ledger.pauses.pause(Pause(id="pause-1", scope=PauseScope.GLOBAL, who="ana", why=SAID, since=NOW))
     await ledger.outbox.put_daemon_notice(SAID, NOW)
     await ledger.outbox.put_daemon_notice(SAID, NOW + MINUTE)

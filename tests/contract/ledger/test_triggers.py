@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from kintsugi.ledger import Ledger, Windows
-from kintsugi.model.records import IncidentState, Reason, RunRecord, Signal, SignalStatus, Trigger, VerdictKind
+from kintsugi.model.records import IncidentState, Reason, Signal, SignalStatus, Trigger, VerdictKind
 from kintsugi.model.rules import RuleSource
-from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, signal, step, verdict
+from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, leading, signal, step, verdict, write
 from tests.harness.ledgers import newest_signals
 
 ALERT, POD, EVENT = (replace(signal(kind), kind=kind) for kind in (RuleSource.ALERT, RuleSource.POD, RuleSource.EVENT))
@@ -110,13 +110,7 @@ async def test_no_alert_of_an_open_incident_ends_as_stale(ledger: Ledger) -> Non
 @pytest.mark.parametrize(("hours", "spent"), [(1, 0), (6, 10)])
 async def test_a_budget_is_counted_as_far_back_as_its_window(made: str, hours: int, spent: int) -> None:
     """P7: a window above an hour counts, too."""
-    async with Ledger.open(made, holder="kintsugi-0", windows=Windows(changes=timedelta(hours=hours))) as ledger:
-        await ledger.lead(NOW)
+    async with leading(made, windows=Windows(changes=timedelta(hours=hours))) as ledger:
         run = await begin(ledger, "web")
-        await _change(ledger, run, NOW - 2 * HOUR)
+        await write(ledger, *(step(run, f"delete#{number}", started=NOW - 2 * HOUR) for number in range(10)))
         assert len((await ledger.run_requests.history("api", "shop", NOW)).disruptions) == spent
-
-
-async def _change(ledger: Ledger, run: RunRecord, then: datetime) -> None:
-    for number in range(10):
-        await ledger.runs.save_step(replace(step(run, f"delete#{number}"), started=then), expect=None, now=then)

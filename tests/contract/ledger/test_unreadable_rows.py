@@ -1,6 +1,6 @@
 """A row that cannot be read costs nothing but itself: other rows are given, and what it holds open is closed and told (D11)."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -9,11 +9,10 @@ from sqlalchemy import text
 
 from kintsugi.errors import UnreadableRow
 from kintsugi.ledger import Ledger
+from kintsugi.ledger.tables import commit_counts, leadership, metadata
 from kintsugi.model.drills import DrillMemory
-from kintsugi.model.good_state import GoodRevision, SeenReplicas
+from kintsugi.model.good_state import SeenReplicas
 from kintsugi.model.records import (
-    Approval,
-    DeadLetter,
     IncidentState,
     Pause,
     PauseScope,
@@ -30,23 +29,29 @@ from tests.contract.ledger.build import (
     HOUR,
     MINUTE,
     NOW,
+    accepted,
     begin,
+    dead_letter,
+    good_revision,
     good_template,
     hold,
+    incident_of,
+    judged,
     kept,
-    run_request,
+    question,
+    request,
     signal,
-    start,
+    started,
     step,
+    write,
 )
-from tests.harness.ledgers import newest_dead_letters, newest_signals
+from tests.contract.ledger.test_costs import QUESTIONS, Question
+from tests.harness.ledgers import newest_dead_letters
 
 OTHER = "of-another-version"
 DAMAGED = '{"a": '
 FOREIGN = '{"$kintsugi.later": "x"}'
 POD = Target(kind="Pod", namespace="shop", name="web-1", uid="u1")
-
-Query = Callable[[Ledger], Awaitable[object]]
 
 
 async def change(ledger: Ledger, statement: str, **values: object) -> None:
@@ -67,55 +72,37 @@ async def fill(ledger: Ledger) -> RunRecord:
     for run in runs:
         for path in ("one#0", "two#0"):
             undo = UndoRecord(commands=({"command": "Scale"},), texts=("kubectl scale",))
-            await ledger.runs.save_step(
-                step(run, path, text=path, command={}, result={}, undo=undo), expect=None, now=NOW
-            )
-        await ledger.approvals.ask(
-            Approval(incident=run.incident, path="", question="?", plan="p", asked=NOW, expires=NOW + HOUR)
-        )
+            await write(ledger, step(run, path, text=path, command={}, result={}, undo=undo))
+        await ledger.approvals.ask(question(run.incident, path=""))
         await ledger.runs.move_run(run.id, IncidentState.AWAITING_APPROVAL, "it asks", NOW)
         await ledger.evidence.keep(run.id, "one#0", "logs", run.id, NOW)
         await ledger.diagnoses.keep(kept(run))
-        good = GoodRevision(workload="w", template=run.id, number=1, first_good=NOW, last_good=NOW)
-        await ledger.revisions.note_good([good])
-        await ledger.templates.keep(good_template(run.service))
-        await ledger.replicas.note_replicas([SeenReplicas(workload="w", replicas=2, since=NOW, until=NOW)])
+        await ledger.revisions.note_good([good_revision("uid-7", run.id)])
+        await ledger.templates.keep(good_template(f"{run.service}-7"))
+        await ledger.replicas.note_replicas([SeenReplicas(workload="uid-7", replicas=2, since=NOW, until=NOW)])
         await ledger.drills.begin_schedule(run.service, "0 4 * * 0", NOW)
     for name in ("a", "b"):
         await ledger.signals.accept([replace(signal(name), target=POD)], NOW)
         await ledger.pauses.pause(Pause(id=name, scope=PauseScope.RULE, name=name, who="ana", why="w", since=NOW))
         await ledger.pending_matches.save_conditions([PendingMatch(rule=name, target=POD, since=NOW)], [])
-        letter = DeadLetter(id=name, source=SignalSource.POLL, received=NOW, reason="r", excerpt="e")
-        await ledger.signals.keep_dead_letters([letter])
+        await ledger.signals.keep_dead_letters([dead_letter(name)])
     return runs[0]
 
 
-def queries(run: RunRecord) -> Mapping[str, Query]:
-    """List every question that has several rows for an answer."""
-    return {
-        "due_signals": lambda ledger: ledger.signals.due(NOW + HOUR),
-        "firing": lambda ledger: ledger.signals.firing(),
-        "judged_signals": newest_signals,
-        "signals_of": lambda ledger: ledger.signals.of_incident(run.incident),
-        "unjudged": lambda ledger: ledger.signals.pending(),
-        "dead_letters": lambda ledger: ledger.dead_letters.summaries(limit=50),
-        "incidents": lambda ledger: ledger.incidents.newest(),
-        "open_runs": lambda ledger: ledger.runs.open_runs(),
-        "runs_of": lambda ledger: ledger.runs.of_incident(run.incident),
-        "steps": lambda ledger: ledger.runs.steps(run.id, strict=False),
-        "incident": lambda ledger: ledger.incidents.get(run.incident, strict=False),
-        "evidence": lambda ledger: ledger.evidence.of_run(run.id),
-        "diagnoses": lambda ledger: ledger.diagnoses.of_incident(run.incident),
-        "approvals": lambda ledger: ledger.approvals.of_incident(run.incident),
-        "pauses": lambda ledger: ledger.pauses.in_force(NOW),
-        "conditions": lambda ledger: ledger.pending_matches.conditions(),
-        "due_notices": lambda ledger: ledger.outbox.due_notices(NOW),
-        "good_revisions": lambda ledger: ledger.revisions.good_revisions("w"),
-        "good_template": lambda ledger: ledger.templates.last("deployment", "shop", "web"),
-        "drills": lambda ledger: ledger.drills.memories(),
-        "seen_replicas": lambda ledger: ledger.replicas.seen_replicas("w"),
-        "history": lambda ledger: ledger.run_requests.history("web", "shop", NOW),
-    }
+SHARED = """
+judged_signals signals_of unjudged dead_letters incidents open_runs runs_of evidence diagnoses approvals pauses conditions
+good_revisions good_template drills seen_replicas
+"""
+SURVIVING: Mapping[str, Question] = {
+    **{name: QUESTIONS[name] for name in SHARED.split()},
+    "due_signals": lambda ledger, _: ledger.signals.due(NOW + HOUR),
+    "firing": lambda ledger, _: ledger.signals.firing(),
+    "steps": lambda ledger, run: ledger.runs.steps(run.id, strict=False),
+    "incident": lambda ledger, run: ledger.incidents.get(run.incident, strict=False),
+    "due_notices": lambda ledger, _: ledger.outbox.due_notices(NOW),
+    "history": lambda ledger, _: ledger.run_requests.history("web", "shop", NOW),
+}
+"""Every question that has several rows for an answer."""
 
 
 WORDS = [
@@ -171,19 +158,16 @@ async def test_every_query_survives_a_column_that_cannot_be_read(
     table, columns, found = damage
     for column in columns:
         run = await fill(ledger)
-        asked = queries(run)
         await change(ledger, f'UPDATE {table} SET "{column}" = :found', found=found)
-        for name, query in asked.items():
+        for name, query in SURVIVING.items():
             try:
-                await query(ledger)
+                await query(ledger, run)
             except Exception as error:
                 raise AssertionError(f"{name} did not survive {table}.{column} = {found}") from error
         await ledger.signals.accept([signal("a", began=NOW + MINUTE), signal("z", ended=NOW + HOUR)], NOW)
         for told in await ledger.signals.due(NOW + HOUR):
-            await ledger.run_requests.request_run(run_request(told, service="web"), hold, NOW)
-        await ledger.revisions.note_good(
-            [GoodRevision(workload="w", template=run.id, number=1, first_good=NOW, last_good=NOW)]
-        )
+            await request(ledger, told, hold)
+        await ledger.revisions.note_good([good_revision("uid-7", run.id)])
         await ledger.repair.repair_rows(NOW)
         await ledger.retention.prune(NOW, NOW)
         await empty(ledger)
@@ -191,9 +175,9 @@ async def test_every_query_survives_a_column_that_cannot_be_read(
 
 async def empty(ledger: Ledger) -> None:
     """Forget everything, children first."""
-    tables = "evidence diagnoses approvals notices locks steps runs signals incidents conditions pauses dead_letters"
-    for table in [*tables.split(), "good_revisions", "good_templates", "drills", "seen_replicas"]:
-        await change(ledger, f"DELETE FROM {table}")
+    for table in reversed(metadata.sorted_tables):
+        if table not in (leadership, commit_counts):
+            await change(ledger, f"DELETE FROM {table.name}")
 
 
 async def test_a_signal_that_cannot_be_read_becomes_a_dead_letter_and_the_others_are_judged(ledger: Ledger) -> None:
@@ -237,13 +221,11 @@ async def test_a_condition_whose_signal_cannot_be_read_is_told_anew_after_a_star
 
 async def test_an_incident_that_waits_for_what_cannot_be_read_is_handed_over(ledger: Ledger) -> None:
     """P9: nobody could judge it anew, so a person is called."""
-    told = signal("held")
-    await ledger.signals.accept([told], NOW)
-    held = await ledger.run_requests.request_run(run_request(told), hold, NOW)
+    told = await accepted(ledger)
+    held = incident_of(await request(ledger, told, hold))
     await change(ledger, "UPDATE signals SET labels = 'oops'")
     assert await ledger.signals.due(NOW + HOUR) == ()
-    assert held.incident is not None
-    incident = await ledger.incidents.get(held.incident.id)
+    incident = await ledger.incidents.get(held.id)
     assert (incident.state, incident.closed) == (IncidentState.NEEDS_OPERATOR, NOW + HOUR)
     assert "labels" in incident.reason
     assert [notice.kind for notice in await ledger.outbox.due_notices(NOW + HOUR)] == [IncidentState.NEEDS_OPERATOR]
@@ -257,10 +239,9 @@ async def test_an_unreadable_signal_is_shown_as_firing_still(ledger: Ledger) -> 
     """P6: a run must not take its trigger for clear because it cannot read it."""
     run = await begin(ledger)
     await change(ledger, "UPDATE signals SET labels = 'oops', source = 'omen'")
-    ((told, verdict),) = await ledger.signals.of_incident(run.incident)
+    ((told, _),) = await ledger.signals.of_incident(run.incident)
     assert (told.status, told.ended) == ("firing", None)
-    assert verdict is not None
-    assert verdict.kind is VerdictKind.STARTED
+    assert await judged(ledger, run.incident) is VerdictKind.STARTED
     await ledger.signals.accept([signal(told.key, ended=NOW + MINUTE)], NOW + MINUTE)
     ((told, _),) = await ledger.signals.of_incident(run.incident)
     assert told.ended == NOW + MINUTE
@@ -320,9 +301,7 @@ async def test_no_step_is_left_out_where_a_run_goes_on_and_all_are_shown(ledger:
 
 async def test_an_open_incident_that_cannot_be_read_is_handed_over_when_the_daemon_starts(ledger: Ledger) -> None:
     """P9: without a run nobody would tend it, and its service would be taken for ever."""
-    told = signal()
-    await ledger.signals.accept([told], NOW)
-    await ledger.run_requests.request_run(run_request(told), hold, NOW)
+    await request(ledger, await accepted(ledger), hold)
     await change(ledger, "UPDATE incidents SET state = 'dreaming'")
     await ledger.repair.repair_rows(NOW)
     (incident,) = await ledger.incidents.newest()
@@ -331,9 +310,7 @@ async def test_an_open_incident_that_cannot_be_read_is_handed_over_when_the_daem
     assert len(await ledger.outbox.due_notices(NOW)) == 1
     await ledger.repair.repair_rows(NOW)
     assert len(await ledger.outbox.due_notices(NOW)) == 1
-    other = signal()
-    await ledger.signals.accept([other], NOW)
-    assert (await ledger.run_requests.request_run(run_request(other), start, NOW)).run is not None
+    started(await request(ledger, await accepted(ledger)))
 
 
 async def test_a_condition_that_cannot_be_read_is_forgotten_and_found_anew(ledger: Ledger) -> None:

@@ -7,16 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Unpack
 
-from kintsugi.actions.actions import Actions
 from kintsugi.actions.probe import ProbeContext
-from kintsugi.clients.addresses import AddressRule
-from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse_template
 from kintsugi.expressions import Scope
 from kintsugi.kube.execution import ExecOptions, Executed
 from kubeobjects.resources import PODS, Resource
 from tests.harness.postgres import Postgres
-from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
+from tests.unit.actions.cluster_of_dicts import ClusterOfDicts, actions_on
 
 SOON = timedelta(seconds=10)
 WAYS = ["in a container", "directly"]
@@ -68,7 +65,7 @@ class AskedServer:
     def __init__(self, server: Postgres) -> None:
         self.container = LocalContainer(server.programs.bin)
         self.port = server.port
-        self._actions = Actions(self.container, Clients.restricted_to(AddressRule(allow_loopback=True)))
+        self._actions = actions_on(self.container)
 
     async def ask(
         self,

@@ -9,21 +9,11 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.actions.actions import Actions
 from kintsugi.clients.addresses import AddressRule
-from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import ProbeFailed, Refused
 from tests.contract.psql.asking import SOON, WAYS, AskedServer
-from tests.harness.postgres import Postgres
-from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
-
-
-@pytest.fixture
-def either(postgres_server: Postgres) -> AskedServer:
-    """Both ways to the run's own server."""
-    return AskedServer(postgres_server)
-
+from tests.unit.actions.cluster_of_dicts import actions_on
 
 QUESTIONS = [
     ("SELECT 1", 1),
@@ -46,25 +36,21 @@ QUESTIONS = [
 
 
 @pytest.mark.parametrize(("statement", "value"), QUESTIONS, ids=[statement for statement, _ in QUESTIONS])
-async def test_rows_and_value_are_the_same_either_way(either: AskedServer, statement: str, value: object) -> None:
-    inside, directly = [await either.ask(way, statement) for way in WAYS]
+async def test_rows_and_value_are_the_same_either_way(asked: AskedServer, statement: str, value: object) -> None:
+    inside, directly = [await asked.ask(way, statement) for way in WAYS]
     assert inside == directly
     assert inside["value"] == value
     assert type(inside["value"]) is type(value)
 
 
-@pytest.mark.parametrize("way", WAYS)
-async def test_without_a_row_there_is_no_value(either: AskedServer, way: str) -> None:
-    assert await either.ask(way, "SELECT 1 AS one WHERE false") == {"rows": []}
-
-
-@pytest.mark.parametrize("way", WAYS)
-async def test_rows_keep_their_order_and_their_columns_names(either: AskedServer, way: str) -> None:
-    names = await either.ask(way, "SELECT n, n * n AS square FROM generate_series(3, 1, -1) AS n")
+async def test_rows_keep_their_order_and_their_columns_names_and_without_a_row_there_is_no_value(
+    asked: AskedServer, way: str
+) -> None:
+    names = await asked.ask(way, "SELECT n, n * n AS square FROM generate_series(3, 1, -1) AS n")
     assert names["rows"] == [{"n": 3, "square": 9}, {"n": 2, "square": 4}, {"n": 1, "square": 1}]
+    assert await asked.ask(way, "SELECT 1 AS one WHERE false") == {"rows": []}
 
 
-@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
     ("statement", "words"),
     [
@@ -74,37 +60,35 @@ async def test_rows_keep_their_order_and_their_columns_names(either: AskedServer
     ],
 )
 async def test_a_statement_that_is_no_single_look_has_no_answer(
-    either: AskedServer, way: str, statement: str, words: str
+    asked: AskedServer, way: str, statement: str, words: str
 ) -> None:
     with pytest.raises(ProbeFailed, match=words):
-        await either.ask(way, statement)
+        await asked.ask(way, statement)
 
 
-@pytest.mark.parametrize("way", WAYS)
-async def test_a_statement_that_takes_too_long_is_ended_by_the_server(either: AskedServer, way: str) -> None:
+async def test_a_statement_that_takes_too_long_is_ended_by_the_server(asked: AskedServer, way: str) -> None:
     """E1: the deadline holds where the work is done, not only where it is waited for."""
     slow = "SELECT count(*) FROM generate_series(1, 100000000000) AS n"
     with pytest.raises(ProbeFailed, match=r"statement timeout|no answer within|has not ended within"):
-        await either.ask(way, slow, deadline=timedelta(seconds=2))
+        await asked.ask(way, slow, deadline=timedelta(seconds=2))
     running = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'kintsugi' AND query LIKE '%series(1, 1000000000%'"
     for _ in range(50):
-        if (await either.ask("directly", f"{running} AND pid <> pg_backend_pid()"))["value"] == 0:
+        if (await asked.ask("directly", f"{running} AND pid <> pg_backend_pid()"))["value"] == 0:
             return
         await asyncio.sleep(0.1)
     raise AssertionError("the statement still runs")
 
 
-@pytest.mark.parametrize("way", WAYS)
-async def test_a_server_that_is_not_there_is_told_in_its_own_words(either: AskedServer, way: str) -> None:
-    either.port = 1
+async def test_a_server_that_is_not_there_is_told_in_its_own_words(asked: AskedServer, way: str) -> None:
+    asked.port = 1
     with pytest.raises(ProbeFailed, match=r"refused|Connect call failed"):
-        await either.ask(way, "SELECT 1")
+        await asked.ask(way, "SELECT 1")
 
 
-async def test_the_program_is_held_to_its_deadline_in_the_container(either: AskedServer) -> None:
+async def test_the_program_is_held_to_its_deadline_in_the_container(asked: AskedServer) -> None:
     """E1: by `timeout -k`, where the container has it, and by psql's own limits in any case."""
-    await either.ask("in a container", "SELECT 1")
-    (words,) = either.container.started
+    await asked.ask("in a container", "SELECT 1")
+    (words,) = asked.container.started
     assert words[:4] == ("timeout", "-k", "2", "8")
     assert "statement_timeout=8000" in " ".join(words)
     assert "connect_timeout='5'" in " ".join(words)
@@ -112,6 +96,6 @@ async def test_the_program_is_held_to_its_deadline_in_the_container(either: Aske
 
 async def test_an_address_that_may_not_be_asked_is_refused() -> None:
     """E6: a database's host is held to the same rule as a URL's."""
-    actions = Actions(ClusterOfDicts(), Clients.restricted_to(AddressRule()))
+    command = parse("psql -h 127.0.0.1 -U postgres -c 'SELECT 1'")
     with pytest.raises(Refused, match="the daemon's own machine"):
-        await actions.read(parse("psql -h 127.0.0.1 -U postgres -c 'SELECT 1'"), deadline=SOON)
+        await actions_on(rule=AddressRule()).read(command, deadline=SOON)

@@ -8,11 +8,8 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from kintsugi.actions.actions import Actions
 from kintsugi.actions.probe import ProbeContext
 from kintsugi.catalog import load, shipped_paths
-from kintsugi.clients.addresses import AddressRule
-from kintsugi.clients.clients import Clients
 from kintsugi.errors import ProbeFailed
 from kintsugi.model.runbooks import Run, Step
 from kintsugi.model.views import ServiceView
@@ -24,6 +21,7 @@ from tests.contract.psql.asking import LocalContainer
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
 from tests.harness.waiting import wait_for
+from tests.unit.actions.cluster_of_dicts import actions_on
 from tests.unit.factories import NOW
 
 SOON = timedelta(seconds=10)
@@ -103,10 +101,9 @@ async def met(pair: ReplicationPair, step: Step) -> tuple[bool, Mapping[str, Any
     """Do a step's look and ask its expectation."""
     assert isinstance(step.do, Run), step.id
     assert step.expect is not None, step.id
-    actions = Actions(TwoPods(pair), Clients.restricted_to(AddressRule()))
     around = EvaluationContext(now=NOW, parameters=PARAMETERS, service=DATABASE)
     command = step.do.command.bind(step_names(around), namespace="production")
-    result = await actions.read(command, deadline=SOON, probe_context=ProbeContext())
+    result = await actions_on(TwoPods(pair)).read(command, deadline=SOON, probe_context=ProbeContext())
     names = step_names(around, own=result.names)
     return step.expect.evaluate(names) is True, result.names
 

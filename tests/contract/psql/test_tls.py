@@ -13,10 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.actions.actions import Actions
 from kintsugi.actions.probe import ProbeContext
-from kintsugi.clients.addresses import AddressRule
-from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import ProbeFailed
 from kintsugi.model.services import SecretRef
@@ -25,7 +22,7 @@ from tests.harness.certificates import Authority
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
 from tests.harness.postgres_programs import PostgresPrograms
-from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
+from tests.unit.actions.cluster_of_dicts import ClusterOfDicts, actions_on
 
 SOON = timedelta(seconds=10)
 PASSWORD = "correct-horse-battery"
@@ -71,7 +68,7 @@ async def ask(
     server: Postgres, connection: str, *, host: str = "localhost", probe_context: ProbeContext = ASKER
 ) -> object:
     """Ask how the session is, and return its row."""
-    actions = Actions(ClusterOfDicts((SECRETS, SECRET)), Clients.restricted_to(AddressRule(allow_loopback=True)))
+    actions = actions_on(ClusterOfDicts((SECRETS, SECRET)))
     line = f"psql -h {host} -p {server.port} -U monitor -d 'dbname=postgres {connection}' -c \"{SESSION}\""
     names = (await actions.read(parse(line), deadline=SOON, probe_context=probe_context)).names
     return names["rows"]
@@ -110,9 +107,3 @@ async def test_a_connection_that_is_not_what_the_mode_asks_for_says_why(
     root = getattr(debian_postgres, trusted)
     with pytest.raises(ProbeFailed, match=f"{host}:{debian_postgres.server.port}: .*{why}"):
         await ask(debian_postgres.server, f"sslmode={mode} sslrootcert={root}", host=host)
-
-
-@pytest.mark.parametrize("mode", ["require", "verify-full"])
-async def test_a_server_without_tls_is_refused_where_tls_is_asked_for(postgres_server: Postgres, mode: str) -> None:
-    with pytest.raises(ProbeFailed, match="rejected SSL upgrade"):
-        await ask(postgres_server, f"sslmode={mode}")

@@ -9,7 +9,7 @@ import pytest
 from kintsugi.commands import CommandProblem
 from kintsugi.commands.sql import FUNCTIONS, VOLATILE
 from kintsugi.errors import ProbeFailed
-from tests.contract.psql.asking import WAYS, AskedServer
+from tests.contract.psql.asking import AskedServer
 from tests.harness.postgres import Postgres
 from tests.unit.commands.test_programs import QUESTIONS
 
@@ -26,12 +26,6 @@ SPELLINGS = [
     "U&\"pg!005fterminate_backend\" UESCAPE '!' (pid)",
 ]
 FILES = ["\"pg_read_file\"('PG_VERSION')", "pg_ls_dir('.')", "pg_catalog./**/pg_stat_file('PG_VERSION')"]
-
-
-@pytest.fixture
-def asked(postgres_server: Postgres) -> AskedServer:
-    """The run's own server."""
-    return AskedServer(postgres_server)
 
 
 def test_each_function_of_the_list_is_the_servers_own_and_stable_and_everybody_s(postgres_server: Postgres) -> None:
@@ -68,7 +62,6 @@ async def test_a_read_only_transaction_alone_would_let_files_of_the_server_be_re
         await asked.ask("directly", f"SELECT {call}")
 
 
-@pytest.mark.parametrize("way", WAYS)
 async def test_a_function_that_a_service_vouches_for_is_held_to_a_read_only_transaction(
     postgres_server: Postgres, asked: AskedServer, way: str
 ) -> None:

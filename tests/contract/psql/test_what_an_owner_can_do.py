@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from kintsugi.errors import ProbeFailed
-from tests.contract.psql.asking import WAYS, AskedServer, quoted
+from tests.contract.psql.asking import AskedServer, quoted
 from tests.harness.postgres import Postgres
 
 OWNER, READER, DATABASE = "laying_owner", "laying_reader", "laying"
@@ -75,7 +75,6 @@ async def ask(server: Postgres, way: str, statement: str, *, user: str = "postgr
     return (await AskedServer(server).ask(way, statement, connection=f"-U {user} -d {database}")).get("value")
 
 
-@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("trap", [SEARCH_PATH, CLOSER_CALL], ids=["a search path", "a closer call"])
 async def test_a_superuser_s_question_calls_no_function_of_the_owner_by_its_name(
     server: Postgres, way: str, trap: Sequence[str]
@@ -85,7 +84,6 @@ async def test_a_superuser_s_question_calls_no_function_of_the_owner_by_its_name
     assert not program_ran(server)
 
 
-@pytest.mark.parametrize("way", WAYS)
 async def test_our_own_call_is_the_server_s_also_where_the_owner_s_schema_is_looked_at(
     server: Postgres, way: str
 ) -> None:
@@ -94,7 +92,6 @@ async def test_our_own_call_is_the_server_s_also_where_the_owner_s_schema_is_loo
     assert not program_ran(server)
 
 
-@pytest.mark.parametrize("way", WAYS)
 async def test_a_view_of_the_owner_runs_with_the_rights_of_whoever_asks(server: Postgres, way: str) -> None:
     """So an application's tables are asked as a role that is no superuser (docs/security.md)."""
     lay(server, VIEW)
@@ -103,7 +100,6 @@ async def test_a_view_of_the_owner_runs_with_the_rights_of_whoever_asks(server: 
     assert not program_ran(server)
 
 
-@pytest.mark.parametrize("way", WAYS)
 async def test_a_name_outside_of_pg_catalog_needs_its_schema_and_the_error_says_so(server: Postgres, way: str) -> None:
     lay(server, ("CREATE TABLE public.orders (id bigint)", "INSERT INTO public.orders VALUES (7)"))
     lay(server, (f"GRANT SELECT ON public.orders TO {READER}",))
@@ -112,7 +108,6 @@ async def test_a_name_outside_of_pg_catalog_needs_its_schema_and_the_error_says_
     assert await ask(server, way, "SELECT max(id) FROM public.orders", user=READER) == 7
 
 
-@pytest.mark.parametrize("way", WAYS)
 async def test_a_role_that_is_not_there_is_named_with_what_it_is_for(server: Postgres, way: str) -> None:
     with pytest.raises(
         ProbeFailed, match=r"(?s)role .laying_nobody. does not exist.*should not be a superuser.*-U ROLE"

@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 from typing import Any, Unpack
 
 from kintsugi.actions import api_objects
+from kintsugi.actions.actions import Actions
+from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import Clients
 from kintsugi.errors import Conflict, KubeError, NotFound
 from kintsugi.kube.client import DeleteOptions, KubeClient, Listing, LogOptions, Patch, PatchKind, WriteOptions, encode
 from kubeobjects.resources import Resource
@@ -176,3 +179,8 @@ class ClusterOfDicts(KubeClient):
         if self.lost is not None:
             lost, self.lost = self.lost, None
             raise lost
+
+
+def actions_on(cluster: KubeClient | None = None, rule: AddressRule | None = None) -> Actions:
+    """Return the actions on a cluster, or on an empty one; this machine may be asked, unless a rule says otherwise."""
+    return Actions(cluster or ClusterOfDicts(), Clients.restricted_to(rule or AddressRule(allow_loopback=True)))

@@ -13,10 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.actions.actions import Actions
 from kintsugi.actions.probe import ProbeContext
 from kintsugi.clients.addresses import AddressRule
-from kintsugi.clients.clients import Clients
 from kintsugi.clients.postgres import PostgresClient, PostgresServer
 from kintsugi.clients.postgres_connection import MOST_ROUNDS
 from kintsugi.commands import parse
@@ -26,7 +24,7 @@ from kintsugi.model.services import SecretRef
 from kintsugi.telemetry import SECRETS
 from kubeobjects.resources import SECRETS as KIND
 from tests.harness.certificates import Authority
-from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
+from tests.unit.actions.cluster_of_dicts import ClusterOfDicts, actions_on
 
 SOON = timedelta(seconds=5)
 PASSWORD = "correct-horse-battery"
@@ -108,14 +106,18 @@ def secret(**values: str) -> dict[str, object]:
     return {"metadata": {"name": "database-credentials", "namespace": "production"}, "data": data}
 
 
-async def ask(listener: Listener, connection: str = "", cluster: ClusterOfDicts | None = None) -> str:
+CLUSTER = ClusterOfDicts((KIND, secret(password=PASSWORD)))
+ASKER = ProbeContext(namespace="production", env=ENV)
+
+
+async def ask(
+    listener: Listener, connection: str = "", cluster: ClusterOfDicts = CLUSTER, asker: ProbeContext = ASKER
+) -> str:
     """Ask the listener, and give why there is no answer."""
-    cluster = cluster or ClusterOfDicts((KIND, secret(password=PASSWORD)))
-    actions = Actions(cluster, Clients.restricted_to(AddressRule(allow_loopback=True)))
     target = f"-d '{connection}'" if connection else ""
     command = parse(f"psql -h localhost -p {listener.port} -U monitor {target} -c 'SELECT 1'")
     with pytest.raises(ProbeFailed) as failed:
-        await actions.read(command, deadline=SOON, probe_context=ProbeContext(namespace="production", env=ENV))
+        await actions_on(cluster).read(command, deadline=SOON, probe_context=asker)
     return str(failed.value)
 
 
@@ -141,26 +143,18 @@ async def test_a_password_of_a_file_comes_first_and_its_line_is_the_server_s(tmp
 
 
 async def test_a_secret_that_is_not_there_is_no_answer() -> None:
-    cluster = ClusterOfDicts((KIND, secret(username="postgres")))
-    actions = Actions(cluster, Clients.restricted_to(AddressRule(allow_loopback=True)))
+    actions = actions_on(ClusterOfDicts((KIND, secret(username="postgres"))))
+    command = parse("psql -h localhost -U monitor -c 'SELECT 1'")
     with pytest.raises(NotFound, match="has no key 'password'"):
-        await actions.read(
-            parse("psql -h localhost -U monitor -c 'SELECT 1'"),
-            deadline=SOON,
-            probe_context=ProbeContext(namespace="production", env=ENV),
-        )
+        await actions.read(command, deadline=SOON, probe_context=ASKER)
 
 
 async def test_no_setting_of_a_connection_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The daemon's own variables may name the ledger's password."""
     monkeypatch.setenv("PGPASSWORD", "of-the-ledger")
     monkeypatch.setenv("PGSSLMODE", "require")
-    cluster = ClusterOfDicts((KIND, secret(password=PASSWORD)))
-    actions = Actions(cluster, Clients.restricted_to(AddressRule(allow_loopback=True)))
     async with listening() as listener:
-        command = parse(f"psql -h localhost -p {listener.port} -U monitor -c 'SELECT 1'")
-        with pytest.raises(ProbeFailed):
-            await actions.read(command, deadline=SOON, probe_context=ProbeContext())
+        await ask(listener, asker=ProbeContext())
     assert listener.passwords == [""]
 
 

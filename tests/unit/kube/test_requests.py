@@ -131,8 +131,6 @@ def test_a_body_says_what_it_said(body: object) -> None:
 
 
 pytestmark = pytest.mark.looptime
-GET_POD = Request(method="GET", path="/api/v1/pods/web-1")
-PATCH_POD = Request(method="DELETE", path="/api/v1/pods/web-1", changes=True)
 REFUSED = ServerUnavailable("no connection, nothing was sent: the certificate is not yet valid")
 OVERLOADED = TooManyRequests("too many requests", retry_after=timedelta(seconds=1), reason="")
 
@@ -152,29 +150,27 @@ def fails(*errors: KubeError) -> Callable[[Request], Awaitable[bytes]]:
 
 async def test_the_last_error_is_raised_when_the_deadline_passes_between_two_attempts() -> None:
     with pytest.raises(ServerUnavailable) as raised:
-        await persist(fails(*[REFUSED] * 1000), GET_POD, timedelta(seconds=10))
+        await persist(fails(*[REFUSED] * 1000), READ, timedelta(seconds=10))
     assert raised.value is REFUSED
 
 
 async def test_an_attempt_that_the_deadline_cuts_off_names_the_error_of_the_one_before() -> None:
     with pytest.raises(ServerUnavailable, match=r"no answer within 30 s; the attempt before: .* is not yet valid"):
-        await persist(fails(REFUSED), GET_POD, timedelta(seconds=30))
+        await persist(fails(REFUSED), READ, timedelta(seconds=30))
 
 
 async def test_a_change_is_sent_once_whatever_becomes_of_it() -> None:
     with pytest.raises(TooManyRequests):
-        await persist(fails(OVERLOADED), PATCH_POD, timedelta(seconds=30))
+        await persist(fails(OVERLOADED), CHANGE, timedelta(seconds=30))
     with pytest.raises(OutcomeUnknown, match=r"no answer within 30 s$"):
-        await persist(fails(), PATCH_POD, timedelta(seconds=30))
+        await persist(fails(), CHANGE, timedelta(seconds=30))
 
 
 async def test_a_request_that_never_got_an_answer_says_so_alone() -> None:
     with pytest.raises(ServerUnavailable, match=r"no answer within 30 s$"):
-        await persist(fails(), GET_POD, timedelta(seconds=30))
+        await persist(fails(), READ, timedelta(seconds=30))
 
 
-LISTING = Request(method="GET", path="/api/v1/pods")
-WRITE = Request(method="DELETE", path="/api/v1/pods/web-1", changes=True)
 LONG = 1000.0
 
 
@@ -187,7 +183,7 @@ async def moments(throttle: Throttle, requests: int) -> list[float]:
     """Let so many reads come at once; return when each went, in their order."""
 
     async def one() -> float:
-        await throttle.pass_through(LISTING, within=LONG)
+        await throttle.pass_through(READ, within=LONG)
         return now()
 
     return list(await asyncio.gather(*(one() for _ in range(requests))))
@@ -209,7 +205,7 @@ async def test_a_rest_fills_the_bucket_up_to_its_burst_and_no_further() -> None:
 async def test_a_change_never_waits_and_counts() -> None:
     throttle = Throttle(qps=1, burst=1)
     for _ in range(3):
-        await throttle.pass_through(WRITE, within=LONG)
+        await throttle.pass_through(CHANGE, within=LONG)
     assert now() == 0
     assert await moments(throttle, 1) == pytest.approx([3.0], abs=1e-3)
 
@@ -218,14 +214,14 @@ async def test_a_read_that_would_wait_for_longer_than_it_may_take_is_not_sent_an
     throttle = Throttle(qps=1, burst=1)
     await moments(throttle, 1)
     with pytest.raises(ServerUnavailable, match=r"nothing was sent: our own limit of 1 a second \(kube.qps\)"):
-        await throttle.pass_through(LISTING, within=0.5)
+        await throttle.pass_through(READ, within=0.5)
     assert await moments(throttle, 1) == pytest.approx([1.0], abs=1e-3)
 
 
 async def test_a_read_that_is_cancelled_while_it_waits_gives_its_place_back() -> None:
     throttle = Throttle(qps=1, burst=1)
     await moments(throttle, 1)
-    waiting = asyncio.create_task(throttle.pass_through(LISTING, within=LONG))
+    waiting = asyncio.create_task(throttle.pass_through(READ, within=LONG))
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.wait([waiting])

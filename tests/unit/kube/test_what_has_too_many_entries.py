@@ -55,16 +55,12 @@ def test_entries_are_counted_however_they_are_nested() -> None:
     assert entries_of([{}] * 1000, 10) > 10
 
 
-@pytest.mark.parametrize("more", [0, 1])
-async def test_an_object_has_only_so_many_entries(more: int) -> None:
-    client = kube([with_entries(MOST_IN_OBJECT + more)])
-    if not more:
-        assert entries_of(await client.get(CONFIGMAPS, "a", "shop"), 10**6) == MOST_IN_OBJECT
-        return
-    with pytest.raises(
-        KubeError, match=r"GET .*/configmaps/a: the object has more than 32,768 entries: .*remove unneeded entries"
-    ) as error:
-        await client.get(CONFIGMAPS, "a", "shop")
+async def test_an_object_has_only_so_many_entries() -> None:
+    found = await kube([with_entries(MOST_IN_OBJECT)]).get(CONFIGMAPS, "a", "shop")
+    assert entries_of(found, 10**6) == MOST_IN_OBJECT
+    why = r"GET .*/configmaps/a: the object has more than 32,768 entries: .*remove unneeded entries"
+    with pytest.raises(KubeError, match=why) as error:
+        await kube([with_entries(MOST_IN_OBJECT + 1)]).get(CONFIGMAPS, "a", "shop")
     assert not isinstance(error.value, ServerUnavailable), "asking again is no use"
 
 
@@ -81,27 +77,20 @@ async def test_the_outcome_of_a_change_that_is_answered_with_too_much_is_unknown
         await client.patch(CONFIGMAPS, "a", "shop", {}, kind=PatchKind.MERGE)
 
 
-@pytest.mark.parametrize("pages", [1, 2, 3])
-async def test_a_list_has_only_so_many_entries_on_however_many_pages(pages: int) -> None:
+async def test_a_list_has_only_so_many_entries_on_however_many_pages() -> None:
     half = [with_entries(MOST_IN_ANSWER // 2 - 100)]
-    client = kube(*[half] * pages)
-    if pages < 3:
-        assert len((await client.list(CONFIGMAPS, "shop")).items) == pages
-        return
-    with pytest.raises(
-        KubeError, match=r"GET .*/configmaps: the list has more than .* 65,536 entries: .*field-selector"
-    ):
-        await client.list(CONFIGMAPS, "shop")
+    assert len((await kube(half, half).list(CONFIGMAPS, "shop")).items) == 2
+    why = r"GET .*/configmaps: the list has more than .* 65,536 entries: .*field-selector"
+    with pytest.raises(KubeError, match=why):
+        await kube(half, half, half).list(CONFIGMAPS, "shop")
 
 
-@pytest.mark.parametrize("count", [MOST_OBJECTS, MOST_OBJECTS + 1])
-async def test_a_list_has_only_so_many_objects(count: int) -> None:
-    client = kube([{"metadata": {}}] * 1000, [{"metadata": {}}] * (count - 1000))
-    if count == MOST_OBJECTS:
-        assert len((await client.list(PODS)).items) == count
-        return
+async def test_a_list_has_only_so_many_objects() -> None:
+    each: Json = {"metadata": {}}
+    first, rest = [each] * 1000, [each] * (MOST_OBJECTS - 1000)
+    assert len((await kube(first, rest).list(PODS)).items) == MOST_OBJECTS
     with pytest.raises(KubeError, match=r"more than 4,096 objects"):
-        await client.list(PODS)
+        await kube(first, [*rest, each]).list(PODS)
 
 
 async def test_managed_fields_are_no_part_of_a_list() -> None:

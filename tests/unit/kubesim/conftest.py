@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from kubesim import EmbeddedCluster
-from tests.unit.kubesim.client import Client
+from tests.contract.kube.talk import ApiUser
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ async def embedded() -> AsyncIterator[EmbeddedCluster]:
 
 
 @pytest.fixture
-async def client(embedded: EmbeddedCluster) -> AsyncIterator[Client]:
+async def client(embedded: EmbeddedCluster) -> AsyncIterator[ApiUser]:
     """Speak to the cluster as its administrator."""
     async with aiohttp.ClientSession() as session:
-        yield Client(session=session, url=embedded.url, token=embedded.admin_token)
+        yield ApiUser(session=session, server=embedded.url, namespace="default", token=embedded.admin_token)

@@ -14,7 +14,7 @@ from kubeobjects import resources
 from kubesim import BackgroundCluster, EmbeddedCluster, KubesimError, command, in_background
 from kubesim.apiserver.tables import table_of
 from kubesim.cluster import ClusterConfig
-from tests.unit.kubesim.client import config, deployment
+from tests.contract.kube.objects import config, deployment
 
 
 def test_calls_are_made_on_the_thread_of_the_cluster(kubesim_cluster: BackgroundCluster) -> None:

@@ -9,7 +9,8 @@ import pytest
 from kubeobjects import resources
 from kubesim import EmbeddedCluster, ExecReply, Image, Rule
 from kubesim.manifest import is_true
-from tests.unit.kubesim.client import deployment, until
+from tests.contract.kube.objects import deployment
+from tests.unit.kubesim.waiting import until
 
 KUBECTL = shutil.which("kubectl")
 pytestmark = pytest.mark.skipif(KUBECTL is None, reason="there is no kubectl on PATH")

@@ -13,20 +13,26 @@ from kubesim import EmbeddedCluster
 from kubesim.manifest import dig
 from kubesim.runtime.tcp_proxies import TcpProxies
 from kubesim.storage.store import Store
+from tests.contract.kube.objects import deployment, of_kind
 from tests.harness.waiting import eventually
-from tests.unit.kubesim.client import deployment, until
+from tests.unit.kubesim.waiting import until
 
 
 def service(port: int) -> dict[str, Any]:
     """Describe a LoadBalancer Service."""
     spec = {"type": "LoadBalancer", "selector": {"app": "web"}, "ports": [{"port": port, "targetPort": 8080}]}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": spec}
+    return of_kind("v1", "Service", "web", spec=spec)
 
 
 def address(embedded: EmbeddedCluster) -> str:
     """Read the address of the Service."""
     ingress = dig(embedded.get(resources.SERVICES, "web"), "status", "loadBalancer", "ingress", default=[])
     return str(ingress[0]["ip"]) if ingress else ""
+
+
+def available(embedded: EmbeddedCluster) -> int:
+    """Read how many pods are available."""
+    return int(dig(embedded.get(resources.DEPLOYMENTS, "web"), "status", "availableReplicas", default=0))
 
 
 async def test_health_follows_the_endpoints(embedded: EmbeddedCluster) -> None:
@@ -38,19 +44,12 @@ async def test_health_follows_the_endpoints(embedded: EmbeddedCluster) -> None:
         async with session.get(f"http://{ip}:18080/health") as response:
             assert response.status == 503
         embedded.apply(deployment(replicas=1))
-
-        def available() -> bool:
-            return bool(dig(embedded.get(resources.DEPLOYMENTS, "web"), "status", "availableReplicas") == 1)
-
-        await until(available, lambda: embedded.get(resources.DEPLOYMENTS, "web"))
+        await until(lambda: available(embedded) == 1, lambda: embedded.get(resources.DEPLOYMENTS, "web"))
         async with session.get(f"http://{ip}:18080/health") as response:
             assert (response.status, await response.text()) == (200, "ok\n")
         (pod,) = embedded.find(resources.PODS, "default")
         embedded.faults.make_unready(pod["metadata"]["uid"])
-        await until(
-            lambda: not dig(embedded.get(resources.DEPLOYMENTS, "web"), "status", "availableReplicas"),
-            lambda: embedded.get(resources.DEPLOYMENTS, "web"),
-        )
+        await until(lambda: not available(embedded), lambda: embedded.get(resources.DEPLOYMENTS, "web"))
         async with session.get(f"http://{ip}:18080/health") as response:
             assert response.status == 503
 
@@ -88,8 +87,7 @@ async def test_a_port_that_speaks_http_is_answered_at_its_cluster_ip_once_a_pod_
     """No pod is a process; a port that does not say what it speaks refuses."""
     ports = [{"name": "web", "port": 18082, "appProtocol": "http"}, {"name": "other", "port": 18083}]
     spec = {"selector": {"app": "web"}, "ports": ports}
-    made = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": spec}
-    embedded.apply(made)
+    embedded.apply(of_kind("v1", "Service", "web", spec=spec))
     ip = dig(embedded.get(resources.SERVICES, "web"), "spec", "clusterIP")
     async with aiohttp.ClientSession() as session:
 

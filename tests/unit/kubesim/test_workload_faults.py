@@ -7,7 +7,8 @@ import pytest
 from kubeobjects import resources
 from kubesim import EmbeddedCluster, KubesimError, PodFault
 from kubesim.manifest import condition, is_true
-from tests.unit.kubesim.client import deployment, until
+from tests.contract.kube.objects import deployment, of_kind
+from tests.unit.kubesim.waiting import until
 
 Pods = list[dict[str, Any]]
 
@@ -23,6 +24,13 @@ def all_ready(embedded: EmbeddedCluster, count: int) -> Pods:
     return found if len(found) == count and all(is_true(pod, "Ready") for pod in found) else []
 
 
+async def deployed(embedded: EmbeddedCluster, *, replicas: int = 2) -> Pods:
+    """Apply a Deployment, and return its pods when all are ready."""
+    embedded.apply(deployment(replicas=replicas))
+    ready: Pods = await until(lambda: all_ready(embedded, replicas), lambda: pods(embedded))
+    return ready
+
+
 def waiting(embedded: EmbeddedCluster, uid: str) -> str:
     """Return why a pod's container waits."""
     for pod in pods(embedded):
@@ -32,8 +40,7 @@ def waiting(embedded: EmbeddedCluster, uid: str) -> str:
 
 
 async def test_a_pod_crashes_until_it_is_replaced(embedded: EmbeddedCluster) -> None:
-    embedded.apply(deployment())
-    victim, other = await until(lambda: all_ready(embedded, 2), lambda: pods(embedded))
+    victim, other = await deployed(embedded)
     uid = victim["metadata"]["uid"]
     embedded.faults.crash_loop(uid)
     await until(lambda: waiting(embedded, uid) == "CrashLoopBackOff", lambda: pods(embedded))
@@ -55,9 +62,8 @@ def restarts(embedded: EmbeddedCluster, uid: str) -> int:
 
 async def test_an_unready_pod_runs_and_takes_no_traffic(embedded: EmbeddedCluster) -> None:
     spec = {"selector": {"app": "web"}, "ports": [{"port": 80}]}
-    embedded.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": spec})
-    embedded.apply(deployment())
-    victim, _ = await until(lambda: all_ready(embedded, 2), lambda: pods(embedded))
+    embedded.apply(of_kind("v1", "Service", "web", spec=spec))
+    victim, _ = await deployed(embedded)
     embedded.faults.make_unready(victim["metadata"]["uid"])
 
     def ready_names() -> list[str]:
@@ -74,10 +80,8 @@ async def test_an_unready_pod_runs_and_takes_no_traffic(embedded: EmbeddedCluste
 
 
 async def test_a_broken_template_is_cured_by_another(embedded: EmbeddedCluster) -> None:
-    embedded.apply(deployment(image="web:1"))
-    await until(lambda: all_ready(embedded, 2), lambda: pods(embedded))
-    sets = embedded.find(resources.REPLICASETS, "default")
-    embedded.faults.break_template(sets[0]["metadata"]["labels"]["pod-template-hash"], PodFault.UNREADY)
+    web, *_ = await deployed(embedded)
+    embedded.faults.break_template(web["metadata"]["labels"]["pod-template-hash"], PodFault.UNREADY)
     await until(lambda: not any(is_true(pod, "Ready") for pod in pods(embedded)), lambda: pods(embedded))
     embedded.delete(resources.PODS, pods(embedded)[0]["metadata"]["name"])
     embedded.apply(deployment(image="web:2"))
@@ -86,10 +90,8 @@ async def test_a_broken_template_is_cured_by_another(embedded: EmbeddedCluster) 
 
 
 async def test_a_pod_finds_no_node(embedded: EmbeddedCluster) -> None:
-    embedded.apply(deployment())
-    await until(lambda: all_ready(embedded, 2), lambda: pods(embedded))
-    sets = embedded.find(resources.REPLICASETS, "default")
-    embedded.faults.break_template(sets[0]["metadata"]["labels"]["pod-template-hash"], PodFault.UNSCHEDULABLE)
+    web, *_ = await deployed(embedded)
+    embedded.faults.break_template(web["metadata"]["labels"]["pod-template-hash"], PodFault.UNSCHEDULABLE)
     embedded.delete(resources.PODS, pods(embedded)[0]["metadata"]["name"])
 
     def unschedulable() -> Pods:
@@ -134,7 +136,7 @@ def is_observed(embedded: EmbeddedCluster) -> bool:
 
 async def test_a_claim_loses_its_volume(embedded: EmbeddedCluster) -> None:
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    embedded.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": spec})
+    embedded.apply(of_kind("v1", "PersistentVolumeClaim", "data", spec=spec))
 
     def phase() -> str:
         found = embedded.get(resources.PVCS, "data")
@@ -149,8 +151,7 @@ async def test_a_claim_loses_its_volume(embedded: EmbeddedCluster) -> None:
 
 
 async def test_a_pod_that_ignores_sigterm_takes_its_whole_grace(embedded: EmbeddedCluster) -> None:
-    embedded.apply(deployment(replicas=1))
-    (pod,) = await until(lambda: all_ready(embedded, 1), lambda: pods(embedded))
+    (pod,) = await deployed(embedded, replicas=1)
     embedded.faults.break_pod(pod["metadata"]["uid"], PodFault.IGNORES_SIGTERM)
     began = embedded.time.clock()
     embedded.delete(resources.PODS, pod["metadata"]["name"], grace=10)
@@ -159,8 +160,7 @@ async def test_a_pod_that_ignores_sigterm_takes_its_whole_grace(embedded: Embedd
 
 
 async def test_a_silent_node_is_found_not_ready(embedded: EmbeddedCluster) -> None:
-    embedded.apply(deployment(replicas=1))
-    (pod,) = await until(lambda: all_ready(embedded, 1), lambda: pods(embedded))
+    (pod,) = await deployed(embedded, replicas=1)
     embedded.faults.node_down("node-1")
 
     def node_ready() -> str:

@@ -159,19 +159,13 @@ def live(history: History, *, since: datetime = RECEIVED) -> list[Episode]:
     return list(episodes)
 
 
-def looked(history: History) -> list[Episode]:
-    """Return what has become of a history long after its last delivery."""
-    episodes: Sequence[Episode] = live(history)
-    return list(continued(episodes, RECEIVED + timedelta(days=1), "sig-last"))
-
-
 lives = st.lists(st.tuples(moments, st.none() | moments) | st.just(LOOK), min_size=1, max_size=12)
 
 
 @given(history=lives, began=moments)
 def test_an_alert_that_is_told_to_fire_last_is_open_in_the_end(history: History, began: datetime) -> None:
     """P1: whatever came before, it is late at most and never lost."""
-    episodes = looked([*history, (began, None)])
+    episodes = continued(live([*history, (began, None)]), RECEIVED + timedelta(days=1), "sig-last")
     assert episodes[-1].ended is None
 
 

@@ -41,12 +41,14 @@ def signals(prefix: str, number: int = 1, text: int = 0) -> list[Signal]:
 class Commits:
     """What commits: waits until it may, notes the groups, and fails where it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, waits: bool = False, down: bool = False, poison: str = "") -> None:
         self.groups: list[list[str]] = []
         self.begun = asyncio.Event()
         self.open = asyncio.Event()
-        self.down = False
-        self.poison = ""
+        if not waits:
+            self.open.set()
+        self.down = down
+        self.poison = poison
 
     async def __call__(self, group: Sequence[Signal], now: datetime) -> list[DeliveryResult]:
         """Commit a group."""
@@ -63,7 +65,7 @@ class Commits:
 
 async def test_callers_that_arrive_during_a_commit_share_the_next() -> None:
     """P1: one fsync for all who wait, and nobody is answered before it."""
-    commits = Commits()
+    commits = Commits(waits=True)
     intake = GroupCommitter(commits)
     calls = [asyncio.create_task(intake.accept(signals(f"c{number}", 2), NOW)) for number in range(5)]
     await commits.begun.wait()
@@ -82,9 +84,7 @@ async def test_callers_that_arrive_during_a_commit_share_the_next() -> None:
 
 async def test_a_database_that_is_down_is_told_to_everybody_in_the_group() -> None:
     """A5: each sender comes back."""
-    commits = Commits()
-    commits.down = True
-    commits.open.set()
+    commits = Commits(down=True)
     intake = GroupCommitter(commits)
     answers = await asyncio.gather(*(intake.accept(signals(f"c{n}"), NOW) for n in range(4)), return_exceptions=True)
     assert [type(answer) for answer in answers] == [LedgerUnavailable] * 4
@@ -94,10 +94,7 @@ async def test_a_database_that_is_down_is_told_to_everybody_in_the_group() -> No
 
 async def test_a_callers_refused_rows_do_not_cost_the_others_theirs() -> None:
     """A12: the group falls apart into its callers."""
-    commits = Commits()
-    commits.poison = "c2-0"
-    commits.open.set()
-    intake = GroupCommitter(commits)
+    intake = GroupCommitter(Commits(poison="c2-0"))
     answers = await asyncio.gather(*(intake.accept(signals(f"c{n}"), NOW) for n in range(4)), return_exceptions=True)
     assert [isinstance(answer, LedgerError) for answer in answers] == [False, False, True, False]
 
@@ -105,7 +102,6 @@ async def test_a_callers_refused_rows_do_not_cost_the_others_theirs() -> None:
 async def test_a_group_is_bounded_but_one_caller_is_never_cut() -> None:
     """A4: a request never waits long behind the intake; a big webhook is one transaction."""
     commits = Commits()
-    commits.open.set()
     intake = GroupCommitter(commits)
     sizes = (1, MOST_TOGETHER - 1, 2, 3 * MOST_TOGETHER)
     await asyncio.gather(*(intake.accept(signals(f"c{size}", size), NOW) for size in sizes))
@@ -115,7 +111,6 @@ async def test_a_group_is_bounded_but_one_caller_is_never_cut() -> None:
 async def test_a_group_is_bounded_by_its_texts_too() -> None:
     """A4: what strangers have written is masked while others wait."""
     commits = Commits()
-    commits.open.set()
     intake = GroupCommitter(commits)
     await asyncio.gather(*(intake.accept(signals(f"c{n}", 1, MOST_TEXT // 2), NOW) for n in range(4)))
     assert [len(group) for group in commits.groups] == [1, 1, 1, 1]
@@ -156,7 +151,7 @@ async def test_long_labels_are_masked_before_the_transaction_begins(monkeypatch:
 
 async def test_a_full_intake_refuses_at_once() -> None:
     """A4, A5: bounded memory; 503 rather than a queue without end."""
-    commits = Commits()
+    commits = Commits(waits=True)
     intake = GroupCommitter(commits)
     first = asyncio.create_task(intake.accept(signals("first"), NOW))
     await commits.begun.wait()
@@ -171,7 +166,7 @@ async def test_a_full_intake_refuses_at_once() -> None:
 
 async def test_closing_waits_for_those_who_wait() -> None:
     """P1: a shutdown answers everybody."""
-    commits = Commits()
+    commits = Commits(waits=True)
     intake = GroupCommitter(commits)
     call = asyncio.create_task(intake.accept(signals("c"), NOW))
     await commits.begun.wait()

@@ -40,6 +40,7 @@ documents = st.recursive(
 
 
 @given(values)
+@example([datetime(2026, 3, 1, 12, 0, 0, 1, tzinfo=UTC)])  # the order within a second matters
 @example({"$kintsugi.time": "not a time", "other": 1})
 @example({"$kintsugi.integer": "x"})
 @example({"$kintsugi.time": "2026-03-01T12:00:00+00:00"})
@@ -119,15 +120,7 @@ def test_a_mark_counts_only_as_it_is_written(text: str, value: object) -> None:
 def test_labels_come_back_and_nothing_in_them_is_a_mark(labels: dict[str, str]) -> None:
     """A14: names and texts of anybody's, also such as the ledger itself would write for a value of another type."""
     expected = {clean(name): clean(label) for name, label in SECRETS.labels(labels).items()}
-    assert read_back(dump_labels(labels)) == expected
-
-
-def read_back(text: str) -> object:
-    """Read labels, or say why they cannot be read."""
-    try:
-        return load_labels(text)
-    except ValueError as error:
-        return str(error)
+    assert load_labels(dump_labels(labels)) == expected
 
 
 @pytest.mark.parametrize("text", ["[]", "null", '{"a": 1}', "oops"])
@@ -145,12 +138,6 @@ def test_a_record_with_strange_text_can_be_written() -> None:
         "name": "\ufffd",
         "uid": "",
     }
-
-
-def test_a_time_keeps_its_microseconds() -> None:
-    """Order within a second matters."""
-    moment = datetime(2026, 3, 1, 12, 0, 0, 1, tzinfo=UTC)
-    assert load(dump([moment])) == [moment]
 
 
 @given(any_text, any_text)

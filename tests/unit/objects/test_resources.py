@@ -103,22 +103,17 @@ def test_the_owner_s_own_command_makes_it_again(
     assert found == command
 
 
-def released(name: str) -> Metadata:
-    """Return the metadata of an object with this annotation."""
-    return Metadata(labels={"app.kubernetes.io/managed-by": "Helm"}, annotations={"meta.helm.sh/release-name": name})
+TAKEN = ["web", "shop-2", "a.b", "a" * 53]
+REFUSED = [
+    *("web; curl x | sh", "$(id)", "`id`", "web\n", "web\nUndo commands:"),
+    *("Web", "-web", "--kubeconfig", "a" * 54, ""),
+]
 
 
-@pytest.mark.parametrize("name", ["web", "shop-2", "a.b", "a" * 53])
-def test_a_name_that_helm_takes_is_a_release(name: str) -> None:
-    assert helm_release(released(name)) == name
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["web; curl x | sh", "$(id)", "`id`", "web\n", "web\nUndo commands:", "Web", "-web", "--kubeconfig", "a" * 54, ""],
-)
-def test_a_name_that_helm_refuses_is_no_release(name: str) -> None:
-    assert helm_release(released(name)) == ""
+@pytest.mark.parametrize("name", [*TAKEN, *REFUSED])
+def test_a_name_is_a_release_if_helm_takes_it(name: str) -> None:
+    annotated = Metadata(labels=HELM, annotations={"meta.helm.sh/release-name": name})
+    assert helm_release(annotated) == (name if name in TAKEN else "")
 
 
 def test_the_name_of_an_application_that_is_no_name_is_quoted() -> None:

@@ -44,33 +44,29 @@ def rolling(*pods: Pod, conditions: tuple[Condition, ...] = (), paused: bool = F
     return replace(view(pods=pods, template=NEW), workload=made)
 
 
-@pytest.mark.parametrize(
-    "reason", ["ImagePullBackOff", "ErrImagePull", "CreateContainerConfigError", "CrashLoopBackOff"]
-)
-def test_a_new_pod_that_does_not_start_makes_its_rollout_stuck(reason: str) -> None:
-    assert rolling(waiting(reason)).rollout_stuck
+LATE = Condition(type="Progressing", status="False", reason=TIMED_OUT)
+REFUSED = Condition(type="ReplicaFailure", status="True", reason="FailedCreate")
+NOT_STARTING = ("ImagePullBackOff", "ErrImagePull", "CreateContainerConfigError", "CrashLoopBackOff")
+STUCK = [
+    *(pytest.param(rolling(waiting(reason)), id=f"a new pod with {reason}") for reason in NOT_STARTING),
+    pytest.param(rolling(unscheduled()), id="a new pod without a node"),
+    pytest.param(rolling(conditions=(LATE,)), id="its deadline is over"),
+    pytest.param(rolling(conditions=(REFUSED,)), id="its pods cannot be made"),
+]
+NOT_STUCK = [
+    pytest.param(rolling(), id="no new pod yet"),
+    pytest.param(rolling(waiting("ContainerCreating")), id="a new pod takes its time"),
+    pytest.param(rolling(waiting("ImagePullBackOff", OLD)), id="an old pod fails"),
+    pytest.param(rolling(waiting("ImagePullBackOff"), paused=True), id="paused"),
+    pytest.param(view(pods=(waiting("ImagePullBackOff"),), template=NEW), id="over"),
+]
 
 
-def test_a_new_pod_without_a_node_makes_its_rollout_stuck() -> None:
-    assert rolling(unscheduled()).rollout_stuck
+@pytest.mark.parametrize("given", STUCK)
+def test_a_rollout_is_stuck_by_a_new_pod_that_does_not_start_or_by_its_controller_s_word(given: ServiceView) -> None:
+    assert given.rollout_stuck
 
 
-def test_a_new_pod_that_takes_its_time_does_not() -> None:
-    assert not rolling(waiting("ContainerCreating")).rollout_stuck
-
-
-def test_an_old_pod_that_fails_says_nothing_of_the_rollout() -> None:
-    assert not rolling(waiting("ImagePullBackOff", OLD)).rollout_stuck
-
-
-def test_a_rollout_whose_pods_cannot_be_made_or_whose_deadline_is_over_is_stuck_without_a_pod() -> None:
-    late = Condition(type="Progressing", status="False", reason=TIMED_OUT)
-    refused = Condition(type="ReplicaFailure", status="True", reason="FailedCreate")
-    assert rolling(conditions=(late,)).rollout_stuck
-    assert rolling(conditions=(refused,)).rollout_stuck
-    assert not rolling().rollout_stuck
-
-
-def test_a_rollout_that_is_paused_or_over_is_not_stuck() -> None:
-    assert not rolling(waiting("ImagePullBackOff"), paused=True).rollout_stuck
-    assert not view(pods=(waiting("ImagePullBackOff"),), template=NEW).rollout_stuck
+@pytest.mark.parametrize("given", NOT_STUCK)
+def test_a_rollout_that_may_get_on_is_not_stuck(given: ServiceView) -> None:
+    assert not given.rollout_stuck
