@@ -21,13 +21,13 @@ _START_LIMIT = 120.0
 class SecondNode:
     """The node and its pods; kube-proxy's rules are those of the first one, whose network it shares."""
 
-    def __init__(self, layout: Layout, parts: Parts, api: ApiClient, *, lease_seconds: int) -> None:
+    def __init__(self, layout: Layout, parts: Parts, api: ApiClient) -> None:
         folder = layout.folder / SECOND.name
         folder.mkdir()
         folder.chmod(0o755)
         self._layout = replace(layout, folder=folder, cgroup=f"{layout.cgroup}-{SECOND.name}", place=SECOND)
         self._api = api
-        kubelet = [str(parts.binary(KUBELET)), *components.kubelet(self._layout, lease_seconds=lease_seconds)]
+        kubelet = [str(parts.binary(KUBELET)), *components.kubelet(self._layout)]
         self._containerd = self._program(CONTAINERD, [CONTAINERD, *components.containerd(self._layout)])
         self._kubelet = self._program(KUBELET, kubelet)
         self.name = SECOND.name
