@@ -8,7 +8,6 @@ and with no more rights than the documentation grants.
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -17,6 +16,7 @@ from kintsugi.commands import decode
 from kintsugi.errors import Forbidden
 from kintsugi.kube.client import KubeClient
 from kintsugi.settings import KubeSettings
+from tests.cluster.database import secret
 from tests.harness import manifests
 from tests.harness.cluster import RealCluster
 from tests.harness.daemon import kubeconfig
@@ -55,12 +55,8 @@ def own_image_cluster(cluster: RealCluster) -> RealCluster:
 def restricted(cluster: RealCluster, image: str) -> Iterator[str]:
     """Return a namespace that holds pods to the strictest standard, with what the stories' service needs."""
     with cluster.namespace(labels=RESTRICTED) as namespace:
-        secret: dict[str, Any] = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "database-credentials"}}
-        cluster.apply(
-            {**secret, "metadata": {**secret["metadata"], "namespace": namespace}, "stringData": {"password": "x"}}
-        )
-        made = manifests.service(namespace, app="database", kind="ClusterIP")
-        cluster.apply({**made, "metadata": {**made["metadata"], "name": "database"}})
+        front = manifests.front(namespace, "database", {"app": "database"}, main=(80, 8080))
+        cluster.apply(secret(namespace, "database-credentials", password="x"), front)
         yield namespace
 
 
