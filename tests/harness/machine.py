@@ -117,17 +117,11 @@ class Machine:
 
     def load_archive(self, archive: Path) -> None:
         """Import a docker-archive into containerd. Raises ClusterError."""
-        command = ["ctr", f"--address={self.layout.containerd}", "-n", "k8s.io", "images", "import", str(archive)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise ClusterError(f"{archive}: ctr images import exited {done.returncode}: {done.stderr.strip()}")
+        images_of(self.layout, "import", str(archive))
 
     def tag_image(self, name: str, other: str) -> None:
         """Let an image of the node be known by another name, too. Raises ClusterError."""
-        place = ["ctr", f"--address={self.layout.containerd}", "-n", "k8s.io", "images", "tag", "--force"]
-        done = subprocess.run([*place, f"docker.io/library/{name}", other], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise ClusterError(f"{name}: ctr images tag exited {done.returncode}: {done.stderr.strip()}")
+        images_of(self.layout, "tag", "--force", f"docker.io/library/{name}", other)
 
     def report(self) -> str:
         """Return which components run, and the last lines of every log."""
@@ -211,6 +205,14 @@ def _etcd(path: str, body: object) -> dict[str, dict[str, str]]:
     with urllib.request.urlopen(request, timeout=5) as answer:
         decoded: dict[str, dict[str, str]] = json.load(answer)
     return decoded
+
+
+def images_of(layout: Layout, *words: str) -> None:
+    """Change the images of a node by a command of ctr. Raises ClusterError."""
+    command = ["ctr", f"--address={layout.containerd}", "-n", "k8s.io", "images", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ClusterError(f"{' '.join(command)} exited {done.returncode}: {done.stderr.strip()}")
 
 
 def kill_shims(address: str) -> None:

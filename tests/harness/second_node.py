@@ -4,12 +4,11 @@ import json
 import shutil
 import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 from tests.harness import cgroups, components, images
 from tests.harness.api import ApiClient, ApiError
 from tests.harness.components import SECOND, Layout
-from tests.harness.machine import CONTAINERD, KUBELET, kill_shims, unmount_below
+from tests.harness.machine import CONTAINERD, KUBELET, images_of, kill_shims, unmount_below
 from tests.harness.network import BRIDGE
 from tests.harness.parts import Parts
 from tests.harness.processes import Program
@@ -39,7 +38,9 @@ class SecondNode:
         self._containerd.start()
         wait_for(self._layout.containerd.is_socket, within=_START_LIMIT, describe=self._containerd.tail)
         for name in images.AT_START:
-            self._load(images.image(name).write(self._layout.folder / "image.tar"))
+            archive = images.image(name).write(self._layout.folder / "image.tar")
+            images_of(self._layout, "import", str(archive))
+            archive.unlink()
         self._kubelet.start()
         wait_for(self._is_ready, within=_START_LIMIT, describe=self._kubelet.tail)
 
@@ -82,11 +83,6 @@ class SecondNode:
 
     def _program(self, name: str, arguments: list[str]) -> Program:
         return Program(name=f"{name}-2", arguments=arguments, log=self._layout.folder / f"{name}.log")
-
-    def _load(self, archive: Path) -> None:
-        command = ["ctr", f"--address={self._layout.containerd}", "-n", "k8s.io", "images", "import", str(archive)]
-        subprocess.run(command, check=True, capture_output=True)
-        archive.unlink()
 
     def _is_ready(self) -> bool:
         node = self._api.get("node", self.name)
