@@ -32,13 +32,14 @@ from kintsugi.settings import (
     ServerSettings,
     Settings,
 )
-from kintsugi_demo.shop import deployment, worker_image
+from kintsugi_demo.shop import deployment, secret, service, worker_image, workload
 from kubeobjects import resources
 from kubeobjects.resources import PODS, PVCS, PVS, Resource
 from kubesim import EmbeddedCluster, Image
 from kubesim.postgres import postgres_image
 from tests.harness.s3 import KEY, REGION, SECRET, S3Server
 from tests.harness.waiting import WaitedTooLongError, eventually
+from tests.integration.process_stage import CLAIM_TEMPLATES
 
 NAMESPACE = "production"
 USER = "kintsugi"
@@ -327,16 +328,10 @@ def change(folder: Path, changes: Sequence[Change]) -> None:
 
 def related_objects() -> Sequence[Json]:
     """Return what is around the database: its Secrets and Service, who writes to it, and who scales them."""
+    nightly = {"restartPolicy": "Never", "containers": [{"name": "dump", "image": "shop/dump:task"}]}
     return (
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
-        secret("database-credentials", **{"password": "postgres", "app-password": "app"}),
-        secret("s3-credentials", AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET),
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": DATABASE, "namespace": NAMESPACE},
-            "spec": {"selector": {"app": DATABASE}, "ports": [{"port": 5432, "targetPort": 5432}]},
-        },
+        *namespace(NAMESPACE),
+        service(DATABASE, 5432),
         deployment(API, {"app": "api"}, image="shop/api:good", replicas=2),
         {
             "apiVersion": "autoscaling/v2",
@@ -352,35 +347,31 @@ def related_objects() -> Sequence[Json]:
             "apiVersion": "batch/v1",
             "kind": "CronJob",
             "metadata": {"name": NIGHTLY, "namespace": NAMESPACE},
-            "spec": {
-                "schedule": "0 2 * * *",
-                "jobTemplate": {
-                    "spec": {
-                        "template": {
-                            "spec": {
-                                "restartPolicy": "Never",
-                                "containers": [{"name": "dump", "image": "shop/dump:task"}],
-                            }
-                        }
-                    }
-                },
-            },
+            "spec": {"schedule": "0 2 * * *", "jobTemplate": {"spec": {"template": {"spec": nightly}}}},
         },
+    )
+
+
+def namespace(name: str) -> Sequence[Json]:
+    """Return a namespace and the Secrets of the database in it."""
+    return (
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}},
+        secret("database-credentials", namespace=name, **{"password": "postgres", "app-password": "app"}),
+        secret("s3-credentials", namespace=name, AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET),
     )
 
 
 def postgres() -> Json:
     """Return a real database, whose claims come from a template and go when it is scaled down."""
-    volume = {
-        "metadata": {"name": "data"},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-    }
     made = stateful_set(POSTGRES, ["psql", "-XAtq", "-U", "postgres", "-c", "SELECT 1"])
-    spec = {**made["spec"], "volumeClaimTemplates": [volume]}
-    return {**made, "spec": {**spec, "persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete"}}}
+    made["spec"]["volumeClaimTemplates"] = CLAIM_TEMPLATES
+    made["spec"]["persistentVolumeClaimRetentionPolicy"] = {"whenScaled": "Delete"}
+    return made
 
 
-def stateful_set(image: str, probe: Sequence[str], **spec: object) -> Json:
+def stateful_set(
+    image: str, probe: Sequence[str], *, name: str = DATABASE, labels: Mapping[str, str] | None = None, **pod: object
+) -> Json:
     """Return the database's StatefulSet."""
     password = {"secretKeyRef": {"name": "database-credentials", "key": "password"}}
     container = {
@@ -391,20 +382,5 @@ def stateful_set(image: str, probe: Sequence[str], **spec: object) -> Json:
         "readinessProbe": {"exec": {"command": list(probe)}, "periodSeconds": 5, "timeoutSeconds": 30},
         "volumeMounts": [{"name": "data", "mountPath": "/var/lib/postgresql/data"}],
     }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
-        "metadata": {"name": DATABASE, "namespace": NAMESPACE},
-        "spec": {
-            "serviceName": DATABASE,
-            "replicas": 1,
-            "selector": {"matchLabels": {"app": DATABASE}},
-            "template": {"metadata": {"labels": {"app": DATABASE}}, "spec": {"containers": [container], **spec}},
-        },
-    }
-
-
-def secret(name: str, *, namespace: str = NAMESPACE, **content: str) -> Json:
-    """Return a Secret."""
-    metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": content}
+    whole = {"containers": [container], **pod}
+    return workload("StatefulSet", name, labels or {"app": name}, whole, replicas=1, serviceName=DATABASE)

@@ -15,7 +15,7 @@ from tests.harness.ledgers import newest_signals
 from tests.harness.restarting_runbook import write_restarting_runbook
 from tests.integration.crash_daemon import crash_daemon
 from tests.integration.crash_stage import API, SELDOM, CrashStage
-from tests.integration.crash_story import CRASH_LOOP, good_is_known, made
+from tests.integration.crash_story import CRASH_LOOP, good_is_known, made, quiet
 from tests.integration.documents import service
 from tests.integration.process_stage import PYTHON
 from tests.unit.factories import rule_text
@@ -31,11 +31,7 @@ async def break_and_recover(stage: CrashStage, ledger: Ledger, count: int) -> No
     stage.cluster.faults.crash_loop(stage.pods()[0])
     incident = await stage.all_closed(ledger, count)
     assert incident.state is IncidentState.RECOVERED, incident
-
-    async def is_quiet() -> bool:
-        return not await ledger.signals.firing() and not await ledger.signals.pending() and stage.is_well()
-
-    await stage.until(is_quiet, every=SELDOM)
+    await quiet(stage, ledger)
 
 
 async def left_alone(ledger: Ledger) -> Sequence[str]:
