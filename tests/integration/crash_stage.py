@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from inspect import isawaitable
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +15,7 @@ from kubesim import EmbeddedCluster
 from tests.harness.crash_points import KILL_AT, TRACE
 from tests.harness.daemon import TOKEN, DaemonProcess
 from tests.harness.forked import Forked
-from tests.harness.waiting import eventually
+from tests.harness.waiting import eventually, in_loop
 
 USER = "kintsugi"
 API = "api-deployment"
@@ -140,12 +139,7 @@ class CrashStage:
         self, condition: Callable[[], object | Awaitable[object]], *, within: float = TIMEOUT, every: float = 0.1
     ) -> None:
         """Wait for something that can be seen or must be asked for, and show how things stand when it does not come."""
-
-        async def holds() -> bool:
-            answer = condition()
-            return bool(await answer if isawaitable(answer) else answer)
-
-        await eventually(holds, within=within, every=every, describe=self.state)
+        await eventually(in_loop(condition), within=within, every=every, describe=self.state)
 
     async def all_closed(self, ledger: Ledger, count: int = 1) -> Incident:
         """Wait until there are so many incidents and all are closed; return the newest."""

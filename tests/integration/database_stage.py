@@ -20,6 +20,7 @@ from kintsugi.app.daemon import start
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.app.serving import operator_service
 from kintsugi.catalog.library import shipped_paths
+from kintsugi.kube.client import KubeClient
 from kintsugi.model.api_types import RollbackPreview
 from kintsugi.model.records import Incident, IncidentState, StepRecord
 from kintsugi.settings import (
@@ -38,7 +39,7 @@ from kubeobjects.resources import PODS, PVCS, PVS, Resource
 from kubesim import EmbeddedCluster, Image
 from kubesim.postgres import postgres_image
 from tests.harness.s3 import KEY, REGION, SECRET, S3Server
-from tests.harness.waiting import WaitedTooLongError, eventually
+from tests.harness.waiting import WaitedTooLongError, eventually, in_loop
 from tests.integration.process_stage import CLAIM_TEMPLATES
 
 NAMESPACE = "production"
@@ -118,10 +119,7 @@ class DatabaseStage:
 
     async def psql(self, statement: str, database: str = "postgres") -> str:
         """Do a statement in the database's pod, and give what it says."""
-        words = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-c", statement]
-        done = await self.core.kube.execute(POD, NAMESPACE, words)
-        assert done.exit_code == 0, done.stderr.decode()
-        return done.stdout.decode().strip()
+        return await psql(self.core.kube, statement, database)
 
     async def back_up(self, name: str, *, proven: bool = True) -> None:
         """Dump the application's database, as people do, and put it where its backups are."""
@@ -234,16 +232,8 @@ class DatabaseStage:
         )
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Wait for something, and tell the story so far when it does not come."""
-
-        async def holds() -> bool:
-            return bool(condition())
-
-        await self._come(holds)
-
-    async def comes(self, condition: Callable[[], Awaitable[bool]]) -> None:
-        """Wait for something that must be asked for, and tell the story so far when it does not come."""
-        await self._come(condition)
+        """Wait for something that is seen or must be asked for, and tell the story so far when it does not come."""
+        await self._come(in_loop(condition))
 
     async def _come(self, condition: Callable[[], Awaitable[Seen | None]]) -> Seen:
         try:
@@ -268,6 +258,14 @@ class DatabaseStage:
                     for step in await self.core.ledger.runs.steps(run.id)
                 ]
         return "\n".join(lines)
+
+
+async def psql(kube: KubeClient, statement: str, database: str = "postgres") -> str:
+    """Do a statement in the database's pod, and give what it says."""
+    words = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-c", statement]
+    done = await kube.execute(POD, NAMESPACE, words)
+    assert done.exit_code == 0, done.stderr.decode()
+    return done.stdout.decode().strip()
 
 
 def is_ready(cluster: EmbeddedCluster) -> bool:

@@ -12,13 +12,14 @@ import pytest
 
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState
+from kintsugi_demo.shop import service, workload
 from kubeobjects.resources import DEPLOYMENTS, NODES, PODS
 from kubesim import EmbeddedCluster
 from tests.harness.daemon import ROOT
 from tests.integration.crash_daemon import crash_daemon
 from tests.integration.crash_stage import SELDOM, CrashStage
 from tests.integration.crash_story import made
-from tests.integration.process_stage import NAMESPACE, PYTHON
+from tests.integration.process_stage import NAMESPACE, PYTHON, config_map
 
 pytestmark = pytest.mark.long
 
@@ -96,37 +97,13 @@ def deployment(replicas: int, *, reads_token: bool, memory: str = "") -> Json:
     }
     if memory:
         container["resources"] = {"limits": {"memory": memory}, "requests": {"memory": "32Mi"}}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": NAME, "namespace": NAMESPACE},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": LABELS},
-            "template": {
-                "metadata": {"labels": LABELS},
-                "spec": {"terminationGracePeriodSeconds": 10, "containers": [container]},
-            },
-        },
-    }
+    pod = {"terminationGracePeriodSeconds": 10, "containers": [container]}
+    return workload("Deployment", NAME, LABELS, pod, replicas=replicas)
 
 
 def front_service(target: int = PORT) -> Json:
     """Describe the Kubernetes Service before it, which leads to that port."""
-    metadata = {"name": NAME, "namespace": NAMESPACE}
-    ports = [{"name": "http", "port": 80, "targetPort": target}]
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": metadata,
-        "spec": {"selector": dict(LABELS), "ports": ports},
-    }
-
-
-def settings(token: str) -> Json:
-    """Describe the ConfigMap that the token is in."""
-    metadata = {"name": "settings", "namespace": NAMESPACE}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"token": token}}
+    return service(NAME, 80, target=target)
 
 
 def generic(*documents: str) -> str:
@@ -158,7 +135,7 @@ class LadderStage(CrashStage):
             return all(each["state"]["running"]["startedAt"] < now for each in containers)
 
         await self.until(is_later)
-        self.cluster.apply(settings(token))
+        self.cluster.apply(config_map("settings", token=token))
 
     async def has(self, replicas: int) -> None:
         """Wait until so many pods are ready."""
@@ -197,7 +174,7 @@ async def ladder(
         LadderStage.on(cluster, daemon) as stage,
     ):
         for manifest in (
-            settings(token),
+            config_map("settings", token=token),
             front_service(),
             deployment(replicas, reads_token=bool(token), memory=memory),
         ):

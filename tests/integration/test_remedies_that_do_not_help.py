@@ -17,7 +17,7 @@ from tests.integration.crash_daemon import crash_daemon
 from tests.integration.crash_stage import API, SELDOM, CrashStage
 from tests.integration.crash_story import CRASH_LOOP, good_is_known, made, quiet
 from tests.integration.documents import service
-from tests.integration.process_stage import PYTHON
+from tests.integration.process_stage import PYTHON, config_map
 from tests.unit.factories import rule_text
 
 pytestmark = pytest.mark.long
@@ -88,14 +88,7 @@ CART = "cart-settings"
 def back_end(stage: CrashStage, strategy: Mapping[str, Any]) -> None:
     """Make the API's two pods real programs that need a key of a ConfigMap."""
     stage.cluster.images.add("python:3", PYTHON)
-    stage.cluster.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": CART, "namespace": NAMESPACE},
-            "data": {"currency": "EUR"},
-        }
-    )
+    stage.cluster.apply(config_map(CART, currency="EUR"))
     key = {"name": CART, "key": "currency"}
     container = {
         "name": "api",
@@ -176,14 +169,7 @@ async def test_a_restart_that_would_end_the_last_good_pod_is_not_made(tmp_path: 
         stage.start()
         async with stage.ledger() as ledger:
             good, gone = sorted(api_pods(stage))
-            stage.cluster.apply(
-                {
-                    "apiVersion": "v1",
-                    "kind": "ConfigMap",
-                    "metadata": {"name": CART, "namespace": NAMESPACE},
-                    "data": {"currency": None},
-                }
-            )
+            stage.cluster.apply(config_map(CART, currency=None))
             stage.cluster.delete(resources.PODS, api_pods(stage)[gone]["metadata"]["name"], NAMESPACE)
 
             await stage.until(
