@@ -131,6 +131,13 @@ def web(cluster: RealCluster, production: str) -> str:
 
 
 @pytest.fixture
+def two(cluster: RealCluster, web: str, production: str) -> str:
+    """Run the web service with two pods only, and return its address."""
+    cluster.kubectl("scale", "deployment/web-app-deployment", "--replicas=2", "-n", production)
+    return web
+
+
+@pytest.fixture
 def daemon(cluster: RealCluster, tmp_path: Path) -> Iterator[StartDaemon]:
     """Return what starts a daemon on the cluster, synced; all of them are stopped at the end of the test."""
     started: list[DaemonProcess] = []

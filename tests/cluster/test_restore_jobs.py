@@ -16,7 +16,6 @@ from kintsugi.commands import decode
 from kintsugi.errors import Forbidden
 from kintsugi.kube.client import KubeClient
 from kintsugi.settings import KubeSettings
-from tests.cluster.database import secret
 from tests.harness import manifests
 from tests.harness.cluster import RealCluster
 from tests.harness.daemon import kubeconfig
@@ -56,7 +55,7 @@ def restricted(cluster: RealCluster, image: str) -> Iterator[str]:
     """Return a namespace that holds pods to the strictest standard, with what the stories' service needs."""
     with cluster.namespace(labels=RESTRICTED) as namespace:
         front = manifests.front(namespace, "database", {"app": "database"}, main=(80, 8080))
-        cluster.apply(secret(namespace, "database-credentials", password="x"), front)
+        cluster.apply(manifests.secret(namespace, "database-credentials", password="x"), front)
         yield namespace
 
 

@@ -14,10 +14,10 @@ from kintsugi.commands import parse
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.verb_definition import PolicyRule
 from tests.cluster.conftest import PATIENT, clear, remove
-from tests.cluster.database import free_volume, secret
+from tests.cluster.database import free_volume
 from tests.cluster.installed_daemon import InstalledDaemon, asked_in
 from tests.cluster.story import ClusterStory
-from tests.harness import deployed_daemon, parts
+from tests.harness import deployed_daemon, manifests, parts
 from tests.harness.cluster import KubectlError, RealCluster
 from tests.harness.faults import Faults
 from tests.harness.helm import CHART, DOCUMENTED, NAME, TEMPLATES, Helm, HelmError, documented
@@ -342,7 +342,7 @@ def test_bad_values_get_an_error_that_names_them(helm: Helm, name: str) -> None:
 @pytest.fixture
 def room(cluster: RealCluster, helm: Helm) -> Iterator[None]:
     """A volume that the ledger's claim may take; the release and what it keeps go with the test."""
-    cluster.apply(free_volume(NAME, "ledger", "1Gi"), secret(NAME, "elsewhere", webhook=OTHER))
+    cluster.apply(free_volume(NAME, "ledger", "1Gi"), manifests.secret(NAME, "elsewhere", webhook=OTHER))
     yield
     helm.uninstall()
     clear(cluster, NAME)

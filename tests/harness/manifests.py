@@ -174,10 +174,15 @@ def postgres_pair(namespace: str, *, app: str = "database", password: str = "pos
     )
 
 
-def _credentials(namespace: str, app: str, password: str) -> Object:
-    metadata = {"name": f"{app}-credentials", "namespace": namespace}
-    content = {"username": "postgres", "password": password, "app-password": password}
+def secret(namespace: str, name: str, **content: str) -> Object:
+    """Return a Secret."""
+    metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": content}
+
+
+def _credentials(namespace: str, app: str, password: str) -> Object:
+    content = {"username": "postgres", "password": password, "app-password": password}
+    return secret(namespace, f"{app}-credentials", **content)
 
 
 def _stateful_set(namespace: str, app: str, pod: Mapping[str, object], **spec: object) -> Object:
