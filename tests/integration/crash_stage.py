@@ -159,10 +159,14 @@ class CrashStage:
         metadata = {"name": WEB, "namespace": NAMESPACE}
         self.cluster.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
 
+    def alive(self, labels: Mapping[str, str]) -> Mapping[str, Json]:
+        """Return the pods with some labels that are not on their way out, by uid."""
+        found = self.cluster.find(resources.PODS, NAMESPACE, labels)
+        return {each["metadata"]["uid"]: each for each in found if not each["metadata"].get("deletionTimestamp")}
+
     def pods(self) -> list[str]:
         """Return the uids of the web pods that are not on their way out."""
-        found = self.cluster.find(resources.PODS, NAMESPACE, WEB_LABELS)
-        return sorted(each["metadata"]["uid"] for each in found if not each["metadata"].get("deletionTimestamp"))
+        return sorted(self.alive(WEB_LABELS))
 
     def deployment(self, name: str = WEB) -> Json:
         """Return a Deployment."""

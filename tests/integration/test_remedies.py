@@ -1,6 +1,6 @@
 """Remedies of a real daemon for real programs: pods are restarted one first, moved, given more memory, or left to a person."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ import pytest
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState
 from kintsugi_demo.shop import service, workload
-from kubeobjects.resources import DEPLOYMENTS, NODES, PODS
+from kubeobjects.resources import DEPLOYMENTS, NODES
 from kubesim import EmbeddedCluster
 from tests.harness.daemon import ROOT
 from tests.integration.crash_daemon import crash_daemon
@@ -116,11 +116,6 @@ def generic(*documents: str) -> str:
 class LadderStage(CrashStage):
     """The cluster with the one service, and the daemon's lives."""
 
-    def front_pods(self) -> Mapping[str, Json]:
-        """Return the pods that are not on their way out, by their uids."""
-        found = self.cluster.find(PODS, NAMESPACE, LABELS)
-        return {each["metadata"]["uid"]: each for each in found if not each["metadata"].get("deletionTimestamp")}
-
     def ready(self) -> int:
         """Return how many pods are ready."""
         found = self.cluster.get(DEPLOYMENTS, NAME, NAMESPACE) or {}
@@ -130,7 +125,7 @@ class LadderStage(CrashStage):
         """Write another token, which pods that run do not see: in a later second than they began in, for times have no parts of one."""
 
         async def is_later() -> bool:
-            containers = [one for each in self.front_pods().values() for one in each["status"]["containerStatuses"]]
+            containers = [one for each in self.alive(LABELS).values() for one in each["status"]["containerStatuses"]]
             now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
             return all(each["state"]["running"]["startedAt"] < now for each in containers)
 
@@ -194,7 +189,7 @@ async def test_pods_that_began_before_their_configuration_changed_are_restarted_
     tmp_path: Path,
 ) -> None:
     async with ladder(tmp_path, DOES_NOT_ANSWER, replicas=3, token="old") as stage:
-        before = {each["metadata"]["name"] for each in stage.front_pods().values()}
+        before = {each["metadata"]["name"] for each in stage.alive(LABELS).values()}
         await stage.change_token("new")
         stage.start()
         async with stage.ledger() as ledger:
@@ -225,7 +220,7 @@ async def test_no_other_pod_is_restarted_where_the_first_one_does_not_answer(tmp
 
 async def test_the_only_pod_is_replaced_by_one_that_is_ready_before_it_goes(tmp_path: Path) -> None:
     async with ladder(tmp_path, DOES_NOT_ANSWER, replicas=1) as stage:
-        (pod,) = stage.front_pods().values()
+        (pod,) = stage.alive(LABELS).values()
         address = f"http://{pod['status']['podIP']}:{PORT}/hang"
         async with aiohttp.ClientSession() as session, session.get(address) as answer:
             assert answer.status == 503
@@ -238,7 +233,7 @@ async def test_the_only_pod_is_replaced_by_one_that_is_ready_before_it_goes(tmp_
 
 def on(stage: LadderStage, node: str) -> set[str]:
     """Return the names of the pods on a node."""
-    return {each["metadata"]["name"] for each in stage.front_pods().values() if each["spec"].get("nodeName") == node}
+    return {each["metadata"]["name"] for each in stage.alive(LABELS).values() if each["spec"].get("nodeName") == node}
 
 
 def is_cordoned(stage: LadderStage, node: str) -> bool:
@@ -279,7 +274,7 @@ def allowing(memory: str) -> str:
 
 def limits(stage: LadderStage) -> set[str]:
     """Return the limits that its pods have."""
-    return {each["spec"]["containers"][0]["resources"]["limits"]["memory"] for each in stage.front_pods().values()}
+    return {each["spec"]["containers"][0]["resources"]["limits"]["memory"] for each in stage.alive(LABELS).values()}
 
 
 def resized(stage: LadderStage) -> list[str]:
@@ -293,7 +288,7 @@ async def test_a_limit_is_raised_in_place_and_told_to_be_temporary(tmp_path: Pat
     async with ladder(tmp_path, UNHEALTHY, replicas=2, service=allowing("256Mi"), memory=LIMIT) as stage:
         stage.start()
         async with stage.ledger() as ledger:
-            before = stage.front_pods()
+            before = stage.alive(LABELS)
             for uid in before:
                 stage.cluster.faults.need_memory(uid, "96Mi")
             incident = await stage.closed(ledger)
@@ -301,7 +296,7 @@ async def test_a_limit_is_raised_in_place_and_told_to_be_temporary(tmp_path: Pat
     assert incident.reason.startswith("temporary, in 2 pods: its limit of 64Mi is raised to 164Mi"), incident
     assert RAISED_BY_HAND in incident.reason
     assert resized(stage) == sorted(each["metadata"]["name"] for each in before.values())
-    assert stage.front_pods().keys() == before.keys()
+    assert stage.alive(LABELS).keys() == before.keys()
     assert limits(stage) == {"164Mi"}
     template = stage.cluster.get(DEPLOYMENTS, NAME, NAMESPACE) or {}
     assert template["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] == LIMIT
