@@ -98,10 +98,6 @@ class CrashStage:
             loop.remove_reader(process.sentinel)
         process.wait()
 
-    def is_alive(self) -> bool:
-        """Return whether the process is there."""
-        return self.daemon.process is not None and self.daemon.process.poll() is None
-
     async def kill(self) -> None:
         """Kill the daemon where it stands."""
         if self.daemon.process is not None:
@@ -154,9 +150,9 @@ class CrashStage:
         assert len(found) == count, found
         return found[0]
 
-    def change(self, spec: Json) -> None:
-        """Change the web Deployment."""
-        metadata = {"name": WEB, "namespace": NAMESPACE}
+    def change(self, spec: Json, name: str = WEB) -> None:
+        """Change a Deployment."""
+        metadata = {"name": name, "namespace": NAMESPACE}
         self.cluster.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
 
     def alive(self, labels: Mapping[str, str]) -> Mapping[str, Json]:
@@ -173,6 +169,11 @@ class CrashStage:
         found: Json | None = self.cluster.get(resources.DEPLOYMENTS, name, NAMESPACE)
         assert found is not None, name
         return found
+
+    def container(self, name: str = WEB) -> Json:
+        """Return the one container that a Deployment asks for."""
+        (container,) = self.deployment(name)["spec"]["template"]["spec"]["containers"]
+        return dict(container)
 
     def is_well(self, name: str = WEB) -> bool:
         """Return whether all pods of a Deployment are ready and of its present template."""

@@ -113,10 +113,9 @@ def roll_out_badly(stage: CrashStage) -> None:
     roll_out(stage, CRASHING)
 
 
-def roll_out(stage: CrashStage, image: str) -> None:
+def roll_out(stage: CrashStage, image: str, name: str = WEB) -> None:
     """Roll out an image, as a person does."""
-    container = {**stage.deployment()["spec"]["template"]["spec"]["containers"][0], "image": image}
-    stage.change({"template": {"spec": {"containers": [container]}}})
+    stage.change({"template": {"spec": {"containers": [{**stage.container(name), "image": image}]}}}, name)
 
 
 # With four copies three are left, which is enough: whether a slow machine makes the fourth in time changes nothing. But it
@@ -204,9 +203,8 @@ async def quiet(stage: CrashStage, ledger: Ledger) -> None:
 
 async def end_of(stage: CrashStage, ledger: Ledger, before: Collection[str]) -> CrashStoryEnd:
     """Gather how a story ended; `before` are the pods that were there when something broke."""
-    spec = stage.deployment()["spec"]
-    image = spec["template"]["spec"]["containers"][0]["image"]
-    return await ended(ledger, effects(made(stage), before), {WEB: f"{spec['replicas']} of {image}"})
+    left = f"{stage.deployment()['spec']['replicas']} of {stage.container()['image']}"
+    return await ended(ledger, effects(made(stage), before), {WEB: left})
 
 
 async def ended(ledger: Ledger, effects: Mapping[str, int], left: Mapping[str, str]) -> CrashStoryEnd:
