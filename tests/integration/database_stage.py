@@ -22,7 +22,7 @@ from kintsugi.app.serving import operator_service
 from kintsugi.catalog.library import shipped_paths
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.api_types import RollbackPreview
-from kintsugi.model.records import Incident, IncidentState, StepRecord
+from kintsugi.model.records import Incident, IncidentState, RunKind, StepRecord
 from kintsugi.settings import (
     CatalogSettings,
     HealthSettings,
@@ -52,6 +52,7 @@ SPEED, FACTOR = 10.0, 0.1
 TIMEOUT = 120.0
 """Seconds that anything here may take on a machine that does much else."""
 
+DRILL_ENDS = (IncidentState.PASSED, IncidentState.FAILED, IncidentState.CANCELLED, IncidentState.NEEDS_OPERATOR)
 WORKER, POSTGRES = "kintsugi:test", "postgres:16"
 SHOP = (
     "CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now())",
@@ -220,6 +221,14 @@ class DatabaseStage:
         incident = await self.incident()
         (asked,) = [each for each in await self.core.ledger.approvals.of_incident(incident.id) if each.answered is None]
         await operator_service(self.core).approve(incident.id, path=asked.path, plan=asked.plan, who="ada")
+
+    async def drilled(self) -> Incident:
+        """Let Ada have the backups tried, to the end."""
+        begun = await operator_service(self.core).drill(DATABASE, who="ada")
+        assert begun.kind is RunKind.DRILL
+        ended = await self.reaches(*DRILL_ENDS)
+        assert ended.id == begun.id
+        return ended
 
     async def roll_back(self, *, confirmed: bool) -> RollbackPreview:
         """Let Ada ask for the rollback."""
