@@ -25,8 +25,8 @@ TIMEOUT = 60.0
 PYTHON = Image(program=Program(entrypoint=("python",), programs={"python": (sys.executable, "-I", "-S", "-u")}))
 """A container that runs what its command or arguments say, as long as that is Python."""
 
-CLAIM: Mapping[str, Any] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-CLAIM_TEMPLATES = [{"metadata": {"name": "data"}, "spec": CLAIM}]
+CLAIM_SPEC: Mapping[str, Any] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+CLAIM_TEMPLATES = [{"metadata": {"name": "data"}, "spec": CLAIM_SPEC}]
 """What the claims of a StatefulSet's pods are made from."""
 
 Json = Mapping[str, Any]

@@ -17,7 +17,7 @@ from kintsugi_demo.shop import workload
 from kubeobjects import resources
 from kubeobjects.resources import PODS
 from tests.harness.waiting import eventually, wait_for
-from tests.integration.process_stage import CLAIM, CLAIM_TEMPLATES, NAMESPACE, PYTHON, ProcessStage, alive, pod
+from tests.integration.process_stage import CLAIM_SPEC, CLAIM_TEMPLATES, NAMESPACE, PYTHON, ProcessStage, alive, pod
 
 FOR_EVER = "import signal\nprint('up')\nsignal.pause()"
 STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up')\nwhile True: signal.pause()"
@@ -228,7 +228,7 @@ async def test_a_claim_made_anew_is_an_empty_folder_and_the_old_one_stays_with_i
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": {"name": "data", "namespace": NAMESPACE},
-        "spec": CLAIM,
+        "spec": CLAIM_SPEC,
     }
     mounts = {
         "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
