@@ -9,7 +9,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from urllib.parse import parse_qsl, urlsplit
@@ -163,11 +163,9 @@ async def _keep_quiet(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(_BOOKMARK_EVERY)
 
 
-@contextmanager
-def api_process(services: int, count: int, *, core: int | None = None) -> Iterator[ListeningProcess]:
+def api_process(services: int, count: int, *, core: int | None = None) -> AbstractContextManager[ListeningProcess]:
     """Start one and wait until it listens; it is killed at the end."""
-    with started("tests.bench.api_process", str(services), str(count), core=core) as process:
-        yield process
+    return started("tests.bench.api_process", str(services), str(count), core=core)
 
 
 async def _serve(services: int, count: int) -> None:

@@ -7,8 +7,7 @@ deleted from then on is a line of FILE: the moment at which the request arrived,
 
 import asyncio
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import yaml
@@ -26,11 +25,11 @@ _SPEED = 20.0
 _LOOK_EVERY = 0.005
 
 
-@contextmanager
-def cluster_process(count: int, deletions: Path, *, core: int | None = None) -> Iterator[ListeningProcess]:
+def cluster_process(
+    count: int, deletions: Path, *, core: int | None = None
+) -> AbstractContextManager[ListeningProcess]:
     """Start one with so many broken services; it is killed at the end."""
-    with started("tests.bench.cluster_process", str(count), str(deletions), core=core) as process:
-        yield process
+    return started("tests.bench.cluster_process", str(count), str(deletions), core=core)
 
 
 def address(deletions: Path) -> str:

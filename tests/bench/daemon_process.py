@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,10 +11,11 @@ from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
 from tests.bench.process import ROOT, ListeningProcess
+from tests.harness.waiting import HopelessError, wait_for
 
 _SAYS = "Kintsugi takes webhooks on "
 _HEALTH = "Health and metrics are on "
-_START = 120.0
+_START = 30.0
 """Seconds that a start may take: ten thousand rules are read in some of them."""
 
 _direct = build_opener(ProxyHandler({}))
@@ -37,15 +37,22 @@ class BenchDaemon:
         """Return the file of its ledger."""
         return self.folder / "ledger.db"
 
+    @property
+    def log(self) -> Path:
+        """Return the file that it writes to."""
+        return self.folder / "daemon.log"
+
     @contextmanager
     def running(self) -> Iterator[ListeningProcess]:
         """Start it and wait until its caches are synced; it is killed at the end."""
         self.folder.mkdir()
-        log = self.folder / "daemon.log"
-        with log.open("wb") as out, subprocess.Popen(self._command(), env=self._environment(), stderr=out) as process:
+        with (
+            self.log.open("wb") as out,
+            subprocess.Popen(self._command(), env=self._environment(), stderr=out) as process,
+        ):
             try:
-                port = _port(process, log)
-                _wait_ready(_address(_HEALTH, log), log)
+                port = _port(process, self.log)
+                _wait_ready(_address(_HEALTH, self.log), self.log)
                 yield ListeningProcess(pid=process.pid, port=port)
             finally:
                 process.kill()
@@ -78,15 +85,13 @@ class BenchDaemon:
 
 
 def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
-    until = time.monotonic() + _START
-    while time.monotonic() < until:
-        text = log.read_text(encoding="utf-8", errors="replace")
-        if _SAYS in text:
-            return int(_address(_SAYS, log).rpartition(":")[2])
+    def listens() -> bool:
         if process.poll() is not None:
-            raise AssertionError(f"the daemon ended with {process.returncode}:\n{text[-4000:]}")
-        time.sleep(0.05)
-    raise AssertionError(f"the daemon did not listen within {_START:g} s:\n{log.read_text()[-4000:]}")
+            raise HopelessError(f"the daemon ended with {process.returncode}:\n{_end_of(log)}")
+        return _SAYS in log.read_text(encoding="utf-8", errors="replace")
+
+    wait_for(listens, within=_START, describe=lambda: _end_of(log), every=0.05)
+    return int(_address(_SAYS, log).rpartition(":")[2])
 
 
 def _address(says: str, log: Path) -> str:
@@ -95,13 +100,12 @@ def _address(says: str, log: Path) -> str:
 
 
 def _wait_ready(health: str, log: Path) -> None:
-    until = time.monotonic() + _START
-    last = ""
-    while time.monotonic() < until:
-        try:
-            with _direct.open(f"{health}/readyz", timeout=5):
-                return
-        except OSError as error:
-            last = str(error)
-        time.sleep(0.05)
-    raise AssertionError(f"the daemon was not ready within {_START:g} s: {last}\n{log.read_text()[-4000:]}")
+    def is_ready() -> bool:
+        with _direct.open(f"{health}/readyz", timeout=5):
+            return True
+
+    wait_for(is_ready, within=_START, describe=lambda: _end_of(log), every=0.05)
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")[-4000:]

@@ -24,6 +24,7 @@ from tests.bench.daemon_process import BenchDaemon
 from tests.bench.figures import Figure, Round
 from tests.bench.intake_process import intake_process
 from tests.bench.plan import LOAD, MEASURED, Plan
+from tests.harness.waiting import wait_for
 
 _TIMEOUT = 30.0
 _LOOK_EVERY = 0.002
@@ -82,16 +83,14 @@ def _wait(url: str, service: Written, deletions: Path, daemon: BenchDaemon) -> f
     """Send an alert and wait for the first change in its service; give the milliseconds in between."""
     posted = time.time()
     _answered(url, service)
-    until = time.monotonic() + _TIMEOUT
-    while time.monotonic() < until:
-        for line in deletions.read_text(encoding="utf-8").splitlines():
-            moment, path = line.split()
-            if f"/{service.name}-" in path:
-                _check_intent(daemon.ledger, path.rpartition("/")[2])
-                return (float(moment) - posted) * 1000
-        time.sleep(_LOOK_EVERY)
-    log = (daemon.folder / "daemon.log").read_text(encoding="utf-8")
-    raise AssertionError(f"nothing was done for {service.name} within {_TIMEOUT:g} s:\n{log[-3000:]}")
+
+    def done() -> list[str] | None:
+        lines = map(str.split, deletions.read_text(encoding="utf-8").splitlines())
+        return next((line for line in lines if f"/{service.name}-" in line[1]), None)
+
+    moment, path = wait_for(done, within=_TIMEOUT, describe=lambda: daemon.log.read_text()[-3000:], every=_LOOK_EVERY)
+    _check_intent(daemon.ledger, path.rpartition("/")[2])
+    return (float(moment) - posted) * 1000
 
 
 def _check_intent(ledger: Path, pod: str) -> None:

@@ -1,10 +1,15 @@
 """The stage of the stories: namespace `production` with the web service in it, and the daemon as a process."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from kintsugi.actions.actions import Actions
+from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import Clients
+from kintsugi.kube.client import KubeClient
+from kintsugi.settings import KubeSettings
 from tests.harness import manifests, tiers
 from tests.harness import stack as stacks
 from tests.harness.api import ApiError
@@ -128,6 +133,20 @@ def web(cluster: RealCluster, production: str) -> str:
     for name in ("web-app-deployment", "api-deployment"):
         cluster.kubectl("rollout", "status", f"deployment/{name}", "-n", production, "--timeout=60s")
     return cluster.load_balancer_address("web-app-service", production)
+
+
+@pytest.fixture
+def two(cluster: RealCluster, web: str, production: str) -> str:
+    """Run the web service with two pods only, and return its address."""
+    cluster.kubectl("scale", "deployment/web-app-deployment", "--replicas=2", "-n", production)
+    return web
+
+
+@pytest.fixture
+async def actions(cluster: RealCluster) -> AsyncIterator[Actions]:
+    """Yield the actions as the administrator."""
+    async with KubeClient.connect(KubeSettings(kubeconfig=cluster.kubeconfig)) as kube:
+        yield Actions(kube, Clients.restricted_to(AddressRule()))
 
 
 @pytest.fixture

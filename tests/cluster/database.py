@@ -160,8 +160,8 @@ class Database:
             *(manifests.postgres_pair if self.standby else manifests.postgres)(self.namespace, password=PASSWORD),
             *manifests.tier(self.namespace, "api", replicas=2),
             *stack_manifests.cache(self.namespace),
-            _named_service(self.namespace),
-            secret(self.namespace, "s3-credentials", AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET),
+            manifests.front(self.namespace, "database", {"app": "database"}, main=(5432, 5432)),
+            manifests.secret(self.namespace, "s3-credentials", AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET),
             *(free_volume(self.namespace, f"spare-{number}", "1Gi") for number in range(1 + self.standby)),
             free_volume(self.namespace, "room", "2Gi"),
         )
@@ -193,14 +193,3 @@ def server() -> S3Server:
     folder = Path(manifests.VOLUMES).parent / f"s3-{os.urandom(4).hex()}"
     folder.mkdir(parents=True)
     return S3Server(folder=folder, address=NODE_ADDRESS)
-
-
-def _named_service(namespace: str) -> Object:
-    made = manifests.service(namespace, app="database", kind="ClusterIP", port=5432, target=5432)
-    return {**made, "metadata": {**made["metadata"], "name": "database"}}
-
-
-def secret(namespace: str, name: str, **content: str) -> Object:
-    """Return a Secret."""
-    metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": content}

@@ -6,22 +6,19 @@ A sequence has a namespace with one service of three lines in it. A watcher look
 """
 
 import json
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 
 from tests.cluster.story import USER, ClusterStory, Json
 from tests.harness import manifests
 from tests.harness.api import ApiError
 from tests.harness.audit import AuditEvent
 from tests.harness.cluster import RealCluster
-from tests.harness.daemon import OPERATOR, DaemonProcess
+from tests.harness.daemon import DaemonProcess
 from tests.harness.faults import Faults
 from tests.harness.notices import NoticeReceiver
 from tests.harness.waiting import wait_for
@@ -185,15 +182,13 @@ class Look:
 class Watcher:
     """Looks until it is stopped. `untrue` are answers of `kintsugi services` that stayed wrong from one question to the next."""
 
-    def __init__(self, places: Sequence[Place], folder: Path) -> None:
+    def __init__(self, places: Sequence[Place]) -> None:
         self.places, self.daemon, self.cluster = places, places[0].daemon, places[0].cluster
         self.looks: dict[str, list[Look]] = {each.name: [] for each in places}
         self.arrived: list[datetime] = []
         self.asked = 0
         self.untrue: list[str] = []
         self.ended = threading.Event()
-        self._token = folder / "token"
-        self._token.write_text(f"{OPERATOR}\n")
         self._wrong: dict[str, str] = {}
 
     def watch(self) -> None:
@@ -225,11 +220,9 @@ class Watcher:
 
     def _compare(self) -> None:
         """Ask `kintsugi services`, and compare; what is wrong counts if it was wrong in the same way the time before."""
-        command = (sys.executable, "-m", "kintsugi.cli", "services", "-o", "json")
-        server = ("--server", self.daemon.url, "--token-file", str(self._token))
-        done = subprocess.run([*command, *server], capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        answered = {each["name"]: each for each in json.loads(done.stdout)["services"]}
+        done = self.daemon.command("services", "-o", "json")
+        assert done.code == 0, done
+        answered = {each["name"]: each for each in json.loads(done.out)["services"]}
         runs = dict(self.daemon.rows("SELECT service, state FROM runs WHERE finished IS NULL"))
         incidents = dict(self.daemon.rows("SELECT service, id FROM incidents WHERE closed IS NULL"))
         for each in self.places:

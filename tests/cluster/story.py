@@ -20,6 +20,12 @@ from tests.harness.waiting import wait_for
 
 Json = dict[str, Any]
 USER = "system:serviceaccount:default:kintsugi"
+OF_WEB = {"namespace": "production", "deployment": "web-app-deployment", "severity": "warning"}
+"""The labels of an alert about the web service's Deployment."""
+
+OF_WEB_BY_EXPORTER = {**OF_WEB, "job": "kube-state-metrics", "pod": "kube-state-metrics-6f8b7c9d5-x2x4q"}
+"""The same with the pod of the exporter that it was scraped from, as with kube-state-metrics: the Deployment counts."""
+
 _DIRECT = build_opener(ProxyHandler({}))
 
 
@@ -200,6 +206,11 @@ class ClusterStory:
         """Return the app's Deployment."""
         found: Json = self.cluster.get("deployment", f"{self.app}-deployment", self.namespace)
         return found
+
+    def container(self) -> Json:
+        """Return the one container that the app's Deployment asks for."""
+        (container,) = self.deployment()["spec"]["template"]["spec"]["containers"]
+        return dict(container)
 
     def patch(self, change: Json) -> Json:
         """Change the app's Deployment as a person would."""

@@ -7,7 +7,7 @@ Changes are made to twins, `ours` by us and `theirs` by kubectl, and the twins a
 import itertools
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -18,15 +18,11 @@ from kintsugi.actions.actions import Actions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
 from kintsugi.actions.probe import Result
-from kintsugi.clients.addresses import AddressRule
-from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode, parse
 from kintsugi.errors import Conflict, NotYet, Refused
-from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, Delete, ObjectName
 from kintsugi.model.records import Phase
 from kintsugi.model.services import WorkloadRef
-from kintsugi.settings import KubeSettings
 from kubediagnosis.templates import RESTARTED
 from kubeobjects.resources import PVCS, find
 from tests.cluster.kubectl import Object, Twins, kubectl, pod_of, workload
@@ -72,13 +68,6 @@ def make_twins(cluster: RealCluster, place: str) -> Iterator[Callable[[str], Twi
     for twins in made:
         for whose in ("ours", "theirs"):
             cluster.api.delete(twins.kind, f"{whose}{twins.number}-{twins.kind}", place)
-
-
-@pytest.fixture
-async def actions(cluster: RealCluster) -> AsyncIterator[Actions]:
-    """Yield the actions as the administrator."""
-    async with KubeClient.connect(KubeSettings(kubeconfig=cluster.kubeconfig)) as kube:
-        yield Actions(kube, Clients.restricted_to(AddressRule()))
 
 
 def change_context(**changes: Any) -> ChangeContext:

@@ -5,7 +5,7 @@ Objects are compared whole, less managedFields; messages word by word. Changes a
 """
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -64,13 +64,6 @@ def storage(namespace: str) -> tuple[Object, ...]:
             "spec": {**room, "storageClassName": namespace},
         },
     )
-
-
-@pytest.fixture
-async def actions(cluster: RealCluster) -> AsyncIterator[Actions]:
-    """Yield the actions as the administrator."""
-    async with KubeClient.connect(KubeSettings(kubeconfig=cluster.kubeconfig)) as kube:
-        yield Actions(kube, Clients.restricted_to(AddressRule()))
 
 
 GETS = (

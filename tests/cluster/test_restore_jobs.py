@@ -8,7 +8,6 @@ and with no more rights than the documentation grants.
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -55,12 +54,8 @@ def own_image_cluster(cluster: RealCluster) -> RealCluster:
 def restricted(cluster: RealCluster, image: str) -> Iterator[str]:
     """Return a namespace that holds pods to the strictest standard, with what the stories' service needs."""
     with cluster.namespace(labels=RESTRICTED) as namespace:
-        secret: dict[str, Any] = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "database-credentials"}}
-        cluster.apply(
-            {**secret, "metadata": {**secret["metadata"], "namespace": namespace}, "stringData": {"password": "x"}}
-        )
-        made = manifests.service(namespace, app="database", kind="ClusterIP")
-        cluster.apply({**made, "metadata": {**made["metadata"], "name": "database"}})
+        front = manifests.front(namespace, "database", {"app": "database"}, main=(80, 8080))
+        cluster.apply(manifests.secret(namespace, "database-credentials", password="x"), front)
         yield namespace
 
 

@@ -188,7 +188,7 @@ def test_each_fault_of_a_service_is_healed_or_told_and_what_is_shown_of_it_is_tr
             Place(name=name, namespace=namespace, cluster=cluster, daemon=started, faults=faults, notices=notices)
             for name, namespace in namespaces.items()
         ]
-        watcher = Watcher(places, tmp_path)
+        watcher = Watcher(places)
         for each in places:
             wait_for(each.story.knows_good, within=GOOD_AFTER, every=5, describe=each.story.state)
         with ThreadPoolExecutor(len(places) + 1) as pool:

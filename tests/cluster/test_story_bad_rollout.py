@@ -3,21 +3,12 @@
 import pytest
 
 from tests.cluster.conftest import HASTY, PAUSED, TIME_FOR_PODS, StartDaemon
-from tests.cluster.story import ClusterStory
-from tests.harness.api import Object
+from tests.cluster.story import OF_WEB_BY_EXPORTER, ClusterStory
 from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
 from tests.harness.images import WEB_GOOD
 
-# The alert's `pod` is the exporter that it was scraped from, as it is with kube-state-metrics: the Deployment counts.
-STUCK = {
-    "alertname": "KubeDeploymentRolloutStuck",
-    "namespace": "production",
-    "deployment": "web-app-deployment",
-    "severity": "warning",
-    "job": "kube-state-metrics",
-    "pod": "kube-state-metrics-6f8b7c9d5-x2x4q",
-}
+STUCK = {"alertname": "KubeDeploymentRolloutStuck", **OF_WEB_BY_EXPORTER}
 
 
 @pytest.mark.heart
@@ -41,7 +32,7 @@ def test_a_bad_rollout_is_taken_back_at_the_deadline_to_the_good_revision(
     assert [(each.verb, each.name) for each in story.written_by_daemon("deployments")] == [
         ("patch", "web-app-deployment")
     ]
-    assert image_of(story.deployment()) == WEB_GOOD
+    assert story.container()["image"] == WEB_GOOD
     assert story.answers(web) == 200
     steps = {step["path"]: step for step in story.steps(incident) if step["phase"] == "rollback"}
     assert "--to-revision=1" in steps["back#0"]["text"]
@@ -66,7 +57,7 @@ def test_after_two_bad_rollouts_it_goes_back_to_the_good_one_not_to_the_one_befo
 
     story.within(120).ends("rolled-back")
     story.rolls(4)
-    assert image_of(story.deployment()) == WEB_GOOD
+    assert story.container()["image"] == WEB_GOOD
     assert len(story.written_by_daemon("deployments")) == 1
     assert story.answers(web) == 200
 
@@ -80,14 +71,3 @@ def is_held_back(story: ClusterStory) -> bool:
     """Return whether the kubelet waits, for long by now, before it starts a container once more."""
     states = [each for pod in story.pods() for each in pod["status"].get("containerStatuses", [])]
     return any(each["restartCount"] >= 2 and "waiting" in each["state"] for each in states)
-
-
-def container_of(deployment: Object) -> Object:
-    """Return the container that a Deployment asks for."""
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    return dict(container)
-
-
-def image_of(deployment: Object) -> str:
-    """Return its image."""
-    return str(container_of(deployment)["image"])

@@ -14,10 +14,10 @@ from kintsugi.commands import parse
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.verb_definition import PolicyRule
 from tests.cluster.conftest import PATIENT, clear, remove
-from tests.cluster.database import free_volume, secret
+from tests.cluster.database import free_volume
 from tests.cluster.installed_daemon import InstalledDaemon, asked_in
 from tests.cluster.story import ClusterStory
-from tests.harness import deployed_daemon, parts
+from tests.harness import deployed_daemon, manifests, parts
 from tests.harness.cluster import KubectlError, RealCluster
 from tests.harness.faults import Faults
 from tests.harness.helm import CHART, DOCUMENTED, NAME, TEMPLATES, Helm, HelmError, documented
@@ -342,7 +342,7 @@ def test_bad_values_get_an_error_that_names_them(helm: Helm, name: str) -> None:
 @pytest.fixture
 def room(cluster: RealCluster, helm: Helm) -> Iterator[None]:
     """A volume that the ledger's claim may take; the release and what it keeps go with the test."""
-    cluster.apply(free_volume(NAME, "ledger", "1Gi"), secret(NAME, "elsewhere", webhook=OTHER))
+    cluster.apply(free_volume(NAME, "ledger", "1Gi"), manifests.secret(NAME, "elsewhere", webhook=OTHER))
     yield
     helm.uninstall()
     clear(cluster, NAME)
@@ -360,25 +360,26 @@ def open_run(daemon: InstalledDaemon) -> str:
     return str(run["run"]["id"])
 
 
+def installed(
+    cluster: RealCluster, helm: Helm, image: str, **values: object
+) -> tuple[Mapping[str, Any], InstalledDaemon, ClusterStory]:
+    """Install a release that is found as its notes say, takes a canary and knows the front end as good; return its values, too."""
+    whole = {"image": pushed(image), "namespaces": ["production"], "mode": "auto", **values}
+    notes = helm.install(whole)
+    daemon = InstalledDaemon(cluster=cluster, image=image, kubeconfig=cluster.kubeconfig, folder=helm.folder).find()
+    assert "shop-front" in cluster.kubectl(*asked_in(notes, "kintsugi services"))
+    assert "canary was accepted with the verdict no-rule" in helm.test()
+    story = ClusterStory(cluster, "production", daemon, user=deployed_daemon.USER).begin(good="shop-front")
+    return whole, daemon, story
+
+
 @pytest.mark.heart
 def test_installed_by_helm_with_a_service_of_three_lines_it_heals_a_pod_that_crash_loops(
     cluster: RealCluster, faults: Faults, web: str, names: None, helm: Helm, room: None, product_image: str
 ) -> None:
     """With the rights that the chart grants, and no document but what its values say."""
-    values = {
-        "image": pushed(product_image),
-        "services": THREE_LINES[:1],
-        "namespaces": ["production"],
-        "mode": "auto",
-        "settings": {"durations": 0.05, "deadlines": PATIENT},
-    }
-    notes = helm.install(values)
-    daemon = InstalledDaemon(
-        cluster=cluster, image=product_image, kubeconfig=cluster.kubeconfig, folder=helm.folder
-    ).find()
-    assert "shop-front" in cluster.kubectl(*asked_in(notes, "kintsugi services"))
-    assert "canary was accepted with the verdict no-rule" in helm.test()
-    story = ClusterStory(cluster, "production", daemon, user=deployed_daemon.USER).begin(good="shop-front")
+    settings = {"durations": 0.05, "deadlines": PATIENT}
+    _, _, story = installed(cluster, helm, product_image, services=THREE_LINES[:1], settings=settings)
     victim = story.pods()[0]
     story.at("a pod crash-loops", lambda: faults.crash_loop(victim))
     story.within(180).ends("recovered", service="shop-front")
@@ -396,21 +397,9 @@ def test_a_release_of_the_chart_heals_and_an_open_run_outlives_an_upgrade_a_roll
     cluster: RealCluster, faults: Faults, web: str, names: None, helm: Helm, room: None, product_image: str
 ) -> None:
     """P2, P8: with the rights that the chart grants, under the pod security standard `restricted`, and with tokens that it has made."""
-    values = {
-        "image": pushed(product_image),
-        "catalog": {"documents": {"shop.yaml": SHOP}},
-        "namespaces": ["production"],
-        "mode": "auto",
-        "settings": {"durations": 0.03, "deadlines": PATIENT},
-    }
-    notes = helm.install(values)
-    daemon = InstalledDaemon(
-        cluster=cluster, image=product_image, kubeconfig=cluster.kubeconfig, folder=helm.folder
-    ).find()
-    assert "shop-front" in cluster.kubectl(*asked_in(notes, "kintsugi services"))
+    settings, documents = {"durations": 0.03, "deadlines": PATIENT}, {"shop.yaml": SHOP}
+    values, daemon, story = installed(cluster, helm, product_image, catalog={"documents": documents}, settings=settings)
     assert [each["name"] for each in daemon.get("/api/v1/services")[1]["services"]] == ["shop-front"]
-    assert "canary was accepted with the verdict no-rule" in helm.test()
-    story = ClusterStory(cluster, "production", daemon, user=deployed_daemon.USER).begin(good="shop-front")
     victim = story.pods()[0]
     story.at("a pod crash-loops", lambda: faults.crash_loop(victim))
     story.within(90).sees("the pod is deleted", lambda: bool(story.deleted_by_daemon())).ready(3)

@@ -12,27 +12,15 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import StartDaemon
-from tests.cluster.story import ClusterStory, log_lines
+from tests.cluster.story import OF_WEB, ClusterStory, log_lines
 from tests.harness import disks, network
 from tests.harness.cluster import RealCluster
 from tests.harness.fixtures import StartAlertmanager
 from tests.harness.postgres import Postgres
 
-MISMATCH = {
-    "alertname": "KubeDeploymentReplicasMismatch",
-    "namespace": "production",
-    "deployment": "web-app-deployment",
-    "severity": "warning",
-}
+MISMATCH = {"alertname": "KubeDeploymentReplicasMismatch", **OF_WEB}
 A_WHILE = 2
 """Seconds in which the daemon would have acted, had it been able to write that down."""
-
-
-@pytest.fixture
-def two(cluster: RealCluster, web: str, production: str) -> str:
-    """Run the web service with two pods only, and return its address."""
-    cluster.kubectl("scale", "deployment/web-app-deployment", "--replicas=2", "-n", production)
-    return web
 
 
 def test_with_the_disk_full_webhooks_are_refused_and_nothing_is_done_until_there_is_room(

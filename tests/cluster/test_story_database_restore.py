@@ -18,7 +18,6 @@ from tests.cluster.story import USER, ClusterStory, Json
 from tests.harness import admission_policies
 from tests.harness.admission_policies import Held
 from tests.harness.cluster import RealCluster
-from tests.harness.coredns import CoreDns
 from tests.harness.crash_points import KILL_AT
 from tests.harness.faults import Faults
 from tests.harness.images import POSTGRES
@@ -73,15 +72,6 @@ def held(cluster: RealCluster) -> Iterator[None]:
     admission_policies.lift(cluster)
 
 
-@pytest.fixture(scope="module")
-def names(cluster: RealCluster) -> Iterator[None]:
-    """Let pods of the cluster look the names of Services up."""
-    server = CoreDns(cluster)
-    server.start()
-    yield
-    server.stop()
-
-
 @pytest.fixture
 def shop(
     request: pytest.FixtureRequest, own_cluster: RealCluster, names: None, product_image: str, production: str
@@ -129,12 +119,8 @@ def test_damaged_data_are_restored_by_a_persons_word_and_taken_back_by_another(
 
     new = shop.volume()
     shop.ask("INSERT INTO orders SELECT FROM generate_series(1, 7)", "app")
-    path = f"/api/v1/incidents/{incident['id']}/rollback"
-    status, told = story.daemon.post(path, {})
-    assert (status, told["begun"]) == (200, False), told
-    assert "public.orders: 7 rows inserted" in told["losses"][0], told
-    agreed = {"confirm": True, "digest": told["digest"]}
-    story.at("a person takes it back", lambda: story.daemon.post(path, agreed))
+    lost = story.take_back(incident)["losses"]
+    assert "public.orders: 7 rows inserted" in lost[0], lost
     taken_back = story.within(240).reaches("needs-operator")
     assert "; but database is not healthy" in taken_back["reason"], "its old data are the damaged ones"
     assert shop.volume() == old

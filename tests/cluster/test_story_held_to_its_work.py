@@ -8,14 +8,13 @@ import pytest
 
 from tests.cluster import bound_account
 from tests.cluster.conftest import HASTY, TIME_FOR_PODS, StartDaemon
-from tests.cluster.story import ClusterStory
+from tests.cluster.story import OF_WEB, ClusterStory
 from tests.harness import admission_policies
 from tests.harness.cluster import KubectlError, RealCluster
 from tests.harness.faults import Faults
 from tests.harness.images import WEB_BAD
 
-ALERT = {"namespace": "production", "deployment": "web-app-deployment", "severity": "warning"}
-STUCK = {**ALERT, "alertname": "KubeDeploymentRolloutStuck"}
+STUCK = {"alertname": "KubeDeploymentRolloutStuck", **OF_WEB}
 NODE = {"spec": {"template": {"spec": {"volumes": [{"name": "node", "hostPath": {"path": "/"}}]}}}}
 
 
@@ -51,10 +50,4 @@ def test_a_change_that_a_policy_denies_is_handed_to_a_person_in_its_words(
     incident = story.within(120).ends("needs-operator")
     assert "a container gets no variable and no mount that it does not have already" in incident["reason"]
     assert "kubectl rollout undo deployment/web-app-deployment --to-revision=1" in incident["reason"]
-    assert image_of(story) == WEB_BAD
-
-
-def image_of(story: ClusterStory) -> str:
-    """Return the image of the web service's container."""
-    (container,) = story.deployment()["spec"]["template"]["spec"]["containers"]
-    return str(container["image"])
+    assert story.container()["image"] == WEB_BAD

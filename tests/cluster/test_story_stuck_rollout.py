@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.cluster.conftest import HASTY, StartDaemon
-from tests.cluster.story import ClusterStory, Json
+from tests.cluster.story import ClusterStory
 from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
 from tests.harness.images import WEB_BAD
@@ -66,7 +66,7 @@ def test_a_stuck_rollout_beside_pods_that_serve_is_not_called_recovered_and_does
     )
     assert "kubectl rollout undo deployment/web-app-deployment --to-revision=1 -n production" in incident["reason"]
     assert story.answers(web) == 200
-    assert container_of(story.deployment())["image"] == WEB_BAD
+    assert story.container()["image"] == WEB_BAD
     assert not [each for each in story.daemon.incidents() if each["state"] == "recovered"]
 
 
@@ -78,9 +78,3 @@ def catalog(folder: Path) -> Path:
     (made / "rules" / "shop.yaml").write_text(SHOP)
     write_restarting_runbook(made / "runbooks")
     return made
-
-
-def container_of(deployment: Json) -> Json:
-    """Return the container that a Deployment asks for."""
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    return dict(container)

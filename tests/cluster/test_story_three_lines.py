@@ -1,7 +1,5 @@
 """An application of nobody's rules on the real cluster, with nothing but what `kintsugi init` wrote for it: what is mended, and what is a person's."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +8,10 @@ import pytest
 
 from tests.cluster.conftest import TIME_FOR_PODS, StartDaemon
 from tests.cluster.kubectl import workload
-from tests.cluster.story import ClusterStory, Json
+from tests.cluster.story import ClusterStory
 from tests.harness import manifests
 from tests.harness.cluster import RealCluster
+from tests.harness.daemon import command
 from tests.harness.notices import NoticeReceiver
 from tests.harness.registry import Registry, served
 
@@ -41,23 +40,16 @@ def story(
 ) -> ClusterStory:
     """Begin a story with the catalog that `kintsugi init` writes for the namespace."""
     catalog = tmp_path / "catalog"
-    command = (sys.executable, "-m", "kintsugi.cli", "init", str(catalog), "-n", market, "--kubeconfig")
-    done = subprocess.run([*command, str(cluster.kubeconfig)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = command("init", catalog, "-n", market, "--kubeconfig", cluster.kubeconfig)
+    assert done.code == 0, done
     own = {"KINTSUGI_CATALOG__EXAMPLE": "false", "KINTSUGI_CATALOG__ADDITIONS": str(catalog)}
     started = daemon(durations=0.01, environment={**TIME_FOR_PODS, **own, **notices.environment})
     return ClusterStory(cluster, market, started, app=FRONT).begin(good=SERVICE)
 
 
-def container_of(deployment: Json) -> dict[str, Any]:
-    """Return the one container of a Deployment."""
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    return dict(container)
-
-
 def roll_out(story: ClusterStory, **changed: Any) -> None:
     """Roll out the front end with a container that differs in this."""
-    container = {**container_of(story.deployment()), **changed}
+    container = {**story.container(), **changed}
     story.patch({"spec": {"template": {"spec": {"containers": [container]}}}})
 
 
@@ -65,12 +57,12 @@ def roll_out(story: ClusterStory, **changed: Any) -> None:
 def test_an_image_that_does_not_exist_is_taken_back_by_what_init_wrote_beside_pods_that_serve(
     story: ClusterStory,
 ) -> None:
-    good, before = container_of(story.deployment())["image"], story.uids()
+    good, before = story.container()["image"], story.uids()
     with Registry().running():
         image = served(MISSING)
         story.at("an image is rolled out", lambda: roll_out(story, image=image, imagePullPolicy="IfNotPresent"))
         incident = story.within(120).ends("recovered", service=SERVICE)
     assert incident["reason"].startswith(f"rolled back from revision 2 (image {image}, ")
-    assert container_of(story.deployment())["image"] == good
+    assert story.container()["image"] == good
     assert set(before) <= set(story.uids())
     assert [(each.verb, each.resource) for each in story.writes()] == [("patch", "deployments")]

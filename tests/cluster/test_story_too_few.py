@@ -3,26 +3,11 @@
 import pytest
 
 from tests.cluster.conftest import StartDaemon
-from tests.cluster.story import ClusterStory
+from tests.cluster.story import OF_WEB_BY_EXPORTER, ClusterStory
 from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
 
-# The alert's `pod` is the exporter that it was scraped from, as it is with kube-state-metrics: the Deployment counts.
-MISMATCH = {
-    "alertname": "KubeDeploymentReplicasMismatch",
-    "namespace": "production",
-    "deployment": "web-app-deployment",
-    "severity": "warning",
-    "job": "kube-state-metrics",
-    "pod": "kube-state-metrics-6f8b7c9d5-x2x4q",
-}
-
-
-@pytest.fixture
-def two(cluster: RealCluster, web: str, production: str) -> str:
-    """Run the web service with two pods only, and return its address."""
-    cluster.kubectl("scale", "deployment/web-app-deployment", "--replicas=2", "-n", production)
-    return web
+MISMATCH = {"alertname": "KubeDeploymentReplicasMismatch", **OF_WEB_BY_EXPORTER}
 
 
 @pytest.mark.heart

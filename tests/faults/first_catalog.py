@@ -2,14 +2,11 @@
 The catalog of parcels: what `kintsugi init` writes for its workloads, and by hand what that leaves open, as docs/faults.md says.
 """
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from tests.faults import page
-from tests.harness.daemon import ROOT
+from tests.harness.daemon import command
 from tests.harness.parcels import PARCELS
 
 _DERIVED = re.compile(r"  # (dependsOn|rules): [^\n]*\n")
@@ -47,10 +44,8 @@ spec:
 def write(kubeconfig: Path, folder: Path) -> Path:
     """Write the catalog into a folder, and return that. The workloads are there."""
     found = {name: each for name, each in page.workloads().items() if name in page.services_of(PARCELS)}
-    command = [sys.executable, "-m", "kintsugi.cli", "init", str(folder), "-n", PARCELS, *found.values()]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "daemon"), "KUBECONFIG": str(kubeconfig)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+    done = command("init", folder, "-n", PARCELS, *found.values(), environment={"KUBECONFIG": str(kubeconfig)})
+    assert done.code == 0, done
     for service in found:
         file = folder / f"{service}.yaml"
         file.write_text(completed(file.read_text(), service))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.faults.releases import helm
 from tests.faults.stage import Stage, lose_folder
 from tests.faults.webhook import expired_webhook
 from tests.harness import network_policies
@@ -15,6 +14,7 @@ from tests.harness.cluster import RealCluster
 from tests.harness.components import NODE, SECOND
 from tests.harness.disks import mounted
 from tests.harness.faults import Faults
+from tests.harness.helm import Helm
 from tests.harness.images import WEB_GOOD
 from tests.harness.manifests import FAULTS
 from tests.harness.registry import served
@@ -227,10 +227,11 @@ def _helm(scene: Scene, words: Sequence[str]) -> None:
     application = scene.stage.application(scene.application)
     chart = application.chart(release, scene.stage.folder / f"{release}-chart")
     application.replace(release)
-    helm(scene.cluster, scene.namespace, scene.stage.folder, "install", release, chart.name)
-    scene.stage.undo.callback(helm, scene.cluster, scene.namespace, scene.stage.folder, "uninstall", release)
+    helm = Helm(folder=scene.stage.folder, kubeconfig=scene.cluster.kubeconfig, namespace=scene.namespace)
+    helm.run("install", release, chart.name)
+    scene.stage.undo.callback(helm.run, "uninstall", release)
     wait_for(application.complete, within=60, describe=application.incomplete)
-    helm(scene.cluster, scene.namespace, scene.stage.folder, *words)
+    helm.run(*words)
 
 
 MOVES: Mapping[str, Move] = {

@@ -1,16 +1,11 @@
 """A release of Helm for a workload of an application: a chart with one value, the tag of its image."""
 
 import json
-import os
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.harness.api import Object
-from tests.harness.cluster import RealCluster
-from tests.harness.helm import HelmError
 from tests.harness.images import PARCEL_GOOD
-from tests.harness.parts import parts
 from tests.harness.registry import served
 
 
@@ -24,14 +19,3 @@ def chart(folder: Path, objects: Sequence[Object]) -> Path:
     texts = (json.dumps(each).replace(f'"{image}"', f'"{name}:{{{{ .Values.tag }}}}"') for each in objects)
     (folder / "templates" / "objects.yaml").write_text("\n---\n".join(texts))
     return folder
-
-
-def helm(cluster: RealCluster, namespace: str, folder: Path, *words: str) -> str:
-    """Run the real helm in a folder and return what it printed. Raises HelmError."""
-    command = [str(parts("helm").binary("helm")), *words, f"--namespace={namespace}"]
-    homes = {f"HELM_{kind}_HOME": str(folder) for kind in ("CACHE", "CONFIG", "DATA")}
-    environment = {**os.environ, **homes, "KUBECONFIG": str(cluster.kubeconfig)}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise HelmError(f"{done.stdout}{done.stderr}")
-    return done.stdout

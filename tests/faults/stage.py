@@ -1,7 +1,6 @@
 """Where faults are made: one cluster with both applications' parts, the registry, the folder of files, and the marks."""
 
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from tests.harness.components import NODE
 from tests.harness.coredns import CoreDns
 from tests.harness.fixtures import scratch
 from tests.harness.images import PARCEL_GOOD, POSTGRES, REDIS, SHOP_GOOD, SKIPPER, WEB_BAD
-from tests.harness.machine import unmount_below
+from tests.harness.machine import images_of, unmount_below
 from tests.harness.manifests import FAULTS
 from tests.harness.metrics_server import MetricsServer
 from tests.harness.registry import Registry, served
@@ -58,9 +57,7 @@ class Stage:
 
     def remove_image(self, name: str) -> None:
         """Let the node not have an image."""
-        address = self.cluster.machine.layout.containerd
-        command = ["ctr", f"--address={address}", "-n", "k8s.io", "images", "rm", "--sync", name]
-        subprocess.run(command, capture_output=True, check=True)
+        images_of(self.cluster.machine.layout, "rm", "--sync", name)
 
     def measure(self, namespace: str) -> None:
         """Have the metrics of a namespace's pods until the fault is over."""

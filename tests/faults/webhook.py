@@ -2,7 +2,6 @@
 
 import base64
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ import yaml
 from tests.harness.certificates import Authority
 from tests.harness.cluster import RealCluster
 from tests.harness.network import NODE_ADDRESS
+from tests.harness.notices import serving
 
 NAME = "guard"
 _PORT = 9443
@@ -29,20 +29,15 @@ def expired_webhook(cluster: RealCluster, namespace: str, folder: Path) -> Itera
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.certificate, pair.key)
     server = ThreadingHTTPServer((NODE_ADDRESS, _PORT), BaseHTTPRequestHandler)
-    server.daemon_threads = True
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    cluster.apply(*_service(namespace))
-    _trust(folder / "guard.yaml", authority)
-    try:
-        yield
-    finally:
-        for kind in ("service", "endpointslice"):
-            cluster.api.delete(kind, NAME, namespace)
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(server):
+        cluster.apply(*_service(namespace))
+        _trust(folder / "guard.yaml", authority)
+        try:
+            yield
+        finally:
+            for kind in ("service", "endpointslice"):
+                cluster.api.delete(kind, NAME, namespace)
 
 
 def _trust(file: Path, authority: Authority) -> None:

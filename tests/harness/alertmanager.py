@@ -14,20 +14,12 @@ from tests.harness.waiting import wait_for
 
 PROGRAM = "prometheus-alertmanager"
 RECEIVER = "kintsugi"
+LASTS = timedelta(hours=1)
 
 
 def obstacle() -> str | None:
     """Return why no Alertmanager can be had here, or None."""
     return None if shutil.which(PROGRAM) else f"{PROGRAM} is not installed (tests/harness/setup installs it)"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Timing:
-    """How patient Alertmanager is, in Alertmanager's own words."""
-
-    group_wait: str = "200ms"
-    group_interval: str = "500ms"
-    repeat_interval: str = "1h"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -38,8 +30,6 @@ class Alertmanager:
     webhook: str
     token_file: Path
     replicas: int = 1
-    timing: Timing = field(default_factory=Timing)
-    group_by: Sequence[str] = ("alertname", "namespace", "service")
     _programs: list[Program] = field(default_factory=list)
     _urls: list[str] = field(default_factory=list)
 
@@ -77,31 +67,17 @@ class Alertmanager:
         for program in self._programs:
             program.stop()
 
-    def fire(
-        self,
-        labels: Mapping[str, str],
-        annotations: Mapping[str, str] | None = None,
-        *,
-        starts_at: datetime | None = None,
-        lasts: timedelta = timedelta(hours=1),
-    ) -> datetime:
+    def fire(self, labels: Mapping[str, str], *, starts_at: datetime | None = None) -> datetime:
         """Report an alert as firing and return when it began; the same labels and beginning keep it going."""
         began = starts_at or datetime.now(UTC)
-        self._post(labels, annotations, began, datetime.now(UTC) + lasts)
+        self._post(labels, began, datetime.now(UTC) + LASTS)
         return began
 
-    def resolve(
-        self, labels: Mapping[str, str], *, starts_at: datetime, annotations: Mapping[str, str] | None = None
-    ) -> None:
+    def resolve(self, labels: Mapping[str, str], *, starts_at: datetime) -> None:
         """Report that the alert which began then is over."""
-        self._post(labels, annotations, starts_at, datetime.now(UTC))
+        self._post(labels, starts_at, datetime.now(UTC))
 
-    def alerts(self, replica: int = 0) -> list[dict[str, Any]]:
-        """Return the alerts that a replica has now."""
-        found: list[dict[str, Any]] = _call("GET", f"{self._urls[replica]}/api/v2/alerts")
-        return found
-
-    def silence(self, matchers: Mapping[str, str], *, lasts: timedelta = timedelta(hours=1), replica: int = 0) -> str:
+    def silence(self, matchers: Mapping[str, str]) -> str:
         """Silence alerts whose labels have these values, and return the silence's id; gossip carries it to the others."""
         now = datetime.now(UTC)
         body = {
@@ -109,23 +85,21 @@ class Alertmanager:
                 {"name": name, "value": value, "isRegex": False, "isEqual": True} for name, value in matchers.items()
             ],
             "startsAt": now.isoformat(),
-            "endsAt": (now + lasts).isoformat(),
+            "endsAt": (now + LASTS).isoformat(),
             "createdBy": "harness",
             "comment": "a test silences this",
         }
-        made: str = _call("POST", f"{self._urls[replica]}/api/v2/silences", body)["silenceID"]
+        made: str = _call("POST", f"{self._urls[0]}/api/v2/silences", body)["silenceID"]
         return made
 
-    def unsilence(self, silence: str, *, replica: int = 0) -> None:
+    def unsilence(self, silence: str) -> None:
         """End a silence."""
-        _call("DELETE", f"{self._urls[replica]}/api/v2/silence/{silence}")
+        _call("DELETE", f"{self._urls[0]}/api/v2/silence/{silence}")
 
-    def _post(
-        self, labels: Mapping[str, str], annotations: Mapping[str, str] | None, began: datetime, ends: datetime
-    ) -> None:
+    def _post(self, labels: Mapping[str, str], began: datetime, ends: datetime) -> None:
         alert = {
             "labels": dict(labels),
-            "annotations": dict(annotations or {}),
+            "annotations": {},
             "startsAt": began.isoformat(),
             "endsAt": ends.isoformat(),
             "generatorURL": "http://prometheus.invalid/graph",
@@ -140,10 +114,10 @@ class Alertmanager:
         return {
             "route": {
                 "receiver": RECEIVER,
-                "group_by": list(self.group_by),
-                "group_wait": self.timing.group_wait,
-                "group_interval": self.timing.group_interval,
-                "repeat_interval": self.timing.repeat_interval,
+                "group_by": ["alertname", "namespace", "service"],
+                "group_wait": "200ms",
+                "group_interval": "500ms",
+                "repeat_interval": "1h",
             },
             "receivers": [{"name": RECEIVER, "webhook_configs": [webhook]}],
         }

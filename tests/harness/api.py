@@ -102,13 +102,13 @@ class ApiClient:
         answer: Object = self.request("POST", self.resource(kind).path(namespace), body)
         return answer
 
-    def apply(self, body: Mapping[str, Any], *, field_manager: str = "harness") -> Object:
+    def apply(self, body: Mapping[str, Any]) -> Object:
         """Apply an object on the server's side, taking over fields that others hold."""
         metadata = body["metadata"]
         group = body["apiVersion"].partition("/")[0] if "/" in body["apiVersion"] else ""
         resource = self.resource(f"{body['kind']}.{group}" if group else body["kind"])
         path = resource.path(metadata.get("namespace"), metadata["name"])
-        query = f"?fieldManager={field_manager}&force=true"
+        query = "?fieldManager=harness&force=true"
         answer: Object = self.request("PATCH", path + query, body, content="application/apply-patch+yaml")
         return answer
 

@@ -18,9 +18,9 @@ from tests.harness.access import Access
 from tests.harness.api import ApiClient, ApiError, Object
 from tests.harness.audit import AuditFile, AuditLog
 from tests.harness.load_balancer import LoadBalancers, address_of, is_routed
-from tests.harness.machine import API_SERVER, KUBELET, Machine
-from tests.harness.parts import Parts, parts
+from tests.harness.machine import API_SERVER, GRACE, KUBELET, Machine
 from tests.harness.parts import obstacle as missing_parts
+from tests.harness.parts import parts
 from tests.harness.second_node import SecondNode
 from tests.harness.waiting import wait_for
 
@@ -77,14 +77,10 @@ class RealCluster:
         self._audit: AuditFile | None = None
 
     @classmethod
-    def start(cls, *, binaries: Parts | None = None, node_monitor_grace_period: int = 50) -> "RealCluster":
-        """Start a cluster of our own and return it when its node is Ready.
-
-        `node_monitor_grace_period` is how many seconds a node may be silent before it is NotReady. Raises PartsError
-        or ClusterError.
-        """
-        binaries = binaries or parts()
-        machine = Machine(binaries, node_monitor_grace_period=node_monitor_grace_period)
+    def start(cls) -> "RealCluster":
+        """Start a cluster of our own and return it when its node is Ready. Raises PartsError or ClusterError."""
+        binaries = parts()
+        machine = Machine(binaries)
         machine.start()
         cluster = cls(machine.kubeconfig, binaries.binary("kubectl"), machine)
         balancer = machine.layout.login(components.LOAD_BALANCER, "system:masters")
@@ -125,26 +121,16 @@ class RealCluster:
         return self.access.server
 
     @property
-    def ca(self) -> str:
-        """Return the authority's certificate, PEM text."""
-        return self.access.authority
-
-    @property
     def machine(self) -> Machine:
         """Return the processes of our own cluster. Raises NotOursError for a lent one."""
         if self._machine is None:
             raise NotOursError(f"{KUBECONFIG} names this cluster: cases that touch its components do not run on it")
         return self._machine
 
-    @property
-    def audit_log(self) -> Path:
-        """Return the API server's audit log, JSON lines."""
-        return self.machine.layout.audit_log
-
     def audit(self) -> AuditLog:
         """Return the audit events until now."""
         if self._audit is None:
-            self._audit = AuditFile(self.audit_log)
+            self._audit = AuditFile(self.machine.layout.audit_log)
         return self._audit.read()
 
     def kubectl(self, *arguments: str, stdin: str | None = None, limit: float = 60) -> str:
@@ -225,7 +211,7 @@ class RealCluster:
             "spec": {"expirationSeconds": 86400},
         }
         token = self.api.request("POST", path, request)["status"]["token"]
-        access = Access(server=self.server, authority=self.ca, token=token)
+        access = Access(server=self.server, authority=self.access.authority, token=token)
         return access.write(self._scratch / f"{namespace}-{service_account}.kubeconfig", namespace=namespace)
 
     def load_balancer_address(self, service: str, namespace: str, *, within: float = 15) -> str:
@@ -247,19 +233,6 @@ class RealCluster:
         """Make the image in a docker-archive known to the node."""
         self.machine.load_archive(archive)
 
-    def stop_component(self, name: str) -> None:
-        """Kill a component where it stands."""
-        self.machine.program(name).stop()
-
-    def start_component(self, name: str) -> None:
-        """Start a component that was stopped and wait until it serves."""
-        self.machine.start_component(name)
-
-    def restart_component(self, name: str) -> None:
-        """Kill a component and start it again."""
-        self.stop_component(name)
-        self.start_component(name)
-
     def freeze(self, name: str) -> None:
         """Let a component hang: its connections stay open and it answers nothing, until `thaw`."""
         self.machine.program(name).freeze()
@@ -271,14 +244,14 @@ class RealCluster:
     @contextmanager
     def node_silent(self, *, given_up_after: int = 4) -> Iterator[None]:
         """Have the node's kubelet dead, its pods alive, and the node given up (Unknown) after so many seconds; then it is Ready again."""
-        self.stop_component(KUBELET)
+        self.machine.program(KUBELET).stop()
         self.machine.give_up_nodes_after(given_up_after)
         try:
             yield
         finally:
             # A node that reports less often than it is given up flaps.
-            self.machine.give_up_nodes_after(self.machine.node_monitor_grace_period)
-            self.start_component(KUBELET)
+            self.machine.give_up_nodes_after(GRACE)
+            self.machine.start_component(KUBELET)
             wait_for(self._takes_pods, within=60, describe=lambda: self.list("node"))
 
     def _takes_pods(self) -> bool:
@@ -296,23 +269,20 @@ class RealCluster:
     def second_node(self, *, given_up_after: int = 30) -> Iterator[SecondNode]:
         """Have a second node, and nodes given up (Unknown) after so many silent seconds: three times a kubelet's pause between two reports."""
         machine = self.machine
-        node = SecondNode(machine.layout, machine.parts, self.api, lease_seconds=40)
+        node = SecondNode(machine.layout, machine.parts, self.api)
         try:
             node.start()
             machine.give_up_nodes_after(given_up_after)
             yield node
         finally:
-            machine.give_up_nodes_after(machine.node_monitor_grace_period)
+            machine.give_up_nodes_after(GRACE)
             node.remove()
 
-    def compact(self) -> None:
-        """Compact etcd's history. The API server still has a window of its own: see `lose_watch_history`."""
-        self.machine.compact()
-
     def lose_watch_history(self) -> None:
-        """Make every watch from an earlier version answer 410 Gone: compact etcd, and restart the API server."""
-        self.compact()
-        self.restart_component(API_SERVER)
+        """Make every watch from an earlier version answer 410 Gone: compact etcd, and restart the API server, which has a window of its own."""
+        self.machine.compact()
+        self.machine.program(API_SERVER).stop()
+        self.machine.start_component(API_SERVER)
 
 
 def _rights(

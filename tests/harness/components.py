@@ -205,8 +205,8 @@ def proxy(layout: Layout) -> list[str]:
     ]
 
 
-def kubelet(layout: Layout, *, lease_seconds: int) -> list[str]:
-    """Return the kubelet's arguments; it renews the node's lease four times in `lease_seconds`."""
+def kubelet(layout: Layout) -> list[str]:
+    """Return the kubelet's arguments; it renews the node's lease every ten seconds."""
     place = layout.place
     serving = layout.authority.server(f"kubelet-{place.name}", place.name, place.address)
     config = {
@@ -235,7 +235,7 @@ def kubelet(layout: Layout, *, lease_seconds: int) -> list[str]:
         "kubeAPIQPS": 200,
         "kubeAPIBurst": 400,
         "maxPods": 250,
-        "nodeLeaseDurationSeconds": lease_seconds,
+        "nodeLeaseDurationSeconds": 40,
         "port": place.port,
         "healthzPort": place.health_port,
         "syncFrequency": "5s",

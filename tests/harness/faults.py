@@ -61,10 +61,6 @@ class Faults:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    def freeze(self, component: str) -> None:
-        """Let a component of the cluster hang until the test thaws it."""
-        self._cluster.freeze(component)
-
     def _processes(self, pod: Object, program: str) -> Sequence[int]:
         """Return a pod's processes by how their command line begins, the oldest first."""
         assert self._cluster.machine, "the machine of a lent cluster is not ours to send signals on"

@@ -15,8 +15,9 @@ from tests.harness import cluster as clusters
 from tests.harness import network
 from tests.harness import product_image as product_images
 from tests.harness import prometheus as prometheuses
-from tests.harness.alertmanager import Alertmanager, Timing
+from tests.harness.alertmanager import Alertmanager
 from tests.harness.cluster import RealCluster
+from tests.harness.daemon import TOKEN
 from tests.harness.faults import Faults
 from tests.harness.postgres import Postgres
 from tests.harness.prometheus import Prometheus
@@ -26,9 +27,7 @@ from tests.harness.tally import note
 class StartAlertmanager(Protocol):
     """Starts Alertmanagers that send to a webhook with a bearer token; they end with the test."""
 
-    def __call__(
-        self, webhook: str, *, token: str = "webhook-of-the-tests", replicas: int = 1, timing: Timing | None = None
-    ) -> Alertmanager:
+    def __call__(self, webhook: str, *, token: str = TOKEN, replicas: int = 1) -> Alertmanager:
         """Start and return them when all are ready."""
 
 
@@ -92,15 +91,11 @@ def alertmanager() -> Iterator[StartAlertmanager]:
         pytest.skip(reason)
     with ExitStack() as stack:
 
-        def start(
-            webhook: str, *, token: str = "webhook-of-the-tests", replicas: int = 1, timing: Timing | None = None
-        ) -> Alertmanager:
+        def start(webhook: str, *, token: str = TOKEN, replicas: int = 1) -> Alertmanager:
             folder = stack.enter_context(scratch("alertmanager-"))
             token_file = folder / "token"
             token_file.write_text(token)
-            started = Alertmanager(
-                folder=folder, webhook=webhook, token_file=token_file, replicas=replicas, timing=timing or Timing()
-            )
+            started = Alertmanager(folder=folder, webhook=webhook, token_file=token_file, replicas=replicas)
             stack.callback(started.stop)
             started.start()
             return started

@@ -51,7 +51,7 @@ class HelmError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Helm:
-    """Runs helm on the chart, for one release; what it keeps for itself lies in `folder`."""
+    """Runs helm, on the chart if nothing else is said, for one release; what it keeps for itself lies in `folder`."""
 
     folder: Path
     kubeconfig: Path | None = None
@@ -60,33 +60,34 @@ class Helm:
 
     def lint(self, values: Mapping[str, Any]) -> str:
         """Return what `helm lint --strict` said. Raises HelmError."""
-        return self._run("lint", "--strict", str(CHART), values=values)
+        return self.run("lint", "--strict", str(CHART), values=values)
 
     def template(self, values: Mapping[str, Any], *arguments: str) -> str:
         """Return the rendered manifests, as YAML. Raises HelmError."""
-        return self._run("template", self.release, str(CHART), *arguments, values=values)
+        return self.run("template", self.release, str(CHART), *arguments, values=values)
 
     def install(self, values: Mapping[str, Any]) -> str:
         """Install the release and wait until it is ready; return the notes. Raises HelmError."""
-        return self._run("install", self.release, str(CHART), "--wait", "--timeout=10m", values=values)
+        return self.run("install", self.release, str(CHART), "--wait", "--timeout=10m", values=values)
 
     def upgrade(self, values: Mapping[str, Any]) -> str:
         """Upgrade the release and wait until it is ready; return the notes. Raises HelmError."""
-        return self._run("upgrade", self.release, str(CHART), "--wait", "--timeout=10m", values=values)
+        return self.run("upgrade", self.release, str(CHART), "--wait", "--timeout=10m", values=values)
 
     def rollback(self) -> str:
         """Go back to the revision before. Raises HelmError."""
-        return self._run("rollback", self.release, "--wait", "--timeout=10m")
+        return self.run("rollback", self.release, "--wait", "--timeout=10m")
 
     def test(self) -> str:
         """Run the chart's own tests; return what they printed. Raises HelmError."""
-        return self._run("test", self.release, "--logs", "--timeout=5m")
+        return self.run("test", self.release, "--logs", "--timeout=5m")
 
     def uninstall(self) -> str:
         """Take the release away; what is to be kept stays. Raises HelmError."""
-        return self._run("uninstall", self.release, "--wait", "--ignore-not-found", "--timeout=5m")
+        return self.run("uninstall", self.release, "--wait", "--ignore-not-found", "--timeout=5m")
 
-    def _run(self, *arguments: str, values: Mapping[str, Any] | None = None) -> str:
+    def run(self, *arguments: str, values: Mapping[str, Any] | None = None) -> str:
+        """Run helm in the folder and return what it printed. Raises HelmError."""
         command = [str(parts.parts("helm").binary("helm")), *arguments, f"--namespace={self.namespace}"]
         if values is not None:
             file = self.folder / "values.json"
@@ -95,7 +96,7 @@ class Helm:
         environment = {**os.environ, **{f"HELM_{kind}_HOME": str(self.folder) for kind in ("CACHE", "CONFIG", "DATA")}}
         if self.kubeconfig is not None:
             environment["KUBECONFIG"] = str(self.kubeconfig)
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise HelmError(f"{done.stdout}{done.stderr}")
         return done.stdout

@@ -25,6 +25,9 @@ from tests.harness.waiting import HopelessError, wait_for
 
 ETCD, API_SERVER, CONTROLLER_MANAGER, SCHEDULER = "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"
 KUBELET, PROXY, CONTAINERD = "kubelet", "kube-proxy", "containerd"
+GRACE = 50
+"""Seconds that a node may be silent before it is NotReady."""
+
 _START_LIMIT = 180.0
 
 
@@ -35,7 +38,7 @@ class ClusterError(Exception):
 class Machine:
     """The processes of one cluster, and all that they leave in the machine."""
 
-    def __init__(self, parts: Parts, *, node_monitor_grace_period: int = 50) -> None:
+    def __init__(self, parts: Parts) -> None:
         """Lay out certificates and configuration; nothing runs yet."""
         self.folder = Path(tempfile.mkdtemp(prefix="cluster-", dir=network.run_folder()))
         self.folder.chmod(0o755)
@@ -43,8 +46,7 @@ class Machine:
         self.layout = Layout(folder=self.folder, authority=Authority(self.folder / "certificates"), cgroup=cgroup)
         self.parts = parts
         self.start_seconds = 0.0
-        self.node_monitor_grace_period = node_monitor_grace_period
-        self._programs = {program.name: program for program in self._describe(node_monitor_grace_period)}
+        self._programs = {program.name: program for program in self._describe()}
         self.kubeconfig = self.layout.login(components.ADMIN, "system:masters")
         self._api = ApiClient(Access.read(self.kubeconfig))
 
@@ -115,17 +117,11 @@ class Machine:
 
     def load_archive(self, archive: Path) -> None:
         """Import a docker-archive into containerd. Raises ClusterError."""
-        command = ["ctr", f"--address={self.layout.containerd}", "-n", "k8s.io", "images", "import", str(archive)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise ClusterError(f"{archive}: ctr images import exited {done.returncode}: {done.stderr.strip()}")
+        images_of(self.layout, "import", str(archive))
 
     def tag_image(self, name: str, other: str) -> None:
         """Let an image of the node be known by another name, too. Raises ClusterError."""
-        place = ["ctr", f"--address={self.layout.containerd}", "-n", "k8s.io", "images", "tag", "--force"]
-        done = subprocess.run([*place, f"docker.io/library/{name}", other], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise ClusterError(f"{name}: ctr images tag exited {done.returncode}: {done.stderr.strip()}")
+        images_of(self.layout, "tag", "--force", f"docker.io/library/{name}", other)
 
     def report(self) -> str:
         """Return which components run, and the last lines of every log."""
@@ -135,15 +131,14 @@ class Machine:
         ]
         return "\n".join(parts)
 
-    def _describe(self, grace: int) -> list[Program]:
+    def _describe(self) -> list[Program]:
         layout = self.layout
         arguments = {
             ETCD: components.etcd(layout),
             API_SERVER: components.api_server(layout),
-            CONTROLLER_MANAGER: components.controller_manager(layout, node_monitor_grace_period=grace),
+            CONTROLLER_MANAGER: components.controller_manager(layout, node_monitor_grace_period=GRACE),
             SCHEDULER: components.scheduler(layout),
-            # A lease is renewed four times while it lasts: a short grace needs a short lease, or the node flaps.
-            KUBELET: components.kubelet(layout, lease_seconds=min(40, grace)),
+            KUBELET: components.kubelet(layout),
             PROXY: components.proxy(layout),
             CONTAINERD: components.containerd(layout),
         }
@@ -210,6 +205,14 @@ def _etcd(path: str, body: object) -> dict[str, dict[str, str]]:
     with urllib.request.urlopen(request, timeout=5) as answer:
         decoded: dict[str, dict[str, str]] = json.load(answer)
     return decoded
+
+
+def images_of(layout: Layout, *words: str) -> None:
+    """Change the images of a node by a command of ctr. Raises ClusterError."""
+    command = ["ctr", f"--address={layout.containerd}", "-n", "k8s.io", "images", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ClusterError(f"{' '.join(command)} exited {done.returncode}: {done.stderr.strip()}")
 
 
 def kill_shims(address: str) -> None:

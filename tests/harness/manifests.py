@@ -22,22 +22,21 @@ def web_deployment(
     volumes: list[Object] = [{"name": "faults", "hostPath": {"path": FAULTS, "type": "DirectoryOrCreate"}}]
     if claim:
         volumes.append({"name": "data", "persistentVolumeClaim": {"claimName": claim}})
+    containers = [_web_container(image, data=claim is not None)]
+    pod = {"containers": containers, "volumes": volumes, "terminationGracePeriodSeconds": 1}
+    return workload("Deployment", namespace, f"{app}-deployment", labels, pod, replicas=replicas)
+
+
+def workload(
+    kind: str, namespace: str, name: str, labels: Mapping[str, str], pod: Mapping[str, object], /, **spec: object
+) -> Object:
+    """Return a workload of pods with some labels."""
+    template = {"metadata": {"labels": dict(labels)}, "spec": pod}
     return {
         "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": f"{app}-deployment", "namespace": namespace, "labels": labels},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {
-                    "containers": [_web_container(image, data=claim is not None)],
-                    "volumes": volumes,
-                    "terminationGracePeriodSeconds": 1,
-                },
-            },
-        },
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
+        "spec": {"selector": {"matchLabels": dict(labels)}, "template": template, **spec},
     }
 
 
@@ -76,14 +75,24 @@ def service(
     namespace: str, *, app: str = WEB, kind: str = "LoadBalancer", port: int = 80, target: int = 8080
 ) -> Object:
     """Return `APP-service` in front of the app's pods."""
+    return front(namespace, f"{app}-service", {"app": app}, kind=kind, main=(port, target))
+
+
+def front(
+    namespace: str, name: str, labels: Mapping[str, str], *, kind: str = "ClusterIP", **ports: tuple[int, int]
+) -> Object:
+    """Return a Service in front of the pods with some labels; each port leads to one of theirs."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": f"{app}-service", "namespace": namespace, "labels": {"app": app}},
+        "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
         "spec": {
             "type": kind,
-            "selector": {"app": app},
-            "ports": [{"name": "main", "port": port, "targetPort": target, "protocol": "TCP"}],
+            "selector": dict(labels),
+            "ports": [
+                {"name": port, "port": number, "targetPort": target, "protocol": "TCP"}
+                for port, (number, target) in ports.items()
+            ],
         },
     }
 
@@ -140,7 +149,7 @@ def postgres(namespace: str, *, app: str = "database", password: str = "postgres
         _credentials(namespace, app, password),
         *volume(namespace, claim=claim, app=app),
         service(namespace, app=app, kind="ClusterIP", port=5432, target=5432),
-        _stateful_set(namespace, app, {"replicas": 1}, pod),
+        _stateful_set(namespace, app, pod, replicas=1),
     )
 
 
@@ -149,11 +158,10 @@ def postgres_pair(namespace: str, *, app: str = "database", password: str = "pos
 
     A pod prepares its folder before its server starts: the first makes a database, the second copies the first.
     """
-    primary = service(namespace, app=app, kind="ClusterIP", port=5432, target=5432)
-    primary["metadata"]["name"] = f"{app}-primary"
+    primary = front(namespace, f"{app}-primary", {"app": app}, main=(5432, 5432))
     primary["spec"]["selector"] = {"statefulset.kubernetes.io/pod-name": f"{app}-0"}
     claim = {"accessModes": ["ReadWriteOnce"], "storageClassName": "", "resources": {"requests": {"storage": "1Gi"}}}
-    spec = {"replicas": 2, "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": claim}]}
+    claims = [{"metadata": {"name": "data"}, "spec": claim}]
     prepare = {**_postgres_container(app), "name": "prepare", "args": ["prepare"]}
     del prepare["readinessProbe"]
     prepare["env"].append({"name": "PRIMARY", "value": f"$({app.upper()}_PRIMARY_SERVICE_HOST)"})
@@ -162,30 +170,24 @@ def postgres_pair(namespace: str, *, app: str = "database", password: str = "pos
         primary,
         *(volume(namespace, claim=f"data-{app}-{number}", app=app)[0] for number in range(2)),
         service(namespace, app=app, kind="ClusterIP", port=5432, target=5432),
-        _stateful_set(namespace, app, spec, {"initContainers": [prepare]}),
+        _stateful_set(namespace, app, {"initContainers": [prepare]}, replicas=2, volumeClaimTemplates=claims),
     )
 
 
-def _credentials(namespace: str, app: str, password: str) -> Object:
-    metadata = {"name": f"{app}-credentials", "namespace": namespace}
-    content = {"username": "postgres", "password": password, "app-password": password}
+def secret(namespace: str, name: str, **content: str) -> Object:
+    """Return a Secret."""
+    metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": content}
 
 
-def _stateful_set(namespace: str, app: str, spec: Mapping[str, object], pod: Mapping[str, object]) -> Object:
-    labels = {"app": app}
+def _credentials(namespace: str, app: str, password: str) -> Object:
+    content = {"username": "postgres", "password": password, "app-password": password}
+    return secret(namespace, f"{app}-credentials", **content)
+
+
+def _stateful_set(namespace: str, app: str, pod: Mapping[str, object], **spec: object) -> Object:
     whole = {"terminationGracePeriodSeconds": 2, "containers": [_postgres_container(app)], **pod}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
-        "metadata": {"name": app, "namespace": namespace, "labels": labels},
-        "spec": {
-            "serviceName": f"{app}-service",
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": whole},
-            **spec,
-        },
-    }
+    return workload("StatefulSet", namespace, app, {"app": app}, whole, serviceName=f"{app}-service", **spec)
 
 
 def _postgres_container(app: str) -> Object:

@@ -43,11 +43,17 @@ def receiver() -> Iterator[NoticeReceiver]:
         def log_message(self, *_: object) -> None:
             """Write nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, name="notices", daemon=True)
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+        yield NoticeReceiver(url=f"http://127.0.0.1:{server.server_port}/", taken=taken)
+
+
+@contextmanager
+def serving(server: ThreadingHTTPServer) -> Iterator[ThreadingHTTPServer]:
+    """Serve in a thread until the end."""
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield NoticeReceiver(url=f"http://127.0.0.1:{server.server_port}/", taken=taken)
+        yield server
     finally:
         server.shutdown()
         server.server_close()

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from secrets import token_hex
 from typing import Any
 
+from tests.harness import manifests
 from tests.harness.certificates import KeyPair
 from tests.harness.components import NODE
 from tests.harness.images import PARCEL_GOOD
-from tests.harness.manifests import FAULTS, VOLUMES
+from tests.harness.manifests import FAULTS
 from tests.harness.registry import login, served
 
 Object = dict[str, Any]
@@ -175,16 +176,8 @@ def _workload(kind: str, name: str, pod: Object) -> Object:
     whole["volumes"] = [*pod.get("volumes", []), marks]
     for container in (*pod.get("initContainers", []), *pod["containers"]):
         container["env"].append({"name": "WORKLOAD", "value": name})
-    made: Object = {
-        "apiVersion": "apps/v1",
-        "kind": kind,
-        "metadata": {"name": name, "namespace": PARCELS, "labels": labels},
-        "spec": {
-            "replicas": 2,
-            "selector": {"matchLabels": {"app": name}},
-            "template": {"metadata": {"labels": labels}, "spec": whole},
-        },
-    }
+    selector = {"matchLabels": {"app": name}}
+    made = manifests.workload(kind, PARCELS, name, labels, whole, replicas=2, selector=selector)
     if kind == "Deployment":
         made["spec"]["progressDeadlineSeconds"] = 60
     return made
@@ -227,22 +220,11 @@ def _claim() -> Object:
 
 
 def _volume(claim: str) -> Object:
-    name = f"{PARCELS}-{claim}"
     here = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}]}
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": name},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "storageClassName": "",
-            "capacity": {"storage": "1Gi"},
-            "hostPath": {"path": f"{VOLUMES}/{name}-{token_hex(4)}", "type": "Directory"},
-            "persistentVolumeReclaimPolicy": "Retain",
-            "claimRef": {"namespace": PARCELS, "name": claim},
-            "nodeAffinity": {"required": {"nodeSelectorTerms": [here]}},
-        },
-    }
+    made, _ = manifests.volume(PARCELS, claim=claim)
+    made["spec"]["hostPath"]["type"] = "Directory"
+    made["spec"]["nodeAffinity"] = {"required": {"nodeSelectorTerms": [here]}}
+    return made
 
 
 def _held(kind: str, name: str, **content: Any) -> Object:

@@ -1,10 +1,9 @@
-"""A real Prometheus that scrapes what it is told, and itself, once a second."""
+"""A real Prometheus that scrapes itself once a second."""
 
 import json
 import shutil
 import urllib.request
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -22,21 +21,18 @@ def obstacle() -> str | None:
 
 @dataclass(kw_only=True, slots=True)
 class Prometheus:
-    """One Prometheus. `targets` are the addresses that it scrapes, by job; it listens on `host`."""
+    """One Prometheus, on a loopback port."""
 
     folder: Path
-    host: str = "127.0.0.1"
-    targets: Mapping[str, Sequence[str]] = field(default_factory=dict)
     url: str = ""
     _program: Program | None = None
 
     def start(self) -> None:
         """Start it, and wait until it has scraped itself."""
-        address = f"{self.host}:{free_port()}"
-        jobs = {OWN_JOB: [address], **self.targets}
+        address = f"127.0.0.1:{free_port()}"
         config = self.folder / "prometheus.json"
-        scraped = [{"job_name": job, "static_configs": [{"targets": list(at)}]} for job, at in jobs.items()]
-        config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": scraped}))
+        scraped = {"job_name": OWN_JOB, "static_configs": [{"targets": [address]}]}
+        config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [scraped]}))
         arguments = [
             PROGRAM,
             f"--config.file={config}",

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.harness.images import PARCEL_GOOD, image
+from tests.harness.notices import serving
 
 ADDRESS = "localhost:5000"
 USER, PASSWORD = "parcels", "of-the-registry"
@@ -77,17 +78,11 @@ class Registry:
             def refused(self, name: str) -> int | None:
                 return registry.refusal(name, self.headers.get("Authorization", ""))
 
-        server = ThreadingHTTPServer(("127.0.0.1", 5000), Handler)
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield self
-        finally:
-            self.forget()
-            server.shutdown()
-            server.server_close()
-            thread.join()
+        with serving(ThreadingHTTPServer(("127.0.0.1", 5000), Handler)):
+            try:
+                yield self
+            finally:
+                self.forget()
 
 
 class _Handler(BaseHTTPRequestHandler):

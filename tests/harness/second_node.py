@@ -4,12 +4,11 @@ import json
 import shutil
 import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 from tests.harness import cgroups, components, images
 from tests.harness.api import ApiClient, ApiError
 from tests.harness.components import SECOND, Layout
-from tests.harness.machine import CONTAINERD, KUBELET, kill_shims, unmount_below
+from tests.harness.machine import CONTAINERD, KUBELET, images_of, kill_shims, unmount_below
 from tests.harness.network import BRIDGE
 from tests.harness.parts import Parts
 from tests.harness.processes import Program
@@ -21,13 +20,13 @@ _START_LIMIT = 120.0
 class SecondNode:
     """The node and its pods; kube-proxy's rules are those of the first one, whose network it shares."""
 
-    def __init__(self, layout: Layout, parts: Parts, api: ApiClient, *, lease_seconds: int) -> None:
+    def __init__(self, layout: Layout, parts: Parts, api: ApiClient) -> None:
         folder = layout.folder / SECOND.name
         folder.mkdir()
         folder.chmod(0o755)
         self._layout = replace(layout, folder=folder, cgroup=f"{layout.cgroup}-{SECOND.name}", place=SECOND)
         self._api = api
-        kubelet = [str(parts.binary(KUBELET)), *components.kubelet(self._layout, lease_seconds=lease_seconds)]
+        kubelet = [str(parts.binary(KUBELET)), *components.kubelet(self._layout)]
         self._containerd = self._program(CONTAINERD, [CONTAINERD, *components.containerd(self._layout)])
         self._kubelet = self._program(KUBELET, kubelet)
         self.name = SECOND.name
@@ -39,7 +38,9 @@ class SecondNode:
         self._containerd.start()
         wait_for(self._layout.containerd.is_socket, within=_START_LIMIT, describe=self._containerd.tail)
         for name in images.AT_START:
-            self._load(images.image(name).write(self._layout.folder / "image.tar"))
+            archive = images.image(name).write(self._layout.folder / "image.tar")
+            images_of(self._layout, "import", str(archive))
+            archive.unlink()
         self._kubelet.start()
         wait_for(self._is_ready, within=_START_LIMIT, describe=self._kubelet.tail)
 
@@ -82,11 +83,6 @@ class SecondNode:
 
     def _program(self, name: str, arguments: list[str]) -> Program:
         return Program(name=f"{name}-2", arguments=arguments, log=self._layout.folder / f"{name}.log")
-
-    def _load(self, archive: Path) -> None:
-        command = ["ctr", f"--address={self._layout.containerd}", "-n", "k8s.io", "images", "import", str(archive)]
-        subprocess.run(command, check=True, capture_output=True)
-        archive.unlink()
 
     def _is_ready(self) -> bool:
         node = self._api.get("node", self.name)

@@ -33,10 +33,10 @@ _TIMEOUT = {"api": 4, "web": 6}
 def services(namespace: str) -> Sequence[Object]:
     """Return the Services, which are there before any pod: a pod is told their addresses when it starts."""
     return (
-        _service(namespace, "database", {"app": "database"}, main=(5432, 5432)),
-        _service(namespace, "cache", {"app": "cache"}, main=(6379, 6379)),
-        _service(namespace, "api-service", {"app": "api"}, main=(80, 8080)),
-        _service(namespace, "web-app-service", {"app": "web-app"}, kind="LoadBalancer", main=(80, 8080)),
+        manifests.front(namespace, "database", {"app": "database"}, main=(5432, 5432)),
+        manifests.front(namespace, "cache", {"app": "cache"}, main=(6379, 6379)),
+        manifests.front(namespace, "api-service", {"app": "api"}, main=(80, 8080)),
+        manifests.front(namespace, "web-app-service", {"app": "web-app"}, kind="LoadBalancer", main=(80, 8080)),
         controller_service(),
     )
 
@@ -60,11 +60,9 @@ def cache(namespace: str) -> Sequence[Object]:
         "readinessProbe": {"exec": {"command": answers}, **_asked(within=3)},
         "volumeMounts": [{"name": "data", "mountPath": "/data"}],
     }
-    workload = _workload(namespace, "cache", {"app": "cache"}, container, replicas=1, kind="StatefulSet")
-    workload["spec"] |= {
-        "serviceName": "cache",
-        "volumeClaimTemplates": [{"metadata": {"name": "data", "labels": {"app": "cache"}}, "spec": claim}],
-    }
+    claims = [{"metadata": {"name": "data", "labels": {"app": "cache"}}, "spec": claim}]
+    spec = {"replicas": 1, "serviceName": "cache", "volumeClaimTemplates": claims}
+    workload = manifests.workload("StatefulSet", namespace, "cache", {"app": "cache"}, _pod(container), **spec)
     return manifests.volume(namespace, claim="data-cache-0", app="cache")[0], _breakable(workload)
 
 
@@ -103,7 +101,9 @@ def controller(
 
 def controller_service() -> Object:
     """Return the Service of the ingress controller."""
-    return _service(INGRESS, "ingress-controller", _CONTROLLER, kind="LoadBalancer", https=(443, 8443), http=(80, 8080))
+    return manifests.front(
+        INGRESS, "ingress-controller", _CONTROLLER, kind="LoadBalancer", https=(443, 8443), http=(80, 8080)
+    )
 
 
 def _shop(
@@ -118,7 +118,8 @@ def _shop(
     container["env"] += [
         {"name": name, "value": value} for name, value in {**environment, "PATIENCE": f"{_TIMEOUT[role]}s"}.items()
     ]
-    return _breakable(_workload(namespace, f"{labels['app']}-deployment", labels, container, replicas=replicas))
+    name = f"{labels['app']}-deployment"
+    return _breakable(manifests.workload("Deployment", namespace, name, labels, _pod(container), replicas=replicas))
 
 
 def _controller(host: str, path: str, replicas: int, arguments: Sequence[str]) -> Object:
@@ -143,11 +144,9 @@ def _controller(host: str, path: str, replicas: int, arguments: Sequence[str]) -
         },
         "volumeMounts": [{"name": "tls", "mountPath": "/tls"}],
     }
-    made = _workload(INGRESS, "ingress-controller", _CONTROLLER, container, replicas=replicas)
-    pod = made["spec"]["template"]["spec"]
-    pod["serviceAccountName"] = "ingress-controller"
-    pod["volumes"] = [{"name": "tls", "secret": {"secretName": "ingress-controller"}}]
-    return made
+    volumes = [{"name": "tls", "secret": {"secretName": "ingress-controller"}}]
+    pod = {**_pod(container), "serviceAccountName": "ingress-controller", "volumes": volumes}
+    return manifests.workload("Deployment", INGRESS, "ingress-controller", _CONTROLLER, pod, replicas=replicas)
 
 
 def _rights_of_controller() -> Sequence[Object]:
@@ -192,24 +191,6 @@ def _route(namespace: str) -> Object:
     }
 
 
-def _service(
-    namespace: str, name: str, labels: Mapping[str, str], *, kind: str = "ClusterIP", **ports: tuple[int, int]
-) -> Object:
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
-        "spec": {
-            "type": kind,
-            "selector": dict(labels),
-            "ports": [
-                {"name": port, "port": number, "targetPort": target, "protocol": "TCP"}
-                for port, (number, target) in ports.items()
-            ],
-        },
-    }
-
-
 def _asked(*, within: int) -> Object:
     """Return how a probe asks: every second, and three answers that are bad or late make a pod not ready."""
     return {"periodSeconds": 1, "failureThreshold": 3, "timeoutSeconds": within}
@@ -220,22 +201,8 @@ def _container(name: str, image: str, port: int) -> Object:
     return {"name": name, "image": image, "imagePullPolicy": "Never", "env": [], "ports": ports, "volumeMounts": []}
 
 
-def _workload(
-    namespace: str, name: str, labels: Mapping[str, str], container: Object, *, replicas: int, kind: str = "Deployment"
-) -> Object:
-    return {
-        "apiVersion": "apps/v1",
-        "kind": kind,
-        "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": dict(labels)},
-            "template": {
-                "metadata": {"labels": dict(labels)},
-                "spec": {"containers": [container], "terminationGracePeriodSeconds": 2},
-            },
-        },
-    }
+def _pod(container: Object) -> Object:
+    return {"containers": [container], "terminationGracePeriodSeconds": 2}
 
 
 def _breakable(workload: Object) -> Object:

@@ -92,6 +92,16 @@ async def eventually(
         await asyncio.sleep(every)
 
 
+def in_loop(condition: Callable[[], object]) -> Callable[[], Awaitable[object]]:
+    """Let a condition be asked in the event loop, not in a thread: what lives there is not to be looked at from elsewhere."""
+
+    async def asked() -> object:
+        answer = condition()
+        return await answer if inspect.isawaitable(answer) else answer
+
+    return asked
+
+
 async def _ask(condition: Callable[[], Seen | Awaitable[Seen | None] | None]) -> Seen | None:
     answer = condition() if inspect.iscoroutinefunction(condition) else await asyncio.to_thread(condition)
     return await answer if inspect.isawaitable(answer) else answer

@@ -16,12 +16,12 @@ from kintsugi_restore.worker.fetch import fetch
 from kintsugi_restore.worker.log_writer import WorkFailed
 from kintsugi_restore.worker.options import FetchOptions, read
 from kintsugi_restore.worker_log import Note, WorkLine
-from kintsugi_restore.worker_results import Failed, WorkPhase, WorkProgress
+from kintsugi_restore.worker_results import Failed, WorkFailure, WorkPhase, WorkProgress
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
 from tests.harness.s3 import S3Server
 from tests.harness.waiting import HopelessError, wait_for
-from tests.integration.restore_stage import TIMEOUT, Worker, with_programs
+from tests.integration.restore_stage import TIMEOUT, Worker, failure, with_programs
 
 URL = "s3://backup-bucket/database/"
 HOUR = 3600
@@ -234,12 +234,9 @@ class BackupStage:
         assert (file.stat().st_size, hashlib.sha256(file.read_bytes()).hexdigest()) == (last.size, last.sha256)
         return last
 
-    def failed(self, worker: Worker | Done) -> Failed:
-        """Wait for a worker that must fail with one sentence; nothing is left in the room."""
-        last = worker.ends()
-        assert isinstance(last, Failed), last
-        assert last.reason
-        assert "\n" not in last.reason
+    def failed(self, worker: Worker | Done, kind: WorkFailure) -> Failed:
+        """Wait for a worker that must fail in this way, with one sentence; nothing is left in the room."""
+        last = failure(worker.ends(), kind)
         assert list(self.room.iterdir()) == []
         return last
 

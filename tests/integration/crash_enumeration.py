@@ -11,10 +11,11 @@ at, too: it dies where it did before, and then there.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.integration.crash_daemon import EFFECT_FIRST
 from tests.integration.crash_story import CrashRepetition, CrashScene, tell
 
 AT_ONCE = 8
@@ -105,6 +106,14 @@ class Enumeration:
 
         await asyncio.gather(*(one(points, self._next_folder()) for points in stories))
 
+    def check(self, expected: Collection[str] | None = None) -> None:
+        """Say what was done; every end must be the same, and each expected point died at: without any, the sure ones."""
+        print(self.summary())
+        assert not self.complaints, "\n".join(self.complaints)
+        # Points that only a disturbed story passes (another signal's claim) are aimed at, too, and told in the summary.
+        wanted = [point for point in self.own if is_sure(point)] if expected is None else expected
+        assert [point for point in self.missed if point in wanted] == []
+
     def summary(self) -> str:
         """Return how many points there are, and how many stories it took to die at them."""
         numbers = f"N = {len(self.own)} crash points, died at {len(self.died_at)} in {self.stories} stories"
@@ -122,6 +131,19 @@ class Enumeration:
         different = self.undisturbed.end.differences(telling.end)
         if different:
             self.complaints.append(f"killed {', '.join(telling.died_at) or 'nowhere'}: {'; '.join(different)}")
+
+
+async def complains_of_late_intents(scene: CrashScene, folder: Path, point: str) -> None:
+    """See that where intents are committed after their effects, a death in between is told from an undisturbed end."""
+    right, undisturbed, killed = await asyncio.gather(
+        tell(scene.daemon(folder / "right"), scene),
+        tell(scene.daemon(folder / "undisturbed", **EFFECT_FIRST), scene),
+        tell(scene.daemon(folder / "killed", kill_at=[point], **EFFECT_FIRST), scene),
+    )
+
+    assert right.end.differences(undisturbed.end) == []
+    assert killed.died_at == [point]
+    assert right.end.differences(killed.end) != []
 
 
 def deal(deaths: Sequence[Sequence[str]], most: int) -> Sequence[Sequence[str]]:

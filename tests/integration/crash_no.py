@@ -169,12 +169,3 @@ class Refusals:
 
     def _lines(self, stage: CrashStage) -> list[str]:
         return stage.daemon.log.read_text(errors="replace").splitlines()
-
-
-def dealt(points: Sequence[str], noes: Sequence[No], *, in_all: bool) -> list[tuple[str, No]]:
-    """Deal the noes round to points; with `in_all` every effect has all of them."""
-    effects = [point for point in points if " effect " in point]
-    others = [point for point in points if point not in effects] if in_all else []
-    pairs = [(point, no) for point in effects for no in noes] if in_all else []
-    dealt_round = others if in_all else effects
-    return [*pairs, *((point, noes[number % len(noes)]) for number, point in enumerate(dealt_round))]

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from inspect import isawaitable
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +15,7 @@ from kubesim import EmbeddedCluster
 from tests.harness.crash_points import KILL_AT, TRACE
 from tests.harness.daemon import TOKEN, DaemonProcess
 from tests.harness.forked import Forked
-from tests.harness.waiting import eventually
+from tests.harness.waiting import eventually, in_loop
 
 USER = "kintsugi"
 API = "api-deployment"
@@ -99,10 +98,6 @@ class CrashStage:
             loop.remove_reader(process.sentinel)
         process.wait()
 
-    def is_alive(self) -> bool:
-        """Return whether the process is there."""
-        return self.daemon.process is not None and self.daemon.process.poll() is None
-
     async def kill(self) -> None:
         """Kill the daemon where it stands."""
         if self.daemon.process is not None:
@@ -140,12 +135,7 @@ class CrashStage:
         self, condition: Callable[[], object | Awaitable[object]], *, within: float = TIMEOUT, every: float = 0.1
     ) -> None:
         """Wait for something that can be seen or must be asked for, and show how things stand when it does not come."""
-
-        async def holds() -> bool:
-            answer = condition()
-            return bool(await answer if isawaitable(answer) else answer)
-
-        await eventually(holds, within=within, every=every, describe=self.state)
+        await eventually(in_loop(condition), within=within, every=every, describe=self.state)
 
     async def all_closed(self, ledger: Ledger, count: int = 1) -> Incident:
         """Wait until there are so many incidents and all are closed; return the newest."""
@@ -160,21 +150,30 @@ class CrashStage:
         assert len(found) == count, found
         return found[0]
 
-    def change(self, spec: Json) -> None:
-        """Change the web Deployment."""
-        metadata = {"name": WEB, "namespace": NAMESPACE}
+    def change(self, spec: Json, name: str = WEB) -> None:
+        """Change a Deployment."""
+        metadata = {"name": name, "namespace": NAMESPACE}
         self.cluster.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
+
+    def alive(self, labels: Mapping[str, str]) -> Mapping[str, Json]:
+        """Return the pods with some labels that are not on their way out, by uid."""
+        found = self.cluster.find(resources.PODS, NAMESPACE, labels)
+        return {each["metadata"]["uid"]: each for each in found if not each["metadata"].get("deletionTimestamp")}
 
     def pods(self) -> list[str]:
         """Return the uids of the web pods that are not on their way out."""
-        found = self.cluster.find(resources.PODS, NAMESPACE, WEB_LABELS)
-        return sorted(each["metadata"]["uid"] for each in found if not each["metadata"].get("deletionTimestamp"))
+        return sorted(self.alive(WEB_LABELS))
 
     def deployment(self, name: str = WEB) -> Json:
         """Return a Deployment."""
         found: Json | None = self.cluster.get(resources.DEPLOYMENTS, name, NAMESPACE)
         assert found is not None, name
         return found
+
+    def container(self, name: str = WEB) -> Json:
+        """Return the one container that a Deployment asks for."""
+        (container,) = self.deployment(name)["spec"]["template"]["spec"]["containers"]
+        return dict(container)
 
     def is_well(self, name: str = WEB) -> bool:
         """Return whether all pods of a Deployment are ready and of its present template."""

@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -113,10 +113,9 @@ def roll_out_badly(stage: CrashStage) -> None:
     roll_out(stage, CRASHING)
 
 
-def roll_out(stage: CrashStage, image: str) -> None:
+def roll_out(stage: CrashStage, image: str, name: str = WEB) -> None:
     """Roll out an image, as a person does."""
-    container = {**stage.deployment()["spec"]["template"]["spec"]["containers"][0], "image": image}
-    stage.change({"template": {"spec": {"containers": [container]}}})
+    stage.change({"template": {"spec": {"containers": [{**stage.container(name), "image": image}]}}}, name)
 
 
 # With four copies three are left, which is enough: whether a slow machine makes the fourth in time changes nothing. But it
@@ -181,12 +180,12 @@ async def broken(scene: WebScene, stage: CrashStage, ledger: Ledger) -> Collecti
     return before
 
 
-async def good_is_known(stage: CrashStage, ledger: Ledger) -> None:
+async def good_is_known(stage: CrashStage, ledger: Ledger, workloads: Iterable[str] = (WEB, API)) -> None:
     """Wait until the daemon has seen all be well for long enough."""
-    workloads = [stage.deployment(name)["metadata"]["uid"] for name in (WEB, API)]
+    uids = [stage.deployment(name)["metadata"]["uid"] for name in workloads]
 
     async def is_known() -> bool:
-        return all([await ledger.revisions.good_revisions(each) for each in workloads])
+        return all([await ledger.revisions.good_revisions(each) for each in uids])
 
     await stage.until(is_known)
 
@@ -195,7 +194,7 @@ async def quiet(stage: CrashStage, ledger: Ledger) -> None:
     """Wait until nothing is left to do: incidents closed, no signal firing or unjudged, the service well."""
 
     async def is_quiet() -> bool:
-        incidents = await ledger.incidents.newest(limit=10)
+        incidents = await ledger.incidents.newest(limit=50)
         over = bool(incidents) and all(each.closed for each in incidents)
         return over and not await ledger.signals.firing() and not await ledger.signals.pending() and stage.is_well()
 
@@ -204,29 +203,12 @@ async def quiet(stage: CrashStage, ledger: Ledger) -> None:
 
 async def end_of(stage: CrashStage, ledger: Ledger, before: Collection[str]) -> CrashStoryEnd:
     """Gather how a story ended; `before` are the pods that were there when something broke."""
-    spec = stage.deployment()["spec"]
-    image = spec["template"]["spec"]["containers"][0]["image"]
-    return await ended(ledger, effects(made(stage), before), {WEB: f"{spec['replicas']} of {image}"})
+    left = f"{stage.deployment()['spec']['replicas']} of {stage.container()['image']}"
+    return await ended(ledger, effects(made(stage), before), {WEB: left})
 
 
 async def ended(ledger: Ledger, effects: Mapping[str, int], left: Mapping[str, str]) -> CrashStoryEnd:
     """Add what the ledger says to what the cluster shows."""
-    incidents = await ledger.incidents.newest(limit=10)
-    runs = [run for each in incidents for run in await ledger.runs.of_incident(each.id)]
-    steps = [step for run in runs for step in await ledger.runs.steps(run.id)]
-    return CrashStoryEnd(
-        incidents=[each.state for each in incidents],
-        runs=len(runs),
-        changes={f"{step.phase} {INDEX.sub('[]', step.path)}": step.state for step in steps if step.changes},
-        effects=effects,
-        left=left,
-    )
-
-
-async def end_of_services(
-    stage: CrashStage, ledger: Ledger, before: Collection[str], workloads: Collection[str]
-) -> CrashStoryEnd:
-    """Gather how the story ended; `before` are the pods that were there, `workloads` whose replicas count."""
     incidents = await ledger.incidents.newest(limit=50)
     runs = [run for each in incidents for run in await ledger.runs.of_incident(each.id)]
     steps = [(run.service, step) for run in runs for step in await ledger.runs.steps(run.id)]
@@ -236,8 +218,8 @@ async def end_of_services(
         changes={
             f"{name} {step.phase} {INDEX.sub('[]', step.path)}": step.state for name, step in steps if step.changes
         },
-        effects=effects(made(stage), before),
-        left={name: str(stage.deployment(name)["spec"]["replicas"]) for name in workloads},
+        effects=effects,
+        left=left,
     )
 
 

@@ -13,6 +13,7 @@ from kintsugi_restore.worker_log import encode
 from kubesim import ExecReply, Image
 from kubesim.images import Program
 from tests.integration.database_stage import NAMESPACE, WORKER, stateful_set
+from tests.integration.process_stage import CLAIM_SPEC
 
 Json = dict[str, Any]
 
@@ -95,7 +96,7 @@ def with_a_claim_of_its_own() -> Sequence[Json]:
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": {"name": OWN_CLAIM, "namespace": NAMESPACE, "labels": {"team": "data"}},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        "spec": CLAIM_SPEC,
     }
     volume = {"name": "data", "persistentVolumeClaim": {"claimName": OWN_CLAIM}}
     return claim, stateful_set(SERVER, PROBE, volumes=[volume])

@@ -20,8 +20,9 @@ from kintsugi.app.daemon import start
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.app.serving import operator_service
 from kintsugi.catalog.library import shipped_paths
+from kintsugi.kube.client import KubeClient
 from kintsugi.model.api_types import RollbackPreview
-from kintsugi.model.records import Incident, IncidentState, StepRecord
+from kintsugi.model.records import Incident, IncidentState, RunKind, StepRecord
 from kintsugi.settings import (
     CatalogSettings,
     HealthSettings,
@@ -32,13 +33,14 @@ from kintsugi.settings import (
     ServerSettings,
     Settings,
 )
-from kintsugi_demo.shop import deployment, worker_image
+from kintsugi_demo.shop import deployment, secret, service, worker_image, workload
 from kubeobjects import resources
 from kubeobjects.resources import PODS, PVCS, PVS, Resource
 from kubesim import EmbeddedCluster, Image
 from kubesim.postgres import postgres_image
 from tests.harness.s3 import KEY, REGION, SECRET, S3Server
-from tests.harness.waiting import WaitedTooLongError, eventually
+from tests.harness.waiting import WaitedTooLongError, eventually, in_loop
+from tests.integration.process_stage import CLAIM_TEMPLATES
 
 NAMESPACE = "production"
 USER = "kintsugi"
@@ -50,6 +52,7 @@ SPEED, FACTOR = 10.0, 0.1
 TIMEOUT = 120.0
 """Seconds that anything here may take on a machine that does much else."""
 
+DRILL_ENDS = (IncidentState.PASSED, IncidentState.FAILED, IncidentState.CANCELLED, IncidentState.NEEDS_OPERATOR)
 WORKER, POSTGRES = "kintsugi:test", "postgres:16"
 SHOP = (
     "CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now())",
@@ -117,10 +120,7 @@ class DatabaseStage:
 
     async def psql(self, statement: str, database: str = "postgres") -> str:
         """Do a statement in the database's pod, and give what it says."""
-        words = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-c", statement]
-        done = await self.core.kube.execute(POD, NAMESPACE, words)
-        assert done.exit_code == 0, done.stderr.decode()
-        return done.stdout.decode().strip()
+        return await psql(self.core.kube, statement, database)
 
     async def back_up(self, name: str, *, proven: bool = True) -> None:
         """Dump the application's database, as people do, and put it where its backups are."""
@@ -222,6 +222,14 @@ class DatabaseStage:
         (asked,) = [each for each in await self.core.ledger.approvals.of_incident(incident.id) if each.answered is None]
         await operator_service(self.core).approve(incident.id, path=asked.path, plan=asked.plan, who="ada")
 
+    async def drilled(self) -> Incident:
+        """Let Ada have the backups tried, to the end."""
+        begun = await operator_service(self.core).drill(DATABASE, who="ada")
+        assert begun.kind is RunKind.DRILL
+        ended = await self.reaches(*DRILL_ENDS)
+        assert ended.id == begun.id
+        return ended
+
     async def roll_back(self, *, confirmed: bool) -> RollbackPreview:
         """Let Ada ask for the rollback."""
         incident = (await self.incident()).id
@@ -233,16 +241,8 @@ class DatabaseStage:
         )
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Wait for something, and tell the story so far when it does not come."""
-
-        async def holds() -> bool:
-            return bool(condition())
-
-        await self._come(holds)
-
-    async def comes(self, condition: Callable[[], Awaitable[bool]]) -> None:
-        """Wait for something that must be asked for, and tell the story so far when it does not come."""
-        await self._come(condition)
+        """Wait for something that is seen or must be asked for, and tell the story so far when it does not come."""
+        await self._come(in_loop(condition))
 
     async def _come(self, condition: Callable[[], Awaitable[Seen | None]]) -> Seen:
         try:
@@ -267,6 +267,14 @@ class DatabaseStage:
                     for step in await self.core.ledger.runs.steps(run.id)
                 ]
         return "\n".join(lines)
+
+
+async def psql(kube: KubeClient, statement: str, database: str = "postgres") -> str:
+    """Do a statement in the database's pod, and give what it says."""
+    words = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-c", statement]
+    done = await kube.execute(POD, NAMESPACE, words)
+    assert done.exit_code == 0, done.stderr.decode()
+    return done.stdout.decode().strip()
 
 
 def is_ready(cluster: EmbeddedCluster) -> bool:
@@ -327,16 +335,10 @@ def change(folder: Path, changes: Sequence[Change]) -> None:
 
 def related_objects() -> Sequence[Json]:
     """Return what is around the database: its Secrets and Service, who writes to it, and who scales them."""
+    nightly = {"restartPolicy": "Never", "containers": [{"name": "dump", "image": "shop/dump:task"}]}
     return (
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
-        secret("database-credentials", **{"password": "postgres", "app-password": "app"}),
-        secret("s3-credentials", AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET),
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": DATABASE, "namespace": NAMESPACE},
-            "spec": {"selector": {"app": DATABASE}, "ports": [{"port": 5432, "targetPort": 5432}]},
-        },
+        *namespace(NAMESPACE),
+        service(DATABASE, 5432),
         deployment(API, {"app": "api"}, image="shop/api:good", replicas=2),
         {
             "apiVersion": "autoscaling/v2",
@@ -352,35 +354,31 @@ def related_objects() -> Sequence[Json]:
             "apiVersion": "batch/v1",
             "kind": "CronJob",
             "metadata": {"name": NIGHTLY, "namespace": NAMESPACE},
-            "spec": {
-                "schedule": "0 2 * * *",
-                "jobTemplate": {
-                    "spec": {
-                        "template": {
-                            "spec": {
-                                "restartPolicy": "Never",
-                                "containers": [{"name": "dump", "image": "shop/dump:task"}],
-                            }
-                        }
-                    }
-                },
-            },
+            "spec": {"schedule": "0 2 * * *", "jobTemplate": {"spec": {"template": {"spec": nightly}}}},
         },
+    )
+
+
+def namespace(name: str) -> Sequence[Json]:
+    """Return a namespace and the Secrets of the database in it."""
+    return (
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}},
+        secret("database-credentials", namespace=name, **{"password": "postgres", "app-password": "app"}),
+        secret("s3-credentials", namespace=name, AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET),
     )
 
 
 def postgres() -> Json:
     """Return a real database, whose claims come from a template and go when it is scaled down."""
-    volume = {
-        "metadata": {"name": "data"},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-    }
     made = stateful_set(POSTGRES, ["psql", "-XAtq", "-U", "postgres", "-c", "SELECT 1"])
-    spec = {**made["spec"], "volumeClaimTemplates": [volume]}
-    return {**made, "spec": {**spec, "persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete"}}}
+    made["spec"]["volumeClaimTemplates"] = CLAIM_TEMPLATES
+    made["spec"]["persistentVolumeClaimRetentionPolicy"] = {"whenScaled": "Delete"}
+    return made
 
 
-def stateful_set(image: str, probe: Sequence[str], **spec: object) -> Json:
+def stateful_set(
+    image: str, probe: Sequence[str], *, name: str = DATABASE, labels: Mapping[str, str] | None = None, **pod: object
+) -> Json:
     """Return the database's StatefulSet."""
     password = {"secretKeyRef": {"name": "database-credentials", "key": "password"}}
     container = {
@@ -391,20 +389,5 @@ def stateful_set(image: str, probe: Sequence[str], **spec: object) -> Json:
         "readinessProbe": {"exec": {"command": list(probe)}, "periodSeconds": 5, "timeoutSeconds": 30},
         "volumeMounts": [{"name": "data", "mountPath": "/var/lib/postgresql/data"}],
     }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
-        "metadata": {"name": DATABASE, "namespace": NAMESPACE},
-        "spec": {
-            "serviceName": DATABASE,
-            "replicas": 1,
-            "selector": {"matchLabels": {"app": DATABASE}},
-            "template": {"metadata": {"labels": {"app": DATABASE}}, "spec": {"containers": [container], **spec}},
-        },
-    }
-
-
-def secret(name: str, *, namespace: str = NAMESPACE, **content: str) -> Json:
-    """Return a Secret."""
-    metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": content}
+    whole = {"containers": [container], **pod}
+    return workload("StatefulSet", name, labels or {"app": name}, whole, replicas=1, serviceName=DATABASE)

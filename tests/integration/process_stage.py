@@ -13,8 +13,10 @@ from kintsugi.settings import KubeSettings
 from kubeobjects import resources
 from kubeobjects.resources import PODS, Resource
 from kubesim import EmbeddedCluster, Image
+from kubesim.apiserver.rights import Rule
 from kubesim.images import Program
-from tests.harness.waiting import eventually
+from tests.harness.daemon import rights
+from tests.harness.waiting import eventually, in_loop
 
 NAMESPACE = "production"
 TIMEOUT = 60.0
@@ -22,6 +24,10 @@ TIMEOUT = 60.0
 
 PYTHON = Image(program=Program(entrypoint=("python",), programs={"python": (sys.executable, "-I", "-S", "-u")}))
 """A container that runs what its command or arguments say, as long as that is Python."""
+
+CLAIM_SPEC: Mapping[str, Any] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+CLAIM_TEMPLATES = [{"metadata": {"name": "data"}, "spec": CLAIM_SPEC}]
+"""What the claims of a StatefulSet's pods are made from."""
 
 Json = Mapping[str, Any]
 
@@ -64,11 +70,7 @@ class ProcessStage:
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for something, and show the pods' states when it does not come."""
-
-        async def holds() -> bool:
-            return bool(condition())
-
-        await eventually(holds, within=TIMEOUT, describe=self._state, every=0.05)
+        await eventually(in_loop(condition), within=TIMEOUT, describe=self._state, every=0.05)
 
     async def until_ready(self, pod: str) -> None:
         """Wait until a pod is ready."""
@@ -87,6 +89,20 @@ class ProcessStage:
     def _state(self) -> str:
         found = self.cluster.find(PODS, NAMESPACE)
         return "\n".join(f"{each['metadata']['name']}: {each['status']}" for each in found)
+
+
+def config_map(name: str, **data: str | None) -> dict[str, Any]:
+    """Describe a ConfigMap; a key whose value is None goes."""
+    metadata = {"name": name, "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def documented() -> Sequence[Rule]:
+    """Return the rights that the documentation lists."""
+    return [
+        Rule(verbs=tuple(each["verbs"]), resources=tuple(each["resources"]), groups=tuple(each["apiGroups"]))
+        for each in rights()
+    ]
 
 
 def pod(

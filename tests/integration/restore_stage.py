@@ -14,7 +14,7 @@ from pathlib import Path
 from kintsugi.model.restores import Restored
 from kintsugi_restore.worker.__main__ import main
 from kintsugi_restore.worker_log import Note, WorkLine, decode, is_last
-from kintsugi_restore.worker_results import Failed, WorkProgress, owner_of
+from kintsugi_restore.worker_results import Failed, WorkFailure, WorkProgress, owner_of
 from tests.harness import forked
 from tests.harness.fixtures import scratch
 from tests.harness.forked import ProcessStart
@@ -220,6 +220,16 @@ class Worker:
         return any(isinstance(line, WorkProgress) and what in line.what for line in self.lines)
 
 
+def failure(last: WorkLine | None, kind: WorkFailure | None, *says: str) -> Failed:
+    """Return a worker's last line, which must tell of a failure of this kind (None: of any) in one sentence with these words."""
+    assert isinstance(last, Failed), last
+    assert kind in (None, last.kind), last
+    assert last.reason
+    assert "\n" not in last.reason
+    assert [words for words in says if words not in last.reason] == [], last
+    return last
+
+
 class RestoreStage:
     """The server that is restored into."""
 
@@ -294,13 +304,9 @@ class RestoreStage:
         assert isinstance(last, Restored), last
         return last
 
-    def failed(self, worker: Worker) -> Failed:
-        """Wait for a worker that must fail, with one sentence."""
-        last = worker.ends()
-        assert isinstance(last, Failed), last
-        assert last.reason
-        assert "\n" not in last.reason
-        return last
+    def failed(self, worker: Worker, kind: WorkFailure | None = None, *says: str) -> Failed:
+        """Wait for a worker that must fail in this way, with one sentence that has these words in it."""
+        return failure(worker.ends(), kind, *says)
 
     def everything(self) -> str:
         """Write down all that is on the server: databases, roles, and every row of what is live."""

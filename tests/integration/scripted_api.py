@@ -16,6 +16,8 @@ from pathlib import Path
 import yaml
 from aiohttp import web
 
+from tests.integration.answering_service import serving
+
 Json = Mapping[str, object]
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -85,16 +87,8 @@ async def scripted_api(tls: ssl.SSLContext | None = None) -> AsyncIterator[Scrip
     api = ScriptedApi()
     app = web.Application(client_max_size=16 * 1024 * 1024)
     app.router.add_route("*", "/{path:.*}", api.answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    api.url = f"{site.name.partition(':')[0]}://{host}:{port}"
-    try:
+    async with serving(app, tls) as api.url:
         yield api
-    finally:
-        await runner.cleanup()
 
 
 def kubeconfig(folder: Path, url: str, **user: str) -> Path:

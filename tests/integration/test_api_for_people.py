@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kintsugi.model.api_types import PauseRequest, RejectRequest, SignalQuery
+from kintsugi.model.api_types import PauseRequest, RejectRequest
 from kintsugi.model.manual import Override, RecoverRequest
-from kintsugi.model.records import PauseScope, Reason, Signal, Target, VerdictKind
+from kintsugi.model.records import PauseScope, Signal, Target
 from tests.integration.intake_server import ANA, OPERATOR, WEBHOOK, Served, ledger_in, served
 from tests.integration.operations_double import QUESTION, FakeOperations
 
@@ -116,24 +116,6 @@ async def test_a_route_that_is_not_in_the_table_does_not_exist(api: OperatorApiP
         ("DELETE", f"{PAUSES}/pause-9", {"why": "over"}, 404, ("resume", "pause-9", "ana", "over")),
         ("POST", RESEND, None, 200, ("resend", "dead-1", "ana")),
         ("POST", RESEND.replace("dead-1", "other"), None, 404, ("resend", "other", "ana")),
-        ("GET", f"{API}/incidents?service=shop&open=true&limit=7", None, 200, ("incidents", 7, "shop", True)),
-        (
-            "GET",
-            f"{API}/signals?verdict=refused&reason=cooldown&limit=7&before=sig-9",
-            None,
-            200,
-            (
-                "signals",
-                SignalQuery(verdict=VerdictKind.REFUSED, reason=Reason.COOLDOWN, limit=7, before="sig-9"),
-            ),
-        ),
-        (
-            "GET",
-            f"{API}/explain?pod=shop/web-1",
-            None,
-            200,
-            ("explain", Target(kind="Pod", namespace="shop", name="web-1")),
-        ),
     ],
 )
 async def test_a_request_is_passed_on_in_the_name_of_its_token(

@@ -77,8 +77,7 @@ def test_an_s3_that_cannot_be_read_is_said_and_no_older_backup_is_looked_for(
 ) -> None:
     """A slip of the pen must not look like a folder without backups."""
     stage.environment = environment
-    failed = stage.failed(stage.fetch_here(url=url))
-    assert failed.kind is kind
+    failed = stage.failed(stage.fetch_here(url=url), kind)
     assert failed.reason.startswith(f"{url}: {reason}")
 
 
@@ -99,10 +98,9 @@ def test_credentials_that_expire_in_mid_download_are_said_and_no_older_backup_is
             own.wire.cut()
 
         own.wire.after(500_000, expire)
-        failed = stage.failed(stage.fetch())
+        failed = stage.failed(stage.fetch(), WorkFailure.REFUSED)
     finally:
         own.stop()
-    assert failed.kind is WorkFailure.REFUSED
     assert failed.reason == (
         f"{URL}2.dump: the credentials are wrong: S3 does not know this access key (InvalidAccessKeyId)"
     )
@@ -180,8 +178,7 @@ def test_a_stream_that_is_not_over_at_the_deadline_is_given_up(stage: BackupStag
         stage.s3.wire.slow(100_000)
     else:
         stage.s3.wire.after(500_000, stage.s3.wire.stall)
-    failed = stage.failed(stage.fetch("--within", "12"))
-    assert failed.kind is WorkFailure.UNREACHABLE
+    failed = stage.failed(stage.fetch("--within", "12"), WorkFailure.UNREACHABLE)
     assert failed.reason.startswith(f"{URL} was not fetched within 12s: it was downloading database/2.dump, ")
     assert failed.reason.endswith(" done")
 
@@ -232,8 +229,7 @@ def test_an_upload_in_parts_that_is_not_complete_is_said_and_not_looked_at(
 def test_a_room_that_is_too_small_is_never_filled_beyond_it(stage: BackupStage, backups: Backups) -> None:
     """D7: it is known before the download; a smaller, older backup is not taken for it."""
     before = stage.s3.wire.answered
-    failed = stage.failed(stage.fetch("--volume-bytes", "1000000"))
-    assert failed.kind is WorkFailure.DISK_FULL
+    failed = stage.failed(stage.fetch("--volume-bytes", "1000000"), WorkFailure.DISK_FULL)
     assert failed.reason.startswith(f"{URL}2.dump has ")
     assert failed.reason.endswith(f" MB, and {stage.room} has room for 1 MB more")
     assert stage.s3.wire.answered - before < 100_000
@@ -257,8 +253,7 @@ def test_a_disk_that_fills_up_during_the_download_is_said(stage: BackupStage, sm
         (small_disk / "somebody").write_bytes(bytes(2_500_000))
 
     stage.s3.wire.after(500_000, fill)
-    failed = stage.failed(stage.fetch())
-    assert failed.kind is WorkFailure.DISK_FULL
+    failed = stage.failed(stage.fetch(), WorkFailure.DISK_FULL)
     assert failed.reason == f"the disk of {stage.room} is full: No space left on device"
 
 
@@ -268,7 +263,7 @@ def test_a_worker_that_is_asked_to_stop_leaves_nothing_in_the_room(stage: Backup
     worker = stage.fetch()
     comes_to(worker, WorkPhase.DOWNLOADING, least=100_000)
     worker.send(signal.SIGTERM)
-    assert stage.failed(worker).kind is WorkFailure.INTERRUPTED
+    stage.failed(worker, WorkFailure.INTERRUPTED)
 
 
 def test_the_parts_that_a_killed_worker_leaves_are_cleared_by_the_next(stage: BackupStage) -> None:

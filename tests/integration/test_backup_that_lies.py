@@ -71,8 +71,7 @@ def test_the_newest_is_found_on_the_last_of_many_pages(fetching: BackupStage, ba
 
 def test_an_empty_folder_is_said(fetching: BackupStage) -> None:
     """Nothing was ever written there, or it is another folder."""
-    failed = fetching.failed(fetching.fetch_here(url="s3://backup-bucket/none"))
-    assert failed.kind is WorkFailure.NO_GOOD_BACKUP
+    failed = fetching.failed(fetching.fetch_here(url="s3://backup-bucket/none"), WorkFailure.NO_GOOD_BACKUP)
     assert failed.reason == "there is no backup in s3://backup-bucket/none/: it is empty"
 
 
@@ -206,8 +205,7 @@ def test_every_backup_that_is_no_good_is_named(fetching: BackupStage, backups: B
     fetching.put("0.dump", backups.yesterday, age=3 * DAY)
     fetching.put("2.dump", b"", age=HOUR)
     fetching.put("3.dump", backups.other)
-    failed = fetching.failed(fetching.fetch_here())
-    assert failed.kind is WorkFailure.NO_GOOD_BACKUP
+    failed = fetching.failed(fetching.fetch_here(), WorkFailure.NO_GOOD_BACKUP)
     assert failed.reason == (
         f"no backup of shop in {URL} is good: 3.dump: the backup is of database crm, not of shop; 2.dump: the file is empty;"
         " 1.dump: the backup is 48h old, older than 26h; and 1 more"

@@ -11,23 +11,14 @@ import pytest
 
 from kubesim import EmbeddedCluster
 from kubesim.images import GOOD
+from tests.harness import manifests
 from tests.harness.daemon import command
 
 pytestmark = pytest.mark.long
 
 NAMESPACE = "market"
 KEEPER = {"apiVersion": "market.io/v1", "kind": "Market", "name": "main", "uid": "u-1", "controller": True}
-LEDGER = {
-    "apiVersion": "v1",
-    "kind": "Service",
-    "metadata": {"name": "ledger", "namespace": NAMESPACE},
-    "spec": {
-        "selector": {"app.kubernetes.io/name": "ledger"},
-        "ports": [{"port": 80, "targetPort": 8080}],
-    },
-}
-
-
+LEDGER = manifests.front(NAMESPACE, "ledger", {"app.kubernetes.io/name": "ledger"}, main=(80, 8080))
 _POD: dict[str, Any] = {"containers": [{"name": "main", "image": "main:1"}]}
 NIGHTLY = {
     "apiVersion": "batch/v1",
@@ -46,16 +37,9 @@ def workload(kind: str, name: str, **metadata: Any) -> dict[str, Any]:
     labels = {"app.kubernetes.io/name": name, "tier": "back"}
     probe = {"httpGet": {"path": "/health", "port": 8080}}
     containers = [{"name": "main", "image": "main:1", "readinessProbe": probe}, {"name": "proxy", "image": "proxy:1"}]
-    return {
-        "apiVersion": "apps/v1",
-        "kind": kind,
-        "metadata": {"name": name, "namespace": NAMESPACE, **metadata},
-        "spec": {
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": containers}},
-            **({"serviceName": name} if kind == "StatefulSet" else {}),
-        },
-    }
+    spec = {"serviceName": name} if kind == "StatefulSet" else {}
+    made = manifests.workload(kind, NAMESPACE, name, labels, {"containers": containers}, **spec)
+    return {**made, "metadata": {"name": name, "namespace": NAMESPACE, **metadata}}
 
 
 @pytest.fixture

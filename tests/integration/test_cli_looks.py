@@ -21,6 +21,14 @@ from tests.integration.operations_double import DETAIL, STATUS, STEPS, FakeOpera
 
 TIMEOUT = 60.0
 
+MENDED = """\
+        inc-1  web-service  opened 2026-11-24 02:58:00 UTC, took 4m12s
+        Changes:
+          $ kubectl delete pod web-1 -n production
+          $ kubectl scale deployment/web --replicas=5 -n production
+        Outcome: recovered: web-service is healthy and the trigger has cleared
+        Next: kintsugi incident inc-1 --all
+        """
 LOOKS = {
     "incidents": """\
         ID     SERVICE      STATE              REASON                                              OPENED (UTC)         TOOK
@@ -48,22 +56,8 @@ LOOKS = {
         3           api-service    production  no       no       0/2    -    database            -         inc-6     held by database until 03:13:10: database is being recovered
         5             web-service  production  unknown  unknown  0/3    -    api-service, cache  -         inc-1     -
         """,
-    "incident inc-1": """\
-        inc-1  web-service  opened 2026-11-24 02:58:00 UTC, took 4m12s
-        Changes:
-          $ kubectl delete pod web-1 -n production
-          $ kubectl scale deployment/web --replicas=5 -n production
-        Outcome: recovered: web-service is healthy and the trigger has cleared
-        Next: kintsugi incident inc-1 --all
-        """,
-    "incident inc-1 --evidence": """\
-        inc-1  web-service  opened 2026-11-24 02:58:00 UTC, took 4m12s
-        Changes:
-          $ kubectl delete pod web-1 -n production
-          $ kubectl scale deployment/web --replicas=5 -n production
-        Outcome: recovered: web-service is healthy and the trigger has cleared
-        Next: kintsugi incident inc-1 --all
-
+    "incident inc-1": MENDED,
+    "incident inc-1 --evidence": f"""{MENDED}
         --- restart[0]#0: describe
         Name: web-1
         Status: CrashLoopBackOff

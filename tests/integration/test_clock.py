@@ -28,11 +28,9 @@ class CountedTicks:
     async def come(self, more: int) -> None:
         """Wait for so many more of them."""
         wanted = self.count + more
-
-        async def have_come() -> bool:
-            return self.count >= wanted
-
-        await eventually(have_come, within=10, every=0.01, describe=lambda: f"{self.count} of {wanted} looks")
+        await eventually(
+            lambda: self.count >= wanted, within=10, every=0.01, describe=lambda: f"{self.count} of {wanted} looks"
+        )
 
 
 def never(name: str, error: BaseException) -> None:
@@ -75,11 +73,7 @@ async def test_a_look_that_goes_wrong_unexpectedly_is_told_by_name() -> None:
     clock.every(OFTEN, "a look", looks)
     clock.start()
     await looks.come(1)
-
-    async def is_heard() -> bool:
-        return bool(heard)
-
-    await eventually(is_heard, within=10, every=0.01, describe=lambda: heard)
+    await eventually(lambda: heard, within=10, every=0.01, describe=lambda: heard)
     await clock.stop()
     assert heard[0] == ("a look", mistake)
 

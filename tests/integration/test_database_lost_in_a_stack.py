@@ -144,7 +144,7 @@ class StackShop:
             run = (await self.runs()).get(service)
             return run is not None and run.parent != ""
 
-        await self.stage.comes(has_begun)
+        await self.stage.until(has_begun)
 
     async def refused(self, reason: Reason) -> Sequence[str]:
         """Return what was said of the signals that were refused for a reason."""
@@ -159,7 +159,7 @@ class StackShop:
             found[:] = await self.stage.core.ledger.incidents.newest(limit=1, service=STACK)
             return words in found[0].reason
 
-        await self.stage.comes(said)
+        await self.stage.until(said)
         return found[0]
 
 
@@ -208,7 +208,7 @@ async def test_a_stack_whose_data_are_lost_asks_restores_them_and_goes_on_level_
         async def has_been_refused() -> bool:
             return any("service api-service is held by run" in each for each in await shop.refused(Reason.LOCKED))
 
-        await stage.comes(has_been_refused)
+        await stage.until(has_been_refused)
         ended = await shop.stack.reaches(IncidentState.RECOVERED, IncidentState.NEEDS_OPERATOR)
         assert ended.state is IncidentState.RECOVERED, await stage.story()
         runs = await shop.runs()

@@ -7,21 +7,18 @@ others they are doubles: what counts is what is done to the cluster, to whom, an
 
 import json
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kintsugi.app.serving import operator_service
 from kintsugi.model.api_types import PauseRequest
 from kintsugi.model.records import IncidentState, PauseScope
-from kintsugi_demo.shop import deployment
+from kintsugi_demo.shop import deployment, service
 from kubeobjects import resources
 from kubeobjects.resources import PODS, PVCS, PVS, STATEFULSETS
-from tests.harness.s3 import KEY, SECRET
 from tests.integration.database_doubles import OWN_CLAIM, PROBE, SERVER, images, with_a_claim_of_its_own
 from tests.integration.database_stage import (
     API,
@@ -32,47 +29,16 @@ from tests.integration.database_stage import (
     POD,
     DatabaseStage,
     Json,
-    secret,
+    namespace,
     stateful_set,
 )
+from tests.integration.process_stage import CLAIM_TEMPLATES
+from tests.unit.catalog.second_database import BILLING
 
 pytestmark = pytest.mark.long
 
-FINANCE, LEDGER, INVOICES, FRONT = "finance", "ledger-postgres", "invoices-deployment", "ledger"
+FINANCE, LEDGER, INVOICES, FRONT = "finance", "ledger-postgres", "invoices", "ledger"
 LABELS = {"app": "ledger", "tier": "data"}
-BILLING = """\
-apiVersion: kintsugi.dev/v1alpha1
-kind: Service
-metadata: {name: billing}
-spec:
-  priority: 1
-  namespace: finance
-  selector: app=ledger,tier=data
-  workload: statefulset/ledger-postgres
-  healthy: desired > 0 && ready >= desired && claims.all(c, c.status.phase == "Bound")
-  runbook: database-recovery
-  rules: {not-healthy: {enabled: false}, does-not-answer: {enabled: false}}
-  parameters:
-    database: app
-    backups: s3://backup-bucket/billing/
-    host: ledger.finance
-    writers: [deployment/invoices-deployment]
-  env:
-    PGPASSWORD: {secret: database-credentials, key: password}
-    PGPASSWORD_APP: {secret: database-credentials, key: app-password}
-  checks:
-    integrity:
-      - id: orders
-        run: kubectl exec -it statefulset/ledger-postgres -- psql -U app -d app -c 'SELECT count(*) FROM public.orders'
-        expect: value > 0
----
-apiVersion: kintsugi.dev/v1alpha1
-kind: Rule
-metadata: {name: billing-claim-lost}
-spec: {on: pvc, service: billing, when: object.status.phase == "Lost", for: 30s, mode: auto, cooldown: 30m}
-"""
-"""A second database for the shipped runbooks, in a namespace of its own."""
-
 LEDGER_CLAIM = f"data-{LEDGER}-0"
 
 
@@ -255,29 +221,12 @@ async def test_a_claim_that_lost_its_volume_is_restored_and_a_pause_stops_it_at_
 
 def second() -> Sequence[Json]:
     """Return the second database with its Service, its Secrets and who writes to it, in a namespace of its own."""
-    volume = {
-        "metadata": {"name": "data"},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-    }
-    database: Any = deepcopy(stateful_set(SERVER, PROBE))
-    database["metadata"] = {"name": LEDGER, "namespace": FINANCE}
-    database["spec"] |= {"selector": {"matchLabels": LABELS}, "volumeClaimTemplates": [volume], "serviceName": FRONT}
-    database["spec"]["template"]["metadata"] = {"labels": LABELS}
-    writer: Any = deepcopy(deployment(INVOICES, {"app": INVOICES}, image="shop/api:good", replicas=2))
-    writer["metadata"]["namespace"] = FINANCE
-    return (
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": FINANCE}},
-        secret("database-credentials", namespace=FINANCE, **{"password": "postgres", "app-password": "app"}),
-        secret("s3-credentials", namespace=FINANCE, AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET),
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": FRONT, "namespace": FINANCE},
-            "spec": {"selector": LABELS, "ports": [{"port": 5432, "targetPort": 5432}]},
-        },
-        writer,
-        database,
-    )
+    database = stateful_set(SERVER, PROBE, name=LEDGER, labels=LABELS)
+    database["spec"] |= {"volumeClaimTemplates": CLAIM_TEMPLATES, "serviceName": FRONT}
+    writer = deployment(INVOICES, {"app": INVOICES}, image="shop/api:good", replicas=2)
+    for each in (database, writer):
+        each["metadata"]["namespace"] = FINANCE
+    return *namespace(FINANCE), service(FRONT, 5432, namespace=FINANCE, selector=LABELS), writer, database
 
 
 def first_as_it_is(stage: DatabaseStage) -> Mapping[str, object]:
@@ -309,7 +258,8 @@ def _is_of_ledger(volume: Json) -> bool:
 
 async def test_the_second_database_is_restored_and_the_first_is_left_alone(tmp_path: Path) -> None:
     database = (*with_a_claim_of_its_own(), *second())
-    async with DatabaseStage.set(tmp_path, database=database, images=images(tmp_path), rules=BILLING) as stage:
+    rules = BILLING.replace("database: billing", "database: app")
+    async with DatabaseStage.set(tmp_path, database=database, images=images(tmp_path), rules=rules) as stage:
         billing = replace(stage, about="billing")
         await stage.until(lambda: stage.core.services.views["billing"].healthy is True)
         before = first_as_it_is(stage)

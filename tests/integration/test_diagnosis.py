@@ -13,7 +13,7 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.model.records import Target
 from kintsugi.pipeline.diagnoses import Diagnoser, ServiceFacts
 from kintsugi.settings import KubeSettings
-from kintsugi_demo.shop import WEB, WEB_LABELS
+from kintsugi_demo.shop import WEB, WEB_LABELS, service, workload
 from kubediagnosis.causes import Cause, CauseKind, Diagnosis
 from kubeobjects.resources import CONFIGMAPS, DEPLOYMENTS, EVENTS, NODES, PODS, REPLICASETS
 from kubesim import EmbeddedCluster
@@ -23,7 +23,7 @@ from tests.harness.notices import receiver
 from tests.harness.waiting import eventually
 from tests.integration.asked_story import AskedStory
 from tests.integration.crash_story import roll_out
-from tests.integration.process_stage import NAMESPACE, PYTHON, ProcessStage
+from tests.integration.process_stage import NAMESPACE, PYTHON, ProcessStage, config_map
 
 pytestmark = pytest.mark.long
 
@@ -33,19 +33,8 @@ SERVES = "import time; time.sleep(3600)"
 
 def deployment(image: str, *, replicas: int = 2, **container: Any) -> dict[str, Any]:
     """Describe a Deployment of pods with one container."""
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "front", "namespace": NAMESPACE},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": LABELS},
-            "template": {
-                "metadata": {"labels": LABELS},
-                "spec": {"containers": [{"name": "web", "image": image, **container}]},
-            },
-        },
-    }
+    pod = {"containers": [{"name": "web", "image": image, **container}]}
+    return workload("Deployment", "front", LABELS, pod, replicas=replicas)
 
 
 @pytest.fixture
@@ -120,14 +109,7 @@ async def test_a_key_that_is_gone_is_the_configmap_s_and_a_name_that_never_was_t
             "python:3", replicas=1, args=["-c", SERVES], env=[{"name": "CURRENCY", "valueFrom": reference}]
         )
 
-    stage.cluster.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "settings", "namespace": NAMESPACE},
-            "data": {"currency": "EUR"},
-        }
-    )
+    stage.cluster.apply(config_map("settings", currency="EUR"))
     stage.cluster.apply(with_key("settings"))
     await stage.until(lambda: ready(stage) == 1)
     created = datetime.fromisoformat(stage.cluster.find(REPLICASETS, NAMESPACE)[0]["metadata"]["creationTimestamp"])
@@ -252,13 +234,12 @@ async def test_a_service_that_leads_to_pods_of_others_is_found_by_those(stage: P
     stage.cluster.apply(deployment("web:good"))
     stage.cluster.apply(named("other"))
     await stage.until(lambda: ready(stage) == 2)
-    both, ports = {"part-of": "shop"}, [{"name": "main", "port": 80, "targetPort": 8080}]
+    both = {"part-of": "shop"}
     for name, labels in (("front", LABELS), ("other", {"app": "other"})):
         changed = named(name)
         changed["spec"]["template"]["metadata"] = {"labels": {**labels, **both}}
         stage.cluster.apply(changed)
-        service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": NAMESPACE}}
-        stage.cluster.apply({**service, "spec": {"selector": both if name == "front" else labels, "ports": ports}})
+        stage.cluster.apply(service(name, 80, selector=both if name == "front" else labels, target=8080))
     found = await cause(stage, CauseKind.SERVICE_ROUTING)
     assert (found.object, found.field) == ("service/front", "spec.selector")
 

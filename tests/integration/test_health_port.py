@@ -24,7 +24,7 @@ from kintsugi.server.responses import Component
 from kintsugi.settings import HealthSettings
 from kintsugi.telemetry import LoopHeartbeat, Metrics
 from tests.harness.waiting import eventually
-from tests.integration.intake_server import PATIENT, STANDSTILL, Served, served
+from tests.integration.intake_server import PATIENT, STANDSTILL, WEBHOOK, Served, request, served
 from tests.integration.operations_double import FakeOperations
 from tests.unit.sources.webhooks import alert, webhook
 
@@ -62,10 +62,9 @@ def ask(url: str) -> tuple[int, Any]:
 async def deliver(port: Served, peer: str) -> int:
     """Deliver an alert from an address; 0 when there is no connection to be had."""
     connector = aiohttp.TCPConnector(local_addr=(peer, 0))
-    headers = {"Authorization": "Bearer the-webhooks-token", "Content-Type": "application/json"}
     async with aiohttp.ClientSession(connector=connector) as client:
         try:
-            async with client.post(f"{port.url}/alertmanager", data=webhook(alert()), headers=headers) as answer:
+            async with client.post(f"{port.url}/alertmanager", data=webhook(alert()), headers=WEBHOOK) as answer:
                 return answer.status
         except (aiohttp.ClientError, OSError):
             return 0
@@ -125,15 +124,12 @@ async def test_an_idle_connection_of_an_address_that_has_shown_a_token_outlasts_
 async def test_a_request_under_way_keeps_its_connection(tmp_path: Path, ledger: Ledger) -> None:
     """A15: whoever comes later ends no delivery."""
     body = webhook(alert())
-    head = (
-        "POST /alertmanager HTTP/1.1\r\nHost: kintsugi\r\nAuthorization: Bearer the-webhooks-token\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
+    head = request({**WEBHOOK, "Content-Length": len(body)})
     async with port_for_few(tmp_path, ledger) as port:
         slow = socket.create_connection((port.host, port.port), 20, source_address=("127.0.0.2", 0))
         with closing(slow):
             slow.settimeout(20)
-            slow.sendall(head.encode() + body[:10])
+            slow.sendall(head + body[:10])
             later = await asyncio.to_thread(kept_alive, port.host, port.port, "127.0.0.5")
             with closing(later), held(port, 60, "127.0.0.2"), held(port, 60, "127.0.0.3"), held(port, 60, "127.0.0.4"):
                 assert await deliver(port, "127.0.0.6") == 200

@@ -53,6 +53,19 @@ class AlertmanagerScene:
         """Return the open episodes."""
         return await self.inbox.ledger.signals.firing(*sources)
 
+    async def opened(self) -> Signal:
+        """Wait for the one open episode, and return it."""
+        (signal,) = await eventually(self.firing, within=30, describe="the alert in the ledger")
+        return signal
+
+    async def ended(self) -> None:
+        """Wait until no episode is open."""
+
+        async def none_is_open() -> bool:
+            return await self.firing() == ()
+
+        await eventually(none_is_open, within=15, describe="the alert's end in the ledger")
+
 
 @pytest.fixture
 async def scene(tmp_path: Path, alertmanager: StartAlertmanager) -> AsyncIterator[AlertmanagerScene]:
@@ -65,33 +78,27 @@ async def scene(tmp_path: Path, alertmanager: StartAlertmanager) -> AsyncIterato
 async def test_an_alert_that_fires_and_is_resolved_opens_and_closes_an_episode(scene: AlertmanagerScene) -> None:
     alertmanager = scene.alertmanager()
     began = alertmanager.fire(LABELS)
-    (signal,) = await eventually(scene.firing, within=15, describe="the alert in the ledger")
+    signal = await scene.opened()
     assert signal.began == began.replace(microsecond=began.microsecond // 1000 * 1000)
     assert signal.labels == LABELS
 
     alertmanager.resolve(LABELS, starts_at=began)
 
-    async def closed() -> bool:
-        return await scene.firing() == ()
-
-    await eventually(closed, within=15, describe="its end in the ledger")
+    await scene.ended()
 
 
 async def test_an_alert_that_is_taken_up_again_with_its_old_beginning_is_not_lost(scene: AlertmanagerScene) -> None:
     """A22: Covers P1, A16: as after Prometheus was away for longer than an alert lasts without it, and nothing polls."""
     alertmanager = scene.alertmanager()
     began = alertmanager.fire(LABELS)
-    (first,) = await eventually(scene.firing, within=15, describe="the alert in the ledger")
+    first = await scene.opened()
     alertmanager.resolve(LABELS, starts_at=began)
     ledger = scene.inbox.ledger
 
     async def told() -> Sequence[EvaluatedSignal]:
         return await ledger.signals.list_signals(SignalQuery())
 
-    async def ended() -> bool:
-        return await scene.firing() == ()
-
-    await eventually(ended, within=15, describe="its end in the ledger")
+    await scene.ended()
     alertmanager.fire(LABELS, starts_at=began)
 
     async def noted() -> bool:
@@ -106,7 +113,7 @@ async def test_an_alert_that_is_taken_up_again_with_its_old_beginning_is_not_los
     assert opened.labels == LABELS
 
     alertmanager.resolve(LABELS, starts_at=began)
-    await eventually(ended, within=15, describe="its second end in the ledger")
+    await scene.ended()
 
 
 async def test_a_webhook_that_is_refused_with_503_comes_again_by_itself(scene: AlertmanagerScene) -> None:
@@ -118,14 +125,14 @@ async def test_a_webhook_that_is_refused_with_503_comes_again_by_itself(scene: A
 
     scene.inbox.error = None
 
-    await eventually(scene.firing, within=30, describe="the alert in the ledger")
+    await scene.opened()
 
 
 async def test_three_peers_tell_one_signal(scene: AlertmanagerScene) -> None:
     """Covers A1."""
     alertmanager = scene.alertmanager(replicas=3)
     alertmanager.fire(LABELS)
-    await eventually(scene.firing, within=30, describe="the alert in the ledger")
+    await scene.opened()
 
     assert len(await newest_signals(scene.inbox.ledger)) == 1
 
@@ -150,7 +157,7 @@ async def test_the_webhook_and_the_api_tell_the_same_episode(scene: Alertmanager
     """Its beginning has more digits in one than in the other; it must stay one signal."""
     alertmanager = scene.alertmanager()
     alertmanager.fire(LABELS, starts_at=datetime.now(UTC).replace(microsecond=123_987) - timedelta(seconds=5))
-    (by_webhook,) = await eventually(scene.firing, within=15, describe="the alert in the ledger")
+    by_webhook = await scene.opened()
 
     await scene.poller(alertmanager).poll()
 
@@ -162,7 +169,7 @@ async def test_a_silence_is_seen_and_ends_no_episode(scene: AlertmanagerScene) -
     alertmanager = scene.alertmanager()
     poller, silences = scene.poller(alertmanager), scene.silences(alertmanager)
     alertmanager.fire(LABELS)
-    (signal,) = await eventually(scene.firing, within=15, describe="the alert in the ledger")
+    signal = await scene.opened()
     assert signal.key not in await silences.suppressed()
 
     silence = alertmanager.silence({"namespace": "shop"})
@@ -181,7 +188,7 @@ async def test_an_alertmanager_that_has_just_started_ends_no_episode(scene: Aler
     """It does not know yet what fires (P6)."""
     alertmanager = scene.alertmanager()
     alertmanager.fire(LABELS)
-    await eventually(scene.firing, within=15, describe="the alert in the ledger")
+    await scene.opened()
     alertmanager.stop()
     amnesiac = scene.alertmanager()
     poller = scene.poller(amnesiac)

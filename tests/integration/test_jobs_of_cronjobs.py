@@ -15,15 +15,11 @@ from kubeobjects import unstructured
 from kubeobjects.resources import CRONJOBS, JOBS
 from kubesim import EmbeddedCluster
 from kubesim.apiserver.rights import Rule
-from tests.harness.daemon import rights
 from tests.harness.worker_stories import StoryNamespace, new_run
+from tests.integration.process_stage import documented
 
 NAMESPACE = "production"
 ON = [Rule(verbs=(each.verb,), resources=(each.resource,), groups=(each.api_group,)) for each in CreateJobVerb.rules]
-DOCUMENTED = [
-    Rule(verbs=tuple(each["verbs"]), resources=tuple(each["resources"]), groups=tuple(each["apiGroups"]))
-    for each in rights()
-]
 
 
 @pytest.fixture
@@ -47,7 +43,7 @@ async def embedded() -> AsyncIterator[EmbeddedCluster]:
 async def test_a_job_of_a_cronjob_is_made_and_watched_to_its_end(
     embedded: EmbeddedCluster, tmp_path: Path, name: str, stage: JobStage, succeeded: int
 ) -> None:
-    settings = KubeSettings(kubeconfig=embedded.kubeconfig(tmp_path / "kubeconfig", "kintsugi", [*DOCUMENTED, *ON]))
+    settings = KubeSettings(kubeconfig=embedded.kubeconfig(tmp_path / "kubeconfig", "kintsugi", [*documented(), *ON]))
     async with KubeClient.connect(settings) as kube:
         place, run = StoryNamespace(kube=kube, namespace=NAMESPACE), new_run()
         plan = await place.actions().plan_effect(
@@ -67,7 +63,7 @@ async def test_a_job_of_a_cronjob_is_made_and_watched_to_its_end(
 async def test_without_the_right_the_job_is_refused_though_a_restore_may_make_jobs(
     embedded: EmbeddedCluster, tmp_path: Path
 ) -> None:
-    settings = KubeSettings(kubeconfig=embedded.kubeconfig(tmp_path / "kubeconfig", "kintsugi", DOCUMENTED))
+    settings = KubeSettings(kubeconfig=embedded.kubeconfig(tmp_path / "kubeconfig", "kintsugi", documented()))
     async with KubeClient.connect(settings) as kube:
         place = StoryNamespace(kube=kube, namespace=NAMESPACE)
         command = parse("kubectl create job now --from=cronjob/good", namespace=NAMESPACE)

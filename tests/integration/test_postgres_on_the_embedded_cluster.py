@@ -16,9 +16,10 @@ from kubesim import postgres
 from kubesim.postgres import PostgresMissing, postgres_image, programs_folder
 from tests.harness import manifests
 from tests.harness.waiting import eventually
+from tests.integration.database_stage import POD, psql
 from tests.integration.process_stage import NAMESPACE, TIMEOUT, Json, ProcessStage, alive
 
-POD, CLAIM = "database-0", "database-pvc"
+CLAIM = "database-pvc"
 PASSWORD = "of the secret"
 DATABASE = manifests.postgres(NAMESPACE, password=PASSWORD)
 
@@ -31,13 +32,6 @@ async def stage(tmp_path: Path) -> AsyncIterator[ProcessStage]:
             stage.cluster.apply(dict(manifest))
         await stage.until_ready(POD)
         yield stage
-
-
-async def psql(stage: ProcessStage, statement: str) -> str:
-    """Ask the database from within its pod."""
-    done = await stage.kube.execute(POD, NAMESPACE, ["psql", "-XAtU", "postgres", "-c", statement])
-    assert done.exit_code == 0, done.stderr.decode()
-    return done.stdout.decode().strip()
 
 
 def server(stage: ProcessStage) -> int:
@@ -79,7 +73,7 @@ def endpoints(stage: ProcessStage, service: str) -> Sequence[Json]:
 
 
 async def test_killed_it_is_started_again_and_recovers_what_was_committed(stage: ProcessStage) -> None:
-    await psql(stage, "CREATE TABLE orders AS SELECT n FROM generate_series(1, 500) AS n")
+    await psql(stage.kube, "CREATE TABLE orders AS SELECT n FROM generate_series(1, 500) AS n")
     first, identity = server(stage), stage.container(POD)["containerID"]
     os.kill(first, signal.SIGKILL)
     await stage.until(lambda: stage.container(POD)["restartCount"] == 1 and stage.container(POD)["ready"])
@@ -89,16 +83,16 @@ async def test_killed_it_is_started_again_and_recovers_what_was_committed(stage:
     assert not alive(first)
     assert "database system was not properly shut down; automatic recovery in progress" in await stage.log(POD)
     assert "database system is ready to accept connections" in await stage.log(POD, previous=True)
-    assert await psql(stage, "SELECT count(*) FROM orders") == "500"
+    assert await psql(stage.kube, "SELECT count(*) FROM orders") == "500"
 
 
 async def test_deleted_it_shuts_down_and_comes_back_to_its_data(stage: ProcessStage) -> None:
-    await psql(stage, "CREATE TABLE orders AS SELECT n FROM generate_series(1, 500) AS n")
+    await psql(stage.kube, "CREATE TABLE orders AS SELECT n FROM generate_series(1, 500) AS n")
     before = stage.get(PODS, POD)["metadata"]["uid"]
     stage.cluster.delete(PODS, POD, NAMESPACE)
     await stage.until(lambda: stage.get(PODS, POD)["metadata"]["uid"] != before and stage.container(POD)["ready"])
     assert "database system was shut down at" in await stage.log(POD)
-    assert await psql(stage, "SELECT count(*) FROM orders") == "500"
+    assert await psql(stage.kube, "SELECT count(*) FROM orders") == "500"
 
 
 async def test_deleted_without_grace_it_is_not_started_before_it_has_ended(stage: ProcessStage) -> None:

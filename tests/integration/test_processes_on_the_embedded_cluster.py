@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from kintsugi_demo.shop import workload
 from kubeobjects import resources
 from kubeobjects.resources import PODS
 from tests.harness.waiting import eventually, wait_for
-from tests.integration.process_stage import NAMESPACE, PYTHON, ProcessStage, alive, pod
+from tests.integration.process_stage import CLAIM_SPEC, CLAIM_TEMPLATES, NAMESPACE, PYTHON, ProcessStage, alive, pod
 
 FOR_EVER = "import signal\nprint('up')\nsignal.pause()"
 STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up')\nwhile True: signal.pause()"
@@ -227,7 +228,7 @@ async def test_a_claim_made_anew_is_an_empty_folder_and_the_old_one_stays_with_i
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": {"name": "data", "namespace": NAMESPACE},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        "spec": CLAIM_SPEC,
     }
     mounts = {
         "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
@@ -272,23 +273,15 @@ async def test_a_job_is_ended_when_its_time_is_over_and_taken_away_when_its_stay
 
 
 async def test_claims_go_with_pods_that_are_scaled_away_where_the_statefulset_says_so(stage: ProcessStage) -> None:
-    volume = {
-        "metadata": {"name": "data"},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-    }
-    labels = {"app": "store"}
-    found = {
-        "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
-        "metadata": {"name": "store", "namespace": NAMESPACE},
-        "spec": {
-            "replicas": 1,
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": pod("", FOR_EVER, policy="Always")["spec"]},
-            "volumeClaimTemplates": [volume],
-            "persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete"},
-        },
-    }
+    found = workload(
+        "StatefulSet",
+        "store",
+        {"app": "store"},
+        pod("", FOR_EVER, policy="Always")["spec"],
+        replicas=1,
+        volumeClaimTemplates=CLAIM_TEMPLATES,
+        persistentVolumeClaimRetentionPolicy={"whenScaled": "Delete"},
+    )
     stage.cluster.apply(found)
     await stage.until_ready("store-0")
     folder = stage.cluster.disk_of("data-store-0", NAMESPACE)

@@ -1,6 +1,6 @@
 """Remedies of a real daemon for real programs: pods are restarted one first, moved, given more memory, or left to a person."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,13 +12,14 @@ import pytest
 
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState
-from kubeobjects.resources import DEPLOYMENTS, NODES, PODS
+from kintsugi_demo.shop import service, workload
+from kubeobjects.resources import DEPLOYMENTS, NODES
 from kubesim import EmbeddedCluster
 from tests.harness.daemon import ROOT
 from tests.integration.crash_daemon import crash_daemon
 from tests.integration.crash_stage import SELDOM, CrashStage
 from tests.integration.crash_story import made
-from tests.integration.process_stage import NAMESPACE, PYTHON
+from tests.integration.process_stage import NAMESPACE, PYTHON, config_map
 
 pytestmark = pytest.mark.long
 
@@ -96,37 +97,13 @@ def deployment(replicas: int, *, reads_token: bool, memory: str = "") -> Json:
     }
     if memory:
         container["resources"] = {"limits": {"memory": memory}, "requests": {"memory": "32Mi"}}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": NAME, "namespace": NAMESPACE},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": LABELS},
-            "template": {
-                "metadata": {"labels": LABELS},
-                "spec": {"terminationGracePeriodSeconds": 10, "containers": [container]},
-            },
-        },
-    }
+    pod = {"terminationGracePeriodSeconds": 10, "containers": [container]}
+    return workload("Deployment", NAME, LABELS, pod, replicas=replicas)
 
 
 def front_service(target: int = PORT) -> Json:
     """Describe the Kubernetes Service before it, which leads to that port."""
-    metadata = {"name": NAME, "namespace": NAMESPACE}
-    ports = [{"name": "http", "port": 80, "targetPort": target}]
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": metadata,
-        "spec": {"selector": dict(LABELS), "ports": ports},
-    }
-
-
-def settings(token: str) -> Json:
-    """Describe the ConfigMap that the token is in."""
-    metadata = {"name": "settings", "namespace": NAMESPACE}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"token": token}}
+    return service(NAME, 80, target=target)
 
 
 def generic(*documents: str) -> str:
@@ -139,11 +116,6 @@ def generic(*documents: str) -> str:
 class LadderStage(CrashStage):
     """The cluster with the one service, and the daemon's lives."""
 
-    def front_pods(self) -> Mapping[str, Json]:
-        """Return the pods that are not on their way out, by their uids."""
-        found = self.cluster.find(PODS, NAMESPACE, LABELS)
-        return {each["metadata"]["uid"]: each for each in found if not each["metadata"].get("deletionTimestamp")}
-
     def ready(self) -> int:
         """Return how many pods are ready."""
         found = self.cluster.get(DEPLOYMENTS, NAME, NAMESPACE) or {}
@@ -153,12 +125,12 @@ class LadderStage(CrashStage):
         """Write another token, which pods that run do not see: in a later second than they began in, for times have no parts of one."""
 
         async def is_later() -> bool:
-            containers = [one for each in self.front_pods().values() for one in each["status"]["containerStatuses"]]
+            containers = [one for each in self.alive(LABELS).values() for one in each["status"]["containerStatuses"]]
             now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
             return all(each["state"]["running"]["startedAt"] < now for each in containers)
 
         await self.until(is_later)
-        self.cluster.apply(settings(token))
+        self.cluster.apply(config_map("settings", token=token))
 
     async def has(self, replicas: int) -> None:
         """Wait until so many pods are ready."""
@@ -197,7 +169,7 @@ async def ladder(
         LadderStage.on(cluster, daemon) as stage,
     ):
         for manifest in (
-            settings(token),
+            config_map("settings", token=token),
             front_service(),
             deployment(replicas, reads_token=bool(token), memory=memory),
         ):
@@ -217,7 +189,7 @@ async def test_pods_that_began_before_their_configuration_changed_are_restarted_
     tmp_path: Path,
 ) -> None:
     async with ladder(tmp_path, DOES_NOT_ANSWER, replicas=3, token="old") as stage:
-        before = {each["metadata"]["name"] for each in stage.front_pods().values()}
+        before = {each["metadata"]["name"] for each in stage.alive(LABELS).values()}
         await stage.change_token("new")
         stage.start()
         async with stage.ledger() as ledger:
@@ -248,7 +220,7 @@ async def test_no_other_pod_is_restarted_where_the_first_one_does_not_answer(tmp
 
 async def test_the_only_pod_is_replaced_by_one_that_is_ready_before_it_goes(tmp_path: Path) -> None:
     async with ladder(tmp_path, DOES_NOT_ANSWER, replicas=1) as stage:
-        (pod,) = stage.front_pods().values()
+        (pod,) = stage.alive(LABELS).values()
         address = f"http://{pod['status']['podIP']}:{PORT}/hang"
         async with aiohttp.ClientSession() as session, session.get(address) as answer:
             assert answer.status == 503
@@ -261,7 +233,7 @@ async def test_the_only_pod_is_replaced_by_one_that_is_ready_before_it_goes(tmp_
 
 def on(stage: LadderStage, node: str) -> set[str]:
     """Return the names of the pods on a node."""
-    return {each["metadata"]["name"] for each in stage.front_pods().values() if each["spec"].get("nodeName") == node}
+    return {each["metadata"]["name"] for each in stage.alive(LABELS).values() if each["spec"].get("nodeName") == node}
 
 
 def is_cordoned(stage: LadderStage, node: str) -> bool:
@@ -302,7 +274,7 @@ def allowing(memory: str) -> str:
 
 def limits(stage: LadderStage) -> set[str]:
     """Return the limits that its pods have."""
-    return {each["spec"]["containers"][0]["resources"]["limits"]["memory"] for each in stage.front_pods().values()}
+    return {each["spec"]["containers"][0]["resources"]["limits"]["memory"] for each in stage.alive(LABELS).values()}
 
 
 def resized(stage: LadderStage) -> list[str]:
@@ -316,7 +288,7 @@ async def test_a_limit_is_raised_in_place_and_told_to_be_temporary(tmp_path: Pat
     async with ladder(tmp_path, UNHEALTHY, replicas=2, service=allowing("256Mi"), memory=LIMIT) as stage:
         stage.start()
         async with stage.ledger() as ledger:
-            before = stage.front_pods()
+            before = stage.alive(LABELS)
             for uid in before:
                 stage.cluster.faults.need_memory(uid, "96Mi")
             incident = await stage.closed(ledger)
@@ -324,7 +296,7 @@ async def test_a_limit_is_raised_in_place_and_told_to_be_temporary(tmp_path: Pat
     assert incident.reason.startswith("temporary, in 2 pods: its limit of 64Mi is raised to 164Mi"), incident
     assert RAISED_BY_HAND in incident.reason
     assert resized(stage) == sorted(each["metadata"]["name"] for each in before.values())
-    assert stage.front_pods().keys() == before.keys()
+    assert stage.alive(LABELS).keys() == before.keys()
     assert limits(stage) == {"164Mi"}
     template = stage.cluster.get(DEPLOYMENTS, NAME, NAMESPACE) or {}
     assert template["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] == LIMIT

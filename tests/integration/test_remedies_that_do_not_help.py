@@ -15,9 +15,9 @@ from tests.harness.ledgers import newest_signals
 from tests.harness.restarting_runbook import write_restarting_runbook
 from tests.integration.crash_daemon import crash_daemon
 from tests.integration.crash_stage import API, SELDOM, CrashStage
-from tests.integration.crash_story import CRASH_LOOP, good_is_known, made
+from tests.integration.crash_story import CRASH_LOOP, good_is_known, made, quiet
 from tests.integration.documents import service
-from tests.integration.process_stage import PYTHON
+from tests.integration.process_stage import PYTHON, config_map
 from tests.unit.factories import rule_text
 
 pytestmark = pytest.mark.long
@@ -31,11 +31,7 @@ async def break_and_recover(stage: CrashStage, ledger: Ledger, count: int) -> No
     stage.cluster.faults.crash_loop(stage.pods()[0])
     incident = await stage.all_closed(ledger, count)
     assert incident.state is IncidentState.RECOVERED, incident
-
-    async def is_quiet() -> bool:
-        return not await ledger.signals.firing() and not await ledger.signals.pending() and stage.is_well()
-
-    await stage.until(is_quiet, every=SELDOM)
+    await quiet(stage, ledger)
 
 
 async def left_alone(ledger: Ledger) -> Sequence[str]:
@@ -87,19 +83,13 @@ async def test_a_trouble_that_returns_after_each_recovery_is_told_once_and_left_
 
 
 CART = "cart-settings"
+API_LABELS = {"app": "api"}
 
 
 def back_end(stage: CrashStage, strategy: Mapping[str, Any]) -> None:
     """Make the API's two pods real programs that need a key of a ConfigMap."""
     stage.cluster.images.add("python:3", PYTHON)
-    stage.cluster.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": CART, "namespace": NAMESPACE},
-            "data": {"currency": "EUR"},
-        }
-    )
+    stage.cluster.apply(config_map(CART, currency="EUR"))
     key = {"name": CART, "key": "currency"}
     container = {
         "name": "api",
@@ -142,12 +132,6 @@ def catalog(folder: Path) -> Path:
     return folder
 
 
-def api_pods(stage: CrashStage) -> Mapping[str, Mapping[str, Any]]:
-    """Return the API's pods that are not on their way out, by uid."""
-    found = stage.cluster.find(resources.PODS, NAMESPACE, {"app": "api"})
-    return {each["metadata"]["uid"]: each for each in found if not each["metadata"].get("deletionTimestamp")}
-
-
 def waits_for(pod: Mapping[str, Any], reason: str) -> bool:
     """Return whether the pod's container waits for this reason."""
     statuses = pod.get("status", {}).get("containerStatuses", [])
@@ -173,25 +157,18 @@ async def test_a_restart_that_would_end_the_last_good_pod_is_not_made(tmp_path: 
         back_end(stage, {"type": "Recreate", "rollingUpdate": None})
 
         async def is_rolled_out() -> bool:
-            images = [pod["spec"]["containers"][0]["image"] for pod in api_pods(stage).values()]
+            images = [pod["spec"]["containers"][0]["image"] for pod in stage.alive(API_LABELS).values()]
             return stage.is_well(API) and images == ["python:3", "python:3"]
 
         await stage.until(is_rolled_out)
         stage.start()
         async with stage.ledger() as ledger:
-            good, gone = sorted(api_pods(stage))
-            stage.cluster.apply(
-                {
-                    "apiVersion": "v1",
-                    "kind": "ConfigMap",
-                    "metadata": {"name": CART, "namespace": NAMESPACE},
-                    "data": {"currency": None},
-                }
-            )
-            stage.cluster.delete(resources.PODS, api_pods(stage)[gone]["metadata"]["name"], NAMESPACE)
+            good, gone = sorted(stage.alive(API_LABELS))
+            stage.cluster.apply(config_map(CART, currency=None))
+            stage.cluster.delete(resources.PODS, stage.alive(API_LABELS)[gone]["metadata"]["name"], NAMESPACE)
 
             await stage.until(
-                lambda: any(waits_for(pod, "CreateContainerConfigError") for pod in api_pods(stage).values())
+                lambda: any(waits_for(pod, "CreateContainerConfigError") for pod in stage.alive(API_LABELS).values())
             )
 
             async def has_come_to_the_restart() -> bool:
@@ -204,7 +181,7 @@ async def test_a_restart_that_would_end_the_last_good_pod_is_not_made(tmp_path: 
             assert restart.state is StepState.SKIPPED, restart
             assert "CreateContainerConfigError" in restart.error
             assert "currency" in restart.error
-            assert good in api_pods(stage)
+            assert good in stage.alive(API_LABELS)
             assert [each.path for each in made(stage) if each.method == "PATCH"] == []
             assert incident.state is IncidentState.NEEDS_OPERATOR
             assert restart.error in incident.reason

@@ -9,6 +9,7 @@ import pytest
 from kintsugi.actions import api_objects
 from kintsugi.kube.client import PatchKind
 from kintsugi.verbs.rollout_restart import good_pods, survivors
+from kintsugi_demo.shop import workload
 from kubediagnosis.templates import RESTARTED
 from kubeobjects.kept import Pod
 from kubeobjects.resources import DEPLOYMENTS, PODS, REPLICASETS, STATEFULSETS, Resource
@@ -27,22 +28,15 @@ async def stage(tmp_path: Path) -> AsyncIterator[ProcessStage]:
         yield stage
 
 
-def workload(resource: Resource, replicas: int, strategy: Mapping[str, Any]) -> dict[str, Any]:
+def web(resource: Resource, replicas: int, strategy: Mapping[str, Any]) -> dict[str, Any]:
     """Describe a Deployment or StatefulSet of web pods, made all at once."""
-    labels = {"app": "web"}
     field = "strategy" if resource == DEPLOYMENTS else "updateStrategy"
-    spec = {
-        "replicas": replicas,
-        "selector": {"matchLabels": labels},
-        "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": IMAGE}]}},
-        field: strategy,
-    }
+    spec: dict[str, Any] = {"replicas": replicas, field: strategy}
     if resource == STATEFULSETS:
         spec |= {"serviceName": "web", "podManagementPolicy": "Parallel"}
     else:
         spec |= {"progressDeadlineSeconds": 36_000}  # its clock must not be what the controller goes on by
-    metadata = {"name": "web", "namespace": NAMESPACE}
-    return {"apiVersion": "apps/v1", "kind": resource.kind, "metadata": metadata, "spec": spec}
+    return workload(resource.kind, "web", {"app": "web"}, {"containers": [{"name": "web", "image": IMAGE}]}, **spec)
 
 
 def rolling(**bounds: Any) -> Mapping[str, Any]:
@@ -73,7 +67,7 @@ CASES = (
 async def test_a_restart_leaves_as_many_good_pods_as_is_foretold(
     stage: ProcessStage, resource: Resource, replicas: int, strategy: Mapping[str, Any], ill: int
 ) -> None:
-    stage.cluster.apply(workload(resource, replicas, strategy))
+    stage.cluster.apply(web(resource, replicas, strategy))
 
     def pods() -> list[Pod]:
         return [api_objects.convert(each, Pod) for each in stage.cluster.find(PODS, NAMESPACE)]

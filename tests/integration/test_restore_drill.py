@@ -10,26 +10,16 @@ from kintsugi.app.serving import operator_service
 from kintsugi.decisions.drills import report_of
 from kintsugi.errors import WrongState
 from kintsugi.model.drills import DrillReport
-from kintsugi.model.records import Incident, IncidentState, RunKind
+from kintsugi.model.records import Incident, IncidentState
 from kubeobjects.resources import JOBS, PODS, PVCS
 from tests.harness.waiting import eventually
-from tests.integration.database_stage import DATABASE, NAMESPACE, POD, DatabaseStage
+from tests.integration.database_stage import DATABASE, DRILL_ENDS, NAMESPACE, POD, DatabaseStage
 
 pytestmark = pytest.mark.long
 
 
-ENDED = (IncidentState.PASSED, IncidentState.FAILED, IncidentState.CANCELLED, IncidentState.NEEDS_OPERATOR)
 DATABASES = "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database WHERE NOT datistemplate"
 LIVE = "SELECT md5(string_agg(orders::text, '' ORDER BY id)) FROM orders"
-
-
-async def drilled(stage: DatabaseStage) -> Incident:
-    """Let Ada have the backups tried, to the end."""
-    begun = await operator_service(stage.core).drill(DATABASE, who="ada")
-    assert begun.kind is RunKind.DRILL
-    ended = await stage.reaches(*ENDED)
-    assert ended.id == begun.id
-    return ended
 
 
 async def report(stage: DatabaseStage, incident: Incident) -> DrillReport:
@@ -64,7 +54,7 @@ async def test_a_good_backup_passes_and_nothing_live_is_touched(database: Databa
     await database.tell_connections()
     before = await database.connections()
 
-    ended = await drilled(database)
+    ended = await database.drilled()
 
     assert ended.state is IncidentState.PASSED, await database.story()
     assert await database.connections(since=before) == []
@@ -92,7 +82,7 @@ async def test_a_backup_that_does_not_hold_what_it_should_fails_and_a_person_is_
     await database.fill("INSERT INTO orders SELECT * FROM kept", "DROP TABLE kept")
     live = await database.psql(LIVE, "app")
 
-    ended = await drilled(database)
+    ended = await database.drilled()
 
     assert ended.state is IncidentState.FAILED, await database.story()
     assert "verify/orders: Orders are there: not met" in ended.reason
@@ -124,7 +114,7 @@ async def test_a_drill_is_taken_up_by_the_next_process(database: DatabaseStage) 
     await database.core.supervisor.stop()
     await database.core.supervisor.resume()
 
-    ended = await database.reaches(*ENDED)
+    ended = await database.reaches(*DRILL_ENDS)
 
     assert ended.state is IncidentState.PASSED, await database.story()
     made = [each.split()[1] for each in await database.changes() if each.startswith("POST") and "jobs" in each]
@@ -145,7 +135,7 @@ async def test_a_drill_gives_way_when_the_live_server_ends(database: DatabaseSta
     await until_restoring(database)
     database.cluster.delete(PODS, POD, NAMESPACE, grace=0)
 
-    ended = await database.reaches(*ENDED)
+    ended = await database.reaches(*DRILL_ENDS)
 
     assert ended.state in (IncidentState.CANCELLED, IncidentState.PASSED), await database.story()
 

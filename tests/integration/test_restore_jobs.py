@@ -7,15 +7,13 @@ import pytest
 
 from kintsugi.kube.client import KubeClient
 from kintsugi.settings import KubeSettings
+from kintsugi_demo.shop import NAMESPACE, secret, service
 from kubesim import EmbeddedCluster, Image
-from kubesim.apiserver.rights import Rule
 from kubesim.images import Program
-from tests.harness.daemon import rights
 from tests.harness.worker_stories import IMAGE, STORIES, Story, StoryNamespace, script
+from tests.integration.process_stage import documented
 
 pytestmark = pytest.mark.long
-
-NAMESPACE = "production"
 
 
 @pytest.fixture
@@ -25,27 +23,9 @@ async def place(tmp_path: Path) -> AsyncIterator[StoryNamespace]:
     program = Program(entrypoint=("python",), programs={"python": ("/bin/sh", str(tmp_path / "python"))})
     async with EmbeddedCluster.start(speed=20, images={IMAGE: Image(program=program)}) as cluster:
         cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-        cluster.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "Service",
-                "metadata": {"name": "database", "namespace": NAMESPACE},
-                "spec": {"selector": {"app": "database"}, "ports": [{"port": 5432}]},
-            }
-        )
-        cluster.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "Secret",
-                "metadata": {"name": "database-credentials", "namespace": NAMESPACE},
-                "stringData": {"password": "x"},
-            }
-        )
-        may = [
-            Rule(verbs=tuple(each["verbs"]), resources=tuple(each["resources"]), groups=tuple(each["apiGroups"]))
-            for each in rights()
-        ]
-        settings = KubeSettings(kubeconfig=cluster.kubeconfig(tmp_path / "kubeconfig", "kintsugi", may))
+        cluster.apply(service("database", 5432))
+        cluster.apply(secret("database-credentials", password="x"))
+        settings = KubeSettings(kubeconfig=cluster.kubeconfig(tmp_path / "kubeconfig", "kintsugi", documented()))
         async with KubeClient.connect(settings) as kube:
             yield StoryNamespace(kube=kube, namespace=NAMESPACE)
 

@@ -40,8 +40,7 @@ def test_a_worker_that_is_asked_to_stop_leaves_the_server_as_it_was(restoring: R
     worker.comes_to(PHASES[at])
     worker.send(signal.SIGTERM)
     worker.send(signal.SIGTERM)
-    failed = restoring.failed(worker)
-    assert failed.kind is WorkFailure.INTERRUPTED
+    restoring.failed(worker, WorkFailure.INTERRUPTED)
     assert restoring.everything() == paced == before
     restoring.pace()
     restoring.restored(restoring.restore("slow"))
@@ -89,9 +88,7 @@ def test_a_hidden_database_without_our_mark_is_neither_used_nor_dropped(restorin
     """A full database of the hidden name without our mark is somebody's."""
     restoring.restored(restoring.restore("large", into=hidden("slow")))
     before = sql_of(restoring.server, hidden("slow"))
-    failed = restoring.failed(restoring.restore("slow"))
-    assert failed.kind is WorkFailure.REFUSED
-    assert hidden("slow") in failed.reason
+    restoring.failed(restoring.restore("slow"), WorkFailure.REFUSED, hidden("slow"))
     assert sql_of(restoring.server, hidden("slow")) == before
 
 
@@ -103,11 +100,10 @@ def test_a_second_worker_waits_a_moment_and_is_refused(restoring: RestoreStage) 
     first.comes_to(PHASES["rows"])
     other = restoring.restore("large")
     restoring.restored(other)
-    second = restoring.failed(restoring.restore("slow"))
-    assert second.kind is WorkFailure.REFUSED
-    assert "another restore into slow is running, since " in second.reason
+    second = restoring.restore("slow")
+    restoring.failed(second, WorkFailure.REFUSED, "another restore into slow is running, since ")
     first.send(signal.SIGTERM)
-    assert restoring.failed(first).kind is WorkFailure.INTERRUPTED
+    restoring.failed(first, WorkFailure.INTERRUPTED)
     restoring.server.psql("DROP DATABASE large")
     restoring.server.psql(f"DROP ROLE {owner_of('large')}")
     assert restoring.everything() == before
@@ -153,9 +149,8 @@ async def test_a_client_on_the_empty_database_is_named_and_left_alone(restoring:
     before = restoring.everything()
     client = await asyncpg.connect(restoring.server.dsn("slow"))
     try:
-        failed = await asyncio.to_thread(lambda: restoring.failed(restoring.restore("slow")))
-        assert failed.kind is WorkFailure.REFUSED
-        assert "clients are connected to slow (postgres from 127.0.0.1)" in failed.reason
+        says = "clients are connected to slow (postgres from 127.0.0.1)"
+        await asyncio.to_thread(restoring.failed, restoring.restore("slow"), WorkFailure.REFUSED, says)
         assert await client.fetchval("SELECT 1") == 1
     finally:
         await client.close()
@@ -168,10 +163,8 @@ def test_a_database_that_somebody_makes_meanwhile_is_not_replaced(restoring: Res
     worker = restoring.restore("slow")
     worker.comes_to(PHASES["rows"])
     restoring.server.psql("CREATE DATABASE slow")
-    failed = restoring.failed(worker)
-    assert failed.kind is WorkFailure.REFUSED
-    assert f"kept as {hidden('slow')}" in failed.reason
-    assert restoring.failed(restoring.restore("slow")).kind is WorkFailure.REFUSED
+    restoring.failed(worker, WorkFailure.REFUSED, f"kept as {hidden('slow')}")
+    restoring.failed(restoring.restore("slow"), WorkFailure.REFUSED)
     restoring.server.psql("DROP DATABASE slow")
     restoring.restored(restoring.restore("slow"))
     assert restored_sql(restoring.server, "slow") == restoring.dumps.sql["slow"]
@@ -185,10 +178,8 @@ def test_a_full_disk_is_called_one_and_leaves_what_was(restoring: RestoreStage, 
         restoring.server.psql(f"CREATE TABLESPACE small LOCATION '{small_disk}'")
         restoring.server.psql("CREATE DATABASE large TABLESPACE small")
         before = restoring.everything()
-        failed = restoring.failed(restoring.restore("large"))
-        assert failed.kind is WorkFailure.DISK_FULL
-        assert "No space left on device" in failed.reason
-        assert "TABLE DATA large" in failed.reason
+        says = ("No space left on device", "TABLE DATA large")
+        restoring.failed(restoring.restore("large"), WorkFailure.DISK_FULL, *says)
         assert restoring.everything() == before
         disks.resize(small_disk, "200m")
         restoring.restored(restoring.restore("large"))
@@ -203,8 +194,7 @@ def test_a_full_disk_below_the_whole_server_is_called_one(made: Dumps, small_dis
     disks.resize(small_disk, "110m")
     with RestoreStage.built(made, folder=small_disk) as restoring:
         before = restoring.everything()
-        failed = restoring.failed(restoring.restore("large"))
-        assert failed.kind is WorkFailure.DISK_FULL, failed.reason
+        restoring.failed(restoring.restore("large"), WorkFailure.DISK_FULL)
         disks.resize(small_disk, "600m")
         restoring.server.kill()
         restoring.server.start()
@@ -221,9 +211,7 @@ def test_a_server_that_was_killed_is_as_it_was_when_it_comes_back(restoring: Res
     worker = restoring.restore("slow")
     worker.comes_to(PHASES[at])
     restoring.server.kill()
-    failed = restoring.failed(worker)
-    assert failed.kind is WorkFailure.UNREACHABLE
-    assert "went away" in failed.reason
+    restoring.failed(worker, WorkFailure.UNREACHABLE, "went away")
     restoring.server.start()
     restoring.pace()
     assert without_leftovers(restoring) == before
@@ -241,11 +229,10 @@ def test_a_worker_whose_server_hangs_ends_when_it_is_asked_to(restoring: Restore
     try:
         began = time.monotonic()
         worker.send(signal.SIGTERM)
-        failed = restoring.failed(worker)
+        restoring.failed(worker, WorkFailure.INTERRUPTED)
         assert time.monotonic() - began < 30
     finally:
         restoring.server.thaw()
-    assert failed.kind is WorkFailure.INTERRUPTED
     assert f"{hidden('slow')} was left on 127.0.0.1" in worker.notes
     restoring.pace()
     wait_for(lambda: restoring.at_work() == 0, within=TIMEOUT, describe=restoring.at_work)
@@ -260,9 +247,7 @@ def test_a_session_that_an_operator_ends_is_a_failure_and_cleaned_up(restoring: 
     worker = restoring.restore("slow")
     worker.comes_to(PHASES["rows"])
     restoring.server.psql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{hidden('slow')}'")
-    failed = restoring.failed(worker)
-    assert failed.kind is WorkFailure.UNREACHABLE
-    assert "terminating connection" in failed.reason
+    restoring.failed(worker, WorkFailure.UNREACHABLE, "terminating connection")
     restoring.pace()
     assert restoring.everything() == before
 
@@ -271,9 +256,8 @@ def test_an_extension_that_the_server_lacks_is_named(made: Dumps) -> None:
     """E10: on a server whose package does not bring it."""
     with scratch("bare-") as folder, RestoreStage.built(made, folder=folder, without=("vector",)) as restoring:
         before = restoring.everything()
-        failed = restoring.failed(restoring.restore("shop", "--role", "app", "--role", "reporting"))
-        assert failed.kind is WorkFailure.MISMATCH
-        assert "the extension vector, which is not installed" in failed.reason
+        worker = restoring.restore("shop", "--role", "app", "--role", "reporting")
+        restoring.failed(worker, WorkFailure.MISMATCH, "the extension vector, which is not installed")
         assert restoring.everything() == before
 
 

@@ -1,7 +1,7 @@
 """A restore whose worker ended without a word: a real PostgreSQL is asked what became of it (P3, E11)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -22,11 +22,11 @@ from tests.harness.waiting import eventually
 from tests.integration.database_stage import (
     DATABASE,
     NAMESPACE,
-    POD,
     POSTGRES,
     TIMEOUT,
     is_ready,
     postgres,
+    psql,
     related_objects,
 )
 from tests.unit.factories import NOW
@@ -44,7 +44,6 @@ AROUND = ChangeContext(
     namespace=NAMESPACE,
     workload=WorkloadRef(resource=STATEFULSETS, name=DATABASE),
 )
-Psql = Callable[..., Coroutine[None, None, str]]
 
 
 @pytest.fixture
@@ -65,36 +64,23 @@ async def kube(cluster: EmbeddedCluster, tmp_path: Path) -> AsyncIterator[KubeCl
         yield client
 
 
-@pytest.fixture
-def psql(kube: KubeClient) -> Psql:
-    """What does a statement in the database's pod."""
-
-    async def do(statement: str, database: str = "postgres") -> str:
-        words = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-c", statement]
-        done = await kube.execute(POD, NAMESPACE, words)
-        assert done.exit_code == 0, done.stderr.decode()
-        return done.stdout.decode().strip()
-
-    return do
-
-
 async def settled(kube: KubeClient) -> JobState:
     """Ask the database."""
     return await job_target.settle(kube, ContainerExec(kube), RESTORE, LOST, AROUND)
 
 
-async def test_a_database_with_tables_is_whole_and_a_missing_one_was_not_restored(kube: KubeClient, psql: Psql) -> None:
+async def test_a_database_with_tables_is_whole_and_a_missing_one_was_not_restored(kube: KubeClient) -> None:
     """A database is hidden until it is whole."""
     missing = await settled(kube)
     assert missing.stage is JobStage.FAILED
     assert "nothing was restored into app" in missing.why
 
-    await psql("CREATE DATABASE app")
+    await psql(kube, "CREATE DATABASE app")
     assert (await settled(kube)).stage is JobStage.FAILED, "an empty one was there before"
 
-    await psql("CREATE TABLE orders AS SELECT generate_series(1, 1000) AS id", "app")
-    await psql('CREATE SCHEMA "of a shop" CREATE TABLE "it\'s" (id int)', "app")
-    await psql("ANALYZE", "app")
+    await psql(kube, "CREATE TABLE orders AS SELECT generate_series(1, 1000) AS id", "app")
+    await psql(kube, 'CREATE SCHEMA "of a shop" CREATE TABLE "it\'s" (id int)', "app")
+    await psql(kube, "ANALYZE", "app")
     done = await settled(kube)
     assert done.stage is JobStage.DONE
     restored = done.names["restored"]
@@ -103,14 +89,14 @@ async def test_a_database_with_tables_is_whole_and_a_missing_one_was_not_restore
     assert done.names["notes"] == [job_target.ESTIMATED]
 
 
-async def test_while_the_lock_of_a_worker_is_held_it_is_at_work(kube: KubeClient, psql: Psql) -> None:
+async def test_while_the_lock_of_a_worker_is_held_it_is_at_work(kube: KubeClient) -> None:
     """On a node that the API server does not hear of any more."""
-    holding = asyncio.create_task(psql(f"SELECT pg_advisory_lock({LOCK_CLASS}, hashtext('app')), pg_sleep(300)"))
+    holding = asyncio.create_task(psql(kube, f"SELECT pg_advisory_lock({LOCK_CLASS}, hashtext('app')), pg_sleep(300)"))
 
     async def is_at_work() -> bool:
         return (await settled(kube)).stage is JobStage.RUNNING
 
     await eventually(is_at_work, within=TIMEOUT)
-    await psql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+    await psql(kube, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
     assert (await settled(kube)).stage is JobStage.FAILED
     await asyncio.gather(holding, return_exceptions=True)

@@ -34,21 +34,13 @@ DECIDED = "after commit move-run rolling-back 1"
 FIX = "shop/web:better"
 
 
-def change_api(stage: CrashStage, image: str) -> None:
-    """Roll out an image of the API."""
-    container = {**stage.deployment(API)["spec"]["template"]["spec"]["containers"][0], "image": image}
-    metadata = {"name": API, "namespace": NAMESPACE}
-    spec = {"template": {"spec": {"containers": [container]}}}
-    stage.cluster.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
-
-
 async def test_an_image_of_the_good_revision_that_is_gone_is_handed_over_and_nothing_is_changed(tmp_path: Path) -> None:
     async with CrashStage.set(crash_daemon(tmp_path / "story", durations=0.03)) as stage:
         stage.cluster.images.add(KEPT, GOOD)
         stage.start()
         async with stage.ledger() as ledger:
             await good_is_known(stage, ledger)
-            change_api(stage, KEPT)
+            roll_out(stage, KEPT, API)
             workload = stage.deployment(API)["metadata"]["uid"]
 
             async def both_are_good() -> bool:
@@ -131,7 +123,7 @@ async def test_a_workload_that_is_made_anew_with_a_missing_image_is_taken_back_b
             await delete_and_apply(stage, api(GONE))
             found = await diagnosed(stage, ledger)
             incident, asked = await over(stage, ledger)
-        (container,) = stage.deployment(API)["spec"]["template"]["spec"]["containers"]
+        container = stage.container(API)
     assert incident.state is IncidentState.RECOVERED, incident
     assert incident.service == "api-service"
     told = f"the ledger has the last good template (image {GOOD_API} instead of image {GONE})"
@@ -164,12 +156,6 @@ async def test_a_template_whose_values_are_others_by_now_is_only_told(tmp_path: 
     assert TOKEN.encode() not in written(stage.daemon.folder)
 
 
-def image(stage: CrashStage) -> str:
-    """Return the image that the web Deployment asks for."""
-    found: str = stage.deployment()["spec"]["template"]["spec"]["containers"][0]["image"]
-    return found
-
-
 def bare(deployment: Json) -> Json:
     """Return what takes the marks of runs from a Deployment."""
     metadata = {name: deployment["metadata"][name] for name in ("name", "namespace")}
@@ -194,7 +180,7 @@ async def test_a_fix_that_is_rolled_out_after_the_decision_is_not_rolled_back(tm
             stage.start()
 
             incident = await stage.all_closed(ledger)
-            assert image(stage) == FIX
+            assert stage.container()["image"] == FIX
             assert incident.state is IncidentState.NEEDS_OPERATOR
             assert "was changed" in incident.reason
             assert "since the rollback was decided" in incident.reason

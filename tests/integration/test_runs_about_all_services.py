@@ -17,9 +17,9 @@ from kintsugi_demo.shop import NAMESPACE, WEB, deployment
 from kubeobjects import resources
 from tests.harness.daemon import DaemonProcess
 from tests.integration.crash_daemon import crash_daemon
-from tests.integration.crash_enumeration import Enumeration, deal, is_sure
-from tests.integration.crash_stage import API, SELDOM, CrashStage
-from tests.integration.crash_story import CrashStoryEnd, end_of_services, tell
+from tests.integration.crash_enumeration import Enumeration, deal
+from tests.integration.crash_stage import API, CrashStage
+from tests.integration.crash_story import CrashStoryEnd, effects, ended, good_is_known, made, quiet, tell
 from tests.integration.documents import service
 
 pytestmark = pytest.mark.long
@@ -115,23 +115,13 @@ class StackScene:
 
     async def play(self, stage: CrashStage, ledger: Ledger) -> CrashStoryEnd:
         """Break everything, wait until nothing is left to do, and gather how it ended."""
-
-        async def is_known() -> bool:
-            workloads = [stage.deployment(name)["metadata"]["uid"] for name in WORKLOADS.values()]
-            return all([await ledger.revisions.good_revisions(each) for each in workloads])
-
-        await stage.until(is_known)
+        await good_is_known(stage, ledger, WORKLOADS.values())
         before = {each["metadata"]["uid"] for each in stage.cluster.find(resources.PODS, NAMESPACE)}
         break_all(stage)
-
-        async def is_quiet() -> bool:
-            incidents = await ledger.incidents.newest(limit=50)
-            over = bool(incidents) and all(each.closed for each in incidents)
-            return over and not await ledger.signals.firing() and not await ledger.signals.pending()
-
-        await stage.until(is_quiet, every=SELDOM)
+        await quiet(stage, ledger)
         await well(stage)
-        return await end_of_services(stage, ledger, before, WORKLOADS.values())
+        left = {name: str(stage.deployment(name)["spec"]["replicas"]) for name in WORKLOADS.values()}
+        return await ended(ledger, effects(made(stage), before), left)
 
 
 SCENE = StackScene()
@@ -152,13 +142,10 @@ async def test_killed_at_every_effect_a_run_about_all_services_ends_the_same(tmp
     assert undisturbed.end.effects == {"delete a pod that was there": 4}
 
     enumeration = Enumeration(scene=SCENE, folder=tmp_path, undisturbed=undisturbed, deaths=DEATHS)
-    effects = [point for point in enumeration.own if " effect " in point]
     if EVERYWHERE:
         await enumeration.everywhere()
+        enumeration.check()
     else:
-        await enumeration.at(deal([[point] for point in effects], DEATHS))
-
-    print(enumeration.summary())
-    assert not enumeration.complaints, "\n".join(enumeration.complaints)
-    expected = [point for point in enumeration.own if is_sure(point)] if EVERYWHERE else effects
-    assert [point for point in enumeration.missed if point in expected] == []
+        at_effects = [point for point in enumeration.own if " effect " in point]
+        await enumeration.at(deal([[point] for point in at_effects], DEATHS))
+        enumeration.check(at_effects)

@@ -124,8 +124,8 @@ def template(stage: CrashStage) -> bytes:
 
 async def with_secrets(stage: CrashStage) -> None:
     """Write a literal secret into the web Deployment's environment, and what `kubectl apply` would leave."""
-    spec = stage.deployment()["spec"]["template"]["spec"]["containers"][0]
-    stage.change({"template": {"spec": {"containers": [{**spec, "env": [{"name": "PLAIN", "value": LITERAL}]}]}}})
+    env = [{"name": "PLAIN", "value": LITERAL}]
+    stage.change({"template": {"spec": {"containers": [{**stage.container(), "env": env}]}}})
     metadata = {"name": WEB, "namespace": NAMESPACE, "annotations": {f"kubectl.kubernetes.io/{LAST}": APPLIED}}
     stage.cluster.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata})
 

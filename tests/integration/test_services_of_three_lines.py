@@ -5,7 +5,7 @@ No shipped document names the application. What the real cluster shows of them i
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,10 @@ from kintsugi.cli.scaffolding import WorkloadSelection, init
 from kintsugi.settings import KubeSettings
 from kubeobjects.resources import DEPLOYMENTS, PODS
 from kubesim import EmbeddedCluster
+from tests.harness import manifests
 from tests.harness.daemon import DaemonProcess
 from tests.harness.waiting import eventually
-from tests.integration.process_stage import PYTHON
+from tests.integration.process_stage import CLAIM_TEMPLATES, PYTHON
 
 pytestmark = pytest.mark.long
 
@@ -36,31 +37,14 @@ Json = dict[str, Any]
 
 def workload(kind: str, name: str, image: str, *, replicas: int = 1, **pod: Any) -> Json:
     """Describe a workload of one container; `pod` are further keys of its pods."""
-    labels = {"app.kubernetes.io/name": name}
-    spec: Json = {
-        "replicas": replicas,
-        "selector": {"matchLabels": labels},
-        "template": {
-            "metadata": {"labels": labels},
-            "spec": {"terminationGracePeriodSeconds": 5, "containers": [{"name": "main", "image": image}], **pod},
-        },
-    }
-    if kind == "StatefulSet":
-        claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-        spec |= {"serviceName": name, "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": claim}]}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": kind,
-        "metadata": {"name": name, "namespace": NAMESPACE},
-        "spec": spec,
-    }
+    whole = {"terminationGracePeriodSeconds": 5, "containers": [{"name": "main", "image": image}], **pod}
+    claims = {"serviceName": name, "volumeClaimTemplates": CLAIM_TEMPLATES} if kind == "StatefulSet" else {}
+    return manifests.workload(kind, NAMESPACE, name, labels(name), whole, replicas=replicas, **claims)
 
 
-def leads_to(name: str) -> Json:
-    """Describe the Kubernetes Service of a workload."""
-    metadata = {"name": name, "namespace": NAMESPACE}
-    spec = {"selector": {"app.kubernetes.io/name": name}, "ports": [{"port": 80, "targetPort": 8080}]}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+def labels(name: str) -> Mapping[str, str]:
+    """Return the labels of a workload's pods."""
+    return {"app.kubernetes.io/name": name}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +111,7 @@ async def init_stage(folder: Path, *, front: Json | None = None) -> AsyncIterato
         cluster.apply(workload("Deployment", BACK, GOOD))
         cluster.apply(workload("StatefulSet", STORE, GOOD))
         for name in (FRONT, BACK, STORE):
-            cluster.apply(leads_to(name))
+            cluster.apply(manifests.front(NAMESPACE, name, labels(name), main=(80, 8080)))
         kubeconfig, catalog = cluster.kubeconfig(folder / "kubeconfig"), folder / "catalog"
         wanted = WorkloadSelection(namespace=NAMESPACE)
         assert await init(catalog, wanted, KubeSettings(kubeconfig=kubeconfig), OutputFormat.TEXT) is ExitCode.DONE

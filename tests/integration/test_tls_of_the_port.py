@@ -17,11 +17,9 @@ from kintsugi.ledger import Ledger
 from kintsugi.server.ports import Certificate
 from tests.harness.certificates import Authority, KeyPair
 from tests.harness.waiting import eventually
-from tests.integration.intake_server import PATIENT, Served, served
+from tests.integration.intake_server import PATIENT, WEBHOOK, Served, request, served
 from tests.integration.operations_double import FakeOperations
 from tests.unit.sources.webhooks import alert, webhook
-
-REQUEST = b"POST /alertmanager HTTP/1.1\r\nHost: kintsugi\r\nContent-Type: application/json\r\nConnection: close\r\n"
 
 
 class Files:
@@ -70,7 +68,7 @@ def deliver(port: Served, files: Files) -> tuple[int, str]:
     ):
         shown = secure.getpeercert()
         assert shown is not None
-        head = REQUEST + b"Authorization: Bearer the-webhooks-token\r\nContent-Length: %d\r\n\r\n" % len(body)
+        head = request({**WEBHOOK, "Connection": "close", "Content-Length": len(body)})
         secure.sendall(head + body)
         status = int(secure.makefile("rb").readline().split()[1])
     subject: Any = shown["subject"]
@@ -89,7 +87,7 @@ async def test_webhooks_are_taken_over_tls_and_not_in_the_clear(tmp_path: Path, 
 def in_the_clear(port: Served) -> bytes:
     """Deliver without TLS; return what is answered, nothing when the connection is closed."""
     with socket.create_connection((port.host, port.port), 20) as plain:
-        plain.sendall(REQUEST + b"Content-Length: 2\r\n\r\n{}")
+        plain.sendall(request({"Connection": "close", "Content-Length": 2}) + b"{}")
         try:
             return plain.recv(100)
         except ConnectionError:
@@ -152,7 +150,7 @@ async def test_connections_that_are_open_keep_their_certificate(tmp_path: Path, 
         trusting = ssl.create_default_context(cafile=str(files.authority.own.certificate))
         reader, writer = await asyncio.open_connection(port.host, port.port, ssl=trusting, server_hostname="127.0.0.1")
         body = webhook(alert())
-        head = REQUEST + b"Authorization: Bearer the-webhooks-token\r\nContent-Length: %d\r\n\r\n" % len(body)
+        head = request({**WEBHOOK, "Connection": "close", "Content-Length": len(body)})
         writer.write(head + body[:10])
         await writer.drain()
         await asyncio.to_thread(files.put, "second")

@@ -19,48 +19,16 @@ from kubeobjects.kept import Metadata, PersistentVolume, PersistentVolumeClaim, 
 from kubeobjects.metadata import ObjectReference
 from kubeobjects.storage import ClaimSpec, ClaimStatus, VolumeSpec
 from kubeobjects.workloads import StatefulSetSpec
+from tests.unit.catalog.second_database import BILLING
 from tests.unit.factories import NOW, incident, pod
 
-SECOND = """\
-apiVersion: kintsugi.dev/v1alpha1
-kind: Service
-metadata: {name: billing}
-spec:
-  priority: 1
-  namespace: finance
-  selector: app=ledger,tier=data
-  workload: statefulset/ledger-postgres
-  healthy: desired > 0 && ready >= desired && claims.all(c, c.status.phase == "Bound")
-  runbook: database-recovery
-  parameters:
-    database: billing
-    backups: s3://finance-backups/billing/
-    host: ledger.finance
-    writers: [deployment/invoices]
+MORE = """\
     cronjobs: [cronjob/month-end]
     standbys: 1
     standby_hosts: [ledger-standby.finance]
-  env:
-    PGPASSWORD: {secret: ledger-credentials, key: password}
-    PGPASSWORD_BILLING: {secret: ledger-credentials, key: billing-password}
   drill: {}
-  checks:
-    integrity:
-      - id: invoices
-        run: kubectl exec -it statefulset/ledger-postgres -- psql -U billing -d billing -c 'SELECT count(*) FROM public.invoices'
-        expect: value > 0
----
-apiVersion: kintsugi.dev/v1alpha1
-kind: Rule
-metadata: {name: billing-pods-unhealthy}
-spec:
-  on: pod
-  service: billing
-  when: object.unhealthy
-  for: 1m
-  mode: auto
-  cooldown: 30m
 """
+SECOND = BILLING.replace("  env:\n", f"{MORE}  env:\n")
 RUNBOOKS = ("database-recovery", "database-restore", "database-drill")
 
 

@@ -108,6 +108,16 @@ async def test_a_port_that_speaks_http_is_answered_at_its_cluster_ip_once_a_pod_
         assert await status(18083) == 0
 
 
+async def test_names_of_services_lead_to_them_in_every_form_and_others_to_nothing(embedded: EmbeddedCluster) -> None:
+    embedded.apply(service(80))
+    ip = dig(embedded.get(resources.SERVICES, "web"), "spec", "clusterIP")
+    for name in ("web.default", "web.default.svc", "web.default.svc.cluster.local."):
+        assert embedded.resolve(name) == (ip,)
+    assert embedded.resolve("kubernetes.default.svc") == ("127.0.0.1",)
+    for stranger in ("web", "web.ingress", "web.default.example.com", "nobody.default"):
+        assert embedded.resolve(stranger) == ()
+
+
 ADDRESS = ("127.0.0.1", 5432)
 
 
