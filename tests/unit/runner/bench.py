@@ -139,16 +139,19 @@ class RunBench:
 
     def make_driver(self, deps: RunnerDeps, journal: Journal) -> Driver:
         """Make the driver of one process."""
-        return RunDriver(
-            deps=deps,
-            ledger=as_ledger(self.ledger),
-            catalog=self.catalog,
-            runbook=self.runbook,
-            incident=self.ledger.incident,
-            journal=journal,
-            watchdog=RunWatchdog(deps=deps, journal=journal, runbook=self.runbook, timings=TIMEOUT),
-            gate=self.make_gate(deps, journal),
-        )
+        watchdog = RunWatchdog(deps=deps, journal=journal, runbook=self.runbook, timings=TIMEOUT)
+        return RunDriver(**self.parts(deps, journal), watchdog=watchdog, gate=self.make_gate(deps, journal))
+
+    def parts(self, deps: RunnerDeps, journal: Journal) -> dict[str, Any]:
+        """Return the parts that drivers of every kind have."""
+        return {
+            "deps": deps,
+            "ledger": as_ledger(self.ledger),
+            "catalog": self.catalog,
+            "runbook": self.runbook,
+            "incident": self.ledger.incident,
+            "journal": journal,
+        }
 
     def make_gate(self, deps: RunnerDeps, journal: Journal) -> RunGate:
         """Make what that driver asks before each change."""

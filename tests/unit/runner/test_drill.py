@@ -91,16 +91,8 @@ class Drill(RunBench):
 
     def make_driver(self, deps: RunnerDeps, journal: Journal) -> DrillDriver:
         """Make the driver of one process."""
-        ledger = as_ledger(self.ledger)
-        return DrillDriver(
-            deps=deps,
-            ledger=ledger,
-            catalog=self.catalog,
-            runbook=self.runbook,
-            incident=self.ledger.incident,
-            journal=journal,
-            gate=DrillGate(begun_in=Mode.AUTO, deps=deps, ledger=ledger, journal=journal),
-        )
+        gate = DrillGate(begun_in=Mode.AUTO, deps=deps, ledger=as_ledger(self.ledger), journal=journal)
+        return DrillDriver(**self.parts(deps, journal), gate=gate)
 
     def at_work(self, beginning: str) -> None:
         """Let a worker never come to its end, and make progress."""

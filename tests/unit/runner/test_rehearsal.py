@@ -14,7 +14,6 @@ from kintsugi.model.records import IncidentState, RunKind, RunRecord, UndoRecord
 from kintsugi.runner import Journal, RunnerDeps
 from kintsugi.runner.rehearsal import RehearsalDriver
 from kintsugi.verbs.scale import Scale
-from tests.unit.as_ledger import as_ledger
 from tests.unit.catalog.test_guides import GUIDES, examples
 from tests.unit.factories import catalog, pause, rule_text, run, runbook_text, service_text
 from tests.unit.runner.bench import RunBench, cut_everywhere
@@ -42,15 +41,7 @@ class Rehearsal(RunBench):
         self.observed.show(ready=3, desired=3, healthy=True)
 
     def make_driver(self, deps: RunnerDeps, journal: Journal) -> RehearsalDriver:
-        return RehearsalDriver(
-            deps=deps,
-            ledger=as_ledger(self.ledger),
-            catalog=self.catalog,
-            runbook=self.runbook,
-            incident=self.ledger.incident,
-            journal=journal,
-            gate=self.make_gate(deps, journal),
-        )
+        return RehearsalDriver(**self.parts(deps, journal), gate=self.make_gate(deps, journal))
 
     def never_ready(self) -> None:
         """Let the cluster have no room."""
