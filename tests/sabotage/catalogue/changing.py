@@ -30,7 +30,7 @@ SABOTAGES: Sequence[Sabotage] = (
         old='                await self._escalate(execution, "it is unknown whether the change was applied")',
         new="                await self._save(execution, StepState.PLANNED)",
         tests="unit/executor/test_an_answer_that_was_lost.py",
-        red=("test_an_effect_whose_outcome_is_unknown_goes_to_a_person",),
+        red=("test_a_change_whose_answer_is_lost_and_that_is_not_found_ends_with_the_reason",),
     ),
     Sabotage(
         takes_out="the ledger refuses what is written under an older epoch",
@@ -133,7 +133,7 @@ SABOTAGES: Sequence[Sabotage] = (
             "test_an_effect_is_done_between_its_two_commits",
             "test_the_intent_says_what_on_what_until_when_and_how_to_take_it_back",
             "test_evidence_is_kept_before_the_intent",
-            "test_a_write_that_the_server_refuses_is_not_tried_again",
+            "test_a_change_that_is_refused_is_not_tried_again",
             "test_a_patch_whose_object_has_changed_meanwhile_is_judged_anew",
             "test_an_effect_that_surely_changed_nothing_is_tried_again_later",
             "test_when_its_time_is_over_nothing_more_is_tried",

@@ -176,7 +176,7 @@ class BudgetBench(ExecutorBench):
             prober=ScriptedProber(lambda: observed.views),
             observed=observed,
             clock=virtual_clock,
-            poll_interval=timedelta(seconds=1),
+            poll_interval=timedelta(seconds=10),
             command_timeout=timedelta(seconds=30),
         )
         self._gate = NeededGate(
