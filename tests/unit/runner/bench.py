@@ -358,6 +358,15 @@ def cut_everywhere(
     raise AssertionError("unreachable")
 
 
+def ended_as(state: IncidentState, *effects: str) -> Callable[[str, RunBench, RunRecord], None]:
+    """Return a check that a run has ended in this state, and has made these changes once and in this order."""
+
+    def check(where: str, bench: RunBench, ended: RunRecord) -> None:
+        assert bench.ended == (state, [*effects]), f"{where}: {ended.reason}"
+
+    return check
+
+
 async def through(bench: RunBench, cut: int, down: float) -> RunRecord:
     """Carry a run with one interruption."""
     bench.was_cut = await bench.drive_until_cut(cut)

@@ -200,13 +200,17 @@ async def test_a_service_that_is_ready_and_does_not_answer_is_handed_over_with_w
     assert clock() == pytest.approx(seconds, abs=2)
 
 
-@pytest.mark.parametrize("when", [100, 1200])
-async def test_a_person_may_ask_for_the_rollback_at_any_time(when: float) -> None:
+@pytest.mark.parametrize(("when", "pauses"), [(100, False), (1200, False), (100, True)])
+async def test_a_person_may_ask_for_the_rollback_at_any_time(when: float, pauses: bool) -> None:
+    """Also during a pause."""
     steps = f"{ONE}\n- {{id: wait, expect: service.healthy, within: 10m, onFailure: continue}}"
     bench = RunBench(steps, heals=UNDO, heals_after=timedelta(0))
+    if pauses:
+        bench.pause(60)
     bench.at(when, bench.request_rollback)
+    times = bench.note_times()
     await bench.drive()
-    assert bench.effects == [DO, UNDO]
+    assert times[UNDO] == pytest.approx(when, abs=3)
     assert any(state is IncidentState.ROLLING_BACK and "asked for by ada" in why for state, why in bench.ledger.moves)
     assert clock() < when + 300
 
@@ -263,15 +267,6 @@ async def test_a_namespace_that_is_marked_as_paused_stops_the_clock_too_and_a_pa
     times = bench.note_times()
     await bench.drive()
     assert times[UNDO] == pytest.approx(undone, abs=3)
-
-
-async def test_a_person_may_ask_for_the_rollback_during_a_pause() -> None:
-    bench = failing()
-    bench.pause(60)
-    bench.at(100, bench.request_rollback)
-    times = bench.note_times()
-    await bench.drive()
-    assert times[UNDO] == pytest.approx(100, abs=3)
 
 
 @pytest.mark.parametrize(("died", "back"), [(200, 3000), (200, 8000), (2000, 3000), (30, 8000)])

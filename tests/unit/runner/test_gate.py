@@ -75,15 +75,6 @@ async def test_a_change_waits_until_nothing_hinders_it_and_what_was_begun_ends(
     assert list(times.values()) == [pytest.approx(first, abs=1.5), pytest.approx(130 if since else 140, abs=3)]
 
 
-async def test_a_pause_of_something_else_holds_nothing_and_one_ends_by_itself() -> None:
-    bench = RunBench(BOTH, heals=TWO)
-    times = bench.note_times()
-    others = ((PauseScope.RULE, "api-pods"), (PauseScope.NAMESPACE, "staging"), (PauseScope.SERVICE, "api"))
-    bench.ledger.pauses = [*(pause(scope, name) for scope, name in others), pause(until=moment(minutes=2))]
-    await bench.drive()
-    assert list(times.values()) == [pytest.approx(120, abs=1.5)] * 2
-
-
 async def test_looking_goes_on_through_a_pause() -> None:
     bench = RunBench("- {id: look, run: kubectl get pods}")
     bench.ledger.pauses = [pause()]

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from textwrap import dedent
-from typing import Any
 
 import pytest
 from msgspec import structs
@@ -154,21 +153,14 @@ BAD, GOOD = "web-bad", "web-good"
 BACK = "kubectl rollout undo deployment/web --to-revision=1 -n production"
 TO_KEPT = "kubectl rollout undo deployment/web --to-good-template --current-revision=3 -n production"
 KEPT = "image shop:2.0 instead of image shop:2.1"
-NAMES = ("cause", "object", "field", "confidence", "text", "remedy", "reason", "name")
 
 
 def back_at_the_deadline(*, good: bool, kept: str = "", heals: str = TO_KEPT) -> RunBench:
     """Make a run whose steps change nothing, of a service that fails at the deadline; revision 1 was seen good, or only its template is kept."""
     first = {"number": 1, "current": False, "good": good, "cause": "", "images": [], "created": None}
-    found: dict[str, Any] = {
-        **dict.fromkeys(NAMES, ""),
-        "template": BAD,
-        "revision": 3,
-        "good": int(good),
-        "kept": kept,
-    }
-    answers = {
-        "kintsugi diagnose": found,
+    about: dict[str, object] = {"name": "", "template": BAD, "revision": 3, "good": int(good), "kept": kept}
+    answers: dict[str, Mapping[str, object]] = {
+        "kintsugi diagnose": {**diagnosed(""), **about},
         "kubectl rollout history": {
             "revisions": [first, {**first, "number": 3, "current": True, "good": False}],
             **({"lastGood": first} if good else {}),

@@ -14,7 +14,7 @@ from kintsugi.model.records import IncidentState, Phase, RunRecord, StepState, U
 from kintsugi.verbs.rollout import Rollout
 from tests.unit.executor.scripted_actor import ContainedCall, Lost
 from tests.unit.factories import moment, pod, runbook_text
-from tests.unit.runner.bench import SCALE, RunBench, clock, cut_everywhere
+from tests.unit.runner.bench import SCALE, RunBench, clock, cut_everywhere, ended_as
 
 pytestmark = pytest.mark.looptime
 
@@ -241,44 +241,13 @@ async def test_under_a_freeze_nothing_is_taken_back_and_a_person_has_the_command
     assert "kubectl uncordon two\n  kubectl uncordon one" in bench.reason
 
 
-async def test_no_change_is_taken_back_on_old_news() -> None:
-    """P6."""
-    bench = failing()
-    bench.blind(590, 2000)
-    times = bench.note_times()
-    await bench.drive()
-    assert min(list(times.values())[2:]) >= 1999
-
-
-def soon_failing() -> RunBench:
-    """Make a run that does not help, with an early deadline."""
-    return failing(rollback="after: 3m")
-
-
 @pytest.mark.long
 def test_every_change_is_taken_back_once_wherever_the_process_ends() -> None:
     """C1, P3."""
-
-    def check(where: str, bench: RunBench, ended: RunRecord) -> None:
-        assert bench.ended == (IncidentState.ROLLED_BACK, DO + UNDO), f"{where}: {ended.reason}"
-
-    assert cut_everywhere(soon_failing, check) > 40
+    check = ended_as(IncidentState.ROLLED_BACK, *DO, *UNDO)
+    assert cut_everywhere(lambda: failing(rollback="after: 3m"), check) > 40
 
 
-def test_a_watchdog_that_is_overdue_after_a_long_absence_takes_back_what_was_done() -> None:
-    """P5: the process is away beyond the deadline, from any moment on; what was not done by then is not begun."""
-
-    def check(where: str, bench: RunBench, ended: RunRecord) -> None:
-        made = [text.split()[-1] for text in bench.effects if text.startswith("kubectl cordon")]
-        back = [text.split()[-1] for text in bench.effects if text.startswith("kubectl uncordon")]
-        assert back == made[::-1], where
-        assert made in ([], ["one"], ["one", "two"]), where
-        assert ended.state is (IncidentState.ROLLED_BACK if made else IncidentState.NEEDS_OPERATOR), where
-
-    assert cut_everywhere(soon_failing, check, down=900) > 40
-
-
-@pytest.mark.long
 def test_a_way_back_of_two_commands_is_gone_to_its_end_wherever_the_process_ends() -> None:
     """C1: a volume that is freed but not bound again is worse than before."""
     first, second = "kubectl uncordon alpha", "kubectl uncordon one"
@@ -288,10 +257,7 @@ def test_a_way_back_of_two_commands_is_gone_to_its_end_wherever_the_process_ends
         bench.actor.undo_of = lambda _: undone_by(parse(first), parse(second))
         return bench
 
-    def check(where: str, bench: RunBench, ended: RunRecord) -> None:
-        assert bench.ended == (IncidentState.ROLLED_BACK, ["kubectl cordon one", first, second]), where
-
-    cut_everywhere(make, check)
+    cut_everywhere(make, ended_as(IncidentState.ROLLED_BACK, "kubectl cordon one", first, second))
 
 
 RESTART = "- {id: again, run: kubectl rollout restart deployment/web}"
@@ -509,7 +475,7 @@ def test_the_undo_goes_to_the_last_good_revision_once_wherever_the_process_ends(
     """C1, P3."""
 
     def check(where: str, bench: RunBench, ended: RunRecord) -> None:
-        assert bench.ended == (IncidentState.ROLLED_BACK, [RESTARTED, TO_LAST_GOOD]), f"{where}: {ended.reason}"
+        ended_as(IncidentState.ROLLED_BACK, RESTARTED, TO_LAST_GOOD)(where, bench, ended)
         assert bench.step("again#0~0", Phase.UNDO).state is StepState.DONE, where
 
     assert cut_everywhere(restarting, check) > 20
