@@ -66,7 +66,6 @@ SABOTAGES: Sequence[Sabotage] = (
             "test_a_refused_attempt_says_in_the_ledger_that_it_was_not_made_and_why",
             "test_every_retry_passes_the_gate_and_is_judged_on_the_live_object",
             "test_an_intent_of_an_earlier_life_passes_the_gate_after_its_probe",
-            "test_an_intent_that_has_grown_old_is_not_made",
             "test_a_daemon_that_has_lost_the_lead_makes_nothing",
             "test_a_budget_that_is_spent_in_the_intent_s_own_transaction_holds_the_effect",
             "test_cancelled_at_the_gate_an_effect_ends_at_once_and_under_way_it_ends_first",

@@ -88,9 +88,7 @@ cuts = st.lists(st.integers(min_value=1, max_value=16), max_size=4)
 def test_no_sequence_of_faults_and_deaths_makes_two_effects(
     cuts: list[int], performing: list[ContainedCall], preparing: list[ContainedCall]
 ) -> None:
-    bench = ExecutorBench()
-    bench.actor.will("perform", *performing)
-    bench.actor.will("prepare", *preparing)
+    bench = ExecutorBench(perform=performing, prepare=preparing)
     for cut in cuts:
         start(bench, cut)
         assert not bench.actor.texts or StepState.INTENT in bench.states
@@ -108,9 +106,7 @@ def test_a_probe_that_cannot_tell_never_leads_to_a_second_effect(
     cuts: list[int], performing: list[ContainedCall]
 ) -> None:
     """At most once for what cannot be probed (P3)."""
-    bench = ExecutorBench()
-    bench.actor.will("perform", *performing)
-    bench.actor.will("probe", *[EffectStatus.UNKNOWN] * 50)
+    bench = ExecutorBench(perform=performing, probe=[EffectStatus.UNKNOWN] * 50)
     for cut in [*cuts, None]:
         start(bench, cut)
     assert len(bench.actor.texts) <= 1

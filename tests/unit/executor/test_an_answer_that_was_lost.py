@@ -34,9 +34,7 @@ FOUND, ANEW = ["prepare", "perform", "probe"], ["prepare", "perform", "probe", "
 async def test_a_change_whose_answer_is_lost_is_made_once(
     script: Mapping[str, Sequence[ContainedCall]], calls: list[str], states: list[StepState]
 ) -> None:
-    bench = ExecutorBench()
-    for stage, turns in script.items():
-        bench.actor.will(stage, *turns)
+    bench = ExecutorBench(**script)
     record = await bench.execute()
     assert (record.state, record.error, bench.actor.texts) == (DONE, "", [TEXT])
     assert (bench.actor.calls, bench.states) == (calls, [INTENT, UNKNOWN, *states])
@@ -57,8 +55,7 @@ async def test_a_change_whose_answer_is_lost_and_that_is_not_found_ends_with_the
     made: Lost, stage: str, turns: list[ContainedCall], minutes: float, states: list[StepState], error: str
 ) -> None:
     """A person is asked where no probe can tell."""
-    bench = ExecutorBench()
-    bench.actor.will("perform", made)
+    bench = ExecutorBench(perform=[made])
     bench.actor.will(stage, *turns)
     record = await bench.execute(retry_until=moment(minutes=minutes))
     assert (record.state, record.error, bench.states) == (states[-1], error, [INTENT, UNKNOWN, *states])
@@ -68,8 +65,7 @@ async def test_a_change_whose_answer_is_lost_and_that_is_not_found_ends_with_the
 @pytest.mark.parametrize("lost", [*([NOT_MADE] * times for times in (2, 3, 4, 10)), [NOT_MADE, NOT_MADE, MADE]])
 async def test_an_answer_that_is_lost_again_and_again_still_ends(lost: list[Lost]) -> None:
     """An effect always ends: one that stays unknown would be taken for one that was refused (P3)."""
-    bench = ExecutorBench()
-    bench.actor.will("perform", *lost)
+    bench = ExecutorBench(perform=lost)
     record = await bench.execute()
     assert record.state in {DONE, StepState.NEEDS_OPERATOR}
     assert bench.rows.known("scale#0") == record

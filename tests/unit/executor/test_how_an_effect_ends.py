@@ -107,9 +107,7 @@ async def test_an_object_that_somebody_else_has_deleted_is_overtaken_but_in_an_u
     phase: Phase, state: StepState
 ) -> None:
     """P3: nothing is deleted twice, and a way back does not end where somebody went it, too."""
-    bench = ExecutorBench()
-    bench.actor.will("perform", NotFound("it is gone"))
-    bench.actor.will("probe", EffectStatus.DONE)
+    bench = ExecutorBench(perform=[NotFound("it is gone")], probe=[EffectStatus.DONE])
     known = replace(step("claim#0~0"), phase=phase)
     record = await bench.execute(command=DELETE, known=known)
     assert record.state is state
@@ -118,8 +116,7 @@ async def test_an_object_that_somebody_else_has_deleted_is_overtaken_but_in_an_u
 
 async def test_a_patch_whose_object_has_changed_meanwhile_is_judged_anew() -> None:
     """B12: what was judged is no longer so; it is looked at again, and changed once."""
-    bench = ExecutorBench()
-    bench.actor.will("perform", Conflict("the replicas were changed"))
+    bench = ExecutorBench(perform=[Conflict("the replicas were changed")])
     record = await bench.execute()
     assert record.state is StepState.DONE
     assert bench.actor.calls == ["prepare", "perform", "probe", "prepare", "perform"]
@@ -134,8 +131,7 @@ async def test_a_patch_whose_object_has_changed_meanwhile_is_judged_anew() -> No
 
 async def test_a_patch_whose_object_changes_again_and_again_is_given_up() -> None:
     """B12: the tries are bounded; and each was refused for sure, so that nothing is in doubt."""
-    bench = ExecutorBench()
-    bench.actor.will("perform", *[Conflict("the replicas were changed")] * 9)
+    bench = ExecutorBench(perform=[Conflict("the replicas were changed")] * 9)
     record = await bench.execute()
     assert (record.state, record.error) == (StepState.FAILED, "not made: the replicas were changed")
     assert bench.actor.calls.count("perform") == 3
