@@ -168,24 +168,18 @@ async def test_a_run_is_diagnosed_before_its_first_change_and_before_a_rollback_
 
 
 @pytest.mark.parametrize(
-    ("trigger", "since"),
+    ("trigger", "since", "can_end"),
     [
-        (Trigger(firing=True), None),
-        (Trigger(firing=True, ended=moment(minutes=3)), None),
-        (Trigger(ended=moment(minutes=3)), moment(minutes=3)),
-        (Trigger(), NOW),
+        (Trigger(firing=True), None, True),
+        (Trigger(firing=True, ended=moment(minutes=3)), None, True),
+        (Trigger(ended=moment(minutes=3)), moment(minutes=3), True),
+        (Trigger(), NOW, False),
     ],
 )
-def test_a_trigger_is_clear_when_all_lasting_signals_have_ended(trigger: Trigger, since: datetime | None) -> None:
-    assert clear_since(incident(), trigger) == since
-
-
-@pytest.mark.parametrize(
-    ("trigger", "lasting"),
-    [(Trigger(firing=True), True), (Trigger(ended=NOW), True), (Trigger(alerts_only=False), False)],
-)
-def test_a_trigger_that_can_end_is_told_from_one_that_cannot(trigger: Trigger, lasting: bool) -> None:
-    assert trigger.lasting is lasting
+def test_a_trigger_is_clear_when_all_lasting_signals_have_ended(
+    trigger: Trigger, since: datetime | None, can_end: bool
+) -> None:
+    assert (clear_since(incident(), trigger), trigger.lasting) == (since, can_end)
 
 
 async def test_the_ledger_is_not_asked_about_the_trigger_before_the_service_has_been_well_for_long_enough() -> None:

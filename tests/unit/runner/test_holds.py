@@ -69,8 +69,7 @@ async def test_a_question_that_nobody_answers_or_that_is_rejected_ends_the_execu
     bench = RunBench(ASKS, rollback="after: 2h")
     if rejected:
         bench.at(60, lambda: bench.ledger.reject("scale"))
-    bench.at(2000, bench.heal)
-    ended = await bench.drive()
+    ended = await bench.drive(healed_at=2000)
     assert bench.ended == (IncidentState.NO_ACTION, [])
     assert bench.ledger.moves[1] == (IncidentState.VERIFYING, f"stopped at scale: {why}: Scale web to five?")
     assert bench.ledger.told == told
@@ -93,8 +92,7 @@ async def test_a_no_that_was_given_before_a_restart_holds_after_it() -> None:
     bench.ledger.questions = [approval("scale")]
     bench.ledger.reject("scale")
     await asyncio.sleep(timedelta(minutes=40).total_seconds())
-    bench.at(60, bench.heal)
-    await bench.drive()
+    await bench.drive(healed_at=60)
     assert not bench.effects
     assert len(bench.ledger.questions) == 1
 
@@ -176,8 +174,7 @@ ONE, TWO, THREE = "kubectl cordon one", "kubectl cordon two", "kubectl cordon th
 
 def overtaken(*, since: float = 5, until: float) -> RunBench:
     """Return a run of which somebody wants the slot from one moment on, and which has one again at another."""
-    bench = RunBench(STEPS, heals=THREE)
-    bench.actor.takes = timedelta(seconds=10)
+    bench = RunBench(STEPS, heals=THREE, takes=10)
 
     def wanted() -> None:
         bench.observed.higher, bench.observed.full = "database", "3 services at once is the limit"

@@ -193,10 +193,8 @@ async def test_parallel_steps_take_their_critical_path_and_later_steps_see_what_
     needs: str, seconds: float
 ) -> None:
     last = "- {id: last, run: kubectl cordon three, when: steps.one.ran && steps.two.ran}"
-    bench = RunBench(together(ONE, TWO.replace("}", f", needs: [{needs}]}}")) + last)
-    bench.actor.takes = timedelta(seconds=10)
-    bench.at(60, bench.heal)
-    await bench.drive()
+    bench = RunBench(together(ONE, TWO.replace("}", f", needs: [{needs}]}}")) + last, takes=10)
+    await bench.drive(healed_at=60)
     assert sorted(bench.effects[:2]) == ["kubectl cordon one", "kubectl cordon two"]
     assert bench.effects[2:] == ["kubectl cordon three"]
     assert bench.prober.looked[0][0] == seconds
@@ -211,10 +209,8 @@ async def test_a_step_sees_what_the_step_that_it_needs_has_come_to() -> None:
 async def test_a_step_that_needs_one_that_stopped_is_not_done_and_one_beside_it_comes_to_its_end() -> None:
     """A step that needs the backup is not done without the backup."""
     destroy, further = TWO.replace("}", ", needs: [one]}"), "{id: three, needs: [two], run: kubectl cordon three}"
-    bench = RunBench(together(FAILS, destroy, further, "{id: beside, run: kubectl cordon four}"))
-    bench.actor.takes = timedelta(seconds=10)
-    bench.at(60, bench.heal)
-    await bench.drive()
+    bench = RunBench(together(FAILS, destroy, further, "{id: beside, run: kubectl cordon four}"), takes=10)
+    await bench.drive(healed_at=60)
     assert bench.ended == (IncidentState.RECOVERED, ["kubectl cordon four"])
     assert bench.stopped.startswith("stopped at both/one")
     assert bench.has("both/beside")
@@ -311,8 +307,7 @@ async def test_a_service_that_was_mended_while_it_was_not_seen_is_not_mended_aga
         bench.at(10, bench.observed.hide)
     well = (pod("web-1"), pod("web-4"), pod("web-5"))
     bench.at(120, lambda: bench.observed.show(ready=3, pods=well))
-    bench.at(200, bench.heal)
-    await bench.drive()
+    await bench.drive(healed_at=200)
     assert bench.effects == []
     assert bench.step("scale").state is StepState.SKIPPED
 

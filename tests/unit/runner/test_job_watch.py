@@ -66,10 +66,10 @@ def lasting(seconds: float, end: JobState) -> Stands:
     return stands
 
 
-def until_ended(before: JobState, why: str, *, by: str = END_FETCH) -> Stands:
+def until_ended(before: JobState, why: str) -> Stands:
     """Let a worker stand so until its Job is ended."""
     gone = JobState(stage=JobStage.FAILED, why=why)
-    return lambda bench: gone if by in bench.effects else before
+    return lambda bench: gone if END_FETCH in bench.effects else before
 
 
 async def test_the_next_step_waits_for_the_worker_and_sees_what_it_found() -> None:

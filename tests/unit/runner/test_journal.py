@@ -52,15 +52,13 @@ def everything() -> RunBench:
     """Make a run with one of every kind of step; a deleted pod is gone, and scaling heals."""
     bench = RunBench(EVERYTHING, documents=(CHILD,), heals="kubectl scale", heals_after=timedelta(seconds=3))
     bench.prober.will("kubectl get pods", lambda: {"items": [{}, {}]})
-    changed = bench.actor.on_change
 
-    def change(text: str) -> None:
+    def delete(text: str) -> None:
         if text.startswith("kubectl delete pod"):
             pods = bench.observed.views["web"].pods
             bench.observed.show(pods=tuple(each for each in pods if each.metadata.name != text.split()[3]))
-        changed(text)
 
-    bench.actor.on_change = change
+    bench.at_each_change(delete)
     return bench
 
 

@@ -87,14 +87,7 @@ async def test_a_spent_budget_does_not_hold_what_has_begun() -> None:
 async def test_a_person_stops_it_at_the_next_step_by_a_pause() -> None:
     """And it goes on when the pause is lifted."""
     story = restoring()
-    healed = story.actor.on_change
-
-    def stop(text: str) -> None:
-        if text == STOP:
-            story.pause(clock(), clock() + 120)
-        healed(text)
-
-    story.actor.on_change = stop
+    story.at_each_change(lambda text: story.pause(clock(), clock() + 120) if text == STOP else None)
     story.actor.takes = timedelta(seconds=1)
     times = story.note_times()
     assert (await story.drive()).state is IncidentState.RECOVERED

@@ -154,8 +154,7 @@ async def test_changes_inside_groups_and_items_are_found_but_not_those_of_a_chil
     - {id: items, forEach: service.pods, run: "kubectl cordon ${each.metadata.name}"}
     - {id: call, runbook: child}
     """
-    bench = RunBench(steps, documents=(child,), rollback="after: 10m", heals="kubectl uncordon a")
-    bench.actor.takes = timedelta(seconds=1)
+    bench = RunBench(steps, documents=(child,), rollback="after: 10m", heals="kubectl uncordon a", takes=1)
     await bench.drive()
     undone = [text.split()[-1] for text in bench.effects if "uncordon" in text]
     assert undone == ["web-3", "web-2", "web-1", "b", "a"], "what a child recovered is not undone by its parent"
@@ -278,14 +277,7 @@ def restarting(
     bench.observed.show(template=before)
     bench.actor.facts_of = lambda command: facts(command, before)
     bench.actor.undo_of = way_back
-    healed = bench.actor.on_change
-
-    def on_change(text: str) -> None:
-        if text.startswith(RESTARTED):
-            bench.observed.show(template="stamped")
-        healed(text)
-
-    bench.actor.on_change = on_change
+    bench.at_each_change(lambda text: bench.observed.show(template="stamped") if text == RESTARTED else None)
     return bench
 
 
@@ -303,9 +295,6 @@ def way_back(command: Command) -> UndoRecord:
     if isinstance(command, Rollout) and command.verb is Verb.ROLLOUT_RESTART:
         return undone_by(replace(command, verb=Verb.ROLLOUT_UNDO, revision=2))
     return record_without_undo("revision 3 was never seen good: there is no rollback to it")
-
-
-OTHERS = ("statefulset/web", "deployment/web -n staging", "deployment/api")
 
 
 @pytest.mark.parametrize(
@@ -352,7 +341,7 @@ async def test_a_workload_that_a_rollback_step_has_set_already_is_not_set_again(
     assert bench.ended == (IncidentState.ROLLED_BACK, [f"{ahead} -n production", f"{back} -n production"])
 
 
-@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("other", ["statefulset/web", "deployment/web -n staging", "deployment/api"])
 async def test_a_rollback_step_deals_with_no_other_workload_of_the_name(other: str) -> None:
     """Workloads are one only by kind, name and namespace."""
     back = f"after: 10m\nsteps: [{{id: back, run: kubectl rollout undo {other} --to-revision=1}}]"
@@ -410,15 +399,13 @@ async def test_a_step_that_calls_a_person_for_a_release_of_helm_names_the_comman
 async def test_a_rollback_is_over_when_its_rollout_is_complete_and_all_has_lasted() -> None:
     """A service that was well all along proves nothing while its pods are being replaced."""
     bench = restarting(heals="nothing")
-    changed = bench.actor.on_change
 
-    def on_change(text: str) -> None:
-        changed(text)
+    def roll_out(text: str) -> None:
         if text == TO_LAST_GOOD:
             bench.observed.show(ready=3, updated=1)
             bench.at(clock() + 240, lambda: bench.observed.show(pods=(pod("web-9", made=moment(seconds=clock())),)))
 
-    bench.actor.on_change = on_change
+    bench.at_each_change(roll_out)
     assert (await bench.drive()).state is IncidentState.ROLLED_BACK
     assert clock() == pytest.approx(600 + 240 + 120, abs=5)
 
