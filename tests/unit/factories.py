@@ -252,10 +252,7 @@ def incident(*, state: IncidentState = IncidentState.RUNNING, service: str = "we
 def run(
     *,
     service: str = "web",
-    runbook: str = "mend",
     state: IncidentState = IncidentState.RUNNING,
-    parameters: Mapping[str, object] | None = None,
-    deadline: datetime | None = None,
 ) -> RunRecord:
     """Return a run that starts now, with half an hour until its deadline."""
     return RunRecord(
@@ -264,13 +261,13 @@ def run(
         service=service,
         namespace="production",
         rule="web-pods",
-        runbook=runbook,
+        runbook="mend",
         catalog="c",
-        parameters=parameters or {},
+        parameters={},
         epoch=1,
         state=state,
         started=NOW,
-        deadline=deadline or moment(minutes=30),
+        deadline=moment(minutes=30),
     )
 
 
@@ -356,16 +353,15 @@ def pause(
     return Pause(id="p-1", scope=scope, name=name, who="ada", why="a release", freeze=freeze, since=since, until=until)
 
 
-def approval(path: str = "", *, answered: datetime | None = None, expires: datetime | None = None) -> Approval:
+def approval(path: str = "", *, answered: datetime | None = None) -> Approval:
     """Return a question about incident inc-1, which Ada has answered if a moment is given."""
-    expires = expires or moment(minutes=30)
     return Approval(
         incident="inc-1",
         path=path,
         question="May it go on?",
         plan="p",
         asked=NOW,
-        expires=expires,
+        expires=moment(minutes=30),
         who="ada" if answered else "",
         answered=answered,
     )

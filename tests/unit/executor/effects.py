@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ from kintsugi.verbs.scale import Scale
 from kubeobjects import resources
 from tests.harness import ledgers
 from tests.unit.executor.power import Power
-from tests.unit.executor.scripted_actor import ScriptedActor
+from tests.unit.executor.scripted_actor import ContainedCall, ScriptedActor
 from tests.unit.factories import incident, moment, run, step, virtual_clock
 from tests.unit.run_rows import RunRows
 
@@ -78,10 +78,16 @@ def _next(answers: deque[str | Exception]) -> str:
 
 
 class ExecutorBench:
-    """An executor over a scripted actor and the in-memory ledger, which may be cut off together."""
+    """
+    An executor over a scripted actor and the in-memory ledger, which may be cut off together.
 
-    def __init__(self) -> None:
+    `script` says by stage what happens at the first calls of the actor.
+    """
+
+    def __init__(self, **script: Sequence[ContainedCall]) -> None:
         self.actor = ScriptedActor()
+        for stage, turns in script.items():
+            self.actor.will(stage, *turns)
         self.rows = RunRows(run(), incident())
         self.journal = Journal(run(), self.rows.ledger, ())
         self.gate = OpenGate()

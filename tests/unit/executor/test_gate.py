@@ -23,10 +23,18 @@ from tests.unit.virtual import play
 pytestmark = pytest.mark.looptime
 
 
-async def test_an_effect_that_the_gate_objects_to_after_the_intent_is_not_made_and_is_judged_anew() -> None:
-    """E29: a person's no that comes between judging and writing holds."""
+@pytest.mark.parametrize(
+    ("objections", "thinks"),
+    [(["paused by ada: look"], []), ([], [timedelta(seconds=31)])],
+    ids=["a person's no", "an intent that has grown old"],
+)
+async def test_an_effect_that_the_gate_objects_to_after_the_intent_is_not_made_and_is_judged_anew(
+    objections: list[str], thinks: list[timedelta]
+) -> None:
+    """E29, P4: a process that was stopped between intent and effect may have a successor by now."""
     bench = ExecutorBench()
-    bench.gate.objections.append("paused by ada: look")
+    bench.gate.objections.extend(objections)
+    bench.gate.thinks.extend(thinks)
     bench.gate.waits = timedelta(minutes=1)
     record = await bench.execute()
     assert record.state is StepState.DONE
@@ -53,8 +61,7 @@ async def test_a_refused_attempt_says_in_the_ledger_that_it_was_not_made_and_why
 
 async def test_every_retry_passes_the_gate_and_is_judged_on_the_live_object() -> None:
     """B6, B14: after an outage nothing is simply made: it is wanted still, or it is not."""
-    bench = ExecutorBench()
-    bench.actor.will("perform", *[ServerUnavailable("connection refused")] * 3)
+    bench = ExecutorBench(perform=[ServerUnavailable("connection refused")] * 3)
     await bench.execute()
     assert bench.gate.asked == ["objection", *["admit", "objection"] * 3]
     assert bench.actor.calls == ["prepare", "perform"] * 4
@@ -62,8 +69,7 @@ async def test_every_retry_passes_the_gate_and_is_judged_on_the_live_object() ->
 
 
 async def test_an_effect_that_is_not_needed_any_more_is_skipped_at_its_retry() -> None:
-    bench = ExecutorBench()
-    bench.actor.will("perform", ServerUnavailable("connection refused"))
+    bench = ExecutorBench(perform=[ServerUnavailable("connection refused")])
     bench.gate.admits.append("the service is healthy")
     record = await bench.execute()
     assert (record.state, record.error) == (StepState.SKIPPED, "the service is healthy")
@@ -83,16 +89,6 @@ async def test_an_intent_of_an_earlier_life_passes_the_gate_after_its_probe() ->
     assert bench.actor.calls == ["prepare", "probe"]
     assert bench.states == [StepState.INTENT, StepState.UNKNOWN, StepState.PLANNED, StepState.SKIPPED]
     assert not bench.actor.texts
-
-
-async def test_an_intent_that_has_grown_old_is_not_made() -> None:
-    """P4: a process that was stopped between intent and effect may have a successor by now."""
-    bench = ExecutorBench()
-    bench.gate.thinks.append(timedelta(seconds=31))
-    record = await bench.execute()
-    assert bench.states == [StepState.INTENT, StepState.PLANNED, StepState.INTENT, StepState.DONE]
-    assert bench.actor.calls == ["prepare", "prepare", "perform"]
-    assert record.state is StepState.DONE
 
 
 async def test_a_daemon_that_has_lost_the_lead_makes_nothing() -> None:
@@ -176,7 +172,7 @@ class BudgetBench(ExecutorBench):
             prober=ScriptedProber(lambda: observed.views),
             observed=observed,
             clock=virtual_clock,
-            poll_interval=timedelta(seconds=1),
+            poll_interval=timedelta(seconds=10),
             command_timeout=timedelta(seconds=30),
         )
         self._gate = NeededGate(

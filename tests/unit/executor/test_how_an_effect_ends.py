@@ -22,7 +22,7 @@ from kintsugi.errors import (
     WrongState,
 )
 from kintsugi.model.command import Delete, ObjectName
-from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
+from kintsugi.model.records import Phase, StepRecord, StepState
 from kubeobjects.resources import PVCS
 from tests.unit.executor.effects import SCALE, TEXT, ExecutorBench
 from tests.unit.factories import moment, step, virtual_clock
@@ -60,11 +60,6 @@ async def test_the_intent_says_what_on_what_until_when_and_how_to_take_it_back()
     assert intent.finished is None
 
 
-async def test_the_runbooks_word_on_undo_counts_before_the_actions() -> None:
-    record = await ExecutorBench().execute(undo=UndoRecord(note="the runbook keeps this change"))
-    assert record.undo == UndoRecord(note="the runbook keeps this change")
-
-
 async def test_evidence_is_kept_before_the_intent() -> None:
     """What a delete destroys is committed before anything may be destroyed."""
     bench = ExecutorBench()
@@ -75,48 +70,33 @@ async def test_evidence_is_kept_before_the_intent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("refusal", "state"),
+    ("stage", "refusal", "state"),
     [
-        (Refused("it is healthy by now"), StepState.SKIPPED),
-        (NotFound("no such deployment"), StepState.SKIPPED),
-        (Forbidden("may not get"), StepState.FAILED),
-        (Conflict("a test failed"), StepState.FAILED),
-        (Invalid("not a patch"), StepState.FAILED),
-        (Unauthorized("who are you"), StepState.FAILED),
+        ("prepare", Refused("it is healthy by now"), StepState.SKIPPED),
+        ("prepare", NotFound("no such deployment"), StepState.SKIPPED),
+        ("prepare", Forbidden("may not get"), StepState.FAILED),
+        ("prepare", Conflict("a test failed"), StepState.FAILED),
+        ("prepare", Invalid("not a patch"), StepState.FAILED),
+        ("prepare", Unauthorized("who are you"), StepState.FAILED),
+        ("perform", NotFound("it is gone"), StepState.SKIPPED),
+        ("perform", Forbidden("may not patch"), StepState.FAILED),
+        ("perform", Invalid("replicas must not be negative"), StepState.FAILED),
+        ("perform", Unauthorized("who are you"), StepState.FAILED),
+        ("perform", Gone("too old"), StepState.FAILED),
+        ("perform", Refused("nothing to write"), StepState.FAILED),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
 )
-async def test_an_effect_that_was_not_prepared_is_not_made(refusal: Exception, state: StepState) -> None:
+async def test_a_change_that_is_refused_is_not_tried_again(stage: str, refusal: Exception, state: StepState) -> None:
+    """The object was overtaken (skipped), or waiting will not cure it (failed). What was not prepared is no change."""
     bench = ExecutorBench()
-    bench.actor.will("prepare", refusal)
+    bench.actor.will(stage, refusal)
     record = await bench.execute()
+    is_prepared = stage == "perform"
     assert (record.state, record.error, record.text) == (state, str(refusal), TEXT)
-    assert record.changes is False
-    assert record.finished == moment()
-    assert bench.states == [state]
-    assert not bench.actor.texts
-
-
-@pytest.mark.parametrize(
-    ("refusal", "state"),
-    [
-        (NotFound("it is gone"), StepState.SKIPPED),
-        (Forbidden("may not patch"), StepState.FAILED),
-        (Invalid("replicas must not be negative"), StepState.FAILED),
-        (Unauthorized("who are you"), StepState.FAILED),
-        (Gone("too old"), StepState.FAILED),
-        (Refused("nothing to write"), StepState.FAILED),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
-)
-async def test_a_write_that_the_server_refuses_is_not_tried_again(refusal: Exception, state: StepState) -> None:
-    """The object was overtaken (skipped), or waiting will not cure it (failed)."""
-    bench = ExecutorBench()
-    bench.actor.will("perform", refusal)
-    record = await bench.execute()
-    assert (record.state, record.error) == (state, str(refusal))
-    assert bench.states == [StepState.INTENT, state]
-    assert bench.actor.calls == ["prepare", "perform"]
+    assert (record.changes, record.finished) == (is_prepared, moment())
+    assert bench.states == ([StepState.INTENT, state] if is_prepared else [state])
+    assert bench.actor.calls == (["prepare", "perform"] if is_prepared else ["prepare"])
     assert not bench.actor.texts
 
 
@@ -127,9 +107,7 @@ async def test_an_object_that_somebody_else_has_deleted_is_overtaken_but_in_an_u
     phase: Phase, state: StepState
 ) -> None:
     """P3: nothing is deleted twice, and a way back does not end where somebody went it, too."""
-    bench = ExecutorBench()
-    bench.actor.will("perform", NotFound("it is gone"))
-    bench.actor.will("probe", EffectStatus.DONE)
+    bench = ExecutorBench(perform=[NotFound("it is gone")], probe=[EffectStatus.DONE])
     known = replace(step("claim#0~0"), phase=phase)
     record = await bench.execute(command=DELETE, known=known)
     assert record.state is state
@@ -138,8 +116,7 @@ async def test_an_object_that_somebody_else_has_deleted_is_overtaken_but_in_an_u
 
 async def test_a_patch_whose_object_has_changed_meanwhile_is_judged_anew() -> None:
     """B12: what was judged is no longer so; it is looked at again, and changed once."""
-    bench = ExecutorBench()
-    bench.actor.will("perform", Conflict("the replicas were changed"))
+    bench = ExecutorBench(perform=[Conflict("the replicas were changed")])
     record = await bench.execute()
     assert record.state is StepState.DONE
     assert bench.actor.calls == ["prepare", "perform", "probe", "prepare", "perform"]
@@ -154,8 +131,7 @@ async def test_a_patch_whose_object_has_changed_meanwhile_is_judged_anew() -> No
 
 async def test_a_patch_whose_object_changes_again_and_again_is_given_up() -> None:
     """B12: the tries are bounded; and each was refused for sure, so that nothing is in doubt."""
-    bench = ExecutorBench()
-    bench.actor.will("perform", *[Conflict("the replicas were changed")] * 9)
+    bench = ExecutorBench(perform=[Conflict("the replicas were changed")] * 9)
     record = await bench.execute()
     assert (record.state, record.error) == (StepState.FAILED, "not made: the replicas were changed")
     assert bench.actor.calls.count("perform") == 3

@@ -5,9 +5,10 @@ Every fifteen seconds the world goes on: causes come and go, dependents follow w
 in trouble is judged, as the pipeline does it: by rank, with what the ledger would know.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from graphlib import TopologicalSorter
 
 from hypothesis import strategies as st
 
@@ -124,24 +125,16 @@ class StackViews:
     def _look(self) -> None:
         """See each service as it is: one that is not broken serves as soon as all that it depends on do."""
         serving: dict[str, bool] = {}
-        for name in self._deepest_first():
+        needed = {name: each.depends_on for name, each in self.services.items()}
+        for name in TopologicalSorter(needed).static_order():
             needs = self.services[name].depends_on
             serving[name] = not self.broken[name] and all(serving[each] for each in needs)
             before, ready = self.views[name], 3 if serving[name] else 0
             since = before.healthy_since if serving[name] else before.failing_since
-            seen = replace(before, ready=ready, healthy=serving[name])
-            seen = replace(seen, healthy_since=(since or self.now) if serving[name] else None)
-            seen = replace(seen, failing_since=None if serving[name] else (since or self.now))
+            well, ill = (since or self.now, None) if serving[name] else (None, since or self.now)
+            seen = replace(before, ready=ready, healthy=serving[name], healthy_since=well, failing_since=ill)
             self.views[name] = with_serving(seen, before, now=self.now)
             self._fire(name, well=serving[name])
-
-    def _deepest_first(self) -> Iterator[str]:
-        done: set[str] = set()
-        for name in self.services:
-            for each in (*upstreams_of(name, self.services), name):
-                if each not in done:
-                    done.add(each)
-                    yield each
 
     def _fire(self, name: str, *, well: bool) -> None:
         """Let the signal of a service begin with its trouble, and end a while after it."""

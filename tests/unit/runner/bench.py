@@ -72,7 +72,7 @@ class RunBench:
 
     The service web has one of three pods ready (`found`) and its signal fires, until a change is made whose text begins with
     `heals` (or `heal` is called): then all is well after `heals_after`. Looks are answered by `answers`, by the beginnings of
-    their texts; `script` says what happens at the first calls of the actor.
+    their texts; `script` says what happens at the first calls of the actor, and each change `takes` so many seconds.
     """
 
     LEDGER: type[RunLedger] = RunLedger
@@ -89,6 +89,7 @@ class RunBench:
         heals_after: timedelta = timedelta(seconds=5),
         answers: Mapping[str, Mapping[str, object] | Exception] | None = None,
         script: Mapping[str, ContainedCall] | None = None,
+        takes: float = 0,
     ) -> None:
         mend = runbook_text(steps, rollback=rollback, more=more)
         self.begin(catalog(service_text(more=service), rule_text(), mend, *documents), run())
@@ -96,6 +97,7 @@ class RunBench:
         self.prober = ScriptedProber(lambda: self.observed.views)
         self.actor = ScriptedActor()
         self.actor.on_change = self._changed
+        self.actor.takes = timedelta(seconds=takes)
         self.heals, self.heals_after = heals, heals_after
         self.driver: Driver | None = None
         self.power = Power()
@@ -121,8 +123,10 @@ class RunBench:
         self.ledger = self.LEDGER(record, about)
         self.observed = ShownState(known)
 
-    async def drive(self, power: Power | None = None) -> RunRecord:
-        """Start a process and let it drive the run to its end."""
+    async def drive(self, power: Power | None = None, *, healed_at: float | None = None) -> RunRecord:
+        """Start a process and let it drive the run to its end; all is well from a moment on, if one is given."""
+        if healed_at is not None:
+            self.at(healed_at, self.heal)
         self.schedule()
         if self.driver is None:
             self.show_found()
@@ -137,16 +141,19 @@ class RunBench:
 
     def make_driver(self, deps: RunnerDeps, journal: Journal) -> Driver:
         """Make the driver of one process."""
-        return RunDriver(
-            deps=deps,
-            ledger=as_ledger(self.ledger),
-            catalog=self.catalog,
-            runbook=self.runbook,
-            incident=self.ledger.incident,
-            journal=journal,
-            watchdog=RunWatchdog(deps=deps, journal=journal, runbook=self.runbook, timings=TIMEOUT),
-            gate=self.make_gate(deps, journal),
-        )
+        watchdog = RunWatchdog(deps=deps, journal=journal, runbook=self.runbook, timings=TIMEOUT)
+        return RunDriver(**self.parts(deps, journal), watchdog=watchdog, gate=self.make_gate(deps, journal))
+
+    def parts(self, deps: RunnerDeps, journal: Journal) -> dict[str, Any]:
+        """Return the parts that drivers of every kind have."""
+        return {
+            "deps": deps,
+            "ledger": as_ledger(self.ledger),
+            "catalog": self.catalog,
+            "runbook": self.runbook,
+            "incident": self.ledger.incident,
+            "journal": journal,
+        }
 
     def make_gate(self, deps: RunnerDeps, journal: Journal) -> RunGate:
         """Make what that driver asks before each change."""
@@ -277,14 +284,18 @@ class RunBench:
     def note_times(self) -> dict[str, float]:
         """Note from now on when each change is made, in seconds since the event loop's start."""
         times: dict[str, float] = {}
-        changed = self.actor.on_change
-
-        def note(text: str) -> None:
-            times.setdefault(text, clock())
-            changed(text)
-
-        self.actor.on_change = note
+        self.at_each_change(lambda text: times.setdefault(text, clock()))
         return times
+
+    def at_each_change(self, act: Callable[[str], object]) -> None:
+        """Do something at each change from now on, before what happens at it anyway."""
+        follows = self.actor.on_change
+
+        def on_change(text: str) -> None:
+            act(text)
+            follows(text)
+
+        self.actor.on_change = on_change
 
     @property
     def states(self) -> list[IncidentState]:
@@ -317,6 +328,11 @@ class RunBench:
         return self.actor.texts
 
     @property
+    def deleted(self) -> list[str]:
+        """List the pods that were deleted, in their order."""
+        return [text.split()[3] for text in self.effects if text.startswith("kubectl delete pod")]
+
+    @property
     def deadline(self) -> datetime:
         """Return the run's deadline as it is now."""
         return self.ledger.record.deadline
@@ -329,9 +345,7 @@ class RunBench:
 async def driven(steps: str, *, healed_at: float | None = None, **settings: Any) -> RunBench:
     """Drive a run to its end; all is well from a moment on, if one is given."""
     bench = RunBench(steps, **settings)
-    if healed_at is not None:
-        bench.at(healed_at, bench.heal)
-    await bench.drive()
+    await bench.drive(healed_at=healed_at)
     return bench
 
 
@@ -350,6 +364,15 @@ def cut_everywhere(
         if not bench.was_cut:
             return cut - 1
     raise AssertionError("unreachable")
+
+
+def ended_as(state: IncidentState, *effects: str) -> Callable[[str, RunBench, RunRecord], None]:
+    """Return a check that a run has ended in this state, and has made these changes once and in this order."""
+
+    def check(where: str, bench: RunBench, ended: RunRecord) -> None:
+        assert bench.ended == (state, [*effects]), f"{where}: {ended.reason}"
+
+    return check
 
 
 async def through(bench: RunBench, cut: int, down: float) -> RunRecord:

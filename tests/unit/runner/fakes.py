@@ -271,16 +271,14 @@ class RunLedger:
 
     def reject(self, path: str) -> None:
         """Let Ada say no to the question at a step."""
-        self.questions = [
-            replace(each, who="ada", rejected=virtual_clock(), why="not tonight") if each.path == path else each
-            for each in self.questions
-        ]
+        self._answer(path, rejected=virtual_clock(), why="not tonight")
 
     def approve(self, path: str) -> None:
         """Let Ada say yes to the question at a step."""
-        self.questions = [
-            replace(each, who="ada", answered=virtual_clock()) if each.path == path else each for each in self.questions
-        ]
+        self._answer(path, answered=virtual_clock())
+
+    def _answer(self, path: str, **answer: Any) -> None:
+        self.questions = [replace(each, who="ada", **answer) if each.path == path else each for each in self.questions]
 
 
 class ShownState:

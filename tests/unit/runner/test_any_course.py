@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Literal
 
 import pytest
 from hypothesis import example, given, settings
@@ -23,30 +24,21 @@ VERIFY, LAG, FAILING = 120.0, 900.0, 180.0
 """The figures of the bench's patience, in seconds."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ready:
-    """So many of three pods are ready."""
+@dataclass(frozen=True)
+class Now:
+    """
+    So many of three pods are `ready` from now on, or so many are `updated` to the new template.
 
-    pods: int
+    Or what started the run is `firing`, or the watch has `seen` what there is; or not.
+    """
+
+    what: Literal["ready", "updated", "firing", "seen"]
+    value: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Restart:
     """A container restarts beside those that serve."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trigger:
-    """What started the run goes on, or ends."""
-
-    holds: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rollout:
-    """So many of three pods are of the new template."""
-
-    updated: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,20 +50,13 @@ class Made:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sight:
-    """The watch breaks off, or comes back."""
-
-    sees: bool
-
-
-@dataclass(frozen=True, kw_only=True)
 class Death:
     """The daemon's process is killed and started again after so many seconds."""
 
     down: float
 
 
-Happening = Ready | Restart | Trigger | Rollout | Made | Sight | Death
+Happening = Now | Restart | Made | Death
 Plan = list[tuple[float, Happening]]
 """Happenings with the seconds at which they happen, in order."""
 
@@ -140,33 +125,27 @@ class Course:
 
     def _happen(self, happening: Happening) -> None:
         match happening:
-            case Ready(pods=pods):
-                self.ready = pods
+            case Now(what, value):
+                setattr(self, what, value)
             case Restart():
                 self.interval = clock() - self.restarted if self.restarted is not None else 0
                 self.restarted = clock()
-            case Trigger(holds=holds):
-                self._fire(holds=holds)
-            case Rollout(updated=updated):
-                self.updated = updated
             case Made(ready=ready, again=again):
                 name = f"new-{len(self.made) - (1 if again and self.made else 0)}"
                 self.births.setdefault(name, virtual_clock())
                 self.made[name] = clock() if ready and self.made.get(name) is None else self.made.get(name)
                 self.made[name] = self.made[name] if ready else None
-            case Sight(sees=sees):
-                self.seen = sees
+        self._fire()
         well = self.ready >= 3
         self.well_since = (self.well_since if self.well_since is not None else clock()) if well else None
         self._show()
 
-    def _fire(self, *, holds: bool) -> None:
-        self.firing, ledger = holds, self.bench.ledger
-        if not holds:
+    def _fire(self) -> None:
+        if not self.firing:
             self.bench.resolve()
-        ledger.signals = [
-            replace(each, status=SignalStatus.FIRING, ended=None) if holds else each for each in ledger.signals
-        ]
+            return
+        signals = self.bench.ledger.signals
+        self.bench.ledger.signals = [replace(each, status=SignalStatus.FIRING, ended=None) for each in signals]
 
     def _show(self) -> None:
         observed = self.bench.observed
@@ -211,12 +190,12 @@ STEPS = {
 ROLLBACKS = ["after: 10m", "after: 10m\nthen: leave", "after: 10m\npolicy: always"]
 
 happenings: st.SearchStrategy[Happening] = st.one_of(
-    st.builds(Ready, pods=st.sampled_from([0, 2, 3, 3, 3])),
+    st.builds(Now, st.just("ready"), st.sampled_from([0, 2, 3, 3, 3])),
     st.builds(Restart),
-    st.builds(Trigger, holds=st.sampled_from([False, False, True])),
-    st.builds(Rollout, updated=st.sampled_from([1, 3, 3])),
+    st.builds(Now, st.just("firing"), st.sampled_from([False, False, True])),
+    st.builds(Now, st.just("updated"), st.sampled_from([1, 3, 3])),
     st.builds(Made, ready=st.booleans(), again=st.booleans()),
-    st.builds(Sight, sees=st.sampled_from([False, True, True])),
+    st.builds(Now, st.just("seen"), st.sampled_from([False, True, True])),
     st.builds(Death, down=st.sampled_from([1.0, 100.0, 1000.0, 4000.0])),
 )
 gaps = st.sampled_from([1.0, 10.0, 60.0, 150.0, 300.0])
@@ -229,11 +208,11 @@ rhythms = st.none() | st.tuples(
 calms = st.none() | st.sampled_from([5.0, 200.0, 500.0, 900.0, 1400.0])
 """When all becomes well, and stays so but for what happens once; None: never."""
 ALL_WELL: list[Happening] = [
-    Sight(sees=True),
-    Ready(pods=3),
-    Rollout(updated=3),
+    Now("seen", value=True),
+    Now("ready", 3),
+    Now("updated", 3),
     Made(ready=True, again=True),
-    Trigger(holds=False),
+    Now("firing", value=False),
 ]
 
 
@@ -293,7 +272,7 @@ def judged(plan: Plan, *, steps: str, rollback: str) -> tuple[Course, RunRecord]
     return course, ended
 
 
-STUCK: Plan = [(3.0, Rollout(updated=1)), (3.0, Ready(pods=3))]
+STUCK: Plan = [(3.0, Now("updated", 1)), (3.0, Now("ready", 3))]
 """A bad rollout begins beside two old pods that serve: the service is healthy by its own condition."""
 
 
@@ -305,10 +284,16 @@ STUCK: Plan = [(3.0, Rollout(updated=1)), (3.0, Ready(pods=3))]
     steps=st.sampled_from(sorted(STEPS)),
     rollback=st.sampled_from(ROLLBACKS),
 )
-@example([(9, Ready(pods=3))], (70.0, [Restart()]), None, "a change", ROLLBACKS[0])
-@example([(9, Sight(sees=False))], None, None, "a change", ROLLBACKS[0])
-@example([(9, Rollout(updated=1)), (1, Ready(pods=3)), (1, Trigger(holds=False))], None, None, "a change", ROLLBACKS[0])
-@example([(150, Ready(pods=0)), (1110, Death(down=4000))], None, None, "a change", ROLLBACKS[0])
+@example([(9, Now("ready", 3))], (70.0, [Restart()]), None, "a change", ROLLBACKS[0])
+@example([(9, Now("seen", value=False))], None, None, "a change", ROLLBACKS[0])
+@example(
+    [(9, Now("updated", 1)), (1, Now("ready", 3)), (1, Now("firing", value=False))],
+    None,
+    None,
+    "a change",
+    ROLLBACKS[0],
+)
+@example([(150, Now("ready", 0)), (1110, Death(down=4000))], None, None, "a change", ROLLBACKS[0])
 @example([(590, Death(down=4000))], (100.0, [Death(down=1.0)]), None, "a wait", ROLLBACKS[0])
 def test_any_course_of_things_comes_to_a_true_end_in_time(
     once: list[tuple[float, Happening]],
@@ -324,13 +309,13 @@ def test_any_course_of_things_comes_to_a_true_end_in_time(
 def test_the_way_back_is_told_when_a_rollout_is_stuck_beside_pods_that_serve() -> None:
     bench = RunBench(STEPS["a change"], rollback=ROLLBACKS[0])
     bench.observed.last_good_number = 4
-    ended = play(Course(bench=bench).run([*STUCK, (4.0, Trigger(holds=False))], until=END + SLACK))
+    ended = play(Course(bench=bench).run([*STUCK, (4.0, Now("firing", value=False))], until=END + SLACK))
     assert "kubectl rollout undo deployment/web --to-revision=4 -n production" in ended.reason
 
 
 def test_a_service_that_cannot_be_seen_for_ever_is_handed_over_without_a_change() -> None:
     """P6: a person is called; that is no action."""
-    course, ended = judged([(9.0, Sight(sees=False))], steps=STEPS["a change"], rollback=ROLLBACKS[2])
+    course, ended = judged([(9.0, Now("seen", value=False))], steps=STEPS["a change"], rollback=ROLLBACKS[2])
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert ended.reason.startswith("web could not be observed reliably before its time was over")
     assert course.bench.effects == ["kubectl cordon one"]
@@ -341,6 +326,6 @@ def test_a_watchdog_that_comes_too_late_looks_again_before_it_acts(down: float) 
     """P5: a failure that lasts is taken back all the same, what has become well is recovered."""
     course, ended = judged([(500.0, Death(down=down))], steps=STEPS["a change"], rollback=ROLLBACKS[0])
     assert course.bench.effects == ["kubectl cordon one", "kubectl uncordon one"]
-    well: Plan = [(400.0, Ready(pods=3)), (410.0, Trigger(holds=False)), (420.0, Death(down=down))]
+    well: Plan = [(400.0, Now("ready", 3)), (410.0, Now("firing", value=False)), (420.0, Death(down=down))]
     _, ended = judged(well, steps=STEPS["a change"], rollback=ROLLBACKS[0])
     assert ended.state is IncidentState.RECOVERED

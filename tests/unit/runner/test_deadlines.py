@@ -13,7 +13,7 @@ from kintsugi.model.rules import RuleSource
 from kintsugi.runner.deadlines import covered
 from kubeobjects.metadata import Metadata
 from tests.unit.factories import moment, pause, pod
-from tests.unit.runner.bench import SCALE, RunBench, clock
+from tests.unit.runner.bench import SCALE, RunBench, clock, diagnosed
 
 pytestmark = pytest.mark.looptime
 
@@ -39,10 +39,8 @@ async def test_the_deadline_ends_the_walk() -> None:
 
 async def test_an_effect_that_is_under_way_at_the_deadline_comes_to_its_end() -> None:
     """What was begun is known: no effect is left in the middle."""
-    bench = RunBench(f"- {{id: scale, run: {SCALE}}}", rollback="after: 10s")
-    bench.actor.takes = timedelta(seconds=30)
-    bench.at(60, bench.heal)
-    await bench.drive()
+    bench = RunBench(f"- {{id: scale, run: {SCALE}}}", rollback="after: 10s", takes=30)
+    await bench.drive(healed_at=60)
     assert bench.step("scale#0").state is StepState.DONE
     assert bench.ended == (IncidentState.RECOVERED, [SCALE])
     assert bench.ledger.record.steps_finished_at == moment(seconds=30)
@@ -174,7 +172,6 @@ async def test_a_template_that_our_own_rollout_left_is_ours_but_not_one_that_som
 
 
 LEFT = "a restart does not help, because the configuration is wrong: check / is not met: HTTP 503"
-DIAGNOSED = dict.fromkeys(("cause", "object", "field", "confidence", "text", "name", "template", "kept"), "")
 
 
 @pytest.mark.parametrize(
@@ -189,7 +186,7 @@ async def test_a_service_that_is_ready_and_does_not_answer_is_handed_over_with_w
     kind: RuleSource, remedy: str, seconds: float, reason: str
 ) -> None:
     """An alert may lag behind what a person has mended: it is given its time."""
-    answer = {**DIAGNOSED, "revision": 1, "good": 0, "remedy": remedy, "reason": LEFT}
+    answer = {**diagnosed(remedy), "name": "", "kept": "", "revision": 1, "good": 0, "reason": LEFT}
     steps = "- {id: why, run: kintsugi diagnose deployment/web}"
     bench = RunBench(steps, rollback="after: 30m", answers={"kintsugi diagnose": answer})
     bench.found = (pod("web-1"), pod("web-2"), pod("web-3"))
@@ -200,13 +197,17 @@ async def test_a_service_that_is_ready_and_does_not_answer_is_handed_over_with_w
     assert clock() == pytest.approx(seconds, abs=2)
 
 
-@pytest.mark.parametrize("when", [100, 1200])
-async def test_a_person_may_ask_for_the_rollback_at_any_time(when: float) -> None:
+@pytest.mark.parametrize(("when", "pauses"), [(100, False), (1200, False), (100, True)])
+async def test_a_person_may_ask_for_the_rollback_at_any_time(when: float, pauses: bool) -> None:
+    """Also during a pause."""
     steps = f"{ONE}\n- {{id: wait, expect: service.healthy, within: 10m, onFailure: continue}}"
     bench = RunBench(steps, heals=UNDO, heals_after=timedelta(0))
+    if pauses:
+        bench.pause(60)
     bench.at(when, bench.request_rollback)
+    times = bench.note_times()
     await bench.drive()
-    assert bench.effects == [DO, UNDO]
+    assert times[UNDO] == pytest.approx(when, abs=3)
     assert any(state is IncidentState.ROLLING_BACK and "asked for by ada" in why for state, why in bench.ledger.moves)
     assert clock() < when + 300
 
@@ -239,8 +240,7 @@ async def test_no_rollback_begins_by_itself_while_a_pause_holds(began: float) ->
 async def test_a_service_that_has_become_well_meanwhile_is_recovered_in_spite_of_the_pause() -> None:
     bench = failing()
     bench.pause(60)
-    bench.at(2000, bench.heal)
-    assert (await bench.drive()).state is IncidentState.RECOVERED
+    assert (await bench.drive(healed_at=2000)).state is IncidentState.RECOVERED
     assert clock() == pytest.approx(2120, abs=3)
 
 
@@ -263,15 +263,6 @@ async def test_a_namespace_that_is_marked_as_paused_stops_the_clock_too_and_a_pa
     times = bench.note_times()
     await bench.drive()
     assert times[UNDO] == pytest.approx(undone, abs=3)
-
-
-async def test_a_person_may_ask_for_the_rollback_during_a_pause() -> None:
-    bench = failing()
-    bench.pause(60)
-    bench.at(100, bench.request_rollback)
-    times = bench.note_times()
-    await bench.drive()
-    assert times[UNDO] == pytest.approx(100, abs=3)
 
 
 @pytest.mark.parametrize(("died", "back"), [(200, 3000), (200, 8000), (2000, 3000), (30, 8000)])

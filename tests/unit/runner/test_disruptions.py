@@ -30,13 +30,7 @@ class Deployment:
         self.deleted: list[str] = []
         bench.found = tuple(self.shown.values())
         bench.at(0, lambda: bench.observed.show(desired=len(NAMES), ready=len(NAMES), healthy=False))
-        changed = bench.actor.on_change
-
-        def delete(text: str) -> None:
-            self.delete(text.split()[3])
-            changed(text)
-
-        bench.actor.on_change = delete
+        bench.at_each_change(lambda text: self.delete(text.split()[3]))
 
     def delete(self, name: str) -> None:
         """Delete a pod."""

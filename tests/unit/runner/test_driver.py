@@ -93,32 +93,25 @@ async def test_another_template_under_a_service_that_was_not_well_yet_ends_the_r
     assert (ended.state, ended.superseded) == (ends, OTHER)
 
 
-@pytest.mark.parametrize(("at", "down_since"), [(60, None), (60, 0)], ids=["well for a moment", "not well yet"])
-async def test_a_problem_soon_after_the_steps_may_be_the_run_s_own_and_its_deadline_decides(
-    at: float, down_since: float | None
+@pytest.mark.parametrize(
+    ("steps", "fault", "at", "well_before"),
+    [
+        (CHANGES, IMAGE, 60, True),
+        (CHANGES, IMAGE, 60, False),
+        (CHANGES, CRASH, 1, False),
+        ("- {id: one, run: 'kubectl set image deployment/web web=web:2'}", NEW, 1, False),
+        ("- {id: one, run: kubectl rollout restart deployment/web}", NEW, 1, False),
+    ],
+    ids=["well for a moment", "not well yet", "what the run is about", "an image that it has set", "its own restart"],
+)
+async def test_a_problem_that_may_be_the_run_s_own_is_waited_for_until_the_deadline(
+    steps: str, fault: Fault, at: float, well_before: bool
 ) -> None:
-    """A pod that starts slowly, or crashes again, has another cause at each look."""
-    bench = verifying()
-    breaks(bench, IMAGE, at=at, down_since=down_since)
-    ended = await bench.drive()
-    assert ended.superseded is None
-    assert IncidentState.ROLLING_BACK in bench.states
-
-
-@pytest.mark.parametrize("step", ["set image deployment/web web=web:2", "rollout restart deployment/web"])
-async def test_the_template_that_the_run_has_set_itself_is_no_other_problem_and_is_rolled_back(step: str) -> None:
-    """Whichever command has set it."""
-    bench = verifying(f"- {{id: one, run: kubectl {step}}}", well=False)
-    bench.actor.on_change = lambda _: bench.observed.show(template="new")
-    breaks(bench, NEW, at=1, down_since=0)
-    ended = await bench.drive()
-    assert ended.superseded is None
-    assert IncidentState.ROLLING_BACK in bench.states
-
-
-async def test_the_fault_that_the_run_is_about_is_waited_for_until_the_deadline() -> None:
-    bench = verifying(well=False)
-    bench.observed.outages["web"] = Outage(service="web", since=NOW, fault=CRASH, fault_since=NOW, diagnosed=NOW)
+    """A pod that starts slowly, or crashes again, has another cause at each look; a template is the run's, whichever command has set it."""
+    bench = verifying(steps, well=at > 1)
+    if fault is NEW:
+        bench.actor.on_change = lambda _: bench.observed.show(template="new")
+    breaks(bench, fault, at=at, down_since=None if well_before else 0)
     ended = await bench.drive()
     assert ended.superseded is None
     assert ended.started + bench.runbook.rollback.after <= bench.ledger.record.deadline
@@ -175,24 +168,18 @@ async def test_a_run_is_diagnosed_before_its_first_change_and_before_a_rollback_
 
 
 @pytest.mark.parametrize(
-    ("trigger", "since"),
+    ("trigger", "since", "can_end"),
     [
-        (Trigger(firing=True), None),
-        (Trigger(firing=True, ended=moment(minutes=3)), None),
-        (Trigger(ended=moment(minutes=3)), moment(minutes=3)),
-        (Trigger(), NOW),
+        (Trigger(firing=True), None, True),
+        (Trigger(firing=True, ended=moment(minutes=3)), None, True),
+        (Trigger(ended=moment(minutes=3)), moment(minutes=3), True),
+        (Trigger(), NOW, False),
     ],
 )
-def test_a_trigger_is_clear_when_all_lasting_signals_have_ended(trigger: Trigger, since: datetime | None) -> None:
-    assert clear_since(incident(), trigger) == since
-
-
-@pytest.mark.parametrize(
-    ("trigger", "lasting"),
-    [(Trigger(firing=True), True), (Trigger(ended=NOW), True), (Trigger(alerts_only=False), False)],
-)
-def test_a_trigger_that_can_end_is_told_from_one_that_cannot(trigger: Trigger, lasting: bool) -> None:
-    assert trigger.lasting is lasting
+def test_a_trigger_is_clear_when_all_lasting_signals_have_ended(
+    trigger: Trigger, since: datetime | None, can_end: bool
+) -> None:
+    assert (clear_since(incident(), trigger), trigger.lasting) == (since, can_end)
 
 
 async def test_the_ledger_is_not_asked_about_the_trigger_before_the_service_has_been_well_for_long_enough() -> None:

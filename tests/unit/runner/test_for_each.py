@@ -31,23 +31,17 @@ def bad(steps: str) -> RunBench:
     return bench
 
 
-def deleted(bench: RunBench) -> list[str]:
-    """List the pods that were deleted."""
-    return [text.split()[3] for text in bench.effects]
-
-
 async def test_only_items_for_which_it_is_wanted_have_their_turn_with_their_uid_as_the_precondition() -> None:
     """P4: the object that was judged is the one that is deleted, not another of its name."""
     bench = await driven(RESTART, heals="kubectl delete pod web-3")
-    assert deleted(bench) == ["web-2", "web-3"]
+    assert bench.deleted == ["web-2", "web-3"]
     assert "uid-web-2" in str(bench.step("restart[1]#0").command)
 
 
 async def test_when_no_item_is_wanted_the_step_is_left_out_and_stops_nothing() -> None:
     bench = RunBench(RESTART + "- {id: after, run: kubectl get pods}")
     bench.found = (pod("web-1"),)
-    bench.at(30, bench.heal)
-    await bench.drive()
+    await bench.drive(healed_at=30)
     assert bench.ended == (IncidentState.NO_ACTION, [])
     assert bench.step("restart").state is StepState.SKIPPED
     assert bench.has("after")
@@ -68,16 +62,14 @@ async def test_an_item_that_is_another_or_well_at_its_turn_is_passed_over(
     """P6: what was bad a minute ago may be another pod by now."""
     bench = bad(RESTART)
     bench.at(5, lambda: bench.observed.show(pods=left))
-    bench.at(40, bench.heal)
-    await bench.drive()
-    assert deleted(bench) == turns
+    await bench.drive(healed_at=40)
+    assert bench.deleted == turns
 
 
 @pytest.mark.parametrize(("at_once", "seconds"), [(1, 30), (2, 20), (3, 10), (10, 10)])
 async def test_so_many_items_go_at_once(at_once: int, seconds: float) -> None:
     bench = bad(RESTART + f"  maxParallel: {at_once}\n- {{id: after, run: kubectl get pods}}")
-    bench.at(60, bench.heal)
-    await bench.drive()
+    await bench.drive(healed_at=60)
     assert len(bench.effects) == 3
     assert bench.prober.looked[0][0] == seconds
 
@@ -135,6 +127,6 @@ async def test_steps_for_each_item_are_done_item_by_item() -> None:
         - {id: delete, run: "kubectl delete pod ${each}"}
     """
     bench = await driven(steps, heals="kubectl delete pod web-3")
-    assert deleted(bench) == ["web-2", "web-3"]
+    assert bench.deleted == ["web-2", "web-3"]
     assert bench.has("each_pod[1]/delete#0")
     assert bench.state is IncidentState.RECOVERED

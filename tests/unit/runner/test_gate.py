@@ -62,8 +62,7 @@ async def test_a_change_waits_until_nothing_hinders_it_and_what_was_begun_ends(
     hinder: Act, free: Act, since: float
 ) -> None:
     """E29, P6, P7, S10: at each change of a run, not only where it starts."""
-    bench = RunBench(BOTH, heals=TWO)
-    bench.actor.takes = timedelta(seconds=10)
+    bench = RunBench(BOTH, heals=TWO, takes=10)
     times = bench.note_times()
     if since:
         bench.at(since, lambda: hinder(bench))
@@ -75,20 +74,10 @@ async def test_a_change_waits_until_nothing_hinders_it_and_what_was_begun_ends(
     assert list(times.values()) == [pytest.approx(first, abs=1.5), pytest.approx(130 if since else 140, abs=3)]
 
 
-async def test_a_pause_of_something_else_holds_nothing_and_one_ends_by_itself() -> None:
-    bench = RunBench(BOTH, heals=TWO)
-    times = bench.note_times()
-    others = ((PauseScope.RULE, "api-pods"), (PauseScope.NAMESPACE, "staging"), (PauseScope.SERVICE, "api"))
-    bench.ledger.pauses = [*(pause(scope, name) for scope, name in others), pause(until=moment(minutes=2))]
-    await bench.drive()
-    assert list(times.values()) == [pytest.approx(120, abs=1.5)] * 2
-
-
 async def test_looking_goes_on_through_a_pause() -> None:
     bench = RunBench("- {id: look, run: kubectl get pods}")
     bench.ledger.pauses = [pause()]
-    bench.at(60, bench.heal)
-    assert (await bench.drive()).state is IncidentState.NO_ACTION
+    assert (await bench.drive(healed_at=60)).state is IncidentState.NO_ACTION
 
 
 async def test_when_nobody_can_say_whether_there_is_a_pause_nothing_is_changed() -> None:
@@ -165,8 +154,7 @@ async def test_while_the_service_is_not_well_changes_go_on_although_the_trigger_
     bench.at(10, bench.resolve)
     if healthy is None:
         bench.at(11, bench.observed.hide)
-    bench.at(60, bench.heal)
-    await bench.drive()
+    await bench.drive(healed_at=60)
     assert len(bench.effects) == 2
 
 
@@ -204,12 +192,10 @@ async def test_a_run_without_a_trigger_that_can_end_is_not_taken_for_one_whose_t
     ids=["item", "object"],
 )
 async def test_every_item_and_every_object_of_a_command_is_asked_for_by_itself(steps: str, times: list[float]) -> None:
-    bench = RunBench(steps)
-    bench.actor.takes = timedelta(seconds=10)
+    bench = RunBench(steps, takes=10)
     made = bench.note_times()
     bench.pause(5, 100)
-    bench.at(150, bench.heal)
-    await bench.drive()
+    await bench.drive(healed_at=150)
     assert sorted(made.values()) == [pytest.approx(each, abs=1.5) for each in times]
 
 
@@ -228,8 +214,7 @@ async def test_a_run_that_is_half_done_when_writing_is_forbidden_is_handed_over_
     shut: Act, why: str, asks: bool, within: float
 ) -> None:
     """E29: nothing more is written, forward or back; nor is a person asked, whose yes could not be acted on."""
-    bench = RunBench(BOTH.replace("{id: two,", '{id: two, approve: "Go on?",') if asks else BOTH)
-    bench.actor.takes = timedelta(seconds=10)
+    bench = RunBench(BOTH.replace("{id: two,", '{id: two, approve: "Go on?",') if asks else BOTH, takes=10)
     bench.at(within, lambda: shut(bench))
     ended = await bench.drive()
     assert bench.ended == (IncidentState.NEEDS_OPERATOR, [ONE])
@@ -324,13 +309,7 @@ async def test_a_change_elsewhere_is_held_by_the_pauses_there(change: str, scope
 def locks_at_changes(bench: RunBench) -> list[set[str]]:
     """Note from now on which locks the run has at each change."""
     seen: list[set[str]] = []
-    changed = bench.actor.on_change
-
-    def note(text: str) -> None:
-        seen.append(set(bench.ledger.locks))
-        changed(text)
-
-    bench.actor.on_change = note
+    bench.at_each_change(lambda _: seen.append(set(bench.ledger.locks)))
     return seen
 
 
@@ -362,8 +341,7 @@ async def test_a_step_waits_only_for_the_run_that_holds_a_later_service(priority
     bench.ledger.locks["service api"] = Lock(name="service api", run="run-2")
     times = bench.note_times()
     bench.at(100, bench.ledger.locks.clear)
-    bench.at(101, bench.heal)
-    assert (await bench.drive()).state is IncidentState.RECOVERED
+    assert (await bench.drive(healed_at=101)).state is IncidentState.RECOVERED
     assert list(times.values()) == [pytest.approx(each, abs=1.5) for each in ((0, 100) if waits else (0,))]
     if not waits:
         assert "service api is held by run run-2" in bench.stopped

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from textwrap import dedent
-from typing import Any
 
 import pytest
 from msgspec import structs
@@ -34,11 +33,6 @@ def failing(remedy: str, *, kind: str = "Pod", name: str = "", answered_after: i
     bench = generic(*(pod(f"web-{n}", ready=False) for n in (1, 2, 3)), diagnosis=answer)
     bench.prober.will("kubectl get pods", lambda: {"items": [{"metadata": {"uid": f"uid-web-{n}"}} for n in (1, 2, 3)]})
     return bench
-
-
-def deleted(bench: RunBench) -> list[str]:
-    """List the pods that were deleted."""
-    return [each.split()[3] for each in bench.effects if each.startswith("kubectl delete pod")]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +74,7 @@ async def test_without_a_diagnosis_nothing_is_restarted() -> None:
 async def test_a_diagnosis_that_a_busy_api_server_did_not_answer_at_first_is_asked_for_again() -> None:
     bench = failing("restart", answered_after=60)
     await bench.drive()
-    assert deleted(bench)[0] == "web-1"
+    assert bench.deleted[0] == "web-1"
 
 
 @pytest.mark.parametrize("has_successor", [False, True])
@@ -91,8 +85,8 @@ async def test_pods_that_fail_a_probe_are_recreated_once_the_successor_of_the_fi
     if has_successor:
         bench.at(60, lambda: bench.observed.show(ready=1, pods=(pod("web-4"), *bench.found[1:])))
     await bench.drive()
-    assert deleted(bench) == (["web-1", "web-2", "web-3"] if has_successor else ["web-1"])
-    assert len(bench.effects) == len(deleted(bench))
+    assert bench.deleted == (["web-1", "web-2", "web-3"] if has_successor else ["web-1"])
+    assert len(bench.effects) == len(bench.deleted)
     if not has_successor:
         assert bench.state is IncidentState.NEEDS_OPERATOR
         assert "Recreate one pod" in bench.reason, bench.reason
@@ -111,8 +105,8 @@ async def test_an_unhealthy_pod_of_an_earlier_template_is_deleted_before_the_cau
     if template == FIRST_BAD:
         bench.at(60, lambda: bench.observed.show(pods=(well, of_template("web-1", IN_FORCE, ready=False))))
     await bench.drive()
-    assert deleted(bench) == (["web-1"] if template == FIRST_BAD else [])
-    assert len(bench.effects) == len(deleted(bench))
+    assert bench.deleted == (["web-1"] if template == FIRST_BAD else [])
+    assert len(bench.effects) == len(bench.deleted)
     first = next(moment for moment, text in bench.prober.looked if text.startswith("kintsugi diagnose"))
     assert first >= (60 if template == FIRST_BAD else 0), "it has looked before the template in force has shown itself"
 
@@ -154,21 +148,14 @@ BAD, GOOD = "web-bad", "web-good"
 BACK = "kubectl rollout undo deployment/web --to-revision=1 -n production"
 TO_KEPT = "kubectl rollout undo deployment/web --to-good-template --current-revision=3 -n production"
 KEPT = "image shop:2.0 instead of image shop:2.1"
-NAMES = ("cause", "object", "field", "confidence", "text", "remedy", "reason", "name")
 
 
 def back_at_the_deadline(*, good: bool, kept: str = "", heals: str = TO_KEPT) -> RunBench:
     """Make a run whose steps change nothing, of a service that fails at the deadline; revision 1 was seen good, or only its template is kept."""
     first = {"number": 1, "current": False, "good": good, "cause": "", "images": [], "created": None}
-    found: dict[str, Any] = {
-        **dict.fromkeys(NAMES, ""),
-        "template": BAD,
-        "revision": 3,
-        "good": int(good),
-        "kept": kept,
-    }
-    answers = {
-        "kintsugi diagnose": found,
+    about: dict[str, object] = {"name": "", "template": BAD, "revision": 3, "good": int(good), "kept": kept}
+    answers: dict[str, Mapping[str, object]] = {
+        "kintsugi diagnose": {**diagnosed(""), **about},
         "kubectl rollout history": {
             "revisions": [first, {**first, "number": 3, "current": True, "good": False}],
             **({"lastGood": first} if good else {}),
@@ -187,7 +174,7 @@ def back_at_the_deadline(*, good: bool, kept: str = "", heals: str = TO_KEPT) ->
 async def test_the_pod_of_the_bad_template_that_a_stateful_set_waits_for_is_deleted() -> None:
     bench = back_at_the_deadline(good=True, heals="kubectl delete pod")
     assert (await bench.drive()).state is IncidentState.ROLLED_BACK
-    assert (bench.effects[0], deleted(bench)) == (BACK, ["web-2"])
+    assert (bench.effects[0], bench.deleted) == (BACK, ["web-2"])
 
 
 async def test_a_template_that_only_the_ledger_has_is_gone_back_to_once_a_person_agrees() -> None:
@@ -196,7 +183,7 @@ async def test_a_template_that_only_the_ledger_has_is_gone_back_to_once_a_person
     assert (await bench.drive()).state is IncidentState.ROLLED_BACK
     (question,) = bench.ledger.questions
     assert KEPT in question.question
-    assert (bench.effects[0], deleted(bench)) == (TO_KEPT, ["web-2"])
+    assert (bench.effects[0], bench.deleted) == (TO_KEPT, ["web-2"])
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """`approve`: the run waits for a person; and a higher priority overtakes at a step boundary: the run gives its slot away there."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -70,8 +69,7 @@ async def test_a_question_that_nobody_answers_or_that_is_rejected_ends_the_execu
     bench = RunBench(ASKS, rollback="after: 2h")
     if rejected:
         bench.at(60, lambda: bench.ledger.reject("scale"))
-    bench.at(2000, bench.heal)
-    ended = await bench.drive()
+    ended = await bench.drive(healed_at=2000)
     assert bench.ended == (IncidentState.NO_ACTION, [])
     assert bench.ledger.moves[1] == (IncidentState.VERIFYING, f"stopped at scale: {why}: Scale web to five?")
     assert bench.ledger.told == told
@@ -94,8 +92,7 @@ async def test_a_no_that_was_given_before_a_restart_holds_after_it() -> None:
     bench.ledger.questions = [approval("scale")]
     bench.ledger.reject("scale")
     await asyncio.sleep(timedelta(minutes=40).total_seconds())
-    bench.at(60, bench.heal)
-    await bench.drive()
+    await bench.drive(healed_at=60)
     assert not bench.effects
     assert len(bench.ledger.questions) == 1
 
@@ -177,8 +174,7 @@ ONE, TWO, THREE = "kubectl cordon one", "kubectl cordon two", "kubectl cordon th
 
 def overtaken(*, since: float = 5, until: float) -> RunBench:
     """Return a run of which somebody wants the slot from one moment on, and which has one again at another."""
-    bench = RunBench(STEPS, heals=THREE)
-    bench.actor.takes = timedelta(seconds=10)
+    bench = RunBench(STEPS, heals=THREE, takes=10)
 
     def wanted() -> None:
         bench.observed.higher, bench.observed.full = "database", "3 services at once is the limit"
@@ -191,21 +187,18 @@ def overtaken(*, since: float = 5, until: float) -> RunBench:
     return bench
 
 
-async def test_the_step_under_way_is_ended_whole_and_the_next_waits_until_there_is_a_slot_again() -> None:
-    bench = overtaken(until=300)
+@pytest.mark.parametrize(("since", "until", "made"), [(5, 300, [10, 80, 310]), (0, 100, [110, 180, 190])])
+async def test_the_step_under_way_is_ended_whole_and_the_next_waits_until_there_is_a_slot_again(
+    since: float, until: float, made: list[float]
+) -> None:
+    """The first step waits, too."""
+    bench = overtaken(since=since, until=until)
     times = bench.note_times()
     assert (await bench.drive()).state is IncidentState.RECOVERED
-    assert list(times.values()) == [10, pytest.approx(80, abs=2), pytest.approx(310, abs=2)]
+    assert list(times.values()) == [pytest.approx(each, abs=2) for each in made]
     assert bench.states[:2] == [IncidentState.HELD, IncidentState.RUNNING]
     why = "the run yielded its slot to database, which has a higher priority, and continues when a slot is free"
     assert bench.stopped == why
-
-
-async def test_before_its_first_step_it_gives_it_away_as_well() -> None:
-    bench = overtaken(since=0, until=100)
-    times = bench.note_times()
-    assert (await bench.drive()).state is IncidentState.RECOVERED
-    assert min(times.values()) == pytest.approx(110, abs=2)
 
 
 async def test_neither_the_time_without_a_slot_nor_a_pause_after_it_counts_towards_the_deadline() -> None:
@@ -241,16 +234,11 @@ async def test_a_rollback_that_a_person_wants_does_not_wait_for_a_slot() -> None
     assert bench.ended == (IncidentState.ROLLED_BACK, [ONE, TWO, "kubectl uncordon two", "kubectl uncordon one"])
 
 
-KEEPS: dict[str, Callable[[RunRecord], RunRecord]] = {
-    "one that a person started": lambda run: replace(run, rule=MANUAL),
-    "a child, whose time is its parent's": lambda run: replace(run, parent="run-stack"),
-}
-
-
-@pytest.mark.parametrize("change", KEEPS.values(), ids=KEEPS)
-async def test_some_runs_keep_their_slot(change: Callable[[RunRecord], RunRecord]) -> None:
+@pytest.mark.parametrize("keeps", [{"rule": MANUAL}, {"parent": "run-stack"}], ids=["a person's", "a child"])
+async def test_some_runs_keep_their_slot(keeps: dict[str, str]) -> None:
+    """One that a person started, and a child, whose time is its parent's."""
     bench = overtaken(until=10_000)
-    bench.ledger.record = change(bench.ledger.record)
+    bench.ledger.record = replace(bench.ledger.record, **keeps)  # type: ignore[arg-type]
     await bench.drive()
     assert IncidentState.HELD not in bench.states
     assert clock() < 1000

@@ -66,10 +66,10 @@ def lasting(seconds: float, end: JobState) -> Stands:
     return stands
 
 
-def until_ended(before: JobState, why: str, *, by: str = END_FETCH) -> Stands:
+def until_ended(before: JobState, why: str) -> Stands:
     """Let a worker stand so until its Job is ended."""
     gone = JobState(stage=JobStage.FAILED, why=why)
-    return lambda bench: gone if by in bench.effects else before
+    return lambda bench: gone if END_FETCH in bench.effects else before
 
 
 async def test_the_next_step_waits_for_the_worker_and_sees_what_it_found() -> None:
@@ -272,21 +272,3 @@ async def test_a_rollback_ends_a_job_that_still_runs_though_it_has_no_undo() -> 
     await story.drive()
     assert story.effects == [REINDEX, END_REINDEX]
     assert f"# {REINDEX}: a Job that has run cannot be undone" in story.reason
-
-
-async def test_a_job_that_runs_when_its_run_is_aborted_goes_on_and_is_reported() -> None:
-    story = reindexing(gone_when_ended)
-    story.at(300, story.abort)
-    await story.drive()
-    assert story.ended == (IncidentState.NEEDS_OPERATOR, [REINDEX])
-    assert f"Still running:\n  {REINDEX} (its Job)" in story.reason
-
-
-@pytest.mark.long
-def test_a_job_of_a_cronjob_is_made_once_wherever_the_process_ends() -> None:
-    """C1, P2."""
-
-    def check(where: str, story: RunBench, ended: RunRecord) -> None:
-        assert story.ended == (IncidentState.RECOVERED, [REINDEX, RESTART]), f"{where}: {ended.reason}"
-
-    assert cut_everywhere(lambda: reindexing(lasting(300, reindexed(JobStage.DONE))), check, down=60) > 10

@@ -10,7 +10,7 @@ from kintsugi.model.records import IncidentState, Phase, RunRecord, StepState
 from tests.unit.executor.power import Power
 from tests.unit.executor.scripted_actor import Lost
 from tests.unit.factories import pod, runbook_text
-from tests.unit.runner.bench import SCALE, RunBench, cut_everywhere, through
+from tests.unit.runner.bench import SCALE, RunBench, cut_everywhere, ended_as, through
 from tests.unit.virtual import play
 
 CHILD = runbook_text(
@@ -52,15 +52,13 @@ def everything() -> RunBench:
     """Make a run with one of every kind of step; a deleted pod is gone, and scaling heals."""
     bench = RunBench(EVERYTHING, documents=(CHILD,), heals="kubectl scale", heals_after=timedelta(seconds=3))
     bench.prober.will("kubectl get pods", lambda: {"items": [{}, {}]})
-    changed = bench.actor.on_change
 
-    def change(text: str) -> None:
+    def delete(text: str) -> None:
         if text.startswith("kubectl delete pod"):
             pods = bench.observed.views["web"].pods
             bench.observed.show(pods=tuple(each for each in pods if each.metadata.name != text.split()[3]))
-        changed(text)
 
-    bench.actor.on_change = change
+    bench.at_each_change(delete)
     return bench
 
 
@@ -111,37 +109,30 @@ def test_a_process_that_ends_again_and_again_comes_to_the_end_and_a_run_that_is_
     assert lives > 5
 
 
+STOPS = """\
+- {id: one, run: kubectl cordon one}
+- {id: look, run: kubectl get pods, expect: size(items) > 5, onFailure: END}
+- {id: two, run: kubectl cordon two}
+"""
+WANTED = f"- {{id: scale, when: service.ready < 3, run: {SCALE}, expect: service.ready >= 3, within: 1m}}"
+ONE, BACK = "kubectl cordon one", "kubectl uncordon one"
+
+
 @pytest.mark.parametrize(
-    ("end", "heals", "state", "effects"),
+    ("steps", "heals", "state", "effects"),
     [
-        ("stop", "kubectl cordon one", IncidentState.RECOVERED, ["kubectl cordon one"]),
-        ("rollback", "kubectl uncordon one", IncidentState.ROLLED_BACK, ["kubectl cordon one", "kubectl uncordon one"]),
+        (STOPS.replace("END", "stop"), ONE, IncidentState.RECOVERED, [ONE]),
+        (STOPS.replace("END", "rollback"), BACK, IncidentState.ROLLED_BACK, [ONE, BACK]),
+        (WANTED, SCALE, IncidentState.RECOVERED, [SCALE]),
     ],
+    ids=["stopped", "rolled back", "a change that makes its own condition false"],
 )
-def test_a_run_that_was_stopped_is_stopped_at_the_same_step_after_a_restart(
-    end: str, heals: str, state: IncidentState, effects: list[str]
+def test_a_run_that_was_stopped_or_had_begun_a_step_goes_on_so_after_a_restart(
+    steps: str, heals: str, state: IncidentState, effects: list[str]
 ) -> None:
-    steps = f"""\
-    - {{id: one, run: kubectl cordon one}}
-    - {{id: look, run: kubectl get pods, expect: size(items) > 5, onFailure: {end}}}
-    - {{id: two, run: kubectl cordon two}}
-    """
-
-    def check(where: str, bench: RunBench, ended: RunRecord) -> None:
-        assert not bench.has("two"), where
-        assert bench.ended == (state, effects), where
-
-    assert cut_everywhere(lambda: RunBench(steps, heals=heals, heals_after=timedelta(0)), check) > 20
-
-
-def test_a_step_that_was_wanted_when_it_began_is_not_asked_again() -> None:
-    """The step's own change may have made its `when` false: it goes on all the same."""
-    steps = f"- {{id: scale, when: service.ready < 3, run: {SCALE}, expect: service.ready >= 3, within: 1m}}"
-
-    def check(where: str, bench: RunBench, ended: RunRecord) -> None:
-        assert bench.ended == (IncidentState.RECOVERED, [SCALE]), where
-
-    cut_everywhere(lambda: RunBench(steps, heals="kubectl scale", heals_after=timedelta(0)), check)
+    """A step that was wanted when it began is not asked again."""
+    moments = cut_everywhere(lambda: RunBench(steps, heals=heals, heals_after=timedelta(0)), ended_as(state, *effects))
+    assert moments > 18
 
 
 def test_an_item_whose_change_was_begun_is_brought_to_its_end_although_it_is_gone() -> None:

@@ -5,19 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from kintsugi.actions.effect_plan import record_without_undo, undone_by
+from kintsugi.actions.effect_plan import record_without_undo
 from kintsugi.catalog import CatalogErrors
 from kintsugi.decisions.planner import parameters_for
 from kintsugi.errors import Refused
-from kintsugi.model.command import Command
-from kintsugi.model.records import IncidentState, RunKind, RunRecord, UndoRecord
+from kintsugi.model.records import IncidentState, RunKind
 from kintsugi.runner import Journal, RunnerDeps
 from kintsugi.runner.rehearsal import RehearsalDriver
-from kintsugi.verbs.scale import Scale
-from tests.unit.as_ledger import as_ledger
 from tests.unit.catalog.test_guides import GUIDES, examples
 from tests.unit.factories import catalog, pause, rule_text, run, runbook_text, service_text
-from tests.unit.runner.bench import RunBench, cut_everywhere
+from tests.unit.runner.bench import RunBench, cut_everywhere, ended_as
 from tests.unit.virtual import play
 
 pytestmark = pytest.mark.looptime
@@ -35,32 +32,17 @@ class Rehearsal(RunBench):
         given = dict(parameters_for(self.catalog.runbooks["room-for-more-pods"], self.catalog.services["web"]))
         record = replace(run(), runbook="room-for-more-pods", rule="manual", kind=RunKind.REHEARSAL)
         self.begin(self.catalog, replace(record, parameters=given))
-        self.actor.undo_of = undo_of
         self.actor.on_change = lambda text: self.observed.show(ready=5 if text == MORE else 3, desired=3, healthy=True)
 
     def show_found(self) -> None:
         self.observed.show(ready=3, desired=3, healthy=True)
 
     def make_driver(self, deps: RunnerDeps, journal: Journal) -> RehearsalDriver:
-        return RehearsalDriver(
-            deps=deps,
-            ledger=as_ledger(self.ledger),
-            catalog=self.catalog,
-            runbook=self.runbook,
-            incident=self.ledger.incident,
-            journal=journal,
-            gate=self.make_gate(deps, journal),
-        )
+        return RehearsalDriver(**self.parts(deps, journal), gate=self.make_gate(deps, journal))
 
     def never_ready(self) -> None:
         """Let the cluster have no room."""
         self.actor.on_change = lambda _: None
-
-
-def undo_of(command: Command) -> UndoRecord:
-    """Scale back to three."""
-    assert isinstance(command, Scale)
-    return undone_by(replace(command, replicas=3))
 
 
 def test_a_rehearsal_passes_and_undoes_its_changes() -> None:
@@ -135,11 +117,7 @@ def test_a_change_that_turns_out_to_have_no_undo_is_not_made() -> None:
 
 def test_a_rehearsal_ends_the_same_wherever_the_process_ends() -> None:
     """P2, P3: nothing is made twice, and nothing is left."""
-
-    def check(story: str, bench: RunBench, ended: RunRecord) -> None:
-        assert (ended.state, bench.effects) == (IncidentState.PASSED, [MORE, BACK]), (story, ended.reason)
-
-    assert cut_everywhere(Rehearsal, check) > 10
+    assert cut_everywhere(Rehearsal, ended_as(IncidentState.PASSED, MORE, BACK)) > 10
 
 
 @pytest.mark.parametrize(

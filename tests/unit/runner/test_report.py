@@ -10,7 +10,6 @@ from kintsugi.errors import Forbidden
 from kintsugi.model.records import IncidentState, Phase, StepRecord, StepState, UndoRecord
 from kintsugi.runner.journal import storable
 from kintsugi.runner.report import hand_over, left_changed, memory_raise_summary, restore_summary, rollback_summary
-from tests.unit.executor.scripted_actor import Lost
 from tests.unit.factories import NOW, step
 from tests.unit.runner.bench import driven
 
@@ -108,15 +107,6 @@ async def test_a_run_that_failed_tells_all_of_it() -> None:
     script = {"perform kubectl scale deployment web --replicas=5 -n production": Forbidden("may not patch")}
     bench = await driven(steps, script=script)
     assert (bench.state, bench.reason) == (IncidentState.FAILED, FAILED)
-
-
-@pytest.mark.looptime
-async def test_a_run_of_which_nobody_can_tell_names_the_uncertain_change() -> None:
-    script = {"perform": Lost(applied=True), "probe": Forbidden("may not get nodes")}
-    bench = await driven("- {id: one, run: kubectl cordon one}", script=script)
-    assert bench.state is IncidentState.NEEDS_OPERATOR
-    assert "Uncertain:\n  kubectl cordon one (the outcome could not be determined: may not get nodes)" in bench.reason
-    assert "Undo commands, newest first:\n  kubectl uncordon one" in bench.reason
 
 
 def left(path: str, **own: object) -> StepRecord:

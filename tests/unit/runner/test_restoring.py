@@ -1,22 +1,20 @@
 """A restore goes on to its end, or waits as it is for a person, by whose word only it is taken back; what it restored is its owner's."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kintsugi.actions.effect_plan import record_without_undo, undone_by
+from kintsugi.actions.effect_plan import undone_by
 from kintsugi.commands import encode, parse, render
 from kintsugi.decisions.guards import Limits
 from kintsugi.errors import Refused
 from kintsugi.model.command import Command, Create, Delete, ObjectName, Patch
 from kintsugi.model.records import IncidentState, Phase, RunRecord, StepRecord, StepState, UndoRecord
 from kintsugi.runner.restoring import as_owner, restored_databases
-from kintsugi.verbs.drain import Cordon
-from kintsugi.verbs.scale import Scale
 from kintsugi_restore.commands import PgRestore
 from kubeobjects.resources import PVCS, PVS
+from tests.unit.executor import scripted_actor
 from tests.unit.factories import NOW, runbook_text
 from tests.unit.runner.bench import RunBench, clock, cut_everywhere
 
@@ -44,16 +42,10 @@ AGAIN = Create(object=CLAIM, namespace="production", manifest="{}")
 
 def undo_of(command: Command) -> UndoRecord:
     """Return the ways back that a restore has: writers start again, the old volume is bound again."""
-    match command:
-        case Scale():
-            return undone_by(replace(command, replicas=3))
-        case Delete():
-            volume = ObjectName(resource=PVS, name="pv-1")
-            return undone_by(command, Patch(object=volume, namespace="", patch="{}", kind="merge"), AGAIN)
-        case Cordon():
-            return undone_by(replace(command, on=False))
-        case _:
-            return record_without_undo("nothing")
+    if not isinstance(command, Delete):
+        return scripted_actor.undo_of(command)
+    volume = ObjectName(resource=PVS, name="pv-1")
+    return undone_by(command, Patch(object=volume, namespace="", patch="{}", kind="merge"), AGAIN)
 
 
 def facts_of(command: Command) -> Mapping[str, object]:
@@ -95,14 +87,7 @@ async def test_a_spent_budget_does_not_hold_what_has_begun() -> None:
 async def test_a_person_stops_it_at_the_next_step_by_a_pause() -> None:
     """And it goes on when the pause is lifted."""
     story = restoring()
-    healed = story.actor.on_change
-
-    def stop(text: str) -> None:
-        if text == STOP:
-            story.pause(clock(), clock() + 120)
-        healed(text)
-
-    story.actor.on_change = stop
+    story.at_each_change(lambda text: story.pause(clock(), clock() + 120) if text == STOP else None)
     story.actor.takes = timedelta(seconds=1)
     times = story.note_times()
     assert (await story.drive()).state is IncidentState.RECOVERED

@@ -14,7 +14,7 @@ from kintsugi.model.records import IncidentState, Phase, RunRecord, StepState, U
 from kintsugi.verbs.rollout import Rollout
 from tests.unit.executor.scripted_actor import ContainedCall, Lost
 from tests.unit.factories import moment, pod, runbook_text
-from tests.unit.runner.bench import SCALE, RunBench, clock, cut_everywhere
+from tests.unit.runner.bench import SCALE, RunBench, clock, cut_everywhere, ended_as
 
 pytestmark = pytest.mark.looptime
 
@@ -154,8 +154,7 @@ async def test_changes_inside_groups_and_items_are_found_but_not_those_of_a_chil
     - {id: items, forEach: service.pods, run: "kubectl cordon ${each.metadata.name}"}
     - {id: call, runbook: child}
     """
-    bench = RunBench(steps, documents=(child,), rollback="after: 10m", heals="kubectl uncordon a")
-    bench.actor.takes = timedelta(seconds=1)
+    bench = RunBench(steps, documents=(child,), rollback="after: 10m", heals="kubectl uncordon a", takes=1)
     await bench.drive()
     undone = [text.split()[-1] for text in bench.effects if "uncordon" in text]
     assert undone == ["web-3", "web-2", "web-1", "b", "a"], "what a child recovered is not undone by its parent"
@@ -241,44 +240,13 @@ async def test_under_a_freeze_nothing_is_taken_back_and_a_person_has_the_command
     assert "kubectl uncordon two\n  kubectl uncordon one" in bench.reason
 
 
-async def test_no_change_is_taken_back_on_old_news() -> None:
-    """P6."""
-    bench = failing()
-    bench.blind(590, 2000)
-    times = bench.note_times()
-    await bench.drive()
-    assert min(list(times.values())[2:]) >= 1999
-
-
-def soon_failing() -> RunBench:
-    """Make a run that does not help, with an early deadline."""
-    return failing(rollback="after: 3m")
-
-
 @pytest.mark.long
 def test_every_change_is_taken_back_once_wherever_the_process_ends() -> None:
     """C1, P3."""
-
-    def check(where: str, bench: RunBench, ended: RunRecord) -> None:
-        assert bench.ended == (IncidentState.ROLLED_BACK, DO + UNDO), f"{where}: {ended.reason}"
-
-    assert cut_everywhere(soon_failing, check) > 40
+    check = ended_as(IncidentState.ROLLED_BACK, *DO, *UNDO)
+    assert cut_everywhere(lambda: failing(rollback="after: 3m"), check) > 40
 
 
-def test_a_watchdog_that_is_overdue_after_a_long_absence_takes_back_what_was_done() -> None:
-    """P5: the process is away beyond the deadline, from any moment on; what was not done by then is not begun."""
-
-    def check(where: str, bench: RunBench, ended: RunRecord) -> None:
-        made = [text.split()[-1] for text in bench.effects if text.startswith("kubectl cordon")]
-        back = [text.split()[-1] for text in bench.effects if text.startswith("kubectl uncordon")]
-        assert back == made[::-1], where
-        assert made in ([], ["one"], ["one", "two"]), where
-        assert ended.state is (IncidentState.ROLLED_BACK if made else IncidentState.NEEDS_OPERATOR), where
-
-    assert cut_everywhere(soon_failing, check, down=900) > 40
-
-
-@pytest.mark.long
 def test_a_way_back_of_two_commands_is_gone_to_its_end_wherever_the_process_ends() -> None:
     """C1: a volume that is freed but not bound again is worse than before."""
     first, second = "kubectl uncordon alpha", "kubectl uncordon one"
@@ -288,10 +256,7 @@ def test_a_way_back_of_two_commands_is_gone_to_its_end_wherever_the_process_ends
         bench.actor.undo_of = lambda _: undone_by(parse(first), parse(second))
         return bench
 
-    def check(where: str, bench: RunBench, ended: RunRecord) -> None:
-        assert bench.ended == (IncidentState.ROLLED_BACK, ["kubectl cordon one", first, second]), where
-
-    cut_everywhere(make, check)
+    cut_everywhere(make, ended_as(IncidentState.ROLLED_BACK, "kubectl cordon one", first, second))
 
 
 RESTART = "- {id: again, run: kubectl rollout restart deployment/web}"
@@ -312,14 +277,7 @@ def restarting(
     bench.observed.show(template=before)
     bench.actor.facts_of = lambda command: facts(command, before)
     bench.actor.undo_of = way_back
-    healed = bench.actor.on_change
-
-    def on_change(text: str) -> None:
-        if text.startswith(RESTARTED):
-            bench.observed.show(template="stamped")
-        healed(text)
-
-    bench.actor.on_change = on_change
+    bench.at_each_change(lambda text: bench.observed.show(template="stamped") if text == RESTARTED else None)
     return bench
 
 
@@ -337,9 +295,6 @@ def way_back(command: Command) -> UndoRecord:
     if isinstance(command, Rollout) and command.verb is Verb.ROLLOUT_RESTART:
         return undone_by(replace(command, verb=Verb.ROLLOUT_UNDO, revision=2))
     return record_without_undo("revision 3 was never seen good: there is no rollback to it")
-
-
-OTHERS = ("statefulset/web", "deployment/web -n staging", "deployment/api")
 
 
 @pytest.mark.parametrize(
@@ -386,7 +341,7 @@ async def test_a_workload_that_a_rollback_step_has_set_already_is_not_set_again(
     assert bench.ended == (IncidentState.ROLLED_BACK, [f"{ahead} -n production", f"{back} -n production"])
 
 
-@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("other", ["statefulset/web", "deployment/web -n staging", "deployment/api"])
 async def test_a_rollback_step_deals_with_no_other_workload_of_the_name(other: str) -> None:
     """Workloads are one only by kind, name and namespace."""
     back = f"after: 10m\nsteps: [{{id: back, run: kubectl rollout undo {other} --to-revision=1}}]"
@@ -444,15 +399,13 @@ async def test_a_step_that_calls_a_person_for_a_release_of_helm_names_the_comman
 async def test_a_rollback_is_over_when_its_rollout_is_complete_and_all_has_lasted() -> None:
     """A service that was well all along proves nothing while its pods are being replaced."""
     bench = restarting(heals="nothing")
-    changed = bench.actor.on_change
 
-    def on_change(text: str) -> None:
-        changed(text)
+    def roll_out(text: str) -> None:
         if text == TO_LAST_GOOD:
             bench.observed.show(ready=3, updated=1)
             bench.at(clock() + 240, lambda: bench.observed.show(pods=(pod("web-9", made=moment(seconds=clock())),)))
 
-    bench.actor.on_change = on_change
+    bench.at_each_change(roll_out)
     assert (await bench.drive()).state is IncidentState.ROLLED_BACK
     assert clock() == pytest.approx(600 + 240 + 120, abs=5)
 
@@ -509,7 +462,7 @@ def test_the_undo_goes_to_the_last_good_revision_once_wherever_the_process_ends(
     """C1, P3."""
 
     def check(where: str, bench: RunBench, ended: RunRecord) -> None:
-        assert bench.ended == (IncidentState.ROLLED_BACK, [RESTARTED, TO_LAST_GOOD]), f"{where}: {ended.reason}"
+        ended_as(IncidentState.ROLLED_BACK, RESTARTED, TO_LAST_GOOD)(where, bench, ended)
         assert bench.step("again#0~0", Phase.UNDO).state is StepState.DONE, where
 
     assert cut_everywhere(restarting, check) > 20

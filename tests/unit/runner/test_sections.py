@@ -1,17 +1,12 @@
 """A section is completed once it has begun: the example of docs/runbooks.md is, in a run of another runbook."""
 
-from dataclasses import replace
-
 import pytest
 
-from kintsugi.actions.effect_plan import undone_by
 from kintsugi.catalog import CatalogErrors
 from kintsugi.decisions.planner import parameters_for
-from kintsugi.model.command import Command
-from kintsugi.model.records import IncidentState, UndoRecord
+from kintsugi.model.records import IncidentState
 from kintsugi.model.step_path import RUN
 from kintsugi.runner.sections import Section
-from kintsugi.verbs.scale import Scale
 from tests.unit.catalog.test_guides import GUIDES, examples
 from tests.unit.factories import catalog, runbook_text
 from tests.unit.runner.bench import RunBench
@@ -24,15 +19,10 @@ RESTART = "kubectl rollout restart deployment/web -n production"
 START = "kubectl scale deployment api-deployment --replicas=3 -n production"
 
 
-def undo_of(command: Command) -> UndoRecord:
-    """Scale back to three; a restart is undone by nothing here."""
-    return undone_by(replace(command, replicas=3)) if isinstance(command, Scale) else undone_by()
-
-
 def bench(example: str = EXAMPLE) -> RunBench:
     """Have a run whose runbook runs the example; the service looks well as soon as the writers are stopped."""
     made = RunBench("- {id: switch, runbook: restart-without-writers}", documents=(example,))
-    made.actor.undo_of, made.actor.on_change = undo_of, lambda text: made.heal() if text == STOP else None
+    made.actor.on_change = lambda text: made.heal() if text == STOP else None
     return made
 
 

@@ -14,7 +14,6 @@ from kintsugi.runner import Journal, RunnerDeps
 from kintsugi.runner.context import ChildCall
 from kintsugi.runner.ends import ExecutionStopped
 from kintsugi.runner.stack import StackDriver
-from tests.unit.as_ledger import as_ledger
 from tests.unit.factories import NOW, catalog, rule_text, run, runbook_text, service_text, virtual_clock
 from tests.unit.runner.bench import RunBench
 from tests.unit.runner.fakes import RunLedger
@@ -147,16 +146,8 @@ class StackBench(RunBench):
 
     def make_driver(self, deps: RunnerDeps, journal: Journal) -> StackDriver:
         """Make the driver of one process."""
-        self.stack = StackDriver(
-            deps=deps,
-            ledger=as_ledger(self.ledger),
-            catalog=self.catalog,
-            runbook=self.runbook,
-            incident=self.ledger.incident,
-            journal=journal,
-            gate=self.make_gate(deps, journal),
-            children=self,
-        )
+        gate = self.make_gate(deps, journal)
+        self.stack = StackDriver(**self.parts(deps, journal), gate=gate, children=self)
         return self.stack
 
 

@@ -157,8 +157,7 @@ async def test_an_object_that_a_change_touched_is_read_afresh_until_it_is_as_exp
 
     leave(3)
     bench.at(30, lambda: leave(0))
-    bench.at(40, bench.heal)
-    await bench.drive()
+    await bench.drive(healed_at=40)
     assert bench.step("stop").met is True
     assert bench.has("after")
 
@@ -205,8 +204,7 @@ async def test_a_scan_carries_its_patterns_and_every_look_its_service_s_secrets(
     """A log is followed as long as its expectation must hold."""
     bench = RunBench(SCAN, service=ENV, documents=(PATTERNS,))
     bench.prober.will("kubectl logs", lambda: Result(names={"lines": [], "sources": [], "findings": []}, summary=""))
-    bench.at(60, bench.heal)
-    assert (await bench.drive()).state is IncidentState.NO_ACTION
+    assert (await bench.drive(healed_at=60)).state is IncidentState.NO_ACTION
     followed, *_, last = bench.prober.askers
     assert [pattern.means for pattern in followed.patterns] == ["memory"]
     assert last.patterns == ()
@@ -219,8 +217,7 @@ async def test_a_diagnosis_knows_what_was_tried_and_of_which_workload_the_servic
     steps = "- {id: cause, run: kintsugi diagnose deployment/web}\n- {id: look, run: kubectl get pods}\n"
     bench = RunBench(steps + "- {id: wait, expect: service.healthy, within: 1m}")
     bench.tried = frozenset({RemedyKind.RESTART_CANARY})
-    bench.at(60, bench.heal)
-    await bench.drive()
+    await bench.drive(healed_at=60)
     diagnosing, looking, *_ = bench.prober.askers
     assert diagnosing.seen.tried == {RemedyKind.RESTART_CANARY}
     assert looking.seen.tried == frozenset()

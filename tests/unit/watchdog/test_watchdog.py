@@ -100,10 +100,6 @@ def test_recovery_takes_health_that_lasts_and_a_trigger_that_clears_in_time(
     assert watched(seen, **about) == answer
 
 
-def test_a_restart_of_a_container_starts_the_time_anew() -> None:
-    assert watched(replace(view(), last_restart=moment(minutes=4)))[0] is WAIT
-
-
 @pytest.mark.parametrize("clear", [None, CLEAR])
 @pytest.mark.parametrize("seen", [view(is_current=False), view(healthy=None), view(is_current=False, healthy=None)])
 def test_a_blind_watchdog_waits(seen: ServiceView, clear: datetime | None) -> None:
