@@ -14,17 +14,16 @@ from tests.unit.diagnosis.workload import (
     APP,
     CERTAIN,
     LIKELY,
+    UNREADY,
     Json,
     Workload,
     ago,
     crashes,
     ends,
-    iso,
     new,
     old,
     row,
     runs,
-    unhealthy,
     waits,
 )
 
@@ -128,20 +127,6 @@ def test_a_template_that_came_back_is_not_suspected(returned: bool) -> None:
     assert row(web.causes()[0])[2] == "containers[app]"
 
 
-@pytest.mark.parametrize(
-    "container",
-    [
-        runs(restarts=1, ended=ends(137)),
-        waits("ContainerCreating"),
-        runs(ready=False, seconds=5, restarts=1, ended=ends(1)),
-        {"ready": False, "restartCount": 0, "state": {"terminated": ends(1)}},
-    ],
-    ids=["ready again", "made anew", "started again", "its first end"],
-)
-def test_a_container_that_was_ended_once_is_no_cause(container: Json) -> None:
-    assert old(container).causes() == ()
-
-
 OOM = ends(137, "OOMKilled")
 
 
@@ -177,11 +162,6 @@ def test_an_init_container_that_hangs_and_is_new_is_named_as_a_whole() -> None:
     assert row(cause) == (CauseKind.INIT_CONTAINER, "deployment/web", "initContainers[wait]", LIKELY)
 
 
-def test_an_init_container_that_has_just_begun_is_no_cause() -> None:
-    begun = runs(ready=False, seconds=20)
-    assert old(waits("PodInitializing"), migrate=begun, metrics=waits("PodInitializing")).causes() == ()
-
-
 def killed(web: Workload, pod: str, probe: str, *, count: int = 1, seconds: float = 20) -> Workload:
     """Let the kubelet end the container for a probe."""
     failed = f"{probe.title()} probe failed: HTTP probe failed with statuscode: 404"
@@ -214,16 +194,24 @@ def test_a_liveness_probe_that_only_events_blame_is_likely_and_no_reason_to_roll
     assert (cause.confidence, is_hint(cause)) == (LIKELY, True)
 
 
-@pytest.mark.parametrize(("restarts", "seconds"), [(1, 20), (3, 3600)], ids=["hung once", "long ago"])
-def test_a_container_that_hung_once_or_long_ago_has_no_liveness_cause(restarts: int, seconds: float) -> None:
-    web = old(runs(restarts=restarts, ended=ends(137)))
-    assert killed(web, "pod/web-good-3", "liveness", seconds=seconds).causes() == ()
+UNSTARTED = waits("PodInitializing")
+NO_CAUSE = {
+    "ended once, and ready again": old(runs(restarts=1, ended=ends(137))),
+    "ended once, and made anew": old(waits("ContainerCreating")),
+    "ended once, and started again": old(runs(ready=False, seconds=5, restarts=1, ended=ends(1))),
+    "its first end": old({"ready": False, "restartCount": 0, "state": {"terminated": ends(1)}}),
+    "hung once": killed(old(runs(restarts=1, ended=ends(137))), "pod/web-good-3", "liveness"),
+    "hung long ago": killed(old(runs(restarts=3, ended=ends(137))), "pod/web-good-3", "liveness", seconds=3600),
+    "an init container that has just begun": old(UNSTARTED, migrate=runs(ready=False, seconds=20), metrics=UNSTARTED),
+    "slow to start, and in time": Workload()
+    .roll_out(runs(ready=False, started=False, seconds=20))
+    .event("pod/web-new-1", "Unhealthy", UNREADY.replace("Readiness", "Startup"), count=4, container="app"),
+}
 
 
-def test_a_container_that_starts_slowly_and_in_time_is_no_cause() -> None:
-    web = Workload().roll_out(runs(ready=False, started=False, seconds=20))
-    said = "Startup probe failed: HTTP probe failed with statuscode: 503"
-    assert web.event("pod/web-new-1", "Unhealthy", said, count=4, container="app").causes() == ()
+@pytest.mark.parametrize("web", NO_CAUSE.values(), ids=NO_CAUSE)
+def test_a_container_that_is_well_again_or_still_in_time_is_no_cause(web: Workload) -> None:
+    assert web.causes() == ()
 
 
 @pytest.mark.parametrize(
@@ -238,9 +226,9 @@ def test_a_container_that_starts_slowly_and_in_time_is_no_cause() -> None:
 def test_a_container_that_has_failed_before_is_unready_by_its_probe_only_once_it_outlives_its_last_run(
     seconds: float, ran: float, kinds: list[CauseKind]
 ) -> None:
-    ended = {**ends(1, seconds=seconds + 20), "startedAt": iso(ago(seconds + 20 + ran))}
+    ended = ends(1, seconds=seconds + 20, ran=ran)
     web = new((*APP, "image"), "shop:2", runs(ready=False, seconds=seconds, restarts=2, ended=ended))
-    assert [each.kind for each in unhealthy(web, "web-new-1", count=30).causes()] == kinds
+    assert [each.kind for each in web.unhealthy("web-new-1", count=30).causes()] == kinds
 
 
 @pytest.mark.parametrize(
@@ -251,7 +239,7 @@ def test_an_error_in_the_log_of_a_container_that_runs_unready_stands_in_its_caus
     logs = (others, LogFacts(pod="web-good-1", container="app", line=line))
     web = Workload().also(running_logs=logs)
     web.pods[0] = web.pod("web-good-1", "7d9f", app=runs(ready=False, seconds=600))
-    unhealthy(web, "web-good-1", count=30)
+    web.unhealthy("web-good-1", count=30)
     says = f"; its log says: {line}" if told else ""
     expected = f"container app fails its readiness probe: HTTP probe failed with statuscode: 503{says}"
     assert web.causes()[0].text == expected
@@ -284,7 +272,7 @@ def test_a_readiness_gate_has_the_start_up_that_a_pod_may_take() -> None:
 
 
 def test_a_container_that_has_just_started_is_not_unready_yet() -> None:
-    web = unhealthy(old(runs(ready=False, seconds=20)), "web-good-3", count=2)
+    web = old(runs(ready=False, seconds=20)).unhealthy("web-good-3", count=2)
     web.pods[0]["status"]["conditions"][0]["lastTransitionTime"] = web.pods[0]["metadata"]["creationTimestamp"]
     assert web.causes() == ()
 

@@ -191,38 +191,25 @@ def test_the_headline_is_one_line_and_bounded() -> None:
     assert len(line) == LONGEST
 
 
-def test_a_notice_tells_the_last_diagnosis_that_was_made_before_it() -> None:
+@pytest.mark.parametrize(
+    ("minutes", "told"), [(-1, 0), (1, 0), (120, 60)], ids=["before any", "between two", "after both"]
+)
+def test_a_notice_tells_the_last_diagnosis_that_was_made_before_it_or_else_the_first(minutes: int, told: int) -> None:
     """A receiver that was away for an hour gets each notice with what was known then."""
-    first, second = without_cause(at=NOW), without_cause(at=NOW + timedelta(hours=1))
-    assert diagnosis_at([first, second], NOW + timedelta(minutes=1)) == first
-    assert diagnosis_at([first, second], NOW + timedelta(hours=2)) == second
-
-
-def test_a_notice_that_was_there_before_any_diagnosis_tells_the_first() -> None:
-    first, second = without_cause(at=NOW), without_cause(at=NOW + timedelta(hours=1))
-    assert diagnosis_at([first, second], NOW - timedelta(seconds=1)) == first
+    both = [without_cause(at=NOW + timedelta(minutes=at)) for at in (0, 60)]
+    assert diagnosis_at(both, NOW + timedelta(minutes=minutes)) == without_cause(at=NOW + timedelta(minutes=told))
     assert diagnosis_at([], NOW) is None
 
 
-@pytest.mark.parametrize(
-    ("unknown", "said"),
-    [
-        ((), "deployment/web: no cause is known: 0 of 2 pods are ready"),
-        (
-            ("deployment/web: it was not read within 5s",),
-            "deployment/web: no cause is known: 0 of 2 pods are ready; not known: deployment/web: it was not read within 5s",
-        ),
-    ],
-)
-def test_an_earlier_diagnosis_is_told_with_its_time_where_the_last_one_has_no_cause(
-    unknown: tuple[str, ...], said: str
-) -> None:
+@pytest.mark.parametrize("unknown", [(), ("deployment/web: it was not read within 5s",)])
+def test_an_earlier_diagnosis_is_told_with_its_time_where_the_last_one_has_no_cause(unknown: tuple[str, ...]) -> None:
     last = without_cause(*unknown, at=NOW + timedelta(minutes=30))
     told = diagnosis_at([replace(DIAGNOSIS, at=NOW), last], NOW + timedelta(hours=1))
     assert told is not None
+    said = "".join(f"; not known: {each}" for each in unknown)
     assert headline(told).startswith(
-        "ImagePull (certain): deployment/web containers[web].image: "
-        f"as found at 2026-11-24 03:02:00; at 03:32:00 {said}: deployment/web: container web cannot pull image"
+        "ImagePull (certain): deployment/web containers[web].image: as found at 2026-11-24 03:02:00; at 03:32:00 "
+        f"deployment/web: no cause is known: 0 of 2 pods are ready{said}: deployment/web: container web cannot pull image"
     )
     assert what_changed(told) == what_changed(DIAGNOSIS)
 

@@ -19,20 +19,7 @@ from tests.unit.diagnosis.around import bare_node, service
 from tests.unit.diagnosis.test_containers_and_probes import NOT_RUN, OOM, killed, setting
 from tests.unit.diagnosis.test_images_and_configuration import new_image
 from tests.unit.diagnosis.test_nodes_and_admission import EXPIRED, POD, REFUSED, WEBHOOK
-from tests.unit.diagnosis.workload import (
-    APP,
-    NONE,
-    Workload,
-    ago,
-    crashes,
-    ends,
-    new,
-    old,
-    runs,
-    unhealthy,
-    unplaced,
-    waits,
-)
+from tests.unit.diagnosis.workload import APP, NONE, Workload, ago, crashes, ends, new, old, runs, unplaced, waits
 
 SPEC, NEW_POD = ("spec",), "pod/web-new-1"
 HTTP = "unexpected status from HEAD request to http://r/v2/: "
@@ -99,8 +86,8 @@ BROKEN: Mapping[str, Callable[[], Workload]] = {
     ),
     "process-hangs-once": lambda: old(runs(restarts=1, ended=ends(137))),
     "readiness-gate-unset": lambda: gated(new(GATES, [{"conditionType": GATE}], runs(seconds=300))),
-    "readiness-wrong-path": lambda: unhealthy(new(READY_PATH, "/healthz", runs(ready=False, seconds=300)), "web-new-1"),
-    "one-pod-unready": lambda: unhealthy(old(runs(ready=False, seconds=300)), "web-good-3"),
+    "readiness-wrong-path": lambda: new(READY_PATH, "/healthz", runs(ready=False, seconds=300)).unhealthy("web-new-1"),
+    "one-pod-unready": lambda: old(runs(ready=False, seconds=300)).unhealthy("web-good-3"),
     "start-too-slow": lambda: killed(
         new((*APP, "env", 0, "value"), "120", runs(ready=False, started=False, restarts=1)), NEW_POD, "startup", count=3
     ),

@@ -8,20 +8,7 @@ import pytest
 from kubediagnosis.causes import CauseKind
 from kubediagnosis.facts import SharedService
 from tests.unit.diagnosis.around import AT_ZERO, autoscaler, budget, check, depot, met, node, service, unmet
-from tests.unit.diagnosis.workload import (
-    APP,
-    CERTAIN,
-    LIKELY,
-    Row,
-    Workload,
-    crashes,
-    new,
-    row,
-    runs,
-    unhealthy,
-    unready,
-    waits,
-)
+from tests.unit.diagnosis.workload import APP, CERTAIN, LIKELY, Row, Workload, crashes, new, row, runs, unready, waits
 
 UPSTREAM, ROUTING = CauseKind.UPSTREAM, CauseKind.SERVICE_ROUTING
 
@@ -57,9 +44,10 @@ def stuck(**declared: Any) -> Workload:
     return unmet(upstreams=(upstream.facts(),))
 
 
-def test_an_upstream_that_serves_is_no_cause_whatever_else_is_wrong_with_it() -> None:
+@pytest.mark.parametrize("web", [dependent(), stuck()], ids=["it is well", "its rollout is stuck beside old pods"])
+def test_an_upstream_that_serves_is_no_cause_whatever_else_is_wrong_with_it(web: Workload) -> None:
     """A rollout that is stuck beside old pods that serve is nobody else's trouble."""
-    assert [each.kind for each in stuck().causes()] == [CauseKind.NOT_ANSWERING]
+    assert [each.kind for each in web.causes()] == [CauseKind.NOT_ANSWERING]
 
 
 def test_an_upstream_to_whose_ready_pods_its_service_does_not_lead_is_a_cause() -> None:
@@ -75,10 +63,6 @@ def test_an_upstream_that_only_a_variable_names_is_told_as_a_guess() -> None:
     guess = dependent(**AT_ZERO, is_guessed=True).causes()[0]
     assert (guess.kind, guess.confidence) == (UPSTREAM, LIKELY)
     assert guess.text.startswith("a variable names, and it likely depends on depot (statefulset/depot): ")
-
-
-def test_an_upstream_that_is_well_is_no_cause() -> None:
-    assert [each.kind for each in dependent().causes()] == [CauseKind.NOT_ANSWERING]
 
 
 def test_an_upstream_is_no_cause_while_every_check_is_met() -> None:
@@ -98,7 +82,7 @@ UNREADY = runs(ready=False, seconds=300)
     [
         (new((*APP, "env", 0), None, crashes(3)), CauseKind.CONTAINER_EXIT),
         (
-            unhealthy(new((*APP, "readinessProbe", "httpGet", "path"), "/healthz", UNREADY), "web-new-1"),
+            new((*APP, "readinessProbe", "httpGet", "path"), "/healthz", UNREADY).unhealthy("web-new-1"),
             CauseKind.READINESS_PROBE,
         ),
     ],

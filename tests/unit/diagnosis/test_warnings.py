@@ -1,5 +1,7 @@
 """While a service is well, what its objects show to be wrong is a warning: a person is told, and no remedy follows."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from kintsugi.decisions.remedies import remedy
@@ -93,32 +95,27 @@ def test_a_resolver_of_its_own_that_a_new_template_has_is_a_warning(doubt: str) 
     assert warnings(web) == [(NAME, "deployment/web", "dnsPolicy")]
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        names("db"),
-        names("db", 0),
-        {**names("db", 8079), "services": (headless("db"), service("web", "http", app="web"))},
-        {**names("depo"), "services": (), "services_known": False},
-        {"services": (service("web", 9999, app="web"),)},
-        {"services": (service("web", "grpc", **{"part-of": "shop"}),)},
-        {
-            "services": (service("web", "http", **{"part-of": "shop"}),),
-            "shared": (SharedService(name="web", pods=("web-canary-1",), own=()),),
-        },
-        {"running_logs": (LogFacts(pod="web-new-1", container="app", line="lookup depo: no such host"),)},
-    ],
-    ids=[
-        "a port that is there",
-        "no port is named",
-        "a headless Service has all ports",
-        "Services cannot be read",
-        "a port that no container declares",
-        "a port of another workload's pods",
-        "a canary behind the same Service",
-        "one name is not the DNS",
-    ],
-)
+MAY_BE_RIGHT: Mapping[str, dict[str, object]] = {
+    "a port that is there": names("db"),
+    "no port is named": names("db", 0),
+    "a headless Service has all ports": {
+        **names("db", 8079),
+        "services": (headless("db"), service("web", "http", app="web")),
+    },
+    "Services cannot be read": {**names("depo"), "services": (), "services_known": False},
+    "a port that no container declares": {"services": (service("web", 9999, app="web"),)},
+    "a port of another workload's pods": {"services": (service("web", "grpc", **{"part-of": "shop"}),)},
+    "a canary behind the same Service": {
+        "services": (service("web", "http", **{"part-of": "shop"}),),
+        "shared": (SharedService(name="web", pods=("web-canary-1",), own=()),),
+    },
+    "one name is not the DNS": {
+        "running_logs": (LogFacts(pod="web-new-1", container="app", line="lookup depo: no such host"),)
+    },
+}
+
+
+@pytest.mark.parametrize("more", MAY_BE_RIGHT.values(), ids=MAY_BE_RIGHT)
 def test_objects_that_may_be_right_are_no_warning(more: dict[str, object]) -> None:
     assert not warnings(well().also(**more))
 

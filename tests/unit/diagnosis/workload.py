@@ -81,9 +81,9 @@ def waits(reason: str, message: str = "", *, restarts: int = 0, ended: Json | No
     }
 
 
-def ends(code: int, reason: str = "Error", message: str = "", seconds: float = 30) -> Json:
-    """Describe an end of a container, a while ago."""
-    times = {"startedAt": iso(ago(seconds + 2)), "finishedAt": iso(ago(seconds))}
+def ends(code: int, reason: str = "Error", message: str = "", *, seconds: float = 30, ran: float = 2) -> Json:
+    """Describe an end of a container that had run for so long, a while ago."""
+    times = {"startedAt": iso(ago(seconds + ran)), "finishedAt": iso(ago(seconds))}
     return {"exitCode": code, "reason": reason, "message": message, **times}
 
 
@@ -202,6 +202,12 @@ class Workload:
         self.events.append(said)
         return self
 
+    def unhealthy(self, *pods: str, count: int = 9) -> Self:
+        """Let the kubelet say so often that the pods' container fails its readiness probe."""
+        for pod in pods:
+            self.event(f"pod/{pod}", "Unhealthy", UNREADY, count=count, container="app")
+        return self
+
     def condition(self, holder: str, message: str) -> Self:
         """Let the controller say that it cannot make pods."""
         said = Condition(type="ReplicaFailure", status="True", reason="FailedCreate", message=message)
@@ -255,18 +261,11 @@ def rolled_out(path: Sequence[str | int], value: object) -> Workload:
     return web
 
 
-def unhealthy(web: Workload, *pods: str, count: int = 9) -> Workload:
-    """Let the kubelet say so often that the pods' container fails its readiness probe."""
-    for pod in pods:
-        web.event(f"pod/{pod}", "Unhealthy", UNREADY, count=count, container="app")
-    return web
-
-
 def unready(*pods: str, reference: str = "deployment/web") -> Workload:
     """Let all pods fail their readiness probe."""
     web = Workload(reference=reference)
     web.pods = [web.pod(pod, GOOD, app=runs(ready=False, seconds=300)) for pod in pods]
-    return unhealthy(web, *pods)
+    return web.unhealthy(*pods)
 
 
 def unplaced(why: str, web: Workload | None = None, **facts: Any) -> Workload:
