@@ -23,7 +23,7 @@ from kintsugi.commands import arg_types, flags
 from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
 from kintsugi.commands.kinds import ROLLED_OUT
 from kintsugi.commands.references import named, place_of, single
-from kintsugi.commands.verb_definition import PolicyRule
+from kintsugi.commands.verb_definition import PolicyRule, VerbDefinition
 from kintsugi.commands.words import duration, namespace_option, number, switch
 from kintsugi.errors import NotYet, Refused
 from kintsugi.kube.client import KubeClient
@@ -106,7 +106,18 @@ class RolloutIntent(Intent, frozen=True, kw_only=True):
     paused: bool | UnsetType = UNSET
 
 
-class RolloutVerb(SingleObjectVerb[Rollout]):
+class RolloutDefinition(VerbDefinition[Rollout]):
+    """The base of all commands of `kubectl rollout`, which share one type: `verb` tells them apart."""
+
+    command = Rollout
+    verb: Verb
+
+    @override
+    def is_of(self, command: Rollout) -> bool:
+        return command.verb is self.verb
+
+
+class RolloutVerb(RolloutDefinition, SingleObjectVerb[Rollout]):
     """
     The base of the four commands that change the workload.
 
@@ -114,15 +125,9 @@ class RolloutVerb(SingleObjectVerb[Rollout]):
     template that was changed since, and leaves it unchanged (E17).
     """
 
-    command = Rollout
     intent = RolloutIntent
     rules = tuple(PolicyRule(api_group=each.group, resource=each.plural, verb="patch") for each in ROLLED_OUT)
     rolls_out = True
-    verb: Verb
-
-    @override
-    def is_of(self, command: Rollout) -> bool:
-        return command.verb is self.verb
 
     @override
     def words(self, command: Rollout) -> Iterator[str]:

@@ -23,7 +23,7 @@ from kintsugi.commands.words import duration, namespace_option, number
 from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Verb
-from kintsugi.verbs.rollout import Rollout, build_rollout
+from kintsugi.verbs.rollout import Rollout, RolloutDefinition, build_rollout
 from kintsugi.verbs.wait import poll_until
 from kubediagnosis.workload_revisions import Revision, current_of
 from kubeobjects import metadata, unstructured
@@ -44,15 +44,8 @@ class RolloutStatus:
     error: bool = False
 
 
-class ReadOnlyRolloutVerb(ProbeVerb[Rollout]):
+class ReadOnlyRolloutVerb(RolloutDefinition, ProbeVerb[Rollout]):
     """The base of both commands."""
-
-    command = Rollout
-    verb: Verb
-
-    @override
-    def is_of(self, command: Rollout) -> bool:
-        return command.verb is self.verb
 
     @override
     def words(self, command: Rollout) -> Iterator[str]:

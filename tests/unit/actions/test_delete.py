@@ -1,6 +1,6 @@
 """`kubectl delete pod` and `kubectl evict-pod`: only where a controller makes a new one, and where that can help."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -87,42 +87,34 @@ STARTING = pod(
 )
 
 
+NODES_OWN, LABELS = [owner("Node", "node-1")], {"app": "web", "k8s-app": "kube-dns"}
+
+
 @pytest.mark.parametrize(
-    ("of", "on", "why"),
+    ("of", "why"),
     [
-        pytest.param(with_metadata(pod(), ownerReferences=[]), node(), "bare pod", id="bare"),
-        pytest.param(
-            with_metadata(pod(), ownerReferences=[owner("Node", "node-1")]), node(), "static pod", id="static"
-        ),
-        pytest.param(with_metadata(pod(), deletionTimestamp=ago(minutes=1)), node(), "being deleted already", id="B18"),
-        pytest.param(
-            with_metadata(pod(), labels={"app": "cache"}),
-            node(),
-            "not one of the pods of web-service (app=web)",
-            id="not ours",
-        ),
-        pytest.param(
-            with_metadata(pod(), labels={"app": "web", "k8s-app": "kube-dns"}),
-            node(),
-            "belongs to the cluster's DNS",
-            id="dns",
-        ),
-        pytest.param(pod(phase="Succeeded"), node(), "finished (Succeeded)", id="succeeded"),
-        pytest.param(pod(phase="Failed"), node(), "finished (Failed)", id="failed"),
-        pytest.param(healthy_pod(), node(), "not known to be unhealthy now (Running)", id="healthy"),
-        pytest.param(pod(conditions=[], containerStatuses=[]), node(), "not known to be unhealthy", id="unknown"),
-        pytest.param(STARTING, node(), "still within its start-up", id="starting"),
-        pytest.param(image_missing(), node(), "cannot be pulled", id="image"),
-        pytest.param(unschedulable_pod(), node(), "no node either", id="unschedulable"),
-        pytest.param(pod(), node(ready="Unknown"), "is not ready", id="dead node"),
-        pytest.param(pod(), node("node-9"), "is gone", id="no node"),
+        (with_metadata(pod(), ownerReferences=[]), "bare pod"),
+        (with_metadata(pod(), ownerReferences=NODES_OWN), "static pod"),
+        (with_metadata(pod(), deletionTimestamp=ago(minutes=1)), "being deleted already"),
+        (with_metadata(pod(), labels={"app": "cache"}), "not one of the pods of web-service (app=web)"),
+        (with_metadata(pod(), labels=LABELS), "belongs to the cluster's DNS"),
+        (pod(phase="Succeeded"), "finished (Succeeded)"),
+        (pod(phase="Failed"), "finished (Failed)"),
+        (healthy_pod(), "not known to be unhealthy now (Running)"),
+        (pod(conditions=[], containerStatuses=[]), "not known to be unhealthy"),
+        (STARTING, "still within its start-up"),
+        (image_missing(), "cannot be pulled"),
+        (unschedulable_pod(), "no node either"),
     ],
 )
-async def test_a_pod_is_not_deleted_where_nothing_brings_it_back_or_that_does_not_help(
-    of: Object, on: Object, why: str
-) -> None:
+async def test_a_pod_is_not_deleted_where_nothing_brings_it_back_or_that_does_not_help(of: Object, why: str) -> None:
     """B14, B18, E23, P6: as the live objects are, whatever a cache said; and never on missing data."""
-    assert why in await Cluster(of, on).refusal(DELETE)
+    assert why in await Cluster(of, node()).refusal(DELETE)
+
+
+@pytest.mark.parametrize(("on", "why"), [(node(ready="Unknown"), "is not ready"), (node("node-9"), "is gone")])
+async def test_a_pod_is_not_deleted_while_its_node_is_away(on: Object, why: str) -> None:
+    assert why in await Cluster(pod(), on).refusal(DELETE)
 
 
 async def test_the_start_up_of_a_pod_is_what_its_service_says() -> None:
@@ -141,6 +133,11 @@ def of_a_set(made: Object, uid: str = "uid-db", template: str = "") -> Object:
     return made
 
 
+def scaled(made: Object, *, uid: str = "uid-db", replicas: int = 0) -> Cluster:
+    """Make a pod of the StatefulSet, which is scaled to so many."""
+    return Cluster(of_a_set(made, uid), node(), stateful_set(replicas=replicas))
+
+
 def superseded(
     *, in_force: str = "db-1", observed: int = 2, partition: int = 0, kind: str = "RollingUpdate"
 ) -> Cluster:
@@ -154,7 +151,7 @@ def superseded(
 @pytest.mark.parametrize(
     ("kube", "note"),
     [
-        (Cluster(of_a_set(unschedulable_pod()), node(), stateful_set(replicas=0)), "scaled to 0"),
+        (scaled(unschedulable_pod()), "scaled to 0"),
         (superseded(), ""),
     ],
     ids=["its set is scaled to none", "of an earlier template"],
@@ -166,27 +163,18 @@ async def test_a_pod_goes_that_its_stateful_set_waits_for(kube: Cluster, note: s
     assert kube.writes == [("delete", "pod/web-1", "uid-web-1")]
 
 
-@pytest.mark.parametrize(
-    ("kube", "why"),
-    [
-        (lambda: Cluster(of_a_set(unschedulable_pod()), node(), stateful_set()), "no node either"),
-        (lambda: Cluster(of_a_set(unschedulable_pod(), "another"), node(), stateful_set(replicas=0)), "no node either"),
-        (lambda: Cluster(of_a_set(healthy_pod()), node(), stateful_set(replicas=0)), "not known to be unhealthy"),
-        (lambda: superseded(in_force="db-2"), "cannot be pulled"),
-        (lambda: superseded(in_force=""), "cannot be pulled"),
-        (lambda: superseded(partition=1), "cannot be pulled"),
-        (lambda: superseded(kind="OnDelete"), "cannot be pulled"),
-    ],
-    ids=[
-        "one that is wanted",
-        "one of another set",
-        "one that is ready",
-        "one of the template in force",
-        "one of which nothing is known",
-        "one that is kept by a partition",
-        "one that is updated by hand",
-    ],
-)
+NOT_WAITED_FOR: Mapping[str, tuple[Callable[[], Cluster], str]] = {
+    "one that is wanted": (lambda: scaled(unschedulable_pod(), replicas=1), "no node either"),
+    "one of another set": (lambda: scaled(unschedulable_pod(), uid="another"), "no node either"),
+    "one that is ready": (lambda: scaled(healthy_pod()), "not known to be unhealthy"),
+    "one of the template in force": (lambda: superseded(in_force="db-2"), "cannot be pulled"),
+    "one of which nothing is known": (lambda: superseded(in_force=""), "cannot be pulled"),
+    "one that is kept by a partition": (lambda: superseded(partition=1), "cannot be pulled"),
+    "one that is updated by hand": (lambda: superseded(kind="OnDelete"), "cannot be pulled"),
+}
+
+
+@pytest.mark.parametrize(("kube", "why"), NOT_WAITED_FOR.values(), ids=NOT_WAITED_FOR)
 async def test_any_other_pod_of_a_stateful_set_is_judged_as_ever(kube: Callable[[], Cluster], why: str) -> None:
     """B14: what is scaled to none, and what is ready, is read from the live objects."""
     assert why in await kube().refusal(DELETE)

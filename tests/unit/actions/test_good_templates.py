@@ -15,6 +15,7 @@ from kintsugi.commands import decode
 from kintsugi.ledger import Ledger
 from kintsugi.model.command import ObjectName
 from kintsugi.verbs.rollout import Rollout
+from kubediagnosis.ports import KeptTemplate
 from kubeobjects.owners import operators
 from kubeobjects.resources import DEPLOYMENTS
 from tests.unit.actions.changes import Cluster, stored
@@ -85,6 +86,13 @@ def pods_of(kube: Cluster) -> Mapping[str, Any]:
     return pods
 
 
+async def last_good(templates: GoodTemplates, kube: Cluster) -> KeptTemplate:
+    """Return the kept template, with the values that stand in the Deployment as it is now."""
+    kept = await templates.find("deployment", NAMESPACE, "web", kube.at(DEPLOYMENTS, "web"))
+    assert kept is not None
+    return kept
+
+
 def test_values_that_may_be_secrets_are_withheld_by_their_field_and_put_in_again() -> None:
     whole = template("web:1")
     document, values = without_values(whole)
@@ -122,32 +130,22 @@ async def test_a_template_is_found_whole_where_what_is_not_kept_is_as_it_was_and
     ledger: Ledger,
 ) -> None:
     templates, gone = await kept_good(ledger), cluster("web:2")
-    found = await templates.find("deployment", NAMESPACE, "web", cluster("web:2").at(DEPLOYMENTS, "web"))
-    assert found is not None
-    assert (found.missing, found.pods["spec"]) == ((), template("web:1")["spec"])
-    changed = await templates.find(
-        "deployment", NAMESPACE, "web", cluster("web:2", token="changed").at(DEPLOYMENTS, "web")
-    )
-    assert changed is not None
-    assert TOKEN in changed.missing
+    whole = await last_good(templates, cluster("web:2"))
+    assert (whole.missing, whole.pods["spec"]) == ((), template("web:1")["spec"])
+    assert TOKEN in (await last_good(templates, cluster("web:2", token="changed"))).missing
     del pods_of(gone)["spec"]["containers"][0]["env"][0]
-    less = await templates.find("deployment", NAMESPACE, "web", gone.at(DEPLOYMENTS, "web"))
-    assert less is not None
-    assert less.missing == (TOKEN,)
+    assert (await last_good(templates, gone)).missing == (TOKEN,)
 
 
 async def test_a_template_is_found_whole_with_its_key_whatever_stands_there_by_now(
     ledger: Ledger, tmp_path: Path
 ) -> None:
     file = key_file(tmp_path)
-    templates, workload = await kept_good(ledger, file), cluster("web:2", token="changed").at(DEPLOYMENTS, "web")
-    found = await templates.find("deployment", NAMESPACE, "web", workload)
-    assert found is not None
-    assert (found.missing, found.pods["spec"]) == ((), template("web:1")["spec"])
+    templates, kube = await kept_good(ledger, file), cluster("web:2", token="changed")
+    whole = await last_good(templates, kube)
+    assert (whole.missing, whole.pods["spec"]) == ((), template("web:1")["spec"])
     file.write_text(base64.b64encode(bytes([2]) * 32).decode())
-    without = await templates.find("deployment", NAMESPACE, "web", workload)
-    assert without is not None
-    assert TOKEN in without.missing
+    assert TOKEN in (await last_good(templates, kube)).missing
 
 
 def as_written(image: str) -> dict[str, Any]:

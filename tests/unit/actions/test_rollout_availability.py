@@ -28,27 +28,25 @@ SCHEDULED = {"type": "PodScheduled", "status": "True", "lastTransitionTime": ago
 NOT_READY = {"type": "Ready", "status": "False", "lastTransitionTime": ago(minutes=3)}
 
 
+def container(state: Mapping[str, object], *, restarts: int = 0, **more: object) -> dict[str, Any]:
+    """Make the status of a container that is not ready."""
+    return {"name": "web", "ready": False, "restartCount": restarts, "state": state, **more}
+
+
+RUNNING = container({"running": {"startedAt": ago(minutes=3)}})
+
+
 def waits(reason: str, message: str = "") -> dict[str, Any]:
     """Make the status of a container that has never run."""
-    return {
-        "name": "web",
-        "ready": False,
-        "restartCount": 0,
-        "state": {"waiting": {"reason": reason, "message": message}},
-    }
+    return container({"waiting": {"reason": reason, "message": message}})
 
 
 def crashed(after: timedelta, *, restarts: int = 1, code: int = 1, reason: str = "Error") -> dict[str, Any]:
     """Make the status of a container that waits for its next start, so long after its last one it ended."""
     began = NOW - timedelta(minutes=1) - after
     ended = {"exitCode": code, "reason": reason, "startedAt": began.isoformat(), "finishedAt": ago(minutes=1)}
-    return {
-        "name": "web",
-        "ready": False,
-        "restartCount": restarts,
-        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-        "lastState": {"terminated": ended},
-    }
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    return container(waiting, restarts=restarts, lastState={"terminated": ended})
 
 
 def ill(name: str, container: Mapping[str, object], *, revision: int = 2, **status: object) -> dict[str, Any]:
@@ -114,7 +112,7 @@ async def test_no_restart_while_a_pod_of_the_very_template_fails_to_start(
     [
         crashed(ENDS_AT_ONCE),
         crashed(SOON, restarts=0),
-        {"name": "web", "ready": False, "restartCount": 0, "state": {"running": {"startedAt": ago(minutes=3)}}},
+        RUNNING,
     ],
     ids=["it ran for a while", "it ended once", "it runs and is not ready"],
 )
@@ -193,9 +191,8 @@ def numbered(ready: str, **spec: object) -> Cluster:
     made = stateful_set(replicas=len(ready))
     made["spec"] |= spec
     kube = Cluster(made, controller_revision(2, "db:2"))
-    running = {"name": "web", "ready": False, "restartCount": 0, "state": {"running": {"startedAt": ago(minutes=3)}}}
     for ordinal, letter in enumerate(ready):
-        each = healthy_pod(f"db-{ordinal}") if letter == "r" else ill(f"db-{ordinal}", running)
+        each = healthy_pod(f"db-{ordinal}") if letter == "r" else ill(f"db-{ordinal}", RUNNING)
         each["metadata"]["labels"] = {"app": "db", "controller-revision-hash": "db-2"}
         each["metadata"]["ownerReferences"] = [owner("StatefulSet", "db", "uid-db")]
         kube.add(each)

@@ -8,7 +8,7 @@ import pytest
 from kintsugi.catalog.lint import lint
 from kintsugi.model.rules import RuleSource
 from kintsugi.model.services import OnUpstreamFailure
-from tests.unit.catalog.documents import RULE, RUNBOOK, SERVICE, loaded, runbook, said
+from tests.unit.catalog.documents import RULE, RUNBOOK, SERVICE, alert_rule, checked, loaded, runbook, said
 
 
 def service(name: str, depends_on: str = "[]", *, priority: int = 2, more: str = "") -> str:
@@ -162,9 +162,8 @@ MANY = ALL.replace("object.unhealthy", "size(services.filter(s, !s.healthy)) >= 
     ],
 )
 def test_a_rule_about_all_services_starts_no_runbook_that_lacks_one(step: str) -> None:
-    checked = SERVICE + "  checks:\n    smoke:\n      - {id: a, run: curl http://web/health, expect: status == 200}\n"
     mend = runbook("- {id: a, expect: service.healthy}")
-    messages = said(checked, RULE, mend, MANY, runbook(f"- {step}", name="all"))
+    messages = said(ON_CHECKS, RULE, mend, MANY, runbook(f"- {step}", name="all"))
     assert len(messages) == 1, messages
     assert messages[0].startswith(
         "d.yaml:9:12: spec.runbook: a rule about all services gives its runbook no service, but step "
@@ -250,9 +249,8 @@ def test_a_right_drill_is_loaded_with_its_schedule() -> None:
 )
 def test_a_runbook_of_drills_may_change_nothing_live(steps: str, says: str) -> None:
     """P7, P10: whatever its author meant."""
-    assert any(says in problem for problem in said(DRILLED, RUNBOOK, drill(steps))), said(
-        DRILLED, RUNBOOK, drill(steps)
-    )
+    told = said(DRILLED, RUNBOOK, drill(steps))
+    assert any(says in problem for problem in told), told
 
 
 @pytest.mark.parametrize(
@@ -267,20 +265,17 @@ def test_a_runbook_of_drills_may_change_nothing_live(steps: str, says: str) -> N
 )
 def test_a_service_whose_drill_would_prove_nothing_is_told(service: str, says: str) -> None:
     """With what would be right."""
-    assert any(says in problem for problem in said(service, RUNBOOK, drill())), said(service, RUNBOOK, drill())
+    told = said(service, RUNBOOK, drill())
+    assert any(says in problem for problem in told), told
 
 
 def test_a_runbook_that_is_nobodys_drill_may_do_what_it_likes() -> None:
     """The rules are for what is run as a drill."""
-    assert (
-        said(SERVICE, RUNBOOK, runbook("- {id: restart, run: kubectl rollout restart deployment/web}", name="try"))
-        == []
-    )
+    restarting = runbook("- {id: restart, run: kubectl rollout restart deployment/web}", name="try")
+    assert said(SERVICE, RUNBOOK, restarting) == []
 
 
-ON_CHECKS = (
-    SERVICE + "  checks:\n    smoke:\n      - {id: health, run: curl http://web/health, expect: status == 200}\n"
-)
+ON_CHECKS = checked("{id: health, run: curl http://web/health, expect: status == 200}")
 ON_CHECK = RULE.replace("on: pod", "on: check").replace("  when: object.unhealthy\n", "  check: smoke\n  every: 1m\n")
 
 
@@ -312,12 +307,6 @@ def test_a_mistake_in_a_rule_on_a_check_is_told(old: str, new: str, words: str) 
     assert any(words in line for line in told), told
 
 
-def rule(*match: str, more: str = "") -> str:
-    """Write a rule on alerts of the service web, which lives in production."""
-    head = "apiVersion: kintsugi.dev/v1alpha1\nkind: Rule\nmetadata: {name: told}\nspec:\n  on: alert\n  service: web\n"
-    return f"{head}{more}  matchers: [{', '.join(match)}]\n"
-
-
 def warnings(text: str) -> list[str]:
     """Return what is warned of, for one rule with its service and runbook."""
     return [str(each) for each in lint(loaded(SERVICE, RUNBOOK, text))]
@@ -326,9 +315,9 @@ def warnings(text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        (rule("alertname=Down", "namespace=staging"), "alerts of another namespace start nothing"),
-        (rule("alertname=Down", 'namespace=""'), "write `namespace: any`"),
-        (rule("alertname=Down", "pod=a", "pod=b"), "no alert has pod=a and pod=b"),
+        (alert_rule("alertname=Down", "namespace=staging"), "alerts of another namespace start nothing"),
+        (alert_rule("alertname=Down", 'namespace=""'), "write `namespace: any`"),
+        (alert_rule("alertname=Down", "pod=a", "pod=b"), "no alert has pod=a and pod=b"),
     ],
 )
 def test_a_rule_that_could_never_start_is_warned_of(text: str, why: str) -> None:
@@ -341,10 +330,10 @@ def test_a_rule_that_could_never_start_is_warned_of(text: str, why: str) -> None
 @pytest.mark.parametrize(
     "text",
     [
-        rule("alertname=Down"),
-        rule("alertname=Down", "namespace=production"),
-        rule("alertname=Down", 'namespace=""', more="  namespace: any\n"),
-        rule("alertname=Down", "shop=web"),
+        alert_rule("alertname=Down"),
+        alert_rule("alertname=Down", "namespace=production"),
+        alert_rule("alertname=Down", 'namespace=""', more="  namespace: any\n"),
+        alert_rule("alertname=Down", "shop=web"),
     ],
 )
 def test_a_rule_that_could_start_is_not(text: str) -> None:
@@ -353,7 +342,7 @@ def test_a_rule_that_could_start_is_not(text: str) -> None:
 
 def test_only_rules_on_alerts_say_where_alerts_may_come_from() -> None:
     text = (
-        rule()
+        alert_rule()
         .replace("on: alert", "on: pod\n  when: object.unhealthy\n  namespace: any")
         .replace("  matchers: []\n", "")
     )
@@ -364,11 +353,11 @@ def test_only_rules_on_alerts_say_where_alerts_may_come_from() -> None:
 @pytest.mark.parametrize("label", ["shop=web", "env=production", "team=payments"])
 def test_no_label_is_a_name_of_a_service(label: str) -> None:
     """Alerts of other clusters have it, too: whose an alert without a namespace is, a rule's author says in so many words."""
-    assert not loaded(SERVICE, RUNBOOK, rule("alertname=Down", label)).rules["told"].any_namespace
+    assert not loaded(SERVICE, RUNBOOK, alert_rule("alertname=Down", label)).rules["told"].any_namespace
 
 
 def test_a_rule_on_alerts_that_names_no_service_is_warned_of() -> None:
-    about_all = rule("alertname=Down", more="  runbook: nodes\n").replace("  service: web\n", "")
+    about_all = alert_rule("alertname=Down", more="  runbook: nodes\n").replace("  service: web\n", "")
     nodes = runbook("- {id: nodes, run: kubectl get nodes}", name="nodes")
     (warning,) = warnings(f"{about_all}---\n{nodes}")
     assert "rule told names no service: one of its alerts starts nodes for all services" in warning
@@ -376,5 +365,5 @@ def test_a_rule_on_alerts_that_names_no_service_is_warned_of() -> None:
 
 def test_a_service_where_nothing_is_ever_changed_is_warned_of() -> None:
     dns = SERVICE.replace("name: web", "name: dns").replace("namespace: production", "namespace: kube-system")
-    (warning,) = warnings(f"{rule('alertname=Down')}---\n{dns}")
+    (warning,) = warnings(f"{alert_rule('alertname=Down')}---\n{dns}")
     assert warning.startswith("service dns is in kube-system, a namespace of the cluster itself")

@@ -16,6 +16,7 @@ from kintsugi.model.runbooks import RollbackThen, Run, Runbook, RunRunbook, Step
 from kintsugi.model.views import ServiceView, SocketAddress
 from kintsugi.scope.values import EvaluationContext, shown_view, step_names
 from kubeobjects.kept import PersistentVolumeClaim
+from tests.unit.catalog.documents import answer
 from tests.unit.factories import NOW, view
 
 
@@ -103,15 +104,12 @@ def test_a_service_that_is_known_to_be_well_is_left_alone_and_no_other(
     catalog: Catalog, steps: Mapping[str, Step], step: str, healthy: bool | None, left_out: bool
 ) -> None:
     """What is not known is looked at by its own runbook, which does nothing on doubt (P6)."""
-    unless = steps[step].unless
-    assert unless is not None
-    assert unless.evaluate(names(views(catalog, healthy=healthy))) is left_out
+    assert answer(steps[step].unless, names(views(catalog, healthy=healthy))) is left_out
 
 
 def looped(step: Step, shown: Mapping[str, ServiceView], **around: Any) -> Iterator[Any]:
     """Return the items of a step."""
-    assert step.for_each is not None
-    items = step.for_each.evaluate(step_names(EvaluationContext(now=NOW, services=shown), **around))
+    items = answer(step.for_each, step_names(EvaluationContext(now=NOW, services=shown), **around))
     assert isinstance(items, list)
     yield from items
 
@@ -143,11 +141,8 @@ def test_discovery_asks_for_ready_addresses_of_all_that_front_ends_need(
     owned = [{**shown_view(each), "owns": [f"uid-{name}"]} for name, each in shown.items()]
     items = [slice_of(service, ready=each) for service, each in ready.items()]
     seen = {**names(shown, items=items), "services": owned}
-    expect, keep = steps["endpoints"].expect, steps["endpoints"].keep
-    assert expect is not None
-    assert keep is not None
-    assert expect.evaluate(seen) is met
-    assert keep.evaluate(seen) == items
+    assert answer(steps["endpoints"].expect, seen) is met
+    assert answer(steps["endpoints"].keep, seen) == items
 
 
 @pytest.mark.parametrize(
@@ -161,11 +156,10 @@ def test_dns_must_name_where_the_service_is(
     asked = steps["answers"]
     hosts = [each["host"] for each in looped(asked, shown)]
     assert hosts == ["api-service.production.svc", "cache-service.production.svc", "database.production.svc"]
-    assert asked.expect is not None
     seen = step_names(
         EvaluationContext(now=NOW, services=shown), each=shown_view(shown["api-service"]), own={"addresses": told}
     )
-    assert asked.expect.evaluate(seen) is met
+    assert answer(asked.expect, seen) is met
 
 
 CLAIM = msgspec.convert(
@@ -200,21 +194,19 @@ def test_a_volume_has_room_where_prometheus_says_so(
     space = steps["space"]
     (each,) = looped(space, shown)
     seen = step_names(EvaluationContext(now=NOW, services=shown), each=each, own={"samples": samples})
-    assert space.expect is not None
     if met is None:
         with pytest.raises(EvaluationError, match="absent"):
-            space.expect.evaluate(seen)
+            answer(space.expect, seen)
     else:
-        assert space.expect.evaluate(seen) is met
+        assert answer(space.expect, seen) is met
 
 
 def test_the_stack_is_well_when_every_service_is_known_to_be(catalog: Catalog, steps: Mapping[str, Step]) -> None:
     expect = steps["health"].expect
-    assert expect is not None
-    assert expect.evaluate(names(views(catalog))) is True
-    assert expect.evaluate(names(views(catalog, healthy=False))) is False
+    assert answer(expect, names(views(catalog))) is True
+    assert answer(expect, names(views(catalog, healthy=False))) is False
     with pytest.raises(EvaluationError, match="absent"):
-        expect.evaluate(names(views(catalog, healthy=None)))
+        answer(expect, names(views(catalog, healthy=None)))
 
 
 @pytest.mark.parametrize(
@@ -236,6 +228,4 @@ def test_the_stack_is_recovered_when_two_services_are_down_that_no_upstream_expl
     shown = dict(views(catalog))
     shown |= {name: replace(shown[name], ready=0, healthy=False) for name in down}
     shown |= {name: replace(shown[name], ready=0, desired=0) for name in at_zero}
-    when = catalog.rules["several-services-down"].when
-    assert when is not None
-    assert when.evaluate(names(shown)) is starts
+    assert answer(catalog.rules["several-services-down"].when, names(shown)) is starts

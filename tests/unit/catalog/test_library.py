@@ -13,15 +13,9 @@ from kintsugi.catalog import CatalogErrors, CatalogFiles, CatalogPaths, load
 from kintsugi.catalog.library import catalog_paths
 from kintsugi.model.catalog import Catalog
 from tests.harness.waiting import eventually
-from tests.unit.catalog.documents import RULE, RUNBOOK, SERVICE, runbook
+from tests.unit.catalog.documents import RULE, RUNBOOK, SERVICE, added, runbook
 
 NAMING = "runbook: mend"
-
-
-def added(folder: Path, *documents: str, example: bool = False) -> Catalog:
-    """Load the shipped documents with some of one's own."""
-    (folder / "own.yaml").write_text("---\n".join(documents))
-    return load(catalog_paths(None, [folder], example=example))
 
 
 def test_without_the_example_there_are_no_services_and_the_runbooks_that_fit_any() -> None:
@@ -56,15 +50,9 @@ def test_a_mistake_in_ones_own_is_told_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("example", [True, False])
 def test_a_name_twice_is_told_with_both_places(tmp_path: Path, *, example: bool) -> None:
+    own = runbook("- {id: a, run: kubectl get pods}", name="workload-recovery")
     with pytest.raises(CatalogErrors) as errors:
-        added(
-            tmp_path,
-            SERVICE,
-            RULE,
-            RUNBOOK,
-            runbook("- {id: a, run: kubectl get pods}", name="workload-recovery"),
-            example=example,
-        )
+        added(tmp_path, SERVICE, RULE, RUNBOOK, own, example=example)
     (problem,) = errors.value.problems
     assert Path(problem.file).name == "own.yaml"
     assert "there is a Runbook 'workload-recovery' already, in " in problem.message
@@ -87,20 +75,23 @@ def test_a_folder_is_added_to_the_one_that_replaces_the_shipped_one(tmp_path: Pa
 
 
 @dataclass
-class AnswerListener:
-    """What the hooks were told."""
+class Watched:
+    """A folder of documents that is watched, and what the hooks were told."""
 
+    folder: Path
     loaded: list[Catalog] = field(default_factory=list)
     refused: list[CatalogErrors] = field(default_factory=list)
 
-
-def watch(folder: Path, heard: AnswerListener) -> CatalogFiles:
-    return CatalogFiles(
-        paths=CatalogPaths(own=[folder]),
-        every=timedelta(milliseconds=10),
-        loaded=heard.loaded.append,
-        refused=heard.refused.append,
-    )
+    def started(self) -> CatalogFiles:
+        """Return the files of the folder, loaded once."""
+        files = CatalogFiles(
+            paths=CatalogPaths(own=[self.folder]),
+            every=timedelta(milliseconds=10),
+            loaded=self.loaded.append,
+            refused=self.refused.append,
+        )
+        files.start()
+        return files
 
 
 def write(folder: Path, rule: str = RULE) -> None:
@@ -111,99 +102,84 @@ def write(folder: Path, rule: str = RULE) -> None:
         (folder / f".{name}").replace(folder / name)
 
 
-def empty(folder: Path) -> None:
-    for file in folder.iterdir():
-        file.unlink()
-
-
 @pytest.fixture
-def heard() -> AnswerListener:
-    return AnswerListener()
-
-
-async def test_a_new_version_is_taken(tmp_path: Path, heard: AnswerListener) -> None:
+def watched(tmp_path: Path) -> Watched:
+    """Return a folder with right documents."""
     write(tmp_path)
-    files = watch(tmp_path, heard)
-    first = files.start()
+    return Watched(tmp_path)
+
+
+async def test_a_new_version_is_taken(watched: Watched) -> None:
+    files = watched.started()
     assert not await files.check()
-    write(tmp_path, RULE.replace("2m", "5m"))
+    write(watched.folder, RULE.replace("2m", "5m"))
     assert await files.check()
-    assert [first, files.catalog] == heard.loaded
+    assert len(watched.loaded) == 2
+    assert files.catalog is watched.loaded[-1]
     assert files.catalog.rules["pods"].for_duration == timedelta(minutes=5)
 
 
-async def test_a_bad_version_is_refused_whole_and_said_once(tmp_path: Path, heard: AnswerListener) -> None:
-    write(tmp_path)
-    files = watch(tmp_path, heard)
-    first = files.start()
-    write(tmp_path, RULE.replace("unhealthy", "unhealty"))
-    (tmp_path / "more.yaml").write_text(RUNBOOK.replace("name: mend", "name: more"))
+async def test_a_bad_version_is_refused_whole_and_said_once(watched: Watched) -> None:
+    files = watched.started()
+    write(watched.folder, RULE.replace("unhealthy", "unhealty"))
+    (watched.folder / "more.yaml").write_text(RUNBOOK.replace("name: mend", "name: more"))
     assert not await files.check()
     assert not await files.check()
-    assert files.catalog is first
-    assert len(heard.refused) == 1
-    assert "web.yaml" in str(heard.refused[0])
-    write(tmp_path)
+    assert [files.catalog] == watched.loaded
+    assert len(watched.refused) == 1
+    assert "web.yaml" in str(watched.refused[0])
+    write(watched.folder)
     assert await files.check()
     assert set(files.catalog.runbooks) == {"mend", "more"}
 
 
-async def test_a_comment_is_no_new_version(tmp_path: Path, heard: AnswerListener) -> None:
-    write(tmp_path)
-    files = watch(tmp_path, heard)
-    files.start()
-    write(tmp_path, "# a comment\n" + RULE)
+async def test_a_comment_is_no_new_version(watched: Watched) -> None:
+    files = watched.started()
+    write(watched.folder, "# a comment\n" + RULE)
     assert not await files.check()
-    assert len(heard.loaded) == 1
+    assert len(watched.loaded) == 1
 
 
-async def test_the_link_swap_of_a_configmap_is_seen(tmp_path: Path, heard: AnswerListener) -> None:
+async def test_the_link_swap_of_a_configmap_is_seen(tmp_path: Path) -> None:
     """The kubelet writes a new folder and turns the link `..data` to it; the files' own links never change."""
     write(tmp_path / "..2024_01")
     write(tmp_path / "..2024_02", RULE.replace("2m", "7m"))
     (tmp_path / "..data").symlink_to("..2024_01")
     for name in ("web.yaml", "mend.yml"):
         (tmp_path / name).symlink_to(f"..data/{name}")
-    files = watch(tmp_path, heard)
-    files.start()
+    files = Watched(tmp_path).started()
     (tmp_path / "..data_tmp").symlink_to("..2024_02")
     (tmp_path / "..data_tmp").rename(tmp_path / "..data")
     assert await files.check()
     assert files.catalog.rules["pods"].for_duration == timedelta(minutes=7)
 
 
-async def test_an_emptied_folder_is_refused(tmp_path: Path, heard: AnswerListener) -> None:
-    write(tmp_path)
-    files = watch(tmp_path, heard)
-    first = files.start()
-    empty(tmp_path)
+async def test_an_emptied_folder_is_refused(watched: Watched) -> None:
+    files = watched.started()
+    for file in watched.folder.iterdir():
+        file.unlink()
     assert not await files.check()
-    assert files.catalog is first
-    assert len(heard.refused) == 1
+    assert [files.catalog] == watched.loaded
+    assert len(watched.refused) == 1
 
 
-async def test_a_file_of_the_same_size_and_time_is_seen_by_its_inode(tmp_path: Path, heard: AnswerListener) -> None:
-    write(tmp_path)
-    files = watch(tmp_path, heard)
-    files.start()
-    old = (tmp_path / "web.yaml").stat()
-    new = tmp_path / "new"
-    new.write_text((tmp_path / "web.yaml").read_text().replace("2m", "3m"))
+async def test_a_file_of_the_same_size_and_time_is_seen_by_its_inode(watched: Watched) -> None:
+    files, file = watched.started(), watched.folder / "web.yaml"
+    old, new = file.stat(), watched.folder / "new"
+    new.write_text(file.read_text().replace("2m", "3m"))
     os.utime(new, ns=(old.st_atime_ns, old.st_mtime_ns))
-    new.rename(tmp_path / "web.yaml")
+    new.rename(file)
     assert await files.check()
 
 
-async def test_looking_goes_on_in_the_background(tmp_path: Path, heard: AnswerListener) -> None:
-    write(tmp_path)
-    files = watch(tmp_path, heard)
-    files.start()
+async def test_looking_goes_on_in_the_background(watched: Watched) -> None:
+    files = watched.started()
     task = asyncio.create_task(files.run())
     try:
-        write(tmp_path, RULE.replace("unhealthy", "unhealty"))
-        await eventually(lambda: heard.refused, within=20, describe="the bad version is refused")
-        write(tmp_path, RULE.replace("2m", "9m"))
-        await eventually(lambda: len(heard.loaded) == 2, within=20, describe="the good version is loaded")
+        write(watched.folder, RULE.replace("unhealthy", "unhealty"))
+        await eventually(lambda: watched.refused, within=20, describe="the bad version is refused")
+        write(watched.folder, RULE.replace("2m", "9m"))
+        await eventually(lambda: len(watched.loaded) == 2, within=20, describe="the good version is loaded")
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -211,9 +187,9 @@ async def test_looking_goes_on_in_the_background(tmp_path: Path, heard: AnswerLi
     assert files.catalog.rules["pods"].for_duration == timedelta(minutes=9)
 
 
-def test_a_start_on_mistakes_is_refused(tmp_path: Path, heard: AnswerListener) -> None:
+def test_a_start_on_mistakes_is_refused(tmp_path: Path) -> None:
     write(tmp_path, RULE.replace("unhealthy", "unhealty"))
     with pytest.raises(CatalogErrors, match="unhealty"):
-        watch(tmp_path, heard).start()
+        Watched(tmp_path).started()
     with pytest.raises(CatalogErrors, match="no such file or folder"):
-        watch(tmp_path / "absent", heard).start()
+        Watched(tmp_path / "absent").started()

@@ -4,7 +4,7 @@ import pytest
 
 from kintsugi.catalog.matchers import parse_matcher
 from kintsugi.model.rules import LabelMatcher, MatchOperator
-from tests.unit.catalog.documents import RUNBOOK, SERVICE, loaded, said
+from tests.unit.catalog.documents import RUNBOOK, SERVICE, alert_rule, loaded, said
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ OTHER_DIALECTS = [
 @pytest.mark.parametrize(("pattern", "why"), OTHER_DIALECTS, ids=[pattern for pattern, _ in OTHER_DIALECTS])
 def test_a_matcher_or_pattern_that_re2_does_not_take_is_one_mistake_at_its_place(pattern: str, why: str) -> None:
     """E27."""
-    in_a_rule = rule(f"[alertname=A, 'severity=~\"{pattern.replace(chr(92), chr(92) * 2)}\"']")
+    in_a_rule = alert_rule("alertname=A", f"'severity=~\"{pattern.replace(chr(92), chr(92) * 2)}\"'")
     (of_rule,), (of_patterns,) = said(SERVICE, RUNBOOK, in_a_rule), said(patterns(pattern))
     assert of_rule.startswith("c.yaml:7:27: spec.matchers[1]: ")
     assert of_patterns.startswith("a.yaml:5:12: spec[0].match: ")
@@ -74,7 +74,7 @@ def test_a_regular_expression_that_is_large_once_its_repetitions_are_written_out
 )
 def test_a_repetition_inside_a_repetition_is_taken(pattern: str) -> None:
     """It costs RE2 no more than another."""
-    assert said(SERVICE, RUNBOOK, rule(f"['severity=~\"b{pattern.replace(chr(92), chr(92) * 2)}\"']")) == []
+    assert said(SERVICE, RUNBOOK, alert_rule(f"'severity=~\"b{pattern.replace(chr(92), chr(92) * 2)}\"'")) == []
     assert said(patterns(pattern)) == []
 
 
@@ -85,24 +85,17 @@ def patterns(match: str) -> str:
     )
 
 
-def rule(match: str) -> str:
-    return (
-        "apiVersion: kintsugi.dev/v1alpha1\nkind: Rule\nmetadata: {name: alerts}\nspec:\n"
-        f"  on: alert\n  service: web\n  matchers: {match}\n"
-    )
-
-
 def test_a_rule_has_its_matchers() -> None:
-    catalog = loaded(SERVICE, RUNBOOK, rule("[alertname=A, severity=~w.*]"))
-    assert [str(each.operator) for each in catalog.rules["alerts"].matchers] == ["=", "=~"]
+    catalog = loaded(SERVICE, RUNBOOK, alert_rule("alertname=A", "severity=~w.*"))
+    assert [str(each.operator) for each in catalog.rules["told"].matchers] == ["=", "=~"]
 
 
-@pytest.mark.parametrize("match", ["['team!=x']", "['a=~\".*\"']", "['a=\"\"', 'b!~x']"])
+@pytest.mark.parametrize("match", ["'team!=x'", "'a=~\".*\"'", "'a=\"\"', 'b!~x'"])
 def test_a_rule_that_would_match_every_alert_is_refused(match: str) -> None:
-    (message,) = said(SERVICE, RUNBOOK, rule(match))
+    (message,) = said(SERVICE, RUNBOOK, alert_rule(match))
     assert "this matches every alert" in message
 
 
 def test_a_wrong_matcher_is_pointed_at() -> None:
-    (message,) = said(SERVICE, RUNBOOK, rule("[alertname=A, severity]"))
+    (message,) = said(SERVICE, RUNBOOK, alert_rule("alertname=A", "severity"))
     assert message.startswith("c.yaml:7:27: spec.matchers[1]: 'severity' is not a matcher")

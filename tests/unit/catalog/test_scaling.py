@@ -14,6 +14,7 @@ from kintsugi.scope.values import EvaluationContext, rule_names, step_names
 from kubeobjects.kept import Condition, Pod
 from kubeobjects.pods import ContainerState, ContainerStateRunning, ContainerStatus, PodStatus
 from tests.unit import factories
+from tests.unit.catalog.documents import answer
 from tests.unit.factories import NOW
 from tests.unit.pipeline.business import PipelineBench
 
@@ -45,16 +46,11 @@ def answers(durations: float, pod: Pod) -> list[object]:
     """Ask all of them whether a pod is unhealthy."""
     loaded = catalog(durations)
     view = factories.view(loaded.services["web"], pods=(pod,))
-    rule, step = loaded.rules["web-pods"].when, loaded.runbooks["mend"].steps[0].when
-    check = loaded.services["web"].checks["smoke"][0].expect
-    assert rule is not None
-    assert step is not None
-    assert check is not None
     names = step_names(EvaluationContext(now=NOW, service=view, services={"web": view}), each=pod)
     return [
-        rule.evaluate(rule_names(RuleSource.POD, now=NOW, object=pod)),
-        step.evaluate(names),
-        not check.evaluate(names),
+        answer(loaded.rules["web-pods"].when, rule_names(RuleSource.POD, now=NOW, object=pod)),
+        answer(loaded.runbooks["mend"].steps[0].when, names),
+        not answer(loaded.services["web"].checks["smoke"][0].expect, names),
     ]
 
 

@@ -14,6 +14,7 @@ from kintsugi.scope.values import EvaluationContext, StepOutcome, step_names
 from kintsugi.verbs import logs
 from kubeobjects.metadata import Metadata
 from kubeobjects.storage import PersistentVolumeClaim
+from tests.unit.catalog.documents import answer
 from tests.unit.factories import NOW, incident, pod, view
 
 
@@ -95,12 +96,9 @@ def test_a_database_is_not_restarted_while_its_data_are_in_doubt(
     catalog: Catalog, ready: bool, lost: bool, findings: list[dict[str, object]], restarts: bool
 ) -> None:
     """Nor is a pod that is well: what may be the last healthy member is left alone."""
-    restart = step_of(catalog, "restart")
-    assert restart.when is not None
     earlier = {"lost": StepOutcome(ran=True, met=not lost), "logs": looked(findings=findings), "alive": NOT_RUN}
-    around = EvaluationContext(now=NOW, service=view(catalog.services["database"], ready=0))
-    names = step_names(around, earlier=earlier, each=pod("database-0", ready=ready))
-    assert restart.when.evaluate(names) is restarts
+    names = step_names(database(catalog), earlier=earlier, each=pod("database-0", ready=ready))
+    assert answer(step_of(catalog, "restart").when, names) is restarts
 
 
 @pytest.mark.parametrize(("answers", "others", "restarts"), [(True, 0, False), (True, 1, True), (False, 0, True)])
@@ -108,12 +106,15 @@ def test_the_last_pod_that_answers_is_not_restarted(
     catalog: Catalog, answers: bool, others: int, restarts: bool
 ) -> None:
     """Its probe may say what it likes: nobody else has the data at hand."""
-    restart = step_of(catalog, "restart")
-    assert restart.when is not None
     earlier = {"lost": MET, "logs": looked(findings=[]), "alive": StepOutcome(ran=True, met=answers)}
-    around = EvaluationContext(now=NOW, service=view(catalog.services["database"], ready=others))
-    names = step_names(around, earlier=earlier, each=pod("database-0", ready=False))
-    assert restart.when.evaluate(names) is restarts
+    names = step_names(database(catalog, ready=others), earlier=earlier, each=pod("database-0", ready=False))
+    assert answer(step_of(catalog, "restart").when, names) is restarts
+
+
+def database(catalog: Catalog, *, ready: int = 0, **more: object) -> EvaluationContext:
+    """Return what is seen of the database, with so many pods that are ready."""
+    seen = view(catalog.services["database"], ready=ready)
+    return EvaluationContext(now=NOW, service=replace(seen, **more))  # type: ignore[arg-type]
 
 
 REDO = "LOG:  redo in progress, elapsed time: 10.00 s, current LSN: 0/{}"
@@ -125,17 +126,12 @@ def test_crash_recovery_is_waited_for_while_it_replays_and_not_while_it_only_tur
     catalog: Catalog, line: str, goes_on: bool
 ) -> None:
     """Every probe is turned away once more: that is no progress."""
-    patience = step_of(catalog, "patience")
-    assert patience.progress is not None
-    seen = [
-        patience.progress.evaluate(
-            step_names(
-                EvaluationContext(now=NOW), own={"findings": [{**finding("recovering"), "line": line.format(at)}]}
-            )
-        )
-        for at in (1, 2)
-    ]
-    assert (seen[0] != seen[1]) is goes_on
+    progress = step_of(catalog, "patience").progress
+    findings = ([{**finding("recovering"), "line": line.format(at)}] for at in (1, 2))
+    first, second = (
+        answer(progress, step_names(EvaluationContext(now=NOW), own={"findings": each})) for each in findings
+    )
+    assert (first != second) is goes_on
 
 
 def claim(phase: str, volume: str = "pv-1") -> PersistentVolumeClaim:
@@ -204,10 +200,8 @@ def test_a_restore_is_proposed_only_where_the_data_are_surely_gone_or_damaged(
     catalog: Catalog, claims: tuple[PersistentVolumeClaim, ...], steps: dict[str, StepOutcome], proposed: bool
 ) -> None:
     """P6: never on a timeout, a claim that waits, a question without an answer, or a connection that fails."""
-    restore = step_of(catalog, "restore")
-    assert restore.when is not None
-    around = EvaluationContext(now=NOW, service=replace(view(catalog.services["database"], ready=0), pvcs=claims))
-    assert restore.when.evaluate(step_names(around, earlier={**SOUND, **steps})) is proposed
+    names = step_names(database(catalog, pvcs=claims), earlier={**SOUND, **steps})
+    assert answer(step_of(catalog, "restore").when, names) is proposed
 
 
 @pytest.mark.parametrize(
@@ -224,17 +218,14 @@ def test_damage_is_seen_at_three_starts_though_each_look_may_show_but_one(
     catalog: Catalog, again: list[str], second: list[str], third: list[str], three: bool
 ) -> None:
     """A container that waits for its next start has one log, whichever way it is asked for."""
+    around = EvaluationContext(now=NOW)
     seen = {"connect": UNMET, "again": looked(starts=starts(*again))}
-    wanted, expected = step_of(catalog, "second").when, step_of(catalog, "second").expect
-    over = step_of(catalog, "third").expect
-    assert wanted is not None
-    assert expected is not None
-    assert over is not None
-    assert wanted.evaluate(step_names(EvaluationContext(now=NOW), earlier=seen)) is True
-    another = expected.evaluate(step_names(EvaluationContext(now=NOW), earlier=seen, own={"starts": starts(*second)}))
+    wanted = step_of(catalog, "second")
+    assert answer(wanted.when, step_names(around, earlier=seen)) is True
+    another = answer(wanted.expect, step_names(around, earlier=seen, own={"starts": starts(*second)}))
     both = {**seen, "second": looked(starts=starts(*second))}
-    last = over.evaluate(step_names(EvaluationContext(now=NOW), earlier=both, own={"starts": starts(*third)}))
-    assert (another and last) is three
+    names = step_names(around, earlier=both, own={"starts": starts(*third)})
+    assert (another and answer(step_of(catalog, "third").expect, names)) is three
 
 
 def test_no_object_is_touched_before_a_person_agrees_and_none_is_scaled_before_the_volumes_are_kept(
@@ -254,8 +245,6 @@ def test_no_object_is_touched_before_a_person_agrees_and_none_is_scaled_before_t
 
 
 def test_the_question_of_a_restore_says_what_is_lost(catalog: Catalog) -> None:
-    agreed = next(step for step in catalog.runbooks["database-restore"].steps if step.id == "agreed")
-    assert agreed.approve is not None
     backup = {
         "url": "s3://backup-bucket/database/app.dump",
         "taken": NOW - timedelta(minutes=47, seconds=3),
@@ -265,17 +254,11 @@ def test_the_question_of_a_restore_says_what_is_lost(catalog: Catalog) -> None:
     claims = tuple(
         PersistentVolumeClaim(metadata=Metadata(name=name)) for name in ("data-database-0", "logs-database-0")
     )
-    names = step_names(
-        EvaluationContext(
-            now=NOW,
-            incident=incident(),
-            service=replace(view(catalog.services["database"]), pvcs=claims),
-            parameters={"rpo": timedelta(minutes=30)},
-        ),
-        earlier={"newest": StepOutcome(ran=True, met=True, result={"backup": backup})},
-    )
-    question = agreed.approve.evaluate(names)
-    assert question == (
+    around = replace(database(catalog, pvcs=claims), incident=incident(), parameters={"rpo": timedelta(minutes=30)})
+    names = step_names(around, earlier={"newest": StepOutcome(ran=True, met=True, result={"backup": backup})})
+    agreed = step_of(catalog, "agreed", "database-restore").approve
+    assert agreed is not None
+    assert agreed.evaluate(names) == (
         "The data of database are gone or corrupt. Restore s3://backup-bucket/database/app.dump into an empty volume? It was "
         "taken at 2026-05-04T11:12:57Z: what was written in the 47m3s between then and the failure is lost, more than the RPO "
         "of 30m. Nobody recorded a checksum of it: it reads through to its end, its content is unproven. Newer ones that are "
@@ -352,12 +335,11 @@ def test_a_person_is_asked_only_where_the_dump_is_surely_broken_nothing_answers_
     catalog: Catalog, second: bool, ready: int, expendable: bool, asked: bool
 ) -> None:
     """P6: never on one start, never while a pod still has the data, never without the author's word."""
-    anew = step_of(catalog, "anew", "cache-recovery").when
-    assert anew is not None
     service = replace(catalog.services["cache-service"], expendable=expendable)
     around = EvaluationContext(now=NOW, service=view(service, ready=ready))
     earlier = {"second": StepOutcome(ran=True, met=second, result={"starts": []})}
-    assert anew.evaluate(step_names(around, earlier=earlier)) is asked
+    names = step_names(around, earlier=earlier)
+    assert answer(step_of(catalog, "anew", "cache-recovery").when, names) is asked
 
 
 def test_no_object_is_touched_before_a_person_agrees_and_none_is_stopped_before_the_volumes_are_kept(

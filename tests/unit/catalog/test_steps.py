@@ -4,7 +4,7 @@ import pytest
 
 from kintsugi.catalog.lint import lint
 from kintsugi.model.runbooks import Await, InOrder, Parallel, Run, UndoPolicy
-from tests.unit.catalog.documents import RULE, RUNBOOK, SERVICE, loaded, runbook, said
+from tests.unit.catalog.documents import RULE, RUNBOOK, SERVICE, checked, loaded, runbook, said
 
 PATTERNS = """\
 apiVersion: kintsugi.dev/v1alpha1
@@ -13,7 +13,7 @@ metadata: {name: log}
 spec:
   - {match: 'FATAL:', means: failure, severity: critical}
 """
-CHECKED = SERVICE + "  checks:\n    smoke:\n      - {id: a, run: curl http://web/health, expect: status == 200}\n"
+CHECKED = checked("{id: a, run: curl http://web/health, expect: status == 200}")
 
 
 def complaints(steps: str, *, more: str = "", service: str = SERVICE) -> str:
@@ -171,10 +171,9 @@ def test_steps_that_are_nested_too_deep_are_refused() -> None:
 
 
 def test_checks_only_look() -> None:
-    service = SERVICE + "  checks:\n    smoke:\n      - {id: a, run: kubectl cordon n1}\n"
-    assert "kubectl cordon changes something, but checks are probes" in complaints(
-        "- {id: a, checks: smoke}", service=service
-    )
+    service = checked("{id: a, run: kubectl cordon n1}")
+    why = "kubectl cordon changes something, but checks are probes"
+    assert why in complaints("- {id: a, checks: smoke}", service=service)
 
 
 def test_the_values_of_a_step_are_those_of_the_file() -> None:
@@ -237,8 +236,8 @@ SENDING = [
 
 @pytest.mark.parametrize("flags", SENDING)
 def test_a_service_s_checks_send_nothing(flags: str) -> None:
-    checks = f"  checks:\n    smoke:\n      - {{id: a, run: curl {flags} http://web.production/orders, expect: status == 200}}\n"
-    problems = said(SERVICE + checks, RUNBOOK)
+    service = checked(f"{{id: a, run: curl {flags} http://web.production/orders, expect: status == 200}}")
+    problems = said(service, RUNBOOK)
     assert ["curl changes something, but checks are probes" in problem for problem in problems] == [True]
 
 

@@ -2,7 +2,6 @@
 
 import html
 import importlib.metadata
-import io
 import re
 import sys
 from collections.abc import Sequence
@@ -35,6 +34,7 @@ from kintsugi_demo import SHOWS, SceneName
 from kintsugi_demo.narration import Narrator, SceneOutcome, summary
 from kintsugi_demo.scenes import SCENES
 from tests.integration.told_diagnosis import DIAGNOSIS
+from tests.unit.cli.test_words import Terminal
 from tests.unit.factories import NOW, incident, run, signal, step
 
 
@@ -129,14 +129,6 @@ def test_a_rollback_is_told_before_its_steps_which_are_marked() -> None:
 def test_steps_that_were_left_out_and_bookkeeping_are_not_told() -> None:
     skipped = replace(done("look", 1), state=StepState.SKIPPED)
     assert len(told(([], [detail(run(), skipped, done("drain#", 1), step("never"))]))) == 2
-
-
-class Terminal(io.StringIO):
-    """A terminal of 120 columns."""
-
-    def isatty(self) -> bool:
-        """Return that it is one."""
-        return True
 
 
 def test_a_terminal_continues_a_long_line_further_in_and_nothing_else_wraps_it(

@@ -125,10 +125,7 @@ spec:
 
 def formatted(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     """Run `kintsugi fmt` and return its code and what it wrote to stdout."""
-    with pytest.raises(SystemExit) as left:
-        main(["fmt", *arguments])
-    assert isinstance(left.value.code, int)
-    return left.value.code, capsys.readouterr().out
+    return run(capsys, "fmt", *arguments)[:2]
 
 
 def test_a_file_is_indented_evenly_and_keeps_its_comments(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

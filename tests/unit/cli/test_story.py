@@ -58,39 +58,36 @@ def test_a_step_inside_a_round_is_told_by_its_name() -> None:
     assert told == ["            done  Look at it"]
 
 
+def offered(*steps: StepRecord, state: IncidentState = IncidentState.RECOVERED) -> list[str]:
+    """Return the lines that offer to take the changes of such a run back."""
+    return [line.plain for line in undo_commands(of(*steps, state=state))]
+
+
 def test_changes_are_taken_back_newest_first() -> None:
-    told = [
-        line.plain
-        for line in undo_commands(of(changed("a#0", "undo a", seconds=1), changed("b#0", "undo b", seconds=2)))
-    ]
+    told = offered(changed("a#0", "undo a", seconds=1), changed("b#0", "undo b", seconds=2))
     assert told[:2] == ["$ undo b", "$ undo a"]
     assert "kintsugi rollback inc-1" in told[2]
 
 
 def test_a_change_that_was_taken_back_is_not_offered_again() -> None:
-    undone = changed("a#0~0", phase=Phase.UNDO)
-    assert undo_commands(of(changed("a#0", "undo a"), undone)) == []
+    assert offered(changed("a#0", "undo a"), changed("a#0~0", phase=Phase.UNDO)) == []
 
 
 def test_an_undo_that_failed_leaves_its_change_to_be_taken_back() -> None:
     failed = replace(changed("a#0~0", phase=Phase.UNDO), state=StepState.FAILED)
-    assert next(line.plain for line in undo_commands(of(changed("a#0", "undo a"), failed))) == "$ undo a"
+    assert offered(changed("a#0", "undo a"), failed)[0] == "$ undo a"
 
 
 def test_a_run_that_was_rolled_back_leaves_nothing() -> None:
-    assert undo_commands(of(changed("a#0", "undo a"), state=IncidentState.ROLLED_BACK)) == []
+    assert offered(changed("a#0", "undo a"), state=IncidentState.ROLLED_BACK) == []
 
 
 def test_a_refused_or_failed_change_has_nothing_to_take_back_but_an_uncertain_one_has() -> None:
     """Nobody knows whether an unknown change was made: its way back must be at hand (P3)."""
     states = (StepState.SKIPPED, StepState.FAILED, StepState.UNKNOWN, StepState.NEEDS_OPERATOR, StepState.INTENT)
-    steps = [replace(changed(f"{state}#0", f"undo {state}"), state=state) for state in states]
-    told = {line.plain for line in undo_commands(of(*steps))}
-    assert {line for line in told if line.startswith("$")} == {
-        "$ undo unknown",
-        "$ undo needs-operator",
-        "$ undo intent",
-    }
+    told = offered(*(replace(changed(f"{state}#0", f"undo {state}"), state=state) for state in states))
+    commands = {line for line in told if line.startswith("$")}
+    assert commands == {"$ undo unknown", "$ undo needs-operator", "$ undo intent"}
 
 
 def test_an_open_run_says_when_the_watchdog_looks() -> None:

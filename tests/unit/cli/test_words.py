@@ -77,7 +77,7 @@ def test_a_row_is_one_line_of_bounded_width_where_no_terminal_is(capsys: pytest.
 
 
 class Terminal(io.StringIO):
-    """A terminal of 80 columns."""
+    """A terminal, of as many columns as the environment says."""
 
     def isatty(self) -> bool:
         """Return that it is one."""

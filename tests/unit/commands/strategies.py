@@ -51,13 +51,15 @@ urls = st.sampled_from(
 )
 
 
-def objects_of(
-    resources: tuple[Resource, ...], *, most: int = 3, uid: bool = False
-) -> st.SearchStrategy[tuple[ObjectName, ...]]:
-    """Objects of the kinds that a command takes."""
+def object_of(resources: tuple[Resource, ...], *, uid: bool = False) -> st.SearchStrategy[ObjectName]:
+    """An object of one of the kinds that a command takes."""
     uids = st.uuids().map(str) if uid else st.just("")
-    one = st.builds(ObjectName, resource=st.sampled_from(resources), name=names, uid=uids)
-    return st.lists(one, min_size=1, max_size=most).map(tuple)
+    return st.builds(ObjectName, resource=st.sampled_from(resources), name=names, uid=uids)
+
+
+def objects_of(resources: tuple[Resource, ...], *, uid: bool = False) -> st.SearchStrategy[tuple[ObjectName, ...]]:
+    """Some of them."""
+    return st.lists(object_of(resources, uid=uid), min_size=1, max_size=3).map(tuple)
 
 
 def place_for(resources: list[Resource]) -> st.SearchStrategy[str]:
@@ -111,11 +113,10 @@ def waits(draw: st.DrawFn) -> Wait:
 
 @st.composite
 def logs(draw: st.DrawFn) -> Logs:
-    found = draw(objects_of(WITH_PODS, most=1))
     chosen = draw(st.booleans())
     container = draw(st.just("") | names)
     return Logs(
-        object=found[0] if chosen else None,
+        object=draw(object_of(WITH_PODS)) if chosen else None,
         labels="" if chosen else draw(selectors),
         namespace=draw(names),
         container=container,
@@ -162,7 +163,7 @@ def curls(draw: st.DrawFn) -> Curl:
 
 @st.composite
 def patches(draw: st.DrawFn, uid: bool) -> Patch:
-    (found,) = draw(objects_of(PATCHABLE, most=1, uid=uid))
+    found = draw(object_of(PATCHABLE, uid=uid))
     kind = draw(st.sampled_from(["strategic", "merge", "json"]))
     content: object = [{"op": "remove", "path": "/x"}] if kind == "json" else {"spec": {"x": draw(texts)}}
     return Patch(object=found, namespace=draw(place_for([found.resource])), patch=json.dumps(content), kind=kind)
@@ -186,7 +187,7 @@ def marks(draw: st.DrawFn, uid: bool) -> SetMetadata:
 def rollouts(draw: st.DrawFn, verb: Verb, uid: bool) -> Rollout:
     keys_known = {flag.key for flag in by_verb()[verb].flags}
     resources = (DEPLOYMENTS,) if verb in (Verb.ROLLOUT_PAUSE, Verb.ROLLOUT_RESUME) else ROLLED_OUT
-    (found,) = draw(objects_of(resources, most=1, uid=uid))
+    found = draw(object_of(resources, uid=uid))
     to_kept = draw(st.booleans()) if "to_kept" in keys_known else False
     return Rollout(
         verb=verb,
@@ -213,7 +214,7 @@ patterns = st.sampled_from(["*", "web", "web-*", "*b"])
 
 @st.composite
 def sets(draw: st.DrawFn, uid: bool) -> SetImage | SetResources | SetEnv:
-    (found,) = draw(objects_of(ROLLED_OUT, most=1, uid=uid))
+    found = draw(object_of(ROLLED_OUT, uid=uid))
     place = draw(names)
     match draw(st.sampled_from([SetImage, SetResources, SetEnv])):
         case each if each is SetImage:
@@ -305,7 +306,7 @@ def execs() -> st.SearchStrategy[Exec]:
     )
     return st.builds(
         Exec,
-        object=objects_of(WITH_PODS, most=1).map(lambda found: found[0]),
+        object=object_of(WITH_PODS),
         namespace=names,
         container=st.just("") | names,
         argv=asked | others,
@@ -315,7 +316,7 @@ def execs() -> st.SearchStrategy[Exec]:
 def commands(*, uid: bool = False) -> st.SearchStrategy[Command]:
     """Commands of every row; `uid` gives the objects of changes an identity."""
     workloads = (*ROLLED_OUT[:2], REPLICASETS)
-    abouts = objects_of(READABLE, most=1).map(lambda found: found[0])
+    abouts = object_of(READABLE)
     graces = st.none() | st.integers(1, 600).map(lambda number: timedelta(seconds=number))
     return st.one_of(
         gets(),
@@ -350,7 +351,7 @@ def commands(*, uid: bool = False) -> st.SearchStrategy[Command]:
         st.builds(Cordon, objects=objects_of((NODES,), uid=uid), on=st.booleans()),
         st.builds(
             Drain,
-            object=objects_of((NODES,), most=1, uid=uid).map(lambda found: found[0]),
+            object=object_of((NODES,), uid=uid),
             ignore_daemonsets=st.booleans(),
             delete_emptydir_data=st.booleans(),
             grace=graces,
@@ -358,11 +359,11 @@ def commands(*, uid: bool = False) -> st.SearchStrategy[Command]:
             pod_selector=maybe_selectors,
         ),
         st.builds(CreateJob, name=names, cronjob=names, namespace=names),
-        st.builds(Evict, object=objects_of((PODS,), most=1, uid=uid).map(lambda found: found[0]), namespace=names),
-        st.builds(CheckPod, object=objects_of((PODS,), most=1, uid=uid).map(lambda found: found[0]), namespace=names),
+        st.builds(Evict, object=object_of((PODS,), uid=uid), namespace=names),
+        st.builds(CheckPod, object=object_of((PODS,), uid=uid), namespace=names),
         st.builds(
             Diagnose,
-            object=st.builds(ObjectName, resource=st.sampled_from(ROLLED_OUT), name=names, uid=st.just("")),
+            object=object_of(ROLLED_OUT),
             namespace=names,
         ),
         st.builds(Nslookup, name=names, server=st.just("") | names),

@@ -6,7 +6,15 @@ from typing import Any
 
 import msgspec
 
-from kubediagnosis.facts import CheckFacts, ClaimFacts, ConfigurationFacts, ConfigurationType, NodeFacts, WorkloadFacts
+from kubediagnosis.facts import (
+    CheckFacts,
+    ClaimFacts,
+    ConfigurationFacts,
+    ConfigurationType,
+    FieldChange,
+    NodeFacts,
+    WorkloadFacts,
+)
 from kubeobjects.cluster import NodeSpec, NodeStatus, Taint
 from kubeobjects.metadata import Condition, Metadata
 from kubeobjects.network import KubeService, NetworkPolicy, ServicePort, ServiceSpec
@@ -15,11 +23,23 @@ from kubeobjects.workloads import HorizontalPodAutoscaler, PodDisruptionBudget
 from tests.unit.diagnosis.workload import Workload, ago, iso
 
 POD_LABELS = {"app": "depot"}
+AT_ZERO: dict[str, Any] = {"pods": False, "desired": 0, "scaled": FieldChange(manager="kubectl", at=ago(60))}
+"""How an upstream is that somebody has scaled to 0."""
 
 
 def check(*, met: bool = False, answer: str = "HTTP 502", seconds: float = 60) -> CheckFacts:
     """Return a check as it was answered last."""
     return CheckFacts(name="answers", met=met, answer="" if met else answer, since=ago(seconds))
+
+
+def unmet(web: Workload | None = None, *, answer: str = "HTTP 502", seconds: float = 60, **facts: Any) -> Workload:
+    """Let a check not be met, of a workload whose pods are ready unless it is another one."""
+    return (web or Workload()).also(checks=(check(answer=answer, seconds=seconds),), **facts)
+
+
+def met(web: Workload | None = None, **facts: Any) -> Workload:
+    """Let every check be met."""
+    return (web or Workload()).also(checks=(check(met=True),), **facts)
 
 
 def bare_node(
@@ -66,8 +86,9 @@ def claim(
     )
 
 
-def mounting_claim(web: Workload) -> Workload:
-    """Let the template mount the claim."""
+def mounting_claim() -> Workload:
+    """Return a workload whose template mounts the claim."""
+    web = Workload()
     web.template["spec"]["volumes"].append({"name": "data", "persistentVolumeClaim": {"claimName": "data"}})
     web.template["spec"]["containers"][0]["volumeMounts"].append({"name": "data", "mountPath": "/data"})
     return web

@@ -1,5 +1,8 @@
 """StaleConfiguration, NotAnswering, Certificate and NameResolution: pods are ready, and what they answer is wrong."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from kubediagnosis.causes import CauseKind, Confidence
@@ -14,99 +17,67 @@ from kubediagnosis.facts import (
 from kubediagnosis.words import resolver_silent, unresolved
 from kubeobjects.metadata import Metadata
 from kubeobjects.network import KubeService, ServiceSpec
-from tests.unit.diagnosis.around import check, service, written
-from tests.unit.diagnosis.workload import Workload, ago, crashes, row, runs
+from tests.unit.diagnosis.around import met, service, unmet, written
+from tests.unit.diagnosis.workload import APP, CERTAIN, LIKELY, Workload, ago, crashes, new, old, rolled_out, row, runs
 
-CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY
 NOT_ANSWERING, STALE, NAME = CauseKind.NOT_ANSWERING, CauseKind.STALE_CONFIGURATION, CauseKind.NAME_RESOLUTION
-APP = ("spec", "containers", 0)
 MAP = ConfigurationType.CONFIG_MAP
 FIELD = "containers[app].env[UPSTREAM]"
 
 
-def unmet(answer: str = "HTTP 502", seconds: float = 60) -> Workload:
-    """Let a check not be met, of pods that are ready."""
-    web = Workload()
-    web.more["checks"] = (check(answer=answer, seconds=seconds),)
-    return web
-
-
-def rolled_out(seconds: float = 300) -> Workload:
-    """Let a rollout of another image have ended well, and a check not be met since."""
-    web = unmet()
-    web.change((*APP, "image"), "shop:2")
-    web.roll_out(runs())
-    web.pods = web.pods[2:]
-    return web
+IMAGE = ((*APP, "image"), "shop:2")
 
 
 def test_a_check_that_is_not_met_without_any_change_is_the_workload_s_with_what_was_answered() -> None:
-    (cause,) = unmet("no answer within 2s").causes()
+    (cause,) = unmet(answer="no answer within 2s").causes()
     assert row(cause) == (NOT_ANSWERING, "deployment/web", "", LIKELY)
     assert cause.text.endswith("the check answers fails: no answer within 2s")
 
 
-def test_a_check_that_fails_since_a_rollout_is_of_its_image() -> None:
-    assert row(rolled_out().causes()[0]) == (NOT_ANSWERING, "deployment/web", "containers[app].image", LIKELY)
+@pytest.mark.parametrize(("seconds", "field"), [(60, "containers[app].image"), (3000, "")], ids=["since", "before"])
+def test_a_check_that_fails_since_a_rollout_and_not_before_is_of_its_image(seconds: float, field: str) -> None:
+    causes = unmet(rolled_out(*IMAGE), seconds=seconds).causes()
+    assert row(causes[0]) == (NOT_ANSWERING, "deployment/web", field, LIKELY)
 
 
-def test_a_check_that_failed_before_a_rollout_is_not_of_it() -> None:
-    web = rolled_out()
-    web.more["checks"] = (check(seconds=3000),)
-    assert row(web.causes()[0])[2] == ""
+@pytest.mark.parametrize(
+    ("configuration", "more", "thing", "field"),
+    [
+        (written("routes", "routes", 90, kind=MAP), {}, "configmap/routes", "data[routes]"),
+        (written("routes", "routes", 3000, kind=MAP), {}, "deployment/web", ""),
+        (written("routes", "routes", 10, kind=MAP), {}, "deployment/web", ""),
+        (written("routes", "routes", 90, kind=MAP, made=90), {"created": ago(80)}, "deployment/web", ""),
+        (written("registry", ".dockerconfigjson", 90), {}, "deployment/web", ""),
+    ],
+    ids=["right before", "long before", "after", "as it was made before the workload", "for pulling images"],
+)
+def test_configuration_of_the_pods_that_changed_right_before_is_the_cause(
+    configuration: ConfigurationFacts, more: Mapping[str, Any], thing: str, field: str
+) -> None:
+    causes = unmet(configurations=(configuration,), **more).causes()
+    assert row(causes[0]) == (NOT_ANSWERING, thing, field, LIKELY)
 
 
-def test_a_configmap_that_changed_right_before_is_the_cause() -> None:
-    web = unmet()
-    web.more["configurations"] = (written("routes", "routes", 90, kind=MAP),)
-    assert row(web.causes()[0]) == (NOT_ANSWERING, "configmap/routes", "data[routes]", LIKELY)
-
-
-@pytest.mark.parametrize("seconds", [3000, 10], ids=["long before", "after"])
-def test_a_configmap_that_changed_at_another_time_is_not_the_cause(seconds: float) -> None:
-    web = unmet()
-    web.more["configurations"] = (written("routes", "routes", seconds, kind=MAP),)
-    assert row(web.causes()[0])[1] == "deployment/web"
-
-
-def test_a_configmap_that_is_as_it_was_when_the_workload_was_made_is_not_the_cause() -> None:
-    web = unmet()
-    web.more |= {"created": ago(80), "configurations": (written("routes", "routes", 90, kind=MAP, made=90),)}
-    assert row(web.causes()[0])[1:3] == ("deployment/web", "")
-
-
-def test_a_secret_that_images_are_pulled_with_is_not_the_cause() -> None:
-    web = unmet()
-    web.template["spec"]["imagePullSecrets"] = [{"name": "registry"}]
-    web.more["configurations"] = (written("registry", ".dockerconfigjson", 90),)
-    assert row(web.causes()[0])[1:3] == ("deployment/web", "")
+def unread(web: Workload | None = None, seconds: float = 90) -> Workload:
+    """Let every check be met, and a setting have been written that the pods have not read."""
+    return met(web, configurations=(written("settings", "currency", seconds, kind=MAP),))
 
 
 def test_a_setting_that_nobody_has_read_yet_is_certain_and_the_last_to_be_named() -> None:
-    web = Workload()
-    web.more |= {"checks": (check(met=True),), "configurations": (written("settings", "currency", 90, kind=MAP),)}
-    (cause,) = web.causes()
+    (cause,) = unread().causes()
     assert (row(cause), cause.is_warning) == ((STALE, "configmap/settings", "data[currency]", CERTAIN), True)
 
 
 def test_a_pod_that_a_rollout_is_about_to_replace_is_not_stale_while_all_is_answered() -> None:
-    web = Workload()
-    web.change(("spec", "containers", 0, "image"), "shop:2.0")
-    web.roll_out(runs(seconds=60))
-    web.more |= {"checks": (check(met=True),), "configurations": (written("settings", "currency", 130, kind=MAP),)}
+    web = unread(new(*IMAGE, runs(seconds=60)), 130)
     assert web.causes() == ()
-    web.more["checks"] = (check(),)
-    assert STALE in {each.kind for each in web.causes()}
+    assert STALE in {each.kind for each in unmet(web).causes()}
 
 
 def test_pods_that_do_not_know_a_change_are_none_the_worse_while_one_that_knows_it_does_not_come_up() -> None:
-    web = Workload()
-    web.more |= {"checks": (check(met=True),), "configurations": (written("settings", "currency", 90, kind=MAP),)}
-    web.replace_pod(crashes(3))
-    (cause,) = web.causes()
+    (cause,) = unread(old(crashes(3))).causes()
     assert row(cause)[:3] == (CauseKind.CONTAINER_EXIT, "configmap/settings", "data[currency]")
-    web.replace_pod(runs(seconds=50))
-    assert {each.kind for each in web.causes()} == {STALE}
+    assert {each.kind for each in unread(old(runs(seconds=50))).causes()} == {STALE}
 
 
 @pytest.mark.parametrize(
@@ -119,43 +90,34 @@ def test_pods_that_do_not_know_a_change_are_none_the_worse_while_one_that_knows_
     ids=["a key that nobody uses", "a volume, which follows", "before the pods began"],
 )
 def test_configuration_that_the_pods_know_of_is_not_stale(configuration: ConfigurationFacts) -> None:
-    web = Workload()
-    web.more["configurations"] = (configuration,)
-    assert web.causes() == ()
+    assert Workload().also(configurations=(configuration,)).causes() == ()
 
 
-@pytest.mark.parametrize("made", [90.0, 10**6])
-def test_a_configmap_that_was_made_anew_may_hold_what_it_held(made: float) -> None:
-    web = Workload()
-    web.more["configurations"] = (written("settings", "currency", 90, kind=MAP, made=made),)
-    assert web.causes()[0].confidence is (LIKELY if made == 90.0 else CERTAIN)
+@pytest.mark.parametrize(("made", "confidence"), [(90.0, LIKELY), (10**6, CERTAIN)])
+def test_a_configmap_that_was_made_anew_may_hold_what_it_held(made: float, confidence: Confidence) -> None:
+    web = Workload().also(configurations=(written("settings", "currency", 90, kind=MAP, made=made),))
+    assert web.causes()[0].confidence is confidence
 
 
 @pytest.mark.parametrize(("known", "thing"), [(True, "secret/tls"), (False, "deployment/web")])
 def test_a_certificate_that_has_expired_is_the_secret_s_where_it_can_be_read(known: bool, thing: str) -> None:
-    web = unmet(EXPIRED)
-    web.more["configurations"] = (written("tls", "tls.crt", 9000),) if known else ()
+    web = unmet(answer=EXPIRED, configurations=(written("tls", "tls.crt", 9000),) if known else ())
     assert row(web.causes()[0])[:2] == (CauseKind.CERTIFICATE, thing)
 
 
 EXPIRED = "x509: certificate has expired or is not yet valid"
 
 
-def named(host: str, *, new: bool = False, answer: str = "HTTP 502") -> Workload:
+def named(host: str, *, is_new: bool = False) -> Workload:
     """Let a variable name a host, since the newest template or for long, while a check is not met."""
-    web = unmet(answer)
-    if new:
-        web.change((*APP, "env", 0, "value"), f"http://{host}")
-        web.roll_out(runs())
-        web.pods = web.pods[2:]
-    web.more |= {"hosts": (HostReference(field=FIELD, host=host, port=80),), "services": (service("db", app="db"),)}
-    web.more["selected"] = frozenset({"db"})
-    return web
+    web = rolled_out((*APP, "env", 0, "value"), f"http://{host}") if is_new else Workload()
+    hosts = (HostReference(field=FIELD, host=host, port=80),)
+    return unmet(web, hosts=hosts, services=(service("db", app="db"),), selected=frozenset({"db"}))
 
 
 @pytest.mark.parametrize("host", ["depo", "depo.shop", "depo.shop.svc.cluster.local"])
 def test_a_name_that_a_new_template_has_wrong_is_the_variable_s(host: str) -> None:
-    assert row(named(host, new=True).causes()[0]) == (NAME, "deployment/web", FIELD, LIKELY)
+    assert row(named(host, is_new=True).causes()[0]) == (NAME, "deployment/web", FIELD, LIKELY)
 
 
 def test_a_name_that_the_template_has_long_had_is_the_service_s_that_went() -> None:
@@ -166,30 +128,29 @@ def test_a_name_that_the_template_has_long_had_is_the_service_s_that_went() -> N
 
 @pytest.mark.parametrize("host", ["db", "db.shop", "db.other", "example.com", "localhost"])
 def test_a_name_that_is_there_or_is_not_of_this_namespace_is_no_cause(host: str) -> None:
-    assert {each.kind for each in named(host, new=True).causes()} == {NOT_ANSWERING}
+    assert {each.kind for each in named(host, is_new=True).causes()} == {NOT_ANSWERING}
 
 
 def test_no_name_is_wrong_while_services_cannot_be_read() -> None:
-    web = named("depo", new=True)
-    web.more |= {"services": (), "services_known": False}
+    web = named("depo", is_new=True).also(services=(), services_known=False)
     assert {each.kind for each in web.causes()} == {NOT_ANSWERING}
 
 
 SILENT = "lookup depot on 10.96.0.10:53: read udp 10.0.0.7:4711->10.96.0.10:53: i/o timeout"
 
 
+DNS = NameServerFacts(service="kube-dns", ready=2)
+
+
 @pytest.mark.parametrize(("ready", "answer"), [(0, "HTTP 502"), (2, SILENT)], ids=["no endpoint", "no answer"])
 def test_the_cluster_s_dns_is_the_cause_where_it_has_no_endpoint_or_gives_no_answer(ready: int, answer: str) -> None:
-    web = unmet(answer)
-    web.more["name_server"] = NameServerFacts(service="kube-dns", ready=ready)
+    web = unmet(answer=answer, name_server=NameServerFacts(service="kube-dns", ready=ready))
     assert row(web.causes()[0]) == (NAME, "service/kube-dns", "", LIKELY)
 
 
 def test_the_cluster_s_dns_is_heard_of_in_the_log_of_a_pod_too() -> None:
-    web = unmet()
-    web.more["name_server"] = NameServerFacts(service="kube-dns", ready=2)
-    web.more["running_logs"] = (LogFacts(pod="web-good-1", container="app", line=f"error: {SILENT}"),)
-    (first, *_) = web.causes()
+    heard = LogFacts(pod="web-good-1", container="app", line=f"error: {SILENT}")
+    (first, *_) = unmet(name_server=DNS, running_logs=(heard,)).causes()
     assert row(first)[:2] == (NAME, "service/kube-dns")
     assert first.evidence[0].object == "pod/web-good-1"
 
@@ -210,12 +171,8 @@ def external(name: str, target: str) -> KubeService:
     ],
 )
 def test_an_alias_whose_target_does_not_resolve_is_the_cause_and_not_the_cluster_s_dns(line: str) -> None:
-    web = unmet(f"HTTP 502: {line}")
-    web.more |= {
-        "name_server": NameServerFacts(service="kube-dns", ready=2),
-        "services": (external("pay", "pay.example.com"), external("mail", "mail.example.com")),
-    }
-    causes = web.causes()
+    aliases = (external("pay", "pay.example.com"), external("mail", "mail.example.com"))
+    causes = unmet(answer=f"HTTP 502: {line}", name_server=DNS, services=aliases).causes()
     assert row(causes[0]) == (NAME, "service/pay", "spec.externalName", LIKELY)
     assert [each.object for each in causes if each.kind is NAME] == ["service/pay"]
     assert causes[0].text == "Service pay is an alias of pay.example.com, which does not resolve"
@@ -225,26 +182,22 @@ def test_an_alias_whose_target_does_not_resolve_is_the_cause_and_not_the_cluster
 def test_a_name_of_the_internet_that_a_name_server_cannot_resolve_is_not_the_cluster_s_dns(
     host: str, dns: bool
 ) -> None:
-    web = unmet(f"lookup {host} on 10.96.0.10:53: server misbehaving")
-    web.more["name_server"] = NameServerFacts(service="kube-dns", ready=2)
+    web = unmet(answer=f"lookup {host} on 10.96.0.10:53: server misbehaving", name_server=DNS)
     assert any(each.kind is NAME for each in web.causes()) is dns
 
 
 def test_a_cluster_s_dns_that_is_well_is_no_cause() -> None:
-    web = unmet()
-    web.more["name_server"] = NameServerFacts(service="kube-dns", ready=2)
-    assert {each.kind for each in web.causes()} == {NOT_ANSWERING}
+    assert {each.kind for each in unmet(name_server=DNS).causes()} == {NOT_ANSWERING}
 
 
 def test_our_own_name_server_in_doubt_is_the_observer_s_and_no_check_counts() -> None:
-    web = unmet("api.production: cannot be resolved")
-    web.more["observer"] = ObserverFacts(doubt="our own name server does not answer")
+    doubt = ObserverFacts(doubt="our own name server does not answer")
+    web = unmet(answer="api.production: cannot be resolved", observer=doubt)
     assert [row(each) for each in web.causes()] == [(CauseKind.OBSERVER, "", "", LIKELY)]
 
 
 def test_the_observer_is_certain_by_nothing_that_is_read() -> None:
-    web = Workload()
-    web.more["observer"] = ObserverFacts(stale="the watch of pods is stale")
+    web = Workload().also(observer=ObserverFacts(stale="the watch of pods is stale"))
     assert row(web.causes()[0]) == (CauseKind.OBSERVER, "", "", CERTAIN)
 
 

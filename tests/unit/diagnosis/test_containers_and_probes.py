@@ -6,18 +6,35 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.decisions.remedies import is_hint
-from kubediagnosis.causes import CauseKind, Confidence
+from kubediagnosis.causes import CauseKind
 from kubediagnosis.facts import ConfigurationFacts, ConfigurationType, LogFacts
 from kubediagnosis.words import error_line
-from tests.unit.diagnosis.workload import Json, Workload, ago, crashes, ends, iso, row, runs, waits
+from tests.unit.diagnosis.around import written
+from tests.unit.diagnosis.workload import (
+    APP,
+    CERTAIN,
+    LIKELY,
+    UNREADY,
+    Json,
+    Workload,
+    ago,
+    crashes,
+    ends,
+    new,
+    old,
+    row,
+    runs,
+    waits,
+)
 
-CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY
-APP = ("spec", "containers", 0)
 EXIT = CauseKind.CONTAINER_EXIT
+START = CauseKind.CONTAINER_START
 NOT_RUN = (
     "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: "
     'unable to start container process: exec: "/bin/shopp": stat /bin/shopp: no such file or directory: unknown'
 )
+AS_ROOT = waits("CreateContainerConfigError", "container has runAsNonRoot and image will run as root (pod: …)")
+NO_ROOT = ((*APP, "securityContext"), {"runAsNonRoot": True})
 
 
 @pytest.mark.parametrize(
@@ -28,36 +45,25 @@ NOT_RUN = (
     ],
 )
 def test_a_command_that_cannot_be_run_is_the_template_s(container: Json) -> None:
-    web = Workload()
-    web.change((*APP, "command"), ["/bin/shopp"])
-    web.roll_out(container)
-    (cause,) = web.causes()
-    assert row(cause) == (CauseKind.CONTAINER_START, "deployment/web", "containers[app].command", CERTAIN)
+    (cause,) = new((*APP, "command"), ["/bin/shopp"], container).causes()
+    assert row(cause) == (START, "deployment/web", "containers[app].command", CERTAIN)
     assert "/bin/shopp" in cause.text
 
 
 def test_an_image_that_would_run_as_root_is_the_security_context_s() -> None:
-    web = Workload()
-    web.change((*APP, "securityContext"), {"runAsNonRoot": True})
-    web.roll_out(waits("CreateContainerConfigError", "container has runAsNonRoot and image will run as root (pod: …)"))
-    (cause,) = web.causes()
-    field = "containers[app].securityContext.runAsNonRoot"
-    assert row(cause) == (CauseKind.CONTAINER_START, "deployment/web", field, CERTAIN)
+    (cause,) = new(*NO_ROOT, AS_ROOT).causes()
+    assert row(cause) == (START, "deployment/web", "containers[app].securityContext.runAsNonRoot", CERTAIN)
 
 
 def test_a_new_image_that_runs_as_root_is_likelier_than_the_rule_that_forbids_it() -> None:
-    web = Workload()
-    web.change((*APP, "securityContext"), {"runAsNonRoot": True})
-    web = Workload(template=web.template)
-    web.change((*APP, "image"), "shop:root")
-    web.roll_out(waits("CreateContainerConfigError", "container has runAsNonRoot and image will run as root"))
-    assert row(web.causes()[0]) == (CauseKind.CONTAINER_START, "deployment/web", "containers[app].image", LIKELY)
+    web = Workload(template=Workload().change(*NO_ROOT).template)
+    web.change((*APP, "image"), "shop:root").roll_out(AS_ROOT)
+    assert row(web.causes()[0]) == (START, "deployment/web", "containers[app].image", LIKELY)
 
 
 def test_a_runtime_that_fails_for_another_reason_is_never_certain() -> None:
-    web = Workload()
-    web.replace_pod(waits("CreateContainerError", "context deadline exceeded"))
-    assert row(web.causes()[0]) == (CauseKind.CONTAINER_START, "deployment/web", "containers[app]", LIKELY)
+    web = old(waits("CreateContainerError", "context deadline exceeded"))
+    assert row(web.causes()[0]) == (START, "deployment/web", "containers[app]", LIKELY)
 
 
 @pytest.mark.parametrize(
@@ -72,26 +78,20 @@ def test_a_runtime_that_fails_for_another_reason_is_never_certain() -> None:
 def test_a_crash_of_a_new_template_is_of_the_field_that_changed(
     path: tuple[str | int, ...], value: object, field: str
 ) -> None:
-    web = Workload()
-    web.change(path, value)
-    web.roll_out(crashes(137))
-    (cause,) = web.causes()
+    (cause,) = new(path, value, crashes(137)).causes()
     assert row(cause) == (EXIT, "deployment/web", field, LIKELY)
     assert "exit code 137" in cause.text
 
 
 def test_a_crash_has_the_last_telling_line_of_the_log() -> None:
-    web = Workload()
-    web.replace_pod(crashes(3))
-    web.more["logs"] = (LogFacts(pod="web-good-3", container="app", line="fatal: CURRENCY is XYZ"),)
-    (cause,) = web.causes()
-    assert cause.text.endswith("fatal: CURRENCY is XYZ")
-    assert cause.evidence[-1].text == "fatal: CURRENCY is XYZ"
+    line = "fatal: CURRENCY is XYZ"
+    (cause,) = old(crashes(3)).also(logs=(LogFacts(pod="web-good-3", container="app", line=line),)).causes()
+    assert cause.text.endswith(line)
+    assert cause.evidence[-1].text == line
 
 
 def test_pods_that_all_crash_are_their_workload_s() -> None:
-    web = Workload()
-    web.replace_pod(crashes(1))
+    web = old(crashes(1))
     web.pods[1] = web.pod("web-good-4", "7d9f", created=ago(50), app=crashes(1))
     (cause,) = web.causes()
     assert row(cause) == (EXIT, "deployment/web", "containers[app]", LIKELY)
@@ -100,14 +100,7 @@ def test_pods_that_all_crash_are_their_workload_s() -> None:
 
 def setting(seconds: float) -> ConfigurationFacts:
     """Return the settings as they were written so long ago."""
-    return ConfigurationFacts(
-        type=ConfigurationType.CONFIG_MAP,
-        name="settings",
-        exists=True,
-        keys=frozenset({"currency"}),
-        changed=ago(seconds),
-        changed_keys=("currency",),
-    )
+    return written("settings", "currency", seconds, kind=ConfigurationType.CONFIG_MAP)
 
 
 @pytest.mark.parametrize(
@@ -120,38 +113,18 @@ def setting(seconds: float) -> ConfigurationFacts:
     ids=["after the template and before the pod", "after the pod was made", "long before the template"],
 )
 def test_configuration_that_changed_last_before_a_crash_is_the_cause(seconds: float, thing: str, field: str) -> None:
-    web = Workload()
-    web.replace_pod(crashes(3))
-    web.more["configurations"] = (setting(seconds),)
+    web = old(crashes(3)).also(configurations=(setting(seconds),))
     assert row(web.causes()[0]) == (EXIT, thing, field, LIKELY)
 
 
 @pytest.mark.parametrize("returned", [True, False], ids=["it says so", "it is older"])
 def test_a_template_that_came_back_is_not_suspected(returned: bool) -> None:
     """A rollback took it back: what the template before it had other is not what broke."""
-    web = Workload()
-    web.change((*APP, "image"), "shop:2")
-    web.roll_out(crashes(1))
+    web = new((*APP, "image"), "shop:2", crashes(1))
     first, second = web.revisions
     before = replace(first, created=ago(600) if returned else ago(60))
     web.revisions = [before, replace(second, returned=returned)]
     assert row(web.causes()[0])[2] == "containers[app]"
-
-
-@pytest.mark.parametrize(
-    "container",
-    [
-        runs(restarts=1, ended=ends(137)),
-        waits("ContainerCreating"),
-        {**runs(ready=False, seconds=5, restarts=1, ended=ends(1))},
-        {"ready": False, "restartCount": 0, "state": {"terminated": ends(1)}},
-    ],
-    ids=["ready again", "made anew", "started again", "its first end"],
-)
-def test_a_container_that_was_ended_once_is_no_cause(container: Json) -> None:
-    web = Workload()
-    web.replace_pod(container)
-    assert web.causes() == ()
 
 
 OOM = ends(137, "OOMKilled")
@@ -169,18 +142,14 @@ OOM = ends(137, "OOMKilled")
     ids=["again and again", "between two ends", "once", "long ago", "137 without the kernel"],
 )
 def test_only_what_the_kernel_ended_for_its_memory_is_out_of_memory(container: Json, certain: bool | None) -> None:
-    web = Workload()
-    web.replace_pod(container)
-    found = [row(each) for each in web.causes()]
     limit = (CauseKind.OUT_OF_MEMORY, "deployment/web", "containers[app].resources.limits.memory", CERTAIN)
     other = (EXIT, "pod/web-good-3", "containers[app]", LIKELY)
+    found = [row(each) for each in old(container).causes()]
     assert found == ([] if certain is None else [limit] if certain else [other])
 
 
 def test_memory_of_a_container_without_a_limit_is_only_likely_its_own() -> None:
-    web = Workload()
-    web.change((*APP, "resources"), {})
-    web.replace_pod(waits("CrashLoopBackOff", "", restarts=3, ended=OOM))
+    web = Workload().change((*APP, "resources"), {}).replace_pod(waits("CrashLoopBackOff", "", restarts=3, ended=OOM))
     assert row(web.causes()[0]) == (CauseKind.OUT_OF_MEMORY, "deployment/web", "containers[app]", LIKELY)
 
 
@@ -193,66 +162,56 @@ def test_an_init_container_that_hangs_and_is_new_is_named_as_a_whole() -> None:
     assert row(cause) == (CauseKind.INIT_CONTAINER, "deployment/web", "initContainers[wait]", LIKELY)
 
 
-def test_an_init_container_that_has_just_begun_is_no_cause() -> None:
-    web = Workload()
-    web.replace_pod(waits("PodInitializing"), migrate=runs(ready=False, seconds=20), metrics=waits("PodInitializing"))
-    assert web.causes() == ()
-
-
-def killed(web: Workload, pod: str, probe: str, *, count: int = 1, seconds: float = 20) -> None:
+def killed(web: Workload, pod: str, probe: str, *, count: int = 1, seconds: float = 20) -> Workload:
     """Let the kubelet end the container for a probe."""
-    web.event(
-        pod, "Unhealthy", f"{probe.title()} probe failed: HTTP probe failed with statuscode: 404", container="app"
-    )
+    failed = f"{probe.title()} probe failed: HTTP probe failed with statuscode: 404"
     said = f"Container app failed {probe} probe, will be restarted"
-    web.event(pod, "Killing", said, count=count, container="app", seconds=seconds)
+    web.event(pod, "Unhealthy", failed, container="app")
+    return web.event(pod, "Killing", said, count=count, container="app", seconds=seconds)
+
+
+def by_liveness(container: Json, *, count: int = 3) -> Workload:
+    """Roll out a probe of a wrong port, for which the kubelet ends the new pod's container so often."""
+    return killed(
+        new((*APP, "livenessProbe", "httpGet", "port"), 8081, container), "pod/web-new-1", "liveness", count=count
+    )
 
 
 def test_a_liveness_probe_that_ends_its_container_again_and_again_is_certain() -> None:
-    web = Workload()
-    web.change((*APP, "livenessProbe", "httpGet", "port"), 8081)
-    web.roll_out(runs(restarts=3, seconds=5, ended=ends(137)))
-    killed(web, "pod/web-new-1", "liveness", count=3)
-    (cause,) = web.causes()
+    (cause,) = by_liveness(runs(restarts=3, seconds=5, ended=ends(137))).causes()
     assert row(cause) == (CauseKind.LIVENESS_PROBE, "deployment/web", "containers[app].livenessProbe", CERTAIN)
     assert cause.text.endswith("HTTP probe failed with statuscode: 404")
 
 
 def test_a_container_in_back_off_for_its_liveness_probe_did_not_end_by_itself() -> None:
-    web = Workload()
-    web.change((*APP, "livenessProbe", "httpGet", "port"), 8081)
-    web.roll_out(crashes(137))
-    killed(web, "pod/web-new-1", "liveness", count=4)
-    assert [each.kind for each in web.causes()] == [CauseKind.LIVENESS_PROBE]
+    assert [each.kind for each in by_liveness(crashes(137), count=4).causes()] == [CauseKind.LIVENESS_PROBE]
 
 
 def test_a_liveness_probe_that_only_events_blame_is_likely_and_no_reason_to_roll_back() -> None:
     """Whoever may create Events can write the kubelet's: the container ended by itself."""
-    web = Workload()
-    web.change((*APP, "livenessProbe", "httpGet", "port"), 8081)
-    web.roll_out(runs(restarts=3, seconds=5, ended=ends(1)))
-    killed(web, "pod/web-new-1", "liveness", count=3)
+    web = by_liveness(runs(restarts=3, seconds=5, ended=ends(1)))
     (cause,) = (each for each in web.causes() if each.kind is CauseKind.LIVENESS_PROBE)
     assert (cause.confidence, is_hint(cause)) == (LIKELY, True)
 
 
-@pytest.mark.parametrize(("restarts", "seconds"), [(1, 20), (3, 3600)], ids=["hung once", "long ago"])
-def test_a_container_that_hung_once_or_long_ago_has_no_liveness_cause(restarts: int, seconds: float) -> None:
-    web = Workload()
-    web.replace_pod(runs(restarts=restarts, ended=ends(137)))
-    killed(web, "pod/web-good-3", "liveness", seconds=seconds)
+UNSTARTED = waits("PodInitializing")
+NO_CAUSE = {
+    "ended once, and ready again": old(runs(restarts=1, ended=ends(137))),
+    "ended once, and made anew": old(waits("ContainerCreating")),
+    "ended once, and started again": old(runs(ready=False, seconds=5, restarts=1, ended=ends(1))),
+    "its first end": old({"ready": False, "restartCount": 0, "state": {"terminated": ends(1)}}),
+    "hung once": killed(old(runs(restarts=1, ended=ends(137))), "pod/web-good-3", "liveness"),
+    "hung long ago": killed(old(runs(restarts=3, ended=ends(137))), "pod/web-good-3", "liveness", seconds=3600),
+    "an init container that has just begun": old(UNSTARTED, migrate=runs(ready=False, seconds=20), metrics=UNSTARTED),
+    "slow to start, and in time": Workload()
+    .roll_out(runs(ready=False, started=False, seconds=20))
+    .event("pod/web-new-1", "Unhealthy", UNREADY.replace("Readiness", "Startup"), count=4, container="app"),
+}
+
+
+@pytest.mark.parametrize("web", NO_CAUSE.values(), ids=NO_CAUSE)
+def test_a_container_that_is_well_again_or_still_in_time_is_no_cause(web: Workload) -> None:
     assert web.causes() == ()
-
-
-def test_a_container_that_starts_slowly_and_in_time_is_no_cause() -> None:
-    web = Workload()
-    web.roll_out(runs(ready=False, started=False, seconds=20))
-    said = "Startup probe failed: HTTP probe failed with statuscode: 503"
-    web.event("pod/web-new-1", "Unhealthy", said, count=4, container="app")
-    assert web.causes() == ()
-
-
-UNREADY = "Readiness probe failed: HTTP probe failed with statuscode: 503"
 
 
 @pytest.mark.parametrize(
@@ -267,38 +226,35 @@ UNREADY = "Readiness probe failed: HTTP probe failed with statuscode: 503"
 def test_a_container_that_has_failed_before_is_unready_by_its_probe_only_once_it_outlives_its_last_run(
     seconds: float, ran: float, kinds: list[CauseKind]
 ) -> None:
-    web = Workload()
-    web.change((*APP, "image"), "shop:2")
-    ended = {**ends(1, seconds=seconds + 20), "startedAt": iso(ago(seconds + 20 + ran))}
-    web.roll_out(runs(ready=False, seconds=seconds, restarts=2, ended=ended))
-    web.event("pod/web-new-1", "Unhealthy", UNREADY, count=30, container="app")
-    assert [each.kind for each in web.causes()] == kinds
+    ended = ends(1, seconds=seconds + 20, ran=ran)
+    web = new((*APP, "image"), "shop:2", runs(ready=False, seconds=seconds, restarts=2, ended=ended))
+    assert [each.kind for each in web.unhealthy("web-new-1", count=30).causes()] == kinds
 
 
 @pytest.mark.parametrize(
     ("line", "told"), [("x509: certificate has expired: failed", True), ("GET /ready 503", False)], ids=["error", "any"]
 )
 def test_an_error_in_the_log_of_a_container_that_runs_unready_stands_in_its_cause(line: str, told: bool) -> None:
-    web = Workload()
+    others = LogFacts(pod="web-good-1", container="metrics", line="fatal: another container's")
+    logs = (others, LogFacts(pod="web-good-1", container="app", line=line))
+    web = Workload().also(running_logs=logs)
     web.pods[0] = web.pod("web-good-1", "7d9f", app=runs(ready=False, seconds=600))
-    web.event("pod/web-good-1", "Unhealthy", UNREADY, count=30, container="app")
-    web.more["running_logs"] = (
-        LogFacts(pod="web-good-1", container="metrics", line="fatal: another container's"),
-        LogFacts(pod="web-good-1", container="app", line=line),
-    )
-    cause = web.causes()[0]
+    web.unhealthy("web-good-1", count=30)
     says = f"; its log says: {line}" if told else ""
-    assert cause.text == f"container app fails its readiness probe: HTTP probe failed with statuscode: 503{says}"
+    expected = f"container app fails its readiness probe: HTTP probe failed with statuscode: 503{says}"
+    assert web.causes()[0].text == expected
+
+
+GATES = (("spec", "readinessGates"), [{"conditionType": "shop.test/checked"}])
+WAITS_FOR_GATE = {"status": "False", "reason": "ReadinessGatesNotReady", "message": "the status of it is not True"}
 
 
 def test_a_pod_that_waits_for_a_condition_which_is_false_says_which_and_why() -> None:
-    web = Workload()
-    web.change(("spec", "readinessGates"), [{"conditionType": "shop.test/checked"}])
-    pod = web.roll_out(runs(seconds=300))
-    ready = pod["status"]["conditions"][0]
-    ready |= {"status": "False", "reason": "ReadinessGatesNotReady", "message": "the status of it is not True"}
+    web = new(*GATES, runs(seconds=300))
+    conditions = web.pods[-1]["status"]["conditions"]
+    conditions[0] |= WAITS_FOR_GATE
     gate = {"type": "shop.test/checked", "status": "False", "reason": "Unregistered", "message": "no target group"}
-    pod["status"]["conditions"].append(gate)
+    conditions.append(gate)
     (cause,) = web.causes()
     assert row(cause) == (CauseKind.READINESS_GATE, "deployment/web", "readinessGates[shop.test/checked]", CERTAIN)
     assert cause.text.endswith("which the pod waits for, is False (Unregistered: no target group)")
@@ -307,26 +263,17 @@ def test_a_pod_that_waits_for_a_condition_which_is_false_says_which_and_why() ->
 
 
 def test_a_readiness_gate_has_the_start_up_that_a_pod_may_take() -> None:
-    web = Workload()
-    web.change(("spec", "readinessGates"), [{"conditionType": "shop.test/checked"}])
-    pod = web.roll_out(runs(seconds=100))
-    since = pod["metadata"]["creationTimestamp"]
-    pod["status"]["conditions"][0] |= {
-        "status": "False",
-        "reason": "ReadinessGatesNotReady",
-        "lastTransitionTime": since,
-    }
-    web.more["start_up"] = timedelta(minutes=10)
-    assert web.causes() == ()
-    web.more["start_up"] = timedelta(minutes=1)
-    assert [each.kind for each in web.causes()] == [CauseKind.READINESS_GATE]
+    web = new(*GATES, runs(seconds=100))
+    since = web.pods[-1]["metadata"]["creationTimestamp"]
+    web.pods[-1]["status"]["conditions"][0] |= {**WAITS_FOR_GATE, "lastTransitionTime": since}
+    assert web.also(start_up=timedelta(minutes=10)).causes() == ()
+    kinds = [each.kind for each in web.also(start_up=timedelta(minutes=1)).causes()]
+    assert kinds == [CauseKind.READINESS_GATE]
 
 
 def test_a_container_that_has_just_started_is_not_unready_yet() -> None:
-    web = Workload()
-    web.replace_pod(runs(ready=False, seconds=20))
+    web = old(runs(ready=False, seconds=20)).unhealthy("web-good-3", count=2)
     web.pods[0]["status"]["conditions"][0]["lastTransitionTime"] = web.pods[0]["metadata"]["creationTimestamp"]
-    web.event("pod/web-good-3", "Unhealthy", UNREADY, count=2, container="app")
     assert web.causes() == ()
 
 

@@ -18,7 +18,7 @@ from kubediagnosis.headline import LONGEST, diagnosis_at, headline, latest, what
 from kubediagnosis.templates import changed_fields, difference, template_fields
 from tests.integration.told_diagnosis import DIAGNOSIS
 from tests.unit.diagnosis.test_rows_of_the_faults_page import BROKEN
-from tests.unit.diagnosis.workload import TEMPLATE, Json, Workload, crashes, ends, runs, waits
+from tests.unit.diagnosis.workload import APP, TEMPLATE, Json, Workload, crashes, ends, new, old, runs, waits
 
 WORDS = (
     "",
@@ -105,9 +105,7 @@ def test_a_certain_cause_without_evidence_cannot_be_made() -> None:
 
 
 def test_the_likeliest_cause_is_the_first_and_the_summary() -> None:
-    web = Workload()
-    web.change(("spec", "containers", 0, "image"), "shop:2")
-    web.roll_out(waits("ErrImagePull", "shop:2: not found"), metrics=crashes(1))
+    web = new((*APP, "image"), "shop:2", waits("ErrImagePull", "shop:2: not found"), metrics=crashes(1))
     found = diagnose(web.facts())
     assert [each.kind for each in found.causes] == [CauseKind.IMAGE_PULL, CauseKind.CONTAINER_EXIT]
     assert found.summary.startswith(
@@ -123,15 +121,13 @@ def test_the_likeliest_cause_is_the_first_and_the_summary() -> None:
     ],
 )
 def test_no_cause_is_told_rather_than_a_guess(container: Json, told: str) -> None:
-    web = Workload()
-    web.replace_pod(container)
-    found = diagnose(web.facts())
+    found = diagnose(old(container).facts())
     assert (found.causes, found.summary) == ((), f"deployment/web: {told}")
 
 
 def test_pods_on_their_way_out_tell_nothing() -> None:
-    web = Workload()
-    web.replace_pod(crashes(1))["metadata"]["deletionTimestamp"] = "2026-11-27T08:59:50Z"
+    web = old(crashes(1))
+    web.pods[0]["metadata"]["deletionTimestamp"] = "2026-11-27T08:59:50Z"
     assert web.causes() == ()
 
 
@@ -140,24 +136,13 @@ def test_each_finder_finds_nothing_in_a_workload_that_is_well() -> None:
     assert [list(finder(facts)) for finder in FINDERS] == [[]] * len(FINDERS)
 
 
-def changed(path: tuple[str | int, ...], value: object) -> tuple[str, ...]:
-    """Return the paths that differ after a change of the template."""
-    web = Workload()
-    web.change(path, value)
-    return changed_fields(template_fields(TEMPLATE), template_fields(web.template))
-
-
 @pytest.mark.parametrize(
     ("path", "value", "fields"),
     [
-        (("spec", "containers", 0, "image"), "shop:2", ("containers[app].image",)),
-        (("spec", "containers", 0, "env", 0, "value"), "x", ("containers[app].env[UPSTREAM]",)),
-        (
-            ("spec", "containers", 0, "resources", "limits", "memory"),
-            "1Gi",
-            ("containers[app].resources.limits.memory",),
-        ),
-        (("spec", "containers", 0, "readinessProbe", "periodSeconds"), 3, ("containers[app].readinessProbe",)),
+        ((*APP, "image"), "shop:2", ("containers[app].image",)),
+        ((*APP, "env", 0, "value"), "x", ("containers[app].env[UPSTREAM]",)),
+        ((*APP, "resources", "limits", "memory"), "1Gi", ("containers[app].resources.limits.memory",)),
+        ((*APP, "readinessProbe", "periodSeconds"), 3, ("containers[app].readinessProbe",)),
         (("spec", "nodeSelector"), {"a.b/c": "d"}, ("nodeSelector[a.b/c]",)),
         (("spec", "dnsPolicy"), "None", ("dnsPolicy",)),
         (("metadata", "labels", "app"), "x", ("labels[app]",)),
@@ -167,7 +152,8 @@ def changed(path: tuple[str | int, ...], value: object) -> tuple[str, ...]:
 def test_a_change_of_a_template_is_told_by_its_path(
     path: tuple[str | int, ...], value: object, fields: tuple[str, ...]
 ) -> None:
-    assert changed(path, value) == fields
+    after = Workload().change(path, value).template
+    assert changed_fields(template_fields(TEMPLATE), template_fields(after)) == fields
 
 
 def test_values_of_variables_are_never_among_the_fields() -> None:
@@ -205,38 +191,25 @@ def test_the_headline_is_one_line_and_bounded() -> None:
     assert len(line) == LONGEST
 
 
-def test_a_notice_tells_the_last_diagnosis_that_was_made_before_it() -> None:
+@pytest.mark.parametrize(
+    ("minutes", "told"), [(-1, 0), (1, 0), (120, 60)], ids=["before any", "between two", "after both"]
+)
+def test_a_notice_tells_the_last_diagnosis_that_was_made_before_it_or_else_the_first(minutes: int, told: int) -> None:
     """A receiver that was away for an hour gets each notice with what was known then."""
-    first, second = without_cause(at=NOW), without_cause(at=NOW + timedelta(hours=1))
-    assert diagnosis_at([first, second], NOW + timedelta(minutes=1)) == first
-    assert diagnosis_at([first, second], NOW + timedelta(hours=2)) == second
-
-
-def test_a_notice_that_was_there_before_any_diagnosis_tells_the_first() -> None:
-    first, second = without_cause(at=NOW), without_cause(at=NOW + timedelta(hours=1))
-    assert diagnosis_at([first, second], NOW - timedelta(seconds=1)) == first
+    both = [without_cause(at=NOW + timedelta(minutes=at)) for at in (0, 60)]
+    assert diagnosis_at(both, NOW + timedelta(minutes=minutes)) == without_cause(at=NOW + timedelta(minutes=told))
     assert diagnosis_at([], NOW) is None
 
 
-@pytest.mark.parametrize(
-    ("unknown", "said"),
-    [
-        ((), "deployment/web: no cause is known: 0 of 2 pods are ready"),
-        (
-            ("deployment/web: it was not read within 5s",),
-            "deployment/web: no cause is known: 0 of 2 pods are ready; not known: deployment/web: it was not read within 5s",
-        ),
-    ],
-)
-def test_an_earlier_diagnosis_is_told_with_its_time_where_the_last_one_has_no_cause(
-    unknown: tuple[str, ...], said: str
-) -> None:
+@pytest.mark.parametrize("unknown", [(), ("deployment/web: it was not read within 5s",)])
+def test_an_earlier_diagnosis_is_told_with_its_time_where_the_last_one_has_no_cause(unknown: tuple[str, ...]) -> None:
     last = without_cause(*unknown, at=NOW + timedelta(minutes=30))
     told = diagnosis_at([replace(DIAGNOSIS, at=NOW), last], NOW + timedelta(hours=1))
     assert told is not None
+    said = "".join(f"; not known: {each}" for each in unknown)
     assert headline(told).startswith(
-        "ImagePull (certain): deployment/web containers[web].image: "
-        f"as found at 2026-11-24 03:02:00; at 03:32:00 {said}: deployment/web: container web cannot pull image"
+        "ImagePull (certain): deployment/web containers[web].image: as found at 2026-11-24 03:02:00; at 03:32:00 "
+        f"deployment/web: no cause is known: 0 of 2 pods are ready{said}: deployment/web: container web cannot pull image"
     )
     assert what_changed(told) == what_changed(DIAGNOSIS)
 
@@ -281,27 +254,31 @@ def web(image: str, **more: Any) -> dict[str, Any]:
     return {"name": "web", "image": image, **more}
 
 
-def test_an_image_is_told_of_both_sides() -> None:
-    assert difference(template(web("shop:2.1")), template(web("shop:2.0"))) == ("image shop:2.1", "image shop:2.0")
+SIDECAR = {"name": "metrics", "image": "metrics:1"}
+PLAIN, ONE_TOKEN, OTHER_TOKEN = (
+    template(web("shop:2", env=[{"name": "TOKEN", "value": value}] if value else []))
+    for value in ("", "hunter2", "hunter1")
+)
 
 
-def test_a_container_among_several_is_named() -> None:
-    sidecar = {"name": "metrics", "image": "metrics:1"}
-    both = difference(template(web("shop:2.1"), sidecar), template(web("shop:2.0"), sidecar))
-    assert both == ("containers[web].image shop:2.1", "containers[web].image shop:2.0")
-
-
-def test_the_value_of_a_variable_is_never_told() -> None:
-    one = template(web("shop:2", env=[{"name": "TOKEN", "value": "hunter2"}]))
-    other = template(web("shop:2", env=[{"name": "TOKEN", "value": "hunter1"}]))
-    assert difference(one, other) == ("env[TOKEN] changed", "")
-    assert difference(one, template(web("shop:2"))) == ("env[TOKEN] added", "no env[TOKEN]")
-    assert difference(template(web("shop:2")), one) == ("no env[TOKEN]", "")
-
-
-def test_a_field_of_more_than_one_value_is_named_alone() -> None:
-    one, other = (template(web("shop:2", command=[word])) for word in ("serve", "run"))
-    assert difference(one, other) == ("command changed", "")
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        (template(web("shop:2.1")), template(web("shop:2.0")), ("image shop:2.1", "image shop:2.0")),
+        (
+            template(web("shop:2.1"), SIDECAR),
+            template(web("shop:2.0"), SIDECAR),
+            ("containers[web].image shop:2.1", "containers[web].image shop:2.0"),
+        ),
+        (ONE_TOKEN, OTHER_TOKEN, ("env[TOKEN] changed", "")),
+        (ONE_TOKEN, PLAIN, ("env[TOKEN] added", "no env[TOKEN]")),
+        (PLAIN, ONE_TOKEN, ("no env[TOKEN]", "")),
+        (template(web("a", command=["serve"])), template(web("a", command=["run"])), ("command changed", "")),
+    ],
+    ids=["an image", "of one of several containers", "a value, which is not told", "more", "less", "of several words"],
+)
+def test_what_differs_is_told_of_both_sides(one: dict[str, str], other: dict[str, str], told: tuple[str, str]) -> None:
+    assert difference(one, other) == told
 
 
 def test_the_number_of_many_fields_is_said() -> None:

@@ -2,12 +2,11 @@
 
 import pytest
 
-from kubediagnosis.causes import CauseKind, Confidence, RegistryAnswer
+from kubediagnosis.causes import CauseKind, RegistryAnswer
 from kubediagnosis.facts import ConfigurationFacts, ConfigurationType
-from tests.unit.diagnosis.workload import GOOD, NOW, Workload, row, runs, waits
+from tests.unit.diagnosis.around import written
+from tests.unit.diagnosis.workload import APP, CERTAIN, GOOD, LIKELY, NOW, Workload, new, old, row, runs, waits
 
-CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY
-APP = ("spec", "containers", 0)
 IMAGE = (CauseKind.IMAGE_PULL, "deployment/web", "containers[app].image", CERTAIN)
 
 # As containerd 1.7 and 2.0 pass a registry's answer on; the kubelet has it in the container's state, or in an Event alone.
@@ -30,10 +29,9 @@ ANSWERS = (
 
 def new_image(words: str = "", *, in_state: bool = True) -> Workload:
     """Roll an image out that cannot be pulled."""
-    web = Workload()
-    web.change((*APP, "image"), "r/shop:2")
     back_off = 'Back-off pulling image "r/shop:2"'
-    web.roll_out(waits("ImagePullBackOff", f"{back_off}: ErrImagePull: {words}" if in_state else back_off))
+    message = f"{back_off}: ErrImagePull: {words}" if in_state else back_off
+    web = new((*APP, "image"), "r/shop:2", waits("ImagePullBackOff", message))
     if not in_state:
         web.event("pod/web-new-1", "Failed", f'Failed to pull image "r/shop:2": {words}', container="app")
     return web
@@ -63,72 +61,59 @@ def test_a_pull_secret_that_is_gone_is_the_cause_of_a_registry_that_refuses(by_e
     assert row(cause) == (CauseKind.MISSING_CONFIGURATION, "secret/registry", "", LIKELY)
 
 
-CONFIG = "CreateContainerConfigError"
+CONFIG, SETTINGS_GONE = "CreateContainerConfigError", 'configmap "settings" not found'
+MISSING = CauseKind.MISSING_CONFIGURATION
 
 
 @pytest.mark.parametrize(
     ("said", "thing", "field"),
     [
-        ('configmap "settings" not found', "configmap/settings", ""),
+        (SETTINGS_GONE, "configmap/settings", ""),
         ("couldn't find key currency in ConfigMap shop/settings", "configmap/settings", "data[currency]"),
         ('secret "token" not found', "secret/token", ""),
         ("couldn't find key token in Secret shop/token", "secret/token", "data[token]"),
     ],
 )
 def test_configuration_that_went_away_under_a_good_template_is_its_own_cause(said: str, thing: str, field: str) -> None:
-    web = Workload()
-    web.replace_pod(waits(CONFIG, said))
-    (cause,) = web.causes()
-    assert row(cause) == (CauseKind.MISSING_CONFIGURATION, thing, field, CERTAIN)
+    (cause,) = old(waits(CONFIG, said)).causes()
+    assert row(cause) == (MISSING, thing, field, CERTAIN)
 
 
 def test_a_new_template_that_names_the_same_as_before_is_not_the_cause() -> None:
     """The ConfigMap was deleted, and then a good image was rolled out: the cause is in what changed of the two."""
-    web = Workload()
-    web.change((*APP, "image"), "r/shop:2")
-    web.roll_out(waits(CONFIG, 'configmap "settings" not found'))
-    assert row(web.causes()[0]) == (CauseKind.MISSING_CONFIGURATION, "configmap/settings", "", CERTAIN)
+    web = new((*APP, "image"), "r/shop:2", waits(CONFIG, SETTINGS_GONE))
+    assert row(web.causes()[0]) == (MISSING, "configmap/settings", "", CERTAIN)
 
 
 def test_a_first_template_is_only_likely_to_miss_what_was_there() -> None:
     web = Workload()
     first = web.revisions[0].created or NOW
     web.pods = [web.pod("web-good-1", GOOD, created=first, app=waits(CONFIG, 'secret "token" not found'))]
-    assert row(web.causes()[0]) == (CauseKind.MISSING_CONFIGURATION, "secret/token", "", LIKELY)
+    assert row(web.causes()[0]) == (MISSING, "secret/token", "", LIKELY)
+
+
+ROUTES = 'MountVolume.SetUp failed for volume "routes" : configmap'
+CREATING = waits("ContainerCreating")
 
 
 @pytest.mark.parametrize(
     ("said", "field"),
     [
-        ('MountVolume.SetUp failed for volume "routes" : configmap "routes" not found', ""),
-        (
-            'MountVolume.SetUp failed for volume "routes" : configmap references non-existent config key: routes',
-            "data[routes]",
-        ),
+        (f'{ROUTES} "routes" not found', ""),
+        (f"{ROUTES} references non-existent config key: routes", "data[routes]"),
     ],
 )
 def test_a_volume_s_configmap_is_found_by_the_event(said: str, field: str) -> None:
-    web = Workload()
-    creating = {"metrics": waits("ContainerCreating"), "migrate": waits("PodInitializing")}
-    web.replace_pod(waits("ContainerCreating"), **creating)
+    web = old(CREATING, metrics=CREATING, migrate=waits("PodInitializing"))
     web.event("pod/web-good-3", "FailedMount", said)
-    assert row(web.causes()[0]) == (CauseKind.MISSING_CONFIGURATION, "configmap/routes", field, CERTAIN)
+    assert row(web.causes()[0]) == (MISSING, "configmap/routes", field, CERTAIN)
 
 
 def test_a_mount_that_failed_before_the_pod_started_is_over() -> None:
-    web = Workload()
-    web.replace_pod(runs())
-    web.event(
-        "pod/web-good-3", "FailedMount", 'MountVolume.SetUp failed for volume "routes" : configmap "routes" not found'
-    )
+    web = old(runs()).event("pod/web-good-3", "FailedMount", f'{ROUTES} "routes" not found')
     assert web.causes() == ()
 
 
 def test_configuration_that_is_there_by_now_is_no_cause() -> None:
-    web = Workload()
-    web.replace_pod(waits(CONFIG, 'configmap "settings" not found'))
-    there = ConfigurationFacts(
-        type=ConfigurationType.CONFIG_MAP, name="settings", exists=True, keys=frozenset({"currency"})
-    )
-    web.more["configurations"] = (there,)
-    assert web.causes() == ()
+    there = written("settings", "currency", 90, kind=ConfigurationType.CONFIG_MAP)
+    assert old(waits(CONFIG, SETTINGS_GONE)).also(configurations=(there,)).causes() == ()

@@ -1,31 +1,29 @@
 """NetworkPolicy: policies are evaluated as Kubernetes defines them, and what they deny is likely why an upstream is not reached."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from kubediagnosis.causes import CauseKind
 from kubediagnosis.facts import HostReference
 from kubediagnosis.network_policies import Peer, denying
-from tests.unit.diagnosis.around import POD_LABELS, check, depot, policy, service
+from kubeobjects.network import ServicePort
+from tests.unit.diagnosis.around import POD_LABELS, depot, met, policy, service, unmet
 from tests.unit.diagnosis.workload import Workload, row
 
-SOURCE = Peer(
-    namespace="shop",
-    labels={"app": "web"},
-    namespace_labels={"team": "shop"},
-    addresses=("10.0.1.7",),
-    ports={"http": 8080},
-)
-TARGET = Peer(
-    namespace="shop",
-    labels=POD_LABELS,
-    namespace_labels={"team": "shop"},
-    addresses=("10.0.1.8",),
-    ports={"http": 8080},
-)
+SHOP: dict[str, Any] = {"namespace": "shop", "namespace_labels": {"team": "shop"}, "ports": {"http": 8080}}
+SOURCE = Peer(labels={"app": "web"}, addresses=("10.0.1.7",), **SHOP)
+TARGET = Peer(labels=POD_LABELS, addresses=("10.0.1.8",), **SHOP)
 FROM_WEB = {"podSelector": {"matchLabels": {"app": "web"}}}
 PORT = {"ports": [{"port": 8080}]}
+
+
+def expressed(key: str, operator: str, values: Sequence[str] = ()) -> list[Any]:
+    """Return a rule for peers whose label is so."""
+    expression = {"key": key, "operator": operator, **({"values": values} if values else {})}
+    return [{"from": [{"podSelector": {"matchExpressions": [expression]}}]}]
 
 
 @pytest.mark.parametrize(
@@ -39,22 +37,10 @@ PORT = {"ports": [{"port": 8080}]}
         ([{"from": [{"namespaceSelector": {"matchLabels": {"team": "shop"}}}]}], True),
         ([{"from": [{"namespaceSelector": {"matchLabels": {"team": "x"}}}]}], False),
         ([{"from": [{**FROM_WEB, "namespaceSelector": {"matchLabels": {"team": "x"}}}]}], False),
-        (
-            [{"from": [{"podSelector": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["web"]}]}}]}],
-            True,
-        ),
-        (
-            [
-                {
-                    "from": [
-                        {"podSelector": {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]}}
-                    ]
-                }
-            ],
-            False,
-        ),
-        ([{"from": [{"podSelector": {"matchExpressions": [{"key": "tier", "operator": "Exists"}]}}]}], False),
-        ([{"from": [{"podSelector": {"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}}]}], True),
+        (expressed("app", "In", ["web"]), True),
+        (expressed("app", "NotIn", ["web"]), False),
+        (expressed("tier", "Exists"), False),
+        (expressed("tier", "DoesNotExist"), True),
         ([{"from": [{"ipBlock": {"cidr": "10.0.0.0/16"}}]}], True),
         ([{"from": [{"ipBlock": {"cidr": "10.0.0.0/16", "except": ["10.0.1.0/24"]}}]}], False),
         ([{"from": [{"ipBlock": {"cidr": "192.168.0.0/16"}}]}], False),
@@ -97,9 +83,7 @@ POLICY = CauseKind.NETWORK_POLICY
 
 def behind(*policies: Any, **more: Any) -> Workload:
     """Let a check of the workload not be met, with an upstream that is well."""
-    web = Workload()
-    web.more |= {"checks": (check(),), "upstreams": (depot(),), "policies": policies, **more}
-    return web
+    return unmet(**{"upstreams": (depot(),), "policies": policies, **more})
 
 
 def test_the_last_made_policy_of_those_that_deny_together_is_the_cause() -> None:
@@ -122,20 +106,19 @@ def test_a_policy_that_denies_nothing_that_is_needed_is_no_cause(more: dict[str,
 
 def test_a_policy_is_no_cause_while_every_check_is_met() -> None:
     """The cluster's network may not hold to policies at all."""
-    assert behind(DENY, checks=(check(met=True),)).causes() == ()
+    assert met(behind(DENY)).causes() == ()
 
 
 @pytest.mark.parametrize(("port", "denied"), [(80, True), (9000, False)])
 def test_only_the_port_that_a_variable_names_has_to_be_let_through(port: int, denied: bool) -> None:
     """The policy lets the metrics of the upstream through, and nothing else."""
     metrics = policy("metrics", POD_LABELS, policyTypes=["Ingress"], ingress=[{"ports": [{"port": 9102}]}])
-    ports = (*service().spec.ports, *service("m", 9102).spec.ports)
     both = service()
-    spec = type(both.spec)(selector=POD_LABELS, ports=(ports[0], type(ports[1])(name="m", port=9000, target_port=9102)))
-    upstream = depot(services=(type(both)(metadata=both.metadata, spec=spec),))
+    ports = (*both.spec.ports, ServicePort(name="m", port=9000, target_port=9102))
+    both = replace(both, spec=replace(both.spec, ports=ports))
     hosts = (HostReference(field="containers[app].env[UPSTREAM]", host="depot", port=port),)
-    kinds = {each.kind for each in behind(metrics, upstreams=(upstream,), hosts=hosts).causes()}
-    assert (POLICY in kinds) is denied
+    causes = behind(metrics, upstreams=(depot(services=(both,)),), hosts=hosts).causes()
+    assert (POLICY in {each.kind for each in causes}) is denied
 
 
 def test_a_policy_that_lets_nobody_in_is_the_cause_of_a_check_that_is_not_met() -> None:

@@ -7,27 +7,20 @@ import pytest
 from kubediagnosis.causes import CauseKind, Confidence
 from kubediagnosis.facts import FieldChange, MissingFacts
 from kubeobjects.metadata import Metadata
-from kubeobjects.network import KubeService, ServicePort, ServiceSpec
-from tests.unit.diagnosis.workload import Row, Workload, ago, crashes, row, runs
+from kubeobjects.network import KubeService, ServiceSpec
+from tests.unit.diagnosis.around import service
+from tests.unit.diagnosis.workload import APP, CERTAIN, GOOD, LIKELY, Row, Workload, ago, crashes, new, row, runs
 
-CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY
 ROUTING = CauseKind.SERVICE_ROUTING
-PORTS = ("spec", "containers", 0, "ports")
-
-
-def service(name: str = "web", target: int | str = 8080, **selector: str) -> KubeService:
-    """Return a Service."""
-    ports = (ServicePort(name="main", port=80, target_port=target),)
-    return KubeService(metadata=Metadata(name=name), spec=ServiceSpec(selector=selector or {"app": "web"}, ports=ports))
+TARGET = "spec.ports[main].targetPort"
 
 
 @pytest.mark.parametrize(("at", "confidence"), [(ago(60), CERTAIN), (None, LIKELY)], ids=["told when", "not told when"])
 def test_a_workload_that_was_scaled_to_zero_is_the_cause_with_who_did_it(
     at: datetime | None, confidence: Confidence
 ) -> None:
-    web = Workload()
+    web = Workload().also(desired=0, scaled=FieldChange(manager="kubectl", at=at))
     web.pods = []
-    web.more |= {"desired": 0, "scaled": FieldChange(manager="kubectl", at=at)}
     (cause,) = web.causes()
     assert row(cause) == (CauseKind.SCALED_TO_ZERO, "deployment/web", "spec.replicas", confidence)
     assert "by kubectl" in cause.text
@@ -70,9 +63,8 @@ SEEN, LAST_GOOD = ago(60), ago(3600)
 def test_a_workload_that_does_not_exist_is_the_cause_with_the_command_that_makes_it_again(
     missing: MissingFacts, seen: datetime | None, text: str
 ) -> None:
-    web = Workload()
+    web = Workload().also(desired=0, service="web", missing=missing, missing_since=seen, recreate="apply web")
     web.pods, web.revisions = [], []
-    web.more |= {"desired": 0, "service": "web", "missing": missing, "missing_since": seen, "recreate": "apply web"}
     (cause,) = web.causes()
     assert row(cause) == (CauseKind.MISSING_WORKLOAD, "deployment/web", "", CERTAIN)
     assert cause.text == f"the workload does not exist{text}"
@@ -93,9 +85,8 @@ PAUSED = {"paused_before_start": FieldChange(manager="kubectl-rollout", at=ago(3
 def test_a_paused_rollout_is_the_cause_while_every_pod_of_the_earlier_template_fails(
     paused: dict[str, object], failing: int, first: Row
 ) -> None:
-    web = Workload()
-    web.more |= paused
-    web.pods[:failing] = [web.pod(f"web-good-{number}", "7d9f", app=crashes(1)) for number in range(1, failing + 1)]
+    web = Workload().also(**paused)
+    web.pods[:failing] = [web.pod(f"web-good-{number}", GOOD, app=crashes(1)) for number in range(1, failing + 1)]
     cause = web.causes()[0]
     assert row(cause) == first
     assert (not paused or failing == 1) != ("kubectl rollout resume deployment/web -n shop" in cause.text)
@@ -111,17 +102,14 @@ def test_a_paused_rollout_is_the_cause_while_every_pod_of_the_earlier_template_f
     ids=["made so", "scaled to one", "no node for a DaemonSet"],
 )
 def test_a_workload_that_never_had_pods_or_has_some_is_not_scaled_to_zero(more: dict[str, object]) -> None:
-    web = Workload()
+    web = Workload().also(**more)
     web.pods = web.pods[:1] if more["desired"] else []
-    web.more |= more
     assert web.causes() == ()
 
 
 @pytest.mark.parametrize("name", ["web", "shop"], ids=["by its name", "by another label"])
 def test_a_selector_that_no_pod_meets_is_the_service_s(name: str) -> None:
-    web = Workload()
-    web.more["services"] = (service(name, app="wep", **{"part-of": "shop"}),)
-    (cause,) = web.causes()
+    (cause,) = Workload().also(services=(service(name, app="wep", **{"part-of": "shop"}),)).causes()
     assert row(cause) == (ROUTING, f"service/{name}", "spec.selector[app]", LIKELY)
     assert "app=wep" in cause.text
     assert "app=web" in cause.text
@@ -132,8 +120,8 @@ def test_a_selector_that_no_pod_meets_is_the_service_s(name: str) -> None:
     [
         (service("other", app="other"), ()),
         (service("web", app="other"), ("web",)),
-        (service("web"), ()),
-        (service("web", "http"), ()),
+        (service("web", app="web"), ()),
+        (service("web", "http", app="web"), ()),
         (KubeService(metadata=Metadata(name="web"), spec=ServiceSpec(type="ExternalName")), ()),
     ],
     ids=["of another workload", "of other pods", "leads to it", "by a port's name", "of no pods"],
@@ -141,49 +129,33 @@ def test_a_selector_that_no_pod_meets_is_the_service_s(name: str) -> None:
 def test_a_service_that_leads_to_ready_pods_or_is_not_about_these_is_no_cause(
     found: KubeService, selected: tuple[str, ...]
 ) -> None:
-    web = Workload()
-    web.more |= {"services": (found,), "selected": frozenset(selected)}
-    assert web.causes() == ()
+    assert Workload().also(services=(found,), selected=frozenset(selected)).causes() == ()
 
 
 def test_a_service_without_endpoints_is_no_cause_while_no_pod_is_ready() -> None:
-    web = Workload()
-    web.pods = [web.pod("web-1", "7d9f", created=ago(30), app=runs(ready=False, seconds=20))]
-    web.more["services"] = (service(app="wep"),)
+    web = Workload().also(services=(service("web", app="wep"),))
+    web.pods = [web.pod("web-1", GOOD, created=ago(30), app=runs(ready=False, seconds=20))]
     assert web.causes() == ()
 
 
 def test_a_port_s_name_that_no_container_has_is_the_service_s() -> None:
-    web = Workload()
-    web.more["services"] = (service("web", "web"),)
-    assert row(web.causes()[0]) == (ROUTING, "service/web", "spec.ports[main].targetPort", CERTAIN)
+    web = Workload().also(services=(service("web", "web", app="web"),))
+    assert row(web.causes()[0]) == (ROUTING, "service/web", TARGET, CERTAIN)
 
 
 def test_a_port_s_name_is_only_likely_wrong_where_other_workloads_may_have_it() -> None:
-    web = Workload()
-    web.more |= {"services": (service("web", "web", **{"part-of": "shop"}),), "serving": False}
+    web = Workload().also(services=(service("web", "web", **{"part-of": "shop"}),), serving=False)
     assert row(web.causes()[0])[3] is LIKELY
 
 
 def test_a_port_that_a_rollout_renamed_is_the_template_s() -> None:
-    web = Workload()
-    web.change(PORTS, [{"name": "web", "containerPort": 8080}])
-    web.roll_out(runs())
-    web.more["services"] = (service("web", "http"),)
-    (cause,) = web.causes()
+    web = new((*APP, "ports"), [{"name": "web", "containerPort": 8080}], runs())
+    (cause,) = web.also(services=(service("web", "http", app="web"),)).causes()
     assert row(cause) == (ROUTING, "deployment/web", "containers[app].ports[web].name", CERTAIN)
 
 
 def test_a_service_that_bears_the_workload_s_labels_is_meant_for_it_whatever_it_selects() -> None:
-    web = Workload()
-    other = service("front", app="other")
     labelled = Metadata(name="front", labels={"app": "web"})
-    web.more["services"] = (KubeService(metadata=labelled, spec=other.spec),)
-    (cause,) = web.causes()
+    front = KubeService(metadata=labelled, spec=service("front", app="other").spec)
+    (cause,) = Workload().also(services=(front,)).causes()
     assert row(cause) == (ROUTING, "service/front", "spec.selector[app]", LIKELY)
-
-
-def test_another_workload_s_service_is_not_suspected() -> None:
-    web = Workload()
-    web.more["services"] = (service("api", app="api"),)
-    assert web.causes() == ()

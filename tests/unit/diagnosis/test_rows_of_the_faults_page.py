@@ -11,64 +11,27 @@ from kubediagnosis.facts import (
     ConfigurationFacts,
     ConfigurationType,
     FieldChange,
-    NodeFacts,
     WebhookFacts,
 )
 from tests.faults import page
 from tests.faults.page import Row
-from tests.unit.diagnosis.around import bare_node
-from tests.unit.diagnosis.test_containers_and_probes import NOT_RUN, OOM, UNREADY, killed, setting
+from tests.unit.diagnosis.around import bare_node, service
+from tests.unit.diagnosis.test_containers_and_probes import NOT_RUN, OOM, killed, setting
 from tests.unit.diagnosis.test_images_and_configuration import new_image
-from tests.unit.diagnosis.test_nodes_and_admission import EXPIRED, NONE, POD, REFUSED, WEBHOOK
-from tests.unit.diagnosis.test_routing_and_scale import service
-from tests.unit.diagnosis.workload import Json, Workload, ago, crashes, ends, runs, waits
+from tests.unit.diagnosis.test_nodes_and_admission import EXPIRED, POD, REFUSED, WEBHOOK
+from tests.unit.diagnosis.workload import APP, NONE, Workload, ago, crashes, ends, new, old, runs, unplaced, waits
 
-APP, SPEC = ("spec", "containers", 0), ("spec",)
+SPEC, NEW_POD = ("spec",), "pod/web-new-1"
 HTTP = "unexpected status from HEAD request to http://r/v2/: "
 CONFIG = "CreateContainerConfigError"
 Path = tuple[str | int, ...]
-
-
-def new(path: Path, value: object, container: Json | None = None, **more: Any) -> Workload:
-    """Roll out a template with one other field, whose first pod is like this."""
-    web = Workload()
-    web.change(path, value)
-    web.roll_out(container, **more)
-    return web
-
-
-def old(container: Json, **more: Any) -> Workload:
-    """Let one pod of the good template be made anew, like this."""
-    web = Workload()
-    web.replace_pod(container, **more)
-    return web
-
-
-def also(web: Workload, **more: Any) -> Workload:
-    """Read something besides."""
-    web.more |= more
-    return web
-
-
-def told(web: Workload, *said: tuple[str, str, str]) -> Workload:
-    """Let Events say something of the pods' container."""
-    for about, reason, message in said:
-        web.event(about, reason, message, count=3, container="app")
-    return web
 
 
 def refused(said: str, web: Workload | None = None, **more: Any) -> Workload:
     """Let the controller be refused a pod."""
     web = web or Workload()
     del web.pods[-1 if len(web.pods) > 2 else 0]
-    web.condition("replicaset/web", said)
-    return also(web, **more)
-
-
-def ended_by(web: Workload, probe: str) -> Workload:
-    """Let the kubelet end the new pod's container for a probe, again and again."""
-    killed(web, "pod/web-new-1", probe, count=3)
-    return web
+    return web.condition("replicaset/web", said).also(**more)
 
 
 def gated(web: Workload) -> Workload:
@@ -77,11 +40,6 @@ def gated(web: Workload) -> Workload:
     said = f'corresponding condition of pod readiness gate "{GATE}" does not exist.'
     condition |= {"status": "False", "reason": "ReadinessGatesNotReady", "message": said}
     return web
-
-
-def node(*, cordoned: bool = False, taints: tuple[str, ...] = ()) -> dict[str, tuple[NodeFacts, ...]]:
-    """Return the one node."""
-    return {"nodes": (bare_node(cordoned=cordoned, taints=taints),)}
 
 
 NO_PULL_SECRET = ConfigurationFacts(type=ConfigurationType.SECRET, name="registry", exists=False)
@@ -103,7 +61,7 @@ BROKEN: Mapping[str, Callable[[], Workload]] = {
     "image-registry-busy": lambda: new_image(f"{HTTP}429 Too Many Requests"),
     "image-registry-down": lambda: new_image(f"{HTTP}503 Service Unavailable", in_state=False),
     "image-of-good-revision-gone": lambda: old(UNSTARTED, migrate=waits("ImagePullBackOff", "shop:1: not found")),
-    "pull-secret-deleted": lambda: also(new_image(f"{HTTP}401 Unauthorized"), configurations=(NO_PULL_SECRET,)),
+    "pull-secret-deleted": lambda: new_image(f"{HTTP}401 Unauthorized").also(configurations=(NO_PULL_SECRET,)),
     "configmap-deleted": lambda: old(waits(CONFIG, 'configmap "settings" not found')),
     "configmap-key-gone": lambda: old(waits(CONFIG, "couldn't find key currency in ConfigMap shop/settings")),
     "secret-deleted": lambda: old(waits(CONFIG, 'secret "token" not found')),
@@ -116,22 +74,22 @@ BROKEN: Mapping[str, Callable[[], Workload]] = {
     ),
     "bad-version": lambda: new((*APP, "image"), "web:bad", crashes(1)),
     "variable-removed": lambda: new((*APP, "env", 0), None, crashes(3)),
-    "setting-not-known": lambda: also(old(crashes(3)), configurations=(setting(90),)),
+    "setting-not-known": lambda: old(crashes(3)).also(configurations=(setting(90),)),
     "sidecar-port-taken": lambda: new(("spec", "containers", 1, "env", 0, "value"), "8080", runs(), metrics=crashes(5)),
     "one-pod-crashes": lambda: old(crashes(1)),
     "killed-once": lambda: old(runs(restarts=1, ended=ends(137))),
     "exit-137-without-oom": lambda: new((*APP, "command"), ["/bin/sh", "-c", "exit 137"], crashes(137)),
     "memory-limit-lowered": lambda: new(MEMORY, "24Mi", waits("CrashLoopBackOff", restarts=3, ended=OOM)),
     "memory-need-grew": lambda: old(waits("CrashLoopBackOff", restarts=3, ended=OOM)),
-    "liveness-wrong-port": lambda: ended_by(new(LIVE_PORT, 8081, runs(restarts=3, seconds=5)), "liveness"),
+    "liveness-wrong-port": lambda: killed(
+        new(LIVE_PORT, 8081, runs(restarts=3, seconds=5)), NEW_POD, "liveness", count=3
+    ),
     "process-hangs-once": lambda: old(runs(restarts=1, ended=ends(137))),
     "readiness-gate-unset": lambda: gated(new(GATES, [{"conditionType": GATE}], runs(seconds=300))),
-    "readiness-wrong-path": lambda: told(
-        new(READY_PATH, "/healthz", runs(ready=False, seconds=300)), ("pod/web-new-1", "Unhealthy", UNREADY)
-    ),
-    "one-pod-unready": lambda: told(old(runs(ready=False, seconds=300)), ("pod/web-good-3", "Unhealthy", UNREADY)),
-    "start-too-slow": lambda: ended_by(
-        new((*APP, "env", 0, "value"), "120", runs(ready=False, started=False, restarts=1)), "startup"
+    "readiness-wrong-path": lambda: new(READY_PATH, "/healthz", runs(ready=False, seconds=300)).unhealthy("web-new-1"),
+    "one-pod-unready": lambda: old(runs(ready=False, seconds=300)).unhealthy("web-good-3"),
+    "start-too-slow": lambda: killed(
+        new((*APP, "env", 0, "value"), "120", runs(ready=False, started=False, restarts=1)), NEW_POD, "startup", count=3
     ),
     "start-slow-in-time": lambda: new((*APP, "env", 0, "value"), "20", runs(ready=False, started=False, seconds=20)),
     "init-fails": lambda: new(
@@ -151,14 +109,11 @@ BROKEN: Mapping[str, Callable[[], Workload]] = {
     "host-port-taken": lambda: new(
         (*APP, "ports"), HOST_PORT, scheduling=f"{NONE}1 node(s) didn't have free ports for the requested pod ports."
     ),
-    "node-cordoned": lambda: also(
-        old(waits(""), scheduling=f"{NONE}1 node(s) were unschedulable."), **node(cordoned=True)
+    "node-cordoned": lambda: unplaced("1 node(s) were unschedulable.", nodes=(bare_node(cordoned=True),)),
+    "node-tainted": lambda: unplaced(
+        "1 node(s) had untolerated taint {dedicated: batch}.", nodes=(bare_node(taints=("dedicated",)),)
     ),
-    "node-tainted": lambda: also(
-        old(waits(""), scheduling=f"{NONE}1 node(s) had untolerated taint {{dedicated: batch}}."),
-        **node(taints=("dedicated",)),
-    ),
-    "node-full": lambda: also(old(waits(""), scheduling=f"{NONE}1 Insufficient memory."), **node()),
+    "node-full": lambda: unplaced("1 Insufficient memory.", nodes=(bare_node(),)),
     "quota-used-up": lambda: refused(POD + SHORT),
     "quota-wants-limits": lambda: refused(f"{POD}failed quota: memory: must specify limits.memory for: app"),
     "limit-range": lambda: refused(
@@ -170,9 +125,9 @@ BROKEN: Mapping[str, Callable[[], Workload]] = {
     "service-account-deleted": lambda: refused(
         f'{POD}error looking up service account shop/web: serviceaccount "web" not found'
     ),
-    "scaled-to-zero": lambda: also(Workload(), pods=(), desired=0, scaled=FieldChange(manager="kubectl", at=ago(60))),
-    "selector-wrong": lambda: also(Workload(), services=(service(app="wep"),)),
-    "port-renamed": lambda: also(new((*APP, "ports"), PORT_NAME, runs()), services=(service("web", "http"),)),
+    "scaled-to-zero": lambda: Workload().also(pods=(), desired=0, scaled=FieldChange(manager="kubectl", at=ago(60))),
+    "selector-wrong": lambda: Workload().also(services=(service("web", app="wep"),)),
+    "port-renamed": lambda: new((*APP, "ports"), PORT_NAME, runs()).also(services=(service("web", "http", app="web"),)),
 }
 ROWS = {row.id: row for row in page.rows()}
 

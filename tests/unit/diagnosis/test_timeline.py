@@ -2,28 +2,24 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 
 import msgspec
 
 from kubediagnosis.causes import ObjectChange
 from kubediagnosis.diagnose import diagnose
-from kubediagnosis.facts import ConfigurationFacts, ConfigurationType, FieldChange, NodeFacts, WorkloadFacts
+from kubediagnosis.facts import ConfigurationType, FieldChange, NodeFacts, WorkloadFacts
 from kubediagnosis.headline import change_text, what_changed
 from kubediagnosis.object_facts import changes_of_autoscalers, node_facts
 from kubediagnosis.timeline import MOST, changes_before
 from kubeobjects.metadata import Condition
-from tests.unit.diagnosis.around import bare_node
-from tests.unit.diagnosis.workload import Workload, ago, iso
+from tests.unit.diagnosis.around import bare_node, written
+from tests.unit.diagnosis.workload import APP, Workload, ago, iso, new
 
 
 def test_a_rollout_is_told_field_by_field_with_who_wrote_it() -> None:
-    workload = Workload()
-    workload.change(["spec", "containers", 0, "image"], "shop:2")
-    workload.change(["spec", "containers", 0, "resources", "limits", "memory"], "16Mi")
-    workload.roll_out()
-    workload.more["templated"] = FieldChange(manager="kubectl-set", at=ago(120))
-    image, memory = changes_before(workload.facts())
+    web = Workload().change((*APP, "image"), "shop:2").change((*APP, "resources", "limits", "memory"), "16Mi")
+    web.roll_out().also(templated=FieldChange(manager="kubectl-set", at=ago(120)))
+    image, memory = changes_before(web.facts())
     assert image == ObjectChange(
         object="deployment/web",
         field="containers[app].image",
@@ -40,13 +36,10 @@ def test_a_rollout_is_told_field_by_field_with_who_wrote_it() -> None:
 
 
 def test_values_of_variables_commands_and_probes_are_never_told() -> None:
-    workload = Workload()
-    workload.change(["spec", "containers", 0, "env", 0, "value"], "http://hunter2@db")
-    workload.change(["spec", "containers", 0, "command"], ["/bin/shop", "hunter2"])
-    workload.change(["spec", "containers", 0, "livenessProbe", "httpGet", "path"], "/hunter2")
-    workload.change(["spec", "containers", 0, "args"], ["hunter2"])
-    workload.roll_out()
-    found = changes_before(workload.facts())
+    web = Workload().change((*APP, "env", 0, "value"), "http://hunter2@db").change((*APP, "args"), ["hunter2"])
+    web.change((*APP, "command"), ["/bin/shop", "hunter2"])
+    web.change((*APP, "livenessProbe", "httpGet", "path"), "/hunter2").roll_out()
+    found = changes_before(web.facts())
     assert {each.field for each in found} == {
         "containers[app].env[UPSTREAM]",
         "containers[app].command",
@@ -55,19 +48,13 @@ def test_values_of_variables_commands_and_probes_are_never_told() -> None:
     }
     assert not any(each.shown for each in found)
     assert "hunter2" not in repr(found)
-    assert "->" not in what_changed(diagnose(workload.facts()))
+    assert "->" not in what_changed(diagnose(web.facts()))
 
 
 def test_a_secret_that_was_written_is_told_by_its_key_and_an_older_one_is_not() -> None:
-    workload = Workload()
-    workload.more["configurations"] = (
-        ConfigurationFacts(
-            type=ConfigurationType.SECRET, name="token", exists=True, changed=ago(300), changed_keys=("token",)
-        ),
-        ConfigurationFacts(type=ConfigurationType.CONFIG_MAP, name="settings", exists=True, changed=ago(60)),
-        ConfigurationFacts(type=ConfigurationType.CONFIG_MAP, name="routes", exists=True, changed=ago(3 * 86400)),
-    )
-    found = changes_before(workload.facts())
+    secret, settings = written("token", "token", 300), replace(written("settings", "x", 60, kind=MAP), changed_keys=())
+    older = written("routes", "x", 3 * 86400, kind=MAP)
+    found = changes_before(Workload().also(configurations=(secret, settings, older)).facts())
     assert [(each.object, each.field) for each in found] == [
         ("secret/token", "data[token]"),
         ("configmap/settings", "data"),
@@ -75,30 +62,23 @@ def test_a_secret_that_was_written_is_told_by_its_key_and_an_older_one_is_not() 
 
 
 def test_a_configuration_that_is_as_it_was_made_before_the_workload_is_no_change() -> None:
-    workload = Workload()
-    made = partial(ConfigurationFacts, type=ConfigurationType.CONFIG_MAP, exists=True)
-    workload.more |= {
-        "created": ago(60),
-        "configurations": (
-            made(name="kube-root-ca.crt", created=ago(61), changed=ago(61)),
-            made(name="routes", created=ago(61), changed=ago(30)),
-            made(name="settings", created=ago(30), changed=ago(30)),
-        ),
-    }
-    assert [each.object for each in changes_before(workload.facts())] == ["configmap/routes", "configmap/settings"]
+    configurations = (
+        written("kube-root-ca.crt", "x", 61, kind=MAP, made=61),
+        written("routes", "x", 30, kind=MAP, made=61),
+        written("settings", "x", 30, kind=MAP, made=30),
+    )
+    found = changes_before(Workload().also(created=ago(60), configurations=configurations).facts())
+    assert [each.object for each in found] == ["configmap/routes", "configmap/settings"]
 
 
 def test_changes_are_in_the_order_of_their_time_and_the_line_begins_with_the_latest() -> None:
-    workload = Workload()
-    workload.change(["spec", "containers", 0, "image"], "shop:2")
-    workload.roll_out()
-    workload.more["scaled"] = FieldChange(manager="kubectl", at=ago(30))
-    found = diagnose(workload.facts()).changes
-    assert [each.field for each in found] == ["containers[app].image", "spec.replicas"]
-    assert what_changed(diagnose(workload.facts())).split("; ")[0].endswith("spec.replicas - -> 2 (by kubectl)")
+    web = new((*APP, "image"), "shop:2").also(scaled=FieldChange(manager="kubectl", at=ago(30)))
+    found = diagnose(web.facts())
+    assert [each.field for each in found.changes] == ["containers[app].image", "spec.replicas"]
+    assert what_changed(found).split("; ")[0].endswith("spec.replicas - -> 2 (by kubectl)")
 
 
-OLD = ago(86_000)
+OLD, MAP = ago(86_000), ConfigurationType.CONFIG_MAP
 
 
 def workload(*nodes: NodeFacts) -> WorkloadFacts:

@@ -1,6 +1,6 @@
 """While a service is well, what its objects show to be wrong is a warning: a person is told, and no remedy follows."""
 
-from dataclasses import replace
+from collections.abc import Mapping
 
 import pytest
 
@@ -9,7 +9,6 @@ from kintsugi.model.remedies import RemedyKind, RevisionFacts
 from kubediagnosis.causes import CauseKind
 from kubediagnosis.diagnose import diagnose
 from kubediagnosis.facts import (
-    DeclaredFacts,
     HostReference,
     LogFacts,
     NameServerFacts,
@@ -18,23 +17,18 @@ from kubediagnosis.facts import (
 )
 from kubeobjects.metadata import Metadata
 from kubeobjects.network import KubeService, ServicePort, ServiceSpec
-from tests.unit.diagnosis.around import check, service
-from tests.unit.diagnosis.workload import NEW, Workload, runs
+from tests.unit.diagnosis.around import check, met, service, unmet
+from tests.unit.diagnosis.workload import APP, Workload, rolled_out
 
 NAME, ROUTING = CauseKind.NAME_RESOLUTION, CauseKind.SERVICE_ROUTING
 UPSTREAM = "containers[app].env[UPSTREAM]"
-APP = ("spec", "containers", 0)
 SILENT = "lookup depot on 10.96.0.10:53: read udp 10.0.0.7:4711->10.96.0.10:53: i/o timeout"
 
 
-def rolled_out(path: tuple[str | int, ...] = (*APP, "env", 0, "value"), value: object = "http://db:8079") -> Workload:
+def well(path: tuple[str | int, ...] = (*APP, "env", 0, "value"), value: object = "http://db:8079") -> Workload:
     """Let a rollout have ended well; no check of the service is asked, and its Service leads to it."""
-    web = Workload()
-    web.change(path, value)
-    web.roll_out(runs())
-    web.pods = [web.pod(name, NEW) for name in ("web-new-1", "web-new-2")]
-    web.more |= {"services": (service("db", app="db"), service("web", "http", app="web")), "selected": {"db"}}
-    return web
+    services = (service("db", app="db"), service("web", "http", app="web"))
+    return rolled_out(path, value).also(services=services, selected={"db"})
 
 
 def names(host: str, port: int = 80) -> dict[str, object]:
@@ -85,12 +79,11 @@ def warnings(web: Workload) -> list[tuple[CauseKind, str, str]]:
 def test_objects_that_contradict_each_other_are_a_warning(
     checks: tuple[object, ...], more: dict[str, object], found: tuple[CauseKind, str, str]
 ) -> None:
-    web = rolled_out()
-    web.more |= {**more, "checks": checks}
+    web = well().also(**more, checks=checks)
     assert warnings(web) == [found]
     helps = remedy(diagnose(web.facts()), RevisionFacts(revision=2, good=1, changed=(UPSTREAM,)))
     assert helps.kind is RemedyKind.WAIT, "no cause is known: nothing is wrong"
-    web.more["serving"] = False
+    web.also(serving=False)
     assert not warnings(web), "what is wrong while nobody is served is a cause"
     assert found in [(each.kind, each.object, each.field) for each in web.causes()]
 
@@ -98,64 +91,50 @@ def test_objects_that_contradict_each_other_are_a_warning(
 @pytest.mark.parametrize("doubt", ["", "our own name server does not answer"])
 def test_a_resolver_of_its_own_that_a_new_template_has_is_a_warning(doubt: str) -> None:
     """P6: also while the observer is in doubt, so that no remedy follows."""
-    web = rolled_out(("spec", "dnsPolicy"), "None")
-    web.more["observer"] = ObserverFacts(doubt=doubt)
+    web = well(("spec", "dnsPolicy"), "None").also(observer=ObserverFacts(doubt=doubt))
     assert warnings(web) == [(NAME, "deployment/web", "dnsPolicy")]
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        names("db"),
-        names("db", 0),
-        {**names("db", 8079), "services": (headless("db"), service("web", "http", app="web"))},
-        {**names("depo"), "services": (), "services_known": False},
-        {"services": (service("web", 9999, app="web"),)},
-        {"services": (service("web", "grpc", **{"part-of": "shop"}),)},
-        {
-            "services": (service("web", "http", **{"part-of": "shop"}),),
-            "shared": (SharedService(name="web", pods=("web-canary-1",), own=()),),
-        },
-        {"running_logs": (LogFacts(pod="web-new-1", container="app", line="lookup depo: no such host"),)},
-    ],
-    ids=[
-        "a port that is there",
-        "no port is named",
-        "a headless Service has all ports",
-        "Services cannot be read",
-        "a port that no container declares",
-        "a port of another workload's pods",
-        "a canary behind the same Service",
-        "one name is not the DNS",
-    ],
-)
+MAY_BE_RIGHT: Mapping[str, dict[str, object]] = {
+    "a port that is there": names("db"),
+    "no port is named": names("db", 0),
+    "a headless Service has all ports": {
+        **names("db", 8079),
+        "services": (headless("db"), service("web", "http", app="web")),
+    },
+    "Services cannot be read": {**names("depo"), "services": (), "services_known": False},
+    "a port that no container declares": {"services": (service("web", 9999, app="web"),)},
+    "a port of another workload's pods": {"services": (service("web", "grpc", **{"part-of": "shop"}),)},
+    "a canary behind the same Service": {
+        "services": (service("web", "http", **{"part-of": "shop"}),),
+        "shared": (SharedService(name="web", pods=("web-canary-1",), own=()),),
+    },
+    "one name is not the DNS": {
+        "running_logs": (LogFacts(pod="web-new-1", container="app", line="lookup depo: no such host"),)
+    },
+}
+
+
+@pytest.mark.parametrize("more", MAY_BE_RIGHT.values(), ids=MAY_BE_RIGHT)
 def test_objects_that_may_be_right_are_no_warning(more: dict[str, object]) -> None:
-    web = rolled_out()
-    web.more |= more
-    assert not warnings(web)
+    assert not warnings(well().also(**more))
 
 
-@pytest.mark.parametrize("port", [80, 8079])
-def test_a_name_that_a_variable_has_long_had_is_no_warning(port: int) -> None:
+@pytest.mark.parametrize(("host", "port"), [("depo", 80), ("db", 8079)])
+def test_a_name_that_a_variable_has_long_had_is_no_warning(host: str, port: int) -> None:
     """It may be used by nothing."""
-    web = rolled_out((*APP, "image"), "shop:2")
-    web.more |= names("depo" if port == 80 else "db", port)
-    assert not warnings(web)
+    assert not warnings(well((*APP, "image"), "shop:2").also(**names(host, port)))
 
 
 def test_a_port_that_only_a_sidecar_of_the_pods_has_is_no_warning() -> None:
-    web = rolled_out()
-    web.more["services"] = (service("web", "mesh", app="web"),)
+    web = well().also(services=(service("web", "mesh", app="web"),))
     assert warnings(web)
     for pod in web.pods:
-        sidecar = {"name": "mesh", "ports": [{"name": "mesh", "containerPort": 15020}]}
-        pod["spec"]["containers"] = [*pod["spec"]["containers"], sidecar]
+        pod["spec"]["containers"].append({"name": "mesh", "ports": [{"name": "mesh", "containerPort": 15020}]})
     assert not warnings(web)
 
 
 def test_a_warning_comes_after_every_cause() -> None:
-    web = rolled_out()
-    web.more |= {**names("db", 8079), "checks": (check(met=True),)}
-    facts = web.facts()
-    assert diagnose(facts).causes[-1].is_warning
-    assert not diagnose(replace(facts, declared=DeclaredFacts(checks=(check(),)))).causes[0].is_warning
+    web = met(well(), **names("db", 8079))
+    assert web.causes()[-1].is_warning
+    assert not unmet(web).causes()[0].is_warning

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -18,6 +18,10 @@ from kubeobjects.specified import SpecifiedPod
 
 NOW = datetime(2026, 11, 27, 9, 0, tzinfo=UTC)
 GOOD, NEW = "7d9f", "5c4b"
+APP = ("spec", "containers", 0)
+NONE = "0/1 nodes are available: "
+UNREADY = "Readiness probe failed: HTTP probe failed with statuscode: 503"
+CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY
 
 Json = dict[str, Any]
 
@@ -77,9 +81,9 @@ def waits(reason: str, message: str = "", *, restarts: int = 0, ended: Json | No
     }
 
 
-def ends(code: int, reason: str = "Error", message: str = "", seconds: float = 30) -> Json:
-    """Describe an end of a container, a while ago."""
-    times = {"startedAt": iso(ago(seconds + 2)), "finishedAt": iso(ago(seconds))}
+def ends(code: int, reason: str = "Error", message: str = "", *, seconds: float = 30, ran: float = 2) -> Json:
+    """Describe an end of a container that had run for so long, a while ago."""
+    times = {"startedAt": iso(ago(seconds + ran)), "finishedAt": iso(ago(seconds))}
     return {"exitCode": code, "reason": reason, "message": message, **times}
 
 
@@ -121,7 +125,12 @@ class Workload:
         self._revision(GOOD, ago(86400))
         self.pods = [self.pod("web-good-1", GOOD), self.pod("web-good-2", GOOD)]
 
-    def change(self, path: Sequence[str | int], value: object) -> None:
+    def also(self, **facts: Any) -> Self:
+        """Let this be known besides."""
+        self.more |= facts
+        return self
+
+    def change(self, path: Sequence[str | int], value: object) -> Self:
         """Set a field of the template; None removes it."""
         at: Any = self.template
         for key in path[:-1]:
@@ -130,18 +139,19 @@ class Workload:
             del at[path[-1]]
         else:
             at[path[-1]] = value
+        return self
 
-    def roll_out(self, container: Json | None = None, **more: Any) -> Json:
+    def roll_out(self, container: Json | None = None, **more: Any) -> Self:
         """Put the changed template in force, with one new pod; `container` is how its container `app` is."""
         self._revision(NEW, ago(120))
-        pod = self.pod("web-new-1", NEW, created=ago(119), app=container or waits("ContainerCreating"), **more)
-        self.pods.append(pod)
-        return pod
+        app = container or waits("ContainerCreating")
+        self.pods.append(self.pod("web-new-1", NEW, created=ago(119), app=app, **more))
+        return self
 
-    def replace_pod(self, container: Json, **more: Any) -> Json:
+    def replace_pod(self, container: Json, **more: Any) -> Self:
         """Let one of the good template's pods be made anew now, and be like this."""
         self.pods[0] = self.pod("web-good-3", GOOD, created=ago(60), app=container, **more)
-        return self.pods[0]
+        return self
 
     def pod(
         self,
@@ -182,7 +192,7 @@ class Workload:
 
     def event(
         self, about: str, reason: str, message: str, *, count: int = 1, container: str = "", seconds: float = 20
-    ) -> None:
+    ) -> Self:
         """Let somebody say something of an object."""
         path = f"spec.containers{{{container}}}" if container else ""
         kind, _, name = about.partition("/")
@@ -190,11 +200,19 @@ class Workload:
         at = ago(seconds)
         said = Event(involved_object=involved, reason=reason, message=message, count=count, last_timestamp=at)
         self.events.append(said)
+        return self
 
-    def condition(self, holder: str, message: str) -> None:
+    def unhealthy(self, *pods: str, count: int = 9) -> Self:
+        """Let the kubelet say so often that the pods' container fails its readiness probe."""
+        for pod in pods:
+            self.event(f"pod/{pod}", "Unhealthy", UNREADY, count=count, container="app")
+        return self
+
+    def condition(self, holder: str, message: str) -> Self:
         """Let the controller say that it cannot make pods."""
         said = Condition(type="ReplicaFailure", status="True", reason="FailedCreate", message=message)
         self.conditions.append((holder, said))
+        return self
 
     def facts(self) -> WorkloadFacts:
         """Return it as a diagnosis has it."""
@@ -224,6 +242,35 @@ class Workload:
         fields = template_fields(self.template)
         number = len(self.revisions) + 1
         self.revisions.append(TemplateRevision(number=number, hash=template_hash, created=created, fields=fields))
+
+
+def new(path: Sequence[str | int], value: object, container: Json | None = None, **more: Any) -> Workload:
+    """Roll out a template with one other field, whose first pod is like this."""
+    return Workload().change(path, value).roll_out(container, **more)
+
+
+def old(container: Json, **more: Any) -> Workload:
+    """Let one pod of the good template be made anew, like this."""
+    return Workload().replace_pod(container, **more)
+
+
+def rolled_out(path: Sequence[str | int], value: object) -> Workload:
+    """Let the rollout of a template with one other field have ended well."""
+    web = new(path, value, runs())
+    web.pods = [web.pod(name, NEW, created=ago(119)) for name in ("web-new-1", "web-new-2")]
+    return web
+
+
+def unready(*pods: str, reference: str = "deployment/web") -> Workload:
+    """Let all pods fail their readiness probe."""
+    web = Workload(reference=reference)
+    web.pods = [web.pod(pod, GOOD, app=runs(ready=False, seconds=300)) for pod in pods]
+    return web.unhealthy(*pods)
+
+
+def unplaced(why: str, web: Workload | None = None, **facts: Any) -> Workload:
+    """Let one pod of the good template be made anew, for which the scheduler finds no node."""
+    return (web or Workload()).replace_pod(waits(""), scheduling=NONE + why).also(**facts)
 
 
 Row = tuple[CauseKind, str, str, Confidence]

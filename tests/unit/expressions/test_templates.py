@@ -85,9 +85,3 @@ def test_a_template_says_what_it_reads_and_is_filled_from_prepared_names() -> No
     assert template.reads == {"vase.name", "limit"}
     assert [hole.source for hole in template.placeholders] == ["vase.name", "limit"]
     assert template.evaluate(Bindings(VALUES)) == "ming 5"
-
-
-def test_a_long_duration_is_told_in_a_text_without_its_fractions() -> None:
-    """Nobody reads them; a single hole keeps the value as it is."""
-    assert filled("waited ${patience}") == "waited 26h2s"
-    assert filled("${patience}") == VALUES["patience"]

@@ -32,7 +32,8 @@ from kintsugi.pipeline.service_tree import TreeInput, covered, summaries, tree
 from kubeobjects.selectors import Selector
 from tests.harness.ledger_rows import keep
 from tests.unit import factories
-from tests.unit.catalog.test_service_defaults import short, taken
+from tests.unit.catalog.documents import added
+from tests.unit.catalog.test_service_defaults import short
 from tests.unit.factories import NOW, approval, incident, moment, pause, rule, run, services, view
 
 KNOWN = services(("web", ("api",)), ("api", ()))
@@ -249,7 +250,7 @@ def view_of(catalog: Catalog) -> ServiceView:
 
 
 def test_a_value_of_a_service_comes_from_its_document_or_is_derived(tmp_path: Path) -> None:
-    catalog = taken(tmp_path, short(more="dependsOn: [till]"), short("till", "statefulset/till"))
+    catalog = added(tmp_path, short(more="dependsOn: [till]"), short("till", "statefulset/till"))
     seen = replace(catalog.services["cart"], selector=Selector.parse("app=cart"))
     standing = RevisionStanding(number=1, good_at=moment(minutes=6))
     check = DerivedCheck(service="front", address="10.0.0.7", scheme="http", port=80, path="/health")
@@ -271,7 +272,7 @@ def test_a_value_of_a_service_comes_from_its_document_or_is_derived(tmp_path: Pa
 
 
 def test_a_rule_of_a_service_is_told_with_what_it_starts_when_and_from_where(tmp_path: Path) -> None:
-    catalog = taken(tmp_path, short(more="rules: {pods-unhealthy: {for: 5m}}"), short("till", "statefulset/till"))
+    catalog = added(tmp_path, short(more="rules: {pods-unhealthy: {for: 5m}}"), short("till", "statefulset/till"))
     rules = by_key(
         service_explanation(view_of(catalog), catalog.rules.values(), None, mode=Mode.AUTO, now=moment()).rules
     )
@@ -282,7 +283,7 @@ def test_a_rule_of_a_service_is_told_with_what_it_starts_when_and_from_where(tmp
 
 
 def test_a_rule_that_may_do_more_than_the_daemon_is_told_with_the_daemon_s_mode(tmp_path: Path) -> None:
-    catalog = taken(tmp_path, short())
+    catalog = added(tmp_path, short())
     found = service_explanation(view_of(catalog), catalog.rules.values(), None, mode=Mode.OBSERVE, now=moment())
     rules = by_key(found.rules)
     assert rules["cart-pods-unhealthy"][0].startswith("auto (the daemon's mode: observe): workload-recovery on pod")
@@ -290,7 +291,7 @@ def test_a_rule_that_may_do_more_than_the_daemon_is_told_with_the_daemon_s_mode(
 
 
 def test_the_selector_of_a_workload_that_was_never_seen_is_said_to_be_unknown(tmp_path: Path) -> None:
-    catalog = taken(tmp_path, short())
+    catalog = added(tmp_path, short())
     found = by_key(service_explanation(view_of(catalog), (), None, mode=Mode.AUTO, now=moment()).values)
     assert found["selector"] == found["revision"] == (UNSEEN, "")
     assert found["checks"] == ("none", "")

@@ -1,5 +1,6 @@
 """What is known of a worker: its own last line decides, else what the cluster says, else the target is asked (P3, P6)."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -53,19 +54,30 @@ def says(kube: Cluster, made: dict[str, Any], *lines: str) -> None:
     kube.logs_of[made["metadata"]["name"], "worker", False] = "".join(f"{each}\n" for each in lines).encode()
 
 
+async def having_said(
+    *lines: str, of: Mapping[str, object], command: BackupFetch | PgRestore | None = None, **status: object
+) -> JobState:
+    """Look once at a Job of this status; `of` is the status of its pod."""
+    kube, prepared, job = shown(command, **status)
+    says(kube, pod(job, **of), *lines)
+    return await watched(kube, prepared)
+
+
+RUNNING = {"phase": "Running", **worker(running={})}
+SUCCEEDED = {"phase": "Succeeded", **worker(terminated={"exitCode": 0})}
+COMPLETE = conditions("Complete", "CompletionsReached")
+FAILED = conditions("Failed", "BackoffLimitExceeded")
+
+
 async def test_progress_and_notes_are_told_while_it_works() -> None:
-    kube, prepared, job = shown()
-    says(kube, pod(job, phase="Running", **worker(running={})), "Traceback: a runtime's warning", NOTE, READING)
-    standing = await watched(kube, prepared)
+    standing = await having_said("Traceback: a runtime's warning", NOTE, READING, of=RUNNING)
     assert standing.stage is JobStage.RUNNING
     assert standing.names["done"] == {"phase": "reading", "bytes": 100, "of": 456, "what": "database/app.dump"}
     assert standing.names["notes"] == ["an older backup is taken since the newest is cut off"]
 
 
 async def test_a_backup_is_what_its_last_line_says() -> None:
-    kube, prepared, job = shown(**conditions("Complete", "CompletionsReached"))
-    says(kube, pod(job, phase="Succeeded", **worker(terminated={"exitCode": 0})), READING, line(backup=BACKUP))
-    standing = await watched(kube, prepared)
+    standing = await having_said(READING, line(backup=BACKUP), of=SUCCEEDED, **COMPLETE)
     assert standing.stage is JobStage.DONE
     backup = standing.names["backup"]
     assert isinstance(backup, dict)
@@ -76,44 +88,37 @@ async def test_a_backup_is_what_its_last_line_says() -> None:
 
 async def test_the_first_lines_of_a_worker_are_told_though_it_ended_while_they_were_read() -> None:
     """Of a log that still grows only the end is read."""
-    kube, prepared, job = shown()
-    says(kube, pod(job, phase="Running", **worker(running={})), NOTE, *[READING] * 100, line(backup=BACKUP))
-    standing = await watched(kube, prepared)
+    standing = await having_said(NOTE, *[READING] * 100, line(backup=BACKUP), of=RUNNING)
     assert standing.stage is JobStage.DONE
     assert standing.names["notes"] == ["an older backup is taken since the newest is cut off"]
 
 
 async def test_a_restore_s_tables_are_told_and_what_is_not_known_is_absent() -> None:
-    kube, prepared, job = shown(RESTORE, **conditions("Complete", "CompletionsReached"))
-    says(kube, pod(job, phase="Succeeded", **worker(terminated={"exitCode": 0})), line(restored=RESTORED))
-    standing = await watched(kube, prepared)
+    standing = await having_said(line(restored=RESTORED), of=SUCCEEDED, command=RESTORE, **COMPLETE)
     assert standing.names["restored"] == RESTORED
 
 
 async def test_the_largest_of_very_many_tables_are_kept() -> None:
     """The result of a step must fit the ledger."""
     tables = [{"name": f"public.t{number:06}", "rows": number} for number in range(5000)]
-    kube, prepared, job = shown(RESTORE)
-    says(kube, pod(job, **worker(terminated={"exitCode": 0})), line(restored={**RESTORED, "tables": tables}))
-    restored = (await watched(kube, prepared)).names["restored"]
+    standing = await having_said(line(restored={**RESTORED, "tables": tables}), of=SUCCEEDED, command=RESTORE)
+    restored = standing.names["restored"]
     assert isinstance(restored, dict)
     assert [restored["tables"][0]["name"], len(restored["tables"])] == ["public.t003000", 2000]
 
 
 async def test_a_failure_is_told_in_the_worker_s_own_words() -> None:
-    kube, prepared, job = shown(**conditions("Failed", "BackoffLimitExceeded"))
     reason = "no backup below s3://backup-bucket/database/ is good: 3 were looked at"
     last = line(failed={"kind": "no-good-backup", "reason": reason})
-    says(kube, pod(job, phase="Failed", **worker(terminated={"exitCode": 1})), NOTE, last)
-    standing = await watched(kube, prepared)
+    ended = {"phase": "Failed", **worker(terminated={"exitCode": 1})}
+    standing = await having_said(NOTE, last, of=ended, **FAILED)
     assert (standing.stage, standing.why) == (JobStage.FAILED, reason)
 
 
 async def test_the_end_of_a_log_that_is_gone_stands_in_the_pod_s_status() -> None:
-    kube, prepared, job = shown(**conditions("Failed", "BackoffLimitExceeded"))
     last = line(failed={"kind": "unreachable", "reason": "S3 cannot be reached"})
-    ended = {"exitCode": 1, "message": f"half a line\n{last}\n"}
-    kube.add(pod(job, phase="Failed", **worker(terminated=ended)))
+    kube, prepared, job = shown(**FAILED)
+    kube.add(pod(job, phase="Failed", **worker(terminated={"exitCode": 1, "message": f"half a line\n{last}\n"})))
     assert (await watched(kube, prepared)).why == "S3 cannot be reached"
 
 
