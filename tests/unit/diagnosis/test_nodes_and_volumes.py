@@ -237,10 +237,8 @@ def test_a_pod_that_takes_long_to_end_and_has_no_successor_is_the_cause(
 
 
 def test_a_pod_s_long_end_is_not_certainly_its_grace_while_a_finalizer_stands() -> None:
-    web = Workload()
-    terminating(web, 180 - 600, "parcels.test/hold", running=True)
+    web = terminating(180 - 600, "parcels.test/hold", running=True).also(desired=2)
     web.pods[0]["metadata"]["deletionGracePeriodSeconds"] = 600
-    web.more["desired"] = 2
     assert [each.confidence for each in web.causes()] == [LIKELY]
 
 
