@@ -24,6 +24,14 @@ def at_once() -> Iterator[None]:
         yield
 
 
+def _connected() -> Dialect:
+    """Return a dialect that knows the version of SQLite, as each does after its engine's first connection."""
+    engine = create_engine("sqlite://")
+    engine.connect().close()
+    engine.dispose()
+    return engine.dialect
+
+
 class EngineAtOnce:
     """
     What a ledger asks of an asynchronous engine, over a synchronous one.
@@ -31,7 +39,7 @@ class EngineAtOnce:
     A statement is compiled for a dialect: the engines of all tests share one, and what was compiled for it.
     """
 
-    dialect: ClassVar[Dialect] = create_engine("sqlite://").dialect
+    dialect: ClassVar[Dialect] = _connected()
     _compiled: ClassVar[dict[Any, Any]] = {}
 
     def __init__(self, url: URL, **settings: Any) -> None:
