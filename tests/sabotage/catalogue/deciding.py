@@ -241,8 +241,8 @@ SABOTAGES: Sequence[Sabotage] = (
         takes_out="another problem ends the verification of a run",
         shows=("P11", "E36"),
         file="runner/driver.py",
-        old=("        if outage is None:\n            return None\n"),
-        new=("        if outage is not None:\n            return None\n"),
+        old="        if outage is None:\n            return None\n",
+        new="        return None\n",
         tests="unit/runner/test_driver.py",
         red=(
             "test_a_service_that_breaks_again_ends_the_verification_with_what_the_run_had_reached",
