@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+from kintsugi.model.records import IncidentState
 from tests.cluster.story import USER, ClusterStory, Json
 from tests.harness import manifests
 from tests.harness.api import ApiError
@@ -84,6 +85,10 @@ class Place:
         wait_for(lambda: not self.is_whole(as_before), within=15, every=0.2, describe=self._state)
         wait_for(lambda: self.is_whole(as_before), within=240, every=1, describe=self._state)
         self._note("healed")
+
+    def is_verified(self) -> None:
+        """Expect its run to be over: the same fault under the same template is the run's own until then."""
+        wait_for(lambda: IncidentState(self.incident()["state"]).is_final, within=240, every=1, describe=self._state)
 
     def is_told(self) -> None:
         """Expect a notice about the service since the fault."""

@@ -27,9 +27,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(4 * 360
 
 GONE = f"{ADDRESS}/shop:gone"
 GOOD_AFTER = 600
-VERIFIED = 150
-"""Seconds after a repair: a run verifies for two minutes, and waits for what happens meanwhile under the same template."""
-
 POLICY = "nobody-changes-the-shop"
 
 
@@ -69,7 +66,7 @@ def crashes(place: Place) -> None:
     place.rests(58)
     place.fault("a release that crashes is rolled out", lambda: place.roll_out(WEB_BAD))
     place.healed()
-    place.rests(VERIFIED)
+    place.is_verified()
     place.fault("a pod crash-loops again", lambda: place.faults.crash_loop(place.story.pods()[0]))
     place.healed()
 
@@ -116,7 +113,7 @@ def paused(place: Place) -> None:
     place.is_told()
     place.person("ends the pause", lambda: place.pause(None))
     place.healed()
-    place.rests(VERIFIED)
+    place.is_verified()
     place.fault("both pods fail their readiness probe", lambda: place.faults.make_unready(*place.story.pods()))
     place.healed()
 
