@@ -1,12 +1,16 @@
 """Rows that stand in a ledger before a test begins, written as they are: what an earlier time has left there."""
 
-from sqlalchemy import Table, insert, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection, Table, insert, update
 
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.rows import values
 from kintsugi.ledger.tables import approvals, incidents, runs, steps
 from kintsugi.model.records import Approval, Incident, RunRecord, StepRecord
+
+T = TypeVar("T")
 
 Row = Approval | Incident | RunRecord | StepRecord
 _TABLES: dict[type[Row], Table] = {Approval: approvals, Incident: incidents, RunRecord: runs, StepRecord: steps}
@@ -15,9 +19,9 @@ _TABLES: dict[type[Row], Table] = {Approval: approvals, Incident: incidents, Run
 async def keep(ledger: Ledger, *rows: Row) -> None:
     """Write rows in this order; a run comes after its incident, a step after its run."""
 
-    async def work(connection: AsyncConnection) -> None:
+    def work(connection: Connection) -> None:
         for row in rows:
-            await connection.execute(insert(_TABLES[type(row)]).values(values(row)))
+            connection.execute(insert(_TABLES[type(row)]).values(values(row)))
 
     await ledger._store.write("rows", work)
 
@@ -25,7 +29,18 @@ async def keep(ledger: Ledger, *rows: Row) -> None:
 async def change(ledger: Ledger, kind: type[Row], **changes: object) -> None:
     """Write other values into all rows of a kind."""
 
-    async def work(connection: AsyncConnection) -> None:
-        await connection.execute(update(_TABLES[kind]).values(changes))
+    def work(connection: Connection) -> None:
+        connection.execute(update(_TABLES[kind]).values(changes))
 
     await ledger._store.write("rows", work)
+
+
+async def beside(ledger: Ledger, work: Callable[[Connection], T]) -> T:
+    """Run `work` past the ledger, in a transaction that is committed: as another version, a hand or a fault does."""
+
+    def committed(connection: Connection) -> T:
+        value = work(connection)
+        connection.commit()
+        return value
+
+    return await ledger._store.engines.writer.run(committed)

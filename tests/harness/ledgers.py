@@ -72,8 +72,8 @@ class _Database:
 
     def empty(self) -> None:
         """Let there be nothing but a ledger that is led."""
-        for engine in (self.engines.reader, self.engines.writer):
-            engine.sync_engine.dispose()
+        for connections in (self.engines.reader, self.engines.writer):
+            connections.engine.dispose()
         for beside in self._folder.iterdir():
             beside.unlink()
         self._file.write_bytes(led_content())
@@ -101,13 +101,13 @@ class LedgerAtOnce:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Lend a connection in a transaction of its own, which is committed."""
-        with self._engines.writer.sync_engine.begin() as connection:
+        with self._engines.writer.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Lend a connection that only reads."""
-        with self._engines.reader.sync_engine.connect() as connection:
+        with self._engines.reader.engine.connect() as connection:
             yield connection
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -83,10 +83,10 @@ async def test_while_no_connection_is_free_the_sender_is_told_to_come_again(
     hurried: Served, inbox: FaultyInbox
 ) -> None:
     """D6: every connection that writes is in use, however many there are."""
-    async with AsyncExitStack() as stack:
-        engine = inbox.ledger._store.engines.writer
+    with ExitStack() as stack:
+        engine = inbox.ledger._store.engines.writer.engine
         for _ in range(engine.pool.size()):  # type: ignore[attr-defined]  # the pool that `engines` makes has a size
-            await stack.enter_async_context(engine.connect())
+            stack.enter_context(engine.connect())
         assert await hurried.post(webhook(alert())) == 503
         assert await inbox.ledger.signals.pending() == 0
 

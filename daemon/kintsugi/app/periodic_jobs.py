@@ -92,8 +92,7 @@ class PeriodicJobs:
         """
         Tick no more, and wait until the looks under way, which are cancelled, have ended.
 
-        They use what is closed next. One that is cancelled a second time, when the event loop ends, while it gives a
-        connection back leaves aiosqlite waiting for a thread that has ended: the process would never end.
+        They use what is closed next.
         """
         self._scheduler.shutdown(wait=False)
         await asyncio.sleep(0)  # the scheduler cancels them in the loop's next turn

@@ -3,8 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import and_, case, delete, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, and_, case, delete, insert, or_, select, update
 
 from kintsugi.decisions.reconciliation import rejection
 from kintsugi.errors import NotRecorded, WrongState
@@ -38,12 +37,12 @@ class ApprovalRepository(Repository):
             approvals.c.asked == approval.asked,
         )
 
-        async def work(connection: AsyncConnection) -> None:
-            if (await connection.execute(asked)).first() is None:
-                await connection.execute(insert(approvals).values(values(approval)))
+        def work(connection: Connection) -> None:
+            if connection.execute(asked).first() is None:
+                connection.execute(insert(approvals).values(values(approval)))
                 if notice:
                     state = IncidentState.AWAITING_APPROVAL
-                    await put_notice_once(connection, approval.incident, state, notice, approval.asked)
+                    put_notice_once(connection, approval.incident, state, notice, approval.asked)
 
         await self._store.write(f"ask {approval.path}", work)
 
@@ -55,8 +54,8 @@ class ApprovalRepository(Repository):
         plan has changed since it was shown, the question has expired, or another person has rejected the plan.
         """
 
-        async def work(connection: AsyncConnection) -> Approval:
-            asked = await _newest(connection, incident, path)
+        def work(connection: Connection) -> Approval:
+            asked = _newest(connection, incident, path)
             if asked is None:
                 raise NotRecorded(f"no approval was requested for {path or 'the plan'} of incident {incident}")
             _check(asked.plan == plan, incident, _CHANGED)
@@ -64,7 +63,7 @@ class ApprovalRepository(Repository):
                 raise WrongState(f"incident {incident}: at {asked.rejected:%H:%M:%S}, the plan was {rejection(asked)}")
             if asked.answered is not None:
                 return asked
-            return await _answer(connection, asked, now, who=who, answered=now)
+            return _answer(connection, asked, now, who=who, answered=now)
 
         return await self._store.write(f"approve {path}", work)
 
@@ -77,8 +76,8 @@ class ApprovalRepository(Repository):
         """
         path = request.path
 
-        async def work(connection: AsyncConnection) -> Approval:
-            found, asked = await find_incident(connection, incident), await _newest(connection, incident, path)
+        def work(connection: Connection) -> Approval:
+            found, asked = find_incident(connection, incident), _newest(connection, incident, path)
             if asked is None:
                 about = f" of {path}" if path else ""
                 raise WrongState(f"incident {incident} is {found.state} and asks for no approval{about}")
@@ -87,7 +86,7 @@ class ApprovalRepository(Repository):
                 return asked
             if asked.answered is not None:
                 raise WrongState(f"incident {incident}: {asked.who} approved the plan at {asked.answered:%H:%M:%S}")
-            return await _answer(connection, asked, now, who=who, rejected=now, why=request.why)
+            return _answer(connection, asked, now, who=who, rejected=now, why=request.why)
 
         return await self._store.write(f"reject {path or 'plan'}", work)
 
@@ -101,23 +100,23 @@ class ApprovalRepository(Repository):
         return await self._whole(Approval, query) if of else ()
 
 
-async def _newest(connection: AsyncConnection, incident: str, path: str) -> Approval | None:
+def _newest(connection: Connection, incident: str, path: str) -> Approval | None:
     """Read the newest question of a step, and lock its row."""
     query = select(*_APPROVAL).where(approvals.c.incident == incident, approvals.c.path == path)
     newest = query.order_by(approvals.c.number.desc()).limit(1).with_for_update()
-    return await read_one(connection, Approval, newest)
+    return read_one(connection, Approval, newest)
 
 
-async def _answer(connection: AsyncConnection, asked: Approval, now: datetime, **answer: object) -> Approval:
+def _answer(connection: Connection, asked: Approval, now: datetime, **answer: object) -> Approval:
     """Write the answer to a question that has not expired, of an incident that is open; return the question with it."""
-    found = await find_incident(connection, asked.incident)
+    found = find_incident(connection, asked.incident)
     if found.closed is not None:
         raise WrongState(f"incident {asked.incident} is {found.state} and asks for no approval")
     expired = f"the question expired at {asked.expires:%H:%M:%S}: it will be asked again"
     _check(now < asked.expires, asked.incident, expired)
     same = (getattr(approvals.c, name) == getattr(asked, name) for name in ("incident", "path", "plan", "asked"))
-    await connection.execute(update(approvals).where(*same).values(answer))
-    kept = await _newest(connection, asked.incident, asked.path)
+    connection.execute(update(approvals).where(*same).values(answer))
+    kept = _newest(connection, asked.incident, asked.path)
     assert kept is not None
     return kept
 
@@ -133,22 +132,22 @@ class PauseRepository(Repository):
     async def pause(self, pause: Pause) -> None:
         """Begin a pause; the same id twice is the same pause."""
 
-        async def work(connection: AsyncConnection) -> None:
-            if await connection.scalar(select(pauses.c.id).where(pauses.c.id == pause.id)) is None:
-                await connection.execute(insert(pauses).values(values(pause)))
+        def work(connection: Connection) -> None:
+            if connection.scalar(select(pauses.c.id).where(pauses.c.id == pause.id)) is None:
+                connection.execute(insert(pauses).values(values(pause)))
 
         await self._store.write("pause", work)
 
     async def resume(self, pause: str, who: str, why: str, now: datetime) -> Pause:
         """Lift a pause and return it; lifting it again changes nothing. Raises `NotRecorded`."""
 
-        async def work(connection: AsyncConnection) -> Pause:
+        def work(connection: Connection) -> Pause:
             query = select(*columns(Pause, pauses)).where(pauses.c.id == pause)
-            known = await read_one(connection, Pause, query, strict=False)
+            known = read_one(connection, Pause, query, strict=False)
             if known is None:
                 raise NotRecorded(f"there is no pause {pause}")
             lift = update(pauses).where(pauses.c.id == pause, pauses.c.lifted.is_(None))
-            await connection.execute(lift.values(lifted=now, lifted_by=who, lifted_why=why))
+            connection.execute(lift.values(lifted=now, lifted_by=who, lifted_why=why))
             return known
 
         return await self._store.write("resume", work)
@@ -162,10 +161,10 @@ class PauseRepository(Repository):
         """
         lifted = {"lifted": ended.since, "lifted_by": ended.who, "lifted_why": ended.why}
 
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(delete(pauses).where(pauses.c.id == ended.id))
-            await connection.execute(insert(pauses).values({**values(ended), **lifted}))
-            await evaluate_anew(connection, ended.id, rules, ended.since)
+        def work(connection: Connection) -> None:
+            connection.execute(delete(pauses).where(pauses.c.id == ended.id))
+            connection.execute(insert(pauses).values({**values(ended), **lifted}))
+            evaluate_anew(connection, ended.id, rules, ended.since)
 
         await self._store.write("end-rest", work, fenced=True)
 

@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, delete, exists, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger.columns import RedactedText, TextColumn, Unreadable
+from kintsugi.ledger.engines import off_loop
 from kintsugi.ledger.outbox import put_notice
 from kintsugi.ledger.rows import (
     columns,
@@ -88,7 +88,7 @@ def _masked(letter: DeadLetter) -> DeadLetter:
     return replace(letter, reason=SECRETS.text(letter.reason), excerpt=SECRETS.text(letter.excerpt))
 
 
-async def put_dead_letters(connection: AsyncConnection, letters: Sequence[DeadLetter]) -> None:
+def put_dead_letters(connection: Connection, letters: Sequence[DeadLetter]) -> None:
     """
     Keep what could not be understood, instead of what was kept under the same id.
 
@@ -97,21 +97,21 @@ async def put_dead_letters(connection: AsyncConnection, letters: Sequence[DeadLe
     newest = select(dead_letters.c.id).order_by(dead_letters.c.received.desc(), dead_letters.c.id.desc())
     last = letters[-MOST_DEAD_LETTERS:]
     foreign = sum(len(letter.reason) + len(letter.excerpt) for letter in last)
-    rows = await searched(foreign, lambda: {letter.id: values(_masked(letter)) for letter in last})
+    rows = off_loop(connection, lambda: {letter.id: values(_masked(letter)) for letter in last}, size=foreign)
     if rows:
-        await connection.execute(delete(dead_letters).where(dead_letters.c.id.in_(rows)))
-        await connection.execute(_PUT, list(rows.values()))
+        connection.execute(delete(dead_letters).where(dead_letters.c.id.in_(rows)))
+        connection.execute(_PUT, list(rows.values()))
     kept = newest.limit(MOST_DEAD_LETTERS).subquery()
-    await connection.execute(delete(dead_letters).where(dead_letters.c.id.not_in(select(kept.c.id))))
+    connection.execute(delete(dead_letters).where(dead_letters.c.id.not_in(select(kept.c.id))))
 
 
-async def put_aside(connection: AsyncConnection, unreadable: Sequence[UnreadableSignal], now: datetime) -> None:
+def put_aside(connection: Connection, unreadable: Sequence[UnreadableSignal], now: datetime) -> None:
     """Make dead letters of unreadable signals, in the caller's transaction."""
-    await put_dead_letters(connection, [each.letter for each in unreadable])
+    put_dead_letters(connection, [each.letter for each in unreadable])
     for each in unreadable:
         waits = incidents.c.id == each.incident, incidents.c.closed.is_(None)
-        if not each.incident or await connection.scalar(select(incidents.c.id).where(*waits)) is None:
-            await _forget(connection, each)
+        if not each.incident or connection.scalar(select(incidents.c.id).where(*waits)) is None:
+            _forget(connection, each)
             continue
         settled = Verdict(
             kind=VerdictKind.DEAD_LETTER,
@@ -120,26 +120,26 @@ async def put_aside(connection: AsyncConnection, unreadable: Sequence[Unreadable
             incident=each.incident,
         )
         row = update(signals).where(signals.c.id == each.letter.id)
-        await connection.execute(row.values(verdict_values(settled, now)))
-        await close_without_run(
+        connection.execute(row.values(verdict_values(settled, now)))
+        close_without_run(
             connection, each.incident, f"the signal that it waits for was lost: {each.letter.reason}", now
         )
 
 
-async def _forget(connection: AsyncConnection, one: UnreadableSignal) -> None:
+def _forget(connection: Connection, one: UnreadableSignal) -> None:
     """Remove an unreadable signal from the inbox; a watched condition behind it gets a new signal."""
-    await connection.execute(delete(signals).where(signals.c.id == one.letter.id))
+    connection.execute(delete(signals).where(signals.c.id == one.letter.id))
     statement = update(conditions).where(conditions.c.rule + "/" + conditions.c.uid == one.key)
-    await connection.execute(statement.values(signalled=False))
+    connection.execute(statement.values(signalled=False))
 
 
-async def close_without_run(connection: AsyncConnection, incident: str, reason: str, now: datetime) -> None:
+def close_without_run(connection: Connection, incident: str, reason: str, now: datetime) -> None:
     """Hand an open incident to a person in the caller's transaction; one with a run under way is the run's to close."""
     going = exists().where(runs.c.incident == incident, runs.c.finished.is_(None))
     closed = update(incidents).where(incidents.c.id == incident, incidents.c.closed.is_(None), ~going)
     state = IncidentState.NEEDS_OPERATOR
-    if (await connection.execute(closed.values(state=state, reason=reason, closed=now))).rowcount:
-        await put_notice(connection, incident, state, reason, now)
+    if connection.execute(closed.values(state=state, reason=reason, closed=now)).rowcount:
+        put_notice(connection, incident, state, reason, now)
 
 
 class DeadLetterRepository(Repository):
@@ -155,14 +155,14 @@ class DeadLetterRepository(Repository):
         query = select(*_SHOWN, dead_letters.c.payload.is_not(None).label("resendable"))
         query = query.order_by(*(column.desc() for column in order)).limit(limit)
 
-        async def work(connection: AsyncConnection) -> Sequence[DeadLetterSummary]:
+        def work(connection: Connection) -> Sequence[DeadLetterSummary]:
             page = query
             if before:
-                place = (await connection.execute(select(*order).where(dead_letters.c.id == before))).one_or_none()
+                place = connection.execute(select(*order).where(dead_letters.c.id == before)).one_or_none()
                 if place is None:
                     raise _not_there(before)
                 page = query.where(is_before(order, place))
-            return [read_leniently(DeadLetterSummary, row) for row in await connection.execute(page)]
+            return [read_leniently(DeadLetterSummary, row) for row in connection.execute(page)]
 
         return await self._store.read(work)
 
@@ -170,8 +170,8 @@ class DeadLetterRepository(Repository):
         """Return a dead letter with its payload. Raises `NotRecorded` when there is no such letter."""
         query = select(*columns(DeadLetter, dead_letters)).where(dead_letters.c.id == letter)
 
-        async def work(connection: AsyncConnection) -> DeadLetter:
-            found = await read_one(connection, DeadLetter, query)
+        def work(connection: Connection) -> DeadLetter:
+            found = read_one(connection, DeadLetter, query)
             if found is None:
                 raise _not_there(letter)
             return found
@@ -206,11 +206,11 @@ class RowRepair(Repository):
         lost = {row.id: error for row in opened if (error := unreadable(Incident, row)) is not None}
         forgotten = [(row.rule, row.uid) for row in held if unreadable(PendingMatch, row) is not None]
 
-        async def work(connection: AsyncConnection) -> None:
+        def work(connection: Connection) -> None:
             for incident, error in lost.items():
-                await close_without_run(connection, incident, str(error), now)
+                close_without_run(connection, incident, str(error), now)
             for rule, uid in forgotten:
-                await connection.execute(delete(conditions).where(conditions.c.rule == rule, conditions.c.uid == uid))
+                connection.execute(delete(conditions).where(conditions.c.rule == rule, conditions.c.uid == uid))
 
         if lost or forgotten:
             await self._store.write("mend", work, fenced=True)

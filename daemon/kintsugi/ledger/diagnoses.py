@@ -5,8 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, insert, select
 
 from kintsugi.ledger.rows import columns, values
 from kintsugi.ledger.store import Repository
@@ -43,9 +42,9 @@ class DiagnosisRepository(Repository):
         if kept.occasion is not Occasion.OPENED:
             same = same.where(diagnoses.c.at == kept.diagnosis.at)
 
-        async def work(connection: AsyncConnection) -> None:
-            if (await connection.execute(same.limit(1))).first() is None:
-                await connection.execute(insert(diagnoses).values(row))
+        def work(connection: Connection) -> None:
+            if connection.execute(same.limit(1)).first() is None:
+                connection.execute(insert(diagnoses).values(row))
 
         await self._store.write(f"keep-diagnosis {kept.occasion}", work, fenced=True)
 
@@ -104,10 +103,10 @@ class EvidenceRepository(Repository):
         digest = hashlib.sha256(text.encode()).hexdigest()
         row = {"run": run, "path": clean(path), "kind": clean(kind), "digest": digest}
 
-        async def work(connection: AsyncConnection) -> None:
+        def work(connection: Connection) -> None:
             same = select(evidence.c.number).where(*(evidence.c[name] == value for name, value in row.items()))
-            if (await connection.execute(same)).first() is None:
-                await connection.execute(insert(evidence).values(**row, text=text, taken=now))
+            if connection.execute(same).first() is None:
+                connection.execute(insert(evidence).values(**row, text=text, taken=now))
 
         await self._store.write(f"keep-evidence {path}", work, fenced=True)
 

@@ -1,6 +1,9 @@
 """
 Connections to the two databases, set up so that neither loses anything; and what their errors mean.
 
+What asks the database is a plain function of a connection. SQLite blocks who asks it, so its functions run in a thread, a
+whole transaction at a time; on PostgreSQL they run on the event loop, which goes on while the server works.
+
 SQLite: WAL with synchronous=FULL (a power cut loses no commit), foreign keys, and BEGIN IMMEDIATE: with the driver's own
 transactions, concurrent read-modify-writes are lost without an error. One connection writes; others only read.
 PostgreSQL: every wait has an end, on the server and here.
@@ -9,22 +12,28 @@ An error of a driver or of SQLAlchemy is classified by three questions: may the 
 lost (so that a COMMIT may have succeeded), and which advice does a person need.
 """
 
+import asyncio
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import asyncpg
-from sqlalchemy import URL, Connection, Engine, event, exc, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
 
 from kintsugi.errors import LedgerError, LedgerUnavailable
+from kintsugi.offload import searched
 from kintsugi.telemetry import SECRETS
+
+T = TypeVar("T")
 
 BUSY_TIMEOUT = timedelta(seconds=10)
 """The time limit of a lock, a statement or a connect: more than a busy disk takes, and less than a person waits."""
@@ -38,17 +47,82 @@ _KEEPALIVE = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_
 """A daemon that vanished without closing is forgotten after 25 s, and its advisory lock with it."""
 
 
+class Connections(Protocol):
+    """Connections to a database, each lent to one function at a time. `engine` is SQLAlchemy's."""
+
+    @property
+    def engine(self) -> Engine: ...
+
+    async def run(self, work: Callable[[Connection], T]) -> T: ...
+
+    async def dispose(self) -> None: ...
+
+
+class _SqliteConnections:
+    """Connections to an SQLite file, with a thread for each."""
+
+    def __init__(self, engine: Engine, size: int) -> None:
+        self.engine = engine
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix="ledger")
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Call `work` in a thread; what it has not committed is rolled back."""
+        call = self._threads.submit(self._connected, work)
+        return call.result() if call.done() else await asyncio.wrap_future(call)
+
+    def _connected(self, work: Callable[[Connection], T]) -> T:
+        with self.engine.connect() as connection:
+            return work(connection)
+
+    async def dispose(self) -> None:
+        """Close every connection, and end the threads."""
+        self.engine.dispose()
+        self._threads.shutdown(wait=False)
+
+
+class PostgresConnections:
+    """Connections to a PostgreSQL server. `async_engine` is for a session that stays open."""
+
+    def __init__(self, async_engine: AsyncEngine) -> None:
+        self.async_engine = async_engine
+
+    @property
+    def engine(self) -> Engine:
+        """Return the engine that `work` sees."""
+        return self.async_engine.sync_engine
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Call `work` on the event loop, which does other things while the server answers it."""
+        async with self.async_engine.connect() as connection:
+            return await connection.run_sync(work)
+
+    async def dispose(self) -> None:
+        """Close every connection."""
+        await self.async_engine.dispose()
+
+
+def off_loop(connection: Connection, work: Callable[[], T], *, size: int | None = None) -> T:
+    """
+    Return what `work` gives, which goes through foreign text while the connection is lent: see `offload`.
+
+    `size` is how many bytes these are, None where that is not known.
+    """
+    if not connection.dialect.is_async:
+        return work()
+    return await_only(asyncio.to_thread(work) if size is None else searched(size, work))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Engines:
-    """The engine that writes and the one that reads; on PostgreSQL they are the same."""
+    """The connection that writes and those that read; on PostgreSQL they are the same."""
 
-    writer: AsyncEngine
-    reader: AsyncEngine
+    writer: Connections
+    reader: Connections
 
     @property
     def on_postgres(self) -> bool:
         """Return which of the two databases this is."""
-        return self.writer.dialect.name == "postgresql"
+        return self.writer.engine.dialect.name == "postgresql"
 
     async def dispose(self) -> None:
         """Close every connection."""
@@ -74,7 +148,7 @@ def parse_url(url: str) -> URL:
         raise LedgerError(f"the ledger cannot be stored in {backend}: use sqlite:////path/file or postgresql://…")
     if not parsed.database or parsed.database == ":memory:":
         raise LedgerError("the ledger needs a file: an SQLite database in memory is lost at the next restart")
-    return parsed.set(drivername="sqlite+aiosqlite")
+    return parsed.set(drivername="sqlite+pysqlite")
 
 
 def shown_url(engine: Engine) -> str:
@@ -91,21 +165,20 @@ def file_of(url: URL) -> Path | None:
 def connect(url: URL, *, read_only: bool = False) -> Engines:
     """Make the engines; nothing is opened yet."""
     if file_of(url) is None:
-        engine = _postgres(url, read_only=read_only)
-        return Engines(writer=engine, reader=engine)
+        connections = PostgresConnections(_postgres(url, read_only=read_only))
+        return Engines(writer=connections, reader=connections)
     reader = _sqlite(url, size=_READERS, begin="BEGIN", query_only=True)
     return Engines(writer=reader if read_only else _sqlite(url, size=1, begin="BEGIN IMMEDIATE"), reader=reader)
 
 
-def _engine(url: URL, size: int, connect_args: Mapping[str, object]) -> AsyncEngine:
-    return create_async_engine(
-        url,
-        pool_size=size,
-        max_overflow=0,
-        pool_timeout=QUEUE.total_seconds(),
-        hide_parameters=True,  # labels and logs may hold what is nobody's business
-        connect_args={"timeout": BUSY_TIMEOUT.total_seconds(), **connect_args},
-    )
+def _options(size: int, connect_args: Mapping[str, object]) -> dict[str, Any]:
+    return {
+        "pool_size": size,
+        "max_overflow": 0,
+        "pool_timeout": QUEUE.total_seconds(),
+        "hide_parameters": True,  # labels and logs may hold what is nobody's business
+        "connect_args": {"timeout": BUSY_TIMEOUT.total_seconds(), **connect_args},
+    }
 
 
 def _postgres(url: URL, *, read_only: bool) -> AsyncEngine:
@@ -121,7 +194,8 @@ def _postgres(url: URL, *, read_only: bool) -> AsyncEngine:
     }
     if read_only:
         settings["default_transaction_read_only"] = "on"
-    engine = _engine(url, _POOL, {"command_timeout": BUSY_TIMEOUT.total_seconds(), "server_settings": settings})
+    given = {"command_timeout": BUSY_TIMEOUT.total_seconds(), "server_settings": settings}
+    engine = create_async_engine(url, **_options(_POOL, given))
     event.listen(engine.sync_engine, "connect", _commit_durably)
     return engine
 
@@ -136,8 +210,8 @@ def _commit_durably(connection: Any, _record: object) -> None:
     connection.commit()
 
 
-def _sqlite(url: URL, *, size: int, begin: str, query_only: bool = False) -> AsyncEngine:
-    engine = _engine(url, size, {"isolation_level": None})
+def _sqlite(url: URL, *, size: int, begin: str, query_only: bool = False) -> Connections:
+    engine = create_engine(url, **_options(size, {"isolation_level": None, "check_same_thread": False}))
     pragmas: Mapping[str, str] = {
         "busy_timeout": str(BUSY_TIMEOUT // timedelta(milliseconds=1)),
         "foreign_keys": "ON",
@@ -156,9 +230,9 @@ def _sqlite(url: URL, *, size: int, begin: str, query_only: bool = False) -> Asy
     def on_begin(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
 
-    event.listen(engine.sync_engine, "connect", on_connect)
-    event.listen(engine.sync_engine, "begin", on_begin)
-    return engine
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
+    return _SqliteConnections(engine, size)
 
 
 def _with_ssl(url: URL) -> URL:

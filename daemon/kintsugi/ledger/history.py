@@ -11,8 +11,7 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, exists, func, select, union, union_all
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, exists, func, select, union, union_all
 
 from kintsugi.commands.registry import definitions_by_verb
 from kintsugi.decisions.recurrence import PastRecovery, RunRemedies, failed_remedies
@@ -57,49 +56,47 @@ _PAST = (
 )  # fmt: skip
 
 
-async def read_history(
-    connection: AsyncConnection, service: str, namespace: str, now: datetime, windows: Windows
-) -> History:
+def read_history(connection: Connection, service: str, namespace: str, now: datetime, windows: Windows) -> History:
     """Read the history for a request of `service` at `now`; changes as far back as `windows` say."""
-    opened = (await connection.execute(_incident_of(service))).one_or_none()
+    opened = connection.execute(_incident_of(service)).one_or_none()
     # asked for by themselves: joined with them, PostgreSQL reads the whole table
-    counted = list(await connection.scalars(_counted(service, now - windows.runs)))
+    counted = list(connection.scalars(_counted(service, now - windows.runs)))
     query = select(*_PAST).where(runs.c.id.in_(counted))
-    rows = await connection.execute(query.order_by(runs.c.started, runs.c.id))
+    rows = connection.execute(query.order_by(runs.c.started, runs.c.id))
     past = readable(PastRun, rows.all())
     return History(
         active=tuple(run for run in past if run.finished is None),
         recent=tuple(run for run in past if run.finished is not None),
-        disruptions=await read_disruptions(connection, namespace, now - windows.changes),
-        locks={row.name: row.run for row in await connection.execute(select(locks.c.name, locks.c.run))},
-        pauses=tuple(read_leniently(Pause, row) for row in await connection.execute(pauses_at(now))),
+        disruptions=read_disruptions(connection, namespace, now - windows.changes),
+        locks={row.name: row.run for row in connection.execute(select(locks.c.name, locks.c.run))},
+        pauses=tuple(read_leniently(Pause, row) for row in connection.execute(pauses_at(now))),
         incident=opened.id if opened is not None else "",
-        last_faults=await _last_faults(connection, service),
+        last_faults=_last_faults(connection, service),
         held_since=opened.opened if opened is not None and opened.state is IncidentState.HELD else None,
-        rejections=await _read_rejections(connection, service, now - windows.runs),
+        rejections=_read_rejections(connection, service, now - windows.runs),
     )
 
 
-async def read_upstreams(connection: AsyncConnection, services: Sequence[str]) -> Mapping[str, PastRun]:
+def read_upstreams(connection: Connection, services: Sequence[str]) -> Mapping[str, PastRun]:
     """Read the last conclusive run of each of these services."""
     found: list[PastRun] = []
     for service in services:
         last = _last_of(service).where(runs.c.state.not_in(INCONCLUSIVE_OUTCOMES)).limit(1).subquery()
-        rows = await connection.execute(select(*_PAST).where(runs.c.id.in_(select(last.c.id))))
+        rows = connection.execute(select(*_PAST).where(runs.c.id.in_(select(last.c.id))))
         found += readable(PastRun, rows.all())
     return {run.service: run for run in found}
 
 
-async def _last_faults(connection: AsyncConnection, service: str) -> KnownFaults:
+def _last_faults(connection: Connection, service: str) -> KnownFaults:
     """Read the faults that the service's last conclusive run was about."""
     columns = (runs.c.incident, runs.c.workload_found, runs.c.workload_left, runs.c.workload_decided)
     last = select(*columns).where(runs.c.service == service, runs.c.finished.is_not(None), _RECOVERY)
     last = last.where(runs.c.state.not_in(INCONCLUSIVE_OUTCOMES)).order_by(runs.c.started.desc(), runs.c.id.desc())
-    row = (await connection.execute(last.limit(1))).one_or_none()
+    row = connection.execute(last.limit(1)).one_or_none()
     if row is None:
         return NO_FAULTS
     seen = (row.workload_found, row.workload_left, row.workload_decided)
-    found = await connection.scalars(select(diagnoses.c.diagnosis).where(diagnoses.c.incident == row.incident))
+    found = connection.scalars(select(diagnoses.c.diagnosis).where(diagnoses.c.incident == row.incident))
     return KnownFaults.of(
         (each.template for each in seen if isinstance(each, SeenWorkload)),
         (each for each in found if isinstance(each, Diagnosis)),
@@ -126,24 +123,24 @@ def _incident_of(service: str) -> Select[tuple[str, IncidentState, datetime]]:
     return query.where(*open_here, incidents.c.kind == RunKind.RECOVERY)
 
 
-async def _read_rejections(connection: AsyncConnection, service: str, since: datetime) -> tuple[Rejection, ...]:
+def _read_rejections(connection: Connection, service: str, since: datetime) -> tuple[Rejection, ...]:
     """Read the plans for a service that were rejected since a moment, and its incidents that were aborted and not resumed."""
     # asked for by themselves: joined with them, SQLite reads all incidents of the service
     of_late = select(approvals.c.number).where(approvals.c.rejected.is_not(None), approvals.c.rejected > since)
-    noes = list(await connection.scalars(of_late.where(approvals.c.path == str(RUN))))
+    noes = list(connection.scalars(of_late.where(approvals.c.path == str(RUN))))
     resumed = exists().where(pauses.c.id == aborts.c.incident)
-    ended = list(await connection.scalars(select(aborts.c.incident).where(aborts.c.requested > since, ~resumed)))
+    ended = list(connection.scalars(select(aborts.c.incident).where(aborts.c.requested > since, ~resumed)))
     here = (incidents.c.service == service, incidents.c.kind == RunKind.RECOVERY)
     found = list[Rejection]()
     if noes:
         plans = select(*columns(Approval, approvals), incidents.c.rule).join(incidents)
-        rows = (await connection.execute(plans.where(approvals.c.number.in_(noes), *here))).all()
+        rows = connection.execute(plans.where(approvals.c.number.in_(noes), *here)).all()
         for row in [each for each in rows if unreadable(Approval, each) is None]:
             text = f"the plan was rejected by {row.who}: {row.why}"
             found.append(Rejection(rule=row.rule, plan=row.plan, text=text, rejected=row.rejected))
     if ended:
         aborted = select(*columns(Abort, aborts)).join(incidents).where(aborts.c.incident.in_(ended), *here)
-        for each in readable(Abort, (await connection.execute(aborted)).all()):
+        for each in readable(Abort, connection.execute(aborted).all()):
             text = f"incident {each.incident} was {each.reason}"
             found.append(Rejection(text=text, rejected=each.requested))
     return tuple(found)
@@ -157,13 +154,11 @@ def pauses_at(now: datetime) -> Select[tuple[object, ...]]:
     return select(*columns(Pause, pauses)).where(holding).order_by(pauses.c.since, pauses.c.id)
 
 
-async def read_changed(
-    connection: AsyncConnection, namespaces: Collection[str], since: datetime
-) -> Mapping[str, Disruptions]:
+def read_changed(connection: Connection, namespaces: Collection[str], since: datetime) -> Mapping[str, Disruptions]:
     """Read the times and objects of the changes in each of these namespaces since a moment."""
     found: dict[str, list[tuple[datetime, str]]] = {namespace: [] for namespace in namespaces}
     query = _changed(steps.c.namespace, steps.c.started, steps.c.state, steps.c.facts)
-    for row in await connection.execute(query.where(steps.c.namespace.in_(namespaces), steps.c.started > since)):
+    for row in connection.execute(query.where(steps.c.namespace.in_(namespaces), steps.c.started > since)):
         if isinstance(row.started, datetime):
             # what failed was surely not made, so that the object is still there
             known = isinstance(row.facts, Mapping) and row.state is not StepState.FAILED
@@ -176,7 +171,7 @@ async def read_changed(
     }
 
 
-async def read_changes(connection: AsyncConnection, namespace: str, since: datetime) -> tuple[MadeChange, ...]:
+def read_changes(connection: Connection, namespace: str, since: datetime) -> tuple[MadeChange, ...]:
     """Read the changes of runs in a namespace since a moment that were not undone, oldest first."""
     undo = steps.alias()
     taken_back = (undo.c.run == steps.c.run, undo.c.phase == Phase.UNDO, undo.c.state == StepState.DONE)
@@ -195,19 +190,19 @@ async def read_changes(connection: AsyncConnection, namespace: str, since: datet
         )
         .order_by(steps.c.started)
     )
-    return readable(MadeChange, list(await connection.execute(query)))
+    return readable(MadeChange, list(connection.execute(query)))
 
 
-async def read_disruptions(connection: AsyncConnection, namespace: str, since: datetime) -> tuple[datetime, ...]:
+def read_disruptions(connection: Connection, namespace: str, since: datetime) -> tuple[datetime, ...]:
     """Read the times of changes in a namespace since a moment."""
     query = _changed(steps.c.started).where(steps.c.namespace == namespace, steps.c.started > since)
-    return tuple(started for started in await connection.scalars(query) if isinstance(started, datetime))
+    return tuple(started for started in connection.scalars(query) if isinstance(started, datetime))
 
 
-async def slot_namespaces(connection: AsyncConnection) -> tuple[str, ...]:
+def slot_namespaces(connection: Connection) -> tuple[str, ...]:
     """Read the namespaces of the services that have a slot, one for each."""
     query = select(runs.c.namespace).where(runs.c.finished.is_(None), _RECOVERY, runs.c.service != STACK)
-    return tuple(await connection.scalars(query.where(runs.c.state != IncidentState.HELD)))
+    return tuple(connection.scalars(query.where(runs.c.state != IncidentState.HELD)))
 
 
 def _changed(*columns: ColumnElement[Any]) -> Select[Any]:
@@ -226,11 +221,11 @@ WELL_AGAIN = (IncidentState.RECOVERED, IncidentState.NO_ACTION)
 """The ends of runs whose service is well: a problem that comes and goes by itself also counts as recurring."""
 
 
-async def read_recoveries(connection: AsyncConnection, service: str, runbook: str) -> tuple[datetime, ...]:
+def read_recoveries(connection: Connection, service: str, runbook: str) -> tuple[datetime, ...]:
     """Read when runs of one runbook ended with the service well, the oldest first; the newest `MOST` at most."""
     found: list[datetime] = []
     for state in WELL_AGAIN:
-        found += await connection.scalars(recoveries_of(service, runbook, state))
+        found += connection.scalars(recoveries_of(service, runbook, state))
     return tuple(sorted(found)[-MOST:])
 
 
@@ -245,8 +240,8 @@ def recoveries_of(service: str, runbook: str, state: IncidentState) -> Select[tu
     )
 
 
-async def read_attempts(
-    connection: AsyncConnection, service: str, runbook: str, recoveries: tuple[datetime, ...]
+def read_attempts(
+    connection: Connection, service: str, runbook: str, recoveries: tuple[datetime, ...]
 ) -> tuple[PastRecovery, ...]:
     """Read the runs of one runbook on a service since the first of these recoveries, the oldest first, with their changes."""
     query = (
@@ -256,14 +251,14 @@ async def read_attempts(
         .order_by(runs.c.started.desc())
         .limit(MOST)
     )
-    found = list(await connection.execute(query))
+    found = list(connection.execute(query))
     made = (
         select(steps.c.run, steps.c.text)
         .where(steps.c.run.in_([row.id for row in found]), steps.c.changes, steps.c.state == StepState.DONE)
         .where(steps.c.phase == Phase.FORWARD)
         .order_by(steps.c.number)
     )
-    changes = list(await connection.execute(made))
+    changes = list(connection.execute(made))
     return tuple(
         PastRecovery(
             run=row.id,
@@ -276,7 +271,7 @@ async def read_attempts(
     )
 
 
-async def notified_since(connection: AsyncConnection, service: str, runbook: str, since: datetime) -> Incident | None:
+def notified_since(connection: Connection, service: str, runbook: str, since: datetime) -> Incident | None:
     """Return the incident by which a person was notified since `since` that this problem recurs: it never had a run."""
     query = (
         select(*columns(Incident, incidents))
@@ -285,7 +280,7 @@ async def notified_since(connection: AsyncConnection, service: str, runbook: str
         .order_by(incidents.c.opened)
         .limit(1)
     )
-    return await read_one(connection, Incident, query)
+    return read_one(connection, Incident, query)
 
 
 class RemedyRepository(Repository):
@@ -300,7 +295,7 @@ class RemedyRepository(Repository):
         return failed_remedies(await self._store.read(lambda connection: _read(connection, service, since)))
 
 
-async def _read(connection: AsyncConnection, service: str, since: datetime) -> tuple[RunRemedies, ...]:
+def _read(connection: Connection, service: str, since: datetime) -> tuple[RunRemedies, ...]:
     """Read what each diagnosis of the newest runs has named; the newest run first. A word of a later version is passed over."""
     newest = (
         select(runs.c.id, runs.c.state, RESUMED)
@@ -308,13 +303,13 @@ async def _read(connection: AsyncConnection, service: str, since: datetime) -> t
         .order_by(runs.c.finished.desc())
         .limit(MOST_RUNS)
     )
-    found = list(takewhile(lambda row: row.resumed is None, await connection.execute(newest)))
+    found = list(takewhile(lambda row: row.resumed is None, connection.execute(newest)))
     ids = [row.id for row in found]
     forward = (steps.c.run.in_(ids), steps.c.phase == Phase.FORWARD, steps.c.state == StepState.DONE)
-    changed = set(await connection.scalars(select(steps.c.run).where(*forward, steps.c.changes)))
+    changed = set(connection.scalars(select(steps.c.run).where(*forward, steps.c.changes)))
     diagnosing = [verb for verb, definition in definitions_by_verb().items() if definition.diagnoses]
     diagnoses = select(steps.c.run, steps.c.result).where(*forward, steps.c.verb.in_(diagnosing))
-    named = [(row.run, (row.result or {}).get("remedy")) for row in await connection.execute(diagnoses)]
+    named = [(row.run, (row.result or {}).get("remedy")) for row in connection.execute(diagnoses)]
     return tuple(
         RunRemedies(
             state=row.state,

@@ -13,10 +13,22 @@ from functools import lru_cache
 from typing import Any
 
 from msgspec import ValidationError, convert
-from sqlalchemy import BindParameter, Dialect, Insert, Update, bindparam, func, insert, literal, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Dialect,
+    Insert,
+    Update,
+    bindparam,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from kintsugi.ledger import episodes
+from kintsugi.ledger.engines import off_loop
 from kintsugi.ledger.episodes import Episode, Seen
 from kintsugi.ledger.rows import UNKNOWN_TIME, moment
 from kintsugi.ledger.store import Repository
@@ -58,12 +70,12 @@ class _Bulk:
         self._names = tuple(names)
         self._compiled = lru_cache(maxsize=4)(self._compile)
 
-    async def run(self, connection: AsyncConnection, rows: Sequence[tuple[object, ...]]) -> None:
+    def run(self, connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
         """Execute the statement for every row, in one call to the driver."""
         sql, order = self._compiled(connection.dialect)
         if order is not None:
             rows = [tuple(row[place] for place in order) for row in rows]
-        await connection.exec_driver_sql(sql, rows)
+        connection.exec_driver_sql(sql, rows)
 
     def _compile(self, dialect: Dialect) -> tuple[str, tuple[int, ...] | None]:
         compiled = self._statement.compile(dialect=dialect, column_keys=self._names)
@@ -181,15 +193,15 @@ def _texts(signal: Signal) -> tuple[str, str]:
     return dump_labels_and_annotations(signal.labels, signal.annotations)
 
 
-async def write_deliveries(
-    connection: AsyncConnection, deliveries: Sequence[Signal], now: datetime, written: LabelTexts | None = None
+def write_deliveries(
+    connection: Connection, deliveries: Sequence[Signal], now: datetime, written: LabelTexts | None = None
 ) -> list[DeliveryResult]:
     """Write the deliveries in order, and return the outcome of each; `written` are texts of them that are made already."""
     deliveries = [_keyed(delivery) for delivery in deliveries]
     keys, oldest = list({delivery.key for delivery in deliveries}), min(each.began for each in deliveries)
-    batch = _EpisodeBatch(await known_episodes(connection, keys, oldest))
+    batch = _EpisodeBatch(known_episodes(connection, keys, oldest))
     results = [batch.add(delivery) for delivery in deliveries]
-    await _write(connection, batch, now, written or {})
+    _write(connection, batch, now, written or {})
     return results
 
 
@@ -256,32 +268,31 @@ def _open(timeline: Sequence[Episode]) -> set[str]:
     return {episode.id for episode in timeline if episode.ended is None}
 
 
-async def known_episodes(
-    connection: AsyncConnection, keys: Sequence[str], oldest: datetime
-) -> dict[str, list[Episode]]:
+def known_episodes(connection: Connection, keys: Sequence[str], oldest: datetime) -> dict[str, list[Episode]]:
     """Return by key the episodes that are open, that have fired again, or that may hold a beginning since `oldest`."""
     known: dict[str, list[Episode]] = {}
     for chunk in _chunks(keys):
-        for row in await connection.execute(_KNOWN, {"keys": chunk, "oldest": oldest}):
+        for row in connection.execute(_KNOWN, {"keys": chunk, "oldest": oldest}):
             known.setdefault(row.key, []).append(_episode(row))
     for timeline in known.values():
         timeline.sort(key=lambda episode: episode.began)
     return known
 
 
-async def _write(connection: AsyncConnection, batch: _EpisodeBatch, now: datetime, written: LabelTexts) -> None:
+def _write(connection: Connection, batch: _EpisodeBatch, now: datetime, written: LabelTexts) -> None:
     moment = _moments(connection.dialect)
     changed = [episode for episode in batch.after if batch.before.get(episode.id, episode) != episode]
     created = [episode for episode in batch.after if episode.id not in batch.before]
     repeated = batch.delivered & batch.before.keys() - {episode.id for episode in changed}
     for chunk in _chunks(sorted(repeated)):
-        await connection.execute(_REPEAT, {"ids": chunk, "now": now})
+        connection.execute(_REPEAT, {"ids": chunk, "now": now})
     verdict = (_ENDED.kind.value, _ENDED.reason.value, _ENDED.text, moment(now))
     updates = [(episode.ended, (*_state(episode, moment), moment(now), episode.id)) for episode in changed]
     made = [(episode, batch.opened_by[episode.id]) for episode in created]
-    inserts = await searched(
-        sum(text_length(maker) for _, maker in made if maker.id not in written),
+    inserts = off_loop(
+        connection,
         lambda: [(episode.ended, _row(episode, maker, written, now, moment)) for episode, maker in made],
+        size=sum(text_length(maker) for _, maker in made if maker.id not in written),
     )
     for statement, rows in (  # updates first: a key has one open episode at most
         (_UPDATE_ENDED, [(*row, *verdict) for ended, row in updates if ended]),
@@ -290,7 +301,7 @@ async def _write(connection: AsyncConnection, batch: _EpisodeBatch, now: datetim
         (_INSERT, [row for ended, row in inserts if not ended]),
     ):
         if rows:
-            await statement.run(connection, rows)
+            statement.run(connection, rows)
 
 
 def _keyed(delivery: Signal) -> Signal:
@@ -372,29 +383,29 @@ class EpisodeReopener(Repository):
         due = select(signals.c.key, signals.c.refired).where(signals.c.refired <= now - after)
         due = due.order_by(signals.c.refired).limit(limit)
 
-        async def work(connection: AsyncConnection) -> int:
-            await self._store.take_advisory_lock(connection, DELIVERY_LOCK_ID)
-            waited = {row.key: row.refired for row in reversed((await connection.execute(due)).all())}
+        def work(connection: Connection) -> int:
+            self._store.take_advisory_lock(connection, DELIVERY_LOCK_ID)
+            waited = {row.key: row.refired for row in reversed(connection.execute(due).all())}
             if not waited:
                 return 0
-            known = await known_episodes(connection, list(waited), min(waited.values()))
+            known = known_episodes(connection, list(waited), min(waited.values()))
             left = [
                 (timeline, episodes.continued(timeline, now - after, new_id("sig", now))) for timeline in known.values()
             ]
-            return await _write_reopened(connection, left, now)
+            return _write_reopened(connection, left, now)
 
         return await self._store.write("reopen", work, fenced=True) if await self._select(due.limit(1)) else 0
 
 
-async def _write_reopened(
-    connection: AsyncConnection, timelines: Sequence[tuple[Sequence[Episode], Sequence[Episode]]], now: datetime
+def _write_reopened(
+    connection: Connection, timelines: Sequence[tuple[Sequence[Episode], Sequence[Episode]]], now: datetime
 ) -> int:
     """Write the changed timelines: delete the notes, then insert the new signals."""
     noted = [each.id for before, after in timelines if after is not before for each in before if each.refired]
-    await connection.execute(_FORGET, {"ids": noted})
+    connection.execute(_FORGET, {"ids": noted})
     opened = [after[-1] for before, after in timelines if len(after) > len(before)]
     for episode in opened:
-        await connection.execute(_copy(episode, now))
+        connection.execute(_copy(episode, now))
     return len(opened)
 
 

@@ -3,8 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, insert, select, update
 
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger.outbox import put_notice, put_notice_once
@@ -57,20 +56,20 @@ class IncidentRepository(Repository):
         way (use `move_run` then) and when the incident is closed.
         """
 
-        async def work(connection: AsyncConnection) -> Incident:
-            before = await find_incident(connection, incident)
+        def work(connection: Connection) -> Incident:
+            before = find_incident(connection, incident)
             if before.state is state and before.reason == for_people(reason):
                 return before
             going = select(runs.c.id).where(runs.c.incident == incident, runs.c.finished.is_(None))
-            if before.closed is not None or (await connection.execute(going)).first() is not None:
+            if before.closed is not None or connection.execute(going).first() is not None:
                 raise WrongState(f"incident {incident} is {before.state}: it cannot become {state}")
             after = replace(before, state=state, reason=for_people(reason), closed=now if state.is_final else None)
             moved = update(incidents).where(incidents.c.id == incident)
-            await connection.execute(moved.values(state=after.state, reason=after.reason, closed=after.closed))
+            connection.execute(moved.values(state=after.state, reason=after.reason, closed=after.closed))
             if notify:
-                await put_notice_once(connection, incident, state, reason, now)
+                put_notice_once(connection, incident, state, reason, now)
             elif before.state is not state:
-                await put_notice(connection, incident, state, reason, now)
+                put_notice(connection, incident, state, reason, now)
             return after
 
         return await self._store.write("move-incident", work, fenced=True)
@@ -83,9 +82,9 @@ class IncidentRepository(Repository):
     async def open_observer_incident(self, reason: str, mode: Mode, now: datetime) -> Incident:
         """Open the incident about the observer itself and leave a notice of it; one that is open already stays."""
 
-        async def work(connection: AsyncConnection) -> Incident:
+        def work(connection: Connection) -> Incident:
             query = select(*_INCIDENT).where(*_OF_OBSERVER)
-            known = await read_one(connection, Incident, query, strict=False)
+            known = read_one(connection, Incident, query, strict=False)
             if known is not None:
                 return known
             opened = Incident(
@@ -99,8 +98,8 @@ class IncidentRepository(Repository):
                 opened=now,
                 kind=RunKind.OBSERVER,
             )
-            await connection.execute(insert(incidents).values(values(opened)))
-            await put_notice_once(connection, opened.id, opened.state, reason, now)
+            connection.execute(insert(incidents).values(values(opened)))
+            put_notice_once(connection, opened.id, opened.state, reason, now)
             return opened
 
         return await self._store.write("open-observer-incident", work, fenced=True)
@@ -113,18 +112,18 @@ class IncidentRepository(Repository):
         nothing is done for it.
         """
 
-        async def work(connection: AsyncConnection) -> Abort:
+        def work(connection: Connection) -> Abort:
             # a run is locked before its incident, as by its moves
-            await connection.execute(select(runs.c.id).where(runs.c.incident == abort.incident).with_for_update())
-            await connection.execute(select(incidents.c.id).where(incidents.c.id == abort.incident).with_for_update())
-            incident = await find_incident(connection, abort.incident)
-            _refuse_rollback(incident, await last_run(connection, incident.id))
-            known = await _find_abort(connection, incident.id)
+            connection.execute(select(runs.c.id).where(runs.c.incident == abort.incident).with_for_update())
+            connection.execute(select(incidents.c.id).where(incidents.c.id == abort.incident).with_for_update())
+            incident = find_incident(connection, abort.incident)
+            _refuse_rollback(incident, last_run(connection, incident.id))
+            known = _find_abort(connection, incident.id)
             if known is not None:
                 return known
             if incident.closed is not None or incident.kind is RunKind.OBSERVER:
                 raise WrongState(f"incident {incident.id} is {incident.state}: there is nothing to abort")
-            await connection.execute(insert(aborts).values(values(abort)))
+            connection.execute(insert(aborts).values(values(abort)))
             return abort
 
         return await self._store.write("abort", work, fenced=True)
@@ -134,26 +133,26 @@ class IncidentRepository(Repository):
         return await self._store.read(lambda connection: _find_abort(connection, incident))
 
 
-async def find_incident(connection: AsyncConnection, incident: str, *, strict: bool = False) -> Incident:
+def find_incident(connection: Connection, incident: str, *, strict: bool = False) -> Incident:
     """Read an incident as far as it can be; raises `NotRecorded`, and `UnreadableRow` where that must be all of it."""
     query = select(*_INCIDENT).where(incidents.c.id == incident)
-    found = await read_one(connection, Incident, query, strict=strict)
+    found = read_one(connection, Incident, query, strict=strict)
     if found is None:
         raise NotRecorded(f"there is no incident {incident}")
     return found
 
 
-async def find_child(connection: AsyncConnection, parent: str, step: str) -> RunRecord | None:
+def find_child(connection: Connection, parent: str, step: str) -> RunRecord | None:
     """Read the run that a step of another run has started as far as it can be, None when it has started none."""
     query = select(*columns(RunRecord, runs)).where(runs.c.parent == parent, runs.c.parent_step == step)
-    return await read_one(connection, RunRecord, query.where(runs.c.parent != ""), strict=False)
+    return read_one(connection, RunRecord, query.where(runs.c.parent != ""), strict=False)
 
 
-async def last_run(connection: AsyncConnection, incident: str) -> RunRecord | None:
+def last_run(connection: Connection, incident: str) -> RunRecord | None:
     """Read an incident's newest run as far as it can be, None when it has none."""
     query = select(*columns(RunRecord, runs)).where(runs.c.incident == incident)
     newest = query.order_by(runs.c.started.desc(), runs.c.id.desc()).limit(1)
-    return await read_one(connection, RunRecord, newest, strict=False)
+    return read_one(connection, RunRecord, newest, strict=False)
 
 
 def _refuse_rollback(incident: Incident, run: RunRecord | None) -> None:
@@ -165,6 +164,6 @@ def _refuse_rollback(incident: Incident, run: RunRecord | None) -> None:
         raise WrongState(f"incident {incident.id}: {why}. To stop its writes: {stop}")
 
 
-async def _find_abort(connection: AsyncConnection, incident: str) -> Abort | None:
+def _find_abort(connection: Connection, incident: str) -> Abort | None:
     query = select(*columns(Abort, aborts)).where(aborts.c.incident == incident)
-    return next(iter(readable(Abort, (await connection.execute(query)).all())), None)
+    return next(iter(readable(Abort, connection.execute(query).all())), None)

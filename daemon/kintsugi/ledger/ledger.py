@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from sqlalchemy import func, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, func, select, text
 
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import schema
@@ -88,8 +87,8 @@ class Ledger:
     async def ping(self) -> None:
         """Ask the database for an answer."""
 
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(text("SELECT 1"))
+        def work(connection: Connection) -> None:
+            connection.execute(text("SELECT 1"))
 
         await self._store.read(work)
 
@@ -102,10 +101,10 @@ class Ledger:
         if self._session is None:
             return
 
-        async def ours(connection: AsyncConnection) -> None:
+        def ours(connection: Connection) -> None:
             if self.epoch is not None:
-                await self._store.check_commits(connection)
-                await self._store.check_epoch(connection)
+                self._store.check_commits(connection)
+                self._store.check_epoch(connection)
 
         await self._session.watch(ours)
 
@@ -158,28 +157,26 @@ class Ledger:
 
 async def _prepare(engines: Engines) -> None:
     try:
-        if not engines.on_postgres:
-            await _quick_check(engines)
-        async with engines.writer.begin() as connection:
-            if engines.on_postgres:
-                # A cold start on a busy machine may take long between two statements of a migration.
-                await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '60s'"))
-                await connection.execute(select(func.pg_advisory_xact_lock(_LOCK_ID)))
-            await connection.run_sync(schema.migrate)
+        await engines.writer.run(_check_and_migrate)
     except DRIVER_ERRORS as error:
-        raise ledger_error(error, f"open {shown_url(engines.writer.sync_engine)} (--ledger, ledger.url)") from error
+        raise ledger_error(error, f"open {shown_url(engines.writer.engine)} (--ledger, ledger.url)") from error
 
 
-async def _quick_check(engines: Engines) -> None:
-    async with engines.writer.connect() as connection:
-        found = (await connection.execute(text("PRAGMA quick_check(1)"))).scalar_one()
+def _check_and_migrate(connection: Connection) -> None:
+    on_postgres = connection.dialect.name == "postgresql"
+    found = "ok" if on_postgres else connection.execute(text("PRAGMA quick_check(1)")).scalar_one()
     if found != "ok":
         raise LedgerUnavailable(f"the ledger could not open: {found}{DAMAGED}")
+    if on_postgres:
+        # A cold start on a busy machine may take long between two statements of a migration.
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '60s'"))
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK_ID)))
+    schema.migrate(connection)
+    connection.commit()
 
 
 async def _check(engines: Engines) -> None:
     try:
-        async with engines.reader.connect() as connection:
-            await connection.run_sync(schema.check)
+        await engines.reader.run(schema.check)
     except DRIVER_ERRORS as error:
         raise ledger_error(error, "read") from error

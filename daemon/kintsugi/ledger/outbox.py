@@ -8,8 +8,7 @@ The notifier may send one twice; the receiver recognises it by its id.
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from kintsugi.ledger.rows import columns, values
 from kintsugi.ledger.store import Repository
@@ -35,39 +34,35 @@ AGAIN_AFTER = timedelta(hours=1)
 """The time before a notice of the daemon itself is repeated: it may restart, or its problem return, every minute."""
 
 
-async def put_notice(
-    connection: AsyncConnection, incident: str, state: IncidentState, text: str, now: datetime
-) -> None:
+def put_notice(connection: Connection, incident: str, state: IncidentState, text: str, now: datetime) -> None:
     """Put a notice into the outbox, in the caller's transaction; none for states without notices."""
     if state in NOTIFIED_STATES:
-        await _put(connection, incident, state, text, now)
+        _put(connection, incident, state, text, now)
 
 
-async def put_notice_once(
-    connection: AsyncConnection, incident: str, kind: IncidentState, text: str, now: datetime
-) -> None:
+def put_notice_once(connection: Connection, incident: str, kind: IncidentState, text: str, now: datetime) -> None:
     """Put a notice into the outbox, in the caller's transaction, unless the incident had one with the same text before."""
     query = select(notices.c.id).where(notices.c.incident == incident, notices.c.kind == kind, notices.c.text == text)
-    if (await connection.execute(query.limit(1))).first() is None:
-        await _put(connection, incident, kind, text, now)
+    if connection.execute(query.limit(1)).first() is None:
+        _put(connection, incident, kind, text, now)
 
 
-async def put_first_change(connection: AsyncConnection, run: RunRecord, step: StepRecord, now: datetime) -> None:
+def put_first_change(connection: Connection, run: RunRecord, step: StepRecord, now: datetime) -> None:
     """Put the notice of a run's first change into the outbox, in the caller's transaction; one for each run."""
     query = select(notices.c.id).where(
         notices.c.incident == run.incident,
         notices.c.kind == IncidentState.RUNNING,
         notices.c.created >= run.started,
     )
-    if (await connection.execute(query.limit(1))).first() is None:
+    if connection.execute(query.limit(1)).first() is None:
         why = (line(f"because {step.why}"),) if step.why else ()
         text = lines((line(f"begins: {step.text}"), *why))
-        await _put(connection, run.incident, IncidentState.RUNNING, text, now)
+        _put(connection, run.incident, IncidentState.RUNNING, text, now)
 
 
-async def _put(connection: AsyncConnection, incident: str | None, kind: IncidentState, text: str, now: datetime) -> str:
+def _put(connection: Connection, incident: str | None, kind: IncidentState, text: str, now: datetime) -> str:
     notice = Notice(id=new_id("ntc", now), incident=incident, kind=kind, text=text, created=now, due=now)
-    await connection.execute(insert(notices).values(values(notice) | {"sent": False}))
+    connection.execute(insert(notices).values(values(notice) | {"sent": False}))
     return notice.id
 
 
@@ -105,9 +100,9 @@ class OutboxRepository(Repository):
             notices.c.incident.is_(None), notices.c.created > now - AGAIN_AFTER, notices.c.text == text
         )
 
-        async def work(connection: AsyncConnection) -> None:
-            if (await connection.execute(query.limit(1))).first() is None:
-                await _put(connection, None, kind, text, now)
+        def work(connection: Connection) -> None:
+            if connection.execute(query.limit(1)).first() is None:
+                _put(connection, None, kind, text, now)
 
         await self._store.write("tell-of-no-incident", work, fenced=True)
 

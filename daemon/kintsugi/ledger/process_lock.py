@@ -10,18 +10,18 @@ import asyncio
 import errno
 import fcntl
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from zlib import crc32
 
 import structlog
-from sqlalchemy import func, select, text
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import LedgerHeld, LedgerUnavailable, StaleEpoch
-from kintsugi.ledger.engines import DRIVER_ERRORS, Engines, ledger_error
+from kintsugi.ledger.engines import DRIVER_ERRORS, Engines, PostgresConnections, ledger_error
 
 log = structlog.get_logger(__name__)
 
@@ -49,8 +49,8 @@ class LockSession:
     `take`, StaleEpoch from `watch`.
     """
 
-    def __init__(self, engines: Engines, kind: int, name: int, refusal: str) -> None:
-        self._engines, self._kind, self._name, self._refusal = engines, kind, name, refusal
+    def __init__(self, connections: PostgresConnections, kind: int, name: int, refusal: str) -> None:
+        self._connections, self._kind, self._name, self._refusal = connections, kind, name, refusal
         self._connection: AsyncConnection | None = None
         self._birth: object = None
         self._lock = select(func.pg_try_advisory_lock(kind, name))
@@ -65,7 +65,7 @@ class LockSession:
             raise LedgerHeld(self._refusal)
 
     async def _connect(self) -> AsyncConnection:
-        self._connection = await self._engines.writer.connect()
+        self._connection = await self._connections.async_engine.connect()
         await self._connection.execution_options(isolation_level="AUTOCOMMIT")
         self._birth = await self._connection.scalar(_BIRTH)
         return self._connection
@@ -77,7 +77,7 @@ class LockSession:
             await connection.invalidate()
             await connection.close()
 
-    async def watch(self, ours: Callable[[AsyncConnection], Awaitable[None]]) -> None:
+    async def watch(self, ours: Callable[[Connection], None]) -> None:
         """
         Check periodically that the lock is still held; end only by StaleEpoch, when it is not.
 
@@ -102,7 +102,7 @@ class LockSession:
             log.warning("ledger lock session lost", error=str(ledger_error(error, "ask")))
             return True
 
-    async def _again(self, ours: Callable[[AsyncConnection], Awaitable[None]]) -> None:
+    async def _again(self, ours: Callable[[Connection], None]) -> None:
         """Take the lock again where the server itself was started anew; where only the session has ended, give up."""
         birth = self._birth
         try:
@@ -110,7 +110,7 @@ class LockSession:
             connection = await self._connect()
             mine = self._birth != birth and await connection.scalar(self._lock)
             if mine:
-                await ours(connection)
+                await connection.run_sync(ours)
         except DRIVER_ERRORS as error:
             self._birth = birth
             log.warning("ledger lock not taken again yet", error=str(ledger_error(error, "open")))
@@ -133,7 +133,8 @@ async def process_lock(
     Raises `LedgerHeld` when another live process holds it, `LedgerUnavailable` for a file that has a second name.
     """
     if file is None:
-        session = _session(engines, holder, alone=alone)
+        assert isinstance(engines.writer, PostgresConnections), "what has no file is a server"
+        session = _session(engines.writer, holder, alone=alone)
         try:
             await session.take()
             yield session
@@ -148,12 +149,12 @@ async def process_lock(
         os.close(descriptor)
 
 
-def _session(engines: Engines, holder: str, *, alone: bool) -> LockSession:
+def _session(connections: PostgresConnections, holder: str, *, alone: bool) -> LockSession:
     if alone:
         refusal = "another daemon holds this ledger: stop it first, or give this one its own database"
-        return LockSession(engines, _ALONE, 0, refusal)
+        return LockSession(connections, _ALONE, 0, refusal)
     name = crc32(holder.encode()) - 2**31
-    return LockSession(engines, _NAMED, name, f"another live process is {holder} on this ledger")
+    return LockSession(connections, _NAMED, name, f"another live process is {holder} on this ledger")
 
 
 def _real(file: Path) -> Path:

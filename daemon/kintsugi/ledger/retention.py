@@ -9,8 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Column, ColumnElement, Delete, Select, and_, delete, exists, func, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Column, ColumnElement, Connection, Delete, Select, and_, delete, exists, func, select, tuple_
 
 from kintsugi.ledger.history import LAST_RUNS
 from kintsugi.ledger.store import Repository
@@ -71,14 +70,14 @@ class RetentionRepository(Repository):
         """
         terms, old = kept or RetentionTerms(), min(before, now - self._store.windows.longest)
 
-        async def work(connection: AsyncConnection) -> int:
+        def work(connection: Connection) -> int:
             batch = _Batch(connection, old, limit)
-            await batch.incidents(unsent=terms.notices)
-            await batch.rest(unsent=terms.notices)
+            batch.incidents(unsent=terms.notices)
+            batch.rest(unsent=terms.notices)
             if terms.workloads is not None:
-                await batch.good_revisions(terms.workloads)
-                await batch.good_templates()
-                await batch.replicas(terms.workloads)
+                batch.good_revisions(terms.workloads)
+                batch.good_templates()
+                batch.replicas(terms.workloads)
             return batch.gone
 
         return await self._store.write("prune", work)
@@ -87,21 +86,19 @@ class RetentionRepository(Repository):
 class _Batch:
     """One transaction's share; `gone` counts the rows."""
 
-    def __init__(self, connection: AsyncConnection, old: datetime, limit: int) -> None:
+    def __init__(self, connection: Connection, old: datetime, limit: int) -> None:
         self._connection = connection
         self._old = old
         self._limit = limit
         self.gone = 0
 
-    async def incidents(self, *, unsent: bool) -> None:
+    def incidents(self, *, unsent: bool) -> None:
         """Delete the oldest incidents that nothing holds: first what belongs to them, then those with nothing left."""
-        chosen = await self._keys(_forgettable(self._old, unsent=unsent).limit(self._limit))
-        theirs = await self._keys(select(runs.c.id).where(runs.c.incident.in_(chosen)).limit(self._limit))
+        chosen = self._keys(_forgettable(self._old, unsent=unsent).limit(self._limit))
+        theirs = self._keys(select(runs.c.id).where(runs.c.incident.in_(chosen)).limit(self._limit))
         for reference in (steps.c.run, evidence.c.run, locks.c.run):
-            await self._delete(reference.in_(theirs), reference)
-        await self._delete(
-            runs.c.id.in_(theirs) & _bare(runs.c.id, steps.c.run, evidence.c.run, locks.c.run), runs.c.id
-        )
+            self._delete(reference.in_(theirs), reference)
+        self._delete(runs.c.id.in_(theirs) & _bare(runs.c.id, steps.c.run, evidence.c.run, locks.c.run), runs.c.id)
         references = (
             aborts.c.incident,
             approvals.c.incident,
@@ -110,23 +107,23 @@ class _Batch:
             signals.c.incident,
         )
         for reference in references:
-            await self._delete(reference.in_(chosen), reference)
+            self._delete(reference.in_(chosen), reference)
         empty = _bare(incidents.c.id, runs.c.incident, *references)
-        await self._delete(incidents.c.id.in_(chosen) & empty, incidents.c.id)
+        self._delete(incidents.c.id.in_(chosen) & empty, incidents.c.id)
 
-    async def rest(self, *, unsent: bool) -> None:
+    def rest(self, *, unsent: bool) -> None:
         """Delete what belongs to no incident; unsent notices not, where `unsent` ones are still to be sent."""
         of_daemon = notices.c.incident.is_(None) & (notices.c.created < self._old)
-        await self._delete(of_daemon & notices.c.sent if unsent else of_daemon, notices.c.created)
+        self._delete(of_daemon & notices.c.sent if unsent else of_daemon, notices.c.created)
         without_incident = signals.c.incident.is_(None) & signals.c.ended.is_not(None) & (signals.c.ended < self._old)
         old = (signals.c.last_seen < self._old) & signals.c.verdict.is_not(None)
-        await self._delete(without_incident & old, signals.c.ended)
-        await self._delete(dead_letters.c.received < self._old, dead_letters.c.received)
-        await self._delete(pauses.c.lifted.is_not(None) & (pauses.c.lifted < self._old), pauses.c.lifted)
-        await self._delete(pauses.c.lifted.is_(None) & (pauses.c.until < self._old), pauses.c.until)
-        await self._catalogs()
+        self._delete(without_incident & old, signals.c.ended)
+        self._delete(dead_letters.c.received < self._old, dead_letters.c.received)
+        self._delete(pauses.c.lifted.is_not(None) & (pauses.c.lifted < self._old), pauses.c.lifted)
+        self._delete(pauses.c.lifted.is_(None) & (pauses.c.until < self._old), pauses.c.until)
+        self._catalogs()
 
-    async def good_revisions(self, there: Collection[str]) -> None:
+    def good_revisions(self, there: Collection[str]) -> None:
         """Forget the good revisions of workloads that are gone and were not well since, and all but the last of others."""
         other = good_revisions.alias()
         same = other.c.workload == good_revisions.c.workload
@@ -134,46 +131,46 @@ class _Batch:
         newer = select(func.count()).select_from(other).where(same, other.c.last_good > good_revisions.c.last_good)
         gone = ~since & good_revisions.c.workload.not_in(there)
         old = good_revisions.c.last_good < self._old
-        await self._delete(old & (gone | (newer.scalar_subquery() >= LAST_GOOD)), good_revisions.c.last_good)
+        self._delete(old & (gone | (newer.scalar_subquery() >= LAST_GOOD)), good_revisions.c.last_good)
 
-    async def good_templates(self) -> None:
+    def good_templates(self) -> None:
         """Forget the templates of good revisions that are forgotten."""
         same = (
             good_revisions.c.workload == good_templates.c.workload,
             good_revisions.c.template == good_templates.c.template,
         )
-        await self._delete((good_templates.c.seen < self._old) & ~exists().where(*same), good_templates.c.seen)
+        self._delete((good_templates.c.seen < self._old) & ~exists().where(*same), good_templates.c.seen)
 
-    async def replicas(self, there: Collection[str]) -> None:
+    def replicas(self, there: Collection[str]) -> None:
         """Forget how many replicas workloads had that are gone, and who has scaled them to 0: no other has their uid."""
         for workload, moment in (
             (seen_replicas.c.workload, seen_replicas.c.since),
             (scaled_to_zero.c.workload, scaled_to_zero.c.moment),
         ):
-            await self._delete((moment < self._old) & workload.not_in(there), moment)
+            self._delete((moment < self._old) & workload.not_in(there), moment)
 
-    async def _catalogs(self) -> None:
+    def _catalogs(self) -> None:
         """Forget documents that no run keeps to, the newest digests excepted: a run may begin on them at any moment."""
         newest = select(catalogs.c.digest).group_by(catalogs.c.digest).order_by(func.max(catalogs.c.number).desc())
-        digests = await self._keys(newest.offset(NEWEST_CATALOGS))
+        digests = self._keys(newest.offset(NEWEST_CATALOGS))
         used = exists().where(runs.c.catalog == catalogs.c.digest)
         if digests:
-            await self._count(delete(catalogs).where(catalogs.c.digest.in_(digests), ~used))
+            self._count(delete(catalogs).where(catalogs.c.digest.in_(digests), ~used))
 
-    async def _keys(self, query: Select[tuple[str]]) -> Sequence[str]:
-        return list(await self._connection.scalars(query))
+    def _keys(self, query: Select[tuple[str]]) -> Sequence[str]:
+        return list(self._connection.scalars(query))
 
-    async def _delete(self, which: ColumnElement[bool], order: Column[str]) -> None:
+    def _delete(self, which: ColumnElement[bool], order: Column[str]) -> None:
         """Delete at most a batch of what answers to `which`, found in the order of an index's column."""
         keys = list(order.table.primary_key.columns)
-        rows = await self._connection.execute(select(*keys).where(which).order_by(order).limit(self._limit))
+        rows = self._connection.execute(select(*keys).where(which).order_by(order).limit(self._limit))
         found = [tuple(row) for row in rows]
         if found:
             of_them = tuple_(*keys).in_(found) if len(keys) > 1 else keys[0].in_([key for (key,) in found])
-            await self._count(delete(order.table).where(of_them))
+            self._count(delete(order.table).where(of_them))
 
-    async def _count(self, statement: Delete) -> None:
-        self.gone += (await self._connection.execute(statement)).rowcount
+    def _count(self, statement: Delete) -> None:
+        self.gone += self._connection.execute(statement).rowcount
 
 
 def _forgettable(old: datetime, *, unsent: bool) -> Select[tuple[str]]:

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Select, Table
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table
 
 from kintsugi.errors import UnreadableRow
 from kintsugi.ledger.columns import Unreadable
@@ -131,9 +130,9 @@ def read_leniently(kind: type[T], row: Any) -> T:
     return kind(**(row._mapping if error is None else _as_far_as_known(kind, row._mapping, error)))
 
 
-async def read_one(connection: AsyncConnection, kind: type[T], query: Select[Any], *, strict: bool = True) -> T | None:
+def read_one(connection: Connection, kind: type[T], query: Select[Any], *, strict: bool = True) -> T | None:
     """Read the record of a query for at most one row. Raises UnreadableRow where it is `strict`."""
-    row = (await connection.execute(query)).one_or_none()
+    row = connection.execute(query).one_or_none()
     if row is None:
         return None
     return read_strictly(kind, row) if strict else read_leniently(kind, row)

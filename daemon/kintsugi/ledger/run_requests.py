@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, Select, insert, select, update
 
 from kintsugi.decisions.planner import Plan
 from kintsugi.decisions.reconciliation import overdue_hold_notice
@@ -22,7 +21,7 @@ from kintsugi.ledger.outbox import put_notice, put_notice_once
 from kintsugi.ledger.rows import columns, read_leniently, read_one, values, verdict, verdict_values
 from kintsugi.ledger.store import Repository, Store
 from kintsugi.ledger.tables import approvals, incidents, locks, runs, signals, steps
-from kintsugi.ledger.texts import without_secrets
+from kintsugi.ledger.texts import masked_step
 from kintsugi.ledger.workloads import note_slot, read_scaled_to_zero
 from kintsugi.model.history import History
 from kintsugi.model.identity import new_id
@@ -143,14 +142,14 @@ class RunRequestRepository(Repository):
         Raises `StaleEpoch`, `LedgerUnavailable`, `NotRecorded` for a signal that was never accepted.
         """
 
-        async def work(connection: AsyncConnection) -> RunRequestResult:
-            await self._store.take_advisory_lock(connection, DECISION_LOCK_ID)
+        def work(connection: Connection) -> RunRequestResult:
+            self._store.take_advisory_lock(connection, DECISION_LOCK_ID)
             decision = _Decision(connection, request, now, self._store)
             if request.parent:
-                return await decision.of_child(decide)
+                return decision.of_child(decide)
             if request.signal is None:
-                return await decision.of_start_request(decide)
-            return await decision.of_signal(request.signal.id, decide)
+                return decision.of_start_request(decide)
+            return decision.of_signal(request.signal.id, decide)
 
         return await self._store.write("request-run", work, fenced=True)
 
@@ -178,12 +177,12 @@ class RunRequestRepository(Repository):
     ) -> History:
         """Read what a request (of `runbook`, where one is given) would be decided by, without asking for a run."""
 
-        async def work(connection: AsyncConnection) -> History:
+        def work(connection: Connection) -> History:
             return replace(
-                await read_history(connection, service, namespace, now, self._store.windows),
-                recoveries=await read_recoveries(connection, service, runbook) if runbook else (),
-                upstreams=await read_upstreams(connection, upstreams),
-                scaled_to_zero=await read_scaled_to_zero(connection, starts) if starts else None,
+                read_history(connection, service, namespace, now, self._store.windows),
+                recoveries=read_recoveries(connection, service, runbook) if runbook else (),
+                upstreams=read_upstreams(connection, upstreams),
+                scaled_to_zero=read_scaled_to_zero(connection, starts) if starts else None,
             )
 
         return await self._store.read(work)
@@ -195,18 +194,18 @@ class RunRequestRepository(Repository):
         An incident that has its run already, or is closed, is given back as ATTACHED and nothing is done.
         """
 
-        async def work(connection: AsyncConnection) -> RunRequestResult:
-            await self._store.take_advisory_lock(connection, DECISION_LOCK_ID)
-            found = await find_incident(connection, incident)
+        def work(connection: Connection) -> RunRequestResult:
+            self._store.take_advisory_lock(connection, DECISION_LOCK_ID)
+            found = find_incident(connection, incident)
             if found.state not in _WAITING:
                 text = f"incident {incident} is {found.state} already"
                 attached = Verdict(
                     kind=VerdictKind.ATTACHED, reason=Reason.ACTIVE_RUN, text=text, rule=request.rule, incident=incident
                 )
-                return RunRequestResult(verdict=attached, incident=found, run=await last_run(connection, incident))
+                return RunRequestResult(verdict=attached, incident=found, run=last_run(connection, incident))
             decision = _Decision(connection, request, now, self._store)
-            result = await decision.make(decide, own=incident)
-            await decision.settle_waiting(incident, result.verdict)
+            result = decision.make(decide, own=incident)
+            decision.settle_waiting(incident, result.verdict)
             return result
 
         return await self._store.write("start-held", work, fenced=True)
@@ -215,103 +214,99 @@ class RunRequestRepository(Repository):
 class _Decision:
     """One request inside its transaction."""
 
-    def __init__(self, connection: AsyncConnection, request: RunRequest, now: datetime, store: Store) -> None:
+    def __init__(self, connection: Connection, request: RunRequest, now: datetime, store: Store) -> None:
         self._connection = connection
         self._request = request
         self._now = now
         self._epoch = store.epoch or 0
         self._windows = store.windows
 
-    async def of_signal(self, known_as: str, decide: Decide) -> RunRequestResult:
+    def of_signal(self, known_as: str, decide: Decide) -> RunRequestResult:
         """Decide for a signal, unless that was done before or it has ended."""
-        row = (await self._connection.execute(select(signals).where(signals.c.id == known_as))).one_or_none()
+        row = self._connection.execute(select(signals).where(signals.c.id == known_as)).one_or_none()
         if row is None:
             raise NotRecorded(f"signal {known_as} was never accepted: accept it before asking for a run for it")
         known = verdict(row)
         if known is not None and known.until is None:
-            return await self._known_result(known)
+            return self._known_result(known)
         if row.ended is not None:
             result = RunRequestResult(verdict=replace(_RESOLVED, rule=self._request.rule, incident=row.incident or ""))
         else:
-            result = await self.make(decide, own=row.incident or "")
-        await self._settle(signals.c.id == known_as, result.verdict)
+            result = self.make(decide, own=row.incident or "")
+        self._settle(signals.c.id == known_as, result.verdict)
         return result
 
-    async def of_child(self, decide: Decide) -> RunRequestResult:
+    def of_child(self, decide: Decide) -> RunRequestResult:
         """Decide for a step of another run, unless that was done before; signals of an incident that waits go with it."""
-        child = await find_child(self._connection, self._request.parent, self._request.parent_step)
+        child = find_child(self._connection, self._request.parent, self._request.parent_step)
         if child is not None:
             started = Verdict(kind=VerdictKind.STARTED, reason=Reason.MATCHED, text="it was started before")
             return RunRequestResult(
-                verdict=started, incident=await find_incident(self._connection, child.incident), run=child
+                verdict=started, incident=find_incident(self._connection, child.incident), run=child
             )
-        opened = await self._open_incident()
+        opened = self._open_incident()
         waiting = opened.id if opened is not None and opened.state in _WAITING else ""
-        result = await self.make(decide, own=waiting)
+        result = self.make(decide, own=waiting)
         if waiting and result.run is not None:
-            await self.settle_waiting(waiting, result.verdict)
+            self.settle_waiting(waiting, result.verdict)
         return result
 
-    async def of_start_request(self, decide: Decide) -> RunRequestResult:
+    def of_start_request(self, decide: Decide) -> RunRequestResult:
         """Decide for a person or a schedule; a person's wish that has been started is that start."""
         start, known = self._request.manual, None
         if start is not None:
-            known = await _known_start(self._connection, self._request.service, start.key)
-        return known or await self.make(decide, own="")
+            known = _known_start(self._connection, self._request.service, start.key)
+        return known or self.make(decide, own="")
 
-    async def make(self, decide: Decide, *, own: str) -> RunRequestResult:
+    def make(self, decide: Decide, *, own: str) -> RunRequestResult:
         """Decide; `own` is the incident that this request opened when it was held before, or takes over."""
-        opened = await self._open_incident()
+        opened = self._open_incident()
         if opened is not None and (opened.id != own or opened.state not in _WAITING):
-            return await self._attach(opened)
+            return self._attach(opened)
         request = self._request
         history = replace(
-            await read_history(self._connection, request.service, request.namespace, self._now, self._windows),
-            recoveries=await read_recoveries(self._connection, request.service, request.runbook),
-            upstreams=await read_upstreams(self._connection, request.upstreams),
-            scaled_to_zero=await read_scaled_to_zero(self._connection, request.starts) if request.starts else None,
+            read_history(self._connection, request.service, request.namespace, self._now, self._windows),
+            recoveries=read_recoveries(self._connection, request.service, request.runbook),
+            upstreams=read_upstreams(self._connection, request.upstreams),
+            scaled_to_zero=read_scaled_to_zero(self._connection, request.starts) if request.starts else None,
         )
         verdict = replace(self._respect_locks(decide(history), history), rule=request.rule)
         if verdict.reason is Reason.INEFFECTIVE and history.recoveries:
-            return await self._report_ineffective(opened, verdict, history.recoveries)
+            return self._report_ineffective(opened, verdict, history.recoveries)
         state = _OPENS.get(verdict.kind)
         if state is None:
             return RunRequestResult(
                 verdict=verdict if opened is None else replace(verdict, incident=opened.id), incident=opened
             )
-        incident = await self._put_incident(opened, state, verdict.text)
-        run = await self._start(incident) if verdict.kind is VerdictKind.STARTED else None
+        incident = self._put_incident(opened, state, verdict.text)
+        run = self._start(incident) if verdict.kind is VerdictKind.STARTED else None
         return RunRequestResult(verdict=replace(verdict, incident=incident.id), incident=incident, run=run)
 
-    async def settle_waiting(self, incident: str, verdict: Verdict) -> None:
+    def settle_waiting(self, incident: str, verdict: Verdict) -> None:
         """Store the verdict of the signals that wait with their incident."""
         waiting = signals.c.verdict.in_([VerdictKind.HELD, VerdictKind.AWAITING_APPROVAL])
-        await self._settle((signals.c.incident == incident) & (waiting | signals.c.until.is_not(None)), verdict)
+        self._settle((signals.c.incident == incident) & (waiting | signals.c.until.is_not(None)), verdict)
 
-    async def _report_ineffective(
+    def _report_ineffective(
         self, opened: Incident | None, verdict: Verdict, recoveries: tuple[datetime, ...]
     ) -> RunRequestResult:
         """Close an incident of a problem that returns, with all that was done; once, not for each of its signals."""
         connection, request = self._connection, self._request
         incident = (
-            await notified_since(connection, request.service, request.runbook, recoveries[-1])
-            if opened is None
-            else None
+            notified_since(connection, request.service, request.runbook, recoveries[-1]) if opened is None else None
         )
         if incident is None:
-            attempts = await read_attempts(connection, request.service, request.runbook, recoveries)
-            incident = await self._put_incident(
-                opened, IncidentState.INEFFECTIVE, recurrence_summary(verdict.text, attempts)
-            )
+            attempts = read_attempts(connection, request.service, request.runbook, recoveries)
+            incident = self._put_incident(opened, IncidentState.INEFFECTIVE, recurrence_summary(verdict.text, attempts))
         return RunRequestResult(verdict=replace(verdict, incident=incident.id), incident=incident)
 
-    async def _known_result(self, known: Verdict) -> RunRequestResult:
+    def _known_result(self, known: Verdict) -> RunRequestResult:
         if not known.incident:
             return RunRequestResult(verdict=known)
-        incident = await find_incident(self._connection, known.incident)
-        return RunRequestResult(verdict=known, incident=incident, run=await last_run(self._connection, incident.id))
+        incident = find_incident(self._connection, known.incident)
+        return RunRequestResult(verdict=known, incident=incident, run=last_run(self._connection, incident.id))
 
-    async def _attach(self, incident: Incident) -> RunRequestResult:
+    def _attach(self, incident: Incident) -> RunRequestResult:
         text = f"{incident.service} has incident {incident.id} open ({incident.state})"
         joined = Verdict(
             kind=VerdictKind.ATTACHED,
@@ -320,7 +315,7 @@ class _Decision:
             rule=self._request.rule,
             incident=incident.id,
         )
-        return RunRequestResult(verdict=joined, incident=incident, run=await last_run(self._connection, incident.id))
+        return RunRequestResult(verdict=joined, incident=incident, run=last_run(self._connection, incident.id))
 
     def _respect_locks(self, verdict: Verdict, history: History) -> Verdict:
         # the guards check locks, too; here they are enforced, whatever `decide` has checked
@@ -330,13 +325,13 @@ class _Decision:
         text = f"{held[0]} is held by run {history.locks[held[0]]}"
         return Verdict(kind=VerdictKind.REFUSED, reason=Reason.LOCKED, text=text, until=self._now + RETRY_AFTER)
 
-    async def _open_incident(self) -> Incident | None:
+    def _open_incident(self) -> Incident | None:
         query = select(*columns(Incident, incidents))
         query = query.where(incidents.c.service == self._request.service, incidents.c.closed.is_(None))
         query = query.where(incidents.c.kind == self._request.kind)
-        return await read_one(self._connection, Incident, query, strict=False)
+        return read_one(self._connection, Incident, query, strict=False)
 
-    async def _put_incident(self, opened: Incident | None, state: IncidentState, reason: str) -> Incident:
+    def _put_incident(self, opened: Incident | None, state: IncidentState, reason: str) -> Incident:
         request = self._request
         incident = Incident(
             id=opened.id if opened else new_id("inc", self._now),
@@ -351,23 +346,21 @@ class _Decision:
             kind=request.kind,
         )
         if opened is None:
-            await self._connection.execute(insert(incidents).values(values(incident)))
+            self._connection.execute(insert(incidents).values(values(incident)))
         else:
-            await self._connection.execute(
-                update(incidents).where(incidents.c.id == opened.id).values(values(incident))
-            )
+            self._connection.execute(update(incidents).where(incidents.c.id == opened.id).values(values(incident)))
         if opened is None or opened.state is not state:
-            await put_notice(self._connection, incident.id, state, reason, self._now)
+            put_notice(self._connection, incident.id, state, reason, self._now)
         over = (
             overdue_hold_notice(opened, request.hold_limit, now=self._now)
             if opened and request.hold_limit is not None
             else ""
         )
         if over:
-            await put_notice_once(self._connection, incident.id, IncidentState.HELD, over, self._now)
+            put_notice_once(self._connection, incident.id, IncidentState.HELD, over, self._now)
         return incident
 
-    async def _start(self, incident: Incident) -> RunRecord:
+    def _start(self, incident: Incident) -> RunRecord:
         request = self._request
         run = RunRecord(
             id=new_id("run", self._now),
@@ -387,31 +380,31 @@ class _Decision:
             parent=request.parent,
             parent_step=request.parent_step,
         )
-        await self._connection.execute(insert(runs).values(values(run)))
+        self._connection.execute(insert(runs).values(values(run)))
         held = [{"name": name, "run": run.id, "path": "", "since": self._now} for name in dict.fromkeys(request.locks)]
         if held:
-            await self._connection.execute(insert(locks), held)
+            self._connection.execute(insert(locks), held)
         if request.manual is not None:
-            await _keep_start(self._connection, run, request.manual)
+            _keep_start(self._connection, run, request.manual)
         if request.slot is not None:
-            await note_slot(self._connection, request.service, request.slot)
+            note_slot(self._connection, request.service, request.slot)
         return run
 
-    async def _settle(self, which: ColumnElement[bool], verdict: Verdict) -> None:
-        await self._connection.execute(update(signals).where(which).values(verdict_values(verdict, self._now)))
+    def _settle(self, which: ColumnElement[bool], verdict: Verdict) -> None:
+        self._connection.execute(update(signals).where(which).values(verdict_values(verdict, self._now)))
 
 
-async def _known_start(connection: AsyncConnection, service: str, key: str) -> RunRequestResult | None:
-    run = await _find_started_run(connection, service, key)
+def _known_start(connection: Connection, service: str, key: str) -> RunRequestResult | None:
+    run = _find_started_run(connection, service, key)
     if run is None:
         return None
-    incident = await find_incident(connection, run.incident)
+    incident = find_incident(connection, run.incident)
     text = f"it was started before, as incident {incident.id}"
     known = Verdict(kind=VerdictKind.STARTED, reason=Reason.MATCHED, text=text, rule=run.rule, incident=incident.id)
     return RunRequestResult(verdict=known, incident=incident, run=run)
 
 
-async def _keep_start(connection: AsyncConnection, run: RunRecord, start: ManualStart) -> None:
+def _keep_start(connection: Connection, run: RunRecord, start: ManualStart) -> None:
     approval = Approval(
         incident=run.incident,
         path=str(RUN),
@@ -434,25 +427,25 @@ async def _keep_start(connection: AsyncConnection, run: RunRecord, start: Manual
         result=result,
         met=True,
     )
-    await connection.execute(insert(approvals).values(values(approval)))
-    await connection.execute(insert(steps).values(values(await without_secrets(note))))
+    connection.execute(insert(approvals).values(values(approval)))
+    connection.execute(insert(steps).values(values(masked_step(note))))
 
 
-async def _find_started_run(connection: AsyncConnection, service: str, key: str) -> RunRecord | None:
+def _find_started_run(connection: Connection, service: str, key: str) -> RunRecord | None:
     """Return the run that a start request has started already, however it ended; a request without a key is a new one."""
     if not key:
         return None
-    starts = list(await connection.execute(_starts(service)))
+    starts = list(connection.execute(_starts(service)))
     found = next((row.id for row in starts if isinstance(row.facts, dict) and row.facts.get("mark") == key), None)
     if found is None:
         return None
     query = select(*columns(RunRecord, runs)).where(runs.c.id == found)
-    return read_leniently(RunRecord, (await connection.execute(query)).one())
+    return read_leniently(RunRecord, connection.execute(query).one())
 
 
-async def _read_overrides(connection: AsyncConnection, run: str) -> frozenset[Override]:
+def _read_overrides(connection: Connection, run: str) -> frozenset[Override]:
     """Read the overrides of a run; unreadable ones are left out."""
-    kept = await connection.scalar(select(steps.c.result).where(steps.c.run == run, steps.c.path == STARTED))
+    kept = connection.scalar(select(steps.c.result).where(steps.c.run == run, steps.c.path == STARTED))
     named = kept.get("overrides") if isinstance(kept, dict) else None
     return frozenset(each for each in Override if isinstance(named, list | tuple) and each in named)
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, delete, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
@@ -121,11 +120,11 @@ class RunRepository(Repository):
         announced = step.state is StepState.INTENT and changes_workload(step)
         step = await without_secrets(step)
 
-        async def work(connection: AsyncConnection) -> None:
+        def work(connection: Connection) -> None:
             if budget is not None:
-                await self._store.take_advisory_lock(connection, DECISION_LOCK_ID)
-            run = await find_run(connection, step.run, lock=True)
-            written = await _find_step(connection, step)
+                self._store.take_advisory_lock(connection, DECISION_LOCK_ID)
+            run = find_run(connection, step.run, lock=True)
+            written = _find_step(connection, step)
             if written is not None and _same(written, step):
                 return  # this very transition has landed already
             state = None if written is None else written.state
@@ -136,15 +135,15 @@ class RunRepository(Repository):
             if step.state is StepState.INTENT and run.finished is not None:
                 raise WrongState(f"run {step.run} is over ({run.state}): no new intent for {step.path}")
             if budget is not None:
-                await _spend(connection, step, budget)
-            await _put_step(connection, step, known=written is not None)
+                _spend(connection, step, budget)
+            _put_step(connection, step, known=written is not None)
             if announced and run.kind is RunKind.RECOVERY:
-                await put_first_change(connection, run, step, now)
+                put_first_change(connection, run, step, now)
             if step.changes:
-                await note_scale(connection, step, now)
-                changed = step.state not in NOT_MADE or await _has_changed(connection, run.id)
+                note_scale(connection, step, now)
+                changed = step.state not in NOT_MADE or _has_changed(connection, run.id)
                 if changed is not run.changed:
-                    await connection.execute(update(runs).where(runs.c.id == run.id).values(changed=changed))
+                    connection.execute(update(runs).where(runs.c.id == run.id).values(changed=changed))
 
         await self._store.write(f"save-step {step.path} {step.state}", work, fenced=True)
 
@@ -158,15 +157,15 @@ class RunRepository(Repository):
         its lock is held; a run that is not over is returned as it is.
         """
 
-        async def work(connection: AsyncConnection) -> RunRecord:
-            before = await find_run(connection, run, lock=True)
+        def work(connection: Connection) -> RunRecord:
+            before = find_run(connection, run, lock=True)
             if before.finished is None:
                 return before
             if before.kind is not RunKind.RECOVERY and before.state is not IncidentState.NEEDS_OPERATOR:
                 raise WrongState(f"run {run} was a {before.kind}, which has undone all its changes")
             if before.service == STACK:
                 raise WrongState(f"run {run} has changed nothing itself: roll back the runs that it started")
-            await _refuse_if_taken(connection, before)
+            _refuse_if_taken(connection, before)
             after = replace(
                 before,
                 state=IncidentState.ROLLING_BACK,
@@ -175,10 +174,10 @@ class RunRepository(Repository):
                 rollback_requested_by=clean(who),
                 workload_decided=shown,
             )
-            await connection.execute(update(runs).where(runs.c.id == run).values(values(after)))
+            connection.execute(update(runs).where(runs.c.id == run).values(values(after)))
             lock = {"name": f"service {before.service}", "run": run, "path": "", "since": now}
-            await connection.execute(insert(locks), [lock])
-            await move_incident(connection, before.incident, after)
+            connection.execute(insert(locks), [lock])
+            move_incident(connection, before.incident, after)
             return after
 
         return await self._store.write("reopen-run", work, fenced=True)
@@ -201,8 +200,8 @@ class RunRepository(Repository):
         for another one. An unreadable run can be moved, too: to its end.
         """
 
-        async def work(connection: AsyncConnection) -> RunRecord:
-            before = await find_run(connection, run, lock=True, strict=False)
+        def work(connection: Connection) -> RunRecord:
+            before = find_run(connection, run, lock=True, strict=False)
             if before.finished is not None:
                 if before.state is state:
                     return before
@@ -219,14 +218,14 @@ class RunRepository(Repository):
                 return before
             moved = {"state": after.state, "reason": after.reason, "finished": after.finished, **columns}
             moved |= {"deadline": deadline} if deadline else {}
-            await connection.execute(update(runs).where(runs.c.id == run).values(moved))
+            connection.execute(update(runs).where(runs.c.id == run).values(moved))
             if state.is_final:
-                await connection.execute(delete(locks).where(locks.c.run == run))
+                connection.execute(delete(locks).where(locks.c.run == run))
             if state is IncidentState.PASSED and before.kind is RunKind.DRILL:
-                await note_passed(connection, before.service, now)
-            await move_incident(connection, before.incident, after)
+                note_passed(connection, before.service, now)
+            move_incident(connection, before.incident, after)
             if before.state is not state:
-                await put_notice(connection, before.incident, state, reason, now)
+                put_notice(connection, before.incident, state, reason, now)
             return after
 
         return await self._store.write(f"move-run {state}", work, fenced=True)
@@ -235,9 +234,9 @@ class RunRepository(Repository):
         """Write a run's findings; its state stays. Raises NotRecorded, UnreadableRow, StaleEpoch, LedgerUnavailable."""
         columns = columns_of(updates)
 
-        async def work(connection: AsyncConnection) -> RunRecord:
-            before = await find_run(connection, run, lock=True)
-            await connection.execute(update(runs).where(runs.c.id == run).values(columns))
+        def work(connection: Connection) -> RunRecord:
+            before = find_run(connection, run, lock=True)
+            connection.execute(update(runs).where(runs.c.id == run).values(columns))
             return replace(before, **columns)
 
         return await self._store.write(f"update-run {' '.join(columns)}", work, fenced=True)
@@ -254,10 +253,10 @@ def changes_workload(step: StepRecord) -> bool:
     return any(each.resource in (*WORKLOADS, PODS) for each in definition_of(command).objects(command))
 
 
-async def find_run(connection: AsyncConnection, run: str, *, lock: bool = False, strict: bool = True) -> RunRecord:
+def find_run(connection: Connection, run: str, *, lock: bool = False, strict: bool = True) -> RunRecord:
     """Read a run. Raises NotRecorded; UnreadableRow where `strict`."""
     query = select(*_RUN).where(runs.c.id == run)
-    found = await read_one(connection, RunRecord, query.with_for_update() if lock else query, strict=strict)
+    found = read_one(connection, RunRecord, query.with_for_update() if lock else query, strict=strict)
     if found is None:
         raise NotRecorded(f"there is no run {run}")
     return found
@@ -272,24 +271,24 @@ def _children_of(run: str) -> Select[Any]:
     return select(*_RUN).where(runs.c.parent == run, runs.c.parent != "").order_by(runs.c.started, runs.c.id)
 
 
-async def _refuse_if_taken(connection: AsyncConnection, run: RunRecord) -> None:
+def _refuse_if_taken(connection: Connection, run: RunRecord) -> None:
     others = select(incidents.c.id).where(incidents.c.service == run.service, incidents.c.closed.is_(None))
     others = others.where(incidents.c.kind == run.kind)
-    other = await connection.scalar(others.limit(1))
+    other = connection.scalar(others.limit(1))
     if other is not None:
         raise WrongState(f"{run.service} has incident {other} open: it must end before run {run.id} is rolled back")
-    holder = await connection.scalar(select(locks.c.run).where(locks.c.name == f"service {run.service}"))
+    holder = connection.scalar(select(locks.c.run).where(locks.c.name == f"service {run.service}"))
     if holder is not None:
         raise WrongState(f"{run.service} is held by run {holder}")
 
 
-async def _has_changed(connection: AsyncConnection, run: str) -> bool:
+def _has_changed(connection: Connection, run: str) -> bool:
     made = select(steps.c.number).where(steps.c.run == run, steps.c.changes, steps.c.state.not_in(NOT_MADE))
-    return await connection.scalar(made.limit(1)) is not None
+    return connection.scalar(made.limit(1)) is not None
 
 
-async def _spend(connection: AsyncConnection, step: StepRecord, budget: Budget) -> None:
-    changed = (await read_changed(connection, (step.namespace,), budget.since))[step.namespace]
+def _spend(connection: Connection, step: StepRecord, budget: Budget) -> None:
+    changed = (read_changed(connection, (step.namespace,), budget.since))[step.namespace]
     spent = len(changed.moments)
     if spent >= budget.most:
         raise BudgetSpent(f"{spent} changes in {step.namespace} within the budget window, the budget is {budget.most}")
@@ -299,23 +298,23 @@ async def _spend(connection: AsyncConnection, step: StepRecord, budget: Budget) 
             raise BudgetSpent(objection)
 
 
-async def _find_step(connection: AsyncConnection, step: StepRecord) -> StepRecord | None:
+def _find_step(connection: Connection, step: StepRecord) -> StepRecord | None:
     query = select(*_STEP).where(steps.c.run == step.run, steps.c.phase == step.phase, steps.c.path == step.path)
-    return await read_one(connection, StepRecord, query)
+    return read_one(connection, StepRecord, query)
 
 
-async def _put_step(connection: AsyncConnection, step: StepRecord, *, known: bool) -> None:
+def _put_step(connection: Connection, step: StepRecord, *, known: bool) -> None:
     if not known:
-        await connection.execute(insert(steps).values(values(step)))
+        connection.execute(insert(steps).values(values(step)))
         return
     same = (steps.c.run == step.run, steps.c.phase == step.phase, steps.c.path == step.path)
-    await connection.execute(update(steps).where(*same).values(values(step)))
+    connection.execute(update(steps).where(*same).values(values(step)))
 
 
-async def move_incident(connection: AsyncConnection, incident: str, run: RunRecord) -> None:
+def move_incident(connection: Connection, incident: str, run: RunRecord) -> None:
     """Move a run's incident with it."""
     moved = update(incidents).where(incidents.c.id == incident)
-    await connection.execute(moved.values(state=run.state, reason=run.reason, closed=run.finished))
+    connection.execute(moved.values(state=run.state, reason=run.reason, closed=run.finished))
 
 
 def _same(written: StepRecord, step: StepRecord) -> bool:
@@ -364,14 +363,14 @@ class AdmissionRepository(Repository):
         Raises `StaleEpoch` when another daemon leads.
         """
 
-        async def work(connection: AsyncConnection) -> RecentChanges:
-            await self._store.check_epoch(connection)
-            pauses = [read_leniently(Pause, row) for row in await connection.execute(pauses_at(now))]
-            changed = await read_changed(connection, (namespace,), since)
+        def work(connection: Connection) -> RecentChanges:
+            self._store.check_epoch(connection)
+            pauses = [read_leniently(Pause, row) for row in connection.execute(pauses_at(now))]
+            changed = read_changed(connection, (namespace,), since)
             return RecentChanges(
                 pauses=tuple(pauses),
                 disruptions=changed[namespace],
-                changes=await read_changes(connection, namespace, since) if changes else (),
+                changes=read_changes(connection, namespace, since) if changes else (),
             )
 
         return await self._store.read(work)
@@ -390,16 +389,16 @@ class AdmissionRepository(Repository):
         that is not held is returned as it is.
         """
 
-        async def work(connection: AsyncConnection) -> RunRecord | None:
-            await self._store.take_advisory_lock(connection, DECISION_LOCK_ID)
-            before = await find_run(connection, run, lock=True)
+        def work(connection: Connection) -> RunRecord | None:
+            self._store.take_advisory_lock(connection, DECISION_LOCK_ID)
+            before = find_run(connection, run, lock=True)
             if before.state is not IncidentState.HELD:
                 return before
-            if refusal(await slot_namespaces(connection)):
+            if refusal(slot_namespaces(connection)):
                 return None
             after = replace(before, state=IncidentState.RUNNING, reason=for_people(reason), deadline=deadline)
-            await connection.execute(update(runs).where(runs.c.id == run).values(values(after)))
-            await move_incident(connection, before.incident, after)
+            connection.execute(update(runs).where(runs.c.id == run).values(values(after)))
+            move_incident(connection, before.incident, after)
             return after
 
         return await self._store.write("take-slot", work, fenced=True)
@@ -416,14 +415,14 @@ class AdmissionRepository(Repository):
         Return None when the run has them, else a lock that another run holds. Raises `WrongState` for a run that is over.
         """
 
-        async def work(connection: AsyncConnection) -> Lock | None:
-            await self._store.take_advisory_lock(connection, DECISION_LOCK_ID)
-            row = (await connection.execute(select(runs.c.finished).where(runs.c.id == run))).one_or_none()
+        def work(connection: Connection) -> Lock | None:
+            self._store.take_advisory_lock(connection, DECISION_LOCK_ID)
+            row = connection.execute(select(runs.c.finished).where(runs.c.id == run)).one_or_none()
             if row is None:
                 raise NotRecorded(f"there is no run {run}")
             if row.finished is not None:
                 raise WrongState(f"run {run} is over: it takes no locks")
-            found = await connection.execute(select(*_LOCK).where(locks.c.name.in_(names)).order_by(locks.c.name))
+            found = connection.execute(select(*_LOCK).where(locks.c.name.in_(names)).order_by(locks.c.name))
             held = [read_strictly(Lock, each) for each in found]
             foreign = next((lock for lock in held if lock.run != run), None)
             if foreign is not None:
@@ -431,7 +430,7 @@ class AdmissionRepository(Repository):
             known = {lock.name for lock in held}
             new = [{"name": name, "run": run, "path": path, "since": now} for name in names if name not in known]
             if new:
-                await connection.execute(insert(locks), new)
+                connection.execute(insert(locks), new)
             return None
 
         return await self._store.write(f"take-locks {path}", work, fenced=True)

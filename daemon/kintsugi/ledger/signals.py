@@ -1,12 +1,12 @@
 """Signals: accepted, evaluated, and read again until each has its verdict (P1, P9); and watched conditions that become signals."""
 
-import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     Row,
     Select,
     bindparam,
@@ -20,10 +20,10 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger.dead_letters import UnreadableSignal, put_aside, put_dead_letters
+from kintsugi.ledger.engines import off_loop
 from kintsugi.ledger.group_committer import GroupCommitter
 from kintsugi.ledger.inbox import DELIVERY_LOCK_ID, Accepted, DeliveryResult, large_texts, summed, write_deliveries
 from kintsugi.ledger.rows import columns, signal, signal_columns, unreadable, verdict, verdict_values
@@ -132,9 +132,9 @@ class SignalRepository(Repository):
     async def _commit(self, delivered: Sequence[Signal], now: datetime) -> list[DeliveryResult]:
         written = await large_texts(delivered)
 
-        async def work(connection: AsyncConnection) -> list[DeliveryResult]:
-            await self._store.take_advisory_lock(connection, DELIVERY_LOCK_ID)
-            return await write_deliveries(connection, delivered, now, written)
+        def work(connection: Connection) -> list[DeliveryResult]:
+            self._store.take_advisory_lock(connection, DELIVERY_LOCK_ID)
+            return write_deliveries(connection, delivered, now, written)
 
         return await self._store.write("accept", work)
 
@@ -193,8 +193,8 @@ class SignalRepository(Repository):
             for signal_id, verdict in verdicts.items()
         ]
 
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(_SETTLE, rows)
+        def work(connection: Connection) -> None:
+            connection.execute(_SETTLE, rows)
 
         if rows:
             await self._store.write("settle", work, fenced=True)
@@ -258,15 +258,15 @@ class SignalRepository(Repository):
         Raises `NotRecorded` when there is no signal `before`.
         """
 
-        async def work(connection: AsyncConnection) -> Sequence[EvaluatedSignal]:
+        def work(connection: Connection) -> Sequence[EvaluatedSignal]:
             query = first_page_query(request)
             if request.before:
-                place = (await connection.execute(select(*_ORDER).where(inbox.c.id == request.before))).one_or_none()
+                place = connection.execute(select(*_ORDER).where(inbox.c.id == request.before)).one_or_none()
                 if place is None:
                     raise NotRecorded(f"there is no signal {request.before}")
                 query = query.where(is_before(_ORDER, place))
-            found = await connection.execute(query)
-            return await asyncio.to_thread(lambda: [_evaluated(row) for row in found])
+            found = connection.execute(query)
+            return off_loop(connection, lambda: [_evaluated(row) for row in found])
 
         return await self._store.read(work)
 
@@ -321,13 +321,13 @@ class SignalRepository(Repository):
         return tuple(each for each in found if each.ended is None)
 
 
-async def evaluate_anew(connection: AsyncConnection, incident: str, rules: Collection[str], now: datetime) -> None:
+def evaluate_anew(connection: Connection, incident: str, rules: Collection[str], now: datetime) -> None:
     """Make signals due that some rules refused while their service rested, and those of the incident that still fire."""
     refused = (*_PROVISIONAL, inbox.c.until > now, inbox.c.reason.in_(_RESTING), inbox.c.judged_rule.in_(rules))
     settled = inbox.c.verdict.not_in(_OF_NO_INCIDENT) & inbox.c.until.is_(None)
     theirs = (inbox.c.incident == incident, inbox.c.ended.is_(None), settled)
     for which in (refused, theirs):
-        await connection.execute(update(inbox).where(*which).values(until=now))
+        connection.execute(update(inbox).where(*which).values(until=now))
 
 
 def _evaluated(row: Row[Any]) -> EvaluatedSignal:
@@ -426,11 +426,11 @@ class PendingMatchRepository(Repository):
         forgotten = [*ended, *kept]
         key = tuple_(conditions.c.rule, conditions.c.uid)
 
-        async def work(connection: AsyncConnection) -> None:
+        def work(connection: Connection) -> None:
             for start in range(0, len(forgotten), _CHUNK):
-                await connection.execute(delete(conditions).where(key.in_(forgotten[start : start + _CHUNK])))
+                connection.execute(delete(conditions).where(key.in_(forgotten[start : start + _CHUNK])))
             if rows:
-                await connection.execute(insert(conditions), rows)
+                connection.execute(insert(conditions), rows)
 
         if forgotten:
             await self._store.write("save-conditions", work, fenced=True)

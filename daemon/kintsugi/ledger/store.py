@@ -2,15 +2,19 @@
 The connector: transactions on the ledger's database, the epoch of the leader, and the one function that commits; and the base
 of the repositories, which read and write by it.
 
-Every change goes through `Store.write`, which opens a transaction, tests the epoch where the change is a leader's,
-runs the work and commits. Nothing is done outside a transaction, so a failed one may simply run again; and since each
-work first looks at what is already written, it may run again even when a COMMIT's answer was lost.
+Every change goes through `Store.write`. One transaction is under way at a time; works that arrive meanwhile wait, and go into
+the next one together, so that they share its commit: the epoch is tested once for all that are a leader's, each runs inside a
+savepoint, and who waits is answered after the commit. Nothing is done outside a transaction, so a failed one may simply run
+again; and since each work first looks at what is already written, it may run again even when a COMMIT's answer was lost.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import Any, Protocol, TypeVar
 
@@ -18,6 +22,7 @@ import structlog
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Connection,
     Delete,
     Row,
     Select,
@@ -31,11 +36,18 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.cancellation import uncancelled
 from kintsugi.errors import LedgerError, StaleEpoch, UnreadableRow
-from kintsugi.ledger.engines import DRIVER_ERRORS, DatabaseFailure, Engines, classify, is_read_only, ledger_error
+from kintsugi.ledger.engines import (
+    DRIVER_ERRORS,
+    DatabaseFailure,
+    Engines,
+    classify,
+    is_read_only,
+    ledger_error,
+    off_loop,
+)
 from kintsugi.ledger.rows import read_leniently, readable, unreadable
 from kintsugi.ledger.tables import commit_counts, leadership, pauses
 from kintsugi.model.records import DeadLetter, PauseScope, Signal, StepRecord
@@ -44,7 +56,7 @@ from kintsugi.retries import Waits, retry
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-Work = Callable[[AsyncConnection], Awaitable[T]]
+Work = Callable[[Connection], T]
 
 _ATTEMPTS = 4
 _WAITS = Waits(first=timedelta(seconds=0.02), longest=timedelta(seconds=0.5), jitter=timedelta(seconds=0.05))
@@ -59,6 +71,9 @@ _LOST = {
 }
 _MOST_NOTED = 10_000
 """The most rows that are remembered as logged."""
+
+_MOST_TOGETHER = 32
+"""Works in one transaction, so that none waits long behind the others of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +123,18 @@ class _NoFailpoints:
 NO_FAILPOINTS = _NoFailpoints()
 
 
+@dataclass(kw_only=True, slots=True, eq=False)
+class _Pending:
+    """A work that waits for its transaction, and who waits for its answer; `error` is what the work itself has raised."""
+
+    name: str
+    work: Work[Any]
+    fenced: bool
+    answer: asyncio.Future[Any]
+    value: Any = None
+    error: Exception | None = None
+
+
 class Store:
     """
     Runs transactions.
@@ -125,6 +152,8 @@ class Store:
         self._noted: set[str] = set()
         self._numbers = count(1)
         self._committed: dict[tuple[int, int], int] = {}
+        self._waiting: deque[_Pending] = deque()
+        self._writing: asyncio.Task[None] | None = None
 
     async def write(self, name: str, work: Work[T], *, fenced: bool = False) -> T:
         """
@@ -136,8 +165,7 @@ class Store:
         when the database fell silent during the COMMIT itself. Calling again is always right. A caller that is
         cancelled is so once the transaction has ended.
         """
-        # A transaction that is cut in the middle keeps SQLite's lock until its connection is collected as garbage.
-        return await _with_retries(lambda: uncancelled(self._once(name, work, fenced=fenced)), f"write ({name})")
+        return await _with_retries(lambda: self._next(name, work, fenced=fenced), f"write ({name})")
 
     async def read(self, work: Work[T]) -> T:
         """
@@ -145,18 +173,15 @@ class Store:
 
         A caller that is cancelled is so once the reading has ended.
         """
+        return await _with_retries(lambda: uncancelled(self.engines.reader.run(work)), "read")
 
-        async def once() -> T:
-            async with self.engines.reader.connect() as connection:
-                return await work(connection)
-
-        return await _with_retries(lambda: uncancelled(once()), "read")
-
-    async def commit(self, connection: AsyncConnection, name: str) -> None:
-        """Commit: the only place where anything becomes durable, and where failpoints are hit."""
-        self._failpoints.hit("commit", name, before=True)
-        await connection.commit()
-        self._failpoints.hit("commit", name, before=False)
+    def commit(self, connection: Connection, *names: str) -> None:
+        """Commit: the only place where anything becomes durable, and where failpoints are hit, once for each of the works."""
+        for name in names:
+            self._failpoints.hit("commit", name, before=True)
+        connection.commit()
+        for name in names:
+            self._failpoints.hit("commit", name, before=False)
 
     def note(self, error: UnreadableRow | None) -> None:
         """Log that a row cannot be read, once however often it is met; nothing for None."""
@@ -165,14 +190,14 @@ class Store:
             self._noted.add(text)
             log.error("ledger row unreadable", error=text)
 
-    async def take_advisory_lock(self, connection: AsyncConnection, lock_id: int) -> None:
+    def take_advisory_lock(self, connection: Connection, lock_id: int) -> None:
         """
         Wait until no other transaction holds this turn, on any replica; it is given back at the end of this one.
 
         On SQLite every writing transaction has the turn already (BEGIN IMMEDIATE).
         """
         if self.engines.on_postgres:
-            await connection.execute(select(func.pg_advisory_xact_lock(lock_id)))
+            connection.execute(select(func.pg_advisory_xact_lock(lock_id)))
 
     async def lead(self, now: datetime) -> int:
         """
@@ -184,68 +209,104 @@ class Store:
         """
         known = self.epoch or 0
 
-        async def work(connection: AsyncConnection) -> int:
-            epoch = await connection.scalar(select(leadership.c.epoch).with_for_update())
+        def work(connection: Connection) -> int:
+            epoch = connection.scalar(select(leadership.c.epoch).with_for_update())
             if epoch is None:
-                await connection.execute(insert(leadership).values(id=1, epoch=0, holder=self.holder))
+                connection.execute(insert(leadership).values(id=1, epoch=0, holder=self.holder))
                 epoch = 0
             if epoch < known:
                 raise StaleEpoch(f"the ledger is back at epoch {epoch} although {known} was taken: it has lost commits")
             taken = update(leadership).values(epoch=epoch + 1, holder=self.holder, since=now)
-            await connection.execute(taken)
-            await connection.execute(delete(commit_counts).where(commit_counts.c.epoch <= epoch))
+            connection.execute(taken)
+            connection.execute(delete(commit_counts).where(commit_counts.c.epoch <= epoch))
             return int(epoch) + 1
 
         self.epoch = await self.write("lead", work)
         return self.epoch
 
-    async def check_epoch(self, connection: AsyncConnection) -> None:
+    def check_epoch(self, connection: Connection) -> None:
         """Raise `StaleEpoch` unless the ledger is led under the epoch of this process."""
-        found = await connection.scalar(select(leadership.c.epoch))
+        found = connection.scalar(select(leadership.c.epoch))
         if found != self.epoch:
             raise StaleEpoch(f"the ledger is led under epoch {found}, this process holds {self.epoch}: it must stop")
 
-    async def _once(self, name: str, work: Work[T], *, fenced: bool) -> T:
-        async with self.engines.writer.connect() as connection:
-            try:
-                await connection.begin()
-                if fenced:
-                    await self._fence(connection)
-                counted = await self._count(connection)
-                value = await work(connection)
-                await self.commit(connection, name)
-                self._committed |= counted
-            except DRIVER_ERRORS as error:
-                if is_read_only(error):  # a demoted primary: the next connection may reach the new one
-                    await connection.invalidate()
-                raise
-            return value
+    async def _next(self, name: str, work: Work[T], *, fenced: bool) -> T:
+        """Let `work` go into the next transaction, and return its value once that is committed."""
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Pending(name=name, work=work, fenced=fenced, answer=answer))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_all(), name="ledger-writer")
+        try:
+            return await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            await asyncio.wait([answer])
+            raise
 
-    async def check_commits(self, connection: AsyncConnection) -> None:
+    async def _write_all(self) -> None:
+        """Commit one transaction after the other as long as a work waits."""
+        try:
+            while self._waiting:
+                group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_TOGETHER))]
+                try:
+                    await self.engines.writer.run(partial(self._transact, group))
+                except asyncio.CancelledError:
+                    self._waiting.extendleft(group)
+                    raise
+                # Any error: no caller may wait for ever. It is raised at each of them.
+                except BaseException as error:  # noqa: BLE001
+                    _refuse(group, error)
+                else:
+                    _answer(group)
+        finally:
+            self._writing = None
+            for each in self._waiting:  # only when this task itself was cancelled
+                each.answer.cancel()
+
+    def _transact(self, group: Sequence[_Pending], connection: Connection) -> None:
+        """Run the works in one transaction and commit it. Raises what ends the transaction, for all of them."""
+        try:
+            connection.begin()
+            stale = self._stale(connection) if any(each.fenced for each in group) else None
+            counted = self._count(connection)
+            for each in group:
+                if each.fenced and stale is not None:
+                    each.error = stale
+                else:
+                    _run(connection, each, alone=len(group) == 1)
+            done = [each.name for each in group if each.error is None]
+            if done:
+                self.commit(connection, *done)
+                self._committed |= counted
+        except DRIVER_ERRORS as error:
+            if is_read_only(error):  # a demoted primary: the next connection may reach the new one
+                connection.invalidate()
+            raise
+
+    def check_commits(self, connection: Connection) -> None:
         """
         Raise `StaleEpoch` when the database lacks commits of ours that it has answered: a lagging replica took over (D3).
 
         What was changed is not known then to any successor. So everything is frozen until a person has looked.
         """
         epoch, known = self.epoch, dict(self._committed)
-        found = await connection.scalar(select(leadership.c.epoch))
+        found = connection.scalar(select(leadership.c.epoch))
         if epoch is None or (found is not None and found > epoch):
             return
-        rows = await connection.execute(
+        rows = connection.execute(
             select(commit_counts.c.connection, commit_counts.c.commits).where(commit_counts.c.epoch == epoch)
         )
         counts = {(epoch, number): commits for number, commits in rows}
         if all(counts.get(each, 0) >= commits for each, commits in known.items() if each[0] == epoch):
             return
-        await connection.rollback()
-        await connection.begin()
-        await connection.execute(
+        connection.rollback()
+        connection.begin()
+        connection.execute(
             postgresql.insert(pauses).values(**_LOST, id=f"lost-commits-{epoch}").on_conflict_do_nothing()
         )
-        await self.commit(connection, "freeze")
+        self.commit(connection, "freeze")
         raise StaleEpoch(f"the ledger is at epoch {epoch}, but it has lost commits: this process must stop")
 
-    async def _count(self, connection: AsyncConnection) -> dict[tuple[int, int], int]:
+    def _count(self, connection: Connection) -> dict[tuple[int, int], int]:
         """
         Count the commit that follows, in a row of its connection, for which no other waits; return the new count.
 
@@ -254,23 +315,51 @@ class Store:
         if self.epoch is None or not self.engines.on_postgres:
             return {}
         if _NUMBER not in connection.info:
-            await self.check_commits(connection)
+            self.check_commits(connection)
             connection.info[_NUMBER] = next(self._numbers)
         key = self.epoch, connection.info[_NUMBER]
         commits = self._committed.get(key, 0) + 1
         row = postgresql.insert(commit_counts).values(epoch=key[0], connection=key[1], commits=commits)
-        await connection.execute(
-            row.on_conflict_do_update(index_elements=["epoch", "connection"], set_={"commits": commits})
-        )
+        connection.execute(row.on_conflict_do_update(index_elements=["epoch", "connection"], set_={"commits": commits}))
         return {key: commits}
 
-    async def _fence(self, connection: AsyncConnection) -> None:
+    def _stale(self, connection: Connection) -> LedgerError | None:
+        """Return why this process may not write as the leader, None where it leads."""
         # FOR SHARE: a successor's epoch waits until this transaction has ended, so none commits under an old one
-        epoch = await connection.scalar(select(leadership.c.epoch).with_for_update(read=True))
+        epoch = connection.scalar(select(leadership.c.epoch).with_for_update(read=True))
         if self.epoch is None:
-            raise LedgerError("this process does not lead: call lead() before changing runs")
+            return LedgerError("this process does not lead: call lead() before changing runs")
         if epoch != self.epoch:
-            raise StaleEpoch(f"the ledger is led under epoch {epoch}, this process holds {self.epoch}: it must stop")
+            return StaleEpoch(f"the ledger is led under epoch {epoch}, this process holds {self.epoch}: it must stop")
+        return None
+
+
+def _run(connection: Connection, one: _Pending, *, alone: bool) -> None:
+    """Run a work inside the transaction; what it raises is its caller's, and undoes only what it has written."""
+    try:
+        with nullcontext() if alone else connection.begin_nested():
+            one.value = one.work(connection)
+    # Any error of the work's: the other works of the transaction must not suffer for it. One that ends the transaction does.
+    except Exception as error:
+        if isinstance(error, DRIVER_ERRORS) and (alone or classify(error) is not DatabaseFailure.REFUSED):
+            raise
+        one.error = error
+
+
+def _answer(group: Iterable[_Pending]) -> None:
+    for each in group:
+        if each.answer.done():
+            continue
+        if each.error is None:
+            each.answer.set_result(each.value)
+        else:
+            each.answer.set_exception(each.error)
+
+
+def _refuse(group: Iterable[_Pending], error: BaseException) -> None:
+    for each in group:
+        if not each.answer.done():
+            each.answer.set_exception(error)
 
 
 async def _with_retries(once: Callable[[], Awaitable[T]], what: str) -> T:
@@ -303,9 +392,9 @@ class Repository:
     async def _select(self, query: Select[Any], *, in_thread: bool = False) -> Sequence[Row[Any]]:
         """Return the rows of a query as they are."""
 
-        async def work(connection: AsyncConnection) -> Sequence[Row[Any]]:
-            result = await connection.execute(query)  # all that the database has said; what is left is to decode it
-            return await asyncio.to_thread(result.all) if in_thread else result.all()
+        def work(connection: Connection) -> Sequence[Row[Any]]:
+            result = connection.execute(query)  # all that the database has said; what is left is to decode it
+            return off_loop(connection, result.all) if in_thread else result.all()
 
         return await self._store.read(work)
 
@@ -316,8 +405,8 @@ class Repository:
     async def _execute(self, name: str, statement: UpdateBase, *, fenced: bool = False) -> int:
         """Execute one statement in a transaction of its own; return the number of changed rows. See `Store.write`."""
 
-        async def work(connection: AsyncConnection) -> int:
-            return (await connection.execute(statement)).rowcount
+        def work(connection: Connection) -> int:
+            return connection.execute(statement).rowcount
 
         return await self._store.write(name, work, fenced=fenced)
 
@@ -326,10 +415,10 @@ class Repository:
     ) -> None:
         """Delete rows and insert others in their place, in one transaction. See `Store.write`."""
 
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(old)
+        def work(connection: Connection) -> None:
+            connection.execute(old)
             if new:
-                await connection.execute(insert(old.table), new)
+                connection.execute(insert(old.table), new)
 
         await self._store.write(name, work, fenced=fenced)
 

@@ -220,10 +220,11 @@ async def without_secrets(step: StepRecord) -> StepRecord:
     Commands stay as they are, also those of an undo and those that complete a change: they are executed again after a
     restart. A change whose commands hold a secret is refused beforehand (`actions.command_secrets`).
     """
-    return await searched(len(repr(step)), lambda: _masked_step(step))
+    return await searched(len(repr(step)), lambda: masked_step(step))
 
 
-def _masked_step(step: StepRecord) -> StepRecord:
+def masked_step(step: StepRecord) -> StepRecord:
+    """Do what `without_secrets` does, for a step whose texts are short."""
     return replace(
         step,
         name=SECRETS.text(step.name),

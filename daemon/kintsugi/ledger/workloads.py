@@ -9,8 +9,7 @@ their schedules.
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, insert, select, tuple_, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, tuple_, update
 
 from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
@@ -38,9 +37,9 @@ class RevisionRepository(Repository):
         One that was seen good is no longer adopted.
         """
 
-        async def work(connection: AsyncConnection) -> None:
+        def work(connection: Connection) -> None:
             for revision in revisions:
-                await _note(connection, revision)
+                _note(connection, revision)
 
         if revisions:
             await self._store.write("note-good", work)
@@ -48,10 +47,10 @@ class RevisionRepository(Repository):
     async def forget_good(self, workload: str, template: str) -> None:
         """Forget that a revision was good, and the template that is kept of it: it has failed by itself since."""
 
-        async def work(connection: AsyncConnection) -> None:
+        def work(connection: Connection) -> None:
             for table in (good_revisions, good_templates):
                 same = (table.c.workload == workload, table.c.template == template)
-                await connection.execute(delete(table).where(*same))
+                connection.execute(delete(table).where(*same))
 
         await self._store.write("forget-good", work)
 
@@ -74,14 +73,14 @@ class RevisionRepository(Repository):
         return await self._whole(GoodCount, select(*columns(GoodCount, good_counts)))
 
 
-async def _note(connection: AsyncConnection, revision: GoodRevision) -> None:
+def _note(connection: Connection, revision: GoodRevision) -> None:
     same = (good_revisions.c.workload == revision.workload, good_revisions.c.template == revision.template)
-    last_good = moment(await connection.scalar(select(good_revisions.c.last_good).where(*same)))
+    last_good = moment(connection.scalar(select(good_revisions.c.last_good).where(*same)))
     if last_good is None:
-        await connection.execute(insert(good_revisions).values(values(revision)))
+        connection.execute(insert(good_revisions).values(values(revision)))
     elif last_good < revision.last_good:
         moved = update(good_revisions).where(*same).values(last_good=revision.last_good, number=revision.number)
-        await connection.execute(moved if revision.adopted else moved.values(adopted=False))
+        connection.execute(moved if revision.adopted else moved.values(adopted=False))
 
 
 class TemplateRepository(Repository):
@@ -127,13 +126,13 @@ class ReplicaRepository(Repository):
         return await self._store.read(lambda connection: read_scaled_to_zero(connection, workload))
 
 
-async def read_scaled_to_zero(connection: AsyncConnection, workload: str) -> ScaledToZero | None:
+def read_scaled_to_zero(connection: Connection, workload: str) -> ScaledToZero | None:
     """Read which run has scaled a workload to 0 last. Raises UnreadableRow."""
     query = select(*columns(ScaledToZero, scaled_to_zero)).where(scaled_to_zero.c.workload == workload)
-    return await read_one(connection, ScaledToZero, query)
+    return read_one(connection, ScaledToZero, query)
 
 
-async def note_scale(connection: AsyncConnection, step: StepRecord, now: datetime) -> None:
+def note_scale(connection: Connection, step: StepRecord, now: datetime) -> None:
     """
     Note in the caller's transaction that a run scales a workload to 0 on its way forward, from the intent on.
 
@@ -144,11 +143,11 @@ async def note_scale(connection: AsyncConnection, step: StepRecord, now: datetim
         return
     same = scaled_to_zero.c.workload == workload
     if step.state in NOT_MADE:
-        await connection.execute(delete(scaled_to_zero).where(same, scaled_to_zero.c.run == step.run))
+        connection.execute(delete(scaled_to_zero).where(same, scaled_to_zero.c.run == step.run))
     elif step.state is StepState.INTENT:
-        await connection.execute(delete(scaled_to_zero).where(same))
+        connection.execute(delete(scaled_to_zero).where(same))
         stop = ScaledToZero(workload=workload, run=step.run, moment=now)
-        await connection.execute(insert(scaled_to_zero).values(values(stop)))
+        connection.execute(insert(scaled_to_zero).values(values(stop)))
 
 
 def _stops(step: StepRecord) -> bool:
@@ -176,31 +175,31 @@ class DrillRepository(Repository):
     async def begin_schedule(self, service: str, schedule: str, now: datetime) -> None:
         """Start a schedule at `now`; one that has started already is left as it is."""
 
-        async def work(connection: AsyncConnection) -> None:
-            known = await _find(connection, service)
+        def work(connection: Connection) -> None:
+            known = _find(connection, service)
             if known is None:
                 first = DrillMemory(service=service, schedule=schedule, slot=now)
-                await connection.execute(insert(drills).values(values(first)))
+                connection.execute(insert(drills).values(values(first)))
             elif known.schedule != schedule or known.slot is None:
                 changed = update(drills).where(drills.c.service == service)
-                await connection.execute(changed.values(schedule=schedule, slot=now))
+                connection.execute(changed.values(schedule=schedule, slot=now))
 
         await self._store.write("begin-schedule", work, fenced=True)
 
 
-async def note_slot(connection: AsyncConnection, service: str, slot: datetime) -> None:
+def note_slot(connection: Connection, service: str, slot: datetime) -> None:
     """Note a moment of the schedule as handled, in the caller's transaction."""
-    await connection.execute(update(drills).where(drills.c.service == service).values(slot=slot))
+    connection.execute(update(drills).where(drills.c.service == service).values(slot=slot))
 
 
-async def note_passed(connection: AsyncConnection, service: str, now: datetime) -> None:
+def note_passed(connection: Connection, service: str, now: datetime) -> None:
     """Note that a drill has passed, in the caller's transaction."""
-    if await _find(connection, service) is None:
-        await connection.execute(insert(drills).values(values(DrillMemory(service=service, passed=now))))
+    if _find(connection, service) is None:
+        connection.execute(insert(drills).values(values(DrillMemory(service=service, passed=now))))
     else:
-        await connection.execute(update(drills).where(drills.c.service == service).values(passed=now))
+        connection.execute(update(drills).where(drills.c.service == service).values(passed=now))
 
 
-async def _find(connection: AsyncConnection, service: str) -> DrillMemory | None:
+def _find(connection: Connection, service: str) -> DrillMemory | None:
     query = select(*_DRILL).where(drills.c.service == service)
-    return await read_one(connection, DrillMemory, query, strict=False)
+    return read_one(connection, DrillMemory, query, strict=False)

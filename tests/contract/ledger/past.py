@@ -7,7 +7,7 @@ What is open stays the same however long the past is, so that what a question co
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Table, insert, text
+from sqlalchemy import Connection, Table, insert, text
 
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.tables import (
@@ -36,6 +36,7 @@ from kintsugi.model.records import (
 )
 from kintsugi.model.rules import Mode, RuleSource
 from tests.contract.ledger.build import MINUTE, NOW, diagnosis
+from tests.harness.ledger_rows import beside
 
 SERVICES = 4
 """Services that the past is about; each has had its share of the incidents."""
@@ -49,13 +50,15 @@ async def live_through(ledger: Ledger, count: int) -> None:
     for number in range(count):
         for table, row in _one(number, NOW - timedelta(days=80) + number * 5 * MINUTE * 2000 / max(count, 1)):
             rows.setdefault(table, []).append(row)
-    async with ledger._store.engines.writer.begin() as connection:
+
+    def write(connection: Connection) -> None:
         for table, many in rows.items():
             for chunk in _chunks(many):
-                await connection.execute(insert(table), chunk)
+                connection.execute(insert(table), chunk)
+
+    await beside(ledger, write)
     if ledger._store.engines.on_postgres:
-        async with ledger._store.engines.writer.begin() as connection:
-            await connection.execute(text("ANALYZE"))
+        await beside(ledger, lambda connection: connection.execute(text("ANALYZE")))
 
 
 def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 from kintsugi.ledger import Ledger
 
@@ -49,14 +49,14 @@ async def sent_by(ledger: Ledger) -> AsyncIterator[list[Sent]]:
     def note(_c: object, _cursor: object, statement: str, parameters: Any, _context: object, many: bool) -> None:
         sent.append(Sent(statement, parameters[0] if many else parameters))
 
-    engines = {id(each): each for each in (ledger._store.engines.reader, ledger._store.engines.writer)}.values()
+    engines = {ledger._store.engines.reader.engine, ledger._store.engines.writer.engine}
     for engine in engines:
-        event.listen(engine.sync_engine, "before_cursor_execute", note)
+        event.listen(engine, "before_cursor_execute", note)
     try:
         yield sent
     finally:
         for engine in engines:
-            event.remove(engine.sync_engine, "before_cursor_execute", note)
+            event.remove(engine, "before_cursor_execute", note)
 
 
 async def scans_of(ledger: Ledger, sent: Sequence[Sent]) -> list[str]:
@@ -83,15 +83,15 @@ def _is_scan(line: str, *, limited: bool) -> bool:
 
 
 async def _plan(ledger: Ledger, statement: str, parameters: Any) -> list[str]:
-    engines = ledger._store.engines
-    if engines.on_postgres:
-        async with engines.writer.connect() as connection:
-            rows = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
-            (answer,) = rows.scalars()
-        return list(_lines(answer if isinstance(answer, list) else json.loads(answer)))
-    async with engines.reader.connect() as connection:
-        rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+
+    def explain(connection: Connection) -> list[str]:
+        if connection.dialect.name == "postgresql":
+            (answer,) = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalars()
+            return list(_lines(answer if isinstance(answer, list) else json.loads(answer)))
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
         return [str(row.detail) for row in rows]
+
+    return await ledger._store.engines.reader.run(explain)
 
 
 def _lines(node: Any) -> Iterator[str]:
@@ -130,10 +130,10 @@ async def count_steps(ledger: Ledger) -> Steps:
     steps = Steps()
 
     def on_connect(connection: Any, _record: object) -> None:
-        connection.run_async(lambda raw: raw.set_progress_handler(steps, 1))
+        connection.set_progress_handler(steps, 1)
 
     engines = ledger._store.engines
-    for engine in (engines.reader, engines.writer):
-        await engine.dispose()
-        event.listen(engine.sync_engine, "connect", on_connect)
+    for engine in (engines.reader.engine, engines.writer.engine):
+        engine.dispose()
+        event.listen(engine, "connect", on_connect)
     return steps

@@ -15,14 +15,14 @@ from kintsugi.model.records import IncidentState, PauseScope
 from tests.contract.ledger.build import NOW, begin, leading, not_opened, run_request, signal, start, step, write
 from tests.contract.ledger.test_failpoints import CHANGES, Change
 from tests.harness.fixtures import scratch
+from tests.harness.ledger_rows import beside
 from tests.harness.postgres import Postgres
 from tests.harness.waiting import eventually
 
 
 async def set_epoch(ledger: Ledger, epoch: int) -> None:
     """Do what another leader, or a restored backup, does to the ledger."""
-    async with ledger._store.engines.writer.begin() as connection:
-        await connection.execute(update(leadership).values(epoch=epoch))
+    await beside(ledger, lambda connection: connection.execute(update(leadership).values(epoch=epoch)))
 
 
 async def test_each_lead_takes_a_higher_epoch_across_restarts(url: str) -> None:

@@ -15,6 +15,7 @@ from kintsugi.errors import LedgerError, LedgerUnavailable
 from kintsugi.ledger import Ledger, schema
 from kintsugi.ledger.tables import metadata
 from tests.contract.ledger.build import begin, leading, not_opened
+from tests.harness.ledger_rows import beside
 from tests.harness.postgres import Postgres
 
 TABLES = {"v1": "749303d4eb9da05533dbd39f0d651c525879ca4d1022d1acf92135253180f5bb"}
@@ -46,8 +47,7 @@ async def test_a_new_ledger_has_the_tables_that_the_code_speaks_of(ledger: Ledge
         assert context.get_current_revision() == schema._scripts().get_current_head()
         return list(compare_metadata(context, metadata))
 
-    async with ledger._store.engines.reader.connect() as connection:
-        assert await connection.run_sync(differences) == []
+    assert await beside(ledger, differences) == []
 
 
 async def test_opening_again_migrates_nothing_and_loses_nothing(url: str) -> None:
@@ -61,8 +61,9 @@ async def test_opening_again_migrates_nothing_and_loses_nothing(url: str) -> Non
 @pytest.mark.parametrize("schema", ["3", "v9999"], ids=["earlier", "later"])
 async def test_a_ledger_with_another_schema_is_refused(url: str, schema: str) -> None:
     """C16: after a rollback of the daemon's image, and with the ledger of a version from before the first release."""
-    async with Ledger.open(url, holder="kintsugi-0") as ledger, ledger._store.engines.writer.begin() as connection:
-        await connection.execute(text(f"UPDATE alembic_version SET version_num = '{schema}'"))
+    async with Ledger.open(url, holder="kintsugi-0") as ledger:
+        newer = text(f"UPDATE alembic_version SET version_num = '{schema}'")
+        await beside(ledger, lambda connection: connection.execute(newer))
     refused = re.escape(f"the ledger {url} has the schema {schema}") + ".*upgrade.*or set --ledger .ledger.url."
     for opening in (Ledger.open(url, holder="kintsugi-0"), Ledger.read(url)):
         await not_opened(opening, LedgerError, refused)
@@ -95,5 +96,4 @@ async def test_postgres_commits_durably_whatever_the_server_says(
 
 
 async def _ask(ledger: Ledger, question: str) -> object:
-    async with ledger._store.engines.writer.connect() as connection:
-        return (await connection.execute(text(question))).scalar_one()
+    return await beside(ledger, lambda connection: connection.scalar(text(question)))

@@ -17,6 +17,7 @@ from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import Ledger
 from tests.contract.ledger.build import NOW, begin, leading, not_opened, request, signal, started, step, write
 from tests.harness import disks
+from tests.harness.ledger_rows import beside
 from tests.harness.postgres import Postgres
 
 pytestmark = pytest.mark.long
@@ -80,8 +81,8 @@ async def _accept_much(ledger: Ledger, *, batches: int = 1000) -> None:
 
 
 async def _limit_pages(ledger: Ledger, pages: int) -> None:
-    async with ledger._store.engines.writer.begin() as connection:
-        await connection.execute(text(f"PRAGMA max_page_count = {pages}"))
+    limit = text(f"PRAGMA max_page_count = {pages}")
+    await beside(ledger, lambda connection: connection.execute(limit))
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from tests.contract.ledger.build import (
 )
 from tests.contract.ledger.past import SERVICES, live_through
 from tests.harness import ledgers
+from tests.harness.ledger_rows import beside
 
 DAY = 24 * HOUR
 THEIRS = ("incidents", "runs", "steps", "evidence", "diagnoses", "notices", "signals")
@@ -32,8 +33,8 @@ THEIRS = ("incidents", "runs", "steps", "evidence", "diagnoses", "notices", "sig
 
 async def count(ledger: Ledger, name: str) -> int:
     """Count a table's rows."""
-    async with ledger._store.engines.reader.connect() as connection:
-        return int(await connection.scalar(select(func.count()).select_from(metadata.tables[name])) or 0)
+    rows = select(func.count()).select_from(metadata.tables[name])
+    return await beside(ledger, lambda connection: connection.execute(rows).scalar_one())
 
 
 async def past_run(ledger: Ledger, service: str, days: float, *, told: bool = True) -> str:
@@ -227,5 +228,5 @@ async def _storm(ledger: Ledger, name: str, then: datetime) -> None:
 
 
 async def _pages(ledger: Ledger) -> int:
-    async with ledger._store.engines.reader.connect() as connection:
-        return int(await connection.scalar(text("PRAGMA page_count")) or 0)
+    pages = text("PRAGMA page_count")
+    return await beside(ledger, lambda connection: int(connection.execute(pages).scalar_one()))

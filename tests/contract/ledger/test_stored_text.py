@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from kintsugi.expressions import to_json
 from kintsugi.ledger import Ledger
@@ -39,6 +39,7 @@ from tests.contract.ledger.build import (
     step,
     write,
 )
+from tests.harness.ledger_rows import beside
 from tests.harness.ledgers import newest_dead_letters
 
 MARKS = [f"$kintsugi.{word}" for word in ("", "time", "duration", "bytes", "integer", "map", "future")]
@@ -233,11 +234,11 @@ DEPLOYMENT = {
 
 async def content(ledger: Ledger) -> str:
     """Read every value of every table as it is stored."""
-    found: list[str] = []
-    async with ledger._store.engines.reader.connect() as connection:
-        for table in metadata.sorted_tables:
-            found += [str(tuple(row)) for row in await connection.execute(select(table))]
-    return "\n".join(found)
+
+    def read(connection: Connection) -> list[str]:
+        return [str(tuple(row)) for table in metadata.sorted_tables for row in connection.execute(select(table))]
+
+    return "\n".join(await beside(ledger, read))
 
 
 async def test_no_canary_is_in_any_table_whichever_way_it_came(ledger: Ledger) -> None:

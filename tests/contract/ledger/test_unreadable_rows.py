@@ -46,6 +46,7 @@ from tests.contract.ledger.build import (
     write,
 )
 from tests.contract.ledger.test_costs import QUESTIONS, Question
+from tests.harness.ledger_rows import beside
 from tests.harness.ledgers import newest_dead_letters
 
 OTHER = "of-another-version"
@@ -56,14 +57,12 @@ POD = Target(kind="Pod", namespace="shop", name="web-1", uid="u1")
 
 async def change(ledger: Ledger, statement: str, **values: object) -> None:
     """Write past the ledger, as another version, a hand or a fault does."""
-    async with ledger._store.engines.writer.begin() as connection:
-        await connection.execute(text(statement), values)
+    await beside(ledger, lambda connection: connection.execute(text(statement), values))
 
 
 async def ask(ledger: Ledger, question: str) -> list[tuple[object, ...]]:
     """Read past the ledger."""
-    async with ledger._store.engines.writer.connect() as connection:
-        return [tuple(row) for row in await connection.execute(text(question))]
+    return await beside(ledger, lambda connection: [tuple(row) for row in connection.execute(text(question))])
 
 
 async def fill(ledger: Ledger) -> RunRecord:

@@ -136,9 +136,9 @@ async def test_long_labels_are_masked_before_the_transaction_begins(monkeypatch:
         order.append(f"masks {sum(map(len, annotations.values()))}")
         return dump_labels_and_annotations(labels, annotations)
 
-    async def write(*arguments: Any) -> list[DeliveryResult]:
+    def write(*arguments: Any) -> list[DeliveryResult]:
         order.append("begins")
-        return await write_deliveries(*arguments)
+        return write_deliveries(*arguments)
 
     monkeypatch.setattr(inbox, "dump_labels_and_annotations", dump)
     monkeypatch.setattr(ledger_signals, "write_deliveries", write)

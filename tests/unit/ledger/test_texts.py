@@ -151,8 +151,8 @@ def test_keys_are_bounded_and_two_different_long_keys_stay_different(one: str, o
 @pytest.mark.parametrize(
     ("url", "driver", "file"),
     [
-        ("sqlite:////var/lib/kintsugi/ledger.db", "sqlite+aiosqlite", Path("/var/lib/kintsugi/ledger.db")),
-        ("sqlite+aiosqlite:///ledger.db", "sqlite+aiosqlite", Path("ledger.db")),
+        ("sqlite:////var/lib/kintsugi/ledger.db", "sqlite+pysqlite", Path("/var/lib/kintsugi/ledger.db")),
+        ("sqlite+pysqlite:///ledger.db", "sqlite+pysqlite", Path("ledger.db")),
         ("postgresql://me@db/kintsugi", "postgresql+asyncpg", None),
         ("postgres://me@db/kintsugi", "postgresql+asyncpg", None),
         ("postgresql+psycopg://me@db/kintsugi", "postgresql+asyncpg", None),
