@@ -7,7 +7,7 @@ from sqlalchemy import Connection, and_, case, delete, insert, or_, select, upda
 
 from kintsugi.decisions.reconciliation import rejection
 from kintsugi.errors import NotRecorded, WrongState
-from kintsugi.ledger.history import pauses_at
+from kintsugi.ledger.history import PAUSES
 from kintsugi.ledger.incidents import find_incident
 from kintsugi.ledger.outbox import put_notice_once
 from kintsugi.ledger.rows import columns, read_one, values
@@ -175,7 +175,7 @@ class PauseRepository(Repository):
 
     async def in_force(self, now: datetime) -> tuple[Pause, ...]:
         """Return the pauses in force at `now`, oldest first. One whose subject cannot be read applies to everything."""
-        return await self._shown(Pause, pauses_at(now))
+        return await self._shown(Pause, PAUSES, {"now": now})
 
     async def since(self, moment: datetime, now: datetime) -> tuple[Pause, ...]:
         """

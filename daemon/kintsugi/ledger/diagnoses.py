@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from kintsugi.ledger.rows import columns, values
 from kintsugi.ledger.store import Repository
@@ -94,6 +94,12 @@ class EvidenceRecord:
     taken: datetime
 
 
+_SAME_EVIDENCE = select(evidence.c.number).where(
+    *(evidence.c[name] == bindparam(name) for name in ("run", "path", "kind", "digest"))
+)
+_PUT_EVIDENCE = insert(evidence)
+
+
 class EvidenceRepository(Repository):
     """The evidence of runs."""
 
@@ -104,9 +110,8 @@ class EvidenceRepository(Repository):
         row = {"run": run, "path": clean(path), "kind": clean(kind), "digest": digest}
 
         def work(connection: Connection) -> None:
-            same = select(evidence.c.number).where(*(evidence.c[name] == value for name, value in row.items()))
-            if connection.execute(same).first() is None:
-                connection.execute(insert(evidence).values(**row, text=text, taken=now))
+            if connection.execute(_SAME_EVIDENCE, row).first() is None:
+                connection.execute(_PUT_EVIDENCE, {**row, "text": text, "taken": now})
 
         await self._store.write(f"keep-evidence {path}", work, fenced=True)
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, exists, func, select, union, union_all
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, select, union, union_all
 
 from kintsugi.commands.registry import definitions_by_verb
 from kintsugi.decisions.recurrence import PastRecovery, RunRemedies, failed_remedies
@@ -56,20 +56,73 @@ _PAST = (
 )  # fmt: skip
 
 
+_FINISHED = select(runs.c.id).where(runs.c.service == bindparam("service"), runs.c.finished.is_not(None), _RECOVERY)
+_LAST = _FINISHED.order_by(runs.c.started.desc(), runs.c.id.desc())
+_LAST_CONCLUSIVE = _LAST.where(runs.c.state.not_in(INCONCLUSIVE_OUTCOMES))
+"""A service's finished runs, and those about the remedy, the newest first."""
+
+_COUNTED = union(
+    select(runs.c.id).where(runs.c.finished.is_(None), _RECOVERY),
+    select(runs.c.id).where(runs.c.finished > bindparam("since"), _RECOVERY),
+    select(_LAST.limit(LAST_RUNS).subquery().c.id),
+    select(_LAST_CONCLUSIVE.limit(LAST_RUNS).subquery().c.id),
+)
+"""The runs that a guard may count: by four queries, each with its own index; one with OR would have none."""
+
+_PAST_RUNS = select(*_PAST).where(runs.c.id.in_(bindparam("ids", expanding=True))).order_by(runs.c.started, runs.c.id)
+_IS_LAST = runs.c.id.in_(select(_LAST_CONCLUSIVE.limit(1).subquery().c.id))
+_LAST_RUN = select(*_PAST).where(_IS_LAST)
+_LAST_FAULTS = select(runs.c.incident, runs.c.workload_found, runs.c.workload_left, runs.c.workload_decided).where(
+    _IS_LAST
+)
+_DIAGNOSES = select(diagnoses.c.diagnosis).where(diagnoses.c.incident == bindparam("incident"))
+_OPEN_INCIDENT = select(incidents.c.id, incidents.c.state, incidents.c.opened).where(
+    incidents.c.service == bindparam("service"), incidents.c.closed.is_(None), incidents.c.kind == RunKind.RECOVERY
+)
+_LOCKS = select(locks.c.name, locks.c.run)
+_REJECTED = select(approvals.c.number).where(
+    approvals.c.rejected.is_not(None), approvals.c.rejected > bindparam("since"), approvals.c.path == str(RUN)
+)
+_ABORTED = select(aborts.c.incident).where(
+    aborts.c.requested > bindparam("since"), ~exists().where(pauses.c.id == aborts.c.incident)
+)
+_PAUSED = select(pauses.c.id).where(pauses.c.lifted.is_(None))
+PAUSES = (
+    select(*columns(Pause, pauses))
+    .where(
+        pauses.c.id.in_(
+            union_all(_PAUSED.where(pauses.c.until.is_(None)), _PAUSED.where(pauses.c.until > bindparam("now")))
+        )
+    )
+    .order_by(pauses.c.since, pauses.c.id)
+)
+"""The pauses that hold at a moment, oldest first."""
+
+
+def _changed(*columns: ColumnElement[Any]) -> Select[Any]:
+    """Build the query for changes in some namespaces that were made or may have been, the oldest first."""
+    query = select(*columns).join(runs, runs.c.id == steps.c.run)
+    query = query.where(_RECOVERY, steps.c.changes, steps.c.state.not_in(_NOT_MADE)).order_by(steps.c.started)
+    here = steps.c.namespace.in_(bindparam("namespaces", expanding=True))
+    return query.where(here, steps.c.started > bindparam("since"))
+
+
+_CHANGE_TIMES = _changed(steps.c.started)
+_CHANGED_OBJECTS = _changed(steps.c.namespace, steps.c.started, steps.c.state, steps.c.facts)
+
+
 def read_history(connection: Connection, service: str, namespace: str, now: datetime, windows: Windows) -> History:
     """Read the history for a request of `service` at `now`; changes as far back as `windows` say."""
-    opened = connection.execute(_incident_of(service)).one_or_none()
+    opened = connection.execute(_OPEN_INCIDENT, {"service": service}).one_or_none()
     # asked for by themselves: joined with them, PostgreSQL reads the whole table
-    counted = list(connection.scalars(_counted(service, now - windows.runs)))
-    query = select(*_PAST).where(runs.c.id.in_(counted))
-    rows = connection.execute(query.order_by(runs.c.started, runs.c.id))
-    past = readable(PastRun, rows.all())
+    counted = connection.scalars(_COUNTED, {"service": service, "since": now - windows.runs}).all()
+    past = readable(PastRun, connection.execute(_PAST_RUNS, {"ids": counted}).all() if counted else ())
     return History(
         active=tuple(run for run in past if run.finished is None),
         recent=tuple(run for run in past if run.finished is not None),
         disruptions=read_disruptions(connection, namespace, now - windows.changes),
-        locks={row.name: row.run for row in connection.execute(select(locks.c.name, locks.c.run))},
-        pauses=tuple(read_leniently(Pause, row) for row in connection.execute(pauses_at(now))),
+        locks={row.name: row.run for row in connection.execute(_LOCKS)},
+        pauses=read_pauses(connection, now),
         incident=opened.id if opened is not None else "",
         last_faults=_last_faults(connection, service),
         held_since=opened.opened if opened is not None and opened.state is IncidentState.HELD else None,
@@ -81,55 +134,28 @@ def read_upstreams(connection: Connection, services: Sequence[str]) -> Mapping[s
     """Read the last conclusive run of each of these services."""
     found: list[PastRun] = []
     for service in services:
-        last = _last_of(service).where(runs.c.state.not_in(INCONCLUSIVE_OUTCOMES)).limit(1).subquery()
-        rows = connection.execute(select(*_PAST).where(runs.c.id.in_(select(last.c.id))))
-        found += readable(PastRun, rows.all())
+        found += readable(PastRun, connection.execute(_LAST_RUN, {"service": service}).all())
     return {run.service: run for run in found}
 
 
 def _last_faults(connection: Connection, service: str) -> KnownFaults:
     """Read the faults that the service's last conclusive run was about."""
-    columns = (runs.c.incident, runs.c.workload_found, runs.c.workload_left, runs.c.workload_decided)
-    last = select(*columns).where(runs.c.service == service, runs.c.finished.is_not(None), _RECOVERY)
-    last = last.where(runs.c.state.not_in(INCONCLUSIVE_OUTCOMES)).order_by(runs.c.started.desc(), runs.c.id.desc())
-    row = connection.execute(last.limit(1)).one_or_none()
+    row = connection.execute(_LAST_FAULTS, {"service": service}).one_or_none()
     if row is None:
         return NO_FAULTS
     seen = (row.workload_found, row.workload_left, row.workload_decided)
-    found = connection.scalars(select(diagnoses.c.diagnosis).where(diagnoses.c.incident == row.incident))
+    found = connection.scalars(_DIAGNOSES, {"incident": row.incident})
     return KnownFaults.of(
         (each.template for each in seen if isinstance(each, SeenWorkload)),
         (each for each in found if isinstance(each, Diagnosis)),
     )
 
 
-def _counted(service: str, since: datetime) -> CompoundSelect[tuple[str]]:
-    """Return the runs that a guard may count: by four queries, each with its own index; one with OR would have none."""
-    going = select(runs.c.id).where(runs.c.finished.is_(None), _RECOVERY)
-    recent = select(runs.c.id).where(runs.c.finished > since, _RECOVERY)
-    last = _last_of(service).limit(LAST_RUNS)
-    conclusive = last.where(runs.c.state.not_in(INCONCLUSIVE_OUTCOMES))
-    return union(going, recent, select(last.subquery().c.id), select(conclusive.subquery().c.id))
-
-
-def _last_of(service: str) -> Select[tuple[str]]:
-    finished = select(runs.c.id).where(runs.c.service == service, runs.c.finished.is_not(None), _RECOVERY)
-    return finished.order_by(runs.c.started.desc(), runs.c.id.desc())
-
-
-def _incident_of(service: str) -> Select[tuple[str, IncidentState, datetime]]:
-    open_here = (incidents.c.service == service, incidents.c.closed.is_(None))
-    query = select(incidents.c.id, incidents.c.state, incidents.c.opened)
-    return query.where(*open_here, incidents.c.kind == RunKind.RECOVERY)
-
-
 def _read_rejections(connection: Connection, service: str, since: datetime) -> tuple[Rejection, ...]:
     """Read the plans for a service that were rejected since a moment, and its incidents that were aborted and not resumed."""
     # asked for by themselves: joined with them, SQLite reads all incidents of the service
-    of_late = select(approvals.c.number).where(approvals.c.rejected.is_not(None), approvals.c.rejected > since)
-    noes = list(connection.scalars(of_late.where(approvals.c.path == str(RUN))))
-    resumed = exists().where(pauses.c.id == aborts.c.incident)
-    ended = list(connection.scalars(select(aborts.c.incident).where(aborts.c.requested > since, ~resumed)))
+    noes = connection.scalars(_REJECTED, {"since": since}).all()
+    ended = connection.scalars(_ABORTED, {"since": since}).all()
     here = (incidents.c.service == service, incidents.c.kind == RunKind.RECOVERY)
     found = list[Rejection]()
     if noes:
@@ -146,19 +172,15 @@ def _read_rejections(connection: Connection, service: str, since: datetime) -> t
     return tuple(found)
 
 
-def pauses_at(now: datetime) -> Select[tuple[object, ...]]:
-    """Build the query for the pauses that hold at `now`."""
-    unended = select(pauses.c.id).where(pauses.c.lifted.is_(None), pauses.c.until.is_(None))
-    timed = select(pauses.c.id).where(pauses.c.lifted.is_(None), pauses.c.until > now)
-    holding = pauses.c.id.in_(union_all(unended, timed))
-    return select(*columns(Pause, pauses)).where(holding).order_by(pauses.c.since, pauses.c.id)
+def read_pauses(connection: Connection, now: datetime) -> tuple[Pause, ...]:
+    """Read the pauses that hold at `now`, oldest first, each as far as it can be read."""
+    return tuple(read_leniently(Pause, row) for row in connection.execute(PAUSES, {"now": now}))
 
 
 def read_changed(connection: Connection, namespaces: Collection[str], since: datetime) -> Mapping[str, Disruptions]:
     """Read the times and objects of the changes in each of these namespaces since a moment."""
     found: dict[str, list[tuple[datetime, str]]] = {namespace: [] for namespace in namespaces}
-    query = _changed(steps.c.namespace, steps.c.started, steps.c.state, steps.c.facts)
-    for row in connection.execute(query.where(steps.c.namespace.in_(namespaces), steps.c.started > since)):
+    for row in connection.execute(_CHANGED_OBJECTS, {"namespaces": list(namespaces), "since": since}):
         if isinstance(row.started, datetime):
             # what failed was surely not made, so that the object is still there
             known = isinstance(row.facts, Mapping) and row.state is not StepState.FAILED
@@ -195,20 +217,14 @@ def read_changes(connection: Connection, namespace: str, since: datetime) -> tup
 
 def read_disruptions(connection: Connection, namespace: str, since: datetime) -> tuple[datetime, ...]:
     """Read the times of changes in a namespace since a moment."""
-    query = _changed(steps.c.started).where(steps.c.namespace == namespace, steps.c.started > since)
-    return tuple(started for started in connection.scalars(query) if isinstance(started, datetime))
+    found = connection.scalars(_CHANGE_TIMES, {"namespaces": [namespace], "since": since})
+    return tuple(started for started in found if isinstance(started, datetime))
 
 
 def slot_namespaces(connection: Connection) -> tuple[str, ...]:
     """Read the namespaces of the services that have a slot, one for each."""
     query = select(runs.c.namespace).where(runs.c.finished.is_(None), _RECOVERY, runs.c.service != STACK)
     return tuple(connection.scalars(query.where(runs.c.state != IncidentState.HELD)))
-
-
-def _changed(*columns: ColumnElement[Any]) -> Select[Any]:
-    """Build the query for changes that were made or may have been, the oldest first."""
-    query = select(*columns).join(runs, runs.c.id == steps.c.run)
-    return query.where(_RECOVERY, steps.c.changes, steps.c.state.not_in(_NOT_MADE)).order_by(steps.c.started)
 
 
 MOST = 32
@@ -221,23 +237,22 @@ WELL_AGAIN = (IncidentState.RECOVERED, IncidentState.NO_ACTION)
 """The ends of runs whose service is well: a problem that comes and goes by itself also counts as recurring."""
 
 
+RECOVERIES = (
+    select(runs.c.finished)
+    .where(runs.c.service == bindparam("service"), runs.c.runbook == bindparam("runbook"))
+    .where(runs.c.state == bindparam("state"), runs.c.finished.is_not(None), _RECOVERY)
+    .order_by(runs.c.finished.desc())
+    .limit(MOST)
+)
+"""The newest ends of runs in one state, which an index answers however many runs there are."""
+
+
 def read_recoveries(connection: Connection, service: str, runbook: str) -> tuple[datetime, ...]:
     """Read when runs of one runbook ended with the service well, the oldest first; the newest `MOST` at most."""
     found: list[datetime] = []
     for state in WELL_AGAIN:
-        found += connection.scalars(recoveries_of(service, runbook, state))
+        found += connection.scalars(RECOVERIES, {"service": service, "runbook": runbook, "state": state})
     return tuple(sorted(found)[-MOST:])
-
-
-def recoveries_of(service: str, runbook: str, state: IncidentState) -> Select[tuple[datetime]]:
-    """Build the query for the newest of them in one state, which an index answers however many runs there are."""
-    return (
-        select(runs.c.finished)
-        .where(runs.c.service == service, runs.c.runbook == runbook, runs.c.state == state)
-        .where(runs.c.finished.is_not(None), runs.c.kind == RunKind.RECOVERY)
-        .order_by(runs.c.finished.desc())
-        .limit(MOST)
-    )
 
 
 def read_attempts(

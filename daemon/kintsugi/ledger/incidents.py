@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger.outbox import put_notice, put_notice_once
@@ -17,6 +17,12 @@ from kintsugi.model.records import Incident, IncidentState, RunKind, RunRecord
 from kintsugi.model.rules import Mode
 
 _INCIDENT = columns(Incident, incidents)
+_BY_ID = select(*_INCIDENT).where(incidents.c.id == bindparam("incident"))
+_RUN = select(*columns(RunRecord, runs))
+_CHILD = _RUN.where(runs.c.parent == bindparam("parent"), runs.c.parent_step == bindparam("step"), runs.c.parent != "")
+_LAST_RUN = _RUN.where(runs.c.incident == bindparam("incident"))
+_LAST_RUN = _LAST_RUN.order_by(runs.c.started.desc(), runs.c.id.desc()).limit(1)
+_ABORT = select(*columns(Abort, aborts)).where(aborts.c.incident == bindparam("incident"))
 _OF_OBSERVER = (
     incidents.c.service == RunKind.OBSERVER,
     incidents.c.kind == RunKind.OBSERVER,
@@ -135,8 +141,7 @@ class IncidentRepository(Repository):
 
 def find_incident(connection: Connection, incident: str, *, strict: bool = False) -> Incident:
     """Read an incident as far as it can be; raises `NotRecorded`, and `UnreadableRow` where that must be all of it."""
-    query = select(*_INCIDENT).where(incidents.c.id == incident)
-    found = read_one(connection, Incident, query, strict=strict)
+    found = read_one(connection, Incident, _BY_ID, {"incident": incident}, strict=strict)
     if found is None:
         raise NotRecorded(f"there is no incident {incident}")
     return found
@@ -144,15 +149,12 @@ def find_incident(connection: Connection, incident: str, *, strict: bool = False
 
 def find_child(connection: Connection, parent: str, step: str) -> RunRecord | None:
     """Read the run that a step of another run has started as far as it can be, None when it has started none."""
-    query = select(*columns(RunRecord, runs)).where(runs.c.parent == parent, runs.c.parent_step == step)
-    return read_one(connection, RunRecord, query.where(runs.c.parent != ""), strict=False)
+    return read_one(connection, RunRecord, _CHILD, {"parent": parent, "step": step}, strict=False)
 
 
 def last_run(connection: Connection, incident: str) -> RunRecord | None:
     """Read an incident's newest run as far as it can be, None when it has none."""
-    query = select(*columns(RunRecord, runs)).where(runs.c.incident == incident)
-    newest = query.order_by(runs.c.started.desc(), runs.c.id.desc()).limit(1)
-    return read_one(connection, RunRecord, newest, strict=False)
+    return read_one(connection, RunRecord, _LAST_RUN, {"incident": incident}, strict=False)
 
 
 def _refuse_rollback(incident: Incident, run: RunRecord | None) -> None:
@@ -165,5 +167,4 @@ def _refuse_rollback(incident: Incident, run: RunRecord | None) -> None:
 
 
 def _find_abort(connection: Connection, incident: str) -> Abort | None:
-    query = select(*columns(Abort, aborts)).where(aborts.c.incident == incident)
-    return next(iter(readable(Abort, connection.execute(query).all())), None)
+    return next(iter(readable(Abort, connection.execute(_ABORT, {"incident": incident}).all())), None)

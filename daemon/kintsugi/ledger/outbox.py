@@ -8,7 +8,7 @@ The notifier may send one twice; the receiver recognises it by its id.
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, update
 
 from kintsugi.ledger.rows import columns, values
 from kintsugi.ledger.store import Repository
@@ -34,6 +34,21 @@ AGAIN_AFTER = timedelta(hours=1)
 """The time before a notice of the daemon itself is repeated: it may restart, or its problem return, every minute."""
 
 
+_SAME = (
+    select(notices.c.id)
+    .where(notices.c.incident == bindparam("incident"), notices.c.kind == bindparam("kind"))
+    .where(notices.c.text == bindparam("text"))
+    .limit(1)
+)
+_BEGAN = (
+    select(notices.c.id)
+    .where(notices.c.incident == bindparam("incident"), notices.c.kind == IncidentState.RUNNING)
+    .where(notices.c.created >= bindparam("since"))
+    .limit(1)
+)
+_PUT = insert(notices)
+
+
 def put_notice(connection: Connection, incident: str, state: IncidentState, text: str, now: datetime) -> None:
     """Put a notice into the outbox, in the caller's transaction; none for states without notices."""
     if state in NOTIFIED_STATES:
@@ -42,19 +57,13 @@ def put_notice(connection: Connection, incident: str, state: IncidentState, text
 
 def put_notice_once(connection: Connection, incident: str, kind: IncidentState, text: str, now: datetime) -> None:
     """Put a notice into the outbox, in the caller's transaction, unless the incident had one with the same text before."""
-    query = select(notices.c.id).where(notices.c.incident == incident, notices.c.kind == kind, notices.c.text == text)
-    if connection.execute(query.limit(1)).first() is None:
+    if connection.execute(_SAME, {"incident": incident, "kind": kind, "text": text}).first() is None:
         _put(connection, incident, kind, text, now)
 
 
 def put_first_change(connection: Connection, run: RunRecord, step: StepRecord, now: datetime) -> None:
     """Put the notice of a run's first change into the outbox, in the caller's transaction; one for each run."""
-    query = select(notices.c.id).where(
-        notices.c.incident == run.incident,
-        notices.c.kind == IncidentState.RUNNING,
-        notices.c.created >= run.started,
-    )
-    if connection.execute(query.limit(1)).first() is None:
+    if connection.execute(_BEGAN, {"incident": run.incident, "since": run.started}).first() is None:
         why = (line(f"because {step.why}"),) if step.why else ()
         text = lines((line(f"begins: {step.text}"), *why))
         _put(connection, run.incident, IncidentState.RUNNING, text, now)
@@ -62,8 +71,12 @@ def put_first_change(connection: Connection, run: RunRecord, step: StepRecord, n
 
 def _put(connection: Connection, incident: str | None, kind: IncidentState, text: str, now: datetime) -> str:
     notice = Notice(id=new_id("ntc", now), incident=incident, kind=kind, text=text, created=now, due=now)
-    connection.execute(insert(notices).values(values(notice) | {"sent": False}))
+    connection.execute(_PUT, values(notice) | {"sent": False})
     return notice.id
+
+
+_DUE = select(*columns(Notice, notices)).where(~notices.c.sent, notices.c.due <= bindparam("now"))
+_DUE = _DUE.order_by(notices.c.due, notices.c.id).limit(bindparam("most"))
 
 
 class OutboxRepository(Repository):
@@ -108,8 +121,7 @@ class OutboxRepository(Repository):
 
     async def due_notices(self, now: datetime, limit: int = 20) -> tuple[Notice, ...]:
         """Return the unsent notices whose time has come, oldest first."""
-        query = select(*columns(Notice, notices)).where(~notices.c.sent, notices.c.due <= now)
-        return await self._shown(Notice, query.order_by(notices.c.due, notices.c.id).limit(limit))
+        return await self._shown(Notice, _DUE, {"now": now, "most": limit})
 
     async def notice_sent(self, notice: str) -> None:
         """Mark a notice as sent."""

@@ -130,9 +130,16 @@ def read_leniently(kind: type[T], row: Any) -> T:
     return kind(**(row._mapping if error is None else _as_far_as_known(kind, row._mapping, error)))
 
 
-def read_one(connection: Connection, kind: type[T], query: Select[Any], *, strict: bool = True) -> T | None:
-    """Read the record of a query for at most one row. Raises UnreadableRow where it is `strict`."""
-    row = connection.execute(query).one_or_none()
+def read_one(
+    connection: Connection,
+    kind: type[T],
+    query: Select[Any],
+    given: Mapping[str, object] | None = None,
+    *,
+    strict: bool = True,
+) -> T | None:
+    """Read the record of a query, with the parameters `given`, for at most one row. Raises UnreadableRow where it is `strict`."""
+    row = connection.execute(query, given).one_or_none()
     if row is None:
         return None
     return read_strictly(kind, row) if strict else read_leniently(kind, row)

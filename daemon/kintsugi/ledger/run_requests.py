@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Select, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, insert, select, update
 
 from kintsugi.decisions.planner import Plan
 from kintsugi.decisions.reconciliation import overdue_hold_notice
@@ -43,6 +43,14 @@ from kintsugi.model.rules import Mode, Rule
 from kintsugi.model.step_path import RUN, StepPath
 
 Decide = Callable[[History], Verdict]
+
+_SIGNAL = select(signals).where(signals.c.id == bindparam("signal"))
+_SETTLE_SIGNAL = update(signals).where(signals.c.id == bindparam("which"))
+_OPEN_INCIDENT = select(*columns(Incident, incidents)).where(
+    incidents.c.service == bindparam("service"), incidents.c.closed.is_(None), incidents.c.kind == bindparam("kind")
+)
+_CHANGE_INCIDENT = update(incidents).where(incidents.c.id == bindparam("which"))
+_PUT_INCIDENT, _PUT_RUN, _PUT_LOCK = insert(incidents), insert(runs), insert(locks)
 
 RETRY_AFTER = timedelta(seconds=30)
 """The time after which a request whose lock is held is judged again."""
@@ -223,7 +231,7 @@ class _Decision:
 
     def of_signal(self, known_as: str, decide: Decide) -> RunRequestResult:
         """Decide for a signal, unless that was done before or it has ended."""
-        row = self._connection.execute(select(signals).where(signals.c.id == known_as)).one_or_none()
+        row = self._connection.execute(_SIGNAL, {"signal": known_as}).one_or_none()
         if row is None:
             raise NotRecorded(f"signal {known_as} was never accepted: accept it before asking for a run for it")
         known = verdict(row)
@@ -233,7 +241,7 @@ class _Decision:
             result = RunRequestResult(verdict=replace(_RESOLVED, rule=self._request.rule, incident=row.incident or ""))
         else:
             result = self.make(decide, own=row.incident or "")
-        self._settle(signals.c.id == known_as, result.verdict)
+        self._connection.execute(_SETTLE_SIGNAL, {"which": known_as, **verdict_values(result.verdict, self._now)})
         return result
 
     def of_child(self, decide: Decide) -> RunRequestResult:
@@ -326,10 +334,8 @@ class _Decision:
         return Verdict(kind=VerdictKind.REFUSED, reason=Reason.LOCKED, text=text, until=self._now + RETRY_AFTER)
 
     def _open_incident(self) -> Incident | None:
-        query = select(*columns(Incident, incidents))
-        query = query.where(incidents.c.service == self._request.service, incidents.c.closed.is_(None))
-        query = query.where(incidents.c.kind == self._request.kind)
-        return read_one(self._connection, Incident, query, strict=False)
+        about = {"service": self._request.service, "kind": self._request.kind}
+        return read_one(self._connection, Incident, _OPEN_INCIDENT, about, strict=False)
 
     def _put_incident(self, opened: Incident | None, state: IncidentState, reason: str) -> Incident:
         request = self._request
@@ -346,9 +352,9 @@ class _Decision:
             kind=request.kind,
         )
         if opened is None:
-            self._connection.execute(insert(incidents).values(values(incident)))
+            self._connection.execute(_PUT_INCIDENT, values(incident))
         else:
-            self._connection.execute(update(incidents).where(incidents.c.id == opened.id).values(values(incident)))
+            self._connection.execute(_CHANGE_INCIDENT, {"which": opened.id, **values(incident)})
         if opened is None or opened.state is not state:
             put_notice(self._connection, incident.id, state, reason, self._now)
         over = (
@@ -380,10 +386,10 @@ class _Decision:
             parent=request.parent,
             parent_step=request.parent_step,
         )
-        self._connection.execute(insert(runs).values(values(run)))
+        self._connection.execute(_PUT_RUN, values(run))
         held = [{"name": name, "run": run.id, "path": "", "since": self._now} for name in dict.fromkeys(request.locks)]
         if held:
-            self._connection.execute(insert(locks), held)
+            self._connection.execute(_PUT_LOCK, held)
         if request.manual is not None:
             _keep_start(self._connection, run, request.manual)
         if request.slot is not None:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.errors import BudgetSpent, CommandError, NotRecorded, WrongState
-from kintsugi.ledger.history import RESUMED, pauses_at, read_changed, read_changes, slot_namespaces
+from kintsugi.ledger.history import RESUMED, read_changed, read_changes, read_pauses, slot_namespaces
 from kintsugi.ledger.outbox import put_first_change, put_notice
 from kintsugi.ledger.rows import columns, read_leniently, read_one, read_strictly, values
 from kintsugi.ledger.run_requests import DECISION_LOCK_ID
@@ -45,6 +45,26 @@ from kubeobjects.resources import PODS, WORKLOADS
 
 _STEP = columns(StepRecord, steps)
 _RUN = columns(RunRecord, runs)
+
+_BY_ID = select(*_RUN).where(runs.c.id == bindparam("run"))
+_BY_ID_LOCKED = _BY_ID.with_for_update()
+_OF_INCIDENT = select(*_RUN).where(runs.c.incident == bindparam("incident")).order_by(runs.c.started, runs.c.id)
+_CHILDREN = select(*_RUN).where(runs.c.parent == bindparam("run"), runs.c.parent != "")
+_CHILDREN = _CHILDREN.order_by(runs.c.started, runs.c.id)
+_OPEN_CHILDREN = _CHILDREN.where(runs.c.finished.is_(None))
+_CHANGE_RUN = update(runs).where(runs.c.id == bindparam("which"))
+_CHANGE_INCIDENT = update(incidents).where(incidents.c.id == bindparam("which"))
+
+_STEPS = select(*_STEP).where(steps.c.run == bindparam("run")).order_by(steps.c.number)
+_SAME = (steps.c.run == bindparam("of"), steps.c.phase == bindparam("in_phase"), steps.c.path == bindparam("at"))
+_STEP_AT = select(*_STEP).where(*_SAME)
+_PUT_STEP = insert(steps)
+_CHANGE_STEP = update(steps).where(*_SAME)
+_MADE = (
+    select(steps.c.number)
+    .where(steps.c.run == bindparam("run"), steps.c.changes, steps.c.state.not_in(NOT_MADE))
+    .limit(1)
+)
 
 
 class RunRepository(Repository):
@@ -83,16 +103,15 @@ class RunRepository(Repository):
 
     async def of_incident(self, incident: str) -> tuple[RunRecord, ...]:
         """Return an incident's runs, oldest first."""
-        query = select(*_RUN).where(runs.c.incident == incident).order_by(runs.c.started, runs.c.id)
-        return await self._shown(RunRecord, query)
+        return await self._shown(RunRecord, _OF_INCIDENT, {"incident": incident})
 
     async def children_of(self, run: str) -> tuple[RunRecord, ...]:
         """Return the runs that the steps of a run have started, oldest first."""
-        return await self._shown(RunRecord, _children_of(run))
+        return await self._shown(RunRecord, _CHILDREN, {"run": run})
 
     async def open_children_of(self, run: str) -> tuple[RunRecord, ...]:
         """Return those of them that are not over, oldest first."""
-        return await self._shown(RunRecord, _children_of(run).where(runs.c.finished.is_(None)))
+        return await self._shown(RunRecord, _OPEN_CHILDREN, {"run": run})
 
     async def steps(self, run: str, *, strict: bool = True) -> tuple[StepRecord, ...]:
         """
@@ -101,8 +120,7 @@ class RunRepository(Repository):
         `strict`: raises `UnreadableRow` where any of them cannot be read, since a run that goes on needs them all; else each
         is returned as far as it can be read.
         """
-        query = select(*_STEP).where(steps.c.run == run).order_by(steps.c.number)
-        rows = await self._rows(StepRecord, query)
+        rows = await self._rows(StepRecord, _STEPS, {"run": run})
         return tuple((read_strictly if strict else read_leniently)(StepRecord, row) for row in rows)
 
     async def save_step(
@@ -143,7 +161,7 @@ class RunRepository(Repository):
                 note_scale(connection, step, now)
                 changed = step.state not in NOT_MADE or _has_changed(connection, run.id)
                 if changed is not run.changed:
-                    connection.execute(update(runs).where(runs.c.id == run.id).values(changed=changed))
+                    connection.execute(_CHANGE_RUN, {"which": run.id, "changed": changed})
 
         await self._store.write(f"save-step {step.path} {step.state}", work, fenced=True)
 
@@ -174,7 +192,7 @@ class RunRepository(Repository):
                 rollback_requested_by=clean(who),
                 workload_decided=shown,
             )
-            connection.execute(update(runs).where(runs.c.id == run).values(values(after)))
+            connection.execute(_CHANGE_RUN, {"which": run, **values(after)})
             lock = {"name": f"service {before.service}", "run": run, "path": "", "since": now}
             connection.execute(insert(locks), [lock])
             move_incident(connection, before.incident, after)
@@ -218,7 +236,7 @@ class RunRepository(Repository):
                 return before
             moved = {"state": after.state, "reason": after.reason, "finished": after.finished, **columns}
             moved |= {"deadline": deadline} if deadline else {}
-            connection.execute(update(runs).where(runs.c.id == run).values(moved))
+            connection.execute(_CHANGE_RUN, {"which": run, **moved})
             if state.is_final:
                 connection.execute(delete(locks).where(locks.c.run == run))
             if state is IncidentState.PASSED and before.kind is RunKind.DRILL:
@@ -236,7 +254,7 @@ class RunRepository(Repository):
 
         def work(connection: Connection) -> RunRecord:
             before = find_run(connection, run, lock=True)
-            connection.execute(update(runs).where(runs.c.id == run).values(columns))
+            connection.execute(_CHANGE_RUN, {"which": run, **columns})
             return replace(before, **columns)
 
         return await self._store.write(f"update-run {' '.join(columns)}", work, fenced=True)
@@ -255,8 +273,7 @@ def changes_workload(step: StepRecord) -> bool:
 
 def find_run(connection: Connection, run: str, *, lock: bool = False, strict: bool = True) -> RunRecord:
     """Read a run. Raises NotRecorded; UnreadableRow where `strict`."""
-    query = select(*_RUN).where(runs.c.id == run)
-    found = read_one(connection, RunRecord, query.with_for_update() if lock else query, strict=strict)
+    found = read_one(connection, RunRecord, _BY_ID_LOCKED if lock else _BY_ID, {"run": run}, strict=strict)
     if found is None:
         raise NotRecorded(f"there is no run {run}")
     return found
@@ -265,10 +282,6 @@ def find_run(connection: Connection, run: str, *, lock: bool = False, strict: bo
 def columns_of(updates: RunUpdate) -> dict[str, Any]:
     """Return the columns that an update sets."""
     return {name: clean(value) if isinstance(value, str) else value for name, value in updates.given.items()}
-
-
-def _children_of(run: str) -> Select[Any]:
-    return select(*_RUN).where(runs.c.parent == run, runs.c.parent != "").order_by(runs.c.started, runs.c.id)
 
 
 def _refuse_if_taken(connection: Connection, run: RunRecord) -> None:
@@ -283,8 +296,7 @@ def _refuse_if_taken(connection: Connection, run: RunRecord) -> None:
 
 
 def _has_changed(connection: Connection, run: str) -> bool:
-    made = select(steps.c.number).where(steps.c.run == run, steps.c.changes, steps.c.state.not_in(NOT_MADE))
-    return connection.scalar(made.limit(1)) is not None
+    return connection.scalar(_MADE, {"run": run}) is not None
 
 
 def _spend(connection: Connection, step: StepRecord, budget: Budget) -> None:
@@ -299,22 +311,24 @@ def _spend(connection: Connection, step: StepRecord, budget: Budget) -> None:
 
 
 def _find_step(connection: Connection, step: StepRecord) -> StepRecord | None:
-    query = select(*_STEP).where(steps.c.run == step.run, steps.c.phase == step.phase, steps.c.path == step.path)
-    return read_one(connection, StepRecord, query)
+    return read_one(connection, StepRecord, _STEP_AT, _place(step))
+
+
+def _place(step: StepRecord) -> dict[str, object]:
+    return {"of": step.run, "in_phase": step.phase, "at": step.path}
 
 
 def _put_step(connection: Connection, step: StepRecord, *, known: bool) -> None:
-    if not known:
-        connection.execute(insert(steps).values(values(step)))
-        return
-    same = (steps.c.run == step.run, steps.c.phase == step.phase, steps.c.path == step.path)
-    connection.execute(update(steps).where(*same).values(values(step)))
+    if known:
+        connection.execute(_CHANGE_STEP, {**_place(step), **values(step)})
+    else:
+        connection.execute(_PUT_STEP, values(step))
 
 
 def move_incident(connection: Connection, incident: str, run: RunRecord) -> None:
     """Move a run's incident with it."""
-    moved = update(incidents).where(incidents.c.id == incident)
-    connection.execute(moved.values(state=run.state, reason=run.reason, closed=run.finished))
+    moved = {"state": run.state, "reason": run.reason, "closed": run.finished}
+    connection.execute(_CHANGE_INCIDENT, {"which": incident, **moved})
 
 
 def _same(written: StepRecord, step: StepRecord) -> bool:
@@ -365,10 +379,9 @@ class AdmissionRepository(Repository):
 
         def work(connection: Connection) -> RecentChanges:
             self._store.check_epoch(connection)
-            pauses = [read_leniently(Pause, row) for row in connection.execute(pauses_at(now))]
             changed = read_changed(connection, (namespace,), since)
             return RecentChanges(
-                pauses=tuple(pauses),
+                pauses=read_pauses(connection, now),
                 disruptions=changed[namespace],
                 changes=read_changes(connection, namespace, since) if changes else (),
             )
@@ -397,7 +410,7 @@ class AdmissionRepository(Repository):
             if refusal(slot_namespaces(connection)):
                 return None
             after = replace(before, state=IncidentState.RUNNING, reason=for_people(reason), deadline=deadline)
-            connection.execute(update(runs).where(runs.c.id == run).values(values(after)))
+            connection.execute(_CHANGE_RUN, {"which": run, **values(after)})
             move_incident(connection, before.incident, after)
             return after
 

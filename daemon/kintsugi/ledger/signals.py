@@ -71,6 +71,13 @@ _PROVISIONAL = (inbox.c.until.is_not(None), inbox.c.ended.is_(None))
 
 _ORDER = (inbox.c.received, inbox.c.id)
 
+_IDS = select(inbox.c.id).order_by(*_ORDER).limit(bindparam("most"))
+_NEW = _IDS.where(inbox.c.verdict.is_(None)).subquery()
+_AGAIN = _IDS.where(*_PROVISIONAL, inbox.c.until <= bindparam("now")).subquery()
+_DUE = select(*signal_columns(inbox), inbox.c.incident).order_by(*_ORDER).limit(bindparam("most"))
+# two questions, each with its index: one with OR would read the whole table
+_DUE = _DUE.where(inbox.c.id.in_(union_all(select(_NEW.c.id), select(_AGAIN.c.id))))
+
 _FIRST_PAGE = 8
 _LARGEST_PAGE = 512
 """Keys that are read at a time: few at first, since one that is not silenced is mostly among them."""
@@ -145,13 +152,7 @@ class SignalRepository(Repository):
         Those are the ones without a verdict, and those that still fire and whose provisional verdict ends by `now`. One
         that cannot be read is put aside as a dead letter, so that the others are judged and it is not met again.
         """
-        # two questions, each with its index: one with OR would read the whole table
-        new = select(inbox.c.id).where(inbox.c.verdict.is_(None)).order_by(inbox.c.received, inbox.c.id).limit(limit)
-        again = select(inbox.c.id).where(*_PROVISIONAL, inbox.c.until <= now)
-        again = again.order_by(inbox.c.received, inbox.c.id).limit(limit)
-        both = union_all(select(new.subquery().c.id), select(again.subquery().c.id))
-        query = select(*signal_columns(inbox), inbox.c.incident).where(inbox.c.id.in_(both))
-        rows = await self._rows(Signal, query.order_by(inbox.c.received, inbox.c.id).limit(limit))
+        rows = await self._rows(Signal, _DUE, {"now": now, "most": limit})
         due = [row for row in rows if unreadable(Signal, row) is None]
         if len(due) < len(rows) and self._store.epoch is not None:
             await self._put_aside([row for row in rows if unreadable(Signal, row) is not None], now)
@@ -344,19 +345,26 @@ def first_page_query(request: SignalQuery) -> Select[tuple[object, ...]]:
     return query
 
 
+def _fires(kinds: Sequence[RuleSource]) -> ColumnElement[bool]:
+    return exists().where(_OF_INCIDENT, inbox.c.ended.is_(None), inbox.c.kind.in_(kinds))
+
+
+_OF_INCIDENT = inbox.c.incident == bindparam("incident")
+_LAST_ENDED = select(inbox.c.ended).where(_OF_INCIDENT, inbox.c.ended.is_not(None), _NO_EVENT)
+_TRIGGER = select(
+    _fires(_LASTING).label("firing"),
+    _LAST_ENDED.order_by(inbox.c.ended.desc()).limit(1).scalar_subquery().label("ended"),
+    _fires((RuleSource.ALERT,)).label("alerts"),
+    _fires(_OTHERS).label("others"),
+)
+
+
 class TriggerRepository(Repository):
     """Questions about all signals of an incident, or of a sender that has fallen silent."""
 
     async def of_incident(self, incident: str) -> Trigger:
         """Return the summary of an incident's signals."""
-        last = select(inbox.c.ended).where(inbox.c.incident == incident, inbox.c.ended.is_not(None), _NO_EVENT)
-        query = select(
-            _fires(incident, _LASTING).label("firing"),
-            last.order_by(inbox.c.ended.desc()).limit(1).scalar_subquery().label("ended"),
-            _fires(incident, (RuleSource.ALERT,)).label("alerts"),
-            _fires(incident, _OTHERS).label("others"),
-        )
-        (row,) = await self._select(query)
+        (row,) = await self._select(_TRIGGER, {"incident": incident})
         return Trigger(firing=bool(row.firing), ended=row.ended, alerts_only=bool(row.alerts) and not row.others)
 
     async def firing_keys(self, incident: str) -> AsyncIterator[str]:
@@ -392,10 +400,6 @@ class TriggerRepository(Repository):
         found = await self._scalars(silent.limit(limit))
         still = update(inbox).where(inbox.c.id.in_(found), inbox.c.ended.is_(None), inbox.c.last_seen < before)
         return await self._execute("end-stale", still.values(ended), fenced=True) if found else 0
-
-
-def _fires(incident: str, kinds: Sequence[RuleSource]) -> ColumnElement[bool]:
-    return exists().where(inbox.c.incident == incident, inbox.c.ended.is_(None), inbox.c.kind.in_(kinds))
 
 
 _CHUNK = 500

@@ -57,6 +57,7 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
+Parameters = Mapping[str, object] | None
 
 _ATTEMPTS = 4
 _WAITS = Waits(first=timedelta(seconds=0.02), longest=timedelta(seconds=0.5), jitter=timedelta(seconds=0.05))
@@ -69,6 +70,9 @@ _LOST = {
     "freeze": True,
     "since": func.now(),
 }
+# FOR SHARE: a successor's epoch waits until this transaction has ended, so none commits under an old one
+_EPOCH_HELD = select(leadership.c.epoch).with_for_update(read=True)
+
 _MOST_NOTED = 10_000
 """The most rows that are remembered as logged."""
 
@@ -325,8 +329,7 @@ class Store:
 
     def _stale(self, connection: Connection) -> LedgerError | None:
         """Return why this process may not write as the leader, None where it leads."""
-        # FOR SHARE: a successor's epoch waits until this transaction has ended, so none commits under an old one
-        epoch = connection.scalar(select(leadership.c.epoch).with_for_update(read=True))
+        epoch = connection.scalar(_EPOCH_HELD)
         if self.epoch is None:
             return LedgerError("this process does not lead: call lead() before changing runs")
         if epoch != self.epoch:
@@ -389,24 +392,28 @@ class Repository:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def _select(self, query: Select[Any], *, in_thread: bool = False) -> Sequence[Row[Any]]:
-        """Return the rows of a query as they are."""
+    async def _select(
+        self, query: Select[Any], given: Parameters = None, *, in_thread: bool = False
+    ) -> Sequence[Row[Any]]:
+        """Return the rows of a query as they are; `given` are its parameters."""
 
         def work(connection: Connection) -> Sequence[Row[Any]]:
-            result = connection.execute(query)  # all that the database has said; what is left is to decode it
+            result = connection.execute(query, given)  # all that the database has said; what is left is to decode it
             return off_loop(connection, result.all) if in_thread else result.all()
 
         return await self._store.read(work)
 
-    async def _scalars(self, query: Select[Any]) -> tuple[Any, ...]:
+    async def _scalars(self, query: Select[Any], given: Parameters = None) -> tuple[Any, ...]:
         """Return the values of a query for one column."""
-        return tuple(row[0] for row in await self._select(query))
+        return tuple(row[0] for row in await self._select(query, given))
 
-    async def _execute(self, name: str, statement: UpdateBase, *, fenced: bool = False) -> int:
+    async def _execute(
+        self, name: str, statement: UpdateBase, given: Parameters = None, *, fenced: bool = False
+    ) -> int:
         """Execute one statement in a transaction of its own; return the number of changed rows. See `Store.write`."""
 
         def work(connection: Connection) -> int:
-            return connection.execute(statement).rowcount
+            return connection.execute(statement, given).rowcount
 
         return await self._store.write(name, work, fenced=fenced)
 
@@ -422,17 +429,17 @@ class Repository:
 
         await self._store.write(name, work, fenced=fenced)
 
-    async def _rows(self, kind: type[object], query: Select[Any]) -> Sequence[Row[Any]]:
+    async def _rows(self, kind: type[object], query: Select[Any], given: Parameters = None) -> Sequence[Row[Any]]:
         """Run a query, and log each row that cannot be read whole, once."""
-        rows = await self._select(query, in_thread=kind in _OF_STRANGERS)
+        rows = await self._select(query, given, in_thread=kind in _OF_STRANGERS)
         for row in rows:
             self._store.note(unreadable(kind, row))
         return rows
 
-    async def _whole(self, kind: type[T], query: Select[Any]) -> tuple[T, ...]:
+    async def _whole(self, kind: type[T], query: Select[Any], given: Parameters = None) -> tuple[T, ...]:
         """Return the records that can be read whole: only these are acted upon."""
-        return readable(kind, await self._rows(kind, query))
+        return readable(kind, await self._rows(kind, query, given))
 
-    async def _shown(self, kind: type[T], query: Select[Any]) -> tuple[T, ...]:
+    async def _shown(self, kind: type[T], query: Select[Any], given: Parameters = None) -> tuple[T, ...]:
         """Return every record as far as it can be read, to be shown, counted or closed."""
-        return tuple(read_leniently(kind, row) for row in await self._rows(kind, query))
+        return tuple(read_leniently(kind, row) for row in await self._rows(kind, query, given))

@@ -9,7 +9,7 @@ their schedules.
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, tuple_, update
 
 from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
@@ -126,10 +126,14 @@ class ReplicaRepository(Repository):
         return await self._store.read(lambda connection: read_scaled_to_zero(connection, workload))
 
 
+_SCALED_TO_ZERO = select(*columns(ScaledToZero, scaled_to_zero)).where(
+    scaled_to_zero.c.workload == bindparam("workload")
+)
+
+
 def read_scaled_to_zero(connection: Connection, workload: str) -> ScaledToZero | None:
     """Read which run has scaled a workload to 0 last. Raises UnreadableRow."""
-    query = select(*columns(ScaledToZero, scaled_to_zero)).where(scaled_to_zero.c.workload == workload)
-    return read_one(connection, ScaledToZero, query)
+    return read_one(connection, ScaledToZero, _SCALED_TO_ZERO, {"workload": workload})
 
 
 def note_scale(connection: Connection, step: StepRecord, now: datetime) -> None:

@@ -1,18 +1,28 @@
-"""The answer to a commit is lost, or its caller goes away: nothing is done twice or lost, and no transaction is left behind."""
+"""
+Works that share a commit, a commit whose answer is lost, a caller that goes away: nothing is done twice or lost, and no
+transaction is left behind.
+"""
 
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import NoneType
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import Connection, insert, update
 
+from kintsugi.errors import LedgerError, StaleEpoch, WrongState
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import IncidentState, StepState
+from kintsugi.ledger.rows import values
+from kintsugi.ledger.store import Work
+from kintsugi.ledger.tables import leadership, pauses
+from kintsugi.model.records import IncidentState, Pause, PauseScope, StepState
 from tests.contract.ledger.build import (
     NOW,
+    Crossings,
     accepted,
     begin,
     good_revision,
@@ -24,6 +34,9 @@ from tests.contract.ledger.build import (
     write,
 )
 from tests.contract.ledger.test_manual_starts import by_hand
+from tests.harness.ledger_rows import beside
+
+PAUSE = Pause(id="pause-1", scope=PauseScope.GLOBAL, who="ann", why="deploy", since=NOW)
 
 
 @dataclass
@@ -143,6 +156,71 @@ async def test_a_run_ends_once_and_people_are_told_once(lossy: tuple[Ledger, Bre
     assert line.broken == 1
     assert await ledger.runs.get(run.id) == over
     assert len(await ledger.outbox.due_notices(NOW)) == 1
+
+
+async def test_works_that_share_a_commit_whose_answer_is_lost_are_each_done_once(
+    lossy: tuple[Ledger, BreakingConnection],
+) -> None:
+    """D2: each looks at what is written before it writes."""
+    ledger, line = lossy
+    run = await begin(ledger)
+    paths = [f"delete/pods#{number}" for number in range(4)]
+    line.arm = f"save-step {paths[2]} intent"
+    await asyncio.gather(*(write(ledger, step(run, path)) for path in paths))
+    assert line.broken == 1
+    assert sorted([each.path for each in await ledger.runs.steps(run.id)]) == paths
+
+
+async def test_works_that_arrive_during_a_transaction_share_the_next_one(made: str) -> None:
+    """One fsync for all who wait, and nobody is answered before it."""
+    crossings = Crossings()
+    async with leading(made, failpoints=crossings) as ledger:
+        run = await begin(ledger)
+        crossings.passed.clear()
+        await asyncio.gather(*(write(ledger, step(run, f"p{number}")) for number in range(4)))
+    names = [f"save-step p{number} intent" for number in range(4)]
+    alone, together = [names[:1], names[1:]] if crossings.passed[1][2] is False else [[], names]
+    assert crossings.passed == [
+        ("commit", name, before) for group in (alone, together) for before in (True, False) for name in group
+    ]
+
+
+async def test_a_work_that_is_refused_undoes_nothing_of_those_that_share_its_commit(ledger: Ledger) -> None:
+    """A12: neither what a work itself finds wrong nor what the database refuses is the others' fault."""
+
+    def twice(connection: Connection) -> None:
+        for _ in range(2):
+            connection.execute(insert(pauses).values(values(PAUSE)))
+
+    def half(connection: Connection) -> None:
+        connection.execute(insert(pauses).values(values(replace(PAUSE, id="half"))))
+        raise WrongState("it is over")
+
+    refused: list[Work[None]] = [twice, half]
+    outcomes = await asyncio.gather(
+        ledger.revisions.note_good([good_revision("first")]),
+        *(ledger._store.write("refused", each) for each in refused),
+        ledger.revisions.note_good([good_revision("last")]),
+        return_exceptions=True,
+    )
+    assert [type(each) for each in outcomes] == [NoneType, LedgerError, WrongState, NoneType]
+    assert len([*await ledger.revisions.good_revisions("first"), *await ledger.revisions.good_revisions("last")]) == 2
+    assert await ledger.pauses.in_force(NOW) == ()
+
+
+async def test_who_no_longer_leads_is_refused_and_a_person_s_work_in_the_same_commit_is_kept(ledger: Ledger) -> None:
+    """P4: an answer, a pause or a delivery needs no leader."""
+    run = await begin(ledger)
+    await beside(ledger, lambda connection: connection.execute(update(leadership).values(epoch=99)))
+    outcomes = await asyncio.gather(
+        *(write(ledger, step(run, f"p{number}")) for number in range(2)),
+        ledger.pauses.pause(PAUSE),
+        write(ledger, step(run, "last")),
+        return_exceptions=True,
+    )
+    assert [type(each) for each in outcomes] == [StaleEpoch, StaleEpoch, NoneType, StaleEpoch]
+    assert await ledger.pauses.in_force(NOW) == (PAUSE,)
+    assert await ledger.runs.steps(run.id) == ()
 
 
 _MOMENTS = 60

@@ -14,7 +14,7 @@ from kintsugi.cli import app
 from kintsugi.cli.help_groups import GROUPS
 
 HEAVY = """
-aiohttp aiosqlite alembic apscheduler asyncpg boto3 cel_expr_python google.protobuf kubernetes_asyncio msgspec orjson
+aiohttp alembic apscheduler asyncpg boto3 cel_expr_python google.protobuf kubernetes_asyncio msgspec orjson
 prometheus_client rich sqlalchemy structlog yaml
 kintsugi.app kintsugi.catalog kintsugi.model kintsugi.server kintsugi.settings
 """
