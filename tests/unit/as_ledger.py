@@ -1,6 +1,6 @@
 """A ledger whose repositories are all one object of a test's own, which has their methods under the names that it gave them."""
 
-from typing import Any
+from typing import Any, cast
 
 NAMES = {
     ("approvals", "of_incident"): "approvals",
@@ -30,6 +30,10 @@ def as_ledger(kept: object) -> Any:
 class _Ledger:
     def __init__(self, kept: object) -> None:
         self._kept = kept
+
+    async def commit(self, *writes: Any) -> Any:
+        """Commit as `kept` does."""
+        return await cast("Any", self._kept).commit(*writes)
 
     def __getattr__(self, repository: str) -> "_Repository":
         return _Repository(self._kept, repository)

@@ -13,7 +13,7 @@ from kintsugi.ledger.retention import RetentionTerms
 from kintsugi.ledger.run_requests import Decide, RunRequest, RunRequestResult
 from kintsugi.ledger.runs import CatalogRepository
 from kintsugi.ledger.signals import DeliveryInbox, SignalInbox
-from kintsugi.ledger.store import NO_FAILPOINTS, Failpoints, Windows
+from kintsugi.ledger.store import NO_FAILPOINTS, Failpoints, Windows, Write
 
 __all__ = [
     "NO_FAILPOINTS",
@@ -31,5 +31,6 @@ __all__ = [
     "RunRequestResult",
     "SignalInbox",
     "Windows",
+    "Write",
     "in_pieces",
 ]

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, insert, select
 
 from kintsugi.ledger.rows import columns, values
-from kintsugi.ledger.store import Repository
+from kintsugi.ledger.store import Repository, Write
 from kintsugi.ledger.tables import diagnoses, evidence
 from kintsugi.ledger.texts import clean
 from kintsugi.model.records import KeptDiagnosis, Occasion
@@ -105,6 +105,10 @@ class EvidenceRepository(Repository):
 
     async def keep(self, run: str, path: str, kind: str, text: str, now: datetime) -> None:
         """Keep a piece of evidence, with secrets masked; of more than 256 Ki characters the middle is left out."""
+        await self._store.write_all([await self.evidence_write(run, path, kind, text, now)], fenced=True)
+
+    async def evidence_write(self, run: str, path: str, kind: str, text: str, now: datetime) -> Write[None]:
+        """Return what `keep` writes."""
         text = await searched(len(text), lambda: _bounded(clean(SECRETS.text(text))))
         digest = hashlib.sha256(text.encode()).hexdigest()
         row = {"run": run, "path": clean(path), "kind": clean(kind), "digest": digest}
@@ -113,7 +117,7 @@ class EvidenceRepository(Repository):
             if connection.execute(_SAME_EVIDENCE, row).first() is None:
                 connection.execute(_PUT_EVIDENCE, {**row, "text": text, "taken": now})
 
-        await self._store.write(f"keep-evidence {path}", work, fenced=True)
+        return Write(name=f"keep-evidence {path}", work=work)
 
     async def of_run(self, run: str) -> tuple[EvidenceRecord, ...]:
         """Return the evidence of a run, in order."""

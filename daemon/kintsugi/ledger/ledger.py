@@ -7,6 +7,7 @@ Each repository has one concern; this module binds them together, opens them and
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, func, select, text
 
@@ -34,7 +35,7 @@ from kintsugi.ledger.retention import RetentionRepository
 from kintsugi.ledger.run_requests import RunRequestRepository
 from kintsugi.ledger.runs import AdmissionRepository, CatalogRepository, RunRepository
 from kintsugi.ledger.signals import PendingMatchRepository, SignalRepository, TriggerRepository
-from kintsugi.ledger.store import NO_FAILPOINTS, Failpoints, Store, Windows
+from kintsugi.ledger.store import NO_FAILPOINTS, Failpoints, Store, Windows, Write
 from kintsugi.ledger.workloads import DrillRepository, ReplicaRepository, RevisionRepository, TemplateRepository
 
 _LOCK_ID = 0x6B696E00
@@ -83,6 +84,10 @@ class Ledger:
     async def lead(self, now: datetime) -> int:
         """Take the lead, and return its epoch: see `Store.lead`."""
         return await self._store.lead(now)
+
+    async def commit(self, *writes: Write[Any]) -> list[Any]:
+        """Make the leader's changes in their order in one transaction, all or none: see `Store.write`; return their values."""
+        return await self._store.write_all(writes, fenced=True)
 
     async def ping(self) -> None:
         """Ask the database for an answer."""

@@ -20,7 +20,7 @@ from kintsugi.ledger.history import RESUMED, read_changed, read_changes, read_pa
 from kintsugi.ledger.outbox import put_first_change, put_notice
 from kintsugi.ledger.rows import columns, read_leniently, read_one, read_strictly, values
 from kintsugi.ledger.run_requests import DECISION_LOCK_ID
-from kintsugi.ledger.store import Repository
+from kintsugi.ledger.store import Repository, Write
 from kintsugi.ledger.tables import catalogs, incidents, locks, runs, steps
 from kintsugi.ledger.texts import clean, dump, for_people, without_secrets
 from kintsugi.ledger.workloads import note_passed, note_scale
@@ -135,6 +135,12 @@ class RunRepository(Repository):
         `BudgetSpent`; `WrongState` when the step is in another state, or for a new intent of a run that is over;
         `StaleEpoch`, `LedgerUnavailable`. Secrets are masked.
         """
+        await self._store.write_all([await self.step_write(step, expect=expect, now=now, budget=budget)], fenced=True)
+
+    async def step_write(
+        self, step: StepRecord, *, expect: StepState | None, now: datetime, budget: Budget | None = None
+    ) -> Write[None]:
+        """Return what `save_step` writes."""
         announced = step.state is StepState.INTENT and changes_workload(step)
         step = await without_secrets(step)
 
@@ -163,7 +169,7 @@ class RunRepository(Repository):
                 if changed is not run.changed:
                     connection.execute(_CHANGE_RUN, {"which": run.id, "changed": changed})
 
-        await self._store.write(f"save-step {step.path} {step.state}", work, fenced=True)
+        return Write(name=f"save-step {step.path} {step.state}", work=work)
 
     async def reopen_run(
         self, run: str, reason: str, now: datetime, *, who: str, shown: SeenWorkload | None = None
@@ -210,6 +216,20 @@ class RunRepository(Repository):
         deadline: datetime | None = None,
         updates: RunUpdate = NO_UPDATE,
     ) -> RunRecord:
+        """Move a run and its incident to a state: see `move_write`. Raises StaleEpoch, LedgerUnavailable."""
+        move = self.move_write(run, state, reason, now, deadline=deadline, updates=updates)
+        return await self._store.write(move.name, move.work, fenced=True)
+
+    def move_write(
+        self,
+        run: str,
+        state: IncidentState,
+        reason: str,
+        now: datetime,
+        *,
+        deadline: datetime | None = None,
+        updates: RunUpdate = NO_UPDATE,
+    ) -> Write[RunRecord]:
         """
         Move a run and its incident to a state; `deadline` is left as it is when None.
 
@@ -246,10 +266,10 @@ class RunRepository(Repository):
                 put_notice(connection, before.incident, state, reason, now)
             return after
 
-        return await self._store.write(f"move-run {state}", work, fenced=True)
+        return Write(name=f"move-run {state}", work=work)
 
-    async def update_run(self, run: str, updates: RunUpdate) -> RunRecord:
-        """Write a run's findings; its state stays. Raises NotRecorded, UnreadableRow, StaleEpoch, LedgerUnavailable."""
+    def update_write(self, run: str, updates: RunUpdate) -> Write[RunRecord]:
+        """Write a run's findings; its state stays. Raises NotRecorded, UnreadableRow."""
         columns = columns_of(updates)
 
         def work(connection: Connection) -> RunRecord:
@@ -257,7 +277,7 @@ class RunRepository(Repository):
             connection.execute(_CHANGE_RUN, {"which": run, **columns})
             return replace(before, **columns)
 
-        return await self._store.write(f"update-run {' '.join(columns)}", work, fenced=True)
+        return Write(name=f"update-run {' '.join(columns)}", work=work)
 
 
 def changes_workload(step: StepRecord) -> bool:

@@ -12,11 +12,11 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 from sqlalchemy import (
@@ -127,15 +127,22 @@ class _NoFailpoints:
 NO_FAILPOINTS = _NoFailpoints()
 
 
-@dataclass(kw_only=True, slots=True, eq=False)
-class _Pending:
-    """A work that waits for its transaction, and who waits for its answer; `error` is what the work itself has raised."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Write(Generic[T]):
+    """A change of the ledger, to be made by `work`; its commit is told to the failpoints as `name`."""
 
     name: str
-    work: Work[Any]
+    work: Work[T]
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class _Pending:
+    """Writes that wait for their transaction, and who waits for its end; `error` is what one of them has raised itself."""
+
+    writes: Sequence[Write[Any]]
     fenced: bool
-    answer: asyncio.Future[Any]
-    value: Any = None
+    answer: asyncio.Future[list[Any]]
+    values: list[Any] = field(default_factory=list)
     error: Exception | None = None
 
 
@@ -169,7 +176,12 @@ class Store:
         when the database fell silent during the COMMIT itself. Calling again is always right. A caller that is
         cancelled is so once the transaction has ended.
         """
-        return await _with_retries(lambda: self._next(name, work, fenced=fenced), f"write ({name})")
+        (value,) = await self.write_all((Write(name=name, work=work),), fenced=fenced)
+        return value  # type: ignore[no-any-return]  # what `work` returns
+
+    async def write_all(self, writes: Sequence[Write[Any]], *, fenced: bool = False) -> list[Any]:
+        """Make several changes in their order, all or none: see `write`; return the values of their works."""
+        return await _with_retries(lambda: self._next(writes, fenced=fenced), f"write ({writes[-1].name})")
 
     async def read(self, work: Work[T]) -> T:
         """
@@ -234,10 +246,10 @@ class Store:
         if found != self.epoch:
             raise StaleEpoch(f"the ledger is led under epoch {found}, this process holds {self.epoch}: it must stop")
 
-    async def _next(self, name: str, work: Work[T], *, fenced: bool) -> T:
-        """Let `work` go into the next transaction, and return its value once that is committed."""
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Pending(name=name, work=work, fenced=fenced, answer=answer))
+    async def _next(self, writes: Sequence[Write[Any]], *, fenced: bool) -> list[Any]:
+        """Let writes go into the next transaction, and return their values once that is committed."""
+        answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Pending(writes=writes, fenced=fenced, answer=answer))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_all(), name="ledger-writer")
         try:
@@ -267,7 +279,7 @@ class Store:
                 each.answer.cancel()
 
     def _transact(self, group: Sequence[_Pending], connection: Connection) -> None:
-        """Run the works in one transaction and commit it. Raises what ends the transaction, for all of them."""
+        """Make the writes in one transaction and commit it. Raises what ends the transaction, for all of them."""
         try:
             connection.begin()
             stale = self._stale(connection) if any(each.fenced for each in group) else None
@@ -277,7 +289,7 @@ class Store:
                     each.error = stale
                 else:
                     _run(connection, each, alone=len(group) == 1)
-            done = [each.name for each in group if each.error is None]
+            done = [write.name for each in group if each.error is None for write in each.writes]
             if done:
                 self.commit(connection, *done)
                 self._committed |= counted
@@ -338,10 +350,10 @@ class Store:
 
 
 def _run(connection: Connection, one: _Pending, *, alone: bool) -> None:
-    """Run a work inside the transaction; what it raises is its caller's, and undoes only what it has written."""
+    """Make a caller's writes inside the transaction; what they raise is the caller's, and undoes nothing of the others."""
     try:
         with nullcontext() if alone else connection.begin_nested():
-            one.value = one.work(connection)
+            one.values = [write.work(connection) for write in one.writes]
     # Any error of the work's: the other works of the transaction must not suffer for it. One that ends the transaction does.
     except Exception as error:
         if isinstance(error, DRIVER_ERRORS) and (alone or classify(error) is not DatabaseFailure.REFUSED):
@@ -354,7 +366,7 @@ def _answer(group: Iterable[_Pending]) -> None:
         if each.answer.done():
             continue
         if each.error is None:
-            each.answer.set_result(each.value)
+            each.answer.set_result(each.values)
         else:
             each.answer.set_exception(each.error)
 

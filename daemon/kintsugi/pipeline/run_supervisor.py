@@ -321,7 +321,10 @@ class RunSupervisor:
                 driver.request_rollback(*self._rollback_requests[run.id])
             elif (abort := await self._ledger.incidents.abort_of(run.incident)) and not found.rollback_requested_by:
                 driver.request_abort(abort.reason)
-            return await driver.drive()
+            try:
+                return await driver.drive()
+            finally:
+                await driver.journal.close()
 
         try:
             return await self._with_ledger(run, attempt)

@@ -249,7 +249,7 @@ class Changes:
             frozen = replace(
                 record, state=StepState.DONE, met=True, command={"commands": [encode(each) for each in commands]}
             )
-            await journal.save_step(frozen, expect=None, now=self._context.deps.clock())
+            await journal.save_step(frozen, expect=None, now=self._context.deps.clock(), deferred=True)
         return commands
 
 

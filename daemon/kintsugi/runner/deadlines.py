@@ -107,7 +107,7 @@ class DeadlineClock:
             return
         deadline = run.started + self.after + covered([*spans, *await self._waits()], run.started, now)
         if deadline - run.deadline > least:
-            self.journal.run = await self.ledger.runs.move_run(run.id, run.state, run.reason, now, deadline=deadline)
+            await self.journal.move(run.state, run.reason, now, deadline=deadline)
 
     async def waited(self, since: datetime) -> timedelta:
         """Return for how long a person was waited for since a moment."""

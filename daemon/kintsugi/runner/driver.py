@@ -188,8 +188,7 @@ class RunDriver(Driver):
         try:
             notify_after = self.gate.limits.holds.limit
             slot = SlotYielder(deps=self.deps, ledger=self.ledger, journal=self.journal, notify_after=notify_after)
-            execution = Interpreter(context, self.catalog, yielding=slot).execute_steps(self.runbook.steps, scope)
-            await until_stopped(execution, self._reasons_to_stop, self._next_check, name=f"steps of {self.run.id}")
+            await self._execute(Interpreter(context, self.catalog, yielding=slot), scope)
         except ExecutionStopped as stop:
             reason, updates = stop.summary, RunUpdate(stopped_at=str(stop.path))
         except RollbackRequested as request:
@@ -216,6 +215,15 @@ class RunDriver(Driver):
             state = IncidentState.NEEDS_OPERATOR if state in GOES_ON_WITHOUT_PERSON else state
         await self.watchdog.note_left()
         await self._move(state, reason, replace(updates, steps_finished_at=self.deps.clock()))
+
+    async def _execute(self, interpreter: Interpreter, scope: StepScope) -> None:
+        """Execute the steps until there is a reason to stop; none where there is one already, as long after a restart."""
+        if reasons := await self._reasons_to_stop():
+            with suppress(OutcomeAmbiguous):  # the report names a change that stays in doubt
+                await interpreter.changes.settle(scope)
+            raise_most_severe(reasons)
+        execution = interpreter.execute_steps(self.runbook.steps, scope)
+        await until_stopped(execution, self._reasons_to_stop, self._next_check, name=f"steps of {self.run.id}")
 
     @override
     def scope(self, phase: Phase) -> StepScope:
@@ -370,7 +378,7 @@ class RunDriver(Driver):
         text = reason
         if state in UNRESOLVED_OUTCOMES:
             text = hand_over(reason, self.journal.all(), self.watchdog.rollback_command(now))
-        self.journal.run = await self.ledger.runs.move_run(self.run.id, state, text, now, updates=updates)
+        await self.journal.move(state, text, now, updates=updates)
         log.info("run state changed", run=self.run.id, incident=self.incident.id, state=state, reason=reason)
 
 

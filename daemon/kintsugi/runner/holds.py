@@ -98,6 +98,7 @@ class Approvals:
             asked=now,
             expires=now + self.expiry,
         )
+        await self.journal.flush()
         await self.ledger.approvals.ask(approval)
         return approval
 
@@ -109,8 +110,7 @@ class Approvals:
         )
 
     async def _move(self, state: IncidentState, reason: str, *, deadline: datetime | None = None) -> None:
-        now, run = self.deps.clock(), self.journal.run.id
-        self.journal.run = await self.ledger.runs.move_run(run, state, reason, now, deadline=deadline)
+        await self.journal.move(state, reason, self.deps.clock(), deadline=deadline)
 
     async def _valid(self, path: StepPath, phase: Phase) -> Approval | None:
         """
@@ -170,7 +170,7 @@ class SlotYielder:
             why = f"the run yielded its slot to {other}, which has a higher priority, and continues when a slot is free"
             number = len(slotless_spans(self.journal)) + 1
             await self.journal.note(StepPath.noted(GAVE, str(number)), why, {"at": now}, now=now)
-            self.journal.run = await self.ledger.runs.move_run(run.id, IncidentState.HELD, why, now)
+            await self.journal.move(IncidentState.HELD, why, now)
             self.deps.observed.slot_given()
             log.info("slot yielded", run=run.id, to=other)
             return True
@@ -188,6 +188,7 @@ class SlotYielder:
             if refusal(observed.slot_namespaces()):
                 continue
             deadline, reason = run.deadline + (now - since), "the run has a slot again and continues"
+            await self.journal.flush()
             moved = await self.ledger.admissions.take_slot(run.id, refusal, reason, now, deadline=deadline)
             if moved is not None:
                 self.journal.run = moved

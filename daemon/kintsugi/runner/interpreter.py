@@ -146,7 +146,7 @@ async def items_of(context: RunContext, step: Step, scope: StepScope) -> Sequenc
     record = context.journal.blank(path, name=step.name or step.id, phase=scope.phase)
     kept = [{"kind": each.kind, "key": each.key, "value": each.value} for each in items]
     listing = replace(record, state=StepState.DONE, met=True, facts={"items": kept})
-    await context.journal.save_step(listing, expect=None, now=context.deps.clock())
+    await context.journal.save_step(listing, expect=None, now=context.deps.clock(), deferred=True)
     return items
 
 
@@ -301,13 +301,14 @@ class Interpreter:
             raise ExecutionStopped(scope.path(step.id), f"its {what} cannot be resolved: {error}") from error
 
     async def _begin(self, step: Step, scope: StepScope) -> None:
-        """Commit that a step begins; a single probe is not committed, since it can be repeated."""
+        """Write that a step begins; a single probe is not written, since it can be repeated."""
         self._began[scope.phase, scope.path(step.id)] = self.context.deps.clock()
         if not isinstance(step.do, Run) or step.do.command.changes or step.for_each is not None:
-            await self.context.journal.save_step(self._record(step, scope), expect=None, now=self.context.deps.clock())
+            record, now = self._record(step, scope), self.context.deps.clock()
+            await self.context.journal.save_step(record, expect=None, now=now, deferred=True)
 
     async def _end(self, step: Step, scope: StepScope, ended: StepEnd) -> StepEnd:
-        """Commit how a step ended."""
+        """Write how a step ended; one that changes nothing is repeated after a restart that forgot its end."""
         known = self.context.journal.known(scope.phase, scope.path(step.id))
         record = known or self._record(step, scope)
         over = replace(
@@ -320,7 +321,9 @@ class Interpreter:
             facts={"ran": ended.ran, "left_out": ended.left_out},
             finished=self.context.deps.clock(),
         )
-        await self.context.journal.save_step(over, expect=known.state if known else None, now=self.context.deps.clock())
+        expect, now = known.state if known else None, self.context.deps.clock()
+        changes = ended.ran and not (isinstance(step.do, Run) and not step.do.command.changes)
+        await self.context.journal.save_step(over, expect=expect, now=now, deferred=not changes)
         return ended
 
     def _record(self, step: Step, scope: StepScope) -> StepRecord:

@@ -4,20 +4,39 @@ The journal of one run: the runner asks it before each step, and so executes non
 A result is kept as JSON from which times and durations can be restored. Values that were masked or too large are lost after a
 restart: only the process that has seen them can use them. The mask in a text shows which ones; a foreign text that contains
 the mask's words counts as lost, too, once it was read from the ledger.
+
+What a run may do again after a restart need not be durable before it goes on: that a step begins, what a probe answered, how
+the workload was found, evidence. Such writes are *deferred*: they are made in one transaction with the next write that is not,
+in their order and before it, or by themselves after a moment, so that a person sees how far a run is. Before a change is made,
+before a run is moved and before anybody else is asked for anything, all of them are durable.
 """
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from itertools import count
+from typing import Any
 
 from kintsugi.commands import decode
+from kintsugi.errors import LedgerError
 from kintsugi.expressions import from_json, to_json
-from kintsugi.ledger import Ledger
+from kintsugi.ledger import Ledger, Write
 from kintsugi.ledger.texts import dump
 from kintsugi.mask import MASK
 from kintsugi.model.change_limits import Budget
 from kintsugi.model.command import Command
-from kintsugi.model.records import NOT_MADE, Phase, RunRecord, RunUpdate, StepRecord, StepState, UndoRecord
+from kintsugi.model.records import (
+    NO_UPDATE,
+    NOT_MADE,
+    IncidentState,
+    Phase,
+    RunRecord,
+    RunUpdate,
+    StepRecord,
+    StepState,
+    UndoRecord,
+)
 from kintsugi.model.step_path import StepPath
 
 ENDED = frozenset({StepState.DONE, StepState.FAILED, StepState.SKIPPED, StepState.NEEDS_OPERATOR})
@@ -31,14 +50,42 @@ CUT = frozenset({"answered"})
 """The lost paths of a step whose result was too large to be kept: the result itself; its names are absent."""
 
 
+DEFERRED_FOR = timedelta(seconds=0.25)
+"""The longest time for which a deferred write waits for another one: a person who looks does not notice it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _StepWrite:
+    """A step as it is to be written, and the state that the ledger must have of it."""
+
+    step: StepRecord
+    expect: StepState | None
+    now: datetime
+    budget: Budget | None = None
+
+
+_StepWrites = Mapping[tuple[Phase, str], _StepWrite]
+
+
+def _followed(earlier: _StepWrites, later: _StepWrites) -> _StepWrites:
+    """Return one write for each step: the later one of two, which expects what the earlier one did."""
+    both = {key: replace(later[key], expect=earlier[key].expect) for key in earlier.keys() & later.keys()}
+    return {**earlier, **later, **both}
+
+
 class Journal:
-    """The steps of one run by phase and path: a copy in memory of what the ledger has committed."""
+    """The steps of one run by phase and path: a copy in memory of what the ledger has, or has with the next commit."""
 
     def __init__(self, run: RunRecord, store: Ledger, steps: Iterable[StepRecord]) -> None:
         self.run = run
         self._store = store
         self._steps = {(step.phase, step.path): step for step in steps}
         self._from_ledger = set(self._steps)
+        self._deferred_steps: _StepWrites = {}
+        self._deferred: list[Write[Any]] = []
+        self._committing = asyncio.Lock()
+        self._later: asyncio.Task[None] | None = None
+        self._failure: LedgerError | None = None
 
     @classmethod
     async def read(cls, run: RunRecord, store: Ledger) -> "Journal":
@@ -68,16 +115,90 @@ class Journal:
         return StepRecord(run=self.run.id, phase=phase, path=str(path), name=name, state=StepState.PLANNED)
 
     async def save_step(
-        self, step: StepRecord, *, expect: StepState | None, now: datetime, budget: Budget | None = None
+        self,
+        step: StepRecord,
+        *,
+        expect: StepState | None,
+        now: datetime,
+        budget: Budget | None = None,
+        deferred: bool = False,
     ) -> None:
-        """Commit a step's new state; `expect` is the one that it must be in. Raises BudgetSpent for an intent."""
-        await self._store.runs.save_step(step, expect=expect, now=now, budget=budget)
+        """Write a step's new state; `expect` is the one that it must be in. Raises BudgetSpent for an intent."""
+        write = {(step.phase, step.path): _StepWrite(step=step, expect=expect, now=now, budget=budget)}
+        if deferred:
+            self._deferred_steps = _followed(self._deferred_steps, write)
+            self._flush_soon()
+        else:
+            await self._commit(write)
         self._steps[step.phase, step.path] = step
         self._from_ledger.discard((step.phase, step.path))
 
     async def keep_evidence(self, run: str, path: str, kind: str, text: str, now: datetime) -> None:
-        """Keep evidence of an object before it is changed."""
-        await self._store.evidence.keep(run, path, kind, text, now)
+        """Keep evidence of an object before it is changed: it is durable with the intent of the change."""
+        self._deferred.append(await self._store.evidence.evidence_write(run, path, kind, text, now))
+        self._flush_soon()
+
+    async def move(
+        self,
+        state: IncidentState,
+        reason: str,
+        now: datetime,
+        *,
+        deadline: datetime | None = None,
+        updates: RunUpdate = NO_UPDATE,
+    ) -> None:
+        """Move the run and its incident to a state: see `RunRepository.move_write`."""
+        write = self._store.runs.move_write(self.run.id, state, reason, now, deadline=deadline, updates=updates)
+        self.run = await self._commit({}, write)
+
+    async def flush(self) -> None:
+        """Make what was deferred durable, before another part of the daemon is asked for anything."""
+        if self._deferred or self._deferred_steps or self._committing.locked():
+            await self._commit({})
+
+    def _flush_soon(self) -> None:
+        if self._later is None or self._later.done():
+            self._later = asyncio.create_task(self._flush_later(), name=f"journal of {self.run.id}")
+
+    async def _flush_later(self) -> None:
+        await asyncio.sleep(DEFERRED_FOR.total_seconds())
+        try:
+            await self.flush()
+        except LedgerError as error:
+            self._failure = error
+
+    async def _commit(self, steps: _StepWrites, *writes: Write[Any]) -> Any:
+        """
+        Commit what was deferred together with these, all or none, and return the last value.
+
+        One commit at a time: who writes the same step afterwards finds it as it was. Raises what a flush has met meanwhile: it
+        is not known then what the ledger has.
+        """
+        async with self._committing:
+            if self._failure is not None:
+                raise self._failure
+            earlier, others = self._deferred_steps, self._deferred
+            self._deferred_steps, self._deferred = {}, []
+            try:
+                saved = [await self._write_of(each) for each in _followed(earlier, steps).values()]
+                together = [*others, *saved, *writes]
+                values = await self._store.commit(*together) if together else [None]
+            except (
+                BaseException
+            ):  # whatever has ended it, also a cancellation: what was deferred is still to be written
+                self._deferred_steps = _followed(earlier, self._deferred_steps)
+                self._deferred = [*others, *self._deferred]
+                raise
+            return values[-1]
+
+    async def _write_of(self, write: _StepWrite) -> Write[None]:
+        return await self._store.runs.step_write(write.step, expect=write.expect, now=write.now, budget=write.budget)
+
+    async def close(self) -> None:
+        """Write no more, when the run is no longer driven; whoever goes on with it does again what was not written."""
+        if self._later is not None:
+            self._later.cancel()
+            await asyncio.wait([self._later])
 
     def all(self) -> Sequence[StepRecord]:
         """Return every record, in the order of their starts."""
@@ -110,9 +231,15 @@ class Journal:
         """Return whether the run has changed anything, or may have."""
         return any(self.changes(phase) for phase in Phase)
 
-    async def update(self, updates: RunUpdate) -> None:
+    async def update(self, updates: RunUpdate, *, deferred: bool = False) -> None:
         """Write what the run found or left, so that a restarted process knows it, too."""
-        self.run = await self._store.runs.update_run(self.run.id, updates)
+        write = self._store.runs.update_write(self.run.id, updates)
+        if deferred:
+            self._deferred.append(write)
+            self._flush_soon()
+            self.run = replace(self.run, **updates.given)
+        else:
+            self.run = await self._commit({}, write)
 
     def fact(self, path: StepPath, name: str) -> object:
         """Return one fact that the run noted, or None."""

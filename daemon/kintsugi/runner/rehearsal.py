@@ -176,7 +176,7 @@ class RehearsalDriver(Driver):
         if left:
             state, reason = self.left_state(state), f"{reason}; these changes could not be undone: {left}"
         text = hand_over(reason, self.journal.all()) if state is IncidentState.NEEDS_OPERATOR else reason
-        self.journal.run = await self.ledger.runs.move_run(self.run.id, state, text, self.deps.clock())
+        await self.journal.move(state, text, self.deps.clock())
         log.info("rehearsal finished", run=self.run.id, incident=self.incident.id, state=state, reason=reason)
 
     def left_state(self, state: IncidentState) -> IncidentState:

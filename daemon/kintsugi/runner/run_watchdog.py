@@ -91,7 +91,7 @@ class RunWatchdog:
         """Note once how the workload was found, and whether no process ran at the deadline."""
         now = self.deps.clock()
         if self.journal.run.workload_found is None and (seen := await self.seen()) is not None:
-            await self.journal.update(RunUpdate(workload_found=seen))
+            await self.journal.update(RunUpdate(workload_found=seen), deferred=True)
         if now >= self.journal.run.deadline and self.journal.run.taken_up is None:
             await self.journal.update(RunUpdate(taken_up=now))
 

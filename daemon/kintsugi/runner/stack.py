@@ -64,6 +64,7 @@ class ChildWaits:
 
     async def run(self, call: ChildCall) -> RunRecord:
         """Start or join a child run, and return it when it is over. Raises ExecutionStopped, LedgerUnavailable, StaleEpoch."""
+        await self.journal.flush()
         await self.catch_up()  # what is left of the deadline is what the child may take
         child = await self.children.start(replace(call, run=self.journal.run))
         path, facts = StepPath.noted(WAITS_FOR, call.step), {"run": child.id, "incident": child.incident}
@@ -165,17 +166,15 @@ class StackDriver(Driver):
         if not text and self.run.awaits_person:
             text = GOES_ON
         if text and text != self.run.reason:
-            now = self.deps.clock()
-            self.journal.run = await self.ledger.runs.move_run(self.run.id, self.run.state, text, now, updates=updates)
+            await self.journal.move(self.run.state, text, self.deps.clock(), updates=updates)
             log.info("stack run waiting", run=self.run.id, why=text)
 
     async def _move(self, state: IncidentState, reason: str) -> None:
         unwatched = not_watched(self.journal.all(), self.deps.prometheus)
         reason = f"{reason}; {unwatched}" if unwatched else reason
         text = await self._handed_over(reason) if state is IncidentState.NEEDS_OPERATOR else reason
-        self.journal.run = await self.ledger.runs.move_run(
-            self.run.id, state, text, self.deps.clock(), updates=RunUpdate(steps_finished_at=self.deps.clock())
-        )
+        now = self.deps.clock()
+        await self.journal.move(state, text, now, updates=RunUpdate(steps_finished_at=now))
         log.info("run state changed", run=self.run.id, incident=self.incident.id, state=state, reason=reason)
 
     async def _handed_over(self, reason: str) -> Lines:

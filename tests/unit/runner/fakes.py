@@ -1,9 +1,10 @@
 """What a run works with, in memory: a ledger with the real one's rules, a world that is shown, looks that are scripted."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from kintsugi.actions.change_context import ChangeContext
@@ -53,6 +54,8 @@ from tests.unit.executor.effects import Boundary
 from tests.unit.executor.power import Power
 from tests.unit.executor.scripted_actor import ScriptedActor
 from tests.unit.factories import NOW, deployment, trigger_of, view, virtual_clock
+
+Deferred = Callable[[], Awaitable[object]]
 
 
 class RunLedger:
@@ -124,6 +127,26 @@ class RunLedger:
         self.power.hit(f"before the commit of evidence {kind}")
         self.power.tell(f"{path} evidence {kind}")
         self.power.hit(f"after the commit of evidence {kind}")
+
+    async def step_write(self, step: StepRecord, **more: Any) -> Deferred:
+        """Return what commits a step."""
+        return partial(self.save_step, step, **more)
+
+    async def evidence_write(self, *evidence: Any) -> Deferred:
+        """Return what commits evidence."""
+        return partial(self.keep_evidence, *evidence)
+
+    def move_write(self, *moved: Any, **more: Any) -> Deferred:
+        """Return what moves the run."""
+        return partial(self.move_run, *moved, **more)
+
+    def update_write(self, run: str, updates: RunUpdate) -> Deferred:
+        """Return what writes what the run has found."""
+        return partial(self.update_run, run, updates)
+
+    async def commit(self, *writes: Deferred) -> list[object]:
+        """Commit one after the other: the process may end between any two."""
+        return [await write() for write in writes]
 
     def known(self, path: str, phase: Phase = Phase.FORWARD) -> StepRecord | None:
         """Return what is kept of a step."""
