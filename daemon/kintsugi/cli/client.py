@@ -42,7 +42,6 @@ from kintsugi.model.api_types import (
 )
 from kintsugi.model.manual import RecoverRequest
 from kintsugi.model.records import Approval, Incident, Pause
-from kintsugi.retries import Waits, retry
 from kintsugi.server.responses import (
     DeadLetterList,
     DeliveryResponse,
@@ -291,6 +290,8 @@ class DaemonClient:
 
 async def retry_while_unreachable(attempt: Callable[[], Awaitable[Value]], *, every: timedelta) -> Value:
     """Retry while the daemon cannot be reached, and print that once. Raises Unreachable after `_RETRY_FOR`."""
+    from kintsugi.retries import Waits, retry
+
     loop = asyncio.get_running_loop()
     until = loop.time() + _RETRY_FOR.total_seconds()
     announced = False

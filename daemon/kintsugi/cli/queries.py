@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import typer
-import yaml
 from rich.text import Text
 
 from kintsugi.cli.client import DaemonClient, dial, keep
@@ -216,6 +215,8 @@ class AlertInput:
 
 def _read_alerts(file: Path) -> tuple[AlertInput, ...]:
     """Read alerts from a file, or from stdin for `-`. Raises UsageError."""
+    import yaml
+
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
         content = yaml.load(text, Loader=yaml.CBaseLoader)  # noqa: S506  it makes texts, lists and mappings only
