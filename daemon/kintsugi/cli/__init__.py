@@ -5,6 +5,7 @@ Nothing heavy is imported here or in the modules of the commands: each command i
 that help comes at once.
 """
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -17,6 +18,9 @@ from kintsugi.cli.errors import ExitCode, exit_for, print_error
 from kintsugi.cli.help_groups import GroupedCommands
 from kintsugi.cli.options import spread
 from kintsugi.errors import KintsugiError
+
+_COLLECT_AFTER = 100_000
+"""New objects between two collections of garbage in a short command: most of them are its imports, and none is garbage."""
 
 app = typer.Typer(
     name="kintsugi",
@@ -71,6 +75,8 @@ operator.register(app)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave the process with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] != ["run"]:
+        gc.set_threshold(_COLLECT_AFTER)
     if words[:1] == ["demo"]:
         register_demo(app)
     try:
