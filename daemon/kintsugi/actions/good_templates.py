@@ -144,7 +144,7 @@ class Manifest(KeptManifest):
     document: Unstructured
 
 
-class TemplateRepository(Protocol):
+class KeptGoodTemplates(Protocol):
     """The good templates of the ledger. Each method raises LedgerUnavailable."""
 
     async def keep(self, template: GoodTemplate) -> bool:
@@ -159,7 +159,7 @@ class TemplateRepository(Protocol):
 class GoodTemplates:
     """Keeps templates and finds them again; without a repository it has none."""
 
-    def __init__(self, repository: TemplateRepository | None = None, encryption: Encryption | None = None) -> None:
+    def __init__(self, repository: KeptGoodTemplates | None = None, encryption: Encryption | None = None) -> None:
         self._repository = repository
         self._encryption = encryption or Encryption()
 

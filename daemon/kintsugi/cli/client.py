@@ -70,9 +70,9 @@ class _Server:
     headers: Mapping[str, str]
     tls: ssl.SSLContext | None
 
-    async def ask(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+    async def ask(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]:
         """
-        Return the status and the content of an answer; redirects are not followed. `path` goes on from that of the address.
+        Return the status and the content of an answer; redirects are not followed. `target` goes on from the address.
 
         Raises OSError, TimeoutError and HTTPException. A person may think for a while between two requests: each gets a
         connection of its own, none of them is stale.
@@ -92,7 +92,7 @@ class _Server:
                 raise ConnectionAbortedError
             connection.sock.settimeout(_TIMEOUT.total_seconds())
             connection.request(
-                method, f"{quote(self.address.path, safe='/%')}{path}", body=body, headers=dict(self.headers)
+                method, f"{quote(self.address.path, safe='/%')}{target}", body=body, headers=dict(self.headers)
             )
             response = connection.getresponse()
             return response.status, response.read()
@@ -248,9 +248,9 @@ class DaemonClient:
         """
         params = {name: value for name, value in query.items() if value}
         data = None if body is None else msgspec.json.encode(body)
-        path = where if where.startswith("/") else f"/api/v1/{where}"
+        target = f"{where if where.startswith('/') else f'/api/v1/{where}'}{'?' if params else ''}{urlencode(params)}"
         try:
-            status, content = await self._asked.ask(method, f"{path}?{urlencode(params)}" if params else path, data)
+            status, content = await self._asked.ask(method, target, data)
         except (OSError, HTTPException) as error:
             raise Unreachable(_unreachable(self._server, error)) from error
         if status >= 300:
