@@ -6,7 +6,7 @@ The only place that speaks to RE2. It has no backreferences and no lookaround, a
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import re2
@@ -87,15 +87,19 @@ class Substitutions:
     Replaces what expressions match, one expression after the other.
 
     Each is a pair of expression and replacement, in which `\\1` to `\\9` are groups. The expressions are ours: their
-    length and size are not limited. Raises ValueError when RE2 cannot take one.
+    length and size are not limited. They are compiled for the first text, which raises ValueError when RE2 cannot take one.
     """
 
-    __slots__ = ("_any", "_each")
-
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
-        pairs = tuple(pairs)
-        self._each = tuple((_compile(pattern, capture=True), _parts(replacement)) for pattern, replacement in pairs)
-        self._any = AnyOf(pattern for pattern, _ in pairs)
+        self._pairs = tuple(pairs)
+
+    @cached_property
+    def _each(self) -> tuple[tuple[Any, tuple[bytes | int, ...]], ...]:
+        return tuple((_compile(pattern, capture=True), _parts(replacement)) for pattern, replacement in self._pairs)
+
+    @cached_property
+    def _any(self) -> AnyOf:
+        return AnyOf(pattern for pattern, _ in self._pairs)
 
     def may_apply(self, text: str) -> bool:
         """Return False when nothing in a text would be replaced."""

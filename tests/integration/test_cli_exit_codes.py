@@ -1,7 +1,10 @@
 """The exit codes that scripts build on, and the one line that says what to do (0 done, 1 findings, 2 usage, 3 unreachable, 4 refused)."""
 
+import signal
 import socket
-from collections.abc import Iterator
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -131,6 +134,58 @@ def test_3_when_nobody_listens_there(kintsugi: CommandLine) -> None:
     assert "--server" in ended.err
     assert "port-forward" in ended.err
     assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"", "cannot be reached: Remote end closed connection without response. "),
+        (b"SSH-2.0 hello\r\n", "cannot be reached: its answer is not HTTP, or not whole. "),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}",
+            "cannot be reached: its answer is not HTTP, or not whole. ",
+        ),
+    ],
+)
+def test_3_when_the_answer_is_cut_off_or_no_http(kintsugi: CommandLine, answer: bytes, says: str) -> None:
+    with listening(lambda asked: asked.sendall(answer)) as (url, requests):
+        ended = kintsugi.bare("services", "--server", f"{url}/below/")
+    assert (ended.code, says in ended.err) == (3, True), ended
+    assert [each.split(b" HTTP/")[0] for each in requests] == [b"GET /below/api/v1/services"]
+
+
+def test_a_person_need_not_wait_for_a_daemon_that_does_not_answer(kintsugi: CommandLine) -> None:
+    """Ctrl-C ends the command at once."""
+    waiting, interrupted = threading.Event(), threading.Event()
+
+    def hang(_asked: socket.socket) -> None:
+        waiting.set()
+        assert interrupted.wait(60)
+
+    with listening(hang) as (url, _):
+        command, environment = kintsugi.process("services")
+        with subprocess.Popen([*command, "--server", url], env=environment) as process:
+            assert waiting.wait(60)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 130
+        interrupted.set()
+
+
+@contextmanager
+def listening(answer: Callable[[socket.socket], None]) -> Iterator[tuple[str, list[bytes]]]:
+    """Take one connection, read its request and answer it; yield the address, and the requests that came."""
+    requests: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def take() -> None:
+            with server.accept()[0] as asked:
+                requests.append(asked.recv(65_536))
+                answer(asked)
+
+        thread = threading.Thread(target=take, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", requests
+        thread.join(20)
 
 
 @pytest.mark.parametrize(("status", "body"), [(404, "<html>nginx"), (200, "<html>hello"), (302, ""), (200, '{"a": 1}')])

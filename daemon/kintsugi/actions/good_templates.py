@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 import orjson
 
@@ -21,7 +22,6 @@ from kintsugi.actions import api_objects
 from kintsugi.actions.command_secrets import Encryption
 from kintsugi.encryption import fingerprint, is_of
 from kintsugi.errors import DecryptionFailed
-from kintsugi.ledger.workloads import TemplateRepository
 from kintsugi.model.command import ObjectName
 from kintsugi.model.good_state import GoodTemplate
 from kintsugi.telemetry import SECRETS
@@ -144,10 +144,22 @@ class Manifest(KeptManifest):
     document: Unstructured
 
 
+class KeptGoodTemplates(Protocol):
+    """The good templates of the ledger. Each method raises LedgerUnavailable."""
+
+    async def keep(self, template: GoodTemplate) -> bool:
+        """Keep a template in place of the workload's earlier one; return whether it was small enough."""
+        ...
+
+    async def last(self, kind: str, namespace: str, name: str) -> GoodTemplate | None:
+        """Return a workload's good template, None where it is absent or cannot be read."""
+        ...
+
+
 class GoodTemplates:
     """Keeps templates and finds them again; without a repository it has none."""
 
-    def __init__(self, repository: TemplateRepository | None = None, encryption: Encryption | None = None) -> None:
+    def __init__(self, repository: KeptGoodTemplates | None = None, encryption: Encryption | None = None) -> None:
         self._repository = repository
         self._encryption = encryption or Encryption()
 

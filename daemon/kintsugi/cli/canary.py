@@ -91,14 +91,12 @@ async def canary(connection: Connection, webhook_token: Path, within: timedelta)
     """Send a canary, and report the verdict that it got."""
     token, connection = token_in(webhook_token, "--webhook-token-file", named=False), with_login(connection, os.environ)
     sent, time_limit = Canary(), TimeLimit(within)
-    async with (
-        dial(connection) as people,
-        connect(connection.server or DEFAULT_SERVER, token=token, ca_file=connection.ca_file) as sender,
-    ):
-        before = await time_limit.ask(lambda: people.signals(verdict="", reason="", before="", limit=1))
-        await _deliver(sender, sent, SignalStatus.FIRING, time_limit, webhook_token)
-        evaluated = await verdict_in_time(people, sent, before[0].signal.id if before else "", time_limit)
-        await _deliver(sender, sent, SignalStatus.RESOLVED, time_limit, webhook_token)
+    people = dial(connection)
+    sender = connect(connection.server or DEFAULT_SERVER, token=token, ca_file=connection.ca_file)
+    before = await time_limit.ask(lambda: people.signals(verdict="", reason="", before="", limit=1))
+    await _deliver(sender, sent, SignalStatus.FIRING, time_limit, webhook_token)
+    evaluated = await verdict_in_time(people, sent, before[0].signal.id if before else "", time_limit)
+    await _deliver(sender, sent, SignalStatus.RESOLVED, time_limit, webhook_token)
     return report(evaluated, time_limit.spent, form=connection.output)
 
 

@@ -10,16 +10,17 @@ is used with it, so that no token is sent elsewhere.
 
 import asyncio
 import os
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
-import aiohttp
 import msgspec
 
 from kintsugi.cli.errors import Unreachable, print_note
@@ -41,7 +42,6 @@ from kintsugi.model.api_types import (
 )
 from kintsugi.model.manual import RecoverRequest
 from kintsugi.model.records import Approval, Incident, Pause
-from kintsugi.retries import Waits, retry
 from kintsugi.server.responses import (
     DeadLetterList,
     DeliveryResponse,
@@ -53,14 +53,59 @@ from kintsugi.server.responses import (
 from kintsugi.tokens import read_tokens
 from kubediagnosis.causes import Diagnosis
 
-_TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
+_TIMEOUT = timedelta(seconds=60)
+_CONNECT_TIMEOUT = timedelta(seconds=5)
 _SENT_BY = "--token-file FILE, KINTSUGI_TOKEN_FILE or KINTSUGI_TOKEN"
 _RETRY_FOR = timedelta(minutes=1)
 """The time for which the daemon may be unreachable: one that was killed is back by then."""
 
-_TRANSPORT = (aiohttp.ClientError, TimeoutError, OSError)
-
 Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Server:
+    """A server over HTTP. It is asked by the standard library in a thread: importing aiohttp takes longer than an answer."""
+
+    address: SplitResult
+    headers: Mapping[str, str]
+    tls: ssl.SSLContext | None
+
+    async def ask(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]:
+        """
+        Return the status and the content of an answer; redirects are not followed. `target` goes on from the address.
+
+        Raises OSError, TimeoutError and HTTPException. A person may think for a while between two requests: each gets a
+        connection of its own, none of them is stale.
+        """
+        host, port, limit = self.address.hostname or "", self.address.port, _CONNECT_TIMEOUT.total_seconds()
+        connection = (
+            HTTPConnection(host, port, timeout=limit)
+            if self.address.scheme == "http"
+            else HTTPSConnection(host, port, timeout=limit, context=self.tls)
+        )
+
+        is_awaited = True
+
+        def exchange() -> tuple[int, bytes]:
+            connection.connect()
+            if not is_awaited:
+                raise ConnectionAbortedError
+            connection.sock.settimeout(_TIMEOUT.total_seconds())
+            connection.request(
+                method, f"{quote(self.address.path, safe='/%')}{target}", body=body, headers=dict(self.headers)
+            )
+            response = connection.getresponse()
+            return response.status, response.read()
+
+        try:
+            async with asyncio.timeout(_TIMEOUT.total_seconds()):
+                return await asyncio.to_thread(exchange)
+        finally:
+            is_awaited = False
+            if (opened := connection.sock) is not None:
+                with suppress(OSError):  # whoever stops waiting also wakes the thread
+                    opened.shutdown(socket.SHUT_RDWR)
+            connection.close()
 
 
 class DaemonClient:
@@ -71,8 +116,8 @@ class DaemonClient:
     that is not Kintsugi's, or a daemon that has lost its ledger or its cluster).
     """
 
-    def __init__(self, session: aiohttp.ClientSession, server: str, who: str, token_source: str = "") -> None:
-        self._session, self._server, self._who = session, server, who
+    def __init__(self, server: _Server, who: str, token_source: str = "") -> None:
+        self._asked, self._server, self._who = server, server.address.geturl(), who
         self._token_source = token_source
 
     async def incidents(self, *, service: str, open_only: bool, limit: int) -> Sequence[Incident]:
@@ -203,11 +248,10 @@ class DaemonClient:
         """
         params = {name: value for name, value in query.items() if value}
         data = None if body is None else msgspec.json.encode(body)
-        url = f"{self._server}{where if where.startswith('/') else f'/api/v1/{where}'}"
+        target = f"{where if where.startswith('/') else f'/api/v1/{where}'}{'?' if params else ''}{urlencode(params)}"
         try:
-            async with self._session.request(method, url, params=params, data=data, allow_redirects=False) as response:
-                status, content = response.status, await response.read()
-        except _TRANSPORT as error:
+            status, content = await self._asked.ask(method, target, data)
+        except (OSError, HTTPException) as error:
             raise Unreachable(_unreachable(self._server, error)) from error
         if status >= 300:
             raise self._failure(status, content)
@@ -246,6 +290,8 @@ class DaemonClient:
 
 async def retry_while_unreachable(attempt: Callable[[], Awaitable[Value]], *, every: timedelta) -> Value:
     """Retry while the daemon cannot be reached, and print that once. Raises Unreachable after `_RETRY_FOR`."""
+    from kintsugi.retries import Waits, retry
+
     loop = asyncio.get_running_loop()
     until = loop.time() + _RETRY_FOR.total_seconds()
     announced = False
@@ -262,21 +308,23 @@ async def retry_while_unreachable(attempt: Callable[[], Awaitable[Value]], *, ev
     return await retry(attempt, again, Waits.of(every))
 
 
-@asynccontextmanager
-async def connect(
+def connect(
     server: str, *, token: str, token_source: str = "", who: str = "", ca_file: Path | None = None
-) -> AsyncIterator[DaemonClient]:
+) -> DaemonClient:
     """Make a client of a daemon's API; nothing is sent yet. Raises UsageError for an invalid address or file."""
-    if not server.startswith(("http://", "https://")):
+    address = urlsplit(server.rstrip("/"))
+    try:
+        is_valid = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+    except ValueError:
+        is_valid = False
+    if not is_valid:
         raise UsageError(f"--server: {server!r} is not an address over HTTP: write http://HOST:PORT or https://HOST")
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
-    # A person may think for a while between two requests: each gets a connection of its own, none of them is stale.
-    connector = aiohttp.TCPConnector(force_close=True, ssl=True if ca_file is None else _trusting(ca_file))
-    async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=_TIMEOUT) as session:
-        yield DaemonClient(session, server.rstrip("/"), who, token_source)
+    tls = None if ca_file is None else _trusting(ca_file)
+    return DaemonClient(_Server(address=address, headers=headers, tls=tls), who, token_source)
 
 
-def dial(connection: Connection) -> AbstractAsyncContextManager[DaemonClient]:
+def dial(connection: Connection) -> DaemonClient:
     """Make the client that the options of a command ask for. Raises UsageError."""
     connection = with_login(connection, os.environ)
     token, file = _read_token(connection.token_file, os.environ), connection.token_file
@@ -339,15 +387,15 @@ def _why(error: BaseException) -> str:
     """Return what went wrong in the system's words where it has any, without the library's."""
     if isinstance(error, TimeoutError):
         return "it did not answer in time"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        why = getattr(error.certificate_error, "verify_message", "") or str(error.certificate_error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = error.verify_message or str(error)
         return f"its certificate is not trusted ({why}); name its authority with --ca-file or KINTSUGI_CA_FILE"
-    if isinstance(error, aiohttp.ClientConnectorSSLError):
-        return f"the TLS handshake failed ({getattr(error.os_error, 'reason', None) or error.os_error})"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        number = error.os_error.errno or 0
-        return os.strerror(number).lower() if number > 0 else error.os_error.strerror or str(error.os_error)
-    return str(error) or type(error).__name__
+    if isinstance(error, ssl.SSLError):
+        return f"the TLS handshake failed ({error.reason or error})"
+    if isinstance(error, OSError):
+        number = error.errno or 0
+        return os.strerror(number).lower() if number > 0 else error.strerror or str(error)
+    return "its answer is not HTTP, or not whole"
 
 
 def _foreign(server: str, what: str) -> str:

@@ -10,7 +10,6 @@ import typer
 from kintsugi.catalog import CatalogErrors, CatalogPaths, catalog_paths, files_in, load, read_sources, schemas
 from kintsugi.catalog import schema as schema_of_all
 from kintsugi.catalog.lint import lint
-from kintsugi.catalog.rewrite import rewrite
 from kintsugi.cli.errors import ExitCode, print_note
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit
@@ -81,6 +80,8 @@ def _known(kind: str) -> dict[str, dict[str, object]]:
 
 def fmt(paths: Sequence[Path], output: OutputFormat, *, check: bool) -> ExitCode:
     """Rewrite files, or only say which would change (`check`). One that cannot be read leaves all as they are."""
+    from kintsugi.catalog.rewrite import rewrite
+
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise UsageError(f"{missing[0]}: there is no such file or folder")

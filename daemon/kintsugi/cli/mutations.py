@@ -39,15 +39,13 @@ AGAIN = timedelta(seconds=1)
 
 async def pause(connection: Connection, request: PauseRequest, *, yes: bool) -> ExitCode:
     """Begin a pause; of a namespace without a service of the catalog, a person is asked first: its name may be wrong."""
-    async with dial(connection) as daemon:
-        if request.scope is PauseScope.NAMESPACE and not yes:
-            known = sorted({each.namespace for each in (await daemon.services()).services})
-            question = (
-                f"No service is in the namespace {request.name} (there are {', '.join(known) or 'none'}). Pause it?"
-            )
-            if request.name not in known and not agreed(question, yes=False):
-                return ExitCode.REFUSED
-        begun = await daemon.pause(request)
+    daemon = dial(connection)
+    if request.scope is PauseScope.NAMESPACE and not yes:
+        known = sorted({each.namespace for each in (await daemon.services()).services})
+        question = f"No service is in the namespace {request.name} (there are {', '.join(known) or 'none'}). Pause it?"
+        if request.name not in known and not agreed(question, yes=False):
+            return ExitCode.REFUSED
+    begun = await daemon.pause(request)
     until = f" until {moment(begun.until)} UTC" if begun.until else ""
     text = f"Paused: {pause_scope_text(begun)}{until}. To end it: kintsugi resume {begun.id} --why TEXT"
     return _done(connection, begun, text)
@@ -55,60 +53,58 @@ async def pause(connection: Connection, request: PauseRequest, *, yes: bool) -> 
 
 async def resume(connection: Connection, of: str, *, why: str) -> ExitCode:
     """Lift a pause, or end the rest after an incident's hand-over."""
-    async with dial(connection) as daemon:
-        lifted = await daemon.resume(of, why=why)
+    lifted = await dial(connection).resume(of, why=why)
     return _done(connection, lifted, f"Resumed: {pause_scope_text(lifted)}. Kintsugi re-evaluates the blocked signals.")
 
 
 async def approve(connection: Connection, incident: str, *, path: str | None, yes: bool) -> ExitCode:
     """Show the question, ask, and say yes to the very plan that was shown."""
-    async with dial(connection) as daemon:
-        detail = await daemon.incident(incident)
-        question = waiting(detail, path)
-        if (found := latest([each.diagnosis for each in detail.diagnoses])) is not None:
-            print_note(f"Problem: {headline(found)}")
-        _show_question(question)
-        if not agreed("Approve this plan?", yes=yes):
-            raise Refused(f"nothing was approved: the approval stays open until {question.expires:%H:%M:%S} UTC")
-        given = await daemon.approve(incident, path=question.path, plan=question.plan)
+    daemon = dial(connection)
+    detail = await daemon.incident(incident)
+    question = waiting(detail, path)
+    if (found := latest([each.diagnosis for each in detail.diagnoses])) is not None:
+        print_note(f"Problem: {headline(found)}")
+    _show_question(question)
+    if not agreed("Approve this plan?", yes=yes):
+        raise Refused(f"nothing was approved: the approval stays open until {question.expires:%H:%M:%S} UTC")
+    given = await daemon.approve(incident, path=question.path, plan=question.plan)
     return _done(connection, given, f"Approved by {given.who}. {_see(incident)}")
 
 
 async def reject(connection: Connection, incident: str, *, path: str | None, why: str) -> ExitCode:
     """Show the question, and say no to the very plan that was shown."""
-    async with dial(connection) as daemon:
-        question = waiting(await daemon.incident(incident), path)
-        _show_question(question)
-        given = await daemon.reject(incident, RejectRequest(path=question.path, plan=question.plan, why=why))
+    daemon = dial(connection)
+    question = waiting(await daemon.incident(incident), path)
+    _show_question(question)
+    given = await daemon.reject(incident, RejectRequest(path=question.path, plan=question.plan, why=why))
     return _done(connection, given, f"Rejected by {given.who}. {_see(incident)}")
 
 
 async def abort(connection: Connection, incident: str, *, why: str) -> ExitCode:
     """End an incident without a further step, and offer the rollback of what was changed."""
-    async with dial(connection) as daemon:
-        done = await daemon.abort(incident, why=why)
+    done = await dial(connection).abort(incident, why=why)
     undo = f" To undo its changes: kintsugi rollback {incident}." if done.changed else ""
     return _done(connection, done, f"Incident {incident} is {done.reason}: {done.text}.{undo} {_see(incident)}")
 
 
 async def roll_back(connection: Connection, incident: str, *, yes: bool) -> ExitCode:
     """Show what would be done and lost, ask, and begin exactly that."""
-    async with dial(connection) as daemon:
-        shown = await daemon.roll_back(incident)
-        _show_rollback(shown)
-        if not agreed("Roll it back?", yes=yes):
-            raise Refused("nothing was rolled back")
-        begun = await daemon.roll_back(incident, confirmed=shown.digest)
+    daemon = dial(connection)
+    shown = await daemon.roll_back(incident)
+    _show_rollback(shown)
+    if not agreed("Roll it back?", yes=yes):
+        raise Refused("nothing was rolled back")
+    begun = await daemon.roll_back(incident, confirmed=shown.digest)
     return _done(connection, begun, f"Started: {begun.text}. {_see(incident)}")
 
 
 async def resend(connection: Connection, letter: str, *, yes: bool) -> ExitCode:
     """Ask, and send a dead letter in again."""
-    async with dial(connection) as daemon:
-        question = f"Resend {letter}? Kintsugi accepts the alerts that are still current."
-        if not agreed(question, yes=yes):
-            raise Refused("nothing was resent")
-        sent = await daemon.resend(letter)
+    daemon = dial(connection)
+    question = f"Resend {letter}? Kintsugi accepts the alerts that are still current."
+    if not agreed(question, yes=yes):
+        raise Refused("nothing was resent")
+    sent = await daemon.resend(letter)
     left = f", {sent.dead_letters} still cannot be understood" if sent.dead_letters else ""
     left += f", {sent.stale} left out as too old (Alertmanager resends alerts that still fire)" if sent.stale else ""
     see = "To follow it: kintsugi signals"
@@ -155,15 +151,15 @@ def _see(incident: str) -> str:
 
 async def recover(connection: Connection, request: RecoverRequest, *, yes: bool) -> ExitCode:
     """Show the plan, ask, and start exactly that, once."""
-    async with dial(connection) as daemon:
-        shown = await daemon.recover(request)
-        _show_plan(shown)
-        if not shown.allowed:
-            raise Refused(f"{shown.text}{_override_hint(shown.answers)}")
-        if not agreed("Start it?", yes=yes):
-            raise Refused("nothing was started")
-        # While no answer comes, the same is asked for again, which starts nothing twice.
-        begun = await retry_while_unreachable(lambda: daemon.recover(request, digest=shown.digest), every=AGAIN)
+    daemon = dial(connection)
+    shown = await daemon.recover(request)
+    _show_plan(shown)
+    if not shown.allowed:
+        raise Refused(f"{shown.text}{_override_hint(shown.answers)}")
+    if not agreed("Start it?", yes=yes):
+        raise Refused("nothing was started")
+    # While no answer comes, the same is asked for again, which starts nothing twice.
+    begun = await retry_while_unreachable(lambda: daemon.recover(request, digest=shown.digest), every=AGAIN)
     return _done(connection, begun, f"Started: {begun.text}. {_see(begun.incident)}")
 
 
@@ -280,13 +276,13 @@ def _show_rollback(answer: RollbackPreview) -> None:
 
 async def drill(connection: Connection, service: str, *, every: timedelta | None) -> ExitCode:
     """Begin a drill; with `every` follow it, looking that often, and report."""
-    async with dial(connection) as daemon:
-        begun = await daemon.drill(service)
-        if every is None:
-            return _done(connection, begun, f"Started: {begun.runbook} of {begun.service}. {_see(begun.id)}")
-        follower = IncidentFollower(daemon, begun.id, form=connection.output)
-        await follower.show()
-        await follower.follow(every)
+    daemon = dial(connection)
+    begun = await daemon.drill(service)
+    if every is None:
+        return _done(connection, begun, f"Started: {begun.runbook} of {begun.service}. {_see(begun.id)}")
+    follower = IncidentFollower(daemon, begun.id, form=connection.output)
+    await follower.show()
+    await follower.follow(every)
     last = follower.detail.runs[-1]
     report = report_of(last.run, last.steps, now=datetime.now(UTC))
     if connection.output is OutputFormat.JSON:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import typer
-import yaml
 from rich.text import Text
 
 from kintsugi.cli.client import DaemonClient, dial, keep
@@ -44,8 +43,7 @@ Item = TypeVar("Item")
 
 async def incidents(connection: Connection, *, service: str, open_only: bool, limit: int) -> ExitCode:
     """List incidents, newest first."""
-    async with dial(connection) as daemon:
-        found = await daemon.incidents(service=service, open_only=open_only, limit=limit)
+    found = await dial(connection).incidents(service=service, open_only=open_only, limit=limit)
     _print_list(
         connection, "incidents", found, partial(show_incidents, now=datetime.now(UTC)), empty="No such incidents."
     )
@@ -54,8 +52,7 @@ async def incidents(connection: Connection, *, service: str, open_only: bool, li
 
 async def signals(connection: Connection, *, verdict: str, reason: str, before: str, limit: int) -> ExitCode:
     """List signals, newest first."""
-    async with dial(connection) as daemon:
-        found = await daemon.signals(verdict=verdict, reason=reason, before=before, limit=limit)
+    found = await dial(connection).signals(verdict=verdict, reason=reason, before=before, limit=limit)
     _print_list(connection, "signals", found, show_signals, empty="No such signals.")
     _print_next(connection, [each.signal.id for each in found], limit)
     return ExitCode.DONE
@@ -63,8 +60,7 @@ async def signals(connection: Connection, *, verdict: str, reason: str, before: 
 
 async def dead_letters(connection: Connection, *, before: str, limit: int) -> ExitCode:
     """List dead letters, newest first."""
-    async with dial(connection) as daemon:
-        found = await daemon.dead_letters(before=before, limit=limit)
+    found = await dial(connection).dead_letters(before=before, limit=limit)
     _print_list(connection, "dead_letters", found, show_dead_letters, empty="No dead letters.")
     _print_next(connection, [each.id for each in found], limit)
     return ExitCode.DONE
@@ -74,19 +70,19 @@ async def incident(
     connection: Connection, incident: str, *, whole: bool, evidence: bool, follow: timedelta | None
 ) -> ExitCode:
     """Print an incident's summary, or its `whole` story, and with `follow` go on looking that often until it is closed."""
-    async with dial(connection) as daemon:
-        follower = IncidentFollower(daemon, incident, form=connection.output, whole=whole)
-        await follower.show()
-        if follow is not None:
-            await follower.follow(follow)
-        follower.finish(evidence=evidence)
+    daemon = dial(connection)
+    follower = IncidentFollower(daemon, incident, form=connection.output, whole=whole)
+    await follower.show()
+    if follow is not None:
+        await follower.follow(follow)
+    follower.finish(evidence=evidence)
     return ExitCode.DONE if follow is None else follower.exit
 
 
 async def services(connection: Connection) -> ExitCode:
     """Show the daemon and how services are; while the daemon does not see the cluster, the exit code is UNREACHABLE."""
-    async with dial(connection) as daemon:
-        found = await daemon.services()
+    daemon = dial(connection)
+    found = await daemon.services()
     if connection.output is OutputFormat.JSON:
         emit({"services": found.services, "stack": found.stack, "daemon": found.daemon})
     else:
@@ -100,8 +96,7 @@ async def services(connection: Connection) -> ExitCode:
 
 async def pauses(connection: Connection) -> ExitCode:
     """List the pauses that hold."""
-    async with dial(connection) as daemon:
-        found = await daemon.pauses()
+    found = await dial(connection).pauses()
     _print_list(connection, "pauses", found, show_pauses, empty="Nothing is paused.")
     return ExitCode.DONE
 
@@ -112,8 +107,8 @@ async def explain(connection: Connection, *, service: str, alert: Path | None, p
         raise UsageError("explain: give one of SERVICE, --alert FILE and --pod NAMESPACE/NAME")
     if service:
         return await _explain_service(connection, service)
-    async with dial(connection) as daemon:
-        found = await _of_pod(daemon, pod) if alert is None else await _of_alerts(daemon, alert)
+    daemon = dial(connection)
+    found = await _of_pod(daemon, pod) if alert is None else await _of_alerts(daemon, alert)
     if connection.output is OutputFormat.JSON:
         explanations = (
             {"about": about, "verdict": each.verdict, "lines": each.lines, "diagnosis": each.diagnosis}
@@ -126,8 +121,7 @@ async def explain(connection: Connection, *, service: str, alert: Path | None, p
 
 
 async def _explain_service(connection: Connection, service: str) -> ExitCode:
-    async with dial(connection) as daemon:
-        found = await daemon.explain_service(service)
+    found = await dial(connection).explain_service(service)
     if connection.output is OutputFormat.JSON:
         emit(found)
     else:
@@ -140,16 +134,14 @@ async def login(connection: Connection) -> ExitCode:
     """Ask the daemon once, and remember it; what cannot be asked is not remembered."""
     if connection.server is None:
         raise UsageError("--server: missing; give the daemon's address, as in --server https://kintsugi.example.com")
-    async with dial(connection) as daemon:
-        await daemon.services()
+    await dial(connection).services()
     print_note(f"{keep(connection, os.environ)}: every command asks {connection.server} from now on")
     return ExitCode.DONE
 
 
 async def manifest(connection: Connection, service: str) -> ExitCode:
     """Print the workload of a service as it was last good."""
-    async with dial(connection) as daemon:
-        found = await daemon.manifest(service)
+    found = await dial(connection).manifest(service)
     typer.echo(found)
     return ExitCode.DONE
 
@@ -159,8 +151,7 @@ async def diagnose(connection: Connection, workload: str, *, namespace: str) -> 
     kind, _, name = workload.partition("/")
     if WorkloadRef.parse(workload) is None or "/" in name:
         raise UsageError(f"{workload!r}: write one of {WORKLOAD_FORMS}")
-    async with dial(connection) as daemon:
-        found = await daemon.diagnose(kind, name, namespace)
+    found = await dial(connection).diagnose(kind, name, namespace)
     if connection.output is OutputFormat.JSON:
         emit(found)
     else:
@@ -224,6 +215,8 @@ class AlertInput:
 
 def _read_alerts(file: Path) -> tuple[AlertInput, ...]:
     """Read alerts from a file, or from stdin for `-`. Raises UsageError."""
+    import yaml
+
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
         content = yaml.load(text, Loader=yaml.CBaseLoader)  # noqa: S506  it makes texts, lists and mappings only
@@ -261,12 +254,12 @@ async def watch_services(connection: Connection, every: timedelta) -> ExitCode:
     """Show services until Ctrl-C; a daemon that is away after the first look is waited for. Raises UsageError for JSON."""
     if connection.output is OutputFormat.JSON:
         raise UsageError("--watch shows a table for people; in a program, poll kintsugi services -o json")
-    async with dial(connection) as daemon:
-        with (
-            LiveTable() as screen,
-            suppress(asyncio.CancelledError),
-        ):  # Ctrl-C is how it ends: asyncio.run cancels us then
-            await _watch(daemon, screen, every)
+    daemon = dial(connection)
+    with (
+        LiveTable() as screen,
+        suppress(asyncio.CancelledError),
+    ):  # Ctrl-C is how it ends: asyncio.run cancels us then
+        await _watch(daemon, screen, every)
     return ExitCode.DONE
 
 

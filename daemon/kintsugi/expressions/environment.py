@@ -1,8 +1,9 @@
 """
-The two CEL environments of a scope, and our types as CEL's.
+The CEL environment of a scope, and our types as CEL's.
 
-One environment checks exactly: CEL checks the fields of a protobuf message exactly and those of a map not at all, so each
-struct becomes a message of a descriptor pool, for the check alone. The other runs on plain dicts, where CEL checks no fields.
+CEL checks the fields of a protobuf message exactly and those of a map not at all, so each struct becomes a message of a
+descriptor pool, for the check alone. A checked expression runs on plain dicts, in one environment for all: its tree says
+what each name means. An environment takes 200 KiB and a millisecond.
 """
 
 import re
@@ -67,7 +68,7 @@ _NAMES = {str(named): kind for kind, named in _SCALARS.items()}
 
 _EXTENSIONS = (ext_optional.ExtOptional(), ext_bindings.ExtBindings(), ext_strings.ExtStrings(), ext_math.ExtMath())
 _WORD = re.compile(r"[A-Za-z_]\w*")
-_PARSER = cel.NewEnv(extensions=_EXTENSIONS)
+_SHARED = cel.NewEnv(extensions=_EXTENSIONS)
 
 
 @lru_cache(maxsize=64)
@@ -163,12 +164,11 @@ class Environment:
     structs: dict[str, Struct]
     container: str
     check: cel.Env
-    run: cel.Env
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=16)
 def environment(names: frozenset[tuple[str, Type]], container: str = "") -> Environment:
-    """Build the environment of these names, once."""
+    """Build the environment of these names, once for expressions that follow each other."""
     declared = dict(names)
     structs = frozenset[Struct]().union(*map(structs_in, declared.values()))
     return Environment(
@@ -178,11 +178,6 @@ def environment(names: frozenset[tuple[str, Type]], container: str = "") -> Envi
         check=cel.NewEnv(
             message_pool(structs),
             variables={name: exact(kind) for name, kind in declared.items()},
-            extensions=_EXTENSIONS,
-            container=container,
-        ),
-        run=cel.NewEnv(
-            variables=dict.fromkeys(declared, cel.Type.DYN),
             extensions=_EXTENSIONS,
             container=container,
         ),
@@ -211,4 +206,9 @@ def stems_in(source: str, names: Iterable[str]) -> frozenset[str]:
 
 def parse(source: str) -> bytes:
     """Return the serialised tree of an expression as written, with nothing resolved. Raises RuntimeError, as CEL does."""
-    return bytes(_PARSER.compile(source, disable_check=True).serialize())
+    return bytes(_SHARED.compile(source, disable_check=True).serialize())
+
+
+def runnable(checked: bytes) -> cel.Expression:
+    """Return the program of a serialised expression that was checked in an environment of its own."""
+    return _SHARED.deserialize(checked)

@@ -11,7 +11,16 @@ from cel_expr_python import cel
 from kintsugi.errors import EvaluationError
 from kintsugi.expressions.bindings import Bindings, Lost, holds_lost, lost_read, without_computed_fields
 from kintsugi.expressions.computed_fields import ComputedField, computed_fields
-from kintsugi.expressions.environment import PACKAGE, Environment, environment, meant_by, parse, read_type, stems_in
+from kintsugi.expressions.environment import (
+    PACKAGE,
+    Environment,
+    environment,
+    meant_by,
+    parse,
+    read_type,
+    runnable,
+    stems_in,
+)
 from kintsugi.expressions.problems import ExpressionProblem, explain, refuse
 from kintsugi.expressions.syntax import Node, Reads, fields_in, read_tree
 from kintsugi.expressions.types import (
@@ -99,27 +108,34 @@ def compile_expression(
     """
     fields = computed_fields(start_up)
     meant = meant_by(source, names, fields, container or "")
-    place = environment(frozenset(meant.items()), container or "")
+    declared = frozenset(meant.items())
     try:
-        return _compiled(source, result, place, stems_in(source, names), fields)
+        return _compiled(source, result, (declared, container or ""), stems_in(source, names), fields)
     except RuntimeError as error:
+        place = environment(declared, container or "")
         raise explain(str(error), source, replace(place, names=dict(names))) from error
 
 
 @lru_cache(maxsize=1024)
 def _compiled(
-    source: str, result: Type, place: Environment, taken: frozenset[str], fields: tuple[ComputedField, ...]
+    source: str,
+    result: Type,
+    where: tuple[frozenset[tuple[str, Type]], str],
+    taken: frozenset[str],
+    fields: tuple[ComputedField, ...],
 ) -> Expression:
     """
     Compile once: files that are read again because one of them has changed cost no more than what is new in them.
 
-    `taken` are what no variable of the expression may be called. Raises RuntimeError, as CEL does, and ExpressionProblem.
+    `where` are the names and the container of the environment, which is not kept. `taken` are what no variable of the
+    expression may be called. Raises RuntimeError, as CEL does, and ExpressionProblem.
     """
+    place = environment(*where)
     refuse(read_tree(parse(source)), place, taken)
     checked = place.check.compile(source)
-    program = place.run.compile(source)
     given = _result_type(checked, result, place)
-    tree = read_tree(checked.serialize())
+    serialised = checked.serialize()
+    tree = read_tree(serialised)
     computed = _computed_fields(tree, place, fields)
     reads = Reads()
     reads.visit(tree, {})
@@ -130,7 +146,7 @@ def _compiled(
         result=given,
         wanted=result,
         variables=frozenset(reads.variables | used),
-        program=program,
+        program=runnable(serialised),
         computed_fields=computed,
         compared=frozenset(reads.compared),
     )

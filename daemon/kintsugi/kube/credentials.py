@@ -2,7 +2,7 @@
 The API server's address, TLS and our credentials, from a kubeconfig or from the pod's service account.
 
 kubernetes-asyncio reads both (client certificates, tokens, token files, exec plugins, OIDC); nothing else of it is
-used. It takes two seconds to import, so this is the only module that imports it.
+used.
 """
 
 import asyncio
@@ -13,11 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from kubernetes_asyncio.client.configuration import Configuration
-from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader
-from kubernetes_asyncio.config.kube_config import KubeConfigMerger, load_kube_config
-
 from kintsugi.errors import KubeError, Unauthorized
+from kintsugi.kube.credential_readers import InClusterConfigLoader, KubeConfigMerger, load_kube_config
 from kintsugi.settings import KubeSettings
 from kintsugi.telemetry import SECRETS, refused_as
 
@@ -32,6 +29,20 @@ class Access:
     server_hostname: str | None
     proxy: str | None
     source: str = ""
+
+
+@dataclass(kw_only=True)
+class _Configuration:
+    """The fields of the library's `Configuration` that its readers set."""
+
+    host: str = "http://localhost"
+    api_key: dict[str, str] = field(default_factory=dict)
+    ssl_ca_cert: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    verify_ssl: bool = True
+    tls_server_name: str | None = None
+    proxy: str | None = None
 
 
 class Credentials:
@@ -63,7 +74,7 @@ class Credentials:
 
 
 async def _read(settings: KubeSettings) -> Access:
-    configuration = Configuration()
+    configuration = _Configuration()
     where = settings.kubeconfig or settings.service_account_dir
 
     def refusal(error: Exception) -> KubeError:
@@ -83,7 +94,7 @@ async def _read(settings: KubeSettings) -> Access:
                 client_configuration=configuration,
                 persist_config=False,
             )
-        return replace(await _access(configuration), source=source)
+        return replace(_access(configuration), source=source)
 
 
 def _context_in(files: str, wanted: str | None) -> str:
@@ -102,30 +113,30 @@ def _context_in(files: str, wanted: str | None) -> str:
     return str(context)
 
 
-def _read_service_account(settings: KubeSettings, configuration: Configuration) -> None:
+def _read_service_account(settings: KubeSettings, configuration: _Configuration) -> None:
     loader = InClusterConfigLoader(
         token_filename=str(settings.service_account_dir / "token"),
         cert_filename=str(settings.service_account_dir / "ca.crt"),
         try_refresh_token=False,
         environ=os.environ,
     )
-    loader.load_and_set(configuration)
+    loader.load_and_set(configuration)  # type: ignore[arg-type]  # it sets fields that ours has
 
 
-async def _access(configuration: Configuration) -> Access:
-    token = await configuration.get_api_key_with_prefix("BearerToken")
-    SECRETS.register(str(token or "").strip().removeprefix("Bearer "))
-    host = str(configuration.host).rstrip("/")
+def _access(configuration: _Configuration) -> Access:
+    token = configuration.api_key.get("BearerToken", "").strip()
+    SECRETS.register(token.removeprefix("Bearer "))
+    host = configuration.host.rstrip("/")
     return Access(
         host=host,
-        headers=MappingProxyType({"Authorization": str(token).strip()} if token else {}),
+        headers=MappingProxyType({"Authorization": token} if token else {}),
         tls=_tls(configuration) if host.startswith("https:") else True,
         server_hostname=configuration.tls_server_name,
         proxy=configuration.proxy,
     )
 
 
-def _tls(configuration: Configuration) -> ssl.SSLContext:
+def _tls(configuration: _Configuration) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
     if configuration.cert_file:
         context.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)

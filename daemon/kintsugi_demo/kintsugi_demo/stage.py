@@ -144,8 +144,8 @@ async def watched(
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if daemon.done():
             await daemon
-        async with connect(started.result(), token=_TOKEN, who=WHO) as client:
-            yield DemoStage(cluster=cluster, client=client, names=wanted.services, write=write)
+        client = connect(started.result(), token=_TOKEN, who=WHO)
+        yield DemoStage(cluster=cluster, client=client, names=wanted.services, write=write)
     finally:
         daemon.cancel()
         await asyncio.wait({daemon})

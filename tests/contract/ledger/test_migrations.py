@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
@@ -36,7 +37,29 @@ def test_a_change_of_the_tables_has_a_version_of_its_own() -> None:
             statements: list[DDLElement] = [CreateTable(table), *map(CreateIndex, indexes)]
             for statement in statements:
                 made.update(" ".join(str(statement.compile(dialect=dialect)).split()).encode())
-    assert made.hexdigest() == TABLES[str(schema._scripts().get_current_head())]
+    assert made.hexdigest() == TABLES[schema.VERSIONS[-1]]
+
+
+def test_the_versions_that_the_code_knows_are_those_of_the_migrations() -> None:
+    """C16: a ledger that is up to date is told without alembic."""
+    revisions = ScriptDirectory(str(schema._MIGRATIONS)).walk_revisions()
+    assert [each.revision for each in revisions] == [*reversed(schema.VERSIONS)]
+
+
+async def test_the_version_is_kept_as_alembic_keeps_it(ledger: Ledger) -> None:
+    """C16: alembic finds the version of a new ledger, and the next one brings it up to date."""
+
+    def kept(connection: Connection) -> None:
+        made, expected = (
+            str(CreateTable(each).compile(connection))
+            for each in (schema._VERSION, MigrationContext.configure(connection)._version)
+        )
+        assert made == expected
+        schema._upgrade(connection)
+        assert connection.execute(select(schema._VERSION)).all() == [(schema.VERSIONS[-1],)]
+
+    async with ledger._store.engines.writer.begin() as connection:
+        await connection.run_sync(kept)
 
 
 async def test_a_new_ledger_has_the_tables_that_the_code_speaks_of(ledger: Ledger) -> None:
@@ -44,7 +67,7 @@ async def test_a_new_ledger_has_the_tables_that_the_code_speaks_of(ledger: Ledge
 
     def differences(connection: Connection) -> list[object]:
         context = MigrationContext.configure(connection, opts={"compare_type": False})
-        assert context.get_current_revision() == schema._scripts().get_current_head()
+        assert context.get_current_revision() == schema.VERSIONS[-1]
         return list(compare_metadata(context, metadata))
 
     assert await beside(ledger, differences) == []

@@ -49,13 +49,15 @@ def test_the_scenes_are_listed_without_the_embedded_cluster(
     assert "crash-loop" in capsys.readouterr().out
 
 
-def test_the_command_line_says_in_one_line_what_to_install_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "entry_points", lambda **_: importlib.metadata.EntryPoints(()))
+async def test_the_command_line_says_in_one_line_what_to_install_where_it_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: importlib.metadata.EntryPoints(()))
     app = typer.Typer()
-    app.callback()(lambda: None)
     cli.register_demo(app)
+    assert app.registered_commands == [], "nothing takes the place of the command that says so"
     with pytest.raises(KintsugiError, match=r"pip install 'kintsugi-daemon\[demo\]'"):
-        app(["demo", "--scene", "crash-loop"], standalone_mode=False)
+        await cli.demo()
 
 
 WEB = ServiceSummary(

@@ -1,4 +1,4 @@
-"""`kintsugi --help` comes at once, lists each command once, in a group with an example, and cuts no summary."""
+"""`kintsugi --help` comes at once, lists each command once, in a group with an example, and cuts no summary; no command imports what it does not need."""
 
 import os
 import shlex
@@ -31,7 +31,11 @@ finally:
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), (), ("run", "--help"), ("incident", "-h")])
 def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
     """Typer takes pydantic for the options of a single command; nothing else does."""
-    heavy = HEAVY.split() if arguments and not arguments[0].startswith("-") else [*HEAVY.split(), "pydantic"]
+    heavy = (
+        HEAVY.split()
+        if arguments and not arguments[0].startswith("-")
+        else [*HEAVY.split(), "pydantic", "importlib.metadata"]
+    )
     done = subprocess.run(
         [sys.executable, "-c", SHOW, *arguments],
         capture_output=True,
@@ -43,6 +47,27 @@ def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
     imported = set(done.stdout.splitlines()[-1].split()[1:])
     assert "kintsugi.cli" in imported, done.stderr
     assert imported.isdisjoint(heavy), sorted(imported.intersection(heavy))
+
+
+LOOK = "aiohttp alembic apscheduler asyncpg kubernetes_asyncio ruamel sqlalchemy stamina structlog yaml"
+CHECK = "alembic apscheduler boto3 kintsugi.ledger kubernetes_asyncio.client.models ruamel sqlalchemy"
+DAEMON = "alembic boto3 kubernetes_asyncio.client.models kubesim ruamel"
+
+
+@pytest.mark.parametrize(
+    ("modules", "heavy"),
+    [
+        ("kintsugi.cli.queries, kintsugi.cli.mutations", LOOK),
+        ("kintsugi.cli.documents, kintsugi.verbs.get", CHECK),
+        ("kintsugi.app", DAEMON),
+    ],
+    ids=["look", "validate", "run"],
+)
+def test_a_process_imports_only_what_it_needs(modules: str, heavy: str) -> None:
+    """A look is mostly imports, and so is the memory of an idle daemon: the modules here were the heaviest."""
+    program = f"import sys, {modules}; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert set(done.stdout.split()).isdisjoint(heavy.split()), set(done.stdout.split()).intersection(heavy.split())
 
 
 WIDTH = 80

@@ -1,5 +1,6 @@
 """Everything that can be known to be wrong is said when a document is loaded, where it stands, with what would be right."""
 
+import gc
 from dataclasses import replace
 
 import pytest
@@ -17,7 +18,7 @@ from kintsugi.expressions import (
     compile_expression,
     computed_fields,
 )
-from kintsugi.expressions.environment import meant_by
+from kintsugi.expressions.environment import Environment, meant_by
 from kintsugi.expressions.types import Type
 from tests.unit.expressions.examples import POD, SCOPE, VASE
 
@@ -199,3 +200,15 @@ def test_two_types_of_one_name_are_an_error_of_the_program() -> None:
     names = {"a": Struct("Thing", {"x": STRING}), "b": Struct("Thing", {"y": STRING})}
     with pytest.raises(ValueError, match="two different struct types are named Thing"):
         compile_expression("a.x == b.y", names=names, result=BOOL)
+
+
+def test_an_expression_keeps_no_environment() -> None:
+    """An environment takes 200 KiB, and a catalog has hundreds of expressions, each of which sees names of its own."""
+
+    def environments() -> int:
+        return sum(isinstance(each, Environment) for each in gc.get_objects())
+
+    before = environments()
+    kept = [compile_expression(f"x{number} > 1", names={f"x{number}": INT}, result=BOOL) for number in range(40)]
+    assert kept[39].evaluate({"x39": 2}) is True
+    assert environments() - before <= 16

@@ -11,7 +11,7 @@ import typer
 import yaml
 
 from kintsugi.catalog.scaffold import FoundWorkload, document
-from kintsugi.cli import app, main
+from kintsugi.cli import app, main, register_demo
 from kintsugi.model.services import WorkloadRef
 from kintsugi.settings import load
 from kubeobjects.resources import DEPLOYMENTS
@@ -54,6 +54,7 @@ def test_alertmanager_takes_the_receiver_that_the_readme_shows(tmp_path: Path) -
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_of_ours_is_one(page: Path) -> None:
     """The names of commands, and their flags, are those of the command line."""
+    register_demo(app)
     group = typer.main.get_group(app)
     for whole in commands(page.read_text()):
         line = re.split(r" \\?\| ", whole)[0]  # what it is piped into is another program
