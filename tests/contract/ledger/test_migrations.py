@@ -58,8 +58,7 @@ async def test_the_version_is_kept_as_alembic_keeps_it(ledger: Ledger) -> None:
         schema._upgrade(connection)
         assert connection.execute(select(schema._VERSION)).all() == [(schema.VERSIONS[-1],)]
 
-    async with ledger._store.engines.writer.begin() as connection:
-        await connection.run_sync(kept)
+    await beside(ledger, kept)
 
 
 async def test_a_new_ledger_has_the_tables_that_the_code_speaks_of(ledger: Ledger) -> None:
