@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-_ALERT_BEGIN, _ALERT_END = b'{"status":"firing","labels"', b'"fingerprint":"'
+_ALERT_BEGIN, _ALERT_END = b'{"status":"%b","labels"', b'"fingerprint":"'
 _REFUSED = 503
 _PAUSE = 0.2
 """Seconds before a refused request is sent again; Alertmanager's first pause is about as long."""
 
-_CAPTURED = Path(__file__).parents[1] / "data" / "alertmanager" / "group1-firing.json"
+_CAPTURED = Path(__file__).parents[1] / "data" / "alertmanager"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +35,18 @@ class Answered:
 
     def wait(self, share: float) -> float:
         """Return the wait in milliseconds that this share of answers stayed below."""
-        ordered = sorted(self.waits)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000
+        return quantile(self.waits, share) * 1000
 
 
-def requests(alerts: int, first_number: int) -> Iterator[bytes]:
+def quantile(values: Sequence[float], share: float) -> float:
+    """Return the value that this share of all stayed below."""
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def requests(alerts: int, first_number: int, status: str) -> Iterator[bytes]:
     """Yield requests with so many alerts each, as a real Alertmanager sent them, their fingerprints counted up."""
-    body = _CAPTURED.read_bytes()
-    begin = body.index(_ALERT_BEGIN)
+    body = (_CAPTURED / f"group1-{status}.json").read_bytes()
+    begin = body.index(_ALERT_BEGIN % status.encode())
     end = body.index(b"}", body.index(_ALERT_END)) + 1
     head, alert, tail = body[:begin], body[begin:end], body[end:]
     before, _, after = alert.partition(_ALERT_END)
@@ -57,9 +61,11 @@ def requests(alerts: int, first_number: int) -> Iterator[bytes]:
         ) + whole
 
 
-async def send(port: int, *, alerts: int, posts: int, connections: int, first_number: int = 1) -> Answered:
+async def send(
+    port: int, *, alerts: int, posts: int, connections: int, first_number: int = 1, status: str = "firing"
+) -> Answered:
     """Post so many requests over so many connections, each waiting for its answer before the next."""
-    bodies = requests(alerts, first_number)
+    bodies = requests(alerts, first_number, status)
     ready = iter([next(bodies) for _ in range(posts)])
     waits: list[float] = []
     refused = 0
