@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tests.bench.figures import Figure, Round
-from tests.bench.graphs import SHAPES
 from tests.bench.plan import Plan
-from tests.bench.recovering import UNLIMITED, declared, recover
+from tests.unit.pipeline.graphs import SHAPES
+from tests.unit.pipeline.recovering import UNLIMITED, declared, recover
 from tests.unit.virtual import play
 
 AT_ONCE = 10

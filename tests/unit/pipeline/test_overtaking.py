@@ -27,8 +27,8 @@ from kintsugi.model.records import (
     VerdictKind,
 )
 from kintsugi.model.rules import RuleSource
-from tests.bench.recovering import PACE, UNLIMITED, RecoveryBench, staged
 from tests.unit.factories import catalog, runbook_text, service_text, virtual_clock
+from tests.unit.pipeline.recovering import PACE, UNLIMITED, RecoveryBench, staged
 from tests.unit.virtual import play
 
 STEP = 10.0

@@ -30,7 +30,6 @@ from kintsugi.views.view_builder import TEMPLATE_HASH
 from kubeobjects.kept import Pod
 from kubeobjects.metadata import REVISION, Metadata, OwnerReference
 from kubeobjects.workloads import Deployment, ReplicaSet
-from tests.bench.graphs import Graph, graph
 from tests.harness import ledgers
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.executor.scripted_actor import ScriptedActor
@@ -43,6 +42,7 @@ from tests.unit.factories import (
     service_text,
     virtual_clock,
 )
+from tests.unit.pipeline.graphs import Graph, graph
 from tests.unit.runner.fakes import ScriptedProber, runner_deps
 from tests.unit.views.cluster import scripted_caches
 

@@ -1,7 +1,7 @@
 """
 The webhook's port in a process of its own, to be loaded and killed from another.
 
-`python -m tests.bench.intake_process LEDGER_URL` prints the port that it listens on and serves until it is killed.
+`python -m tests.integration.intake_process LEDGER_URL` prints the port that it listens on and serves until it is killed.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class IntakeProcess(ListeningProcess):
 @contextmanager
 def intake_process(ledger: str) -> Iterator[IntakeProcess]:
     """Start one on a ledger's URL, and wait until it listens; it is killed at the end."""
-    with started("tests.bench.intake_process", ledger) as process:
+    with started("tests.integration.intake_process", ledger) as process:
         yield IntakeProcess(pid=process.pid, port=process.port)
 
 
