@@ -8,6 +8,7 @@ After the load the daemon gets SIGKILL at its last answer, and the ledger must h
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from tests.bench import catalogs
 from tests.bench.daemon_process import watching
@@ -48,10 +49,10 @@ def measure(plan: Plan, server: Postgres | None = None) -> Iterator[Figure]:
     """Measure every load. Raises LostError when an alert was lost or made up."""
     for case in CASES:
         posts = max(case.connections, case.posts // (_QUICKER if plan.quick else 1))
-        yield from plan.compare(lambda revision, case=case, posts=posts: _cost(revision, case, posts, server))  # type: ignore[misc]
+        yield from plan.compare(partial(_cost, case, posts, server))
 
 
-def _cost(revision: Revision, case: LoadCase, posts: int, server: Postgres | None) -> Mapping[str, float]:
+def _cost(case: LoadCase, posts: int, server: Postgres | None, revision: Revision) -> Mapping[str, float]:
     documents = [catalogs.usual_rules(each) for each in catalogs.services(SERVICES)]
     with watching(revision, documents, services=SERVICES, pods=SERVICES, server=server) as (_, daemon):
 

@@ -11,8 +11,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from tempfile import TemporaryDirectory
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -60,18 +61,27 @@ class Reaction:
 
 
 def measure(plan: Plan, server: Postgres | None = None) -> Iterator[Figure]:
-    """Measure some rounds of alerts, one alert after another. The last share of all is that of all rounds together."""
+    """Measure some rounds of alerts, one alert after another. The p99 is that of all rounds together."""
     each = _QUICK if plan.quick else _EACH
     rounds = plan.in_turn(lambda revision: _reactions(revision, each, server))
     for name in _RUNBOOKS:
         found = [[reactions[name] for reactions in one] for one in rounds]
-        middles = [Round(*(quantile([each.wait for each in one], 0.5) for one in pair)) for pair in found]
-        costs = [Round(*(mean(each.cost for each in one) for one in pair)) for pair in found]
-        together = [[each.wait for one in of for each in one] for of in zip(*found, strict=True)]
-        slowest = Round(*(quantile(waits, 0.99) for waits in together))
-        yield Figure(name=f"{name}: POST to first change, p50, ms", rounds=middles)
-        yield Figure(name=f"{name}: p99 of {len(together[0])}, ms", rounds=[slowest])
-        yield Figure(name=f"{name}: processor time, ms", rounds=costs)
+        together = [list(chain(*of)) for of in zip(*found, strict=True)]
+        yield Figure(name=f"{name}: POST to first change, p50, ms", rounds=[Round(*map(_middle, one)) for one in found])
+        yield Figure(name=f"{name}: p99 of {len(together[0])}, ms", rounds=[Round(*map(_slowest, together))])
+        yield Figure(name=f"{name}: processor time, ms", rounds=[Round(*map(_cost, one)) for one in found])
+
+
+def _middle(reactions: Sequence[Reaction]) -> float:
+    return median(each.wait for each in reactions)
+
+
+def _slowest(reactions: Sequence[Reaction]) -> float:
+    return quantile([each.wait for each in reactions], 0.99)
+
+
+def _cost(reactions: Sequence[Reaction]) -> float:
+    return mean(each.cost for each in reactions)
 
 
 def _reactions(revision: Revision, each: int, server: Postgres | None) -> Mapping[str, Sequence[Reaction]]:

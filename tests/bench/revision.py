@@ -43,7 +43,8 @@ def checked_out(name: str) -> Revision:
     if not folder.exists():
         _git("worktree", "add", "--force", "--detach", str(folder), commit)
     # The revision's own Makefile knows its distributions and its locks.
-    subprocess.run(["make", "-C", str(folder), ".venv/ready"], check=True, env=_clean())
+    command = ["make", "--silent", "-C", str(folder), ".venv/ready", f"PYTHON={sys.executable}"]
+    subprocess.run(command, check=True, env=_clean())
     return Revision(name=name, folder=folder, programs=folder / ".venv" / "bin")
 
 
