@@ -2,8 +2,8 @@
 How long the recovery of many services takes that are all down, in virtual time, and what it costs the daemon.
 
 The baseline of a makespan is the critical path, with a limit the larger of that and the work of each of so many at once.
-A second figure is the processor time of one service's recovery among many,
-beside that of one among fifty: where it grows, something is asked of all for each.
+A second figure is the processor time of one service's recovery among many, beside that of one among few: where it grows,
+something is asked of all for each.
 """
 
 import time
