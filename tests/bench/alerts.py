@@ -70,10 +70,8 @@ def _cost(case: LoadCase, posts: int, server: Postgres | None, revision: Revisio
         spent = processor_seconds(daemon.pid) - before
         last = load(case.connections, 3)
         daemon.kill()
-        kept, expected = (
-            daemon.count("SELECT count(*) FROM signals"),
-            sum(each.alerts for each in (warm, answered, last)),
-        )
+        kept = daemon.count("SELECT count(*) FROM signals")
+    expected = sum(each.alerts for each in (warm, answered, last))
     if kept != expected:
         raise LostError(f"{case.name}: {expected} alerts were answered 200, the ledger holds {kept}")
     return {
