@@ -54,7 +54,7 @@ def main() -> int:
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
     revisions = (WORKING_TREE, *([checked_out(asked.baseline)] if asked.baseline else []))
     os.sched_setaffinity(0, {LOAD})
-    configure_logging(level="warning")  # parts that run in this process would drown the figures
+    configure_logging(level="error")  # parts that run in this process would drown the figures
     plan = Plan(quick=asked.quick, revisions=revisions)
     figures: list[Figure] = []
     for name in asked.parts or PARTS:

@@ -120,10 +120,10 @@ class RecoveryBench(PipelineBench):
     def __init__(self, known: Catalog, limits: Limits, ledger: Ledger, graph: Graph | None = None) -> None:
         self.graph, self.actor = graph, ScriptedActor()
         self.actor.on_change = self._restarted
-        super().__init__(known=known, ledger=ledger, cluster=FakeCaches(known), limits=limits)
+        self.catalog, self.cluster = known, FakeCaches()
         for name in known.services:
             self.show(name, ready=graph is None)
-        self.cluster.services.refresh()
+        super().__init__(known=known, ledger=ledger, cluster=self.cluster, limits=limits)
         self._stale = False
 
     @override
