@@ -147,8 +147,8 @@ lane-restore-crashes:
 lane-told-no:
 	@$(LANE) --capture=no $(TOLD_NO)
 
-bench: $(READY) ## Measure what the daemon carries, beside what the machine could
-	@$(BIN)/python -m tests.bench
+bench: $(READY) ## Measure what the daemon carries, beside an earlier revision or a floor (BASELINE=v1.0 PART='alerts watch')
+	@$(BIN)/python -m tests.bench $(if $(BASELINE),--baseline $(BASELINE)) $(PART)
 
 chaos: $(READY) ## Try ten thousand wrong answers of each kind, then break the real cluster again and again (ROUNDS=10)
 	@seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; \

@@ -163,9 +163,9 @@ async def _keep_quiet(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(_BOOKMARK_EVERY)
 
 
-def api_process(services: int, count: int, *, core: int | None = None) -> AbstractContextManager[ListeningProcess]:
+def api_process(services: int, count: int) -> AbstractContextManager[ListeningProcess]:
     """Start one and wait until it listens; it is killed at the end."""
-    return started("tests.bench.api_process", str(services), str(count), core=core)
+    return started("tests.bench.api_process", str(services), str(count))
 
 
 async def _serve(services: int, count: int) -> None:

@@ -1,11 +1,14 @@
 """Catalogs of any size, written as the shipped rules are: what the daemon under load is given with `--catalog`."""
 
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_RUNBOOKS = [Path(__file__).parents[2] / "runbooks" / f"{name}.yaml" for name in ("workload-recovery", "start-service")]
+from tests.bench.revision import Revision
+
+_RUNBOOKS = ("workload-recovery", "start-service")
 _SERVICES_A_FILE = 50
 SHIPPED, PLAIN = "workload-recovery", "plain-restart"
 _PLAIN = f"""\
@@ -92,15 +95,18 @@ def alert_rule(service: Written, *, runbook: str) -> str:
     return _document(service, [_ALERT], mode="auto", runbook=runbook)
 
 
-def write(folder: Path, documents: Sequence[str]) -> Path:
-    """Write a catalog into a folder that is made for it."""
+def write(folder: Path, documents: Sequence[str], revision: Revision) -> Path:
+    """Write a catalog into a folder that is made for it, with the runbooks that a revision ships, and in its words."""
     folder.mkdir()
-    for runbook in _RUNBOOKS:
-        shutil.copy(runbook, folder)
-    (folder / f"{PLAIN}.yaml").write_text(_PLAIN, encoding="utf-8")
+    for name in _RUNBOOKS:
+        shutil.copy(revision.folder / "runbooks" / f"{name}.yaml", folder)
+    files = {PLAIN: _PLAIN}
     for first in range(0, len(documents), _SERVICES_A_FILE):
-        text = "---\n".join(documents[first : first + _SERVICES_A_FILE])
-        (folder / f"services-{first}.yaml").write_text(text, encoding="utf-8")
+        files[f"services-{first}"] = "---\n".join(documents[first : first + _SERVICES_A_FILE])
+    calls = "unhealthy(object)" in (revision.folder / "rules" / "any-service.yaml").read_text(encoding="utf-8")
+    for name, text in files.items():
+        known = re.sub(r"(\w+)\.unhealthy", r"unhealthy(\1)", text) if calls else text
+        (folder / f"{name}.yaml").write_text(known, encoding="utf-8")
     return folder
 
 

@@ -25,11 +25,9 @@ _SPEED = 20.0
 _LOOK_EVERY = 0.005
 
 
-def cluster_process(
-    count: int, deletions: Path, *, core: int | None = None
-) -> AbstractContextManager[ListeningProcess]:
+def cluster_process(count: int, deletions: Path) -> AbstractContextManager[ListeningProcess]:
     """Start one with so many broken services; it is killed at the end."""
-    return started("tests.bench.cluster_process", str(count), str(deletions), core=core)
+    return started("tests.bench.cluster_process", str(count), str(deletions))
 
 
 def address(deletions: Path) -> str:

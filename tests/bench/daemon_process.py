@@ -1,16 +1,21 @@
 """`kintsugi run` as its users start it, in a process of its own, on an API server and a ledger of the bench."""
 
 import json
-import os
+import sqlite3
 import subprocess
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.request import ProxyHandler, build_opener
 
-from tests.bench.process import ROOT, ListeningProcess
+from tests.bench import catalogs
+from tests.bench.api_process import api_process
+from tests.bench.plan import MEASURED
+from tests.bench.process import ListeningProcess, pinned
+from tests.bench.revision import Revision
+from tests.harness.postgres import Postgres
 from tests.harness.waiting import HopelessError, wait_for
 
 _SAYS = "Kintsugi takes webhooks on "
@@ -18,70 +23,99 @@ _HEALTH = "Health and metrics are on "
 _START = 30.0
 """Seconds that a start may take: ten thousand rules are read in some of them."""
 
+_SETTLED = 30.0
+"""Seconds until each signal must have its verdict."""
+
+TOKEN = "the-token-of-the-operator-of-the-bench"
 _direct = build_opener(ProxyHandler({}))
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchDaemon:
-    """How one is started. `folder` is made for it: ledger, log and kubeconfig are there."""
+class BenchDaemon(ListeningProcess):
+    """One that runs. Its catalog, kubeconfig and log are in `folder`; the ledger is there or on a `server`."""
 
     folder: Path
-    api: str
-    catalog: Path
-    core: int | None = None
-    mode: str = "observe"
-    settings: Mapping[str, str] = field(default_factory=dict)
+    ledger: str
+    server: Postgres | None
 
     @property
-    def ledger(self) -> Path:
-        """Return the file of its ledger."""
-        return self.folder / "ledger.db"
+    def log(self) -> str:
+        """Return the end of what it has written."""
+        return _end_of(self.folder / "daemon.log")
 
-    @property
-    def log(self) -> Path:
-        """Return the file that it writes to."""
-        return self.folder / "daemon.log"
+    def count(self, query: str) -> int:
+        """Ask its ledger for a number."""
+        if self.server is not None:
+            return int(self.server.psql(query, dsn=self.ledger))
+        with closing(sqlite3.connect(f"file:{self.folder / 'ledger.db'}?mode=ro", uri=True)) as connection:
+            return int(connection.execute(query).fetchone()[0])
 
-    @contextmanager
-    def running(self) -> Iterator[ListeningProcess]:
-        """Start it and wait until its caches are synced; it is killed at the end."""
-        self.folder.mkdir()
-        with (
-            self.log.open("wb") as out,
-            subprocess.Popen(self._command(), env=self._environment(), stderr=out) as process,
-        ):
+    def wait_judged(self) -> None:
+        """Wait until each signal has a verdict."""
+
+        def unjudged() -> int:
+            return self.count("SELECT count(*) FROM signals WHERE verdict IS NULL")
+
+        wait_for(
+            lambda: not unjudged(), within=_SETTLED, every=0.05, describe=lambda: f"{unjudged()} without a verdict"
+        )
+
+
+@contextmanager
+def running(
+    revision: Revision,
+    api: str,
+    documents: Sequence[str],
+    *,
+    mode: str = "observe",
+    settings: Mapping[str, str] | None = None,
+    server: Postgres | None = None,
+) -> Iterator[BenchDaemon]:
+    """Start one with a catalog and a new ledger, and wait until its caches are synced; it is killed at the end."""
+    with TemporaryDirectory(prefix="kintsugi-bench-") as name:
+        folder = Path(name)
+        catalog = catalogs.write(folder / "catalog", documents, revision)
+        (folder / "tokens").write_text(f"bench:{TOKEN}\n", encoding="utf-8")
+        (folder / "tokens").chmod(0o600)
+        ledger = server.create_database("bench") if server else f"sqlite:///{folder / 'ledger.db'}"
+        command = [
+            *(*pinned(MEASURED), revision.kintsugi, "run", "--mode", mode, "--insecure-no-token"),
+            *("--host", "127.0.0.1", "--port", "0", "--health-port", "0", "--kubeconfig", str(kubeconfig(folder, api))),
+            *("--ledger", ledger, "--catalog-directory", str(catalog), "--log-format", "json"),
+            *("--operator-tokens", str(folder / "tokens")),
+        ]
+        environment, log = {**revision.environment, **(settings or {})}, folder / "daemon.log"
+        with log.open("wb") as out, subprocess.Popen(command, env=environment, stderr=out) as process:
             try:
-                port = _port(process, self.log)
-                _wait_ready(_address(_HEALTH, self.log), self.log)
-                yield ListeningProcess(pid=process.pid, port=port)
+                port = _port(process, log)
+                _wait_ready(_address(_HEALTH, log), log)
+                yield BenchDaemon(pid=process.pid, port=port, folder=folder, ledger=ledger, server=server)
             finally:
                 process.kill()
 
-    def _command(self) -> list[str]:
-        pinned = ["taskset", "-c", str(self.core)] if self.core is not None else []
-        return [
-            *(*pinned, sys.executable, "-m", "kintsugi.cli", "run", "--mode", self.mode, "--insecure-no-token"),
-            *("--host", "127.0.0.1", "--port", "0", "--health-port", "0", "--kubeconfig", str(self._kubeconfig())),
-            *("--ledger", f"sqlite:///{self.ledger}", "--catalog-directory", str(self.catalog), "--log-format", "json"),
-        ]
 
-    def _environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("KINTSUGI_")}
-        return {**kept, "PYTHONPATH": str(ROOT / "daemon"), **self.settings}
+@contextmanager
+def watching(
+    revision: Revision, documents: Sequence[str], *, services: int, pods: int, server: Postgres | None = None
+) -> Iterator[tuple[ListeningProcess, BenchDaemon]]:
+    """Start an API server with pods of some services, and a daemon that watches them."""
+    with api_process(services, pods) as api, running(revision, api.url, documents, server=server) as daemon:
+        yield api, daemon
 
-    def _kubeconfig(self) -> Path:
-        context = {"name": "bench", "context": {"cluster": "bench", "user": "bench"}}
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "bench", "cluster": {"server": self.api}}],
-            "users": [{"name": "bench", "user": {}}],
-            "contexts": [context],
-            "current-context": "bench",
-        }
-        path = self.folder / "kubeconfig"
-        path.write_text(json.dumps(config), encoding="utf-8")
-        return path
+
+def kubeconfig(folder: Path, api: str) -> Path:
+    """Write how an API server is reached."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "bench", "cluster": {"server": api}}],
+        "users": [{"name": "bench", "user": {}}],
+        "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}],
+        "current-context": "bench",
+    }
+    path = folder / "kubeconfig"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    return path
 
 
 def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:

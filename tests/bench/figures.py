@@ -1,15 +1,15 @@
-"""Figures: a measured value beside a baseline of the same run and beside what the design aims at."""
+"""Figures: values of some rounds, each beside a baseline of the same round."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, kw_only=True)
-class Round:
+class Round(NamedTuple):
     """One measuring of one figure, and of its baseline right before or after it."""
 
     value: float
@@ -18,28 +18,20 @@ class Round:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """
-    What was measured in some rounds; all that is told of it are medians.
-
-    `designed` is what the design aims at, in the same unit; `falls` tells that less is better.
-    """
+    """What was measured in some rounds; the name ends with the unit."""
 
     name: str
-    unit: str
     rounds: Sequence[Round]
-    designed: float | None = None
-    falls: bool = False
 
     @property
-    def value(self) -> float:
-        """Return the median of the rounds."""
-        return median(each.value for each in self.rounds)
+    def values(self) -> Sequence[float]:
+        """Return the values of all rounds."""
+        return [each.value for each in self.rounds]
 
     @property
-    def baseline(self) -> float | None:
-        """Return the median of the baselines, None where there is none."""
-        known = [each.baseline for each in self.rounds if each.baseline is not None]
-        return median(known) if known else None
+    def baselines(self) -> Sequence[float]:
+        """Return the baselines of the rounds that have one."""
+        return [each.baseline for each in self.rounds if each.baseline is not None]
 
     @property
     def ratio(self) -> float | None:
@@ -47,22 +39,12 @@ class Figure:
         known = [each.value / each.baseline for each in self.rounds if each.baseline]
         return median(known) if known else None
 
-    @property
-    def reached(self) -> float | None:
-        """Return the share of the design's figure that was reached: 1 and above is as designed."""
-        if self.designed is None:
-            return None
-        return self.designed / self.value if self.falls else self.value / self.designed
-
 
 def table(figures: Iterable[Figure]) -> Iterator[str]:
-    """Write figures as lines of a table."""
-    yield f"{'figure':46}{'measured':>12}{'baseline':>12}{'ratio':>8}{'designed':>10}{'reached':>9}"
+    """Write figures as lines of a table: minimum and median of the values and of the baselines, and the ratio."""
+    yield f"{'figure':64}{'minimum':>12}{'median':>12}{'baseline: min':>14}{'median':>12}{'ratio':>8}"
     for each in figures:
-        yield (
-            f"{each.name + ', ' + each.unit:46}{_number(each.value):>12}{_number(each.baseline):>12}"
-            f"{_number(each.ratio):>8}{_number(each.designed):>10}{_share(each.reached):>9}"
-        )
+        yield f"{each.name:64}{_least_and_middle(each.values)}  {_least_and_middle(each.baselines)}{_number(each.ratio):>8}"
 
 
 @contextmanager
@@ -79,9 +61,9 @@ def load() -> str:
     return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
 
 
-def rounds(count: int, measure: Callable[[], Round]) -> list[Round]:
-    """Measure so many times."""
-    return [measure() for _ in range(count)]
+def _least_and_middle(values: Sequence[float]) -> str:
+    least, middle = (min(values), median(values)) if values else (None, None)
+    return f"{_number(least):>12}{_number(middle):>12}"
 
 
 def _number(value: float | None) -> str:
@@ -90,7 +72,3 @@ def _number(value: float | None) -> str:
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.2f}" if value < 10 else f"{value:.1f}"
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0%}"

@@ -6,27 +6,21 @@ services in the same namespaces, with rules on their pods and on their alerts.
 """
 
 import asyncio
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tests.bench import catalogs
-from tests.bench.api_process import api_process
-from tests.bench.daemon_process import BenchDaemon
+from tests.bench.daemon_process import BenchDaemon, watching
 from tests.bench.figures import Figure, Round
 from tests.bench.load import send
-from tests.bench.plan import LOAD, MEASURED, Plan
-from tests.bench.process import ListeningProcess, processor_seconds, wait_idle
+from tests.bench.plan import Plan
+from tests.bench.process import processor_seconds, wait_idle
+from tests.bench.revision import Revision
 from tests.bench.watching import Size, take
-from tests.harness.waiting import wait_for
 
 SERVICES = 10
 _RULES_EACH = 10
 _POSTS, _ALERTS = 40, 100
-_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,37 +40,27 @@ def measure(plan: Plan) -> Iterator[Figure]:
         catalogs.mixed_rules(each, _RULES_EACH)
         for each in catalogs.services((rules - SERVICES) // _RULES_EACH, prefix="other")
     ]
-    pairs = [(_cost(many, size), _cost(few, size)) for _ in range(plan.rounds)]
-    events = [Round(value=large.event, baseline=small.event) for large, small in pairs]
-    alerts = [Round(value=large.alert, baseline=small.alert) for large, small in pairs]
-    of = f"with {rules:,} rules (baseline: 10)"
-    yield Figure(name=f"an event {of}", unit="us", rounds=events, falls=True)
-    yield Figure(name=f"an alert {of}", unit="us", rounds=alerts, falls=True)
+
+    def beside_few(revision: Revision) -> Mapping[str, Round]:
+        large, small = _cost(revision, many, size), _cost(revision, few, size)
+        return {
+            f"event with {rules:,} rules beside 10: processor time, us": Round(large.event, small.event),
+            f"alert with {rules:,} rules beside 10: processor time, us": Round(large.alert, small.alert),
+        }
+
+    yield from plan.hold(beside_few)
 
 
-def _cost(documents: list[str], size: Size) -> StepCost:
-    with TemporaryDirectory(prefix="kintsugi-bench-") as folder, api_process(SERVICES, size.pods, core=LOAD) as api:
-        catalog = catalogs.write(Path(folder) / "catalog", documents)
-        daemon = BenchDaemon(folder=Path(folder) / "daemon", api=api.url, catalog=catalog, core=MEASURED)
-        with daemon.running() as process:
-            event = take(api, process, size).cost
-            wait_idle(process.pid)
-            return StepCost(event=event, alert=_cost_of_an_alert(process, daemon.ledger))
+def _cost(revision: Revision, documents: Sequence[str], size: Size) -> StepCost:
+    with watching(revision, documents, services=SERVICES, pods=size.pods) as (api, daemon):
+        event = take(api, daemon, size).cost
+        wait_idle(daemon.pid)
+        return StepCost(event=event, alert=_cost_of_an_alert(daemon))
 
 
-def _cost_of_an_alert(process: ListeningProcess, ledger: Path) -> float:
+def _cost_of_an_alert(daemon: BenchDaemon) -> float:
     """Send alerts that no rule is about, and wait until each has its verdict."""
-    before = processor_seconds(process.pid)
-    answered = asyncio.run(send(process.port, alerts=_ALERTS, posts=_POSTS, connections=4))
-    wait_for(
-        lambda: not _unjudged(ledger),
-        within=_TIMEOUT,
-        every=0.05,
-        describe=lambda: f"no verdict yet: {_unjudged(ledger)}",
-    )
-    return (processor_seconds(process.pid) - before) / answered.alerts * 1e6
-
-
-def _unjudged(ledger: Path) -> int:
-    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as connection:
-        return int(connection.execute("SELECT count(*) FROM signals WHERE verdict IS NULL").fetchone()[0])
+    before = processor_seconds(daemon.pid)
+    answered = asyncio.run(send(daemon.port, alerts=_ALERTS, posts=_POSTS, connections=4))
+    daemon.wait_judged()
+    return (processor_seconds(daemon.pid) - before) / answered.alerts * 1e6

@@ -11,21 +11,19 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-_ALERT_BEGIN, _ALERT_END = b'{"status":"firing","labels"', b'"fingerprint":"'
+_ALERT_BEGIN, _ALERT_END = b'{"status":"%b","labels"', b'"fingerprint":"'
 _REFUSED = 503
 _PAUSE = 0.2
 """Seconds before a refused request is sent again; Alertmanager's first pause is about as long."""
 
-_CAPTURED = Path(__file__).parents[1] / "data" / "alertmanager" / "group1-firing.json"
+_CAPTURED = Path(__file__).parents[1] / "data" / "alertmanager"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
-    """What came of a load: alerts answered 200, answers of 503, seconds for all, and the wait for each answer."""
+    """What came of a load: alerts answered 200, seconds for all, and the wait for each answer."""
 
     alerts: int
-    posts: int
-    refused: int
     seconds: float
     waits: Sequence[float]
 
@@ -35,14 +33,18 @@ class Answered:
 
     def wait(self, share: float) -> float:
         """Return the wait in milliseconds that this share of answers stayed below."""
-        ordered = sorted(self.waits)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000
+        return quantile(self.waits, share) * 1000
 
 
-def requests(alerts: int, first_number: int) -> Iterator[bytes]:
+def quantile(values: Sequence[float], share: float) -> float:
+    """Return the value that this share of all stayed below."""
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def requests(alerts: int, first_number: int, status: str) -> Iterator[bytes]:
     """Yield requests with so many alerts each, as a real Alertmanager sent them, their fingerprints counted up."""
-    body = _CAPTURED.read_bytes()
-    begin = body.index(_ALERT_BEGIN)
+    body = (_CAPTURED / f"group1-{status}.json").read_bytes()
+    begin = body.index(_ALERT_BEGIN % status.encode())
     end = body.index(b"}", body.index(_ALERT_END)) + 1
     head, alert, tail = body[:begin], body[begin:end], body[end:]
     before, _, after = alert.partition(_ALERT_END)
@@ -57,19 +59,18 @@ def requests(alerts: int, first_number: int) -> Iterator[bytes]:
         ) + whole
 
 
-async def send(port: int, *, alerts: int, posts: int, connections: int, first_number: int = 1) -> Answered:
+async def send(
+    port: int, *, alerts: int, posts: int, connections: int, first_number: int = 1, status: str = "firing"
+) -> Answered:
     """Post so many requests over so many connections, each waiting for its answer before the next."""
-    bodies = requests(alerts, first_number)
+    bodies = requests(alerts, first_number, status)
     ready = iter([next(bodies) for _ in range(posts)])
     waits: list[float] = []
-    refused = 0
 
     async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal refused
         for request in ready:
             sent = time.perf_counter()
             while await _answer(request, reader, writer) == _REFUSED:
-                refused += 1
                 await asyncio.sleep(_PAUSE)
             waits.append(time.perf_counter() - sent)
         writer.close()
@@ -78,7 +79,7 @@ async def send(port: int, *, alerts: int, posts: int, connections: int, first_nu
     began = time.perf_counter()
     await asyncio.gather(*(connection(*each) for each in opened))
     seconds = time.perf_counter() - began
-    return Answered(alerts=len(waits) * alerts, posts=len(waits), refused=refused, seconds=seconds, waits=waits)
+    return Answered(alerts=len(waits) * alerts, seconds=seconds, waits=waits)
 
 
 async def _answer(request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:

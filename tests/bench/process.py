@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.bench.revision import ROOT, WORKING_TREE
+from tests.harness.postgres import Postgres
 
 _IDLE_WITHIN, _IDLE_FOR, _IDLE_SHARE = 10.0, 0.4, 0.1
-
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +41,8 @@ class ListeningProcess:
 @contextmanager
 def started(module: str, *arguments: str, core: int | None = None) -> Iterator[ListeningProcess]:
     """Start a module of this project that prints its port when it listens; it is killed at the end."""
-    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'daemon'}:{ROOT}"}
-    pinned = ["taskset", "-c", str(core)] if core is not None else []
-    command = [*pinned, sys.executable, "-m", module, *arguments]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
+    command = [*pinned(core), sys.executable, "-m", module, *arguments]
+    with subprocess.Popen(command, cwd=ROOT, env=WORKING_TREE.environment, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
@@ -53,10 +53,28 @@ def started(module: str, *arguments: str, core: int | None = None) -> Iterator[L
             process.kill()
 
 
+@contextmanager
+def durable_server() -> Iterator[Postgres]:
+    """Start a PostgreSQL server with fsync, with nothing in it."""
+    with TemporaryDirectory(prefix="kintsugi-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        server = Postgres.prepare(folder, durable=True)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
+
+
+def pinned(core: int | None) -> list[str]:
+    """Return the words that start a command on one core."""
+    return ["taskset", "-c", str(core)] if core is not None else []
+
+
 def processor_seconds(pid: int) -> float:
     """Return the seconds of processor time that a process has used, all threads together."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(~pid << 3 | 2)  # clock_getcpuclockid(3): to the nanosecond, where /proc has hundredths
 
 
 def wait_idle(pid: int) -> None:

@@ -1,35 +1,43 @@
 """
-From an alert's POST to the first intent of the run that it starts.
+From an alert's POST to the first change of the run that it starts.
 
 Each repetition is an alert about another service of the embedded cluster, which has a pod in a crash loop. What ends
 the wait is the arrival of the first change at the API server: its intent is committed by then, and nothing that the
-daemon does to get there is left out (the evidence of a pod is kept before it is deleted). The baseline is the answer
-of a bare aiohttp handler to the same POST.
+daemon does to get there is left out (the evidence of a pod is kept before it is deleted).
 """
 
 import json
-import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
+from statistics import mean, median
 from tempfile import TemporaryDirectory
 from urllib.request import ProxyHandler, Request, build_opener
 
 from tests.bench import catalogs
 from tests.bench.catalogs import Written
 from tests.bench.cluster_process import address, cluster_process
-from tests.bench.daemon_process import BenchDaemon
+from tests.bench.daemon_process import BenchDaemon, running
 from tests.bench.figures import Figure, Round
-from tests.bench.intake_process import intake_process
-from tests.bench.plan import LOAD, MEASURED, Plan
+from tests.bench.load import quantile
+from tests.bench.plan import Plan
+from tests.bench.process import processor_seconds
+from tests.bench.revision import Revision
+from tests.harness.postgres import Postgres
 from tests.harness.waiting import wait_for
+
+_EACH, _QUICK = 40, 8
+"""Alerts for each runbook in a round: 200 in five rounds."""
 
 _TIMEOUT = 30.0
 _LOOK_EVERY = 0.002
-_RUNBOOKS = {"": catalogs.PLAIN, " of a run that diagnoses first": catalogs.SHIPPED}
-_SHARES = (("p50", 0.5), ("p99", 0.99))
+_APART = 0.3
+"""Seconds between a change and the next alert: each is alone with what follows the change of the one before."""
+
+_RUNBOOKS = {"reaction": catalogs.PLAIN, "reaction that diagnoses first": catalogs.SHIPPED}
 
 # Every service is ill and each one's run changes something: the limits that would stop this are not what is measured.
 _UNLIMITED = {
@@ -44,76 +52,77 @@ _UNLIMITED = {
 _direct = build_opener(ProxyHandler({}))
 
 
-def measure(plan: Plan) -> Iterator[Figure]:
-    """Measure some rounds of alerts, one alert after another."""
-    each = 8 if plan.quick else 33
-    services = catalogs.services(each * plan.rounds)
-    with intake_process("bare", core=MEASURED) as bare:
-        answers = [_answered(bare.url, service) for service in services]
-    parts = [slice(each * number, each * (number + 1)) for number in range(plan.rounds)]
-    for what, runbook in _RUNBOOKS.items():
-        waits = _waits(services, runbook)
-        for name, share in _SHARES:
-            yield Figure(
-                name=f"POST to first intent{what}, {name}",
-                unit="ms",
-                rounds=[Round(value=_at(waits[part], share), baseline=_at(answers[part], share)) for part in parts],
-                falls=True,
-            )
+@dataclass(frozen=True, kw_only=True)
+class Reaction:
+    """Milliseconds until the change, and milliseconds of processor time until the next alert."""
+
+    wait: float
+    cost: float
 
 
-def _waits(services: tuple[Written, ...], runbook: str) -> list[float]:
-    with TemporaryDirectory(prefix="kintsugi-bench-") as name:
-        folder, deletions = Path(name), Path(name) / "deletions"
-        catalog = catalogs.write(folder / "catalog", [catalogs.alert_rule(each, runbook=runbook) for each in services])
-        with cluster_process(len(services), deletions, core=LOAD):
-            daemon = BenchDaemon(
-                folder=folder / "daemon",
-                api=address(deletions),
-                catalog=catalog,
-                core=MEASURED,
-                mode="auto",
-                settings=_UNLIMITED,
-            )
-            with daemon.running() as process:
-                return [_wait(f"{process.url}/alertmanager", each, deletions, daemon) for each in services]
+def measure(plan: Plan, server: Postgres | None = None) -> Iterator[Figure]:
+    """Measure some rounds of alerts, one alert after another. The p99 is that of all rounds together."""
+    each = _QUICK if plan.quick else _EACH
+    rounds = plan.in_turn(lambda revision: _reactions(revision, each, server))
+    for name in _RUNBOOKS:
+        found = [[reactions[name] for reactions in one] for one in rounds]
+        together = [list(chain(*of)) for of in zip(*found, strict=True)]
+        yield Figure(name=f"{name}: POST to first change, p50, ms", rounds=[Round(*map(_middle, one)) for one in found])
+        yield Figure(name=f"{name}: p99 of {len(together[0])}, ms", rounds=[Round(*map(_slowest, together))])
+        yield Figure(name=f"{name}: processor time, ms", rounds=[Round(*map(_cost, one)) for one in found])
 
 
-def _wait(url: str, service: Written, deletions: Path, daemon: BenchDaemon) -> float:
-    """Send an alert and wait for the first change in its service; give the milliseconds in between."""
-    posted = time.time()
-    _answered(url, service)
+def _middle(reactions: Sequence[Reaction]) -> float:
+    return median(each.wait for each in reactions)
+
+
+def _slowest(reactions: Sequence[Reaction]) -> float:
+    return quantile([each.wait for each in reactions], 0.99)
+
+
+def _cost(reactions: Sequence[Reaction]) -> float:
+    return mean(each.cost for each in reactions)
+
+
+def _reactions(revision: Revision, each: int, server: Postgres | None) -> Mapping[str, Sequence[Reaction]]:
+    services = catalogs.services(each * len(_RUNBOOKS))
+    parts = {name: services[each * place : each * (place + 1)] for place, name in enumerate(_RUNBOOKS)}
+    documents = [
+        catalogs.alert_rule(service, runbook=_RUNBOOKS[name]) for name, part in parts.items() for service in part
+    ]
+    with TemporaryDirectory(prefix="kintsugi-bench-") as folder:
+        deletions = Path(folder) / "deletions"
+        with (
+            cluster_process(len(services), deletions),
+            running(revision, address(deletions), documents, mode="auto", settings=_UNLIMITED, server=server) as daemon,
+        ):
+            return {name: [_reaction(each, deletions, daemon) for each in part] for name, part in parts.items()}
+
+
+def _reaction(service: Written, deletions: Path, daemon: BenchDaemon) -> Reaction:
+    """Send an alert, wait for the first change in its service, and let the daemon do what comes then."""
+    before, posted = processor_seconds(daemon.pid), time.time()
+    _post(f"{daemon.url}/alertmanager", service)
 
     def done() -> list[str] | None:
         lines = map(str.split, deletions.read_text(encoding="utf-8").splitlines())
         return next((line for line in lines if f"/{service.name}-" in line[1]), None)
 
-    moment, path = wait_for(done, within=_TIMEOUT, describe=lambda: daemon.log.read_text()[-3000:], every=_LOOK_EVERY)
-    _check_intent(daemon.ledger, path.rpartition("/")[2])
-    return (float(moment) - posted) * 1000
+    moment, path = wait_for(done, within=_TIMEOUT, describe=lambda: daemon.log, every=_LOOK_EVERY)
+    time.sleep(_APART)
+    cost = processor_seconds(daemon.pid) - before
+    pod = path.rpartition("/")[2]
+    intents = daemon.count(f"SELECT count(*) FROM steps WHERE changes AND text LIKE 'kubectl delete pod {pod}%'")
+    assert intents == 1, f"the ledger has {intents} intents to delete {pod}"
+    return Reaction(wait=(float(moment) - posted) * 1000, cost=cost * 1000)
 
 
-def _check_intent(ledger: Path, pod: str) -> None:
-    """Make sure that the change was written down."""
-    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as connection:
-        query = "SELECT count(*) FROM steps WHERE changes AND text LIKE ?"
-        (count,) = connection.execute(query, (f"kubectl delete pod {pod}%",)).fetchone()
-    assert count == 1, f"the ledger has {count} intents to delete {pod}"
-
-
-def _answered(url: str, service: Written) -> float:
-    """Post an alert about a service; give the milliseconds until its answer."""
+def _post(url: str, service: Written) -> None:
+    """Post an alert about a service."""
     labels = {"alertname": "KubePodCrashLooping", "deployment": service.name, "namespace": service.namespace}
     began = datetime.now(UTC).isoformat(timespec="milliseconds")
     alert = {"status": "firing", "labels": labels, "annotations": {}, "startsAt": began}
     body = json.dumps({"version": "4", "status": "firing", "alerts": [alert]}).encode()
     request = Request(url, data=body, headers={"Content-Type": "application/json"})
-    sent = time.perf_counter()
     with _direct.open(request, timeout=_TIMEOUT) as answer:
         answer.read()
-    return (time.perf_counter() - sent) * 1000
-
-
-def _at(waits: list[float], share: float) -> float:
-    """Return the wait that this share of all stayed below."""
-    return sorted(waits)[min(len(waits) - 1, int(share * len(waits)))]

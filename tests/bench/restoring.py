@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from kintsugi.model.restores import Restored
 from kintsugi_restore.worker_log import decode
 from tests.bench.figures import Figure, Round
 from tests.bench.plan import LOAD, MEASURED, Plan
-from tests.bench.process import ROOT, peak_memory
+from tests.bench.process import durable_server, peak_memory
+from tests.bench.revision import ROOT
 from tests.harness.postgres import Postgres
 
 _MEGABYTE = 1_000_000
@@ -48,24 +48,21 @@ class _Done:
 def measure(plan: Plan) -> Iterator[Figure]:
     """Restore a small and a large dump, and compare: with `pg_restore`, and with each other."""
     small, large = (10, 100) if plan.quick else (100, 1000)
-    with _all_cores(), _server() as server:
+    with _all_cores(), durable_server() as server:
         little, much = (_dump(server, size) for size in (small, large))
         least = [_by_worker(server, little) for _ in range(plan.rounds)]
         pairs = [(_plainly(server, much), _by_worker(server, much)) for _ in range(plan.rounds)]
         size = much.stat().st_size / _MEGABYTE
     yield Figure(
-        name=f"restore of a dump of {size:,.0f} MB",
-        unit="MB/s",
-        rounds=[Round(value=size / worker.seconds, baseline=size / plain) for plain, worker in pairs],
+        name=f"restore of a dump of {size:,.0f} MB, MB/s",
+        rounds=[Round(size / worker.seconds, size / plain) for plain, worker in pairs],
     )
     yield Figure(
-        name=f"memory of its worker, beside {small} MB",
-        unit="MB",
+        name=f"memory of its worker, beside {small} MB, MB",
         rounds=[
-            Round(value=worker.memory / _MEGABYTE, baseline=other.memory / _MEGABYTE)
+            Round(worker.memory / _MEGABYTE, other.memory / _MEGABYTE)
             for (_, worker), other in zip(pairs, least, strict=True)
         ],
-        falls=True,
     )
 
 
@@ -77,19 +74,6 @@ def _all_cores() -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, {LOAD})
-
-
-@contextmanager
-def _server() -> Iterator[Postgres]:
-    with TemporaryDirectory(prefix="kintsugi-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        server = Postgres.prepare(folder, durable=True)
-        server.start()
-        try:
-            yield server
-        finally:
-            server.kill()
 
 
 def _dump(server: Postgres, megabytes: int) -> Path:

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from kintsugi.ledger import Ledger
-from tests.bench.intake_process import intake_process
+from tests.integration.intake_process import intake_process
 from tests.integration.intake_server import sqlite
 from tests.unit.sources.webhooks import alert, webhook
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.priorities import OpenRuns
+from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
 from kintsugi.ledger.run_requests import RunRequestRepository
 from kintsugi.ledger.store import Store
@@ -21,7 +22,9 @@ from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.operator_service import OperatorService
 from kintsugi.pipeline.pending_incidents import PendingIncidents
 from kintsugi.pipeline.pipeline import Pipeline
+from kintsugi.pipeline.run_supervisor import RunPolicy, RunSupervisor
 from kintsugi.pipeline.targets import Targets
+from kintsugi.runner import RunnerDeps
 from kintsugi.telemetry import Containment
 from kubeobjects.resources import Resource
 from tests.harness import ledgers
@@ -158,6 +161,7 @@ class PipelineBench:
         known: Catalog | None = None,
         ledger: Ledger | None = None,
         cluster: FakeCaches | None = None,
+        limits: Limits = LIMITS,
     ) -> None:
         self.cluster = cluster or two_of_three()
         self.catalog = known or catalog(service_text(), rule_text(), ALERT_RULE, runbook_text(), *documents)
@@ -167,13 +171,13 @@ class PipelineBench:
         self.observed = ObservedState(
             services=self.cluster.services,
             caches=self.cluster.caches,
-            limits=LIMITS,
+            limits=limits,
             mode=mode,
             clock=virtual_clock,
             under_way=lambda: self.supervisor.going,
         )
         self.active_catalog = ActiveCatalog(self.catalog, self.ledger.catalogs, lambda _: self.catalog)
-        targets = Targets(self.kube, self.cluster.caches, self.cluster.services, LIMITS.protected)
+        targets = Targets(self.kube, self.cluster.caches, self.cluster.services, limits.protected)
         runs = self._supervisor()
         expiry = timedelta(minutes=30)
         self.pipeline = Pipeline(self.ledger, self.active_catalog, self.observed, targets, runs, approval_expiry=expiry)
@@ -182,6 +186,19 @@ class PipelineBench:
     def _supervisor(self) -> Any:
         """Return what the runs are given to."""
         return self.supervisor
+
+    def _real_supervisor(self, deps: RunnerDeps, timings: WatchdogTimings, pace: timedelta) -> RunSupervisor:
+        """Let `runs` be the real ones, of which the observed state hears."""
+        policy = RunPolicy(
+            timings=timings,
+            limits=self.observed.limits,
+            approval_expiry=timedelta(minutes=30),
+            retry_after=pace,
+        )
+        self.runs = runs = RunSupervisor(deps, self.ledger, self.active_catalog, policy)
+        self.observed.under_way = lambda: runs.under_way
+        self.observed.slot_namespaces = lambda: runs.slot_namespaces
+        return runs
 
     def _own(self) -> Ledger:
         self._memory = ledgers.LedgerAtOnce()

@@ -25,7 +25,6 @@ from kintsugi.model.rules import Mode
 from kintsugi.notifier import NoticeHeadlines
 from kintsugi.pipeline.diagnoses import IncidentDiagnoses
 from kintsugi.pipeline.outage_watch import OutageWatch
-from kintsugi.pipeline.run_supervisor import RunPolicy, RunSupervisor
 from kintsugi.sources.cluster import ClusterWatch
 from kintsugi.telemetry import Containment
 from kubediagnosis.causes import Cause, CauseKind, Confidence, Diagnosis
@@ -222,7 +221,7 @@ class Daemon(PipelineBench):
 
     @override
     def _supervisor(self) -> Any:
-        world, observed = self.world, self.observed
+        world = self.world
         self.diagnoses = IncidentDiagnoses(
             world.diagnose,
             self.ledger.diagnoses,
@@ -236,17 +235,8 @@ class Daemon(PipelineBench):
         prober.will("kubectl rollout status", lambda: {"complete": world.fault is None, "message": ""})
         prober.as_left = lambda: world.is_as_left
         prober.will("kubectl rollout history", lambda: {"revisions": []})
-        deps = runner_deps(prober, observed, actor, pace=STEP, diagnoses=self.diagnoses)
-        policy = RunPolicy(
-            timings=WatchdogTimings(),
-            limits=observed.limits,
-            approval_expiry=timedelta(minutes=30),
-            retry_after=STEP,
-        )
-        self.runs = RunSupervisor(deps, self.ledger, self.active_catalog, policy)
-        observed.under_way = lambda: self.runs.under_way
-        observed.slot_namespaces = lambda: self.runs.slot_namespaces
-        return self.runs
+        deps = runner_deps(prober, self.observed, actor, pace=STEP, diagnoses=self.diagnoses)
+        return self._real_supervisor(deps, WatchdogTimings(), STEP)
 
     async def start(self) -> None:
         """Take up what an earlier process has left."""

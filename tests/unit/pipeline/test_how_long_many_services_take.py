@@ -10,8 +10,8 @@ from kintsugi.model.records import IncidentState
 from kintsugi.model.runbooks import Step
 from kintsugi.runner.context import StepScope
 from kintsugi.runner.interpreter import Interpreter
-from tests.bench.graphs import SHAPES
-from tests.bench.recovering import UNLIMITED, declared, recover
+from tests.unit.pipeline.graphs import SHAPES
+from tests.unit.pipeline.recovering import UNLIMITED, declared, recover
 from tests.unit.virtual import play
 
 CASES = [

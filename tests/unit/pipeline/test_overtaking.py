@@ -27,8 +27,8 @@ from kintsugi.model.records import (
     VerdictKind,
 )
 from kintsugi.model.rules import RuleSource
-from tests.bench.recovering import PACE, UNLIMITED, RecoveryBench, staged
 from tests.unit.factories import catalog, runbook_text, service_text, virtual_clock
+from tests.unit.pipeline.recovering import PACE, UNLIMITED, RecoveryBench, staged
 from tests.unit.virtual import play
 
 STEP = 10.0
@@ -113,7 +113,7 @@ async def recovered(services: Sequence[Coming], limits: Limits) -> OvertakingRes
             if len(ended) == len(services):
                 over.set()
 
-        stage.supervisor.on_end(note)
+        stage.runs.on_end(note)
         ends: list[asyncio.Task[None]] = []
         stage.actor.on_change = lambda text: ends.extend(
             end(stage, each) for each in services if is_last(text, each.name)
@@ -138,7 +138,7 @@ def end(stage: RecoveryBench, each: Coming) -> asyncio.Task[None]:
 
     async def told() -> None:
         stage.show(each.name, ready=True)
-        stage.services.refresh()
+        stage.cluster.services.refresh()
         now = virtual_clock()
         over = replace(signal_of(each), id=f"sig-{each.name}-over", status=SignalStatus.RESOLVED, ended=now)
         await stage.ledger.signals.accept([over], now)
@@ -150,7 +150,7 @@ async def come(stage: RecoveryBench, each: Coming) -> None:
     """Let the watch tell of a service's trouble at its moment; it is well again once its last step was done."""
     await asyncio.sleep(each.at)
     stage.show(each.name, ready=False)
-    stage.services.refresh()
+    stage.cluster.services.refresh()
     await stage.ledger.signals.accept([signal_of(each)], virtual_clock())
     stage.pipeline.wake()
 

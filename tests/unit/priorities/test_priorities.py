@@ -27,8 +27,8 @@ from kintsugi.model.history import PastRun
 from kintsugi.model.records import IncidentState
 from kintsugi.model.services import OnUpstreamFailure
 from kintsugi.model.views import ServiceView
-from tests.bench.graphs import SHAPES, graph
 from tests.unit.factories import NOW, moment, past, run, services, view, web
+from tests.unit.pipeline.graphs import SHAPES, graph
 from tests.unit.priorities.stack import TERMS, TICK, Script, StackViews, stack_of, stacks
 
 EDGES = (("web", ("api", "cache")), ("api", ("database",)), ("cache", ("database",)), ("database", ()))

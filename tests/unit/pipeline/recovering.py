@@ -11,28 +11,23 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
+
+from typing_extensions import override
 
 from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import RunRecord, Signal, SignalSource, SignalStatus, Target
-from kintsugi.model.rules import Mode, RuleSource
+from kintsugi.model.rules import RuleSource
 from kintsugi.model.services import STACK
-from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.children import ChildRuns
-from kintsugi.pipeline.observed_state import ObservedState
-from kintsugi.pipeline.pipeline import Pipeline
-from kintsugi.pipeline.run_supervisor import RunPolicy, RunSupervisor
-from kintsugi.pipeline.targets import Targets
-from kintsugi.views import ServiceViews
 from kintsugi.views.view_builder import TEMPLATE_HASH
 from kubeobjects.kept import Pod
 from kubeobjects.metadata import REVISION, Metadata, OwnerReference
 from kubeobjects.workloads import Deployment, ReplicaSet
-from tests.bench.graphs import Graph, graph
 from tests.harness import ledgers
-from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.executor.scripted_actor import ScriptedActor
 from tests.unit.factories import (
     NOW,
@@ -43,8 +38,10 @@ from tests.unit.factories import (
     service_text,
     virtual_clock,
 )
+from tests.unit.pipeline.business import PipelineBench
+from tests.unit.pipeline.graphs import Graph, graph
 from tests.unit.runner.fakes import ScriptedProber, runner_deps
-from tests.unit.views.cluster import scripted_caches
+from tests.unit.views.cluster import FakeCaches
 
 VERIFY = timedelta(seconds=30)
 """How long a service must stay well: part of what each recovery takes, whoever does it."""
@@ -117,47 +114,30 @@ async def staged(known: Catalog, limits: Limits, graph: Graph | None = None) -> 
         yield stage
 
 
-class RecoveryBench:
+class RecoveryBench(PipelineBench):
     """A daemon's heart over a cluster in which every service of a graph is down until it has been restarted."""
 
     def __init__(self, known: Catalog, limits: Limits, ledger: Ledger, graph: Graph | None = None) -> None:
-        self.graph, self.ledger = graph, ledger
-        self.catalog = known
-        self.caches = scripted_caches()
+        self.graph, self.actor = graph, ScriptedActor()
+        self.actor.on_change = self._restarted
+        self.catalog, self.cluster = known, FakeCaches()
         for name in known.services:
             self.show(name, ready=graph is None)
-        self.services = ServiceViews(self.caches, self.catalog, clock=virtual_clock, stale_after=timedelta(days=1))
-        self.observed = observed = ObservedState(
-            services=self.services,
-            caches=self.caches,
-            limits=limits,
-            mode=Mode.AUTO,
-            clock=virtual_clock,
-        )
-        self.actor, prober = ScriptedActor(), ScriptedProber(lambda: self.services.views)
-        self.actor.on_change = self._restarted
-        deps = runner_deps(prober, observed, self.actor, pace=PACE)
-        policy = RunPolicy(
-            timings=WatchdogTimings(verify=VERIFY),
-            limits=limits,
-            approval_expiry=timedelta(minutes=30),
-            retry_after=PACE,
-        )
-        self.active_catalog = ActiveCatalog(self.catalog, ledger.catalogs, lambda _: self.catalog)
-        self.supervisor = RunSupervisor(deps, ledger, self.active_catalog, policy)
-        observed.under_way = lambda: self.supervisor.under_way
-        observed.slot_namespaces = lambda: self.supervisor.slot_namespaces
-        self.supervisor.children = ChildRuns(ledger, self.active_catalog, observed, self.supervisor)
-        targets = Targets(ClusterOfDicts(), self.caches, self.services, limits.protected)
-        self.pipeline = Pipeline(
-            ledger, self.active_catalog, observed, targets, self.supervisor, approval_expiry=timedelta(minutes=30)
-        )
+        super().__init__(known=known, ledger=ledger, cluster=self.cluster, limits=limits)
         self._stale = False
+
+    @override
+    def _supervisor(self) -> Any:
+        prober = ScriptedProber(lambda: self.cluster.services.views)
+        deps = runner_deps(prober, self.observed, self.actor, pace=PACE)
+        runs = self._real_supervisor(deps, WatchdogTimings(verify=VERIFY), PACE)
+        runs.children = ChildRuns(self.ledger, self.active_catalog, self.observed, runs)
+        return runs
 
     async def recover(self) -> Recovery:
         """Accept what a rule about all services has seen, and follow its run to the end."""
         over: asyncio.Future[RunRecord] = asyncio.get_running_loop().create_future()
-        self.supervisor.on_end(lambda run, _: over.set_result(run) if run.service == STACK else None)
+        self.runs.on_end(lambda run, _: over.set_result(run) if run.service == STACK else None)
         await self.ledger.signals.accept([_several_down()], virtual_clock())
         judging = asyncio.create_task(self.pipeline.run(2 * timedelta(seconds=REFRESH)))
         try:
@@ -182,15 +162,15 @@ class RecoveryBench:
 
     def _refresh(self) -> None:
         self._stale = False
-        self.services.refresh()
+        self.cluster.services.refresh()
 
     def show(self, name: str, *, ready: bool) -> None:
         """Let a service's one pod be ready, or not."""
         service = self.catalog.services[name]
         known = deployment(service, desired=1, ready=int(ready))
-        self.caches.deployments.put(known)
-        self.caches.replica_sets.put(replica_set_of(known))
-        self.caches.pods.put(pod_of(name, service.namespace, ready=ready))
+        self.cluster.caches.deployments.put(known)
+        self.cluster.caches.replica_sets.put(replica_set_of(known))
+        self.cluster.caches.pods.put(pod_of(name, service.namespace, ready=ready))
 
 
 def replica_set_of(known: Deployment) -> ReplicaSet:

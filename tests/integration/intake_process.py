@@ -1,8 +1,7 @@
 """
 The webhook's port in a process of its own, to be loaded and killed from another.
 
-`python -m tests.bench.intake_process LEDGER_URL` prints the port that it listens on and serves until it is killed;
-with `bare` in place of the URL it serves an empty aiohttp handler instead, which is what the figures are compared with.
+`python -m tests.integration.intake_process LEDGER_URL` prints the port that it listens on and serves until it is killed.
 """
 
 import asyncio
@@ -11,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-
-from aiohttp import web
 
 from kintsugi.ledger import Ledger
 from kintsugi.server.authentication import Action, Authenticator, TokenFiles
@@ -41,13 +38,13 @@ class IntakeProcess(ListeningProcess):
 
 
 @contextmanager
-def intake_process(ledger: str, *, core: int | None = None) -> Iterator[IntakeProcess]:
-    """Start one on a ledger's URL (or `bare`), pinned to a core, and wait until it listens; it is killed at the end."""
-    with started("tests.bench.intake_process", ledger, core=core) as process:
+def intake_process(ledger: str) -> Iterator[IntakeProcess]:
+    """Start one on a ledger's URL, and wait until it listens; it is killed at the end."""
+    with started("tests.integration.intake_process", ledger) as process:
         yield IntakeProcess(pid=process.pid, port=process.port)
 
 
-async def _serve_ledger(url: str) -> None:
+async def _serve(url: str) -> None:
     settings, metrics = ServerSettings(host="127.0.0.1", port=0), Metrics()
     async with Ledger.open(url, holder="intake under test") as ledger:
         intake = WebhookHandler(settings, ledger.signals, decode, metrics=metrics, clock=lambda: datetime.now(UTC))
@@ -59,21 +56,6 @@ async def _serve_ledger(url: str) -> None:
             await asyncio.Event().wait()
 
 
-async def _serve_bare() -> None:
-    async def take(request: web.Request) -> web.Response:
-        await request.read()
-        return web.Response(body=b"{}")
-
-    app = web.Application(client_max_size=64 * 1024 * 1024)
-    app.router.add_post("/alertmanager", take)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, backlog=4096)
-    await site.start()
-    print(runner.addresses[0][1], flush=True)
-    await asyncio.Event().wait()
-
-
 if __name__ == "__main__":
     configure_logging(level="warning", format="console")
-    asyncio.run(_serve_bare() if sys.argv[1] == "bare" else _serve_ledger(sys.argv[1]))
+    asyncio.run(_serve(sys.argv[1]))
