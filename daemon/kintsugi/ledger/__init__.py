@@ -13,7 +13,7 @@ from kintsugi.ledger.retention import RetentionTerms
 from kintsugi.ledger.run_requests import Decide, RunRequest, RunRequestResult
 from kintsugi.ledger.runs import CatalogRepository
 from kintsugi.ledger.signals import DeliveryInbox, SignalInbox
-from kintsugi.ledger.store import NO_FAILPOINTS, Failpoints, Windows, Write
+from kintsugi.ledger.store import NO_FAILPOINTS, Failpoints, LedgerWrite, Windows
 
 __all__ = [
     "NO_FAILPOINTS",
@@ -25,12 +25,12 @@ __all__ = [
     "Failpoints",
     "IncidentRepository",
     "Ledger",
+    "LedgerWrite",
     "OutboxRepository",
     "RetentionTerms",
     "RunRequest",
     "RunRequestResult",
     "SignalInbox",
     "Windows",
-    "Write",
     "in_pieces",
 ]

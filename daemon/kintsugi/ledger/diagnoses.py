@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, insert, select
 
 from kintsugi.ledger.rows import columns, values
-from kintsugi.ledger.store import Repository, Write
+from kintsugi.ledger.store import LedgerWrite, Repository
 from kintsugi.ledger.tables import diagnoses, evidence
 from kintsugi.ledger.texts import clean
 from kintsugi.model.records import KeptDiagnosis, Occasion
@@ -107,7 +107,7 @@ class EvidenceRepository(Repository):
         """Keep a piece of evidence, with secrets masked; of more than 256 Ki characters the middle is left out."""
         await self._store.write_all([await self.evidence_write(run, path, kind, text, now)], fenced=True)
 
-    async def evidence_write(self, run: str, path: str, kind: str, text: str, now: datetime) -> Write[None]:
+    async def evidence_write(self, run: str, path: str, kind: str, text: str, now: datetime) -> LedgerWrite[None]:
         """Return what `keep` writes."""
         text = await searched(len(text), lambda: _bounded(clean(SECRETS.text(text))))
         digest = hashlib.sha256(text.encode()).hexdigest()
@@ -117,7 +117,7 @@ class EvidenceRepository(Repository):
             if connection.execute(_SAME_EVIDENCE, row).first() is None:
                 connection.execute(_PUT_EVIDENCE, {**row, "text": text, "taken": now})
 
-        return Write(name=f"keep-evidence {path}", work=work)
+        return LedgerWrite(name=f"keep-evidence {path}", work=work)
 
     async def of_run(self, run: str) -> tuple[EvidenceRecord, ...]:
         """Return the evidence of a run, in order."""

@@ -47,7 +47,7 @@ _KEEPALIVE = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_
 """A daemon that vanished without closing is forgotten after 25 s, and its advisory lock with it."""
 
 
-class Connections(Protocol):
+class ConnectionPool(Protocol):
     """Connections to a database, each lent to one function at a time. `engine` is SQLAlchemy's."""
 
     @property
@@ -58,7 +58,7 @@ class Connections(Protocol):
     async def dispose(self) -> None: ...
 
 
-class _SqliteConnections:
+class _SqlitePool:
     """Connections to an SQLite file, with a thread for each."""
 
     def __init__(self, engine: Engine, size: int) -> None:
@@ -80,7 +80,7 @@ class _SqliteConnections:
         self._threads.shutdown(wait=False)
 
 
-class PostgresConnections:
+class PostgresPool:
     """Connections to a PostgreSQL server. `async_engine` is for a session that stays open."""
 
     def __init__(self, async_engine: AsyncEngine) -> None:
@@ -116,8 +116,8 @@ def off_loop(connection: Connection, work: Callable[[], T], *, size: int | None 
 class Engines:
     """The connection that writes and those that read; on PostgreSQL they are the same."""
 
-    writer: Connections
-    reader: Connections
+    writer: ConnectionPool
+    reader: ConnectionPool
 
     @property
     def on_postgres(self) -> bool:
@@ -165,7 +165,7 @@ def file_of(url: URL) -> Path | None:
 def connect(url: URL, *, read_only: bool = False) -> Engines:
     """Make the engines; nothing is opened yet."""
     if file_of(url) is None:
-        connections = PostgresConnections(_postgres(url, read_only=read_only))
+        connections = PostgresPool(_postgres(url, read_only=read_only))
         return Engines(writer=connections, reader=connections)
     reader = _sqlite(url, size=_READERS, begin="BEGIN", query_only=True)
     return Engines(writer=reader if read_only else _sqlite(url, size=1, begin="BEGIN IMMEDIATE"), reader=reader)
@@ -210,7 +210,7 @@ def _commit_durably(connection: Any, _record: object) -> None:
     connection.commit()
 
 
-def _sqlite(url: URL, *, size: int, begin: str, query_only: bool = False) -> Connections:
+def _sqlite(url: URL, *, size: int, begin: str, query_only: bool = False) -> ConnectionPool:
     engine = create_engine(url, **_options(size, {"isolation_level": None, "check_same_thread": False}))
     pragmas: Mapping[str, str] = {
         "busy_timeout": str(BUSY_TIMEOUT // timedelta(milliseconds=1)),
@@ -232,7 +232,7 @@ def _sqlite(url: URL, *, size: int, begin: str, query_only: bool = False) -> Con
 
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
-    return _SqliteConnections(engine, size)
+    return _SqlitePool(engine, size)
 
 
 def _with_ssl(url: URL) -> URL:

@@ -35,7 +35,7 @@ from kintsugi.ledger.retention import RetentionRepository
 from kintsugi.ledger.run_requests import RunRequestRepository
 from kintsugi.ledger.runs import AdmissionRepository, CatalogRepository, RunRepository
 from kintsugi.ledger.signals import PendingMatchRepository, SignalRepository, TriggerRepository
-from kintsugi.ledger.store import NO_FAILPOINTS, Failpoints, Store, Windows, Write
+from kintsugi.ledger.store import NO_FAILPOINTS, Failpoints, LedgerWrite, Store, Windows
 from kintsugi.ledger.workloads import DrillRepository, ReplicaRepository, RevisionRepository, TemplateRepository
 
 _LOCK_ID = 0x6B696E00
@@ -85,7 +85,7 @@ class Ledger:
         """Take the lead, and return its epoch: see `Store.lead`."""
         return await self._store.lead(now)
 
-    async def commit(self, *writes: Write[Any]) -> list[Any]:
+    async def commit(self, *writes: LedgerWrite[Any]) -> list[Any]:
         """Make the leader's changes in their order in one transaction, all or none: see `Store.write`; return their values."""
         return await self._store.write_all(writes, fenced=True)
 

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import LedgerHeld, LedgerUnavailable, StaleEpoch
-from kintsugi.ledger.engines import DRIVER_ERRORS, Engines, PostgresConnections, ledger_error
+from kintsugi.ledger.engines import DRIVER_ERRORS, Engines, PostgresPool, ledger_error
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ class LockSession:
     `take`, StaleEpoch from `watch`.
     """
 
-    def __init__(self, connections: PostgresConnections, kind: int, name: int, refusal: str) -> None:
+    def __init__(self, connections: PostgresPool, kind: int, name: int, refusal: str) -> None:
         self._connections, self._kind, self._name, self._refusal = connections, kind, name, refusal
         self._connection: AsyncConnection | None = None
         self._birth: object = None
@@ -133,7 +133,7 @@ async def process_lock(
     Raises `LedgerHeld` when another live process holds it, `LedgerUnavailable` for a file that has a second name.
     """
     if file is None:
-        assert isinstance(engines.writer, PostgresConnections), "what has no file is a server"
+        assert isinstance(engines.writer, PostgresPool), "what has no file is a server"
         session = _session(engines.writer, holder, alone=alone)
         try:
             await session.take()
@@ -149,7 +149,7 @@ async def process_lock(
         os.close(descriptor)
 
 
-def _session(connections: PostgresConnections, holder: str, *, alone: bool) -> LockSession:
+def _session(connections: PostgresPool, holder: str, *, alone: bool) -> LockSession:
     if alone:
         refusal = "another daemon holds this ledger: stop it first, or give this one its own database"
         return LockSession(connections, _ALONE, 0, refusal)

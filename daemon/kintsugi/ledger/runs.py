@@ -20,7 +20,7 @@ from kintsugi.ledger.history import RESUMED, read_changed, read_changes, read_pa
 from kintsugi.ledger.outbox import put_first_change, put_notice
 from kintsugi.ledger.rows import columns, read_leniently, read_one, read_strictly, values
 from kintsugi.ledger.run_requests import DECISION_LOCK_ID
-from kintsugi.ledger.store import Repository, Write
+from kintsugi.ledger.store import LedgerWrite, Repository
 from kintsugi.ledger.tables import catalogs, incidents, locks, runs, steps
 from kintsugi.ledger.texts import clean, dump, for_people, without_secrets
 from kintsugi.ledger.workloads import note_passed, note_scale
@@ -139,7 +139,7 @@ class RunRepository(Repository):
 
     async def step_write(
         self, step: StepRecord, *, expect: StepState | None, now: datetime, budget: Budget | None = None
-    ) -> Write[None]:
+    ) -> LedgerWrite[None]:
         """Return what `save_step` writes."""
         announced = step.state is StepState.INTENT and changes_workload(step)
         step = await without_secrets(step)
@@ -169,7 +169,7 @@ class RunRepository(Repository):
                 if changed is not run.changed:
                     connection.execute(_CHANGE_RUN, {"which": run.id, "changed": changed})
 
-        return Write(name=f"save-step {step.path} {step.state}", work=work)
+        return LedgerWrite(name=f"save-step {step.path} {step.state}", work=work)
 
     async def reopen_run(
         self, run: str, reason: str, now: datetime, *, who: str, shown: SeenWorkload | None = None
@@ -229,7 +229,7 @@ class RunRepository(Repository):
         *,
         deadline: datetime | None = None,
         updates: RunUpdate = NO_UPDATE,
-    ) -> Write[RunRecord]:
+    ) -> LedgerWrite[RunRecord]:
         """
         Move a run and its incident to a state; `deadline` is left as it is when None.
 
@@ -266,9 +266,9 @@ class RunRepository(Repository):
                 put_notice(connection, before.incident, state, reason, now)
             return after
 
-        return Write(name=f"move-run {state}", work=work)
+        return LedgerWrite(name=f"move-run {state}", work=work)
 
-    def update_write(self, run: str, updates: RunUpdate) -> Write[RunRecord]:
+    def update_write(self, run: str, updates: RunUpdate) -> LedgerWrite[RunRecord]:
         """Write a run's findings; its state stays. Raises NotRecorded, UnreadableRow."""
         columns = columns_of(updates)
 
@@ -277,7 +277,7 @@ class RunRepository(Repository):
             connection.execute(_CHANGE_RUN, {"which": run, **columns})
             return replace(before, **columns)
 
-        return Write(name=f"update-run {' '.join(columns)}", work=work)
+        return LedgerWrite(name=f"update-run {' '.join(columns)}", work=work)
 
 
 def changes_workload(step: StepRecord) -> bool:

@@ -128,7 +128,7 @@ NO_FAILPOINTS = _NoFailpoints()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Write(Generic[T]):
+class LedgerWrite(Generic[T]):
     """A change of the ledger, to be made by `work`; its commit is told to the failpoints as `name`."""
 
     name: str
@@ -139,7 +139,7 @@ class Write(Generic[T]):
 class _Pending:
     """Writes that wait for their transaction, and who waits for its end; `error` is what one of them has raised itself."""
 
-    writes: Sequence[Write[Any]]
+    writes: Sequence[LedgerWrite[Any]]
     fenced: bool
     answer: asyncio.Future[list[Any]]
     values: list[Any] = field(default_factory=list)
@@ -176,10 +176,10 @@ class Store:
         when the database fell silent during the COMMIT itself. Calling again is always right. A caller that is
         cancelled is so once the transaction has ended.
         """
-        (value,) = await self.write_all((Write(name=name, work=work),), fenced=fenced)
+        (value,) = await self.write_all((LedgerWrite(name=name, work=work),), fenced=fenced)
         return value  # type: ignore[no-any-return]  # what `work` returns
 
-    async def write_all(self, writes: Sequence[Write[Any]], *, fenced: bool = False) -> list[Any]:
+    async def write_all(self, writes: Sequence[LedgerWrite[Any]], *, fenced: bool = False) -> list[Any]:
         """Make several changes in their order, all or none: see `write`; return the values of their works."""
         return await _with_retries(lambda: self._next(writes, fenced=fenced), f"write ({writes[-1].name})")
 
@@ -246,7 +246,7 @@ class Store:
         if found != self.epoch:
             raise StaleEpoch(f"the ledger is led under epoch {found}, this process holds {self.epoch}: it must stop")
 
-    async def _next(self, writes: Sequence[Write[Any]], *, fenced: bool) -> list[Any]:
+    async def _next(self, writes: Sequence[LedgerWrite[Any]], *, fenced: bool) -> list[Any]:
         """Let writes go into the next transaction, and return their values once that is committed."""
         answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Pending(writes=writes, fenced=fenced, answer=answer))

@@ -21,7 +21,7 @@ from typing import Any
 from kintsugi.commands import decode
 from kintsugi.errors import LedgerError
 from kintsugi.expressions import from_json, to_json
-from kintsugi.ledger import Ledger, Write
+from kintsugi.ledger import Ledger, LedgerWrite
 from kintsugi.ledger.texts import dump
 from kintsugi.mask import MASK
 from kintsugi.model.change_limits import Budget
@@ -82,7 +82,7 @@ class Journal:
         self._steps = {(step.phase, step.path): step for step in steps}
         self._from_ledger = set(self._steps)
         self._deferred_steps: _StepWrites = {}
-        self._deferred: list[Write[Any]] = []
+        self._deferred: list[LedgerWrite[Any]] = []
         self._committing = asyncio.Lock()
         self._later: asyncio.Task[None] | None = None
         self._failure: LedgerError | None = None
@@ -167,7 +167,7 @@ class Journal:
         except LedgerError as error:
             self._failure = error
 
-    async def _commit(self, steps: _StepWrites, *writes: Write[Any]) -> Any:
+    async def _commit(self, steps: _StepWrites, *writes: LedgerWrite[Any]) -> Any:
         """
         Commit what was deferred together with these, all or none, and return the last value.
 
@@ -191,7 +191,7 @@ class Journal:
                 raise
             return values[-1]
 
-    async def _write_of(self, write: _StepWrite) -> Write[None]:
+    async def _write_of(self, write: _StepWrite) -> LedgerWrite[None]:
         return await self._store.runs.step_write(write.step, expect=write.expect, now=write.now, budget=write.budget)
 
     async def close(self) -> None:

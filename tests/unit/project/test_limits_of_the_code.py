@@ -24,6 +24,7 @@ BORDERS = {
     "commands/registry.py": "a stranger's module is loaded",
     "kube/object_cache.py": "each change of each object: hands on to Containment",
     "ledger/group_committer.py": "raised at every caller who waits",
+    "ledger/store.py": "raised at every caller whose write was in the transaction",
     "pipeline/run_supervisor.py": "one run's task",
     "server/ports.py": "a thread",
     "telemetry/containment.py": "the helper",
