@@ -119,10 +119,10 @@ class Bindings(Mapping[str, object]):
 
 
 @lru_cache(maxsize=1024)
-def read_fields(name: str, reads: frozenset[str], whole: frozenset[str]) -> Fields | None:
-    """Return which fields of the value `name` are on the paths `reads`; None where the value itself is read whole."""
+def read_fields(name: str, reads: frozenset[str], whole: frozenset[str]) -> Fields:
+    """Return which fields of the value `name` are on the paths `reads`; none where the value itself is one of `whole`."""
     if name in whole:
-        return None
+        return {}
     below = {path.removeprefix(f"{name}.").partition(".")[0] for path in reads if path.startswith(f"{name}.")}
     return {each: read_fields(f"{name}.{each}", reads, whole) for each in below}
 

@@ -27,8 +27,8 @@ Getter = Callable[[object], object]
 GettersByType = Mapping[type, tuple[tuple[str, Getter], ...]]
 """The fields to add to objects, by class: each with its getter."""
 
-Fields = Mapping[str, "Fields | None"]
-"""The fields of an object that are read, each with those of its own value; None for a value that is read whole."""
+Fields = Mapping[str, "Fields"]
+"""The fields of a value that are read, each with those of its own value; where there are none, all of them are read."""
 
 _NO_GETTERS: GettersByType = {}
 
@@ -46,14 +46,14 @@ def plain(value: object, getters: GettersByType = _NO_GETTERS) -> object:
     return _converter(kind)(value, getters)
 
 
-def part(value: object, fields: Fields | None, getters: GettersByType) -> object:
+def part(value: object, fields: Fields, getters: GettersByType) -> object:
     """
     Turn what is read of a value into what `plain` makes of the whole: a pod has some hundred values, and a rule reads one.
 
     Of structs and dataclasses, and of each in a list, only `fields` are there; other values are there as a whole. Raises
     EvaluationError as `plain` does.
     """
-    if fields is None:
+    if not fields:
         return plain(value, getters)
     if isinstance(value, list | tuple):
         return [part(item, fields, getters) for item in value]

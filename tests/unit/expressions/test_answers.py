@@ -279,6 +279,7 @@ def test_reads_are_the_dotted_paths(source: str, reads: set[str]) -> None:
         "vases.all(v, true) && !has(vase.lid) && has(shelf.vases)",
         "shelf.vases[limit - 3].pieces",
         "[shelf]",
+        "value.map(key, 1)",
     ],
 )
 def test_an_answer_is_the_same_when_only_what_is_read_is_converted(source: str) -> None:
