@@ -362,7 +362,7 @@ class Reflector(Generic[T]):
         elif self._wanted is not None and not self._wanted(event.object):
             self._cache.remove(key)
         else:
-            self._interner.share(event.object)
+            self._interner.share(event.object, self.store.get(key))
             self._cache.put(key, event.object)
         self._advance(metadata.resource_version)
 
@@ -372,7 +372,7 @@ class Reflector(Generic[T]):
         items = [self._reader.read_object(item) for item in raw]
         for item in items:
             if not isinstance(item, Undecodable) and self._is_wanted(item):
-                self._interner.share(item)
+                self._interner.share(item, self.store.get((item.metadata.namespace, item.metadata.name)))
         return metadata, items
 
     def _is_wanted(self, item: T) -> bool:

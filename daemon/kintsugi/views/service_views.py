@@ -214,17 +214,16 @@ class ServiceViews:
 
     def _on_change(self, change: Change[Object]) -> None:
         """Apply a change. One that fails leaves views unreadable until the next change of the same object is applied."""
-        subject = change.subject
-        key = (type(subject).__name__, subject.metadata.namespace, subject.metadata.name)
         try:
             self._mark(change)
             if self._unapplied:
-                self._unapplied.discard(key)
+                self._unapplied.discard(_named(change.subject))
         # Contained: one unreadable object must not keep the services from seeing all others.
         except Exception as error:  # noqa: BLE001
-            self._unapplied.add(key)
-            self._dirty |= self._selectors.names_in(subject.metadata.namespace)
-            self._containment.contain(FailureScope.OBJECT, " ".join(key), error)
+            name = _named(change.subject)
+            self._unapplied.add(name)
+            self._dirty |= self._selectors.names_in(change.subject.metadata.namespace)
+            self._containment.contain(FailureScope.OBJECT, " ".join(name), error)
 
     def _mark(self, change: Change[Object]) -> None:
         """Mark the services that a change concerns: of a pod those that select it, of other objects all in the namespace."""
@@ -364,6 +363,10 @@ class ServiceViews:
     def _workload(self, service: Service) -> Workload | None:
         reflector = self._workloads.get(service.workload.resource)
         return reflector.store.get((service.namespace, service.workload.name)) if reflector is not None else None
+
+
+def _named(subject: Object) -> tuple[str, str, str]:
+    return type(subject).__name__, subject.metadata.namespace, subject.metadata.name
 
 
 def _moves(old: Pod, new: Object | None) -> bool:
