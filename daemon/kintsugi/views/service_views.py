@@ -234,21 +234,26 @@ class ServiceViews:
                 self._place_all()
                 self.on_new_selector.notify(subject.metadata.name)
             return
-        if isinstance(change.old, Pod) and _moves(change.old, change.new):
-            self._remove(change.old)
+        before = change.old if isinstance(change.old, Pod) else None
+        if before is not None and _moves(before, change.new):
+            self._remove(before)
+            before = None
         if isinstance(change.new, Pod):
-            self._place(change.new)
+            self._place(change.new, before)
 
     def _place_all(self) -> None:
         self._pods.clear()
         for pod in self._caches.pods.store.values():
             self._place(pod)
 
-    def _place(self, pod: Pod) -> None:
+    def _place(self, pod: Pod, before: Pod | None = None) -> None:
+        """Give a pod to its services; where its last state was theirs, `before`, the cache shares what has not changed."""
+        restarted = before is None or before.status.container_statuses is not pod.status.container_statuses
         for service in self.services_of(pod):
             self._dirty.add(service.name)
             self._pods[service.name][pod.metadata.uid] = pod
-            self._count_restarts(service.name, pod)
+            if restarted:
+                self._count_restarts(service.name, pod)
 
     def _remove(self, pod: Pod) -> None:
         for service in self.services_of(pod):
