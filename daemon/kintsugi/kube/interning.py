@@ -54,9 +54,7 @@ class Interner:
         namespace = new.metadata.namespace
         force_setattr(new.metadata, "namespace", self._texts.setdefault(namespace, namespace))
         pattern = known if known is not None else self._pattern(new)
-        _takes(new.metadata, pattern.metadata, "labels")
-        _takes(new.metadata, pattern.metadata, "owner_references")
-        if not _takes(new.metadata, pattern.metadata, "annotations"):
+        if "annotations" in _take_equal(new.metadata, pattern.metadata, ("labels", "annotations", "owner_references")):
             _drop_large_annotations(new.metadata)
         if isinstance(new, Pod) and isinstance(pattern, Pod):
             self._share_pod(new, pattern)
@@ -72,13 +70,13 @@ class Interner:
         return self._patterns.setdefault(controller.uid, new)
 
     def _share_pod(self, pod: Pod, pattern: Pod) -> None:
-        _takes(pod.spec, pattern.spec, "containers")
-        _takes(pod.spec, pattern.spec, "init_containers")
+        _take_equal(pod.spec, pattern.spec, ("containers", "init_containers"))
+        changed = _take_equal(pod.status, pattern.status, ("conditions", "container_statuses"))
         text = self._texts.setdefault
-        if not _takes(pod.status, pattern.status, "conditions"):
+        if "conditions" in changed:
             for condition in pod.status.conditions:
                 force_setattr(condition, "type", text(condition.type, condition.type))
-        if not _takes(pod.status, pattern.status, "container_statuses"):
+        if "container_statuses" in changed:
             for status in pod.status.container_statuses:
                 force_setattr(status, "name", text(status.name, status.name))
                 force_setattr(status, "image", text(status.image, status.image))
@@ -99,10 +97,13 @@ def _size(annotations: Mapping[str, str]) -> int:
     return sum(map(len, annotations)) + sum(map(len, annotations.values()))
 
 
-def _takes(part: PartialObject, pattern: PartialObject, name: str) -> bool:
-    """Let a part use the equal value of another; return whether it does now and did not before."""
-    mine, known = getattr(part, name), getattr(pattern, name)
-    if mine is known or mine != known:
-        return False
-    force_setattr(part, name, known)
-    return True
+def _take_equal(part: PartialObject, pattern: PartialObject, names: tuple[str, ...]) -> list[str]:
+    """Let a part use these values of another where they are equal; return the names of the values that it has of its own."""
+    own = []
+    for name in names:
+        mine, known = getattr(part, name), getattr(pattern, name)
+        if mine is known or mine != known:
+            own.append(name)
+        else:
+            force_setattr(part, name, known)
+    return own
