@@ -1,10 +1,10 @@
 """Reads the lines of a watch: a change of an object, a bookmark, an error, an undecodable object, or garbage."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec.structs import astuple
@@ -12,10 +12,15 @@ from msgspec.structs import astuple
 from kintsugi.json_limits import max_entries
 from kintsugi.kube.api_errors import UNREADABLE
 from kubeobjects.metadata import Object
+from kubeobjects.pods import Pod, PodSpec, PodStatus
 
 _UNCOUNTED = 7 * 1024
 """Bytes of JSON that are not looked through for parts: they cannot have many more than are let in."""
 
+
+# As many pods as a large cluster has; specs of pods that are gone are dropped by starting over.
+_MOST_SPECS = 20_000
+_LONGEST_SPEC = 16 * 1024
 
 # etcd takes 1.5 MiB an object by default; as JSON it may be several times that. Beyond this it is no event.
 LONGEST_LINE = 16 * 1024 * 1024
@@ -131,18 +136,54 @@ class Undecodable:
     deleted: bool = False
 
 
+class _PodWithoutSpec(Object, frozen=True):
+    """A pod whose spec is still JSON."""
+
+    spec: msgspec.Raw = msgspec.Raw(b"{}")
+    status: PodStatus = PodStatus()
+
+
+class PodEventDecoder:
+    """
+    Decodes events of pods, and each spec once: it is two thirds of what is kept of a pod, and hardly ever changes.
+
+    A spec of usual size is known by the length and the hash of its bytes. The hash has 64 bits, and a key that is new in
+    each process.
+    """
+
+    def __init__(self) -> None:
+        self._events = msgspec.json.Decoder(WatchEvent[_PodWithoutSpec])
+        self._specs = msgspec.json.Decoder(PodSpec)
+        self._known: dict[tuple[int, int], PodSpec] = {}
+
+    def decode(self, line: bytes) -> WatchEvent[Pod]:
+        """Decode a line. Raises what msgspec raises."""
+        event = self._events.decode(line)
+        pod, spec = event.object, bytes(event.object.spec)
+        key = len(spec), hash(spec)
+        known = self._known.get(key)
+        if known is None:
+            known = self._specs.decode(spec)
+            if len(self._known) >= _MOST_SPECS:
+                self._known.clear()
+            if len(spec) <= _LONGEST_SPEC:
+                self._known[key] = known
+        return WatchEvent(event.type, Pod(pod.metadata, known, pod.status))
+
+
 class EventReader(Generic[T]):
     """Reads lines into events, with objects of one kept type; the common case in one pass over the bytes."""
 
     def __init__(self, kept: type[T]) -> None:
-        self._events = msgspec.json.Decoder(WatchEvent[kept])  # type: ignore[valid-type]
+        of_kind = msgspec.json.Decoder(WatchEvent[kept])  # type: ignore[valid-type]
+        self._decode: Callable[[bytes], Any] = PodEventDecoder().decode if kept is Pod else of_kind.decode
         self._envelopes = msgspec.json.Decoder(RawWatchEvent)
         self._objects = msgspec.json.Decoder(kept)
 
     def read(self, line: bytes) -> WatchEvent[T] | Bookmark | WatchError | Undecodable:
         """Read one line. Raises GarbledLineError when it is no event at all."""
         try:
-            event: WatchEvent[T] = self._events.decode(line)
+            event: WatchEvent[T] = self._decode(line)
         except UNREADABLE as error:
             return self._read_in_steps(line, str(error))
         if event.type not in _CHANGES:
