@@ -200,8 +200,9 @@ class EventReader(Generic[T]):
             item = self._objects.decode(body)
         except UNREADABLE as error:
             return Undecodable(identity=_identity(body), reason=str(error))
-        reason = _too_many(item, bytes(body))
-        return Undecodable(identity=_identity_of(item), reason=reason) if reason else item
+        if len(body) > _UNCOUNTED and (reason := _too_many(item, bytes(body))):
+            return Undecodable(identity=_identity_of(item), reason=reason)
+        return item
 
     def _read_in_steps(self, line: bytes, reason: str) -> Bookmark | WatchError | Undecodable:
         try:
@@ -224,7 +225,7 @@ def _too_many(item: Object, body: bytes) -> str:
     object with far more parts than real ones have is not kept.
     """
     most = item.MOST_PARTS
-    if len(body) <= _UNCOUNTED or max_entries(body) <= most // 2:
+    if max_entries(body) <= most // 2:
         return ""
     return f"more than {most:,} entries: so large an object is not kept" if parts_of(item, most) > most else ""
 
