@@ -49,7 +49,7 @@ from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, Resourc
 
 log = get_logger(__name__)
 
-PAUSE_FACTOR = 9
+PAUSE_FACTOR = 19
 """The pause after a refresh, in multiples of its duration: during a flood of changes, following them comes first."""
 
 
