@@ -136,8 +136,8 @@ def _count(calls: Counter[str], names: frozenset[str]) -> int:
 @pytest.mark.parametrize(
     ("later", "most"),
     [
-        (SAME, Cost(calls=168, lookups=20, conversions=2, blocks=13)),
-        (OTHER_MOMENT, Cost(calls=178, lookups=25, conversions=2, blocks=29)),
+        (SAME, Cost(calls=162, lookups=20, conversions=2, blocks=13)),
+        (OTHER_MOMENT, Cost(calls=172, lookups=25, conversions=2, blocks=29)),
     ],
     ids=["unchanged", "changed"],
 )
