@@ -312,11 +312,13 @@ class Reflector(Generic[T]):
         lines = LineSplitter()
         async for chunk in chunks:
             self.last_activity = asyncio.get_running_loop().time()
-            for line in filter(None, lines.feed(chunk)):
+            for line in lines.feed(chunk):
+                if not line:
+                    continue
                 if len(line) <= MOST_ON_LOOP:  # forty thousand a second: a call more is a twentieth of what one costs
-                    event = self._reader.read(bytes(line))
+                    event = self._reader.read(line)
                 else:
-                    event = await processed(len(line), partial(self._reader.read, bytes(line)))
+                    event = await processed(len(line), partial(self._reader.read, line))
                 self._take(request, event)
         if lines.torn:
             raise ServerUnavailable(f"{request}: the watch ended in the middle of a line")

@@ -28,6 +28,10 @@ LONGEST_LINE = 16 * 1024 * 1024
 T = TypeVar("T", bound=Object)
 
 
+Line = bytes | bytearray | memoryview
+"""The bytes of a line."""
+
+
 class GarbledLineError(ValueError):
     """The stream carries no valid line of the API server: it is endless, torn, or something else."""
 
@@ -39,22 +43,23 @@ class LineSplitter:
         self._longest = longest
         self._rest = bytearray()
 
-    def feed(self, chunk: bytes) -> Sequence[bytes | bytearray]:
+    def feed(self, chunk: bytes) -> Sequence[Line]:
         """
-        Take a chunk and give the lines that it completes; one that came in pieces is not copied, however large it is.
+        Take a chunk and give the lines that it completes. None is copied, however large it is, but what came in pieces is
+        put together.
 
         Raises GarbledLineError when a line never ends.
         """
-        if b"\n" not in chunk:
-            self._keep(chunk)
-            return ()
-        lines: list[bytes | bytearray] = [*chunk.split(b"\n")]
-        rest = lines.pop()
-        if self._rest:
-            self._rest += lines[0]
-            lines[0] = self._rest
-            self._rest = bytearray()
-        self._keep(rest)
+        lines: list[Line] = []
+        view, start = memoryview(chunk), 0
+        while (end := chunk.find(b"\n", start)) >= 0:
+            line: Line = view[start:end]
+            if self._rest:
+                self._rest += line
+                line, self._rest = self._rest, bytearray()
+            lines.append(line)
+            start = end + 1
+        self._keep(view[start:])
         return lines
 
     @property
@@ -62,7 +67,7 @@ class LineSplitter:
         """Return whether the stream, if it ended now, would end inside a line."""
         return bool(self._rest)
 
-    def _keep(self, part: bytes | bytearray) -> None:
+    def _keep(self, part: memoryview) -> None:
         self._rest += part
         if len(self._rest) > self._longest:
             raise GarbledLineError(f"a line of the stream is longer than {self._longest} bytes")
@@ -156,7 +161,7 @@ class PodEventDecoder:
         self._specs = msgspec.json.Decoder(PodSpec)
         self._known: dict[tuple[int, int], PodSpec] = {}
 
-    def decode(self, line: bytes) -> WatchEvent[Pod]:
+    def decode(self, line: Line) -> WatchEvent[Pod]:
         """Decode a line. Raises what msgspec raises."""
         event = self._events.decode(line)
         pod, spec = event.object, bytes(event.object.spec)
@@ -176,11 +181,11 @@ class EventReader(Generic[T]):
 
     def __init__(self, kept: type[T]) -> None:
         of_kind = msgspec.json.Decoder(WatchEvent[kept])  # type: ignore[valid-type]
-        self._decode: Callable[[bytes], Any] = PodEventDecoder().decode if kept is Pod else of_kind.decode
+        self._decode: Callable[[Line], Any] = PodEventDecoder().decode if kept is Pod else of_kind.decode
         self._envelopes = msgspec.json.Decoder(RawWatchEvent)
         self._objects = msgspec.json.Decoder(kept)
 
-    def read(self, line: bytes) -> WatchEvent[T] | Bookmark | WatchError | Undecodable:
+    def read(self, line: Line) -> WatchEvent[T] | Bookmark | WatchError | Undecodable:
         """Read one line. Raises GarbledLineError when it is no event at all."""
         try:
             event: WatchEvent[T] = self._decode(line)
@@ -188,7 +193,7 @@ class EventReader(Generic[T]):
             return self._read_in_steps(line, str(error))
         if event.type not in _CHANGES:
             return self._read_in_steps(line, "")
-        if len(line) > _UNCOUNTED and (reason := _too_many(event.object, line)):
+        if len(line) > _UNCOUNTED and (reason := _too_many(event.object, bytes(line))):
             return Undecodable(
                 identity=_identity_of(event.object), reason=reason, deleted=event.type is WatchEventType.DELETED
             )
@@ -204,11 +209,11 @@ class EventReader(Generic[T]):
             return Undecodable(identity=_identity_of(item), reason=reason)
         return item
 
-    def _read_in_steps(self, line: bytes, reason: str) -> Bookmark | WatchError | Undecodable:
+    def _read_in_steps(self, line: Line, reason: str) -> Bookmark | WatchError | Undecodable:
         try:
             envelope = self._envelopes.decode(line)
         except UNREADABLE as error:
-            raise GarbledLineError(f"not a watch event ({error}): {line[:80]!r}") from error
+            raise GarbledLineError(f"not a watch event ({error}): {bytes(line[:80])!r}") from error
         if envelope.type is WatchEventType.ERROR:
             return WatchError(status=bytes(envelope.object))
         identity = _identity(envelope.object)
