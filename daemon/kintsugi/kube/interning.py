@@ -70,7 +70,8 @@ class Interner:
         return self._patterns.setdefault(controller.uid, new)
 
     def _share_pod(self, pod: Pod, pattern: Pod) -> None:
-        _take_equal(pod.spec, pattern.spec, ("containers", "init_containers"))
+        if pod.spec is not pattern.spec:
+            _take_equal(pod.spec, pattern.spec, ("containers", "init_containers"))
         changed = _take_equal(pod.status, pattern.status, ("conditions", "container_statuses"))
         text = self._texts.setdefault
         if "conditions" in changed:

@@ -136,8 +136,8 @@ def _count(calls: Counter[str], names: frozenset[str]) -> int:
 @pytest.mark.parametrize(
     ("later", "most"),
     [
-        (SAME, Cost(calls=164, lookups=20, conversions=2, blocks=13)),
-        (OTHER_MOMENT, Cost(calls=174, lookups=25, conversions=2, blocks=29)),
+        (SAME, Cost(calls=157, lookups=20, conversions=2, blocks=13)),
+        (OTHER_MOMENT, Cost(calls=167, lookups=25, conversions=2, blocks=29)),
     ],
     ids=["unchanged", "changed"],
 )
