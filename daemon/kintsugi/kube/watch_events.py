@@ -226,7 +226,7 @@ def _too_many(item: Object, body: bytes) -> str:
     """
     Return what is said of an object that has too many parts; `body` is the JSON that it was read from.
 
-    An expression that reads an object converts all of it, on the event loop: up to 10 µs a part, whatever its size. So an
+    An expression may read all of an object, and converts it on the event loop: up to 10 µs a part, whatever its size. So an
     object with far more parts than real ones have is not kept.
     """
     most = item.MOST_PARTS
