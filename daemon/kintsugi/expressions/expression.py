@@ -36,7 +36,8 @@ class Expression:
 
     `reads` are the dotted paths that it reads (`service.ready`, `object.status.phase`; the path of a list stands for
     its items, too), `whole` those of which it reads all below, `compared` those whose whole value decides. `result` is
-    the type of its answer: ANY where it depends on the values.
+    the type of its answer: ANY where it depends on the values. `variables` are the names that it needs a value of; those
+    that only a computed field uses are not `converted`.
     """
 
     source: str
@@ -46,6 +47,7 @@ class Expression:
     variables: frozenset[str] = field(repr=False)
     program: cel.Expression = field(repr=False, compare=False)
     computed_fields: tuple[ComputedField, ...] = field(default=(), repr=False)
+    converted: frozenset[str] = field(default=frozenset(), repr=False)
     whole: frozenset[str] = field(default=frozenset(), repr=False)
     compared: frozenset[str] = field(default=frozenset(), repr=False)
 
@@ -63,7 +65,7 @@ class Expression:
             raise EvaluationError(f"{path} {bindings.lost.why}")
         try:
             answer = self.program.eval(
-                bindings.activation(self.variables, self.reads, self.whole, self.computed_fields)
+                bindings.activation(self.converted, self.reads, self.whole, self.computed_fields)
             )
             value = answer.plain_value()
         except (RuntimeError, TypeError, ValueError, OverflowError) as error:
@@ -132,9 +134,10 @@ def _compiled(
         reads=frozenset(reads.paths | used),
         result=given,
         wanted=result,
-        variables=frozenset(reads.variables),
+        variables=frozenset(reads.variables | used),
         program=program,
         computed_fields=computed,
+        converted=frozenset(reads.variables),
         whole=frozenset(reads.whole),
         compared=frozenset(reads.compared),
     )
