@@ -26,7 +26,7 @@ Wanted = tuple[str, frozenset[str]]
 """A label, and the values of which it must have one."""
 
 _MOST_REMEMBERED = 20_000
-"""Sets of labels whose answer is remembered: the pods of one controller mostly have equal ones."""
+"""Labels whose answer is remembered: the cached pods of one controller mostly share theirs."""
 
 _LITERALS = re.compile(r"[\w -]+(\|[\w -]+)*")
 """Regular expressions that only list values."""
@@ -77,17 +77,22 @@ class ServiceIndex:
             namespaces[service.namespace].append((service, _wanted_by_selector(service.selector)))
         self._names = {name: frozenset(each.name for each, _ in items) for name, items in namespaces.items()}
         self._indexes = {name: LabelIndex(items) for name, items in namespaces.items()}
-        self._answers: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[Service, ...]] = {}
+        self._answers: dict[tuple[str, int], tuple[Mapping[str, str], tuple[Service, ...]]] = {}
 
     def selecting(self, namespace: str, labels: Mapping[str, str]) -> tuple[Service, ...]:
-        """List the services whose selector takes in a pod with these labels, in the catalog's order."""
-        inputs = (namespace, tuple(labels.items()))
-        answer = self._answers.get(inputs)
-        if answer is None:
+        """
+        List the services whose selector takes in a pod with these labels, in the catalog's order.
+
+        The answer is remembered by the identity of the labels, which must not change.
+        """
+        key = (namespace, id(labels))
+        known = self._answers.get(key)
+        if known is None:
             if len(self._answers) >= _MOST_REMEMBERED:
                 self._answers.clear()
-            answer = self._answers[inputs] = tuple(self._compare(namespace, labels))
-        return answer
+            # with the labels, so that no others get their identity
+            known = self._answers[key] = (labels, tuple(self._compare(namespace, labels)))
+        return known[1]
 
     def _compare(self, namespace: str, labels: Mapping[str, str]) -> Iterable[Service]:
         index = self._indexes.get(namespace)
@@ -105,11 +110,12 @@ class Matcher:
     def __init__(self, catalog: Catalog) -> None:
         self._services = catalog.services
         self._by_source: dict[RuleSource, list[Rule]] = defaultdict(list)
-        self._on_pods: dict[str, list[tuple[int, Rule]]] = defaultdict(list)
-        for place, rule in enumerate(catalog.rules.values()):
+        self._on_pods: dict[str, list[Rule]] = defaultdict(list)
+        self._places = {name: place for place, name in enumerate(catalog.rules)}
+        for rule in catalog.rules.values():
             self._by_source[rule.on].append(rule)
             if rule.on is RuleSource.POD:
-                self._on_pods[rule.service].append((place, rule))
+                self._on_pods[rule.service].append(rule)
         self._alerts = LabelIndex(
             [(rule, _wanted_by_match(rule.matchers)) for rule in self._by_source[RuleSource.ALERT]]
         )
@@ -118,10 +124,12 @@ class Matcher:
         """List the rules on one source."""
         return tuple(self._by_source.get(source, ()))
 
-    def rules_on_pods(self, services: Iterable[Service]) -> tuple[Rule, ...]:
+    def rules_on_pods(self, services: Sequence[Service]) -> Sequence[Rule]:
         """List the rules on pods of the services that select one."""
-        found = [each for service in services for each in self._on_pods.get(service.name, ())]
-        return tuple(rule for _, rule in sorted(found, key=itemgetter(0)))
+        if len(services) == 1:
+            return self._on_pods.get(services[0].name, ())
+        found = [rule for service in services for rule in self._on_pods.get(service.name, ())]
+        return sorted(found, key=lambda rule: self._places[rule.name])
 
     def rules_for_alert(self, labels: Mapping[str, str]) -> tuple[Rule, ...]:
         """List the alert rules whose matchers all hold, by the priority of their services; none for a canary."""

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 from cel_expr_python import cel
 
 from kintsugi.errors import EvaluationError
 from kintsugi.expressions.computed_fields import ComputedField, types_of
 from kintsugi.expressions.structs import class_of
-from kintsugi.expressions.values import Getter, GettersByType, plain
+from kintsugi.expressions.values import Fields, Getter, GettersByType, part
 
 _BARE = cel.NewEnv()
 
@@ -58,8 +58,8 @@ class Bindings(Mapping[str, object]):
     """
     The values of one moment, by name.
 
-    A value is converted when the first expression reads it; then an answer takes a few microseconds. The values must
-    not change afterwards: a new moment takes new Names. `lost` says which of them are not what they were.
+    What is read of a value is converted when the first expression reads it; then an answer takes a few microseconds. The
+    values must not change afterwards: a new moment takes new Names. `lost` says which of them are not what they were.
     """
 
     __slots__ = ("_activations", "_values", "lost")
@@ -67,7 +67,7 @@ class Bindings(Mapping[str, object]):
     def __init__(self, values: Mapping[str, object], lost: Lost = NOTHING_LOST) -> None:
         self._values = values
         self.lost = lost
-        self._activations: dict[tuple[frozenset[str], tuple[ComputedField, ...]], cel.Activation] = {}
+        self._activations: dict[tuple[object, ...], cel.Activation] = {}
 
     def __getitem__(self, name: str) -> object:
         return self._values[name]
@@ -78,19 +78,26 @@ class Bindings(Mapping[str, object]):
     def __len__(self) -> int:
         return len(self._values)
 
-    def activation(self, variables: frozenset[str], computed_fields: tuple[ComputedField, ...]) -> cel.Activation:
+    def activation(
+        self,
+        variables: frozenset[str],
+        reads: frozenset[str],
+        whole: frozenset[str],
+        computed_fields: tuple[ComputedField, ...],
+    ) -> cel.Activation:
         """
-        Return the prepared values of `variables`, their objects with these fields; a name without a value is left out.
+        Return the values of `variables`, prepared as far as the paths `reads` lead, with all below those that are `whole`.
 
-        Raises EvaluationError when a field needs a name that has none.
+        Objects have these computed fields. A name without a value is left out. Raises EvaluationError when a field needs a
+        name that has none.
         """
-        key = (variables, computed_fields)
+        key = (variables, reads, whole, computed_fields)
         found = self._activations.get(key)
         if found is None:
             getters = self._getters(computed_fields)
             present = variables & self._values.keys()
-            found = _BARE.Activation({name: plain(self._values[name], getters) for name in present})
-            self._activations[key] = found
+            prepared = {name: part(self._values[name], read_fields(name, reads, whole), getters) for name in present}
+            found = self._activations[key] = _BARE.Activation(prepared)
         return found
 
     def missing(self, variables: frozenset[str]) -> str:
@@ -109,6 +116,15 @@ class Bindings(Mapping[str, object]):
                 (computed_field.name, partial(_compute, computed_field, used)),
             )
         return getters
+
+
+@lru_cache(maxsize=1024)
+def read_fields(name: str, reads: frozenset[str], whole: frozenset[str]) -> Fields:
+    """Return which fields of the value `name` are on the paths `reads`; none where the value itself is one of `whole`."""
+    if name in whole:
+        return {}
+    below = {path.removeprefix(f"{name}.").partition(".")[0] for path in reads if path.startswith(f"{name}.")}
+    return {each: read_fields(f"{name}.{each}", reads, whole) for each in below}
 
 
 def _compute(computed_field: ComputedField, used: list[object], value: object) -> object:

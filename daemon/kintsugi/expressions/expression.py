@@ -44,8 +44,9 @@ class Expression:
     A checked expression.
 
     `reads` are the dotted paths that it reads (`service.ready`, `object.status.phase`; the path of a list stands for
-    its items, too), `result` the type of its answer: ANY where it depends on the values. `compared` are those of the
-    paths whose whole value decides.
+    its items, too), `whole` those of which it reads all below, `compared` those whose whole value decides. `result` is
+    the type of its answer: ANY where it depends on the values. `variables` are the names that it needs a value of; those
+    that only a computed field uses are not `converted`.
     """
 
     source: str
@@ -55,6 +56,8 @@ class Expression:
     variables: frozenset[str] = field(repr=False)
     program: cel.Expression = field(repr=False, compare=False)
     computed_fields: tuple[ComputedField, ...] = field(default=(), repr=False)
+    converted: frozenset[str] = field(default=frozenset(), repr=False)
+    whole: frozenset[str] = field(default=frozenset(), repr=False)
     compared: frozenset[str] = field(default=frozenset(), repr=False)
 
     def evaluate(self, names: Mapping[str, object]) -> object:
@@ -70,7 +73,9 @@ class Expression:
         if path := lost_read(self.reads, self.compared, bindings.lost):
             raise EvaluationError(f"{path} {bindings.lost.why}")
         try:
-            answer = self.program.eval(bindings.activation(self.variables, self.computed_fields))
+            answer = self.program.eval(
+                bindings.activation(self.converted, self.reads, self.whole, self.computed_fields)
+            )
             value = answer.plain_value()
         except (RuntimeError, TypeError, ValueError, OverflowError) as error:
             raise EvaluationError(bindings.missing(self.variables) or f"{self.source}: {_reason(error)}") from error
@@ -148,6 +153,8 @@ def _compiled(
         variables=frozenset(reads.variables | used),
         program=runnable(serialised),
         computed_fields=computed,
+        converted=frozenset(reads.variables),
+        whole=frozenset(reads.whole),
         compared=frozenset(reads.compared),
     )
 

@@ -229,12 +229,13 @@ class Reads:
     Collects the reads of a checked tree.
 
     The path of a list is also that of its items: `pods.exists(p, p.status.phase == "Failed")` reads `pods` and
-    `pods.status.phase`. A path that is read whole includes all below it. `compared` are the arguments of calls that may
-    read all of them: `==`, `string`, `join`.
+    `pods.status.phase`. `whole` are those that are read with all below them: not a list that a macro only goes through.
+    `compared` are the arguments of calls that may read all of them: `==`, `string`, `join`.
     """
 
     variables: set[str] = field(default_factory=set)
     paths: set[str] = field(default_factory=set)
+    whole: set[str] = field(default_factory=set)
     compared: set[str] = field(default_factory=set)
 
     def visit(self, node: Node, bound: Mapping[str, str], *, compared: bool = False) -> None:
@@ -242,6 +243,7 @@ class Reads:
         path = self._path(node, bound)
         if path:
             self.paths.add(path)
+            self.whole.add(path)
             if compared and not (isinstance(node, Select) and node.test):
                 self.compared.add(path)
         elif path is None and isinstance(node, Comprehension):
@@ -252,11 +254,15 @@ class Reads:
                 self.visit(child, bound, compared=compared or compares)
 
     def _visit_fold(self, fold: Comprehension, bound: Mapping[str, str], *, compared: bool) -> None:
-        self.visit(fold.range, bound)
+        gone_through = self._path(fold.range, bound)
+        if gone_through:
+            self.paths.add(gone_through)
+        else:
+            self.visit(fold.range, bound)
         self.visit(fold.init, bound, compared=compared)
         inner = {
             **bound,
-            fold.item: self._path(fold.range, bound) or "",
+            fold.item: gone_through or "",
             fold.accumulator: self._path(fold.init, bound) or "",
         }
         for part in fold.parts:
@@ -276,7 +282,10 @@ class Reads:
                 return self._below(operand, text, bound)
             case CallExpr(function=name, arguments=(operand, index)) if name in _INDEX:
                 self.visit(index, bound)
-                return self._path(operand, bound)
+                path = self._path(operand, bound)
+                if path and not isinstance(index, Literal):  # any field, if it is no list
+                    self.whole.add(path)
+                return path
             case _:
                 return None
 

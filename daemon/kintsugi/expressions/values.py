@@ -27,6 +27,9 @@ Getter = Callable[[object], object]
 GettersByType = Mapping[type, tuple[tuple[str, Getter], ...]]
 """The fields to add to objects, by class: each with its getter."""
 
+Fields = Mapping[str, "Fields"]
+"""The fields of a value that are read, each with those of its own value; where there are none, all of them are read."""
+
 _NO_GETTERS: GettersByType = {}
 
 _TIME, _SECONDS, _MAP = "@time", "@seconds", "@map"
@@ -41,6 +44,32 @@ def plain(value: object, getters: GettersByType = _NO_GETTERS) -> object:
     """
     kind: type = type(value)
     return _converter(kind)(value, getters)
+
+
+def part(value: object, fields: Fields, getters: GettersByType) -> object:
+    """
+    Turn what is read of a value into what `plain` makes of the whole: a pod has some hundred values, and a rule reads one.
+
+    Of structs and dataclasses, and of each in a list, only `fields` are there; other values are there as a whole. Raises
+    EvaluationError as `plain` does.
+    """
+    if not fields:
+        return plain(value, getters)
+    if isinstance(value, list | tuple):
+        return [part(item, fields, getters) for item in value]
+    kind: type = type(value)
+    readable = _fields_by_name(kind)
+    if not readable:
+        return plain(value, getters)
+    shown: dict[str, object] = {**identity(kind)}
+    for name in fields.keys() & readable.keys():
+        item = readable[name](value)
+        if item is not None and item != "":
+            shown[name] = part(item, fields[name], getters)
+    for name, getter in getters.get(kind, ()):
+        if name in fields:
+            shown[name] = plain(getter(value))
+    return shown
 
 
 @lru_cache(maxsize=1024)
@@ -61,6 +90,11 @@ def _fields(kind: type) -> tuple[tuple[str, Getter], ...]:
         return tuple((shown, attrgetter(name)) for shown, name in names)
     described = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
     return tuple((field.name, attrgetter(field.name)) for field in described)
+
+
+@lru_cache(maxsize=1024)
+def _fields_by_name(kind: type) -> Mapping[str, Getter]:
+    return dict(_fields(kind))
 
 
 def _plain_fields(

@@ -44,36 +44,43 @@ class Interner:
         self._patterns: dict[str, Object] = {}
         self._texts: dict[str, str] = {}
 
-    def share(self, new: Object) -> None:
-        """Let a freshly decoded object use the parts that are known already."""
+    def share(self, new: Object, known: Object | None = None) -> None:
+        """
+        Let a freshly decoded object use what it has in common with its last state, `known`, or else with the first object
+        of its controller.
+        """
         if len(self._texts) >= _MOST_TEXTS:
             self._texts.clear()
-        _drop_large_annotations(new.metadata)
-        if isinstance(new, Deployment | ReplicaSet | StatefulSet | DaemonSet):
-            _drop_large_annotations(new.spec.template.metadata)
         namespace = new.metadata.namespace
         force_setattr(new.metadata, "namespace", self._texts.setdefault(namespace, namespace))
-        controller = controller_of(new)
-        pattern = self._pattern(controller.uid, new) if controller else new
-        if pattern is not new:
-            _take_equal(new.metadata, pattern.metadata, ("labels", "annotations", "owner_references"))
+        pattern = known if known is not None else self._pattern(new)
+        if "annotations" in _take_equal(new.metadata, pattern.metadata, ("labels", "annotations", "owner_references")):
+            _drop_large_annotations(new.metadata)
         if isinstance(new, Pod) and isinstance(pattern, Pod):
             self._share_pod(new, pattern)
+        elif isinstance(new, Deployment | ReplicaSet | StatefulSet | DaemonSet):
+            _drop_large_annotations(new.spec.template.metadata)
 
-    def _pattern(self, uid: str, new: Object) -> Object:
+    def _pattern(self, new: Object) -> Object:
+        controller = controller_of(new)
+        if controller is None:
+            return new
         if len(self._patterns) >= _MOST_PATTERNS:
             self._patterns.clear()
-        return self._patterns.setdefault(uid, new)
+        return self._patterns.setdefault(controller.uid, new)
 
     def _share_pod(self, pod: Pod, pattern: Pod) -> None:
-        if pod is not pattern:
+        if pod.spec is not pattern.spec:
             _take_equal(pod.spec, pattern.spec, ("containers", "init_containers"))
+        changed = _take_equal(pod.status, pattern.status, ("conditions", "container_statuses"))
         text = self._texts.setdefault
-        for condition in pod.status.conditions:
-            force_setattr(condition, "type", text(condition.type, condition.type))
-        for status in pod.status.container_statuses:
-            force_setattr(status, "name", text(status.name, status.name))
-            force_setattr(status, "image", text(status.image, status.image))
+        if "conditions" in changed:
+            for condition in pod.status.conditions:
+                force_setattr(condition, "type", text(condition.type, condition.type))
+        if "container_statuses" in changed:
+            for status in pod.status.container_statuses:
+                force_setattr(status, "name", text(status.name, status.name))
+                force_setattr(status, "image", text(status.image, status.image))
 
 
 def _drop_large_annotations(metadata: Metadata) -> None:
@@ -91,8 +98,13 @@ def _size(annotations: Mapping[str, str]) -> int:
     return sum(map(len, annotations)) + sum(map(len, annotations.values()))
 
 
-def _take_equal(part: PartialObject, pattern: PartialObject, names: tuple[str, ...]) -> None:
+def _take_equal(part: PartialObject, pattern: PartialObject, names: tuple[str, ...]) -> list[str]:
+    """Let a part use these values of another where they are equal; return the names of the values that it has of its own."""
+    own = []
     for name in names:
-        known = getattr(pattern, name)
-        if getattr(part, name) == known:
+        mine, known = getattr(part, name), getattr(pattern, name)
+        if mine is known or mine != known:
+            own.append(name)
+        else:
             force_setattr(part, name, known)
+    return own

@@ -312,11 +312,13 @@ class Reflector(Generic[T]):
         lines = LineSplitter()
         async for chunk in chunks:
             self.last_activity = asyncio.get_running_loop().time()
-            for line in filter(None, lines.feed(chunk)):
+            for line in lines.feed(chunk):
+                if not line:
+                    continue
                 if len(line) <= MOST_ON_LOOP:  # forty thousand a second: a call more is a twentieth of what one costs
-                    event = self._reader.read(bytes(line))
+                    event = self._reader.read(line)
                 else:
-                    event = await processed(len(line), partial(self._reader.read, bytes(line)))
+                    event = await processed(len(line), partial(self._reader.read, line))
                 self._take(request, event)
         if lines.torn:
             raise ServerUnavailable(f"{request}: the watch ended in the middle of a line")
@@ -362,7 +364,7 @@ class Reflector(Generic[T]):
         elif self._wanted is not None and not self._wanted(event.object):
             self._cache.remove(key)
         else:
-            self._interner.share(event.object)
+            self._interner.share(event.object, self.store.get(key))
             self._cache.put(key, event.object)
         self._advance(metadata.resource_version)
 
@@ -372,7 +374,7 @@ class Reflector(Generic[T]):
         items = [self._reader.read_object(item) for item in raw]
         for item in items:
             if not isinstance(item, Undecodable) and self._is_wanted(item):
-                self._interner.share(item)
+                self._interner.share(item, self.store.get((item.metadata.namespace, item.metadata.name)))
         return metadata, items
 
     def _is_wanted(self, item: T) -> bool:

@@ -37,7 +37,7 @@ READ_BUFFER_BYTES = 2 * 1024 * 1024
 LONGEST_ANSWER = 64 * 1024 * 1024
 _LIMIT_OF_ERROR_BODY = 64 * 1024
 # A piece of a stream: others have their turn after each, and of a watch one pod is evaluated.
-_CHUNK_BYTES = 64 * 1024
+_CHUNK_BYTES = 128 * 1024
 AnswerListener = Callable[[str, float, float], None]
 """
 Called with each answer: its `Date` ("" when that is not the present time), and the steady times of request and answer.

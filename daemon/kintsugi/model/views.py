@@ -142,7 +142,7 @@ class ServiceView:
     def rollout_stuck(self) -> bool:
         """Return whether the workload's rollout does not get on, also beside old pods that serve."""
         workload = self.workload
-        return workload is not None and stuck(workload, self.new_pods)
+        return workload is not None and stuck(workload, filter(self._is_new, self.pods))
 
     @property
     def new_pods(self) -> tuple[Pod, ...]:

@@ -155,7 +155,7 @@ class ClusterWatch:
         if self._matcher is not None and self._rules_of(pod):
             self._changed[pod.metadata.uid] = pod
 
-    def _rules_of(self, pod: Object) -> tuple[Rule, ...]:
+    def _rules_of(self, pod: Object) -> Sequence[Rule]:
         assert self._matcher is not None
         return self._matcher.rules_on_pods(self._services.services_of(pod))
 

@@ -49,7 +49,7 @@ from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, Resourc
 
 log = get_logger(__name__)
 
-PAUSE_FACTOR = 9
+PAUSE_FACTOR = 19
 """The pause after a refresh, in multiples of its duration: during a flood of changes, following them comes first."""
 
 
@@ -214,17 +214,16 @@ class ServiceViews:
 
     def _on_change(self, change: Change[Object]) -> None:
         """Apply a change. One that fails leaves views unreadable until the next change of the same object is applied."""
-        subject = change.subject
-        key = (type(subject).__name__, subject.metadata.namespace, subject.metadata.name)
         try:
             self._mark(change)
             if self._unapplied:
-                self._unapplied.discard(key)
+                self._unapplied.discard(_named(change.subject))
         # Contained: one unreadable object must not keep the services from seeing all others.
         except Exception as error:  # noqa: BLE001
-            self._unapplied.add(key)
-            self._dirty |= self._selectors.names_in(subject.metadata.namespace)
-            self._containment.contain(FailureScope.OBJECT, " ".join(key), error)
+            name = _named(change.subject)
+            self._unapplied.add(name)
+            self._dirty |= self._selectors.names_in(change.subject.metadata.namespace)
+            self._containment.contain(FailureScope.OBJECT, " ".join(name), error)
 
     def _mark(self, change: Change[Object]) -> None:
         """Mark the services that a change concerns: of a pod those that select it, of other objects all in the namespace."""
@@ -235,21 +234,26 @@ class ServiceViews:
                 self._place_all()
                 self.on_new_selector.notify(subject.metadata.name)
             return
-        if isinstance(change.old, Pod) and _moves(change.old, change.new):
-            self._remove(change.old)
+        before = change.old if isinstance(change.old, Pod) else None
+        if before is not None and _moves(before, change.new):
+            self._remove(before)
+            before = None
         if isinstance(change.new, Pod):
-            self._place(change.new)
+            self._place(change.new, before)
 
     def _place_all(self) -> None:
         self._pods.clear()
         for pod in self._caches.pods.store.values():
             self._place(pod)
 
-    def _place(self, pod: Pod) -> None:
+    def _place(self, pod: Pod, before: Pod | None = None) -> None:
+        """Give a pod to its services; where its last state was theirs, `before`, the cache shares what has not changed."""
+        restarted = before is None or before.status.container_statuses is not pod.status.container_statuses
         for service in self.services_of(pod):
             self._dirty.add(service.name)
             self._pods[service.name][pod.metadata.uid] = pod
-            self._count_restarts(service.name, pod)
+            if restarted:
+                self._count_restarts(service.name, pod)
 
     def _remove(self, pod: Pod) -> None:
         for service in self.services_of(pod):
@@ -364,6 +368,10 @@ class ServiceViews:
     def _workload(self, service: Service) -> Workload | None:
         reflector = self._workloads.get(service.workload.resource)
         return reflector.store.get((service.namespace, service.workload.name)) if reflector is not None else None
+
+
+def _named(subject: Object) -> tuple[str, str, str]:
+    return type(subject).__name__, subject.metadata.namespace, subject.metadata.name
 
 
 def _moves(old: Pod, new: Object | None) -> bool:

@@ -39,7 +39,10 @@ IMAGE_REASONS = frozenset(
 
 def condition_of(conditions: Sequence[Condition], kind: str) -> Condition | None:
     """Find the condition of one type, or None when it was never reported."""
-    return next((condition for condition in conditions if condition.type == kind), None)
+    for condition in conditions:  # each view asks each of its pods: a generator costs more than the comparisons
+        if condition.type == kind:
+            return condition
+    return None
 
 
 def ready(target: Pod | Node) -> bool:
@@ -173,7 +176,10 @@ def controller_of(target: Object) -> OwnerReference | None:
     """
     Return the controller that creates and recreates the object, None for an object that no controller would recreate.
     """
-    return next((owner for owner in target.metadata.owner_references if owner.controller), None)
+    for owner in target.metadata.owner_references:
+        if owner.controller:
+            return owner
+    return None
 
 
 def claim_names(pod: Pod) -> tuple[str, ...]:

@@ -262,6 +262,43 @@ def test_reads_are_the_dotted_paths(source: str, reads: set[str]) -> None:
     assert SCOPE.expression(source, result=ANY).reads == reads
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "vase == vases[0] && vase.marks == {'a.b/c': 'x'}",
+        "string(size(vase.pieces)) + vase.pieces[0].gluedBy",
+        "vase.marks['a.b/c'] + vase.marks[vase.marks.filter(key, true)[0]]",
+        "value[numbers == [] ? 'lid' : 'pieces'][0].gluedBy",
+        "[vase, vases[1]].filter(v, v.whole)[0].name",
+        "vases.filter(v, v.whole).map(v, v.name) + vases.map(v, v.name)",
+        "vases.filter(v, v.name == 'ming')",
+        "vases.exists(v, v.pieces.exists(p, p.width > 2))",
+        "cel.bind(v, vase, v.pieces.map(p, p.crackedAt))",
+        "(limit > 2 ? vase : vases.old_vase).name",
+        "(limit > 5 ? vases : shelf.vases).map(v, v.?lid.?width.orValue(limit))",
+        "vases.all(v, true) && !has(vase.lid) && has(shelf.vases)",
+        "shelf.vases[limit - 3].pieces",
+        "[shelf]",
+        "value.map(key, 1)",
+    ],
+)
+def test_an_answer_is_the_same_when_only_what_is_read_is_converted(source: str) -> None:
+    """P6: a field that was left out would be absent."""
+    values = {**VALUES, "value": WHOLE}
+    assert answer(source, values) == answer(source, {name: plain(value) for name, value in values.items()})
+
+
+class Unreadable:
+    """A value that no expression can take."""
+
+
+@pytest.mark.parametrize("source", ["vase.name == 'ming'", "vases.exists(v, v.name == 'ming')"])
+def test_fields_that_are_not_read_are_not_converted(source: str) -> None:
+    vase = msgspec.structs.replace(WHOLE, marks={"a": Unreadable()})
+    assert answer(source, {"vase": vase, "vases": [vase]}) is True
+    assert "Unreadable" in no_answer("vase == vases[0]", {"vase": vase, "vases": [vase]})
+
+
 MARK = "[gone]"
 OBJECTS = [{"name": "a", "note": MARK, "lines": ["x", "y"]}, {"name": "b", "note": "", "lines": [MARK]}]
 NAMES: dict[str, Type] = {"seen.json": ANY, "seen.items": ListOf(MapOf(ANY)), "other": ANY, "key": ANY}

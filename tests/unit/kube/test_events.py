@@ -19,7 +19,7 @@ from kintsugi.kube.watch_events import (
     WatchEvent,
     WatchEventType,
 )
-from kubeobjects.kept import EndpointSlice, Pod, StorageClass
+from kubeobjects.kept import EndpointSlice, Metadata, Pod, StorageClass
 
 READER = EventReader(Pod)
 JSON = st.recursive(
@@ -89,6 +89,23 @@ def test_a_bookmark_of_a_real_server_is_no_poisoned_object() -> None:
     metadata = {"resourceVersion": "1234", "creationTimestamp": None}
     pod = {"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": {"containers": None}, "status": {}}
     assert READER.read(line("BOOKMARK", pod)) == Bookmark(version="1234")
+
+
+def test_a_spec_is_read_once_and_one_that_differs_in_a_letter_is_another() -> None:
+    """Nearly all events of a pod are about its status."""
+    reader = EventReader(Pod)
+
+    def read(image: str, phase: str) -> Pod:
+        spec = {"nodeName": "node-1", "containers": [{"name": "web", "image": image}]}
+        event = reader.read(line("MODIFIED", {"metadata": {"name": "a"}, "spec": spec, "status": {"phase": phase}}))
+        assert isinstance(event, WatchEvent)
+        return event.object
+
+    before, after, other = read("web:1", "Pending"), read("web:1", "Running"), read("web:2", "Running")
+    assert after.spec is before.spec
+    assert (before.status.phase, after.status.phase) == ("Pending", "Running")
+    assert other == Pod(metadata=Metadata(name="a"), spec=other.spec, status=after.status)
+    assert [each.spec.containers[0].image for each in (before, other)] == ["web:1", "web:2"]
 
 
 MANY: Sequence[tuple[str, Mapping[str, object]]] = (

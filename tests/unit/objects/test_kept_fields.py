@@ -143,3 +143,18 @@ def test_sharing_changes_no_value() -> None:
         assert fresh == untouched
     assert first.metadata.labels is other.metadata.labels
     assert other.spec.containers[0].image.endswith("v9")
+
+
+def test_a_pod_shares_what_has_not_changed_with_its_last_state() -> None:
+    """Most events change a condition, and nothing else; a change is never lost."""
+    sharing = Interner()
+    known, later = (msgspec.json.decode(a_pod(1), type=Pod) for _ in range(2))
+    body = a_pod(1).replace(b'"type":"Ready","status":"True"', b'"type":"Ready","status":"False"')
+    unready = msgspec.json.decode(body, type=Pod)
+    sharing.share(known)
+    for fresh in (later, unready):
+        sharing.share(fresh, known)
+        assert fresh.spec.containers is known.spec.containers
+        assert fresh.status.container_statuses is known.status.container_statuses
+    assert later.status.conditions is known.status.conditions
+    assert unready == msgspec.json.decode(body, type=Pod) != known
