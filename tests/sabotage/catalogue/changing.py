@@ -36,8 +36,8 @@ SABOTAGES: Sequence[Sabotage] = (
         takes_out="the ledger refuses what is written under an older epoch",
         shows=("P4", "C4", "C5"),
         file="ledger/store.py",
-        old=("        if epoch != self.epoch:\n            raise StaleEpoch"),
-        new=("        if epoch is None:\n            raise StaleEpoch"),
+        old=("        if epoch != self.epoch:\n            return StaleEpoch"),
+        new=("        if epoch is None:\n            return StaleEpoch"),
         tests="contract/ledger/test_leadership.py",
         red=(
             "test_a_stale_leader_writes_nothing",

@@ -25,6 +25,7 @@ from kubeobjects.kept import Object
 from kubeobjects.resources import PODS, Resource
 from tests.bench import catalogs
 from tests.bench.pods import EncodedPod, pods
+from tests.bench.revision import WORKING_TREE
 from tests.unit.sources.watched_ledger import WatchedLedger
 from tests.unit.views.cluster import ScriptedReflector
 
@@ -88,7 +89,7 @@ class WatchScene:
     def __init__(self, folder: Path, ledger: WatchedLedger) -> None:
         services = catalogs.services(1)
         rules = [catalogs.usual_rules(each) for each in services]
-        catalog = load(files_in(catalogs.write(folder / "catalog", rules)))
+        catalog = load(files_in(catalogs.write(folder / "catalog", rules, WORKING_TREE)))
         self.server, self.version = PodServer(pods(services, COUNT)), SAME
 
         def made(kube: Any, resource: Resource, kept: type[Object]) -> Any:
