@@ -103,17 +103,20 @@ class NextFault:
 
 
 def next_fault(
-    outage: Outage, known: KnownFaults, run: RunRecord, timings: WatchdogTimings, *, changed: bool, now: datetime
+    outage: Outage, known: KnownFaults, watched: datetime, timings: WatchdogTimings, *, changed: bool, now: datetime
 ) -> NextFault | None:
     """
     Return the problem that ends the verification of a run, None for none. `changed`: the run has changed anything.
+
+    `watched` is since when its service has been watched after the run's steps: the time before, in which no process looked,
+    says nothing about its health.
 
     Another template always does. The same template does once the service was well for long enough, or was well at all and the run
     has changed nothing. Otherwise the problem may be the run's own, and its deadline decides. It must have been diagnosed.
     """
     if outage.diagnosed is None or now - outage.fault_since < timings.relapse:
         return None
-    well = outage.since - (run.steps_finished_at or outage.since)
+    well = outage.since - watched
     was_well = well > timedelta(0)
     rolled_out = not known.has_template(outage.fault)
     if not rolled_out and not (well >= timings.verify or (was_well and not changed)):

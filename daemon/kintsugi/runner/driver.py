@@ -148,11 +148,12 @@ class RunDriver(Driver):
     rollback_by: str = ""
     rollback_shown: SeenWorkload | None = None
     clock: DeadlineClock = field(init=False)
+    _driven_since: datetime = field(init=False)
     _write_checked_at: datetime = field(init=False)
 
     def __post_init__(self) -> None:
         # A run that is resumed settles first what was in doubt when the process ended: looking is not writing.
-        self._write_checked_at = self.deps.clock()
+        self._driven_since = self._write_checked_at = self.deps.clock()
         after = self.runbook.rollback.after
         self.clock = DeadlineClock(deps=self.deps, ledger=self.ledger, journal=self.journal, after=after)
 
@@ -298,7 +299,8 @@ class RunDriver(Driver):
         kept = await self.ledger.diagnoses.of_incident(self.incident.id)
         known = KnownFaults.of(self.watchdog.templates, (each.diagnosis for each in kept))
         changed, now = self.journal.changed, self.deps.clock()
-        return next_fault(outage, known, self.run, self.watchdog.timings, changed=changed, now=now)
+        watched = max(self.run.steps_finished_at or outage.since, self._driven_since)
+        return next_fault(outage, known, watched, self.watchdog.timings, changed=changed, now=now)
 
     async def _watchdog_result(self) -> WatchdogResult:
         """

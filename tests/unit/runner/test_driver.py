@@ -118,6 +118,17 @@ async def test_a_problem_that_may_be_the_run_s_own_is_waited_for_until_the_deadl
     assert IncidentState.ROLLING_BACK in bench.states
 
 
+async def test_the_time_in_which_no_process_watched_does_not_count_as_health() -> None:
+    """What the run is about was there all the time; the next process finds it anew."""
+    bench = verifying(well=False)
+    await bench.drive_until_killed(5)
+    await bench.sleep_until(200)
+    breaks(bench, CRASH, at=205)
+    ended = await bench.drive()
+    assert ended.superseded is None
+    assert IncidentState.ROLLING_BACK in bench.states
+
+
 @pytest.mark.parametrize("for_a_moment", [True, False], ids=["a problem of a moment", "a rollout that is well"])
 async def test_a_problem_that_does_not_last_ends_no_verification(for_a_moment: bool) -> None:
     """Also a rollout of somebody else."""
