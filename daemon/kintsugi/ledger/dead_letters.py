@@ -16,7 +16,6 @@ from sqlalchemy import Connection, bindparam, delete, exists, insert, select, up
 
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger.columns import RedactedText, TextColumn, Unreadable
-from kintsugi.ledger.engines import off_loop
 from kintsugi.ledger.outbox import put_notice
 from kintsugi.ledger.rows import (
     columns,
@@ -78,10 +77,17 @@ class UnreadableSignal:
             id=found.id,
             source=found.source,
             received=now,
-            reason=str(unreadable(Signal, row))[:500],
+            reason=SECRETS.text(str(unreadable(Signal, row))[:500]),
             excerpt=text[:_EXCERPT],
         )
         return cls(letter=letter, key=row.key, incident=row.incident or "")
+
+
+async def masked_letters(letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
+    """Return the newest letters as they are kept: without secrets, for which many are searched in a thread."""
+    newest = letters[-MOST_DEAD_LETTERS:]
+    foreign = sum(len(letter.reason) + len(letter.excerpt) for letter in newest)
+    return await searched(foreign, lambda: [_masked(letter) for letter in newest])
 
 
 def _masked(letter: DeadLetter) -> DeadLetter:
@@ -90,14 +96,12 @@ def _masked(letter: DeadLetter) -> DeadLetter:
 
 def put_dead_letters(connection: Connection, letters: Sequence[DeadLetter]) -> None:
     """
-    Keep what could not be understood, instead of what was kept under the same id.
+    Keep what could not be understood and is masked already, instead of what was kept under the same id.
 
     The newest 1,000 stay, so that a flood of nonsense cannot fill the disk.
     """
     newest = select(dead_letters.c.id).order_by(dead_letters.c.received.desc(), dead_letters.c.id.desc())
-    last = letters[-MOST_DEAD_LETTERS:]
-    foreign = sum(len(letter.reason) + len(letter.excerpt) for letter in last)
-    rows = off_loop(connection, lambda: {letter.id: values(_masked(letter)) for letter in last}, size=foreign)
+    rows = {letter.id: values(letter) for letter in letters}
     if rows:
         connection.execute(delete(dead_letters).where(dead_letters.c.id.in_(rows)))
         connection.execute(_PUT, list(rows.values()))

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from kintsugi.errors import NotRecorded
-from kintsugi.ledger.dead_letters import UnreadableSignal, put_aside, put_dead_letters
+from kintsugi.ledger.dead_letters import UnreadableSignal, masked_letters, put_aside, put_dead_letters
 from kintsugi.ledger.engines import off_loop
 from kintsugi.ledger.group_committer import GroupCommitter
 from kintsugi.ledger.inbox import DELIVERY_LOCK_ID, Accepted, DeliveryResult, large_texts, summed, write_deliveries
@@ -130,7 +130,8 @@ class SignalRepository(Repository):
         The newest 1,000 stay, so that a flood of them cannot fill the disk.
         """
         if letters:
-            await self._store.write("keep-dead-letters", lambda connection: put_dead_letters(connection, letters))
+            kept = await masked_letters(letters)
+            await self._store.write("keep-dead-letters", lambda connection: put_dead_letters(connection, kept))
 
     async def close(self) -> None:
         """Wait for the commit under way, and refuse the callers that wait for the next."""
