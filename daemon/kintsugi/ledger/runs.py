@@ -206,18 +206,9 @@ class RunRepository(Repository):
 
         return await self._store.write("reopen-run", work, fenced=True)
 
-    async def move_run(
-        self,
-        run: str,
-        state: IncidentState,
-        reason: str,
-        now: datetime,
-        *,
-        deadline: datetime | None = None,
-        updates: RunUpdate = NO_UPDATE,
-    ) -> RunRecord:
+    async def move_run(self, run: str, state: IncidentState, reason: str, now: datetime) -> RunRecord:
         """Move a run and its incident to a state: see `move_write`. Raises StaleEpoch, LedgerUnavailable."""
-        move = self.move_write(run, state, reason, now, deadline=deadline, updates=updates)
+        move = self.move_write(run, state, reason, now)
         return await self._store.write(move.name, move.work, fenced=True)
 
     def move_write(

@@ -346,11 +346,13 @@ def first_page_query(request: SignalQuery) -> Select[tuple[object, ...]]:
     return query
 
 
+_OF_INCIDENT = inbox.c.incident == bindparam("incident")
+
+
 def _fires(kinds: Sequence[RuleSource]) -> ColumnElement[bool]:
     return exists().where(_OF_INCIDENT, inbox.c.ended.is_(None), inbox.c.kind.in_(kinds))
 
 
-_OF_INCIDENT = inbox.c.incident == bindparam("incident")
 _LAST_ENDED = select(inbox.c.ended).where(_OF_INCIDENT, inbox.c.ended.is_not(None), _NO_EVENT)
 _TRIGGER = select(
     _fires(_LASTING).label("firing"),

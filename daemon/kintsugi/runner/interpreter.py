@@ -150,6 +150,11 @@ async def items_of(context: RunContext, step: Step, scope: StepScope) -> Sequenc
     return items
 
 
+def _is_probe(step: Step) -> bool:
+    """Return whether a step only reads, so that it can be repeated."""
+    return isinstance(step.do, Run) and not step.do.command.changes
+
+
 def deletes(step: Step) -> bool:
     """Return whether a step, or a step inside it, deletes objects."""
     return any(isinstance(each.do, Run) and each.do.command.removes for each in step.flat())
@@ -303,7 +308,7 @@ class Interpreter:
     async def _begin(self, step: Step, scope: StepScope) -> None:
         """Write that a step begins; a single probe is not written, since it can be repeated."""
         self._began[scope.phase, scope.path(step.id)] = self.context.deps.clock()
-        if not isinstance(step.do, Run) or step.do.command.changes or step.for_each is not None:
+        if not _is_probe(step) or step.for_each is not None:
             record, now = self._record(step, scope), self.context.deps.clock()
             await self.context.journal.save_step(record, expect=None, now=now, deferred=True)
 
@@ -322,8 +327,8 @@ class Interpreter:
             finished=self.context.deps.clock(),
         )
         expect, now = known.state if known else None, self.context.deps.clock()
-        changes = ended.ran and not (isinstance(step.do, Run) and not step.do.command.changes)
-        await self.context.journal.save_step(over, expect=expect, now=now, deferred=not changes)
+        deferred = _is_probe(step) or not ended.ran
+        await self.context.journal.save_step(over, expect=expect, now=now, deferred=deferred)
         return ended
 
     def _record(self, step: Step, scope: StepScope) -> StepRecord:

@@ -183,9 +183,8 @@ class Journal:
                 saved = [await self._write_of(each) for each in _followed(earlier, steps).values()]
                 together = [*others, *saved, *writes]
                 values = await self._store.commit(*together) if together else [None]
-            except (
-                BaseException
-            ):  # whatever has ended it, also a cancellation: what was deferred is still to be written
+            # Whatever has ended it, also a cancellation: what was deferred is still to be written. It is raised on.
+            except BaseException:
                 self._deferred_steps = _followed(earlier, self._deferred_steps)
                 self._deferred = [*others, *self._deferred]
                 raise

@@ -107,9 +107,8 @@ async def test_a_rollback_cannot_be_aborted(ledger: Ledger, state: IncidentState
     """Neither under way, nor while one of its steps asks a person; also where the incident was aborted before."""
     run = await begin(ledger)
     await ledger.incidents.abort(abort(run.incident))
-    await ledger.runs.move_run(
-        run.id, IncidentState.ROLLING_BACK, "back", NOW, updates=RunUpdate(steps_finished_at=NOW)
-    )
+    updates = RunUpdate(steps_finished_at=NOW)
+    await ledger.commit(ledger.runs.move_write(run.id, IncidentState.ROLLING_BACK, "back", NOW, updates=updates))
     await ledger.runs.move_run(run.id, state, "back", NOW)
     with pytest.raises(WrongState, match=r"the run is rolling back, .* kintsugi pause --service web --freeze"):
         await ledger.incidents.abort(abort(run.incident))

@@ -128,11 +128,11 @@ async def test_a_service_is_handed_over_until_a_later_run_on_it_says_something_e
 async def test_a_run_moves_with_its_incident_and_keeps_what_is_not_named(ledger: Ledger) -> None:
     """Deadlines move for holds and approvals only."""
     run = await begin(ledger)
-    ended = await ledger.runs.move_run(
-        run.id, IncidentState.VERIFYING, "watching", NOW, updates=RunUpdate(steps_finished_at=NOW + MINUTE)
-    )
+    move, updates = ledger.runs.move_write, RunUpdate(steps_finished_at=NOW + MINUTE)
+    (ended,) = await ledger.commit(move(run.id, IncidentState.VERIFYING, "watching", NOW, updates=updates))
     assert (ended.steps_finished_at, ended.deadline) == (NOW + MINUTE, run.deadline)
-    later = await ledger.runs.move_run(run.id, IncidentState.VERIFYING, "watching", NOW, deadline=run.deadline + MINUTE)
+    deadline = run.deadline + MINUTE
+    (later,) = await ledger.commit(move(run.id, IncidentState.VERIFYING, "watching", NOW, deadline=deadline))
     assert (later.steps_finished_at, later.deadline) == (NOW + MINUTE, run.deadline + MINUTE)
     assert (await ledger.incidents.get(run.incident)).state is IncidentState.VERIFYING
     assert await ledger.runs.get(run.id) == later
