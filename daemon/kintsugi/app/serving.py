@@ -136,16 +136,14 @@ NOT_UNDERSTOOD = (
 
 
 class NotifyingInbox:
-    """The ledger's inbox, which wakes the pipeline once something new is committed, and has a person hear of dead letters."""
+    """The pipeline's inbox, which has a person hear of dead letters."""
 
     def __init__(self, core: Core) -> None:
         self._ledger, self._clock, self._pipeline = core.ledger, core.clock, core.pipeline
 
     async def accept(self, delivered: Sequence[Signal], now: datetime) -> Accepted:
-        """Commit signals, then have them judged."""
-        accepted = await self._ledger.signals.accept(delivered, now)
-        self._pipeline.wake()
-        return accepted
+        """Commit signals, and have them judged."""
+        return await self._pipeline.accept(delivered, now)
 
     async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep deliveries that could not be understood, and leave a notice of it, one an hour."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kintsugi.errors import LedgerError, LedgerUnavailable
-from kintsugi.ledger.inbox import DeliveryResult, text_length
+from kintsugi.ledger.inbox import DeliveryResult, Evaluate, text_length
 from kintsugi.model.records import Signal
 
 MOST_WAITING = 50_000
@@ -24,7 +24,7 @@ MOST_TOGETHER = 2_000
 MOST_TEXT = 2 << 20
 """Characters of their labels and annotations, for the same reason."""
 
-Commit = Callable[[Sequence[Signal], datetime], Awaitable[list[DeliveryResult]]]
+Commit = Callable[[Sequence[Signal], datetime, Evaluate | None], Awaitable[list[DeliveryResult]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class _Caller:
     signals: Sequence[Signal]
     text: int
     now: datetime
+    evaluate: Evaluate | None
     answer: asyncio.Future[list[DeliveryResult]]
 
 
@@ -44,16 +45,23 @@ class GroupCommitter:
         self._waiting = 0
         self._committing: asyncio.Task[None] | None = None
 
-    async def accept(self, signals: Sequence[Signal], now: datetime) -> list[DeliveryResult]:
-        """Wait until these signals are durable. A caller that is cancelled does not take its signals back."""
+    async def accept(
+        self, signals: Sequence[Signal], now: datetime, evaluate: Evaluate | None = None
+    ) -> list[DeliveryResult]:
+        """
+        Wait until these signals are durable. A caller that is cancelled does not take its signals back.
+
+        Callers with the same `evaluate` are committed together.
+        """
         if self._waiting and self._waiting + len(signals) > MOST_WAITING:
             raise LedgerUnavailable(f"the intake is full: {self._waiting} signals wait for their commit")
-        caller = _Caller(signals, sum(map(text_length, signals)), now, asyncio.get_running_loop().create_future())
+        answer: asyncio.Future[list[DeliveryResult]] = asyncio.get_running_loop().create_future()
+        caller = _Caller(signals, sum(map(text_length, signals)), now, evaluate, answer)
         self._callers.append(caller)
         self._waiting += len(signals)
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_all(), name="ledger-intake")
-        return await caller.answer
+        return await answer
 
     async def close(self) -> None:
         """Wait until every caller has an answer."""
@@ -75,7 +83,7 @@ class GroupCommitter:
         while self._callers:
             following = self._callers[0]
             size, text = size + len(following.signals), text + following.text
-            if size > MOST_TOGETHER or text > MOST_TEXT:
+            if size > MOST_TOGETHER or text > MOST_TEXT or following.evaluate != group[0].evaluate:
                 break
             group.append(self._callers.popleft())
         self._waiting -= sum(len(caller.signals) for caller in group)
@@ -84,7 +92,7 @@ class GroupCommitter:
     async def _commit_group(self, group: Sequence[_Caller]) -> None:
         signals = [signal for caller in group for signal in caller.signals]
         try:
-            results = await self._commit(signals, max(caller.now for caller in group))
+            results = await self._commit(signals, max(caller.now for caller in group), group[0].evaluate)
         except LedgerUnavailable as error:
             _fail(group, error)
         except LedgerError as error:

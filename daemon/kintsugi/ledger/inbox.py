@@ -2,7 +2,8 @@
 Writes deliveries of signals, many in one transaction and with few statements; reopens episodes that fired after their end.
 
 One SELECT finds the episodes of all keys, then at most one UPDATE for repeats, one for changed episodes, one that
-settles what ended unjudged, and one INSERT of many rows. That is what makes 20,000 alerts a second durable.
+settles what ended unjudged, and two INSERTs of many rows: what is new, without and with its verdict. That is what makes
+20,000 alerts a second durable.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import ValidationError, convert
 from sqlalchemy import (
@@ -112,7 +113,7 @@ _ROW = (
     "refired", "received", "last_seen",
 )  # fmt: skip
 _INSERT = _Bulk(insert(signals), _ROW)
-_INSERT_ENDED = _Bulk(insert(signals), [*_ROW, *_VERDICT])
+_INSERT_ENDED = _Bulk(insert(signals), [*_ROW, *_VERDICT])  # and what has its verdict already
 
 _SAME = ("kind", "key", "rule", "labels", "annotations", "target")
 """The columns that a signal takes from the one that it continues: the database copies also unreadable ones."""
@@ -140,18 +141,35 @@ def text_length(signal: Signal) -> int:
     return sum(len("".join(texts)) for each in (signal.labels, signal.annotations) for texts in (each, each.values()))
 
 
+Evaluate = Callable[[Signal], Verdict | None]
+"""
+Returns the verdict on an alert where it follows from the alert alone, is final and names no rule; None for all others.
+
+It is called inside the transaction, maybe in a thread.
+"""
+
+
+class Opened(NamedTuple):
+    """A new alert that fires, as it is stored and read, and the verdict that is stored with it."""
+
+    signal: Signal
+    verdict: Verdict | None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Accepted:
     """
     The result of a batch: episodes opened, deliveries that changed nothing, episodes closed.
 
-    The three add up to the deliveries. `ids` are the ids of the ledger's signals, in the order of the deliveries.
+    The three add up to the deliveries. `ids` are the ids of the ledger's signals, in the order of the deliveries. `opened`
+    are those of the new alerts that were evaluated here.
     """
 
     new: int = 0
     repeated: int = 0
     resolved: int = 0
     ids: tuple[str, ...] = ()
+    opened: tuple[Opened, ...] = ()
 
 
 class DeliveryOutcome(Enum):
@@ -162,23 +180,28 @@ class DeliveryOutcome(Enum):
     RESOLVED = "resolved"
 
 
-DeliveryResult = tuple[DeliveryOutcome, str]
-"""A delivery's outcome and the id of the ledger's signal."""
+class DeliveryResult(NamedTuple):
+    """A delivery's outcome, the id of the ledger's signal, and that signal where it was evaluated here."""
+
+    outcome: DeliveryOutcome
+    id: str
+    opened: Opened | None = None
 
 
 def summed(results: Sequence[DeliveryResult]) -> Accepted:
     """Count the outcomes of one caller's deliveries."""
-    outcomes = [outcome for outcome, _ in results]
+    outcomes = [each.outcome for each in results]
     return Accepted(
         new=outcomes.count(DeliveryOutcome.NEW),
         repeated=outcomes.count(DeliveryOutcome.REPEATED),
         resolved=outcomes.count(DeliveryOutcome.RESOLVED),
-        ids=tuple(name for _, name in results),
+        ids=tuple(each.id for each in results),
+        opened=tuple(each.opened for each in results if each.opened is not None),
     )
 
 
-LabelTexts = Mapping[str, tuple[str, str]]
-"""The labels and annotations of signals, by their ids, as they are stored."""
+LabelTexts = Mapping[str, tuple[str, str, bool]]
+"""The labels and annotations of signals, by their ids, as they are stored; and whether they are read back the same."""
 
 
 async def large_texts(deliveries: Sequence[Signal]) -> LabelTexts:
@@ -189,20 +212,29 @@ async def large_texts(deliveries: Sequence[Signal]) -> LabelTexts:
     return await searched(sum(map(text_length, large)), lambda: {each.id: _texts(each) for each in large})
 
 
-def _texts(signal: Signal) -> tuple[str, str]:
+def _texts(signal: Signal) -> tuple[str, str, bool]:
     return dump_labels_and_annotations(signal.labels, signal.annotations)
 
 
 def write_deliveries(
-    connection: Connection, deliveries: Sequence[Signal], now: datetime, written: LabelTexts | None = None
+    connection: Connection,
+    deliveries: Sequence[Signal],
+    now: datetime,
+    written: LabelTexts | None = None,
+    evaluate: Evaluate | None = None,
 ) -> list[DeliveryResult]:
-    """Write the deliveries in order, and return the outcome of each; `written` are texts of them that are made already."""
+    """
+    Write the deliveries in order, and return the outcome of each; `written` are texts of them that are made already.
+
+    `evaluate` is called with each new alert that fires, except those of `written`, and those that are stored otherwise than they
+    were delivered.
+    """
     deliveries = [_keyed(delivery) for delivery in deliveries]
     keys, oldest = list({delivery.key for delivery in deliveries}), min(each.began for each in deliveries)
     batch = _EpisodeBatch(known_episodes(connection, keys, oldest))
     results = [batch.add(delivery) for delivery in deliveries]
-    _write(connection, batch, now, written or {})
-    return results
+    opened = _write(connection, batch, now, written or {}, evaluate)
+    return [DeliveryResult(each.outcome, each.id, opened.pop(each.id, None)) for each in results] if opened else results
 
 
 class _EpisodeBatch:
@@ -227,7 +259,7 @@ class _EpisodeBatch:
             episode = after[-1]
         self._note(delivery, after)
         self.delivered.add(episode.id)
-        return _outcome(before, after, episode), episode.id
+        return DeliveryResult(_outcome(before, after, episode), episode.id)
 
     def _note(self, delivery: Signal, after: Sequence[Episode]) -> None:
         self.timelines[delivery.key] = after
@@ -279,29 +311,56 @@ def known_episodes(connection: Connection, keys: Sequence[str], oldest: datetime
     return known
 
 
-def _write(connection: Connection, batch: _EpisodeBatch, now: datetime, written: LabelTexts) -> None:
+def _write(
+    connection: Connection, batch: _EpisodeBatch, now: datetime, written: LabelTexts, evaluate: Evaluate | None
+) -> dict[str, Opened]:
     moment = _moments(connection.dialect)
     changed = [episode for episode in batch.after if batch.before.get(episode.id, episode) != episode]
     created = [episode for episode in batch.after if episode.id not in batch.before]
     repeated = batch.delivered & batch.before.keys() - {episode.id for episode in changed}
     for chunk in _chunks(sorted(repeated)):
         connection.execute(_REPEAT, {"ids": chunk, "now": now})
-    verdict = (_ENDED.kind.value, _ENDED.reason.value, _ENDED.text, moment(now))
-    updates = [(episode.ended, (*_state(episode, moment), moment(now), episode.id)) for episode in changed]
+    at = moment(now)
+    updates = [(episode.ended, (*_state(episode, moment), at, episode.id)) for episode in changed]
     made = [(episode, batch.opened_by[episode.id]) for episode in created]
+    opened: dict[str, Opened] = {}
+
+    def inserted(episode: Episode, maker: Signal) -> tuple[Verdict | None, tuple[object, ...]]:
+        labels, annotations, same = written.get(maker.id) or _texts(maker)
+        settled = _ENDED if episode.ended else None
+        if evaluate is not None and same and settled is None and not maker.rule and maker.id not in written:
+            settled = _noted(episode, maker, evaluate, opened)
+        return settled, _row(episode, maker, (labels, annotations), at, moment)
+
     inserts = off_loop(
         connection,
-        lambda: [(episode.ended, _row(episode, maker, written, now, moment)) for episode, maker in made],
+        lambda: [inserted(episode, maker) for episode, maker in made],
         size=sum(text_length(maker) for _, maker in made if maker.id not in written),
     )
     for statement, rows in (  # updates first: a key has one open episode at most
-        (_UPDATE_ENDED, [(*row, *verdict) for ended, row in updates if ended]),
+        (_UPDATE_ENDED, [(*row, *_verdict(_ENDED, at)) for ended, row in updates if ended]),
         (_UPDATE, [row for ended, row in updates if not ended]),
-        (_INSERT_ENDED, [(*row, *verdict) for ended, row in inserts if ended]),
-        (_INSERT, [row for ended, row in inserts if not ended]),
+        (_INSERT_ENDED, [(*row, *_verdict(settled, at)) for settled, row in inserts if settled]),
+        (_INSERT, [row for settled, row in inserts if not settled]),
     ):
         if rows:
             statement.run(connection, rows)
+    return opened
+
+
+def _noted(episode: Episode, maker: Signal, evaluate: Evaluate, opened: dict[str, Opened]) -> Verdict | None:
+    """Return the verdict on an open episode that a firing delivery has made, and note it; None where there is none."""
+    if maker.status is not SignalStatus.FIRING:
+        return None
+    is_same = episode.id == maker.id and episode.began == maker.began
+    signal = maker if is_same else replace(maker, id=episode.id, began=episode.began)
+    opened[episode.id] = Opened(signal, evaluate(signal))
+    return opened[episode.id].verdict
+
+
+def _verdict(verdict: Verdict, judged: object) -> tuple[object, ...]:
+    """Return the values of the columns of `_VERDICT`."""
+    return verdict.kind.value, verdict.reason.value, verdict.text, judged
 
 
 def _keyed(delivery: Signal) -> Signal:
@@ -329,7 +388,11 @@ def _state(episode: Episode, moment: Callable[[datetime | None], object]) -> tup
 
 
 def _row(
-    episode: Episode, maker: Signal, written: LabelTexts, now: datetime, moment: Callable[[datetime | None], object]
+    episode: Episode,
+    maker: Signal,
+    texts: tuple[str, str],
+    last_seen: object,
+    moment: Callable[[datetime | None], object],
 ) -> tuple[object, ...]:
     return (
         clean(episode.id),
@@ -337,11 +400,11 @@ def _row(
         maker.kind.value,
         maker.key,
         clean(maker.rule),
-        *(written.get(maker.id) or _texts(maker)),
+        *texts,
         None if maker.target is None else dump(maker.target),
         *_state(episode, moment),
         moment(maker.received),
-        moment(now),
+        last_seen,
     )
 
 

@@ -25,7 +25,15 @@ from kintsugi.errors import NotRecorded
 from kintsugi.ledger.dead_letters import UnreadableSignal, masked_letters, put_aside, put_dead_letters
 from kintsugi.ledger.engines import off_loop
 from kintsugi.ledger.group_committer import GroupCommitter
-from kintsugi.ledger.inbox import DELIVERY_LOCK_ID, Accepted, DeliveryResult, large_texts, summed, write_deliveries
+from kintsugi.ledger.inbox import (
+    DELIVERY_LOCK_ID,
+    Accepted,
+    DeliveryResult,
+    Evaluate,
+    large_texts,
+    summed,
+    write_deliveries,
+)
 from kintsugi.ledger.rows import columns, signal, signal_columns, unreadable, verdict, verdict_values
 from kintsugi.ledger.store import Repository, Store, is_before
 from kintsugi.ledger.tables import conditions, incidents
@@ -114,14 +122,15 @@ class SignalRepository(Repository):
 
         self._committer = GroupCommitter(self._commit)
 
-    async def accept(self, signals: Sequence[Signal], now: datetime) -> Accepted:
+    async def accept(self, signals: Sequence[Signal], now: datetime, evaluate: Evaluate | None = None) -> Accepted:
         """
         Make deliveries durable; return only when they are (P1).
 
         Deliveries of one episode are one signal, in any number and order: see `episodes.py`. What was resolved before
-        it was judged is settled at once as observed. Raises `LedgerUnavailable`: then none of them may count as taken.
+        it was judged is settled at once as observed. While this process leads, `evaluate` gives new alerts that fire their
+        verdict in the same transaction. Raises `LedgerUnavailable`: then none of them may count as taken.
         """
-        return summed(await self._committer.accept(signals, now)) if signals else Accepted()
+        return summed(await self._committer.accept(signals, now, evaluate)) if signals else Accepted()
 
     async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """
@@ -137,12 +146,15 @@ class SignalRepository(Repository):
         """Wait for the commit under way, and refuse the callers that wait for the next."""
         await self._committer.close()
 
-    async def _commit(self, delivered: Sequence[Signal], now: datetime) -> list[DeliveryResult]:
+    async def _commit(
+        self, delivered: Sequence[Signal], now: datetime, evaluate: Evaluate | None
+    ) -> list[DeliveryResult]:
         written = await large_texts(delivered)
 
         def work(connection: Connection) -> list[DeliveryResult]:
+            leader = evaluate if evaluate is not None and self._store.leads(connection) else None
             self._store.take_advisory_lock(connection, DELIVERY_LOCK_ID)
-            return write_deliveries(connection, delivered, now, written)
+            return write_deliveries(connection, delivered, now, written, leader)
 
         return await self._store.write("accept", work)
 

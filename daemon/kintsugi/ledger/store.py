@@ -240,6 +240,10 @@ class Store:
         self.epoch = await self.write("lead", work)
         return self.epoch
 
+    def leads(self, connection: Connection) -> bool:
+        """Return whether this process leads; if so, no other takes the lead before the transaction has ended."""
+        return self.epoch is not None and self._stale(connection) is None
+
     def check_epoch(self, connection: Connection) -> None:
         """Raise `StaleEpoch` unless the ledger is led under the epoch of this process."""
         found = connection.scalar(select(leadership.c.epoch))

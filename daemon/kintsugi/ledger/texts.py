@@ -96,21 +96,30 @@ def dump_labels(labels: Mapping[str, str]) -> str:
     return _written(SECRETS.labels(labels))
 
 
-def dump_labels_and_annotations(labels: Mapping[str, str], annotations: Mapping[str, str]) -> tuple[str, str]:
-    """Write both as `dump_labels` does; where nothing in either is secret both are gone through at once."""
-    if SECRETS.may_hold_secret(labels, annotations):
-        return dump_labels(labels), dump_labels(annotations)
-    return _written(labels), _written(annotations)
+def dump_labels_and_annotations(labels: Mapping[str, str], annotations: Mapping[str, str]) -> tuple[str, str, bool]:
+    """
+    Write both as `dump_labels` does, and say whether they are read back as they are: nothing was masked or cleaned.
+
+    Where nothing in either is secret both are gone through at once.
+    """
+    if not SECRETS.may_hold_secret(labels, annotations):
+        texts = _as_they_are(labels), _as_they_are(annotations)
+        if all(texts):
+            return *texts, True
+    return dump_labels(labels), dump_labels(annotations), False
 
 
 def _written(labels: Mapping[str, str]) -> str:
+    return _as_they_are(labels) or _encoded({clean(name): clean(label) for name, label in labels.items()})
+
+
+def _as_they_are(labels: Mapping[str, str]) -> str:
+    """Write labels as JSON, "" for those that must be cleaned."""
     try:
         text = _encoded(labels)
     except TypeError:  # a lone surrogate
-        text = ""
-    if text and "\\u0000" not in text:
-        return text
-    return _encoded({clean(name): clean(label) for name, label in labels.items()})
+        return ""
+    return "" if "\\u0000" in text else text
 
 
 def load_labels(text: str) -> Mapping[str, str]:

@@ -1,27 +1,29 @@
 """
-The pipeline of signals: those that are due in the inbox are evaluated in batches, by the priority of their services.
+The pipeline of signals: those that are due are evaluated in batches, by the priority of their services.
 
-`signal_evaluator` evaluates each of them, `run_requester` requests runs.
+The pipeline accepts deliveries. An alert that no rule matches has its verdict at once; the other new signals are evaluated from
+memory, and all that is due besides is read from the inbox. `signal_evaluator` evaluates each of them, `run_requester` requests
+runs.
 """
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from kintsugi.decisions.priorities import NOWHERE, HoldCause, admitted, rank
 from kintsugi.errors import LedgerUnavailable
-from kintsugi.ledger import Ledger
+from kintsugi.ledger import Accepted, Ledger
 from kintsugi.model.records import Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Rule, RuleSource
 from kintsugi.model.services import Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
+from kintsugi.pipeline.new_signals import NewSignals
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.run_requester import Contention, RunRequester
 from kintsugi.pipeline.run_supervisor import RunSupervisor
-from kintsugi.pipeline.signal_evaluator import Disposition, SignalEvaluator
+from kintsugi.pipeline.signal_evaluator import NO_RULE, Disposition, SignalEvaluator
 from kintsugi.pipeline.targets import ExistenceQuery, Targets
 from kintsugi.telemetry import FailureScope, Listeners
 
@@ -29,6 +31,9 @@ log = structlog.get_logger(__name__)
 
 IDLE = timedelta(seconds=5)
 """The interval at which the inbox is read without a wake-up: for rows of another process, or after a change of the clock."""
+
+BATCH = 500
+"""Signals that are evaluated before their verdicts are stored."""
 
 SIGNALS_PER_TURN = 16
 """Signals between two turns of the event loop: each has up to 64 KiB of foreign text that rules search, together 1 MiB."""
@@ -53,6 +58,10 @@ class Pipeline:
         self._targets = targets
         self._supervisor = supervisor
         self._news = asyncio.Event()
+        self._new = NewSignals()
+        self._is_inbox_due = True
+        self._unmatched = 0
+        self._next_end: datetime | None = None
         self._containment = supervisor.containment
         self._contention = Contention(
             clock=observed.clock,
@@ -71,8 +80,33 @@ class Pipeline:
         supervisor.on_free(self._slot_freed)
         self.on_verdict: Listeners[[Signal, Verdict]] = Listeners(supervisor.containment)
 
+    async def accept(self, delivered: Sequence[Signal], now: datetime) -> Accepted:
+        """
+        Make deliveries durable, and have them evaluated: see `SignalRepository.accept`. Raises LedgerUnavailable.
+
+        An alert that no rule matches gets its verdict in the same transaction.
+        """
+        accepted = await self._ledger.signals.accept(delivered, now, self._verdict_on_new)
+        matched = [signal for signal, verdict in accepted.opened if verdict is None]
+        for signal, verdict in accepted.opened:
+            if verdict is not None:
+                self._notify(signal, verdict)
+        self._unmatched += len(accepted.opened) - len(matched)
+        if not self._new.add(matched) or accepted.new > len(accepted.opened) or accepted.resolved:
+            self.wake()
+        elif matched:
+            self._news.set()
+        return accepted
+
+    def _verdict_on_new(self, signal: Signal) -> Verdict | None:
+        """Return the verdict on an alert that no rule matches; the ledger calls it inside a transaction, in a thread."""
+        if signal.kind is not RuleSource.ALERT or self._observed.services.clock_problem:
+            return None
+        return None if self._active_catalog.matcher.rules_for_alert(signal.labels) else NO_RULE
+
     def wake(self) -> None:
         """Read the inbox now."""
+        self._is_inbox_due = True
         self._news.set()
 
     async def evaluate_refused(self, service: str) -> None:
@@ -101,24 +135,32 @@ class Pipeline:
 
     async def run(self, every: timedelta) -> None:
         """
-        Evaluate due signals until cancelled: when woken, and when a provisional verdict ends.
+        Evaluate due signals until cancelled: new ones at once, and those of the inbox when it is read.
 
-        The inbox is also read every `IDLE`, in case a wake-up was missed. What fails is tried again after `every`, and no
-        verdict is looked at sooner than that after its end.
+        It is read at the start, when woken, when a provisional verdict ends, and every `IDLE`, in case a wake-up was missed. What
+        fails is tried again after `every`, and no verdict is looked at sooner than that after its end.
         """
-        clock, wait = asyncio.get_running_loop(), timedelta(0)
+        clock = asyncio.get_running_loop()
+        read_at = clock.time()
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait.total_seconds()):
+            try:
+                async with asyncio.timeout_at(read_at):
                     await self._news.wait()
+            except TimeoutError:
+                self._is_inbox_due = True
             self._news.clear()
             began = clock.time()
             try:
-                await self.step()
-                wait = self._until(await self._ledger.signals.due_at(), every)
+                if self._is_inbox_due or began >= read_at:
+                    await self.step()
+                    ends, read_at = await self._ledger.signals.due_at(), float("inf")
+                else:
+                    await self._step_from_memory()
+                    ends = self._next_end
+                read_at = min(read_at, clock.time() + self._until(ends, every).total_seconds())
             except LedgerUnavailable as error:
                 log.warning("signals wait for the ledger", error=str(error))
-                wait = every
+                read_at = clock.time() + every.total_seconds()
             # a rest as long as the work: what comes meanwhile is judged together, and the intake has its turn to commit
             await asyncio.sleep(min(clock.time() - began, every.total_seconds()))
 
@@ -126,11 +168,28 @@ class Pipeline:
         return IDLE if due is None else min(max(due - self._observed.clock(), least), IDLE)
 
     async def step(self) -> None:
-        """Evaluate one batch of due signals; a full batch means that there are more. None is due while the clock is in doubt."""
+        """Evaluate one batch of the inbox; a full batch means that there are more. None is due while the clock is in doubt."""
+        self._is_inbox_due = False
         if self._observed.services.clock_problem:
             return
         await self._hasten()
-        due = await self._ledger.signals.due(self._observed.clock())
+        due = await self._ledger.signals.due(self._observed.clock(), BATCH)
+        self._new.note_read(due)
+        await self._evaluate_batch(due)
+        if len(due) >= BATCH:
+            self.wake()
+
+    async def _step_from_memory(self) -> None:
+        """Evaluate one batch of new signals; while the clock is in doubt they are left to the inbox."""
+        if self._observed.services.clock_problem:
+            self._new.drop()
+            return
+        await self._evaluate_batch(self._new.take(BATCH))
+        if self._new:
+            self._news.set()
+
+    async def _evaluate_batch(self, due: Sequence[Signal]) -> None:
+        self._next_end = None
         wanted = {signal.id: asked for signal in due if (asked := self._unseen(signal)) is not None}
         lookup = asyncio.create_task(self._targets.lookups.query(wanted.values()), name="look up the objects of alerts")
         try:
@@ -143,8 +202,6 @@ class Pipeline:
             lookup.cancel()
             self._targets.lookups.forget()
         await self._ledger.signals.settle(settled, self._observed.clock())
-        if len(due) >= 500:
-            self.wake()
 
     def _slot_freed(self) -> None:
         if self._contention.for_slots():
@@ -181,9 +238,10 @@ class Pipeline:
             if not disposition.kept:
                 settled[signal.id] = disposition.verdict
             self._notify(signal, disposition.verdict)
-        unknown = sum(verdict.kind is VerdictKind.NO_RULE for verdict in settled.values())
-        if unknown:
-            log.info("no rule matches", signals=unknown)
+        self._unmatched += sum(verdict.kind is VerdictKind.NO_RULE for verdict in settled.values())
+        if self._unmatched:
+            log.info("no rule matches", signals=self._unmatched)
+            self._unmatched = 0
         return settled
 
     async def _in_order(self, signals: Sequence[Signal]) -> Sequence[Signal]:
@@ -220,6 +278,8 @@ class Pipeline:
         return any(each.cause is not HoldCause.UNHEALTHY for each in found)
 
     def _notify(self, signal: Signal, verdict: Verdict) -> None:
+        if verdict.until is not None:
+            self._next_end = min(self._next_end or verdict.until, verdict.until)
         if verdict.kind is not VerdictKind.NO_RULE:  # a line each would be most of what a storm of foreign alerts costs
             fields = {"verdict": verdict.kind, "reason": verdict.reason, "rule": verdict.rule, "text": verdict.text}
             log.info("signal evaluated", signal=signal.id, **fields)

@@ -11,8 +11,19 @@ from kintsugi.errors import LedgerError, LedgerHeld, LedgerUnavailable, StaleEpo
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.process_lock import is_mount_point
 from kintsugi.ledger.tables import leadership
-from kintsugi.model.records import IncidentState, PauseScope
-from tests.contract.ledger.build import NOW, begin, leading, not_opened, run_request, signal, start, step, write
+from kintsugi.model.records import IncidentState, PauseScope, VerdictKind
+from tests.contract.ledger.build import (
+    NOW,
+    begin,
+    leading,
+    not_opened,
+    run_request,
+    signal,
+    start,
+    step,
+    verdict,
+    write,
+)
 from tests.contract.ledger.test_failpoints import CHANGES, Change
 from tests.harness.fixtures import scratch
 from tests.harness.ledger_rows import beside
@@ -71,6 +82,17 @@ async def test_a_standby_writes_nothing(url: str, name: str) -> None:
         await standby.signals.accept([signal()], NOW)
         with pytest.raises(LedgerError, match="does not lead"):
             await TRANSITIONS[name](standby, run)
+
+
+@pytest.mark.parametrize("epoch", [None, 1, 2], ids=["standby", "stale leader", "leader"])
+async def test_who_does_not_lead_accepts_alerts_without_a_verdict(ledger: Ledger, epoch: int | None) -> None:
+    """P4, P9: the verdict is the leader's."""
+    await ledger.lead(NOW)
+    ledger._store.epoch = epoch
+    accepted = await ledger.signals.accept([signal()], NOW, lambda _: verdict(VerdictKind.NO_RULE))
+    leads = epoch == 2
+    assert (accepted.new, len(accepted.opened)) == (1, leads)
+    assert await ledger.signals.pending() == (not leads)
 
 
 async def test_a_second_leader_shuts_the_first_one_out(postgres: str) -> None:

@@ -11,10 +11,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import IncidentState, Reason, Signal, SignalSource, Target, VerdictKind
+from kintsugi.ledger.inbox import LONG_TEXT
+from kintsugi.model.records import IncidentState, Reason, Signal, SignalSource, Target, Verdict, VerdictKind
 from kintsugi.model.rules import RuleSource
 from kintsugi.sources.alertmanager import decode
-from tests.contract.ledger.build import MINUTE, NOW, accepted, begin, end, request, signal, started, verdict
+from tests.contract.ledger.build import (
+    MINUTE,
+    NOW,
+    Crossings,
+    accepted,
+    begin,
+    end,
+    leading,
+    request,
+    signal,
+    started,
+    verdict,
+)
 from tests.harness.ledgers import newest_signals
 from tests.unit.ledger.test_episodes import Delivery, anything
 from tests.unit.sources.webhooks import alert, webhook
@@ -92,6 +105,55 @@ async def test_an_alert_that_has_ended_has_a_verdict_at_once_and_keeps_one_that_
         "waits": resolved,
         "never fired": resolved,
     }
+
+
+async def test_an_alert_is_evaluated_in_the_commit_that_accepts_it(made: str) -> None:
+    """P9: one commit, and nothing is due."""
+    crossings = Crossings()
+    by_name = {"first": NO_RULE, "second": NO_RULE}
+    told = [*map(signal, ("first", "matched", "second", "first")), signal("over", ended=NOW + MINUTE)]
+    async with leading(made, failpoints=crossings) as ledger:
+        crossings.passed.clear()
+        answer = await ledger.signals.accept(told, NOW + MINUTE, lambda each: by_name.get(each.key))
+        assert crossings.passed == [("commit", "accept", True), ("commit", "accept", False)]
+        assert (answer.new, answer.repeated, answer.resolved) == (3, 1, 1)
+        assert [(each.key, given) for each, given in answer.opened] == [
+            ("first", NO_RULE),
+            ("matched", None),
+            ("second", NO_RULE),
+        ]
+        assert await ledger.signals.due(NOW + MINUTE) == (told[1],)
+        found = {each.key: given and (given.kind, given.text) for each, given in await newest_signals(ledger)}
+        no_rule = (NO_RULE.kind, NO_RULE.text)
+        over = (VerdictKind.OBSERVED, "The signal ended before its evaluation.")
+        assert found == {"first": no_rule, "matched": None, "second": no_rule, "over": over}
+        again = await ledger.signals.accept(told[:3], NOW + MINUTE, refuse_to_evaluate)
+        assert (again.repeated, again.opened) == (3, ())
+
+
+def refuse_to_evaluate(known: Signal) -> Verdict | None:
+    """Fail the test: nothing is new."""
+    raise AssertionError(f"{known.id} is known")
+
+
+async def test_an_alert_that_is_stored_as_it_came_is_evaluated_as_it_is_read(ledger: Ledger) -> None:
+    """P9: all others are left to those who read them."""
+    evaluated: list[Signal] = []
+    told = [
+        signal("moves", began=NOW + MINUTE),
+        signal("moves", began=NOW),
+        signal("k" * 1000),
+        signal("secret", labels={"alertname": "A", "password": "a-long-secret"}),
+        signal("cleaned", labels={"alertname": "A\0"}),
+        signal("long", labels={"alertname": "A" * LONG_TEXT}),
+        signal("ends"),
+        signal("ends", ended=NOW + MINUTE),
+    ]
+    answer = await ledger.signals.accept(told, NOW, evaluated.append)
+    read = {each.id: each for each in await ledger.signals.due(NOW)}
+    assert [each.began for each in evaluated] == [NOW, NOW]
+    assert [each for each, _ in answer.opened] == evaluated == [read[each.id] for each in evaluated]
+    assert len(read) == 5
 
 
 async def test_the_last_verdict_of_a_rule_is_that_of_its_newest_signal_that_holds(ledger: Ledger) -> None:

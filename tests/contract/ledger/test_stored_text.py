@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -25,6 +25,7 @@ from kintsugi.model.records import (
     UndoRecord,
 )
 from kintsugi.runner.journal import recalled, storable
+from kintsugi.sources.alertmanager import decode
 from kintsugi.telemetry import SECRETS
 from kubeobjects.lines import line, lines
 from tests.contract.ledger.build import (
@@ -41,6 +42,7 @@ from tests.contract.ledger.build import (
 )
 from tests.harness.ledger_rows import beside
 from tests.harness.ledgers import newest_dead_letters
+from tests.unit.sources.webhooks import alert, webhook
 
 MARKS = [f"$kintsugi.{word}" for word in ("", "time", "duration", "bytes", "integer", "map", "future")]
 TELLING = ["@time", "@seconds", "@map"]
@@ -77,6 +79,8 @@ texts = st.sampled_from(MEANING) | anything
 labels = st.dictionaries(keys, texts, max_size=3) | st.sampled_from(
     [{"$kintsugi.time": "2026-03-01T12:00:00+00:00"}, {"$kintsugi.bytes": "eA=="}, {"$kintsugi.integer": "x"}]
 )
+times = st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - the strategy adds the zone
+OBJECT = {"alertname": "PodDown", "namespace": "shop", "pod": "web-1"}
 many = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -116,6 +120,22 @@ async def test_any_labels_and_annotations_come_back(ledger: Ledger, told: list[d
     for sent in signals:
         assert same(found[sent.id].labels, kept(SECRETS.labels(sent.labels)))
         assert same(found[sent.id].annotations, kept(SECRETS.labels(sent.annotations)))
+
+
+@many
+@given(st.lists(labels, min_size=1, max_size=4), times)
+async def test_what_is_known_of_a_new_alert_is_what_is_read(
+    ledger: Ledger, told: list[dict[str, str]], began: datetime
+) -> None:
+    """P9: the pipeline evaluates it without reading it."""
+    named = [alert(labels={**each, **OBJECT}, annotations=each, startsAt=began.isoformat()) for each in told]
+    keyed = [each | {"fingerprint": f"{next(NUMBERS):016x}"} for each in named]
+    signals = decode(webhook(*keyed), NOW + timedelta(microseconds=next(NUMBERS))).signals
+    assert len(signals) == len(told)
+    opened = [each for each, _ in (await ledger.signals.accept(signals, NOW, lambda _: None)).opened]
+    read = {each.id: each for each in await ledger.signals.firing()}
+    assert opened == [read[each.id] for each in opened]
+    assert {each.id for each in opened} == {each.id for each in signals if read[each.id] == each}
 
 
 @many

@@ -12,7 +12,7 @@ from kintsugi.errors import LedgerError, LedgerUnavailable
 from kintsugi.ledger import in_pieces, inbox
 from kintsugi.ledger import signals as ledger_signals
 from kintsugi.ledger.group_committer import MOST_TEXT, MOST_TOGETHER, MOST_WAITING, GroupCommitter
-from kintsugi.ledger.inbox import DeliveryOutcome, DeliveryResult, write_deliveries
+from kintsugi.ledger.inbox import DeliveryOutcome, DeliveryResult, Evaluate, write_deliveries
 from kintsugi.ledger.texts import dump_labels_and_annotations
 from kintsugi.model.records import Signal, SignalSource
 from kintsugi.model.rules import RuleSource
@@ -50,7 +50,7 @@ class Commits:
         self.down = down
         self.poison = poison
 
-    async def __call__(self, group: Sequence[Signal], now: datetime) -> list[DeliveryResult]:
+    async def __call__(self, group: Sequence[Signal], now: datetime, evaluate: Evaluate | None) -> list[DeliveryResult]:
         """Commit a group."""
         names = [signal.id for signal in group]
         self.groups.append(names)
@@ -60,7 +60,7 @@ class Commits:
             raise LedgerUnavailable("the disk is full")
         if self.poison in names:
             raise LedgerError(f"{self.poison} was refused")
-        return [(DeliveryOutcome.NEW, name) for name in names]
+        return [DeliveryResult(DeliveryOutcome.NEW, name) for name in names]
 
 
 async def test_callers_that_arrive_during_a_commit_share_the_next() -> None:
@@ -74,12 +74,23 @@ async def test_callers_that_arrive_during_a_commit_share_the_next() -> None:
     assert not any(call.done() for call in calls)
     commits.open.set()
     answers = await asyncio.gather(*calls, *late)
-    assert [[name for _, name in answer] for answer in answers] == [
+    assert [[each.id for each in answer] for answer in answers] == [
         *([f"c{number}-0", f"c{number}-1"] for number in range(5)),
         *([f"late{number}-0"] for number in range(3)),
     ]
     assert len(commits.groups) == 2
     assert commits.groups[1] == ["late0-0", "late1-0", "late2-0"]
+
+
+async def test_callers_who_evaluate_differently_are_committed_apart() -> None:
+    """P9: a signal is evaluated as its caller does."""
+    commits = Commits()
+    intake = GroupCommitter(commits)
+    evaluations: list[Evaluate | None] = [None, None, lambda _: None, None]
+    calls = [intake.accept(signals(f"c{number}"), NOW, evaluate) for number, evaluate in enumerate(evaluations)]
+    answers = await asyncio.gather(*calls)
+    assert [[each.id for each in answer] for answer in answers] == [["c0-0"], ["c1-0"], ["c2-0"], ["c3-0"]]
+    assert commits.groups == [["c0-0", "c1-0"], ["c2-0"], ["c3-0"]]
 
 
 async def test_a_database_that_is_down_is_told_to_everybody_in_the_group() -> None:
@@ -89,7 +100,7 @@ async def test_a_database_that_is_down_is_told_to_everybody_in_the_group() -> No
     answers = await asyncio.gather(*(intake.accept(signals(f"c{n}"), NOW) for n in range(4)), return_exceptions=True)
     assert [type(answer) for answer in answers] == [LedgerUnavailable] * 4
     commits.down = False
-    assert await intake.accept(signals("after"), NOW) == [(DeliveryOutcome.NEW, "after-0")]
+    assert await intake.accept(signals("after"), NOW) == [DeliveryResult(DeliveryOutcome.NEW, "after-0")]
 
 
 async def test_a_callers_refused_rows_do_not_cost_the_others_theirs() -> None:
@@ -132,7 +143,7 @@ async def test_long_labels_are_masked_before_the_transaction_begins(monkeypatch:
     """A hostile delivery is masked for seconds, and the database ends a transaction that idles."""
     order: list[str] = []
 
-    def dump(labels: Mapping[str, str], annotations: Mapping[str, str]) -> tuple[str, str]:
+    def dump(labels: Mapping[str, str], annotations: Mapping[str, str]) -> tuple[str, str, bool]:
         order.append(f"masks {sum(map(len, annotations.values()))}")
         return dump_labels_and_annotations(labels, annotations)
 
@@ -172,4 +183,4 @@ async def test_closing_waits_for_those_who_wait() -> None:
     await commits.begun.wait()
     commits.open.set()
     await intake.close()
-    assert await call == [(DeliveryOutcome.NEW, "c-0")]
+    assert await call == [DeliveryResult(DeliveryOutcome.NEW, "c-0")]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.inbox import Accepted
+from kintsugi.ledger.inbox import Accepted, Evaluate
 from kintsugi.ledger.signals import SignalRepository
 from kintsugi.ledger.store import Store
 from kintsugi.model.records import PendingMatch, Signal, SignalSource, SignalStatus
@@ -39,9 +39,9 @@ class NotedSignals(SignalRepository):
         super().__init__(store)
         self.told: list[SignalStatus] = []
 
-    async def accept(self, signals: Sequence[Signal], now: datetime) -> Accepted:
+    async def accept(self, signals: Sequence[Signal], now: datetime, evaluate: Evaluate | None = None) -> Accepted:
         """Take signals, and note them."""
-        accepted = await super().accept(signals, now)
+        accepted = await super().accept(signals, now, evaluate)
         self.told += [each.status for each in signals]
         return accepted
 
