@@ -42,6 +42,11 @@ async def retry(attempt: Callable[[], Awaitable[T]], again: Again, waits: Waits,
     Raises what the last one raised: when `again` says so, or after so many `attempts`. A time limit is the caller's: `again`
     knows it, or `asyncio.timeout` cuts the wait.
     """
+    try:  # without stamina, whose preparations cost more than most attempts
+        return await attempt()
+    # Any error: `again` decides what becomes of it.
+    except Exception as error:  # noqa: BLE001
+        failed: Exception | None = error
     async for each in stamina.retry_context(
         on=again,
         attempts=attempts,
@@ -51,5 +56,8 @@ async def retry(attempt: Callable[[], Awaitable[T]], again: Again, waits: Waits,
         wait_jitter=waits.jitter,
     ):
         with each:
+            if failed is not None:
+                first, failed = failed, None
+                raise first
             return await attempt()
     raise AssertionError("attempts end with a value or an error")

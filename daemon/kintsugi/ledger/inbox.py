@@ -138,7 +138,8 @@ def in_pieces(signals: Sequence[Signal]) -> Iterator[Sequence[Signal]]:
 
 def text_length(signal: Signal) -> int:
     """Return how many characters the labels and annotations of a signal have."""
-    return sum(len("".join(texts)) for each in (signal.labels, signal.annotations) for texts in (each, each.values()))
+    labels, annotations = signal.labels, signal.annotations
+    return len("".join((*labels, *labels.values(), *annotations, *annotations.values())))
 
 
 Evaluate = Callable[[Signal], Verdict | None]
