@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import NO_FAILPOINTS, Failpoints, Ledger
-from kintsugi.ledger.engines import connect, parse_url
-from kintsugi.ledger.store import Store
+from kintsugi.ledger.store.engines import connect, parse_url
+from kintsugi.ledger.store.transactions import Store
 from kintsugi.model.api_types import SignalQuery
 from kintsugi.model.records import DeadLetter, Signal, Verdict
 from tests.harness.sqlite_at_once import ExecutorAtOnce, at_once

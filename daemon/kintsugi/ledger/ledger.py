@@ -12,11 +12,19 @@ from typing import Any
 from sqlalchemy import Connection, func, select, text
 
 from kintsugi.errors import LedgerUnavailable
-from kintsugi.ledger import schema
-from kintsugi.ledger.approvals import ApprovalRepository, PauseRepository
-from kintsugi.ledger.dead_letters import DeadLetterRepository, RowRepair
-from kintsugi.ledger.diagnoses import DiagnosisRepository, EvidenceRepository
-from kintsugi.ledger.engines import (
+from kintsugi.ledger.good_state import DrillRepository, ReplicaRepository, RevisionRepository, TemplateRepository
+from kintsugi.ledger.incidents.diagnoses import DiagnosisRepository, EvidenceRepository
+from kintsugi.ledger.incidents.history import RemedyRepository
+from kintsugi.ledger.incidents.incidents import IncidentRepository
+from kintsugi.ledger.incidents.run_requests import RunRequestRepository
+from kintsugi.ledger.incidents.runs import AdmissionRepository, CatalogRepository, RunRepository
+from kintsugi.ledger.outbox import OutageRepository, OutboxRepository
+from kintsugi.ledger.people import ApprovalRepository, PauseRepository
+from kintsugi.ledger.signals.dead_letters import DeadLetterRepository, RowRepair
+from kintsugi.ledger.signals.deliveries import EpisodeReopener
+from kintsugi.ledger.signals.signals import PendingMatchRepository, SignalRepository, TriggerRepository
+from kintsugi.ledger.store import schema
+from kintsugi.ledger.store.engines import (
     DAMAGED,
     DRIVER_ERRORS,
     Engines,
@@ -26,17 +34,9 @@ from kintsugi.ledger.engines import (
     parse_url,
     shown_url,
 )
-from kintsugi.ledger.history import RemedyRepository
-from kintsugi.ledger.inbox import EpisodeReopener
-from kintsugi.ledger.incidents import IncidentRepository
-from kintsugi.ledger.outbox import OutageRepository, OutboxRepository
-from kintsugi.ledger.process_lock import LockSession, process_lock
-from kintsugi.ledger.retention import RetentionRepository
-from kintsugi.ledger.run_requests import RunRequestRepository
-from kintsugi.ledger.runs import AdmissionRepository, CatalogRepository, RunRepository
-from kintsugi.ledger.signals import PendingMatchRepository, SignalRepository, TriggerRepository
-from kintsugi.ledger.store import NO_FAILPOINTS, Failpoints, LedgerWrite, Store, Windows
-from kintsugi.ledger.workloads import DrillRepository, ReplicaRepository, RevisionRepository, TemplateRepository
+from kintsugi.ledger.store.process_lock import LockSession, process_lock
+from kintsugi.ledger.store.transactions import NO_FAILPOINTS, Failpoints, LedgerWrite, Store, Windows
+from kintsugi.ledger.upkeep import RetentionRepository
 
 _LOCK_ID = 0x6B696E00
 """Replicas that start together bring the schema up to date one after the other."""

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, update
 
-from kintsugi.ledger.rows import columns, values
-from kintsugi.ledger.store import Repository
-from kintsugi.ledger.tables import incidents, notices, outages, steps
+from kintsugi.ledger.store.rows import columns, values
+from kintsugi.ledger.store.tables import incidents, notices, outages, steps
+from kintsugi.ledger.store.transactions import Repository
 from kintsugi.model.identity import new_id
 from kintsugi.model.outages import NoticeOfProblem, Outage
 from kintsugi.model.records import NOT_MADE, IncidentState, Notice, RunRecord, StepRecord

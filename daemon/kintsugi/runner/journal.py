@@ -22,7 +22,7 @@ from kintsugi.commands import decode
 from kintsugi.errors import LedgerError
 from kintsugi.expressions import from_json, to_json
 from kintsugi.ledger import Ledger, LedgerWrite
-from kintsugi.ledger.texts import dump
+from kintsugi.ledger.store.texts import dump
 from kintsugi.mask import MASK
 from kintsugi.model.change_limits import Budget
 from kintsugi.model.command import Command

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.diagnoses import LONGEST, MOST_UNKNOWN
+from kintsugi.ledger.incidents.diagnoses import LONGEST, MOST_UNKNOWN
 from kintsugi.model.records import KeptDiagnosis, Occasion
 from kubediagnosis.causes import Diagnosis
 from tests.contract.ledger.build import MINUTE, NOW, begin, kept

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.retention import RetentionTerms
-from kintsugi.ledger.workloads import LARGEST
+from kintsugi.ledger.good_state import LARGEST
+from kintsugi.ledger.upkeep import RetentionTerms
 from kintsugi.model.good_state import GoodCount, ScaledToZero, SeenReplicas
 from kintsugi.model.records import (
     IncidentState,

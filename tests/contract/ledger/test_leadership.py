@@ -9,8 +9,8 @@ from sqlalchemy import update
 
 from kintsugi.errors import LedgerError, LedgerHeld, LedgerUnavailable, StaleEpoch
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.process_lock import is_mount_point
-from kintsugi.ledger.tables import leadership
+from kintsugi.ledger.store.process_lock import is_mount_point
+from kintsugi.ledger.store.tables import leadership
 from kintsugi.model.records import IncidentState, PauseScope
 from tests.contract.ledger.build import NOW, begin, leading, not_opened, run_request, signal, start, step, write
 from tests.contract.ledger.test_failpoints import CHANGES, Change

@@ -13,8 +13,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
 from kintsugi.errors import LedgerError, LedgerUnavailable
-from kintsugi.ledger import Ledger, schema
-from kintsugi.ledger.tables import metadata
+from kintsugi.ledger import Ledger
+from kintsugi.ledger.store import schema
+from kintsugi.ledger.store.tables import metadata
 from tests.contract.ledger.build import begin, leading, not_opened
 from tests.harness.ledger_rows import beside
 from tests.harness.postgres import Postgres

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import func, select, text
 
 from kintsugi.ledger import Ledger, RetentionTerms
-from kintsugi.ledger.tables import metadata
+from kintsugi.ledger.store.tables import metadata
 from kintsugi.model.records import IncidentState, Reason, VerdictKind
 from tests.contract.ledger.build import (
     HOUR,

@@ -16,9 +16,9 @@ from sqlalchemy import Connection, insert, update
 
 from kintsugi.errors import LedgerError, StaleEpoch, WrongState
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.rows import values
-from kintsugi.ledger.store import Work
-from kintsugi.ledger.tables import leadership, pauses
+from kintsugi.ledger.store.rows import values
+from kintsugi.ledger.store.tables import leadership, pauses
+from kintsugi.ledger.store.transactions import Work
 from kintsugi.model.records import IncidentState, Pause, PauseScope, StepState
 from tests.contract.ledger.build import (
     NOW,

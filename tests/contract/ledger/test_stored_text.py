@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 
 from kintsugi.expressions import to_json
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.tables import metadata
+from kintsugi.ledger.store.tables import metadata
 from kintsugi.mask import MASK
 from kintsugi.model.records import (
     IncidentState,

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from kintsugi.errors import UnreadableRow
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.tables import commit_counts, leadership, metadata
+from kintsugi.ledger.store.tables import commit_counts, leadership, metadata
 from kintsugi.model.drills import DrillMemory
 from kintsugi.model.good_state import SeenReplicas
 from kintsugi.model.records import (

@@ -10,8 +10,8 @@ from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.priorities import OpenRuns
 from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.ledger import Decide, Ledger, RunRequest, RunRequestResult
-from kintsugi.ledger.run_requests import RunRequestRepository
-from kintsugi.ledger.store import Store
+from kintsugi.ledger.incidents.run_requests import RunRequestRepository
+from kintsugi.ledger.store.transactions import Store
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import IncidentState, Reason, RunRecord, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, RuleSource

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.run_requests import STARTED
+from kintsugi.ledger.incidents.run_requests import STARTED
 from kintsugi.model.manual import MANUAL, Override
 from kintsugi.model.records import (
     IncidentState,

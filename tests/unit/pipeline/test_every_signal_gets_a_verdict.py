@@ -12,8 +12,8 @@ from msgspec import structs
 from structlog.testing import capture_logs
 
 from kintsugi.errors import LedgerUnavailable, NotRecorded, ServerUnavailable, StaleEpoch
-from kintsugi.ledger.signals import SignalRepository
-from kintsugi.ledger.store import Store
+from kintsugi.ledger.signals.signals import SignalRepository
+from kintsugi.ledger.store.transactions import Store
 from kintsugi.model.records import IncidentState, Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.telemetry import FailureScope

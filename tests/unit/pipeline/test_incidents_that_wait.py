@@ -12,7 +12,7 @@ from kintsugi.actions.actions import Actions
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.signals import SignalRepository
+from kintsugi.ledger.signals.signals import SignalRepository
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.good_state import GoodRevision
 from kintsugi.model.records import Approval, Incident, IncidentState, Reason, Signal, Verdict, VerdictKind

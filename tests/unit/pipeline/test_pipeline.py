@@ -11,9 +11,9 @@ import pytest
 
 from kintsugi.errors import LedgerUnavailable, NotRecorded, WrongState
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.runs import CatalogRepository
-from kintsugi.ledger.signals import SignalRepository
-from kintsugi.ledger.store import Store
+from kintsugi.ledger.incidents.runs import CatalogRepository
+from kintsugi.ledger.signals.signals import SignalRepository
+from kintsugi.ledger.store.transactions import Store
 from kintsugi.model.api_types import ActivityKind, SignalQuery
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.outages import Fault, Outage

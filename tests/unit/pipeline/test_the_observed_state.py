@@ -12,7 +12,7 @@ from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.decisions.planner import plan
 from kintsugi.errors import ProbeFailed
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.incidents import IncidentRepository
+from kintsugi.ledger.incidents.incidents import IncidentRepository
 from kintsugi.model.good_state import GoodRevision
 from kintsugi.model.records import Incident, IncidentState
 from kintsugi.model.rules import Mode

@@ -15,7 +15,7 @@ from kintsugi.commands import render
 from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.errors import BudgetSpent, KintsugiError, WrongState
 from kintsugi.executor import Executor
-from kintsugi.ledger.runs import RecentChanges
+from kintsugi.ledger.incidents.runs import RecentChanges
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.change_limits import Budget, Disruptions, Lock
 from kintsugi.model.command import Command, Delete, SetMetadata

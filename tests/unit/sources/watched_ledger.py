@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.inbox import Accepted
-from kintsugi.ledger.signals import SignalRepository
-from kintsugi.ledger.store import Store
+from kintsugi.ledger.signals.deliveries import Accepted
+from kintsugi.ledger.signals.signals import SignalRepository
+from kintsugi.ledger.store.transactions import Store
 from kintsugi.model.records import PendingMatch, Signal, SignalSource, SignalStatus
 from tests.harness.ledgers import Outage, in_memory
 from tests.unit.factories import NOW

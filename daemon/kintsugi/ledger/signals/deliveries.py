@@ -27,13 +27,13 @@ from sqlalchemy import (
     update,
 )
 
-from kintsugi.ledger import episodes
-from kintsugi.ledger.engines import off_loop
-from kintsugi.ledger.episodes import Episode, Seen
-from kintsugi.ledger.rows import UNKNOWN_TIME, moment
-from kintsugi.ledger.store import Repository
-from kintsugi.ledger.tables import signals
-from kintsugi.ledger.texts import clean, clean_key, dump, dump_labels_and_annotations
+from kintsugi.ledger.signals import episodes
+from kintsugi.ledger.signals.episodes import Episode, Seen
+from kintsugi.ledger.store.engines import off_loop
+from kintsugi.ledger.store.rows import UNKNOWN_TIME, moment
+from kintsugi.ledger.store.tables import signals
+from kintsugi.ledger.store.texts import clean, clean_key, dump, dump_labels_and_annotations
+from kintsugi.ledger.store.transactions import Repository
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import Reason, Signal, SignalSource, SignalStatus, Verdict, VerdictKind
 from kintsugi.offload import searched

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, insert, select
 
-from kintsugi.ledger.rows import columns, values
-from kintsugi.ledger.store import LedgerWrite, Repository
-from kintsugi.ledger.tables import diagnoses, evidence
-from kintsugi.ledger.texts import clean
+from kintsugi.ledger.store.rows import columns, values
+from kintsugi.ledger.store.tables import diagnoses, evidence
+from kintsugi.ledger.store.texts import clean
+from kintsugi.ledger.store.transactions import LedgerWrite, Repository
 from kintsugi.model.records import KeptDiagnosis, Occasion
 from kintsugi.offload import searched
 from kintsugi.telemetry import SECRETS

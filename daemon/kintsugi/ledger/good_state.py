@@ -14,9 +14,16 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, sel
 from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.errors import CommandError
-from kintsugi.ledger.rows import columns, moment, read_one, values
-from kintsugi.ledger.store import Repository
-from kintsugi.ledger.tables import drills, good_counts, good_revisions, good_templates, scaled_to_zero, seen_replicas
+from kintsugi.ledger.store.rows import columns, moment, read_one, values
+from kintsugi.ledger.store.tables import (
+    drills,
+    good_counts,
+    good_revisions,
+    good_templates,
+    scaled_to_zero,
+    seen_replicas,
+)
+from kintsugi.ledger.store.transactions import Repository
 from kintsugi.model.drills import DrillMemory
 from kintsugi.model.good_state import GoodCount, GoodRevision, GoodTemplate, ScaledToZero, SeenReplicas
 from kintsugi.model.records import NOT_MADE, Phase, StepRecord, StepState

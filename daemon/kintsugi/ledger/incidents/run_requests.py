@@ -15,14 +15,20 @@ from kintsugi.decisions.planner import Plan
 from kintsugi.decisions.reconciliation import overdue_hold_notice
 from kintsugi.decisions.recurrence import recurrence_summary
 from kintsugi.errors import NotRecorded
-from kintsugi.ledger.history import notified_since, read_attempts, read_history, read_recoveries, read_upstreams
-from kintsugi.ledger.incidents import find_child, find_incident, last_run
+from kintsugi.ledger.good_state import note_slot, read_scaled_to_zero
+from kintsugi.ledger.incidents.history import (
+    notified_since,
+    read_attempts,
+    read_history,
+    read_recoveries,
+    read_upstreams,
+)
+from kintsugi.ledger.incidents.incidents import find_child, find_incident, last_run
 from kintsugi.ledger.outbox import put_notice, put_notice_once
-from kintsugi.ledger.rows import columns, read_leniently, read_one, values, verdict, verdict_values
-from kintsugi.ledger.store import Repository, Store
-from kintsugi.ledger.tables import approvals, incidents, locks, runs, signals, steps
-from kintsugi.ledger.texts import masked_step
-from kintsugi.ledger.workloads import note_slot, read_scaled_to_zero
+from kintsugi.ledger.store.rows import columns, read_leniently, read_one, values, verdict, verdict_values
+from kintsugi.ledger.store.tables import approvals, incidents, locks, runs, signals, steps
+from kintsugi.ledger.store.texts import masked_step
+from kintsugi.ledger.store.transactions import Repository, Store
 from kintsugi.model.history import History
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import MANUAL, ManualStart, Override

@@ -16,14 +16,14 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.errors import BudgetSpent, CommandError, NotRecorded, WrongState
-from kintsugi.ledger.history import RESUMED, read_changed, read_changes, read_pauses, slot_namespaces
+from kintsugi.ledger.good_state import note_passed, note_scale
+from kintsugi.ledger.incidents.history import RESUMED, read_changed, read_changes, read_pauses, slot_namespaces
+from kintsugi.ledger.incidents.run_requests import DECISION_LOCK_ID
 from kintsugi.ledger.outbox import put_first_change, put_notice
-from kintsugi.ledger.rows import columns, read_leniently, read_one, read_strictly, values
-from kintsugi.ledger.run_requests import DECISION_LOCK_ID
-from kintsugi.ledger.store import LedgerWrite, Repository
-from kintsugi.ledger.tables import catalogs, incidents, locks, runs, steps
-from kintsugi.ledger.texts import clean, dump, for_people, without_secrets
-from kintsugi.ledger.workloads import note_passed, note_scale
+from kintsugi.ledger.store.rows import columns, read_leniently, read_one, read_strictly, values
+from kintsugi.ledger.store.tables import catalogs, incidents, locks, runs, steps
+from kintsugi.ledger.store.texts import clean, dump, for_people, without_secrets
+from kintsugi.ledger.store.transactions import LedgerWrite, Repository
 from kintsugi.model.api_types import CurrentStep
 from kintsugi.model.change_limits import Budget, Disruptions, Lock
 from kintsugi.model.history import HANDED_OVER_OUTCOMES, INCONCLUSIVE_OUTCOMES, MadeChange

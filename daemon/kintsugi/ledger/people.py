@@ -7,13 +7,13 @@ from sqlalchemy import Connection, and_, case, delete, insert, or_, select, upda
 
 from kintsugi.decisions.reconciliation import rejection
 from kintsugi.errors import NotRecorded, WrongState
-from kintsugi.ledger.history import PAUSES
-from kintsugi.ledger.incidents import find_incident
+from kintsugi.ledger.incidents.history import PAUSES
+from kintsugi.ledger.incidents.incidents import find_incident
 from kintsugi.ledger.outbox import put_notice_once
-from kintsugi.ledger.rows import columns, read_one, values
-from kintsugi.ledger.signals import evaluate_anew
-from kintsugi.ledger.store import Repository
-from kintsugi.ledger.tables import approvals, pauses
+from kintsugi.ledger.signals.signals import evaluate_anew
+from kintsugi.ledger.store.rows import columns, read_one, values
+from kintsugi.ledger.store.tables import approvals, pauses
+from kintsugi.ledger.store.transactions import Repository
 from kintsugi.model.api_types import RejectRequest
 from kintsugi.model.records import Approval, IncidentState, Pause
 

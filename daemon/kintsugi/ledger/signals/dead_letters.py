@@ -15,9 +15,9 @@ import orjson
 from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
 from kintsugi.errors import NotRecorded
-from kintsugi.ledger.columns import RedactedText, TextColumn, Unreadable
 from kintsugi.ledger.outbox import put_notice
-from kintsugi.ledger.rows import (
+from kintsugi.ledger.store.columns import RedactedText, TextColumn, Unreadable
+from kintsugi.ledger.store.rows import (
     columns,
     read_leniently,
     read_one,
@@ -26,8 +26,8 @@ from kintsugi.ledger.rows import (
     values,
     verdict_values,
 )
-from kintsugi.ledger.store import Repository, is_before
-from kintsugi.ledger.tables import conditions, dead_letters, incidents, runs, signals
+from kintsugi.ledger.store.tables import conditions, dead_letters, incidents, runs, signals
+from kintsugi.ledger.store.transactions import Repository, is_before
 from kintsugi.model.api_types import DeadLetterSummary
 from kintsugi.model.records import (
     DeadLetter,

@@ -7,10 +7,10 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger.outbox import put_notice, put_notice_once
-from kintsugi.ledger.rows import columns, read_one, readable, values
-from kintsugi.ledger.store import Repository
-from kintsugi.ledger.tables import aborts, incidents, runs
-from kintsugi.ledger.texts import for_people
+from kintsugi.ledger.store.rows import columns, read_one, readable, values
+from kintsugi.ledger.store.tables import aborts, incidents, runs
+from kintsugi.ledger.store.texts import for_people
+from kintsugi.ledger.store.transactions import Repository
 from kintsugi.model.history import Abort
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import Incident, IncidentState, RunKind, RunRecord

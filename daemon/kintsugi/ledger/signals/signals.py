@@ -22,15 +22,22 @@ from sqlalchemy import (
 )
 
 from kintsugi.errors import NotRecorded
-from kintsugi.ledger.dead_letters import UnreadableSignal, masked_letters, put_aside, put_dead_letters
-from kintsugi.ledger.engines import off_loop
-from kintsugi.ledger.group_committer import GroupCommitter
-from kintsugi.ledger.inbox import DELIVERY_LOCK_ID, Accepted, DeliveryResult, large_texts, summed, write_deliveries
-from kintsugi.ledger.rows import columns, signal, signal_columns, unreadable, verdict, verdict_values
-from kintsugi.ledger.store import Repository, Store, is_before
-from kintsugi.ledger.tables import conditions, incidents
-from kintsugi.ledger.tables import signals as inbox
-from kintsugi.ledger.texts import clean
+from kintsugi.ledger.signals.dead_letters import UnreadableSignal, masked_letters, put_aside, put_dead_letters
+from kintsugi.ledger.signals.deliveries import (
+    DELIVERY_LOCK_ID,
+    Accepted,
+    DeliveryResult,
+    large_texts,
+    summed,
+    write_deliveries,
+)
+from kintsugi.ledger.signals.group_committer import GroupCommitter
+from kintsugi.ledger.store.engines import off_loop
+from kintsugi.ledger.store.rows import columns, signal, signal_columns, unreadable, verdict, verdict_values
+from kintsugi.ledger.store.tables import conditions, incidents
+from kintsugi.ledger.store.tables import signals as inbox
+from kintsugi.ledger.store.texts import clean
+from kintsugi.ledger.store.transactions import Repository, Store, is_before
 from kintsugi.model.api_types import EvaluatedSignal, SignalQuery
 from kintsugi.model.records import (
     DeadLetter,

@@ -15,9 +15,9 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, fun
 
 from kintsugi.commands.registry import definitions_by_verb
 from kintsugi.decisions.recurrence import PastRecovery, RunRemedies, failed_remedies
-from kintsugi.ledger.rows import columns, read_leniently, read_one, readable, unreadable
-from kintsugi.ledger.store import Repository, Windows
-from kintsugi.ledger.tables import aborts, approvals, diagnoses, incidents, locks, pauses, runs, steps
+from kintsugi.ledger.store.rows import columns, read_leniently, read_one, readable, unreadable
+from kintsugi.ledger.store.tables import aborts, approvals, diagnoses, incidents, locks, pauses, runs, steps
+from kintsugi.ledger.store.transactions import Repository, Windows
 from kintsugi.model.change_limits import Disruptions
 from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, Abort, History, MadeChange, PastRun, Rejection
 from kintsugi.model.outages import NO_FAULTS, KnownFaults

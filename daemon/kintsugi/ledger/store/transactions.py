@@ -39,7 +39,7 @@ from sqlalchemy.dialects import postgresql
 
 from kintsugi.cancellation import uncancelled
 from kintsugi.errors import LedgerError, StaleEpoch, UnreadableRow
-from kintsugi.ledger.engines import (
+from kintsugi.ledger.store.engines import (
     DRIVER_ERRORS,
     DatabaseFailure,
     Engines,
@@ -48,8 +48,8 @@ from kintsugi.ledger.engines import (
     ledger_error,
     off_loop,
 )
-from kintsugi.ledger.rows import read_leniently, readable, unreadable
-from kintsugi.ledger.tables import commit_counts, leadership, pauses
+from kintsugi.ledger.store.rows import read_leniently, readable, unreadable
+from kintsugi.ledger.store.tables import commit_counts, leadership, pauses
 from kintsugi.model.records import DeadLetter, PauseScope, Signal, StepRecord
 from kintsugi.retries import Waits, retry
 
