@@ -244,7 +244,7 @@ def start_clock(settings: Settings, core: Core, recorder: MetricsRecorder, life:
     clock.every(often, "alerts that fire again", trusting(lambda: reopen(core, settings)))
     clock.every(often, "every service", lambda: refresh_all(core))
     clock.every(timedelta(seconds=5), "gauges", recorder.collect)
-    clock.every(timedelta(hours=1), "rows that cannot be read", lambda: core.ledger.repair.repair_rows(now()))
+    clock.every(timedelta(hours=1), "rows that cannot be read", lambda: core.ledger.signals.quarantine(now()))
     forgetting = RetentionTask(
         settings=settings, ledger=core.ledger, workloads=core.good_revisions.known_workloads, clock=now
     )
@@ -263,7 +263,7 @@ async def drill(core: Core) -> None:
 
 async def reopen(core: Core, settings: Settings) -> None:
     """Reopen the alerts that fired after their end and have not resolved since, and have them evaluated."""
-    opened = await core.ledger.episodes.reopen(core.clock.now(), settings.alertmanager.reopen_after)
+    opened = await core.ledger.signals.reopen(core.clock.now(), settings.alertmanager.reopen_after)
     if opened:
         log.info("ended alerts firing again", signals=opened)
         core.pipeline.wake()

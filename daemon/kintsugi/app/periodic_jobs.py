@@ -152,7 +152,7 @@ class RetentionTask:
         gone = 0
         for _ in range(BATCHES):
             began = loop.time()
-            batch = await self.ledger.retention.prune(now - self.settings.ledger.retention, now, BATCH, kept)
+            batch = await self.ledger.upkeep.prune(now - self.settings.ledger.retention, now, BATCH, kept)
             gone += batch
             if batch < BATCH:
                 break
@@ -163,7 +163,7 @@ class RetentionTask:
             await self._end_stale(now)
 
     async def _end_stale(self, now: datetime) -> None:
-        stale = await self.ledger.triggers.end_stale(now - self.settings.alertmanager.stale_after, now, BATCH)
+        stale = await self.ledger.signals.end_stale(now - self.settings.alertmanager.stale_after, now, BATCH)
         if stale:
             log.warning(
                 "alerts ended as stale: they were not repeated, and alertmanager.url is not set",

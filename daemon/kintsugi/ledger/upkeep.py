@@ -31,7 +31,7 @@ from kintsugi.ledger.store.tables import (
     signals,
     steps,
 )
-from kintsugi.ledger.store.transactions import Repository
+from kintsugi.ledger.store.transactions import Aggregate
 
 NEWEST_CATALOGS = 5
 """Catalogs kept without a run: each replica may have loaded another one during a rollout."""
@@ -53,7 +53,7 @@ class RetentionTerms:
     workloads: Collection[str] | None = None
 
 
-class RetentionRepository(Repository):
+class Upkeep(Aggregate):
     """The one place where rows are deleted for their age."""
 
     async def prune(

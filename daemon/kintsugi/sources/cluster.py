@@ -106,9 +106,7 @@ class ClusterWatch:
         A signal that it committed counts as sent even if it died before noting that: otherwise it would fire for ever.
         """
         # What was noticed while the ledger was read stays; what the ledger knows is older, and counts.
-        self._known.update(
-            {(each.rule, each.target.uid): each for each in await self._ledger.pending_matches.conditions()}
-        )
+        self._known.update({(each.rule, each.target.uid): each for each in await self._ledger.signals.conditions()})
         for signal in await self._ledger.signals.firing(SignalSource.WATCH):
             if signal.target is not None:
                 condition = PendingMatch(rule=signal.rule, target=signal.target, since=signal.began, signalled=True)
@@ -288,7 +286,7 @@ class ClusterWatch:
         if resolved:
             await self._emit(resolved, self._clock())
         kept = [condition for key, condition in began.items() if key not in ended]
-        await self._ledger.pending_matches.save_conditions(kept, tuple(ended))
+        await self._ledger.signals.save_conditions(kept, tuple(ended))
 
     def _put_back(self, began: Mapping[Key, PendingMatch], ended: Mapping[Key, PendingMatch]) -> None:
         """Go back to before an attempt to keep; a condition that has begun anew meanwhile counts as never ended."""
@@ -308,7 +306,7 @@ class ClusterWatch:
             return
         await self._emit([self._signal(each, SignalStatus.FIRING) for each in due], now)
         reported = [replace(each, signalled=True) for each in due]
-        await self._ledger.pending_matches.save_conditions(reported, ())
+        await self._ledger.signals.save_conditions(reported, ())
         self._known.update({(each.rule, each.target.uid): each for each in reported})
 
     def _is_over(self, condition: PendingMatch, now: datetime) -> bool:

@@ -78,7 +78,7 @@ async def test_opening_again_migrates_nothing_and_loses_nothing(url: str) -> Non
     async with leading(url) as ledger:
         run = await begin(ledger)
     async with Ledger.open(url, holder="kintsugi-0") as ledger:
-        assert await ledger.runs.open_runs() == (run,)
+        assert await ledger.incidents.open_runs() == (run,)
 
 
 @pytest.mark.parametrize("schema", ["3", "v9999"], ids=["earlier", "later"])
