@@ -115,20 +115,6 @@ _OTHERS = tuple(kind for kind in RuleSource if kind is not RuleSource.ALERT)
 _NO_EVENT = inbox.c.kind != RuleSource.EVENT
 
 
-class DeliveryInbox(Protocol):
-    """The port that makes signals durable. A caller that is cancelled does not take its signals back."""
-
-    async def accept(self, delivered: Sequence[Signal], now: datetime) -> object: ...
-
-    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None: ...
-
-
-class SignalInbox(DeliveryInbox, Protocol):
-    """A DeliveryInbox that also returns the open episodes."""
-
-    async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]: ...
-
-
 _OF_INCIDENT = inbox.c.incident == bindparam("incident")
 
 
@@ -148,6 +134,20 @@ _TRIGGER = select(
 _CHUNK = 500
 
 _SHOWN = tuple(dead_letters.c[name] for name in ("id", "source", "received", "reason", "excerpt"))
+
+
+class DeliveryInbox(Protocol):
+    """The port that makes signals durable. A caller that is cancelled does not take its signals back."""
+
+    async def accept(self, delivered: Sequence[Signal], now: datetime) -> object: ...
+
+    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None: ...
+
+
+class SignalInbox(DeliveryInbox, Protocol):
+    """A DeliveryInbox that also returns the open episodes."""
+
+    async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]: ...
 
 
 class Signals(Aggregate):
