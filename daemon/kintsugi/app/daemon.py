@@ -17,6 +17,7 @@ from kintsugi.app.periodic_jobs import (
     RetentionTask,
     Tick,
     collect_and_freeze,
+    freeze,
 )
 from kintsugi.app.serving import ListenAddresses, serve_on
 from kintsugi.catalog.library import catalog_paths
@@ -113,6 +114,7 @@ async def start(
     life.spawn("heartbeat", heartbeat.run())
     core = await build(settings, catalog, life, loopback=loopback, lookup=lookup, failpoints=failpoints)
     recorder = MetricsRecorder(core, metrics)
+    freeze()  # a full collection while the caches are filled would look at every module: a sixth of the first sync
     life.spawn("caches", core.caches.run())
     addresses = await serve_on(settings, core, metrics, heartbeat, life)
     follow_files(files, loaded, core, metrics, life)

@@ -109,6 +109,12 @@ Objects more than before a young collection, young ones before a middle one, mid
 """
 
 
+def freeze() -> None:
+    """Let the collector look at nothing of what there is, and seldom at what comes."""
+    gc.freeze()
+    gc.set_threshold(*THRESHOLDS)
+
+
 async def collect_and_freeze() -> None:
     """
     Collect everything once, and let the collector look at none of what is left again until the next call.
@@ -121,8 +127,7 @@ async def collect_and_freeze() -> None:
     began = loop.time()
     gc.unfreeze()
     gc.collect()
-    gc.freeze()
-    gc.set_threshold(*THRESHOLDS)
+    freeze()
     log.info("garbage collected", frozen=gc.get_freeze_count(), milliseconds=round((loop.time() - began) * 1000))
 
 
