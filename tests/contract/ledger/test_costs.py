@@ -132,6 +132,7 @@ QUESTIONS: Mapping[str, Question] = {
     "scaled_to_zero": lambda ledger, _: ledger.good_state.scaled_to_zero("uid-7"),
     "drills": lambda ledger, _: ledger.good_state.drills(),
     "dead_letters": lambda ledger, _: ledger.signals.dead_letters(limit=50),
+    "quarantine": lambda ledger, _: ledger.signals.quarantine(NOW),
     "prune": lambda ledger, _: ledger.upkeep.prune(NOW - timedelta(days=400), NOW),
 }
 

@@ -9,7 +9,6 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
-    and_,
     bindparam,
     delete,
     exists,
@@ -213,9 +212,8 @@ class Signals(Aggregate):
         found again where it holds. An unreadable run is closed when it is resumed. All other readers skip such a row, or read
         it as far as they can: see `rows`. Raises `StaleEpoch` when another daemon has taken the lead.
         """
-        waiting = select(*signal_columns(inbox), inbox.c.incident).where(
-            inbox.c.verdict.is_(None) | and_(*_PROVISIONAL)
-        )
+        new, again = select(inbox.c.id).where(inbox.c.verdict.is_(None)), select(inbox.c.id).where(*_PROVISIONAL)
+        waiting = select(*signal_columns(inbox), inbox.c.incident).where(inbox.c.id.in_(union_all(new, again)))
         opened = select(*columns(Incident, incidents)).where(incidents.c.closed.is_(None))
         found = await self._unreadable(Signal, waiting)
         lost = {row.id: str(error) for row, error in await self._unreadable(Incident, opened)}
