@@ -94,6 +94,7 @@ async def scene(watched: WatchedLedger) -> WatchScene:
 FIRING, RESOLVED = SignalStatus.FIRING, SignalStatus.RESOLVED
 
 
+@pytest.mark.looptime
 async def test_a_watch_looks_once_a_second_while_nothing_happens_and_at_news_at_once(scene: WatchScene) -> None:
     looks: list[float] = []
     clock, step, every = asyncio.get_running_loop(), scene.watch.step, timedelta(milliseconds=100)
@@ -103,10 +104,12 @@ async def test_a_watch_looks_once_a_second_while_nothing_happens_and_at_news_at_
         await step()
 
     scene.see(ready=3)
-    with patch.object(scene.watch, "step", counted):
+    refresh = patch.object(scene.services, "refresh", wraps=scene.services.refresh)
+    with patch.object(scene.watch, "step", counted), refresh as refreshes:
         running = [asyncio.create_task(each.run(every)) for each in (scene.services, scene.watch)]
         await asyncio.sleep(20)
         assert 15 < len(looks) < 25
+        assert 15 < refreshes.call_count < 25
         scene.caches.pods.put(factories.pod("web-0", ready=False, version="news"))
         await asyncio.sleep(0.25)
         assert scene.ledger.told == [FIRING]
